@@ -1,0 +1,56 @@
+/**
+ * The errors that every room speaks: a code from a closed list, a sentence, and the cause.
+ *
+ * Tests and callers look at codes, never at messages. `fuse/errno.ts` alone turns a code into an errno.
+ */
+
+/** Every code there is, with what it means. */
+export const errorCodes = {
+  'not-found': 'the origin has no such image',
+  'access-denied': 'the origin refuses us',
+  'origin-unreachable': 'no connection to the origin',
+  'origin-timeout': 'the origin did not answer in time',
+  'origin-failed': 'the origin answered with a failure of its own',
+  'origin-protocol': 'the origin answered something that we may not serve',
+  'origin-unsupported': 'the origin lacks what an immutable image needs: ranges, or a validator',
+  'image-changed': 'the origin no longer has this version of the image',
+  overloaded: 'a bound on work in flight was reached',
+  aborted: 'the caller no longer wants the answer',
+  'invalid-argument': 'a setting or an argument is not usable',
+  'cache-locked': 'another daemon uses this cache directory',
+  'cache-foreign': 'the directory is not a cache of this origin',
+  'cache-layout': 'the cache was written by a version that we cannot read',
+  'store-failed': 'the data files could not be read or written',
+  'index-failed': 'the index could not be read or written',
+  'mount-failed': 'the filesystem could not be mounted',
+  'mount-busy': 'somebody uses the mount',
+  closed: 'this part has been shut down',
+} as const
+
+export type ErrorCode = keyof typeof errorCodes
+
+/** An error with a code; the message says what happened, to what, and what to do next. */
+export class CacheError extends Error {
+  readonly code: ErrorCode
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'CacheError'
+    this.code = code
+  }
+}
+
+/** Is `error` a CacheError, with one of `codes` if any are given? */
+export function isCacheError(error: unknown, ...codes: readonly ErrorCode[]): error is CacheError {
+  return error instanceof CacheError && (codes.length === 0 || codes.includes(error.code))
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** Throw `aborted` when `signal` has fired. */
+export function throwIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw new CacheError('aborted', 'the reader has gone', { cause: signal.reason })
+}

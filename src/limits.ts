@@ -1,0 +1,80 @@
+/**
+ * Every limit of the program, with its unit last and the reason or the sum that led to it.
+ *
+ * A limit that an operator may change is a field of the configuration and has its default here.
+ */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** Block size: the default, and what is accepted (a power of two). 64 KiB makes an object 4 MiB. */
+export const blockBytesDefault = 64 * KiB
+export const blockBytesMin = 4 * KiB
+export const blockBytesMax = 1 * MiB
+
+/**
+ * Longest READ, in bytes: 256 pages of 4 KiB.
+ * Source: Linux fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES (a sysctl in newer kernels).
+ */
+export const readBytesMax = 256 * 4 * KiB
+
+/** Capacity when none is given. */
+export const capacityBytesDefault = 10 * 1024 * MiB
+/** At least this many objects fit, or the configuration is refused: below it, eviction would chase its own tail. */
+export const capacityObjectsMin = 32
+/** Kept back from capacity for extent trees, directories and the index: a share and a constant. */
+export const keptBackShare = 0.01
+export const keptBackBytes = 2 * MiB
+/** Eviction starts over the high watermark and stops under the low one; shares of the usable capacity. */
+export const highWatermarkDefault = 0.95
+export const lowWatermarkDefault = 0.9
+/** The share of the file system that stays free whatever the capacity says. */
+export const freeShareMin = 0.05
+/** The index takes at most this share of capacity; over it, eviction starts too. */
+export const indexShareMax = 0.02
+
+/** Threads that read /dev/fuse: four answered more requests a second than two or sixteen on two cores. */
+export const sessionThreads = 4
+/** Threads that wait for the disk. */
+export const storeThreads = 16
+
+/** Bytes being fetched from origins at once. Sixty-four whole objects of the default size. */
+export const fetchBytesMax = 256 * MiB
+/** Bytes and entries that wait for promotion; over it, a miss is answered and not promoted. */
+export const promotionBytesMax = 64 * MiB
+export const promotionEntriesMax = 4096
+/** Promotions that run at once: enough to keep an SSD busy. */
+export const promotionConcurrency = 8
+/** A batch of promotions is synced and recorded after this many bytes or milliseconds, whichever comes first. */
+export const batchBytesMax = 32 * MiB
+export const batchMsMax = 200
+
+/** How often an eviction may find its victims touched in between before a reader goes on by proxy. */
+export const missSecondsMax = 30
+
+/** One tick of the recency clock, in milliseconds. A u32 of ticks lasts 13 years of running. */
+export const tickMs = 100
+/** How often recency is saved. */
+export const recencySaveMs = 60_000
+
+/** How long an answer of the origin about names is taken as fresh. */
+export const revalidateSecondsDefault = 60
+/** How long a lookup waits for the origin before the index answers in its place. */
+export const revalidateMsMax = 5_000
+
+/** Origin requests in flight at once, per origin. */
+export const originConcurrencyDefault = 64
+/** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
+export const connectMsMax = 5_000
+export const firstByteMsMax = 10_000
+export const stallMsMax = 10_000
+/** Tries of one origin request, and the first and longest pause between them. */
+export const originTriesMax = 3
+export const retryMsMin = 100
+export const retryMsMax = 2_000
+/** Redirects followed in one request. */
+export const redirectsMax = 5
+/** Bytes of a listing that are read: a million names of 60 bytes. */
+export const listingBytesMax = 64 * MiB
+/** Longest name of an image, in bytes: NAME_MAX of Linux. */
+export const nameBytesMax = 255

@@ -1,0 +1,168 @@
+/**
+ * The typed boundary to the addon in native-bindings/, and the only loader of it.
+ *
+ * Everything here is declared once, in the order in which native-bindings/bridge/ defines it. The addon holds no policy: it
+ * repeats decisions that TypeScript published in a residency table, and does file I/O on its own threads, so that a
+ * stalled disk stops neither the event loop nor libuv's pool.
+ *
+ * A system call that fails throws (or rejects with) a {@link SystemError}.
+ */
+import { createRequire } from 'node:module'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** What a failed system call looks like: the fields of Node's own errors. */
+export interface SystemError extends Error {
+  /** The errno's name, for example `EBUSY`. */
+  readonly code: string
+  /** The errno, positive. */
+  readonly errno: number
+  /** The system call, for example `mount`. */
+  readonly syscall: string
+}
+
+/** What landing an extent told us, one entry per block of the extent. */
+export interface Landed {
+  /** crc32c of each block, in order; the last block of an image is summed over the bytes it has. */
+  readonly sums: Uint32Array
+  /** Bit k: block k of the extent is all zeros, was punched and takes no space. */
+  readonly zero: bigint
+}
+
+/** What `fstat` says of a data file, in bytes. */
+export interface FileUsage {
+  readonly sizeBytes: number
+  /** st_blocks * 512: what the file takes on disk. */
+  readonly allocatedBytes: number
+}
+
+/**
+ * One data file and its residency table. Native threads hold references of their own: after `close()` the file
+ * descriptor and the table live until the last of them is done.
+ */
+export interface StoreFile {
+  /**
+   * 16 bytes an object, shared with the native readers: `resident u64 | generation u32 | lastUse u32`, little-endian.
+   * Only `store/` writes it, with Atomics; the hit path writes lastUse.
+   */
+  readonly table: ArrayBuffer
+  /**
+   * Read `target.length` bytes at `offset`, under the reader's protocol: generations, bits, bytes, generations again.
+   * Resolves false when a block is not resident, when a generation moved, or when the file gave too little or an error:
+   * then nothing in `target` may be used.
+   */
+  read(offset: number, target: Uint8Array): Promise<boolean>
+  /**
+   * Write whole blocks at `offset` (block-aligned; the length is whole blocks, or reaches the end of the image) and say
+   * their checksums. Runs of zero blocks are punched instead of written. Changes no residency.
+   */
+  land(offset: number, bytes: Uint8Array): Promise<Landed>
+  /**
+   * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
+   * Resolves the mask of those that were whole and right. Changes no residency. An I/O error reads as "not right".
+   */
+  verify(object: number, blocks: bigint, sums: Uint32Array): Promise<bigint>
+  /** Punch a hole. `length` may reach past the end of the file; its size stays. */
+  punch(offset: number, length: number): Promise<void>
+  /** fdatasync. */
+  sync(): Promise<void>
+  /** The first offset at or after `offset` that holds data, or -1 when there is none (SEEK_DATA). */
+  seekData(offset: number): Promise<number>
+  usage(): FileUsage
+  /** Idempotent. Pending operations settle. */
+  close(): void
+}
+
+/** What a session counted since it started. */
+export interface SessionCounters {
+  /** READs answered natively, and the bytes in them. */
+  readonly hits: number
+  readonly hitBytes: number
+  /** Hits that had to go to a store thread because the page cache did not have them (a subset of `hits`). */
+  readonly deferred: number
+  /** Requests handed to TypeScript. */
+  readonly forwarded: number
+}
+
+export interface SessionOptions {
+  /** Threads that read the device. */
+  readonly threads: number
+  /** Requests in wire format, each at an offset that is a multiple of 8; the first u32 of each is its length in bytes. */
+  readonly onRequests: (batch: Uint8Array) => void
+  /** The session is over, once: errno 0 after `stop()`, ENODEV after an unmount, else what read(2) said. */
+  readonly onEnd: (errno: number) => void
+}
+
+/** Threads on one /dev/fuse descriptor, answering READ hits and handing everything else over. */
+export interface Session {
+  /** From now on READs with this `fh` may be answered from `file`. The session holds a reference. */
+  bind(fh: bigint, file: StoreFile): void
+  unbind(fh: bigint): void
+  /**
+   * Answer one request: `errno` 0 and bytes (or null for none), or a positive errno. `unique` goes back as it came.
+   * @returns 0, or the errno of the write; ENOENT means that the kernel no longer waits for it.
+   */
+  reply(unique: bigint, errno: number, bytes: Uint8Array | null): number
+  /** Write a notification (`code` > 0, unique 0). @returns 0 or the errno of the write. */
+  notify(code: number, bytes: Uint8Array | null): number
+  counters(): SessionCounters
+  /** Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. */
+  stop(): Promise<void>
+}
+
+/** The store threads, the clock of recency, and what uses them. */
+export interface Engine {
+  /**
+   * Open or create the data file at `path`, exactly `sizeBytes` long (truncated once, when it is new or short; longer is an
+   * error EFBIG), with a table of all zeros.
+   * @param blockBytes a power of two, 4 KiB to 1 MiB
+   */
+  openFile(path: string, sizeBytes: number, blockBytes: number): StoreFile
+  startSession(fd: number, options: SessionOptions): Session
+  /** What hits write into `lastUse` from now on. */
+  setTick(tick: number): void
+  /** End the threads once their queue is empty. Files and sessions must be closed before. */
+  close(): Promise<void>
+}
+
+export interface Addon {
+  /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
+  crc32c(bytes: Uint8Array): number
+  createEngine(options: { readonly storeThreads: number }): Engine
+  /** Open /dev/fuse, close-on-exec. */
+  openFuse(): number
+  /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */
+  mountFuse(fd: number, source: string, mountpoint: string, options: string): void
+  /** umount2(2). `force` aborts the connection and detaches. */
+  unmount(mountpoint: string, force: boolean): void
+  /** Open `path` and take an exclusive lock that ends with the process. Throws EWOULDBLOCK when somebody has it. */
+  lockFile(path: string): number
+  /** A pair of connected stream sockets, close-on-exec. */
+  socketPair(): [number, number]
+  sendFd(socket: number, fd: number): void
+  /** Wait for a descriptor; throws ECONNRESET when the other side has gone. Blocks the calling thread. */
+  receiveFd(socket: number): number
+  closeFd(fd: number): void
+}
+
+/**
+ * Load the addon.
+ * @throws Error when it is not built, saying how to build it
+ */
+export function loadAddon(): Addon {
+  const path = join(packageRoot(), 'native-bindings', 'build', 'parentfs.node')
+  if (!existsSync(path)) throw new Error(`${path} is missing: run "make build" first`)
+  return createRequire(import.meta.url)(path) as Addon
+}
+
+/** The directory of package.json: compiled files lie at different depths below it. */
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url))
+  while (!existsSync(join(directory, 'package.json'))) {
+    const parent = dirname(directory)
+    if (parent === directory) throw new Error('package.json not found above the addon loader')
+    directory = parent
+  }
+  return directory
+}
