@@ -7,8 +7,9 @@
  *
  * A system call that fails throws (or rejects with) a {@link SystemError}.
  */
-import { createRequire } from 'node:module'
+
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 

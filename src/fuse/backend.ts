@@ -1,0 +1,64 @@
+/**
+ * What the filesystem needs from below. Declared here, where it is consumed; `daemon/` puts the cache behind it.
+ */
+import type { Image } from '../image.ts'
+import type { StoreFile } from '../native/addon.ts'
+
+export interface BackendOptions {
+  readonly signal: AbortSignal
+}
+
+/** A name in a directory, as a listing gives it. */
+export interface NamedEntry {
+  readonly name: string
+  /** The image, where it is known without asking the origin. */
+  readonly image: KnownImage | null
+}
+
+/** An image with the node id that is its own for ever: recorded before the kernel is told. */
+export interface KnownImage {
+  readonly image: Image
+  /** Below 2^63, above {@link reservedNodeIds}. */
+  readonly nodeId: bigint
+}
+
+/** Node ids up to this one are directories: the root is 1. */
+export const reservedNodeIds = 1n << 20n
+
+/** What `user.parentfs.*` attributes and status say of one image. */
+export interface Residence {
+  readonly residentBytes: number
+  readonly complete: boolean
+}
+
+export interface Backend {
+  /** The directories of the root, or null when the root itself holds the images (one origin). */
+  readonly directories: readonly string[] | null
+  /**
+   * The image of that name now; `directory` is null for the root's own.
+   * @throws CacheError not-found, access-denied, origin-*, aborted
+   */
+  lookup(directory: string | null, name: string, options: BackendOptions): Promise<KnownImage>
+  /** @throws CacheError as `lookup` */
+  list(directory: string | null, options: BackendOptions): Promise<readonly NamedEntry[]>
+  /** The image that this node id was given to, in this run or an earlier one; null when there is none. */
+  imageOf(nodeId: bigint): KnownImage | null
+  /** Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order). */
+  open(image: Image): Promise<StoreFile | null>
+  /** End one `open`. */
+  release(image: Image): void
+  /**
+   * Exactly the bytes [offset, offset + length), which lie within the image.
+   * @throws CacheError origin-*, image-changed, aborted, overloaded
+   */
+  read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
+  /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */
+  extentAt(
+    image: Image,
+    offset: number,
+    options: BackendOptions,
+  ): Promise<{ readonly hole: boolean; readonly end: number }>
+  residence(image: Image): Residence
+  /** Bytes, for statfs: the cache's capacity and what is free in it. */
+  capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number }
+}
