@@ -139,6 +139,11 @@ export interface Addon {
   unmount(mountpoint: string, force: boolean): void
   /** Open `path` and take an exclusive lock that ends with the process. Throws EWOULDBLOCK when somebody has it. */
   lockFile(path: string): number
+  /**
+   * The stretch of data or hole of the file behind `fd` that begins at or before `offset` (within the file) and goes on until
+   * `end`, from SEEK_HOLE and SEEK_DATA; a file system without them makes it all data. Moves the descriptor's own offset.
+   */
+  extentAt(fd: number, offset: number): { readonly hole: boolean; readonly end: number }
   /** A pair of connected stream sockets, close-on-exec. */
   socketPair(): [number, number]
   sendFd(socket: number, fd: number): void
