@@ -32,8 +32,8 @@ export interface Origin {
    */
   lookup(key: string, options: ReadOptions): Promise<ImageFacts>
   /**
-   * Fill `target` exactly with the bytes of this version at `offset`, or throw; after a throw, `target` holds garbage.
-   * The range lies within the image.
+   * Fill `target` exactly with the bytes of this version at `offset`, or throw; after a throw, `target` holds garbage
+   * and is not written to any more, so it can be used again. The range lies within the image.
    * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes), origin-*
    */
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
