@@ -64,6 +64,10 @@ export const revalidateMsMax = 5_000
 
 /** Origin requests in flight at once, per origin. */
 export const originConcurrencyDefault = 64
+/** Calls that wait for their turn at one origin: as many as the kernel may have reads outstanding. */
+export const originQueueMax = 65_535
+/** Descriptors that a directory as origin keeps open: enough for the parents in use, far below RLIMIT_NOFILE. */
+export const originDescriptorsMax = 128
 /** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
 export const connectMsMax = 5_000
 export const firstByteMsMax = 10_000
