@@ -236,18 +236,18 @@ export class IndexDatabase {
 
 /**
  * Refuse a file that LMDB did not write: opening one would crash the process.
- * Source: liblmdb/mdb.c, MDB_meta at byte 16 of the first page begins with MDB_MAGIC.
+ * Source: liblmdb/mdb.c, the first page has a header of 24 bytes, then MDB_meta, which begins with MDB_MAGIC.
  */
 function checkMagic(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (!stat) return
-  const head = Buffer.alloc(20)
+  const head = Buffer.alloc(28)
   const fd = openSync(path, 'r')
   try {
     readSync(fd, head, 0, head.length, 0)
   } finally {
     closeSync(fd)
   }
-  if (head.readUInt32LE(16) !== 0xbeefc0de)
+  if (head.readUInt32LE(24) !== 0xbeefc0de)
     throw new Error(`${path} is not an LMDB file; remove it to start with an empty cache`)
 }
