@@ -1,0 +1,62 @@
+# parentfs: everything a newcomer types.
+#
+#   make run                            set up, build, and show the main job on a sample image
+#   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
+#   make test                           set up, build, run every test; the last line says how many passed
+#   make build                          dist/ and the native addon
+#   make clean                          remove what was built
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+
+TSC := node node_modules/typescript/bin/tsc
+SOURCES := $(shell find src -name '*.ts')
+ALL_SOURCES := $(shell find src test bench -name '*.ts')
+
+.PHONY: setup setup-test build addon test run demo clean
+
+# What running needs; `setup-test` adds what only the tests need.
+setup:
+	@sh test/setup.sh run
+
+setup-test:
+	@sh test/setup.sh test
+
+build: addon dist/.built
+
+addon:
+	@$(MAKE) --no-print-directory -C native-bindings all
+
+# Removed first: a file whose source has gone must not stay behind.
+dist/.built: $(SOURCES) tsconfig.json tsconfig.build.json
+	rm -rf dist
+	$(TSC) -p tsconfig.build.json
+	chmod +x dist/cli/main.js
+	touch $@
+
+build/.built: $(ALL_SOURCES) tsconfig.json
+	rm -rf build
+	$(TSC) -p tsconfig.json
+	touch $@
+
+# Set up first, then the rest in a make of its own: what it depends on may not be there before.
+test: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@node build/test/run.js
+
+ifdef ORIGIN
+run: setup
+	@test -n "$(MOUNTPOINT)" || { echo 'parentfs: say where to mount: make run ORIGIN=... MOUNTPOINT=...' >&2; exit 2; }
+	@$(MAKE) --no-print-directory build
+	@exec node dist/cli/main.js mount "$(ORIGIN)" "$(MOUNTPOINT)" \
+	  $(if $(CACHE_DIR),--cache-dir "$(CACHE_DIR)") $(if $(CAPACITY),--capacity "$(CAPACITY)")
+else
+run: setup
+	@$(MAKE) --no-print-directory build build/.built
+	@node build/bench/demo.js
+endif
+
+clean:
+	rm -rf dist build .tap
+	@$(MAKE) --no-print-directory -C native-bindings clean

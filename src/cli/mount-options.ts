@@ -1,0 +1,58 @@
+/**
+ * The `-o` options of `parentfs mount`, as mount(8) and fstab write them: `uid=1000,gid=1000,mode=0440,allow_other`.
+ *
+ * What the mount is anyway (read-only, no devices, no set-uid) may be said and changes nothing; the opposite is refused.
+ */
+import type { FileAttributes } from '../daemon/settings.ts'
+import { CacheError } from '../errors.ts'
+
+export interface MountOptions {
+  readonly attributes: FileAttributes
+  /** Null: not said. */
+  readonly allowOther: boolean | null
+}
+
+/** True of every parentfs mount, or meant for the tools that read fstab. */
+const implied = new Set(['ro', 'nosuid', 'nodev', 'default_permissions', 'defaults', 'auto', 'noauto', 'nofail', '_netdev'])
+
+/**
+ * @param texts the value of each `-o`, in order; a later option wins
+ * @throws CacheError invalid-argument: unknown option, or a value that is not one
+ */
+export function parseMountOptions(texts: readonly string[]): MountOptions {
+  let [uid, gid, mode, allowOther]: [number | null, number | null, number | null, boolean | null] = [null, null, null, null]
+  for (const option of texts.flatMap(text => text.split(',')).filter(option => option !== '')) {
+    const [name, value] = splitOnce(option)
+    if (name === 'uid' && value !== null) uid = parseId(option, value)
+    else if (name === 'gid' && value !== null) gid = parseId(option, value)
+    else if (name === 'mode' && value !== null) mode = parseMode(option, value)
+    else if (option === 'allow_other') allowOther = true
+    else if (option === 'noallow_other') allowOther = false
+    else if (!implied.has(option)) throw unusable(option, 'known are uid=, gid=, mode=, allow_other and noallow_other')
+  }
+  return { attributes: { uid, gid, mode }, allowOther }
+}
+
+function splitOnce(option: string): [string, string | null] {
+  const at = option.indexOf('=')
+  return at < 0 ? [option, null] : [option.slice(0, at), option.slice(at + 1)]
+}
+
+/** A user or group id: 32 bits, and all ones means "none" to the kernel. */
+function parseId(option: string, value: string): number {
+  const id = /^\d{1,10}$/.test(value) ? Number(value) : Number.NaN
+  if (!(id < 0xffffffff)) throw unusable(option, 'give a numeric id')
+  return id
+}
+
+/** Permission bits, octal. Write bits are refused: nothing here can be written. */
+function parseMode(option: string, value: string): number {
+  if (!/^0?[0-7]{3}$/.test(value)) throw unusable(option, 'give three octal digits, like 0444')
+  const mode = Number.parseInt(value, 8)
+  if ((mode & 0o222) !== 0) throw unusable(option, 'the mount is read-only, leave the write bits out')
+  return mode
+}
+
+function unusable(option: string, advice: string): CacheError {
+  return new CacheError('invalid-argument', `mount option "${option}" is not usable: ${advice}`)
+}

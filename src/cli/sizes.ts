@@ -1,0 +1,44 @@
+/**
+ * Sizes and durations as people write them, strictly: what is not understood whole is an error, never a guess.
+ *
+ * Units of size are binary whether the `i` is written or not: `10G`, `10GB` and `10GiB` are the same number of bytes. A disk
+ * cache that is 7 % smaller than its owner believed does no harm; one that is larger would.
+ */
+import ms, { type StringValue } from 'ms'
+import { CacheError } from '../errors.ts'
+
+const unitBytes: Readonly<Record<string, number>> = {
+  '': 1,
+  K: 1024,
+  M: 1024 ** 2,
+  G: 1024 ** 3,
+  T: 1024 ** 4,
+  P: 1024 ** 5,
+}
+
+/**
+ * Bytes of `10GiB`, `10G`, `1.5 TiB`, `500MB`, `4096`, `4096B`. Letters may be of either case.
+ * @throws CacheError invalid-argument: not a size, negative, not a whole number of bytes, or over 2^53
+ */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([KMGTP])(?:i?B)?|B)?$/i.exec(text.trim())
+  if (!match) throw new CacheError('invalid-argument', `"${text}" is not a size: write it like 500MiB, 10GiB or 4096`)
+  const bytes = Number(match[1]) * unitBytes[(match[2] ?? '').toUpperCase()]!
+  if (!Number.isSafeInteger(bytes)) {
+    throw new CacheError('invalid-argument', `"${text}" is not a whole number of bytes below 2^53`)
+  }
+  return bytes
+}
+
+/**
+ * Milliseconds of `500ms`, `1.5s`, `2 minutes`, `1d`. A bare number has no unit and is refused.
+ * @throws CacheError invalid-argument: not a duration, or negative
+ */
+export function parseDuration(text: string): number {
+  const trimmed = text.trim()
+  const durationMs = /^\d+(?:\.\d+)?\s*[a-z]+$/i.test(trimmed) ? ms(trimmed as StringValue) : undefined
+  if (durationMs === undefined || !Number.isFinite(durationMs)) {
+    throw new CacheError('invalid-argument', `"${text}" is not a duration: write it like 500ms, 30s or 5m`)
+  }
+  return durationMs
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Install what parentfs needs: Debian packages (as root) and node_modules. Does nothing where nothing is missing.
+# Usage: setup.sh run|test. Without root it says what is missing and goes on.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages="g++ make fuse3"
+if [ "${1:-run}" = test ]; then packages="$packages fio qemu-utils nginx-light"; fi
+
+say() { echo "setup: $*" >&2; }
+
+if ! command -v node >/dev/null; then
+  say "Node.js 20 is missing: install it, with npm, and try again"
+  exit 1
+fi
+if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'; then
+  say "Node.js $(node --version) is too old: 20 or newer is needed"
+  exit 1
+fi
+
+missing=""
+for package in $packages; do
+  if ! dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
+    missing="$missing $package"
+  fi
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing$missing"
+    apt-get -qq update
+    # shellcheck disable=SC2086  # a list of names, on purpose
+    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+  else
+    say "missing Debian packages:$missing (as root: apt-get install$missing); going on without them"
+  fi
+fi
+
+# A linked node_modules belongs to somebody else.
+if [ -L node_modules ]; then
+  :
+elif [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say "npm ci"
+  npm ci --no-audit --no-fund --loglevel=error
+  touch node_modules/.package-lock.json
+fi
