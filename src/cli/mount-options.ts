@@ -13,14 +13,29 @@ export interface MountOptions {
 }
 
 /** True of every parentfs mount, or meant for the tools that read fstab. */
-const implied = new Set(['ro', 'nosuid', 'nodev', 'default_permissions', 'defaults', 'auto', 'noauto', 'nofail', '_netdev'])
+const implied = new Set([
+  'ro',
+  'nosuid',
+  'nodev',
+  'default_permissions',
+  'defaults',
+  'auto',
+  'noauto',
+  'nofail',
+  '_netdev',
+])
 
 /**
  * @param texts the value of each `-o`, in order; a later option wins
  * @throws CacheError invalid-argument: unknown option, or a value that is not one
  */
 export function parseMountOptions(texts: readonly string[]): MountOptions {
-  let [uid, gid, mode, allowOther]: [number | null, number | null, number | null, boolean | null] = [null, null, null, null]
+  let [uid, gid, mode, allowOther]: [number | null, number | null, number | null, boolean | null] = [
+    null,
+    null,
+    null,
+    null,
+  ]
   for (const option of texts.flatMap(text => text.split(',')).filter(option => option !== '')) {
     const [name, value] = splitOnce(option)
     if (name === 'uid' && value !== null) uid = parseId(option, value)

@@ -16,7 +16,18 @@ t.test('what the mount is anyway may be said', async t => {
 })
 
 t.test('anything else is refused', async t => {
-  for (const text of ['rw', 'uid=root', 'uid=', 'uid', 'uid=4294967295', 'mode=644', 'mode=9', 'mode=0444x', 'sudo', 'allow_other=1']) {
+  for (const text of [
+    'rw',
+    'uid=root',
+    'uid=',
+    'uid',
+    'uid=4294967295',
+    'mode=644',
+    'mode=9',
+    'mode=0444x',
+    'sudo',
+    'allow_other=1',
+  ]) {
     t.throws(() => parseMountOptions([text]), { code: 'invalid-argument' }, text)
   }
 })

@@ -14,7 +14,21 @@ t.test('sizes are binary, with or without the i', async t => {
 })
 
 t.test('what is not a size whole is refused', async t => {
-  for (const text of ['', 'GiB', '10GiBs', '10 G iB', '-1G', '1e3', '0x10', '10Q', '1.0001K', '9007199254740993', '1,5G', 'NaN', '10iB']) {
+  for (const text of [
+    '',
+    'GiB',
+    '10GiBs',
+    '10 G iB',
+    '-1G',
+    '1e3',
+    '0x10',
+    '10Q',
+    '1.0001K',
+    '9007199254740993',
+    '1,5G',
+    'NaN',
+    '10iB',
+  ]) {
     t.throws(() => parseSize(text), { code: 'invalid-argument' }, JSON.stringify(text))
   }
 })
