@@ -1,0 +1,102 @@
+/**
+ * The ceiling: how many bytes the cache directory takes, and who may write more.
+ *
+ * Three numbers make `usedBytes`. `#landedBytes` are blocks that we wrote, by our own count; `#pendingBytes` are reserved and
+ * perhaps half written; `#overheadBytes` is what the disk showed beyond the landed bytes when it was last measured: the index,
+ * directories, extent trees, orphans. Writes in progress may be counted twice for a moment, never missed.
+ */
+import { freeShareMin, highWatermarkDefault, keptBackBytes, keptBackShare, lowWatermarkDefault } from '../limits.ts'
+
+/** What a measurement of the disk says, in bytes. */
+export interface DiskUsage {
+  /** st_blocks of everything in the cache directory. */
+  readonly allocatedBytes: number
+  /** Free on the file system, and its size. */
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
+
+export class Capacity {
+  readonly capacityBytes: number
+  /** What may be used: capacity less what is kept back. */
+  readonly usableBytes: number
+  readonly highBytes: number
+  readonly lowBytes: number
+  // INVARIANT: usedBytes <= usableBytes when a reservation is granted.
+  #landedBytes = 0
+  #pendingBytes = 0
+  #overheadBytes = 0
+  #disk: DiskUsage | null = null
+  /** Reserved since the disk was measured: what its free space does not know of yet. */
+  #reservedSinceBytes = 0
+  #refused = 0
+
+  constructor(capacityBytes: number) {
+    this.capacityBytes = capacityBytes
+    this.usableBytes = Math.floor(capacityBytes * (1 - keptBackShare)) - keptBackBytes
+    this.highBytes = Math.floor(this.usableBytes * highWatermarkDefault)
+    this.lowBytes = Math.floor(this.usableBytes * lowWatermarkDefault)
+  }
+
+  get usedBytes(): number {
+    return this.#landedBytes + this.#pendingBytes + this.#overheadBytes
+  }
+
+  /** Reservations that were refused. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** Bytes to free until the low watermark is reached; 0 while the high one is not. */
+  get excessBytes(): number {
+    const lackingFree = this.#lackingFreeBytes()
+    const excess = this.usedBytes > this.highBytes ? this.usedBytes - this.lowBytes : 0
+    return Math.max(excess, lackingFree)
+  }
+
+  /** Nothing is written that was not reserved. @returns false when it does not fit */
+  reserve(bytes: number): boolean {
+    const fits = this.usedBytes + bytes <= this.usableBytes && bytes <= this.#marginBytes()
+    if (!fits) {
+      this.#refused++
+      return false
+    }
+    this.#pendingBytes += bytes
+    this.#reservedSinceBytes += bytes
+    return true
+  }
+
+  /** A reservation ended: `landedBytes` of it are on disk now, the rest was not needed. */
+  settle(reservedBytes: number, landedBytes: number): void {
+    this.#pendingBytes -= reservedBytes
+    this.#landedBytes += landedBytes
+  }
+
+  /** Landed bytes were punched. */
+  release(bytes: number): void {
+    this.#landedBytes -= bytes
+  }
+
+  /** Blocks found at boot. */
+  adopt(bytes: number): void {
+    this.#landedBytes += bytes
+  }
+
+  measured(disk: DiskUsage): void {
+    this.#disk = disk
+    this.#reservedSinceBytes = this.#pendingBytes
+    this.#overheadBytes = Math.max(0, disk.allocatedBytes - this.#landedBytes)
+  }
+
+  /** How far the file system is below the share that stays free; what eviction must give back. */
+  #lackingFreeBytes(): number {
+    if (!this.#disk) return 0
+    return Math.max(0, this.#disk.totalBytes * freeShareMin + this.#reservedSinceBytes - this.#disk.freeBytes)
+  }
+
+  /** What may still be written before the file system reaches that share. */
+  #marginBytes(): number {
+    if (!this.#disk) return Number.POSITIVE_INFINITY
+    return Math.max(0, this.#disk.freeBytes - this.#disk.totalBytes * freeShareMin - this.#reservedSinceBytes)
+  }
+}

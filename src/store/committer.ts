@@ -1,0 +1,105 @@
+/**
+ * Batches of landed blocks on their way into the index: data, sync, record.
+ *
+ * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its entries are
+ * recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose write had
+ * returned before the sync began, and is dropped when its object's generation moved. A sync that failed is never retried
+ * as if it had worked: the blocks are revoked and fetched again when somebody wants them.
+ */
+import type { IndexDatabase } from '../index/index-database.ts'
+import { batchBytesMax, batchMsMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { Landed } from '../native/addon.ts'
+
+/** What the committer needs of an image in the store. */
+export interface CommitTarget {
+  readonly imageId: string
+  /** Make the data file's directory entry durable, and its bytes. */
+  sync(): Promise<void>
+  generation(object: number): number
+  /** The blocks did not become durable: give them up. */
+  abandon(object: number, blocks: bigint): Promise<void>
+}
+
+/** Blocks whose bytes were written. */
+export interface LandedBlocks {
+  readonly target: CommitTarget
+  readonly object: number
+  readonly first: number
+  readonly blocks: bigint
+  readonly generation: number
+  readonly landed: Landed
+  readonly bytes: number
+}
+
+export class Committer {
+  readonly #index: IndexDatabase
+  readonly #logger: Logger
+  /** Called after each batch: the moment to measure the disk. */
+  readonly #onCommitted: (entries: readonly LandedBlocks[]) => void
+  #open: LandedBlocks[] = []
+  #openBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  /** The end of the batch under way; batches run one after another. */
+  #running: Promise<void> = Promise.resolve()
+  #failures = 0
+
+  constructor(index: IndexDatabase, logger: Logger, onCommitted: (entries: readonly LandedBlocks[]) => void) {
+    this.#index = index
+    this.#logger = logger
+    this.#onCommitted = onCommitted
+  }
+
+  /** Batches that were lost to a failed sync or a failed write of the index. */
+  get failures(): number {
+    return this.#failures
+  }
+
+  add(entry: LandedBlocks): void {
+    this.#open.push(entry)
+    this.#openBytes += entry.bytes
+    if (this.#openBytes >= batchBytesMax)
+      void this.flush() // Never rejects: #commit reports to the log.
+    else this.#timer ??= setTimeout(() => void this.flush(), batchMsMax)
+  }
+
+  /** Commit what has been added so far. Resolves when it is durable or given up; never rejects. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#running = this.#running.then(() => this.#commit())
+    return this.#running
+  }
+
+  async #commit(): Promise<void> {
+    const entries = this.#open
+    if (entries.length === 0) return
+    this.#open = []
+    this.#openBytes = 0
+    try {
+      await Promise.all([...new Set(entries.map(entry => entry.target))].map(target => target.sync()))
+      await this.#index.record(entries.map(recordOf))
+    } catch (error) {
+      this.#failures++
+      this.#logger.error(
+        { err: error, blocks: entries.length },
+        'a batch did not become durable; its blocks are dropped',
+      )
+      await Promise.all(entries.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
+    }
+    this.#onCommitted(entries)
+  }
+}
+
+function recordOf({ target, object, first, blocks, generation, landed }: LandedBlocks) {
+  const sums = new Uint32Array(64)
+  sums.set(landed.sums, first)
+  return {
+    imageId: target.imageId,
+    object,
+    blocks,
+    zero: landed.zero << BigInt(first),
+    sums,
+    stillHolds: () => target.generation(object) === generation,
+  }
+}

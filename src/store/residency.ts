@@ -1,0 +1,48 @@
+/**
+ * The residency table of one image as TypeScript sees it: memory shared with the native readers.
+ *
+ * 16 bytes an object: `resident u64 | generation u32 | lastUse u32`. The order of changes is the proof that no reader gets a
+ * wrong byte: a block is published after its bytes were written, and revoked (bits cleared, **then** the generation bumped)
+ * before its bytes go. Readers load generation, bits, bytes, generation.
+ */
+
+export class Residency {
+  readonly #words64: BigUint64Array
+  readonly #words32: Int32Array
+
+  /** @param table 16 bytes an object, little-endian */
+  constructor(table: ArrayBuffer) {
+    this.#words64 = new BigUint64Array(table)
+    this.#words32 = new Int32Array(table)
+  }
+
+  /** Mask of the blocks that can be served now. */
+  resident(object: number): bigint {
+    return Atomics.load(this.#words64, object * 2)
+  }
+
+  /** Changes whenever bytes under a reader may go. */
+  generation(object: number): number {
+    return Atomics.load(this.#words32, object * 4 + 2) >>> 0
+  }
+
+  /** The bytes of `blocks` are in the file and verified: let readers have them. */
+  publish(object: number, blocks: bigint): void {
+    Atomics.or(this.#words64, object * 2, blocks)
+  }
+
+  /** Take `blocks` from readers. Their bytes may be changed or punched after this, not before. */
+  revoke(object: number, blocks: bigint): void {
+    Atomics.and(this.#words64, object * 2, ~blocks & 0xffff_ffff_ffff_ffffn)
+    Atomics.add(this.#words32, object * 4 + 2, 1)
+  }
+
+  /** Tick of the last use, see `cache/recency-clock.ts`. */
+  lastUse(object: number): number {
+    return Atomics.load(this.#words32, object * 4 + 3) >>> 0
+  }
+
+  touch(object: number, tick: number): void {
+    Atomics.store(this.#words32, object * 4 + 3, tick | 0)
+  }
+}

@@ -1,0 +1,278 @@
+/**
+ * The store: the data files of all images, their residency, and the order data, sync, record.
+ *
+ * This room is the only one that changes a data file or a residency table, and the only one that reads them. At boot it
+ * takes over what the index records and publishes none of it: a block is verified at its first read.
+ */
+
+import { statSync } from 'node:fs'
+import { open, readdir, rm, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { messageOf } from '../errors.ts'
+import type { Image } from '../image.ts'
+import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import { KeyedMutex } from '../keyed-mutex.ts'
+import type { Logger } from '../logger.ts'
+import type { Engine } from '../native/addon.ts'
+import type { CacheDirectory } from './cache-directory.ts'
+import { Capacity } from './capacity.ts'
+import { Committer, type LandedBlocks } from './committer.ts'
+import { punchOrphans } from './orphans.ts'
+import { indexBytesPerEntry, StoredImage, type StoreParts } from './stored-image.ts'
+
+export interface StoreOptions {
+  readonly directory: CacheDirectory
+  readonly blockBytes: number
+  readonly capacityBytes: number
+  readonly engine: Engine
+  readonly index: IndexDatabase
+  readonly logger: Logger
+  /** The tick of now, for `lastUse`. */
+  readonly tick: () => number
+}
+
+/** An object that could be evicted. */
+export interface EvictionCandidate {
+  readonly stored: StoredImage
+  readonly object: number
+  /** When it was chosen: an object that was used since is kept. */
+  readonly lastUse: number
+}
+
+/** Objects whose records are removed in one transaction: one fsync for 256 MiB at the default block size. */
+const evictionBatchObjects = 64
+
+export class Store {
+  readonly capacity: Capacity
+  readonly #options: StoreOptions
+  readonly #parts: StoreParts
+  readonly #images = new Map<string, StoredImage>()
+  #stopping = false
+  #closing: Promise<void> | undefined
+
+  private constructor(options: StoreOptions) {
+    this.#options = options
+    this.capacity = new Capacity(options.capacityBytes)
+    this.#parts = {
+      index: options.index,
+      capacity: this.capacity,
+      committer: new Committer(options.index, options.logger, entries => this.#committed(entries)),
+      locks: new KeyedMutex(),
+      logger: options.logger,
+      tick: options.tick,
+      syncDirectory: () => this.#syncDirectory(),
+    }
+  }
+
+  /**
+   * Take over what the index records. Records whose file is missing or has another size are dropped.
+   * @throws CacheError index-failed, store-failed
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const store = new Store(options)
+    await store.#load()
+    await store.measure()
+    return store
+  }
+
+  /** Every image that has a data file. */
+  images(): Iterable<StoredImage> {
+    return this.#images.values()
+  }
+
+  /** The image, if it has a data file. */
+  find(imageId: string): StoredImage | null {
+    return this.#images.get(imageId) ?? null
+  }
+
+  /**
+   * The image, with its data file made when there is none; null when that fails (the log says why): read by proxy then.
+   * An empty image has none.
+   */
+  use(image: Image): StoredImage | null {
+    const known = this.#images.get(image.id)
+    if (known) return known
+    if (image.sizeBytes === 0 || this.#stopping) return null
+    try {
+      return this.#open(image)
+    } catch (error) {
+      this.#options.logger.error(
+        { image: image.key, err: error },
+        `no data file: ${messageOf(error)}; reads go to the origin`,
+      )
+      return null
+    }
+  }
+
+  /**
+   * Evict objects, in order, until `bytesWanted` are free or the list ends; those used since they were chosen are kept.
+   * @returns what was evicted
+   * @throws CacheError index-failed, store-failed
+   */
+  async evict(
+    candidates: readonly EvictionCandidate[],
+    bytesWanted: number,
+  ): Promise<{ objects: number; bytes: number }> {
+    const total = { objects: 0, bytes: 0 }
+    for (let at = 0; at < candidates.length && total.bytes < bytesWanted; ) {
+      const batch: EvictionCandidate[] = []
+      let batchBytes = total.bytes
+      while (at < candidates.length && batch.length < evictionBatchObjects && batchBytes < bytesWanted) {
+        const candidate = candidates[at++]!
+        batch.push(candidate)
+        batchBytes += candidate.stored.allocatedBytes(candidate.object)
+      }
+      const keys = batch.map(({ stored, object }) => stored.lockKey(object))
+      const evicted = await this.#parts.locks.runAll(keys, () => this.#evictLocked(batch))
+      total.objects += evicted.objects
+      total.bytes += evicted.bytes
+    }
+    return total
+  }
+
+  /** Make what has landed durable; never rejects. */
+  flush(): Promise<void> {
+    return this.#parts.committer.flush()
+  }
+
+  /** Batches that were lost to the disk. */
+  get failedBatches(): number {
+    return this.#parts.committer.failures
+  }
+
+  get indexBytes(): number {
+    return this.#options.index.allocatedBytes
+  }
+
+  /** Read from the disk what the cache directory takes. */
+  async measure(): Promise<void> {
+    const { directory } = this.#options
+    const { bavail, blocks, bsize } = await statfs(directory.path)
+    // From here on nothing is awaited, so that the account and the disk are read at one moment.
+    let allocatedBytes = this.#options.index.allocatedBytes
+    for (const stored of this.#images.values()) allocatedBytes += stored.file.usage().allocatedBytes
+    for (const path of [directory.path, directory.indexPath, directory.imagesPath, join(directory.path, 'VERSION')]) {
+      allocatedBytes += (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+    }
+    this.capacity.measured({ allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize })
+  }
+
+  /** Punch, in the background, what lies in data files without a record. Resolves when all files were walked. */
+  async reclaimOrphans(): Promise<void> {
+    for (const stored of [...this.#images.values()]) {
+      await punchOrphans(stored, () => this.#stopping).catch(error =>
+        this.#options.logger.warn(
+          { image: stored.image.key, err: error },
+          'orphans could not be punched; they stay until the next start',
+        ),
+      )
+    }
+    await this.measure()
+  }
+
+  /** Save `lastUse` of every held object. */
+  async saveRecency(): Promise<void> {
+    for (const stored of this.#images.values()) {
+      const pairs: number[] = []
+      for (const object of stored.heldObjects()) pairs.push(object, stored.residency.lastUse(object))
+      await this.#options.index.putRecency(stored.imageId, Uint32Array.from(pairs))
+    }
+  }
+
+  /** Commit, save recency, close the files. Idempotent. The index stays open. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    this.#stopping = true
+    await this.flush()
+    await this.saveRecency().catch(error => this.#options.logger.warn({ err: error }, 'recency could not be saved'))
+    for (const stored of this.#images.values()) stored.file.close()
+    this.#images.clear()
+  }
+
+  #open(image: Image): StoredImage {
+    const { directory, blockBytes, engine } = this.#options
+    const file = engine.openFile(join(directory.imagesPath, image.id), image.sizeBytes, blockBytes)
+    const stored = new StoredImage(image, blockBytes, file, this.#parts)
+    this.#images.set(image.id, stored)
+    return stored
+  }
+
+  async #load(): Promise<void> {
+    const { index, directory, logger } = this.#options
+    const entries = new Map(index.images().map(entry => [entry.image.id, entry]))
+    const dropped = new Set<string>()
+    let current: { id: string; stored: StoredImage; recency: Map<number, number> } | undefined
+    index.forEachObject((imageId, object, record) => {
+      if (dropped.has(imageId)) return
+      if (current?.id !== imageId) {
+        const stored = this.#adoptFile(entries.get(imageId))
+        if (!stored) {
+          dropped.add(imageId)
+          return
+        }
+        current = { id: imageId, stored, recency: recencyOf(index, imageId) }
+      }
+      if (object < current.stored.geometry.objects)
+        current.stored.adopt(object, record, current.recency.get(object) ?? 0)
+    })
+    for (const imageId of dropped) {
+      logger.warn(
+        { imageId },
+        'the index knows blocks of an image whose data file is missing or has another size; they are forgotten',
+      )
+      await index.removeImage(imageId)
+      const entry = entries.get(imageId)
+      if (entry) await index.putImage(entry)
+    }
+    for (const name of await readdir(directory.imagesPath)) {
+      if (!this.#images.has(name)) await rm(join(directory.imagesPath, name), { recursive: true, force: true })
+    }
+  }
+
+  /** The data file of a recorded image; null when it is missing or not exactly as long as the image. */
+  #adoptFile(entry: ImageEntry | undefined): StoredImage | null {
+    if (!entry) return null
+    const stat = statSync(join(this.#options.directory.imagesPath, entry.image.id), { throwIfNoEntry: false })
+    if (!stat?.isFile() || stat.size !== entry.image.sizeBytes) return null
+    return this.#open(entry.image)
+  }
+
+  async #evictLocked(batch: readonly EvictionCandidate[]): Promise<{ objects: number; bytes: number }> {
+    const cold = batch.filter(
+      ({ stored, object, lastUse }) => stored.residency.lastUse(object) === lastUse && stored.held(object) !== 0n,
+    )
+    const forgotten = cold.map(({ stored, object }) => ({
+      imageId: stored.imageId,
+      object,
+      blocks: stored.beginEviction(object),
+    }))
+    await this.#options.index.forget(forgotten)
+    const freed = await Promise.all(cold.map(({ stored, object }) => stored.finishEviction(object)))
+    return { objects: cold.length, bytes: freed.reduce((sum, bytes) => sum + bytes, 0) }
+  }
+
+  #committed(entries: readonly LandedBlocks[]): void {
+    void this.measure() // Its error is logged here.
+      .catch(error => this.#options.logger.error({ err: error }, 'the disk could not be measured'))
+      .finally(() => this.capacity.settle(entries.length * indexBytesPerEntry, 0))
+  }
+
+  async #syncDirectory(): Promise<void> {
+    const handle = await open(this.#options.directory.imagesPath, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+}
+
+function recencyOf(index: IndexDatabase, imageId: string): Map<number, number> {
+  const pairs = index.recency(imageId)
+  const recency = new Map<number, number>()
+  for (let k = 0; pairs && k < pairs.length; k += 2) recency.set(pairs[k]!, pairs[k + 1]!)
+  return recency
+}

@@ -1,0 +1,253 @@
+/**
+ * One image in the store: its data file, its residency, and the only code that changes either.
+ *
+ * `held` are the blocks whose bytes lie in the file by our account; `zero`, a subset, are those that are holes; resident
+ * blocks (published in the table) are a subset of `held`, and the rest of `held` was recorded before this boot and has not
+ * been verified yet. Everything that changes an object holds the object's lock.
+ */
+import { CacheError, messageOf } from '../errors.ts'
+import { type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import type { KeyedMutex } from '../keyed-mutex.ts'
+import type { Logger } from '../logger.ts'
+import type { StoreFile } from '../native/addon.ts'
+import { BlockMasks } from './block-masks.ts'
+import type { Capacity } from './capacity.ts'
+import type { Committer } from './committer.ts'
+import { Residency } from './residency.ts'
+
+/** What all images of a store share. */
+export interface StoreParts {
+  readonly index: IndexDatabase
+  readonly capacity: Capacity
+  readonly committer: Committer
+  readonly locks: KeyedMutex
+  readonly logger: Logger
+  /** The tick of now, for `lastUse`. */
+  readonly tick: () => number
+  /** Make the directory of the data files durable. */
+  readonly syncDirectory: () => Promise<void>
+}
+
+/** What became of blocks that were offered: written, or why not. */
+export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
+
+/**
+ * Index pages that recording one object may add, in bytes: a leaf of 4 KiB in each of `residency` and `sums`. Kept
+ * reserved until the disk has been measured after the commit.
+ */
+export const indexBytesPerEntry = 2 * 4096
+
+export class StoredImage {
+  readonly image: Image
+  readonly geometry: Geometry
+  readonly file: StoreFile
+  readonly residency: Residency
+  readonly #parts: StoreParts
+  readonly #held = new BlockMasks()
+  readonly #zero = new BlockMasks()
+  #directorySynced = false
+  #corruptBlocks = 0
+
+  constructor(image: Image, blockBytes: number, file: StoreFile, parts: StoreParts) {
+    this.image = image
+    this.geometry = new Geometry(image.sizeBytes, blockBytes)
+    this.file = file
+    this.residency = new Residency(file.table)
+    this.#parts = parts
+  }
+
+  get imageId(): string {
+    return this.image.id
+  }
+
+  get heldBytes(): number {
+    return Math.min(this.#held.count * this.geometry.blockBytes, this.image.sizeBytes)
+  }
+
+  /** Is every block held? An empty image is. */
+  get complete(): boolean {
+    return this.#held.count === Math.ceil(this.image.sizeBytes / this.geometry.blockBytes)
+  }
+
+  /** Blocks that failed their checksum since boot. */
+  get corruptBlocks(): number {
+    return this.#corruptBlocks
+  }
+
+  held(object: number): bigint {
+    return this.#held.get(object)
+  }
+
+  /** Blocks that are known to be all zeros. */
+  zero(object: number): bigint {
+    return this.#zero.get(object)
+  }
+
+  heldObjects(): Generator<number> {
+    return this.#held.objects()
+  }
+
+  /** Bytes that evicting this object would free. */
+  allocatedBytes(object: number): number {
+    return countOf(this.#held.get(object) & ~this.#zero.get(object)) * this.geometry.blockBytes
+  }
+
+  generation(object: number): number {
+    return this.residency.generation(object)
+  }
+
+  /** Take over a record at boot: held, not published. */
+  adopt(object: number, record: { readonly resident: bigint; readonly zero: bigint }, lastUse: number): void {
+    this.#directorySynced = true
+    this.#held.add(object, record.resident)
+    this.#zero.add(object, record.zero)
+    this.residency.touch(object, lastUse)
+    this.#parts.capacity.adopt(this.allocatedBytes(object))
+  }
+
+  /** Read resident bytes; false when any of them is not (or no longer) there. */
+  read(offset: number, target: Uint8Array): Promise<boolean> {
+    return this.file.read(offset, target)
+  }
+
+  /** Compare held blocks with their checksums, publish the good ones and give up the bad ones. */
+  verify(object: number, blocks: bigint): Promise<void> {
+    return this.#locked(object, async () => {
+      const unverified = this.held(object) & ~this.residency.resident(object) & blocks
+      if (unverified === 0n) return
+      const stored = this.#parts.index.sums(this.imageId, object)
+      const summed = unverified & (stored?.blocks ?? 0n)
+      const good = stored && summed !== 0n ? await this.file.verify(object, summed, stored.sums) : 0n
+      this.residency.publish(object, good)
+      this.residency.touch(object, this.#parts.tick())
+      const bad = unverified & ~good
+      if (bad !== 0n) await this.#dropBad(object, bad)
+    })
+  }
+
+  /**
+   * Put an extent into the store and let readers have it. `bytes` are whole blocks from `first` on, or reach the end of
+   * the image. Never throws: what cannot be stored is only slower.
+   */
+  land(object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
+    const run = { first, count: Math.ceil(bytes.length / this.geometry.blockBytes) }
+    return this.#locked(object, async () => {
+      const missing = maskOf(run) & ~this.held(object)
+      if (missing === 0n) return 'held-already'
+      let result: LandResult = 'held-already'
+      for (const part of runsOf(missing)) {
+        const start = (part.first - first) * this.geometry.blockBytes
+        result = await this.#landRun(object, part, bytes.subarray(start, start + part.count * this.geometry.blockBytes))
+        if (result !== 'landed') break
+      }
+      return result
+    })
+  }
+
+  /** Make what was written durable, the file's name included. */
+  async sync(): Promise<void> {
+    await this.file.sync()
+    if (this.#directorySynced) return
+    await this.#parts.syncDirectory()
+    this.#directorySynced = true
+  }
+
+  /** Give up blocks that did not become durable. */
+  abandon(object: number, blocks: bigint): Promise<void> {
+    return this.#locked(object, () => this.#drop(object, blocks & this.held(object)))
+  }
+
+  /**
+   * First half of an eviction; the caller holds the object's lock. Readers lose the object; its bytes are still there.
+   * @returns the blocks that were held, to be forgotten by the index and then punched by {@link finishEviction}
+   */
+  beginEviction(object: number): bigint {
+    const held = this.held(object)
+    this.residency.revoke(object, 0xffff_ffff_ffff_ffffn)
+    return held
+  }
+
+  /** Second half, once the records are durably gone. Punched up to a whole block, past the end of the file if need be. */
+  async finishEviction(object: number): Promise<number> {
+    const bytes = this.allocatedBytes(object)
+    await this.file.punch(object * this.geometry.objectBytes, this.geometry.objectBytes)
+    this.#held.remove(object, this.held(object))
+    this.#zero.remove(object, this.zero(object))
+    this.#parts.capacity.release(bytes)
+    return bytes
+  }
+
+  /** Punch what lies in the file at `object` and is not held. */
+  punchOrphans(object: number): Promise<void> {
+    return this.#locked(object, async () => {
+      const kept = this.held(object) & ~this.zero(object)
+      for (const run of runsOf(~kept & 0xffff_ffff_ffff_ffffn)) await this.#punch(object, run)
+    })
+  }
+
+  lockKey(object: number): string {
+    return `${this.imageId}/${object}`
+  }
+
+  async #landRun(object: number, run: BlockRun, bytes: Uint8Array): Promise<LandResult> {
+    const { capacity, committer, logger, tick } = this.#parts
+    const blocks = maskOf(run)
+    const reserved = run.count * this.geometry.blockBytes + indexBytesPerEntry
+    if (!capacity.reserve(reserved)) return 'full'
+    const { offset } = this.geometry.bytesOf(object, run)
+    const generation = this.generation(object)
+    try {
+      const landed = await this.file.land(offset, bytes)
+      const zero = (landed.zero << BigInt(run.first)) & blocks
+      this.#held.add(object, blocks)
+      this.#zero.add(object, zero)
+      // The index's share stays pending: the committer settles it when the disk has been measured.
+      capacity.settle(reserved - indexBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
+      this.residency.touch(object, tick())
+      this.residency.publish(object, blocks)
+      committer.add({ target: this, object, first: run.first, blocks, generation, landed, bytes: bytes.length })
+      return 'landed'
+    } catch (error) {
+      logger.warn({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
+      await this.#punch(object, run).catch(() => {}) // The same disk: what stays is an orphan, reclaimed at the next boot.
+      capacity.settle(reserved, 0)
+      return 'failed'
+    }
+  }
+
+  async #dropBad(object: number, bad: bigint): Promise<void> {
+    this.#corruptBlocks += countOf(bad)
+    this.#parts.logger.warn(
+      { image: this.image.key, object, blocks: countOf(bad) },
+      'blocks on disk differ from their checksums; they are dropped and fetched again',
+    )
+    await this.#drop(object, bad)
+  }
+
+  /** Revoke, forget durably, punch. The caller holds the lock. */
+  async #drop(object: number, blocks: bigint): Promise<void> {
+    if (blocks === 0n) return
+    this.residency.revoke(object, blocks)
+    await this.#parts.index.forget([{ imageId: this.imageId, object, blocks }])
+    const bytes = countOf(blocks & ~this.zero(object)) * this.geometry.blockBytes
+    for (const run of runsOf(blocks)) await this.#punch(object, run)
+    this.#held.remove(object, blocks)
+    this.#zero.remove(object, blocks)
+    this.#parts.capacity.release(bytes)
+  }
+
+  #punch(object: number, run: BlockRun): Promise<void> {
+    return this.file.punch(this.geometry.bytesOf(object, run).offset, run.count * this.geometry.blockBytes)
+  }
+
+  #locked<T>(object: number, work: () => Promise<T>): Promise<T> {
+    if (object < 0 || object >= this.geometry.objects) {
+      throw new CacheError(
+        'invalid-argument',
+        `${this.image.key} has ${this.geometry.objects} objects, not one of number ${object}`,
+      )
+    }
+    return this.#parts.locks.run(this.lockKey(object), work)
+  }
+}
