@@ -47,6 +47,7 @@ export class Store {
   readonly #options: StoreOptions
   readonly #parts: StoreParts
   readonly #images = new Map<string, StoredImage>()
+  #latestUse = 0
   #stopping = false
   #closing: Promise<void> | undefined
 
@@ -73,6 +74,11 @@ export class Store {
     await store.#load()
     await store.measure()
     return store
+  }
+
+  /** The largest `lastUse` that was saved: the clock of recency goes on from there. */
+  get latestUse(): number {
+    return this.#latestUse
   }
 
   /** Every image that has a data file. */

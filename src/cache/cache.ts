@@ -1,0 +1,197 @@
+/**
+ * The cache as the filesystem sees it: names and images from the catalog, bytes from the reader, and behind them promotion
+ * and eviction. Policy lives in this room; the store does as it is told.
+ */
+import { ByteBudget } from '../byte-budget.ts'
+import { CacheError } from '../errors.ts'
+import type { Image } from '../image.ts'
+import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import { fetchBytesMax, recencySaveMs } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { StoreFile } from '../native/addon.ts'
+import type { Origin } from '../origin/origin.ts'
+import type { Store } from '../store/store.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import { Catalog } from './catalog.ts'
+import { type EvictionCounters, Evictor } from './evictor.ts'
+import { type Extent, extentOf } from './extents.ts'
+import { Flights } from './flight.ts'
+import { Promoter, type PromotionCounters } from './promoter.ts'
+import { type ReadCounters, Reader } from './reader.ts'
+
+/** One origin, and the directory that shows its images; null is the root. */
+export interface MountedOrigin {
+  readonly directory: string | null
+  readonly origin: Origin
+}
+
+export interface CacheOptions {
+  readonly origins: readonly MountedOrigin[]
+  readonly index: IndexDatabase
+  readonly store: Store
+  readonly logger: Logger
+  readonly revalidateSeconds: number
+  readonly reservedNodeIds: bigint
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+/** One image for status. */
+export interface ImageStatus {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly residentBytes: number
+  readonly complete: boolean
+  readonly validator: string
+}
+
+export interface CacheCounters {
+  readonly reads: ReadCounters
+  readonly promotion: PromotionCounters
+  readonly eviction: EvictionCounters
+  /** Extents being fetched or promoted now. */
+  readonly flights: number
+}
+
+export class Cache {
+  readonly #options: CacheOptions
+  readonly #catalog: Catalog
+  readonly #flights = new Flights()
+  readonly #promoter = new Promoter()
+  readonly #evictor: Evictor
+  readonly #reader: Reader
+  readonly #recencyTimer: NodeJS.Timeout
+  #closing: Promise<void> | undefined
+
+  constructor(options: CacheOptions) {
+    this.#options = options
+    this.#catalog = new Catalog(options)
+    this.#evictor = new Evictor(options.store, options.logger)
+    this.#reader = new Reader({
+      flights: this.#flights,
+      fetchBudget: new ByteBudget(fetchBytesMax),
+      originOf: image => this.#originOf(image),
+      stored: image => options.store.use(image),
+      promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
+      imageChanged: image => this.#catalog.imageChanged(image),
+    })
+    this.#recencyTimer = setInterval(() => void this.#saveRecency(), recencySaveMs) // Reports to the log.
+    this.#recencyTimer.unref()
+    this.#evictor.check()
+  }
+
+  get directories(): readonly string[] | null {
+    const directories = this.#options.origins.flatMap(({ directory }) => directory ?? [])
+    return directories.length === 0 ? null : directories
+  }
+
+  get counters(): CacheCounters {
+    return {
+      reads: this.#reader.counters,
+      promotion: this.#promoter.counters,
+      eviction: this.#evictor.counters,
+      flights: this.#flights.size,
+    }
+  }
+
+  lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
+    return this.#catalog.lookup(this.#originIn(directory), name, signal)
+  }
+
+  async list(directory: string | null, { signal }: { readonly signal: AbortSignal }) {
+    const origin = this.#originIn(directory)
+    const names = await this.#catalog.list(origin, signal)
+    const known = new Map(this.#catalog.known(origin).map(({ name, entry }) => [name, entry]))
+    return names.map(name => ({ name, image: known.get(name) ?? null }))
+  }
+
+  imageOf(nodeId: bigint): ImageEntry | null {
+    return this.#catalog.imageOfNode(nodeId)
+  }
+
+  /** The data file that may answer hits; null where there is none. */
+  async open(image: Image): Promise<StoreFile | null> {
+    return this.#options.store.use(image)?.file ?? null
+  }
+
+  release(_image: Image): void {
+    // Data files stay open: their tables hold what is known of them.
+  }
+
+  /** @throws CacheError see {@link Reader.read} */
+  async read(
+    image: Image,
+    offset: number,
+    length: number,
+    { signal }: { readonly signal: AbortSignal },
+  ): Promise<Uint8Array> {
+    if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
+    return this.#reader.read(image, offset, length, signal)
+  }
+
+  extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<Extent> {
+    return extentOf(image, offset, this.#originOf(image), this.#options.store.find(image.id), signal)
+  }
+
+  residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
+    const stored = this.#options.store.find(image.id)
+    return stored
+      ? { residentBytes: stored.heldBytes, complete: stored.complete }
+      : { residentBytes: 0, complete: image.sizeBytes === 0 }
+  }
+
+  capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number } {
+    const { capacity } = this.#options.store
+    const images = this.images().length
+    return { capacityBytes: capacity.capacityBytes, usedBytes: capacity.usedBytes, images }
+  }
+
+  /** What names mean now, for status; nothing is asked of an origin. */
+  images(): ImageStatus[] {
+    return this.#options.origins.flatMap(({ directory, origin }) =>
+      this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
+        name: directory === null ? name : `${directory}/${name}`,
+        sizeBytes: image.sizeBytes,
+        ...this.residence(image),
+        validator: image.validator,
+      })),
+    )
+  }
+
+  /** Stop promoting and evicting; what has landed is the store's to commit. Idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#recencyTimer)
+    await this.#promoter.idle()
+    await this.#evictor.close()
+  }
+
+  async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
+    if (this.#closing) return
+    await this.#promoter.offer(stored, object, first, bytes)
+    this.#evictor.check()
+  }
+
+  #originIn(directory: string | null): Origin {
+    const mounted = this.#options.origins.find(candidate => candidate.directory === directory)
+    if (!mounted) throw new CacheError('not-found', `there is no directory ${directory}`)
+    return mounted.origin
+  }
+
+  #originOf(image: Image): Origin {
+    const mounted = this.#options.origins.find(({ origin }) => origin.url === image.origin)
+    if (!mounted) throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
+    return mounted.origin
+  }
+
+  async #saveRecency(): Promise<void> {
+    await this.#options.store
+      .saveRecency()
+      .catch(error =>
+        this.#options.logger.warn({ err: error }, 'recency could not be saved; it is tried again in a minute'),
+      )
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Names and images: which version of an image a name means now, and the node id that a version keeps for ever.
+ *
+ * What the kernel is told is recorded first. A name is asked of the origin again at most every `revalidateSeconds`, when
+ * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
+ * is away leaves names and attributes as the index knows them.
+ */
+import { CacheError, isCacheError, messageOf } from '../errors.ts'
+import { type Image, identify } from '../image.ts'
+import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import { revalidateMsMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { Origin } from '../origin/origin.ts'
+import { SingleFlight } from '../single-flight.ts'
+
+export interface CatalogOptions {
+  readonly index: IndexDatabase
+  readonly logger: Logger
+  readonly revalidateSeconds: number
+  /** Node ids up to this one belong to directories. */
+  readonly reservedNodeIds: bigint
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+/** What is known of a name. */
+interface Named {
+  readonly entry: ImageEntry
+  checkedMs: number
+}
+
+interface Listing {
+  readonly names: readonly string[]
+  readonly checkedMs: number
+}
+
+export class Catalog {
+  readonly #options: CatalogOptions
+  readonly #startedMs: number
+  readonly #byId = new Map<string, ImageEntry>()
+  readonly #byNode = new Map<bigint, ImageEntry>()
+  /** By origin and name. */
+  readonly #names = new Map<string, Named>()
+  readonly #listings = new Map<string, Listing>()
+  readonly #lookups = new SingleFlight<ImageEntry>()
+  readonly #lists = new SingleFlight<readonly string[]>()
+
+  constructor(options: CatalogOptions) {
+    this.#options = options
+    this.#startedMs = options.now()
+    for (const entry of options.index.images()) this.#remember(entry)
+  }
+
+  imageOfNode(nodeId: bigint): ImageEntry | null {
+    return this.#byNode.get(nodeId) ?? null
+  }
+
+  /** The names of an origin that mean something, with what they mean; nothing is asked. */
+  known(origin: Origin): { name: string; entry: ImageEntry }[] {
+    return this.#options.index.names(origin.url).flatMap(({ name, imageId }) => {
+      const entry = this.#byId.get(imageId)
+      return entry ? [{ name, entry }] : []
+    })
+  }
+
+  /**
+   * The image that `name` means now.
+   * @throws CacheError not-found, access-denied, origin-*, aborted
+   */
+  async lookup(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
+    const named = this.#named(origin, name)
+    if (named && this.#isFresh(named.checkedMs)) return named.entry
+    const asked = this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
+    if (!named) return asked
+    try {
+      return await withinMs(asked, revalidateMsMax, signal)
+    } catch (error) {
+      if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'aborted')) throw error
+      this.#options.logger.warn({ origin: origin.url, name, err: error }, 'the origin does not answer; the index does')
+      named.checkedMs = this.#options.now()
+      return named.entry
+    }
+  }
+
+  /**
+   * The names of an origin now.
+   * @throws CacheError access-denied, origin-*, aborted
+   */
+  async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    const known = this.#listing(origin)
+    if (known && this.#isFresh(known.checkedMs)) return known.names
+    try {
+      return await this.#lists.run(origin.url, signal, shared => this.#askList(origin, shared))
+    } catch (error) {
+      if (!known || isCacheError(error, 'access-denied', 'aborted')) throw error
+      this.#options.logger.warn({ origin: origin.url, err: error }, 'the origin does not list; the index does')
+      this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
+      return known.names
+    }
+  }
+
+  /** A read found that the origin has another version: ask at the next lookup, whatever was asked before. */
+  imageChanged(image: Image): void {
+    for (const named of this.#names.values()) {
+      if (named.entry.image.id === image.id) named.checkedMs = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  #named(origin: Origin, name: string): Named | null {
+    const key = `${origin.url} ${name}`
+    const named = this.#names.get(key)
+    if (named) return named
+    const imageId = this.#options.index.name(origin.url, name)
+    const entry = imageId === null ? undefined : this.#byId.get(imageId)
+    if (!entry) return null
+    const recorded = { entry, checkedMs: this.#startedMs }
+    this.#names.set(key, recorded)
+    return recorded
+  }
+
+  #listing(origin: Origin): Listing | null {
+    const listing = this.#listings.get(origin.url)
+    if (listing) return listing
+    const names = this.#options.index.listing(origin.url)
+    return names ? { names, checkedMs: this.#startedMs } : null
+  }
+
+  async #ask(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
+    const { index } = this.#options
+    const key = `${origin.url} ${name}`
+    try {
+      const image = identify(await origin.lookup(name, { signal }))
+      const before = this.#names.get(key)?.entry
+      const entry = this.#byId.get(image.id) ?? (await this.#admit(image))
+      if (before?.image.id !== image.id) await index.putName(origin.url, name, image.id)
+      this.#names.set(key, { entry, checkedMs: this.#options.now() })
+      return entry
+    } catch (error) {
+      if (isCacheError(error, 'not-found')) {
+        this.#names.delete(key)
+        await index.removeName(origin.url, name)
+      }
+      throw error
+    }
+  }
+
+  async #askList(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    const listed = await origin.list({ signal })
+    // An origin that lists nothing shows the names that were found by asking for them.
+    const names = listed?.map(({ name }) => name) ?? this.known(origin).map(({ name }) => name)
+    const before = this.#listing(origin)?.names
+    const changed = before?.length !== names.length || before.some((name, k) => name !== names[k])
+    if (changed) await this.#options.index.putListing(origin.url, names)
+    this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
+    return names
+  }
+
+  /** Give a new image its node id, and record both. */
+  async #admit(image: Image): Promise<ImageEntry> {
+    const entry = { image, nodeId: this.#nodeIdFor(image.id) }
+    this.#remember(entry)
+    try {
+      await this.#options.index.putImage(entry)
+    } catch (error) {
+      this.#byId.delete(image.id)
+      this.#byNode.delete(entry.nodeId)
+      throw error
+    }
+    return entry
+  }
+
+  #remember(entry: ImageEntry): void {
+    this.#byId.set(entry.image.id, entry)
+    this.#byNode.set(entry.nodeId, entry)
+  }
+
+  /** 62 bits of the image id; the next free one where another image already has it. */
+  #nodeIdFor(imageId: string): bigint {
+    let nodeId = BigInt(`0x${imageId.slice(0, 16)}`) >> 2n
+    while (nodeId <= this.#options.reservedNodeIds || this.#byNode.has(nodeId)) nodeId++
+    return nodeId
+  }
+
+  #isFresh(checkedMs: number): boolean {
+    return this.#options.now() - checkedMs < this.#options.revalidateSeconds * 1000
+  }
+}
+
+/** `promise`, or origin-timeout after `ms`. */
+async function withinMs<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new CacheError('origin-timeout', `no answer in ${ms} ms`)), ms)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } catch (error) {
+    if (signal.aborted) throw new CacheError('aborted', messageOf(error), { cause: error })
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Which objects go first. Policies are pure: they see last uses and sizes, and name objects; `evictor.ts` does the rest.
+ */
+
+/** An object that could be evicted, as a policy sees it. */
+export interface ObjectUse {
+  /** Tick of the last use. */
+  readonly lastUse: number
+  /** What its eviction frees, in bytes. */
+  readonly bytes: number
+}
+
+export interface EvictionPolicy<T extends ObjectUse = ObjectUse> {
+  readonly name: string
+  /**
+   * Objects to evict, coldest first, that free at least `bytesWanted` together, or all there are.
+   * @param objects walks all objects afresh at each call
+   */
+  choose(objects: () => Iterable<T>, bytesWanted: number): T[]
+}
+
+/** Buckets of one histogram: three narrowings find one tick among 2^32. */
+const buckets = 4096
+/** A bucket with no more objects than this is sorted instead of narrowed. */
+const sortedMax = 4096
+
+/**
+ * Exact least-recently-used: no object that stays was used before one that goes. A histogram over last uses is narrowed
+ * until the tick at which enough is freed is known; only the objects around it are sorted, never the whole table.
+ */
+export class LeastRecentlyUsed<T extends ObjectUse> implements EvictionPolicy<T> {
+  readonly name = 'lru'
+
+  choose(objects: () => Iterable<T>, bytesWanted: number): T[] {
+    const limit = this.#limit(objects, bytesWanted)
+    const cold: T[] = []
+    for (const object of objects()) if (object.lastUse < limit) cold.push(object)
+    cold.sort((a, b) => a.lastUse - b.lastUse)
+    let bytes = 0
+    const enough = cold.findIndex(object => {
+      bytes += object.bytes
+      return bytes >= bytesWanted
+    })
+    return enough < 0 ? cold : cold.slice(0, enough + 1)
+  }
+
+  /** A tick such that the objects last used before it free enough, and few more than needed. */
+  #limit(objects: () => Iterable<T>, bytesWanted: number): number {
+    let low = 0
+    let width = 2 ** 32 / buckets
+    let below = 0 // Bytes of the objects used before `low`.
+    for (;;) {
+      const bytes = new Float64Array(buckets)
+      const counts = new Uint32Array(buckets)
+      for (const object of objects()) {
+        const bucket = Math.floor((object.lastUse - low) / width)
+        if (bucket < 0 || bucket >= buckets) continue
+        bytes[bucket]! += object.bytes
+        counts[bucket]! += 1
+      }
+      let bucket = 0
+      while (bucket < buckets && below + bytes[bucket]! < bytesWanted) below += bytes[bucket++]!
+      if (bucket === buckets) return Number.POSITIVE_INFINITY
+      if (width === 1 || counts[bucket]! <= sortedMax) return low + (bucket + 1) * width
+      low += bucket * width
+      width = Math.max(1, width / buckets)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * Extents in flight: each is fetched once, however many readers want it.
+ *
+ * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
+ * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
+ * wants any more, and that has not arrived, is cancelled.
+ */
+import { CacheError } from '../errors.ts'
+import { type BlockRun, maskOf } from '../image.ts'
+
+/** One extent on its way. */
+export class Flight {
+  readonly object: number
+  readonly run: BlockRun
+  readonly blocks: bigint
+  readonly #controller = new AbortController()
+  readonly #arrival: Promise<Uint8Array>
+  #readers = 0
+  #arrived = false
+
+  /** @param fetch brings the bytes of the extent; starts at once */
+  constructor(object: number, run: BlockRun, fetch: (signal: AbortSignal) => Promise<Uint8Array>) {
+    this.object = object
+    this.run = run
+    this.blocks = maskOf(run)
+    this.#arrival = fetch(this.#controller.signal).then(bytes => {
+      this.#arrived = true
+      return bytes
+    })
+    this.#arrival.catch(() => {}) // Readers see the error; a flight without readers has none to tell.
+  }
+
+  /** The bytes, from the beginning of the extent. For whoever is not a reader: never cancels. */
+  get arrival(): Promise<Uint8Array> {
+    return this.#arrival
+  }
+
+  /** Was it given up because its last reader left? It must not be joined then. */
+  get cancelled(): boolean {
+    return this.#controller.signal.aborted
+  }
+
+  /**
+   * Wait for the bytes as a reader.
+   * @throws CacheError aborted when `signal` fires first, or what the fetch threw
+   */
+  async join(signal: AbortSignal): Promise<Uint8Array> {
+    this.#readers++
+    let onAbort: (() => void) | undefined
+    const left = new Promise<never>((_, reject) => {
+      onAbort = () => reject(new CacheError('aborted', 'the reader has gone', { cause: signal.reason }))
+      if (signal.aborted) onAbort()
+      else signal.addEventListener('abort', onAbort, { once: true })
+    })
+    try {
+      return await Promise.race([this.#arrival, left])
+    } finally {
+      if (onAbort) signal.removeEventListener('abort', onAbort)
+      this.#readers--
+      if (this.#readers === 0 && !this.#arrived) this.#controller.abort()
+    }
+  }
+}
+
+/** The flights of all images, by object. */
+export class Flights {
+  readonly #byObject = new Map<string, Set<Flight>>()
+  #count = 0
+
+  /** Flights in the air or waiting for promotion. */
+  get size(): number {
+    return this.#count
+  }
+
+  /** Flights that touch `blocks` of an object and may be joined. */
+  touching(key: string, blocks: bigint): Flight[] {
+    const flights = this.#byObject.get(key)
+    if (!flights) return []
+    return [...flights].filter(flight => (flight.blocks & blocks) !== 0n && !flight.cancelled)
+  }
+
+  add(key: string, flight: Flight): void {
+    const flights = this.#byObject.get(key) ?? new Set()
+    flights.add(flight)
+    this.#byObject.set(key, flights)
+    this.#count++
+  }
+
+  /** Idempotent. */
+  remove(key: string, flight: Flight): void {
+    const flights = this.#byObject.get(key)
+    if (!flights?.delete(flight)) return
+    this.#count--
+    if (flights.size === 0) this.#byObject.delete(key)
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Promotion: extents that a reader has already got are put into the store, in the background.
+ *
+ * The queue is bounded in bytes and entries; full means that the miss stays a proxy read, counted, and nobody waits.
+ */
+import PQueue from 'p-queue'
+import { promotionBytesMax, promotionConcurrency, promotionEntriesMax } from '../limits.ts'
+import type { LandResult, StoredImage } from '../store/stored-image.ts'
+
+export interface PromotionCounters {
+  /** Bytes that wait or are being written now. */
+  readonly queuedBytes: number
+  /** Bytes put into the store. */
+  readonly promotedBytes: number
+  /** Extents that were answered and not promoted: queue full, no room, or a failing disk. */
+  readonly dropped: number
+}
+
+export class Promoter {
+  readonly #queue = new PQueue({ concurrency: promotionConcurrency })
+  // INVARIANT: queuedBytes <= promotionBytesMax
+  #queuedBytes = 0
+  #promotedBytes = 0
+  #dropped = 0
+
+  get counters(): PromotionCounters {
+    return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped: this.#dropped }
+  }
+
+  /**
+   * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped; never
+   * rejects.
+   */
+  async offer(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
+    const full = this.#queue.size >= promotionEntriesMax || this.#queuedBytes + bytes.length > promotionBytesMax
+    if (full) {
+      this.#dropped++
+      return 'full'
+    }
+    this.#queuedBytes += bytes.length
+    try {
+      const result = await this.#queue.add(() => stored.land(object, first, bytes))
+      if (result === 'landed') this.#promotedBytes += bytes.length
+      else if (result !== 'held-already') this.#dropped++
+      return result
+    } finally {
+      this.#queuedBytes -= bytes.length
+    }
+  }
+
+  /** Resolves when nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    await this.#queue.onIdle()
+  }
+}

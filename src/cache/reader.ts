@@ -1,0 +1,181 @@
+/**
+ * Reads that the native hit path did not answer: plan, verify, fetch the gaps, assemble.
+ *
+ * An extent is fetched once however many readers want it, the answer goes out as soon as the bytes are here, and the same
+ * bytes are offered for promotion afterwards. Resident runs are read **after** the gaps have arrived, under the reader's
+ * protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin alone.
+ */
+import type { ByteBudget } from '../byte-budget.ts'
+import { isCacheError, throwIfAborted } from '../errors.ts'
+import { type BlockRun, type Image, type ObjectPart, runsOf } from '../image.ts'
+import type { Origin } from '../origin/origin.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import { Flight, type Flights } from './flight.ts'
+
+/** What a reader needs from the rest of the cache. */
+export interface ReaderParts {
+  readonly flights: Flights
+  readonly fetchBudget: ByteBudget
+  /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
+  originOf(image: Image): Origin
+  /** The image in the store; null where the store cannot take it. */
+  stored(image: Image): StoredImage | null
+  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
+  /** The origin no longer has this version. */
+  imageChanged(image: Image): void
+}
+
+export interface ReadCounters {
+  readonly hits: number
+  readonly misses: number
+  readonly hitBytes: number
+  readonly missBytes: number
+}
+
+/** How often a read is planned before it goes to the origin whole: evictions that race with it four times are a storm. */
+const plansMax = 4
+
+export class Reader {
+  readonly #parts: ReaderParts
+  #hits = 0
+  #misses = 0
+  #hitBytes = 0
+  #missBytes = 0
+
+  constructor(parts: ReaderParts) {
+    this.#parts = parts
+  }
+
+  /** Reads answered here; the native hits are counted by the session. */
+  get counters(): ReadCounters {
+    return { hits: this.#hits, misses: this.#misses, hitBytes: this.#hitBytes, missBytes: this.#missBytes }
+  }
+
+  /**
+   * Exactly the bytes [offset, offset + length), which lie within the image.
+   * @throws CacheError aborted, image-changed, origin-*, closed
+   */
+  async read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (length === 0) return new Uint8Array(0)
+    const stored = this.#parts.stored(image)
+    let missed = stored === null
+    try {
+      for (let plans = 0; stored && plans < plansMax; plans++) {
+        const planned = await this.#readPlanned(stored, offset, length, signal)
+        missed ||= planned.missed
+        if (planned.bytes) return this.#count(missed, planned.bytes)
+      }
+      return this.#count(true, await this.#readByProxy(image, offset, length, signal))
+    } catch (error) {
+      if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
+      throw error
+    }
+  }
+
+  /** One plan; null bytes when something was evicted under it. */
+  async #readPlanned(stored: StoredImage, offset: number, length: number, signal: AbortSignal) {
+    const parts = stored.geometry.parts(offset, length)
+    await Promise.all(parts.map(part => verifyHeld(stored, part)))
+    throwIfAborted(signal)
+    // Synchronous: no reader can begin the same flight between the look and the take-off.
+    const flights = parts.flatMap(part => this.#flightsFor(stored, part))
+    const missed = flights.length > 0
+    const arrived = await Promise.all(
+      flights.map(async flight => ({
+        ...stored.geometry.bytesOf(flight.object, flight.run),
+        bytes: await flight.join(signal),
+      })),
+    )
+    const only = arrived[0]
+    if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
+      return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
+    }
+    const bytes = Buffer.allocUnsafeSlow(length)
+    const whole = await fill(stored, bytes, offset, arrived)
+    return { missed, bytes: whole ? bytes : null }
+  }
+
+  /** Flights that bring the missing blocks of one part: those in the air, and new ones for the rest. */
+  #flightsFor(stored: StoredImage, part: ObjectPart): Flight[] {
+    const missing = part.blocks & ~stored.residency.resident(part.object)
+    if (missing === 0n) return []
+    const key = stored.lockKey(part.object)
+    const flights = this.#parts.flights.touching(key, missing)
+    const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+    return flights.concat(runsOf(rest).map(run => this.#takeOff(stored, part.object, run)))
+  }
+
+  #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {
+    const { flights, fetchBudget, originOf, promote } = this.#parts
+    const { offset, length } = stored.geometry.bytesOf(object, run)
+    const key = stored.lockKey(object)
+    const flight = new Flight(object, run, signal =>
+      fetchBudget.run(length, signal, async () => {
+        const bytes = Buffer.allocUnsafeSlow(length)
+        await originOf(stored.image).read(stored.image, offset, bytes, { signal })
+        return bytes
+      }),
+    )
+    flights.add(key, flight)
+    const land = () => flights.remove(key, flight)
+    flight.arrival.then(
+      // After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest.
+      bytes => setImmediate(() => void promote(stored, object, run.first, bytes).finally(land)), // Never rejects.
+      land,
+    )
+    return flight
+  }
+
+  async #readByProxy(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#parts.fetchBudget.run(length, signal, async () => {
+      const bytes = Buffer.allocUnsafeSlow(length)
+      await this.#parts.originOf(image).read(image, offset, bytes, { signal })
+      return bytes
+    })
+  }
+
+  #count(missed: boolean, bytes: Uint8Array): Uint8Array {
+    if (missed) {
+      this.#misses++
+      this.#missBytes += bytes.length
+    } else {
+      this.#hits++
+      this.#hitBytes += bytes.length
+    }
+    return bytes
+  }
+}
+
+/** Verify what is held and not published; what is wrong is dropped, and missing from then on. */
+async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> {
+  const unverified = part.blocks & stored.held(part.object) & ~stored.residency.resident(part.object)
+  if (unverified === 0n) return
+  // A disk or an index out of order leaves the blocks unpublished, and the origin answers.
+  await stored.verify(part.object, unverified).catch(() => {})
+}
+
+/** Put `target` together from what arrived and from the store; false when the store no longer has its share. */
+async function fill(
+  stored: StoredImage,
+  target: Uint8Array,
+  offset: number,
+  arrived: readonly { readonly offset: number; readonly length: number; readonly bytes: Uint8Array }[],
+): Promise<boolean> {
+  const end = offset + target.length
+  let at = offset
+  const gaps: [number, number][] = []
+  for (const piece of [...arrived].sort((a, b) => a.offset - b.offset)) {
+    const from = Math.max(at, piece.offset)
+    const to = Math.min(end, piece.offset + piece.length)
+    if (from >= to) continue
+    if (from > at) gaps.push([at, from])
+    target.set(piece.bytes.subarray(from - piece.offset, to - piece.offset), from - offset)
+    at = to
+  }
+  if (at < end) gaps.push([at, end])
+  const whole = await Promise.all(
+    gaps.map(([from, to]) => stored.read(from, target.subarray(from - offset, to - offset))),
+  )
+  return whole.every(Boolean)
+}
