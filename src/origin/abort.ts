@@ -1,0 +1,36 @@
+/**
+ * Waiting that ends when the caller has gone.
+ */
+import { CacheError } from '../errors.ts'
+
+/**
+ * Settle as `work` does, or reject as soon as `signal` fires, whichever comes first. The work itself is not stopped: it must
+ * not touch anything of the caller's any more, and its late error is swallowed.
+ * @throws CacheError aborted
+ */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const leave = () => reject(abortedBy(signal))
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
+}
+
+/** Wait for `ms` milliseconds. @throws CacheError aborted */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const elapsed = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
+  try {
+    await orAborted(elapsed, signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The error for a signal that has fired. */
+export function abortedBy(signal: AbortSignal): CacheError {
+  return new CacheError('aborted', 'the reader has gone', { cause: signal.reason })
+}

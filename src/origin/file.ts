@@ -1,0 +1,232 @@
+/**
+ * A directory as an origin: `file:///dir`, the regular files directly in it.
+ *
+ * Nothing outside the directory is ever opened, whatever links point at: a name is resolved without opening it (O_PATH), the
+ * place it led to is compared with the directory, and only then is that very file opened. A version is told from another by
+ * device, inode, size and both times in nanoseconds, compared before and after each read; so a writer who changes a file
+ * under us makes a read fail, never mix.
+ */
+import { constants } from 'node:fs'
+import { type FileHandle, open, readdir, readlink, realpath, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
+import type { Image, ImageFacts } from '../image.ts'
+import { originDescriptorsMax } from '../limits.ts'
+import type { Addon } from '../native/addon.ts'
+import { orAborted } from './abort.ts'
+import { Descriptors } from './descriptors.ts'
+import { isImageName } from './names.ts'
+import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+
+/** A descriptor that names a file without opening it. Source: Linux include/uapi/asm-generic/fcntl.h, O_PATH. */
+const pathOnly = 0o10000000
+
+/** Bytes asked of the file system at once: after each, we look whether anybody still wants them. */
+const pieceBytes = 1024 * 1024
+
+export class FileOrigin implements Origin {
+  readonly url: string
+  readonly #root: string
+  readonly #extents: Pick<Addon, 'extentAt'>
+  readonly #descriptors = new Descriptors(originDescriptorsMax)
+  #closing: Promise<void> | null = null
+
+  /**
+   * @param url `file:///dir`; the directory need not be there yet
+   * @throws CacheError invalid-argument
+   */
+  constructor(url: string, extents: Pick<Addon, 'extentAt'>) {
+    this.#root = directoryOf(url)
+    this.#extents = extents
+    this.url = pathToFileURL(this.#root).href
+  }
+
+  async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
+    throwIfAborted(signal)
+    return await orAborted(this.#list(signal), signal)
+  }
+
+  async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
+    throwIfAborted(signal)
+    const handle = this.#open(key)
+    try {
+      return await orAborted(
+        handle.then(opened => this.#factsOf(key, opened)),
+        signal,
+      )
+    } finally {
+      // Who opens closes, even when the caller left first; the error of the open itself is thrown above.
+      void handle.then(opened => opened.close()).catch(() => {})
+    }
+  }
+
+  async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
+    throwIfAborted(signal)
+    await this.#use(image, signal, async handle => {
+      await this.#readPieces(handle, image, offset, target, signal)
+      await this.#mustBe(image, handle)
+    })
+  }
+
+  async extentAt(image: Image, offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
+    throwIfAborted(signal)
+    if (offset >= image.sizeBytes) return null
+    return await this.#use(image, signal, async handle => this.#extents.extentAt(handle.fd, offset))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#descriptors.close()
+    return this.#closing
+  }
+
+  /** Call `work` with the open file of exactly this version. */
+  async #use<T>(image: Image, signal: AbortSignal, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+    const used = this.#descriptors.use(
+      image.id,
+      () => this.#open(image.key),
+      async handle => {
+        await this.#mustBe(image, handle)
+        return await work(handle)
+      },
+    )
+    try {
+      return await orAborted(used, signal)
+    } catch (error) {
+      if (isCacheError(error, 'image-changed')) await this.#descriptors.drop(image.id)
+      if (isCacheError(error, 'not-found')) throw this.#changed(image, error)
+      throw isCacheError(error) ? error : this.#failed(image.key, error)
+    }
+  }
+
+  /** Through a buffer of our own: a read that hangs in the kernel must not write into `target` after the caller has gone. */
+  async #readPieces(
+    handle: FileHandle,
+    image: Image,
+    offset: number,
+    target: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const piece = Buffer.allocUnsafe(Math.min(pieceBytes, target.length))
+    for (let at = 0; at < target.length; ) {
+      const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, target.length - at), offset + at)
+      throwIfAborted(signal)
+      if (bytesRead === 0) throw this.#changed(image, new Error(`it ends at ${offset + at}`))
+      target.set(piece.subarray(0, bytesRead), at)
+      at += bytesRead
+    }
+  }
+
+  async #mustBe(image: Image, handle: FileHandle): Promise<void> {
+    const facts = await this.#factsOf(image.key, handle)
+    if (facts.validator !== image.validator) throw this.#changed(image)
+  }
+
+  async #factsOf(key: string, handle: FileHandle): Promise<ImageFacts> {
+    try {
+      const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true })
+      return {
+        origin: this.url,
+        key,
+        sizeBytes: Number(size),
+        validator: [dev, ino, size, mtimeNs, ctimeNs].join('-'),
+        modifiedMs: Number(mtimeNs / 1_000_000n),
+      }
+    } catch (error) {
+      throw this.#failed(key, error)
+    }
+  }
+
+  async #open(key: string): Promise<FileHandle> {
+    if (!isImageName(key)) throw this.#missing(key)
+    const root = await this.#realRoot()
+    try {
+      const place = await open(join(this.#root, key), pathOnly)
+      try {
+        await this.#mustBeInside(root, key, place)
+        return await open(`/proc/self/fd/${place.fd}`, constants.O_RDONLY)
+      } finally {
+        await place.close()
+      }
+    } catch (error) {
+      throw isCacheError(error) ? error : this.#failed(key, error)
+    }
+  }
+
+  async #mustBeInside(root: string, key: string, place: FileHandle): Promise<void> {
+    const path = await readlink(`/proc/self/fd/${place.fd}`)
+    if (!path.startsWith(root === '/' ? root : `${root}/`)) {
+      throw new CacheError('access-denied', `${this.url}/${key}: leads out of the directory; it is not served`)
+    }
+    if (!(await place.stat()).isFile()) throw this.#missing(key)
+  }
+
+  async #list(signal: AbortSignal): Promise<readonly Listed[]> {
+    const root = await this.#realRoot()
+    const listed: Listed[] = []
+    for (const entry of await readdir(root, { withFileTypes: true }).catch(error => this.#rootFailed(error))) {
+      throwIfAborted(signal)
+      const isImage = entry.isFile() || (entry.isSymbolicLink() && (await leadsToFile(join(root, entry.name), root)))
+      if (isImage && isImageName(entry.name)) listed.push({ name: entry.name, sizeBytes: null })
+    }
+    return listed
+  }
+
+  async #realRoot(): Promise<string> {
+    if (this.#closing !== null) throw new CacheError('closed', `${this.url}: has been closed`)
+    return await realpath(this.#root).catch(error => this.#rootFailed(error))
+  }
+
+  #rootFailed(cause: unknown): never {
+    const code = codeOf(cause) === 'access-denied' ? 'access-denied' : 'origin-unreachable'
+    throw new CacheError(code, `${this.url}: the directory cannot be read: ${messageOf(cause)}`, { cause })
+  }
+
+  #missing(key: string): CacheError {
+    return new CacheError('not-found', `${this.url}: has no image ${JSON.stringify(key)}`)
+  }
+
+  #changed(image: Image, cause?: unknown): CacheError {
+    return new CacheError('image-changed', `${this.url}/${image.key}: is no longer the version that was opened`, {
+      cause,
+    })
+  }
+
+  #failed(key: string, cause: unknown): CacheError {
+    return new CacheError(codeOf(cause), `${this.url}/${key}: ${messageOf(cause)}`, { cause })
+  }
+}
+
+/** @throws CacheError invalid-argument */
+function directoryOf(url: string): string {
+  try {
+    const path = fileURLToPath(url)
+    return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `${url}: not the URL of a directory; write file:///dir`, { cause })
+  }
+}
+
+async function leadsToFile(path: string, root: string): Promise<boolean> {
+  try {
+    const real = await realpath(path)
+    return real.startsWith(root === '/' ? root : `${root}/`) && (await stat(real)).isFile()
+  } catch {
+    return false
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+    case 'ELOOP':
+    case 'ENAMETOOLONG':
+      return 'not-found'
+    case 'EACCES':
+    case 'EPERM':
+      return 'access-denied'
+    default:
+      return 'origin-failed'
+  }
+}
