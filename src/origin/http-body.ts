@@ -1,0 +1,94 @@
+/**
+ * Receiving the body of an answer: straight into the reader's memory, as bounded text, or not at all.
+ */
+import type { Readable } from 'node:stream'
+import { CacheError } from '../errors.ts'
+import type { Headers } from './http-headers.ts'
+import type { Watch } from './watch.ts'
+
+/** An answer whose body has yet to be read. */
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Readable
+  /** Where it came from in the end, without credentials and query; for messages. */
+  readonly place: string
+  /** True when that is a directory: a path that ends in a slash. */
+  readonly isDirectory: boolean
+}
+
+/** A body that nobody wants is read up to this many bytes, so that its connection can be used again. */
+const discardBytesMax = 64 * 1024
+
+/**
+ * Fill `target` exactly from the body, in place.
+ * @throws CacheError origin-protocol when there are fewer or more bytes; the stream's own error when it breaks
+ */
+export async function receiveInto(answer: HttpAnswer, target: Uint8Array, watch: Watch): Promise<void> {
+  let at = 0
+  await receive(answer.body, watch, chunk => {
+    if (at + chunk.length > target.length) {
+      throw new CacheError('origin-protocol', `${answer.place}: sent more than the ${target.length} bytes asked for`)
+    }
+    target.set(chunk, at)
+    at += chunk.length
+  })
+  if (at < target.length) {
+    throw new CacheError('origin-protocol', `${answer.place}: sent ${at} of ${target.length} bytes`)
+  }
+}
+
+/**
+ * The body as text.
+ * @param bytesMax longest body accepted
+ * @throws CacheError origin-protocol when it is longer; the stream's own error when it breaks
+ */
+export async function receiveText(answer: HttpAnswer, bytesMax: number, watch: Watch): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  await receive(answer.body, watch, chunk => {
+    bytes += chunk.length
+    if (bytes > bytesMax) throw new CacheError('origin-protocol', `${answer.place}: sent more than ${bytesMax} bytes`)
+    chunks.push(chunk)
+  })
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Read what is left of a body nobody wants, a little and for a while; else give its connection up. Never throws. */
+export function discard(body: Readable, msMax: number): void {
+  body.on('error', () => {})
+  if (body.destroyed || body.readableEnded) return
+  let bytes = 0
+  const timer = setTimeout(() => body.destroy(), msMax)
+  timer.unref()
+  body.once('close', () => clearTimeout(timer))
+  body.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length
+    if (bytes > discardBytesMax) body.destroy()
+  })
+}
+
+/** Give each chunk to `take`; when it throws, the body is destroyed and nothing more is taken. */
+function receive(body: Readable, watch: Watch, take: (chunk: Uint8Array) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      body.off('data', onData)
+      body.destroy()
+      reject(error)
+    }
+    const onData = (chunk: Uint8Array) => {
+      watch.touch()
+      try {
+        take(chunk)
+      } catch (error) {
+        fail(error)
+      }
+    }
+    body.on('data', onData)
+    body.once('error', fail)
+    body.once('end', resolve)
+    body.once('close', () => reject(new CacheError('origin-failed', 'the connection was lost')))
+    watch.signal.addEventListener('abort', () => fail(watch.error), { once: true })
+    if (watch.error !== null) fail(watch.error)
+  })
+}

@@ -1,0 +1,192 @@
+/**
+ * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
+ *
+ * Redirects are followed here, by hand: at most redirectsMax, to http(s) only, never from https down to http, and never with our credentials to
+ * another host. No message carries credentials or the query of a place that a redirect led to (it may be signed).
+ */
+import type { Agent } from 'undici'
+import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
+import { connectMsMax, firstByteMsMax, originConcurrencyDefault, redirectsMax, stallMsMax } from '../limits.ts'
+import { discard, type HttpAnswer } from './http-body.ts'
+import { headerOf } from './http-headers.ts'
+import { Watch } from './watch.ts'
+
+/** How long and how much; every field has its default in limits.ts. */
+export interface HttpOptions {
+  readonly connectMsMax: number
+  readonly firstByteMsMax: number
+  readonly stallMsMax: number
+  /** Connections per host. */
+  readonly connectionsMax: number
+}
+
+export const httpOptionsDefault: HttpOptions = {
+  connectMsMax,
+  firstByteMsMax,
+  stallMsMax,
+  connectionsMax: originConcurrencyDefault,
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export class HttpClient {
+  readonly #options: HttpOptions
+  readonly #home: string
+  readonly #authorization: string | null
+  #agent: Promise<Agent> | null = null
+  #closing: Promise<void> | null = null
+
+  /**
+   * @param home scheme, host and port that `authorization` is for, as in URL.origin
+   * @param authorization the header's value, or null
+   */
+  constructor(home: string, authorization: string | null, options: HttpOptions) {
+    this.#home = home
+    this.#authorization = authorization
+    this.#options = options
+  }
+
+  /**
+   * Send `request`, follow redirects, and give the answer to `consume`, which reads the body or leaves it: then it is discarded.
+   * @throws CacheError aborted, closed, origin-unreachable, origin-timeout, origin-failed, origin-protocol; and what consume throws
+   */
+  async exchange<T>(
+    request: HttpRequest,
+    signal: AbortSignal,
+    consume: (answer: HttpAnswer, watch: Watch) => Promise<T>,
+  ): Promise<T> {
+    const watch = new Watch(placeOf(request.url), signal)
+    try {
+      const answer = await this.#follow(request, watch)
+      watch.expect('no byte more', this.#options.stallMsMax)
+      try {
+        return await consume(answer, watch)
+      } finally {
+        discard(answer.body, this.#options.stallMsMax)
+      }
+    } catch (error) {
+      throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
+    } finally {
+      watch.end()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      const agent = await this.#agent
+      await agent?.destroy(new CacheError('closed', 'the origin has been closed'))
+    })()
+    return this.#closing
+  }
+
+  async #follow(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+    let url = request.url
+    for (let hops = 0; hops <= redirectsMax; hops++) {
+      watch.expect('no answer', this.#options.firstByteMsMax)
+      const answer = await this.#send({ ...request, url }, watch)
+      if (!isRedirect(answer.status)) return answer
+      const next = nextOf(answer, url)
+      discard(answer.body, this.#options.stallMsMax)
+      url = next
+    }
+    throw new CacheError('origin-protocol', `${placeOf(request.url)}: redirected more than ${redirectsMax} times`)
+  }
+
+  async #send({ method, url, headers }: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+    if (watch.error !== null) throw watch.error
+    const agent = await this.#open()
+    const authorization = url.origin === this.#home ? this.#authorization : null
+    const response = await agent.request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method,
+      headers: {
+        'accept-encoding': 'identity',
+        'user-agent': 'parentfs',
+        ...headers,
+        ...(authorization === null ? {} : { authorization }),
+      },
+      signal: watch.signal,
+    })
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: response.body,
+      place: placeOf(url),
+      isDirectory: url.pathname.endsWith('/'),
+    }
+  }
+
+  #open(): Promise<Agent> {
+    if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
+    this.#agent ??= (async () => {
+      const { Agent } = await import('undici')
+      // Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS.
+      return new Agent({
+        connections: this.#options.connectionsMax,
+        connect: { timeout: this.#options.connectMsMax },
+        headersTimeout: 0,
+        bodyTimeout: 0,
+      })
+    })()
+    return this.#agent
+  }
+}
+
+/** A URL as messages may show it: without credentials, query and fragment. */
+export function placeOf(url: URL): string {
+  return url.origin + url.pathname
+}
+
+function isRedirect(status: number): boolean {
+  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
+}
+
+function nextOf(answer: HttpAnswer, from: URL): URL {
+  const location = headerOf(answer.headers, 'location')
+  const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : null
+  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: redirected ${why}`)
+  if (next === null) throw refuse('to nowhere')
+  if (next.protocol !== 'http:' && next.protocol !== 'https:')
+    throw refuse(`to ${next.protocol}, which is not a web server`)
+  if (from.protocol === 'https:' && next.protocol === 'http:') throw refuse('from https to http, which is not followed')
+  return next
+}
+
+/** Codes of Node and undici that mean: there was no connection at all. */
+const unreachable: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** Codes that mean: a connection was there and broke. */
+const broken: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET'])
+
+function failed(url: URL, cause: unknown): CacheError {
+  return new CacheError(codeOf(cause), `${placeOf(url)}: ${messageOf(cause) || codeNameOf(cause)}`, { cause })
+}
+
+function codeOf(cause: unknown): ErrorCode {
+  const name = codeNameOf(cause)
+  if (unreachable.has(name) || name.startsWith('ERR_TLS_') || /CERT/.test(name)) return 'origin-unreachable'
+  if (broken.has(name)) return 'origin-failed'
+  if (name.startsWith('HPE_') || name.startsWith('UND_ERR_')) return 'origin-protocol'
+  return 'origin-failed'
+}
+
+function codeNameOf(cause: unknown): string {
+  // Node tries several addresses of one name and reports them together: the first one speaks for all.
+  const error = cause instanceof AggregateError ? cause.errors[0] : cause
+  const code = (error as { readonly code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}

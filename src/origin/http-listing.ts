@@ -1,0 +1,69 @@
+/**
+ * The names that a web server lists: an `index.json` beside the images, or the index the server makes of its directory.
+ *
+ * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
+ */
+import { CacheError } from '../errors.ts'
+import { listingBytesMax } from '../limits.ts'
+import { type HttpAnswer, receiveText } from './http-body.ts'
+import type { HttpClient } from './http-client.ts'
+import { headerOf } from './http-headers.ts'
+import { failureOf } from './http-status.ts'
+import { parseHtmlIndex, parseJsonIndex } from './listing.ts'
+import type { Listed } from './origin.ts'
+import type { Watch } from './watch.ts'
+
+/** Relative to the directory, in the order in which they are tried: what somebody wrote by hand outranks what a server makes. */
+const forms = ['index.json', ''] as const
+
+export class HttpListing {
+  readonly #base: URL
+  readonly #client: HttpClient
+  /** The form that worked last. */
+  #known: (typeof forms)[number] | null = null
+
+  /** @param base the directory, its path ending in a slash */
+  constructor(base: URL, client: HttpClient) {
+    this.#base = base
+    this.#client = client
+  }
+
+  /**
+   * The names, or null where this server lists none.
+   * @throws CacheError as Origin.list
+   */
+  async list(signal: AbortSignal): Promise<readonly Listed[] | null> {
+    const known = this.#known
+    const order = known === null ? forms : [known, ...forms.filter(form => form !== known)]
+    for (const form of order) {
+      const listed = await this.#try(form, signal)
+      if (listed === null) continue
+      this.#known = form
+      return listed
+    }
+    this.#known = null
+    return null
+  }
+
+  async #try(form: string, signal: AbortSignal): Promise<readonly Listed[] | null> {
+    const url = new URL(form, this.#base)
+    return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
+      // 403 is what servers say of a directory that they have but do not list.
+      if (answer.status === 404 || answer.status === 410 || answer.status === 403) return null
+      if (answer.status !== 200) throw failureOf(answer, 'list')
+      return await this.#parse(answer, watch)
+    })
+  }
+
+  /** null when the body is no listing at all, such as a page for people. */
+  async #parse(answer: HttpAnswer, watch: Watch): Promise<readonly Listed[] | null> {
+    const text = await receiveText(answer, listingBytesMax, watch)
+    if (!text.trimStart().startsWith('[')) return parseHtmlIndex(text, this.#base)
+    try {
+      return parseJsonIndex(text)
+    } catch (cause) {
+      const type = headerOf(answer.headers, 'content-type') ?? 'no type'
+      throw new CacheError('origin-protocol', `${answer.place}: not a listing (${type})`, { cause })
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * The URL of a web origin, taken apart. Pure.
+ */
+import { CacheError } from '../errors.ts'
+
+export interface HttpBase {
+  /** Without credentials, its path ending in a slash. */
+  readonly base: URL
+  /** The Authorization header for the credentials it had, or null. */
+  readonly authorization: string | null
+}
+
+/**
+ * @param url `http(s)://[user:password@]host[:port]/directory/`
+ * @throws CacheError invalid-argument
+ */
+export function baseOf(url: string): HttpBase {
+  const base = URL.canParse(url) ? new URL(url) : null
+  if (base === null || (base.protocol !== 'http:' && base.protocol !== 'https:')) {
+    throw new CacheError('invalid-argument', `${withoutCredentials(url)}: not the URL of a web server`)
+  }
+  const authorization = authorizationOf(base)
+  base.username = ''
+  base.password = ''
+  if (base.search !== '' || base.hash !== '') {
+    throw new CacheError('invalid-argument', `${base.origin}${base.pathname}: an origin has no query and no fragment`)
+  }
+  if (!base.pathname.endsWith('/')) base.pathname += '/'
+  return { base, authorization }
+}
+
+/** Any text that was meant as a URL, fit for messages. */
+export function withoutCredentials(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//')
+}
+
+function authorizationOf({ username, password }: URL): string | null {
+  if (username === '' && password === '') return null
+  const pair = `${unescaped(username)}:${unescaped(password)}`
+  return `Basic ${Buffer.from(pair).toString('base64')}`
+}
+
+/** Percent-decoding, where it is that: a lone `%` in a password stays what it is. */
+function unescaped(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

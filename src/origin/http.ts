@@ -1,0 +1,183 @@
+/**
+ * A web server as an origin: `http(s)://host/directory/`, the files directly in it.
+ *
+ * A server must do two things to be one: name its versions (a strong ETag, or at least a date) and send single ranges. Both are
+ * checked at lookup. Every read asks for one range of one version, and every answer is compared with what was asked, whatever
+ * the server promised: another version, another range, another length or an encoded body is never served.
+ */
+import { CacheError, isCacheError, throwIfAborted } from '../errors.ts'
+import type { Image, ImageFacts } from '../image.ts'
+import { type HttpAnswer, receiveInto } from './http-body.ts'
+import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
+import {
+  compareValidator,
+  conditionOf,
+  contentLengthOf,
+  contentRangeOf,
+  headerOf,
+  isEncoded,
+  modifiedMsOf,
+  saysEmpty,
+  validatorOf,
+} from './http-headers.ts'
+import { HttpListing } from './http-listing.ts'
+import { failureOf } from './http-status.ts'
+import { baseOf } from './http-url.ts'
+import { isImageName } from './names.ts'
+import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+
+export class HttpOrigin implements Origin {
+  readonly url: string
+  readonly #base: URL
+  readonly #client: HttpClient
+  readonly #listing: HttpListing
+  /** False once this server has said that it knows no HEAD. */
+  #knowsHead = true
+
+  /**
+   * @param url `http(s)://[user:password@]host[:port]/directory/`
+   * @throws CacheError invalid-argument
+   */
+  constructor(url: string, options: Partial<HttpOptions> = {}) {
+    const { base, authorization } = baseOf(url)
+    this.url = base.href
+    this.#base = base
+    this.#client = new HttpClient(base.origin, authorization, { ...httpOptionsDefault, ...options })
+    this.#listing = new HttpListing(base, this.#client)
+  }
+
+  list({ signal }: ReadOptions): Promise<readonly Listed[] | null> {
+    return this.#listing.list(signal)
+  }
+
+  async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
+    throwIfAborted(signal)
+    const url = this.#placeOf(key)
+    const { facts, provesRanges } = await this.#ask(key, url, signal)
+    if (!provesRanges && facts.sizeBytes > 0) await this.#proveRanges(facts, url, signal)
+    return facts
+  }
+
+  async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
+    throwIfAborted(signal)
+    if (target.length > 0) await this.#readRange(image, this.#placeOf(image.key), offset, target, signal)
+  }
+
+  async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
+    throwIfAborted(signal)
+    return null
+  }
+
+  close(): Promise<void> {
+    return this.#client.close()
+  }
+
+  /** HEAD, or the first byte where the server knows no HEAD. */
+  async #ask(key: string, url: URL, signal: AbortSignal): Promise<Asked> {
+    if (this.#knowsHead) {
+      const asked = await this.#client.exchange({ method: 'HEAD', url, headers: {} }, signal, async answer => {
+        if (answer.status === 405 || answer.status === 501) return null
+        return this.#factsOfWhole(key, answer)
+      })
+      if (asked !== null) return asked
+      this.#knowsHead = false
+    }
+    const headers = { range: 'bytes=0-0' }
+    const asked = await this.#client.exchange({ method: 'GET', url, headers }, signal, async answer => {
+      if (answer.status === 416 && saysEmpty(answer.headers)) return null
+      return answer.status === 206 ? this.#factsOfPart(key, answer) : this.#factsOfWhole(key, answer)
+    })
+    if (asked !== null) return asked
+    // An empty image has no first byte, and a 416 names no version: ask for the whole of nothing.
+    return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async answer =>
+      this.#factsOfWhole(key, answer),
+    )
+  }
+
+  #factsOfWhole(key: string, answer: HttpAnswer): Asked {
+    if (answer.status !== 200) throw failureOf(answer, 'lookup')
+    const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
+    if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
+    const sizeBytes = contentLengthOf(answer.headers)
+    return { facts: this.#factsOf(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
+  }
+
+  #factsOfPart(key: string, answer: HttpAnswer): Asked {
+    const range = contentRangeOf(answer.headers)
+    if (range === null || range.first !== 0 || range.last !== 0) {
+      throw unsupported(answer, 'it answered a request for one byte with another range')
+    }
+    return { facts: this.#factsOf(key, answer, range.sizeBytes), provesRanges: true }
+  }
+
+  #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
+    if (answer.isDirectory) throw failureOf({ ...answer, status: 404 }, 'lookup')
+    if (isEncoded(answer.headers)) throw unsupported(answer, 'it encodes the body although it was asked not to')
+    if (sizeBytes === null) throw unsupported(answer, 'it does not say how long the image is (Content-Length)')
+    const validator = validatorOf(answer.headers)
+    if (validator === null) {
+      throw unsupported(answer, 'it names no version of the image: it needs a strong ETag or Last-Modified')
+    }
+    return { origin: this.url, key, sizeBytes, validator, modifiedMs: modifiedMsOf(answer.headers) }
+  }
+
+  /** The server does not say whether it sends ranges: ask for one. */
+  async #proveRanges(facts: ImageFacts, url: URL, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
+    } catch (cause) {
+      if (!isCacheError(cause, 'origin-protocol')) throw cause
+      throw new CacheError('origin-unsupported', `${cause.message}; an origin must send ranges`, { cause })
+    }
+  }
+
+  async #readRange(
+    facts: ImageFacts,
+    url: URL,
+    offset: number,
+    target: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const last = offset + target.length - 1
+    const headers = { range: `bytes=${offset}-${last}`, ...conditionOf(facts.validator) }
+    await this.#client.exchange({ method: 'GET', url, headers }, signal, async (answer, watch) => {
+      mustBeRange(answer, facts, offset, last)
+      await receiveInto(answer, target, watch)
+    })
+  }
+
+  #placeOf(key: string): URL {
+    if (!isImageName(key)) throw new CacheError('not-found', `${this.url}: has no image ${JSON.stringify(key)}`)
+    return new URL(encodeURIComponent(key), this.#base)
+  }
+}
+
+interface Asked {
+  readonly facts: ImageFacts
+  /** True when the answer showed, or promised, that the server sends ranges. */
+  readonly provesRanges: boolean
+}
+
+/** @throws CacheError image-changed, origin-protocol and what a status stands for */
+function mustBeRange(answer: HttpAnswer, facts: ImageFacts, first: number, last: number): void {
+  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: ${why}; nothing of it is served`)
+  if (answer.status === 200) throw refuse(`sent the whole image for bytes ${first}-${last}`)
+  if (answer.status !== 206) throw failureOf(answer, 'read')
+  const version = compareValidator(answer.headers, facts.validator)
+  if (version === 'other') {
+    throw new CacheError('image-changed', `${answer.place}: is no longer version ${facts.validator}`)
+  }
+  if (version === 'missing') throw refuse('did not say which version of the image it sent')
+  if (isEncoded(answer.headers)) throw refuse('encoded the body although it was asked not to')
+  const range = contentRangeOf(answer.headers)
+  if (range === null || range.first !== first || range.last !== last || range.sizeBytes !== facts.sizeBytes) {
+    const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
+    throw refuse(`sent ${sent} when asked for bytes ${first}-${last}/${facts.sizeBytes}`)
+  }
+  const length = contentLengthOf(answer.headers)
+  if (length !== null && length !== last - first + 1) throw refuse(`sent ${length} bytes for bytes ${first}-${last}`)
+}
+
+function unsupported(answer: HttpAnswer, why: string): CacheError {
+  return new CacheError('origin-unsupported', `${answer.place}: cannot be served: ${why}`)
+}
