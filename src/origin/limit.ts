@@ -1,0 +1,94 @@
+/**
+ * An Origin that lets a bounded number of calls through at once; the others wait their turn, first come first served.
+ */
+import { CacheError, throwIfAborted } from '../errors.ts'
+import type { Image, ImageFacts } from '../image.ts'
+import { originQueueMax } from '../limits.ts'
+import { abortedBy } from './abort.ts'
+import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+
+export class LimitOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #activeMax: number
+  readonly #queueMax: number
+  // INVARIANT: #active <= #activeMax, and nobody waits while it is less.
+  #active = 0
+  /** Who waits, in order of arrival; a Set, so that one who leaves costs nothing. */
+  readonly #queue = new Set<() => void>()
+
+  /**
+   * @param activeMax calls at once
+   * @param queueMax calls that may wait; one more is refused
+   */
+  constructor(inner: Origin, activeMax: number, queueMax: number = originQueueMax) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#activeMax = activeMax
+    this.#queueMax = queueMax
+  }
+
+  /** Calls let through, and calls that wait. */
+  get load(): { readonly active: number; readonly waiting: number } {
+    return { active: this.#active, waiting: this.#queue.size }
+  }
+
+  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+    return this.#inTurn(() => this.#inner.list(options), options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#inTurn(() => this.#inner.lookup(key, options), options)
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    return this.#inTurn(() => this.#inner.read(image, offset, target, options), options)
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#inTurn(() => this.#inner.extentAt(image, offset, options), options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  async #inTurn<T>(call: () => Promise<T>, { signal }: ReadOptions): Promise<T> {
+    throwIfAborted(signal)
+    if (this.#active < this.#activeMax) this.#active++
+    else await this.#turn(signal)
+    try {
+      return await call()
+    } finally {
+      this.#next()
+    }
+  }
+
+  /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */
+  #turn(signal: AbortSignal): Promise<void> {
+    if (this.#queue.size >= this.#queueMax) {
+      throw new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
+    }
+    return new Promise((resolve, reject) => {
+      const enter = () => {
+        signal.removeEventListener('abort', leave)
+        resolve()
+      }
+      const leave = () => {
+        this.#queue.delete(enter)
+        reject(abortedBy(signal))
+      }
+      this.#queue.add(enter)
+      signal.addEventListener('abort', leave, { once: true })
+    })
+  }
+
+  #next(): void {
+    for (const enter of this.#queue) {
+      this.#queue.delete(enter)
+      enter()
+      return
+    }
+    this.#active--
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * An Origin that counts. It belongs below retries: each try is a request.
+ *
+ * The numbers live in a {@link Meter}, which outlasts and is shared by whatever reports them.
+ */
+import { type ErrorCode, isCacheError } from '../errors.ts'
+import type { Image, ImageFacts } from '../image.ts'
+import type { Listed, Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
+
+/** One call that has ended. */
+export interface MeterEvent {
+  readonly operation: 'list' | 'lookup' | 'read'
+  /** The image's key; null for a listing. */
+  readonly key: string | null
+  /** Image bytes received: all or none. */
+  readonly bytes: number
+  readonly ms: number
+  /** null when it worked; origin-failed for what is not a CacheError. */
+  readonly error: ErrorCode | null
+}
+
+export class Meter {
+  #requests = 0
+  #bytes = 0
+  #errors = 0
+  readonly #onEvent: (event: MeterEvent) => void
+
+  /** @param onEvent called after each call; must not throw */
+  constructor(onEvent: (event: MeterEvent) => void = () => {}) {
+    this.#onEvent = onEvent
+  }
+
+  /** A snapshot. A reader who left and a name that is not there are no errors of the origin. */
+  counters(): OriginCounters {
+    return { requests: this.#requests, bytes: this.#bytes, errors: this.#errors }
+  }
+
+  /** A request is on its way. */
+  begin(): void {
+    this.#requests++
+  }
+
+  /** It has ended. */
+  end(event: MeterEvent): void {
+    this.#bytes += event.bytes
+    if (event.error !== null && event.error !== 'aborted' && event.error !== 'not-found') this.#errors++
+    this.#onEvent(event)
+  }
+}
+
+export class MeterOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #meter: Meter
+  readonly #nowMs: () => number
+
+  /** @param nowMs a clock that never goes back */
+  constructor(inner: Origin, meter: Meter, nowMs: () => number = () => performance.now()) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#meter = meter
+    this.#nowMs = nowMs
+  }
+
+  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+    return this.#count({ operation: 'list', key: null }, 0, () => this.#inner.list(options))
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#count({ operation: 'lookup', key }, 0, () => this.#inner.lookup(key, options))
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const call = () => this.#inner.read(image, offset, target, options)
+    return this.#count({ operation: 'read', key: image.key }, target.length, call)
+  }
+
+  /** Not counted: no origin asks anybody else for it. */
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#inner.extentAt(image, offset, options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  async #count<T>(what: Pick<MeterEvent, 'operation' | 'key'>, bytes: number, call: () => Promise<T>): Promise<T> {
+    const startMs = this.#nowMs()
+    this.#meter.begin()
+    try {
+      const result = await call()
+      this.#meter.end({ ...what, bytes, ms: this.#nowMs() - startMs, error: null })
+      return result
+    } catch (error) {
+      const code = isCacheError(error) ? error.code : 'origin-failed'
+      this.#meter.end({ ...what, bytes: 0, ms: this.#nowMs() - startMs, error: code })
+      throw error
+    }
+  }
+}
