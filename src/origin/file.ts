@@ -13,7 +13,6 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originDescriptorsMax } from '../limits.ts'
-import type { Addon } from '../native/addon.ts'
 import { orAborted } from './abort.ts'
 import { Descriptors } from './descriptors.ts'
 import { isImageName } from './names.ts'
@@ -25,10 +24,16 @@ const pathOnly = 0o10000000
 /** Bytes asked of the file system at once: after each, we look whether anybody still wants them. */
 const pieceBytes = 1024 * 1024
 
+/** Finds holes in an open file. The native addon is one: Node has no lseek. */
+export interface ExtentFinder {
+  /** The stretch of data or hole at `offset`, which lies within the file. */
+  extentAt(fd: number, offset: number): OriginExtent
+}
+
 export class FileOrigin implements Origin {
   readonly url: string
   readonly #root: string
-  readonly #extents: Pick<Addon, 'extentAt'>
+  readonly #extents: ExtentFinder
   readonly #descriptors = new Descriptors(originDescriptorsMax)
   #closing: Promise<void> | null = null
 
@@ -36,7 +41,7 @@ export class FileOrigin implements Origin {
    * @param url `file:///dir`; the directory need not be there yet
    * @throws CacheError invalid-argument
    */
-  constructor(url: string, extents: Pick<Addon, 'extentAt'>) {
+  constructor(url: string, extents: ExtentFinder) {
     this.#root = directoryOf(url)
     this.#extents = extents
     this.url = pathToFileURL(this.#root).href

@@ -6,9 +6,8 @@
  */
 import { CacheError } from '../errors.ts'
 import { missSecondsMax, originConcurrencyDefault } from '../limits.ts'
-import type { Addon } from '../native/addon.ts'
 import { DeadlineOrigin } from './deadline.ts'
-import { FileOrigin } from './file.ts'
+import { type ExtentFinder, FileOrigin } from './file.ts'
 import { HttpOrigin } from './http.ts'
 import { withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
@@ -17,7 +16,7 @@ import type { Origin, ReadOptions } from './origin.ts'
 import { RetryOrigin } from './retry.ts'
 
 export interface OriginDependencies {
-  readonly addon: Pick<Addon, 'extentAt'>
+  readonly addon: ExtentFinder
   /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
   readonly meter?: Meter
   /** Calls at once; originConcurrencyDefault when absent. */

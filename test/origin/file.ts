@@ -1,3 +1,6 @@
+/**
+ * A directory as an origin.
+ */
 import { pathToFileURL } from 'node:url'
 import { FileOrigin } from '../../src/origin/file.ts'
 import { originContract } from '../contract/origin.ts'

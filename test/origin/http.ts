@@ -1,3 +1,6 @@
+/**
+ * A web server as an origin: every kind that can be one, every kind that cannot, every wrong answer.
+ */
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { originContract } from '../contract/origin.ts'
 import { startHttpOrigin } from '../fixtures/http-origin.ts'

@@ -1,3 +1,6 @@
+/**
+ * Origins as the daemon opens them: by URL, with all their wrappers.
+ */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { Meter } from '../../src/origin/meter.ts'
