@@ -35,7 +35,12 @@ export class Flight {
     return this.#arrival
   }
 
-  /** Was it given up because its last reader left? It must not be joined then. */
+  /** Give it up if it has not arrived: its readers get `aborted`. */
+  cancel(): void {
+    if (!this.#arrived) this.#controller.abort()
+  }
+
+  /** Was it given up, by its last reader or by {@link cancel}? It must not be joined then. */
   get cancelled(): boolean {
     return this.#controller.signal.aborted
   }
@@ -57,7 +62,7 @@ export class Flight {
     } finally {
       if (onAbort) signal.removeEventListener('abort', onAbort)
       this.#readers--
-      if (this.#readers === 0 && !this.#arrived) this.#controller.abort()
+      if (this.#readers === 0) this.cancel()
     }
   }
 }
@@ -66,6 +71,7 @@ export class Flight {
 export class Flights {
   readonly #byObject = new Map<string, Set<Flight>>()
   #count = 0
+  #onEmpty: (() => void)[] = []
 
   /** Flights in the air or waiting for promotion. */
   get size(): number {
@@ -92,5 +98,12 @@ export class Flights {
     if (!flights?.delete(flight)) return
     this.#count--
     if (flights.size === 0) this.#byObject.delete(key)
+    if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
+  }
+
+  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. */
+  async close(): Promise<void> {
+    for (const flights of this.#byObject.values()) for (const flight of flights) flight.cancel()
+    if (this.#count > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
   }
 }
