@@ -5,7 +5,6 @@
  * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
  * wants any more, and that has not arrived, is cancelled.
  */
-import { CacheError } from '../errors.ts'
 import { type BlockRun, maskOf } from '../image.ts'
 
 /** One extent on its way. */
@@ -30,7 +29,7 @@ export class Flight {
     this.#arrival.catch(() => {}) // Readers see the error; a flight without readers has none to tell.
   }
 
-  /** The bytes, from the beginning of the extent. For whoever is not a reader: never cancels. */
+  /** The bytes, from the beginning of the extent; rejects with what the fetch threw. Readers {@link board} first. */
   get arrival(): Promise<Uint8Array> {
     return this.#arrival
   }
@@ -45,22 +44,10 @@ export class Flight {
     return this.#controller.signal.aborted
   }
 
-  /**
-   * Wait for the bytes as a reader.
-   * @throws CacheError aborted when `signal` fires first, or what the fetch threw
-   */
-  async join(signal: AbortSignal): Promise<Uint8Array> {
+  /** Count one more reader. @returns how it leaves again, to be called once */
+  board(): () => void {
     this.#readers++
-    let onAbort: (() => void) | undefined
-    const left = new Promise<never>((_, reject) => {
-      onAbort = () => reject(new CacheError('aborted', 'the reader has gone', { cause: signal.reason }))
-      if (signal.aborted) onAbort()
-      else signal.addEventListener('abort', onAbort, { once: true })
-    })
-    try {
-      return await Promise.race([this.#arrival, left])
-    } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort)
+    return () => {
       this.#readers--
       if (this.#readers === 0) this.cancel()
     }
