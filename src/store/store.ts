@@ -221,8 +221,10 @@ export class Store {
         }
         current = { id: imageId, stored, recency: recencyOf(index, imageId) }
       }
-      if (object < current.stored.geometry.objects)
-        current.stored.adopt(object, record, current.recency.get(object) ?? 0)
+      if (object >= current.stored.geometry.objects) return
+      const lastUse = current.recency.get(object) ?? 0
+      current.stored.adopt(object, record, lastUse)
+      this.#latestUse = Math.max(this.#latestUse, lastUse)
     })
     for (const imageId of dropped) {
       logger.warn(
