@@ -82,3 +82,21 @@ export const redirectsMax = 5
 export const listingBytesMax = 64 * MiB
 /** Longest name of an image, in bytes: NAME_MAX of Linux. */
 export const nameBytesMax = 255
+
+/** How long the kernel may keep attributes without asking: a day, because an image never changes. */
+export const attributeSecondsValid = 86_400
+/** How long the kernel may keep a name without asking: short, so that a new version is found by the next lookup. */
+export const nameSecondsValid = 1
+/** Open directories: 64 bytes each until they are read. */
+export const openDirectoriesMax = 65_536
+/** Names that the listings of all open directories hold together: four listings of a million names, about 1 GiB. */
+export const openDirectoryNamesMax = 4_000_000
+/** First and longest pause between two looks at whether an interrupted reader was killed. */
+export const killedLookMsMin = 10
+export const killedLookMsMax = 500
+/** Pause before the kernel is asked to repeat an INTERRUPT of a request that we do not know (yet). */
+export const interruptRepeatMs = 10
+/** INTERRUPTs waiting for that; more are dropped, and their readers wait for the answer. */
+export const interruptsWaitingMax = 4096
+/** Lines about failed requests that may be logged per second; the rest are counted. */
+export const failureLinesPerSecondMax = 10
