@@ -1,0 +1,75 @@
+/**
+ * What stat says of images and directories.
+ *
+ * A file claims all its blocks, `ceil(size / 512)`, although holes may lie in it: how many it truly has is unknown without
+ * asking the origin for the whole image, and a file that claims fewer makes `cp` and `du` believe that it is sparse. So `du` and
+ * `qemu-img info` show the full size as "disk size", and `cp` reads without looking for holes; whoever wants them
+ * (`qemu-img convert` and `map`, `cp --sparse=always`) finds them with lseek.
+ */
+import type { KnownImage } from './backend.ts'
+import type { DirectoryNode } from './nodes.ts'
+
+/** How images are shown: owners and permissions. */
+export interface Presentation {
+  readonly uid: number
+  readonly gid: number
+  /** Permission bits of a file; bits that allow writing or executing are ignored. A directory can be entered by who reads. */
+  readonly mode: number
+  /** Modification time of the directories, in milliseconds since 1970. */
+  readonly directoriesModifiedMs: number
+}
+
+export interface Attributes {
+  readonly nodeId: bigint
+  /** File type and permissions, as in st_mode. */
+  readonly mode: number
+  readonly links: number
+  readonly uid: number
+  readonly gid: number
+  readonly sizeBytes: number
+  /** In units of 512 bytes. */
+  readonly blocks: number
+  /** The size of reads that suits us. */
+  readonly preferredBytes: number
+  readonly modifiedMs: number
+}
+
+/** Source: Linux include/uapi/linux/stat.h, S_IFREG and S_IFDIR. */
+const regularFile = 0o100000
+const directory = 0o040000
+
+/**
+ * st_blksize: `cp`, `cat` and `cmp` read in units of it, and 1 MiB is the longest READ. Nothing else depends on it: the
+ * alignment of O_DIRECT does not.
+ */
+const preferredBytes = 1024 * 1024
+
+export function imageAttributes({ image, nodeId }: KnownImage, { uid, gid, mode }: Presentation): Attributes {
+  return {
+    nodeId,
+    mode: regularFile | (mode & 0o444),
+    links: 1,
+    uid,
+    gid,
+    sizeBytes: image.sizeBytes,
+    blocks: Math.ceil(image.sizeBytes / 512),
+    preferredBytes,
+    modifiedMs: image.modifiedMs,
+  }
+}
+
+/** @param directories how many directories lie in this one */
+export function directoryAttributes(node: DirectoryNode, directories: number, shown: Presentation): Attributes {
+  const readable = shown.mode & 0o444
+  return {
+    nodeId: node.nodeId,
+    mode: directory | readable | (readable >> 2),
+    links: 2 + directories,
+    uid: shown.uid,
+    gid: shown.gid,
+    sizeBytes: 0,
+    blocks: 0,
+    preferredBytes: 4096,
+    modifiedMs: shown.directoriesModifiedMs,
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The filesystem in terms of node ids and names: what each operation means, and nothing of how a request looks.
+ *
+ * Both transports call this. It keeps nothing that a successor would need: node ids and handles of images are permanent, and
+ * what is remembered is found again by asking. Whatever would change something is refused by the transports.
+ */
+import { throwIfAborted } from '../errors.ts'
+import { nameBytesMax } from '../limits.ts'
+import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
+import type { Backend, BackendOptions, KnownImage } from './backend.ts'
+import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
+import { Nodes, rootNodeId } from './nodes.ts'
+import { type DirectoryEntry, OpenDirectories } from './open-directories.ts'
+import { type Binder, OpenImages } from './open-images.ts'
+import { Refusal } from './refusal.ts'
+import { type SeekTarget, seek } from './seek.ts'
+
+export interface FileSystemOptions {
+  readonly backend: Backend
+  readonly presentation: Presentation
+  readonly binder: Binder
+  /** See OpenDirectories. */
+  readonly firstDirectoryHandle: bigint
+}
+
+/** Numbers for statfs, in bytes: the cache, not the images. */
+export interface Capacity {
+  readonly totalBytes: number
+  readonly freeBytes: number
+  readonly files: number
+}
+
+/** What is held at the moment. */
+export interface FileSystemGauges {
+  readonly nodes: number
+  readonly openImages: number
+  readonly openDirectories: number
+  readonly refusedDirectories: number
+}
+
+/** The bits of an access mask. Source: POSIX access(2), R_OK 4, W_OK 2, X_OK 1. */
+const accessRead = 4
+
+const noBytes = new Uint8Array(0)
+
+export class FileSystem {
+  readonly #backend: Backend
+  readonly #presentation: Presentation
+  readonly #nodes: Nodes
+  readonly #images: OpenImages
+  readonly #directories: OpenDirectories
+
+  constructor({ backend, presentation, binder, firstDirectoryHandle }: FileSystemOptions) {
+    this.#backend = backend
+    this.#presentation = presentation
+    this.#nodes = new Nodes(backend)
+    this.#images = new OpenImages(backend, binder)
+    this.#directories = new OpenDirectories({ firstHandle: firstDirectoryHandle })
+  }
+
+  /**
+   * Find a name, and count a lookup of its node.
+   * @throws Refusal name-too-long, no-such-name, not-a-directory, stale-node; CacheError as Backend.lookup
+   */
+  async lookup(parent: bigint, name: string, options: BackendOptions): Promise<Attributes> {
+    const directory = this.#nodes.directory(parent)
+    if (Buffer.byteLength(name) > nameBytesMax) throw new Refusal('name-too-long')
+    if (!isFileName(name)) throw new Refusal('no-such-name')
+    if (directory.name === null && this.#backend.directories) {
+      const found = this.#nodes.directoryNamed(name)
+      if (!found) throw new Refusal('no-such-name')
+      return this.attributes(found.nodeId)
+    }
+    const known = await this.#backend.lookup(directory.name, name, options)
+    return this.remember(known)
+  }
+
+  /** Count a lookup of an image that is about to be told, and say its attributes. */
+  remember(known: KnownImage): Attributes {
+    this.#nodes.remember(known)
+    return imageAttributes(known, this.#presentation)
+  }
+
+  forget(nodeId: bigint, lookups: number): void {
+    this.#nodes.forget(nodeId, lookups)
+  }
+
+  /** @throws Refusal stale-node */
+  attributes(nodeId: bigint): Attributes {
+    const node = this.#nodes.get(nodeId)
+    if (node.kind === 'image') return imageAttributes(node.known, this.#presentation)
+    const directories = nodeId === rootNodeId ? (this.#backend.directories?.length ?? 0) : 0
+    return directoryAttributes(node, directories, this.#presentation)
+  }
+
+  /**
+   * May anybody do what `mask` says? Who may is checked by the kernel.
+   * @throws Refusal permission-denied, stale-node
+   */
+  access(nodeId: bigint, mask: number): void {
+    const { kind } = this.#nodes.get(nodeId)
+    const denied = kind === 'directory' ? mask & 2 : mask & ~accessRead
+    if (denied !== 0) throw new Refusal('permission-denied')
+  }
+
+  /**
+   * Open an image for reading.
+   * @returns its handle, which is its node id
+   * @throws Refusal stale-node, is-a-directory; whatever Backend.open throws
+   */
+  async open(nodeId: bigint): Promise<bigint> {
+    await this.#images.open(this.#nodes.image(nodeId))
+    return nodeId
+  }
+
+  release(handle: bigint): void {
+    this.#images.release(handle)
+  }
+
+  /**
+   * The bytes at `offset`, whole: cut at the end of the image, none past it.
+   * @throws Refusal stale-node, is-a-directory; CacheError as Backend.read
+   */
+  async read(handle: bigint, offset: number, length: number, options: BackendOptions): Promise<Uint8Array> {
+    const known = this.#images.ready(handle) ?? (await this.#ensureOpen(handle, options))
+    const { image } = known
+    const wanted = Math.min(length, image.sizeBytes - offset)
+    if (wanted <= 0) return noBytes
+    const bytes = await this.#backend.read(image, offset, wanted, options)
+    // A reply that is too short would shrink the file for everyone.
+    if (bytes.length !== wanted) throw new Error(`read ${bytes.length} bytes of ${wanted} at ${offset} of ${image.key}`)
+    return bytes
+  }
+
+  /** @throws as `seek` */
+  async seek(handle: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
+    return seek(this.#backend, this.#nodes.image(handle).image, offset, target, options)
+  }
+
+  /** @throws Refusal not-a-directory, stale-node, too-many-open */
+  openDirectory(nodeId: bigint): bigint {
+    this.#nodes.directory(nodeId)
+    return this.#directories.open()
+  }
+
+  /**
+   * The listing of an open directory, `.` and `..` first; a cookie is an index into it.
+   * @throws Refusal not-a-directory, stale-node, too-many-open; CacheError as Backend.list
+   */
+  async readDirectory(
+    nodeId: bigint,
+    handle: bigint,
+    cookie: number,
+    options: BackendOptions,
+  ): Promise<readonly DirectoryEntry[]> {
+    const { name } = this.#nodes.directory(nodeId)
+    return this.#directories.read(handle, cookie, async () => [
+      { name: '.', kind: 'directory', nodeId, known: null },
+      { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },
+      ...(await this.#entriesOf(name, options)),
+    ])
+  }
+
+  releaseDirectory(handle: bigint): void {
+    this.#directories.release(handle)
+  }
+
+  /** @throws Refusal no-such-attribute, stale-node */
+  extendedAttribute(nodeId: bigint, name: string): Uint8Array {
+    const node = this.#nodes.get(nodeId)
+    if (node.kind !== 'image') throw new Refusal('no-such-attribute')
+    const { image } = node.known
+    return extendedAttribute(name, image, () => this.#backend.residence(image))
+  }
+
+  /** @throws Refusal stale-node */
+  extendedAttributeNames(nodeId: bigint): readonly string[] {
+    return this.#nodes.get(nodeId).kind === 'image' ? extendedAttributeNames : []
+  }
+
+  capacity(): Capacity {
+    const { capacityBytes, usedBytes, images } = this.#backend.capacity()
+    return { totalBytes: capacityBytes, freeBytes: Math.max(0, capacityBytes - usedBytes), files: images }
+  }
+
+  gauges(): FileSystemGauges {
+    return {
+      nodes: this.#nodes.count,
+      openImages: this.#images.count,
+      openDirectories: this.#directories.count,
+      refusedDirectories: this.#directories.refused,
+    }
+  }
+
+  /** Release all that is open. */
+  close(): void {
+    this.#images.close()
+  }
+
+  async #ensureOpen(handle: bigint, { signal }: BackendOptions): Promise<KnownImage> {
+    const known = this.#nodes.image(handle)
+    await this.#images.ensure(known)
+    throwIfAborted(signal)
+    return known
+  }
+
+  async #entriesOf(directory: string | null, options: BackendOptions): Promise<DirectoryEntry[]> {
+    const directories = directory === null ? this.#nodes.directories() : null
+    if (directories) {
+      return directories.map(({ nodeId, name }) => ({ name: name ?? '', kind: 'directory', nodeId, known: null }))
+    }
+    const listed = await this.#backend.list(directory, options)
+    // One bad name would fail the whole listing. Source: Linux fs/fuse/readdir.c, parse_dirfile.
+    return listed
+      .filter(({ name }) => isFileName(name) && Buffer.byteLength(name) <= nameBytesMax)
+      .map(({ name, image }) => ({ name, kind: 'file', nodeId: image?.nodeId ?? null, known: image }))
+  }
+}
+
+/** Could this be the name of a file? */
+function isFileName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)
+}

@@ -1,0 +1,109 @@
+/**
+ * Open directories: each keeps the listing that it began with until it is read from the start again, so that a reader
+ * sees every name once whatever happens at the origin meanwhile.
+ *
+ * A cookie is an index into the listing: the reader may come back to any place. A handle that a predecessor gave out is
+ * taken as one that has not been read yet.
+ */
+import { openDirectoriesMax, openDirectoryNamesMax } from '../limits.ts'
+import type { KnownImage } from './backend.ts'
+import { Refusal } from './refusal.ts'
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly kind: 'directory' | 'file'
+  /** Null where it is not known without asking the origin. */
+  readonly nodeId: bigint | null
+  readonly known: KnownImage | null
+}
+
+/** The listing of an open directory; empty until it is first read. */
+interface OpenDirectory {
+  entries: readonly DirectoryEntry[] | null
+}
+
+export interface OpenDirectoriesOptions {
+  /** The first handle. Random, so that no predecessor gave out the same. */
+  readonly firstHandle: bigint
+  readonly directoriesMax?: number
+  readonly namesMax?: number
+}
+
+export class OpenDirectories {
+  readonly #open = new Map<bigint, OpenDirectory>()
+  readonly #directoriesMax: number
+  readonly #namesMax: number
+  #nextHandle: bigint
+  // INVARIANT: #names is the sum of the lengths of all listings held, and <= #namesMax.
+  #names = 0
+  #refused = 0
+
+  constructor(options: OpenDirectoriesOptions) {
+    this.#nextHandle = options.firstHandle
+    this.#directoriesMax = options.directoriesMax ?? openDirectoriesMax
+    this.#namesMax = options.namesMax ?? openDirectoryNamesMax
+  }
+
+  get count(): number {
+    return this.#open.size
+  }
+
+  /** Opens and listings that were refused at a limit. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** @throws Refusal too-many-open */
+  open(): bigint {
+    const handle = BigInt.asUintN(64, this.#nextHandle++)
+    this.#add(handle)
+    return handle
+  }
+
+  /**
+   * The whole listing, from which the reader takes what follows its cookie. At cookie 0 it is taken anew.
+   * @throws Refusal too-many-open; whatever `list` throws
+   */
+  async read(
+    handle: bigint,
+    cookie: number,
+    list: () => Promise<readonly DirectoryEntry[]>,
+  ): Promise<readonly DirectoryEntry[]> {
+    const directory = this.#open.get(handle) ?? this.#add(handle)
+    if (directory.entries && cookie > 0) return directory.entries
+    const entries = await list()
+    // Closed meanwhile: nobody would take the names back.
+    if (this.#open.get(handle) === directory) this.#keep(directory, entries)
+    return entries
+  }
+
+  release(handle: bigint): void {
+    const directory = this.#open.get(handle)
+    if (!directory) return
+    this.#open.delete(handle)
+    this.#names -= directory.entries?.length ?? 0
+  }
+
+  #add(handle: bigint): OpenDirectory {
+    if (this.#open.size >= this.#directoriesMax) {
+      this.#refused++
+      throw new Refusal('too-many-open', `${this.#open.size} directories are open`)
+    }
+    const directory: OpenDirectory = { entries: null }
+    this.#open.set(handle, directory)
+    return directory
+  }
+
+  #keep(directory: OpenDirectory, entries: readonly DirectoryEntry[]): void {
+    const names = this.#names - (directory.entries?.length ?? 0) + entries.length
+    if (names > this.#namesMax) {
+      this.#refused++
+      throw new Refusal(
+        'too-many-open',
+        `open directories hold ${this.#names} names; ${entries.length} more are too many`,
+      )
+    }
+    directory.entries = entries
+    this.#names = names
+  }
+}

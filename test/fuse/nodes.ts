@@ -1,0 +1,62 @@
+/** Node ids. */
+import t from 'tap'
+import { reservedNodeIds } from '../../src/fuse/backend.ts'
+import { Nodes } from '../../src/fuse/nodes.ts'
+import { FakeBackend } from '../fixtures/fake-backend.ts'
+
+t.test('a forgotten image is found again, and keeps its node id', async t => {
+  const backend = new FakeBackend()
+  const known = backend.add({ name: 'a', sizeBytes: 10 })
+  const nodes = new Nodes(backend)
+  nodes.remember(known)
+  nodes.remember(known)
+  t.equal(nodes.count, 1)
+  t.equal(nodes.image(known.nodeId), known)
+  t.equal(backend.counts.imageOf, 0, 'remembered: nobody is asked')
+  nodes.forget(known.nodeId, 1)
+  t.equal(nodes.count, 1)
+  nodes.forget(known.nodeId, 1)
+  t.equal(nodes.count, 0)
+  t.equal(nodes.image(known.nodeId).image, known.image)
+  t.equal(backend.counts.imageOf, 1)
+})
+
+t.test('more forgets than lookups harm nothing', async t => {
+  const backend = new FakeBackend()
+  const known = backend.add({ name: 'a', sizeBytes: 10 })
+  const nodes = new Nodes(backend)
+  nodes.remember(known)
+  nodes.forget(known.nodeId, 2 ** 64)
+  nodes.forget(known.nodeId, 1)
+  nodes.forget(12345n, 1)
+  t.equal(nodes.count, 0)
+  nodes.remember(known)
+  t.equal(nodes.count, 1)
+})
+
+t.test('node ids that stand for nothing are stale', async t => {
+  const nodes = new Nodes(new FakeBackend(['one', 'two']))
+  for (const nodeId of [0n, 4n, reservedNodeIds, reservedNodeIds + 9n, 2n ** 64n - 1n]) {
+    t.throws(() => nodes.get(nodeId), { code: 'stale-node' }, String(nodeId))
+  }
+  t.match(nodes.get(1n), { kind: 'directory', name: null })
+  t.match(nodes.get(2n), { kind: 'directory', name: 'one' })
+  t.match(nodes.get(3n), { kind: 'directory', name: 'two' })
+  t.match(nodes.directoryNamed('two'), { nodeId: 3n })
+  t.equal(nodes.directoryNamed('three'), null)
+})
+
+t.test('directories and images are not taken for each other', async t => {
+  const backend = new FakeBackend()
+  const { nodeId } = backend.add({ name: 'a', sizeBytes: 10 })
+  const nodes = new Nodes(backend)
+  t.throws(() => nodes.image(1n), { code: 'is-a-directory' })
+  t.throws(() => nodes.directory(nodeId), { code: 'not-a-directory' })
+})
+
+t.test('an image with the node id of a directory is a bug that shows', async t => {
+  const nodes = new Nodes(new FakeBackend())
+  const { image } = new FakeBackend().add({ name: 'a', sizeBytes: 10 })
+  t.throws(() => nodes.remember({ image, nodeId: reservedNodeIds }))
+  t.throws(() => nodes.remember({ image, nodeId: 1n << 63n }))
+})

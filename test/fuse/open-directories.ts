@@ -1,0 +1,69 @@
+/** Listings of open directories. */
+import t from 'tap'
+import { type DirectoryEntry, OpenDirectories } from '../../src/fuse/open-directories.ts'
+
+function listing(...names: string[]): DirectoryEntry[] {
+  return names.map(name => ({ name, kind: 'file', nodeId: null, known: null }))
+}
+
+t.test('a listing stays the same until it is read from the start', async t => {
+  const directories = new OpenDirectories({ firstHandle: 5n })
+  const handle = directories.open()
+  t.equal(handle, 5n)
+  const before = listing('a', 'b')
+  const after = listing('c')
+  t.equal(await directories.read(handle, 0, async () => before), before)
+  t.equal(await directories.read(handle, 1, async () => after), before)
+  t.equal(await directories.read(handle, 2, async () => after), before)
+  t.equal(await directories.read(handle, 0, async () => after), after)
+})
+
+t.test('a handle from a predecessor is read anew', async t => {
+  const directories = new OpenDirectories({ firstHandle: 5n })
+  t.equal((await directories.read(77n, 2, async () => listing('a', 'b', 'c'))).length, 3)
+  t.equal(directories.count, 1)
+  directories.release(77n)
+  t.equal(directories.count, 0)
+})
+
+t.test('handles go round the end of 64 bits', async t => {
+  const directories = new OpenDirectories({ firstHandle: 2n ** 64n - 1n })
+  t.equal(directories.open(), 2n ** 64n - 1n)
+  t.equal(directories.open(), 0n)
+})
+
+t.test('one directory more than the limit is refused', async t => {
+  const directories = new OpenDirectories({ firstHandle: 1n, directoriesMax: 2 })
+  const first = directories.open()
+  directories.open()
+  t.throws(() => directories.open(), { code: 'too-many-open' })
+  t.equal(directories.refused, 1)
+  directories.release(first)
+  t.ok(directories.open())
+})
+
+t.test('one name more than the limit is refused, and a release makes room', async t => {
+  const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 3 })
+  const first = directories.open()
+  const second = directories.open()
+  await directories.read(first, 0, async () => listing('a', 'b'))
+  await t.rejects(
+    directories.read(second, 0, async () => listing('c', 'd')),
+    { code: 'too-many-open' },
+  )
+  t.equal(directories.refused, 1)
+  await directories.read(first, 0, async () => listing('a', 'b', 'c'))
+  directories.release(first)
+  await directories.read(second, 0, async () => listing('c', 'd', 'e'))
+})
+
+t.test('names that arrive after the close are not counted', async t => {
+  const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 2 })
+  const first = directories.open()
+  await directories.read(first, 0, async () => {
+    directories.release(first)
+    return listing('a', 'b')
+  })
+  const second = directories.open()
+  t.equal((await directories.read(second, 0, async () => listing('a', 'b'))).length, 2)
+})
