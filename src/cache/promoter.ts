@@ -47,4 +47,9 @@ export class Promoter {
       this.#queuedBytes -= bytes.length
     }
   }
+
+  /** Resolves when nothing waits and nothing runs. */
+  async idle(): Promise<void> {
+    await this.#queue.onIdle()
+  }
 }

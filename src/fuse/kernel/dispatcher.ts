@@ -1,0 +1,216 @@
+/**
+ * Raw requests in, replies out: every request but FORGET and INTERRUPT is answered exactly once, whatever happens below.
+ *
+ * An operation that throws becomes an errno; one that waits is registered until it is answered, so that an INTERRUPT finds
+ * it and a deadline ends it. What comes after the answer is dropped, and undone.
+ */
+import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
+import type { Logger } from '../logger.ts'
+import { Refusal } from '../refusal.ts'
+import { Call } from './call.ts'
+import { FailureLog } from './failure-log.ts'
+import { Interrupts } from './interrupts.ts'
+import { nameOfOpcode, opcodes } from './opcodes.ts'
+import type { Answer, Operations } from './operation.ts'
+import { unsupported } from './operations.ts'
+import { RequestReader } from './request-reader.ts'
+import * as request from './requests.ts'
+import { requestHeaderBytes } from './requests.ts'
+
+export interface DispatcherOptions {
+  readonly operations: Operations
+  readonly forget: (nodeId: bigint, lookups: number) => void
+  /** Session.reply */
+  readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
+  readonly wasKilled: (pid: number) => boolean
+  readonly logger: Logger
+  readonly nowMs: () => number
+  /** How long a request may wait for what lies below. */
+  readonly deadlineMs: number
+}
+
+/** Counters since the start, but `inFlight` and `interrupted`: how many there are now. */
+export interface DispatcherGauges {
+  readonly inFlight: number
+  readonly interrupted: number
+  /** Requests by name of their opcode; natively answered READs are not among them. */
+  readonly requests: Readonly<Record<string, number>>
+  readonly failed: number
+  readonly malformed: number
+  readonly expired: number
+  readonly killed: number
+  /** Replies that the kernel no longer waited for. */
+  readonly unwanted: number
+  readonly interruptsDropped: number
+  readonly failuresNotLogged: number
+}
+
+export class Dispatcher {
+  readonly #options: DispatcherOptions
+  readonly #calls = new Map<bigint, Call>()
+  readonly #interrupts: Interrupts
+  readonly #log: FailureLog
+  readonly #requests = new Map<number, number>()
+  readonly #counts = { failed: 0, malformed: 0, expired: 0, killed: 0, unwanted: 0 }
+  #stopped = false
+
+  constructor(options: DispatcherOptions) {
+    this.#options = options
+    this.#log = new FailureLog(options.logger, options.nowMs)
+    this.#interrupts = new Interrupts({
+      find: unique => this.#calls.get(unique),
+      wasKilled: options.wasKilled,
+      end: call => {
+        this.#counts.killed++
+        this.#giveUp(call, new Refusal('killed'))
+      },
+      repeat: unique => this.#send(unique, new Refusal('not-yet-known'), null),
+    })
+  }
+
+  /** A batch as Session hands it over: requests at multiples of 8, each with its length in front. */
+  accept(batch: Uint8Array): void {
+    const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
+    for (let at = 0; at < batch.length; ) {
+      const left = batch.length - at
+      const bytes = left < requestHeaderBytes ? 0 : view.getUint32(at, true)
+      if (bytes < requestHeaderBytes || bytes > left) {
+        this.#misframed(left)
+        return
+      }
+      this.#acceptOne(batch.subarray(at, at + bytes))
+      at += Math.ceil(bytes / 8) * 8
+    }
+  }
+
+  gauges(): DispatcherGauges {
+    const requests: Record<string, number> = {}
+    for (const [opcode, count] of this.#requests) {
+      const name = nameOfOpcode(opcode)
+      requests[name] = (requests[name] ?? 0) + count
+    }
+    return {
+      inFlight: this.#calls.size,
+      interrupted: this.#interrupts.watched,
+      requests,
+      ...this.#counts,
+      interruptsDropped: this.#interrupts.dropped,
+      failuresNotLogged: this.#log.suppressed,
+    }
+  }
+
+  /** Answer nothing from now on, and end the work below. Whoever serves the mount next gets the open requests again. */
+  stop(): void {
+    this.#stopped = true
+    this.#interrupts.stop()
+    for (const call of this.#calls.values()) {
+      this.#settle(call)
+      call.abort(new Refusal('expired', 'the filesystem has stopped'))
+    }
+  }
+
+  #acceptOne(bytes: Uint8Array): void {
+    if (this.#stopped) return
+    const body = new RequestReader(bytes)
+    const header = request.readHeader(body)
+    this.#count(header.opcode)
+    if (this.#needsNoAnswer(header, body)) return
+    const call = new Call(header)
+    const operation = this.#options.operations.get(header.opcode) ?? unsupported
+    try {
+      const answer = operation(call, body)
+      if (answer instanceof Promise) this.#wait(call, answer)
+      else this.#answer(call, answer)
+    } catch (error) {
+      this.#fail(call, error)
+    }
+  }
+
+  /** FORGET, BATCH_FORGET and INTERRUPT; in a broken one of them there is nothing to answer either. */
+  #needsNoAnswer(header: request.RequestHeader, body: RequestReader): boolean {
+    try {
+      switch (header.opcode) {
+        case opcodes.FORGET:
+          this.#options.forget(header.nodeId, request.readForget(body))
+          return true
+        case opcodes.BATCH_FORGET:
+          for (const { nodeId, lookups } of request.readBatchForget(body)) this.#options.forget(nodeId, lookups)
+          return true
+        case opcodes.INTERRUPT:
+          this.#interrupts.interrupt(header.unique, request.readInterrupt(body))
+          return true
+        default:
+          return false
+      }
+    } catch (error) {
+      this.#countFailure(header, error)
+      return true
+    }
+  }
+
+  #wait(call: Call, answer: Promise<Answer>): void {
+    this.#calls.set(call.header.unique, call)
+    call.deadline = setTimeout(() => {
+      this.#counts.expired++
+      this.#giveUp(call, new Refusal('expired', `no answer in ${this.#options.deadlineMs} ms`))
+    }, this.#options.deadlineMs)
+    answer.then(
+      value => this.#answer(call, value),
+      error => this.#fail(call, error),
+    )
+  }
+
+  #answer(call: Call, { bytes, undo }: Answer): void {
+    if (call.answered) {
+      undo?.()
+      return
+    }
+    this.#settle(call)
+    const errno = this.#send(call.header.unique, null, bytes)
+    if (errno !== 0) undo?.()
+  }
+
+  #fail(call: Call, error: unknown): void {
+    if (call.answered) return
+    this.#settle(call)
+    this.#countFailure(call.header, error)
+    this.#send(call.header.unique, error, null)
+  }
+
+  /** Answer for what lies below, and tell it that nobody wants its answer. */
+  #giveUp(call: Call, refusal: Refusal): void {
+    this.#fail(call, refusal)
+    call.abort(refusal)
+  }
+
+  #settle(call: Call): void {
+    call.answered = true
+    clearTimeout(call.deadline)
+    this.#interrupts.forget(call)
+    if (this.#calls.get(call.header.unique) === call) this.#calls.delete(call.header.unique)
+  }
+
+  /** @returns the errno of the write */
+  #send(unique: bigint, error: unknown, bytes: Uint8Array | null): number {
+    const errno = this.#options.reply(unique, error === null ? 0 : errnoOf(error), bytes)
+    if (errno === nobodyWaits || errno === unmounted) this.#counts.unwanted++
+    else if (errno !== 0) this.#options.logger.error({ unique: String(unique), errno }, 'the kernel refused a reply')
+    return errno
+  }
+
+  #count(opcode: number): void {
+    this.#requests.set(opcode, (this.#requests.get(opcode) ?? 0) + 1)
+  }
+
+  #countFailure(header: request.RequestHeader, error: unknown): void {
+    this.#counts.failed++
+    if (error instanceof Refusal && error.code === 'malformed') this.#counts.malformed++
+    this.#log.failed(header, error)
+  }
+
+  /** The rest of a batch that has lost its frame: only a bug makes one, and there is nobody to answer. */
+  #misframed(bytes: number): void {
+    this.#counts.malformed++
+    this.#options.logger.error({ bytes }, 'a batch of requests has lost its frame')
+  }
+}

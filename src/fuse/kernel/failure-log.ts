@@ -1,0 +1,58 @@
+/**
+ * What the log says of failed requests: what an operator needs, and never a flood.
+ *
+ * A bug gets an error line, a failure of the cache or of an origin a warning; what a caller may well expect (a name that is not
+ * there, a write refused) only shows at debug level.
+ */
+import { isCacheError, messageOf } from '../../errors.ts'
+import { failureLinesPerSecondMax } from '../../limits.ts'
+import type { Logger } from '../logger.ts'
+import { Refusal } from '../refusal.ts'
+import { nameOfOpcode } from './opcodes.ts'
+import type { RequestHeader } from './requests.ts'
+
+export class FailureLog {
+  readonly #logger: Logger
+  readonly #nowMs: () => number
+  #second = 0
+  #lines = 0
+  #suppressed = 0
+
+  /** @param nowMs a clock that only its differences matter of */
+  constructor(logger: Logger, nowMs: () => number) {
+    this.#logger = logger
+    this.#nowMs = nowMs
+  }
+
+  /** Failures that were not logged because there were too many in their second. */
+  get suppressed(): number {
+    return this.#suppressed
+  }
+
+  failed(header: RequestHeader, error: unknown): void {
+    const level = levelOf(error)
+    if (level !== 'debug' && !this.#mayLog()) return
+    const facts = { opcode: nameOfOpcode(header.opcode), nodeId: String(header.nodeId), pid: header.pid, err: error }
+    this.#logger[level](facts, `a request failed: ${messageOf(error)}`)
+  }
+
+  #mayLog(): boolean {
+    const second = Math.floor(this.#nowMs() / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#lines = 0
+    }
+    if (this.#lines >= failureLinesPerSecondMax) {
+      this.#suppressed++
+      return false
+    }
+    this.#lines++
+    return true
+  }
+}
+
+function levelOf(error: unknown): 'debug' | 'warn' | 'error' {
+  if (error instanceof Refusal) return error.code === 'expired' || error.code === 'malformed' ? 'warn' : 'debug'
+  if (isCacheError(error)) return isCacheError(error, 'not-found', 'access-denied', 'aborted') ? 'debug' : 'warn'
+  return 'error'
+}

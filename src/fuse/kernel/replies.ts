@@ -1,0 +1,109 @@
+/**
+ * The structures of replies, encoded: one function each. Source of every layout: Linux include/uapi/linux/fuse.h.
+ *
+ * Nothing here is decided: how long the kernel may keep an answer is in `limits.ts`.
+ */
+import { attributeSecondsValid, nameBytesMax, nameSecondsValid } from '../../limits.ts'
+import type { Attributes } from '../attributes.ts'
+import type { Capacity } from '../file-system.ts'
+import { type ReplyWriter, replyOf } from './reply-writer.ts'
+
+/** struct fuse_entry_out, at the head of a directory entry too. */
+export const entryBytes = 128
+
+/** open_out.open_flags: what the page cache has of an image stays right, because images are immutable. */
+const keepCache = 1 << 1
+
+/** STATX_BASIC_STATS: everything but the time of birth, which origins do not tell. Source: Linux include/uapi/linux/stat.h. */
+const statxBasic = 0x7ff
+
+/** The unit in which statfs counts, in bytes. */
+const statfsBlockBytes = 4096
+
+/** struct fuse_entry_out: the node of a name. Node ids are never reused, so the generation is always 0. */
+export function entryReply(attributes: Attributes): Uint8Array {
+  const writer = replyOf(entryBytes)
+  writeEntry(writer, attributes)
+  return writer.bytes
+}
+
+export function writeEntry(writer: ReplyWriter, attributes: Attributes): void {
+  writer.u64(attributes.nodeId).u64(0n)
+  writer.u64(BigInt(nameSecondsValid)).u64(BigInt(attributeSecondsValid)).skip(8)
+  writeAttributes(writer, attributes)
+}
+
+/** struct fuse_attr_out */
+export function attributesReply(attributes: Attributes): Uint8Array {
+  const writer = replyOf(104).u64(BigInt(attributeSecondsValid)).skip(8)
+  writeAttributes(writer, attributes)
+  return writer.bytes
+}
+
+/** struct fuse_statx_out */
+export function statxReply(attributes: Attributes): Uint8Array {
+  const { mode, uid, gid, links, nodeId, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
+  const time = splitTime(modifiedMs)
+  const writer = replyOf(288).u64(BigInt(attributeSecondsValid)).skip(24)
+  writer.u32(statxBasic).u32(preferredBytes).skip(8)
+  writer.u32(links).u32(uid).u32(gid).u16(mode).skip(2)
+  writer.u64(nodeId).u64(BigInt(sizeBytes)).u64(BigInt(blocks)).skip(8)
+  writer.u64(time.seconds).u32(time.nanoseconds).skip(4)
+  // The time of birth: left out of the mask.
+  writer.skip(16)
+  writer.u64(time.seconds).u32(time.nanoseconds).skip(4)
+  writer.u64(time.seconds).u32(time.nanoseconds)
+  return writer.bytes
+}
+
+/** struct fuse_open_out of a file. */
+export function openReply(handle: bigint): Uint8Array {
+  return replyOf(16).u64(handle).u32(keepCache).bytes
+}
+
+/**
+ * struct fuse_open_out of a directory. Without FOPEN_CACHE_DIR: it would save the second of two listings only together with
+ * FOPEN_KEEP_CACHE, which would hide new images for as long as the kernel likes.
+ */
+export function openDirectoryReply(handle: bigint): Uint8Array {
+  return replyOf(16).u64(handle).bytes
+}
+
+/** struct fuse_statfs_out */
+export function statfsReply({ totalBytes, freeBytes, files }: Capacity): Uint8Array {
+  const free = BigInt(Math.floor(freeBytes / statfsBlockBytes))
+  const writer = replyOf(80).u64(BigInt(Math.floor(totalBytes / statfsBlockBytes)))
+  return writer
+    .u64(free)
+    .u64(free)
+    .u64(BigInt(files))
+    .u64(0n)
+    .u32(statfsBlockBytes)
+    .u32(nameBytesMax)
+    .u32(statfsBlockBytes).bytes
+}
+
+/** struct fuse_getxattr_out: how many bytes there would be. */
+export function valueBytesReply(bytes: number): Uint8Array {
+  return replyOf(8).u32(bytes).bytes
+}
+
+/** struct fuse_lseek_out */
+export function seekReply(offset: number): Uint8Array {
+  return replyOf(8).u64(BigInt(offset)).bytes
+}
+
+/** struct fuse_attr; atime and ctime are the modification time too. */
+function writeAttributes(writer: ReplyWriter, attributes: Attributes): void {
+  const { nodeId, mode, links, uid, gid, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
+  const { seconds, nanoseconds } = splitTime(modifiedMs)
+  writer.u64(nodeId).u64(BigInt(sizeBytes)).u64(BigInt(blocks))
+  writer.u64(seconds).u64(seconds).u64(seconds).u32(nanoseconds).u32(nanoseconds).u32(nanoseconds)
+  writer.u32(mode).u32(links).u32(uid).u32(gid).skip(4).u32(preferredBytes).skip(4)
+}
+
+/** Milliseconds, with a fraction perhaps, before 1970 perhaps. */
+function splitTime(ms: number): { seconds: bigint; nanoseconds: number } {
+  const seconds = Math.floor(ms / 1000)
+  return { seconds: BigInt(seconds), nanoseconds: Math.min(999_999_999, Math.round((ms - seconds * 1000) * 1e6)) }
+}

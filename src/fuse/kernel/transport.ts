@@ -1,0 +1,171 @@
+/**
+ * The transport that speaks the kernel's own protocol: a session on /dev/fuse, the dispatcher on top of it, and the filesystem.
+ *
+ * It begins with INIT, or with what an earlier process negotiated: then no INIT comes, and the requests that the earlier
+ * one left unanswered are asked for again.
+ */
+import { randomBytes } from 'node:crypto'
+import { messageOf } from '../../errors.ts'
+import { missSecondsMax, readBytesMax } from '../../limits.ts'
+import type { Session, SessionCounters, SessionOptions } from '../../native/addon.ts'
+import type { Presentation } from '../attributes.ts'
+import type { Backend } from '../backend.ts'
+import type { TransportCapabilities } from '../capabilities.ts'
+import { FileSystem, type FileSystemGauges } from '../file-system.ts'
+import type { Logger } from '../logger.ts'
+import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
+import { wasKilled } from './killed.ts'
+import { hasResend, initReply, type Negotiated, negotiate } from './negotiation.ts'
+import { opcodes } from './opcodes.ts'
+import type { Operation } from './operation.ts'
+import { operationsOf } from './operations.ts'
+import { readInit } from './requests.ts'
+
+export const kernelCapabilities: TransportCapabilities = { seek: true, attributesInListings: true, readBytesMax }
+
+/** Notification: send the unanswered requests again. Source: Linux include/uapi/linux/fuse.h, FUSE_NOTIFY_RESEND (7.40). */
+const notifyResend = 7
+
+export interface KernelTransportOptions {
+  /** Engine.startSession on the descriptor of the mount. */
+  readonly startSession: (handlers: Pick<SessionOptions, 'onRequests' | 'onEnd'>) => Session
+  readonly backend: Backend
+  /** Owners and permissions; the process's own and 0444 where they are left out. */
+  readonly presentation?: Partial<Presentation>
+  readonly logger: Logger
+  /** What an earlier process on the same mount negotiated, or null on a new mount. */
+  readonly negotiated: Negotiated | null
+  /** Called with what is about to be agreed; INIT is answered when it has returned. */
+  readonly onNegotiated?: (negotiated: Negotiated) => Promise<void> | void
+  /** See DispatcherOptions; other than the defaults in tests only. */
+  readonly deadlineMs?: number
+  readonly wasKilled?: (pid: number) => boolean
+}
+
+export interface KernelTransportGauges extends DispatcherGauges, FileSystemGauges {}
+
+export class KernelTransport {
+  /** Settles when requests are served: what was negotiated. Rejects when the kernel's protocol is not ours. */
+  readonly ready: Promise<Negotiated>
+  /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
+  readonly ended: Promise<number>
+  readonly #session: Session
+  readonly #fileSystem: FileSystem
+  readonly #dispatcher: Dispatcher
+  #stopping: Promise<void> | null = null
+
+  private constructor(options: KernelTransportOptions) {
+    const ready = settlable<Negotiated>()
+    const ended = settlable<number>()
+    this.ready = ready.promise
+    this.ended = ended.promise
+    // Nobody has to wait for it; who does sees the error.
+    this.ready.catch(() => {})
+    this.#fileSystem = new FileSystem({
+      backend: options.backend,
+      presentation: { ...presentationDefault(), ...options.presentation },
+      binder: {
+        bind: (handle, file) => this.#session.bind(handle, file),
+        unbind: handle => this.#session.unbind(handle),
+      },
+      firstDirectoryHandle: randomBytes(8).readBigUInt64LE(),
+    })
+    this.#dispatcher = new Dispatcher({
+      operations: new Map([...operationsOf(this.#fileSystem), [opcodes.INIT, initOperation(options, ready)]]),
+      forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
+      reply: (unique, errno, bytes) => this.#session.reply(unique, errno, bytes),
+      wasKilled: options.wasKilled ?? wasKilled,
+      logger: options.logger,
+      nowMs: () => performance.now(),
+      deadlineMs: options.deadlineMs ?? missSecondsMax * 1000,
+    })
+    this.#session = options.startSession({
+      onRequests: batch => this.#dispatcher.accept(batch),
+      onEnd: errno => {
+        this.#dispatcher.stop()
+        ready.reject(new Error('the session ended before INIT'))
+        ended.resolve(errno)
+      },
+    })
+    if (options.negotiated) this.#takeOver(options.negotiated, ready)
+  }
+
+  /** Serve a mount. Requests that are waiting are answered from the next turn of the event loop on. */
+  static start(options: KernelTransportOptions): KernelTransport {
+    return new KernelTransport(options)
+  }
+
+  gauges(): KernelTransportGauges {
+    return { ...this.#dispatcher.gauges(), ...this.#fileSystem.gauges() }
+  }
+
+  /** What the native threads counted. */
+  counters(): SessionCounters {
+    return this.#session.counters()
+  }
+
+  /** End the session and release all that is open; what waits for an answer stays unanswered. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #stop(): Promise<void> {
+    this.#dispatcher.stop()
+    this.#fileSystem.close()
+    await this.#session.stop()
+  }
+
+  #takeOver(negotiated: Negotiated, ready: Settlable<Negotiated>): void {
+    if (negotiated.flags2 & hasResend) this.#session.notify(notifyResend, null)
+    ready.resolve(negotiated)
+  }
+}
+
+/** INIT is answered when what was agreed has been told to whoever keeps it. */
+function initOperation({ onNegotiated, logger }: KernelTransportOptions, ready: Settlable<Negotiated>): Operation {
+  return async (_call, body) => {
+    const offer = readInit(body)
+    try {
+      const negotiated = negotiate(offer)
+      if (!negotiated) return { bytes: initReply(null), undo: null }
+      await onNegotiated?.(negotiated)
+      logger.info({ offer, negotiated }, 'agreed with the kernel')
+      ready.resolve(negotiated)
+      return { bytes: initReply(negotiated), undo: null }
+    } catch (error) {
+      logger.error({ offer, err: error }, `no agreement with the kernel: ${messageOf(error)}`)
+      ready.reject(error)
+      throw error
+    }
+  }
+}
+
+function presentationDefault(): Presentation {
+  return {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    mode: 0o444,
+    directoriesModifiedMs: Date.now(),
+  }
+}
+
+interface Settlable<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (error: unknown) => void
+}
+
+function settlable<T>(): Settlable<T> {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: unknown) => void = () => {}
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,82 @@
+/** Pages of directory entries. */
+import t from 'tap'
+import { imageAttributes } from '../../../src/fuse/attributes.ts'
+import type { KnownImage } from '../../../src/fuse/backend.ts'
+import { directoryPage, directoryPageWithAttributes } from '../../../src/fuse/kernel/directory-page.ts'
+import type { DirectoryEntry } from '../../../src/fuse/open-directories.ts'
+import { FakeBackend } from '../../fixtures/fake-backend.ts'
+import { direntsOf } from '../../fixtures/fuse-bodies.ts'
+
+const shown = { uid: 0, gid: 0, mode: 0o444, directoriesModifiedMs: 0 }
+const remember = (known: KnownImage) => imageAttributes(known, shown)
+
+function listing(names: number): DirectoryEntry[] {
+  const backend = new FakeBackend()
+  return Array.from({ length: names }, (_, k) => {
+    const name = `é-${'x'.repeat(k % 200)}-${k}`
+    const known = k % 3 === 0 ? null : backend.add({ name, sizeBytes: k })
+    return { name, kind: k % 5 === 0 ? 'directory' : 'file', nodeId: known?.nodeId ?? null, known }
+  })
+}
+
+t.test('pages of any size give every name once, in order', async t => {
+  const entries = listing(500)
+  for (const bytesMax of [512, 4096, 65536]) {
+    for (const plus of [false, true]) {
+      const names: string[] = []
+      for (let cookie = 0; ; ) {
+        const page = plus
+          ? directoryPageWithAttributes(entries, cookie, bytesMax, remember).bytes
+          : directoryPage(entries, cookie, bytesMax)
+        if (page.length > bytesMax) t.fail(`a page of ${page.length} bytes in ${bytesMax}`)
+        const dirents = direntsOf(page, plus)
+        if (dirents.length === 0) break
+        names.push(...dirents.map(({ name }) => name))
+        cookie = Number(dirents.at(-1)!.cookie)
+      }
+      t.same(
+        names,
+        entries.map(({ name }) => name),
+        `${bytesMax} bytes, ${plus ? 'with' : 'without'} attributes`,
+      )
+    }
+  }
+})
+
+t.test('any cookie can be come back to', async t => {
+  const entries = listing(50)
+  const dirents = direntsOf(directoryPage(entries, 0, 1 << 20), false)
+  for (const [k, { cookie }] of dirents.entries()) {
+    const next = direntsOf(directoryPage(entries, Number(cookie), 1 << 20), false)
+    t.equal(next[0]?.name, entries[k + 1]?.name)
+  }
+  t.equal(directoryPage(entries, 50, 4096).length, 0)
+  t.equal(directoryPage(entries, 2 ** 63, 4096).length, 0)
+})
+
+t.test('types, inode numbers, and attributes only for what is known', async t => {
+  const entries = listing(6)
+  const { bytes, told } = directoryPageWithAttributes(entries, 0, 4096, remember)
+  const dirents = direntsOf(bytes, true)
+  t.same(
+    told,
+    entries.flatMap(({ known }) => known ?? []),
+  )
+  for (const [k, dirent] of dirents.entries()) {
+    const { known, nodeId, kind } = entries[k]!
+    t.equal(dirent.type, kind === 'directory' ? 4 : 8)
+    t.equal(dirent.ino, nodeId ?? 0xffffffffn)
+    t.equal(dirent.entry?.nodeId, known?.nodeId ?? 0n)
+    t.equal(dirent.entry?.attributes.size, BigInt(known?.image.sizeBytes ?? 0))
+  }
+})
+
+t.test('an entry that does not fit is not begun, and not counted', async t => {
+  const entries = listing(2).map(entry => ({ ...entry, name: 'abcdefgh' }))
+  t.equal(directoryPage(entries, 0, 31).length, 0)
+  t.equal(directoryPage(entries, 0, 32).length, 32)
+  t.equal(directoryPage(entries, 0, 63).length, 32)
+  t.equal(directoryPage(entries, 0, 64).length, 64)
+  t.equal(directoryPageWithAttributes(entries, 1, 159, remember).told.length, 0)
+  t.equal(directoryPageWithAttributes(entries, 1, 160, remember).told.length, 1)
+})

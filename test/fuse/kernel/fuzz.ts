@@ -1,0 +1,53 @@
+/** Random requests: nothing crashes, and everything but what wants no answer is answered once. */
+import t from 'tap'
+import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
+import { FakeBackend } from '../../fixtures/fake-backend.ts'
+import { padded, rawRequest } from '../../fixtures/fake-session.ts'
+import { fakeTransport } from '../../fixtures/fake-transport.ts'
+import { nameBody, openBody, readBody, seekBody, valueBody } from '../../fixtures/fuse-bodies.ts'
+import { randomFrom } from '../../fixtures/images.ts'
+import { until } from '../../fixtures/until.ts'
+
+const requests = 10_000
+const unanswered = new Set<number>([opcodes.FORGET, opcodes.BATCH_FORGET, opcodes.INTERRUPT])
+
+const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31)
+
+t.test(`random requests with seed ${seed} are answered once each`, async t => {
+  const random = randomFrom(seed)
+  const below = (n: number) => Math.floor(random() * n)
+  const { backend, session, transport } = fakeTransport(new FakeBackend())
+  const nodeIds = [0n, 1n, 2n, 2n ** 64n - 1n]
+  for (let k = 0; k < 5; k++) nodeIds.push(backend.add({ name: `image-${k}`, sizeBytes: k * 1000 }).nodeId)
+  const nodeId = () => nodeIds[below(nodeIds.length)]!
+  const plausible = [
+    () => nameBody(`image-${below(7)}`),
+    () => openBody(below(4)),
+    () => readBody(nodeId(), below(6000), below(8192)),
+    () => readBody(nodeId(), 2n ** BigInt(below(64)), below(2 ** 32)),
+    () => seekBody(nodeId(), below(6000), below(6)),
+    () => valueBody(below(100), 'user.parentfs.complete'),
+    () => Buffer.from(Array.from({ length: below(120) }, () => below(256))),
+  ]
+  const expected = new Set<bigint>()
+  for (let k = 0; k < requests; ) {
+    const batch: Uint8Array[] = []
+    for (let size = 1 + below(8); size > 0 && k < requests; size--, k++) {
+      const opcode = random() < 0.95 ? below(56) : below(2 ** 32)
+      const whole = plausible[below(plausible.length)]!()
+      const body = random() < 0.8 ? whole : whole.subarray(0, below(whole.length + 1))
+      const unique = BigInt(2 * k + 2) | (random() < 0.1 ? 1n << 63n : 0n)
+      batch.push(padded(rawRequest({ opcode, unique, nodeId: nodeId(), body, pid: below(3) * 1_000_000_000 })))
+      if (!unanswered.has(opcode)) expected.add(unique)
+    }
+    session.sendRaw(Buffer.concat(batch))
+    if (random() < 0.1) await new Promise(resolve => setImmediate(resolve))
+  }
+  // An INTERRUPT of an unknown request is answered, later, under its own unique; that is no answer to a request.
+  const answers = () => session.replies.filter(({ unique }) => expected.has(unique))
+  await until(() => answers().length >= expected.size, 10_000, 'an answer to each')
+  t.equal(answers().length, expected.size)
+  t.equal(new Set(answers().map(({ unique }) => unique)).size, expected.size)
+  t.equal(transport.gauges().inFlight, 0)
+  await transport.stop()
+})

@@ -1,0 +1,69 @@
+/** Interrupts: who ends, who is looked at again, what is repeated. */
+import t, { type Test } from 'tap'
+import { Call } from '../../../src/fuse/kernel/call.ts'
+import { Interrupts } from '../../../src/fuse/kernel/interrupts.ts'
+import { interruptsWaitingMax } from '../../../src/limits.ts'
+import { until } from '../../fixtures/until.ts'
+
+function setUp(t: Test) {
+  const call = new Call({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
+  const state = { call, killed: false, looks: 0, ended: 0, repeated: [] as bigint[] }
+  const interrupts = new Interrupts({
+    find: unique => (unique === 8n ? call : undefined),
+    wasKilled: pid => {
+      t.equal(pid, 42)
+      state.looks++
+      return state.killed
+    },
+    end: ended => {
+      t.equal(ended, call)
+      state.ended++
+    },
+    repeat: unique => state.repeated.push(unique),
+  })
+  t.teardown(() => interrupts.stop())
+  return { state, interrupts }
+}
+
+t.test('a killed reader ends at once', async t => {
+  const { state, interrupts } = setUp(t)
+  state.killed = true
+  interrupts.interrupt(9n, 8n)
+  t.equal(state.ended, 1)
+  t.equal(interrupts.watched, 0)
+})
+
+t.test('a reader with a harmless signal goes on, and ends when it is killed later', async t => {
+  const { state, interrupts } = setUp(t)
+  interrupts.interrupt(9n, 8n)
+  interrupts.interrupt(9n, 8n)
+  t.equal(interrupts.watched, 1)
+  await until(() => state.looks >= 3, 5000, 'three looks')
+  t.equal(state.ended, 0)
+  state.killed = true
+  await until(() => state.ended === 1, 5000, 'the end')
+  t.equal(interrupts.watched, 0)
+})
+
+t.test('an answered request is looked at no more', async t => {
+  const { state, interrupts } = setUp(t)
+  interrupts.interrupt(9n, 8n)
+  interrupts.forget(state.call)
+  t.equal(interrupts.watched, 0)
+  interrupts.forget(state.call)
+})
+
+t.test('an INTERRUPT that overtook its request is repeated, later', async t => {
+  const { state, interrupts } = setUp(t)
+  interrupts.interrupt(11n, 10n)
+  t.same(state.repeated, [], 'not at once')
+  await until(() => state.repeated.length > 0, 5000, 'the repetition')
+  t.same(state.repeated, [11n])
+})
+
+t.test('one INTERRUPT more than may wait is dropped and counted', async t => {
+  const { state, interrupts } = setUp(t)
+  for (let k = 0; k <= interruptsWaitingMax; k++) interrupts.interrupt(BigInt(2 * k + 101), 10n)
+  t.equal(interrupts.dropped, 1)
+  await until(() => state.repeated.length === interruptsWaitingMax, 5000, 'the repetitions')
+})
