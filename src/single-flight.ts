@@ -1,7 +1,7 @@
 /**
  * One call for all who ask the same at the same time. The shared call is cancelled when nobody waits for it any more.
  */
-import { CacheError } from './errors.ts'
+import { unlessAborted } from './unless-aborted.ts'
 
 interface Call<T> {
   readonly promise: Promise<T>
@@ -19,16 +19,9 @@ export class SingleFlight<T> {
   async run(key: string, signal: AbortSignal, work: (shared: AbortSignal) => Promise<T>): Promise<T> {
     const call = this.#calls.get(key) ?? this.#start(key, work)
     call.waiters++
-    let onAbort!: () => void
-    const left = new Promise<never>((_, reject) => {
-      onAbort = () => reject(new CacheError('aborted', 'the caller has gone', { cause: signal.reason }))
-      if (signal.aborted) onAbort()
-      else signal.addEventListener('abort', onAbort, { once: true })
-    })
     try {
-      return await Promise.race([call.promise, left])
+      return await unlessAborted(call.promise, signal)
     } finally {
-      signal.removeEventListener('abort', onAbort)
       call.waiters--
       if (call.waiters === 0 && this.#calls.get(key) === call) {
         this.#calls.delete(key)

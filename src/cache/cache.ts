@@ -158,19 +158,18 @@ export class Cache {
     )
   }
 
-  /** Stop promoting and evicting; what has landed is the store's to commit. Idempotent. */
+  /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
   }
 
   async #close(): Promise<void> {
     clearInterval(this.#recencyTimer)
-    await this.#promoter.idle()
+    await this.#flights.close()
     await this.#evictor.close()
   }
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
-    if (this.#closing) return
     await this.#promoter.offer(stored, object, first, bytes)
     this.#evictor.check()
   }

@@ -57,7 +57,7 @@ export class Evictor {
       const { objects, bytes } = await this.#store.evict(chosen, excess)
       this.#objects += objects
       this.#bytes += bytes
-      await this.#store.measure()
+      this.#store.measure()
       if (objects === 0) return
     }
   }

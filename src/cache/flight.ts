@@ -5,7 +5,6 @@
  * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
  * wants any more, and that has not arrived, is cancelled.
  */
-import { CacheError } from '../errors.ts'
 import { type BlockRun, maskOf } from '../image.ts'
 
 /** One extent on its way. */
@@ -30,34 +29,27 @@ export class Flight {
     this.#arrival.catch(() => {}) // Readers see the error; a flight without readers has none to tell.
   }
 
-  /** The bytes, from the beginning of the extent. For whoever is not a reader: never cancels. */
+  /** The bytes, from the beginning of the extent; rejects with what the fetch threw. Readers {@link board} first. */
   get arrival(): Promise<Uint8Array> {
     return this.#arrival
   }
 
-  /** Was it given up because its last reader left? It must not be joined then. */
+  /** Give it up if it has not arrived: its readers get `aborted`. */
+  cancel(): void {
+    if (!this.#arrived) this.#controller.abort()
+  }
+
+  /** Was it given up, by its last reader or by {@link cancel}? It must not be joined then. */
   get cancelled(): boolean {
     return this.#controller.signal.aborted
   }
 
-  /**
-   * Wait for the bytes as a reader.
-   * @throws CacheError aborted when `signal` fires first, or what the fetch threw
-   */
-  async join(signal: AbortSignal): Promise<Uint8Array> {
+  /** Count one more reader. @returns how it leaves again, to be called once */
+  board(): () => void {
     this.#readers++
-    let onAbort: (() => void) | undefined
-    const left = new Promise<never>((_, reject) => {
-      onAbort = () => reject(new CacheError('aborted', 'the reader has gone', { cause: signal.reason }))
-      if (signal.aborted) onAbort()
-      else signal.addEventListener('abort', onAbort, { once: true })
-    })
-    try {
-      return await Promise.race([this.#arrival, left])
-    } finally {
-      if (onAbort) signal.removeEventListener('abort', onAbort)
+    return () => {
       this.#readers--
-      if (this.#readers === 0 && !this.#arrived) this.#controller.abort()
+      if (this.#readers === 0) this.cancel()
     }
   }
 }
@@ -66,6 +58,7 @@ export class Flight {
 export class Flights {
   readonly #byObject = new Map<string, Set<Flight>>()
   #count = 0
+  #onEmpty: (() => void)[] = []
 
   /** Flights in the air or waiting for promotion. */
   get size(): number {
@@ -92,5 +85,12 @@ export class Flights {
     if (!flights?.delete(flight)) return
     this.#count--
     if (flights.size === 0) this.#byObject.delete(key)
+    if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
+  }
+
+  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. */
+  async close(): Promise<void> {
+    for (const flights of this.#byObject.values()) for (const flight of flights) flight.cancel()
+    if (this.#count > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
   }
 }

@@ -47,9 +47,4 @@ export class Promoter {
       this.#queuedBytes -= bytes.length
     }
   }
-
-  /** Resolves when nothing waits and nothing runs. */
-  async idle(): Promise<void> {
-    await this.#queue.onIdle()
-  }
 }

@@ -10,6 +10,7 @@ import { isCacheError, throwIfAborted } from '../errors.ts'
 import { type BlockRun, type Image, type ObjectPart, runsOf } from '../image.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { Flight, type Flights } from './flight.ts'
 
 /** What a reader needs from the rest of the cache. */
@@ -31,6 +32,13 @@ export interface ReadCounters {
   readonly misses: number
   readonly hitBytes: number
   readonly missBytes: number
+}
+
+/** Bytes that arrived for a place in the image. */
+interface Piece {
+  readonly offset: number
+  readonly length: number
+  readonly bytes: Uint8Array
 }
 
 /** How often a read is planned before it goes to the origin whole: evictions that race with it four times are a storm. */
@@ -81,12 +89,7 @@ export class Reader {
     // Synchronous: no reader can begin the same flight between the look and the take-off.
     const flights = parts.flatMap(part => this.#flightsFor(stored, part))
     const missed = flights.length > 0
-    const arrived = await Promise.all(
-      flights.map(async flight => ({
-        ...stored.geometry.bytesOf(flight.object, flight.run),
-        bytes: await flight.join(signal),
-      })),
-    )
+    const arrived = await arrivals(stored, flights, signal)
     const only = arrived[0]
     if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
       return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
@@ -155,12 +158,23 @@ async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> 
   await stored.verify(part.object, unverified).catch(() => {})
 }
 
+/** Wait for flights as one reader of each. */
+async function arrivals(stored: StoredImage, flights: readonly Flight[], signal: AbortSignal): Promise<Piece[]> {
+  const leave = flights.map(flight => flight.board())
+  try {
+    const bytes = await unlessAborted(Promise.all(flights.map(flight => flight.arrival)), signal)
+    return flights.map(({ object, run }, k) => ({ ...stored.geometry.bytesOf(object, run), bytes: bytes[k]! }))
+  } finally {
+    for (const step of leave) step()
+  }
+}
+
 /** Put `target` together from what arrived and from the store; false when the store no longer has its share. */
 async function fill(
   stored: StoredImage,
   target: Uint8Array,
   offset: number,
-  arrived: readonly { readonly offset: number; readonly length: number; readonly bytes: Uint8Array }[],
+  arrived: readonly Piece[],
 ): Promise<boolean> {
   const end = offset + target.length
   let at = offset

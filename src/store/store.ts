@@ -5,26 +5,21 @@
  * takes over what the index records and publishes none of it: a block is verified at its first read.
  */
 
-import { statSync } from 'node:fs'
-import { open, readdir, rm, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
 import type { Logger } from '../logger.ts'
-import type { Engine } from '../native/addon.ts'
-import type { CacheDirectory } from './cache-directory.ts'
 import { Capacity } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
+import type { DataDirectory } from './data-directory.ts'
 import { punchOrphans } from './orphans.ts'
 import { indexBytesPerEntry, StoredImage, type StoreParts } from './stored-image.ts'
 
 export interface StoreOptions {
-  readonly directory: CacheDirectory
+  readonly directory: DataDirectory
   readonly blockBytes: number
   readonly capacityBytes: number
-  readonly engine: Engine
   readonly index: IndexDatabase
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
@@ -61,7 +56,7 @@ export class Store {
       locks: new KeyedMutex(),
       logger: options.logger,
       tick: options.tick,
-      syncDirectory: () => this.#syncDirectory(),
+      syncDirectory: () => options.directory.sync(),
     }
   }
 
@@ -72,7 +67,7 @@ export class Store {
   static async open(options: StoreOptions): Promise<Store> {
     const store = new Store(options)
     await store.#load()
-    await store.measure()
+    store.measure()
     return store
   }
 
@@ -151,16 +146,9 @@ export class Store {
   }
 
   /** Read from the disk what the cache directory takes. */
-  async measure(): Promise<void> {
-    const { directory } = this.#options
-    const { bavail, blocks, bsize } = await statfs(directory.path)
-    // From here on nothing is awaited, so that the account and the disk are read at one moment.
-    let allocatedBytes = this.#options.index.allocatedBytes
-    for (const stored of this.#images.values()) allocatedBytes += stored.file.usage().allocatedBytes
-    for (const path of [directory.path, directory.indexPath, directory.imagesPath, join(directory.path, 'VERSION')]) {
-      allocatedBytes += (statSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
-    }
-    this.capacity.measured({ allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize })
+  measure(): void {
+    const files = [...this.#images.values()].map(stored => stored.file)
+    this.capacity.measured(this.#options.directory.measure(files, this.indexBytes))
   }
 
   /** Punch, in the background, what lies in data files without a record. Resolves when all files were walked. */
@@ -173,7 +161,7 @@ export class Store {
         ),
       )
     }
-    await this.measure()
+    this.measure()
   }
 
   /** Save `lastUse` of every held object. */
@@ -199,8 +187,8 @@ export class Store {
   }
 
   #open(image: Image): StoredImage {
-    const { directory, blockBytes, engine } = this.#options
-    const file = engine.openFile(join(directory.imagesPath, image.id), image.sizeBytes, blockBytes)
+    const { directory, blockBytes } = this.#options
+    const file = directory.open(image.id, image.sizeBytes, blockBytes)
     const stored = new StoredImage(image, blockBytes, file, this.#parts)
     this.#images.set(image.id, stored)
     return stored
@@ -221,8 +209,10 @@ export class Store {
         }
         current = { id: imageId, stored, recency: recencyOf(index, imageId) }
       }
-      if (object < current.stored.geometry.objects)
-        current.stored.adopt(object, record, current.recency.get(object) ?? 0)
+      if (object >= current.stored.geometry.objects) return
+      const lastUse = current.recency.get(object) ?? 0
+      current.stored.adopt(object, record, lastUse)
+      this.#latestUse = Math.max(this.#latestUse, lastUse)
     })
     for (const imageId of dropped) {
       logger.warn(
@@ -233,16 +223,13 @@ export class Store {
       const entry = entries.get(imageId)
       if (entry) await index.putImage(entry)
     }
-    for (const name of await readdir(directory.imagesPath)) {
-      if (!this.#images.has(name)) await rm(join(directory.imagesPath, name), { recursive: true, force: true })
-    }
+    for (const name of await directory.names()) if (!this.#images.has(name)) await directory.remove(name)
   }
 
   /** The data file of a recorded image; null when it is missing or not exactly as long as the image. */
   #adoptFile(entry: ImageEntry | undefined): StoredImage | null {
     if (!entry) return null
-    const stat = statSync(join(this.#options.directory.imagesPath, entry.image.id), { throwIfNoEntry: false })
-    if (!stat?.isFile() || stat.size !== entry.image.sizeBytes) return null
+    if (this.#options.directory.sizeOf(entry.image.id) !== entry.image.sizeBytes) return null
     return this.#open(entry.image)
   }
 
@@ -261,18 +248,12 @@ export class Store {
   }
 
   #committed(entries: readonly LandedBlocks[]): void {
-    void this.measure() // Its error is logged here.
-      .catch(error => this.#options.logger.error({ err: error }, 'the disk could not be measured'))
-      .finally(() => this.capacity.settle(entries.length * indexBytesPerEntry, 0))
-  }
-
-  async #syncDirectory(): Promise<void> {
-    const handle = await open(this.#options.directory.imagesPath, 'r')
     try {
-      await handle.sync()
-    } finally {
-      await handle.close()
+      this.measure()
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'the disk could not be measured')
     }
+    this.capacity.settle(entries.length * indexBytesPerEntry, 0)
   }
 }
 

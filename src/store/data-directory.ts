@@ -1,0 +1,79 @@
+/**
+ * The file system under the store, as far as the store needs one: the directory of data files, and what everything in the
+ * cache directory takes. Passed in, so that tests can put a disk below that loses power.
+ */
+import { statfsSync, statSync } from 'node:fs'
+import { open, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Engine, StoreFile } from '../native/addon.ts'
+import type { CacheDirectory } from './cache-directory.ts'
+import type { DiskUsage } from './capacity.ts'
+
+export interface DataDirectory {
+  /** Names of all data files. */
+  names(): Promise<string[]>
+  /** Length of a data file in bytes, null when there is none. */
+  sizeOf(name: string): number | null
+  /** Open or create. @throws SystemError */
+  open(name: string, sizeBytes: number, blockBytes: number): StoreFile
+  remove(name: string): Promise<void>
+  /** Make created and removed names durable. */
+  sync(): Promise<void>
+  /**
+   * What the cache directory takes, `files` being all open data files and `indexBytes` what the index takes. Synchronous,
+   * so that the disk and the store's own account are read at one moment; the calls are answered from memory.
+   */
+  measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage
+}
+
+/** The data files below a real cache directory. */
+export class RealDataDirectory implements DataDirectory {
+  readonly #directory: CacheDirectory
+  readonly #engine: Engine
+
+  constructor(directory: CacheDirectory, engine: Engine) {
+    this.#directory = directory
+    this.#engine = engine
+  }
+
+  names(): Promise<string[]> {
+    return readdir(this.#directory.imagesPath)
+  }
+
+  sizeOf(name: string): number | null {
+    const stat = statSync(this.#pathOf(name), { throwIfNoEntry: false })
+    return stat?.isFile() ? stat.size : null
+  }
+
+  open(name: string, sizeBytes: number, blockBytes: number): StoreFile {
+    return this.#engine.openFile(this.#pathOf(name), sizeBytes, blockBytes)
+  }
+
+  remove(name: string): Promise<void> {
+    return rm(this.#pathOf(name), { recursive: true, force: true })
+  }
+
+  async sync(): Promise<void> {
+    const handle = await open(this.#directory.imagesPath, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  }
+
+  measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage {
+    const { path, indexPath, imagesPath } = this.#directory
+    let allocatedBytes = indexBytes
+    for (const file of files) allocatedBytes += file.usage().allocatedBytes
+    for (const other of [path, indexPath, imagesPath, join(path, 'VERSION')]) {
+      allocatedBytes += (statSync(other, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+    }
+    const { bavail, blocks, bsize } = statfsSync(path)
+    return { allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  }
+
+  #pathOf(name: string): string {
+    return join(this.#directory.imagesPath, name)
+  }
+}

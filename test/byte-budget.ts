@@ -1,0 +1,48 @@
+import t from 'tap'
+import { ByteBudget } from '../src/byte-budget.ts'
+
+const signal = new AbortController().signal
+
+t.test('bytes over the budget wait, in the order of asking, and a large request is not overtaken', async t => {
+  const budget = new ByteBudget(100)
+  const order: string[] = []
+  let release!: () => void
+  const held = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const first = budget.run(60, signal, () => held)
+  const large = budget.run(90, signal, async () => void order.push('large'))
+  const small = budget.run(10, signal, async () => void order.push('small'))
+  t.equal(budget.usedBytes, 60)
+  t.equal(budget.waiting, 2)
+  release()
+  await Promise.all([first, large, small])
+  t.same(order, ['large', 'small'])
+  t.equal(budget.usedBytes, 0)
+})
+
+t.test('a request over the whole budget is granted alone', async t => {
+  const budget = new ByteBudget(100)
+  await budget.run(1000, signal, async () => t.equal(budget.usedBytes, 1000))
+})
+
+t.test('whoever gives up leaves the line, and those behind move up', async t => {
+  const budget = new ByteBudget(100)
+  let release!: () => void
+  const held = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const first = budget.run(60, signal, () => held)
+  const controller = new AbortController()
+  const given = t.rejects(
+    budget.run(90, controller.signal, async () => t.fail('it left')),
+    { code: 'aborted' },
+  )
+  const small = budget.run(40, signal, async () => 'small')
+  controller.abort()
+  await given
+  t.equal(await small, 'small')
+  release()
+  await first
+  t.equal(budget.usedBytes, 0)
+})

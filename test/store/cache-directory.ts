@@ -1,0 +1,49 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { loadAddon } from '../../src/native/addon.ts'
+import { openCacheDirectory } from '../../src/store/cache-directory.ts'
+
+const addon = loadAddon()
+const blockBytes = 65_536
+
+t.test('a missing or an empty directory becomes a cache that only its owner reads', async t => {
+  const base = t.testdir({ mkfs: { 'lost+found': {} } })
+  for (const path of [join(base, 'deep', 'down'), join(base, 'mkfs')]) {
+    const directory = openCacheDirectory(path, blockBytes, addon)
+    t.match(readFileSync(join(path, 'VERSION'), 'utf8'), /^parentfs cache\nlayout \d+\nblock-bytes 65536\n$/)
+    t.equal(statSync(directory.imagesPath).mode & 0o777, 0o700)
+    directory.unlock()
+  }
+})
+
+t.test('a directory with something else in it is refused and left as it is', async t => {
+  const path = t.testdir({ 'precious.txt': 'mine' })
+  t.throws(() => openCacheDirectory(path, blockBytes, addon), { code: 'cache-foreign' })
+  t.throws(() => statSync(join(path, 'VERSION')))
+  const other = t.testdir({ VERSION: '2.0.1\n' })
+  t.throws(() => openCacheDirectory(other, blockBytes, addon), { code: 'cache-foreign' })
+})
+
+t.test('a second daemon is refused until the first has gone', async t => {
+  const path = t.testdir()
+  const first = openCacheDirectory(path, blockBytes, addon)
+  t.throws(() => openCacheDirectory(path, blockBytes, addon), { code: 'cache-locked' })
+  first.unlock()
+  first.unlock()
+  openCacheDirectory(path, blockBytes, addon).unlock()
+})
+
+t.test('another layout or another block size is refused, and the lock is free afterwards', async t => {
+  const path = t.testdir()
+  openCacheDirectory(path, blockBytes, addon).unlock()
+  t.throws(() => openCacheDirectory(path, 4096, addon), { code: 'cache-layout', message: /--block-size 65536/ })
+  openCacheDirectory(path, blockBytes, addon).unlock()
+  writeFileSync(join(path, 'VERSION'), 'parentfs cache\nlayout 999\nblock-bytes 65536\n')
+  t.throws(() => openCacheDirectory(path, blockBytes, addon), { code: 'cache-layout', message: /999/ })
+})
+
+t.test('a path that is no directory, or cannot be made, says store-failed', async t => {
+  const path = t.testdir({ file: '' })
+  t.throws(() => openCacheDirectory(join(path, 'file', 'below'), blockBytes, addon), { code: 'store-failed' })
+})

@@ -1,0 +1,57 @@
+import t from 'tap'
+import { Capacity } from '../../src/store/capacity.ts'
+
+const MiB = 1024 * 1024
+const plentyOfDisk = { allocatedBytes: 0, freeBytes: 1000 * MiB, totalBytes: 1000 * MiB }
+
+t.test('a reservation is granted up to the usable capacity, and refused one byte over', async t => {
+  const capacity = new Capacity(100 * MiB)
+  t.equal(capacity.usableBytes, 97 * MiB, '1 % and 2 MiB are kept back')
+  t.equal(capacity.reserve(97 * MiB), true)
+  t.equal(capacity.reserve(1), false)
+  t.equal(capacity.refused, 1)
+  capacity.settle(97 * MiB, 40 * MiB)
+  t.equal(capacity.usedBytes, 40 * MiB)
+  t.equal(capacity.reserve(57 * MiB + 1), false)
+  t.equal(capacity.reserve(57 * MiB), true)
+})
+
+t.test('what the disk has beyond the landed bytes is overhead until the next measurement', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.adopt(10 * MiB)
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: 25 * MiB })
+  t.equal(capacity.usedBytes, 25 * MiB)
+  capacity.release(10 * MiB)
+  t.equal(capacity.usedBytes, 15 * MiB)
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: MiB })
+  t.equal(capacity.usedBytes, MiB)
+})
+
+t.test('a measurement in the middle of a write counts it twice rather than not at all', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.reserve(8 * MiB)
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: 8 * MiB })
+  t.equal(capacity.usedBytes, 16 * MiB)
+  capacity.settle(8 * MiB, 8 * MiB)
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: 8 * MiB })
+  t.equal(capacity.usedBytes, 8 * MiB)
+})
+
+t.test('the excess is what lies between the use over the high watermark and the low one', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.adopt(capacity.highBytes)
+  t.equal(capacity.excessBytes, 0)
+  capacity.adopt(1)
+  t.equal(capacity.excessBytes, capacity.highBytes + 1 - capacity.lowBytes)
+})
+
+t.test('a file system that fills up stops reservations and starts eviction, whatever the capacity says', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.measured({ allocatedBytes: 0, totalBytes: 1000 * MiB, freeBytes: 60 * MiB })
+  t.equal(capacity.excessBytes, 0)
+  t.equal(capacity.reserve(10 * MiB + 1), false)
+  t.equal(capacity.reserve(10 * MiB), true)
+  t.equal(capacity.reserve(1), false, 'the free space that was seen is spoken for')
+  capacity.measured({ allocatedBytes: 0, totalBytes: 1000 * MiB, freeBytes: 30 * MiB })
+  t.equal(capacity.excessBytes, 30 * MiB, '20 MiB too few, and 10 MiB on their way')
+})

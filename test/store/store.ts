@@ -1,0 +1,187 @@
+import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { MemoryOrigin } from '../fixtures/memory-origin.ts'
+import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
+
+const KiB = 1024
+const objectBytes = 256 * KiB // At blocks of 4 KiB.
+
+async function opened(t: Test, sizeBytes = 1000 * KiB, zeros: readonly (readonly [number, number])[] = []) {
+  const origin = new MemoryOrigin()
+  origin.put('a', sizeBytes, 7, zeros)
+  const directory = t.testdir()
+  const rooms = await openRooms({ directory, origin })
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  const stored = rooms.store.use(image)!
+  return { origin, directory, rooms, image, stored, path: join(directory, 'images', image.id) }
+}
+
+/** Write other bytes into a data file behind the store's back. */
+function damage(path: string, offset: number): void {
+  const fd = openSync(path, 'r+')
+  writeSync(fd, Buffer.from('damaged'), 0, 7, offset)
+  closeSync(fd)
+}
+
+async function reopened(rooms: Rooms, directory: string, origin: MemoryOrigin): Promise<Rooms> {
+  await rooms.close()
+  return openRooms({ directory, origin })
+}
+
+t.test('what lands is published at once, and durable after a flush', async t => {
+  const { origin, rooms, image, stored } = await opened(t)
+  t.equal(await stored.land(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'landed')
+  t.equal(stored.residency.resident(0), 0b1100n)
+  t.equal(rooms.index.sums(image.id, 0), null, 'not recorded before the sync')
+  await rooms.store.flush()
+  t.equal(rooms.index.sums(image.id, 0)?.blocks, 0b1100n)
+  const target = Buffer.alloc(8 * KiB)
+  t.equal(await stored.read(8 * KiB, target), true)
+  t.ok(target.equals(origin.bytes('a', 8 * KiB, 8 * KiB)))
+  t.equal(await stored.read(4 * KiB, target), false, 'block 1 is not there')
+  t.equal(await stored.land(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'held-already')
+  await rooms.close()
+})
+
+t.test('only the missing blocks of an extent are written', async t => {
+  const { origin, rooms, stored } = await opened(t)
+  await stored.land(0, 1, origin.bytes('a', 4 * KiB, 4 * KiB))
+  const used = rooms.store.capacity.usedBytes
+  await stored.land(0, 0, origin.bytes('a', 0, 12 * KiB))
+  t.equal(stored.residency.resident(0), 0b111n)
+  t.equal(rooms.store.capacity.usedBytes - used, 2 * 4096 + 2 * 8192, 'two runs of one block, and their index pages')
+  await rooms.close()
+})
+
+t.test('zero blocks are recorded and take no space, and the tail of an odd image lands whole', async t => {
+  const { origin, rooms, stored, path } = await opened(t, 2 * objectBytes + 5, [[0, 2 * objectBytes]])
+  const empty = statSync(path).blocks
+  await stored.land(0, 0, origin.bytes('a', 0, objectBytes))
+  t.equal(stored.residency.resident(0), 0xffff_ffff_ffff_ffffn)
+  t.equal(stored.zero(0), 0xffff_ffff_ffff_ffffn)
+  t.equal(statSync(path).blocks, empty)
+  await stored.land(2, 0, origin.bytes('a', 2 * objectBytes, 5))
+  t.equal(stored.residency.resident(2), 1n)
+  t.equal(statSync(path).size, 2 * objectBytes + 5)
+  const target = Buffer.alloc(5)
+  t.ok(await stored.read(2 * objectBytes, target))
+  t.ok(target.equals(origin.bytes('a', 2 * objectBytes, 5)))
+  await rooms.close()
+})
+
+t.test('a block that was damaged while nobody looked is dropped at its first read and fetched again', async t => {
+  const first = await opened(t)
+  await first.rooms.cache.read(first.image, 0, first.image.sizeBytes, { signal })
+  await first.rooms.close()
+  damage(first.path, 5 * 4096 + 100)
+  const requests = first.origin.requests.length
+  const rooms = await openRooms({ directory: first.directory, origin: first.origin })
+  const bytes = await rooms.cache.read(first.image, 0, first.image.sizeBytes, { signal })
+  t.ok(first.origin.bytes('a', 0, first.image.sizeBytes).equals(bytes))
+  t.same(first.origin.requests.slice(requests), ['read a 20480 4096'])
+  t.equal(rooms.store.find(first.image.id)?.corruptBlocks, 1)
+  await rooms.close()
+})
+
+t.test('eviction clears, forgets and punches, and keeps what was used since it was chosen', async t => {
+  const { origin, rooms, image, stored, path } = await opened(t)
+  for (const object of [0, 1, 2]) await stored.land(object, 0, origin.bytes('a', object * objectBytes, objectBytes))
+  await rooms.store.flush()
+  const before = statSync(path).blocks
+  const candidates = [0, 1, 2].map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
+  stored.residency.touch(1, stored.residency.lastUse(1) + 1)
+  const generation = stored.generation(0)
+  t.same(await rooms.store.evict(candidates, 10 * objectBytes), { objects: 2, bytes: 2 * objectBytes })
+  t.same(
+    [0, 1, 2].map(object => stored.residency.resident(object) !== 0n),
+    [false, true, false],
+  )
+  t.not(stored.generation(0), generation)
+  t.equal((before - statSync(path).blocks) * 512, 2 * objectBytes)
+  t.equal(rooms.index.sums(image.id, 0), null)
+  t.not(rooms.index.sums(image.id, 1), null)
+  await rooms.close()
+})
+
+t.test('eviction stops when enough is free', async t => {
+  const { origin, rooms, stored } = await opened(t)
+  for (const object of [0, 1, 2]) await stored.land(object, 0, origin.bytes('a', object * objectBytes, objectBytes))
+  const candidates = [2, 0, 1].map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
+  t.equal((await rooms.store.evict(candidates, objectBytes)).objects, 1)
+  t.equal(stored.held(2), 0n)
+  await rooms.close()
+})
+
+t.test('blocks that were evicted before their batch was committed are not recorded', async t => {
+  const { origin, rooms, image, stored } = await opened(t)
+  await stored.land(0, 0, origin.bytes('a', 0, objectBytes))
+  await rooms.store.evict([{ stored, object: 0, lastUse: stored.residency.lastUse(0) }], 1)
+  await rooms.store.flush()
+  t.equal(rooms.index.sums(image.id, 0), null)
+  rooms.index.forEachObject(() => t.fail('no record may be left'))
+  await rooms.close()
+})
+
+t.test(
+  'records whose data file is missing or has another size are dropped, and so are files without an image',
+  async t => {
+    const first = await opened(t)
+    await first.rooms.cache.read(first.image, 0, first.image.sizeBytes, { signal })
+    let rooms = await reopened(first.rooms, first.directory, first.origin)
+    t.equal(rooms.store.find(first.image.id)?.complete, true)
+    await rooms.close()
+    truncateSync(first.path, 4096)
+    rooms = await openRooms({ directory: first.directory, origin: first.origin })
+    t.equal(rooms.store.find(first.image.id), null)
+    const entry = await rooms.cache.lookup(null, 'a', { signal })
+    t.equal(entry.image.id, first.image.id, 'the name is still known')
+    t.ok(first.origin.bytes('a', 0, 9000).equals(await rooms.cache.read(entry.image, 0, 9000, { signal })))
+    await rooms.close()
+    rmSync(first.path)
+    rooms = await openRooms({ directory: first.directory, origin: first.origin })
+    t.equal(rooms.store.find(first.image.id), null)
+    await rooms.close()
+  },
+)
+
+t.test('orphans are punched at boot, in objects with and without a record', async t => {
+  const { origin, rooms, stored, path, directory, image } = await opened(t)
+  await stored.land(0, 0, origin.bytes('a', 0, 8 * KiB))
+  await rooms.close()
+  damage(path, 3 * 4096)
+  damage(path, 2 * objectBytes + 4096)
+  const withOrphans = statSync(path).blocks
+  const second = await openRooms({ directory, origin })
+  await second.store.reclaimOrphans()
+  t.equal((withOrphans - statSync(path).blocks) * 512, 2 * 4096)
+  t.ok(origin.bytes('a', 0, 8 * KiB).equals(await second.cache.read(image, 0, 8 * KiB, { signal })))
+  t.equal(
+    readFileSync(path)
+      .subarray(3 * 4096, 4 * 4096)
+      .every(byte => byte === 0),
+    true,
+  )
+  await second.close()
+})
+
+t.test('what the disk shows beyond our own account counts as used', async t => {
+  const { rooms, path } = await opened(t)
+  const before = rooms.store.capacity.usedBytes
+  const fd = openSync(path, 'r+')
+  writeSync(fd, Buffer.alloc(400 * KiB, 1), 0, 400 * KiB, 0)
+  closeSync(fd)
+  rooms.store.measure()
+  t.ok(rooms.store.capacity.usedBytes >= before + 400 * KiB)
+  await rooms.close()
+})
+
+t.test('recency survives a restart, and the clock goes on from it', async t => {
+  const { origin, rooms, stored, directory, image } = await opened(t)
+  await stored.land(1, 0, origin.bytes('a', objectBytes, 4096))
+  stored.residency.touch(1, 123_456)
+  const second = await reopened(rooms, directory, origin)
+  t.equal(second.store.find(image.id)?.residency.lastUse(1), 123_456)
+  t.ok(second.clock.tick > 123_456)
+  await second.close()
+})
