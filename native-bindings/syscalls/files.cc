@@ -1,0 +1,76 @@
+/** System calls on files. */
+#include "syscalls/files.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace parentfs::syscalls {
+
+Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
+  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return Failure{errno};
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0) return Failure{errno};
+  if (!S_ISREG(facts.st_mode)) return Failure{EINVAL};
+  const auto size_now = static_cast<std::uint64_t>(facts.st_size);
+  if (size_now > size_bytes) return Failure{EFBIG};
+  if (size_now < size_bytes && ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return Failure{errno};
+  return fd;
+}
+
+int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {
+  int done = 0;
+  do {
+    done = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                       static_cast<off_t>(length));
+  } while (done != 0 && errno == EINTR);
+  return done == 0 ? 0 : errno;
+}
+
+int sync_data(int fd) { return ::fdatasync(fd) == 0 ? 0 : errno; }
+
+Result<Usage> usage(int fd) {
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0) return Failure{errno};
+  return Usage{.size_bytes = static_cast<std::uint64_t>(facts.st_size),
+               .allocated_bytes = static_cast<std::uint64_t>(facts.st_blocks) * 512};
+}
+
+Result<std::int64_t> seek_data(int fd, std::uint64_t offset) {
+  const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  if (data >= 0) return std::int64_t{data};
+  if (errno == ENXIO) return std::int64_t{-1};
+  return Failure{errno};
+}
+
+Result<Extent> extent_at(int fd, std::uint64_t offset) {
+  struct stat facts {};
+  if (::fstat(fd, &facts) != 0) return Failure{errno};
+  const auto size_bytes = static_cast<std::uint64_t>(facts.st_size);
+  if (offset >= size_bytes) return Failure{ENXIO};
+  const off_t data = ::lseek(fd, static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0 && errno == ENXIO) return Extent{.hole = true, .end = size_bytes};
+  if (data < 0 && errno == EINVAL) return Extent{.hole = false, .end = size_bytes};  // No SEEK_DATA here.
+  if (data < 0) return Failure{errno};
+  if (static_cast<std::uint64_t>(data) > offset) {
+    return Extent{.hole = true, .end = std::min(static_cast<std::uint64_t>(data), size_bytes)};
+  }
+  const off_t hole = ::lseek(fd, static_cast<off_t>(offset), SEEK_HOLE);
+  // A file that shrank meanwhile has no hole to find: what is not known is data.
+  if (hole < 0 || static_cast<std::uint64_t>(hole) <= offset) return Extent{.hole = false, .end = size_bytes};
+  return Extent{.hole = false, .end = std::min(static_cast<std::uint64_t>(hole), size_bytes)};
+}
+
+Result<OwnedFd> lock_file(const std::string& path) {
+  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (fd.get() < 0) return Failure{errno};
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Failure{errno};
+  return fd;
+}
+
+}  // namespace parentfs::syscalls

@@ -1,0 +1,41 @@
+/**
+ * System calls on files: data files, holes, and the lock of a cache directory.
+ */
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "owned-fd.h"
+#include "result.h"
+
+namespace parentfs::syscalls {
+
+/** What fstat says, in bytes. */
+struct Usage {
+  std::uint64_t size_bytes;
+  /** st_blocks * 512. */
+  std::uint64_t allocated_bytes;
+};
+
+/** A stretch of data or of hole, and the first byte after it. */
+struct Extent {
+  bool hole;
+  std::uint64_t end;
+};
+
+/** Open or create a regular file that is exactly `size_bytes` long. EFBIG when it is longer. */
+Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes);
+/** @returns 0 or an errno. `length` may reach past the end; the size stays. */
+int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
+/** fdatasync. @returns 0 or an errno. */
+int sync_data(int fd);
+Result<Usage> usage(int fd);
+/** The first offset at or after `offset` that holds data; -1 when there is none. */
+Result<std::int64_t> seek_data(int fd, std::uint64_t offset);
+/** What lies at `offset`: ENXIO at or past the end. Where the file system cannot tell, it is data to the end. */
+Result<Extent> extent_at(int fd, std::uint64_t offset);
+/** Open or create `path` and lock it. EWOULDBLOCK when somebody has it. The lock ends with the descriptor. */
+Result<OwnedFd> lock_file(const std::string& path);
+
+}  // namespace parentfs::syscalls
