@@ -1,0 +1,137 @@
+/** Data files: reads with and without patience, landing, verification. */
+#include "store/data-file.h"
+
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "store/crc32c.h"
+#include "syscalls/files.h"
+
+namespace parentfs::store {
+
+namespace {
+
+/** What the page cache has of a range right now: fewer bytes than asked, or none, when it does not have it all. */
+std::size_t read_cached(int fd, std::uint64_t offset, std::span<std::byte> target) {
+  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
+  const ssize_t got = ::preadv2(fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  return got < 0 ? 0 : static_cast<std::size_t>(got);  // EAGAIN; EOPNOTSUPP where the file system cannot.
+}
+
+/** Fewer bytes than asked only at the end of the file or after an error. */
+std::size_t read_waiting(int fd, std::uint64_t offset, std::span<std::byte> target) {
+  std::size_t done = 0;
+  while (done < target.size()) {
+    const ssize_t got = ::pread(fd, &target[done], target.size() - done, static_cast<off_t>(offset + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+/** @returns 0 or an errno. */
+int write_whole(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    if (written == 0) return EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  return 0;
+}
+
+/** Every byte equals the one 16 before it, and the first 16 are zero. */
+bool is_zero(std::span<const std::byte> bytes) {
+  constexpr std::size_t step = 16;
+  const auto zero = [](std::byte byte) { return byte == std::byte{0}; };
+  if (bytes.size() <= step) return std::ranges::all_of(bytes, zero);
+  if (!std::ranges::all_of(bytes.first(step), zero)) return false;
+  return std::memcmp(bytes.data(), bytes.data() + step, bytes.size() - step) == 0;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::uint64_t size_bytes,
+                                                 std::uint32_t block_bytes) {
+  if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
+  const residency::Geometry geometry(size_bytes, block_bytes);
+  auto fd = syscalls::open_exact(path, size_bytes);
+  if (!fd.ok()) return Failure{fd.error()};
+  auto table = residency::Table::map(geometry.objects());
+  if (!table.ok()) return Failure{table.error()};
+  return std::make_shared<DataFile>(std::move(fd.value()), std::move(table.value()), geometry);
+}
+
+ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
+                           std::uint32_t tick) const {
+  if (patience == Patience::none) {
+    return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::would_wait,
+                         [this](auto at, auto into) { return read_cached(fd(), at, into); });
+  }
+  return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::miss,
+                       [this](auto at, auto into) { return read_waiting(fd(), at, into); });
+}
+
+bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const {
+  if (!geometry_.contains(offset, target.size())) return false;
+  while (!target.empty()) {
+    const auto part = target.first(std::min<std::size_t>(target.size(), residency::claim_bytes_max));
+    if (read(offset, part, Patience::full, tick) != ReadOutcome::hit) return false;
+    target = target.subspan(part.size());
+    offset += part.size();
+  }
+  return true;
+}
+
+Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> bytes) const {
+  const std::uint64_t block_bytes = geometry_.block_bytes();
+  const std::uint64_t count = (bytes.size() + block_bytes - 1) / block_bytes;
+  const bool whole = bytes.size() % block_bytes == 0 || offset + bytes.size() == geometry_.size_bytes();
+  if (offset % block_bytes != 0 || !geometry_.contains(offset, bytes.size()) || !whole) return Failure{EINVAL};
+  if (count > residency::blocks_per_object) return Failure{EINVAL};
+
+  Landed landed;
+  const auto block = [&](std::uint64_t k) {
+    return bytes.subspan(k * block_bytes, std::min<std::size_t>(block_bytes, bytes.size() - k * block_bytes));
+  };
+  for (std::uint64_t k = 0; k < count; k++) {
+    landed.sums.push_back(crc32c(block(k)));
+    if (is_zero(block(k))) landed.zero |= std::uint64_t{1} << k;
+  }
+  for (std::uint64_t first = 0, end = 0; first < count; first = end) {
+    const bool zero = ((landed.zero >> first) & 1) != 0;
+    for (end = first + 1; end < count && (((landed.zero >> end) & 1) != 0) == zero;) end++;
+    const std::uint64_t begin = first * block_bytes;
+    const std::uint64_t stop = std::min<std::uint64_t>(end * block_bytes, bytes.size());
+    // Whole blocks also past the end of the file: a tail that is punched exactly stays allocated.
+    const int error = zero ? syscalls::punch_hole(fd(), offset + begin, (end - first) * block_bytes)
+                           : write_whole(fd(), offset + begin, bytes.subspan(begin, stop - begin));
+    if (error != 0) return Failure{error};
+  }
+  return landed;
+}
+
+std::uint64_t DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums,
+                               std::span<std::byte> scratch) const {
+  std::uint64_t right = 0;
+  if (object >= geometry_.objects()) return right;
+  for (std::uint32_t k = 0; k < residency::blocks_per_object; k++) {
+    if (((blocks >> k) & 1) == 0) continue;
+    const std::uint64_t block = (object << residency::object_shift) + k;
+    const std::uint64_t length = geometry_.bytes_of_block(block);
+    if (length == 0 || length > scratch.size()) continue;
+    const auto bytes = scratch.first(length);
+    if (read_waiting(fd(), geometry_.offset_of_block(block), bytes) != length) continue;
+    if (crc32c(bytes) == sums[k]) right |= std::uint64_t{1} << k;
+  }
+  return right;
+}
+
+}  // namespace parentfs::store

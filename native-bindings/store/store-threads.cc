@@ -1,0 +1,89 @@
+/** The store threads: reads first, and never all of them writing. */
+#include "store/store-threads.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "store/scratch.h"
+
+namespace parentfs::store {
+
+namespace {
+
+/** Signals are the main thread's business. */
+void block_signals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+}  // namespace
+
+StoreThreads::StoreThreads(unsigned count) : writing_max_(std::max(1U, count * 3 / 4)) {
+  const Lock lock(joining_);
+  for (unsigned k = 0; k < count; k++) threads_.emplace_back([this] { work(); });
+}
+
+bool StoreThreads::submit(Lane lane, Job job) {
+  {
+    const Lock lock(mutex_);
+    if (closing_) return false;
+    (lane == Lane::read ? reads_ : writes_).push_back(std::move(job));
+  }
+  changed_.notify_one();
+  return true;
+}
+
+void StoreThreads::close() {
+  {
+    const Lock lock(mutex_);
+    closing_ = true;
+  }
+  changed_.notify_all();
+  const Lock lock(joining_);
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void StoreThreads::work() {
+  block_signals();
+  const Scratch scratch(scratch_bytes);
+  mutex_.lock();
+  while (true) {
+    Lane lane = Lane::read;
+    Job job;
+    if (next(lane, job)) {
+      mutex_.unlock();
+      job(scratch.bytes());
+      job = nullptr;  // What it held is let go outside of the lock.
+      mutex_.lock();
+      if (lane == Lane::write && writing_-- == writing_max_ && !writes_.empty()) changed_.notify_one();
+    } else if (closing_ && reads_.empty() && writes_.empty()) {
+      break;
+    } else {
+      changed_.wait(mutex_);
+    }
+  }
+  mutex_.unlock();
+  changed_.notify_all();  // Others may have waited for the write that was the last job.
+}
+
+bool StoreThreads::next(Lane& lane, Job& job) {
+  if (!reads_.empty()) {
+    lane = Lane::read;
+    job = std::move(reads_.front());
+    reads_.pop_front();
+    return true;
+  }
+  if (writes_.empty() || writing_ == writing_max_) return false;
+  lane = Lane::write;
+  job = std::move(writes_.front());
+  writes_.pop_front();
+  writing_++;
+  return true;
+}
+
+}  // namespace parentfs::store
