@@ -1,0 +1,82 @@
+/** The hit path, and what leads around it. */
+#include "session/session-thread.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "wire/cursor.h"
+
+namespace parentfs::session {
+
+namespace {
+
+/** Add to a counter that only the calling thread writes: no locked instruction. */
+void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
+  counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+int SessionThread::run(const std::atomic<bool>& stopping) {
+  const std::span<std::byte> buffer = request_memory_.bytes();
+  while (!stopping.load(std::memory_order_acquire)) {
+    const ssize_t got = ::read(fd_, buffer.data(), buffer.size());
+    if (got > 0) {
+      serve(buffer.first(static_cast<std::size_t>(got)));
+    } else if (got == 0) {
+      return ENODEV;  // The other side of a socket has gone; /dev/fuse never says so.
+    } else if (errno != ENOENT && errno != EINTR && errno != EAGAIN) {
+      return errno;  // ENOENT: the request was withdrawn while it was being read.
+    }
+  }
+  return 0;
+}
+
+void SessionThread::serve(std::span<const std::byte> request) {
+  wire::Cursor cursor(request);
+  const auto header = cursor.take<wire::InHeader>();
+  if (!header) return;  // Nobody can be answered who did not say whom to answer.
+  if (header->opcode == wire::opcode_read && header->length == request.size()) {
+    const auto in = cursor.take<wire::ReadIn>();
+    if (in && answer_read(header->unique, *in, request) != Answer::none) return;
+  }
+  sink_.forward(request);
+}
+
+SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wire::ReadIn& in,
+                                                 std::span<const std::byte> request) {
+  if (in.size > wire::read_bytes_max) return Answer::none;
+  const ReplyBuffer reply(reply_memory_.bytes());
+  DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0};
+  const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
+    const std::uint64_t size_bytes = file->geometry().size_bytes();
+    // At and past the end there is nothing: an answer of 0 bytes.
+    deferred.length = in.offset >= size_bytes ? 0 : std::min<std::uint64_t>(in.size, size_bytes - in.offset);
+    const std::uint64_t offset = std::min(in.offset, size_bytes);
+    const auto tick = clock_.tick.load(std::memory_order_relaxed);
+    const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick);
+    if (found == store::ReadOutcome::would_wait) deferred.file = file;
+    return found;
+  });
+  if (outcome == store::ReadOutcome::miss) return Answer::none;
+  if (outcome == store::ReadOutcome::would_wait) {
+    sink_.defer(std::move(deferred), request);
+    return Answer::deferred;
+  }
+  // Whatever the write says, the request is done: ENOENT when its reader has gone.
+  reply.send(fd_, unique, deferred.length);
+  count(hits_, 1);
+  count(hit_bytes_, deferred.length);
+  return Answer::sent;
+}
+
+Counters SessionThread::counters() const {
+  return {.hits = hits_.load(std::memory_order_relaxed),
+          .hit_bytes = hit_bytes_.load(std::memory_order_relaxed),
+          .deferred = 0,
+          .forwarded = 0};
+}
+
+}  // namespace parentfs::session

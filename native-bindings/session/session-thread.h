@@ -1,0 +1,81 @@
+/**
+ * One thread on /dev/fuse: it answers READs that the store has whole and in memory, passes those that need the disk to
+ * the store threads, and hands everything else over as it came.
+ *
+ * The thread waits in read(2) alone; a session stops it with a signal (see session.cc), so that a request costs no
+ * poll.
+ */
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "session/bindings.h"
+#include "session/reply.h"
+#include "store/scratch.h"
+#include "wire/fuse.h"
+
+namespace parentfs::session {
+
+/** What hits write as `lastUse`: TypeScript sets it, every thread reads it. On a cache line of its own. */
+struct alignas(64) Clock {
+  std::atomic<std::uint32_t> tick{0};
+};
+
+/** What a session counts. Each thread counts for itself; the numbers are added when somebody asks. */
+struct Counters {
+  std::uint64_t hits = 0;
+  std::uint64_t hit_bytes = 0;
+  std::uint64_t deferred = 0;
+  std::uint64_t forwarded = 0;
+};
+
+/** A READ that waits for the disk: all that its answer needs. */
+struct DeferredRead {
+  std::shared_ptr<store::DataFile> file;
+  std::uint64_t unique;
+  std::uint64_t offset;
+  std::size_t length;
+};
+
+/** What a session thread needs of its session. Called from any of its threads. */
+class RequestSink {
+ public:
+  virtual ~RequestSink() = default;
+  virtual void forward(std::span<const std::byte> request) = 0;
+  /** Answer from a store thread; forward `request` if that fails. */
+  virtual void defer(DeferredRead read, std::span<const std::byte> request) = 0;
+};
+
+class alignas(64) SessionThread {
+ public:
+  SessionThread(int fd, const Clock& clock, RequestSink& sink) : fd_(fd), clock_(clock), sink_(sink) {}
+
+  /** Serve until read(2) fails for good or `stopping` is set. @returns 0 when stopped, else the errno */
+  int run(const std::atomic<bool>& stopping);
+  /** Serve one request, as it was read. */
+  void serve(std::span<const std::byte> request);
+
+  [[nodiscard]] Bindings& bindings() { return bindings_; }
+  /** Any thread may ask. */
+  [[nodiscard]] Counters counters() const;
+
+ private:
+  enum class Answer { sent, deferred, none };
+
+  Answer answer_read(std::uint64_t unique, const wire::ReadIn& in, std::span<const std::byte> request);
+
+  int fd_;
+  const Clock& clock_;
+  RequestSink& sink_;
+  Bindings bindings_;
+  store::Scratch request_memory_{wire::request_bytes_max};
+  store::Scratch reply_memory_{ReplyBuffer::header_room + wire::read_bytes_max};
+  // Written by this thread alone.
+  std::atomic<std::uint64_t> hits_{0};
+  std::atomic<std::uint64_t> hit_bytes_{0};
+};
+
+}  // namespace parentfs::session

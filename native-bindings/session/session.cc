@@ -1,0 +1,171 @@
+/** Starting, deferring and, above all, ending the threads of a session. */
+#include "session/session.h"
+
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace parentfs::session {
+
+namespace {
+
+/** Between two attempts to wake a thread that waits in read(2). */
+constexpr auto wake_pause = std::chrono::milliseconds(1);
+
+/**
+ * The signal that wakes a thread out of read(2). A real-time one: neither Node nor libuv uses them. A signal, because
+ * the other ways cost every request a poll. A signal that arrives before the thread is in read(2) is lost, so it is
+ * repeated until the thread has ended.
+ */
+int wake_signal() { return SIGRTMIN + 3; }
+
+extern "C" void parentfs_wake(int /*signal*/) {}  // Its arrival is all that counts: read(2) says EINTR.
+
+/** Threads of a session take no signal but that one. */
+void allow_wake_signal_only() {
+  struct sigaction action {};
+  action.sa_handler = parentfs_wake;  // And no SA_RESTART.
+  ::sigaction(wake_signal(), &action, nullptr);
+  sigset_t blocked;
+  ::sigfillset(&blocked);
+  ::sigdelset(&blocked, wake_signal());
+  ::pthread_sigmask(SIG_SETMASK, &blocked, nullptr);
+}
+
+}  // namespace
+
+Session::Session(int fd, unsigned threads, store::StoreThreads& store_threads, const Clock& clock, Events events)
+    : fd_(fd), store_threads_(store_threads), clock_(clock), events_(std::move(events)) {
+  RequestSink& sink = *this;
+  for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, clock, sink));
+  {
+    const Lock lock(mutex_);
+    running_ = workers_.size();
+  }
+  for (const auto& worker : workers_) worker->handle = std::thread([this, &worker] { work(*worker); });
+  supervisor_ = std::thread([this] { supervise(); });
+}
+
+Session::~Session() {
+  stop();
+  join();
+}
+
+void Session::bind(std::uint64_t fh, const std::shared_ptr<store::DataFile>& file) {
+  for (const auto& worker : workers_) worker->thread.bindings().bind(fh, file);
+}
+
+void Session::unbind(std::uint64_t fh) {
+  for (const auto& worker : workers_) worker->thread.bindings().unbind(fh);
+}
+
+int Session::reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const {
+  return write_reply(fd_, unique, -error, bytes);
+}
+
+int Session::notify(int code, std::span<const std::byte> bytes) const { return write_reply(fd_, 0, code, bytes); }
+
+Counters Session::counters() const {
+  Counters sum{.hits = deferred_hits_.load(std::memory_order_relaxed),
+               .hit_bytes = deferred_hit_bytes_.load(std::memory_order_relaxed),
+               .deferred = deferred_hits_.load(std::memory_order_relaxed),
+               .forwarded = forwarded_.load(std::memory_order_relaxed)};
+  for (const auto& worker : workers_) {
+    const Counters own = worker->thread.counters();
+    sum.hits += own.hits;
+    sum.hit_bytes += own.hit_bytes;
+  }
+  return sum;
+}
+
+void Session::stop() {
+  stopping_.store(true, std::memory_order_release);
+  changed_.notify_all();
+  const Lock lock(mutex_);  // The supervisor has either seen the flag, or waits and is woken.
+  changed_.notify_all();
+}
+
+void Session::join() {
+  if (supervisor_.joinable()) supervisor_.join();
+}
+
+void Session::forward(std::span<const std::byte> request) {
+  forwarded_.fetch_add(1, std::memory_order_relaxed);
+  if (requests_.push(request)) events_.on_requests();
+}
+
+void Session::defer(DeferredRead read, std::span<const std::byte> request) {
+  {
+    const Lock lock(mutex_);
+    deferred_++;
+  }
+  const std::vector<std::byte> copy(request.begin(), request.end());
+  const bool taken = store_threads_.submit(
+      store::Lane::read, [this, read = std::move(read), copy](auto scratch) { finish_deferred(read, copy, scratch); });
+  if (taken) return;
+  forward(request);
+  const Lock lock(mutex_);
+  deferred_--;
+  changed_.notify_all();
+}
+
+void Session::finish_deferred(const DeferredRead& read, std::span<const std::byte> request,
+                              std::span<std::byte> scratch) {
+  const ReplyBuffer reply(scratch);
+  const auto tick = clock_.tick.load(std::memory_order_relaxed);
+  const auto outcome = read.file->read(read.offset, reply.bytes(read.length), store::Patience::full, tick);
+  if (outcome == store::ReadOutcome::hit) {
+    reply.send(fd_, read.unique, read.length);
+    deferred_hits_.fetch_add(1, std::memory_order_relaxed);
+    deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
+  } else {
+    forward(request);
+  }
+  const Lock lock(mutex_);
+  deferred_--;
+  changed_.notify_all();
+}
+
+void Session::work(Worker& worker) {
+  allow_wake_signal_only();
+  const int error = worker.thread.run(stopping_);
+  const Lock lock(mutex_);
+  if (error != 0 && error_ == 0 && !stopping_.load(std::memory_order_acquire)) {
+    error_ = error;
+    stopping_.store(true, std::memory_order_release);  // One that cannot read ends all.
+  }
+  worker.ended = true;
+  running_--;
+  changed_.notify_all();
+}
+
+void Session::supervise() {
+  int error = 0;
+  {
+    const Lock lock(mutex_);
+    wait_for_workers();
+    // A reply on a store thread still uses the descriptor.
+    while (deferred_ > 0) changed_.wait(mutex_);
+    error = error_;
+  }
+  for (const auto& worker : workers_) {
+    worker->handle.join();
+    worker->thread.bindings().clear();
+  }
+  events_.on_end(error);
+}
+
+void Session::wait_for_workers() {
+  while (running_ > 0) {
+    if (!stopping_.load(std::memory_order_acquire)) {
+      changed_.wait(mutex_);
+      continue;
+    }
+    for (const auto& worker : workers_) {
+      if (!worker->ended) ::pthread_kill(worker->handle.native_handle(), wake_signal());
+    }
+    changed_.wait_for(mutex_, wake_pause);
+  }
+}
+
+}  // namespace parentfs::session

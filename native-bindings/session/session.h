@@ -1,0 +1,89 @@
+/**
+ * Threads on one /dev/fuse descriptor. READ hits are answered here; everything else is queued for whoever listens.
+ *
+ * The descriptor is the caller's, and is not closed. A session ends once: stopped (0), unmounted (ENODEV), or with what
+ * read(2) said. By then all its threads have ended and no answer is under way on a store thread.
+ */
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "mutex.h"
+#include "session/request-queue.h"
+#include "session/session-thread.h"
+#include "store/store-threads.h"
+
+namespace parentfs::session {
+
+class Session final : private RequestSink {
+ public:
+  struct Events {
+    /** Requests wait in `take_requests`. Called from any thread, once until they are taken; must not block. */
+    std::function<void()> on_requests;
+    /** The session is over. Called once, from a thread of its own; nothing follows. */
+    std::function<void(int error)> on_end;
+  };
+
+  /** Starts at once. `store_threads` and `clock` outlive the session. */
+  Session(int fd, unsigned threads, store::StoreThreads& store_threads, const Clock& clock, Events events);
+  /** Stops it and waits. */
+  ~Session() override;
+
+  void bind(std::uint64_t fh, const std::shared_ptr<store::DataFile>& file);
+  /** When it returns, no session thread reads that handle's file; store threads may still finish what they have. */
+  void unbind(std::uint64_t fh);
+  /** `error` 0 or a positive errno. @returns 0 or the errno of the write */
+  [[nodiscard]] int reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const;
+  /** @returns 0 or the errno of the write */
+  [[nodiscard]] int notify(int code, std::span<const std::byte> bytes) const;
+  [[nodiscard]] std::vector<std::byte> take_requests() { return requests_.take(); }
+  [[nodiscard]] Counters counters() const;
+  /** Ask all threads to end; `on_end` says when they have. Idempotent. */
+  void stop() EXCLUDES(mutex_);
+  /** Wait until `on_end` has returned. Idempotent, from one thread. */
+  void join();
+
+ private:
+  struct Worker {
+    Worker(int fd, const Clock& clock, RequestSink& sink) : thread(fd, clock, sink) {}
+    SessionThread thread;
+    std::thread handle;
+    bool ended = false;
+  };
+
+  void forward(std::span<const std::byte> request) override;
+  void defer(DeferredRead read, std::span<const std::byte> request) override EXCLUDES(mutex_);
+  void finish_deferred(const DeferredRead& read, std::span<const std::byte> request, std::span<std::byte> scratch)
+      EXCLUDES(mutex_);
+  void work(Worker& worker) EXCLUDES(mutex_);
+  void supervise() EXCLUDES(mutex_);
+  void wait_for_workers() REQUIRES(mutex_);
+
+  const int fd_;
+  store::StoreThreads& store_threads_;
+  const Clock& clock_;
+  const Events events_;
+  RequestQueue requests_;
+  std::atomic<std::uint64_t> forwarded_{0};
+  std::atomic<std::uint64_t> deferred_hits_{0};
+  std::atomic<std::uint64_t> deferred_hit_bytes_{0};
+  std::atomic<bool> stopping_{false};
+  Mutex mutex_;
+  Condition changed_;
+  int error_ GUARDED_BY(mutex_) = 0;
+  std::size_t running_ GUARDED_BY(mutex_) = 0;
+  std::size_t deferred_ GUARDED_BY(mutex_) = 0;
+  // Filled before any thread starts, and not changed after: `ended` alone is, under mutex_.
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread supervisor_;
+};
+
+}  // namespace parentfs::session
