@@ -1,0 +1,129 @@
+/**
+ * The addon's functions, in the order of src/native/addon.ts.
+ */
+#include <napi.h>
+
+#include <cerrno>
+#include <limits>
+
+#include "bridge/arguments.h"
+#include "bridge/classes.h"
+#include "bridge/engine.h"
+#include "bridge/errors.h"
+#include "bridge/session.h"
+#include "bridge/store-file.h"
+#include "store/crc32c.h"
+#include "syscalls/files.h"
+#include "syscalls/mount.h"
+#include "syscalls/sockets.h"
+
+namespace parentfs::bridge {
+
+namespace {
+
+/** More threads than anybody has use for: each takes a stack and a buffer. */
+constexpr std::uint32_t store_threads_max = 256;
+
+int descriptor(const Napi::Value& value, const char* name) {
+  return static_cast<int>(small_number(value, name, std::numeric_limits<std::int32_t>::max()));
+}
+
+/** The descriptor is JavaScript's now. */
+Napi::Value give(Napi::Env env, Result<OwnedFd> fd, const char* syscall) {
+  throw_on_error(env, fd.error(), syscall);
+  return Napi::Number::New(env, fd.value().release());
+}
+
+Napi::Value crc32c(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), store::crc32c(bytes(info[0], "bytes")));
+}
+
+Napi::Value create_engine(const Napi::CallbackInfo& info) {
+  const std::uint32_t threads =
+      small_number(object(info[0], "options").Get("storeThreads"), "storeThreads", store_threads_max);
+  if (threads == 0) throw Napi::RangeError::New(info.Env(), "storeThreads must be at least 1");
+  auto state = EngineState::create(info.Env(), threads);
+  return info.Env().GetInstanceData<Classes>()->engine.New(
+      {Napi::External<std::shared_ptr<EngineState>>::New(info.Env(), &state)});
+}
+
+Napi::Value open_fuse(const Napi::CallbackInfo& info) { return give(info.Env(), syscalls::open_fuse(), "open"); }
+
+void mount_fuse(const Napi::CallbackInfo& info) {
+  const int error = syscalls::mount_fuse(descriptor(info[0], "fd"), text(info[1], "source"),
+                                         text(info[2], "mountpoint"), text(info[3], "options"));
+  throw_on_error(info.Env(), error, "mount");
+}
+
+void unmount(const Napi::CallbackInfo& info) {
+  if (!info[1].IsBoolean()) throw Napi::TypeError::New(info.Env(), "force must be a boolean");
+  throw_on_error(info.Env(), syscalls::unmount(text(info[0], "mountpoint"), info[1].As<Napi::Boolean>()), "umount2");
+}
+
+Napi::Value lock_file(const Napi::CallbackInfo& info) {
+  auto fd = syscalls::lock_file(text(info[0], "path"));
+  if (fd.error() == EWOULDBLOCK) {
+    // Linux has one number for two names, and the list of names has the other one.
+    Napi::Error taken = system_error(info.Env(), EWOULDBLOCK, "flock");
+    taken.Set("code", Napi::String::New(info.Env(), "EWOULDBLOCK"));
+    throw taken;
+  }
+  return give(info.Env(), std::move(fd), "open");
+}
+
+Napi::Value extent_at(const Napi::CallbackInfo& info) {
+  const auto extent = syscalls::extent_at(descriptor(info[0], "fd"), whole_number(info[1], "offset"));
+  throw_on_error(info.Env(), extent.error(), "lseek");
+  const Napi::Object made = Napi::Object::New(info.Env());
+  made.Set("hole", Napi::Boolean::New(info.Env(), extent.value().hole));
+  made.Set("end", Napi::Number::New(info.Env(), static_cast<double>(extent.value().end)));
+  return made;
+}
+
+Napi::Value socket_pair(const Napi::CallbackInfo& info) {
+  auto pair = syscalls::socket_pair();
+  throw_on_error(info.Env(), pair.error(), "socketpair");
+  const Napi::Array made = Napi::Array::New(info.Env(), 2);
+  made.Set(0U, Napi::Number::New(info.Env(), pair.value().first.release()));
+  made.Set(1U, Napi::Number::New(info.Env(), pair.value().second.release()));
+  return made;
+}
+
+void send_fd(const Napi::CallbackInfo& info) {
+  const int error = syscalls::send_fd(descriptor(info[0], "socket"), descriptor(info[1], "fd"));
+  throw_on_error(info.Env(), error, "sendmsg");
+}
+
+Napi::Value receive_fd(const Napi::CallbackInfo& info) {
+  return give(info.Env(), syscalls::receive_fd(descriptor(info[0], "socket")), "recvmsg");
+}
+
+void close_fd(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), ::close(descriptor(info[0], "fd")) == 0 ? 0 : errno, "close");
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* classes = new Classes;
+  classes->engine = Napi::Persistent(Engine::define(env));
+  classes->store_file = Napi::Persistent(StoreFile::define(env));
+  classes->session = Napi::Persistent(Session::define(env));
+  env.SetInstanceData(classes);
+  exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
+  exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
+  exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
+  exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));
+  exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
+  exports.Set("lockFile", Napi::Function::New(env, lock_file, "lockFile"));
+  exports.Set("extentAt", Napi::Function::New(env, extent_at, "extentAt"));
+  exports.Set("socketPair", Napi::Function::New(env, socket_pair, "socketPair"));
+  exports.Set("sendFd", Napi::Function::New(env, send_fd, "sendFd"));
+  exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
+  exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
+  return exports;
+}
+
+NODE_API_MODULE(parentfs, init)
+
+}  // namespace
+
+}  // namespace parentfs::bridge

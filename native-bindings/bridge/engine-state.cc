@@ -1,0 +1,135 @@
+/** Operations: out to a store thread and back to their promise. */
+#include "bridge/engine-state.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "bridge/errors.h"
+
+namespace parentfs::bridge {
+
+struct EngineState::Operation {
+  std::shared_ptr<EngineState> engine;
+  Napi::Promise::Deferred deferred;
+  Napi::ObjectReference keep;
+  Task task;
+  int error = 0;
+};
+
+std::shared_ptr<EngineState> EngineState::create(Napi::Env env, unsigned store_threads) {
+  return std::shared_ptr<EngineState>(new EngineState(env, store_threads));
+}
+
+EngineState::EngineState(Napi::Env env, unsigned store_threads)
+    : env_(env), wake_(Wake::New(env, "parentfs store", 0, 1, this)), threads_(store_threads) {
+  wake_.Unref(env);
+  // After the thread-safe function was made, so that this hook runs before that function's own.
+  ::napi_add_env_cleanup_hook(env, &EngineState::tear_down, this);
+}
+
+EngineState::~EngineState() {
+  threads_.close();  // Before the function goes that they call.
+  release();
+}
+
+Napi::Promise EngineState::perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task) {
+  auto* operation =
+      new Operation{.engine = shared_from_this(),
+                    .deferred = Napi::Promise::Deferred::New(env),
+                    .keep = keep.IsObject() ? Napi::Persistent(keep.As<Napi::Object>()) : Napi::ObjectReference(),
+                    .task = std::move(task)};
+  const Napi::Promise promise = operation->deferred.Promise();
+  pending(env, 1);
+  const bool taken = threads_.submit(lane, [this, operation](auto scratch) {
+    operation->error = operation->task.work(scratch);
+    complete(operation);
+  });
+  if (!taken) {
+    operation->error = ECANCELED;
+    settle(env, *operation);
+    delete operation;
+  }
+  return promise;
+}
+
+Napi::Promise EngineState::close(Napi::Env env) {
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  if (sessions_ > 0) {
+    deferred.Reject(system_error(env, EBUSY, "close").Value());
+    return deferred.Promise();
+  }
+  if (closing_) {
+    deferred.Resolve(env.Undefined());
+    return deferred.Promise();
+  }
+  closing_ = true;
+  auto* operation = new Operation{.engine = shared_from_this(), .deferred = deferred, .keep = {}, .task = {}};
+  operation->task.result = [this](Napi::Env result_env) {
+    closer_.join();
+    return result_env.Undefined();
+  };
+  pending(env, 1);
+  closer_ = std::thread([this, operation] {
+    threads_.close();
+    complete(operation);
+  });
+  return deferred.Promise();
+}
+
+void EngineState::complete(Operation* operation) {
+  {
+    const Lock lock(mutex_);
+    done_.push_back(operation);
+    if (std::exchange(armed_, true)) return;
+  }
+  wake_.NonBlockingCall();
+}
+
+std::vector<EngineState::Operation*> EngineState::take() {
+  const Lock lock(mutex_);
+  armed_ = false;
+  return std::exchange(done_, {});
+}
+
+void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineState* state, void* /*data*/) {
+  if (static_cast<napi_env>(env) == nullptr) return;
+  for (Operation* operation : state->take()) {
+    // The last one may hold the last reference to the state.
+    const std::unique_ptr<Operation> owned(operation);
+    const Napi::HandleScope scope(env);
+    state->settle(env, *operation);
+  }
+}
+
+void EngineState::settle(Napi::Env env, Operation& operation) {
+  if (operation.error != 0) {
+    operation.deferred.Reject(system_error(env, operation.error, operation.task.syscall).Value());
+  } else {
+    operation.deferred.Resolve(operation.task.result ? operation.task.result(env) : env.Undefined());
+  }
+  pending(env, -1);
+}
+
+void EngineState::pending(Napi::Env env, int change) {
+  const int before = std::exchange(pending_, pending_ + change);
+  if (before == 0) wake_.Ref(env);
+  if (pending_ == 0) wake_.Unref(env);
+}
+
+void EngineState::release() {
+  if (std::exchange(released_, true)) return;
+  ::napi_remove_env_cleanup_hook(env_, &EngineState::tear_down, this);
+  wake_.Release();
+}
+
+void EngineState::tear_down(void* self) {
+  auto* state = static_cast<EngineState*>(self);
+  // Held here: the operations that are dropped below may hold the last reference.
+  const auto held = state->shared_from_this();
+  state->released_ = true;
+  state->threads_.close();
+  if (state->closer_.joinable()) state->closer_.join();
+  for (Operation* operation : state->take()) delete operation;
+}
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,80 @@
+/**
+ * What an Engine and all that it made share: the store threads, the clock, and the way back to JavaScript for
+ * operations that ran on those threads.
+ *
+ * Everything but `Task::work` happens on the JavaScript thread. An operation holds the state until its promise is
+ * settled; the process may exit while none is under way.
+ */
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "mutex.h"
+#include "session/session-thread.h"
+#include "store/store-threads.h"
+
+namespace parentfs::bridge {
+
+/** One operation for the store threads. */
+struct Task {
+  /** What its error names. */
+  const char* syscall;
+  /** Runs on a store thread. @returns 0 or an errno, which rejects the promise */
+  std::function<int(std::span<std::byte> scratch)> work;
+  /** Makes what the promise resolves to; undefined when empty. */
+  std::function<Napi::Value(Napi::Env env)> result;
+};
+
+class EngineState : public std::enable_shared_from_this<EngineState> {
+ public:
+  static std::shared_ptr<EngineState> create(Napi::Env env, unsigned store_threads);
+  ~EngineState();
+  EngineState(const EngineState&) = delete;
+  EngineState& operator=(const EngineState&) = delete;
+
+  /** Run a task. `keep` is what its memory belongs to, or undefined: it is referenced until the promise is settled. */
+  Napi::Promise perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task);
+  /** End the threads once their queues are empty. Rejects with EBUSY while a session runs. */
+  Napi::Promise close(Napi::Env env);
+
+  [[nodiscard]] store::StoreThreads& threads() { return threads_; }
+  [[nodiscard]] session::Clock& clock() { return *clock_; }
+  void session_started() { sessions_++; }
+  void session_ended() { sessions_--; }
+
+ private:
+  struct Operation;
+  static void settle_all(Napi::Env env, Napi::Function unused, EngineState* state, void* data);
+  using Wake = Napi::TypedThreadSafeFunction<EngineState, void, &EngineState::settle_all>;
+
+  EngineState(Napi::Env env, unsigned store_threads);
+  /** From any thread. */
+  void complete(Operation* operation) EXCLUDES(mutex_);
+  void settle(Napi::Env env, Operation& operation);
+  std::vector<Operation*> take() EXCLUDES(mutex_);
+  void pending(Napi::Env env, int change);
+  void release();
+  /** The environment goes away: no JavaScript any more. */
+  static void tear_down(void* state);
+
+  napi_env env_;
+  Wake wake_;
+  bool released_ = false;
+  int pending_ = 0;
+  int sessions_ = 0;
+  bool closing_ = false;
+  std::thread closer_;
+  Mutex mutex_;
+  std::vector<Operation*> done_ GUARDED_BY(mutex_);
+  bool armed_ GUARDED_BY(mutex_) = false;
+  std::unique_ptr<session::Clock> clock_ = std::make_unique<session::Clock>();
+  store::StoreThreads threads_;
+};
+
+}  // namespace parentfs::bridge

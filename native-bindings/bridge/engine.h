@@ -1,0 +1,28 @@
+/**
+ * Engine as JavaScript sees it; see src/native/addon.ts.
+ */
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "bridge/engine-state.h"
+
+namespace parentfs::bridge {
+
+class Engine : public Napi::ObjectWrap<Engine> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Engine(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value open_file(const Napi::CallbackInfo& info);
+  Napi::Value start_session(const Napi::CallbackInfo& info);
+  void set_tick(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<EngineState> state_;
+};
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,23 @@
+/** Errors as Node makes them. */
+#include "bridge/errors.h"
+
+#include <cstring>
+#include <string>
+
+namespace parentfs::bridge {
+
+Napi::Error system_error(Napi::Env env, int error, const char* syscall) {
+  const char* const name = ::strerrorname_np(error);
+  const std::string code = name != nullptr ? name : "E" + std::to_string(error);
+  const Napi::Error made = Napi::Error::New(env, code + ": " + ::strerrordesc_np(error) + ", " + syscall);
+  made.Set("code", Napi::String::New(env, code));
+  made.Set("errno", Napi::Number::New(env, error));
+  made.Set("syscall", Napi::String::New(env, syscall));
+  return made;
+}
+
+void throw_on_error(Napi::Env env, int error, const char* syscall) {
+  if (error != 0) throw system_error(env, error, syscall);
+}
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,135 @@
+/** The methods of Session, in the order of src/native/addon.ts, and its events. */
+#include "bridge/session.h"
+
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "bridge/arguments.h"
+#include "bridge/classes.h"
+#include "bridge/store-file.h"
+
+namespace parentfs::bridge {
+
+namespace {
+
+/** An errno or a notification's code fits in here, whatever the kernel's list is. */
+constexpr std::uint32_t code_max = 4095;
+
+/** Call a listener; what it throws is an uncaught exception, as from any other event. */
+template <class... Arguments>
+void call(Napi::Env env, const Napi::FunctionReference& listener, Arguments... arguments) {
+  try {
+    listener.Call({arguments...});
+  } catch (const Napi::Error& error) {
+    ::napi_fatal_exception(env, error.Value());
+  }
+}
+
+}  // namespace
+
+Napi::Function Session::define(Napi::Env env) {
+  return DefineClass(env, "Session",
+                     {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
+                      InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
+                      InstanceMethod("counters", &Session::counters), InstanceMethod("stop", &Session::stop)});
+}
+
+Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const auto& started = made_by_us<StartedSession>(info);
+  engine_ = started.engine;
+  on_requests_ = Napi::Persistent(started.on_requests);
+  on_end_ = Napi::Persistent(started.on_end);
+  // Unbounded: a bounded queue with several blocking producers loses wake-ups on Node 20. It never holds more than one
+  // call for requests and one for the end, because the session's own queue calls once until it is taken.
+  wake_ = Wake::New(info.Env(), "parentfs session", 0, 1, this);
+  ::napi_add_env_cleanup_hook(info.Env(), &Session::tear_down, this);
+  Ref();
+  engine_->session_started();
+  session_ = std::make_unique<session::Session>(
+      started.fd, started.threads, engine_->threads(), engine_->clock(),
+      session::Session::Events{.on_requests = [this] { wake_.NonBlockingCall(); },
+                               .on_end = [this](int error) { wake_.NonBlockingCall(new End{error}); }});
+}
+
+Session::~Session() {
+  // Only an ended session, or one whose environment was torn down, comes here: a running one holds itself.
+  session_.reset();
+}
+
+void Session::called(Napi::Env env, Napi::Function /*unused*/, Session* self, End* end) {
+  const std::unique_ptr<End> owned(end);
+  if (static_cast<napi_env>(env) == nullptr) return;
+  self->deliver(env);
+  if (end != nullptr) self->finish(env, end->error);
+}
+
+void Session::deliver(Napi::Env env) {
+  const std::vector<std::byte> batch = session_->take_requests();
+  if (batch.empty()) return;
+  auto array = Napi::Uint8Array::New(env, batch.size());
+  std::memcpy(array.Data(), batch.data(), batch.size());
+  call(env, on_requests_, static_cast<napi_value>(array));
+}
+
+void Session::finish(Napi::Env env, int error) {
+  session_->join();
+  ended_ = true;
+  engine_->session_ended();
+  ::napi_remove_env_cleanup_hook(env, &Session::tear_down, this);
+  wake_.Release();
+  call(env, on_end_, static_cast<napi_value>(Napi::Number::New(env, error)));
+  for (const auto& waiting : std::exchange(stops_, {})) waiting.Resolve(env.Undefined());
+  Unref();
+}
+
+void Session::tear_down(void* self) {
+  auto* session = static_cast<Session*>(self);
+  session->session_->stop();
+  session->session_->join();
+  session->engine_->session_ended();
+}
+
+void Session::bind(const Napi::CallbackInfo& info) {
+  const std::uint64_t fh = word(info[0], "fh");
+  session_->bind(fh, StoreFile::file_of(info[1]));
+}
+
+void Session::unbind(const Napi::CallbackInfo& info) { session_->unbind(word(info[0], "fh")); }
+
+Napi::Value Session::reply(const Napi::CallbackInfo& info) {
+  const std::uint64_t unique = word(info[0], "unique");
+  const auto error = static_cast<int>(small_number(info[1], "errno", code_max));
+  return Napi::Number::New(info.Env(), session_->reply(unique, error, bytes_or_null(info[2], "bytes")));
+}
+
+Napi::Value Session::notify(const Napi::CallbackInfo& info) {
+  const auto code = static_cast<int>(small_number(info[0], "code", code_max));
+  return Napi::Number::New(info.Env(), session_->notify(code, bytes_or_null(info[1], "bytes")));
+}
+
+Napi::Value Session::counters(const Napi::CallbackInfo& info) {
+  const session::Counters counted = session_->counters();
+  const Napi::Object made = Napi::Object::New(info.Env());
+  const auto set = [&](const char* name, std::uint64_t value) {
+    made.Set(name, Napi::Number::New(info.Env(), static_cast<double>(value)));
+  };
+  set("hits", counted.hits);
+  set("hitBytes", counted.hit_bytes);
+  set("deferred", counted.deferred);
+  set("forwarded", counted.forwarded);
+  return made;
+}
+
+Napi::Value Session::stop(const Napi::CallbackInfo& info) {
+  const auto deferred = Napi::Promise::Deferred::New(info.Env());
+  if (ended_) {
+    deferred.Resolve(info.Env().Undefined());
+  } else {
+    stops_.push_back(deferred);
+    session_->stop();
+  }
+  return deferred.Promise();
+}
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,61 @@
+/**
+ * Session as JavaScript sees it; see src/native/addon.ts.
+ *
+ * A running session keeps its object and the process alive; one that has ended keeps neither.
+ */
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "bridge/engine-state.h"
+#include "session/session.h"
+
+namespace parentfs::bridge {
+
+/** What a Session is made from. */
+struct StartedSession {
+  std::shared_ptr<EngineState> engine;
+  int fd;
+  unsigned threads;
+  Napi::Function on_requests;
+  Napi::Function on_end;
+};
+
+class Session : public Napi::ObjectWrap<Session> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Session(const Napi::CallbackInfo& info);
+  ~Session() override;
+
+ private:
+  /** What the session's threads say to the JavaScript thread: nothing but "look at the queue", until the end. */
+  struct End {
+    int error;
+  };
+  static void called(Napi::Env env, Napi::Function unused, Session* self, End* end);
+  using Wake = Napi::TypedThreadSafeFunction<Session, End, &Session::called>;
+
+  void bind(const Napi::CallbackInfo& info);
+  void unbind(const Napi::CallbackInfo& info);
+  Napi::Value reply(const Napi::CallbackInfo& info);
+  Napi::Value notify(const Napi::CallbackInfo& info);
+  Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value stop(const Napi::CallbackInfo& info);
+
+  void deliver(Napi::Env env);
+  void finish(Napi::Env env, int error);
+  static void tear_down(void* self);
+
+  std::shared_ptr<EngineState> engine_;
+  Napi::FunctionReference on_requests_;
+  Napi::FunctionReference on_end_;
+  std::vector<Napi::Promise::Deferred> stops_;
+  bool ended_ = false;
+  Wake wake_;
+  std::unique_ptr<session::Session> session_;
+};
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,152 @@
+/** The methods of StoreFile, in the order of src/native/addon.ts. */
+#include "bridge/store-file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "bridge/arguments.h"
+#include "bridge/classes.h"
+#include "bridge/errors.h"
+#include "syscalls/files.h"
+
+namespace parentfs::bridge {
+
+namespace {
+
+/** The table as an ArrayBuffer, which keeps the memory (but not the file) until it is collected. */
+Napi::ArrayBuffer table_of(Napi::Env env, const store::DataFile& file) {
+  const auto& table = file.table();
+  if (table->size_bytes() == 0) return Napi::ArrayBuffer::New(env, 0);
+  auto* holder = new std::shared_ptr<residency::Table>(table);
+  return Napi::ArrayBuffer::New(
+      env, table->data(), table->size_bytes(),
+      [](Napi::Env, void*, std::shared_ptr<residency::Table>* held) { delete held; }, holder);
+}
+
+}  // namespace
+
+Napi::Function StoreFile::define(Napi::Env env) {
+  return DefineClass(env, "StoreFile",
+                     {InstanceMethod("read", &StoreFile::read), InstanceMethod("land", &StoreFile::land),
+                      InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
+                      InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
+                      InstanceMethod("usage", &StoreFile::usage), InstanceMethod("close", &StoreFile::close)});
+}
+
+StoreFile::StoreFile(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const auto& opened = made_by_us<OpenedFile>(info);
+  engine_ = opened.engine;
+  file_ = opened.file;
+  Value().DefineProperty(Napi::PropertyDescriptor::Value("table", table_of(info.Env(), *file_), napi_enumerable));
+  Value().TypeTag(&store_file_tag);
+}
+
+std::shared_ptr<store::DataFile> StoreFile::file_of(const Napi::Value& value) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&store_file_tag)) {
+    throw Napi::TypeError::New(value.Env(), "file must be a StoreFile");
+  }
+  auto file = Unwrap(value.As<Napi::Object>())->file_;
+  if (!file) throw system_error(value.Env(), EBADF, "bind");
+  return file;
+}
+
+Napi::Value StoreFile::perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task) {
+  if (file_) return engine_->perform(env, lane, keep, std::move(task));
+  const auto deferred = Napi::Promise::Deferred::New(env);
+  deferred.Reject(system_error(env, EBADF, task.syscall).Value());
+  return deferred.Promise();
+}
+
+Napi::Value StoreFile::read(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const std::span<std::byte> target = bytes(info[1], "target");
+  const auto whole = std::make_shared<bool>(false);
+  // The engine outlives the task: the operation holds it.
+  auto work = [file = file_, engine = engine_.get(), whole, offset, target](auto) {
+    *whole = file->read_all(offset, target, engine->clock().tick.load(std::memory_order_relaxed));
+    return 0;
+  };
+  auto result = [whole](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, *whole); };
+  return perform(info.Env(), store::Lane::read, info[1], {"read", std::move(work), std::move(result)});
+}
+
+Napi::Value StoreFile::land(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const std::span<const std::byte> source = bytes(info[1], "bytes");
+  const auto landed = std::make_shared<store::Landed>();
+  auto work = [file = file_, landed, offset, source](auto) {
+    auto outcome = file->land(offset, source);
+    if (outcome.ok()) *landed = std::move(outcome.value());
+    return outcome.error();
+  };
+  auto result = [landed](Napi::Env env) -> Napi::Value {
+    auto sums = Napi::Uint32Array::New(env, landed->sums.size());
+    std::ranges::copy(landed->sums, sums.Data());
+    Napi::Object made = Napi::Object::New(env);
+    made.Set("sums", sums);
+    made.Set("zero", Napi::BigInt::New(env, landed->zero));
+    return made;
+  };
+  return perform(info.Env(), store::Lane::write, info[1], {"write", std::move(work), std::move(result)});
+}
+
+Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
+  const std::uint64_t number = whole_number(info[0], "object");
+  const std::uint64_t blocks = word(info[1], "blocks");
+  store::Sums sums{};
+  if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
+      info[2].As<Napi::Uint32Array>().ElementLength() != sums.size()) {
+    throw Napi::TypeError::New(info.Env(), "sums must be a Uint32Array of 64");
+  }
+  auto given = info[2].As<Napi::Uint32Array>();
+  std::copy_n(given.Data(), sums.size(), sums.begin());
+  const auto right = std::make_shared<std::uint64_t>(0);
+  auto work = [file = file_, right, number, blocks, sums](auto scratch) {
+    *right = file->verify(number, blocks, sums, scratch);
+    return 0;
+  };
+  auto result = [right](Napi::Env env) -> Napi::Value { return Napi::BigInt::New(env, *right); };
+  return perform(info.Env(), store::Lane::read, info.Env().Undefined(), {"read", std::move(work), std::move(result)});
+}
+
+Napi::Value StoreFile::punch(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const std::uint64_t length = whole_number(info[1], "length");
+  auto work = [file = file_, offset, length](auto) {
+    return length == 0 ? 0 : syscalls::punch_hole(file->fd(), offset, length);
+  };
+  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
+}
+
+Napi::Value StoreFile::sync(const Napi::CallbackInfo& info) {
+  auto work = [file = file_](auto) { return syscalls::sync_data(file->fd()); };
+  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fdatasync", std::move(work), {}});
+}
+
+Napi::Value StoreFile::seek_data(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const auto found = std::make_shared<std::int64_t>(-1);
+  auto work = [file = file_, found, offset](auto) {
+    auto outcome = syscalls::seek_data(file->fd(), offset);
+    if (outcome.ok()) *found = outcome.value();
+    return outcome.error();
+  };
+  auto result = [found](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(*found)); };
+  return perform(info.Env(), store::Lane::read, info.Env().Undefined(), {"lseek", std::move(work), std::move(result)});
+}
+
+Napi::Value StoreFile::usage(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), file_ ? 0 : EBADF, "fstat");
+  const auto usage = syscalls::usage(file_->fd());
+  throw_on_error(info.Env(), usage.error(), "fstat");
+  const Napi::Object made = Napi::Object::New(info.Env());
+  made.Set("sizeBytes", Napi::Number::New(info.Env(), static_cast<double>(usage.value().size_bytes)));
+  made.Set("allocatedBytes", Napi::Number::New(info.Env(), static_cast<double>(usage.value().allocated_bytes)));
+  return made;
+}
+
+void StoreFile::close(const Napi::CallbackInfo& /*info*/) { file_.reset(); }
+
+}  // namespace parentfs::bridge
