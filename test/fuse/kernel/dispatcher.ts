@@ -81,6 +81,9 @@ t.test('a request that nothing answers ends at its deadline, and the work below 
   t.equal(reply.errno, errno.EIO)
   t.equal(backend.signals[0]?.aborted, true)
   t.match(transport.gauges(), { expired: 1, inFlight: 0 })
+  // What the abort makes the backend throw arrives within a turn.
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(session.replies.length, 1, 'it is not answered again')
 })
 
 t.test('an open that ends after its deadline is taken back', async t => {
