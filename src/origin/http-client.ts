@@ -4,12 +4,25 @@
  * Redirects are followed here, by hand: at most redirectsMax, to http(s) only, never from https down to http, and never with our credentials to
  * another host. No message carries credentials or the query of a place that a redirect led to (it may be signed).
  */
-import type { Agent } from 'undici'
+import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
-import { connectMsMax, firstByteMsMax, originConcurrencyDefault, redirectsMax, stallMsMax } from '../limits.ts'
+import {
+  connectMsMax,
+  firstByteMsMax,
+  listingBytesMax,
+  originConcurrencyDefault,
+  redirectsMax,
+  stallMsMax,
+} from '../limits.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { headerOf } from './http-headers.ts'
 import { Watch } from './watch.ts'
+
+/** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
+const keepAliveMs = 30_000
+
+/** Hosts whose connections are kept: our own and those that redirects lead to, which a mirror chooser may vary. */
+const hostsMax = 8
 
 /** How long and how much; every field has its default in limits.ts. */
 export interface HttpOptions {
@@ -18,6 +31,7 @@ export interface HttpOptions {
   readonly stallMsMax: number
   /** Connections per host. */
   readonly connectionsMax: number
+  readonly listingBytesMax: number
 }
 
 export const httpOptionsDefault: HttpOptions = {
@@ -25,6 +39,7 @@ export const httpOptionsDefault: HttpOptions = {
   firstByteMsMax,
   stallMsMax,
   connectionsMax: originConcurrencyDefault,
+  listingBytesMax,
 }
 
 export interface HttpRequest {
@@ -37,7 +52,8 @@ export class HttpClient {
   readonly #options: HttpOptions
   readonly #home: string
   readonly #authorization: string | null
-  #agent: Promise<Agent> | null = null
+  /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
+  readonly #pools = new Map<string, Pool>()
   #closing: Promise<void> | null = null
 
   /**
@@ -77,8 +93,8 @@ export class HttpClient {
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      const agent = await this.#agent
-      await agent?.destroy(new CacheError('closed', 'the origin has been closed'))
+      const error = new CacheError('closed', 'the origin has been closed')
+      await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
     })()
     return this.#closing
   }
@@ -98,10 +114,9 @@ export class HttpClient {
 
   async #send({ method, url, headers }: HttpRequest, watch: Watch): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
-    const agent = await this.#open()
+    const pool = await this.#poolFor(url.origin)
     const authorization = url.origin === this.#home ? this.#authorization : null
-    const response = await agent.request({
-      origin: url.origin,
+    const response = await pool.request({
       path: url.pathname + url.search,
       method,
       headers: {
@@ -121,19 +136,37 @@ export class HttpClient {
     }
   }
 
-  #open(): Promise<Agent> {
+  /**
+   * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
+   */
+  async #poolFor(host: string): Promise<Pool> {
+    const { Pool } = await import('undici')
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
-    this.#agent ??= (async () => {
-      const { Agent } = await import('undici')
-      // Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS.
-      return new Agent({
+    const known = this.#pools.get(host)
+    // Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS.
+    const pool =
+      known ??
+      new Pool(host, {
         connections: this.#options.connectionsMax,
         connect: { timeout: this.#options.connectMsMax },
+        keepAliveTimeout: keepAliveMs,
         headersTimeout: 0,
         bodyTimeout: 0,
       })
-    })()
-    return this.#agent
+    this.#pools.delete(host)
+    this.#pools.set(host, pool)
+    this.#dropPools()
+    return pool
+  }
+
+  #dropPools(): void {
+    for (const [host, pool] of this.#pools) {
+      if (this.#pools.size <= hostsMax) return
+      if (host === this.#home) continue
+      this.#pools.delete(host)
+      // It ends when its last request has; nobody waits for that, and its errors are those requests' own.
+      void pool.close().catch(() => {})
+    }
   }
 }
 
@@ -180,7 +213,8 @@ function codeOf(cause: unknown): ErrorCode {
   const name = codeNameOf(cause)
   if (unreachable.has(name) || name.startsWith('ERR_TLS_') || /CERT/.test(name)) return 'origin-unreachable'
   if (broken.has(name)) return 'origin-failed'
-  if (name.startsWith('HPE_') || name.startsWith('UND_ERR_')) return 'origin-protocol'
+  // A parser's error says so in its name only: its code depends on what was wrong, and may be missing.
+  if (name.startsWith('UND_ERR_') || (cause as Error).name === 'HTTPParserError') return 'origin-protocol'
   return 'origin-failed'
 }
 
