@@ -35,9 +35,11 @@ function ofObject(entry: unknown): Listed | null {
  * Names in an HTML index of the directory `base`, or null where the page is not an index: then its links mean nothing.
  */
 export function parseHtmlIndex(html: string, base: URL): Listed[] | null {
-  if (!/<(title|h1)[^>]*>\s*(Index of|Directory listing)\b/i.test(html)) return null
+  // None of the patterns can run on from one tag into the next: a hostile page costs no more than its length.
+  if (!/<(?:title|h1)\b[^<>]*>\s*(?:Index of|Directory listing)\b/i.test(html)) return null
   const names = new Set<string>()
-  for (const [, double, single] of html.matchAll(/<a\s[^>]*?href\s*=\s*(?:"([^"]*)"|'([^']*)')/gi)) {
+  for (const [, attributes] of html.matchAll(/<a\s([^<>]*)>/gi)) {
+    const [, double, single] = /(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)')/i.exec(attributes!) ?? []
     const name = nameOfLink(decodeEntities(double ?? single ?? ''), base)
     if (name !== null) names.add(name)
   }
@@ -60,7 +62,7 @@ function nameOfLink(href: string, base: URL): string | null {
 const entities: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
 
 function decodeEntities(text: string): string {
-  return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]+));/gi, (whole, hex, decimal, name) => {
+  return text.replace(/&(?:#x([0-9a-f]{1,6})|#(\d{1,7})|([a-z]{1,8}));/gi, (whole, hex, decimal, name) => {
     if (name !== undefined) return entities[name.toLowerCase()] ?? whole
     const code = hex !== undefined ? Number.parseInt(hex, 16) : Number.parseInt(decimal, 10)
     return code <= 0x10ffff ? String.fromCodePoint(code) : whole
