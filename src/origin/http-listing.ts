@@ -4,7 +4,6 @@
  * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
  */
 import { CacheError } from '../errors.ts'
-import { listingBytesMax } from '../limits.ts'
 import { type HttpAnswer, receiveText } from './http-body.ts'
 import type { HttpClient } from './http-client.ts'
 import { headerOf } from './http-headers.ts'
@@ -19,11 +18,16 @@ const forms = ['index.json', ''] as const
 export class HttpListing {
   readonly #base: URL
   readonly #client: HttpClient
+  readonly #bytesMax: number
   /** The form that worked last. */
   #known: (typeof forms)[number] | null = null
 
-  /** @param base the directory, its path ending in a slash */
-  constructor(base: URL, client: HttpClient) {
+  /**
+   * @param base the directory, its path ending in a slash
+   * @param bytesMax longest listing that is read
+   */
+  constructor(base: URL, client: HttpClient, bytesMax: number) {
+    this.#bytesMax = bytesMax
     this.#base = base
     this.#client = client
   }
@@ -57,7 +61,7 @@ export class HttpListing {
 
   /** null when the body is no listing at all, such as a page for people. */
   async #parse(answer: HttpAnswer, watch: Watch): Promise<readonly Listed[] | null> {
-    const text = await receiveText(answer, listingBytesMax, watch)
+    const text = await receiveText(answer, this.#bytesMax, watch)
     if (!text.trimStart().startsWith('[')) return parseHtmlIndex(text, this.#base)
     try {
       return parseJsonIndex(text)

@@ -42,8 +42,9 @@ export class HttpOrigin implements Origin {
     const { base, authorization } = baseOf(url)
     this.url = base.href
     this.#base = base
-    this.#client = new HttpClient(base.origin, authorization, { ...httpOptionsDefault, ...options })
-    this.#listing = new HttpListing(base, this.#client)
+    const all = { ...httpOptionsDefault, ...options }
+    this.#client = new HttpClient(base.origin, authorization, all)
+    this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
   }
 
   list({ signal }: ReadOptions): Promise<readonly Listed[] | null> {
@@ -95,6 +96,8 @@ export class HttpOrigin implements Origin {
   }
 
   #factsOfWhole(key: string, answer: HttpAnswer): Asked {
+    // Redirected to a directory: whether the server would list it or refuses to, the name is no image.
+    if (answer.isDirectory && (answer.status === 200 || answer.status === 403)) throw this.#missing(key)
     if (answer.status !== 200) throw failureOf(answer, 'lookup')
     const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
     if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
@@ -111,7 +114,6 @@ export class HttpOrigin implements Origin {
   }
 
   #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
-    if (answer.isDirectory) throw failureOf({ ...answer, status: 404 }, 'lookup')
     if (isEncoded(answer.headers)) throw unsupported(answer, 'it encodes the body although it was asked not to')
     if (sizeBytes === null) throw unsupported(answer, 'it does not say how long the image is (Content-Length)')
     const validator = validatorOf(answer.headers)
@@ -147,8 +149,12 @@ export class HttpOrigin implements Origin {
   }
 
   #placeOf(key: string): URL {
-    if (!isImageName(key)) throw new CacheError('not-found', `${this.url}: has no image ${JSON.stringify(key)}`)
+    if (!isImageName(key)) throw this.#missing(key)
     return new URL(encodeURIComponent(key), this.#base)
+  }
+
+  #missing(key: string): CacheError {
+    return new CacheError('not-found', `${this.url}: has no image ${JSON.stringify(key)}`)
   }
 }
 

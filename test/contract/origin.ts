@@ -23,10 +23,15 @@ const big: SampleImage = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 777 }
 
 /**
  * Run the suite.
- * @param make an Origin whose images are the files of `directory`; what it starts it ends in a teardown of `t`
+ * @param make gives an Origin whose images are the files of `directory`; what it starts it ends in a teardown of `t`
+ * @param skip why it cannot run here, or false
  */
-export function originContract(name: string, make: (directory: string, t: Test) => Promise<Origin>): void {
-  t.test(`${name} keeps the contract of an origin`, async t => {
+export function originContract(
+  name: string,
+  make: (directory: string, t: Test) => Promise<Origin>,
+  { skip }: { readonly skip: string | false } = { skip: false },
+): void {
+  t.test(`${name} keeps the contract of an origin`, { skip }, async t => {
     const directory = t.testdir()
     writeSample(join(directory, 'big.img'), big)
     writeSample(join(directory, 'odd'), { seed: 5, sizeBytes: 12_345 })

@@ -1,0 +1,61 @@
+/**
+ * A real web server as an origin: Debian's nginx, with each of its listings, with and without ETags.
+ */
+import { existsSync } from 'node:fs'
+import t from 'tap'
+import { HttpOrigin } from '../../src/origin/http.ts'
+import { originContract } from '../contract/origin.ts'
+import { startNginx } from '../fixtures/nginx.ts'
+
+const signal = new AbortController().signal
+
+const installed = ['/usr/sbin/nginx', '/usr/bin/nginx'].some(path => existsSync(path))
+const skip = installed ? false : 'nginx is not installed (Debian: nginx-light)'
+
+for (const variant of [{ listing: 'json' }, { listing: 'html' }, { listing: 'none', etag: false }] as const) {
+  originContract(
+    `nginx ${JSON.stringify(variant)}`,
+    async (directory, t) => {
+      const server = await startNginx({ directory, ...variant })
+      t.teardown(() => server.close())
+      return new HttpOrigin(server.url)
+    },
+    { skip },
+  )
+}
+
+t.test('a listing of nginx has the sizes in JSON, and null where nothing is listed', { skip }, async t => {
+  const directory = t.testdir({ 'a.img': 'four', directory: {} })
+  const listOf = async (listing: 'json' | 'html' | 'none') => {
+    const server = await startNginx({ directory, listing })
+    t.teardown(() => server.close())
+    const origin = new HttpOrigin(server.url)
+    t.teardown(() => origin.close())
+    return await origin.list({ signal })
+  }
+  t.same(await listOf('json'), [{ name: 'a.img', sizeBytes: 4 }])
+  t.same(await listOf('html'), [{ name: 'a.img', sizeBytes: null }])
+  t.equal(await listOf('none'), null)
+})
+
+t.test('an image that nginx compresses for others is read as it is', { skip }, async t => {
+  const directory = t.testdir({ 'a.html': 'x'.repeat(50_000) })
+  const server = await startNginx({ directory, listing: 'none', extra: 'gzip on; gzip_types *;' })
+  t.teardown(() => server.close())
+  const origin = new HttpOrigin(server.url)
+  t.teardown(() => origin.close())
+  const facts = await origin.lookup('a.html', { signal })
+  const target = new Uint8Array(100)
+  await origin.read({ ...facts, id: 'x' }, 49_900, target, { signal })
+  t.ok(target.every(byte => byte === 0x78))
+})
+
+t.test('a directory below and a broken gateway are no images', { skip }, async t => {
+  const directory = t.testdir({ directory: { index: 'x' }, 'a.img': 'four' })
+  const server = await startNginx({ directory, listing: 'html', extra: 'location = /a.img { return 502; }' })
+  t.teardown(() => server.close())
+  const origin = new HttpOrigin(server.url)
+  t.teardown(() => origin.close())
+  await t.rejects(origin.lookup('directory', { signal }), { code: 'not-found' })
+  await t.rejects(origin.lookup('a.img', { signal }), { code: 'origin-failed' })
+})
