@@ -1,0 +1,52 @@
+/**
+ * The deadline of a call as a whole.
+ */
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { identify } from '../../src/image.ts'
+import { DeadlineOrigin } from '../../src/origin/deadline.ts'
+import { FileOrigin } from '../../src/origin/file.ts'
+import { HttpOrigin } from '../../src/origin/http.ts'
+import { RetryOrigin } from '../../src/origin/retry.ts'
+import { originContract } from '../contract/origin.ts'
+import { noHoles } from '../fixtures/extents.ts'
+import { startHttpOrigin } from '../fixtures/http-origin.ts'
+import { never, ScriptedOrigin, scriptedImage } from '../fixtures/scripted-origin.ts'
+
+originContract('a directory with a deadline', async directory => {
+  return new DeadlineOrigin(new FileOrigin(pathToFileURL(directory).href, noHoles), 60_000)
+})
+
+const signal = new AbortController().signal
+
+t.test('a call past its deadline throws origin-timeout', async t => {
+  const origin = new DeadlineOrigin(new ScriptedOrigin({}, () => never), 50)
+  await t.rejects(origin.list({ signal }), { code: 'origin-timeout' })
+  await t.rejects(origin.lookup('a', { signal }), { code: 'origin-timeout' })
+  await t.rejects(origin.read(scriptedImage('a', 9), 0, new Uint8Array(9), { signal }), { code: 'origin-timeout' })
+})
+
+t.test('a caller who leaves before the deadline gets aborted, not origin-timeout', async t => {
+  const controller = new AbortController()
+  const list = new DeadlineOrigin(new ScriptedOrigin({}, () => never), 60_000).list({ signal: controller.signal })
+  controller.abort()
+  await t.rejects(list, { code: 'aborted' })
+})
+
+t.test('what the origin itself says comes through', async t => {
+  await t.rejects(new DeadlineOrigin(new ScriptedOrigin({}), 60_000).lookup('a', { signal }), { code: 'not-found' })
+})
+
+t.test('an answer that drips byte by byte ends at the deadline, tries and all', async t => {
+  const directory = t.testdir({ 'a.img': 'x'.repeat(10_000) })
+  const server = await startHttpOrigin({ directory })
+  t.teardown(() => server.close())
+  const origin = new DeadlineOrigin(new RetryOrigin(new HttpOrigin(server.url)), 400)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.img', { signal }))
+  await server.fault({ kind: 'drip' })
+  const startMs = performance.now()
+  await t.rejects(origin.read(image, 0, new Uint8Array(10_000), { signal }), { code: 'origin-timeout' })
+  const ms = performance.now() - startMs
+  t.ok(ms >= 399 && ms < 5_000, `${ms} ms`)
+})

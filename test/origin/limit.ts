@@ -1,0 +1,76 @@
+/**
+ * The limit on calls at once.
+ */
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { FileOrigin } from '../../src/origin/file.ts'
+import { LimitOrigin } from '../../src/origin/limit.ts'
+import { originContract } from '../contract/origin.ts'
+import { noHoles } from '../fixtures/extents.ts'
+import { ScriptedOrigin } from '../fixtures/scripted-origin.ts'
+import { until } from '../fixtures/until.ts'
+
+originContract('a limited directory', async directory => {
+  return new LimitOrigin(new FileOrigin(pathToFileURL(directory).href, noHoles), 2)
+})
+
+const signal = new AbortController().signal
+
+/** An origin whose calls wait to be let go, in order of arrival. */
+function held(activeMax: number, queueMax?: number) {
+  const waiting: (() => void)[] = []
+  const inner = new ScriptedOrigin({ a: new Uint8Array(1) }, () => new Promise<void>(resolve => waiting.push(resolve)))
+  return { waiting, inner, limited: new LimitOrigin(inner, activeMax, queueMax) }
+}
+
+t.test('no more calls than allowed are under way, and the others go in order of arrival', async t => {
+  const { waiting, inner, limited } = held(2)
+  const ended: number[] = []
+  const calls = [0, 1, 2, 3, 4].map(k => limited.lookup('a', { signal }).then(() => ended.push(k)))
+  await until(() => inner.calls === 2, 1000, 'two calls are under way')
+  t.same(limited.load, { active: 2, waiting: 3 })
+  for (let done = 1; done <= 5; done++) {
+    waiting.shift()?.()
+    await until(() => ended.length === done, 1000, `${done} calls have ended`)
+    t.equal(inner.calls, Math.min(5, done + 2))
+  }
+  await Promise.all(calls)
+  t.same(ended, [0, 1, 2, 3, 4])
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('a caller who leaves the queue gives up its place and nobody else its own', async t => {
+  const { waiting, inner, limited } = held(1)
+  const first = limited.lookup('a', { signal })
+  const controller = new AbortController()
+  const second = limited.lookup('a', { signal: controller.signal })
+  const third = limited.list({ signal })
+  controller.abort()
+  await t.rejects(second, { code: 'aborted' })
+  t.same(limited.load, { active: 1, waiting: 1 })
+  waiting.shift()?.()
+  await first
+  await until(() => inner.calls === 2, 1000, 'the third is under way')
+  waiting.shift()?.()
+  await third
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('a call that fails gives its place on', async t => {
+  const inner = new ScriptedOrigin({}, () => {})
+  const limited = new LimitOrigin(inner, 1)
+  const calls = ['x', 'y', 'z'].map(name => t.rejects(limited.lookup(name, { signal }), { code: 'not-found' }))
+  await Promise.all(calls)
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('one caller more than the queue holds is refused, and the others are not', async t => {
+  const { waiting, inner, limited } = held(1, 2)
+  const calls = [0, 1, 2].map(() => limited.lookup('a', { signal }))
+  await t.rejects(limited.lookup('a', { signal }), { code: 'overloaded' })
+  for (let k = 1; k <= 3; k++) {
+    await until(() => inner.calls === k, 1000, `call ${k} is under way`)
+    waiting.shift()?.()
+  }
+  await Promise.all(calls)
+})
