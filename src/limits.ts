@@ -100,3 +100,23 @@ export const interruptRepeatMs = 10
 export const interruptsWaitingMax = 4096
 /** Lines about failed requests that may be logged per second; the rest are counted. */
 export const failureLinesPerSecondMax = 10
+
+/** How long a mount may take to answer a `stat` before it counts as hung, also the one just made. */
+export const mountAnswerMsMax = 5_000
+/** How long the server may take from its start until everything but the mount is up: index and origin included. */
+export const bootMsMax = 120_000
+/** How long the server may take to stop once nothing is mounted; then it is killed. */
+export const stopMsMax = 20_000
+/** How long fusermount3 may take. */
+export const fusermountMsMax = 10_000
+/** Bytes of a request to the admin socket, and of an answer that the command line accepts. */
+export const adminRequestBytesMax = 64 * KiB
+export const adminAnswerBytesMax = 64 * MiB
+/** Longest path of a Unix socket. Source: Linux include/uapi/linux/un.h, sun_path has 108 bytes with the NUL. */
+export const socketPathBytesMax = 107
+/** Connections to the admin socket at once. */
+export const adminConnectionsMax = 64
+/** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
+export const adminMsMax = 10_000
+/** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */
+export const threadpoolThreads = 8

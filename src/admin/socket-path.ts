@@ -1,0 +1,58 @@
+/**
+ * Where the admin socket of a mount lies: `status MOUNTPOINT` finds the daemon by the name of the directory alone.
+ */
+import { createHash } from 'node:crypto'
+import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { CacheError, messageOf } from '../errors.ts'
+
+/** Who asks, and what the environment says. */
+export interface RuntimeSurroundings {
+  readonly uid: number
+  /** XDG_RUNTIME_DIR, where it is set. */
+  readonly userDirectory: string | undefined
+}
+
+/** @returns the surroundings of this process */
+export function runtimeSurroundings(): RuntimeSurroundings {
+  return { uid: process.getuid?.() ?? 0, userDirectory: process.env.XDG_RUNTIME_DIR || undefined }
+}
+
+/** Root's sockets lie in /run/parentfs; others have a directory of their own. */
+export function runtimeDirectory({ uid, userDirectory }: RuntimeSurroundings): string {
+  if (uid === 0) return '/run/parentfs'
+  return userDirectory === undefined ? join(tmpdir(), `parentfs-${uid}`) : join(userDirectory, 'parentfs')
+}
+
+/** @param mountpoint absolute, without symbolic links */
+export function socketPath(mountpoint: string, directory: string): string {
+  return join(directory, `${createHash('sha256').update(mountpoint).digest('hex').slice(0, 16)}.sock`)
+}
+
+/** All sockets there are, of daemons alive and dead. */
+export function socketPaths(directory: string): string[] {
+  try {
+    return readdirSync(directory)
+      .filter(name => name.endsWith('.sock'))
+      .map(name => join(directory, name))
+  } catch {
+    return []
+  }
+}
+
+/**
+ * Make the directory, for its owner alone. Others can write to /tmp: what somebody else put there is not used.
+ * @throws CacheError access-denied
+ */
+export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurroundings): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new CacheError('access-denied', `${directory} cannot be made: ${messageOf(cause)}`, { cause })
+  }
+  const stat = lstatSync(directory)
+  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o022) !== 0) {
+    throw new CacheError('access-denied', `${directory} is not a directory that only you can write: remove it`)
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * What `parentfs status` says: the shape of GET /status, and of `--json`.
+ *
+ * Fields may be added; none changes its meaning or goes.
+ */
+
+/** `starting` until the mount answers; `stopping` when it has gone. */
+export type DaemonState = 'starting' | 'ready' | 'stopping'
+
+export interface Status {
+  readonly version: string
+  readonly mountpoint: string
+  readonly transport: string
+  readonly state: DaemonState
+  readonly pid: number
+  readonly keeperPid: number
+  readonly uptimeSeconds: number
+  readonly cache: {
+    readonly directory: string
+    readonly blockBytes: number
+    readonly capacityBytes: number
+    readonly usedBytes: number
+    /** Objects of which the store holds at least one block. */
+    readonly objects: number
+  }
+  /** Since the daemon started; a hit was answered by the store whole. */
+  readonly reads: {
+    readonly hits: number
+    readonly misses: number
+    readonly hitBytes: number
+    readonly missBytes: number
+  }
+  readonly origin: {
+    /** Without credentials. */
+    readonly url: string
+    /** Sent since the daemon started, retries included. */
+    readonly requests: number
+    /** Image data received. */
+    readonly bytes: number
+    readonly errors: number
+  }
+  readonly promotion: {
+    readonly queuedBytes: number
+    readonly promotedBytes: number
+    /** Extents that were answered and not promoted. */
+    readonly dropped: number
+  }
+  readonly eviction: { readonly objects: number; readonly bytes: number }
+  readonly images: readonly ImageStatus[]
+}
+
+export interface ImageStatus {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly residentBytes: number
+  readonly complete: boolean
+  readonly validator: string
+}

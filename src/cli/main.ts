@@ -1,0 +1,125 @@
+#!/usr/bin/env node
+/**
+ * The command `parentfs`: what it is called with, and how it fails. Each subcommand is loaded when it is called.
+ *
+ * A failure is one line on standard error, `parentfs: what, where, what to do`, and exit code 1; a call that cannot be
+ * understood exits with 2.
+ */
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { readVersion } from '../daemon/version.ts'
+import { messageOf } from '../errors.ts'
+import type { MountArguments } from './mount.ts'
+import { parseMountOptions } from './mount-options.ts'
+import { parseDuration, parseSize } from './sizes.ts'
+
+const usageExitCode = 2
+
+try {
+  process.exitCode = await run(process.argv)
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+/** @returns the exit code */
+async function run(argv: readonly string[]): Promise<number> {
+  let exitCode = 0
+  const program = new Command('parentfs')
+    .description('Presents VM parent images as files, read through a cache on a local SSD.')
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({ writeErr: text => process.stderr.write(asOneLine(text)) })
+    .showSuggestionAfterError()
+  const mount = program.command('mount').copyInheritedSettings(program)
+  mount
+    .description(
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/) on MOUNTPOINT, and stay.',
+    )
+    .argument('<origin>', 'URL of the directory that has the images')
+    .argument('<mountpoint>', 'an existing directory')
+    .option(
+      '--cache-dir <dir>',
+      'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
+    )
+    .option(
+      '--capacity <size>',
+      'what the cache may take, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
+      value(parseSize),
+    )
+    .option(
+      '--block-size <size>',
+      'a power of two, 4KiB to 1MiB; fixed when the cache is made (default: 64KiB)',
+      value(parseSize),
+    )
+    .option(
+      '--revalidate <duration>',
+      'how long names are taken as fresh, like 60s (default: 1m)',
+      value(parseDuration),
+    )
+    .option('--transport <name>', 'how to speak with the kernel: kernel', 'kernel')
+    .option('-o <options>', 'uid=,gid=,mode=,allow_other,noallow_other, separated by commas', collect, [])
+    .option('--background', 'return when the mount answers; logs go to --log-file alone')
+    .option(
+      '--log-level <level>',
+      'trace, debug, info, warn, error, fatal or silent',
+      process.env.PARENTFS_LOG || 'info',
+    )
+    .option('--log-file <file>', 'append the log here instead of writing it to standard error')
+    .action(async (origin: string, mountpoint: string, options: Omit<MountArguments, 'origin' | 'mountpoint'>) => {
+      const module = await import('./mount.ts')
+      exitCode = await module.mount({ ...options, origin, mountpoint })
+    })
+  const status = program.command('status').copyInheritedSettings(program)
+  status
+    .description('Say how the mount on MOUNTPOINT is doing, or all mounts.')
+    .argument('[mountpoint]')
+    .option('--json', 'for machines: one object, or an array for all mounts')
+    .action(async (mountpoint: string | undefined, { json = false }: { json?: boolean }) => {
+      const module = await import('./status.ts')
+      exitCode = await module.status(mountpoint ?? null, json)
+    })
+  const unmount = program.command('unmount').copyInheritedSettings(program)
+  unmount
+    .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
+    .argument('<mountpoint>')
+    .option('--force', 'also when somebody uses it: their reads fail')
+    .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
+      const module = await import('./unmount.ts')
+      exitCode = await module.unmount(mountpoint, force)
+    })
+  await program.parseAsync(argv)
+  return exitCode
+}
+
+/** A parser whose complaint commander reports together with the option's name. */
+function value<T>(parse: (text: string) => T): (text: string) => T {
+  return text => {
+    try {
+      return parse(text)
+    } catch (error) {
+      throw new InvalidArgumentError(messageOf(error))
+    }
+  }
+}
+
+/** Several `-o` add up; each is checked where it stands. */
+function collect(text: string, before: readonly string[]): readonly string[] {
+  value(option => parseMountOptions([option]))(text)
+  return [...before, text]
+}
+
+/** @returns the exit code */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode
+  process.stderr.write(asOneLine(`error: ${messageOf(error)}`))
+  if (process.env.PARENTFS_LOG === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  return 1
+}
+
+/** Help stays as it is; a complaint becomes one line under our name. */
+function asOneLine(text: string): string {
+  if (!text.startsWith('error: ')) return text
+  return `parentfs: ${text
+    .slice('error: '.length)
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')}\n`
+}

@@ -1,0 +1,53 @@
+/**
+ * `parentfs status`: one mount or all, as a table for people or as JSON.
+ */
+import { fetchStatus } from '../admin/admin-client.ts'
+import { runtimeDirectory, runtimeSurroundings, socketPath, socketPaths } from '../admin/socket-path.ts'
+import type { Status } from '../admin/status.ts'
+import { fileSystemType, mountAt, readMountTable } from '../daemon/mount-table.ts'
+import { resolveMountpoint } from '../daemon/mountpoint.ts'
+import { CacheError } from '../errors.ts'
+
+/** A parentfs mount whose daemon does not answer us: dead, or somebody else's. */
+export interface UnansweredMount {
+  readonly mountpoint: string
+  readonly state: 'unanswered'
+}
+
+/**
+ * @param mountpoint null for all
+ * @returns the exit code
+ * @throws CacheError not-found when nothing is mounted there, closed when its daemon does not answer
+ */
+export async function status(mountpoint: string | null, json: boolean): Promise<number> {
+  const found = mountpoint === null ? await statusOfAll() : await statusOf(mountpoint)
+  if (json) {
+    console.log(JSON.stringify(found, null, 2))
+  } else {
+    const { tableOfAll, tableOfOne } = await import('./status-table.ts')
+    console.log(Array.isArray(found) ? tableOfAll(found) : tableOfOne(found as Status))
+  }
+  return 0
+}
+
+async function statusOf(path: string): Promise<Status> {
+  const mountpoint = await resolveMountpoint(path)
+  const answer = await fetchStatus(socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())))
+  if (answer) return answer
+  const entry = await mountAt(mountpoint)
+  if (entry?.type !== fileSystemType) throw new CacheError('not-found', `${mountpoint} is not a parentfs mount`)
+  const advice = `it died, or another user mounted it: "parentfs unmount ${mountpoint}" removes what a dead one left`
+  throw new CacheError('closed', `${mountpoint} is a parentfs mount whose daemon does not answer: ${advice}`)
+}
+
+async function statusOfAll(): Promise<(Status | UnansweredMount)[]> {
+  const paths = socketPaths(runtimeDirectory(runtimeSurroundings()))
+  const answers = await Promise.allSettled(paths.map(path => fetchStatus(path)))
+  const statuses = answers.flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value] : []))
+  const answered = new Set(statuses.map(({ mountpoint }) => mountpoint))
+  const table = await readMountTable()
+  const unanswered = table
+    .filter(({ type, mountpoint }) => type === fileSystemType && !answered.has(mountpoint))
+    .map(({ mountpoint }) => ({ mountpoint, state: 'unanswered' as const }))
+  return [...statuses, ...unanswered].sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1))
+}

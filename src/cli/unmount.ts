@@ -1,0 +1,68 @@
+/**
+ * `parentfs unmount`: asks the daemon, and waits until it has gone; where none answers, removes the mount itself.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fetchStatus, requestUnmount } from '../admin/admin-client.ts'
+import { runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
+import { findHolders, formatHolders } from '../daemon/holders.ts'
+import { fileSystemType, mountAt } from '../daemon/mount-table.ts'
+import { createMounter } from '../daemon/mounter.ts'
+import { probe, resolveMountpoint } from '../daemon/mountpoint.ts'
+import { CacheError, type ErrorCode, isCacheError } from '../errors.ts'
+import { stopMsMax } from '../limits.ts'
+import { loadAddon } from '../native/addon.ts'
+
+/** How often a process is looked for. */
+const lookMs = 10
+
+/**
+ * @returns the exit code
+ * @throws CacheError mount-busy with the holders, not-found when it is no parentfs mount
+ */
+export async function unmount(path: string, force: boolean): Promise<number> {
+  const mountpoint = await resolveMountpoint(path)
+  const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
+  const status = await fetchStatus(socket)
+  const refusal = await requestUnmount(socket, force)
+  if (refusal === 'absent') {
+    await unmountOurselves(mountpoint, force)
+  } else if (refusal) {
+    const advice = refusal.code === 'mount-busy' ? ': end them, or unmount with --force' : ''
+    throw new CacheError(refusal.code as ErrorCode, `${refusal.message}${advice}`)
+  }
+  if (status) await waitForEnd([status.pid, status.keeperPid])
+  return 0
+}
+
+/** No daemon of ours: a stale mount goes, a living one of somebody else's as umount(8) would do it. */
+async function unmountOurselves(mountpoint: string, force: boolean): Promise<void> {
+  const entry = await mountAt(mountpoint)
+  if (entry?.type !== fileSystemType) throw new CacheError('not-found', `${mountpoint} is not a parentfs mount`)
+  const isStale = (await probe(mountpoint)) === 'stale'
+  try {
+    await createMounter(loadAddon(), mountpoint).unmount(force || isStale)
+  } catch (error) {
+    if (!isCacheError(error, 'mount-busy')) throw error
+    const holders = formatHolders(await findHolders(mountpoint))
+    throw new CacheError('mount-busy', `${error.message} by ${holders}; it stays mounted: end them, or use --force`)
+  }
+}
+
+/** So that who comes next finds the cache directory unlocked. */
+async function waitForEnd(pids: readonly number[]): Promise<void> {
+  const deadlineMs = performance.now() + stopMsMax
+  while (pids.some(isAlive)) {
+    if (performance.now() > deadlineMs) {
+      throw new CacheError('closed', `unmounted, but the daemon (${pids.join(', ')}) is still running`)
+    }
+    await sleep(lookMs)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

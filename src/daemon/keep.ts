@@ -1,0 +1,62 @@
+/**
+ * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
+ * run to the end.
+ */
+import { CacheError } from '../errors.ts'
+import { loadAddon } from '../native/addon.ts'
+import { Keeper } from './keeper.ts'
+import { createMounter } from './mounter.ts'
+import { startServer } from './server-process.ts'
+import type { Settings } from './settings.ts'
+
+export interface KeepHooks {
+  /** The mount answers. */
+  readonly onReady?: () => void
+  /** Fires when whoever asked for the mount no longer wants it; heeded until it is ready. */
+  readonly signal?: AbortSignal
+}
+
+/** A terminal that goes away ends a mount in the foreground like Ctrl-C does. */
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Mount, stay, and clean up.
+ * @returns the exit code, once nothing is mounted and no server runs
+ * @throws CacheError when it cannot be mounted; then nothing is left either
+ */
+export async function keep(settings: Settings, { onReady, signal }: KeepHooks = {}): Promise<number> {
+  const addon = loadBuiltAddon()
+  const mounter = createMounter(addon, settings.mountpoint)
+  await mounter.prepare()
+  // A keeper holds no directory: the file system it was started from can be unmounted.
+  process.chdir('/')
+  const server = startServer(addon)
+  // Loaded while the server boots, which takes longer.
+  const { createLogger } = await import('./create-logger.ts')
+  const logger = await createLogger('keeper', settings.log)
+  const keeper = new Keeper(settings, { mounter, server, logger, closeFd: fd => addon.closeFd(fd) })
+  const listeners = endingSignals.map(name => {
+    const listener = () => void keeper.handleSignal(name) // Logs its own errors.
+    process.on(name, listener)
+    return () => process.off(name, listener)
+  })
+  const abort = () => keeper.cancel('whoever asked for it went away')
+  signal?.addEventListener('abort', abort, { once: true })
+  if (signal?.aborted) abort()
+  try {
+    await keeper.start()
+    onReady?.()
+    return await keeper.finished
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    for (const remove of listeners) remove()
+  }
+}
+
+function loadBuiltAddon(): ReturnType<typeof loadAddon> {
+  try {
+    return loadAddon()
+  } catch (cause) {
+    throw new CacheError('mount-failed', (cause as Error).message, { cause })
+  }
+}

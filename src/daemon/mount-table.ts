@@ -1,0 +1,49 @@
+/**
+ * The mounts of this process's namespace, from /proc/self/mountinfo. Reading it never waits for any file system, which
+ * `stat` on a mount with a dead or hung server may.
+ */
+import { readFile } from 'node:fs/promises'
+
+/** The type under which our mounts appear. */
+export const fileSystemType = 'fuse.parentfs'
+
+export interface MountEntry {
+  /** `major:minor`, as in /proc/<pid>/maps of whoever maps one of its files (there with two hex digits each). */
+  readonly device: string
+  readonly mountpoint: string
+  readonly type: string
+  /** What was mounted: for ours, the origin's URL. */
+  readonly source: string
+}
+
+/** Every mount, in the order of mounting: of several on one directory, the last is the visible one. */
+export async function readMountTable(): Promise<MountEntry[]> {
+  return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'))
+}
+
+/** The visible mount on exactly this directory, or null. */
+export async function mountAt(mountpoint: string): Promise<MountEntry | null> {
+  const table = await readMountTable()
+  return table.findLast(entry => entry.mountpoint === mountpoint) ?? null
+}
+
+/**
+ * Lines like `36 35 98:0 / /mnt rw,noatime master:1 - ext3 /dev/root rw`: any number of fields before the lone dash.
+ * Source: Documentation/filesystems/proc.rst, 3.5.
+ */
+export function parseMountTable(text: string): MountEntry[] {
+  const entries: MountEntry[] = []
+  for (const line of text.split('\n')) {
+    const [left, right] = line.split(' - ')
+    const [, , device, , mountpoint] = left?.split(' ') ?? []
+    const [type, source] = right?.split(' ') ?? []
+    if (!device || !mountpoint || !type || source === undefined) continue
+    entries.push({ device, mountpoint: plain(mountpoint), type, source: plain(source) })
+  }
+  return entries
+}
+
+/** Space, tab, newline and backslash are written as three octal digits, byte by byte. */
+function plain(field: string): string {
+  return field.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)))
+}

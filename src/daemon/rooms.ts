@@ -1,0 +1,169 @@
+/**
+ * Builds the rooms bottom-up, and stops them top-down: the only place that constructs any.
+ *
+ * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, store, clock, cache, and, once
+ * something is mounted, the transport.
+ */
+import { getSystemErrorName } from 'node:util'
+import type { Status } from '../admin/status.ts'
+import { Cache } from '../cache/cache.ts'
+import { RecencyClock } from '../cache/recency-clock.ts'
+import { reservedNodeIds } from '../fuse/backend.ts'
+import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import { KernelTransport } from '../fuse/kernel/transport.ts'
+import { IndexDatabase } from '../index/index-database.ts'
+import { sessionThreads, storeThreads } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { Addon, Engine } from '../native/addon.ts'
+import { Meter } from '../origin/meter.ts'
+import { openOrigin } from '../origin/open.ts'
+import type { Origin } from '../origin/origin.ts'
+import { openCacheDirectory } from '../store/cache-directory.ts'
+import { Store } from '../store/store.ts'
+import { type Configuration, checkFileSystem } from './configuration.ts'
+import { Unwinder } from './unwinder.ts'
+
+export interface RoomsParts {
+  readonly addon: Addon
+  readonly logger: Logger
+  /** Fires when the start is no longer wanted. */
+  readonly signal: AbortSignal
+}
+
+/** The part of a status that the rooms know. */
+export type RoomsStatus = Pick<Status, 'cache' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'images'>
+
+export class Rooms {
+  readonly #configuration: Configuration
+  readonly #logger: Logger
+  readonly #unwinder = new Unwinder()
+  readonly #meter = new Meter()
+  readonly #engine: Engine
+  readonly #origin: Origin
+  #store!: Store
+  #cache!: Cache
+  #transport: KernelTransport | null = null
+
+  private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
+    this.#configuration = configuration
+    this.#logger = logger
+    this.#origin = openOrigin(configuration.origin, { addon, meter: this.#meter })
+    this.#unwinder.push('origin', () => this.#origin.close())
+    this.#engine = addon.createEngine({ storeThreads })
+    this.#unwinder.push('engine', () => this.#engine.close())
+  }
+
+  /**
+   * Everything but the mount.
+   * @throws CacheError whatever one of the rooms says; then nothing stays open
+   */
+  static async open(configuration: Configuration, parts: RoomsParts): Promise<Rooms> {
+    await checkFileSystem(configuration)
+    const rooms = new Rooms(configuration, parts)
+    try {
+      await rooms.#open(parts)
+      return rooms
+    } catch (error) {
+      await rooms.close()
+      throw error
+    }
+  }
+
+  async #open({ addon, signal }: RoomsParts): Promise<void> {
+    const { cacheDirectory, blockBytes, capacityBytes, revalidateMs } = this.#configuration
+    const logger = this.#logger
+    const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
+    this.#unwinder.push('cache directory', () => directory.unlock())
+    const index = new IndexDatabase(directory.indexPath)
+    this.#unwinder.push('index', () => index.close())
+    let clock: RecencyClock | null = null
+    const tick = () => clock?.tick ?? 0
+    const store = await Store.open({ directory, blockBytes, capacityBytes, engine: this.#engine, index, logger, tick })
+    this.#unwinder.push('store', () => store.close())
+    const recency = new RecencyClock(store.latestUse, now => this.#engine.setTick(now))
+    clock = recency
+    this.#unwinder.push('clock', () => recency.close())
+    this.#store = store
+    this.#cache = new Cache({
+      origins: [{ directory: null, origin: this.#origin }],
+      index,
+      store,
+      logger,
+      revalidateSeconds: revalidateMs / 1000,
+      reservedNodeIds,
+      now: () => performance.now(),
+    })
+    this.#unwinder.push('cache', () => this.#cache.close())
+    // An origin that is away must be noticed by whoever mounts it for the first time; one that we know may be away.
+    if (index.images().length === 0) await this.#cache.list(null, { signal })
+  }
+
+  /** The origin's URL without credentials. */
+  get source(): string {
+    return this.#origin.url
+  }
+
+  /**
+   * Serve the mount behind `fd`, which stays the caller's. Call once; resolves when requests are answered.
+   * @param negotiated what an earlier server settled with the kernel, or null on a new mount
+   * @param onNegotiated hears what is about to be settled, before the kernel does
+   */
+  async serve(
+    fd: number,
+    negotiated: Negotiated | null,
+    onNegotiated: (value: Negotiated) => Promise<void>,
+  ): Promise<void> {
+    const { uid, gid, mode } = this.#configuration.attributes
+    const transport = KernelTransport.start({
+      startSession: handlers => this.#engine.startSession(fd, { threads: sessionThreads, ...handlers }),
+      backend: this.#cache,
+      presentation: { uid, gid, mode },
+      logger: this.#logger,
+      negotiated,
+      onNegotiated,
+    })
+    this.#transport = transport
+    await transport.ready
+    void this.#store.reclaimOrphans() // Reports to the log.
+  }
+
+  /** After `serve`: resolves when the session is over; null when the mount has gone or we stopped, else what failed. */
+  async ended(): Promise<string | null> {
+    const errno = (await this.#transport?.ended) ?? 0
+    const name = errno === 0 ? 'ENODEV' : getSystemErrorName(-errno)
+    return name === 'ENODEV' ? null : `reading /dev/fuse failed with ${name}`
+  }
+
+  status(): RoomsStatus {
+    const { reads, promotion, eviction } = this.#cache.counters
+    const native = this.#transport?.counters()
+    const { cacheDirectory, blockBytes } = this.#configuration
+    const { capacityBytes, usedBytes } = this.#store.capacity
+    let objects = 0
+    for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
+    return {
+      cache: { directory: cacheDirectory, blockBytes, capacityBytes, usedBytes, objects },
+      reads: {
+        hits: reads.hits + (native?.hits ?? 0),
+        misses: reads.misses,
+        hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
+        missBytes: reads.missBytes,
+      },
+      origin: { url: this.#origin.url, ...this.#meter.counters() },
+      promotion,
+      eviction,
+      images: this.#cache.images(),
+    }
+  }
+
+  /** The transport is the top. Nothing may be mounted any more. Idempotent. */
+  async stopServing(): Promise<void> {
+    await this.#transport?.stop()
+  }
+
+  /** Everything, top-down. Idempotent. */
+  async close(): Promise<void> {
+    await this.stopServing()
+    await this.#unwinder.unwind(this.#logger)
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * The server process: started by a keeper, with an IPC channel and a socket that descriptors come through.
+ */
+import { homedir } from 'node:os'
+import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
+import type { Logger } from '../logger.ts'
+import { loadAddon } from '../native/addon.ts'
+import { configure } from './configuration.ts'
+import { createLogger } from './create-logger.ts'
+import type { ToServer } from './messages.ts'
+import { createMounter } from './mounter.ts'
+import { Rooms } from './rooms.ts'
+import { Server } from './server.ts'
+import { serverSocketFd } from './server-process.ts'
+import { readVersion } from './version.ts'
+
+process.title = 'parentfs server'
+// Ctrl-C reaches both of us. The keeper decides: it unmounts first, or finds that it must not.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
+
+const addon = loadAddon()
+let logger: Logger | null = null
+
+// lmdb rejects promises that nobody can hold when the disk is full; what matters to us is awaited elsewhere.
+process.on('unhandledRejection', error => logger?.error({ err: error }, 'a rejection that nobody handled'))
+
+const server = new Server({
+  channel: {
+    send: message => new Promise(resolve => (process.connected ? process.send!(message, () => resolve()) : resolve())),
+    onMessage: listener => void process.on('message', message => listener(message as ToServer)),
+    onDisconnect: listener => void process.on('disconnect', listener),
+  },
+  version: readVersion(),
+  configure: ({ settings }) =>
+    configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
+  createLogger: async configuration => {
+    logger = await createLogger('server', configuration.log)
+    return logger
+  },
+  openRooms: (configuration, log, signal) => Rooms.open(configuration, { addon, logger: log, signal }),
+  adminSocketPath: ({ mountpoint }) => {
+    const surroundings = runtimeSurroundings()
+    const directory = runtimeDirectory(surroundings)
+    prepareRuntimeDirectory(directory, surroundings)
+    return socketPath(mountpoint, directory)
+  },
+  receiveFd: () => addon.receiveFd(serverSocketFd),
+  closeFd: fd => addon.closeFd(fd),
+  detach: mountpoint => createMounter(addon, mountpoint).unmount(true),
+  exit: code => process.exit(code),
+})
+server.run()

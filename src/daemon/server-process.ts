@@ -1,0 +1,61 @@
+/**
+ * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
+ */
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { threadpoolThreads } from '../limits.ts'
+import type { Addon } from '../native/addon.ts'
+import type { ToKeeper, ToServer } from './messages.ts'
+
+export interface ServerProcess {
+  readonly pid: number
+  /** A message to a server that has gone is dropped: `exited` tells. */
+  send(message: ToServer): void
+  /** Put a descriptor into the socket; ours stays open. */
+  sendFd(fd: number): void
+  /** The one listener, set before the first message can come: in the same tick as the start. */
+  onMessage(listener: (message: ToKeeper) => void): void
+  /** When and how it ended; never rejects. */
+  readonly exited: Promise<Exit>
+  /** SIGKILL. */
+  kill(): void
+}
+
+export interface Exit {
+  readonly code: number | null
+  /** For people: `exit code 1`, `signal SIGKILL`. */
+  readonly how: string
+}
+
+/** The descriptor under which the server finds its end of the socket pair. */
+export const serverSocketFd = 3
+
+/** Start the server; its standard error is ours. */
+export function startServer(addon: Addon): ServerProcess {
+  const [ours, theirs] = addon.socketPair()
+  const main = fileURLToPath(new URL('./server-main.js', import.meta.url))
+  const child = spawn(process.execPath, [main], {
+    cwd: '/',
+    // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
+    env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
+    stdio: ['ignore', 'ignore', 'inherit', theirs, 'ipc'],
+  })
+  addon.closeFd(theirs)
+  const exited = new Promise<Exit>(resolve => {
+    const end = (exit: Exit) => {
+      addon.closeFd(ours)
+      resolve(exit)
+    }
+    // Never both: without a process there is no exit.
+    child.once('error', error => child.pid === undefined && end({ code: null, how: error.message }))
+    child.once('exit', (code, signal) => end({ code, how: signal ? `signal ${signal}` : `exit code ${code}` }))
+  })
+  return {
+    pid: child.pid ?? 0,
+    send: message => void child.send(message, () => {}),
+    sendFd: fd => addon.sendFd(ours, fd),
+    onMessage: listener => void child.on('message', message => listener(message as ToKeeper)),
+    exited,
+    kill: () => void child.kill('SIGKILL'),
+  }
+}

@@ -1,0 +1,42 @@
+/** Where sockets lie, and whose directories are trusted. */
+import { chmodSync, mkdirSync, statSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { prepareRuntimeDirectory, runtimeDirectory, socketPath, socketPaths } from '../../src/admin/socket-path.ts'
+
+const uid = process.getuid?.() ?? 0
+
+t.test('root has /run/parentfs, others a directory of their own', async t => {
+  t.equal(runtimeDirectory({ uid: 0, userDirectory: '/run/user/0' }), '/run/parentfs')
+  t.equal(runtimeDirectory({ uid: 5, userDirectory: '/run/user/5' }), '/run/user/5/parentfs')
+  t.match(runtimeDirectory({ uid: 5, userDirectory: undefined }), /parentfs-5$/)
+})
+
+t.test('each mountpoint has one socket, of a name that fits into an address', async t => {
+  const path = socketPath(`/${'deep/'.repeat(500)}`, '/run/parentfs')
+  t.match(path, /^\/run\/parentfs\/[0-9a-f]{16}\.sock$/)
+  t.not(socketPath('/a', '/run/parentfs'), socketPath('/b', '/run/parentfs'))
+})
+
+t.test('the directory is made for its owner alone', async t => {
+  const directory = join(t.testdir(), 'made')
+  prepareRuntimeDirectory(directory, { uid, userDirectory: undefined })
+  t.equal(statSync(directory).mode & 0o777, 0o700)
+  prepareRuntimeDirectory(directory, { uid, userDirectory: undefined })
+  t.same(socketPaths(directory), [])
+  t.same(socketPaths(join(directory, 'nowhere')), [])
+})
+
+t.test('a directory that somebody else could write, or put there, is not used', async t => {
+  const top = t.testdir()
+  const open = join(top, 'open')
+  mkdirSync(open)
+  chmodSync(open, 0o777)
+  t.throws(() => prepareRuntimeDirectory(open, { uid, userDirectory: undefined }), { code: 'access-denied' })
+  const link = join(top, 'link')
+  symlinkSync(top, link)
+  t.throws(() => prepareRuntimeDirectory(link, { uid, userDirectory: undefined }), { code: 'access-denied' })
+  const theirs = join(top, 'theirs')
+  mkdirSync(theirs, { mode: 0o700 })
+  t.throws(() => prepareRuntimeDirectory(theirs, { uid: uid + 1, userDirectory: undefined }), { code: 'access-denied' })
+})

@@ -1,0 +1,215 @@
+/** The keeper between a mounter and a server that do as the test says. */
+import { EventEmitter, once } from 'node:events'
+import t from 'tap'
+import { Keeper } from '../../src/daemon/keeper.ts'
+import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
+import type { Mounter } from '../../src/daemon/mounter.ts'
+import type { Exit, ServerProcess } from '../../src/daemon/server-process.ts'
+import type { Settings } from '../../src/daemon/settings.ts'
+import { CacheError } from '../../src/errors.ts'
+import { silentLogger } from '../../src/logger.ts'
+
+const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
+
+/** A server that boots, serves and stops as it should, unless `answer` is replaced. */
+class FakeServer implements ServerProcess {
+  readonly pid = 4242
+  readonly heard: string[] = []
+  readonly events = new EventEmitter()
+  readonly exited: Promise<Exit>
+  #exit!: (exit: Exit) => void
+  #listener: (message: ToKeeper) => void = () => {}
+  answer: (message: ToServer) => void = message => {
+    if (message.type === 'boot') this.say({ type: 'booted', source: 'http://origin/', allowOther: true })
+    if (message.type === 'mounted') {
+      this.say({ type: 'negotiated', negotiated })
+      this.say({ type: 'ready' })
+    }
+    if (message.type === 'stop') this.exit(0)
+  }
+
+  constructor() {
+    this.exited = new Promise(resolve => {
+      this.#exit = resolve
+    })
+  }
+
+  send(message: ToServer): void {
+    this.heard.push(message.type)
+    this.events.emit(message.type, message)
+    queueMicrotask(() => this.answer(message))
+  }
+
+  sendFd(fd: number): void {
+    this.heard.push(`fd ${fd}`)
+  }
+
+  onMessage(listener: (message: ToKeeper) => void): void {
+    this.#listener = listener
+  }
+
+  say(message: ToKeeper): void {
+    this.#listener(message)
+  }
+
+  exit(code: number): void {
+    this.#exit({ code, how: `exit code ${code}` })
+  }
+
+  kill(): void {
+    this.heard.push('kill')
+    this.#exit({ code: null, how: 'signal SIGKILL' })
+  }
+}
+
+class FakeMounter implements Mounter {
+  // Exists and answers stat.
+  readonly mountpoint = '/proc/self'
+  mounted = false
+  busy = false
+  readonly calls: string[] = []
+
+  async prepare(): Promise<void> {}
+
+  async mount(source: string, allowOther: boolean): Promise<number> {
+    this.calls.push(`mount ${source} ${allowOther}`)
+    this.mounted = true
+    return 77
+  }
+
+  async unmount(force: boolean): Promise<void> {
+    this.calls.push(force ? 'force' : 'unmount')
+    if (this.busy && !force) throw new CacheError('mount-busy', 'in use')
+    this.mounted = false
+  }
+}
+
+function setUp() {
+  const server = new FakeServer()
+  const mounter = new FakeMounter()
+  const closed: number[] = []
+  const closeFd = (fd: number) => void closed.push(fd)
+  const keeper = new Keeper({} as Settings, { mounter, server, logger: silentLogger, closeFd })
+  return { server, mounter, closed, keeper }
+}
+
+t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
+  const { server, mounter, keeper } = setUp()
+  await keeper.start()
+  t.same(server.heard, ['boot', 'fd 77', 'mounted'])
+  t.same(mounter.calls, ['mount http://origin/ true'])
+  t.same(keeper.negotiated, negotiated, 'what the kernel was told stays here')
+})
+
+t.test('a signal unmounts, then stops the server, then lets go of the descriptor; exit 0', async t => {
+  const { server, mounter, closed, keeper } = setUp()
+  await keeper.start()
+  const mountedAtStop = once(server.events, 'stop').then(() => ({ mounted: mounter.mounted, closed: [...closed] }))
+  await keeper.handleSignal('SIGTERM')
+  t.same(await mountedAtStop, { mounted: false, closed: [] })
+  t.equal(await keeper.finished, 0)
+  t.same(closed, [77])
+})
+
+t.test('a busy mount stays at the first signal and goes at the second', async t => {
+  const { server, mounter, keeper } = setUp()
+  await keeper.start()
+  mounter.busy = true
+  await keeper.handleSignal('SIGTERM')
+  t.ok(mounter.mounted)
+  t.notOk(server.heard.includes('stop'))
+  await keeper.handleSignal('SIGTERM')
+  t.notOk(mounter.mounted)
+  t.same(mounter.calls.slice(1), ['unmount', 'unmount', 'force'])
+  t.equal(await keeper.finished, 0)
+})
+
+t.test('an unmount that the server asks for is answered before the stop', async t => {
+  const { server, mounter, keeper } = setUp()
+  await keeper.start()
+  mounter.busy = true
+  const refused = once(server.events, 'unmount-answer')
+  server.say({ type: 'unmount', id: 7, force: false })
+  const [refusal] = await refused
+  t.match(refusal, { id: 7, refusal: { code: 'mount-busy', holders: [] } })
+  t.ok(mounter.mounted)
+  server.say({ type: 'unmount', id: 8, force: true })
+  t.equal(await keeper.finished, 0)
+  t.same(server.heard.slice(-2), ['unmount-answer', 'stop'])
+})
+
+t.test('a server that dies takes the mount with it; exit 1', async t => {
+  const { server, mounter, closed, keeper } = setUp()
+  await keeper.start()
+  mounter.busy = true
+  server.kill()
+  t.equal(await keeper.finished, 1)
+  t.notOk(mounter.mounted)
+  t.same(closed, [77])
+})
+
+t.test('an unmount from outside is a clean stop; a failing device is not', async t => {
+  for (const [reason, code] of [
+    [null, 0],
+    ['reading failed', 1],
+  ] as const) {
+    const { server, mounter, keeper } = setUp()
+    await keeper.start()
+    server.say({ type: 'ended', reason })
+    t.equal(await keeper.finished, code)
+    t.notOk(mounter.mounted)
+  }
+})
+
+t.test('our own unmount is not taken for one from outside', async t => {
+  const { server, mounter, keeper } = setUp()
+  await keeper.start()
+  server.answer = message => {
+    if (message.type !== 'stop') return
+    server.say({ type: 'ended', reason: 'reading failed' })
+    server.exit(0)
+  }
+  await keeper.handleSignal('SIGINT')
+  t.equal(await keeper.finished, 0)
+  t.same(mounter.calls.slice(1), ['unmount'])
+})
+
+t.test('what the server cannot start with is thrown, and nothing stays', async t => {
+  const { server, mounter, keeper } = setUp()
+  server.answer = message => {
+    if (message.type === 'boot') server.say({ type: 'failed', code: 'cache-locked', message: 'somebody has it' })
+    if (message.type === 'stop') server.exit(1)
+  }
+  await t.rejects(keeper.start(), { code: 'cache-locked', message: 'somebody has it' })
+  t.same(mounter.calls, [])
+})
+
+t.test('a server that dies between the mount and its first answer leaves no mount', async t => {
+  const { server, mounter, closed, keeper } = setUp()
+  server.answer = message => {
+    if (message.type === 'boot') server.say({ type: 'booted', source: 'x', allowOther: false })
+    if (message.type === 'mounted') server.kill()
+  }
+  await t.rejects(keeper.start(), { code: 'mount-failed' })
+  t.notOk(mounter.mounted)
+  t.same(closed, [77])
+})
+
+t.test('a mount that fails stops the server', async t => {
+  const { server, mounter, keeper } = setUp()
+  mounter.mount = async () => {
+    throw new CacheError('mount-failed', 'no')
+  }
+  await t.rejects(keeper.start(), { code: 'mount-failed' })
+  t.equal(server.heard.at(-1), 'stop')
+})
+
+t.test('a signal while starting gives up', async t => {
+  const { server, mounter, keeper } = setUp()
+  server.answer = message => {
+    if (message.type === 'boot') void keeper.handleSignal('SIGINT')
+    if (message.type === 'stop') server.exit(0)
+  }
+  await t.rejects(keeper.start(), { code: 'aborted' })
+  t.same(mounter.calls, [])
+})
