@@ -1,7 +1,7 @@
 /**
  * Builds the rooms bottom-up, and stops them top-down: the only place that constructs any.
  *
- * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, store, clock, cache, and, once
+ * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, clock, store, cache, and, once
  * something is mounted, the transport.
  */
 import { getSystemErrorName } from 'node:util'
@@ -19,6 +19,7 @@ import { Meter } from '../origin/meter.ts'
 import { openOrigin } from '../origin/open.ts'
 import type { Origin } from '../origin/origin.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
+import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkFileSystem } from './configuration.ts'
 import { Unwinder } from './unwinder.ts'
@@ -76,13 +77,18 @@ export class Rooms {
     this.#unwinder.push('cache directory', () => directory.unlock())
     const index = new IndexDatabase(directory.indexPath)
     this.#unwinder.push('index', () => index.close())
-    let clock: RecencyClock | null = null
-    const tick = () => clock?.tick ?? 0
-    const store = await Store.open({ directory, blockBytes, capacityBytes, engine: this.#engine, index, logger, tick })
+    const clock = new RecencyClock(1, now => this.#engine.setTick(now))
+    this.#unwinder.push('clock', () => clock.close())
+    const store = await Store.open({
+      directory: new RealDataDirectory(directory, this.#engine),
+      blockBytes,
+      capacityBytes,
+      index,
+      logger,
+      tick: () => clock.tick,
+    })
     this.#unwinder.push('store', () => store.close())
-    const recency = new RecencyClock(store.latestUse, now => this.#engine.setTick(now))
-    clock = recency
-    this.#unwinder.push('clock', () => recency.close())
+    clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({
       origins: [{ directory: null, origin: this.#origin }],
