@@ -10,7 +10,7 @@ import type { UnansweredMount } from './status.ts'
 /** No boxes: lines that grep and awk can work with. */
 const plain = {
   chars: Object.fromEntries(
-    'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid'
+    'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle'
       .split(' ')
       .map(name => [name, '']),
   ),
