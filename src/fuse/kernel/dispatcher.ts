@@ -35,6 +35,7 @@ export interface DispatcherGauges {
   readonly interrupted: number
   /** Requests by name of their opcode; natively answered READs are not among them. */
   readonly requests: Readonly<Record<string, number>>
+  /** Requests that were answered with an errno, whatever the reason; the following three are among them. */
   readonly failed: number
   readonly malformed: number
   readonly expired: number
