@@ -21,8 +21,9 @@ class Result {
 
   [[nodiscard]] bool ok() const { return std::holds_alternative<Value>(outcome_); }
   /** Only when `ok()`. */
-  [[nodiscard]] Value& value() { return std::get<Value>(outcome_); }
-  [[nodiscard]] const Value& value() const { return std::get<Value>(outcome_); }
+  [[nodiscard]] Value& value() & { return std::get<Value>(outcome_); }
+  [[nodiscard]] Value&& value() && { return std::get<Value>(std::move(outcome_)); }
+  [[nodiscard]] const Value& value() const& { return std::get<Value>(outcome_); }
   /** 0 when `ok()`. */
   [[nodiscard]] int error() const { return ok() ? 0 : std::get<Failure>(outcome_).error; }
 

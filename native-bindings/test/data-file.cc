@@ -1,0 +1,140 @@
+/** store/data-file: landing, reading, verifying and punching on a real file. */
+#include "store/data-file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "store/crc32c.h"
+#include "syscalls/files.h"
+#include "test/images.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+using store::DataFile;
+using store::Patience;
+using store::ReadOutcome;
+
+constexpr std::uint32_t block_bytes = 4096;
+
+void open_sizes(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("data");
+  CHECK(DataFile::open(path, 12345, block_bytes).ok());
+  CHECK(DataFile::open(path, 12345, block_bytes).ok());
+  CHECK(DataFile::open(path, 12346, block_bytes).ok());
+  CHECK(DataFile::open(path, 12345, block_bytes).error() == EFBIG);
+  CHECK(DataFile::open(path, 12346, 1000).error() == EINVAL);
+  CHECK(DataFile::open("/", 1, block_bytes).error() == EISDIR);
+  struct stat facts {};
+  CHECK(::stat(path.c_str(), &facts) == 0 && facts.st_size == 12346 && (facts.st_mode & 0777) == 0600);
+}
+
+void round_trip(Checks& t) {
+  const std::uint64_t size = 70 * block_bytes + 100;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  std::vector<std::byte> target(size);
+  CHECK(image.file->read_all(0, target, 1));
+  CHECK(is_image(target, 0));
+  CHECK(image.file->read(size - 10, std::span(target).first(10), Patience::none, 1) == ReadOutcome::hit);
+  CHECK(is_image(std::span(target).first(10), size - 10));
+  CHECK(!image.file->read_all(1, target, 1));
+}
+
+void zero_blocks(Checks& t) {
+  const std::uint64_t size = 9 * block_bytes + 50;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  auto bytes = image_bytes(0, size);
+  const auto clear = [&](std::uint64_t first, std::uint64_t end) {
+    std::fill(bytes.begin() + static_cast<long>(first), bytes.begin() + static_cast<long>(end), std::byte{0});
+  };
+  clear(0, block_bytes);
+  clear(3 * block_bytes, 5 * block_bytes);
+  clear(9 * block_bytes, size);
+  clear(6 * block_bytes, 7 * block_bytes - 1);  // But for its last byte.
+  const auto landed = image.file->land(0, bytes);
+  CHECK(landed.ok());
+  CHECK(landed.value().zero == 0b10'0001'1001);
+  CHECK(landed.value().sums.size() == 10);
+  CHECK(landed.value().sums[9] == store::crc32c(std::span(bytes).subspan(9 * block_bytes)));
+  std::vector<std::byte> target(size);
+  CHECK(image.file->read_all(0, target, 1));
+  CHECK(target == bytes);
+  const auto usage = syscalls::usage(image.file->fd()).value();
+  CHECK(usage.size_bytes == size);
+  CHECK(usage.allocated_bytes == 6 * block_bytes);
+}
+
+void land_refuses(Checks& t) {
+  const Image image(100 * block_bytes + 1, block_bytes);
+  const auto error = [&](std::uint64_t offset, std::size_t length) {
+    return image.file->land(offset, image_bytes(offset, length)).error();
+  };
+  CHECK(error(1, block_bytes) == EINVAL);
+  CHECK(error(0, block_bytes - 1) == EINVAL);
+  CHECK(error(100 * block_bytes, 2) == EINVAL);
+  CHECK(error(101 * block_bytes, 1) == EINVAL);
+  CHECK(error(0, 65 * block_bytes) == EINVAL);
+  CHECK(error(0, 64 * block_bytes) == 0);
+  CHECK(error(100 * block_bytes, 1) == 0);
+  CHECK(error(~std::uint64_t{0} - block_bytes + 1, block_bytes) == EINVAL);
+}
+
+void verify(Checks& t) {
+  const std::uint64_t size = 70 * block_bytes + 100;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  store::Sums sums{};
+  for (std::uint64_t k = 0; k < 7; k++) {
+    const std::uint64_t block = 64 + k;
+    sums[k] = store::crc32c(image_bytes(block * block_bytes, image.file->geometry().bytes_of_block(block)));
+  }
+  std::vector<std::byte> scratch(block_bytes);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b111'1111);
+  CHECK(image.file->verify(1, 0b101'0000, sums, scratch) == 0b101'0000);
+  CHECK(image.file->verify(2, 1, sums, scratch) == 0);
+  CHECK(syscalls::punch_hole(image.file->fd(), 66 * block_bytes, block_bytes) == 0);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b111'1011);
+  CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b011'1011);
+}
+
+void punch_past_the_end(Checks& t) {
+  const Image image(2 * block_bytes + 10, block_bytes);
+  image.promote_all();
+  CHECK(syscalls::punch_hole(image.file->fd(), 0, 3 * block_bytes) == 0);
+  const auto usage = syscalls::usage(image.file->fd()).value();
+  CHECK(usage.size_bytes == 2 * block_bytes + 10);
+  CHECK(usage.allocated_bytes == 0);
+}
+
+void shrunk_file(Checks& t) {
+  const Image image(4 * block_bytes, block_bytes);
+  image.promote_all();
+  CHECK(::ftruncate(image.file->fd(), 3 * block_bytes) == 0);
+  std::vector<std::byte> target(2 * block_bytes);
+  CHECK(image.file->read(2 * block_bytes, target, Patience::none, 1) == ReadOutcome::would_wait);
+  CHECK(image.file->read(2 * block_bytes, target, Patience::full, 1) == ReadOutcome::miss);
+}
+
+}  // namespace
+
+Tests data_file_tests() {
+  return {
+      {"a data file is opened at exactly its size, and refused when it is longer", open_sizes},
+      {"what was landed is read back, to the last odd byte", round_trip},
+      {"zero blocks are punched, take no space, and read as zeros", zero_blocks},
+      {"landing refuses what is not whole blocks of the image", land_refuses},
+      {"verification names exactly the blocks that are whole and right", verify},
+      {"a punch past the end frees the tail and keeps the size", punch_past_the_end},
+      {"a file that lost its end gives misses, not short reads", shrunk_file},
+  };
+}
+
+}  // namespace parentfs::test

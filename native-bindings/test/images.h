@@ -1,0 +1,65 @@
+/**
+ * Images whose every byte says where it lies, so that a byte from elsewhere, or a zero from a hole, is noticed.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "store/data-file.h"
+#include "test/harness.h"
+
+namespace parentfs::test {
+
+/** The byte of the image at `offset`; never 0. */
+inline std::byte byte_at(std::uint64_t offset) {
+  const std::uint64_t mixed = (offset + 1) * 0x9E3779B97F4A7C15ULL;
+  return static_cast<std::byte>((mixed >> 56) % 255 + 1);
+}
+
+inline std::vector<std::byte> image_bytes(std::uint64_t offset, std::size_t length) {
+  std::vector<std::byte> bytes(length);
+  for (std::size_t k = 0; k < length; k++) bytes[k] = byte_at(offset + k);
+  return bytes;
+}
+
+/** Are these the image's bytes at `offset`? */
+inline bool is_image(std::span<const std::byte> bytes, std::uint64_t offset) {
+  for (std::size_t k = 0; k < bytes.size(); k++) {
+    if (bytes[k] != byte_at(offset + k)) return false;
+  }
+  return true;
+}
+
+/** A data file in a directory of its own. */
+struct Image {
+  Image(std::uint64_t size_bytes, std::uint32_t block_bytes)
+      : path(directory.file("data")), file(store::DataFile::open(path, size_bytes, block_bytes).value()) {}
+
+  /** Write blocks and set their bits, in the order of a promotion. */
+  void promote(std::uint64_t object, std::uint64_t first, std::uint64_t count) const {
+    const auto& geometry = file->geometry();
+    for (std::uint64_t k = first; k < first + count; k++) {
+      const std::uint64_t block = object * residency::blocks_per_object + k;
+      const auto bytes = image_bytes(geometry.offset_of_block(block), geometry.bytes_of_block(block));
+      if (bytes.empty()) break;
+      if (!file->land(geometry.offset_of_block(block), bytes).ok()) std::abort();
+      file->table()->resident(object).fetch_or(std::uint64_t{1} << k);
+    }
+  }
+
+  void promote_all() const {
+    for (std::uint64_t object = 0; object < file->geometry().objects(); object++) {
+      promote(object, 0, residency::blocks_per_object);
+    }
+  }
+
+  Directory directory;
+  std::string path;
+  std::shared_ptr<store::DataFile> file;
+};
+
+}  // namespace parentfs::test

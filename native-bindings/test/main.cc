@@ -1,0 +1,35 @@
+/**
+ * Runs every test; the last line says how many passed. With `--plant FAULT` it does something wrong on purpose instead.
+ */
+#include <cstdio>
+#include <string_view>
+
+#include "test/suites.h"
+
+using parentfs::test::Checks;
+using parentfs::test::Test;
+using parentfs::test::Tests;
+
+int main(int argc, char** argv) {
+  if (argc == 3 && std::string_view(argv[1]) == "--plant") {
+    parentfs::test::plant(argv[2]);
+    return 0;
+  }
+  int passed = 0;
+  int failed = 0;
+  for (const Tests& suite :
+       {parentfs::test::wire_tests(), parentfs::test::residency_tests(), parentfs::test::crc32c_tests(),
+        parentfs::test::data_file_tests(), parentfs::test::store_threads_tests(), parentfs::test::session_tests(),
+        parentfs::test::session_end_tests(), parentfs::test::session_fuzz_tests(), parentfs::test::race_tests(),
+        parentfs::test::syscalls_tests()}) {
+    for (const Test& test : suite) {
+      Checks checks;
+      test.run(checks);
+      (checks.failed() ? failed : passed)++;
+      std::printf("%s - %s\n", checks.failed() ? "not ok" : "ok", test.name);
+      std::fflush(stdout);
+    }
+  }
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,185 @@
+/** session/: what is answered natively, and what is handed over. */
+#include "session/session.h"
+
+#include <fcntl.h>
+
+#include "test/fake-kernel.h"
+#include "test/images.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+constexpr std::uint32_t block_bytes = 4096;
+constexpr std::uint64_t fh = 0xFFFF'0000'1234'5678;
+constexpr std::uint64_t unique = 0x8000'0000'0000'0042;
+
+void hit(Checks& t) {
+  Rig rig;
+  const Image image(3'000'000, block_bytes);
+  image.promote_all();
+  rig.session.bind(fh, image.file);
+  const auto ask = [&](std::uint64_t offset, std::uint32_t size, std::size_t expected) {
+    rig.kernel.ask(read_request(unique, fh, offset, size));
+    const auto answer = rig.kernel.answer();
+    CHECK(answer.has_value());
+    if (!answer) return;
+    CHECK(answer->header.unique == unique && answer->header.error == 0);
+    CHECK(answer->header.length == 16 + expected && answer->bytes.size() == expected);
+    CHECK(is_image(answer->bytes, offset));
+  };
+  ask(0, 4096, 4096);
+  ask(1, 1, 1);
+  ask(255 * 1024 + 7, 131072, 131072);  // Across an object's border.
+  ask(100, 1024 * 1024, 1024 * 1024);
+  ask(2'999'999, 4096, 1);
+  ask(2'990'000, 131072, 10'000);
+  ask(3'000'000, 4096, 0);
+  ask(~std::uint64_t{0}, 4096, 0);
+  ask(5, 0, 0);
+  CHECK(until([&] { return rig.session.counters().hits == 9; }));
+  const auto counters = rig.session.counters();
+  CHECK(counters.hit_bytes == 4096 + 1 + 131072 + 1048576 + 1 + 10'000);
+  CHECK(counters.forwarded == 0 && rig.calls == 0);
+  CHECK(image.file->table()->last_use(0) == 5);
+}
+
+void empty_image(Checks& t) {
+  Rig rig;
+  const Image image(0, block_bytes);
+  rig.session.bind(fh, image.file);
+  rig.kernel.ask(read_request(unique, fh, 0, 4096));
+  const auto answer = rig.kernel.answer();
+  CHECK(answer.has_value() && answer->header.error == 0 && answer->bytes.empty());
+}
+
+void forwarded_reads(Checks& t) {
+  Rig rig;
+  const Image image(3'000'000, block_bytes);
+  image.promote(0, 0, 10);
+  rig.session.bind(fh, image.file);
+  const auto expect_forward = [&](const std::vector<std::byte>& request) {
+    rig.kernel.ask(request);
+    CHECK(rig.next_forwarded() == request);
+  };
+  expect_forward(read_request(unique, fh + 1, 0, 4096));
+  expect_forward(read_request(unique, fh, 9 * block_bytes, block_bytes + 1));
+  expect_forward(read_request(unique, fh, 2'999'999, 100));
+  expect_forward(read_request(unique, fh, 0, 1024 * 1024 + 1));
+  auto other = read_request(unique, fh, 0, 10);
+  other[4] = std::byte{3};  // GETATTR.
+  expect_forward(other);
+  rig.kernel.ask(read_request(unique, fh, 9 * block_bytes, block_bytes));
+  CHECK(rig.kernel.answer().has_value());
+  rig.session.unbind(fh);
+  expect_forward(read_request(unique, fh, 9 * block_bytes, block_bytes));
+  CHECK(rig.session.counters().forwarded == 6);
+  CHECK(!rig.kernel.answer(0).has_value());
+}
+
+void truncated(Checks& t) {
+  Rig rig;
+  const Image image(3'000'000, block_bytes);
+  image.promote_all();
+  rig.session.bind(fh, image.file);
+  const auto whole = read_request(unique, fh, 0, 4096);
+  for (std::size_t length = 40; length < whole.size(); length += 8) {
+    auto cut = whole;
+    cut.resize(length);
+    rig.kernel.ask(cut);
+    const auto request = rig.next_forwarded();
+    CHECK(request.size() == length);  // And not what its header says.
+    CHECK(std::equal(request.begin() + 4, request.end(), cut.begin() + 4));
+  }
+  auto longer = whole;
+  longer.resize(100);
+  rig.kernel.ask(longer);
+  CHECK(rig.next_forwarded().size() == 100);
+  auto shorter = whole;
+  shorter.resize(39);
+  rig.kernel.ask(shorter);
+  rig.kernel.ask(whole);
+  CHECK(rig.kernel.answer().has_value());
+  CHECK(rig.session.counters().forwarded == 6);
+}
+
+void replies(Checks& t) {
+  Rig rig;
+  CHECK(rig.session.reply(unique, 2, {}) == 0);
+  const auto failure = rig.kernel.answer();
+  CHECK(failure && failure->header.unique == unique && failure->header.error == -2 && failure->header.length == 16);
+  const auto bytes = image_bytes(0, 100);
+  CHECK(rig.session.reply(unique, 0, bytes) == 0);
+  const auto answer = rig.kernel.answer();
+  CHECK(answer && answer->header.length == 116 && answer->header.error == 0 && answer->bytes == bytes);
+  CHECK(rig.session.notify(7, bytes) == 0);
+  const auto notification = rig.kernel.answer();
+  CHECK(notification && notification->header.unique == 0 && notification->header.error == 7);
+}
+
+void one_call_a_batch(Checks& t) {
+  Rig rig;
+  for (std::uint64_t k = 0; k < 50; k++) rig.kernel.ask(read_request(k, fh, 0, 4096));
+  CHECK(until([&] { return rig.session.counters().forwarded == 50; }));
+  CHECK(until([&] { return rig.calls == 1; }));
+  CHECK(rig.forwarded().size() == 50);
+  rig.kernel.ask(read_request(1, fh, 0, 4096));
+  CHECK(until([&] { return rig.calls == 2; }));
+  CHECK(rig.forwarded().size() == 1 && rig.forwarded().empty());
+}
+
+/** Take a file's pages out of memory. @returns whether the file system did it and says so */
+bool drop_pages(const Image& image) {
+  const int fd = image.file->fd();
+  if (::fdatasync(fd) != 0 || ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return false;
+  std::vector<std::byte> target(block_bytes);
+  return image.file->read(0, target, store::Patience::none, 0) == store::ReadOutcome::would_wait;
+}
+
+void dropped_pages(Checks& t) {
+  Rig rig;
+  const Image image(3'000'000, block_bytes);
+  image.promote_all();
+  if (!drop_pages(image)) {
+    t.skip("this file system keeps its pages (tmpfs)");
+    return;
+  }
+  rig.session.bind(fh, image.file);
+  rig.kernel.ask(read_request(unique, fh, 100, 100'000));
+  const auto answer = rig.kernel.answer();
+  CHECK(answer && answer->header.error == 0 && answer->bytes.size() == 100'000 && is_image(answer->bytes, 100));
+  CHECK(until([&] { return rig.session.counters().deferred == 1; }));
+  CHECK(rig.session.counters().hits == 1 && rig.session.counters().hit_bytes == 100'000);
+  CHECK(image.file->table()->last_use(0) == 5);
+}
+
+void lost_bytes(Checks& t) {
+  Rig rig;
+  const Image image(3'000'000, block_bytes);
+  image.promote_all();
+  rig.session.bind(fh, image.file);
+  CHECK(::ftruncate(image.file->fd(), 2'000'000) == 0);
+  const auto request = read_request(unique, fh, 1'999'000, 4096);
+  rig.kernel.ask(request);
+  CHECK(rig.next_forwarded() == request);
+  CHECK(!rig.kernel.answer(0).has_value());
+  CHECK(rig.session.counters().hits == 0 && rig.session.counters().deferred == 0);
+}
+
+}  // namespace
+
+Tests session_tests() {
+  return {
+      {"a READ of resident bytes is answered whole, clamped to the image", hit},
+      {"a READ of an empty image is answered with nothing", empty_image},
+      {"what is not a hit is handed over as it came", forwarded_reads},
+      {"a truncated request is handed over with the length it has; less than a header is dropped", truncated},
+      {"replies and notifications have the right headers", replies},
+      {"the listener is called once until it takes the requests", one_call_a_batch},
+      {"a hit that is not in memory is answered by a store thread", dropped_pages},
+      {"a store thread that finds too few bytes hands the READ over", lost_bytes},
+  };
+}
+
+}  // namespace parentfs::test

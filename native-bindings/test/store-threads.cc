@@ -1,0 +1,66 @@
+/** store/store-threads: order, fairness and the end. */
+#include "store/store-threads.h"
+
+#include <atomic>
+
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+using store::Lane;
+using store::StoreThreads;
+
+void writes_leave_room(Checks& t) {
+  std::atomic<int> writing{0};
+  std::atomic<bool> go{false};
+  std::atomic<int> reads{0};
+  StoreThreads threads(4);
+  for (int k = 0; k < 10; k++) {
+    CHECK(threads.submit(Lane::write, [&](auto) {
+      writing++;
+      while (!go) std::this_thread::yield();
+    }));
+  }
+  CHECK(until([&] { return writing == 3; }));
+  for (int k = 0; k < 10; k++) CHECK(threads.submit(Lane::read, [&](auto) { reads++; }));
+  CHECK(until([&] { return reads == 10; }));
+  CHECK(writing == 3);
+  go = true;
+  CHECK(until([&] { return writing == 10; }));
+}
+
+void queue_runs_dry(Checks& t) {
+  std::atomic<int> done{0};
+  StoreThreads threads(2);
+  for (int k = 0; k < 500; k++) CHECK(threads.submit(k % 2 == 0 ? Lane::read : Lane::write, [&](auto) { done++; }));
+  threads.close();
+  CHECK(done == 500);
+  CHECK(!threads.submit(Lane::read, [&](auto) { done++; }));
+  threads.close();
+  CHECK(done == 500);
+}
+
+void scratch(Checks& t) {
+  std::atomic<bool> right{false};
+  StoreThreads threads(1);
+  CHECK(threads.submit(Lane::write, [&](std::span<std::byte> bytes) {
+    bytes.back() = std::byte{1};
+    right = bytes.size() == StoreThreads::scratch_bytes && reinterpret_cast<std::uintptr_t>(bytes.data()) % 4096 == 0;
+  }));
+  threads.close();
+  CHECK(right);
+}
+
+}  // namespace
+
+Tests store_threads_tests() {
+  return {
+      {"writes never take all store threads, and reads go before them", writes_leave_room},
+      {"closing does what is queued, and refuses what comes after", queue_runs_dry},
+      {"a job gets a scratch buffer of its thread's own", scratch},
+  };
+}
+
+}  // namespace parentfs::test

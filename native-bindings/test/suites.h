@@ -1,0 +1,24 @@
+/**
+ * Every suite there is, in the order of the rooms.
+ */
+#pragma once
+
+#include "test/harness.h"
+
+namespace parentfs::test {
+
+Tests wire_tests();
+Tests residency_tests();
+Tests crc32c_tests();
+Tests data_file_tests();
+Tests store_threads_tests();
+Tests session_tests();
+Tests session_end_tests();
+Tests session_fuzz_tests();
+Tests race_tests();
+Tests syscalls_tests();
+
+/** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */
+void plant(const std::string& fault);
+
+}  // namespace parentfs::test

@@ -1,0 +1,72 @@
+/** syscalls/: extents, locks and descriptors over sockets. */
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "syscalls/files.h"
+#include "syscalls/sockets.h"
+#include "test/images.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+void extents(Checks& t) {
+  Directory directory;
+  const auto fd = syscalls::open_exact(directory.file("sparse"), 1'000'000).value();
+  CHECK(::pwrite(fd.get(), "x", 1, 500'000) == 1);
+  const std::uint64_t begin = 500'000 / 4096 * 4096;
+  const auto before = syscalls::extent_at(fd.get(), 7).value();
+  CHECK(before.hole && before.end == begin);
+  const auto data = syscalls::extent_at(fd.get(), 500'001).value();
+  CHECK(!data.hole && data.end == begin + 4096);
+  const auto after = syscalls::extent_at(fd.get(), 600'000).value();
+  CHECK(after.hole && after.end == 1'000'000);
+  CHECK(syscalls::extent_at(fd.get(), 1'000'000).error() == ENXIO);
+  CHECK(syscalls::extent_at(-1, 0).error() == EBADF);
+  CHECK(syscalls::seek_data(fd.get(), 0).value() == static_cast<std::int64_t>(begin));
+  CHECK(syscalls::seek_data(fd.get(), 600'000).value() == -1);
+}
+
+void file_lock(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("lock");
+  {
+    const auto held = syscalls::lock_file(path);
+    CHECK(held.ok());
+    CHECK(syscalls::lock_file(path).error() == EWOULDBLOCK);
+  }
+  CHECK(syscalls::lock_file(path).ok());
+}
+
+void descriptors(Checks& t) {
+  auto pair = syscalls::socket_pair();
+  CHECK(pair.ok());
+  auto& [here, there] = pair.value();
+  Directory directory;
+  const auto file = syscalls::open_exact(directory.file("sent"), 77).value();
+  CHECK(syscalls::send_fd(here.get(), file.get()) == 0);
+  const auto received = syscalls::receive_fd(there.get());
+  CHECK(received.ok() && received.value().get() != file.get());
+  CHECK(syscalls::usage(received.value().get()).value().size_bytes == 77);
+  CHECK((::fcntl(received.value().get(), F_GETFD) & FD_CLOEXEC) != 0);
+  CHECK(::write(here.get(), "x", 1) == 1);
+  CHECK(syscalls::receive_fd(there.get()).error() == EBADMSG);
+  here.reset();
+  CHECK(syscalls::receive_fd(there.get()).error() == ECONNRESET);
+  CHECK(syscalls::send_fd(there.get(), file.get()) == EPIPE);
+}
+
+}  // namespace
+
+Tests syscalls_tests() {
+  return {
+      {"extents of a sparse file have the ends that the file system knows", extents},
+      {"a lock is refused while somebody holds it, and free after", file_lock},
+      {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
+  };
+}
+
+}  // namespace parentfs::test
