@@ -101,7 +101,7 @@ export const interruptsWaitingMax = 4096
 /** Lines about failed requests that may be logged per second; the rest are counted. */
 export const failureLinesPerSecondMax = 10
 
-/** How long a mount may take to answer a `stat` before it counts as hung, also the one just made. */
+/** How long a mount may take to answer a `statfs` before it counts as hung, also the one just made. */
 export const mountAnswerMsMax = 5_000
 /** How long the server may take from its start until everything but the mount is up: index and origin included. */
 export const bootMsMax = 120_000

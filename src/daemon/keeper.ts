@@ -4,7 +4,7 @@
  * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
  * room and serves no byte; the server does the work. A server that dies takes the mount with it.
  */
-import { stat } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
@@ -82,7 +82,7 @@ export class Keeper {
       server.send({ type: 'mounted', negotiated: null })
       await ready
       const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
-      await within(mountAnswerMsMax, Promise.race([stat(mounter.mountpoint), this.#failed]), late)
+      await within(mountAnswerMsMax, Promise.race([statfs(mounter.mountpoint), this.#failed]), late)
     } catch (error) {
       await this.#abandon()
       throw error

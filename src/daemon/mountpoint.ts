@@ -1,7 +1,7 @@
 /**
  * The directory to mount on: what it must be, and how a stale mount that a killed daemon left there goes away.
  *
- * A mount whose daemon is hung would hold a `stat` of ours for ever, and with it this process's exit. So whether a mount
+ * A mount whose daemon is hung would hold a call of ours for ever, and with it this process's exit. So whether a mount
  * still answers is asked by a child that can be killed.
  */
 import { execFile } from 'node:child_process'
@@ -68,7 +68,7 @@ async function checkDirectory(mountpoint: string): Promise<void> {
   }
 }
 
-/** Does the mount on `mountpoint` still answer? */
+/** Does the mount on `mountpoint` still answer? A statfs goes to its daemon; a stat may be answered from the kernel's cache. */
 export function probe(mountpoint: string): Promise<Vitality> {
   return new Promise(resolveProbe => {
     const options = {
@@ -76,7 +76,7 @@ export function probe(mountpoint: string): Promise<Vitality> {
       killSignal: 'SIGKILL' as const,
       env: { PATH: process.env.PATH, LC_ALL: 'C' },
     }
-    execFile('stat', ['--format=%F', '--', mountpoint], options, (error, _stdout, stderr) => {
+    execFile('stat', ['--file-system', '--format=%T', '--', mountpoint], options, (error, _stdout, stderr) => {
       if (!error) resolveProbe('alive')
       else if (error.killed) resolveProbe('hung')
       // ENOTCONN once the daemon's descriptors are closed; ECONNABORTED while a connection is being aborted.

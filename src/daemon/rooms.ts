@@ -8,6 +8,7 @@ import { getSystemErrorName } from 'node:util'
 import type { Status } from '../admin/status.ts'
 import { Cache } from '../cache/cache.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
+import { CacheError } from '../errors.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
@@ -101,7 +102,16 @@ export class Rooms {
     })
     this.#unwinder.push('cache', () => this.#cache.close())
     // An origin that is away must be noticed by whoever mounts it for the first time; one that we know may be away.
-    if (index.images().length === 0) await this.#cache.list(null, { signal })
+    if (index.images().length === 0) await this.#firstListing(signal)
+  }
+
+  async #firstListing(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#cache.list(null, { signal })
+    } catch (cause) {
+      if (!(cause instanceof CacheError)) throw cause
+      throw new CacheError(cause.code, `origin ${cause.message}: check the URL, and that it can be reached`, { cause })
+    }
   }
 
   /** The origin's URL without credentials. */

@@ -166,12 +166,14 @@ export class Server {
 
   /** Top-down: the transport, the admin socket, the other rooms. */
   async #close(): Promise<void> {
+    const wasReady = this.#state === 'ready'
     this.#state = 'stopping'
     await this.#rooms?.stopServing()
     await this.#admin?.close()
     await this.#rooms?.close()
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null
-    this.#logger?.info({}, 'stopped')
+    // Of a start that failed there is one line to read, and this is not it.
+    if (wasReady) this.#logger?.info({}, 'stopped')
   }
 }
