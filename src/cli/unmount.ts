@@ -1,6 +1,7 @@
 /**
  * `parentfs unmount`: asks the daemon, and waits until it has gone; where none answers, removes the mount itself.
  */
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus, requestUnmount } from '../admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
@@ -21,6 +22,8 @@ const lookMs = 10
  */
 export async function unmount(path: string, force: boolean): Promise<number> {
   const mountpoint = await resolveMountpoint(path)
+  // We must not be the one who holds it.
+  process.chdir('/')
   const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
   const status = await fetchStatus(socket)
   const refusal = await requestUnmount(socket, force)
@@ -59,10 +62,12 @@ async function waitForEnd(pids: readonly number[]): Promise<void> {
   }
 }
 
+/** A zombie has let go of everything, and may wait long for a parent to notice. Source: proc(5), /proc/pid/stat. */
 function isAlive(pid: number): boolean {
   try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    return !/[ZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2))
+  } catch {
+    return false
   }
 }
