@@ -1,0 +1,199 @@
+/** A mount from its beginning to each of its ends, through the real command. */
+import { closeSync, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
+import { mountAt } from '../../src/daemon/mount-table.ts'
+import {
+  cannotMount,
+  isGone,
+  mountArguments,
+  mountDaemon,
+  type Place,
+  parentfs,
+  patienceMs,
+  place,
+  startDaemon,
+  statusOf,
+} from '../fixtures/daemon.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { run } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
+
+const image = { seed: 7, sizeBytes: 9 * 1024 * 1024 + 4321 }
+const bytes = sampleBytes(image, 0, image.sizeBytes)
+
+/** New directories with one image. */
+function placeWithImage(test: Pick<Test, 'teardown'>): Place {
+  const where = place(test)
+  writeSample(join(where.originDirectory, 'a.raw'), image)
+  return where
+}
+
+/** Closing a file of a mount that was taken away by force may fail; it is closed all the same. */
+function closeLoosely(fd: number): void {
+  try {
+    closeSync(fd)
+  } catch {}
+}
+
+const options = { skip: cannotMount }
+
+t.test('mount, read, status, unmount: right bytes, right numbers, nothing left', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
+  const status = await statusOf(where)
+  t.match(status, {
+    mountpoint: where.mountpoint,
+    transport: 'kernel',
+    state: 'ready',
+    keeperPid: daemon.keeperPid,
+    cache: { directory: where.cacheDirectory, blockBytes: 65536, capacityBytes: 200 * 1024 ** 2 },
+    origin: { url: where.origin, errors: 0 },
+    images: [{ name: 'a.raw', sizeBytes: image.sizeBytes }],
+  })
+  t.equal(status.reads.hitBytes + status.reads.missBytes, image.sizeBytes)
+  const all = JSON.parse((await parentfs('status', '--json')).stdout.toString()) as { mountpoint: string }[]
+  t.ok(all.some(({ mountpoint }) => mountpoint === where.mountpoint))
+  t.match((await parentfs('status', where.mountpoint)).stdout.toString(), /a\.raw/)
+  t.match((await parentfs('status')).stdout.toString(), where.mountpoint)
+  const unmounted = await parentfs('unmount', where.mountpoint)
+  t.match(unmounted, { code: 0, stderr: '' })
+  t.ok(await isGone(where, daemon.keeperPid, status.pid), 'everything has gone when the command returns')
+  t.equal((await daemon.exited).code, 0)
+  t.notOk(existsSync(socketPath(where.mountpoint, runtimeDirectory(runtimeSurroundings()))))
+})
+
+t.test('SIGTERM and SIGINT unmount and exit 0', options, async t => {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    const where = placeWithImage(t)
+    const daemon = await mountDaemon(t, where)
+    const { pid } = await statusOf(where)
+    // A terminal sends it to both.
+    process.kill(pid, signal)
+    daemon.child.kill(signal)
+    t.match(await daemon.exited, { code: 0, signal: null }, signal)
+    t.ok(await isGone(where, pid), signal)
+  }
+})
+
+t.test('a mount in use stays, its holders are named, and --force takes it away', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const fd = openSync(join(where.mountpoint, 'a.raw'), 'r')
+  t.teardown(() => closeLoosely(fd))
+  const refused = await parentfs('unmount', where.mountpoint)
+  t.equal(refused.code, 1)
+  t.match(refused.stderr, new RegExp(`^parentfs: [^\\n]*in use by [^\\n]*${process.pid} \\([^\\n]*--force\\n$`))
+  daemon.child.kill('SIGTERM')
+  await until(() => /in use by/.test(daemon.log().split('"signal"').at(-1)!), patienceMs, 'the refusal')
+  const buffer = Buffer.alloc(100)
+  t.equal(readSync(fd, buffer, 0, 100, 5 * 1024 * 1024), 100, 'it still reads')
+  t.match(await parentfs('unmount', '--force', where.mountpoint), { code: 0 })
+  t.equal((await daemon.exited).code, 0)
+  t.throws(() => readSync(fd, buffer, 0, 100, 0), 'its descriptor is dead')
+})
+
+t.test('a second signal takes a mount in use away', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const { pid } = await statusOf(where)
+  const fd = openSync(join(where.mountpoint, 'a.raw'), 'r')
+  t.teardown(() => closeLoosely(fd))
+  daemon.child.kill('SIGTERM')
+  await until(() => /in use by/.test(daemon.log()), patienceMs, 'the refusal')
+  t.ok(await mountAt(where.mountpoint))
+  daemon.child.kill('SIGTERM')
+  t.equal((await daemon.exited).code, 0)
+  t.ok(await isGone(where, pid))
+})
+
+t.test('an unmount from outside is a clean end', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const { pid } = await statusOf(where)
+  await run('umount', where.mountpoint)
+  t.equal((await daemon.exited).code, 0)
+  t.ok(await isGone(where, pid))
+})
+
+t.test('a stale mount of a killed daemon is cleaned by the next mount, and by unmount', options, async t => {
+  const where = placeWithImage(t)
+  for (const clean of ['mount', 'unmount']) {
+    const daemon = await mountDaemon(t, where)
+    const { pid } = await statusOf(where)
+    // The keeper first stopped: it must not clean up after the server.
+    process.kill(daemon.keeperPid, 'SIGSTOP')
+    process.kill(pid, 'SIGKILL')
+    process.kill(daemon.keeperPid, 'SIGKILL')
+    await daemon.exited
+    t.throws(() => statfsSync(where.mountpoint), { code: 'ENOTCONN' })
+    t.match(await parentfs('status', where.mountpoint), { code: 1, stderr: /does not answer/ })
+    if (clean === 'unmount') t.match(await parentfs('unmount', where.mountpoint), { code: 0, stderr: '' })
+  }
+  t.equal(await mountAt(where.mountpoint), null)
+})
+
+t.test('a server that is killed takes the mount with it, and so does a keeper', options, async t => {
+  for (const victim of ['server', 'keeper'] as const) {
+    const where = placeWithImage(t)
+    const daemon = await mountDaemon(t, where)
+    const { pid } = await statusOf(where)
+    process.kill(victim === 'server' ? pid : daemon.keeperPid, 'SIGKILL')
+    const { code } = await daemon.exited
+    if (victim === 'server') t.equal(code, 1)
+    await until(() => isGone(where, pid, daemon.keeperPid), patienceMs, 'the end of the other')
+    t.pass(`nothing is left without the ${victim}`)
+  }
+})
+
+t.test('a mount in the background returns when it answers, or says why not', options, async t => {
+  const where = placeWithImage(t)
+  const log = join(where.top, 'log', 'parentfs.log')
+  t.match(await parentfs(...mountArguments(where, '--background', '--log-file', log)), { code: 0, stderr: '' })
+  t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
+  t.match(readFileSync(log, 'utf8'), /"msg":"mounted"/)
+  const { pid, keeperPid } = await statusOf(where)
+  const other = { ...place(t), cacheDirectory: where.cacheDirectory }
+  t.match(await parentfs(...mountArguments(other, '--background')), { code: 1, stderr: /^parentfs: .*another.*\n$/ })
+  t.equal(await mountAt(other.mountpoint), null)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  t.ok(await isGone(where, pid, keeperPid))
+})
+
+t.test('two mounts at once on one directory: one of them wins', options, async t => {
+  const where = placeWithImage(t)
+  const other = { ...where, cacheDirectory: `${where.cacheDirectory}-2` }
+  const daemons = [startDaemon(t, where), startDaemon(t, other)]
+  const lost = await Promise.race(daemons.map(({ exited }) => exited))
+  t.match(lost, { code: 1, stderr: /^parentfs: /m })
+  await until(async () => (await mountAt(where.mountpoint)) !== null, patienceMs, 'the other mount')
+  t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  t.equal(await mountAt(where.mountpoint), null)
+})
+
+t.test('after a restart everything that was read is there, and the origin is asked nothing', options, async t => {
+  const where = placeWithImage(t)
+  const origin = await spawnHttpOrigin({ directory: where.originDirectory })
+  t.teardown(() => origin.close())
+  const remote = { ...where, origin: origin.url }
+  const read = () => readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes)
+  const first = await mountDaemon(t, remote)
+  t.ok(read())
+  await until(async () => (await statusOf(where)).images[0]!.complete, patienceMs, 'promotion')
+  first.child.kill('SIGTERM')
+  await first.exited
+  const second = await mountDaemon(t, remote)
+  t.ok(read())
+  t.match(await statusOf(where), { origin: { requests: 0, bytes: 0 }, reads: { misses: 0, hitBytes: image.sizeBytes } })
+  second.child.kill('SIGTERM')
+  await second.exited
+  await origin.close()
+  const third = await mountDaemon(t, remote)
+  t.ok(read(), 'also when the origin is away')
+  third.child.kill('SIGTERM')
+  t.equal((await third.exited).code, 0)
+})
