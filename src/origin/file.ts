@@ -4,7 +4,8 @@
  * Nothing outside the directory is ever opened, whatever links point at: a name is resolved without opening it (O_PATH), the
  * place it led to is compared with the directory, and only then is that very file opened. A version is told from another by
  * device, inode, size and both times in nanoseconds, compared before and after each read; so a writer who changes a file
- * under us makes a read fail, never mix.
+ * under us makes a read fail, never mix. What that cannot see: a second change within one tick of the file system's clock
+ * (4 ms before Linux 6.13) that leaves the size as it was. Parent images do not change; replace them by rename.
  */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, readlink, realpath, stat } from 'node:fs/promises'
