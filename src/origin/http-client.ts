@@ -1,8 +1,8 @@
 /**
  * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
  *
- * Redirects are followed here, by hand: at most redirectsMax, to http(s) only, never from https down to http, and never with our credentials to
- * another host. No message carries credentials or the query of a place that a redirect led to (it may be signed).
+ * Redirects are followed here, by hand: at most redirectsMax, and never with our credentials to another host. No message
+ * carries credentials or the query of a place that a redirect led to (it may be signed).
  */
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
@@ -15,7 +15,8 @@ import {
   stallMsMax,
 } from '../limits.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
-import { headerOf } from './http-headers.ts'
+import { isRedirect, nextPlace } from './http-redirect.ts'
+import { placeOf } from './http-url.ts'
 import { Watch } from './watch.ts'
 
 /** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
@@ -105,9 +106,8 @@ export class HttpClient {
       watch.expect('no answer', this.#options.firstByteMsMax)
       const answer = await this.#send({ ...request, url }, watch)
       if (!isRedirect(answer.status)) return answer
-      const next = nextOf(answer, url)
       discard(answer.body, this.#options.stallMsMax)
-      url = next
+      url = nextPlace(answer.headers, url)
     }
     throw new CacheError('origin-protocol', `${placeOf(request.url)}: redirected more than ${redirectsMax} times`)
   }
@@ -168,26 +168,6 @@ export class HttpClient {
       void pool.close().catch(() => {})
     }
   }
-}
-
-/** A URL as messages may show it: without credentials, query and fragment. */
-export function placeOf(url: URL): string {
-  return url.origin + url.pathname
-}
-
-function isRedirect(status: number): boolean {
-  return status === 301 || status === 302 || status === 303 || status === 307 || status === 308
-}
-
-function nextOf(answer: HttpAnswer, from: URL): URL {
-  const location = headerOf(answer.headers, 'location')
-  const next = location !== null && URL.canParse(location, from.href) ? new URL(location, from) : null
-  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: redirected ${why}`)
-  if (next === null) throw refuse('to nowhere')
-  if (next.protocol !== 'http:' && next.protocol !== 'https:')
-    throw refuse(`to ${next.protocol}, which is not a web server`)
-  if (from.protocol === 'https:' && next.protocol === 'http:') throw refuse('from https to http, which is not followed')
-  return next
 }
 
 /** Codes of Node and undici that mean: there was no connection at all. */

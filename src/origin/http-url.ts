@@ -1,5 +1,5 @@
 /**
- * The URL of a web origin, taken apart. Pure.
+ * URLs of web origins, taken apart and fit for messages. Pure.
  */
 import { CacheError } from '../errors.ts'
 
@@ -27,6 +27,11 @@ export function baseOf(url: string): HttpBase {
   }
   if (!base.pathname.endsWith('/')) base.pathname += '/'
   return { base, authorization }
+}
+
+/** A URL as messages may show it: without credentials, query and fragment. */
+export function placeOf(url: URL): string {
+  return url.origin + url.pathname
 }
 
 /** Any text that was meant as a URL, fit for messages. */

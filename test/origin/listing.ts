@@ -111,7 +111,7 @@ t.test('a page for people is no index', async t => {
 
 t.test('a hostile page is read in time that grows with its length alone', async t => {
   const startMs = performance.now()
-  namesOf('<a '.repeat(200_000))
+  parseHtmlIndex(`<title>Index of /</title>${'<a '.repeat(200_000)}`, base)
   namesOf(`<a href="${'&#'.repeat(200_000)}">`)
   namesOf(`<a ${'href= '.repeat(200_000)}>`)
   namesOf(`<a ${' '.repeat(200_000)}>`)
