@@ -21,13 +21,12 @@ export interface ImageEntry {
 export interface RecordEntry {
   readonly imageId: string
   readonly object: number
-  readonly blocks: bigint
-  /** Subset of `blocks`. */
+  /** Asked inside the transaction: blocks that were revoked meanwhile are left out. */
+  readonly blocks: () => bigint
+  /** Those that are all zeros, where they are among `blocks`. */
   readonly zero: bigint
   /** 64 entries, valid where `blocks` has a bit. */
   readonly sums: Uint32Array
-  /** Asked inside the transaction: false when the blocks were revoked meanwhile, and the entry is dropped. */
-  readonly stillHolds: () => boolean
 }
 
 /** Blocks to be taken out of the record of one object; all 64 remove the record. */
@@ -166,7 +165,7 @@ export class IndexDatabase {
   async record(entries: readonly RecordEntry[]): Promise<void> {
     await this.#write(() =>
       this.#root.transaction(() => {
-        for (const entry of entries) if (entry.stillHolds()) this.#add(entry)
+        for (const entry of entries) this.#add(entry, entry.blocks())
       }),
     )
   }
@@ -195,12 +194,13 @@ export class IndexDatabase {
     return (this.#closing ??= this.#root.close())
   }
 
-  #add({ imageId, object, blocks, zero, sums }: RecordEntry): void {
+  #add({ imageId, object, zero, sums }: RecordEntry, blocks: bigint): void {
+    if (blocks === 0n) return
     const key = layout.objectKey(imageId, object)
     const stored = this.#residency.get(key)
     const record = stored ? layout.decodeRecord(stored) : { resident: 0n, zero: 0n }
     // A block that was recorded and comes again has new bytes: its zero bit is the new one.
-    const next = { resident: record.resident | blocks, zero: (record.zero & ~blocks) | zero }
+    const next = { resident: record.resident | blocks, zero: (record.zero & ~blocks) | (zero & blocks) }
     void this.#residency.put(key, layout.encodeRecord(next)) // Part of the transaction, whose promise is awaited.
     const before = this.#sums.get(key)
     const merged = before ? layout.decodeSums(before) : { blocks: 0n, sums: new Uint32Array(64) }

@@ -3,7 +3,7 @@
  *
  * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its entries are
  * recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose write had
- * returned before the sync began, and is dropped when its object's generation moved. A sync that failed is never retried
+ * returned before the sync began, and loses those that are revoked before the transaction runs. A sync that failed is never retried
  * as if it had worked: the blocks are revoked and fetched again when somebody wants them.
  */
 import type { IndexDatabase } from '../index/index-database.ts'
@@ -14,9 +14,10 @@ import type { Landed } from '../native/addon.ts'
 /** What the committer needs of an image in the store. */
 export interface CommitTarget {
   readonly imageId: string
+  /** Names an object of this image among all. */
+  lockKey(object: number): string
   /** Make the data file's directory entry durable, and its bytes. */
   sync(): Promise<void>
-  generation(object: number): number
   /** The blocks did not become durable: give them up. */
   abandon(object: number, blocks: bigint): Promise<void>
 }
@@ -27,7 +28,6 @@ export interface LandedBlocks {
   readonly object: number
   readonly first: number
   readonly blocks: bigint
-  readonly generation: number
   readonly landed: Landed
   readonly bytes: number
 }
@@ -37,7 +37,9 @@ export class Committer {
   readonly #logger: Logger
   /** Called after each batch: the moment to measure the disk. */
   readonly #onCommitted: (entries: readonly LandedBlocks[]) => void
-  #open: LandedBlocks[] = []
+  #open: Uncommitted[] = []
+  /** All entries that are not recorded yet, by object: the open batch and the one under way. */
+  readonly #byObject = new Map<string, Uncommitted[]>()
   #openBytes = 0
   #timer: NodeJS.Timeout | undefined
   /** The end of the batch under way; batches run one after another. */
@@ -55,12 +57,20 @@ export class Committer {
     return this.#failures
   }
 
-  add(entry: LandedBlocks): void {
+  add(landed: LandedBlocks): void {
+    const entry = { ...landed, revoked: 0n }
+    const key = entry.target.lockKey(entry.object)
     this.#open.push(entry)
+    this.#byObject.set(key, [...(this.#byObject.get(key) ?? []), entry])
     this.#openBytes += entry.bytes
     if (this.#openBytes >= batchBytesMax)
       void this.flush() // Never rejects: #commit reports to the log.
     else this.#timer ??= setTimeout(() => void this.flush(), batchMsMax)
+  }
+
+  /** `blocks` of an object lose their bytes: what is not recorded of them yet never will be. */
+  revoke(key: string, blocks: bigint): void {
+    for (const entry of this.#byObject.get(key) ?? []) entry.revoked |= blocks
   }
 
   /** Commit what has been added so far. Resolves when it is durable or given up; never rejects. */
@@ -87,19 +97,32 @@ export class Committer {
       )
       await Promise.all(entries.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
     }
+    const committed = new Set(entries)
+    for (const { target, object } of entries) this.#settle(target.lockKey(object), committed)
     this.#onCommitted(entries)
+  }
+
+  #settle(key: string, committed: ReadonlySet<Uncommitted>): void {
+    const left = this.#byObject.get(key)?.filter(entry => !committed.has(entry)) ?? []
+    if (left.length > 0) this.#byObject.set(key, left)
+    else this.#byObject.delete(key)
   }
 }
 
-function recordOf({ target, object, first, blocks, generation, landed }: LandedBlocks) {
+interface Uncommitted extends LandedBlocks {
+  revoked: bigint
+}
+
+function recordOf(entry: Uncommitted) {
+  const { target, object, first, blocks, landed } = entry
   const sums = new Uint32Array(64)
   sums.set(landed.sums, first)
   return {
     imageId: target.imageId,
     object,
-    blocks,
     zero: landed.zero << BigInt(first),
     sums,
-    stillHolds: () => target.generation(object) === generation,
+    // Asked inside the transaction: a revocation that comes later has its own transaction, which runs after this one.
+    blocks: () => blocks & ~entry.revoked,
   }
 }

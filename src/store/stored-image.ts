@@ -164,7 +164,7 @@ export class StoredImage {
    */
   beginEviction(object: number): bigint {
     const held = this.held(object)
-    this.residency.revoke(object, 0xffff_ffff_ffff_ffffn)
+    this.#revoke(object, 0xffff_ffff_ffff_ffffn)
     return held
   }
 
@@ -196,7 +196,6 @@ export class StoredImage {
     const reserved = run.count * this.geometry.blockBytes + indexBytesPerEntry
     if (!capacity.reserve(reserved)) return 'full'
     const { offset } = this.geometry.bytesOf(object, run)
-    const generation = this.generation(object)
     try {
       const landed = await this.file.land(offset, bytes)
       const zero = (landed.zero << BigInt(run.first)) & blocks
@@ -206,7 +205,7 @@ export class StoredImage {
       capacity.settle(reserved - indexBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
       this.residency.touch(object, tick())
       this.residency.publish(object, blocks)
-      committer.add({ target: this, object, first: run.first, blocks, generation, landed, bytes: bytes.length })
+      committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
       return 'landed'
     } catch (error) {
       logger.warn({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
@@ -228,13 +227,19 @@ export class StoredImage {
   /** Revoke, forget durably, punch. The caller holds the lock. */
   async #drop(object: number, blocks: bigint): Promise<void> {
     if (blocks === 0n) return
-    this.residency.revoke(object, blocks)
+    this.#revoke(object, blocks)
     await this.#parts.index.forget([{ imageId: this.imageId, object, blocks }])
     const bytes = countOf(blocks & ~this.zero(object)) * this.geometry.blockBytes
     for (const run of runsOf(blocks)) await this.#punch(object, run)
     this.#held.remove(object, blocks)
     this.#zero.remove(object, blocks)
     this.#parts.capacity.release(bytes)
+  }
+
+  /** Take blocks from readers, and from the batch that would record them. */
+  #revoke(object: number, blocks: bigint): void {
+    this.residency.revoke(object, blocks)
+    this.#parts.committer.revoke(this.lockKey(object), blocks)
   }
 
   #punch(object: number, run: BlockRun): Promise<void> {
