@@ -62,12 +62,8 @@ void unmount(const Napi::CallbackInfo& info) {
 
 Napi::Value lock_file(const Napi::CallbackInfo& info) {
   auto fd = syscalls::lock_file(text(info[0], "path"));
-  if (fd.error() == EWOULDBLOCK) {
-    // Linux has one number for two names, and the list of names has the other one.
-    Napi::Error taken = system_error(info.Env(), EWOULDBLOCK, "flock");
-    taken.Set("code", Napi::String::New(info.Env(), "EWOULDBLOCK"));
-    throw taken;
-  }
+  // Linux has one number for two names, and the list of names has the other one.
+  if (fd.error() == EWOULDBLOCK) throw system_error(info.Env(), EWOULDBLOCK, "flock", "EWOULDBLOCK");
   return give(info.Env(), std::move(fd), "open");
 }
 

@@ -6,10 +6,10 @@
 
 namespace parentfs::bridge {
 
-Napi::Error system_error(Napi::Env env, int error, const char* syscall) {
-  const char* const name = ::strerrorname_np(error);
+Napi::Error system_error(Napi::Env env, int error, const char* syscall, const char* name) {
+  if (name == nullptr) name = ::strerrorname_np(error);
   const std::string code = name != nullptr ? name : "E" + std::to_string(error);
-  const Napi::Error made = Napi::Error::New(env, code + ": " + ::strerrordesc_np(error) + ", " + syscall);
+  Napi::Error made = Napi::Error::New(env, code + ": " + ::strerrordesc_np(error) + ", " + syscall);
   made.Set("code", Napi::String::New(env, code));
   made.Set("errno", Napi::Number::New(env, error));
   made.Set("syscall", Napi::String::New(env, syscall));

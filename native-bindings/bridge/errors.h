@@ -7,8 +7,11 @@
 
 namespace parentfs::bridge {
 
-/** @param error a positive errno */
-Napi::Error system_error(Napi::Env env, int error, const char* syscall);
+/**
+ * @param error a positive errno
+ * @param name the errno's name, where it has two; null: the one that the C library knows
+ */
+Napi::Error system_error(Napi::Env env, int error, const char* syscall, const char* name = nullptr);
 /** Throws unless `error` is 0. */
 void throw_on_error(Napi::Env env, int error, const char* syscall);
 

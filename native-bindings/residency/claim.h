@@ -20,8 +20,9 @@ namespace parentfs::residency {
  * Longest range of one claim, in bytes, and the objects that it can touch: an object has at least 64 * 4 KiB, and both
  * ends may lie inside one.
  */
-inline constexpr std::uint64_t claim_bytes_max = 1024 * 1024;
-inline constexpr std::size_t claim_objects_max = claim_bytes_max / (blocks_per_object * block_bytes_min) + 1;
+inline constexpr std::uint64_t claim_bytes_max = std::uint64_t{1024} * 1024;
+inline constexpr std::size_t claim_objects_max =
+    claim_bytes_max / (std::uint64_t{blocks_per_object} * block_bytes_min) + 1;
 
 class Claim {
  public:

@@ -40,13 +40,16 @@ class ReplyBuffer {
 
   [[nodiscard]] std::span<std::byte> bytes(std::size_t length) const { return memory_.subspan(header_room, length); }
 
-  /** Write the first `length` bytes as the answer to `unique`. @returns 0 or an errno */
-  int send(int fd, std::uint64_t unique, std::size_t length) const {
+  /**
+   * Write the first `length` bytes as the answer to `unique`. Whatever the write says, the request is done: ENOENT when
+   * its reader has gone, ENODEV when the mount has.
+   */
+  void send(int fd, std::uint64_t unique, std::size_t length) const {
     const wire::OutHeader header{
         .length = static_cast<std::uint32_t>(sizeof header + length), .error = 0, .unique = unique};
     std::byte* const start = &memory_[header_room - sizeof header];
     std::memcpy(start, &header, sizeof header);
-    return ::write(fd, start, sizeof header + length) < 0 ? errno : 0;
+    [[maybe_unused]] const ssize_t written = ::write(fd, start, sizeof header + length);
   }
 
  private:

@@ -65,7 +65,6 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     sink_.defer(std::move(deferred), request);
     return Answer::deferred;
   }
-  // Whatever the write says, the request is done: ENOENT when its reader has gone.
   reply.send(fd_, unique, deferred.length);
   count(hits_, 1);
   count(hit_bytes_, deferred.length);

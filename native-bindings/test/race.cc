@@ -69,7 +69,7 @@ void direct_readers(Checks& t) {
       readers.emplace_back([&, seed] {
         std::mt19937 random(seed);
         std::vector<std::byte> target(40'000);
-        for (int k = 0; k < 3000 || (hits < 100 && k < 300'000); k++) {
+        for (int k = 0; k < 1000 || (hits < 100 && k < 300'000); k++) {
           const std::uint64_t length = 1 + random() % target.size();
           const std::uint64_t offset = random() % (image_size - length + 1);
           const auto part = std::span(target).first(length);
@@ -97,7 +97,7 @@ void session_readers(Checks& t) {
     const Churn churning(image);
     std::mt19937 random(99);
     std::vector<std::uint64_t> offsets;
-    for (std::uint64_t k = 0; k < 6000; k++) {
+    for (std::uint64_t k = 0; k < 2000; k++) {
       if (k % 500 == 0) rig.session.bind(1, image.file);
       if (k % 500 == 450) rig.session.unbind(1);
       offsets.push_back(random() % image_size);
