@@ -76,7 +76,9 @@ t.test('a link is served when it stays inside, and refused when it leaves', asyn
 })
 
 t.test('what is no regular file is not there, and nobody waits for it', async t => {
-  const directory = t.testdir({ directory: {} })
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-files-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  mkdirSync(join(directory, 'directory'))
   execFileSync('mkfifo', [join(directory, 'pipe')])
   const server = createServer().listen(join(directory, 'socket'))
   t.teardown(() => server.close())
@@ -172,7 +174,6 @@ t.test('an image of terabytes can be read at its far end', async t => {
 
 t.test('a bounded number of files stays open, and none after closing', async t => {
   const directory = t.testdir()
-  mkdirSync(directory, { recursive: true })
   const count = originDescriptorsMax + 20
   for (let k = 0; k < count; k++) writeFileSync(join(directory, `${k}.img`), `image ${k}`)
   const origin = new FileOrigin(pathToFileURL(directory).href, noHoles)

@@ -22,9 +22,9 @@ function openSockets(): number {
 }
 
 /** How long `call` takes until it rejects with `code`. */
-async function msUntil(t: Test, code: string, call: Promise<unknown>): Promise<number> {
+async function msUntil(t: Test, code: string, call: () => Promise<unknown>): Promise<number> {
   const startMs = performance.now()
-  await t.rejects(call, { code })
+  await t.rejects(call(), { code })
   return performance.now() - startMs
 }
 
@@ -33,8 +33,8 @@ t.test('a host that accepts no connection is origin-unreachable when the connect
   t.teardown(() => server.close())
   const origin = new HttpOrigin(`http://127.0.0.1:${server.port}/`, { ...far, connectMsMax: 200 })
   t.teardown(() => origin.close())
-  const ms = await msUntil(t, 'origin-unreachable', origin.lookup('a.img', { signal }))
-  t.ok(ms >= 150 && ms < 5_000, `${ms} ms`)
+  const ms = await msUntil(t, 'origin-unreachable', () => origin.lookup('a.img', { signal }))
+  t.ok(ms >= 150 && ms < 30_000, `${ms} ms`)
 })
 
 t.test('a host that does not finish the TLS handshake is origin-unreachable when the connection is due', async t => {
@@ -42,8 +42,8 @@ t.test('a host that does not finish the TLS handshake is origin-unreachable when
   t.teardown(() => server.close())
   const origin = new HttpOrigin(`https://127.0.0.1:${server.port}/`, { ...far, connectMsMax: 200 })
   t.teardown(() => origin.close())
-  const ms = await msUntil(t, 'origin-unreachable', origin.lookup('a.img', { signal }))
-  t.ok(ms >= 150 && ms < 5_000, `${ms} ms`)
+  const ms = await msUntil(t, 'origin-unreachable', () => origin.lookup('a.img', { signal }))
+  t.ok(ms >= 150 && ms < 30_000, `${ms} ms`)
 })
 
 t.test('a server that does not begin its answer is origin-timeout when the first byte is due', async t => {
@@ -51,8 +51,8 @@ t.test('a server that does not begin its answer is origin-timeout when the first
   t.teardown(() => server.close())
   const origin = new HttpOrigin(`http://127.0.0.1:${server.port}/`, { ...far, firstByteMsMax: 150 })
   t.teardown(() => origin.close())
-  const ms = await msUntil(t, 'origin-timeout', origin.lookup('a.img', { signal }))
-  t.ok(ms >= 149 && ms < 2_000, `${ms} ms`)
+  const ms = await msUntil(t, 'origin-timeout', () => origin.lookup('a.img', { signal }))
+  t.ok(ms >= 149 && ms < 30_000, `${ms} ms`)
 })
 
 t.test('waiting for a free connection counts towards the first byte', async t => {
@@ -60,24 +60,24 @@ t.test('waiting for a free connection counts towards the first byte', async t =>
   t.teardown(() => server.close())
   const origin = new HttpOrigin(`http://127.0.0.1:${server.port}/`, { ...far, firstByteMsMax: 150, connectionsMax: 1 })
   t.teardown(() => origin.close())
-  const calls = ['a', 'b', 'c'].map(name => msUntil(t, 'origin-timeout', origin.lookup(name, { signal })))
-  for (const ms of await Promise.all(calls)) t.ok(ms < 2_000, `${ms} ms`)
+  const calls = ['a', 'b', 'c'].map(name => msUntil(t, 'origin-timeout', () => origin.lookup(name, { signal })))
+  for (const ms of await Promise.all(calls)) t.ok(ms < 30_000, `${ms} ms`)
 })
 
 t.test('an answer that stops is origin-timeout when the next byte is due, and one that goes on is not', async t => {
   const directory = t.testdir()
-  writeFileSync(join(directory, 'a.img'), 'x'.repeat(40))
+  writeFileSync(join(directory, 'a.img'), 'x'.repeat(70))
   const server = await startHttpOrigin({ directory })
   t.teardown(() => server.close())
-  const origin = new HttpOrigin(server.url, { ...far, stallMsMax: 250 })
+  const origin = new HttpOrigin(server.url, { ...far, stallMsMax: 1000 })
   t.teardown(() => origin.close())
   const image = identify(await origin.lookup('a.img', { signal }))
   await server.fault({ kind: 'stall-after-headers' })
-  const ms = await msUntil(t, 'origin-timeout', origin.read(image, 0, new Uint8Array(20), { signal }))
-  t.ok(ms >= 249 && ms < 2_000, `${ms} ms`)
-  // Forty bytes, one each 20 ms: longer together than the pause that is allowed.
+  const ms = await msUntil(t, 'origin-timeout', () => origin.read(image, 0, new Uint8Array(20), { signal }))
+  t.ok(ms >= 999 && ms < 30_000, `${ms} ms`)
+  // Seventy bytes, one each 20 ms: longer together than the pause that is allowed.
   await server.fault({ kind: 'drip' })
-  await origin.read(image, 0, new Uint8Array(40), { signal })
+  await origin.read(image, 0, new Uint8Array(70), { signal })
 })
 
 t.test('a server that is not there, or a name that nobody knows, is origin-unreachable', async t => {
