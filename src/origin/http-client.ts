@@ -55,8 +55,6 @@ export class HttpClient {
   readonly #authorization: string | null
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
-  /** Loaded with the first request: the command line starts faster without it. */
-  #undici: Pick<typeof import('undici'), 'Pool'> | null = null
   #closing: Promise<void> | null = null
 
   /**
@@ -142,8 +140,8 @@ export class HttpClient {
    * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
    */
   async #poolFor(host: string): Promise<Pool> {
-    const { Pool } = this.#undici ?? (await import('undici'))
-    this.#undici ??= { Pool }
+    // Loaded with the first request: the command line starts faster without it.
+    const { Pool } = await import('undici')
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
     const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions())
     this.#pools.delete(host)
