@@ -4,11 +4,12 @@
  * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the calls.
  * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
  */
-import { closeSync, mkdirSync, openSync, readSync, statSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
+import { checkMark, leaveMark } from './clean-mark.ts'
 import * as layout from './layout.ts'
 
 /** An image and the node id that it keeps. */
@@ -47,6 +48,7 @@ export class IndexDatabase {
   readonly #residency: BinaryDatabase
   readonly #sums: BinaryDatabase
   readonly #recency: BinaryDatabase
+  #damagedValues = 0
   #closing: Promise<void> | undefined
 
   /**
@@ -57,7 +59,9 @@ export class IndexDatabase {
     this.#directory = directory
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 })
-      checkMagic(join(directory, 'data.mdb'))
+      checkMark(join(directory, 'data.mdb'))
+      // The directory is locked by us: what an earlier process left in LMDB's lock table means nothing.
+      rmSync(join(directory, 'lock.mdb'), { force: true })
       const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
       // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
       // whatever its name, which lmdb otherwise guesses from a dot.
@@ -71,6 +75,7 @@ export class IndexDatabase {
       this.#sums = database('sums')
       this.#recency = database('recency')
     } catch (error) {
+      if (error instanceof CacheError) throw error
       throw new CacheError('index-failed', `${directory}: the index does not open: ${messageOf(error)}`, {
         cause: error,
       })
@@ -87,16 +92,18 @@ export class IndexDatabase {
   /** All images, in the order of their ids. */
   images(): ImageEntry[] {
     const entries: ImageEntry[] = []
-    for (const { value } of this.#images.getRange({})) {
-      const { image, nodeId } = layout.decodeJson(value) as { image: Image; nodeId: string }
-      entries.push({ image, nodeId: BigInt(nodeId) })
+    for (const { key, value } of this.#images.getRange({})) {
+      const stored = layout.decodeJson<{ image: Image; nodeId: string }>(key, value)
+      if (stored) entries.push({ image: stored.image, nodeId: BigInt(stored.nodeId) })
+      else this.#damagedValues++
     }
     return entries
   }
 
   async putImage({ image, nodeId }: ImageEntry): Promise<void> {
-    const value = layout.encodeJson({ image, nodeId: nodeId.toString() })
-    await this.#write(() => this.#images.put(layout.imageKey(image.id), value))
+    const key = layout.imageKey(image.id)
+    const value = layout.encodeJson(key, { image, nodeId: nodeId.toString() })
+    await this.#write(() => this.#images.put(key, value))
   }
 
   /** Forget an image, its objects and its recency. Names that point to it stay for the caller to replace. */
@@ -115,8 +122,7 @@ export class IndexDatabase {
 
   /** The image id that a name pointed to when it was last looked up. */
   name(origin: string, name: string): string | null {
-    const value = this.#names.get(layout.nameKey(origin, name))
-    return value ? (layout.decodeJson(value) as { imageId: string }).imageId : null
+    return this.#get<{ imageId: string }>(this.#names, layout.nameKey(origin, name), layout.decodeJson)?.imageId ?? null
   }
 
   /** Every name of an origin, with its image id. */
@@ -125,13 +131,15 @@ export class IndexDatabase {
     const names: { name: string; imageId: string }[] = []
     for (const { key, value } of this.#names.getRange({ start })) {
       if (!key.subarray(0, 16).equals(start)) break
-      names.push({ name: key.toString('utf8', 16), imageId: (layout.decodeJson(value) as { imageId: string }).imageId })
+      const stored = layout.decodeJson<{ imageId: string }>(key, value)
+      if (stored) names.push({ name: key.toString('utf8', 16), imageId: stored.imageId })
     }
     return names
   }
 
   async putName(origin: string, name: string, imageId: string): Promise<void> {
-    await this.#write(() => this.#names.put(layout.nameKey(origin, name), layout.encodeJson({ imageId })))
+    const key = layout.nameKey(origin, name)
+    await this.#write(() => this.#names.put(key, layout.encodeJson(key, { imageId })))
   }
 
   async removeName(origin: string, name: string): Promise<void> {
@@ -140,25 +148,31 @@ export class IndexDatabase {
 
   /** The last listing of an origin. */
   listing(origin: string): string[] | null {
-    const value = this.#listings.get(layout.originKey(origin))
-    return value ? (layout.decodeJson(value) as string[]) : null
+    return this.#get<string[]>(this.#listings, layout.originKey(origin), layout.decodeJson)
   }
 
   async putListing(origin: string, names: readonly string[]): Promise<void> {
-    await this.#write(() => this.#listings.put(layout.originKey(origin), layout.encodeJson(names)))
+    const key = layout.originKey(origin)
+    await this.#write(() => this.#listings.put(key, layout.encodeJson(key, names)))
   }
 
   /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */
   forEachObject(visit: (imageId: string, object: number, record: layout.ObjectRecord) => void): void {
     for (const { key, value } of this.#residency.getRange({})) {
-      visit(key.toString('hex', 0, 16), key.readUInt32BE(16), layout.decodeRecord(value))
+      const record = layout.decodeRecord(key, value)
+      if (record) visit(key.toString('hex', 0, 16), key.readUInt32BE(16), record)
+      else this.#damagedValues++
     }
   }
 
   /** The checksums of an object, or null where it has none. */
   sums(imageId: string, object: number): layout.ObjectSums | null {
-    const value = this.#sums.get(layout.objectKey(imageId, object))
-    return value ? layout.decodeSums(value) : null
+    return this.#get(this.#sums, layout.objectKey(imageId, object), layout.decodeSums)
+  }
+
+  /** Values that were not as they had been written, and counted as absent. */
+  get damagedValues(): number {
+    return this.#damagedValues
   }
 
   /** Add blocks to records, all in one transaction. Blocks are OR-ed into what is stored. */
@@ -181,45 +195,56 @@ export class IndexDatabase {
 
   /** Object and lastUse in pairs, as they were last saved. */
   recency(imageId: string): Uint32Array | null {
-    const value = this.#recency.get(layout.imageKey(imageId))
-    return value ? layout.decodeRecency(value) : null
+    return this.#get(this.#recency, layout.imageKey(imageId), layout.decodeRecency)
   }
 
   async putRecency(imageId: string, pairs: Uint32Array): Promise<void> {
-    await this.#write(() => this.#recency.put(layout.imageKey(imageId), layout.encodeRecency(pairs)))
+    const key = layout.imageKey(imageId)
+    await this.#write(() => this.#recency.put(key, layout.encodeRecency(key, pairs)))
   }
 
   /** Idempotent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#root.close())
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    await this.#root.close()
+    leaveMark(join(this.#directory, 'data.mdb'))
   }
 
   #add({ imageId, object, zero, sums }: RecordEntry, blocks: bigint): void {
     if (blocks === 0n) return
     const key = layout.objectKey(imageId, object)
-    const stored = this.#residency.get(key)
-    const record = stored ? layout.decodeRecord(stored) : { resident: 0n, zero: 0n }
+    const record = this.#get(this.#residency, key, layout.decodeRecord) ?? { resident: 0n, zero: 0n }
     // A block that was recorded and comes again has new bytes: its zero bit is the new one.
     const next = { resident: record.resident | blocks, zero: (record.zero & ~blocks) | (zero & blocks) }
-    void this.#residency.put(key, layout.encodeRecord(next)) // Part of the transaction, whose promise is awaited.
-    const before = this.#sums.get(key)
-    const merged = before ? layout.decodeSums(before) : { blocks: 0n, sums: new Uint32Array(64) }
+    void this.#residency.put(key, layout.encodeRecord(key, next)) // Part of the transaction, whose promise is awaited.
+    const before = this.#get(this.#sums, key, layout.decodeSums)
+    const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
     for (let k = 0; k < 64; k++) if (((blocks >> BigInt(k)) & 1n) === 1n) merged.sums[k] = sums[k]!
-    void this.#sums.put(key, layout.encodeSums({ blocks: merged.blocks | blocks, sums: merged.sums }))
+    void this.#sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
   }
 
   #subtract({ imageId, object, blocks }: ForgetEntry): void {
     const key = layout.objectKey(imageId, object)
-    const stored = this.#residency.get(key)
-    if (!stored) return
-    const record = layout.decodeRecord(stored)
-    const resident = record.resident & ~blocks
-    if (resident === 0n) {
+    const record = this.#get(this.#residency, key, layout.decodeRecord)
+    const resident = (record?.resident ?? 0n) & ~blocks
+    if (!record || resident === 0n) {
       void this.#residency.remove(key)
       void this.#sums.remove(key)
     } else {
-      void this.#residency.put(key, layout.encodeRecord({ resident, zero: record.zero & resident }))
+      void this.#residency.put(key, layout.encodeRecord(key, { resident, zero: record.zero & resident }))
     }
+  }
+
+  /** A value, decoded; null where there is none, or where it is damaged. */
+  #get<T>(database: BinaryDatabase, key: Buffer, decode: (key: Buffer, value: Buffer) => T | null): T | null {
+    const value = database.get(key)
+    if (!value) return null
+    const decoded = decode(key, value)
+    if (decoded === null) this.#damagedValues++
+    return decoded
   }
 
   async #write(operation: () => Promise<unknown>): Promise<void> {
@@ -232,22 +257,4 @@ export class IndexDatabase {
       })
     }
   }
-}
-
-/**
- * Refuse a file that LMDB did not write: opening one would crash the process.
- * Source: liblmdb/mdb.c, the first page has a header of 24 bytes, then MDB_meta, which begins with MDB_MAGIC.
- */
-function checkMagic(path: string): void {
-  const stat = statSync(path, { throwIfNoEntry: false })
-  if (!stat) return
-  const head = Buffer.alloc(28)
-  const fd = openSync(path, 'r')
-  try {
-    readSync(fd, head, 0, head.length, 0)
-  } finally {
-    closeSync(fd)
-  }
-  if (head.readUInt32LE(24) !== 0xbeefc0de)
-    throw new Error(`${path} is not an LMDB file; remove it to start with an empty cache`)
 }

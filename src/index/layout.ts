@@ -1,18 +1,17 @@
 /**
- * How keys and values look in the index. Every value starts with the layout byte.
+ * How keys and values look in the index. Every value is sealed, see seal.ts.
  *
  * - `residency`, `sums`: key = image id (16 bytes) + object number (u32, big-endian), so that the objects of an image lie
  *   side by side in order.
- * - a residency value is layout, resident u64, zero u64; a sums value is layout, the mask of the blocks that have a sum
- *   (u64), and one crc32c (u32) for each of them, in ascending order. All little-endian.
- * - `images`, `names`, `listings`: layout and JSON. `recency`: layout and pairs of object (u32), lastUse (u32).
+ * - a residency value is resident u64, zero u64; a sums value is the mask of the blocks that have a sum (u64), and one crc32c
+ *   (u32) for each of them, in ascending order. All little-endian.
+ * - `images`, `names`, `listings` hold JSON; `recency` pairs of object (u32) and lastUse (u32).
+ *
+ * Decoding gives null for a value that is not as it was written: it counts as absent.
  */
 import { createHash } from 'node:crypto'
-import { CacheError } from '../errors.ts'
 import { blocksPerObject } from '../image.ts'
-
-/** The layout of the whole cache directory; also the first byte of each value. */
-export const layoutVersion = 1
+import { seal, unseal } from './seal.ts'
 
 /** What the index says of one object. */
 export interface ObjectRecord {
@@ -48,67 +47,58 @@ export function originKey(origin: string): Buffer {
   return createHash('sha256').update(origin).digest().subarray(0, 16)
 }
 
-export function encodeRecord(record: ObjectRecord): Buffer {
-  const value = Buffer.allocUnsafe(17)
-  value[0] = layoutVersion
-  value.writeBigUInt64LE(record.resident, 1)
-  value.writeBigUInt64LE(record.zero, 9)
-  return value
+export function encodeRecord(key: Buffer, record: ObjectRecord): Buffer {
+  const content = Buffer.allocUnsafe(16)
+  content.writeBigUInt64LE(record.resident, 0)
+  content.writeBigUInt64LE(record.zero, 8)
+  return seal(key, content)
 }
 
-export function decodeRecord(value: Buffer): ObjectRecord {
-  checkLayout(value, value.length === 17)
-  return { resident: value.readBigUInt64LE(1), zero: value.readBigUInt64LE(9) }
+export function decodeRecord(key: Buffer, value: Buffer): ObjectRecord | null {
+  const content = unseal(key, value)
+  if (content?.length !== 16) return null
+  return { resident: content.readBigUInt64LE(0), zero: content.readBigUInt64LE(8) }
 }
 
-export function encodeSums({ blocks, sums }: ObjectSums): Buffer {
-  const value = Buffer.allocUnsafe(9 + 4 * blocksPerObject)
-  value[0] = layoutVersion
-  value.writeBigUInt64LE(blocks, 1)
-  let at = 9
+export function encodeSums(key: Buffer, { blocks, sums }: ObjectSums): Buffer {
+  const content = Buffer.allocUnsafe(8 + 4 * blocksPerObject)
+  let at = content.writeBigUInt64LE(blocks, 0)
   for (let k = 0; k < blocksPerObject; k++) {
-    if (((blocks >> BigInt(k)) & 1n) === 1n) at = value.writeUInt32LE(sums[k]!, at)
+    if (((blocks >> BigInt(k)) & 1n) === 1n) at = content.writeUInt32LE(sums[k]!, at)
   }
-  return value.subarray(0, at)
+  return seal(key, content.subarray(0, at))
 }
 
-export function decodeSums(value: Buffer): ObjectSums {
-  checkLayout(value, value.length >= 9)
-  const blocks = value.readBigUInt64LE(1)
+export function decodeSums(key: Buffer, value: Buffer): ObjectSums | null {
+  const content = unseal(key, value)
+  if (!content || content.length < 8) return null
+  const blocks = content.readBigUInt64LE(0)
   const sums = new Uint32Array(blocksPerObject)
-  let at = 9
-  for (let k = 0; k < blocksPerObject; k++) {
+  let at = 8
+  for (let k = 0; k < blocksPerObject && at < content.length; k++) {
     if (((blocks >> BigInt(k)) & 1n) === 0n) continue
-    checkLayout(value, at + 4 <= value.length)
-    sums[k] = value.readUInt32LE(at)
+    sums[k] = content.readUInt32LE(at)
     at += 4
   }
   return { blocks, sums }
 }
 
-export function encodeJson(content: unknown): Buffer {
-  return Buffer.concat([Buffer.of(layoutVersion), Buffer.from(JSON.stringify(content))])
+export function encodeJson(key: Buffer, content: unknown): Buffer {
+  return seal(key, Buffer.from(JSON.stringify(content)))
 }
 
-export function decodeJson(value: Buffer): unknown {
-  checkLayout(value, value.length > 1)
-  return JSON.parse(value.toString('utf8', 1))
+/** @returns what was encoded, whose type the caller knows from the database it came from */
+export function decodeJson<T>(key: Buffer, value: Buffer): T | null {
+  const content = unseal(key, value)
+  return content && (JSON.parse(content.toString('utf8')) as T)
 }
 
 /** @param pairs object, lastUse, object, lastUse, ... */
-export function encodeRecency(pairs: Uint32Array): Buffer {
-  return Buffer.concat([Buffer.of(layoutVersion), new Uint8Array(pairs.buffer, pairs.byteOffset, pairs.byteLength)])
+export function encodeRecency(key: Buffer, pairs: Uint32Array): Buffer {
+  return seal(key, Buffer.from(pairs.buffer, pairs.byteOffset, pairs.byteLength))
 }
 
-export function decodeRecency(value: Buffer): Uint32Array {
-  checkLayout(value, value.length % 8 === 1)
-  return new Uint32Array(Uint8Array.from(value.subarray(1)).buffer)
-}
-
-function checkLayout(value: Buffer, wellFormed: boolean): void {
-  if (value[0] === layoutVersion && wellFormed) return
-  throw new CacheError(
-    'cache-layout',
-    `a value of the index has layout ${value[0]} and ${value.length} bytes, which we cannot read`,
-  )
+export function decodeRecency(key: Buffer, value: Buffer): Uint32Array | null {
+  const content = unseal(key, value)
+  return content && content.length % 8 === 0 ? new Uint32Array(Uint8Array.from(content).buffer) : null
 }

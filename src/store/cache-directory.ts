@@ -7,7 +7,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../errors.ts'
-import { layoutVersion } from '../index/layout.ts'
+import { layoutVersion } from '../index/seal.ts'
 import type { Addon, SystemError } from '../native/addon.ts'
 
 /** Where things lie in a cache directory. */

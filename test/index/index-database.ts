@@ -1,3 +1,5 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { identify } from '../../src/image.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
@@ -128,4 +130,25 @@ t.test('a write after close says closed', async t => {
   const index = new IndexDatabase(t.testdir())
   await index.close()
   await t.rejects(index.putImage({ image, nodeId: 5n }), { code: 'closed' })
+})
+
+t.test('a damaged value counts as absent, and is counted', async t => {
+  const directory = t.testdir()
+  const first = new IndexDatabase(directory)
+  await first.putImage({ image, nodeId: 7n })
+  await first.putImage({ image: other, nodeId: 8n })
+  await first.close()
+  const path = join(directory, 'data.mdb')
+  const bytes = readFileSync(path)
+  for (let at = bytes.indexOf('"b.raw"'); at >= 0; at = bytes.indexOf('"b.raw"', at + 1))
+    bytes[at + 1] = 'c'.charCodeAt(0)
+  writeFileSync(path, bytes)
+  rmSync(join(directory, 'CLEAN'))
+  const second = new IndexDatabase(directory)
+  t.same(
+    second.images().map(entry => entry.image.key),
+    ['a.raw'],
+  )
+  t.equal(second.damagedValues, 1)
+  await second.close()
 })
