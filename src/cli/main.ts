@@ -5,7 +5,8 @@
  * A failure is one line on standard error, `parentfs: what, where, what to do`, and exit code 1; a call that cannot be
  * understood exits with 2.
  */
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { logLevels } from '../daemon/settings.ts'
 import { readVersion } from '../daemon/version.ts'
 import { messageOf } from '../errors.ts'
 import type { MountArguments } from './mount.ts'
@@ -58,11 +59,7 @@ async function run(argv: readonly string[]): Promise<number> {
     .option('--transport <name>', 'how to speak with the kernel: kernel', 'kernel')
     .option('-o <options>', 'uid=,gid=,mode=,allow_other,noallow_other, separated by commas', collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
-    .option(
-      '--log-level <level>',
-      'trace, debug, info, warn, error, fatal or silent',
-      process.env.PARENTFS_LOG || 'info',
-    )
+    .addOption(new Option('--log-level <level>', 'what to log').choices(logLevels).default('info').env('PARENTFS_LOG'))
     .option('--log-file <file>', 'append the log here instead of writing it to standard error')
     .action(async (origin: string, mountpoint: string, options: Omit<MountArguments, 'origin' | 'mountpoint'>) => {
       const module = await import('./mount.ts')

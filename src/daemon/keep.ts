@@ -2,7 +2,8 @@
  * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
  * run to the end.
  */
-import { CacheError } from '../errors.ts'
+import { CacheError, messageOf } from '../errors.ts'
+import type { Logger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter } from './mounter.ts'
@@ -31,9 +32,10 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   const server = startServer(addon)
-  // Loaded while the server boots, which takes longer.
-  const { createLogger } = await import('./create-logger.ts')
-  const logger = await createLogger('keeper', settings.log)
+  const logger = await openLog(settings).catch(error => {
+    server.kill()
+    throw error
+  })
   const keeper = new Keeper(settings, { mounter, server, logger, closeFd: fd => addon.closeFd(fd) })
   const listeners = endingSignals.map(name => {
     const listener = () => void keeper.handleSignal(name) // Logs its own errors.
@@ -53,10 +55,20 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
   }
 }
 
+/** Loaded while the server boots, which takes longer. */
+async function openLog({ log }: Settings): Promise<Logger> {
+  const { createLogger } = await import('./create-logger.ts')
+  try {
+    return await createLogger('keeper', log)
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
+  }
+}
+
 function loadBuiltAddon(): ReturnType<typeof loadAddon> {
   try {
     return loadAddon()
   } catch (cause) {
-    throw new CacheError('mount-failed', (cause as Error).message, { cause })
+    throw new CacheError('mount-failed', messageOf(cause), { cause })
   }
 }
