@@ -6,6 +6,7 @@ import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/adm
 import { mountAt } from '../../src/daemon/mount-table.ts'
 import {
   cannotMount,
+  command,
   isGone,
   mountArguments,
   mountDaemon,
@@ -18,7 +19,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
-import { run } from '../fixtures/run.ts'
+import { attempt, run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = { seed: 7, sizeBytes: 9 * 1024 * 1024 + 4321 }
@@ -94,6 +95,15 @@ t.test('a mount in use stays, its holders are named, and --force takes it away',
   t.match(await parentfs('unmount', '--force', where.mountpoint), { code: 0 })
   t.equal((await daemon.exited).code, 0)
   t.throws(() => readSync(fd, buffer, 0, 100, 0), 'its descriptor is dead')
+})
+
+t.test('unmount from inside the mount does not hold it itself', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  // exec: no shell stays behind in there.
+  const ran = await attempt('sh', '-c', `cd "${where.mountpoint}" && exec ${command.join(' ')} unmount .`)
+  t.match(ran, { code: 0, stderr: '' })
+  t.equal((await daemon.exited).code, 0)
 })
 
 t.test('a second signal takes a mount in use away', options, async t => {

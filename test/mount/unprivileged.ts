@@ -1,0 +1,101 @@
+/** The same command for a user who is not root: fusermount3 mounts, and sockets and caches lie in the user's own places. */
+import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Status } from '../../src/admin/status.ts'
+import { type MountEntry, parseMountTable } from '../../src/daemon/mount-table.ts'
+import { cannotMount, command, mountArguments, type Place, patienceMs, place } from '../fixtures/daemon.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { start } from '../fixtures/run.ts'
+
+/** nobody */
+const uid = 65534
+const image = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 17 }
+
+const withoutTool = ['/bin/fusermount3', '/usr/bin/fusermount3'].some(existsSync) ? false : 'fusermount3 is missing'
+const options = { skip: cannotMount || withoutTool }
+
+interface User {
+  readonly where: Place
+  /** Run something as that user. */
+  as(...words: readonly string[]): SpawnSyncReturns<string>
+  /** What the user sees mounted on the mountpoint. */
+  mounted(): MountEntry | undefined
+}
+
+/**
+ * Directories of the user's own, in a mount namespace in which everybody may open /dev/fuse: on Debian everybody may, in
+ * many containers not.
+ */
+async function setUpUser(t: Pick<Test, 'teardown'>): Promise<User> {
+  const where = place(t)
+  writeSample(join(where.originDirectory, 'a.raw'), image)
+  const [home, runtime] = [join(where.top, 'home'), join(where.top, 'runtime')]
+  for (const directory of [home, runtime]) mkdirSync(directory)
+  for (const directory of [home, runtime, where.mountpoint, where.top]) chownSync(directory, uid, uid)
+  chmodSync(where.top, 0o755)
+  const device = join(where.top, 'fuse')
+  const script = `mknod "${device}" c 10 229 && chmod 666 "${device}" && mount --bind "${device}" /dev/fuse && echo up && exec sleep 600`
+  const namespace = start('unshare', ['--mount', '--propagation', 'private', 'sh', '-ec', script])
+  t.teardown(async () => {
+    namespace.child.kill('SIGKILL')
+    await namespace.ended
+  })
+  await once(namespace.child.stdout!, 'data')
+  const pid = namespace.child.pid!
+  const env = [`HOME=${home}`, `XDG_RUNTIME_DIR=${runtime}`, `PATH=${process.env.PATH}`]
+  const enter = ['--target', `${pid}`, '--mount', '--', 'setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups']
+  return {
+    where,
+    as: (...words) =>
+      spawnSync('nsenter', [...enter, 'env', '--ignore-environment', ...env, ...words], {
+        encoding: 'utf8',
+        timeout: patienceMs,
+      }),
+    mounted: () =>
+      parseMountTable(readFileSync(`/proc/${pid}/mountinfo`, 'utf8')).findLast(
+        ({ mountpoint }) => mountpoint === where.mountpoint,
+      ),
+  }
+}
+
+t.test('a user mounts, reads, asks and unmounts', options, async t => {
+  const { where, as, mounted } = await setUpUser(t)
+  const user = (...args: readonly string[]) => as(...command, ...args)
+  const mount = ['mount', where.origin, where.mountpoint, '--capacity', '200MiB', '--background']
+  t.match(user(...mount), { status: 0, stderr: '' })
+  t.match(mounted(), { type: 'fuse.parentfs', source: where.origin })
+  const file = join(where.mountpoint, 'a.raw')
+  const sum = createHash('sha256')
+    .update(sampleBytes(image, 0, image.sizeBytes))
+    .digest('hex')
+  t.match(as('sha256sum', file), { stdout: new RegExp(`^${sum}`) })
+  const status = JSON.parse(user('status', where.mountpoint, '--json').stdout) as Status
+  t.match(status.cache.directory, join(where.top, 'home', '.cache', 'parentfs'))
+  t.match(as('stat', '-c', '%u %a', file), { stdout: `${uid} 444\n` })
+  t.match(user('unmount', where.mountpoint), { status: 0, stderr: '' })
+  t.equal(mounted(), undefined)
+})
+
+t.test('a user’s mount in use stays, and goes by force', options, async t => {
+  const { where, as, mounted } = await setUpUser(t)
+  t.match(as(...command, ...mountArguments(where, '--background')), { status: 0, stderr: '' })
+  const script = `exec 9<"${where.mountpoint}/a.raw"; ${command.join(' ')} unmount "${where.mountpoint}"`
+  const refused = as('sh', '-c', `${script}; exit $?`)
+  t.equal(refused.status, 1)
+  t.match(refused.stderr, /^parentfs: .*in use by \d+ \(.*--force\n$/)
+  t.ok(mounted())
+  t.match(as('sh', '-c', `${script} --force`), { status: 0, stderr: '' })
+  t.equal(mounted(), undefined)
+})
+
+t.test('a directory that the user may not write is refused by fusermount3, in one line', options, async t => {
+  const { where, as, mounted } = await setUpUser(t)
+  chownSync(where.mountpoint, 0, 0)
+  const refused = as(...command, ...mountArguments(where, '--log-level', 'warn'))
+  t.match(refused, { status: 1, stderr: /^parentfs: mountpoint [^\n]*fusermount3: [^\n]*\n$/ })
+  t.equal(mounted(), undefined)
+})
