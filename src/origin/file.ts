@@ -16,6 +16,7 @@ import type { Image, ImageFacts } from '../image.ts'
 import { originDescriptorsMax } from '../limits.ts'
 import { orAborted } from './abort.ts'
 import { Descriptors } from './descriptors.ts'
+import { withoutCredentials } from './http-url.ts'
 import { isImageName } from './names.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -209,7 +210,11 @@ function directoryOf(url: string): string {
     const path = fileURLToPath(url)
     return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path
   } catch (cause) {
-    throw new CacheError('invalid-argument', `${url}: not the URL of a directory; write file:///dir`, { cause })
+    throw new CacheError(
+      'invalid-argument',
+      `${withoutCredentials(url)}: not the URL of a directory; write file:///dir`,
+      { cause },
+    )
   }
 }
 

@@ -3,7 +3,8 @@
  *
  * A server must do two things to be one: name its versions (a strong ETag, or at least a date) and send single ranges. Both are
  * checked at lookup. Every read asks for one range of one version, and every answer is compared with what was asked, whatever
- * the server promised: another version, another range, another length or an encoded body is never served.
+ * the server promised: another version, another range, another length or an encoded body is never served. What no client can
+ * see is a file that is written in place while the server sends it: images are to be replaced by rename.
  */
 import { CacheError, isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'

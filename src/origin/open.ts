@@ -12,7 +12,7 @@ import { HttpOrigin } from './http.ts'
 import { withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
-import type { Origin, ReadOptions } from './origin.ts'
+import type { Origin } from './origin.ts'
 import { RetryOrigin } from './retry.ts'
 
 export interface OriginDependencies {
@@ -33,7 +33,7 @@ const schemes: Readonly<
 }
 
 /**
- * The origin behind `url`. Asks nobody anything yet: see {@link mustAnswer}.
+ * The origin behind `url`. Asks nobody anything yet: an origin that is away shows at its first call.
  * @throws CacheError invalid-argument
  */
 export function openOrigin(url: string, dependencies: OriginDependencies): Origin {
@@ -49,12 +49,4 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { meter = new Meter(), concurrencyMax = originConcurrencyDefault } = dependencies
   const metered = new MeterOrigin(open(url, dependencies, concurrencyMax), meter)
   return new LimitOrigin(new DeadlineOrigin(new RetryOrigin(metered), missSecondsMax * 1000), concurrencyMax)
-}
-
-/**
- * Does the origin answer at all? To be asked once, at start.
- * @throws CacheError origin-*, access-denied, aborted
- */
-export async function mustAnswer(origin: Origin, options: ReadOptions): Promise<void> {
-  await origin.list(options)
 }
