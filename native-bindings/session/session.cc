@@ -21,11 +21,15 @@ int wake_signal() { return SIGRTMIN + 3; }
 
 extern "C" void parentfs_wake(int /*signal*/) {}  // Its arrival is all that counts: read(2) says EINTR.
 
-/** Threads of a session take no signal but that one. */
-void allow_wake_signal_only() {
+/** Before any thread is there to be woken: without a handler, the signal ends the process. */
+void handle_wake_signal() {
   struct sigaction action {};
   action.sa_handler = parentfs_wake;  // And no SA_RESTART.
   ::sigaction(wake_signal(), &action, nullptr);
+}
+
+/** Threads of a session take no signal but that one. */
+void allow_wake_signal_only() {
   sigset_t blocked;
   ::sigfillset(&blocked);
   ::sigdelset(&blocked, wake_signal());
@@ -36,6 +40,7 @@ void allow_wake_signal_only() {
 
 Session::Session(int fd, unsigned threads, store::StoreThreads& store_threads, const Clock& clock, Events events)
     : fd_(fd), store_threads_(store_threads), clock_(clock), events_(std::move(events)) {
+  handle_wake_signal();
   RequestSink& sink = *this;
   for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, clock, sink));
   {

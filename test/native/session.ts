@@ -1,18 +1,25 @@
 /**
  * The session threads on a real mount: what they answer themselves, what they hand over, and how they end.
  */
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
+import { until } from '../fixtures/until.ts'
 
+const run = promisify(execFile)
 const blockBytes = 65536
 const sizeBytes = 9 * 1024 * 1024 + 12345
 const image = randomBytes(sizeBytes)
+/** Errnos of Linux. */
+const noEntry = 2
+const noDevice = 19
 const canMount = process.getuid?.() === 0
 
 interface Rig {
@@ -73,4 +80,72 @@ t.test('on a mount', { skip: canMount ? false : 'mounting needs root' }, async t
     t.equal(new Uint32Array(rig.resident.buffer)[4 + 3], 77, 'lastUse of the object that was read')
     t.equal(new Uint32Array(rig.resident.buffer)[3], 0, 'and of another')
   })
+
+  t.test('what was evicted comes to JavaScript again', async t => {
+    const rig = await start(t)
+    publishAll(rig)
+    t.ok((await readFile(rig.path)).equals(image))
+    const misses = rig.fuse.seen.get(opcodes.read) ?? 0
+    Atomics.store(rig.resident, 2, 0n)
+    Atomics.add(rig.generations, 4 + 2, 1)
+    t.ok((await readDirect(rig.path)).equals(image))
+    t.ok((rig.fuse.seen.get(opcodes.read) ?? 0) > misses)
+  })
+
+  t.test('a hit whose pages are not in memory is answered by a store thread', async t => {
+    const rig = await start(t)
+    publishAll(rig)
+    await dropPages(rig.dataPath)
+    t.ok((await readDirect(rig.path)).equals(image))
+    const { deferred, hits } = rig.fuse.session.counters()
+    t.ok(deferred > 0 && deferred <= hits, `${deferred} of ${hits} hits`)
+    t.equal(rig.fuse.seen.get(opcodes.read), undefined)
+  })
+
+  t.test('an unmount ends the session with ENODEV, and stop resolves after it', async t => {
+    const { fuse, path } = await start(t)
+    await readFile(path)
+    await run('umount', [dirname(path)])
+    t.equal(await fuse.ended, noDevice)
+    await fuse.session.stop()
+    t.not(fuse.session.reply(1n, 0, null), 0)
+  })
+
+  t.test('stop ends threads that wait, says 0, and leaves the descriptor to its owner', async t => {
+    const { fuse, path } = await start(t)
+    await readFile(path)
+    await Promise.all([fuse.session.stop(), fuse.session.stop()])
+    t.equal(await fuse.ended, 0)
+    await fuse.session.stop()
+    t.equal(fuse.session.reply(99n, 0, null), noEntry, 'it still answers; nobody asked 99')
+  })
+
+  t.test('stop under load loses no request: all are answered or left to the next session', async t => {
+    const rig = await start(t)
+    const reading = readDirect(rig.path)
+    await until(() => (rig.fuse.seen.get(opcodes.read) ?? 0) > 0, 5000, 'reads have begun')
+    await rig.fuse.session.stop()
+    const next = rig.fuse.resume()
+    t.ok((await reading).equals(image))
+    await next.stop()
+  })
 })
+
+/** The image through O_DIRECT: past the kernel's page cache, so that every byte is asked for. */
+async function readDirect(path: string): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECT)
+  const target = Buffer.alloc(sizeBytes)
+  let done = 0
+  while (done < sizeBytes) {
+    const { bytesRead } = await handle.read(target, done, Math.min(1 << 20, sizeBytes - done), done)
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  await handle.close()
+  return target
+}
+
+/** Write the data file back and take its pages out of memory. */
+async function dropPages(path: string): Promise<void> {
+  await run('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0'])
+}

@@ -1,0 +1,117 @@
+/**
+ * How a process ends that has used the addon: by itself when all is closed or idle, and in one piece when it is not.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+
+interface Ended {
+  readonly code: number | null
+  readonly signal: string | null
+  readonly said: string
+}
+
+const loader = new URL('../../src/native/addon.js', import.meta.url).href
+
+/** Run `body` in a process of its own: `addon`, `engine`, `file` (1 MiB) and `pair` (a socket pair) are there. */
+async function runBody(t: Test, body: string): Promise<Ended> {
+  const directory = await mkdtemp(join(tmpdir(), 'parentfs-exit-'))
+  t.teardown(() => rm(directory, { recursive: true }))
+  const script = `
+    import { loadAddon } from '${loader}'
+    import { Worker } from 'node:worker_threads'
+    const addon = loadAddon()
+    const engine = addon.createEngine({ storeThreads: 4 })
+    const file = engine.openFile('${join(directory, 'data')}', 1048576, 4096)
+    const pair = addon.socketPair()
+    const startSession = (onRequests = () => {}) => engine.startSession(pair[1], {
+      threads: 4, onRequests, onEnd: errno => console.log('end', errno),
+    })
+    ${body}`
+  const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', script])
+  const chunks: Buffer[] = []
+  child.stdout.on('data', chunk => chunks.push(chunk))
+  child.stderr.on('data', chunk => chunks.push(chunk))
+  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const ended = await new Promise<Ended>(resolve => {
+    child.once('close', (code, signal) => resolve({ code, signal, said: Buffer.concat(chunks).toString() }))
+  })
+  clearTimeout(timer)
+  return ended
+}
+
+const bodies: readonly (readonly [name: string, body: string, said: string, code?: number])[] = [
+  ['a process with an idle engine ends by itself', '', ''],
+  [
+    'a process waits for its operations',
+    `file.land(0, Buffer.alloc(65536, 1)).then(x => console.log(x.sums.length))`,
+    '16\n',
+  ],
+  [
+    'a process that closed everything ends by itself',
+    `file.close(); await engine.close(); console.log('closed')`,
+    'closed\n',
+  ],
+  [
+    'a process whose session was stopped ends by itself',
+    `startSession().stop().then(() => console.log('stopped'))`,
+    'end 0\nstopped\n',
+  ],
+  [
+    'a process lives as long as its session',
+    `startSession(); setTimeout(() => addon.closeFd(pair[0]), 200).unref()`,
+    'end 19\n',
+  ],
+  [
+    'a session keeps its engine open',
+    `const s = startSession(); await engine.close().catch(e => console.log(e.code)); await s.stop(); await engine.close()`,
+    'EBUSY\nend 0\n',
+  ],
+  ['exit with a session running is clean', `startSession(); file.land(0, Buffer.alloc(65536)); process.exit(3)`, '', 3],
+  [
+    'what a listener throws is an uncaught exception',
+    `
+    process.on('uncaughtException', error => { console.log(error.message); session.stop() })
+    const session = startSession(() => { throw new Error('thrown') })
+    const { writeSync } = await import('node:fs')
+    writeSync(pair[0], Buffer.alloc(48, 1))`,
+    'thrown\nend 0\n',
+  ],
+  [
+    'objects that nobody holds are collected',
+    `
+    const { readdirSync } = await import('node:fs')
+    const count = () => readdirSync('/proc/self/fd').length
+    const before = count()
+    for (let k = 0; k < 50; k++) engine.openFile('${join(tmpdir(), 'parentfs-exit-collected')}', 4096, 4096)
+    for (let k = 0; k < 20 && count() > before; k++) { global.gc(); await new Promise(setImmediate) }
+    console.log(count() - before)
+    ;(await import('node:fs')).unlinkSync('${join(tmpdir(), 'parentfs-exit-collected')}')`,
+    '0\n',
+  ],
+  [
+    'a worker that is terminated takes its session along',
+    `
+    const worker = new Worker(\`
+      import('${loader}').then(({ loadAddon }) => {
+        const addon = loadAddon()
+        const engine = addon.createEngine({ storeThreads: 2 })
+        const file = engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
+        engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onEnd() {} })
+        file.land(0, Buffer.alloc(1 << 18, 1))
+        import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage('up'))
+      })\`, { eval: true })
+    await new Promise(resolve => worker.once('message', resolve))
+    console.log(await worker.terminate())
+    ;(await import('node:fs')).unlinkSync('${join(tmpdir(), 'parentfs-exit-worker')}')`,
+    '1\n',
+  ],
+]
+
+for (const [name, body, said, code] of bodies) {
+  t.test(name, async t => {
+    t.same(await runBody(t, body), { code: code ?? 0, signal: null, said })
+  })
+}
