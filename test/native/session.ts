@@ -20,7 +20,7 @@ const image = randomBytes(sizeBytes)
 /** Errnos of Linux. */
 const noEntry = 2
 const noDevice = 19
-const canMount = process.getuid?.() === 0
+const mounting = { skip: process.getuid?.() === 0 ? false : 'mounting needs root' }
 
 interface Rig {
   readonly fuse: TinyFuse
@@ -57,78 +57,76 @@ function publishAll({ resident }: Rig): void {
   for (let object = 0; object < resident.length / 2; object++) Atomics.store(resident, object * 2, ~0n)
 }
 
-t.test('on a mount', { skip: canMount ? false : 'mounting needs root' }, async t => {
-  t.test('what is not resident comes to JavaScript, and what is does not', async t => {
-    const rig = await start(t)
-    const { fuse, path } = rig
-    t.ok((await readFile(path)).equals(image), 'cold')
-    t.ok(fuse.seen.get(opcodes.read)! > 0)
-    t.equal(fuse.session.counters().hits, 0)
+t.test('what is not resident comes to JavaScript, and what is does not', mounting, async t => {
+  const rig = await start(t)
+  const { fuse, path } = rig
+  t.ok((await readFile(path)).equals(image), 'cold')
+  t.ok(fuse.seen.get(opcodes.read)! > 0)
+  t.equal(fuse.session.counters().hits, 0)
 
-    publishAll(rig)
-    const missesBefore = fuse.seen.get(opcodes.read)
-    const handle = await open(path, constants.O_RDONLY | constants.O_DIRECT) // Past the kernel's page cache.
-    const target = new Uint8Array(1 << 20)
-    const { bytesRead } = await handle.read(target, 0, 1 << 20, 4 << 20)
-    await handle.close()
-    t.equal(bytesRead, 1 << 20)
-    t.ok(Buffer.from(target.buffer).equals(image.subarray(4 << 20, 5 << 20)), 'warm')
-    t.equal(fuse.seen.get(opcodes.read), missesBefore)
-    const counters = fuse.session.counters()
-    t.ok(counters.hits > 0)
-    t.equal(counters.hitBytes, 1 << 20)
-    t.equal(new Uint32Array(rig.resident.buffer)[4 + 3], 77, 'lastUse of the object that was read')
-    t.equal(new Uint32Array(rig.resident.buffer)[3], 0, 'and of another')
-  })
+  publishAll(rig)
+  const missesBefore = fuse.seen.get(opcodes.read)
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECT) // Past the kernel's page cache.
+  const target = new Uint8Array(1 << 20)
+  const { bytesRead } = await handle.read(target, 0, 1 << 20, 4 << 20)
+  await handle.close()
+  t.equal(bytesRead, 1 << 20)
+  t.ok(Buffer.from(target.buffer).equals(image.subarray(4 << 20, 5 << 20)), 'warm')
+  t.equal(fuse.seen.get(opcodes.read), missesBefore)
+  const counters = fuse.session.counters()
+  t.ok(counters.hits > 0)
+  t.equal(counters.hitBytes, 1 << 20)
+  t.equal(new Uint32Array(rig.resident.buffer)[4 + 3], 77, 'lastUse of the object that was read')
+  t.equal(new Uint32Array(rig.resident.buffer)[3], 0, 'and of another')
+})
 
-  t.test('what was evicted comes to JavaScript again', async t => {
-    const rig = await start(t)
-    publishAll(rig)
-    t.ok((await readFile(rig.path)).equals(image))
-    const misses = rig.fuse.seen.get(opcodes.read) ?? 0
-    Atomics.store(rig.resident, 2, 0n)
-    Atomics.add(rig.generations, 4 + 2, 1)
-    t.ok((await readDirect(rig.path)).equals(image))
-    t.ok((rig.fuse.seen.get(opcodes.read) ?? 0) > misses)
-  })
+t.test('what was evicted comes to JavaScript again', mounting, async t => {
+  const rig = await start(t)
+  publishAll(rig)
+  t.ok((await readFile(rig.path)).equals(image))
+  const misses = rig.fuse.seen.get(opcodes.read) ?? 0
+  Atomics.store(rig.resident, 2, 0n)
+  Atomics.add(rig.generations, 4 + 2, 1)
+  t.ok((await readDirect(rig.path)).equals(image))
+  t.ok((rig.fuse.seen.get(opcodes.read) ?? 0) > misses)
+})
 
-  t.test('a hit whose pages are not in memory is answered by a store thread', async t => {
-    const rig = await start(t)
-    publishAll(rig)
-    await dropPages(rig.dataPath)
-    t.ok((await readDirect(rig.path)).equals(image))
-    const { deferred, hits } = rig.fuse.session.counters()
-    t.ok(deferred > 0 && deferred <= hits, `${deferred} of ${hits} hits`)
-    t.equal(rig.fuse.seen.get(opcodes.read), undefined)
-  })
+t.test('a hit whose pages are not in memory is answered by a store thread', mounting, async t => {
+  const rig = await start(t)
+  publishAll(rig)
+  await dropPages(rig.dataPath)
+  t.ok((await readDirect(rig.path)).equals(image))
+  const { deferred, hits } = rig.fuse.session.counters()
+  t.ok(deferred > 0 && deferred <= hits, `${deferred} of ${hits} hits`)
+  t.equal(rig.fuse.seen.get(opcodes.read), undefined)
+})
 
-  t.test('an unmount ends the session with ENODEV, and stop resolves after it', async t => {
-    const { fuse, path } = await start(t)
-    await readFile(path)
-    await run('umount', [dirname(path)])
-    t.equal(await fuse.ended, noDevice)
-    await fuse.session.stop()
-    t.not(fuse.session.reply(1n, 0, null), 0)
-  })
+t.test('an unmount ends the session with ENODEV, and stop resolves after it', mounting, async t => {
+  const { fuse, path } = await start(t)
+  await readFile(path)
+  await run('umount', [dirname(path)])
+  t.equal(await fuse.ended, noDevice)
+  await fuse.session.stop()
+  t.not(fuse.session.reply(1n, 0, null), 0)
+})
 
-  t.test('stop ends threads that wait, says 0, and leaves the descriptor to its owner', async t => {
-    const { fuse, path } = await start(t)
-    await readFile(path)
-    await Promise.all([fuse.session.stop(), fuse.session.stop()])
-    t.equal(await fuse.ended, 0)
-    await fuse.session.stop()
-    t.equal(fuse.session.reply(99n, 0, null), noEntry, 'it still answers; nobody asked 99')
-  })
+t.test('stop ends threads that wait, says 0, and leaves the descriptor to its owner', mounting, async t => {
+  const { fuse, path } = await start(t)
+  await readFile(path)
+  await Promise.all([fuse.session.stop(), fuse.session.stop()])
+  t.equal(await fuse.ended, 0)
+  await fuse.session.stop()
+  t.equal(fuse.session.reply(99n, 0, null), noEntry, 'it still answers; nobody asked 99')
+})
 
-  t.test('stop under load loses no request: all are answered or left to the next session', async t => {
-    const rig = await start(t)
-    const reading = readDirect(rig.path)
-    await until(() => (rig.fuse.seen.get(opcodes.read) ?? 0) > 0, 5000, 'reads have begun')
-    await rig.fuse.session.stop()
-    const next = rig.fuse.resume()
-    t.ok((await reading).equals(image))
-    await next.stop()
-  })
+t.test('stop under load loses no request: all are answered or left to the next session', mounting, async t => {
+  const rig = await start(t)
+  const reading = readDirect(rig.path)
+  await until(() => (rig.fuse.seen.get(opcodes.read) ?? 0) > 0, 5000, 'reads have begun')
+  await rig.fuse.session.stop()
+  const next = rig.fuse.resume()
+  t.ok((await reading).equals(image))
+  await next.stop()
 })
 
 /** The image through O_DIRECT: past the kernel's page cache, so that every byte is asked for. */
