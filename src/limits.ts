@@ -120,3 +120,16 @@ export const adminConnectionsMax = 64
 export const adminMsMax = 10_000
 /** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */
 export const threadpoolThreads = 8
+
+/** How long a read waits for the cache disk before the origin is asked in its place. */
+export const storeReadMsMax = 1_000
+/** How long a write or a sync may take before the cache disk counts as stalled. */
+export const storeWriteMsMax = 10_000
+/** Failures within the window that end the healthy state: one may be a bad sector, three are a bad disk. */
+export const healthFailuresMax = 3
+export const healthFailuresWindowMs = 10_000
+/** Good probes in a row that bring it back. */
+export const healthProbesNeeded = 3
+/** The pause between probes: doubled after each that failed. */
+export const probeIntervalMsMin = 1_000
+export const probeIntervalMsMax = 30_000

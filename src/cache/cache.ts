@@ -71,7 +71,7 @@ export class Cache {
       flights: this.#flights,
       fetchBudget: new ByteBudget(fetchBytesMax),
       originOf: image => this.#originOf(image),
-      stored: image => options.store.use(image),
+      stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })

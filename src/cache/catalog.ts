@@ -5,7 +5,8 @@
  * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
  * is away leaves names and attributes as the index knows them.
  */
-import { CacheError, isCacheError, messageOf } from '../errors.ts'
+import { within } from '../deadline.ts'
+import { CacheError, isCacheError } from '../errors.ts'
 import { type Image, identify } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { revalidateMsMax } from '../limits.ts'
@@ -73,7 +74,11 @@ export class Catalog {
     const asked = this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
     if (!named) return asked
     try {
-      return await withinMs(asked, revalidateMsMax, signal)
+      return await within(
+        revalidateMsMax,
+        asked,
+        () => new CacheError('origin-timeout', `${name}: no answer in ${revalidateMsMax} ms`),
+      )
     } catch (error) {
       if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'aborted')) throw error
       this.#options.logger.warn({ origin: origin.url, name, err: error }, 'the origin does not answer; the index does')
@@ -183,21 +188,5 @@ export class Catalog {
 
   #isFresh(checkedMs: number): boolean {
     return this.#options.now() - checkedMs < this.#options.revalidateSeconds * 1000
-  }
-}
-
-/** `promise`, or origin-timeout after `ms`. */
-async function withinMs<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new CacheError('origin-timeout', `no answer in ${ms} ms`)), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } catch (error) {
-    if (signal.aborted) throw new CacheError('aborted', messageOf(error), { cause: error })
-    throw error
-  } finally {
-    clearTimeout(timer)
   }
 }

@@ -154,8 +154,7 @@ export class Reader {
 async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> {
   const unverified = part.blocks & stored.held(part.object) & ~stored.residency.resident(part.object)
   if (unverified === 0n) return
-  // A disk or an index out of order leaves the blocks unpublished, and the origin answers.
-  await stored.verify(part.object, unverified).catch(() => {})
+  await stored.verify(part.object, unverified)
 }
 
 /** Wait for flights as one reader of each. */

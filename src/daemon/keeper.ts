@@ -5,11 +5,11 @@
  * room and serves no byte; the server does the work. A server that dies takes the mount with it.
  */
 import { statfs } from 'node:fs/promises'
+import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import { within } from './deadline.ts'
 import { findHolders, formatHolders } from './holders.ts'
 import type { Refusal, ToKeeper } from './messages.ts'
 import type { Mounter } from './mounter.ts'

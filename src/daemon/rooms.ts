@@ -87,6 +87,7 @@ export class Rooms {
       index,
       logger,
       tick: () => clock.tick,
+      now: () => performance.now(),
     })
     this.#unwinder.push('store', () => store.close())
     clock.advanceTo(store.latestUse + 1)

@@ -203,6 +203,13 @@ export class IndexDatabase {
     await this.#write(() => this.#recency.put(key, layout.encodeRecency(key, pairs)))
   }
 
+  /** Write and sync something small. @throws CacheError index-failed */
+  async probe(): Promise<void> {
+    const key = Buffer.from('probe')
+    await this.#write(() => this.#recency.put(key, layout.encodeJson(key, 0)))
+    await this.#write(() => this.#recency.remove(key))
+  }
+
   /** Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())

@@ -10,6 +10,7 @@ import type { IndexDatabase } from '../index/index-database.ts'
 import { batchBytesMax, batchMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Landed } from '../native/addon.ts'
+import type { Health } from './health.ts'
 
 /** What the committer needs of an image in the store. */
 export interface CommitTarget {
@@ -34,6 +35,7 @@ export interface LandedBlocks {
 
 export class Committer {
   readonly #index: IndexDatabase
+  readonly #health: Health
   readonly #logger: Logger
   /** Called after each batch: the moment to measure the disk. */
   readonly #onCommitted: (entries: readonly LandedBlocks[]) => void
@@ -46,8 +48,14 @@ export class Committer {
   #running: Promise<void> = Promise.resolve()
   #failures = 0
 
-  constructor(index: IndexDatabase, logger: Logger, onCommitted: (entries: readonly LandedBlocks[]) => void) {
+  constructor(
+    index: IndexDatabase,
+    health: Health,
+    logger: Logger,
+    onCommitted: (entries: readonly LandedBlocks[]) => void,
+  ) {
     this.#index = index
+    this.#health = health
     this.#logger = logger
     this.#onCommitted = onCommitted
   }
@@ -86,20 +94,32 @@ export class Committer {
     if (entries.length === 0) return
     this.#open = []
     this.#openBytes = 0
-    try {
-      await Promise.all([...new Set(entries.map(entry => entry.target))].map(target => target.sync()))
-      await this.#index.record(entries.map(recordOf))
-    } catch (error) {
+    if (!(await this.#makeDurable(entries))) {
       this.#failures++
-      this.#logger.error(
-        { err: error, blocks: entries.length },
-        'a batch did not become durable; its blocks are dropped',
-      )
+      this.#logger.error({ blocks: entries.length }, 'a batch did not become durable; its blocks are dropped')
       await Promise.all(entries.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
     }
     const committed = new Set(entries)
     for (const { target, object } of entries) this.#settle(target.lockKey(object), committed)
     this.#onCommitted(entries)
+  }
+
+  /** Sync, then record. @returns whether both succeeded; the health has heard of what failed */
+  async #makeDurable(entries: readonly Uncommitted[]): Promise<boolean> {
+    try {
+      const targets = new Set(entries.map(entry => entry.target))
+      await this.#health.watchWrite(Promise.all([...targets].map(target => target.sync())))
+    } catch (error) {
+      this.#health.syncFailed(error)
+      return false
+    }
+    try {
+      await this.#health.watchWrite(this.#index.record(entries.map(recordOf)))
+      return true
+    } catch (error) {
+      this.#health.writeFailed(error)
+      return false
+    }
   }
 
   #settle(key: string, committed: ReadonlySet<Uncommitted>): void {

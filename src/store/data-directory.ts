@@ -2,6 +2,7 @@
  * The file system under the store, as far as the store needs one: the directory of data files, and what everything in the
  * cache directory takes. Passed in, so that tests can put a disk below that loses power.
  */
+import { randomBytes } from 'node:crypto'
 import { statfsSync, statSync } from 'node:fs'
 import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,12 +20,17 @@ export interface DataDirectory {
   remove(name: string): Promise<void>
   /** Make created and removed names durable. */
   sync(): Promise<void>
+  /** Write, sync, read back and remove something small. @throws SystemError */
+  probe(): Promise<void>
   /**
    * What the cache directory takes, `files` being all open data files and `indexBytes` what the index takes. Synchronous,
    * so that the disk and the store's own account are read at one moment; the calls are answered from memory.
    */
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage
 }
+
+const probeName = 'PROBE'
+const probeBytes = 4096
 
 /** The data files below a real cache directory. */
 export class RealDataDirectory implements DataDirectory {
@@ -59,6 +65,20 @@ export class RealDataDirectory implements DataDirectory {
       await handle.sync()
     } finally {
       await handle.close()
+    }
+  }
+
+  async probe(): Promise<void> {
+    const path = join(this.#directory.path, probeName)
+    const file = this.#engine.openFile(path, probeBytes, probeBytes)
+    try {
+      const sent = randomBytes(probeBytes)
+      const { sums } = await file.land(0, sent)
+      await file.sync()
+      if ((await file.verify(0, 1n, sums)) !== 1n) throw new Error(`${path}: what was written does not come back`)
+    } finally {
+      file.close()
+      await rm(path, { force: true })
     }
   }
 

@@ -5,14 +5,17 @@
  * takes over what the index records and publishes none of it: a block is verified at its first read.
  */
 
-import { messageOf } from '../errors.ts'
+import { within } from '../deadline.ts'
+import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
+import { storeWriteMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { Capacity } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { Health } from './health.ts'
 import { punchOrphans } from './orphans.ts'
 import { indexBytesPerEntry, StoredImage, type StoreParts } from './stored-image.ts'
 
@@ -24,6 +27,10 @@ export interface StoreOptions {
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
   readonly tick: () => number
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** Hears every change of the disk's health. */
+  readonly onHealth?: (health: Health) => void
 }
 
 /** An object that could be evicted. */
@@ -39,6 +46,7 @@ const evictionBatchObjects = 64
 
 export class Store {
   readonly capacity: Capacity
+  readonly health: Health
   readonly #options: StoreOptions
   readonly #parts: StoreParts
   readonly #images = new Map<string, StoredImage>()
@@ -49,10 +57,18 @@ export class Store {
   private constructor(options: StoreOptions) {
     this.#options = options
     this.capacity = new Capacity(options.capacityBytes)
+    this.health = new Health({
+      probe: () => this.#probe(),
+      logger: options.logger,
+      now: options.now,
+      after: runAfter,
+      onChange: options.onHealth ?? (() => {}),
+    })
     this.#parts = {
       index: options.index,
       capacity: this.capacity,
-      committer: new Committer(options.index, options.logger, entries => this.#committed(entries)),
+      health: this.health,
+      committer: new Committer(options.index, this.health, options.logger, entries => this.#committed(entries)),
       locks: new KeyedMutex(),
       logger: options.logger,
       tick: options.tick,
@@ -180,6 +196,7 @@ export class Store {
 
   async #close(): Promise<void> {
     this.#stopping = true
+    this.health.close()
     await this.flush()
     await this.saveRecency().catch(error => this.#options.logger.warn({ err: error }, 'recency could not be saved'))
     for (const stored of this.#images.values()) stored.file.close()
@@ -247,6 +264,14 @@ export class Store {
     return { objects: cold.length, bytes: freed.reduce((sum, bytes) => sum + bytes, 0) }
   }
 
+  /** The whole way of a promotion, in small: data file and index. */
+  async #probe(): Promise<void> {
+    const { directory, index } = this.#options
+    const late = () => new CacheError('store-failed', `a probe took over ${storeWriteMsMax} ms`)
+    await within(storeWriteMsMax, Promise.all([directory.probe(), index.probe()]), late)
+    this.measure()
+  }
+
   #committed(entries: readonly LandedBlocks[]): void {
     try {
       this.measure()
@@ -255,6 +280,12 @@ export class Store {
     }
     this.capacity.settle(entries.length * indexBytesPerEntry, 0)
   }
+}
+
+/** @returns how to cancel it */
+function runAfter(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, ms)
+  return () => clearTimeout(timer)
 }
 
 function recencyOf(index: IndexDatabase, imageId: string): Map<number, number> {

@@ -14,12 +14,14 @@ import type { StoreFile } from '../native/addon.ts'
 import { BlockMasks } from './block-masks.ts'
 import type { Capacity } from './capacity.ts'
 import type { Committer } from './committer.ts'
+import type { Health } from './health.ts'
 import { Residency } from './residency.ts'
 
 /** What all images of a store share. */
 export interface StoreParts {
   readonly index: IndexDatabase
   readonly capacity: Capacity
+  readonly health: Health
   readonly committer: Committer
   readonly locks: KeyedMutex
   readonly logger: Logger
@@ -106,14 +108,20 @@ export class StoredImage {
     this.#parts.capacity.adopt(this.allocatedBytes(object))
   }
 
-  /** Read resident bytes; false when any of them is not (or no longer) there. */
+  /**
+   * Read resident bytes; false when any of them is not (or no longer) there, or the disk does not give them in time.
+   * After false, `target` may still be written to: nobody may use it.
+   */
   read(offset: number, target: Uint8Array): Promise<boolean> {
-    return this.file.read(offset, target)
+    return this.#parts.health.watchRead(this.file.read(offset, target), false)
   }
 
-  /** Compare held blocks with their checksums, publish the good ones and give up the bad ones. */
+  /**
+   * Compare held blocks with their checksums, publish the good ones and give up the bad ones. Blocks that the disk does not
+   * give in time stay as they are. Never rejects.
+   */
   verify(object: number, blocks: bigint): Promise<void> {
-    return this.#locked(object, async () => {
+    const verified = this.#locked(object, async () => {
       const unverified = this.held(object) & ~this.residency.resident(object) & blocks
       if (unverified === 0n) return
       const stored = this.#parts.index.sums(this.imageId, object)
@@ -124,6 +132,7 @@ export class StoredImage {
       const bad = unverified & ~good
       if (bad !== 0n) await this.#dropBad(object, bad)
     })
+    return this.#parts.health.watchRead(verified, undefined)
   }
 
   /**
@@ -191,13 +200,14 @@ export class StoredImage {
   }
 
   async #landRun(object: number, run: BlockRun, bytes: Uint8Array): Promise<LandResult> {
-    const { capacity, committer, logger, tick } = this.#parts
+    const { capacity, committer, health, logger, tick } = this.#parts
+    if (!health.mayWrite) return 'failed'
     const blocks = maskOf(run)
     const reserved = run.count * this.geometry.blockBytes + indexBytesPerEntry
     if (!capacity.reserve(reserved)) return 'full'
     const { offset } = this.geometry.bytesOf(object, run)
     try {
-      const landed = await this.file.land(offset, bytes)
+      const landed = await health.watchWrite(this.file.land(offset, bytes))
       const zero = (landed.zero << BigInt(run.first)) & blocks
       this.#held.add(object, blocks)
       this.#zero.add(object, zero)
@@ -208,7 +218,8 @@ export class StoredImage {
       committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
       return 'landed'
     } catch (error) {
-      logger.warn({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
+      health.writeFailed(error)
+      logger.debug({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
       await this.#punch(object, run).catch(() => {}) // The same disk: what stays is an orphan, reclaimed at the next boot.
       capacity.settle(reserved, 0)
       return 'failed'

@@ -74,6 +74,7 @@ async function boot(world: World, index: CrashingIndex): Promise<Life> {
     index,
     logger: silentLogger,
     tick: () => clock.tick,
+    now: () => 0,
   })
   clock.advanceTo(store.latestUse + 1)
   const cache = new Cache({
