@@ -142,6 +142,7 @@ export class Health {
   }
 
   #failed(restriction: 'degraded' | 'bypass', reason: string, lasting: boolean): void {
+    if (this.#closed) return
     const now = this.#options.now()
     this.#failuresMs = [...this.#failuresMs.filter(ms => now - ms < healthFailuresWindowMs), now]
     const worse = this.#state === 'healthy' || (restriction === 'bypass' && this.#restriction === 'degraded')

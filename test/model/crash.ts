@@ -92,7 +92,11 @@ async function boot(world: World, index: CrashingIndex): Promise<Life> {
     clock.close()
     await index.close()
   }
-  return { index, store, cache, close, stop: () => clock.close() }
+  const stop = () => {
+    clock.close()
+    store.health.close()
+  }
+  return { index, store, cache, close, stop }
 }
 
 async function checkedRead(world: World, life: Life, image: Image): Promise<void> {
