@@ -1,0 +1,44 @@
+/**
+ * One run of fio on one file, by a job file of bench/jobs/.
+ */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+/** What a run measured. */
+export interface FioResult {
+  readonly iops: number
+  readonly mibPerSecond: number
+  readonly p50Us: number
+  readonly p99Us: number
+}
+
+interface FioOutput {
+  readonly jobs: readonly {
+    readonly error: number
+    readonly read: {
+      readonly iops: number
+      readonly bw_bytes: number
+      readonly clat_ns: { readonly percentile: Readonly<Record<string, number>> }
+    }
+  }[]
+}
+
+/**
+ * @param job the path of a job file, which reads TARGET and SECONDS_A_RUN from its environment
+ * @throws Error when fio fails or a read did
+ */
+export async function runFio(job: string, target: string, seconds: number): Promise<FioResult> {
+  const env = { ...process.env, TARGET: target, SECONDS_A_RUN: String(seconds) }
+  const { stdout } = await promisify(execFile)('fio', ['--readonly', '--output-format=json', job], { env })
+  // fio may say something before its JSON.
+  const output = JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioOutput
+  const only = output.jobs[0]!
+  if (only.error !== 0) throw new Error(`${job} on ${target}: fio met error ${only.error}`)
+  const { iops, bw_bytes, clat_ns } = only.read
+  return {
+    iops,
+    mibPerSecond: bw_bytes / 2 ** 20,
+    p50Us: clat_ns.percentile['50.000000']! / 1000,
+    p99Us: clat_ns.percentile['99.000000']! / 1000,
+  }
+}
