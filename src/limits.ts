@@ -30,8 +30,13 @@ export const highWatermarkDefault = 0.95
 export const lowWatermarkDefault = 0.9
 /** The share of the file system that stays free whatever the capacity says. */
 export const freeShareMin = 0.05
-/** The index takes at most this share of capacity; over it, eviction starts too. */
+/**
+ * The index takes at most this share of capacity: scattered blocks have a record each. Eviction starts at the high and stops
+ * at the low share of that budget; the rest is for pages that are free only after the next transaction.
+ */
 export const indexShareMax = 0.02
+export const indexHighShare = 0.8
+export const indexLowShare = 0.7
 
 /** Threads that read /dev/fuse: four answered more requests a second than two or sixteen on two cores. */
 export const sessionThreads = 4

@@ -77,7 +77,6 @@ export class Cache {
     })
     this.#recencyTimer = setInterval(() => void this.#saveRecency(), recencySaveMs) // Reports to the log.
     this.#recencyTimer.unref()
-    this.#evictor.check()
   }
 
   get directories(): readonly string[] | null {
@@ -158,6 +157,11 @@ export class Cache {
     )
   }
 
+  /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */
+  makeRoom(): Promise<void> {
+    return this.#evictor.check()
+  }
+
   /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
@@ -171,7 +175,7 @@ export class Cache {
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
     await this.#promoter.offer(stored, object, first, bytes)
-    this.#evictor.check()
+    void this.#evictor.check() // Never rejects.
   }
 
   #originIn(directory: string | null): Origin {

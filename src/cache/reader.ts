@@ -84,6 +84,8 @@ export class Reader {
   /** One plan; null bytes when something was evicted under it. */
   async #readPlanned(stored: StoredImage, offset: number, length: number, signal: AbortSignal) {
     const parts = stored.geometry.parts(offset, length)
+    // At the time of the read, not of the promotion: those end in another order.
+    for (const { object } of parts) stored.touch(object)
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
     throwIfAborted(signal)
     // Synchronous: no reader can begin the same flight between the look and the take-off.

@@ -141,7 +141,8 @@ export class Rooms {
     })
     this.#transport = transport
     await transport.ready
-    void this.#store.reclaimOrphans() // Reports to the log.
+    // Orphans first: what they take is not worth evicting for. Both report to the log.
+    void this.#store.reclaimOrphans().then(() => this.#cache.makeRoom())
   }
 
   /** After `serve`: resolves when the session is over; null when the mount has gone or we stopped, else what failed. */

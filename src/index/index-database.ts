@@ -39,6 +39,14 @@ export interface ForgetEntry {
 
 type BinaryDatabase = Database<Buffer, Buffer>
 
+/** What lmdb says of one database, as far as we look at it; its own types leave this open. */
+interface PageStats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
 export class IndexDatabase {
   readonly #root: RootDatabase<Buffer, Buffer>
   readonly #directory: string
@@ -87,6 +95,13 @@ export class IndexDatabase {
     return ['data.mdb', 'lock.mdb']
       .map(name => statSync(join(this.#directory, name), { throwIfNoEntry: false }))
       .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
+  }
+
+  /** What the pages in use take; the file keeps pages that became free for later. */
+  get liveBytes(): number {
+    return [this.#images, this.#names, this.#listings, this.#residency, this.#sums, this.#recency]
+      .map(database => database.getStats() as PageStats)
+      .reduce((sum, stats) => sum + pagesOf(stats) * stats.pageSize, 0)
   }
 
   /** All images, in the order of their ids. */
@@ -264,4 +279,8 @@ export class IndexDatabase {
       })
     }
   }
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: PageStats): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages
 }

@@ -1,10 +1,10 @@
 /**
  * Which blocks of which objects, for one image: a sparse array of 64-bit masks that costs memory only around objects that
- * have a bit (16 KiB for a thousand neighbours), so that a 3 TiB image with a few blocks stays small.
+ * have a bit (512 bytes for 64 neighbours), so that a 3 TiB image with a few scattered blocks stays small.
  */
 import { countOf } from '../image.ts'
 
-const chunkObjects = 1024
+const chunkObjects = 64
 
 export class BlockMasks {
   readonly #chunks = new Map<number, BigUint64Array>()

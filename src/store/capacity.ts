@@ -17,11 +17,7 @@ export interface DiskUsage {
 }
 
 export class Capacity {
-  readonly capacityBytes: number
-  /** What may be used: capacity less what is kept back. */
-  readonly usableBytes: number
-  readonly highBytes: number
-  readonly lowBytes: number
+  #capacityBytes: number
   // INVARIANT: usedBytes <= usableBytes when a reservation is granted.
   #landedBytes = 0
   #pendingBytes = 0
@@ -32,10 +28,29 @@ export class Capacity {
   #refused = 0
 
   constructor(capacityBytes: number) {
-    this.capacityBytes = capacityBytes
-    this.usableBytes = Math.floor(capacityBytes * (1 - keptBackShare)) - keptBackBytes
-    this.highBytes = Math.floor(this.usableBytes * highWatermarkDefault)
-    this.lowBytes = Math.floor(this.usableBytes * lowWatermarkDefault)
+    this.#capacityBytes = capacityBytes
+  }
+
+  get capacityBytes(): number {
+    return this.#capacityBytes
+  }
+
+  /** Set another ceiling. Lower than what is used: nothing is granted until eviction has made room. */
+  resize(capacityBytes: number): void {
+    this.#capacityBytes = capacityBytes
+  }
+
+  /** What may be used: capacity less what is kept back. */
+  get usableBytes(): number {
+    return Math.floor(this.#capacityBytes * (1 - keptBackShare)) - keptBackBytes
+  }
+
+  get highBytes(): number {
+    return Math.floor(this.usableBytes * highWatermarkDefault)
+  }
+
+  get lowBytes(): number {
+    return Math.floor(this.usableBytes * lowWatermarkDefault)
   }
 
   get usedBytes(): number {

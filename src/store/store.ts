@@ -10,7 +10,7 @@ import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
-import { storeWriteMsMax } from '../limits.ts'
+import { indexShareMax, storeWriteMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { Capacity } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
@@ -122,23 +122,14 @@ export class Store {
   }
 
   /**
-   * Evict objects, in order, until `bytesWanted` are free or the list ends; those used since they were chosen are kept.
+   * Evict objects, in order; those used since they were chosen are kept.
    * @returns what was evicted
-   * @throws CacheError index-failed, store-failed
+   * @throws CacheError index-failed; SystemError when a punch fails
    */
-  async evict(
-    candidates: readonly EvictionCandidate[],
-    bytesWanted: number,
-  ): Promise<{ objects: number; bytes: number }> {
+  async evict(candidates: readonly EvictionCandidate[]): Promise<{ objects: number; bytes: number }> {
     const total = { objects: 0, bytes: 0 }
-    for (let at = 0; at < candidates.length && total.bytes < bytesWanted; ) {
-      const batch: EvictionCandidate[] = []
-      let batchBytes = total.bytes
-      while (at < candidates.length && batch.length < evictionBatchObjects && batchBytes < bytesWanted) {
-        const candidate = candidates[at++]!
-        batch.push(candidate)
-        batchBytes += candidate.stored.allocatedBytes(candidate.object)
-      }
+    for (let at = 0; at < candidates.length && !this.#stopping; at += evictionBatchObjects) {
+      const batch = candidates.slice(at, at + evictionBatchObjects)
       const keys = batch.map(({ stored, object }) => stored.lockKey(object))
       const evicted = await this.#parts.locks.runAll(keys, () => this.#evictLocked(batch))
       total.objects += evicted.objects
@@ -157,14 +148,15 @@ export class Store {
     return this.#parts.committer.failures
   }
 
-  get indexBytes(): number {
-    return this.#options.index.allocatedBytes
+  /** What the index takes of its budget, as a share: over 1 it is spent. */
+  get indexShare(): number {
+    return this.#options.index.liveBytes / (this.capacity.capacityBytes * indexShareMax)
   }
 
   /** Read from the disk what the cache directory takes. */
   measure(): void {
     const files = [...this.#images.values()].map(stored => stored.file)
-    this.capacity.measured(this.#options.directory.measure(files, this.indexBytes))
+    this.capacity.measured(this.#options.directory.measure(files, this.#options.index.allocatedBytes))
   }
 
   /** Punch, in the background, what lies in data files without a record. Resolves when all files were walked. */

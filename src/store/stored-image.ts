@@ -99,6 +99,11 @@ export class StoredImage {
     return this.residency.generation(object)
   }
 
+  /** Somebody reads this object now, be it here or not. */
+  touch(object: number): void {
+    this.residency.touch(object, this.#parts.tick())
+  }
+
   /** Take over a record at boot: held, not published. */
   adopt(object: number, record: { readonly resident: bigint; readonly zero: bigint }, lastUse: number): void {
     this.#directorySynced = true
@@ -128,7 +133,6 @@ export class StoredImage {
       const summed = unverified & (stored?.blocks ?? 0n)
       const good = stored && summed !== 0n ? await this.file.verify(object, summed, stored.sums) : 0n
       this.residency.publish(object, good)
-      this.residency.touch(object, this.#parts.tick())
       const bad = unverified & ~good
       if (bad !== 0n) await this.#dropBad(object, bad)
     })
@@ -200,7 +204,7 @@ export class StoredImage {
   }
 
   async #landRun(object: number, run: BlockRun, bytes: Uint8Array): Promise<LandResult> {
-    const { capacity, committer, health, logger, tick } = this.#parts
+    const { capacity, committer, health, logger } = this.#parts
     if (!health.mayWrite) return 'failed'
     const blocks = maskOf(run)
     const reserved = run.count * this.geometry.blockBytes + indexBytesPerEntry
@@ -213,7 +217,6 @@ export class StoredImage {
       this.#zero.add(object, zero)
       // The index's share stays pending: the committer settles it when the disk has been measured.
       capacity.settle(reserved - indexBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
-      this.residency.touch(object, tick())
       this.residency.publish(object, blocks)
       committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
       return 'landed'

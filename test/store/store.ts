@@ -92,7 +92,7 @@ t.test('eviction clears, forgets and punches, and keeps what was used since it w
   const candidates = [0, 1, 2].map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
   stored.residency.touch(1, stored.residency.lastUse(1) + 1)
   const generation = stored.generation(0)
-  t.same(await rooms.store.evict(candidates, 10 * objectBytes), { objects: 2, bytes: 2 * objectBytes })
+  t.same(await rooms.store.evict(candidates), { objects: 2, bytes: 2 * objectBytes })
   t.same(
     [0, 1, 2].map(object => stored.residency.resident(object) !== 0n),
     [false, true, false],
@@ -104,19 +104,10 @@ t.test('eviction clears, forgets and punches, and keeps what was used since it w
   await rooms.close()
 })
 
-t.test('eviction stops when enough is free', async t => {
-  const { origin, rooms, stored } = await opened(t)
-  for (const object of [0, 1, 2]) await stored.land(object, 0, origin.bytes('a', object * objectBytes, objectBytes))
-  const candidates = [2, 0, 1].map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
-  t.equal((await rooms.store.evict(candidates, objectBytes)).objects, 1)
-  t.equal(stored.held(2), 0n)
-  await rooms.close()
-})
-
 t.test('blocks that were evicted before their batch was committed are not recorded', async t => {
   const { origin, rooms, image, stored } = await opened(t)
   await stored.land(0, 0, origin.bytes('a', 0, objectBytes))
-  await rooms.store.evict([{ stored, object: 0, lastUse: stored.residency.lastUse(0) }], 1)
+  await rooms.store.evict([{ stored, object: 0, lastUse: stored.residency.lastUse(0) }])
   await rooms.store.flush()
   t.equal(rooms.index.sums(image.id, 0), null)
   rooms.index.forEachObject(() => t.fail('no record may be left'))

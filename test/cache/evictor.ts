@@ -1,0 +1,83 @@
+import t from 'tap'
+import { indexHighShare } from '../../src/limits.ts'
+import { MemoryOrigin } from '../fixtures/memory-origin.ts'
+import { openRooms, forever as signal } from '../fixtures/rooms.ts'
+import { until } from '../fixtures/until.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const objectBytes = 256 * KiB // At blocks of 4 KiB.
+
+t.test('over the high watermark the least recently used objects go, exactly, down to the low one', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 12 * MiB)
+  const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 12 * MiB })
+  const { capacity } = rooms.store
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  const order = Array.from({ length: 34 }, (_, k) => (k * 7) % 34)
+  for (const object of order) {
+    await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
+    rooms.clock.advance()
+  }
+  const stored = rooms.store.find(image.id)!
+  await until(() => rooms.cache.counters.flights === 0, 5000, 'the promotions')
+  await rooms.cache.makeRoom()
+  // One hit makes the coldest object the hottest.
+  rooms.clock.advance()
+  await rooms.cache.read(image, order[0]! * objectBytes, 10, { signal })
+  const held = () => order.map(object => stored.held(object) !== 0n)
+  t.equal(held().indexOf(false), -1, 'all of it fits below the high watermark')
+  for (let object = 34; capacity.usedBytes <= capacity.highBytes; object++) {
+    await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
+    await until(() => rooms.cache.counters.flights === 0, 5000, 'the promotion')
+    if (rooms.cache.counters.eviction.objects > 0) break
+  }
+  await rooms.cache.makeRoom()
+  t.ok(rooms.cache.counters.eviction.objects > 1)
+  t.ok(capacity.usedBytes <= capacity.lowBytes + objectBytes)
+  const after = held()
+  t.equal(after[0], true, 'it was used again')
+  const firstKept = after.indexOf(true, 1)
+  t.equal(firstKept - 1, rooms.cache.counters.eviction.objects)
+  t.ok(after.slice(firstKept).every(Boolean), 'no object that stays was used before one that went')
+  await rooms.close()
+})
+
+t.test('an index over its budget gives up records, though their blocks take no space', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('zeros', 4096 * MiB, 1, [[0, 4096 * MiB]])
+  const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 32 * MiB })
+  const { image } = await rooms.cache.lookup(null, 'zeros', { signal })
+  const stored = rooms.store.use(image)!
+  const zeros = Buffer.alloc(4096)
+  for (let object = 0; object < 16_000; object++) {
+    const landing = stored.land(object, object % 64, zeros)
+    if (object % 500 !== 499) continue
+    await landing
+    await rooms.store.flush()
+    await rooms.cache.makeRoom()
+    t.ok(rooms.store.indexShare < 1, `${object + 1} records: the budget holds`)
+  }
+  t.ok(rooms.store.indexShare <= indexHighShare)
+  t.ok(rooms.cache.counters.eviction.objects > 1000)
+  t.equal([...stored.heldObjects()].length, 16_000 - rooms.cache.counters.eviction.objects)
+  t.ok(stored.held(15_999) !== 0n, 'the last one is here')
+  await rooms.close()
+})
+
+t.test('a ceiling that is lowered holds at once for promotions, and soon for what is there', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 20 * MiB)
+  const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 32 * MiB })
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  await rooms.cache.read(image, 0, 18 * MiB, { signal })
+  await until(() => rooms.cache.counters.flights === 0, 5000, 'the promotions')
+  await rooms.store.flush()
+  rooms.store.capacity.resize(12 * MiB)
+  t.equal(rooms.store.capacity.reserve(1), false)
+  await rooms.cache.makeRoom()
+  t.ok(rooms.store.capacity.usedBytes <= 12 * MiB)
+  t.ok(rooms.store.capacity.usedBytes <= rooms.store.capacity.lowBytes)
+  t.ok(origin.bytes('a', 0, 20 * MiB).equals(await rooms.cache.read(image, 0, 20 * MiB, { signal })))
+  await rooms.close()
+})
