@@ -173,10 +173,19 @@ export class IndexDatabase {
 
   /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */
   forEachObject(visit: (imageId: string, object: number, record: layout.ObjectRecord) => void): void {
+    let imageKey = Buffer.alloc(16)
+    let imageId = imageKey.toString('hex')
     for (const { key, value } of this.#residency.getRange({})) {
       const record = layout.decodeRecord(key, value)
-      if (record) visit(key.toString('hex', 0, 16), key.readUInt32BE(16), record)
-      else this.#damagedValues++
+      if (!record) {
+        this.#damagedValues++
+        continue
+      }
+      if (key.compare(imageKey, 0, 16, 0, 16) !== 0) {
+        imageKey = Buffer.from(key.subarray(0, 16))
+        imageId = imageKey.toString('hex')
+      }
+      visit(imageId, key.readUInt32BE(16), record)
     }
   }
 

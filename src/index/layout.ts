@@ -11,7 +11,7 @@
  */
 import { createHash } from 'node:crypto'
 import { blocksPerObject } from '../image.ts'
-import { seal, unseal } from './seal.ts'
+import { isSealed, seal, sealBytes, unseal } from './seal.ts'
 
 /** What the index says of one object. */
 export interface ObjectRecord {
@@ -55,9 +55,8 @@ export function encodeRecord(key: Buffer, record: ObjectRecord): Buffer {
 }
 
 export function decodeRecord(key: Buffer, value: Buffer): ObjectRecord | null {
-  const content = unseal(key, value)
-  if (content?.length !== 16) return null
-  return { resident: content.readBigUInt64LE(0), zero: content.readBigUInt64LE(8) }
+  if (value.length !== 16 + sealBytes || !isSealed(key, value)) return null
+  return { resident: value.readBigUInt64LE(1), zero: value.readBigUInt64LE(9) }
 }
 
 export function encodeSums(key: Buffer, { blocks, sums }: ObjectSums): Buffer {

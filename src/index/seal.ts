@@ -9,7 +9,8 @@ import { crc32 } from 'node:zlib'
 /** The layout of the whole cache directory; also the first byte of each value. */
 export const layoutVersion = 1
 
-const sealBytes = 1 + 4
+/** What a seal adds to a content: the layout byte before it, the CRC-32 behind it. */
+export const sealBytes = 1 + 4
 
 /** @returns layout byte, content, CRC-32 */
 export function seal(key: Buffer, content: Buffer): Buffer {
@@ -22,9 +23,13 @@ export function seal(key: Buffer, content: Buffer): Buffer {
 
 /** @returns the content, or null when the value is not as it was written */
 export function unseal(key: Buffer, value: Buffer): Buffer | null {
-  if (value.length < sealBytes || value[0] !== layoutVersion) return null
-  if (value.readUInt32LE(value.length - 4) !== checksumOf(key, value)) return null
-  return value.subarray(1, value.length - 4)
+  return isSealed(key, value) ? value.subarray(1, value.length - 4) : null
+}
+
+/** Is the value as it was written? Its content lies between the first byte and the last four. */
+export function isSealed(key: Buffer, value: Buffer): boolean {
+  if (value.length < sealBytes || value[0] !== layoutVersion) return false
+  return value.readUInt32LE(value.length - 4) === checksumOf(key, value)
 }
 
 function checksumOf(key: Buffer, value: Buffer): number {

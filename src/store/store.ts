@@ -175,9 +175,7 @@ export class Store {
   /** Save `lastUse` of every held object. */
   async saveRecency(): Promise<void> {
     for (const stored of this.#images.values()) {
-      const pairs: number[] = []
-      for (const object of stored.heldObjects()) pairs.push(object, stored.residency.lastUse(object))
-      await this.#options.index.putRecency(stored.imageId, Uint32Array.from(pairs))
+      await this.#options.index.putRecency(stored.imageId, stored.recency())
     }
   }
 
@@ -207,21 +205,19 @@ export class Store {
     const { index, directory, logger } = this.#options
     const entries = new Map(index.images().map(entry => [entry.image.id, entry]))
     const dropped = new Set<string>()
-    let current: { id: string; stored: StoredImage; recency: Map<number, number> } | undefined
+    let current: StoredImage | undefined
     index.forEachObject((imageId, object, record) => {
       if (dropped.has(imageId)) return
-      if (current?.id !== imageId) {
+      if (current?.imageId !== imageId) {
         const stored = this.#adoptFile(entries.get(imageId))
         if (!stored) {
           dropped.add(imageId)
           return
         }
-        current = { id: imageId, stored, recency: recencyOf(index, imageId) }
+        current = stored
+        this.#latestUse = Math.max(this.#latestUse, stored.adoptRecency(index.recency(imageId) ?? new Uint32Array()))
       }
-      if (object >= current.stored.geometry.objects) return
-      const lastUse = current.recency.get(object) ?? 0
-      current.stored.adopt(object, record, lastUse)
-      this.#latestUse = Math.max(this.#latestUse, lastUse)
+      if (object < current.geometry.objects) current.adopt(object, record)
     })
     for (const imageId of dropped) {
       logger.warn(
@@ -278,11 +274,4 @@ export class Store {
 function runAfter(ms: number, work: () => void): () => void {
   const timer = setTimeout(work, ms)
   return () => clearTimeout(timer)
-}
-
-function recencyOf(index: IndexDatabase, imageId: string): Map<number, number> {
-  const pairs = index.recency(imageId)
-  const recency = new Map<number, number>()
-  for (let k = 0; pairs && k < pairs.length; k += 2) recency.set(pairs[k]!, pairs[k + 1]!)
-  return recency
 }

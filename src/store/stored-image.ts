@@ -6,7 +6,7 @@
  * been verified yet. Everything that changes an object holds the object's lock.
  */
 import { CacheError, messageOf } from '../errors.ts'
-import { type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
+import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { KeyedMutex } from '../keyed-mutex.ts'
 import type { Logger } from '../logger.ts'
@@ -105,12 +105,33 @@ export class StoredImage {
   }
 
   /** Take over a record at boot: held, not published. */
-  adopt(object: number, record: { readonly resident: bigint; readonly zero: bigint }, lastUse: number): void {
+  adopt(object: number, { resident, zero }: { readonly resident: bigint; readonly zero: bigint }): void {
     this.#directorySynced = true
-    this.#held.add(object, record.resident)
-    this.#zero.add(object, record.zero)
-    this.residency.touch(object, lastUse)
-    this.#parts.capacity.adopt(this.allocatedBytes(object))
+    this.#held.add(object, resident)
+    if (zero !== 0n) this.#zero.add(object, zero)
+    this.#parts.capacity.adopt(countOf(resident & ~zero) * this.geometry.blockBytes)
+  }
+
+  /**
+   * Take over last uses at boot.
+   * @param pairs object, lastUse, object, lastUse, ...
+   * @returns the largest last use
+   */
+  adoptRecency(pairs: Uint32Array): number {
+    let latest = 0
+    for (let k = 0; k < pairs.length; k += 2) {
+      if (pairs[k]! >= this.geometry.objects) continue
+      this.residency.touch(pairs[k]!, pairs[k + 1]!)
+      latest = Math.max(latest, pairs[k + 1]!)
+    }
+    return latest
+  }
+
+  /** Object and last use of all that is held, in pairs. */
+  recency(): Uint32Array {
+    const pairs: number[] = []
+    for (const object of this.#held.objects()) pairs.push(object, this.residency.lastUse(object))
+    return Uint32Array.from(pairs)
   }
 
   /**
@@ -177,7 +198,7 @@ export class StoredImage {
    */
   beginEviction(object: number): bigint {
     const held = this.held(object)
-    this.#revoke(object, 0xffff_ffff_ffff_ffffn)
+    this.#revoke(object, allBlocks)
     return held
   }
 
@@ -195,7 +216,7 @@ export class StoredImage {
   punchOrphans(object: number): Promise<void> {
     return this.#locked(object, async () => {
       const kept = this.held(object) & ~this.zero(object)
-      for (const run of runsOf(~kept & 0xffff_ffff_ffff_ffffn)) await this.#punch(object, run)
+      for (const run of runsOf(~kept & allBlocks)) await this.#punch(object, run)
     })
   }
 
