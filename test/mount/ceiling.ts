@@ -36,7 +36,7 @@ async function readThrice(t: Test, file: MountedFile, expected: Buffer, length: 
 
 const cases = [
   { blockSize: '4KiB', capacityMiB: 16, readBytes: 48 * KiB },
-  { blockSize: '4KiB', capacityMiB: 16, readBytes: 4 * KiB },
+  { blockSize: '4KiB', capacityMiB: 11, readBytes: 12 * KiB },
   { blockSize: '64KiB', capacityMiB: 133, readBytes: 256 * KiB },
 ]
 for (const { blockSize, capacityMiB, readBytes } of cases) {
@@ -63,7 +63,7 @@ for (const { blockSize, capacityMiB, readBytes } of cases) {
     t.comment(JSON.stringify({ eviction, promotion, cache, reads }))
     t.ok(highestBytes <= capacityMiB * MiB, `${highestBytes} <= ${capacityMiB * MiB}`)
     t.ok(samples > 20, `${samples} samples`)
-    t.ok(highestBytes > 0.5 * capacityMiB * MiB, 'the cache was used')
+    t.ok(highestBytes > 0.6 * capacityMiB * MiB, 'the cache was used')
     t.ok(eviction.objects > 0 && eviction.bytes > capacityMiB * MiB, `${eviction.bytes} bytes were evicted`)
   })
 }
