@@ -2,7 +2,7 @@
  * Asks a daemon through its admin socket.
  */
 import { request } from 'node:http'
-import { CacheError, messageOf } from '../errors.ts'
+import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import { adminAnswerBytesMax, adminMsMax } from '../limits.ts'
 import type { AdminError } from './admin-server.ts'
 import type { Status } from './status.ts'
@@ -27,6 +27,18 @@ export async function requestUnmount(socketPath: string, force: boolean): Promis
   const answer = await ask(socketPath, 'POST', '/unmount', { force })
   if (!answer) return 'absent'
   return answer.status === 200 ? null : (answer.body as AdminError)
+}
+
+/**
+ * @returns bytes used once they are not over the new capacity (or cannot be helped); null when no daemon is there
+ * @throws CacheError invalid-argument, access-denied, closed (it does not answer)
+ */
+export async function requestCapacity(socketPath: string, capacityBytes: number): Promise<number | null> {
+  const answer = await ask(socketPath, 'POST', '/capacity', { capacityBytes })
+  if (!answer) return null
+  if (answer.status === 200) return (answer.body as { usedBytes: number }).usedBytes
+  const { code, message } = answer.body as AdminError
+  throw new CacheError(code as ErrorCode, message)
 }
 
 interface Answer {

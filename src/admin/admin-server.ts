@@ -1,7 +1,8 @@
 /**
  * The admin socket: HTTP on a Unix socket that only its owner can open. It has no state: what it says comes from getters.
  *
- * GET /status answers a {@link Status}; POST /unmount `{"force": false}` answers 200, or 409 with an {@link AdminError}.
+ * GET /status answers a {@link Status}; POST /unmount `{"force": false}` answers 200, or 409 with an {@link AdminError}; POST
+ * /capacity `{"capacityBytes": n}` answers `{"usedBytes": n}` once that is not over the new capacity, or cannot be helped.
  */
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -14,6 +15,8 @@ export interface AdminHandlers {
   status(): Status
   /** @returns null when it is unmounted; the daemon is about to go then */
   unmount(force: boolean): Promise<AdminError | null>
+  /** @returns bytes used afterwards. @throws CacheError invalid-argument */
+  setCapacity(capacityBytes: number): Promise<number>
 }
 
 /** The body of every answer that is not 200. */
@@ -94,6 +97,10 @@ async function handle(request: IncomingMessage, handlers: AdminHandlers): Promis
       const refusal = await handlers.unmount(readForce(await readBody(request)))
       return refusal ? { status: 409, body: refusal } : { status: 200, body: {} }
     }
+    if (route === 'POST /capacity') {
+      const usedBytes = await handlers.setCapacity(readCapacity(await readBody(request)))
+      return { status: 200, body: { usedBytes } }
+    }
     return { status: 404, body: problem('not-found', `there is no ${route}`) }
   } catch (error) {
     if (error instanceof CacheError) return { status: 400, body: problem(error.code, error.message) }
@@ -123,15 +130,23 @@ async function readBody(request: IncomingMessage): Promise<string> {
 }
 
 function readForce(body: string): boolean {
-  let content: unknown
+  const force = readObject(body).force ?? false
+  if (typeof force !== 'boolean') throw new CacheError('invalid-argument', '"force" is not true or false')
+  return force
+}
+
+function readCapacity(body: string): number {
+  const { capacityBytes } = readObject(body)
+  if (!Number.isSafeInteger(capacityBytes)) throw new CacheError('invalid-argument', '"capacityBytes" is not a number')
+  return capacityBytes as number
+}
+
+function readObject(body: string): Record<string, unknown> {
   try {
-    content = JSON.parse(body || '{}')
+    return (JSON.parse(body || '{}') ?? {}) as Record<string, unknown>
   } catch {
     throw new CacheError('invalid-argument', 'the request is not JSON')
   }
-  const force = (content as { force?: unknown } | null)?.force ?? false
-  if (typeof force !== 'boolean') throw new CacheError('invalid-argument', '"force" is not true or false')
-  return force
 }
 
 /** Does somebody listen there? */

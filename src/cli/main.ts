@@ -30,6 +30,18 @@ async function run(argv: readonly string[]): Promise<number> {
     .exitOverride()
     .configureOutput({ writeErr: text => process.stderr.write(asOneLine(text)) })
     .showSuggestionAfterError()
+  const ended = (code: number) => {
+    exitCode = code
+  }
+  for (const define of [defineMount, defineStatus, defineSet, defineUnmount]) define(program, ended)
+  await program.parseAsync(argv)
+  return exitCode
+}
+
+/** Hears the exit code of a subcommand that ran. */
+type Ended = (exitCode: number) => void
+
+function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
   mount
     .description(
@@ -63,8 +75,11 @@ async function run(argv: readonly string[]): Promise<number> {
     .option('--log-file <file>', 'append the log here instead of writing it to standard error')
     .action(async (origin: string, mountpoint: string, options: Omit<MountArguments, 'origin' | 'mountpoint'>) => {
       const module = await import('./mount.ts')
-      exitCode = await module.mount({ ...options, origin, mountpoint })
+      ended(await module.mount({ ...options, origin, mountpoint }))
     })
+}
+
+function defineStatus(program: Command, ended: Ended): void {
   const status = program.command('status').copyInheritedSettings(program)
   status
     .description('Say how the mount on MOUNTPOINT is doing, or all mounts.')
@@ -72,8 +87,25 @@ async function run(argv: readonly string[]): Promise<number> {
     .option('--json', 'for machines: one object, or an array for all mounts')
     .action(async (mountpoint: string | undefined, { json = false }: { json?: boolean }) => {
       const module = await import('./status.ts')
-      exitCode = await module.status(mountpoint ?? null, json)
+      ended(await module.status(mountpoint ?? null, json))
     })
+}
+
+function defineSet(program: Command, ended: Ended): void {
+  const set = program.command('set').copyInheritedSettings(program).description('Change a setting of a running mount.')
+  set
+    .command('capacity')
+    .copyInheritedSettings(program)
+    .description('Set another capacity until the daemon ends; returns when the cache has shrunk to it.')
+    .argument('<mountpoint>')
+    .argument('<size>', 'like 10GiB', value(parseSize))
+    .action(async (mountpoint: string, capacityBytes: number) => {
+      const module = await import('./set-capacity.ts')
+      ended(await module.setCapacity(mountpoint, capacityBytes))
+    })
+}
+
+function defineUnmount(program: Command, ended: Ended): void {
   const unmount = program.command('unmount').copyInheritedSettings(program)
   unmount
     .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
@@ -81,10 +113,8 @@ async function run(argv: readonly string[]): Promise<number> {
     .option('--force', 'also when somebody uses it: their reads fail')
     .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
       const module = await import('./unmount.ts')
-      exitCode = await module.unmount(mountpoint, force)
+      ended(await module.unmount(mountpoint, force))
     })
-  await program.parseAsync(argv)
-  return exitCode
 }
 
 /** A parser whose complaint commander reports together with the option's name. */

@@ -13,8 +13,6 @@ import {
   blockBytesMin,
   capacityBytesDefault,
   capacityObjectsMin,
-  keptBackBytes,
-  keptBackShare,
   revalidateSecondsDefault,
 } from '../limits.ts'
 import { logLevels, type Settings, transports } from './settings.ts'
@@ -55,13 +53,7 @@ const schema = z
     }),
   })
   .refine(({ capacityBytes, blockBytes }) => capacityBytes >= capacityMin(blockBytes), {
-    error: issue => {
-      const { capacityBytes, blockBytes } = issue.input as { capacityBytes: number; blockBytes: number }
-      return (
-        `capacity ${capacityBytes} is too small for blocks of ${blockBytes} bytes: ` +
-        `give at least ${Math.ceil(capacityMin(blockBytes) / 1024 ** 2)}MiB, or smaller blocks`
-      )
-    },
+    error: issue => tooSmall(issue.input as { capacityBytes: number; blockBytes: number }),
   })
   .readonly()
 
@@ -109,10 +101,25 @@ export async function checkFileSystem({ cacheDirectory, capacityBytes }: Configu
   }
 }
 
-/** Capacity at which {@link capacityObjectsMin} objects fit into what is left after what is kept back. */
+/**
+ * Judge another capacity for a daemon that runs.
+ * @throws CacheError invalid-argument
+ */
+export async function checkCapacity(configuration: Configuration, capacityBytes: number): Promise<void> {
+  const changed = { ...configuration, capacityBytes }
+  if (!(capacityBytes >= capacityMin(configuration.blockBytes)))
+    throw new CacheError('invalid-argument', tooSmall(changed))
+  await checkFileSystem(changed)
+}
+
+function tooSmall({ capacityBytes, blockBytes }: { capacityBytes: number; blockBytes: number }): string {
+  const needed = `give at least ${Math.ceil(capacityMin(blockBytes) / 1024 ** 2)}MiB, or smaller blocks`
+  return `capacity ${capacityBytes} is too small for blocks of ${blockBytes} bytes: ${needed}`
+}
+
+/** The smallest capacity: {@link capacityObjectsMin} objects. */
 export function capacityMin(blockBytes: number): number {
-  const objectsBytes = capacityObjectsMin * blocksPerObject * blockBytes
-  return Math.ceil((objectsBytes + keptBackBytes) / (1 - keptBackShare))
+  return capacityObjectsMin * blocksPerObject * blockBytes
 }
 
 function isBlockSize(size: number): boolean {

@@ -22,7 +22,7 @@ import type { Origin } from '../origin/origin.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
-import { type Configuration, checkFileSystem } from './configuration.ts'
+import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
 import { Unwinder } from './unwinder.ts'
 
 export interface RoomsParts {
@@ -150,6 +150,20 @@ export class Rooms {
     const errno = (await this.#transport?.ended) ?? 0
     const name = errno === 0 ? 'ENODEV' : getSystemErrorName(-errno)
     return name === 'ENODEV' ? null : `reading /dev/fuse failed with ${name}`
+  }
+
+  /**
+   * Set another ceiling; resolves when what is over it has been evicted.
+   * @returns bytes used then
+   * @throws CacheError invalid-argument
+   */
+  async setCapacity(capacityBytes: number): Promise<number> {
+    await checkCapacity(this.#configuration, capacityBytes)
+    const { capacity } = this.#store
+    this.#logger.info({ from: capacity.capacityBytes, to: capacityBytes }, 'another capacity')
+    capacity.resize(capacityBytes)
+    await this.#cache.makeRoom()
+    return capacity.usedBytes
   }
 
   status(): RoomsStatus {

@@ -27,6 +27,7 @@ export interface ServerRooms {
   serve(fd: number, negotiated: Negotiated | null, onNegotiated: (value: Negotiated) => Promise<void>): Promise<void>
   ended(): Promise<string | null>
   status(): RoomsStatus
+  setCapacity(capacityBytes: number): Promise<number>
   stopServing(): Promise<void>
   close(): Promise<void>
 }
@@ -93,6 +94,7 @@ export class Server {
     this.#admin = await AdminServer.listen(this.#parts.adminSocketPath(configuration), {
       status: () => this.#status(configuration, rooms),
       unmount: force => this.#askUnmount(force),
+      setCapacity: capacityBytes => rooms.setCapacity(capacityBytes),
     })
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cacheDirectory, bootMs }, 'booted')

@@ -5,9 +5,10 @@ import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { fetchStatus, requestUnmount } from '../../src/admin/admin-client.ts'
+import { fetchStatus, requestCapacity, requestUnmount } from '../../src/admin/admin-client.ts'
 import { type AdminError, type AdminHandlers, AdminServer } from '../../src/admin/admin-server.ts'
 import type { Status } from '../../src/admin/status.ts'
+import { CacheError } from '../../src/errors.ts'
 import { adminRequestBytesMax, socketPathBytesMax } from '../../src/limits.ts'
 
 const status = { mountpoint: '/mnt', state: 'ready' } as Status
@@ -19,7 +20,11 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly
     forced.push(force)
     return refusal
   }
-  return { status: () => status, unmount, forced }
+  const setCapacity = async (capacityBytes: number) => {
+    if (capacityBytes < 100) throw new CacheError('invalid-argument', 'too small')
+    return capacityBytes - 1
+  }
+  return { status: () => status, unmount, setCapacity, forced }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
@@ -32,6 +37,16 @@ t.test('status and unmount arrive, and the socket is its owner’s alone', async
   t.equal(await requestUnmount(path, true), null)
   t.equal(await requestUnmount(path, false), null)
   t.same(ours.forced, [true, false])
+})
+
+t.test('another capacity is told, and what was wrong with it', async t => {
+  const path = socketIn(t)
+  t.equal(await requestCapacity(path, 1000), null, 'nobody is there')
+  const server = await AdminServer.listen(path, handlers())
+  t.teardown(() => server.close())
+  t.equal(await requestCapacity(path, 1000), 999)
+  await t.rejects(requestCapacity(path, 99), { code: 'invalid-argument', message: 'too small' })
+  await t.rejects(requestCapacity(path, Number.NaN), { code: 'invalid-argument' })
 })
 
 t.test('a refusal comes back with its code', async t => {

@@ -46,7 +46,7 @@ function processesWith(mark: string): string[] {
 t.test('settings that are not usable', options, async t => {
   const where = place(t)
   const cases: [RegExp, number, string[]][] = [
-    [/capacity.* too small .*at least 132MiB/, 1, ['--capacity', '131MiB']],
+    [/capacity.* too small .*at least 128MiB/, 1, ['--capacity', '127MiB']],
     [/capacity.* larger than the file system/, 1, ['--capacity', '1000TiB']],
     [/block size 65537 is not a power of two/, 1, ['--block-size', '65537']],
     [/block size 2097152/, 1, ['--block-size', '2MiB']],
