@@ -41,10 +41,10 @@ struct Test {
 
 using Tests = std::vector<Test>;
 
-/** Wait for a condition, with a deadline of ten seconds. @returns whether it came */
+/** Wait for a condition, with a deadline. @returns whether it came */
 template <class Condition>
-bool until(Condition&& condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+bool until(Condition&& condition, std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,16 +40,14 @@ struct Image {
   Image(std::uint64_t size_bytes, std::uint32_t block_bytes)
       : path(directory.file("data")), file(store::DataFile::open(path, size_bytes, block_bytes).value()) {}
 
-  /** Write blocks and set their bits, in the order of a promotion. */
+  /** Write blocks (those that exist) and set their bits, in the order of a promotion. */
   void promote(std::uint64_t object, std::uint64_t first, std::uint64_t count) const {
     const auto& geometry = file->geometry();
-    for (std::uint64_t k = first; k < first + count; k++) {
-      const std::uint64_t block = object * residency::blocks_per_object + k;
-      const auto bytes = image_bytes(geometry.offset_of_block(block), geometry.bytes_of_block(block));
-      if (bytes.empty()) break;
-      if (!file->land(geometry.offset_of_block(block), bytes).ok()) std::abort();
-      file->table()->resident(object).fetch_or(std::uint64_t{1} << k);
-    }
+    const std::uint64_t begin = geometry.offset_of_block(object * residency::blocks_per_object + first);
+    if (begin >= geometry.size_bytes()) return;
+    const std::uint64_t length = std::min(count * geometry.block_bytes(), geometry.size_bytes() - begin);
+    if (!file->land(begin, image_bytes(begin, length)).ok()) std::abort();
+    file->table()->resident(object).fetch_or(geometry.touched(object, begin, begin + length - 1));
   }
 
   void promote_all() const {

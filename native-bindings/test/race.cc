@@ -17,7 +17,7 @@ namespace {
 constexpr std::uint32_t block_bytes = 4096;
 constexpr std::uint64_t object_bytes = block_bytes * residency::blocks_per_object;
 constexpr std::uint64_t objects = 4;
-constexpr std::uint64_t image_size = (objects - 1) * object_bytes + 10 * block_bytes + 5;
+constexpr std::uint64_t image_size = objects * object_bytes;
 
 /** Evict an object: clear, bump, punch. */
 void evict(const store::DataFile& file, std::uint64_t object) {
@@ -26,17 +26,34 @@ void evict(const store::DataFile& file, std::uint64_t object) {
   if (syscalls::punch_hole(file.fd(), object * object_bytes, object_bytes) != 0) std::abort();
 }
 
+/** Blocks at each end of an object that come and go: few, so that they go often. */
+constexpr std::uint64_t edge_blocks = 4;
+
+void promote_edges(const Image& image, std::uint64_t object) {
+  image.promote(object, 0, edge_blocks);
+  image.promote(object, residency::blocks_per_object - edge_blocks, edge_blocks);
+}
+
 /** Evict and promote objects of its own, `first`, `first + step`, ..., until told to stop. */
 void churn(const Image& image, std::uint64_t first, std::uint64_t step, const std::atomic<bool>& go) {
-  std::mt19937 random(static_cast<std::uint32_t>(first + 1));
   while (go) {
     for (std::uint64_t object = first; object < objects; object += step) {
       evict(*image.file, object);
-      if (random() % 2 == 0) image.promote(object, random() % 32, 32);
-      image.promote(object, 0, residency::blocks_per_object);
+      promote_edges(image, object);
     }
   }
 }
+
+/** A range around the border of two objects, within their edges. */
+struct Range {
+  explicit Range(std::mt19937& random) {
+    const std::uint64_t border = (1 + random() % (objects - 1)) * object_bytes;
+    offset = border - random() % (edge_blocks * block_bytes);
+    length = 1 + random() % (border + edge_blocks * block_bytes - offset);
+  }
+  std::uint64_t offset;
+  std::uint64_t length;
+};
 
 /** Ends the churn also when a check fails. */
 class Churn {
@@ -56,9 +73,20 @@ class Churn {
   std::vector<std::thread> threads_;
 };
 
+/** A reader that is held up after it saw the bits, as any thread may be: what it reads then is often gone. */
+store::ReadOutcome read_late(const store::DataFile& file, std::uint64_t offset, std::span<std::byte> target) {
+  return store::read_resident(*file.table(), file.geometry(), offset, target, 1, store::ReadOutcome::miss,
+                              [&](std::uint64_t at, std::span<std::byte> into) {
+                                for (int k = 0; k < 10; k++) std::this_thread::yield();
+                                const ssize_t got =
+                                    ::pread(file.fd(), into.data(), into.size(), static_cast<off_t>(at));
+                                return got < 0 ? 0 : static_cast<std::size_t>(got);
+                              });
+}
+
 void direct_readers(Checks& t) {
   const Image image(image_size, block_bytes);
-  image.promote_all();
+  for (std::uint64_t object = 0; object < objects; object++) promote_edges(image, object);
   std::atomic<std::uint64_t> hits{0};
   std::atomic<std::uint64_t> misses{0};
   std::atomic<std::uint64_t> wrong{0};
@@ -70,13 +98,13 @@ void direct_readers(Checks& t) {
         std::mt19937 random(seed);
         std::vector<std::byte> target(40'000);
         for (int k = 0; k < 1000 || (hits < 100 && k < 300'000); k++) {
-          const std::uint64_t length = 1 + random() % target.size();
-          const std::uint64_t offset = random() % (image_size - length + 1);
-          const auto part = std::span(target).first(length);
-          const auto patience = seed % 2 == 0 ? store::Patience::none : store::Patience::full;
-          const auto outcome = image.file->read(offset, part, patience, 1);
+          const Range range(random);
+          const auto part = std::span(target).first(range.length);
+          const auto outcome = seed == 0   ? image.file->read(range.offset, part, store::Patience::none, 1)
+                               : seed == 1 ? image.file->read(range.offset, part, store::Patience::full, 1)
+                                           : read_late(*image.file, range.offset, part);
           (outcome == store::ReadOutcome::hit ? hits : misses)++;
-          if (outcome == store::ReadOutcome::hit && !is_image(part, offset)) wrong++;
+          if (outcome == store::ReadOutcome::hit && !is_image(part, range.offset)) wrong++;
         }
       });
     }
@@ -88,7 +116,7 @@ void direct_readers(Checks& t) {
 
 void session_readers(Checks& t) {
   const Image image(image_size, block_bytes);
-  image.promote_all();
+  for (std::uint64_t object = 0; object < objects; object++) promote_edges(image, object);
   Rig rig(4, 4);
   std::uint64_t wrong = 0;
   std::uint64_t hits = 0;
@@ -100,8 +128,9 @@ void session_readers(Checks& t) {
     for (std::uint64_t k = 0; k < 2000; k++) {
       if (k % 500 == 0) rig.session.bind(1, image.file);
       if (k % 500 == 450) rig.session.unbind(1);
-      offsets.push_back(random() % image_size);
-      rig.kernel.ask(read_request(k, 1, offsets.back(), 1 + random() % 30'000));
+      const Range range(random);
+      offsets.push_back(range.offset);
+      rig.kernel.ask(read_request(k, 1, range.offset, static_cast<std::uint32_t>(range.length)));
       if (k % 8 != 7) continue;
       CHECK(until([&] {
         while (const auto answer = rig.kernel.answer(0)) {

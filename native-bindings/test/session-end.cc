@@ -1,6 +1,8 @@
 /** session/: how a session ends. */
 #include <cerrno>
 #include <csignal>
+#include <filesystem>
+#include <iterator>
 
 #include "test/fake-kernel.h"
 #include "test/images.h"
@@ -63,6 +65,12 @@ void stop_under_load(Checks& t) {
   drain.join();
 }
 
+/** Threads of this process. */
+std::size_t threads_now() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
 /** A READ that needs a store thread while all of them are busy keeps the session from ending. */
 void deferred_reply_first(Checks& t) {
   const Image image(3'000'000, 4096);
@@ -78,12 +86,15 @@ void deferred_reply_first(Checks& t) {
   rig.kernel.ask(read_request(7, 1, 999'000, 4096));
   std::atomic<bool> joined{false};
   CHECK(until([&] { return image.file.use_count() >= 4; }));  // Ours, two bindings, and the deferred read.
+  const std::size_t threads_with_session = threads_now();
   rig.session.stop();
   std::thread joiner([&] {
     rig.session.join();
     joined = true;
   });
-  CHECK(rig.ends == 0 && !joined);
+  // Its threads end, and then a session that does not wait would say so at once.
+  CHECK(until([&] { return image.file.use_count() >= 4 && threads_now() == threads_with_session - 2 + 1; }));
+  CHECK(!until([&] { return rig.ends == 1 || joined; }, std::chrono::milliseconds(50)));
   CHECK(::ftruncate(image.file->fd(), 3'000'000) == 0);
   go = true;
   const auto answer = rig.kernel.answer();
