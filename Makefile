@@ -26,7 +26,7 @@ setup-test:
 build: addon dist/.built
 
 addon:
-	@$(MAKE) --no-print-directory -C native-bindings all
+	@$(MAKE) --no-print-directory -j$$(nproc) -C native-bindings all
 
 # Removed first: a file whose source has gone must not stay behind.
 dist/.built: $(SOURCES) tsconfig.json tsconfig.build.json

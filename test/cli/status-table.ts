@@ -1,0 +1,48 @@
+/** Tables for people. */
+import t from 'tap'
+import type { Status } from '../../src/admin/status.ts'
+import { tableOfAll, tableOfOne } from '../../src/cli/status-table.ts'
+
+const status = {
+  version: '1.2.3',
+  mountpoint: '/srv/images',
+  transport: 'kernel',
+  state: 'ready',
+  pid: 11,
+  keeperPid: 10,
+  uptimeSeconds: 7200,
+  cache: {
+    directory: '/var/cache/x',
+    blockBytes: 65536,
+    capacityBytes: 10 * 1024 ** 3,
+    usedBytes: 1536 * 1024 ** 2,
+    objects: 3,
+  },
+  reads: { hits: 3, misses: 1, hitBytes: 12288, missBytes: 4096 },
+  origin: { url: 'https://host/images/', requests: 4, bytes: 65536, errors: 1 },
+  promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
+  eviction: { objects: 0, bytes: 0 },
+  images: [
+    { name: 'debian.qcow2', sizeBytes: 2 * 1024 ** 3, residentBytes: 1024 ** 3, complete: false, validator: '"abc"' },
+    { name: 'empty.raw', sizeBytes: 0, residentBytes: 0, complete: true, validator: '"def"' },
+  ],
+} as unknown as Status
+
+t.test('one mount: sizes in binary units, shares in per cent, no boxes', async t => {
+  const text = tableOfOne(status)
+  t.match(text, /^state +ready for 2h, kernel transport, parentfs 1\.2\.3$/m)
+  t.match(text, /^cache +1\.5 GiB of 10 GiB in 3 objects, \/var\/cache\/x$/m)
+  t.match(text, /^hits +3 reads \(75\.0 %\), 12 KiB$/m)
+  t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +"abc"$/m)
+  t.match(text, /^empty\.raw +0 B +complete +"def"$/m)
+  t.notMatch(text, /[│─]| $/m)
+})
+
+t.test('all mounts: a line each, also for what does not answer', async t => {
+  const text = tableOfAll([status, { mountpoint: '/srv/dead', state: 'unanswered' }])
+  const lines = text.split('\n')
+  t.equal(lines.length, 3)
+  t.match(lines[1], /^\/srv\/images +ready +1\.5 GiB +10 GiB +75\.0 % +https:\/\/host\/images\/$/)
+  t.match(lines[2], /^\/srv\/dead +unanswered +-/)
+  t.equal(tableOfAll([]), 'nothing is mounted')
+})

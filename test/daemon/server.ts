@@ -1,0 +1,162 @@
+/** The server between a keeper and rooms that do as the test says. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { fetchStatus, requestUnmount } from '../../src/admin/admin-client.ts'
+import type { Configuration } from '../../src/daemon/configuration.ts'
+import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
+import type { RoomsStatus } from '../../src/daemon/rooms.ts'
+import { Server, type ServerRooms } from '../../src/daemon/server.ts'
+import type { Settings } from '../../src/daemon/settings.ts'
+import { CacheError } from '../../src/errors.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { until } from '../fixtures/until.ts'
+
+const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
+const configuration = { mountpoint: '/mnt', transport: 'kernel', allowOther: true } as Configuration
+
+/** A server, and everything that happened around it, in order. */
+function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const socket = join(directory, 's')
+  const happened: string[] = []
+  const said: ToKeeper[] = []
+  let [listen, disconnect]: [(message: ToServer) => void, () => void] = [() => {}, () => {}]
+  let end: (reason: string | null) => void = () => {}
+  const ended = new Promise<string | null>(resolve => {
+    end = resolve
+  })
+  const rooms: ServerRooms = {
+    source: 'http://origin/',
+    serve: async (fd, before, onNegotiated) => {
+      happened.push(`serve ${fd}`)
+      if (!before) await onNegotiated(negotiated)
+    },
+    ended: () => ended,
+    status: () => ({ images: [] }) as unknown as RoomsStatus,
+    setCapacity: async bytes => bytes,
+    stopServing: async () => void happened.push('stop serving'),
+    close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
+  }
+  const server = new Server({
+    channel: {
+      send: async message => {
+        said.push(message)
+        happened.push(message.type)
+      },
+      onMessage: listener => {
+        listen = listener
+      },
+      onDisconnect: listener => {
+        disconnect = listener
+      },
+    },
+    version: '1.2.3',
+    configure: () => configuration,
+    createLogger: async () => silentLogger,
+    openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
+    adminSocketPath: () => socket,
+    receiveFd: () => 9,
+    closeFd: fd => void happened.push(`close fd ${fd}`),
+    detach: async mountpoint => void happened.push(`detach ${mountpoint}`),
+    exit: code => void happened.push(`exit ${code}`),
+  })
+  server.run()
+  const hear = (message: ToServer) => listen(message)
+  const saw = (what: string) => until(() => happened.includes(what), 5000, what)
+  const boot = async () => {
+    hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+    await saw('booted')
+  }
+  const serve = async () => {
+    await boot()
+    hear({ type: 'mounted', negotiated: null })
+    await saw('ready')
+  }
+  return { socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }
+}
+
+const stopped = ['stop serving', 'close, admin down', 'close fd 9']
+
+t.test('it boots, serves, and stops from the top down', async t => {
+  const { happened, said, hear, saw, serve, socket } = setUp(t)
+  await serve()
+  t.same(happened, ['booted', 'serve 9', 'negotiated', 'ready'])
+  t.match(said[0], { source: 'http://origin/', allowOther: true })
+  t.match(await fetchStatus(socket), { version: '1.2.3', mountpoint: '/mnt', state: 'ready', keeperPid: 77 })
+  hear({ type: 'stop' })
+  await saw('exit 0')
+  t.same(happened.slice(4), [...stopped, 'exit 0'])
+})
+
+t.test('an unmount through the socket asks the keeper, and hears its answer', async t => {
+  const { said, hear, saw, serve, socket } = setUp(t)
+  await serve()
+  const asked = requestUnmount(socket, false)
+  await saw('unmount')
+  const request = said.at(-1) as Extract<ToKeeper, { type: 'unmount' }>
+  t.equal(request.force, false)
+  const refusal = { code: 'mount-busy' as const, message: 'in use', holders: [] }
+  hear({ type: 'unmount-answer', id: request.id, refusal })
+  t.match(await asked, refusal)
+  const forced = requestUnmount(socket, true)
+  await until(() => said.filter(({ type }) => type === 'unmount').length === 2, 5000, 'the second request')
+  hear({ type: 'unmount-answer', id: request.id + 1, refusal: null })
+  hear({ type: 'stop' })
+  t.equal(await forced, null, 'answered before it goes')
+  await saw('exit 0')
+})
+
+t.test('the end of the session is told, but not after a stop', async t => {
+  const outside = setUp(t)
+  await outside.serve()
+  outside.end('reading failed')
+  await outside.saw('ended')
+  t.match(outside.said.at(-1), { type: 'ended', reason: 'reading failed' })
+  outside.hear({ type: 'stop' })
+  await outside.saw('exit 0')
+  const ours = setUp(t)
+  await ours.serve()
+  ours.hear({ type: 'stop' })
+  ours.end(null)
+  await ours.saw('exit 0')
+  t.notOk(ours.happened.includes('ended'))
+})
+
+t.test('a start that fails says why, and exits 1', async t => {
+  const { said, saw, hear } = setUp(t, async () => {
+    throw new CacheError('cache-locked', 'somebody has it')
+  })
+  hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+  await saw('exit 1')
+  t.same(said, [{ type: 'failed', code: 'cache-locked', message: 'somebody has it' }])
+})
+
+t.test('a stop during the boot ends what the boot waits for', async t => {
+  const { saw, hear } = setUp(t, signal => {
+    return new Promise((_, reject) => {
+      const give = () => reject(new CacheError('aborted', 'no longer wanted'))
+      if (signal.aborted) give()
+      else signal.addEventListener('abort', give)
+    })
+  })
+  hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+  hear({ type: 'stop' })
+  await saw('exit 1')
+  t.pass('it ended')
+})
+
+t.test('left alone by its keeper, it takes the mount away', async t => {
+  const { happened, saw, serve, disconnect } = setUp(t)
+  await serve()
+  disconnect()
+  await saw('exit 1')
+  t.same(happened.slice(4), ['detach /mnt', ...stopped, 'exit 1'])
+  const unmounted = setUp(t)
+  await unmounted.boot()
+  unmounted.disconnect()
+  await unmounted.saw('exit 1')
+  t.notOk(unmounted.happened.includes('detach /mnt'), 'nothing of ours is mounted before')
+})
