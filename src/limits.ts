@@ -138,3 +138,17 @@ export const healthProbesNeeded = 3
 /** The pause between probes: doubled after each that failed. */
 export const probeIntervalMsMin = 1_000
 export const probeIntervalMsMax = 30_000
+
+/**
+ * How fast the scrub reads: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of what the slowest SSD gives, and the
+ * checksums of it take less than 1 % of a core.
+ */
+export const scrubBytesPerSecond = 32 * MiB
+/** The most that the scrub reads while it holds the lock of an object: some milliseconds. */
+export const scrubPieceBytesMax = 1 * MiB
+/** What a piece counts at least: single blocks of 4 KiB are then 512 look-ups a second, not 8192. */
+export const scrubPieceBytesMin = 64 * KiB
+/** A round takes at least this long, so that a small cache is not read without a pause. */
+export const scrubRoundMsMin = 10_000
+/** How often background work looks whether a sick disk is well again. */
+export const sickLookMs = 1_000

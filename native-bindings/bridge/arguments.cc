@@ -41,6 +41,11 @@ std::uint64_t word(const Napi::Value& value, const char* name) {
   return taken;
 }
 
+bool flag(const Napi::Value& value, const char* name) {
+  if (!value.IsBoolean()) fail_type(value, name, "a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
 std::string text(const Napi::Value& value, const char* name) {
   if (!value.IsString()) fail_type(value, name, "a string");
   std::string taken = value.As<Napi::String>().Utf8Value();

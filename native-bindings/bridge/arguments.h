@@ -18,6 +18,7 @@ std::uint64_t whole_number(const Napi::Value& value, const char* name);
 std::uint32_t small_number(const Napi::Value& value, const char* name, std::uint32_t max);
 /** A bigint of 64 bits without a sign. */
 std::uint64_t word(const Napi::Value& value, const char* name);
+bool flag(const Napi::Value& value, const char* name);
 std::string text(const Napi::Value& value, const char* name);
 Napi::Object object(const Napi::Value& value, const char* name);
 Napi::Function function(const Napi::Value& value, const char* name);

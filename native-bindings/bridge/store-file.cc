@@ -102,9 +102,10 @@ Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
   }
   auto given = info[2].As<Napi::Uint32Array>();
   std::copy_n(given.Data(), sums.size(), sums.begin());
+  const auto medium = flag(info[3], "fromDisk") ? store::Medium::disk : store::Medium::page_cache;
   const auto right = std::make_shared<std::uint64_t>(0);
-  auto work = [file = file_, right, number, blocks, sums](auto scratch) {
-    *right = file->verify(number, blocks, sums, scratch);
+  auto work = [file = file_, right, number, blocks, sums, medium](auto scratch) {
+    *right = file->verify(number, blocks, sums, medium, scratch);
     return 0;
   };
   auto result = [right](Napi::Env env) -> Napi::Value { return Napi::BigInt::New(env, *right); };

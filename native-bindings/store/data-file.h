@@ -25,6 +25,9 @@ namespace parentfs::store {
 /** May a read wait for the disk? */
 enum class Patience { none, full };
 
+/** Where verification takes bytes from: whoever is to read them next, or what the disk itself has. */
+enum class Medium { page_cache, disk };
+
 /** What landing an extent told us, one entry per block of the extent. */
 struct Landed {
   std::vector<std::uint32_t> sums;
@@ -62,9 +65,11 @@ class DataFile {
   /**
    * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says? An error reads
    * as "not right".
-   * @param scratch room for at least one block
+   * @param medium `disk` neither trusts nor changes the page cache; a file system that cannot read past it is read
+   * through it
+   * @param scratch room for at least one block, aligned to a page
    */
-  [[nodiscard]] std::uint64_t verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums,
+  [[nodiscard]] std::uint64_t verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
                                      std::span<std::byte> scratch) const;
 
  private:

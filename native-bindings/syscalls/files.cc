@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <string>
 
 namespace parentfs::syscalls {
 
@@ -21,6 +22,13 @@ Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
   if (size_now > size_bytes) return Failure{EFBIG};
   if (size_now < size_bytes && ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return Failure{errno};
   return fd;
+}
+
+Result<OwnedFd> open_uncached(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  OwnedFd opened(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  if (opened.get() < 0) return Failure{errno};
+  return opened;
 }
 
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {

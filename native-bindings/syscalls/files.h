@@ -26,6 +26,8 @@ struct Extent {
 
 /** Open or create a regular file that is exactly `size_bytes` long. EFBIG when it is longer. */
 Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes);
+/** The same file once more, read past the page cache (O_DIRECT). EINVAL where its file system cannot. */
+Result<OwnedFd> open_uncached(int fd);
 /** @returns 0 or an errno. `length` may reach past the end; the size stays. */
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
 /** fdatasync. @returns 0 or an errno. */

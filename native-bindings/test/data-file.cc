@@ -2,11 +2,14 @@
 #include "store/data-file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 #include "store/crc32c.h"
+#include "store/scratch.h"
 #include "syscalls/files.h"
 #include "test/images.h"
 #include "test/suites.h"
@@ -96,13 +99,47 @@ void verify(Checks& t) {
     sums[k] = store::crc32c(image_bytes(block * block_bytes, image.file->geometry().bytes_of_block(block)));
   }
   std::vector<std::byte> scratch(block_bytes);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b111'1111);
-  CHECK(image.file->verify(1, 0b101'0000, sums, scratch) == 0b101'0000);
-  CHECK(image.file->verify(2, 1, sums, scratch) == 0);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b111'1111);
+  CHECK(image.file->verify(1, 0b101'0000, sums, store::Medium::page_cache, scratch) == 0b101'0000);
+  CHECK(image.file->verify(2, 1, sums, store::Medium::page_cache, scratch) == 0);
   CHECK(syscalls::punch_hole(image.file->fd(), 66 * block_bytes, block_bytes) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b111'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b111'1011);
   CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, scratch) == 0b011'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b011'1011);
+}
+
+void verify_disk(Checks& t) {
+  const std::uint64_t size = 3 * block_bytes + 100;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  store::Sums sums{};
+  for (std::uint64_t k = 0; k < 4; k++) {
+    sums[k] = store::crc32c(image_bytes(k * block_bytes, image.file->geometry().bytes_of_block(k)));
+  }
+  const store::Scratch scratch(block_bytes);
+  const auto verify_from = [&](store::Medium medium) {
+    return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes());
+  };
+  // Not by a read that does not wait: it starts a read-ahead.
+  const auto is_cached = [&] {
+    void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, image.file->fd(), 0);
+    unsigned char pages[4] = {};
+    CHECK(map != MAP_FAILED && ::mincore(map, size, &pages[0]) == 0 && ::munmap(map, size) == 0);
+    return (pages[1] & 1) != 0;
+  };
+  CHECK(verify_from(store::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
+  CHECK(syscalls::sync_data(image.file->fd()) == 0);
+  CHECK(::posix_fadvise(image.file->fd(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+  if (!is_cached()) {  // A file system in memory has nothing else.
+    CHECK(verify_from(store::Medium::disk) == 0b1111);
+    CHECK(!is_cached());
+    CHECK(verify_from(store::Medium::page_cache) == 0b1111);
+    CHECK(is_cached());
+  }
+  CHECK(syscalls::punch_hole(image.file->fd(), block_bytes, block_bytes) == 0);
+  CHECK(verify_from(store::Medium::disk) == 0b1101);
+  CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
+  CHECK(verify_from(store::Medium::disk) == 0b0101);
 }
 
 void punch_past_the_end(Checks& t) {
@@ -132,6 +169,7 @@ Tests data_file_tests() {
       {"zero blocks are punched, take no space, and read as zeros", zero_blocks},
       {"landing refuses what is not whole blocks of the image", land_refuses},
       {"verification names exactly the blocks that are whole and right", verify},
+      {"verification of the disk leaves the page cache as it is", verify_disk},
       {"a punch past the end frees the tail and keeps the size", punch_past_the_end},
       {"a file that lost its end gives misses, not short reads", shrunk_file},
   };

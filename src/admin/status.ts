@@ -46,6 +46,17 @@ export interface Status {
     readonly dropped: number
   }
   readonly eviction: { readonly objects: number; readonly bytes: number }
+  /** The comparison of everything held with its checksums, which goes on for ever. */
+  readonly scrub: {
+    /** Rounds over everything since the daemon started. */
+    readonly rounds: number
+    /** How long ago the round under way began. */
+    readonly roundStartedSeconds: number
+    /** Compared by the scrub since the daemon started. */
+    readonly verifiedBytes: number
+    /** Blocks that were damaged, whoever found them; they were dropped. */
+    readonly corruptBlocks: number
+  }
   readonly images: readonly ImageStatus[]
 }
 

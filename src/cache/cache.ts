@@ -18,6 +18,7 @@ import { type Extent, extentOf } from './extents.ts'
 import { Flights } from './flight.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
 import { type ReadCounters, Reader } from './reader.ts'
+import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
 
 /** One origin, and the directory that shows its images; null is the root. */
 export interface MountedOrigin {
@@ -32,6 +33,8 @@ export interface CacheOptions {
   readonly logger: Logger
   readonly revalidateSeconds: number
   readonly reservedNodeIds: bigint
+  /** Other than the defaults, for tests. */
+  readonly scrub?: Partial<ScrubberOptions>
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
@@ -49,6 +52,7 @@ export interface CacheCounters {
   readonly reads: ReadCounters
   readonly promotion: PromotionCounters
   readonly eviction: EvictionCounters
+  readonly scrub: ScrubCounters
   /** Extents being fetched or promoted now. */
   readonly flights: number
 }
@@ -60,6 +64,7 @@ export class Cache {
   readonly #promoter = new Promoter()
   readonly #evictor: Evictor
   readonly #reader: Reader
+  readonly #scrubber: Scrubber
   readonly #recencyTimer: NodeJS.Timeout
   #closing: Promise<void> | undefined
 
@@ -67,6 +72,7 @@ export class Cache {
     this.#options = options
     this.#catalog = new Catalog(options)
     this.#evictor = new Evictor(options.store, options.logger)
+    this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#reader = new Reader({
       flights: this.#flights,
       fetchBudget: new ByteBudget(fetchBytesMax),
@@ -89,8 +95,14 @@ export class Cache {
       reads: this.#reader.counters,
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
+      scrub: this.#scrubber.counters,
       flights: this.#flights.size,
     }
+  }
+
+  /** Begin what goes on in the background for as long as the cache is open. */
+  startBackground(): void {
+    this.#scrubber.start()
   }
 
   lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
@@ -169,6 +181,7 @@ export class Cache {
 
   async #close(): Promise<void> {
     clearInterval(this.#recencyTimer)
+    await this.#scrubber.close()
     await this.#flights.close()
     await this.#evictor.close()
   }

@@ -35,7 +35,7 @@ export function tableOfAll(statuses: readonly (Status | UnansweredMount)[]): str
 
 /** Everything about one mount. */
 export function tableOfOne(status: Status): string {
-  const { cache, reads, origin, promotion, eviction } = status
+  const { cache, reads, origin, promotion, eviction, scrub } = status
   const facts = newTable()
   facts.push(
     ['mountpoint', status.mountpoint],
@@ -57,6 +57,10 @@ export function tableOfOne(status: Status): string {
       `${bytes(promotion.promotedBytes)}, ${bytes(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
     ],
     ['evicted', `${bytes(eviction.bytes)} in ${eviction.objects} objects`],
+    [
+      'scrub',
+      `${bytes(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
+    ],
   )
   const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'VALIDATOR'])
   for (const { name, sizeBytes, residentBytes, complete, validator } of status.images) {

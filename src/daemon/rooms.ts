@@ -33,7 +33,7 @@ export interface RoomsParts {
 }
 
 /** The part of a status that the rooms know. */
-export type RoomsStatus = Pick<Status, 'cache' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'images'>
+export type RoomsStatus = Pick<Status, 'cache' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'images'>
 
 export class Rooms {
   readonly #configuration: Configuration
@@ -143,6 +143,7 @@ export class Rooms {
     await transport.ready
     // Orphans first: what they take is not worth evicting for. Both report to the log.
     void this.#store.reclaimOrphans().then(() => this.#cache.makeRoom())
+    this.#cache.startBackground()
   }
 
   /** After `serve`: resolves when the session is over; null when the mount has gone or we stopped, else what failed. */
@@ -167,7 +168,7 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
-    const { reads, promotion, eviction } = this.#cache.counters
+    const { reads, promotion, eviction, scrub } = this.#cache.counters
     const native = this.#transport?.counters()
     const { cacheDirectory, blockBytes } = this.#configuration
     const { capacityBytes, usedBytes } = this.#store.capacity
@@ -184,6 +185,7 @@ export class Rooms {
       origin: { url: this.#origin.url, ...this.#meter.counters() },
       promotion,
       eviction,
+      scrub,
       images: this.#cache.images(),
     }
   }

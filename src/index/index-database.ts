@@ -266,6 +266,10 @@ export class IndexDatabase {
       void this.#sums.remove(key)
     } else {
       void this.#residency.put(key, layout.encodeRecord(key, { resident, zero: record.zero & resident }))
+      // A block that comes again must not be measured by the sum of what it was.
+      const before = this.#get(this.#sums, key, layout.decodeSums)
+      const sums = before && { blocks: before.blocks & ~blocks, sums: before.sums }
+      if (sums) void this.#sums.put(key, layout.encodeSums(key, sums))
     }
   }
 

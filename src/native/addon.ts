@@ -62,8 +62,9 @@ export interface StoreFile {
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
    * Resolves the mask of those that were whole and right. Changes no residency. An I/O error reads as "not right".
+   * @param fromDisk read past the page cache (O_DIRECT), and leave that as it is; where the file system cannot, through it
    */
-  verify(object: number, blocks: bigint, sums: Uint32Array): Promise<bigint>
+  verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<bigint>
   /** Punch a hole. `length` may reach past the end of the file; its size stays. */
   punch(offset: number, length: number): Promise<void>
   /** fdatasync. */

@@ -148,6 +148,13 @@ export class Store {
     return this.#parts.committer.failures
   }
 
+  /** Blocks that were found damaged since boot. */
+  get corruptBlocks(): number {
+    let blocks = 0
+    for (const stored of this.#images.values()) blocks += stored.corruptBlocks
+    return blocks
+  }
+
   /** What the index takes of its budget, as a share: over 1 it is spent. */
   get indexShare(): number {
     return this.#options.index.liveBytes / (this.capacity.capacityBytes * indexShareMax)

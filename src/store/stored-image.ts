@@ -72,7 +72,7 @@ export class StoredImage {
     return this.#held.count === Math.ceil(this.image.sizeBytes / this.geometry.blockBytes)
   }
 
-  /** Blocks that failed their checksum since boot. */
+  /** Blocks that failed their checksum since boot, or had none. */
   get corruptBlocks(): number {
     return this.#corruptBlocks
   }
@@ -152,12 +152,38 @@ export class StoredImage {
       if (unverified === 0n) return
       const stored = this.#parts.index.sums(this.imageId, object)
       const summed = unverified & (stored?.blocks ?? 0n)
-      const good = stored && summed !== 0n ? await this.file.verify(object, summed, stored.sums) : 0n
+      const good = stored && summed !== 0n ? await this.file.verify(object, summed, stored.sums, false) : 0n
       this.residency.publish(object, good)
       const bad = unverified & ~good
       if (bad !== 0n) await this.#dropBad(object, bad)
     })
     return this.#parts.health.watchRead(verified, undefined)
+  }
+
+  /**
+   * Compare held blocks with their checksums, whether published or not, as the disk has them: good ones are published, bad
+   * ones given up. Blocks whose batch is not recorded yet are passed over, and so are all when the disk does not answer in
+   * time. Is no use of the object.
+   * @returns the blocks that were compared
+   * @throws CacheError index-failed; then what is bad is no longer published
+   */
+  scrub(object: number, blocks: bigint): Promise<bigint> {
+    return this.#locked(object, async () => {
+      const unpublished = this.held(object) & ~this.residency.resident(object) & blocks
+      const recorded = this.#parts.index.sums(this.imageId, object)
+      const summed = this.held(object) & blocks & (recorded?.blocks ?? 0n)
+      let good: bigint | null = 0n
+      if (recorded && summed !== 0n) {
+        const verified = this.file.verify(object, summed, recorded.sums, true)
+        good = await this.#parts.health.watchRead<bigint | null>(verified, null)
+      }
+      if (good === null) return 0n
+      this.residency.publish(object, good & unpublished)
+      // What was taken over at boot and has no checksum cannot be trusted; what landed since will have one.
+      const bad = (summed | unpublished) & ~good
+      if (bad !== 0n) await this.#dropBad(object, bad)
+      return summed | unpublished
+    })
   }
 
   /**

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { damage } from '../fixtures/damage.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
 
@@ -15,13 +16,6 @@ async function opened(t: Test, sizeBytes = 1000 * KiB, zeros: readonly (readonly
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   const stored = rooms.store.use(image)!
   return { origin, directory, rooms, image, stored, path: join(directory, 'images', image.id) }
-}
-
-/** Write other bytes into a data file behind the store's back. */
-function damage(path: string, offset: number): void {
-  const fd = openSync(path, 'r+')
-  writeSync(fd, Buffer.from('damaged'), 0, 7, offset)
-  closeSync(fd)
 }
 
 async function reopened(rooms: Rooms, directory: string, origin: MemoryOrigin): Promise<Rooms> {
@@ -81,6 +75,41 @@ t.test('a block that was damaged while nobody looked is dropped at its first rea
   t.ok(first.origin.bytes('a', 0, first.image.sizeBytes).equals(bytes))
   t.same(first.origin.requests.slice(requests), ['read a 20480 4096'])
   t.equal(rooms.store.find(first.image.id)?.corruptBlocks, 1)
+  await rooms.close()
+})
+
+t.test('a scrub publishes what is right, drops what is damaged, published or not, and is no use of it', async t => {
+  const first = await opened(t)
+  const { image, origin, path } = first
+  await first.rooms.cache.read(image, 0, image.sizeBytes, { signal })
+  const rooms = await reopened(first.rooms, first.directory, origin)
+  const stored = rooms.store.find(image.id)!
+  const [lastUse, used] = [stored.residency.lastUse(0), rooms.store.capacity.usedBytes]
+  damage(path, 5 * 4096 + 100)
+  t.equal(await stored.scrub(0, 0xffn), 0xffn)
+  t.equal(stored.residency.resident(0), 0xdfn, 'block 5 was not published')
+  const generation = stored.generation(0)
+  damage(path, 2 * 4096)
+  t.equal(await stored.scrub(0, 0xffn), 0xdfn)
+  t.equal(stored.residency.resident(0), 0xdbn, 'block 2 was, and is no more')
+  t.not(stored.generation(0), generation, 'a reader of its bytes is told')
+  t.equal(stored.held(0) & 0xffn, 0xdbn)
+  t.equal(rooms.index.sums(image.id, 0)?.blocks, 0xffff_ffff_ffff_ffdbn, 'their checksums are gone too')
+  t.equal(stored.corruptBlocks, 2)
+  t.equal(stored.residency.lastUse(0), lastUse)
+  t.equal(used - rooms.store.capacity.usedBytes, 2 * 4096)
+  t.ok(origin.bytes('a', 0, 32 * KiB).equals(await rooms.cache.read(image, 0, 32 * KiB, { signal })))
+  await rooms.close()
+})
+
+t.test('a scrub passes over what has landed and is not recorded yet', async t => {
+  const { origin, rooms, stored } = await opened(t)
+  await stored.land(0, 0, origin.bytes('a', 0, 8 * KiB))
+  t.equal(await stored.scrub(0, 0b11n), 0n)
+  t.equal(stored.residency.resident(0), 0b11n)
+  await rooms.store.flush()
+  t.equal(await stored.scrub(0, 0b11n), 0b11n)
+  t.equal(stored.corruptBlocks, 0)
   await rooms.close()
 })
 

@@ -1,0 +1,94 @@
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { piecesOf } from '../../src/cache/scrubber.ts'
+import { damage } from '../fixtures/damage.ts'
+import { MemoryOrigin } from '../fixtures/memory-origin.ts'
+import { forever, openRooms } from '../fixtures/rooms.ts'
+import { until } from '../fixtures/until.ts'
+
+const KiB = 1024
+const sizeBytes = 3000 * KiB + 5
+const patienceMs = 10_000
+
+/** A cache that holds all of an image, opened again: nothing is published. */
+async function restarted(t: Test, scrub: { bytesPerSecond: number; roundMsMin: number }) {
+  const origin = new MemoryOrigin()
+  origin.put('a', sizeBytes, 7, [[1024 * KiB, 2048 * KiB]])
+  const directory = t.testdir()
+  const first = await openRooms({ directory, origin })
+  const { image } = await first.cache.lookup(null, 'a', { signal: forever })
+  await first.cache.read(image, 0, sizeBytes, { signal: forever })
+  await first.close()
+  const rooms = await openRooms({ directory, origin, scrub })
+  const stored = rooms.store.find(image.id)!
+  t.teardown(() => rooms.close())
+  const isPublished = () => [...stored.heldObjects()].every(at => stored.residency.resident(at) === stored.held(at))
+  return { origin, rooms, image, stored, isPublished, path: join(directory, 'images', image.id) }
+}
+
+t.test('after a boot the scrub publishes everything, so that first reads are hits; damage is dropped', async t => {
+  const { origin, rooms, stored, isPublished, path } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 60_000 })
+  const requests = origin.requests.length
+  damage(path, 300 * KiB)
+  t.notOk(isPublished())
+  rooms.cache.startBackground()
+  await until(() => isPublished() && !stored.complete, patienceMs, 'publication')
+  const { scrub } = rooms.cache.counters
+  t.equal(scrub.corruptBlocks, 1)
+  t.ok(scrub.verifiedBytes >= sizeBytes)
+  t.equal(origin.requests.length, requests, 'nothing is fetched before somebody wants it')
+  await rooms.close()
+})
+
+t.test('the scrub goes on, round after round, and finds damage in published blocks', async t => {
+  const { origin, rooms, image, stored, path } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 0 })
+  rooms.cache.startBackground()
+  const { counters } = rooms.cache
+  t.equal(counters.scrub.rounds, 0)
+  for (const block of [3, 700, 732]) {
+    const { rounds } = rooms.cache.counters.scrub
+    await until(() => rooms.cache.counters.scrub.rounds > rounds && stored.complete, patienceMs, 'a round')
+    damage(path, block * 4 * KiB)
+    await until(() => !stored.complete, patienceMs, 'the finding')
+    t.ok(origin.bytes('a', 0, sizeBytes).equals(await rooms.cache.read(image, 0, sizeBytes, { signal: forever })))
+    await until(() => stored.complete, patienceMs, 'the refetch')
+  }
+  t.equal(rooms.cache.counters.scrub.corruptBlocks, 3)
+  await rooms.close()
+})
+
+t.test('the scrub keeps its pace', async t => {
+  // 733 blocks of 4 KiB in pieces of at most 64: 12 pieces of 256 KiB at most.
+  const { rooms } = await restarted(t, { bytesPerSecond: 12 * 1024 * KiB, roundMsMin: 60_000 })
+  const startedMs = performance.now()
+  rooms.cache.startBackground()
+  await until(() => rooms.cache.counters.scrub.verifiedBytes >= sizeBytes, patienceMs, 'the end')
+  const tookMs = performance.now() - startedMs
+  t.ok(tookMs > 200, `${Math.round(tookMs)} ms for 3 MB at 12 MB/s`)
+  await rooms.close()
+})
+
+t.test('the scrub pauses while the disk is sick, and ends at once with the cache', async t => {
+  const { rooms, stored, isPublished } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 60_000 })
+  rooms.store.health.stalled('read', 1)
+  t.equal(rooms.store.health.state, 'bypass')
+  rooms.cache.startBackground()
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(rooms.cache.counters.scrub.verifiedBytes, 0)
+  t.equal(stored.residency.resident(0), 0n)
+  await until(() => rooms.store.health.state === 'healthy', patienceMs, 'recovery')
+  await until(isPublished, patienceMs, 'publication')
+  const startedMs = performance.now()
+  await rooms.close()
+  t.ok(performance.now() - startedMs < 2000, 'a pause of a minute is not waited for')
+})
+
+t.test('pieces cover a mask, one lock each, and never more than a megabyte', t => {
+  const all = 0xffff_ffff_ffff_ffffn
+  t.same([...piecesOf(0n, 65536)], [])
+  t.same([...piecesOf(all, 4096)], [all])
+  t.same([...piecesOf(all, 65536)], [0xffffn, 0xffff_0000n, 0xffff_0000_0000n, 0xffff_0000_0000_0000n])
+  t.equal([...piecesOf(all, 1024 * KiB)].length, 64)
+  t.same([...piecesOf((1n << 63n) | 1n, 65536)], [1n, 1n << 63n])
+  t.end()
+})
