@@ -17,7 +17,8 @@ import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { Health } from './health.ts'
 import { punchOrphans } from './orphans.ts'
-import { indexBytesPerEntry, StoredImage, type StoreParts } from './stored-image.ts'
+import type { StoreParts } from './store-parts.ts'
+import { indexBytesPerEntry, StoredImage } from './stored-image.ts'
 
 export interface StoreOptions {
   readonly directory: DataDirectory

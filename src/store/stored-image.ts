@@ -7,29 +7,10 @@
  */
 import { CacheError, messageOf } from '../errors.ts'
 import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
-import type { IndexDatabase } from '../index/index-database.ts'
-import type { KeyedMutex } from '../keyed-mutex.ts'
-import type { Logger } from '../logger.ts'
 import type { StoreFile } from '../native/addon.ts'
 import { BlockMasks } from './block-masks.ts'
-import type { Capacity } from './capacity.ts'
-import type { Committer } from './committer.ts'
-import type { Health } from './health.ts'
 import { Residency } from './residency.ts'
-
-/** What all images of a store share. */
-export interface StoreParts {
-  readonly index: IndexDatabase
-  readonly capacity: Capacity
-  readonly health: Health
-  readonly committer: Committer
-  readonly locks: KeyedMutex
-  readonly logger: Logger
-  /** The tick of now, for `lastUse`. */
-  readonly tick: () => number
-  /** Make the directory of the data files durable. */
-  readonly syncDirectory: () => Promise<void>
-}
+import type { StoreParts } from './store-parts.ts'
 
 /** What became of blocks that were offered: written, or why not. */
 export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
