@@ -107,7 +107,7 @@ export const interruptsWaitingMax = 4096
 export const failureLinesPerSecondMax = 10
 
 /** How long a mount may take to answer a `statfs` before it counts as hung, also the one just made. */
-export const mountAnswerMsMax = 5_000
+export const mountAnswerMsMax = 10_000
 /** How long the server may take from its start until everything but the mount is up: index and origin included. */
 export const bootMsMax = 120_000
 /** How long the server may take to stop once nothing is mounted; then it is killed. */
