@@ -64,7 +64,7 @@ export const recencySaveMs = 60_000
 
 /** How long an answer of the origin about names is taken as fresh. */
 export const revalidateSecondsDefault = 60
-/** How long a lookup waits for the origin before the index answers in its place. */
+/** How long a lookup or a listing waits for the origin before the index answers in its place. */
 export const revalidateMsMax = 5_000
 
 /** Origin requests in flight at once, per origin. */

@@ -74,11 +74,7 @@ export class Catalog {
     const asked = this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
     if (!named) return asked
     try {
-      return await within(
-        revalidateMsMax,
-        asked,
-        () => new CacheError('origin-timeout', `${name}: no answer in ${revalidateMsMax} ms`),
-      )
+      return await within(revalidateMsMax, asked, () => noAnswer(name))
     } catch (error) {
       if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'aborted')) throw error
       this.#options.logger.warn({ origin: origin.url, name, err: error }, 'the origin does not answer; the index does')
@@ -94,10 +90,12 @@ export class Catalog {
   async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
     const known = this.#listing(origin)
     if (known && this.#isFresh(known.checkedMs)) return known.names
+    const asked = this.#lists.run(origin.url, signal, shared => this.#askList(origin, shared))
+    if (!known) return asked
     try {
-      return await this.#lists.run(origin.url, signal, shared => this.#askList(origin, shared))
+      return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
     } catch (error) {
-      if (!known || isCacheError(error, 'access-denied', 'aborted')) throw error
+      if (isCacheError(error, 'access-denied', 'aborted')) throw error
       this.#options.logger.warn({ origin: origin.url, err: error }, 'the origin does not list; the index does')
       this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
       return known.names
@@ -189,4 +187,8 @@ export class Catalog {
   #isFresh(checkedMs: number): boolean {
     return this.#options.now() - checkedMs < this.#options.revalidateSeconds * 1000
   }
+}
+
+function noAnswer(what: string): CacheError {
+  return new CacheError('origin-timeout', `${what}: no answer in ${revalidateMsMax} ms`)
 }
