@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { missSecondsMax } from '../../src/limits.ts'
+import { missSecondsMax, revalidateMsMax } from '../../src/limits.ts'
 import { cannotMount, mountDaemon, type Place, place, statusOf } from '../fixtures/daemon.ts'
 import { type Fault, type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -136,7 +136,9 @@ t.test('an origin that never answers is an error within the deadline, for names 
     (await b.read({ offset: 0, length: 64 * KiB })).equals(sampleBytes(image, 0, 64 * KiB)),
     'what is held is read without it',
   )
+  const listedMs = performance.now()
   t.same((await readdir(where.mountpoint)).sort(), ['a.raw', 'b.raw', 'c.raw'], 'names that are known stay')
+  t.ok(performance.now() - listedMs < 2 * revalidateMsMax, 'and nobody waits long for them')
   await origin.fault(null)
   t.ok((await a.read({ offset: 0, length: 99 })).equals(sampleBytes(image, 0, 99)))
 })
