@@ -1,6 +1,7 @@
 /** The hit path, and what leads around it. */
 #include "session/session-thread.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +28,11 @@ int SessionThread::run(const std::atomic<bool>& stopping) {
       serve(buffer.first(static_cast<std::size_t>(got)));
     } else if (got == 0) {
       return ENODEV;  // The other side of a socket has gone; /dev/fuse never says so.
-    } else if (errno != ENOENT && errno != EINTR && errno != EAGAIN) {
+    } else if (errno == EAGAIN) {
+      // Somebody made the descriptor non-blocking. A signal ends this wait too.
+      pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
+      ::poll(&waiting, 1, -1);
+    } else if (errno != ENOENT && errno != EINTR) {
       return errno;  // ENOENT: the request was withdrawn while it was being read.
     }
   }

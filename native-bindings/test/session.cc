@@ -154,6 +154,22 @@ void dropped_pages(Checks& t) {
   CHECK(image.file->table()->last_use(0) == 5);
 }
 
+void non_blocking_device(Checks& t) {
+  const Image image(3'000'000, block_bytes);
+  image.promote_all();
+  Rig rig;
+  rig.session.bind(fh, image.file);
+  CHECK(::fcntl(rig.kernel.device(), F_SETFL, O_NONBLOCK) == 0);
+  for (std::uint64_t k = 0; k < 100; k++) {
+    rig.kernel.ask(read_request(k, fh, k, 100));
+    const auto answer = rig.kernel.answer();
+    CHECK(answer && answer->header.unique == k && is_image(answer->bytes, k));
+  }
+  rig.session.stop();
+  rig.session.join();
+  CHECK(rig.end_error == 0);
+}
+
 void lost_bytes(Checks& t) {
   Rig rig;
   const Image image(3'000'000, block_bytes);
@@ -178,6 +194,7 @@ Tests session_tests() {
       {"replies and notifications have the right headers", replies},
       {"the listener is called once until it takes the requests", one_call_a_batch},
       {"a hit that is not in memory is answered by a store thread", dropped_pages},
+      {"a descriptor that does not block is waited for all the same", non_blocking_device},
       {"a store thread that finds too few bytes hands the READ over", lost_bytes},
   };
 }
