@@ -50,8 +50,9 @@ export const promotionBytesMax = 64 * MiB
 export const promotionEntriesMax = 4096
 /** Promotions that run at once: enough to keep an SSD busy. */
 export const promotionConcurrency = 8
-/** A batch of promotions is synced and recorded after this many bytes or milliseconds, whichever comes first. */
+/** A batch of promotions is synced and recorded after this many bytes, runs of blocks or milliseconds, whichever comes first. */
 export const batchBytesMax = 32 * MiB
+export const batchEntriesMax = 256
 export const batchMsMax = 200
 
 /** How often an eviction may find its victims touched in between before a reader goes on by proxy. */

@@ -26,6 +26,8 @@ export class Capacity {
   /** Reserved since the disk was measured: what its free space does not know of yet. */
   #reservedSinceBytes = 0
   #refused = 0
+  /** A reservation was refused since the last measurement: eviction starts below the high watermark too. */
+  #isShort = false
 
   constructor(capacityBytes: number) {
     this.#capacityBytes = capacityBytes
@@ -65,7 +67,10 @@ export class Capacity {
   /** Bytes to free until the low watermark is reached; 0 while the high one is not. */
   get excessBytes(): number {
     const lackingFree = this.#lackingFreeBytes()
-    const excess = this.usedBytes > this.highBytes ? this.usedBytes - this.lowBytes : 0
+    // Without what is pending: most of that is set aside for a moment, and nothing is worth evicting for it.
+    const settledBytes = this.#landedBytes + this.#overheadBytes
+    const isOver = settledBytes > this.highBytes || this.#isShort
+    const excess = isOver ? Math.max(0, settledBytes - this.lowBytes) : 0
     return Math.max(excess, lackingFree)
   }
 
@@ -74,6 +79,7 @@ export class Capacity {
     const fits = this.usedBytes + bytes <= this.usableBytes && bytes <= this.#marginBytes()
     if (!fits) {
       this.#refused++
+      this.#isShort = true
       return false
     }
     this.#pendingBytes += bytes
@@ -99,6 +105,7 @@ export class Capacity {
 
   measured(disk: DiskUsage): void {
     this.#disk = disk
+    this.#isShort = false
     this.#reservedSinceBytes = this.#pendingBytes
     this.#overheadBytes = Math.max(0, disk.allocatedBytes - this.#landedBytes)
   }

@@ -7,7 +7,7 @@
  * as if it had worked: the blocks are revoked and fetched again when somebody wants them.
  */
 import type { IndexDatabase } from '../index/index-database.ts'
-import { batchBytesMax, batchMsMax } from '../limits.ts'
+import { batchBytesMax, batchEntriesMax, batchMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Landed } from '../native/addon.ts'
 import type { Health } from './health.ts'
@@ -71,7 +71,7 @@ export class Committer {
     this.#open.push(entry)
     this.#byObject.set(key, [...(this.#byObject.get(key) ?? []), entry])
     this.#openBytes += entry.bytes
-    if (this.#openBytes >= batchBytesMax)
+    if (this.#openBytes >= batchBytesMax || this.#open.length >= batchEntriesMax)
       void this.flush() // Never rejects: #commit reports to the log.
     else this.#timer ??= setTimeout(() => void this.flush(), batchMsMax)
   }

@@ -18,7 +18,7 @@ import type { DataDirectory } from './data-directory.ts'
 import { Health } from './health.ts'
 import { punchOrphans } from './orphans.ts'
 import type { StoreParts } from './store-parts.ts'
-import { indexBytesPerEntry, StoredImage } from './stored-image.ts'
+import { overheadBytesPerEntry, StoredImage } from './stored-image.ts'
 
 export interface StoreOptions {
   readonly directory: DataDirectory
@@ -274,7 +274,7 @@ export class Store {
     } catch (error) {
       this.#options.logger.error({ err: error }, 'the disk could not be measured')
     }
-    this.capacity.settle(entries.length * indexBytesPerEntry, 0)
+    this.capacity.settle(entries.length * overheadBytesPerEntry, 0)
   }
 }
 

@@ -16,10 +16,11 @@ import type { StoreParts } from './store-parts.ts'
 export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
 
 /**
- * Index pages that recording one object may add, in bytes: a leaf of 4 KiB in each of `residency` and `sums`. Kept
- * reserved until the disk has been measured after the commit.
+ * What one landed run may take beyond its own bytes until its commit was measured: a leaf of 4 KiB in each of `residency` and
+ * `sums`, and the blocks that XFS sets aside for the extent tree of a write that it has not allocated yet.
+ * Source: Linux fs/xfs/libxfs/xfs_bmap.c, xfs_bmap_worst_indlen: one block a level of the tree; up to 5 for small files.
  */
-export const indexBytesPerEntry = 2 * 4096
+export const overheadBytesPerEntry = (2 + 5) * 4096
 
 export class StoredImage {
   readonly image: Image
@@ -235,16 +236,19 @@ export class StoredImage {
     const { capacity, committer, health, logger } = this.#parts
     if (!health.mayWrite) return 'failed'
     const blocks = maskOf(run)
-    const reserved = run.count * this.geometry.blockBytes + indexBytesPerEntry
-    if (!capacity.reserve(reserved)) return 'full'
+    const reserved = run.count * this.geometry.blockBytes + overheadBytesPerEntry
+    if (!capacity.reserve(reserved)) {
+      void committer.flush() // What is pending is given back then. Never rejects.
+      return 'full'
+    }
     const { offset } = this.geometry.bytesOf(object, run)
     try {
       const landed = await health.watchWrite(this.file.land(offset, bytes))
       const zero = (landed.zero << BigInt(run.first)) & blocks
       this.#held.add(object, blocks)
       this.#zero.add(object, zero)
-      // The index's share stays pending: the committer settles it when the disk has been measured.
-      capacity.settle(reserved - indexBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
+      // The overhead stays pending: the committer settles it when the disk has been measured.
+      capacity.settle(reserved - overheadBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
       this.residency.publish(object, blocks)
       committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
       return 'landed'

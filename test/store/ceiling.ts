@@ -1,0 +1,70 @@
+/**
+ * The ceiling on file systems of its own, by what files take and by what the file system itself counts, through churn.
+ * CHURN=n sets how many times the capacity is promoted; 1 MiB blocks want 2 GiB of disk and are tried with CHURN=10.
+ */
+import { join } from 'node:path'
+import t from 'tap'
+import { makeLoopDisk } from '../fixtures/loop-disk.ts'
+import { MemoryOrigin } from '../fixtures/memory-origin.ts'
+import { openRooms, forever as signal } from '../fixtures/rooms.ts'
+import { between, seed, seeded } from '../fixtures/seeded.ts'
+import { sampleUsage } from '../fixtures/usage-sampler.ts'
+
+const [KiB, MiB] = [1024, 1024 ** 2]
+const churn = Number(process.env.CHURN ?? 0)
+const skip = process.getuid?.() === 0 ? false : 'loop devices need root'
+
+interface Case {
+  readonly blockBytes: number
+  readonly capacityBytes: number
+  /** Times the capacity, when CHURN says nothing. */
+  readonly churn: number
+}
+const cases: Case[] = [
+  { blockBytes: 4 * KiB, capacityBytes: 8 * MiB, churn: 10 },
+  { blockBytes: 64 * KiB, capacityBytes: 128 * MiB, churn: 2 },
+]
+if (churn >= 10) cases.push({ blockBytes: MiB, capacityBytes: 2048 * MiB, churn })
+
+for (const type of ['ext4', 'xfs'] as const) {
+  for (const { blockBytes, capacityBytes, churn: usual } of cases) {
+    const times = churn || usual
+    t.test(`${type}, blocks of ${blockBytes / KiB} KiB, ${times} times the capacity`, { skip }, async t => {
+      const random = seeded(seed)
+      const disk = await makeLoopDisk(t, type, Math.max(400 * MiB, capacityBytes * 1.5))
+      const directory = join(disk.mountpoint, 'cache')
+      const origin = new MemoryOrigin()
+      const sizeBytes = capacityBytes * 3 + 777
+      // As a network would: without a turn of the event loop in each fetch, readers starve the promotions.
+      origin.gate = () => new Promise(resolve => setImmediate(resolve))
+      for (const name of ['a', 'b']) origin.put(name, sizeBytes, name.charCodeAt(0))
+      const emptyBytes = disk.takenBytes()
+      const rooms = await openRooms({ directory, origin, blockBytes, capacityBytes })
+      const finish = await sampleUsage(t, directory)
+      // Two readers, each of an image three times as large as the cache.
+      const read = async (name: string) => {
+        const { image } = await rooms.cache.lookup(null, name, { signal })
+        while (rooms.cache.counters.promotion.promotedBytes < times * capacityBytes) {
+          const length = between(random, 1, 8 * blockBytes)
+          const offset = between(random, 0, sizeBytes - length)
+          const bytes = await rooms.cache.read(image, offset, length, { signal })
+          if (!origin.bytes(name, offset, length).equals(bytes)) throw new Error(`wrong bytes of ${name} at ${offset}`)
+        }
+      }
+      await Promise.all(['a', 'b', 'a', 'b'].map(read))
+      const { eviction, promotion } = rooms.cache.counters
+      await rooms.close()
+      const { samples, highestBytes, highestTakenBytes } = await finish()
+      const taken = highestTakenBytes - emptyBytes
+      const share = (bytes: number) => `${((100 * bytes) / capacityBytes).toFixed(2)} %`
+      t.comment(
+        `${samples} samples: files at most ${share(highestBytes)}, file system at most ${share(taken)} of capacity`,
+      )
+      t.comment(JSON.stringify({ eviction, promotion }))
+      t.ok(highestBytes <= capacityBytes, `${highestBytes} <= ${capacityBytes}`)
+      t.ok(taken <= capacityBytes, `${taken} <= ${capacityBytes}`)
+      t.ok(highestBytes > 0.6 * capacityBytes, 'the capacity was used')
+      t.ok(eviction.bytes > (times - 1) * capacityBytes * 0.8)
+    })
+  }
+}
