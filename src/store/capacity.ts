@@ -16,6 +16,13 @@ export interface DiskUsage {
   readonly totalBytes: number
 }
 
+/**
+ * What one landed run may take beyond its own bytes until its commit was measured: a leaf of 4 KiB in each of `residency` and
+ * `sums`, and the blocks that XFS sets aside for the extent tree of a write that it has not allocated yet.
+ * Source: Linux fs/xfs/libxfs/xfs_bmap.c, xfs_bmap_worst_indlen: one block a level of the tree; up to 5 for small files.
+ */
+export const overheadBytesPerEntry = (2 + 5) * 4096
+
 export class Capacity {
   #capacityBytes: number
   // INVARIANT: usedBytes <= usableBytes when a reservation is granted.

@@ -12,13 +12,13 @@ import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
 import { indexShareMax, storeWriteMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import { Capacity } from './capacity.ts'
+import { Capacity, overheadBytesPerEntry } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { Health } from './health.ts'
 import { punchOrphans } from './orphans.ts'
 import type { StoreParts } from './store-parts.ts'
-import { overheadBytesPerEntry, StoredImage } from './stored-image.ts'
+import { StoredImage } from './stored-image.ts'
 
 export interface StoreOptions {
   readonly directory: DataDirectory

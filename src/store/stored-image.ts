@@ -9,18 +9,12 @@ import { CacheError, messageOf } from '../errors.ts'
 import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
 import { BlockMasks } from './block-masks.ts'
+import { overheadBytesPerEntry } from './capacity.ts'
 import { Residency } from './residency.ts'
 import type { StoreParts } from './store-parts.ts'
 
 /** What became of blocks that were offered: written, or why not. */
 export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
-
-/**
- * What one landed run may take beyond its own bytes until its commit was measured: a leaf of 4 KiB in each of `residency` and
- * `sums`, and the blocks that XFS sets aside for the extent tree of a write that it has not allocated yet.
- * Source: Linux fs/xfs/libxfs/xfs_bmap.c, xfs_bmap_worst_indlen: one block a level of the tree; up to 5 for small files.
- */
-export const overheadBytesPerEntry = (2 + 5) * 4096
 
 export class StoredImage {
   readonly image: Image

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { overheadBytesPerEntry } from '../../src/store/stored-image.ts'
+import { overheadBytesPerEntry } from '../../src/store/capacity.ts'
 import { damage } from '../fixtures/damage.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
