@@ -3,6 +3,7 @@
 #   make run                            set up, build, and show the main job on a sample image
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed
+#   make bench QUICK=1                  warm reads beside a comparison server, as ratios, in five minutes
 #   make build                          dist/ and the native addon
 #   make clean                          remove what was built
 
@@ -14,7 +15,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test build addon test run demo clean
+.PHONY: setup setup-test build addon test run demo bench clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -56,6 +57,12 @@ run: setup
 	@$(MAKE) --no-print-directory build build/.built
 	@node build/bench/demo.js
 endif
+
+# Five rounds of one second a job are quick; without QUICK ten rounds of three.
+bench: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@$(MAKE) --no-print-directory -C native-bindings comparison-server
+	@node build/bench/warm.js $(if $(QUICK),--rounds 5 --seconds 1,--rounds 10 --seconds 3)
 
 clean:
 	rm -rf dist build .tap
