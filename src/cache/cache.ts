@@ -153,8 +153,7 @@ export class Cache {
 
   capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number } {
     const { capacity } = this.#options.store
-    const images = this.images().length
-    return { capacityBytes: capacity.capacityBytes, usedBytes: capacity.usedBytes, images }
+    return { capacityBytes: capacity.capacityBytes, usedBytes: capacity.usedBytes, images: this.#catalog.size }
   }
 
   /** What names mean now, for status; nothing is asked of an origin. */

@@ -52,6 +52,11 @@ export class Catalog {
     for (const entry of options.index.images()) this.#remember(entry)
   }
 
+  /** Images that are known, of all versions. */
+  get size(): number {
+    return this.#byId.size
+  }
+
   imageOfNode(nodeId: bigint): ImageEntry | null {
     return this.#byNode.get(nodeId) ?? null
   }
