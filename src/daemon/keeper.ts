@@ -166,13 +166,21 @@ export class Keeper {
   }
 
   async #serverExited(exit: Exit): Promise<void> {
-    this.#fail(new CacheError('mount-failed', `the server ended with ${exit.how} before the mount was up`))
+    const advice = exit.code === null && this.#state === 'starting' ? `: ${this.#remedy()}` : ''
+    this.#fail(new CacheError('mount-failed', `the server ended with ${exit.how} before the mount was up${advice}`))
     if (this.#state !== 'ready') return
     this.#state = 'stopping'
     this.#parts.logger.error({ how: exit.how }, 'the server has died; unmounting')
     await this.#forceUnmount()
     this.#closeFd()
     this.#finish(1)
+  }
+
+  /** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
+  #remedy(): string {
+    const place =
+      this.#settings.cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
+    return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
   }
 
   /** Nothing is mounted any more: end the server, and with it `finished`. */

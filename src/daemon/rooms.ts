@@ -13,7 +13,7 @@ import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
-import { sessionThreads, storeThreads } from '../limits.ts'
+import { keptBackBytes, keptBackShare, salvageBytesMax, sessionThreads, storeThreads } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
 import { Meter } from '../origin/meter.ts'
@@ -76,7 +76,9 @@ export class Rooms {
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
     this.#unwinder.push('cache directory', () => directory.unlock())
-    const index = new IndexDatabase(directory.indexPath)
+    // Index and copy lie side by side for a moment, below the ceiling too.
+    const copyBytesMax = Math.min(salvageBytesMax, (keptBackBytes + keptBackShare * capacityBytes) / 2)
+    const index = new IndexDatabase(directory.indexPath, { copyBytesMax })
     this.#unwinder.push('index', () => index.close())
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))
     this.#unwinder.push('clock', () => clock.close())

@@ -19,14 +19,17 @@ const magic = 0xbeefc0de
 
 /**
  * Check the database file at `path` before it is opened, and take the mark away.
+ * @returns whether it is as the last stop left it; false after a crash
  * @throws CacheError index-failed when it is not what the last stop left, or was not written by LMDB at all
  */
-export function checkMark(path: string): void {
+export function checkMark(path: string): boolean {
   const markPath = join(dirname(path), markName)
   const stat = statSync(path, { throwIfNoEntry: false })
+  let isClean = true
   if (stat) {
     const expected = readMark(markPath)
     const { head, checksum } = readWhole(path, expected !== null)
+    isClean = expected !== null
     const advice = `remove ${dirname(path)} to start with an empty cache`
     if (head.length < magicOffset + 4 || head.readUInt32LE(magicOffset) !== magic) {
       throw new CacheError('index-failed', `${path} is not an LMDB file: ${advice}`)
@@ -40,6 +43,7 @@ export function checkMark(path: string): void {
   }
   rmSync(markPath, { force: true })
   syncDirectory(dirname(path))
+  return isClean
 }
 
 /** Mark the closed database file at `path`. */

@@ -4,13 +4,15 @@
  * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the calls.
  * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
  */
-import { mkdirSync, rmSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
-import { checkMark, leaveMark } from './clean-mark.ts'
+import { salvageBytesMax } from '../limits.ts'
+import { leaveMark } from './clean-mark.ts'
+import { type BinaryDatabase, type Databases, openDatabases } from './databases.ts'
 import * as layout from './layout.ts'
+import { databaseNames } from './seal.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {
@@ -37,8 +39,6 @@ export interface ForgetEntry {
   readonly blocks: bigint
 }
 
-type BinaryDatabase = Database<Buffer, Buffer>
-
 /** What lmdb says of one database, as far as we look at it; its own types leave this open. */
 interface PageStats {
   readonly pageSize: number
@@ -48,46 +48,19 @@ interface PageStats {
 }
 
 export class IndexDatabase {
-  readonly #root: RootDatabase<Buffer, Buffer>
   readonly #directory: string
-  readonly #images: BinaryDatabase
-  readonly #names: BinaryDatabase
-  readonly #listings: BinaryDatabase
-  readonly #residency: BinaryDatabase
-  readonly #sums: BinaryDatabase
-  readonly #recency: BinaryDatabase
+  readonly #databases: Databases
   #damagedValues = 0
   #closing: Promise<void> | undefined
 
   /**
-   * Open or create the index in `directory`.
+   * Open or create the index in `directory`. One that was not closed properly is read first, and copied if it is not larger
+   * than `copyBytesMax`: see salvage.ts.
    * @throws CacheError index-failed
    */
-  constructor(directory: string) {
+  constructor(directory: string, { copyBytesMax = salvageBytesMax }: { readonly copyBytesMax?: number } = {}) {
     this.#directory = directory
-    try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 })
-      checkMark(join(directory, 'data.mdb'))
-      // The directory is locked by us: what an earlier process left in LMDB's lock table means nothing.
-      rmSync(join(directory, 'lock.mdb'), { force: true })
-      const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
-      // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
-      // whatever its name, which lmdb otherwise guesses from a dot.
-      const options = { path: directory, maxDbs: 8, overlappingSync: false, noSubdir: false, ...binary }
-      this.#root = open<Buffer, Buffer>(options)
-      const database = (name: string) => this.#root.openDB<Buffer, Buffer>({ name, ...binary })
-      this.#images = database('images')
-      this.#names = database('names')
-      this.#listings = database('listings')
-      this.#residency = database('residency')
-      this.#sums = database('sums')
-      this.#recency = database('recency')
-    } catch (error) {
-      if (error instanceof CacheError) throw error
-      throw new CacheError('index-failed', `${directory}: the index does not open: ${messageOf(error)}`, {
-        cause: error,
-      })
-    }
+    this.#databases = openDatabases(directory, copyBytesMax)
   }
 
   /** What the index takes on disk. */
@@ -99,15 +72,15 @@ export class IndexDatabase {
 
   /** What the pages in use take; the file keeps pages that became free for later. */
   get liveBytes(): number {
-    return [this.#images, this.#names, this.#listings, this.#residency, this.#sums, this.#recency]
-      .map(database => database.getStats() as PageStats)
+    return databaseNames
+      .map(name => this.#databases[name].getStats() as PageStats)
       .reduce((sum, stats) => sum + pagesOf(stats) * stats.pageSize, 0)
   }
 
   /** All images, in the order of their ids. */
   images(): ImageEntry[] {
     const entries: ImageEntry[] = []
-    for (const { key, value } of this.#images.getRange({})) {
+    for (const { key, value } of this.#databases.images.getRange({})) {
       const stored = layout.decodeJson<{ image: Image; nodeId: string }>(key, value)
       if (stored) entries.push({ image: stored.image, nodeId: BigInt(stored.nodeId) })
       else this.#damagedValues++
@@ -118,17 +91,17 @@ export class IndexDatabase {
   async putImage({ image, nodeId }: ImageEntry): Promise<void> {
     const key = layout.imageKey(image.id)
     const value = layout.encodeJson(key, { image, nodeId: nodeId.toString() })
-    await this.#write(() => this.#images.put(key, value))
+    await this.#write(() => this.#databases.images.put(key, value))
   }
 
   /** Forget an image, its objects and its recency. Names that point to it stay for the caller to replace. */
   async removeImage(imageId: string): Promise<void> {
     await this.#write(() =>
-      this.#root.transaction(() => {
-        void this.#images.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise we await.
-        void this.#recency.remove(layout.imageKey(imageId))
+      this.#databases.root.transaction(() => {
+        void this.#databases.images.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise we await.
+        void this.#databases.recency.remove(layout.imageKey(imageId))
         const range = { start: layout.objectKey(imageId, 0), end: layout.objectKey(imageId, 0xffffffff) }
-        for (const database of [this.#residency, this.#sums]) {
+        for (const database of [this.#databases.residency, this.#databases.sums]) {
           for (const key of [...database.getKeys(range)]) void database.remove(Buffer.from(key))
         }
       }),
@@ -137,14 +110,17 @@ export class IndexDatabase {
 
   /** The image id that a name pointed to when it was last looked up. */
   name(origin: string, name: string): string | null {
-    return this.#get<{ imageId: string }>(this.#names, layout.nameKey(origin, name), layout.decodeJson)?.imageId ?? null
+    return (
+      this.#get<{ imageId: string }>(this.#databases.names, layout.nameKey(origin, name), layout.decodeJson)?.imageId ??
+      null
+    )
   }
 
   /** Every name of an origin, with its image id. */
   names(origin: string): { name: string; imageId: string }[] {
     const start = layout.originKey(origin)
     const names: { name: string; imageId: string }[] = []
-    for (const { key, value } of this.#names.getRange({ start })) {
+    for (const { key, value } of this.#databases.names.getRange({ start })) {
       if (!key.subarray(0, 16).equals(start)) break
       const stored = layout.decodeJson<{ imageId: string }>(key, value)
       if (stored) names.push({ name: key.toString('utf8', 16), imageId: stored.imageId })
@@ -154,28 +130,28 @@ export class IndexDatabase {
 
   async putName(origin: string, name: string, imageId: string): Promise<void> {
     const key = layout.nameKey(origin, name)
-    await this.#write(() => this.#names.put(key, layout.encodeJson(key, { imageId })))
+    await this.#write(() => this.#databases.names.put(key, layout.encodeJson(key, { imageId })))
   }
 
   async removeName(origin: string, name: string): Promise<void> {
-    await this.#write(() => this.#names.remove(layout.nameKey(origin, name)))
+    await this.#write(() => this.#databases.names.remove(layout.nameKey(origin, name)))
   }
 
   /** The last listing of an origin. */
   listing(origin: string): string[] | null {
-    return this.#get<string[]>(this.#listings, layout.originKey(origin), layout.decodeJson)
+    return this.#get<string[]>(this.#databases.listings, layout.originKey(origin), layout.decodeJson)
   }
 
   async putListing(origin: string, names: readonly string[]): Promise<void> {
     const key = layout.originKey(origin)
-    await this.#write(() => this.#listings.put(key, layout.encodeJson(key, names)))
+    await this.#write(() => this.#databases.listings.put(key, layout.encodeJson(key, names)))
   }
 
   /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */
   forEachObject(visit: (imageId: string, object: number, record: layout.ObjectRecord) => void): void {
     let imageKey = Buffer.alloc(16)
     let imageId = imageKey.toString('hex')
-    for (const { key, value } of this.#residency.getRange({})) {
+    for (const { key, value } of this.#databases.residency.getRange({})) {
       const record = layout.decodeRecord(key, value)
       if (!record) {
         this.#damagedValues++
@@ -191,7 +167,7 @@ export class IndexDatabase {
 
   /** The checksums of an object, or null where it has none. */
   sums(imageId: string, object: number): layout.ObjectSums | null {
-    return this.#get(this.#sums, layout.objectKey(imageId, object), layout.decodeSums)
+    return this.#get(this.#databases.sums, layout.objectKey(imageId, object), layout.decodeSums)
   }
 
   /** Values that were not as they had been written, and counted as absent. */
@@ -202,7 +178,7 @@ export class IndexDatabase {
   /** Add blocks to records, all in one transaction. Blocks are OR-ed into what is stored. */
   async record(entries: readonly RecordEntry[]): Promise<void> {
     await this.#write(() =>
-      this.#root.transaction(() => {
+      this.#databases.root.transaction(() => {
         for (const entry of entries) this.#add(entry, entry.blocks())
       }),
     )
@@ -211,7 +187,7 @@ export class IndexDatabase {
   /** Take blocks out of records, all in one transaction. */
   async forget(entries: readonly ForgetEntry[]): Promise<void> {
     await this.#write(() =>
-      this.#root.transaction(() => {
+      this.#databases.root.transaction(() => {
         for (const entry of entries) this.#subtract(entry)
       }),
     )
@@ -219,19 +195,19 @@ export class IndexDatabase {
 
   /** Object and lastUse in pairs, as they were last saved. */
   recency(imageId: string): Uint32Array | null {
-    return this.#get(this.#recency, layout.imageKey(imageId), layout.decodeRecency)
+    return this.#get(this.#databases.recency, layout.imageKey(imageId), layout.decodeRecency)
   }
 
   async putRecency(imageId: string, pairs: Uint32Array): Promise<void> {
     const key = layout.imageKey(imageId)
-    await this.#write(() => this.#recency.put(key, layout.encodeRecency(key, pairs)))
+    await this.#write(() => this.#databases.recency.put(key, layout.encodeRecency(key, pairs)))
   }
 
   /** Write and sync something small. @throws CacheError index-failed */
   async probe(): Promise<void> {
     const key = Buffer.from('probe')
-    await this.#write(() => this.#recency.put(key, layout.encodeJson(key, 0)))
-    await this.#write(() => this.#recency.remove(key))
+    await this.#write(() => this.#databases.recency.put(key, layout.encodeJson(key, 0)))
+    await this.#write(() => this.#databases.recency.remove(key))
   }
 
   /** Idempotent. */
@@ -240,36 +216,36 @@ export class IndexDatabase {
   }
 
   async #close(): Promise<void> {
-    await this.#root.close()
+    await this.#databases.root.close()
     leaveMark(join(this.#directory, 'data.mdb'))
   }
 
   #add({ imageId, object, zero, sums }: RecordEntry, blocks: bigint): void {
     if (blocks === 0n) return
     const key = layout.objectKey(imageId, object)
-    const record = this.#get(this.#residency, key, layout.decodeRecord) ?? { resident: 0n, zero: 0n }
+    const record = this.#get(this.#databases.residency, key, layout.decodeRecord) ?? { resident: 0n, zero: 0n }
     // A block that was recorded and comes again has new bytes: its zero bit is the new one.
     const next = { resident: record.resident | blocks, zero: (record.zero & ~blocks) | (zero & blocks) }
-    void this.#residency.put(key, layout.encodeRecord(key, next)) // Part of the transaction, whose promise is awaited.
-    const before = this.#get(this.#sums, key, layout.decodeSums)
+    void this.#databases.residency.put(key, layout.encodeRecord(key, next)) // Part of the transaction, whose promise is awaited.
+    const before = this.#get(this.#databases.sums, key, layout.decodeSums)
     const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
     for (let k = 0; k < 64; k++) if (((blocks >> BigInt(k)) & 1n) === 1n) merged.sums[k] = sums[k]!
-    void this.#sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
+    void this.#databases.sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
   }
 
   #subtract({ imageId, object, blocks }: ForgetEntry): void {
     const key = layout.objectKey(imageId, object)
-    const record = this.#get(this.#residency, key, layout.decodeRecord)
+    const record = this.#get(this.#databases.residency, key, layout.decodeRecord)
     const resident = (record?.resident ?? 0n) & ~blocks
     if (!record || resident === 0n) {
-      void this.#residency.remove(key)
-      void this.#sums.remove(key)
+      void this.#databases.residency.remove(key)
+      void this.#databases.sums.remove(key)
     } else {
-      void this.#residency.put(key, layout.encodeRecord(key, { resident, zero: record.zero & resident }))
+      void this.#databases.residency.put(key, layout.encodeRecord(key, { resident, zero: record.zero & resident }))
       // A block that comes again must not be measured by the sum of what it was.
-      const before = this.#get(this.#sums, key, layout.decodeSums)
+      const before = this.#get(this.#databases.sums, key, layout.decodeSums)
       const sums = before && { blocks: before.blocks & ~blocks, sums: before.sums }
-      if (sums) void this.#sums.put(key, layout.encodeSums(key, sums))
+      if (sums) void this.#databases.sums.put(key, layout.encodeSums(key, sums))
     }
   }
 

@@ -111,6 +111,18 @@ t.test('a signal unmounts, then stops the server, then lets go of the descriptor
   t.same(closed, [77])
 })
 
+t.test('a server that dies of a signal before the mount is up is told of with what to do', async t => {
+  const { server, mounter, keeper } = setUp()
+  server.answer = message => {
+    if (message.type === 'boot') server.kill()
+  }
+  await t.rejects(keeper.start(), {
+    code: 'mount-failed',
+    message: /SIGKILL .* damaged: remove "index" in .* to start/,
+  })
+  t.same(mounter.calls, [])
+})
+
 t.test('a busy mount stays at the first signal and goes at the second', async t => {
   const { server, mounter, keeper } = setUp()
   await keeper.start()

@@ -1,0 +1,111 @@
+/**
+ * Bits flipped anywhere in the cache directory while nobody uses it: after a clean stop and after kill -9, in data files,
+ * database, lock table, VERSION and mark. What comes back is right bytes, or a refusal that says what to do.
+ * FLIPS=n sets how many; SEED=n another sequence.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { flipBit } from '../fixtures/damage.ts'
+import type { FlipLine } from '../fixtures/flips.ts'
+import { attempt } from '../fixtures/run.ts'
+import { between, seed, seeded } from '../fixtures/seeded.ts'
+
+const flipsWanted = Number(process.env.FLIPS ?? 400)
+const main = fileURLToPath(new URL('../fixtures/flips-main.js', import.meta.url))
+const random = seeded(seed)
+/** Caches that one process checks. */
+const batch = 16
+/** Longest that one cache may take: reading a damaged index is given up after 30 s. */
+const silenceMsMax = 60_000
+const remedy = /remove .* to start|name an empty directory|remove the directory|mount with --block-size/
+
+/** Files by what they are, how often they are chosen, and the most flips at once. */
+const targets = [
+  { name: 'images', weight: 3, flipsMax: 60 },
+  { name: 'index/data.mdb', weight: 4, flipsMax: 12 },
+  { name: 'index/lock.mdb', weight: 0.5, flipsMax: 12 },
+  { name: 'VERSION', weight: 0.5, flipsMax: 2 },
+  { name: 'index/CLEAN', weight: 0.5, flipsMax: 2 },
+]
+
+/** Flip bits of one target. @returns how many */
+function damageOne(directory: string): number {
+  const there = targets.filter(({ name }) => existsSync(join(directory, name)))
+  let chance = random() * there.reduce((sum, { weight }) => sum + weight, 0)
+  const target = there.find(({ weight }) => (chance -= weight) < 0) ?? there[0]!
+  const flips = between(random, 1, target.flipsMax + 1)
+  for (let k = 0; k < flips; k++) {
+    const path = join(directory, target.name)
+    const names = statSync(path).isDirectory() ? readdirSync(path).map(name => join(path, name)) : [path]
+    const file = names[between(random, 0, names.length)]!
+    const sizeBytes = statSync(file).size
+    // The first pages of the database say where everything is.
+    const end = target.name === 'index/data.mdb' && random() < 0.2 ? 8192 : sizeBytes
+    flipBit(file, between(random, 0, end), between(random, 0, 8))
+  }
+  return flips
+}
+
+/** Check caches, in as many processes as it takes. @returns the last line about each, `died` where a process ended after it */
+async function checkAll(directories: readonly string[]): Promise<Map<string, FlipLine & { died: boolean }>> {
+  const outcomes = new Map<string, FlipLine & { died: boolean }>()
+  for (let left = [...directories]; left.length > 0; ) {
+    const child = spawn(process.execPath, [main, 'check', ...left], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+      env: { ...process.env, NODE_OPTIONS: '' },
+    })
+    const exited = once(child, 'exit')
+    let silence = setTimeout(() => child.kill('SIGKILL'), silenceMsMax)
+    for await (const text of createInterface({ input: child.stdout })) {
+      clearTimeout(silence)
+      silence = setTimeout(() => child.kill('SIGKILL'), silenceMsMax)
+      const line = JSON.parse(text) as FlipLine
+      outcomes.set(line.directory, { ...line, died: false })
+    }
+    await exited
+    clearTimeout(silence)
+    for (const [directory, line] of outcomes) {
+      if (line.event === 'booting' || line.event === 'booted') outcomes.set(directory, { ...line, died: true })
+    }
+    left = left.filter(directory => !outcomes.has(directory))
+    if (outcomes.size === 0) throw new Error('the checking process says nothing')
+  }
+  return outcomes
+}
+
+// For any number of them; who runs this file has a limit of his own.
+t.setTimeout(3_600_000)
+
+t.test(`${flipsWanted} flipped bits never give a wrong byte (SEED=${seed})`, async t => {
+  const top = mkdtempSync(join(tmpdir(), 'parentfs-flips-'))
+  t.teardown(() => rmSync(top, { recursive: true, force: true }))
+  const [clean, killed] = [join(top, 'clean'), join(top, 'killed')]
+  t.equal((await attempt(process.execPath, main, 'fill', clean)).code, 0)
+  t.equal((await attempt(process.execPath, main, 'abandon', killed)).signal, 'SIGKILL')
+  t.ok(existsSync(join(clean, 'index/CLEAN')) && !existsSync(join(killed, 'index/CLEAN')))
+  const counts = { flips: 0, caches: 0, right: 0, refused: 0, diedAtBoot: 0 }
+  while (counts.flips < flipsWanted) {
+    const directories = Array.from({ length: batch }, (_, k) => join(top, `${k}`))
+    for (const directory of directories) {
+      cpSync(random() < 0.4 ? clean : killed, directory, { recursive: true })
+      counts.flips += damageOne(directory)
+      counts.caches++
+    }
+    for (const { event, message, died } of (await checkAll(directories)).values()) {
+      if (event === 'right') counts.right++
+      else if (event === 'refused' && remedy.test(message)) counts.refused++
+      // The keeper makes a line of it that says what to do.
+      else if (event === 'booting' && died) counts.diedAtBoot++
+      else t.fail(`${event} ${message}${died ? ', and died' : ''}`)
+    }
+    for (const directory of directories) rmSync(directory, { recursive: true, force: true })
+  }
+  t.comment(counts)
+  t.ok(counts.right > 0 && counts.refused > 0, 'both happened')
+})
