@@ -14,6 +14,7 @@ export const errorCodes = {
   'origin-protocol': 'the origin answered something that we may not serve',
   'origin-unsupported': 'the origin lacks what an immutable image needs: ranges, or a validator',
   'image-changed': 'the origin no longer has this version of the image',
+  'image-corrupt': 'the bytes of the image are not those that its publisher names',
   overloaded: 'a bound on work in flight was reached',
   aborted: 'the caller no longer wants the answer',
   'invalid-argument': 'a setting or an argument is not usable',

@@ -161,3 +161,12 @@ export const sickLookMs = 1_000
 export const salvageBytesMax = 64 * MiB
 /** How long reading and copying it may take: a damaged one may have no end. */
 export const salvageMsMax = 30_000
+
+/** Longest file of digests that is read: SHA256SUMS of ten thousand images. */
+export const digestFileBytesMax = 1 * MiB
+/** The pause before an origin that could not be asked for a digest is asked again. */
+export const digestRetryMs = 300_000
+/** The pause after a start before digests that are not known yet are asked for: a restart asks nothing of the origin. */
+export const digestStartMs = 60_000
+/** Bytes hashed at once, on the thread of all requests: half a millisecond. */
+export const hashPieceBytes = 256 * KiB

@@ -13,12 +13,14 @@ import type { Origin } from '../origin/origin.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Catalog } from './catalog.ts'
+import { Digester, type DigestState } from './digester.ts'
 import { type EvictionCounters, Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { Flights } from './flight.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
 import { type ReadCounters, Reader } from './reader.ts'
 import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
+import { type VerificationOptions, type VerifiedImage, verifyImage } from './verification.ts'
 
 /** One origin, and the directory that shows its images; null is the root. */
 export interface MountedOrigin {
@@ -46,6 +48,7 @@ export interface ImageStatus {
   readonly residentBytes: number
   readonly complete: boolean
   readonly validator: string
+  readonly digest: DigestState
 }
 
 export interface CacheCounters {
@@ -65,6 +68,7 @@ export class Cache {
   readonly #evictor: Evictor
   readonly #reader: Reader
   readonly #scrubber: Scrubber
+  readonly #digester: Digester
   readonly #recencyTimer: NodeJS.Timeout
   #closing: Promise<void> | undefined
 
@@ -73,6 +77,7 @@ export class Cache {
     this.#catalog = new Catalog(options)
     this.#evictor = new Evictor(options.store, options.logger)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
+    this.#digester = new Digester({ ...options, originOf: image => this.#originOf(image) })
     this.#reader = new Reader({
       flights: this.#flights,
       fetchBudget: new ByteBudget(fetchBytesMax),
@@ -103,6 +108,7 @@ export class Cache {
   /** Begin what goes on in the background for as long as the cache is open. */
   startBackground(): void {
     this.#scrubber.start()
+    this.#digester.start()
   }
 
   lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
@@ -120,8 +126,12 @@ export class Cache {
     return this.#catalog.imageOfNode(nodeId)
   }
 
-  /** The data file that may answer hits; null where there is none. */
+  /**
+   * The data file that may answer hits; null where there is none.
+   * @throws CacheError image-corrupt
+   */
   async open(image: Image): Promise<StoreFile | null> {
+    this.#digester.mustBeSound(image)
     return this.#options.store.use(image)?.file ?? null
   }
 
@@ -129,7 +139,7 @@ export class Cache {
     // Data files stay open: their tables hold what is known of them.
   }
 
-  /** @throws CacheError see {@link Reader.read} */
+  /** @throws CacheError image-corrupt, and see {@link Reader.read} */
   async read(
     image: Image,
     offset: number,
@@ -137,6 +147,7 @@ export class Cache {
     { signal }: { readonly signal: AbortSignal },
   ): Promise<Uint8Array> {
     if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
+    this.#digester.mustBeSound(image)
     return this.#reader.read(image, offset, length, signal)
   }
 
@@ -164,6 +175,7 @@ export class Cache {
         sizeBytes: image.sizeBytes,
         ...this.residence(image),
         validator: image.validator,
+        digest: this.#digester.state(image),
       })),
     )
   }
@@ -171,6 +183,34 @@ export class Cache {
   /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */
   makeRoom(): Promise<void> {
     return this.#evictor.check()
+  }
+
+  /**
+   * Verify what the store holds, of one image or of all.
+   * @param name as in {@link images}; null for all, versions that have no name any more too
+   * @throws CacheError not-found, aborted, index-failed
+   */
+  async verify(name: string | null, options: VerificationOptions): Promise<VerifiedImage[]> {
+    const { store, origins } = this.#options
+    const named = origins.flatMap(({ directory, origin }) =>
+      this.#catalog.known(origin).map(({ name: own, entry: { image } }) => ({
+        name: directory === null ? own : `${directory}/${own}`,
+        // Of what is quarantined nothing is held, and its digest may fit by now.
+        stored: store.find(image.id) ?? (this.#digester.state(image) === 'mismatch' ? store.use(image) : null),
+      })),
+    )
+    const isNamed = (stored: StoredImage) => named.some(candidate => candidate.stored === stored)
+    const older = [...store.images()].filter(stored => !isNamed(stored))
+    const all = [...named, ...older.map(stored => ({ name: `${stored.image.key} (older version)`, stored }))]
+    const wanted = name === null ? all : named.filter(candidate => candidate.name === name)
+    if (name !== null && wanted.length === 0) {
+      throw new CacheError('not-found', `there is no image ${JSON.stringify(name)}: "parentfs status" names them`)
+    }
+    const found: VerifiedImage[] = []
+    for (const { name: own, stored } of wanted) {
+      if (stored) found.push(await verifyImage(own, stored, this.#digester, options))
+    }
+    return found
   }
 
   /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */
@@ -181,12 +221,15 @@ export class Cache {
   async #close(): Promise<void> {
     clearInterval(this.#recencyTimer)
     await this.#scrubber.close()
+    await this.#digester.close()
     await this.#flights.close()
     await this.#evictor.close()
   }
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
+    if (this.#digester.state(stored.image) === 'mismatch') return
     await this.#promoter.offer(stored, object, first, bytes)
+    if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
   }
 

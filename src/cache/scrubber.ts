@@ -110,7 +110,7 @@ export class Scrubber {
     while (this.#store.health.state !== 'healthy' && !signal.aborted) await pause(sickLookMs, signal)
     if (signal.aborted) return
     try {
-      const checked = await stored.scrub(object, blocks)
+      const checked = await stored.scrub(object, blocks, true)
       this.#verifiedBytes += countOf(checked) * stored.geometry.blockBytes
     } catch (error) {
       const what = `the scrub passes over an object: ${messageOf(error)}`

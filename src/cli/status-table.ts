@@ -62,10 +62,10 @@ export function tableOfOne(status: Status): string {
       `${bytes(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
     ],
   )
-  const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'VALIDATOR'])
-  for (const { name, sizeBytes, residentBytes, complete, validator } of status.images) {
+  const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'DIGEST', 'VALIDATOR'])
+  for (const { name, sizeBytes, residentBytes, complete, digest, validator } of status.images) {
     const resident = complete ? 'complete' : `${bytes(residentBytes)} (${share(residentBytes, sizeBytes)})`
-    images.push([name, bytes(sizeBytes), resident, validator])
+    images.push([name, bytes(sizeBytes), resident, digest, validator])
   }
   return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
 }

@@ -39,6 +39,16 @@ export interface ForgetEntry {
   readonly blocks: bigint
 }
 
+/** What became of the comparison of a whole image with the digest that its publisher gives. */
+export interface DigestRecord {
+  /** `none`: the publisher gives none. */
+  readonly state: 'none' | 'verified' | 'mismatch'
+  readonly algorithm: string | null
+  /** In hex: what the publisher says, and what the bytes are. */
+  readonly published: string | null
+  readonly computed: string | null
+}
+
 /** What lmdb says of one database, as far as we look at it; its own types leave this open. */
 interface PageStats {
   readonly pageSize: number
@@ -201,6 +211,16 @@ export class IndexDatabase {
   async putRecency(imageId: string, pairs: Uint32Array): Promise<void> {
     const key = layout.imageKey(imageId)
     await this.#write(() => this.#databases.recency.put(key, layout.encodeRecency(key, pairs)))
+  }
+
+  /** What a comparison of the whole image with its publisher's digest came to; null where there was none. */
+  digest(imageId: string): DigestRecord | null {
+    return this.#get(this.#databases.digests, layout.imageKey(imageId), layout.decodeJson<DigestRecord>)
+  }
+
+  async putDigest(imageId: string, record: DigestRecord): Promise<void> {
+    const key = layout.imageKey(imageId)
+    await this.#write(() => this.#databases.digests.put(key, layout.encodeJson(key, record)))
   }
 
   /** Write and sync something small. @throws CacheError index-failed */

@@ -6,6 +6,7 @@
  */
 import { CacheError, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class DeadlineOrigin implements Origin {
@@ -34,6 +35,10 @@ export class DeadlineOrigin implements Origin {
 
   extentAt(image: Image, offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
     return this.#inTime(options => this.#inner.extentAt(image, offset, options), signal)
+  }
+
+  digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
+    return this.#inTime(options => this.#inner.digest(image, options), signal)
   }
 
   close(): Promise<void> {

@@ -13,9 +13,10 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
-import { originDescriptorsMax } from '../limits.ts'
+import { digestFileBytesMax, originDescriptorsMax } from '../limits.ts'
 import { orAborted } from './abort.ts'
 import { Descriptors } from './descriptors.ts'
+import { type Digest, digestBeside } from './digest.ts'
 import { withoutCredentials } from './http-url.ts'
 import { isImageName } from './names.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
@@ -80,6 +81,22 @@ export class FileOrigin implements Origin {
     throwIfAborted(signal)
     if (offset >= image.sizeBytes) return null
     return await this.#use(image, signal, async handle => this.#extents.extentAt(handle.fd, offset))
+  }
+
+  async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
+    const mustBeCurrent = async () => {
+      const { validator } = await this.lookup(image.key, { signal })
+      if (validator !== image.validator) throw this.#changed(image)
+    }
+    try {
+      await mustBeCurrent()
+      const digest = await digestBeside(image.key, file => orAborted(this.#textOf(file), signal))
+      // What a file of sums says is about the version that was there all the while.
+      if (digest !== null) await mustBeCurrent()
+      return digest
+    } catch (error) {
+      throw isCacheError(error, 'not-found') ? this.#changed(image, error) : error
+    }
   }
 
   close(): Promise<void> {
@@ -156,6 +173,23 @@ export class FileOrigin implements Origin {
         await place.close()
       }
     } catch (error) {
+      throw isCacheError(error) ? error : this.#failed(key, error)
+    }
+  }
+
+  /** A small file of the directory; null where it is none. */
+  async #textOf(key: string): Promise<string | null> {
+    try {
+      const handle = await this.#open(key)
+      try {
+        const { size } = await handle.stat()
+        if (size > digestFileBytesMax) return null
+        return await handle.readFile('utf8')
+      } finally {
+        await handle.close()
+      }
+    } catch (error) {
+      if (isCacheError(error, 'not-found', 'access-denied')) return null
       throw isCacheError(error) ? error : this.#failed(key, error)
     }
   }

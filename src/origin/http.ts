@@ -8,8 +8,10 @@
  */
 import { CacheError, isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import type { Digest } from './digest.ts'
 import { type HttpAnswer, receiveInto } from './http-body.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
+import { httpDigest } from './http-digest.ts'
 import {
   compareValidator,
   conditionOf,
@@ -68,6 +70,11 @@ export class HttpOrigin implements Origin {
   async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
     throwIfAborted(signal)
     return null
+  }
+
+  async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
+    throwIfAborted(signal)
+    return await httpDigest(image, this.#client, name => this.#placeOf(name), signal)
   }
 
   close(): Promise<void> {

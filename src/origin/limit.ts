@@ -5,6 +5,7 @@ import { CacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originQueueMax } from '../limits.ts'
 import { abortedBy } from './abort.ts'
+import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class LimitOrigin implements Origin {
@@ -47,6 +48,10 @@ export class LimitOrigin implements Origin {
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
     return this.#inTurn(() => this.#inner.extentAt(image, offset, options), options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#inTurn(() => this.#inner.digest(image, options), options)
   }
 
   close(): Promise<void> {

@@ -5,11 +5,12 @@
  */
 import { type ErrorCode, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
 
 /** One call that has ended. */
 export interface MeterEvent {
-  readonly operation: 'list' | 'lookup' | 'read'
+  readonly operation: 'list' | 'lookup' | 'read' | 'digest'
   /** The image's key; null for a listing. */
   readonly key: string | null
   /** Image bytes received: all or none. */
@@ -78,6 +79,10 @@ export class MeterOrigin implements Origin {
   /** Not counted: no origin asks anybody else for it. */
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
     return this.#inner.extentAt(image, offset, options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#count({ operation: 'digest', key: image.key }, 0, () => this.#inner.digest(image, options))
   }
 
   close(): Promise<void> {

@@ -5,6 +5,7 @@
  * test/contract/origin.ts. An origin decides what is worth retrying; nobody above it does.
  */
 import type { Image, ImageFacts } from '../image.ts'
+import type { Digest } from './digest.ts'
 
 export interface ReadOptions {
   readonly signal: AbortSignal
@@ -42,6 +43,11 @@ export interface Origin {
    * What is not known to be a hole is data.
    */
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null>
+  /**
+   * The digest of the whole image that its publisher gives, or null where there is none.
+   * @throws CacheError image-changed (the origin has another version, whose digest it would be), origin-*
+   */
+  digest(image: Image, options: ReadOptions): Promise<Digest | null>
   /** Idempotent. */
   close(): Promise<void>
 }

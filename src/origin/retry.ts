@@ -8,6 +8,7 @@ import { type ErrorCode, isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../limits.ts'
 import { pause } from './abort.ts'
+import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 /** What may be gone the next time. All else is an answer, and asking again brings the same one. */
@@ -57,6 +58,10 @@ export class RetryOrigin implements Origin {
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
     return this.#try(() => this.#inner.extentAt(image, offset, options), options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#try(() => this.#inner.digest(image, options), options)
   }
 
   close(): Promise<void> {

@@ -137,20 +137,20 @@ export class StoredImage {
   }
 
   /**
-   * Compare held blocks with their checksums, whether published or not, as the disk has them: good ones are published, bad
-   * ones given up. Blocks whose batch is not recorded yet are passed over, and so are all when the disk does not answer in
+   * Compare held blocks with their checksums, whether published or not, as the disk has them (or, not `fromDisk`, as
+   * readers see them): good ones are published, bad ones given up. Blocks whose batch is not recorded yet are passed over, and so are all when the disk does not answer in
    * time. Is no use of the object.
    * @returns the blocks that were compared
    * @throws CacheError index-failed; then what is bad is no longer published
    */
-  scrub(object: number, blocks: bigint): Promise<bigint> {
+  scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
     return this.#locked(object, async () => {
       const unpublished = this.held(object) & ~this.residency.resident(object) & blocks
       const recorded = this.#parts.index.sums(this.imageId, object)
       const summed = this.held(object) & blocks & (recorded?.blocks ?? 0n)
       let good: bigint | null = 0n
       if (recorded && summed !== 0n) {
-        const verified = this.file.verify(object, summed, recorded.sums, true)
+        const verified = this.file.verify(object, summed, recorded.sums, fromDisk)
         good = await this.#parts.health.watchRead<bigint | null>(verified, null)
       }
       if (good === null) return 0n

@@ -1,6 +1,7 @@
 /**
  * What every Origin, and every wrapper around one, promises.
  */
+import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -47,6 +48,7 @@ export function originContract(
     await t.test('aborted callers', async t => await aborted(t, context))
     await t.test('changed images', async t => await changed(t, context))
     await t.test('extents', async t => await extents(t, context))
+    await t.test('digests', async t => await digests(t, context))
     await t.test('closing', async t => await closing(t, context))
   })
 }
@@ -238,6 +240,41 @@ async function extents(t: Test, context: Context): Promise<void> {
       at = extent.end
     }
     return
+  })
+}
+
+async function digests(t: Test, context: Context): Promise<void> {
+  const { origin, directory, signal } = context
+  const image = await imageOf(context, 'big.img')
+  const sums = join(directory, 'SHA256SUMS')
+  const own = join(directory, 'big.img.sha512')
+  const hash = (algorithm: string) =>
+    createHash(algorithm)
+      .update(readFileSync(join(directory, 'big.img')))
+      .digest('hex')
+
+  await t.test('an image has the digest that lies beside it, and none where none lies there', async t => {
+    t.equal(await origin.digest(image, { signal }), null)
+    writeFileSync(sums, `${'0'.repeat(64)}  odd\n${hash('sha256')} *big.img\n`)
+    t.same(await origin.digest(image, { signal }), { algorithm: 'sha-256', hex: hash('sha256') })
+    writeFileSync(own, `${hash('sha512')}\n`)
+    t.same(await origin.digest(image, { signal }), { algorithm: 'sha-512', hex: hash('sha512') })
+    t.equal((await origin.lookup('SHA256SUMS', { signal })).sizeBytes, readFileSync(sums).length, 'it is a file too')
+    for (const file of [sums, own]) unlinkSync(file)
+    t.equal(await origin.digest(image, { signal }), null)
+    await t.rejects(origin.digest(image, { signal: AbortSignal.abort() }), { code: 'aborted' })
+  })
+
+  await t.test('the digest of another version is never given', async t => {
+    const path = join(directory, 'changing.img')
+    writeFileSync(path, 'before')
+    utimesSync(path, 1_600_000_300, 1_600_000_300)
+    const before = await imageOf(context, 'changing.img')
+    writeFileSync(path, 'later')
+    writeFileSync(`${path}.sha256`, createHash('sha256').update('later').digest('hex'))
+    await t.rejects(origin.digest(before, { signal }), { code: 'image-changed' })
+    for (const file of [path, `${path}.sha256`]) unlinkSync(file)
+    await t.rejects(origin.digest(before, { signal }), { code: 'image-changed' })
   })
 }
 

@@ -91,11 +91,11 @@ t.test('a scrub publishes what is right, drops what is damaged, published or not
   const stored = rooms.store.find(image.id)!
   const [lastUse, used] = [stored.residency.lastUse(0), rooms.store.capacity.usedBytes]
   damage(path, 5 * 4096 + 100)
-  t.equal(await stored.scrub(0, 0xffn), 0xffn)
+  t.equal(await stored.scrub(0, 0xffn, true), 0xffn)
   t.equal(stored.residency.resident(0), 0xdfn, 'block 5 was not published')
   const generation = stored.generation(0)
   damage(path, 2 * 4096)
-  t.equal(await stored.scrub(0, 0xffn), 0xdfn)
+  t.equal(await stored.scrub(0, 0xffn, true), 0xdfn)
   t.equal(stored.residency.resident(0), 0xdbn, 'block 2 was, and is no more')
   t.not(stored.generation(0), generation, 'a reader of its bytes is told')
   t.equal(stored.held(0) & 0xffn, 0xdbn)
@@ -110,10 +110,10 @@ t.test('a scrub publishes what is right, drops what is damaged, published or not
 t.test('a scrub passes over what has landed and is not recorded yet', async t => {
   const { origin, rooms, stored } = await opened(t)
   await stored.land(0, 0, origin.bytes('a', 0, 8 * KiB))
-  t.equal(await stored.scrub(0, 0b11n), 0n)
+  t.equal(await stored.scrub(0, 0b11n, true), 0n)
   t.equal(stored.residency.resident(0), 0b11n)
   await rooms.store.flush()
-  t.equal(await stored.scrub(0, 0b11n), 0b11n)
+  t.equal(await stored.scrub(0, 0b11n, true), 0b11n)
   t.equal(stored.corruptBlocks, 0)
   await rooms.close()
 })
