@@ -17,6 +17,7 @@
 
 #include "mutex.h"
 #include "session/session-thread.h"
+#include "store/faults.h"
 #include "store/store-threads.h"
 
 namespace parentfs::bridge {
@@ -45,6 +46,9 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
 
   [[nodiscard]] store::StoreThreads& threads() { return threads_; }
   [[nodiscard]] session::Clock& clock() { return *clock_; }
+  /** Null, but in tests that let the disk fail. Outlives every data file: their operations and sessions hold the state.
+   */
+  [[nodiscard]] store::Faults* faults() { return faults_.get(); }
   void session_started() { sessions_++; }
   void session_ended() { sessions_--; }
 
@@ -74,6 +78,7 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   std::vector<Operation*> done_ GUARDED_BY(mutex_);
   bool armed_ GUARDED_BY(mutex_) = false;
   std::unique_ptr<session::Clock> clock_ = std::make_unique<session::Clock>();
+  std::unique_ptr<store::Faults> faults_ = store::Faults::from_environment();
   store::StoreThreads threads_;
 };
 

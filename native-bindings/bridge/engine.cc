@@ -33,7 +33,7 @@ Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
   const std::string path = text(info[0], "path");
   const std::uint64_t size_bytes = whole_number(info[1], "sizeBytes");
   const std::uint32_t block_bytes = small_number(info[2], "blockBytes", std::numeric_limits<std::uint32_t>::max());
-  auto file = store::DataFile::open(path, size_bytes, block_bytes);
+  auto file = store::DataFile::open(path, size_bytes, block_bytes, state_->faults());
   throw_on_error(info.Env(), file.error(), "open");
   OpenedFile opened{.engine = state_, .file = std::move(file.value())};
   return info.Env().GetInstanceData<Classes>()->store_file.New({Napi::External<OpenedFile>::New(info.Env(), &opened)});

@@ -29,10 +29,12 @@ void call(Napi::Env env, const Napi::FunctionReference& listener, Arguments... a
 }  // namespace
 
 Napi::Function Session::define(Napi::Env env) {
-  return DefineClass(env, "Session",
-                     {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
-                      InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
-                      InstanceMethod("counters", &Session::counters), InstanceMethod("stop", &Session::stop)});
+  return DefineClass(
+      env, "Session",
+      {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
+       InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
+       InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
+       InstanceMethod("counters", &Session::counters), InstanceMethod("stop", &Session::stop)});
 }
 
 Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -107,6 +109,16 @@ Napi::Value Session::reply(const Napi::CallbackInfo& info) {
 Napi::Value Session::notify(const Napi::CallbackInfo& info) {
   const auto code = static_cast<int>(small_number(info[0], "code", code_max));
   return Napi::Number::New(info.Env(), session_->notify(code, bytes_or_null(info[1], "bytes")));
+}
+
+void Session::defer_reads(const Napi::CallbackInfo& info) {
+  if (!info[0].IsBoolean()) throw Napi::TypeError::New(info.Env(), "allowed must be a boolean");
+  session_->defer_reads(info[0].As<Napi::Boolean>());
+}
+
+Napi::Value Session::forward_overdue(const Napi::CallbackInfo& info) {
+  const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
+  return Napi::Number::New(info.Env(), static_cast<double>(session_->forward_overdue(age)));
 }
 
 Napi::Value Session::counters(const Napi::CallbackInfo& info) {

@@ -42,6 +42,8 @@ class Session : public Napi::ObjectWrap<Session> {
   void unbind(const Napi::CallbackInfo& info);
   Napi::Value reply(const Napi::CallbackInfo& info);
   Napi::Value notify(const Napi::CallbackInfo& info);
+  void defer_reads(const Napi::CallbackInfo& info);
+  Napi::Value forward_overdue(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
 

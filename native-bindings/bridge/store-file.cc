@@ -103,26 +103,29 @@ Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
   auto given = info[2].As<Napi::Uint32Array>();
   std::copy_n(given.Data(), sums.size(), sums.begin());
   const auto medium = flag(info[3], "fromDisk") ? store::Medium::disk : store::Medium::page_cache;
-  const auto right = std::make_shared<std::uint64_t>(0);
-  auto work = [file = file_, right, number, blocks, sums, medium](auto scratch) {
-    *right = file->verify(number, blocks, sums, medium, scratch);
+  const auto found = std::make_shared<store::Verified>();
+  auto work = [file = file_, found, number, blocks, sums, medium](auto scratch) {
+    *found = file->verify(number, blocks, sums, medium, scratch);
     return 0;
   };
-  auto result = [right](Napi::Env env) -> Napi::Value { return Napi::BigInt::New(env, *right); };
+  auto result = [found](Napi::Env env) -> Napi::Value {
+    Napi::Object made = Napi::Object::New(env);
+    made.Set("good", Napi::BigInt::New(env, found->good));
+    made.Set("unread", Napi::BigInt::New(env, found->unread));
+    return made;
+  };
   return perform(info.Env(), store::Lane::read, info.Env().Undefined(), {"read", std::move(work), std::move(result)});
 }
 
 Napi::Value StoreFile::punch(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::uint64_t length = whole_number(info[1], "length");
-  auto work = [file = file_, offset, length](auto) {
-    return length == 0 ? 0 : syscalls::punch_hole(file->fd(), offset, length);
-  };
+  auto work = [file = file_, offset, length](auto) { return file->punch(offset, length); };
   return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
 }
 
 Napi::Value StoreFile::sync(const Napi::CallbackInfo& info) {
-  auto work = [file = file_](auto) { return syscalls::sync_data(file->fd()); };
+  auto work = [file = file_](auto) { return file->sync(); };
   return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fdatasync", std::move(work), {}});
 }
 

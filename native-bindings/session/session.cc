@@ -99,36 +99,43 @@ void Session::forward(std::span<const std::byte> request) {
   if (requests_.push(request)) events_.on_requests();
 }
 
-void Session::defer(DeferredRead read, std::span<const std::byte> request) {
-  {
-    const Lock lock(mutex_);
-    deferred_++;
+std::size_t Session::forward_overdue(std::chrono::milliseconds age) {
+  const DeferredReads::Entries overdue = deferred_.claim_older(age);
+  for (const auto& entry : overdue) {
+    forward(entry->request());
+    deferred_.done(*entry);
   }
-  const std::vector<std::byte> copy(request.begin(), request.end());
-  const bool taken = store_threads_.submit(
-      store::Lane::read, [this, read = std::move(read), copy](auto scratch) { finish_deferred(read, copy, scratch); });
-  if (taken) return;
-  forward(request);
-  const Lock lock(mutex_);
-  deferred_--;
-  changed_.notify_all();
+  return overdue.size();
 }
 
-void Session::finish_deferred(const DeferredRead& read, std::span<const std::byte> request,
-                              std::span<std::byte> scratch) {
-  const ReplyBuffer reply(scratch);
-  const auto tick = clock_.tick.load(std::memory_order_relaxed);
-  const auto outcome = read.file->read(read.offset, reply.bytes(read.length), store::Patience::full, tick);
-  if (outcome == store::ReadOutcome::hit) {
-    reply.send(fd_, read.unique, read.length);
+void Session::defer(DeferredRead read, std::span<const std::byte> request) {
+  if (!may_defer_.load(std::memory_order_relaxed)) {
+    forward(request);
+    return;
+  }
+  const auto entry = deferred_.add(std::move(read), request);
+  // The session may have ended when the disk answers: without the claim, the job keeps off it.
+  const bool taken = store_threads_.submit(store::Lane::read, [this, entry, &clock = clock_](auto scratch) {
+    if (entry->claimed()) return;
+    const auto& [file, unique, offset, length] = entry->read();
+    const auto bytes = ReplyBuffer(scratch).bytes(length);
+    const auto tick = clock.tick.load(std::memory_order_relaxed);
+    const bool hit = file->read(offset, bytes, store::Patience::full, tick) == store::ReadOutcome::hit;
+    if (entry->claim()) finish_deferred(*entry, scratch, hit);
+  });
+  if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
+}
+
+void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
+  if (hit) {
+    const DeferredRead& read = entry.read();
+    ReplyBuffer(scratch).send(fd_, read.unique, read.length);
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
   } else {
-    forward(request);
+    forward(entry.request());
   }
-  const Lock lock(mutex_);
-  deferred_--;
-  changed_.notify_all();
+  deferred_.done(entry);
 }
 
 void Session::work(Worker& worker) {
@@ -149,10 +156,10 @@ void Session::supervise() {
   {
     const Lock lock(mutex_);
     wait_for_workers();
-    // A reply on a store thread still uses the descriptor.
-    while (deferred_ > 0) changed_.wait(mutex_);
     error = error_;
   }
+  // A reply on a store thread still uses the descriptor.
+  deferred_.drain(stop_patience);
   for (const auto& worker : workers_) {
     worker->handle.join();
     worker->thread.bindings().clear();

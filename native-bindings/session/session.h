@@ -2,13 +2,16 @@
  * Threads on one /dev/fuse descriptor. READ hits are answered here; everything else is queued for whoever listens.
  *
  * The descriptor is the caller's, and is not closed. A session ends once: stopped (0), unmounted (ENODEV), or with what
- * read(2) said. By then all its threads have ended and no answer is under way on a store thread.
+ * read(2) said. By then all its threads have ended and no answer is under way on a store thread: one that still waits
+ * for the disk after `stop_patience` gives none any more.
  */
 #pragma once
 
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +20,7 @@
 #include <vector>
 
 #include "mutex.h"
+#include "session/deferred-reads.h"
 #include "session/request-queue.h"
 #include "session/session-thread.h"
 #include "store/store-threads.h"
@@ -25,6 +29,9 @@ namespace parentfs::session {
 
 class Session final : private RequestSink {
  public:
+  /** How long the end waits for answers from the disk: far longer than a healthy one takes. */
+  static constexpr std::chrono::milliseconds stop_patience{2000};
+
   struct Events {
     /** Requests wait in `take_requests`. Called from any thread, once until they are taken; must not block. */
     std::function<void()> on_requests;
@@ -45,6 +52,13 @@ class Session final : private RequestSink {
   /** @returns 0 or the errno of the write */
   [[nodiscard]] int notify(int code, std::span<const std::byte> bytes) const;
   [[nodiscard]] std::vector<std::byte> take_requests() { return requests_.take(); }
+  /** When not allowed, a hit that the page cache does not answer is handed over instead of to a store thread. */
+  void defer_reads(bool allowed) { may_defer_.store(allowed, std::memory_order_relaxed); }
+  /**
+   * Hand over what a store thread has not answered within `age`; its answer is dropped when it comes.
+   * @returns how many
+   */
+  [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
   [[nodiscard]] Counters counters() const;
   /** Ask all threads to end; `on_end` says when they have. Idempotent. */
   void stop() EXCLUDES(mutex_);
@@ -60,9 +74,9 @@ class Session final : private RequestSink {
   };
 
   void forward(std::span<const std::byte> request) override;
-  void defer(DeferredRead read, std::span<const std::byte> request) override EXCLUDES(mutex_);
-  void finish_deferred(const DeferredRead& read, std::span<const std::byte> request, std::span<std::byte> scratch)
-      EXCLUDES(mutex_);
+  void defer(DeferredRead read, std::span<const std::byte> request) override;
+  /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
+  void finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void work(Worker& worker) EXCLUDES(mutex_);
   void supervise() EXCLUDES(mutex_);
   void wait_for_workers() REQUIRES(mutex_);
@@ -76,11 +90,12 @@ class Session final : private RequestSink {
   std::atomic<std::uint64_t> deferred_hits_{0};
   std::atomic<std::uint64_t> deferred_hit_bytes_{0};
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> may_defer_{true};
+  DeferredReads deferred_;
   Mutex mutex_;
   Condition changed_;
   int error_ GUARDED_BY(mutex_) = 0;
   std::size_t running_ GUARDED_BY(mutex_) = 0;
-  std::size_t deferred_ GUARDED_BY(mutex_) = 0;
   // Filled before any thread starts, and not changed after: `ended` alone is, under mutex_.
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread supervisor_;

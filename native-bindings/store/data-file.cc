@@ -1,9 +1,6 @@
 /** Data files: reads with and without patience, landing, verification. */
 #include "store/data-file.h"
 
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -15,52 +12,6 @@
 namespace parentfs::store {
 
 namespace {
-
-/** What the page cache has of a range right now: fewer bytes than asked, or none, when it does not have it all. */
-std::size_t read_cached(int fd, std::uint64_t offset, std::span<std::byte> target) {
-  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
-  const ssize_t got = ::preadv2(fd, &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-  return got < 0 ? 0 : static_cast<std::size_t>(got);  // EAGAIN; EOPNOTSUPP where the file system cannot.
-}
-
-/** Fewer bytes than asked only at the end of the file or after an error. */
-std::size_t read_waiting(int fd, std::uint64_t offset, std::span<std::byte> target) {
-  std::size_t done = 0;
-  while (done < target.size()) {
-    const ssize_t got = ::pread(fd, &target[done], target.size() - done, static_cast<off_t>(offset + done));
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  return done;
-}
-
-/**
- * Like read_waiting, past the page cache. O_DIRECT wants whole pages, at the end of the file too: what lies there is
- * cut off by the kernel. `target` begins at a page and has room up to the next one.
- */
-std::size_t read_disk(int direct_fd, int fd, std::uint64_t offset, std::span<std::byte> target, std::size_t length) {
-  const std::size_t pages = (length + Scratch::page_bytes - 1) / Scratch::page_bytes * Scratch::page_bytes;
-  if (direct_fd < 0 || pages > target.size()) return read_waiting(fd, offset, target.first(length));
-  errno = 0;
-  const std::size_t got = read_waiting(direct_fd, offset, target.first(pages));
-  // Some file systems take O_DIRECT and then want larger units than pages.
-  if (got == 0 && errno == EINVAL) return read_waiting(fd, offset, target.first(length));
-  return std::min(got, length);
-}
-
-/** @returns 0 or an errno. */
-int write_whole(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    if (written == 0) return EIO;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
-  return 0;
-}
 
 /** Every byte equals the one 16 before it, and the first 16 are zero. */
 bool is_zero(std::span<const std::byte> bytes) {
@@ -74,24 +25,24 @@ bool is_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::uint64_t size_bytes,
-                                                 std::uint32_t block_bytes) {
+                                                 std::uint32_t block_bytes, Faults* faults) {
   if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
   const residency::Geometry geometry(size_bytes, block_bytes);
   auto fd = syscalls::open_exact(path, size_bytes);
   if (!fd.ok()) return Failure{fd.error()};
   auto table = residency::Table::map(geometry.objects());
   if (!table.ok()) return Failure{table.error()};
-  return std::make_shared<DataFile>(std::move(fd.value()), std::move(table.value()), geometry);
+  return std::make_shared<DataFile>(DiskFile(std::move(fd.value()), faults), std::move(table.value()), geometry);
 }
 
 ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
                            std::uint32_t tick) const {
   if (patience == Patience::none) {
     return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::would_wait,
-                         [this](auto at, auto into) { return read_cached(fd(), at, into); });
+                         [this](auto at, auto into) { return disk_.read_cached(at, into); });
   }
   return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::miss,
-                       [this](auto at, auto into) { return read_waiting(fd(), at, into); });
+                       [this](auto at, auto into) { return disk_.read(at, into).bytes; });
 }
 
 bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const {
@@ -126,17 +77,17 @@ Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> b
     const std::uint64_t begin = first * block_bytes;
     const std::uint64_t stop = std::min<std::uint64_t>(end * block_bytes, bytes.size());
     // Whole blocks also past the end of the file: a tail that is punched exactly stays allocated.
-    const int error = zero ? syscalls::punch_hole(fd(), offset + begin, (end - first) * block_bytes)
-                           : write_whole(fd(), offset + begin, bytes.subspan(begin, stop - begin));
+    const int error = zero ? disk_.punch(offset + begin, (end - first) * block_bytes)
+                           : disk_.write(offset + begin, bytes.subspan(begin, stop - begin));
     if (error != 0) return Failure{error};
   }
   return landed;
 }
 
-std::uint64_t DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
-                               std::span<std::byte> scratch) const {
-  std::uint64_t right = 0;
-  if (object >= geometry_.objects()) return right;
+Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
+                          std::span<std::byte> scratch) const {
+  Verified found;
+  if (object >= geometry_.objects()) return found;
   // Opened for each object: some microseconds, and no second descriptor an image.
   OwnedFd direct;
   if (medium == Medium::disk) {
@@ -149,12 +100,15 @@ std::uint64_t DataFile::verify(std::uint64_t object, std::uint64_t blocks, const
     if (length == 0 || length > scratch.size()) continue;
     const auto bytes = scratch.first(length);
     const std::uint64_t offset = geometry_.offset_of_block(block);
-    const std::size_t got = medium == Medium::disk ? read_disk(direct.get(), fd(), offset, scratch, length)
-                                                   : read_waiting(fd(), offset, bytes);
-    if (got != length) continue;
-    if (crc32c(bytes) == sums[k]) right |= std::uint64_t{1} << k;
+    const DiskRead got =
+        medium == Medium::disk ? disk_.read_uncached(direct.get(), offset, scratch, length) : disk_.read(offset, bytes);
+    if (got.error != 0) {
+      found.unread |= std::uint64_t{1} << k;
+    } else if (got.bytes == length && crc32c(bytes) == sums[k]) {
+      found.good |= std::uint64_t{1} << k;
+    }
   }
-  return right;
+  return found;
 }
 
 }  // namespace parentfs::store

@@ -18,6 +18,7 @@
 #include "residency/geometry.h"
 #include "residency/table.h"
 #include "result.h"
+#include "store/disk-file.h"
 #include "store/resident-read.h"
 
 namespace parentfs::store {
@@ -37,16 +38,23 @@ struct Landed {
 
 using Sums = std::array<std::uint32_t, residency::blocks_per_object>;
 
+/** What a verification found, one bit a block. What is in neither mask is there and wrong. */
+struct Verified {
+  std::uint64_t good = 0;
+  /** The disk gave an error. */
+  std::uint64_t unread = 0;
+};
+
 class DataFile {
  public:
   /** EINVAL for a block size that is none, EFBIG when the file is longer than `size_bytes`. */
   static Result<std::shared_ptr<DataFile>> open(const std::string& path, std::uint64_t size_bytes,
-                                                std::uint32_t block_bytes);
+                                                std::uint32_t block_bytes, Faults* faults = nullptr);
 
-  DataFile(OwnedFd fd, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry)
-      : fd_(std::move(fd)), table_(std::move(table)), geometry_(geometry) {}
+  DataFile(DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry)
+      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry) {}
 
-  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] int fd() const { return disk_.fd(); }
   [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
   [[nodiscard]] const std::shared_ptr<residency::Table>& table() const { return table_; }
 
@@ -63,17 +71,21 @@ class DataFile {
   [[nodiscard]] Result<Landed> land(std::uint64_t offset, std::span<const std::byte> bytes) const;
 
   /**
-   * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says? An error reads
-   * as "not right".
+   * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says, and which could
+   * not be read?
    * @param medium `disk` neither trusts nor changes the page cache; a file system that cannot read past it is read
    * through it
    * @param scratch room for at least one block, aligned to a page
    */
-  [[nodiscard]] std::uint64_t verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
-                                     std::span<std::byte> scratch) const;
+  [[nodiscard]] Verified verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
+                                std::span<std::byte> scratch) const;
+  /** `length` may reach past the end; the size stays. @returns 0 or an errno */
+  [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const { return disk_.punch(offset, length); }
+  /** fdatasync. @returns 0 or an errno */
+  [[nodiscard]] int sync() const { return disk_.sync(); }
 
  private:
-  OwnedFd fd_;
+  DiskFile disk_;
   std::shared_ptr<residency::Table> table_;
   residency::Geometry geometry_;
 };

@@ -99,13 +99,13 @@ void verify(Checks& t) {
     sums[k] = store::crc32c(image_bytes(block * block_bytes, image.file->geometry().bytes_of_block(block)));
   }
   std::vector<std::byte> scratch(block_bytes);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b111'1111);
-  CHECK(image.file->verify(1, 0b101'0000, sums, store::Medium::page_cache, scratch) == 0b101'0000);
-  CHECK(image.file->verify(2, 1, sums, store::Medium::page_cache, scratch) == 0);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b111'1111);
+  CHECK(image.file->verify(1, 0b101'0000, sums, store::Medium::page_cache, scratch).good == 0b101'0000);
+  CHECK(image.file->verify(2, 1, sums, store::Medium::page_cache, scratch).good == 0);
   CHECK(syscalls::punch_hole(image.file->fd(), 66 * block_bytes, block_bytes) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b111'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b111'1011);
   CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch) == 0b011'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b011'1011);
 }
 
 void verify_disk(Checks& t) {
@@ -118,7 +118,7 @@ void verify_disk(Checks& t) {
   }
   const store::Scratch scratch(block_bytes);
   const auto verify_from = [&](store::Medium medium) {
-    return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes());
+    return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes()).good;
   };
   // Not by a read that does not wait: it starts a read-ahead.
   const auto is_cached = [&] {

@@ -19,7 +19,7 @@ export interface ReaderParts {
   readonly fetchBudget: ByteBudget
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
-  /** The image in the store; null where the store cannot take it. */
+  /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. */
   stored(image: Image): StoredImage | null
   /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
   promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
@@ -66,10 +66,11 @@ export class Reader {
    */
   async read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
     if (length === 0) return new Uint8Array(0)
-    const stored = this.#parts.stored(image)
-    let missed = stored === null
+    let missed = false
     try {
-      for (let plans = 0; stored && plans < plansMax; plans++) {
+      for (let plans = 0; plans < plansMax; plans++) {
+        const stored = this.#parts.stored(image)
+        if (!stored) break
         const planned = await this.#readPlanned(stored, offset, length, signal)
         missed ||= planned.missed
         if (planned.bytes) return this.#count(missed, planned.bytes)
@@ -81,13 +82,15 @@ export class Reader {
     }
   }
 
-  /** One plan; null bytes when something was evicted under it. */
+  /** One plan; null bytes when something was evicted under it, or could not be read. */
   async #readPlanned(stored: StoredImage, offset: number, length: number, signal: AbortSignal) {
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
     for (const { object } of parts) stored.touch(object)
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
     throwIfAborted(signal)
+    // A disk that did not answer in time is not asked again.
+    if (this.#parts.stored(stored.image) !== stored) return { missed: true, bytes: null }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
     const flights = parts.flatMap(part => this.#flightsFor(stored, part))
     const missed = flights.length > 0

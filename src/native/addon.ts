@@ -31,6 +31,13 @@ export interface Landed {
   readonly zero: bigint
 }
 
+/** What a verification found, one bit a block; what is in neither mask is there and wrong. */
+export interface Verified {
+  readonly good: bigint
+  /** The disk gave an error instead of bytes. */
+  readonly unread: bigint
+}
+
 /** What `fstat` says of a data file, in bytes. */
 export interface FileUsage {
   readonly sizeBytes: number
@@ -61,10 +68,10 @@ export interface StoreFile {
   land(offset: number, bytes: Uint8Array): Promise<Landed>
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
-   * Resolves the mask of those that were whole and right. Changes no residency. An I/O error reads as "not right".
+   * Resolves those that were whole and right, and those that could not be read. Changes no residency.
    * @param fromDisk read past the page cache (O_DIRECT), and leave that as it is; where the file system cannot, through it
    */
-  verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<bigint>
+  verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<Verified>
   /** Punch a hole. `length` may reach past the end of the file; its size stays. */
   punch(offset: number, length: number): Promise<void>
   /** fdatasync. */
@@ -108,8 +115,18 @@ export interface Session {
   reply(unique: bigint, errno: number, bytes: Uint8Array | null): number
   /** Write a notification (`code` > 0, unique 0). @returns 0 or the errno of the write. */
   notify(code: number, bytes: Uint8Array | null): number
+  /** When not allowed, a hit that the page cache does not answer is handed to TypeScript instead of to a store thread. */
+  deferReads(allowed: boolean): void
+  /**
+   * Hand over the READs that a store thread has not answered for more than `ms`; its answer is dropped when it comes.
+   * @returns how many
+   */
+  forwardOverdue(ms: number): number
   counters(): SessionCounters
-  /** Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. */
+  /**
+   * Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. READs that still wait for
+   * a store thread after two seconds stay unanswered.
+   */
   stop(): Promise<void>
 }
 

@@ -4,7 +4,8 @@
  * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its entries are
  * recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose write had
  * returned before the sync began, and loses those that are revoked before the transaction runs. A sync that failed is never retried
- * as if it had worked: the blocks are revoked and fetched again when somebody wants them.
+ * as if it had worked: the kernel says once that it lost pages of a file, and the next sync of that file succeeds without them. So
+ * all blocks of the file that were written before the failure are revoked, and fetched again when somebody wants them.
  */
 import type { IndexDatabase } from '../index/index-database.ts'
 import { batchBytesMax, batchEntriesMax, batchMsMax } from '../limits.ts'
@@ -94,25 +95,33 @@ export class Committer {
     if (entries.length === 0) return
     this.#open = []
     this.#openBytes = 0
-    if (!(await this.#makeDurable(entries))) {
+    const failed = await this.#sync(new Set(entries.map(entry => entry.target)))
+    const lost = failed.size > 0 ? [...entries, ...this.#takeOpen(failed)] : entries
+    if (failed.size > 0 || !(await this.#record(entries))) {
       this.#failures++
-      this.#logger.error({ blocks: entries.length }, 'a batch did not become durable; its blocks are dropped')
-      await Promise.all(entries.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
+      this.#logger.error({ entries: lost.length }, 'a batch did not become durable; its blocks are dropped')
+      await Promise.all(lost.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
     }
-    const committed = new Set(entries)
-    for (const { target, object } of entries) this.#settle(target.lockKey(object), committed)
-    this.#onCommitted(entries)
+    const committed = new Set(lost)
+    for (const { target, object } of lost) this.#settle(target.lockKey(object), committed)
+    this.#onCommitted(lost)
   }
 
-  /** Sync, then record. @returns whether both succeeded; the health has heard of what failed */
-  async #makeDurable(entries: readonly Uncommitted[]): Promise<boolean> {
-    try {
-      const targets = new Set(entries.map(entry => entry.target))
-      await this.#health.watchWrite(Promise.all([...targets].map(target => target.sync())))
-    } catch (error) {
-      this.#health.syncFailed(error)
-      return false
-    }
+  /** @returns those whose sync failed; the health has heard of it */
+  async #sync(targets: ReadonlySet<CommitTarget>): Promise<ReadonlySet<CommitTarget>> {
+    const failed = new Set<CommitTarget>()
+    const syncs = [...targets].map(target =>
+      target.sync().catch(error => {
+        failed.add(target)
+        this.#health.syncFailed(error)
+      }),
+    )
+    await this.#health.watchWrite(Promise.all(syncs))
+    return failed
+  }
+
+  /** @returns whether it succeeded; the health has heard of what failed */
+  async #record(entries: readonly Uncommitted[]): Promise<boolean> {
     try {
       await this.#health.watchWrite(this.#index.record(entries.map(recordOf)))
       return true
@@ -120,6 +129,14 @@ export class Committer {
       this.#health.writeFailed(error)
       return false
     }
+  }
+
+  /** Entries of the open batch that were written into one of `targets`. */
+  #takeOpen(targets: ReadonlySet<CommitTarget>): Uncommitted[] {
+    const taken = this.#open.filter(({ target }) => targets.has(target))
+    this.#open = this.#open.filter(({ target }) => !targets.has(target))
+    this.#openBytes = this.#open.reduce((sum, { bytes }) => sum + bytes, 0)
+    return taken
   }
 
   #settle(key: string, committed: ReadonlySet<Uncommitted>): void {

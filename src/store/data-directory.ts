@@ -77,8 +77,8 @@ export class RealDataDirectory implements DataDirectory {
       const sums = new Uint32Array(64)
       sums.set(landed.sums)
       await file.sync()
-      if ((await file.verify(0, 1n, sums, false)) !== 1n)
-        throw new Error(`${path}: what was written does not come back`)
+      const { good } = await file.verify(0, 1n, sums, false)
+      if (good !== 1n) throw new Error(`${path}: what was written does not come back`)
     } finally {
       file.close()
       await rm(path, { force: true })

@@ -6,12 +6,13 @@
  * been verified yet. Everything that changes an object holds the object's lock.
  */
 import { CacheError, messageOf } from '../errors.ts'
-import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, runsOf } from '../image.ts'
+import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, type ObjectPart, runsOf } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
 import { BlockMasks } from './block-masks.ts'
 import { overheadBytesPerEntry } from './capacity.ts'
 import { Residency } from './residency.ts'
 import type { StoreParts } from './store-parts.ts'
+import { Verification } from './verification.ts'
 
 /** What became of blocks that were offered: written, or why not. */
 export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
@@ -24,8 +25,10 @@ export class StoredImage {
   readonly #parts: StoreParts
   readonly #held = new BlockMasks()
   readonly #zero = new BlockMasks()
+  readonly #verification: Verification
   #directorySynced = false
-  #corruptBlocks = 0
+  /** A sync that failed may have lost any byte that was written before it ended, and the next one will not say so. */
+  #failedSyncs = 0
 
   constructor(image: Image, blockBytes: number, file: StoreFile, parts: StoreParts) {
     this.image = image
@@ -33,6 +36,14 @@ export class StoredImage {
     this.file = file
     this.residency = new Residency(file.table)
     this.#parts = parts
+    const target = {
+      image,
+      file,
+      residency: this.residency,
+      held: (object: number) => this.held(object),
+      drop: (object: number, blocks: bigint) => this.#drop(object, blocks),
+    }
+    this.#verification = new Verification(target, parts)
   }
 
   get imageId(): string {
@@ -50,7 +61,7 @@ export class StoredImage {
 
   /** Blocks that failed their checksum since boot, or had none. */
   get corruptBlocks(): number {
-    return this.#corruptBlocks
+    return this.#verification.corruptBlocks
   }
 
   held(object: number): bigint {
@@ -112,54 +123,44 @@ export class StoredImage {
 
   /**
    * Read resident bytes; false when any of them is not (or no longer) there, or the disk does not give them in time.
-   * After false, `target` may still be written to: nobody may use it.
+   * After false, `target` may still be written to: nobody may use it. Blocks that are there and cannot be read have been
+   * verified again by then, so that the next look finds them right or missing.
    */
-  read(offset: number, target: Uint8Array): Promise<boolean> {
-    return this.#parts.health.watchRead(this.file.read(offset, target), false)
+  async read(offset: number, target: Uint8Array): Promise<boolean> {
+    const { health } = this.#parts
+    if (!health.mayRead) return false
+    const parts = this.geometry.parts(offset, target.length)
+    const generations = parts.map(({ object }) => this.generation(object))
+    const whole = await health.watchRead(this.file.read(offset, target), null)
+    const isUnchanged = parts.every(({ object, blocks }, k) => {
+      return this.generation(object) === generations[k] && (blocks & ~this.residency.resident(object)) === 0n
+    })
+    // Nobody took them away: it was the disk.
+    if (whole === false && isUnchanged) {
+      const again = (part: ObjectPart) => () => this.#verification.verifyAgain(part.object, part.blocks)
+      await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, again(part)))), null)
+    }
+    return whole === true
   }
 
   /**
-   * Compare held blocks with their checksums, publish the good ones and give up the bad ones. Blocks that the disk does not
-   * give in time stay as they are. Never rejects.
+   * Compare held blocks with their checksums, publish the good ones and give up the bad ones. Blocks that cannot be read are
+   * given up too while the disk otherwise works; while it does not, they stay as they are. Never rejects.
    */
   verify(object: number, blocks: bigint): Promise<void> {
-    const verified = this.#locked(object, async () => {
-      const unverified = this.held(object) & ~this.residency.resident(object) & blocks
-      if (unverified === 0n) return
-      const stored = this.#parts.index.sums(this.imageId, object)
-      const summed = unverified & (stored?.blocks ?? 0n)
-      const good = stored && summed !== 0n ? await this.file.verify(object, summed, stored.sums, false) : 0n
-      this.residency.publish(object, good)
-      const bad = unverified & ~good
-      if (bad !== 0n) await this.#dropBad(object, bad)
-    })
+    const verified = this.#locked(object, () => this.#verification.verify(object, blocks))
     return this.#parts.health.watchRead(verified, undefined)
   }
 
   /**
-   * Compare held blocks with their checksums, whether published or not, as the disk has them (or, not `fromDisk`, as
-   * readers see them): good ones are published, bad ones given up. Blocks whose batch is not recorded yet are passed over, and so are all when the disk does not answer in
-   * time. Is no use of the object.
+   * Compare held blocks with their checksums, whether published or not, as the disk has them (or, not `fromDisk`, as readers
+   * see them): good ones are published, bad ones given up. Blocks whose batch is not recorded yet are passed over, and so are
+   * all when the disk does not answer in time. Is no use of the object.
    * @returns the blocks that were compared
-   * @throws CacheError index-failed; then what is bad is no longer published
+   * @throws CacheError index-failed
    */
   scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
-    return this.#locked(object, async () => {
-      const unpublished = this.held(object) & ~this.residency.resident(object) & blocks
-      const recorded = this.#parts.index.sums(this.imageId, object)
-      const summed = this.held(object) & blocks & (recorded?.blocks ?? 0n)
-      let good: bigint | null = 0n
-      if (recorded && summed !== 0n) {
-        const verified = this.file.verify(object, summed, recorded.sums, fromDisk)
-        good = await this.#parts.health.watchRead<bigint | null>(verified, null)
-      }
-      if (good === null) return 0n
-      this.residency.publish(object, good & unpublished)
-      // What was taken over at boot and has no checksum cannot be trusted; what landed since will have one.
-      const bad = (summed | unpublished) & ~good
-      if (bad !== 0n) await this.#dropBad(object, bad)
-      return summed | unpublished
-    })
+    return this.#locked(object, () => this.#verification.scrub(object, blocks, fromDisk))
   }
 
   /**
@@ -183,7 +184,12 @@ export class StoredImage {
 
   /** Make what was written durable, the file's name included. */
   async sync(): Promise<void> {
-    await this.file.sync()
+    try {
+      await this.file.sync()
+    } catch (error) {
+      this.#failedSyncs++
+      throw error
+    }
     if (this.#directorySynced) return
     await this.#parts.syncDirectory()
     this.#directorySynced = true
@@ -236,8 +242,10 @@ export class StoredImage {
       return 'full'
     }
     const { offset } = this.geometry.bytesOf(object, run)
+    const failedSyncs = this.#failedSyncs
     try {
       const landed = await health.watchWrite(this.file.land(offset, bytes))
+      if (this.#failedSyncs !== failedSyncs) throw new CacheError('store-failed', 'a sync failed meanwhile')
       const zero = (landed.zero << BigInt(run.first)) & blocks
       this.#held.add(object, blocks)
       this.#zero.add(object, zero)
@@ -253,15 +261,6 @@ export class StoredImage {
       capacity.settle(reserved, 0)
       return 'failed'
     }
-  }
-
-  async #dropBad(object: number, bad: bigint): Promise<void> {
-    this.#corruptBlocks += countOf(bad)
-    this.#parts.logger.warn(
-      { image: this.image.key, object, blocks: countOf(bad) },
-      'blocks on disk differ from their checksums; they are dropped and fetched again',
-    )
-    await this.#drop(object, bad)
   }
 
   /** Revoke, forget durably, punch. The caller holds the lock. */

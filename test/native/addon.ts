@@ -87,16 +87,17 @@ t.test('verification names the blocks that are right', async t => {
   const { file, path } = start(t, objectBytes + 10)
   const image = randomBytes(objectBytes + 10)
   const { sums } = await file.land(0, image.subarray(0, objectBytes))
-  t.equal(await file.verify(0, ~0n & 0xffff_ffff_ffff_ffffn, sums, false), 0xffff_ffff_ffff_ffffn)
-  t.equal(await file.verify(0, 0b1010n, sums, false), 0b1010n)
+  t.same(await file.verify(0, ~0n & 0xffff_ffff_ffff_ffffn, sums, false), { good: 0xffff_ffff_ffff_ffffn, unread: 0n })
+  t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b1010n, unread: 0n })
   const handle = await open(path, 'r+')
   await handle.write(Buffer.from('x'), 0, 1, 3 * blockBytes + 7)
   await handle.close()
-  t.equal(await file.verify(0, 0b1010n, sums, false), 0b0010n, 'a byte that changed')
+  t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b0010n, unread: 0n }, 'a byte that changed')
   const tail = new Uint32Array(64)
   tail[0] = (await file.land(objectBytes, image.subarray(objectBytes))).sums[0]!
-  t.equal(await file.verify(1, ~0n & 0xffff_ffff_ffff_ffffn, tail, false), 1n, 'the last block, and none behind it')
-  t.equal(await file.verify(2, 1n, tail, false), 0n, 'no such object')
+  const last = await file.verify(1, ~0n & 0xffff_ffff_ffff_ffffn, tail, false)
+  t.same(last, { good: 1n, unread: 0n }, 'the last block, and none behind it')
+  t.same(await file.verify(2, 1n, tail, false), { good: 0n, unread: 0n }, 'no such object')
 })
 
 t.test('holes are punched and found, whole blocks also past the end', async t => {
