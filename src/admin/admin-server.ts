@@ -2,14 +2,17 @@
  * The admin socket: HTTP on a Unix socket that only its owner can open. It has no state: what it says comes from getters.
  *
  * GET /status answers a {@link Status}; POST /unmount `{"force": false}` answers 200, or 409 with an {@link AdminError}; POST
- * /capacity `{"capacityBytes": n}` answers `{"usedBytes": n}` once that is not over the new capacity, or cannot be helped.
+ * /capacity `{"capacityBytes": n}` answers `{"usedBytes": n}` once that is not over the new capacity, or cannot be helped;
+ * POST /verify `{"image": name or null}` answers lines, see verification-stream.ts.
  */
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect } from 'node:net'
+import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../limits.ts'
 import type { Status } from './status.ts'
+import { streamVerification } from './verification-stream.ts'
 
 export interface AdminHandlers {
   status(): Status
@@ -17,6 +20,8 @@ export interface AdminHandlers {
   unmount(force: boolean): Promise<AdminError | null>
   /** @returns bytes used afterwards. @throws CacheError invalid-argument */
   setCapacity(capacityBytes: number): Promise<number>
+  /** @param image its name, or null for all. @throws CacheError not-found, aborted */
+  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]>
 }
 
 /** The body of every answer that is not 200. */
@@ -34,12 +39,16 @@ interface Answer {
 export class AdminServer {
   readonly path: string
   readonly #server: Server
+  /** Fires when what takes long must end. */
+  readonly #stop = new AbortController()
   #closing: Promise<void> | undefined
 
   private constructor(path: string, handlers: AdminHandlers) {
     this.path = path
     this.#server = createServer({ requestTimeout: adminMsMax }, (request, response) => {
-      void handle(request, handlers).then(answer => send(response, answer)) // Answers its own errors.
+      // Both answer their own errors.
+      if (request.method === 'POST' && request.url === '/verify') void this.#verify(request, response, handlers)
+      else void handle(request, handlers).then(answer => send(response, answer))
     })
     this.#server.maxConnections = adminConnectionsMax
   }
@@ -81,7 +90,17 @@ export class AdminServer {
     return this.close()
   }
 
+  async #verify(request: IncomingMessage, response: ServerResponse, handlers: AdminHandlers): Promise<void> {
+    try {
+      const image = readImage(await readBody(request))
+      await streamVerification(response, options => handlers.verify(image, options), this.#stop.signal)
+    } catch (error) {
+      send(response, { status: 400, body: problem('invalid-argument', messageOf(error)) })
+    }
+  }
+
   async #close(): Promise<void> {
+    this.#stop.abort()
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
     const timer = setTimeout(() => this.#server.closeAllConnections(), adminMsMax)
     await closed
@@ -133,6 +152,12 @@ function readForce(body: string): boolean {
   const force = readObject(body).force ?? false
   if (typeof force !== 'boolean') throw new CacheError('invalid-argument', '"force" is not true or false')
   return force
+}
+
+function readImage(body: string): string | null {
+  const { image = null } = readObject(body)
+  if (image !== null && typeof image !== 'string') throw new CacheError('invalid-argument', '"image" is not a name')
+  return image
 }
 
 function readCapacity(body: string): number {

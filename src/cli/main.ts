@@ -33,7 +33,7 @@ async function run(argv: readonly string[]): Promise<number> {
   const ended = (code: number) => {
     exitCode = code
   }
-  for (const define of [defineMount, defineStatus, defineSet, defineUnmount]) define(program, ended)
+  for (const define of [defineMount, defineStatus, defineSet, defineVerify, defineUnmount]) define(program, ended)
   await program.parseAsync(argv)
   return exitCode
 }
@@ -114,6 +114,20 @@ function defineUnmount(program: Command, ended: Ended): void {
     .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
       const module = await import('./unmount.ts')
       ended(await module.unmount(mountpoint, force))
+    })
+}
+
+function defineVerify(program: Command, ended: Ended): void {
+  const verify = program.command('verify').copyInheritedSettings(program)
+  verify
+    .description(
+      'Compare what is held of IMAGE, or of all, with its checksums and digests. Exits 1 when anything was bad.',
+    )
+    .argument('<mountpoint>')
+    .argument('[image]', 'its name, as "parentfs status" shows it')
+    .action(async (mountpoint: string, image: string | undefined) => {
+      const module = await import('./verify.ts')
+      ended(await module.verify(mountpoint, image ?? null))
     })
 }
 

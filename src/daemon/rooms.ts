@@ -8,6 +8,7 @@ import { getSystemErrorName } from 'node:util'
 import type { Status } from '../admin/status.ts'
 import { Cache } from '../cache/cache.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
+import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
 import { CacheError } from '../errors.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
@@ -167,6 +168,11 @@ export class Rooms {
     capacity.resize(capacityBytes)
     await this.#cache.makeRoom()
     return capacity.usedBytes
+  }
+
+  /** @param image its name, or null for all. @throws CacheError not-found, aborted, index-failed */
+  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]> {
+    return this.#cache.verify(image, options)
   }
 
   status(): RoomsStatus {

@@ -6,6 +6,7 @@
  */
 import { AdminServer } from '../admin/admin-server.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
+import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { Logger } from '../logger.ts'
@@ -28,6 +29,7 @@ export interface ServerRooms {
   ended(): Promise<string | null>
   status(): RoomsStatus
   setCapacity(capacityBytes: number): Promise<number>
+  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]>
   stopServing(): Promise<void>
   close(): Promise<void>
 }
@@ -95,6 +97,7 @@ export class Server {
       status: () => this.#status(configuration, rooms),
       unmount: force => this.#askUnmount(force),
       setCapacity: capacityBytes => rooms.setCapacity(capacityBytes),
+      verify: (image, options) => rooms.verify(image, options),
     })
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cacheDirectory, bootMs }, 'booted')

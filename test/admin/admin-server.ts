@@ -1,5 +1,6 @@
 /** The admin socket and its client. */
 import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -8,10 +9,21 @@ import t from 'tap'
 import { fetchStatus, requestCapacity, requestUnmount } from '../../src/admin/admin-client.ts'
 import { type AdminError, type AdminHandlers, AdminServer } from '../../src/admin/admin-server.ts'
 import type { Status } from '../../src/admin/status.ts'
+import { requestVerification } from '../../src/admin/verification-client.ts'
+import type { VerifiedImage } from '../../src/cache/verification.ts'
 import { CacheError } from '../../src/errors.ts'
 import { adminRequestBytesMax, socketPathBytesMax } from '../../src/limits.ts'
 
 const status = { mountpoint: '/mnt', state: 'ready' } as Status
+
+const found: VerifiedImage = {
+  name: 'a',
+  verifiedBytes: 2,
+  corruptBlocks: 0,
+  complete: true,
+  digest: 'none',
+  problem: null,
+}
 
 /** Handlers that remember how they were called. */
 function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly forced: boolean[] } {
@@ -24,7 +36,19 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly
     if (capacityBytes < 100) throw new CacheError('invalid-argument', 'too small')
     return capacityBytes - 1
   }
-  return { status: () => status, unmount, setCapacity, forced }
+  const verify: AdminHandlers['verify'] = async (image, { signal, onProgress }) => {
+    if (image === 'missing') throw new CacheError('not-found', 'no such image')
+    if (image === 'endless') {
+      await once(signal, 'abort')
+      throw new CacheError('aborted', 'stopped')
+    }
+    onProgress({ name: 'a', phase: 'blocks', doneBytes: 1, totalBytes: 2 })
+    // The same image is spoken of ten times a second at most.
+    await new Promise(resolve => setTimeout(resolve, 150))
+    onProgress({ name: 'a', phase: 'blocks', doneBytes: 2, totalBytes: 2 })
+    return [found]
+  }
+  return { status: () => status, unmount, setCapacity, verify, forced }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
@@ -47,6 +71,29 @@ t.test('another capacity is told, and what was wrong with it', async t => {
   t.equal(await requestCapacity(path, 1000), 999)
   await t.rejects(requestCapacity(path, 99), { code: 'invalid-argument', message: 'too small' })
   await t.rejects(requestCapacity(path, Number.NaN), { code: 'invalid-argument' })
+})
+
+t.test('a verification tells how far it is and what it found, or why not', async t => {
+  const path = socketIn(t)
+  t.equal(await requestVerification(path, null, () => {}), null, 'nobody is there')
+  const server = await AdminServer.listen(path, handlers())
+  t.teardown(() => server.close())
+  const seen: number[] = []
+  t.same(await requestVerification(path, null, ({ doneBytes }) => seen.push(doneBytes)), [found])
+  t.same(seen, [1, 2])
+  await t.rejects(
+    requestVerification(path, 'missing', () => {}),
+    { code: 'not-found', message: 'no such image' },
+  )
+  const endless = t.rejects(
+    requestVerification(path, 'endless', () => {}),
+    { code: 'aborted' },
+  )
+  const startedMs = performance.now()
+  await new Promise(resolve => setTimeout(resolve, 50))
+  await server.close()
+  await endless
+  t.ok(performance.now() - startedMs < 5000, 'a daemon that stops does not wait for it')
 })
 
 t.test('a refusal comes back with its code', async t => {

@@ -37,6 +37,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
     setCapacity: async bytes => bytes,
+    verify: async () => [],
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
