@@ -129,6 +129,8 @@ export const threadpoolThreads = 8
 
 /** How long a read waits for the cache disk before the origin is asked in its place. */
 export const storeReadMsMax = 1_000
+/** How often READs are looked for that have waited too long; part of `storeReadMsMax`, so that it holds. */
+export const storeReadLookMs = 250
 /** How long a write or a sync may take before the cache disk counts as stalled. */
 export const storeWriteMsMax = 10_000
 /** Failures within the window that end the healthy state: one may be a bad sector, three are a bad disk. */

@@ -23,6 +23,13 @@ export interface Status {
     /** Objects of which the store holds at least one block. */
     readonly objects: number
   }
+  /** Of the cache disk: see OPERATIONS. */
+  readonly health: {
+    readonly state: 'healthy' | 'degraded' | 'bypass' | 'recovering'
+    /** Why it is not healthy; empty when it is. */
+    readonly reason: string
+    readonly sinceSeconds: number
+  }
   /** Since the daemon started; a hit was answered by the store whole. */
   readonly reads: {
     readonly hits: number

@@ -49,6 +49,7 @@ export function tableOfOne(status: Status): string {
       'cache',
       `${bytes(cache.usedBytes)} of ${bytes(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
     ],
+    ['cache disk', healthOf(status)],
     ['hits', `${reads.hits} reads (${share(reads.hits, reads.hits + reads.misses)}), ${bytes(reads.hitBytes)}`],
     ['misses', `${reads.misses} reads, ${bytes(reads.missBytes)}`],
     ['fetched', `${bytes(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
@@ -68,6 +69,11 @@ export function tableOfOne(status: Status): string {
     images.push([name, bytes(sizeBytes), resident, digest, validator])
   }
   return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
+}
+
+/** `bypass for 5s: a read took over 750 ms` */
+function healthOf({ health: { state, reason, sinceSeconds } }: Status): string {
+  return state === 'healthy' ? state : `${state} for ${ms(sinceSeconds * 1000)}: ${reason}`
 }
 
 function newTable(head: string[] = []): Table.Table {

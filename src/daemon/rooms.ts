@@ -24,6 +24,7 @@ import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
+import { DiskWatch } from './disk-watch.ts'
 import { Unwinder } from './unwinder.ts'
 
 export interface RoomsParts {
@@ -34,7 +35,10 @@ export interface RoomsParts {
 }
 
 /** The part of a status that the rooms know. */
-export type RoomsStatus = Pick<Status, 'cache' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'images'>
+export type RoomsStatus = Pick<
+  Status,
+  'cache' | 'health' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'images'
+>
 
 export class Rooms {
   readonly #configuration: Configuration
@@ -43,6 +47,7 @@ export class Rooms {
   readonly #meter = new Meter()
   readonly #engine: Engine
   readonly #origin: Origin
+  readonly #diskWatch = new DiskWatch({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
   #store!: Store
   #cache!: Cache
   #transport: KernelTransport | null = null
@@ -91,6 +96,7 @@ export class Rooms {
       logger,
       tick: () => clock.tick,
       now: () => performance.now(),
+      onHealth: health => this.#diskWatch.changed(health),
     })
     this.#unwinder.push('store', () => store.close())
     clock.advanceTo(store.latestUse + 1)
@@ -135,7 +141,11 @@ export class Rooms {
   ): Promise<void> {
     const { uid, gid, mode } = this.#configuration.attributes
     const transport = KernelTransport.start({
-      startSession: handlers => this.#engine.startSession(fd, { threads: sessionThreads, ...handlers }),
+      startSession: handlers => {
+        const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
+        this.#diskWatch.watch(session, this.#store.health)
+        return session
+      },
       backend: this.#cache,
       presentation: { uid, gid, mode },
       logger: this.#logger,
@@ -180,10 +190,12 @@ export class Rooms {
     const native = this.#transport?.counters()
     const { cacheDirectory, blockBytes } = this.#configuration
     const { capacityBytes, usedBytes } = this.#store.capacity
+    const { state, reason, sinceMs } = this.#store.health
     let objects = 0
     for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
     return {
       cache: { directory: cacheDirectory, blockBytes, capacityBytes, usedBytes, objects },
+      health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000) },
       reads: {
         hits: reads.hits + (native?.hits ?? 0),
         misses: reads.misses,
@@ -200,6 +212,7 @@ export class Rooms {
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */
   async stopServing(): Promise<void> {
+    this.#diskWatch.close()
     await this.#transport?.stop()
   }
 

@@ -1,7 +1,8 @@
 /**
  * The LMDB environment of the index, opened with the settings that its promises rest on, once the file has been looked at.
  */
-import { mkdirSync, rmSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { closeSync, mkdirSync, openSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { CacheError, messageOf } from '../errors.ts'
@@ -31,11 +32,37 @@ export function openDatabases(directory: string, copyBytesMax: number): Database
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
     // whatever its name, which lmdb otherwise guesses from a dot.
     const options = { path: directory, maxDbs: 8, overlappingSync: false, noSubdir: false, ...binary }
-    const root = open<Buffer, Buffer>(options)
+    const root = withLocksInMemory(directory, () => open<Buffer, Buffer>(options))
     const named = databaseNames.map(name => [name, root.openDB<Buffer, Buffer>({ name, ...binary })] as const)
     return { ...(Object.fromEntries(named) as Omit<Databases, 'root'>), root }
   } catch (error) {
     if (error instanceof CacheError) throw error
     throw new CacheError('index-failed', `${directory}: the index does not open: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/**
+ * Open LMDB with its lock table in memory, not on the cache disk. Every read of the index writes into that table through a
+ * mapping, and on a frozen file system such a write holds up the whole event loop until the thaw. The table is found through
+ * a link that is gone afterwards; without /dev/shm it lies beside the data.
+ */
+function withLocksInMemory<T>(directory: string, openIt: () => T): T {
+  const link = join(directory, 'lock.mdb')
+  let fd: number | null = null
+  try {
+    const path = join('/dev/shm', `parentfs-${randomUUID()}`)
+    fd = openSync(path, 'wx+', 0o600)
+    rmSync(path)
+    symlinkSync(`/proc/self/fd/${fd}`, link)
+  } catch {
+    rmSync(link, { force: true })
+  }
+  try {
+    return openIt()
+  } finally {
+    if (fd !== null) {
+      closeSync(fd)
+      rmSync(link, { force: true })
+    }
   }
 }

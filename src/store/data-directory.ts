@@ -70,6 +70,8 @@ export class RealDataDirectory implements DataDirectory {
 
   async probe(): Promise<void> {
     const path = join(this.#directory.path, probeName)
+    // In libuv's pool: on a frozen file system this waits, and whoever opens the file for the engine would wait with everybody.
+    await (await open(path, 'w', 0o600)).close()
     const file = this.#engine.openFile(path, probeBytes, probeBytes)
     try {
       const sent = randomBytes(probeBytes)

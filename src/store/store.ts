@@ -53,6 +53,8 @@ export class Store {
   readonly #images = new Map<string, StoredImage>()
   #latestUse = 0
   #stopping = false
+  /** A probe that hangs holds a thread: there is one at a time. */
+  #probing = false
   #closing: Promise<void> | undefined
 
   private constructor(options: StoreOptions) {
@@ -110,7 +112,8 @@ export class Store {
   use(image: Image): StoredImage | null {
     const known = this.#images.get(image.id)
     if (known) return known
-    if (image.sizeBytes === 0 || this.#stopping) return null
+    // Making a file could wait for a sick disk, and everybody with it.
+    if (image.sizeBytes === 0 || this.#stopping || !this.health.mayWrite) return null
     try {
       return this.#open(image)
     } catch (error) {
@@ -264,7 +267,13 @@ export class Store {
   async #probe(): Promise<void> {
     const { directory, index } = this.#options
     const late = () => new CacheError('store-failed', `a probe took over ${storeWriteMsMax} ms`)
-    await within(storeWriteMsMax, Promise.all([directory.probe(), index.probe()]), late)
+    if (this.#probing) throw new CacheError('store-failed', 'the last probe still waits for the disk')
+    const steps = [directory.probe(), index.probe()]
+    this.#probing = true
+    void Promise.allSettled(steps).then(() => {
+      this.#probing = false
+    })
+    await within(storeWriteMsMax, Promise.all(steps), late)
     this.measure()
   }
 

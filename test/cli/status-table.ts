@@ -18,6 +18,7 @@ const status = {
     usedBytes: 1536 * 1024 ** 2,
     objects: 3,
   },
+  health: { state: 'bypass', reason: 'a read took over 750 ms', sinceSeconds: 5 },
   reads: { hits: 3, misses: 1, hitBytes: 12288, missBytes: 4096 },
   origin: { url: 'https://host/images/', requests: 4, bytes: 65536, errors: 1 },
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
@@ -32,6 +33,7 @@ t.test('one mount: sizes in binary units, shares in per cent, no boxes', async t
   const text = tableOfOne(status)
   t.match(text, /^state +ready for 2h, kernel transport, parentfs 1\.2\.3$/m)
   t.match(text, /^cache +1\.5 GiB of 10 GiB in 3 objects, \/var\/cache\/x$/m)
+  t.match(text, /^cache disk +bypass for 5s: a read took over 750 ms$/m)
   t.match(text, /^hits +3 reads \(75\.0 %\), 12 KiB$/m)
   t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +"abc"$/m)
   t.match(text, /^empty\.raw +0 B +complete +"def"$/m)

@@ -1,0 +1,56 @@
+/**
+ * What the session threads must know of the cache disk, and what only they can tell of it.
+ *
+ * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that a store thread
+ * has kept too long are taken back, whatever the state, and count as a stall.
+ */
+import { storeReadLookMs, storeReadMsMax } from '../limits.ts'
+import type { Session } from '../native/addon.ts'
+import type { Health } from '../store/health.ts'
+
+/** The two calls of a session that concern us. */
+export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue'>
+
+export interface DiskWatchOptions {
+  /** The disk is healthy again. */
+  readonly onHealthy: () => void
+}
+
+export class DiskWatch {
+  readonly #options: DiskWatchOptions
+  #session: DeferringSession | null = null
+  #health: Health | null = null
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: DiskWatchOptions) {
+    this.#options = options
+  }
+
+  /** Look after a session, once, until {@link close}. */
+  watch(session: DeferringSession, health: Health): void {
+    this.#session = session
+    this.#health = health
+    session.deferReads(health.mayRead)
+    this.#timer = setInterval(() => this.look(), storeReadLookMs)
+    this.#timer.unref()
+  }
+
+  /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `storeReadMsMax`. */
+  look(): void {
+    const overdue = this.#session?.forwardOverdue(storeReadMsMax - storeReadLookMs) ?? 0
+    // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
+    if (overdue > 0) this.#health?.stalled('read', storeReadMsMax - storeReadLookMs)
+  }
+
+  /** Hears every change of the health. */
+  changed(health: Health): void {
+    this.#session?.deferReads(health.mayRead)
+    if (health.state === 'healthy') this.#options.onHealthy()
+  }
+
+  /** Idempotent. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#session = null
+  }
+}

@@ -1,0 +1,68 @@
+import t from 'tap'
+import { DiskWatch } from '../../src/daemon/disk-watch.ts'
+import { silentLogger } from '../../src/logger.ts'
+import { Health } from '../../src/store/health.ts'
+
+/** A watched session that says `overdue` of its READs are. */
+function watched() {
+  const session = { allowed: null as boolean | null, overdue: 0, agesMs: [] as number[] }
+  let healthy = 0
+  const watch = new DiskWatch({ onHealthy: () => healthy++ })
+  const probes: (() => void)[] = []
+  const health = new Health({
+    probe: async () => {},
+    logger: silentLogger,
+    now: () => 0,
+    after: (_ms, work) => {
+      probes.push(work)
+      return () => {}
+    },
+    onChange: changed => watch.changed(changed),
+  })
+  const deferReads = (allowed: boolean) => {
+    session.allowed = allowed
+  }
+  const forwardOverdue = (ms: number) => {
+    session.agesMs.push(ms)
+    return session.overdue
+  }
+  watch.watch({ deferReads, forwardOverdue }, health)
+  const runProbe = async () => {
+    probes.pop()!()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  t.teardown(() => watch.close())
+  return { session, watch, health, runProbe, healthyCount: () => healthy }
+}
+
+t.test('a READ that is overdue is a stall: from then on none waits for the disk', async t => {
+  const { session, watch, health } = watched()
+  t.equal(session.allowed, true)
+  watch.look()
+  t.equal(health.state, 'healthy')
+  session.overdue = 3
+  watch.look()
+  t.equal(health.state, 'bypass')
+  t.equal(session.allowed, false)
+  t.same(session.agesMs, [750, 750], 'with the pause between two looks, within a second')
+})
+
+t.test('READs wait for the disk again when it is healthy, and not while it recovers', async t => {
+  const { session, health, runProbe, healthyCount } = watched()
+  health.stalled('read', 1)
+  await runProbe()
+  t.equal(health.state, 'recovering')
+  t.equal(session.allowed, false)
+  await runProbe()
+  await runProbe()
+  t.equal(health.state, 'healthy')
+  t.equal(session.allowed, true)
+  t.equal(healthyCount(), 1)
+})
+
+t.test('failed writes keep no READ from the disk', async t => {
+  const { session, health } = watched()
+  health.syncFailed(new Error('EIO'))
+  t.equal(health.state, 'degraded')
+  t.equal(session.allowed, true)
+})
