@@ -80,8 +80,9 @@ export class IndexDatabase {
       .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
   }
 
-  /** What the pages in use take; the file keeps pages that became free for later. */
+  /** What the pages in use take, nothing once it is closed; the file keeps pages that became free for later. */
   get liveBytes(): number {
+    if (this.#closing) return 0
     return databaseNames
       .map(name => this.#databases[name].getStats() as PageStats)
       .reduce((sum, stats) => sum + pagesOf(stats) * stats.pageSize, 0)
