@@ -3,7 +3,7 @@ import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { cannotMount, makeComplete, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
-import { readWithFio, writeVerified } from '../fixtures/fio.ts'
+import { type FioResult, readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run, start } from '../fixtures/run.ts'
@@ -58,9 +58,7 @@ t.test('hits go on while 300 misses hang, and those end when the origin does', o
   truncateSync(slow, 300 * 64 * KiB)
   const origin = await mountedOverHttp(t, where, 0)
   await makeComplete(where, 'warm.raw')
-  const way = { engine: 'libaio', direct: true, depth: 4, jobs: 1, seconds: 2, verify: false } as const
-  const hits = () => readWithFio(join(where.mountpoint, 'warm.raw'), sizeBytes, way)
-  const alone = [await hits()]
+  const alone = await hits(where, sizeBytes)
 
   await origin.fault({ kind: 'stall-before-headers', path: '/slow.raw', method: 'GET' })
   const what = [`--filename=${join(where.mountpoint, 'slow.raw')}`, '--rw=randread', '--bs=64k', '--number_ios=300']
@@ -75,23 +73,33 @@ t.test('hits go on while 300 misses hang, and those end when the origin does', o
   const areHanging = async () => (await origin.counters()).log.filter(({ method }) => method === 'GET').length >= 64
   await origin.reset()
   await until(areHanging, patienceMs, 'the misses')
-  const beside = await hits()
+  const beside = await hits(where, sizeBytes)
   const { reads } = await statusOf(where)
   t.equal(hanging.child.exitCode, null, 'they still hang')
   await origin.close()
   const hung = await hanging.ended
   t.not(hung.code, 0)
   t.match(hung.stdout.toString() + hung.stderr, /Input\/output error/)
-  alone.push(await hits())
+  alone.push(...(await hits(where, sizeBytes)))
 
-  const iops = alone.reduce((sum, each) => sum + each.iops, 0) / alone.length
-  const said = `alone ${alone.map(each => `${each.iops}/s (p99 ${each.p99Ms} ms)`)}; beside ${beside.iops}/s (p99 ${beside.p99Ms} ms)`
-  t.comment(`${said}: ratio ${(beside.iops / iops).toFixed(2)}, aim 0.9 and 1 ms; ${JSON.stringify(reads)}`)
-  t.same(
-    [...alone, beside].map(({ error }) => error),
-    [0, 0, 0],
-  )
-  t.ok(beside.iops >= 0.6 * iops, said)
-  // On a machine that is busy with something else, hits alone are not faster either.
-  t.ok(beside.p99Ms < Math.max(5, ...alone.map(each => 2 * each.p99Ms)), said)
+  const [best, bestBeside] = [bestOf(alone), bestOf(beside)]
+  t.comment(`IOPS alone ${alone.map(({ iops }) => iops)}, beside ${beside.map(({ iops }) => iops)}`)
+  t.comment(`p99 in ms alone ${alone.map(({ p99Ms }) => p99Ms)}, beside ${beside.map(({ p99Ms }) => p99Ms)}`)
+  t.comment(`ratio ${(bestBeside.iops / best.iops).toFixed(2)}, aim 0.9 and p99 1 ms; ${JSON.stringify(reads)}`)
+  t.ok([...alone, ...beside].every(({ error }) => error === 0))
+  t.ok(bestBeside.iops >= 0.6 * best.iops, `${bestBeside.iops}/s beside, ${best.iops}/s alone`)
+  t.ok(bestBeside.p99Ms < Math.max(5, 2 * best.p99Ms), `p99 ${bestBeside.p99Ms} ms beside, ${best.p99Ms} ms alone`)
 })
+
+/** Warm reads at depth 4, three runs of a second: a machine that is busy with something else slows some of them. */
+async function hits({ mountpoint }: Place, sizeBytes: number): Promise<FioResult[]> {
+  const way = { engine: 'libaio', direct: true, depth: 4, jobs: 1, seconds: 1, verify: false } as const
+  const results: FioResult[] = []
+  for (const _ of [1, 2, 3]) results.push(await readWithFio(join(mountpoint, 'warm.raw'), sizeBytes, way))
+  return results
+}
+
+/** The most reads a second, and the best p99. */
+function bestOf(results: readonly FioResult[]): { readonly iops: number; readonly p99Ms: number } {
+  return { iops: Math.max(...results.map(({ iops }) => iops)), p99Ms: Math.min(...results.map(({ p99Ms }) => p99Ms)) }
+}
