@@ -3,6 +3,7 @@
  */
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
+import { isStrayRejection } from '../index/stray-rejection.ts'
 import type { Logger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
 import { configure } from './configuration.ts'
@@ -21,8 +22,12 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ()
 const addon = loadAddon()
 let logger: Logger | null = null
 
-// lmdb rejects promises that nobody can hold when the disk is full; what matters to us is awaited elsewhere.
-process.on('unhandledRejection', error => logger?.error({ err: error }, 'a rejection that nobody handled'))
+// What matters of a failed commit is awaited, and the health of the disk hears of it: of the rest one line says enough.
+let strays = 0
+process.on('unhandledRejection', error => {
+  if (!isStrayRejection(error)) throw error
+  if (strays++ === 0) logger?.warn({ err: error }, 'the index could not be written; from now on its health says so')
+})
 
 const server = new Server({
   channel: {

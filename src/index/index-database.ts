@@ -13,6 +13,7 @@ import { leaveMark } from './clean-mark.ts'
 import { type BinaryDatabase, type Databases, openDatabases } from './databases.ts'
 import * as layout from './layout.ts'
 import { databaseNames } from './seal.ts'
+import { reasonOf } from './stray-rejection.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {
@@ -284,8 +285,9 @@ export class IndexDatabase {
     try {
       await operation()
     } catch (error) {
-      throw new CacheError('index-failed', `${this.#directory}: the index cannot be written: ${messageOf(error)}`, {
-        cause: error,
+      const cause = await reasonOf(error)
+      throw new CacheError('index-failed', `${this.#directory}: the index cannot be written: ${messageOf(cause)}`, {
+        cause,
       })
     }
   }

@@ -199,5 +199,8 @@ export class Health {
 function isLasting(error: unknown): boolean {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   const { code } = (cause ?? {}) as NodeJS.ErrnoException
-  return (code !== undefined && lastingCodes.has(code)) || /No space left|Read-only file system/.test(messageOf(cause))
+  return (
+    (code !== undefined && lastingCodes.has(code)) ||
+    /No space left|Read-only file system|Disk quota exceeded/.test(messageOf(cause))
+  )
 }

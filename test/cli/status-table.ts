@@ -23,6 +23,7 @@ const status = {
   origin: { url: 'https://host/images/', requests: 4, bytes: 65536, errors: 1 },
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
   eviction: { objects: 0, bytes: 0 },
+  scrub: { rounds: 0, roundStartedSeconds: 5, verifiedBytes: 65536, corruptBlocks: 0 },
   images: [
     { name: 'debian.qcow2', sizeBytes: 2 * 1024 ** 3, residentBytes: 1024 ** 3, complete: false, validator: '"abc"' },
     { name: 'empty.raw', sizeBytes: 0, residentBytes: 0, complete: true, validator: '"def"' },
