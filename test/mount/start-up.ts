@@ -1,0 +1,113 @@
+/**
+ * A warm restart with a full index: how long until the mount answers, what it takes of memory, and what it asks of the origin.
+ * OBJECTS=n adds a second index, of n scattered single blocks.
+ */
+import { closeSync, ftruncateSync, openSync, readSync, statfsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Image } from '../../src/image.ts'
+import { cannotMount, mountArguments, type Place, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { type FilledOptions, fillCache } from '../fixtures/filled-cache.ts'
+import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { type ProcessUsage, usageOf } from '../fixtures/process-usage.ts'
+
+const options = { skip: cannotMount, timeout: 290_000 }
+const [KiB, MiB, GiB] = [1024, 1024 ** 2, 1024 ** 3]
+const scattered = Number(process.env.OBJECTS ?? 0)
+
+interface Started {
+  readonly wallMs: number
+  readonly server: ProcessUsage
+  readonly keeper: ProcessUsage
+  readonly requests: number
+}
+
+/** Fill a cache for an image of zeros with that many objects, each `every` objects one. */
+async function filledPlace(
+  t: Test,
+  {
+    blockBytes,
+    blocks,
+    objects,
+    every,
+  }: Pick<FilledOptions, 'blockBytes' | 'blocks'> & { objects: number; every: number },
+): Promise<[Place, HttpOriginServer, Image]> {
+  const local = place(t)
+  const sizeBytes = objects * every * 64 * blockBytes
+  const fd = openSync(join(local.originDirectory, 'a.raw'), 'w')
+  ftruncateSync(fd, sizeBytes)
+  closeSync(fd)
+  const origin = await spawnHttpOrigin({ directory: local.originDirectory })
+  t.teardown(() => origin.close())
+  const numbers = function* () {
+    for (let k = 0; k < objects; k++) yield k * every
+  }
+  const facts = { origin: origin.url, key: 'a.raw', sizeBytes, validator: '"weeks ago"', modifiedMs: 0 }
+  const image = await fillCache({ directory: local.cacheDirectory, blockBytes, blocks, facts, objects: numbers() })
+  return [{ ...local, origin: origin.url }, origin, image]
+}
+
+/** From the exec of the command to the first stat that answers. */
+async function startUp(t: Test, where: Place, origin: HttpOriginServer, ...more: string[]): Promise<Started> {
+  await origin.reset()
+  const startedMs = performance.now()
+  const ran = await parentfs(...mountArguments(where, '--background', ...more))
+  t.match(ran, { code: 0, stderr: '' })
+  if (ran.code !== 0) throw new Error(ran.stderr)
+  statSync(join(where.mountpoint, 'a.raw'))
+  const wallMs = performance.now() - startedMs
+  const { pid, keeperPid } = await statusOf(where)
+  return { wallMs, server: usageOf(pid), keeper: usageOf(keeperPid), requests: (await origin.counters()).requests }
+}
+
+function figuresOf({ wallMs, server, keeper, requests }: Started): string {
+  const one = ({ cpuMs, rssAnonBytes }: ProcessUsage) => `${cpuMs} ms of CPU, ${(rssAnonBytes / MiB).toFixed(0)} MiB`
+  return `${wallMs.toFixed(0)} ms to the first stat; server ${one(server)}; keeper ${one(keeper)}; ${requests} requests`
+}
+
+/** Room that the index needs within its share of capacity; a file system that is too small cannot hold the ceiling. */
+function lacks(capacityBytes: number): string | false {
+  const { blocks, bsize } = statfsSync('/tmp')
+  return blocks * bsize > capacityBytes * 1.1 ? false : `the file system has less than ${capacityBytes / GiB} GiB`
+}
+
+t.test('262,144 objects are ready soon, in little memory, without the origin', options, async t => {
+  const objects = 262_144
+  const [where, origin] = await filledPlace(t, { blockBytes: 64 * KiB, blocks: 2n ** 64n - 1n, objects, every: 1 })
+  const capacity = ['--capacity', '14GiB']
+  for (const run of [1, 2, 3]) {
+    const started = await startUp(t, where, origin, ...capacity)
+    t.comment(`${run}: ${figuresOf(started)}; aim 1000 ms and 200 MiB`)
+    t.equal(started.requests, 0)
+    t.ok(started.server.cpuMs + started.keeper.cpuMs < 1500, 'CPU time')
+    t.ok(started.server.rssAnonBytes < 200 * MiB, 'memory')
+    if (run === 3) await readsZeros(t, where, origin)
+    t.match(await statusOf(where), { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
+    t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  }
+})
+
+/** What is there is served, once it is verified, and still nobody else is asked. */
+async function readsZeros(t: Test, where: Place, origin: HttpOriginServer): Promise<void> {
+  const fd = openSync(join(where.mountpoint, 'a.raw'), 'r')
+  const bytes = Buffer.alloc(MiB, 1)
+  t.equal(readSync(fd, bytes, 0, MiB, 512 * GiB + 5), MiB)
+  closeSync(fd)
+  t.ok(bytes.equals(Buffer.alloc(MiB)))
+  t.equal((await origin.counters()).requests, 0)
+}
+
+const skipScattered =
+  scattered === 0 ? 'OBJECTS=2000000 starts with that many scattered blocks' : options.skip || lacks(40 * GiB)
+t.test(`${scattered} scattered blocks of 4 KiB`, { ...options, skip: skipScattered }, async t => {
+  const shape = { blockBytes: 4 * KiB, blocks: 2n ** 17n, objects: scattered, every: 7 }
+  const [where, origin] = await filledPlace(t, shape)
+  const started = await startUp(t, where, origin, '--capacity', '40GiB', '--block-size', '4KiB')
+  t.comment(figuresOf(started))
+  t.equal(started.requests, 0)
+  const perObject = started.server.rssAnonBytes / scattered
+  // 112 of them are the table, of 16 bytes for each of the seven objects around it.
+  t.ok(perObject < 250, `${perObject.toFixed(0)} bytes an object`)
+  t.match(await statusOf(where), { cache: { objects: scattered }, eviction: { objects: 0 } })
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+})
