@@ -64,6 +64,18 @@ export interface Status {
     /** Blocks that were damaged, whoever found them; they were dropped. */
     readonly corruptBlocks: number
   }
+  /** What the server holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
+  readonly gauges: {
+    /** Requests of the kernel that wait for an answer, and those of them whose reader was interrupted. */
+    readonly requests: number
+    readonly interrupted: number
+    /** Extents being fetched or promoted. */
+    readonly flights: number
+    readonly openImages: number
+    readonly openDirectories: number
+    /** Images that the kernel remembers. */
+    readonly nodes: number
+  }
   readonly images: readonly ImageStatus[]
 }
 

@@ -37,7 +37,7 @@ export interface RoomsParts {
 /** The part of a status that the rooms know. */
 export type RoomsStatus = Pick<
   Status,
-  'cache' | 'health' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'images'
+  'cache' | 'health' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'gauges' | 'images'
 >
 
 export class Rooms {
@@ -206,7 +206,20 @@ export class Rooms {
       promotion,
       eviction,
       scrub,
+      gauges: this.#gauges(),
       images: this.#cache.images(),
+    }
+  }
+
+  #gauges(): Status['gauges'] {
+    const held = this.#transport?.gauges()
+    return {
+      requests: held?.inFlight ?? 0,
+      interrupted: held?.interrupted ?? 0,
+      flights: this.#cache.counters.flights,
+      openImages: held?.openImages ?? 0,
+      openDirectories: held?.openDirectories ?? 0,
+      nodes: held?.nodes ?? 0,
     }
   }
 
