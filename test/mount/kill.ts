@@ -5,7 +5,7 @@
  */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import { CheckedFile } from '../fixtures/checked-file.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
@@ -30,10 +30,10 @@ const images = new Map(
 const loadMsMax = 60_000
 
 /** Read everything, first to last. @returns how many reads were not right */
-async function sweep(t: Test, where: Place): Promise<number> {
+async function sweep(where: Place): Promise<number> {
   let wrong = 0
   for (const [name, versions] of images) {
-    const file = await CheckedFile.open(t, where.mountpoint, name, versions)
+    const file = await CheckedFile.open(where.mountpoint, name, versions)
     const offsets = Array.from({ length: Math.ceil(file.sizeBytes / (256 * KiB)) }, (_, k) => k * 256 * KiB)
     await forEachAtOnce(offsets, 4, async offset => {
       if ((await file.read({ offset, length: 256 * KiB }, 'direct')) !== 'right') wrong++
@@ -65,9 +65,9 @@ t.test(
       t.notOk(old.some(isRunning), 'nothing of earlier ones runs')
       const heldAfter = booted.images.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
       // Twice: what the first one fetched again is promoted or evicted, and neither may harm what the second one reads.
-      t.equal((await sweep(t, where)) + (kill % 2 ? await sweep(t, where) : 0), 0, 'every byte is right')
+      t.equal((await sweep(where)) + (kill % 2 ? await sweep(where) : 0), 0, 'every byte is right')
       const swept = await statusOf(where)
-      const readers = new CheckingReaders(t, { mountpoint: where.mountpoint, images, count: 4, seed: seed + kill })
+      const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: seed + kill })
       const way = killWays[kill % killWays.length]!
       await readers.haveRead(between(random, 50, 1500), loadMsMax)
       const before = await statusOf(where)
@@ -90,7 +90,7 @@ t.test(
     }
     const last = await mountDaemon(t, where, ...arguments_)
     const { pid } = await statusOf(where)
-    t.equal(await sweep(t, where), 0)
+    t.equal(await sweep(where), 0)
     t.equal(await stop(last), 0)
     t.ok(await isGone(where, pid, last.keeperPid, ...old))
     t.notOk(existsSync(socketPath(where.mountpoint, runtimeDirectory(runtimeSurroundings()))), 'no socket')
