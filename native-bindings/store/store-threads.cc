@@ -22,7 +22,7 @@ void block_signals() {
 
 }  // namespace
 
-StoreThreads::StoreThreads(unsigned count) : writing_max_(std::max(1U, count * 3 / 4)) {
+StoreThreads::StoreThreads(unsigned count) : writing_max_(std::max(1U, count * 3 / 4)), reading_max_(count > 2 ? count - 2 : 1) {
   const Lock lock(joining_);
   for (unsigned k = 0; k < count; k++) threads_.emplace_back([this] { work(); });
 }
@@ -60,6 +60,7 @@ void StoreThreads::work() {
       job(scratch.bytes());
       job = nullptr;  // What it held is let go outside of the lock.
       mutex_.lock();
+      if (lane == Lane::read) reading_--;
       if (lane == Lane::write && writing_-- == writing_max_ && !writes_.empty()) changed_.notify_one();
     } else if (closing_ && reads_.empty() && writes_.empty()) {
       break;
@@ -72,13 +73,15 @@ void StoreThreads::work() {
 }
 
 bool StoreThreads::next(Lane& lane, Job& job) {
-  if (!reads_.empty()) {
+  const bool may_write = !writes_.empty() && writing_ < writing_max_;
+  if (!reads_.empty() && (!may_write || reading_ < reading_max_)) {
     lane = Lane::read;
     job = std::move(reads_.front());
     reads_.pop_front();
+    reading_++;
     return true;
   }
-  if (writes_.empty() || writing_ == writing_max_) return false;
+  if (!may_write) return false;
   lane = Lane::write;
   job = std::move(writes_.front());
   writes_.pop_front();

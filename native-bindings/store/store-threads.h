@@ -53,6 +53,9 @@ class StoreThreads {
   // INVARIANT: writing_ <= writing_max_
   unsigned writing_ GUARDED_BY(mutex_) = 0;
   const unsigned writing_max_;
+  unsigned reading_ GUARDED_BY(mutex_) = 0;
+  // Reads leave the rest to writes that wait: a write that never runs ends in a disk that counts as stalled.
+  const unsigned reading_max_;
   bool closing_ GUARDED_BY(mutex_) = false;
   Mutex joining_;
   std::vector<std::thread> threads_ GUARDED_BY(joining_);

@@ -31,6 +31,28 @@ void writes_leave_room(Checks& t) {
   CHECK(until([&] { return writing == 10; }));
 }
 
+void reads_leave_room(Checks& t) {
+  std::atomic<int> reading{0};
+  std::atomic<bool> go{false};
+  std::atomic<int> writes{0};
+  StoreThreads threads(4);
+  const auto read = [&](auto) {
+    reading++;
+    while (!go) std::this_thread::yield();
+  };
+  CHECK(threads.submit(Lane::write, [&](auto) {
+    writes++;
+    while (reading < 2) std::this_thread::yield();
+  }));
+  CHECK(until([&] { return writes == 1; }));
+  for (int k = 0; k < 3; k++) CHECK(threads.submit(Lane::write, [&](auto) { writes++; }));
+  for (int k = 0; k < 20; k++) CHECK(threads.submit(Lane::read, read));
+  CHECK(until([&] { return writes == 4; }));
+  CHECK(reading < 20);
+  go = true;
+  CHECK(until([&] { return reading == 20; }));
+}
+
 void queue_runs_dry(Checks& t) {
   std::atomic<int> done{0};
   StoreThreads threads(2);
@@ -58,6 +80,7 @@ void scratch(Checks& t) {
 Tests store_threads_tests() {
   return {
       {"writes never take all store threads, and reads go before them", writes_leave_room},
+      {"reads that come without end leave threads to writes that wait", reads_leave_room},
       {"closing does what is queued, and refuses what comes after", queue_runs_dry},
       {"a job gets a scratch buffer of its thread's own", scratch},
   };

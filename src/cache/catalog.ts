@@ -140,13 +140,13 @@ export class Catalog {
       const image = identify(await origin.lookup(name, { signal }))
       const before = this.#names.get(key)?.entry
       const entry = this.#byId.get(image.id) ?? (await this.#admit(image))
-      if (before?.image.id !== image.id) await index.putName(origin.url, name, image.id)
+      if (before?.image.id !== image.id) await this.#record(() => index.putName(origin.url, name, image.id))
       this.#names.set(key, { entry, checkedMs: this.#options.now() })
       return entry
     } catch (error) {
       if (isCacheError(error, 'not-found')) {
         this.#names.delete(key)
-        await index.removeName(origin.url, name)
+        if (index.name(origin.url, name) !== null) await this.#record(() => index.removeName(origin.url, name))
       }
       throw error
     }
@@ -158,7 +158,7 @@ export class Catalog {
     const names = listed?.map(({ name }) => name) ?? this.known(origin).map(({ name }) => name)
     const before = this.#listing(origin)?.names
     const changed = before?.length !== names.length || before.some((name, k) => name !== names[k])
-    if (changed) await this.#options.index.putListing(origin.url, names)
+    if (changed) await this.#record(() => this.#options.index.putListing(origin.url, names))
     this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
     return names
   }
@@ -167,14 +167,21 @@ export class Catalog {
   async #admit(image: Image): Promise<ImageEntry> {
     const entry = { image, nodeId: this.#nodeIdFor(image.id) }
     this.#remember(entry)
-    try {
-      await this.#options.index.putImage(entry)
-    } catch (error) {
-      this.#byId.delete(image.id)
-      this.#byNode.delete(entry.nodeId)
-      throw error
-    }
+    await this.#record(() => this.#options.index.putImage(entry))
     return entry
+  }
+
+  /**
+   * Write something down before the kernel hears of it. An index that cannot be written fails no lookup: node ids follow from
+   * the images, so that only a successor would miss it, and would be told again at the next lookup.
+   */
+  async #record(write: () => Promise<void>): Promise<void> {
+    try {
+      await write()
+    } catch (error) {
+      if (!isCacheError(error, 'index-failed')) throw error
+      this.#options.logger.warn({ err: error }, 'a name or an image is not recorded; it is known until the next start')
+    }
   }
 
   #remember(entry: ImageEntry): void {

@@ -7,7 +7,8 @@
  */
 import { indexHighShare, indexLowShare } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import type { EvictionCandidate, Store } from '../store/store.ts'
+import type { EvictionCandidate } from '../store/eviction.ts'
+import type { Store } from '../store/store.ts'
 import { type EvictionPolicy, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
 
 export interface EvictionCounters {

@@ -42,6 +42,8 @@ export class Keeper {
   #negotiated: Negotiated | null = null
   #expected: { readonly type: ToKeeper['type']; readonly resolve: (message: ToKeeper) => void } | null = null
   #signals = 0
+  // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
+  #missed: (() => void) | null = null
   // Rejects at the first thing that makes a start pointless; what start() awaits is raced against it.
   readonly #failed: Promise<never>
   #fail!: (error: Error) => void
@@ -134,6 +136,9 @@ export class Keeper {
       await this.#unmountOrForce(force)
     } catch (error) {
       this.#state = 'ready'
+      const missed = this.#missed
+      this.#missed = null
+      missed?.()
       const busy = isCacheError(error, 'mount-busy')
       const holders = busy ? await findHolders(mounter.mountpoint) : []
       const message = busy ? `${messageOf(error)} by ${formatHolders(holders)}; it stays mounted` : messageOf(error)
@@ -155,8 +160,10 @@ export class Keeper {
   }
 
   /** Unmounted from outside, or the device gave up. */
-  async #sessionEnded({ reason }: MessageOf<'ended'>): Promise<void> {
+  async #sessionEnded(message: MessageOf<'ended'>): Promise<void> {
+    const { reason } = message
     // Our own unmount ends the session too; and a start that fails here is told by the server's exit.
+    if (this.#state === 'unmounting') this.#missed ??= () => void this.#sessionEnded(message)
     if (this.#state !== 'ready') return
     this.#state = 'unmounting'
     if (reason === null) this.#parts.logger.info({}, 'unmounted from outside')
@@ -168,6 +175,7 @@ export class Keeper {
   async #serverExited(exit: Exit): Promise<void> {
     const advice = exit.code === null && this.#state === 'starting' ? `: ${this.#remedy()}` : ''
     this.#fail(new CacheError('mount-failed', `the server ended with ${exit.how} before the mount was up${advice}`))
+    if (this.#state === 'unmounting') this.#missed = () => void this.#serverExited(exit)
     if (this.#state !== 'ready') return
     this.#state = 'stopping'
     this.#parts.logger.error({ how: exit.how }, 'the server has died; unmounting')

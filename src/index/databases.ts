@@ -48,6 +48,7 @@ export function openDatabases(directory: string, copyBytesMax: number): Database
  */
 function withLocksInMemory<T>(directory: string, openIt: () => T): T {
   const link = join(directory, 'lock.mdb')
+  rmSync(link, { force: true }) // Salvage has left one.
   let fd: number | null = null
   try {
     const path = join('/dev/shm', `parentfs-${randomUUID()}`)

@@ -12,7 +12,6 @@ import { salvageBytesMax } from '../limits.ts'
 import { leaveMark } from './clean-mark.ts'
 import { type BinaryDatabase, type Databases, openDatabases } from './databases.ts'
 import * as layout from './layout.ts'
-import { databaseNames } from './seal.ts'
 import { reasonOf } from './stray-rejection.ts'
 
 /** An image and the node id that it keeps. */
@@ -82,9 +81,9 @@ export class IndexDatabase {
   }
 
   /** What the pages in use take, nothing once it is closed; the file keeps pages that became free for later. */
-  get liveBytes(): number {
+  get recordBytes(): number {
     if (this.#closing) return 0
-    return databaseNames
+    return (['residency', 'sums'] as const)
       .map(name => this.#databases[name].getStats() as PageStats)
       .reduce((sum, stats) => sum + pagesOf(stats) * stats.pageSize, 0)
   }

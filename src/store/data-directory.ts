@@ -79,7 +79,7 @@ export class RealDataDirectory implements DataDirectory {
       const sums = new Uint32Array(64)
       sums.set(landed.sums)
       await file.sync()
-      const { good } = await file.verify(0, 1n, sums, false)
+      const { good } = await file.verify(0, 1n, sums, true)
       if (good !== 1n) throw new Error(`${path}: what was written does not come back`)
     } finally {
       file.close()

@@ -1,14 +1,16 @@
 /** Gives up a whole image: for bytes that must not be served again. */
+import { allBlocks } from '../image.ts'
 import type { StoredImage } from './stored-image.ts'
-
-const all = 0xffff_ffff_ffff_ffffn
 
 /**
  * Take everything from readers at once, then forget and punch it, object by object.
  * @throws CacheError index-failed; SystemError: what is left is not published
  */
 export async function giveUp(stored: StoredImage): Promise<void> {
+  // A scrub that comes to an object between the two passes must not publish it again.
+  stored.residency.withhold(true)
   const objects = [...stored.heldObjects()]
-  for (const object of objects) stored.residency.revoke(object, all)
-  for (const object of objects) await stored.abandon(object, all)
+  for (const object of objects) stored.residency.revoke(object, allBlocks)
+  for (const object of objects) await stored.abandon(object, allBlocks)
+  stored.residency.withhold(false)
 }

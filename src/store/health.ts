@@ -101,14 +101,15 @@ export class Health {
   /**
    * What `read` resolves to, or `late` when it takes longer than `storeReadMsMax` or fails; both are noted.
    * What is late may still come: its buffer must not be used for anything else.
+   * @param hasBegun false while it still waits for a lock: then it is late, and the disk is not to blame
    */
-  async watchRead<T>(read: Promise<T>, late: T): Promise<T> {
+  async watchRead<T>(read: Promise<T>, late: T, hasBegun: () => boolean = () => true): Promise<T> {
     const isLate = Symbol('late')
     const { promise: deadline, cancel } = this.#deadline(storeReadMsMax, isLate)
     try {
       const value = await Promise.race([read, deadline])
       if (value !== isLate) return value as T
-      this.stalled('read', storeReadMsMax)
+      if (hasBegun()) this.stalled('read', storeReadMsMax)
     } catch (error) {
       this.readFailed(error)
     } finally {
@@ -136,7 +137,8 @@ export class Health {
   #deadline<T>(ms: number, value: T): { readonly promise: Promise<T>; readonly cancel: () => void } {
     let cancel!: () => void
     const promise = new Promise<T>(resolve => {
-      cancel = this.#options.after(ms, () => resolve(value))
+      // One turn more: after a long one of the event loop, what has come in time is seen only now.
+      cancel = this.#options.after(ms, () => setImmediate(() => resolve(value)))
     })
     return { promise, cancel }
   }

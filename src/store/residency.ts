@@ -9,6 +9,7 @@
 export class Residency {
   readonly #words64: BigUint64Array
   readonly #words32: Int32Array
+  #withheld = false
 
   /** @param table 16 bytes an object, little-endian */
   constructor(table: ArrayBuffer) {
@@ -28,7 +29,13 @@ export class Residency {
 
   /** The bytes of `blocks` are in the file and verified: let readers have them. */
   publish(object: number, blocks: bigint): void {
+    if (this.#withheld) return
     Atomics.or(this.#words64, object * 2, blocks)
+  }
+
+  /** From now on nothing is published, or again as usual. */
+  withhold(withheld: boolean): void {
+    this.#withheld = withheld
   }
 
   /** Take `blocks` from readers. Their bytes may be changed or punched after this, not before. */
@@ -44,5 +51,20 @@ export class Residency {
 
   touch(object: number, tick: number): void {
     Atomics.store(this.#words32, object * 4 + 3, tick | 0)
+  }
+
+  /**
+   * Take over last uses at boot.
+   * @param pairs object, lastUse, object, lastUse, ...
+   * @returns the largest last use
+   */
+  touchAll(pairs: Uint32Array): number {
+    let latest = 0
+    for (let k = 0; k < pairs.length; k += 2) {
+      if (pairs[k]! * 4 >= this.#words32.length) continue
+      this.touch(pairs[k]!, pairs[k + 1]!)
+      latest = Math.max(latest, pairs[k + 1]!)
+    }
+    return latest
   }
 }

@@ -15,6 +15,7 @@ import type { Logger } from '../logger.ts'
 import { Capacity, overheadBytesPerEntry } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
+import { type EvictionCandidate, evictLocked } from './eviction.ts'
 import { Health } from './health.ts'
 import { punchOrphans } from './orphans.ts'
 import type { StoreParts } from './store-parts.ts'
@@ -32,14 +33,6 @@ export interface StoreOptions {
   readonly now: () => number
   /** Hears every change of the disk's health. */
   readonly onHealth?: (health: Health) => void
-}
-
-/** An object that could be evicted. */
-export interface EvictionCandidate {
-  readonly stored: StoredImage
-  readonly object: number
-  /** When it was chosen: an object that was used since is kept. */
-  readonly lastUse: number
 }
 
 /** Objects whose records are removed in one transaction: one fsync for 256 MiB at the default block size. */
@@ -136,7 +129,7 @@ export class Store {
     for (let at = 0; at < candidates.length && !this.#stopping; at += evictionBatchObjects) {
       const batch = candidates.slice(at, at + evictionBatchObjects)
       const keys = batch.map(({ stored, object }) => stored.lockKey(object))
-      const evicted = await this.#parts.locks.runAll(keys, () => this.#evictLocked(batch))
+      const evicted = await this.#parts.locks.runAll(keys, () => evictLocked(batch, this.#parts))
       total.objects += evicted.objects
       total.bytes += evicted.bytes
     }
@@ -171,7 +164,7 @@ export class Store {
     const files = [...this.#images.values()].map(stored => stored.file)
     this.capacity.measured(directory.measure(files, index.allocatedBytes))
     // LMDB takes 40 us to count: per batch, not per promotion.
-    this.#indexBytes = index.liveBytes
+    this.#indexBytes = index.recordBytes
   }
 
   /** Punch, in the background, what lies in data files without a record. Resolves when all files were walked. */
@@ -230,7 +223,10 @@ export class Store {
           return
         }
         current = stored
-        this.#latestUse = Math.max(this.#latestUse, stored.adoptRecency(index.recency(imageId) ?? new Uint32Array()))
+        this.#latestUse = Math.max(
+          this.#latestUse,
+          stored.residency.touchAll(index.recency(imageId) ?? new Uint32Array()),
+        )
       }
       if (object < current.geometry.objects) current.adopt(object, record)
     })
@@ -251,20 +247,6 @@ export class Store {
     if (!entry) return null
     if (this.#options.directory.sizeOf(entry.image.id) !== entry.image.sizeBytes) return null
     return this.#open(entry.image)
-  }
-
-  async #evictLocked(batch: readonly EvictionCandidate[]): Promise<{ objects: number; bytes: number }> {
-    const cold = batch.filter(
-      ({ stored, object, lastUse }) => stored.residency.lastUse(object) === lastUse && stored.held(object) !== 0n,
-    )
-    const forgotten = cold.map(({ stored, object }) => ({
-      imageId: stored.imageId,
-      object,
-      blocks: stored.beginEviction(object),
-    }))
-    await this.#options.index.forget(forgotten)
-    const freed = await Promise.all(cold.map(({ stored, object }) => stored.finishEviction(object)))
-    return { objects: cold.length, bytes: freed.reduce((sum, bytes) => sum + bytes, 0) }
   }
 
   /** The whole way of a promotion, in small: data file and index. */

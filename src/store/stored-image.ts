@@ -99,21 +99,6 @@ export class StoredImage {
     this.#parts.capacity.adopt(countOf(resident & ~zero) * this.geometry.blockBytes)
   }
 
-  /**
-   * Take over last uses at boot.
-   * @param pairs object, lastUse, object, lastUse, ...
-   * @returns the largest last use
-   */
-  adoptRecency(pairs: Uint32Array): number {
-    let latest = 0
-    for (let k = 0; k < pairs.length; k += 2) {
-      if (pairs[k]! >= this.geometry.objects) continue
-      this.residency.touch(pairs[k]!, pairs[k + 1]!)
-      latest = Math.max(latest, pairs[k + 1]!)
-    }
-    return latest
-  }
-
   /** Object and last use of all that is held, in pairs. */
   recency(): Uint32Array {
     const pairs: number[] = []
@@ -131,12 +116,13 @@ export class StoredImage {
     if (!health.mayRead) return false
     const parts = this.geometry.parts(offset, target.length)
     const generations = parts.map(({ object }) => this.generation(object))
+    const wasResident = parts.every(({ object, blocks }) => (blocks & ~this.residency.resident(object)) === 0n)
     const whole = await health.watchRead(this.file.read(offset, target), null)
     const isUnchanged = parts.every(({ object, blocks }, k) => {
       return this.generation(object) === generations[k] && (blocks & ~this.residency.resident(object)) === 0n
     })
     // Nobody took them away: it was the disk.
-    if (whole === false && isUnchanged) {
+    if (whole === false && wasResident && isUnchanged) {
       const again = (part: ObjectPart) => () => this.#verification.verifyAgain(part.object, part.blocks)
       await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, again(part)))), null)
     }
@@ -148,8 +134,12 @@ export class StoredImage {
    * given up too while the disk otherwise works; while it does not, they stay as they are. Never rejects.
    */
   verify(object: number, blocks: bigint): Promise<void> {
-    const verified = this.#locked(object, () => this.#verification.verify(object, blocks))
-    return this.#parts.health.watchRead(verified, undefined)
+    let hasBegun = false
+    const verified = this.#locked(object, () => {
+      hasBegun = true
+      return this.#verification.verify(object, blocks)
+    })
+    return this.#parts.health.watchRead(verified, undefined, () => hasBegun)
   }
 
   /**

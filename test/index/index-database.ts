@@ -129,7 +129,7 @@ t.test('an index that cannot be opened says index-failed', async t => {
 t.test('a write after close says closed', async t => {
   const index = new IndexDatabase(t.testdir())
   await index.close()
-  t.equal(index.liveBytes, 0, 'and nothing is counted any more')
+  t.equal(index.recordBytes, 0, 'and nothing is counted any more')
   await t.rejects(index.putImage({ image, nodeId: 5n }), { code: 'closed' })
 })
 
