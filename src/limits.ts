@@ -74,6 +74,8 @@ export const originConcurrencyDefault = 64
 export const originQueueMax = 65_535
 /** Descriptors that a directory as origin keeps open: enough for the parents in use, far below RLIMIT_NOFILE. */
 export const originDescriptorsMax = 128
+/** The share of them that reads of one image may take: while they hang, a quarter is left for others. */
+export const imageShareMax = 0.75
 /** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
 export const connectMsMax = 5_000
 export const firstByteMsMax = 10_000

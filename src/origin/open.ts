@@ -5,8 +5,9 @@
  * a reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline.
  */
 import { CacheError } from '../errors.ts'
-import { missSecondsMax, originConcurrencyDefault } from '../limits.ts'
+import { imageShareMax, missSecondsMax, originConcurrencyDefault } from '../limits.ts'
 import { DeadlineOrigin } from './deadline.ts'
+import { FairOrigin } from './fair.ts'
 import { type ExtentFinder, FileOrigin } from './file.ts'
 import { HttpOrigin } from './http.ts'
 import { withoutCredentials } from './http-url.ts'
@@ -48,5 +49,6 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   }
   const { meter = new Meter(), concurrencyMax = originConcurrencyDefault } = dependencies
   const metered = new MeterOrigin(open(url, dependencies, concurrencyMax), meter)
-  return new LimitOrigin(new DeadlineOrigin(new RetryOrigin(metered), missSecondsMax * 1000), concurrencyMax)
+  const limited = new LimitOrigin(new DeadlineOrigin(new RetryOrigin(metered), missSecondsMax * 1000), concurrencyMax)
+  return new FairOrigin(limited, Math.max(1, Math.floor(concurrencyMax * imageShareMax)))
 }
