@@ -4,6 +4,7 @@
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed
 #   make bench QUICK=1                  warm reads beside a comparison server, as ratios, in five minutes
+#   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
 #   make build                          dist/ and the native addon
 #   make clean                          remove what was built
 
@@ -45,6 +46,11 @@ build/.built: $(ALL_SOURCES) tsconfig.json
 test: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@node build/test/run.js
+
+# Readers block threads of libuv's pool, and there are many.
+soak: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@UV_THREADPOOL_SIZE=16 MINUTES=$(MINUTES) node build/bench/soak.js
 
 ifdef ORIGIN
 run: setup

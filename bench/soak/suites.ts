@@ -1,0 +1,75 @@
+/**
+ * The test files that take a count from their environment, run with large ones, as much as fits in the time.
+ */
+import { spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+export interface Suite {
+  /** Under build/test/, without its ending. */
+  readonly file: string
+  /** What sets the count, and how many of them a minute allows for on two slow cores. */
+  readonly variable: string
+  readonly perMinute: number
+  /** No more than this is asked for, and nothing below `least`: then it is left out, and the report says so. */
+  readonly most: number
+  readonly least: number
+  /** Its part of the time. */
+  readonly share: number
+}
+
+export const suites: readonly Suite[] = [
+  { file: 'model/cache', variable: 'OPERATIONS', perMinute: 80_000, least: 1000, most: 1_000_000, share: 0.2 },
+  { file: 'model/crash', variable: 'RUNS', perMinute: 9, least: 1, most: 1000, share: 0.3 },
+  { file: 'mount/kill', variable: 'KILLS', perMinute: 12, least: 2, most: 100, share: 0.2 },
+  { file: 'mount/leaks', variable: 'OPERATIONS', perMinute: 30_000, least: 5000, most: 1_000_000, share: 0.15 },
+  { file: 'store/ceiling', variable: 'CHURN', perMinute: 3, least: 10, most: 10, share: 0.1 },
+  { file: 'mount/start-up', variable: 'OBJECTS', perMinute: 1_000_000, least: 100_000, most: 2_000_000, share: 0.05 },
+]
+
+export interface SuiteResult {
+  readonly file: string
+  /** For example `KILLS=100`; what was left out says why. */
+  readonly asked: string
+  readonly passed: number
+  readonly failed: number
+  readonly seconds: number
+  /** What it said of itself. */
+  readonly comments: readonly string[]
+}
+
+/** Run one suite in its part of `minutes`, or with the count that the environment sets. */
+export async function runSuite(suite: Suite, minutes: number, signal: AbortSignal): Promise<SuiteResult> {
+  const { file, variable, least, most } = suite
+  const fitting = Math.floor(suite.perMinute * suite.share * minutes)
+  const count = Number(process.env[variable] ?? Math.min(most, fitting))
+  const asked = `${variable}=${count}`
+  if (count < least) {
+    return {
+      file,
+      asked: `left out: ${asked} fits, ${least} is the least`,
+      passed: 0,
+      failed: 0,
+      seconds: 0,
+      comments: [],
+    }
+  }
+  const more = file === 'mount/leaks' ? { CYCLES: String(Math.ceil(count / 1000)) } : {}
+  const startedMs = performance.now()
+  const path = fileURLToPath(new URL(`../../test/${file}.js`, import.meta.url))
+  const env = { ...process.env, ...more, [variable]: String(count), TAP_TIMEOUT: '86400' }
+  const child = spawn(process.execPath, [path], { env, stdio: ['ignore', 'pipe', 'inherit'], signal })
+  const totals = { passed: 0, failed: 0 }
+  const comments: string[] = []
+  const complaints: string[] = []
+  createInterface({ input: child.stdout }).on('line', line => {
+    const total = /^# \{ total: \d+, pass: (\d+)(?:, fail: (\d+))?/.exec(line)
+    if (total) Object.assign(totals, { passed: Number(total[1]), failed: Number(total[2] ?? 0) })
+    else if (/^ +# (?!Subtest|time)/.test(line)) comments.push(line.trim().slice(2))
+    if (/^ *not ok/.test(line)) complaints.push(line.trim())
+  })
+  const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
+  if (code !== 0 && totals.failed === 0) totals.failed = 1
+  const seconds = Math.round((performance.now() - startedMs) / 1000)
+  return { file, asked, ...totals, seconds, comments: [...complaints, ...comments] }
+}
