@@ -77,7 +77,7 @@ void not_allowed(Checks& t) {
   hanging.disk.say("read stall 30");
   rig.kernel.ask(request);
   CHECK(rig.kernel.answer().has_value());
-  CHECK(rig.session.counters().deferred == 1);
+  CHECK(until([&] { return rig.session.counters().deferred == 1; }));
 }
 
 /** The store thread comes back when the session is long gone: it must not touch it. */
