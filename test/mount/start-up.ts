@@ -75,13 +75,13 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
   const objects = 262_144
   const [where, origin] = await filledPlace(t, { blockBytes: 64 * KiB, blocks: 2n ** 64n - 1n, objects, every: 1 })
   const capacity = ['--capacity', '14GiB']
-  for (const run of [1, 2, 3]) {
+  for (const run of [1, 2]) {
     const started = await startUp(t, where, origin, ...capacity)
     t.comment(`${run}: ${figuresOf(started)}; aim 1000 ms and 200 MiB`)
     t.equal(started.requests, 0)
     t.ok(started.server.cpuMs + started.keeper.cpuMs < 1500, 'CPU time')
     t.ok(started.server.rssAnonBytes < 200 * MiB, 'memory')
-    if (run === 3) await readsZeros(t, where, origin)
+    if (run === 2) await readsZeros(t, where, origin)
     t.match(await statusOf(where), { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
     t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   }
