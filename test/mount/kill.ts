@@ -9,11 +9,12 @@ import t from 'tap'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import { CheckedFile } from '../fixtures/checked-file.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
-import { cannotMount, isGone, isRunning, mountDaemon, type Place, place, statusOf, stop } from '../fixtures/daemon.ts'
+import { cannotMount, isGone, mountDaemon, type Place, place, statusOf, stop } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { killDaemon, killWays } from '../fixtures/kills.ts'
 import { forEachAtOnce } from '../fixtures/mounted-file.ts'
+import { isStillRunning, usageOf } from '../fixtures/process-usage.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { sampleUsage, type UsageSample } from '../fixtures/usage-sampler.ts'
 
@@ -57,12 +58,17 @@ t.test(
     const arguments_ = ['--capacity', `${capacityBytes}`, '--block-size', '4KiB']
     const totals = { reads: 0, failed: 0, evicted: 0, fetchedMiB: 0 }
     let heldBefore = 0
-    const old: number[] = []
+    const old: [pid: number, startTicks: number][] = []
     for (let kill = 0; kill < kills; kill++) {
       const daemon = await mountDaemon(t, where, ...arguments_)
       const booted = await statusOf(where)
+      const pids = [booted.pid, daemon.keeperPid]
+      const processes = pids.map(pid => [pid, usageOf(pid).startTicks] as [number, number])
       finish ??= await sampleUsage(t, where.cacheDirectory)
-      t.notOk(old.some(isRunning), 'nothing of earlier ones runs')
+      t.notOk(
+        old.some(each => isStillRunning(...each)),
+        'nothing of earlier ones runs',
+      )
       const heldAfter = booted.images.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
       // Twice: what the first one fetched again is promoted or evicted, and neither may harm what the second one reads.
       t.equal((await sweep(where)) + (kill % 2 ? await sweep(where) : 0), 0, 'every byte is right')
@@ -86,13 +92,13 @@ t.test(
       totals.evicted += before.eviction.objects
       totals.fetchedMiB += Math.round(before.origin.bytes / MiB)
       heldBefore = before.images.reduce((sum, { residentBytes }) => sum + residentBytes, 0)
-      old.push(booted.pid, daemon.keeperPid)
+      old.push(...processes)
     }
     const last = await mountDaemon(t, where, ...arguments_)
     const { pid } = await statusOf(where)
     t.equal(await sweep(where), 0)
     t.equal(await stop(last), 0)
-    t.ok(await isGone(where, pid, last.keeperPid, ...old))
+    t.ok(await isGone(where, pid, last.keeperPid))
     t.notOk(existsSync(socketPath(where.mountpoint, runtimeDirectory(runtimeSurroundings()))), 'no socket')
     const { samples: looks, highestBytes } = await finish!()
     t.comment(
