@@ -3,6 +3,7 @@
  *
  * Fields may be added; none changes its meaning or goes.
  */
+import type { ImageStatus } from '../cache/cache.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -77,17 +78,4 @@ export interface Status {
     readonly nodes: number
   }
   readonly images: readonly ImageStatus[]
-}
-
-export interface ImageStatus {
-  readonly name: string
-  readonly sizeBytes: number
-  readonly residentBytes: number
-  readonly complete: boolean
-  readonly validator: string
-  /**
-   * The whole image against the digest that its publisher gives: `none` where none is given, `unverified` until the image is
-   * complete; after a `mismatch` its reads fail.
-   */
-  readonly digest: 'none' | 'unverified' | 'verified' | 'mismatch'
 }

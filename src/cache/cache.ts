@@ -48,6 +48,10 @@ export interface ImageStatus {
   readonly residentBytes: number
   readonly complete: boolean
   readonly validator: string
+  /**
+   * The whole image against the digest that its publisher gives: `none` where none is given, `unverified` until the image is
+   * complete; after a `mismatch` its reads fail.
+   */
   readonly digest: DigestState
 }
 

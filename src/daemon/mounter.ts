@@ -34,12 +34,13 @@ export function createMounter(addon: Addon, mountpoint: string): Mounter {
   return process.geteuid?.() === 0 ? new RootMounter(addon, mountpoint) : new UserMounter(addon, mountpoint)
 }
 
-class RootMounter implements Mounter {
+/** What both have in common. */
+abstract class AnyMounter implements Mounter {
   readonly mountpoint: string
-  readonly #addon: Addon
+  protected readonly addon: Addon
 
   constructor(addon: Addon, mountpoint: string) {
-    this.#addon = addon
+    this.addon = addon
     this.mountpoint = mountpoint
   }
 
@@ -47,24 +48,29 @@ class RootMounter implements Mounter {
     return prepareMountpoint(this.mountpoint, () => this.unmount(true))
   }
 
+  abstract mount(source: string, allowOther: boolean): Promise<number>
+  abstract unmount(force: boolean): Promise<void>
+}
+
+class RootMounter extends AnyMounter {
   async mount(source: string, allowOther: boolean): Promise<number> {
     // rootmode is S_IFDIR, which the kernel wants before it has asked for attributes.
     const options = ['rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions', `max_read=${readBytesMax}`]
     if (allowOther) options.push('allow_other')
     let fd: number | null = null
     try {
-      fd = this.#addon.openFuse()
-      this.#addon.mountFuse(fd, source, this.mountpoint, options.join(','))
+      fd = this.addon.openFuse()
+      this.addon.mountFuse(fd, source, this.mountpoint, options.join(','))
       return fd
     } catch (cause) {
-      if (fd !== null) this.#addon.closeFd(fd)
+      if (fd !== null) this.addon.closeFd(fd)
       throw failed(this.mountpoint, messageOf(cause), cause)
     }
   }
 
   async unmount(force: boolean): Promise<void> {
     try {
-      this.#addon.unmount(this.mountpoint, force)
+      this.addon.unmount(this.mountpoint, force)
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException
       if (code === 'EINVAL') return
@@ -74,33 +80,21 @@ class RootMounter implements Mounter {
   }
 }
 
-class UserMounter implements Mounter {
-  readonly mountpoint: string
-  readonly #addon: Addon
-
-  constructor(addon: Addon, mountpoint: string) {
-    this.#addon = addon
-    this.mountpoint = mountpoint
-  }
-
-  prepare(): Promise<void> {
-    return prepareMountpoint(this.mountpoint, () => this.unmount(true))
-  }
-
+class UserMounter extends AnyMounter {
   async mount(source: string, allowOther: boolean): Promise<number> {
     const escaped = source.replace(/[\\,]/g, '\\$&')
     const options = ['ro', 'nosuid', 'nodev', 'default_permissions', `max_read=${readBytesMax}`]
     options.push(`fsname=${escaped}`, `subtype=${fileSystemType.replace('fuse.', '')}`)
     if (allowOther) options.push('allow_other')
-    const [ours, theirs] = this.#addon.socketPair()
+    const [ours, theirs] = this.addon.socketPair()
     try {
       const problem = await fusermount(['-o', options.join(','), '--', this.mountpoint], theirs)
       if (problem !== null) throw failed(this.mountpoint, problem)
       // It has gone and said yes: the descriptor waits in the socket, so this does not block.
-      return this.#addon.receiveFd(ours)
+      return this.addon.receiveFd(ours)
     } finally {
-      this.#addon.closeFd(ours)
-      this.#addon.closeFd(theirs)
+      this.addon.closeFd(ours)
+      this.addon.closeFd(theirs)
     }
   }
 

@@ -4,8 +4,9 @@
  * An operation that throws becomes an errno; one that waits is registered until it is answered, so that an INTERRUPT finds
  * it and a deadline ends it. What comes after the answer is dropped, and undone.
  */
+
+import type { Logger } from '../../logger.ts'
 import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
-import type { Logger } from '../logger.ts'
 import { Refusal } from '../refusal.ts'
 import { Call } from './call.ts'
 import { FailureLog } from './failure-log.ts'

@@ -6,7 +6,7 @@
  */
 import { isCacheError, messageOf } from '../../errors.ts'
 import { failureLinesPerSecondMax } from '../../limits.ts'
-import type { Logger } from '../logger.ts'
+import type { Logger } from '../../logger.ts'
 import { Refusal } from '../refusal.ts'
 import { nameOfOpcode } from './opcodes.ts'
 import type { RequestHeader } from './requests.ts'
