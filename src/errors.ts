@@ -51,7 +51,12 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
+/** The error for a signal that has fired. */
+export function abortedBy(signal: AbortSignal): CacheError {
+  return new CacheError('aborted', 'the reader has gone', { cause: signal.reason })
+}
+
 /** Throw `aborted` when `signal` has fired. */
 export function throwIfAborted(signal: AbortSignal): void {
-  if (signal.aborted) throw new CacheError('aborted', 'the reader has gone', { cause: signal.reason })
+  if (signal.aborted) throw abortedBy(signal)
 }

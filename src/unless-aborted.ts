@@ -1,20 +1,30 @@
-/** Waiting that ends when the caller loses interest. */
-import { CacheError } from './errors.ts'
+/** Waiting that ends when the caller has gone. */
+import { abortedBy } from './errors.ts'
 
 /**
- * What `promise` resolves to, unless `signal` fires first; the promise itself goes on.
- * @throws CacheError aborted, or what `promise` rejects with
+ * Settle as `work` does, or reject as soon as `signal` fires, whichever comes first; a caller who has left already gets `aborted`
+ * even from work that is done. The work itself is not stopped: it must not touch anything of the caller's any more, and its
+ * late error is swallowed.
+ * @throws CacheError aborted, or what `work` rejects with
  */
-export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let onAbort!: () => void
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(new CacheError('aborted', 'the caller has gone', { cause: signal.reason }))
-    if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
+    const leave = () => reject(abortedBy(signal))
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+  })
+}
+
+/** Wait for `ms` milliseconds. @throws CacheError aborted */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const elapsed = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
   })
   try {
-    return await Promise.race([promise, aborted])
+    await unlessAborted(elapsed, signal)
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    clearTimeout(timer)
   }
 }

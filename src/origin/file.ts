@@ -14,7 +14,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { digestFileBytesMax, originDescriptorsMax } from '../limits.ts'
-import { orAborted } from './abort.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { Descriptors } from './descriptors.ts'
 import { type Digest, digestBeside } from './digest.ts'
 import { withoutCredentials } from './http-url.ts'
@@ -52,14 +52,14 @@ export class FileOrigin implements Origin {
 
   async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
     throwIfAborted(signal)
-    return await orAborted(this.#list(signal), signal)
+    return await unlessAborted(this.#list(signal), signal)
   }
 
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
     throwIfAborted(signal)
     const handle = this.#open(key)
     try {
-      return await orAborted(
+      return await unlessAborted(
         handle.then(opened => this.#factsOf(key, opened)),
         signal,
       )
@@ -90,7 +90,7 @@ export class FileOrigin implements Origin {
     }
     try {
       await mustBeCurrent()
-      const digest = await digestBeside(image.key, file => orAborted(this.#textOf(file), signal))
+      const digest = await digestBeside(image.key, file => unlessAborted(this.#textOf(file), signal))
       // What a file of sums says is about the version that was there all the while.
       if (digest !== null) await mustBeCurrent()
       return digest
@@ -115,7 +115,7 @@ export class FileOrigin implements Origin {
       },
     )
     try {
-      return await orAborted(used, signal)
+      return await unlessAborted(used, signal)
     } catch (error) {
       if (isCacheError(error, 'image-changed')) await this.#descriptors.drop(image.id)
       if (isCacheError(error, 'not-found')) throw this.#changed(image, error)

@@ -1,10 +1,9 @@
 /**
  * An Origin that lets a bounded number of calls through at once; the others wait their turn, first come first served.
  */
-import { CacheError, throwIfAborted } from '../errors.ts'
+import { abortedBy, CacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originQueueMax } from '../limits.ts'
-import { abortedBy } from './abort.ts'
 import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 

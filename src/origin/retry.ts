@@ -7,7 +7,7 @@
 import { type ErrorCode, isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../limits.ts'
-import { pause } from './abort.ts'
+import { pause } from '../unless-aborted.ts'
 import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 

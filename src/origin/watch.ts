@@ -4,8 +4,7 @@
  * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only when
  * the request is written, so a request that waits for a connection would escape them.
  */
-import { CacheError } from '../errors.ts'
-import { abortedBy } from './abort.ts'
+import { abortedBy, CacheError } from '../errors.ts'
 
 export class Watch {
   readonly #subject: string

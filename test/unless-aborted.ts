@@ -3,23 +3,23 @@
  */
 import { getEventListeners } from 'node:events'
 import t from 'tap'
-import { orAborted, pause } from '../../src/origin/abort.ts'
+import { pause, unlessAborted } from '../src/unless-aborted.ts'
 
 const never = new Promise<never>(() => {})
 
 t.test('work that ends is what the caller gets, and no listener is left', async t => {
   const { signal } = new AbortController()
-  t.equal(await orAborted(Promise.resolve(7), signal), 7)
-  await t.rejects(orAborted(Promise.reject(new Error('no')), signal), { message: 'no' })
+  t.equal(await unlessAborted(Promise.resolve(7), signal), 7)
+  await t.rejects(unlessAborted(Promise.reject(new Error('no')), signal), { message: 'no' })
   await pause(0, signal)
   await new Promise(resolve => setImmediate(resolve))
   t.equal(getEventListeners(signal, 'abort').length, 0)
 })
 
 t.test('a caller who leaves, or has left, is let go at once', async t => {
-  await t.rejects(orAborted(never, AbortSignal.abort()), { code: 'aborted' })
+  await t.rejects(unlessAborted(never, AbortSignal.abort()), { code: 'aborted' })
   for (const wait of [
-    (signal: AbortSignal) => orAborted(never, signal),
+    (signal: AbortSignal) => unlessAborted(never, signal),
     (signal: AbortSignal) => pause(60_000, signal),
   ]) {
     const controller = new AbortController()
@@ -32,7 +32,7 @@ t.test('a caller who leaves, or has left, is let go at once', async t => {
 t.test('an error that comes after the caller has gone troubles nobody', async t => {
   const controller = new AbortController()
   let fail: (error: Error) => void = () => {}
-  const waiting = orAborted(
+  const waiting = unlessAborted(
     new Promise((_, reject) => {
       fail = reject
     }),
@@ -43,4 +43,10 @@ t.test('an error that comes after the caller has gone troubles nobody', async t 
   fail(new Error('late'))
   // An unhandled rejection would end this process.
   await new Promise(resolve => setImmediate(resolve))
+})
+
+t.test('a caller who has left gets nothing, even of work that was done before', async t => {
+  const signal = AbortSignal.abort()
+  await t.rejects(unlessAborted(Promise.resolve(7), signal), { code: 'aborted' })
+  await t.rejects(unlessAborted(Promise.reject(new Error('no')), signal), { code: 'aborted' })
 })
