@@ -2,18 +2,35 @@
  * The LMDB environment of the index, opened with the settings that its promises rest on, once the file has been looked at.
  */
 import { randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, rmSync, symlinkSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { type Database, open, type RootDatabase } from 'lmdb'
+import { open } from 'lmdb'
 import { CacheError, messageOf } from '../errors.ts'
-import { checkMark } from './clean-mark.ts'
+import { checkMark, leaveMark } from './clean-mark.ts'
 import { salvage } from './salvage.ts'
 import { databaseNames } from './seal.ts'
 
-export type BinaryDatabase = Database<Buffer, Buffer>
+/** One database of the index, as far as it is used. Keys and values that it gives may be views, valid until the next step. */
+export interface BinaryDatabase {
+  get(key: Buffer): Buffer | undefined
+  put(key: Buffer, value: Buffer): Promise<unknown>
+  remove(key: Buffer): Promise<unknown>
+  /** In the order of the keys' bytes. */
+  getRange(from: { readonly start?: Buffer }): Iterable<{ readonly key: Buffer; readonly value: Buffer }>
+  /** Those from `start` on that lie before `end`. */
+  getKeys(range: { readonly start: Buffer; readonly end: Buffer }): Iterable<Buffer>
+  /** LMDB's counts of pages, see PageStats in index-database.ts. */
+  getStats(): object
+}
 
-export type Databases = Readonly<Record<(typeof databaseNames)[number], BinaryDatabase>> & {
-  readonly root: RootDatabase<Buffer, Buffer>
+/** All databases and what they have in common. Passed in, so that a model can cut the power without a disk below. */
+export interface Environment {
+  readonly databases: Readonly<Record<(typeof databaseNames)[number], BinaryDatabase>>
+  /** Run `action` in one transaction, after all writes that were called before; resolves when it is durable. */
+  transaction(action: () => void): Promise<unknown>
+  /** What it takes on disk, in bytes. */
+  readonly allocatedBytes: number
+  close(): Promise<void>
 }
 
 /**
@@ -21,7 +38,7 @@ export type Databases = Readonly<Record<(typeof databaseNames)[number], BinaryDa
  * @param copyBytesMax see salvage.ts
  * @throws CacheError index-failed
  */
-export function openDatabases(directory: string, copyBytesMax: number): Databases {
+export function openEnvironment(directory: string, copyBytesMax: number): Environment {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const isClean = checkMark(join(directory, 'data.mdb'))
@@ -34,7 +51,19 @@ export function openDatabases(directory: string, copyBytesMax: number): Database
     const options = { path: directory, maxDbs: 8, overlappingSync: false, noSubdir: false, ...binary }
     const root = withLocksInMemory(directory, () => open<Buffer, Buffer>(options))
     const named = databaseNames.map(name => [name, root.openDB<Buffer, Buffer>({ name, ...binary })] as const)
-    return { ...(Object.fromEntries(named) as Omit<Databases, 'root'>), root }
+    return {
+      databases: Object.fromEntries(named) as unknown as Environment['databases'],
+      transaction: action => root.transaction(action),
+      get allocatedBytes() {
+        return ['data.mdb', 'lock.mdb']
+          .map(name => statSync(join(directory, name), { throwIfNoEntry: false }))
+          .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
+      },
+      async close() {
+        await root.close()
+        leaveMark(join(directory, 'data.mdb'))
+      },
+    }
   } catch (error) {
     if (error instanceof CacheError) throw error
     throw new CacheError('index-failed', `${directory}: the index does not open: ${messageOf(error)}`, { cause: error })

@@ -4,13 +4,10 @@
  * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the calls.
  * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
  */
-import { statSync } from 'node:fs'
-import { join } from 'node:path'
 import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import { salvageBytesMax } from '../limits.ts'
-import { leaveMark } from './clean-mark.ts'
-import { type BinaryDatabase, type Databases, openDatabases } from './databases.ts'
+import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
 import { reasonOf } from './stray-rejection.ts'
 
@@ -59,25 +56,32 @@ interface PageStats {
 
 export class IndexDatabase {
   readonly #directory: string
-  readonly #databases: Databases
+  readonly #environment: Environment
+  readonly #databases: Environment['databases']
   #damagedValues = 0
   #closing: Promise<void> | undefined
 
   /**
    * Open or create the index in `directory`. One that was not closed properly is read first, and copied if it is not larger
    * than `copyBytesMax`: see salvage.ts.
+   * @param environment in the place of one on disk
    * @throws CacheError index-failed
    */
-  constructor(directory: string, { copyBytesMax = salvageBytesMax }: { readonly copyBytesMax?: number } = {}) {
+  constructor(
+    directory: string,
+    {
+      copyBytesMax = salvageBytesMax,
+      environment,
+    }: { readonly copyBytesMax?: number; readonly environment?: Environment } = {},
+  ) {
     this.#directory = directory
-    this.#databases = openDatabases(directory, copyBytesMax)
+    this.#environment = environment ?? openEnvironment(directory, copyBytesMax)
+    this.#databases = this.#environment.databases
   }
 
   /** What the index takes on disk. */
   get allocatedBytes(): number {
-    return ['data.mdb', 'lock.mdb']
-      .map(name => statSync(join(this.#directory, name), { throwIfNoEntry: false }))
-      .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
+    return this.#environment.allocatedBytes
   }
 
   /** What the pages in use take, nothing once it is closed; the file keeps pages that became free for later. */
@@ -108,7 +112,7 @@ export class IndexDatabase {
   /** Forget an image, its objects and its recency. Names that point to it stay for the caller to replace. */
   async removeImage(imageId: string): Promise<void> {
     await this.#write(() =>
-      this.#databases.root.transaction(() => {
+      this.#environment.transaction(() => {
         void this.#databases.images.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise we await.
         void this.#databases.recency.remove(layout.imageKey(imageId))
         const range = { start: layout.objectKey(imageId, 0), end: layout.objectKey(imageId, 0xffffffff) }
@@ -189,7 +193,7 @@ export class IndexDatabase {
   /** Add blocks to records, all in one transaction. Blocks are OR-ed into what is stored. */
   async record(entries: readonly RecordEntry[]): Promise<void> {
     await this.#write(() =>
-      this.#databases.root.transaction(() => {
+      this.#environment.transaction(() => {
         for (const entry of entries) this.#add(entry, entry.blocks())
       }),
     )
@@ -198,7 +202,7 @@ export class IndexDatabase {
   /** Take blocks out of records, all in one transaction. */
   async forget(entries: readonly ForgetEntry[]): Promise<void> {
     await this.#write(() =>
-      this.#databases.root.transaction(() => {
+      this.#environment.transaction(() => {
         for (const entry of entries) this.#subtract(entry)
       }),
     )
@@ -233,12 +237,7 @@ export class IndexDatabase {
 
   /** Idempotent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#close())
-  }
-
-  async #close(): Promise<void> {
-    await this.#databases.root.close()
-    leaveMark(join(this.#directory, 'data.mdb'))
+    return (this.#closing ??= this.#environment.close())
   }
 
   #add({ imageId, object, zero, sums }: RecordEntry, blocks: bigint): void {

@@ -1,8 +1,10 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
+import { MemoryEnvironment } from '../fixtures/memory-environment.ts'
+import { seeded } from '../fixtures/seeded.ts'
 
 const image = identify({
   origin: 'file:///parents',
@@ -19,104 +21,128 @@ function sumsOf(values: Record<number, number>): Uint32Array {
   return sums
 }
 
-t.test('blocks are OR-ed into the record of their object, and sums join sums', async t => {
-  const index = new IndexDatabase(t.testdir())
-  const entry = { imageId: image.id, object: 3 }
-  await index.record([{ ...entry, blocks: () => 0b0011n, zero: 0b0010n, sums: sumsOf({ 0: 7, 1: 8 }) }])
-  await index.record([{ ...entry, blocks: () => 0b1000n, zero: 0n, sums: sumsOf({ 3: 9 }) }])
-  const seen: unknown[] = []
-  index.forEachObject((imageId, object, record) => seen.push({ imageId, object, record }))
-  t.same(seen, [{ imageId: image.id, object: 3, record: { resident: 0b1011n, zero: 0b0010n } }])
-  t.same(index.sums(image.id, 3), { blocks: 0b1011n, sums: sumsOf({ 0: 7, 1: 8, 3: 9 }) })
-  await index.close()
-})
+/** How an index is opened in one test, the second time with what it held. */
+type Opener = (t: Test) => () => IndexDatabase
 
-t.test('two entries of one object in one batch both arrive', async t => {
-  const index = new IndexDatabase(t.testdir())
-  const entry = { imageId: image.id, object: 0, zero: 0n }
-  await index.record([
-    { ...entry, blocks: () => 1n, sums: sumsOf({ 0: 1 }) },
-    { ...entry, blocks: () => 2n, sums: sumsOf({ 1: 2 }) },
-  ])
-  t.equal(index.sums(image.id, 0)?.blocks, 3n)
-  await index.close()
-})
+const openers: Record<string, Opener> = {
+  'on disk': t => {
+    const directory = t.testdir()
+    return () => new IndexDatabase(directory)
+  },
+  'in memory': () => {
+    let last: MemoryEnvironment | undefined
+    return () => {
+      last = new MemoryEnvironment(seeded(1), last?.content)
+      return new IndexDatabase('in memory', { environment: last })
+    }
+  },
+}
 
-t.test('an entry whose blocks were all revoked when the transaction runs leaves no record', async t => {
-  const index = new IndexDatabase(t.testdir())
-  await index.record([{ imageId: image.id, object: 0, blocks: () => 0n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
-  index.forEachObject(() => t.fail('nothing may be recorded'))
-  t.equal(index.sums(image.id, 0), null)
-  await index.close()
-})
+for (const [where, opener] of Object.entries(openers)) {
+  t.test(`${where}: blocks are OR-ed into the record of their object, and sums join sums`, async t => {
+    const index = opener(t)()
+    const entry = { imageId: image.id, object: 3 }
+    await index.record([{ ...entry, blocks: () => 0b0011n, zero: 0b0010n, sums: sumsOf({ 0: 7, 1: 8 }) }])
+    await index.record([{ ...entry, blocks: () => 0b1000n, zero: 0n, sums: sumsOf({ 3: 9 }) }])
+    const seen: unknown[] = []
+    index.forEachObject((imageId, object, record) => seen.push({ imageId, object, record }))
+    t.same(seen, [{ imageId: image.id, object: 3, record: { resident: 0b1011n, zero: 0b0010n } }])
+    t.same(index.sums(image.id, 3), { blocks: 0b1011n, sums: sumsOf({ 0: 7, 1: 8, 3: 9 }) })
+    await index.close()
+  })
 
-t.test('a forget that was called after a record takes effect after it, though neither was awaited', async t => {
-  const index = new IndexDatabase(t.testdir())
-  const recorded = index.record([{ imageId: image.id, object: 0, blocks: () => 7n, zero: 1n, sums: sumsOf({}) }])
-  const forgotten = index.forget([{ imageId: image.id, object: 0, blocks: 5n }])
-  await Promise.all([recorded, forgotten])
-  const seen: unknown[] = []
-  index.forEachObject((_, object, record) => seen.push({ object, record }))
-  t.same(seen, [{ object: 0, record: { resident: 2n, zero: 0n } }])
-  await index.forget([{ imageId: image.id, object: 0, blocks: 2n }])
-  index.forEachObject(() => t.fail('the last block takes the record with it'))
-  t.equal(index.sums(image.id, 0), null)
-  await index.close()
-})
+  t.test(`${where}: two entries of one object in one batch both arrive`, async t => {
+    const index = opener(t)()
+    const entry = { imageId: image.id, object: 0, zero: 0n }
+    await index.record([
+      { ...entry, blocks: () => 1n, sums: sumsOf({ 0: 1 }) },
+      { ...entry, blocks: () => 2n, sums: sumsOf({ 1: 2 }) },
+    ])
+    t.equal(index.sums(image.id, 0)?.blocks, 3n)
+    await index.close()
+  })
 
-t.test('everything is there after a restart, sorted by image and object', async t => {
-  const directory = t.testdir()
-  const first = new IndexDatabase(directory)
-  await first.putImage({ image, nodeId: 1n << 60n })
-  await first.putImage({ image: other, nodeId: 99n })
-  await first.putName(image.origin, 'a.raw', image.id)
-  await first.putName(image.origin, 'ä\nb', other.id)
-  await first.putName('http://elsewhere/', 'a.raw', other.id)
-  await first.putListing(image.origin, ['a.raw', 'ä\nb'])
-  await first.putRecency(image.id, Uint32Array.of(0, 17, 300, 4_000_000_000))
-  for (const object of [300, 2, 70_000]) {
-    await first.record([{ imageId: image.id, object, blocks: () => 1n << 63n, zero: 0n, sums: sumsOf({ 63: object }) }])
-  }
-  await first.close()
-  const second = new IndexDatabase(directory)
-  t.same(
-    second.images().sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
-    [
-      { image: other, nodeId: 99n },
-      { image, nodeId: 1n << 60n },
-    ],
+  t.test(`${where}: an entry whose blocks were all revoked when the transaction runs leaves no record`, async t => {
+    const index = opener(t)()
+    await index.record([{ imageId: image.id, object: 0, blocks: () => 0n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
+    index.forEachObject(() => t.fail('nothing may be recorded'))
+    t.equal(index.sums(image.id, 0), null)
+    await index.close()
+  })
+
+  t.test(
+    `${where}: a forget that was called after a record takes effect after it, though neither was awaited`,
+    async t => {
+      const index = opener(t)()
+      const recorded = index.record([{ imageId: image.id, object: 0, blocks: () => 7n, zero: 1n, sums: sumsOf({}) }])
+      const forgotten = index.forget([{ imageId: image.id, object: 0, blocks: 5n }])
+      await Promise.all([recorded, forgotten])
+      const seen: unknown[] = []
+      index.forEachObject((_, object, record) => seen.push({ object, record }))
+      t.same(seen, [{ object: 0, record: { resident: 2n, zero: 0n } }])
+      await index.forget([{ imageId: image.id, object: 0, blocks: 2n }])
+      index.forEachObject(() => t.fail('the last block takes the record with it'))
+      t.equal(index.sums(image.id, 0), null)
+      await index.close()
+    },
   )
-  t.equal(second.name(image.origin, 'a.raw'), image.id)
-  t.equal(second.name(image.origin, 'c.raw'), null)
-  t.same(second.names(image.origin), [
-    { name: 'a.raw', imageId: image.id },
-    { name: 'ä\nb', imageId: other.id },
-  ])
-  t.same(second.listing(image.origin), ['a.raw', 'ä\nb'])
-  t.equal(second.listing('http://elsewhere/'), null)
-  t.same(second.recency(image.id), Uint32Array.of(0, 17, 300, 4_000_000_000))
-  const objects: number[] = []
-  second.forEachObject((_, object) => objects.push(object))
-  t.same(objects, [2, 300, 70_000])
-  t.equal(second.sums(image.id, 70_000)?.sums[63], 70_000)
-  await second.close()
-})
 
-t.test('removing an image takes its objects, sums and recency, and nobody else’s', async t => {
-  const index = new IndexDatabase(t.testdir())
-  for (const { id } of [image, other]) {
-    await index.record([{ imageId: id, object: 5, blocks: () => 1n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
-    await index.putRecency(id, Uint32Array.of(5, 5))
-  }
-  await index.removeImage(image.id)
-  const left: string[] = []
-  index.forEachObject(imageId => left.push(imageId))
-  t.same(left, [other.id])
-  t.equal(index.sums(image.id, 5), null)
-  t.equal(index.recency(image.id), null)
-  t.not(index.recency(other.id), null)
-  await index.close()
-})
+  t.test(`${where}: everything is there after a restart, sorted by image and object`, async t => {
+    const open = opener(t)
+    const first = open()
+    await first.putImage({ image, nodeId: 1n << 60n })
+    await first.putImage({ image: other, nodeId: 99n })
+    await first.putName(image.origin, 'a.raw', image.id)
+    await first.putName(image.origin, 'ä\nb', other.id)
+    await first.putName('http://elsewhere/', 'a.raw', other.id)
+    await first.putListing(image.origin, ['a.raw', 'ä\nb'])
+    await first.putRecency(image.id, Uint32Array.of(0, 17, 300, 4_000_000_000))
+    for (const object of [300, 2, 70_000]) {
+      await first.record([
+        { imageId: image.id, object, blocks: () => 1n << 63n, zero: 0n, sums: sumsOf({ 63: object }) },
+      ])
+    }
+    await first.close()
+    const second = open()
+    t.same(
+      second.images().sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1)),
+      [
+        { image: other, nodeId: 99n },
+        { image, nodeId: 1n << 60n },
+      ],
+    )
+    t.equal(second.name(image.origin, 'a.raw'), image.id)
+    t.equal(second.name(image.origin, 'c.raw'), null)
+    t.same(second.names(image.origin), [
+      { name: 'a.raw', imageId: image.id },
+      { name: 'ä\nb', imageId: other.id },
+    ])
+    t.same(second.listing(image.origin), ['a.raw', 'ä\nb'])
+    t.equal(second.listing('http://elsewhere/'), null)
+    t.same(second.recency(image.id), Uint32Array.of(0, 17, 300, 4_000_000_000))
+    const objects: number[] = []
+    second.forEachObject((_, object) => objects.push(object))
+    t.same(objects, [2, 300, 70_000])
+    t.equal(second.sums(image.id, 70_000)?.sums[63], 70_000)
+    await second.close()
+  })
+
+  t.test(`${where}: removing an image takes its objects, sums and recency, and nobody else’s`, async t => {
+    const index = opener(t)()
+    for (const { id } of [image, other]) {
+      await index.record([{ imageId: id, object: 5, blocks: () => 1n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
+      await index.putRecency(id, Uint32Array.of(5, 5))
+    }
+    await index.removeImage(image.id)
+    const left: string[] = []
+    index.forEachObject(imageId => left.push(imageId))
+    t.same(left, [other.id])
+    t.equal(index.sums(image.id, 5), null)
+    t.equal(index.recency(image.id), null)
+    t.not(index.recency(other.id), null)
+    await index.close()
+  })
+}
 
 t.test('an index that cannot be opened says index-failed', async t => {
   for (const content of ['', 'not a database', 'A'.repeat(100_000)]) {

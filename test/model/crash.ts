@@ -1,31 +1,23 @@
 /**
  * Power cuts at every named step of promote, commit, evict, drop, reconcile and shutdown: the store's and the index's own
  * code over a disk that loses, tears and reorders what was not synced. After each: right bytes only, no record without its
- * bytes, nothing lost that a flush had made durable, and every orphan reclaimed.
+ * bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known that the kernel was told.
  *
- * RUNS=n crashes per step; SEED=n another sequence.
+ * A life is lived to its end; at some of its steps what a power cut would find there is kept, cut in several ways, and
+ * started again. RUNS=n cuts per step; SEED=n another sequence.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
-import { Cache } from '../../src/cache/cache.ts'
-import { RecencyClock } from '../../src/cache/recency-clock.ts'
-import { reservedNodeIds } from '../../src/fuse/backend.ts'
-import type { Image } from '../../src/image.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { Store } from '../../src/store/store.ts'
-import { CrashingIndex } from '../fixtures/crashing-index.ts'
-import { CrashSchedule, FakeDisk } from '../fixtures/fake-disk.ts'
-import { MemoryOrigin } from '../fixtures/memory-origin.ts'
-import { forever as signal } from '../fixtures/rooms.ts'
+import { CrashWorld, type Cut } from '../fixtures/crash-world.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 
-const runs = Number(process.env.RUNS ?? 6)
-const KiB = 1024
-const sizes = { a: 3000 * KiB + 100, b: 900 * KiB }
+const cutsWanted = Number(process.env.RUNS ?? 30)
+/** Moments that one life keeps of each step, and the ways in which the power is cut there. */
+const momentsPerStep = 2
+const waysPerMoment = 2
+/** Lives without a cut that is still wanted, before the test gives up on a step. */
+const fruitlessLivesMax = 50
 
-/** Every step there is; a run that meets another one fails the test. */
+/** Every step there is; a life that meets another one fails the test. */
 const steps = [
   'write:before',
   'write:half',
@@ -44,216 +36,104 @@ const steps = [
   'seek',
   'recency:before',
   'recency:after',
+  'image:before',
+  'image:after',
+  'name:before',
+  'name:after',
   'remove-image:before',
   'remove-image:after',
   'remove',
 ]
 
-interface World {
-  readonly directory: string
-  readonly disk: FakeDisk
-  readonly origin: MemoryOrigin
-  readonly random: () => number
-}
+/** Moments of one life: of each wanted step a few, each as likely as any other. */
+class Moments {
+  readonly kept = new Map<string, Cut[]>()
+  readonly #seen = new Map<string, number>()
+  readonly #random: () => number
 
-/** The rooms of one life of the daemon. */
-interface Life {
-  readonly index: CrashingIndex
-  readonly store: Store
-  readonly cache: Cache
-  close(): Promise<void>
-  stop(): void
-}
-
-async function boot(world: World, index: CrashingIndex): Promise<Life> {
-  const clock = new RecencyClock(1, () => {})
-  const store = await Store.open({
-    directory: world.disk,
-    blockBytes: 4096,
-    capacityBytes: 4096 * KiB,
-    index,
-    logger: silentLogger,
-    tick: () => clock.tick,
-    now: () => 0,
-  })
-  clock.advanceTo(store.latestUse + 1)
-  const cache = new Cache({
-    origins: [{ directory: null, origin: world.origin }],
-    index,
-    store,
-    logger: silentLogger,
-    revalidateSeconds: 1e9,
-    reservedNodeIds,
-    now: () => 0,
-  })
-  const close = async () => {
-    await cache.close()
-    await store.close()
-    clock.close()
-    await index.close()
+  constructor(random: () => number) {
+    this.#random = random
   }
-  const stop = () => {
-    clock.close()
-    store.health.close()
+
+  offer(step: string, keep: () => Cut): void {
+    const nth = (this.#seen.get(step) ?? 0) + 1
+    this.#seen.set(step, nth)
+    const cuts = this.kept.get(step) ?? []
+    this.kept.set(step, cuts)
+    const place = nth <= momentsPerStep ? nth - 1 : between(this.#random, 0, nth)
+    if (place < momentsPerStep) cuts[place] = keep()
   }
-  return { index, store, cache, close, stop }
 }
 
-async function checkedRead(world: World, life: Life, image: Image): Promise<void> {
-  const offset = between(world.random, 0, image.sizeBytes)
-  const length = Math.min(between(world.random, 1, 300 * KiB), image.sizeBytes - offset)
-  const bytes = await life.cache.read(image, offset, length, { signal })
-  if (!world.origin.bytes(image.key, offset, length).equals(bytes))
-    throw new Error(`wrong bytes of ${image.key} at ${offset}`)
+/** A first life, which leaves something behind: records, orphans of a cut, a lost or a foreign data file, a flipped bit. */
+async function leaveSomething(random: () => number): Promise<Pick<Cut, 'disk' | 'index'>> {
+  const world = new CrashWorld(random)
+  let [seen, cut] = [0, null as Cut | null]
+  world.onStep = step => {
+    if (random() < 1 / ++seen) cut = world.cut(step)
+  }
+  await world.boot()
+  await world.work(8)
+  await world.close()
+  world.onStep = () => {}
+  const left = new CrashWorld(random, random() < 0.5 && cut ? cut : world.cut('the end'))
+  const names = await left.disk.names()
+  if (names.length > 0 && random() < 0.3) await left.disk.remove(names[between(random, 0, names.length)]!)
+  if (random() < 0.3) left.disk.open('0123456789abcdef', 8192, 4096)
+  await left.disk.sync()
+  if (random() < 0.3) for (let flips = between(random, 1, 6); flips > 0; flips--) left.disk.flipBit()
+  return left.cut('the end')
 }
 
-/** What was durable when a flush ended: blocks by image and object, and the generation they had. */
-type Durable = Map<string, { image: Image; object: number; blocks: bigint; generation: number }>
+/** A life of which moments are kept. */
+async function live(random: () => number, isWanted: (step: string) => boolean): Promise<ReadonlyMap<string, Cut[]>> {
+  const world = new CrashWorld(random, await leaveSomething(random))
+  const moments = new Moments(seeded(between(random, 0, 2 ** 31)))
+  if (random() < 0.2) world.disk.failedSyncShare = 0.5
+  world.onStep = step => {
+    if (isWanted(step)) moments.offer(step, () => world.cut(step))
+  }
+  await world.boot()
+  for (const cut of [...moments.kept.values()].flat()) cut.durable ??= world.durable
+  await world.work(12)
+  if (random() < 0.5) world.onStep = () => {}
+  await world.close()
+  return moments.kept
+}
 
-async function work(world: World, life: Life, durable: Durable): Promise<void> {
-  const reclaimed = life.store.reclaimOrphans()
-  const images = await Promise.all(Object.keys(sizes).map(name => life.cache.lookup(null, name, { signal })))
-  for (let k = 0; k < 12; k++) {
-    await Promise.all(images.map(({ image }) => checkedRead(world, life, image)))
-    if (world.random() < 0.3) {
-      const held = heldNow(life)
-      await life.store.flush()
-      // What was published before the flush began and has the same generation after it is durable now. (Blocks that are
-      // held and not published may be on their way out.)
-      for (const [key, entry] of held) {
-        if (life.store.find(entry.image.id)?.generation(entry.object) === entry.generation) durable.set(key, entry)
+interface Outcome {
+  cuts: number
+  /** What was found wrong, with what leads there again. */
+  readonly wrong: string[]
+}
+
+t.setTimeout(3_600_000 * 4)
+
+t.test(`${cutsWanted} power cuts at each step leave nothing wrong (SEED=${seed})`, async t => {
+  const outcomes = new Map<string, Outcome>(steps.map(step => [step, { cuts: 0, wrong: [] }]))
+  const isWanted = (step: string) => !outcomes.has(step) || outcomes.get(step)!.cuts < cutsWanted
+  let lives = 0
+  for (let fruitless = 0; fruitless < fruitlessLivesMax && steps.some(isWanted); lives++) {
+    const random = seeded(seed + lives * 7919)
+    let found = 0
+    for (const [step, cuts] of await live(random, isWanted)) {
+      const outcome = outcomes.get(step) ?? { cuts: 0, wrong: ['it is not in the list of steps'] }
+      outcomes.set(step, outcome)
+      for (const cut of cuts) {
+        for (let way = 0; way < waysPerMoment; way++) {
+          outcome.cuts++
+          found++
+          await new CrashWorld(seeded(between(random, 0, 2 ** 31)), cut).inspect(cut).catch(error => {
+            outcome.wrong.push(`life ${lives}: ${error.message}`)
+          })
+        }
       }
     }
+    fruitless = found > 0 ? 0 : fruitless + 1
   }
-  await reclaimed
-  await life.store.saveRecency()
-  if (world.random() < 0.5) await life.close()
-}
-
-function heldNow(life: Life): Durable {
-  const held: Durable = new Map()
-  for (const stored of life.store.images()) {
-    for (const object of stored.heldObjects()) {
-      const entry = {
-        image: stored.image,
-        object,
-        blocks: stored.residency.resident(object),
-        generation: stored.generation(object),
-      }
-      held.set(stored.lockKey(object), entry)
-    }
+  t.comment(`${lives} lives`)
+  for (const [step, { cuts, wrong }] of outcomes) {
+    t.ok(cuts >= cutsWanted, `${step}: ${cuts} cuts, ${wrong.length} violations`)
+    t.same(wrong.slice(0, 5), [], step)
   }
-  return held
-}
-
-/** One life that ends at a step, and what the next one finds. @returns whether the step was reached */
-async function crashAt(
-  step: string,
-  occurrence: number,
-  run: number,
-): Promise<{ reached: boolean; seen: Iterable<string> }> {
-  const random = seeded(seed + run * 7919)
-  const origin = new MemoryOrigin()
-  for (const [name, sizeBytes] of Object.entries(sizes)) origin.put(name, sizeBytes, 5, [[300 * KiB, 500 * KiB]])
-  const world: World = {
-    directory: mkdtempSync(join(tmpdir(), 'parentfs-crash-')),
-    disk: new FakeDisk(random),
-    origin,
-    random,
-  }
-  try {
-    // A first life leaves something behind: records, and sometimes orphans or a lost data file.
-    const before = await boot(world, new CrashingIndex(world.directory, world.disk.schedule))
-    await work(world, before, new Map())
-    await before.close()
-    if (random() < 0.3) world.disk.crash()
-    if (random() < 0.3) world.disk.flipBit()
-    const rare = /^(remove|directory-sync)/.test(step)
-    if (rare || random() < 0.3) await world.disk.remove((await world.disk.names())[0]!)
-    if (rare || random() < 0.1) world.disk.open('0123456789abcdef', 8192, 4096)
-
-    const durable: Durable = new Map()
-    let stopped!: () => void
-    const crash = new Promise<void>(resolve => {
-      stopped = resolve
-    })
-    const schedule = new CrashSchedule({ step, occurrence }, stopped)
-    world.disk.schedule = schedule
-    const index = new CrashingIndex(world.directory, schedule)
-    let life: Life | undefined
-    const whole = boot(world, index).then(booted => {
-      life = booted
-      return work(world, booted, durable)
-    })
-    await Promise.race([whole, crash])
-    const reached = schedule.stopped
-    schedule.stop()
-    const generations = new Map([...durable].map(([key, entry]) => [key, generationOf(life, entry)]))
-    life?.stop()
-    await index.crash()
-    world.disk.crash()
-    world.disk.schedule = new CrashSchedule(null, () => {})
-
-    await inspect(
-      world,
-      [...durable].filter(([key, entry]) => generations.get(key) === entry.generation).map(([, entry]) => entry),
-    )
-    return { reached, seen: schedule.seen.keys() }
-  } finally {
-    rmSync(world.directory, { recursive: true, force: true })
-  }
-}
-
-function generationOf(life: Life | undefined, entry: { image: Image; object: number }): number | undefined {
-  return life?.store.find(entry.image.id)?.generation(entry.object)
-}
-
-/** The life after a crash: what is recorded is right, what was durable is there, what nobody records is punched. */
-async function inspect(
-  world: World,
-  durable: readonly { image: Image; object: number; blocks: bigint }[],
-): Promise<void> {
-  const life = await boot(world, new CrashingIndex(world.directory, world.disk.schedule))
-  for (const { image, object, blocks } of durable) {
-    const held = life.store.find(image.id)?.held(object) ?? 0n
-    if ((held & blocks) !== blocks)
-      throw new Error(`${image.key} object ${object}: a flush had made it durable, and it is gone`)
-  }
-  await life.store.reclaimOrphans()
-  for (const stored of life.store.images()) {
-    for (const object of [...stored.heldObjects()]) await stored.verify(object, stored.held(object))
-  }
-  const corrupt = [...life.store.images()].reduce((sum, stored) => sum + stored.corruptBlocks, 0)
-  if (corrupt > world.disk.flips) throw new Error(`${corrupt} records without their bytes`)
-  const expected = [...heldNow(life).values()].reduce(
-    (sum, { image, object }) => sum + (life.store.find(image.id)?.allocatedBytes(object) ?? 0),
-    0,
-  )
-  if (world.disk.allocatedBytes() !== expected)
-    throw new Error(`${world.disk.allocatedBytes()} bytes on disk, ${expected} held`)
-  const images = await Promise.all(Object.keys(sizes).map(name => life.cache.lookup(null, name, { signal })))
-  for (let k = 0; k < 4; k++) await Promise.all(images.map(({ image }) => checkedRead(world, life, image)))
-  await life.close()
-}
-
-t.test(`${runs} crashes at each step leave nothing wrong (SEED=${seed})`, async t => {
-  const seen = new Set<string>()
-  for (const step of steps) {
-    let reached = 0
-    for (let run = 0; run < runs * 3 && reached < runs; run++) {
-      // Late occurrences meet a full cache, the first one is always reached.
-      const occurrence = run % 3 === 2 || /^(remove|directory-sync)/.test(step) ? 1 : between(seeded(run), 1, 30)
-      const outcome = await crashAt(step, occurrence, run).catch(error => {
-        throw new Error(`${step} ${occurrence}, run ${run}: ${error.message}`, { cause: error })
-      })
-      if (outcome.reached) reached++
-      for (const name of outcome.seen) seen.add(name)
-    }
-    t.ok(reached >= runs / 3, `${step}: ${reached} crashes`)
-  }
-  t.same(
-    [...seen].filter(name => !steps.includes(name)),
-    [],
-    'no step without a crash',
-  )
 })
