@@ -12,13 +12,19 @@ interface Waiter {
 }
 
 export class ByteBudget {
-  readonly bytesMax: number
-  // INVARIANT: usedBytes <= max(bytesMax, the one request that is alone)
+  #bytesMax: number
+  // INVARIANT: nothing is granted that makes usedBytes larger than max(bytesMax, the one request that is alone)
   #usedBytes = 0
   readonly #waiters: Waiter[] = []
 
   constructor(bytesMax: number) {
-    this.bytesMax = bytesMax
+    this.#bytesMax = bytesMax
+  }
+
+  /** Set another bound; what is held over it is not taken back. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax
+    this.#grantNext()
   }
 
   get usedBytes(): number {
@@ -68,7 +74,7 @@ export class ByteBudget {
   }
 
   #fits(bytes: number): boolean {
-    return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.bytesMax
+    return this.#usedBytes === 0 || this.#usedBytes + bytes <= this.#bytesMax
   }
 
   #grantNext(): void {

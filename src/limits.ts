@@ -174,3 +174,8 @@ export const digestRetryMs = 300_000
 export const digestStartMs = 60_000
 /** Bytes hashed at once, on the thread of all requests: half a millisecond. */
 export const hashPieceBytes = 256 * KiB
+
+/** Longest configuration file: a thousand bytes for each of as many origins as there may be. */
+export const configurationBytesMax = 64 * KiB
+/** Levels of nesting in it: four are used. */
+export const configurationDepthMax = 16

@@ -35,7 +35,10 @@ export interface CacheOptions {
   readonly logger: Logger
   readonly revalidateSeconds: number
   readonly reservedNodeIds: bigint
-  /** Other than the defaults, for tests. */
+  /** Bytes that wait for promotion, and bytes being fetched at once; other than the defaults. */
+  readonly promotionBytesMax?: number
+  readonly fetchBytesMax?: number
+  /** Other than the defaults. */
   readonly scrub?: Partial<ScrubberOptions>
   /** Milliseconds, never going back. */
   readonly now: () => number
@@ -68,7 +71,8 @@ export class Cache {
   readonly #options: CacheOptions
   readonly #catalog: Catalog
   readonly #flights = new Flights()
-  readonly #promoter = new Promoter()
+  readonly #promoter: Promoter
+  readonly #fetchBudget: ByteBudget
   readonly #evictor: Evictor
   readonly #reader: Reader
   readonly #scrubber: Scrubber
@@ -79,12 +83,14 @@ export class Cache {
   constructor(options: CacheOptions) {
     this.#options = options
     this.#catalog = new Catalog(options)
+    this.#promoter = new Promoter(options.promotionBytesMax)
+    this.#fetchBudget = new ByteBudget(options.fetchBytesMax ?? fetchBytesMax)
     this.#evictor = new Evictor(options.store, options.logger)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#digester = new Digester({ ...options, originOf: image => this.#originOf(image) })
     this.#reader = new Reader({
       flights: this.#flights,
-      fetchBudget: new ByteBudget(fetchBytesMax),
+      fetchBudget: this.#fetchBudget,
       originOf: image => this.#originOf(image),
       stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),

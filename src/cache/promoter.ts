@@ -18,10 +18,21 @@ export interface PromotionCounters {
 
 export class Promoter {
   readonly #queue = new PQueue({ concurrency: promotionConcurrency })
-  // INVARIANT: queuedBytes <= promotionBytesMax
+  #bytesMax: number
+  // INVARIANT: an extent is let in only when queuedBytes is not over bytesMax then.
   #queuedBytes = 0
   #promotedBytes = 0
   #dropped = 0
+
+  /** @param bytesMax bytes that may wait */
+  constructor(bytesMax: number = promotionBytesMax) {
+    this.#bytesMax = bytesMax
+  }
+
+  /** Let another number of bytes wait from now on. */
+  resize(bytesMax: number): void {
+    this.#bytesMax = bytesMax
+  }
 
   get counters(): PromotionCounters {
     return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped: this.#dropped }
@@ -32,7 +43,7 @@ export class Promoter {
    * rejects.
    */
   async offer(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
-    const full = this.#queue.size >= promotionEntriesMax || this.#queuedBytes + bytes.length > promotionBytesMax
+    const full = this.#queue.size >= promotionEntriesMax || this.#queuedBytes + bytes.length > this.#bytesMax
     if (full) {
       this.#dropped++
       return 'full'

@@ -9,9 +9,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { logLevels } from '../daemon/settings.ts'
 import { readVersion } from '../daemon/version.ts'
 import { messageOf } from '../errors.ts'
+import { parseDuration, parseSize } from '../sizes.ts'
 import type { MountArguments } from './mount.ts'
 import { parseMountOptions } from './mount-options.ts'
-import { parseDuration, parseSize } from './sizes.ts'
 
 const usageExitCode = 2
 
@@ -33,7 +33,8 @@ async function run(argv: readonly string[]): Promise<number> {
   const ended = (code: number) => {
     exitCode = code
   }
-  for (const define of [defineMount, defineStatus, defineSet, defineVerify, defineUnmount]) define(program, ended)
+  for (const define of [defineMount, defineCheckConfig, defineStatus, defineSet, defineVerify, defineUnmount])
+    define(program, ended)
   await program.parseAsync(argv)
   return exitCode
 }
@@ -47,8 +48,10 @@ function defineMount(program: Command, ended: Ended): void {
     .description(
       'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/) on MOUNTPOINT, and stay.',
     )
-    .argument('<origin>', 'URL of the directory that has the images')
-    .argument('<mountpoint>', 'an existing directory')
+    .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
+    .argument('[origin]', 'URL of the directory that has the images; not with --config')
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent')
+    .option('--config <file>', 'take everything from a file, see "parentfs check-config"')
     .option(
       '--cache-dir <dir>',
       'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
@@ -68,14 +71,48 @@ function defineMount(program: Command, ended: Ended): void {
       'how long names are taken as fresh, like 60s (default: 1m)',
       value(parseDuration),
     )
-    .option('--transport <name>', 'how to speak with the kernel: kernel', 'kernel')
+    .option('--transport <name>', 'how to speak with the kernel: kernel (default: kernel)')
     .option('-o <options>', 'uid=,gid=,mode=,allow_other,noallow_other, separated by commas', collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
-    .addOption(new Option('--log-level <level>', 'what to log').choices(logLevels).default('info').env('PARENTFS_LOG'))
+    .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
     .option('--log-file <file>', 'append the log here instead of writing it to standard error')
-    .action(async (origin: string, mountpoint: string, options: Omit<MountArguments, 'origin' | 'mountpoint'>) => {
+    .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
+      const places = placesOf(mount, origin, mountpoint, options)
       const module = await import('./mount.ts')
-      ended(await module.mount({ ...options, origin, mountpoint }))
+      ended(await module.mount({ ...options, places }))
+    })
+}
+
+type MountFlags = Omit<MountArguments, 'places'>
+
+/** ORIGIN MOUNTPOINT; or with a file, which says the rest, MOUNTPOINT or nothing. */
+function placesOf(
+  mount: Command,
+  origin: string | undefined,
+  mountpoint: string | undefined,
+  { config }: MountFlags,
+): string[] {
+  const missing = (name: string) => mount.error(`error: missing required argument '${name}'`)
+  if (config === undefined) {
+    return [origin ?? missing('origin'), mountpoint ?? missing('mountpoint')]
+  }
+  const beside = mount.options.find(option => {
+    const name = option.attributeName()
+    return !['config', 'background'].includes(name) && mount.getOptionValueSource(name) === 'cli'
+  })
+  if (beside) mount.error(`error: ${beside.long ?? beside.short} does not go with --config: write it in ${config}`)
+  if (mountpoint !== undefined) mount.error('error: the origin does not go with --config: write it in the file')
+  return origin === undefined ? [] : [origin]
+}
+
+function defineCheckConfig(program: Command, ended: Ended): void {
+  const check = program.command('check-config').copyInheritedSettings(program)
+  check
+    .description('Say what a configuration file puts into effect, or everything that is wrong with it (exit code 2).')
+    .argument('<file>')
+    .action(async (file: string) => {
+      const module = await import('./check-config.ts')
+      ended(await module.checkConfig(file))
     })
 }
 

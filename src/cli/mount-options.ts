@@ -3,11 +3,11 @@
  *
  * What the mount is anyway (read-only, no devices, no set-uid) may be said and changes nothing; the opposite is refused.
  */
-import type { FileAttributes } from '../daemon/settings.ts'
 import { CacheError } from '../errors.ts'
 
 export interface MountOptions {
-  readonly attributes: FileAttributes
+  /** As the configuration has them; null: not said. */
+  readonly attributes: { readonly uid: number | null; readonly gid: number | null; readonly mode?: string }
   /** Null: not said. */
   readonly allowOther: boolean | null
 }
@@ -30,22 +30,18 @@ const implied = new Set([
  * @throws CacheError invalid-argument: unknown option, or a value that is not one
  */
 export function parseMountOptions(texts: readonly string[]): MountOptions {
-  let [uid, gid, mode, allowOther]: [number | null, number | null, number | null, boolean | null] = [
-    null,
-    null,
-    null,
-    null,
-  ]
+  let [uid, gid, allowOther]: [number | null, number | null, boolean | null] = [null, null, null]
+  let mode: { readonly mode?: string } = {}
   for (const option of texts.flatMap(text => text.split(',')).filter(option => option !== '')) {
     const [name, value] = splitOnce(option)
     if (name === 'uid' && value !== null) uid = parseId(option, value)
     else if (name === 'gid' && value !== null) gid = parseId(option, value)
-    else if (name === 'mode' && value !== null) mode = parseMode(option, value)
+    else if (name === 'mode' && value !== null) mode = { mode: parseMode(option, value) }
     else if (option === 'allow_other') allowOther = true
     else if (option === 'noallow_other') allowOther = false
     else if (!implied.has(option)) throw unusable(option, 'known are uid=, gid=, mode=, allow_other and noallow_other')
   }
-  return { attributes: { uid, gid, mode }, allowOther }
+  return { attributes: { uid, gid, ...mode }, allowOther }
 }
 
 function splitOnce(option: string): [string, string | null] {
@@ -61,11 +57,11 @@ function parseId(option: string, value: string): number {
 }
 
 /** Permission bits, octal. Write bits are refused: nothing here can be written. */
-function parseMode(option: string, value: string): number {
+function parseMode(option: string, value: string): string {
   if (!/^0?[0-7]{3}$/.test(value)) throw unusable(option, 'give three octal digits, like 0444')
-  const mode = Number.parseInt(value, 8)
-  if ((mode & 0o222) !== 0) throw unusable(option, 'the mount is read-only, leave the write bits out')
-  return mode
+  if ((Number.parseInt(value, 8) & 0o222) !== 0)
+    throw unusable(option, 'the mount is read-only, leave the write bits out')
+  return value
 }
 
 function unusable(option: string, advice: string): CacheError {

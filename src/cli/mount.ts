@@ -1,25 +1,28 @@
 /**
- * `parentfs mount`: from arguments to settings; then this process becomes the keeper, or starts one in the background.
+ * `parentfs mount`: from arguments or a file to settings; then this process becomes the keeper, or starts one in the
+ * background.
  */
 import { resolve } from 'node:path'
 import { keep } from '../daemon/keep.ts'
 import { resolveMountpoint } from '../daemon/mountpoint.ts'
-import type { Settings } from '../daemon/settings.ts'
+import type { LogSettings, Settings } from '../daemon/settings.ts'
+import { CacheError } from '../errors.ts'
 import { keepInBackground } from './background.ts'
 import { parseMountOptions } from './mount-options.ts'
 
 /** As the command line gives them; sizes and durations are numbers already. */
 export interface MountArguments {
-  readonly origin: string
-  readonly mountpoint: string
+  /** ORIGIN MOUNTPOINT, or with `config` MOUNTPOINT or nothing. */
+  readonly places: readonly string[]
+  readonly config?: string
   readonly cacheDir?: string
   readonly capacity?: number
   readonly blockSize?: number
   readonly revalidate?: number
-  readonly transport: string
+  readonly transport?: string
   readonly o: readonly string[]
   readonly background?: boolean
-  readonly logLevel: string
+  readonly logLevel?: string
   readonly logFile?: string
 }
 
@@ -28,7 +31,7 @@ export interface MountArguments {
  * @throws CacheError when it cannot be mounted; nothing is left then
  */
 export async function mount(args: MountArguments): Promise<number> {
-  const settings = await settingsOf(args)
+  const settings = args.config === undefined ? await settingsOf(args) : await settingsOfFile(args.config, args)
   if (args.background) {
     await keepInBackground(settings)
     return 0
@@ -37,23 +40,56 @@ export async function mount(args: MountArguments): Promise<number> {
   return keep(settings)
 }
 
+/** Every path becomes absolute here: neither keeper nor server has our working directory. */
 async function settingsOf(args: MountArguments): Promise<Settings> {
   const { attributes, allowOther } = parseMountOptions(args.o)
-  // Every path becomes absolute here: neither keeper nor server has our working directory.
-  return {
-    origin: args.origin,
-    mountpoint: await resolveMountpoint(args.mountpoint),
-    cacheDirectory: args.cacheDir === undefined ? null : resolve(args.cacheDir),
-    capacityBytes: args.capacity ?? null,
-    blockBytes: args.blockSize ?? null,
-    revalidateMs: args.revalidate ?? null,
+  const [origin, mountpoint] = args.places as [string, string]
+  const log = { level: args.logLevel, file: args.logFile === undefined ? undefined : resolve(args.logFile) }
+  const document = {
+    mountpoint: resolve(mountpoint),
+    origin: { url: origin, revalidate: args.revalidate === undefined ? undefined : `${args.revalidate}ms` },
+    cache: {
+      directory: args.cacheDir === undefined ? undefined : resolve(args.cacheDir),
+      capacity: args.capacity,
+      blockSize: args.blockSize,
+    },
     transport: args.transport,
     attributes,
     allowOther,
-    log: {
-      level: args.logLevel,
-      pretty: args.logFile === undefined && args.background !== true && process.stderr.isTTY === true,
-      file: args.logFile === undefined ? null : resolve(args.logFile),
-    },
+    log,
   }
+  return {
+    configFile: null,
+    cacheDirectory: document.cache.directory ?? null,
+    mountpoint: await resolveMountpoint(mountpoint),
+    log: logSettingsOf({ level: log.level ?? 'info', file: log.file ?? null, format: 'auto' }, args),
+    document,
+  }
+}
+
+/** @throws CacheError invalid-argument */
+async function settingsOfFile(config: string, args: MountArguments): Promise<Settings> {
+  // Loaded for those who use one: the others start faster.
+  const { readConfigurationFile } = await import('../daemon/configuration-file.ts')
+  const file = resolve(config)
+  const { document, settings } = await readConfigurationFile(file)
+  const mountpoint = args.places[0] ?? settings.mountpoint
+  if (mountpoint === null) {
+    throw new CacheError('invalid-argument', `${file} has no mountpoint: write it there, or give it as an argument`)
+  }
+  return {
+    configFile: file,
+    cacheDirectory: settings.cache.directory,
+    mountpoint: await resolveMountpoint(mountpoint),
+    log: logSettingsOf(settings.log, args),
+    document,
+  }
+}
+
+function logSettingsOf(
+  { level, file, format }: { readonly level: string; readonly file: string | null; readonly format: string },
+  { background }: MountArguments,
+): LogSettings {
+  const isWatched = file === null && background !== true && process.stderr.isTTY === true
+  return { level, file, pretty: format === 'pretty' || (format === 'auto' && isWatched) }
 }

@@ -4,20 +4,22 @@
 import { createHash } from 'node:crypto'
 import { statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { CacheError } from '../errors.ts'
-import { blocksPerObject } from '../image.ts'
-import {
-  blockBytesDefault,
-  blockBytesMax,
-  blockBytesMin,
-  capacityBytesDefault,
-  capacityObjectsMin,
-  revalidateSecondsDefault,
-} from '../limits.ts'
-import { logLevels, type Settings, transports } from './settings.ts'
+import { nearest } from './did-you-mean.ts'
+import { capacityMin, type JudgedSettings, schema, tooSmall } from './schema.ts'
+import { shown } from './setting-fields.ts'
+import type { ConfigurationDocument, Settings } from './settings.ts'
+import { allSettings, keysAt } from './settings-list.ts'
 
-export type Configuration = z.output<typeof schema>
+/** See schema.ts for names and units. */
+export interface Configuration extends Omit<JudgedSettings, 'mountpoint' | 'cache' | 'attributes' | 'allowOther'> {
+  readonly mountpoint: string
+  readonly cache: JudgedSettings['cache'] & { readonly directory: string }
+  /** Owner and permission bits of every file. */
+  readonly attributes: { readonly uid: number; readonly gid: number; readonly mode: number }
+  readonly allowOther: boolean
+}
 
 /** What defaults depend on. */
 export interface Surroundings {
@@ -26,71 +28,68 @@ export interface Surroundings {
   readonly home: string
 }
 
-const bytes = z.number().int().nonnegative()
+/** Something wrong with a document. */
+export interface Complaint {
+  /** Where in the document: keys from the outside in. */
+  readonly path: readonly PropertyKey[]
+  /** The key is wrong, not its value. */
+  readonly isKey: boolean
+  /** For people; the value is in it, and what would be right. */
+  readonly message: string
+}
 
-/** What each field may be by itself. Messages go to the person who typed the value. */
-const schema = z
-  .strictObject({
-    origin: z.url({ error: issue => `origin "${issue.input}" is not a URL: write it like https://host/images/` }),
-    mountpoint: z.string().startsWith('/'),
-    cacheDirectory: z.string().startsWith('/'),
-    capacityBytes: bytes,
-    blockBytes: bytes.refine(isBlockSize, {
-      error: issue => `block size ${issue.input} is not a power of two from ${blockBytesMin} to ${blockBytesMax} bytes`,
-    }),
-    revalidateMs: z.number().nonnegative(),
-    transport: z.enum(transports, {
-      error: issue => `transport "${issue.input}" is unknown: there is ${transports.join(', ')}`,
-    }),
-    attributes: z.strictObject({ uid: bytes, gid: bytes, mode: bytes.max(0o777) }),
-    allowOther: z.boolean(),
-    log: z.strictObject({
-      level: z.enum(logLevels, {
-        error: issue => `log level "${issue.input}" is unknown: there are ${logLevels.join(', ')}`,
-      }),
-      pretty: z.boolean(),
-      file: z.string().nullable(),
-    }),
-  })
-  .refine(({ capacityBytes, blockBytes }) => capacityBytes >= capacityMin(blockBytes), {
-    error: issue => tooSmall(issue.input as { capacityBytes: number; blockBytes: number }),
-  })
-  .readonly()
+/** What a document says, or everything that is wrong with it. */
+export type Judgement =
+  | { readonly settings: JudgedSettings; readonly complaints: null }
+  | { readonly settings: null; readonly complaints: readonly [Complaint, ...Complaint[]] }
+
+/** Judge what is said, whatever the machine is like. */
+export function judge(document: ConfigurationDocument): Judgement {
+  const result = schema.safeParse(document)
+  if (result.success) return { settings: result.data, complaints: null }
+  const complaints = result.error.issues.flatMap(issue => complaintsOf(document, issue))
+  return { settings: null, complaints: complaints as [Complaint, ...Complaint[]] }
+}
 
 /**
- * Fill in the defaults and judge.
+ * Fill in what depends on who mounts.
  * @throws CacheError invalid-argument: the first thing that is wrong
  */
-export function configure(settings: Settings, { uid, gid, home }: Surroundings): Configuration {
+export function configure(
+  { document, mountpoint }: Pick<Settings, 'document' | 'mountpoint'>,
+  { uid, gid, home }: Surroundings,
+): Configuration {
+  const { settings, complaints } = judge(document)
+  if (complaints) throw new CacheError('invalid-argument', complaints[0].message)
+  const { cache, attributes, allowOther } = settings
   const root = uid === 0 ? '/var/cache/parentfs' : join(home, '.cache', 'parentfs')
-  const result = schema.safeParse({
+  return {
     ...settings,
-    cacheDirectory: settings.cacheDirectory ?? join(root, originHash(settings.origin)),
-    capacityBytes: settings.capacityBytes ?? capacityBytesDefault,
-    blockBytes: settings.blockBytes ?? blockBytesDefault,
-    revalidateMs: settings.revalidateMs ?? revalidateSecondsDefault * 1000,
+    mountpoint,
+    cache: { ...cache, directory: cache.directory ?? join(root, originHash(settings.origin.url)) },
     attributes: {
-      uid: settings.attributes.uid ?? uid,
-      gid: settings.attributes.gid ?? gid,
-      mode: settings.attributes.mode ?? 0o444,
+      uid: attributes.uid ?? uid,
+      gid: attributes.gid ?? gid,
+      mode: Number.parseInt(attributes.mode, 8),
     },
-    allowOther: settings.allowOther ?? uid === 0,
-  })
-  if (result.success) return result.data
-  throw new CacheError('invalid-argument', result.error.issues[0]?.message ?? 'the settings are not usable')
+    allowOther: allowOther ?? uid === 0,
+  }
 }
 
 /**
  * The capacity has to fit on the file system that holds, or will hold, the cache directory.
  * @throws CacheError invalid-argument
  */
-export async function checkFileSystem({ cacheDirectory, capacityBytes }: Configuration): Promise<void> {
+export async function checkFileSystem({
+  directory: cacheDirectory,
+  capacity,
+}: Pick<Configuration['cache'], 'directory' | 'capacity'>): Promise<void> {
   for (let directory = cacheDirectory; ; directory = dirname(directory)) {
     try {
       const { blocks, bsize } = await statfs(directory)
-      if (capacityBytes <= blocks * bsize) return
-      const what = `capacity ${capacityBytes} is larger than the file system of ${directory}, which has ${blocks * bsize} bytes`
-      throw new CacheError('invalid-argument', `${what}: give a smaller --capacity or another --cache-dir`)
+      if (capacity <= blocks * bsize) return
+      const what = `capacity ${capacity} is larger than the file system of ${directory}, which has ${blocks * bsize} bytes`
+      throw new CacheError('invalid-argument', `${what}: give a smaller capacity or another cache directory`)
     } catch (cause) {
       if (cause instanceof CacheError) throw cause
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || directory === '/') {
@@ -105,36 +104,56 @@ export async function checkFileSystem({ cacheDirectory, capacityBytes }: Configu
  * Judge another capacity for a daemon that runs.
  * @throws CacheError invalid-argument
  */
-export async function checkCapacity(configuration: Configuration, capacityBytes: number): Promise<void> {
-  const changed = { ...configuration, capacityBytes }
-  if (!(capacityBytes >= capacityMin(configuration.blockBytes)))
-    throw new CacheError('invalid-argument', tooSmall(changed))
-  await checkFileSystem(changed)
+export async function checkCapacity({ cache }: Configuration, capacity: number): Promise<void> {
+  if (!(capacity >= capacityMin(cache.blockSize))) {
+    throw new CacheError('invalid-argument', tooSmall(capacity, cache.blockSize))
+  }
+  await checkFileSystem({ ...cache, capacity })
 }
 
-function tooSmall({ capacityBytes, blockBytes }: { capacityBytes: number; blockBytes: number }): string {
-  const needed = `give at least ${Math.ceil(capacityMin(blockBytes) / 1024 ** 2)}MiB, or smaller blocks`
-  return `capacity ${capacityBytes} is too small for blocks of ${blockBytes} bytes: ${needed}`
+function complaintsOf(document: ConfigurationDocument, issue: z.core.$ZodIssue): Complaint[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map(key => ({ path: [...issue.path, key], isKey: true, message: unknownKey(issue.path, key) }))
+  }
+  if (issue.code === 'invalid_key') {
+    return [{ path: issue.path, isKey: true, message: issue.issues[0]?.message ?? issue.message }]
+  }
+  // What is missing belongs to the key of what lacks it.
+  const isKey = issue.code === 'custom' && issue.params?.lacking === true
+  const isOurs = issue.code !== 'invalid_type' || !issue.message.startsWith('Invalid input')
+  const expected =
+    typeNames[(issue as { expected?: string }).expected ?? ''] ?? (issue as { expected?: string }).expected
+  const message = isOurs ? issue.message : `${shown(valueAt(document, issue.path))} is not ${expected}`
+  return [{ path: issue.path, isKey, message }]
 }
 
-/** The smallest capacity: {@link capacityObjectsMin} objects. */
-export function capacityMin(blockBytes: number): number {
-  return capacityObjectsMin * blocksPerObject * blockBytes
+/** What zod expects, for people. */
+const typeNames: Readonly<Record<string, string>> = {
+  object: 'a mapping of settings',
+  record: 'a mapping',
+  string: 'a text',
+  array: 'a list',
 }
 
-function isBlockSize(size: number): boolean {
-  return size >= blockBytesMin && size <= blockBytesMax && Number.isInteger(Math.log2(size))
+function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
+  let value = document
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | null | undefined)?.[key]
+  return value
+}
+
+/** What to say of a key that is none. */
+function unknownKey(path: readonly PropertyKey[], key: string): string {
+  const near = nearest(key, keysAt(path))
+  if (near) return `there is no setting "${key}" here: did you mean "${near}"?`
+  const elsewhere = allSettings().find(setting => setting.key.split('.').at(-1) === key)
+  if (elsewhere) return `there is no setting "${key}" here: did you mean "${elsewhere.key}"?`
+  return `there is no setting "${key}" here: there are ${keysAt(path).join(', ')}`
 }
 
 /** Sixteen hex digits that name an origin, whoever's credentials are in the URL. */
 function originHash(origin: string): string {
-  const url = URL.canParse(origin) ? new URL(origin) : null
-  if (url) {
-    url.username = ''
-    url.password = ''
-  }
-  return createHash('sha256')
-    .update(url?.href ?? origin)
-    .digest('hex')
-    .slice(0, 16)
+  const url = new URL(origin)
+  url.username = ''
+  url.password = ''
+  return createHash('sha256').update(url.href).digest('hex').slice(0, 16)
 }

@@ -25,6 +25,7 @@ import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { originOptionsOf } from './origin-settings.ts'
 import { Unwinder } from './unwinder.ts'
 
 export interface RoomsParts {
@@ -55,7 +56,11 @@ export class Rooms {
   private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
-    this.#origin = openOrigin(configuration.origin, { addon, meter: this.#meter })
+    this.#origin = openOrigin(configuration.origin.url, {
+      addon,
+      meter: this.#meter,
+      options: originOptionsOf(configuration.origin),
+    })
     this.#unwinder.push('origin', () => this.#origin.close())
     this.#engine = addon.createEngine({ storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())
@@ -66,7 +71,7 @@ export class Rooms {
    * @throws CacheError whatever one of the rooms says; then nothing stays open
    */
   static async open(configuration: Configuration, parts: RoomsParts): Promise<Rooms> {
-    await checkFileSystem(configuration)
+    await checkFileSystem(configuration.cache)
     const rooms = new Rooms(configuration, parts)
     try {
       await rooms.#open(parts)
@@ -78,7 +83,8 @@ export class Rooms {
   }
 
   async #open({ addon, signal }: RoomsParts): Promise<void> {
-    const { cacheDirectory, blockBytes, capacityBytes, revalidateMs } = this.#configuration
+    const { cache, origin } = this.#configuration
+    const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
     this.#unwinder.push('cache directory', () => directory.unlock())
@@ -92,6 +98,7 @@ export class Rooms {
       directory: new RealDataDirectory(directory, this.#engine),
       blockBytes,
       capacityBytes,
+      watermarks: { high: cache.highWatermark, low: cache.lowWatermark, free: cache.keepFree },
       index,
       logger,
       tick: () => clock.tick,
@@ -106,7 +113,10 @@ export class Rooms {
       index,
       store,
       logger,
-      revalidateSeconds: revalidateMs / 1000,
+      revalidateSeconds: origin.revalidate / 1000,
+      scrub: { bytesPerSecond: cache.scrubRate },
+      promotionBytesMax: cache.promotionQueue,
+      fetchBytesMax: cache.fetches,
       reservedNodeIds,
       now: () => performance.now(),
     })
@@ -188,13 +198,13 @@ export class Rooms {
   status(): RoomsStatus {
     const { reads, promotion, eviction, scrub } = this.#cache.counters
     const native = this.#transport?.counters()
-    const { cacheDirectory, blockBytes } = this.#configuration
+    const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs } = this.#store.health
     let objects = 0
     for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
     return {
-      cache: { directory: cacheDirectory, blockBytes, capacityBytes, usedBytes, objects },
+      cache: { directory, blockBytes, capacityBytes, usedBytes, objects },
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000) },
       reads: {
         hits: reads.hits + (native?.hits ?? 0),

@@ -38,8 +38,8 @@ const server = new Server({
   version: readVersion(),
   configure: ({ settings }) =>
     configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
-  createLogger: async configuration => {
-    logger = await createLogger('server', configuration.log)
+  createLogger: async log => {
+    logger = await createLogger('server', log)
     return logger
   },
   openRooms: (configuration, log, signal) => Rooms.open(configuration, { addon, logger: log, signal }),

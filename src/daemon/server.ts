@@ -13,6 +13,7 @@ import type { Logger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
 import type { Refusal, ToKeeper, ToServer } from './messages.ts'
 import type { RoomsStatus } from './rooms.ts'
+import type { LogSettings } from './settings.ts'
 
 /** The keeper as its server sees it. */
 export interface KeeperChannel {
@@ -39,7 +40,7 @@ export interface ServerParts {
   readonly version: string
   /** @throws CacheError invalid-argument */
   configure(message: Extract<ToServer, { type: 'boot' }>): Configuration
-  createLogger(configuration: Configuration): Promise<Logger>
+  createLogger(settings: LogSettings): Promise<Logger>
   openRooms(configuration: Configuration, logger: Logger, signal: AbortSignal): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
   /** The descriptor of /dev/fuse that the keeper has sent. */
@@ -89,7 +90,7 @@ export class Server {
     const configuration = this.#parts.configure(message)
     this.#configuration = configuration
     this.#keeperPid = message.keeperPid
-    const logger = await this.#parts.createLogger(configuration)
+    const logger = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal)
     this.#rooms = rooms
@@ -100,7 +101,7 @@ export class Server {
       verify: (image, options) => rooms.verify(image, options),
     })
     const bootMs = Math.round(performance.now() - this.#startedMs)
-    logger.info({ origin: rooms.source, cacheDirectory: configuration.cacheDirectory, bootMs }, 'booted')
+    logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther })
   }
 

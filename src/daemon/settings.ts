@@ -1,33 +1,25 @@
 /**
- * What a mount was asked to be: the plain values that travel from the command line through the keeper to the server.
+ * What a mount was asked to be: plain values that travel from the command line through the keeper to the server.
  *
- * Null means "not said": configuration.ts, in the server, fills in the default and judges the whole.
+ * The document is what a configuration file says, or what the command line says in its place; configuration.ts, in the
+ * server, fills in the defaults and judges the whole.
  */
 
-/** Everything `parentfs mount` can say. Plain JSON: it crosses two processes. */
+/** Plain JSON: it crosses two processes. */
 export interface Settings {
-  /** URL of the origin, possibly with credentials: never logged as it is. */
-  readonly origin: string
-  /** Absolute path without symbolic links. */
+  /** The file that the document was read from, absolute; null when the command line said everything. */
+  readonly configFile: string | null
+  /** Absolute path without symbolic links; in the document it may be written otherwise. */
   readonly mountpoint: string
+  /** What the document says of it, for advice to people. */
   readonly cacheDirectory: string | null
-  readonly capacityBytes: number | null
-  readonly blockBytes: number | null
-  readonly revalidateMs: number | null
-  readonly transport: string
-  readonly attributes: FileAttributes
-  /** Null: allowed for root's mounts only. */
-  readonly allowOther: boolean | null
+  /** Both processes log before anything is judged. */
   readonly log: LogSettings
+  readonly document: ConfigurationDocument
 }
 
-/** Owner and permission bits of every file and directory of the mount; null means the default. */
-export interface FileAttributes {
-  readonly uid: number | null
-  readonly gid: number | null
-  /** Permission bits of files; directories get the matching x bits added. */
-  readonly mode: number | null
-}
+/** Settings by the names of docs/OPERATIONS.md, not yet judged. */
+export type ConfigurationDocument = Readonly<Record<string, unknown>>
 
 export interface LogSettings {
   /** trace, debug, info, warn, error, fatal, silent */

@@ -10,27 +10,47 @@ import { DeadlineOrigin } from './deadline.ts'
 import { FairOrigin } from './fair.ts'
 import { type ExtentFinder, FileOrigin } from './file.ts'
 import { HttpOrigin } from './http.ts'
+import type { HttpOptions } from './http-client.ts'
 import { withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
 import type { Origin } from './origin.ts'
-import { RetryOrigin } from './retry.ts'
+import { type RetryOptions, RetryOrigin } from './retry.ts'
 
 export interface OriginDependencies {
   readonly addon: ExtentFinder
   /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
   readonly meter?: Meter
-  /** Calls at once; originConcurrencyDefault when absent. */
-  readonly concurrencyMax?: number
+  /** Other than the defaults. */
+  readonly options?: Partial<OriginOptions>
+}
+
+/** How an origin is used; every field has its default in limits.ts. */
+export interface OriginOptions {
+  /** Calls at once; to a web server, connections. */
+  readonly concurrencyMax: number
+  /** The share of them that reads of one image may take. */
+  readonly imageShareMax: number
+  /** How long one call may take, all tries together. */
+  readonly missMsMax: number
+  readonly retry: Partial<RetryOptions>
+  /** Of a web server only. */
+  readonly http: Partial<HttpOptions>
+}
+
+const originOptionsDefault: OriginOptions = {
+  concurrencyMax: originConcurrencyDefault,
+  imageShareMax,
+  missMsMax: missSecondsMax * 1000,
+  retry: {},
+  http: {},
 }
 
 /** The schemes and what makes an Origin of each. */
-const schemes: Readonly<
-  Record<string, (url: string, dependencies: OriginDependencies, connectionsMax: number) => Origin>
-> = {
-  'file:': (url, { addon }) => new FileOrigin(url, addon),
-  'http:': (url, _, connectionsMax) => new HttpOrigin(url, { connectionsMax }),
-  'https:': (url, _, connectionsMax) => new HttpOrigin(url, { connectionsMax }),
+const schemes: Readonly<Record<string, (url: string, addon: ExtentFinder, options: OriginOptions) => Origin>> = {
+  'file:': (url, addon) => new FileOrigin(url, addon),
+  'http:': openHttp,
+  'https:': openHttp,
 }
 
 /**
@@ -47,8 +67,14 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
       `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
     )
   }
-  const { meter = new Meter(), concurrencyMax = originConcurrencyDefault } = dependencies
-  const metered = new MeterOrigin(open(url, dependencies, concurrencyMax), meter)
-  const limited = new LimitOrigin(new DeadlineOrigin(new RetryOrigin(metered), missSecondsMax * 1000), concurrencyMax)
-  return new FairOrigin(limited, Math.max(1, Math.floor(concurrencyMax * imageShareMax)))
+  const { meter = new Meter(), addon } = dependencies
+  const options = { ...originOptionsDefault, ...dependencies.options }
+  const { concurrencyMax, missMsMax, retry } = options
+  const retried = new RetryOrigin(new MeterOrigin(open(url, addon, options), meter), retry)
+  const limited = new LimitOrigin(new DeadlineOrigin(retried, missMsMax), concurrencyMax)
+  return new FairOrigin(limited, Math.max(1, Math.floor(concurrencyMax * options.imageShareMax)))
+}
+
+function openHttp(url: string, _addon: ExtentFinder, { concurrencyMax, http }: OriginOptions): Origin {
+  return new HttpOrigin(url, { connectionsMax: concurrencyMax, ...http })
 }

@@ -23,8 +23,20 @@ export interface DiskUsage {
  */
 export const overheadBytesPerEntry = (2 + 5) * 4096
 
+/** Shares of what may be used, and of the file system. */
+export interface Watermarks {
+  /** Eviction starts over `high` and stops under `low`, of the usable capacity. */
+  readonly high: number
+  readonly low: number
+  /** This much of the file system stays free. */
+  readonly free: number
+}
+
+const watermarksDefault: Watermarks = { high: highWatermarkDefault, low: lowWatermarkDefault, free: freeShareMin }
+
 export class Capacity {
   #capacityBytes: number
+  #watermarks: Watermarks
   // INVARIANT: usedBytes <= usableBytes when a reservation is granted.
   #landedBytes = 0
   #pendingBytes = 0
@@ -36,8 +48,9 @@ export class Capacity {
   /** A reservation was refused since the last measurement: eviction starts below the high watermark too. */
   #isShort = false
 
-  constructor(capacityBytes: number) {
+  constructor(capacityBytes: number, watermarks: Watermarks = watermarksDefault) {
     this.#capacityBytes = capacityBytes
+    this.#watermarks = watermarks
   }
 
   get capacityBytes(): number {
@@ -49,17 +62,22 @@ export class Capacity {
     this.#capacityBytes = capacityBytes
   }
 
+  /** Set other watermarks; what is over them now goes at the next eviction. */
+  setWatermarks(watermarks: Watermarks): void {
+    this.#watermarks = watermarks
+  }
+
   /** What may be used: capacity less what is kept back. */
   get usableBytes(): number {
     return Math.floor(this.#capacityBytes * (1 - keptBackShare)) - keptBackBytes
   }
 
   get highBytes(): number {
-    return Math.floor(this.usableBytes * highWatermarkDefault)
+    return Math.floor(this.usableBytes * this.#watermarks.high)
   }
 
   get lowBytes(): number {
-    return Math.floor(this.usableBytes * lowWatermarkDefault)
+    return Math.floor(this.usableBytes * this.#watermarks.low)
   }
 
   get usedBytes(): number {
@@ -120,12 +138,12 @@ export class Capacity {
   /** How far the file system is below the share that stays free; what eviction must give back. */
   #lackingFreeBytes(): number {
     if (!this.#disk) return 0
-    return Math.max(0, this.#disk.totalBytes * freeShareMin + this.#reservedSinceBytes - this.#disk.freeBytes)
+    return Math.max(0, this.#disk.totalBytes * this.#watermarks.free + this.#reservedSinceBytes - this.#disk.freeBytes)
   }
 
   /** What may still be written before the file system reaches that share. */
   #marginBytes(): number {
     if (!this.#disk) return Number.POSITIVE_INFINITY
-    return Math.max(0, this.#disk.freeBytes - this.#disk.totalBytes * freeShareMin - this.#reservedSinceBytes)
+    return Math.max(0, this.#disk.freeBytes - this.#disk.totalBytes * this.#watermarks.free - this.#reservedSinceBytes)
   }
 }

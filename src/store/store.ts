@@ -12,7 +12,7 @@ import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
 import { indexShareMax, storeWriteMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import { Capacity, overheadBytesPerEntry } from './capacity.ts'
+import { Capacity, overheadBytesPerEntry, type Watermarks } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { type EvictionCandidate, evictLocked } from './eviction.ts'
@@ -25,6 +25,8 @@ export interface StoreOptions {
   readonly directory: DataDirectory
   readonly blockBytes: number
   readonly capacityBytes: number
+  /** Other than the defaults. */
+  readonly watermarks?: Watermarks
   readonly index: IndexDatabase
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
@@ -53,7 +55,7 @@ export class Store {
 
   private constructor(options: StoreOptions) {
     this.#options = options
-    this.capacity = new Capacity(options.capacityBytes)
+    this.capacity = new Capacity(options.capacityBytes, options.watermarks)
     this.health = new Health({
       probe: () => this.#probe(),
       logger: options.logger,

@@ -6,7 +6,7 @@ import { parentfs } from '../fixtures/daemon.ts'
 t.test('a call that cannot be understood is one line and exit code 2', async t => {
   const cases: [string[], RegExp][] = [
     [['mont'], /unknown command 'mont' \(Did you mean mount\?\)/],
-    [['mount'], /missing required argument 'origin'/],
+    [['mount'], /missing required argument .origin./],
     [['mount', 'file:///x'], /missing required argument 'mountpoint'/],
     [['mount', 'file:///x', '/y', '/z'], /too many arguments/],
     [['mount', 'file:///x', '/y', '--capacity'], /argument missing/],

@@ -14,7 +14,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { until } from '../fixtures/until.ts'
 
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
-const configuration = { mountpoint: '/mnt', transport: 'kernel', allowOther: true } as Configuration
+const configuration = { mountpoint: '/mnt', transport: 'kernel', allowOther: true, cache: {} } as Configuration
 
 /** A server, and everything that happened around it, in order. */
 function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {

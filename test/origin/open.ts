@@ -118,7 +118,7 @@ t.test('closing ends callers who wait for their turn', async t => {
   const directory = t.testdir({ 'a.img': 'x'.repeat(1000) })
   const server = await startHttpOrigin({ directory })
   t.teardown(() => server.close())
-  const origin = openOrigin(server.url, { addon: noHoles, concurrencyMax: 1 })
+  const origin = openOrigin(server.url, { addon: noHoles, options: { concurrencyMax: 1 } })
   await server.fault({ kind: 'stall-before-headers' })
   const calls = ['a', 'b', 'c'].map(name => t.rejects(origin.lookup(name, { signal }), { code: 'closed' }))
   await until(async () => (await server.counters()).requests === 1, 10_000, 'the first has been sent')

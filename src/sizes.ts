@@ -5,7 +5,7 @@
  * cache that is 7 % smaller than its owner believed does no harm; one that is larger would.
  */
 import ms, { type StringValue } from 'ms'
-import { CacheError } from '../errors.ts'
+import { CacheError } from './errors.ts'
 
 const unitBytes: Readonly<Record<string, number>> = {
   '': 1,

@@ -1,6 +1,6 @@
 /** Sizes and durations: what people write, and what must be refused instead of guessed. */
 import t from 'tap'
-import { parseDuration, parseSize } from '../../src/cli/sizes.ts'
+import { parseDuration, parseSize } from '../src/sizes.ts'
 
 t.test('sizes are binary, with or without the i', async t => {
   const GiB = 1024 ** 3

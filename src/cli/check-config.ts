@@ -1,0 +1,26 @@
+/**
+ * `parentfs check-config`: what a configuration file puts into effect, or everything that is wrong with it. Asks nobody.
+ */
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { configure } from '../daemon/configuration.ts'
+import { ConfigurationError, readConfigurationFile } from '../daemon/configuration-file.ts'
+import { effectiveText } from '../daemon/effective.ts'
+
+const badFileExitCode = 2
+
+/** @returns the exit code: 0, or 2 when the file is not usable */
+export async function checkConfig(path: string): Promise<number> {
+  const file = resolve(path)
+  try {
+    const { document, settings } = await readConfigurationFile(file)
+    const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
+    const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
+    process.stdout.write(effectiveText(document, { ...configuration, mountpoint: settings.mountpoint }))
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    process.stderr.write(error.lines.map(line => `parentfs: ${line}\n`).join(''))
+    return badFileExitCode
+  }
+}

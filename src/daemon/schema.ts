@@ -1,0 +1,150 @@
+/**
+ * Every setting of a mount: what the file may say and, in its place, the command line. docs/OPERATIONS.md lists them.
+ */
+import { z } from 'zod'
+import { blocksPerObject } from '../image.ts'
+import {
+  blockBytesDefault,
+  blockBytesMax,
+  blockBytesMin,
+  capacityBytesDefault,
+  capacityObjectsMin,
+  fetchBytesMax,
+  freeShareMin,
+  highWatermarkDefault,
+  lowWatermarkDefault,
+  promotionBytesMax,
+  scrubBytesPerSecond,
+} from '../limits.ts'
+import { originSchema } from './origin-settings.ts'
+import { choice, formatValue, measured, path, rate, setting, share, shown, size, yesNo } from './setting-fields.ts'
+import { logLevels, transports } from './settings.ts'
+
+/** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
+export type JudgedSettings = z.output<typeof schema>
+
+const [KiB, MiB, GiB, TiB] = [1024, 1024 ** 2, 1024 ** 3, 1024 ** 4] as const
+
+const blockSize = measured('size', bytes =>
+  isBlockSize(bytes)
+    ? null
+    : `block size ${bytes} is not a power of two from ${blockBytesMin} to ${blockBytesMax} bytes`,
+)
+
+const cache = z
+  .strictObject({
+    directory: path({
+      live: false,
+      what: 'where the cache lies',
+      unset: '/var/cache/parentfs/HASH, for users ~/.cache/parentfs/HASH',
+    }),
+    capacity: size({ min: 0, max: 1024 * TiB }, capacityBytesDefault, {
+      live: true,
+      what: `a ceiling for everything in the cache directory; at least ${capacityObjectsMin} objects of ${blocksPerObject} blocks`,
+    }),
+    blockSize: setting(blockSize.default(blockBytesDefault), {
+      kind: 'size',
+      range: 'a power of two, 4KiB to 1MiB',
+      live: false,
+      what: 'the unit of what is fetched and kept; fixed when the cache is made',
+    }),
+    highWatermark: share({ min: 0.05, max: 1 }, highWatermarkDefault, {
+      live: true,
+      what: 'eviction starts over this share of what may be used',
+    }),
+    lowWatermark: share({ min: 0.01, max: 1 }, lowWatermarkDefault, { live: true, what: 'and stops under this one' }),
+    keepFree: share({ min: 0, max: 0.9 }, freeShareMin, {
+      live: true,
+      what: 'the share of the file system that stays free whatever the capacity says',
+    }),
+    scrubRate: rate({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
+      live: true,
+      what: 'how fast what is held is compared with its checksums',
+    }),
+    promotionQueue: size({ min: MiB, max: 64 * GiB }, promotionBytesMax, {
+      live: true,
+      what: 'bytes that wait to be put into the cache; over it, a miss is answered and not kept',
+    }),
+    fetches: size({ min: MiB, max: 64 * GiB }, fetchBytesMax, {
+      live: true,
+      what: 'bytes being fetched at once from all origins',
+    }),
+  })
+  .refine(({ lowWatermark, highWatermark }) => lowWatermark <= highWatermark, {
+    path: ['lowWatermark'],
+    error: ({ input }) => {
+      const { lowWatermark, highWatermark } = input as { lowWatermark: number; highWatermark: number }
+      return `${formatValue('share', lowWatermark)} is over highWatermark, ${formatValue('share', highWatermark)}: give less`
+    },
+  })
+  .refine(({ capacity, blockSize: blockBytes }) => capacity >= capacityMin(blockBytes), {
+    path: ['capacity'],
+    error: ({ input }) => {
+      const { capacity, blockSize: blockBytes } = input as { capacity: number; blockSize: number }
+      return tooSmall(capacity, blockBytes)
+    },
+  })
+
+const id = (what: string) =>
+  setting(
+    z
+      .int({ error: ({ input }) => `${shown(input)} is not a numeric id` })
+      .min(0)
+      .max(0xffff_fffe)
+      .nullable()
+      .default(null),
+    { kind: 'count', range: 'a numeric id', live: false, what, unset: 'who mounts' },
+  )
+
+const attributes = z.strictObject({
+  uid: id('the owner of every file'),
+  gid: id('its group'),
+  mode: setting(
+    z
+      .string({ error: ({ input }) => `${shown(input)} is not a mode: write it in quotes, like "0440"` })
+      .regex(/^0?[0145]{3}$/, {
+        error: ({ input }) => `${shown(input)} is not a mode: three octal digits without write bits, like "0440"`,
+      })
+      .default('0444'),
+    {
+      kind: 'text',
+      range: 'three octal digits in quotes, no write bits',
+      live: false,
+      what: 'permission bits of files',
+    },
+  ),
+})
+
+const log = z.strictObject({
+  level: choice('log level', logLevels, 'info', { live: true, what: 'what is logged' }),
+  format: choice('log format', ['auto', 'json', 'pretty'], 'auto', {
+    live: false,
+    what: 'JSON lines, or lines for people; auto: for people on a terminal',
+  }),
+  file: path({ live: false, what: 'append the log here', unset: 'standard error' }),
+})
+
+export const schema = z.strictObject({
+  mountpoint: path({ live: false, what: 'an existing directory', unset: 'the argument of parentfs mount' }),
+  origin: originSchema,
+  cache: cache.prefault({}),
+  transport: choice('transport', transports, 'kernel', { live: false, what: 'how to speak with the kernel' }),
+  attributes: attributes.prefault({}),
+  allowOther: yesNo({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
+  log: log.prefault({}),
+})
+
+/** The smallest capacity: {@link capacityObjectsMin} objects. */
+export function capacityMin(blockBytes: number): number {
+  return capacityObjectsMin * blocksPerObject * blockBytes
+}
+
+/** What to say of a capacity below it. */
+export function tooSmall(capacityBytes: number, blockBytes: number): string {
+  const needed = `give at least ${Math.ceil(capacityMin(blockBytes) / MiB)}MiB, or smaller blocks`
+  return `capacity ${capacityBytes} is too small for blocks of ${blockBytes} bytes: ${needed}`
+}
+
+function isBlockSize(bytes: number): boolean {
+  return bytes >= blockBytesMin && bytes <= blockBytesMax && Number.isInteger(Math.log2(bytes))
+}

@@ -1,0 +1,119 @@
+/** The configuration file: what it may be, and where complaints point. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import {
+  type ConfigurationError,
+  parseConfiguration,
+  readConfigurationFile,
+} from '../../src/daemon/configuration-file.ts'
+import { configurationBytesMax, configurationDepthMax } from '../../src/limits.ts'
+
+/** What is said of a text; nothing when it is good. */
+function complaints(text: string): readonly string[] {
+  try {
+    parseConfiguration('f', text)
+    return []
+  } catch (error) {
+    return (error as ConfigurationError).lines
+  }
+}
+
+t.test('a file says what the command line can say, and more', async t => {
+  const text = `
+mountpoint: /mnt/parents  # where
+origin: { url: 'https://host/images/', missTimeout: 2m }
+cache:
+  capacity: 1.5TiB
+  highWatermark: 92.5%
+  scrubRate: 1MiB/s
+attributes: { mode: "0440" }
+`
+  t.match(parseConfiguration('f', text).settings, {
+    mountpoint: '/mnt/parents',
+    origin: { kind: 'http', missTimeout: 120_000, tries: 3 },
+    cache: { capacity: 1.5 * 1024 ** 4, highWatermark: 0.925, scrubRate: 1024 ** 2, blockSize: 65536 },
+    attributes: { mode: '0440' },
+  })
+})
+
+t.test('a complaint has line, column, key, value and what would be right', async t => {
+  const origin = 'origin:\n  url: https://host/\n'
+  const cases: [string, string | RegExp][] = [
+    [
+      `${origin}cache:\n  capacity: 10 parsecs\n`,
+      /^f:4:13: cache\.capacity: "10 parsecs" is not a size: write it like 500MiB/,
+    ],
+    [
+      `${origin}cache:\n  capcity: 10GiB\n`,
+      'f:4:3: cache.capcity: there is no setting "capcity" here: did you mean "capacity"?',
+    ],
+    [
+      `${origin}capacity: 10GiB\n`,
+      'f:3:1: capacity: there is no setting "capacity" here: did you mean "cache.capacity"?',
+    ],
+    [`${origin}  timeout: 3s\n`, /^f:3:3: origin\.timeout: there is no setting "timeout" here/],
+    [`${origin}zzzzzzzz: 1\n`, /^f:3:1: zzzzzzzz: there is no setting "zzzzzzzz" here: there are mountpoint, origin, /],
+    [`origin:\n  url: images\n`, 'f:2:8: origin.url: origin "images" is not a URL: write it like https://host/images/'],
+    [`origin:\n  tries: 2\n`, /^f:1:1: origin: the origin has no url/],
+    [`${origin}log:\n  level:\n`, /^f:4:3: log\.level: log level null is unknown/],
+    [`${origin}cache: {capacity: 1MiB}\n`, /^f:3:19: cache\.capacity: capacity 1048576 is too small/],
+    [`${origin}cache: {blockSize: 5KiB}\n`, /^f:3:20: cache\.blockSize: block size 5120 is not a power of two/],
+    [`${origin}origin:\n  url: file:///x\n`, /^f:3:1: .*[Kk]eys must be unique/],
+    [`${origin}\tlog: x\n`, /^f:3:1: /],
+    [`${origin}log: !shout loud\n`, /^f:3:6: /],
+    ['- a\n', /^f:1:1: \["a"\] is not a mapping of settings/],
+    ['', /^f:1:1: origin: /],
+  ]
+  for (const [text, complaint] of cases) {
+    const [first] = complaints(text)
+    if (typeof complaint === 'string') t.equal(first, complaint)
+    else t.match(first, complaint)
+  }
+})
+
+t.test('every complaint is there, and the first one stands for them', async t => {
+  const text =
+    'origin: {url: "https://host/", tries: many}\ncache: {capacity: big, blokSize: 4KiB}\nlog: {level: loud}\n'
+  t.same(
+    complaints(text).map(line => line.split(': ').slice(0, 2).join(' ')),
+    ['f:1:39 origin.tries', 'f:2:19 cache.capacity', 'f:2:24 cache.blokSize', 'f:3:14 log.level'],
+  )
+  t.throws(() => parseConfiguration('f', text), { code: 'invalid-argument', message: /^f:1:39: .*\(and 3 more: / })
+})
+
+t.test('aliases are refused where they stand, however little they stand for', async t => {
+  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]']
+  for (let k = 0; k < 30; k++) bomb.push(`b${k}: &b${k} [${Array(9).fill(k === 0 ? '*a' : `*b${k - 1}`)}]`)
+  const startedMs = performance.now()
+  t.match(complaints(bomb.join('\n'))[0], /^f:2:10: the alias \*a is not accepted: write the value itself$/)
+  t.ok(performance.now() - startedMs < 5000, 'nothing was expanded')
+  t.match(complaints('origin: &o {url: "https://host/"}\nlog: *o\n')[0], /^f:2:6: the alias \*o/)
+})
+
+t.test('nesting ends before the stack does', async t => {
+  const deep = (n: number) => `origin: ${'['.repeat(n)}1${']'.repeat(n)}\n`
+  t.notMatch(complaints(deep(configurationDepthMax))[0], /nested/)
+  t.match(complaints(`\n${deep(configurationDepthMax + 1)}`)[0], /^f:2:1: nested more than 16 deep/)
+  for (const piece of ['[', '{a: ', '- ', '? ', '- - ? [']) {
+    const text = piece.repeat(Math.floor(configurationBytesMax / piece.length))
+    t.match(complaints(text)[0], /^f:1:1: nested/, piece)
+  }
+  const stairs = Array.from({ length: 300 }, (_, k) => `${' '.repeat(k)}a:`).join('\n')
+  t.match(complaints(stairs)[0], /^f:\d+:1: nested/)
+  t.same(complaints('origin: {url: "https://host/[[[[[[[[[[[[[[[[[[[["}\n'), [], 'brackets in text are text')
+})
+
+t.test('a file that is too long, no text or no file is refused', async t => {
+  const directory = t.testdir()
+  const file = join(directory, 'f.yaml')
+  const least = 'origin: {url: "https://host/"}\n#'
+  writeFileSync(file, least.padEnd(configurationBytesMax, 'x'))
+  t.match(await readConfigurationFile(file), { settings: { origin: { kind: 'http' } } })
+  writeFileSync(file, least.padEnd(configurationBytesMax + 1, 'x'))
+  await t.rejects(readConfigurationFile(file), { message: /longer than 65536 bytes/ })
+  writeFileSync(file, Buffer.from([0x6f, 0xff]))
+  await t.rejects(readConfigurationFile(file), { message: /f\.yaml cannot be used/ })
+  await t.rejects(readConfigurationFile(directory), { message: /cannot be used/ })
+  await t.rejects(readConfigurationFile(join(directory, 'missing')), { message: /ENOENT/ })
+})

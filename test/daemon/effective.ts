@@ -1,0 +1,37 @@
+/** What is in effect, said as a file. */
+import t from 'tap'
+import { configure } from '../../src/daemon/configuration.ts'
+import { parseConfiguration } from '../../src/daemon/configuration-file.ts'
+import { effectiveText } from '../../src/daemon/effective.ts'
+
+const surroundings = { uid: 0, gid: 0, home: '/root' }
+const text = `
+mountpoint: /mnt/a
+origin: { url: "https://host/images/", missTimeout: 90s, retryPause: 1500ms }
+cache: { capacity: 300MiB, highWatermark: 92.5%, scrubRate: 100KiB/s }
+attributes: { uid: 7, mode: "0440" }
+log: { level: warn }
+`
+
+t.test('defaults are marked, what was said is not, and read back it means the same', async t => {
+  const { document, settings } = parseConfiguration('f', text)
+  const configuration = configure({ document, mountpoint: '/mnt/a' }, surroundings)
+  const said = effectiveText(document, configuration)
+  for (const line of ['mountpoint: /mnt/a', '  capacity: 300MiB', '  missTimeout: 90s', '  mode: "0440"', '  uid: 7']) {
+    t.match(said, new RegExp(`^${line}$`, 'm'))
+  }
+  for (const line of [
+    '  blockSize: 64KiB',
+    '  gid: 0',
+    '  lowWatermark: 90%',
+    'allowOther: true',
+    '  tries: 3',
+    '  kind: http',
+  ]) {
+    t.match(said, new RegExp(`^${line} # default$`, 'm'))
+  }
+  t.match(said, /^ {2}directory: \/var\/cache\/parentfs\/[0-9a-f]{16} # default$/m)
+  const again = parseConfiguration('again', said)
+  t.same(configure({ document: again.document, mountpoint: '/mnt/a' }, surroundings), configuration)
+  t.same(again.settings.cache.capacity, settings.cache.capacity)
+})
