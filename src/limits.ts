@@ -70,6 +70,8 @@ export const revalidateMsMax = 5_000
 
 /** Origin requests in flight at once, per origin. */
 export const originConcurrencyDefault = 64
+/** Origins of one mount: their connections together stay below what a process may open by default. */
+export const originsMax = 64
 /** Calls that wait for their turn at one origin: as many as the kernel may have reads outstanding. */
 export const originQueueMax = 65_535
 /** Descriptors that a directory as origin keeps open: enough for the parents in use, far below RLIMIT_NOFILE. */

@@ -38,8 +38,8 @@ export interface Status {
     readonly hitBytes: number
     readonly missBytes: number
   }
+  /** All origins together; `url` without credentials, of several their names. */
   readonly origin: {
-    /** Without credentials. */
     readonly url: string
     /** Sent since the daemon started, retries included. */
     readonly requests: number
@@ -47,6 +47,8 @@ export interface Status {
     readonly bytes: number
     readonly errors: number
   }
+  /** Each by itself; `name` is its directory, null where its images are in the root. */
+  readonly origins: readonly (Status['origin'] & { readonly name: string | null })[]
   readonly promotion: {
     readonly queuedBytes: number
     readonly promotedBytes: number

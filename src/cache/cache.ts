@@ -26,6 +26,8 @@ import { type VerificationOptions, type VerifiedImage, verifyImage } from './ver
 export interface MountedOrigin {
   readonly directory: string | null
   readonly origin: Origin
+  /** Other than the one of all. */
+  readonly revalidateSeconds?: number
 }
 
 export interface CacheOptions {
@@ -82,7 +84,7 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
-    this.#catalog = new Catalog(options)
+    this.#catalog = new Catalog({ ...options, freshMs: origin => this.#freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
     this.#fetchBudget = new ByteBudget(options.fetchBytesMax ?? fetchBytesMax)
     this.#evictor = new Evictor(options.store, options.logger)
@@ -253,6 +255,11 @@ export class Cache {
     const mounted = this.#options.origins.find(({ origin }) => origin.url === image.origin)
     if (!mounted) throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
     return mounted.origin
+  }
+
+  #freshMs(origin: Origin): number {
+    const mounted = this.#options.origins.find(candidate => candidate.origin === origin)
+    return (mounted?.revalidateSeconds ?? this.#options.revalidateSeconds) * 1000
   }
 
   async #saveRecency(): Promise<void> {

@@ -1,7 +1,7 @@
 /**
  * Names and images: which version of an image a name means now, and the node id that a version keeps for ever.
  *
- * What the kernel is told is recorded first. A name is asked of the origin again at most every `revalidateSeconds`, when
+ * What the kernel is told is recorded first. A name is asked of the origin again when what it said is not fresh any more and
  * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
  * is away leaves names and attributes as the index knows them.
  */
@@ -17,7 +17,8 @@ import { SingleFlight } from '../single-flight.ts'
 export interface CatalogOptions {
   readonly index: IndexDatabase
   readonly logger: Logger
-  readonly revalidateSeconds: number
+  /** How long what an origin said of names is taken as fresh. */
+  freshMs(origin: Origin): number
   /** Node ids up to this one belong to directories. */
   readonly reservedNodeIds: bigint
   /** Milliseconds, never going back. */
@@ -75,7 +76,7 @@ export class Catalog {
    */
   async lookup(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
     const named = this.#named(origin, name)
-    if (named && this.#isFresh(named.checkedMs)) return named.entry
+    if (named && this.#isFresh(origin, named.checkedMs)) return named.entry
     const asked = this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
     if (!named) return asked
     try {
@@ -94,7 +95,7 @@ export class Catalog {
    */
   async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
     const known = this.#listing(origin)
-    if (known && this.#isFresh(known.checkedMs)) return known.names
+    if (known && this.#isFresh(origin, known.checkedMs)) return known.names
     const asked = this.#lists.run(origin.url, signal, shared => this.#askList(origin, shared))
     if (!known) return asked
     try {
@@ -196,8 +197,8 @@ export class Catalog {
     return nodeId
   }
 
-  #isFresh(checkedMs: number): boolean {
-    return this.#options.now() - checkedMs < this.#options.revalidateSeconds * 1000
+  #isFresh(origin: Origin, checkedMs: number): boolean {
+    return this.#options.now() - checkedMs < this.#options.freshMs(origin)
   }
 }
 

@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { CacheError } from '../errors.ts'
 import { nearest } from './did-you-mean.ts'
+import type { OriginSettings } from './origin-settings.ts'
 import { capacityMin, type JudgedSettings, schema, tooSmall } from './schema.ts'
 import { shown } from './setting-fields.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
@@ -14,11 +15,19 @@ import { allSettings, keysAt } from './settings-list.ts'
 
 /** See schema.ts for names and units. */
 export interface Configuration extends Omit<JudgedSettings, 'mountpoint' | 'cache' | 'attributes' | 'allowOther'> {
+  /** The origins, by where their images are. */
+  readonly places: readonly OriginPlace[]
   readonly mountpoint: string
   readonly cache: JudgedSettings['cache'] & { readonly directory: string }
   /** Owner and permission bits of every file. */
   readonly attributes: { readonly uid: number; readonly gid: number; readonly mode: number }
   readonly allowOther: boolean
+}
+
+/** An origin and the directory of the root that shows its images; null is the root itself. */
+export interface OriginPlace {
+  readonly directory: string | null
+  readonly settings: OriginSettings
 }
 
 /** What defaults depend on. */
@@ -63,10 +72,12 @@ export function configure(
   if (complaints) throw new CacheError('invalid-argument', complaints[0].message)
   const { cache, attributes, allowOther } = settings
   const root = uid === 0 ? '/var/cache/parentfs' : join(home, '.cache', 'parentfs')
+  const places = placesOf(settings)
   return {
     ...settings,
     mountpoint,
-    cache: { ...cache, directory: cache.directory ?? join(root, originHash(settings.origin.url)) },
+    places,
+    cache: { ...cache, directory: cache.directory ?? join(root, originHash(places[0]!.settings.url)) },
     attributes: {
       uid: attributes.uid ?? uid,
       gid: attributes.gid ?? gid,
@@ -148,6 +159,11 @@ function unknownKey(path: readonly PropertyKey[], key: string): string {
   const elsewhere = allSettings().find(setting => setting.key.split('.').at(-1) === key)
   if (elsewhere) return `there is no setting "${key}" here: did you mean "${elsewhere.key}"?`
   return `there is no setting "${key}" here: there are ${keysAt(path).join(', ')}`
+}
+
+function placesOf({ origin, origins }: JudgedSettings): OriginPlace[] {
+  if (origin) return [{ directory: null, settings: origin }]
+  return Object.entries(origins ?? {}).map(([directory, settings]) => ({ directory, settings }))
 }
 
 /** Sixteen hex digits that name an origin, whoever's credentials are in the URL. */

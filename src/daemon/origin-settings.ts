@@ -5,6 +5,7 @@
  * The kind need not be written where the URL's scheme tells it.
  */
 import { z } from 'zod'
+import { messageOf } from '../errors.ts'
 import {
   connectMsMax,
   firstByteMsMax,
@@ -19,7 +20,7 @@ import {
   stallMsMax,
 } from '../limits.ts'
 import { withoutCredentials } from '../origin/http-url.ts'
-import type { OriginOptions } from '../origin/open.ts'
+import { identityOf, type OriginOptions } from '../origin/open.ts'
 import { count, duration, setting, share, shown, size } from './setting-fields.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
@@ -149,5 +150,10 @@ function problemOf(input: unknown): Problem | null {
   if (kind === undefined && kindOfScheme[new URL(url).protocol] === undefined) {
     return { path: ['url'], message: `${text}: not an origin; it must begin with ${known.join(', ')}` }
   }
-  return null
+  try {
+    identityOf(url)
+    return null
+  } catch (error) {
+    return { path: ['url'], message: messageOf(error) }
+  }
 }

@@ -14,18 +14,22 @@ import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
-import { keptBackBytes, keptBackShare, salvageBytesMax, sessionThreads, storeThreads } from '../limits.ts'
+import {
+  keptBackBytes,
+  keptBackShare,
+  revalidateSecondsDefault,
+  salvageBytesMax,
+  sessionThreads,
+  storeThreads,
+} from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
-import { Meter } from '../origin/meter.ts'
-import { openOrigin } from '../origin/open.ts'
-import type { Origin } from '../origin/origin.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
-import { originOptionsOf } from './origin-settings.ts'
+import { Origins } from './origins.ts'
 import { Unwinder } from './unwinder.ts'
 
 export interface RoomsParts {
@@ -38,16 +42,15 @@ export interface RoomsParts {
 /** The part of a status that the rooms know. */
 export type RoomsStatus = Pick<
   Status,
-  'cache' | 'health' | 'reads' | 'origin' | 'promotion' | 'eviction' | 'scrub' | 'gauges' | 'images'
+  'cache' | 'health' | 'reads' | 'origin' | 'origins' | 'promotion' | 'eviction' | 'scrub' | 'gauges' | 'images'
 >
 
 export class Rooms {
   readonly #configuration: Configuration
   readonly #logger: Logger
   readonly #unwinder = new Unwinder()
-  readonly #meter = new Meter()
   readonly #engine: Engine
-  readonly #origin: Origin
+  readonly #origins: Origins
   readonly #diskWatch = new DiskWatch({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
   #store!: Store
   #cache!: Cache
@@ -56,12 +59,8 @@ export class Rooms {
   private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
-    this.#origin = openOrigin(configuration.origin.url, {
-      addon,
-      meter: this.#meter,
-      options: originOptionsOf(configuration.origin),
-    })
-    this.#unwinder.push('origin', () => this.#origin.close())
+    this.#origins = new Origins(configuration.places, addon)
+    this.#unwinder.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())
   }
@@ -83,7 +82,7 @@ export class Rooms {
   }
 
   async #open({ addon, signal }: RoomsParts): Promise<void> {
-    const { cache, origin } = this.#configuration
+    const { cache } = this.#configuration
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
@@ -109,11 +108,11 @@ export class Rooms {
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({
-      origins: [{ directory: null, origin: this.#origin }],
+      origins: this.#origins.mounted,
       index,
       store,
       logger,
-      revalidateSeconds: origin.revalidate / 1000,
+      revalidateSeconds: revalidateSecondsDefault,
       scrub: { bytesPerSecond: cache.scrubRate },
       promotionBytesMax: cache.promotionQueue,
       fetchBytesMax: cache.fetches,
@@ -125,18 +124,28 @@ export class Rooms {
     if (index.images().length === 0) await this.#firstListing(signal)
   }
 
+  /** One origin that can be listed is enough: the others may come back. */
   async #firstListing(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#cache.list(null, { signal })
-    } catch (cause) {
-      if (!(cause instanceof CacheError)) throw cause
-      throw new CacheError(cause.code, `origin ${cause.message}: check the URL, and that it can be reached`, { cause })
+    const { mounted } = this.#origins
+    const failures: CacheError[] = []
+    const list = async (directory: string | null) => {
+      try {
+        await this.#cache.list(directory, { signal })
+      } catch (cause) {
+        if (!(cause instanceof CacheError)) throw cause
+        const name = directory === null ? 'origin' : `origin ${directory}:`
+        const message = `${name} ${cause.message}: check the URL, and that it can be reached`
+        failures.push(new CacheError(cause.code, message, { cause }))
+      }
     }
+    await Promise.all(mounted.map(({ directory }) => list(directory)))
+    if (failures.length === mounted.length) throw failures[0]
+    for (const { message } of failures) this.#logger.warn({}, message)
   }
 
-  /** The origin's URL without credentials. */
+  /** What the mount table shows. */
   get source(): string {
-    return this.#origin.url
+    return this.#origins.source
   }
 
   /**
@@ -149,7 +158,8 @@ export class Rooms {
     negotiated: Negotiated | null,
     onNegotiated: (value: Negotiated) => Promise<void>,
   ): Promise<void> {
-    const { uid, gid, mode } = this.#configuration.attributes
+    const { attributes, places } = this.#configuration
+    const { uid, gid, mode } = attributes
     const transport = KernelTransport.start({
       startSession: handlers => {
         const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
@@ -161,6 +171,7 @@ export class Rooms {
       logger: this.#logger,
       negotiated,
       onNegotiated,
+      deadlineMs: Math.max(...places.map(({ settings }) => settings.missTimeout)),
     })
     this.#transport = transport
     await transport.ready
@@ -212,7 +223,7 @@ export class Rooms {
         hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
         missBytes: reads.missBytes,
       },
-      origin: { url: this.#origin.url, ...this.#meter.counters() },
+      ...this.#origins.status(),
       promotion,
       eviction,
       scrub,

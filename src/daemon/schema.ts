@@ -2,6 +2,7 @@
  * Every setting of a mount: what the file may say and, in its place, the command line. docs/OPERATIONS.md lists them.
  */
 import { z } from 'zod'
+import { directoryNodeId } from '../fuse/backend.ts'
 import { blocksPerObject } from '../image.ts'
 import {
   blockBytesDefault,
@@ -13,9 +14,11 @@ import {
   freeShareMin,
   highWatermarkDefault,
   lowWatermarkDefault,
+  originsMax,
   promotionBytesMax,
   scrubBytesPerSecond,
 } from '../limits.ts'
+import { identityOf } from '../origin/open.ts'
 import { originSchema } from './origin-settings.ts'
 import { choice, formatValue, measured, path, rate, setting, share, shown, size, yesNo } from './setting-fields.ts'
 import { logLevels, transports } from './settings.ts'
@@ -124,14 +127,49 @@ const log = z.strictObject({
   file: path({ live: false, what: 'append the log here', unset: 'standard error' }),
 })
 
-export const schema = z.strictObject({
+const originName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+  error: ({ input }) =>
+    `${shown(input)} is not a name for a directory: letters, digits, dots, dashes and underscores, at most 64`,
+})
+
+const fields = z.strictObject({
   mountpoint: path({ live: false, what: 'an existing directory', unset: 'the argument of parentfs mount' }),
-  origin: originSchema,
+  origin: originSchema.optional(),
+  origins: setting(z.record(originName, originSchema).optional(), {
+    kind: 'text',
+    range: `a mapping of at most ${originsMax} names, each with what stands under \`origin\``,
+    live: true,
+    what: 'in place of `origin`: several, each in a directory of its name; they can be added live, not removed',
+    unset: 'none',
+  }),
   cache: cache.prefault({}),
   transport: choice('transport', transports, 'kernel', { live: false, what: 'how to speak with the kernel' }),
   attributes: attributes.prefault({}),
   allowOther: yesNo({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
   log: log.prefault({}),
+})
+
+export const schema = fields.superRefine(({ origin, origins, cache: { directory } }, ctx) => {
+  const complain = (at: string[], message: string, lacking = false) =>
+    ctx.addIssue({ code: 'custom', path: at, message, params: { lacking } })
+  if (!origin && !origins) return complain([], 'there is no origin: write "origin:" with a url, or "origins:"', true)
+  if (!origins) return
+  const names = Object.keys(origins)
+  if (origin) complain(['origins'], 'origin and origins do not go together: give one of them', true)
+  if (names.length === 0) complain(['origins'], 'there is none: give at least one', true)
+  if (names.length > originsMax)
+    complain(['origins'], `there are ${names.length}: at most ${originsMax} go together`, true)
+  if (directory === null)
+    complain(['origins'], 'several origins share one cache: say where it lies with cache.directory', true)
+  for (const name of names) {
+    const earlier = names.slice(0, names.indexOf(name))
+    const identity = identityOf(origins[name]!.url)
+    const same = earlier.find(other => identityOf(origins[other]!.url) === identity)
+    if (same !== undefined) complain(['origins', name, 'url'], `${identity} is the origin ${same} already`)
+    const twin = earlier.find(other => directoryNodeId(other) === directoryNodeId(name))
+    if (twin !== undefined)
+      complain(['origins', name], `"${name}" cannot stand beside "${twin}": give it another name`, true)
+  }
 })
 
 /** The smallest capacity: {@link capacityObjectsMin} objects. */

@@ -1,6 +1,7 @@
 /**
  * What the filesystem needs from below. Declared here, where it is consumed; `daemon/` puts the cache behind it.
  */
+import { createHash } from 'node:crypto'
 import type { Image } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
 
@@ -22,8 +23,16 @@ export interface KnownImage {
   readonly nodeId: bigint
 }
 
-/** Node ids up to this one are directories: the root is 1. */
-export const reservedNodeIds = 1n << 20n
+/** Node ids up to this one are directories: the root is 1, and see {@link directoryNodeId}. */
+export const reservedNodeIds = (1n << 33n) - 1n
+
+/**
+ * The node id of a directory in the root: 32 bits of its name's hash, so that it is the same whatever other directories there
+ * are. Two names can share one: whoever names directories must look.
+ */
+export function directoryNodeId(name: string): bigint {
+  return (1n << 32n) | BigInt(createHash('sha256').update(name).digest().readUInt32LE(0))
+}
 
 /** What `user.parentfs.*` attributes and status say of one image. */
 export interface Residence {

@@ -1,11 +1,11 @@
 /**
  * Node ids and what they stand for.
  *
- * A node id means the same for ever: 1 is the root, the ids after it are the directories of several origins, and an
+ * A node id means the same for ever: 1 is the root, a directory of several origins has an id made of its name, and an
  * image has the id that the backend gave it. What is remembered here only saves asking; a node that the kernel forgot, or
  * that an earlier process handed out, is found again by asking the backend.
  */
-import { type Backend, type KnownImage, reservedNodeIds } from './backend.ts'
+import { type Backend, directoryNodeId, type KnownImage, reservedNodeIds } from './backend.ts'
 import { Refusal } from './refusal.ts'
 
 /** The node id of the root. Source: Linux include/uapi/linux/fuse.h, FUSE_ROOT_ID. */
@@ -68,14 +68,14 @@ export class Nodes {
 
   /** The directory of that name in the root, or null. */
   directoryNamed(name: string): DirectoryNode | null {
-    const index = this.#backend.directories?.indexOf(name) ?? -1
-    return index < 0 ? null : { kind: 'directory', nodeId: nodeIdOf(index), name }
+    const isThere = this.#backend.directories?.includes(name) ?? false
+    return isThere ? { kind: 'directory', nodeId: directoryNodeId(name), name } : null
   }
 
   /** The directories of the root; null when the root itself holds the images. */
   directories(): readonly DirectoryNode[] | null {
     const names = this.#backend.directories
-    return names?.map((name, index) => ({ kind: 'directory', nodeId: nodeIdOf(index), name })) ?? null
+    return names?.map(name => ({ kind: 'directory', nodeId: directoryNodeId(name), name })) ?? null
   }
 
   /** Count one lookup of an image that the kernel is about to be told of. */
@@ -97,13 +97,8 @@ export class Nodes {
 
   #directory(nodeId: bigint): DirectoryNode {
     if (nodeId === rootNodeId) return { kind: 'directory', nodeId, name: null }
-    const name = this.#backend.directories?.[Number(nodeId - rootNodeId) - 1]
+    const name = this.#backend.directories?.find(candidate => directoryNodeId(candidate) === nodeId)
     if (name === undefined) throw new Refusal('stale-node', `no directory has node id ${nodeId}`)
     return { kind: 'directory', nodeId, name }
   }
-}
-
-/** The node id of the root's directory number `index`. */
-function nodeIdOf(index: number): bigint {
-  return rootNodeId + 1n + BigInt(index)
 }

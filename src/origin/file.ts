@@ -47,7 +47,7 @@ export class FileOrigin implements Origin {
   constructor(url: string, extents: ExtentFinder) {
     this.#root = directoryOf(url)
     this.#extents = extents
-    this.url = pathToFileURL(this.#root).href
+    this.url = identityOfDirectory(url)
   }
 
   async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
@@ -236,6 +236,14 @@ export class FileOrigin implements Origin {
   #failed(key: string, cause: unknown): CacheError {
     return new CacheError(codeOf(cause), `${this.url}/${key}: ${messageOf(cause)}`, { cause })
   }
+}
+
+/**
+ * The URL of a directory, written in one way.
+ * @throws CacheError invalid-argument
+ */
+export function identityOfDirectory(url: string): string {
+  return pathToFileURL(directoryOf(url)).href
 }
 
 /** @throws CacheError invalid-argument */

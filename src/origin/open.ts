@@ -8,10 +8,10 @@ import { CacheError } from '../errors.ts'
 import { imageShareMax, missSecondsMax, originConcurrencyDefault } from '../limits.ts'
 import { DeadlineOrigin } from './deadline.ts'
 import { FairOrigin } from './fair.ts'
-import { type ExtentFinder, FileOrigin } from './file.ts'
+import { type ExtentFinder, FileOrigin, identityOfDirectory } from './file.ts'
 import { HttpOrigin } from './http.ts'
 import type { HttpOptions } from './http-client.ts'
-import { withoutCredentials } from './http-url.ts'
+import { baseOf, withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
 import type { Origin } from './origin.ts'
@@ -44,6 +44,14 @@ const originOptionsDefault: OriginOptions = {
   missMsMax: missSecondsMax * 1000,
   retry: {},
   http: {},
+}
+
+/**
+ * What the images of an origin are known by: its URL, written in one way and without credentials.
+ * @throws CacheError invalid-argument when it is not a URL that its scheme allows
+ */
+export function identityOf(url: string): string {
+  return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
 
 /** The schemes and what makes an Origin of each. */

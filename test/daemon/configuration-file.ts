@@ -7,7 +7,8 @@ import {
   parseConfiguration,
   readConfigurationFile,
 } from '../../src/daemon/configuration-file.ts'
-import { configurationBytesMax, configurationDepthMax } from '../../src/limits.ts'
+import { directoryNodeId } from '../../src/fuse/backend.ts'
+import { configurationBytesMax, configurationDepthMax, originsMax } from '../../src/limits.ts'
 
 /** What is said of a text; nothing when it is good. */
 function complaints(text: string): readonly string[] {
@@ -63,7 +64,7 @@ t.test('a complaint has line, column, key, value and what would be right', async
     [`${origin}\tlog: x\n`, /^f:3:1: /],
     [`${origin}log: !shout loud\n`, /^f:3:6: /],
     ['- a\n', /^f:1:1: \["a"\] is not a mapping of settings/],
-    ['', /^f:1:1: origin: /],
+    ['', /^f:1:1: there is no origin: write "origin:"/],
   ]
   for (const [text, complaint] of cases) {
     const [first] = complaints(text)
@@ -80,6 +81,51 @@ t.test('every complaint is there, and the first one stands for them', async t =>
     ['f:1:39 origin.tries', 'f:2:19 cache.capacity', 'f:2:24 cache.blokSize', 'f:3:14 log.level'],
   )
   t.throws(() => parseConfiguration('f', text), { code: 'invalid-argument', message: /^f:1:39: .*\(and 3 more: / })
+})
+
+t.test('several origins have names, share a cache that is said, and are not the same', async t => {
+  const several = (origins: string) => complaints(`cache: {directory: /c}\norigins:\n${origins}`)
+  t.same(several('  a: {url: "file:///x"}\n  b: {url: "http://host/x"}\n'), [])
+  const cases: [string, RegExp][] = [
+    [
+      '  a: {url: "file:///x"}\n  b/c: {url: "file:///y"}\n',
+      /^f:4:3: origins\.b\/c: "b\/c" is not a name for a directory/,
+    ],
+    [`  ${'n'.repeat(65)}: {url: "file:///y"}\n`, /^f:3:3: .*is not a name/],
+    ['  ..: {url: "file:///y"}\n', /^f:3:3: .*is not a name/],
+    [
+      '  a: {url: "file:///x"}\n  b: {url: "file:///y/../x/"}\n',
+      /^f:4:12: origins\.b\.url: file:\/\/\/x is the origin a already/,
+    ],
+    [
+      '  a: {url: "http://h/x"}\n  b: {url: "http://H:80/x/"}\n',
+      /^f:4:12: origins\.b\.url: http:\/\/h\/x\/ is the origin a already/,
+    ],
+    ['  a: {url: "file:///x", tris: 1}\n', /^f:3:25: origins\.a\.tris: .*did you mean "tries"/],
+    ['  a: {url: "http://h/?token=secret"}\n', /^f:3:12: origins\.a\.url: http:\/\/h\/: an origin has no query/],
+    ['  {}\n', /^f:2:1: origins: there is none/],
+  ]
+  for (const [text, complaint] of cases) t.match(several(text)[0], complaint)
+  t.match(complaints('origins: {a: {url: "file:///x"}}\n')[0], /^f:1:1: origins: several origins share one cache/)
+  t.match(
+    complaints('origin: {url: "file:///y"}\norigins: {a: {url: "file:///x"}}\n')[0],
+    /^f:2:1: origins: origin and origins/,
+  )
+  const many = (n: number) => Array.from({ length: n }, (_, k) => `  o${k}: {url: "file:///${k}"}\n`).join('')
+  t.same(several(many(originsMax)), [])
+  t.match(several(many(originsMax + 1))[0], /^f:2:1: origins: there are 65: at most 64/)
+})
+
+t.test('two names that would share a node id do not go together', async t => {
+  const seen = new Map<bigint, string>()
+  for (let k = 0; ; k++) {
+    const twin = seen.get(directoryNodeId(`n${k}`))
+    seen.set(directoryNodeId(`n${k}`), `n${k}`)
+    if (twin === undefined) continue
+    const text = `cache: {directory: /c}\norigins:\n  ${twin}: {url: "file:///x"}\n  n${k}: {url: "file:///y"}\n`
+    t.match(complaints(text)[0], /^f:4:3: .*cannot stand beside/)
+    return
+  }
 })
 
 t.test('aliases are refused where they stand, however little they stand for', async t => {

@@ -1,6 +1,6 @@
 /** Node ids. */
 import t from 'tap'
-import { reservedNodeIds } from '../../src/fuse/backend.ts'
+import { directoryNodeId, reservedNodeIds } from '../../src/fuse/backend.ts'
 import { Nodes } from '../../src/fuse/nodes.ts'
 import { FakeBackend } from '../fixtures/fake-backend.ts'
 
@@ -36,14 +36,24 @@ t.test('more forgets than lookups harm nothing', async t => {
 
 t.test('node ids that stand for nothing are stale', async t => {
   const nodes = new Nodes(new FakeBackend(['one', 'two']))
-  for (const nodeId of [0n, 4n, reservedNodeIds, reservedNodeIds + 9n, 2n ** 64n - 1n]) {
+  for (const nodeId of [0n, 4n, directoryNodeId('three'), reservedNodeIds, reservedNodeIds + 9n, 2n ** 64n - 1n]) {
     t.throws(() => nodes.get(nodeId), { code: 'stale-node' }, String(nodeId))
   }
   t.match(nodes.get(1n), { kind: 'directory', name: null })
-  t.match(nodes.get(2n), { kind: 'directory', name: 'one' })
-  t.match(nodes.get(3n), { kind: 'directory', name: 'two' })
-  t.match(nodes.directoryNamed('two'), { nodeId: 3n })
+  t.match(nodes.get(directoryNodeId('one')), { kind: 'directory', name: 'one' })
+  t.match(nodes.get(directoryNodeId('two')), { kind: 'directory', name: 'two' })
+  t.match(nodes.directoryNamed('two'), { nodeId: directoryNodeId('two') })
   t.equal(nodes.directoryNamed('three'), null)
+})
+
+t.test('the node id of a directory depends on nothing but its name', async t => {
+  const [before, after] = [new Nodes(new FakeBackend(['b', 'c'])), new Nodes(new FakeBackend(['a', 'c', 'b']))]
+  for (const name of ['b', 'c']) {
+    const { nodeId } = before.directoryNamed(name)!
+    t.ok(nodeId > 1n && nodeId <= reservedNodeIds)
+    t.match(after.get(nodeId), { name, nodeId })
+  }
+  t.equal(directoryNodeId('debian'), 0x15737d981n, 'and is the same in every version')
 })
 
 t.test('directories and images are not taken for each other', async t => {

@@ -1,9 +1,12 @@
 /** Mounts that a file describes. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { cannotMount, isGone, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { mountAt } from '../../src/daemon/mount-table.ts'
+import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { until } from '../fixtures/until.ts'
 
 const options = { skip: cannotMount }
 const image = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 17 }
@@ -34,4 +37,67 @@ log: { level: debug, file: ${log} }
   t.match(readFileSync(log, 'utf8'), /"level":20/, 'debug lines')
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   t.ok(await isGone(where, status.pid, status.keeperPid))
+})
+
+t.test('several origins are a directory each over one cache, and names can move', options, async t => {
+  const where = place(t)
+  const other = { seed: 12, sizeBytes: 2 * 1024 * 1024 + 5 }
+  const [far, near] = [join(where.top, 'far'), where.originDirectory]
+  mkdirSync(far)
+  writeSample(join(near, 'a.raw'), image)
+  // The same name in both.
+  writeSample(join(far, 'a.raw'), other)
+  const origin = await spawnHttpOrigin({ directory: far })
+  t.teardown(() => origin.close())
+  const file = join(where.top, 'p.yaml')
+  const configure = (farName: string) =>
+    writeFileSync(
+      file,
+      `
+mountpoint: ${where.mountpoint}
+cache: { directory: ${where.cacheDirectory}, capacity: 150MiB }
+origins:
+  near: { url: "${where.origin}" }
+  ${farName}: { url: "${origin.url}", requests: 4 }
+`,
+    )
+  const path = (...names: string[]) => join(where.mountpoint, ...names)
+  const reads = (name: string, sample: typeof image) =>
+    t.ok(readFileSync(path(name, 'a.raw')).equals(sampleBytes(sample, 0, sample.sizeBytes)), name)
+
+  configure('far')
+  t.match(await parentfs('mount', '--background', '--config', file), { code: 0, stderr: '' })
+  t.same(readdirSync(where.mountpoint), ['far', 'near'])
+  t.same(readdirSync(path('near')), ['a.raw'])
+  t.same(readdirSync(path('far')), ['a.raw'])
+  for (const name of ['near', 'far']) t.ok(statSync(path(name)).isDirectory())
+  t.throws(() => statSync(path('a.raw')), { code: 'ENOENT' })
+  t.throws(() => readdirSync(path('elsewhere')), { code: 'ENOENT' })
+  t.equal(statfsSync(path('far')).type, statfsSync(where.mountpoint).type)
+  const inode = statSync(path('far')).ino
+  reads('near', image)
+  reads('far', other)
+  const whole = async () => (await statusOf(where)).images.every(({ complete }) => complete)
+  await until(whole, patienceMs, 'promotion')
+  const status = await statusOf(where)
+  t.same(status.images.map(({ name }) => name).sort(), ['far/a.raw', 'near/a.raw'])
+  t.match(status.origins, [
+    { name: 'near', url: where.origin },
+    { name: 'far', url: origin.url },
+  ])
+  t.equal(status.origin.bytes, image.sizeBytes + other.sizeBytes)
+  t.equal((await mountAt(where.mountpoint))?.source, 'near+far')
+  t.match((await parentfs('verify', where.mountpoint, 'far/a.raw')).code, 0)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+
+  // Under another name, and with the other origin away: what is cached belongs to the URL.
+  configure('moved')
+  renameSync(near, `${near}.away`)
+  await origin.reset()
+  t.match(await parentfs('mount', '--background', '--config', file), { code: 0, stderr: '' })
+  reads('moved', other)
+  reads('near', image)
+  t.equal((await origin.counters()).requests, 0)
+  t.not(statSync(path('moved')).ino, inode)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })
