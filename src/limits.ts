@@ -181,3 +181,26 @@ export const hashPieceBytes = 256 * KiB
 export const configurationBytesMax = 64 * KiB
 /** Levels of nesting in it: four are used. */
 export const configurationDepthMax = 16
+
+/** The share of the capacity that pinned images may take: the rest is for what is read. */
+export const pinnedShareMax = 0.5
+/** Names that may be pinned: every pass of the eviction looks at each. */
+export const pinsMax = 4096
+
+/**
+ * Pieces of images that are brought in on request at once, for all such requests together, and their size: enough for a distant
+ * origin, little beside the turns of one. A reader who wants a block of a piece waits for all of it.
+ */
+export const promoteConcurrency = 8
+export const promotePieceBytesMax = 1 * MiB
+/** How long work on request pauses while readers wait for the origin, and while there is no room, in milliseconds. */
+export const promotePauseMs = 50
+/** How often a piece that found no room is tried again before the request fails: three seconds. */
+export const promoteTriesMax = 60
+/** Ranges in one request. */
+export const promoteRangesMax = 1024
+
+/** How often the objects of an image are gone over when it is evicted on request: those in use may be touched in between. */
+export const evictRoundsMax = 4
+/** The longest read that is explained, in bytes: the longest that the kernel asks for. */
+export const explainBytesMax = readBytesMax

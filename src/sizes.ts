@@ -31,6 +31,21 @@ export function parseSize(text: string): number {
 }
 
 /**
+ * The byte range `FROM-TO`, TO excluded, of `0-1GiB`, `1GiB-1536MiB`, or `10GiB-` up to the end.
+ * @throws CacheError invalid-argument: not a range, or an empty one
+ */
+export function parseRange(text: string): { readonly from: number; readonly to: number } {
+  const [from, to, more] = text.split('-').map(part => part.trim())
+  if (!from || to === undefined || more !== undefined) {
+    throw new CacheError('invalid-argument', `"${text}" is not a range: write it like 0-1GiB, or 10GiB- up to the end`)
+  }
+  const range = { from: parseSize(from), to: to === '' ? Number.MAX_SAFE_INTEGER : parseSize(to) }
+  if (range.from >= range.to)
+    throw new CacheError('invalid-argument', `"${text}" is an empty range: put the lower end first`)
+  return range
+}
+
+/**
  * Milliseconds of `500ms`, `1.5s`, `2 minutes`, `1d`. A bare number has no unit and is refused.
  * @throws CacheError invalid-argument: not a duration, or negative
  */

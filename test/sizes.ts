@@ -1,6 +1,6 @@
 /** Sizes and durations: what people write, and what must be refused instead of guessed. */
 import t from 'tap'
-import { parseDuration, parseSize } from '../src/sizes.ts'
+import { parseDuration, parseRange, parseSize } from '../src/sizes.ts'
 
 t.test('sizes are binary, with or without the i', async t => {
   const GiB = 1024 ** 3
@@ -40,5 +40,14 @@ t.test('durations need a unit', async t => {
   t.equal(parseDuration('1d'), 86_400_000)
   for (const text of ['', '10', '-5s', '5 apples', 's', '5s5', '1m 30s', 'Infinity']) {
     t.throws(() => parseDuration(text), { code: 'invalid-argument' }, JSON.stringify(text))
+  }
+})
+
+t.test('ranges go from a byte to another, or to the end', async t => {
+  t.same(parseRange('0-1GiB'), { from: 0, to: 1024 ** 3 })
+  t.same(parseRange(' 1K - 4096 '), { from: 1024, to: 4096 })
+  t.same(parseRange('10GiB-'), { from: 10 * 1024 ** 3, to: Number.MAX_SAFE_INTEGER })
+  for (const text of ['', '5', '-', '-5', '5-5', '2G-1G', '1-2-3', 'a-b', '0-1e3']) {
+    t.throws(() => parseRange(text), { code: 'invalid-argument' }, JSON.stringify(text))
   }
 })

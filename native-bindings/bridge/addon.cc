@@ -85,6 +85,12 @@ Napi::Value socket_pair(const Napi::CallbackInfo& info) {
   return made;
 }
 
+Napi::Value peer_uid(const Napi::CallbackInfo& info) {
+  const auto uid = syscalls::peer_uid(descriptor(info[0], "socket"));
+  throw_on_error(info.Env(), uid.error(), "getsockopt");
+  return Napi::Number::New(info.Env(), uid.value());
+}
+
 void send_fd(const Napi::CallbackInfo& info) {
   const int error = syscalls::send_fd(descriptor(info[0], "socket"), descriptor(info[1], "fd"));
   throw_on_error(info.Env(), error, "sendmsg");
@@ -112,6 +118,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("lockFile", Napi::Function::New(env, lock_file, "lockFile"));
   exports.Set("extentAt", Napi::Function::New(env, extent_at, "extentAt"));
   exports.Set("socketPair", Napi::Function::New(env, socket_pair, "socketPair"));
+  exports.Set("peerUid", Napi::Function::New(env, peer_uid, "peerUid"));
   exports.Set("sendFd", Napi::Function::New(env, send_fd, "sendFd"));
   exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));

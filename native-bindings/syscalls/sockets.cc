@@ -35,6 +35,15 @@ Result<std::pair<OwnedFd, OwnedFd>> socket_pair() {
   return std::pair(OwnedFd(fds[0]), OwnedFd(fds[1]));
 }
 
+Result<uid_t> peer_uid(int socket) {
+  ucred credentials{};
+  socklen_t bytes = sizeof credentials;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) return Failure{errno};
+  // What is no Unix socket, or not connected, has nobody at its other end.
+  if (bytes != sizeof credentials || credentials.uid == static_cast<uid_t>(-1)) return Failure{ENOTCONN};
+  return credentials.uid;
+}
+
 int send_fd(int socket, int fd) {
   FdMessage message;
   cmsghdr* control = CMSG_FIRSTHDR(&message.header);

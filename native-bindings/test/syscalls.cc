@@ -1,6 +1,8 @@
 /** syscalls/: extents, locks and descriptors over sockets. */
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -59,6 +61,16 @@ void descriptors(Checks& t) {
   CHECK(syscalls::send_fd(there.get(), file.get()) == EPIPE);
 }
 
+void peers(Checks& t) {
+  const auto pair = syscalls::socket_pair();
+  const auto peer = syscalls::peer_uid(pair.value().first.get());
+  CHECK(peer.ok() && peer.value() == ::geteuid());
+  const OwnedFd alone(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(syscalls::peer_uid(alone.get()).error() == ENOTCONN);
+  Directory directory;
+  CHECK(syscalls::peer_uid(syscalls::open_exact(directory.file("f"), 1).value().get()).error() == ENOTSOCK);
+}
+
 }  // namespace
 
 Tests syscalls_tests() {
@@ -66,6 +78,7 @@ Tests syscalls_tests() {
       {"extents of a sparse file have the ends that the file system knows", extents},
       {"a lock is refused while somebody holds it, and free after", file_lock},
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
+      {"the user at the other end of a socket is known, and nobody where there is none", peers},
   };
 }
 

@@ -2,9 +2,10 @@
  * Asks a daemon through its admin socket.
  */
 import { request } from 'node:http'
+import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import { adminAnswerBytesMax, adminMsMax } from '../limits.ts'
-import type { AdminError } from './admin-server.ts'
+import type { AdminError } from './routes.ts'
 import type { Status } from './status.ts'
 
 /** Nobody listens: no such socket, or one that a dead daemon left. */
@@ -15,8 +16,7 @@ const absentCodes = new Set(['ENOENT', 'ECONNREFUSED'])
  * @throws CacheError access-denied, closed (it does not answer)
  */
 export async function fetchStatus(socketPath: string): Promise<Status | null> {
-  const answer = await ask(socketPath, 'GET', '/status', null)
-  return answer && (answer.body as Status)
+  return (await askForSuccess(socketPath, 'GET', '/status', null)) as Status | null
 }
 
 /**
@@ -34,11 +34,29 @@ export async function requestUnmount(socketPath: string, force: boolean): Promis
  * @throws CacheError invalid-argument, access-denied, closed (it does not answer)
  */
 export async function requestCapacity(socketPath: string, capacityBytes: number): Promise<number | null> {
-  const answer = await ask(socketPath, 'POST', '/capacity', { capacityBytes })
-  if (!answer) return null
-  if (answer.status === 200) return (answer.body as { usedBytes: number }).usedBytes
-  const { code, message } = answer.body as AdminError
-  throw new CacheError(code as ErrorCode, message)
+  const answer = (await askForSuccess(socketPath, 'POST', '/capacity', { capacityBytes })) as {
+    usedBytes: number
+  } | null
+  return answer?.usedBytes ?? null
+}
+
+/**
+ * @returns whether a daemon is there
+ * @throws CacheError not-found, invalid-argument, access-denied, closed, and what the daemon says
+ */
+export async function requestPin(socketPath: string, image: string, pinned: boolean): Promise<boolean> {
+  return (await askForSuccess(socketPath, 'POST', pinned ? '/pin' : '/unpin', { image })) !== null
+}
+
+/**
+ * @returns null when no daemon is there
+ * @throws CacheError not-found, invalid-argument, access-denied, closed, and what the daemon says
+ */
+export async function requestExplanation(
+  socketPath: string,
+  asked: { readonly image: string; readonly offset: number; readonly length: number },
+): Promise<Explanation | null> {
+  return (await askForSuccess(socketPath, 'POST', '/explain', asked)) as Explanation | null
 }
 
 interface Answer {
@@ -46,18 +64,36 @@ interface Answer {
   readonly body: unknown
 }
 
+/** @returns what was answered; null when no daemon is there. @throws CacheError what the daemon says */
+async function askForSuccess(socketPath: string, method: string, path: string, body: object | null) {
+  const answer = await ask(socketPath, method, path, body)
+  if (!answer) return null
+  if (answer.status === 200) return answer.body
+  const { code, message } = answer.body as AdminError
+  throw new CacheError(code as ErrorCode, message)
+}
+
 async function ask(socketPath: string, method: string, path: string, body: object | null): Promise<Answer | null> {
   try {
     const { status, text } = await exchange(socketPath, method, path, body === null ? '' : JSON.stringify(body))
     return { status, body: JSON.parse(text) as unknown }
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code ?? ''
-    if (absentCodes.has(code)) return null
-    if (code === 'EACCES' || code === 'EPERM') {
-      throw new CacheError('access-denied', `${socketPath}: ask as the user who mounted it`, { cause })
-    }
-    throw new CacheError('closed', `${socketPath}: the daemon does not answer: ${messageOf(cause)}`, { cause })
+    return absentOrThrow(socketPath, cause)
   }
+}
+
+/**
+ * What it means that a daemon could not be asked.
+ * @returns null when none is there
+ * @throws CacheError access-denied, closed
+ */
+export function absentOrThrow(socketPath: string, cause: unknown): null {
+  const code = (cause as NodeJS.ErrnoException).code ?? ''
+  if (absentCodes.has(code)) return null
+  if (code === 'EACCES' || code === 'EPERM') {
+    throw new CacheError('access-denied', `${socketPath}: ask as root, or as the user who mounted it`, { cause })
+  }
+  throw new CacheError('closed', `${socketPath}: the daemon does not answer: ${messageOf(cause)}`, { cause })
 }
 
 function exchange(

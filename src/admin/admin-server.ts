@@ -1,39 +1,23 @@
 /**
- * The admin socket: HTTP on a Unix socket that only its owner can open. It has no state: what it says comes from getters.
+ * The admin socket: HTTP on a Unix socket. It has no state: routes.ts says what can be asked, and what each answers.
  *
- * GET /status answers a {@link Status}; POST /unmount `{"force": false}` answers 200, or 409 with an {@link AdminError}; POST
- * /capacity `{"capacityBytes": n}` answers `{"usedBytes": n}` once that is not over the new capacity, or cannot be helped;
- * POST /verify `{"image": name or null}` answers lines, see verification-stream.ts.
+ * Only root and the user whose daemon it is are heard. The mode of the socket says so, and the credentials of each connection
+ * are looked at as well, because a mode can be changed.
  */
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { connect } from 'node:net'
-import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
-import { CacheError, messageOf } from '../errors.ts'
+import { connect, type Socket } from 'node:net'
+import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../limits.ts'
-import type { Status } from './status.ts'
-import { streamVerification } from './verification-stream.ts'
+import { streamProgress } from './progress-stream.ts'
+import { type AdminError, type AdminHandlers, type Answer, answers, lines } from './routes.ts'
 
-export interface AdminHandlers {
-  status(): Status
-  /** @returns null when it is unmounted; the daemon is about to go then */
-  unmount(force: boolean): Promise<AdminError | null>
-  /** @returns bytes used afterwards. @throws CacheError invalid-argument */
-  setCapacity(capacityBytes: number): Promise<number>
-  /** @param image its name, or null for all. @throws CacheError not-found, aborted */
-  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]>
-}
-
-/** The body of every answer that is not 200. */
-export interface AdminError {
-  readonly code: string
-  readonly message: string
-}
-
-/** An answer: HTTP status and JSON. */
-interface Answer {
-  readonly status: number
-  readonly body: object
+/** Who is heard. */
+export interface Admission {
+  /** The user at the other end of a connected Unix socket. @throws SystemError */
+  peerUid(fd: number): number
+  /** The user whose daemon it is. */
+  readonly uid: number
 }
 
 export class AdminServer {
@@ -43,12 +27,10 @@ export class AdminServer {
   readonly #stop = new AbortController()
   #closing: Promise<void> | undefined
 
-  private constructor(path: string, handlers: AdminHandlers) {
+  private constructor(path: string, handlers: AdminHandlers, admission: Admission) {
     this.path = path
     this.#server = createServer({ requestTimeout: adminMsMax }, (request, response) => {
-      // Both answer their own errors.
-      if (request.method === 'POST' && request.url === '/verify') void this.#verify(request, response, handlers)
-      else void handle(request, handlers).then(answer => send(response, answer))
+      void this.#answer(request, response, handlers, admission) // Never rejects.
     })
     this.#server.maxConnections = adminConnectionsMax
   }
@@ -57,12 +39,12 @@ export class AdminServer {
    * Listen on `path`, mode 0600. A socket that a dead daemon left is replaced.
    * @throws CacheError mount-busy when a daemon answers there, invalid-argument, access-denied
    */
-  static async listen(path: string, handlers: AdminHandlers): Promise<AdminServer> {
+  static async listen(path: string, handlers: AdminHandlers, admission: Admission): Promise<AdminServer> {
     // A longer one would be cut, silently.
     if (Buffer.byteLength(path) > socketPathBytesMax) {
       throw new CacheError('invalid-argument', `admin socket ${path}: longer than ${socketPathBytesMax} bytes`)
     }
-    const admin = new AdminServer(path, handlers)
+    const admin = new AdminServer(path, handlers, admission)
     if (await isAnswered(path)) {
       throw new CacheError('mount-busy', `another parentfs daemon has this mountpoint: it answers on ${path}`)
     }
@@ -90,12 +72,23 @@ export class AdminServer {
     return this.close()
   }
 
-  async #verify(request: IncomingMessage, response: ServerResponse, handlers: AdminHandlers): Promise<void> {
+  async #answer(
+    request: IncomingMessage,
+    response: ServerResponse,
+    handlers: AdminHandlers,
+    admission: Admission,
+  ): Promise<void> {
     try {
-      const image = readImage(await readBody(request))
-      await streamVerification(response, options => handlers.verify(image, options), this.#stop.signal)
+      mustBeHeard(request.socket, admission)
+      const route = `${request.method} ${request.url}`
+      const body = parse(await readBody(request))
+      if (lines[route]) await streamProgress(response, lines[route](body, handlers), this.#stop.signal)
+      else if (answers[route]) send(response, await answers[route](body, handlers))
+      else send(response, { status: 404, body: problem('not-found', `there is no ${route}`) })
     } catch (error) {
-      send(response, { status: 400, body: problem('invalid-argument', messageOf(error)) })
+      const code = isCacheError(error) ? error.code : 'closed'
+      const status = code === 'access-denied' ? 403 : isCacheError(error) ? 400 : 500
+      send(response, { status, body: problem(code, messageOf(error)) })
     }
   }
 
@@ -108,23 +101,13 @@ export class AdminServer {
   }
 }
 
-async function handle(request: IncomingMessage, handlers: AdminHandlers): Promise<Answer> {
-  try {
-    const route = `${request.method} ${request.url}`
-    if (route === 'GET /status') return { status: 200, body: handlers.status() }
-    if (route === 'POST /unmount') {
-      const refusal = await handlers.unmount(readForce(await readBody(request)))
-      return refusal ? { status: 409, body: refusal } : { status: 200, body: {} }
-    }
-    if (route === 'POST /capacity') {
-      const usedBytes = await handlers.setCapacity(readCapacity(await readBody(request)))
-      return { status: 200, body: { usedBytes } }
-    }
-    return { status: 404, body: problem('not-found', `there is no ${route}`) }
-  } catch (error) {
-    if (error instanceof CacheError) return { status: 400, body: problem(error.code, error.message) }
-    return { status: 500, body: problem('closed', messageOf(error)) }
-  }
+/** @throws CacheError access-denied */
+function mustBeHeard(socket: Socket, { peerUid, uid }: Admission): void {
+  // Node has no public name for the descriptor of a socket; without one, nobody is heard.
+  const { fd = -1 } = (socket as Socket & { readonly _handle?: { readonly fd?: number } })._handle ?? {}
+  const peer = fd >= 0 ? peerUid(fd) : null
+  if (peer === 0 || peer === uid) return
+  throw new CacheError('access-denied', `only root and user ${uid} may ask this daemon: ask as one of them`)
 }
 
 function problem(code: string, message: string): AdminError {
@@ -148,27 +131,10 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-function readForce(body: string): boolean {
-  const force = readObject(body).force ?? false
-  if (typeof force !== 'boolean') throw new CacheError('invalid-argument', '"force" is not true or false')
-  return force
-}
-
-function readImage(body: string): string | null {
-  const { image = null } = readObject(body)
-  if (image !== null && typeof image !== 'string') throw new CacheError('invalid-argument', '"image" is not a name')
-  return image
-}
-
-function readCapacity(body: string): number {
-  const { capacityBytes } = readObject(body)
-  if (!Number.isSafeInteger(capacityBytes)) throw new CacheError('invalid-argument', '"capacityBytes" is not a number')
-  return capacityBytes as number
-}
-
-function readObject(body: string): Record<string, unknown> {
+/** @throws CacheError invalid-argument */
+function parse(body: string): unknown {
   try {
-    return (JSON.parse(body || '{}') ?? {}) as Record<string, unknown>
+    return JSON.parse(body || '{}') ?? {}
   } catch {
     throw new CacheError('invalid-argument', 'the request is not JSON')
   }

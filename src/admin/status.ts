@@ -24,6 +24,8 @@ export interface Status {
     /** Objects of which the store holds at least one block. */
     readonly objects: number
   }
+  /** What pinned images hold, may take at most, and are allowed to take together. */
+  readonly pinned: { readonly heldBytes: number; readonly wholeBytes: number; readonly allowedBytes: number }
   /** Of the cache disk: see OPERATIONS. */
   readonly health: {
     readonly state: 'healthy' | 'degraded' | 'bypass' | 'recovering'

@@ -17,10 +17,11 @@ import { Digester, type DigestState } from './digester.ts'
 import { type EvictionCounters, Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { Flights } from './flight.ts'
+import { Operations, shownName } from './operations.ts'
+import { Pins } from './pins.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
 import { type ReadCounters, Reader } from './reader.ts'
 import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
-import { type VerificationOptions, type VerifiedImage, verifyImage } from './verification.ts'
 
 /** One origin, and the directory that shows its images; null is the root. */
 export interface MountedOrigin {
@@ -58,6 +59,10 @@ export interface ImageStatus {
    * complete; after a `mismatch` its reads fail.
    */
   readonly digest: DigestState
+  /** Never evicted, as far as pinned images take no more than half of the capacity. */
+  readonly pinned: boolean
+  /** Does anybody have it open? */
+  readonly open: boolean
 }
 
 export interface CacheCounters {
@@ -79,6 +84,10 @@ export class Cache {
   readonly #reader: Reader
   readonly #scrubber: Scrubber
   readonly #digester: Digester
+  readonly #pins: Pins
+  /** How often each image is held open. */
+  readonly #opens = new Map<string, number>()
+  readonly operations: Operations
   readonly #recencyTimer: NodeJS.Timeout
   #closing: Promise<void> | undefined
 
@@ -87,7 +96,10 @@ export class Cache {
     this.#catalog = new Catalog({ ...options, freshMs: origin => this.#freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
     this.#fetchBudget = new ByteBudget(options.fetchBytesMax ?? fetchBytesMax)
-    this.#evictor = new Evictor(options.store, options.logger)
+    const origins = options.origins.map(({ origin }) => origin)
+    const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
+    this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
+    this.#evictor = new Evictor(options.store, options.logger, this.#pins)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#digester = new Digester({ ...options, originOf: image => this.#originOf(image) })
     this.#reader = new Reader({
@@ -97,6 +109,17 @@ export class Cache {
       stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
+    })
+    this.operations = new Operations({
+      ...options,
+      catalog: this.#catalog,
+      reader: this.#reader,
+      flights: this.#flights,
+      promoter: this.#promoter,
+      evictor: this.#evictor,
+      digester: this.#digester,
+      pins: this.#pins,
+      isOpen: image => this.#opens.has(image.id),
     })
     this.#recencyTimer = setInterval(() => void this.#saveRecency(), recencySaveMs) // Reports to the log.
     this.#recencyTimer.unref()
@@ -144,11 +167,15 @@ export class Cache {
    */
   async open(image: Image): Promise<StoreFile | null> {
     this.#digester.mustBeSound(image)
+    this.#opens.set(image.id, (this.#opens.get(image.id) ?? 0) + 1)
     return this.#options.store.use(image)?.file ?? null
   }
 
-  release(_image: Image): void {
-    // Data files stay open: their tables hold what is known of them.
+  /** Data files stay open: their tables hold what is known of them. */
+  release({ id }: Image): void {
+    const opens = (this.#opens.get(id) ?? 0) - 1
+    if (opens > 0) this.#opens.set(id, opens)
+    else this.#opens.delete(id)
   }
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
@@ -183,11 +210,13 @@ export class Cache {
   images(): ImageStatus[] {
     return this.#options.origins.flatMap(({ directory, origin }) =>
       this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
-        name: directory === null ? name : `${directory}/${name}`,
+        name: shownName(directory, name),
         sizeBytes: image.sizeBytes,
         ...this.residence(image),
         validator: image.validator,
         digest: this.#digester.state(image),
+        pinned: this.#pins.has(origin, name),
+        open: this.#opens.has(image.id),
       })),
     )
   }
@@ -197,34 +226,6 @@ export class Cache {
     return this.#evictor.check()
   }
 
-  /**
-   * Verify what the store holds, of one image or of all.
-   * @param name as in {@link images}; null for all, versions that have no name any more too
-   * @throws CacheError not-found, aborted, index-failed
-   */
-  async verify(name: string | null, options: VerificationOptions): Promise<VerifiedImage[]> {
-    const { store, origins } = this.#options
-    const named = origins.flatMap(({ directory, origin }) =>
-      this.#catalog.known(origin).map(({ name: own, entry: { image } }) => ({
-        name: directory === null ? own : `${directory}/${own}`,
-        // Of what is quarantined nothing is held, and its digest may fit by now.
-        stored: store.find(image.id) ?? (this.#digester.state(image) === 'mismatch' ? store.use(image) : null),
-      })),
-    )
-    const isNamed = (stored: StoredImage) => named.some(candidate => candidate.stored === stored)
-    const older = [...store.images()].filter(stored => !isNamed(stored))
-    const all = [...named, ...older.map(stored => ({ name: `${stored.image.key} (older version)`, stored }))]
-    const wanted = name === null ? all : named.filter(candidate => candidate.name === name)
-    if (name !== null && wanted.length === 0) {
-      throw new CacheError('not-found', `there is no image ${JSON.stringify(name)}: "parentfs status" names them`)
-    }
-    const found: VerifiedImage[] = []
-    for (const { name: own, stored } of wanted) {
-      if (stored) found.push(await verifyImage(own, stored, this.#digester, options))
-    }
-    return found
-  }
-
   /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
@@ -232,10 +233,16 @@ export class Cache {
 
   async #close(): Promise<void> {
     clearInterval(this.#recencyTimer)
+    this.operations.close()
     await this.#scrubber.close()
     await this.#digester.close()
     await this.#flights.close()
     await this.#evictor.close()
+  }
+
+  /** What pinned images hold now, may take, and are allowed to take together, in bytes. */
+  get pinned() {
+    return this.#pins.bytes
   }
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {

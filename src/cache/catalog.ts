@@ -62,6 +62,11 @@ export class Catalog {
     return this.#byNode.get(nodeId) ?? null
   }
 
+  /** What a name means, as far as is known; nothing is asked. */
+  imageOfName(origin: Origin, name: string): ImageEntry | null {
+    return this.#named(origin, name)?.entry ?? null
+  }
+
   /** The names of an origin that mean something, with what they mean; nothing is asked. */
   known(origin: Origin): { name: string; entry: ImageEntry }[] {
     return this.#options.index.names(origin.url).flatMap(({ name, imageId }) => {

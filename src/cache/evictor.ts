@@ -3,38 +3,76 @@
  * see the same excess and evict twice what is needed.
  *
  * Two things can be over: the bytes of the cache directory, and the records of the index, which scattered or all-zero
- * blocks fill without taking much else.
+ * blocks fill without taking much else. Of what is pinned, no pass takes anything, as long as it is within its share.
  */
-import { indexHighShare, indexLowShare } from '../limits.ts'
+import { CacheError, throwIfAborted } from '../errors.ts'
+import { evictRoundsMax, indexHighShare, indexLowShare, pinnedShareMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { EvictionCandidate } from '../store/eviction.ts'
 import type { Store } from '../store/store.ts'
+import type { StoredImage } from '../store/stored-image.ts'
 import { type EvictionPolicy, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
+import { dataBytes } from './pins.ts'
 
 export interface EvictionCounters {
   readonly objects: number
   readonly bytes: number
 }
 
+/** How far the eviction of one image is. */
+export interface EvictionProgress {
+  readonly name: string
+  readonly phase: 'objects'
+  readonly doneBytes: number
+  readonly totalBytes: number
+}
+
+/** What became of one image. */
+export interface EvictedImage {
+  readonly name: string
+  readonly objects: number
+  readonly bytes: number
+  /** Still held, because it was read or promoted all the time. */
+  readonly leftBytes: number
+}
+
+/** Says which images stay. */
+export interface KeptImages {
+  /** Ids, by what keeping an image costs, up to `costMax` in all. */
+  kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string>
+}
+
 type Candidate = EvictionCandidate & ObjectUse
+
+/** Objects chosen together when one image is evicted: as many as the store takes in one transaction. */
+const batchObjects = 64
 
 /** What a pass has to do: free `amount` in units of which each object frees some. */
 interface Excess {
   readonly amount: number
   readonly unit: 'bytes' | 'records'
+  /** How much of that unit pinned images may keep. */
+  readonly pinnedMax: number
 }
 
 export class Evictor {
   readonly #store: Store
   readonly #policy: EvictionPolicy<Candidate>
   readonly #logger: Logger
+  readonly #pins: KeptImages
   #running: Promise<void> | undefined
   #stopped = false
   #objects = 0
   #bytes = 0
 
-  constructor(store: Store, logger: Logger, policy: EvictionPolicy<Candidate> = new LeastRecentlyUsed()) {
+  constructor(
+    store: Store,
+    logger: Logger,
+    pins: KeptImages,
+    policy: EvictionPolicy<Candidate> = new LeastRecentlyUsed(),
+  ) {
     this.#store = store
+    this.#pins = pins
     this.#policy = policy
     this.#logger = logger
   }
@@ -57,6 +95,27 @@ export class Evictor {
     return this.#running ?? Promise.resolve()
   }
 
+  /**
+   * Evict all that is held of one image, however recently it was used; waits for the pass under way.
+   * @throws CacheError aborted, closed, index-failed; SystemError when a punch fails
+   */
+  async evictImage(
+    name: string,
+    stored: StoredImage,
+    { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: EvictionProgress) => void },
+  ): Promise<EvictedImage> {
+    while (this.#running) await this.#running
+    throwIfAborted(signal)
+    const evicted = this.#evictAll(stored, signal, (doneBytes, totalBytes) =>
+      onProgress({ name, phase: 'objects', doneBytes, totalBytes }),
+    )
+    const settle = () => {
+      this.#running = undefined
+    }
+    this.#running = evicted.then(settle, settle)
+    return { name, ...(await evicted) }
+  }
+
   /** No pass starts any more; resolves when the one that runs has ended. */
   async close(): Promise<void> {
     this.#stopped = true
@@ -66,8 +125,9 @@ export class Evictor {
   async #pass(): Promise<void> {
     // What a hit keeps from eviction is chosen again, colder ones first; a pass that frees nothing ends.
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
-      const { amount, unit } = excess
-      const chosen = this.#policy.choose(() => this.#candidates(unit), amount)
+      const { amount, unit, pinnedMax } = excess
+      const kept = this.#pins.kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
+      const chosen = this.#policy.choose(() => this.#candidates(unit, kept), amount)
       const { objects, bytes } = await this.#store.evict(chosen)
       this.#objects += objects
       this.#bytes += bytes
@@ -76,21 +136,53 @@ export class Evictor {
     }
   }
 
-  #excess(): Excess | null {
-    const { capacity, indexShare } = this.#store
-    if (capacity.excessBytes > 0) return { amount: capacity.excessBytes, unit: 'bytes' }
-    if (indexShare <= indexHighShare) return null
-    let records = 0
-    for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) records++
-    return { amount: Math.ceil(records * (1 - indexLowShare / indexShare)), unit: 'records' }
+  async #evictAll(stored: StoredImage, signal: AbortSignal, onProgress: (done: number, total: number) => void) {
+    const totalBytes = stored.heldBytes
+    const total = { objects: 0, bytes: 0 }
+    for (let round = 0; round < evictRoundsMax && stored.heldBytes > 0; round++) {
+      const objects = [...stored.heldObjects()]
+      for (let at = 0; at < objects.length; at += batchObjects) {
+        throwIfAborted(signal)
+        if (this.#stopped) throw new CacheError('closed', 'the daemon stops; the rest is still held')
+        // Chosen at the last moment: what is used between here and the lock is kept until the next round.
+        const batch = objects.slice(at, at + batchObjects)
+        const chosen = batch.map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
+        const { objects: evicted, bytes } = await this.#store.evict(chosen)
+        total.objects += evicted
+        total.bytes += bytes
+        this.#objects += evicted
+        this.#bytes += bytes
+        onProgress(Math.max(0, totalBytes - stored.heldBytes), totalBytes)
+      }
+    }
+    this.#store.measure()
+    return { ...total, leftBytes: stored.heldBytes }
   }
 
-  *#candidates(unit: Excess['unit']): Generator<Candidate> {
+  #excess(): Excess | null {
+    const { capacity, indexShare } = this.#store
+    const { capacityBytes, excessBytes } = capacity
+    if (excessBytes > 0) return { amount: excessBytes, unit: 'bytes', pinnedMax: capacityBytes * pinnedShareMax }
+    if (indexShare <= indexHighShare) return null
+    let records = 0
+    for (const stored of this.#store.images()) records += recordsOf(stored)
+    const amount = Math.ceil(records * (1 - indexLowShare / indexShare))
+    return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax }
+  }
+
+  *#candidates(unit: Excess['unit'], kept: ReadonlySet<string>): Generator<Candidate> {
     for (const stored of this.#store.images()) {
+      if (kept.has(stored.imageId)) continue
       for (const object of stored.heldObjects()) {
         const bytes = unit === 'bytes' ? stored.allocatedBytes(object) : 1
         if (bytes > 0) yield { stored, object, lastUse: stored.residency.lastUse(object), bytes }
       }
     }
   }
+}
+
+function recordsOf(stored: StoredImage): number {
+  let records = 0
+  for (const _ of stored.heldObjects()) records++
+  return records
 }

@@ -14,6 +14,10 @@ export class Flight {
   readonly blocks: bigint
   readonly #controller = new AbortController()
   readonly #arrival: Promise<Uint8Array>
+  /** Resolves when nothing more comes of it: its bytes are in the store, or were dropped, or never came. */
+  readonly ended: Promise<void>
+  /** Call it when that is so. */
+  end: () => void = () => {}
   #readers = 0
   #arrived = false
 
@@ -22,6 +26,9 @@ export class Flight {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
+    this.ended = new Promise(resolve => {
+      this.end = resolve
+    })
     this.#arrival = fetch(this.#controller.signal).then(bytes => {
       this.#arrived = true
       return bytes
@@ -83,6 +90,7 @@ export class Flights {
   remove(key: string, flight: Flight): void {
     const flights = this.#byObject.get(key)
     if (!flights?.delete(flight)) return
+    flight.end()
     this.#count--
     if (flights.size === 0) this.#byObject.delete(key)
     if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()

@@ -38,13 +38,17 @@ export class Promoter {
     return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped: this.#dropped }
   }
 
+  /** Would an extent of that many bytes be let in now? */
+  hasRoom(bytes: number): boolean {
+    return this.#queue.size < promotionEntriesMax && this.#queuedBytes + bytes <= this.#bytesMax
+  }
+
   /**
    * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped; never
    * rejects.
    */
   async offer(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
-    const full = this.#queue.size >= promotionEntriesMax || this.#queuedBytes + bytes.length > this.#bytesMax
-    if (full) {
+    if (!this.hasRoom(bytes.length)) {
       this.#dropped++
       return 'full'
     }

@@ -50,6 +50,7 @@ export class Reader {
   #misses = 0
   #hitBytes = 0
   #missBytes = 0
+  #waiting = 0
 
   constructor(parts: ReaderParts) {
     this.#parts = parts
@@ -58,6 +59,28 @@ export class Reader {
   /** Reads answered here; the native hits are counted by the session. */
   get counters(): ReadCounters {
     return { hits: this.#hits, misses: this.#misses, hitBytes: this.#hitBytes, missBytes: this.#missBytes }
+  }
+
+  /** Reads that wait for the origin now. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /**
+   * Bring those of `blocks` that are not held into the store, sharing every fetch with whoever else wants it; counts as a use of
+   * the object. Resolves when their promotions have ended, well or not: what is held then is there.
+   * @throws CacheError aborted, image-changed, origin-*, closed
+   */
+  async bring(stored: StoredImage, object: number, blocks: bigint, signal: AbortSignal): Promise<void> {
+    stored.touch(object)
+    const flights = this.#flightsFor(stored, object, blocks & ~stored.held(object))
+    try {
+      await arrivals(stored, flights, signal)
+    } catch (error) {
+      if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(stored.image)
+      throw error
+    }
+    await Promise.all(flights.map(flight => flight.ended))
   }
 
   /**
@@ -75,7 +98,8 @@ export class Reader {
         missed ||= planned.missed
         if (planned.bytes) return this.#count(missed, planned.bytes)
       }
-      return this.#count(true, await this.#readByProxy(image, offset, length, signal))
+      const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
+      return this.#count(true, proxied)
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       throw error
@@ -92,9 +116,11 @@ export class Reader {
     // A disk that did not answer in time is not asked again.
     if (this.#parts.stored(stored.image) !== stored) return { missed: true, bytes: null }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
-    const flights = parts.flatMap(part => this.#flightsFor(stored, part))
+    const flights = parts.flatMap(({ object, blocks }) =>
+      this.#flightsFor(stored, object, blocks & ~stored.residency.resident(object)),
+    )
     const missed = flights.length > 0
-    const arrived = await arrivals(stored, flights, signal)
+    const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, signal))
     const only = arrived[0]
     if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
       return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
@@ -104,14 +130,22 @@ export class Reader {
     return { missed, bytes: whole ? bytes : null }
   }
 
-  /** Flights that bring the missing blocks of one part: those in the air, and new ones for the rest. */
-  #flightsFor(stored: StoredImage, part: ObjectPart): Flight[] {
-    const missing = part.blocks & ~stored.residency.resident(part.object)
+  /** Flights that bring the missing blocks of an object: those in the air, and new ones for the rest. */
+  #flightsFor(stored: StoredImage, object: number, missing: bigint): Flight[] {
     if (missing === 0n) return []
-    const key = stored.lockKey(part.object)
-    const flights = this.#parts.flights.touching(key, missing)
+    const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
     const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
-    return flights.concat(runsOf(rest).map(run => this.#takeOff(stored, part.object, run)))
+    return flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run)))
+  }
+
+  async #whileWaiting<T>(waits: boolean, work: () => Promise<T>): Promise<T> {
+    if (!waits) return work()
+    this.#waiting++
+    try {
+      return await work()
+    } finally {
+      this.#waiting--
+    }
   }
 
   #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {

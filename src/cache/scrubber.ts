@@ -129,9 +129,9 @@ function heldBlocks(stored: StoredImage, object: number): bigint {
   return stored.held(object)
 }
 
-/** The blocks of `mask` in parts of at most `scrubPieceBytesMax`, or one block each: how long an object is locked. */
-export function* piecesOf(mask: bigint, blockBytes: number): Generator<bigint> {
-  const blocksMax = Math.max(1, Math.floor(scrubPieceBytesMax / blockBytes))
+/** The blocks of `mask` in parts of at most `bytesMax`, or one block each: how long an object is locked. */
+export function* piecesOf(mask: bigint, blockBytes: number, bytesMax = scrubPieceBytesMax): Generator<bigint> {
+  const blocksMax = Math.max(1, Math.floor(bytesMax / blockBytes))
   const window = (1n << BigInt(blocksMax)) - 1n
   for (let first = 0; first < 64; first += blocksMax) {
     const piece = mask & (window << BigInt(first))

@@ -3,21 +3,16 @@
  */
 import prettyBytes from 'pretty-bytes'
 import { requestCapacity } from '../admin/admin-client.ts'
-import { runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
-import { resolveMountpoint } from '../daemon/mountpoint.ts'
-import { CacheError } from '../errors.ts'
+import { findMount, noDaemon } from './target.ts'
 
 /**
  * @returns the exit code: 0 when the cache fits, 1 when it could not be made to
  * @throws CacheError invalid-argument, not-found when no daemon is there
  */
 export async function setCapacity(path: string, capacityBytes: number): Promise<number> {
-  const mountpoint = await resolveMountpoint(path)
-  const usedBytes = await requestCapacity(
-    socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())),
-    capacityBytes,
-  )
-  if (usedBytes === null) throw new CacheError('not-found', `no parentfs daemon serves ${mountpoint}`)
+  const { mountpoint, socket } = await findMount(path)
+  const usedBytes = await requestCapacity(socket, capacityBytes)
+  if (usedBytes === null) throw noDaemon(mountpoint)
   const [used, capacity] = [usedBytes, capacityBytes].map(bytes => prettyBytes(bytes, { binary: true }))
   process.stdout.write(`${mountpoint}: ${used} used, ${capacity} allowed\n`)
   return usedBytes <= capacityBytes ? 0 : 1

@@ -1,21 +1,10 @@
 /**
  * Statuses as tables for people: sizes in binary units, shares in per cent.
  */
-import Table from 'cli-table3'
 import ms from 'ms'
-import prettyBytes from 'pretty-bytes'
 import type { Status } from '../admin/status.ts'
 import type { UnansweredMount } from './status.ts'
-
-/** No boxes: lines that grep and awk can work with. */
-const plain = {
-  chars: Object.fromEntries(
-    'top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle'
-      .split(' ')
-      .map(name => [name, '']),
-  ),
-  style: { 'padding-left': 0, 'padding-right': 2, head: [], border: [] },
-}
+import { newTable, share, size, trimmed } from './tables.ts'
 
 /** One line a mount. */
 export function tableOfAll(statuses: readonly (Status | UnansweredMount)[]): string {
@@ -27,7 +16,7 @@ export function tableOfAll(statuses: readonly (Status | UnansweredMount)[]): str
       continue
     }
     const { cache, reads, origin } = status
-    const sizes = [bytes(cache.usedBytes), bytes(cache.capacityBytes)]
+    const sizes = [size(cache.usedBytes), size(cache.capacityBytes)]
     table.push([status.mountpoint, status.state, ...sizes, share(reads.hits, reads.hits + reads.misses), origin.url])
   }
   return trimmed(table.toString())
@@ -35,7 +24,7 @@ export function tableOfAll(statuses: readonly (Status | UnansweredMount)[]): str
 
 /** Everything about one mount. */
 export function tableOfOne(status: Status): string {
-  const { cache, reads, origin, promotion, eviction, scrub } = status
+  const { cache, pinned, reads, origin, promotion, eviction, scrub } = status
   const facts = newTable()
   facts.push(
     ['mountpoint', status.mountpoint],
@@ -47,26 +36,27 @@ export function tableOfOne(status: Status): string {
     ['processes', `server ${status.pid}, keeper ${status.keeperPid}`],
     [
       'cache',
-      `${bytes(cache.usedBytes)} of ${bytes(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
+      `${size(cache.usedBytes)} of ${size(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
     ],
+    ...(pinned.wholeBytes > 0 ? [['pinned', pinnedOf(status)]] : []),
     ['cache disk', healthOf(status)],
-    ['hits', `${reads.hits} reads (${share(reads.hits, reads.hits + reads.misses)}), ${bytes(reads.hitBytes)}`],
-    ['misses', `${reads.misses} reads, ${bytes(reads.missBytes)}`],
-    ['fetched', `${bytes(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
+    ['hits', `${reads.hits} reads (${share(reads.hits, reads.hits + reads.misses)}), ${size(reads.hitBytes)}`],
+    ['misses', `${reads.misses} reads, ${size(reads.missBytes)}`],
+    ['fetched', `${size(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
     [
       'promoted',
-      `${bytes(promotion.promotedBytes)}, ${bytes(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
+      `${size(promotion.promotedBytes)}, ${size(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
     ],
-    ['evicted', `${bytes(eviction.bytes)} in ${eviction.objects} objects`],
+    ['evicted', `${size(eviction.bytes)} in ${eviction.objects} objects`],
     [
       'scrub',
-      `${bytes(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
+      `${size(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
     ],
   )
   const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'DIGEST', 'VALIDATOR'])
   for (const { name, sizeBytes, residentBytes, complete, digest, validator } of status.images) {
-    const resident = complete ? 'complete' : `${bytes(residentBytes)} (${share(residentBytes, sizeBytes)})`
-    images.push([name, bytes(sizeBytes), resident, digest, validator])
+    const resident = complete ? 'complete' : `${size(residentBytes)} (${share(residentBytes, sizeBytes)})`
+    images.push([name, size(sizeBytes), resident, digest, validator])
   }
   return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
 }
@@ -76,18 +66,9 @@ function healthOf({ health: { state, reason, sinceSeconds } }: Status): string {
   return state === 'healthy' ? state : `${state} for ${ms(sinceSeconds * 1000)}: ${reason}`
 }
 
-function newTable(head: string[] = []): Table.Table {
-  return new Table({ ...plain, ...(head.length > 0 ? { head } : {}) })
-}
-
-function bytes(count: number): string {
-  return prettyBytes(count, { binary: true })
-}
-
-function share(part: number, whole: number): string {
-  return whole === 0 ? '-' : `${((100 * part) / whole).toFixed(1)} %`
-}
-
-function trimmed(text: string): string {
-  return text.replace(/[ ]+$/gm, '')
+/** `1 GiB of the 2 GiB that they may take; 5 GiB may be pinned` */
+function pinnedOf({ pinned: { heldBytes, wholeBytes, allowedBytes } }: Status): string {
+  const whole = `${size(heldBytes)} held of ${size(wholeBytes)}`
+  const over = wholeBytes > allowedBytes ? '; the oldest pins are kept as far as that goes' : ''
+  return `${whole}, at most ${size(allowedBytes)} can be${over}`
 }

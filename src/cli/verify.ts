@@ -2,17 +2,11 @@
  * `parentfs verify`: compares what the daemon holds with its checksums and digests, shows how far it is, and says what it found.
  */
 import prettyBytes from 'pretty-bytes'
-import { runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
-import { requestVerification } from '../admin/verification-client.ts'
-import type { VerificationProgress, VerifiedImage } from '../cache/verification.ts'
-import { resolveMountpoint } from '../daemon/mountpoint.ts'
-import { CacheError } from '../errors.ts'
-
-/** Shows how far a verification is. */
-interface ProgressView {
-  update(progress: VerificationProgress): void
-  stop(): void
-}
+import { requestLong } from '../admin/progress-client.ts'
+import type { Progress } from '../admin/progress-stream.ts'
+import type { VerifiedImage } from '../cache/verification.ts'
+import { createProgressView } from './progress.ts'
+import { findMount, noDaemon } from './target.ts'
 
 /**
  * @param image its name, or null for all
@@ -20,12 +14,12 @@ interface ProgressView {
  * @throws CacheError not-found when no daemon serves the mountpoint, or it has no such image
  */
 export async function verify(path: string, image: string | null): Promise<number> {
-  const mountpoint = await resolveMountpoint(path)
-  const view = process.stderr.isTTY ? await bar() : lines()
+  const { mountpoint, socket } = await findMount(path)
+  const view = await createProgressView()
   try {
-    const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
-    const images = await requestVerification(socket, image, progress => view.update(progress))
-    if (images === null) throw new CacheError('not-found', `no parentfs daemon serves ${mountpoint}`)
+    const onProgress = (progress: Progress) => view.update({ ...progress, phase: `verifying ${progress.phase}` })
+    const images = await requestLong(socket, 'verify', { image }, { onProgress })
+    if (images === null) throw noDaemon(mountpoint)
     view.stop()
     for (const found of images) process.stdout.write(`${summaryOf(found)}\n`)
     if (images.length === 0) process.stdout.write('nothing is held yet\n')
@@ -50,35 +44,4 @@ function summaryOf({ name, verifiedBytes, corruptBlocks, complete, digest, probl
   }[digest]
   const why = problem === null ? '' : ` (${problem})`
   return `${name}: ${prettyBytes(verifiedBytes, { binary: true })} verified, ${blocks}, ${whole}${why}`
-}
-
-/** On a terminal. */
-async function bar(): Promise<ProgressView> {
-  const { default: cliProgress } = await import('cli-progress')
-  const format = '{bar} {percentage} % {name} {phase}'
-  const shown = new cliProgress.SingleBar(
-    { format, barsize: 24, hideCursor: true, stopOnComplete: false, clearOnComplete: true },
-    cliProgress.Presets.shades_classic,
-  )
-  shown.start(1, 0, { name: '', phase: '' })
-  return {
-    update: ({ name, phase, doneBytes, totalBytes }) => {
-      shown.setTotal(Math.max(1, totalBytes))
-      shown.update(doneBytes, { name, phase })
-    },
-    stop: () => shown.stop(),
-  }
-}
-
-/** Elsewhere: a line for each image and phase. */
-function lines(): ProgressView {
-  let last = ''
-  return {
-    update: ({ name, phase, totalBytes }) => {
-      const line = `${name}: verifying ${phase} of ${prettyBytes(totalBytes, { binary: true })}`
-      if (line !== last) process.stderr.write(`${line}\n`)
-      last = line
-    },
-    stop: () => {},
-  }
 }

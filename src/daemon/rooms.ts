@@ -7,8 +7,8 @@
 import { getSystemErrorName } from 'node:util'
 import type { Status } from '../admin/status.ts'
 import { Cache } from '../cache/cache.ts'
+import type { Operations } from '../cache/operations.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
-import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
 import { CacheError } from '../errors.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
@@ -42,7 +42,17 @@ export interface RoomsParts {
 /** The part of a status that the rooms know. */
 export type RoomsStatus = Pick<
   Status,
-  'cache' | 'health' | 'reads' | 'origin' | 'origins' | 'promotion' | 'eviction' | 'scrub' | 'gauges' | 'images'
+  | 'cache'
+  | 'pinned'
+  | 'health'
+  | 'reads'
+  | 'origin'
+  | 'origins'
+  | 'promotion'
+  | 'eviction'
+  | 'scrub'
+  | 'gauges'
+  | 'images'
 >
 
 export class Rooms {
@@ -201,9 +211,9 @@ export class Rooms {
     return capacity.usedBytes
   }
 
-  /** @param image its name, or null for all. @throws CacheError not-found, aborted, index-failed */
-  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]> {
-    return this.#cache.verify(image, options)
+  /** What operators ask of the cache. */
+  get operations(): Operations {
+    return this.#cache.operations
   }
 
   status(): RoomsStatus {
@@ -216,6 +226,7 @@ export class Rooms {
     for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
     return {
       cache: { directory, blockBytes, capacityBytes, usedBytes, objects },
+      pinned: this.#cache.pinned,
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000) },
       reads: {
         hits: reads.hits + (native?.hits ?? 0),

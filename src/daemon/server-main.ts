@@ -49,6 +49,7 @@ const server = new Server({
     prepareRuntimeDirectory(directory, surroundings)
     return socketPath(mountpoint, directory)
   },
+  admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
   receiveFd: () => addon.receiveFd(serverSocketFd),
   closeFd: fd => addon.closeFd(fd),
   detach: mountpoint => createMounter(addon, mountpoint).unmount(true),

@@ -4,9 +4,9 @@
  * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a keeper that died
  * (it removes the mount, which nobody else would, and exits 1).
  */
-import { AdminServer } from '../admin/admin-server.ts'
+import { AdminServer, type Admission } from '../admin/admin-server.ts'
+import type { AdminOperations } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
-import type { VerificationOptions, VerifiedImage } from '../cache/verification.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { Logger } from '../logger.ts'
@@ -30,7 +30,7 @@ export interface ServerRooms {
   ended(): Promise<string | null>
   status(): RoomsStatus
   setCapacity(capacityBytes: number): Promise<number>
-  verify(image: string | null, options: VerificationOptions): Promise<VerifiedImage[]>
+  readonly operations: AdminOperations
   stopServing(): Promise<void>
   close(): Promise<void>
 }
@@ -43,6 +43,8 @@ export interface ServerParts {
   createLogger(settings: LogSettings): Promise<Logger>
   openRooms(configuration: Configuration, logger: Logger, signal: AbortSignal): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
+  /** Whom the admin socket hears. */
+  readonly admission: Admission
   /** The descriptor of /dev/fuse that the keeper has sent. */
   receiveFd(): number
   closeFd(fd: number): void
@@ -94,12 +96,14 @@ export class Server {
     this.#logger = logger
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal)
     this.#rooms = rooms
-    this.#admin = await AdminServer.listen(this.#parts.adminSocketPath(configuration), {
+    const handlers = {
       status: () => this.#status(configuration, rooms),
-      unmount: force => this.#askUnmount(force),
-      setCapacity: capacityBytes => rooms.setCapacity(capacityBytes),
-      verify: (image, options) => rooms.verify(image, options),
-    })
+      unmount: (force: boolean) => this.#askUnmount(force),
+      setCapacity: (capacityBytes: number) => rooms.setCapacity(capacityBytes),
+      operations: rooms.operations,
+    }
+    const { adminSocketPath, admission } = this.#parts
+    this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther })

@@ -48,7 +48,7 @@ export function openEnvironment(directory: string, copyBytesMax: number): Enviro
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
     // whatever its name, which lmdb otherwise guesses from a dot.
-    const options = { path: directory, maxDbs: 8, overlappingSync: false, noSubdir: false, ...binary }
+    const options = { path: directory, maxDbs: 16, overlappingSync: false, noSubdir: false, ...binary }
     const root = withLocksInMemory(directory, () => open<Buffer, Buffer>(options))
     const named = databaseNames.map(name => [name, root.openDB<Buffer, Buffer>({ name, ...binary })] as const)
     return {

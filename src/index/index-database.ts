@@ -9,49 +9,14 @@ import type { Image } from '../image.ts'
 import { salvageBytesMax } from '../limits.ts'
 import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
+import { pageBytes } from './page-bytes.ts'
+import type { DigestRecord, ForgetEntry, PinRecord, RecordEntry } from './records.ts'
 import { reasonOf } from './stray-rejection.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {
   readonly image: Image
   readonly nodeId: bigint
-}
-
-/** Blocks to be added to the record of one object. */
-export interface RecordEntry {
-  readonly imageId: string
-  readonly object: number
-  /** Asked inside the transaction: blocks that were revoked meanwhile are left out. */
-  readonly blocks: () => bigint
-  /** Those that are all zeros, where they are among `blocks`. */
-  readonly zero: bigint
-  /** 64 entries, valid where `blocks` has a bit. */
-  readonly sums: Uint32Array
-}
-
-/** Blocks to be taken out of the record of one object; all 64 remove the record. */
-export interface ForgetEntry {
-  readonly imageId: string
-  readonly object: number
-  readonly blocks: bigint
-}
-
-/** What became of the comparison of a whole image with the digest that its publisher gives. */
-export interface DigestRecord {
-  /** `none`: the publisher gives none. */
-  readonly state: 'none' | 'verified' | 'mismatch'
-  readonly algorithm: string | null
-  /** In hex: what the publisher says, and what the bytes are. */
-  readonly published: string | null
-  readonly computed: string | null
-}
-
-/** What lmdb says of one database, as far as we look at it; its own types leave this open. */
-interface PageStats {
-  readonly pageSize: number
-  readonly treeBranchPageCount: number
-  readonly treeLeafPageCount: number
-  readonly overflowPages: number
 }
 
 export class IndexDatabase {
@@ -87,9 +52,7 @@ export class IndexDatabase {
   /** What the pages in use take, nothing once it is closed; the file keeps pages that became free for later. */
   get recordBytes(): number {
     if (this.#closing) return 0
-    return (['residency', 'sums'] as const)
-      .map(name => this.#databases[name].getStats() as PageStats)
-      .reduce((sum, stats) => sum + pagesOf(stats) * stats.pageSize, 0)
+    return pageBytes(this.#databases.residency) + pageBytes(this.#databases.sums)
   }
 
   /** All images, in the order of their ids. */
@@ -133,14 +96,7 @@ export class IndexDatabase {
 
   /** Every name of an origin, with its image id. */
   names(origin: string): { name: string; imageId: string }[] {
-    const start = layout.originKey(origin)
-    const names: { name: string; imageId: string }[] = []
-    for (const { key, value } of this.#databases.names.getRange({ start })) {
-      if (!key.subarray(0, 16).equals(start)) break
-      const stored = layout.decodeJson<{ imageId: string }>(key, value)
-      if (stored) names.push({ name: key.toString('utf8', 16), imageId: stored.imageId })
-    }
-    return names
+    return this.#ofOrigin<{ imageId: string }>(this.#databases.names, origin)
   }
 
   async putName(origin: string, name: string, imageId: string): Promise<void> {
@@ -150,6 +106,20 @@ export class IndexDatabase {
 
   async removeName(origin: string, name: string): Promise<void> {
     await this.#write(() => this.#databases.names.remove(layout.nameKey(origin, name)))
+  }
+
+  /** Every pinned name of an origin, whether it means an image now or not. */
+  pins(origin: string): PinRecord[] {
+    return this.#ofOrigin<{ pinnedMs: number }>(this.#databases.pins, origin)
+  }
+
+  async putPin(origin: string, { name, pinnedMs }: PinRecord): Promise<void> {
+    const key = layout.nameKey(origin, name)
+    await this.#write(() => this.#databases.pins.put(key, layout.encodeJson(key, { pinnedMs })))
+  }
+
+  async removePin(origin: string, name: string): Promise<void> {
+    await this.#write(() => this.#databases.pins.remove(layout.nameKey(origin, name)))
   }
 
   /** The last listing of an origin. */
@@ -269,6 +239,18 @@ export class IndexDatabase {
     }
   }
 
+  /** Every name of an origin in a database whose keys are names, with its value. */
+  #ofOrigin<T extends object>(database: BinaryDatabase, origin: string): ({ name: string } & T)[] {
+    const start = layout.originKey(origin)
+    const found: ({ name: string } & T)[] = []
+    for (const { key, value } of database.getRange({ start })) {
+      if (!key.subarray(0, 16).equals(start)) break
+      const stored = layout.decodeJson<T>(key, value)
+      if (stored) found.push({ ...stored, name: key.toString('utf8', 16) })
+    }
+    return found
+  }
+
   /** A value, decoded; null where there is none, or where it is damaged. */
   #get<T>(database: BinaryDatabase, key: Buffer, decode: (key: Buffer, value: Buffer) => T | null): T | null {
     const value = database.get(key)
@@ -289,8 +271,4 @@ export class IndexDatabase {
       })
     }
   }
-}
-
-function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: PageStats): number {
-  return treeBranchPageCount + treeLeafPageCount + overflowPages
 }

@@ -15,8 +15,8 @@ const batchValues = 4096
 const [from, to] = process.argv.slice(2)
 if (from === undefined) throw new Error('which directory?')
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
-const source: Binary = open({ path: from, maxDbs: 8, noSubdir: false, readOnly: true, ...binary })
-const target: Binary | null = to === undefined ? null : open({ path: to, maxDbs: 8, noSubdir: false, ...binary })
+const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
+const target: Binary | null = to === undefined ? null : open({ path: to, maxDbs: 16, noSubdir: false, ...binary })
 for (const name of databaseNames) copy(name)
 await target?.flushed
 await target?.close()

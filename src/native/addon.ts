@@ -164,6 +164,8 @@ export interface Addon {
   extentAt(fd: number, offset: number): { readonly hole: boolean; readonly end: number }
   /** A pair of connected stream sockets, close-on-exec. */
   socketPair(): [number, number]
+  /** The user who connected to (or made, for a pair) the other end of a Unix socket, as it was then. */
+  peerUid(socket: number): number
   sendFd(socket: number, fd: number): void
   /** Wait for a descriptor; throws ECONNRESET when the other side has gone. Blocks the calling thread. */
   receiveFd(socket: number): number

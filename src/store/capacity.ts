@@ -99,10 +99,14 @@ export class Capacity {
     return Math.max(excess, lackingFree)
   }
 
+  /** Would that much be granted now? */
+  fits(bytes: number): boolean {
+    return this.usedBytes + bytes <= this.usableBytes && bytes <= this.#marginBytes()
+  }
+
   /** Nothing is written that was not reserved. @returns false when it does not fit */
   reserve(bytes: number): boolean {
-    const fits = this.usedBytes + bytes <= this.usableBytes && bytes <= this.#marginBytes()
-    if (!fits) {
+    if (!this.fits(bytes)) {
       this.#refused++
       this.#isShort = true
       return false

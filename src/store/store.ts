@@ -91,6 +91,11 @@ export class Store {
     return this.#latestUse
   }
 
+  /** The tick of now: what `lastUse` counts in. */
+  get tick(): number {
+    return this.#options.tick()
+  }
+
   /** Every image that has a data file. */
   images(): Iterable<StoredImage> {
     return this.#images.values()

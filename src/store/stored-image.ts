@@ -54,6 +54,11 @@ export class StoredImage {
     return Math.min(this.#held.count * this.geometry.blockBytes, this.image.sizeBytes)
   }
 
+  /** Of what is held, what is known to be zeros and takes no space. */
+  get zeroBytes(): number {
+    return Math.min(this.#zero.count * this.geometry.blockBytes, this.heldBytes)
+  }
+
   /** Is every block held? An empty image is. */
   get complete(): boolean {
     return this.#held.count === Math.ceil(this.image.sizeBytes / this.geometry.blockBytes)

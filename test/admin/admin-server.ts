@@ -1,18 +1,33 @@
 /** The admin socket and its client. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import t from 'tap'
-import { fetchStatus, requestCapacity, requestUnmount } from '../../src/admin/admin-client.ts'
-import { type AdminError, type AdminHandlers, AdminServer } from '../../src/admin/admin-server.ts'
+import {
+  fetchStatus,
+  requestCapacity,
+  requestExplanation,
+  requestPin,
+  requestUnmount,
+} from '../../src/admin/admin-client.ts'
+import { AdminServer } from '../../src/admin/admin-server.ts'
+import { requestLong } from '../../src/admin/progress-client.ts'
+import type { AdminError, AdminHandlers, AdminOperations } from '../../src/admin/routes.ts'
 import type { Status } from '../../src/admin/status.ts'
-import { requestVerification } from '../../src/admin/verification-client.ts'
+import type { Explanation } from '../../src/cache/explanation.ts'
 import type { VerifiedImage } from '../../src/cache/verification.ts'
 import { CacheError } from '../../src/errors.ts'
 import { adminRequestBytesMax, socketPathBytesMax } from '../../src/limits.ts'
+import { loadAddon } from '../../src/native/addon.ts'
+import { attempt } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
+
+const { peerUid } = loadAddon()
+const uid = process.getuid!()
+const admission = { peerUid, uid }
 
 const status = { mountpoint: '/mnt', state: 'ready' } as Status
 
@@ -26,7 +41,11 @@ const found: VerifiedImage = {
 }
 
 /** Handlers that remember how they were called. */
-function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly forced: boolean[] } {
+function handlers(refusal: AdminError | null = null): AdminHandlers & {
+  readonly forced: boolean[]
+  readonly asked: unknown[]
+} {
+  const asked: unknown[] = []
   const forced: boolean[] = []
   const unmount = async (force: boolean) => {
     forced.push(force)
@@ -36,7 +55,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly
     if (capacityBytes < 100) throw new CacheError('invalid-argument', 'too small')
     return capacityBytes - 1
   }
-  const verify: AdminHandlers['verify'] = async (image, { signal, onProgress }) => {
+  const verify: AdminOperations['verify'] = async (image, { signal, onProgress }) => {
     if (image === 'missing') throw new CacheError('not-found', 'no such image')
     if (image === 'endless') {
       await once(signal, 'abort')
@@ -48,13 +67,27 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & { readonly
     onProgress({ name: 'a', phase: 'blocks', doneBytes: 2, totalBytes: 2 })
     return [found]
   }
-  return { status: () => status, unmount, setCapacity, verify, forced }
+  const operations: AdminOperations = {
+    verify,
+    evict: async name => ({ name, objects: 1, bytes: 2, leftBytes: 3 }),
+    promote: async (name, ranges, { signal }) => {
+      asked.push({ name, ranges })
+      if (name === 'endless') await once(signal, 'abort')
+      return { name, wantedBytes: 4, presentBytes: 1, promotedBytes: 3, complete: false }
+    },
+    pin: async name => void asked.push({ pin: name }),
+    unpin: async name => {
+      throw new CacheError('not-found', `${name} is not pinned`)
+    },
+    explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
+  }
+  return { status: () => status, unmount, setCapacity, operations, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
   const path = socketIn(t)
   const ours = handlers()
-  const server = await AdminServer.listen(path, ours)
+  const server = await AdminServer.listen(path, ours, admission)
   t.teardown(() => server.close())
   t.equal(statSync(path).mode & 0o777, 0o600)
   t.same(await fetchStatus(path), status)
@@ -66,7 +99,7 @@ t.test('status and unmount arrive, and the socket is its owner’s alone', async
 t.test('another capacity is told, and what was wrong with it', async t => {
   const path = socketIn(t)
   t.equal(await requestCapacity(path, 1000), null, 'nobody is there')
-  const server = await AdminServer.listen(path, handlers())
+  const server = await AdminServer.listen(path, handlers(), admission)
   t.teardown(() => server.close())
   t.equal(await requestCapacity(path, 1000), 999)
   await t.rejects(requestCapacity(path, 99), { code: 'invalid-argument', message: 'too small' })
@@ -75,20 +108,16 @@ t.test('another capacity is told, and what was wrong with it', async t => {
 
 t.test('a verification tells how far it is and what it found, or why not', async t => {
   const path = socketIn(t)
-  t.equal(await requestVerification(path, null, () => {}), null, 'nobody is there')
-  const server = await AdminServer.listen(path, handlers())
+  t.equal(await requestLong(path, 'verify', { image: null }, { onProgress: () => {} }), null, 'nobody is there')
+  const server = await AdminServer.listen(path, handlers(), admission)
   t.teardown(() => server.close())
   const seen: number[] = []
-  t.same(await requestVerification(path, null, ({ doneBytes }) => seen.push(doneBytes)), [found])
+  const onProgress = ({ doneBytes }: { doneBytes: number }) => void seen.push(doneBytes)
+  t.same(await requestLong(path, 'verify', { image: null }, { onProgress }), [found])
   t.same(seen, [1, 2])
-  await t.rejects(
-    requestVerification(path, 'missing', () => {}),
-    { code: 'not-found', message: 'no such image' },
-  )
-  const endless = t.rejects(
-    requestVerification(path, 'endless', () => {}),
-    { code: 'aborted' },
-  )
+  const missing = requestLong(path, 'verify', { image: 'missing' }, { onProgress })
+  await t.rejects(missing, { code: 'not-found', message: 'no such image' })
+  const endless = t.rejects(requestLong(path, 'verify', { image: 'endless' }, { onProgress }), { code: 'aborted' })
   const startedMs = performance.now()
   await new Promise(resolve => setTimeout(resolve, 50))
   await server.close()
@@ -96,10 +125,67 @@ t.test('a verification tells how far it is and what it found, or why not', async
   t.ok(performance.now() - startedMs < 5000, 'a daemon that stops does not wait for it')
 })
 
+t.test('promotions, evictions, pins and explanations arrive as they were asked for', async t => {
+  const path = socketIn(t)
+  const onProgress = () => {}
+  t.equal(await requestPin(path, 'a', true), false, 'nobody is there')
+  t.equal(await requestExplanation(path, { image: 'a', offset: 0, length: 1 }), null)
+  t.equal(await requestLong(path, 'evict', { image: 'a' }, { onProgress }), null)
+  const ours = handlers()
+  const server = await AdminServer.listen(path, ours, admission)
+  t.teardown(() => server.close())
+  t.match(await requestLong(path, 'evict', { image: 'a' }, { onProgress }), { name: 'a', leftBytes: 3 })
+  const ranges = [{ from: 1, to: 5 }]
+  t.match(await requestLong(path, 'promote', { image: 'b', ranges }, { onProgress }), { promotedBytes: 3 })
+  await requestLong(path, 'promote', { image: 'c', ranges: null }, { onProgress })
+  t.equal(await requestPin(path, 'd', true), true)
+  t.same(ours.asked, [{ name: 'b', ranges }, { name: 'c', ranges: null }, { pin: 'd' }])
+  await t.rejects(requestPin(path, 'd', false), { code: 'not-found', message: 'd is not pinned' })
+  t.match(await requestExplanation(path, { image: 'a', offset: 7, length: 9 }), { offset: 7, length: 9 })
+  await t.rejects(requestExplanation(path, { image: 'a', offset: -1, length: 9 }), { code: 'invalid-argument' })
+  await t.rejects(requestLong(path, 'evict', { image: '' }, { onProgress }), { code: 'invalid-argument' })
+})
+
+t.test('who leaves ends what was asked for', async t => {
+  const path = socketIn(t)
+  const ours = handlers()
+  const server = await AdminServer.listen(path, ours, admission)
+  const left = new AbortController()
+  const asked = { image: 'endless', ranges: null }
+  const promoted = requestLong(path, 'promote', asked, { onProgress: () => {}, signal: left.signal })
+  const outcome = t.rejects(promoted, { code: 'aborted' })
+  await until(() => ours.asked.length === 1, 5000, 'the request')
+  left.abort()
+  await outcome
+  const startedMs = performance.now()
+  await server.close()
+  t.ok(performance.now() - startedMs < 5000, 'nothing is under way any more')
+})
+
+t.test('only root and the owner are heard, whatever the mode of the socket', async t => {
+  const path = socketIn(t)
+  const strangers = await AdminServer.listen(path, handlers(), { peerUid: () => 12345, uid })
+  await t.rejects(fetchStatus(path), { code: 'access-denied' })
+  await t.rejects(requestLong(path, 'evict', { image: 'a' }, { onProgress: () => {} }), { code: 'access-denied' })
+  await strangers.close()
+  const roots = await AdminServer.listen(path, handlers(), { peerUid: () => 0, uid: 12345 })
+  t.same(await fetchStatus(path), status)
+  await roots.close()
+  if (uid !== 0) return t.comment('only root can be somebody else: not tried with a real stranger')
+  const server = await AdminServer.listen(path, handlers(), admission)
+  t.teardown(() => server.close())
+  chmodSync(path, 0o666)
+  chmodSync(dirname(path), 0o755)
+  const words = ['--reuid=65534', '--clear-groups', process.execPath, '-e', askScript, path]
+  const asked = (await attempt('setpriv', ...words)).stdout.toString()
+  t.match(asked, /^403 .*"access-denied".*only root and user 0/s)
+  t.match((await attempt(process.execPath, '-e', askScript, path)).stdout.toString(), /^200 /)
+})
+
 t.test('a refusal comes back with its code', async t => {
   const path = socketIn(t)
   const refusal = { code: 'mount-busy', message: 'in use by 1 (init)' }
-  const server = await AdminServer.listen(path, handlers(refusal))
+  const server = await AdminServer.listen(path, handlers(refusal), admission)
   t.teardown(() => server.close())
   t.same(await requestUnmount(path, false), refusal)
 })
@@ -116,16 +202,16 @@ t.test('a socket that a dead daemon left is replaced, one that answers is not', 
   spawnSync(process.execPath, ['-e', script])
   t.ok(existsSync(path), 'the dead left a socket')
   t.equal(await fetchStatus(path), null)
-  const server = await AdminServer.listen(path, handlers())
+  const server = await AdminServer.listen(path, handlers(), admission)
   t.teardown(() => server.close())
   t.same(await fetchStatus(path), status)
-  await t.rejects(AdminServer.listen(path, handlers()), { code: 'mount-busy' })
+  await t.rejects(AdminServer.listen(path, handlers(), admission), { code: 'mount-busy' })
   t.same(await fetchStatus(path), status, 'the first still answers')
 })
 
 t.test('closing removes the socket and may be done twice', async t => {
   const path = socketIn(t)
-  const server = await AdminServer.listen(path, handlers())
+  const server = await AdminServer.listen(path, handlers(), admission)
   await Promise.all([server.close(), server.close()])
   t.notOk(existsSync(path))
 })
@@ -133,7 +219,7 @@ t.test('closing removes the socket and may be done twice', async t => {
 t.test('what is not understood is answered as such, and nothing is unmounted', async t => {
   const path = socketIn(t)
   const ours = handlers()
-  const server = await AdminServer.listen(path, ours)
+  const server = await AdminServer.listen(path, ours, admission)
   t.teardown(() => server.close())
   t.equal(await raw(path, 'GET', '/', ''), 404)
   t.equal(await raw(path, 'DELETE', '/status', ''), 404)
@@ -146,8 +232,8 @@ t.test('what is not understood is answered as such, and nothing is unmounted', a
 
 t.test('a path too long for a socket is refused, not cut', async t => {
   const path = `${socketIn(t)}${'x'.repeat(socketPathBytesMax)}`.slice(0, socketPathBytesMax + 1)
-  await t.rejects(AdminServer.listen(path, handlers()), { code: 'invalid-argument' })
-  const server = await AdminServer.listen(path.slice(0, -1), handlers())
+  await t.rejects(AdminServer.listen(path, handlers(), admission), { code: 'invalid-argument' })
+  const server = await AdminServer.listen(path.slice(0, -1), handlers(), admission)
   await server.close()
 })
 
@@ -158,6 +244,11 @@ t.test('a daemon that says nonsense is an error, not a status', async t => {
   t.teardown(() => void server.close())
   await t.rejects(fetchStatus(path), { code: 'closed' })
 })
+
+const askScript = `require('http').get({ socketPath: process.argv[1], path: '/status' }, answer => {
+  process.stdout.write(answer.statusCode + ' ')
+  answer.pipe(process.stdout)
+})`
 
 /** A path short enough for a socket: tap's own directories are not. */
 function socketIn(test: Pick<typeof t, 'teardown'>): string {

@@ -96,9 +96,9 @@ t.test('an image that is not what its publisher says is not served, until the pu
   await first.close()
   const second = await open()
   await t.rejects(readAll(second), { code: 'image-corrupt' })
-  t.match(await second.cache.verify('a', options), [{ name: 'a', digest: 'mismatch', corruptBlocks: 0 }])
+  t.match(await second.cache.operations.verify('a', options), [{ name: 'a', digest: 'mismatch', corruptBlocks: 0 }])
   origin.published.set('a', { algorithm: 'sha-256', hex: hashOf(origin, 'sha-256') })
-  t.match(await second.cache.verify('a', options), [{ name: 'a', digest: 'verified' }])
+  t.match(await second.cache.operations.verify('a', options), [{ name: 'a', digest: 'verified' }])
   t.ok(origin.bytes('a', 0, sizeBytes).equals(await readAll(second)))
 })
 
@@ -111,7 +111,7 @@ t.test('a digest that is replaced a moment after its image is no reason for quar
   await readAll(rooms)
   await until(() => origin.digests.length === 2, patienceMs, 'the second question')
   t.equal(stateOf(rooms), 'unverified')
-  t.match(await rooms.cache.verify(null, options), [{ digest: 'verified' }])
+  t.match(await rooms.cache.operations.verify(null, options), [{ digest: 'verified' }])
 })
 
 t.test('damage that comes between the question and the hash is no mismatch either', async t => {
@@ -140,9 +140,9 @@ t.test('damage on our own disk is never taken for the publisher’s', async t =>
   const [stored] = [...rooms.store.images()]
   damage(join(directory, 'images', stored!.imageId), 500 * KiB)
   origin.published.set('a', { algorithm: 'sha-256', hex: hashOf(origin, 'sha-256') })
-  t.match(await rooms.cache.verify('a', options), [{ corruptBlocks: 1, complete: false, digest: 'none' }])
+  t.match(await rooms.cache.operations.verify('a', options), [{ corruptBlocks: 1, complete: false, digest: 'none' }])
   t.ok(origin.bytes('a', 0, sizeBytes).equals(await readAll(rooms)))
   await until(() => stored!.complete, patienceMs, 'the refetch')
-  t.match(await rooms.cache.verify('a', options), [{ corruptBlocks: 0, complete: true, digest: 'verified' }])
-  await t.rejects(rooms.cache.verify('b', options), { code: 'not-found' })
+  t.match(await rooms.cache.operations.verify('a', options), [{ corruptBlocks: 0, complete: true, digest: 'verified' }])
+  await t.rejects(rooms.cache.operations.verify('b', options), { code: 'not-found' })
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus, requestUnmount } from '../../src/admin/admin-client.ts'
+import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
 import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
 import type { RoomsStatus } from '../../src/daemon/rooms.ts'
@@ -37,7 +38,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
     setCapacity: async bytes => bytes,
-    verify: async () => [],
+    operations: {} as AdminOperations,
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
@@ -59,6 +60,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     createLogger: async () => silentLogger,
     openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
     adminSocketPath: () => socket,
+    admission: { peerUid: () => 0, uid: 0 },
     receiveFd: () => 9,
     closeFd: fd => void happened.push(`close fd ${fd}`),
     detach: async mountpoint => void happened.push(`detach ${mountpoint}`),

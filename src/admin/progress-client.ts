@@ -1,0 +1,85 @@
+/**
+ * Asks a daemon for work that takes long, and listens until it is done.
+ */
+import { request } from 'node:http'
+import { createInterface } from 'node:readline'
+import type { EvictedImage } from '../cache/evictor.ts'
+import type { PromotedImage } from '../cache/image-promotion.ts'
+import type { VerifiedImage } from '../cache/verification.ts'
+import { CacheError, type ErrorCode, isCacheError } from '../errors.ts'
+import { adminMsMax } from '../limits.ts'
+import { absentOrThrow } from './admin-client.ts'
+import type { Progress, ProgressLine } from './progress-stream.ts'
+import type { AdminError } from './routes.ts'
+
+/** What each request takes and gives. */
+export interface LongRequests {
+  verify: { readonly asked: { readonly image: string | null }; readonly result: readonly VerifiedImage[] }
+  evict: { readonly asked: { readonly image: string }; readonly result: EvictedImage }
+  promote: {
+    readonly asked: {
+      readonly image: string
+      readonly ranges: readonly { readonly from: number; readonly to: number }[] | null
+    }
+    readonly result: PromotedImage
+  }
+}
+
+export interface LongRequestOptions {
+  readonly onProgress: (progress: Progress) => void
+  /** Leave: the daemon ends the work. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * @returns what came of it; null when no daemon is there
+ * @throws CacheError not-found, access-denied, closed (it does not answer, or stopped), aborted, and what the daemon says
+ */
+export async function requestLong<K extends keyof LongRequests>(
+  socketPath: string,
+  what: K,
+  asked: LongRequests[K]['asked'],
+  { onProgress, signal }: LongRequestOptions,
+): Promise<LongRequests[K]['result'] | null> {
+  try {
+    for await (const line of linesOf(socketPath, `/${what}`, JSON.stringify(asked), signal)) {
+      if (line.type === 'done') return line.result as LongRequests[K]['result']
+      if (line.type === 'failed') throw new CacheError(line.code as ErrorCode, line.message)
+      if (line.progress) onProgress(line.progress)
+    }
+  } catch (cause) {
+    if (isCacheError(cause)) throw cause
+    if (signal?.aborted) throw new CacheError('aborted', 'interrupted', { cause })
+    return absentOrThrow(socketPath, cause)
+  }
+  throw new CacheError('closed', `${socketPath}: the daemon stopped before it was done: run the command again`)
+}
+
+async function* linesOf(
+  socketPath: string,
+  path: string,
+  body: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<ProgressLine> {
+  const options = { socketPath, method: 'POST', path, agent: false, timeout: adminMsMax, ...(signal ? { signal } : {}) }
+  const sent = request(options)
+  sent.on('timeout', () => sent.destroy(new Error(`nothing heard for ${adminMsMax} ms`)))
+  sent.end(body)
+  try {
+    const response = await new Promise<NodeJS.ReadableStream & { statusCode?: number }>((resolve, reject) => {
+      sent.once('response', resolve)
+      sent.once('error', reject)
+    })
+    // Errors after the answer began are the stream's own.
+    sent.on('error', () => {})
+    for await (const text of createInterface({ input: response })) {
+      const line = JSON.parse(text) as unknown
+      if (response.statusCode === 200) yield line as ProgressLine
+      else yield { type: 'failed', ...(line as AdminError) }
+    }
+    // A connection that was cut ends like an answer that has ended.
+    if (signal?.aborted) throw new CacheError('aborted', 'interrupted')
+  } finally {
+    sent.destroy()
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What can be asked through the admin socket: one entry a request, with the shape of its body.
+ *
+ * `answers` say one JSON object; `lines` go on for as long as they take, see progress-stream.ts.
+ */
+import { z } from 'zod'
+import type { EvictedImage, EvictionProgress } from '../cache/evictor.ts'
+import type { Explanation } from '../cache/explanation.ts'
+import type { ByteRange, PromotedImage, PromotionProgress } from '../cache/image-promotion.ts'
+import type { LongOptions } from '../cache/operations.ts'
+import type { VerificationProgress, VerifiedImage } from '../cache/verification.ts'
+import { CacheError } from '../errors.ts'
+import type { Progress } from './progress-stream.ts'
+import type { Status } from './status.ts'
+
+export interface AdminHandlers {
+  status(): Status
+  /** @returns null when it is unmounted; the daemon is about to go then */
+  unmount(force: boolean): Promise<AdminError | null>
+  /** @returns bytes used afterwards. @throws CacheError invalid-argument */
+  setCapacity(capacityBytes: number): Promise<number>
+  readonly operations: AdminOperations
+}
+
+/** What operators ask of the cache: see cache/operations.ts, which says what each throws. */
+export interface AdminOperations {
+  verify(image: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]>
+  evict(image: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage>
+  promote(
+    image: string,
+    ranges: readonly ByteRange[] | null,
+    options: LongOptions<PromotionProgress>,
+  ): Promise<PromotedImage>
+  pin(image: string): Promise<void>
+  unpin(image: string): Promise<void>
+  explain(image: string, offset: number, length: number): Promise<Explanation>
+}
+
+/** The body of every answer that is not 200. */
+export interface AdminError {
+  readonly code: string
+  readonly message: string
+}
+
+/** HTTP status and JSON. */
+export interface Answer {
+  readonly status: number
+  readonly body: object
+}
+
+type AnswerRoute = (body: unknown, handlers: AdminHandlers) => Answer | Promise<Answer>
+type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOptions<Progress>) => Promise<unknown>
+
+const count = z.number().int().nonnegative()
+const name = z.string().min(1)
+const named = z.object({ image: name })
+
+/** By method and path. */
+export const answers: Readonly<Record<string, AnswerRoute>> = {
+  'GET /status': (_body, { status }) => ({ status: 200, body: status() }),
+  'POST /unmount': async (body, { unmount }) => {
+    const refusal = await unmount(read(body, z.object({ force: z.boolean().default(false) })).force)
+    return refusal ? { status: 409, body: refusal } : { status: 200, body: {} }
+  },
+  'POST /capacity': async (body, { setCapacity }) => {
+    const { capacityBytes } = read(body, z.object({ capacityBytes: count }))
+    return { status: 200, body: { usedBytes: await setCapacity(capacityBytes) } }
+  },
+  'POST /pin': async (body, { operations }) => {
+    await operations.pin(read(body, named).image)
+    return { status: 200, body: {} }
+  },
+  'POST /unpin': async (body, { operations }) => {
+    await operations.unpin(read(body, named).image)
+    return { status: 200, body: {} }
+  },
+  'POST /explain': async (body, { operations }) => {
+    const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))
+    return { status: 200, body: await operations.explain(image, offset, length) }
+  },
+}
+
+/** By method and path. A body that is not understood throws before anything is said. */
+export const lines: Readonly<Record<string, LinesRoute>> = {
+  'POST /verify': (body, { operations }) => {
+    const { image } = read(body, z.object({ image: name.nullable().default(null) }))
+    return options => operations.verify(image, options)
+  },
+  'POST /evict': (body, { operations }) => {
+    const { image } = read(body, named)
+    return options => operations.evict(image, options)
+  },
+  'POST /promote': (body, { operations }) => {
+    const ranges = z
+      .array(z.object({ from: count, to: count }))
+      .nullable()
+      .default(null)
+    const asked = read(body, z.object({ image: name, ranges }))
+    return options => operations.promote(asked.image, asked.ranges, options)
+  },
+}
+
+/** @throws CacheError invalid-argument */
+function read<T>(body: unknown, schema: z.ZodType<T>): T {
+  const result = schema.safeParse(body)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  throw new CacheError('invalid-argument', `"${issue?.path.join('.')}" is not usable: ${issue?.message}`)
+}

@@ -1,0 +1,46 @@
+/**
+ * How the commands about a daemon that runs are called.
+ */
+import type { Command } from 'commander'
+import { parseSize } from '../sizes.ts'
+import { type Ended, value } from './parsers.ts'
+
+export function defineStatus(program: Command, ended: Ended): void {
+  const status = program.command('status').copyInheritedSettings(program)
+  status
+    .description('Say how the mount on MOUNTPOINT is doing, or all mounts.')
+    .argument('[mountpoint]')
+    .option('--json', 'for machines: one object, or an array for all mounts')
+    .action(async (mountpoint: string | undefined, { json = false }: { json?: boolean }) => {
+      const module = await import('./status.ts')
+      ended(await module.status(mountpoint ?? null, json))
+    })
+}
+
+export function defineVerify(program: Command, ended: Ended): void {
+  const verify = program.command('verify').copyInheritedSettings(program)
+  verify
+    .description(
+      'Compare what is held of IMAGE, or of all, with its checksums and digests. Exits 1 when anything was bad.',
+    )
+    .argument('<mountpoint>')
+    .argument('[image]', 'its name, as "parentfs status" shows it')
+    .action(async (mountpoint: string, image: string | undefined) => {
+      const module = await import('./verify.ts')
+      ended(await module.verify(mountpoint, image ?? null))
+    })
+}
+
+export function defineSet(program: Command, ended: Ended): void {
+  const set = program.command('set').copyInheritedSettings(program).description('Change a setting of a running mount.')
+  set
+    .command('capacity')
+    .copyInheritedSettings(program)
+    .description('Set another capacity until the daemon ends; returns when the cache has shrunk to it.')
+    .argument('<mountpoint>')
+    .argument('<size>', 'like 10GiB', value(parseSize))
+    .action(async (mountpoint: string, capacityBytes: number) => {
+      const module = await import('./set-capacity.ts')
+      ended(await module.setCapacity(mountpoint, capacityBytes))
+    })
+}

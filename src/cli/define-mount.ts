@@ -1,0 +1,101 @@
+/**
+ * How the commands that make and end a mount are called.
+ */
+import { type Command, Option } from 'commander'
+import { logLevels } from '../daemon/settings.ts'
+import { parseDuration, parseSize } from '../sizes.ts'
+import type { MountArguments } from './mount.ts'
+import { parseMountOptions } from './mount-options.ts'
+import { type Ended, value } from './parsers.ts'
+
+export function defineMount(program: Command, ended: Ended): void {
+  const mount = program.command('mount').copyInheritedSettings(program)
+  mount
+    .description(
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/) on MOUNTPOINT, and stay.',
+    )
+    .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
+    .argument('[origin]', 'URL of the directory that has the images; not with --config')
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent')
+    .option('--config <file>', 'take everything from a file, see "parentfs check-config"')
+    .option(
+      '--cache-dir <dir>',
+      'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
+    )
+    .option(
+      '--capacity <size>',
+      'what the cache may take, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
+      value(parseSize),
+    )
+    .option(
+      '--block-size <size>',
+      'a power of two, 4KiB to 1MiB; fixed when the cache is made (default: 64KiB)',
+      value(parseSize),
+    )
+    .option(
+      '--revalidate <duration>',
+      'how long names are taken as fresh, like 60s (default: 1m)',
+      value(parseDuration),
+    )
+    .option('--transport <name>', 'how to speak with the kernel: kernel (default: kernel)')
+    .option('-o <options>', 'uid=,gid=,mode=,allow_other,noallow_other, separated by commas', collect, [])
+    .option('--background', 'return when the mount answers; logs go to --log-file alone')
+    .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
+    .option('--log-file <file>', 'append the log here instead of writing it to standard error')
+    .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
+      const places = placesOf(mount, origin, mountpoint, options)
+      const module = await import('./mount.ts')
+      ended(await module.mount({ ...options, places }))
+    })
+}
+
+type MountFlags = Omit<MountArguments, 'places'>
+
+/** ORIGIN MOUNTPOINT; or with a file, which says the rest, MOUNTPOINT or nothing. */
+function placesOf(
+  mount: Command,
+  origin: string | undefined,
+  mountpoint: string | undefined,
+  { config }: MountFlags,
+): string[] {
+  const missing = (name: string) => mount.error(`error: missing required argument '${name}'`)
+  if (config === undefined) {
+    return [origin ?? missing('origin'), mountpoint ?? missing('mountpoint')]
+  }
+  const beside = mount.options.find(option => {
+    const name = option.attributeName()
+    return !['config', 'background'].includes(name) && mount.getOptionValueSource(name) === 'cli'
+  })
+  if (beside) mount.error(`error: ${beside.long ?? beside.short} does not go with --config: write it in ${config}`)
+  if (mountpoint !== undefined) mount.error('error: the origin does not go with --config: write it in the file')
+  return origin === undefined ? [] : [origin]
+}
+
+export function defineCheckConfig(program: Command, ended: Ended): void {
+  const check = program.command('check-config').copyInheritedSettings(program)
+  check
+    .description('Say what a configuration file puts into effect, or everything that is wrong with it (exit code 2).')
+    .argument('<file>')
+    .action(async (file: string) => {
+      const module = await import('./check-config.ts')
+      ended(await module.checkConfig(file))
+    })
+}
+
+export function defineUnmount(program: Command, ended: Ended): void {
+  const unmount = program.command('unmount').copyInheritedSettings(program)
+  unmount
+    .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
+    .argument('<mountpoint>')
+    .option('--force', 'also when somebody uses it: their reads fail')
+    .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
+      const module = await import('./unmount.ts')
+      ended(await module.unmount(mountpoint, force))
+    })
+}
+
+/** Several `-o` add up; each is checked where it stands. */
+function collect(text: string, before: readonly string[]): readonly string[] {
+  value(option => parseMountOptions([option]))(text)
+  return [...before, text]
+}

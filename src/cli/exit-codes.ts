@@ -1,0 +1,16 @@
+/**
+ * What the command exits with: the one table of it, which help and manual repeat.
+ */
+
+export const failedExitCode = 1
+export const usageExitCode = 2
+/** 128 + SIGINT, as shells have it. */
+export const interruptedExitCode = 130
+
+/** Each code with its meaning. */
+export const exitCodes: readonly (readonly [number, string])[] = [
+  [0, 'it was done'],
+  [failedExitCode, 'it failed, or something bad was found; standard error says what, and what to do'],
+  [usageExitCode, 'the command line cannot be understood; nothing was done'],
+  [interruptedExitCode, 'it was interrupted; what was done until then stays'],
+]

@@ -1,0 +1,47 @@
+/**
+ * What `parentfs` is called with: every command, argument and option. Each command's own file is loaded when it is called.
+ */
+import { Command } from 'commander'
+import { readVersion } from '../daemon/version.ts'
+import { defineSet, defineStatus, defineVerify } from './define-daemon.ts'
+import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './define-images.ts'
+import { defineCheckConfig, defineMount, defineUnmount } from './define-mount.ts'
+import { exitCodes } from './exit-codes.ts'
+import type { Ended } from './parsers.ts'
+
+export interface ProgramHooks {
+  /** Hears the exit code of a command that ran. */
+  readonly ended: Ended
+  /** Hears complaints of the parser, several lines at times. */
+  readonly writeError: (text: string) => void
+}
+
+/** The program, to be parsed; throws CommanderError instead of exiting. */
+export function createProgram({ ended, writeError }: ProgramHooks): Command {
+  const program = new Command('parentfs')
+    .description('Presents VM parent images as files, read through a cache on a local SSD.')
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({ writeErr: writeError })
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `\nExit codes:\n${exitCodes.map(([code, means]) => `  ${`${code}`.padEnd(4)} ${means}`).join('\n')}`,
+    )
+  for (const define of [
+    defineMount,
+    defineCheckConfig,
+    defineStatus,
+    defineImages,
+    definePromote,
+    defineEvict,
+    definePin,
+    defineExplain,
+    defineVerify,
+    defineSet,
+    defineUnmount,
+  ]) {
+    define(program, ended)
+  }
+  return program
+}

@@ -1,0 +1,98 @@
+/**
+ * Whom a command means: the daemon of a mount, and an image in it.
+ *
+ * The mount may be left out where only one is mounted. An image is a name, as "parentfs images" shows it, or the path of a file
+ * in a mount, which says where it is mounted as well.
+ */
+import { existsSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join, relative, resolve } from 'node:path'
+import { fetchStatus } from '../admin/admin-client.ts'
+import { runtimeDirectory, runtimeSurroundings, socketPath, socketPaths } from '../admin/socket-path.ts'
+import { fileSystemType, readMountTable } from '../daemon/mount-table.ts'
+import { resolveMountpoint } from '../daemon/mountpoint.ts'
+import { CacheError } from '../errors.ts'
+
+export interface Mount {
+  readonly mountpoint: string
+  /** Path of its admin socket; somebody may listen there. */
+  readonly socket: string
+}
+
+export interface ImageTarget extends Mount {
+  readonly name: string
+}
+
+/**
+ * @param path null: the only one there is
+ * @throws CacheError invalid-argument when there is no such path, not-found when nothing is mounted, or more than one
+ */
+export async function findMount(path: string | null): Promise<Mount> {
+  if (path !== null) return mountOf(await resolveMountpoint(path))
+  const mountpoints = await answeringMountpoints()
+  if (mountpoints.length === 1) return mountOf(mountpoints[0]!)
+  if (mountpoints.length === 0) {
+    throw new CacheError('not-found', 'nothing of yours is mounted: "parentfs mount ORIGIN MOUNTPOINT" does')
+  }
+  const list = mountpoints.join(', ')
+  throw new CacheError('not-found', `there are ${mountpoints.length} mounts (${list}): say which one is meant`)
+}
+
+/**
+ * @param image its name, or the path of its file
+ * @param mountpoint null: as the path says, or the only one there is
+ * @throws CacheError invalid-argument, not-found
+ */
+export async function findImage(image: string, mountpoint: string | null): Promise<ImageTarget> {
+  if (mountpoint === null && image.includes('/')) {
+    const found = await findPath(image)
+    if (found) return found
+    if (/^\.{0,2}\//.test(image)) {
+      const advice = '"parentfs status" lists the mounts, "parentfs images" the names in one'
+      throw new CacheError('not-found', `${image} is not in a parentfs mount: ${advice}`)
+    }
+  }
+  const mount = await findMount(mountpoint)
+  // A path says the mount once more: it must be the same.
+  const found = image.startsWith('/') ? await findPath(image) : null
+  if (found && found.mountpoint !== mount.mountpoint) {
+    throw new CacheError('invalid-argument', `${image} is in the mount ${found.mountpoint}, not in ${mount.mountpoint}`)
+  }
+  return found ?? { ...mount, name: image }
+}
+
+/** Mountpoints whose daemons answer us, in order. */
+export async function answeringMountpoints(): Promise<string[]> {
+  const paths = socketPaths(runtimeDirectory(runtimeSurroundings()))
+  const answers = await Promise.allSettled(paths.map(path => fetchStatus(path)))
+  return answers
+    .flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value.mountpoint] : []))
+    .sort()
+}
+
+/** @returns whoever would be asked about the mount: nobody was found there */
+export function noDaemon(mountpoint: string): CacheError {
+  return new CacheError('not-found', `no parentfs daemon serves ${mountpoint}: "parentfs status" lists the mounts`)
+}
+
+function mountOf(mountpoint: string): Mount {
+  return { mountpoint, socket: socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())) }
+}
+
+/** The mount that a path leads into, and the rest of it. Nothing in the mount is touched: it may hang. */
+async function findPath(path: string): Promise<ImageTarget | null> {
+  const table = await readMountTable()
+  const mountpoints = table.filter(({ type }) => type === fileSystemType).map(({ mountpoint }) => mountpoint)
+  const inMount = (absolute: string) => {
+    const inside = mountpoints.filter(mountpoint => absolute.startsWith(`${mountpoint}/`))
+    const mountpoint = inside.sort((a, b) => b.length - a.length)[0]
+    return mountpoint === undefined ? null : { ...mountOf(mountpoint), name: relative(mountpoint, absolute) }
+  }
+  const absolute = resolve(path)
+  const found = inMount(absolute)
+  if (found) return found
+  // Links on the way there.
+  const directory = dirname(absolute)
+  if (!existsSync(directory)) return null
+  return inMount(join(await realpath(directory), basename(absolute)))
+}

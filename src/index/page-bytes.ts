@@ -1,0 +1,17 @@
+/**
+ * What a database takes in the file of the index: the pages in use, not those that became free.
+ */
+import type { BinaryDatabase } from './databases.ts'
+
+/** What lmdb says of one database, as far as we look at it; its own types leave this open. */
+interface PageStats {
+  readonly pageSize: number
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+export function pageBytes(database: BinaryDatabase): number {
+  const { pageSize, treeBranchPageCount, treeLeafPageCount, overflowPages } = database.getStats() as PageStats
+  return (treeBranchPageCount + treeLeafPageCount + overflowPages) * pageSize
+}

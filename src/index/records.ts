@@ -1,0 +1,39 @@
+/**
+ * What callers hand to the index, and get from it.
+ */
+
+/** Blocks to be added to the record of one object. */
+export interface RecordEntry {
+  readonly imageId: string
+  readonly object: number
+  /** Asked inside the transaction: blocks that were revoked meanwhile are left out. */
+  readonly blocks: () => bigint
+  /** Those that are all zeros, where they are among `blocks`. */
+  readonly zero: bigint
+  /** 64 entries, valid where `blocks` has a bit. */
+  readonly sums: Uint32Array
+}
+
+/** Blocks to be taken out of the record of one object; all 64 remove the record. */
+export interface ForgetEntry {
+  readonly imageId: string
+  readonly object: number
+  readonly blocks: bigint
+}
+
+/** What became of the comparison of a whole image with the digest that its publisher gives. */
+export interface DigestRecord {
+  /** `none`: the publisher gives none. */
+  readonly state: 'none' | 'verified' | 'mismatch'
+  readonly algorithm: string | null
+  /** In hex: what the publisher says, and what the bytes are. */
+  readonly published: string | null
+  readonly computed: string | null
+}
+
+/** A name of an origin whose image is never evicted. */
+export interface PinRecord {
+  readonly name: string
+  /** Milliseconds since 1970: older pins come first where not all can be kept. */
+  readonly pinnedMs: number
+}
