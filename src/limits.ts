@@ -86,6 +86,15 @@ export const stallMsMax = 10_000
 export const originTriesMax = 3
 export const retryMsMin = 100
 export const retryMsMax = 2_000
+/** Longest secret: servers take headers of 8 KiB at most by default, and most tokens are far shorter. */
+export const secretBytesMax = 8 * KiB
+/** How long a program may take to say one. */
+export const secretCommandMsMax = 10_000
+/** How long what a file said is taken as good; what a program said: the default, for a token of an hour. */
+export const secretFileMs = 5_000
+export const secretCommandRefreshMsDefault = 300_000
+/** Pause between two readings because a server refuses what it was sent: refusals are not all about secrets. */
+export const secretRenewMs = 5_000
 /** Redirects followed in one request. */
 export const redirectsMax = 5
 /** Bytes of a listing that are read: a million names of 60 bytes. */

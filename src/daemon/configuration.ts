@@ -166,10 +166,7 @@ function placesOf({ origin, origins }: JudgedSettings): OriginPlace[] {
   return Object.entries(origins ?? {}).map(([directory, settings]) => ({ directory, settings }))
 }
 
-/** Sixteen hex digits that name an origin, whoever's credentials are in the URL. */
-function originHash(origin: string): string {
-  const url = new URL(origin)
-  url.username = ''
-  url.password = ''
-  return createHash('sha256').update(url.href).digest('hex').slice(0, 16)
+/** Sixteen hex digits that name an origin. */
+function originHash(url: string): string {
+  return createHash('sha256').update(new URL(url).href).digest('hex').slice(0, 16)
 }

@@ -4,8 +4,9 @@
  *
  * The kind need not be written where the URL's scheme tells it.
  */
+import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { messageOf } from '../errors.ts'
+import { CacheError, messageOf } from '../errors.ts'
 import {
   connectMsMax,
   firstByteMsMax,
@@ -19,9 +20,22 @@ import {
   revalidateSecondsDefault,
   stallMsMax,
 } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import { Credentials } from '../origin/credentials.ts'
 import { withoutCredentials } from '../origin/http-url.ts'
 import { identityOf, type OriginOptions } from '../origin/open.ts'
-import { count, duration, setting, share, shown, size } from './setting-fields.ts'
+import {
+  count,
+  duration,
+  path,
+  secret,
+  secretSchema,
+  setting,
+  share,
+  shown,
+  size,
+  textOrSecretSchema,
+} from './setting-fields.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
@@ -59,6 +73,23 @@ const common = {
   }),
 }
 
+/** Headers that say what is asked for are ours to send. */
+const ourHeaders = new Set(
+  'accept-encoding connection content-length expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive range te trailer transfer-encoding upgrade want-repr-digest'.split(
+    ' ',
+  ),
+)
+
+const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: ({ input }) => `${shown(input)} is not the name of a header` })
+  .refine(name => !ourHeaders.has(name.toLowerCase()), {
+    error: ({ input }) => `the header ${input} is not to be set: parentfs needs it`,
+  })
+
+/** Names of headers whose values are secret. */
+const secretHeader = /auth|token|key|secret|cookie|password|signature/i
+
 const file = z.strictObject({ kind: z.literal('file'), ...common })
 
 const http = z.strictObject({
@@ -76,6 +107,35 @@ const http = z.strictObject({
     live: true,
     what: 'how long an answer may pause',
   }),
+  basic: setting(
+    z
+      .strictObject(
+        {
+          username: z
+            .string({ error: 'the username is a text' })
+            .regex(/^[^:\p{Cc}]+$/u, { error: 'a username has no colon' }),
+          password: secretSchema,
+        },
+        { error: 'basic is {username: NAME, password: SECRET}' },
+      )
+      .optional(),
+    {
+      kind: 'text',
+      range: '{username: NAME, password: SECRET}',
+      live: true,
+      what: 'who we are to the server; a SECRET is written as under `bearer`',
+      unset: 'nobody',
+    },
+  ),
+  bearer: secret({ live: true, what: 'a token for the server', unset: 'none' }),
+  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
+    kind: 'text',
+    range: '{NAME: TEXT or SECRET}',
+    live: true,
+    what: 'more headers for the server; what redirects lead to gets none of them',
+    unset: 'none',
+  }),
+  ca: path({ live: true, what: 'certificates (PEM) that are trusted besides the usual ones', unset: 'none' }),
   listingSize: size({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'longest listing that is read' }),
 })
 
@@ -100,30 +160,59 @@ export const originSchema = z
   .pipe(
     z.discriminatedUnion('kind', [file, http], { error: () => `the kinds are ${Object.keys(originKinds).join(', ')}` }),
   )
-  .refine(({ retryPause, retryPauseMax }) => retryPause <= retryPauseMax, {
-    path: ['retryPause'],
-    error: ({ input }) => `${(input as { retryPause: number }).retryPause}ms is longer than retryPauseMax: give less`,
+  .superRefine((origin, ctx) => {
+    const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
+    const { retryPause, retryPauseMax } = origin
+    if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
+    if (origin.kind !== 'http') return
+    if (origin.basic && origin.bearer) complain(['bearer'], 'basic and bearer do not go together: give one of them')
+    for (const [name, value] of Object.entries(origin.headers ?? {})) {
+      if (typeof value !== 'string') continue
+      if (secretHeader.test(name)) complain(['headers', name], secretSchema.safeParse('').error!.issues[0]!.message)
+      if (!/^[\x20-\x7e]*$/.test(value)) complain(['headers', name], 'the value of a header is one line of plain text')
+    }
   })
 
-/** The same, as src/origin/open.ts wants it. */
-export function originOptionsOf(settings: OriginSettings): OriginOptions {
+/**
+ * The same, as src/origin/open.ts wants it.
+ * @throws CacheError invalid-argument when a file that it names cannot be read
+ */
+export function originOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions {
   const { requests, imageShare, missTimeout, tries, retryPause, retryPauseMax } = settings
   return {
     concurrencyMax: requests,
     imageShareMax: imageShare,
     missMsMax: missTimeout,
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
-    http: settings.kind === 'http' ? httpOptionsOf(settings) : {},
+    http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
   }
 }
 
-function httpOptionsOf(settings: Extract<OriginSettings, { kind: 'http' }>): OriginOptions['http'] {
-  const { connectTimeout, answerTimeout, stallTimeout, listingSize } = settings
+type HttpSettings = Extract<OriginSettings, { kind: 'http' }>
+
+function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['http'] {
+  const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, ca } = settings
+  const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
+  const sources = { basic, bearer, headers: Object.fromEntries(named) }
+  const hasCredentials = basic !== undefined || bearer !== undefined || named.length > 0
   return {
     connectMsMax: connectTimeout,
     firstByteMsMax: answerTimeout,
     stallMsMax: stallTimeout,
     listingBytesMax: listingSize,
+    credentials: hasCredentials ? new Credentials(sources, { logger }) : null,
+    ca: ca === null ? null : certificatesIn(ca),
+  }
+}
+
+/** @throws CacheError invalid-argument */
+function certificatesIn(file: string): string {
+  try {
+    const text = readFileSync(file, 'utf8')
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
+    throw new Error('there is no certificate in it')
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `ca ${file} is not usable: ${messageOf(cause)}`, { cause })
   }
 }
 
@@ -149,6 +238,11 @@ function problemOf(input: unknown): Problem | null {
   }
   if (kind === undefined && kindOfScheme[new URL(url).protocol] === undefined) {
     return { path: ['url'], message: `${text}: not an origin; it must begin with ${known.join(', ')}` }
+  }
+  const { username, password } = new URL(url)
+  if (username !== '' || password !== '') {
+    const advice = 'write basic: {username: NAME, password: SECRET} in a configuration file'
+    return { path: ['url'], message: `${text}: has credentials in it, which others would see: ${advice}` }
   }
   try {
     identityOf(url)

@@ -6,6 +6,7 @@
  */
 import type { Status } from '../admin/status.ts'
 import type { MountedOrigin } from '../cache/cache.ts'
+import type { Logger } from '../logger.ts'
 import type { ExtentFinder } from '../origin/file.ts'
 import { Meter } from '../origin/meter.ts'
 import { openOrigin } from '../origin/open.ts'
@@ -15,6 +16,11 @@ import { originOptionsOf } from './origin-settings.ts'
 
 /** Longest source in the mount table, in bytes; the kernel takes a page. */
 const sourceBytesMax = 255
+
+export interface OriginsParts {
+  readonly addon: ExtentFinder
+  readonly logger: Logger
+}
 
 interface OpenOrigin {
   readonly place: OriginPlace
@@ -26,10 +32,10 @@ export class Origins {
   readonly #open: OpenOrigin[]
 
   /** @throws CacheError invalid-argument */
-  constructor(places: readonly OriginPlace[], addon: ExtentFinder) {
+  constructor(places: readonly OriginPlace[], { addon, logger }: OriginsParts) {
     this.#open = places.map(place => {
       const meter = new Meter()
-      const options = originOptionsOf(place.settings)
+      const options = originOptionsOf(place.settings, logger)
       return { place, meter, origin: openOrigin(place.settings.url, { addon, meter, options }) }
     })
   }

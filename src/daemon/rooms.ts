@@ -69,7 +69,7 @@ export class Rooms {
   private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
-    this.#origins = new Origins(configuration.places, addon)
+    this.#origins = new Origins(configuration.places, { addon, logger })
     this.#unwinder.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())

@@ -6,6 +6,8 @@
  */
 import { z } from 'zod'
 import { messageOf } from '../errors.ts'
+import { secretCommandRefreshMsDefault } from '../limits.ts'
+import type { SecretSource } from '../origin/secret.ts'
 import { parseDuration, parseSize } from '../sizes.ts'
 
 type MeasureKind = 'count' | 'size' | 'rate' | 'duration' | 'share'
@@ -114,6 +116,63 @@ export function path(described: Described & { readonly unset: string }) {
 export function yesNo(described: Described & { readonly unset: string }) {
   const schema = z.boolean({ error: ({ input }) => `${shown(input)} is not true or false` })
   return setting(schema.nullable().default(null), { kind: 'yes-no', range: 'true, false', ...described })
+}
+
+/** How a secret may be written. */
+const secretRange = '{file: PATH}, {env: NAME} or {command: [PROGRAM, ...], refresh: DURATION}'
+
+/**
+ * Where a secret is. A secret itself is refused: the file is read by more people than should know it, and copied. No message
+ * repeats what was written.
+ */
+export const secretSchema = z.unknown().transform((input, ctx): SecretSource => {
+  const source = secretSourceOf(input)
+  if (typeof source !== 'string') return source
+  ctx.addIssue({ code: 'custom', message: source })
+  return z.NEVER
+})
+
+/** The same, or plain text. */
+export const textOrSecretSchema = z.unknown().transform((input, ctx): SecretSource | string => {
+  if (typeof input === 'string') return input
+  const source = secretSourceOf(input)
+  if (typeof source !== 'string') return source
+  ctx.addIssue({ code: 'custom', message: source })
+  return z.NEVER
+})
+
+/** @returns the source, or what is wrong */
+function secretSourceOf(input: unknown): SecretSource | string {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    return `a secret is not written here, where backups and other readers find it: write ${secretRange}`
+  }
+  const { file, env, command, refresh, ...rest } = input as Record<string, unknown>
+  const kinds = [file, env, command].filter(kind => kind !== undefined)
+  if (kinds.length !== 1 || Object.keys(rest).length > 0)
+    return `this is not one place of a secret: write ${secretRange}`
+  if (refresh !== undefined && command === undefined) return 'refresh goes with command only: leave it out'
+  if (file !== undefined) {
+    return typeof file === 'string' && /^\/[^\0]*$/.test(file) ? { file } : 'the file of a secret is an absolute path'
+  }
+  if (env !== undefined) {
+    return typeof env === 'string' && /^[A-Za-z_]\w*$/.test(env)
+      ? { env }
+      : 'env is the name of a variable, like IMAGES_TOKEN'
+  }
+  const isProgram = Array.isArray(command) && command.every(word => typeof word === 'string' && !word.includes('\0'))
+  if (!isProgram || !/^\//.test(command[0] ?? '')) {
+    return 'command is a list: the absolute path of a program, and its arguments; no shell reads it'
+  }
+  try {
+    const refreshMs = refresh === undefined ? secretCommandRefreshMsDefault : parseDuration(textOf(refresh))
+    if (refreshMs >= 1000) return { command: command as [string, ...string[]], refresh: refreshMs }
+  } catch {}
+  return 'refresh is a duration of at least 1s, like 5m'
+}
+
+/** A secret as a setting. */
+export function secret(described: Described & { readonly unset: string }) {
+  return setting(secretSchema.optional(), { kind: 'text', range: secretRange, ...described })
 }
 
 /** A value as a message shows it. */

@@ -4,6 +4,7 @@
  * Redirects are followed here, by hand: at most redirectsMax, and never with our credentials to another host. No message
  * carries credentials or the query of a place that a redirect led to (it may be signed).
  */
+import { rootCertificates } from 'node:tls'
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import {
@@ -14,6 +15,7 @@ import {
   redirectsMax,
   stallMsMax,
 } from '../limits.ts'
+import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { placeOf } from './http-url.ts'
@@ -33,6 +35,10 @@ export interface HttpOptions {
   /** Connections per host. */
   readonly connectionsMax: number
   readonly listingBytesMax: number
+  /** Headers for our own host; null: those of the URL alone. */
+  readonly credentials: Credentials | null
+  /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
+  readonly ca: string | null
 }
 
 export const httpOptionsDefault: HttpOptions = {
@@ -41,6 +47,8 @@ export const httpOptionsDefault: HttpOptions = {
   stallMsMax,
   connectionsMax: originConcurrencyDefault,
   listingBytesMax,
+  credentials: null,
+  ca: null,
 }
 
 export interface HttpRequest {
@@ -103,8 +111,7 @@ export class HttpClient {
   async #follow(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
     let url = request.url
     for (let hops = 0; hops <= redirectsMax; hops++) {
-      watch.expect('no answer', this.#options.firstByteMsMax)
-      const answer = await this.#send({ ...request, url }, watch)
+      const answer = await this.#sendWithCredentials({ ...request, url }, watch)
       if (!isRedirect(answer.status)) return answer
       discard(answer.body, this.#options.stallMsMax)
       url = nextPlace(answer.headers, url)
@@ -112,7 +119,24 @@ export class HttpClient {
     throw new CacheError('origin-protocol', `${placeOf(request.url)}: redirected more than ${redirectsMax} times`)
   }
 
-  async #send({ method, url, headers }: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+  /** Once more with other secrets where the server refuses these and there are others by now. */
+  async #sendWithCredentials(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+    const { credentials } = this.#options
+    watch.expect('no answer', this.#options.firstByteMsMax)
+    if (credentials === null || request.url.origin !== this.#home) return await this.#send(request, {}, watch)
+    const secrets = await credentials.headers()
+    const answer = await this.#send(request, secrets, watch)
+    if ((answer.status !== 401 && answer.status !== 403) || !(await credentials.renew(secrets))) return answer
+    discard(answer.body, this.#options.stallMsMax)
+    watch.expect('no answer', this.#options.firstByteMsMax)
+    return await this.#send(request, await credentials.headers(), watch)
+  }
+
+  async #send(
+    { method, url, headers }: HttpRequest,
+    secrets: Readonly<Record<string, string>>,
+    watch: Watch,
+  ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
     const pool = await this.#poolFor(url.origin)
     const authorization = url.origin === this.#home ? this.#authorization : null
@@ -120,8 +144,9 @@ export class HttpClient {
       path: url.pathname + url.search,
       method,
       headers: {
-        'accept-encoding': 'identity',
         'user-agent': 'parentfs',
+        ...secrets,
+        'accept-encoding': 'identity',
         ...headers,
         ...(authorization === null ? {} : { authorization }),
       },
@@ -154,7 +179,10 @@ export class HttpClient {
   #poolOptions(): Pool.Options {
     return {
       connections: this.#options.connectionsMax,
-      connect: { timeout: this.#options.connectMsMax },
+      connect: {
+        timeout: this.#options.connectMsMax,
+        ...(this.#options.ca === null ? {} : { ca: [...rootCertificates, this.#options.ca] }),
+      },
       keepAliveTimeout: keepAliveMs,
       headersTimeout: 0,
       bodyTimeout: 0,

@@ -128,6 +128,48 @@ t.test('two names that would share a node id do not go together', async t => {
   }
 })
 
+t.test('a secret is never written in the file, and what was written is not repeated', async t => {
+  const origin = (rest: string) => complaints(`origin:\n  url: "http://host/"\n  ${rest}\n`)
+  const good = [
+    'bearer: {file: /run/token}',
+    'bearer: {env: TOKEN}',
+    'bearer: {command: [/bin/cat, /run/token], refresh: 10m}',
+    'basic: {username: me, password: {file: /x}}',
+    'headers: {X-Tenant: seven, X-Auth-Token: {file: /x}}',
+  ]
+  for (const text of good) t.same(origin(text), [], text)
+  const cases: [string, RegExp][] = [
+    ['bearer: s3cret', /^f:3:11: origin\.bearer: a secret is not written here.*: write \{file: PATH\}/],
+    ['basic: {username: me, password: s3cret}', /^f:3:35: origin\.basic\.password: a secret is not written here/],
+    ['basic: s3cret', /^f:3:10: origin\.basic: basic is \{username/],
+    ['headers: {X-Api-Key: s3cret}', /^f:3:24: origin\.headers\.X-Api-Key: a secret is not written here/],
+    ['headers: {Authorization: Basic s3cret}', /^f:3:28: origin\.headers\.Authorization: a secret is not written here/],
+    ['headers: {Range: bytes=0-}', /^f:3:13: origin\.headers\.Range: the header Range is not to be set/],
+    ['headers: {"a b": x}', /^f:3:13: .*is not the name of a header/],
+    ['headers: {X-A: "s3cret\\nb"}', /^f:3:18: .*one line of plain text/],
+    ['headers: {X-A: [s3cret]}', /^f:3:18: .*a secret is not written here/],
+    ['bearer: {file: relative/s3cret}', /^f:3:11: .*absolute path/],
+    ['bearer: {file: /x, env: s3cret}', /^f:3:11: .*not one place/],
+    ['bearer: {vault: s3cret}', /^f:3:11: .*not one place/],
+    ['bearer: {env: "s3cret!"}', /^f:3:11: .*name of a variable/],
+    ['bearer: {command: cat /s3cret}', /^f:3:11: .*command is a list/],
+    ['bearer: {command: [cat, s3cret]}', /^f:3:11: .*absolute path of a program/],
+    ['bearer: {command: [/bin/cat], refresh: 1ms}', /^f:3:11: .*refresh is a duration of at least 1s/],
+    ['bearer: {file: /x, refresh: 5m}', /^f:3:11: .*refresh goes with command only/],
+    ['basic: {username: "a:b", password: {env: X}}', /^f:3:21: origin\.basic\.username: a username has no colon/],
+  ]
+  for (const [text, complaint] of cases) {
+    const [first] = origin(text)
+    t.match(first, complaint, text)
+    t.notMatch(first, /s3cret/)
+  }
+  t.match(origin('bearer: {env: X}\n  basic: {username: a, password: {env: Y}}')[0], /^f:3:11: .*do not go together/)
+  t.match(
+    complaints('origin: {url: "http://me:s3cret@host/"}')[0],
+    /^f:1:15: origin\.url: http:\/\/host\/: has credentials/,
+  )
+})
+
 t.test('aliases are refused where they stand, however little they stand for', async t => {
   const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]']
   for (let k = 0; k < 30; k++) bomb.push(`b${k}: &b${k} [${Array(9).fill(k === 0 ? '*a' : `*b${k - 1}`)}]`)

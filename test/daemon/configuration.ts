@@ -23,9 +23,9 @@ t.test('defaults depend on who mounts', async t => {
   t.equal(theirs.allowOther, false)
 })
 
-t.test('the default cache directory knows an origin whoever asks it', async t => {
+t.test('each origin has a default cache directory of its own', async t => {
   const directoryOf = (url: string) => of({ origin: { url } }).cache.directory
-  t.equal(directoryOf('http://me:secret@host/images/'), directoryOf('http://host/images/'))
+  t.equal(directoryOf('http://host/images/'), directoryOf('http://host/images/'))
   t.not(directoryOf('http://host/other/'), directoryOf('http://host/images/'))
 })
 
@@ -55,6 +55,7 @@ t.test('what is not usable is refused with its value, and what would be right', 
     [{ allowOther: 'yes' }, /"yes" is not true or false/],
     [{ origin: { url: 'images' } }, /origin "images" is not a URL/],
     [{ origin: { url: 'gopher://me:secret@host/' } }, /gopher:\/\/host\/: not an origin.*file:\/\/, http:\/\//],
+    [{ origin: { url: 'http://me:secret@host/' } }, /http:\/\/host\/: has credentials in it/],
     [{ origin: 'http://host/' }, /"http:\/\/host\/" is not an origin: write it as "url:/],
     [{ origin: {} }, /the origin has no url/],
     [{ origin: { ...origin, kind: 's4' } }, /the kinds are file, http/],

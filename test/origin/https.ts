@@ -56,4 +56,13 @@ if (trusted !== undefined) {
     const lookup = origin.lookup('a.img', { signal: new AbortController().signal })
     await t.rejects(lookup, { code: 'origin-unreachable', message: /certificate/ })
   })
+
+  t.test('an authority of our own is trusted besides the usual ones', async t => {
+    const directory = t.testdir()
+    writeFileSync(join(directory, 'a.img'), 'x')
+    const ca = readFileSync(join(home, 'cert.pem'), 'utf8')
+    const origin = new HttpOrigin(await startHttps(directory, home, t), { ca })
+    t.teardown(() => origin.close())
+    t.match(await origin.lookup('a.img', { signal: new AbortController().signal }), { sizeBytes: 1 })
+  })
 }
