@@ -11,6 +11,7 @@ export const errorCodes = {
   'origin-unreachable': 'no connection to the origin',
   'origin-timeout': 'the origin did not answer in time',
   'origin-failed': 'the origin answered with a failure of its own',
+  'origin-away': 'the origin has not answered for a while, and is left in peace',
   'origin-protocol': 'the origin answered something that we may not serve',
   'origin-unsupported': 'the origin lacks what an immutable image needs: ranges, or a validator',
   'image-changed': 'the origin no longer has this version of the image',
@@ -44,6 +45,11 @@ export class CacheError extends Error {
 /** Is `error` a CacheError, with one of `codes` if any are given? */
 export function isCacheError(error: unknown, ...codes: readonly ErrorCode[]): error is CacheError {
   return error instanceof CacheError && (codes.length === 0 || codes.includes(error.code))
+}
+
+/** Is it a failure of an origin that may be gone the next time? All else is an answer, and asking again brings the same one. */
+export function mayPass(error: unknown): boolean {
+  return isCacheError(error, 'origin-unreachable', 'origin-timeout', 'origin-failed')
 }
 
 /** The message of whatever was thrown. */

@@ -55,8 +55,10 @@ export const batchBytesMax = 32 * MiB
 export const batchEntriesMax = 256
 export const batchMsMax = 200
 
-/** How often an eviction may find its victims touched in between before a reader goes on by proxy. */
+/** How long a miss is waited for, unless the configuration says otherwise: as long as SCSI waits for a disk by default. */
 export const missSecondsMax = 30
+/** What a layer leaves to the one below it, so that whoever knows the reason of a failure is the one to say it. */
+export const answerMarginMs = 500
 
 /** One tick of the recency clock, in milliseconds. A u32 of ticks lasts 13 years of running. */
 export const tickMs = 100
@@ -95,6 +97,31 @@ export const secretFileMs = 5_000
 export const secretCommandRefreshMsDefault = 300_000
 /** Pause between two readings because a server refuses what it was sent: refusals are not all about secrets. */
 export const secretRenewMs = 5_000
+/** The longest that a server may have us wait by Retry-After: less than what a miss is waited for. */
+export const retryAfterMsMax = 10_000
+/** Bytes that a body must bring within `stallMsMax`, or all that is left of it: less is a connection that is as good as dead. */
+export const dripBytesMin = 4 * KiB
+/** Tries that fail one after the other, with no answer in between, until an origin is taken for away. */
+export const originFailuresMax = 5
+/** The pause before an origin that is away is tried again: doubled after each try that failed. */
+export const originProbeMsMin = 500
+export const originProbeMsMax = 5_000
+/** Tries under way while it is not sure that an origin is back, and answers in a row that make it sure. */
+export const originTrialsMax = 4
+export const originAnswersNeeded = 3
+/** Calls for names under way at one origin: beside the reads, so that names do not wait for reads that hang. */
+export const originNamesMax = 8
+/**
+ * A read is asked for a second time when it takes longer than this share of the latest ones of its size, but not before so many
+ * are known, and not before so many milliseconds: below that there is nothing to gain.
+ */
+export const hedgeQuantile = 0.99
+export const hedgeSamplesMin = 100
+export const hedgeSamplesMax = 512
+export const hedgeMsMin = 10
+/** Second requests as a share of the first ones, and how many of them may come at once. */
+export const hedgeShareMax = 0.05
+export const hedgeBurstMax = 4
 /** Redirects followed in one request. */
 export const redirectsMax = 5
 /** Bytes of a listing that are read: a million names of 60 bytes. */
@@ -110,6 +137,12 @@ export const nameSecondsValid = 1
 export const openDirectoriesMax = 65_536
 /** Names that the listings of all open directories hold together: four listings of a million names, about 1 GiB. */
 export const openDirectoryNamesMax = 4_000_000
+/**
+ * How often requests that wait that long are looked at: was their reader killed? Of a read with O_DIRECT the kernel does not tell.
+ */
+export const killedSweepMs = 1_000
+/** Readers looked at in one of these sweeps: 256 take some milliseconds. */
+export const killedSweepMax = 256
 /** First and longest pause between two looks at whether an interrupted reader was killed. */
 export const killedLookMsMin = 10
 export const killedLookMsMax = 500

@@ -48,6 +48,21 @@ export interface Status {
     /** Image data received. */
     readonly bytes: number
     readonly errors: number
+    /** Requests that were given up: nobody wanted them any more, or a second one was quicker. */
+    readonly cancelled: number
+    /** `away`: it does not answer, and is tried again and again. `suspect`: it answered once since. */
+    readonly state: 'available' | 'suspect' | 'away'
+    /** What the last failure said; empty while it is available. */
+    readonly reason: string
+    readonly sinceSeconds: number
+    /** Reads that wait for it to come back. */
+    readonly waiting: number
+    /** Since the daemon started: how often it went away, tries that waited for it, names refused because of that. */
+    readonly outages: number
+    readonly held: number
+    readonly refused: number
+    /** Reads that were slow and asked for a second time, those where the second answer was first, and those not paid for. */
+    readonly hedges: { readonly sent: number; readonly won: number; readonly unpaid: number }
   }
   /** Each by itself; `name` is its directory, null where its images are in the root. */
   readonly origins: readonly (Status['origin'] & { readonly name: string | null })[]

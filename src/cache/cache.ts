@@ -18,6 +18,7 @@ import { type EvictionCounters, Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { Flights } from './flight.ts'
 import { Operations, shownName } from './operations.ts'
+import { Patience, type PatienceOptions } from './patience.ts'
 import { Pins } from './pins.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
 import { type ReadCounters, Reader } from './reader.ts'
@@ -29,6 +30,8 @@ export interface MountedOrigin {
   readonly origin: Origin
   /** Other than the one of all. */
   readonly revalidateSeconds?: number
+  /** How long its readers wait for it; for as long as their signals let them when absent. */
+  readonly patience?: PatienceOptions
 }
 
 export interface CacheOptions {
@@ -106,6 +109,7 @@ export class Cache {
       flights: this.#flights,
       fetchBudget: this.#fetchBudget,
       originOf: image => this.#originOf(image),
+      patienceFor: image => this.#patienceFor(image),
       stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
@@ -259,9 +263,18 @@ export class Cache {
   }
 
   #originOf(image: Image): Origin {
+    return this.#mountedOf(image).origin
+  }
+
+  #patienceFor(image: Image): Patience | null {
+    const { patience } = this.#mountedOf(image)
+    return patience ? new Patience(patience) : null
+  }
+
+  #mountedOf(image: Image): MountedOrigin {
     const mounted = this.#options.origins.find(({ origin }) => origin.url === image.origin)
     if (!mounted) throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
-    return mounted.origin
+    return mounted
   }
 
   #freshMs(origin: Origin): number {

@@ -88,7 +88,7 @@ export class Catalog {
       return await within(revalidateMsMax, asked, () => noAnswer(name))
     } catch (error) {
       if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'aborted')) throw error
-      this.#options.logger.warn({ origin: origin.url, name, err: error }, 'the origin does not answer; the index does')
+      this.#unanswered({ origin: origin.url, name, err: error })
       named.checkedMs = this.#options.now()
       return named.entry
     }
@@ -107,7 +107,7 @@ export class Catalog {
       return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
     } catch (error) {
       if (isCacheError(error, 'access-denied', 'aborted')) throw error
-      this.#options.logger.warn({ origin: origin.url, err: error }, 'the origin does not list; the index does')
+      this.#unanswered({ origin: origin.url, err: error })
       this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
       return known.names
     }
@@ -118,6 +118,12 @@ export class Catalog {
     for (const named of this.#names.values()) {
       if (named.entry.image.id === image.id) named.checkedMs = Number.NEGATIVE_INFINITY
     }
+  }
+
+  /** Of an origin that is away there is one line, and it has been written. */
+  #unanswered(facts: { readonly err: unknown; readonly [fact: string]: unknown }): void {
+    const level = isCacheError(facts.err, 'origin-away') ? 'debug' : 'warn'
+    this.#options.logger[level](facts, 'the origin does not answer; the index does')
   }
 
   #named(origin: Origin, name: string): Named | null {

@@ -125,7 +125,8 @@ export class Digester {
         if (signal.aborted) return
         const changed = isCacheError(error, 'image-changed')
         if (changed) this.#notBeforeMs.set(image.id, Number.POSITIVE_INFINITY)
-        logger.info({ image: image.key, reason: messageOf(error) }, 'the digest of an image could not be compared')
+        const level = isCacheError(error, 'origin-away') ? 'debug' : 'info'
+        logger[level]({ image: image.key, reason: messageOf(error) }, 'the digest of an image could not be compared')
       }
     }
   }

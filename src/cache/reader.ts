@@ -12,6 +12,7 @@ import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { Flight, type Flights } from './flight.ts'
+import type { Patience } from './patience.ts'
 
 /** What a reader needs from the rest of the cache. */
 export interface ReaderParts {
@@ -19,6 +20,8 @@ export interface ReaderParts {
   readonly fetchBudget: ByteBudget
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
+  /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
+  patienceFor(image: Image): Patience | null
   /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. */
   stored(image: Image): StoredImage | null
   /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
@@ -89,21 +92,27 @@ export class Reader {
    */
   async read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
     if (length === 0) return new Uint8Array(0)
-    let missed = false
+    const patience = this.#parts.patienceFor(image)
+    const work = (own: AbortSignal) => this.#readOnce(image, offset, length, own)
     try {
-      for (let plans = 0; plans < plansMax; plans++) {
-        const stored = this.#parts.stored(image)
-        if (!stored) break
-        const planned = await this.#readPlanned(stored, offset, length, signal)
-        missed ||= planned.missed
-        if (planned.bytes) return this.#count(missed, planned.bytes)
-      }
-      const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
-      return this.#count(true, proxied)
+      return patience ? await patience.run(signal, work) : await work(signal)
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       throw error
     }
+  }
+
+  async #readOnce(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    let missed = false
+    for (let plans = 0; plans < plansMax; plans++) {
+      const stored = this.#parts.stored(image)
+      if (!stored) break
+      const planned = await this.#readPlanned(stored, offset, length, signal)
+      missed ||= planned.missed
+      if (planned.bytes) return this.#count(missed, planned.bytes)
+    }
+    const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
+    return this.#count(true, proxied)
   }
 
   /** One plan; null bytes when something was evicted under it, or could not be read. */

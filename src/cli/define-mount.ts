@@ -5,7 +5,7 @@ import { type Command, Option } from 'commander'
 import { logLevels } from '../daemon/settings.ts'
 import { parseDuration, parseSize } from '../sizes.ts'
 import type { MountArguments } from './mount.ts'
-import { parseMountOptions } from './mount-options.ts'
+import { mountOptionsKnown, parseMountOptions } from './mount-options.ts'
 import { type Ended, value } from './parsers.ts'
 
 export function defineMount(program: Command, ended: Ended): void {
@@ -38,7 +38,7 @@ export function defineMount(program: Command, ended: Ended): void {
       value(parseDuration),
     )
     .option('--transport <name>', 'how to speak with the kernel: kernel (default: kernel)')
-    .option('-o <options>', 'uid=,gid=,mode=,allow_other,noallow_other, separated by commas', collect, [])
+    .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
     .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
     .option('--log-file <file>', 'append the log here instead of writing it to standard error')

@@ -1,8 +1,10 @@
 /**
- * The `-o` options of `parentfs mount`, as mount(8) and fstab write them: `uid=1000,gid=1000,mode=0440,allow_other`.
+ * The `-o` options of `parentfs mount`, as mount(8) and fstab write them: `uid=1000,gid=1000,mode=0440,allow_other,
+ * on_outage=wait,miss_seconds=60`.
  *
  * What the mount is anyway (read-only, no devices, no set-uid) may be said and changes nothing; the opposite is refused.
  */
+import { outageChoices } from '../daemon/settings.ts'
 import { CacheError } from '../errors.ts'
 
 export interface MountOptions {
@@ -10,7 +12,20 @@ export interface MountOptions {
   readonly attributes: { readonly uid: number | null; readonly gid: number | null; readonly mode?: string }
   /** Null: not said. */
   readonly allowOther: boolean | null
+  /** Of the origin. */
+  readonly origin: { readonly onOutage?: string; readonly missTimeout?: string }
 }
+
+/** What may be said, for help and for complaints. */
+export const mountOptionsKnown = [
+  'uid=',
+  'gid=',
+  'mode=',
+  'allow_other',
+  'noallow_other',
+  'on_outage=',
+  'miss_seconds=',
+] as const
 
 /** True of every parentfs mount, or meant for the tools that read fstab. */
 const implied = new Set([
@@ -32,16 +47,30 @@ const implied = new Set([
 export function parseMountOptions(texts: readonly string[]): MountOptions {
   let [uid, gid, allowOther]: [number | null, number | null, boolean | null] = [null, null, null]
   let mode: { readonly mode?: string } = {}
+  const origin: { onOutage?: string; missTimeout?: string } = {}
   for (const option of texts.flatMap(text => text.split(',')).filter(option => option !== '')) {
     const [name, value] = splitOnce(option)
     if (name === 'uid' && value !== null) uid = parseId(option, value)
     else if (name === 'gid' && value !== null) gid = parseId(option, value)
     else if (name === 'mode' && value !== null) mode = { mode: parseMode(option, value) }
+    else if (name === 'on_outage' && value !== null) origin.onOutage = parseOutage(option, value)
+    else if (name === 'miss_seconds' && value !== null) origin.missTimeout = parseSeconds(option, value)
     else if (option === 'allow_other') allowOther = true
     else if (option === 'noallow_other') allowOther = false
-    else if (!implied.has(option)) throw unusable(option, 'known are uid=, gid=, mode=, allow_other and noallow_other')
+    else if (!implied.has(option)) throw unusable(option, `known are ${mountOptionsKnown.join(', ')}`)
   }
-  return { attributes: { uid, gid, ...mode }, allowOther }
+  return { attributes: { uid, gid, ...mode }, allowOther, origin }
+}
+
+function parseOutage(option: string, value: string): string {
+  if (!outageChoices.some(choice => choice === value)) throw unusable(option, `there is ${outageChoices.join(', ')}`)
+  return value
+}
+
+/** A duration as the configuration has it. */
+function parseSeconds(option: string, value: string): string {
+  if (!/^[1-9]\d{0,4}$/.test(value)) throw unusable(option, 'give whole seconds, from 1')
+  return `${value}s`
 }
 
 function splitOnce(option: string): [string, string | null] {

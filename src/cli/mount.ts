@@ -42,12 +42,12 @@ export async function mount(args: MountArguments): Promise<number> {
 
 /** Every path becomes absolute here: neither keeper nor server has our working directory. */
 async function settingsOf(args: MountArguments): Promise<Settings> {
-  const { attributes, allowOther } = parseMountOptions(args.o)
+  const { attributes, allowOther, origin: options } = parseMountOptions(args.o)
   const [origin, mountpoint] = args.places as [string, string]
   const log = { level: args.logLevel, file: args.logFile === undefined ? undefined : resolve(args.logFile) }
   const document = {
     mountpoint: resolve(mountpoint),
-    origin: { url: origin, revalidate: args.revalidate === undefined ? undefined : `${args.revalidate}ms` },
+    origin: { url: origin, revalidate: args.revalidate === undefined ? undefined : `${args.revalidate}ms`, ...options },
     cache: {
       directory: args.cacheDir === undefined ? undefined : resolve(args.cacheDir),
       capacity: args.capacity,

@@ -28,7 +28,7 @@ export function tableOfOne(status: Status): string {
   const facts = newTable()
   facts.push(
     ['mountpoint', status.mountpoint],
-    ['origin', origin.url],
+    ['origin', `${origin.url}, ${originStateOf(status)}`],
     [
       'state',
       `${status.state} for ${ms(status.uptimeSeconds * 1000)}, ${status.transport} transport, parentfs ${status.version}`,
@@ -59,6 +59,12 @@ export function tableOfOne(status: Status): string {
     images.push([name, size(sizeBytes), resident, digest, validator])
   }
   return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
+}
+
+/** `away for 5s: connect ECONNREFUSED 127.0.0.1:80; 3 reads wait` */
+function originStateOf({ origin: { state, reason, sinceSeconds, waiting } }: Status): string {
+  if (state === 'available') return state
+  return `${state} for ${ms(sinceSeconds * 1000)}: ${reason}; ${waiting} reads wait`
 }
 
 /** `bypass for 5s: a read took over 750 ms` */

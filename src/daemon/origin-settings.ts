@@ -10,6 +10,7 @@ import { CacheError, messageOf } from '../errors.ts'
 import {
   connectMsMax,
   firstByteMsMax,
+  hedgeShareMax,
   imageShareMax,
   listingBytesMax,
   missSecondsMax,
@@ -25,6 +26,7 @@ import { Credentials } from '../origin/credentials.ts'
 import { withoutCredentials } from '../origin/http-url.ts'
 import { identityOf, type OriginOptions } from '../origin/open.ts'
 import {
+  choice,
   count,
   duration,
   path,
@@ -36,6 +38,7 @@ import {
   size,
   textOrSecretSchema,
 } from './setting-fields.ts'
+import { outageChoices } from './settings.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
@@ -61,7 +64,14 @@ const common = {
     live: true,
     what: 'how long a read that the cache cannot answer takes at most, retries included',
   }),
-  tries: count({ min: 1, max: 100 }, originTriesMax, { live: true, what: 'tries of one request' }),
+  onOutage: choice('onOutage', outageChoices, 'fail', {
+    live: true,
+    what: 'while the origin is away, a read whose time is over fails, or waits until it is back',
+  }),
+  tries: count({ min: 1, max: 100 }, originTriesMax, {
+    live: true,
+    what: 'tries of one request for names; reads are tried until missTimeout',
+  }),
   retryPause: duration({ min: 1, max: hour }, retryMsMin, {
     live: true,
     what: 'the longest first pause between tries; it doubles',
@@ -136,6 +146,10 @@ const http = z.strictObject({
     unset: 'none',
   }),
   ca: path({ live: true, what: 'certificates (PEM) that are trusted besides the usual ones', unset: 'none' }),
+  hedgeShare: share({ min: 0, max: 0.5 }, hedgeShareMax, {
+    live: true,
+    what: 'second requests for slow reads, as a share of all; 0% for none',
+  }),
   listingSize: size({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'longest listing that is read' }),
 })
 
@@ -184,6 +198,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     imageShareMax: imageShare,
     missMsMax: missTimeout,
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
+    hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
     http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
   }
 }

@@ -7,9 +7,11 @@
 import type { Status } from '../admin/status.ts'
 import type { MountedOrigin } from '../cache/cache.ts'
 import type { Logger } from '../logger.ts'
+import { Availability } from '../origin/availability.ts'
 import type { ExtentFinder } from '../origin/file.ts'
+import { Hedges } from '../origin/hedge.ts'
 import { Meter } from '../origin/meter.ts'
-import { openOrigin } from '../origin/open.ts'
+import { identityOf, openOrigin } from '../origin/open.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { OriginPlace } from './configuration.ts'
 import { originOptionsOf } from './origin-settings.ts'
@@ -26,6 +28,8 @@ interface OpenOrigin {
   readonly place: OriginPlace
   readonly origin: Origin
   readonly meter: Meter
+  readonly hedges: Hedges
+  readonly availability: Availability
 }
 
 export class Origins {
@@ -34,19 +38,32 @@ export class Origins {
   /** @throws CacheError invalid-argument */
   constructor(places: readonly OriginPlace[], { addon, logger }: OriginsParts) {
     this.#open = places.map(place => {
-      const meter = new Meter()
-      const options = originOptionsOf(place.settings, logger)
-      return { place, meter, origin: openOrigin(place.settings.url, { addon, meter, options }) }
+      const { url } = place.settings
+      const availability = new Availability(identityOf(url), { logger })
+      const counted = { meter: new Meter(), hedges: new Hedges(), availability }
+      const origin = openOrigin(url, { addon, options: originOptionsOf(place.settings, logger), ...counted })
+      return { place, origin, ...counted }
     })
   }
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings }, origin }) => ({
+    return this.#open.map(({ place: { directory, settings }, origin, availability }) => ({
       directory,
       origin,
       revalidateSeconds: settings.revalidate / 1000,
+      patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
     }))
+  }
+
+  /** The longest that a miss of any of them is waited for. */
+  get missMs(): number {
+    return Math.max(...this.#open.map(({ place }) => place.settings.missTimeout))
+  }
+
+  /** May a read wait for ever? */
+  get anyWaits(): boolean {
+    return this.#open.some(({ place }) => place.settings.onOutage === 'wait')
   }
 
   /** What the mount table shows: the URL of the one origin without credentials, or the names of several. */
@@ -56,14 +73,16 @@ export class Origins {
   }
 
   status(): Pick<Status, 'origin' | 'origins'> {
-    const origins = this.#open.map(({ place, origin, meter }) => ({
+    const origins = this.#open.map(({ place, origin, meter, hedges, availability }) => ({
       name: place.directory,
       url: origin.url,
       ...meter.counters(),
+      ...availability.status(),
+      sinceSeconds: Math.round(availability.ageMs / 1000),
+      hedges: hedges.counters(),
     }))
-    const sum = (key: 'requests' | 'bytes' | 'errors') => origins.reduce((total, origin) => total + origin[key], 0)
-    const url = this.#open.length === 1 ? this.#open[0]!.origin.url : this.source
-    return { origin: { url, requests: sum('requests'), bytes: sum('bytes'), errors: sum('errors') }, origins }
+    const url = origins.length === 1 ? origins[0]!.url : this.source
+    return { origin: together(url, origins), origins }
   }
 
   /** Idempotent. */
@@ -71,3 +90,30 @@ export class Origins {
     await Promise.all(this.#open.map(({ origin }) => origin.close()))
   }
 }
+
+/** Counters added up, and the state of the one that is worst off. */
+function together(url: string, origins: readonly Status['origin'][]): Status['origin'] {
+  const worst = [...origins].sort((a, b) => rank[b.state] - rank[a.state])[0]!
+  const sum = (of: (origin: Status['origin']) => number) => origins.reduce((total, origin) => total + of(origin), 0)
+  return {
+    url,
+    requests: sum(({ requests }) => requests),
+    bytes: sum(({ bytes }) => bytes),
+    errors: sum(({ errors }) => errors),
+    cancelled: sum(({ cancelled }) => cancelled),
+    state: worst.state,
+    reason: worst.reason,
+    sinceSeconds: worst.sinceSeconds,
+    waiting: sum(({ waiting }) => waiting),
+    outages: sum(({ outages }) => outages),
+    held: sum(({ held }) => held),
+    refused: sum(({ refused }) => refused),
+    hedges: {
+      sent: sum(({ hedges }) => hedges.sent),
+      won: sum(({ hedges }) => hedges.won),
+      unpaid: sum(({ hedges }) => hedges.unpaid),
+    },
+  }
+}
+
+const rank = { available: 0, suspect: 1, away: 2 } as const

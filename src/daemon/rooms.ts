@@ -9,12 +9,12 @@ import type { Status } from '../admin/status.ts'
 import { Cache } from '../cache/cache.ts'
 import type { Operations } from '../cache/operations.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
-import { CacheError } from '../errors.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
 import {
+  answerMarginMs,
   keptBackBytes,
   keptBackShare,
   revalidateSecondsDefault,
@@ -29,6 +29,7 @@ import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { firstListings } from './first-listing.ts'
 import { Origins } from './origins.ts'
 import { Unwinder } from './unwinder.ts'
 
@@ -130,27 +131,10 @@ export class Rooms {
       now: () => performance.now(),
     })
     this.#unwinder.push('cache', () => this.#cache.close())
-    // An origin that is away must be noticed by whoever mounts it for the first time; one that we know may be away.
-    if (index.images().length === 0) await this.#firstListing(signal)
-  }
-
-  /** One origin that can be listed is enough: the others may come back. */
-  async #firstListing(signal: AbortSignal): Promise<void> {
-    const { mounted } = this.#origins
-    const failures: CacheError[] = []
-    const list = async (directory: string | null) => {
-      try {
-        await this.#cache.list(directory, { signal })
-      } catch (cause) {
-        if (!(cause instanceof CacheError)) throw cause
-        const name = directory === null ? 'origin' : `origin ${directory}:`
-        const message = `${name} ${cause.message}: check the URL, and that it can be reached`
-        failures.push(new CacheError(cause.code, message, { cause }))
-      }
+    // What was mistyped must be noticed by whoever mounts it for the first time; an origin that we know is not asked.
+    if (index.images().length === 0) {
+      await firstListings(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger)
     }
-    await Promise.all(mounted.map(({ directory }) => list(directory)))
-    if (failures.length === mounted.length) throw failures[0]
-    for (const { message } of failures) this.#logger.warn({}, message)
   }
 
   /** What the mount table shows. */
@@ -168,8 +152,7 @@ export class Rooms {
     negotiated: Negotiated | null,
     onNegotiated: (value: Negotiated) => Promise<void>,
   ): Promise<void> {
-    const { attributes, places } = this.#configuration
-    const { uid, gid, mode } = attributes
+    const { uid, gid, mode } = this.#configuration.attributes
     const transport = KernelTransport.start({
       startSession: handlers => {
         const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
@@ -181,7 +164,9 @@ export class Rooms {
       logger: this.#logger,
       negotiated,
       onNegotiated,
-      deadlineMs: Math.max(...places.map(({ settings }) => settings.missTimeout)),
+      // Who waits below knows the end of his time himself, and the reason.
+      deadlineMs: this.#origins.missMs + answerMarginMs,
+      readDeadlineMs: this.#origins.anyWaits ? null : this.#origins.missMs + answerMarginMs,
     })
     this.#transport = transport
     await transport.ready

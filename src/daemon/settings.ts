@@ -33,5 +33,8 @@ export interface LogSettings {
 /** Levels, from the most to the least said. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
+/** What becomes of a miss while its origin is away and its time is over. */
+export const outageChoices = ['fail', 'wait'] as const
+
 /** Transports that `--transport` accepts. */
 export const transports = ['kernel'] as const

@@ -15,6 +15,7 @@ const ofCode: Readonly<Record<ErrorCode, number>> = {
   'origin-unreachable': errno.EIO,
   'origin-timeout': errno.EIO,
   'origin-failed': errno.EIO,
+  'origin-away': errno.EIO,
   'origin-protocol': errno.EIO,
   // "Operation not supported" tells the user more at lookup than an input/output error would.
   'origin-unsupported': errno.EOPNOTSUPP,

@@ -1,9 +1,11 @@
 /**
  * An Origin whose calls end in time, whatever the one inside does: after `msMax` its signal fires, and the caller gets
- * `origin-timeout`. It bounds what no single deadline of an exchange does: an answer that drips, and tries that add up.
+ * `origin-timeout`, or `origin-away` when that is what it waited for. It bounds what no single deadline of an exchange does: an
+ * answer that drips, and tries that add up.
  *
  * It trusts the Origin inside to end as soon as its signal fires, as every Origin promises.
  */
+import { abortingWith } from '../aborting.ts'
 import { CacheError, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import type { Digest } from './digest.ts'
@@ -46,23 +48,24 @@ export class DeadlineOrigin implements Origin {
   }
 
   async #inTime<T>(call: (options: ReadOptions) => Promise<T>, caller: AbortSignal): Promise<T> {
-    const controller = new AbortController()
+    const { signal, abort, end } = abortingWith(caller)
     let late = false
-    const leave = () => controller.abort(caller.reason)
     const timer = setTimeout(() => {
       late = true
-      controller.abort()
+      abort()
     }, this.#msMax)
-    if (caller.aborted) leave()
-    else caller.addEventListener('abort', leave, { once: true })
     try {
-      return await call({ signal: controller.signal })
+      return await call({ signal })
     } catch (cause) {
       if (!late || caller.aborted || !isCacheError(cause, 'aborted')) throw cause
-      throw new CacheError('origin-timeout', `${this.url}: not done in ${this.#msMax} ms`, { cause })
+      const why = isCacheError(cause.cause) ? cause.cause : null
+      const code = why?.code === 'origin-away' ? 'origin-away' : 'origin-timeout'
+      throw new CacheError(code, `${this.url}: not done in ${this.#msMax} ms${why ? `: ${why.message}` : ''}`, {
+        cause,
+      })
     } finally {
       clearTimeout(timer)
-      caller.removeEventListener('abort', leave)
+      end()
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * An Origin in which no image takes all turns: reads of one that hang leave turns to the others.
+ * An Origin in which no image takes all turns: reads of one that hang leave turns to the others, and names have turns of their own.
  *
  * Each image has a limit of its own in front of the one that all share. It exists while somebody reads the image.
  */
@@ -11,16 +11,19 @@ import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
 export class FairOrigin implements Origin {
   readonly url: string
   readonly #inner: Origin
+  readonly #names: Origin
   readonly #readsMax: number
   readonly #limits = new Map<string, LimitOrigin>()
 
   /**
    * @param inner has the limit that all share
    * @param readsMax reads of one image at once
+   * @param names the same origin with another limit, for all but reads
    */
-  constructor(inner: Origin, readsMax: number) {
+  constructor(inner: Origin, readsMax: number, names: Origin = inner) {
     this.url = inner.url
     this.#inner = inner
+    this.#names = names
     this.#readsMax = readsMax
   }
 
@@ -30,11 +33,11 @@ export class FairOrigin implements Origin {
   }
 
   list(options: ReadOptions): Promise<readonly Listed[] | null> {
-    return this.#inner.list(options)
+    return this.#names.list(options)
   }
 
   lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#inner.lookup(key, options)
+    return this.#names.lookup(key, options)
   }
 
   async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
@@ -49,11 +52,11 @@ export class FairOrigin implements Origin {
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inner.extentAt(image, offset, options)
+    return this.#names.extentAt(image, offset, options)
   }
 
   digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#inner.digest(image, options)
+    return this.#names.digest(image, options)
   }
 
   close(): Promise<void> {

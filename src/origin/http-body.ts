@@ -77,7 +77,7 @@ function receive(body: Readable, watch: Watch, take: (chunk: Uint8Array) => void
       reject(error)
     }
     const onData = (chunk: Uint8Array) => {
-      watch.touch()
+      watch.touch(chunk.length)
       try {
         take(chunk)
       } catch (error) {

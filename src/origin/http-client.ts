@@ -87,7 +87,7 @@ export class HttpClient {
     const watch = new Watch(placeOf(request.url), signal)
     try {
       const answer = await this.#follow(request, watch)
-      watch.expect('no byte more', this.#options.stallMsMax)
+      watch.expect('not enough of the answer', this.#options.stallMsMax)
       try {
         return await consume(answer, watch)
       } finally {

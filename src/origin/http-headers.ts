@@ -4,6 +4,7 @@
  * A validator is the text of a strong ETag (`"abc"`), or that of a weak one followed by a space and the date (`W/"abc" Tue,
  * ...`), or the date alone. Source: RFC 9110 8.8 (validators), 13.1 (conditions), 14.4 (Content-Range).
  */
+import { retryAfterMsMax } from '../limits.ts'
 
 /** Headers as undici gives them: lower-case names; a list where a header came more than once. */
 export type Headers = Readonly<Record<string, string | string[] | undefined>>
@@ -79,6 +80,19 @@ export function compareValidator(headers: Headers, validator: string): 'same' | 
   if (!isWeak(validator)) return date === null ? 'missing' : date === validator ? 'same' : 'other'
   if (etag === null || date === null) return 'missing'
   return `${etag} ${date}` === validator ? 'same' : 'other'
+}
+
+/**
+ * Retry-After in milliseconds from now, bounded by `retryAfterMsMax`; null where there is none that makes sense. A date is taken
+ * relative to the server's own, where it tells that. Source: RFC 9110 10.2.3.
+ */
+export function retryAfterMsOf(headers: Headers, nowMs: number): number | null {
+  const text = headerOf(headers, 'retry-after')?.trim() ?? ''
+  if (/^\d+$/.test(text)) return Math.min(retryAfterMsMax, Number(text) * 1000)
+  if (!text.endsWith('GMT')) return null
+  const serverMs = Date.parse(headerOf(headers, 'date') ?? '')
+  const ms = Date.parse(text) - (Number.isFinite(serverMs) ? serverMs : nowMs)
+  return Number.isNaN(ms) ? null : Math.min(retryAfterMsMax, Math.max(0, ms))
 }
 
 function dateOf(headers: Headers): string | null {

@@ -3,13 +3,23 @@
  */
 import { CacheError, type ErrorCode } from '../errors.ts'
 import type { HttpAnswer } from './http-body.ts'
+import { retryAfterMsOf } from './http-headers.ts'
+import { TryLater } from './try-later.ts'
 
 /** What was asked: a known image that is gone has changed, an unknown one never was there. */
 export type HttpPurpose = 'lookup' | 'read' | 'list'
 
-/** The error for an answer that is not the one hoped for. */
-export function failureOf(answer: Pick<HttpAnswer, 'status' | 'place'>, purpose: HttpPurpose): CacheError {
-  return new CacheError(codeOf(answer.status, purpose), `${answer.place}: the server answered ${answer.status}`)
+/** The error for an answer that is not the one hoped for; a TryLater where the server says when to come back. */
+export function failureOf(
+  answer: Pick<HttpAnswer, 'status' | 'place' | 'headers'>,
+  purpose: HttpPurpose,
+  nowMs: number = Date.now(),
+): CacheError {
+  const message = `${answer.place}: the server answered ${answer.status}`
+  // Source: RFC 6585 4 (429), RFC 9110 15.6.4 (503).
+  const isBusy = answer.status === 429 || answer.status === 503
+  const ms = isBusy ? retryAfterMsOf(answer.headers, nowMs) : null
+  return ms === null ? new CacheError(codeOf(answer.status, purpose), message) : new TryLater(message, ms)
 }
 
 function codeOf(status: number, purpose: HttpPurpose): ErrorCode {

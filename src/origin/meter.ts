@@ -24,6 +24,7 @@ export class Meter {
   #requests = 0
   #bytes = 0
   #errors = 0
+  #cancelled = 0
   readonly #onEvent: (event: MeterEvent) => void
 
   /** @param onEvent called after each call; must not throw */
@@ -33,7 +34,7 @@ export class Meter {
 
   /** A snapshot. A reader who left and a name that is not there are no errors of the origin. */
   counters(): OriginCounters {
-    return { requests: this.#requests, bytes: this.#bytes, errors: this.#errors }
+    return { requests: this.#requests, bytes: this.#bytes, errors: this.#errors, cancelled: this.#cancelled }
   }
 
   /** A request is on its way. */
@@ -44,7 +45,8 @@ export class Meter {
   /** It has ended. */
   end(event: MeterEvent): void {
     this.#bytes += event.bytes
-    if (event.error !== null && event.error !== 'aborted' && event.error !== 'not-found') this.#errors++
+    if (event.error === 'aborted') this.#cancelled++
+    else if (event.error !== null && event.error !== 'not-found') this.#errors++
     this.#onEvent(event)
   }
 }

@@ -1,16 +1,28 @@
 /**
  * From a URL to an Origin, ready for use: the only place that knows which schemes there are and how the wrappers nest.
  *
- * From the inside out: the meter sees each try; retries repeat it; the deadline covers all tries together, because that is what
- * a reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline.
+ * From the inside out: the meter sees each request; a hedge sends a second one beside a slow one; the breaker judges each try and
+ * holds it back while the origin is away; retries repeat it; the deadline covers all tries together, because that is what a
+ * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
+ * their own.
  */
 import { CacheError } from '../errors.ts'
-import { imageShareMax, missSecondsMax, originConcurrencyDefault } from '../limits.ts'
+import {
+  hedgeBurstMax,
+  hedgeShareMax,
+  imageShareMax,
+  missSecondsMax,
+  originConcurrencyDefault,
+  originNamesMax,
+} from '../limits.ts'
+import { Availability } from './availability.ts'
+import { BreakerOrigin } from './breaker.ts'
 import { DeadlineOrigin } from './deadline.ts'
 import { FairOrigin } from './fair.ts'
 import { type ExtentFinder, FileOrigin, identityOfDirectory } from './file.ts'
+import { HedgeOrigin, Hedges } from './hedge.ts'
 import { HttpOrigin } from './http.ts'
-import type { HttpOptions } from './http-client.ts'
+import { type HttpOptions, httpOptionsDefault } from './http-client.ts'
 import { baseOf, withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
@@ -21,6 +33,10 @@ export interface OriginDependencies {
   readonly addon: ExtentFinder
   /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
   readonly meter?: Meter
+  /** Judges whether it is there; a new one that nobody reads when absent. */
+  readonly availability?: Availability
+  /** Counts second requests; likewise. */
+  readonly hedges?: Hedges
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -34,6 +50,8 @@ export interface OriginOptions {
   /** How long one call may take, all tries together. */
   readonly missMsMax: number
   readonly retry: Partial<RetryOptions>
+  /** Second requests for slow reads, as a share of all. Of a web server only. */
+  readonly hedgeShareMax: number
   /** Of a web server only. */
   readonly http: Partial<HttpOptions>
 }
@@ -43,6 +61,7 @@ const originOptionsDefault: OriginOptions = {
   imageShareMax,
   missMsMax: missSecondsMax * 1000,
   retry: {},
+  hedgeShareMax,
   http: {},
 }
 
@@ -55,10 +74,17 @@ export function identityOf(url: string): string {
 }
 
 /** The schemes and what makes an Origin of each. */
-const schemes: Readonly<Record<string, (url: string, addon: ExtentFinder, options: OriginOptions) => Origin>> = {
-  'file:': (url, addon) => new FileOrigin(url, addon),
+const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Origin>> = {
+  'file:': (url, { addon, meter }) => new MeterOrigin(new FileOrigin(url, addon), meter),
   'http:': openHttp,
   'https:': openHttp,
+}
+
+interface SchemeParts {
+  readonly addon: ExtentFinder
+  readonly meter: Meter
+  readonly hedges: Hedges
+  readonly options: OriginOptions
 }
 
 /**
@@ -75,14 +101,32 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
       `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
     )
   }
-  const { meter = new Meter(), addon } = dependencies
+  const { addon, meter = new Meter(), hedges = new Hedges() } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
-  const retried = new RetryOrigin(new MeterOrigin(open(url, addon, options), meter), retry)
-  const limited = new LimitOrigin(new DeadlineOrigin(retried, missMsMax), concurrencyMax)
-  return new FairOrigin(limited, Math.max(1, Math.floor(concurrencyMax * options.imageShareMax)))
+  const inner = open(url, { addon, meter, hedges, options })
+  const breaker = new BreakerOrigin(inner, dependencies.availability ?? new Availability(inner.url))
+  const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
+  const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
+  const names = new LimitOrigin(bounded, namesMaxOf(options))
+  return new FairOrigin(new LimitOrigin(bounded, concurrencyMax), readsMax, names)
 }
 
-function openHttp(url: string, _addon: ExtentFinder, { concurrencyMax, http }: OriginOptions): Origin {
-  return new HttpOrigin(url, { connectionsMax: concurrencyMax, ...http })
+function openHttp(url: string, { meter, hedges, options }: SchemeParts): Origin {
+  const http = { ...httpOptionsDefault, ...options.http }
+  // A try that hangs must end before all of the time is over, or nobody would ever know that the origin is away.
+  const tryMs = Math.ceil(options.missMsMax / 3)
+  const origin = new HttpOrigin(url, {
+    connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
+    ...options.http,
+    connectMsMax: Math.min(http.connectMsMax, tryMs),
+    firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
+    stallMsMax: Math.min(http.stallMsMax, tryMs),
+  })
+  return new HedgeOrigin(new MeterOrigin(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+}
+
+/** Calls for names at once. */
+function namesMaxOf({ concurrencyMax }: OriginOptions): number {
+  return Math.min(originNamesMax, concurrencyMax)
 }

@@ -1,7 +1,7 @@
 /**
  * The Origin interface: where images truly live.
  *
- * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, meter), passes
+ * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, breaker, hedge, meter), passes
  * test/contract/origin.ts. An origin decides what is worth retrying; nobody above it does.
  */
 import type { Image, ImageFacts } from '../image.ts'
@@ -67,4 +67,6 @@ export interface OriginCounters {
   readonly bytes: number
   /** Requests that failed. */
   readonly errors: number
+  /** Requests that were given up: their reader left, or another request was quicker. */
+  readonly cancelled: number
 }

@@ -2,19 +2,19 @@
  * An Origin that tries again what may work the next time, after a pause that grows and is drawn at random, so that many
  * readers who failed together do not come back together.
  *
- * A read that is tried again fills its whole target again.
+ * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a deadline
+ * belongs around this. A read that is tried again fills its whole target again.
  */
-import { type ErrorCode, isCacheError, throwIfAborted } from '../errors.ts'
+import { CacheError, isCacheError, mayPass, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../limits.ts'
 import { pause } from '../unless-aborted.ts'
 import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
-
-/** What may be gone the next time. All else is an answer, and asking again brings the same one. */
-const retryable: readonly ErrorCode[] = ['origin-unreachable', 'origin-timeout', 'origin-failed']
+import { TryLater } from './try-later.ts'
 
 export interface RetryOptions {
+  /** Of names; reads have as many as their time allows. */
   readonly triesMax: number
   /** The longest first pause; it doubles with each try, up to `msMax`. */
   readonly msMin: number
@@ -53,7 +53,7 @@ export class RetryOrigin implements Origin {
   }
 
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    return this.#try(() => this.#inner.read(image, offset, target, options), options)
+    return this.#try(() => this.#inner.read(image, offset, target, options), options, Number.POSITIVE_INFINITY)
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
@@ -68,16 +68,29 @@ export class RetryOrigin implements Origin {
     return this.#inner.close()
   }
 
-  async #try<T>(call: () => Promise<T>, { signal }: ReadOptions): Promise<T> {
-    const { triesMax, msMin, msMax, random, pause } = this.#options
-    for (let tries = 1; ; tries++) {
-      throwIfAborted(signal)
-      try {
-        return await call()
-      } catch (error) {
-        if (tries >= triesMax || !isCacheError(error, ...retryable)) throw error
+  async #try<T>(
+    call: () => Promise<T>,
+    { signal }: ReadOptions,
+    triesMax: number = this.#options.triesMax,
+  ): Promise<T> {
+    const { msMin, msMax, random, pause } = this.#options
+    let failure: CacheError | null = null
+    try {
+      for (let tries = 1; ; tries++) {
+        throwIfAborted(signal)
+        try {
+          return await call()
+        } catch (error) {
+          if (tries >= triesMax || !mayPass(error)) throw error
+          failure = error as CacheError
+        }
+        const pauseMs = random() * Math.min(msMax, msMin * 2 ** (tries - 1))
+        await pause(Math.max(pauseMs, failure instanceof TryLater ? failure.ms : 0), signal)
       }
-      await pause(random() * Math.min(msMax, msMin * 2 ** (tries - 1)), signal)
+    } catch (error) {
+      // Whoever set the deadline wants to say what it was that took so long.
+      if (failure === null || !isCacheError(error, 'aborted') || isCacheError(error.cause)) throw error
+      throw new CacheError('aborted', error.message, { cause: failure })
     }
   }
 }

@@ -5,6 +5,7 @@
  * the request is written, so a request that waits for a connection would escape them.
  */
 import { abortedBy, CacheError } from '../errors.ts'
+import { dripBytesMin } from '../limits.ts'
 
 export class Watch {
   readonly #subject: string
@@ -12,6 +13,8 @@ export class Watch {
   readonly #controller = new AbortController()
   readonly #leave: () => void
   #timer: NodeJS.Timeout | null = null
+  /** Arrived since the timer was set. */
+  #bytes = 0
 
   /**
    * @param subject what is waited for, for messages: a URL without credentials
@@ -38,13 +41,17 @@ export class Watch {
   /** From now on `ms` milliseconds may pass before the next call. `missing` says what did not come then. */
   expect(missing: string, ms: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#bytes = 0
     this.#timer = setTimeout(() => {
       this.#controller.abort(new CacheError('origin-timeout', `${this.#subject}: ${missing} in ${ms} ms`))
     }, ms)
   }
 
-  /** What was expected goes on arriving: its time starts again. */
-  touch(): void {
+  /** So many bytes of what was expected have arrived: once they are worth mentioning, its time starts again. */
+  touch(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#bytes < dripBytesMin) return
+    this.#bytes = 0
     this.#timer?.refresh()
   }
 

@@ -6,8 +6,13 @@ t.test('options of several -o add up, and a later one wins', async t => {
   t.same(parseMountOptions(['uid=1000,gid=7', 'mode=0440,allow_other,uid=5']), {
     attributes: { uid: 5, gid: 7, mode: '0440' },
     allowOther: true,
+    origin: {},
   })
-  t.same(parseMountOptions([]), { attributes: { uid: null, gid: null }, allowOther: null })
+  t.same(parseMountOptions([]), { attributes: { uid: null, gid: null }, allowOther: null, origin: {} })
+  t.same(parseMountOptions(['on_outage=fail,miss_seconds=60', 'on_outage=wait']).origin, {
+    onOutage: 'wait',
+    missTimeout: '60s',
+  })
 })
 
 t.test('what the mount is anyway may be said', async t => {
@@ -26,6 +31,11 @@ t.test('anything else is refused', async t => {
     'mode=9',
     'mode=0444x',
     'sudo',
+    'on_outage=panic',
+    'on_outage',
+    'miss_seconds=0',
+    'miss_seconds=1.5',
+    'miss_seconds=soon',
     'allow_other=1',
   ]) {
     t.throws(() => parseMountOptions([text]), { code: 'invalid-argument' }, text)

@@ -22,7 +22,16 @@ const status = {
   pinned: { heldBytes: 1024 ** 3, wholeBytes: 6 * 1024 ** 3, allowedBytes: 5 * 1024 ** 3 },
   health: { state: 'bypass', reason: 'a read took over 750 ms', sinceSeconds: 5 },
   reads: { hits: 3, misses: 1, hitBytes: 12288, missBytes: 4096 },
-  origin: { url: 'https://host/images/', requests: 4, bytes: 65536, errors: 1 },
+  origin: {
+    url: 'https://host/images/',
+    requests: 4,
+    bytes: 65536,
+    errors: 1,
+    state: 'away',
+    reason: 'refused',
+    sinceSeconds: 7,
+    waiting: 2,
+  },
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
   eviction: { objects: 0, bytes: 0 },
   scrub: { rounds: 0, roundStartedSeconds: 5, verifiedBytes: 65536, corruptBlocks: 0 },
@@ -35,6 +44,7 @@ const status = {
 t.test('one mount: sizes in binary units, shares in per cent, no boxes', async t => {
   const text = tableOfOne(status)
   t.match(text, /^state +ready for 2h, kernel transport, parentfs 1\.2\.3$/m)
+  t.match(text, /^origin +https:\/\/host\/images\/, away for 7s: refused; 2 reads wait$/m)
   t.match(text, /^cache +1\.5 GiB of 10 GiB in 3 objects, \/var\/cache\/x$/m)
   t.match(text, /^pinned +1 GiB held of 6 GiB, at most 5 GiB can be; the oldest pins are kept/m)
   t.match(text, /^cache disk +bypass for 5s: a read took over 750 ms$/m)

@@ -63,18 +63,19 @@ t.test('settings that are not usable', options, async t => {
 
 t.test('origins that are not', options, async t => {
   const where = place(t)
-  const origin = await spawnHttpOrigin({ directory: where.originDirectory })
-  await origin.close()
+  const origin = await spawnHttpOrigin({ directory: where.originDirectory, credentials: 'me:another' })
+  t.teardown(() => origin.close())
+  const refused = origin.url
   const cases: [string, RegExp][] = [
     ['gopher://host/', /gopher.*file:\/\/, http:\/\/, https:\/\//],
     ['/a/directory', /not a URL/],
     [`file://${where.top}/nowhere`, /nowhere/],
-    [origin.url, /127\.0\.0\.1.*check the URL/],
-    [origin.url.replace('://', '://me:secret@'), /127\.0\.0\.1.*has credentials in it/],
+    [refused, /127\.0\.0\.1.*401.*check the URL/],
+    [refused.replace('://', '://me:secret@'), /127\.0\.0\.1.*has credentials in it/],
   ]
   for (const [url, line] of cases) await refuses(t, { ...where, origin: url }, line, 1)
-  const { stderr } = await parentfs(...mountArguments({ ...where, origin: origin.url.replace('://', '://me:secret@') }))
-  t.notMatch(stderr, /secret/)
+  const secret = { ...where, origin: refused.replace('://', '://me:secret@') }
+  t.notMatch((await parentfs(...mountArguments(secret))).stderr, /secret/)
 })
 
 t.test('mountpoints that cannot be', options, async t => {

@@ -3,14 +3,17 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { missSecondsMax, revalidateMsMax } from '../../src/limits.ts'
-import { cannotMount, mountDaemon, type Place, place, statusOf } from '../fixtures/daemon.ts'
+import { revalidateMsMax } from '../../src/limits.ts'
+import { cannotMount, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { type Fault, type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { MountedFile } from '../fixtures/mounted-file.ts'
+import { until } from '../fixtures/until.ts'
 
 const options = { skip: cannotMount }
 const [KiB, MiB] = [1024, 1024 ** 2]
+/** How long a miss is waited for in these tests. */
+const missSeconds = 2
 const image = { seed: 13, sizeBytes: 8 * MiB + 77, dataShare: 1 }
 
 /** A mount over a web server, whose names are asked for each time. */
@@ -19,7 +22,7 @@ async function mountedOverHttp(t: Test, names: readonly string[]): Promise<[Plac
   for (const name of names) writeSample(join(where.originDirectory, name), image)
   const origin = await spawnHttpOrigin({ directory: where.originDirectory })
   t.teardown(() => origin.close())
-  await mountDaemon(t, { ...where, origin: origin.url }, '--revalidate', '0s')
+  await mountDaemon(t, { ...where, origin: origin.url }, '--revalidate', '0s', '-o', `miss_seconds=${missSeconds}`)
   return [where, origin]
 }
 
@@ -55,19 +58,19 @@ t.test('a name that the origin does not give is an errno, after as many tries as
     t.equal(await codeOf(stat(join(where.mountpoint, 'a.raw'))), code, what)
     const asked = (await origin.counters()).requests
     t.ok(tries === 3 ? asked === 3 : asked <= 2, `${what}: asked ${asked} times`)
+    // An answer in between, or the origin would be away.
+    await origin.fault(null)
+    t.equal(await codeOf(stat(join(where.mountpoint, 'none.raw'))), 'ENOENT')
   }
   await origin.fault(null)
   t.equal((await stat(join(where.mountpoint, 'a.raw'))).size, image.sizeBytes)
   t.equal(await codeOf(stat(join(where.mountpoint, 'none.raw'))), 'ENOENT')
 })
 
-/** Faults of one read, with the errno it gets. A version that is gone is a stale file. */
+/** Faults of one read, with the errno it gets. A version that is gone is a stale file. More that may pass are in sick-origin.ts. */
 const reads: readonly (readonly [Omit<Fault, 'method'>, string])[] = [
   [{ kind: 'status', status: 404 }, 'ESTALE'],
   [{ kind: 'status', status: 403 }, 'EACCES'],
-  [{ kind: 'status', status: 500 }, 'EIO'],
-  [{ kind: 'status', status: 503 }, 'EIO'],
-  [{ kind: 'reset' }, 'EIO'],
   [{ kind: 'cut' }, 'EIO'],
   [{ kind: 'short' }, 'EIO'],
   [{ kind: 'short-chunked' }, 'EIO'],
@@ -98,13 +101,14 @@ t.test('an answer that is not what was asked for is an error, never served and n
     const what = `${fault.kind} ${fault.status ?? ''}`
     const before = await statusOf(where)
     await origin.fault({ ...fault, method: 'GET' })
-    for (const kind of ['direct', 'buffered'] as const) {
-      t.equal(await codeOf(file.read(ranges[kind], kind)), code, `${what}, ${kind}`)
-    }
+    const codes = (['direct', 'buffered'] as const).map(kind => codeOf(file.read(ranges[kind], kind)))
+    t.same(await Promise.all(codes), [code, code], what)
     const after = await statusOf(where)
     t.equal(after.promotion.promotedBytes, before.promotion.promotedBytes, `${what}: nothing is kept`)
     t.equal(after.images[0]!.residentBytes, before.images[0]!.residentBytes)
     await origin.fault(null)
+    const isBack = async () => (await codeOf(file.read({ offset: ranges.direct.offset, length: 1 }))).startsWith('no')
+    await until(isBack, patienceMs, `the origin is back after ${what}`)
     for (const kind of ['direct', 'buffered'] as const) {
       const { offset, length } = ranges[kind]
       const bytes = await file.read(ranges[kind], kind)
@@ -131,7 +135,7 @@ t.test('an origin that never answers is an error within the deadline, for names 
   ])
   const seconds = (performance.now() - startedMs) / 1000
   t.same(codes, ['EIO', 'EIO', 'EIO'])
-  t.ok(seconds < missSecondsMax + 5, `${seconds.toFixed(1)} s`)
+  t.ok(seconds >= missSeconds && seconds < missSeconds + 5, `${seconds.toFixed(1)} s`)
   t.ok(
     (await b.read({ offset: 0, length: 64 * KiB })).equals(sampleBytes(image, 0, 64 * KiB)),
     'what is held is read without it',
@@ -140,5 +144,6 @@ t.test('an origin that never answers is an error within the deadline, for names 
   t.same((await readdir(where.mountpoint)).sort(), ['a.raw', 'b.raw', 'c.raw'], 'names that are known stay')
   t.ok(performance.now() - listedMs < 2 * revalidateMsMax, 'and nobody waits long for them')
   await origin.fault(null)
+  await until(async () => (await codeOf(a.read({ offset: 0, length: 1 }))).startsWith('no'), patienceMs, 'it is back')
   t.ok((await a.read({ offset: 0, length: 99 })).equals(sampleBytes(image, 0, 99)))
 })

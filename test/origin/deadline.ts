@@ -3,6 +3,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { CacheError } from '../../src/errors.ts'
 import { identify } from '../../src/image.ts'
 import { DeadlineOrigin } from '../../src/origin/deadline.ts'
 import { FileOrigin } from '../../src/origin/file.ts'
@@ -31,6 +32,22 @@ t.test('a caller who leaves before the deadline gets aborted, not origin-timeout
   const list = new DeadlineOrigin(new ScriptedOrigin({}, () => never), 60_000).list({ signal: controller.signal })
   controller.abort()
   await t.rejects(list, { code: 'aborted' })
+})
+
+t.test('a call past its deadline says what it waited for', async t => {
+  for (const [code, expected] of [
+    ['origin-away', 'origin-away'],
+    ['origin-failed', 'origin-timeout'],
+  ] as const) {
+    const why = new CacheError(code, 'because of this')
+    const inner = new ScriptedOrigin({})
+    inner.lookup = async (_key, options) => {
+      await new Promise(resolve => options.signal.addEventListener('abort', resolve))
+      throw new CacheError('aborted', 'gone', { cause: why })
+    }
+    const lookup = new DeadlineOrigin(inner, 20).lookup('a', { signal })
+    await t.rejects(lookup, { code: expected, message: /because of this/ })
+  }
 })
 
 t.test('what the origin itself says comes through', async t => {

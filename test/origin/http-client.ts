@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
+import { dripBytesMin } from '../../src/limits.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { type HttpOptions, httpOptionsDefault } from '../../src/origin/http-client.ts'
 import { startSilent, startUnaccepting } from '../fixtures/deaf-server.ts'
@@ -64,20 +65,24 @@ t.test('waiting for a free connection counts towards the first byte', async t =>
   for (const ms of await Promise.all(calls)) t.ok(ms < 30_000, `${ms} ms`)
 })
 
-t.test('an answer that stops is origin-timeout when the next byte is due, and one that goes on is not', async t => {
+t.test('an answer that stops or trickles is origin-timeout when more is due, and one that goes on is not', async t => {
   const directory = t.testdir()
-  writeFileSync(join(directory, 'a.img'), 'x'.repeat(70))
+  writeFileSync(join(directory, 'a.img'), 'x'.repeat(300_000))
   const server = await startHttpOrigin({ directory })
   t.teardown(() => server.close())
   const origin = new HttpOrigin(server.url, { ...far, stallMsMax: 1000 })
   t.teardown(() => origin.close())
   const image = identify(await origin.lookup('a.img', { signal }))
   await server.fault({ kind: 'stall-after-headers' })
-  const ms = await msUntil(t, 'origin-timeout', () => origin.read(image, 0, new Uint8Array(20), { signal }))
-  t.ok(ms >= 999 && ms < 30_000, `${ms} ms`)
-  // Seventy bytes, one each 20 ms: longer together than the pause that is allowed.
+  const stoppedMs = await msUntil(t, 'origin-timeout', () => origin.read(image, 0, new Uint8Array(20), { signal }))
+  t.ok(stoppedMs >= 999 && stoppedMs < 30_000, `${stoppedMs} ms`)
   await server.fault({ kind: 'drip' })
-  await origin.read(image, 0, new Uint8Array(70), { signal })
+  const target = new Uint8Array(2 * dripBytesMin)
+  const drippedMs = await msUntil(t, 'origin-timeout', () => origin.read(image, 0, target, { signal }))
+  t.ok(drippedMs >= 999 && drippedMs < 30_000, `${drippedMs} ms`)
+  // Seventy pieces, one each 20 ms: longer together than the time that each has.
+  await server.fault({ kind: 'drip', pieceBytes: dripBytesMin })
+  await origin.read(image, 0, new Uint8Array(70 * dripBytesMin), { signal })
 })
 
 t.test('a server that is not there, or a name that nobody knows, is origin-unreachable', async t => {

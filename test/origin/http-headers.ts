@@ -2,6 +2,7 @@
  * Headers: versions, lengths, ranges.
  */
 import t from 'tap'
+import { retryAfterMsMax } from '../../src/limits.ts'
 import {
   compareValidator,
   conditionOf,
@@ -9,6 +10,7 @@ import {
   contentRangeOf,
   isEncoded,
   modifiedMsOf,
+  retryAfterMsOf,
   saysEmpty,
   validatorOf,
 } from '../../src/origin/http-headers.ts'
@@ -98,4 +100,25 @@ t.test('the time of a change is in milliseconds, 0 where there is none', async t
   t.equal(modifiedMsOf({ 'last-modified': date }), Date.UTC(2015, 9, 21, 7, 28))
   t.equal(modifiedMsOf({}), 0)
   t.equal(modifiedMsOf({ 'last-modified': 'yesterday' }), 0)
+})
+
+t.test('Retry-After is seconds or a date, from now on, and no longer than we would wait', async t => {
+  const nowMs = Date.UTC(2024, 0, 1, 12)
+  const at = (ms: number) => new Date(nowMs + ms).toUTCString()
+  const cases: [Record<string, string | string[]>, number | null][] = [
+    [{ 'retry-after': '0' }, 0],
+    [{ 'retry-after': ' 7 ' }, 7_000],
+    [{ 'retry-after': '3600' }, retryAfterMsMax],
+    [{ 'retry-after': '9'.repeat(400) }, retryAfterMsMax],
+    [{ 'retry-after': at(5_000) }, 5_000],
+    [{ 'retry-after': at(-5_000) }, 0],
+    [{ 'retry-after': at(retryAfterMsMax + 1_000) }, retryAfterMsMax],
+    // The server's clock is an hour ahead.
+    [{ 'retry-after': at(3_605_000), date: at(3_600_000) }, 5_000],
+    [{ 'retry-after': 'soon' }, null],
+    [{ 'retry-after': '-1' }, null],
+    [{ 'retry-after': ['1', '2'] }, null],
+    [{}, null],
+  ]
+  for (const [headers, ms] of cases) t.equal(retryAfterMsOf(headers, nowMs), ms, JSON.stringify(headers))
 })

@@ -19,7 +19,8 @@ const signal = new AbortController().signal
 t.test('requests are counted when they begin, bytes when they have come, errors when they end so', async t => {
   const meter = new Meter()
   const inner = new ScriptedOrigin({ a: new Uint8Array(100) }, (call, operation) => {
-    if (operation === 'read') t.same(meter.counters(), { requests: call, bytes: call === 3 ? 0 : 60, errors: 0 })
+    if (operation === 'read')
+      t.same(meter.counters(), { requests: call, bytes: call === 3 ? 0 : 60, errors: 0, cancelled: 0 })
     if (call === 4) throw new CacheError('origin-failed', 'the fourth')
   })
   const origin = new MeterOrigin(inner, meter)
@@ -28,7 +29,7 @@ t.test('requests are counted when they begin, bytes when they have come, errors 
   await origin.lookup('a', { signal })
   await origin.read(image, 0, new Uint8Array(60), { signal })
   await t.rejects(origin.read(image, 0, new Uint8Array(60), { signal }), { code: 'origin-failed' })
-  t.same(meter.counters(), { requests: 4, bytes: 60, errors: 1 })
+  t.same(meter.counters(), { requests: 4, bytes: 60, errors: 1, cancelled: 0 })
 })
 
 t.test('a caller who left and a name that is not there are no errors of the origin', async t => {
@@ -36,7 +37,7 @@ t.test('a caller who left and a name that is not there are no errors of the orig
   const origin = new MeterOrigin(new ScriptedOrigin({}), meter)
   await t.rejects(origin.lookup('a', { signal }), { code: 'not-found' })
   await t.rejects(origin.list({ signal: AbortSignal.abort() }), { code: 'aborted' })
-  t.same(meter.counters(), { requests: 2, bytes: 0, errors: 0 })
+  t.same(meter.counters(), { requests: 2, bytes: 0, errors: 0, cancelled: 1 })
 })
 
 t.test('each call is told with what it was, its bytes, its time and its error', async t => {

@@ -73,7 +73,7 @@ t.test('a meter sees the requests, bytes and errors of an opened origin, retries
   const facts = await origin.lookup('a.img', { signal })
   await server.fault({ kind: 'status', status: 503, times: 1 })
   await origin.read({ ...facts, id: 'x' }, 0, new Uint8Array(100), { signal })
-  t.same(meter.counters(), { requests: 3, bytes: 100, errors: 1 })
+  t.same(meter.counters(), { requests: 3, bytes: 100, errors: 1, cancelled: 0 })
   t.equal((await server.counters()).requests, 3)
 })
 
@@ -93,7 +93,7 @@ t.test('a read whose connection breaks is tried again from its first byte, and c
     await origin.read(image, 50_000, target, { signal })
     t.ok(sampleBytes(sample, 50_000, 200_000).equals(target), kind)
   }
-  t.same(meter.counters(), { requests: 7, bytes: 400_000, errors: 4 })
+  t.same(meter.counters(), { requests: 7, bytes: 400_000, errors: 4, cancelled: 0 })
 })
 
 t.test('an answer that may not be served is not asked for again', async t => {

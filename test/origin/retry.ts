@@ -6,6 +6,8 @@ import t from 'tap'
 import { CacheError, type ErrorCode, errorCodes } from '../../src/errors.ts'
 import { FileOrigin } from '../../src/origin/file.ts'
 import { type RetryOptions, RetryOrigin } from '../../src/origin/retry.ts'
+import { TryLater } from '../../src/origin/try-later.ts'
+import { pause } from '../../src/unless-aborted.ts'
 import { originContract } from '../contract/origin.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { ScriptedOrigin, scriptedImage } from '../fixtures/scripted-origin.ts'
@@ -62,6 +64,27 @@ t.test('pauses double up to a limit, and chance takes any share of them', async 
   const none = failing(2, 'origin-failed', { random: () => 0 })
   await none.origin.list({ signal })
   t.same(none.pauses, [0, 0])
+})
+
+t.test('a read is tried for as long as its signal lets it, and what failed last is then the reason', async t => {
+  const { inner, origin } = failing(20, 'origin-failed', { triesMax: 3 })
+  await origin.read(scriptedImage('a', 100), 0, new Uint8Array(50), { signal })
+  t.equal(inner.calls, 21)
+  const forever = failing(Number.POSITIVE_INFINITY, 'origin-unreachable', { pause, msMin: 60_000, msMax: 60_000 })
+  const controller = new AbortController()
+  const read = forever.origin.read(scriptedImage('a', 100), 0, new Uint8Array(50), { signal: controller.signal })
+  setImmediate(() => controller.abort())
+  await t.rejects(read, { code: 'aborted', cause: { code: 'origin-unreachable' } })
+})
+
+t.test('nothing is tried again before the time that the origin has named', async t => {
+  const pauses: number[] = []
+  const inner = new ScriptedOrigin({ a: bytes }, call => {
+    if (call <= 2) throw new TryLater('busy', call === 1 ? 7_000 : 1)
+  })
+  const origin = new RetryOrigin(inner, { pause: async ms => void pauses.push(ms), random: () => 1, msMin: 100 })
+  await origin.lookup('a', { signal })
+  t.same(pauses, [7_000, 200])
 })
 
 t.test('a read that is tried again fills its whole target again', async t => {

@@ -7,7 +7,9 @@ export class Call {
   readonly header: RequestHeader
   /** An answer has been sent, or none is wanted any more: whatever comes later is dropped. */
   answered = false
-  /** Armed while something below works for it; see `missSecondsMax`. */
+  /** When it began to wait for something below; in milliseconds, never going back. */
+  waitsSinceMs = 0
+  /** Armed while something below works for it; see `DispatcherOptions.deadlineMs`. */
   deadline: NodeJS.Timeout | undefined
   #controller: AbortController | null = null
 

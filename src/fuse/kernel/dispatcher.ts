@@ -26,8 +26,10 @@ export interface DispatcherOptions {
   readonly wasKilled: (pid: number) => boolean
   readonly logger: Logger
   readonly nowMs: () => number
-  /** How long a request may wait for what lies below. */
+  /** How long a request may wait for what lies below; it should know its own end before. */
   readonly deadlineMs: number
+  /** The same for READs; null where they may wait for ever. Their readers can be killed. */
+  readonly readDeadlineMs: number | null
 }
 
 /** Counters since the start, but `inFlight` and `interrupted`: how many there are now. */
@@ -67,6 +69,8 @@ export class Dispatcher {
         this.#giveUp(call, new Refusal('killed'))
       },
       repeat: unique => this.#send(unique, new Refusal('not-yet-known'), null),
+      waiting: () => this.#calls.values(),
+      nowMs: options.nowMs,
     })
   }
 
@@ -152,10 +156,11 @@ export class Dispatcher {
 
   #wait(call: Call, answer: Promise<Answer>): void {
     this.#calls.set(call.header.unique, call)
-    call.deadline = setTimeout(() => {
-      this.#counts.expired++
-      this.#giveUp(call, new Refusal('expired', `no answer in ${this.#options.deadlineMs} ms`))
-    }, this.#options.deadlineMs)
+    call.waitsSinceMs = this.#options.nowMs()
+    this.#interrupts.sweepWhileAnyWaits()
+    const { deadlineMs, readDeadlineMs } = this.#options
+    const ms = call.header.opcode === opcodes.READ ? readDeadlineMs : deadlineMs
+    if (ms !== null) call.deadline = setTimeout(() => this.#expire(call, ms), ms)
     answer.then(
       value => this.#answer(call, value),
       error => this.#fail(call, error),
@@ -177,6 +182,11 @@ export class Dispatcher {
     this.#settle(call)
     this.#countFailure(call.header, error)
     this.#send(call.header.unique, error, null)
+  }
+
+  #expire(call: Call, ms: number): void {
+    this.#counts.expired++
+    this.#giveUp(call, new Refusal('expired', `no answer in ${ms} ms`))
   }
 
   /** Answer for what lies below, and tell it that nobody wants its answer. */

@@ -2,7 +2,7 @@
  * What the log says of failed requests: what an operator needs, and never a flood.
  *
  * A bug gets an error line, a failure of the cache or of an origin a warning; what a caller may well expect (a name that is not
- * there, a write refused) only shows at debug level.
+ * there, a write refused), or has been said once for all (the origin is away), only shows at debug level.
  */
 import { isCacheError, messageOf } from '../../errors.ts'
 import { failureLinesPerSecondMax } from '../../limits.ts'
@@ -51,8 +51,10 @@ export class FailureLog {
   }
 }
 
+const quiet = ['not-found', 'access-denied', 'aborted', 'origin-away'] as const
+
 function levelOf(error: unknown): 'debug' | 'warn' | 'error' {
   if (error instanceof Refusal) return error.code === 'expired' || error.code === 'malformed' ? 'warn' : 'debug'
-  if (isCacheError(error)) return isCacheError(error, 'not-found', 'access-denied', 'aborted') ? 'debug' : 'warn'
+  if (isCacheError(error)) return isCacheError(error, ...quiet) ? 'debug' : 'warn'
   return 'error'
 }

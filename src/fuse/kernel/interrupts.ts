@@ -4,8 +4,18 @@
  * The kernel interrupts a waiting request once, for any signal. A reader with a harmless timer that got EINTR each time
  * would never read anything, so a request ends only when its thread has been killed; until then we look again, since no second
  * INTERRUPT comes for a later kill. An INTERRUPT can overtake its request: the kernel is asked to repeat it.
+ *
+ * Of reads that are asynchronous (O_DIRECT, read-ahead) the kernel never tells. So the readers of whatever waits for long are
+ * looked at now and then, each once for all it waits for.
  */
-import { interruptRepeatMs, interruptsWaitingMax, killedLookMsMax, killedLookMsMin } from '../../limits.ts'
+import {
+  interruptRepeatMs,
+  interruptsWaitingMax,
+  killedLookMsMax,
+  killedLookMsMin,
+  killedSweepMax,
+  killedSweepMs,
+} from '../../limits.ts'
 import type { Call } from './call.ts'
 
 export interface InterruptsOptions {
@@ -16,6 +26,10 @@ export interface InterruptsOptions {
   readonly end: (call: Call) => void
   /** Ask the kernel to send the INTERRUPT of this unique again. */
   readonly repeat: (unique: bigint) => void
+  /** The requests that wait, the longest first. */
+  readonly waiting: () => Iterable<Call>
+  /** Milliseconds, never going back. */
+  readonly nowMs: () => number
 }
 
 export class Interrupts {
@@ -24,6 +38,7 @@ export class Interrupts {
   readonly #looks = new Map<Call, NodeJS.Timeout>()
   readonly #repeats = new Set<NodeJS.Timeout>()
   #dropped = 0
+  #sweep: NodeJS.Timeout | null = null
 
   constructor(options: InterruptsOptions) {
     this.#options = options
@@ -49,6 +64,11 @@ export class Interrupts {
     else if (!this.#looks.has(call)) this.#look(call, killedLookMsMin)
   }
 
+  /** Something waits: sweep until nothing does. */
+  sweepWhileAnyWaits(): void {
+    this.#sweep ??= setInterval(() => this.#sweepOnce(), killedSweepMs)
+  }
+
   /** The request has been answered: look no more. */
   forget(call: Call): void {
     clearTimeout(this.#looks.get(call))
@@ -56,9 +76,31 @@ export class Interrupts {
   }
 
   stop(): void {
+    this.#stopSweep()
     for (const timer of [...this.#looks.values(), ...this.#repeats]) clearTimeout(timer)
     this.#looks.clear()
     this.#repeats.clear()
+  }
+
+  #sweepOnce(): void {
+    const { waiting, wasKilled, nowMs, end } = this.#options
+    const killed = new Map<number, boolean>()
+    const ending: Call[] = []
+    let waits = false
+    for (const call of waiting()) {
+      waits = true
+      const { pid } = call.header
+      if (nowMs() - call.waitsSinceMs < killedSweepMs) break
+      if (!killed.has(pid) && killed.size < killedSweepMax) killed.set(pid, wasKilled(pid))
+      if (killed.get(pid)) ending.push(call)
+    }
+    for (const call of ending) end(call)
+    if (!waits) this.#stopSweep()
+  }
+
+  #stopSweep(): void {
+    if (this.#sweep !== null) clearInterval(this.#sweep)
+    this.#sweep = null
   }
 
   #look(call: Call, pauseMs: number): void {

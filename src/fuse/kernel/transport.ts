@@ -37,8 +37,9 @@ export interface KernelTransportOptions {
   readonly negotiated: Negotiated | null
   /** Called with what is about to be agreed; INIT is answered when it has returned. */
   readonly onNegotiated?: (negotiated: Negotiated) => Promise<void> | void
-  /** See DispatcherOptions; other than the defaults in tests only. */
+  /** See DispatcherOptions; `deadlineMs` for reads too where they have none of their own. */
   readonly deadlineMs?: number
+  readonly readDeadlineMs?: number | null
   readonly wasKilled?: (pid: number) => boolean
 }
 
@@ -70,6 +71,7 @@ export class KernelTransport {
       },
       firstDirectoryHandle: randomBytes(8).readBigUInt64LE(),
     })
+    const deadlineMs = options.deadlineMs ?? missSecondsMax * 1000
     this.#dispatcher = new Dispatcher({
       operations: new Map([...operationsOf(this.#fileSystem), [opcodes.INIT, initOperation(options, ready)]]),
       forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
@@ -77,7 +79,8 @@ export class KernelTransport {
       wasKilled: options.wasKilled ?? wasKilled,
       logger: options.logger,
       nowMs: () => performance.now(),
-      deadlineMs: options.deadlineMs ?? missSecondsMax * 1000,
+      deadlineMs,
+      readDeadlineMs: options.readDeadlineMs === undefined ? deadlineMs : options.readDeadlineMs,
     })
     this.#session = options.startSession({
       onRequests: batch => this.#dispatcher.accept(batch),

@@ -86,6 +86,17 @@ t.test('a request that nothing answers ends at its deadline, and the work below 
   t.equal(session.replies.length, 1, 'it is not answered again')
 })
 
+t.test('a read may have a deadline of its own, or none', async t => {
+  const { backend, known, go } = hanging('read')
+  const { session, transport } = fakeTransport(backend, { deadlineMs: 20, readDeadlineMs: null })
+  const { nodeId } = known
+  const reply = session.ask({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 100) })
+  await new Promise(resolve => setTimeout(resolve, 60))
+  t.match(transport.gauges(), { expired: 0, inFlight: 1 })
+  go()
+  t.equal((await reply).errno, 0)
+})
+
 t.test('an open that ends after its deadline is taken back', async t => {
   const { backend, known, go } = hanging('open')
   const { session, transport } = fakeTransport(backend, { deadlineMs: 20 })

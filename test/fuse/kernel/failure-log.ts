@@ -15,6 +15,7 @@ t.test('bugs are errors, failures below are warnings, and what callers expect is
     [new TypeError('a bug'), 'error'],
     [new CacheError('origin-failed', ''), 'warn'],
     [new CacheError('not-found', ''), 'debug'],
+    [new CacheError('origin-away', ''), 'debug'],
     [new CacheError('aborted', ''), 'debug'],
     [new Refusal('read-only'), 'debug'],
     [new Refusal('malformed'), 'warn'],

@@ -2,12 +2,12 @@
 import t, { type Test } from 'tap'
 import { Call } from '../../../src/fuse/kernel/call.ts'
 import { Interrupts } from '../../../src/fuse/kernel/interrupts.ts'
-import { interruptsWaitingMax } from '../../../src/limits.ts'
+import { interruptsWaitingMax, killedSweepMax, killedSweepMs } from '../../../src/limits.ts'
 import { until } from '../../fixtures/until.ts'
 
 function setUp(t: Test) {
   const call = new Call({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
-  const state = { call, killed: false, looks: 0, ended: 0, repeated: [] as bigint[] }
+  const state = { call, killed: false, looks: 0, ended: 0, repeated: [] as bigint[], waiting: [] as Call[], nowMs: 0 }
   const interrupts = new Interrupts({
     find: unique => (unique === 8n ? call : undefined),
     wasKilled: pid => {
@@ -20,6 +20,8 @@ function setUp(t: Test) {
       state.ended++
     },
     repeat: unique => state.repeated.push(unique),
+    waiting: () => state.waiting,
+    nowMs: () => state.nowMs,
   })
   t.teardown(() => interrupts.stop())
   return { state, interrupts }
@@ -59,6 +61,46 @@ t.test('an INTERRUPT that overtook its request is repeated, later', async t => {
   t.same(state.repeated, [], 'not at once')
   await until(() => state.repeated.length > 0, 5000, 'the repetition')
   t.same(state.repeated, [11n])
+})
+
+t.test(
+  'whoever was killed without an INTERRUPT is found by the sweep, and who has not waited for long is not looked at',
+  async t => {
+    const { state, interrupts } = setUp(t)
+    const young = new Call({ opcode: 15, unique: 10n, nodeId: 1n, pid: 42 })
+    const old = Array.from({ length: 5 }, () => state.call)
+    state.waiting = [...old, young]
+    young.waitsSinceMs = 5_000
+    state.nowMs = 5_000
+    interrupts.sweepWhileAnyWaits()
+    interrupts.sweepWhileAnyWaits()
+    await until(() => state.looks === 1, 5_000, 'the first sweep')
+    t.equal(state.ended, 0)
+    state.killed = true
+    await until(() => state.ended === 5, 5_000, 'the second sweep')
+    t.equal(state.looks, 2, 'one look a sweep for all that a reader waits for')
+    state.waiting = []
+  },
+)
+
+t.test('a sweep looks at a bounded number of readers', async t => {
+  const waiting = Array.from(
+    { length: killedSweepMax + 1 },
+    (_, pid) => new Call({ opcode: 15, unique: BigInt(2 * pid), nodeId: 1n, pid }),
+  )
+  const looked: number[] = []
+  const interrupts = new Interrupts({
+    find: () => undefined,
+    wasKilled: pid => looked.push(pid) < 0,
+    end: () => {},
+    repeat: () => {},
+    waiting: () => waiting,
+    nowMs: () => killedSweepMs,
+  })
+  t.teardown(() => interrupts.stop())
+  interrupts.sweepWhileAnyWaits()
+  await until(() => looked.length > 0, 5_000, 'the sweep')
+  t.equal(looked.length, killedSweepMax)
 })
 
 t.test('one INTERRUPT more than may wait is dropped and counted', async t => {

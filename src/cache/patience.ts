@@ -1,0 +1,84 @@
+/**
+ * How long a reader waits for bytes that only the origin has.
+ *
+ * Each reader has its own time, whoever began the fetch that it waits for: a fetch that ran out of the time of an earlier reader is
+ * begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that would
+ * rather hang than fail; an origin that is back is given the same time again.
+ */
+import { abortingWith } from '../aborting.ts'
+import { CacheError, isCacheError } from '../errors.ts'
+import { retryMsMin } from '../limits.ts'
+import type { Availability } from '../origin/availability.ts'
+import { pause } from '../unless-aborted.ts'
+
+/** What becomes of a miss when its time is over and the origin is away. */
+export type OnOutage = 'fail' | 'wait'
+
+export interface PatienceOptions {
+  readonly missMs: number
+  readonly onOutage: OnOutage
+  readonly availability: Pick<Availability, 'state' | 'ageMs' | 'error'>
+}
+
+export class Patience {
+  readonly #options: PatienceOptions
+
+  constructor(options: PatienceOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Do `work`, again where a fetch ran out of time before its reader did.
+   * @throws CacheError origin-away, origin-timeout, and what `work` throws
+   */
+  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { missMs } = this.#options
+    const aborting = abortingWith(signal)
+    let isLate = false
+    let timer: NodeJS.Timeout | undefined
+    const look = () => {
+      const ms = this.#msLeft()
+      if (ms > 0) timer = setTimeout(look, ms)
+      else {
+        isLate = true
+        aborting.abort()
+      }
+    }
+    timer = setTimeout(look, missMs)
+    try {
+      return await this.#repeat(aborting.signal, work)
+    } catch (error) {
+      if (isLate && !signal.aborted && isCacheError(error, 'aborted')) throw this.#lateError(error)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      aborting.end()
+    }
+  }
+
+  async #repeat<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const endMs = performance.now() + this.#options.missMs
+    for (;;) {
+      try {
+        return await work(signal)
+      } catch (error) {
+        const ranOut = isCacheError(error, 'origin-away', 'origin-timeout')
+        if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
+      }
+      await pause(retryMsMin, signal)
+    }
+  }
+
+  /** How much longer a reader waits whose own time is over. */
+  #msLeft(): number {
+    const { missMs, onOutage, availability } = this.#options
+    if (onOutage === 'fail') return 0
+    return availability.state === 'available' ? missMs - availability.ageMs : missMs
+  }
+
+  #lateError(cause: CacheError): CacheError {
+    const { missMs, availability } = this.#options
+    if (availability.state !== 'available') return availability.error()
+    return new CacheError('origin-timeout', `the origin did not bring the bytes in ${missMs} ms`, { cause })
+  }
+}

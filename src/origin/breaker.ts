@@ -1,0 +1,66 @@
+/**
+ * An Origin that leaves one that is away in peace: each try needs leave of its {@link Availability}, and tells what came of it.
+ *
+ * Reads wait for that leave, since a guest would rather wait than fail; names are refused at once (`origin-away`), since the index
+ * knows them. Only what says something of the origin as a whole counts against it: no connection, no answer in time, a failure
+ * of its own. A missing or changed image, a refused one, and an answer that cannot be used are answers.
+ *
+ * It belongs below retries: each try is judged.
+ */
+import { isCacheError, mayPass } from '../errors.ts'
+import type { Image, ImageFacts } from '../image.ts'
+import type { Availability, Ticket } from './availability.ts'
+import type { Digest } from './digest.ts'
+import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+
+export class BreakerOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #availability: Availability
+
+  constructor(inner: Origin, availability: Availability) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#availability = availability
+  }
+
+  async list(options: ReadOptions): Promise<readonly Listed[] | null> {
+    return await judge(this.#availability.enterNow(), () => this.#inner.list(options))
+  }
+
+  async lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return await judge(this.#availability.enterNow(), () => this.#inner.lookup(key, options))
+  }
+
+  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const ticket = await this.#availability.enter(options.signal)
+    await judge(ticket, () => this.#inner.read(image, offset, target, options))
+  }
+
+  /** Not judged: no origin asks anybody else for it. */
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#inner.extentAt(image, offset, options)
+  }
+
+  async digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return await judge(this.#availability.enterNow(), () => this.#inner.digest(image, options))
+  }
+
+  close(): Promise<void> {
+    this.#availability.close()
+    return this.#inner.close()
+  }
+}
+
+async function judge<T>(ticket: Ticket, call: () => Promise<T>): Promise<T> {
+  try {
+    const result = await call()
+    ticket.answered()
+    return result
+  } catch (error) {
+    if (mayPass(error)) ticket.failed(error)
+    else if (!isCacheError(error) || isCacheError(error, 'aborted', 'closed')) ticket.left()
+    else ticket.answered()
+    throw error
+  }
+}
