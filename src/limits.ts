@@ -202,12 +202,7 @@ export const scrubRoundMsMin = 10_000
 /** How often background work looks whether a sick disk is well again. */
 export const sickLookMs = 1_000
 
-/**
- * An index that was not closed properly is copied up to this size, in about two seconds; larger ones are only read. Never more
- * than half of what is kept back of the capacity: both files lie there for a moment.
- */
-export const salvageBytesMax = 64 * MiB
-/** How long reading and copying it may take: a damaged one may have no end. */
+/** How long copying a damaged index may take: it may have no end. */
 export const salvageMsMax = 30_000
 
 /** Longest file of digests that is read: SHA256SUMS of ten thousand images. */

@@ -13,18 +13,10 @@ import { reservedNodeIds } from '../fuse/backend.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
-import {
-  answerMarginMs,
-  keptBackBytes,
-  keptBackShare,
-  revalidateSecondsDefault,
-  salvageBytesMax,
-  sessionThreads,
-  storeThreads,
-} from '../limits.ts'
+import { answerMarginMs, revalidateSecondsDefault, sessionThreads, storeThreads } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
-import { openCacheDirectory } from '../store/cache-directory.ts'
+import { openCacheDirectory, roomBytes } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
@@ -98,8 +90,8 @@ export class Rooms {
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
     this.#unwinder.push('cache directory', () => directory.unlock())
-    // Index and copy lie side by side for a moment, below the ceiling too.
-    const copyBytesMax = Math.min(salvageBytesMax, (keptBackBytes + keptBackShare * capacityBytes) / 2)
+    // A damaged index and its copy lie side by side for a moment, below the ceiling too.
+    const copyBytesMax = () => roomBytes(directory, capacityBytes)
     const index = new IndexDatabase(directory.indexPath, { copyBytesMax })
     this.#unwinder.push('index', () => index.close())
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))

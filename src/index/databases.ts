@@ -38,7 +38,7 @@ export interface Environment {
  * @param copyBytesMax see salvage.ts
  * @throws CacheError index-failed
  */
-export function openEnvironment(directory: string, copyBytesMax: number): Environment {
+export function openEnvironment(directory: string, copyBytesMax: () => number): Environment {
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const isClean = checkMark(join(directory, 'data.mdb'))

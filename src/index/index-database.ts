@@ -6,7 +6,6 @@
  */
 import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
-import { salvageBytesMax } from '../limits.ts'
 import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
 import { pageBytes } from './page-bytes.ts'
@@ -19,6 +18,11 @@ export interface ImageEntry {
   readonly nodeId: bigint
 }
 
+export interface IndexOptions {
+  readonly copyBytesMax?: () => number
+  readonly environment?: Environment
+}
+
 export class IndexDatabase {
   readonly #directory: string
   readonly #environment: Environment
@@ -27,18 +31,12 @@ export class IndexDatabase {
   #closing: Promise<void> | undefined
 
   /**
-   * Open or create the index in `directory`. One that was not closed properly is read first, and copied if it is not larger
-   * than `copyBytesMax`: see salvage.ts.
+   * Open or create the index in `directory`. Of one that was not closed properly and is damaged a copy is made, if it is not
+   * larger than `copyBytesMax` says: see salvage.ts.
    * @param environment in the place of one on disk
    * @throws CacheError index-failed
    */
-  constructor(
-    directory: string,
-    {
-      copyBytesMax = salvageBytesMax,
-      environment,
-    }: { readonly copyBytesMax?: number; readonly environment?: Environment } = {},
-  ) {
+  constructor(directory: string, { copyBytesMax = () => Number.POSITIVE_INFINITY, environment }: IndexOptions = {}) {
     this.#directory = directory
     this.#environment = environment ?? openEnvironment(directory, copyBytesMax)
     this.#databases = this.#environment.databases

@@ -1,8 +1,8 @@
 /**
- * The process that reads an index which was not closed properly, so that a damaged one ends this process and no daemon.
+ * The process that copies an index which is damaged, so that reading it ends this process and no daemon.
  *
- * Arguments: the directory of the index, and where to put the copy, or nothing to read only. Exit code 0: every page that can
- * be reached was read, and what was sealed is in the copy, durably. See salvage.ts.
+ * Arguments: the directory of the index, and where to put the copy. Exit code 0: every page that can be reached was read, and
+ * what was sealed is in the copy, durably. See salvage.ts.
  */
 import { open, type RootDatabase } from 'lmdb'
 import { databaseNames, unseal } from './seal.ts'
@@ -13,24 +13,25 @@ type Binary = RootDatabase<Buffer, Buffer>
 const batchValues = 4096
 
 const [from, to] = process.argv.slice(2)
-if (from === undefined) throw new Error('which directory?')
+if (from === undefined || to === undefined) throw new Error('which directories?')
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
 const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
-const target: Binary | null = to === undefined ? null : open({ path: to, maxDbs: 16, noSubdir: false, ...binary })
+// As databases.ts opens it: some of this is written into the file.
+const target: Binary = open({ path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, ...binary })
 for (const name of databaseNames) copy(name)
-await target?.flushed
-await target?.close()
+await target.flushed
+await target.close()
 await source.close()
 
 function copy(name: string): void {
   const sourceDatabase = source.openDB<Buffer, Buffer>({ name, ...binary })
   // Of an index that was cut off while it was made, a database may be missing.
   if (!sourceDatabase) return
-  const targetDatabase = target?.openDB<Buffer, Buffer>({ name, ...binary })
+  const targetDatabase = target.openDB<Buffer, Buffer>({ name, ...binary })
   let batch: [Buffer, Buffer][] = []
   const write = () => {
-    target?.transactionSync(() => {
-      for (const [key, value] of batch) targetDatabase?.putSync(key, value)
+    target.transactionSync(() => {
+      for (const [key, value] of batch) targetDatabase.putSync(key, value)
     })
     batch = []
   }

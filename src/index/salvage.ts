@@ -3,47 +3,40 @@
  *
  * After a crash no mark vouches for the file, see clean-mark.ts. LMDB follows the pointers in its pages unchecked, and it writes
  * where its list of free pages says: one flipped bit can crash it, hang it, or have it write over what is in use, at once or
- * much later. So another process reads every value first; where the file is small enough it also copies those whose seal
- * holds into a new file, which takes the old one's place: then nothing of the old pages is left. A file over the limit is read
- * and then used as it is.
+ * much later. So every page is looked at first, see soundness.ts; a crash alone leaves a sound file, which is opened as it is. Of
+ * one that is not, another process copies the values whose seal holds into a new file, which takes the old one's place: then
+ * nothing of the old pages is left. Where a copy has no room, or cannot be made, the index is refused.
  */
 import { spawnSync } from 'node:child_process'
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CacheError } from '../errors.ts'
 import { salvageMsMax } from '../limits.ts'
+import { whatIsUnsound } from './soundness.ts'
 
 /** Beside the index while it is made. */
 const copyName = 'salvaged'
 
 /**
  * @param directory of an index that nobody has open
- * @param copyBytesMax up to this size the file is copied
- * @throws CacheError index-failed when it cannot be read to its end
+ * @param copyBytesMax how large a copy may be; asked when one is needed
+ * @throws CacheError index-failed when it is damaged and cannot be copied
  */
-export function salvage(directory: string, copyBytesMax: number): void {
+export function salvage(directory: string, copyBytesMax: () => number): void {
   const path = join(directory, 'data.mdb')
   const copy = join(directory, copyName)
   rmSync(copy, { recursive: true, force: true })
-  const copies = statSync(path).size <= copyBytesMax
-  const main = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
-  const { NODE_OPTIONS: _, ...env } = process.env
-  const { status, signal, stderr } = spawnSync(process.execPath, [main, directory, ...(copies ? [copy] : [])], {
-    timeout: salvageMsMax,
-    killSignal: 'SIGKILL',
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env,
-  })
-  if (status !== 0) {
+  const damage = existsSync(path) ? whatIsUnsound(path) : null
+  if (damage === null) return
+  const { size } = statSync(path)
+  const roomBytes = copyBytesMax()
+  const failure = size > roomBytes ? `a copy needs ${size} bytes, and there are ${roomBytes}` : copyTo(directory, copy)
+  if (failure !== null) {
     rmSync(copy, { recursive: true, force: true })
-    const how = signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
-    throw new CacheError(
-      'index-failed',
-      `${path} was not closed properly and is damaged (${how}): remove ${directory} to start with an empty cache`,
-    )
+    const what = `${path} was not closed properly and is damaged (${damage}; ${failure})`
+    throw new CacheError('index-failed', `${what}: remove ${directory} to start with an empty cache`)
   }
-  if (!copies) return
   renameSync(join(copy, 'data.mdb'), path)
   rmSync(copy, { recursive: true, force: true })
   const fd = openSync(directory, 'r')
@@ -52,6 +45,20 @@ export function salvage(directory: string, copyBytesMax: number): void {
   } finally {
     closeSync(fd)
   }
+}
+
+/** @returns null, or why there is no copy */
+function copyTo(directory: string, copy: string): string | null {
+  const main = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const { status, signal, stderr } = spawnSync(process.execPath, [main, directory, copy], {
+    timeout: salvageMsMax,
+    killSignal: 'SIGKILL',
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env,
+  })
+  if (status === 0) return null
+  return signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
 }
 
 /** The line of a stack trace that says what is wrong. */

@@ -4,10 +4,11 @@
  * It is ours when its VERSION file says so. A directory that holds anything else is refused, never cleaned. The lock is a
  * flock on VERSION and ends with the process.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, statfsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../errors.ts'
 import { layoutVersion } from '../index/seal.ts'
+import { freeShareMin } from '../limits.ts'
 import type { Addon, SystemError } from '../native/addon.ts'
 
 /** Where things lie in a cache directory. */
@@ -62,6 +63,19 @@ export function openCacheDirectory(
     addon.closeFd(lock)
     throw error
   }
+}
+
+/** Bytes that may be written into a cache directory in which nothing is open, below its ceiling and the free share of its disk. */
+export function roomBytes({ path, indexPath, imagesPath }: CacheDirectory, capacityBytes: number): number {
+  let takenBytes = 0
+  for (const directory of [path, indexPath, imagesPath]) {
+    for (const name of ['', ...readdirSync(directory)]) {
+      const stat = lstatSync(join(directory, name))
+      if (name === '' || stat.isFile()) takenBytes += stat.blocks * 512
+    }
+  }
+  const { bavail, blocks, bsize } = statfsSync(path)
+  return Math.floor(Math.max(0, Math.min(capacityBytes - takenBytes, bavail * bsize - freeShareMin * blocks * bsize)))
 }
 
 function versionText(blockBytes: number): string {

@@ -1,8 +1,9 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
-import { openCacheDirectory } from '../../src/store/cache-directory.ts'
+import { openCacheDirectory, roomBytes } from '../../src/store/cache-directory.ts'
 
 const addon = loadAddon()
 const blockBytes = 65_536
@@ -46,4 +47,22 @@ t.test('another layout or another block size is refused, and the lock is free af
 t.test('a path that is no directory, or cannot be made, says store-failed', async t => {
   const path = t.testdir({ file: '' })
   t.throws(() => openCacheDirectory(join(path, 'file', 'below'), blockBytes, addon), { code: 'store-failed' })
+})
+
+t.test('the room in a cache directory is what its ceiling leaves', async t => {
+  const path = t.testdir()
+  const directory = openCacheDirectory(path, blockBytes, addon)
+  mkdirSync(directory.indexPath)
+  const before = roomBytes(directory, 8 * 1024 ** 2)
+  writeFileSync(join(directory.imagesPath, 'a'), randomBytes(1024 ** 2), { flush: true })
+  writeFileSync(join(directory.indexPath, 'b'), randomBytes(1024 ** 2), { flush: true })
+  const taken = before - roomBytes(directory, 8 * 1024 ** 2)
+  t.ok(taken >= 2 * 1024 ** 2 && taken < 2.1 * 1024 ** 2, `${taken} bytes taken`)
+  t.equal(roomBytes(directory, 1024 ** 2), 0)
+  const { bavail, blocks, bsize } = statfsSync(path)
+  t.ok(
+    roomBytes(directory, Number.MAX_SAFE_INTEGER) < (bavail - blocks * 0.04) * bsize,
+    'and what the disk must keep free',
+  )
+  directory.unlock()
 })
