@@ -60,6 +60,13 @@ export const missSecondsMax = 30
 /** What a layer leaves to the one below it, so that whoever knows the reason of a failure is the one to say it. */
 export const answerMarginMs = 500
 
+/**
+ * How long a new capacity waits until what is used fits, before it answers that it does not yet: ten thousand objects take
+ * seconds; and how often it looks.
+ */
+export const fitMsMax = 60_000
+export const fitLookMs = 10
+
 /** One tick of the recency clock, in milliseconds. A u32 of ticks lasts 13 years of running. */
 export const tickMs = 100
 /** How often recency is saved. */

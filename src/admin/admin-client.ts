@@ -4,7 +4,7 @@
 import { request } from 'node:http'
 import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
-import { adminAnswerBytesMax, adminMsMax } from '../limits.ts'
+import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
 import type { AdminError } from './routes.ts'
 import type { Status } from './status.ts'
 
@@ -30,11 +30,12 @@ export async function requestUnmount(socketPath: string, force: boolean): Promis
 }
 
 /**
- * @returns bytes used once they are not over the new capacity (or cannot be helped); null when no daemon is there
+ * @returns bytes used once they are not over the new capacity, or after `fitMsMax`; null when no daemon is there
  * @throws CacheError invalid-argument, access-denied, closed (it does not answer)
  */
 export async function requestCapacity(socketPath: string, capacityBytes: number): Promise<number | null> {
-  const answer = (await askForSuccess(socketPath, 'POST', '/capacity', { capacityBytes })) as {
+  const waitMsMax = fitMsMax + adminMsMax
+  const answer = (await askForSuccess(socketPath, 'POST', '/capacity', { capacityBytes }, waitMsMax)) as {
     usedBytes: number
   } | null
   return answer?.usedBytes ?? null
@@ -65,17 +66,30 @@ interface Answer {
 }
 
 /** @returns what was answered; null when no daemon is there. @throws CacheError what the daemon says */
-async function askForSuccess(socketPath: string, method: string, path: string, body: object | null) {
-  const answer = await ask(socketPath, method, path, body)
+async function askForSuccess(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: object | null,
+  waitMsMax = adminMsMax,
+) {
+  const answer = await ask(socketPath, method, path, body, waitMsMax)
   if (!answer) return null
   if (answer.status === 200) return answer.body
   const { code, message } = answer.body as AdminError
   throw new CacheError(code as ErrorCode, message)
 }
 
-async function ask(socketPath: string, method: string, path: string, body: object | null): Promise<Answer | null> {
+async function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body: object | null,
+  waitMsMax = adminMsMax,
+): Promise<Answer | null> {
   try {
-    const { status, text } = await exchange(socketPath, method, path, body === null ? '' : JSON.stringify(body))
+    const sent = body === null ? '' : JSON.stringify(body)
+    const { status, text } = await exchange(socketPath, method, path, sent, waitMsMax)
     return { status, body: JSON.parse(text) as unknown }
   } catch (cause) {
     return absentOrThrow(socketPath, cause)
@@ -101,9 +115,10 @@ function exchange(
   method: string,
   path: string,
   body: string,
+  waitMsMax: number,
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, agent: false, timeout: adminMsMax }, response => {
+    const sent = request({ socketPath, method, path, agent: false, timeout: waitMsMax }, response => {
       let text = ''
       response.setEncoding('utf8')
       response.on('data', (chunk: string) => {
@@ -113,7 +128,7 @@ function exchange(
       response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
       response.on('error', reject)
     })
-    sent.on('timeout', () => sent.destroy(new Error(`nothing heard for ${adminMsMax} ms`)))
+    sent.on('timeout', () => sent.destroy(new Error(`nothing heard for ${waitMsMax} ms`)))
     sent.on('error', reject)
     sent.end(body)
   })

@@ -16,6 +16,7 @@ import { Catalog } from './catalog.ts'
 import { Digester, type DigestState } from './digester.ts'
 import { type EvictionCounters, Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
+import { fitCapacity } from './fit.ts'
 import { Flights } from './flight.ts'
 import { Operations, shownName } from './operations.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
@@ -228,6 +229,11 @@ export class Cache {
   /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */
   makeRoom(): Promise<void> {
     return this.#evictor.check()
+  }
+
+  /** Make what is used fit a capacity that was lowered, see {@link fitCapacity}. Never rejects. */
+  fit(): Promise<void> {
+    return fitCapacity(this.#options.store, this.#evictor, this.#options.now)
   }
 
   /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */

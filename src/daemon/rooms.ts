@@ -175,7 +175,7 @@ export class Rooms {
   }
 
   /**
-   * Set another ceiling; resolves when what is over it has been evicted.
+   * Set another ceiling; resolves when what is used fits, see {@link Cache.fit}.
    * @returns bytes used then
    * @throws CacheError invalid-argument
    */
@@ -184,7 +184,7 @@ export class Rooms {
     const { capacity } = this.#store
     this.#logger.info({ from: capacity.capacityBytes, to: capacityBytes }, 'another capacity')
     capacity.resize(capacityBytes)
-    await this.#cache.makeRoom()
+    await this.#cache.fit()
     return capacity.usedBytes
   }
 

@@ -3,7 +3,7 @@
  * cache directory takes. Passed in, so that tests can put a disk below that loses power.
  */
 import { randomBytes } from 'node:crypto'
-import { statfsSync, statSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs'
 import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Engine, StoreFile } from '../native/addon.ts'
@@ -31,15 +31,23 @@ export interface DataDirectory {
 
 const probeName = 'PROBE'
 const probeBytes = 4096
+/** What the index counts itself. */
+const indexNames = ['data.mdb', 'lock.mdb']
 
 /** The data files below a real cache directory. */
 export class RealDataDirectory implements DataDirectory {
   readonly #directory: CacheDirectory
   readonly #engine: Engine
+  /** What else lay here at the start, whoever left it: it counts. */
+  readonly #strayBytes: number
 
   constructor(directory: CacheDirectory, engine: Engine) {
     this.#directory = directory
     this.#engine = engine
+    const { path, indexPath } = directory
+    // Of a daemon that was killed while it probed.
+    rmSync(join(path, probeName), { recursive: true, force: true })
+    this.#strayBytes = bytesBeside(path, ['VERSION', 'images', 'index']) + bytesBeside(indexPath, indexNames)
   }
 
   names(): Promise<string[]> {
@@ -89,7 +97,7 @@ export class RealDataDirectory implements DataDirectory {
 
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage {
     const { path, indexPath, imagesPath } = this.#directory
-    let allocatedBytes = indexBytes
+    let allocatedBytes = indexBytes + this.#strayBytes
     for (const file of files) allocatedBytes += file.usage().allocatedBytes
     for (const other of [path, indexPath, imagesPath, join(path, 'VERSION')]) {
       allocatedBytes += (statSync(other, { throwIfNoEntry: false })?.blocks ?? 0) * 512
@@ -101,4 +109,17 @@ export class RealDataDirectory implements DataDirectory {
   #pathOf(name: string): string {
     return join(this.#directory.imagesPath, name)
   }
+}
+
+/** What everything in a directory takes but `names`, as du(1) counts it. */
+function bytesBeside(directory: string, names: readonly string[]): number {
+  if (!existsSync(directory)) return 0
+  let bytes = 0
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    if (names.includes(entry.name)) continue
+    const path = join(directory, entry.name)
+    bytes += (lstatSync(path, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+    if (entry.isDirectory()) bytes += bytesBeside(path, [])
+  }
+  return bytes
 }

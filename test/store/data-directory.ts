@@ -1,4 +1,5 @@
-import { readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
 import { openCacheDirectory } from '../../src/store/cache-directory.ts'
@@ -12,4 +13,25 @@ t.test('a probe of a disk that works succeeds and leaves nothing', async t => {
   t.same(readdirSync(directory.path).sort(), ['VERSION', 'images'])
   await engine.close()
   directory.unlock()
+})
+
+t.test('what others left in a cache directory counts, and what a probe left is gone', async t => {
+  const addon = loadAddon()
+  const directory = openCacheDirectory(join(t.testdir(), 'cache'), 4096, addon)
+  const engine = addon.createEngine({ storeThreads: 1 })
+  t.teardown(async () => {
+    await engine.close()
+    directory.unlock()
+  })
+  const measured = () => new RealDataDirectory(directory, engine).measure([], 0).allocatedBytes
+  const before = measured()
+  mkdirSync(join(directory.path, 'somebody', 'else'), { recursive: true })
+  writeFileSync(join(directory.path, 'somebody', 'else', 'notes'), Buffer.alloc(300_000, 1))
+  writeFileSync(join(directory.path, 'PROBE'), Buffer.alloc(9000, 1))
+  mkdirSync(directory.indexPath)
+  writeFileSync(join(directory.indexPath, 'stray'), Buffer.alloc(100_000, 1))
+  writeFileSync(join(directory.indexPath, 'data.mdb'), Buffer.alloc(700_000, 1)) // The index counts its own.
+  const more = measured() - before
+  t.ok(more >= 400_000 && more < 500_000, `${more} bytes more`)
+  t.equal(existsSync(join(directory.path, 'PROBE')), false)
 })
