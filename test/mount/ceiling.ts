@@ -83,3 +83,46 @@ t.test('readers that verify see no error while objects are evicted under them', 
   t.ok(eviction.objects > 32, `${eviction.objects} objects were evicted`)
   t.ok((await finish()).highestBytes <= 16 * MiB)
 })
+
+t.test('two readers of images three times as large as the cache both get on', options, async t => {
+  const [where, capacityMiB, readBytes] = [place(t), 32, 256 * KiB]
+  const readers = ['a.raw', 'b.raw'].map((name, k) => {
+    const image = { seed: seed + k, sizeBytes: 3 * capacityMiB * MiB + 77, dataShare: 1 }
+    writeSample(join(where.originDirectory, name), image)
+    return { name, expected: sampleBytes(image, 0, image.sizeBytes), done: 0, wrong: 0, longestMs: 0 }
+  })
+  await mountDaemon(t, where, '--capacity', `${capacityMiB}MiB`, '--block-size', '4KiB')
+  const finish = await sampleUsage(t, where.cacheDirectory)
+  const wanted = (2 * readers[0]!.expected.length) / readBytes
+  const whenFirstEnded: number[] = []
+  // From first to last, twice: what is read again has always just been evicted.
+  const read = async (reader: (typeof readers)[number]) => {
+    const { name, expected } = reader
+    const file = await MountedFile.open(t, where.mountpoint, name)
+    const offsets = Array.from({ length: Math.ceil(expected.length / readBytes) }, (_, k) => k * readBytes)
+    await forEachAtOnce([...offsets, ...offsets], 4, async offset => {
+      const startedMs = performance.now()
+      const bytes = await file.read({ offset, length: readBytes })
+      reader.longestMs = Math.max(reader.longestMs, performance.now() - startedMs)
+      if (!bytes.equals(expected.subarray(offset, offset + readBytes))) reader.wrong++
+      reader.done++
+    })
+    if (whenFirstEnded.length === 0) whenFirstEnded.push(...readers.map(({ done }) => done / wanted))
+  }
+  await Promise.all(readers.map(read))
+  const { promotion, eviction, origin } = await statusOf(where)
+  const proxied = 1 - promotion.promotedBytes / origin.bytes
+  t.comment(
+    `when the first ended: ${whenFirstEnded.map(share => share.toFixed(2))}; ${(100 * proxied).toFixed(1)} % by proxy`,
+  )
+  t.comment(JSON.stringify({ promotion, eviction, longestMs: readers.map(({ longestMs }) => Math.round(longestMs)) }))
+  t.same(
+    readers.map(({ wrong }) => wrong),
+    [0, 0],
+  )
+  t.ok(Math.min(...whenFirstEnded) > 0.5, 'neither waits for the other')
+  t.ok(Math.max(...readers.map(({ longestMs }) => longestMs)) < 10_000, 'no read hangs')
+  t.ok(proxied < 0.8, 'promotion goes on')
+  t.ok(eviction.bytes > 4 * capacityMiB * MiB && eviction.bytes < promotion.promotedBytes, 'nothing is evicted twice')
+  t.ok((await finish()).highestBytes <= capacityMiB * MiB)
+})

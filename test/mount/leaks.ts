@@ -161,6 +161,7 @@ t.test(`${cycles} mounts and unmounts leave nothing`, { skip: cannotMount, timeo
     if (!gone) t.fail(`cycle ${cycle}: something is left`)
     files.add(readdirSync(where.cacheDirectory, { recursive: true }).sort().join('\n'))
     if (!t.passing()) break
+    if (cycle % 100 === 99) t.comment(`${cycle + 1} cycles`)
   }
   t.equal(await mountAt(where.mountpoint), null)
   t.equal(files.size, 1, 'the same files in the cache directory after each')
