@@ -40,6 +40,20 @@ export const indexLowShare = 0.7
 
 /** Threads that read /dev/fuse: four answered more requests a second than two or sixteen on two cores. */
 export const sessionThreads = 4
+/**
+ * Requests in flight over fuse-native: each holds a thread, so misses beyond it keep hits waiting. Three quarters of them may be
+ * what the kernel reads in the background. Must be what native-bindings/fuse2/loop.cc says.
+ */
+export const fuseNativeThreads = 64
+export const fuseNativeBackgroundMax = 48
+/** Longest READ over fuse-native, in bytes: 32 pages. Source: Linux fs/fuse/fuse_i.h, FUSE_DEFAULT_MAX_PAGES_PER_REQ. */
+export const fuseNativeReadBytesMax = 32 * 4 * KiB
+/** Longest path of a mountpoint, and longest options, in bytes: fuse-native cuts what is longer, and mounts elsewhere. */
+export const fuseNativeTextBytesMax = 1023
+/** Names that are remembered over fuse-native though nobody has them open. */
+export const toldNamesMax = 65_536
+/** How often a session of fuse-native is looked at: nothing says that it has ended. */
+export const fuseNativeLookMs = 250
 /** Threads that wait for the disk. */
 export const storeThreads = 16
 

@@ -17,6 +17,9 @@ interface Count {
 /** Directories of test/ that hold no test files of their own. */
 const helperDirectories = new Set(['fixtures', 'contract'])
 
+/** The suite of mounts as far as every transport passes it. */
+const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes'].map(name => `build/test/mount/${name}.js`)
+
 const node = process.execPath
 const total = [
   await command('lint and format', node, [
@@ -29,7 +32,8 @@ const total = [
   ]),
   await native('test'),
   await native('sanitize'),
-  await tapFiles(),
+  await tapFiles('tap', testFiles(), process.env),
+  await tapFiles('tap, over fuse-native', portable, { ...process.env, TRANSPORT: 'fuse-native' }),
 ].reduce((sum, count) => ({ passed: sum.passed + count.passed, failed: sum.failed + count.failed }))
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
@@ -55,14 +59,13 @@ async function native(target: string): Promise<Count> {
   return settle(sum, code)
 }
 
-/** Every test file, under tap. Says one line a file, and all of it where something failed. */
-async function tapFiles(): Promise<Count> {
-  console.log('# tap')
-  const files = testFiles()
+/** Test files, under tap. Says one line a file, and all of it where something failed. */
+async function tapFiles(what: string, files: readonly string[], env: NodeJS.ProcessEnv): Promise<Count> {
+  console.log(`# ${what}`)
   const sum = { passed: 0, failed: 0 }
   let said: string[] = []
   const args = ['node_modules/tap/dist/esm/run.mjs', '--disable-coverage', '--reporter=tap', ...files]
-  const code = await run(node, args, line => {
+  const onLine = (line: string) => {
     const totals = /^# \{ total: (\d+), pass: (\d+)(?:, fail: (\d+))?/.exec(line)
     if (totals) {
       sum.passed += Number(totals[2])
@@ -74,8 +77,8 @@ async function tapFiles(): Promise<Count> {
       for (const each of shown) console.log(each.replace(/ \{$/, ''))
       said = []
     }
-  })
-  return settle(sum, code)
+  }
+  return settle(sum, await run(node, args, onLine, env))
 }
 
 function settle(count: Count, code: number): Count {
@@ -91,8 +94,13 @@ function testFiles(): string[] {
 }
 
 /** Run to the end; `onLine` sees both outputs. @returns the exit code, 1 for a signal */
-async function run(file: string, args: readonly string[], onLine: (line: string) => void): Promise<number> {
-  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+async function run(
+  file: string,
+  args: readonly string[],
+  onLine: (line: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<number> {
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   const exited = new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', code => resolve(code ?? 1))

@@ -12,6 +12,7 @@
 #include "bridge/errors.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
+#include "fuse2/loop.h"
 #include "store/crc32c.h"
 #include "syscalls/files.h"
 #include "syscalls/mount.h"
@@ -104,6 +105,11 @@ void close_fd(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), ::close(descriptor(info[0], "fd")) == 0 ? 0 : errno, "close");
 }
 
+void load_libfuse2(const Napi::CallbackInfo& info) {
+  const std::string complaint = fuse2::load(text(info[0], "path"));
+  if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* classes = new Classes;
   classes->engine = Napi::Persistent(Engine::define(env));
@@ -122,6 +128,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("sendFd", Napi::Function::New(env, send_fd, "sendFd"));
   exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
+  exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   return exports;
 }
 

@@ -37,7 +37,10 @@ export function defineMount(program: Command, ended: Ended): void {
       'how long names are taken as fresh, like 60s (default: 1m)',
       value(parseDuration),
     )
-    .option('--transport <name>', 'how to speak with the kernel: kernel (default: kernel)')
+    .option(
+      '--transport <name>',
+      'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',
+    )
     .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
     .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))

@@ -38,6 +38,8 @@ export class Keeper {
   #state: State = 'starting'
   // INVARIANT: not null from the mount to the end of the server, so that the connection survives the server.
   #fd: number | null = null
+  // Something is mounted, or may be.
+  #mounting = false
   // What the kernel was told in INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #expected: { readonly type: ToKeeper['type']; readonly resolve: (message: ToKeeper) => void } | null = null
@@ -77,12 +79,7 @@ export class Keeper {
       void server.exited.then(exit => this.#serverExited(exit)) // Handles its own errors.
       const booted = this.#expect('booted', bootMsMax)
       server.send({ type: 'boot', settings: this.#settings, keeperPid: process.pid })
-      const { source, allowOther } = await booted
-      this.#fd = await mounter.mount(source, allowOther)
-      const ready = this.#expect('ready', mountAnswerMsMax)
-      server.sendFd(this.#fd)
-      server.send({ type: 'mounted', negotiated: null })
-      await ready
+      await this.#mount(await booted)
       const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
       await within(mountAnswerMsMax, Promise.race([statfs(mounter.mountpoint), this.#failed]), late)
     } catch (error) {
@@ -91,6 +88,24 @@ export class Keeper {
     }
     this.#state = 'ready'
     logger.info({ mountpoint: mounter.mountpoint, server: server.pid }, 'mounted')
+  }
+
+  /** Resolves when requests are answered. */
+  async #mount(booted: MessageOf<'booted'>): Promise<void> {
+    const { mounter, server } = this.#parts
+    if (booted.mounter === 'server') {
+      this.#mounting = true
+      const ready = this.#expect('ready', mountAnswerMsMax)
+      server.send({ type: 'mount' })
+      await ready
+      return
+    }
+    this.#fd = await mounter.mount(booted.source, booted.allowOther)
+    this.#mounting = true
+    const ready = this.#expect('ready', mountAnswerMsMax)
+    server.sendFd(this.#fd)
+    server.send({ type: 'mounted', negotiated: null })
+    await ready
   }
 
   /** A signal to end: the first unmounts unless somebody uses the mount, a later one whoever does. */
@@ -203,7 +218,7 @@ export class Keeper {
   /** A start that failed: leave nothing behind. */
   async #abandon(): Promise<void> {
     this.#state = 'stopping'
-    if (this.#fd !== null) await this.#forceUnmount()
+    if (this.#mounting) await this.#forceUnmount()
     await this.#endServer()
     this.#closeFd()
   }

@@ -1,18 +1,24 @@
 /**
  * What keeper and server say to each other, over the IPC channel between them. Descriptors go beside it, over a socket pair.
  *
- * The order at start: `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`. What the kernel was
- * told is plain JSON and stays with the keeper, which outlives the server.
+ * The order at start: `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
+ * mounts by itself, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
+ * outlives the server.
  */
 import type { ErrorCode } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { Holder } from './holders.ts'
 import type { Settings } from './settings.ts'
 
+/** Which of the two mounts: a transport may leave no choice. */
+export type MounterProcess = 'keeper' | 'server'
+
 export type ToServer =
   | { readonly type: 'boot'; readonly settings: Settings; readonly keeperPid: number }
   /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. */
   | { readonly type: 'mounted'; readonly negotiated: Negotiated | null }
+  /** To the server that mounts: do so, and serve. */
+  | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
   | { readonly type: 'unmount-answer'; readonly id: number; readonly refusal: Refusal | null }
   /** Nothing is mounted any more (or never was): close everything and exit 0. */
@@ -20,7 +26,7 @@ export type ToServer =
 
 export type ToKeeper =
   /** Everything but the mount is up. `source`: the origin without credentials. */
-  | { readonly type: 'booted'; readonly source: string; readonly allowOther: boolean }
+  | { readonly type: 'booted'; readonly source: string; readonly allowOther: boolean; readonly mounter: MounterProcess }
   /** The server cannot start and is about to exit. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** What INIT is about to settle: the keeper knows it before the kernel does. */

@@ -10,8 +10,11 @@ import { Cache } from '../cache/cache.ts'
 import type { Operations } from '../cache/operations.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
+import { loadFuseNative } from '../fuse/fuse-native/package.ts'
+import { FuseNativeTransport } from '../fuse/fuse-native/transport.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
+import type { Transport } from '../fuse/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
 import { answerMarginMs, revalidateSecondsDefault, sessionThreads, storeThreads } from '../limits.ts'
 import type { Logger } from '../logger.ts'
@@ -57,11 +60,13 @@ export class Rooms {
   readonly #diskWatch = new DiskWatch({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
   #store!: Store
   #cache!: Cache
-  #transport: KernelTransport | null = null
+  #transport: Transport | null = null
+  readonly #addon: Addon
 
   private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
+    this.#addon = addon
     this.#origins = new Origins(configuration.places, { addon, logger })
     this.#unwinder.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads })
@@ -74,6 +79,7 @@ export class Rooms {
    */
   static async open(configuration: Configuration, parts: RoomsParts): Promise<Rooms> {
     await checkFileSystem(configuration.cache)
+    if (configuration.transport === 'fuse-native') loadFuseNative(parts.addon)
     const rooms = new Rooms(configuration, parts)
     try {
       await rooms.#open(parts)
@@ -144,24 +150,38 @@ export class Rooms {
     negotiated: Negotiated | null,
     onNegotiated: (value: Negotiated) => Promise<void>,
   ): Promise<void> {
-    const { uid, gid, mode } = this.#configuration.attributes
     const transport = KernelTransport.start({
       startSession: handlers => {
         const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
         this.#diskWatch.watch(session, this.#store.health)
         return session
       },
-      backend: this.#cache,
-      presentation: { uid, gid, mode },
-      logger: this.#logger,
+      ...this.#transportParts(),
       negotiated,
       onNegotiated,
-      // Who waits below knows the end of his time himself, and the reason.
-      deadlineMs: this.#origins.missMs + answerMarginMs,
-      readDeadlineMs: this.#origins.anyWaits ? null : this.#origins.missMs + answerMarginMs,
     })
     this.#transport = transport
     await transport.ready
+    this.#startBackground()
+  }
+
+  /** Mount, and serve: what `serve` does for a transport that leaves mounting to nobody else. */
+  async mount(): Promise<void> {
+    const { mountpoint, allowOther } = this.#configuration
+    const place = { mountpoint, allowOther, source: this.source }
+    this.#transport = await FuseNativeTransport.mount({ addon: this.#addon, ...place, ...this.#transportParts() })
+    this.#startBackground()
+  }
+
+  #transportParts() {
+    // Who waits below knows the end of his time himself, and the reason.
+    const deadlineMs = this.#origins.missMs + answerMarginMs
+    const readDeadlineMs = this.#origins.anyWaits ? null : deadlineMs
+    const presentation = this.#configuration.attributes
+    return { backend: this.#cache, presentation, logger: this.#logger, deadlineMs, readDeadlineMs }
+  }
+
+  #startBackground(): void {
     // Orphans first: what they take is not worth evicting for. Both report to the log.
     void this.#store.reclaimOrphans().then(() => this.#cache.makeRoom())
     this.#cache.startBackground()

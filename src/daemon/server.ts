@@ -27,6 +27,7 @@ export interface KeeperChannel {
 export interface ServerRooms {
   readonly source: string
   serve(fd: number, negotiated: Negotiated | null, onNegotiated: (value: Negotiated) => Promise<void>): Promise<void>
+  mount(): Promise<void>
   ended(): Promise<string | null>
   status(): RoomsStatus
   setCapacity(capacityBytes: number): Promise<number>
@@ -65,6 +66,7 @@ export class Server {
   #rooms: ServerRooms | null = null
   #admin: AdminServer | null = null
   #fd: number | null = null
+  #mounted = false
   readonly #unmounts = new Map<number, (refusal: Refusal | null) => void>()
   #unmountId = 0
 
@@ -82,7 +84,8 @@ export class Server {
   #receive(message: ToServer): void {
     // Each of these handles its own errors.
     if (message.type === 'boot') this.#booting = this.#orFail(() => this.#boot(message))
-    else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message.negotiated))
+    else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message))
+    else if (message.type === 'mount') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'unmount-answer') this.#unmounts.get(message.id)?.(message.refusal)
     else void this.#stop(0)
   }
@@ -106,15 +109,21 @@ export class Server {
     this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
-    await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther })
+    const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
+    await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther, mounter })
   }
 
-  async #serve(negotiated: Negotiated | null): Promise<void> {
+  async #serve(message: Extract<ToServer, { type: 'mounted' | 'mount' }>): Promise<void> {
     const { channel } = this.#parts
     const rooms = this.#rooms
     if (!rooms) throw new CacheError('mount-failed', 'mounted before the boot was done')
-    this.#fd = this.#parts.receiveFd()
-    await rooms.serve(this.#fd, negotiated, value => channel.send({ type: 'negotiated', negotiated: value }))
+    this.#mounted = true
+    if (message.type === 'mounted') {
+      this.#fd = this.#parts.receiveFd()
+      await rooms.serve(this.#fd, message.negotiated, value => channel.send({ type: 'negotiated', negotiated: value }))
+    } else {
+      await rooms.mount()
+    }
     this.#state = 'ready'
     await channel.send({ type: 'ready' })
     const reason = await rooms.ended()
@@ -167,7 +176,7 @@ export class Server {
     if (this.#state === 'stopping') return
     this.#logger?.error({}, 'the keeper has died; unmounting')
     try {
-      if (this.#fd !== null && this.#configuration) await this.#parts.detach(this.#configuration.mountpoint)
+      if (this.#mounted && this.#configuration) await this.#parts.detach(this.#configuration.mountpoint)
     } catch (error) {
       this.#logger?.error({ err: error }, 'the mount could not be removed')
     }

@@ -36,5 +36,5 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 /** What becomes of a miss while its origin is away and its time is over. */
 export const outageChoices = ['fail', 'wait'] as const
 
-/** Transports that `--transport` accepts. */
-export const transports = ['kernel'] as const
+/** Transports that `--transport` accepts; with the first, the keeper mounts, with the second, the server. */
+export const transports = ['kernel', 'fuse-native'] as const

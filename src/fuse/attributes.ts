@@ -44,6 +44,20 @@ const directory = 0o040000
  */
 const preferredBytes = 1024 * 1024
 
+/** What is shown when nothing else is asked for: the process's own, readable by all. */
+export function presentationDefault(): Presentation {
+  return {
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    mode: 0o444,
+    directoriesModifiedMs: Date.now(),
+  }
+}
+
+export function isDirectory({ mode }: Attributes): boolean {
+  return (mode & directory) !== 0
+}
+
 export function imageAttributes({ image, nodeId }: KnownImage, { uid, gid, mode }: Presentation): Attributes {
   return {
     nodeId,

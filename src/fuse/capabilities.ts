@@ -1,5 +1,5 @@
 /**
- * What a transport can do: the suite for mounts runs what is declared here.
+ * What a transport can do: the suites for mounts run what is declared here.
  */
 export interface TransportCapabilities {
   /** lseek finds data and holes. */
@@ -8,4 +8,13 @@ export interface TransportCapabilities {
   readonly attributesInListings: boolean
   /** Longest read that reaches us whole, in bytes. */
   readonly readBytesMax: number
+  /** What the store holds is answered without JavaScript. */
+  readonly nativeHits: boolean
+  /** A reader that is killed ends at once, whatever its read waits for. */
+  readonly interrupts: boolean
+  /**
+   * The versions of an image that has changed can be open at the same time, each with its own size. Where not, a name stays
+   * with the version that is open, until nobody has it open.
+   */
+  readonly versionsSideBySide: boolean
 }

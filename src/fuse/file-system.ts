@@ -38,6 +38,9 @@ export interface FileSystemGauges {
   readonly refusedDirectories: number
 }
 
+/** Flags of open(2) that mean writing. Source: Linux include/uapi/asm-generic/fcntl.h, O_ACCMODE and O_TRUNC. */
+const writing = 3 | 0o1000
+
 /** The bits of an access mask. Source: POSIX access(2), R_OK 4, W_OK 2, X_OK 1. */
 const accessRead = 4
 
@@ -105,10 +108,12 @@ export class FileSystem {
 
   /**
    * Open an image for reading.
+   * @param flags of open(2)
    * @returns its handle, which is its node id
-   * @throws Refusal stale-node, is-a-directory; whatever Backend.open throws
+   * @throws Refusal read-only, stale-node, is-a-directory; whatever Backend.open throws
    */
-  async open(nodeId: bigint): Promise<bigint> {
+  async open(nodeId: bigint, flags: number): Promise<bigint> {
+    if ((flags & writing) !== 0) throw new Refusal('read-only')
     await this.#images.open(this.#nodes.image(nodeId))
     return nodeId
   }

@@ -170,6 +170,11 @@ export interface Addon {
   /** Wait for a descriptor; throws ECONNRESET when the other side has gone. Blocks the calling thread. */
   receiveFd(socket: number): number
   closeFd(fd: number): void
+  /**
+   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
+   * is linked against libfuse.so.2 and is loaded afterwards finds it.
+   */
+  loadLibfuse2(path: string): void
 }
 
 /**

@@ -14,17 +14,20 @@ const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 /** A server that boots, serves and stops as it should, unless `answer` is replaced. */
 class FakeServer implements ServerProcess {
   readonly pid = 4242
+  mounter: 'keeper' | 'server' = 'keeper'
   readonly heard: string[] = []
   readonly events = new EventEmitter()
   readonly exited: Promise<Exit>
   #exit!: (exit: Exit) => void
   #listener: (message: ToKeeper) => void = () => {}
   answer: (message: ToServer) => void = message => {
-    if (message.type === 'boot') this.say({ type: 'booted', source: 'http://origin/', allowOther: true })
+    if (message.type === 'boot')
+      this.say({ type: 'booted', source: 'http://origin/', allowOther: true, mounter: this.mounter })
     if (message.type === 'mounted') {
       this.say({ type: 'negotiated', negotiated })
       this.say({ type: 'ready' })
     }
+    if (message.type === 'mount') this.say({ type: 'ready' })
     if (message.type === 'stop') this.exit(0)
   }
 
@@ -99,6 +102,25 @@ t.test('the mount comes last, and the descriptor before the word that it is ther
   t.same(server.heard, ['boot', 'fd 77', 'mounted'])
   t.same(mounter.calls, ['mount http://origin/ true'])
   t.same(keeper.negotiated, negotiated, 'what the kernel was told stays here')
+})
+
+t.test('a server that mounts by itself is told to, and what it mounted is unmounted here', async t => {
+  const { server, mounter, keeper } = setUp()
+  server.mounter = 'server'
+  await keeper.start()
+  t.same(server.heard, ['boot', 'mount'])
+  await keeper.handleSignal('SIGTERM')
+  t.same(mounter.calls, ['unmount'])
+  t.equal(await keeper.finished, 0)
+  const failing = setUp()
+  failing.server.mounter = 'server'
+  const { answer } = failing.server
+  failing.server.answer = message => {
+    if (message.type === 'mount') failing.server.say({ type: 'failed', code: 'mount-failed', message: 'half mounted' })
+    else answer(message)
+  }
+  await t.rejects(failing.keeper.start(), { code: 'mount-failed' })
+  t.same(failing.mounter.calls, ['force'], 'nothing stays mounted')
 })
 
 t.test('a signal unmounts, then stops the server, then lets go of the descriptor; exit 0', async t => {
@@ -199,7 +221,7 @@ t.test('what the server cannot start with is thrown, and nothing stays', async t
 t.test('a server that dies between the mount and its first answer leaves no mount', async t => {
   const { server, mounter, closed, keeper } = setUp()
   server.answer = message => {
-    if (message.type === 'boot') server.say({ type: 'booted', source: 'x', allowOther: false })
+    if (message.type === 'boot') server.say({ type: 'booted', source: 'x', allowOther: false, mounter: 'keeper' })
     if (message.type === 'mounted') server.kill()
   }
   await t.rejects(keeper.start(), { code: 'mount-failed' })

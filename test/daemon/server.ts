@@ -31,6 +31,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   })
   const rooms: ServerRooms = {
     source: 'http://origin/',
+    mount: async () => void happened.push('mount'),
     serve: async (fd, before, onNegotiated) => {
       happened.push(`serve ${fd}`)
       if (!before) await onNegotiated(negotiated)
@@ -92,6 +93,17 @@ t.test('it boots, serves, and stops from the top down', async t => {
   hear({ type: 'stop' })
   await saw('exit 0')
   t.same(happened.slice(4), [...stopped, 'exit 0'])
+})
+
+t.test('told to mount, it mounts, and takes it away when it is left alone', async t => {
+  const { happened, boot, hear, saw, disconnect } = setUp(t)
+  await boot()
+  hear({ type: 'mount' })
+  await saw('ready')
+  t.same(happened, ['booted', 'mount', 'ready'])
+  disconnect()
+  await saw('exit 1')
+  t.ok(happened.includes('detach /mnt'))
 })
 
 t.test('an unmount through the socket asks the keeper, and hears its answer', async t => {

@@ -3,13 +3,15 @@ import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, capabilities, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { MountedFile } from '../fixtures/mounted-file.ts'
 import { until } from '../fixtures/until.ts'
 
-const options = { skip: cannotMount }
+const options = {
+  skip: cannotMount || (capabilities.versionsSideBySide ? false : 'a name stays with the version that is open'),
+}
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
 

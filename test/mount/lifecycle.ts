@@ -16,6 +16,7 @@ import {
   place,
   startDaemon,
   statusOf,
+  transport,
 } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -48,7 +49,7 @@ t.test('mount, read, status, unmount: right bytes, right numbers, nothing left',
   const status = await statusOf(where)
   t.match(status, {
     mountpoint: where.mountpoint,
-    transport: 'kernel',
+    transport,
     state: 'ready',
     keeperPid: daemon.keeperPid,
     cache: { directory: where.cacheDirectory, blockBytes: 65536, capacityBytes: 200 * 1024 ** 2 },

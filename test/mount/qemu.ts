@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, mountDaemon, type Place, place } from '../fixtures/daemon.ts'
+import { cannotMount, capabilities, mountDaemon, type Place, place } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { attempt, run } from '../fixtures/run.ts'
 
@@ -59,8 +59,14 @@ t.test('qemu-img info, map, check, measure and compare say of both what they say
       JSON.parse((await run('qemu-img', verb, '--output=json', ...more, file)).toString()) as Record<string, unknown>
     const [mine, theirs] = await Promise.all([json(target, 'info'), json(source, 'info')])
     t.match(mine, { format, 'virtual-size': theirs['virtual-size'] })
-    t.same(await json(target, 'map', '-f', format), await json(source, 'map', '-f', format), `${name}: holes and data`)
-    t.same(await json(target, 'measure', '-O', 'qcow2'), await json(source, 'measure', '-O', 'qcow2'))
+    const verbs: [string, ...string[]][] = [
+      ['map', '-f', format],
+      ['measure', '-O', 'qcow2'],
+    ]
+    for (const verb of verbs) {
+      if (!capabilities.seek && format === 'raw') t.comment(`SKIP ${verb[0]} of ${format}: no holes without lseek`)
+      else t.same(await json(target, ...verb), await json(source, ...verb), `${name}: holes and data`)
+    }
     if (format === 'qcow2') t.match(await json(target, 'check'), { 'check-errors': 0 })
     for (const cache of ['none', 'writeback']) {
       await run('qemu-img', 'compare', '-T', cache, '-f', format, '-F', format, target, source)

@@ -7,9 +7,9 @@
 
 import type { Logger } from '../../logger.ts'
 import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
+import { FailureLog } from '../failure-log.ts'
 import { Refusal } from '../refusal.ts'
 import { Call } from './call.ts'
-import { FailureLog } from './failure-log.ts'
 import { Interrupts } from './interrupts.ts'
 import { nameOfOpcode, opcodes } from './opcodes.ts'
 import type { Answer, Operations } from './operation.ts'
@@ -217,7 +217,8 @@ export class Dispatcher {
   #countFailure(header: request.RequestHeader, error: unknown): void {
     this.#counts.failed++
     if (error instanceof Refusal && error.code === 'malformed') this.#counts.malformed++
-    this.#log.failed(header, error)
+    const { opcode, nodeId, pid } = header
+    this.#log.failed({ opcode: nameOfOpcode(opcode), nodeId: String(nodeId), pid }, error)
   }
 
   /** The rest of a batch that has lost its frame: only a bug makes one, and there is nobody to answer. */

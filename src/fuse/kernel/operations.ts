@@ -23,9 +23,6 @@ import * as request from './requests.ts'
 
 type Entries = [number, Operation][]
 
-/** Source: Linux include/uapi/asm-generic/fcntl.h, O_ACCMODE and O_TRUNC. */
-const accessMode = 3
-const truncate = 0o1000
 /** Source: POSIX lseek(2); the kernel answers SEEK_SET, SEEK_CUR and SEEK_END itself. */
 const seekTargets = new Map<number, 'data' | 'hole'>([
   [3, 'data'],
@@ -88,8 +85,7 @@ function fileOperations(fileSystem: FileSystem): Entries {
       opcodes.OPEN,
       async ({ header }, body) => {
         const flags = request.readOpen(body)
-        if ((flags & (accessMode | truncate)) !== 0) throw new Refusal('read-only')
-        const handle = await fileSystem.open(header.nodeId)
+        const handle = await fileSystem.open(header.nodeId, flags)
         return { bytes: openReply(handle), undo: () => fileSystem.release(handle) }
       },
     ],

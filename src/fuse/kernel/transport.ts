@@ -9,10 +9,11 @@ import { messageOf } from '../../errors.ts'
 import { missSecondsMax, readBytesMax } from '../../limits.ts'
 import type { Logger } from '../../logger.ts'
 import type { Session, SessionCounters, SessionOptions } from '../../native/addon.ts'
-import type { Presentation } from '../attributes.ts'
+import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { FileSystem, type FileSystemGauges } from '../file-system.ts'
+import type { Transport } from '../transport.ts'
 import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import { wasKilled } from './killed.ts'
 import { hasResend, initReply, type Negotiated, negotiate } from './negotiation.ts'
@@ -21,7 +22,14 @@ import type { Operation } from './operation.ts'
 import { operationsOf } from './operations.ts'
 import { readInit } from './requests.ts'
 
-export const kernelCapabilities: TransportCapabilities = { seek: true, attributesInListings: true, readBytesMax }
+export const kernelCapabilities: TransportCapabilities = {
+  seek: true,
+  attributesInListings: true,
+  readBytesMax,
+  nativeHits: true,
+  interrupts: true,
+  versionsSideBySide: true,
+}
 
 /** Notification: send the unanswered requests again. Source: Linux include/uapi/linux/fuse.h, FUSE_NOTIFY_RESEND (7.40). */
 const notifyResend = 7
@@ -45,7 +53,7 @@ export interface KernelTransportOptions {
 
 export interface KernelTransportGauges extends DispatcherGauges, FileSystemGauges {}
 
-export class KernelTransport {
+export class KernelTransport implements Transport {
   /** Settles when requests are served: what was negotiated. Rejects when the kernel's protocol is not ours. */
   readonly ready: Promise<Negotiated>
   /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
@@ -145,15 +153,6 @@ function initOperation({ onNegotiated, logger }: KernelTransportOptions, ready: 
       ready.reject(error)
       throw error
     }
-  }
-}
-
-function presentationDefault(): Presentation {
-  return {
-    uid: process.getuid?.() ?? 0,
-    gid: process.getgid?.() ?? 0,
-    mode: 0o444,
-    directoriesModifiedMs: Date.now(),
   }
 }
 

@@ -1,12 +1,12 @@
 /** What the log says of failures. */
 import t from 'tap'
-import { CacheError } from '../../../src/errors.ts'
-import { FailureLog } from '../../../src/fuse/kernel/failure-log.ts'
-import { Refusal } from '../../../src/fuse/refusal.ts'
-import { failureLinesPerSecondMax } from '../../../src/limits.ts'
-import { keepingLogger } from '../../fixtures/keeping-logger.ts'
+import { CacheError } from '../../src/errors.ts'
+import { FailureLog } from '../../src/fuse/failure-log.ts'
+import { Refusal } from '../../src/fuse/refusal.ts'
+import { failureLinesPerSecondMax } from '../../src/limits.ts'
+import { keepingLogger } from '../fixtures/keeping-logger.ts'
 
-const header = { opcode: 15, unique: 2n, nodeId: 7n, pid: 42 }
+const request = { opcode: 'READ', nodeId: '7', pid: 42 }
 
 t.test('bugs are errors, failures below are warnings, and what callers expect is quiet', async t => {
   const logger = keepingLogger()
@@ -21,7 +21,7 @@ t.test('bugs are errors, failures below are warnings, and what callers expect is
     [new Refusal('malformed'), 'warn'],
     [new Refusal('expired'), 'warn'],
   ]
-  for (const [error] of cases) log.failed(header, error)
+  for (const [error] of cases) log.failed(request, error)
   t.same(
     logger.lines.map(({ level }) => level),
     cases.map(([, level]) => level),
@@ -33,7 +33,7 @@ t.test('a flood is cut, and goes on in the next second', async t => {
   const logger = keepingLogger()
   let nowMs = 5000
   const log = new FailureLog(logger, () => nowMs)
-  const failed = () => log.failed(header, new CacheError('origin-failed', ''))
+  const failed = () => log.failed(request, new CacheError('origin-failed', ''))
   for (let k = 0; k <= failureLinesPerSecondMax; k++) failed()
   t.equal(logger.lines.length, failureLinesPerSecondMax)
   t.equal(log.suppressed, 1)

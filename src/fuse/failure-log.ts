@@ -4,12 +4,17 @@
  * A bug gets an error line, a failure of the cache or of an origin a warning; what a caller may well expect (a name that is not
  * there, a write refused), or has been said once for all (the origin is away), only shows at debug level.
  */
-import { isCacheError, messageOf } from '../../errors.ts'
-import { failureLinesPerSecondMax } from '../../limits.ts'
-import type { Logger } from '../../logger.ts'
-import { Refusal } from '../refusal.ts'
-import { nameOfOpcode } from './opcodes.ts'
-import type { RequestHeader } from './requests.ts'
+import { isCacheError, messageOf } from '../errors.ts'
+import { failureLinesPerSecondMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import { Refusal } from './refusal.ts'
+
+/** Which request failed, for the log. */
+export interface FailedRequest {
+  /** Name of the operation. */
+  readonly opcode: string
+  readonly [fact: string]: unknown
+}
 
 export class FailureLog {
   readonly #logger: Logger
@@ -29,11 +34,10 @@ export class FailureLog {
     return this.#suppressed
   }
 
-  failed(header: RequestHeader, error: unknown): void {
+  failed(request: FailedRequest, error: unknown): void {
     const level = levelOf(error)
     if (level !== 'debug' && !this.#mayLog()) return
-    const facts = { opcode: nameOfOpcode(header.opcode), nodeId: String(header.nodeId), pid: header.pid, err: error }
-    this.#logger[level](facts, `a request failed: ${messageOf(error)}`)
+    this.#logger[level]({ ...request, err: error }, `a request failed: ${messageOf(error)}`)
   }
 
   #mayLog(): boolean {

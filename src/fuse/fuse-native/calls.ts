@@ -1,0 +1,112 @@
+/**
+ * Requests on their way through fuse-native: each is answered exactly once, with a value or an errno, whatever happens below.
+ *
+ * A request that is not answered holds a native thread; one that is answered twice lets a later one go on with memory that
+ * nobody has filled. What comes after the answer is dropped, and undone.
+ */
+import type { Logger } from '../../logger.ts'
+import type { BackendOptions } from '../backend.ts'
+import { errnoOf } from '../errno.ts'
+import { FailureLog } from '../failure-log.ts'
+import { Refusal } from '../refusal.ts'
+
+export interface CallsOptions {
+  readonly logger: Logger
+  readonly nowMs: () => number
+}
+
+/** One request. */
+export interface Work<T> {
+  readonly operation: string
+  readonly path: string
+  /** How long it may wait; null for ever. */
+  readonly deadlineMs: number | null
+  readonly run: (options: BackendOptions) => Promise<T> | T
+  readonly answer: (value: T) => void
+  /** @param result an errno below zero */
+  readonly refuse: (result: number) => void
+  /** Takes back what `run` did, when its answer came too late. */
+  readonly undo?: (value: T) => void
+}
+
+/** Counters since the start, but `inFlight`: how many there are now. */
+export interface CallsGauges {
+  readonly inFlight: number
+  /** Requests that were answered with an errno, whatever the reason; `expired` is among them. */
+  readonly failed: number
+  readonly expired: number
+  readonly failuresNotLogged: number
+}
+
+export class Calls {
+  readonly #log: FailureLog
+  /** What ends each request that waits. */
+  readonly #waiting = new Set<(refusal: Refusal) => void>()
+  #failed = 0
+  #expired = 0
+  #stopped = false
+
+  constructor(options: CallsOptions) {
+    this.#log = new FailureLog(options.logger, options.nowMs)
+  }
+
+  /** Do the work, and answer. Never throws. */
+  accept<T>(work: Work<T>): void {
+    if (this.#stopped) {
+      this.#refuse(work, stopped())
+      return
+    }
+    const controller = new AbortController()
+    try {
+      const value = work.run(controller)
+      if (value instanceof Promise) this.#wait(work, value, controller)
+      else work.answer(value)
+    } catch (error) {
+      this.#refuse(work, error)
+    }
+  }
+
+  gauges(): CallsGauges {
+    const [inFlight, failed, expired] = [this.#waiting.size, this.#failed, this.#expired]
+    return { inFlight, failed, expired, failuresNotLogged: this.#log.suppressed }
+  }
+
+  /** Refuse what waits and whatever comes: the native threads end only when they have an answer. */
+  stop(): void {
+    this.#stopped = true
+    for (const end of this.#waiting) end(stopped())
+  }
+
+  #wait<T>(work: Work<T>, value: Promise<T>, controller: AbortController): void {
+    const settle = () => {
+      clearTimeout(deadline)
+      return this.#waiting.delete(end)
+    }
+    const end = (refusal: Refusal) => {
+      if (!settle()) return
+      this.#refuse(work, refusal)
+      controller.abort(refusal)
+    }
+    const { deadlineMs } = work
+    const expire = () => {
+      this.#expired++
+      end(new Refusal('expired', `no answer in ${deadlineMs} ms`))
+    }
+    const deadline = deadlineMs === null ? undefined : setTimeout(expire, deadlineMs)
+    this.#waiting.add(end)
+    value.then(
+      done => (settle() ? work.answer(done) : work.undo?.(done)),
+      error => settle() && this.#refuse(work, error),
+    )
+  }
+
+  #refuse<T>({ operation, path, refuse }: Work<T>, error: unknown): void {
+    this.#failed++
+    this.#log.failed({ opcode: operation, path }, error)
+    refuse(-errnoOf(error))
+  }
+}
+
+function stopped(): Refusal {
+  return new Refusal('expired', 'the filesystem has stopped')
+}

@@ -1,0 +1,186 @@
+/**
+ * The portable transport: libfuse 2 by way of the optional package fuse-native, which mounts in this process.
+ *
+ * It can less than the kernel's own protocol: see {@link fuseNativeCapabilities}. It ends with the process, and the mount is dead
+ * then; nobody can go on with it.
+ */
+import { readdirSync, readlinkSync } from 'node:fs'
+import { CacheError, messageOf } from '../../errors.ts'
+import {
+  fuseNativeBackgroundMax,
+  fuseNativeLookMs,
+  fuseNativeReadBytesMax,
+  fuseNativeTextBytesMax,
+  missSecondsMax,
+  nameSecondsValid,
+  toldNamesMax,
+} from '../../limits.ts'
+import type { Logger } from '../../logger.ts'
+import type { Addon } from '../../native/addon.ts'
+import { type Presentation, presentationDefault } from '../attributes.ts'
+import type { Backend } from '../backend.ts'
+import type { TransportCapabilities } from '../capabilities.ts'
+import { unmounted } from '../errno.ts'
+import { FileSystem } from '../file-system.ts'
+import type { Transport, TransportCounters, TransportGauges } from '../transport.ts'
+import { Calls, type CallsGauges } from './calls.ts'
+import { OpenFiles } from './open-files.ts'
+import { handlersOf } from './operations.ts'
+import { createFuse, loadFuseNative, type NativeFuse } from './package.ts'
+import { ToldNames } from './told-names.ts'
+
+export const fuseNativeCapabilities: TransportCapabilities = {
+  seek: false,
+  attributesInListings: false,
+  readBytesMax: fuseNativeReadBytesMax,
+  nativeHits: false,
+  interrupts: false,
+  versionsSideBySide: false,
+}
+
+export interface FuseNativeTransportOptions {
+  readonly addon: Pick<Addon, 'loadLibfuse2'>
+  /** An existing directory with nothing mounted on it; absolute. */
+  readonly mountpoint: string
+  /** Shown in the mount table. */
+  readonly source: string
+  readonly allowOther: boolean
+  readonly backend: Backend
+  /** Owners and permissions; the process's own and 0444 where they are left out. */
+  readonly presentation?: Partial<Presentation>
+  readonly logger: Logger
+  /** How long a request may wait for what lies below; other than the default in tests only. */
+  readonly deadlineMs?: number
+  /** The same of a READ, null for ever; as the others where it is left out. */
+  readonly readDeadlineMs?: number | null
+}
+
+export interface FuseNativeGauges extends TransportGauges, CallsGauges {}
+
+/** Nothing is answered natively. */
+const counters: TransportCounters = { hits: 0, hitBytes: 0 }
+
+/** They hold memory that native threads use until the process ends. */
+const mounts: NativeFuse[] = []
+
+export class FuseNativeTransport implements Transport {
+  /** See Transport: ENODEV at any end but `stop`, since libfuse keeps the reason to itself. */
+  readonly ended: Promise<number>
+  readonly #fileSystem: FileSystem
+  readonly #calls: Calls
+  readonly #fuse: NativeFuse
+  readonly #looking: NodeJS.Timeout
+  #end: (errno: number) => void = () => {}
+
+  private constructor(fuse: NativeFuse, fileSystem: FileSystem, calls: Calls, fd: number) {
+    this.#fuse = fuse
+    this.#fileSystem = fileSystem
+    this.#calls = calls
+    this.ended = new Promise(resolve => (this.#end = resolve))
+    this.#looking = setInterval(() => this.#look(fd), fuseNativeLookMs)
+  }
+
+  /**
+   * Mount, and serve; resolves when the kernel has said INIT.
+   * @throws CacheError invalid-argument: the package is not there; mount-failed: something may be mounted all the same
+   */
+  static async mount(options: FuseNativeTransportOptions): Promise<FuseNativeTransport> {
+    const { addon, mountpoint, backend, presentation, logger } = options
+    const Fuse = loadFuseNative(addon)
+    const fileSystem = new FileSystem({
+      backend,
+      presentation: { ...presentationDefault(), ...presentation },
+      binder: { bind: () => {}, unbind: () => {} },
+      firstDirectoryHandle: 1n,
+    })
+    const names = new ToldNames(fileSystem, toldNamesMax)
+    const deadlineMs = options.deadlineMs ?? missSecondsMax * 1000
+    const { readDeadlineMs = deadlineMs } = options
+    const calls = new Calls({ logger, nowMs: () => performance.now() })
+    const files = new OpenFiles((path, nodeId) => names.release(path, nodeId))
+    const handlers = handlersOf({ fileSystem, names, files, calls, deadlineMs, readDeadlineMs })
+    const fuse = createFuse(Fuse, mountpoint, mountOptions(options), handlers)
+    mounts.push(fuse)
+    const others = fuseDescriptors()
+    await mounted(fuse, mountpoint)
+    const fd = fuseDescriptors().find(fd => !others.includes(fd))
+    if (fd === undefined) throw new CacheError('mount-failed', `mountpoint ${mountpoint}: its session ended at once`)
+    return new FuseNativeTransport(fuse, fileSystem, calls, fd)
+  }
+
+  gauges(): FuseNativeGauges {
+    return { ...this.#calls.gauges(), ...this.#fileSystem.gauges(), interrupted: 0 }
+  }
+
+  counters(): TransportCounters {
+    return counters
+  }
+
+  stop(): Promise<void> {
+    this.#calls.stop()
+    this.#fileSystem.close()
+    this.#finish(0)
+    return Promise.resolve()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /** libfuse closes its descriptor when reading it has failed, and tells nobody. */
+  #look(fd: number): void {
+    if (!isFuse(fd)) this.#finish(unmounted)
+  }
+
+  #finish(errno: number): void {
+    clearInterval(this.#looking)
+    this.#fuse.unmount(() => {})
+    this.#end(errno)
+  }
+}
+
+/**
+ * Attributes are asked for at every open and stat: see told-names.ts.
+ * @throws CacheError invalid-argument: the path is too long for fuse-native, which would cut it
+ */
+function mountOptions({ mountpoint, source, allowOther }: FuseNativeTransportOptions): string {
+  if (Buffer.byteLength(mountpoint) > fuseNativeTextBytesMax) {
+    const what = `mountpoint ${mountpoint} has more than ${fuseNativeTextBytesMax} bytes`
+    throw new CacheError(
+      'invalid-argument',
+      `${what}, which transport fuse-native cannot mount: choose another directory`,
+    )
+  }
+  const options = ['ro', 'nosuid', 'nodev', 'default_permissions', 'subtype=parentfs']
+  options.push('attr_timeout=0', `entry_timeout=${nameSecondsValid}`, `max_background=${fuseNativeBackgroundMax}`)
+  options.push(`congestion_threshold=${(fuseNativeBackgroundMax * 3) / 4}`)
+  if (allowOther) options.push('allow_other')
+  // libfuse refuses directories that are not empty unless it is told; fusermount3 does not, and does not know the word.
+  if (process.geteuid?.() === 0) options.push('nonempty')
+  const shown = `fsname=${source.replace(/[\\,]/g, '\\$&')}`
+  const fits = Buffer.byteLength(['-o', ...options, shown].join(',')) <= fuseNativeTextBytesMax
+  return [...options, fits ? shown : 'fsname=parentfs'].join(',')
+}
+
+function mounted(fuse: NativeFuse, mountpoint: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    fuse.mount(error => {
+      if (!error) return resolve()
+      const what = `mountpoint ${mountpoint}: libfuse could not mount (${messageOf(error)}; see what it wrote to standard error)`
+      reject(new CacheError('mount-failed', what, { cause: error }))
+    })
+  })
+}
+
+/** Descriptors of /dev/fuse in this process. */
+function fuseDescriptors(): number[] {
+  return readdirSync('/proc/self/fd').map(Number).filter(isFuse)
+}
+
+function isFuse(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === '/dev/fuse'
+  } catch {
+    return false
+  }
+}

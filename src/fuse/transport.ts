@@ -1,0 +1,26 @@
+/**
+ * What the daemon needs of a transport that serves a mount, whichever it is.
+ */
+import type { FileSystemGauges } from './file-system.ts'
+
+/** How many there are now. */
+export interface TransportGauges extends FileSystemGauges {
+  /** Requests that wait for an answer, and those of them whose reader was interrupted. */
+  readonly inFlight: number
+  readonly interrupted: number
+}
+
+/** What was answered without the filesystem being asked, since the start. */
+export interface TransportCounters {
+  readonly hits: number
+  readonly hitBytes: number
+}
+
+export interface Transport {
+  /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
+  readonly ended: Promise<number>
+  gauges(): TransportGauges
+  counters(): TransportCounters
+  /** Answer nothing from now on, and release all that is open. Idempotent. */
+  stop(): Promise<void>
+}
