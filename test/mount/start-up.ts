@@ -6,10 +6,20 @@ import { closeSync, ftruncateSync, openSync, readSync, statfsSync, statSync } fr
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Image } from '../../src/image.ts'
-import { cannotMount, mountArguments, type Place, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import {
+  cannotMount,
+  isRunning,
+  mountArguments,
+  type Place,
+  parentfs,
+  patienceMs,
+  place,
+  statusOf,
+} from '../fixtures/daemon.ts'
 import { type FilledOptions, fillCache } from '../fixtures/filled-cache.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { type ProcessUsage, usageOf } from '../fixtures/process-usage.ts'
+import { until } from '../fixtures/until.ts'
 
 const options = { skip: cannotMount, timeout: 290_000 }
 const [KiB, MiB, GiB] = [1024, 1024 ** 2, 1024 ** 3]
@@ -75,16 +85,23 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
   const objects = 262_144
   const [where, origin] = await filledPlace(t, { blockBytes: 64 * KiB, blocks: 2n ** 64n - 1n, objects, every: 1 })
   const capacity = ['--capacity', '14GiB']
-  for (const run of [1, 2]) {
+  const inode = () => statSync(join(where.cacheDirectory, 'index/data.mdb')).ino
+  const before = inode()
+  for (const run of ['after a clean stop', 'after kill -9']) {
     const started = await startUp(t, where, origin, ...capacity)
-    t.comment(`${run}: ${figuresOf(started)}; aim 1000 ms and 200 MiB`)
+    t.comment(`${run}: ${figuresOf(started)}; aim 1000 ms (2000 after kill -9) and 200 MiB`)
     t.equal(started.requests, 0)
-    t.ok(started.server.cpuMs + started.keeper.cpuMs < 1500, 'CPU time')
+    t.ok(started.server.cpuMs + started.keeper.cpuMs < (run === 'after kill -9' ? 2000 : 1500), 'CPU time')
     t.ok(started.server.rssAnonBytes < 200 * MiB, 'memory')
-    if (run === 2) await readsZeros(t, where, origin)
-    t.match(await statusOf(where), { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
-    t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+    t.equal(inode(), before, 'the index was not copied')
+    const { pid, keeperPid, ...status } = await statusOf(where)
+    t.match(status, { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
+    if (run === 'after kill -9') break
+    for (const victim of [keeperPid, pid]) process.kill(victim, 'SIGKILL')
+    await until(() => ![keeperPid, pid].some(isRunning), patienceMs, 'the end')
   }
+  await readsZeros(t, where, origin)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })
 
 /** What is there is served, once it is verified, and still nobody else is asked. */
