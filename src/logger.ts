@@ -7,5 +7,11 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
+/** One that can be told to say more or less. */
+export interface LeveledLogger extends Logger {
+  /** trace, debug, info, warn, error, fatal, silent */
+  level: string
+}
+
 /** A log that keeps nothing. */
-export const silentLogger: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+export const silentLogger: LeveledLogger = { level: 'silent', debug() {}, info() {}, warn() {}, error() {} }

@@ -5,7 +5,7 @@ import { request } from 'node:http'
 import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
-import type { AdminError } from './routes.ts'
+import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
 
 /** Nobody listens: no such socket, or one that a dead daemon left. */
@@ -39,6 +39,14 @@ export async function requestCapacity(socketPath: string, capacityBytes: number)
     usedBytes: number
   } | null
   return answer?.usedBytes ?? null
+}
+
+/**
+ * @returns what came of it; null when no daemon is there
+ * @throws CacheError invalid-argument (the file is not usable, or there is none), access-denied, closed
+ */
+export async function requestReload(socketPath: string): Promise<ReloadOutcome | null> {
+  return (await askForSuccess(socketPath, 'POST', '/reload', {})) as ReloadOutcome | null
 }
 
 /**

@@ -19,6 +19,8 @@ export interface AdminHandlers {
   unmount(force: boolean): Promise<AdminError | null>
   /** @returns bytes used afterwards. @throws CacheError invalid-argument */
   setCapacity(capacityBytes: number): Promise<number>
+  /** Read the configuration file again. @throws CacheError invalid-argument: nothing has changed then */
+  reload(): Promise<ReloadOutcome>
   readonly operations: AdminOperations
 }
 
@@ -34,6 +36,21 @@ export interface AdminOperations {
   pin(image: string): Promise<void>
   unpin(image: string): Promise<void>
   explain(image: string, offset: number, length: number): Promise<Explanation>
+}
+
+/** A setting by its key, with values as the file would write them. */
+export interface SettingChange {
+  readonly key: string
+  readonly from: string
+  readonly to: string
+}
+
+/** What came of a configuration that was read again. */
+export interface ReloadOutcome {
+  /** In effect now. */
+  readonly changed: readonly SettingChange[]
+  /** What only another mount can take. */
+  readonly waiting: readonly SettingChange[]
 }
 
 /** The body of every answer that is not 200. */
@@ -66,6 +83,7 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     const { capacityBytes } = read(body, z.object({ capacityBytes: count }))
     return { status: 200, body: { usedBytes: await setCapacity(capacityBytes) } }
   },
+  'POST /reload': async (_body, { reload }) => ({ status: 200, body: await reload() }),
   'POST /pin': async (body, { operations }) => {
     await operations.pin(read(body, named).image)
     return { status: 200, body: {} }

@@ -18,22 +18,12 @@ import { type EvictionCounters, Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
 import { Flights } from './flight.ts'
+import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
-import { Patience, type PatienceOptions } from './patience.ts'
 import { Pins } from './pins.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
 import { type ReadCounters, Reader } from './reader.ts'
 import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
-
-/** One origin, and the directory that shows its images; null is the root. */
-export interface MountedOrigin {
-  readonly directory: string | null
-  readonly origin: Origin
-  /** Other than the one of all. */
-  readonly revalidateSeconds?: number
-  /** How long its readers wait for it; for as long as their signals let them when absent. */
-  readonly patience?: PatienceOptions
-}
 
 export interface CacheOptions {
   readonly origins: readonly MountedOrigin[]
@@ -49,6 +39,15 @@ export interface CacheOptions {
   readonly scrub?: Partial<ScrubberOptions>
   /** Milliseconds, never going back. */
   readonly now: () => number
+}
+
+/** What can be changed while it runs. */
+export interface CacheLimits {
+  /** The origins of before, in their order, and then those that came. */
+  readonly origins: readonly MountedOrigin[]
+  readonly scrubBytesPerSecond: number
+  readonly promotionBytesMax: number
+  readonly fetchBytesMax: number
 }
 
 /** One image for status. */
@@ -80,6 +79,7 @@ export interface CacheCounters {
 
 export class Cache {
   readonly #options: CacheOptions
+  readonly #origins: MountedOrigins
   readonly #catalog: Catalog
   readonly #flights = new Flights()
   readonly #promoter: Promoter
@@ -97,7 +97,8 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
-    this.#catalog = new Catalog({ ...options, freshMs: origin => this.#freshMs(origin) })
+    this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds)
+    this.#catalog = new Catalog({ ...options, freshMs: origin => this.#origins.freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
     this.#fetchBudget = new ByteBudget(options.fetchBytesMax ?? fetchBytesMax)
     const origins = options.origins.map(({ origin }) => origin)
@@ -105,18 +106,19 @@ export class Cache {
     this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
     this.#evictor = new Evictor(options.store, options.logger, this.#pins)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
-    this.#digester = new Digester({ ...options, originOf: image => this.#originOf(image) })
+    this.#digester = new Digester({ ...options, originOf: image => this.#origins.of(image).origin })
     this.#reader = new Reader({
       flights: this.#flights,
       fetchBudget: this.#fetchBudget,
-      originOf: image => this.#originOf(image),
-      patienceFor: image => this.#patienceFor(image),
+      originOf: image => this.#origins.of(image).origin,
+      patienceFor: image => this.#origins.patienceFor(image),
       stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.operations = new Operations({
       ...options,
+      origins: this.#origins.all,
       catalog: this.#catalog,
       reader: this.#reader,
       flights: this.#flights,
@@ -131,8 +133,7 @@ export class Cache {
   }
 
   get directories(): readonly string[] | null {
-    const directories = this.#options.origins.flatMap(({ directory }) => directory ?? [])
-    return directories.length === 0 ? null : directories
+    return this.#origins.directories
   }
 
   get counters(): CacheCounters {
@@ -151,12 +152,21 @@ export class Cache {
     this.#digester.start()
   }
 
+  /** Other limits, and origins that came, from now on. */
+  reconfigure(limits: CacheLimits): void {
+    const { origins, scrubBytesPerSecond, promotionBytesMax, fetchBytesMax } = limits
+    for (const { origin } of this.#origins.change(origins)) this.#pins.adopt(origin)
+    this.#scrubber.setPace(scrubBytesPerSecond)
+    this.#promoter.resize(promotionBytesMax)
+    this.#fetchBudget.resize(fetchBytesMax)
+  }
+
   lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
-    return this.#catalog.lookup(this.#originIn(directory), name, signal)
+    return this.#catalog.lookup(this.#origins.in(directory), name, signal)
   }
 
   async list(directory: string | null, { signal }: { readonly signal: AbortSignal }) {
-    const origin = this.#originIn(directory)
+    const origin = this.#origins.in(directory)
     const names = await this.#catalog.list(origin, signal)
     const known = new Map(this.#catalog.known(origin).map(({ name, entry }) => [name, entry]))
     return names.map(name => ({ name, image: known.get(name) ?? null }))
@@ -196,7 +206,7 @@ export class Cache {
   }
 
   extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<Extent> {
-    return extentOf(image, offset, this.#originOf(image), this.#options.store.find(image.id), signal)
+    return extentOf(image, offset, this.#origins.of(image).origin, this.#options.store.find(image.id), signal)
   }
 
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
@@ -213,7 +223,7 @@ export class Cache {
 
   /** What names mean now, for status; nothing is asked of an origin. */
   images(): ImageStatus[] {
-    return this.#options.origins.flatMap(({ directory, origin }) =>
+    return this.#origins.all.flatMap(({ directory, origin }) =>
       this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
         name: shownName(directory, name),
         sizeBytes: image.sizeBytes,
@@ -260,32 +270,6 @@ export class Cache {
     await this.#promoter.offer(stored, object, first, bytes)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
-  }
-
-  #originIn(directory: string | null): Origin {
-    const mounted = this.#options.origins.find(candidate => candidate.directory === directory)
-    if (!mounted) throw new CacheError('not-found', `there is no directory ${directory}`)
-    return mounted.origin
-  }
-
-  #originOf(image: Image): Origin {
-    return this.#mountedOf(image).origin
-  }
-
-  #patienceFor(image: Image): Patience | null {
-    const { patience } = this.#mountedOf(image)
-    return patience ? new Patience(patience) : null
-  }
-
-  #mountedOf(image: Image): MountedOrigin {
-    const mounted = this.#options.origins.find(({ origin }) => origin.url === image.origin)
-    if (!mounted) throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
-    return mounted
-  }
-
-  #freshMs(origin: Origin): number {
-    const mounted = this.#options.origins.find(candidate => candidate.origin === origin)
-    return (mounted?.revalidateSeconds ?? this.#options.revalidateSeconds) * 1000
   }
 
   async #saveRecency(): Promise<void> {

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 export class Pace {
-  readonly #bytesPerSecond: number
+  #bytesPerSecond: number
   readonly #now: () => number
   /** When the next piece of work may begin. */
   #nextMs = 0
@@ -13,6 +13,11 @@ export class Pace {
   constructor(bytesPerSecond: number, now: () => number) {
     this.#bytesPerSecond = bytesPerSecond
     this.#now = now
+  }
+
+  /** Another pace from now on. */
+  set(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond
   }
 
   /** Account for `bytes` of work that was done, and wait until more may be; ends at once when the signal fires. */

@@ -43,6 +43,12 @@ export class Pins {
       .sort((a, b) => a.pinnedMs - b.pinnedMs)
   }
 
+  /** An origin that came later, with what was pinned of it. */
+  adopt(origin: Origin): void {
+    const adopted = this.#parts.index.pins(origin.url).map(pin => ({ ...pin, origin }))
+    this.#pins = [...this.#pins, ...adopted].sort((a, b) => a.pinnedMs - b.pinnedMs)
+  }
+
   has(origin: Origin, name: string): boolean {
     return this.#pins.some(pin => pin.origin === origin && pin.name === name)
   }

@@ -69,6 +69,11 @@ export class Scrubber {
     }
   }
 
+  /** Another pace from now on. */
+  setPace(bytesPerSecond: number): void {
+    this.#pace.set(bytesPerSecond)
+  }
+
   /** Begin; it goes on until {@link close}. Idempotent. */
   start(): void {
     this.#running ??= this.#run()

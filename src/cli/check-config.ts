@@ -15,8 +15,8 @@ export async function checkConfig(path: string): Promise<number> {
   try {
     const { document, settings } = await readConfigurationFile(file)
     const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
-    const { places: _, ...said } = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
-    process.stdout.write(effectiveText(document, { ...said, mountpoint: settings.mountpoint }))
+    const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
+    process.stdout.write(effectiveText(document, configuration))
     return 0
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error

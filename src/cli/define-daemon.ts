@@ -17,6 +17,19 @@ export function defineStatus(program: Command, ended: Ended): void {
     })
 }
 
+export function defineReload(program: Command, ended: Ended): void {
+  const reload = program.command('reload').copyInheritedSettings(program)
+  reload
+    .description(
+      'Read the configuration file of the mount again, and say what took effect; exits 1 when something waits for a remount.',
+    )
+    .argument('[mountpoint]', 'may be left out where only one is mounted')
+    .action(async (mountpoint: string | undefined) => {
+      const module = await import('./reload.ts')
+      ended(await module.reload(mountpoint ?? null))
+    })
+}
+
 export function defineVerify(program: Command, ended: Ended): void {
   const verify = program.command('verify').copyInheritedSettings(program)
   verify

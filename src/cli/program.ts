@@ -3,7 +3,7 @@
  */
 import { Command } from 'commander'
 import { readVersion } from '../daemon/version.ts'
-import { defineSet, defineStatus, defineVerify } from './define-daemon.ts'
+import { defineReload, defineSet, defineStatus, defineVerify } from './define-daemon.ts'
 import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './define-mount.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -39,6 +39,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineExplain,
     defineVerify,
     defineSet,
+    defineReload,
     defineUnmount,
   ]) {
     define(program, ended)

@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { CacheError } from '../errors.ts'
+import type { Watermarks } from '../store/capacity.ts'
 import { nearest } from './did-you-mean.ts'
 import type { OriginSettings } from './origin-settings.ts'
 import { capacityMin, type JudgedSettings, schema, tooSmall } from './schema.ts'
@@ -122,6 +123,11 @@ export async function checkCapacity({ cache }: Configuration, capacity: number):
   await checkFileSystem({ ...cache, capacity })
 }
 
+/** As the store wants them. */
+export function watermarksOf({ highWatermark, lowWatermark, keepFree }: Configuration['cache']): Watermarks {
+  return { high: highWatermark, low: lowWatermark, free: keepFree }
+}
+
 function complaintsOf(document: ConfigurationDocument, issue: z.core.$ZodIssue): Complaint[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map(key => ({ path: [...issue.path, key], isKey: true, message: unknownKey(issue.path, key) }))
@@ -161,7 +167,8 @@ function unknownKey(path: readonly PropertyKey[], key: string): string {
   return `there is no setting "${key}" here: there are ${keysAt(path).join(', ')}`
 }
 
-function placesOf({ origin, origins }: JudgedSettings): OriginPlace[] {
+/** The origins with their directories, in the order of the document. */
+export function placesOf({ origin, origins }: Pick<JudgedSettings, 'origin' | 'origins'>): OriginPlace[] {
   if (origin) return [{ directory: null, settings: origin }]
   return Object.entries(origins ?? {}).map(([directory, settings]) => ({ directory, settings }))
 }

@@ -3,14 +3,17 @@
  * line before an exit is there; nothing on the path of a read logs.
  */
 import { pino } from 'pino'
-import type { Logger } from '../logger.ts'
+import type { LeveledLogger } from '../logger.ts'
 import type { LogSettings } from './settings.ts'
 
 /** @param name which process speaks */
-export async function createLogger(name: 'keeper' | 'server', { level, pretty, file }: LogSettings): Promise<Logger> {
+export async function createLogger(
+  name: 'keeper' | 'server',
+  { level, pretty, file }: LogSettings,
+): Promise<LeveledLogger> {
   const options = { name, level, base: { pid: process.pid } }
   const destination = file ?? 2
-  let logger: Logger
+  let logger: LeveledLogger
   if (pretty) {
     const { PinoPretty } = await import('pino-pretty')
     const lines = { colorize: file === null, ignore: 'pid,hostname' }

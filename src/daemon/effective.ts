@@ -2,6 +2,7 @@
  * What is in effect, as a configuration file that says all of it: defaults are marked, and read back it means the same.
  */
 import { Document, isMap, isScalar, type Pair, visit } from 'yaml'
+import type { Configuration } from './configuration.ts'
 import { formatValue } from './setting-fields.ts'
 import type { ConfigurationDocument } from './settings.ts'
 import { factsAt } from './settings-list.ts'
@@ -10,8 +11,10 @@ import { factsAt } from './settings-list.ts'
  * @param document what was said: all else is a default
  * @param configuration what is in effect
  */
-export function effectiveText(document: ConfigurationDocument, configuration: object): string {
-  const yaml = new Document(shown(configuration, []))
+export function effectiveText(document: ConfigurationDocument, configuration: Configuration): string {
+  // The origins once, as they were said; and no mountpoint that is not.
+  const { places: _, mountpoint, ...said } = configuration
+  const yaml = new Document(shown({ ...(mountpoint === '' ? {} : { mountpoint }), ...said }, []))
   visit(yaml, {
     Pair(_key, pair, ancestors) {
       const path = [...ancestors.filter(isPairLike), pair].map(({ key }) => (isScalar(key) ? String(key.value) : ''))
@@ -30,6 +33,8 @@ function shown(value: unknown, path: readonly string[]): unknown {
   const facts = factsAt(path)
   if (facts?.kind === 'text' && typeof value === 'number') return `0${value.toString(8)}`
   if (facts && typeof value === 'number' && facts.kind !== 'count') return formatValue(facts.kind, value)
+  // Of a secret: no setting by itself.
+  if (path.at(-1) === 'refresh' && typeof value === 'number') return formatValue('duration', value)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
   const entries = Object.entries(value).filter(([, below]) => below !== null && below !== undefined)
   return Object.fromEntries(entries.map(([key, below]) => [key, shown(below, [...path, key])]))

@@ -4,7 +4,7 @@
  * One that does not answer is no reason not to mount: hosts and origins start together. One that says no, or is not to be found by
  * its name, is one, and whoever mistyped it should read so at once; among several, one that may do is enough.
  */
-import type { MountedOrigin } from '../cache/cache.ts'
+import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import { within } from '../deadline.ts'
 import { CacheError, mayPass } from '../errors.ts'
 import { revalidateMsMax } from '../limits.ts'

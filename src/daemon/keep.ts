@@ -3,12 +3,12 @@
  * run to the end.
  */
 import { CacheError, messageOf } from '../errors.ts'
-import type { Logger } from '../logger.ts'
+import type { LeveledLogger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter } from './mounter.ts'
 import { startServer } from './server-process.ts'
-import type { Settings } from './settings.ts'
+import type { ConfigurationDocument, Settings } from './settings.ts'
 
 export interface KeepHooks {
   /** The mount answers. */
@@ -17,7 +17,7 @@ export interface KeepHooks {
   readonly signal?: AbortSignal
 }
 
-/** A terminal that goes away ends a mount in the foreground like Ctrl-C does. */
+/** A terminal that goes away ends a mount in the foreground like Ctrl-C does, unless it has a configuration file. */
 const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
@@ -36,7 +36,8 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
     server.kill()
     throw error
   })
-  const keeper = new Keeper(settings, { mounter, server, logger, closeFd: fd => addon.closeFd(fd) })
+  const closeFd = (fd: number) => addon.closeFd(fd)
+  const keeper = new Keeper(settings, { mounter, server, logger, closeFd, readConfiguration })
   const listeners = endingSignals.map(name => {
     const listener = () => void keeper.handleSignal(name) // Logs its own errors.
     process.on(name, listener)
@@ -55,8 +56,14 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
   }
 }
 
+/** What reads it is loaded when it is needed. */
+async function readConfiguration(file: string): Promise<ConfigurationDocument> {
+  const { readConfigurationFile } = await import('./configuration-file.ts')
+  return (await readConfigurationFile(file)).document
+}
+
 /** Loaded while the server boots, which takes longer. */
-async function openLog({ log }: Settings): Promise<Logger> {
+async function openLog({ log }: Settings): Promise<LeveledLogger> {
   const { createLogger } = await import('./create-logger.ts')
   try {
     return await createLogger('keeper', log)

@@ -9,20 +9,22 @@ import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
-import type { Logger } from '../logger.ts'
+import type { LeveledLogger } from '../logger.ts'
 import { findHolders, formatHolders } from './holders.ts'
 import type { Refusal, ToKeeper } from './messages.ts'
 import type { Mounter } from './mounter.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
-import type { Settings } from './settings.ts'
+import type { ConfigurationDocument, Settings } from './settings.ts'
 
 export interface KeeperParts {
   /** Of a mountpoint that has been prepared. */
   readonly mounter: Mounter
   /** Running, and spoken to by nobody yet. */
   readonly server: ServerProcess
-  readonly logger: Logger
+  readonly logger: LeveledLogger
   closeFd(fd: number): void
+  /** What a configuration file says. @throws CacheError invalid-argument */
+  readConfiguration(file: string): Promise<ConfigurationDocument>
 }
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
@@ -108,8 +110,12 @@ export class Keeper {
     await ready
   }
 
-  /** A signal to end: the first unmounts unless somebody uses the mount, a later one whoever does. */
+  /**
+   * A signal to end: the first unmounts unless somebody uses the mount, a later one whoever does. SIGHUP of a mount that has a
+   * configuration file reads it again.
+   */
   async handleSignal(name: string): Promise<void> {
+    if (name === 'SIGHUP' && this.#settings.configFile) return this.#reload(null)
     this.#signals++
     if (this.#state === 'starting') {
       this.cancel(`${name} came`)
@@ -131,6 +137,9 @@ export class Keeper {
     else if (message.type === 'negotiated') this.#negotiated = message.negotiated
     else if (message.type === 'unmount')
       void this.#answerUnmount(message) // Answers its own errors.
+    else if (message.type === 'reload-request')
+      void this.#reload(message.id) // Likewise.
+    else if (message.type === 'log-level') this.#parts.logger.level = message.level
     else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
   }
 
@@ -138,6 +147,27 @@ export class Keeper {
     const refusal = await this.#unmount(force)
     this.#parts.server.send({ type: 'unmount-answer', id, refusal })
     if (refusal === null) await this.#stop(0)
+  }
+
+  /** Read here, not in the server: a parser that is busy holds up no reads. */
+  async #reload(id: number | null): Promise<void> {
+    const { server, logger, mounter, readConfiguration } = this.#parts
+    const { configFile } = this.#settings
+    try {
+      if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
+      if (configFile === null) {
+        const advice = 'there is nothing to read again'
+        throw new CacheError(
+          'invalid-argument',
+          `${mounter.mountpoint} was mounted without a configuration file: ${advice}`,
+        )
+      }
+      server.send({ type: 'reload', id, document: await readConfiguration(configFile) })
+    } catch (error) {
+      logger.error({ reason: messageOf(error) }, 'the configuration was not read again; everything stays as it is')
+      const code = isCacheError(error) ? error.code : 'invalid-argument'
+      if (id !== null) server.send({ type: 'reload-failed', id, code, message: messageOf(error) })
+    }
   }
 
   /** @returns null, or why it stays mounted */

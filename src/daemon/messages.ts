@@ -8,7 +8,7 @@
 import type { ErrorCode } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { Holder } from './holders.ts'
-import type { Settings } from './settings.ts'
+import type { ConfigurationDocument, Settings } from './settings.ts'
 
 /** Which of the two mounts: a transport may leave no choice. */
 export type MounterProcess = 'keeper' | 'server'
@@ -21,6 +21,10 @@ export type ToServer =
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
   | { readonly type: 'unmount-answer'; readonly id: number; readonly refusal: Refusal | null }
+  /** The configuration file says this now; `id` of the request, null where nobody waits for an answer. */
+  | { readonly type: 'reload'; readonly id: number | null; readonly document: ConfigurationDocument }
+  /** It could not be read, and nothing has changed. */
+  | { readonly type: 'reload-failed'; readonly id: number; readonly code: ErrorCode; readonly message: string }
   /** Nothing is mounted any more (or never was): close everything and exit 0. */
   | { readonly type: 'stop' }
 
@@ -37,6 +41,10 @@ export type ToKeeper =
   | { readonly type: 'ended'; readonly reason: string | null }
   /** Somebody asked for an unmount through the admin socket. */
   | { readonly type: 'unmount'; readonly id: number; readonly force: boolean }
+  /** Somebody asked for the configuration file to be read again. */
+  | { readonly type: 'reload-request'; readonly id: number }
+  /** What is logged from now on. */
+  | { readonly type: 'log-level'; readonly level: string }
 
 /** Why an unmount was not done. */
 export interface Refusal {

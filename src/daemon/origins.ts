@@ -5,7 +5,7 @@
  * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
  */
 import type { Status } from '../admin/status.ts'
-import type { MountedOrigin } from '../cache/cache.ts'
+import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import type { Logger } from '../logger.ts'
 import { Availability } from '../origin/availability.ts'
 import type { ExtentFinder } from '../origin/file.ts'
@@ -13,6 +13,7 @@ import { Hedges } from '../origin/hedge.ts'
 import { Meter } from '../origin/meter.ts'
 import { identityOf, openOrigin } from '../origin/open.ts'
 import type { Origin } from '../origin/origin.ts'
+import { ReplaceableOrigin } from '../origin/replaceable.ts'
 import type { OriginPlace } from './configuration.ts'
 import { originOptionsOf } from './origin-settings.ts'
 
@@ -24,25 +25,47 @@ export interface OriginsParts {
   readonly logger: Logger
 }
 
-interface OpenOrigin {
-  readonly place: OriginPlace
-  readonly origin: Origin
+/** What outlives other settings of an origin. */
+interface Counted {
   readonly meter: Meter
   readonly hedges: Hedges
   readonly availability: Availability
 }
 
+interface OpenOrigin extends Counted {
+  readonly place: OriginPlace
+  readonly origin: ReplaceableOrigin
+}
+
 export class Origins {
-  readonly #open: OpenOrigin[]
+  readonly #parts: OriginsParts
+  #open: readonly OpenOrigin[]
 
   /** @throws CacheError invalid-argument */
-  constructor(places: readonly OriginPlace[], { addon, logger }: OriginsParts) {
+  constructor(places: readonly OriginPlace[], parts: OriginsParts) {
+    this.#parts = parts
     this.#open = places.map(place => {
-      const { url } = place.settings
-      const availability = new Availability(identityOf(url), { logger })
-      const counted = { meter: new Meter(), hedges: new Hedges(), availability }
-      const origin = openOrigin(url, { addon, options: originOptionsOf(place.settings, logger), ...counted })
-      return { place, origin, ...counted }
+      const counted = this.#countersOf(place)
+      return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }
+    })
+  }
+
+  /**
+   * Other settings, and origins that came. Every origin is opened anew, so that what its files say (secrets, certificates) is
+   * read again; calls under way end as they began.
+   * @param places those of before under their names and URLs, and more
+   * @throws CacheError invalid-argument; nothing has changed then
+   */
+  change(places: readonly OriginPlace[]): void {
+    const next = places.map(place => {
+      const before = this.#open.find(open => open.place.directory === place.directory)
+      const counted = before ?? this.#countersOf(place)
+      const { meter, hedges, availability } = counted
+      return { place, before, meter, hedges, availability, opened: this.#openOne(place, counted) }
+    })
+    this.#open = next.map(({ before, opened, ...rest }) => {
+      before?.origin.replace(opened)
+      return { ...rest, origin: before?.origin ?? new ReplaceableOrigin(opened) }
     })
   }
 
@@ -83,6 +106,17 @@ export class Origins {
     }))
     const url = origins.length === 1 ? origins[0]!.url : this.source
     return { origin: together(url, origins), origins }
+  }
+
+  #countersOf({ settings }: OriginPlace): Counted {
+    const availability = new Availability(identityOf(settings.url), { logger: this.#parts.logger })
+    return { meter: new Meter(), hedges: new Hedges(), availability }
+  }
+
+  #openOne({ settings }: OriginPlace, { meter, hedges, availability }: Counted): Origin {
+    const { addon, logger } = this.#parts
+    const options = originOptionsOf(settings, logger)
+    return openOrigin(settings.url, { addon, options, meter, hedges, availability })
   }
 
   /** Idempotent. */

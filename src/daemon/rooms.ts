@@ -14,7 +14,7 @@ import { loadFuseNative } from '../fuse/fuse-native/package.ts'
 import { FuseNativeTransport } from '../fuse/fuse-native/transport.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
-import type { Transport } from '../fuse/transport.ts'
+import type { Deadlines, Transport } from '../fuse/transport.ts'
 import { IndexDatabase } from '../index/index-database.ts'
 import { answerMarginMs, revalidateSecondsDefault, sessionThreads, storeThreads } from '../limits.ts'
 import type { Logger } from '../logger.ts'
@@ -22,10 +22,11 @@ import type { Addon, Engine } from '../native/addon.ts'
 import { openCacheDirectory, roomBytes } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
-import { type Configuration, checkCapacity, checkFileSystem } from './configuration.ts'
+import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { firstListings } from './first-listing.ts'
 import { Origins } from './origins.ts'
+import { planReload, type ReloadPlan } from './reload.ts'
 import { Unwinder } from './unwinder.ts'
 
 export interface RoomsParts {
@@ -52,7 +53,7 @@ export type RoomsStatus = Pick<
 >
 
 export class Rooms {
-  readonly #configuration: Configuration
+  #configuration: Configuration
   readonly #logger: Logger
   readonly #unwinder = new Unwinder()
   readonly #engine: Engine
@@ -106,7 +107,7 @@ export class Rooms {
       directory: new RealDataDirectory(directory, this.#engine),
       blockBytes,
       capacityBytes,
-      watermarks: { high: cache.highWatermark, low: cache.lowWatermark, free: cache.keepFree },
+      watermarks: watermarksOf(cache),
       index,
       logger,
       tick: () => clock.tick,
@@ -174,11 +175,8 @@ export class Rooms {
   }
 
   #transportParts() {
-    // Who waits below knows the end of his time himself, and the reason.
-    const deadlineMs = this.#origins.missMs + answerMarginMs
-    const readDeadlineMs = this.#origins.anyWaits ? null : deadlineMs
     const presentation = this.#configuration.attributes
-    return { backend: this.#cache, presentation, logger: this.#logger, deadlineMs, readDeadlineMs }
+    return { backend: this.#cache, presentation, logger: this.#logger, ...this.#deadlines() }
   }
 
   #startBackground(): void {
@@ -204,8 +202,35 @@ export class Rooms {
     const { capacity } = this.#store
     this.#logger.info({ from: capacity.capacityBytes, to: capacityBytes }, 'another capacity')
     capacity.resize(capacityBytes)
+    const { cache } = this.#configuration
+    this.#configuration = { ...this.#configuration, cache: { ...cache, capacity: capacityBytes } }
     await this.#cache.fit()
     return capacity.usedBytes
+  }
+
+  /**
+   * Take what a running mount can of `said`; the rest stays as it is.
+   * @throws CacheError invalid-argument; nothing has changed then
+   */
+  async reconfigure(said: Configuration): Promise<ReloadPlan> {
+    const plan = planReload(this.#configuration, said)
+    const { cache, places } = plan.next
+    await checkFileSystem(cache)
+    // The last step that can fail.
+    this.#origins.change(places)
+    this.#configuration = plan.next
+    const { capacity } = this.#store
+    capacity.resize(cache.capacity)
+    capacity.setWatermarks(watermarksOf(cache))
+    this.#cache.reconfigure({
+      origins: this.#origins.mounted,
+      scrubBytesPerSecond: cache.scrubRate,
+      promotionBytesMax: cache.promotionQueue,
+      fetchBytesMax: cache.fetches,
+    })
+    this.#transport?.setDeadlines(this.#deadlines())
+    void this.#cache.makeRoom() // Never rejects.
+    return plan
   }
 
   /** What operators ask of the cache. */
@@ -238,6 +263,12 @@ export class Rooms {
       gauges: this.#gauges(),
       images: this.#cache.images(),
     }
+  }
+
+  /** Who waits below knows the end of his time himself, and the reason. */
+  #deadlines(): Deadlines {
+    const deadlineMs = this.#origins.missMs + answerMarginMs
+    return { deadlineMs, readDeadlineMs: this.#origins.anyWaits ? null : deadlineMs }
   }
 
   #gauges(): Status['gauges'] {

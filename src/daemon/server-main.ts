@@ -36,11 +36,12 @@ const server = new Server({
     onDisconnect: listener => void process.on('disconnect', listener),
   },
   version: readVersion(),
-  configure: ({ settings }) =>
+  configure: settings =>
     configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
   createLogger: async log => {
-    logger = await createLogger('server', log)
-    return logger
+    const created = await createLogger('server', log)
+    logger = created
+    return created
   },
   openRooms: (configuration, log, signal) => Rooms.open(configuration, { addon, logger: log, signal }),
   adminSocketPath: ({ mountpoint }) => {

@@ -5,15 +5,16 @@
  * (it removes the mount, which nobody else would, and exits 1).
  */
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
-import type { AdminOperations } from '../admin/routes.ts'
+import type { AdminOperations, ReloadOutcome, SettingChange } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
-import type { Logger } from '../logger.ts'
+import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
 import type { Refusal, ToKeeper, ToServer } from './messages.ts'
+import type { ReloadPlan } from './reload.ts'
 import type { RoomsStatus } from './rooms.ts'
-import type { LogSettings } from './settings.ts'
+import type { ConfigurationDocument, LogSettings, Settings } from './settings.ts'
 
 /** The keeper as its server sees it. */
 export interface KeeperChannel {
@@ -31,6 +32,7 @@ export interface ServerRooms {
   ended(): Promise<string | null>
   status(): RoomsStatus
   setCapacity(capacityBytes: number): Promise<number>
+  reconfigure(said: Configuration): Promise<ReloadPlan>
   readonly operations: AdminOperations
   stopServing(): Promise<void>
   close(): Promise<void>
@@ -40,9 +42,9 @@ export interface ServerParts {
   readonly channel: KeeperChannel
   readonly version: string
   /** @throws CacheError invalid-argument */
-  configure(message: Extract<ToServer, { type: 'boot' }>): Configuration
-  createLogger(settings: LogSettings): Promise<Logger>
-  openRooms(configuration: Configuration, logger: Logger, signal: AbortSignal): Promise<ServerRooms>
+  configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
+  createLogger(settings: LogSettings): Promise<LeveledLogger>
+  openRooms(configuration: Configuration, logger: LeveledLogger, signal: AbortSignal): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Whom the admin socket hears. */
   readonly admission: Admission
@@ -54,6 +56,8 @@ export interface ServerParts {
   exit(code: number): void
 }
 
+type ReloadMessage = Extract<ToServer, { readonly type: 'reload' | 'reload-failed' }>
+
 export class Server {
   readonly #parts: ServerParts
   readonly #startedMs = performance.now()
@@ -62,13 +66,18 @@ export class Server {
   #booting: Promise<void> = Promise.resolve()
   #configuration: Configuration | null = null
   #keeperPid = 0
-  #logger: Logger | null = null
+  #logger: LeveledLogger | null = null
   #rooms: ServerRooms | null = null
   #admin: AdminServer | null = null
   #fd: number | null = null
   #mounted = false
   readonly #unmounts = new Map<number, (refusal: Refusal | null) => void>()
   #unmountId = 0
+  readonly #reloads = new Map<number, (message: ReloadMessage) => void>()
+  #reloadId = 0
+  /** One after the other. */
+  #reloading: Promise<unknown> = Promise.resolve()
+  #document: ConfigurationDocument = {}
 
   constructor(parts: ServerParts) {
     this.#parts = parts
@@ -87,13 +96,16 @@ export class Server {
     else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'mount') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'unmount-answer') this.#unmounts.get(message.id)?.(message.refusal)
+    else if (message.type === 'reload-failed') this.#reloads.get(message.id)?.(message)
+    else if (message.type === 'reload') this.#receiveReload(message)
     else void this.#stop(0)
   }
 
   async #boot(message: Extract<ToServer, { type: 'boot' }>): Promise<void> {
     const { channel } = this.#parts
-    const configuration = this.#parts.configure(message)
+    const configuration = this.#parts.configure(message.settings)
     this.#configuration = configuration
+    this.#document = message.settings.document
     this.#keeperPid = message.keeperPid
     const logger = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
@@ -103,6 +115,7 @@ export class Server {
       status: () => this.#status(configuration, rooms),
       unmount: (force: boolean) => this.#askUnmount(force),
       setCapacity: (capacityBytes: number) => rooms.setCapacity(capacityBytes),
+      reload: () => this.#askReload(),
       operations: rooms.operations,
     }
     const { adminSocketPath, admission } = this.#parts
@@ -165,6 +178,49 @@ export class Server {
     return refusal
   }
 
+  /** The keeper reads the file and sends what it says. */
+  async #askReload(): Promise<ReloadOutcome> {
+    const id = ++this.#reloadId
+    const answer = new Promise<ReloadMessage>(resolve => this.#reloads.set(id, resolve))
+    await this.#parts.channel.send({ type: 'reload-request', id })
+    const message = await answer
+    this.#reloads.delete(id)
+    if (message.type === 'reload-failed') throw new CacheError(message.code, message.message)
+    return this.#reload(message.document)
+  }
+
+  #receiveReload(message: Extract<ToServer, { type: 'reload' }>): void {
+    if (message.id === null)
+      void this.#reload(message.document).catch(() => {}) // It is in the log.
+    else this.#reloads.get(message.id)?.(message)
+  }
+
+  /** @throws CacheError invalid-argument; nothing has changed then */
+  #reload(document: ConfigurationDocument): Promise<ReloadOutcome> {
+    const reloaded = this.#reloading.then(() => this.#apply(document))
+    this.#reloading = reloaded.catch(() => {})
+    return reloaded
+  }
+
+  async #apply(document: ConfigurationDocument): Promise<ReloadOutcome> {
+    const { configure, channel } = this.#parts
+    const [configuration, rooms, logger] = [this.#configuration, this.#rooms, this.#logger]
+    if (!configuration || !rooms || !logger || this.#state !== 'ready') throw new CacheError('closed', 'not mounted')
+    try {
+      const { mountpoint } = configuration
+      const { next, changed, waiting: below } = await rooms.reconfigure(configure({ document, mountpoint }))
+      const moved = document.mountpoint === this.#document.mountpoint ? [] : [movedTo(mountpoint, document)]
+      const waiting = [...moved, ...below]
+      logger.info({ changed, waiting }, 'the configuration was read again')
+      logger.level = next.log.level
+      await channel.send({ type: 'log-level', level: next.log.level })
+      return { changed, waiting }
+    } catch (error) {
+      logger.error({ err: error }, 'the configuration was not applied; everything stays as it is')
+      throw error
+    }
+  }
+
   async #stop(code: number): Promise<void> {
     this.#stopped.abort()
     await this.#booting
@@ -195,4 +251,8 @@ export class Server {
     // Of a start that failed there is one line to read, and this is not it.
     if (wasReady) this.#logger?.info({}, 'stopped')
   }
+}
+
+function movedTo(mountpoint: string, document: ConfigurationDocument): SettingChange {
+  return { key: 'mountpoint', from: mountpoint, to: String(document.mountpoint ?? 'nothing') }
 }

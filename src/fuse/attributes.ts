@@ -72,13 +72,16 @@ export function imageAttributes({ image, nodeId }: KnownImage, { uid, gid, mode 
   }
 }
 
-/** @param directories how many directories lie in this one */
-export function directoryAttributes(node: DirectoryNode, directories: number, shown: Presentation): Attributes {
+/**
+ * @param countsLinks false where directories may come to lie in this one: then 1, which tools take for "not counted".
+ * **Source**: find(1) of GNU findutils, -noleaf; btrfs does the same
+ */
+export function directoryAttributes(node: DirectoryNode, countsLinks: boolean, shown: Presentation): Attributes {
   const readable = shown.mode & 0o444
   return {
     nodeId: node.nodeId,
     mode: directory | readable | (readable >> 2),
-    links: 2 + directories,
+    links: countsLinks ? 2 : 1,
     uid: shown.uid,
     gid: shown.gid,
     sizeBytes: 0,

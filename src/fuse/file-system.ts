@@ -92,8 +92,9 @@ export class FileSystem {
   attributes(nodeId: bigint): Attributes {
     const node = this.#nodes.get(nodeId)
     if (node.kind === 'image') return imageAttributes(node.known, this.#presentation)
-    const directories = nodeId === rootNodeId ? (this.#backend.directories?.length ?? 0) : 0
-    return directoryAttributes(node, directories, this.#presentation)
+    // The kernel keeps attributes for a day, and a directory may come in a minute.
+    const countsLinks = nodeId !== rootNodeId || this.#backend.directories === null
+    return directoryAttributes(node, countsLinks, this.#presentation)
   }
 
   /**

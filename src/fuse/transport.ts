@@ -16,10 +16,19 @@ export interface TransportCounters {
   readonly hitBytes: number
 }
 
+export interface Deadlines {
+  /** How long a request may wait for what lies below; it should know its own end before. */
+  readonly deadlineMs: number
+  /** The same for READs; null where they may wait for ever. Their readers can be killed. */
+  readonly readDeadlineMs: number | null
+}
+
 export interface Transport {
   /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
   readonly ended: Promise<number>
   gauges(): TransportGauges
+  /** How long requests that come from now on may wait for their answers. */
+  setDeadlines(deadlines: Deadlines): void
   counters(): TransportCounters
   /** Answer nothing from now on, and release all that is open. Idempotent. */
   stop(): Promise<void>

@@ -11,6 +11,7 @@ import {
   requestCapacity,
   requestExplanation,
   requestPin,
+  requestReload,
   requestUnmount,
 } from '../../src/admin/admin-client.ts'
 import { AdminServer } from '../../src/admin/admin-server.ts'
@@ -81,7 +82,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     },
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }
-  return { status: () => status, unmount, setCapacity, operations, forced, asked }
+  const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })
+  return { status: () => status, unmount, setCapacity, reload, operations, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
@@ -94,6 +96,7 @@ t.test('status and unmount arrive, and the socket is its owner’s alone', async
   t.equal(await requestUnmount(path, true), null)
   t.equal(await requestUnmount(path, false), null)
   t.same(ours.forced, [true, false])
+  t.match(await requestReload(path), { changed: [{ key: 'log.level' }], waiting: [] })
 })
 
 t.test('another capacity is told, and what was wrong with it', async t => {

@@ -35,3 +35,20 @@ t.test('defaults are marked, what was said is not, and read back it means the sa
   t.same(configure({ document: again.document, mountpoint: '/mnt/a' }, surroundings), configuration)
   t.same(again.settings.cache.capacity, settings.cache.capacity)
 })
+
+t.test('several origins and their secrets are shown as they were said, and no mountpoint that was not', async t => {
+  const several = `
+cache: { directory: /c }
+origins:
+  a: { url: "file:///a" }
+  b: { url: "http://b/", bearer: { command: [/bin/token, x] } }
+`
+  const { document } = parseConfiguration('f', several)
+  const configuration = configure({ document, mountpoint: '' }, surroundings)
+  const said = effectiveText(document, configuration)
+  t.notMatch(said, /mountpoint|places/)
+  t.match(said, /^ {8}- \/bin\/token$/m)
+  t.match(said, /^ {6}refresh: .*# default$/m)
+  const again = parseConfiguration('again', said)
+  t.same(configure({ document: again.document, mountpoint: '' }, surroundings).places, configuration.places)
+})

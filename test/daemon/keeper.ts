@@ -87,13 +87,20 @@ class FakeMounter implements Mounter {
   }
 }
 
-function setUp() {
+function setUp(configFile: string | null = null) {
   const server = new FakeServer()
   const mounter = new FakeMounter()
   const closed: number[] = []
   const closeFd = (fd: number) => void closed.push(fd)
-  const keeper = new Keeper({} as Settings, { mounter, server, logger: silentLogger, closeFd })
-  return { server, mounter, closed, keeper }
+  const logger = { ...silentLogger }
+  const read: string[] = []
+  const readConfiguration = async (file: string) => {
+    read.push(file)
+    if (file === 'bad') throw new CacheError('invalid-argument', 'bad:1:1: not usable')
+    return { log: { level: 'debug' } }
+  }
+  const keeper = new Keeper({ configFile } as Settings, { mounter, server, logger, closeFd, readConfiguration })
+  return { server, mounter, closed, keeper, read, logger }
 }
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
@@ -246,4 +253,38 @@ t.test('a signal while starting gives up', async t => {
   }
   await t.rejects(keeper.start(), { code: 'aborted' })
   t.same(mounter.calls, [])
+})
+
+t.test('SIGHUP reads the configuration again, and so does who asks; without a file SIGHUP ends', async t => {
+  const { server, mounter, keeper, read, logger } = setUp('good')
+  await keeper.handleSignal('SIGHUP')
+  t.same(read, [], 'not while it starts')
+  await keeper.start()
+  const heard = once(server.events, 'reload')
+  await keeper.handleSignal('SIGHUP')
+  t.match((await heard)[0], { type: 'reload', id: null, document: { log: { level: 'debug' } } })
+  const asked = once(server.events, 'reload')
+  server.say({ type: 'reload-request', id: 7 })
+  t.match((await asked)[0], { type: 'reload', id: 7 })
+  server.say({ type: 'log-level', level: 'debug' })
+  t.equal(logger.level, 'debug')
+  t.ok(mounter.mounted)
+  const without = setUp()
+  await without.keeper.start()
+  const refused = once(without.server.events, 'reload-failed')
+  without.server.say({ type: 'reload-request', id: 8 })
+  t.match((await refused)[0], { id: 8, code: 'invalid-argument', message: /without a configuration file/ })
+  await without.keeper.handleSignal('SIGHUP')
+  t.equal(await without.keeper.finished, 0)
+})
+
+t.test('a file that is not usable reaches nobody but who asked', async t => {
+  const { server, mounter, keeper } = setUp('bad')
+  await keeper.start()
+  await keeper.handleSignal('SIGHUP')
+  const refused = once(server.events, 'reload-failed')
+  server.say({ type: 'reload-request', id: 9 })
+  t.match((await refused)[0], { id: 9, message: 'bad:1:1: not usable' })
+  t.notOk(server.heard.includes('reload'))
+  t.ok(mounter.mounted)
 })

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { fetchStatus, requestUnmount } from '../../src/admin/admin-client.ts'
+import { fetchStatus, requestReload, requestUnmount } from '../../src/admin/admin-client.ts'
 import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
 import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
@@ -17,12 +17,21 @@ import { until } from '../fixtures/until.ts'
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 const configuration = { mountpoint: '/mnt', transport: 'kernel', allowOther: true, cache: {} } as Configuration
 
+const change = (key: string) => ({ key, from: 'old', to: 'new' })
+
+/** What came of it: one setting changes and one waits. */
+function reconfigured(said: Configuration, happened: string[]) {
+  happened.push(`reconfigure ${said.log.level}`)
+  return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')] }
+}
+
 /** A server, and everything that happened around it, in order. */
 function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const socket = join(directory, 's')
   const happened: string[] = []
+  const logger = { ...silentLogger }
   const said: ToKeeper[] = []
   let [listen, disconnect]: [(message: ToServer) => void, () => void] = [() => {}, () => {}]
   let end: (reason: string | null) => void = () => {}
@@ -39,6 +48,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
     setCapacity: async bytes => bytes,
+    reconfigure: async said => reconfigured(said, happened),
     operations: {} as AdminOperations,
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
@@ -57,8 +67,11 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
       },
     },
     version: '1.2.3',
-    configure: () => configuration,
-    createLogger: async () => silentLogger,
+    configure: ({ document }) => {
+      if (document.bad) throw new CacheError('invalid-argument', 'not usable')
+      return { ...configuration, log: { level: document.level ?? 'info' } } as Configuration
+    },
+    createLogger: async () => logger,
     openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
     adminSocketPath: () => socket,
     admission: { peerUid: () => 0, uid: 0 },
@@ -71,7 +84,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   const hear = (message: ToServer) => listen(message)
   const saw = (what: string) => until(() => happened.includes(what), 5000, what)
   const boot = async () => {
-    hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+    hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
     await saw('booted')
   }
   const serve = async () => {
@@ -79,7 +92,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     hear({ type: 'mounted', negotiated: null })
     await saw('ready')
   }
-  return { socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }
+  return { logger, socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }
 }
 
 const stopped = ['stop serving', 'close, admin down', 'close fd 9']
@@ -124,6 +137,38 @@ t.test('an unmount through the socket asks the keeper, and hears its answer', as
   await saw('exit 0')
 })
 
+t.test('a reload is asked of the keeper, applied, and told', async t => {
+  const { said, happened, hear, saw, serve, socket, logger } = setUp(t)
+  await serve()
+  const asked = requestReload(socket)
+  await saw('reload-request')
+  const { id } = said.at(-1) as Extract<ToKeeper, { type: 'reload-request' }>
+  hear({ type: 'reload', id, document: { level: 'debug', mountpoint: '/elsewhere' } })
+  t.same(await asked, {
+    changed: [change('cache.capacity')],
+    waiting: [{ key: 'mountpoint', from: '/mnt', to: '/elsewhere' }, change('transport')],
+  })
+  t.same(happened.slice(-3), ['reload-request', 'reconfigure debug', 'log-level'])
+  t.match(said.at(-1), { type: 'log-level', level: 'debug' })
+  t.equal(logger.level, 'debug')
+  // Of a signal nobody waits for an answer.
+  hear({ type: 'reload', id: null, document: { level: 'warn' } })
+  await saw('reconfigure warn')
+  const refused = requestReload(socket)
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 2, 5000, 'the second request')
+  hear({ type: 'reload', id: id + 1, document: { bad: true } })
+  await t.rejects(refused, { code: 'invalid-argument', message: /not usable/ })
+  hear({ type: 'reload', id: null, document: { bad: true } })
+  const failed = requestReload(socket)
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 3, 5000, 'the third request')
+  hear({ type: 'reload-failed', id: id + 2, code: 'invalid-argument', message: 'f:3:1: no' })
+  await t.rejects(failed, { code: 'invalid-argument', message: /^f:3:1: no/ })
+  t.equal(happened.filter(what => what.startsWith('reconfigure')).length, 2)
+  t.equal(logger.level, 'warn')
+  hear({ type: 'stop' })
+  await saw('exit 0')
+})
+
 t.test('the end of the session is told, but not after a stop', async t => {
   const outside = setUp(t)
   await outside.serve()
@@ -144,7 +189,7 @@ t.test('a start that fails says why, and exits 1', async t => {
   const { said, saw, hear } = setUp(t, async () => {
     throw new CacheError('cache-locked', 'somebody has it')
   })
-  hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
   await saw('exit 1')
   t.same(said, [{ type: 'failed', code: 'cache-locked', message: 'somebody has it' }])
 })
@@ -157,7 +202,7 @@ t.test('a stop during the boot ends what the boot waits for', async t => {
       else signal.addEventListener('abort', give)
     })
   })
-  hear({ type: 'boot', settings: {} as Settings, keeperPid: 77 })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
   hear({ type: 'stop' })
   await saw('exit 1')
   t.pass('it ended')

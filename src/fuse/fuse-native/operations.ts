@@ -9,6 +9,7 @@ import { errnoOf } from '../errno.ts'
 import type { FileSystem } from '../file-system.ts'
 import { rootNodeId } from '../nodes.ts'
 import { Refusal } from '../refusal.ts'
+import type { Deadlines } from '../transport.ts'
 import type { Calls } from './calls.ts'
 import type { OpenFiles } from './open-files.ts'
 import type { Handler, Reply } from './package.ts'
@@ -21,8 +22,8 @@ export interface OperationsParts {
   readonly files: OpenFiles
   readonly calls: Calls
   /** How long a request may wait for what lies below, and a READ; null for ever. */
-  readonly deadlineMs: number
-  readonly readDeadlineMs: number | null
+  /** As they are at the time of a request. */
+  readonly deadlines: () => Deadlines
 }
 
 type Handlers = Readonly<Record<string, Handler>>
@@ -32,13 +33,13 @@ export function handlersOf(parts: OperationsParts): Handlers {
   return { ...nodeHandlers(parts), ...fileHandlers(parts), ...attributeHandlers(parts), ...refusals() }
 }
 
-function nodeHandlers({ fileSystem, names, files, calls, deadlineMs }: OperationsParts): Handlers {
+function nodeHandlers({ fileSystem, names, files, calls, deadlines }: OperationsParts): Handlers {
   return {
     getattr: (reply: Reply, path: string) =>
       calls.accept({
         operation: 'GETATTR',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: options => names.tell(path, options),
         answer: attributes => reply(0, statReply(attributes)),
         refuse: reply,
@@ -47,7 +48,7 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlineMs }: Operation
       calls.accept({
         operation: 'GETATTR',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: () => fileSystem.attributes(files.nodeId(handle)),
         answer: attributes => reply(0, statReply(attributes)),
         refuse: reply,
@@ -56,7 +57,7 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlineMs }: Operation
       calls.accept({
         operation: 'STATFS',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: () => fileSystem.capacity(),
         answer: capacity => reply(0, statfsReply(capacity)),
         refuse: reply,
@@ -65,7 +66,7 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlineMs }: Operation
       calls.accept({
         operation: 'READDIR',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: async options => {
           const { nodeId } = await names.tell(path, options)
           const handle = fileSystem.openDirectory(nodeId)
@@ -88,13 +89,13 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlineMs }: Operation
   }
 }
 
-function fileHandlers({ fileSystem, names, files, calls, deadlineMs, readDeadlineMs }: OperationsParts): Handlers {
+function fileHandlers({ fileSystem, names, files, calls, deadlines }: OperationsParts): Handlers {
   return {
     open: (reply: Reply, path: string, flags: number) =>
       calls.accept({
         operation: 'OPEN',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: async options => files.add(path, await names.open(path, flags, options)),
         answer: handle => reply(0, handle),
         refuse: reply,
@@ -104,7 +105,7 @@ function fileHandlers({ fileSystem, names, files, calls, deadlineMs, readDeadlin
       calls.accept({
         operation: 'RELEASE',
         path,
-        deadlineMs,
+        deadlineMs: deadlines().deadlineMs,
         run: () => files.release(handle),
         answer: () => reply(0),
         refuse: reply,
@@ -122,7 +123,7 @@ function fileHandlers({ fileSystem, names, files, calls, deadlineMs, readDeadlin
       calls.accept({
         operation: 'READ',
         path,
-        deadlineMs: readDeadlineMs,
+        deadlineMs: deadlines().readDeadlineMs,
         run: options => fileSystem.read(files.nodeId(handle), joined(low, high), length, options),
         answer: bytes => {
           target.set(bytes)
@@ -134,7 +135,7 @@ function fileHandlers({ fileSystem, names, files, calls, deadlineMs, readDeadlin
   }
 }
 
-function attributeHandlers({ fileSystem, names, calls, deadlineMs }: OperationsParts): Handlers {
+function attributeHandlers({ fileSystem, names, calls, deadlines }: OperationsParts): Handlers {
   const value = (
     operation: string,
     reply: Reply,
@@ -145,7 +146,7 @@ function attributeHandlers({ fileSystem, names, calls, deadlineMs }: OperationsP
     calls.accept({
       operation,
       path,
-      deadlineMs,
+      deadlineMs: deadlines().deadlineMs,
       run: async options => fitting(of((await names.tell(path, options)).nodeId), target.length),
       answer: bytes => {
         const { buffer } = target

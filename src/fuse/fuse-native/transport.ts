@@ -22,7 +22,7 @@ import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { unmounted } from '../errno.ts'
 import { FileSystem } from '../file-system.ts'
-import type { Transport, TransportCounters, TransportGauges } from '../transport.ts'
+import type { Deadlines, Transport, TransportCounters, TransportGauges } from '../transport.ts'
 import { Calls, type CallsGauges } from './calls.ts'
 import { OpenFiles } from './open-files.ts'
 import { handlersOf } from './operations.ts'
@@ -63,16 +63,26 @@ const counters: TransportCounters = { hits: 0, hitBytes: 0 }
 /** They hold memory that native threads use until the process ends. */
 const mounts: NativeFuse[] = []
 
+interface Parts {
+  readonly calls: Calls
+  /** `now` can be set. */
+  readonly deadlines: { now: Deadlines }
+  /** Of /dev/fuse. */
+  readonly fd: number
+}
+
 export class FuseNativeTransport implements Transport {
   /** See Transport: ENODEV at any end but `stop`, since libfuse keeps the reason to itself. */
   readonly ended: Promise<number>
   readonly #fileSystem: FileSystem
   readonly #calls: Calls
   readonly #fuse: NativeFuse
+  readonly #deadlines: Parts['deadlines']
   readonly #looking: NodeJS.Timeout
   #end: (errno: number) => void = () => {}
 
-  private constructor(fuse: NativeFuse, fileSystem: FileSystem, calls: Calls, fd: number) {
+  private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, fd }: Parts) {
+    this.#deadlines = deadlines
     this.#fuse = fuse
     this.#fileSystem = fileSystem
     this.#calls = calls
@@ -98,18 +108,23 @@ export class FuseNativeTransport implements Transport {
     const { readDeadlineMs = deadlineMs } = options
     const calls = new Calls({ logger, nowMs: () => performance.now() })
     const files = new OpenFiles((path, nodeId) => names.release(path, nodeId))
-    const handlers = handlersOf({ fileSystem, names, files, calls, deadlineMs, readDeadlineMs })
+    const deadlines = { now: { deadlineMs, readDeadlineMs } }
+    const handlers = handlersOf({ fileSystem, names, files, calls, deadlines: () => deadlines.now })
     const fuse = createFuse(Fuse, mountpoint, mountOptions(options), handlers)
     mounts.push(fuse)
     const others = fuseDescriptors()
     await mounted(fuse, mountpoint)
     const fd = fuseDescriptors().find(fd => !others.includes(fd))
     if (fd === undefined) throw new CacheError('mount-failed', `mountpoint ${mountpoint}: its session ended at once`)
-    return new FuseNativeTransport(fuse, fileSystem, calls, fd)
+    return new FuseNativeTransport(fuse, fileSystem, { calls, deadlines, fd })
   }
 
   gauges(): FuseNativeGauges {
     return { ...this.#calls.gauges(), ...this.#fileSystem.gauges(), interrupted: 0 }
+  }
+
+  setDeadlines(deadlines: Deadlines): void {
+    this.#deadlines.now = deadlines
   }
 
   counters(): TransportCounters {

@@ -9,6 +9,7 @@ import type { Logger } from '../../logger.ts'
 import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
 import { FailureLog } from '../failure-log.ts'
 import { Refusal } from '../refusal.ts'
+import type { Deadlines } from '../transport.ts'
 import { Call } from './call.ts'
 import { Interrupts } from './interrupts.ts'
 import { nameOfOpcode, opcodes } from './opcodes.ts'
@@ -18,7 +19,7 @@ import { RequestReader } from './request-reader.ts'
 import * as request from './requests.ts'
 import { requestHeaderBytes } from './requests.ts'
 
-export interface DispatcherOptions {
+export interface DispatcherOptions extends Deadlines {
   readonly operations: Operations
   readonly forget: (nodeId: bigint, lookups: number) => void
   /** Session.reply */
@@ -26,10 +27,6 @@ export interface DispatcherOptions {
   readonly wasKilled: (pid: number) => boolean
   readonly logger: Logger
   readonly nowMs: () => number
-  /** How long a request may wait for what lies below; it should know its own end before. */
-  readonly deadlineMs: number
-  /** The same for READs; null where they may wait for ever. Their readers can be killed. */
-  readonly readDeadlineMs: number | null
 }
 
 /** Counters since the start, but `inFlight` and `interrupted`: how many there are now. */
@@ -51,6 +48,7 @@ export interface DispatcherGauges {
 
 export class Dispatcher {
   readonly #options: DispatcherOptions
+  #deadlines: Deadlines
   readonly #calls = new Map<bigint, Call>()
   readonly #interrupts: Interrupts
   readonly #log: FailureLog
@@ -60,6 +58,7 @@ export class Dispatcher {
 
   constructor(options: DispatcherOptions) {
     this.#options = options
+    this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
@@ -72,6 +71,11 @@ export class Dispatcher {
       waiting: () => this.#calls.values(),
       nowMs: options.nowMs,
     })
+  }
+
+  /** How long requests that come from now on may wait. */
+  setDeadlines(deadlines: Deadlines): void {
+    this.#deadlines = deadlines
   }
 
   /** A batch as Session hands it over: requests at multiples of 8, each with its length in front. */
@@ -158,7 +162,7 @@ export class Dispatcher {
     this.#calls.set(call.header.unique, call)
     call.waitsSinceMs = this.#options.nowMs()
     this.#interrupts.sweepWhileAnyWaits()
-    const { deadlineMs, readDeadlineMs } = this.#options
+    const { deadlineMs, readDeadlineMs } = this.#deadlines
     const ms = call.header.opcode === opcodes.READ ? readDeadlineMs : deadlineMs
     if (ms !== null) call.deadline = setTimeout(() => this.#expire(call, ms), ms)
     answer.then(

@@ -13,7 +13,7 @@ import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { FileSystem, type FileSystemGauges } from '../file-system.ts'
-import type { Transport } from '../transport.ts'
+import type { Deadlines, Transport } from '../transport.ts'
 import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import { wasKilled } from './killed.ts'
 import { hasResend, initReply, type Negotiated, negotiate } from './negotiation.ts'
@@ -104,6 +104,11 @@ export class KernelTransport implements Transport {
   /** Serve a mount. Requests that are waiting are answered from the next turn of the event loop on. */
   static start(options: KernelTransportOptions): KernelTransport {
     return new KernelTransport(options)
+  }
+
+  /** How long requests that come from now on may wait for their answers. */
+  setDeadlines(deadlines: Deadlines): void {
+    this.#dispatcher.setDeadlines(deadlines)
   }
 
   gauges(): KernelTransportGauges {
