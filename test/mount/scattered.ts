@@ -28,9 +28,9 @@ const dataEvery = 4
 const stride = 7_919
 /**
  * Pages that the file of the index has beyond those in use: a commit writes up to 512 leaves anew, and those before it are free
- * only two commits later. They do not grow with the index.
+ * only two commits later. More where recency is saved meanwhile: that is one value.
  */
-const sparePagesBytesMax = 6 * MiB
+const sparePagesBytesMax = 8 * MiB + 64 * objects
 
 const offsetOf = (object: number) => object * objectBytes + ((object * 13) % 64) * blockBytes
 
