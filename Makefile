@@ -6,6 +6,7 @@
 #   make bench QUICK=1                  warm reads beside a comparison server, as ratios, in five minutes
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
 #   make build                          dist/ and the native addon
+#   make man                            the manual pages, in dist/man (needs scdoc)
 #   make clean                          remove what was built
 
 SHELL := /bin/sh
@@ -16,7 +17,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test build addon test run demo bench clean
+.PHONY: setup setup-test build addon man test run demo bench clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -34,8 +35,18 @@ addon:
 dist/.built: $(SOURCES) tsconfig.json tsconfig.build.json
 	rm -rf dist
 	$(TSC) -p tsconfig.build.json
-	chmod +x dist/cli/main.js
+	chmod +x dist/cli/main.js dist/cli/mount-helper-main.js
 	touch $@
+
+# The manual pages, in dist/man.
+man: dist/.built
+	@command -v scdoc >/dev/null || { echo 'make man: scdoc is missing: apt-get install scdoc' >&2; exit 1; }
+	@mkdir -p dist/man
+	@for page in docs/man/*.scd; do \
+	  node -e "import('./dist/daemon/settings-manual.js').then(({ withSettings }) => \
+	    process.stdout.write(withSettings(fs.readFileSync('$$page', 'utf8'))))" | scdoc > "dist/man/$$(basename "$$page" .scd)"; \
+	done
+	@echo "dist/man has$$(printf ' %s' $$(ls dist/man)): copy them to /usr/local/share/man/manN"
 
 build/.built: $(ALL_SOURCES) tsconfig.json
 	rm -rf build

@@ -262,3 +262,9 @@ export const promoteRangesMax = 1024
 export const evictRoundsMax = 4
 /** The longest read that is explained, in bytes: the longest that the kernel asks for. */
 export const explainBytesMax = readBytesMax
+
+/** How long a completion waits for daemons, and how many images of one it offers: a shell waits, and shows them all. */
+export const completionMsMax = 1_000
+export const completionNamesMax = 1_000
+/** The shortest pause of `parentfs top`: each look costs the daemon a walk over everything it holds. */
+export const topIntervalMsMin = 100

@@ -22,7 +22,7 @@ import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
 import { Pins } from './pins.ts'
 import { Promoter, type PromotionCounters } from './promoter.ts'
-import { type ReadCounters, Reader } from './reader.ts'
+import { type ImageMisses, type ReadCounters, Reader } from './reader.ts'
 import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
 
 export interface CacheOptions {
@@ -51,7 +51,7 @@ export interface CacheLimits {
 }
 
 /** One image for status. */
-export interface ImageStatus {
+export interface ImageStatus extends ImageMisses {
   readonly name: string
   readonly sizeBytes: number
   readonly residentBytes: number
@@ -232,6 +232,7 @@ export class Cache {
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),
         open: this.#opens.has(image.id),
+        ...this.#reader.missesOf(image),
       })),
     )
   }

@@ -30,6 +30,16 @@ export interface ReaderParts {
   imageChanged(image: Image): void
 }
 
+/** Reads of one image that needed the origin, since the daemon started. */
+export interface ImageMisses {
+  readonly misses: number
+  readonly missBytes: number
+  /** How long they took, all together. */
+  readonly missMs: number
+}
+
+const noMisses: ImageMisses = { misses: 0, missBytes: 0, missMs: 0 }
+
 export interface ReadCounters {
   readonly hits: number
   readonly misses: number
@@ -54,6 +64,8 @@ export class Reader {
   #hitBytes = 0
   #missBytes = 0
   #waiting = 0
+  /** By version: it goes when nobody knows the version any more. */
+  readonly #byImage = new WeakMap<Image, ImageMisses>()
 
   constructor(parts: ReaderParts) {
     this.#parts = parts
@@ -62,6 +74,10 @@ export class Reader {
   /** Reads answered here; the native hits are counted by the session. */
   get counters(): ReadCounters {
     return { hits: this.#hits, misses: this.#misses, hitBytes: this.#hitBytes, missBytes: this.#missBytes }
+  }
+
+  missesOf(image: Image): ImageMisses {
+    return this.#byImage.get(image) ?? noMisses
   }
 
   /** Reads that wait for the origin now. */
@@ -76,9 +92,15 @@ export class Reader {
    */
   async bring(stored: StoredImage, object: number, blocks: bigint, signal: AbortSignal): Promise<void> {
     stored.touch(object)
-    const flights = this.#flightsFor(stored, object, blocks & ~stored.held(object))
+    const patience = this.#parts.patienceFor(stored.image)
+    const work = async (own: AbortSignal) => {
+      const flights = this.#flightsFor(stored, object, blocks & ~stored.held(object))
+      await arrivals(stored, flights, own)
+      return flights
+    }
+    let flights: readonly Flight[] = []
     try {
-      await arrivals(stored, flights, signal)
+      flights = await (patience ? patience.run(signal, work) : work(signal))
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(stored.image)
       throw error
@@ -92,8 +114,9 @@ export class Reader {
    */
   async read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
     if (length === 0) return new Uint8Array(0)
+    const startedMs = performance.now()
     const patience = this.#parts.patienceFor(image)
-    const work = (own: AbortSignal) => this.#readOnce(image, offset, length, own)
+    const work = (own: AbortSignal) => this.#readOnce(image, { offset, length, startedMs }, own)
     try {
       return patience ? await patience.run(signal, work) : await work(signal)
     } catch (error) {
@@ -102,17 +125,21 @@ export class Reader {
     }
   }
 
-  async #readOnce(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+  async #readOnce(
+    image: Image,
+    { offset, length, startedMs }: { readonly offset: number; readonly length: number; readonly startedMs: number },
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     let missed = false
     for (let plans = 0; plans < plansMax; plans++) {
       const stored = this.#parts.stored(image)
       if (!stored) break
       const planned = await this.#readPlanned(stored, offset, length, signal)
       missed ||= planned.missed
-      if (planned.bytes) return this.#count(missed, planned.bytes)
+      if (planned.bytes) return this.#count(image, missed ? startedMs : null, planned.bytes)
     }
     const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
-    return this.#count(true, proxied)
+    return this.#count(image, startedMs, proxied)
   }
 
   /** One plan; null bytes when something was evicted under it, or could not be read. */
@@ -186,10 +213,14 @@ export class Reader {
     })
   }
 
-  #count(missed: boolean, bytes: Uint8Array): Uint8Array {
-    if (missed) {
+  /** @param missedSinceMs when a read began that missed; null for a hit */
+  #count(image: Image, missedSinceMs: number | null, bytes: Uint8Array): Uint8Array {
+    if (missedSinceMs !== null) {
       this.#misses++
       this.#missBytes += bytes.length
+      const { misses, missBytes, missMs } = this.missesOf(image)
+      const tookMs = performance.now() - missedSinceMs
+      this.#byImage.set(image, { misses: misses + 1, missBytes: missBytes + bytes.length, missMs: missMs + tookMs })
     } else {
       this.#hits++
       this.#hitBytes += bytes.length

@@ -2,7 +2,7 @@
  * How the commands about a daemon that runs are called.
  */
 import type { Command } from 'commander'
-import { parseSize } from '../sizes.ts'
+import { parseDuration, parseSize } from '../sizes.ts'
 import { type Ended, value } from './parsers.ts'
 
 export function defineStatus(program: Command, ended: Ended): void {
@@ -55,5 +55,20 @@ export function defineSet(program: Command, ended: Ended): void {
     .action(async (mountpoint: string, capacityBytes: number) => {
       const module = await import('./set-capacity.ts')
       ended(await module.setCapacity(mountpoint, capacityBytes))
+    })
+}
+
+export function defineTop(program: Command, ended: Ended): void {
+  const top = program.command('top').copyInheritedSettings(program)
+  top
+    .description('Show rates of hits and misses, and the busiest images, each second. q or Ctrl-C ends it.')
+    .argument('[mountpoint]')
+    .option('--interval <duration>', 'how often to look, like 1s', value(parseDuration), 1000)
+    .option('--once', 'look once, over one interval')
+    .option('--batch', 'plain text that scrolls, also on a terminal')
+    .action(async (mountpoint: string | undefined, options: { interval: number; once?: boolean; batch?: boolean }) => {
+      const module = await import('./top.ts')
+      const { interval, once = false, batch = false } = options
+      ended(await module.top({ path: mountpoint ?? null, intervalMs: interval, once, batch }))
     })
 }

@@ -23,8 +23,9 @@ export async function explain({ image, offset, length, path, json }: ExplainArgu
   const explanation = await requestExplanation(socket, { image: name, offset, length })
   const status = explanation && (await fetchStatus(socket))
   if (!explanation || !status) throw noDaemon(mountpoint)
-  if (json) console.log(JSON.stringify({ ...explanation, originStatus: status.origin }, null, 2))
-  else console.log(tableOfExplanation(explanation, status.origin))
+  const origin = status.origins.find(({ url }) => url === explanation.origin) ?? status.origin
+  if (json) console.log(JSON.stringify({ ...explanation, originStatus: origin }, null, 2))
+  else console.log(tableOfExplanation(explanation, origin))
   return 0
 }
 
@@ -38,7 +39,7 @@ export function tableOfExplanation(explanation: Explanation, origin: Status['ori
     ['promoted', `${promotion.verdict}: ${promotion.why}`],
     ['image', [`inode ${nodeId}`, `validator ${validator}`, ...traitsOf(explanation)].join(', ')],
     ['cache disk', health.state === 'healthy' ? 'healthy' : `${health.state}: ${health.reason}`],
-    ['origin', `${origin.url}, ${origin.requests} requests, ${origin.errors} failed`],
+    ['origin', `${originOf(origin)}, ${origin.url}`],
   )
   if (explanation.objects.length === 0) return trimmed(facts.toString())
   const blocks = newTable(['OBJECT', 'BLOCKS', 'OFFSET', 'LENGTH', 'STATE', 'GENERATION', 'LAST USE'])
@@ -49,6 +50,11 @@ export function tableOfExplanation(explanation: Explanation, origin: Status['ori
     }
   }
   return trimmed(`${facts}\n\n${blocks}`)
+}
+
+/** `away for 5 s: no connection` */
+function originOf({ state, reason, sinceSeconds, waiting }: Status['origin']): string {
+  return state === 'available' ? state : `${state} for ${sinceSeconds} s, ${waiting} reads wait for it: ${reason}`
 }
 
 function traitsOf({ digest, pinned, open }: Explanation): string[] {

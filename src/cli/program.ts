@@ -3,7 +3,8 @@
  */
 import { Command } from 'commander'
 import { readVersion } from '../daemon/version.ts'
-import { defineReload, defineSet, defineStatus, defineVerify } from './define-daemon.ts'
+import { defineCompletion } from './define-completion.ts'
+import { defineReload, defineSet, defineStatus, defineTop, defineVerify } from './define-daemon.ts'
 import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './define-mount.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -40,7 +41,9 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineVerify,
     defineSet,
     defineReload,
+    defineTop,
     defineUnmount,
+    defineCompletion,
   ]) {
     define(program, ended)
   }

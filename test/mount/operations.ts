@@ -1,4 +1,6 @@
 /** What an operator can ask of a mount, through the real command: each command, and each bad input. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -41,6 +43,28 @@ function isRight({ mountpoint }: Place): Promise<boolean> {
   return run('dd', ...words).then(read => read.equals(bytes))
 }
 
+/** What top writes to a terminal until somebody presses q after the first picture. */
+async function topUntilQ(mountpoint: string, terminal: string): Promise<string> {
+  const line = [...command, 'top', mountpoint, '--interval', '100ms'].join(' ')
+  const env = { ...process.env, TERM: terminal }
+  const child = spawn('script', ['-qec', line, '/dev/null'], { stdio: ['pipe', 'pipe', 'ignore'], env })
+  let shown = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    shown += text
+  })
+  const ended = once(child, 'close')
+  try {
+    await until(() => shown.includes('IMAGE'), patienceMs, 'a picture')
+    // The input stays open: its end would be one more way to quit.
+    child.stdin.write('q')
+    await until(() => child.exitCode !== null, patienceMs, 'the end of top')
+  } finally {
+    child.kill('SIGKILL')
+    await ended
+  }
+  return shown
+}
+
 t.test('promote, explain, pin, evict and unpin do what they say; a restart keeps the pin', options, async t => {
   const where = await mounted(t)
   const path = join(where.mountpoint, 'a.raw')
@@ -57,7 +81,8 @@ t.test('promote, explain, pin, evict and unpin do what they say; a restart keeps
   })
   t.match(await parentfs('explain', 'a.raw', '0', ...onMount), {
     code: 0,
-    stdout: /^answered by +store: all blocks are published.*\n(.*\n)*0 +0 +0 +64 KiB +published +0 +/m,
+    stdout:
+      /^answered by +store: all blocks are published.*\n(.*\n)*origin +available, file:.*\n(.*\n)*0 +0 +0 +64 KiB +published +0 +/m,
   })
   t.match(await parentfs('promote', 'a.raw', ...onMount), {
     code: 0,
@@ -162,6 +187,39 @@ t.test('what is wrong is said in one line, with what to do next', options, async
     t.match(ran.stderr, /^parentfs: [^\n]+\n$/)
     t.equal(ran.stdout.length, 0)
   }
+})
+
+t.test('names are completed live', options, async t => {
+  const where = await mounted(t)
+  await run('stat', join(where.mountpoint, 'a.raw'))
+  const completed = async (...words: string[]) => (await parentfs('complete', '--', ...words)).stdout.toString()
+  t.equal(await completed('promote', '-m', where.mountpoint, 'a'), 'a.raw\n:files\n')
+  t.match(await completed('images', where.top), `${where.mountpoint}\n`)
+})
+
+t.test('top shows rates, once, in a pipe and on a terminal, until it is told to end', options, async t => {
+  const where = await mounted(t)
+  const { mountpoint } = where
+  t.match(await parentfs('top', mountpoint, '--interval', '50ms'), { code: 1, stderr: /too short: give 100ms or more/ })
+  const once = parentfs('top', mountpoint, '--once', '--interval', '3s')
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  t.ok(await isRight(where))
+  t.match(await once, { code: 0, stdout: /^misses +[1-9][\d.]*\/s.*\n(.*\n)*a\.raw +\S+\/s/m })
+  const [file, ...words] = command
+  const piped = start(file, [...words, 'top', mountpoint, '--interval', '100ms'])
+  await new Promise(resolve => setTimeout(resolve, 2000))
+  piped.child.kill('SIGINT')
+  const { code, stdout } = await piped.ended
+  t.equal(code, 0)
+  t.ok(stdout.toString().split(/^IMAGE/m).length > 2, 'several pictures')
+  t.notOk(stdout.includes('\u001b'))
+  const onTerminal = await topUntilQ(mountpoint, 'xterm')
+  for (const sequence of ['\u001b[?25l', '\u001b[H\u001b[J', '\u001b[?25h']) {
+    t.ok(onTerminal.includes(sequence), JSON.stringify(sequence))
+  }
+  const dumb = await topUntilQ(mountpoint, 'dumb')
+  t.match(dumb, /^misses/m)
+  t.notOk(dumb.includes('\u001b'))
 })
 
 t.test('a mount is found by a link, by being the only one, and two are told apart', options, async t => {

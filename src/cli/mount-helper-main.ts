@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/**
+ * `mount.parentfs`: what mount(8) starts for lines of /etc/fstab whose type is parentfs. Returns when the mount answers.
+ * mount-helper.ts says what it understands. It exits as mount(8) wants: 0, 1 (called wrongly), or 32 (not mounted).
+ */
+import { messageOf } from '../errors.ts'
+import { mount } from './mount.ts'
+import { parseHelperCall } from './mount-helper.ts'
+
+const wrongCallExitCode = 1
+const notMountedExitCode = 32
+
+// mount(8) gives its helpers no PATH, and the programs that we start are looked for in one.
+process.env.PATH ??= '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+let failedExitCode = wrongCallExitCode
+try {
+  const { mount: args, fake, verbose } = parseHelperCall(process.argv.slice(2))
+  failedExitCode = notMountedExitCode
+  if (!fake) await mount(args)
+  if (verbose) process.stderr.write(`mount.parentfs: ${fake ? 'would mount' : 'mounted'} on ${args.places.at(-1)}\n`)
+} catch (error) {
+  process.stderr.write(`mount.parentfs: ${messageOf(error).replace(/\s*\n\s*/g, ' ')}\n`)
+  process.exitCode = failedExitCode
+}

@@ -1,0 +1,116 @@
+/** Completion: what is offered where, and that the shells take it. */
+import { chmodSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { complete, type LiveNames } from '../../src/cli/complete.ts'
+import { createProgram } from '../../src/cli/program.ts'
+import { command, parentfs } from '../fixtures/daemon.ts'
+import { attempt } from '../fixtures/run.ts'
+
+const program = createProgram({ ended: () => {}, writeError: () => {} })
+const live: LiveNames = {
+  mountpoints: async () => ['/mnt/a', '/mnt/b'],
+  images: async mountpoint => (mountpoint === '/mnt/b' ? ['second.raw'] : ['debian.raw', 'fedora.raw']),
+}
+
+t.test('each place of the command line has its own candidates', async t => {
+  const cases: [string[], string[]][] = [
+    [['ev'], ['evict']],
+    [['un'], ['unpin', 'unmount']],
+    [['comp'], ['completion']],
+    [
+      ['set', ''],
+      ['capacity', 'help'],
+    ],
+    [
+      ['set', 'capacity', ''],
+      ['/mnt/a', '/mnt/b'],
+    ],
+    [['set', 'capacity', '/mnt/a', ''], []],
+    [
+      ['promote', 'd'],
+      ['debian.raw', ':files'],
+    ],
+    [
+      ['promote', '-m', '/mnt/b', ''],
+      ['second.raw', ':files'],
+    ],
+    [
+      ['promote', '--mountpoint', ''],
+      ['/mnt/a', '/mnt/b'],
+    ],
+    [['promote', '--range', ''], []],
+    [
+      ['promote', '--range', '0-1', 'f'],
+      ['fedora.raw', ':files'],
+    ],
+    [['promote', '--r'], ['--range']],
+    [['evict', 'debian.raw', ''], []],
+    [['explain', 'debian.raw', '4', ''], []],
+    [
+      ['status', '--'],
+      ['--json', '--help'],
+    ],
+    [['unmount', '/mnt/b'], ['/mnt/b']],
+    [['mount', ''], []],
+    [['mount', 'http://h/', ''], [':directories']],
+    [['mount', '--config', ''], [':files']],
+    [['mount', '--cache-dir', ''], [':directories']],
+    [['mount', '--log-level', 'w'], ['warn']],
+    [['check-config', ''], [':files']],
+    [
+      ['completion', ''],
+      ['bash', 'zsh', 'fish'],
+    ],
+    [['nonsense', ''], []],
+  ]
+  for (const [words, expected] of cases) {
+    const offered = await complete(program, words, live)
+    t.same([...offered].sort(), [...expected].sort(), words.join(' '))
+  }
+  t.ok((await complete(program, [''], live)).includes('promote'))
+  t.notOk((await complete(program, [''], live)).includes('complete'), 'the hidden command stays hidden')
+})
+
+t.test('each shell takes what is offered', async t => {
+  const bin = t.testdir()
+  const fake = join(bin, 'parentfs')
+  // The program, but for the name of an image that no daemon here has.
+  const words = command.map(word => `'${word}'`).join(' ')
+  writeFileSync(fake, `#!/bin/sh\n[ "$4" = 'two' ] && { echo 'two words.raw'; exit; }\nexec ${words} "$@"\n`)
+  chmodSync(fake, 0o755)
+  const path = `export PATH=${bin}:$PATH`
+  const shells: Record<string, [string[], string, string]> = {
+    bash: [
+      ['--norc', '-c'],
+      `${path}; eval "$(parentfs completion bash)"
+       try() { COMP_WORDS=(parentfs "$@"); COMP_CWORD=$#; _parentfs; printf '%s\\n' "\${COMPREPLY[@]}"; }
+       try ev; try set cap; try promote two`,
+      'evict\ncapacity\ntwo\\ words.raw\n',
+    ],
+    zsh: [
+      ['-f', '-c'],
+      `${path}; compdef() { }; compadd() { print -r -- "$2"; }; _files() { print -r -- files; }
+       eval "$(parentfs completion zsh)"
+       try() { words=(parentfs "$@"); CURRENT=\${#words}; _parentfs; }
+       try ev; try set cap; try promote two; try check-config ''`,
+      'evict\ncapacity\ntwo words.raw\nfiles\n',
+    ],
+    fish: [
+      ['--no-config', '-c'],
+      `set -x PATH ${bin} $PATH; parentfs completion fish | source
+       complete -C 'parentfs ev'; complete -C 'parentfs set cap'; complete -C 'parentfs promote two'`,
+      'evict\ncapacity\ntwo words.raw\n',
+    ],
+  }
+  for (const [shell, [flags, script, expected]] of Object.entries(shells)) {
+    const ran = await attempt('env', '--unset=NODE_OPTIONS', shell, ...flags, script)
+    if (ran.code === 127) t.comment(`${shell} is not installed: its completion is not tried`)
+    else t.equal(ran.stdout.toString(), expected, `${shell}: ${ran.stderr}`)
+  }
+})
+
+t.test('an unknown shell is a wrong call, and completing without any daemon is none', async t => {
+  t.match(await parentfs('completion', 'tcsh'), { code: 2, stderr: /bash, zsh, fish/ })
+  t.match(await parentfs('complete', '--', 'nonsense', '-'), { code: 0 })
+})
