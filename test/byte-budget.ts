@@ -46,3 +46,24 @@ t.test('whoever gives up leaves the line, and those behind move up', async t => 
   await first
   t.equal(budget.usedBytes, 0)
 })
+
+t.test('a larger budget lets in who waits; a smaller one takes nothing back', async t => {
+  const budget = new ByteBudget(100)
+  const { signal } = new AbortController()
+  let release = () => {}
+  const held = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const first = budget.run(100, signal, () => held)
+  const second = budget.run(50, signal, () => held)
+  t.equal(budget.waiting, 1)
+  budget.resize(150)
+  t.equal(budget.waiting, 0)
+  budget.resize(10)
+  t.equal(budget.usedBytes, 150)
+  const third = budget.run(10, signal, () => held)
+  t.equal(budget.waiting, 1)
+  release()
+  await Promise.all([first, second, third])
+  t.equal(budget.usedBytes, 0)
+})

@@ -23,3 +23,12 @@ t.test('a signal ends a pause at once, also before it begins', async t => {
   await pause(60_000, controller.signal)
   t.pass()
 })
+
+t.test('another pace holds from the next piece on', async t => {
+  const pace = new Pace(1_000_000_000, () => 1000)
+  const { signal } = new AbortController()
+  pace.set(10_000)
+  const startedMs = performance.now()
+  await pace.spend(5_000, signal)
+  t.ok(performance.now() - startedMs > 450, '500 ms, not 5 us')
+})

@@ -55,3 +55,16 @@ t.test('a file system that fills up stops reservations and starts eviction, what
   capacity.measured({ allocatedBytes: 0, totalBytes: 1000 * MiB, freeBytes: 30 * MiB })
   t.equal(capacity.excessBytes, 30 * MiB, '20 MiB too few, and 10 MiB on their way')
 })
+
+t.test('other watermarks hold at once', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.adopt(90 * MiB)
+  t.equal(capacity.excessBytes, 0)
+  capacity.setWatermarks({ high: 0.8, low: 0.5, free: 0.05 })
+  t.equal(capacity.excessBytes, 90 * MiB - capacity.lowBytes)
+  t.equal(capacity.lowBytes, Math.floor(97 * MiB * 0.5))
+  capacity.setWatermarks({ high: 1, low: 1, free: 0.5 })
+  capacity.measured({ allocatedBytes: 90 * MiB, freeBytes: 400 * MiB, totalBytes: 1000 * MiB })
+  t.equal(capacity.excessBytes, 100 * MiB, 'half of the file system stays free')
+  t.equal(capacity.reserve(1), false)
+})

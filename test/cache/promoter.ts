@@ -1,0 +1,26 @@
+/** The queue of promotions, and its bound. */
+import t from 'tap'
+import { Promoter } from '../../src/cache/promoter.ts'
+import type { StoredImage } from '../../src/store/stored-image.ts'
+
+t.test('one byte over the bound is dropped, and another bound holds from the next extent on', async t => {
+  let release = () => {}
+  const held = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const stored = { land: () => held.then(() => 'landed') } as unknown as StoredImage
+  const promoter = new Promoter(100)
+  const offer = (bytes: number) => promoter.offer(stored, 0, 0, new Uint8Array(bytes))
+  const first = offer(60)
+  t.equal(await offer(41), 'full')
+  const second = offer(40)
+  promoter.resize(150)
+  const third = offer(50)
+  t.equal(await offer(1), 'full')
+  promoter.resize(10)
+  release()
+  t.same(await Promise.all([first, second, third]), ['landed', 'landed', 'landed'])
+  t.equal(await offer(11), 'full')
+  t.equal(await offer(10), 'landed')
+  t.match(promoter.counters, { queuedBytes: 0, promotedBytes: 160, dropped: 3 })
+})
