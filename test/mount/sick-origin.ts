@@ -4,7 +4,7 @@
  *
  * For every fault it prints what a reader was told, and after how long. FAULTS=10 tries all that may pass; SEED=n chooses others.
  */
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, renameSync, statSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -246,9 +246,9 @@ t.test(
     await origin.close()
     // Nothing is known.
     let daemon = await mountDaemon(t, onHttp, ...settings)
-    for (const call of [readdir(where.mountpoint), stat(a)]) {
+    for (const call of [() => readdir(where.mountpoint), () => stat(a)]) {
       t.equal(
-        await call.then(
+        await call().then(
           () => 'no error',
           (error: NodeJS.ErrnoException) => error.code,
         ),
@@ -270,3 +270,29 @@ t.test(
     t.equal(await stop(daemon), 0)
   },
 )
+
+t.test('an image that is replaced during an outage: nobody ever reads bytes of the other version', options, async t => {
+  const made = await world(t)
+  const { where, file } = made
+  const blocks = freshBlocks()
+  await made.origin.close()
+  t.equal((await outcomeOf(file, blocks.next().value!)).what, 'EIO')
+  const replaced = { ...image, seed: 32 }
+  const source = join(where.originDirectory, 'a.raw')
+  writeSample(`${source}.new`, replaced)
+  renameSync(`${source}.new`, source)
+  t.equal(statSync(join(where.mountpoint, 'a.raw')).size, image.sizeBytes, 'the name is as it was')
+  // Waits while it comes back, with another version.
+  const waiting = outcomeOf(file, blocks.next().value!)
+  made.origin = await made.open()
+  t.match((await waiting).what, /^(ESTALE|EIO)$/)
+  const isGone = async () => (await outcomeOf(file, blocks.next().value!)).what === 'ESTALE'
+  await until(isGone, patienceMs, 'the old version is known to have gone')
+  t.equal((await outcomeOf(file, 512 * KiB)).what, 'right', 'what is held of it is read by those who have it open')
+  const first = await file.direct.stat()
+  const isNew = () => statSync(join(where.mountpoint, 'a.raw')).ino !== first.ino
+  await until(isNew, patienceMs, 'the name means the new version')
+  const fresh = await readFile(join(where.mountpoint, 'a.raw'))
+  t.ok(fresh.equals(sampleBytes(replaced, 0, replaced.sizeBytes)), 'and all of it is of that')
+  for (let k = 0; k < 16; k++) t.equal((await outcomeOf(file, k * 64 * KiB)).what, 'right')
+})
