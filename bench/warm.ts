@@ -127,7 +127,7 @@ async function startParentfs(transport: 'kernel' | 'fuse-native'): Promise<Serve
   endings.push(() => parentfs('unmount', mountpoint, '--force'))
   const target = join(mountpoint, 'image')
   for (;;) {
-    await runFio('bench/jobs/warm-1m-qd4.fio', target, 1)
+    await readWhole(target)
     const status = JSON.parse(await parentfs('status', mountpoint, '--json')) as { images: { complete: boolean }[] }
     if (status.images[0]?.complete) break
   }
