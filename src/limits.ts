@@ -220,6 +220,30 @@ export const scrubPieceBytesMax = 1 * MiB
 export const scrubPieceBytesMin = 64 * KiB
 /** A round takes at least this long, so that a small cache is not read without a pause. */
 export const scrubRoundMsMin = 10_000
+/** The pause before a data file that could not be made is tried again, and between two lines in the log about such files. */
+export const fileRetryMs = 10_000
+export const fileLineMsMin = 10_000
+/** The pause after an eviction that failed: doubled after each that fails again. */
+export const evictionRetryMsMin = 1_000
+export const evictionRetryMsMax = 30_000
+/**
+ * What a small write to the index may take beyond its value until the disk is measured: a new page on each level of a tree
+ * (three hold a million names), and one in the list of free pages.
+ */
+export const indexWriteBytes = 4 * 4 * KiB
+
+/**
+ * A version that is no name's version any more goes when the origin could have said so this many times, and it was not in use
+ * for as long: an origin whose replicas name different versions in turn would otherwise cost all that is held each time.
+ */
+export const retireRevalidations = 10
+/** That at least, whatever the pause between two questions. */
+export const retireMsMin = 5_000
+/** More of such versions than this go at once, oldest first: each holds a descriptor, of which a process often has 1024. */
+export const namelessVersionsMax = 64
+/** How often they are looked at. */
+export const retireLookMs = 2_000
+
 /** How often background work looks whether a sick disk is well again. */
 export const sickLookMs = 1_000
 

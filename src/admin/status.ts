@@ -3,7 +3,7 @@
  *
  * Fields may be added; none changes its meaning or goes.
  */
-import type { ImageStatus } from '../cache/cache.ts'
+import type { ImageStatus } from '../cache/status.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -73,6 +73,14 @@ export interface Status {
     readonly dropped: number
   }
   readonly eviction: { readonly objects: number; readonly bytes: number }
+  /** Versions of images that the origin has replaced or deleted. */
+  readonly retirement: {
+    /** How many of them are still here: in use, or kept for a while in case that they come back. */
+    readonly nameless: number
+    /** How many went since the daemon started, and how many of those early because there were too many. */
+    readonly retired: number
+    readonly early: number
+  }
   /** The comparison of everything held with its checksums, which goes on for ever. */
   readonly scrub: {
     /** Rounds over everything since the daemon started. */

@@ -13,17 +13,20 @@ import type { Origin } from '../origin/origin.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Catalog } from './catalog.ts'
-import { Digester, type DigestState } from './digester.ts'
-import { type EvictionCounters, Evictor } from './evictor.ts'
+import { Digester } from './digester.ts'
+import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
 import { Flights } from './flight.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
 import { Pins } from './pins.ts'
-import { Promoter, type PromotionCounters } from './promoter.ts'
-import { type ImageMisses, type ReadCounters, Reader } from './reader.ts'
-import { Scrubber, type ScrubberOptions, type ScrubCounters } from './scrubber.ts'
+import { Promoter } from './promoter.ts'
+import { Reader } from './reader.ts'
+import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
+import { Scrubber, type ScrubberOptions } from './scrubber.ts'
+import type { CacheCounters, ImageStatus } from './status.ts'
+import { Uses } from './uses.ts'
 
 export interface CacheOptions {
   readonly origins: readonly MountedOrigin[]
@@ -32,11 +35,13 @@ export interface CacheOptions {
   readonly logger: Logger
   readonly revalidateSeconds: number
   readonly reservedNodeIds: bigint
+  readonly acquaintance: Acquaintance
   /** Bytes that wait for promotion, and bytes being fetched at once; other than the defaults. */
   readonly promotionBytesMax?: number
   readonly fetchBytesMax?: number
   /** Other than the defaults. */
   readonly scrub?: Partial<ScrubberOptions>
+  readonly retire?: Partial<RetirerLimits>
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
@@ -48,33 +53,6 @@ export interface CacheLimits {
   readonly scrubBytesPerSecond: number
   readonly promotionBytesMax: number
   readonly fetchBytesMax: number
-}
-
-/** One image for status. */
-export interface ImageStatus extends ImageMisses {
-  readonly name: string
-  readonly sizeBytes: number
-  readonly residentBytes: number
-  readonly complete: boolean
-  readonly validator: string
-  /**
-   * The whole image against the digest that its publisher gives: `none` where none is given, `unverified` until the image is
-   * complete; after a `mismatch` its reads fail.
-   */
-  readonly digest: DigestState
-  /** Never evicted, as far as pinned images take no more than half of the capacity. */
-  readonly pinned: boolean
-  /** Does anybody have it open? */
-  readonly open: boolean
-}
-
-export interface CacheCounters {
-  readonly reads: ReadCounters
-  readonly promotion: PromotionCounters
-  readonly eviction: EvictionCounters
-  readonly scrub: ScrubCounters
-  /** Extents being fetched or promoted now. */
-  readonly flights: number
 }
 
 export class Cache {
@@ -89,8 +67,9 @@ export class Cache {
   readonly #scrubber: Scrubber
   readonly #digester: Digester
   readonly #pins: Pins
-  /** How often each image is held open. */
-  readonly #opens = new Map<string, number>()
+  readonly #opens = new Uses()
+  readonly #reads = new Uses()
+  readonly #retirer: Retirer
   readonly operations: Operations
   readonly #recencyTimer: NodeJS.Timeout
   #closing: Promise<void> | undefined
@@ -104,15 +83,25 @@ export class Cache {
     const origins = options.origins.map(({ origin }) => origin)
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
-    this.#evictor = new Evictor(options.store, options.logger, this.#pins)
+    const unwanted = () => this.#retirer.unwanted()
+    this.#evictor = new Evictor(options.store, options.logger, this.#pins, unwanted, options.now)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#digester = new Digester({ ...options, originOf: image => this.#origins.of(image).origin })
+    const retirerParts = {
+      ...options,
+      catalog: this.#catalog,
+      directoryOf: (image: Image) => this.#origins.directoryOf(image),
+      isInUse: (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId),
+      forget: (imageId: string) => this.#digester.forget(imageId),
+      freshMs: ({ origin }: Image) => this.#origins.freshMs({ url: origin }),
+    }
+    this.#retirer = new Retirer(retirerParts, options.retire)
     this.#reader = new Reader({
       flights: this.#flights,
       fetchBudget: this.#fetchBudget,
       originOf: image => this.#origins.of(image).origin,
       patienceFor: image => this.#origins.patienceFor(image),
-      stored: image => (options.store.health.mayRead ? options.store.use(image) : null),
+      stored: image => (options.store.health.mayRead ? this.#use(image) : null),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
@@ -142,6 +131,7 @@ export class Cache {
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
+      retirement: this.#retirer.counters,
       flights: this.#flights.size,
     }
   }
@@ -150,6 +140,7 @@ export class Cache {
   startBackground(): void {
     this.#scrubber.start()
     this.#digester.start()
+    this.#retirer.start()
   }
 
   /** Other limits, and origins that came, from now on. */
@@ -182,15 +173,13 @@ export class Cache {
    */
   async open(image: Image): Promise<StoreFile | null> {
     this.#digester.mustBeSound(image)
-    this.#opens.set(image.id, (this.#opens.get(image.id) ?? 0) + 1)
-    return this.#options.store.use(image)?.file ?? null
+    this.#opens.begin(image.id)
+    return this.#use(image)?.file ?? null
   }
 
-  /** Data files stay open: their tables hold what is known of them. */
-  release({ id }: Image): void {
-    const opens = (this.#opens.get(id) ?? 0) - 1
-    if (opens > 0) this.#opens.set(id, opens)
-    else this.#opens.delete(id)
+  /** End one open: the last one lets a version that has no name go. Others keep their data file: its table says what is held. */
+  release(image: Image): void {
+    this.#opens.end(image.id)
   }
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
@@ -202,7 +191,12 @@ export class Cache {
   ): Promise<Uint8Array> {
     if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
     this.#digester.mustBeSound(image)
-    return this.#reader.read(image, offset, length, signal)
+    this.#reads.begin(image.id)
+    try {
+      return await this.#reader.read(image, offset, length, signal)
+    } finally {
+      this.#reads.end(image.id)
+    }
   }
 
   extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<Extent> {
@@ -237,9 +231,14 @@ export class Cache {
     )
   }
 
+  /** Let versions go that have no name and that nobody wants. Never rejects. */
+  retireVersions(): Promise<void> {
+    return this.#retirer.check()
+  }
+
   /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */
   makeRoom(): Promise<void> {
-    return this.#evictor.check()
+    return this.#evictor.checkNow()
   }
 
   /** Make what is used fit a capacity that was lowered, see {@link fitCapacity}. Never rejects. */
@@ -257,6 +256,7 @@ export class Cache {
     this.operations.close()
     await this.#scrubber.close()
     await this.#digester.close()
+    await this.#retirer.close()
     await this.#flights.close()
     await this.#evictor.close()
   }
@@ -267,10 +267,15 @@ export class Cache {
   }
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
-    if (this.#digester.state(stored.image) === 'mismatch') return
+    if (this.#digester.state(stored.image) === 'mismatch' || !this.#catalog.isRecorded(stored.image)) return
     await this.#promoter.offer(stored, object, first, bytes)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
+  }
+
+  /** The image in the store. One that was retired under somebody's hands gets no data file: nobody would retire that. */
+  #use(image: Image): StoredImage | null {
+    return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }
 
   async #saveRecency(): Promise<void> {

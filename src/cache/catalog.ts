@@ -4,6 +4,9 @@
  * What the kernel is told is recorded first. A name is asked of the origin again when what it said is not fresh any more and
  * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
  * is away leaves names and attributes as the index knows them.
+ *
+ * A version without a name is one that the origin has replaced by another, or of whose name the origin says that there is no such
+ * image: an origin that is away says nothing, and a name that is missing in a listing is asked for before it goes.
  */
 import { within } from '../deadline.ts'
 import { CacheError, isCacheError } from '../errors.ts'
@@ -13,9 +16,13 @@ import { revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Origin } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
+import type { Store } from '../store/store.ts'
+import { Recorder } from './recorder.ts'
 
 export interface CatalogOptions {
   readonly index: IndexDatabase
+  /** Has the ceiling. */
+  readonly store: Pick<Store, 'recordWithin'>
   readonly logger: Logger
   /** How long what an origin said of names is taken as fresh. */
   freshMs(origin: Origin): number
@@ -46,16 +53,80 @@ export class Catalog {
   readonly #listings = new Map<string, Listing>()
   readonly #lookups = new SingleFlight<ImageEntry>()
   readonly #lists = new SingleFlight<readonly string[]>()
+  readonly #recorder: Recorder
+  /** Ids of the versions that have no name. */
+  readonly #nameless: Set<string>
+  /** Names that went from a listing, to be asked for, and not before when. */
+  readonly #vanished = new Map<string, { readonly origin: Origin; readonly name: string }>()
+  #askAgainMs = 0
 
   constructor(options: CatalogOptions) {
     this.#options = options
     this.#startedMs = options.now()
+    this.#recorder = new Recorder(options.store, options.logger)
     for (const entry of options.index.images()) this.#remember(entry)
+    this.#nameless = new Set(this.#byId.keys())
+    for (const origin of new Set([...this.#byId.values()].map(({ image }) => image.origin))) {
+      for (const { imageId } of options.index.names(origin)) this.#nameless.delete(imageId)
+    }
   }
 
   /** Images that are known, of all versions. */
   get size(): number {
     return this.#byId.size
+  }
+
+  /** Versions that have no name, in the order in which they lost it. */
+  nameless(): ImageEntry[] {
+    return [...this.#nameless].flatMap(id => this.#byId.get(id) ?? [])
+  }
+
+  isNameless(imageId: string): boolean {
+    return this.#nameless.has(imageId)
+  }
+
+  /** Does the name under which this version was known mean nothing at all now? */
+  hasLostName({ image }: ImageEntry): boolean {
+    return this.#named({ url: image.origin }, image.key) === null
+  }
+
+  /** A version without a name is retired: from now on it is one that nobody knows. */
+  forget({ image, nodeId }: ImageEntry): void {
+    this.#byId.delete(image.id)
+    this.#byNode.delete(nodeId)
+    this.#nameless.delete(image.id)
+    this.#recorder.drop(imageKey(image.id))
+  }
+
+  /** It could not be retired; unless it has come back meanwhile, it is known as before. */
+  reinstate(entry: ImageEntry): void {
+    if (this.#byId.has(entry.image.id)) return
+    this.#remember(entry)
+    this.#nameless.add(entry.image.id)
+  }
+
+  /** Is this image in the index? Blocks of one that is not would be lost at the next start. */
+  isRecorded({ id }: Image): boolean {
+    return this.#byId.has(id) && !this.#recorder.has(imageKey(id))
+  }
+
+  /** Try again what could not be written, and ask for the names that went from a listing. */
+  async catchUp(signal: AbortSignal): Promise<void> {
+    await this.#recorder.retry()
+    if (this.#options.now() < this.#askAgainMs) return
+    for (const [key, { origin, name }] of [...this.#vanished]) {
+      if (signal.aborted) return
+      try {
+        await this.#lookups.run(key, signal, shared => this.#ask(origin, name, shared))
+      } catch (error) {
+        // Whatever else it says is an answer, and another one comes with the next lookup.
+        if (isCacheError(error, 'aborted', 'origin-away', 'origin-unreachable', 'origin-timeout', 'origin-failed')) {
+          this.#askAgainMs = this.#options.now() + this.#options.freshMs(origin)
+          return
+        }
+      }
+      this.#vanished.delete(key)
+    }
   }
 
   imageOfNode(nodeId: bigint): ImageEntry | null {
@@ -126,7 +197,7 @@ export class Catalog {
     this.#options.logger[level](facts, 'the origin does not answer; the index does')
   }
 
-  #named(origin: Origin, name: string): Named | null {
+  #named(origin: Pick<Origin, 'url'>, name: string): Named | null {
     const key = `${origin.url} ${name}`
     const named = this.#names.get(key)
     if (named) return named
@@ -150,15 +221,22 @@ export class Catalog {
     const key = `${origin.url} ${name}`
     try {
       const image = identify(await origin.lookup(name, { signal }))
-      const before = this.#names.get(key)?.entry
+      const before = this.#named(origin, name)?.entry.image.id
+      this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
       const entry = this.#byId.get(image.id) ?? (await this.#admit(image))
-      if (before?.image.id !== image.id) await this.#record(() => index.putName(origin.url, name, image.id))
+      if (before !== image.id) {
+        await this.#recorder.record(key, key.length, true, () => index.putName(origin.url, name, image.id))
+        if (before !== undefined) this.#nameless.add(before)
+      }
       this.#names.set(key, { entry, checkedMs: this.#options.now() })
       return entry
     } catch (error) {
       if (isCacheError(error, 'not-found')) {
+        const before = this.#named(origin, name)?.entry.image.id
+        const remove = () => index.removeName(origin.url, name)
         this.#names.delete(key)
-        if (index.name(origin.url, name) !== null) await this.#record(() => index.removeName(origin.url, name))
+        if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
+        if (before !== undefined) this.#nameless.add(before)
       }
       throw error
     }
@@ -170,30 +248,30 @@ export class Catalog {
     const names = listed?.map(({ name }) => name) ?? this.known(origin).map(({ name }) => name)
     const before = this.#listing(origin)?.names
     const changed = before?.length !== names.length || before.some((name, k) => name !== names[k])
-    if (changed) await this.#record(() => this.#options.index.putListing(origin.url, names))
+    if (changed) {
+      const bytes = names.reduce((sum, name) => sum + name.length + 3, 0)
+      await this.#recorder.record(origin.url, bytes, false, () => this.#options.index.putListing(origin.url, names))
+      this.#noteVanished(origin, before ?? [], names)
+    }
     this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
     return names
+  }
+
+  #noteVanished(origin: Origin, before: readonly string[], names: readonly string[]): void {
+    const listed = new Set(names)
+    for (const name of before) {
+      const key = `${origin.url} ${name}`
+      if (!listed.has(name) && this.#named(origin, name)) this.#vanished.set(key, { origin, name })
+    }
   }
 
   /** Give a new image its node id, and record both. */
   async #admit(image: Image): Promise<ImageEntry> {
     const entry = { image, nodeId: this.#nodeIdFor(image.id) }
     this.#remember(entry)
-    await this.#record(() => this.#options.index.putImage(entry))
+    const bytes = JSON.stringify(image).length
+    await this.#recorder.record(imageKey(image.id), bytes, true, () => this.#options.index.putImage(entry))
     return entry
-  }
-
-  /**
-   * Write something down before the kernel hears of it. An index that cannot be written fails no lookup: node ids follow from
-   * the images, so that only a successor would miss it, and would be told again at the next lookup.
-   */
-  async #record(write: () => Promise<void>): Promise<void> {
-    try {
-      await write()
-    } catch (error) {
-      if (!isCacheError(error, 'index-failed')) throw error
-      this.#options.logger.warn({ err: error }, 'a name or an image is not recorded; it is known until the next start')
-    }
   }
 
   #remember(entry: ImageEntry): void {
@@ -211,6 +289,10 @@ export class Catalog {
   #isFresh(origin: Origin, checkedMs: number): boolean {
     return this.#options.now() - checkedMs < this.#options.freshMs(origin)
   }
+}
+
+function imageKey(imageId: string): string {
+  return `image ${imageId}`
 }
 
 function noAnswer(what: string): CacheError {

@@ -102,6 +102,12 @@ export class Digester {
     return this.#conclude(stored, { state: 'mismatch', algorithm, published: again.hex, computed })
   }
 
+  /** The image has gone. */
+  forget(imageId: string): void {
+    this.#records.delete(imageId)
+    this.#notBeforeMs.delete(imageId)
+  }
+
   /** Idempotent. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
@@ -135,6 +141,8 @@ export class Digester {
     const { index, logger } = this.#parts
     const { image } = stored
     const fields = { image: image.key, ...record }
+    // Retired meanwhile: its records are gone, and none may come after them.
+    if (stored.attendance.hasEnded) return record.state
     // Recorded first: whoever restarts us now must not serve it again.
     await index.putDigest(image.id, record)
     this.#records.set(image.id, record)

@@ -2,11 +2,20 @@
  * Eviction: starts over the high watermark, stops under the low one, one pass at a time. Two passes at once would each
  * see the same excess and evict twice what is needed.
  *
+ * What is held of versions that have no name goes first: nobody can ask for it again.
+ *
  * Two things can be over: the bytes of the cache directory, and the records of the index, which scattered or all-zero
  * blocks fill without taking much else. Of what is pinned, no pass takes anything, as long as it is within its share.
  */
 import { CacheError, throwIfAborted } from '../errors.ts'
-import { evictRoundsMax, indexHighShare, indexLowShare, pinnedShareMax } from '../limits.ts'
+import {
+  evictionRetryMsMax,
+  evictionRetryMsMin,
+  evictRoundsMax,
+  indexHighShare,
+  indexLowShare,
+  pinnedShareMax,
+} from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { EvictionCandidate } from '../store/eviction.ts'
 import type { Store } from '../store/store.ts'
@@ -44,6 +53,9 @@ export interface KeptImages {
 
 type Candidate = EvictionCandidate & ObjectUse
 
+/** Versions whose objects go before all others. */
+export type Unwanted = () => readonly StoredImage[]
+
 /** Objects chosen together when one image is evicted: as many as the store takes in one transaction. */
 const batchObjects = 64
 
@@ -57,6 +69,9 @@ interface Excess {
 
 export class Evictor {
   readonly #store: Store
+  readonly #unwanted: Unwanted
+  /** Milliseconds, never going back. */
+  readonly #now: () => number
   readonly #policy: EvictionPolicy<Candidate>
   readonly #logger: Logger
   readonly #pins: KeptImages
@@ -64,15 +79,23 @@ export class Evictor {
   #stopped = false
   #objects = 0
   #bytes = 0
+  /** Passes that failed in a row, the pause after the last one, and when it ends. */
+  #failures = 0
+  #pauseMs = 0
+  #notBeforeMs = Number.NEGATIVE_INFINITY
 
   constructor(
     store: Store,
     logger: Logger,
     pins: KeptImages,
+    unwanted: Unwanted,
+    now: () => number,
     policy: EvictionPolicy<Candidate> = new LeastRecentlyUsed(),
   ) {
     this.#store = store
     this.#pins = pins
+    this.#unwanted = unwanted
+    this.#now = now
     this.#policy = policy
     this.#logger = logger
   }
@@ -81,12 +104,22 @@ export class Evictor {
     return { objects: this.#objects, bytes: this.#bytes }
   }
 
-  /** Start a pass if a watermark calls for one and none is running. Resolves when nothing is over, or nothing helps; never rejects. */
+  /**
+   * Start a pass if a watermark calls for one and none is running; after one that failed, not before a pause. Resolves when
+   * nothing is over, or nothing helps; never rejects.
+   */
   check(): Promise<void> {
+    if (this.#now() < this.#notBeforeMs) return this.#running ?? Promise.resolve()
+    return this.checkNow()
+  }
+
+  /** The same without the pause: somebody waits for the room, or what failed may be well again. */
+  checkNow(): Promise<void> {
     if (!this.#running && !this.#stopped && this.#excess()) {
       this.#running = this.#pass()
-        .catch(error =>
-          this.#logger.error({ err: error }, 'an eviction failed; it is tried again when more is promoted'),
+        .then(
+          () => this.#succeeded(),
+          error => this.#failed(error),
         )
         .finally(() => {
           this.#running = undefined
@@ -122,12 +155,32 @@ export class Evictor {
     await this.#running
   }
 
+  /** One line when evictions begin to fail, and one when they work again. */
+  #failed(error: unknown): void {
+    if (this.#pauseMs === 0) {
+      this.#logger.error({ err: error }, 'an eviction failed; it is tried again, at longer and longer pauses')
+    }
+    this.#failures++
+    this.#pauseMs = Math.min(Math.max(evictionRetryMsMin, 2 * this.#pauseMs), evictionRetryMsMax)
+    this.#notBeforeMs = this.#now() + this.#pauseMs
+  }
+
+  #succeeded(): void {
+    if (this.#pauseMs > 0) this.#logger.info({ failures: this.#failures }, 'evictions work again')
+    this.#pauseMs = 0
+    this.#failures = 0
+    this.#notBeforeMs = Number.NEGATIVE_INFINITY
+  }
+
   async #pass(): Promise<void> {
     // What a hit keeps from eviction is chosen again, colder ones first; a pass that frees nothing ends.
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
       const { amount, unit, pinnedMax } = excess
       const kept = this.#pins.kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
-      const chosen = this.#policy.choose(() => this.#candidates(unit, kept), amount)
+      const choose = (images: Iterable<StoredImage>) =>
+        this.#policy.choose(() => this.#candidates(images, unit, kept), amount)
+      const unwanted = choose(this.#unwanted())
+      const chosen = unwanted.length > 0 ? unwanted : choose([...this.#store.images()])
       const { objects, bytes } = await this.#store.evict(chosen)
       this.#objects += objects
       this.#bytes += bytes
@@ -170,8 +223,8 @@ export class Evictor {
     return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax }
   }
 
-  *#candidates(unit: Excess['unit'], kept: ReadonlySet<string>): Generator<Candidate> {
-    for (const stored of this.#store.images()) {
+  *#candidates(images: Iterable<StoredImage>, unit: Excess['unit'], kept: ReadonlySet<string>): Generator<Candidate> {
+    for (const stored of images) {
       if (kept.has(stored.imageId)) continue
       for (const object of stored.heldObjects()) {
         const bytes = unit === 'bytes' ? stored.allocatedBytes(object) : 1

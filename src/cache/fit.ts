@@ -13,7 +13,7 @@ export async function fitCapacity(store: Store, evictor: Evictor, now: () => num
   const isOver = () => store.capacity.usedBytes > store.capacity.capacityBytes
   do {
     await store.flush() // What is reserved and not needed is given back then.
-    await Promise.race([evictor.check(), pause(Math.max(0, endMs - now()), null, { ref: false })])
+    await Promise.race([evictor.checkNow(), pause(Math.max(0, endMs - now()), null, { ref: false })])
     if (isOver()) await pause(fitLookMs)
   } while (isOver() && now() < endMs)
 }

@@ -68,9 +68,14 @@ export class MountedOrigins {
     return patience ? new Patience(patience) : null
   }
 
+  /** The directory that shows an image; null is the root, and where its origin is not mounted. */
+  directoryOf(image: Image): string | null {
+    return this.#all.find(({ origin }) => origin.url === image.origin)?.directory ?? null
+  }
+
   /** How long what an origin said of names is taken as fresh. */
-  freshMs(origin: Origin): number {
-    const mounted = this.#all.find(candidate => candidate.origin === origin)
+  freshMs({ url }: Pick<Origin, 'url'>): number {
+    const mounted = this.#all.find(({ origin }) => origin.url === url)
     return (mounted?.revalidateSeconds ?? this.#revalidateSeconds) * 1000
   }
 }

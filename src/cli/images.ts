@@ -2,7 +2,7 @@
  * `parentfs images`: what a mount shows, and how much of it the cache has.
  */
 import { fetchStatus } from '../admin/admin-client.ts'
-import type { ImageStatus } from '../cache/cache.ts'
+import type { ImageStatus } from '../cache/status.ts'
 import { newTable, share, size, trimmed } from './tables.ts'
 import { findMount, noDaemon } from './target.ts'
 

@@ -2,7 +2,7 @@
  * One picture of `parentfs top`: what happened between two statuses. Pure.
  */
 import type { Status } from '../admin/status.ts'
-import type { ImageStatus } from '../cache/cache.ts'
+import type { ImageStatus } from '../cache/status.ts'
 import { newTable, share, size, trimmed } from './tables.ts'
 
 export interface FrameOptions {

@@ -28,6 +28,7 @@ import { firstListings } from './first-listing.ts'
 import { Origins } from './origins.ts'
 import { planReload, type ReloadPlan } from './reload.ts'
 import { Unwinder } from './unwinder.ts'
+import { writeAside } from './write-aside.ts'
 
 export interface RoomsParts {
   readonly addon: Addon
@@ -37,19 +38,9 @@ export interface RoomsParts {
 }
 
 /** The part of a status that the rooms know. */
-export type RoomsStatus = Pick<
+export type RoomsStatus = Omit<
   Status,
-  | 'cache'
-  | 'pinned'
-  | 'health'
-  | 'reads'
-  | 'origin'
-  | 'origins'
-  | 'promotion'
-  | 'eviction'
-  | 'scrub'
-  | 'gauges'
-  | 'images'
+  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'keeperPid' | 'uptimeSeconds'
 >
 
 export class Rooms {
@@ -127,6 +118,9 @@ export class Rooms {
       promotionBytesMax: cache.promotionQueue,
       fetchBytesMax: cache.fetches,
       reservedNodeIds,
+      acquaintance: {
+        knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
+      },
       now: () => performance.now(),
     })
     this.#unwinder.push('cache', () => this.#cache.close())
@@ -157,6 +151,7 @@ export class Rooms {
         this.#diskWatch.watch(session, this.#store.health)
         return session
       },
+      writeAside: bytes => writeAside(fd, bytes),
       ...this.#transportParts(),
       negotiated,
       onNegotiated,
@@ -239,7 +234,7 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
-    const { reads, promotion, eviction, scrub } = this.#cache.counters
+    const { reads, promotion, eviction, scrub, retirement } = this.#cache.counters
     const native = this.#transport?.counters()
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
@@ -260,6 +255,7 @@ export class Rooms {
       promotion,
       eviction,
       scrub,
+      retirement,
       gauges: this.#gauges(),
       images: this.#cache.images(),
     }

@@ -84,6 +84,21 @@ export class FileSystem {
     return imageAttributes(known, this.#presentation)
   }
 
+  /** The node of a directory of the root, or of the root itself (null); null when there is no such directory. */
+  directoryId(name: string | null): bigint | null {
+    return name === null ? rootNodeId : (this.#nodes.directoryNamed(name)?.nodeId ?? null)
+  }
+
+  /** The same for an image of a listing, which may be old: null when the image is one that nobody knows any more. */
+  rememberListed(known: KnownImage): Attributes | null {
+    return this.#backend.imageOf(known.nodeId) === null ? null : this.remember(known)
+  }
+
+  /** Does the kernel hold this node because of us, or is its image open? */
+  knows(nodeId: bigint): boolean {
+    return this.#nodes.holds(nodeId) || this.#images.isOpen(nodeId)
+  }
+
   forget(nodeId: bigint, lookups: number): void {
     this.#nodes.forget(nodeId, lookups)
   }

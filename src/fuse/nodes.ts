@@ -42,6 +42,11 @@ export class Nodes {
     return this.#images.size
   }
 
+  /** Does the kernel hold this image's node, of which it learned here? */
+  holds(nodeId: bigint): boolean {
+    return this.#images.has(nodeId)
+  }
+
   /** @throws Refusal stale-node */
   get(nodeId: bigint): DirectoryNode | ImageNode {
     const remembered = this.#images.get(nodeId)

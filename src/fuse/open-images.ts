@@ -37,6 +37,10 @@ export class OpenImages {
     return this.#open.size
   }
 
+  isOpen(handle: bigint): boolean {
+    return this.#open.has(handle)
+  }
+
   /** Count one open. Whoever gets an error has opened nothing. */
   async open(known: KnownImage): Promise<void> {
     let entry = this.#open.get(known.nodeId)

@@ -23,9 +23,21 @@ export interface Deadlines {
   readonly readDeadlineMs: number | null
 }
 
+/** A name that means nothing any more. */
+export interface LostName {
+  /** The directory of the root that it was in; null is the root itself. */
+  readonly directory: string | null
+  readonly name: string
+}
+
 export interface Transport {
   /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
   readonly ended: Promise<number>
+  /**
+   * Does the kernel know this node, or has anybody it open?
+   * @param lost the node's name, if it means nothing any more: whoever keeps the node for it is asked to forget it, for the next time
+   */
+  knows(nodeId: bigint, lost: LostName | null): Promise<boolean>
   gauges(): TransportGauges
   /** How long requests that come from now on may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void

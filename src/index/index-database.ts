@@ -67,21 +67,22 @@ export class IndexDatabase {
   async putImage({ image, nodeId }: ImageEntry): Promise<void> {
     const key = layout.imageKey(image.id)
     const value = layout.encodeJson(key, { image, nodeId: nodeId.toString() })
-    await this.#write(() => this.#databases.images.put(key, value))
+    await this.#write(() => void this.#databases.images.put(key, value))
   }
 
-  /** Forget an image, its objects and its recency. Names that point to it stay for the caller to replace. */
+  /** Forget all of an image: its node id, digest, objects and recency. Names that point to it stay for the caller to replace. */
   async removeImage(imageId: string): Promise<void> {
-    await this.#write(() =>
-      this.#environment.transaction(() => {
-        void this.#databases.images.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise we await.
-        void this.#databases.recency.remove(layout.imageKey(imageId))
-        const range = { start: layout.objectKey(imageId, 0), end: layout.objectKey(imageId, 0xffffffff) }
-        for (const database of [this.#databases.residency, this.#databases.sums]) {
-          for (const key of [...database.getKeys(range)]) void database.remove(Buffer.from(key))
-        }
-      }),
-    )
+    const { images, digests } = this.#databases
+    const remove = () => {
+      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId)) // As in #removeObjects.
+      this.#removeObjects(imageId)
+    }
+    await this.#write(remove)
+  }
+
+  /** Forget the objects of an image, and its recency. */
+  async removeObjects(imageId: string): Promise<void> {
+    await this.#write(() => this.#removeObjects(imageId))
   }
 
   /** The image id that a name pointed to when it was last looked up. */
@@ -99,11 +100,11 @@ export class IndexDatabase {
 
   async putName(origin: string, name: string, imageId: string): Promise<void> {
     const key = layout.nameKey(origin, name)
-    await this.#write(() => this.#databases.names.put(key, layout.encodeJson(key, { imageId })))
+    await this.#write(() => void this.#databases.names.put(key, layout.encodeJson(key, { imageId })))
   }
 
   async removeName(origin: string, name: string): Promise<void> {
-    await this.#write(() => this.#databases.names.remove(layout.nameKey(origin, name)))
+    await this.#write(() => void this.#databases.names.remove(layout.nameKey(origin, name)))
   }
 
   /** Every pinned name of an origin, whether it means an image now or not. */
@@ -113,11 +114,11 @@ export class IndexDatabase {
 
   async putPin(origin: string, { name, pinnedMs }: PinRecord): Promise<void> {
     const key = layout.nameKey(origin, name)
-    await this.#write(() => this.#databases.pins.put(key, layout.encodeJson(key, { pinnedMs })))
+    await this.#write(() => void this.#databases.pins.put(key, layout.encodeJson(key, { pinnedMs })))
   }
 
   async removePin(origin: string, name: string): Promise<void> {
-    await this.#write(() => this.#databases.pins.remove(layout.nameKey(origin, name)))
+    await this.#write(() => void this.#databases.pins.remove(layout.nameKey(origin, name)))
   }
 
   /** The last listing of an origin. */
@@ -127,7 +128,7 @@ export class IndexDatabase {
 
   async putListing(origin: string, names: readonly string[]): Promise<void> {
     const key = layout.originKey(origin)
-    await this.#write(() => this.#databases.listings.put(key, layout.encodeJson(key, names)))
+    await this.#write(() => void this.#databases.listings.put(key, layout.encodeJson(key, names)))
   }
 
   /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */
@@ -160,20 +161,16 @@ export class IndexDatabase {
 
   /** Add blocks to records, all in one transaction. Blocks are OR-ed into what is stored. */
   async record(entries: readonly RecordEntry[]): Promise<void> {
-    await this.#write(() =>
-      this.#environment.transaction(() => {
-        for (const entry of entries) this.#add(entry, entry.blocks())
-      }),
-    )
+    await this.#write(() => {
+      for (const entry of entries) this.#add(entry, entry.blocks())
+    })
   }
 
   /** Take blocks out of records, all in one transaction. */
   async forget(entries: readonly ForgetEntry[]): Promise<void> {
-    await this.#write(() =>
-      this.#environment.transaction(() => {
-        for (const entry of entries) this.#subtract(entry)
-      }),
-    )
+    await this.#write(() => {
+      for (const entry of entries) this.#subtract(entry)
+    })
   }
 
   /** Object and lastUse in pairs, as they were last saved. */
@@ -183,7 +180,7 @@ export class IndexDatabase {
 
   async putRecency(imageId: string, pairs: Uint32Array): Promise<void> {
     const key = layout.imageKey(imageId)
-    await this.#write(() => this.#databases.recency.put(key, layout.encodeRecency(key, pairs)))
+    await this.#write(() => void this.#databases.recency.put(key, layout.encodeRecency(key, pairs)))
   }
 
   /** What a comparison of the whole image with its publisher's digest came to; null where there was none. */
@@ -193,14 +190,14 @@ export class IndexDatabase {
 
   async putDigest(imageId: string, record: DigestRecord): Promise<void> {
     const key = layout.imageKey(imageId)
-    await this.#write(() => this.#databases.digests.put(key, layout.encodeJson(key, record)))
+    await this.#write(() => void this.#databases.digests.put(key, layout.encodeJson(key, record)))
   }
 
   /** Write and sync something small. @throws CacheError index-failed */
   async probe(): Promise<void> {
     const key = Buffer.from('probe')
-    await this.#write(() => this.#databases.recency.put(key, layout.encodeJson(key, 0)))
-    await this.#write(() => this.#databases.recency.remove(key))
+    await this.#write(() => void this.#databases.recency.put(key, layout.encodeJson(key, 0)))
+    await this.#write(() => void this.#databases.recency.remove(key))
   }
 
   /** Idempotent. */
@@ -219,6 +216,15 @@ export class IndexDatabase {
     const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
     for (let k = 0; k < 64; k++) if (((blocks >> BigInt(k)) & 1n) === 1n) merged.sums[k] = sums[k]!
     void this.#databases.sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
+  }
+
+  #removeObjects(imageId: string): void {
+    const { recency, residency, sums } = this.#databases
+    void recency.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise is awaited.
+    const range = { start: layout.objectKey(imageId, 0), end: layout.objectKey(imageId, 0xffffffff) }
+    for (const database of [residency, sums]) {
+      for (const key of [...database.getKeys(range)]) void database.remove(Buffer.from(key))
+    }
   }
 
   #subtract({ imageId, object, blocks }: ForgetEntry): void {
@@ -258,10 +264,14 @@ export class IndexDatabase {
     return decoded
   }
 
-  async #write(operation: () => Promise<unknown>): Promise<void> {
+  /**
+   * Each write is a transaction of its own, also one of a single value: lmdb runs transactions in the order of the calls, and
+   * single puts of the same batch before all of them, whenever they were called.
+   */
+  async #write(change: () => void): Promise<void> {
     if (this.#closing) throw new CacheError('closed', 'the index is closed')
     try {
-      await operation()
+      await this.#environment.transaction(change)
     } catch (error) {
       const cause = await reasonOf(error)
       throw new CacheError('index-failed', `${this.#directory}: the index cannot be written: ${messageOf(cause)}`, {

@@ -1,9 +1,10 @@
 /**
  * The ceiling: how many bytes the cache directory takes, and who may write more.
  *
- * Three numbers make `usedBytes`. `#landedBytes` are blocks that we wrote, by our own count; `#pendingBytes` are reserved and
- * perhaps half written; `#overheadBytes` is what the disk showed beyond the landed bytes when it was last measured: the index,
- * directories, extent trees, orphans. Writes in progress may be counted twice for a moment, never missed.
+ * Four numbers make `usedBytes`. `#landedBytes` are blocks that we wrote, by our own count; `#pendingBytes` are reserved and
+ * perhaps half written; `#leavingBytes` are being punched; `#overheadBytes` is what the disk showed beyond the landed bytes when
+ * it was last measured: the index, directories, extent trees, orphans. What is on its way in or out when the disk is measured may
+ * be counted twice until the next measurement, and is never missed.
  */
 import { freeShareMin, highWatermarkDefault, keptBackBytes, keptBackShare, lowWatermarkDefault } from '../limits.ts'
 
@@ -37,9 +38,12 @@ const watermarksDefault: Watermarks = { high: highWatermarkDefault, low: lowWate
 export class Capacity {
   #capacityBytes: number
   #watermarks: Watermarks
-  // INVARIANT: usedBytes <= usableBytes when a reservation is granted.
+  // INVARIANT: usedBytes <= usableBytes when a reservation is granted; for one that is needed, halfway to capacityBytes.
   #landedBytes = 0
   #pendingBytes = 0
+  /** The part of those whose writes have ended. */
+  #unmeasuredBytes = 0
+  #leavingBytes = 0
   #overheadBytes = 0
   #disk: DiskUsage | null = null
   /** Reserved since the disk was measured: what its free space does not know of yet. */
@@ -81,7 +85,7 @@ export class Capacity {
   }
 
   get usedBytes(): number {
-    return this.#landedBytes + this.#pendingBytes + this.#overheadBytes
+    return this.#landedBytes + this.#pendingBytes + this.#leavingBytes + this.#overheadBytes
   }
 
   /** Reservations that were refused. */
@@ -104,9 +108,14 @@ export class Capacity {
     return this.usedBytes + bytes <= this.usableBytes && bytes <= this.#marginBytes()
   }
 
-  /** Nothing is written that was not reserved. @returns false when it does not fit */
-  reserve(bytes: number): boolean {
-    if (!this.fits(bytes)) {
+  /**
+   * Nothing is written that was not reserved.
+   * @param isNeeded may take half of what is kept back: data without it would be of no use
+   * @returns false when it does not fit
+   */
+  reserve(bytes: number, isNeeded = false): boolean {
+    const needed = () => isNeeded && this.usedBytes + bytes <= (this.usableBytes + this.#capacityBytes) / 2
+    if (!this.fits(bytes) && !needed()) {
       this.#refused++
       this.#isShort = true
       return false
@@ -122,9 +131,26 @@ export class Capacity {
     this.#landedBytes += landedBytes
   }
 
-  /** Landed bytes were punched. */
-  release(bytes: number): void {
+  /**
+   * Landed bytes are punched by `punch`: until that has ended nobody knows which of them the disk still shows.
+   * @throws whatever `punch` does: then they are landed as before
+   */
+  async release(bytes: number, punch: () => Promise<unknown>): Promise<void> {
     this.#landedBytes -= bytes
+    this.#leavingBytes += bytes
+    try {
+      await punch()
+    } catch (error) {
+      this.#landedBytes += bytes
+      throw error
+    } finally {
+      this.#leavingBytes -= bytes
+    }
+  }
+
+  /** Another reservation ended: what it took is overhead, and stays reserved until the disk has been measured. */
+  settleWhenMeasured(reservedBytes: number): void {
+    this.#unmeasuredBytes += reservedBytes
   }
 
   /** Blocks found at boot. */
@@ -135,6 +161,8 @@ export class Capacity {
   measured(disk: DiskUsage): void {
     this.#disk = disk
     this.#isShort = false
+    this.#pendingBytes -= this.#unmeasuredBytes
+    this.#unmeasuredBytes = 0
     this.#reservedSinceBytes = this.#pendingBytes
     this.#overheadBytes = Math.max(0, disk.allocatedBytes - this.#landedBytes)
   }

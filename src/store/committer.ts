@@ -82,6 +82,12 @@ export class Committer {
     for (const entry of this.#byObject.get(key) ?? []) entry.revoked |= blocks
   }
 
+  /** Is anything of `target` not recorded yet? */
+  concerns(target: CommitTarget): boolean {
+    for (const entries of this.#byObject.values()) if (entries.some(entry => entry.target === target)) return true
+    return false
+  }
+
   /** Commit what has been added so far. Resolves when it is durable or given up; never rejects. */
   flush(): Promise<void> {
     clearTimeout(this.#timer)

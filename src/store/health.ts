@@ -206,3 +206,9 @@ function isLasting(error: unknown): boolean {
     /No space left|Read-only file system|Disk quota exceeded/.test(messageOf(cause))
   )
 }
+
+/** For {@link HealthOptions.after}. @returns how to cancel it */
+export function runAfter(ms: number, work: () => void): () => void {
+  const timer = setTimeout(work, ms)
+  return () => clearTimeout(timer)
+}

@@ -7,7 +7,7 @@ import type { StoredImage } from './stored-image.ts'
 /** Walk one data file and punch what is not held. `stopped` ends the walk early. */
 export async function punchOrphans(stored: StoredImage, stopped: () => boolean): Promise<void> {
   const { objectBytes, sizeBytes } = stored.geometry
-  for (let at = 0; at < sizeBytes && !stopped(); ) {
+  for (let at = 0; at < sizeBytes && !stopped() && !stored.attendance.hasEnded; ) {
     const data = await stored.file.seekData(at)
     if (data < 0 || data >= sizeBytes) return
     const object = Math.floor(data / objectBytes)

@@ -4,20 +4,20 @@
  * This room is the only one that changes a data file or a residency table, and the only one that reads them. At boot it
  * takes over what the index records and publishes none of it: a block is verified at its first read.
  */
-
-import { within } from '../deadline.ts'
-import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
-import { indexShareMax, storeWriteMsMax } from '../limits.ts'
+import { indexShareMax, indexWriteBytes } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { Capacity, overheadBytesPerEntry, type Watermarks } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { type EvictionCandidate, evictLocked } from './eviction.ts'
-import { Health } from './health.ts'
+import { FailedFiles } from './failed-files.ts'
+import { Health, runAfter } from './health.ts'
 import { punchOrphans } from './orphans.ts'
+import { Probe } from './probe.ts'
+import { Retirement } from './retirement.ts'
 import type { StoreParts } from './store-parts.ts'
 import { StoredImage } from './stored-image.ts'
 
@@ -49,15 +49,17 @@ export class Store {
   #latestUse = 0
   #indexBytes = 0
   #stopping = false
-  /** A probe that hangs holds a thread: there is one at a time. */
-  #probing = false
+  readonly #failedFiles: FailedFiles
+  readonly #retirement: Retirement
   #closing: Promise<void> | undefined
 
   private constructor(options: StoreOptions) {
     this.#options = options
     this.capacity = new Capacity(options.capacityBytes, options.watermarks)
+    this.#failedFiles = new FailedFiles(options.logger, options.now)
+    const probe = new Probe(options.directory, options.index)
     this.health = new Health({
-      probe: () => this.#probe(),
+      probe: () => probe.run().then(() => this.measure()),
       logger: options.logger,
       now: options.now,
       after: runAfter,
@@ -73,6 +75,7 @@ export class Store {
       tick: options.tick,
       syncDirectory: () => options.directory.sync(),
     }
+    this.#retirement = new Retirement({ ...this.#parts, images: this.#images, directory: options.directory })
   }
 
   /**
@@ -115,14 +118,45 @@ export class Store {
     if (known) return known
     // Making a file could wait for a sick disk, and everybody with it.
     if (image.sizeBytes === 0 || this.#stopping || !this.health.mayWrite) return null
+    if (this.#retirement.isUnderWay(image.id) || !this.#failedFiles.mayTry(image)) return null
     try {
-      return this.#open(image)
+      const stored = this.#open(image)
+      this.#failedFiles.succeeded(image)
+      return stored
     } catch (error) {
-      this.#options.logger.error(
-        { image: image.key, err: error },
-        `no data file: ${messageOf(error)}; reads go to the origin`,
-      )
+      this.#failedFiles.failed(image, error)
+      this.health.writeFailed(error)
       return null
+    }
+  }
+
+  /**
+   * Forget an image, with its data file if it has one: see retirement.ts. Whoever records the image again comes after this.
+   * @returns false when it holds something or somebody works on it: then nothing has changed
+   * @throws CacheError index-failed; SystemError: then it stays for another try
+   */
+  async retire(imageId: string): Promise<boolean> {
+    this.#failedFiles.forget(imageId)
+    return !this.#stopping && this.#retirement.retire(imageId)
+  }
+
+  /**
+   * Do a small write to the index, of a value of `bytes`, if the ceiling allows.
+   * @param isNeeded see Capacity.reserve
+   * @returns whether it was done
+   * @throws CacheError index-failed
+   */
+  async recordWithin(bytes: number, isNeeded: boolean, write: () => Promise<void>): Promise<boolean> {
+    const reserved = bytes + indexWriteBytes
+    if (!this.capacity.reserve(reserved, isNeeded)) {
+      this.measure() // What earlier ones of these reserved is given back then.
+      if (!this.capacity.reserve(reserved, isNeeded)) return false
+    }
+    try {
+      await write()
+      return true
+    } finally {
+      this.capacity.settleWhenMeasured(reserved)
     }
   }
 
@@ -170,8 +204,7 @@ export class Store {
     const { directory, index } = this.#options
     const files = [...this.#images.values()].map(stored => stored.file)
     this.capacity.measured(directory.measure(files, index.allocatedBytes))
-    // LMDB takes 40 us to count: per batch, not per promotion.
-    this.#indexBytes = index.recordBytes
+    this.#indexBytes = index.recordBytes // LMDB takes 40 us to count: per batch, not per promotion.
   }
 
   /** Punch, in the background, what lies in data files without a record. Resolves when all files were walked. */
@@ -187,10 +220,12 @@ export class Store {
     this.measure()
   }
 
-  /** Save `lastUse` of every held object. */
+  /** Save `lastUse` of every held object, of those images for which there is room. */
   async saveRecency(): Promise<void> {
     for (const stored of this.#images.values()) {
-      await this.#options.index.putRecency(stored.imageId, stored.recency())
+      if (stored.attendance.hasEnded) continue // It would come after its removal.
+      const pairs = stored.recency()
+      await this.recordWithin(pairs.byteLength, false, () => this.#options.index.putRecency(stored.imageId, pairs))
     }
   }
 
@@ -242,9 +277,7 @@ export class Store {
         { imageId },
         'the index knows blocks of an image whose data file is missing or has another size; they are forgotten',
       )
-      await index.removeImage(imageId)
-      const entry = entries.get(imageId)
-      if (entry) await index.putImage(entry)
+      await index.removeObjects(imageId)
     }
     for (const name of await directory.names()) if (!this.#images.has(name)) await directory.remove(name)
   }
@@ -256,20 +289,6 @@ export class Store {
     return this.#open(entry.image)
   }
 
-  /** The whole way of a promotion, in small: data file and index. */
-  async #probe(): Promise<void> {
-    const { directory, index } = this.#options
-    const late = () => new CacheError('store-failed', `a probe took over ${storeWriteMsMax} ms`)
-    if (this.#probing) throw new CacheError('store-failed', 'the last probe still waits for the disk')
-    const steps = [directory.probe(), index.probe()]
-    this.#probing = true
-    void Promise.allSettled(steps).then(() => {
-      this.#probing = false
-    })
-    await within(storeWriteMsMax, Promise.all(steps), late)
-    this.measure()
-  }
-
   #committed(entries: readonly LandedBlocks[]): void {
     try {
       this.measure()
@@ -278,10 +297,4 @@ export class Store {
     }
     this.capacity.settle(entries.length * overheadBytesPerEntry, 0)
   }
-}
-
-/** @returns how to cancel it */
-function runAfter(ms: number, work: () => void): () => void {
-  const timer = setTimeout(work, ms)
-  return () => clearTimeout(timer)
 }

@@ -8,6 +8,7 @@
 import { CacheError, messageOf } from '../errors.ts'
 import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, type ObjectPart, runsOf } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
+import { Attendance } from './attendance.ts'
 import { BlockMasks } from './block-masks.ts'
 import { overheadBytesPerEntry } from './capacity.ts'
 import { Residency } from './residency.ts'
@@ -22,6 +23,7 @@ export class StoredImage {
   readonly geometry: Geometry
   readonly file: StoreFile
   readonly residency: Residency
+  readonly attendance = new Attendance() // Eviction is not counted: it has the locks, and finds nothing held.
   readonly #parts: StoreParts
   readonly #held = new BlockMasks()
   readonly #zero = new BlockMasks()
@@ -116,7 +118,11 @@ export class StoredImage {
    * After false, `target` may still be written to: nobody may use it. Blocks that are there and cannot be read have been
    * verified again by then, so that the next look finds them right or missing.
    */
-  async read(offset: number, target: Uint8Array): Promise<boolean> {
+  read(offset: number, target: Uint8Array): Promise<boolean> {
+    return this.attendance.during(() => this.#read(offset, target), false)
+  }
+
+  async #read(offset: number, target: Uint8Array): Promise<boolean> {
     const { health } = this.#parts
     if (!health.mayRead) return false
     const parts = this.geometry.parts(offset, target.length)
@@ -129,7 +135,7 @@ export class StoredImage {
     // Nobody took them away: it was the disk.
     if (whole === false && wasResident && isUnchanged) {
       const again = (part: ObjectPart) => () => this.#verification.verifyAgain(part.object, part.blocks)
-      await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, again(part)))), null)
+      await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, undefined, again(part)))), null)
     }
     return whole === true
   }
@@ -140,7 +146,7 @@ export class StoredImage {
    */
   verify(object: number, blocks: bigint): Promise<void> {
     let hasBegun = false
-    const verified = this.#locked(object, () => {
+    const verified = this.#locked(object, undefined, () => {
       hasBegun = true
       return this.#verification.verify(object, blocks)
     })
@@ -155,7 +161,7 @@ export class StoredImage {
    * @throws CacheError index-failed
    */
   scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
-    return this.#locked(object, () => this.#verification.scrub(object, blocks, fromDisk))
+    return this.#locked(object, 0n, () => this.#verification.scrub(object, blocks, fromDisk))
   }
 
   /**
@@ -164,7 +170,7 @@ export class StoredImage {
    */
   land(object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
     const run = { first, count: Math.ceil(bytes.length / this.geometry.blockBytes) }
-    return this.#locked(object, async () => {
+    return this.#locked<LandResult>(object, 'failed', async () => {
       const missing = maskOf(run) & ~this.held(object)
       if (missing === 0n) return 'held-already'
       let result: LandResult = 'held-already'
@@ -192,7 +198,7 @@ export class StoredImage {
 
   /** Give up blocks that did not become durable. */
   abandon(object: number, blocks: bigint): Promise<void> {
-    return this.#locked(object, () => this.#drop(object, blocks & this.held(object)))
+    return this.#locked(object, undefined, () => this.#drop(object, blocks & this.held(object)))
   }
 
   /**
@@ -208,16 +214,16 @@ export class StoredImage {
   /** Second half, once the records are durably gone. Punched up to a whole block, past the end of the file if need be. */
   async finishEviction(object: number): Promise<number> {
     const bytes = this.allocatedBytes(object)
-    await this.file.punch(object * this.geometry.objectBytes, this.geometry.objectBytes)
+    const { objectBytes } = this.geometry
+    await this.#parts.capacity.release(bytes, () => this.file.punch(object * objectBytes, objectBytes))
     this.#held.remove(object, this.held(object))
     this.#zero.remove(object, this.zero(object))
-    this.#parts.capacity.release(bytes)
     return bytes
   }
 
   /** Punch what lies in the file at `object` and is not held. */
   punchOrphans(object: number): Promise<void> {
-    return this.#locked(object, async () => {
+    return this.#locked(object, undefined, async () => {
       const kept = this.held(object) & ~this.zero(object)
       for (const run of runsOf(~kept & allBlocks)) await this.#punch(object, run)
     })
@@ -264,10 +270,11 @@ export class StoredImage {
     this.#revoke(object, blocks)
     await this.#parts.index.forget([{ imageId: this.imageId, object, blocks }])
     const bytes = countOf(blocks & ~this.zero(object)) * this.geometry.blockBytes
-    for (const run of runsOf(blocks)) await this.#punch(object, run)
+    await this.#parts.capacity.release(bytes, async () => {
+      for (const run of runsOf(blocks)) await this.#punch(object, run)
+    })
     this.#held.remove(object, blocks)
     this.#zero.remove(object, blocks)
-    this.#parts.capacity.release(bytes)
   }
 
   /** Take blocks from readers, and from the batch that would record them. */
@@ -280,13 +287,14 @@ export class StoredImage {
     return this.file.punch(this.geometry.bytesOf(object, run).offset, run.count * this.geometry.blockBytes)
   }
 
-  #locked<T>(object: number, work: () => Promise<T>): Promise<T> {
+  /** Do `work` holding the object's lock; `otherwise` once the image is retired. */
+  #locked<T>(object: number, otherwise: T, work: () => Promise<T>): Promise<T> {
     if (object < 0 || object >= this.geometry.objects) {
       throw new CacheError(
         'invalid-argument',
         `${this.image.key} has ${this.geometry.objects} objects, not one of number ${object}`,
       )
     }
-    return this.#parts.locks.run(this.lockKey(object), work)
+    return this.attendance.during(() => this.#parts.locks.run(this.lockKey(object), work), otherwise)
   }
 }

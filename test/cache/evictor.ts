@@ -112,6 +112,6 @@ t.test('a ceiling is kept when what was granted before has landed, too', async t
   capacity.settle(4 * MiB, 4 * MiB)
   await fitted
   t.ok(capacity.usedBytes <= capacity.lowBytes, 'that counted for eviction when it had landed')
-  capacity.release(4 * MiB)
+  await capacity.release(4 * MiB, async () => {})
   await rooms.close()
 })

@@ -34,6 +34,7 @@ const status = {
   },
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
   eviction: { objects: 0, bytes: 0 },
+  retirement: { nameless: 0, retired: 0, early: 0 },
   scrub: { rounds: 0, roundStartedSeconds: 5, verifiedBytes: 65536, corruptBlocks: 0 },
   images: [
     { name: 'debian.qcow2', sizeBytes: 2 * 1024 ** 3, residentBytes: 1024 ** 3, complete: false, validator: '"abc"' },

@@ -1,7 +1,7 @@
 /** What top shows of two statuses. */
 import t from 'tap'
 import type { Status } from '../../src/admin/status.ts'
-import type { ImageStatus } from '../../src/cache/cache.ts'
+import type { ImageStatus } from '../../src/cache/status.ts'
 import { frameOf } from '../../src/cli/top-frame.ts'
 
 const KiB = 1024

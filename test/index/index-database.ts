@@ -144,6 +144,27 @@ for (const [where, opener] of Object.entries(openers)) {
   })
 }
 
+t.test('writes take effect in the order of the calls, of whatever kind they are', async t => {
+  const index = new IndexDatabase(t.testdir())
+  const isKnown = () => index.images().some(({ image: { id } }) => id === image.id)
+  const entry = { image, nodeId: 5n }
+  const record = () =>
+    index.record([{ imageId: other.id, object: 5, blocks: () => 1n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
+  let wrong = 0
+  for (let k = 0; k < 60; k++) {
+    // Batches of different lengths, begun in other turns.
+    const others = Array.from({ length: k % 4 }, record)
+    if (k % 3 === 0) await null
+    const writes = [index.putImage(entry), index.removeImage(image.id)]
+    if (k % 2 === 0) writes.push(index.putImage(entry))
+    if (k % 5 === 0) others.push(record())
+    await Promise.all([...writes, ...others])
+    if (isKnown() !== (k % 2 === 0)) wrong++
+  }
+  t.equal(wrong, 0)
+  await index.close()
+})
+
 t.test('an index that cannot be opened says index-failed', async t => {
   for (const content of ['', 'not a database', 'A'.repeat(100_000)]) {
     const directory = t.testdir({ 'data.mdb': content })

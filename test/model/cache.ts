@@ -1,80 +1,147 @@
 /**
  * Seeded random operations on a small cache, against a plain byte array: reads of any length at any offset, many at once,
- * with promotion and eviction racing, readers that leave, an origin that fails, and restarts in between.
+ * with promotion and eviction racing, readers that leave, an origin that fails, images that are replaced, open or not, by versions
+ * that were there before, too, and restarts in between.
  * OPERATIONS=n sets how many; SEED=n another sequence.
  */
-import t from 'tap'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
 import { CacheError, isCacheError } from '../../src/errors.ts'
 import type { Image } from '../../src/image.ts'
+import type { ImageEntry } from '../../src/index/index-database.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
-import { forever, openRooms } from '../fixtures/rooms.ts'
+import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 
 const KiB = 1024
 const operations = Number(process.env.OPERATIONS ?? 20_000)
 const sizes = { a: 40_000 * KiB + 777, b: 3000 * KiB, c: 5, d: 0, e: 256 * KiB }
+type Name = keyof typeof sizes
+const names = Object.keys(sizes) as Name[]
+const zeros = [[64 * KiB, 200 * KiB]] as const
 
-t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
-  const random = seeded(seed)
-  const origin = new MemoryOrigin()
-  for (const [name, sizeBytes] of Object.entries(sizes))
-    origin.put(name, sizeBytes, sizeBytes + 1, [[64 * KiB, 200 * KiB]])
-  const truth = new Map(Object.entries(sizes).map(([name, size]) => [name, origin.bytes(name, 0, size)]))
-  origin.gate = async () => {
-    if (random() < 0.02) throw new CacheError('origin-failed', 'one in fifty')
-    if (random() < 0.3) await new Promise(resolve => setImmediate(resolve))
+/** A cache over an origin that changes, and what must be read from it. */
+class World {
+  readonly random = seeded(seed)
+  readonly counts = { wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0 }
+  readonly #origin = new MemoryOrigin()
+  /** By name and validator. */
+  readonly #truth = new Map<string, Buffer>()
+  readonly #test: Test
+  readonly #directory: string
+  #rooms!: Rooms
+  #images: readonly ImageEntry[] = []
+  /** Held open, with a name or without. */
+  readonly #open: Image[] = []
+
+  constructor(t: Test) {
+    this.#test = t
+    this.#directory = t.testdir()
+    for (const name of names) this.#replace(name)
+    this.#origin.gate = async () => {
+      if (this.random() < 0.02) throw new CacheError('origin-failed', 'one in fifty')
+      if (this.random() < 0.3) await new Promise(resolve => setImmediate(resolve))
+    }
   }
-  const options = { directory: t.testdir(), origin, capacityBytes: 16 * 1024 * KiB }
-  let rooms = await openRooms(options)
-  let wrong = 0
-  let failed = 0
-  let left = 0
-  const counts = { hits: 0, misses: 0, evicted: 0 }
 
-  const readOnce = async (image: Image) => {
+  async start(): Promise<void> {
+    const options = { capacityBytes: 16 * 1024 * KiB, revalidateSeconds: 0, retire: { graceMs: 0 } }
+    this.#rooms = await openRooms({ directory: this.#directory, origin: this.#origin, ...options })
+    await this.#lookUp()
+  }
+
+  /** Sixteen reads at once, and perhaps another version of an image. */
+  async step(): Promise<void> {
+    if (this.random() < 0.3) await this.#replaceOne()
+    await Promise.all(Array.from({ length: 16 }, () => this.#read(this.#draw())))
+  }
+
+  /** Stop; nothing is left of versions without a name. */
+  async end(): Promise<void> {
+    const { cache } = this.#rooms
+    this.#release(this.#open.length)
+    // One may be under way, which began when they were open.
+    for (let k = 0; k < 2; k++) await cache.retireVersions()
+    const known = new Set(this.#images.map(({ image }) => image.id))
+    const { images } = cache.capacity()
+    if (images !== known.size) this.#test.fail(`${images} images are known`)
+    const files = readdirSync(join(this.#directory, 'images'))
+    if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
+    const { reads, eviction, retirement } = cache.counters
+    this.counts.hits += reads.hits
+    this.counts.misses += reads.misses
+    this.counts.evicted += eviction.objects
+    this.counts.retired += retirement.retired
+    await this.#rooms.close()
+  }
+
+  #replace(name: Name): void {
+    const version = between(this.random, 1, 6)
+    this.#origin.put(name, sizes[name], version, zeros)
+    this.#truth.set(`${name} seed ${version}`, this.#origin.bytes(name, 0, sizes[name]))
+  }
+
+  async #replaceOne(): Promise<void> {
+    // Not the first, which is large.
+    const at = between(this.random, 1, names.length)
+    const { image } = this.#images[at]!
+    if (this.random() < 0.5) {
+      this.#open.push(image)
+      await this.#rooms.cache.open(image)
+    }
+    this.#replace(names[at]!)
+    await this.#lookUp()
+    void this.#rooms.cache.retireVersions() // Never rejects.
+    if (this.random() < 0.5) this.#release(between(this.random, 0, this.#open.length + 1))
+  }
+
+  #release(count: number): void {
+    for (const image of this.#open.splice(0, count)) this.#rooms.cache.release(image)
+  }
+
+  async #lookUp(): Promise<void> {
+    const { cache } = this.#rooms
+    this.#images = await Promise.all(names.map(name => cache.lookup(null, name, { signal: forever })))
+  }
+
+  #draw(): Image {
+    if (this.#open.length > 0 && this.random() < 0.2) return this.#open[between(this.random, 0, this.#open.length)]!
+    return this.#images[this.random() < 0.7 ? 0 : between(this.random, 0, this.#images.length)]!.image
+  }
+
+  async #read(image: Image): Promise<void> {
+    const { random, counts } = this
     const offset = between(random, 0, image.sizeBytes + 1)
     const wanted = random() < 0.5 ? between(random, 1, 5000) : between(random, 1, 1024 * KiB)
     const length = Math.min(wanted, image.sizeBytes - offset)
     const controller = new AbortController()
     if (random() < 0.05) setImmediate(() => controller.abort())
     try {
-      const bytes = await rooms.cache.read(image, offset, length, { signal: controller.signal })
-      if (
-        !truth
-          .get(image.key)!
-          .subarray(offset, offset + length)
-          .equals(bytes)
-      )
-        wrong++
+      const bytes = await this.#rooms.cache.read(image, offset, length, { signal: controller.signal })
+      const truth = this.#truth.get(`${image.key} ${image.validator}`)!
+      if (!truth.subarray(offset, offset + length).equals(bytes)) counts.wrong++
     } catch (error) {
-      if (isCacheError(error, 'aborted')) left++
-      else if (isCacheError(error, 'origin-failed')) failed++
+      if (isCacheError(error, 'aborted')) counts.left++
+      else if (isCacheError(error, 'origin-failed')) counts.failed++
+      else if (isCacheError(error, 'image-changed')) counts.changed++
       else throw error
     }
   }
+}
 
+t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
+  const world = new World(t)
   for (let done = 0; done < operations; ) {
-    const images = await Promise.all(
-      Object.keys(sizes).map(name => rooms.cache.lookup(null, name, { signal: forever })),
-    )
-    const batch = between(random, 100, 2000)
-    for (let k = 0; k < batch; k += 16) {
-      await Promise.all(
-        Array.from({ length: 16 }, () =>
-          readOnce(images[random() < 0.7 ? 0 : between(random, 0, images.length)]!.image),
-        ),
-      )
-    }
+    await world.start()
+    const batch = between(world.random, 100, 2000)
+    for (let k = 0; k < batch; k += 16) await world.step()
     done += batch
-    counts.hits += rooms.cache.counters.reads.hits
-    counts.misses += rooms.cache.counters.reads.misses
-    counts.evicted += rooms.cache.counters.eviction.objects
-    await rooms.close()
-    rooms = await openRooms(options)
+    await world.end()
   }
-  await rooms.close()
-  t.comment({ ...counts, failed, left })
-  t.equal(wrong, 0)
+  const { counts } = world
+  t.comment(counts)
+  t.equal(counts.wrong, 0)
   t.ok(counts.hits > operations / 100 && counts.misses > operations / 100 && counts.evicted > 50, 'everything happened')
-  t.ok(failed > 0 && left > 0)
+  t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
 })

@@ -1,5 +1,5 @@
 /**
- * Power cuts at every named step of promote, commit, evict, drop, reconcile and shutdown: the store's and the index's own
+ * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile and shutdown: the store's and the index's own
  * code over a disk that loses, tears and reorders what was not synced. After each: right bytes only, no record without its
  * bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known that the kernel was told.
  *
@@ -40,9 +40,12 @@ const steps = [
   'image:after',
   'name:before',
   'name:after',
+  'remove-objects:before',
+  'remove-objects:after',
   'remove-image:before',
   'remove-image:after',
-  'remove',
+  'remove:before',
+  'remove:after',
 ]
 
 /** Moments of one life: of each wanted step a few, each as likely as any other. */

@@ -21,7 +21,7 @@ t.test('what the disk has beyond the landed bytes is overhead until the next mea
   capacity.adopt(10 * MiB)
   capacity.measured({ ...plentyOfDisk, allocatedBytes: 25 * MiB })
   t.equal(capacity.usedBytes, 25 * MiB)
-  capacity.release(10 * MiB)
+  await capacity.release(10 * MiB, async () => {})
   t.equal(capacity.usedBytes, 15 * MiB)
   capacity.measured({ ...plentyOfDisk, allocatedBytes: MiB })
   t.equal(capacity.usedBytes, MiB)

@@ -192,6 +192,7 @@ t.test('orphans are punched at boot, in objects with and without a record', asyn
 
 t.test('what the disk shows beyond our own account counts as used', async t => {
   const { rooms, path } = await opened(t)
+  rooms.store.measure()
   const before = rooms.store.capacity.usedBytes
   const fd = openSync(path, 'r+')
   writeSync(fd, Buffer.alloc(400 * KiB, 1), 0, 400 * KiB, 0)

@@ -83,6 +83,14 @@ export class ToldNames {
     if (told) told.opens--
   }
 
+  /** Forget a name that means nothing any more, unless somebody has it open. */
+  drop(path: string): void {
+    const told = this.#told.get(path)
+    if (!told || told.opens > 0) return
+    this.#told.delete(path)
+    this.#fileSystem.forget(told.nodeId, 1)
+  }
+
   #pinned(path: string): Attributes | null {
     const told = this.#told.get(path)
     return told && told.opens > 0 ? this.#fileSystem.attributes(told.nodeId) : null

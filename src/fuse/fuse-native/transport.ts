@@ -22,7 +22,7 @@ import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { unmounted } from '../errno.ts'
 import { FileSystem } from '../file-system.ts'
-import type { Deadlines, Transport, TransportCounters, TransportGauges } from '../transport.ts'
+import type { Deadlines, LostName, Transport, TransportCounters, TransportGauges } from '../transport.ts'
 import { Calls, type CallsGauges } from './calls.ts'
 import { OpenFiles } from './open-files.ts'
 import { handlersOf } from './operations.ts'
@@ -69,21 +69,24 @@ interface Parts {
   readonly deadlines: { now: Deadlines }
   /** Of /dev/fuse. */
   readonly fd: number
+  readonly names: ToldNames
 }
 
 export class FuseNativeTransport implements Transport {
   /** See Transport: ENODEV at any end but `stop`, since libfuse keeps the reason to itself. */
   readonly ended: Promise<number>
   readonly #fileSystem: FileSystem
+  readonly #names: ToldNames
   readonly #calls: Calls
   readonly #fuse: NativeFuse
   readonly #deadlines: Parts['deadlines']
   readonly #looking: NodeJS.Timeout
   #end: (errno: number) => void = () => {}
 
-  private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, fd }: Parts) {
+  private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, names, fd }: Parts) {
     this.#deadlines = deadlines
     this.#fuse = fuse
+    this.#names = names
     this.#fileSystem = fileSystem
     this.#calls = calls
     this.ended = new Promise(resolve => (this.#end = resolve))
@@ -116,7 +119,13 @@ export class FuseNativeTransport implements Transport {
     await mounted(fuse, mountpoint)
     const fd = fuseDescriptors().find(fd => !others.includes(fd))
     if (fd === undefined) throw new CacheError('mount-failed', `mountpoint ${mountpoint}: its session ended at once`)
-    return new FuseNativeTransport(fuse, fileSystem, { calls, deadlines, fd })
+    return new FuseNativeTransport(fuse, fileSystem, { calls, deadlines, names, fd })
+  }
+
+  /** All that the kernel knows it learned here. */
+  async knows(nodeId: bigint, lost: LostName | null): Promise<boolean> {
+    if (lost) this.#names.drop(['', lost.directory, lost.name].filter(part => part !== null).join('/'))
+    return this.#fileSystem.knows(nodeId)
   }
 
   gauges(): FuseNativeGauges {

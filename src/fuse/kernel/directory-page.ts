@@ -38,21 +38,22 @@ export interface PageWithAttributes {
 
 /**
  * The same with struct fuse_direntplus.
- * @param remember counts a lookup of an image and says its attributes
+ * @param remember counts a lookup of an image and says its attributes; null when nobody knows it any more
  */
 export function directoryPageWithAttributes(
   entries: readonly DirectoryEntry[],
   cookie: number,
   bytesMax: number,
-  remember: (known: KnownImage) => Attributes,
+  remember: (known: KnownImage) => Attributes | null,
 ): PageWithAttributes {
   const page = new Page(bytesMax)
   const told: KnownImage[] = []
   for (let at = cookie; at < entries.length; at++) {
     const entry = entries[at]!
     if (!page.fits(entry, entryBytes)) break
-    if (entry.known) {
-      page.addAttributes(remember(entry.known))
+    const attributes = entry.known && remember(entry.known)
+    if (entry.known && attributes) {
+      page.addAttributes(attributes)
       told.push(entry.known)
     } else {
       // Node id 0: the kernel takes the name and links no node. Source: Linux fs/fuse/readdir.c, fuse_direntplus_link.

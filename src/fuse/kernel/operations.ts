@@ -140,7 +140,9 @@ function directoryOperations(fileSystem: FileSystem): Entries {
         const { handle, offset, length } = request.readRead(body)
         const entries = await fileSystem.readDirectory(call.header.nodeId, handle, Number(offset), call)
         const bytesMax = Math.min(length, readBytesMax)
-        const page = directoryPageWithAttributes(entries, Number(offset), bytesMax, known => fileSystem.remember(known))
+        const page = directoryPageWithAttributes(entries, Number(offset), bytesMax, known =>
+          fileSystem.rememberListed(known),
+        )
         const undo = () => {
           for (const { nodeId } of page.told) fileSystem.forget(nodeId, 1)
         }

@@ -13,10 +13,11 @@ import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { FileSystem, type FileSystemGauges } from '../file-system.ts'
-import type { Deadlines, Transport } from '../transport.ts'
+import type { Deadlines, LostName, Transport } from '../transport.ts'
 import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import { wasKilled } from './killed.ts'
 import { hasResend, initReply, type Negotiated, negotiate } from './negotiation.ts'
+import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
 import type { Operation } from './operation.ts'
 import { operationsOf } from './operations.ts'
@@ -31,12 +32,13 @@ export const kernelCapabilities: TransportCapabilities = {
   versionsSideBySide: true,
 }
 
-/** Notification: send the unanswered requests again. Source: Linux include/uapi/linux/fuse.h, FUSE_NOTIFY_RESEND (7.40). */
-const notifyResend = 7
-
 export interface KernelTransportOptions {
   /** Engine.startSession on the descriptor of the mount. */
   readonly startSession: (handlers: Pick<SessionOptions, 'onRequests' | 'onEnd'>) => Session
+  /**
+   * Write to the descriptor on a thread that answers no requests: see notifications.ts. Rejects with a SystemError.
+   */
+  readonly writeAside: (bytes: Uint8Array) => Promise<unknown>
   readonly backend: Backend
   /** Owners and permissions; the process's own and 0444 where they are left out. */
   readonly presentation?: Partial<Presentation>
@@ -58,6 +60,7 @@ export class KernelTransport implements Transport {
   readonly ready: Promise<Negotiated>
   /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
   readonly ended: Promise<number>
+  readonly #options: Pick<KernelTransportOptions, 'writeAside'>
   readonly #session: Session
   readonly #fileSystem: FileSystem
   readonly #dispatcher: Dispatcher
@@ -66,6 +69,7 @@ export class KernelTransport implements Transport {
   private constructor(options: KernelTransportOptions) {
     const ready = settlable<Negotiated>()
     const ended = settlable<number>()
+    this.#options = options
     this.ready = ready.promise
     this.ended = ended.promise
     // Nobody has to wait for it; who does sees the error.
@@ -115,6 +119,19 @@ export class KernelTransport implements Transport {
     return { ...this.#dispatcher.gauges(), ...this.#fileSystem.gauges() }
   }
 
+  /**
+   * The kernel itself is asked where we do not know it: it may have learned of the node from an earlier process. It knows a node as
+   * long as that is open, mapped, or in its cache of names.
+   */
+  async knows(nodeId: bigint, lost: LostName | null): Promise<boolean> {
+    if (this.#stopping) return true
+    const known = this.#fileSystem.knows(nodeId) || (await this.#tell(invalidateAttributes(nodeId)))
+    // Nobody may ever look it up again: without this the kernel would keep it as long as it has memory.
+    const directoryId = lost && this.#fileSystem.directoryId(lost.directory)
+    if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name))
+    return known
+  }
+
   /** What the native threads counted. */
   counters(): SessionCounters {
     return this.#session.counters()
@@ -134,6 +151,16 @@ export class KernelTransport implements Transport {
     this.#dispatcher.stop()
     this.#fileSystem.close()
     await this.#session.stop()
+  }
+
+  /** @returns whether the kernel knows what it was told of; true also when it could not be told */
+  async #tell(notification: Uint8Array): Promise<boolean> {
+    try {
+      await this.#options.writeAside(notification)
+      return true
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code !== 'ENOENT'
+    }
   }
 
   #takeOver(negotiated: Negotiated, ready: Settlable<Negotiated>): void {

@@ -1,0 +1,30 @@
+/** The whole way of a promotion, in small: data file and index, written, synced and read back. */
+import { within } from '../deadline.ts'
+import { CacheError } from '../errors.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import { storeWriteMsMax } from '../limits.ts'
+import type { DataDirectory } from './data-directory.ts'
+
+export class Probe {
+  readonly #directory: DataDirectory
+  readonly #index: IndexDatabase
+  /** A probe that hangs holds a thread: there is one at a time. */
+  #running = false
+
+  constructor(directory: DataDirectory, index: IndexDatabase) {
+    this.#directory = directory
+    this.#index = index
+  }
+
+  /** @throws CacheError store-failed when it takes too long, index-failed; SystemError */
+  async run(): Promise<void> {
+    const late = () => new CacheError('store-failed', `a probe took over ${storeWriteMsMax} ms`)
+    if (this.#running) throw new CacheError('store-failed', 'the last probe still waits for the disk')
+    const steps = [this.#directory.probe(), this.#index.probe()]
+    this.#running = true
+    void Promise.allSettled(steps).then(() => {
+      this.#running = false
+    })
+    await within(storeWriteMsMax, Promise.all(steps), late)
+  }
+}
