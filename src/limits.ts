@@ -180,6 +180,8 @@ export const mountAnswerMsMax = 10_000
 export const bootMsMax = 120_000
 /** How long the server may take to stop once nothing is mounted; then it is killed. */
 export const stopMsMax = 20_000
+/** The server is asked whether it is there so many times in the time that a service manager's watchdog allows. */
+export const pingsPerWatchdog = 4
 /** How long fusermount3 may take. */
 export const fusermountMsMax = 10_000
 /** Bytes of a request to the admin socket, and of an answer that the command line accepts. */

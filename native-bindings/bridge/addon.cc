@@ -101,6 +101,10 @@ Napi::Value receive_fd(const Napi::CallbackInfo& info) {
   return give(info.Env(), syscalls::receive_fd(descriptor(info[0], "socket")), "recvmsg");
 }
 
+void send_datagram(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), syscalls::send_datagram(text(info[0], "name"), text(info[1], "text")), "sendto");
+}
+
 void close_fd(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), ::close(descriptor(info[0], "fd")) == 0 ? 0 : errno, "close");
 }
@@ -127,6 +131,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("peerUid", Napi::Function::New(env, peer_uid, "peerUid"));
   exports.Set("sendFd", Napi::Function::New(env, send_fd, "sendFd"));
   exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
+  exports.Set("sendDatagram", Napi::Function::New(env, send_datagram, "sendDatagram"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   return exports;

@@ -1,11 +1,14 @@
-/** SCM_RIGHTS: one descriptor beside one byte, because a message without bytes is none. */
+/** SCM_RIGHTS: one descriptor beside one byte, because a message without bytes is none. And single datagrams. */
 #include "syscalls/sockets.h"
 
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 namespace parentfs::syscalls {
@@ -74,6 +77,28 @@ Result<OwnedFd> receive_fd(int socket) {
   int fd = -1;
   std::memcpy(&fd, CMSG_DATA(control), sizeof fd);
   return OwnedFd(fd);
+}
+
+int send_datagram(const std::string& name, const std::string& text) {
+  if (name.size() < 2 || (name[0] != '/' && name[0] != '@')) return EAFNOSUPPORT;
+  sockaddr_un address{};
+  // One byte less than there is: a path ends with NUL. An abstract name is as long as it says. Source: unix(7).
+  if (name.size() >= sizeof address.sun_path) return ENAMETOOLONG;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, name.data(), name.size());
+  const bool is_abstract = name[0] == '@';
+  if (is_abstract) address.sun_path[0] = '\0';
+  const std::size_t bytes = offsetof(sockaddr_un, sun_path) + name.size() + (is_abstract ? 0 : 1);
+  const OwnedFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd.get() < 0) return errno;
+  const timeval patience{.tv_sec = 1, .tv_usec = 0};
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) return errno;
+  ssize_t sent = 0;
+  do {
+    sent = ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
+                    static_cast<socklen_t>(bytes));
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? errno : 0;
 }
 
 }  // namespace parentfs::syscalls

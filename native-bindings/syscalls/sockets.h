@@ -1,10 +1,11 @@
 /**
- * Handing a descriptor from one process to another over a Unix socket.
+ * Handing a descriptor from one process to another over a Unix socket, and datagrams to whom the system names.
  */
 #pragma once
 
 #include <sys/types.h>
 
+#include <string>
 #include <utility>
 
 #include "owned-fd.h"
@@ -21,5 +22,11 @@ int send_fd(int socket, int fd);
 /** Wait for a descriptor; it is close-on-exec here. ECONNRESET when the other side has gone, EBADMSG when bytes came
  * alone. */
 Result<OwnedFd> receive_fd(int socket);
+
+/**
+ * Send one datagram to a Unix socket by its name: a path, or `@` and the name of an abstract one. Waits up to a second for a
+ * receiver that is full. @returns 0 or an errno: ENAMETOOLONG, EAFNOSUPPORT for another kind of name, EAGAIN when it stayed full.
+ */
+int send_datagram(const std::string& name, const std::string& text);
 
 }  // namespace parentfs::syscalls

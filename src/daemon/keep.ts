@@ -8,7 +8,9 @@ import { loadAddon } from '../native/addon.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter } from './mounter.ts'
 import { startServer } from './server-process.ts'
+import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
+import { feedWatchdog } from './watchdog.ts'
 
 export interface KeepHooks {
   /** The mount answers. */
@@ -37,7 +39,9 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
     throw error
   })
   const closeFd = (fd: number) => addon.closeFd(fd)
-  const keeper = new Keeper(settings, { mounter, server, logger, closeFd, readConfiguration })
+  const surroundings = { environment: process.env, pid: process.pid }
+  const manager = createServiceManager(surroundings, (name, text) => addon.sendDatagram(name, text), logger)
+  const keeper = new Keeper(settings, { mounter, server, logger, manager, closeFd, readConfiguration })
   const listeners = endingSignals.map(name => {
     const listener = () => void keeper.handleSignal(name) // Logs its own errors.
     process.on(name, listener)
@@ -46,11 +50,16 @@ export async function keep(settings: Settings, { onReady, signal }: KeepHooks = 
   const abort = () => keeper.cancel('whoever asked for it went away')
   signal?.addEventListener('abort', abort, { once: true })
   if (signal?.aborted) abort()
+  let stopFeeding = () => {}
   try {
+    manager.status(`starting, to be mounted on ${settings.mountpoint}`)
     await keeper.start()
+    manager.ready(`mounted on ${settings.mountpoint}`)
+    stopFeeding = feedWatchdog(server, manager)
     onReady?.()
     return await keeper.finished
   } finally {
+    stopFeeding()
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
   }

@@ -14,6 +14,7 @@ import { findHolders, formatHolders } from './holders.ts'
 import type { Refusal, ToKeeper } from './messages.ts'
 import type { Mounter } from './mounter.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
+import type { ServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
 
 export interface KeeperParts {
@@ -22,6 +23,7 @@ export interface KeeperParts {
   /** Running, and spoken to by nobody yet. */
   readonly server: ServerProcess
   readonly logger: LeveledLogger
+  readonly manager: Pick<ServiceManager, 'status' | 'stopping'>
   closeFd(fd: number): void
   /** What a configuration file says. @throws CacheError invalid-argument */
   readConfiguration(file: string): Promise<ConfigurationDocument>
@@ -188,6 +190,7 @@ export class Keeper {
       const holders = busy ? await findHolders(mounter.mountpoint) : []
       const message = busy ? `${messageOf(error)} by ${formatHolders(holders)}; it stays mounted` : messageOf(error)
       logger.error({ holders }, message)
+      this.#parts.manager.status(message)
       return { code: busy ? 'mount-busy' : 'mount-failed', message, holders }
     }
     logger.info({ mountpoint: mounter.mountpoint }, 'unmounted')
@@ -223,6 +226,7 @@ export class Keeper {
     if (this.#state === 'unmounting') this.#missed = () => void this.#serverExited(exit)
     if (this.#state !== 'ready') return
     this.#state = 'stopping'
+    this.#parts.manager.stopping(`the server has died: ${exit.how}`)
     this.#parts.logger.error({ how: exit.how }, 'the server has died; unmounting')
     await this.#forceUnmount()
     this.#closeFd()
@@ -239,6 +243,7 @@ export class Keeper {
   /** Nothing is mounted any more: end the server, and with it `finished`. */
   async #stop(code: number): Promise<void> {
     this.#state = 'stopping'
+    this.#parts.manager.stopping('unmounted; the server stops')
     const exit = await this.#endServer()
     this.#closeFd()
     if (exit.code !== 0) this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')

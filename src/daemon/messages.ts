@@ -25,6 +25,8 @@ export type ToServer =
   | { readonly type: 'reload'; readonly id: number | null; readonly document: ConfigurationDocument }
   /** It could not be read, and nothing has changed. */
   | { readonly type: 'reload-failed'; readonly id: number; readonly code: ErrorCode; readonly message: string }
+  /** Say `pong`: whether the event loop still turns. */
+  | { readonly type: 'ping' }
   /** Nothing is mounted any more (or never was): close everything and exit 0. */
   | { readonly type: 'stop' }
 
@@ -43,6 +45,8 @@ export type ToKeeper =
   | { readonly type: 'unmount'; readonly id: number; readonly force: boolean }
   /** Somebody asked for the configuration file to be read again. */
   | { readonly type: 'reload-request'; readonly id: number }
+  /** The answer to `ping`. */
+  | { readonly type: 'pong' }
   /** What is logged from now on. */
   | { readonly type: 'log-level'; readonly level: string }
 

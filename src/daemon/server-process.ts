@@ -13,7 +13,7 @@ export interface ServerProcess {
   send(message: ToServer): void
   /** Put a descriptor into the socket; ours stays open. */
   sendFd(fd: number): void
-  /** The one listener, set before the first message can come: in the same tick as the start. */
+  /** One more listener; to miss nothing, in the same tick as the start. */
   onMessage(listener: (message: ToKeeper) => void): void
   /** When and how it ended; never rejects. */
   readonly exited: Promise<Exit>

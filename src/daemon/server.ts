@@ -95,6 +95,7 @@ export class Server {
     if (message.type === 'boot') this.#booting = this.#orFail(() => this.#boot(message))
     else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'mount') void this.#orFail(() => this.#serve(message))
+    else if (message.type === 'ping') void this.#parts.channel.send({ type: 'pong' })
     else if (message.type === 'unmount-answer') this.#unmounts.get(message.id)?.(message.refusal)
     else if (message.type === 'reload-failed') this.#reloads.get(message.id)?.(message)
     else if (message.type === 'reload') this.#receiveReload(message)

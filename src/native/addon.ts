@@ -169,6 +169,11 @@ export interface Addon {
   sendFd(socket: number, fd: number): void
   /** Wait for a descriptor; throws ECONNRESET when the other side has gone. Blocks the calling thread. */
   receiveFd(socket: number): number
+  /**
+   * Send one datagram to the Unix socket `name`: a path, or `@` and the name of an abstract one. Blocks the calling thread while
+   * the receiver is full, for a second at most (then it throws EAGAIN).
+   */
+  sendDatagram(name: string, text: string): void
   closeFd(fd: number): void
   /**
    * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever

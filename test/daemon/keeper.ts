@@ -99,8 +99,14 @@ function setUp(configFile: string | null = null) {
     if (file === 'bad') throw new CacheError('invalid-argument', 'bad:1:1: not usable')
     return { log: { level: 'debug' } }
   }
-  const keeper = new Keeper({ configFile } as Settings, { mounter, server, logger, closeFd, readConfiguration })
-  return { server, mounter, closed, keeper, read, logger }
+  const told: string[] = []
+  const manager = {
+    status: (text: string) => void told.push(text),
+    stopping: (text: string) => void told.push(`stopping: ${text}`),
+  }
+  const parts = { mounter, server, logger, manager, closeFd, readConfiguration }
+  const keeper = new Keeper({ configFile } as Settings, parts)
+  return { server, mounter, closed, keeper, read, logger, told }
 }
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
