@@ -4,9 +4,10 @@
  */
 import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
-import { loadAddon } from '../native/addon.ts'
+import { type Addon, loadAddon } from '../native/addon.ts'
 import { Keeper } from './keeper.ts'
-import { createMounter } from './mounter.ts'
+import { createMounter, type Mounter } from './mounter.ts'
+import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
 import { startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
@@ -27,10 +28,46 @@ const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  * @returns the exit code, once nothing is mounted and no server runs
  * @throws CacheError when it cannot be mounted; then nothing is left either
  */
-export async function keep(settings: Settings, { onReady, signal }: KeepHooks = {}): Promise<number> {
+export async function keep(settings: Settings, hooks: KeepHooks = {}): Promise<number> {
   const addon = loadBuiltAddon()
   const mounter = createMounter(addon, settings.mountpoint)
-  await mounter.prepare()
+  const unlock = await lockAndPrepare(mounter, addon)
+  try {
+    return await keepPrepared(settings, mounter, addon, hooks)
+  } finally {
+    unlock()
+  }
+}
+
+/**
+ * From now on nobody else mounts there.
+ * @returns what ends that
+ */
+async function lockAndPrepare(mounter: Mounter, addon: Addon): Promise<() => void> {
+  const path = mountpointLockPath(mounter.mountpoint)
+  let unlock: () => void
+  try {
+    unlock = lockMountpoint(path, mounter.mountpoint, addon)
+  } catch (error) {
+    // What is mounted already can be named.
+    await mounter.prepare()
+    throw error
+  }
+  try {
+    await mounter.prepare()
+    return unlock
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function keepPrepared(
+  settings: Settings,
+  mounter: Mounter,
+  addon: Addon,
+  { onReady, signal }: KeepHooks,
+): Promise<number> {
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   const server = startServer(addon)

@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import { mountAt } from '../../src/daemon/mount-table.ts'
+import { lockMountpoint, mountpointLockPath } from '../../src/daemon/mountpoint-lock.ts'
+import { loadAddon } from '../../src/native/addon.ts'
 import {
   cannotMount,
   command,
@@ -185,6 +187,29 @@ t.test('two mounts at once on one directory: one of them wins', options, async t
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   t.equal(await mountAt(where.mountpoint), null)
 })
+
+t.test(
+  'a mountpoint that another keeper is about to use is refused, and is free again afterwards',
+  options,
+  async t => {
+    const where = placeWithImage(t)
+    const path = mountpointLockPath(where.mountpoint)
+    const unlock = lockMountpoint(path, where.mountpoint, loadAddon())
+    const refused = await parentfs(...mountArguments(where))
+    t.match(refused, { code: 1, stderr: /^parentfs: [^\n]*being mounted by another parentfs[^\n]*\n$/ })
+    t.equal(await mountAt(where.mountpoint), null)
+    unlock()
+    const daemon = await mountDaemon(t, where)
+    t.throws(
+      () => lockMountpoint(path, where.mountpoint, loadAddon()),
+      { code: 'mount-busy' },
+      'held while it is mounted',
+    )
+    daemon.child.kill('SIGTERM')
+    t.equal((await daemon.exited).code, 0)
+    t.notOk(existsSync(path), 'no file is left')
+  },
+)
 
 t.test('after a restart everything that was read is there, and the origin is asked nothing', options, async t => {
   const where = placeWithImage(t)
