@@ -83,6 +83,8 @@ export const fitLookMs = 10
 
 /** One tick of the recency clock, in milliseconds. A u32 of ticks lasts 13 years of running. */
 export const tickMs = 100
+/** How often it is looked how late timers come. */
+export const lagLookMs = 250
 /** How often recency is saved. */
 export const recencySaveMs = 60_000
 

@@ -26,6 +26,18 @@ void call(Napi::Env env, const Napi::FunctionReference& listener, Arguments... a
   }
 }
 
+/** A LatencyCounts. */
+Napi::Object counts_of(Napi::Env env, const session::Latencies::Counts& counted) {
+  const Napi::Array counts = Napi::Array::New(env, counted.counts.size());
+  for (std::uint32_t k = 0; k < counted.counts.size(); k++) {
+    counts.Set(k, Napi::Number::New(env, static_cast<double>(counted.counts.at(k))));
+  }
+  const Napi::Object made = Napi::Object::New(env);
+  made.Set("counts", counts);
+  made.Set("sumSeconds", Napi::Number::New(env, static_cast<double>(counted.nanoseconds) / 1e9));
+  return made;
+}
+
 }  // namespace
 
 Napi::Function Session::define(Napi::Env env) {
@@ -34,7 +46,8 @@ Napi::Function Session::define(Napi::Env env) {
       {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
        InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
-       InstanceMethod("counters", &Session::counters), InstanceMethod("stop", &Session::stop)});
+       InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
+       InstanceMethod("stop", &Session::stop)});
 }
 
 Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -131,6 +144,13 @@ Napi::Value Session::counters(const Napi::CallbackInfo& info) {
   set("hitBytes", counted.hit_bytes);
   set("deferred", counted.deferred);
   set("forwarded", counted.forwarded);
+  return made;
+}
+
+Napi::Value Session::latencies(const Napi::CallbackInfo& info) {
+  const Napi::Object made = Napi::Object::New(info.Env());
+  made.Set("memory", counts_of(info.Env(), session_->memory_latencies()));
+  made.Set("disk", counts_of(info.Env(), session_->disk_latencies()));
   return made;
 }
 

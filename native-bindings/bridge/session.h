@@ -45,6 +45,7 @@ class Session : public Napi::ObjectWrap<Session> {
   void defer_reads(const Napi::CallbackInfo& info);
   Napi::Value forward_overdue(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value latencies(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);

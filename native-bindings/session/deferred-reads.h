@@ -32,6 +32,8 @@ class DeferredReads {
     [[nodiscard]] std::span<const std::byte> request() const { return request_; }
     /** @returns true for one caller: it answers, and calls `done` */
     [[nodiscard]] bool claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
+    /** How long it has been waited for. */
+    [[nodiscard]] std::chrono::nanoseconds age() const { return std::chrono::steady_clock::now() - since_; }
     [[nodiscard]] bool claimed() const { return claimed_.load(std::memory_order_acquire); }
 
    private:

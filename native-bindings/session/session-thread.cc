@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "wire/cursor.h"
 
@@ -53,6 +54,7 @@ void SessionThread::serve(std::span<const std::byte> request) {
 SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wire::ReadIn& in,
                                                  std::span<const std::byte> request) {
   if (in.size > wire::read_bytes_max) return Answer::none;
+  const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
   DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0};
   const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
@@ -71,6 +73,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     return Answer::deferred;
   }
   reply.send(fd_, unique, deferred.length);
+  latencies_.count_alone(std::chrono::steady_clock::now() - since);
   count(hits_, 1);
   count(hit_bytes_, deferred.length);
   return Answer::sent;

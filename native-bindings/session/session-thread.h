@@ -13,6 +13,7 @@
 #include <span>
 
 #include "session/bindings.h"
+#include "session/latencies.h"
 #include "session/reply.h"
 #include "store/scratch.h"
 #include "wire/fuse.h"
@@ -61,6 +62,8 @@ class alignas(64) SessionThread {
   [[nodiscard]] Bindings& bindings() { return bindings_; }
   /** Any thread may ask. */
   [[nodiscard]] Counters counters() const;
+  /** Of its hits, from the request to the end of the answer. Any thread may ask. */
+  [[nodiscard]] Latencies::Counts latencies() const { return latencies_.counts(); }
 
  private:
   enum class Answer { sent, deferred, none };
@@ -76,6 +79,7 @@ class alignas(64) SessionThread {
   // Written by this thread alone.
   std::atomic<std::uint64_t> hits_{0};
   std::atomic<std::uint64_t> hit_bytes_{0};
+  Latencies latencies_;
 };
 
 }  // namespace parentfs::session

@@ -83,6 +83,12 @@ Counters Session::counters() const {
   return sum;
 }
 
+Latencies::Counts Session::memory_latencies() const {
+  Latencies::Counts sum;
+  for (const auto& worker : workers_) sum.add(worker->thread.latencies());
+  return sum;
+}
+
 void Session::stop() {
   stopping_.store(true, std::memory_order_release);
   changed_.notify_all();
@@ -130,6 +136,7 @@ void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> 
   if (hit) {
     const DeferredRead& read = entry.read();
     ReplyBuffer(scratch).send(fd_, read.unique, read.length);
+    deferred_latencies_.count_shared(entry.age());
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
   } else {

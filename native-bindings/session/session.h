@@ -21,6 +21,7 @@
 
 #include "mutex.h"
 #include "session/deferred-reads.h"
+#include "session/latencies.h"
 #include "session/request-queue.h"
 #include "session/session-thread.h"
 #include "store/store-threads.h"
@@ -60,6 +61,10 @@ class Session final : private RequestSink {
    */
   [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
   [[nodiscard]] Counters counters() const;
+  /** Of hits that the page cache answered. */
+  [[nodiscard]] Latencies::Counts memory_latencies() const;
+  /** Of hits that store threads answered. */
+  [[nodiscard]] Latencies::Counts disk_latencies() const { return deferred_latencies_.counts(); }
   /** Ask all threads to end; `on_end` says when they have. Idempotent. */
   void stop() EXCLUDES(mutex_);
   /** Wait until `on_end` has returned. Idempotent, from one thread. */
@@ -89,6 +94,7 @@ class Session final : private RequestSink {
   std::atomic<std::uint64_t> forwarded_{0};
   std::atomic<std::uint64_t> deferred_hits_{0};
   std::atomic<std::uint64_t> deferred_hit_bytes_{0};
+  Latencies deferred_latencies_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> may_defer_{true};
   DeferredReads deferred_;

@@ -3,6 +3,9 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+#include <numeric>
+
 #include "test/fake-kernel.h"
 #include "test/images.h"
 #include "test/suites.h"
@@ -14,6 +17,34 @@ namespace {
 constexpr std::uint32_t block_bytes = 4096;
 constexpr std::uint64_t fh = 0xFFFF'0000'1234'5678;
 constexpr std::uint64_t unique = 0x8000'0000'0000'0042;
+
+std::uint64_t sum_of(const session::Latencies::Counts& counted) {
+  return std::accumulate(counted.counts.begin(), counted.counts.end(), std::uint64_t{0});
+}
+
+/** Each border of a bucket, and one nanosecond beyond it. */
+void latencies(Checks& t) {
+  using std::chrono::nanoseconds;
+  const auto bucket_of = [](nanoseconds took) {
+    session::Latencies alone;
+    session::Latencies shared;
+    alone.count_alone(took);
+    shared.count_shared(took);
+    const auto counts = alone.counts().counts;
+    const bool same = counts == shared.counts().counts && alone.counts().nanoseconds == shared.counts().nanoseconds;
+    return same ? std::find(counts.begin(), counts.end(), 1U) - counts.begin() : -1;
+  };
+  CHECK(bucket_of(nanoseconds(-5)) == 0 && bucket_of(nanoseconds(0)) == 0);
+  for (int k = 0; k < 26; k++) {
+    CHECK(bucket_of(nanoseconds(1000LL << k)) == k);
+    CHECK(bucket_of(nanoseconds((1000LL << k) + 1)) == k + 1);
+  }
+  CHECK(bucket_of(std::chrono::hours(100)) == 26);
+  session::Latencies summed;
+  summed.count_alone(nanoseconds(7));
+  summed.count_alone(nanoseconds(3'000'000'000));
+  CHECK(summed.counts().nanoseconds == 3'000'000'007);
+}
 
 void hit(Checks& t) {
   Rig rig;
@@ -42,6 +73,9 @@ void hit(Checks& t) {
   const auto counters = rig.session.counters();
   CHECK(counters.hit_bytes == 4096 + 1 + 131072 + 1048576 + 1 + 10'000);
   CHECK(counters.forwarded == 0 && rig.calls == 0);
+  const auto memory = rig.session.memory_latencies();
+  const auto disk = rig.session.disk_latencies();
+  CHECK(sum_of(memory) + sum_of(disk) == 9 && sum_of(disk) == counters.deferred && memory.nanoseconds > 0);
   CHECK(image.file->table()->last_use(0) == 5);
 }
 
@@ -188,6 +222,7 @@ void lost_bytes(Checks& t) {
 Tests session_tests() {
   return {
       {"a READ of resident bytes is answered whole, clamped to the image", hit},
+      {"an answer is counted in the bucket of its time", latencies},
       {"a READ of an empty image is answered with nothing", empty_image},
       {"what is not a hit is handed over as it came", forwarded_reads},
       {"a truncated request is handed over with the length it has; less than a header is dropped", truncated},

@@ -20,6 +20,20 @@ export async function fetchStatus(socketPath: string): Promise<Status | null> {
 }
 
 /**
+ * @returns the metrics as text; null when no daemon is there
+ * @throws CacheError access-denied, closed (it does not answer)
+ */
+export async function fetchMetrics(socketPath: string): Promise<string | null> {
+  try {
+    const { status, text } = await exchange(socketPath, 'GET', '/metrics', '', adminMsMax)
+    if (status !== 200) throw new Error(text)
+    return text
+  } catch (cause) {
+    return absentOrThrow(socketPath, cause)
+  }
+}
+
+/**
  * @returns `absent` when no daemon is there; null when it is unmounted; else why not
  * @throws CacheError access-denied, closed (it does not answer)
  */

@@ -10,7 +10,7 @@ import { connect, type Socket } from 'node:net'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../limits.ts'
 import { streamProgress } from './progress-stream.ts'
-import { type AdminError, type AdminHandlers, type Answer, answers, lines } from './routes.ts'
+import { type AdminError, type AdminHandlers, type Answer, answers, lines, type TextAnswer, texts } from './routes.ts'
 
 /** Who is heard. */
 export interface Admission {
@@ -83,6 +83,7 @@ export class AdminServer {
       const route = `${request.method} ${request.url}`
       const body = parse(await readBody(request))
       if (lines[route]) await streamProgress(response, lines[route](body, handlers), this.#stop.signal)
+      else if (texts[route]) sendText(response, await texts[route](handlers))
       else if (answers[route]) send(response, await answers[route](body, handlers))
       else send(response, { status: 404, body: problem('not-found', `there is no ${route}`) })
     } catch (error) {
@@ -115,9 +116,17 @@ function problem(code: string, message: string): AdminError {
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {
+  write(response, status, { type: 'application/json', text: `${JSON.stringify(body)}\n` })
+}
+
+function sendText(response: ServerResponse, answer: TextAnswer): void {
+  write(response, 200, answer)
+}
+
+function write(response: ServerResponse, status: number, { type, text }: TextAnswer): void {
   // One request a connection: whoever asks next may mean the next daemon.
-  response.writeHead(status, { 'content-type': 'application/json', connection: 'close' })
-  response.end(`${JSON.stringify(body)}\n`)
+  response.writeHead(status, { 'content-type': type, connection: 'close' })
+  response.end(text)
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

@@ -1,7 +1,7 @@
 /**
  * What can be asked through the admin socket: one entry a request, with the shape of its body.
  *
- * `answers` say one JSON object; `lines` go on for as long as they take, see progress-stream.ts.
+ * `answers` say one JSON object, `texts` something for another program; `lines` go on for as long as they take, see progress-stream.ts.
  */
 import { z } from 'zod'
 import type { EvictedImage, EvictionProgress } from '../cache/evictor.ts'
@@ -10,11 +10,14 @@ import type { ByteRange, PromotedImage, PromotionProgress } from '../cache/image
 import type { LongOptions } from '../cache/operations.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/verification.ts'
 import { CacheError } from '../errors.ts'
+import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
 
 export interface AdminHandlers {
   status(): Status
+  /** For Prometheus, see metrics.ts. */
+  metrics(): Promise<string>
   /** @returns null when it is unmounted; the daemon is about to go then */
   unmount(force: boolean): Promise<AdminError | null>
   /** @returns bytes used afterwards. @throws CacheError invalid-argument */
@@ -65,6 +68,12 @@ export interface Answer {
   readonly body: object
 }
 
+/** What is no JSON. */
+export interface TextAnswer {
+  readonly type: string
+  readonly text: string
+}
+
 type AnswerRoute = (body: unknown, handlers: AdminHandlers) => Answer | Promise<Answer>
 type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOptions<Progress>) => Promise<unknown>
 
@@ -96,6 +105,11 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))
     return { status: 200, body: await operations.explain(image, offset, length) }
   },
+}
+
+/** By method and path. */
+export const texts: Readonly<Record<string, (handlers: AdminHandlers) => Promise<TextAnswer>>> = {
+  'GET /metrics': async ({ metrics }) => ({ type: metricsContentType, text: await metrics() }),
 }
 
 /** By method and path. A body that is not understood throws before anything is said. */

@@ -4,6 +4,7 @@
  * Fields may be added; none changes its meaning or goes.
  */
 import type { ImageStatus } from '../cache/status.ts'
+import type { LatencyCounts } from '../latency-histogram.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -40,6 +41,11 @@ export interface Status {
     readonly hitBytes: number
     readonly missBytes: number
   }
+  /**
+   * How long the answers took, by who gave them: memory and disk are native hits, store are hits that were verified first or
+   * tried again, origin are misses. See latency-histogram.ts for the buckets.
+   */
+  readonly latencies: Readonly<Record<'memory' | 'disk' | 'store' | 'origin', LatencyCounts>>
   /** All origins together; `url` without credentials, of several their names. */
   readonly origin: {
     readonly url: string

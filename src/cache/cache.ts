@@ -128,6 +128,7 @@ export class Cache {
   get counters(): CacheCounters {
     return {
       reads: this.#reader.counters,
+      latencies: this.#reader.latencies,
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,

@@ -7,13 +7,17 @@ import PQueue from 'p-queue'
 import { promotionBytesMax, promotionConcurrency, promotionEntriesMax } from '../limits.ts'
 import type { LandResult, StoredImage } from '../store/stored-image.ts'
 
+export type DropReason = 'queue-full' | 'no-room' | 'disk-failed'
+
 export interface PromotionCounters {
   /** Bytes that wait or are being written now. */
   readonly queuedBytes: number
   /** Bytes put into the store. */
   readonly promotedBytes: number
-  /** Extents that were answered and not promoted: queue full, no room, or a failing disk. */
+  /** Extents that were answered and not promoted. */
   readonly dropped: number
+  /** Why: the queue was full, there was no room in the cache, or its disk failed. */
+  readonly droppedBy: Readonly<Record<DropReason, number>>
 }
 
 export class Promoter {
@@ -22,7 +26,7 @@ export class Promoter {
   // INVARIANT: an extent is let in only when queuedBytes is not over bytesMax then.
   #queuedBytes = 0
   #promotedBytes = 0
-  #dropped = 0
+  readonly #droppedBy: Record<DropReason, number> = { 'queue-full': 0, 'no-room': 0, 'disk-failed': 0 }
 
   /** @param bytesMax bytes that may wait */
   constructor(bytesMax: number = promotionBytesMax) {
@@ -35,7 +39,9 @@ export class Promoter {
   }
 
   get counters(): PromotionCounters {
-    return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped: this.#dropped }
+    const droppedBy = { ...this.#droppedBy }
+    const dropped = droppedBy['queue-full'] + droppedBy['no-room'] + droppedBy['disk-failed']
+    return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped, droppedBy }
   }
 
   /** Would an extent of that many bytes be let in now? */
@@ -49,14 +55,15 @@ export class Promoter {
    */
   async offer(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
     if (!this.hasRoom(bytes.length)) {
-      this.#dropped++
+      this.#droppedBy['queue-full']++
       return 'full'
     }
     this.#queuedBytes += bytes.length
     try {
       const result = await this.#queue.add(() => stored.land(object, first, bytes))
       if (result === 'landed') this.#promotedBytes += bytes.length
-      else if (result !== 'held-already') this.#dropped++
+      else if (result === 'full') this.#droppedBy['no-room']++
+      else if (result === 'failed') this.#droppedBy['disk-failed']++
       return result
     } finally {
       this.#queuedBytes -= bytes.length

@@ -8,6 +8,7 @@
 import type { ByteBudget } from '../byte-budget.ts'
 import { isCacheError, throwIfAborted } from '../errors.ts'
 import { type BlockRun, type Image, type ObjectPart, runsOf } from '../image.ts'
+import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
@@ -47,6 +48,12 @@ export interface ReadCounters {
   readonly missBytes: number
 }
 
+/** How long reads took that came here: those that the store answered, and those that needed the origin. */
+export interface ReadLatencies {
+  readonly store: LatencyCounts
+  readonly origin: LatencyCounts
+}
+
 /** Bytes that arrived for a place in the image. */
 interface Piece {
   readonly offset: number
@@ -64,6 +71,8 @@ export class Reader {
   #hitBytes = 0
   #missBytes = 0
   #waiting = 0
+  readonly #hitLatencies = new LatencyHistogram()
+  readonly #missLatencies = new LatencyHistogram()
   /** By version: it goes when nobody knows the version any more. */
   readonly #byImage = new WeakMap<Image, ImageMisses>()
 
@@ -74,6 +83,10 @@ export class Reader {
   /** Reads answered here; the native hits are counted by the session. */
   get counters(): ReadCounters {
     return { hits: this.#hits, misses: this.#misses, hitBytes: this.#hitBytes, missBytes: this.#missBytes }
+  }
+
+  get latencies(): ReadLatencies {
+    return { store: this.#hitLatencies.snapshot(), origin: this.#missLatencies.snapshot() }
   }
 
   missesOf(image: Image): ImageMisses {
@@ -136,10 +149,10 @@ export class Reader {
       if (!stored) break
       const planned = await this.#readPlanned(stored, offset, length, signal)
       missed ||= planned.missed
-      if (planned.bytes) return this.#count(image, missed ? startedMs : null, planned.bytes)
+      if (planned.bytes) return this.#count(image, missed, startedMs, planned.bytes)
     }
     const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
-    return this.#count(image, startedMs, proxied)
+    return this.#count(image, true, startedMs, proxied)
   }
 
   /** One plan; null bytes when something was evicted under it, or could not be read. */
@@ -213,15 +226,16 @@ export class Reader {
     })
   }
 
-  /** @param missedSinceMs when a read began that missed; null for a hit */
-  #count(image: Image, missedSinceMs: number | null, bytes: Uint8Array): Uint8Array {
-    if (missedSinceMs !== null) {
+  #count(image: Image, missed: boolean, startedMs: number, bytes: Uint8Array): Uint8Array {
+    const tookMs = performance.now() - startedMs
+    if (missed) {
+      this.#missLatencies.add(tookMs)
       this.#misses++
       this.#missBytes += bytes.length
       const { misses, missBytes, missMs } = this.missesOf(image)
-      const tookMs = performance.now() - missedSinceMs
       this.#byImage.set(image, { misses: misses + 1, missBytes: missBytes + bytes.length, missMs: missMs + tookMs })
     } else {
+      this.#hitLatencies.add(tookMs)
       this.#hits++
       this.#hitBytes += bytes.length
     }

@@ -2,7 +2,7 @@
 import type { DigestState } from './digester.ts'
 import type { EvictionCounters } from './evictor.ts'
 import type { PromotionCounters } from './promoter.ts'
-import type { ImageMisses, ReadCounters } from './reader.ts'
+import type { ImageMisses, ReadCounters, ReadLatencies } from './reader.ts'
 import type { RetirementCounters } from './retirer.ts'
 import type { ScrubCounters } from './scrubber.ts'
 
@@ -26,6 +26,7 @@ export interface ImageStatus extends ImageMisses {
 
 export interface CacheCounters {
   readonly reads: ReadCounters
+  readonly latencies: ReadLatencies
   readonly promotion: PromotionCounters
   readonly eviction: EvictionCounters
   readonly scrub: ScrubCounters

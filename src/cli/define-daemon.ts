@@ -58,6 +58,17 @@ export function defineSet(program: Command, ended: Ended): void {
     })
 }
 
+export function defineMetrics(program: Command, ended: Ended): void {
+  const metrics = program.command('metrics').copyInheritedSettings(program)
+  metrics
+    .description('Print the metrics of a mount in the text format of Prometheus.')
+    .argument('[mountpoint]', 'may be left out where only one is mounted')
+    .action(async (mountpoint: string | undefined) => {
+      const module = await import('./metrics.ts')
+      ended(await module.metrics(mountpoint ?? null))
+    })
+}
+
 export function defineTop(program: Command, ended: Ended): void {
   const top = program.command('top').copyInheritedSettings(program)
   top

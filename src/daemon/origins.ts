@@ -4,6 +4,7 @@
  * One origin shows its images in the root, several have a directory each. They share the cache; an image belongs to its
  * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
  */
+import type { OriginMeasurements } from '../admin/measurements.ts'
 import type { Status } from '../admin/status.ts'
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import type { Logger } from '../logger.ts'
@@ -106,6 +107,16 @@ export class Origins {
     }))
     const url = origins.length === 1 ? origins[0]!.url : this.source
     return { origin: together(url, origins), origins }
+  }
+
+  measurements(): OriginMeasurements[] {
+    return this.#open.map(({ place, origin, meter, hedges, availability }) => ({
+      ...meter.counters(),
+      ...meter.details(),
+      ...availability.status(),
+      hedges: hedges.counters(),
+      name: place.directory ?? origin.url,
+    }))
   }
 
   #countersOf({ settings }: OriginPlace): Counted {

@@ -5,7 +5,7 @@
  * something is mounted, the transport.
  */
 import { getSystemErrorName } from 'node:util'
-import type { Status } from '../admin/status.ts'
+import type { RoomsMeasurements } from '../admin/measurements.ts'
 import { Cache } from '../cache/cache.ts'
 import type { Operations } from '../cache/operations.ts'
 import { RecencyClock } from '../cache/recency-clock.ts'
@@ -24,7 +24,9 @@ import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
+import { EventLoopLag } from './event-loop-lag.ts'
 import { firstListings } from './first-listing.ts'
+import { measure, measureGauges, measureReads, type RoomsStatus } from './measure.ts'
 import { Origins } from './origins.ts'
 import { planReload, type ReloadPlan } from './reload.ts'
 import { Unwinder } from './unwinder.ts'
@@ -37,12 +39,6 @@ export interface RoomsParts {
   readonly signal: AbortSignal
 }
 
-/** The part of a status that the rooms know. */
-export type RoomsStatus = Omit<
-  Status,
-  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'keeperPid' | 'uptimeSeconds'
->
-
 export class Rooms {
   #configuration: Configuration
   readonly #logger: Logger
@@ -54,12 +50,14 @@ export class Rooms {
   #cache!: Cache
   #transport: Transport | null = null
   readonly #addon: Addon
+  readonly #lag = new EventLoopLag()
 
   private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
     this.#origins = new Origins(configuration.places, { addon, logger })
+    this.#unwinder.push('event loop lag', () => this.#lag.close())
     this.#unwinder.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())
@@ -233,9 +231,14 @@ export class Rooms {
     return this.#cache.operations
   }
 
+  /** For metrics. */
+  measurements(): RoomsMeasurements {
+    const [cache, store, origins] = [this.#cache, this.#store, this.#origins]
+    return measure({ cache, store, origins, transport: this.#transport, lag: this.#lag })
+  }
+
   status(): RoomsStatus {
-    const { reads, promotion, eviction, scrub, retirement } = this.#cache.counters
-    const native = this.#transport?.counters()
+    const { promotion, eviction, scrub, retirement } = this.#cache.counters
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs } = this.#store.health
@@ -245,18 +248,17 @@ export class Rooms {
       cache: { directory, blockBytes, capacityBytes, usedBytes, objects },
       pinned: this.#cache.pinned,
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000) },
-      reads: {
-        hits: reads.hits + (native?.hits ?? 0),
-        misses: reads.misses,
-        hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
-        missBytes: reads.missBytes,
-      },
+      ...measureReads(this.#cache, this.#transport),
       ...this.#origins.status(),
-      promotion,
+      promotion: {
+        queuedBytes: promotion.queuedBytes,
+        promotedBytes: promotion.promotedBytes,
+        dropped: promotion.dropped,
+      },
       eviction,
       scrub,
       retirement,
-      gauges: this.#gauges(),
+      gauges: measureGauges(this.#cache, this.#transport),
       images: this.#cache.images(),
     }
   }
@@ -265,18 +267,6 @@ export class Rooms {
   #deadlines(): Deadlines {
     const deadlineMs = this.#origins.missMs + answerMarginMs
     return { deadlineMs, readDeadlineMs: this.#origins.anyWaits ? null : deadlineMs }
-  }
-
-  #gauges(): Status['gauges'] {
-    const held = this.#transport?.gauges()
-    return {
-      requests: held?.inFlight ?? 0,
-      interrupted: held?.interrupted ?? 0,
-      flights: this.#cache.counters.flights,
-      openImages: held?.openImages ?? 0,
-      openDirectories: held?.openDirectories ?? 0,
-      nodes: held?.nodes ?? 0,
-    }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */

@@ -5,15 +5,17 @@
  * (it removes the mount, which nobody else would, and exits 1).
  */
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
+import { measureProcess, type RoomsMeasurements } from '../admin/measurements.ts'
+import { Metrics } from '../admin/metrics.ts'
 import type { AdminOperations, ReloadOutcome, SettingChange } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
+import type { RoomsStatus } from './measure.ts'
 import type { Refusal, ToKeeper, ToServer } from './messages.ts'
 import type { ReloadPlan } from './reload.ts'
-import type { RoomsStatus } from './rooms.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from './settings.ts'
 
 /** The keeper as its server sees it. */
@@ -31,6 +33,7 @@ export interface ServerRooms {
   mount(): Promise<void>
   ended(): Promise<string | null>
   status(): RoomsStatus
+  measurements(): RoomsMeasurements
   setCapacity(capacityBytes: number): Promise<number>
   reconfigure(said: Configuration): Promise<ReloadPlan>
   readonly operations: AdminOperations
@@ -112,7 +115,12 @@ export class Server {
     this.#logger = logger
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal)
     this.#rooms = rooms
+    const { version } = this.#parts
+    const metrics = new Metrics(() => {
+      return { version, state: this.#state, process: measureProcess(), ...rooms.measurements() }
+    })
     const handlers = {
+      metrics: () => metrics.text(),
       status: () => this.#status(configuration, rooms),
       unmount: (force: boolean) => this.#askUnmount(force),
       setCapacity: (capacityBytes: number) => rooms.setCapacity(capacityBytes),

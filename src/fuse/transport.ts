@@ -1,6 +1,7 @@
 /**
  * What the daemon needs of a transport that serves a mount, whichever it is.
  */
+import type { LatencyCounts } from '../latency-histogram.ts'
 import type { FileSystemGauges } from './file-system.ts'
 
 /** How many there are now. */
@@ -14,6 +15,12 @@ export interface TransportGauges extends FileSystemGauges {
 export interface TransportCounters {
   readonly hits: number
   readonly hitBytes: number
+}
+
+/** How long that took: what memory answered, and what the disk answered. */
+export interface TransportLatencies {
+  readonly memory: LatencyCounts
+  readonly disk: LatencyCounts
 }
 
 export interface Deadlines {
@@ -42,6 +49,7 @@ export interface Transport {
   /** How long requests that come from now on may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void
   counters(): TransportCounters
+  latencies(): TransportLatencies
   /** Answer nothing from now on, and release all that is open. Idempotent. */
   stop(): Promise<void>
 }

@@ -12,6 +12,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { LatencyCounts } from '../latency-histogram.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
 export interface SystemError extends Error {
@@ -94,6 +95,14 @@ export interface SessionCounters {
   readonly forwarded: number
 }
 
+/** How long native hits took since the session started, from the request to the end of its answer. */
+export interface SessionLatencies {
+  /** Of those that the page cache answered. */
+  readonly memory: LatencyCounts
+  /** Of those that store threads answered. */
+  readonly disk: LatencyCounts
+}
+
 export interface SessionOptions {
   /** Threads that read the device. */
   readonly threads: number
@@ -123,6 +132,7 @@ export interface Session {
    */
   forwardOverdue(ms: number): number
   counters(): SessionCounters
+  latencies(): SessionLatencies
   /**
    * Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. READs that still wait for
    * a store thread after two seconds stay unanswered.

@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { Digest } from './digest.ts'
 import type { Listed, Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -20,11 +21,24 @@ export interface MeterEvent {
   readonly error: ErrorCode | null
 }
 
+/** More of what a meter knows. */
+export interface MeterDetails {
+  /** Requests under way. */
+  readonly inFlight: number
+  /** Requests that failed, by what was wrong; not those that were given up, nor names that are not there. */
+  readonly errorsByCode: ReadonlyMap<ErrorCode, number>
+  /** How long reads took that worked. */
+  readonly readLatencies: LatencyCounts
+}
+
 export class Meter {
   #requests = 0
   #bytes = 0
   #errors = 0
   #cancelled = 0
+  #inFlight = 0
+  readonly #errorsByCode = new Map<ErrorCode, number>()
+  readonly #readLatencies = new LatencyHistogram()
   readonly #onEvent: (event: MeterEvent) => void
 
   /** @param onEvent called after each call; must not throw */
@@ -37,16 +51,28 @@ export class Meter {
     return { requests: this.#requests, bytes: this.#bytes, errors: this.#errors, cancelled: this.#cancelled }
   }
 
+  details(): MeterDetails {
+    const readLatencies = this.#readLatencies.snapshot()
+    return { inFlight: this.#inFlight, errorsByCode: new Map(this.#errorsByCode), readLatencies }
+  }
+
   /** A request is on its way. */
   begin(): void {
     this.#requests++
+    this.#inFlight++
   }
 
   /** It has ended. */
   end(event: MeterEvent): void {
+    const { error } = event
+    this.#inFlight--
     this.#bytes += event.bytes
-    if (event.error === 'aborted') this.#cancelled++
-    else if (event.error !== null && event.error !== 'not-found') this.#errors++
+    if (event.operation === 'read' && error === null) this.#readLatencies.add(event.ms)
+    if (error === 'aborted') this.#cancelled++
+    else if (error !== null && error !== 'not-found') {
+      this.#errors++
+      this.#errorsByCode.set(error, (this.#errorsByCode.get(error) ?? 0) + 1)
+    }
     this.#onEvent(event)
   }
 }

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import {
+  fetchMetrics,
   fetchStatus,
   requestCapacity,
   requestExplanation,
@@ -83,7 +84,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })
-  return { status: () => status, unmount, setCapacity, reload, operations, forced, asked }
+  const metrics = async () => 'parentfs_hits_total 1\n'
+  return { status: () => status, metrics, unmount, setCapacity, reload, operations, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
@@ -93,6 +95,7 @@ t.test('status and unmount arrive, and the socket is its owner’s alone', async
   t.teardown(() => server.close())
   t.equal(statSync(path).mode & 0o777, 0o600)
   t.same(await fetchStatus(path), status)
+  t.equal(await fetchMetrics(path), 'parentfs_hits_total 1\n')
   t.equal(await requestUnmount(path, true), null)
   t.equal(await requestUnmount(path, false), null)
   t.same(ours.forced, [true, false])
@@ -196,6 +199,7 @@ t.test('a refusal comes back with its code', async t => {
 t.test('nobody there is no error', async t => {
   const path = socketIn(t)
   t.equal(await fetchStatus(path), null)
+  t.equal(await fetchMetrics(path), null)
   t.equal(await requestUnmount(path, false), 'absent')
 })
 

@@ -22,5 +22,14 @@ t.test('one byte over the bound is dropped, and another bound holds from the nex
   t.same(await Promise.all([first, second, third]), ['landed', 'landed', 'landed'])
   t.equal(await offer(11), 'full')
   t.equal(await offer(10), 'landed')
-  t.match(promoter.counters, { queuedBytes: 0, promotedBytes: 160, dropped: 3 })
+  t.match(promoter.counters, { queuedBytes: 0, promotedBytes: 160, dropped: 3, droppedBy: { 'queue-full': 3 } })
+})
+
+t.test('why an extent was dropped is counted; one that was there already is not dropped', async t => {
+  const results = ['full', 'failed', 'failed', 'held-already', 'landed']
+  const stored = { land: async () => results.shift() } as unknown as StoredImage
+  const promoter = new Promoter(100)
+  for (let k = 0; k < 5; k++) await promoter.offer(stored, 0, 0, new Uint8Array(10))
+  const droppedBy = { 'queue-full': 0, 'no-room': 1, 'disk-failed': 2 }
+  t.same(promoter.counters, { queuedBytes: 0, promotedBytes: 10, dropped: 3, droppedBy })
 })

@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus, requestReload, requestUnmount } from '../../src/admin/admin-client.ts'
+import type { RoomsMeasurements } from '../../src/admin/measurements.ts'
 import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
+import type { RoomsStatus } from '../../src/daemon/measure.ts'
 import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
-import type { RoomsStatus } from '../../src/daemon/rooms.ts'
 import { Server, type ServerRooms } from '../../src/daemon/server.ts'
 import type { Settings } from '../../src/daemon/settings.ts'
 import { CacheError } from '../../src/errors.ts'
@@ -47,6 +48,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     },
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
+    measurements: () => ({}) as RoomsMeasurements,
     setCapacity: async bytes => bytes,
     reconfigure: async said => reconfigured(said, happened),
     operations: {} as AdminOperations,

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { addLatencies, latencyBuckets } from '../../src/latency-histogram.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
 import { until } from '../fixtures/until.ts'
@@ -76,6 +77,13 @@ t.test('what is not resident comes to JavaScript, and what is does not', mountin
   // Counted when the answer has gone out.
   await until(() => fuse.session.counters().hitBytes === 1 << 20, 5000, 'the hits are counted')
   t.ok(fuse.session.counters().hits > 0)
+  const { memory, disk } = fuse.session.latencies()
+  for (const { counts } of [memory, disk]) t.equal(counts.length, latencyBuckets)
+  t.equal(
+    addLatencies(memory, disk).counts.reduce((sum, count) => sum + count, 0),
+    fuse.session.counters().hits,
+    'each hit has its time',
+  )
   t.equal(new Uint32Array(rig.resident.buffer)[4 + 3], 77, 'lastUse of the object that was read')
   t.equal(new Uint32Array(rig.resident.buffer)[3], 0, 'and of another')
 })

@@ -19,6 +19,7 @@ const signal = new AbortController().signal
 t.test('requests are counted when they begin, bytes when they have come, errors when they end so', async t => {
   const meter = new Meter()
   const inner = new ScriptedOrigin({ a: new Uint8Array(100) }, (call, operation) => {
+    t.equal(meter.details().inFlight, 1)
     if (operation === 'read')
       t.same(meter.counters(), { requests: call, bytes: call === 3 ? 0 : 60, errors: 0, cancelled: 0 })
     if (call === 4) throw new CacheError('origin-failed', 'the fourth')
@@ -30,6 +31,14 @@ t.test('requests are counted when they begin, bytes when they have come, errors 
   await origin.read(image, 0, new Uint8Array(60), { signal })
   await t.rejects(origin.read(image, 0, new Uint8Array(60), { signal }), { code: 'origin-failed' })
   t.same(meter.counters(), { requests: 4, bytes: 60, errors: 1, cancelled: 0 })
+  const { inFlight, errorsByCode, readLatencies } = meter.details()
+  t.equal(inFlight, 0)
+  t.same([...errorsByCode], [['origin-failed', 1]])
+  t.equal(
+    readLatencies.counts.reduce((sum, count) => sum + count, 0),
+    1,
+    'the read that worked',
+  )
 })
 
 t.test('a caller who left and a name that is not there are no errors of the origin', async t => {

@@ -6,6 +6,7 @@
  */
 import { readdirSync, readlinkSync } from 'node:fs'
 import { CacheError, messageOf } from '../../errors.ts'
+import { noLatencies } from '../../latency-histogram.ts'
 import {
   fuseNativeBackgroundMax,
   fuseNativeLookMs,
@@ -22,7 +23,14 @@ import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { unmounted } from '../errno.ts'
 import { FileSystem } from '../file-system.ts'
-import type { Deadlines, LostName, Transport, TransportCounters, TransportGauges } from '../transport.ts'
+import type {
+  Deadlines,
+  LostName,
+  Transport,
+  TransportCounters,
+  TransportGauges,
+  TransportLatencies,
+} from '../transport.ts'
 import { Calls, type CallsGauges } from './calls.ts'
 import { OpenFiles } from './open-files.ts'
 import { handlersOf } from './operations.ts'
@@ -59,6 +67,7 @@ export interface FuseNativeGauges extends TransportGauges, CallsGauges {}
 
 /** Nothing is answered natively. */
 const counters: TransportCounters = { hits: 0, hitBytes: 0 }
+const latencies: TransportLatencies = { memory: noLatencies, disk: noLatencies }
 
 /** They hold memory that native threads use until the process ends. */
 const mounts: NativeFuse[] = []
@@ -138,6 +147,10 @@ export class FuseNativeTransport implements Transport {
 
   counters(): TransportCounters {
     return counters
+  }
+
+  latencies(): TransportLatencies {
+    return latencies
   }
 
   stop(): Promise<void> {

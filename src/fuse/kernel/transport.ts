@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../errors.ts'
 import { missSecondsMax, readBytesMax } from '../../limits.ts'
 import type { Logger } from '../../logger.ts'
-import type { Session, SessionCounters, SessionOptions } from '../../native/addon.ts'
+import type { Session, SessionCounters, SessionLatencies, SessionOptions } from '../../native/addon.ts'
 import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
@@ -135,6 +135,10 @@ export class KernelTransport implements Transport {
   /** What the native threads counted. */
   counters(): SessionCounters {
     return this.#session.counters()
+  }
+
+  latencies(): SessionLatencies {
+    return this.#session.latencies()
   }
 
   /** End the session and release all that is open; what waits for an answer stays unanswered. Idempotent. */

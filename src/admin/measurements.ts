@@ -1,0 +1,65 @@
+/**
+ * What metrics are made of: plain numbers, as they are at one moment. Nothing here costs a walk over what is held.
+ */
+import type { PromotionCounters } from '../cache/promoter.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { LatencyCounts } from '../latency-histogram.ts'
+import type { DaemonState, Status } from './status.ts'
+
+/** One origin; see status.ts for what is counted. */
+export interface OriginMeasurements
+  extends Pick<Status['origin'], 'requests' | 'bytes' | 'cancelled' | 'state' | 'waiting' | 'outages'> {
+  readonly held: number
+  readonly refused: number
+  readonly hedges: Status['origin']['hedges']
+  /** Its directory, or its URL where its images are in the root. */
+  readonly name: string
+  readonly inFlight: number
+  readonly errorsByCode: ReadonlyMap<ErrorCode, number>
+  readonly readLatencies: LatencyCounts
+}
+
+/** What the rooms know. */
+export interface RoomsMeasurements
+  extends Pick<Status, 'reads' | 'latencies' | 'eviction' | 'scrub' | 'retirement' | 'pinned'> {
+  readonly cache: {
+    readonly capacityBytes: number
+    readonly usedBytes: number
+    readonly indexBytes: number
+    /** Images with a data file. */
+    readonly images: number
+    readonly failedBatches: number
+  }
+  readonly health: Status['health']['state']
+  readonly origins: readonly OriginMeasurements[]
+  readonly promotion: PromotionCounters
+  readonly gauges: Status['gauges']
+  /** How late timers came, looked at now and then. */
+  readonly eventLoopLag: LatencyCounts
+}
+
+export interface Measurements extends RoomsMeasurements {
+  readonly version: string
+  readonly state: DaemonState
+  readonly process: {
+    readonly residentBytes: number
+    readonly heapUsedBytes: number
+    readonly externalBytes: number
+    readonly cpuSeconds: number
+    /** Since the epoch. */
+    readonly startedSeconds: number
+  }
+}
+
+/** This process now. */
+export function measureProcess(): Measurements['process'] {
+  const { rss, heapUsed, external } = process.memoryUsage()
+  const { user, system } = process.cpuUsage()
+  return {
+    residentBytes: rss,
+    heapUsedBytes: heapUsed,
+    externalBytes: external,
+    cpuSeconds: (user + system) / 1e6,
+    startedSeconds: performance.timeOrigin / 1000,
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Every metric there is: name, type, help and labels, and how it is read off the measurements. docs/OPERATIONS.md lists them.
+ *
+ * Names follow the conventions of Prometheus: base units, `_total` for what only grows. Labels have few values, all known
+ * beforehand but the names of origins, of which there are at most `originsMax`; there is none for images.
+ */
+import type { LatencyCounts } from '../latency-histogram.ts'
+import type { Measurements } from './measurements.ts'
+
+export interface Sample<T> {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: T
+}
+
+interface MetricOf<Kind extends string, T> {
+  readonly kind: Kind
+  readonly name: string
+  readonly help: string
+  readonly labels: readonly string[]
+  readonly read: (measured: Measurements) => readonly Sample<T>[]
+}
+
+export type CounterMetric = MetricOf<'counter', number>
+export type GaugeMetric = MetricOf<'gauge', number>
+export type HistogramMetric = MetricOf<'histogram', LatencyCounts>
+export type Metric = CounterMetric | GaugeMetric | HistogramMetric
+
+type Read<T> = (measured: Measurements) => T
+type Origin = Measurements['origins'][number]
+
+const daemonStates = ['starting', 'ready', 'stopping'] as const
+const healthStates = ['healthy', 'degraded', 'bypass', 'recovering'] as const
+const originStates = ['available', 'suspect', 'away'] as const
+
+const reads: readonly Metric[] = [
+  counter('parentfs_hits_total', 'Reads that the cache answered whole.', ({ reads }) => reads.hits),
+  counter('parentfs_misses_total', 'Reads that needed the origin.', ({ reads }) => reads.misses),
+  counter('parentfs_hit_bytes_total', 'Bytes of hits.', ({ reads }) => reads.hitBytes),
+  counter('parentfs_miss_bytes_total', 'Bytes of misses.', ({ reads }) => reads.missBytes),
+  {
+    kind: 'histogram',
+    name: 'parentfs_read_duration_seconds',
+    help: 'Time to answer a read, by where the bytes came from: memory and disk are native hits; store are hits that were verified first, or retried; origin are misses.',
+    labels: ['source'],
+    read: ({ latencies }) => Object.entries(latencies).map(([source, value]) => ({ labels: { source }, value })),
+  },
+  gauge('parentfs_requests_in_flight', 'Kernel requests that wait for an answer.', ({ gauges }) => gauges.requests),
+  gauge(
+    'parentfs_requests_interrupted',
+    'Kernel requests whose reader was interrupted and that wait for an answer.',
+    ({ gauges }) => gauges.interrupted,
+  ),
+  gauge('parentfs_flights', 'Extents being fetched or promoted.', ({ gauges }) => gauges.flights),
+  gauge('parentfs_open_images', 'Images that somebody has open.', ({ gauges }) => gauges.openImages),
+  gauge('parentfs_open_directories', 'Directories that somebody has open.', ({ gauges }) => gauges.openDirectories),
+  gauge('parentfs_nodes', 'Images that the kernel remembers.', ({ gauges }) => gauges.nodes),
+]
+
+const cache: readonly Metric[] = [
+  gauge('parentfs_cache_capacity_bytes', 'The ceiling of the cache directory.', ({ cache }) => cache.capacityBytes),
+  gauge(
+    'parentfs_cache_used_bytes',
+    'What the cache directory takes, reserved space included.',
+    ({ cache }) => cache.usedBytes,
+  ),
+  gauge('parentfs_cache_index_bytes', 'What the records of the index take.', ({ cache }) => cache.indexBytes),
+  gauge('parentfs_cache_images', 'Images that have a data file.', ({ cache }) => cache.images),
+  gauge('parentfs_cache_pinned_bytes', 'What pinned images hold.', ({ pinned }) => pinned.heldBytes),
+  states('parentfs_cache_disk_state', 'State of the cache disk: 1 for the one it is in.', healthStates, m => m.health),
+  counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
+  gauge('parentfs_promotion_queue_bytes', 'Bytes that wait to be promoted.', m => m.promotion.queuedBytes),
+  counter('parentfs_promoted_bytes_total', 'Bytes put into the cache.', ({ promotion }) => promotion.promotedBytes),
+  {
+    kind: 'counter',
+    name: 'parentfs_promotions_dropped_total',
+    help: 'Extents that were answered and not promoted: queue-full, no-room or disk-failed.',
+    labels: ['reason'],
+    read: ({ promotion }) =>
+      Object.entries(promotion.droppedBy).map(([reason, value]) => ({ labels: { reason }, value })),
+  },
+  counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
+  counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
+  gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.nameless),
+  counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
+  counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
+  counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
+  counter('parentfs_corrupt_blocks_total', 'Blocks found damaged, and dropped.', ({ scrub }) => scrub.corruptBlocks),
+]
+
+const origins: readonly Metric[] = [
+  ofOrigins('counter', 'parentfs_origin_requests_total', 'Requests sent, retries included.', o => o.requests),
+  ofOrigins('counter', 'parentfs_origin_received_bytes_total', 'Image data received.', o => o.bytes),
+  {
+    kind: 'counter',
+    name: 'parentfs_origin_errors_total',
+    help: 'Requests that failed, by the code of the error.',
+    labels: ['origin', 'code'],
+    read: ({ origins }) =>
+      origins.flatMap(({ name: origin, errorsByCode }) =>
+        [...errorsByCode].map(([code, value]) => ({ labels: { origin, code }, value })),
+      ),
+  },
+  ofOrigins('counter', 'parentfs_origin_cancelled_total', 'Requests that nobody wanted any more.', o => o.cancelled),
+  ofOrigins('gauge', 'parentfs_origin_requests_in_flight', 'Requests under way.', o => o.inFlight),
+  {
+    kind: 'histogram',
+    name: 'parentfs_origin_read_duration_seconds',
+    help: 'Time of a read request that worked.',
+    labels: ['origin'],
+    read: ({ origins }) =>
+      origins.map(({ name, readLatencies }) => ({ labels: { origin: name }, value: readLatencies })),
+  },
+  {
+    kind: 'gauge',
+    name: 'parentfs_origin_state',
+    help: 'State of the origin: 1 for the one it is in; suspect is one that was away and has answered since.',
+    labels: ['origin', 'state'],
+    read: ({ origins }) =>
+      origins.flatMap(({ name: origin, state: now }) =>
+        originStates.map(state => ({ labels: { origin, state }, value: Number(state === now) })),
+      ),
+  },
+  ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
+  ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
+  ofOrigins('counter', 'parentfs_origin_held_total', 'Tries that waited for the origin to come back.', o => o.held),
+  ofOrigins('counter', 'parentfs_origin_refused_total', 'Names refused while the origin was away.', o => o.refused),
+  ofOrigins('counter', 'parentfs_origin_hedges_total', 'Second requests for slow reads.', o => o.hedges.sent),
+  ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that were first.', o => o.hedges.won),
+  ofOrigins(
+    'counter',
+    'parentfs_origin_hedges_unpaid_total',
+    'Second requests that the budget did not allow.',
+    o => o.hedges.unpaid,
+  ),
+]
+
+const daemon: readonly Metric[] = [
+  {
+    kind: 'gauge',
+    name: 'parentfs_build_info',
+    help: 'Always 1; the version is in the label.',
+    labels: ['version'],
+    read: ({ version }) => [{ labels: { version }, value: 1 }],
+  },
+  states('parentfs_daemon_state', 'State of the daemon: 1 for the one it is in.', daemonStates, ({ state }) => state),
+  {
+    kind: 'histogram',
+    name: 'parentfs_event_loop_lag_seconds',
+    help: 'How late a timer came, looked at four times a second.',
+    labels: [],
+    read: ({ eventLoopLag }) => [{ labels: {}, value: eventLoopLag }],
+  },
+  gauge('process_resident_memory_bytes', 'Resident memory of the server.', ({ process }) => process.residentBytes),
+  counter('process_cpu_seconds_total', 'CPU time of the server, native threads included.', m => m.process.cpuSeconds),
+  gauge('process_start_time_seconds', 'Start of the server since the epoch.', ({ process }) => process.startedSeconds),
+  gauge('nodejs_heap_size_used_bytes', 'Heap of JavaScript in use.', ({ process }) => process.heapUsedBytes),
+  gauge('nodejs_external_memory_bytes', 'Memory of buffers of JavaScript.', ({ process }) => process.externalBytes),
+]
+
+export const metricList: readonly Metric[] = [...reads, ...cache, ...origins, ...daemon]
+
+function counter(name: string, help: string, value: Read<number>): CounterMetric {
+  return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
+}
+
+function gauge(name: string, help: string, value: Read<number>): GaugeMetric {
+  return { kind: 'gauge', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
+}
+
+/** One series for each state. */
+function states<S extends string>(name: string, help: string, all: readonly S[], now: Read<S>): GaugeMetric {
+  const read = (m: Measurements) => all.map(state => ({ labels: { state }, value: Number(state === now(m)) }))
+  return { kind: 'gauge', name, help, labels: ['state'], read }
+}
+
+/** One series for each origin. */
+function ofOrigins(kind: 'counter' | 'gauge', name: string, help: string, value: (origin: Origin) => number): Metric {
+  const read = ({ origins }: Measurements) =>
+    origins.map(origin => ({ labels: { origin: origin.name }, value: value(origin) }))
+  return { kind, name, help, labels: ['origin'], read }
+}

@@ -1,0 +1,75 @@
+/**
+ * Reads the rooms for status and for metrics: plain numbers, at one moment.
+ */
+import type { RoomsMeasurements } from '../admin/measurements.ts'
+import type { Status } from '../admin/status.ts'
+import type { Cache } from '../cache/cache.ts'
+import type { Transport } from '../fuse/transport.ts'
+import { noLatencies } from '../latency-histogram.ts'
+import { indexShareMax } from '../limits.ts'
+import type { Store } from '../store/store.ts'
+import type { EventLoopLag } from './event-loop-lag.ts'
+import type { Origins } from './origins.ts'
+
+/** The part of a status that the rooms know. */
+export type RoomsStatus = Omit<
+  Status,
+  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'keeperPid' | 'uptimeSeconds'
+>
+
+export interface MeasuredRooms {
+  readonly cache: Cache
+  readonly store: Store
+  readonly origins: Origins
+  /** Null until something is mounted. */
+  readonly transport: Transport | null
+  readonly lag: EventLoopLag
+}
+
+export function measure({ cache, store, origins, transport, lag }: MeasuredRooms): RoomsMeasurements {
+  const { promotion, eviction, scrub, retirement } = cache.counters
+  const { capacityBytes, usedBytes } = store.capacity
+  const { indexShare, failedBatches } = store
+  // The store keeps what it took as a share of its budget.
+  const indexBytes = Math.round(indexShare * capacityBytes * indexShareMax)
+  return {
+    ...measureReads(cache, transport),
+    cache: { capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
+    pinned: cache.pinned,
+    health: store.health.state,
+    origins: origins.measurements(),
+    promotion,
+    eviction,
+    scrub,
+    retirement,
+    gauges: measureGauges(cache, transport),
+    eventLoopLag: lag.latencies,
+  }
+}
+
+/** Reads that came here, and those that the transport answered by itself. */
+export function measureReads(cache: Cache, transport: Transport | null): Pick<Status, 'reads' | 'latencies'> {
+  const { reads, latencies } = cache.counters
+  const native = transport?.counters()
+  return {
+    reads: {
+      hits: reads.hits + (native?.hits ?? 0),
+      misses: reads.misses,
+      hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
+      missBytes: reads.missBytes,
+    },
+    latencies: { ...(transport?.latencies() ?? { memory: noLatencies, disk: noLatencies }), ...latencies },
+  }
+}
+
+export function measureGauges(cache: Cache, transport: Transport | null): Status['gauges'] {
+  const held = transport?.gauges()
+  return {
+    requests: held?.inFlight ?? 0,
+    interrupted: held?.interrupted ?? 0,
+    flights: cache.counters.flights,
+    openImages: held?.openImages ?? 0,
+    openDirectories: held?.openDirectories ?? 0,
+    nodes: held?.nodes ?? 0,
+  }
+}

@@ -1,0 +1,162 @@
+/** The metrics as text; and that the documentation, the dashboard and the alerts speak of those that there are. */
+import { readFileSync } from 'node:fs'
+import t from 'tap'
+import { type Measurements, measureProcess } from '../../src/admin/measurements.ts'
+import { metricList } from '../../src/admin/metric-list.ts'
+import { Metrics } from '../../src/admin/metrics.ts'
+import { LatencyHistogram, noLatencies } from '../../src/latency-histogram.ts'
+import { originsMax } from '../../src/limits.ts'
+import { parseExposition } from '../fixtures/exposition.ts'
+import { attempt } from '../fixtures/run.ts'
+
+const memory = new LatencyHistogram()
+for (const ms of [0.001, 0.01, 0.01, 1e9]) memory.add(ms)
+
+function origin(name: string): Measurements['origins'][number] {
+  return {
+    ...{ name, requests: 5, bytes: 4096, cancelled: 1, inFlight: 2, state: 'suspect', waiting: 3, outages: 4 },
+    ...{ held: 6, refused: 7, hedges: { sent: 8, won: 9, unpaid: 10 }, readLatencies: noLatencies },
+    errorsByCode: new Map([['origin-timeout', 11]]),
+  }
+}
+
+const measured: Measurements = {
+  version: '1.2.3',
+  state: 'ready',
+  process: measureProcess(),
+  reads: { hits: 12, misses: 13, hitBytes: 14, missBytes: 15 },
+  latencies: { memory: memory.snapshot(), disk: noLatencies, store: noLatencies, origin: noLatencies },
+  cache: { capacityBytes: 16, usedBytes: 17, indexBytes: 18, images: 19, failedBatches: 20 },
+  pinned: { heldBytes: 21, wholeBytes: 0, allowedBytes: 0 },
+  health: 'bypass',
+  origins: [origin('https://host/"odd"\\\n/')],
+  promotion: {
+    ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6 },
+    droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
+  },
+  eviction: { objects: 24, bytes: 25 },
+  scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
+  retirement: { nameless: 35, retired: 36, early: 0 },
+  gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
+  eventLoopLag: noLatencies,
+}
+
+t.test('every metric is there, with the numbers that were measured, by the rules of the format', async t => {
+  const text = await new Metrics(() => measured).text()
+  const families = parseExposition(text)
+  t.same([...families.keys()].sort(), metricList.map(({ name }) => name).sort())
+  for (const { name, kind, help } of metricList) t.match(families.get(name), { type: kind, help }, name)
+  const value = (name: string, labels = '') => families.get(name)?.series.get(`${name}{${labels}}`)
+  t.equal(value('parentfs_hits_total'), 12)
+  t.equal(value('parentfs_cache_used_bytes'), 17)
+  t.equal(value('parentfs_cache_disk_state', 'state="bypass"'), 1)
+  t.equal(value('parentfs_cache_disk_state', 'state="healthy"'), 0)
+  t.equal(value('parentfs_promotions_dropped_total', 'reason="no-room"'), 2)
+  const named = 'origin="https://host/\\"odd\\"\\\\\\n/"'
+  t.equal(value('parentfs_origin_errors_total', `${named},code="origin-timeout"`), 11)
+  t.equal(value('parentfs_origin_state', `${named},state="suspect"`), 1)
+  const reads = families.get('parentfs_read_duration_seconds')!.series
+  const bucket = (le: string) => reads.get(`parentfs_read_duration_seconds_bucket{source="memory",le="${le}"}`)
+  t.same([bucket('0.000001'), bucket('0.000008'), bucket('0.000016'), bucket('33.554432')], [1, 1, 3, 3])
+  t.equal(bucket('+Inf'), 4)
+})
+
+t.test('the numbers are those of the moment, however often somebody asks', async t => {
+  let hits = 1
+  const metrics = new Metrics(() => ({ ...measured, reads: { ...measured.reads, hits } }))
+  t.match(await metrics.text(), /^parentfs_hits_total 1$/m)
+  hits = 5
+  const [one, other] = await Promise.all([metrics.text(), metrics.text()])
+  t.match(one, /^parentfs_hits_total 5$/m)
+  t.equal(one, other)
+})
+
+t.test('with as many origins as there may be, there are fewer than 5000 series', async t => {
+  const origins = Array.from({ length: originsMax }, (_, k) => origin(`origin${k}`))
+  const families = parseExposition(await new Metrics(() => ({ ...measured, origins })).text())
+  const series = [...families.values()].reduce((sum, family) => sum + family.series.size, 0)
+  t.ok(series < 5000, `${series} series`)
+})
+
+t.test('promtool finds nothing wrong', async t => {
+  const text = await new Metrics(() => measured).text()
+  const promtool = process.env.PROMTOOL ?? 'promtool'
+  const checked = await attempt('sh', '-c', 'printf "%s" "$1" | "$2" check metrics', 'sh', text, promtool)
+  if (checked.code === 127) return t.comment('promtool is not installed: only our own reader has looked')
+  t.match(checked, { code: 0, stderr: '' })
+  t.match(await attempt(promtool, 'check', 'rules', 'docs/prometheus/parentfs.rules.yml'), { code: 0 })
+})
+
+t.test('what is wrong with a text is noticed', async t => {
+  const right = '# HELP a_total A.\n# TYPE a_total counter\na_total 1\n'
+  t.equal(parseExposition(right).size, 1)
+  const histogram = '# HELP b B.\n# TYPE b histogram\nb_bucket{le="1"} 2\nb_bucket{le="+Inf"} 3\nb_sum 1\nb_count 3\n'
+  t.equal(parseExposition(histogram).size, 1)
+  const offences = [
+    right.slice(0, -1),
+    right + right,
+    right.replaceAll('a_total', 'a'),
+    right.replace('counter', 'gauge'),
+    right.replace(' 1', ' x'),
+    right.replace('a_total 1', 'b_total 1'),
+    `${right}a_total 2\n`,
+    right.replace('a_total 1', 'a_total{b="c} 1'),
+    right.replace(' A.', ' '),
+    right.replaceAll('a_total', 'a_ms_total'),
+    histogram.replace('2', '4'),
+    histogram.replace('b_count 3', 'b_count 2'),
+    histogram.replace('+Inf', '2'),
+  ]
+  for (const text of offences) t.throws(() => parseExposition(text), text)
+})
+
+t.test('docs/OPERATIONS.md lists every metric, and no other', async t => {
+  const lines = readFileSync('docs/OPERATIONS.md', 'utf8').split('\n')
+  const start = lines.indexOf('| metric | type | labels | what it says |')
+  const written = lines.slice(start + 2, lines.indexOf('', start))
+  const known = metricList.map(
+    ({ name, kind, labels, help }) =>
+      `| \`${name}\` | ${kind} | ${labels.map(label => `\`${label}\``).join(', ')} | ${help} |`,
+  )
+  t.same(written, known)
+})
+
+/** What may stand in a query: the name of a metric, or of the series of a histogram, and which labels. */
+const seriesNames = new Map(
+  metricList.flatMap(({ name, kind, labels }) =>
+    kind === 'histogram'
+      ? ['_bucket', '_sum', '_count'].map(end => [name + end, [...labels, 'le']] as const)
+      : [[name, labels] as const],
+  ),
+)
+
+/** Everything that is wrong with the names in a query. */
+function unknownNames(query: string): string[] {
+  const metrics = [...query.matchAll(/\b((?:parentfs|process|nodejs)_[a-z_]+)(\{[^}]*\})?/g)]
+  if (metrics.length === 0 && !/\bup\b/.test(query)) return [`no metric in ${query}`]
+  return metrics.flatMap(([, name, selector = '']) => {
+    const labels = seriesNames.get(name!)
+    if (!labels) return [name!]
+    const allowed = ['instance', 'job', ...labels]
+    return [...selector.matchAll(/([a-z_]+)\s*(?:=~|!~|!=|=)/g)]
+      .map(([, label]) => label!)
+      .filter(label => !allowed.includes(label))
+  })
+}
+
+t.test('every query of the dashboard and of the alerts names metrics and labels that exist', async t => {
+  const dashboard = JSON.parse(readFileSync('docs/grafana/parentfs.json', 'utf8')) as {
+    readonly panels: readonly { readonly title: string; readonly targets?: readonly { readonly expr: string }[] }[]
+  }
+  const queries = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+  t.ok(queries.length >= 15, `${queries.length} queries`)
+  const { parse } = await import('yaml')
+  const { groups } = parse(readFileSync('docs/prometheus/parentfs.rules.yml', 'utf8')) as {
+    readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[]
+  }
+  const alerts = groups.flatMap(({ rules }) => rules)
+  t.ok(alerts.length >= 8, `${alerts.length} alerts`)
+  for (const query of [...queries, ...alerts.map(({ expr }) => expr)]) t.same(unknownNames(query), [], query)
+  t.same(unknownNames('rate(parentfs_hit_total[5m])'), ['parentfs_hit_total'], 'a planted name')
+  t.same(unknownNames('parentfs_origin_state{stat="away"}'), ['stat'], 'a planted label')
+})
