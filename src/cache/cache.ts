@@ -268,13 +268,16 @@ export class Cache {
   }
 
   async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
-    if (this.#digester.state(stored.image) === 'mismatch' || !this.#catalog.isRecorded(stored.image)) return
+    if (this.#digester.state(stored.image) === 'mismatch') return
     await this.#promoter.offer(stored, object, first, bytes)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
   }
 
-  /** The image in the store. One that was retired under somebody's hands gets no data file: nobody would retire that. */
+  /**
+   * The image in the store. One that is not recorded (yet) gets no data file: what it held would be lost at the next start. Nor does
+   * one that was retired under somebody's hands: nobody would retire that file.
+   */
   #use(image: Image): StoredImage | null {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }

@@ -25,11 +25,6 @@ export class Retirement {
     this.#parts = parts
   }
 
-  /** Is the image on its way out? Its file must not be made again before that has ended. */
-  isUnderWay(imageId: string): boolean {
-    return this.#underWay.has(imageId)
-  }
-
   /** See Store.retire. */
   async retire(imageId: string): Promise<boolean> {
     const { images, directory, index, committer, health } = this.#parts
@@ -42,6 +37,7 @@ export class Retirement {
       await index.removeImage(imageId)
       if (!stored) return true
       await directory.remove(imageId)
+      // Until now whoever asked for the image found this one, which takes nothing: nobody has made its file again.
       stored.file.close()
       images.delete(imageId)
       await directory.sync()

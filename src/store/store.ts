@@ -118,7 +118,7 @@ export class Store {
     if (known) return known
     // Making a file could wait for a sick disk, and everybody with it.
     if (image.sizeBytes === 0 || this.#stopping || !this.health.mayWrite) return null
-    if (this.#retirement.isUnderWay(image.id) || !this.#failedFiles.mayTry(image)) return null
+    if (!this.#failedFiles.mayTry(image)) return null
     try {
       const stored = this.#open(image)
       this.#failedFiles.succeeded(image)

@@ -147,3 +147,30 @@ t.test('when the origin has another version, reads of the old one fail and the n
   t.ok(origin.bytes('a', 0, 4096).equals(await rooms.cache.read(fresh.image, 0, 4096, { signal })))
   await rooms.close()
 })
+
+t.test(
+  'blocks of an image that is not recorded yet are not promoted; it is recorded when that is possible',
+  async t => {
+    const origin = new MemoryOrigin()
+    origin.put('a', 100 * KiB)
+    const directory = t.testdir()
+    const rooms = await openRooms({ directory, origin })
+    const { putImage } = rooms.index
+    rooms.index.putImage = () => Promise.reject(new CacheError('index-failed', 'full'))
+    const { image } = await rooms.cache.lookup(null, 'a', { signal })
+    const readAll = async () => {
+      const bytes = await rooms.cache.read(image, 0, image.sizeBytes, { signal })
+      t.ok(origin.bytes('a', 0, image.sizeBytes).equals(bytes))
+      await until(() => rooms.cache.counters.flights === 0, 5000, 'the promotion')
+      return rooms.cache.residence(image).residentBytes
+    }
+    t.equal(await readAll(), 0)
+    rooms.index.putImage = putImage
+    await rooms.cache.retireVersions() // Catches up.
+    t.equal(await readAll(), image.sizeBytes)
+    await rooms.close()
+    const next = await openRooms({ directory, origin })
+    t.equal(next.cache.residence(image).residentBytes, image.sizeBytes)
+    await next.close()
+  },
+)

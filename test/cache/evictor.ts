@@ -1,5 +1,8 @@
 import t from 'tap'
+import { Evictor } from '../../src/cache/evictor.ts'
+import { CacheError } from '../../src/errors.ts'
 import { indexHighShare } from '../../src/limits.ts'
+import { keepingLogger } from '../fixtures/keeping-logger.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../fixtures/rooms.ts'
 import { until } from '../fixtures/until.ts'
@@ -113,5 +116,54 @@ t.test('a ceiling is kept when what was granted before has landed, too', async t
   await fitted
   t.ok(capacity.usedBytes <= capacity.lowBytes, 'that counted for eviction when it had landed')
   await capacity.release(4 * MiB, async () => {})
+  await rooms.close()
+})
+
+t.test('evictions that fail are tried at longer and longer pauses, and said once', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 12 * MiB)
+  const logger = keepingLogger()
+  let nowMs = 0
+  const options = { origin, logger, capacityBytes: 32 * MiB, now: () => nowMs }
+  const rooms = await openRooms({ directory: t.testdir(), ...options })
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  await rooms.cache.read(image, 0, 12 * MiB, { signal })
+  await until(() => rooms.cache.counters.flights === 0, 5000, 'the promotions')
+  await rooms.store.flush()
+  const { forget } = rooms.index
+  let tries = 0
+  rooms.index.forget = () => {
+    tries++
+    return Promise.reject(new CacheError('index-failed', 'no'))
+  }
+  rooms.store.capacity.resize(12 * MiB)
+  await rooms.cache.makeRoom()
+  t.equal(tries, 1)
+  const evictor = new Evictor(
+    rooms.store,
+    logger,
+    { kept: () => new Set() },
+    () => [],
+    () => nowMs,
+  )
+  tries = 0
+  await evictor.check()
+  t.equal(tries, 1)
+  for (let k = 0; k < 100; k++) await evictor.check()
+  t.equal(tries, 1, 'not before the pause')
+  for (const pauseMs of [1, 2, 4, 8, 16, 30, 30].map(seconds => seconds * 1000)) {
+    const before = tries
+    nowMs += pauseMs - 1
+    await evictor.check()
+    t.equal(tries, before)
+    nowMs += 1
+    await evictor.check()
+    t.equal(tries, before + 1, `after ${pauseMs} ms`)
+  }
+  rooms.index.forget = forget
+  await evictor.checkNow()
+  t.equal(rooms.store.capacity.excessBytes, 0)
+  const said = logger.lines.filter(({ message }) => /eviction/.test(message)).map(({ level }) => level)
+  t.same(said, ['error', 'error', 'info'], 'one of each evictor, and that it works again')
   await rooms.close()
 })

@@ -72,6 +72,8 @@ t.test('a version that was replaced goes after a while: record, file, descriptor
   t.match(rooms.cache.counters.retirement, { nameless: 0, retired: 1, early: 0 })
   t.equal(rooms.cache.imageOf(old.nodeId), null)
   t.equal(rooms.store.find(old.image.id), null)
+  await t.rejects(rooms.cache.read(old.image, 0, 10, { signal }), { code: 'image-changed' })
+  t.same(files(), [fresh.image.id], 'a read that is late makes no file')
   t.throws(() => file.usage(), { code: 'EBADF' })
   t.same(
     rooms.index.images().map(({ image }) => image.id),
@@ -155,6 +157,29 @@ t.test('a version that gets its name back is as it was, whenever that is', async
     const recorded = rooms.index.images().some(({ image }) => image.id === old.image.id)
     if (!recorded) t.fail(`turn ${turns}: not recorded`)
   }
+})
+
+t.test('a version that is looked up in the turn in which it goes is recorded again', async t => {
+  const { clock, origin, rooms } = await world(t)
+  const old = await lookUp(rooms)
+  origin.put('a', sizeBytes, 2)
+  await lookUp(rooms)
+  await rooms.cache.retireVersions()
+  clock.nowMs += 1000
+  origin.put('a', sizeBytes, 1)
+  const retire = rooms.store.retire.bind(rooms.store)
+  let found: Promise<unknown> = Promise.resolve()
+  rooms.store.retire = imageId => {
+    t.same(rooms.cache.imageOf(old.nodeId), old, 'who finds it unknown comes later')
+    const retired = retire(imageId)
+    found = lookUp(rooms)
+    return retired
+  }
+  await rooms.cache.retireVersions()
+  t.same(await found, old)
+  t.match(rooms.cache.counters.retirement, { nameless: 1, retired: 1 })
+  t.ok(rooms.index.images().some(({ image }) => image.id === old.image.id))
+  t.same(rooms.cache.imageOf(old.nodeId), old)
 })
 
 t.test('what is held of versions without a name is evicted before all else', async t => {

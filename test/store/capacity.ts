@@ -68,3 +68,32 @@ t.test('other watermarks hold at once', async t => {
   t.equal(capacity.excessBytes, 100 * MiB, 'half of the file system stays free')
   t.equal(capacity.reserve(1), false)
 })
+
+t.test('what is being punched when the disk is measured is counted twice rather than not at all', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.adopt(20 * MiB)
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: 25 * MiB })
+  // The disk has punched it already, and nobody has told us.
+  await capacity.release(8 * MiB, async () => {
+    capacity.measured({ ...plentyOfDisk, allocatedBytes: 17 * MiB })
+    t.ok(capacity.usedBytes >= 17 * MiB)
+  })
+  t.equal(capacity.usedBytes, 17 * MiB, 'the 5 MiB of others are still there')
+  await t.rejects(
+    capacity.release(2 * MiB, () => Promise.reject(new Error('EIO'))),
+    { message: 'EIO' },
+  )
+  t.equal(capacity.usedBytes, 17 * MiB, 'nothing was freed')
+})
+
+t.test('a write that is needed may take half of what is kept back, and not a byte more', async t => {
+  const capacity = new Capacity(100 * MiB)
+  capacity.adopt(97 * MiB)
+  t.equal(capacity.reserve(1), false)
+  t.equal(capacity.reserve(1.5 * MiB + 1, true), false)
+  t.equal(capacity.reserve(1.5 * MiB, true), true)
+  capacity.settleWhenMeasured(1.5 * MiB)
+  t.equal(capacity.usedBytes, 98.5 * MiB, 'reserved until it is measured')
+  capacity.measured({ ...plentyOfDisk, allocatedBytes: 98 * MiB })
+  t.equal(capacity.usedBytes, 98 * MiB)
+})

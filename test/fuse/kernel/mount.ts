@@ -1,6 +1,7 @@
 /**
  * The kernel transport on a real mount: the contract of every transport, and what only this one has.
  */
+import { open } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -149,3 +150,31 @@ t.test('an external unmount ends the session', { skip }, async t => {
   stayUnmounted()
   t.equal(await transport().ended, constants.errno.ENODEV)
 })
+
+t.test(
+  'the kernel says which nodes it knows, to a successor too, and lets go of a name that is lost',
+  { skip },
+  async t => {
+    const backend = new FakeBackend()
+    const { nodeId } = backend.add({ name: 'a', sizeBytes: MiB })
+    const mount = await mountKernel(t, backend)
+    const knows = (name: string | null = null) =>
+      mount.transport().knows(nodeId, name === null ? null : { directory: null, name })
+    t.equal(await knows(), false, 'nobody has looked it up')
+    const file = await open(join(mount.mountpoint, 'a'))
+    t.equal(await knows(), true)
+    await mount.takeOver()
+    t.equal(mount.transport().gauges().nodes, 0, 'the successor has not heard of it')
+    t.equal(await knows('a'), true, 'it is open')
+    t.equal(await knows('a'), true, 'also without its name')
+    await file.close()
+    await until(async () => !(await knows('a')), 5000, 'the end of it')
+    const again = await open(join(mount.mountpoint, 'a'))
+    await again.close()
+    t.equal(await knows(), true, 'its name keeps it')
+    t.equal(await knows(), true)
+    await knows('a')
+    await until(async () => !(await knows()), 5000, 'its end')
+    t.equal(mount.transport().gauges().nodes, 0)
+  },
+)
