@@ -193,6 +193,8 @@ export const adminAnswerBytesMax = 64 * MiB
 export const socketPathBytesMax = 107
 /** Connections to the admin socket at once. */
 export const adminConnectionsMax = 64
+/** Connections to the metrics port at once: there are few who scrape, and everybody on the machine may connect. */
+export const metricsConnectionsMax = 16
 /** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
 export const adminMsMax = 10_000
 /** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */

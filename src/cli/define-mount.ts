@@ -6,7 +6,7 @@ import { logLevels } from '../daemon/settings.ts'
 import { parseDuration, parseSize } from '../sizes.ts'
 import type { MountArguments } from './mount.ts'
 import { mountOptionsKnown, parseMountOptions } from './mount-options.ts'
-import { type Ended, value } from './parsers.ts'
+import { type Ended, parsePort, value } from './parsers.ts'
 
 export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
@@ -40,6 +40,11 @@ export function defineMount(program: Command, ended: Ended): void {
     .option(
       '--transport <name>',
       'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',
+    )
+    .option(
+      '--metrics-port <port>',
+      'also answer GET /metrics on this port of 127.0.0.1, which every user of this machine can reach',
+      value(parsePort),
     )
     .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')

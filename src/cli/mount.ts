@@ -20,6 +20,7 @@ export interface MountArguments {
   readonly blockSize?: number
   readonly revalidate?: number
   readonly transport?: string
+  readonly metricsPort?: number
   readonly o: readonly string[]
   readonly background?: boolean
   readonly logLevel?: string
@@ -54,6 +55,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
       blockSize: args.blockSize,
     },
     transport: args.transport,
+    metrics: { port: args.metricsPort },
     attributes,
     allowOther,
     log,

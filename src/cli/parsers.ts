@@ -17,3 +17,12 @@ export function value<T>(parse: (text: string) => T): (text: string) => T {
     }
   }
 }
+
+/** @throws Error when it is not a port of 127.0.0.1 */
+export function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) {
+    throw new Error(`"${text}" is not a port: give 1 to 65535; its address is always 127.0.0.1`)
+  }
+  return port
+}

@@ -3,6 +3,7 @@
  */
 import type { Status } from '../admin/status.ts'
 import type { ImageStatus } from '../cache/status.ts'
+import { addLatencies, type LatencyCounts, latenciesSince, latencyQuantile } from '../latency-histogram.ts'
 import { newTable, share, size, trimmed } from './tables.ts'
 
 export interface FrameOptions {
@@ -20,16 +21,20 @@ export function frameOf(before: Status, after: Status, { seconds, rows }: FrameO
   const hits = rate(({ reads }) => reads.hits)
   const misses = rate(({ reads }) => reads.misses)
   const { cache, gauges, health, promotion, origin, scrub } = after
+  const took = (...sources: readonly (keyof Status['latencies'])[]) => {
+    const all = ({ latencies }: Status) => addLatencies(...sources.map(source => latencies[source]))
+    return quantiles(isSame ? latenciesSince(all(before), all(after)) : all(after))
+  }
   const facts = newTable()
   facts.push(
     [after.mountpoint, `${after.state}, server ${after.pid}, ${gauges.requests} requests under way`],
     [
       'hits',
-      `${each(hits)}, ${bytesEach(rate(({ reads }) => reads.hitBytes))}, ${share(hits, hits + misses)} of reads`,
+      `${each(hits)}, ${bytesEach(rate(({ reads }) => reads.hitBytes))}, ${share(hits, hits + misses)} of reads${took('memory', 'disk', 'store')}`,
     ],
     [
       'misses',
-      `${each(misses)}, ${bytesEach(rate(({ reads }) => reads.missBytes))}, ${gauges.flights} extents in flight`,
+      `${each(misses)}, ${bytesEach(rate(({ reads }) => reads.missBytes))}, ${gauges.flights} extents in flight${took('origin')}`,
     ],
     [
       'origin',
@@ -87,6 +92,17 @@ function tableOfImages(
     ])
   }
   return changes.length === 0 ? '' : table.toString()
+}
+
+function quantiles(counted: LatencyCounts): string {
+  const [half, most] = [latencyQuantile(counted, 0.5), latencyQuantile(counted, 0.99)]
+  return half === null || most === null ? '' : `, p50 ${time(half)}, p99 ${time(most)}`
+}
+
+function time(seconds: number): string {
+  if (seconds === Number.POSITIVE_INFINITY) return 'over 30 s'
+  if (seconds >= 1) return `${seconds.toFixed(1)} s`
+  return seconds >= 0.001 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.ceil(seconds * 1_000_000)} µs`
 }
 
 function each(count: number): string {

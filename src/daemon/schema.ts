@@ -127,6 +127,28 @@ const log = z.strictObject({
   file: path({ live: false, what: 'append the log here', unset: 'standard error' }),
 })
 
+const metrics = z.strictObject({
+  port: setting(
+    z
+      .int({ error: ({ input }) => notAPort(input) })
+      .min(1, { error: ({ input }) => notAPort(input) })
+      .max(65_535, { error: ({ input }) => notAPort(input) })
+      .nullable()
+      .default(null),
+    {
+      kind: 'count',
+      range: '1 to 65535',
+      live: false,
+      what: 'GET /metrics on this port of 127.0.0.1, for every user of this machine; no other address can be given',
+      unset: 'none',
+    },
+  ),
+})
+
+function notAPort(input: unknown): string {
+  return `${shown(input)} is not a port: give 1 to 65535; its address is always 127.0.0.1`
+}
+
 const originName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
   error: ({ input }) =>
     `${shown(input)} is not a name for a directory: letters, digits, dots, dashes and underscores, at most 64`,
@@ -147,6 +169,7 @@ const fields = z.strictObject({
   attributes: attributes.prefault({}),
   allowOther: yesNo({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
   log: log.prefault({}),
+  metrics: metrics.prefault({}),
 })
 
 export const schema = fields.superRefine(({ origin, origins, cache: { directory } }, ctx) => {

@@ -7,6 +7,7 @@
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
 import { measureProcess, type RoomsMeasurements } from '../admin/measurements.ts'
 import { Metrics } from '../admin/metrics.ts'
+import { MetricsPort } from '../admin/metrics-port.ts'
 import type { AdminOperations, ReloadOutcome, SettingChange } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
@@ -72,6 +73,7 @@ export class Server {
   #logger: LeveledLogger | null = null
   #rooms: ServerRooms | null = null
   #admin: AdminServer | null = null
+  #metricsPort: MetricsPort | null = null
   #fd: number | null = null
   #mounted = false
   readonly #unmounts = new Map<number, (refusal: Refusal | null) => void>()
@@ -129,10 +131,21 @@ export class Server {
     }
     const { adminSocketPath, admission } = this.#parts
     this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
+    await this.#openMetricsPort(configuration, handlers.metrics, logger)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
     await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther, mounter })
+  }
+
+  /** A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read. */
+  async #openMetricsPort({ metrics: { port } }: Configuration, text: () => Promise<string>, logger: LeveledLogger) {
+    if (port === null) return
+    try {
+      this.#metricsPort = await MetricsPort.listen(port, text)
+    } catch (error) {
+      logger.error({ err: error }, 'there are no metrics on the port; the mount goes on without')
+    }
   }
 
   async #serve(message: Extract<ToServer, { type: 'mounted' | 'mount' }>): Promise<void> {
@@ -253,6 +266,7 @@ export class Server {
     const wasReady = this.#state === 'ready'
     this.#state = 'stopping'
     await this.#rooms?.stopServing()
+    await this.#metricsPort?.close()
     await this.#admin?.close()
     await this.#rooms?.close()
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)

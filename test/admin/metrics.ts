@@ -1,13 +1,18 @@
 /** The metrics as text; and that the documentation, the dashboard and the alerts speak of those that there are. */
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import t from 'tap'
 import { type Measurements, measureProcess } from '../../src/admin/measurements.ts'
 import { metricList } from '../../src/admin/metric-list.ts'
 import { Metrics } from '../../src/admin/metrics.ts'
+import { MetricsPort } from '../../src/admin/metrics-port.ts'
 import { LatencyHistogram, noLatencies } from '../../src/latency-histogram.ts'
-import { originsMax } from '../../src/limits.ts'
+import { metricsConnectionsMax, originsMax } from '../../src/limits.ts'
 import { parseExposition } from '../fixtures/exposition.ts'
+import { freePort } from '../fixtures/free-port.ts'
 import { attempt } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
 
 const memory = new LatencyHistogram()
 for (const ms of [0.001, 0.01, 0.01, 1e9]) memory.add(ms)
@@ -159,4 +164,50 @@ t.test('every query of the dashboard and of the alerts names metrics and labels 
   for (const query of [...queries, ...alerts.map(({ expr }) => expr)]) t.same(unknownNames(query), [], query)
   t.same(unknownNames('rate(parentfs_hit_total[5m])'), ['parentfs_hit_total'], 'a planted name')
   t.same(unknownNames('parentfs_origin_state{stat="away"}'), ['stat'], 'a planted label')
+})
+
+t.test('the port answers GET /metrics on 127.0.0.1 alone, and says what is wrong otherwise', async t => {
+  const port = await freePort()
+  let broken = false
+  const server = await MetricsPort.listen(port, async () => {
+    if (broken) throw new Error('nothing was measured')
+    return 'parentfs_hits_total 1\n'
+  })
+  t.teardown(() => server.close())
+  const ask = (path: string, init: RequestInit = {}) => fetch(`http://127.0.0.1:${port}${path}`, init)
+  const answer = await ask('/metrics')
+  t.match(answer, { status: 200 })
+  t.equal(answer.headers.get('content-type'), 'text/plain; version=0.0.4; charset=utf-8')
+  t.equal(await answer.text(), 'parentfs_hits_total 1\n')
+  t.equal((await ask('/')).status, 404)
+  t.equal((await ask('/metrics', { method: 'POST', body: '{}' })).status, 404)
+  broken = true
+  t.equal((await ask('/metrics')).status, 500)
+  const listening = readFileSync('/proc/net/tcp', 'utf8') + readFileSync('/proc/net/tcp6', 'utf8')
+  const mine =
+    listening.match(new RegExp(`[0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A`, 'g')) ?? []
+  t.equal(mine.length, 1)
+  t.match(mine[0], /^0100007F:/, '127.0.0.1')
+  await t.rejects(
+    MetricsPort.listen(port, async () => ''),
+    { code: 'invalid-argument', message: /EADDRINUSE/ },
+  )
+})
+
+t.test('one connection more than there may be is closed', async t => {
+  const port = await freePort()
+  const server = await MetricsPort.listen(port, async () => '')
+  t.teardown(() => server.close())
+  const sockets = Array.from({ length: metricsConnectionsMax }, () => connect(port, '127.0.0.1'))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  const over = connect(port, '127.0.0.1').resume()
+  await once(over, 'close')
+  t.ok(sockets.every(socket => !socket.destroyed))
+  sockets[0]!.destroy()
+  await until(
+    async () => (await fetch(`http://127.0.0.1:${port}/metrics`).catch(() => null))?.status === 200,
+    5000,
+    'a turn',
+  )
+  for (const socket of sockets) socket.destroy()
 })

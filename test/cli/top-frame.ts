@@ -3,12 +3,20 @@ import t from 'tap'
 import type { Status } from '../../src/admin/status.ts'
 import type { ImageStatus } from '../../src/cache/status.ts'
 import { frameOf } from '../../src/cli/top-frame.ts'
+import { type LatencyCounts, LatencyHistogram, noLatencies } from '../../src/latency-histogram.ts'
 
 const KiB = 1024
 
 function image(name: string, more: Partial<ImageStatus>): ImageStatus {
   const facts = { sizeBytes: 1000 * KiB, residentBytes: 0, complete: false, validator: 'v', digest: 'none' as const }
   return { name, ...facts, pinned: false, open: false, misses: 0, missBytes: 0, missMs: 0, ...more }
+}
+
+/** So many that took so long, in milliseconds. */
+function took(count: number, ms: number): LatencyCounts {
+  const histogram = new LatencyHistogram()
+  for (let k = 0; k < count; k++) histogram.add(ms)
+  return histogram.snapshot()
 }
 
 function status(hits: number, images: readonly ImageStatus[], pid = 7): Status {
@@ -24,6 +32,7 @@ function status(hits: number, images: readonly ImageStatus[], pid = 7): Status {
     promotion: { promotedBytes: 0, queuedBytes: 0, dropped: 0 },
     eviction: { bytes: 0 },
     scrub: { verifiedBytes: 0, corruptBlocks: 0 },
+    latencies: { memory: took(hits, 0.01), disk: noLatencies, store: noLatencies, origin: took(hits / 10, 3) },
     images,
   } as unknown as Status
 }
@@ -33,8 +42,8 @@ t.test('rates are what happened, by second; the busiest image comes first', asyn
   const busy = image('busy', { misses: 5, missBytes: 9 * KiB, missMs: 45, residentBytes: 100 * KiB, open: true })
   const text = frameOf(before, status(300, [image('idle', {}), busy]), { seconds: 2, rows: 40 })
   t.match(text, /^\/mnt +ready, server 7, 3 requests under way$/m)
-  t.match(text, /^hits +100\/s, 100 KiB\/s, 90\.9 % of reads$/m)
-  t.match(text, /^misses +10\.0\/s, 0 B\/s, 2 extents in flight$/m)
+  t.match(text, /^hits +100\/s, 100 KiB\/s, 90\.9 % of reads, p50 12 µs, p99 16 µs$/m)
+  t.match(text, /^misses +10\.0\/s, 0 B\/s, 2 extents in flight, p50 3\.1 ms, p99 4\.1 ms$/m)
   t.match(text, /^origin +20\.0\/s, 0 B\/s, 4 failed, away$/m)
   t.match(text, /^cache +512 KiB of 1 MiB \(50\.0 %\)$/m)
   t.match(text, /^cache disk +bypass: slow$/m)

@@ -16,7 +16,13 @@ import { silentLogger } from '../../src/logger.ts'
 import { until } from '../fixtures/until.ts'
 
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
-const configuration = { mountpoint: '/mnt', transport: 'kernel', allowOther: true, cache: {} } as Configuration
+const configuration = {
+  mountpoint: '/mnt',
+  transport: 'kernel',
+  allowOther: true,
+  cache: {},
+  metrics: { port: null },
+} as Configuration
 
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
 

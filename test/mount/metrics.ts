@@ -1,4 +1,6 @@
 /** The metrics of a real mount. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import {
@@ -11,6 +13,7 @@ import {
   place,
 } from '../fixtures/daemon.ts'
 import { type Family, parseExposition } from '../fixtures/exposition.ts'
+import { freePort } from '../fixtures/free-port.ts'
 import { writeSample } from '../fixtures/images.ts'
 import { run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
@@ -21,7 +24,8 @@ const sizeBytes = 3 * 1024 * 1024
 t.test('what is read shows in the metrics: misses, then hits, with how long they took', options, async t => {
   const where = place(t)
   writeSample(join(where.originDirectory, 'a.raw'), { seed: 5, sizeBytes, dataShare: 1 })
-  await mountDaemon(t, where)
+  const port = await freePort()
+  await mountDaemon(t, where, '--metrics-port', `${port}`)
   const ask = async () => {
     const { code, stdout, stderr } = await parentfs('metrics', where.mountpoint)
     t.match({ code, stderr }, { code: 0, stderr: '' })
@@ -49,8 +53,23 @@ t.test('what is read shows in the metrics: misses, then hits, with how long they
     sources.reduce((sum, source) => sum + count(families, source), 0)
   t.equal(timed(warm, ['memory', 'disk', 'store']), valueIn(warm, 'parentfs_hits_total'), 'each hit has its time')
   t.equal(timed(warm, ['origin']), valueIn(warm, 'parentfs_misses_total'), 'and each miss')
+  const scraped = await fetch(`http://127.0.0.1:${port}/metrics`)
+  t.same([...parseExposition(await scraped.text()).keys()], [...warm.keys()], 'the port says the same')
   if (capabilities.nativeHits) t.ok(timed(warm, ['memory', 'disk']) > 0, 'native ones too')
   t.ok(valueIn(warm, 'parentfs_event_loop_lag_seconds', '', '_count') > 0)
+})
+
+t.test('a port that is taken keeps nobody from mounting, and another address is refused', options, async t => {
+  const where = place(t)
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => void server.close())
+  const { port } = server.address() as AddressInfo
+  const daemon = await mountDaemon(t, where, '--metrics-port', `${port}`)
+  t.match(daemon.log(), /EADDRINUSE.*there are no metrics on the port/)
+  const [origin, mountpoint] = [where.origin, where.mountpoint]
+  const refused = await parentfs('mount', origin, mountpoint, '--metrics-port', '0.0.0.0:9100')
+  t.match(refused, { code: 2, stderr: /not a port: give 1 to 65535; its address is always 127\.0\.0\.1/ })
 })
 
 t.test('of a mount that is not there, there are none', options, async t => {

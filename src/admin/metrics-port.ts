@@ -1,0 +1,54 @@
+/**
+ * The metrics on a TCP port of this machine's own: 127.0.0.1, and no other address, because there are no credentials and what
+ * leaves the machine is for others to decide. It answers `GET /metrics` and nothing else.
+ */
+import { createServer, type Server } from 'node:http'
+import { CacheError, messageOf } from '../errors.ts'
+import { adminMsMax, metricsConnectionsMax } from '../limits.ts'
+import { metricsContentType } from './metrics.ts'
+
+export class MetricsPort {
+  readonly #server: Server
+  #closing: Promise<void> | undefined
+
+  private constructor(metrics: () => Promise<string>) {
+    this.#server = createServer({ requestTimeout: adminMsMax }, (request, response) => {
+      const say = (status: number, type: string, text: string) => {
+        response.writeHead(status, { 'content-type': type, connection: 'close' }).end(text)
+      }
+      if (request.method !== 'GET' || request.url !== '/metrics') {
+        return say(404, 'text/plain', 'there is only GET /metrics\n')
+      }
+      void metrics().then(
+        text => say(200, metricsContentType, text),
+        error => say(500, 'text/plain', `${messageOf(error)}\n`),
+      )
+    })
+    this.#server.maxConnections = metricsConnectionsMax
+  }
+
+  /** @throws CacheError invalid-argument when it cannot be had */
+  static async listen(port: number, metrics: () => Promise<string>): Promise<MetricsPort> {
+    const opened = new MetricsPort(metrics)
+    await new Promise<void>((resolve, reject) => {
+      opened.#server.once('error', cause => {
+        const advice = 'another program has it, or it needs root: choose another metrics.port'
+        reject(new CacheError('invalid-argument', `metrics port ${port}: ${messageOf(cause)}; ${advice}`, { cause }))
+      })
+      opened.#server.listen({ port, host: '127.0.0.1' }, resolve)
+    })
+    return opened
+  }
+
+  /** Idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= new Promise<void>(resolve => {
+      this.#server.close(() => resolve())
+      this.#server.closeAllConnections()
+    }))
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
