@@ -147,8 +147,12 @@ export const hedgeShareMax = 0.05
 export const hedgeBurstMax = 4
 /** Redirects followed in one request. */
 export const redirectsMax = 5
-/** Bytes of a listing that are read: a million names of 60 bytes. */
-export const listingBytesMax = 64 * MiB
+/** Bytes of a listing, of one for people (read as a whole), and of one entry: a million names as nginx lists them, with dates. */
+export const listingBytesMax = 128 * MiB
+export const listingPageBytesMax = 64 * MiB
+export const listingEntryBytesMax = 1 * MiB
+/** Names that a listing shows, the first ones: 100 bytes of memory each. The others are found by name all the same. */
+export const listingNamesMax = 1_000_000
 /** Longest name of an image, in bytes: NAME_MAX of Linux. */
 export const nameBytesMax = 255
 
@@ -158,11 +162,9 @@ export const attributeSecondsValid = 86_400
 export const nameSecondsValid = 1
 /** Open directories: 64 bytes each until they are read. */
 export const openDirectoriesMax = 65_536
-/** Names that the listings of all open directories hold together: four listings of a million names, about 1 GiB. */
+/** Names in the listings of all open directories together: those of one listing are shared, and four versions are 400 MiB. */
 export const openDirectoryNamesMax = 4_000_000
-/**
- * How often requests that wait that long are looked at: was their reader killed? Of a read with O_DIRECT the kernel does not tell.
- */
+/** How often requests that wait that long are looked at: was their reader killed? Of O_DIRECT the kernel does not tell. */
 export const killedSweepMs = 1_000
 /** Readers looked at in one of these sweeps: 256 take some milliseconds. */
 export const killedSweepMax = 256

@@ -33,6 +33,8 @@ export interface RoomsMeasurements
   readonly health: Status['health']['state']
   readonly origins: readonly OriginMeasurements[]
   readonly promotion: PromotionCounters
+  /** Listings that had more names than are shown. */
+  readonly cutListings: number
   readonly gauges: Status['gauges']
   /** How late timers came, looked at now and then. */
   readonly eventLoopLag: LatencyCounts

@@ -81,6 +81,7 @@ const cache: readonly Metric[] = [
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
   gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.nameless),
+  counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.cutListings),
   counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
   counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
   counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),

@@ -134,6 +134,7 @@ export class Cache {
       scrub: this.#scrubber.counters,
       retirement: this.#retirer.counters,
       flights: this.#flights.size,
+      cutListings: this.#catalog.cutListings,
     }
   }
 
@@ -161,7 +162,14 @@ export class Cache {
     const origin = this.#origins.in(directory)
     const names = await this.#catalog.list(origin, signal)
     const known = new Map(this.#catalog.known(origin).map(({ name, entry }) => [name, entry]))
-    return names.map(name => ({ name, image: known.get(name) ?? null }))
+    // Entries are made when somebody reads them: there may be a million, and all listings share their names.
+    return {
+      length: names.length,
+      at(index: number) {
+        const name = names[index]
+        return name === undefined ? undefined : { name, image: known.get(name) ?? null }
+      },
+    }
   }
 
   imageOf(nodeId: bigint): ImageEntry | null {

@@ -17,6 +17,7 @@ import type { Logger } from '../logger.ts'
 import type { Origin } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
 import type { Store } from '../store/store.ts'
+import { Listings } from './listings.ts'
 import { Recorder } from './recorder.ts'
 
 export interface CatalogOptions {
@@ -38,11 +39,6 @@ interface Named {
   checkedMs: number
 }
 
-interface Listing {
-  readonly names: readonly string[]
-  readonly checkedMs: number
-}
-
 export class Catalog {
   readonly #options: CatalogOptions
   readonly #startedMs: number
@@ -50,9 +46,8 @@ export class Catalog {
   readonly #byNode = new Map<bigint, ImageEntry>()
   /** By origin and name. */
   readonly #names = new Map<string, Named>()
-  readonly #listings = new Map<string, Listing>()
+  readonly #listings: Listings
   readonly #lookups = new SingleFlight<ImageEntry>()
-  readonly #lists = new SingleFlight<readonly string[]>()
   readonly #recorder: Recorder
   /** Ids of the versions that have no name. */
   readonly #nameless: Set<string>
@@ -64,6 +59,13 @@ export class Catalog {
     this.#options = options
     this.#startedMs = options.now()
     this.#recorder = new Recorder(options.store, options.logger)
+    this.#listings = new Listings({
+      ...options,
+      recorder: this.#recorder,
+      isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
+      known: origin => this.known(origin).map(({ name }) => name),
+      onVanished: (origin, name) => this.#vanished.set(`${origin.url} ${name}`, { origin, name }),
+    })
     for (const entry of options.index.images()) this.#remember(entry)
     this.#nameless = new Set(this.#byId.keys())
     for (const origin of new Set([...this.#byId.values()].map(({ image }) => image.origin))) {
@@ -165,23 +167,14 @@ export class Catalog {
     }
   }
 
-  /**
-   * The names of an origin now.
-   * @throws CacheError access-denied, origin-*, aborted
-   */
-  async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
-    const known = this.#listing(origin)
-    if (known && this.#isFresh(origin, known.checkedMs)) return known.names
-    const asked = this.#lists.run(origin.url, signal, shared => this.#askList(origin, shared))
-    if (!known) return asked
-    try {
-      return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
-    } catch (error) {
-      if (isCacheError(error, 'access-denied', 'aborted')) throw error
-      this.#unanswered({ origin: origin.url, err: error })
-      this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
-      return known.names
-    }
+  /** The names of an origin now. @throws CacheError access-denied, origin-*, aborted */
+  list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    return this.#listings.list(origin, signal)
+  }
+
+  /** Listings that had more names than are shown. */
+  get cutListings(): number {
+    return this.#listings.cut
   }
 
   /** A read found that the origin has another version: ask at the next lookup, whatever was asked before. */
@@ -209,13 +202,6 @@ export class Catalog {
     return recorded
   }
 
-  #listing(origin: Origin): Listing | null {
-    const listing = this.#listings.get(origin.url)
-    if (listing) return listing
-    const names = this.#options.index.listing(origin.url)
-    return names ? { names, checkedMs: this.#startedMs } : null
-  }
-
   async #ask(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
     const { index } = this.#options
     const key = `${origin.url} ${name}`
@@ -239,29 +225,6 @@ export class Catalog {
         if (before !== undefined) this.#nameless.add(before)
       }
       throw error
-    }
-  }
-
-  async #askList(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
-    const listed = await origin.list({ signal })
-    // An origin that lists nothing shows the names that were found by asking for them.
-    const names = listed?.map(({ name }) => name) ?? this.known(origin).map(({ name }) => name)
-    const before = this.#listing(origin)?.names
-    const changed = before?.length !== names.length || before.some((name, k) => name !== names[k])
-    if (changed) {
-      const bytes = names.reduce((sum, name) => sum + name.length + 3, 0)
-      await this.#recorder.record(origin.url, bytes, false, () => this.#options.index.putListing(origin.url, names))
-      this.#noteVanished(origin, before ?? [], names)
-    }
-    this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
-    return names
-  }
-
-  #noteVanished(origin: Origin, before: readonly string[], names: readonly string[]): void {
-    const listed = new Set(names)
-    for (const name of before) {
-      const key = `${origin.url} ${name}`
-      if (!listed.has(name) && this.#named(origin, name)) this.#vanished.set(key, { origin, name })
     }
   }
 

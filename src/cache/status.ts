@@ -33,4 +33,6 @@ export interface CacheCounters {
   readonly retirement: RetirementCounters
   /** Extents being fetched or promoted now. */
   readonly flights: number
+  /** Listings that had more names than are shown. */
+  readonly cutListings: number
 }

@@ -27,7 +27,7 @@ export interface MeasuredRooms {
 }
 
 export function measure({ cache, store, origins, transport, lag }: MeasuredRooms): RoomsMeasurements {
-  const { promotion, eviction, scrub, retirement } = cache.counters
+  const { promotion, eviction, scrub, retirement, cutListings } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
   const { indexShare, failedBatches } = store
   // The store keeps what it took as a share of its budget.
@@ -42,6 +42,7 @@ export function measure({ cache, store, origins, transport, lag }: MeasuredRooms
     eviction,
     scrub,
     retirement,
+    cutListings,
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
   }

@@ -16,6 +16,13 @@ export interface NamedEntry {
   readonly image: KnownImage | null
 }
 
+/** What a directory lists: an array, or something that makes its entries when they are read. */
+export interface NamedEntries {
+  readonly length: number
+  /** Undefined from `length` on. */
+  at(index: number): NamedEntry | undefined
+}
+
 /** An image with the node id that is its own for ever: recorded before the kernel is told. */
 export interface KnownImage {
   readonly image: Image
@@ -49,7 +56,7 @@ export interface Backend {
    */
   lookup(directory: string | null, name: string, options: BackendOptions): Promise<KnownImage>
   /** @throws CacheError as `lookup` */
-  list(directory: string | null, options: BackendOptions): Promise<readonly NamedEntry[]>
+  list(directory: string | null, options: BackendOptions): Promise<NamedEntries>
   /** The image that this node id was given to, in this run or an earlier one; null when there is none. */
   imageOf(nodeId: bigint): KnownImage | null
   /** Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order). */

@@ -7,10 +7,10 @@
 import { throwIfAborted } from '../errors.ts'
 import { nameBytesMax } from '../limits.ts'
 import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
-import type { Backend, BackendOptions, KnownImage } from './backend.ts'
+import type { Backend, BackendOptions, KnownImage, NamedEntry } from './backend.ts'
 import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
 import { Nodes, rootNodeId } from './nodes.ts'
-import { type DirectoryEntry, OpenDirectories } from './open-directories.ts'
+import { type DirectoryEntries, type DirectoryEntry, OpenDirectories } from './open-directories.ts'
 import { type Binder, OpenImages } from './open-images.ts'
 import { Refusal } from './refusal.ts'
 import { type SeekTarget, seek } from './seek.ts'
@@ -173,13 +173,19 @@ export class FileSystem {
     handle: bigint,
     cookie: number,
     options: BackendOptions,
-  ): Promise<readonly DirectoryEntry[]> {
+  ): Promise<DirectoryEntries> {
     const { name } = this.#nodes.directory(nodeId)
-    return this.#directories.read(handle, cookie, async () => [
-      { name: '.', kind: 'directory', nodeId, known: null },
-      { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },
-      ...(await this.#entriesOf(name, options)),
-    ])
+    return this.#directories.read(handle, cookie, async () => {
+      const dots: DirectoryEntry[] = [
+        { name: '.', kind: 'directory', nodeId, known: null },
+        { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },
+      ]
+      const entries = await this.#entriesOf(name, options)
+      return {
+        length: dots.length + entries.length,
+        at: index => (index < dots.length ? dots[index] : entries.at(index - dots.length)),
+      }
+    })
   }
 
   releaseDirectory(handle: bigint): void {
@@ -225,17 +231,22 @@ export class FileSystem {
     return known
   }
 
-  async #entriesOf(directory: string | null, options: BackendOptions): Promise<DirectoryEntry[]> {
+  async #entriesOf(directory: string | null, options: BackendOptions): Promise<DirectoryEntries> {
     const directories = directory === null ? this.#nodes.directories() : null
     if (directories) {
       return directories.map(({ nodeId, name }) => ({ name: name ?? '', kind: 'directory', nodeId, known: null }))
     }
     const listed = await this.#backend.list(directory, options)
-    // One bad name would fail the whole listing. Source: Linux fs/fuse/readdir.c, parse_dirfile.
-    return listed
-      .filter(({ name }) => isFileName(name) && Buffer.byteLength(name) <= nameBytesMax)
-      .map(({ name, image }) => ({ name, kind: 'file', nodeId: image?.nodeId ?? null, known: image }))
+    return { length: listed.length, at: index => entryOf(listed.at(index)) }
   }
+}
+
+/** One bad name would fail the whole listing. Source: Linux fs/fuse/readdir.c, parse_dirfile. */
+function entryOf(named: NamedEntry | undefined): DirectoryEntry | null | undefined {
+  if (!named) return undefined
+  const { name, image } = named
+  if (!isFileName(name) || Buffer.byteLength(name) > nameBytesMax) return null
+  return { name, kind: 'file', nodeId: image?.nodeId ?? null, known: image }
 }
 
 /** Could this be the name of a file? */

@@ -17,9 +17,16 @@ export interface DirectoryEntry {
   readonly known: KnownImage | null
 }
 
+/** A listing: an array, or something that makes its entries when they are read. */
+export interface DirectoryEntries {
+  readonly length: number
+  /** Null for what is not shown; undefined from `length` on. */
+  at(index: number): DirectoryEntry | null | undefined
+}
+
 /** The listing of an open directory; empty until it is first read. */
 interface OpenDirectory {
-  entries: readonly DirectoryEntry[] | null
+  entries: DirectoryEntries | null
 }
 
 export interface OpenDirectoriesOptions {
@@ -64,11 +71,7 @@ export class OpenDirectories {
    * The whole listing, from which the reader takes what follows its cookie. At cookie 0 it is taken anew.
    * @throws Refusal too-many-open; whatever `list` throws
    */
-  async read(
-    handle: bigint,
-    cookie: number,
-    list: () => Promise<readonly DirectoryEntry[]>,
-  ): Promise<readonly DirectoryEntry[]> {
+  async read(handle: bigint, cookie: number, list: () => Promise<DirectoryEntries>): Promise<DirectoryEntries> {
     const directory = this.#open.get(handle) ?? this.#add(handle)
     if (directory.entries && cookie > 0) return directory.entries
     const entries = await list()
@@ -94,7 +97,7 @@ export class OpenDirectories {
     return directory
   }
 
-  #keep(directory: OpenDirectory, entries: readonly DirectoryEntry[]): void {
+  #keep(directory: OpenDirectory, entries: DirectoryEntries): void {
     const names = this.#names - (directory.entries?.length ?? 0) + entries.length
     if (names > this.#namesMax) {
       this.#refused++

@@ -8,6 +8,7 @@ import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
 import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
+import { joinListing, splitListing } from './listing-pieces.ts'
 import { pageBytes } from './page-bytes.ts'
 import type { DigestRecord, ForgetEntry, PinRecord, RecordEntry } from './records.ts'
 import { reasonOf } from './stray-rejection.ts'
@@ -121,14 +122,21 @@ export class IndexDatabase {
     await this.#write(() => void this.#databases.pins.remove(layout.nameKey(origin, name)))
   }
 
-  /** The last listing of an origin. */
-  listing(origin: string): string[] | null {
-    return this.#get<string[]>(this.#databases.listings, layout.originKey(origin), layout.decodeJson)
+  /** The last listing of an origin. Not while it is being put: it has several values. */
+  listing(origin: string): Promise<string[] | null> {
+    const get = <T>(key: Buffer) => this.#get<T>(this.#databases.listings, key, layout.decodeJson)
+    return joinListing(origin, get)
   }
 
   async putListing(origin: string, names: readonly string[]): Promise<void> {
-    const key = layout.originKey(origin)
-    await this.#write(() => void this.#databases.listings.put(key, layout.encodeJson(key, names)))
+    const { listings } = this.#databases
+    const pieces = await splitListing(origin, names)
+    const start = layout.originKey(origin)
+    const end = Buffer.concat([start, Buffer.alloc(5, 0xff)])
+    await this.#write(() => {
+      for (const key of [...listings.getKeys({ start, end })]) void listings.remove(Buffer.from(key))
+      for (const [key, value] of pieces) void listings.put(key, value)
+    })
   }
 
   /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */

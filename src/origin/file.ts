@@ -13,7 +13,8 @@ import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
-import { digestFileBytesMax, originDescriptorsMax } from '../limits.ts'
+import { digestFileBytesMax, listingNamesMax, originDescriptorsMax } from '../limits.ts'
+import { Turns } from '../turns.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { Descriptors } from './descriptors.ts'
 import { type Digest, digestBeside } from './digest.ts'
@@ -205,8 +206,11 @@ export class FileOrigin implements Origin {
   async #list(signal: AbortSignal): Promise<readonly Listed[]> {
     const root = await this.#realRoot()
     const listed: Listed[] = []
+    const turns = new Turns()
     for (const entry of await readdir(root, { withFileTypes: true }).catch(error => this.#rootFailed(error))) {
+      if (turns.areOver) await turns.rest()
       throwIfAborted(signal)
+      if (listed.length > listingNamesMax) break
       const isImage = entry.isFile() || (entry.isSymbolicLink() && (await leadsToFile(join(root, entry.name), root)))
       if (isImage && isImageName(entry.name)) listed.push({ name: entry.name, sizeBytes: null })
     }

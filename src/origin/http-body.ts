@@ -39,18 +39,28 @@ export async function receiveInto(answer: HttpAnswer, target: Uint8Array, watch:
 }
 
 /**
- * The body as text.
+ * Give each chunk of the body to `take`, whose errors are thrown.
  * @param bytesMax longest body accepted
  * @throws CacheError origin-protocol when it is longer; the stream's own error when it breaks
  */
-export async function receiveText(answer: HttpAnswer, bytesMax: number, watch: Watch): Promise<string> {
-  const chunks: Uint8Array[] = []
+export async function receiveChunks(
+  answer: HttpAnswer,
+  bytesMax: number,
+  watch: Watch,
+  take: (chunk: Uint8Array) => void,
+): Promise<void> {
   let bytes = 0
   await receive(answer.body, watch, chunk => {
     bytes += chunk.length
     if (bytes > bytesMax) throw new CacheError('origin-protocol', `${answer.place}: sent more than ${bytesMax} bytes`)
-    chunks.push(chunk)
+    take(chunk)
   })
+}
+
+/** The body as text; otherwise as {@link receiveChunks}. */
+export async function receiveText(answer: HttpAnswer, bytesMax: number, watch: Watch): Promise<string> {
+  const chunks: Uint8Array[] = []
+  await receiveChunks(answer, bytesMax, watch, chunk => void chunks.push(chunk))
   return Buffer.concat(chunks).toString('utf8')
 }
 

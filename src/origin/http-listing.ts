@@ -4,11 +4,13 @@
  * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
  */
 import { CacheError } from '../errors.ts'
-import { type HttpAnswer, receiveText } from './http-body.ts'
+import { listingPageBytesMax } from '../limits.ts'
+import { parseHtmlIndex } from './html-index.ts'
+import { type HttpAnswer, receiveChunks } from './http-body.ts'
 import type { HttpClient } from './http-client.ts'
 import { headerOf } from './http-headers.ts'
 import { failureOf } from './http-status.ts'
-import { parseHtmlIndex, parseJsonIndex } from './listing.ts'
+import { JsonIndex } from './json-index.ts'
 import type { Listed } from './origin.ts'
 import type { Watch } from './watch.ts'
 
@@ -61,13 +63,38 @@ export class HttpListing {
 
   /** null when the body is no listing at all, such as a page for people. */
   async #parse(answer: HttpAnswer, watch: Watch): Promise<readonly Listed[] | null> {
-    const text = await receiveText(answer, this.#bytesMax, watch)
-    if (!text.trimStart().startsWith('[')) return parseHtmlIndex(text, this.#base)
-    try {
-      return parseJsonIndex(text)
-    } catch (cause) {
-      const type = headerOf(answer.headers, 'content-type') ?? 'no type'
-      throw new CacheError('origin-protocol', `${answer.place}: not a listing (${type})`, { cause })
+    const page: Uint8Array[] = []
+    let pageBytes = 0
+    let json: JsonIndex | null = null
+    const parsed = <T>(step: () => T): T => {
+      try {
+        return step()
+      } catch (cause) {
+        const type = headerOf(answer.headers, 'content-type') ?? 'no type'
+        throw new CacheError('origin-protocol', `${answer.place}: not a listing (${type})`, { cause })
+      }
     }
+    await receiveChunks(answer, this.#bytesMax, watch, chunk => {
+      const hasBegun = json !== null || page.length > 0
+      const text = hasBegun ? chunk : chunk.subarray(leadingSpaces(chunk))
+      if (!hasBegun && text[0] === openingBracket) json = new JsonIndex()
+      if (json !== null) parsed(() => json?.add(text))
+      else if (text.length > 0) page.push(text)
+      pageBytes += text.length
+      if (json === null && pageBytes > listingPageBytesMax) {
+        throw new CacheError('origin-protocol', `${answer.place}: a page of more than ${listingPageBytesMax} bytes`)
+      }
+    })
+    const whole = json as JsonIndex | null
+    if (whole !== null) return parsed(() => whole.end())
+    return await parseHtmlIndex(Buffer.concat(page).toString('utf8'), this.#base)
   }
+}
+
+/** `[` */
+const openingBracket = 0x5b
+
+function leadingSpaces(bytes: Uint8Array): number {
+  const at = bytes.findIndex(byte => byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d)
+  return at < 0 ? bytes.length : at
 }

@@ -23,7 +23,8 @@ export interface Origin {
   readonly url: string
   /**
    * The names of the images, in one request, or null where nothing lists them (then names are found by lookup alone).
-   * Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out.
+   * Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out, and so may be those
+   * beyond the first listingNamesMax + 1.
    * @throws CacheError origin-*, access-denied
    */
   list(options: ReadOptions): Promise<readonly Listed[] | null>

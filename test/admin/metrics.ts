@@ -42,6 +42,7 @@ const measured: Measurements = {
   eviction: { objects: 24, bytes: 25 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
   retirement: { nameless: 35, retired: 36, early: 0 },
+  cutListings: 37,
   gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
 }

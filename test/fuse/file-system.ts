@@ -2,6 +2,7 @@
 import t from 'tap'
 import { directoryNodeId } from '../../src/fuse/backend.ts'
 import { FileSystem } from '../../src/fuse/file-system.ts'
+import type { DirectoryEntries, DirectoryEntry } from '../../src/fuse/open-directories.ts'
 import { FakeBackend } from '../fixtures/fake-backend.ts'
 
 const { signal } = new AbortController()
@@ -38,7 +39,7 @@ t.test('several origins are a directory each', async t => {
   t.equal(fileSystem.attributes(two.nodeId).links, 2)
   const root = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), 0, { signal })
   t.same(
-    root.map(({ name, kind }) => [name, kind]),
+    shown(root).map(({ name, kind }) => [name, kind]),
     [
       ['.', 'directory'],
       ['..', 'directory'],
@@ -48,7 +49,7 @@ t.test('several origins are a directory each', async t => {
   )
   const inside = await fileSystem.readDirectory(two.nodeId, fileSystem.openDirectory(two.nodeId), 0, { signal })
   t.same(
-    inside.map(({ name, nodeId }) => [name, nodeId]),
+    shown(inside).map(({ name, nodeId }) => [name, nodeId]),
     [
       ['.', two.nodeId],
       ['..', 1n],
@@ -57,13 +58,20 @@ t.test('several origins are a directory each', async t => {
   )
 })
 
+/** What a listing shows. */
+function shown(entries: DirectoryEntries): DirectoryEntry[] {
+  return Array.from({ length: entries.length }, (_, k) => entries.at(k)).filter(
+    entry => entry !== null && entry !== undefined,
+  )
+}
+
 t.test('a listing leaves out what the kernel would refuse', async t => {
   const backend = new FakeBackend()
   for (const name of ['good', 'bad/name', '', '..', 'x'.repeat(256)]) backend.add({ name, sizeBytes: 1 })
   const fileSystem = over(backend)
   const entries = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), 0, { signal })
   t.same(
-    entries.map(({ name }) => name),
+    shown(entries).map(({ name }) => name),
     ['.', '..', 'good'],
   )
 })

@@ -117,8 +117,8 @@ for (const [where, opener] of Object.entries(openers)) {
       { name: 'a.raw', imageId: image.id },
       { name: 'ä\nb', imageId: other.id },
     ])
-    t.same(second.listing(image.origin), ['a.raw', 'ä\nb'])
-    t.equal(second.listing('http://elsewhere/'), null)
+    t.same(await second.listing(image.origin), ['a.raw', 'ä\nb'])
+    t.equal(await second.listing('http://elsewhere/'), null)
     t.same(second.recency(image.id), Uint32Array.of(0, 17, 300, 4_000_000_000))
     const objects: number[] = []
     second.forEachObject((_, object) => objects.push(object))

@@ -76,7 +76,8 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlines }: Operations
             fileSystem.releaseDirectory(handle)
           }
         },
-        answer: entries => {
+        answer: listed => {
+          const entries = Array.from({ length: listed.length }, (_, k) => listed.at(k)).filter(entry => !!entry)
           const kinds = { file: kindReply(0o100000), directory: kindReply(0o040000) }
           reply(
             0,

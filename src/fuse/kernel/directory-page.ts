@@ -6,7 +6,7 @@
  */
 import type { Attributes } from '../attributes.ts'
 import type { KnownImage } from '../backend.ts'
-import type { DirectoryEntry } from '../open-directories.ts'
+import type { DirectoryEntries, DirectoryEntry } from '../open-directories.ts'
 import { entryBytes, writeEntry } from './replies.ts'
 import { ReplyWriter } from './reply-writer.ts'
 
@@ -20,10 +20,11 @@ const types = { directory: 4, file: 8 } as const
 const unknownInode = 0xffffffffn
 
 /** The entries from `cookie` on that fit into `bytesMax`: struct fuse_dirent. Empty at the end of the listing. */
-export function directoryPage(entries: readonly DirectoryEntry[], cookie: number, bytesMax: number): Uint8Array {
+export function directoryPage(entries: DirectoryEntries, cookie: number, bytesMax: number): Uint8Array {
   const page = new Page(bytesMax)
   for (let at = cookie; at < entries.length; at++) {
-    const entry = entries[at]!
+    const entry = entries.at(at)
+    if (!entry) continue
     if (!page.fits(entry, 0)) break
     page.add(entry, at + 1)
   }
@@ -41,7 +42,7 @@ export interface PageWithAttributes {
  * @param remember counts a lookup of an image and says its attributes; null when nobody knows it any more
  */
 export function directoryPageWithAttributes(
-  entries: readonly DirectoryEntry[],
+  entries: DirectoryEntries,
   cookie: number,
   bytesMax: number,
   remember: (known: KnownImage) => Attributes | null,
@@ -49,7 +50,8 @@ export function directoryPageWithAttributes(
   const page = new Page(bytesMax)
   const told: KnownImage[] = []
   for (let at = cookie; at < entries.length; at++) {
-    const entry = entries[at]!
+    const entry = entries.at(at)
+    if (!entry) continue
     if (!page.fits(entry, entryBytes)) break
     const attributes = entry.known && remember(entry.known)
     if (entry.known && attributes) {

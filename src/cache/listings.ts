@@ -1,0 +1,151 @@
+/**
+ * The names that an origin lists, asked for when what it said is not fresh any more. However many they are, they are gone over
+ * in pieces, and one array is what everybody has who shows them.
+ */
+import { within } from '../deadline.ts'
+import { CacheError, isCacheError } from '../errors.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import { listingNamesMax, revalidateMsMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { Origin } from '../origin/origin.ts'
+import { SingleFlight } from '../single-flight.ts'
+import { Turns } from '../turns.ts'
+import type { Recorder } from './recorder.ts'
+
+export interface ListingsOptions {
+  readonly index: Pick<IndexDatabase, 'listing' | 'putListing'>
+  readonly recorder: Recorder
+  readonly logger: Logger
+  /** Has what was said `checkedMs` ago to be asked for again? */
+  isFresh(origin: Origin, checkedMs: number): boolean
+  /** Names of an origin that mean something. */
+  known(origin: Origin): readonly string[]
+  /** A name that means something went from the listing. */
+  readonly onVanished: (origin: Origin, name: string) => void
+  readonly now: () => number
+  /** Other than the default. */
+  readonly namesMax?: number
+}
+
+interface Listing {
+  readonly names: readonly string[]
+  readonly checkedMs: number
+}
+
+export class Listings {
+  readonly #options: ListingsOptions
+  readonly #startedMs: number
+  readonly #namesMax: number
+  /** By the origin's URL; null where the index has none. */
+  readonly #listings = new Map<string, Listing | null>()
+  readonly #loads = new SingleFlight<Listing | null>()
+  readonly #lists = new SingleFlight<readonly string[]>()
+  #cut = 0
+
+  constructor(options: ListingsOptions) {
+    this.#options = options
+    this.#startedMs = options.now()
+    this.#namesMax = options.namesMax ?? listingNamesMax
+  }
+
+  /** Listings that had more names than are shown. */
+  get cut(): number {
+    return this.#cut
+  }
+
+  /**
+   * The names of an origin now.
+   * @throws CacheError access-denied, origin-*, aborted
+   */
+  async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    const known = await this.#listing(origin, signal)
+    if (known && this.#options.isFresh(origin, known.checkedMs)) return known.names
+    const asked = this.#lists.run(origin.url, signal, shared => this.#ask(origin, shared))
+    if (!known) return asked
+    try {
+      return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
+    } catch (error) {
+      if (isCacheError(error, 'access-denied', 'aborted')) throw error
+      // Of an origin that is away there is one line, and it has been written.
+      const level = isCacheError(error, 'origin-away') ? 'debug' : 'warn'
+      this.#options.logger[level]({ origin: origin.url, err: error }, 'the origin does not answer; the index does')
+      this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
+      return known.names
+    }
+  }
+
+  /** What it said last, in this run or before. */
+  async #listing(origin: Origin, signal: AbortSignal): Promise<Listing | null> {
+    const listing = this.#listings.get(origin.url)
+    if (listing !== undefined) return listing
+    return await this.#loads.run(origin.url, signal, async () => {
+      const names = await this.#options.index.listing(origin.url)
+      const loaded = names && { names, checkedMs: this.#startedMs }
+      this.#listings.set(origin.url, loaded)
+      return loaded
+    })
+  }
+
+  async #ask(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+    const { index, recorder } = this.#options
+    const listed = await origin.list({ signal })
+    // An origin that lists nothing shows the names that were found by asking for them.
+    const names = listed ? await this.#namesOf(origin, listed) : this.#options.known(origin)
+    const before = this.#listings.get(origin.url)?.names ?? null
+    const bytes = await bytesUnlessSame(before, names)
+    if (bytes !== null) {
+      await recorder.record(origin.url, bytes, false, () => index.putListing(origin.url, names))
+      await this.#noteVanished(origin, before ?? [], names)
+    }
+    this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
+    return names
+  }
+
+  async #namesOf(origin: Origin, listed: readonly { readonly name: string }[]): Promise<readonly string[]> {
+    const names: string[] = []
+    const turns = new Turns()
+    for (const { name } of listed) {
+      if (turns.areOver) await turns.rest()
+      if (names.length === this.#namesMax) {
+        this.#cut++
+        const facts = { origin: origin.url, shown: names.length }
+        this.#options.logger.warn(facts, 'the origin lists more names than are shown; the others are found by name')
+        break
+      }
+      names.push(name)
+    }
+    return names
+  }
+
+  async #noteVanished(origin: Origin, before: readonly string[], names: readonly string[]): Promise<void> {
+    const known = new Set(this.#options.known(origin))
+    const vanished = new Set<string>()
+    const turns = new Turns()
+    for (const name of known.size > 0 ? before : []) {
+      if (turns.areOver) await turns.rest()
+      if (known.has(name)) vanished.add(name)
+    }
+    for (const name of vanished.size > 0 ? names : []) {
+      if (turns.areOver) await turns.rest()
+      vanished.delete(name)
+    }
+    for (const name of vanished) this.#options.onVanished(origin, name)
+  }
+}
+
+/** What it takes to write them down, about; null where they are those of before, in the same order. */
+async function bytesUnlessSame(before: readonly string[] | null, names: readonly string[]): Promise<number | null> {
+  const turns = new Turns()
+  let isSame = before?.length === names.length
+  let bytes = 0
+  for (const [k, name] of names.entries()) {
+    if (turns.areOver) await turns.rest()
+    if (isSame && before?.[k] !== name) isSame = false
+    bytes += Buffer.byteLength(name) + 3
+  }
+  return isSame ? null : bytes
+}
+
+function noAnswer(what: string): CacheError {
+  return new CacheError('origin-timeout', `${what}: no answer in ${revalidateMsMax} ms`)
+}
