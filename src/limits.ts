@@ -12,10 +12,7 @@ export const blockBytesDefault = 64 * KiB
 export const blockBytesMin = 4 * KiB
 export const blockBytesMax = 1 * MiB
 
-/**
- * Longest READ, in bytes: 256 pages of 4 KiB.
- * Source: Linux fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES (a sysctl in newer kernels).
- */
+/** Longest READ, in bytes: 256 pages of 4 KiB. Source: Linux fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES (a sysctl in newer kernels). */
 export const readBytesMax = 256 * 4 * KiB
 
 /** Capacity when none is given. */
