@@ -198,7 +198,11 @@ export const metricsConnectionsMax = 16
 export const adminMsMax = 10_000
 /** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */
 export const threadpoolThreads = 8
-
+/** Room that is kept behind the end of the index for commits on a full disk: what ten batches add, and a small share of capacity. */
+export const indexReserveBytesMax = 1 * MiB
+export const indexReserveShare = 1 / 128
+/** Of the index, this much is locked in memory: that of 2.8 TiB of whole objects, at 37 + 281 bytes each and half-filled pages. */
+export const indexLockedBytesMax = 256 * MiB
 /** How long a read waits for the cache disk before the origin is asked in its place. */
 export const storeReadMsMax = 1_000
 /** How often READs are looked for that have waited too long; part of `storeReadMsMax`, so that it holds. */
@@ -213,7 +217,6 @@ export const healthProbesNeeded = 3
 /** The pause between probes: doubled after each that failed. */
 export const probeIntervalMsMin = 1_000
 export const probeIntervalMsMax = 30_000
-
 /**
  * How fast the scrub reads: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of what the slowest SSD gives, and the
  * checksums of it take less than 1 % of a core.
@@ -251,10 +254,8 @@ export const retireLookMs = 2_000
 
 /** How often background work looks whether a sick disk is well again. */
 export const sickLookMs = 1_000
-
 /** How long copying a damaged index may take: it may have no end. */
 export const salvageMsMax = 30_000
-
 /** Longest file of digests that is read: SHA256SUMS of ten thousand images. */
 export const digestFileBytesMax = 1 * MiB
 /** The pause before an origin that could not be asked for a digest is asked again. */

@@ -52,6 +52,12 @@ Napi::Promise EngineState::perform(Napi::Env env, store::Lane lane, Napi::Value 
   return promise;
 }
 
+std::shared_ptr<store::LockedFile> EngineState::locked_file(const std::string& path, std::uint64_t bytes_max) {
+  auto& file = locked_files_[path];
+  if (!file) file = std::make_shared<store::LockedFile>(path, bytes_max);
+  return file;
+}
+
 Napi::Promise EngineState::close(Napi::Env env) {
   const auto deferred = Napi::Promise::Deferred::New(env);
   if (sessions_ > 0) {

@@ -10,14 +10,18 @@
 #include <napi.h>
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "mutex.h"
 #include "session/session-thread.h"
 #include "store/faults.h"
+#include "store/locked-file.h"
+#include "store/reads-under-way.h"
 #include "store/store-threads.h"
 
 namespace parentfs::bridge {
@@ -49,6 +53,10 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   /** Null, but in tests that let the disk fail. Outlives every data file: their operations and sessions hold the state.
    */
   [[nodiscard]] store::Faults* faults() { return faults_.get(); }
+  /** Of all data files. Outlives them too. */
+  [[nodiscard]] store::ReadsUnderWay& reads() { return reads_; }
+  /** The same object for the same path, whatever `bytes_max` is the second time. */
+  std::shared_ptr<store::LockedFile> locked_file(const std::string& path, std::uint64_t bytes_max);
   void session_started() { sessions_++; }
   void session_ended() { sessions_--; }
 
@@ -79,6 +87,9 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   bool armed_ GUARDED_BY(mutex_) = false;
   std::unique_ptr<session::Clock> clock_ = std::make_unique<session::Clock>();
   std::unique_ptr<store::Faults> faults_ = store::Faults::from_environment();
+  store::ReadsUnderWay reads_;
+  /** By path; touched by the thread of JavaScript alone. */
+  std::map<std::string, std::shared_ptr<store::LockedFile>> locked_files_;
   store::StoreThreads threads_;
 };
 

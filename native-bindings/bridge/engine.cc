@@ -9,6 +9,7 @@
 #include "bridge/errors.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
+#include "syscalls/files.h"
 
 namespace parentfs::bridge {
 
@@ -22,7 +23,8 @@ constexpr std::uint32_t session_threads_max = 64;
 Napi::Function Engine::define(Napi::Env env) {
   return DefineClass(
       env, "Engine",
-      {InstanceMethod("openFile", &Engine::open_file), InstanceMethod("startSession", &Engine::start_session),
+      {InstanceMethod("openFile", &Engine::open_file), InstanceMethod("keepInMemory", &Engine::keep_in_memory),
+       InstanceMethod("reserveAfterEnd", &Engine::reserve_after_end), InstanceMethod("readingMs", &Engine::reading_ms), InstanceMethod("startSession", &Engine::start_session),
        InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("close", &Engine::close)});
 }
 
@@ -33,10 +35,48 @@ Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
   const std::string path = text(info[0], "path");
   const std::uint64_t size_bytes = whole_number(info[1], "sizeBytes");
   const std::uint32_t block_bytes = small_number(info[2], "blockBytes", std::numeric_limits<std::uint32_t>::max());
-  auto file = store::DataFile::open(path, size_bytes, block_bytes, state_->faults());
-  throw_on_error(info.Env(), file.error(), "open");
-  OpenedFile opened{.engine = state_, .file = std::move(file.value())};
-  return info.Env().GetInstanceData<Classes>()->store_file.New({Napi::External<OpenedFile>::New(info.Env(), &opened)});
+  const auto file = std::make_shared<std::shared_ptr<store::DataFile>>();
+  // The operation holds the state until its promise is settled.
+  auto work = [state = state_.get(), file, path, size_bytes, block_bytes](auto) {
+    auto opened = store::DataFile::open(path, size_bytes, block_bytes, state->faults(), &state->reads());
+    if (opened.ok()) *file = std::move(opened.value());
+    return opened.error();
+  };
+  auto result = [state = state_.get(), file](Napi::Env env) -> Napi::Value {
+    OpenedFile opened{.engine = state->shared_from_this(), .file = std::move(*file)};
+    return env.GetInstanceData<Classes>()->store_file.New({Napi::External<OpenedFile>::New(env, &opened)});
+  };
+  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(),
+                         {"open", std::move(work), std::move(result)});
+}
+
+Napi::Value Engine::keep_in_memory(const Napi::CallbackInfo& info) {
+  const auto file = state_->locked_file(text(info[0], "path"), whole_number(info[1], "bytesMax"));
+  const auto extent = std::make_shared<store::LockedFile::Extent>();
+  auto work = [file, extent](auto) {
+    auto extended = file->extend();
+    if (extended.ok()) *extent = extended.value();
+    return extended.error();
+  };
+  auto result = [extent](Napi::Env env) -> Napi::Value {
+    const Napi::Object made = Napi::Object::New(env);
+    made.Set("lockedBytes", Napi::Number::New(env, static_cast<double>(extent->locked_bytes)));
+    made.Set("sizeBytes", Napi::Number::New(env, static_cast<double>(extent->size_bytes)));
+    return made;
+  };
+  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(),
+                         {"mlock", std::move(work), std::move(result)});
+}
+
+Napi::Value Engine::reserve_after_end(const Napi::CallbackInfo& info) {
+  auto work = [path = text(info[0], "path"), bytes = whole_number(info[1], "bytes")](auto) {
+    return syscalls::reserve_after_end(path, bytes);
+  };
+  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
+}
+
+Napi::Value Engine::reading_ms(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(state_->reads().longest().count()));
 }
 
 Napi::Value Engine::start_session(const Napi::CallbackInfo& info) {

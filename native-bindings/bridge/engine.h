@@ -18,6 +18,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
  private:
   Napi::Value open_file(const Napi::CallbackInfo& info);
+  Napi::Value keep_in_memory(const Napi::CallbackInfo& info);
+  Napi::Value reserve_after_end(const Napi::CallbackInfo& info);
+  Napi::Value reading_ms(const Napi::CallbackInfo& info);
   Napi::Value start_session(const Napi::CallbackInfo& info);
   void set_tick(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

@@ -25,14 +25,15 @@ bool is_zero(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::uint64_t size_bytes,
-                                                 std::uint32_t block_bytes, Faults* faults) {
+                                                 std::uint32_t block_bytes, Faults* faults,
+                                                 ReadsUnderWay* reads) {
   if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
   const residency::Geometry geometry(size_bytes, block_bytes);
   auto fd = syscalls::open_exact(path, size_bytes);
   if (!fd.ok()) return Failure{fd.error()};
   auto table = residency::Table::map(geometry.objects());
   if (!table.ok()) return Failure{table.error()};
-  return std::make_shared<DataFile>(DiskFile(std::move(fd.value()), faults), std::move(table.value()), geometry);
+  return std::make_shared<DataFile>(DiskFile(std::move(fd.value()), faults, reads), std::move(table.value()), geometry);
 }
 
 ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Patience patience,

@@ -49,7 +49,8 @@ class DataFile {
  public:
   /** EINVAL for a block size that is none, EFBIG when the file is longer than `size_bytes`. */
   static Result<std::shared_ptr<DataFile>> open(const std::string& path, std::uint64_t size_bytes,
-                                                std::uint32_t block_bytes, Faults* faults = nullptr);
+                                                std::uint32_t block_bytes, Faults* faults = nullptr,
+                                                ReadsUnderWay* reads = nullptr);
 
   DataFile(DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry)
       : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry) {}

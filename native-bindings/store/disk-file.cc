@@ -37,6 +37,7 @@ std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> tar
 }
 
 DiskRead DiskFile::read(std::uint64_t offset, std::span<std::byte> target) const {
+  const ReadsUnderWay::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, target.size());
   return fault != 0 ? DiskRead{.bytes = 0, .error = fault} : read_from(fd(), offset, target);
 }
@@ -46,6 +47,7 @@ DiskRead DiskFile::read_uncached(int direct_fd, std::uint64_t offset, std::span<
   // O_DIRECT wants whole pages, at the end of the file too: what lies there is cut off by the kernel.
   const std::size_t pages = (length + Scratch::page_bytes - 1) / Scratch::page_bytes * Scratch::page_bytes;
   if (direct_fd < 0 || pages > target.size()) return read(offset, target.first(length));
+  const ReadsUnderWay::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, length);
   if (fault != 0) return {.bytes = 0, .error = fault};
   const DiskRead got = read_from(direct_fd, offset, target.first(pages));

@@ -10,6 +10,7 @@
 
 #include "owned-fd.h"
 #include "store/faults.h"
+#include "store/reads-under-way.h"
 
 namespace parentfs::store {
 
@@ -23,8 +24,8 @@ struct DiskRead {
 
 class DiskFile {
  public:
-  /** @param faults null, or outlives this */
-  DiskFile(OwnedFd fd, Faults* faults) : fd_(std::move(fd)), faults_(faults) {}
+  /** @param faults, reads null, or outlive this */
+  DiskFile(OwnedFd fd, Faults* faults, ReadsUnderWay* reads) : fd_(std::move(fd)), faults_(faults), reads_(reads) {}
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 
@@ -48,6 +49,7 @@ class DiskFile {
  private:
   OwnedFd fd_;
   Faults* faults_;
+  ReadsUnderWay* reads_;
 };
 
 }  // namespace parentfs::store

@@ -40,6 +40,18 @@ int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {
   return done == 0 ? 0 : errno;
 }
 
+int reserve_after_end(const std::string& path, std::uint64_t bytes) {
+  const OwnedFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  struct stat facts {};
+  if (fd.get() < 0 || ::fstat(fd.get(), &facts) != 0) return errno;
+  for (const std::uint64_t wanted : {bytes, bytes / 4}) {
+    if (::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, facts.st_size, static_cast<off_t>(wanted)) == 0) return 0;
+    if (errno == EOPNOTSUPP) return 0;
+    if (errno != ENOSPC && errno != EDQUOT) break;
+  }
+  return errno;
+}
+
 int sync_data(int fd) { return ::fdatasync(fd) == 0 ? 0 : errno; }
 
 Result<Usage> usage(int fd) {

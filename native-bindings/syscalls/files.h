@@ -30,6 +30,11 @@ Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes);
 Result<OwnedFd> open_uncached(int fd);
 /** @returns 0 or an errno. `length` may reach past the end; the size stays. */
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
+/**
+ * See to it that the file at `path` can be written, and grow by `bytes` (where there is less room: a quarter of that) without
+ * more room on its file system; its size stays. @returns 0 or an errno; a file system that cannot set room aside is no error
+ */
+int reserve_after_end(const std::string& path, std::uint64_t bytes);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

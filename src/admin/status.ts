@@ -24,6 +24,8 @@ export interface Status {
     readonly usedBytes: number
     /** Objects of which the store holds at least one block. */
     readonly objects: number
+    /** What of the index is not locked in memory: a disk error there ends the server. */
+    readonly unlockedIndexBytes: number
   }
   /** What pinned images hold, may take at most, and are allowed to take together. */
   readonly pinned: { readonly heldBytes: number; readonly wholeBytes: number; readonly allowedBytes: number }
@@ -33,6 +35,8 @@ export interface Status {
     /** Why it is not healthy; empty when it is. */
     readonly reason: string
     readonly sinceSeconds: number
+    /** How often reads waited too long for a disk that works; each time reads went to the origin for a second. */
+    readonly busyTimes: number
   }
   /** Since the daemon started; a hit was answered by the store whole. */
   readonly reads: {

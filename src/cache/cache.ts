@@ -101,7 +101,8 @@ export class Cache {
       fetchBudget: this.#fetchBudget,
       originOf: image => this.#origins.of(image).origin,
       patienceFor: image => this.#origins.patienceFor(image),
-      stored: image => (options.store.health.mayRead ? this.#use(image) : null),
+      stored: async image => (options.store.health.mayWait ? this.#use(image) : null),
+      isReadable: stored => options.store.health.mayWait && options.store.find(stored.imageId) === stored,
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
@@ -183,7 +184,7 @@ export class Cache {
   async open(image: Image): Promise<StoreFile | null> {
     this.#digester.mustBeSound(image)
     this.#opens.begin(image.id)
-    return this.#use(image)?.file ?? null
+    return (await this.#use(image))?.file ?? null
   }
 
   /** End one open: the last one lets a version that has no name go. Others keep their data file: its table says what is held. */
@@ -286,7 +287,7 @@ export class Cache {
    * The image in the store. One that is not recorded (yet) gets no data file: what it held would be lost at the next start. Nor does
    * one that was retired under somebody's hands: nobody would retire that file.
    */
-  #use(image: Image): StoredImage | null {
+  async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }
 

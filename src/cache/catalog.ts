@@ -209,11 +209,16 @@ export class Catalog {
       const image = identify(await origin.lookup(name, { signal }))
       const before = this.#named(origin, name)?.entry.image.id
       this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
-      const entry = this.#byId.get(image.id) ?? (await this.#admit(image))
-      if (before !== image.id) {
-        await this.#recorder.record(key, key.length, true, () => index.putName(origin.url, name, image.id))
-        if (before !== undefined) this.#nameless.add(before)
-      }
+      const known = this.#byId.get(image.id)
+      const entry = known ?? this.#admit(image)
+      const bytes = JSON.stringify(image).length
+      // Asked for in this order, and waited for together: a disk that hangs costs its time once.
+      await Promise.all([
+        known || this.#recorder.record(imageKey(image.id), bytes, true, () => index.putImage(entry)),
+        before === image.id ||
+          this.#recorder.record(key, key.length, true, () => index.putName(origin.url, name, image.id)),
+      ])
+      if (before !== undefined && before !== image.id) this.#nameless.add(before)
       this.#names.set(key, { entry, checkedMs: this.#options.now() })
       return entry
     } catch (error) {
@@ -228,12 +233,10 @@ export class Catalog {
     }
   }
 
-  /** Give a new image its node id, and record both. */
-  async #admit(image: Image): Promise<ImageEntry> {
+  /** Give a new image its node id; the caller records it. */
+  #admit(image: Image): ImageEntry {
     const entry = { image, nodeId: this.#nodeIdFor(image.id) }
     this.#remember(entry)
-    const bytes = JSON.stringify(image).length
-    await this.#recorder.record(imageKey(image.id), bytes, true, () => this.#options.index.putImage(entry))
     return entry
   }
 
@@ -254,10 +257,7 @@ export class Catalog {
   }
 }
 
-function imageKey(imageId: string): string {
-  return `image ${imageId}`
-}
-
+const imageKey = (imageId: string) => `image ${imageId}`
 function noAnswer(what: string): CacheError {
   return new CacheError('origin-timeout', `${what}: no answer in ${revalidateMsMax} ms`)
 }

@@ -67,11 +67,12 @@ export class Operations {
    */
   async verify(name: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]> {
     const { store, digester } = this.#parts
-    const named = this.#known().map(({ name: own, entry: { image } }) => ({
+    const known = this.#known().map(async ({ name: own, entry: { image } }) => ({
       name: own,
       // Of what is quarantined nothing is held, and its digest may fit by now.
-      stored: store.find(image.id) ?? (digester.state(image) === 'mismatch' ? store.use(image) : null),
+      stored: store.find(image.id) ?? (digester.state(image) === 'mismatch' ? await store.use(image) : null),
     }))
+    const named = await Promise.all(known)
     const isNamed = (stored: StoredImage) => named.some(candidate => candidate.stored === stored)
     const older = [...store.images()].filter(stored => !isNamed(stored))
     const all = [...named, ...older.map(stored => ({ name: `${stored.image.key} (older version)`, stored }))]
@@ -123,7 +124,7 @@ export class Operations {
     const { image } = entry
     const wanted = checkRanges(name, image, ranges)
     digester.mustBeSound(image)
-    const stored = store.use(image)
+    const stored = await store.use(image)
     if (!stored) {
       const { state, reason } = store.health
       if (image.sizeBytes === 0) return { name, wantedBytes: 0, presentBytes: 0, promotedBytes: 0, complete: true }

@@ -23,8 +23,10 @@ export interface ReaderParts {
   originOf(image: Image): Origin
   /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
   patienceFor(image: Image): Patience | null
-  /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. */
-  stored(image: Image): StoredImage | null
+  /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. Never rejects. */
+  stored(image: Image): Promise<StoredImage | null>
+  /** Is it still there, and may its disk be waited for? */
+  isReadable(stored: StoredImage): boolean
   /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
   promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
   /** The origin no longer has this version. */
@@ -145,7 +147,7 @@ export class Reader {
   ): Promise<Uint8Array> {
     let missed = false
     for (let plans = 0; plans < plansMax; plans++) {
-      const stored = this.#parts.stored(image)
+      const stored = await this.#parts.stored(image)
       if (!stored) break
       const planned = await this.#readPlanned(stored, offset, length, signal)
       missed ||= planned.missed
@@ -163,7 +165,7 @@ export class Reader {
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
     throwIfAborted(signal)
     // A disk that did not answer in time is not asked again.
-    if (this.#parts.stored(stored.image) !== stored) return { missed: true, bytes: null }
+    if (!this.#parts.isReadable(stored)) return { missed: true, bytes: null }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
     const flights = parts.flatMap(({ object, blocks }) =>
       this.#flightsFor(stored, object, blocks & ~stored.residency.resident(object)),

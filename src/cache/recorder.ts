@@ -1,8 +1,10 @@
 /**
  * Names, images and listings on their way into the index, below the ceiling. What finds no room, or an index that cannot be
- * written, fails no lookup: it is tried again until it is written, and until then it is known in memory only.
+ * written in time, fails no lookup: it is tried again until it is written, and until then it is known in memory only.
  */
-import { isCacheError } from '../errors.ts'
+import { within } from '../deadline.ts'
+import { CacheError, isCacheError } from '../errors.ts'
+import { storeReadMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Store } from '../store/store.ts'
 
@@ -38,7 +40,11 @@ export class Recorder {
     const before = this.#unwritten.size
     const write = { bytes, isNeeded, run }
     this.#unwritten.set(what, write)
-    const reason = await this.#try(what, write)
+    const late = () => new CacheError('index-failed', `the index was not written within ${storeReadMsMax} ms`)
+    const reason = await within(storeReadMsMax, this.#try(what, write), late).catch(error => {
+      if (isCacheError(error, 'index-failed')) return { err: error } // What is late goes on.
+      throw error
+    })
     if (reason && before === 0) {
       this.#logger.warn({ what, ...reason }, 'a name or an image is not recorded; it is known here, and tried again')
     }

@@ -1,12 +1,12 @@
 /**
  * What the session threads must know of the cache disk, and what only they can tell of it.
  *
- * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that a store thread
- * has kept too long are taken back, whatever the state, and count as a stall.
+ * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that have waited too
+ * long, for the disk or for a store thread, are taken back whatever the state; which of the two it was, the health finds out.
  */
 import { storeReadLookMs, storeReadMsMax } from '../limits.ts'
 import type { Session } from '../native/addon.ts'
-import type { Health } from '../store/health.ts'
+import type { Health, HealthState } from '../store/health.ts'
 
 /** The two calls of a session that concern us. */
 export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue'>
@@ -20,6 +20,7 @@ export class DiskWatch {
   readonly #options: DiskWatchOptions
   #session: DeferringSession | null = null
   #health: Health | null = null
+  #state: HealthState = 'healthy'
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: DiskWatchOptions) {
@@ -30,7 +31,7 @@ export class DiskWatch {
   watch(session: DeferringSession, health: Health): void {
     this.#session = session
     this.#health = health
-    session.deferReads(health.mayRead)
+    session.deferReads(health.mayWait)
     this.#timer = setInterval(() => this.look(), storeReadLookMs)
     this.#timer.unref()
   }
@@ -39,13 +40,14 @@ export class DiskWatch {
   look(): void {
     const overdue = this.#session?.forwardOverdue(storeReadMsMax - storeReadLookMs) ?? 0
     // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
-    if (overdue > 0) this.#health?.stalled('read', storeReadMsMax - storeReadLookMs)
+    if (overdue > 0) this.#health?.late(storeReadMsMax - storeReadLookMs)
   }
 
   /** Hears every change of the health. */
   changed(health: Health): void {
-    this.#session?.deferReads(health.mayRead)
-    if (health.state === 'healthy') this.#options.onHealthy()
+    this.#session?.deferReads(health.mayWait)
+    if (health.state === 'healthy' && this.#state !== 'healthy') this.#options.onHealthy()
+    this.#state = health.state
   }
 
   /** Idempotent. */

@@ -15,17 +15,18 @@ import { FuseNativeTransport } from '../fuse/fuse-native/transport.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import type { Deadlines, Transport } from '../fuse/transport.ts'
-import { IndexDatabase } from '../index/index-database.ts'
+import type { MemoryLock } from '../index/memory-lock.ts'
 import { answerMarginMs, revalidateSecondsDefault, sessionThreads, storeThreads } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
-import { openCacheDirectory, roomBytes } from '../store/cache-directory.ts'
+import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { firstListings } from './first-listing.ts'
+import { openGuardedIndex } from './guarded-index.ts'
 import { measure, measureGauges, measureReads, type RoomsStatus } from './measure.ts'
 import { Origins } from './origins.ts'
 import { planReload, type ReloadPlan } from './reload.ts'
@@ -47,6 +48,7 @@ export class Rooms {
   readonly #origins: Origins
   readonly #diskWatch = new DiskWatch({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
   #store!: Store
+  #memoryLock!: MemoryLock
   #cache!: Cache
   #transport: Transport | null = null
   readonly #addon: Addon
@@ -86,10 +88,9 @@ export class Rooms {
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
     this.#unwinder.push('cache directory', () => directory.unlock())
-    // A damaged index and its copy lie side by side for a moment, below the ceiling too.
-    const copyBytesMax = () => roomBytes(directory, capacityBytes)
-    const index = new IndexDatabase(directory.indexPath, { copyBytesMax })
+    const { index, memoryLock } = await openGuardedIndex(directory, capacityBytes, this.#engine, logger)
     this.#unwinder.push('index', () => index.close())
+    this.#memoryLock = memoryLock
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))
     this.#unwinder.push('clock', () => clock.close())
     const store = await Store.open({
@@ -241,13 +242,14 @@ export class Rooms {
     const { promotion, eviction, scrub, retirement } = this.#cache.counters
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
-    const { state, reason, sinceMs } = this.#store.health
+    const { state, reason, sinceMs, busyTimes } = this.#store.health
+    const { unlockedBytes: unlockedIndexBytes } = this.#memoryLock
     let objects = 0
     for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
     return {
-      cache: { directory, blockBytes, capacityBytes, usedBytes, objects },
+      cache: { directory, blockBytes, capacityBytes, usedBytes, objects, unlockedIndexBytes },
       pinned: this.#cache.pinned,
-      health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000) },
+      health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
       ...measureReads(this.#cache, this.#transport),
       ...this.#origins.status(),
       promotion: {

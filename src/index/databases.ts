@@ -19,7 +19,7 @@ export interface BinaryDatabase {
   getRange(from: { readonly start?: Buffer }): Iterable<{ readonly key: Buffer; readonly value: Buffer }>
   /** Those from `start` on that lie before `end`. */
   getKeys(range: { readonly start: Buffer; readonly end: Buffer }): Iterable<Buffer>
-  /** LMDB's counts of pages, see PageStats in index-database.ts. */
+  /** LMDB's counts of pages, see page-bytes.ts. */
   getStats(): object
 }
 

@@ -22,12 +22,16 @@ export interface ImageEntry {
 export interface IndexOptions {
   readonly copyBytesMax?: () => number
   readonly environment?: Environment
+  readonly beforeWrite?: () => Promise<void>
+  readonly onWritten?: () => void
 }
 
 export class IndexDatabase {
   readonly #directory: string
   readonly #environment: Environment
   readonly #databases: Environment['databases']
+  readonly #onWritten: () => void
+  readonly #beforeWrite: (() => Promise<void>) | undefined
   #damagedValues = 0
   #closing: Promise<void> | undefined
 
@@ -35,12 +39,17 @@ export class IndexDatabase {
    * Open or create the index in `directory`. Of one that was not closed properly and is damaged a copy is made, if it is not
    * larger than `copyBytesMax` says: see salvage.ts.
    * @param environment in the place of one on disk
+   * @param beforeWrite rejects when the file cannot be written now, and settles in the order of its calls
+   * @param onWritten hears of each write when it is over: the file may have grown
    * @throws CacheError index-failed
    */
-  constructor(directory: string, { copyBytesMax = () => Number.POSITIVE_INFINITY, environment }: IndexOptions = {}) {
+  constructor(directory: string, options: IndexOptions = {}) {
     this.#directory = directory
-    this.#environment = environment ?? openEnvironment(directory, copyBytesMax)
+    this.#environment =
+      options.environment ?? openEnvironment(directory, options.copyBytesMax ?? (() => Number.POSITIVE_INFINITY))
     this.#databases = this.#environment.databases
+    this.#onWritten = options.onWritten ?? (() => {})
+    this.#beforeWrite = options.beforeWrite
   }
 
   /** What the index takes on disk. */
@@ -279,12 +288,15 @@ export class IndexDatabase {
   async #write(change: () => void): Promise<void> {
     if (this.#closing) throw new CacheError('closed', 'the index is closed')
     try {
+      await this.#beforeWrite?.()
       await this.#environment.transaction(change)
     } catch (error) {
       const cause = await reasonOf(error)
       throw new CacheError('index-failed', `${this.#directory}: the index cannot be written: ${messageOf(cause)}`, {
         cause,
       })
+    } finally {
+      this.#onWritten()
     }
   }
 }

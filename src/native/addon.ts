@@ -46,6 +46,12 @@ export interface FileUsage {
   readonly allocatedBytes: number
 }
 
+/** How much of a file is locked in memory, in bytes. */
+export interface LockedFile {
+  readonly lockedBytes: number
+  readonly sizeBytes: number
+}
+
 /**
  * One data file and its residency table. Native threads hold references of their own: after `close()` the file
  * descriptor and the table live until the last of them is done.
@@ -144,10 +150,23 @@ export interface Session {
 export interface Engine {
   /**
    * Open or create the data file at `path`, exactly `sizeBytes` long (truncated once, when it is new or short; longer is an
-   * error EFBIG), with a table of all zeros.
+   * error EFBIG), with a table of all zeros. On a store thread: a disk that hangs holds up that one.
    * @param blockBytes a power of two, 4 KiB to 1 MiB
    */
-  openFile(path: string, sizeBytes: number, blockBytes: number): StoreFile
+  openFile(path: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>
+  /**
+   * Lock the pages of the file at `path` in memory until the engine goes, up to `bytesMax` and as far as the process may
+   * (RLIMIT_MEMLOCK): who reads it through a mapping then neither waits for its disk nor gets a SIGBUS. To be called again when the
+   * file has grown.
+   */
+  keepInMemory(path: string, bytesMax: number): Promise<LockedFile>
+  /**
+   * See to it that the file at `path` can be written, and grow by `bytes` (where there is less room: a quarter of that) without
+   * more room on its file system. Its size stays. A file system that cannot set room aside is no error.
+   */
+  reserveAfterEnd(path: string, bytes: number): Promise<void>
+  /** How long the oldest read of a data file has been in the kernel until now, in milliseconds; 0 when there is none. */
+  readingMs(): number
   startSession(fd: number, options: SessionOptions): Session
   /** What hits write into `lastUse` from now on. */
   setTick(tick: number): void

@@ -16,8 +16,10 @@ export interface DataDirectory {
   /** Length of a data file in bytes, null when there is none. */
   sizeOf(name: string): number | null
   /** Open or create. @throws SystemError */
-  open(name: string, sizeBytes: number, blockBytes: number): StoreFile
+  open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>
   remove(name: string): Promise<void>
+  /** How long the oldest read of a data file has kept the disk busy until now, in milliseconds; 0 when there is none. */
+  readingMs(): number
   /** Make created and removed names durable. */
   sync(): Promise<void>
   /** Write, sync, read back and remove something small. @throws SystemError */
@@ -59,12 +61,16 @@ export class RealDataDirectory implements DataDirectory {
     return stat?.isFile() ? stat.size : null
   }
 
-  open(name: string, sizeBytes: number, blockBytes: number): StoreFile {
+  open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
     return this.#engine.openFile(this.#pathOf(name), sizeBytes, blockBytes)
   }
 
   remove(name: string): Promise<void> {
     return rm(this.#pathOf(name), { recursive: true, force: true })
+  }
+
+  readingMs(): number {
+    return this.#engine.readingMs()
   }
 
   async sync(): Promise<void> {
@@ -78,9 +84,7 @@ export class RealDataDirectory implements DataDirectory {
 
   async probe(): Promise<void> {
     const path = join(this.#directory.path, probeName)
-    // In libuv's pool: on a frozen file system this waits, and whoever opens the file for the engine would wait with everybody.
-    await (await open(path, 'w', 0o600)).close()
-    const file = this.#engine.openFile(path, probeBytes, probeBytes)
+    const file = await this.#engine.openFile(path, probeBytes, probeBytes)
     try {
       const sent = randomBytes(probeBytes)
       const landed = await file.land(0, sent)

@@ -17,6 +17,7 @@ import {
   healthProbesNeeded,
   probeIntervalMsMax,
   probeIntervalMsMin,
+  storeReadLookMs,
   storeReadMsMax,
   storeWriteMsMax,
 } from '../limits.ts'
@@ -32,7 +33,10 @@ export interface HealthOptions {
   readonly now: () => number
   /** Run `work` after `ms`, unless cancelled by the function that is returned. */
   readonly after: (ms: number, work: () => void) => () => void
+  /** Hears of each change of the state, and of `mayWait`. */
   readonly onChange: (health: Health) => void
+  /** How long the oldest read has kept the disk busy until now, in milliseconds. */
+  readonly readingMs: () => number
 }
 
 /** Errors after which trying again at once is pointless. */
@@ -50,6 +54,9 @@ export class Health {
   #intervalMs = probeIntervalMsMin
   #cancelProbe: () => void = () => {}
   #closed = false
+  /** Until when reads are spared a disk that works and has too much to do. */
+  #busyUntilMs = Number.NEGATIVE_INFINITY
+  #busyTimes = 0
 
   constructor(options: HealthOptions) {
     this.#options = options
@@ -69,7 +76,17 @@ export class Health {
     return this.#sinceMs
   }
 
-  /** May reads wait for the disk? */
+  /** May a read wait for the disk now? Not while it is sick, and not for a moment after it kept others waiting too long. */
+  get mayWait(): boolean {
+    return this.mayRead && this.#options.now() >= this.#busyUntilMs
+  }
+
+  /** How often reads waited too long for a disk that works. */
+  get busyTimes(): number {
+    return this.#busyTimes
+  }
+
+  /** Is the disk well enough to be read? */
   get mayRead(): boolean {
     return this.#state === 'healthy' || this.#restriction !== 'bypass'
   }
@@ -93,6 +110,24 @@ export class Health {
     this.#failed('degraded', `a sync failed: ${messageOf(error)}`, true)
   }
 
+  /**
+   * Reads waited too long. Where the disk has kept one of them for that long, it stalls; where they only waited for each other, reads
+   * go to the origin for as long as one may wait, and the state stays.
+   * @param ms how long a read may keep the disk
+   */
+  late(ms: number): void {
+    if (this.#options.readingMs() >= ms) {
+      this.stalled('read', ms)
+      return
+    }
+    const { now, after, onChange } = this.#options
+    if (this.#closed || !this.mayWait) return
+    this.#busyTimes++
+    this.#busyUntilMs = now() + storeReadMsMax
+    after(storeReadMsMax, () => onChange(this))
+    onChange(this)
+  }
+
   /** Something did not come back in time. */
   stalled(what: 'read' | 'write', ms: number): void {
     this.#failed(what === 'read' ? 'bypass' : 'degraded', `a ${what} took over ${ms} ms`, true)
@@ -109,7 +144,7 @@ export class Health {
     try {
       const value = await Promise.race([read, deadline])
       if (value !== isLate) return value as T
-      if (hasBegun()) this.stalled('read', storeReadMsMax)
+      if (hasBegun()) this.late(storeReadMsMax - storeReadLookMs)
     } catch (error) {
       this.readFailed(error)
     } finally {

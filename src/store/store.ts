@@ -4,17 +4,20 @@
  * This room is the only one that changes a data file or a residency table, and the only one that reads them. At boot it
  * takes over what the index records and publishes none of it: a block is verified at its first read.
  */
+import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
-import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
 import { KeyedMutex } from '../keyed-mutex.ts'
 import { indexShareMax, indexWriteBytes } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import { adoptRecords } from './adoption.ts'
 import { Capacity, overheadBytesPerEntry, type Watermarks } from './capacity.ts'
 import { Committer, type LandedBlocks } from './committer.ts'
 import type { DataDirectory } from './data-directory.ts'
 import { type EvictionCandidate, evictLocked } from './eviction.ts'
 import { FailedFiles } from './failed-files.ts'
 import { Health, runAfter } from './health.ts'
+import { Openings } from './openings.ts'
 import { punchOrphans } from './orphans.ts'
 import { Probe } from './probe.ts'
 import { Retirement } from './retirement.ts'
@@ -46,6 +49,7 @@ export class Store {
   readonly #options: StoreOptions
   readonly #parts: StoreParts
   readonly #images = new Map<string, StoredImage>()
+  readonly #openings: Openings
   #latestUse = 0
   #indexBytes = 0
   #stopping = false
@@ -64,7 +68,9 @@ export class Store {
       now: options.now,
       after: runAfter,
       onChange: options.onHealth ?? (() => {}),
+      readingMs: () => options.directory.readingMs(),
     })
+    this.#openings = new Openings(this.health)
     this.#parts = {
       index: options.index,
       capacity: this.capacity,
@@ -84,7 +90,8 @@ export class Store {
    */
   static async open(options: StoreOptions): Promise<Store> {
     const store = new Store(options)
-    await store.#load()
+    const open = (image: Image) => store.#open(image)
+    store.#latestUse = await adoptRecords({ ...options, images: store.#images, open })
     store.measure()
     return store
   }
@@ -110,17 +117,20 @@ export class Store {
   }
 
   /**
-   * The image, with its data file made when there is none; null when that fails (the log says why): read by proxy then.
-   * An empty image has none.
+   * The image, with its data file made when there is none; null when that fails (the log says why) or takes too long: read by
+   * proxy then. An empty image has none. Never rejects.
    */
-  use(image: Image): StoredImage | null {
+  async use(image: Image): Promise<StoredImage | null> {
     const known = this.#images.get(image.id)
     if (known) return known
-    // Making a file could wait for a sick disk, and everybody with it.
     if (image.sizeBytes === 0 || this.#stopping || !this.health.mayWrite) return null
     if (!this.#failedFiles.mayTry(image)) return null
+    return this.#openings.run(image.id, () => this.#tryOpen(image))
+  }
+
+  async #tryOpen(image: Image): Promise<StoredImage | null> {
     try {
-      const stored = this.#open(image)
+      const stored = await this.#open(image)
       this.#failedFiles.succeeded(image)
       return stored
     } catch (error) {
@@ -137,7 +147,7 @@ export class Store {
    */
   async retire(imageId: string): Promise<boolean> {
     this.#failedFiles.forget(imageId)
-    return !this.#stopping && this.#retirement.retire(imageId)
+    return !this.#stopping && !this.#openings.isUnderWay(imageId) && this.#retirement.retire(imageId)
   }
 
   /**
@@ -243,50 +253,16 @@ export class Store {
     this.#images.clear()
   }
 
-  #open(image: Image): StoredImage {
+  async #open(image: Image): Promise<StoredImage> {
     const { directory, blockBytes } = this.#options
-    const file = directory.open(image.id, image.sizeBytes, blockBytes)
+    const file = await directory.open(image.id, image.sizeBytes, blockBytes)
+    if (this.#stopping) {
+      file.close()
+      throw new CacheError('closed', `${image.key}: the store has closed meanwhile`)
+    }
     const stored = new StoredImage(image, blockBytes, file, this.#parts)
     this.#images.set(image.id, stored)
     return stored
-  }
-
-  async #load(): Promise<void> {
-    const { index, directory, logger } = this.#options
-    const entries = new Map(index.images().map(entry => [entry.image.id, entry]))
-    const dropped = new Set<string>()
-    let current: StoredImage | undefined
-    index.forEachObject((imageId, object, record) => {
-      if (dropped.has(imageId)) return
-      if (current?.imageId !== imageId) {
-        const stored = this.#adoptFile(entries.get(imageId))
-        if (!stored) {
-          dropped.add(imageId)
-          return
-        }
-        current = stored
-        this.#latestUse = Math.max(
-          this.#latestUse,
-          stored.residency.touchAll(index.recency(imageId) ?? new Uint32Array()),
-        )
-      }
-      if (object < current.geometry.objects) current.adopt(object, record)
-    })
-    for (const imageId of dropped) {
-      logger.warn(
-        { imageId },
-        'the index knows blocks of an image whose data file is missing or has another size; they are forgotten',
-      )
-      await index.removeObjects(imageId)
-    }
-    for (const name of await directory.names()) if (!this.#images.has(name)) await directory.remove(name)
-  }
-
-  /** The data file of a recorded image; null when it is missing or not exactly as long as the image. */
-  #adoptFile(entry: ImageEntry | undefined): StoredImage | null {
-    if (!entry) return null
-    if (this.#options.directory.sizeOf(entry.image.id) !== entry.image.sizeBytes) return null
-    return this.#open(entry.image)
   }
 
   #committed(entries: readonly LandedBlocks[]): void {

@@ -124,7 +124,7 @@ export class StoredImage {
 
   async #read(offset: number, target: Uint8Array): Promise<boolean> {
     const { health } = this.#parts
-    if (!health.mayRead) return false
+    if (!health.mayWait) return false
     const parts = this.geometry.parts(offset, target.length)
     const generations = parts.map(({ object }) => this.generation(object))
     const wasResident = parts.every(({ object, blocks }) => (blocks & ~this.residency.resident(object)) === 0n)

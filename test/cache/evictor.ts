@@ -57,7 +57,7 @@ t.test('an index over its budget gives up records, though their blocks take no s
   origin.put('zeros', 4096 * MiB, 1, [[0, 4096 * MiB]])
   const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 32 * MiB })
   const { image } = await rooms.cache.lookup(null, 'zeros', { signal })
-  const stored = rooms.store.use(image)!
+  const stored = (await rooms.store.use(image))!
   const zeros = Buffer.alloc(4096)
   for (let object = 0; object < 16_000; object++) {
     stored.touch(object)

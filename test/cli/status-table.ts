@@ -20,7 +20,7 @@ const status = {
     objects: 3,
   },
   pinned: { heldBytes: 1024 ** 3, wholeBytes: 6 * 1024 ** 3, allowedBytes: 5 * 1024 ** 3 },
-  health: { state: 'bypass', reason: 'a read took over 750 ms', sinceSeconds: 5 },
+  health: { state: 'bypass', reason: 'a read took over 750 ms', sinceSeconds: 5, busyTimes: 0 },
   reads: { hits: 3, misses: 1, hitBytes: 12288, missBytes: 4096 },
   origin: {
     url: 'https://host/images/',

@@ -5,14 +5,15 @@ import { Health } from '../../src/store/health.ts'
 
 /** A watched session that says `overdue` of its READs are. */
 function watched() {
-  const session = { allowed: null as boolean | null, overdue: 0, agesMs: [] as number[] }
+  const session = { allowed: null as boolean | null, overdue: 0, agesMs: [] as number[], readingMs: 0, nowMs: 0 }
   let healthy = 0
   const watch = new DiskWatch({ onHealthy: () => healthy++ })
   const probes: (() => void)[] = []
   const health = new Health({
     probe: async () => {},
     logger: silentLogger,
-    now: () => 0,
+    now: () => session.nowMs,
+    readingMs: () => session.readingMs,
     after: (_ms, work) => {
       probes.push(work)
       return () => {}
@@ -41,10 +42,24 @@ t.test('a READ that is overdue is a stall: from then on none waits for the disk'
   watch.look()
   t.equal(health.state, 'healthy')
   session.overdue = 3
+  session.readingMs = 750
   watch.look()
   t.equal(health.state, 'bypass')
   t.equal(session.allowed, false)
   t.same(session.agesMs, [750, 750], 'with the pause between two looks, within a second')
+})
+
+t.test('READs that are overdue on a disk that works spare it, and that is all', async t => {
+  const { session, watch, health, healthyCount } = watched()
+  session.overdue = 3
+  session.readingMs = 30
+  watch.look()
+  t.equal(health.state, 'healthy')
+  t.equal(session.allowed, false)
+  session.nowMs = 1000
+  watch.changed(health)
+  t.equal(session.allowed, true)
+  t.equal(healthyCount(), 0, 'it has been healthy all the time')
 })
 
 t.test('READs wait for the disk again when it is healthy, and not while it recovers', async t => {

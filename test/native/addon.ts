@@ -23,10 +23,10 @@ interface Rig {
   readonly path: string
 }
 
-function start(t: Test, sizeBytes: number): Rig {
+async function start(t: Test, sizeBytes: number): Promise<Rig> {
   const engine = addon.createEngine({ storeThreads: 4 })
   const path = join(t.testdir(), 'data')
-  const file = engine.openFile(path, sizeBytes, blockBytes)
+  const file = await engine.openFile(path, sizeBytes, blockBytes)
   t.teardown(async () => {
     file.close()
     await engine.close()
@@ -53,7 +53,7 @@ t.test('crc32c is the one of RFC 3720', async t => {
 
 t.test('what landed is read back where the table says so, and nowhere else', async t => {
   const sizeBytes = 2 * objectBytes + 1000
-  const { engine, file } = start(t, sizeBytes)
+  const { engine, file } = await start(t, sizeBytes)
   const image = randomBytes(sizeBytes)
   image.fill(0, 3 * blockBytes, 5 * blockBytes)
   const landed = await file.land(0, image.subarray(0, objectBytes))
@@ -84,7 +84,7 @@ t.test('what landed is read back where the table says so, and nowhere else', asy
 })
 
 t.test('verification names the blocks that are right', async t => {
-  const { file, path } = start(t, objectBytes + 10)
+  const { file, path } = await start(t, objectBytes + 10)
   const image = randomBytes(objectBytes + 10)
   const { sums } = await file.land(0, image.subarray(0, objectBytes))
   t.same(await file.verify(0, ~0n & 0xffff_ffff_ffff_ffffn, sums, false), { good: 0xffff_ffff_ffff_ffffn, unread: 0n })
@@ -102,7 +102,7 @@ t.test('verification names the blocks that are right', async t => {
 
 t.test('holes are punched and found, whole blocks also past the end', async t => {
   const sizeBytes = 2 * objectBytes + 100
-  const { file } = start(t, sizeBytes)
+  const { file } = await start(t, sizeBytes)
   t.equal(await file.seekData(0), -1)
   await file.land(objectBytes, randomBytes(objectBytes))
   await file.land(2 * objectBytes, randomBytes(100))
@@ -116,14 +116,14 @@ t.test('holes are punched and found, whole blocks also past the end', async t =>
 })
 
 t.test('an empty image has an empty table; one of 3 TiB is read at its far end', async t => {
-  const empty = start(t, 0)
+  const empty = await start(t, 0)
   t.equal(empty.file.table.byteLength, 0)
   t.equal(await empty.file.read(0, new Uint8Array(0)), true)
   t.equal(await empty.file.read(0, new Uint8Array(1)), false)
   empty.file.close()
 
   const sizeBytes = 3 * 2 ** 40
-  const huge = empty.engine.openFile(join(t.testdir(), 'huge'), sizeBytes, blockBytes)
+  const huge = await empty.engine.openFile(join(t.testdir(), 'huge'), sizeBytes, blockBytes)
   const bytes = randomBytes(blockBytes)
   await huge.land(sizeBytes - blockBytes, bytes)
   const resident = new BigUint64Array(huge.table)
@@ -136,10 +136,10 @@ t.test('an empty image has an empty table; one of 3 TiB is read at its far end',
 })
 
 t.test('a system call that fails says its name, its errno and the call', async t => {
-  const { engine, file, path } = start(t, 10 * blockBytes)
-  t.throws(() => engine.openFile(path, 9 * blockBytes, blockBytes), { code: 'EFBIG', errno: 27, syscall: 'open' })
-  t.throws(() => engine.openFile(join(path, 'no'), 1, blockBytes), { code: 'ENOTDIR', syscall: 'open' })
-  t.throws(() => engine.openFile(path, 1, 5000), { code: 'EINVAL' })
+  const { engine, file, path } = await start(t, 10 * blockBytes)
+  await t.rejects(engine.openFile(path, 9 * blockBytes, blockBytes), { code: 'EFBIG', errno: 27, syscall: 'open' })
+  await t.rejects(engine.openFile(join(path, 'no'), 1, blockBytes), { code: 'ENOTDIR', syscall: 'open' })
+  await t.rejects(engine.openFile(path, 1, 5000), { code: 'EINVAL' })
   await t.rejects(file.land(1, new Uint8Array(blockBytes)), { code: 'EINVAL', syscall: 'write' })
   await t.rejects(file.land(0, new Uint8Array(10)), { code: 'EINVAL' })
   await t.rejects(file.land(10 * blockBytes, new Uint8Array(blockBytes)), { code: 'EINVAL' })
@@ -156,14 +156,14 @@ t.test(
     skip: process.getuid?.() === 0 ? false : 'mounting a small file system needs root',
   },
   async t => {
-    const { engine } = start(t, 0)
+    const { engine } = await start(t, 0)
     const small = await mkdtemp(join(tmpdir(), 'parentfs-small-'))
     await run('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'small', small])
     t.teardown(async () => {
       await run('umount', ['-l', small])
       await rmdir(small)
     })
-    const file = engine.openFile(join(small, 'data'), 8 * objectBytes, blockBytes)
+    const file = await engine.openFile(join(small, 'data'), 8 * objectBytes, blockBytes)
     const landings = Array.from({ length: 8 }, (_, k) => file.land(k * objectBytes, randomBytes(objectBytes)))
     const settled = await Promise.allSettled(landings)
     const refused = settled.filter(each => each.status === 'rejected')
@@ -174,7 +174,7 @@ t.test(
 )
 
 t.test('arguments of the wrong kind are refused before anything happens', async t => {
-  const { engine, file } = start(t, objectBytes)
+  const { engine, file } = await start(t, objectBytes)
   const wrong = (call: unknown) => call as never
   t.throws(() => file.read(wrong('0'), new Uint8Array(1)), TypeError)
   t.throws(() => file.read(-1, new Uint8Array(1)), RangeError)
@@ -190,7 +190,7 @@ t.test('arguments of the wrong kind are refused before anything happens', async 
 })
 
 t.test('closing lets go of the descriptor, and of nothing that is still in use', async t => {
-  const { file, path } = start(t, 100 * objectBytes)
+  const { file, path } = await start(t, 100 * objectBytes)
   const bytes = randomBytes(objectBytes)
   t.equal(descriptorsOf(path), 1)
   const pending = Array.from({ length: 20 }, (_, k) => file.land(k * objectBytes, bytes))
@@ -207,7 +207,7 @@ t.test('closing lets go of the descriptor, and of nothing that is still in use',
 
 t.test('a closed engine has done its work, and takes no more', async t => {
   const engine = addon.createEngine({ storeThreads: 2 })
-  const file = engine.openFile(join(t.testdir(), 'data'), 50 * objectBytes, blockBytes)
+  const file = await engine.openFile(join(t.testdir(), 'data'), 50 * objectBytes, blockBytes)
   let landed = 0
   for (let k = 0; k < 50; k++) void file.land(k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
   await engine.close()
@@ -240,7 +240,7 @@ t.test('a descriptor travels over a socket', async t => {
 })
 
 t.test('extents of a plain file', async t => {
-  const { file, path } = start(t, 1_000_000)
+  const { file, path } = await start(t, 1_000_000)
   await file.land(65536, randomBytes(65536))
   const handle = await open(path)
   t.same(addon.extentAt(handle.fd, 10), { hole: true, end: 65536 })

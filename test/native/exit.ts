@@ -24,7 +24,7 @@ async function runBody(t: Test, body: string): Promise<Ended> {
     import { Worker } from 'node:worker_threads'
     const addon = loadAddon()
     const engine = addon.createEngine({ storeThreads: 4 })
-    const file = engine.openFile('${join(directory, 'data')}', 1048576, 4096)
+    const file = await engine.openFile('${join(directory, 'data')}', 1048576, 4096)
     const pair = addon.socketPair()
     const startSession = (onRequests = () => {}) => engine.startSession(pair[1], {
       threads: 4, onRequests, onEnd: errno => console.log('end', errno),
@@ -85,7 +85,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     const { readdirSync } = await import('node:fs')
     const count = () => readdirSync('/proc/self/fd').length
     const before = count()
-    for (let k = 0; k < 50; k++) engine.openFile('${join(tmpdir(), 'parentfs-exit-collected')}', 4096, 4096)
+    for (let k = 0; k < 50; k++) await engine.openFile('${join(tmpdir(), 'parentfs-exit-collected')}', 4096, 4096)
     for (let k = 0; k < 20 && count() > before; k++) { global.gc(); await new Promise(setImmediate) }
     console.log(count() - before)
     ;(await import('node:fs')).unlinkSync('${join(tmpdir(), 'parentfs-exit-collected')}')`,
@@ -95,10 +95,10 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     'a worker that is terminated takes its session along',
     `
     const worker = new Worker(\`
-      import('${loader}').then(({ loadAddon }) => {
+      import('${loader}').then(async ({ loadAddon }) => {
         const addon = loadAddon()
         const engine = addon.createEngine({ storeThreads: 2 })
-        const file = engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
+        const file = await engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
         engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onEnd() {} })
         file.land(0, Buffer.alloc(1 << 18, 1))
         import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage('up'))

@@ -39,7 +39,7 @@ async function start(t: Test): Promise<Rig> {
   const engine = addon.createEngine({ storeThreads: 4 })
   engine.setTick(77)
   const dataPath = join(directory, 'data')
-  const file = engine.openFile(dataPath, sizeBytes, blockBytes)
+  const file = await engine.openFile(dataPath, sizeBytes, blockBytes)
   for (let at = 0; at < sizeBytes; at += 64 * blockBytes) await file.land(at, image.subarray(at, at + 64 * blockBytes))
   const mountpoint = join(directory, 'mnt')
   const onMiss = (offset: number, length: number) => image.subarray(offset, offset + length)

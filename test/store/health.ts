@@ -3,7 +3,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { Health } from '../../src/store/health.ts'
 
 /** A health with a clock and a timer of the test's own. */
-function tried(probe: { outcome: Error | null }) {
+function tried(probe: { outcome: Error | null; readingMs?: number }) {
   let nowMs = 0
   let due: { readonly atMs: number; readonly work: () => void } | null = null
   const changes: string[] = []
@@ -13,6 +13,7 @@ function tried(probe: { outcome: Error | null }) {
     },
     logger: silentLogger,
     now: () => nowMs,
+    readingMs: () => probe.readingMs ?? 0,
     after: (ms, work) => {
       due = { atMs: nowMs + ms, work }
       return () => {
@@ -70,6 +71,21 @@ t.test('a full disk, a failed sync and a stall count at once', async t => {
   health.stalled('read', 10)
   t.equal(health.state, 'bypass')
   t.equal(health.mayRead, false)
+})
+
+t.test('reads that wait for each other spare the disk for a second, and change no state', async t => {
+  const probe = { outcome: null, readingMs: 749 }
+  const { health, pass } = tried(probe)
+  health.late(750)
+  t.equal(health.state, 'healthy')
+  t.same([health.mayRead, health.mayWait, health.busyTimes], [true, false, 1])
+  health.late(750)
+  t.equal(health.busyTimes, 1, 'it is told once')
+  pass(1000)
+  t.equal(health.mayWait, true)
+  probe.readingMs = 750
+  health.late(750)
+  t.equal(health.state, 'bypass', 'one that the disk has kept so long is a stall')
 })
 
 t.test('degraded becomes bypass when reads fail too, and not the other way round', async t => {

@@ -13,7 +13,7 @@ t.test('an image is retired when it holds nothing and nobody works on it; who co
   const directory = t.testdir()
   const { store, index, cache, close } = await openRooms({ directory, origin })
   const { image } = await cache.lookup(null, 'a', { signal })
-  const stored = store.use(image)!
+  const stored = (await store.use(image))!
   const path = join(directory, 'images', image.id)
   const block = origin.bytes('a', 0, 4096)
 
@@ -47,7 +47,7 @@ t.test('an image is retired when it holds nothing and nobody works on it; who co
   index.forEachObject(imageId => left.push(imageId))
   t.same([left, index.images(), existsSync(path), store.find(image.id)], [[], [], false, null])
   t.equal(store.health.state, 'healthy')
-  t.equal(store.use(image)?.heldBytes, 0, 'and it can come again')
+  t.equal((await store.use(image))?.heldBytes, 0, 'and it can come again')
   t.ok(existsSync(path))
   await close()
 })

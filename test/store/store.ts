@@ -15,7 +15,7 @@ async function opened(t: Test, sizeBytes = 1000 * KiB, zeros: readonly (readonly
   const directory = t.testdir()
   const rooms = await openRooms({ directory, origin })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
-  const stored = rooms.store.use(image)!
+  const stored = (await rooms.store.use(image))!
   return { origin, directory, rooms, image, stored, path: join(directory, 'images', image.id) }
 }
 

@@ -27,7 +27,7 @@ async function sickStore(t: Test) {
     rmSync(directory, { recursive: true })
   })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
-  const stored = rooms.store.use(image)!
+  const stored = (await rooms.store.use(image))!
   const land = (object: number, count: number) =>
     stored.land(object, 0, origin.bytes('a', object * objectBytes, count * blockBytes))
   return { origin, rooms, image, stored, say, land }

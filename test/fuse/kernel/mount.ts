@@ -123,7 +123,7 @@ t.test('a data file that is bound answers natively, under the node id', { skip }
   const backend = new FakeBackend()
   const { image, nodeId } = backend.add({ name: 'a', sizeBytes: MiB + 5 })
   const mount = await mountKernel(t, backend)
-  const file = mount.engine.openFile(join(t.testdir(), 'data'), image.sizeBytes, 65536)
+  const file = await mount.engine.openFile(join(t.testdir(), 'data'), image.sizeBytes, 65536)
   t.teardown(() => file.close())
   await file.land(0, backend.bytesOf(image, 0, image.sizeBytes))
   Atomics.store(new BigUint64Array(file.table), 0, (1n << 17n) - 1n)

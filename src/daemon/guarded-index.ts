@@ -1,0 +1,37 @@
+/** The index with what guards it from a sick disk: room behind its end, a check before each write, its pages locked in memory. */
+import { join } from 'node:path'
+import { IndexDatabase } from '../index/index-database.ts'
+import { MemoryLock } from '../index/memory-lock.ts'
+import { WriteCheck } from '../index/write-check.ts'
+import { indexReserveBytesMax, indexReserveShare } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { Engine } from '../native/addon.ts'
+import { type CacheDirectory, roomBytes } from '../store/cache-directory.ts'
+
+export interface GuardedIndex {
+  readonly index: IndexDatabase
+  readonly memoryLock: MemoryLock
+}
+
+/** Open it; resolves when it is locked as far as it can be. @throws CacheError index-failed */
+export async function openGuardedIndex(
+  directory: CacheDirectory,
+  capacityBytes: number,
+  engine: Engine,
+  logger: Logger,
+): Promise<GuardedIndex> {
+  const writeCheck = new WriteCheck(
+    join(directory.indexPath, 'data.mdb'),
+    Math.min(indexReserveBytesMax, Math.ceil(capacityBytes * indexReserveShare)),
+    (...reserve) => engine.reserveAfterEnd(...reserve),
+  )
+  const memoryLock = new MemoryLock(directory.indexPath, (...file) => engine.keepInMemory(...file), logger)
+  const index = new IndexDatabase(directory.indexPath, {
+    // A damaged index and its copy lie side by side for a moment, below the ceiling too.
+    copyBytesMax: () => roomBytes(directory, capacityBytes),
+    beforeWrite: () => writeCheck.run(),
+    onWritten: () => void memoryLock.renew(), // Reports to the log.
+  })
+  await memoryLock.renew()
+  return { index, memoryLock }
+}
