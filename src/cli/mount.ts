@@ -4,7 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { keep } from '../daemon/keep.ts'
-import { resolveMountpoint } from '../daemon/mountpoint.ts'
+import { creationAdvice, resolveMountpoint } from '../daemon/mountpoint.ts'
 import type { LogSettings, Settings } from '../daemon/settings.ts'
 import { CacheError } from '../errors.ts'
 import { keepInBackground } from './background.ts'
@@ -63,7 +63,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
   return {
     configFile: null,
     cacheDirectory: document.cache.directory ?? null,
-    mountpoint: await resolveMountpoint(mountpoint),
+    mountpoint: await resolveMountpoint(mountpoint, creationAdvice),
     log: logSettingsOf({ level: log.level ?? 'info', file: log.file ?? null, format: 'auto' }, args),
     document,
   }
@@ -82,7 +82,7 @@ async function settingsOfFile(config: string, args: MountArguments): Promise<Set
   return {
     configFile: file,
     cacheDirectory: settings.cache.directory,
-    mountpoint: await resolveMountpoint(mountpoint),
+    mountpoint: await resolveMountpoint(mountpoint, creationAdvice),
     log: logSettingsOf(settings.log, args),
     document,
   }

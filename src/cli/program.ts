@@ -23,7 +23,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     .description('Presents VM parent images as files, read through a cache on a local SSD.')
     .version(readVersion())
     .exitOverride()
-    .configureOutput({ writeErr: writeError })
+    .configureOutput({ writeErr: writeError, outputError: (text, write) => write(withAdvice(text)) })
     .showSuggestionAfterError()
     .addHelpText(
       'after',
@@ -49,4 +49,11 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     define(program, ended)
   }
   return program
+}
+
+/** What the parser says of words that it does not know says nothing of what to do. */
+function withAdvice(complaint: string): string {
+  const text = complaint.trim()
+  const lacks = /^error: (unknown|missing|too many)/.test(text) && !text.includes('Did you mean')
+  return lacks ? `${text.replace(/\.$/, '')}: see "parentfs help [COMMAND]"\n` : complaint
 }

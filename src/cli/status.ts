@@ -35,7 +35,9 @@ async function statusOf(path: string): Promise<Status> {
   const answer = await fetchStatus(socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())))
   if (answer) return answer
   const entry = await mountAt(mountpoint)
-  if (entry?.type !== fileSystemType) throw new CacheError('not-found', `${mountpoint} is not a parentfs mount`)
+  if (entry?.type !== fileSystemType) {
+    throw new CacheError('not-found', `${mountpoint} is not a parentfs mount: "parentfs status" lists the mounts`)
+  }
   const advice = `it died, or another user mounted it: "parentfs unmount ${mountpoint}" removes what a dead one left`
   throw new CacheError('closed', `${mountpoint} is a parentfs mount whose daemon does not answer: ${advice}`)
 }

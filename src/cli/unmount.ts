@@ -40,7 +40,9 @@ export async function unmount(path: string, force: boolean): Promise<number> {
 /** No daemon of ours: a stale mount goes, a living one of somebody else's as umount(8) would do it. */
 async function unmountOurselves(mountpoint: string, force: boolean): Promise<void> {
   const entry = await mountAt(mountpoint)
-  if (entry?.type !== fileSystemType) throw new CacheError('not-found', `${mountpoint} is not a parentfs mount`)
+  if (entry?.type !== fileSystemType) {
+    throw new CacheError('not-found', `${mountpoint} is not a parentfs mount: "parentfs status" lists the mounts`)
+  }
   const isStale = (await probe(mountpoint)) === 'stale'
   try {
     await createMounter(loadAddon(), mountpoint).unmount(force || isStale)

@@ -14,11 +14,18 @@ import { fileSystemType, mountAt } from './mount-table.ts'
 /** `alive`: somebody answers; `stale`: its daemon has died; `hung`: nobody said anything in time. */
 export type Vitality = 'alive' | 'stale' | 'hung'
 
+/** For those who ask about a mount. */
+const mountsAdvice = '"parentfs status" lists the mounts'
+
+/** For those who make one. */
+export const creationAdvice = 'create the directory first'
+
 /**
  * The absolute path without symbolic links, also of a stale mount.
+ * @param advice what to do when there is no such path
  * @throws CacheError invalid-argument when there is no such path
  */
-export async function resolveMountpoint(path: string): Promise<string> {
+export async function resolveMountpoint(path: string, advice = mountsAdvice): Promise<string> {
   try {
     return await realpath(path)
   } catch (cause) {
@@ -26,11 +33,7 @@ export async function resolveMountpoint(path: string): Promise<string> {
     if (hasCode(cause, 'ENOTCONN', 'ECONNABORTED')) {
       return join(await realpath(dirname(absolute)), basename(absolute))
     }
-    throw unusable(
-      absolute,
-      hasCode(cause, 'ENOENT') ? 'does not exist: create the directory first' : `${cause}`,
-      cause,
-    )
+    throw unusable(absolute, hasCode(cause, 'ENOENT') ? `does not exist: ${advice}` : `${cause}`, cause)
   }
 }
 

@@ -249,7 +249,8 @@ function problemOf(input: unknown): Problem | null {
     return { path: [], message: 'the origin has no url: write "url: https://host/images/"', params: { lacking: true } }
   const text = typeof url === 'string' ? withoutCredentials(url) : shown(url)
   if (typeof url !== 'string' || !URL.canParse(url)) {
-    return { path: ['url'], message: `origin "${text}" is not a URL: write it like https://host/images/` }
+    const like = text.startsWith('/') ? `file://${text}` : 'https://host/images/'
+    return { path: ['url'], message: `origin "${text}" is not a URL: write it like ${like}` }
   }
   if (kind === undefined && kindOfScheme[new URL(url).protocol] === undefined) {
     return { path: ['url'], message: `${text}: not an origin; it must begin with ${known.join(', ')}` }

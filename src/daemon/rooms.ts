@@ -22,6 +22,7 @@ import type { Addon, Engine } from '../native/addon.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
+import { checkApart } from './apart.ts'
 import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
@@ -70,6 +71,7 @@ export class Rooms {
    * @throws CacheError whatever one of the rooms says; then nothing stays open
    */
   static async open(configuration: Configuration, parts: RoomsParts): Promise<Rooms> {
+    await checkApart(configuration)
     await checkFileSystem(configuration.cache)
     if (configuration.transport === 'fuse-native') loadFuseNative(parts.addon)
     const rooms = new Rooms(configuration, parts)
@@ -209,6 +211,7 @@ export class Rooms {
   async reconfigure(said: Configuration): Promise<ReloadPlan> {
     const plan = planReload(this.#configuration, said)
     const { cache, places } = plan.next
+    await checkApart(plan.next)
     await checkFileSystem(cache)
     // The last step that can fail.
     this.#origins.change(places)

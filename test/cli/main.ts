@@ -14,7 +14,7 @@ t.test('a call that cannot be understood is one line and exit code 2', async t =
     [['mount', 'file:///x', '/y', '--revalidate', '-1s'], /"-1s" is not a duration/],
     [['mount', 'file:///x', '/y', '-o', 'suid'], /mount option "suid" is not usable/],
     [['status', '--xml'], /unknown option '--xml'/],
-    [['unmount'], /missing required argument 'mountpoint'/],
+    [['unmount'], /missing required argument 'mountpoint': see "parentfs help/],
   ]
   for (const [args, line] of cases) {
     const ran = await parentfs(...args)
@@ -39,7 +39,10 @@ t.test('asking about what is not mounted is a failure in one line', async t => {
   for (const subcommand of ['status', 'unmount']) {
     const ran = await parentfs(subcommand, t.testdir())
     t.equal(ran.code, 1)
-    t.match(ran.stderr, /^parentfs: .* is not a parentfs mount\n$/)
-    t.match(await parentfs(subcommand, '/no/such/place'), { code: 1, stderr: /^parentfs: .*does not exist/ })
+    t.match(ran.stderr, /^parentfs: .* is not a parentfs mount: "parentfs status" lists the mounts\n$/)
+    t.match(await parentfs(subcommand, '/no/such/place'), {
+      code: 1,
+      stderr: /^parentfs: .*does not exist: "parentfs status"/,
+    })
   }
 })

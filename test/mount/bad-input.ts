@@ -1,6 +1,6 @@
 /** What cannot be mounted: one line that says why, and nothing left mounted, locked or running. */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { mountAt } from '../../src/daemon/mount-table.ts'
@@ -68,7 +68,7 @@ t.test('origins that are not', options, async t => {
   const refused = origin.url
   const cases: [string, RegExp][] = [
     ['gopher://host/', /gopher.*file:\/\/, http:\/\/, https:\/\//],
-    ['/a/directory', /not a URL/],
+    ['/a/directory', /not a URL: write it like file:\/\/\/a\/directory/],
     [`file://${where.top}/nowhere`, /nowhere/],
     [refused, /127\.0\.0\.1.*401.*check the URL/],
     [refused.replace('://', '://me:secret@'), /127\.0\.0\.1.*has credentials in it/],
@@ -88,8 +88,18 @@ t.test('mountpoints that cannot be', options, async t => {
   await mountDaemon(t, where)
   const busy = await parentfs(...mountArguments(where))
   t.match(busy, { code: 1, stderr: /^parentfs: .*already has a parentfs.*\n$/ })
-  t.match(await parentfs('unmount', where.top), { code: 1, stderr: /^parentfs: .*not a parentfs mount\n$/ })
-  t.match(await parentfs('status', where.top), { code: 1, stderr: /^parentfs: .*not a parentfs mount\n$/ })
+  t.match(await parentfs('unmount', where.top), { code: 1, stderr: /^parentfs: .*not a parentfs mount: .*\n$/ })
+  t.match(await parentfs('status', where.top), { code: 1, stderr: /^parentfs: .*not a parentfs mount: .*\n$/ })
+})
+
+t.test('a cache or an origin below the mountpoint, which would hide it', options, async t => {
+  const where = place(t)
+  const link = join(where.top, 'link')
+  symlinkSync(where.mountpoint, link)
+  await refuses(t, { ...where, cacheDirectory: join(where.mountpoint, 'cache') }, /cache .*lies in the mountpoint/, 1)
+  await refuses(t, { ...where, cacheDirectory: join(link, 'new', 'cache') }, /cache .*lies in the mountpoint/, 1)
+  await refuses(t, { ...where, origin: `file://${where.mountpoint}` }, /origin .*lies in the mountpoint/, 1)
+  await mountDaemon(t, { ...where, cacheDirectory: `${where.mountpoint}-cache` })
 })
 
 t.test('cache directories that are not ours, or are in use', options, async t => {
