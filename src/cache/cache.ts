@@ -283,10 +283,7 @@ export class Cache {
     void this.#evictor.check() // Never rejects.
   }
 
-  /**
-   * The image in the store. One that is not recorded (yet) gets no data file: what it held would be lost at the next start. Nor does
-   * one that was retired under somebody's hands: nobody would retire that file.
-   */
+  /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */
   async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }

@@ -83,11 +83,10 @@ export class IndexDatabase {
   /** Forget all of an image: its node id, digest, objects and recency. Names that point to it stay for the caller to replace. */
   async removeImage(imageId: string): Promise<void> {
     const { images, digests } = this.#databases
-    const remove = () => {
+    await this.#write(() => {
       for (const database of [images, digests]) void database.remove(layout.imageKey(imageId)) // As in #removeObjects.
       this.#removeObjects(imageId)
-    }
-    await this.#write(remove)
+    })
   }
 
   /** Forget the objects of an image, and its recency. */
@@ -281,10 +280,8 @@ export class IndexDatabase {
     return decoded
   }
 
-  /**
-   * Each write is a transaction of its own, also one of a single value: lmdb runs transactions in the order of the calls, and
-   * single puts of the same batch before all of them, whenever they were called.
-   */
+  // Always a transaction: lmdb runs those in the order of the calls, and single puts of a batch before all of them, whenever they
+  // were called.
   async #write(change: () => void): Promise<void> {
     if (this.#closing) throw new CacheError('closed', 'the index is closed')
     try {
