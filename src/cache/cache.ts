@@ -6,7 +6,7 @@ import { ByteBudget } from '../byte-budget.ts'
 import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
-import { fetchBytesMax, recencySaveMs } from '../limits.ts'
+import { fetchBytesMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin } from '../origin/origin.ts'
@@ -23,6 +23,7 @@ import { Operations, shownName } from './operations.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
 import { Reader } from './reader.ts'
+import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
 import { Scrubber, type ScrubberOptions } from './scrubber.ts'
 import type { CacheCounters, ImageStatus } from './status.ts'
@@ -71,7 +72,7 @@ export class Cache {
   readonly #reads = new Uses()
   readonly #retirer: Retirer
   readonly operations: Operations
-  readonly #recencyTimer: NodeJS.Timeout
+  readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
 
   constructor(options: CacheOptions) {
@@ -118,8 +119,7 @@ export class Cache {
       pins: this.#pins,
       isOpen: image => this.#opens.has(image.id),
     })
-    this.#recencyTimer = setInterval(() => void this.#saveRecency(), recencySaveMs) // Reports to the log.
-    this.#recencyTimer.unref()
+    this.#recencySaver = new RecencySaver(options.store, options.logger)
   }
 
   get directories(): readonly string[] | null {
@@ -262,7 +262,7 @@ export class Cache {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#recencyTimer)
+    this.#recencySaver.close()
     this.operations.close()
     await this.#scrubber.close()
     await this.#digester.close()
@@ -286,13 +286,5 @@ export class Cache {
   /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */
   async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
-  }
-
-  async #saveRecency(): Promise<void> {
-    await this.#options.store
-      .saveRecency()
-      .catch(error =>
-        this.#options.logger.warn({ err: error }, 'recency could not be saved; it is tried again in a minute'),
-      )
   }
 }

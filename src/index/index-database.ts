@@ -9,6 +9,7 @@ import type { Image } from '../image.ts'
 import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
 import { joinListing, splitListing } from './listing-pieces.ts'
+import { ObjectRecords } from './object-records.ts'
 import { pageBytes } from './page-bytes.ts'
 import type { DigestRecord, ForgetEntry, PinRecord, RecordEntry } from './records.ts'
 import { reasonOf } from './stray-rejection.ts'
@@ -32,6 +33,7 @@ export class IndexDatabase {
   readonly #databases: Environment['databases']
   readonly #onWritten: () => void
   readonly #beforeWrite: (() => Promise<void>) | undefined
+  readonly #objects: ObjectRecords
   #damagedValues = 0
   #closing: Promise<void> | undefined
 
@@ -48,6 +50,7 @@ export class IndexDatabase {
     this.#environment =
       options.environment ?? openEnvironment(directory, options.copyBytesMax ?? (() => Number.POSITIVE_INFINITY))
     this.#databases = this.#environment.databases
+    this.#objects = new ObjectRecords(this.#databases, (database, key, decode) => this.#get(database, key, decode))
     this.#onWritten = options.onWritten ?? (() => {})
     this.#beforeWrite = options.beforeWrite
   }
@@ -84,14 +87,14 @@ export class IndexDatabase {
   async removeImage(imageId: string): Promise<void> {
     const { images, digests } = this.#databases
     await this.#write(() => {
-      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId)) // As in #removeObjects.
-      this.#removeObjects(imageId)
+      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId)) // The transaction's promise is awaited.
+      this.#objects.removeAll(imageId)
     })
   }
 
   /** Forget the objects of an image, and its recency. */
   async removeObjects(imageId: string): Promise<void> {
-    await this.#write(() => this.#removeObjects(imageId))
+    await this.#write(() => this.#objects.removeAll(imageId))
   }
 
   /** The image id that a name pointed to when it was last looked up. */
@@ -178,14 +181,14 @@ export class IndexDatabase {
   /** Add blocks to records, all in one transaction. Blocks are OR-ed into what is stored. */
   async record(entries: readonly RecordEntry[]): Promise<void> {
     await this.#write(() => {
-      for (const entry of entries) this.#add(entry, entry.blocks())
+      for (const entry of entries) this.#objects.add(entry, entry.blocks())
     })
   }
 
   /** Take blocks out of records, all in one transaction. */
   async forget(entries: readonly ForgetEntry[]): Promise<void> {
     await this.#write(() => {
-      for (const entry of entries) this.#subtract(entry)
+      for (const entry of entries) this.#objects.subtract(entry)
     })
   }
 
@@ -219,44 +222,6 @@ export class IndexDatabase {
   /** Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#environment.close())
-  }
-
-  #add({ imageId, object, zero, sums }: RecordEntry, blocks: bigint): void {
-    if (blocks === 0n) return
-    const key = layout.objectKey(imageId, object)
-    const record = this.#get(this.#databases.residency, key, layout.decodeRecord) ?? { resident: 0n, zero: 0n }
-    // A block that was recorded and comes again has new bytes: its zero bit is the new one.
-    const next = { resident: record.resident | blocks, zero: (record.zero & ~blocks) | (zero & blocks) }
-    void this.#databases.residency.put(key, layout.encodeRecord(key, next)) // Part of the transaction, whose promise is awaited.
-    const before = this.#get(this.#databases.sums, key, layout.decodeSums)
-    const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
-    for (let k = 0; k < 64; k++) if (((blocks >> BigInt(k)) & 1n) === 1n) merged.sums[k] = sums[k]!
-    void this.#databases.sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
-  }
-
-  #removeObjects(imageId: string): void {
-    const { recency, residency, sums } = this.#databases
-    void recency.remove(layout.imageKey(imageId)) // Part of the transaction, whose promise is awaited.
-    const range = { start: layout.objectKey(imageId, 0), end: layout.objectKey(imageId, 0xffffffff) }
-    for (const database of [residency, sums]) {
-      for (const key of [...database.getKeys(range)]) void database.remove(Buffer.from(key))
-    }
-  }
-
-  #subtract({ imageId, object, blocks }: ForgetEntry): void {
-    const key = layout.objectKey(imageId, object)
-    const record = this.#get(this.#databases.residency, key, layout.decodeRecord)
-    const resident = (record?.resident ?? 0n) & ~blocks
-    if (!record || resident === 0n) {
-      void this.#databases.residency.remove(key)
-      void this.#databases.sums.remove(key)
-    } else {
-      void this.#databases.residency.put(key, layout.encodeRecord(key, { resident, zero: record.zero & resident }))
-      // A block that comes again must not be measured by the sum of what it was.
-      const before = this.#get(this.#databases.sums, key, layout.decodeSums)
-      const sums = before && { blocks: before.blocks & ~blocks, sums: before.sums }
-      if (sums) void this.#databases.sums.put(key, layout.encodeSums(key, sums))
-    }
   }
 
   /** Every name of an origin in a database whose keys are names, with its value. */
