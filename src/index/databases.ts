@@ -33,6 +33,17 @@ export interface Environment {
   close(): Promise<void>
 }
 
+export interface IndexOptions {
+  /** See salvage.ts. */
+  readonly copyBytesMax?: () => number
+  /** In the place of one on disk. */
+  readonly environment?: Environment
+  /** Rejects when the file cannot be written now, and settles in the order of its calls. */
+  readonly beforeWrite?: () => Promise<void>
+  /** Hears of each write when it is over: the file may have grown. */
+  readonly onWritten?: () => void
+}
+
 /**
  * Open or create the index in `directory`.
  * @param copyBytesMax see salvage.ts

@@ -6,7 +6,7 @@
  */
 import { CacheError, messageOf } from '../errors.ts'
 import type { Image } from '../image.ts'
-import { type BinaryDatabase, type Environment, openEnvironment } from './databases.ts'
+import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
 import { joinListing, splitListing } from './listing-pieces.ts'
 import { ObjectRecords } from './object-records.ts'
@@ -18,13 +18,6 @@ import { reasonOf } from './stray-rejection.ts'
 export interface ImageEntry {
   readonly image: Image
   readonly nodeId: bigint
-}
-
-export interface IndexOptions {
-  readonly copyBytesMax?: () => number
-  readonly environment?: Environment
-  readonly beforeWrite?: () => Promise<void>
-  readonly onWritten?: () => void
 }
 
 export class IndexDatabase {
@@ -40,9 +33,6 @@ export class IndexDatabase {
   /**
    * Open or create the index in `directory`. Of one that was not closed properly and is damaged a copy is made, if it is not
    * larger than `copyBytesMax` says: see salvage.ts.
-   * @param environment in the place of one on disk
-   * @param beforeWrite rejects when the file cannot be written now, and settles in the order of its calls
-   * @param onWritten hears of each write when it is over: the file may have grown
    * @throws CacheError index-failed
    */
   constructor(directory: string, options: IndexOptions = {}) {
@@ -221,7 +211,12 @@ export class IndexDatabase {
 
   /** Idempotent. */
   close(): Promise<void> {
-    return (this.#closing ??= this.#environment.close())
+    return (this.#closing ??= this.#close())
+  }
+
+  async #close(): Promise<void> {
+    await this.#beforeWrite?.().catch(() => {}) // What was written before has reached LMDB then.
+    await this.#environment.close()
   }
 
   /** Every name of an origin in a database whose keys are names, with its value. */

@@ -68,3 +68,15 @@ t.test(
     await index.close()
   },
 )
+
+t.test('what was written before the close is there after it, however long its check took', async t => {
+  const directory = t.testdir()
+  const check = new WriteCheck('path', 1, () => new Promise(resolve => setTimeout(resolve, 20)))
+  const index = new IndexDatabase(directory, { beforeWrite: () => check.run() })
+  const writes = ['a', 'b'].map(name => index.putName('file:///o', name, '00'))
+  await index.close()
+  await Promise.all(writes)
+  const again = new IndexDatabase(directory)
+  t.equal(again.names('file:///o').length, 2)
+  await again.close()
+})
