@@ -27,9 +27,12 @@ t.test('what is pinned stays while everything else is turned over, before and af
   let rooms = await openRooms({ directory, origin, capacityBytes: 16 * MiB })
   await readAll(rooms, 'kept')
   await rooms.cache.operations.pin('kept')
-  for (const restarted of [false, true]) {
-    for (const name of ['b', 'c', 'd']) await readAll(rooms, name)
-    t.ok(restarted || rooms.cache.counters.eviction.objects > 0, 'there was an eviction')
+  for (let start = 0; start < 2; start++) {
+    // While commits are under way what they may take counts as used: not every round of so small a cache evicts.
+    for (let round = 0; round < 10 && rooms.cache.counters.eviction.bytes < 7 * MiB; round++) {
+      for (const name of ['b', 'c', 'd']) await readAll(rooms, name)
+    }
+    t.ok(rooms.cache.counters.eviction.bytes >= 7 * MiB, 'an image and more was evicted')
     const images = new Map(rooms.cache.images().map(image => [image.name, image]))
     t.match(images.get('kept'), { complete: true, pinned: true })
     t.match(images.get('d'), { pinned: false })
