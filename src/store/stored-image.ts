@@ -256,7 +256,8 @@ export class StoredImage {
       committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
       return 'landed'
     } catch (error) {
-      health.writeFailed(error)
+      // Of a sync that failed the health hears from the one who synced, with its errno.
+      if (this.#failedSyncs === failedSyncs) health.writeFailed(error)
       logger.debug({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
       await this.#punch(object, run).catch(() => {}) // The same disk: what stays is an orphan, reclaimed at the next boot.
       capacity.settle(reserved, 0)

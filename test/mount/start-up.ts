@@ -6,6 +6,8 @@ import { closeSync, ftruncateSync, openSync, readSync, statfsSync, statSync } fr
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Image } from '../../src/image.ts'
+import { IndexDatabase } from '../../src/index/index-database.ts'
+import { indexShareMax } from '../../src/limits.ts'
 import {
   cannotMount,
   isRunning,
@@ -71,8 +73,14 @@ async function startUp(t: Test, where: Place, origin: HttpOriginServer, ...more:
 }
 
 function figuresOf({ wallMs, server, keeper, requests }: Started): string {
-  const one = ({ cpuMs, rssAnonBytes }: ProcessUsage) => `${cpuMs} ms of CPU, ${(rssAnonBytes / MiB).toFixed(0)} MiB`
-  return `${wallMs.toFixed(0)} ms to the first stat; server ${one(server)}; keeper ${one(keeper)}; ${requests} requests`
+  return (
+    `${wallMs.toFixed(0)} ms to the first stat; server ${figuresOfUsage(server)}; ` +
+    `keeper ${figuresOfUsage(keeper)}; ${requests} requests`
+  )
+}
+
+function figuresOfUsage({ cpuMs, rssAnonBytes }: ProcessUsage): string {
+  return `${cpuMs} ms of CPU, ${(rssAnonBytes / MiB).toFixed(0)} MiB`
 }
 
 /** Room that the index needs within its share of capacity; a file system that is too small cannot hold the ceiling. */
@@ -116,7 +124,7 @@ async function readsZeros(t: Test, where: Place, origin: HttpOriginServer): Prom
 
 const skipScattered =
   scattered === 0 ? 'OBJECTS=2000000 starts with that many scattered blocks' : options.skip || lacks(40 * GiB)
-t.test(`${scattered} scattered blocks of 4 KiB`, { ...options, skip: skipScattered }, async t => {
+t.test(`${scattered} scattered blocks of 4 KiB`, { skip: skipScattered, timeout: 0 }, async t => {
   const shape = { blockBytes: 4 * KiB, blocks: 2n ** 17n, objects: scattered, every: 7 }
   const [where, origin] = await filledPlace(t, shape)
   const started = await startUp(t, where, origin, '--capacity', '40GiB', '--block-size', '4KiB')
@@ -124,7 +132,36 @@ t.test(`${scattered} scattered blocks of 4 KiB`, { ...options, skip: skipScatter
   t.equal(started.requests, 0)
   const perObject = started.server.rssAnonBytes / scattered
   // 112 of them are the table, of 16 bytes for each of the seven objects around it.
-  t.ok(perObject < 250, `${perObject.toFixed(0)} bytes an object`)
+  t.ok(perObject < 250 + (100 * MiB) / scattered, `${perObject.toFixed(0)} bytes an object`)
   t.match(await statusOf(where), { cache: { objects: scattered }, eviction: { objects: 0 } })
+  // 2 % of 40 GiB hold all records, of this no more than one in three.
+  const lowered = `${Math.max(256 * MiB, scattered * 2560)}`
+  const startedMs = performance.now()
+  t.match(await parentfs('set', 'capacity', where.mountpoint, lowered), { code: 0 })
+  let last = -1
+  await until(
+    async () => {
+      const { eviction } = await statusOf(where)
+      const isSettled = eviction.objects > 0 && eviction.objects === last
+      last = eviction.objects
+      return isSettled
+    },
+    scattered,
+    'an index within its share',
+  )
+  const { cache, pid } = await statusOf(where)
+  t.comment(
+    `at ${Number(lowered) / MiB} MiB: ${last} evicted for their records, ${cache.objects} stay, ${((performance.now() - startedMs) / 1000).toFixed(1)} s; ` +
+      `server ${figuresOfUsage(usageOf(pid))}`,
+  )
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  const index = new IndexDatabase(join(where.cacheDirectory, 'index'))
+  const { recordBytes, allocatedBytes } = index
+  await index.close()
+  t.comment(`records take ${(recordBytes / MiB).toFixed(1)} MiB, the file ${(allocatedBytes / MiB).toFixed(1)}`)
+  t.ok(recordBytes <= indexShareMax * Number(lowered), 'the budget holds')
+  const again = await startUp(t, where, origin, '--capacity', lowered, '--block-size', '4KiB')
+  t.comment(figuresOf(again))
+  t.match(await statusOf(where), { cache: { objects: cache.objects } })
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })
