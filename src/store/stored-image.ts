@@ -290,11 +290,9 @@ export class StoredImage {
 
   /** Do `work` holding the object's lock; `otherwise` once the image is retired. */
   #locked<T>(object: number, otherwise: T, work: () => Promise<T>): Promise<T> {
-    if (object < 0 || object >= this.geometry.objects) {
-      throw new CacheError(
-        'invalid-argument',
-        `${this.image.key} has ${this.geometry.objects} objects, not one of number ${object}`,
-      )
+    const { objects } = this.geometry
+    if (object < 0 || object >= objects) {
+      throw new CacheError('invalid-argument', `${this.image.key} has ${objects} objects, not one of number ${object}`)
     }
     return this.attendance.during(() => this.#parts.locks.run(this.lockKey(object), work), otherwise)
   }
