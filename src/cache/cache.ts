@@ -2,7 +2,6 @@
  * The cache as the filesystem sees it: names and images from the catalog, bytes from the reader, and behind them promotion
  * and eviction. Policy lives in this room; the store does as it is told.
  */
-import { ByteBudget } from '../byte-budget.ts'
 import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
@@ -16,6 +15,7 @@ import { Catalog } from './catalog.ts'
 import { Digester } from './digester.ts'
 import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
+import { FetchBudgets } from './fetch-budgets.ts'
 import { fitCapacity } from './fit.ts'
 import { Flights } from './flight.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
@@ -62,7 +62,7 @@ export class Cache {
   readonly #catalog: Catalog
   readonly #flights = new Flights()
   readonly #promoter: Promoter
-  readonly #fetchBudget: ByteBudget
+  readonly #fetchBudgets: FetchBudgets
   readonly #evictor: Evictor
   readonly #reader: Reader
   readonly #scrubber: Scrubber
@@ -80,8 +80,9 @@ export class Cache {
     this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds)
     this.#catalog = new Catalog({ ...options, freshMs: origin => this.#origins.freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
-    this.#fetchBudget = new ByteBudget(options.fetchBytesMax ?? fetchBytesMax)
     const origins = options.origins.map(({ origin }) => origin)
+    const urls = origins.map(({ url }) => url)
+    this.#fetchBudgets = new FetchBudgets(options.fetchBytesMax ?? fetchBytesMax, urls)
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
     const unwanted = () => this.#retirer.unwanted()
@@ -99,7 +100,7 @@ export class Cache {
     this.#retirer = new Retirer(retirerParts, options.retire)
     this.#reader = new Reader({
       flights: this.#flights,
-      fetchBudget: this.#fetchBudget,
+      fetchBudgets: this.#fetchBudgets,
       originOf: image => this.#origins.of(image).origin,
       patienceFor: image => this.#origins.patienceFor(image),
       stored: async image => (options.store.health.mayWait ? this.#use(image) : null),
@@ -152,7 +153,8 @@ export class Cache {
     for (const { origin } of this.#origins.change(origins)) this.#pins.adopt(origin)
     this.#scrubber.setPace(scrubBytesPerSecond)
     this.#promoter.resize(promotionBytesMax)
-    this.#fetchBudget.resize(fetchBytesMax)
+    const urls = origins.map(({ origin }) => origin.url)
+    this.#fetchBudgets.change(fetchBytesMax, urls)
   }
 
   lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {

@@ -5,20 +5,20 @@
  * bytes are offered for promotion afterwards. Resident runs are read **after** the gaps have arrived, under the reader's
  * protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin alone.
  */
-import type { ByteBudget } from '../byte-budget.ts'
 import { isCacheError, throwIfAborted } from '../errors.ts'
 import { type BlockRun, type Image, type ObjectPart, runsOf } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
+import type { FetchBudgets } from './fetch-budgets.ts'
 import { Flight, type Flights } from './flight.ts'
 import type { Patience } from './patience.ts'
 
 /** What a reader needs from the rest of the cache. */
 export interface ReaderParts {
   readonly flights: Flights
-  readonly fetchBudget: ByteBudget
+  readonly fetchBudgets: FetchBudgets
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
   /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
@@ -200,11 +200,11 @@ export class Reader {
   }
 
   #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {
-    const { flights, fetchBudget, originOf, promote } = this.#parts
+    const { flights, fetchBudgets, originOf, promote } = this.#parts
     const { offset, length } = stored.geometry.bytesOf(object, run)
     const key = stored.lockKey(object)
     const flight = new Flight(object, run, signal =>
-      fetchBudget.run(length, signal, async () => {
+      fetchBudgets.of(stored.image.origin).run(length, signal, async () => {
         const bytes = Buffer.allocUnsafeSlow(length)
         await originOf(stored.image).read(stored.image, offset, bytes, { signal })
         return bytes
@@ -221,7 +221,7 @@ export class Reader {
   }
 
   async #readByProxy(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#parts.fetchBudget.run(length, signal, async () => {
+    return this.#parts.fetchBudgets.of(image.origin).run(length, signal, async () => {
       const bytes = Buffer.allocUnsafeSlow(length)
       await this.#parts.originOf(image).read(image, offset, bytes, { signal })
       return bytes
