@@ -58,6 +58,8 @@ export type Unwanted = () => readonly StoredImage[]
 
 /** Objects chosen together when one image is evicted: as many as the store takes in one transaction. */
 const batchObjects = 64
+/** Objects of a pass that are evicted together. */
+const pieceObjects = 1024
 
 /** What a pass has to do: free `amount` in units of which each object frees some. */
 interface Excess {
@@ -181,12 +183,22 @@ export class Evictor {
         this.#policy.choose(() => this.#candidates(images, unit, kept), amount)
       const unwanted = choose(this.#unwanted())
       const chosen = unwanted.length > 0 ? unwanted : choose([...this.#store.images()])
-      const { objects, bytes } = await this.#store.evict(chosen)
-      this.#objects += objects
-      this.#bytes += bytes
+      const objects = await this.#evictChosen(chosen)
       this.#store.measure()
       if (objects === 0) return
     }
+  }
+
+  /** In pieces: a stop waits for one of them, and the counters show how far it is. @returns how many were evicted */
+  async #evictChosen(chosen: readonly Candidate[]): Promise<number> {
+    let evicted = 0
+    for (let at = 0; at < chosen.length && !this.#stopped; at += pieceObjects) {
+      const { objects, bytes } = await this.#store.evict(chosen.slice(at, at + pieceObjects))
+      evicted += objects
+      this.#objects += objects
+      this.#bytes += bytes
+    }
+    return evicted
   }
 
   async #evictAll(stored: StoredImage, signal: AbortSignal, onProgress: (done: number, total: number) => void) {

@@ -40,8 +40,11 @@ export interface StoreOptions {
   readonly onHealth?: (health: Health) => void
 }
 
-/** Objects whose records are removed in one transaction: one fsync for 256 MiB at the default block size. */
-const evictionBatchObjects = 64
+/**
+ * Objects whose records are removed in one transaction, and so with one sync: 1 GiB at the default block size. The thread of all
+ * requests is busy with it for about 6 ms. With 64, an eviction of 100,000 scattered objects took 1.8 times as long.
+ */
+const evictionBatchObjects = 256
 
 export class Store {
   readonly capacity: Capacity

@@ -76,6 +76,31 @@ t.test('an index over its budget gives up records, though their blocks take no s
   await rooms.close()
 })
 
+t.test('a stop does not wait for the end of a long pass', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('zeros', 4096 * MiB, 1, [[0, 4096 * MiB]])
+  const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 256 * MiB })
+  const { image } = await rooms.cache.lookup(null, 'zeros', { signal })
+  const stored = (await rooms.store.use(image))!
+  const zeros = Buffer.alloc(4096)
+  const objects = 12_000
+  for (let object = 0; object < objects; object++) {
+    stored.touch(object)
+    const landing = stored.land(object, object % 64, zeros)
+    if (object % 1000 === 999) await landing
+  }
+  await rooms.store.flush()
+  rooms.store.capacity.resize(16 * MiB)
+  const pass = rooms.cache.makeRoom()
+  const counters = () => rooms.cache.counters.eviction.objects
+  await until(() => counters() > 0, 20_000, 'the first piece')
+  t.ok(counters() < objects / 4, 'the counters show how far it is')
+  await rooms.cache.close()
+  await pass
+  t.ok(counters() < objects / 2, `${counters()} evicted`)
+  await rooms.close()
+})
+
 t.test('a ceiling that is lowered holds at once for promotions, and soon for what is there', async t => {
   const origin = new MemoryOrigin()
   origin.put('a', 20 * MiB)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Image } from '../../src/image.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
-import { indexShareMax } from '../../src/limits.ts'
+import { indexHighShare, indexShareMax } from '../../src/limits.ts'
 import {
   cannotMount,
   isRunning,
@@ -26,6 +26,8 @@ import { until } from '../fixtures/until.ts'
 const options = { skip: cannotMount, timeout: 290_000 }
 const [KiB, MiB, GiB] = [1024, 1024 ** 2, 1024 ** 3]
 const scattered = Number(process.env.OBJECTS ?? 0)
+/** Evictions have ended when none came for so long. */
+const restMs = 3000
 
 interface Started {
   readonly wallMs: number
@@ -138,13 +140,15 @@ t.test(`${scattered} scattered blocks of 4 KiB`, { skip: skipScattered, timeout:
   const lowered = `${Math.max(256 * MiB, scattered * 2560)}`
   const startedMs = performance.now()
   t.match(await parentfs('set', 'capacity', where.mountpoint, lowered), { code: 0 })
-  let last = -1
+  let [last, lastMs] = [-1, 0]
   await until(
     async () => {
+      const { stdout } = await parentfs('metrics', where.mountpoint)
+      const indexBytes = Number(/^parentfs_cache_index_bytes (\S+)$/m.exec(String(stdout))?.[1])
       const { eviction } = await statusOf(where)
-      const isSettled = eviction.objects > 0 && eviction.objects === last
+      if (eviction.objects !== last) lastMs = performance.now()
       last = eviction.objects
-      return isSettled
+      return indexBytes <= indexShareMax * indexHighShare * Number(lowered) && performance.now() - lastMs > restMs
     },
     scattered,
     'an index within its share',
