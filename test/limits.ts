@@ -1,8 +1,11 @@
 /** docs/OPERATIONS.md says the limits that the code has. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import * as limits from '../src/limits.ts'
+import * as generalLimits from '../src/limits.ts'
+import * as processLimits from '../src/process-limits.ts'
 import { parseDuration, parseSize } from '../src/sizes.ts'
+
+const limits: Readonly<Record<string, unknown>> = { ...generalLimits, ...processLimits }
 
 t.test('each limit in docs/OPERATIONS.md has the value that it has in the code', async t => {
   const lines = readFileSync('docs/OPERATIONS.md', 'utf8').split('\n')
@@ -11,7 +14,7 @@ t.test('each limit in docs/OPERATIONS.md has the value that it has in the code',
   t.ok(rows.length > 30, `${rows.length} limits`)
   for (const [, name = '', value = ''] of rows) {
     const key = name.replaceAll('`', '')
-    t.equal((limits as Readonly<Record<string, unknown>>)[key], numberOf(key, value), key)
+    t.equal(limits[key], numberOf(key, value), key)
   }
 })
 

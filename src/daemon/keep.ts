@@ -8,10 +8,9 @@ import { type Addon, loadAddon } from '../native/addon.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter, type Mounter } from './mounter.ts'
 import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
-import { startServer } from './server-process.ts'
+import { type ServerProcess, startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
-import { feedWatchdog } from './watchdog.ts'
 
 export interface KeepHooks {
   /** The mount answers. */
@@ -70,15 +69,21 @@ async function keepPrepared(
 ): Promise<number> {
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
-  const server = startServer(addon)
+  // Started before it is asked for: the log is loaded meanwhile.
+  let first: ServerProcess | null = startServer(addon)
   const logger = await openLog(settings).catch(error => {
-    server.kill()
+    first?.kill()
     throw error
   })
+  const startNext = () => {
+    const server = first ?? startServer(addon)
+    first = null
+    return server
+  }
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
   const manager = createServiceManager(surroundings, (name, text) => addon.sendDatagram(name, text), logger)
-  const keeper = new Keeper(settings, { mounter, server, logger, manager, closeFd, readConfiguration })
+  const keeper = new Keeper(settings, { mounter, startServer: startNext, logger, manager, closeFd, readConfiguration })
   const listeners = endingSignals.map(name => {
     const listener = () => void keeper.handleSignal(name) // Logs its own errors.
     process.on(name, listener)
@@ -87,16 +92,13 @@ async function keepPrepared(
   const abort = () => keeper.cancel('whoever asked for it went away')
   signal?.addEventListener('abort', abort, { once: true })
   if (signal?.aborted) abort()
-  let stopFeeding = () => {}
   try {
     manager.status(`starting, to be mounted on ${settings.mountpoint}`)
     await keeper.start()
     manager.ready(`mounted on ${settings.mountpoint}`)
-    stopFeeding = feedWatchdog(server, manager)
     onReady?.()
     return await keeper.finished
   } finally {
-    stopFeeding()
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
   }

@@ -1,29 +1,34 @@
 /**
- * The keeper: holds the mount and the descriptor of /dev/fuse, leads the server, and decides when both end.
+ * The keeper: holds the mount and the descriptor of /dev/fuse, and decides when both end.
  *
  * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
- * room and serves no byte; the server does the work. A server that dies takes the mount with it.
+ * room and serves no byte; servers do the work, one after the other (server-supervisor.ts). When one dies, the kernel keeps the
+ * requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
-import type { Negotiated } from '../fuse/kernel/negotiation.ts'
-import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
+import { hasResend, type Negotiated } from '../fuse/kernel/negotiation.ts'
+import { mountAnswerMsMax, pingsPerWatchdog } from '../limits.ts'
 import type { LeveledLogger } from '../logger.ts'
+import { serverAskMsMax } from '../process-limits.ts'
 import { findHolders, formatHolders } from './holders.ts'
-import type { Refusal, ToKeeper } from './messages.ts'
+import type { MounterProcess, Refusal, ToKeeper } from './messages.ts'
 import type { Mounter } from './mounter.ts'
+import type { MessageOf, ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
+import { ServerSupervisor } from './server-supervisor.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
 
 export interface KeeperParts {
   /** Of a mountpoint that has been prepared. */
   readonly mounter: Mounter
-  /** Running, and spoken to by nobody yet. */
-  readonly server: ServerProcess
+  /** A server that runs, and that nobody has spoken to. */
+  startServer(): ServerProcess
   readonly logger: LeveledLogger
-  readonly manager: Pick<ServiceManager, 'status' | 'stopping'>
+  readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   closeFd(fd: number): void
   /** What a configuration file says. @throws CacheError invalid-argument */
   readConfiguration(file: string): Promise<ConfigurationDocument>
@@ -31,8 +36,6 @@ export interface KeeperParts {
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
-
-type MessageOf<T extends ToKeeper['type']> = Extract<ToKeeper, { type: T }>
 
 export class Keeper {
   /** The exit code, once nothing is mounted and the server has gone. Pending for ever when `start` rejects. */
@@ -46,13 +49,12 @@ export class Keeper {
   #mounting = false
   // What the kernel was told in INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
-  #expected: { readonly type: ToKeeper['type']; readonly resolve: (message: ToKeeper) => void } | null = null
   #signals = 0
   // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
   #missed: (() => void) | null = null
-  // Rejects at the first thing that makes a start pointless; what start() awaits is raced against it.
-  readonly #failed: Promise<never>
-  #fail!: (error: Error) => void
+  // Who mounted: what a server mounted goes with it.
+  #mountedBy: MounterProcess = 'keeper'
+  readonly #servers: ServerSupervisor
   #finish!: (code: number) => void
 
   constructor(settings: Settings, parts: KeeperParts) {
@@ -61,10 +63,20 @@ export class Keeper {
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
-    this.#failed = new Promise((_, reject) => {
-      this.#fail = reject
+    this.#servers = new ServerSupervisor({
+      ...parts,
+      settings,
+      serve: (link, booted) => this.#serve(link, booted),
+      onMessage: message => this.#receive(message),
+      onDeath: exit => this.#serverDied(exit),
+      onTakeover: pauseMs =>
+        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${pauseMs} ms`),
+      onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
+      askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
+      onGivenUp: why => void this.#end(why), // Ends in `finished`.
+      now: () => performance.now(),
+      pause: ms => sleep(ms),
     })
-    this.#failed.catch(() => {}) // start() sees it; afterwards nobody needs to.
   }
 
   /** What INIT settled, or null before. */
@@ -77,39 +89,29 @@ export class Keeper {
    * @throws CacheError whatever stood in the way; then nothing is mounted and the server has gone
    */
   async start(): Promise<void> {
-    const { mounter, server, logger } = this.#parts
+    const { mounter, logger } = this.#parts
     try {
-      server.onMessage(message => this.#receive(message))
-      void server.exited.then(exit => this.#serverExited(exit)) // Handles its own errors.
-      const booted = this.#expect('booted', bootMsMax)
-      server.send({ type: 'boot', settings: this.#settings, keeperPid: process.pid })
-      await this.#mount(await booted)
+      await this.#servers.start()
       const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
-      await within(mountAnswerMsMax, Promise.race([statfs(mounter.mountpoint), this.#failed]), late)
+      await within(mountAnswerMsMax, this.#servers.orFailed(statfs(mounter.mountpoint)), late)
     } catch (error) {
       await this.#abandon()
       throw error
     }
     this.#state = 'ready'
-    logger.info({ mountpoint: mounter.mountpoint, server: server.pid }, 'mounted')
+    logger.info({ mountpoint: mounter.mountpoint, server: this.#servers.pid }, 'mounted')
   }
 
   /** Resolves when requests are answered. */
-  async #mount(booted: MessageOf<'booted'>): Promise<void> {
-    const { mounter, server } = this.#parts
+  async #serve(link: ServerLink, booted: MessageOf<'booted'>): Promise<void> {
+    this.#mountedBy = booted.mounter
     if (booted.mounter === 'server') {
       this.#mounting = true
-      const ready = this.#expect('ready', mountAnswerMsMax)
-      server.send({ type: 'mount' })
-      await ready
-      return
+      return link.mount()
     }
-    this.#fd = await mounter.mount(booted.source, booted.allowOther)
+    this.#fd ??= await this.#parts.mounter.mount(booted.source, booted.allowOther)
     this.#mounting = true
-    const ready = this.#expect('ready', mountAnswerMsMax)
-    server.sendFd(this.#fd)
-    server.send({ type: 'mounted', negotiated: null })
-    await ready
+    await link.serve(this.#fd, this.#negotiated)
   }
 
   /**
@@ -129,14 +131,11 @@ export class Keeper {
 
   /** Give up a start; once the mount is ready, this does nothing. */
   cancel(why: string): void {
-    this.#fail(new CacheError('aborted', `${why} before the mount was up`))
+    if (this.#state === 'starting') this.#servers.giveUp(new CacheError('aborted', `${why} before the mount was up`))
   }
 
   #receive(message: ToKeeper): void {
-    const expected = this.#expected
-    if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
-    else if (message.type === expected?.type) expected.resolve(message)
-    else if (message.type === 'negotiated') this.#negotiated = message.negotiated
+    if (message.type === 'negotiated') this.#negotiated = message.negotiated
     else if (message.type === 'unmount')
       void this.#answerUnmount(message) // Answers its own errors.
     else if (message.type === 'reload-request')
@@ -147,13 +146,13 @@ export class Keeper {
 
   async #answerUnmount({ id, force }: MessageOf<'unmount'>): Promise<void> {
     const refusal = await this.#unmount(force)
-    this.#parts.server.send({ type: 'unmount-answer', id, refusal })
+    this.#servers.send({ type: 'unmount-answer', id, refusal })
     if (refusal === null) await this.#stop(0)
   }
 
   /** Read here, not in the server: a parser that is busy holds up no reads. */
   async #reload(id: number | null): Promise<void> {
-    const { server, logger, mounter, readConfiguration } = this.#parts
+    const { logger, mounter, readConfiguration } = this.#parts
     const { configFile } = this.#settings
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
@@ -164,11 +163,11 @@ export class Keeper {
           `${mounter.mountpoint} was mounted without a configuration file: ${advice}`,
         )
       }
-      server.send({ type: 'reload', id, document: await readConfiguration(configFile) })
+      this.#servers.send({ type: 'reload', id, document: await readConfiguration(configFile) })
     } catch (error) {
       logger.error({ reason: messageOf(error) }, 'the configuration was not read again; everything stays as it is')
       const code = isCacheError(error) ? error.code : 'invalid-argument'
-      if (id !== null) server.send({ type: 'reload-failed', id, code, message: messageOf(error) })
+      if (id !== null) this.#servers.send({ type: 'reload-failed', id, code, message: messageOf(error) })
     }
   }
 
@@ -220,54 +219,48 @@ export class Keeper {
     await this.#stop(reason === null ? 0 : 1)
   }
 
-  async #serverExited(exit: Exit): Promise<void> {
-    const advice = exit.code === null && this.#state === 'starting' ? `: ${this.#remedy()}` : ''
-    this.#fail(new CacheError('mount-failed', `the server ended with ${exit.how} before the mount was up${advice}`))
-    if (this.#state === 'unmounting') this.#missed = () => void this.#serverExited(exit)
-    if (this.#state !== 'ready') return
+  /** @returns whether another one can take over */
+  async #serverDied({ how }: Exit): Promise<boolean> {
+    this.#parts.manager.status(`the server has died (${how}); another one takes over`)
+    // What libfuse mounted has lost its only descriptor.
+    if (this.#mountedBy === 'server') return false
+    if (canTakeOver(this.#negotiated)) return true
+    // Nobody would ever get the requests that were under way: their readers get an error, and a mount to begin with anew.
+    this.#parts.logger.error({}, 'this kernel repeats no requests: mounting anew')
+    await this.#forceUnmount()
+    this.#closeFd()
+    this.#negotiated = null
+    return true
+  }
+
+  /** Nobody serves, and nobody will. */
+  async #end(why: string): Promise<void> {
+    if (this.#state === 'stopping') return
     this.#state = 'stopping'
-    this.#parts.manager.stopping(`the server has died: ${exit.how}`)
-    this.#parts.logger.error({ how: exit.how }, 'the server has died; unmounting')
+    this.#parts.manager.stopping(why)
+    this.#parts.logger.error({ why }, 'no server; unmounting')
     await this.#forceUnmount()
     this.#closeFd()
     this.#finish(1)
-  }
-
-  /** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
-  #remedy(): string {
-    const place =
-      this.#settings.cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
-    return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
   }
 
   /** Nothing is mounted any more: end the server, and with it `finished`. */
   async #stop(code: number): Promise<void> {
     this.#state = 'stopping'
     this.#parts.manager.stopping('unmounted; the server stops')
-    const exit = await this.#endServer()
+    const exit = await this.#servers.stop()
     this.#closeFd()
-    if (exit.code !== 0) this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
-    this.#finish(exit.code === 0 ? code : 1)
+    const wasClean = exit === null || exit.code === 0
+    if (!wasClean) this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
+    this.#finish(wasClean ? code : 1)
   }
 
   /** A start that failed: leave nothing behind. */
   async #abandon(): Promise<void> {
     this.#state = 'stopping'
     if (this.#mounting) await this.#forceUnmount()
-    await this.#endServer()
+    await this.#servers.stop()
     this.#closeFd()
-  }
-
-  async #endServer(): Promise<Exit> {
-    const { server } = this.#parts
-    server.send({ type: 'stop' })
-    try {
-      return await within(stopMsMax, server.exited, () => new Error('late'))
-    } catch {
-      this.#parts.logger.error({ stopMsMax }, 'the server does not stop; killing it')
-      server.kill()
-      return server.exited
-    }
   }
 
   /** Where the mount has to go whatever happens: problems are logged. */
@@ -283,15 +276,9 @@ export class Keeper {
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null
   }
+}
 
-  /** The next message of that type. */
-  #expect<T extends ToKeeper['type']>(type: T, ms: number): Promise<MessageOf<T>> {
-    const arrival = new Promise<ToKeeper>(resolve => {
-      this.#expected = { type, resolve }
-    })
-    const late = () => new CacheError('mount-failed', `the server was not ${type} after ${ms / 1000} seconds`)
-    const message = within(ms, Promise.race([arrival as Promise<MessageOf<T>>, this.#failed]), late)
-    message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
-    return message
-  }
+/** Would a new server on the same descriptor get what its predecessor left unanswered? */
+function canTakeOver(negotiated: Negotiated | null): boolean {
+  return negotiated !== null && (negotiated.flags2 & hasResend) !== 0
 }

@@ -5,6 +5,7 @@
  * It is a flock and ends with the process; a file that a killed keeper left is used again.
  */
 import { fstatSync, statSync, unlinkSync } from 'node:fs'
+import { lockPathBeside } from '../admin/keeper-presence.ts'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { Addon, SystemError } from '../native/addon.ts'
@@ -14,7 +15,7 @@ export function mountpointLockPath(mountpoint: string): string {
   const surroundings = runtimeSurroundings()
   const directory = runtimeDirectory(surroundings)
   prepareRuntimeDirectory(directory, surroundings)
-  return socketPath(mountpoint, directory).replace(/\.sock$/, '.lock')
+  return lockPathBeside(socketPath(mountpoint, directory))
 }
 
 /**

@@ -1,113 +1,8 @@
 /** The keeper between a mounter and a server that do as the test says. */
-import { EventEmitter, once } from 'node:events'
+import { once } from 'node:events'
 import t from 'tap'
-import { Keeper } from '../../src/daemon/keeper.ts'
-import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
-import type { Mounter } from '../../src/daemon/mounter.ts'
-import type { Exit, ServerProcess } from '../../src/daemon/server-process.ts'
-import type { Settings } from '../../src/daemon/settings.ts'
 import { CacheError } from '../../src/errors.ts'
-import { silentLogger } from '../../src/logger.ts'
-
-const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
-
-/** A server that boots, serves and stops as it should, unless `answer` is replaced. */
-class FakeServer implements ServerProcess {
-  readonly pid = 4242
-  mounter: 'keeper' | 'server' = 'keeper'
-  readonly heard: string[] = []
-  readonly events = new EventEmitter()
-  readonly exited: Promise<Exit>
-  #exit!: (exit: Exit) => void
-  #listener: (message: ToKeeper) => void = () => {}
-  answer: (message: ToServer) => void = message => {
-    if (message.type === 'boot')
-      this.say({ type: 'booted', source: 'http://origin/', allowOther: true, mounter: this.mounter })
-    if (message.type === 'mounted') {
-      this.say({ type: 'negotiated', negotiated })
-      this.say({ type: 'ready' })
-    }
-    if (message.type === 'mount') this.say({ type: 'ready' })
-    if (message.type === 'stop') this.exit(0)
-  }
-
-  constructor() {
-    this.exited = new Promise(resolve => {
-      this.#exit = resolve
-    })
-  }
-
-  send(message: ToServer): void {
-    this.heard.push(message.type)
-    this.events.emit(message.type, message)
-    queueMicrotask(() => this.answer(message))
-  }
-
-  sendFd(fd: number): void {
-    this.heard.push(`fd ${fd}`)
-  }
-
-  onMessage(listener: (message: ToKeeper) => void): void {
-    this.#listener = listener
-  }
-
-  say(message: ToKeeper): void {
-    this.#listener(message)
-  }
-
-  exit(code: number): void {
-    this.#exit({ code, how: `exit code ${code}` })
-  }
-
-  kill(): void {
-    this.heard.push('kill')
-    this.#exit({ code: null, how: 'signal SIGKILL' })
-  }
-}
-
-class FakeMounter implements Mounter {
-  // Exists and answers stat.
-  readonly mountpoint = '/proc/self'
-  mounted = false
-  busy = false
-  readonly calls: string[] = []
-
-  async prepare(): Promise<void> {}
-
-  async mount(source: string, allowOther: boolean): Promise<number> {
-    this.calls.push(`mount ${source} ${allowOther}`)
-    this.mounted = true
-    return 77
-  }
-
-  async unmount(force: boolean): Promise<void> {
-    this.calls.push(force ? 'force' : 'unmount')
-    if (this.busy && !force) throw new CacheError('mount-busy', 'in use')
-    this.mounted = false
-  }
-}
-
-function setUp(configFile: string | null = null) {
-  const server = new FakeServer()
-  const mounter = new FakeMounter()
-  const closed: number[] = []
-  const closeFd = (fd: number) => void closed.push(fd)
-  const logger = { ...silentLogger }
-  const read: string[] = []
-  const readConfiguration = async (file: string) => {
-    read.push(file)
-    if (file === 'bad') throw new CacheError('invalid-argument', 'bad:1:1: not usable')
-    return { log: { level: 'debug' } }
-  }
-  const told: string[] = []
-  const manager = {
-    status: (text: string) => void told.push(text),
-    stopping: (text: string) => void told.push(`stopping: ${text}`),
-  }
-  const parts = { mounter, server, logger, manager, closeFd, readConfiguration }
-  const keeper = new Keeper({ configFile } as Settings, parts)
-  return { server, mounter, closed, keeper, read, logger, told }
-}
+import { negotiated, setUpKeeper as setUp } from '../fixtures/fake-server.ts'
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
   const { server, mounter, keeper } = setUp()
@@ -183,16 +78,6 @@ t.test('an unmount that the server asks for is answered before the stop', async 
   server.say({ type: 'unmount', id: 8, force: true })
   t.equal(await keeper.finished, 0)
   t.same(server.heard.slice(-2), ['unmount-answer', 'stop'])
-})
-
-t.test('a server that dies takes the mount with it; exit 1', async t => {
-  const { server, mounter, closed, keeper } = setUp()
-  await keeper.start()
-  mounter.busy = true
-  server.kill()
-  t.equal(await keeper.finished, 1)
-  t.notOk(mounter.mounted)
-  t.same(closed, [77])
 })
 
 t.test('an unmount from outside is a clean stop; a failing device is not', async t => {

@@ -4,9 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
 import { createServiceManager } from '../../src/daemon/service-manager.ts'
-import { feedWatchdog } from '../../src/daemon/watchdog.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { listenAsManager } from '../fixtures/notify-socket.ts'
@@ -61,39 +59,6 @@ t.test('a watchdog is for the process that it names, and only if it has a time',
     const { watchdogMs } = createServiceManager({ environment, pid: 7 }, () => {}, silentLogger)
     t.equal(watchdogMs, expected, JSON.stringify(words))
   }
-})
-
-t.test('the watchdog is fed by answers, and a server that gives none is asked once', async t => {
-  let asked = 0
-  let fed = 0
-  let answers = true
-  let listener: (message: ToKeeper) => void = () => {}
-  const server = {
-    send: (message: ToServer) => {
-      if (message.type === 'ping') asked++
-      if (answers) listener({ type: 'pong' })
-    },
-    onMessage: (each: (message: ToKeeper) => void) => {
-      listener = each
-    },
-  }
-  const end = feedWatchdog(server, { watchdogMs: 8, alive: () => void fed++ })
-  t.teardown(end)
-  await until(() => fed >= 3, 10_000, 'three answers')
-  listener({ type: 'log-level', level: 'info' })
-  t.equal(fed, asked, 'other messages are no answers')
-  answers = false
-  const before = asked
-  await until(() => asked > before, 10_000, 'a question')
-  let ticks = 0
-  const ticking = setInterval(() => ticks++, 4)
-  await until(() => ticks > 10, 10_000, 'some time')
-  clearInterval(ticking)
-  t.equal(asked, before + 1)
-  t.equal(fed, before)
-  answers = true
-  listener({ type: 'pong' })
-  await until(() => fed > before + 2, 10_000, 'answers again')
 })
 
 t.test('datagrams reach sockets in the file system and abstract ones', async t => {

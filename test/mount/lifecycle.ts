@@ -1,5 +1,6 @@
 /** A mount from its beginning to each of its ends, through the real command. */
 import { closeSync, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
@@ -149,17 +150,34 @@ t.test('a stale mount of a killed daemon is cleaned by the next mount, and by un
   t.equal(await mountAt(where.mountpoint), null)
 })
 
-t.test('a server that is killed takes the mount with it, and so does a keeper', options, async t => {
-  for (const victim of ['server', 'keeper'] as const) {
-    const where = placeWithImage(t)
-    const daemon = await mountDaemon(t, where)
-    const { pid } = await statusOf(where)
-    process.kill(victim === 'server' ? pid : daemon.keeperPid, 'SIGKILL')
-    const { code } = await daemon.exited
-    if (victim === 'server') t.equal(code, 1)
-    await until(() => isGone(where, pid, daemon.keeperPid), patienceMs, 'the end of the other')
-    t.pass(`nothing is left without the ${victim}`)
+t.test('a keeper that is killed takes the mount with it', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const { pid } = await statusOf(where)
+  process.kill(daemon.keeperPid, 'SIGKILL')
+  await daemon.exited
+  await until(() => isGone(where, pid, daemon.keeperPid), patienceMs, 'the end of the server')
+  t.pass('nothing is left without the keeper')
+})
+
+t.test('a server that is killed is followed by another, where the mount survives it', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const { pid } = await statusOf(where)
+  const fd = openSync(join(where.mountpoint, 'a.raw'), 'r')
+  t.teardown(() => closeLoosely(fd))
+  process.kill(pid, 'SIGKILL')
+  if (transport === 'fuse-native') {
+    t.equal((await daemon.exited).code, 1, 'what libfuse mounted goes with it')
+    t.ok(await isGone(where, pid, daemon.keeperPid))
+    return
   }
+  const read = await readFile(join(where.mountpoint, 'a.raw'))
+  t.ok(read.equals(bytes), 'nobody saw it')
+  t.not((await statusOf(where)).pid, pid)
+  closeSync(fd)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0, stderr: '' })
+  t.equal((await daemon.exited).code, 0)
 })
 
 t.test('a mount in the background returns when it answers, or says why not', options, async t => {

@@ -17,6 +17,7 @@ import t, { type Test } from 'tap'
 import {
   cannotMount,
   type Daemon,
+  isGone,
   mountDaemon,
   type Place,
   parentfs,
@@ -115,9 +116,22 @@ const situations: readonly Situation[] = [
   },
   {
     what: 'the server process died',
+    happens: async ({ where }) => void process.kill((await statusOf(where)).pid, 'SIGKILL'),
+    rows: [
+      ['read, old descriptor', 'ok', 'as soon as its successor serves', readHeld],
+      ['read of what the page cache has, old descriptor', 'ok', 'at once', readPaged],
+      ['stat', 'ok', '', stat],
+      ['open', 'ok', '', openAnew],
+      ['close', 'ok', '', close],
+    ],
+  },
+  {
+    what: 'the keeper died',
     happens: async ({ where, daemon }) => {
-      process.kill((await statusOf(where)).pid, 'SIGKILL')
+      const { pid } = await statusOf(where)
+      process.kill(daemon.keeperPid, 'SIGKILL')
       await daemon.exited
+      await until(() => isGone(where, pid), patienceMs, 'the end of the server')
     },
     rows: [
       ['read, old descriptor', 'ENOTCONN', '', readHeld],

@@ -18,6 +18,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { damage } from '../fixtures/damage.ts'
 import { type SampleImage, sampleBytes, writeSample } from '../fixtures/images.ts'
+import { killDaemon } from '../fixtures/kills.ts'
 import { attempt, run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -109,9 +110,7 @@ t.test('an image that is not what its publisher says cannot be read, until it is
 
 t.test('an index of garbage after kill -9 is refused in one line that says what to do', options, async t => {
   const { where, daemon } = await complete(t, null)
-  const { pid } = await statusOf(where)
-  process.kill(pid, 'SIGKILL')
-  await daemon.exited
+  await killDaemon('stopped keeper', where, daemon, (await statusOf(where)).pid)
   const path = join(where.cacheDirectory, 'index', 'data.mdb')
   const content = readFileSync(path)
   for (let at = 64; at < content.length; at++) content[at] = (at * 7) & 0xff

@@ -1,0 +1,122 @@
+/**
+ * One server process as its keeper leads it, from the start to the end: boot, serve, and an end that comes within a bounded time.
+ *
+ * Each step waits for one answer; a server that says why it cannot, that dies, or that is given up ends the step at once.
+ */
+import { within } from '../deadline.ts'
+import { CacheError } from '../errors.ts'
+import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
+import type { ToKeeper, ToServer } from './messages.ts'
+import type { Exit, ServerProcess } from './server-process.ts'
+import type { Settings } from './settings.ts'
+
+export type MessageOf<T extends ToKeeper['type']> = Extract<ToKeeper, { type: T }>
+
+export interface LinkParts {
+  readonly settings: Settings
+  readonly logger: Logger
+  /** What the server says that is no answer to a step. */
+  readonly onMessage: (message: ToKeeper) => void
+  /** A server of that name died of a signal before it served: what to do. */
+  readonly remedy: string
+}
+
+export class ServerLink {
+  readonly process: ServerProcess
+  readonly #parts: LinkParts
+  // Rejects at the first thing that makes a step pointless.
+  readonly #failed: Promise<never>
+  #fail!: (error: Error) => void
+  #expected: { readonly type: ToKeeper['type']; readonly resolve: (message: ToKeeper) => void } | null = null
+  #ending: Promise<Exit> | undefined
+
+  /** @param process running, and spoken to by nobody yet */
+  constructor(process: ServerProcess, parts: LinkParts) {
+    this.process = process
+    this.#parts = parts
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject
+    })
+    this.#failed.catch(() => {}) // The step under way sees it; between steps nobody needs to.
+    process.onMessage(message => this.#receive(message))
+    void process.exited.then(({ code, how }) => {
+      const advice = code === null ? `: ${parts.remedy}` : ''
+      this.#fail(new CacheError('mount-failed', `the server ended with ${how} before the mount was up${advice}`))
+    })
+  }
+
+  /** @throws CacheError whatever stood in the way */
+  boot(): Promise<MessageOf<'booted'>> {
+    const booted = this.#expect('booted', bootMsMax)
+    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid })
+    return booted
+  }
+
+  /**
+   * Resolves when requests that come through `fd` are answered; it stays the caller's.
+   * @param negotiated what an earlier server settled on the same descriptor, or null
+   * @throws CacheError
+   */
+  async serve(fd: number, negotiated: Negotiated | null): Promise<void> {
+    const ready = this.#expect('ready', mountAnswerMsMax)
+    this.process.sendFd(fd)
+    this.send({ type: 'mounted', negotiated })
+    await ready
+  }
+
+  /** Have the server mount by itself; resolves when it serves. @throws CacheError */
+  async mount(): Promise<void> {
+    const ready = this.#expect('ready', mountAnswerMsMax)
+    this.send({ type: 'mount' })
+    await ready
+  }
+
+  /** What fails as soon as a step would. */
+  orFailed<T>(step: Promise<T>): Promise<T> {
+    return Promise.race([step, this.#failed])
+  }
+
+  send(message: ToServer): void {
+    this.process.send(message)
+  }
+
+  /** The step under way, and each that follows, ends with `error`. */
+  giveUp(error: CacheError): void {
+    this.#fail(error)
+  }
+
+  /** End it: asked to, and killed when it does not. Idempotent. */
+  end(): Promise<Exit> {
+    return (this.#ending ??= this.#end())
+  }
+
+  async #end(): Promise<Exit> {
+    this.send({ type: 'stop' })
+    try {
+      return await within(stopMsMax, this.process.exited, () => new Error('late'))
+    } catch {
+      this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server does not stop; killing it')
+      this.process.kill()
+      return this.process.exited
+    }
+  }
+
+  #receive(message: ToKeeper): void {
+    if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
+    else if (message.type === this.#expected?.type) this.#expected.resolve(message)
+    else this.#parts.onMessage(message)
+  }
+
+  /** The next message of that type. */
+  #expect<T extends ToKeeper['type']>(type: T, ms: number): Promise<MessageOf<T>> {
+    const arrival = new Promise<ToKeeper>(resolve => {
+      this.#expected = { type, resolve }
+    })
+    const late = () => new CacheError('mount-failed', `the server was not ${type} after ${ms / 1000} seconds`)
+    const message = within(ms, this.orFailed(arrival as Promise<MessageOf<T>>), late)
+    message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
+    return message
+  }
+}

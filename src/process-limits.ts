@@ -1,0 +1,19 @@
+/**
+ * Limits of the processes: when a server counts as dead, how often another one follows, and what the keeper takes from it. All
+ * others are in limits.ts.
+ */
+
+/** A server that has served this long before it dies was well: the deaths before it do not count any more. */
+export const serverWellMs = 60_000
+/** Servers that may die one after the other, none of which was well; then there is no other. */
+export const serverDeathsMax = 5
+/** The pause before a server that follows one that was not well: doubled each time. The first follows at once. */
+export const restartPauseMsMin = 100
+export const restartPauseMsMax = 5_000
+/** How often the server is asked whether it is there; a service manager's watchdog may want it more often. */
+export const serverAskMsMax = 5_000
+/** How long it may leave that unanswered: then its event loop hangs, and another server takes its place. */
+export const serverHangMsMax = 30_000
+/** How long a command waits for the successor of a server that has died, and how often it looks. */
+export const successorMsMax = 30_000
+export const successorLookMs = 50

@@ -1,0 +1,110 @@
+/**
+ * kill -9 of the server, again and again, under fio and readers that check every byte, with misses in flight and eviction: nobody
+ * sees an error, a wrong byte or an end.
+ * KILLS=n sets how many; SEED=n another sequence; BUSY=n runs so many loops beside it that do nothing but take the processors.
+ */
+import { spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { CheckingReaders } from '../fixtures/checking-readers.ts'
+import {
+  cannotMount,
+  type Daemon,
+  isGone,
+  mountDaemon,
+  type Place,
+  patienceMs,
+  place,
+  statusOf,
+  stop,
+} from '../fixtures/daemon.ts'
+import { readWithFio, writeVerified } from '../fixtures/fio.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { between, seed, seeded } from '../fixtures/seeded.ts'
+import { until } from '../fixtures/until.ts'
+
+const MiB = 1024 ** 2
+const kills = Number(process.env.KILLS ?? 4)
+const busy = Number(process.env.BUSY ?? 0)
+const sample = { seed: 71, sizeBytes: 24 * MiB + 777, dataShare: 0.9 }
+const bytes = sampleBytes(sample, 0, sample.sizeBytes)
+const verifiedBytes = 16 * MiB
+const loadMsMax = 120_000
+
+t.setTimeout(7_200_000)
+const options = { skip: cannotMount, timeout: 120_000 + kills * 60_000 }
+
+/** An origin that takes 5 ms an answer, two images of which the cache holds half, and the mount. */
+async function setUp(t: Test): Promise<{ where: Place; daemon: Daemon }> {
+  const local = place(t)
+  writeSample(join(local.originDirectory, 'a.raw'), sample)
+  await writeVerified(join(local.originDirectory, 'b.raw'), verifiedBytes)
+  const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
+  t.teardown(() => origin.close())
+  const where = { ...local, origin: origin.url }
+  const daemon = await mountDaemon(t, where, '--capacity', `${20 * MiB}`, '--block-size', '4KiB')
+  for (let k = 0; k < busy; k++) {
+    const loop = spawn('sh', ['-c', 'while :; do :; done'])
+    t.teardown(() => void loop.kill('SIGKILL'))
+  }
+  return { where, daemon }
+}
+
+/** The pauses that the keeper has logged, in milliseconds. */
+function pausesOf(daemon: Daemon): number[] {
+  return [...daemon.log().matchAll(/"pauseMs":(\d+)/g)].map(match => Number(match[1])).sort((a, b) => a - b)
+}
+
+/** Kill the server that serves; resolves when another one does. @returns the pid of that */
+async function killServer(where: Place, daemon: Daemon, pid: number): Promise<number> {
+  const before = pausesOf(daemon).length
+  process.kill(pid, 'SIGKILL')
+  await until(() => pausesOf(daemon).length > before, patienceMs, 'another server')
+  return (await statusOf(where)).pid
+}
+
+const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
+
+t.test(`${kills} kills of the server under fio and checking readers are not seen (SEED=${seed})`, options, async t => {
+  const random = seeded(seed)
+  const { where, daemon } = await setUp(t)
+  const { mountpoint } = where
+  const images = new Map([['a.raw', [bytes]]])
+  const readers = new CheckingReaders({ mountpoint, images, count: 4, seed })
+  const path = join(mountpoint, 'b.raw')
+  let fioOver = false
+  let fioIos = 0
+  const fio = async (direct: boolean) => {
+    while (!fioOver) {
+      const ran = await readWithFio(path, verifiedBytes, { engine: 'libaio', direct, depth: 32, jobs: 1, seconds: 4 })
+      fioIos += ran.ios
+      if (ran.code !== 0 || ran.error !== 0) t.fail(`fio, direct ${direct}: error ${ran.error}, ${ran.stderr}`)
+    }
+  }
+  const loads = Promise.all([fio(true), fio(false)])
+  let { pid } = await statusOf(where)
+  await readers.haveRead(20, loadMsMax)
+  const keeperDescriptors = descriptors(daemon.keeperPid)
+  for (let kill = 0; kill < kills; kill++) {
+    await readers.haveRead(readers.report().reads + between(random, 1, 60), loadMsMax)
+    pid = await killServer(where, daemon, pid)
+  }
+  await readers.haveRead(readers.report().reads + 50, loadMsMax)
+  fioOver = true
+  await loads
+  const { reads, failed, wrong, longestMs } = await readers.stop()
+  const { eviction } = await statusOf(where)
+  t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
+  t.equal(descriptors(daemon.keeperPid), keeperDescriptors, 'the keeper holds what it held')
+  const pauses = pausesOf(daemon)
+  const share = (part: number) => pauses[Math.min(pauses.length - 1, Math.floor(pauses.length * part))]
+  t.comment(
+    `${kills} kills: ${reads} reads, ${fioIos} of fio, ${eviction.objects} objects evicted by the last server;` +
+      ` pauses in ms: median ${share(0.5)}, 90 % ${share(0.9)}, longest ${share(1)}; longest read ${Math.round(longestMs)} ms`,
+  )
+  t.equal(pauses.length, kills)
+  t.equal(await stop(daemon), 0)
+  t.ok(await isGone(where, pid, daemon.keeperPid))
+})
