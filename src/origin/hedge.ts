@@ -78,16 +78,23 @@ export class HedgeOrigin implements Origin {
     const { now, hedges, shareMax } = this.#options
     this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
     const latencies = this.#latenciesOf(target.length)
-    const startMs = now()
     const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
-    if (!isHedged) await this.#inner.read(image, offset, target, options)
-    else {
-      const delayMs = Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile))
-      const request = (into: Uint8Array, signal: AbortSignal) => this.#inner.read(image, offset, into, { signal })
-      const won = await this.#race(request, target, delayMs, options.signal)
-      if (won) hedges.won++
+    if (!isHedged) {
+      const startMs = now()
+      await this.#inner.read(image, offset, target, options)
+      latencies.add(now() - startMs)
+      return
     }
-    latencies.add(now() - startMs)
+    const delayMs = Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile))
+    const request = async (into: Uint8Array, signal: AbortSignal) => {
+      const startMs = now()
+      await this.#inner.read(image, offset, into, { signal })
+      return now() - startMs
+    }
+    const { won, ms } = await this.#race(request, target, delayMs, options.signal)
+    if (won) hedges.won++
+    // Its own time, without the wait for the first one: with that in it, each hedge would put off the next ones.
+    latencies.add(ms)
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
@@ -109,8 +116,13 @@ export class HedgeOrigin implements Origin {
     return latencies
   }
 
-  /** @returns true when the second request brought the bytes */
-  async #race(request: Request, target: Uint8Array, delayMs: number, caller: AbortSignal): Promise<boolean> {
+  /** @returns whether the second request brought the bytes, and how long the one that did took */
+  async #race(
+    request: Request,
+    target: Uint8Array,
+    delayMs: number,
+    caller: AbortSignal,
+  ): Promise<{ readonly won: boolean; readonly ms: number }> {
     const first = new Contender(request, target, caller)
     const contenders = [first]
     const hedged = new Promise<Contender>(resolve => {
@@ -138,7 +150,7 @@ export class HedgeOrigin implements Origin {
     }
     if (winner.error !== null) throw winner.error
     if (winner !== first) target.set(winner.target)
-    return winner !== first
+    return { won: winner !== first, ms: winner.ms }
   }
 
   #pay(): boolean {
@@ -153,7 +165,8 @@ export class HedgeOrigin implements Origin {
   }
 }
 
-type Request = (target: Uint8Array, signal: AbortSignal) => Promise<void>
+/** @returns how long it took, in milliseconds */
+type Request = (target: Uint8Array, signal: AbortSignal) => Promise<number>
 
 /** One of two requests for the same bytes. */
 class Contender {
@@ -163,19 +176,22 @@ class Contender {
   readonly leave: () => void
   isOver = false
   error: unknown = null
+  /** How long it took, once it is over and without error. */
+  ms = 0
 
   constructor(request: Request, target: Uint8Array, caller: AbortSignal) {
     this.target = target
     const { signal, abort, end } = abortingWith(caller)
     this.leave = abort
     this.settled = request(target, signal).then(
-      () => this.#over(end, null),
-      error => this.#over(end, error ?? new Error('a request failed without a reason')),
+      ms => this.#over(end, null, ms),
+      error => this.#over(end, error ?? new Error('a request failed without a reason'), 0),
     )
   }
 
-  #over(end: () => void, error: unknown): void {
+  #over(end: () => void, error: unknown, ms: number): void {
     this.isOver = true
+    this.ms = ms
     this.error = error
     end()
   }

@@ -23,13 +23,13 @@ interface World {
   readonly path: string
 }
 
-async function world(t: Test): Promise<World> {
+async function world(t: Test, ...options: string[]): Promise<World> {
   const where = place(t)
   writeSample(join(where.originDirectory, 'a.raw'), image)
   const origin = await spawnHttpOrigin({ directory: where.originDirectory })
   t.teardown(() => origin.close())
   const onHttp = { ...where, origin: origin.url }
-  await mountDaemon(t, onHttp, '-o', `miss_seconds=${missSeconds}`)
+  await mountDaemon(t, onHttp, '-o', [`miss_seconds=${missSeconds}`, ...options].join(','))
   return { where: onHttp, origin, path: join(where.mountpoint, 'a.raw') }
 }
 
@@ -111,4 +111,36 @@ t.test('a fetch that somebody else still wants goes on when one of its readers i
   t.equal(code, 0)
   t.ok(stdout.equals(sampleBytes(image, 2 * MiB, 65536)))
   t.equal((await origin.counters()).requests, requests + 1)
+})
+
+t.test('who waits for an origin that is away, for ever by his own wish, leaves when he is killed', options, async t => {
+  const made = await world(t, 'miss_seconds=1', 'on_outage=wait')
+  const { where, path } = made
+  // Before it goes: names are known then.
+  const warm = start('dd', [`if=${path}`, 'bs=64K', 'count=1', 'status=none'])
+  t.equal((await warm.ended).code, 0)
+  const { url } = made.origin
+  await made.origin.close()
+  const read = (megabyte: number, flags: string) =>
+    start('dd', [`if=${path}`, 'bs=64K', 'count=1', `skip=${megabyte * 16}`, 'status=none', ...(flags ? [flags] : [])])
+  const readers = { buffered: read(2, ''), direct: read(5, 'iflag=direct'), survivor: read(9, 'iflag=direct') }
+  const waiting = async () => (await statusOf(where)).origin.waiting
+  await until(async () => (await waiting()) >= 3, patienceMs, 'all of them wait')
+  const startMs = performance.now()
+  await until(() => performance.now() - startMs > 2_500, patienceMs, 'longer than a miss is waited for otherwise')
+  t.ok((await waiting()) >= 3, 'they still do')
+  const bufferedMs = await killed(readers.buffered)
+  t.ok(bufferedMs < 2_000, `buffered: ${bufferedMs} ms`)
+  const directMs = await killed(readers.direct)
+  t.ok(directMs < 3 * killedSweepMs + 2_000, `direct: ${directMs} ms`)
+  t.comment(
+    `killed while waiting for an origin that is away: buffered after ${bufferedMs} ms, direct after ${directMs} ms`,
+  )
+  const again = await spawnHttpOrigin({ directory: where.originDirectory, port: Number(new URL(url).port) })
+  t.teardown(() => again.close())
+  const { code, stdout } = await readers.survivor.ended
+  t.equal(code, 0, 'who was left is served when it is back')
+  t.ok(stdout.equals(sampleBytes(image, 9 * MiB, 65536)))
+  await until(async () => (await statusOf(where)).gauges.requests === 0, patienceMs, 'nothing is left')
+  t.equal(await waiting(), 0)
 })

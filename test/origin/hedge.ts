@@ -127,6 +127,29 @@ t.test('an origin that is slow as a whole is asked a little more, and no more th
   t.ok(hedges.sent - before <= 200 * hedgeShareMax + hedgeBurstMax, `${hedges.sent - before} of 200`)
 })
 
+t.test('hedges do not put off the next ones, however many there are', async t => {
+  // 1 in 50 never answers, the others and all second ones after 15 ms.
+  let reads = 0
+  const { clock, hedges, origin } = await warmed((_call, clock) => {
+    const isSecond = hedges.sent > seen
+    seen = hedges.sent
+    if (!isSecond && reads % 50 === 0) return never
+    return new Promise(resolve => clock.after(15, resolve))
+  })
+  let seen = 0
+  let longestMs = 0
+  for (reads = 1; reads <= 3_000; reads++) {
+    const startMs = clock.now()
+    let isOver = false
+    const read = origin.read(image, 0, new Uint8Array(50), { signal }).then(() => (isOver = true))
+    while (!isOver && clock.now() - startMs < 1_000) await clock.advance(1)
+    await read
+    longestMs = Math.max(longestMs, clock.now() - startMs)
+  }
+  t.equal(hedges.won, 60)
+  t.ok(longestMs <= 2 * 16 + 1, `the slowest took ${longestMs} ms`)
+})
+
 t.test('nothing is slow before enough is known, and each order of length is known by itself', async t => {
   const few = await warmed(() => new Promise(resolve => few.clock.after(100, resolve)), hedgeSamplesMin - 1)
   const read = few.origin.read(image, 0, new Uint8Array(50), { signal })
