@@ -25,6 +25,7 @@ export class AdminServer {
   readonly #server: Server
   /** Fires when what takes long must end. */
   readonly #stop = new AbortController()
+  #refused = 0
   #closing: Promise<void> | undefined
 
   private constructor(path: string, handlers: AdminHandlers, admission: Admission) {
@@ -33,6 +34,12 @@ export class AdminServer {
       void this.#answer(request, response, handlers, admission) // Never rejects.
     })
     this.#server.maxConnections = adminConnectionsMax
+    this.#server.on('drop', () => this.#refused++)
+  }
+
+  /** Connections over the bound. */
+  get refused(): number {
+    return this.#refused
   }
 
   /**

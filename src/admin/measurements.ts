@@ -29,8 +29,10 @@ export interface RoomsMeasurements
     /** Images with a data file. */
     readonly images: number
     readonly failedBatches: number
+    readonly unlockedIndexBytes: number
   }
   readonly health: Status['health']['state']
+  readonly busyTimes: number
   readonly origins: readonly OriginMeasurements[]
   readonly promotion: PromotionCounters
   /** Listings that had more names than are shown. */
@@ -43,6 +45,8 @@ export interface RoomsMeasurements
 export interface Measurements extends RoomsMeasurements {
   readonly version: string
   readonly state: DaemonState
+  /** Connections over the bound. */
+  readonly refusedConnections: { readonly admin: number; readonly metrics: number }
   readonly process: {
     readonly residentBytes: number
     readonly heapUsedBytes: number

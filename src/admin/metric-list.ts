@@ -67,6 +67,16 @@ const cache: readonly Metric[] = [
   gauge('parentfs_cache_images', 'Images that have a data file.', ({ cache }) => cache.images),
   gauge('parentfs_cache_pinned_bytes', 'What pinned images hold.', ({ pinned }) => pinned.heldBytes),
   states('parentfs_cache_disk_state', 'State of the cache disk: 1 for the one it is in.', healthStates, m => m.health),
+  counter(
+    'parentfs_cache_disk_busy_total',
+    'Times that reads waited too long for a disk that works, and went to the origin.',
+    m => m.busyTimes,
+  ),
+  gauge(
+    'parentfs_cache_index_unlocked_bytes',
+    'What of the index is not locked in memory: a disk error there ends the server.',
+    m => m.cache.unlockedIndexBytes,
+  ),
   counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
   gauge('parentfs_promotion_queue_bytes', 'Bytes that wait to be promoted.', m => m.promotion.queuedBytes),
   counter('parentfs_promoted_bytes_total', 'Bytes put into the cache.', ({ promotion }) => promotion.promotedBytes),
@@ -83,6 +93,11 @@ const cache: readonly Metric[] = [
   gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.nameless),
   counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.cutListings),
   counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
+  counter(
+    'parentfs_early_retired_versions_total',
+    'Those of them that went early, because there were too many.',
+    m => m.retirement.early,
+  ),
   counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
   counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
   counter('parentfs_corrupt_blocks_total', 'Blocks found damaged, and dropped.', ({ scrub }) => scrub.corruptBlocks),
@@ -144,6 +159,14 @@ const daemon: readonly Metric[] = [
     read: ({ version }) => [{ labels: { version }, value: 1 }],
   },
   states('parentfs_daemon_state', 'State of the daemon: 1 for the one it is in.', daemonStates, ({ state }) => state),
+  {
+    kind: 'counter',
+    name: 'parentfs_refused_connections_total',
+    help: 'Connections that were one too many, to the admin socket or to the metrics port.',
+    labels: ['to'],
+    read: ({ refusedConnections }) =>
+      Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),
+  },
   {
     kind: 'histogram',
     name: 'parentfs_event_loop_lag_seconds',

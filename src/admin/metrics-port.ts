@@ -9,6 +9,7 @@ import { metricsContentType } from './metrics.ts'
 
 export class MetricsPort {
   readonly #server: Server
+  #refused = 0
   #closing: Promise<void> | undefined
 
   private constructor(metrics: () => Promise<string>) {
@@ -25,6 +26,12 @@ export class MetricsPort {
       )
     })
     this.#server.maxConnections = metricsConnectionsMax
+    this.#server.on('drop', () => this.#refused++)
+  }
+
+  /** Connections over the bound. */
+  get refused(): number {
+    return this.#refused
   }
 
   /** @throws CacheError invalid-argument when it cannot be had */

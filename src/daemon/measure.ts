@@ -5,6 +5,7 @@ import type { RoomsMeasurements } from '../admin/measurements.ts'
 import type { Status } from '../admin/status.ts'
 import type { Cache } from '../cache/cache.ts'
 import type { Transport } from '../fuse/transport.ts'
+import type { MemoryLock } from '../index/memory-lock.ts'
 import { noLatencies } from '../latency-histogram.ts'
 import { indexShareMax } from '../limits.ts'
 import type { Store } from '../store/store.ts'
@@ -21,12 +22,13 @@ export interface MeasuredRooms {
   readonly cache: Cache
   readonly store: Store
   readonly origins: Origins
+  readonly memoryLock: MemoryLock
   /** Null until something is mounted. */
   readonly transport: Transport | null
   readonly lag: EventLoopLag
 }
 
-export function measure({ cache, store, origins, transport, lag }: MeasuredRooms): RoomsMeasurements {
+export function measure({ cache, store, origins, memoryLock, transport, lag }: MeasuredRooms): RoomsMeasurements {
   const { promotion, eviction, scrub, retirement, cutListings } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
   const { indexShare, failedBatches } = store
@@ -34,9 +36,13 @@ export function measure({ cache, store, origins, transport, lag }: MeasuredRooms
   const indexBytes = Math.round(indexShare * capacityBytes * indexShareMax)
   return {
     ...measureReads(cache, transport),
-    cache: { capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
+    cache: {
+      ...{ capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
+      unlockedIndexBytes: memoryLock.unlockedBytes,
+    },
     pinned: cache.pinned,
     health: store.health.state,
+    busyTimes: store.health.busyTimes,
     origins: origins.measurements(),
     promotion,
     eviction,

@@ -237,8 +237,8 @@ export class Rooms {
 
   /** For metrics. */
   measurements(): RoomsMeasurements {
-    const [cache, store, origins] = [this.#cache, this.#store, this.#origins]
-    return measure({ cache, store, origins, transport: this.#transport, lag: this.#lag })
+    const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
+    return measure({ cache, store, origins, memoryLock, transport: this.#transport, lag: this.#lag })
   }
 
   status(): RoomsStatus {

@@ -119,7 +119,9 @@ export class Server {
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {
-      return { version, state: this.#state, process: measureProcess(), ...rooms.measurements() }
+      const refusedConnections = { admin: this.#admin?.refused ?? 0, metrics: this.#metricsPort?.refused ?? 0 }
+      const process = measureProcess()
+      return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
     })
     const handlers = {
       metrics: () => metrics.text(),

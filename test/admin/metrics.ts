@@ -29,11 +29,13 @@ const measured: Measurements = {
   version: '1.2.3',
   state: 'ready',
   process: measureProcess(),
+  refusedConnections: { admin: 38, metrics: 39 },
   reads: { hits: 12, misses: 13, hitBytes: 14, missBytes: 15 },
   latencies: { memory: memory.snapshot(), disk: noLatencies, store: noLatencies, origin: noLatencies },
-  cache: { capacityBytes: 16, usedBytes: 17, indexBytes: 18, images: 19, failedBatches: 20 },
+  cache: { capacityBytes: 16, usedBytes: 17, indexBytes: 18, images: 19, failedBatches: 20, unlockedIndexBytes: 40 },
   pinned: { heldBytes: 21, wholeBytes: 0, allowedBytes: 0 },
   health: 'bypass',
+  busyTimes: 41,
   origins: [origin('https://host/"odd"\\\n/')],
   promotion: {
     ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6 },
@@ -41,7 +43,7 @@ const measured: Measurements = {
   },
   eviction: { objects: 24, bytes: 25 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
-  retirement: { nameless: 35, retired: 36, early: 0 },
+  retirement: { nameless: 35, retired: 36, early: 42 },
   cutListings: 37,
   gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
@@ -55,6 +57,10 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   const value = (name: string, labels = '') => families.get(name)?.series.get(`${name}{${labels}}`)
   t.equal(value('parentfs_hits_total'), 12)
   t.equal(value('parentfs_cache_used_bytes'), 17)
+  t.equal(value('parentfs_refused_connections_total', 'to="metrics"'), 39)
+  t.equal(value('parentfs_cache_index_unlocked_bytes'), 40)
+  t.equal(value('parentfs_cache_disk_busy_total'), 41)
+  t.equal(value('parentfs_early_retired_versions_total'), 42)
   t.equal(value('parentfs_cache_disk_state', 'state="bypass"'), 1)
   t.equal(value('parentfs_cache_disk_state', 'state="healthy"'), 0)
   t.equal(value('parentfs_promotions_dropped_total', 'reason="no-room"'), 2)
@@ -204,6 +210,7 @@ t.test('one connection more than there may be is closed', async t => {
   const over = connect(port, '127.0.0.1').resume()
   // Long before it is closed for saying nothing.
   await until(() => over.destroyed, 5000, 'the end of one too many')
+  t.equal(server.refused, 1, 'and counted')
   t.ok(sockets.every(socket => !socket.destroyed))
   sockets[0]!.destroy()
   await until(
