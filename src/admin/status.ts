@@ -60,6 +60,8 @@ export interface Status {
     readonly errors: number
     /** Requests that were given up: nobody wanted them any more, or a second one was quicker. */
     readonly cancelled: number
+    /** Why the image that was looked up last cannot be served: no ranges, no version; empty when it can. */
+    readonly unsupported: string
     /** `away`: it does not answer, and is tried again and again. `suspect`: it answered once since. */
     readonly state: 'available' | 'suspect' | 'away'
     /** What the last failure said; empty while it is available. */

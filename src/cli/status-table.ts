@@ -29,6 +29,7 @@ export function tableOfOne(status: Status): string {
   facts.push(
     ['mountpoint', status.mountpoint],
     ['origin', `${origin.url}, ${originStateOf(status)}`],
+    ...(origin.unsupported ? [['', origin.unsupported]] : []),
     [
       'state',
       `${status.state} for ${ms(status.uptimeSeconds * 1000)}, ${status.transport} transport, parentfs ${status.version}`,

@@ -2,49 +2,88 @@
  * Asking origins that nothing is known of, before they are mounted.
  *
  * One that does not answer is no reason not to mount: hosts and origins start together. One that says no, or is not to be found by
- * its name, is one, and whoever mistyped it should read so at once; among several, one that may do is enough.
+ * its name, is one, and so is one whose images cannot be served: whoever mistyped it, or chose such a server, should read so at
+ * once. Among several, one that may do is enough.
  */
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import { within } from '../deadline.ts'
-import { CacheError, mayPass } from '../errors.ts'
+import { CacheError, isCacheError, mayPass } from '../errors.ts'
 import { revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 
+/** What it lists, as the cache gives it. */
+interface Names {
+  readonly length: number
+  at(index: number): { readonly name: string } | undefined
+}
+
+/** Names that are tried: the first ones may be no images, as a page that a server makes when it is asked. */
+const samples = 3
+
 /**
- * @param list asks one of them; it is not waited for longer than `revalidateMsMax`
+ * @param list asks one of them; all of it is not waited for longer than `revalidateMsMax`
  * @throws CacheError why none of them should be mounted
  */
 export async function firstListings(
   origins: readonly MountedOrigin[],
-  list: (directory: string | null) => Promise<unknown>,
+  list: (directory: string | null) => Promise<Names>,
   logger: Logger,
+  signal: AbortSignal,
 ): Promise<void> {
-  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list)))
+  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, signal)))
   const hopeless = failures.filter(failure => failure !== null && !isPassing(failure))
   if (hopeless[0] && hopeless.length === origins.length) throw hopeless[0]
   for (const [k, failure] of failures.entries()) {
     if (failure === null) continue
     const facts = { origin: origins[k]!.origin.url, reason: failure.message }
-    logger.warn(facts, 'the origin does not answer; mounted all the same: names and reads fail until it does')
+    const does = isCacheError(failure, 'origin-unsupported') ? 'cannot be served' : 'does not answer'
+    logger.warn(facts, `the origin ${does}; mounted all the same: names and reads fail until it does`)
   }
 }
 
 async function failureOf(
-  { directory, origin }: MountedOrigin,
-  list: (directory: string | null) => Promise<unknown>,
+  mounted: MountedOrigin,
+  list: (directory: string | null) => Promise<Names>,
+  signal: AbortSignal,
 ): Promise<CacheError | null> {
+  const { directory, origin } = mounted
   const late = () => new CacheError('origin-timeout', `${origin.url}: no answer in ${revalidateMsMax} ms`)
   try {
-    await within(revalidateMsMax, list(directory), late)
+    await within(
+      revalidateMsMax,
+      list(directory).then(names => mustBeServed(mounted, names, signal)),
+      late,
+    )
     return null
   } catch (cause) {
     if (!(cause instanceof CacheError)) throw cause
     // Told to stop: there is nothing to advise.
     if (cause.code === 'aborted') throw cause
     const name = directory === null ? 'origin' : `origin ${directory}:`
-    const message = `${name} ${cause.message}: check the URL, and that it can be reached`
-    return new CacheError(cause.code, message, { cause })
+    const advice = isCacheError(cause, 'origin-unsupported')
+      ? 'put a server in front of it that sends ranges and names versions, such as nginx'
+      : 'check the URL, and that it can be reached'
+    return new CacheError(cause.code, `${name} ${cause.message}: ${advice}`, { cause })
   }
+}
+
+/**
+ * One of the first names, at least, must be an image that can be served; whatever else is wrong with them shows later.
+ * @throws CacheError origin-unsupported
+ */
+async function mustBeServed({ origin }: MountedOrigin, names: Names, signal: AbortSignal): Promise<void> {
+  let why: CacheError | null = null
+  for (let k = 0; k < Math.min(samples, names.length); k++) {
+    try {
+      await origin.lookup(names.at(k)!.name, { signal })
+      return
+    } catch (error) {
+      if (isCacheError(error, 'aborted')) throw error
+      if (isCacheError(error, 'origin-unsupported')) why ??= error
+      else return
+    }
+  }
+  if (why) throw why
 }
 
 function isPassing(failure: CacheError): boolean {

@@ -127,7 +127,7 @@ export class Rooms {
     this.#unwinder.push('cache', () => this.#cache.close())
     // What was mistyped must be noticed by whoever mounts it for the first time; an origin that we know is not asked.
     if (index.images().length === 0) {
-      await firstListings(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger)
+      await firstListings(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger, signal)
     }
   }
 

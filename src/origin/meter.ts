@@ -3,7 +3,7 @@
  *
  * The numbers live in a {@link Meter}, which outlasts and is shared by whatever reports them.
  */
-import { type ErrorCode, isCacheError } from '../errors.ts'
+import { type ErrorCode, isCacheError, messageOf } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { Digest } from './digest.ts'
@@ -19,6 +19,8 @@ export interface MeterEvent {
   readonly ms: number
   /** null when it worked; origin-failed for what is not a CacheError. */
   readonly error: ErrorCode | null
+  /** What it said; empty when it worked. */
+  readonly reason: string
 }
 
 /** More of what a meter knows. */
@@ -29,6 +31,8 @@ export interface MeterDetails {
   readonly errorsByCode: ReadonlyMap<ErrorCode, number>
   /** How long reads took that worked. */
   readonly readLatencies: LatencyCounts
+  /** Why the image that was looked up last cannot be served by us; empty when it can. */
+  readonly unsupported: string
 }
 
 export class Meter {
@@ -37,6 +41,7 @@ export class Meter {
   #errors = 0
   #cancelled = 0
   #inFlight = 0
+  #unsupported = ''
   readonly #errorsByCode = new Map<ErrorCode, number>()
   readonly #readLatencies = new LatencyHistogram()
   readonly #onEvent: (event: MeterEvent) => void
@@ -53,7 +58,8 @@ export class Meter {
 
   details(): MeterDetails {
     const readLatencies = this.#readLatencies.snapshot()
-    return { inFlight: this.#inFlight, errorsByCode: new Map(this.#errorsByCode), readLatencies }
+    const unsupported = this.#unsupported
+    return { inFlight: this.#inFlight, errorsByCode: new Map(this.#errorsByCode), readLatencies, unsupported }
   }
 
   /** A request is on its way. */
@@ -67,6 +73,8 @@ export class Meter {
     const { error } = event
     this.#inFlight--
     this.#bytes += event.bytes
+    if (event.operation === 'lookup' && error === null) this.#unsupported = ''
+    else if (error === 'origin-unsupported') this.#unsupported = event.reason
     if (event.operation === 'read' && error === null) this.#readLatencies.add(event.ms)
     if (error === 'aborted') this.#cancelled++
     else if (error !== null && error !== 'not-found') {
@@ -122,11 +130,11 @@ export class MeterOrigin implements Origin {
     this.#meter.begin()
     try {
       const result = await call()
-      this.#meter.end({ ...what, bytes, ms: this.#nowMs() - startMs, error: null })
+      this.#meter.end({ ...what, bytes, ms: this.#nowMs() - startMs, error: null, reason: '' })
       return result
     } catch (error) {
       const code = isCacheError(error) ? error.code : 'origin-failed'
-      this.#meter.end({ ...what, bytes: 0, ms: this.#nowMs() - startMs, error: code })
+      this.#meter.end({ ...what, bytes: 0, ms: this.#nowMs() - startMs, error: code, reason: messageOf(error) })
       throw error
     }
   }

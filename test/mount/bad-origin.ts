@@ -3,8 +3,18 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { mountAt } from '../../src/daemon/mount-table.ts'
 import { revalidateMsMax } from '../../src/limits.ts'
-import { cannotMount, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import {
+  cannotMount,
+  mountArguments,
+  mountDaemon,
+  type Place,
+  parentfs,
+  patienceMs,
+  place,
+  statusOf,
+} from '../fixtures/daemon.ts'
 import { type Fault, type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { MountedFile } from '../fixtures/mounted-file.ts'
@@ -53,11 +63,14 @@ t.test('a name that the origin does not give is an errno, after as many tries as
   const [where, origin] = await mountedOverHttp(t, ['a.raw'])
   for (const [fault, code, tries] of lookups) {
     await origin.fault({ ...fault, path: '/a.raw' })
+    const isUnsupported = fault.kind === 'no-etag'
     await origin.reset()
     const what = `${fault.kind} ${fault.status ?? ''}`
     t.equal(await codeOf(stat(join(where.mountpoint, 'a.raw'))), code, what)
     const asked = (await origin.counters()).requests
     t.ok(tries === 3 ? asked === 3 : asked <= 2, `${what}: asked ${asked} times`)
+    const { unsupported } = (await statusOf(where)).origin
+    t.match(unsupported, isUnsupported ? /strong ETag or Last-Modified/ : /^$/, `${what}: status says why`)
     // An answer in between, or the origin would be away.
     await origin.fault(null)
     t.equal(await codeOf(stat(join(where.mountpoint, 'none.raw'))), 'ENOENT')
@@ -65,6 +78,23 @@ t.test('a name that the origin does not give is an errno, after as many tries as
   await origin.fault(null)
   t.equal((await stat(join(where.mountpoint, 'a.raw'))).size, image.sizeBytes)
   t.equal(await codeOf(stat(join(where.mountpoint, 'none.raw'))), 'ENOENT')
+})
+
+t.test('of a server whose images cannot be served, mount says why and what to do', options, async t => {
+  const where = place(t)
+  for (const name of ['a.raw', 'b.raw']) writeSample(join(where.originDirectory, name), image)
+  for (const [lacking, why] of [
+    [{ ranges: 'no' }, /ranges/],
+    [{ etag: 'none', lastModified: false }, /strong ETag or Last-Modified/],
+  ] as const) {
+    const origin = await spawnHttpOrigin({ directory: where.originDirectory, ...lacking })
+    t.teardown(() => origin.close())
+    const refused = await parentfs(...mountArguments({ ...where, origin: origin.url }, '--background'))
+    t.match(refused, { code: 1, stderr: why })
+    t.match(refused.stderr, /^parentfs: origin http:[^\n]*a\.raw[^\n]*such as nginx\n$/, 'in one line')
+    t.equal(await mountAt(where.mountpoint), null)
+    t.equal((await origin.counters()).requests <= 8, true)
+  }
 })
 
 /** Faults of one read, with the errno it gets. A version that is gone is a stale file. More that may pass are in sick-origin.ts. */

@@ -115,7 +115,9 @@ t.test(`a listing of ${count} names is one request and bounded memory`, options,
   t.equal(new Set(names).size, names.length)
   const again = (await run('ls', '-f', where.mountpoint)).toString().trim().split('\n')
   t.same(again.length, names.length)
-  t.same(requests, ['/index.json'], 'one request, for the mount and for both readings of the directory')
+  const [, looked] = requests
+  t.same(requests, ['/index.json', looked], 'one request, for the mount and for both readings of the directory')
+  t.equal(looked, `/${entry(0).name}`, 'beside the one that says whether its images can be served')
   const peakBytes = Number(/VmHWM:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * 1024
   const mebibytes = Math.round(peakBytes / 1024 ** 2)
   t.ok(peakBytes < bytesAlways + count * bytesPerNameMax, `at most ${mebibytes} MiB`)

@@ -3,7 +3,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { CacheError } from '../../src/errors.ts'
+import { CacheError, type ErrorCode } from '../../src/errors.ts'
 import { FileOrigin } from '../../src/origin/file.ts'
 import { Meter, type MeterEvent, MeterOrigin } from '../../src/origin/meter.ts'
 import { originContract } from '../contract/origin.ts'
@@ -59,9 +59,23 @@ t.test('each call is told with what it was, its bytes, its time and its error', 
   await origin.list({ signal })
   await origin.read(scriptedImage('a', 100), 0, new Uint8Array(5), { signal })
   await t.rejects(origin.lookup('b', { signal }))
-  t.same(events, [
-    { operation: 'list', key: null, bytes: 0, ms: 7, error: null },
-    { operation: 'read', key: 'a', bytes: 5, ms: 7, error: null },
+  t.match(events, [
+    { operation: 'list', key: null, bytes: 0, ms: 7, error: null, reason: '' },
+    { operation: 'read', key: 'a', bytes: 5, ms: 7, error: null, reason: '' },
     { operation: 'lookup', key: 'b', bytes: 0, ms: 7, error: 'not-found' },
   ])
+})
+
+t.test('the last lookup says whether images can be served, and why not', async t => {
+  const meter = new Meter()
+  const lookup = (error: ErrorCode | null, reason = '') =>
+    meter.end({ operation: 'lookup', key: 'a', bytes: 0, ms: 1, error, reason })
+  t.equal(meter.details().unsupported, '')
+  lookup('origin-unsupported', 'no ranges')
+  t.equal(meter.details().unsupported, 'no ranges')
+  lookup('origin-timeout', 'late')
+  meter.end({ operation: 'list', key: null, bytes: 0, ms: 1, error: null, reason: '' })
+  t.equal(meter.details().unsupported, 'no ranges', 'neither a failure nor a listing says anything about that')
+  lookup(null)
+  t.equal(meter.details().unsupported, '')
 })
