@@ -56,6 +56,10 @@ void mount_fuse(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), error, "mount");
 }
 
+Napi::Value is_fuse_connected(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), syscalls::is_fuse_connected(descriptor(info[0], "fd")));
+}
+
 void unmount(const Napi::CallbackInfo& info) {
   if (!info[1].IsBoolean()) throw Napi::TypeError::New(info.Env(), "force must be a boolean");
   throw_on_error(info.Env(), syscalls::unmount(text(info[0], "mountpoint"), info[1].As<Napi::Boolean>()), "umount2");
@@ -124,6 +128,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
   exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));
+  exports.Set("isFuseConnected", Napi::Function::New(env, is_fuse_connected, "isFuseConnected"));
   exports.Set("unmount", Napi::Function::New(env, unmount, "unmount"));
   exports.Set("lockFile", Napi::Function::New(env, lock_file, "lockFile"));
   exports.Set("extentAt", Napi::Function::New(env, extent_at, "extentAt"));

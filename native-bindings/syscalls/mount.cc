@@ -2,6 +2,7 @@
 #include "syscalls/mount.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mount.h>
 
 #include <cerrno>
@@ -18,6 +19,11 @@ int mount_fuse(int fd, const std::string& source, const std::string& mountpoint,
   const std::string data = "fd=" + std::to_string(fd) + (options.empty() ? "" : "," + options);
   const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV;
   return ::mount(source.c_str(), mountpoint.c_str(), "fuse.parentfs", flags, data.c_str()) == 0 ? 0 : errno;
+}
+
+bool is_fuse_connected(int fd) {
+  pollfd poll{fd, 0, 0};
+  return ::poll(&poll, 1, 0) == 0;
 }
 
 int unmount(const std::string& mountpoint, bool force) {

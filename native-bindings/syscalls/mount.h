@@ -14,6 +14,11 @@ namespace parentfs::syscalls {
 Result<OwnedFd> open_fuse();
 /** mount(2), read-only, nosuid, nodev. `options` as the kernel reads them, without `fd=`. @returns 0 or an errno. */
 int mount_fuse(int fd, const std::string& source, const std::string& mountpoint, const std::string& options);
+/**
+ * Does the file system behind this descriptor of /dev/fuse live? Not once it is unmounted everywhere, or was aborted.
+ * Source: Linux fs/fuse/dev.c, fuse_dev_poll: EPOLLERR when there is no connection any more.
+ */
+bool is_fuse_connected(int fd);
 /** umount2(2). `force` aborts the connection and, where the mount is still busy, detaches it. @returns 0 or an errno.
  */
 int unmount(const std::string& mountpoint, bool force);

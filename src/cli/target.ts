@@ -25,9 +25,10 @@ export interface ImageTarget extends Mount {
 
 /**
  * @param path null: the only one there is
+ * @param saying how the command is told which one is meant
  * @throws CacheError invalid-argument when there is no such path, not-found when nothing is mounted, or more than one
  */
-export async function findMount(path: string | null): Promise<Mount> {
+export async function findMount(path: string | null, saying = 'give one of them as MOUNTPOINT'): Promise<Mount> {
   if (path !== null) return mountOf(await resolveMountpoint(path))
   const mountpoints = await answeringMountpoints()
   if (mountpoints.length === 1) return mountOf(mountpoints[0]!)
@@ -35,7 +36,7 @@ export async function findMount(path: string | null): Promise<Mount> {
     throw new CacheError('not-found', 'nothing of yours is mounted: "parentfs mount ORIGIN MOUNTPOINT" does')
   }
   const list = mountpoints.join(', ')
-  throw new CacheError('not-found', `there are ${mountpoints.length} mounts (${list}): say which one is meant`)
+  throw new CacheError('not-found', `there are ${mountpoints.length} mounts (${list}): ${saying}`)
 }
 
 /**
@@ -52,7 +53,7 @@ export async function findImage(image: string, mountpoint: string | null): Promi
       throw new CacheError('not-found', `${image} is not in a parentfs mount: ${advice}`)
     }
   }
-  const mount = await findMount(mountpoint)
+  const mount = await findMount(mountpoint, 'say which one with -m DIR, or give the path of the file')
   // A path says the mount once more: it must be the same.
   const found = image.startsWith('/') ? await findPath(image) : null
   if (found && found.mountpoint !== mount.mountpoint) {

@@ -2,9 +2,11 @@
  * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
  * run to the end.
  */
+import { runtimeDirectory, runtimeSurroundings } from '../admin/socket-path.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
 import { type Addon, loadAddon } from '../native/addon.ts'
+import { removeDeadSockets } from './dead-sockets.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter, type Mounter } from './mounter.ts'
 import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
@@ -96,11 +98,22 @@ async function keepPrepared(
     manager.status(`starting, to be mounted on ${settings.mountpoint}`)
     await keeper.start()
     manager.ready(`mounted on ${settings.mountpoint}`)
+    void cleanUp(addon, logger) // Never rejects.
     onReady?.()
     return await keeper.finished
   } finally {
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
+  }
+}
+
+/** After those who were killed. Of others only, since ours answers. */
+async function cleanUp(addon: Addon, logger: LeveledLogger): Promise<void> {
+  try {
+    const removed = await removeDeadSockets(runtimeDirectory(runtimeSurroundings()), addon)
+    if (removed > 0) logger.info({ removed }, 'removed the sockets of daemons that were killed')
+  } catch (error) {
+    logger.warn({ err: error }, 'the sockets of daemons that were killed stay')
   }
 }
 

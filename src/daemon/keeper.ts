@@ -107,7 +107,8 @@ export class Keeper {
     this.#mountedBy = booted.mounter
     if (booted.mounter === 'server') {
       this.#mounting = true
-      return link.mount()
+      await link.mount()
+      return this.#parts.mounter.adopt(null)
     }
     this.#fd ??= await this.#parts.mounter.mount(booted.source, booted.allowOther)
     this.#mounting = true

@@ -21,10 +21,14 @@ export async function readMountTable(): Promise<MountEntry[]> {
   return parseMountTable(await readFile('/proc/self/mountinfo', 'utf8'))
 }
 
-/** The visible mount on exactly this directory, or null. */
+/** The mounts on exactly this directory, each on top of the one before. */
+export async function mountsAt(mountpoint: string): Promise<MountEntry[]> {
+  return (await readMountTable()).filter(entry => entry.mountpoint === mountpoint)
+}
+
+/** The visible one of them, or null. */
 export async function mountAt(mountpoint: string): Promise<MountEntry | null> {
-  const table = await readMountTable()
-  return table.findLast(entry => entry.mountpoint === mountpoint) ?? null
+  return (await mountsAt(mountpoint)).at(-1) ?? null
 }
 
 /**

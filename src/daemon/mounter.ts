@@ -2,14 +2,18 @@
  * Mounts and unmounts one directory: by system call as root, through fusermount3 otherwise.
  *
  * The only place that decides what the kernel is told in mount options. Everything else sees {@link Mounter}.
+ *
+ * A mount that has gone may have been followed by another one on the same directory, which is not ours to remove. So once it is
+ * known which mount is ours, no other is touched. It is known by the number of its device, which is taken by no other while the
+ * file system lives, as its descriptor tells; afterwards only a mount that nobody answers is taken away.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { CacheError, messageOf } from '../errors.ts'
 import { fusermountMsMax, readBytesMax } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
-import { fileSystemType, mountAt } from './mount-table.ts'
-import { prepareMountpoint } from './mountpoint.ts'
+import { fileSystemType, mountAt, mountsAt } from './mount-table.ts'
+import { prepareMountpoint, probe } from './mountpoint.ts'
 
 export interface Mounter {
   readonly mountpoint: string
@@ -18,13 +22,18 @@ export interface Mounter {
   /**
    * @param source shown in the mount table: the origin's URL without credentials
    * @returns a descriptor of /dev/fuse; the kernel's INIT request waits on it
-   * @throws CacheError mount-failed
+   * @throws CacheError mount-failed; mount-busy when something else was mounted there since {@link Mounter.prepare}
    */
   mount(source: string, allowOther: boolean): Promise<number>
   /**
-   * Nothing mounted is a success.
+   * The mount that is there now, made by another process, is ours.
+   * @param fd its descriptor of /dev/fuse, which stays open until after the last unmount; null where this process has none
+   */
+  adopt(fd: number | null): Promise<void>
+  /**
+   * Nothing mounted, or only what is known not to be ours, is a success.
    * @param force detach it whoever uses it; with root's rights the connection is aborted too
-   * @throws CacheError mount-busy (only without force), mount-failed
+   * @throws CacheError mount-busy (only without force), mount-failed: also when ours lies under another mount
    */
   unmount(force: boolean): Promise<void>
 }
@@ -38,6 +47,9 @@ export function createMounter(addon: Addon, mountpoint: string): Mounter {
 abstract class AnyMounter implements Mounter {
   readonly mountpoint: string
   protected readonly addon: Addon
+  /** Of the mount that is ours; null while that is not known: then whichever is there counts as ours. */
+  #device: string | null = null
+  #fd: number | null = null
 
   constructor(addon: Addon, mountpoint: string) {
     this.addon = addon
@@ -48,12 +60,51 @@ abstract class AnyMounter implements Mounter {
     return prepareMountpoint(this.mountpoint, () => this.unmount(true))
   }
 
-  abstract mount(source: string, allowOther: boolean): Promise<number>
-  abstract unmount(force: boolean): Promise<void>
+  async mount(source: string, allowOther: boolean): Promise<number> {
+    const fd = await this.make(source, allowOther)
+    try {
+      await this.#mustBeAlone()
+      await this.adopt(fd)
+      return fd
+    } catch (error) {
+      this.addon.closeFd(fd)
+      throw error
+    }
+  }
+
+  async adopt(fd: number | null): Promise<void> {
+    this.#fd = fd
+    // Nothing was there when it was mounted, so ours is the lowest.
+    this.#device = (await mountsAt(this.mountpoint))[0]?.device ?? 'gone already'
+  }
+
+  async unmount(force: boolean): Promise<void> {
+    if (this.#device === null) return this.remove(force)
+    const there = await mountsAt(this.mountpoint)
+    const ours = there.findIndex(({ device, type }) => device === this.#device && type === fileSystemType)
+    if (ours < 0) return
+    const lives = this.#fd === null || this.addon.isFuseConnected(this.#fd)
+    if (!lives && (await probe(this.mountpoint)) !== 'stale') return
+    const above = there[ours + 1]
+    if (!above) return this.remove(force)
+    throw failed(this.mountpoint, `lies under another mount (${above.type} of ${above.source}): unmount that one first`)
+  }
+
+  /** Of two users each has a lock of his own (see mountpoint-lock.ts), so both may have found that nothing was there. */
+  async #mustBeAlone(): Promise<void> {
+    if ((await mountsAt(this.mountpoint)).length <= 1) return
+    await this.remove(true) // The visible one, which is ours or that of another who is refused as well.
+    const advice = 'look with "mount", then try again'
+    throw new CacheError('mount-busy', `mountpoint ${this.mountpoint} was mounted on by somebody else: ${advice}`)
+  }
+
+  protected abstract make(source: string, allowOther: boolean): Promise<number>
+  /** The visible mount, whosever it is. */
+  protected abstract remove(force: boolean): Promise<void>
 }
 
 class RootMounter extends AnyMounter {
-  async mount(source: string, allowOther: boolean): Promise<number> {
+  protected async make(source: string, allowOther: boolean): Promise<number> {
     // rootmode is S_IFDIR, which the kernel wants before it has asked for attributes.
     const options = ['rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions', `max_read=${readBytesMax}`]
     if (allowOther) options.push('allow_other')
@@ -68,7 +119,7 @@ class RootMounter extends AnyMounter {
     }
   }
 
-  async unmount(force: boolean): Promise<void> {
+  protected async remove(force: boolean): Promise<void> {
     try {
       this.addon.unmount(this.mountpoint, force)
     } catch (cause) {
@@ -81,7 +132,7 @@ class RootMounter extends AnyMounter {
 }
 
 class UserMounter extends AnyMounter {
-  async mount(source: string, allowOther: boolean): Promise<number> {
+  protected async make(source: string, allowOther: boolean): Promise<number> {
     const escaped = source.replace(/[\\,]/g, '\\$&')
     const options = ['ro', 'nosuid', 'nodev', 'default_permissions', `max_read=${readBytesMax}`]
     options.push(`fsname=${escaped}`, `subtype=${fileSystemType.replace('fuse.', '')}`)
@@ -98,7 +149,7 @@ class UserMounter extends AnyMounter {
     }
   }
 
-  async unmount(force: boolean): Promise<void> {
+  protected async remove(force: boolean): Promise<void> {
     const problem = await fusermount(['-u', ...(force ? ['-z'] : []), '--', this.mountpoint], null)
     if (problem === null) return
     const entry = await mountAt(this.mountpoint)

@@ -53,7 +53,7 @@ const server = new Server({
   admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
   receiveFd: () => addon.receiveFd(serverSocketFd),
   closeFd: fd => addon.closeFd(fd),
-  detach: mountpoint => createMounter(addon, mountpoint).unmount(true),
+  mounter: mountpoint => createMounter(addon, mountpoint),
   exit: code => process.exit(code),
 })
 server.run()

@@ -16,6 +16,7 @@ import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
 import type { RoomsStatus } from './measure.ts'
 import type { Refusal, ToKeeper, ToServer } from './messages.ts'
+import type { Mounter } from './mounter.ts'
 import type { ReloadPlan } from './reload.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from './settings.ts'
 
@@ -55,8 +56,7 @@ export interface ServerParts {
   /** The descriptor of /dev/fuse that the keeper has sent. */
   receiveFd(): number
   closeFd(fd: number): void
-  /** Take the mount away, whoever uses it. */
-  detach(mountpoint: string): Promise<void>
+  mounter(mountpoint: string): Pick<Mounter, 'adopt' | 'unmount'>
   exit(code: number): void
 }
 
@@ -75,7 +75,8 @@ export class Server {
   #admin: AdminServer | null = null
   #metricsPort: MetricsPort | null = null
   #fd: number | null = null
-  #mounted = false
+  /** Not null while something of ours is mounted, or may be. */
+  #mounter: Pick<Mounter, 'unmount'> | null = null
   readonly #unmounts = new Map<number, (refusal: Refusal | null) => void>()
   #unmountId = 0
   readonly #reloads = new Map<number, (message: ReloadMessage) => void>()
@@ -152,18 +153,22 @@ export class Server {
 
   async #serve(message: Extract<ToServer, { type: 'mounted' | 'mount' }>): Promise<void> {
     const { channel } = this.#parts
-    const rooms = this.#rooms
-    if (!rooms) throw new CacheError('mount-failed', 'mounted before the boot was done')
-    this.#mounted = true
+    const [rooms, configuration] = [this.#rooms, this.#configuration]
+    if (!rooms || !configuration) throw new CacheError('mount-failed', 'mounted before the boot was done')
+    const mounter = this.#parts.mounter(configuration.mountpoint)
+    this.#mounter = mounter
     if (message.type === 'mounted') {
       this.#fd = this.#parts.receiveFd()
+      await mounter.adopt(this.#fd)
       await rooms.serve(this.#fd, message.negotiated, value => channel.send({ type: 'negotiated', negotiated: value }))
     } else {
       await rooms.mount()
+      await mounter.adopt(null)
     }
     this.#state = 'ready'
     await channel.send({ type: 'ready' })
     const reason = await rooms.ended()
+    if (reason === null) this.#mounter = null
     if (this.#state === 'ready') await channel.send({ type: 'ended', reason })
   }
 
@@ -256,7 +261,7 @@ export class Server {
     if (this.#state === 'stopping') return
     this.#logger?.error({}, 'the keeper has died; unmounting')
     try {
-      if (this.#mounted && this.#configuration) await this.#parts.detach(this.#configuration.mountpoint)
+      await this.#mounter?.unmount(true)
     } catch (error) {
       this.#logger?.error({ err: error }, 'the mount could not be removed')
     }

@@ -182,6 +182,8 @@ export interface Addon {
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */
   mountFuse(fd: number, source: string, mountpoint: string, options: string): void
+  /** Does the file system behind this descriptor of /dev/fuse live? Not once it is unmounted everywhere, or was aborted. */
+  isFuseConnected(fd: number): boolean
   /** umount2(2). `force` aborts the connection and detaches. */
   unmount(mountpoint: string, force: boolean): void
   /** Open `path` and take an exclusive lock that ends with the process. Throws EWOULDBLOCK when somebody has it. */

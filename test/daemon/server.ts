@@ -32,6 +32,13 @@ function reconfigured(said: Configuration, happened: string[]) {
   return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')] }
 }
 
+function mounterOf(mountpoint: string, happened: string[]) {
+  return {
+    adopt: async (fd: number | null) => void happened.push(`adopt ${fd}`),
+    unmount: async (force: boolean) => void happened.push(`${force ? 'detach' : 'unmount'} ${mountpoint}`),
+  }
+}
+
 /** A server, and everything that happened around it, in order. */
 function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
@@ -85,7 +92,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     admission: { peerUid: () => 0, uid: 0 },
     receiveFd: () => 9,
     closeFd: fd => void happened.push(`close fd ${fd}`),
-    detach: async mountpoint => void happened.push(`detach ${mountpoint}`),
+    mounter: mountpoint => mounterOf(mountpoint, happened),
     exit: code => void happened.push(`exit ${code}`),
   })
   server.run()
@@ -108,12 +115,12 @@ const stopped = ['stop serving', 'close, admin down', 'close fd 9']
 t.test('it boots, serves, and stops from the top down', async t => {
   const { happened, said, hear, saw, serve, socket } = setUp(t)
   await serve()
-  t.same(happened, ['booted', 'serve 9', 'negotiated', 'ready'])
+  t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
   t.match(said[0], { source: 'http://origin/', allowOther: true })
   t.match(await fetchStatus(socket), { version: '1.2.3', mountpoint: '/mnt', state: 'ready', keeperPid: 77 })
   hear({ type: 'stop' })
   await saw('exit 0')
-  t.same(happened.slice(4), [...stopped, 'exit 0'])
+  t.same(happened.slice(5), [...stopped, 'exit 0'])
 })
 
 t.test('told to mount, it mounts, and takes it away when it is left alone', async t => {
@@ -121,7 +128,7 @@ t.test('told to mount, it mounts, and takes it away when it is left alone', asyn
   await boot()
   hear({ type: 'mount' })
   await saw('ready')
-  t.same(happened, ['booted', 'mount', 'ready'])
+  t.same(happened, ['booted', 'mount', 'adopt null', 'ready'])
   disconnect()
   await saw('exit 1')
   t.ok(happened.includes('detach /mnt'))
@@ -221,10 +228,17 @@ t.test('left alone by its keeper, it takes the mount away', async t => {
   await serve()
   disconnect()
   await saw('exit 1')
-  t.same(happened.slice(4), ['detach /mnt', ...stopped, 'exit 1'])
+  t.same(happened.slice(5), ['detach /mnt', ...stopped, 'exit 1'])
   const unmounted = setUp(t)
   await unmounted.boot()
   unmounted.disconnect()
   await unmounted.saw('exit 1')
   t.notOk(unmounted.happened.includes('detach /mnt'), 'nothing of ours is mounted before')
+  const gone = setUp(t)
+  await gone.serve()
+  gone.end(null)
+  await gone.saw('ended')
+  gone.disconnect()
+  await gone.saw('exit 1')
+  t.notOk(gone.happened.includes('detach /mnt'), 'nor after somebody has unmounted it')
 })

@@ -180,6 +180,20 @@ t.test('a server that is killed is followed by another, where the mount survives
   t.equal((await daemon.exited).code, 0)
 })
 
+t.test('a server that notices late that it is alone leaves what was mounted there since', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const { pid } = await statusOf(where)
+  process.kill(pid, 'SIGSTOP')
+  process.kill(daemon.keeperPid, 'SIGKILL')
+  await run('umount', '-l', where.mountpoint)
+  await run('mount', '-t', 'tmpfs', 'new', where.mountpoint)
+  process.kill(pid, 'SIGCONT')
+  await until(() => !existsSync(`/proc/${pid}`), patienceMs, 'the end of the server')
+  t.match(await mountAt(where.mountpoint), { type: 'tmpfs', source: 'new' })
+  await run('umount', where.mountpoint)
+})
+
 t.test('a mount in the background returns when it answers, or says why not', options, async t => {
   const where = placeWithImage(t)
   const log = join(where.top, 'log', 'parentfs.log')
