@@ -229,8 +229,8 @@ t.test('a mount is found by a link, by being the only one, and two are told apar
   mkdirSync(join(where.top, 'second'))
   const second = { ...where, mountpoint: join(where.top, 'second'), cacheDirectory: join(where.top, 'cache2') }
   const daemon = await mountDaemon(t, second)
-  t.match(await parentfs('images'), { code: 1, stderr: /there are \d+ mounts \(.*\): say which one is meant/ })
-  t.match(await parentfs('evict', 'a.raw'), { code: 1, stderr: /say which one is meant/ })
+  t.match(await parentfs('images'), { code: 1, stderr: /there are \d+ mounts \(.*\): give one of them as MOUNTPOINT/ })
+  t.match(await parentfs('evict', 'a.raw'), { code: 1, stderr: /say which one with -m DIR/ })
   await stop(daemon)
 })
 
