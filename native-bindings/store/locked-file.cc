@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
+
+#include "syscalls/files.h"
 
 namespace parentfs::store {
 
@@ -23,9 +26,13 @@ LockedFile::~LockedFile() {
 
 Result<LockedFile::Extent> LockedFile::extend() {
   const Lock lock(mutex_);
-  if (fd_.get() < 0) fd_ = OwnedFd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd_.get() < 0) {
+    auto opened = syscalls::open_plain(path_, O_RDONLY);
+    if (!opened.ok()) return Failure{opened.error()};
+    fd_ = std::move(opened.value());
+  }
   struct stat facts {};
-  if (fd_.get() < 0 || ::fstat(fd_.get(), &facts) != 0) return Failure{errno};
+  if (::fstat(fd_.get(), &facts) != 0) return Failure{errno};
   const auto size_bytes = static_cast<std::uint64_t>(facts.st_size);
   while (locked_bytes_ < std::min(size_bytes, bytes_max_)) {
     // From the last whole piece on: one that grew is locked once more, and its old mapping does no harm.

@@ -12,12 +12,23 @@
 
 namespace parentfs::syscalls {
 
-Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
-  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+Result<OwnedFd> open_plain(const std::string& path, int flags) {
+  // Without O_NONBLOCK a pipe would hold us until somebody writes to it. Regular files do not know it.
+  OwnedFd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600));
   if (fd.get() < 0) return Failure{errno};
   struct stat facts {};
   if (::fstat(fd.get(), &facts) != 0) return Failure{errno};
   if (!S_ISREG(facts.st_mode)) return Failure{EINVAL};
+  if (facts.st_nlink > 1) return Failure{EMLINK};
+  return fd;
+}
+
+Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
+  auto opened = open_plain(path, O_RDWR | O_CREAT);
+  if (!opened.ok()) return Failure{opened.error()};
+  OwnedFd fd = std::move(opened.value());
+  struct stat facts {};
+  if (::fstat(fd.get(), &facts) != 0) return Failure{errno};
   const auto size_now = static_cast<std::uint64_t>(facts.st_size);
   if (size_now > size_bytes) return Failure{EFBIG};
   if (size_now < size_bytes && ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return Failure{errno};
@@ -41,9 +52,11 @@ int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {
 }
 
 int reserve_after_end(const std::string& path, std::uint64_t bytes) {
-  const OwnedFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const auto opened = open_plain(path, O_WRONLY);
+  if (!opened.ok()) return opened.error();
+  const OwnedFd& fd = opened.value();
   struct stat facts {};
-  if (fd.get() < 0 || ::fstat(fd.get(), &facts) != 0) return errno;
+  if (::fstat(fd.get(), &facts) != 0) return errno;
   for (const std::uint64_t wanted : {bytes, bytes / 4}) {
     if (::fallocate(fd.get(), FALLOC_FL_KEEP_SIZE, facts.st_size, static_cast<off_t>(wanted)) == 0) return 0;
     if (errno == EOPNOTSUPP) return 0;
@@ -87,10 +100,10 @@ Result<Extent> extent_at(int fd, std::uint64_t offset) {
 }
 
 Result<OwnedFd> lock_file(const std::string& path) {
-  OwnedFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (fd.get() < 0) return Failure{errno};
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return Failure{errno};
-  return fd;
+  auto opened = open_plain(path, O_RDWR | O_CREAT);
+  if (!opened.ok()) return Failure{opened.error()};
+  if (::flock(opened.value().get(), LOCK_EX | LOCK_NB) != 0) return Failure{errno};
+  return opened;
 }
 
 }  // namespace parentfs::syscalls

@@ -24,7 +24,12 @@ struct Extent {
   std::uint64_t end;
 };
 
-/** Open or create a regular file that is exactly `size_bytes` long. EFBIG when it is longer. */
+/**
+ * Open a regular file that has no other name. Never waits and never follows a link: ELOOP for one, EMLINK for a file with several
+ * names, EINVAL (ENXIO, EISDIR) for what is no file. `flags` as of open(2); what it makes has mode 0600.
+ */
+Result<OwnedFd> open_plain(const std::string& path, int flags);
+/** Open or create a regular file that is exactly `size_bytes` long. EFBIG when it is longer, and see open_plain. */
 Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes);
 /** The same file once more, read past the page cache (O_DIRECT). EINVAL where its file system cannot. */
 Result<OwnedFd> open_uncached(int fd);
@@ -42,7 +47,7 @@ Result<Usage> usage(int fd);
 Result<std::int64_t> seek_data(int fd, std::uint64_t offset);
 /** What lies at `offset`: ENXIO at or past the end. Where the file system cannot tell, it is data to the end. */
 Result<Extent> extent_at(int fd, std::uint64_t offset);
-/** Open or create `path` and lock it. EWOULDBLOCK when somebody has it. The lock ends with the descriptor. */
+/** Open or create `path`, see open_plain, and lock it. EWOULDBLOCK when somebody has it. The lock ends with the descriptor. */
 Result<OwnedFd> lock_file(const std::string& path);
 
 }  // namespace parentfs::syscalls

@@ -32,6 +32,37 @@ void extents(Checks& t) {
   CHECK(syscalls::seek_data(fd.get(), 600'000).value() == -1);
 }
 
+/** What somebody may have put where a file of ours is expected. Nothing of it is waited for, followed or changed. */
+void not_files(Checks& t) {
+  Directory directory;
+  const std::string outside = directory.file("outside");
+  CHECK(::close(::open(outside.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) == 0);
+  const auto is_untouched = [&] {
+    struct stat facts {};
+    return ::lstat(outside.c_str(), &facts) == 0 && facts.st_size == 0 && facts.st_blocks == 0;
+  };
+  const auto refused = [&](const std::string& path, int error) {
+    return syscalls::open_exact(path, 77).error() == error && syscalls::lock_file(path).error() == error &&
+           syscalls::reserve_after_end(path, 4096) != 0;
+  };
+  CHECK(::symlink("outside", directory.file("link").c_str()) == 0);
+  CHECK(refused(directory.file("link"), ELOOP));
+  CHECK(::symlink("nowhere", directory.file("dangling").c_str()) == 0);
+  CHECK(refused(directory.file("dangling"), ELOOP));
+  CHECK(::access(directory.file("nowhere").c_str(), F_OK) != 0);
+  CHECK(::mkfifo(directory.file("pipe").c_str(), 0600) == 0);
+  CHECK(refused(directory.file("pipe"), EINVAL));
+  CHECK(::mkdir(directory.file("directory").c_str(), 0700) == 0);
+  CHECK(refused(directory.file("directory"), EISDIR));
+  CHECK(::rmdir(directory.file("directory").c_str()) == 0);
+  CHECK(refused("/dev/null", EINVAL));
+  CHECK(is_untouched());
+  CHECK(::link(outside.c_str(), directory.file("name").c_str()) == 0);
+  CHECK(refused(directory.file("name"), EMLINK));
+  CHECK(::unlink(directory.file("name").c_str()) == 0);
+  CHECK(is_untouched());
+}
+
 void file_lock(Checks& t) {
   Directory directory;
   const std::string path = directory.file("lock");
@@ -76,6 +107,7 @@ void peers(Checks& t) {
 Tests syscalls_tests() {
   return {
       {"extents of a sparse file have the ends that the file system knows", extents},
+      {"what is no plain file, or has another name, is neither waited for nor followed nor changed", not_files},
       {"a lock is refused while somebody holds it, and free after", file_lock},
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
       {"the user at the other end of a socket is known, and nobody where there is none", peers},

@@ -4,6 +4,7 @@
  * Only root and the user whose daemon it is are heard. The mode of the socket says so, and the credentials of each connection
  * are looked at as well, because a mode can be changed.
  */
+import { lstatSync } from 'node:fs'
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -43,7 +44,7 @@ export class AdminServer {
   }
 
   /**
-   * Listen on `path`, mode 0600. A socket that a dead daemon left is replaced.
+   * Listen on `path`, mode 0600. A socket that a dead daemon left is replaced; anything else that lies there stays.
    * @throws CacheError mount-busy when a daemon answers there, invalid-argument, access-denied
    */
   static async listen(path: string, handlers: AdminHandlers, admission: Admission): Promise<AdminServer> {
@@ -52,6 +53,7 @@ export class AdminServer {
       throw new CacheError('invalid-argument', `admin socket ${path}: longer than ${socketPathBytesMax} bytes`)
     }
     const admin = new AdminServer(path, handlers, admission)
+    mustBeReplaceable(path, admission)
     if (await isAnswered(path)) {
       throw new CacheError('mount-busy', `another parentfs daemon has this mountpoint: it answers on ${path}`)
     }
@@ -116,6 +118,14 @@ function mustBeHeard(socket: Socket, { peerUid, uid }: Admission): void {
   const peer = fd >= 0 ? peerUid(fd) : null
   if (peer === 0 || peer === uid) return
   throw new CacheError('access-denied', `only root and user ${uid} may ask this daemon: ask as one of them`)
+}
+
+/** @throws CacheError access-denied when something lies there that is no socket of ours */
+function mustBeReplaceable(path: string, { uid }: Admission): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false })
+  if (!stat || (stat.isSocket() && stat.uid === uid)) return
+  const what = stat.isSocket() ? `a socket of user ${stat.uid}` : 'not a socket'
+  throw new CacheError('access-denied', `admin socket ${path}: what lies there is ${what}: remove it`)
 }
 
 function problem(code: string, message: string): AdminError {

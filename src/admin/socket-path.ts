@@ -51,8 +51,22 @@ export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurro
   } catch (cause) {
     throw new CacheError('access-denied', `${directory} cannot be made: ${messageOf(cause)}`, { cause })
   }
-  const stat = lstatSync(directory)
-  if (!stat.isDirectory() || stat.uid !== uid || (stat.mode & 0o022) !== 0) {
-    throw new CacheError('access-denied', `${directory} is not a directory that only you can write: remove it`)
-  }
+  mustBeTrusted(directory, uid)
+}
+
+/**
+ * The runtime directory as whoever asks a daemon may use it: others may have made one, to answer in a daemon's place.
+ * @throws CacheError access-denied
+ */
+export function trustedRuntimeDirectory(surroundings = runtimeSurroundings()): string {
+  const directory = runtimeDirectory(surroundings)
+  mustBeTrusted(directory, surroundings.uid)
+  return directory
+}
+
+/** @throws CacheError access-denied when it is there, and somebody else can write to it */
+function mustBeTrusted(directory: string, uid: number): void {
+  const stat = lstatSync(directory, { throwIfNoEntry: false })
+  if (!stat || (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0)) return
+  throw new CacheError('access-denied', `${directory} is not a directory that only you can write: remove it`)
 }

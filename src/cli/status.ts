@@ -2,7 +2,7 @@
  * `parentfs status`: one mount or all, as a table for people or as JSON.
  */
 import { fetchStatus } from '../admin/admin-client.ts'
-import { runtimeDirectory, runtimeSurroundings, socketPath, socketPaths } from '../admin/socket-path.ts'
+import { socketPath, socketPaths, trustedRuntimeDirectory } from '../admin/socket-path.ts'
 import type { Status } from '../admin/status.ts'
 import { fileSystemType, mountAt, readMountTable } from '../daemon/mount-table.ts'
 import { resolveMountpoint } from '../daemon/mountpoint.ts'
@@ -32,7 +32,7 @@ export async function status(mountpoint: string | null, json: boolean): Promise<
 
 async function statusOf(path: string): Promise<Status> {
   const mountpoint = await resolveMountpoint(path)
-  const answer = await fetchStatus(socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())))
+  const answer = await fetchStatus(socketPath(mountpoint, trustedRuntimeDirectory()))
   if (answer) return answer
   const entry = await mountAt(mountpoint)
   if (entry?.type !== fileSystemType) {
@@ -43,7 +43,7 @@ async function statusOf(path: string): Promise<Status> {
 }
 
 async function statusOfAll(): Promise<(Status | UnansweredMount)[]> {
-  const paths = socketPaths(runtimeDirectory(runtimeSurroundings()))
+  const paths = socketPaths(trustedRuntimeDirectory())
   const answers = await Promise.allSettled(paths.map(path => fetchStatus(path)))
   const statuses = answers.flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value] : []))
   const answered = new Set(statuses.map(({ mountpoint }) => mountpoint))

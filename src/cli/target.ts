@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fetchStatus } from '../admin/admin-client.ts'
-import { runtimeDirectory, runtimeSurroundings, socketPath, socketPaths } from '../admin/socket-path.ts'
+import { socketPath, socketPaths, trustedRuntimeDirectory } from '../admin/socket-path.ts'
 import { fileSystemType, readMountTable } from '../daemon/mount-table.ts'
 import { resolveMountpoint } from '../daemon/mountpoint.ts'
 import { CacheError } from '../errors.ts'
@@ -64,7 +64,7 @@ export async function findImage(image: string, mountpoint: string | null): Promi
 
 /** Mountpoints whose daemons answer us, in order. */
 export async function answeringMountpoints(): Promise<string[]> {
-  const paths = socketPaths(runtimeDirectory(runtimeSurroundings()))
+  const paths = socketPaths(trustedRuntimeDirectory())
   const answers = await Promise.allSettled(paths.map(path => fetchStatus(path)))
   return answers
     .flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value.mountpoint] : []))
@@ -77,7 +77,7 @@ export function noDaemon(mountpoint: string): CacheError {
 }
 
 function mountOf(mountpoint: string): Mount {
-  return { mountpoint, socket: socketPath(mountpoint, runtimeDirectory(runtimeSurroundings())) }
+  return { mountpoint, socket: socketPath(mountpoint, trustedRuntimeDirectory()) }
 }
 
 /** The mount that a path leads into, and the rest of it. Nothing in the mount is touched: it may hang. */

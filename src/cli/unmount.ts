@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus, requestUnmount } from '../admin/admin-client.ts'
-import { runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
+import { socketPath, trustedRuntimeDirectory } from '../admin/socket-path.ts'
 import { findHolders, formatHolders } from '../daemon/holders.ts'
 import { fileSystemType, mountAt } from '../daemon/mount-table.ts'
 import { createMounter } from '../daemon/mounter.ts'
@@ -24,7 +24,7 @@ export async function unmount(path: string, force: boolean): Promise<number> {
   const mountpoint = await resolveMountpoint(path)
   // We must not be the one who holds it.
   process.chdir('/')
-  const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
+  const socket = socketPath(mountpoint, trustedRuntimeDirectory())
   const status = await fetchStatus(socket)
   const refusal = await requestUnmount(socket, force)
   if (refusal === 'absent') {

@@ -54,7 +54,7 @@ export function openEnvironment(directory: string, copyBytesMax: () => number): 
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const isClean = checkMark(join(directory, 'data.mdb'))
     // The directory is locked by us: what an earlier process left in LMDB's lock table means nothing.
-    rmSync(join(directory, 'lock.mdb'), { force: true })
+    rmSync(join(directory, 'lock.mdb'), { recursive: true, force: true })
     if (!isClean) salvage(directory, copyBytesMax)
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory

@@ -1,7 +1,8 @@
 /**
  * The file of an LMDB database, read page by page without LMDB: its meta pages and its trees. See soundness.ts for the sources.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, readSync } from 'node:fs'
+import { openPlain } from './plain-file.ts'
 
 const headerBytes = 24
 const magic = 0xbeefc0de
@@ -63,7 +64,7 @@ export class LmdbFile {
 
   /** @throws RangeError when it has no head of an LMDB file; SystemError */
   static open(path: string): LmdbFile {
-    const fd = openSync(path, 'r')
+    const fd = openPlain(path)
     try {
       return new LmdbFile(fd)
     } catch (error) {

@@ -13,9 +13,9 @@ import type { DiskUsage } from './capacity.ts'
 export interface DataDirectory {
   /** Names of all data files. */
   names(): Promise<string[]>
-  /** Length of a data file in bytes, null when there is none. */
+  /** Length of a data file in bytes, null when there is none, or something else in its place. */
   sizeOf(name: string): number | null
-  /** Open or create. @throws SystemError */
+  /** Open or create, in the place of what is no data file. @throws SystemError */
   open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>
   remove(name: string): Promise<void>
   /** How long the oldest read of a data file has kept the disk busy until now, in milliseconds; 0 when there is none. */
@@ -57,12 +57,12 @@ export class RealDataDirectory implements DataDirectory {
   }
 
   sizeOf(name: string): number | null {
-    const stat = statSync(this.#pathOf(name), { throwIfNoEntry: false })
-    return stat?.isFile() ? stat.size : null
+    const stat = lstatSync(this.#pathOf(name), { throwIfNoEntry: false })
+    return stat?.isFile() && stat.nlink === 1 ? stat.size : null
   }
 
   open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
-    return this.#engine.openFile(this.#pathOf(name), sizeBytes, blockBytes)
+    return this.#open(this.#pathOf(name), sizeBytes, blockBytes)
   }
 
   remove(name: string): Promise<void> {
@@ -84,7 +84,7 @@ export class RealDataDirectory implements DataDirectory {
 
   async probe(): Promise<void> {
     const path = join(this.#directory.path, probeName)
-    const file = await this.#engine.openFile(path, probeBytes, probeBytes)
+    const file = await this.#open(path, probeBytes, probeBytes)
     try {
       const sent = randomBytes(probeBytes)
       const landed = await file.land(0, sent)
@@ -108,6 +108,15 @@ export class RealDataDirectory implements DataDirectory {
     }
     const { bavail, blocks, bsize } = statfsSync(path)
     return { allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  }
+
+  /** What is no data file of ours, and lies where one belongs, makes way for it. */
+  async #open(path: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
+    const stat = lstatSync(path, { throwIfNoEntry: false })
+    if (stat && !(stat.isFile() && stat.nlink === 1 && stat.size <= sizeBytes)) {
+      await rm(path, { recursive: true, force: true })
+    }
+    return this.#engine.openFile(path, sizeBytes, blockBytes)
   }
 
   #pathOf(name: string): string {

@@ -1,7 +1,7 @@
 /** The admin socket and its client. */
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, lstatSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -214,6 +214,27 @@ t.test('a socket that a dead daemon left is replaced, one that answers is not', 
   t.same(await fetchStatus(path), status)
   await t.rejects(AdminServer.listen(path, handlers(), admission), { code: 'mount-busy' })
   t.same(await fetchStatus(path), status, 'the first still answers')
+})
+
+t.test('what is no socket of ours stays where it lies, and says what to do', async t => {
+  const path = socketIn(t)
+  const stays = async (what: string) => {
+    const { ino } = lstatSync(path)
+    const listening = AdminServer.listen(path, handlers(), admission)
+    await t.rejects(listening, { code: 'access-denied', message: /remove it/ }, what)
+    t.equal(lstatSync(path).ino, ino, what)
+    rmSync(path)
+  }
+  writeFileSync(path, 'precious')
+  await stays('a file')
+  spawnSync('mkfifo', [path])
+  await stays('a pipe')
+  symlinkSync('/dev/null', path)
+  await stays('a link')
+  const other = await AdminServer.listen(path, handlers(), admission)
+  const theirs = AdminServer.listen(path, handlers(), { peerUid, uid: uid + 1 })
+  await t.rejects(theirs, { code: 'access-denied', message: /a socket of user/ })
+  await other.close()
 })
 
 t.test('closing removes the socket and may be done twice', async t => {

@@ -2,7 +2,13 @@
 import { chmodSync, mkdirSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { prepareRuntimeDirectory, runtimeDirectory, socketPath, socketPaths } from '../../src/admin/socket-path.ts'
+import {
+  prepareRuntimeDirectory,
+  runtimeDirectory,
+  socketPath,
+  socketPaths,
+  trustedRuntimeDirectory,
+} from '../../src/admin/socket-path.ts'
 
 const uid = process.getuid?.() ?? 0
 
@@ -39,4 +45,12 @@ t.test('a directory that somebody else could write, or put there, is not used', 
   const theirs = join(top, 'theirs')
   mkdirSync(theirs, { mode: 0o700 })
   t.throws(() => prepareRuntimeDirectory(theirs, { uid: uid + 1, userDirectory: undefined }), { code: 'access-denied' })
+})
+
+t.test('who asks a daemon does not ask in a directory that somebody else made', async t => {
+  const userDirectory = t.testdir()
+  const surroundings = { uid: uid + 1, userDirectory }
+  t.equal(trustedRuntimeDirectory(surroundings), join(userDirectory, 'parentfs'), 'none is there: nobody answers')
+  mkdirSync(join(userDirectory, 'parentfs'), { mode: 0o700 })
+  t.throws(() => trustedRuntimeDirectory(surroundings), { code: 'access-denied', message: /remove it/ })
 })

@@ -1,6 +1,15 @@
 /** What cannot be mounted: one line that says why, and nothing left mounted, locked or running. */
 import { randomUUID } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { mountAt } from '../../src/daemon/mount-table.ts'
@@ -117,6 +126,22 @@ t.test('cache directories that are not ours, or are in use', options, async t =>
   // The refusals have left no lock: it mounts.
   await mountDaemon(t, other)
   t.equal((await mountAt(other.mountpoint))?.source, where.origin)
+})
+
+t.test('cache directories that somebody else owns, can write, or leads us to', options, async t => {
+  const where = place(t)
+  const [theirs, link] = [join(where.top, 'theirs'), join(where.top, 'link')]
+  mkdirSync(theirs)
+  chownSync(theirs, 65534, 65534)
+  await refuses(t, { ...where, cacheDirectory: theirs }, /belongs to user 65534.*name another directory/, 1)
+  chownSync(theirs, 0, 0)
+  chmodSync(theirs, 0o1777)
+  await refuses(t, { ...where, cacheDirectory: theirs }, /can be written by others.*chmod go-w/, 1)
+  chmodSync(theirs, 0o755)
+  symlinkSync(theirs, link)
+  lchownSync(link, 65534, 65534)
+  await refuses(t, { ...where, cacheDirectory: link }, /is a link of user 65534.*name another directory/, 1)
+  t.same(readdirSync(theirs), [], 'nothing was written')
 })
 
 t.test('a signal while the origin keeps us waiting ends the start at once', options, async t => {

@@ -2,7 +2,7 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Status } from '../../src/admin/status.ts'
@@ -97,5 +97,27 @@ t.test('a directory that the user may not write is refused by fusermount3, in on
   chownSync(where.mountpoint, 0, 0)
   const refused = as(...command, ...mountArguments(where, '--log-level', 'warn'))
   t.match(refused, { status: 1, stderr: /^parentfs: mountpoint [^\n]*fusermount3: [^\n]*\n$/ })
+  t.equal(mounted(), undefined)
+})
+
+t.test('what another user put where ours would be is not used, by the daemon or by who asks it', options, async t => {
+  const { where, as, mounted } = await setUpUser(t)
+  const user = (...args: readonly string[]) => as(...command, ...args)
+  mkdirSync(where.cacheDirectory, { mode: 0o777 })
+  chmodSync(where.cacheDirectory, 0o777)
+  const theirs = user(...mountArguments(where, '--log-level', 'warn'))
+  t.match(theirs, { status: 1, stderr: /^parentfs: [^\n]*belongs to user 0[^\n]*name another directory[^\n]*\n$/ })
+  const planted = join(where.top, 'runtime', 'parentfs')
+  rmSync(planted, { recursive: true, force: true })
+  mkdirSync(planted)
+  chmodSync(planted, 0o777)
+  const sockets = {
+    status: 1,
+    stderr: /^parentfs: [^\n]*runtime\/parentfs is not a directory that only you can write: remove it\n$/,
+  }
+  t.match(user('mount', where.origin, where.mountpoint, '--capacity', '200MiB', '--log-level', 'warn'), sockets)
+  t.match(user('status', where.mountpoint), sockets)
+  t.match(user('unmount', where.mountpoint), sockets)
+  t.same([...readdirSync(where.cacheDirectory), ...readdirSync(planted)], [], 'nothing was written')
   t.equal(mounted(), undefined)
 })

@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync, statfsSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
@@ -52,7 +61,6 @@ t.test('a path that is no directory, or cannot be made, says store-failed', asyn
 t.test('the room in a cache directory is what its ceiling leaves', async t => {
   const path = t.testdir()
   const directory = openCacheDirectory(path, blockBytes, addon)
-  mkdirSync(directory.indexPath)
   const before = roomBytes(directory, 8 * 1024 ** 2)
   writeFileSync(join(directory.imagesPath, 'a'), randomBytes(1024 ** 2), { flush: true })
   writeFileSync(join(directory.indexPath, 'b'), randomBytes(1024 ** 2), { flush: true })
@@ -65,4 +73,30 @@ t.test('the room in a cache directory is what its ceiling leaves', async t => {
     'and what the disk must keep free',
   )
   directory.unlock()
+})
+
+t.test('a directory that others own, can write, or lead us to is refused, and left as it is', async t => {
+  const base = t.testdir({ theirs: {}, open: {}, ours: {} })
+  const uid = process.geteuid!()
+  const refuses = (path: string, message: RegExp, as = uid) =>
+    t.throws(() => openCacheDirectory(path, blockBytes, addon, as), { code: 'cache-foreign', message })
+  refuses(join(base, 'theirs'), /belongs to user \d+, not to user \d+.*: name another directory/, uid + 1)
+  chmodSync(join(base, 'open'), 0o770)
+  refuses(join(base, 'open'), /can be written by others.*chmod go-w/)
+  const link = join(base, 'link')
+  symlinkSync(join(base, 'ours'), link)
+  const uidOfLink = lstatSync(link).uid
+  if (uidOfLink !== 0) refuses(link, /is a link of user/, uid + 1)
+  for (const name of ['theirs', 'open', 'ours']) t.same(readdirSync(join(base, name)), [])
+  const directory = openCacheDirectory(link, blockBytes, addon)
+  t.equal(directory.path, join(base, 'ours'), 'a link of our own is followed once')
+  directory.unlock()
+  for (const name of ['VERSION', 'images', 'index']) {
+    const { mode } = statSync(join(base, 'ours', name))
+    t.equal(mode & 0o077, 0, `${name} is for nobody else`)
+    chmodSync(join(base, 'ours', name), mode | 0o002)
+    refuses(join(base, 'ours'), new RegExp(`${name} can be written by others`))
+    chmodSync(join(base, 'ours', name), mode)
+  }
+  openCacheDirectory(join(base, 'ours'), blockBytes, addon).unlock()
 })
