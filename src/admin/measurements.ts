@@ -21,7 +21,7 @@ export interface OriginMeasurements
 
 /** What the rooms know. */
 export interface RoomsMeasurements
-  extends Pick<Status, 'reads' | 'latencies' | 'eviction' | 'scrub' | 'retirement' | 'pinned'> {
+  extends Pick<Status, 'reads' | 'latencies' | 'ahead' | 'eviction' | 'scrub' | 'retirement' | 'pinned'> {
   readonly cache: {
     readonly capacityBytes: number
     readonly usedBytes: number

@@ -27,6 +27,7 @@ export type Metric = CounterMetric | GaugeMetric | HistogramMetric
 
 type Read<T> = (measured: Measurements) => T
 type Origin = Measurements['origins'][number]
+type Purposes = Measurements['ahead']['purposes']
 
 const daemonStates = ['starting', 'ready', 'stopping'] as const
 const healthStates = ['healthy', 'degraded', 'bypass', 'recovering'] as const
@@ -101,6 +102,28 @@ const cache: readonly Metric[] = [
   counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
   counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
   counter('parentfs_corrupt_blocks_total', 'Blocks found damaged, and dropped.', ({ scrub }) => scrub.corruptBlocks),
+]
+
+const ahead: readonly Metric[] = [
+  ofPurposes(
+    'parentfs_ahead_fetched_bytes_total',
+    'Bytes asked of origins before anybody wanted them.',
+    'fetchedBytes',
+  ),
+  ofPurposes('parentfs_ahead_read_bytes_total', 'Those of them that were then read.', 'readBytes'),
+  ofPurposes(
+    'parentfs_ahead_unread_bytes_total',
+    'Those that went to the cache unread, or were dropped.',
+    'unreadBytes',
+  ),
+  gauge('parentfs_ahead_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ ahead }) => ahead.bytes),
+  gauge('parentfs_ahead_queued_pieces', 'Requests ahead of readers that wait for a turn.', m => m.ahead.queuedPieces),
+  gauge('parentfs_ahead_parked_bytes', 'Bytes that wait in memory for a reader.', ({ ahead }) => ahead.parkedBytes),
+  counter(
+    'parentfs_ahead_skipped_total',
+    'Requests ahead of readers given up for want of room.',
+    m => m.ahead.skippedPieces,
+  ),
 ]
 
 const origins: readonly Metric[] = [
@@ -181,7 +204,7 @@ const daemon: readonly Metric[] = [
   gauge('nodejs_external_memory_bytes', 'Memory of buffers of JavaScript.', ({ process }) => process.externalBytes),
 ]
 
-export const metricList: readonly Metric[] = [...reads, ...cache, ...origins, ...daemon]
+export const metricList: readonly Metric[] = [...reads, ...cache, ...ahead, ...origins, ...daemon]
 
 function counter(name: string, help: string, value: Read<number>): CounterMetric {
   return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
@@ -189,6 +212,13 @@ function counter(name: string, help: string, value: Read<number>): CounterMetric
 
 function gauge(name: string, help: string, value: Read<number>): GaugeMetric {
   return { kind: 'gauge', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
+}
+
+/** One series for each reason to fetch ahead. */
+function ofPurposes(name: string, help: string, key: keyof Purposes['stream']): CounterMetric {
+  const read = ({ ahead }: Measurements) =>
+    Object.entries(ahead.purposes).map(([purpose, counters]) => ({ labels: { purpose }, value: counters[key] }))
+  return { kind: 'counter', name, help, labels: ['purpose'], read }
 }
 
 /** One series for each state. */

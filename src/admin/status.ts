@@ -3,6 +3,7 @@
  *
  * Fields may be added; none changes its meaning or goes.
  */
+import type { AheadCounters } from '../cache/reading.ts'
 import type { ImageStatus } from '../cache/status.ts'
 import type { LatencyCounts } from '../latency-histogram.ts'
 
@@ -84,6 +85,8 @@ export interface Status {
     /** Extents that were answered and not promoted. */
     readonly dropped: number
   }
+  /** What is fetched before anybody asks for it: now, and since the daemon started. */
+  readonly ahead: AheadCounters
   readonly eviction: { readonly objects: number; readonly bytes: number }
   /** Versions of images that the origin has replaced or deleted. */
   readonly retirement: {

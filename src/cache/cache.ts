@@ -2,6 +2,7 @@
  * The cache as the filesystem sees it: names and images from the catalog, bytes from the reader, and behind them promotion
  * and eviction. Policy lives in this room; the store does as it is told.
  */
+import { aheadWindowBytesMax } from '../ahead-limits.ts'
 import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
@@ -15,14 +16,12 @@ import { Catalog } from './catalog.ts'
 import { Digester } from './digester.ts'
 import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
-import { FetchBudgets } from './fetch-budgets.ts'
 import { fitCapacity } from './fit.ts'
-import { Flights } from './flight.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
-import { Reader } from './reader.ts'
+import { Reading } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
 import { Scrubber, type ScrubberOptions } from './scrubber.ts'
@@ -40,6 +39,8 @@ export interface CacheOptions {
   /** Bytes that wait for promotion, and bytes being fetched at once; other than the defaults. */
   readonly promotionBytesMax?: number
   readonly fetchBytesMax?: number
+  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. Other than the default. */
+  readonly readAheadBytesMax?: number
   /** Other than the defaults. */
   readonly scrub?: Partial<ScrubberOptions>
   readonly retire?: Partial<RetirerLimits>
@@ -54,17 +55,16 @@ export interface CacheLimits {
   readonly scrubBytesPerSecond: number
   readonly promotionBytesMax: number
   readonly fetchBytesMax: number
+  readonly readAheadBytesMax: number
 }
 
 export class Cache {
   readonly #options: CacheOptions
   readonly #origins: MountedOrigins
   readonly #catalog: Catalog
-  readonly #flights = new Flights()
   readonly #promoter: Promoter
-  readonly #fetchBudgets: FetchBudgets
   readonly #evictor: Evictor
-  readonly #reader: Reader
+  readonly #reading: Reading
   readonly #scrubber: Scrubber
   readonly #digester: Digester
   readonly #pins: Pins
@@ -77,12 +77,10 @@ export class Cache {
 
   constructor(options: CacheOptions) {
     this.#options = options
-    this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds)
+    this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds, options.now)
     this.#catalog = new Catalog({ ...options, freshMs: origin => this.#origins.freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
     const origins = options.origins.map(({ origin }) => origin)
-    const urls = origins.map(({ url }) => url)
-    this.#fetchBudgets = new FetchBudgets(options.fetchBytesMax ?? fetchBytesMax, urls)
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
     const unwanted = () => this.#retirer.unwanted()
@@ -98,22 +96,22 @@ export class Cache {
       freshMs: ({ origin }: Image) => this.#origins.freshMs({ url: origin }),
     }
     this.#retirer = new Retirer(retirerParts, options.retire)
-    this.#reader = new Reader({
-      flights: this.#flights,
-      fetchBudgets: this.#fetchBudgets,
-      originOf: image => this.#origins.of(image).origin,
-      patienceFor: image => this.#origins.patienceFor(image),
-      stored: async image => (options.store.health.mayWait ? this.#use(image) : null),
-      isReadable: stored => options.store.health.mayWait && options.store.find(stored.imageId) === stored,
+    this.#reading = new Reading({
+      ...options,
+      origins: this.#origins,
+      fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
+      readAheadBytesMax: options.readAheadBytesMax ?? aheadWindowBytesMax,
+      use: image => this.#use(image),
       promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
+      mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.operations = new Operations({
       ...options,
       origins: this.#origins.all,
       catalog: this.#catalog,
-      reader: this.#reader,
-      flights: this.#flights,
+      reader: this.#reading.reader,
+      flights: this.#reading.flights,
       promoter: this.#promoter,
       evictor: this.#evictor,
       digester: this.#digester,
@@ -129,13 +127,14 @@ export class Cache {
 
   get counters(): CacheCounters {
     return {
-      reads: this.#reader.counters,
-      latencies: this.#reader.latencies,
+      reads: this.#reading.reader.counters,
+      latencies: this.#reading.reader.latencies,
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
       retirement: this.#retirer.counters,
-      flights: this.#flights.size,
+      ahead: this.#reading.aheadCounters,
+      flights: this.#reading.flightsUnderWay,
       cutListings: this.#catalog.cutListings,
     }
   }
@@ -149,12 +148,11 @@ export class Cache {
 
   /** Other limits, and origins that came, from now on. */
   reconfigure(limits: CacheLimits): void {
-    const { origins, scrubBytesPerSecond, promotionBytesMax, fetchBytesMax } = limits
+    const { origins, scrubBytesPerSecond, promotionBytesMax } = limits
     for (const { origin } of this.#origins.change(origins)) this.#pins.adopt(origin)
     this.#scrubber.setPace(scrubBytesPerSecond)
     this.#promoter.resize(promotionBytesMax)
-    const urls = origins.map(({ origin }) => origin.url)
-    this.#fetchBudgets.change(fetchBytesMax, urls)
+    this.#reading.reconfigure(limits)
   }
 
   lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
@@ -205,7 +203,7 @@ export class Cache {
     this.#digester.mustBeSound(image)
     this.#reads.begin(image.id)
     try {
-      return await this.#reader.read(image, offset, length, signal)
+      return await this.#reading.reader.read(image, offset, length, signal)
     } finally {
       this.#reads.end(image.id)
     }
@@ -238,7 +236,7 @@ export class Cache {
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),
         open: this.#opens.has(image.id),
-        ...this.#reader.missesOf(image),
+        ...this.#reading.reader.missesOf(image),
       })),
     )
   }
@@ -269,7 +267,7 @@ export class Cache {
     await this.#scrubber.close()
     await this.#digester.close()
     await this.#retirer.close()
-    await this.#flights.close()
+    await this.#reading.close()
     await this.#evictor.close()
   }
 
@@ -283,6 +281,11 @@ export class Cache {
     await this.#promoter.offer(stored, object, first, bytes)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
+  }
+
+  #mayPromote({ image }: StoredImage, bytes: number): boolean {
+    const isSound = this.#digester.state(image) !== 'mismatch'
+    return isSound && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes)
   }
 
   /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */

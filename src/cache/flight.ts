@@ -3,7 +3,7 @@
  *
  * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
  * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
- * wants any more, and that has not arrived, is cancelled.
+ * wants any more, and that has not arrived, is cancelled. One that was begun ahead of its readers waits for them.
  */
 import { type BlockRun, maskOf } from '../image.ts'
 
@@ -18,14 +18,25 @@ export class Flight {
   readonly ended: Promise<void>
   /** Call it when that is so. */
   end: () => void = () => {}
+  readonly #onReader: (() => void) | null
   #readers = 0
   #arrived = false
+  #wasRead = false
 
-  /** @param fetch brings the bytes of the extent; starts at once */
-  constructor(object: number, run: BlockRun, fetch: (signal: AbortSignal) => Promise<Uint8Array>) {
+  /**
+   * @param fetch brings the bytes of the extent; starts at once
+   * @param onReader of one that is begun before anybody wants it: hears of the first reader
+   */
+  constructor(
+    object: number,
+    run: BlockRun,
+    fetch: (signal: AbortSignal) => Promise<Uint8Array>,
+    onReader: (() => void) | null = null,
+  ) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
+    this.#onReader = onReader
     this.ended = new Promise(resolve => {
       this.end = resolve
     })
@@ -41,6 +52,16 @@ export class Flight {
     return this.#arrival
   }
 
+  /** Are the bytes here, to be had without waiting, because somebody foresaw that they would be wanted? */
+  get isForeseen(): boolean {
+    return this.#onReader !== null && this.#arrived
+  }
+
+  /** Has anybody read of it? */
+  get wasRead(): boolean {
+    return this.#wasRead
+  }
+
   /** Give it up if it has not arrived: its readers get `aborted`. */
   cancel(): void {
     if (!this.#arrived) this.#controller.abort()
@@ -54,9 +75,11 @@ export class Flight {
   /** Count one more reader. @returns how it leaves again, to be called once */
   board(): () => void {
     this.#readers++
+    if (!this.#wasRead) this.#onReader?.()
+    this.#wasRead = true
     return () => {
       this.#readers--
-      if (this.#readers === 0) this.cancel()
+      if (this.#readers === 0 && this.#onReader === null) this.cancel()
     }
   }
 }

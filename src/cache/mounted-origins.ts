@@ -5,6 +5,7 @@
 import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
 import type { Origin } from '../origin/origin.ts'
+import { Link } from './link.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
 
 /** One origin, and the directory that shows its images; null is the root. */
@@ -15,15 +16,25 @@ export interface MountedOrigin {
   readonly revalidateSeconds?: number
   /** How long its readers wait for it; for as long as their signals let them when absent. */
   readonly patience?: PatienceOptions
+  /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
+  readonly aheadRequestsMax?: number
 }
+
+/** Turns for reading ahead where nothing is said. */
+const aheadRequestsDefault = 8
 
 export class MountedOrigins {
   /** One array for as long as the cache is open: who holds it sees those that come. */
   readonly all: readonly MountedOrigin[]
   readonly #all: MountedOrigin[]
   readonly #revalidateSeconds: number
+  readonly #now: () => number
+  /** By URL. */
+  readonly #links = new Map<string, Link>()
 
-  constructor(origins: readonly MountedOrigin[], revalidateSeconds: number) {
+  /** @param now milliseconds, never going back */
+  constructor(origins: readonly MountedOrigin[], revalidateSeconds: number, now: () => number) {
+    this.#now = now
     this.#all = [...origins]
     this.all = this.#all
     this.#revalidateSeconds = revalidateSeconds
@@ -66,6 +77,20 @@ export class MountedOrigins {
   patienceFor(image: Image): Patience | null {
     const { patience } = this.of(image)
     return patience ? new Patience(patience) : null
+  }
+
+  /** What the way to the origin of an image is like. */
+  linkOf({ origin }: Image): Link {
+    const link = this.#links.get(origin) ?? new Link(this.#now)
+    this.#links.set(origin, link)
+    return link
+  }
+
+  /** Turns that reading ahead may take; none while the origin is not well. */
+  aheadRequestsMax(image: Image): number {
+    const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
+    const state = mounted?.patience?.availability.state ?? 'available'
+    return mounted && state === 'available' ? (mounted.aheadRequestsMax ?? aheadRequestsDefault) : 0
   }
 
   /** The directory that shows an image; null is the root, and where its origin is not mounted. */

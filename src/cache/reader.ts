@@ -6,29 +6,26 @@
  * protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin alone.
  */
 import { isCacheError, throwIfAborted } from '../errors.ts'
-import { type BlockRun, type Image, type ObjectPart, runsOf } from '../image.ts'
+import type { Image, ObjectPart } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
-import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
-import type { FetchBudgets } from './fetch-budgets.ts'
-import { Flight, type Flights } from './flight.ts'
+import type { SeenByteRead } from './ahead.ts'
+import type { Fetcher } from './fetcher.ts'
+import type { Flight } from './flight.ts'
 import type { Patience } from './patience.ts'
 
 /** What a reader needs from the rest of the cache. */
 export interface ReaderParts {
-  readonly flights: Flights
-  readonly fetchBudgets: FetchBudgets
-  /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
-  originOf(image: Image): Origin
+  readonly fetcher: Fetcher
+  /** Hears of every read that comes here, once what it needs is on its way. */
+  readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
   /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
   patienceFor(image: Image): Patience | null
   /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. Never rejects. */
   stored(image: Image): Promise<StoredImage | null>
   /** Is it still there, and may its disk be waited for? */
   isReadable(stored: StoredImage): boolean
-  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -109,7 +106,7 @@ export class Reader {
     stored.touch(object)
     const patience = this.#parts.patienceFor(stored.image)
     const work = async (own: AbortSignal) => {
-      const flights = this.#flightsFor(stored, object, blocks & ~stored.held(object))
+      const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
       await arrivals(stored, flights, own)
       return flights
     }
@@ -153,7 +150,8 @@ export class Reader {
       missed ||= planned.missed
       if (planned.bytes) return this.#count(image, missed, startedMs, planned.bytes)
     }
-    const proxied = await this.#whileWaiting(true, () => this.#readByProxy(image, offset, length, signal))
+    const fetch = () => this.#parts.fetcher.fetch(image, offset, length, signal)
+    const proxied = await this.#whileWaiting(true, fetch)
     return this.#count(image, true, startedMs, proxied)
   }
 
@@ -167,10 +165,12 @@ export class Reader {
     // A disk that did not answer in time is not asked again.
     if (!this.#parts.isReadable(stored)) return { missed: true, bytes: null }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
-    const flights = parts.flatMap(({ object, blocks }) =>
-      this.#flightsFor(stored, object, blocks & ~stored.residency.resident(object)),
+    const found = parts.map(({ object, blocks }) =>
+      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object)),
     )
-    const missed = flights.length > 0
+    const flights = found.flatMap(part => part.flights)
+    const missed = flights.some(flight => !flight.isForeseen)
+    this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
     const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, signal))
     const only = arrived[0]
     if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
@@ -181,14 +181,6 @@ export class Reader {
     return { missed, bytes: whole ? bytes : null }
   }
 
-  /** Flights that bring the missing blocks of an object: those in the air, and new ones for the rest. */
-  #flightsFor(stored: StoredImage, object: number, missing: bigint): Flight[] {
-    if (missing === 0n) return []
-    const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
-    const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
-    return flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run)))
-  }
-
   async #whileWaiting<T>(waits: boolean, work: () => Promise<T>): Promise<T> {
     if (!waits) return work()
     this.#waiting++
@@ -197,35 +189,6 @@ export class Reader {
     } finally {
       this.#waiting--
     }
-  }
-
-  #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {
-    const { flights, fetchBudgets, originOf, promote } = this.#parts
-    const { offset, length } = stored.geometry.bytesOf(object, run)
-    const key = stored.lockKey(object)
-    const flight = new Flight(object, run, signal =>
-      fetchBudgets.of(stored.image.origin).run(length, signal, async () => {
-        const bytes = Buffer.allocUnsafeSlow(length)
-        await originOf(stored.image).read(stored.image, offset, bytes, { signal })
-        return bytes
-      }),
-    )
-    flights.add(key, flight)
-    const land = () => flights.remove(key, flight)
-    flight.arrival.then(
-      // After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest.
-      bytes => setImmediate(() => void promote(stored, object, run.first, bytes).finally(land)), // Never rejects.
-      land,
-    )
-    return flight
-  }
-
-  async #readByProxy(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#parts.fetchBudgets.of(image.origin).run(length, signal, async () => {
-      const bytes = Buffer.allocUnsafeSlow(length)
-      await this.#parts.originOf(image).read(image, offset, bytes, { signal })
-      return bytes
-    })
   }
 
   #count(image: Image, missed: boolean, startedMs: number, bytes: Uint8Array): Uint8Array {

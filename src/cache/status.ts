@@ -3,6 +3,7 @@ import type { DigestState } from './digester.ts'
 import type { EvictionCounters } from './evictor.ts'
 import type { PromotionCounters } from './promoter.ts'
 import type { ImageMisses, ReadCounters, ReadLatencies } from './reader.ts'
+import type { AheadCounters } from './reading.ts'
 import type { RetirementCounters } from './retirer.ts'
 import type { ScrubCounters } from './scrubber.ts'
 
@@ -31,6 +32,7 @@ export interface CacheCounters {
   readonly eviction: EvictionCounters
   readonly scrub: ScrubCounters
   readonly retirement: RetirementCounters
+  readonly ahead: AheadCounters
   /** Extents being fetched or promoted now. */
   readonly flights: number
   /** Listings that had more names than are shown. */

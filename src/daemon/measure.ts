@@ -29,7 +29,7 @@ export interface MeasuredRooms {
 }
 
 export function measure({ cache, store, origins, memoryLock, transport, lag }: MeasuredRooms): RoomsMeasurements {
-  const { promotion, eviction, scrub, retirement, cutListings } = cache.counters
+  const { promotion, ahead, eviction, scrub, retirement, cutListings } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
   const { indexShare, failedBatches } = store
   // The store keeps what it took as a share of its budget.
@@ -45,6 +45,7 @@ export function measure({ cache, store, origins, memoryLock, transport, lag }: M
     busyTimes: store.health.busyTimes,
     origins: origins.measurements(),
     promotion,
+    ahead,
     eviction,
     scrub,
     retirement,

@@ -6,6 +6,7 @@
  */
 import type { OriginMeasurements } from '../admin/measurements.ts'
 import type { Status } from '../admin/status.ts'
+import { aheadTurnsShare } from '../ahead-limits.ts'
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import type { Logger } from '../logger.ts'
 import { Availability } from '../origin/availability.ts'
@@ -77,6 +78,7 @@ export class Origins {
       origin,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
+      aheadRequestsMax: Math.floor(settings.requests * aheadTurnsShare),
     }))
   }
 

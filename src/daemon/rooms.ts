@@ -118,6 +118,7 @@ export class Rooms {
       scrub: { bytesPerSecond: cache.scrubRate },
       promotionBytesMax: cache.promotionQueue,
       fetchBytesMax: cache.fetches,
+      readAheadBytesMax: cache.readAhead,
       reservedNodeIds,
       acquaintance: {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
@@ -224,6 +225,7 @@ export class Rooms {
       scrubBytesPerSecond: cache.scrubRate,
       promotionBytesMax: cache.promotionQueue,
       fetchBytesMax: cache.fetches,
+      readAheadBytesMax: cache.readAhead,
     })
     this.#transport?.setDeadlines(this.#deadlines())
     void this.#cache.makeRoom() // Never rejects.
@@ -242,7 +244,7 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
-    const { promotion, eviction, scrub, retirement } = this.#cache.counters
+    const { promotion, ahead, eviction, scrub, retirement } = this.#cache.counters
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs, busyTimes } = this.#store.health
@@ -260,6 +262,7 @@ export class Rooms {
         promotedBytes: promotion.promotedBytes,
         dropped: promotion.dropped,
       },
+      ahead,
       eviction,
       scrub,
       retirement,

@@ -2,6 +2,7 @@
  * Every setting of a mount: what the file may say and, in its place, the command line. docs/OPERATIONS.md lists them.
  */
 import { z } from 'zod'
+import { aheadWindowBytesMax } from '../ahead-limits.ts'
 import { directoryNodeId } from '../fuse/backend.ts'
 import { blocksPerObject } from '../image.ts'
 import {
@@ -70,7 +71,11 @@ const cache = z
     }),
     fetches: size({ min: MiB, max: 64 * GiB }, fetchBytesMax, {
       live: true,
-      what: 'bytes being fetched at once from all origins',
+      what: 'bytes being fetched at once from all origins, for readers who wait',
+    }),
+    readAhead: size({ min: 0, max: GiB }, aheadWindowBytesMax, {
+      live: true,
+      what: 'how far ahead of a sequential reader is fetched, at most; 0 for no reading ahead of any kind',
     }),
   })
   .refine(({ lowWatermark, highWatermark }) => lowWatermark <= highWatermark, {

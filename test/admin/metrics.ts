@@ -41,6 +41,14 @@ const measured: Measurements = {
     ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6 },
     droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
   },
+  ahead: {
+    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, parkedBytes: 41 },
+    purposes: {
+      stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },
+      around: { fetchedBytes: 45, readBytes: 46, unreadBytes: 47 },
+      profile: { fetchedBytes: 48, readBytes: 49, unreadBytes: 50 },
+    },
+  },
   eviction: { objects: 24, bytes: 25 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
   retirement: { nameless: 35, retired: 36, early: 42 },
@@ -64,6 +72,7 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(value('parentfs_cache_disk_state', 'state="bypass"'), 1)
   t.equal(value('parentfs_cache_disk_state', 'state="healthy"'), 0)
   t.equal(value('parentfs_promotions_dropped_total', 'reason="no-room"'), 2)
+  t.equal(value('parentfs_ahead_unread_bytes_total', 'purpose="around"'), 47)
   const named = 'origin="https://host/\\"odd\\"\\\\\\n/"'
   t.equal(value('parentfs_origin_errors_total', `${named},code="origin-timeout"`), 11)
   t.equal(value('parentfs_origin_state', `${named},state="suspect"`), 1)

@@ -1,6 +1,6 @@
 /**
  * Seeded random operations on a small cache, against a plain byte array: reads of any length at any offset, many at once,
- * with promotion and eviction racing, readers that leave, an origin that fails, images that are replaced, open or not, by versions
+ * with reading ahead, promotion and eviction racing, readers that leave, an origin that fails, images that are replaced, open or not, by versions
  * that were there before, too, and restarts in between.
  * OPERATIONS=n sets how many; SEED=n another sequence.
  */
@@ -25,7 +25,7 @@ const zeros = [[64 * KiB, 200 * KiB]] as const
 /** A cache over an origin that changes, and what must be read from it. */
 class World {
   readonly random = seeded(seed)
-  readonly counts = { wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0 }
+  readonly counts = { wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0, ahead: 0 }
   readonly #origin = new MemoryOrigin()
   /** By name and validator. */
   readonly #truth = new Map<string, Buffer>()
@@ -47,7 +47,12 @@ class World {
   }
 
   async start(): Promise<void> {
-    const options = { capacityBytes: 16 * 1024 * KiB, revalidateSeconds: 0, retire: { graceMs: 0 } }
+    const options = {
+      capacityBytes: 16 * 1024 * KiB,
+      revalidateSeconds: 0,
+      retire: { graceMs: 0 },
+      readAheadBytesMax: 1024 * KiB,
+    }
     this.#rooms = await openRooms({ directory: this.#directory, origin: this.#origin, ...options })
     await this.#lookUp()
   }
@@ -71,7 +76,8 @@ class World {
     await until(isRetired, 10_000, 'the end of versions without a name')
     const files = readdirSync(join(this.#directory, 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
-    const { reads, eviction, retirement } = cache.counters
+    const { reads, eviction, retirement, ahead } = cache.counters
+    this.counts.ahead += ahead.purposes.stream.fetchedBytes
     this.counts.hits += reads.hits
     this.counts.misses += reads.misses
     this.counts.evicted += eviction.objects

@@ -1,0 +1,27 @@
+/** The limits of reading ahead, each with the reason or the sum that led to it; all others are in limits.ts. */
+
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** The window of a stream, from its begin to one that has gone on for long: 16 MiB are 64 ms of 2 Gbit/s. */
+export const aheadWindowBytesMin = 128 * KiB
+export const aheadWindowBytesMax = 16 * MiB
+/** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
+export const aheadPieceBytesMin = 256 * KiB
+export const aheadPieceBytesMax = 2 * MiB
+/**
+ * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
+ * for something else: 10 ms of 100 MiB/s.
+ */
+export const aheadBytesMax = 64 * MiB
+export const aheadBytesMin = 1 * MiB
+/** The share of the turns at an origin that reading ahead may take. */
+export const aheadTurnsShare = 0.25
+/** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
+export const aheadPiecesMax = 1024
+/** Bytes that were fetched ahead and wait for their first reader in memory, and how long they do. */
+export const parkedBytesMax = 32 * MiB
+export const parkedMsMax = 10_000
+/** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
+export const aheadRecentBytes = 64 * MiB
+export const aheadUnreadShareMax = 0.5

@@ -1,0 +1,156 @@
+/**
+ * What is to be fetched ahead, waiting for its turn: so much at once as leaves demand its own, one owner after the other.
+ *
+ * Demand never stands in this line, and has a budget of its own: it takes off at once, also for what waits here, which then is not
+ * fetched again. While a reader waits for something that nobody foresaw, as much is under way as fills the link, and no more.
+ */
+
+import { aheadBytesMax, aheadBytesMin, aheadPiecesMax } from '../ahead-limits.ts'
+import { type BlockRun, countOf, maskOf, runsOf } from '../image.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import type { AheadPart, Fetcher } from './fetcher.ts'
+import type { Usefulness } from './usefulness.ts'
+
+/** A run of blocks of one object, to be fetched by one request. */
+export interface AheadPiece {
+  readonly stored: StoredImage
+  readonly object: number
+  readonly run: BlockRun
+  readonly usefulness: Usefulness
+  /** Which blocks wait for their first reader in memory: the first one stands for all, or each for itself. */
+  readonly witness: 'first' | 'each'
+  /** Does anybody still want it? */
+  isWanted(): boolean
+  /** It is not fetched, for want of room or turns. */
+  onSkipped(): void
+  onUnread(): void
+}
+
+export interface AheadQueueParts {
+  readonly fetcher: Fetcher
+  /** Turns at the origin of this image that may be taken; 0 while it must be left in peace. */
+  requestsMax(stored: StoredImage): number
+  /** Would the store take that many bytes now? */
+  hasRoom(stored: StoredImage, bytes: number): boolean
+  /** Bytes under way that fill the link to its origin. */
+  fullBytes(stored: StoredImage): number
+}
+
+export interface AheadQueueCounters {
+  /** Bytes under way. */
+  readonly bytes: number
+  readonly queuedPieces: number
+  /** Pieces that were given up for want of room or turns. */
+  readonly skippedPieces: number
+}
+
+export class AheadQueue {
+  readonly #parts: AheadQueueParts
+  /** By owner; the one whose turn is next comes first. */
+  readonly #pieces = new Map<object, AheadPiece[]>()
+  #queued = 0
+  #skipped = 0
+  // INVARIANT: nothing is begun that makes #bytes larger than aheadBytesMax.
+  #bytes = 0
+  #requests = 0
+  #closed = false
+
+  constructor(parts: AheadQueueParts) {
+    this.#parts = parts
+  }
+
+  get counters(): AheadQueueCounters {
+    return { bytes: this.#bytes, queuedPieces: this.#queued, skippedPieces: this.#skipped }
+  }
+
+  add(owner: object, pieces: readonly AheadPiece[]): void {
+    const waiting = this.#pieces.get(owner) ?? []
+    for (const piece of pieces) {
+      if (this.#closed || this.#queued >= aheadPiecesMax) this.#skip(piece)
+      else {
+        waiting.push(piece)
+        this.#queued++
+      }
+    }
+    if (waiting.length > 0) this.#pieces.set(owner, waiting)
+    this.#pump()
+  }
+
+  /** Nothing begins any more. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#pieces.clear()
+    this.#queued = 0
+  }
+
+  #pump(): void {
+    for (;;) {
+      const next = this.#pieces.entries().next().value
+      if (!next) return
+      const [owner, pieces] = next
+      const piece = pieces[0]!
+      const blocks = piece.isWanted() ? this.#parts.fetcher.lacking(piece.stored, piece.object, maskOf(piece.run)) : 0n
+      const bytes = countOf(blocks) * piece.stored.geometry.blockBytes
+      if (bytes > 0 && !this.#mayBegin(piece.stored, bytes)) {
+        if (this.#requests > 0) return // Its end is heard of.
+        this.#take(owner, pieces)
+        this.#skip(piece)
+        continue
+      }
+      this.#take(owner, pieces)
+      if (bytes === 0) continue
+      if (this.#parts.hasRoom(piece.stored, bytes)) for (const run of runsOf(blocks)) this.#begin(piece, run)
+      else this.#skip(piece)
+    }
+  }
+
+  #take(owner: object, pieces: AheadPiece[]): void {
+    pieces.shift()
+    this.#queued--
+    this.#pieces.delete(owner)
+    if (pieces.length > 0) this.#pieces.set(owner, pieces)
+  }
+
+  #skip(piece: AheadPiece): void {
+    this.#skipped++
+    piece.onSkipped()
+  }
+
+  #mayBegin(stored: StoredImage, bytes: number): boolean {
+    const { fetcher, requestsMax, fullBytes } = this.#parts
+    if (this.#requests >= requestsMax(stored)) return false
+    const bytesMax = fetcher.demanded > 0 ? Math.max(aheadBytesMin, fullBytes(stored)) : aheadBytesMax
+    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, aheadBytesMax)
+  }
+
+  #begin(piece: AheadPiece, run: BlockRun): void {
+    const { stored, object } = piece
+    const bytes = run.count * stored.geometry.blockBytes
+    this.#bytes += bytes
+    this.#requests++
+    void this.#parts.fetcher.fetchAhead(stored, object, run, partsOf(piece, run)).then(() => {
+      this.#bytes -= bytes
+      this.#requests--
+      this.#pump()
+    })
+  }
+}
+
+function partsOf({ stored, usefulness, witness, onUnread }: AheadPiece, run: BlockRun): AheadPart[] {
+  const { blockBytes } = stored.geometry
+  const partOf = (own: BlockRun, waits: boolean, share: ReturnType<Usefulness['begin']>): AheadPart => ({
+    run: own,
+    waits,
+    onRead: share.read,
+    onUnread: () => {
+      if (!waits) return // Its witness says it.
+      share.unread()
+      onUnread()
+    },
+  })
+  const blocks = Array.from({ length: run.count }, (_, k) => ({ first: run.first + k, count: 1 }))
+  if (witness === 'each') return blocks.map(block => partOf(block, true, usefulness.begin(blockBytes)))
+  const share = usefulness.begin(run.count * blockBytes)
+  const rest = { first: run.first + 1, count: run.count - 1 }
+  return [partOf(blocks[0]!, true, share), ...(rest.count > 0 ? [partOf(rest, false, share)] : [])]
+}

@@ -1,0 +1,119 @@
+/**
+ * Read-ahead: what readers will want next is fetched before they ask for it.
+ *
+ * It hears of every read that was not answered natively, finds the streams in them, and has pieces fetched in a line of their own.
+ * The size of a piece comes from what the link to the origin is like, how many are under way from the window of the stream.
+ */
+
+import { aheadPieceBytesMax, aheadPieceBytesMin, aheadWindowBytesMin } from '../ahead-limits.ts'
+import { blocksPerObject } from '../image.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import { type AheadPiece, AheadQueue, type AheadQueueCounters, type AheadQueueParts } from './ahead-queue.ts'
+import { type Span, Streams, type StreamWish } from './streams.ts'
+import { Usefulness, type UsefulnessCounters } from './usefulness.ts'
+
+/** A read, in bytes of the image. */
+export interface SeenByteRead {
+  readonly offset: number
+  readonly length: number
+  /** Did it wait for the origin? */
+  readonly stalled: boolean
+  /** Did it need blocks that were neither held nor on their way? */
+  readonly missed: boolean
+}
+
+export interface ReadAheadParts extends AheadQueueParts {
+  /** How far ahead of a stream bytes are fetched. */
+  windowBytesMax(): number
+}
+
+/** Why something is fetched ahead: a reader goes on, or reads all around, or did so the last time. */
+export type Purpose = 'stream' | 'around' | 'profile'
+
+export interface ReadAheadCounters extends AheadQueueCounters {
+  readonly purposes: Readonly<Record<Purpose, UsefulnessCounters>>
+}
+
+export class ReadAhead {
+  readonly #parts: ReadAheadParts
+  readonly #queue: AheadQueue
+  readonly #byImage = new WeakMap<StoredImage, Streams>()
+  readonly #usefulness = { stream: new Usefulness(), around: new Usefulness(), profile: new Usefulness() }
+
+  constructor(parts: ReadAheadParts) {
+    this.#parts = parts
+    this.#queue = new AheadQueue(parts)
+  }
+
+  get counters(): ReadAheadCounters {
+    const { stream, around, profile } = this.#usefulness
+    const purposes = { stream: stream.counters, around: around.counters, profile: profile.counters }
+    return { ...this.#queue.counters, purposes }
+  }
+
+  /** A reader has asked for something; what it needs is on its way by now. */
+  onRead(stored: StoredImage, { offset, length, stalled, missed }: SeenByteRead): void {
+    const { blockBytes } = stored.geometry
+    const from = Math.floor(offset / blockBytes)
+    const to = Math.ceil((offset + length) / blockBytes)
+    const wish = this.#streamsOf(stored).see({ from, to, stalled, missed }, this.#limits(blockBytes))
+    if (wish) this.#queue.add(wish.stream, [...this.#piecesOf(stored, wish)])
+  }
+
+  /** Nothing begins any more. Idempotent. */
+  close(): void {
+    this.#queue.close()
+  }
+
+  #streamsOf(stored: StoredImage): Streams {
+    const known = this.#byImage.get(stored)
+    if (known) return known
+    const streams = new Streams()
+    this.#byImage.set(stored, streams)
+    return streams
+  }
+
+  #limits(blockBytes: number) {
+    const bytesMax = this.#parts.windowBytesMax()
+    const windowMin = Math.max(2, aheadWindowBytesMin / blockBytes)
+    return {
+      windowMin,
+      windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#usefulness.stream.scale) / blockBytes)),
+    }
+  }
+
+  *#piecesOf(stored: StoredImage, { stream, spans }: StreamWish): Generator<AheadPiece> {
+    const { blockBytes, sizeBytes } = stored.geometry
+    const blocks = Math.ceil(sizeBytes / blockBytes)
+    for (const span of spans) {
+      for (const { from, to } of cut(span, blocks, this.#pieceBlocks(stored))) {
+        yield {
+          stored,
+          object: Math.floor(from / blocksPerObject),
+          run: { first: from % blocksPerObject, count: to - from },
+          usefulness: this.#usefulness.stream,
+          witness: 'first',
+          isWanted: () => stream.wants(to),
+          onSkipped: () => stream.pullBack(from),
+          onUnread: () => stream.shrink(),
+        }
+      }
+    }
+  }
+
+  /** Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. */
+  #pieceBlocks(stored: StoredImage): number {
+    const bytes = Math.max(aheadPieceBytesMin, Math.min(aheadPieceBytesMax, this.#parts.fullBytes(stored) / 2))
+    return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, bytes / stored.geometry.blockBytes))))
+  }
+}
+
+/** Cut a span, as far as it lies within an image of `blocks`, at the multiples of `pieceBlocks`, of which an object has some. */
+function* cut({ from, to }: Span, blocks: number, pieceBlocks: number): Generator<Span> {
+  const end = Math.min(to, blocks)
+  for (let at = Math.max(0, from); at < end; ) {
+    const next = Math.min(end, (Math.floor(at / pieceBlocks) + 1) * pieceBlocks)
+    yield { from: at, to: next }
+    at = next
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * Extents on their way from an origin to readers and into the store: each is fetched once, however many want it.
+ *
+ * What a reader waits for takes off at once. What is fetched ahead comes as one request and becomes a flight for each part of it that
+ * is looked after by itself; readers join those like any other.
+ */
+import { isCacheError } from '../errors.ts'
+import { type BlockRun, type Image, runsOf } from '../image.ts'
+import type { Origin } from '../origin/origin.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import { unlessAborted } from '../unless-aborted.ts'
+import type { FetchBudgets } from './fetch-budgets.ts'
+import { Flight, type Flights } from './flight.ts'
+import type { Link } from './link.ts'
+import type { Park } from './park.ts'
+
+export interface FetcherParts {
+  readonly flights: Flights
+  /** Bytes on their way because a reader waits for them. */
+  readonly fetchBudgets: FetchBudgets
+  readonly park: Park
+  /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
+  originOf(image: Image): Origin
+  linkOf(image: Image): Link
+  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
+  /** The origin no longer has this version. */
+  imageChanged(image: Image): void
+}
+
+/** A part of what is fetched ahead. */
+export interface AheadPart {
+  readonly run: BlockRun
+  /** Does it wait in memory for its first reader, instead of going to the store? */
+  readonly waits: boolean
+  /** Its first reader is there. */
+  onRead(): void
+  /** It was not read: it goes to the store without that, or never came. */
+  onUnread(): void
+}
+
+export class Fetcher {
+  readonly #parts: FetcherParts
+  #demanded = 0
+  #demandedBytes = 0
+
+  constructor(parts: FetcherParts) {
+    this.#parts = parts
+  }
+
+  /** Fetches under way that began because a reader waited. */
+  get demanded(): number {
+    return this.#demanded
+  }
+
+  /** The bytes that they were for, since the daemon started. */
+  get demandedBytes(): number {
+    return this.#demandedBytes
+  }
+
+  /** Flights that bring the missing blocks of an object: those in the air, and new ones for the rest. */
+  flightsFor(stored: StoredImage, object: number, missing: bigint): { flights: Flight[]; isNew: boolean } {
+    if (missing === 0n) return { flights: [], isNew: false }
+    const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
+    const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+    return { flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run))), isNew: rest !== 0n }
+  }
+
+  /** Those of `blocks` that are neither held nor on their way. */
+  lacking(stored: StoredImage, object: number, blocks: bigint): bigint {
+    const missing = blocks & ~stored.held(object)
+    if (missing === 0n) return 0n
+    const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
+    return flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+  }
+
+  /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
+  fetch(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    this.#demandedBytes += length
+    return this.#parts.fetchBudgets.of(image.origin).run(length, signal, async () => {
+      this.#demanded++
+      try {
+        return await this.#read(image, offset, length, signal)
+      } finally {
+        this.#demanded--
+      }
+    })
+  }
+
+  /**
+   * Fetch a run of blocks ahead, none of which is held or on its way.
+   * @param parts the run, cut up
+   * @returns resolves when the bytes are here, or never come; never rejects
+   */
+  fetchAhead(stored: StoredImage, object: number, run: BlockRun, parts: readonly AheadPart[]): Promise<void> {
+    const { image, geometry } = stored
+    const { offset, length } = geometry.bytesOf(object, run)
+    const controller = new AbortController()
+    const whole = this.#read(image, offset, length, controller.signal)
+    let wanted = parts.length
+    const giveUpOne = () => {
+      if (--wanted === 0) controller.abort()
+    }
+    for (const part of parts) {
+      const { offset: from, length: bytes } = geometry.bytesOf(object, part.run)
+      const own = whole.then(all => all.subarray(from - offset, from - offset + bytes))
+      this.#takeOffAhead(stored, object, part, own, giveUpOne)
+    }
+    stored.touch(object)
+    return whole.then(
+      () => {},
+      error => {
+        if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
+      },
+    )
+  }
+
+  #takeOffAhead(
+    stored: StoredImage,
+    object: number,
+    part: AheadPart,
+    bytes: Promise<Uint8Array>,
+    giveUp: () => void,
+  ): void {
+    const { flights, park } = this.#parts
+    const parked = {
+      bytes: stored.geometry.bytesOf(object, part.run).length,
+      leave: (wasRead: boolean) => {
+        if (!wasRead) part.onUnread()
+        void bytes.then(own => this.#land(stored, flight, own)) // They have arrived, or it would not be parked.
+      },
+    }
+    const onReader = () => {
+      part.onRead()
+      park.read(parked)
+    }
+    const fetch = (signal: AbortSignal) => {
+      signal.addEventListener('abort', giveUp, { once: true })
+      return unlessAborted(bytes, signal)
+    }
+    const flight = new Flight(object, part.run, fetch, onReader)
+    flights.add(stored.lockKey(object), flight)
+    flight.arrival.then(
+      own => {
+        if (part.waits && !flight.wasRead) park.add(parked)
+        else this.#land(stored, flight, own)
+      },
+      () => {
+        if (!flight.wasRead) part.onUnread()
+        flights.remove(stored.lockKey(object), flight)
+      },
+    )
+  }
+
+  #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {
+    const { flights } = this.#parts
+    const { offset, length } = stored.geometry.bytesOf(object, run)
+    const flight = new Flight(object, run, signal => this.fetch(stored.image, offset, length, signal))
+    flights.add(stored.lockKey(object), flight)
+    flight.arrival.then(
+      bytes => this.#land(stored, flight, bytes),
+      () => flights.remove(stored.lockKey(object), flight),
+    )
+    return flight
+  }
+
+  /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
+  #land(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
+    const { object, run } = flight
+    const land = () => this.#parts.flights.remove(stored.lockKey(object), flight)
+    setImmediate(() => void this.#parts.promote(stored, object, run.first, bytes).finally(land)) // Never rejects.
+  }
+
+  async #read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    const { originOf, linkOf } = this.#parts
+    const bytes = Buffer.allocUnsafeSlow(length)
+    await linkOf(image).measure(length, () => originOf(image).read(image, offset, bytes, { signal }))
+    return bytes
+  }
+}

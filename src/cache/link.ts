@@ -1,0 +1,72 @@
+/**
+ * What the way to an origin is like, as the fetches that went it show: how long it is, and how wide. From the product comes how
+ * much must be under way so that it is full, and no more.
+ */
+
+/** Fetches by which the latency is judged. */
+const samplesMax = 64
+/** How long it is counted for one measurement of the width, and how many of those are kept. */
+const windowMs = 100
+const widthsMax = 20
+
+export class Link {
+  readonly #now: () => number
+  readonly #times: number[] = []
+  readonly #widths: number[] = []
+  #underWay = 0
+  #sinceMs = 0
+  #bytes = 0
+
+  /** @param now milliseconds, never going back */
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  /** The shortest of the last fetches, in milliseconds; 0 as long as there was none. */
+  get latencyMs(): number {
+    return this.#times.length === 0 ? 0 : Math.min(...this.#times)
+  }
+
+  /** The most that came in a while lately; 0 until that is known. */
+  get bytesPerSecond(): number {
+    return this.#widths.length === 0 ? 0 : Math.max(...this.#widths)
+  }
+
+  /** Bytes under way when the link is full. */
+  get fullBytes(): number {
+    return (this.latencyMs / 1000) * this.bytesPerSecond
+  }
+
+  /** Do a fetch of `bytes`, and measure it. */
+  async measure<T>(bytes: number, fetch: () => Promise<T>): Promise<T> {
+    const startMs = this.#now()
+    if (this.#underWay++ === 0) this.#begin(startMs)
+    try {
+      const result = await fetch()
+      this.#arrived(bytes, startMs)
+      return result
+    } finally {
+      this.#underWay--
+    }
+  }
+
+  #begin(nowMs: number): void {
+    this.#sinceMs = nowMs
+    this.#bytes = 0
+  }
+
+  #arrived(bytes: number, startMs: number): void {
+    const nowMs = this.#now()
+    keep(this.#times, nowMs - startMs, samplesMax)
+    this.#bytes += bytes
+    const tookMs = nowMs - this.#sinceMs
+    if (tookMs < windowMs) return
+    keep(this.#widths, (this.#bytes / tookMs) * 1000, widthsMax)
+    this.#begin(nowMs)
+  }
+}
+
+function keep(values: number[], value: number, max: number): void {
+  values.push(value)
+  if (values.length > max) values.shift()
+}

@@ -1,0 +1,112 @@
+/**
+ * How reads get what the store does not have, put together: the reader, what it has fetched, and what is fetched before it asks.
+ */
+import { parkedBytesMax } from '../ahead-limits.ts'
+import type { Image } from '../image.ts'
+import type { Store } from '../store/store.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import { ReadAhead, type ReadAheadCounters } from './ahead.ts'
+import { FetchBudgets } from './fetch-budgets.ts'
+import { Fetcher } from './fetcher.ts'
+import { Flights } from './flight.ts'
+import type { MountedOrigins } from './mounted-origins.ts'
+import { Park } from './park.ts'
+import { Reader } from './reader.ts'
+
+export interface ReadingParts {
+  readonly store: Store
+  readonly origins: MountedOrigins
+  /** Bytes on their way to readers who wait for them. */
+  readonly fetchBytesMax: number
+  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
+  readonly readAheadBytesMax: number
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** The image in the store; null where the store cannot take it. Never rejects. */
+  use(image: Image): Promise<StoredImage | null>
+  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
+  /** Would so many bytes be taken now? */
+  mayPromote(stored: StoredImage, bytes: number): boolean
+  /** The origin no longer has this version. */
+  imageChanged(image: Image): void
+}
+
+/** Of what is fetched before anybody asks. */
+export interface AheadCounters extends ReadAheadCounters {
+  /** Fetched, and waiting in memory for a first reader. */
+  readonly parkedBytes: number
+}
+
+/** The share of the capacity that a window takes at most: what is read ahead must not drive itself out. */
+const windowShareMax = 1 / 32
+
+export class Reading {
+  readonly reader: Reader
+  readonly flights = new Flights()
+  readonly #fetchBudgets: FetchBudgets
+  readonly #origins: MountedOrigins
+  readonly #park: Park
+  readonly #ahead: ReadAhead
+  #readAheadBytesMax: number
+
+  constructor(parts: ReadingParts) {
+    const { store, origins, now } = parts
+    this.#origins = origins
+    this.#readAheadBytesMax = parts.readAheadBytesMax
+    this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
+    this.#park = new Park(parkedBytesMax, now)
+    const fetcher = new Fetcher({
+      flights: this.flights,
+      fetchBudgets: this.#fetchBudgets,
+      park: this.#park,
+      originOf: image => origins.of(image).origin,
+      linkOf: image => origins.linkOf(image),
+      promote: (stored, object, first, bytes) => parts.promote(stored, object, first, bytes),
+      imageChanged: image => parts.imageChanged(image),
+    })
+    this.#ahead = new ReadAhead({
+      fetcher,
+      requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
+      hasRoom: (stored, bytes) => store.capacity.fits(bytes) && parts.mayPromote(stored, bytes),
+      fullBytes: ({ image }) => origins.linkOf(image).fullBytes,
+      windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),
+    })
+    this.reader = new Reader({
+      fetcher,
+      onRead: (stored, read) => {
+        if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
+      },
+      patienceFor: image => origins.patienceFor(image),
+      stored: async image => (store.health.mayWait ? parts.use(image) : null),
+      isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
+      imageChanged: image => parts.imageChanged(image),
+    })
+  }
+
+  /** Extents being fetched or promoted now. */
+  get flightsUnderWay(): number {
+    return this.flights.size - this.#park.size
+  }
+
+  get aheadCounters(): AheadCounters {
+    return { ...this.#ahead.counters, parkedBytes: this.#park.usedBytes }
+  }
+
+  /** Other limits from now on. */
+  reconfigure(limits: { readonly fetchBytesMax: number; readonly readAheadBytesMax: number }): void {
+    this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#origins))
+    this.#readAheadBytesMax = limits.readAheadBytesMax
+  }
+
+  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. Idempotent. */
+  async close(): Promise<void> {
+    this.#ahead.close()
+    this.#park.close()
+    await this.flights.close()
+  }
+}
+
+function urlsOf({ all }: MountedOrigins): string[] {
+  return all.map(({ origin }) => origin.url)
+}

@@ -1,0 +1,188 @@
+/**
+ * Streams in the reads of one image: sequences that go on, forwards from where they are or by equal steps, many of them woven
+ * into each other, as a hypervisor reads for its guest through one handle. Pure: it says what to fetch ahead, and fetches nothing.
+ *
+ * Not every read is seen here: what the store holds is answered natively. Of what is fetched ahead, the first block of each piece
+ * is kept back as a witness (see park.ts), so that a stream is seen at least once a piece.
+ *
+ * All numbers are blocks of the image.
+ */
+
+/** Blocks [from, to). */
+export interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** A read as it was seen. */
+export interface SeenRead extends Span {
+  /** Did it wait for the origin? */
+  readonly stalled: boolean
+  /** Did it need blocks that nobody had fetched, or that have gone since? */
+  readonly missed: boolean
+}
+
+export interface StreamLimits {
+  /** Blocks that are fetched ahead of a new stream, and of one that has gone on for long. */
+  readonly windowMin: number
+  readonly windowMax: number
+}
+
+/** Streams that are remembered by image, those seen once included. */
+const streamsMax = 64
+/** How far behind the front a read may come and still be part of a stream, in windows at least and blocks at most. */
+const lateBlocksMax = 32
+/** Steps of equal length that make a stream. */
+const equalStepsMin = 3
+/** Reads that are kept to find equal steps in. */
+const recentMax = 16
+/** The longest step, in blocks: what is further apart shares nothing. */
+const stepMax = 4096
+/** Steps that are fetched ahead at most. */
+const stepsAheadMax = 32
+
+/** One sequence of reads. */
+export class Stream {
+  /** Where it goes on: the block after the last one read. */
+  position: number
+  /** Everything before it has been asked for. */
+  frontier: number
+  /** Blocks to be ahead; 0 until it is known to be a stream. */
+  window = 0
+  /** Blocks from the begin of one read to that of the next; 0 for one without gaps. */
+  readonly step: number
+  /** Blocks of one read of a stream with steps. */
+  readonly length: number
+  #grownAt: number
+
+  constructor(position: number, step = 0, length = 1) {
+    this.position = position
+    this.frontier = position
+    this.step = step
+    this.length = length
+    this.#grownAt = position
+  }
+
+  /** What was wanted from `block` on is not fetched: for want of room, not because it was of no use. */
+  pullBack(block: number): void {
+    if (this.step === 0) this.frontier = Math.max(this.position, Math.min(this.frontier, block))
+  }
+
+  /** Is a piece that ends before `to` still ahead of the reader? */
+  wants(to: number): boolean {
+    return this.step !== 0 || to > this.position
+  }
+
+  /** What was fetched ahead has gone unread. */
+  shrink(): void {
+    this.window = Math.max(1, Math.floor(this.window / 2))
+    this.#grownAt = this.position
+  }
+
+  /** Twice the window when the reader waits for us, or has come so far. */
+  grow({ windowMin, windowMax }: StreamLimits, stalled: boolean): void {
+    const advanced = Math.abs(this.position - this.#grownAt)
+    if (this.window > 0 && !(stalled && advanced > 0) && advanced < this.window) return
+    this.window = Math.min(windowMax, Math.max(windowMin, 2 * this.window))
+    this.#grownAt = this.position
+  }
+}
+
+/** What to fetch ahead of a stream, nearest first. */
+export interface StreamWish {
+  readonly stream: Stream
+  readonly spans: readonly Span[]
+}
+
+export class Streams {
+  /** The one seen last is last. */
+  readonly #streams: Stream[] = []
+  readonly #recent: Span[] = []
+
+  /** Streams that are being fetched ahead. */
+  get active(): number {
+    return this.#streams.filter(({ window }) => window > 0).length
+  }
+
+  /** Note a read. @returns what to fetch ahead; null when it is part of no stream yet */
+  see(read: SeenRead, limits: StreamLimits): StreamWish | null {
+    const stepping = this.#streams.find(stream => isStepOf(stream, read))
+    if (stepping) return this.#step(stepping, read, limits)
+    const stream = this.#streams.findLast(candidate => belongs(candidate, read))
+    if (stream) return this.#continue(stream, read, limits)
+    const step = this.#equalStep(read)
+    this.#recent.push(read)
+    if (this.#recent.length > recentMax) this.#recent.shift()
+    const begun = step === 0 ? new Stream(read.to) : new Stream(read.from, step, read.to - read.from)
+    this.#touch(begun)
+    return step === 0 ? null : this.#step(begun, read, limits)
+  }
+
+  #continue(stream: Stream, read: SeenRead, limits: StreamLimits): StreamWish | null {
+    this.#touch(stream)
+    // What was fetched ahead and is missing has been evicted, or never found room.
+    const isLost = read.missed && stream.window > 0 && read.from >= stream.position && read.to <= stream.frontier
+    if (isLost) {
+      stream.shrink()
+      stream.frontier = read.to
+    }
+    if (read.to <= stream.position) return null
+    stream.position = read.to
+    const windowMin = Math.max(limits.windowMin, 2 * (read.to - read.from))
+    if (!isLost) stream.grow({ ...limits, windowMin }, read.stalled)
+    const from = Math.max(stream.frontier, stream.position)
+    const to = stream.position + stream.window
+    // Not for a little: pieces are to be large.
+    if (to - from < stream.window / 4) return null
+    stream.frontier = to
+    return { stream, spans: [{ from, to }] }
+  }
+
+  #step(stream: Stream, read: SeenRead, limits: StreamLimits): StreamWish {
+    this.#touch(stream)
+    const { step, length } = stream
+    stream.position = read.from + step
+    stream.grow({ ...limits, windowMin: 2 * length }, read.stalled)
+    const steps = Math.min(stepsAheadMax, Math.max(1, Math.floor(stream.window / length)))
+    const spans = Array.from({ length: steps }, (_, k) => {
+      const from = read.from + (k + 1) * step
+      return { from, to: from + length }
+    })
+    return { stream, spans }
+  }
+
+  /** The step that this read and some before it are apart, each from the next; 0 when there is none. */
+  #equalStep(read: Span): number {
+    for (const previous of this.#recent) {
+      const step = read.from - previous.from
+      if (step === 0 || Math.abs(step) > stepMax) continue
+      let steps = 1
+      const has = (from: number) => this.#recent.some(other => other.from === from)
+      while (steps < equalStepsMin && has(previous.from - steps * step)) steps++
+      if (steps === equalStepsMin) return step
+    }
+    return 0
+  }
+
+  #touch(stream: Stream): void {
+    const at = this.#streams.indexOf(stream)
+    if (at >= 0) this.#streams.splice(at, 1)
+    else if (this.#streams.length >= streamsMax) this.#streams.shift()
+    this.#streams.push(stream)
+  }
+}
+
+/** Is a read one of the next steps of a stream? */
+function isStepOf({ step, position }: Stream, { from }: Span): boolean {
+  if (step === 0) return false
+  const steps = (from - position) / step
+  return Number.isInteger(steps) && steps >= 0 && steps < stepsAheadMax
+}
+
+/** Is a read part of a sequence without gaps? Long reads may come in another order than they were begun. */
+function belongs({ step, position, frontier, window }: Stream, { from, to }: Span): boolean {
+  if (step !== 0) return false
+  const late = window > 0 ? Math.min(lateBlocksMax, 2 * window) : 0
+  const early = 4 * (to - from - 1)
+  return from >= position - Math.max(late, to - from - 1) && from <= Math.max(position, frontier) + early
+}
