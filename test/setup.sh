@@ -5,7 +5,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages="g++ make fuse3"
-if [ "${1:-run}" = test ]; then packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin"; fi
+if [ "${1:-run}" = test ]; then
+  packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin"
+  packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common"
+fi
 
 say() { echo "setup: $*" >&2; }
 

@@ -161,6 +161,7 @@ function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
 /** What to say of a key that is none. */
 function unknownKey(path: readonly PropertyKey[], key: string): string {
   const near = nearest(key, keysAt(path))
+  if (near === key) return `the setting "${key}" belongs to another kind of origin: leave it out`
   if (near) return `there is no setting "${key}" here: did you mean "${near}"?`
   const elsewhere = allSettings().find(setting => setting.key.split('.').at(-1) === key)
   if (elsewhere) return `there is no setting "${key}" here: did you mean "${elsewhere.key}"?`

@@ -22,9 +22,11 @@ import {
   stallMsMax,
 } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import { cephUrlWith, isCephUrl } from '../origin/ceph-url.ts'
 import { Credentials } from '../origin/credentials.ts'
 import { withoutCredentials } from '../origin/http-url.ts'
 import { identityOf, type OriginOptions } from '../origin/open.ts'
+import { cephOptionsOf, rbdFields } from './ceph-settings.ts'
 import {
   choice,
   count,
@@ -47,7 +49,7 @@ const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 const common = {
   url: setting(z.string(), {
     kind: 'text',
-    range: 'file:///dir, http://host/dir/, https://host/dir/',
+    range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/',
     live: false,
     what: 'where the images are; the identity of what is cached of them',
     unset: 'required',
@@ -153,9 +155,16 @@ const http = z.strictObject({
   listingSize: size({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'longest listing that is read' }),
 })
 
+const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
+
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http } as const
-const kindOfScheme: Readonly<Record<string, string>> = { 'file:': 'file', 'http:': 'http', 'https:': 'http' }
+export const originKinds = { file, http, rbd } as const
+const kindOfScheme: Readonly<Record<string, string>> = {
+  'file:': 'file',
+  'http:': 'http',
+  'https:': 'http',
+  'rbd:': 'rbd',
+}
 
 /** The settings of one origin, judged. */
 export type OriginSettings = z.output<typeof originSchema>
@@ -166,13 +175,16 @@ export const originSchema = z
     const problem = problemOf(input)
     if (problem === null) {
       const { url, kind } = input as { url: string; kind?: unknown }
-      return { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object) }
+      const whole = isCephUrl(url) ? cephUrlWith(url, input as object) : url
+      return { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object), url: whole }
     }
     ctx.addIssue({ code: 'custom', ...problem })
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http], { error: () => `the kinds are ${Object.keys(originKinds).join(', ')}` }),
+    z.discriminatedUnion('kind', [file, http, rbd], {
+      error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
+    }),
   )
   .superRefine((origin, ctx) => {
     const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
@@ -200,6 +212,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
     hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
     http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
+    ceph: settings.kind === 'rbd' ? cephOptionsOf(settings) : {},
   }
 }
 
@@ -261,7 +274,8 @@ function problemOf(input: unknown): Problem | null {
     return { path: ['url'], message: `${text}: has credentials in it, which others would see: ${advice}` }
   }
   try {
-    identityOf(url)
+    if (isCephUrl(url)) cephUrlWith(url, input)
+    else identityOf(url)
     return null
   } catch (error) {
     return { path: ['url'], message: messageOf(error) }

@@ -9,6 +9,7 @@ import type { Status } from '../admin/status.ts'
 import { aheadTurnsShare } from '../ahead-limits.ts'
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import type { Logger } from '../logger.ts'
+import { loadCephAddon } from '../native/ceph-addon.ts'
 import { Availability } from '../origin/availability.ts'
 import type { ExtentFinder } from '../origin/file.ts'
 import { Hedges } from '../origin/hedge.ts'
@@ -130,7 +131,7 @@ export class Origins {
   #openOne({ settings }: OriginPlace, { meter, hedges, availability }: Counted): Origin {
     const { addon, logger } = this.#parts
     const options = originOptionsOf(settings, logger)
-    return openOrigin(settings.url, { addon, options, meter, hedges, availability })
+    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, options, meter, hedges, availability })
   }
 
   /** Idempotent. */

@@ -224,7 +224,7 @@ export function loadAddon(): Addon {
 }
 
 /** The directory of package.json: compiled files lie at different depths below it. */
-function packageRoot(): string {
+export function packageRoot(): string {
   let directory = dirname(fileURLToPath(import.meta.url))
   while (!existsSync(join(directory, 'package.json'))) {
     const parent = dirname(directory)

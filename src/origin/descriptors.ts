@@ -1,22 +1,26 @@
 /**
- * A bounded number of open files, the least recently used closed first.
+ * A bounded number of open files, or of whatever else is opened and closed; the least recently used is closed first.
  *
  * A file in use is never closed under its user: it leaves the table and is closed by the last one.
  */
-import type { FileHandle } from 'node:fs/promises'
 import { CacheError } from '../errors.ts'
 
-interface Entry {
-  readonly handle: Promise<FileHandle>
+/** What a file handle has. */
+export interface Closable {
+  close(): void | Promise<void>
+}
+
+interface Entry<Handle> {
+  readonly handle: Promise<Handle>
   users: number
   /** False once it has left the table: the last user closes it. */
   kept: boolean
 }
 
-export class Descriptors {
+export class Descriptors<Handle extends Closable> {
   readonly #max: number
   // INVARIANT: at most #max entries; insertion order is the order of last use.
-  readonly #entries = new Map<string, Entry>()
+  readonly #entries = new Map<string, Entry<Handle>>()
   #closed = false
 
   /** @param max how many files stay open while nobody uses them */
@@ -33,7 +37,7 @@ export class Descriptors {
    * Call `work` with the file called `name`, opened by `open` if it is not open yet. Rejects as `open` or `work` does.
    * @throws CacheError closed
    */
-  async use<T>(name: string, open: () => Promise<FileHandle>, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  async use<T>(name: string, open: () => Promise<Handle>, work: (handle: Handle) => Promise<T>): Promise<T> {
     if (this.#closed) throw new CacheError('closed', `${name}: the origin has been closed`)
     const entry = this.#entries.get(name) ?? { handle: open(), users: 0, kept: true }
     this.#entries.delete(name)
@@ -73,7 +77,7 @@ export class Descriptors {
   }
 
   /** An open that failed is not remembered: the next use tries again. */
-  async #dropIfFailed(name: string, entry: Entry): Promise<void> {
+  async #dropIfFailed(name: string, entry: Entry<Handle>): Promise<void> {
     const failed = await entry.handle.then(
       () => false,
       () => true,
@@ -82,7 +86,7 @@ export class Descriptors {
   }
 }
 
-async function closeUnused(entry: Entry): Promise<void> {
+async function closeUnused(entry: Entry<Closable>): Promise<void> {
   if (entry.users > 0) return
   const handle = await entry.handle.catch(() => null)
   await handle?.close()

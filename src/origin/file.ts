@@ -38,7 +38,7 @@ export class FileOrigin implements Origin {
   readonly url: string
   readonly #root: string
   readonly #extents: ExtentFinder
-  readonly #descriptors = new Descriptors(originDescriptorsMax)
+  readonly #descriptors = new Descriptors<FileHandle>(originDescriptorsMax)
   #closing: Promise<void> | null = null
 
   /**

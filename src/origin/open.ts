@@ -6,7 +6,8 @@
  * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
  * their own.
  */
-import { CacheError } from '../errors.ts'
+import type { CephAddon } from '../ceph.ts'
+import { CacheError, messageOf } from '../errors.ts'
 import {
   hedgeBurstMax,
   hedgeShareMax,
@@ -17,6 +18,7 @@ import {
 } from '../limits.ts'
 import { Availability } from './availability.ts'
 import { BreakerOrigin } from './breaker.ts'
+import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph-url.ts'
 import { DeadlineOrigin } from './deadline.ts'
 import { FairOrigin } from './fair.ts'
 import { type ExtentFinder, FileOrigin, identityOfDirectory } from './file.ts'
@@ -27,10 +29,13 @@ import { baseOf, withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
 import type { Origin } from './origin.ts'
+import { type RbdOptions, RbdOrigin } from './rbd.ts'
 import { type RetryOptions, RetryOrigin } from './retry.ts'
 
 export interface OriginDependencies {
   readonly addon: ExtentFinder
+  /** Loads what a Ceph cluster is reached by, when there is one. @throws Error saying what is missing */
+  readonly loadCeph?: () => CephAddon
   /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
   readonly meter?: Meter
   /** Judges whether it is there; a new one that nobody reads when absent. */
@@ -54,7 +59,11 @@ export interface OriginOptions {
   readonly hedgeShareMax: number
   /** Of a web server only. */
   readonly http: Partial<HttpOptions>
+  /** Of a Ceph cluster only. */
+  readonly ceph: Partial<CephOptions>
 }
+
+type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
 
 const originOptionsDefault: OriginOptions = {
   concurrencyMax: originConcurrencyDefault,
@@ -63,13 +72,17 @@ const originOptionsDefault: OriginOptions = {
   retry: {},
   hedgeShareMax,
   http: {},
+  ceph: {},
 }
+
+const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
 
 /**
  * What the images of an origin are known by: its URL, written in one way and without credentials.
  * @throws CacheError invalid-argument when it is not a URL that its scheme allows
  */
 export function identityOf(url: string): string {
+  if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
   return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
 
@@ -78,10 +91,12 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'file:': (url, { addon, meter }) => new MeterOrigin(new FileOrigin(url, addon), meter),
   'http:': openHttp,
   'https:': openHttp,
+  'rbd:': openCeph,
 }
 
 interface SchemeParts {
   readonly addon: ExtentFinder
+  readonly loadCeph: () => CephAddon
   readonly meter: Meter
   readonly hedges: Hedges
   readonly options: OriginOptions
@@ -101,10 +116,10 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
       `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
     )
   }
-  const { addon, meter = new Meter(), hedges = new Hedges() } = dependencies
+  const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges() } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
-  const inner = open(url, { addon, meter, hedges, options })
+  const inner = open(url, { addon, loadCeph, meter, hedges, options })
   const breaker = new BreakerOrigin(inner, dependencies.availability ?? new Availability(inner.url))
   const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
@@ -124,6 +139,24 @@ function openHttp(url: string, { meter, hedges, options }: SchemeParts): Origin 
     stallMsMax: Math.min(http.stallMsMax, tryMs),
   })
   return new HedgeOrigin(new MeterOrigin(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+}
+
+/** @throws CacheError invalid-argument when a library of Ceph's is missing */
+function openCeph(url: string, { loadCeph, meter, options }: SchemeParts): Origin {
+  const place = cephUrlOf(cephPlaceOf(url))
+  let addon: CephAddon
+  try {
+    addon = loadCeph()
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `${place}: ${messageOf(cause)}`, { cause })
+  }
+  // As with a web server: several tries in the time of a read.
+  const callMsMax = Math.ceil(options.missMsMax / 3)
+  return new MeterOrigin(new RbdOrigin(url, { ...cephOptionsDefault, ...options.ceph, addon, callMsMax }), meter)
+}
+
+function noCeph(): CephAddon {
+  throw new Error('nothing here loads what reaches a Ceph cluster')
 }
 
 /** Calls for names at once. */

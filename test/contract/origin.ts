@@ -26,11 +26,12 @@ const big: SampleImage = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 777 }
  * Run the suite.
  * @param make gives an Origin whose images are the files of `directory`; what it starts it ends in a teardown of `t`
  * @param skip why it cannot run here, or false
+ * @param digests does it have those that lie beside images?
  */
 export function originContract(
   name: string,
   make: (directory: string, t: Test) => Promise<Origin>,
-  { skip }: { readonly skip: string | false } = { skip: false },
+  { skip = false, digests: hasDigests = true }: { readonly skip?: string | false; readonly digests?: boolean } = {},
 ): void {
   t.test(`${name} keeps the contract of an origin`, { skip }, async t => {
     const directory = t.testdir()
@@ -48,7 +49,7 @@ export function originContract(
     await t.test('aborted callers', async t => await aborted(t, context))
     await t.test('changed images', async t => await changed(t, context))
     await t.test('extents', async t => await extents(t, context))
-    await t.test('digests', async t => await digests(t, context))
+    await t.test('digests', async t => await (hasDigests ? digests(t, context) : noDigests(t, context)))
     await t.test('closing', async t => await closing(t, context))
   })
 }
@@ -276,6 +277,12 @@ async function digests(t: Test, context: Context): Promise<void> {
     for (const file of [path, `${path}.sha256`]) unlinkSync(file)
     await t.rejects(origin.digest(before, { signal }), { code: 'image-changed' })
   })
+}
+
+async function noDigests(t: Test, context: Context): Promise<void> {
+  const image = await imageOf(context, 'big.img')
+  t.equal(await context.origin.digest(image, { signal: context.signal }), null)
+  await t.rejects(context.origin.digest(image, { signal: AbortSignal.abort() }), { code: 'aborted' })
 }
 
 async function closing(t: Test, context: Context): Promise<void> {

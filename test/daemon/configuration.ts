@@ -67,7 +67,7 @@ t.test('what is not usable is refused with its value, and what would be right', 
     [{ origin: { ...origin, onOutage: 'panic' } }, /onOutage "panic" is unknown: there is fail, wait/],
     [{ origin: { ...origin, missTimeout: 30 } }, /"30" is not a duration/],
     [{ origin: { ...origin, retryPause: '3s' } }, /3000ms is longer than retryPauseMax/],
-    [{ origin: { url: 'file:///x', stallTimeout: '1s' } }, /no setting "stallTimeout"/],
+    [{ origin: { url: 'file:///x', stallTimeout: '1s' } }, /"stallTimeout" belongs to another kind of origin/],
   ]
   for (const [document, message] of cases) {
     t.throws(() => of(document), { code: 'invalid-argument', message })

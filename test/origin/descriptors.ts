@@ -1,14 +1,14 @@
 /**
  * The table of open files.
  */
-import { open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import t from 'tap'
 import { Descriptors } from '../../src/origin/descriptors.ts'
 
 const openThis = () => open(import.meta.filename)
 
 t.test('a file is opened once however many use it, also at once', async t => {
-  const descriptors = new Descriptors(2)
+  const descriptors = new Descriptors<FileHandle>(2)
   t.teardown(() => descriptors.close())
   let opens = 0
   const openCounted = () => {
@@ -21,7 +21,7 @@ t.test('a file is opened once however many use it, also at once', async t => {
 })
 
 t.test('the least recently used is closed first', async t => {
-  const descriptors = new Descriptors(2)
+  const descriptors = new Descriptors<FileHandle>(2)
   t.teardown(() => descriptors.close())
   const opened: string[] = []
   const use = (name: string) => {
@@ -37,7 +37,7 @@ t.test('the least recently used is closed first', async t => {
 })
 
 t.test('a file in use is closed only when its last user is done', async t => {
-  const descriptors = new Descriptors(1)
+  const descriptors = new Descriptors<FileHandle>(1)
   t.teardown(() => descriptors.close())
   await descriptors.use('a', openThis, async first => {
     await descriptors.use('a', openThis, async second => {
@@ -57,7 +57,7 @@ t.test('a file in use is closed only when its last user is done', async t => {
 })
 
 t.test('an open that failed is tried again, and a use that failed keeps the file', async t => {
-  const descriptors = new Descriptors(2)
+  const descriptors = new Descriptors<FileHandle>(2)
   t.teardown(() => descriptors.close())
   const broken = () => Promise.reject(new Error('not now'))
   await t.rejects(
@@ -76,7 +76,7 @@ t.test('an open that failed is tried again, and a use that failed keeps the file
 })
 
 t.test('after closing, nothing is opened', async t => {
-  const descriptors = new Descriptors(2)
+  const descriptors = new Descriptors<FileHandle>(2)
   await descriptors.close()
   await t.rejects(
     descriptors.use('a', openThis, async () => {}),
