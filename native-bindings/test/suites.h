@@ -18,6 +18,7 @@ Tests session_end_tests();
 Tests deferred_reads_tests();
 Tests session_fuzz_tests();
 Tests race_tests();
+Tests fuse2_tests();
 Tests syscalls_tests();
 
 /** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */

@@ -1,7 +1,10 @@
 import t from 'tap'
 import { Evictor } from '../../src/cache/evictor.ts'
 import { CacheError } from '../../src/errors.ts'
-import { indexHighShare } from '../../src/limits.ts'
+import { evictRoundsMax, indexHighShare } from '../../src/limits.ts'
+import { silentLogger } from '../../src/logger.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { StoredImage } from '../../src/store/stored-image.ts'
 import { keepingLogger } from '../fixtures/keeping-logger.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../fixtures/rooms.ts'
@@ -191,4 +194,25 @@ t.test('evictions that fail are tried at longer and longer pauses, and said once
   const said = logger.lines.filter(({ message }) => /eviction/.test(message)).map(({ level }) => level)
   t.same(said, ['error', 'error', 'info'], 'one of each evictor, and that it works again')
   await rooms.close()
+})
+
+t.test('an image whose objects are in use all the time is gone over four times, and what is left is said', async t => {
+  let rounds = 0
+  const store = {
+    measure: () => {},
+    // Each was used between its choice and the lock.
+    evict: async () => ({ objects: rounds++ * 0, bytes: 0 }),
+  }
+  const stored = { heldBytes: 7, heldObjects: () => [1], residency: { lastUse: () => 1 } }
+  const evictor = new Evictor(
+    store as unknown as Store,
+    silentLogger,
+    { kept: () => new Set() },
+    () => [],
+    () => 0,
+  )
+  const evicted = await evictor.evictImage('a', stored as unknown as StoredImage, { signal, onProgress: () => {} })
+  t.same(evicted, { name: 'a', objects: 0, bytes: 0, leftBytes: 7 })
+  t.equal(rounds, evictRoundsMax)
+  await evictor.close()
 })

@@ -1,8 +1,10 @@
 /** Pins: what is never evicted, how much may be, and for how long. */
 import t from 'tap'
-import { pinnedShareMax } from '../../src/limits.ts'
+import { Pins, type PinsParts } from '../../src/cache/pins.ts'
+import { pinnedShareMax, pinsMax } from '../../src/limits.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
+import { scriptedImage } from '../fixtures/scripted-origin.ts'
 import { until } from '../fixtures/until.ts'
 
 const KiB = 1024
@@ -128,4 +130,21 @@ t.test('a pin follows its name to a new version', async t => {
   t.match(rooms.cache.images(), [{ name: 'a', pinned: true, complete: true }])
   t.equal(rooms.cache.pinned.heldBytes, 2 * MiB, 'the old version is not kept')
   await rooms.close()
+})
+
+t.test('one name more than may be pinned is refused, and there is room after an unpin', async t => {
+  const origin = new MemoryOrigin()
+  const pinned = Array.from({ length: pinsMax - 1 }, (_, k) => ({ name: `${k}`, pinnedMs: k }))
+  const index = { pins: () => pinned, putPin: async () => {}, removePin: async () => {} }
+  const store = { find: () => null, capacity: { capacityBytes: 1024 * MiB } }
+  const image = scriptedImage('one', 1)
+  const parts = { index, store, origins: [origin], imageOf: () => image, wallMs: () => 0 }
+  const pins = new Pins(parts as unknown as PinsParts)
+  await pins.pin(origin, 'last', image)
+  await t.rejects(pins.pin(origin, 'over', image), { code: 'invalid-argument', message: /4096 images are: unpin/ })
+  t.notOk(pins.has(origin, 'over'))
+  await pins.pin(origin, 'last', image)
+  await pins.unpin(origin, '0')
+  await pins.pin(origin, 'over', image)
+  t.ok(pins.has(origin, 'over'))
 })

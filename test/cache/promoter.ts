@@ -1,6 +1,7 @@
 /** The queue of promotions, and its bound. */
 import t from 'tap'
 import { Promoter } from '../../src/cache/promoter.ts'
+import { promotionConcurrency, promotionEntriesMax } from '../../src/limits.ts'
 import type { StoredImage } from '../../src/store/stored-image.ts'
 
 t.test('one byte over the bound is dropped, and another bound holds from the next extent on', async t => {
@@ -32,4 +33,20 @@ t.test('why an extent was dropped is counted; one that was there already is not 
   for (let k = 0; k < 5; k++) await promoter.offer(stored, 0, 0, new Uint8Array(10))
   const droppedBy = { 'queue-full': 0, 'no-room': 1, 'disk-failed': 2 }
   t.same(promoter.counters, { queuedBytes: 0, promotedBytes: 10, dropped: 3, droppedBy })
+})
+
+t.test('one entry more than may wait is dropped and counted', async t => {
+  let release = () => {}
+  const held = new Promise<void>(resolve => {
+    release = resolve
+  })
+  const stored = { land: () => held.then(() => 'landed') } as unknown as StoredImage
+  const promoter = new Promoter()
+  const offer = () => promoter.offer(stored, 0, 0, new Uint8Array(1))
+  const waiting = Array.from({ length: promotionConcurrency + promotionEntriesMax }, offer)
+  t.equal(await offer(), 'full')
+  t.match(promoter.counters, { dropped: 1, droppedBy: { 'queue-full': 1 } })
+  release()
+  t.ok((await Promise.all(waiting)).every(result => result === 'landed'))
+  t.equal(await offer(), 'landed')
 })

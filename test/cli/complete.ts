@@ -1,9 +1,18 @@
 /** Completion: what is offered where, and that the shells take it. */
-import { chmodSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import t from 'tap'
-import { complete, type LiveNames } from '../../src/cli/complete.ts'
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import {
+  prepareRuntimeDirectory,
+  runtimeDirectory,
+  runtimeSurroundings,
+  socketPath,
+} from '../../src/admin/socket-path.ts'
+import { complete, type LiveNames, liveNames } from '../../src/cli/complete.ts'
 import { createProgram } from '../../src/cli/program.ts'
+import { completionMsMax, completionNamesMax } from '../../src/limits.ts'
 import { command, parentfs } from '../fixtures/daemon.ts'
 import { attempt } from '../fixtures/run.ts'
 
@@ -114,3 +123,35 @@ t.test('an unknown shell is a wrong call, and completing without any daemon is n
   t.match(await parentfs('completion', 'tcsh'), { code: 2, stderr: /bash, zsh, fish/ })
   t.match(await parentfs('complete', '--', 'nonsense', '-'), { code: 0 })
 })
+
+t.test(
+  'of more names than a shell should show the first are offered, and who does not answer holds up no shell',
+  async t => {
+    const names = Array.from({ length: completionNamesMax + 1 }, (_, k) => `image-${k}`)
+    const many = await daemonAt(t, 'many', response =>
+      response.end(JSON.stringify({ images: names.map(name => ({ name })) })),
+    )
+    t.same(await liveNames.images(many), names.slice(0, completionNamesMax))
+    const silent = await daemonAt(t, 'silent', () => {})
+    const startedMs = performance.now()
+    t.same(await liveNames.images(silent), [])
+    t.ok(performance.now() - startedMs >= completionMsMax - 1)
+  },
+)
+
+/** What answers in the place of a daemon. @returns its mountpoint */
+async function daemonAt(t: Test, name: string, answer: (response: ServerResponse) => void): Promise<string> {
+  const mountpoint = join(realpathSync(mkdtempSync(join(tmpdir(), 'parentfs-'))), name)
+  mkdirSync(mountpoint, { recursive: true })
+  const surroundings = runtimeSurroundings()
+  const directory = runtimeDirectory(surroundings)
+  prepareRuntimeDirectory(directory, surroundings)
+  const server: Server = createServer((_, response) => answer(response))
+  await new Promise<void>(resolve => server.listen(socketPath(mountpoint, directory), resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+    rmSync(dirname(mountpoint), { recursive: true })
+  })
+  return mountpoint
+}

@@ -2,8 +2,12 @@
  * Which listing a server has, and how many requests it takes to know.
  */
 import { unlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { pipeline, Readable } from 'node:stream'
 import t from 'tap'
+import { listingPageBytesMax } from '../../src/limits.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { startHttpOrigin } from '../fixtures/http-origin.ts'
 
@@ -78,4 +82,25 @@ t.test('a listing over the limit is refused, not cut', async t => {
   t.equal((await origin.list({ signal }))?.length, 0, 'exactly the limit')
   writeFileSync(join(directory, 'index.json'), JSON.stringify(['x'.repeat(997)]))
   await t.rejects(origin.list({ signal }), { code: 'origin-protocol' })
+})
+
+t.test('a page of one byte more than is read is refused, though a listing may be longer', async t => {
+  const chunk = Buffer.alloc(1024 ** 2, 'x')
+  const server = createServer((request, response) => {
+    if (request.url !== '/') return void response.writeHead(404).end()
+    const chunks = function* () {
+      yield Buffer.from('<')
+      for (let sent = 0; sent < listingPageBytesMax; sent += chunk.length) yield chunk
+    }
+    response.writeHead(200, { 'content-type': 'text/html' })
+    pipeline(Readable.from(chunks()), response, () => {}) // Whoever reads it has heard enough.
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const origin = new HttpOrigin(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  t.teardown(() => origin.close())
+  await t.rejects(origin.list({ signal }), { code: 'origin-protocol', message: /a page of more than 67108864 bytes/ })
 })

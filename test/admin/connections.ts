@@ -1,0 +1,30 @@
+/** How many may be connected to the admin socket. */
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { fetchMetrics } from '../../src/admin/admin-client.ts'
+import { AdminServer } from '../../src/admin/admin-server.ts'
+import type { AdminHandlers } from '../../src/admin/routes.ts'
+import { adminConnectionsMax } from '../../src/limits.ts'
+import { loadAddon } from '../../src/native/addon.ts'
+import { until } from '../fixtures/until.ts'
+
+t.test('one connection more than there may be is closed unanswered, and the next is heard', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'a.sock')
+  const handlers = { metrics: async () => 'a' } as unknown as AdminHandlers
+  const { peerUid } = loadAddon()
+  const server = await AdminServer.listen(path, handlers, { peerUid, uid: process.getuid!() })
+  t.teardown(() => server.close())
+  const sockets = Array.from({ length: adminConnectionsMax }, () => connect(path))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  const over = connect(path).resume()
+  await until(() => over.destroyed, 5000, 'the end of one too many')
+  t.ok(sockets.every(socket => !socket.destroyed))
+  for (const socket of sockets) socket.destroy()
+  await until(async () => (await fetchMetrics(path).catch(() => null)) === 'a', 5000, 'a turn')
+})
