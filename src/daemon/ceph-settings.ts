@@ -14,7 +14,7 @@ function name(what: string) {
 }
 
 /** Of rbd and rados origins. */
-const connection = {
+export const radosFields = {
   cephConf: path({
     live: true,
     what: "of rbd and rados: Ceph's configuration file",
@@ -50,7 +50,7 @@ const connection = {
 
 /** Of rbd origins. */
 export const rbdFields = {
-  ...connection,
+  ...radosFields,
   allowMutable: yesNo({
     live: true,
     what: 'of rbd: show images as they are now where no snapshot stands for them; nobody may write to them',

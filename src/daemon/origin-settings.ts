@@ -26,7 +26,7 @@ import { cephUrlWith, isCephUrl } from '../origin/ceph-url.ts'
 import { Credentials } from '../origin/credentials.ts'
 import { withoutCredentials } from '../origin/http-url.ts'
 import { identityOf, type OriginOptions } from '../origin/open.ts'
-import { cephOptionsOf, rbdFields } from './ceph-settings.ts'
+import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import {
   choice,
   count,
@@ -41,6 +41,7 @@ import {
   textOrSecretSchema,
 } from './setting-fields.ts'
 import { outageChoices } from './settings.ts'
+import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
@@ -49,7 +50,7 @@ const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 const common = {
   url: setting(z.string(), {
     kind: 'text',
-    range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/',
+    range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix',
     live: false,
     what: 'where the images are; the identity of what is cached of them',
     unset: 'required',
@@ -83,6 +84,7 @@ const common = {
     live: true,
     what: 'how long names and versions are taken as fresh',
   }),
+  ...throttleFields,
 }
 
 /** Headers that say what is asked for are ours to send. */
@@ -157,13 +159,16 @@ const http = z.strictObject({
 
 const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
+const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...radosFields })
+
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd } as const
+export const originKinds = { file, http, rbd, rados } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
   'https:': 'http',
   'rbd:': 'rbd',
+  'rados:': 'rados',
 }
 
 /** The settings of one origin, judged. */
@@ -182,7 +187,7 @@ export const originSchema = z
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -210,9 +215,10 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     imageShareMax: imageShare,
     missMsMax: missTimeout,
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
+    throttle: throttleOptionsOf(settings),
     hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
     http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
-    ceph: settings.kind === 'rbd' ? cephOptionsOf(settings) : {},
+    ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
   }
 }
 

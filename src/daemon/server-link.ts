@@ -47,13 +47,10 @@ export class ServerLink {
     })
   }
 
-  /**
-   * @param bypass why it is to pass the cache by, or null
-   * @throws CacheError whatever stood in the way
-   */
-  boot(bypass: string | null): Promise<MessageOf<'booted'>> {
+  /** @throws CacheError whatever stood in the way */
+  boot(): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
-    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid, bypass })
+    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid })
     return booted
   }
 

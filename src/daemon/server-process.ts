@@ -2,12 +2,9 @@
  * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
  */
 import { spawn } from 'node:child_process'
-import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { threadpoolThreads } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
-import { heardMessage } from './heard-message.ts'
-import { LineChannel } from './line-channel.ts'
 import type { ToKeeper, ToServer } from './messages.ts'
 
 export interface ServerProcess {
@@ -16,7 +13,7 @@ export interface ServerProcess {
   send(message: ToServer): void
   /** Put a descriptor into the socket; ours stays open. */
   sendFd(fd: number): void
-  /** The one listener; to miss nothing, in the same tick as the start. */
+  /** One more listener; to miss nothing, in the same tick as the start. */
   onMessage(listener: (message: ToKeeper) => void): void
   /** When and how it ended; never rejects. */
   readonly exited: Promise<Exit>
@@ -32,8 +29,6 @@ export interface Exit {
 
 /** The descriptor under which the server finds its end of the socket pair. */
 export const serverSocketFd = 3
-/** And the one under which it finds the socket for messages. */
-export const serverChannelFd = 4
 
 /** Start the server; its standard error is ours. */
 export function startServer(addon: Addon): ServerProcess {
@@ -43,14 +38,12 @@ export function startServer(addon: Addon): ServerProcess {
     cwd: '/',
     // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
     env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
-    stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe'],
+    stdio: ['ignore', 'ignore', 'inherit', theirs, 'ipc'],
   })
   addon.closeFd(theirs)
-  const channel = new LineChannel(child.stdio[serverChannelFd] as Duplex)
   const exited = new Promise<Exit>(resolve => {
     const end = (exit: Exit) => {
       addon.closeFd(ours)
-      channel.close()
       resolve(exit)
     }
     // Never both: without a process there is no exit.
@@ -59,13 +52,9 @@ export function startServer(addon: Addon): ServerProcess {
   })
   return {
     pid: child.pid ?? 0,
-    send: message => void channel.send(message), // Never rejects.
+    send: message => void child.send(message, () => {}),
     sendFd: fd => addon.sendFd(ours, fd),
-    onMessage: listener =>
-      channel.onMessage(value => {
-        const message = heardMessage(value)
-        if (message) listener(message)
-      }),
+    onMessage: listener => void child.on('message', message => listener(message as ToKeeper)),
     exited,
     kill: () => void child.kill('SIGKILL'),
   }

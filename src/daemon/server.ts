@@ -49,13 +49,7 @@ export interface ServerParts {
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
   createLogger(settings: LogSettings): Promise<LeveledLogger>
-  /** @param bypass why the cache must be passed by, or null */
-  openRooms(
-    configuration: Configuration,
-    logger: LeveledLogger,
-    signal: AbortSignal,
-    bypass: string | null,
-  ): Promise<ServerRooms>
+  openRooms(configuration: Configuration, logger: LeveledLogger, signal: AbortSignal): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Whom the admin socket hears. */
   readonly admission: Admission
@@ -122,7 +116,7 @@ export class Server {
     this.#keeperPid = message.keeperPid
     const logger = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
-    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, message.bypass)
+    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal)
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {
@@ -144,9 +138,7 @@ export class Server {
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
-    const { allowOther, server } = configuration
-    const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
-    await channel.send({ type: 'booted', source: rooms.source, allowOther, mounter, restarts })
+    await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther, mounter })
   }
 
   /** A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read. */

@@ -47,7 +47,8 @@ export function connectError(subject: string, configuration: string, cause: unkn
     return failed('origin-unreachable', `${configuration} ${why}: give its place with cephConf`)
   }
   if (call === 'rados_connect') {
-    if (errno === 'ENOENT' || errno === 'EINVAL') {
+    // Without a keyring the library offers no authentication, which the cluster does not support.
+    if (errno === 'ENOENT' || errno === 'EINVAL' || errno === 'EOPNOTSUPP') {
       return failed('access-denied', `no keyring, or no key of this client in it: give its place with cephKeyring`)
     }
     if (errno === 'EACCES' || errno === 'EPERM') {

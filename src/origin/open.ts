@@ -4,7 +4,7 @@
  * From the inside out: the meter sees each request; a hedge sends a second one beside a slow one; the breaker judges each try and
  * holds it back while the origin is away; retries repeat it; the deadline covers all tries together, because that is what a
  * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
- * their own.
+ * their own. Between the two, reads wait for their rate, where one is set.
  */
 import type { CephAddon } from '../ceph.ts'
 import { CacheError, messageOf } from '../errors.ts'
@@ -29,8 +29,10 @@ import { baseOf, withoutCredentials } from './http-url.ts'
 import { LimitOrigin } from './limit.ts'
 import { Meter, MeterOrigin } from './meter.ts'
 import type { Origin } from './origin.ts'
+import { RadosOrigin } from './rados.ts'
 import { type RbdOptions, RbdOrigin } from './rbd.ts'
 import { type RetryOptions, RetryOrigin } from './retry.ts'
+import { type ThrottleOptions, ThrottleOrigin } from './throttle.ts'
 
 export interface OriginDependencies {
   readonly addon: ExtentFinder
@@ -55,6 +57,8 @@ export interface OriginOptions {
   /** How long one call may take, all tries together. */
   readonly missMsMax: number
   readonly retry: Partial<RetryOptions>
+  /** Reads and bytes a second. */
+  readonly throttle: ThrottleOptions
   /** Second requests for slow reads, as a share of all. Of a web server only. */
   readonly hedgeShareMax: number
   /** Of a web server only. */
@@ -70,6 +74,7 @@ const originOptionsDefault: OriginOptions = {
   imageShareMax,
   missMsMax: missSecondsMax * 1000,
   retry: {},
+  throttle: { reads: { perSecond: 0, burst: 0 }, bytes: { perSecond: 0, burst: 0 } },
   hedgeShareMax,
   http: {},
   ceph: {},
@@ -92,6 +97,7 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'http:': openHttp,
   'https:': openHttp,
   'rbd:': openCeph,
+  'rados:': openCeph,
 }
 
 interface SchemeParts {
@@ -122,9 +128,10 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const inner = open(url, { addon, loadCeph, meter, hedges, options })
   const breaker = new BreakerOrigin(inner, dependencies.availability ?? new Availability(inner.url))
   const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
+  const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
   const names = new LimitOrigin(bounded, namesMaxOf(options))
-  return new FairOrigin(new LimitOrigin(bounded, concurrencyMax), readsMax, names)
+  return new FairOrigin(new LimitOrigin(throttled, concurrencyMax), readsMax, names)
 }
 
 function openHttp(url: string, { meter, hedges, options }: SchemeParts): Origin {
@@ -152,11 +159,18 @@ function openCeph(url: string, { loadCeph, meter, options }: SchemeParts): Origi
   }
   // As with a web server: several tries in the time of a read.
   const callMsMax = Math.ceil(options.missMsMax / 3)
-  return new MeterOrigin(new RbdOrigin(url, { ...cephOptionsDefault, ...options.ceph, addon, callMsMax }), meter)
+  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax }
+  const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
+  return new MeterOrigin(origin, meter)
 }
 
 function noCeph(): CephAddon {
   throw new Error('nothing here loads what reaches a Ceph cluster')
+}
+
+/** Most are not, and one wrapper less is some microseconds less. */
+function isThrottled({ throttle: { reads, bytes } }: OriginOptions): boolean {
+  return reads.perSecond > 0 || bytes.perSecond > 0
 }
 
 /** Calls for names at once. */

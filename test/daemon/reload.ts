@@ -89,6 +89,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.cephId': 'parents',
     'origin.listingSize': '2MiB',
     'cache.blockSize': '128KiB',
+    'cache.readAhead': '2MiB',
     'cache.highWatermark': '91%',
     'log.level': 'warn',
     'log.format': 'json',

@@ -2,6 +2,8 @@
  * Origins in a Ceph cluster, against a real one that all of this shares.
  */
 import t from 'tap'
+import { cephFaults } from '../contract/ceph/faults.ts'
+import { radosContract } from '../contract/ceph/rados-contract.ts'
 import { rbdBytes } from '../contract/ceph/rbd-bytes.ts'
 import { rbdContract } from '../contract/ceph/rbd-contract.ts'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
@@ -12,4 +14,6 @@ if (noCeph !== false) {
   const cluster = await CephTestCluster.start(t)
   rbdContract(() => cluster)
   rbdBytes(() => cluster)
+  radosContract(() => cluster)
+  cephFaults(() => cluster)
 }
