@@ -42,6 +42,10 @@ export class CacheError extends Error {
   }
 }
 
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(errorCodes, text)
+}
+
 /** Is `error` a CacheError, with one of `codes` if any are given? */
 export function isCacheError(error: unknown, ...codes: readonly ErrorCode[]): error is CacheError {
   return error instanceof CacheError && (codes.length === 0 || codes.includes(error.code))

@@ -4,9 +4,11 @@
  */
 
 /** A server that has served this long before it dies was well: the deaths before it do not count any more. */
-export const serverWellMs = 60_000
-/** Servers that may die one after the other, none of which was well; then there is no other. */
-export const serverDeathsMax = 5
+export const serverWellMsDefault = 60_000
+/** Servers that may die one after the other, none of which was well; then they pass the cache by, and after as many again there is no other. */
+export const serverDeathsDefault = 5
+/** Longest message between keeper and server: a configuration of 64 KiB as JSON takes far less. */
+export const messageBytesMax = 1024 * 1024
 /** The pause before a server that follows one that was not well: doubled each time. The first follows at once. */
 export const restartPauseMsMin = 100
 export const restartPauseMsMax = 5_000

@@ -1,5 +1,5 @@
 /**
- * What keeper and server say to each other, over the IPC channel between them. Descriptors go beside it, over a socket pair.
+ * What keeper and server say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
  *
  * The order at start: `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
  * mounts by itself, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
@@ -14,7 +14,13 @@ import type { ConfigurationDocument, Settings } from './settings.ts'
 export type MounterProcess = 'keeper' | 'server'
 
 export type ToServer =
-  | { readonly type: 'boot'; readonly settings: Settings; readonly keeperPid: number }
+  | {
+      readonly type: 'boot'
+      readonly settings: Settings
+      readonly keeperPid: number
+      /** Why the cache must be passed by: earlier servers have died of it, perhaps. Null where all is well. */
+      readonly bypass: string | null
+    }
   /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. */
   | { readonly type: 'mounted'; readonly negotiated: Negotiated | null }
   /** To the server that mounts: do so, and serve. */
@@ -32,7 +38,13 @@ export type ToServer =
 
 export type ToKeeper =
   /** Everything but the mount is up. `source`: the origin without credentials. */
-  | { readonly type: 'booted'; readonly source: string; readonly allowOther: boolean; readonly mounter: MounterProcess }
+  | {
+      readonly type: 'booted'
+      readonly source: string
+      readonly allowOther: boolean
+      readonly mounter: MounterProcess
+      readonly restarts: Restarts
+    }
   /** The server cannot start and is about to exit. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** What INIT is about to settle: the keeper knows it before the kernel does. */
@@ -49,6 +61,14 @@ export type ToKeeper =
   | { readonly type: 'pong' }
   /** What is logged from now on. */
   | { readonly type: 'log-level'; readonly level: string }
+
+/** When servers that die are taken for a loop. */
+export interface Restarts {
+  /** So many that die in a row, none of which was well, are a loop. */
+  readonly deathsMax: number
+  /** A server was well that had served this long. */
+  readonly wellMs: number
+}
 
 /** Why an unmount was not done. */
 export interface Refusal {

@@ -23,6 +23,7 @@ import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { checkApart } from './apart.ts'
+import type { Bypass } from './bypass.ts'
 import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
@@ -39,6 +40,8 @@ export interface RoomsParts {
   readonly logger: Logger
   /** Fires when the start is no longer wanted. */
   readonly signal: AbortSignal
+  /** Keep nothing and read nothing of what is kept; null where all is well. */
+  readonly bypass: Bypass | null
 }
 
 export class Rooms {
@@ -84,12 +87,14 @@ export class Rooms {
     }
   }
 
-  async #open({ addon, signal }: RoomsParts): Promise<void> {
+  async #open({ addon, signal, bypass }: RoomsParts): Promise<void> {
     const { cache } = this.#configuration
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
     const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
+    this.#unwinder.push('bypass', () => bypass?.close())
     this.#unwinder.push('cache directory', () => directory.unlock())
+    await bypass?.seed(directory.indexPath)
     const { index, memoryLock } = await openGuardedIndex(directory, capacityBytes, this.#engine, logger)
     this.#unwinder.push('index', () => index.close())
     this.#memoryLock = memoryLock
@@ -107,6 +112,7 @@ export class Rooms {
       onHealth: health => this.#diskWatch.changed(health),
     })
     this.#unwinder.push('store', () => store.close())
+    if (bypass) store.health.passBy(bypass.reason)
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({

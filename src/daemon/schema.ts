@@ -20,8 +20,22 @@ import {
   scrubBytesPerSecond,
 } from '../limits.ts'
 import { identityOf } from '../origin/open.ts'
+import { serverDeathsDefault, serverWellMsDefault } from '../process-limits.ts'
 import { originSchema } from './origin-settings.ts'
-import { choice, formatValue, measured, path, rate, setting, share, shown, size, yesNo } from './setting-fields.ts'
+import {
+  choice,
+  count,
+  duration,
+  formatValue,
+  measured,
+  path,
+  rate,
+  setting,
+  share,
+  shown,
+  size,
+  yesNo,
+} from './setting-fields.ts'
 import { logLevels, transports } from './settings.ts'
 
 /** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
@@ -150,6 +164,17 @@ const metrics = z.strictObject({
   ),
 })
 
+const server = z.strictObject({
+  deaths: count({ min: 1, max: 1_000_000 }, serverDeathsDefault, {
+    live: false,
+    what: 'so many servers that die in a row: the next passes the cache by, and after as many again the mount goes',
+  }),
+  wellAfter: duration({ min: 1, max: 24 * 3_600_000 }, serverWellMsDefault, {
+    live: false,
+    what: 'a server that has served this long was well: the deaths before it do not count any more',
+  }),
+})
+
 function notAPort(input: unknown): string {
   return `${shown(input)} is not a port: give 1 to 65535; its address is always 127.0.0.1`
 }
@@ -175,6 +200,7 @@ const fields = z.strictObject({
   allowOther: yesNo({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
+  server: server.prefault({}),
 })
 
 export const schema = fields.superRefine(({ origin, origins, cache: { directory } }, ctx) => {

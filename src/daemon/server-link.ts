@@ -47,10 +47,13 @@ export class ServerLink {
     })
   }
 
-  /** @throws CacheError whatever stood in the way */
-  boot(): Promise<MessageOf<'booted'>> {
+  /**
+   * @param bypass why it is to pass the cache by, or null
+   * @throws CacheError whatever stood in the way
+   */
+  boot(bypass: string | null): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
-    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid })
+    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid, bypass })
     return booted
   }
 

@@ -1,18 +1,21 @@
 /**
- * The server process: started by a keeper, with an IPC channel and a socket that descriptors come through.
+ * The server process: started by a keeper, with a channel for messages and a socket that descriptors come through.
  */
+import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
 import { isStrayRejection } from '../index/stray-rejection.ts'
 import type { Logger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
-import { configure } from './configuration.ts'
+import { openBypass } from './bypass.ts'
+import { type Configuration, configure } from './configuration.ts'
 import { createLogger } from './create-logger.ts'
+import { LineChannel } from './line-channel.ts'
 import type { ToServer } from './messages.ts'
 import { createMounter } from './mounter.ts'
 import { Rooms } from './rooms.ts'
 import { Server } from './server.ts'
-import { serverSocketFd } from './server-process.ts'
+import { serverChannelFd, serverSocketFd } from './server-process.ts'
 import { readVersion } from './version.ts'
 
 process.title = 'parentfs server'
@@ -20,6 +23,7 @@ process.title = 'parentfs server'
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
 
 const addon = loadAddon()
+const channel = new LineChannel(new Socket({ fd: serverChannelFd, readable: true, writable: true }))
 let logger: Logger | null = null
 
 // What matters of a failed commit is awaited, and the health of the disk hears of it: of the rest one line says enough.
@@ -31,9 +35,9 @@ process.on('unhandledRejection', error => {
 
 const server = new Server({
   channel: {
-    send: message => new Promise(resolve => (process.connected ? process.send!(message, () => resolve()) : resolve())),
-    onMessage: listener => void process.on('message', message => listener(message as ToServer)),
-    onDisconnect: listener => void process.on('disconnect', listener),
+    send: message => channel.send(message),
+    onMessage: listener => channel.onMessage(message => listener(message as ToServer)),
+    onDisconnect: listener => channel.onClose(listener),
   },
   version: readVersion(),
   configure: settings =>
@@ -43,13 +47,17 @@ const server = new Server({
     logger = created
     return created
   },
-  openRooms: (configuration, log, signal) => Rooms.open(configuration, { addon, logger: log, signal }),
-  adminSocketPath: ({ mountpoint }) => {
-    const surroundings = runtimeSurroundings()
-    const directory = runtimeDirectory(surroundings)
-    prepareRuntimeDirectory(directory, surroundings)
-    return socketPath(mountpoint, directory)
-  },
+  openRooms: (configuration, log, signal, bypass) =>
+    bypass === null
+      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null })
+      : openBypass(configuration, {
+          addon,
+          logger: log,
+          signal,
+          reason: bypass,
+          directory: bypassDirectoryOf(configuration),
+        }),
+  adminSocketPath: adminSocketPathOf,
   admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
   receiveFd: () => addon.receiveFd(serverSocketFd),
   closeFd: fd => addon.closeFd(fd),
@@ -57,3 +65,15 @@ const server = new Server({
   exit: code => process.exit(code),
 })
 server.run()
+
+function adminSocketPathOf({ mountpoint }: Configuration): string {
+  const surroundings = runtimeSurroundings()
+  const directory = runtimeDirectory(surroundings)
+  prepareRuntimeDirectory(directory, surroundings)
+  return socketPath(mountpoint, directory)
+}
+
+/** Beside the socket: gone with the next boot of the machine at the latest. */
+function bypassDirectoryOf(configuration: Configuration): string {
+  return adminSocketPathOf(configuration).replace(/\.sock$/, '.bypass')
+}

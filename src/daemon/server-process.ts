@@ -2,9 +2,12 @@
  * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
  */
 import { spawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { threadpoolThreads } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
+import { heardMessage } from './heard-message.ts'
+import { LineChannel } from './line-channel.ts'
 import type { ToKeeper, ToServer } from './messages.ts'
 
 export interface ServerProcess {
@@ -13,7 +16,7 @@ export interface ServerProcess {
   send(message: ToServer): void
   /** Put a descriptor into the socket; ours stays open. */
   sendFd(fd: number): void
-  /** One more listener; to miss nothing, in the same tick as the start. */
+  /** The one listener; to miss nothing, in the same tick as the start. */
   onMessage(listener: (message: ToKeeper) => void): void
   /** When and how it ended; never rejects. */
   readonly exited: Promise<Exit>
@@ -29,6 +32,8 @@ export interface Exit {
 
 /** The descriptor under which the server finds its end of the socket pair. */
 export const serverSocketFd = 3
+/** And the one under which it finds the socket for messages. */
+export const serverChannelFd = 4
 
 /** Start the server; its standard error is ours. */
 export function startServer(addon: Addon): ServerProcess {
@@ -38,12 +43,14 @@ export function startServer(addon: Addon): ServerProcess {
     cwd: '/',
     // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
     env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
-    stdio: ['ignore', 'ignore', 'inherit', theirs, 'ipc'],
+    stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe'],
   })
   addon.closeFd(theirs)
+  const channel = new LineChannel(child.stdio[serverChannelFd] as Duplex)
   const exited = new Promise<Exit>(resolve => {
     const end = (exit: Exit) => {
       addon.closeFd(ours)
+      channel.close()
       resolve(exit)
     }
     // Never both: without a process there is no exit.
@@ -52,9 +59,13 @@ export function startServer(addon: Addon): ServerProcess {
   })
   return {
     pid: child.pid ?? 0,
-    send: message => void child.send(message, () => {}),
+    send: message => void channel.send(message), // Never rejects.
     sendFd: fd => addon.sendFd(ours, fd),
-    onMessage: listener => void child.on('message', message => listener(message as ToKeeper)),
+    onMessage: listener =>
+      channel.onMessage(value => {
+        const message = heardMessage(value)
+        if (message) listener(message)
+      }),
     exited,
     kill: () => void child.kill('SIGKILL'),
   }

@@ -1,6 +1,7 @@
 /**
  * Server processes, one after the other: starts them, and puts another in the place of one that dies.
  *
+ * Where one dies after the other, the cache may be to blame: the next ones pass it by, and when these die as well, there is no other.
  * It knows nothing of mounts. Whoever has the mount says how a server that has booted comes to serve it, and hears when one has
  * died and when no other will come.
  */
@@ -9,11 +10,11 @@ import type { LeveledLogger } from '../logger.ts'
 import {
   restartPauseMsMax,
   restartPauseMsMin,
-  serverDeathsMax,
+  serverDeathsDefault,
   serverHangMsMax,
-  serverWellMs,
+  serverWellMsDefault,
 } from '../process-limits.ts'
-import type { ToKeeper, ToServer } from './messages.ts'
+import type { Restarts, ToKeeper, ToServer } from './messages.ts'
 import { Pulse } from './pulse.ts'
 import { type MessageOf, ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
@@ -50,8 +51,12 @@ export class ServerSupervisor {
   #stopping = false
   /** The last one has died, and the next has not been started. */
   #isBetween = false
-  /** How many have died in a row, none of which had served for `serverWellMs`. */
+  /** How many have died in a row, none of which was well. */
   #deaths = 0
+  /** What the first one said of its configuration. */
+  #restarts: Restarts = { deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }
+  /** Why servers have to pass the cache by, once they have to. */
+  #bypass: string | null = null
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts
@@ -120,7 +125,9 @@ export class ServerSupervisor {
   }
 
   async #lead(link: ServerLink): Promise<void> {
-    await this.#parts.serve(link, await link.boot())
+    const booted = await link.boot(this.#bypass)
+    this.#restarts = booted.restarts
+    await this.#parts.serve(link, booted)
   }
 
   #kill(why: string): void {
@@ -141,13 +148,18 @@ export class ServerSupervisor {
     this.#isBetween = true
     this.#pulse.changing()
     logger.error({ how: exit.how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
-    if (servedMs >= serverWellMs) this.#deaths = 0
+    if (servedMs >= this.#restarts.wellMs) this.#deaths = 0
     let { how } = exit
     if (!(await onDeath(exit))) return onGivenUp(`the server has died (${how})`)
     // INVARIANT: bounded by the deaths that are allowed, each of which takes no longer than a boot.
     while (!this.#stopping) {
-      if (++this.#deaths > serverDeathsMax)
-        return onGivenUp(`the server has died ${this.#deaths} times in a row (${how})`)
+      if (++this.#deaths >= this.#restarts.deathsMax) {
+        const why = `${this.#deaths} servers have died in a row (${how})`
+        if (this.#bypass !== null) return onGivenUp(why)
+        logger.error({ why }, 'from now on the cache is passed by')
+        this.#bypass = why
+        this.#deaths = 0
+      }
       await this.#parts.pause(pauseBefore(this.#deaths))
       if (this.#stopping) return
       const link = this.#begin()
@@ -168,9 +180,9 @@ export class ServerSupervisor {
   }
 }
 
-/** The first death may be chance: no pause. Each that follows in a row has twice the pause of the one before. */
+/** The first death may be chance, and who passes the cache by is to serve soon: no pause. Each that follows in a row has twice the pause of the one before. */
 function pauseBefore(deaths: number): number {
-  return deaths === 1 ? 0 : Math.min(restartPauseMsMin * 2 ** (deaths - 2), restartPauseMsMax)
+  return deaths <= 1 ? 0 : Math.min(restartPauseMsMin * 2 ** (deaths - 2), restartPauseMsMax)
 }
 
 /** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */

@@ -49,7 +49,13 @@ export interface ServerParts {
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
   createLogger(settings: LogSettings): Promise<LeveledLogger>
-  openRooms(configuration: Configuration, logger: LeveledLogger, signal: AbortSignal): Promise<ServerRooms>
+  /** @param bypass why the cache must be passed by, or null */
+  openRooms(
+    configuration: Configuration,
+    logger: LeveledLogger,
+    signal: AbortSignal,
+    bypass: string | null,
+  ): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Whom the admin socket hears. */
   readonly admission: Admission
@@ -116,7 +122,7 @@ export class Server {
     this.#keeperPid = message.keeperPid
     const logger = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
-    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal)
+    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, message.bypass)
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {
@@ -138,7 +144,9 @@ export class Server {
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
-    await channel.send({ type: 'booted', source: rooms.source, allowOther: configuration.allowOther, mounter })
+    const { allowOther, server } = configuration
+    const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
+    await channel.send({ type: 'booted', source: rooms.source, allowOther, mounter, restarts })
   }
 
   /** A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read. */

@@ -59,7 +59,15 @@ export function openEnvironment(directory: string, copyBytesMax: () => number): 
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
     // whatever its name, which lmdb otherwise guesses from a dot.
-    const options = { path: directory, maxDbs: 16, overlappingSync: false, noSubdir: false, ...binary }
+    // What is cached may be secret. Source: lmdb 3.5, src/env.cpp, permissionsMode (not in its types).
+    const options = {
+      path: directory,
+      maxDbs: 16,
+      overlappingSync: false,
+      noSubdir: false,
+      permissionsMode: 0o600,
+      ...binary,
+    }
     const root = withLocksInMemory(directory, () => open<Buffer, Buffer>(options))
     const named = databaseNames.map(name => [name, root.openDB<Buffer, Buffer>({ name, ...binary })] as const)
     return {

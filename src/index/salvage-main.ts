@@ -1,7 +1,7 @@
 /**
  * The process that copies an index which is damaged, so that reading it ends this process and no daemon.
  *
- * Arguments: the directory of the index, and where to put the copy. Exit code 0: every page that can be reached was read, and
+ * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every page that can be reached was read, and
  * what was sealed is in the copy, durably. See salvage.ts.
  */
 import { open, type RootDatabase } from 'lmdb'
@@ -12,13 +12,14 @@ type Binary = RootDatabase<Buffer, Buffer>
 /** Values in one transaction of the copy. */
 const batchValues = 4096
 
-const [from, to] = process.argv.slice(2)
+const [from, to, ...names] = process.argv.slice(2)
 if (from === undefined || to === undefined) throw new Error('which directories?')
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
 const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
 // As databases.ts opens it: some of this is written into the file.
-const target: Binary = open({ path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, ...binary })
-for (const name of databaseNames) copy(name)
+const options = { path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, permissionsMode: 0o600, ...binary }
+const target: Binary = open(options)
+for (const name of names.length > 0 ? names : databaseNames) copy(name)
 await target.flushed
 await target.close()
 await source.close()

@@ -7,16 +7,21 @@
  * one that is not, another process copies the values whose seal holds into a new file, which takes the old one's place: then
  * nothing of the old pages is left. Where a copy has no room, or cannot be made, the index is refused.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { CacheError } from '../errors.ts'
+import { within } from '../deadline.ts'
+import { CacheError, messageOf } from '../errors.ts'
 import { salvageMsMax } from '../limits.ts'
+import type { Logger } from '../logger.ts'
 import { whatIsUnsound } from './soundness.ts'
 
 /** Beside the index while it is made. */
 const copyName = 'salvaged'
+
+const copyMain = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
 
 /**
  * @param directory of an index that nobody has open
@@ -47,18 +52,43 @@ export function salvage(directory: string, copyBytesMax: () => number): void {
   }
 }
 
+/**
+ * Copy which images and names there are from an index that nobody may open, into a new one. What cannot be copied, or not in time, is
+ * left out: there may be no copy at all.
+ */
+export async function copyImages(from: string, to: string, logger: Logger): Promise<void> {
+  const child = spawn(process.execPath, [copyMain, from, to, 'images', 'names'], {
+    stdio: 'ignore',
+    timeout: salvageMsMax,
+    killSignal: 'SIGKILL',
+    env: copyEnvironment(),
+  })
+  try {
+    // One that the disk holds cannot even be killed.
+    const late = () => new CacheError('index-failed', 'it takes too long')
+    const [code, signal] = await within(salvageMsMax, once(child, 'exit'), late)
+    if (code !== 0) throw new CacheError('index-failed', `it ended with ${signal ?? `exit code ${code}`}`)
+  } catch (error) {
+    rmSync(to, { recursive: true, force: true })
+    logger.error({ index: from, reason: messageOf(error) }, 'what the index knows of images cannot be read')
+  }
+}
+
 /** @returns null, or why there is no copy */
 function copyTo(directory: string, copy: string): string | null {
-  const main = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
-  const { NODE_OPTIONS: _, ...env } = process.env
-  const { status, signal, stderr } = spawnSync(process.execPath, [main, directory, copy], {
+  const { status, signal, stderr } = spawnSync(process.execPath, [copyMain, directory, copy], {
     timeout: salvageMsMax,
     killSignal: 'SIGKILL',
     stdio: ['ignore', 'ignore', 'pipe'],
-    env,
+    env: copyEnvironment(),
   })
   if (status === 0) return null
   return signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
+}
+
+function copyEnvironment(): NodeJS.ProcessEnv {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return env
 }
 
 /** The line of a stack trace that says what is wrong. */

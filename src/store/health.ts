@@ -128,6 +128,13 @@ export class Health {
     onChange(this)
   }
 
+  /** The disk is passed by from now on, whatever it is like: no probe brings it back. */
+  passBy(reason: string): void {
+    this.close()
+    this.#restriction = 'bypass'
+    this.#change('bypass', reason)
+  }
+
   /** Something did not come back in time. */
   stalled(what: 'read' | 'write', ms: number): void {
     this.#failed(what === 'read' ? 'bypass' : 'degraded', `a ${what} took over ${ms} ms`, true)

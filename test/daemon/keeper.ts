@@ -119,7 +119,14 @@ t.test('what the server cannot start with is thrown, and nothing stays', async t
 t.test('a server that dies between the mount and its first answer leaves no mount', async t => {
   const { server, mounter, closed, keeper } = setUp()
   server.answer = message => {
-    if (message.type === 'boot') server.say({ type: 'booted', source: 'x', allowOther: false, mounter: 'keeper' })
+    if (message.type === 'boot')
+      server.say({
+        type: 'booted',
+        source: 'x',
+        allowOther: false,
+        mounter: 'keeper',
+        restarts: { deathsMax: 2, wellMs: 60_000 },
+      })
     if (message.type === 'mounted') server.kill()
   }
   await t.rejects(keeper.start(), { code: 'mount-failed' })

@@ -22,6 +22,7 @@ const configuration = {
   allowOther: true,
   cache: {},
   metrics: { port: null },
+  server: { deaths: 5, wellAfter: 60_000 },
 } as Configuration
 
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
@@ -99,7 +100,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   const hear = (message: ToServer) => listen(message)
   const saw = (what: string) => until(() => happened.includes(what), 5000, what)
   const boot = async () => {
-    hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
+    hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
     await saw('booted')
   }
   const serve = async () => {
@@ -117,7 +118,13 @@ t.test('it boots, serves, and stops from the top down', async t => {
   await serve()
   t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
   t.match(said[0], { source: 'http://origin/', allowOther: true })
-  t.match(await fetchStatus(socket), { version: '1.2.3', mountpoint: '/mnt', state: 'ready', keeperPid: 77 })
+  t.match(await fetchStatus(socket), {
+    version: '1.2.3',
+    mountpoint: '/mnt',
+    state: 'ready',
+    keeperPid: 77,
+    bypass: null,
+  })
   hear({ type: 'stop' })
   await saw('exit 0')
   t.same(happened.slice(5), [...stopped, 'exit 0'])
@@ -204,7 +211,7 @@ t.test('a start that fails says why, and exits 1', async t => {
   const { said, saw, hear } = setUp(t, async () => {
     throw new CacheError('cache-locked', 'somebody has it')
   })
-  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
   await saw('exit 1')
   t.same(said, [{ type: 'failed', code: 'cache-locked', message: 'somebody has it' }])
 })
@@ -217,7 +224,7 @@ t.test('a stop during the boot ends what the boot waits for', async t => {
       else signal.addEventListener('abort', give)
     })
   })
-  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77 })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
   hear({ type: 'stop' })
   await saw('exit 1')
   t.pass('it ended')

@@ -1,5 +1,5 @@
 /** A mount whose configuration file is read again, and whose secrets are nowhere but where they belong. */
-import { readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -162,6 +162,15 @@ async function leaksNothing(
     mounts: readFileSync('/proc/self/mountinfo', 'utf8'),
   }
   for (const id of [pid, keeperPid]) places[`command line of ${id}`] = readFileSync(`/proc/${id}/cmdline`, 'utf8')
+  // A variable is where the operator put it; what was read from elsewhere is not added to it.
+  const environment = [pid, keeperPid].map(id => readFileSync(`/proc/${id}/environ`, 'utf8')).join('')
+  t.ok(environment.includes('PARENTFS_TEST_SECRET'), 'there are environments to look at')
+  for (const secret of secrets.filter(each => each !== process.env.PARENTFS_TEST_SECRET)) {
+    t.notOk(environment.includes(secret), `${secret.length} bytes in an environment`)
+  }
+  for (const name of ['', 'VERSION', 'images', 'index', 'index/data.mdb']) {
+    t.equal(statSync(join(where.cacheDirectory, name)).mode & 0o077, 0, `${name} of the cache is for nobody else`)
+  }
   t.ok(log.length > 1000, 'there is a log to look at')
   for (const [name, text] of Object.entries(places)) {
     for (const secret of secrets) t.notOk(text.includes(secret), `${secret.length} bytes in ${name}`)

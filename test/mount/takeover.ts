@@ -4,18 +4,19 @@
  * KILLS=n sets how many; SEED=n another sequence; BUSY=n runs so many loops beside it that do nothing but take the processors.
  */
 import { spawn } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
   cannotMount,
+  command,
   type Daemon,
   isGone,
-  mountDaemon,
   type Place,
   patienceMs,
   place,
+  startCommand,
   statusOf,
   stop,
 } from '../fixtures/daemon.ts'
@@ -44,7 +45,13 @@ async function setUp(t: Test): Promise<{ where: Place; daemon: Daemon }> {
   const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
   t.teardown(() => origin.close())
   const where = { ...local, origin: origin.url }
-  const daemon = await mountDaemon(t, where, '--capacity', `${20 * MiB}`, '--block-size', '4KiB')
+  const file = join(local.top, 'p.yaml')
+  const cache = `{ directory: ${where.cacheDirectory}, capacity: 20MiB, blockSize: 4KiB }`
+  const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
+  // These deaths are no loop.
+  writeFileSync(file, [...lines, 'server: { wellAfter: 1ms }', ''].join('\n'))
+  const daemon = startCommand(t, [...command, 'mount', '--config', file])
+  await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')
   for (let k = 0; k < busy; k++) {
     const loop = spawn('sh', ['-c', 'while :; do :; done'])
     t.teardown(() => void loop.kill('SIGKILL'))

@@ -1,0 +1,46 @@
+/**
+ * A server that passes the cache by: after others have died one after the other, perhaps of what lies in the cache directory.
+ *
+ * Nothing there is opened or changed. It has an empty cache of its own, a temporary one that keeps nothing, so all reads go to the
+ * origins. Of the index, another process copies which images there are, so that handles and node ids that the kernel has mean what
+ * they meant; where it cannot, names come from the origins, and what was open and is not found there is ESTALE.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { copyImages } from '../index/salvage.ts'
+import type { Configuration } from './configuration.ts'
+import { Rooms, type RoomsParts } from './rooms.ts'
+import { capacityMin } from './schema.ts'
+
+/** What Rooms have to do otherwise. */
+export interface Bypass {
+  readonly reason: string
+  /** Put what is known of images into a new index, if it can be. */
+  seed(indexPath: string): Promise<void>
+  close(): void
+}
+
+export interface BypassParts extends Omit<RoomsParts, 'bypass'> {
+  /** Why. */
+  readonly reason: string
+  /** Where its own cache may lie for as long as it runs; what is there already is removed. */
+  readonly directory: string
+}
+
+/** The smallest there are: nothing is kept in them. */
+const blockBytes = 4096
+
+/** @throws CacheError as Rooms.open */
+export async function openBypass(configuration: Configuration, parts: BypassParts): Promise<Rooms> {
+  const { cache } = configuration
+  const { directory } = parts
+  rmSync(directory, { recursive: true, force: true })
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const temporary = { ...cache, directory, blockSize: blockBytes, capacity: capacityMin(blockBytes) }
+  const bypass = {
+    reason: `the cache in ${cache.directory} is passed by: ${parts.reason}`,
+    seed: (indexPath: string) => copyImages(join(cache.directory, 'index'), indexPath, parts.logger),
+    close: () => rmSync(directory, { recursive: true, force: true }),
+  }
+  return Rooms.open({ ...configuration, cache: temporary }, { ...parts, bypass })
+}

@@ -1,0 +1,46 @@
+/**
+ * What a server says, looked at before it is believed: a server that has lost its mind must not take its keeper along.
+ */
+import { isErrorCode } from '../errors.ts'
+import type { ToKeeper } from './messages.ts'
+import { logLevels } from './settings.ts'
+
+type Kind = 'text' | 'textOrNull' | 'number' | 'truth' | 'numbers' | 'mounter' | 'errorCode' | 'level'
+
+/** The fields of each message. */
+const shapes: {
+  readonly [T in ToKeeper['type']]: Readonly<Record<Exclude<keyof Extract<ToKeeper, { type: T }>, 'type'>, Kind>>
+} = {
+  booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers' },
+  failed: { code: 'errorCode', message: 'text' },
+  negotiated: { negotiated: 'numbers' },
+  ready: {},
+  ended: { reason: 'textOrNull' },
+  unmount: { id: 'number', force: 'truth' },
+  'reload-request': { id: 'number' },
+  pong: {},
+  'log-level': { level: 'level' },
+}
+
+const checks: Readonly<Record<Kind, (value: unknown) => boolean>> = {
+  text: value => typeof value === 'string',
+  textOrNull: value => value === null || typeof value === 'string',
+  number: Number.isSafeInteger,
+  truth: value => typeof value === 'boolean',
+  numbers: value => isObject(value) && Object.values(value).every(each => Number.isFinite(each)),
+  mounter: value => value === 'keeper' || value === 'server',
+  level: value => logLevels.some(level => level === value),
+  errorCode: value => typeof value === 'string' && isErrorCode(value),
+}
+
+/** The message, or null for what is none. */
+export function heardMessage(value: unknown): ToKeeper | null {
+  if (!isObject(value) || typeof value.type !== 'string' || !Object.hasOwn(shapes, value.type)) return null
+  const shape: Readonly<Record<string, Kind>> = shapes[value.type as ToKeeper['type']]
+  const isRight = Object.entries(shape).every(([field, kind]) => checks[kind](value[field]))
+  return isRight ? (value as ToKeeper) : null
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

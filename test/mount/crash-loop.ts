@@ -1,0 +1,63 @@
+/** Servers that die one after the other on a real mount: the cache is passed by, then the mount goes. */
+import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import {
+  cannotMount,
+  command,
+  isGone,
+  patienceMs,
+  place,
+  startCommand,
+  statusOf,
+  transport,
+} from '../fixtures/daemon.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { run } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
+
+const sample = { seed: 73, sizeBytes: 3 * 1024 * 1024 + 99, dataShare: 1 }
+const bytes = sampleBytes(sample, 0, sample.sizeBytes)
+const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
+
+t.test(
+  'after two deaths the origin is read, also through what was open; after two more the mount goes',
+  { skip },
+  async t => {
+    const where = place(t)
+    writeSample(join(where.originDirectory, 'a.raw'), sample)
+    const file = join(where.top, 'p.yaml')
+    const cache = `{ directory: ${where.cacheDirectory}, capacity: 200MiB }`
+    const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
+    writeFileSync(file, [...lines, 'server: { deaths: 2 }', ''].join('\n'))
+    const daemon = startCommand(t, [...command, 'mount', '--config', file])
+    await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')
+    const path = join(where.mountpoint, 'a.raw')
+    const opened = openSync(path, 'r')
+    const kill = async (takeovers: number) => {
+      process.kill((await statusOf(where)).pid, 'SIGKILL')
+      const count = () => daemon.log().split('another server has taken over').length - 1
+      await until(() => count() === takeovers, patienceMs, 'another server')
+    }
+    t.ok((await readFile(path)).equals(bytes))
+    await kill(1)
+    t.equal((await statusOf(where)).health.state, 'healthy', 'the first death may be chance')
+    await kill(2)
+    t.match(await statusOf(where), { health: { state: 'bypass', reason: /passed by: 2 servers have died in a row/ } })
+    const digest = async () => (await run('sha256sum', `/proc/${process.pid}/fd/${opened}`)).toString().slice(0, 64)
+    await run('sh', '-c', 'echo 1 > /proc/sys/vm/drop_caches')
+    const expected = (await run('sha256sum', join(where.originDirectory, 'a.raw'))).toString().slice(0, 64)
+    t.equal(await digest(), expected, 'through a descriptor of before')
+    t.ok((await readFile(path)).equals(bytes))
+    const { reads, images } = await statusOf(where)
+    t.ok(reads.missBytes > 0 && reads.hitBytes === 0, 'from the origin')
+    t.match(images, [{ name: 'a.raw', residentBytes: 0 }], 'nothing is kept')
+    await kill(3)
+    closeSync(opened)
+    process.kill((await statusOf(where)).pid, 'SIGKILL')
+    t.equal((await daemon.exited).code, 1)
+    t.ok(await isGone(where))
+    t.ok(existsSync(join(where.cacheDirectory, 'index', 'data.mdb')), 'the cache is where it was')
+  },
+)
