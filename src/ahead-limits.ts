@@ -3,6 +3,8 @@
 const KiB = 1024
 const MiB = 1024 * KiB
 
+/** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */
+export const aheadRunBytesMin = 512 * KiB
 /** The window of a stream, from its begin to one that has gone on for long: 16 MiB are 64 ms of 2 Gbit/s. */
 export const aheadWindowBytesMin = 128 * KiB
 export const aheadWindowBytesMax = 16 * MiB

@@ -5,11 +5,12 @@
  * The size of a piece comes from what the link to the origin is like, how many are under way from the window of the stream.
  */
 
-import { aheadPieceBytesMax, aheadPieceBytesMin, aheadWindowBytesMin } from '../ahead-limits.ts'
+import { aheadPieceBytesMax, aheadPieceBytesMin, aheadRunBytesMin, aheadWindowBytesMin } from '../ahead-limits.ts'
 import { blocksPerObject } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { type AheadPiece, AheadQueue, type AheadQueueCounters, type AheadQueueParts } from './ahead-queue.ts'
-import { type Span, Streams, type StreamWish } from './streams.ts'
+import { Foresight, type Wish } from './foresight.ts'
+import type { Span } from './streams.ts'
 import { Usefulness, type UsefulnessCounters } from './usefulness.ts'
 
 /** A read, in bytes of the image. */
@@ -37,7 +38,7 @@ export interface ReadAheadCounters extends AheadQueueCounters {
 export class ReadAhead {
   readonly #parts: ReadAheadParts
   readonly #queue: AheadQueue
-  readonly #byImage = new WeakMap<StoredImage, Streams>()
+  readonly #byImage = new WeakMap<StoredImage, Foresight>()
   readonly #usefulness = { stream: new Usefulness(), around: new Usefulness(), profile: new Usefulness() }
 
   constructor(parts: ReadAheadParts) {
@@ -56,8 +57,8 @@ export class ReadAhead {
     const { blockBytes } = stored.geometry
     const from = Math.floor(offset / blockBytes)
     const to = Math.ceil((offset + length) / blockBytes)
-    const wish = this.#streamsOf(stored).see({ from, to, stalled, missed }, this.#limits(blockBytes))
-    if (wish) this.#queue.add(wish.stream, [...this.#piecesOf(stored, wish)])
+    const wish = this.#foresightOf(stored).see({ from, to, stalled, missed }, this.#limits(blockBytes))
+    if (wish) this.#queue.add(wish.stream ?? stored, [...this.#piecesOf(stored, wish)])
   }
 
   /** Nothing begins any more. Idempotent. */
@@ -65,37 +66,41 @@ export class ReadAhead {
     this.#queue.close()
   }
 
-  #streamsOf(stored: StoredImage): Streams {
+  #foresightOf(stored: StoredImage): Foresight {
     const known = this.#byImage.get(stored)
     if (known) return known
-    const streams = new Streams()
-    this.#byImage.set(stored, streams)
-    return streams
+    const { sizeBytes, blockBytes } = stored.geometry
+    const foresight = new Foresight(Math.ceil(sizeBytes / blockBytes), blockBytes)
+    this.#byImage.set(stored, foresight)
+    return foresight
   }
 
   #limits(blockBytes: number) {
     const bytesMax = this.#parts.windowBytesMax()
     const windowMin = Math.max(2, aheadWindowBytesMin / blockBytes)
     return {
+      runMin: Math.max(2, aheadRunBytesMin / blockBytes),
       windowMin,
       windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#usefulness.stream.scale) / blockBytes)),
     }
   }
 
-  *#piecesOf(stored: StoredImage, { stream, spans }: StreamWish): Generator<AheadPiece> {
+  *#piecesOf(stored: StoredImage, { stream, spans }: Wish): Generator<AheadPiece> {
     const { blockBytes, sizeBytes } = stored.geometry
     const blocks = Math.ceil(sizeBytes / blockBytes)
+    const { stream: ofStreams, around } = this.#usefulness
+    // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
+    const policy = stream
+      ? { usefulness: ofStreams, witness: 'first' as const, onUnread: () => stream.shrink() }
+      : { usefulness: around, witness: 'each' as const, onUnread: () => {} }
     for (const span of spans) {
       for (const { from, to } of cut(span, blocks, this.#pieceBlocks(stored))) {
         yield {
-          stored,
+          ...{ stored, ...policy },
           object: Math.floor(from / blocksPerObject),
           run: { first: from % blocksPerObject, count: to - from },
-          usefulness: this.#usefulness.stream,
-          witness: 'first',
-          isWanted: () => stream.wants(to),
-          onSkipped: () => stream.pullBack(from),
-          onUnread: () => stream.shrink(),
+          isWanted: () => stream?.wants(to) ?? true,
+          onSkipped: () => stream?.pullBack(from),
         }
       }
     }

@@ -23,6 +23,8 @@ export interface SeenRead extends Span {
 }
 
 export interface StreamLimits {
+  /** Blocks that a reader has come without a gap before anything is fetched ahead of it: less is a small file. */
+  readonly runMin: number
   /** Blocks that are fetched ahead of a new stream, and of one that has gone on for long. */
   readonly windowMin: number
   readonly windowMax: number
@@ -53,10 +55,13 @@ export class Stream {
   readonly step: number
   /** Blocks of one read of a stream with steps. */
   readonly length: number
+  /** Where it began. */
+  readonly #start: number
   #grownAt: number
 
   constructor(position: number, step = 0, length = 1) {
     this.position = position
+    this.#start = position - length
     this.frontier = position
     this.step = step
     this.length = length
@@ -79,9 +84,12 @@ export class Stream {
     this.#grownAt = this.position
   }
 
-  /** Twice the window when the reader waits for us, or has come so far. */
-  grow({ windowMin, windowMax }: StreamLimits, stalled: boolean): void {
+  /** Twice the window when the reader waits for us, or has come so far again; at most half of all it has come. */
+  grow({ runMin, windowMin, windowMax }: StreamLimits, stalled: boolean): void {
+    const come = Math.abs(this.position - this.#start)
     const advanced = Math.abs(this.position - this.#grownAt)
+    const isTrusted = this.step !== 0 || (this.window === 0 ? come >= runMin : come >= 4 * this.window)
+    if (!isTrusted) return
     if (this.window > 0 && !(stalled && advanced > 0) && advanced < this.window) return
     this.window = Math.min(windowMax, Math.max(windowMin, 2 * this.window))
     this.#grownAt = this.position
@@ -113,7 +121,8 @@ export class Streams {
     const step = this.#equalStep(read)
     this.#recent.push(read)
     if (this.#recent.length > recentMax) this.#recent.shift()
-    const begun = step === 0 ? new Stream(read.to) : new Stream(read.from, step, read.to - read.from)
+    const begun =
+      step === 0 ? new Stream(read.to, 0, read.to - read.from) : new Stream(read.from, step, read.to - read.from)
     this.#touch(begun)
     return step === 0 ? null : this.#step(begun, read, limits)
   }
@@ -130,6 +139,7 @@ export class Streams {
     stream.position = read.to
     const windowMin = Math.max(limits.windowMin, 2 * (read.to - read.from))
     if (!isLost) stream.grow({ ...limits, windowMin }, read.stalled)
+    if (stream.window === 0) return null
     const from = Math.max(stream.frontier, stream.position)
     const to = stream.position + stream.window
     // Not for a little: pieces are to be large.

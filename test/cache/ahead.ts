@@ -53,21 +53,23 @@ t.test('a sequential reader waits a few times only, and nothing is fetched twice
 
 t.test('whoever wants what is being fetched ahead joins it', async t => {
   const { rooms, origin, read } = await openWorld(t, 8 * MiB)
-  await read(0, 4 * KiB)
+  const block = 64 * KiB
+  for (let k = 0; k < 7; k++) await read(k * block, 4 * KiB)
+  await settled(rooms)
   let open: () => void = () => {}
   const opened = new Promise<void>(resolve => {
     open = resolve
   })
   origin.gate = () => opened
-  const second = read(64 * KiB, 4 * KiB)
+  const eighth = read(7 * block, 4 * KiB)
   await until(() => rooms.cache.counters.ahead.bytes > 0, 5000, 'read-ahead')
   const before = origin.reads
-  const third = read(128 * KiB, 4 * KiB)
+  const ninth = read(8 * block, 4 * KiB)
   await until(() => origin.reads > before, 5000, 'more of it: the reader who joined shows that it is of use')
   const log = origin.requests.slice(1).map(line => Number(line.split(' ')[2]))
   t.equal(new Set(log).size, log.length, 'each place once')
   open()
-  await Promise.all([second, third])
+  await Promise.all([eighth, ninth])
   await settled(rooms)
   await rooms.close()
 })

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type SeenRead, Streams, type StreamWish } from '../../src/cache/streams.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 
-const limits = { windowMin: 2, windowMax: 256 }
+const limits = { runMin: 2, windowMin: 2, windowMax: 256 }
 
 /** A read that waited for blocks that nobody had fetched. */
 function miss(from: number, count = 1): SeenRead {
@@ -29,6 +29,12 @@ t.test('a sequence is seen at its second read, and its window doubles up to the 
   for (const { stream } of reader(streams, 1000, 3000))
     if (stream.window !== windows.at(-1)) windows.push(stream.window)
   t.same(windows, [2, 4, 8, 16, 32, 64, 128, 256])
+})
+
+t.test('of a small file nothing is fetched ahead', async t => {
+  const streams = new Streams()
+  for (let k = 0; k < 7; k++) t.equal(streams.see(miss(k), { ...limits, runMin: 8 }), null)
+  t.same(streams.see(miss(7), { ...limits, runMin: 8 })?.spans, [{ from: 8, to: 10 }])
 })
 
 t.test('what is wished for is never wished for twice, and is always ahead of the reader', async t => {
