@@ -264,14 +264,15 @@ export const digestRetryMs = 300_000
 export const digestStartMs = 60_000
 /** Bytes hashed at once, on the thread of all requests: half a millisecond. */
 export const hashPieceBytes = 256 * KiB
-
 /** Longest configuration file: a thousand bytes for each of as many origins as there may be. */
 export const configurationBytesMax = 64 * KiB
 /** Levels of nesting in it: four are used. */
 export const configurationDepthMax = 16
-
 /** The share of the capacity that pinned images may take: the rest is for what is read. */
 export const pinnedShareMax = 0.5
+/** How often images that the kernel reads by itself are looked after, and how long one that it could not open is not offered. */
+export const passthroughLookMs = 1_000
+export const passthroughRetryMs = 3_000
 /** Names that may be pinned: every pass of the eviction looks at each. */
 export const pinsMax = 4096
 
@@ -287,13 +288,12 @@ export const promotePauseMs = 50
 export const promoteTriesMax = 60
 /** Ranges in one request. */
 export const promoteRangesMax = 1024
-
 /** How often the objects of an image are gone over when it is evicted on request: those in use may be touched in between. */
 export const evictRoundsMax = 4
 /** The longest read that is explained, in bytes: the longest that the kernel asks for. */
 export const explainBytesMax = readBytesMax
 
-/** How long a completion waits for daemons, and how many images of one it offers: a shell waits, and shows them all. */
+/** How long a completion waits for daemons, and how many images of one it offers. */
 export const completionMsMax = 1_000
 export const completionNamesMax = 1_000
 /** The shortest pause of `parentfs top`: each look costs the daemon a walk over everything it holds. */

@@ -1,13 +1,16 @@
 /** The methods of Session, in the order of src/native/addon.ts, and its events. */
 #include "bridge/session.h"
 
+#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <utility>
 
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
+#include "bridge/errors.h"
 #include "bridge/store-file.h"
+#include "syscalls/backing.h"
 
 namespace parentfs::bridge {
 
@@ -46,13 +49,15 @@ Napi::Function Session::define(Napi::Env env) {
       {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
        InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
-       InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
+       InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("closeBacking", &Session::close_backing),
+       InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
        InstanceMethod("stop", &Session::stop)});
 }
 
 Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const auto& started = made_by_us<StartedSession>(info);
   engine_ = started.engine;
+  fd_ = started.fd;
   on_requests_ = Napi::Persistent(started.on_requests);
   on_end_ = Napi::Persistent(started.on_end);
   // Unbounded: a bounded queue with several blocking producers loses wake-ups on Node 20. It never holds more than one
@@ -132,6 +137,22 @@ void Session::defer_reads(const Napi::CallbackInfo& info) {
 Napi::Value Session::forward_overdue(const Napi::CallbackInfo& info) {
   const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
   return Napi::Number::New(info.Env(), static_cast<double>(session_->forward_overdue(age)));
+}
+
+Napi::Value Session::open_backing(const Napi::CallbackInfo& info) {
+  const auto file = StoreFile::file_of(info[0]);
+  const auto id = ended_ ? Result<std::int32_t>(Failure{ENODEV}) : syscalls::open_backing(fd_, file->fd());
+  throw_on_error(info.Env(), id.error(), "ioctl");
+  return Napi::Number::New(info.Env(), id.value());
+}
+
+void Session::close_backing(const Napi::CallbackInfo& info) {
+  const auto id = static_cast<std::int32_t>(small_number(info[0], "id", std::numeric_limits<std::int32_t>::max()));
+  throw_on_error(info.Env(), ended_ ? ENODEV : syscalls::close_backing(fd_, id), "ioctl");
+}
+
+void Session::close_backings(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), ended_ ? ENODEV : syscalls::close_backings(fd_), "ioctl");
 }
 
 Napi::Value Session::counters(const Napi::CallbackInfo& info) {

@@ -44,6 +44,9 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value notify(const Napi::CallbackInfo& info);
   void defer_reads(const Napi::CallbackInfo& info);
   Napi::Value forward_overdue(const Napi::CallbackInfo& info);
+  Napi::Value open_backing(const Napi::CallbackInfo& info);
+  void close_backing(const Napi::CallbackInfo& info);
+  void close_backings(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
   Napi::Value latencies(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
@@ -53,6 +56,8 @@ class Session : public Napi::ObjectWrap<Session> {
   static void tear_down(void* self);
 
   std::shared_ptr<EngineState> engine_;
+  /** The caller's, who keeps it open as long as the session runs. */
+  int fd_ = -1;
   Napi::FunctionReference on_requests_;
   Napi::FunctionReference on_end_;
   std::vector<Napi::Promise::Deferred> stops_;

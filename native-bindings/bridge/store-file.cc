@@ -32,7 +32,9 @@ Napi::Function StoreFile::define(Napi::Env env) {
                      {InstanceMethod("read", &StoreFile::read), InstanceMethod("land", &StoreFile::land),
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
                       InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
-                      InstanceMethod("usage", &StoreFile::usage), InstanceMethod("close", &StoreFile::close)});
+                      InstanceMethod("usage", &StoreFile::usage),
+                      InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
+                      InstanceMethod("close", &StoreFile::close)});
 }
 
 StoreFile::StoreFile(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -149,6 +151,13 @@ Napi::Value StoreFile::usage(const Napi::CallbackInfo& info) {
   made.Set("sizeBytes", Napi::Number::New(info.Env(), static_cast<double>(usage.value().size_bytes)));
   made.Set("allocatedBytes", Napi::Number::New(info.Env(), static_cast<double>(usage.value().allocated_bytes)));
   return made;
+}
+
+Napi::Value StoreFile::is_open_elsewhere(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), file_ ? 0 : EBADF, "fcntl");
+  const auto elsewhere = syscalls::open_elsewhere(file_->fd());
+  throw_on_error(info.Env(), elsewhere.error(), "fcntl");
+  return Napi::Boolean::New(info.Env(), elsewhere.value());
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) { file_.reset(); }

@@ -34,6 +34,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value sync(const Napi::CallbackInfo& info);
   Napi::Value seek_data(const Napi::CallbackInfo& info);
   Napi::Value usage(const Napi::CallbackInfo& info);
+  Napi::Value is_open_elsewhere(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   /** Run a task, or reject with EBADF when the file is closed. */

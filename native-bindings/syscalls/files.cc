@@ -65,6 +65,16 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes) {
   return errno;
 }
 
+Result<bool> open_elsewhere(int fd) {
+  // A write lease is given only to who is alone. Source: fcntl(2), F_SETLEASE; Linux fs/locks.c, check_conflicting_open.
+  if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
+    if (errno == EAGAIN) return true;
+    return Failure{errno};
+  }
+  ::fcntl(fd, F_SETLEASE, F_UNLCK);
+  return false;
+}
+
 int sync_data(int fd) { return ::fdatasync(fd) == 0 ? 0 : errno; }
 
 Result<Usage> usage(int fd) {

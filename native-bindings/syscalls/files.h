@@ -40,6 +40,11 @@ int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
  * more room on its file system; its size stays. @returns 0 or an errno; a file system that cannot set room aside is no error
  */
 int reserve_after_end(const std::string& path, std::uint64_t bytes);
+/**
+ * Has anybody but this descriptor the file open, or mapped? It has to be open for reading and writing. EINVAL where the file
+ * system cannot tell.
+ */
+Result<bool> open_elsewhere(int fd);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

@@ -21,7 +21,10 @@ export interface OriginMeasurements
 
 /** What the rooms know. */
 export interface RoomsMeasurements
-  extends Pick<Status, 'reads' | 'latencies' | 'ahead' | 'eviction' | 'scrub' | 'retirement' | 'pinned'> {
+  extends Pick<
+    Status,
+    'reads' | 'latencies' | 'ahead' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
+  > {
   readonly cache: {
     readonly capacityBytes: number
     readonly usedBytes: number

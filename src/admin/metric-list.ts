@@ -102,6 +102,19 @@ const cache: readonly Metric[] = [
   counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
   counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
   counter('parentfs_corrupt_blocks_total', 'Blocks found damaged, and dropped.', ({ scrub }) => scrub.corruptBlocks),
+  counter('parentfs_passthrough_opens_total', 'Opens whose reads the kernel does by itself.', m => m.passthrough.opens),
+  gauge('parentfs_passthrough_open', 'Those of them that are open.', ({ passthrough }) => passthrough.openNow),
+  gauge(
+    'parentfs_passthrough_held_bytes',
+    'What the kernel reads by itself: not evicted.',
+    m => m.passthrough.heldBytes,
+  ),
+  counter(
+    'parentfs_passthrough_refused_total',
+    'Complete images not given: too much is held.',
+    m => m.passthrough.refused,
+  ),
+  counter('parentfs_mended_blocks_total', 'Damaged blocks written again in place.', m => m.passthrough.mendedBlocks),
 ]
 
 const ahead: readonly Metric[] = [

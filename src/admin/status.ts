@@ -107,6 +107,21 @@ export interface Status {
     /** Blocks that were damaged, whoever found them; they were dropped. */
     readonly corruptBlocks: number
   }
+  /** Complete images that the kernel reads by itself; hits and misses do not count these reads. */
+  readonly passthrough: {
+    /** Why the kernel reads none; empty when it does. */
+    readonly off: string
+    /** Opens that were given a data file since the daemon started, and those of them that are open now. */
+    readonly opens: number
+    readonly openNow: number
+    /** Images whose data files the kernel reads now, and what they take: nothing of it can be evicted. */
+    readonly images: number
+    readonly heldBytes: number
+    /** Times that an image was not given because too much is held already. */
+    readonly refused: number
+    /** Damaged blocks that were written again from the origin while the kernel read their file. */
+    readonly mendedBlocks: number
+  }
   /** What the server holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
   readonly gauges: {
     /** Requests of the kernel that wait for an answer, and those of them whose reader was interrupted. */

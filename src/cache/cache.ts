@@ -19,6 +19,7 @@ import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
+import { Passthroughs } from './passthroughs.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
 import { Reading } from './reading.ts'
@@ -71,6 +72,7 @@ export class Cache {
   readonly #opens = new Uses()
   readonly #reads = new Uses()
   readonly #retirer: Retirer
+  readonly passthrough: Passthroughs
   readonly operations: Operations
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
@@ -80,13 +82,12 @@ export class Cache {
     this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds, options.now)
     this.#catalog = new Catalog({ ...options, freshMs: origin => this.#origins.freshMs(origin) })
     this.#promoter = new Promoter(options.promotionBytesMax)
-    const origins = options.origins.map(({ origin }) => origin)
+    const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
-    this.#pins = new Pins({ ...options, origins, imageOf, wallMs: Date.now })
-    const unwanted = () => this.#retirer.unwanted()
-    this.#evictor = new Evictor(options.store, options.logger, this.#pins, unwanted, options.now)
+    this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
+    this.#evictor = new Evictor(options.store, options.logger, this.#pins, () => this.#retirer.unwanted(), options.now)
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
-    this.#digester = new Digester({ ...options, originOf: image => this.#origins.of(image).origin })
+    this.#digester = new Digester({ ...options, originOf })
     const retirerParts = {
       ...options,
       catalog: this.#catalog,
@@ -96,6 +97,8 @@ export class Cache {
       freshMs: ({ origin }: Image) => this.#origins.freshMs({ url: origin }),
     }
     this.#retirer = new Retirer(retirerParts, options.retire)
+    const shared = { ...options, originOf, opens: this.#opens, pins: this.#pins, digester: this.#digester }
+    this.passthrough = new Passthroughs(shared)
     this.#reading = new Reading({
       ...options,
       origins: this.#origins,
@@ -107,15 +110,13 @@ export class Cache {
       imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.operations = new Operations({
-      ...options,
+      ...shared,
       origins: this.#origins.all,
       catalog: this.#catalog,
       reader: this.#reading.reader,
       flights: this.#reading.flights,
       promoter: this.#promoter,
       evictor: this.#evictor,
-      digester: this.#digester,
-      pins: this.#pins,
       isOpen: image => this.#opens.has(image.id),
     })
     this.#recencySaver = new RecencySaver(options.store, options.logger)
@@ -133,6 +134,7 @@ export class Cache {
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
       retirement: this.#retirer.counters,
+      passthrough: this.passthrough.counters,
       ahead: this.#reading.aheadCounters,
       flights: this.#reading.flightsUnderWay,
       cutListings: this.#catalog.cutListings,
@@ -144,6 +146,7 @@ export class Cache {
     this.#scrubber.start()
     this.#digester.start()
     this.#retirer.start()
+    this.passthrough.start()
   }
 
   /** Other limits, and origins that came, from now on. */
@@ -264,6 +267,7 @@ export class Cache {
   async #close(): Promise<void> {
     this.#recencySaver.close()
     this.operations.close()
+    await this.passthrough.close()
     await this.#scrubber.close()
     await this.#digester.close()
     await this.#retirer.close()

@@ -178,7 +178,7 @@ export class Evictor {
     // What a hit keeps from eviction is chosen again, colder ones first; a pass that frees nothing ends.
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
       const { amount, unit, pinnedMax } = excess
-      const kept = this.#pins.kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
+      const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
       const choose = (images: Iterable<StoredImage>) =>
         this.#policy.choose(() => this.#candidates(images, unit, kept), amount)
       const unwanted = choose(this.#unwanted())
@@ -199,6 +199,13 @@ export class Evictor {
       this.#bytes += bytes
     }
     return evicted
+  }
+
+  /** What the kernel reads by itself must stay; then as much of what is pinned as there is room for. */
+  #kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string> {
+    const read = [...this.#store.images()].filter(stored => stored.holds.any)
+    const left = read.reduce((rest, stored) => rest - cost(stored), costMax)
+    return new Set([...read.map(({ imageId }) => imageId), ...this.#pins.kept(cost, Math.max(0, left))])
   }
 
   async #evictAll(stored: StoredImage, signal: AbortSignal, onProgress: (done: number, total: number) => void) {

@@ -5,7 +5,8 @@
  */
 import PQueue from 'p-queue'
 import { promotionBytesMax, promotionConcurrency, promotionEntriesMax } from '../limits.ts'
-import type { LandResult, StoredImage } from '../store/stored-image.ts'
+import type { LandResult } from '../store/landing.ts'
+import type { StoredImage } from '../store/stored-image.ts'
 
 export type DropReason = 'queue-full' | 'no-room' | 'disk-failed'
 

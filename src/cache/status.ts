@@ -1,6 +1,7 @@
 /** What the cache says of itself, for status. */
 import type { DigestState } from './digester.ts'
 import type { EvictionCounters } from './evictor.ts'
+import type { PassthroughCounters } from './passthroughs.ts'
 import type { PromotionCounters } from './promoter.ts'
 import type { ImageMisses, ReadCounters, ReadLatencies } from './reader.ts'
 import type { AheadCounters } from './reading.ts'
@@ -33,6 +34,7 @@ export interface CacheCounters {
   readonly scrub: ScrubCounters
   readonly retirement: RetirementCounters
   readonly ahead: AheadCounters
+  readonly passthrough: PassthroughCounters
   /** Extents being fetched or promoted now. */
   readonly flights: number
   /** Listings that had more names than are shown. */

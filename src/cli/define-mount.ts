@@ -41,6 +41,7 @@ export function defineMount(program: Command, ended: Ended): void {
       '--transport <name>',
       'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',
     )
+    .option('--no-passthrough', 'never let the kernel read complete images by itself')
     .option(
       '--metrics-port <port>',
       'also answer GET /metrics on this port of 127.0.0.1, which every user of this machine can reach',

@@ -20,6 +20,7 @@ export interface MountArguments {
   readonly blockSize?: number
   readonly revalidate?: number
   readonly transport?: string
+  readonly passthrough?: boolean
   readonly metricsPort?: number
   readonly o: readonly string[]
   readonly background?: boolean
@@ -55,6 +56,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
       blockSize: args.blockSize,
     },
     transport: args.transport,
+    passthrough: args.passthrough,
     metrics: { port: args.metricsPort },
     attributes,
     allowOther,

@@ -50,6 +50,7 @@ export function measure({ cache, store, origins, memoryLock, transport, lag }: M
     scrub,
     retirement,
     cutListings,
+    passthrough: measurePassthrough(cache, transport),
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
   }
@@ -80,4 +81,9 @@ export function measureGauges(cache: Cache, transport: Transport | null): Status
     openDirectories: held?.openDirectories ?? 0,
     nodes: held?.nodes ?? 0,
   }
+}
+
+export function measurePassthrough(cache: Cache, transport: Transport | null): Status['passthrough'] {
+  const off = transport ? transport.passthroughOff : 'nothing is mounted'
+  return { off: off ?? '', ...cache.counters.passthrough }
 }

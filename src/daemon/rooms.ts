@@ -24,12 +24,13 @@ import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { checkApart } from './apart.ts'
 import type { Bypass } from './bypass.ts'
+import { whyNoPassthrough } from './capabilities.ts'
 import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { firstListings } from './first-listing.ts'
 import { openGuardedIndex } from './guarded-index.ts'
-import { measure, measureGauges, measureReads, type RoomsStatus } from './measure.ts'
+import { measure, measureGauges, measurePassthrough, measureReads, type RoomsStatus } from './measure.ts'
 import { Origins } from './origins.ts'
 import { planReload, type ReloadPlan } from './reload.ts'
 import { Unwinder } from './unwinder.ts'
@@ -163,6 +164,7 @@ export class Rooms {
       ...this.#transportParts(),
       negotiated,
       onNegotiated,
+      passthroughOff: whyNoPassthrough(this.#configuration),
     })
     this.#transport = transport
     await transport.ready
@@ -272,6 +274,7 @@ export class Rooms {
       eviction,
       scrub,
       retirement,
+      passthrough: measurePassthrough(this.#cache, this.#transport),
       gauges: measureGauges(this.#cache, this.#transport),
       images: this.#cache.images(),
     }

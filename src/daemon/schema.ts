@@ -196,6 +196,12 @@ const fields = z.strictObject({
   }),
   cache: cache.prefault({}),
   transport: choice('transport', transports, 'kernel', { live: false, what: 'how to speak with the kernel' }),
+  passthrough: setting(z.boolean({ error: ({ input }) => `${shown(input)} is not true or false` }).default(true), {
+    kind: 'yes-no',
+    range: 'true, false',
+    live: false,
+    what: 'the kernel reads complete images by itself, where it can: at the speed of the cache disk, and nothing stands between that disk and a guest',
+  }),
   attributes: attributes.prefault({}),
   allowOther: yesNo({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
   log: log.prefault({}),

@@ -8,6 +8,7 @@
  */
 import type { KnownImage } from './backend.ts'
 import type { DirectoryNode } from './nodes.ts'
+import { ownNodeId } from './passthrough.ts'
 
 /** How images are shown: owners and permissions. */
 export interface Presentation {
@@ -21,6 +22,8 @@ export interface Presentation {
 
 export interface Attributes {
   readonly nodeId: bigint
+  /** st_ino: the same for both nodes of an image. */
+  readonly inode: bigint
   /** File type and permissions, as in st_mode. */
   readonly mode: number
   readonly links: number
@@ -61,6 +64,7 @@ export function isDirectory({ mode }: Attributes): boolean {
 export function imageAttributes({ image, nodeId }: KnownImage, { uid, gid, mode }: Presentation): Attributes {
   return {
     nodeId,
+    inode: ownNodeId(nodeId),
     mode: regularFile | (mode & 0o444),
     links: 1,
     uid,
@@ -80,6 +84,7 @@ export function directoryAttributes(node: DirectoryNode, countsLinks: boolean, s
   const readable = shown.mode & 0o444
   return {
     nodeId: node.nodeId,
+    inode: node.nodeId,
     mode: directory | readable | (readable >> 2),
     links: countsLinks ? 2 : 1,
     uid: shown.uid,

@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { Image } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
+import type { PassthroughBackend } from './passthrough.ts'
 
 export interface BackendOptions {
   readonly signal: AbortSignal
@@ -26,7 +27,7 @@ export interface NamedEntries {
 /** An image with the node id that is its own for ever: recorded before the kernel is told. */
 export interface KnownImage {
   readonly image: Image
-  /** Below 2^63, above {@link reservedNodeIds}. */
+  /** Below 2^62, above {@link reservedNodeIds}; see passthrough.ts for those from 2^62 on. */
   readonly nodeId: bigint
 }
 
@@ -50,6 +51,8 @@ export interface Residence {
 export interface Backend {
   /** The directories of the root, or null when the root itself holds the images (one origin). */
   readonly directories: readonly string[] | null
+  /** Which images the kernel may read by itself. */
+  readonly passthrough: PassthroughBackend
   /**
    * The image of that name now; `directory` is null for the root's own.
    * @throws CacheError not-found, access-denied, origin-*, aborted

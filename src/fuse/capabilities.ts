@@ -12,6 +12,8 @@ export interface TransportCapabilities {
   readonly nativeHits: boolean
   /** A reader that is killed ends at once, whatever its read waits for. */
   readonly interrupts: boolean
+  /** The kernel can read complete images by itself. */
+  readonly passthrough: boolean
   /**
    * The versions of an image that has changed can be open at the same time, each with its own size. Where not, a name stays
    * with the version that is open, until nobody has it open.

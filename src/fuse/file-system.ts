@@ -12,6 +12,7 @@ import { extendedAttribute, extendedAttributeNames } from './extended-attributes
 import { Nodes, rootNodeId } from './nodes.ts'
 import { type DirectoryEntries, type DirectoryEntry, OpenDirectories } from './open-directories.ts'
 import { type Binder, OpenImages } from './open-images.ts'
+import { isPassthroughNode, type Passthrough, passthroughNodeId } from './passthrough.ts'
 import { Refusal } from './refusal.ts'
 import { type SeekTarget, seek } from './seek.ts'
 
@@ -19,8 +20,17 @@ export interface FileSystemOptions {
   readonly backend: Backend
   readonly presentation: Presentation
   readonly binder: Binder
+  /** Null where the transport has none. */
+  readonly passthrough: Passthrough | null
   /** See OpenDirectories. */
   readonly firstDirectoryHandle: bigint
+}
+
+export interface OpenedImage {
+  /** The node id, but of an open by passthrough. */
+  readonly handle: bigint
+  /** What the kernel reads by itself, or null. */
+  readonly backingId: number | null
 }
 
 /** Numbers for statfs, in bytes: the cache, not the images. */
@@ -52,12 +62,14 @@ export class FileSystem {
   readonly #nodes: Nodes
   readonly #images: OpenImages
   readonly #directories: OpenDirectories
+  readonly #passthrough: Passthrough | null
 
-  constructor({ backend, presentation, binder, firstDirectoryHandle }: FileSystemOptions) {
+  constructor({ backend, presentation, binder, passthrough, firstDirectoryHandle }: FileSystemOptions) {
     this.#backend = backend
     this.#presentation = presentation
     this.#nodes = new Nodes(backend)
     this.#images = new OpenImages(backend, binder)
+    this.#passthrough = passthrough
     this.#directories = new OpenDirectories({ firstHandle: firstDirectoryHandle })
   }
 
@@ -80,8 +92,9 @@ export class FileSystem {
 
   /** Count a lookup of an image that is about to be told, and say its attributes. */
   remember(known: KnownImage): Attributes {
-    this.#nodes.remember(known)
-    return imageAttributes(known, this.#presentation)
+    const told = this.#passthrough?.choose(known) ?? known
+    this.#nodes.remember(told)
+    return imageAttributes(told, this.#presentation)
   }
 
   /** The node of a directory of the root, or of the root itself (null); null when there is no such directory. */
@@ -94,9 +107,11 @@ export class FileSystem {
     return this.#backend.imageOf(known.nodeId) === null ? null : this.remember(known)
   }
 
-  /** Does the kernel hold this node because of us, or is its image open? */
+  /** Does the kernel hold this node of an image, or its other one, because of us, or is the image open? */
   knows(nodeId: bigint): boolean {
-    return this.#nodes.holds(nodeId) || this.#images.isOpen(nodeId)
+    const other = passthroughNodeId(nodeId)
+    const isHeld = this.#nodes.holds(nodeId) || this.#nodes.holds(other)
+    return isHeld || this.#images.isOpen(nodeId) || this.#passthrough?.isOpen(other) === true
   }
 
   forget(nodeId: bigint, lookups: number): void {
@@ -125,17 +140,21 @@ export class FileSystem {
   /**
    * Open an image for reading.
    * @param flags of open(2)
-   * @returns its handle, which is its node id
    * @throws Refusal read-only, stale-node, is-a-directory; whatever Backend.open throws
    */
-  async open(nodeId: bigint, flags: number): Promise<bigint> {
+  async open(nodeId: bigint, flags: number): Promise<OpenedImage> {
     if ((flags & writing) !== 0) throw new Refusal('read-only')
-    await this.#images.open(this.#nodes.image(nodeId))
-    return nodeId
+    const known = this.#nodes.image(nodeId)
+    if (isPassthroughNode(nodeId)) {
+      if (!this.#passthrough) throw new Refusal('stale-node')
+      return this.#passthrough.open(known)
+    }
+    await this.#images.open(known)
+    return { handle: nodeId, backingId: null }
   }
 
   release(handle: bigint): void {
-    this.#images.release(handle)
+    if (!this.#passthrough?.release(handle)) this.#images.release(handle)
   }
 
   /**
@@ -154,8 +173,8 @@ export class FileSystem {
   }
 
   /** @throws as `seek` */
-  async seek(handle: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
-    return seek(this.#backend, this.#nodes.image(handle).image, offset, target, options)
+  async seek(nodeId: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
+    return seek(this.#backend, this.#nodes.image(nodeId).image, offset, target, options)
   }
 
   /** @throws Refusal not-a-directory, stale-node, too-many-open */
@@ -213,7 +232,7 @@ export class FileSystem {
   gauges(): FileSystemGauges {
     return {
       nodes: this.#nodes.count,
-      openImages: this.#images.count,
+      openImages: this.#images.count + (this.#passthrough?.count ?? 0),
       openDirectories: this.#directories.count,
       refusedDirectories: this.#directories.refused,
     }
@@ -222,6 +241,7 @@ export class FileSystem {
   /** Release all that is open. */
   close(): void {
     this.#images.close()
+    this.#passthrough?.close()
   }
 
   async #ensureOpen(handle: bigint, { signal }: BackendOptions): Promise<KnownImage> {

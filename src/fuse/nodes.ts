@@ -6,6 +6,7 @@
  * that an earlier process handed out, is found again by asking the backend.
  */
 import { type Backend, directoryNodeId, type KnownImage, reservedNodeIds } from './backend.ts'
+import { ownNodeId } from './passthrough.ts'
 import { Refusal } from './refusal.ts'
 
 /** The node id of the root. Source: Linux include/uapi/linux/fuse.h, FUSE_ROOT_ID. */
@@ -52,7 +53,8 @@ export class Nodes {
     const remembered = this.#images.get(nodeId)
     if (remembered) return remembered.node
     if (nodeId <= reservedNodeIds) return this.#directory(nodeId)
-    const known = this.#backend.imageOf(nodeId)
+    const found = this.#backend.imageOf(ownNodeId(nodeId))
+    const known = found && { image: found.image, nodeId }
     if (!known) throw new Refusal('stale-node', `no image has node id ${nodeId}`)
     return { kind: 'image', known }
   }

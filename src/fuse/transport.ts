@@ -46,6 +46,8 @@ export interface Transport {
    */
   knows(nodeId: bigint, lost: LostName | null): Promise<boolean>
   gauges(): TransportGauges
+  /** Why the kernel reads no data file by itself, or null when it does. */
+  readonly passthroughOff: string | null
   /** How long requests that come from now on may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void
   counters(): TransportCounters

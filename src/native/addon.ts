@@ -86,6 +86,10 @@ export interface StoreFile {
   /** The first offset at or after `offset` that holds data, or -1 when there is none (SEEK_DATA). */
   seekData(offset: number): Promise<number>
   usage(): FileUsage
+  /**
+   * Has anybody else the file open, or mapped? Throws EINVAL where the file system cannot tell.
+   */
+  isOpenElsewhere(): boolean
   /** Idempotent. Pending operations settle. */
   close(): void
 }
@@ -137,6 +141,15 @@ export interface Session {
    * @returns how many
    */
   forwardOverdue(ms: number): number
+  /**
+   * Let the kernel read `file` by itself, for opens that are answered with the id. Throws EPERM without CAP_SYS_ADMIN and where
+   * INIT did not agree on it, ELOOP where the file's system lies on another one.
+   */
+  openBacking(file: StoreFile): number
+  /** No open is answered with this id any more; those that were go on. Throws ENOENT of an id that there is not. */
+  closeBacking(id: number): void
+  /** Close all ids of the connection: an earlier process may have left some. */
+  closeBackings(): void
   counters(): SessionCounters
   latencies(): SessionLatencies
   /**

@@ -14,7 +14,7 @@ export interface EvictionCandidate {
 }
 
 /**
- * Evict what is held and was not used since it was chosen. The caller holds the locks of all objects.
+ * Evict what is held, was not used since it was chosen, and is not read past us. The caller holds the locks of all objects.
  * @throws CacheError index-failed; SystemError when a punch fails
  */
 export async function evictLocked(
@@ -22,7 +22,8 @@ export async function evictLocked(
   { index, health }: Pick<StoreParts, 'index' | 'health'>,
 ): Promise<{ objects: number; bytes: number }> {
   const cold = batch.filter(
-    ({ stored, object, lastUse }) => stored.residency.lastUse(object) === lastUse && stored.held(object) !== 0n,
+    ({ stored, object, lastUse }) =>
+      stored.residency.lastUse(object) === lastUse && stored.held(object) !== 0n && !stored.holds.any,
   )
   const forgotten = cold.map(({ stored, object }) => ({
     imageId: stored.imageId,

@@ -3,7 +3,8 @@ import { allBlocks } from '../image.ts'
 import type { StoredImage } from './stored-image.ts'
 
 /**
- * Take everything from readers at once, then forget and punch it, object by object.
+ * Take everything from readers at once, then forget and punch it, object by object. While somebody reads the file past us its
+ * bytes stay, and nobody else gets them: to be called again then.
  * @throws CacheError index-failed; SystemError: what is left is not published
  */
 export async function giveUp(stored: StoredImage): Promise<void> {
@@ -11,6 +12,7 @@ export async function giveUp(stored: StoredImage): Promise<void> {
   stored.residency.withhold(true)
   const objects = [...stored.heldObjects()]
   for (const object of objects) stored.residency.revoke(object, allBlocks)
+  if (stored.holds.any) return
   for (const object of objects) await stored.abandon(object, allBlocks)
   stored.residency.withhold(false)
 }

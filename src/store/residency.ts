@@ -6,10 +6,14 @@
  * before its bytes go. Readers load generation, bits, bytes, generation.
  */
 
+import type { Geometry } from '../image.ts'
+
 export class Residency {
   readonly #words64: BigUint64Array
   readonly #words32: Int32Array
   #withheld = false
+  /** Objects below this one were seen with all their blocks published, and none was revoked since. */
+  #wholeUpTo = 0
 
   /** @param table 16 bytes an object, little-endian */
   constructor(table: ArrayBuffer) {
@@ -40,8 +44,16 @@ export class Residency {
 
   /** Take `blocks` from readers. Their bytes may be changed or punched after this, not before. */
   revoke(object: number, blocks: bigint): void {
+    this.#wholeUpTo = Math.min(this.#wholeUpTo, object)
     Atomics.and(this.#words64, object * 2, ~blocks & 0xffff_ffff_ffff_ffffn)
     Atomics.add(this.#words32, object * 4 + 2, 1)
+  }
+
+  /** Is every block of the image published? */
+  isWhole(geometry: Geometry): boolean {
+    const isPublished = (object: number) => this.resident(object) === geometry.blocksOf(object)
+    while (this.#wholeUpTo < geometry.objects && isPublished(this.#wholeUpTo)) this.#wholeUpTo++
+    return this.#wholeUpTo === geometry.objects
   }
 
   /** Tick of the last use, see `cache/recency-clock.ts`. */

@@ -5,18 +5,16 @@
  * blocks (published in the table) are a subset of `held`, and the rest of `held` was recorded before this boot and has not
  * been verified yet. Everything that changes an object holds the object's lock.
  */
-import { CacheError, messageOf } from '../errors.ts'
-import { allBlocks, type BlockRun, countOf, Geometry, type Image, maskOf, type ObjectPart, runsOf } from '../image.ts'
+import { CacheError } from '../errors.ts'
+import { allBlocks, type BlockRun, countOf, Geometry, type Image, type ObjectPart, runsOf } from '../image.ts'
 import type { StoreFile } from '../native/addon.ts'
 import { Attendance } from './attendance.ts'
 import { BlockMasks } from './block-masks.ts'
-import { overheadBytesPerEntry } from './capacity.ts'
+import { Holds } from './holds.ts'
+import { Landing, type LandResult } from './landing.ts'
 import { Residency } from './residency.ts'
 import type { StoreParts } from './store-parts.ts'
 import { Verification } from './verification.ts'
-
-/** What became of blocks that were offered: written, or why not. */
-export type LandResult = 'landed' | 'held-already' | 'full' | 'failed'
 
 export class StoredImage {
   readonly image: Image
@@ -27,7 +25,12 @@ export class StoredImage {
   readonly #parts: StoreParts
   readonly #held = new BlockMasks()
   readonly #zero = new BlockMasks()
+  /** Held blocks whose bytes are not right, and must stay where they are until right ones are written over them. */
+  readonly #broken = new BlockMasks()
+  /** Who reads the data file past us. */
+  readonly holds: Holds
   readonly #verification: Verification
+  readonly #landing: Landing
   #directorySynced = false
   /** A sync that failed may have lost any byte that was written before it ended, and the next one will not say so. */
   #failedSyncs = 0
@@ -46,6 +49,9 @@ export class StoredImage {
       drop: (object: number, blocks: bigint) => this.#drop(object, blocks),
     }
     this.#verification = new Verification(target, parts)
+    this.holds = new Holds(file)
+    const masks = { held: this.#held, zero: this.#zero, broken: this.#broken }
+    this.#landing = new Landing(this, masks, parts)
   }
 
   get imageId(): string {
@@ -66,6 +72,11 @@ export class StoredImage {
     return this.#held.count === Math.ceil(this.image.sizeBytes / this.geometry.blockBytes)
   }
 
+  /** Is every block verified, published and recorded? */
+  get isSound(): boolean {
+    return this.complete && this.residency.isWhole(this.geometry) && !this.#parts.committer.concerns(this)
+  }
+
   /** Blocks that failed their checksum since boot, or had none. */
   get corruptBlocks(): number {
     return this.#verification.corruptBlocks
@@ -78,6 +89,15 @@ export class StoredImage {
   /** Blocks that are known to be all zeros. */
   zero(object: number): bigint {
     return this.#zero.get(object)
+  }
+
+  /** Blocks whose bytes are to be written again: see {@link Holds}. */
+  broken(object: number): bigint {
+    return this.#broken.get(object)
+  }
+
+  brokenObjects(): Generator<number> {
+    return this.#broken.objects()
   }
 
   heldObjects(): Generator<number> {
@@ -169,18 +189,11 @@ export class StoredImage {
    * the image. Never throws: what cannot be stored is only slower.
    */
   land(object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
-    const run = { first, count: Math.ceil(bytes.length / this.geometry.blockBytes) }
-    return this.#locked<LandResult>(object, 'failed', async () => {
-      const missing = maskOf(run) & ~this.held(object)
-      if (missing === 0n) return 'held-already'
-      let result: LandResult = 'held-already'
-      for (const part of runsOf(missing)) {
-        const start = (part.first - first) * this.geometry.blockBytes
-        result = await this.#landRun(object, part, bytes.subarray(start, start + part.count * this.geometry.blockBytes))
-        if (result !== 'landed') break
-      }
-      return result
-    })
+    return this.#locked<LandResult>(object, 'failed', () => this.#landing.land(object, first, bytes))
+  }
+
+  get failedSyncs(): number {
+    return this.#failedSyncs
   }
 
   /** Make what was written durable, the file's name included. */
@@ -216,14 +229,14 @@ export class StoredImage {
     const bytes = this.allocatedBytes(object)
     const { objectBytes } = this.geometry
     await this.#parts.capacity.release(bytes, () => this.file.punch(object * objectBytes, objectBytes))
-    this.#held.remove(object, this.held(object))
-    this.#zero.remove(object, this.zero(object))
+    for (const masks of [this.#held, this.#zero, this.#broken]) masks.remove(object, allBlocks)
     return bytes
   }
 
   /** Punch what lies in the file at `object` and is not held. */
   punchOrphans(object: number): Promise<void> {
     return this.#locked(object, undefined, async () => {
+      if (this.holds.any) return // Not now; the next start looks again.
       const kept = this.held(object) & ~this.zero(object)
       for (const run of runsOf(~kept & allBlocks)) await this.#punch(object, run)
     })
@@ -233,55 +246,34 @@ export class StoredImage {
     return `${this.imageId}/${object}`
   }
 
-  async #landRun(object: number, run: BlockRun, bytes: Uint8Array): Promise<LandResult> {
-    const { capacity, committer, health, logger } = this.#parts
-    if (!health.mayWrite) return 'failed'
-    const blocks = maskOf(run)
-    const reserved = run.count * this.geometry.blockBytes + overheadBytesPerEntry
-    if (!capacity.reserve(reserved)) {
-      void committer.flush() // What is pending is given back then. Never rejects.
-      return 'full'
-    }
-    const { offset } = this.geometry.bytesOf(object, run)
-    const failedSyncs = this.#failedSyncs
-    try {
-      const landed = await health.watchWrite(this.file.land(offset, bytes))
-      if (this.#failedSyncs !== failedSyncs) throw new CacheError('store-failed', 'a sync failed meanwhile')
-      const zero = (landed.zero << BigInt(run.first)) & blocks
-      this.#held.add(object, blocks)
-      this.#zero.add(object, zero)
-      // The overhead stays pending: the committer settles it when the disk has been measured.
-      capacity.settle(reserved - overheadBytesPerEntry, countOf(blocks & ~zero) * this.geometry.blockBytes)
-      this.residency.publish(object, blocks)
-      committer.add({ target: this, object, first: run.first, blocks, landed, bytes: bytes.length })
-      return 'landed'
-    } catch (error) {
-      // Of a sync that failed the health hears from the one who synced, with its errno.
-      if (this.#failedSyncs === failedSyncs) health.writeFailed(error)
-      logger.debug({ image: this.image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
-      await this.#punch(object, run).catch(() => {}) // The same disk: what stays is an orphan, reclaimed at the next boot.
-      capacity.settle(reserved, 0)
-      return 'failed'
-    }
-  }
-
-  /** Revoke, forget durably, punch. The caller holds the lock. */
+  /**
+   * Revoke, forget durably, punch; from under who reads the file past us nothing is punched, and right bytes are to be written over
+   * these. The caller holds the lock.
+   */
   async #drop(object: number, blocks: bigint): Promise<void> {
     if (blocks === 0n) return
+    const isRead = this.holds.any
     this.#revoke(object, blocks)
     await this.#parts.index.forget([{ imageId: this.imageId, object, blocks }])
+    if (isRead) {
+      this.#broken.add(object, blocks & this.held(object))
+      return
+    }
     const bytes = countOf(blocks & ~this.zero(object)) * this.geometry.blockBytes
     await this.#parts.capacity.release(bytes, async () => {
       for (const run of runsOf(blocks)) await this.#punch(object, run)
     })
-    this.#held.remove(object, blocks)
-    this.#zero.remove(object, blocks)
+    for (const masks of [this.#held, this.#zero, this.#broken]) masks.remove(object, blocks)
   }
 
   /** Take blocks from readers, and from the batch that would record them. */
   #revoke(object: number, blocks: bigint): void {
     this.residency.revoke(object, blocks)
     this.#parts.committer.revoke(this.lockKey(object), blocks)
+  }
+
+  async punchIfAlone(object: number, run: BlockRun): Promise<void> {
+    if (!this.holds.any) await this.#punch(object, run)
   }
 
   #punch(object: number, run: BlockRun): Promise<void> {

@@ -52,6 +52,7 @@ const measured: Measurements = {
   eviction: { objects: 24, bytes: 25 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
   retirement: { nameless: 35, retired: 36, early: 42 },
+  passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, mendedBlocks: 43 },
   cutListings: 37,
   gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,

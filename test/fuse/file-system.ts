@@ -10,7 +10,7 @@ const binder = { bind: () => {}, unbind: () => {} }
 const presentation = { uid: 0, gid: 0, mode: 0o444, directoriesModifiedMs: 0 }
 
 function over(backend: FakeBackend): FileSystem {
-  return new FileSystem({ backend, presentation, binder, firstDirectoryHandle: 1n })
+  return new FileSystem({ backend, presentation, binder, passthrough: null, firstDirectoryHandle: 1n })
 }
 
 t.test('names that no file can have are not looked for', async t => {

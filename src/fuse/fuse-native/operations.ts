@@ -194,6 +194,7 @@ function fitting(value: Uint8Array, bytesMax: number): Uint8Array {
 function kindReply(mode: number): Uint32Array {
   return statReply({
     nodeId: rootNodeId,
+    inode: rootNodeId,
     mode,
     links: 1,
     uid: 0,

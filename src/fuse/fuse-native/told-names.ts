@@ -69,7 +69,7 @@ export class ToldNames {
     if (!told) throw new Refusal('is-a-directory')
     told.opens++
     try {
-      return await this.#fileSystem.open(told.nodeId, flags)
+      return (await this.#fileSystem.open(told.nodeId, flags)).handle
     } catch (error) {
       told.opens--
       throw error

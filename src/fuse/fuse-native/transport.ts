@@ -43,6 +43,7 @@ export const fuseNativeCapabilities: TransportCapabilities = {
   readBytesMax: fuseNativeReadBytesMax,
   nativeHits: false,
   interrupts: false,
+  passthrough: false,
   versionsSideBySide: false,
 }
 
@@ -113,6 +114,7 @@ export class FuseNativeTransport implements Transport {
       backend,
       presentation: { ...presentationDefault(), ...presentation },
       binder: { bind: () => {}, unbind: () => {} },
+      passthrough: null,
       firstDirectoryHandle: 1n,
     })
     const names = new ToldNames(fileSystem, toldNamesMax)
@@ -136,6 +138,8 @@ export class FuseNativeTransport implements Transport {
     if (lost) this.#names.drop(['', lost.directory, lost.name].filter(part => part !== null).join('/'))
     return this.#fileSystem.knows(nodeId)
   }
+
+  readonly passthroughOff = 'fuse-native has none'
 
   gauges(): FuseNativeGauges {
     return { ...this.#calls.gauges(), ...this.#fileSystem.gauges(), interrupted: 0 }

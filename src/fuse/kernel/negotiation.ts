@@ -41,6 +41,16 @@ export const initFlags = {
 /** Bit 39 of the flags: a new server gets the unanswered requests of its predecessor again (7.40, Linux 6.9). */
 export const hasResend = 1 << (39 - 32)
 
+/** Bit 37: the kernel reads the data files of complete images by itself (7.40, Linux 6.9). */
+export const passthroughFlag = 1 << (37 - 32)
+
+/**
+ * File systems that may lie on each other below ours, for passthrough: the data files' own must lie on none. Ours counts as one then,
+ * so that an overlay may lie on it still. Source: Linux fs/fuse/inode.c, process_init_reply; include/linux/fs.h,
+ * FILESYSTEM_MAX_STACK_DEPTH.
+ */
+const stackDepth = 1
+
 /** Taken where offered. */
 const wanted =
   initFlags.ASYNC_READ |
@@ -72,10 +82,10 @@ const timeGranularity = 1
 const pageBytes = 4096
 
 /**
- * What we take of an offer; null asks the kernel to offer again in our major version.
+ * What we take of an offer, passthrough only if we want it; null asks the kernel to offer again in our major version.
  * @throws Refusal foreign-protocol for a kernel that is too old
  */
-export function negotiate(offer: InitOffer): Negotiated | null {
+export function negotiate(offer: InitOffer, wantsPassthrough: boolean): Negotiated | null {
   if (offer.major > major) return null
   if (offer.major < major || offer.minor < minorMin) {
     throw new Refusal(
@@ -87,7 +97,7 @@ export function negotiate(offer: InitOffer): Negotiated | null {
   return {
     minor: Math.min(minorMax, offer.minor),
     flags,
-    flags2: flags & initFlags.INIT_EXT ? offer.flags2 & hasResend : 0,
+    flags2: flags & initFlags.INIT_EXT ? offer.flags2 & (hasResend | (wantsPassthrough ? passthroughFlag : 0)) : 0,
     maxReadaheadBytes: offer.maxReadaheadBytes,
   }
 }
@@ -102,5 +112,6 @@ export function initReply(negotiated: Negotiated | null): Uint8Array {
   return writer
     .u16(readBytesMax / pageBytes)
     .skip(2)
-    .u32(flags2).bytes
+    .u32(flags2)
+    .u32(flags2 & passthroughFlag ? stackDepth : 0).bytes
 }

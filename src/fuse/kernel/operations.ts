@@ -85,8 +85,8 @@ function fileOperations(fileSystem: FileSystem): Entries {
       opcodes.OPEN,
       async ({ header }, body) => {
         const flags = request.readOpen(body)
-        const handle = await fileSystem.open(header.nodeId, flags)
-        return { bytes: openReply(handle), undo: () => fileSystem.release(handle) }
+        const opened = await fileSystem.open(header.nodeId, flags)
+        return { bytes: openReply(opened), undo: () => fileSystem.release(opened.handle) }
       },
     ],
     [
@@ -107,10 +107,10 @@ function fileOperations(fileSystem: FileSystem): Entries {
     [
       opcodes.LSEEK,
       async (call, body) => {
-        const { handle, offset, whence } = request.readSeek(body)
+        const { offset, whence } = request.readSeek(body)
         const target = seekTargets.get(whence)
         if (!target) throw new Refusal('malformed', `an LSEEK of whence ${whence}`)
-        return answerOf(seekReply(await fileSystem.seek(handle, Number(offset), target, call)))
+        return answerOf(seekReply(await fileSystem.seek(call.header.nodeId, Number(offset), target, call)))
       },
     ],
   ]

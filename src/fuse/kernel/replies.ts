@@ -5,7 +5,7 @@
  */
 import { attributeSecondsValid, nameBytesMax, nameSecondsValid } from '../../limits.ts'
 import type { Attributes } from '../attributes.ts'
-import type { Capacity } from '../file-system.ts'
+import type { Capacity, OpenedImage } from '../file-system.ts'
 import { type ReplyWriter, replyOf } from './reply-writer.ts'
 
 /** struct fuse_entry_out, at the head of a directory entry too. */
@@ -13,6 +13,9 @@ export const entryBytes = 128
 
 /** open_out.open_flags: what the page cache has of an image stays right, because images are immutable. */
 const keepCache = 1 << 1
+
+/** open_out.open_flags: the kernel reads the backing file by itself. No flag of caching goes with it. */
+const passthrough = 1 << 7
 
 /** STATX_BASIC_STATS: everything but the time of birth, which origins do not tell. Source: Linux include/uapi/linux/stat.h. */
 const statxBasic = 0x7ff
@@ -42,12 +45,12 @@ export function attributesReply(attributes: Attributes): Uint8Array {
 
 /** struct fuse_statx_out */
 export function statxReply(attributes: Attributes): Uint8Array {
-  const { mode, uid, gid, links, nodeId, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
+  const { mode, uid, gid, links, inode, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
   const time = splitTime(modifiedMs)
   const writer = replyOf(288).u64(BigInt(attributeSecondsValid)).skip(24)
   writer.u32(statxBasic).u32(preferredBytes).skip(8)
   writer.u32(links).u32(uid).u32(gid).u16(mode).skip(2)
-  writer.u64(nodeId).u64(BigInt(sizeBytes)).u64(BigInt(blocks)).skip(8)
+  writer.u64(inode).u64(BigInt(sizeBytes)).u64(BigInt(blocks)).skip(8)
   writer.u64(time.seconds).u32(time.nanoseconds).skip(4)
   // The time of birth: left out of the mask.
   writer.skip(16)
@@ -57,8 +60,9 @@ export function statxReply(attributes: Attributes): Uint8Array {
 }
 
 /** struct fuse_open_out of a file. */
-export function openReply(handle: bigint): Uint8Array {
-  return replyOf(16).u64(handle).u32(keepCache).bytes
+export function openReply({ handle, backingId }: OpenedImage): Uint8Array {
+  const writer = replyOf(16).u64(handle)
+  return backingId === null ? writer.u32(keepCache).bytes : writer.u32(passthrough).u32(backingId).bytes
 }
 
 /**
@@ -95,9 +99,9 @@ export function seekReply(offset: number): Uint8Array {
 
 /** struct fuse_attr; atime and ctime are the modification time too. */
 function writeAttributes(writer: ReplyWriter, attributes: Attributes): void {
-  const { nodeId, mode, links, uid, gid, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
+  const { inode, mode, links, uid, gid, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes
   const { seconds, nanoseconds } = splitTime(modifiedMs)
-  writer.u64(nodeId).u64(BigInt(sizeBytes)).u64(BigInt(blocks))
+  writer.u64(inode).u64(BigInt(sizeBytes)).u64(BigInt(blocks))
   writer.u64(seconds).u64(seconds).u64(seconds).u32(nanoseconds).u32(nanoseconds).u32(nanoseconds)
   writer.u32(mode).u32(links).u32(uid).u32(gid).skip(4).u32(preferredBytes).skip(4)
 }

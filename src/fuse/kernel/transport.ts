@@ -8,15 +8,16 @@ import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../errors.ts'
 import { missSecondsMax, readBytesMax } from '../../limits.ts'
 import type { Logger } from '../../logger.ts'
-import type { Session, SessionCounters, SessionLatencies, SessionOptions } from '../../native/addon.ts'
+import type { Session, SessionCounters, SessionLatencies, SessionOptions, StoreFile } from '../../native/addon.ts'
 import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
 import { FileSystem, type FileSystemGauges } from '../file-system.ts'
+import { Passthrough, passthroughNodeId } from '../passthrough.ts'
 import type { Deadlines, LostName, Transport } from '../transport.ts'
 import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import { wasKilled } from './killed.ts'
-import { hasResend, initReply, type Negotiated, negotiate } from './negotiation.ts'
+import { hasResend, initReply, type Negotiated, negotiate, passthroughFlag } from './negotiation.ts'
 import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
 import type { Operation } from './operation.ts'
@@ -29,6 +30,7 @@ export const kernelCapabilities: TransportCapabilities = {
   readBytesMax,
   nativeHits: true,
   interrupts: true,
+  passthrough: true,
   versionsSideBySide: true,
 }
 
@@ -45,6 +47,8 @@ export interface KernelTransportOptions {
   readonly logger: Logger
   /** What an earlier process on the same mount negotiated, or null on a new mount. */
   readonly negotiated: Negotiated | null
+  /** Why the kernel must not read data files by itself, or null when it may. */
+  readonly passthroughOff?: string | null
   /** Called with what is about to be agreed; INIT is answered when it has returned. */
   readonly onNegotiated?: (negotiated: Negotiated) => Promise<void> | void
   /** See DispatcherOptions; `deadlineMs` for reads too where they have none of their own. */
@@ -60,9 +64,11 @@ export class KernelTransport implements Transport {
   readonly ready: Promise<Negotiated>
   /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
   readonly ended: Promise<number>
-  readonly #options: Pick<KernelTransportOptions, 'writeAside'>
+  readonly #options: Pick<KernelTransportOptions, 'writeAside' | 'passthroughOff' | 'logger'>
   readonly #session: Session
   readonly #fileSystem: FileSystem
+  readonly #passthrough: Passthrough
+  #negotiated: Negotiated | null = null
   readonly #dispatcher: Dispatcher
   #stopping: Promise<void> | null = null
 
@@ -72,10 +78,20 @@ export class KernelTransport implements Transport {
     this.#options = options
     this.ready = ready.promise
     this.ended = ended.promise
-    // Nobody has to wait for it; who does sees the error.
-    this.ready.catch(() => {})
+    this.ready.then(
+      negotiated => (this.#negotiated = negotiated),
+      () => {}, // Who waits for it sees it.
+    )
+    const kernel = {
+      off: () => this.#passthroughOff(),
+      openBacking: (file: StoreFile) => this.#session.openBacking(file),
+      closeBacking: (id: number) => this.#session.closeBacking(id),
+    }
+    const now = () => performance.now()
+    this.#passthrough = new Passthrough(options.backend.passthrough, kernel, options.logger, now)
     this.#fileSystem = new FileSystem({
       backend: options.backend,
+      passthrough: this.#passthrough,
       presentation: { ...presentationDefault(), ...options.presentation },
       binder: {
         bind: (handle, file) => this.#session.bind(handle, file),
@@ -125,11 +141,17 @@ export class KernelTransport implements Transport {
    */
   async knows(nodeId: bigint, lost: LostName | null): Promise<boolean> {
     if (this.#stopping) return true
-    const known = this.#fileSystem.knows(nodeId) || (await this.#tell(invalidateAttributes(nodeId)))
+    const tell = (node: bigint) => this.#tell(invalidateAttributes(node))
+    const known = this.#fileSystem.knows(nodeId) || (await tell(nodeId)) || (await tell(passthroughNodeId(nodeId)))
     // Nobody may ever look it up again: without this the kernel would keep it as long as it has memory.
     const directoryId = lost && this.#fileSystem.directoryId(lost.directory)
     if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name))
     return known
+  }
+
+  /** Why the kernel reads no data file by itself, or null when it does. */
+  get passthroughOff(): string | null {
+    return this.#passthrough.off
   }
 
   /** What the native threads counted. */
@@ -167,18 +189,40 @@ export class KernelTransport implements Transport {
     }
   }
 
+  #passthroughOff(): string | null {
+    if (this.#options.passthroughOff != null) return this.#options.passthroughOff
+    if (!this.#negotiated) return 'nothing is agreed yet'
+    return this.#negotiated.flags2 & passthroughFlag ? null : 'the kernel does not offer it (Linux 6.9 and newer do)'
+  }
+
+  /** Those of the earlier process would hold their files for as long as the mount lives. */
+  #closeBackings(): void {
+    try {
+      this.#session.closeBackings()
+    } catch (error) {
+      this.#options.logger.warn(
+        { err: error },
+        'images that an earlier server gave to the kernel stay held until the unmount',
+      )
+    }
+  }
+
   #takeOver(negotiated: Negotiated, ready: Settlable<Negotiated>): void {
+    if (negotiated.flags2 & passthroughFlag) this.#closeBackings()
     if (negotiated.flags2 & hasResend) this.#session.notify(notifyResend, null)
     ready.resolve(negotiated)
   }
 }
 
 /** INIT is answered when what was agreed has been told to whoever keeps it. */
-function initOperation({ onNegotiated, logger }: KernelTransportOptions, ready: Settlable<Negotiated>): Operation {
+function initOperation(
+  { onNegotiated, passthroughOff, logger }: KernelTransportOptions,
+  ready: Settlable<Negotiated>,
+): Operation {
   return async (_call, body) => {
     const offer = readInit(body)
     try {
-      const negotiated = negotiate(offer)
+      const negotiated = negotiate(offer, passthroughOff == null)
       if (!negotiated) return { bytes: initReply(null), undo: null }
       await onNegotiated?.(negotiated)
       logger.info({ offer, negotiated }, 'agreed with the kernel')

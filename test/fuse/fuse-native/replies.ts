@@ -5,6 +5,7 @@ import { joined, statfsReply, statReply } from '../../../src/fuse/fuse-native/re
 
 const attributes = {
   nodeId: 5n,
+  inode: 5n,
   mode: 0o100444,
   links: 1,
   uid: 3,

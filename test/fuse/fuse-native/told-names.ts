@@ -10,7 +10,7 @@ const presentation = { uid: 0, gid: 0, mode: 0o444, directoriesModifiedMs: 0 }
 
 function over(backend: FakeBackend, namesMax = 10): { names: ToldNames; fileSystem: FileSystem } {
   const binder = { bind: () => {}, unbind: () => {} }
-  const fileSystem = new FileSystem({ backend, presentation, binder, firstDirectoryHandle: 1n })
+  const fileSystem = new FileSystem({ backend, presentation, binder, passthrough: null, firstDirectoryHandle: 1n })
   return { names: new ToldNames(fileSystem, namesMax), fileSystem }
 }
 

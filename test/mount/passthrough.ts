@@ -1,0 +1,185 @@
+/** Complete images that the kernel reads by itself: by whom, how far, and what that keeps from changing. */
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import {
+  cannotMount,
+  capabilities,
+  makeComplete,
+  mountDaemon,
+  type Place,
+  parentfs,
+  patienceMs,
+  place,
+  statusOf,
+} from '../fixtures/daemon.ts'
+import { damage } from '../fixtures/damage.ts'
+import { type FioOptions, readWithFio, writeVerified } from '../fixtures/fio.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { attempt, run, start } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
+
+const options = { skip: cannotMount || (capabilities.passthrough ? false : 'this transport has no passthrough') }
+const MiB = 1024 ** 2
+const image = { seed: 21, sizeBytes: 8 * MiB + 512, dataShare: 0.9 }
+
+/** One mount of one image that is complete, and that the next open is given. */
+async function mountComplete(t: Test, ...more: string[]): Promise<Place & { readonly target: string }> {
+  const where = place(t)
+  writeSample(join(where.originDirectory, 'a.raw'), image)
+  await mountDaemon(t, where, ...more)
+  await makeComplete(where, 'a.raw')
+  return { ...where, target: join(where.mountpoint, 'a.raw') }
+}
+
+/** Open the image again and again until the kernel reads it by itself. */
+async function openPassed(t: Test, where: Place & { readonly target: string }): Promise<FileHandle> {
+  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; ) {
+    const handle = await open(where.target, 'r')
+    if ((await statusOf(where)).passthrough.openNow > 0) {
+      t.teardown(() => handle.close().catch(() => {}))
+      return handle
+    }
+    await handle.close()
+  }
+  throw new Error(`never by passthrough: ${JSON.stringify((await statusOf(where)).passthrough)}`)
+}
+
+/** What a descriptor reads past every page cache but the data file's own. */
+async function hashOf(handle: FileHandle): Promise<string> {
+  const bytes = Buffer.alloc(image.sizeBytes)
+  const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
+  return createHash('sha256').update(bytes.subarray(0, bytesRead)).digest('hex')
+}
+
+const wanted = sampleBytes(image, 0, image.sizeBytes)
+const wantedHash = createHash('sha256').update(wanted).digest('hex')
+/** Maps the file, closes it (the module mmap would keep it open), says so, and hashes what is mapped when it hears a line. */
+const mapper = `import ctypes,hashlib,os,sys
+libc=ctypes.CDLL(None); libc.mmap.restype=ctypes.c_void_p
+libc.mmap.argtypes=[ctypes.c_void_p,ctypes.c_size_t,ctypes.c_int,ctypes.c_int,ctypes.c_int,ctypes.c_long]
+fd=os.open(sys.argv[1],os.O_RDONLY); size=os.fstat(fd).st_size; at=libc.mmap(None,size,1,1,fd,0); os.close(fd)
+print("mapped",flush=True); sys.stdin.readline(); print(hashlib.sha256(ctypes.string_at(at,size)).hexdigest())`
+
+t.test('a complete image is read by the kernel alone, by every kind of read', options, async t => {
+  const where = await mountComplete(t)
+  const { ino } = statSync(where.target)
+  const handle = await openPassed(t, where)
+  const before = await statusOf(where)
+  t.match(before.passthrough, { off: '', openNow: 1, images: 1, refused: 0 })
+  t.ok(before.passthrough.heldBytes > 0 && before.passthrough.heldBytes <= image.sizeBytes)
+  t.equal((await handle.stat()).ino, ino, 'it is the same file')
+  t.ok((await handle.readFile()).equals(wanted), 'read(2)')
+  await run('cmp', where.target, join(where.originDirectory, 'a.raw'))
+  for (const flags of ['direct', 'fullblock']) {
+    await run('dd', `if=${where.target}`, `of=${where.top}/${flags}`, 'bs=60k', `iflag=${flags}`, 'status=none')
+    t.ok(readFileSync(join(where.top, flags)).equals(wanted), flags)
+  }
+  // Asks for holes with lseek, which comes to us.
+  await run('cp', '--sparse=always', where.target, join(where.top, 'copy'))
+  t.ok(readFileSync(join(where.top, 'copy')).equals(wanted), 'lseek')
+  await run(
+    'qemu-img',
+    'convert',
+    '-f',
+    'raw',
+    '-O',
+    'raw',
+    '-t',
+    'none',
+    '-T',
+    'none',
+    where.target,
+    `${where.top}/raw`,
+  )
+  t.ok(
+    readFileSync(join(where.top, 'raw')).equals(Buffer.concat([wanted], Math.ceil(wanted.length / 512) * 512)),
+    'qemu',
+  )
+  t.equal((await handle.read(Buffer.alloc(4096), 0, 4096, image.sizeBytes)).bytesRead, 0, 'nothing past the end')
+  const after = await statusOf(where)
+  t.equal(after.reads.hits + after.reads.misses, before.reads.hits + before.reads.misses, 'nobody asked us')
+  await handle.close()
+  await until(async () => (await statusOf(where)).passthrough.openNow === 0, patienceMs, 'the release')
+  t.match(await statusOf(where), { passthrough: { images: 0, heldBytes: 0 }, gauges: { openImages: 0 } })
+})
+
+t.test('fio verifies what the kernel reads: direct, buffered and mapped, 4 jobs', options, async t => {
+  const where = place(t)
+  await writeVerified(join(where.originDirectory, 'a.raw'), 8 * MiB)
+  await mountDaemon(t, where)
+  await makeComplete(where, 'a.raw')
+  const target = join(where.mountpoint, 'a.raw')
+  const handle = await openPassed(t, { ...where, target })
+  const ways: FioOptions[] = [
+    { engine: 'libaio', direct: true, depth: 32, jobs: 4 },
+    { engine: 'io_uring', direct: true, depth: 32, jobs: 4 },
+    { engine: 'io_uring', direct: false, depth: 8, jobs: 4 },
+    { engine: 'mmap', direct: false, depth: 1, jobs: 4 },
+  ]
+  const { reads } = await statusOf(where)
+  for (const way of ways) {
+    const { code, error, stderr } = await readWithFio(target, 8 * MiB, way)
+    t.match({ code, error, stderr }, { code: 0, error: 0, stderr: '' }, `${way.engine}, direct: ${way.direct}`)
+  }
+  t.same((await statusOf(where)).reads, reads, 'nobody asked us')
+  await handle.close()
+})
+
+t.test('what is open so, or mapped, is not evicted; afterwards it is', options, async t => {
+  const where = await mountComplete(t)
+  const evict = async () => {
+    await parentfs('evict', where.target)
+    return (await statusOf(where)).images[0]!.residentBytes
+  }
+  const handle = await openPassed(t, where)
+  t.equal(await evict(), image.sizeBytes, 'open')
+  t.equal(await hashOf(handle), wantedHash)
+  const { child, ended } = start('python3', ['-c', mapper, where.target], { stdin: 'pipe' })
+  let said = ''
+  child.stdout!.on('data', chunk => {
+    said += chunk
+  })
+  await until(() => said.includes('mapped'), patienceMs, 'the mapping')
+  await handle.close()
+  await until(async () => (await statusOf(where)).passthrough.openNow === 0, patienceMs, 'the release')
+  t.match((await statusOf(where)).passthrough, { openNow: 0, images: 1 }, 'a mapping outlives its open')
+  t.equal(await evict(), image.sizeBytes, 'mapped')
+  child.stdin!.end('\n')
+  t.equal((await ended).stdout.toString().trim().split('\n').at(-1), wantedHash)
+  t.equal(await evict(), 0, 'neither')
+  await run('cmp', where.target, join(where.originDirectory, 'a.raw'))
+})
+
+t.test('a block that rots under who reads it is written again, and never punched', options, async t => {
+  const where = await mountComplete(t)
+  const handle = await openPassed(t, where)
+  const directory = join(where.cacheDirectory, 'images')
+  const [name] = readdirSync(directory)
+  damage(join(directory, name!), 3 * MiB + 100)
+  t.not(await hashOf(handle), wantedHash, 'damaged')
+  await parentfs('verify', where.mountpoint)
+  await until(async () => (await statusOf(where)).passthrough.mendedBlocks === 1, patienceMs, 'the block')
+  t.equal(await hashOf(handle), wantedHash, 'mended')
+  t.match(await statusOf(where), { scrub: { corruptBlocks: 1 }, images: [{ complete: true }] })
+  t.match(await parentfs('verify', where.mountpoint), { code: 0, stdout: /no damaged block/ })
+})
+
+t.test('what is too much to be held, or not wanted, is read through us', options, async t => {
+  // Over half of the capacity: eviction could not make room for anything else.
+  const small = await mountComplete(t, '--block-size', '4KiB', '--capacity', '13MiB')
+  const handle = await open(small.target, 'r')
+  await until(async () => (await statusOf(small)).images[0]!.digest === 'none', patienceMs, 'that there is no digest')
+  const isRefused = async () => {
+    await attempt('cat', small.target)
+    return (await statusOf(small)).passthrough.refused > 0
+  }
+  await until(isRefused, patienceMs, 'a refusal')
+  t.match((await statusOf(small)).passthrough, { off: '', opens: 0, heldBytes: 0 })
+  await handle.close()
+  const without = await mountComplete(t, '--no-passthrough')
+  await run('cmp', without.target, join(without.originDirectory, 'a.raw'))
+  t.match((await statusOf(without)).passthrough, { off: 'the configuration says so', opens: 0 })
+})
