@@ -12,7 +12,7 @@ export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
   mount
     .description(
-      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/) on MOUNTPOINT, and stay.',
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix) on MOUNTPOINT, and stay.',
     )
     .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
     .argument('[origin]', 'URL of the directory that has the images; not with --config')
@@ -37,6 +37,9 @@ export function defineMount(program: Command, ended: Ended): void {
       'how long names are taken as fresh, like 60s (default: 1m)',
       value(parseDuration),
     )
+    .option('--ceph-conf <file>', "Ceph's configuration file, for rbd and rados (default: where Ceph looks)")
+    .option('--id <name>', 'who we are to the cluster, without "client." (default: admin)')
+    .option('--keyring <file>', 'the keyring that has its key (default: where Ceph looks)')
     .option(
       '--transport <name>',
       'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',

@@ -19,6 +19,9 @@ export interface MountArguments {
   readonly capacity?: number
   readonly blockSize?: number
   readonly revalidate?: number
+  readonly cephConf?: string
+  readonly id?: string
+  readonly keyring?: string
   readonly transport?: string
   readonly passthrough?: boolean
   readonly metricsPort?: number
@@ -49,7 +52,12 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
   const log = { level: args.logLevel, file: args.logFile === undefined ? undefined : resolve(args.logFile) }
   const document = {
     mountpoint: resolve(mountpoint),
-    origin: { url: origin, revalidate: args.revalidate === undefined ? undefined : `${args.revalidate}ms`, ...options },
+    origin: {
+      url: origin,
+      revalidate: args.revalidate === undefined ? undefined : `${args.revalidate}ms`,
+      ...cephSettingsOf(args),
+      ...options,
+    },
     cache: {
       directory: args.cacheDir === undefined ? undefined : resolve(args.cacheDir),
       capacity: args.capacity,
@@ -68,6 +76,15 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
     mountpoint: await resolveMountpoint(mountpoint, creationAdvice),
     log: logSettingsOf({ level: log.level ?? 'info', file: log.file ?? null, format: 'auto' }, args),
     document,
+  }
+}
+
+/** What is not said is left out: other kinds of origins have no such setting. */
+function cephSettingsOf({ cephConf, id, keyring }: MountArguments): Record<string, string> {
+  return {
+    ...(cephConf === undefined ? {} : { cephConf: resolve(cephConf) }),
+    ...(id === undefined ? {} : { cephId: id }),
+    ...(keyring === undefined ? {} : { cephKeyring: resolve(keyring) }),
   }
 }
 

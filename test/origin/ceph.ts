@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { cephFaults } from '../contract/ceph/faults.ts'
+import { cephMounted } from '../contract/ceph/mounted.ts'
 import { radosContract } from '../contract/ceph/rados-contract.ts'
 import { rbdBytes } from '../contract/ceph/rbd-bytes.ts'
 import { rbdContract } from '../contract/ceph/rbd-contract.ts'
@@ -16,4 +17,5 @@ if (noCeph !== false) {
   rbdBytes(() => cluster)
   radosContract(() => cluster)
   cephFaults(() => cluster)
+  cephMounted(() => cluster)
 }

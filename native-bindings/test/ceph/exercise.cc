@@ -1,0 +1,125 @@
+/**
+ * Everything that rbd/ does, against a real cluster, as a plain executable: what AddressSanitizer runs. Sums what it read, so that
+ * whoever runs it can compare.
+ *
+ *   exercise CONF POOL IMAGE SNAPSHOT READS    reads at random, half of which are left before they are answered
+ *   exercise --plant                           a fault that has to be reported
+ */
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "rbd/image.h"
+#include "rbd/requests.h"
+
+namespace {
+
+using namespace parentfs::rbd;  // NOLINT(google-build-using-namespace): a test of this one room
+
+[[noreturn]] void fail(const std::string& what, int error = 0) {
+  std::fprintf(stderr, "not ok - %s: %s\n", what.c_str(), std::strerror(error));
+  std::_Exit(1);
+}
+
+void must(const Problem& problem) {
+  if (problem.error != 0) fail(problem.call, problem.error);
+}
+
+/** Read at random, some at once; half of the readers leave, and their memory goes at once. */
+std::uint64_t read_at_random(const std::shared_ptr<Image>& image, int reads) {
+  constexpr std::size_t length = 12'345;
+  std::mt19937_64 random(4711);
+  std::atomic<std::uint64_t> sum = 0;
+  std::atomic<int> open = 0;
+  for (int k = 0; k < reads; k++) {
+    const std::uint64_t offset = random() % (image->size_bytes() - length);
+    auto bytes = std::make_shared<std::vector<std::byte>>(length);
+    auto target = std::make_shared<Target>(*bytes);
+    const bool leaves = k % 2 == 1;
+    open++;
+    // What leaves holds no memory: a library that wrote on would write into what is free.
+    auto held = leaves ? nullptr : bytes;
+    const bool sent = read_image(image, offset, length, target, [held, &sum, &open](const ImageRead& read) {
+      must(read.problem);
+      if (held) {
+        for (const std::byte each : *held) sum += static_cast<std::uint64_t>(each);
+      }
+      open--;
+    });
+    if (!sent) fail("a read was not taken");
+    if (leaves) target->leave();
+    while (open > 32) std::this_thread::yield();
+  }
+  while (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  return sum;
+}
+
+void ask(const std::shared_ptr<Pool>& pool, const std::string& id) {
+  std::promise<SnapshotIds> ids;
+  if (!snapshot_ids(pool, id, [&ids](SnapshotIds found) { ids.set_value(std::move(found)); })) fail("not taken");
+  must(ids.get_future().get().problem);
+  std::promise<ObjectFacts> facts;
+  if (!stat_object(pool, "rbd_header." + id, [&facts](const ObjectFacts& found) { facts.set_value(found); })) fail("not taken");
+  must(facts.get_future().get().problem);
+  std::promise<ObjectFacts> missing;
+  if (!stat_object(pool, "missing", [&missing](const ObjectFacts& found) { missing.set_value(found); })) fail("not taken");
+  if (missing.get_future().get().problem.error != ENOENT) fail("a missing object is there");
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count == 2 && std::string(arguments[1]) == "--plant") {
+    const volatile std::size_t one_more = 9;
+    auto bytes = std::make_unique<char[]>(one_more - 1);
+    std::memset(bytes.get(), 1, one_more);
+    std::printf("%d\n", bytes[0]);
+    return 0;
+  }
+  if (count != 6) fail("exercise CONF POOL IMAGE SNAPSHOT READS");
+  const auto opened = open_library();
+  if (opened.library == nullptr) fail(opened.complaint);
+  std::promise<void> ended;
+  {
+    Problem problem;
+    const auto threads = std::make_shared<CephThreads>(4, 4096);
+    const ClusterOptions options{.cluster = "ceph",
+                                 .user = "client.admin",
+                                 .configuration_file = arguments[1],
+                                 .options = {{"rbd_cache", "false"}, {"rados_osd_op_timeout", "30"}}};
+    const auto cluster = Cluster::connect(*opened.library, threads, options, problem);
+    must(problem);
+    cluster->on_ended([&ended] { ended.set_value(); });
+    const auto pool = Pool::open(cluster, arguments[2], "", problem);
+    must(problem);
+    if (pool->images(problem).empty()) fail("no images");
+    pool->objects("rbd_", 1000, problem);
+    const ImageDescription description = describe(pool, arguments[3], problem);
+    must(problem);
+    for (const Snapshot& snapshot : description.snapshots) {
+      if (snapshot.name != arguments[4]) continue;
+      const auto image = Image::open(pool, description.id, snapshot.id, problem);
+      must(problem);
+      std::printf("%zu stretches of data\n", image->data(0, image->size_bytes(), problem).size());
+      must(problem);
+      std::printf("sum %llu\n", static_cast<unsigned long long>(read_at_random(image, std::atoi(arguments[5]))));
+    }
+    ask(pool, description.id);
+    // What fails, and what is let go.
+    Problem wrong;
+    if (Image::open(pool, "nothing", 1, wrong) || wrong.error != ENOENT) fail("an image that is not there was opened");
+    describe(pool, "nothing", wrong);
+  }
+  if (ended.get_future().wait_for(std::chrono::seconds(30)) != std::future_status::ready) fail("no end");
+  std::printf("1 passed, 0 failed\n");
+  return 0;
+}
