@@ -16,6 +16,10 @@ export const restartPauseMsMax = 5_000
 export const serverAskMsMax = 5_000
 /** How long it may leave that unanswered: then its event loop hangs, and another server takes its place. */
 export const serverHangMsMax = 30_000
+/** How long a server may take from its start until it knows whether it could boot. */
+export const prepareMsMax = 60_000
+/** How long `upgrade` waits: as long as a boot may take, and the end of the server before it. */
+export const upgradeMsMax = 150_000
 /** How long a command waits for the successor of a server that has died, and how often it looks. */
 export const successorMsMax = 30_000
 export const successorLookMs = 50

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
-import { successorLookMs, successorMsMax } from '../process-limits.ts'
+import { prepareMsMax, successorLookMs, successorMsMax } from '../process-limits.ts'
 import { hasKeeper } from './keeper-presence.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
@@ -67,6 +67,21 @@ export async function requestCapacity(socketPath: string, capacityBytes: number)
  */
 export async function requestReload(socketPath: string): Promise<ReloadOutcome | null> {
   return (await askForSuccess(socketPath, 'POST', '/reload', {})) as ReloadOutcome | null
+}
+
+/**
+ * @param directory of the other version; null: the keeper's own
+ * @returns the version that is about to take over; null when no daemon is there
+ * @throws CacheError why nothing has happened, access-denied, closed
+ */
+export async function requestUpgrade(
+  socketPath: string,
+  directory: string | null,
+): Promise<{ readonly version: string } | null> {
+  const waitMsMax = prepareMsMax + adminMsMax
+  return (await askForSuccess(socketPath, 'POST', '/upgrade', { directory }, waitMsMax)) as {
+    readonly version: string
+  } | null
 }
 
 /**

@@ -24,8 +24,15 @@ export interface AdminHandlers {
   setCapacity(capacityBytes: number): Promise<number>
   /** Read the configuration file again. @throws CacheError invalid-argument: nothing has changed then */
   reload(): Promise<ReloadOutcome>
+  /** Have another server take over, of the version in `directory` or of the keeper's own. */
+  upgrade(directory: string | null): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
 }
+
+/** The version that is about to take over, or why none is: nothing has happened then. */
+export type UpgradeAnswer =
+  | { readonly version: string; readonly refusal: null }
+  | { readonly version: null; readonly refusal: AdminError }
 
 /** What operators ask of the cache: see cache/operations.ts, which says what each throws. */
 export interface AdminOperations {
@@ -93,6 +100,11 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     return { status: 200, body: { usedBytes: await setCapacity(capacityBytes) } }
   },
   'POST /reload': async (_body, { reload }) => ({ status: 200, body: await reload() }),
+  'POST /upgrade': async (body, { upgrade }) => {
+    const { directory } = read(body, z.object({ directory: name.nullable().default(null) }))
+    const { version, refusal } = await upgrade(directory)
+    return refusal ? { status: 409, body: refusal } : { status: 200, body: { version } }
+  },
   'POST /pin': async (body, { operations }) => {
     await operations.pin(read(body, named).image)
     return { status: 200, body: {} }

@@ -17,6 +17,16 @@ export interface Status {
   readonly state: DaemonState
   readonly pid: number
   readonly keeperPid: number
+  /**
+   * Servers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
+   * `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
+   */
+  readonly takeovers: {
+    readonly count: number
+    readonly lastPauseMs: number
+    readonly longestPauseMs: number
+    readonly refusedUpgrade: string | null
+  }
   readonly uptimeSeconds: number
   readonly cache: {
     readonly directory: string

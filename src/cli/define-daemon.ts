@@ -30,6 +30,18 @@ export function defineReload(program: Command, ended: Ended): void {
     })
 }
 
+export function defineUpgrade(program: Command, ended: Ended): void {
+  const upgrade = program.command('upgrade').copyInheritedSettings(program)
+  upgrade
+    .description('Have another server take over the mount, of this or of another version; readers wait for a moment.')
+    .argument('<mountpoint>')
+    .option('--to <dir>', 'where the other version was built: its dist/ is there')
+    .action(async (mountpoint: string, { to }: { to?: string }) => {
+      const module = await import('./upgrade.ts')
+      ended(await module.upgrade(mountpoint, to ?? null))
+    })
+}
+
 export function defineVerify(program: Command, ended: Ended): void {
   const verify = program.command('verify').copyInheritedSettings(program)
   verify

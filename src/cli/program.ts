@@ -4,7 +4,15 @@
 import { Command } from 'commander'
 import { readVersion } from '../daemon/version.ts'
 import { defineCompletion } from './define-completion.ts'
-import { defineMetrics, defineReload, defineSet, defineStatus, defineTop, defineVerify } from './define-daemon.ts'
+import {
+  defineMetrics,
+  defineReload,
+  defineSet,
+  defineStatus,
+  defineTop,
+  defineUpgrade,
+  defineVerify,
+} from './define-daemon.ts'
 import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './define-mount.ts'
 import { exitCodes } from './exit-codes.ts'
@@ -41,6 +49,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineVerify,
     defineSet,
     defineReload,
+    defineUpgrade,
     defineTop,
     defineMetrics,
     defineUnmount,

@@ -34,7 +34,7 @@ export function tableOfOne(status: Status): string {
       'state',
       `${status.state} for ${ms(status.uptimeSeconds * 1000)}, ${status.transport} transport, parentfs ${status.version}`,
     ],
-    ['processes', `server ${status.pid}, keeper ${status.keeperPid}`],
+    ['processes', `server ${status.pid}, keeper ${status.keeperPid}${takeoversOf(status)}`],
     [
       'cache',
       `${size(cache.usedBytes)} of ${size(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
@@ -78,4 +78,8 @@ function pinnedOf({ pinned: { heldBytes, wholeBytes, allowedBytes } }: Status): 
   const whole = `${size(heldBytes)} held of ${size(wholeBytes)}`
   const over = wholeBytes > allowedBytes ? '; the oldest pins are kept as far as that goes' : ''
   return `${whole}, at most ${size(allowedBytes)} can be${over}`
+}
+
+function takeoversOf({ takeovers: { count, longestPauseMs } }: Status): string {
+  return count === 0 ? '' : `; ${count} servers took over, in ${ms(longestPauseMs)} at most`
 }

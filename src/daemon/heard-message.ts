@@ -12,6 +12,9 @@ const shapes: {
   readonly [T in ToKeeper['type']]: Readonly<Record<Exclude<keyof Extract<ToKeeper, { type: T }>, 'type'>, Kind>>
 } = {
   booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers' },
+  prepared: { version: 'text', protocol: 'number' },
+  'upgrade-request': { id: 'number', directory: 'textOrNull' },
+  capacity: { capacityBytes: 'number' },
   failed: { code: 'errorCode', message: 'text' },
   negotiated: { negotiated: 'numbers' },
   ready: {},

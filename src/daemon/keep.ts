@@ -10,6 +10,7 @@ import { removeDeadSockets } from './dead-sockets.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter, type Mounter } from './mounter.ts'
 import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
+import { ownServerMain, serverMainIn } from './program.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
@@ -72,13 +73,14 @@ async function keepPrepared(
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   // Started before it is asked for: the log is loaded meanwhile.
-  let first: ServerProcess | null = startServer(addon)
+  let first: ServerProcess | null = startServer(addon, ownServerMain)
   const logger = await openLog(settings).catch(error => {
     first?.kill()
     throw error
   })
-  const startNext = () => {
-    const server = first ?? startServer(addon)
+  const startNext = (directory: string | null) => {
+    const main = directory === null ? ownServerMain : serverMainIn(directory, process.geteuid?.() ?? 0)
+    const server = first ?? startServer(addon, main)
     first = null
     return server
   }

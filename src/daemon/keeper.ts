@@ -18,6 +18,7 @@ import type { MounterProcess, Refusal, ToKeeper } from './messages.ts'
 import type { Mounter } from './mounter.ts'
 import type { MessageOf, ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
+import { ServerSettings } from './server-settings.ts'
 import { ServerSupervisor } from './server-supervisor.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
@@ -25,8 +26,8 @@ import type { ConfigurationDocument, Settings } from './settings.ts'
 export interface KeeperParts {
   /** Of a mountpoint that has been prepared. */
   readonly mounter: Mounter
-  /** A server that runs, and that nobody has spoken to. */
-  startServer(): ServerProcess
+  /** A server that runs, and that nobody has spoken to. @param directory of another version. @throws CacheError */
+  startServer(directory: string | null): ServerProcess
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   closeFd(fd: number): void
@@ -40,7 +41,7 @@ type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
 export class Keeper {
   /** The exit code, once nothing is mounted and the server has gone. Pending for ever when `start` rejects. */
   readonly finished: Promise<number>
-  readonly #settings: Settings
+  readonly #settings: ServerSettings
   readonly #parts: KeeperParts
   #state: State = 'starting'
   // INVARIANT: not null from the mount to the end of the server, so that the connection survives the server.
@@ -58,30 +59,25 @@ export class Keeper {
   #finish!: (code: number) => void
 
   constructor(settings: Settings, parts: KeeperParts) {
-    this.#settings = settings
+    this.#settings = new ServerSettings(settings, file => parts.readConfiguration(file))
     this.#parts = parts
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
     this.#servers = new ServerSupervisor({
       ...parts,
-      settings,
+      settings: () => this.#settings.current,
       serve: (link, booted) => this.#serve(link, booted),
       onMessage: message => this.#receive(message),
       onDeath: exit => this.#serverDied(exit),
-      onTakeover: pauseMs =>
-        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${pauseMs} ms`),
+      onTakeover: ({ lastPauseMs }) =>
+        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`),
       onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
       askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
       onGivenUp: why => void this.#end(why), // Ends in `finished`.
       now: () => performance.now(),
       pause: ms => sleep(ms),
     })
-  }
-
-  /** What INIT settled, or null before. */
-  get negotiated(): Negotiated | null {
-    return this.#negotiated
   }
 
   /**
@@ -120,7 +116,7 @@ export class Keeper {
    * configuration file reads it again.
    */
   async handleSignal(name: string): Promise<void> {
-    if (name === 'SIGHUP' && this.#settings.configFile) return this.#reload(null)
+    if (name === 'SIGHUP' && this.#settings.current.configFile) return this.#reload(null)
     this.#signals++
     if (this.#state === 'starting') {
       this.cancel(`${name} came`)
@@ -141,8 +137,13 @@ export class Keeper {
       void this.#answerUnmount(message) // Answers its own errors.
     else if (message.type === 'reload-request')
       void this.#reload(message.id) // Likewise.
-    else if (message.type === 'log-level') this.#parts.logger.level = message.level
-    else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
+    else if (message.type === 'upgrade-request')
+      void this.#upgrade(message) // Likewise.
+    else if (message.type === 'capacity') this.#settings.setCapacity(message.capacityBytes)
+    else if (message.type === 'log-level') {
+      this.#settings.taken()
+      this.#parts.logger.level = message.level
+    } else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
   }
 
   async #answerUnmount({ id, force }: MessageOf<'unmount'>): Promise<void> {
@@ -153,22 +154,33 @@ export class Keeper {
 
   /** Read here, not in the server: a parser that is busy holds up no reads. */
   async #reload(id: number | null): Promise<void> {
-    const { logger, mounter, readConfiguration } = this.#parts
-    const { configFile } = this.#settings
+    const { logger, mounter } = this.#parts
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
-      if (configFile === null) {
-        const advice = 'there is nothing to read again'
-        throw new CacheError(
-          'invalid-argument',
-          `${mounter.mountpoint} was mounted without a configuration file: ${advice}`,
-        )
-      }
-      this.#servers.send({ type: 'reload', id, document: await readConfiguration(configFile) })
+      this.#servers.send({ type: 'reload', id, document: await this.#settings.readAgain() })
     } catch (error) {
       logger.error({ reason: messageOf(error) }, 'the configuration was not read again; everything stays as it is')
       const code = isCacheError(error) ? error.code : 'invalid-argument'
       if (id !== null) this.#servers.send({ type: 'reload-failed', id, code, message: messageOf(error) })
+    }
+  }
+
+  async #upgrade({ id, directory }: MessageOf<'upgrade-request'>): Promise<void> {
+    const { logger } = this.#parts
+    try {
+      if (this.#state !== 'ready') throw new CacheError('closed', `the mount is ${this.#state}`)
+      if (!canTakeOver(this.#negotiated)) {
+        throw new CacheError('invalid-argument', 'here no server can take over from another: unmount, and mount again')
+      }
+      const { version, takeOver } = await this.#servers.prepare(directory)
+      logger.info({ version, directory }, 'another server is ready')
+      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
+      await takeOver()
+    } catch (error) {
+      const code = isCacheError(error) ? error.code : 'mount-failed'
+      logger.error({ directory, reason: messageOf(error) }, 'no upgrade; everything stays as it is')
+      const refusal = { code, message: messageOf(error) }
+      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
     }
   }
 

@@ -15,7 +15,7 @@ import type { Origins } from './origins.ts'
 /** The part of a status that the rooms know. */
 export type RoomsStatus = Omit<
   Status,
-  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'keeperPid' | 'uptimeSeconds'
+  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'keeperPid' | 'takeovers' | 'uptimeSeconds'
 >
 
 export interface MeasuredRooms {

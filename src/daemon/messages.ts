@@ -21,6 +21,12 @@ export type ToServer =
       /** Why the cache must be passed by: earlier servers have died of it, perhaps. Null where all is well. */
       readonly bypass: string | null
     }
+  /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
+  | { readonly type: 'prepare'; readonly settings: Settings }
+  /** What has become of the servers before, once requests are answered. */
+  | { readonly type: 'history'; readonly takeovers: Takeovers }
+  /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
+  | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
   /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. */
   | { readonly type: 'mounted'; readonly negotiated: Negotiated | null }
   /** To the server that mounts: do so, and serve. */
@@ -45,6 +51,12 @@ export type ToKeeper =
       readonly mounter: MounterProcess
       readonly restarts: Restarts
     }
+  /** It could boot. `protocol`: which messages it understands. */
+  | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
+  /** Somebody asked for another server: of the version in that directory, or of the keeper's own. */
+  | { readonly type: 'upgrade-request'; readonly id: number; readonly directory: string | null }
+  /** Another capacity, which holds for the servers that follow as well. */
+  | { readonly type: 'capacity'; readonly capacityBytes: number }
   /** The server cannot start and is about to exit. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** What INIT is about to settle: the keeper knows it before the kernel does. */
@@ -61,6 +73,26 @@ export type ToKeeper =
   | { readonly type: 'pong' }
   /** What is logged from now on. */
   | { readonly type: 'log-level'; readonly level: string }
+
+/** The version of these messages: a keeper leads no server that has another one. */
+export const protocolVersion = 1
+
+/** Servers that took the place of others on this mount. */
+export interface Takeovers {
+  readonly count: number
+  /** How long requests waited for the last one, and for the slowest. */
+  readonly lastPauseMs: number
+  readonly longestPauseMs: number
+  /** Why the last upgrade ended with the version of before; null when it did not. */
+  readonly refusedUpgrade: string | null
+}
+
+export const noTakeovers: Takeovers = { count: 0, lastPauseMs: 0, longestPauseMs: 0, refusedUpgrade: null }
+
+/** The version that is about to serve, or why nothing has happened. */
+export type UpgradeOutcome =
+  | { readonly version: string; readonly refusal: null }
+  | { readonly version: null; readonly refusal: { readonly code: ErrorCode; readonly message: string } }
 
 /** When servers that die are taken for a loop. */
 export interface Restarts {

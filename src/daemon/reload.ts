@@ -8,6 +8,7 @@ import type { SettingChange } from '../admin/routes.ts'
 import type { Configuration } from './configuration.ts'
 import { placesOf } from './configuration.ts'
 import { formatValue } from './setting-fields.ts'
+import type { ConfigurationDocument } from './settings.ts'
 import { factsAt } from './settings-list.ts'
 
 export interface ReloadPlan {
@@ -43,6 +44,11 @@ export function planReload(now: Configuration, said: Configuration): ReloadPlan 
       return live ? to : from
     }
   }
+}
+
+/** A mountpoint that the file has changed, which waits for the next mount. */
+export function movedTo(mountpoint: string, document: ConfigurationDocument): SettingChange {
+  return { key: 'mountpoint', from: mountpoint, to: String(document.mountpoint ?? 'nothing') }
 }
 
 /** An origin with the same images, as the cache knows them. */

@@ -8,14 +8,16 @@ import { CacheError } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import type { ToKeeper, ToServer } from './messages.ts'
+import { prepareMsMax } from '../process-limits.ts'
+import { protocolVersion, type ToKeeper, type ToServer } from './messages.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
 import type { Settings } from './settings.ts'
 
 export type MessageOf<T extends ToKeeper['type']> = Extract<ToKeeper, { type: T }>
 
 export interface LinkParts {
-  readonly settings: Settings
+  /** What a server is to be told at its boot. */
+  settings(): Settings
   readonly logger: Logger
   /** What the server says that is no answer to a step. */
   readonly onMessage: (message: ToKeeper) => void
@@ -48,12 +50,26 @@ export class ServerLink {
   }
 
   /**
+   * Before a boot: could it? Nothing is touched.
+   * @returns its version
+   * @throws CacheError why it could not
+   */
+  async prepare(): Promise<string> {
+    const prepared = this.#expect('prepared', prepareMsMax)
+    this.send({ type: 'prepare', settings: this.#parts.settings() })
+    const { version, protocol } = await prepared
+    if (protocol === protocolVersion) return version
+    const what = `version ${version} speaks protocol ${protocol}, and the keeper ${protocolVersion}`
+    throw new CacheError('invalid-argument', `${what}: unmount, and mount with the other version`)
+  }
+
+  /**
    * @param bypass why it is to pass the cache by, or null
    * @throws CacheError whatever stood in the way
    */
   boot(bypass: string | null): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
-    this.send({ type: 'boot', settings: this.#parts.settings, keeperPid: process.pid, bypass })
+    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, bypass })
     return booted
   }
 

@@ -7,6 +7,7 @@ import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketP
 import { isStrayRejection } from '../index/stray-rejection.ts'
 import type { Logger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
+import { checkLayout } from '../store/cache-directory.ts'
 import { openBypass } from './bypass.ts'
 import { type Configuration, configure } from './configuration.ts'
 import { createLogger } from './create-logger.ts'
@@ -58,6 +59,7 @@ const server = new Server({
           directory: bypassDirectoryOf(configuration),
         }),
   adminSocketPath: adminSocketPathOf,
+  checkLayout: ({ cache }) => checkLayout(cache.directory, cache.blockSize),
   admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
   receiveFd: () => addon.receiveFd(serverSocketFd),
   closeFd: fd => addon.closeFd(fd),

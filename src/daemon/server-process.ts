@@ -3,7 +3,6 @@
  */
 import { spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { threadpoolThreads } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
 import { heardMessage } from './heard-message.ts'
@@ -35,10 +34,12 @@ export const serverSocketFd = 3
 /** And the one under which it finds the socket for messages. */
 export const serverChannelFd = 4
 
-/** Start the server; its standard error is ours. */
-export function startServer(addon: Addon): ServerProcess {
+/**
+ * Start a server; its standard error is ours.
+ * @param main the program: see program.ts
+ */
+export function startServer(addon: Addon, main: string): ServerProcess {
   const [ours, theirs] = addon.socketPair()
-  const main = fileURLToPath(new URL('./server-main.js', import.meta.url))
   const child = spawn(process.execPath, [main], {
     cwd: '/',
     // UV_THREADPOOL_SIZE only counts when it is there from the beginning.

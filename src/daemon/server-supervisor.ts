@@ -5,7 +5,7 @@
  * It knows nothing of mounts. Whoever has the mount says how a server that has booted comes to serve it, and hears when one has
  * died and when no other will come.
  */
-import { type CacheError, messageOf } from '../errors.ts'
+import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
 import {
   restartPauseMsMax,
@@ -14,25 +14,30 @@ import {
   serverHangMsMax,
   serverWellMsDefault,
 } from '../process-limits.ts'
-import type { Restarts, ToKeeper, ToServer } from './messages.ts'
+import { noTakeovers, type Restarts, type Takeovers, type ToKeeper, type ToServer } from './messages.ts'
 import { Pulse } from './pulse.ts'
 import { type MessageOf, ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
 import type { Settings } from './settings.ts'
 
 export interface SupervisorParts {
-  readonly settings: Settings
+  /** What the next server is to be told. */
+  settings(): Settings
   readonly logger: LeveledLogger
-  /** A process that runs, and that nobody has spoken to. */
-  startServer(): ServerProcess
+  /**
+   * A process that runs, and that nobody has spoken to.
+   * @param directory of another version; null: our own
+   * @throws CacheError invalid-argument: there is no version
+   */
+  startServer(directory: string | null): ServerProcess
   /** Have a server that has booted serve. @throws CacheError when it cannot */
   serve(link: ServerLink, booted: MessageOf<'booted'>): Promise<void>
   /** What the server says of its own accord. */
   onMessage(message: ToKeeper): void
   /** A server that served has died. @returns whether another one is to take its place */
   onDeath(exit: Exit): Promise<boolean>
-  /** Another one serves, so long after the death. */
-  onTakeover(pauseMs: number): void
+  /** Another one serves. */
+  onTakeover(takeovers: Takeovers): void
   /** The server answers, or another is on its way. */
   onAlive(): void
   /** How often the server is asked. */
@@ -55,6 +60,11 @@ export class ServerSupervisor {
   #deaths = 0
   /** What the first one said of its configuration. */
   #restarts: Restarts = { deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }
+  /** Of the version that serves; null: our own. */
+  #directory: string | null = null
+  /** It is being replaced, and ends because we say so. */
+  #leaving: ServerLink | null = null
+  #takeovers = noTakeovers
   /** Why servers have to pass the cache by, once they have to. */
   #bypass: string | null = null
 
@@ -85,6 +95,31 @@ export class ServerSupervisor {
     this.#watch(link)
   }
 
+  /**
+   * Have another server ready to take the place of the one that serves. Nothing has happened when this fails.
+   * @param directory of its version; null: our own
+   * @returns its version, and what makes it take over; that never rejects
+   * @throws CacheError why it could not boot; closed when there is nothing to replace
+   */
+  async prepare(
+    directory: string | null,
+  ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
+    const mustServe = () => {
+      if (this.#stopping || this.#isBetween || this.#leaving)
+        throw new CacheError('closed', 'the server is being replaced')
+    }
+    mustServe()
+    const link = this.#linkTo(this.#parts.startServer(directory))
+    try {
+      const version = await link.prepare()
+      mustServe()
+      return { version, takeOver: () => this.#exchange(link, directory) }
+    } catch (error) {
+      await link.end()
+      throw error
+    }
+  }
+
   /** To the current server; one that dies meanwhile has not heard it. */
   send(message: ToServer): void {
     this.#link?.send(message)
@@ -104,12 +139,20 @@ export class ServerSupervisor {
   async stop(): Promise<Exit | null> {
     this.#stopping = true
     this.#pulse.close()
-    return this.#link && !this.#isBetween ? this.#link.end() : null
+    const [exit] = await Promise.all([this.#link && !this.#isBetween ? this.#link.end() : null, this.#leaving?.end()])
+    return exit
   }
 
   #begin(): ServerLink {
-    const { settings, logger, onMessage, startServer } = this.#parts
-    const link = new ServerLink(startServer(), {
+    const link = this.#linkTo(this.#parts.startServer(this.#directory))
+    this.#link = link
+    this.#isBetween = false
+    return link
+  }
+
+  #linkTo(process: ServerProcess): ServerLink {
+    const { settings, logger, onMessage } = this.#parts
+    const link: ServerLink = new ServerLink(process, {
       settings,
       logger,
       onMessage: message => {
@@ -117,10 +160,8 @@ export class ServerSupervisor {
         if (message.type === 'pong') this.#pulse.answered()
         else onMessage(message)
       },
-      remedy: remedyFor(settings),
+      remedy: remedyFor(settings()),
     })
-    this.#link = link
-    this.#isBetween = false
     return link
   }
 
@@ -138,19 +179,63 @@ export class ServerSupervisor {
   #watch(link: ServerLink): void {
     const sinceMs = this.#parts.now()
     this.#pulse.serving()
-    void link.process.exited.then(exit => this.#died(exit, this.#parts.now() - sinceMs)) // Never rejects.
+    void link.process.exited.then(exit => this.#died(link, exit, this.#parts.now() - sinceMs)) // Never rejects.
   }
 
-  async #died(exit: Exit, servedMs: number): Promise<void> {
+  /** The server that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
+  async #exchange(next: ServerLink, directory: string | null): Promise<void> {
+    const { logger, now } = this.#parts
+    const beganMs = now()
+    const leaving = this.#link
+    this.#leaving = leaving
+    this.#link = next
+    this.#pulse.changing()
+    const exit = await leaving?.end()
+    this.#leaving = null
     if (this.#stopping) return
-    const { logger, now, onDeath, onTakeover, onGivenUp } = this.#parts
+    if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the server that was replaced did not stop cleanly')
+    try {
+      this.#bypass = null
+      await this.#lead(next)
+      this.#directory = directory
+      this.#tookOver(next, beganMs, null)
+    } catch (error) {
+      const how = messageOf(error)
+      logger.error({ reason: how }, 'the upgrade has failed; the version of before goes on')
+      this.#isBetween = true
+      await next.end()
+      await this.#replace(how, beganMs, how)
+    }
+  }
+
+  #tookOver(link: ServerLink, beganMs: number, refusedUpgrade: string | null): void {
+    const { now, logger, onTakeover } = this.#parts
+    const pauseMs = Math.round(now() - beganMs)
+    const { count, longestPauseMs } = this.#takeovers
+    const longest = Math.max(pauseMs, longestPauseMs)
+    this.#takeovers = { count: count + 1, lastPauseMs: pauseMs, longestPauseMs: longest, refusedUpgrade }
+    logger.info({ server: this.pid, pauseMs }, 'another server has taken over')
+    link.send({ type: 'history', takeovers: this.#takeovers })
+    onTakeover(this.#takeovers)
+    this.#watch(link)
+  }
+
+  async #died(link: ServerLink, exit: Exit, servedMs: number): Promise<void> {
+    if (this.#stopping || link !== this.#link) return
+    const { logger, now, onDeath, onGivenUp } = this.#parts
     const beganMs = now()
     this.#isBetween = true
     this.#pulse.changing()
     logger.error({ how: exit.how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
     if (servedMs >= this.#restarts.wellMs) this.#deaths = 0
-    let { how } = exit
-    if (!(await onDeath(exit))) return onGivenUp(`the server has died (${how})`)
+    if (await onDeath(exit)) await this.#replace(exit.how, beganMs, null)
+    else onGivenUp(`the server has died (${exit.how})`)
+  }
+
+  /** None serves: start one after the other until one does. */
+  async #replace(lastEnd: string, beganMs: number, refusedUpgrade: string | null): Promise<void> {
+    const { logger, onGivenUp } = this.#parts
+    let how = lastEnd
     // INVARIANT: bounded by the deaths that are allowed, each of which takes no longer than a boot.
     while (!this.#stopping) {
       if (++this.#deaths >= this.#restarts.deathsMax) {
@@ -165,10 +250,7 @@ export class ServerSupervisor {
       const link = this.#begin()
       try {
         await this.#lead(link)
-        const pauseMs = Math.round(now() - beganMs)
-        logger.info({ server: this.pid, pauseMs }, 'another server has taken over')
-        onTakeover(pauseMs)
-        this.#watch(link)
+        this.#tookOver(link, beganMs, refusedUpgrade)
         return
       } catch (error) {
         how = messageOf(error)

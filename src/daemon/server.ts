@@ -7,17 +7,26 @@
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
 import { measureProcess, type RoomsMeasurements } from '../admin/measurements.ts'
 import { Metrics } from '../admin/metrics.ts'
-import { MetricsPort } from '../admin/metrics-port.ts'
-import type { AdminOperations, ReloadOutcome, SettingChange } from '../admin/routes.ts'
+import type { MetricsPort } from '../admin/metrics-port.ts'
+import type { AdminOperations, ReloadOutcome } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
 import type { RoomsStatus } from './measure.ts'
-import type { Refusal, ToKeeper, ToServer } from './messages.ts'
+import {
+  noTakeovers,
+  protocolVersion,
+  type Refusal,
+  type ToKeeper,
+  type ToServer,
+  type UpgradeOutcome,
+} from './messages.ts'
 import type { Mounter } from './mounter.ts'
-import type { ReloadPlan } from './reload.ts'
+import { openMetricsPort } from './open-metrics-port.ts'
+import { Questions } from './questions.ts'
+import { movedTo, type ReloadPlan } from './reload.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from './settings.ts'
 
 /** The keeper as its server sees it. */
@@ -57,6 +66,8 @@ export interface ServerParts {
     bypass: string | null,
   ): Promise<ServerRooms>
   adminSocketPath(configuration: Configuration): string
+  /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
+  checkLayout(configuration: Configuration): void
   /** Whom the admin socket hears. */
   readonly admission: Admission
   /** The descriptor of /dev/fuse that the keeper has sent. */
@@ -83,10 +94,10 @@ export class Server {
   #fd: number | null = null
   /** Not null while something of ours is mounted, or may be. */
   #mounter: Pick<Mounter, 'unmount'> | null = null
-  readonly #unmounts = new Map<number, (refusal: Refusal | null) => void>()
-  #unmountId = 0
-  readonly #reloads = new Map<number, (message: ReloadMessage) => void>()
-  #reloadId = 0
+  readonly #unmounts = new Questions<Refusal | null>()
+  readonly #reloads = new Questions<ReloadMessage>()
+  readonly #upgrades = new Questions<UpgradeOutcome>()
+  #takeovers = noTakeovers
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
   #document: ConfigurationDocument = {}
@@ -108,10 +119,19 @@ export class Server {
     else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'mount') void this.#orFail(() => this.#serve(message))
     else if (message.type === 'ping') void this.#parts.channel.send({ type: 'pong' })
-    else if (message.type === 'unmount-answer') this.#unmounts.get(message.id)?.(message.refusal)
-    else if (message.type === 'reload-failed') this.#reloads.get(message.id)?.(message)
+    else if (message.type === 'unmount-answer') this.#unmounts.answered(message.id, message.refusal)
+    else if (message.type === 'reload-failed') this.#reloads.answered(message.id, message)
     else if (message.type === 'reload') this.#receiveReload(message)
+    else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message.settings))
+    else if (message.type === 'history') this.#takeovers = message.takeovers
+    else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
     else void this.#stop(0)
+  }
+
+  async #prepare(settings: Settings): Promise<void> {
+    const { channel, configure, checkLayout, version } = this.#parts
+    checkLayout(configure(settings))
+    await channel.send({ type: 'prepared', version, protocol: protocolVersion })
   }
 
   async #boot(message: Extract<ToServer, { type: 'boot' }>): Promise<void> {
@@ -134,29 +154,25 @@ export class Server {
       metrics: () => metrics.text(),
       status: () => this.#status(configuration, rooms),
       unmount: (force: boolean) => this.#askUnmount(force),
-      setCapacity: (capacityBytes: number) => rooms.setCapacity(capacityBytes),
+      setCapacity: async (capacityBytes: number) => {
+        const usedBytes = await rooms.setCapacity(capacityBytes)
+        await channel.send({ type: 'capacity', capacityBytes })
+        return usedBytes
+      },
       reload: () => this.#askReload(),
+      upgrade: (directory: string | null) =>
+        this.#upgrades.ask(id => channel.send({ type: 'upgrade-request', id, directory })),
       operations: rooms.operations,
     }
     const { adminSocketPath, admission } = this.#parts
     this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
-    await this.#openMetricsPort(configuration, handlers.metrics, logger)
+    this.#metricsPort = await openMetricsPort(configuration.metrics.port, handlers.metrics, logger)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
     const { allowOther, server } = configuration
     const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
     await channel.send({ type: 'booted', source: rooms.source, allowOther, mounter, restarts })
-  }
-
-  /** A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read. */
-  async #openMetricsPort({ metrics: { port } }: Configuration, text: () => Promise<string>, logger: LeveledLogger) {
-    if (port === null) return
-    try {
-      this.#metricsPort = await MetricsPort.listen(port, text)
-    } catch (error) {
-      logger.error({ err: error }, 'there are no metrics on the port; the mount goes on without')
-    }
   }
 
   async #serve(message: Extract<ToServer, { type: 'mounted' | 'mount' }>): Promise<void> {
@@ -201,27 +217,19 @@ export class Server {
       state: this.#state,
       pid: process.pid,
       keeperPid: this.#keeperPid,
+      takeovers: this.#takeovers,
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
       ...rooms.status(),
     }
   }
 
-  async #askUnmount(force: boolean): Promise<Refusal | null> {
-    const id = ++this.#unmountId
-    const answer = new Promise<Refusal | null>(resolve => this.#unmounts.set(id, resolve))
-    await this.#parts.channel.send({ type: 'unmount', id, force })
-    const refusal = await answer
-    this.#unmounts.delete(id)
-    return refusal
+  #askUnmount(force: boolean): Promise<Refusal | null> {
+    return this.#unmounts.ask(id => this.#parts.channel.send({ type: 'unmount', id, force }))
   }
 
   /** The keeper reads the file and sends what it says. */
   async #askReload(): Promise<ReloadOutcome> {
-    const id = ++this.#reloadId
-    const answer = new Promise<ReloadMessage>(resolve => this.#reloads.set(id, resolve))
-    await this.#parts.channel.send({ type: 'reload-request', id })
-    const message = await answer
-    this.#reloads.delete(id)
+    const message = await this.#reloads.ask(id => this.#parts.channel.send({ type: 'reload-request', id }))
     if (message.type === 'reload-failed') throw new CacheError(message.code, message.message)
     return this.#reload(message.document)
   }
@@ -229,7 +237,7 @@ export class Server {
   #receiveReload(message: Extract<ToServer, { type: 'reload' }>): void {
     if (message.id === null)
       void this.#reload(message.document).catch(() => {}) // It is in the log.
-    else this.#reloads.get(message.id)?.(message)
+    else this.#reloads.answered(message.id, message)
   }
 
   /** @throws CacheError invalid-argument; nothing has changed then */
@@ -289,8 +297,4 @@ export class Server {
     // Of a start that failed there is one line to read, and this is not it.
     if (wasReady) this.#logger?.info({}, 'stopped')
   }
-}
-
-function movedTo(mountpoint: string, document: ConfigurationDocument): SettingChange {
-  return { key: 'mountpoint', from: mountpoint, to: String(document.mountpoint ?? 'nothing') }
 }

@@ -57,6 +57,12 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>
 }
 
+/**
+ * Loaded with the first request: the command line starts faster without it. Once: of two imports of a CommonJS module at the same time,
+ * Node.js 20 may give the second one a module whose names are not there yet (seen where a server took over 32 reads at once).
+ */
+let loading: Promise<typeof import('undici')> | undefined
+
 export class HttpClient {
   readonly #options: HttpOptions
   readonly #home: string
@@ -165,8 +171,7 @@ export class HttpClient {
    * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
    */
   async #poolFor(host: string): Promise<Pool> {
-    // Loaded with the first request: the command line starts faster without it.
-    const { Pool } = await import('undici')
+    const { Pool } = await (loading ??= import('undici'))
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
     const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions())
     this.#pools.delete(host)

@@ -5,8 +5,11 @@
  * flock on VERSION and ends with the process.
  */
 import {
+  closeSync,
+  existsSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readSync,
   realpathSync,
@@ -123,6 +126,21 @@ function mustBeOurs(path: string, stat: Stats, kind: 'file' | 'directory', uid: 
 function readVersion(fd: number): string {
   const bytes = Buffer.alloc(versionBytesMax)
   return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, 0))
+}
+
+/**
+ * Would {@link openCacheDirectory} take what is there? Nothing is made, changed or locked.
+ * @throws CacheError cache-foreign, cache-layout
+ */
+export function checkLayout(path: string, blockBytes: number): void {
+  const versionPath = join(path, 'VERSION')
+  if (!existsSync(versionPath)) return
+  const fd = openSync(versionPath, 'r')
+  try {
+    checkVersion(readVersion(fd), path, blockBytes)
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Bytes that may be written into a cache directory in which nothing is open, below its ceiling and the free share of its disk. */

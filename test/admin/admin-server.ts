@@ -84,8 +84,9 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })
+  const upgrade = async () => ({ version: '2.0.0', refusal: null })
   const metrics = async () => 'parentfs_hits_total 1\n'
-  return { status: () => status, metrics, unmount, setCapacity, reload, operations, forced, asked }
+  return { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {

@@ -2,14 +2,13 @@
 import { once } from 'node:events'
 import t from 'tap'
 import { CacheError } from '../../src/errors.ts'
-import { negotiated, setUpKeeper as setUp } from '../fixtures/fake-server.ts'
+import { setUpKeeper as setUp } from '../fixtures/fake-server.ts'
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
   const { server, mounter, keeper } = setUp()
   await keeper.start()
   t.same(server.heard, ['boot', 'fd 77', 'mounted'])
   t.same(mounter.calls, ['mount http://origin/ true'])
-  t.same(keeper.negotiated, negotiated, 'what the kernel was told stays here')
 })
 
 t.test('a server that mounts by itself is told to, and what it mounted is unmounted here', async t => {

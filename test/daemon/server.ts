@@ -90,6 +90,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     createLogger: async () => logger,
     openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
     adminSocketPath: () => socket,
+    checkLayout: () => {},
     admission: { peerUid: () => 0, uid: 0 },
     receiveFd: () => 9,
     closeFd: fd => void happened.push(`close fd ${fd}`),
