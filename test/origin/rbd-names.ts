@@ -1,0 +1,45 @@
+/**
+ * What the files of an RBD pool are called, and what their names stand for.
+ */
+import t from 'tap'
+import type { CephImageDescription } from '../../src/ceph.ts'
+import { namesOf, parentOf, partsOfName, validatorOf, versionOf } from '../../src/origin/rbd-names.ts'
+
+/** An image with snapshots of these names, protected where there is an exclamation mark. */
+function imageWith(...snapshots: readonly string[]): CephImageDescription {
+  const made = snapshots.map((name, k) => ({
+    id: BigInt(k + 1),
+    name: name.replace('!', ''),
+    sizeBytes: k + 100,
+    isProtected: name.endsWith('!'),
+    createdMs: k,
+  }))
+  return { id: 'abc', sizeBytes: 7, modifiedMs: 5, snapshots: made }
+}
+
+t.test('snapshots have names of their own, and one protected one has the name of its image', async t => {
+  const names = (image: CephImageDescription, allowMutable = false) =>
+    namesOf('i', image, allowMutable).map(({ name, sizeBytes }) => `${name} ${sizeBytes}`)
+  t.same(names(imageWith()), [])
+  t.same(names(imageWith('a', 'b')), ['i@a 100', 'i@b 101'])
+  t.same(names(imageWith('a', 'b!')), ['i@a 100', 'i@b 101', 'i 101'])
+  t.same(names(imageWith('a!', 'b!')), ['i@a 100', 'i@b 101'])
+  t.same(names(imageWith(), true), ['i 7'])
+  t.same(names(imageWith('a!'), true), ['i@a 100', 'i 100'], 'the protected one, also where all may be shown')
+  t.same(names(imageWith('a!', 'b!'), true), ['i@a 100', 'i@b 101', 'i 7'])
+  t.same(names(imageWith('x/y', 'x'.repeat(255))), [], 'what could be no file is left out')
+  t.equal(parentOf(imageWith('a!', 'b!')), null)
+})
+
+t.test('names and versions are taken apart as they were put together', async t => {
+  t.same(partsOfName('i'), { image: 'i', snapshot: null })
+  t.same(partsOfName('i@s'), { image: 'i', snapshot: 's' })
+  t.same(partsOfName('i@s@t'), { image: 'i', snapshot: 's@t' })
+  for (const version of [
+    { imageId: 'abc', snapshot: 2n ** 60n },
+    { imageId: 'abc', snapshot: 0n },
+  ]) {
+    t.same(versionOf(validatorOf(version, 17)), version)
+  }
+  t.not(validatorOf({ imageId: 'a', snapshot: 0n }, 1), validatorOf({ imageId: 'a', snapshot: 0n }, 2))
+})
