@@ -101,8 +101,9 @@ class Pool {
   void end_reading(int received) {
     const Lock lock(mutex_);
     reading_--;
-    // Interrupted or taken back by the kernel: nothing has come.
-    if (received > 0 || received == -EINTR || received == -EAGAIN) {
+    // Interrupted or taken back by the kernel: nothing has come, and nothing has failed.
+    const bool passing = received == -EINTR || received == -EAGAIN;
+    if (received > 0 || passing) {
       if (library_.exited(session_) == 0) {
         if (idle_ > 0) {
           if (reading_ == 0) may_read_.notify_one();
@@ -112,7 +113,7 @@ class Pool {
         return;
       }
     }
-    failed_ = failed_ || received < 0;
+    failed_ = failed_ || (received < 0 && !passing);
     ended_ = true;
     library_.exit(session_);
     may_read_.notify_all();

@@ -47,6 +47,8 @@ namespace {
 constexpr std::uint32_t interrupted = 0xffff0001;
 constexpr std::uint32_t taken_back = 0xffff0002;
 constexpr std::uint32_t broken = 0xffff0003;
+/** Taken back as well, but not before the loop has met its end. */
+constexpr std::uint32_t taken_back_late = 0xffff0004;
 
 /** Counts who is inside. */
 class Visit {
@@ -87,6 +89,9 @@ LIBRARY int fuse_chan_recv(fuse_chan** from, char* buffer, std::size_t bytes) {
   if (number == interrupted) return -EINTR;
   if (number == taken_back) return -EAGAIN;
   if (number == broken) return -EIO;
+  if (number == taken_back_late) {
+    return parentfs::test::until([&] { return library.exited.load(); }) ? -EAGAIN : -ETIMEDOUT;
+  }
   return static_cast<int>(got);
 }
 
@@ -207,6 +212,18 @@ void fails(Checks& t) {
   CHECK(mounted.end() == -1);
 }
 
+void taken_back_at_the_end(Checks& t) {
+  Mounted mounted;
+  {
+    const std::lock_guard closed(mounted.library.gate);
+    for (std::uint32_t k = 0; k < 10; k++) mounted.ask(k);
+    CHECK(until([&] { return mounted.library.working == 10; }));
+  }
+  CHECK(until([&] { return mounted.answered().size() == 10 && mounted.library.receiving == readers_max; }));
+  mounted.ask(taken_back_late);
+  CHECK(mounted.end() == 0);
+}
+
 void ends_at_work(Checks& t) {
   Mounted mounted;
   {
@@ -230,6 +247,7 @@ Tests fuse2_tests() {
       {"64 requests are under way at most; the others wait, and come", bounded},
       {"a receive that was interrupted, or taken back, ends nothing", goes_on},
       {"a descriptor that fails ends the loop with an error", fails},
+      {"a receive that is taken back when the end has come is no failure", taken_back_at_the_end},
       {"an unmount waits for what is under way", ends_at_work},
       {"a library that is not there is said", not_there},
   };
