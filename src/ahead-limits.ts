@@ -27,3 +27,18 @@ export const parkedMsMax = 10_000
 /** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
 export const aheadRecentBytes = 64 * MiB
 export const aheadUnreadShareMax = 0.5
+/** How long after an image was opened cold it is noted what is read of it: longer than a slow guest boots. */
+export const profileMs = 120_000
+/** What a profile holds at most: more is not a boot. And of the capacity, so that what it brings does not drive out all else. */
+export const profileBytesMax = 256 * MiB
+export const profileShareMax = 1 / 8
+/** Runs of blocks of a profile that is kept: 64 KiB of index. */
+export const profileRunsMax = 4096
+/** An image of which less is held is cold: what its first reader does is worth noting. */
+export const profileColdBytesMax = 8 * MiB
+/** How often in a row a block may go unread before a profile forgets it. */
+export const profileStrikesMax = 2
+/** Of the objects that a profile had fetched, as many must have been read, or it is dropped. */
+export const profileUsedShareMin = 0.5
+/** What is fetched at once in the order of the disk, not of the profile: so much makes large requests of small steps. */
+export const profileBatchBytes = 8 * MiB

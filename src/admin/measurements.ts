@@ -23,7 +23,7 @@ export interface OriginMeasurements
 export interface RoomsMeasurements
   extends Pick<
     Status,
-    'reads' | 'latencies' | 'ahead' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
+    'reads' | 'latencies' | 'ahead' | 'eventLoopLag' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
   > {
   readonly cache: {
     readonly capacityBytes: number
@@ -41,8 +41,6 @@ export interface RoomsMeasurements
   /** Listings that had more names than are shown. */
   readonly cutListings: number
   readonly gauges: Status['gauges']
-  /** How late timers came, looked at now and then. */
-  readonly eventLoopLag: LatencyCounts
 }
 
 export interface Measurements extends RoomsMeasurements {

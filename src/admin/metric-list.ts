@@ -129,6 +129,13 @@ const ahead: readonly Metric[] = [
     'Those that went to the cache unread, or were dropped.',
     'unreadBytes',
   ),
+  counter('parentfs_profiles_kept_total', 'Boot profiles learned, or learned on.', m => m.ahead.profiles.kept),
+  counter(
+    'parentfs_profiles_replayed_total',
+    'Cold opens of images with a boot profile.',
+    m => m.ahead.profiles.replayed,
+  ),
+  counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.ahead.profiles.dropped),
   gauge('parentfs_ahead_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ ahead }) => ahead.bytes),
   gauge('parentfs_ahead_queued_pieces', 'Requests ahead of readers that wait for a turn.', m => m.ahead.queuedPieces),
   gauge('parentfs_ahead_parked_bytes', 'Bytes that wait in memory for a reader.', ({ ahead }) => ahead.parkedBytes),

@@ -95,6 +95,8 @@ export interface Status {
     /** Extents that were answered and not promoted. */
     readonly dropped: number
   }
+  /** How late timers came, looked at now and then: what misses wait for on top. */
+  readonly eventLoopLag: LatencyCounts
   /** What is fetched before anybody asks for it: now, and since the daemon started. */
   readonly ahead: AheadCounters
   readonly eviction: { readonly objects: number; readonly bytes: number }

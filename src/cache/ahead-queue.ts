@@ -23,6 +23,8 @@ export interface AheadPiece {
   isWanted(): boolean
   /** It is not fetched, for want of room or turns. */
   onSkipped(): void
+  /** These of its blocks are read. */
+  onRead(run: BlockRun): void
   onUnread(): void
 }
 
@@ -136,12 +138,16 @@ export class AheadQueue {
   }
 }
 
-function partsOf({ stored, usefulness, witness, onUnread }: AheadPiece, run: BlockRun): AheadPart[] {
+function partsOf({ stored, usefulness, witness, onRead, onUnread }: AheadPiece, run: BlockRun): AheadPart[] {
   const { blockBytes } = stored.geometry
+  const all = witness === 'first' ? run : null
   const partOf = (own: BlockRun, waits: boolean, share: ReturnType<Usefulness['begin']>): AheadPart => ({
     run: own,
     waits,
-    onRead: share.read,
+    onRead: () => {
+      share.read()
+      onRead(all ?? own)
+    },
     onUnread: () => {
       if (!waits) return // Its witness says it.
       share.unread()

@@ -5,12 +5,19 @@
  * The size of a piece comes from what the link to the origin is like, how many are under way from the window of the stream.
  */
 
-import { aheadPieceBytesMax, aheadPieceBytesMin, aheadRunBytesMin, aheadWindowBytesMin } from '../ahead-limits.ts'
+import {
+  aheadPieceBytesMax,
+  aheadPieceBytesMin,
+  aheadRunBytesMin,
+  aheadWindowBytesMin,
+  profileBatchBytes,
+} from '../ahead-limits.ts'
 import { blocksPerObject } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { type AheadPiece, AheadQueue, type AheadQueueCounters, type AheadQueueParts } from './ahead-queue.ts'
-import { Foresight, type Wish } from './foresight.ts'
-import type { Span } from './streams.ts'
+import { Foresight } from './foresight.ts'
+import type { Profile } from './profile.ts'
+import type { Span, Stream } from './streams.ts'
 import { Usefulness, type UsefulnessCounters } from './usefulness.ts'
 
 /** A read, in bytes of the image. */
@@ -26,6 +33,8 @@ export interface SeenByteRead {
 export interface ReadAheadParts extends AheadQueueParts {
   /** How far ahead of a stream bytes are fetched. */
   windowBytesMax(): number
+  /** Blocks are read, be it that each was seen, or the first of those that were fetched together. */
+  onBlocks(stored: StoredImage, span: Span): void
 }
 
 /** Why something is fetched ahead: a reader goes on, or reads all around, or did so the last time. */
@@ -33,6 +42,12 @@ export type Purpose = 'stream' | 'around' | 'profile'
 
 export interface ReadAheadCounters extends AheadQueueCounters {
   readonly purposes: Readonly<Record<Purpose, UsefulnessCounters>>
+}
+
+/** How pieces are looked after. */
+interface PiecePolicy extends Pick<AheadPiece, 'usefulness' | 'witness'> {
+  /** The stream that wants them, if one does. */
+  readonly stream: Stream | null
 }
 
 export class ReadAhead {
@@ -57,8 +72,30 @@ export class ReadAhead {
     const { blockBytes } = stored.geometry
     const from = Math.floor(offset / blockBytes)
     const to = Math.ceil((offset + length) / blockBytes)
+    this.#parts.onBlocks(stored, { from, to })
     const wish = this.#foresightOf(stored).see({ from, to, stalled, missed }, this.#limits(blockBytes))
-    if (wish) this.#queue.add(wish.stream ?? stored, [...this.#piecesOf(stored, wish)])
+    if (!wish) return
+    const { stream, spans } = wish
+    const { stream: ofStreams, around } = this.#usefulness
+    // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
+    const policy: PiecePolicy = stream
+      ? { usefulness: ofStreams, witness: 'first', stream }
+      : { usefulness: around, witness: 'each', stream: null }
+    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored))])
+  }
+
+  /** Fetch what a profile says, up to `bytesMax`. */
+  fetchProfile(stored: StoredImage, profile: Profile, bytesMax: number): void {
+    const { sizeBytes, blockBytes } = stored.geometry
+    const policy: PiecePolicy = { usefulness: this.#usefulness.profile, witness: 'first', stream: null }
+    const pieces: AheadPiece[] = []
+    let bytes = 0
+    for (const span of profile.spans(Math.ceil(sizeBytes / blockBytes), profileBatchBytes / blockBytes)) {
+      bytes += (span.to - span.from) * blockBytes
+      if (bytes > bytesMax) break
+      pieces.push(...this.#piecesOf(stored, [span], policy, aheadPieceBytesMax / blockBytes))
+    }
+    this.#queue.add(profile, pieces)
   }
 
   /** Nothing begins any more. Idempotent. */
@@ -85,22 +122,25 @@ export class ReadAhead {
     }
   }
 
-  *#piecesOf(stored: StoredImage, { stream, spans }: Wish): Generator<AheadPiece> {
+  *#piecesOf(
+    stored: StoredImage,
+    spans: readonly Span[],
+    { usefulness, witness, stream }: PiecePolicy,
+    pieceBlocks: number,
+  ): Generator<AheadPiece> {
     const { blockBytes, sizeBytes } = stored.geometry
     const blocks = Math.ceil(sizeBytes / blockBytes)
-    const { stream: ofStreams, around } = this.#usefulness
-    // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
-    const policy = stream
-      ? { usefulness: ofStreams, witness: 'first' as const, onUnread: () => stream.shrink() }
-      : { usefulness: around, witness: 'each' as const, onUnread: () => {} }
     for (const span of spans) {
-      for (const { from, to } of cut(span, blocks, this.#pieceBlocks(stored))) {
+      for (const { from, to } of cut(span, blocks, Math.min(blocksPerObject, pieceBlocks))) {
+        const object = Math.floor(from / blocksPerObject)
+        const base = object * blocksPerObject
         yield {
-          ...{ stored, ...policy },
-          object: Math.floor(from / blocksPerObject),
-          run: { first: from % blocksPerObject, count: to - from },
+          ...{ stored, usefulness, witness, object },
+          run: { first: from - base, count: to - from },
           isWanted: () => stream?.wants(to) ?? true,
           onSkipped: () => stream?.pullBack(from),
+          onRead: run => this.#parts.onBlocks(stored, { from: base + run.first, to: base + run.first + run.count }),
+          onUnread: () => stream?.shrink(),
         }
       }
     }

@@ -187,7 +187,7 @@ export class Cache {
   async open(image: Image): Promise<StoreFile | null> {
     this.#digester.mustBeSound(image)
     this.#opens.begin(image.id)
-    return (await this.#use(image))?.file ?? null
+    return this.#reading.opened(await this.#use(image))?.file ?? null
   }
 
   /** End one open: the last one lets a version that has no name go. Others keep their data file: its table says what is held. */

@@ -181,8 +181,8 @@ export class Evictor {
       const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
       const choose = (images: Iterable<StoredImage>) =>
         this.#policy.choose(() => this.#candidates(images, unit, kept), amount)
-      const unwanted = choose(this.#unwanted())
-      const chosen = unwanted.length > 0 ? unwanted : choose([...this.#store.images()])
+      const unwanted = await choose(this.#unwanted())
+      const chosen = unwanted.length > 0 ? unwanted : await choose([...this.#store.images()])
       const objects = await this.#evictChosen(chosen)
       this.#store.measure()
       if (objects === 0) return

@@ -1,8 +1,10 @@
 /**
  * How reads get what the store does not have, put together: the reader, what it has fetched, and what is fetched before it asks.
  */
-import { parkedBytesMax } from '../ahead-limits.ts'
+import { parkedBytesMax, profileShareMax } from '../ahead-limits.ts'
 import type { Image } from '../image.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import type { Logger } from '../logger.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { ReadAhead, type ReadAheadCounters } from './ahead.ts'
@@ -11,11 +13,14 @@ import { Fetcher } from './fetcher.ts'
 import { Flights } from './flight.ts'
 import type { MountedOrigins } from './mounted-origins.ts'
 import { Park } from './park.ts'
+import { type ProfileCounters, Profiles } from './profiles.ts'
 import { Reader } from './reader.ts'
 
 export interface ReadingParts {
   readonly store: Store
   readonly origins: MountedOrigins
+  readonly index: IndexDatabase
+  readonly logger: Logger
   /** Bytes on their way to readers who wait for them. */
   readonly fetchBytesMax: number
   /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
@@ -36,6 +41,7 @@ export interface ReadingParts {
 export interface AheadCounters extends ReadAheadCounters {
   /** Fetched, and waiting in memory for a first reader. */
   readonly parkedBytes: number
+  readonly profiles: ProfileCounters
 }
 
 /** The share of the capacity that a window takes at most: what is read ahead must not drive itself out. */
@@ -48,6 +54,7 @@ export class Reading {
   readonly #origins: MountedOrigins
   readonly #park: Park
   readonly #ahead: ReadAhead
+  readonly profiles: Profiles
   #readAheadBytesMax: number
 
   constructor(parts: ReadingParts) {
@@ -70,7 +77,15 @@ export class Reading {
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
       hasRoom: (stored, bytes) => store.capacity.fits(bytes) && parts.mayPromote(stored, bytes),
       fullBytes: ({ image }) => origins.linkOf(image).fullBytes,
+      onBlocks: (stored, span) => this.profiles.read(stored, span),
       windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),
+    })
+    this.profiles = new Profiles({
+      ...parts,
+      recordWithin: (bytes, write) => store.recordWithin(bytes, false, write),
+      tick: () => store.tick,
+      bytesMax: () => store.capacity.capacityBytes * profileShareMax,
+      fetch: (stored, profile, bytesMax) => this.#ahead.fetchProfile(stored, profile, bytesMax),
     })
     this.reader = new Reader({
       fetcher,
@@ -90,7 +105,13 @@ export class Reading {
   }
 
   get aheadCounters(): AheadCounters {
-    return { ...this.#ahead.counters, parkedBytes: this.#park.usedBytes }
+    return { ...this.#ahead.counters, parkedBytes: this.#park.usedBytes, profiles: this.profiles.counters }
+  }
+
+  /** Somebody has opened an image, which is in the store, or not. @returns `stored` */
+  opened(stored: StoredImage | null): StoredImage | null {
+    if (stored && this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+    return stored
   }
 
   /** Other limits from now on. */
@@ -104,6 +125,7 @@ export class Reading {
     this.#ahead.close()
     this.#park.close()
     await this.flights.close()
+    await this.profiles.close()
   }
 }
 

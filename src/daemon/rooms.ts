@@ -253,6 +253,7 @@ export class Rooms {
 
   status(): RoomsStatus {
     const { promotion, ahead, eviction, scrub, retirement } = this.#cache.counters
+    const { queuedBytes, promotedBytes, dropped } = promotion
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs, busyTimes } = this.#store.health
@@ -265,12 +266,9 @@ export class Rooms {
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
       ...measureReads(this.#cache, this.#transport),
       ...this.#origins.status(),
-      promotion: {
-        queuedBytes: promotion.queuedBytes,
-        promotedBytes: promotion.promotedBytes,
-        dropped: promotion.dropped,
-      },
+      promotion: { queuedBytes, promotedBytes, dropped },
       ahead,
+      eventLoopLag: this.#lag.latencies,
       eviction,
       scrub,
       retirement,

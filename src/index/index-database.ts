@@ -11,7 +11,7 @@ import * as layout from './layout.ts'
 import { joinListing, splitListing } from './listing-pieces.ts'
 import { ObjectRecords } from './object-records.ts'
 import { pageBytes } from './page-bytes.ts'
-import type { DigestRecord, ForgetEntry, PinRecord, RecordEntry } from './records.ts'
+import type { DigestRecord, ForgetEntry, PinRecord, ProfileRecord, RecordEntry } from './records.ts'
 import { reasonOf } from './stray-rejection.ts'
 
 /** An image and the node id that it keeps. */
@@ -117,6 +117,20 @@ export class IndexDatabase {
   async putPin(origin: string, { name, pinnedMs }: PinRecord): Promise<void> {
     const key = layout.nameKey(origin, name)
     await this.#write(() => void this.#databases.pins.put(key, layout.encodeJson(key, { pinnedMs })))
+  }
+
+  /** What was learned of a name of an origin, whichever its version. */
+  profile(origin: string, name: string): ProfileRecord | null {
+    return this.#get(this.#databases.profiles, layout.nameKey(origin, name), layout.decodeJson<ProfileRecord>)
+  }
+
+  async putProfile(origin: string, name: string, record: ProfileRecord): Promise<void> {
+    const key = layout.nameKey(origin, name)
+    await this.#write(() => void this.#databases.profiles.put(key, layout.encodeJson(key, record)))
+  }
+
+  async removeProfile(origin: string, name: string): Promise<void> {
+    await this.#write(() => void this.#databases.profiles.remove(layout.nameKey(origin, name)))
   }
 
   async removePin(origin: string, name: string): Promise<void> {

@@ -37,3 +37,12 @@ export interface PinRecord {
   /** Milliseconds since 1970: older pins come first where not all can be kept. */
   readonly pinnedMs: number
 }
+
+/** What was read of an image after it was opened cold: see cache/profile.ts. */
+export interface ProfileRecord {
+  readonly blockBytes: number
+  /** How many openers it was learned from. */
+  readonly openers: number
+  /** In the order in which they were read: first block, count, and for how many openers in a row they have gone unread. */
+  readonly runs: readonly (readonly [number, number, number])[]
+}

@@ -43,6 +43,7 @@ const measured: Measurements = {
   },
   ahead: {
     ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, parkedBytes: 41 },
+    profiles: { recording: 51, kept: 52, replayed: 53, dropped: 54 },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },
       around: { fetchedBytes: 45, readBytes: 46, unreadBytes: 47 },
