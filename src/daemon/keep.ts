@@ -14,6 +14,7 @@ import { ownServerMain, serverMainIn } from './program.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
+import { makeWorkFile, takeWork } from './work-file.ts'
 
 export interface KeepHooks {
   /** The mount answers. */
@@ -73,21 +74,30 @@ async function keepPrepared(
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   // Started before it is asked for: the log is loaded meanwhile.
-  let first: ServerProcess | null = startServer(addon, ownServerMain)
+  const workFd = makeWorkFile(mountpointLockPath(mounter.mountpoint).replace(/\.lock$/, `.work-${process.pid}`))
+  let first: ServerProcess | null = startServer(addon, ownServerMain, workFd)
   const logger = await openLog(settings).catch(error => {
     first?.kill()
     throw error
   })
   const startNext = (directory: string | null) => {
     const main = directory === null ? ownServerMain : serverMainIn(directory, process.geteuid?.() ?? 0)
-    const server = first ?? startServer(addon, main)
+    const server = first ?? startServer(addon, main, workFd)
     first = null
     return server
   }
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
   const manager = createServiceManager(surroundings, (name, text) => addon.sendDatagram(name, text), logger)
-  const keeper = new Keeper(settings, { mounter, startServer: startNext, logger, manager, closeFd, readConfiguration })
+  const keeper = new Keeper(settings, {
+    mounter,
+    startServer: startNext,
+    logger,
+    manager,
+    closeFd,
+    takeWork: () => takeWork(workFd),
+    readConfiguration,
+  })
   const listeners = endingSignals.map(name => {
     const listener = () => void keeper.handleSignal(name) // Logs its own errors.
     process.on(name, listener)

@@ -22,6 +22,7 @@ import { ServerSettings } from './server-settings.ts'
 import { ServerSupervisor } from './server-supervisor.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
+import type { InWork } from './work-file.ts'
 
 export interface KeeperParts {
   /** Of a mountpoint that has been prepared. */
@@ -31,6 +32,8 @@ export interface KeeperParts {
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   closeFd(fd: number): void
+  /** What was in work when a server died; it is forgotten then. */
+  takeWork(): InWork[]
   /** What a configuration file says. @throws CacheError invalid-argument */
   readConfiguration(file: string): Promise<ConfigurationDocument>
 }
@@ -108,7 +111,7 @@ export class Keeper {
     }
     this.#fd ??= await this.#parts.mounter.mount(booted.source, booted.allowOther)
     this.#mounting = true
-    await link.serve(this.#fd, this.#negotiated)
+    await link.serve(this.#fd, this.#negotiated, this.#servers.judgement)
   }
 
   /**

@@ -7,6 +7,7 @@
  */
 import type { ErrorCode } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import type { Judgement } from '../fuse/kernel/work-notes.ts'
 import type { Holder } from './holders.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
 
@@ -27,8 +28,8 @@ export type ToServer =
   | { readonly type: 'history'; readonly takeovers: Takeovers }
   /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
-  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. */
-  | { readonly type: 'mounted'; readonly negotiated: Negotiated | null }
+  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. */
+  | { readonly type: 'mounted'; readonly negotiated: Negotiated | null; readonly judgement: Judgement }
   /** To the server that mounts: do so, and serve. */
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */

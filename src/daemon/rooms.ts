@@ -12,7 +12,6 @@ import { RecencyClock } from '../cache/recency-clock.ts'
 import { reservedNodeIds } from '../fuse/backend.ts'
 import { loadFuseNative } from '../fuse/fuse-native/package.ts'
 import { FuseNativeTransport } from '../fuse/fuse-native/transport.ts'
-import type { Negotiated } from '../fuse/kernel/negotiation.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import type { Deadlines, Transport } from '../fuse/transport.ts'
 import type { MemoryLock } from '../index/memory-lock.ts'
@@ -33,6 +32,7 @@ import { openGuardedIndex } from './guarded-index.ts'
 import { measure, measureGauges, measurePassthrough, measureReads, type RoomsStatus } from './measure.ts'
 import { Origins } from './origins.ts'
 import { planReload, type ReloadPlan } from './reload.ts'
+import type { Serving } from './server-rooms.ts'
 import { Unwinder } from './unwinder.ts'
 import { writeAside } from './write-aside.ts'
 
@@ -144,16 +144,8 @@ export class Rooms {
     return this.#origins.source
   }
 
-  /**
-   * Serve the mount behind `fd`, which stays the caller's. Call once; resolves when requests are answered.
-   * @param negotiated what an earlier server settled with the kernel, or null on a new mount
-   * @param onNegotiated hears what is about to be settled, before the kernel does
-   */
-  async serve(
-    fd: number,
-    negotiated: Negotiated | null,
-    onNegotiated: (value: Negotiated) => Promise<void>,
-  ): Promise<void> {
+  /** Serve a mount. Call once; resolves when requests are answered. */
+  async serve({ fd, negotiated, work, onNegotiated }: Serving): Promise<void> {
     const transport = KernelTransport.start({
       startSession: handlers => {
         const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
@@ -163,6 +155,7 @@ export class Rooms {
       writeAside: bytes => writeAside(fd, bytes),
       ...this.#transportParts(),
       negotiated,
+      work,
       onNegotiated,
       passthroughOff: whyNoPassthrough(this.#configuration),
     })

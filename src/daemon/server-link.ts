@@ -6,6 +6,7 @@
 import { within } from '../deadline.ts'
 import { CacheError } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import type { Judgement } from '../fuse/kernel/work-notes.ts'
 import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { prepareMsMax } from '../process-limits.ts'
@@ -21,8 +22,6 @@ export interface LinkParts {
   readonly logger: Logger
   /** What the server says that is no answer to a step. */
   readonly onMessage: (message: ToKeeper) => void
-  /** A server of that name died of a signal before it served: what to do. */
-  readonly remedy: string
 }
 
 export class ServerLink {
@@ -44,7 +43,7 @@ export class ServerLink {
     this.#failed.catch(() => {}) // The step under way sees it; between steps nobody needs to.
     process.onMessage(message => this.#receive(message))
     void process.exited.then(({ code, how }) => {
-      const advice = code === null ? `: ${parts.remedy}` : ''
+      const advice = code === null ? `: ${remedyFor(parts.settings())}` : ''
       this.#fail(new CacheError('mount-failed', `the server ended with ${how} before the mount was up${advice}`))
     })
   }
@@ -76,12 +75,13 @@ export class ServerLink {
   /**
    * Resolves when requests that come through `fd` are answered; it stays the caller's.
    * @param negotiated what an earlier server settled on the same descriptor, or null
+   * @param judgement requests that may kill it
    * @throws CacheError
    */
-  async serve(fd: number, negotiated: Negotiated | null): Promise<void> {
+  async serve(fd: number, negotiated: Negotiated | null, judgement: Judgement): Promise<void> {
     const ready = this.#expect('ready', mountAnswerMsMax)
     this.process.sendFd(fd)
-    this.send({ type: 'mounted', negotiated })
+    this.send({ type: 'mounted', negotiated, judgement })
     await ready
   }
 
@@ -138,4 +138,10 @@ export class ServerLink {
     message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
     return message
   }
+}
+
+/** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
+function remedyFor({ cacheDirectory }: Settings): string {
+  const place = cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
+  return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
 }

@@ -1,6 +1,7 @@
 /**
  * The server process: started by a keeper, with a channel for messages and a socket that descriptors come through.
  */
+import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
@@ -16,7 +17,7 @@ import type { ToServer } from './messages.ts'
 import { createMounter } from './mounter.ts'
 import { Rooms } from './rooms.ts'
 import { Server } from './server.ts'
-import { serverChannelFd, serverSocketFd } from './server-process.ts'
+import { serverChannelFd, serverSocketFd, serverWorkFd } from './server-process.ts'
 import { readVersion } from './version.ts'
 
 process.title = 'parentfs server'
@@ -63,6 +64,7 @@ const server = new Server({
   admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
   receiveFd: () => addon.receiveFd(serverSocketFd),
   closeFd: fd => addon.closeFd(fd),
+  writeNotes: (bytes, position) => void writeSync(serverWorkFd, bytes, 0, bytes.length, position),
   mounter: mountpoint => createMounter(addon, mountpoint),
   exit: code => process.exit(code),
 })

@@ -33,18 +33,21 @@ export interface Exit {
 export const serverSocketFd = 3
 /** And the one under which it finds the socket for messages. */
 export const serverChannelFd = 4
+/** And the file in which it notes what it works on. */
+export const serverWorkFd = 5
 
 /**
  * Start a server; its standard error is ours.
  * @param main the program: see program.ts
+ * @param workFd the file of notes; it stays the caller's
  */
-export function startServer(addon: Addon, main: string): ServerProcess {
+export function startServer(addon: Addon, main: string, workFd: number): ServerProcess {
   const [ours, theirs] = addon.socketPair()
   const child = spawn(process.execPath, [main], {
     cwd: '/',
     // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
     env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
-    stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe'],
+    stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe', workFd],
   })
   addon.closeFd(theirs)
   const channel = new LineChannel(child.stdio[serverChannelFd] as Duplex)

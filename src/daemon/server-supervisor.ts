@@ -6,6 +6,7 @@
  * died and when no other will come.
  */
 import { CacheError, messageOf } from '../errors.ts'
+import type { Judgement } from '../fuse/kernel/work-notes.ts'
 import type { LeveledLogger } from '../logger.ts'
 import {
   restartPauseMsMax,
@@ -19,6 +20,8 @@ import { Pulse } from './pulse.ts'
 import { type MessageOf, ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
 import type { Settings } from './settings.ts'
+import { Suspicion } from './suspicion.ts'
+import type { InWork } from './work-file.ts'
 
 export interface SupervisorParts {
   /** What the next server is to be told. */
@@ -30,6 +33,8 @@ export interface SupervisorParts {
    * @throws CacheError invalid-argument: there is no version
    */
   startServer(directory: string | null): ServerProcess
+  /** What was in work when a server died; it is forgotten then. */
+  takeWork(): InWork[]
   /** Have a server that has booted serve. @throws CacheError when it cannot */
   serve(link: ServerLink, booted: MessageOf<'booted'>): Promise<void>
   /** What the server says of its own accord. */
@@ -65,6 +70,9 @@ export class ServerSupervisor {
   /** It is being replaced, and ends because we say so. */
   #leaving: ServerLink | null = null
   #takeovers = noTakeovers
+  readonly #suspicion = new Suspicion()
+  /** We kill it because it hangs. */
+  #isHung = false
   /** Why servers have to pass the cache by, once they have to. */
   #bypass: string | null = null
 
@@ -78,6 +86,11 @@ export class ServerSupervisor {
       onHung: () => this.#kill(`it has not answered for ${serverHangMsMax / 1000} seconds`),
       now: parts.now,
     })
+  }
+
+  /** What is known of requests that may kill. */
+  get judgement(): Judgement {
+    return this.#suspicion.judgement
   }
 
   /** Of the current process. */
@@ -160,7 +173,6 @@ export class ServerSupervisor {
         if (message.type === 'pong') this.#pulse.answered()
         else onMessage(message)
       },
-      remedy: remedyFor(settings()),
     })
     return link
   }
@@ -173,6 +185,7 @@ export class ServerSupervisor {
 
   #kill(why: string): void {
     this.#parts.logger.error({ why, server: this.pid }, 'the server hangs; killing it')
+    this.#isHung = true
     this.#link?.process.kill()
   }
 
@@ -228,8 +241,23 @@ export class ServerSupervisor {
     this.#pulse.changing()
     logger.error({ how: exit.how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
     if (servedMs >= this.#restarts.wellMs) this.#deaths = 0
+    this.#lookAtWork(exit)
     if (await onDeath(exit)) await this.#replace(exit.how, beganMs, null)
     else onGivenUp(`the server has died (${exit.how})`)
+  }
+
+  /** Who is killed by others is not killed by a request. */
+  #lookAtWork({ how }: Exit): void {
+    const inWork = this.#parts.takeWork()
+    const isOwnEnd = this.#isHung || how !== 'signal SIGKILL'
+    this.#isHung = false
+    if (!isOwnEnd || inWork.length === 0) return
+    for (const { unique, hex } of this.#suspicion.died(inWork)) {
+      this.#parts.logger.error(
+        { unique, request: hex },
+        'a request has killed one server after the other; it is refused now',
+      )
+    }
   }
 
   /** None serves: start one after the other until one does. */
@@ -255,7 +283,7 @@ export class ServerSupervisor {
       } catch (error) {
         how = messageOf(error)
         logger.error({ reason: how }, 'the next server cannot take over')
-        await link.end()
+        this.#lookAtWork(await link.end())
         this.#isBetween = true
       }
     }
@@ -265,10 +293,4 @@ export class ServerSupervisor {
 /** The first death may be chance, and who passes the cache by is to serve soon: no pause. Each that follows in a row has twice the pause of the one before. */
 function pauseBefore(deaths: number): number {
   return deaths <= 1 ? 0 : Math.min(restartPauseMsMin * 2 ** (deaths - 2), restartPauseMsMax)
-}
-
-/** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
-function remedyFor({ cacheDirectory }: Settings): string {
-  const place = cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
-  return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
 }

@@ -5,16 +5,16 @@
  * (it removes the mount, which nobody else would, and exits 1).
  */
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
-import { measureProcess, type RoomsMeasurements } from '../admin/measurements.ts'
+import { measureProcess } from '../admin/measurements.ts'
 import { Metrics } from '../admin/metrics.ts'
 import type { MetricsPort } from '../admin/metrics-port.ts'
-import type { AdminOperations, ReloadOutcome } from '../admin/routes.ts'
+import type { ReloadOutcome } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import type { WorkNotesOptions } from '../fuse/kernel/work-notes.ts'
 import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
-import type { RoomsStatus } from './measure.ts'
 import {
   noTakeovers,
   protocolVersion,
@@ -26,7 +26,8 @@ import {
 import type { Mounter } from './mounter.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 import { Questions } from './questions.ts'
-import { movedTo, type ReloadPlan } from './reload.ts'
+import { movedTo } from './reload.ts'
+import type { ServerRooms } from './server-rooms.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from './settings.ts'
 
 /** The keeper as its server sees it. */
@@ -35,21 +36,6 @@ export interface KeeperChannel {
   send(message: ToKeeper): Promise<void>
   onMessage(listener: (message: ToServer) => void): void
   onDisconnect(listener: () => void): void
-}
-
-/** What the server needs of rooms.ts. */
-export interface ServerRooms {
-  readonly source: string
-  serve(fd: number, negotiated: Negotiated | null, onNegotiated: (value: Negotiated) => Promise<void>): Promise<void>
-  mount(): Promise<void>
-  ended(): Promise<string | null>
-  status(): RoomsStatus
-  measurements(): RoomsMeasurements
-  setCapacity(capacityBytes: number): Promise<number>
-  reconfigure(said: Configuration): Promise<ReloadPlan>
-  readonly operations: AdminOperations
-  stopServing(): Promise<void>
-  close(): Promise<void>
 }
 
 export interface ServerParts {
@@ -73,6 +59,8 @@ export interface ServerParts {
   /** The descriptor of /dev/fuse that the keeper has sent. */
   receiveFd(): number
   closeFd(fd: number): void
+  /** See WorkNotesOptions.write. */
+  readonly writeNotes: WorkNotesOptions['write']
   mounter(mountpoint: string): Pick<Mounter, 'adopt' | 'unmount'>
   exit(code: number): void
 }
@@ -184,7 +172,9 @@ export class Server {
     if (message.type === 'mounted') {
       this.#fd = this.#parts.receiveFd()
       await mounter.adopt(this.#fd)
-      await rooms.serve(this.#fd, message.negotiated, value => channel.send({ type: 'negotiated', negotiated: value }))
+      const onNegotiated = (negotiated: Negotiated) => channel.send({ type: 'negotiated', negotiated })
+      const { negotiated, judgement } = message
+      await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {
       await rooms.mount()
       await mounter.adopt(null)

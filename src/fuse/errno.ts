@@ -56,6 +56,7 @@ const ofRefusal: Readonly<Record<RefusalCode, number>> = {
   killed: errno.EINTR,
   // Source: Linux fs/fuse/dev.c, fuse_dev_do_write: EAGAIN to an INTERRUPT queues it again.
   'not-yet-known': errno.EAGAIN,
+  poisonous: errno.EIO,
   expired: errno.EIO,
 }
 

@@ -23,6 +23,7 @@ export const refusalCodes = {
   malformed: 'the request is shorter than its own structures say',
   killed: 'the reader was killed',
   'not-yet-known': 'the request that is to be interrupted has not arrived',
+  poisonous: 'each server that worked on the request has died',
   expired: 'nothing below answered in time',
 } as const
 

@@ -4,6 +4,7 @@
  * Redirects are followed here, by hand: at most redirectsMax, and never with our credentials to another host. No message
  * carries credentials or the query of a place that a redirect led to (it may be signed).
  */
+import { createRequire } from 'node:module'
 import { rootCertificates } from 'node:tls'
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
@@ -57,11 +58,15 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>
 }
 
+const require = createRequire(import.meta.url)
+
 /**
- * Loaded with the first request: the command line starts faster without it. Once: of two imports of a CommonJS module at the same time,
- * Node.js 20 may give the second one a module whose names are not there yet (seen where a server took over 32 reads at once).
+ * Loaded with the first request: the command line starts faster without it. Not by import(): where 32 reads came in the first moment of a
+ * server that took over, Node.js 20 resolved that with a module whose names were not there, for good.
  */
-let loading: Promise<typeof import('undici')> | undefined
+function undici(): typeof import('undici') {
+  return require('undici') as typeof import('undici')
+}
 
 export class HttpClient {
   readonly #options: HttpOptions
@@ -171,7 +176,7 @@ export class HttpClient {
    * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
    */
   async #poolFor(host: string): Promise<Pool> {
-    const { Pool } = await (loading ??= import('undici'))
+    const { Pool } = undici()
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
     const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions())
     this.#pools.delete(host)

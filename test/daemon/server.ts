@@ -9,9 +9,11 @@ import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
 import type { RoomsStatus } from '../../src/daemon/measure.ts'
 import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
-import { Server, type ServerRooms } from '../../src/daemon/server.ts'
+import { Server } from '../../src/daemon/server.ts'
+import type { ServerRooms } from '../../src/daemon/server-rooms.ts'
 import type { Settings } from '../../src/daemon/settings.ts'
 import { CacheError } from '../../src/errors.ts'
+import { noJudgement } from '../../src/fuse/kernel/work-notes.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -56,7 +58,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   const rooms: ServerRooms = {
     source: 'http://origin/',
     mount: async () => void happened.push('mount'),
-    serve: async (fd, before, onNegotiated) => {
+    serve: async ({ fd, negotiated: before, onNegotiated }) => {
       happened.push(`serve ${fd}`)
       if (!before) await onNegotiated(negotiated)
     },
@@ -92,7 +94,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     adminSocketPath: () => socket,
     checkLayout: () => {},
     admission: { peerUid: () => 0, uid: 0 },
-    receiveFd: () => 9,
+    ...{ receiveFd: () => 9, writeNotes: () => {} },
     closeFd: fd => void happened.push(`close fd ${fd}`),
     mounter: mountpoint => mounterOf(mountpoint, happened),
     exit: code => void happened.push(`exit ${code}`),
@@ -106,7 +108,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   }
   const serve = async () => {
     await boot()
-    hear({ type: 'mounted', negotiated: null })
+    hear({ type: 'mounted', negotiated: null, judgement: noJudgement })
     await saw('ready')
   }
   return { logger, socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }

@@ -2,13 +2,12 @@
  * Servers of another version that take over a mount in use, through the real command.
  * UPGRADES=n sets how many under load.
  */
-import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
   cannotMount,
-  command,
   isGone,
   isRunning,
   mountDaemon,
@@ -20,6 +19,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { versionIn } from '../fixtures/version.ts'
 
 const MiB = 1024 ** 2
 const upgrades = Number(process.env.UPGRADES ?? 3)
@@ -29,19 +29,6 @@ const loadMsMax = 120_000
 const skip = cannotMount || (transport === 'kernel' ? false : 'over fuse-native no server takes over')
 const options = { skip, timeout: 120_000 + upgrades * 60_000 }
 t.setTimeout(3_600_000)
-
-/** The program once more, as a version of its own. @returns its directory */
-function versionIn(top: string, version: string, edit: (main: string) => string = main => main): string {
-  const directory = join(top, version)
-  mkdirSync(directory)
-  cpSync(join(command.at(-1)!, '..', '..'), join(directory, 'dist'), { recursive: true })
-  const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as object
-  writeFileSync(join(directory, 'package.json'), JSON.stringify({ ...manifest, version }))
-  for (const name of ['node_modules', 'native-bindings']) symlinkSync(resolve(name), join(directory, name))
-  const main = join(directory, 'dist', 'daemon', 'server-main.js')
-  writeFileSync(main, edit(readFileSync(main, 'utf8')))
-  return directory
-}
 
 t.test(`${upgrades} upgrades under load are seen by nobody`, options, async t => {
   const local = place(t)

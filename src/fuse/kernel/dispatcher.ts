@@ -18,6 +18,7 @@ import { unsupported } from './operations.ts'
 import { RequestReader } from './request-reader.ts'
 import * as request from './requests.ts'
 import { requestHeaderBytes } from './requests.ts'
+import type { WorkNotes } from './work-notes.ts'
 
 export interface DispatcherOptions extends Deadlines {
   readonly operations: Operations
@@ -25,6 +26,8 @@ export interface DispatcherOptions extends Deadlines {
   /** Session.reply */
   readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
   readonly wasKilled: (pid: number) => boolean
+  /** Null: nothing is noted of what is in work. */
+  readonly work: WorkNotes | null
   readonly logger: Logger
   readonly nowMs: () => number
 }
@@ -60,6 +63,7 @@ export class Dispatcher {
     this.#options = options
     this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
+    options.work?.onResume(request => this.#acceptOne(request))
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
       wasKilled: options.wasKilled,
@@ -125,7 +129,13 @@ export class Dispatcher {
     const header = request.readHeader(body)
     this.#count(header.opcode)
     if (this.#needsNoAnswer(header, body)) return
+    const verdict = this.#options.work?.begin(header.unique, bytes) ?? 'go'
+    if (verdict === 'later') return
     const call = new Call(header)
+    if (verdict === 'refuse') {
+      this.#fail(call, new Refusal('poisonous'))
+      return
+    }
     const operation = this.#options.operations.get(header.opcode) ?? unsupported
     try {
       const answer = operation(call, body)
@@ -208,6 +218,7 @@ export class Dispatcher {
 
   /** @returns the errno of the write */
   #send(unique: bigint, error: unknown, bytes: Uint8Array | null): number {
+    this.#options.work?.end(unique)
     const errno = this.#options.reply(unique, error === null ? 0 : errnoOf(error), bytes)
     if (errno === nobodyWaits || errno === unmounted) this.#counts.unwanted++
     else if (errno !== 0) this.#options.logger.error({ unique: String(unique), errno }, 'the kernel refused a reply')

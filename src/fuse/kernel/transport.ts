@@ -23,6 +23,7 @@ import { opcodes } from './opcodes.ts'
 import type { Operation } from './operation.ts'
 import { operationsOf } from './operations.ts'
 import { readInit } from './requests.ts'
+import { WorkNotes, type WorkNotesOptions } from './work-notes.ts'
 
 export const kernelCapabilities: TransportCapabilities = {
   seek: true,
@@ -49,6 +50,8 @@ export interface KernelTransportOptions {
   readonly negotiated: Negotiated | null
   /** Why the kernel must not read data files by itself, or null when it may. */
   readonly passthroughOff?: string | null
+  /** Where to note what is in work; null: nowhere. */
+  readonly work?: Omit<WorkNotesOptions, 'logger'> | null
   /** Called with what is about to be agreed; INIT is answered when it has returned. */
   readonly onNegotiated?: (negotiated: Negotiated) => Promise<void> | void
   /** See DispatcherOptions; `deadlineMs` for reads too where they have none of their own. */
@@ -105,6 +108,7 @@ export class KernelTransport implements Transport {
       forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
       reply: (unique, errno, bytes) => this.#session.reply(unique, errno, bytes),
       wasKilled: options.wasKilled ?? wasKilled,
+      work: options.work ? new WorkNotes({ ...options.work, logger: options.logger }) : null,
       logger: options.logger,
       nowMs: () => performance.now(),
       deadlineMs,
