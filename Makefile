@@ -3,7 +3,9 @@
 #   make run                            set up, build, and show the main job on a sample image
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed
-#   make bench QUICK=1                  warm reads beside a comparison server, as ratios, in five minutes
+#   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, in 90 minutes
+#   make bench QUICK=1                  a part of it in five minutes, printed
+#   make bench-check                    warm reads against the ratios of bench/results/warm.json; fails on a loss beyond the spread
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
 #   make build                          dist/ and the native addon
 #   make man                            the manual pages, in dist/man (needs scdoc)
@@ -17,7 +19,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test build addon man test run demo bench clean
+.PHONY: setup setup-test setup-bench build addon man test run demo bench bench-check soak clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -25,6 +27,10 @@ setup:
 
 setup-test:
 	@sh test/setup.sh test
+
+# And the programs that parentfs is measured beside.
+setup-bench:
+	@sh test/setup.sh bench
 
 build: addon dist/.built
 
@@ -75,11 +81,20 @@ run: setup
 	@node build/bench/demo.js
 endif
 
-# Five rounds of one second a job are quick; without QUICK ten rounds of three.
-bench: setup-test
+# Warm reads beside a server that only reads and writes, then everything beside other programs.
+bench: setup-bench
 	@$(MAKE) --no-print-directory build build/.built
 	@$(MAKE) --no-print-directory -C native-bindings comparison-server
-	@node build/bench/warm.js $(if $(QUICK),--rounds 5 --seconds 1,--rounds 10 --seconds 3)
+	@node build/bench/warm.js $(if $(QUICK),--rounds 3 --seconds 1,--rounds 10 --seconds 3 --json bench/results/warm.json)
+	@node build/bench/compare.js $(if $(QUICK),--quick)
+ifndef QUICK
+	@node build/bench/growth.js
+endif
+
+bench-check: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@$(MAKE) --no-print-directory -C native-bindings comparison-server
+	@node build/bench/warm.js --rounds 5 --seconds 1 --check bench/results/warm.json
 
 clean:
 	rm -rf dist build .tap

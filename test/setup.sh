@@ -1,14 +1,15 @@
 #!/bin/sh
 # Install what parentfs needs: Debian packages (as root) and node_modules. Does nothing where nothing is missing.
-# Usage: setup.sh run|test. Without root it says what is missing and goes on.
+# Usage: setup.sh run|test|bench. Without root it says what is missing and goes on.
 set -eu
 cd "$(dirname "$0")/.."
 
 packages="g++ make fuse3"
-if [ "${1:-run}" = test ]; then
+if [ "${1:-run}" != run ]; then
   packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin"
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common"
 fi
+if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common"; fi
 
 say() { echo "setup: $*" >&2; }
 

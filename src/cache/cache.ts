@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Catalog } from './catalog.ts'
 import { Digester } from './digester.ts'
+import type { EvictionPolicyName } from './eviction-policy.ts'
 import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
@@ -37,12 +38,11 @@ export interface CacheOptions {
   readonly revalidateSeconds: number
   readonly reservedNodeIds: bigint
   readonly acquaintance: Acquaintance
-  /** Bytes that wait for promotion, and bytes being fetched at once; other than the defaults. */
+  /** Other than the defaults: bytes that wait for promotion, bytes being fetched at once, and ahead of readers. */
   readonly promotionBytesMax?: number
   readonly fetchBytesMax?: number
-  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. Other than the default. */
   readonly readAheadBytesMax?: number
-  /** Other than the defaults. */
+  readonly evictionPolicy?: EvictionPolicyName
   readonly scrub?: Partial<ScrubberOptions>
   readonly retire?: Partial<RetirerLimits>
   /** Milliseconds, never going back. */
@@ -85,7 +85,7 @@ export class Cache {
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
-    this.#evictor = new Evictor(options.store, options.logger, this.#pins, () => this.#retirer.unwanted(), options.now)
+    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#retirer.unwanted() })
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#digester = new Digester({ ...options, originOf })
     const retirerParts = {

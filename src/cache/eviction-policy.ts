@@ -11,6 +11,10 @@ export interface ObjectUse {
   readonly bytes: number
 }
 
+/** `lru` is exact; `adaptive` resists one pass over much that is never used again. */
+export const evictionPolicies = ['lru', 'adaptive'] as const
+export type EvictionPolicyName = (typeof evictionPolicies)[number]
+
 export interface EvictionPolicy<T extends ObjectUse = ObjectUse> {
   readonly name: string
   /**

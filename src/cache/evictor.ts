@@ -20,7 +20,8 @@ import type { Logger } from '../logger.ts'
 import type { EvictionCandidate } from '../store/eviction.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
-import { type EvictionPolicy, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
+import { Adaptive } from './adaptive-policy.ts'
+import { type EvictionPolicy, type EvictionPolicyName, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
 import { dataBytes } from './pins.ts'
 
 export interface EvictionCounters {
@@ -69,12 +70,24 @@ interface Excess {
   readonly pinnedMax: number
 }
 
+export interface EvictorParts {
+  readonly store: Store
+  readonly logger: Logger
+  readonly pins: KeptImages
+  readonly unwanted: Unwanted
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  readonly evictionPolicy?: EvictionPolicyName
+}
+
 export class Evictor {
   readonly #store: Store
   readonly #unwanted: Unwanted
   /** Milliseconds, never going back. */
   readonly #now: () => number
+  /** What the operator chose; it sees all images at each choice, or none. */
   readonly #policy: EvictionPolicy<Candidate>
+  readonly #recency = new LeastRecentlyUsed<Candidate>()
   readonly #logger: Logger
   readonly #pins: KeptImages
   #running: Promise<void> | undefined
@@ -86,19 +99,12 @@ export class Evictor {
   #pauseMs = 0
   #notBeforeMs = Number.NEGATIVE_INFINITY
 
-  constructor(
-    store: Store,
-    logger: Logger,
-    pins: KeptImages,
-    unwanted: Unwanted,
-    now: () => number,
-    policy: EvictionPolicy<Candidate> = new LeastRecentlyUsed(),
-  ) {
+  constructor({ store, pins, unwanted, now, evictionPolicy = 'lru', logger }: EvictorParts) {
     this.#store = store
     this.#pins = pins
     this.#unwanted = unwanted
     this.#now = now
-    this.#policy = policy
+    this.#policy = evictionPolicy === 'lru' ? this.#recency : new Adaptive()
     this.#logger = logger
   }
 
@@ -179,10 +185,10 @@ export class Evictor {
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
       const { amount, unit, pinnedMax } = excess
       const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
-      const choose = (images: Iterable<StoredImage>) =>
-        this.#policy.choose(() => this.#candidates(images, unit, kept), amount)
-      const unwanted = await choose(this.#unwanted())
-      const chosen = unwanted.length > 0 ? unwanted : await choose([...this.#store.images()])
+      const choose = (policy: EvictionPolicy<Candidate>, images: Iterable<StoredImage>) =>
+        policy.choose(() => this.#candidates(images, unit, kept), amount)
+      const unwanted = await choose(this.#recency, this.#unwanted())
+      const chosen = unwanted.length > 0 ? unwanted : await choose(this.#policy, [...this.#store.images()])
       const objects = await this.#evictChosen(chosen)
       this.#store.measure()
       if (objects === 0) return

@@ -178,3 +178,8 @@ export function placesOf({ origin, origins }: Pick<JudgedSettings, 'origin' | 'o
 function originHash(url: string): string {
   return createHash('sha256').update(new URL(url).href).digest('hex').slice(0, 16)
 }
+
+/** What of the cache is bounded in bytes, as src/cache/ calls it. */
+export function limitsOf({ promotionQueue, fetches, readAhead }: Configuration['cache']) {
+  return { promotionBytesMax: promotionQueue, fetchBytesMax: fetches, readAheadBytesMax: readAhead }
+}

@@ -24,7 +24,7 @@ import { Store } from '../store/store.ts'
 import { checkApart } from './apart.ts'
 import type { Bypass } from './bypass.ts'
 import { whyNoPassthrough } from './capabilities.ts'
-import { type Configuration, checkCapacity, checkFileSystem, watermarksOf } from './configuration.ts'
+import { type Configuration, checkCapacity, checkFileSystem, limitsOf, watermarksOf } from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { firstListings } from './first-listing.ts'
@@ -122,10 +122,9 @@ export class Rooms {
       store,
       logger,
       revalidateSeconds: revalidateSecondsDefault,
+      evictionPolicy: cache.eviction,
       scrub: { bytesPerSecond: cache.scrubRate },
-      promotionBytesMax: cache.promotionQueue,
-      fetchBytesMax: cache.fetches,
-      readAheadBytesMax: cache.readAhead,
+      ...limitsOf(cache),
       reservedNodeIds,
       acquaintance: {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
@@ -224,9 +223,7 @@ export class Rooms {
     this.#cache.reconfigure({
       origins: this.#origins.mounted,
       scrubBytesPerSecond: cache.scrubRate,
-      promotionBytesMax: cache.promotionQueue,
-      fetchBytesMax: cache.fetches,
-      readAheadBytesMax: cache.readAhead,
+      ...limitsOf(cache),
     })
     this.#transport?.setDeadlines(this.#deadlines())
     void this.#cache.makeRoom() // Never rejects.

@@ -3,6 +3,7 @@
  */
 import { z } from 'zod'
 import { aheadWindowBytesMax } from '../ahead-limits.ts'
+import { evictionPolicies } from '../cache/eviction-policy.ts'
 import { directoryNodeId } from '../fuse/backend.ts'
 import { blocksPerObject } from '../image.ts'
 import {
@@ -74,6 +75,10 @@ const cache = z
     keepFree: share({ min: 0, max: 0.9 }, freeShareMin, {
       live: true,
       what: 'the share of the file system that stays free whatever the capacity says',
+    }),
+    eviction: choice('eviction policy', evictionPolicies, 'lru', {
+      live: false,
+      what: 'what goes first: the least recently used exactly, or by what served better lately, recency or S3-FIFO (docs/BENCHMARKS.md)',
     }),
     scrubRate: rate({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
       live: true,

@@ -167,13 +167,8 @@ t.test('evictions that fail are tried at longer and longer pauses, and said once
   rooms.store.capacity.resize(12 * MiB)
   await rooms.cache.makeRoom()
   t.equal(tries, 1)
-  const evictor = new Evictor(
-    rooms.store,
-    logger,
-    { kept: () => new Set() },
-    () => [],
-    () => nowMs,
-  )
+  const pins = { kept: () => new Set<string>() }
+  const evictor = new Evictor({ store: rooms.store, logger, pins, unwanted: () => [], now: () => nowMs })
   tries = 0
   await evictor.check()
   t.equal(tries, 1)
@@ -204,13 +199,13 @@ t.test('an image whose objects are in use all the time is gone over four times, 
     evict: async () => ({ objects: rounds++ * 0, bytes: 0 }),
   }
   const stored = { heldBytes: 7, heldObjects: () => [1], residency: { lastUse: () => 1 } }
-  const evictor = new Evictor(
-    store as unknown as Store,
-    silentLogger,
-    { kept: () => new Set() },
-    () => [],
-    () => 0,
-  )
+  const evictor = new Evictor({
+    store: store as unknown as Store,
+    logger: silentLogger,
+    pins: { kept: () => new Set() },
+    unwanted: () => [],
+    now: () => 0,
+  })
   const evicted = await evictor.evictImage('a', stored as unknown as StoredImage, { signal, onProgress: () => {} })
   t.same(evicted, { name: 'a', objects: 0, bytes: 0, leftBytes: 7 })
   t.equal(rounds, evictRoundsMax)

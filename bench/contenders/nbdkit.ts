@@ -1,0 +1,54 @@
+/** nbdkit's curl plugin under its cache filter, which keeps what was read, shown as a file by nbdfuse. */
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Contender, Place, Running } from './contender.ts'
+import { begin, shows, unmount, unmountLazily } from './process.ts'
+
+/** Source: nbdkit-cache-filter(1), nbdfuse(1). Its cache is an unlinked temporary file. */
+export const nbdkit: Contender = {
+  name: 'nbdkit',
+  programs: ['nbdkit', 'nbdfuse'],
+  far: true,
+  keeps: false,
+  start: startNbdkit,
+}
+
+async function startNbdkit({ directory, originUrl, imageName, imagePath }: Place): Promise<Running> {
+  const [socket, mountpoint] = [join(directory, 'nbd.sock'), join(directory, 'mnt')]
+  await mkdir(mountpoint, { recursive: true })
+  await rm(socket, { force: true }) // It stays behind when the server ends.
+  const { size } = await stat(imagePath)
+  const served = [
+    '--foreground',
+    '--readonly',
+    '--unix',
+    socket,
+    '--filter=cache',
+    'curl',
+    `url=${originUrl}${imageName}`,
+  ]
+  const server = begin('nbdkit', [...served, 'cache-on-read=true'], { ...process.env, TMPDIR: directory })
+  await server.ready(async () => (await stat(socket)).isSocket())
+  const path = join(mountpoint, 'image')
+  const mount = begin('nbdfuse', ['--readonly', path, '--unix', socket])
+  const kill = async () => {
+    await unmountLazily(mountpoint)
+    for (const child of [mount, server]) await child.signal('SIGKILL').catch(() => {})
+  }
+  try {
+    await mount.ready(() => shows(path, size))
+  } catch (error) {
+    await kill()
+    throw error
+  }
+  return {
+    path,
+    pids: () => [...server.pids, ...mount.pids],
+    stop: async () => {
+      await unmount(mountpoint)
+      await mount.gone()
+      await server.signal('SIGTERM')
+    },
+    kill,
+  }
+}

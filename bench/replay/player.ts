@@ -1,0 +1,89 @@
+/**
+ * Plays recorded reads on a file and compares each byte with the image itself.
+ *
+ * As fast as possible, the next read begins when the last one has ended, as a guest that boots waits for most of what it reads. In
+ * real time a read begins when it began in the recording, however many are still out.
+ */
+import { constants, type FileHandle, open } from 'node:fs/promises'
+import type { TracedRead } from './trace.ts'
+
+export interface Played {
+  /** Of each read, in the order of the trace. */
+  readonly latenciesMs: readonly number[]
+  readonly seconds: number
+  readonly bytes: number
+  /** Reads that brought other bytes than the image has, or that failed. */
+  readonly wrong: number
+}
+
+export interface PlayOptions {
+  /** The file under test. */
+  readonly path: string
+  /** The image. */
+  readonly imagePath: string
+  readonly realTime: boolean
+  /** Past the page cache of the file, as a hypervisor with cache=none reads. */
+  readonly direct: boolean
+}
+
+export async function play(reads: readonly TracedRead[], options: PlayOptions): Promise<Played> {
+  const flags = constants.O_RDONLY | (options.direct ? constants.O_DIRECT : 0)
+  const [file, image] = [await open(options.path, flags), await open(options.imagePath)]
+  try {
+    return await (options.realTime ? playInTime : playOneByOne)(reads, file, image)
+  } finally {
+    await Promise.all([file.close(), image.close()])
+  }
+}
+
+async function playOneByOne(reads: readonly TracedRead[], file: FileHandle, image: FileHandle): Promise<Played> {
+  const latenciesMs: number[] = []
+  let [wrong, bytes, seconds] = [0, 0, 0]
+  for (const read of reads) {
+    const { latencyMs, isRight } = await playOne(read, file, image)
+    latenciesMs.push(latencyMs)
+    seconds += latencyMs / 1000 // Comparing is not part of it.
+    bytes += read.length
+    if (!isRight) wrong++
+  }
+  return { latenciesMs, seconds, bytes, wrong }
+}
+
+async function playInTime(reads: readonly TracedRead[], file: FileHandle, image: FileHandle): Promise<Played> {
+  const startedMs = performance.now()
+  const played = reads.map(async read => {
+    await new Promise(resolve => setTimeout(resolve, read.atMs))
+    return playOne(read, file, image)
+  })
+  const all = await Promise.all(played)
+  return {
+    latenciesMs: all.map(({ latencyMs }) => latencyMs),
+    seconds: (performance.now() - startedMs) / 1000,
+    bytes: reads.reduce((sum, { length }) => sum + length, 0),
+    wrong: all.filter(({ isRight }) => !isRight).length,
+  }
+}
+
+async function playOne({ offset, length }: TracedRead, file: FileHandle, image: FileHandle) {
+  const [got, wanted] = [Buffer.alloc(length), Buffer.alloc(length)]
+  const startedMs = performance.now()
+  const count = await readWhole(file, got, offset)
+  const latencyMs = performance.now() - startedMs
+  const isRight = count === (await readWhole(image, wanted, offset)) && got.equals(wanted)
+  return { latencyMs, isRight }
+}
+
+/** @returns bytes that there are; -1 when the read failed */
+async function readWhole(file: FileHandle, into: Buffer, offset: number): Promise<number> {
+  try {
+    return (await file.read(into, 0, into.length, offset)).bytesRead
+  } catch {
+    return -1
+  }
+}
+
+/** The value below which a share of them lies; 0 of none. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0
+}

@@ -1,0 +1,37 @@
+/** The plots of docs/BENCHMARKS.md: one a question that a reader would ask first. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { coldQuestions, warmQuestions } from '../compare/samples.ts'
+import { barChart } from './chart.ts'
+import { figure } from './page.ts'
+import type { Row } from './ratios.ts'
+
+const far = '10 ms, 100 MiB/s'
+const plotted: readonly (readonly [string, string | null])[] = [
+  ['boot-cold', far],
+  ['boot-cold-bytes', far],
+  ['cold-random', far],
+  ['cold-16-threads', far],
+  ['cold-sequential', far],
+  ['warm-4k-qd1', null],
+  ['warm-4k-qd32', null],
+]
+
+/** Write `QUESTION.svg` for each plotted question that was asked. */
+export async function writePlots(directory: string, rows: readonly Row[], reference: string): Promise<void> {
+  await mkdir(directory, { recursive: true })
+  const questions = new Map([...coldQuestions, ...warmQuestions].map(question => [question.id, question]))
+  for (const [id, distance] of plotted) {
+    const asked = rows.filter(row => row.question === id && row.distance === distance)
+    const { title, unit, better } = questions.get(id)!
+    if (asked.length === 0) continue
+    const bars = asked.map(({ contender, median }) => ({
+      label: contender,
+      value: median,
+      said: `${figure(median)} ${unit}`,
+      isOurs: contender.startsWith(reference),
+    }))
+    const where = distance === null ? '' : `, origin ${distance} away`
+    await writeFile(join(directory, `${id}.svg`), barChart(`${title}${where} (${better} is better)`, bars))
+  }
+}

@@ -1,0 +1,51 @@
+import t from 'tap'
+import type { Sample } from '../../bench/compare/samples.ts'
+import { barChart } from '../../bench/report/chart.ts'
+import { withTables } from '../../bench/report/page.ts'
+import { rowsOf } from '../../bench/report/ratios.ts'
+
+function sample(contender: string, round: number, value: number, question = 'boot-cold'): Sample {
+  return { question, contender, distance: '10 ms, no cap', round, value, cpuMs: 5, rssAnonBytes: 1000 }
+}
+
+t.test('ratios are taken within a round, and above 1 is better', async t => {
+  const samples = [
+    ...[2, 4, 6].map((value, round) => sample('parentfs', round, value)),
+    ...[4, 4, 3].map((value, round) => sample('other', round, value)),
+    sample('absent once', 1, 8),
+  ]
+  const [ours, other, once] = rowsOf(samples, 'parentfs', () => 'lower')
+  t.match(ours, { contender: 'parentfs', median: 4, ratio: null, rounds: 3 })
+  t.match(other, { median: 4, ratio: { median: 1, min: 0.5, max: 2, best: 2 / 3 } })
+  t.match(once, { ratio: { median: 0.5 }, rounds: 1 })
+  const [, higher] = rowsOf(samples, 'parentfs', () => 'higher')
+  t.match(higher, { ratio: { median: 1, min: 0.5, max: 2 } })
+})
+
+t.test('the page gets tables between its marks, with who failed and who was not run', async t => {
+  const rows = rowsOf([sample('parentfs', 0, 2), sample('other', 0, 5)], 'parentfs', () => 'lower')
+  const machine = { processor: 'P', processors: 2, memoryGiB: 4, kernel: '6', system: 'D', load: 0, versions: {} }
+  const failures = [{ contender: 'third', distance: null, round: 0, reason: 'hung: for ever' }]
+  const skipped = [{ contender: 'fourth', reason: 'not installed' }]
+  const parts = { machine, when: '2026-01-01', rounds: 1, rows, failures, skipped, reference: 'parentfs' }
+  const marks = ['<!-- Written by `make bench` from here -->', '<!-- to here -->']
+  const page = withTables(`Before\n${marks[0]}\nfrom before\n${marks[1]}\nAfter\n`, parts)
+  t.match(page, /Before[\s\S]*\| a recorded boot, cold \| 2 s \| 2\.5 \(2\.5 - 2\.5\) \|[\s\S]*After/)
+  t.match(page, /Failed: third, round 1: hung: for ever/)
+  t.match(page, /Not run: fourth \(not installed\)/)
+  t.notMatch(page, /from before/)
+  t.equal(withTables(page, parts), page, 'written again, it is the same')
+  t.throws(() => withTables('no marks', parts))
+})
+
+t.test('a chart says its values as text', async t => {
+  const bars = [
+    { label: 'a<b', value: 10, said: '10 ms', isOurs: true },
+    { label: 'c', value: 5, said: '5 ms', isOurs: false },
+  ]
+  const svg = barChart('How & why', bars)
+  t.match(svg, /How &amp; why/)
+  t.match(svg, /a&lt;b/)
+  const lengths = [...svg.matchAll(/width="(\d+\.\d)"/g)].map(match => Number(match[1]))
+  t.equal(lengths[0], 2 * lengths[1]!)
+})

@@ -1,0 +1,80 @@
+import t from 'tap'
+import { Adaptive } from '../../src/cache/adaptive-policy.ts'
+import { LeastRecentlyUsed } from '../../src/cache/eviction-policy.ts'
+import { between, seeded } from '../fixtures/seeded.ts'
+
+interface Unit {
+  readonly stored: object
+  readonly object: number
+  readonly lastUse: number
+  readonly bytes: number
+}
+
+/** A cache of units of one byte, of two images, that evicts a twentieth when it is full. */
+class Units {
+  readonly held = new Map<number, Unit>()
+  hits = 0
+  readonly #images = [{}, {}]
+  readonly #policy: Adaptive<Unit> | LeastRecentlyUsed<Unit>
+  readonly #capacity: number
+  #now = 0
+
+  constructor(policy: Adaptive<Unit> | LeastRecentlyUsed<Unit>, capacity: number) {
+    this.#policy = policy
+    this.#capacity = capacity
+  }
+
+  async ask(unit: number): Promise<void> {
+    const known = this.held.get(unit)
+    if (known) this.hits++
+    else if (this.held.size >= this.#capacity) await this.evict(Math.ceil(this.#capacity / 20))
+    const stored = this.#images[unit % 2]!
+    this.held.set(unit, { stored, object: unit >> 1, lastUse: ++this.#now, bytes: 1 })
+  }
+
+  async evict(bytes: number): Promise<readonly Unit[]> {
+    const chosen = await this.#policy.choose(() => this.held.values(), bytes)
+    for (const { stored, object } of chosen) this.held.delete(object * 2 + this.#images.indexOf(stored as object))
+    return chosen
+  }
+}
+
+t.test('one pass over much that is never used again leaves what is used again and again', async t => {
+  const [adaptive, lru] = [new Units(new Adaptive(), 1000), new Units(new LeastRecentlyUsed(), 1000)]
+  let scanned = 10_000
+  for (const cache of [adaptive, lru]) {
+    const random = seeded(3)
+    for (let k = 0; k < 60_000; k++) await cache.ask(k % 3 === 0 ? between(random, 0, 800) : scanned++)
+  }
+  t.ok(adaptive.hits > 2 * lru.hits, `${adaptive.hits} hits, ${lru.hits} by recency alone`)
+  t.ok(adaptive.hits > 0.8 * 20_000)
+})
+
+t.test('where recency serves better it is followed', async t => {
+  const [adaptive, lru] = [new Units(new Adaptive(), 500), new Units(new LeastRecentlyUsed(), 500)]
+  for (const cache of [adaptive, lru]) {
+    // Each unit twice, the second time when 200 others came: a short queue of new ones has forgotten it then, and it is not asked for again.
+    for (let k = 0; k < 60_000; k++) {
+      await cache.ask(k)
+      if (k >= 200) await cache.ask(k - 200)
+    }
+  }
+  t.ok(lru.hits > 50_000)
+  t.ok(adaptive.hits > 0.9 * lru.hits, `${adaptive.hits} hits, ${lru.hits} by recency alone`)
+})
+
+t.test('it names what is there, once, until enough is freed, whatever came and went behind its back', async t => {
+  const random = seeded(4)
+  const cache = new Units(new Adaptive(), 300)
+  for (let k = 0; k < 300; k++) {
+    for (let asks = between(random, 1, 60); asks > 0; asks--) await cache.ask(between(random, 0, 900))
+    for (const unit of [...cache.held.keys()]) if (random() < 0.02) cache.held.delete(unit)
+    const [before, wanted] = [new Set(cache.held.values()), between(random, 1, 40)]
+    const chosen = await cache.evict(wanted)
+    t.equal(new Set(chosen).size, Math.min(wanted, before.size))
+    t.ok(chosen.every(each => before.has(each)))
+  }
+  const left = cache.held.size
+  t.equal((await cache.evict(10_000)).length, left, 'all there are')
+  t.same(await cache.evict(1), [])
+})
