@@ -12,7 +12,7 @@ std::shared_ptr<Cluster> Cluster::connect(const Library& library, std::shared_pt
     const auto own_threads = cluster->threads();
     own_threads->calls.submit_end([cluster, own_threads] { delete cluster; });
   };
-  const std::shared_ptr<Cluster> made(new Cluster(library, std::move(threads)), end);
+  std::shared_ptr<Cluster> made(new Cluster(library, std::move(threads)), end);
   const auto failed = [&problem](int result, const char* call) {
     if (result < 0) problem = {.error = -result, .call = call};
     return result < 0;
@@ -41,7 +41,7 @@ std::shared_ptr<Pool> Pool::open(std::shared_ptr<Cluster> cluster, const std::st
     const auto threads = pool->cluster()->threads();
     threads->calls.submit_end([pool, threads] { delete pool; });
   };
-  const std::shared_ptr<Pool> made(new Pool(std::move(cluster)), end);
+  std::shared_ptr<Pool> made(new Pool(std::move(cluster)), end);
   const int result = made->library().rados_ioctx_create(made->cluster_->handle(), name.c_str(), &made->handle_);
   if (result < 0) {
     problem = {.error = -result, .call = "rados_ioctx_create"};

@@ -12,7 +12,7 @@ namespace parentfs::rbd {
 namespace {
 
 /** Bytes of an answer that lists snapshots: an image has 510 at most, and the ids of the pool's own share of them. */
-constexpr std::size_t snapshot_answer_bytes = 64 * 1024;
+constexpr std::size_t snapshot_answer_bytes = 64UL * 1024;
 
 bool is_zero(std::span<const std::byte> bytes) {
   if (bytes.empty() || bytes[0] != std::byte{0}) return false;
@@ -40,8 +40,10 @@ struct Buffer {
 };
 
 struct ImageRequest {
+  explicit ImageRequest(std::size_t length) : buffer(length) {}
+
   std::shared_ptr<Image> image;
-  std::uint64_t offset;
+  std::uint64_t offset = 0;
   Buffer buffer;
   std::shared_ptr<Target> target;
   std::function<void(ImageRead)> answer;
@@ -225,11 +227,11 @@ void Target::leave() {
 
 bool read_image(const std::shared_ptr<Image>& image, std::uint64_t offset, std::size_t length,
                 std::shared_ptr<Target> target, std::function<void(ImageRead)> answer) {
-  auto request = std::unique_ptr<ImageRequest>(new ImageRequest{.image = image,
-                                                                .offset = offset,
-                                                                .buffer = Buffer(length),
-                                                                .target = std::move(target),
-                                                                .answer = std::move(answer)});
+  auto request = std::make_unique<ImageRequest>(length);
+  request->image = image;
+  request->offset = offset;
+  request->target = std::move(target);
+  request->answer = std::move(answer);
   return submit(image->pool()->threads(), std::move(request));
 }
 
