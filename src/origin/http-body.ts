@@ -11,20 +11,30 @@ export interface HttpAnswer {
   readonly status: number
   readonly headers: Headers
   readonly body: Readable
+  /** Where the body goes straight into the memory that the request named; null: it is read from `body`. */
+  readonly inPlace: InPlaceBody | null
   /** Where it came from in the end, without credentials and query; for messages. */
   readonly place: string
   /** True when that is a directory: a path that ends in a slash. */
   readonly isDirectory: boolean
 }
 
+export interface InPlaceBody {
+  /** Resolves when all of it is there. */
+  received(): Promise<void>
+  /** Nothing more is wanted of it. Idempotent. */
+  end(): void
+}
+
 /** A body that nobody wants is read up to this many bytes, so that its connection can be used again. */
 const discardBytesMax = 64 * 1024
 
 /**
- * Fill `target` exactly from the body, in place.
+ * Fill `target`, which the request named if any, exactly from the body, in place.
  * @throws CacheError origin-protocol when there are fewer or more bytes; the stream's own error when it breaks
  */
 export async function receiveInto(answer: HttpAnswer, target: Uint8Array, watch: Watch): Promise<void> {
+  if (answer.inPlace) return await answer.inPlace.received()
   let at = 0
   await receive(answer.body, watch, chunk => {
     if (at + chunk.length > target.length) {

@@ -20,6 +20,7 @@ import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { placeOf } from './http-url.ts'
+import { RangeConnections } from './range-connections.ts'
 import { Watch } from './watch.ts'
 
 /** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
@@ -36,6 +37,8 @@ export interface HttpOptions {
   /** Connections per host. */
   readonly connectionsMax: number
   readonly listingBytesMax: number
+  /** Ranges from this length on are received in place. */
+  readonly inPlaceBytesMin: number
   /** Headers for our own host; null: those of the URL alone. */
   readonly credentials: Credentials | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
@@ -48,6 +51,7 @@ export const httpOptionsDefault: HttpOptions = {
   stallMsMax,
   connectionsMax: originConcurrencyDefault,
   listingBytesMax,
+  inPlaceBytesMin: 64 * 1024,
   credentials: null,
   ca: null,
 }
@@ -56,6 +60,8 @@ export interface HttpRequest {
   readonly method: 'GET' | 'HEAD'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  /** Where the body of a range belongs: it may be received in place. */
+  readonly target?: Uint8Array
 }
 
 const require = createRequire(import.meta.url)
@@ -74,6 +80,7 @@ export class HttpClient {
   readonly #authorization: string | null
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
+  readonly #ranges: RangeConnections
   #closing: Promise<void> | null = null
 
   /**
@@ -84,6 +91,7 @@ export class HttpClient {
     this.#home = home
     this.#authorization = authorization
     this.#options = options
+    this.#ranges = new RangeConnections({ ...options, hostsMax, keepAliveMs })
   }
 
   /**
@@ -103,6 +111,7 @@ export class HttpClient {
         return await consume(answer, watch)
       } finally {
         discard(answer.body, this.#options.stallMsMax)
+        answer.inPlace?.end()
       }
     } catch (error) {
       throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
@@ -114,6 +123,7 @@ export class HttpClient {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       const error = new CacheError('closed', 'the origin has been closed')
+      this.#ranges.close(error)
       await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
     })()
     return this.#closing
@@ -144,32 +154,28 @@ export class HttpClient {
   }
 
   async #send(
-    { method, url, headers }: HttpRequest,
+    { method, url, headers: asked, target }: HttpRequest,
     secrets: Readonly<Record<string, string>>,
     watch: Watch,
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
-    const pool = await this.#poolFor(url.origin)
     const authorization = url.origin === this.#home ? this.#authorization : null
-    const response = await pool.request({
-      path: url.pathname + url.search,
-      method,
-      headers: {
-        'user-agent': 'parentfs',
-        ...secrets,
-        'accept-encoding': 'identity',
-        ...headers,
-        ...(authorization === null ? {} : { authorization }),
-      },
-      signal: watch.signal,
-    })
-    return {
-      status: response.statusCode,
-      headers: response.headers,
-      body: response.body,
-      place: placeOf(url),
-      isDirectory: url.pathname.endsWith('/'),
+    const headers = {
+      'user-agent': 'parentfs',
+      ...secrets,
+      'accept-encoding': 'identity',
+      ...asked,
+      ...(authorization === null ? {} : { authorization }),
     }
+    const where = { place: placeOf(url), isDirectory: url.pathname.endsWith('/') }
+    if (target && target.length >= this.#options.inPlaceBytesMin) {
+      const answer = await this.#ranges.ask(url, headers, target, watch)
+      if (answer) return { ...answer, ...where }
+    }
+    const pool = await this.#poolFor(url.origin)
+    const path = url.pathname + url.search
+    const response = await pool.request({ path, method, headers, signal: watch.signal })
+    return { status: response.statusCode, headers: response.headers, body: response.body, inPlace: null, ...where }
   }
 
   /**

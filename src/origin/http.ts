@@ -150,7 +150,7 @@ export class HttpOrigin implements Origin {
   ): Promise<void> {
     const last = offset + target.length - 1
     const headers = { range: `bytes=${offset}-${last}`, ...conditionOf(facts.validator) }
-    await this.#client.exchange({ method: 'GET', url, headers }, signal, async (answer, watch) => {
+    await this.#client.exchange({ method: 'GET', url, headers, target }, signal, async (answer, watch) => {
       mustBeRange(answer, facts, offset, last)
       await receiveInto(answer, target, watch)
     })

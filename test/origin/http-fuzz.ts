@@ -31,7 +31,12 @@ t.test('spoiled answers are errors or right', { timeout: 0 }, async t => {
   const random = seeded(seed)
   const server = await startFuzzingServer(image, listing, seeded(seed + 1))
   t.teardown(() => server.close())
-  const origin = new HttpOrigin(server.url, { connectMsMax: 5_000, firstByteMsMax: stallMs, stallMsMax: stallMs })
+  const origin = new HttpOrigin(server.url, {
+    connectMsMax: 5_000,
+    firstByteMsMax: stallMs,
+    stallMsMax: stallMs,
+    inPlaceBytesMin: 35_000,
+  })
   t.teardown(() => origin.close())
   const known = identify({ origin: origin.url, key: 'a', sizeBytes, validator: fuzzedTag, modifiedMs: 0 })
   const seen = { right: 0, wrong: 0, listed: 0, found: 0, slowestMs: 0, strange: [] as string[] }

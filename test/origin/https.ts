@@ -34,7 +34,7 @@ async function startHttps(directory: string, home: string, t: Test): Promise<str
 if (trusted !== undefined) {
   originContract(
     'a web server behind TLS',
-    async (directory, t) => new HttpOrigin(await startHttps(directory, trusted, t)),
+    async (directory, t) => new HttpOrigin(await startHttps(directory, trusted, t), { inPlaceBytesMin: 1 }),
   )
 } else if (spawnSync('openssl', ['version']).status !== 0) {
   t.test('a web server behind TLS', { skip: 'openssl is not installed: no certificate can be made' }, async () => {})

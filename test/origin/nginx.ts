@@ -18,7 +18,7 @@ for (const variant of [{ listing: 'json' }, { listing: 'html' }, { listing: 'non
     async (directory, t) => {
       const server = await startNginx({ directory, ...variant })
       t.teardown(() => server.close())
-      return new HttpOrigin(server.url)
+      return new HttpOrigin(server.url, { inPlaceBytesMin: 1 })
     },
     { skip },
   )

@@ -1,0 +1,104 @@
+/**
+ * What receiving ranges costs: in place, and through undici, in alternating rounds on one machine.
+ *
+ *   node build/bench/receive.js [--rounds 5] [--mebibytes 512] [--tls]
+ *
+ * Needs nginx, which serves from the page cache; with --tls openssl too. A round reads one file with 8 streams of 4 MiB ranges each way;
+ * printed are the rate and the CPU of this process, the server's left out, and the ratio of each within its round.
+ */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Image, identify } from '../src/image.ts'
+import { HttpOrigin } from '../src/origin/http.ts'
+import { startNginx } from '../test/fixtures/nginx.ts'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    mebibytes: { type: 'string', default: '512' },
+    tls: { type: 'boolean', default: false },
+  },
+})
+const { signal } = new AbortController()
+const rangeBytes = 4 * 2 ** 20
+const streams = 8
+
+interface Cost {
+  readonly secondsPerGiB: number
+  readonly mebibytesPerSecond: number
+}
+
+const home = mkdtempSync(join(tmpdir(), 'parentfs-receive-'))
+const sizeBytes = Number(values.mebibytes) * 2 ** 20
+try {
+  await main()
+} finally {
+  rmSync(home, { recursive: true, force: true })
+}
+
+async function main(): Promise<void> {
+  const file = join(home, 'a.raw')
+  writeFileSync(file, '')
+  truncateSync(file, sizeBytes)
+  const server = await startNginx({ directory: home, listing: 'none', ...(values.tls ? { tls: certificate() } : {}) })
+  const ca = values.tls ? readFileSync(join(home, 'cert.pem'), 'utf8') : null
+  const inPlace = new HttpOrigin(server.url, { ca })
+  const undici = new HttpOrigin(server.url, { ca, inPlaceBytesMin: Number.POSITIVE_INFINITY })
+  try {
+    const image = identify(await undici.lookup('a.raw', { signal }))
+    const rounds: { inPlace: Cost; undici: Cost }[] = []
+    for (let round = -1; round < Number(values.rounds); round++) {
+      const order = round % 2 === 0 ? [inPlace, undici] : [undici, inPlace]
+      const costs = new Map<HttpOrigin, Cost>()
+      for (const origin of order) costs.set(origin, await readAll(origin, image))
+      // The first one warms up.
+      if (round >= 0) rounds.push({ inPlace: costs.get(inPlace)!, undici: costs.get(undici)! })
+    }
+    for (const measure of ['secondsPerGiB', 'mebibytesPerSecond'] as const) {
+      const ratios = rounds.map(each => each.inPlace[measure] / each.undici[measure])
+      const [a, b] = [rounds.map(each => each.inPlace[measure]), rounds.map(each => each.undici[measure])]
+      console.log(`${measure}: in place ${spread(a)}, undici ${spread(b)}, ratio ${spread(ratios)}`)
+    }
+  } finally {
+    await Promise.all([inPlace.close(), undici.close()])
+    await server.close()
+  }
+}
+
+async function readAll(origin: HttpOrigin, image: Image): Promise<Cost> {
+  let next = 0
+  const [before, startedMs] = [process.cpuUsage(), performance.now()]
+  const stream = async () => {
+    const target = Buffer.allocUnsafeSlow(rangeBytes)
+    for (let at = next; at < sizeBytes; at = next) {
+      next += rangeBytes
+      await origin.read(image, at, target.subarray(0, Math.min(rangeBytes, sizeBytes - at)), { signal })
+    }
+  }
+  await Promise.all(Array.from({ length: streams }, stream))
+  const { user, system } = process.cpuUsage(before)
+  const seconds = (performance.now() - startedMs) / 1000
+  const gibibytes = sizeBytes / 2 ** 30
+  return { secondsPerGiB: (user + system) / 1e6 / gibibytes, mebibytesPerSecond: (gibibytes * 1024) / seconds }
+}
+
+/** @returns paths of a certificate for the loopback, and its key */
+function certificate(): { readonly certificate: string; readonly key: string } {
+  const [cert, key] = [join(home, 'cert.pem'), join(home, 'key.pem')]
+  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
+  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '2', ...subject], {
+    stdio: 'ignore',
+  })
+  return { certificate: cert, key }
+}
+
+/** Median, least and most. */
+function spread(values: readonly number[]): string {
+  const sorted = [...values].sort((a, b) => a - b)
+  const shown = (value: number) => (value < 10 ? value.toFixed(2) : value.toFixed(0))
+  return `${shown(sorted[Math.floor(sorted.length / 2)]!)} (${shown(sorted[0]!)} to ${shown(sorted.at(-1)!)})`
+}

@@ -1,0 +1,64 @@
+/**
+ * The head of an answer, taken apart strictly: what is not plainly HTTP/1.1 is refused, not guessed at. Pure.
+ *
+ * Source: RFC 9112 2 to 6; RFC 9110 5.1 (names), 5.5 (values). Folded lines, bare line ends and several lengths are refused, as
+ * two readers could understand them differently.
+ */
+import { CacheError } from '../errors.ts'
+import { contentLengthOf, type Headers } from './http-headers.ts'
+
+export interface HttpHead {
+  readonly status: number
+  readonly headers: Headers
+  /** Bytes of the body that follows; null where only its coding or the end of the connection tells. */
+  readonly bodyBytes: number | null
+  /** May the connection be used again after the body? */
+  readonly keepsAlive: boolean
+}
+
+/** Longest head: servers send a few hundred bytes, and refuse requests of more than this themselves. */
+export const headBytesMax = 16 * 1024
+
+const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
+const headerLine = /^([!#$%&'*+.^_`|~\w-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*?)[\t ]*$/
+
+/**
+ * @param bytes what has arrived
+ * @returns the head and how many bytes it takes, or null while it is not all there
+ * @throws CacheError origin-protocol
+ */
+export function parseHead(bytes: Uint8Array): { readonly head: HttpHead; readonly bytes: number } | null {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+  const end = text.indexOf('\r\n\r\n')
+  if (end < 0) {
+    if (bytes.length >= headBytesMax) throw refused(`a head of more than ${headBytesMax} bytes`)
+    return null
+  }
+  const [first = '', ...lines] = text.slice(0, end).split('\r\n')
+  const status = statusLine.exec(first)
+  if (!status) throw refused('a status line that is none')
+  const headers: Record<string, string | string[]> = Object.create(null)
+  for (const line of lines) {
+    const match = headerLine.exec(line)
+    if (!match) throw refused('a header line that is none')
+    const [name, value] = [match[1]!.toLowerCase(), match[2]!]
+    const before = headers[name]
+    headers[name] = before === undefined ? value : [before, value].flat()
+  }
+  return { head: headOf(status, headers), bytes: end + 4 }
+}
+
+function headOf(status: RegExpExecArray, headers: Headers): HttpHead {
+  if (headers['content-length'] !== undefined && contentLengthOf(headers) === null) {
+    throw refused('a Content-Length that is no number, or several')
+  }
+  const isCoded = headers['transfer-encoding'] !== undefined
+  if (isCoded && headers['content-length'] !== undefined) throw refused('two lengths of one body')
+  const connection = [headers.connection ?? []].flat().join(',').toLowerCase()
+  const keepsAlive = status[1] === '1' ? !connection.includes('close') : connection.includes('keep-alive')
+  return { status: Number(status[2]), headers, bodyBytes: isCoded ? null : contentLengthOf(headers), keepsAlive }
+}
+
+function refused(what: string): CacheError {
+  return new CacheError('origin-protocol', `the server sent ${what}`)
+}

@@ -1,0 +1,201 @@
+/**
+ * One connection to a web server, on which the kernel writes the bodies of ranges straight into the memory of who reads them.
+ *
+ * One request at a time. What is not exactly the body that was asked for stays unread, and its connection ends. Source: Node's
+ * documentation of net.connect, option `onread`: its function says where the next bytes belong, and no chunk is copied.
+ */
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
+import { connect as connectTls, rootCertificates } from 'node:tls'
+import { CacheError } from '../errors.ts'
+import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
+import type { Watch } from './watch.ts'
+
+export interface ConnectOptions {
+  readonly connectMsMax: number
+  /** Trusted besides the usual ones, as PEM. */
+  readonly ca: string | null
+}
+
+/** A request under way. */
+interface Exchange {
+  readonly target: Uint8Array
+  readonly watch: Watch
+  /** Bytes of the body that are in `target`; -1 until the head has arrived. */
+  at: number
+  readonly onHead: (head: HttpHead) => void
+  onBody: () => void
+  fail: (error: unknown) => void
+}
+
+export class RangeConnection {
+  readonly #socket: Socket
+  /** Settles when it can be used. */
+  readonly ready: Promise<void>
+  readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
+  #headBytes = 0
+  #exchange: Exchange | null = null
+  #error: unknown = null
+  #exchanges = 0
+  #keepsAlive = false
+
+  constructor(url: URL, { connectMsMax, ca }: ConnectOptions) {
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const isTls = url.protocol === 'https:'
+    const port = Number(url.port || (isTls ? 443 : 80))
+    const onread = {
+      buffer: () => this.#place(),
+      callback: (bytes: number) => this.#received(bytes),
+    }
+    const common = { host, port, noDelay: true, onread }
+    const trusted = ca === null ? {} : { ca: [...rootCertificates, ca] }
+    const servername = isIP(host) ? {} : { servername: host }
+    this.#socket = isTls
+      ? connectTls({ ...common, ...trusted, ...servername, ALPNProtocols: ['http/1.1'] } as never)
+      : connectPlain(common)
+    this.ready = this.#connected(isTls ? 'secureConnect' : 'connect', connectMsMax, url)
+    this.#socket.on('error', error => this.#fail(error))
+    this.#socket.on('close', () =>
+      this.#fail(new CacheError('origin-failed', `${url.origin}: the connection was lost`)),
+    )
+  }
+
+  /** Has it answered before? Then its server may have closed it meanwhile, which nobody is to blame for. */
+  get isUsed(): boolean {
+    return this.#exchanges > 0
+  }
+
+  get isOpen(): boolean {
+    return this.#error === null && !this.#socket.destroyed
+  }
+
+  /** Is the body that was asked for arriving in its place? */
+  get isReceiving(): boolean {
+    return (this.#exchange?.at ?? -1) >= 0
+  }
+
+  /** Did anything of the answer arrive? */
+  get hasAnswered(): boolean {
+    return this.#headBytes > 0 || this.isReceiving
+  }
+
+  /**
+   * Send a request whose body, if it has the length of `target`, goes into that.
+   * @returns the head
+   */
+  ask(request: string, target: Uint8Array, watch: Watch): Promise<HttpHead> {
+    return new Promise((resolve, reject) => {
+      this.#headBytes = 0
+      this.#exchange = { target, watch, at: -1, onHead: resolve, onBody: () => {}, fail: reject }
+      const onAbort = () => this.destroy(watch.error)
+      if (watch.signal.aborted) return onAbort()
+      watch.signal.addEventListener('abort', onAbort, { once: true })
+      if (this.#error !== null) reject(this.#error)
+      else this.#socket.write(request, 'latin1')
+    })
+  }
+
+  /** After {@link ask}: resolves when all of the body is in its place. */
+  body(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const exchange = this.#exchange
+      if (!exchange || this.#error !== null) return reject(this.#error)
+      if (exchange.at === exchange.target.length) return resolve()
+      exchange.onBody = resolve
+      exchange.fail = reject
+    })
+  }
+
+  /** The exchange is over. @returns whether another one may follow */
+  end(): boolean {
+    const exchange = this.#exchange
+    this.#exchange = null
+    this.#exchanges++
+    if (exchange && exchange.at === exchange.target.length && this.#keepsAlive && this.isOpen) return true
+    this.destroy(null)
+    return false
+  }
+
+  /** Nothing is written into anybody's memory from now on. */
+  destroy(error: unknown): void {
+    this.#fail(error ?? new CacheError('aborted', 'the connection was given up'))
+    this.#socket.destroy()
+  }
+
+  #connected(event: string, msMax: number, url: URL): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = () => {
+        const error = new CacheError('origin-unreachable', `${url.origin}: no connection in ${msMax} ms`)
+        this.destroy(error)
+        reject(error)
+      }
+      const timer = setTimeout(late, msMax)
+      this.#socket.once(event, () => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#socket.once('close', () => {
+        clearTimeout(timer)
+        reject(this.#error)
+      })
+    })
+  }
+
+  /** Where the next bytes belong. */
+  #place(): Uint8Array {
+    const exchange = this.#exchange
+    if (exchange && exchange.at >= 0 && exchange.at < exchange.target.length)
+      return exchange.target.subarray(exchange.at)
+    return this.#head.subarray(this.#headBytes)
+  }
+
+  /** @returns whether to read on */
+  #received(bytes: number): boolean {
+    const exchange = this.#exchange
+    if (!exchange || exchange.at === exchange.target.length) {
+      this.destroy(new CacheError('origin-protocol', 'the server sent more than was asked for'))
+      return false
+    }
+    exchange.watch.touch(bytes)
+    if (exchange.at >= 0) exchange.at += bytes
+    else if (!this.#receivedHead(exchange, bytes)) return this.isOpen
+    if (exchange.at === exchange.target.length) exchange.onBody()
+    return true
+  }
+
+  /** @returns whether the body has begun */
+  #receivedHead(exchange: Exchange, bytes: number): boolean {
+    this.#headBytes += bytes
+    try {
+      const parsed = parseHead(this.#head.subarray(0, this.#headBytes))
+      if (!parsed) return false
+      const rest = this.#head.subarray(parsed.bytes, this.#headBytes)
+      const { head } = parsed
+      if (head.status < 200) return this.#receivedInformation(exchange, parsed.bytes)
+      this.#keepsAlive = head.keepsAlive
+      const isWanted = head.status === 206 && head.bodyBytes === exchange.target.length
+      if (isWanted && rest.length <= exchange.target.length) {
+        exchange.target.set(rest)
+        exchange.at = rest.length
+        this.#headBytes = 0
+      }
+      exchange.onHead(head)
+      return exchange.at >= 0
+    } catch (error) {
+      this.destroy(error)
+      return false
+    }
+  }
+
+  /** An answer that comes before the answer. Source: RFC 9110 15.2. */
+  #receivedInformation(exchange: Exchange, bytes: number): boolean {
+    this.#head.copyWithin(0, bytes, this.#headBytes)
+    const rest = this.#headBytes - bytes
+    this.#headBytes = 0
+    return this.#receivedHead(exchange, rest)
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= error
+    this.#exchange?.fail(this.#error)
+  }
+}

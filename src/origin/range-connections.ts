@@ -1,0 +1,174 @@
+/**
+ * Connections on which bodies of ranges are received in place, kept by host: see range-connection.ts.
+ *
+ * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges is left to
+ * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
+ */
+import { Readable } from 'node:stream'
+import type { HttpAnswer } from './http-body.ts'
+import { type ConnectOptions, RangeConnection } from './range-connection.ts'
+import type { Watch } from './watch.ts'
+
+export interface RangeConnectionsOptions extends ConnectOptions {
+  /** Per host. */
+  readonly connectionsMax: number
+  /** Hosts whose connections are kept. */
+  readonly hostsMax: number
+  /** How long an idle one is kept. */
+  readonly keepAliveMs: number
+}
+
+interface Host {
+  readonly idle: { readonly connection: RangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
+  busy: number
+  /** Those who wait until one is not busy. */
+  readonly waiting: (() => void)[]
+  /** Until then it is left to undici. */
+  notBeforeMs: number
+}
+
+/** How long that is. */
+const leaveMs = 60_000
+
+/** What a request line and its headers may be made of. */
+const plain = /^[\t\x20-\x7e\x80-\xff]*$/
+
+export class RangeConnections {
+  readonly #options: RangeConnectionsOptions
+  readonly #hosts = new Map<string, Host>()
+  readonly #open = new Set<RangeConnection>()
+  #closed = false
+
+  constructor(options: RangeConnectionsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Ask for a range.
+   * @returns an answer whose body is received in place, or that has none to read; null: ask undici
+   * @throws CacheError, and errors of the connection
+   */
+  async ask(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    target: Uint8Array,
+    watch: Watch,
+  ): Promise<Omit<HttpAnswer, 'place' | 'isDirectory'> | null> {
+    const host = this.#hostOf(url.origin)
+    const request = requestOf(url, headers)
+    const isLeft = () => this.#closed || performance.now() < host.notBeforeMs
+    if (request === null || isLeft()) return null
+    while (host.busy >= this.#options.connectionsMax) await turn(host, watch)
+    if (isLeft()) return null
+    host.busy++
+    let ended = false
+    const end = (connection: RangeConnection) => {
+      if (ended) return
+      ended = true
+      if (connection.end() && !this.#closed) this.#keep(host, connection)
+      else this.#open.delete(connection)
+      leave(host)
+    }
+    for (;;) {
+      const connection = this.#take(host, url)
+      const { isUsed } = connection
+      try {
+        await connection.ready
+        if (watch.error !== null) throw watch.error
+        const head = await connection.ask(request, target, watch)
+        const { status, headers: answered, bodyBytes } = head
+        const body = Readable.from([])
+        if (connection.isReceiving) {
+          const inPlace = { received: () => connection.body(), end: () => end(connection) }
+          return { status, headers: answered, body, inPlace }
+        }
+        host.notBeforeMs = performance.now() + leaveMs
+        end(connection)
+        // A body whose length is told otherwise: it may be as right as any.
+        return status === 206 && (bodyBytes === null || bodyBytes === target.length)
+          ? null
+          : { status, headers: answered, body, inPlace: null }
+      } catch (error) {
+        const { hasAnswered } = connection
+        this.#open.delete(connection)
+        connection.destroy(null)
+        // Its server had closed it while nobody used it: that is no failure.
+        if (isUsed && !hasAnswered && watch.error === null) continue
+        leave(host)
+        throw error
+      }
+    }
+  }
+
+  /** Idempotent; what is being received breaks off. */
+  close(error: unknown): void {
+    this.#closed = true
+    for (const { idle } of this.#hosts.values()) for (const { timer } of idle) clearTimeout(timer)
+    for (const connection of this.#open) connection.destroy(error)
+    this.#open.clear()
+  }
+
+  #hostOf(origin: string): Host {
+    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
+    this.#hosts.delete(origin)
+    this.#hosts.set(origin, host)
+    for (const [name, { idle, busy, waiting }] of this.#hosts) {
+      if (this.#hosts.size <= this.#options.hostsMax) break
+      if (busy > 0 || waiting.length > 0) continue
+      this.#hosts.delete(name)
+      for (const kept of [...idle]) kept.drop()
+    }
+    return host
+  }
+
+  #take(host: Host, url: URL): RangeConnection {
+    for (let kept = host.idle.pop(); kept; kept = host.idle.pop()) {
+      clearTimeout(kept.timer)
+      if (kept.connection.isOpen) return kept.connection
+      this.#open.delete(kept.connection)
+    }
+    const connection = new RangeConnection(url, this.#options)
+    this.#open.add(connection)
+    return connection
+  }
+
+  #keep(host: Host, connection: RangeConnection): void {
+    const drop = () => {
+      clearTimeout(kept.timer)
+      host.idle.splice(host.idle.indexOf(kept), 1)
+      this.#open.delete(connection)
+      connection.destroy(null)
+    }
+    const kept = { connection, drop, timer: setTimeout(drop, this.#options.keepAliveMs) }
+    kept.timer.unref()
+    host.idle.push(kept)
+  }
+}
+
+/** Wait until a connection is not busy, or for the end of the watch. */
+async function turn(host: Host, watch: Watch): Promise<void> {
+  let go = () => {}
+  await new Promise<void>(resolve => {
+    go = resolve
+    host.waiting.push(go)
+    watch.signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  if (watch.error === null) return
+  const at = host.waiting.indexOf(go)
+  if (at >= 0) host.waiting.splice(at, 1)
+  // A turn that was given to who has left is the next one's.
+  else host.waiting.shift()?.()
+  throw watch.error
+}
+
+function leave(host: Host): void {
+  host.busy--
+  host.waiting.shift()?.()
+}
+
+/** The request as it is sent; null where a header cannot be sent like this: undici says what is wrong with it. */
+function requestOf(url: URL, headers: Readonly<Record<string, string>>): string | null {
+  const lines = [`GET ${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`]
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
+  return lines.every(line => plain.test(line)) ? `${lines.join('\r\n')}\r\n\r\n` : null
+}

@@ -1,0 +1,172 @@
+/** Bodies that are received in place, from servers that answer as they are told. */
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import { identify } from '../../src/image.ts'
+import { HttpOrigin } from '../../src/origin/http.ts'
+import type { HttpOptions } from '../../src/origin/http-client.ts'
+import { until } from '../fixtures/until.ts'
+
+const image = Buffer.from(Array.from({ length: 10_000 }, (_, k) => k % 251))
+const { signal } = new AbortController()
+
+/** What becomes of one request: bytes to send, and whether the connection ends then. */
+type Answer = (range: [number, number], socket: Socket) => void
+
+const headOf = ([first, last]: [number, number], more = '') =>
+  `HTTP/1.1 206 Partial Content\r\nETag: "v"\r\nContent-Range: bytes ${first}-${last}/${image.length}\r\n${more}`
+const partOf = ([first, last]: [number, number]) => image.subarray(first, last + 1)
+
+const right: Answer = (range, socket) => {
+  socket.write(`${headOf(range, `Content-Length: ${range[1] - range[0] + 1}\r\n`)}\r\n`)
+  socket.write(partOf(range))
+}
+
+/** A server that gives each request the next answer, and right ones after that. */
+async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) {
+  const seen = { connections: 0, requests: [] as string[] }
+  const sockets = new Set<Socket>()
+  const server = createServer(socket => {
+    seen.connections++
+    sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('data', bytes => {
+      const request = bytes.toString('latin1')
+      seen.requests.push(request)
+      const match = /range: bytes=(\d+)-(\d+)/.exec(request)
+      ;(answers.shift() ?? right)([Number(match?.[1]), Number(match?.[2])], socket)
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const origin = new HttpOrigin(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, {
+    inPlaceBytesMin: 1,
+    ...options,
+  })
+  const facts = { origin: origin.url, key: 'a', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
+  const read = async (offset: number, length: number, own = signal) => {
+    const target = Buffer.alloc(length)
+    await origin.read(identify(facts), offset, target, { signal: own })
+    return target.equals(image.subarray(offset, offset + length))
+  }
+  t.teardown(async () => {
+    await origin.close()
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { origin, read, seen, sockets, facts }
+}
+
+t.test('ranges follow each other on one connection, whatever pieces they come in', async t => {
+  const inPieces: Answer = (range, socket) => {
+    const bytes = Buffer.concat([
+      Buffer.from(`${headOf(range, `Content-Length: ${range[1] - range[0] + 1}\r\n`)}\r\n`),
+      partOf(range),
+    ])
+    let at = 0
+    const next = () => {
+      if (at >= bytes.length) return
+      socket.write(bytes.subarray(at, (at += 97)), () => setImmediate(next))
+    }
+    next()
+  }
+  const early: Answer = (range, socket) => {
+    socket.write('HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n')
+    right(range, socket)
+  }
+  const { read, seen } = await serve(t, [right, inPieces, early, right])
+  t.ok(await read(0, 1))
+  t.ok(await read(5, 9_000))
+  t.ok(await read(300, 400))
+  t.ok(await read(9_999, 1))
+  t.equal(seen.connections, 1)
+  t.match(seen.requests[0], /^GET \/a HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/)
+})
+
+t.test('a connection that its server closed while it was idle is no failure', async t => {
+  const { read, seen, sockets } = await serve(t, [])
+  t.ok(await read(0, 100))
+  for (const socket of sockets) socket.destroy()
+  t.ok(await read(100, 100))
+  const closing: Answer = (_range, socket) => void socket.destroy()
+  const { read: again, seen: second } = await serve(t, [right, closing])
+  t.ok(await again(0, 100))
+  t.ok(await again(100, 100), 'nor one that is closed when it is asked')
+  t.same([seen.connections, second.connections], [2, 2])
+  const { read: fresh } = await serve(t, [closing])
+  await t.rejects(fresh(0, 100), { code: 'origin-failed' }, 'a new one that breaks is')
+})
+
+t.test("what is no plain range is undici's, and its host is left to it for a while", async t => {
+  const chunked: Answer = (range, socket) => {
+    const part = partOf(range)
+    socket.write(`${headOf(range, 'Transfer-Encoding: chunked\r\n')}\r\n${part.length.toString(16)}\r\n`)
+    socket.write(Buffer.concat([part, Buffer.from('\r\n0\r\n\r\n')]))
+  }
+  const { read, seen } = await serve(t, [chunked, chunked])
+  t.ok(await read(10, 500))
+  t.equal(seen.requests.length, 2, 'asked again')
+  t.ok(await read(510, 500))
+  t.equal(seen.requests.length, 3)
+  const refusing: Answer = (_range, socket) => void socket.write('HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n')
+  const { read: refused, seen: once } = await serve(t, [refusing])
+  await t.rejects(refused(0, 10), { code: 'origin-failed' })
+  t.equal(once.requests.length, 1, 'an answer is an answer')
+})
+
+t.test('too few bytes, too many, another range and another version are errors', async t => {
+  const few: Answer = (range, socket) => {
+    socket.end(
+      Buffer.concat([Buffer.from(`${headOf(range, 'Content-Length: 100\r\n')}\r\n`), partOf(range).subarray(1)]),
+    )
+  }
+  const other: Answer = (range, socket) => right([range[0] + 1, range[1] + 1], socket)
+  const changed: Answer = (range, socket) => {
+    socket.write(`${headOf(range, 'Content-Length: 100\r\n').replace('"v"', '"w"')}\r\n`)
+    socket.write(partOf(range))
+  }
+  const { read } = await serve(t, [few])
+  await t.rejects(read(0, 100), { code: 'origin-failed' })
+  const { read: readOther } = await serve(t, [other])
+  await t.rejects(readOther(0, 100), { code: 'origin-protocol' })
+  const { read: readChanged } = await serve(t, [changed])
+  await t.rejects(readChanged(0, 100), { code: 'image-changed' })
+  const many: Answer = (range, socket) => {
+    right(range, socket)
+    socket.write('more')
+  }
+  const { read: readMany, seen } = await serve(t, [many])
+  t.ok(await readMany(0, 100))
+  await until(async () => (await readMany(100, 100)) && seen.connections >= 2, 10_000, 'another connection')
+})
+
+t.test('who leaves gets nothing more into his memory', async t => {
+  let go = () => {}
+  const slow: Answer = (range, socket) => {
+    socket.write(`${headOf(range, 'Content-Length: 1000\r\n')}\r\n`)
+    socket.write(partOf(range).subarray(0, 300))
+    go = () => void socket.write(partOf(range).subarray(300))
+  }
+  const { origin, facts } = await serve(t, [slow])
+  const controller = new AbortController()
+  const target = Buffer.alloc(1000, 0xff)
+  const reading = origin.read(identify(facts), 1000, target, { signal: controller.signal })
+  await until(() => target[299] !== 0xff, 10_000, 'the first bytes')
+  controller.abort()
+  await t.rejects(reading, { code: 'aborted' })
+  const left = Buffer.from(target)
+  go()
+  for (let k = 0; k < 20; k++) await new Promise(resolve => setImmediate(resolve))
+  t.ok(target.equals(left))
+})
+
+t.test('no more connections than there may be, and a turn for everybody', async t => {
+  const { read, seen } = await serve(t, [], { connectionsMax: 3 })
+  const controller = new AbortController()
+  const reads = Array.from({ length: 30 }, (_, k) => read(k * 100, 100, k % 5 === 4 ? controller.signal : signal))
+  controller.abort()
+  const ended = await Promise.allSettled(reads)
+  t.equal(ended.filter(each => each.status === 'fulfilled' && each.value).length, 24)
+  t.ok(seen.connections <= 3 + 3, `${seen.connections} connections, those of who left included`)
+  t.ok(await read(0, 10_000))
+})
