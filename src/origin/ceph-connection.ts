@@ -63,7 +63,7 @@ export class CephConnection {
     } catch (cause) {
       // A client that was shut out stays so: only another one is let in.
       if (errnoOf(cause) === 'ESHUTDOWN') this.#forget(opening)
-      throw cephError(subject, cause)
+      throw withThreads(cephError(subject, cause), session.cluster.running())
     }
   }
 
@@ -167,4 +167,11 @@ async function end(opening: Promise<OpenSession>): Promise<void> {
     await cluster.close()
   })
   await within(cephCloseMsMax, ended, () => new Error('late')).catch(() => {})
+}
+
+/** What was too late says how many calls the library has not come back from. */
+function withThreads(error: CacheError, running: number): CacheError {
+  if (error.code !== 'origin-timeout' || running === 0) return error
+  const message = `${error.message}; ${running} of ${cephThreads} threads wait for the library`
+  return new CacheError(error.code, message, { cause: error })
 }
