@@ -49,6 +49,7 @@ const ofRefusal: Readonly<Record<RefusalCode, number>> = {
   'past-the-end': errno.ENXIO,
   'permission-denied': errno.EACCES,
   'too-many-open': errno.ENFILE,
+  'listing-changed': errno.ESTALE,
   unsupported: errno.ENOSYS,
   'not-a-device': errno.ENOTTY,
   'foreign-protocol': errno.EPROTO,

@@ -10,7 +10,7 @@ import { type Attributes, directoryAttributes, imageAttributes, type Presentatio
 import type { Backend, BackendOptions, KnownImage, NamedEntry } from './backend.ts'
 import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
 import { Nodes, rootNodeId } from './nodes.ts'
-import { type DirectoryEntries, type DirectoryEntry, OpenDirectories } from './open-directories.ts'
+import { type DirectoryEntries, type DirectoryEntry, type DirectoryPlace, OpenDirectories } from './open-directories.ts'
 import { type Binder, OpenImages } from './open-images.ts'
 import { isPassthroughNode, type Passthrough, passthroughNodeId } from './passthrough.ts'
 import { Refusal } from './refusal.ts'
@@ -184,17 +184,17 @@ export class FileSystem {
   }
 
   /**
-   * The listing of an open directory, `.` and `..` first; a cookie is an index into it.
-   * @throws Refusal not-a-directory, stale-node, too-many-open; CacheError as Backend.list
+   * The listing of an open directory, `.` and `..` first.
+   * @throws Refusal not-a-directory, stale-node, too-many-open, listing-changed; CacheError as Backend.list
    */
   async readDirectory(
     nodeId: bigint,
     handle: bigint,
-    cookie: number,
+    place: DirectoryPlace,
     options: BackendOptions,
   ): Promise<DirectoryEntries> {
     const { name } = this.#nodes.directory(nodeId)
-    return this.#directories.read(handle, cookie, async () => {
+    return this.#directories.read(handle, place, async () => {
       const dots: DirectoryEntry[] = [
         { name: '.', kind: 'directory', nodeId, known: null },
         { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },

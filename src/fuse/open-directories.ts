@@ -2,8 +2,8 @@
  * Open directories: each keeps the listing that it began with until it is read from the start again, so that a reader
  * sees every name once whatever happens at the origin meanwhile.
  *
- * A cookie is an index into the listing: the reader may come back to any place. A handle that a predecessor gave out is
- * taken as one that has not been read yet.
+ * The reader may come back to any place of it. A handle that a predecessor gave out is taken as one that has not been read yet: the
+ * listing is taken anew, and the reader goes on in it if it begins with what he has seen.
  */
 import { openDirectoriesMax, openDirectoryNamesMax } from '../limits.ts'
 import type { KnownImage } from './backend.ts'
@@ -28,6 +28,16 @@ export interface DirectoryEntries {
 interface OpenDirectory {
   entries: DirectoryEntries | null
 }
+
+/** Where a reader goes on. */
+export interface DirectoryPlace {
+  /** Into the listing. */
+  readonly index: number
+  /** Does the listing begin with what the reader has seen? Asked of one that he has not begun with. */
+  follows(entries: DirectoryEntries): boolean
+}
+
+export const startOfDirectory: DirectoryPlace = { index: 0, follows: () => true }
 
 export interface OpenDirectoriesOptions {
   /** The first handle. Random, so that no predecessor gave out the same. */
@@ -68,13 +78,14 @@ export class OpenDirectories {
   }
 
   /**
-   * The whole listing, from which the reader takes what follows its cookie. At cookie 0 it is taken anew.
-   * @throws Refusal too-many-open; whatever `list` throws
+   * The whole listing, from which the reader takes what follows. At its start it is taken anew.
+   * @throws Refusal too-many-open, listing-changed; whatever `list` throws
    */
-  async read(handle: bigint, cookie: number, list: () => Promise<DirectoryEntries>): Promise<DirectoryEntries> {
+  async read(handle: bigint, place: DirectoryPlace, list: () => Promise<DirectoryEntries>): Promise<DirectoryEntries> {
     const directory = this.#open.get(handle) ?? this.#add(handle)
-    if (directory.entries && cookie > 0) return directory.entries
+    if (directory.entries && place.index > 0) return directory.entries
     const entries = await list()
+    if (!place.follows(entries)) throw new Refusal('listing-changed')
     // Closed meanwhile: nobody would take the names back.
     if (this.#open.get(handle) === directory) this.#keep(directory, entries)
     return entries

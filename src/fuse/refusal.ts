@@ -17,6 +17,7 @@ export const refusalCodes = {
   'past-the-end': 'there is no data or hole at or after this offset',
   'permission-denied': 'the mode does not allow it',
   'too-many-open': 'a bound on open directories was reached',
+  'listing-changed': 'the directory has changed before the place at which its reader goes on: read it again',
   unsupported: 'the request is not one that we know',
   'not-a-device': 'files of images have no ioctls',
   'foreign-protocol': 'the kernel speaks a FUSE protocol that we do not',

@@ -3,6 +3,7 @@ import t from 'tap'
 import { directoryNodeId } from '../../src/fuse/backend.ts'
 import { FileSystem } from '../../src/fuse/file-system.ts'
 import type { DirectoryEntries, DirectoryEntry } from '../../src/fuse/open-directories.ts'
+import { startOfDirectory } from '../../src/fuse/open-directories.ts'
 import { FakeBackend } from '../fixtures/fake-backend.ts'
 
 const { signal } = new AbortController()
@@ -37,7 +38,7 @@ t.test('several origins are a directory each', async t => {
   await t.rejects(fileSystem.lookup(known.nodeId, 'a', { signal }), { code: 'not-a-directory' })
   t.equal(fileSystem.attributes(1n).links, 1, 'not counted: more may come')
   t.equal(fileSystem.attributes(two.nodeId).links, 2)
-  const root = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), 0, { signal })
+  const root = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), startOfDirectory, { signal })
   t.same(
     shown(root).map(({ name, kind }) => [name, kind]),
     [
@@ -47,7 +48,9 @@ t.test('several origins are a directory each', async t => {
       ['two', 'directory'],
     ],
   )
-  const inside = await fileSystem.readDirectory(two.nodeId, fileSystem.openDirectory(two.nodeId), 0, { signal })
+  const inside = await fileSystem.readDirectory(two.nodeId, fileSystem.openDirectory(two.nodeId), startOfDirectory, {
+    signal,
+  })
   t.same(
     shown(inside).map(({ name, nodeId }) => [name, nodeId]),
     [
@@ -69,7 +72,7 @@ t.test('a listing leaves out what the kernel would refuse', async t => {
   const backend = new FakeBackend()
   for (const name of ['good', 'bad/name', '', '..', 'x'.repeat(256)]) backend.add({ name, sizeBytes: 1 })
   const fileSystem = over(backend)
-  const entries = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), 0, { signal })
+  const entries = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), startOfDirectory, { signal })
   t.same(
     shown(entries).map(({ name }) => name),
     ['.', '..', 'good'],

@@ -6,22 +6,31 @@ function listing(...names: string[]): DirectoryEntry[] {
   return names.map(name => ({ name, kind: 'file', nodeId: null, known: null }))
 }
 
+const at = (index: number) => ({ index, follows: () => true })
+
 t.test('a listing stays the same until it is read from the start', async t => {
   const directories = new OpenDirectories({ firstHandle: 5n })
   const handle = directories.open()
   t.equal(handle, 5n)
   const before = listing('a', 'b')
   const after = listing('c')
-  t.equal(await directories.read(handle, 0, async () => before), before)
-  t.equal(await directories.read(handle, 1, async () => after), before)
-  t.equal(await directories.read(handle, 2, async () => after), before)
-  t.equal(await directories.read(handle, 0, async () => after), after)
+  t.equal(await directories.read(handle, at(0), async () => before), before)
+  t.equal(await directories.read(handle, at(1), async () => after), before)
+  t.equal(await directories.read(handle, at(2), async () => after), before)
+  t.equal(await directories.read(handle, at(0), async () => after), after)
 })
 
 t.test('a handle from a predecessor is read anew', async t => {
   const directories = new OpenDirectories({ firstHandle: 5n })
-  t.equal((await directories.read(77n, 2, async () => listing('a', 'b', 'c'))).length, 3)
+  t.equal((await directories.read(77n, at(2), async () => listing('a', 'b', 'c'))).length, 3)
   t.equal(directories.count, 1)
+  const changed = { index: 2, follows: () => false }
+  await t.rejects(
+    directories.read(78n, changed, async () => listing('b')),
+    { code: 'listing-changed' },
+  )
+  t.equal((await directories.read(77n, changed, async () => listing('b'))).length, 3, 'it has the listing of before')
+  directories.release(78n)
   directories.release(77n)
   t.equal(directories.count, 0)
 })
@@ -46,24 +55,24 @@ t.test('one name more than the limit is refused, and a release makes room', asyn
   const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 3 })
   const first = directories.open()
   const second = directories.open()
-  await directories.read(first, 0, async () => listing('a', 'b'))
+  await directories.read(first, at(0), async () => listing('a', 'b'))
   await t.rejects(
-    directories.read(second, 0, async () => listing('c', 'd')),
+    directories.read(second, at(0), async () => listing('c', 'd')),
     { code: 'too-many-open' },
   )
   t.equal(directories.refused, 1)
-  await directories.read(first, 0, async () => listing('a', 'b', 'c'))
+  await directories.read(first, at(0), async () => listing('a', 'b', 'c'))
   directories.release(first)
-  await directories.read(second, 0, async () => listing('c', 'd', 'e'))
+  await directories.read(second, at(0), async () => listing('c', 'd', 'e'))
 })
 
 t.test('names that arrive after the close are not counted', async t => {
   const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 2 })
   const first = directories.open()
-  await directories.read(first, 0, async () => {
+  await directories.read(first, at(0), async () => {
     directories.release(first)
     return listing('a', 'b')
   })
   const second = directories.open()
-  t.equal((await directories.read(second, 0, async () => listing('a', 'b'))).length, 2)
+  t.equal((await directories.read(second, at(0), async () => listing('a', 'b'))).length, 2)
 })

@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process'
 import { readdirSync, writeFileSync } from 'node:fs'
+import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
@@ -13,6 +14,7 @@ import {
   command,
   type Daemon,
   isGone,
+  mountDaemon,
   type Place,
   patienceMs,
   place,
@@ -114,4 +116,18 @@ t.test(`${kills} kills of the server under fio and checking readers are not seen
   t.equal(pauses.length, kills)
   t.equal(await stop(daemon), 0)
   t.ok(await isGone(where, pid, daemon.keeperPid))
+})
+
+t.test('a listing that is being read goes on where it was', options, async t => {
+  const where = place(t)
+  const names = Array.from({ length: 3000 }, (_, k) => `image-${String(k).padStart(5, '0')}-of-some-length.raw`)
+  for (const name of names) writeFileSync(join(where.originDirectory, name), 'x')
+  const daemon = await mountDaemon(t, where)
+  const listing = await opendir(where.mountpoint, { bufferSize: 1 })
+  const seen = [(await listing.read())!.name]
+  await killServer(where, daemon, (await statusOf(where)).pid)
+  for (let entry = await listing.read(); entry; entry = await listing.read()) seen.push(entry.name)
+  await listing.close()
+  t.same(seen.sort(), names)
+  t.equal(await stop(daemon), 0)
 })

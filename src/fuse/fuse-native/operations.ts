@@ -8,6 +8,7 @@
 import { errnoOf } from '../errno.ts'
 import type { FileSystem } from '../file-system.ts'
 import { rootNodeId } from '../nodes.ts'
+import { startOfDirectory } from '../open-directories.ts'
 import { Refusal } from '../refusal.ts'
 import type { Deadlines } from '../transport.ts'
 import type { Calls } from './calls.ts'
@@ -71,7 +72,7 @@ function nodeHandlers({ fileSystem, names, files, calls, deadlines }: Operations
           const { nodeId } = await names.tell(path, options)
           const handle = fileSystem.openDirectory(nodeId)
           try {
-            return await fileSystem.readDirectory(nodeId, handle, 0, options)
+            return await fileSystem.readDirectory(nodeId, handle, startOfDirectory, options)
           } finally {
             fileSystem.releaseDirectory(handle)
           }

@@ -7,6 +7,7 @@
 import type { Attributes } from '../attributes.ts'
 import type { KnownImage } from '../backend.ts'
 import type { DirectoryEntries, DirectoryEntry } from '../open-directories.ts'
+import { cookieOf, hashWith, partsOf } from './directory-cookie.ts'
 import { entryBytes, writeEntry } from './replies.ts'
 import { ReplyWriter } from './reply-writer.ts'
 
@@ -20,13 +21,13 @@ const types = { directory: 4, file: 8 } as const
 const unknownInode = 0xffffffffn
 
 /** The entries from `cookie` on that fit into `bytesMax`: struct fuse_dirent. Empty at the end of the listing. */
-export function directoryPage(entries: DirectoryEntries, cookie: number, bytesMax: number): Uint8Array {
-  const page = new Page(bytesMax)
-  for (let at = cookie; at < entries.length; at++) {
+export function directoryPage(entries: DirectoryEntries, cookie: bigint, bytesMax: number): Uint8Array {
+  const page = new Page(bytesMax, cookie)
+  for (let at = page.index; at < entries.length; at++) {
     const entry = entries.at(at)
     if (!entry) continue
     if (!page.fits(entry, 0)) break
-    page.add(entry, at + 1)
+    page.add(entry, at)
   }
   return page.bytes
 }
@@ -43,13 +44,13 @@ export interface PageWithAttributes {
  */
 export function directoryPageWithAttributes(
   entries: DirectoryEntries,
-  cookie: number,
+  cookie: bigint,
   bytesMax: number,
   remember: (known: KnownImage) => Attributes | null,
 ): PageWithAttributes {
-  const page = new Page(bytesMax)
+  const page = new Page(bytesMax, cookie)
   const told: KnownImage[] = []
-  for (let at = cookie; at < entries.length; at++) {
+  for (let at = page.index; at < entries.length; at++) {
     const entry = entries.at(at)
     if (!entry) continue
     if (!page.fits(entry, entryBytes)) break
@@ -61,7 +62,7 @@ export function directoryPageWithAttributes(
       // Node id 0: the kernel takes the name and links no node. Source: Linux fs/fuse/readdir.c, fuse_direntplus_link.
       page.skip(entryBytes)
     }
-    page.add(entry, at + 1)
+    page.add(entry, at)
   }
   return { bytes: page.bytes, told }
 }
@@ -73,8 +74,15 @@ class Page {
   /** The name of the entry that `fits` looked at last, encoded. */
   #name: Uint8Array = new Uint8Array(0)
   #used = 0
+  /** Of all names before the next entry. */
+  #hash: number
+  /** Where it begins in the listing. */
+  readonly index: number
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, cookie: bigint) {
+    const { index, hash } = partsOf(cookie)
+    this.index = index
+    this.#hash = hash
     this.#bytesMax = bytesMax
     this.#writer = new ReplyWriter(new Uint8Array(bytesMax))
   }
@@ -99,12 +107,13 @@ class Page {
     this.#used += entryBytes
   }
 
-  /** The entry that `fits` looked at last; `next` is the cookie of the one after it. */
-  add({ nodeId, kind }: DirectoryEntry, next: number): void {
+  /** The entry that `fits` looked at last, and the cookie of the one after it. */
+  add({ nodeId, kind, name }: DirectoryEntry, index: number): void {
+    this.#hash = hashWith(this.#hash, name)
     const bytes = paddedTo8(headBytes + this.#name.length)
     this.#writer
       .u64(nodeId ?? unknownInode)
-      .u64(BigInt(next))
+      .u64(cookieOf({ index: index + 1, hash: this.#hash }))
       .u32(this.#name.length)
       .u32(types[kind])
     this.#writer.raw(this.#name).skip(bytes - headBytes - this.#name.length)

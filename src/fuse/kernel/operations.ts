@@ -6,6 +6,7 @@
 import { readBytesMax } from '../../limits.ts'
 import type { FileSystem } from '../file-system.ts'
 import { Refusal, type RefusalCode } from '../refusal.ts'
+import { placeOf } from './directory-cookie.ts'
 import { directoryPage, directoryPageWithAttributes } from './directory-page.ts'
 import { opcodes } from './opcodes.ts'
 import { type Answer, answerOf, emptyAnswer, type Operation, type Operations } from './operation.ts'
@@ -130,19 +131,17 @@ function directoryOperations(fileSystem: FileSystem): Entries {
       opcodes.READDIR,
       async (call, body) => {
         const { handle, offset, length } = request.readRead(body)
-        const entries = await fileSystem.readDirectory(call.header.nodeId, handle, Number(offset), call)
-        return answerOf(directoryPage(entries, Number(offset), Math.min(length, readBytesMax)))
+        const entries = await fileSystem.readDirectory(call.header.nodeId, handle, placeOf(offset), call)
+        return answerOf(directoryPage(entries, offset, Math.min(length, readBytesMax)))
       },
     ],
     [
       opcodes.READDIRPLUS,
       async (call, body) => {
         const { handle, offset, length } = request.readRead(body)
-        const entries = await fileSystem.readDirectory(call.header.nodeId, handle, Number(offset), call)
+        const entries = await fileSystem.readDirectory(call.header.nodeId, handle, placeOf(offset), call)
         const bytesMax = Math.min(length, readBytesMax)
-        const page = directoryPageWithAttributes(entries, Number(offset), bytesMax, known =>
-          fileSystem.rememberListed(known),
-        )
+        const page = directoryPageWithAttributes(entries, offset, bytesMax, known => fileSystem.rememberListed(known))
         const undo = () => {
           for (const { nodeId } of page.told) fileSystem.forget(nodeId, 1)
         }

@@ -2,6 +2,7 @@
 import t from 'tap'
 import { imageAttributes } from '../../../src/fuse/attributes.ts'
 import type { KnownImage } from '../../../src/fuse/backend.ts'
+import { placeOf } from '../../../src/fuse/kernel/directory-cookie.ts'
 import { directoryPage, directoryPageWithAttributes } from '../../../src/fuse/kernel/directory-page.ts'
 import type { DirectoryEntry } from '../../../src/fuse/open-directories.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
@@ -24,7 +25,7 @@ t.test('pages of any size give every name once, in order', async t => {
   for (const bytesMax of [512, 4096, 65536]) {
     for (const plus of [false, true]) {
       const names: string[] = []
-      for (let cookie = 0; ; ) {
+      for (let cookie = 0n; ; ) {
         const page = plus
           ? directoryPageWithAttributes(entries, cookie, bytesMax, remember).bytes
           : directoryPage(entries, cookie, bytesMax)
@@ -32,7 +33,7 @@ t.test('pages of any size give every name once, in order', async t => {
         const dirents = direntsOf(page, plus)
         if (dirents.length === 0) break
         names.push(...dirents.map(({ name }) => name))
-        cookie = Number(dirents.at(-1)!.cookie)
+        cookie = dirents.at(-1)!.cookie
       }
       t.same(
         names,
@@ -45,18 +46,18 @@ t.test('pages of any size give every name once, in order', async t => {
 
 t.test('any cookie can be come back to', async t => {
   const entries = listing(50)
-  const dirents = direntsOf(directoryPage(entries, 0, 1 << 20), false)
+  const dirents = direntsOf(directoryPage(entries, 0n, 1 << 20), false)
   for (const [k, { cookie }] of dirents.entries()) {
-    const next = direntsOf(directoryPage(entries, Number(cookie), 1 << 20), false)
+    const next = direntsOf(directoryPage(entries, cookie, 1 << 20), false)
     t.equal(next[0]?.name, entries[k + 1]?.name)
   }
-  t.equal(directoryPage(entries, 50, 4096).length, 0)
-  t.equal(directoryPage(entries, 2 ** 63, 4096).length, 0)
+  t.equal(directoryPage(entries, 50n, 4096).length, 0)
+  t.equal(directoryPage(entries, 2n ** 63n - 1n, 4096).length, 0)
 })
 
 t.test('types, inode numbers, and attributes only for what is known', async t => {
   const entries = listing(6)
-  const { bytes, told } = directoryPageWithAttributes(entries, 0, 4096, remember)
+  const { bytes, told } = directoryPageWithAttributes(entries, 0n, 4096, remember)
   const dirents = direntsOf(bytes, true)
   t.same(
     told,
@@ -73,10 +74,27 @@ t.test('types, inode numbers, and attributes only for what is known', async t =>
 
 t.test('an entry that does not fit is not begun, and not counted', async t => {
   const entries = listing(2).map(entry => ({ ...entry, name: 'abcdefgh' }))
-  t.equal(directoryPage(entries, 0, 31).length, 0)
-  t.equal(directoryPage(entries, 0, 32).length, 32)
-  t.equal(directoryPage(entries, 0, 63).length, 32)
-  t.equal(directoryPage(entries, 0, 64).length, 64)
-  t.equal(directoryPageWithAttributes(entries, 1, 159, remember).told.length, 0)
-  t.equal(directoryPageWithAttributes(entries, 1, 160, remember).told.length, 1)
+  t.equal(directoryPage(entries, 0n, 31).length, 0)
+  t.equal(directoryPage(entries, 0n, 32).length, 32)
+  t.equal(directoryPage(entries, 0n, 63).length, 32)
+  t.equal(directoryPage(entries, 0n, 64).length, 64)
+  t.equal(directoryPageWithAttributes(entries, 1n, 159, remember).told.length, 0)
+  t.equal(directoryPageWithAttributes(entries, 1n, 160, remember).told.length, 1)
+})
+
+t.test('who goes on in another listing is told when it does not begin with what he has seen', async t => {
+  const entries = listing(50)
+  const [, , third] = direntsOf(directoryPage(entries, 0n, 1 << 20), false)
+  const { index, follows } = placeOf(third!.cookie)
+  t.equal(index, 3)
+  t.ok(third!.cookie < 2n ** 63n)
+  const shown = (...names: string[]) => names.map(name => ({ ...entries[0]!, name }))
+  const [a, b, c] = entries.map(({ name }) => name) as [string, string, string]
+  t.ok(follows(listing(50)))
+  t.ok(follows(shown(a, b, c)), 'what follows may have changed')
+  t.notOk(follows(shown(a, b)))
+  t.notOk(follows(shown(a, c, b)))
+  t.notOk(follows(shown('new', a, b, c)))
+  t.notOk(follows(shown(a, `${b}${c}`, '')))
+  t.ok(placeOf(0n).follows([]))
 })

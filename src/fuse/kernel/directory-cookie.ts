@@ -1,0 +1,48 @@
+/**
+ * Cookies of directory entries: where a reader goes on, and what he has seen until there.
+ *
+ * The low 31 bits are an index into the listing, the 32 above them a hash of all names before it. So a server that took over, which has
+ * no listing of the reader's, can tell whether the one that it gets now goes on where the reader was: without that he would miss names or
+ * see some twice, and nobody would know. The sign bit stays free: cookies are file offsets.
+ */
+import type { DirectoryEntries, DirectoryPlace } from '../open-directories.ts'
+
+const indexBits = 31n
+
+/** Cookie 0 is the start of every listing: nothing has been seen. */
+export interface CookieParts {
+  readonly index: number
+  readonly hash: number
+}
+
+export function cookieOf({ index, hash }: CookieParts): bigint {
+  return (BigInt(hash) << indexBits) | BigInt(index)
+}
+
+export function partsOf(cookie: bigint): CookieParts {
+  return { index: Number(BigInt.asUintN(31, cookie)), hash: Number(BigInt.asUintN(32, cookie >> indexBits)) }
+}
+
+/** The hash of all names before the entry after this one: FNV-1a, with what no name has between names. */
+export function hashWith(hash: number, name: string): number {
+  let next = hash
+  for (let k = 0; k < name.length; k++) next = Math.imul(next ^ name.charCodeAt(k), 0x01000193)
+  return Math.imul(next ^ 0x2f, 0x01000193) >>> 0
+}
+
+/** As the listing is asked for it. */
+export function placeOf(cookie: bigint): DirectoryPlace {
+  const { index, hash } = partsOf(cookie)
+  return { index, follows: entries => hashOfFirst(entries, index) === hash }
+}
+
+function hashOfFirst(entries: DirectoryEntries, count: number): number {
+  let hash = 0
+  for (let at = 0; at < count; at++) {
+    const entry = entries.at(at)
+    // What is not shown has not been seen; past the end there is nothing, and the hash is that of another listing.
+    if (entry) hash = hashWith(hash, entry.name)
+    else if (entry === undefined) break
+  }
+  return hash
+}
