@@ -19,9 +19,10 @@ export interface Status {
   readonly keeperPid: number
   /**
    * Servers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
-   * `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
+   * `possible`: false on kernels that repeat no requests, and over fuse-native; `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
    */
   readonly takeovers: {
+    readonly possible: boolean
     readonly count: number
     readonly lastPauseMs: number
     readonly longestPauseMs: number

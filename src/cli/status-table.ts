@@ -80,6 +80,7 @@ function pinnedOf({ pinned: { heldBytes, wholeBytes, allowedBytes } }: Status): 
   return `${whole}, at most ${size(allowedBytes)} can be${over}`
 }
 
-function takeoversOf({ takeovers: { count, longestPauseMs } }: Status): string {
+function takeoversOf({ takeovers: { possible, count, longestPauseMs } }: Status): string {
+  if (!possible) return '; none could take over: on this mount requests are not repeated'
   return count === 0 ? '' : `; ${count} servers took over, in ${ms(longestPauseMs)} at most`
 }

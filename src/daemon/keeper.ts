@@ -9,7 +9,7 @@ import { statfs } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
-import { hasResend, type Negotiated } from '../fuse/kernel/negotiation.ts'
+import { type Negotiated, repeatsRequests } from '../fuse/kernel/negotiation.ts'
 import { mountAnswerMsMax, pingsPerWatchdog } from '../limits.ts'
 import type { LeveledLogger } from '../logger.ts'
 import { serverAskMsMax } from '../process-limits.ts'
@@ -172,7 +172,7 @@ export class Keeper {
     const { logger } = this.#parts
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `the mount is ${this.#state}`)
-      if (!canTakeOver(this.#negotiated)) {
+      if (!this.#canTakeOver) {
         throw new CacheError('invalid-argument', 'here no server can take over from another: unmount, and mount again')
       }
       const { version, takeOver } = await this.#servers.prepare(directory)
@@ -235,12 +235,16 @@ export class Keeper {
     await this.#stop(reason === null ? 0 : 1)
   }
 
+  get #canTakeOver(): boolean {
+    return this.#negotiated !== null && repeatsRequests(this.#negotiated)
+  }
+
   /** @returns whether another one can take over */
   async #serverDied({ how }: Exit): Promise<boolean> {
     this.#parts.manager.status(`the server has died (${how}); another one takes over`)
     // What libfuse mounted has lost its only descriptor.
     if (this.#mountedBy === 'server') return false
-    if (canTakeOver(this.#negotiated)) return true
+    if (this.#canTakeOver) return true
     // Nobody would ever get the requests that were under way: their readers get an error, and a mount to begin with anew.
     this.#parts.logger.error({}, 'this kernel repeats no requests: mounting anew')
     await this.#forceUnmount()
@@ -292,9 +296,4 @@ export class Keeper {
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null
   }
-}
-
-/** Would a new server on the same descriptor get what its predecessor left unanswered? */
-function canTakeOver(negotiated: Negotiated | null): boolean {
-  return negotiated !== null && (negotiated.flags2 & hasResend) !== 0
 }

@@ -11,7 +11,7 @@ import type { MetricsPort } from '../admin/metrics-port.ts'
 import type { ReloadOutcome } from '../admin/routes.ts'
 import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
-import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import { type Negotiated, repeatsRequests } from '../fuse/kernel/negotiation.ts'
 import type { WorkNotesOptions } from '../fuse/kernel/work-notes.ts'
 import type { LeveledLogger } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
@@ -86,6 +86,8 @@ export class Server {
   readonly #reloads = new Questions<ReloadMessage>()
   readonly #upgrades = new Questions<UpgradeOutcome>()
   #takeovers = noTakeovers
+  /** What INIT settled lets another server take over. */
+  #canBeFollowed = false
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
   #document: ConfigurationDocument = {}
@@ -172,8 +174,12 @@ export class Server {
     if (message.type === 'mounted') {
       this.#fd = this.#parts.receiveFd()
       await mounter.adopt(this.#fd)
-      const onNegotiated = (negotiated: Negotiated) => channel.send({ type: 'negotiated', negotiated })
+      const onNegotiated = (negotiated: Negotiated) => {
+        this.#canBeFollowed = repeatsRequests(negotiated)
+        return channel.send({ type: 'negotiated', negotiated })
+      }
       const { negotiated, judgement } = message
+      this.#canBeFollowed = negotiated !== null
       await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {
       await rooms.mount()
@@ -207,7 +213,7 @@ export class Server {
       state: this.#state,
       pid: process.pid,
       keeperPid: this.#keeperPid,
-      takeovers: this.#takeovers,
+      takeovers: { possible: this.#canBeFollowed, ...this.#takeovers },
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
       ...rooms.status(),
     }

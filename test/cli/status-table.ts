@@ -11,7 +11,7 @@ const status = {
   state: 'ready',
   pid: 11,
   keeperPid: 10,
-  takeovers: { count: 2, lastPauseMs: 300, longestPauseMs: 1200, refusedUpgrade: null },
+  takeovers: { possible: true, count: 2, lastPauseMs: 300, longestPauseMs: 1200, refusedUpgrade: null },
   uptimeSeconds: 7200,
   cache: {
     directory: '/var/cache/x',

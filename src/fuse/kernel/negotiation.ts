@@ -51,6 +51,11 @@ export const passthroughFlag = 1 << (37 - 32)
  */
 const stackDepth = 1
 
+/** Would a new server on the same descriptor get what its predecessor left unanswered? */
+export function repeatsRequests({ flags2 }: Negotiated): boolean {
+  return (flags2 & hasResend) !== 0
+}
+
 /** Taken where offered. */
 const wanted =
   initFlags.ASYNC_READ |
