@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Image, identify } from '../../../src/image.ts'
 import { loadCephAddon } from '../../../src/native/ceph-addon.ts'
-import { RbdOrigin } from '../../../src/origin/rbd.ts'
+import { type RbdOptions, RbdOrigin } from '../../../src/origin/rbd.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
 import { randomFrom, type SampleImage, writeSample } from '../../fixtures/images.ts'
 
@@ -53,14 +53,15 @@ export function rbdBytes(cluster: () => CephTestCluster): void {
     // What is written later is not in the snapshot.
     await tool('bench', '--io-type', 'write', ...random, spec('mapped'))
 
-    const origin = new RbdOrigin('rbd://rbd/bytes/', {
+    const options: RbdOptions = {
       addon: loadCephAddon(),
       id: null,
       keyring: null,
       configurationFile: cluster().configuration,
       callMsMax: 30_000,
       allowMutable: false,
-    })
+    }
+    const origin = new RbdOrigin('rbd://rbd/bytes/', options)
     t.teardown(() => origin.close())
     for (const name of ['mapped', 'unmapped', 'striped', 'clone']) {
       await t.test(name, async t => {
@@ -74,7 +75,30 @@ export function rbdBytes(cluster: () => CephTestCluster): void {
       const names = ['clone', 'mapped', 'striped', 'unmapped'].flatMap(name => [name, `${name}@s`])
       t.same((await origin.list({ signal })).map(({ name }) => name).sort(), names.sort())
     })
+    await tool('import', '--no-progress', file, spec('now'))
+    await t.test('an image without a snapshot is refused, unless it is said that nobody writes to it', async t => {
+      await unsnapshotted(t, options, readFileSync(file))
+    })
   })
+}
+
+async function unsnapshotted(t: Test, options: RbdOptions, bytes: Buffer): Promise<void> {
+  const origin = new RbdOrigin('rbd://rbd/bytes/', options)
+  t.teardown(() => origin.close())
+  await t.rejects(origin.lookup('now', { signal }), { code: 'origin-unsupported' })
+  await t.rejects(origin.lookup('now@s', { signal }), { code: 'not-found' })
+  const mutable = new RbdOrigin('rbd://rbd/bytes/', { ...options, allowMutable: true })
+  t.teardown(() => mutable.close())
+  const image = identify(await mutable.lookup('now', { signal }))
+  const whole = Buffer.alloc(image.sizeBytes, 0xa5)
+  await mutable.read(image, 0, whole, { signal })
+  t.ok(whole.equals(bytes))
+  t.equal(await mutable.extentAt(image, 0, { signal }), null, 'its holes may be gone tomorrow')
+  t.equal(
+    (await mutable.lookup('mapped', { signal })).validator,
+    (await origin.lookup('mapped@s', { signal })).validator,
+  )
+  t.ok((await mutable.list({ signal })).some(({ name }) => name === 'now'))
 }
 
 async function mustBe(t: Test, bytes: Buffer, image: Image, origin: RbdOrigin): Promise<void> {
