@@ -122,6 +122,8 @@ async function startParentfs(transport: 'kernel' | 'fuse-native'): Promise<Serve
     '2GiB',
     '--transport',
     transport,
+    // What is measured is how we answer, not how the disk does.
+    '--no-passthrough',
     '--background',
   )
   endings.push(() => parentfs('unmount', mountpoint, '--force'))
