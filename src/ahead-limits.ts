@@ -32,8 +32,8 @@ export const profileMs = 120_000
 /** What a profile holds at most: more is not a boot. And of the capacity, so that what it brings does not drive out all else. */
 export const profileBytesMax = 256 * MiB
 export const profileShareMax = 1 / 8
-/** Runs of blocks of a profile that is kept: 64 KiB of index. */
-export const profileRunsMax = 4096
+/** Runs of blocks of a profile that is kept: they go into one request to the admin socket. */
+export const profileRunsMax = 3072
 /** An image of which less is held is cold: what its first reader does is worth noting. */
 export const profileColdBytesMax = 8 * MiB
 /** How often in a row a block may go unread before a profile forgets it. */

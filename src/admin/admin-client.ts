@@ -5,6 +5,7 @@ import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
+import type { ProfileRecord } from '../index/records.ts'
 import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
 import { prepareMsMax, successorLookMs, successorMsMax } from '../process-limits.ts'
 import { hasKeeper } from './keeper-presence.ts'
@@ -101,6 +102,26 @@ export async function requestExplanation(
   asked: { readonly image: string; readonly offset: number; readonly length: number },
 ): Promise<Explanation | null> {
   return (await askForSuccess(socketPath, 'POST', '/explain', asked)) as Explanation | null
+}
+
+/**
+ * @returns the boot profile of an image, null in it when there is none; null when no daemon is there
+ * @throws CacheError not-found, access-denied, closed, and what the daemon says
+ */
+export async function requestProfile(
+  socketPath: string,
+  image: string,
+): Promise<{ readonly profile: ProfileRecord | null } | null> {
+  return (await askForSuccess(socketPath, 'POST', '/profile', { image })) as { profile: ProfileRecord | null } | null
+}
+
+/**
+ * @param profile as it was exported, whatever that is
+ * @returns whether a daemon is there
+ * @throws CacheError not-found, invalid-argument, access-denied, closed, and what the daemon says
+ */
+export async function importProfile(socketPath: string, image: string, profile: unknown): Promise<boolean> {
+  return (await askForSuccess(socketPath, 'POST', '/profile/import', { image, profile })) !== null
 }
 
 interface Answer {

@@ -10,6 +10,7 @@ import type { ByteRange, PromotedImage, PromotionProgress } from '../cache/image
 import type { LongOptions } from '../cache/operations.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/verification.ts'
 import { CacheError } from '../errors.ts'
+import type { ProfileRecord } from '../index/records.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -45,6 +46,8 @@ export interface AdminOperations {
   ): Promise<PromotedImage>
   pin(image: string): Promise<void>
   unpin(image: string): Promise<void>
+  profile(image: string): Promise<ProfileRecord | null>
+  importProfile(image: string, record: ProfileRecord): Promise<void>
   explain(image: string, offset: number, length: number): Promise<Explanation>
 }
 
@@ -87,6 +90,7 @@ type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOpti
 const count = z.number().int().nonnegative()
 const name = z.string().min(1)
 const named = z.object({ image: name })
+const profileShape = z.object({ blockBytes: count, openers: count, runs: z.array(z.tuple([count, count, count])) })
 
 /** By method and path. */
 export const answers: Readonly<Record<string, AnswerRoute>> = {
@@ -111,6 +115,14 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
   },
   'POST /unpin': async (body, { operations }) => {
     await operations.unpin(read(body, named).image)
+    return { status: 200, body: {} }
+  },
+  'POST /profile': async (body, { operations }) => {
+    return { status: 200, body: { profile: await operations.profile(read(body, named).image) } }
+  },
+  'POST /profile/import': async (body, { operations }) => {
+    const { image, profile } = read(body, z.object({ image: name, profile: profileShape }))
+    await operations.importProfile(image, profile)
     return { status: 200, body: {} }
   },
   'POST /explain': async (body, { operations }) => {

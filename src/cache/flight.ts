@@ -22,6 +22,7 @@ export class Flight {
   #readers = 0
   #arrived = false
   #wasRead = false
+  #failed = false
 
   /**
    * @param fetch brings the bytes of the extent; starts at once
@@ -44,7 +45,9 @@ export class Flight {
       this.#arrived = true
       return bytes
     })
-    this.#arrival.catch(() => {}) // Readers see the error; a flight without readers has none to tell.
+    this.#arrival.catch(() => {
+      this.#failed = true
+    }) // Readers see the error; a flight without readers has none to tell.
   }
 
   /** The bytes, from the beginning of the extent; rejects with what the fetch threw. Readers {@link board} first. */
@@ -55,6 +58,16 @@ export class Flight {
   /** Are the bytes here, to be had without waiting, because somebody foresaw that they would be wanted? */
   get isForeseen(): boolean {
     return this.#onReader !== null && this.#arrived
+  }
+
+  /** Was it begun before anybody wanted it? */
+  get isAhead(): boolean {
+    return this.#onReader !== null
+  }
+
+  /** Will its bytes never come? */
+  get hasFailed(): boolean {
+    return this.#failed
   }
 
   /** Has anybody read of it? */

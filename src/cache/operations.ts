@@ -5,7 +5,8 @@
 import PQueue from 'p-queue'
 import { CacheError, isCacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
-import type { ImageEntry } from '../index/index-database.ts'
+import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import type { ProfileRecord } from '../index/records.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from '../limits.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { Store } from '../store/store.ts'
@@ -17,6 +18,7 @@ import { type Explanation, explain } from './explanation.ts'
 import type { Flights } from './flight.ts'
 import { type ByteRange, type PromotedImage, type PromotionProgress, promoteImage } from './image-promotion.ts'
 import { dataBytes, type Pins } from './pins.ts'
+import { Profile } from './profile.ts'
 import type { Promoter } from './promoter.ts'
 import type { Reader } from './reader.ts'
 import { type VerificationProgress, type VerifiedImage, verifyImage } from './verification.ts'
@@ -32,6 +34,7 @@ export interface OperationsParts {
   readonly origins: readonly { readonly directory: string | null; readonly origin: Origin }[]
   readonly catalog: Catalog
   readonly store: Store
+  readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
   readonly reader: Reader
   readonly flights: Flights
   readonly promoter: Promoter
@@ -184,6 +187,29 @@ export class Operations {
     }
     const mayQueue = (bytes: number) => promoter.hasRoom(bytes)
     return explain({ facts, stored: store.find(image.id), store, flights, mayQueue })
+  }
+
+  /** What was learned of an image, or of earlier versions of its name; null when nothing was. @throws CacheError not-found, origin-* */
+  async profile(name: string): Promise<ProfileRecord | null> {
+    const { origin, own } = await this.#find(name, this.#stop.signal)
+    return this.#parts.index.profile(origin.url, own)
+  }
+
+  /**
+   * Take a profile that was learned elsewhere in the place of what is known: it is fetched at the next cold open.
+   * @throws CacheError not-found, invalid-argument (it is none, or of other blocks), overloaded (no room), origin-*, index-failed
+   */
+  async importProfile(name: string, record: ProfileRecord): Promise<void> {
+    const { index, store } = this.#parts
+    const { origin, own } = await this.#find(name, this.#stop.signal)
+    const profile = Profile.from(record, store.blockBytes)
+    if (!profile) {
+      const problem = `that is no boot profile for blocks of ${store.blockBytes} bytes`
+      throw new CacheError('invalid-argument', `${problem}: give what "parentfs profile export" says`)
+    }
+    const write = () => index.putProfile(origin.url, own, profile.record)
+    if (await store.recordWithin(16 * profile.record.runs.length, true, write)) return
+    throw new CacheError('overloaded', 'the cache has no room for the profile: set a larger capacity')
   }
 
   /** What takes long ends. Idempotent. */

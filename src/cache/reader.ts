@@ -106,9 +106,10 @@ export class Reader {
     stored.touch(object)
     const patience = this.#parts.patienceFor(stored.image)
     const work = async (own: AbortSignal) => {
-      const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
-      await arrivals(stored, flights, own)
-      return flights
+      for (;;) {
+        const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
+        if (await arrivals(stored, flights, own)) return flights
+      }
     }
     let flights: readonly Flight[] = []
     try {
@@ -172,6 +173,7 @@ export class Reader {
     const missed = flights.some(flight => !flight.isForeseen)
     this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
     const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, signal))
+    if (!arrived) return { missed, bytes: null }
     const only = arrived[0]
     if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
       return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
@@ -215,12 +217,19 @@ async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> 
   await stored.verify(part.object, unverified)
 }
 
-/** Wait for flights as one reader of each. */
-async function arrivals(stored: StoredImage, flights: readonly Flight[], signal: AbortSignal): Promise<Piece[]> {
+/**
+ * Wait for flights as one reader of each.
+ * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this one
+ */
+async function arrivals(stored: StoredImage, flights: readonly Flight[], signal: AbortSignal): Promise<Piece[] | null> {
   const leave = flights.map(flight => flight.board())
   try {
     const bytes = await unlessAborted(Promise.all(flights.map(flight => flight.arrival)), signal)
     return flights.map(({ object, run }, k) => ({ ...stored.geometry.bytesOf(object, run), bytes: bytes[k]! }))
+  } catch (error) {
+    const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
+    if (mayTryAgain && flights.some(flight => flight.isAhead && flight.hasFailed)) return null
+    throw error
   } finally {
     for (const step of leave) step()
   }

@@ -5,11 +5,12 @@ import type { Command } from 'commander'
 import { parseRange, parseSize } from '../sizes.ts'
 import { type Ended, value } from './parsers.ts'
 
-const imageText = 'its name, as "parentfs images" shows it, or the path of its file'
-const mountpointFlag = '-m, --mountpoint <dir>'
-const mountpointText = 'which mount (default: the one that the path is in, or the only one)'
+/** What stands for an image, and for a mount, on every command line. */
+export const imageText = 'its name, as "parentfs images" shows it, or the path of its file'
+export const mountpointFlag = '-m, --mountpoint <dir>'
+export const mountpointText = 'which mount (default: the one that the path is in, or the only one)'
 
-interface OnMount {
+export interface OnMount {
   readonly mountpoint?: string
 }
 

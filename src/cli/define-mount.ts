@@ -33,6 +33,11 @@ export function defineMount(program: Command, ended: Ended): void {
       value(parseSize),
     )
     .option(
+      '--read-ahead <size>',
+      'how far ahead of a sequential reader is fetched; 0 for no reading ahead of any kind (default: 16MiB)',
+      value(parseSize),
+    )
+    .option(
       '--revalidate <duration>',
       'how long names are taken as fresh, like 60s (default: 1m)',
       value(parseDuration),

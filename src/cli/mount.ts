@@ -18,6 +18,7 @@ export interface MountArguments {
   readonly cacheDir?: string
   readonly capacity?: number
   readonly blockSize?: number
+  readonly readAhead?: number
   readonly revalidate?: number
   readonly cephConf?: string
   readonly id?: string
@@ -62,6 +63,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
       directory: args.cacheDir === undefined ? undefined : resolve(args.cacheDir),
       capacity: args.capacity,
       blockSize: args.blockSize,
+      readAhead: args.readAhead,
     },
     transport: args.transport,
     passthrough: args.passthrough,

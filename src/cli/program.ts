@@ -15,6 +15,7 @@ import {
 } from './define-daemon.ts'
 import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './define-mount.ts'
+import { defineProfile } from './define-profile.ts'
 import { exitCodes } from './exit-codes.ts'
 import type { Ended } from './parsers.ts'
 
@@ -45,6 +46,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     definePromote,
     defineEvict,
     definePin,
+    defineProfile,
     defineExplain,
     defineVerify,
     defineSet,

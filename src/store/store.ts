@@ -104,6 +104,10 @@ export class Store {
     return this.#latestUse
   }
 
+  get blockBytes(): number {
+    return this.#options.blockBytes
+  }
+
   /** The tick of now: what `lastUse` counts in. */
   get tick(): number {
     return this.#options.tick()

@@ -81,6 +81,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     unpin: async name => {
       throw new CacheError('not-found', `${name} is not pinned`)
     },
+    ...{ profile: async () => null, importProfile: async () => {} },
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { CacheError } from '../../src/errors.ts'
 import type { Image } from '../../src/image.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms, type RoomsOptions } from '../fixtures/rooms.ts'
@@ -70,6 +71,28 @@ t.test('whoever wants what is being fetched ahead joins it', async t => {
   t.equal(new Set(log).size, log.length, 'each place once')
   open()
   await Promise.all([eighth, ninth])
+  await settled(rooms)
+  await rooms.close()
+})
+
+t.test('whoever joined what then fails has it fetched again', async t => {
+  const { rooms, origin, read } = await openWorld(t, 8 * MiB)
+  const block = 64 * KiB
+  for (let k = 0; k < 7; k++) await read(k * block, 4 * KiB)
+  await settled(rooms)
+  let fail: () => void = () => {}
+  const failed = new Promise<void>((_, reject) => {
+    fail = () => reject(new CacheError('origin-failed', 'cut'))
+  })
+  failed.catch(() => {})
+  // What is demanded comes, what is fetched ahead does not.
+  let demanded = 0
+  origin.gate = (_key, offset) => (offset === 7 * block || demanded > 0 ? Promise.resolve() : failed)
+  await read(7 * block, 4 * KiB)
+  const ninth = read(8 * block, 4 * KiB)
+  demanded++
+  fail()
+  await ninth
   await settled(rooms)
   await rooms.close()
 })

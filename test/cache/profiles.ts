@@ -98,3 +98,28 @@ t.test('an image that is warm is neither noted nor fetched', async t => {
   t.match(second.cache.counters.ahead.profiles, { recording: 0, replayed: 0 })
   await second.close()
 })
+
+t.test('a profile goes to another cache, and is of use there at once', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 64 * MiB, 1)
+  const [here, there] = [t.testdir({ here: {}, there: {} })].flatMap(top => [`${top}/here`, `${top}/there`])
+  const first = await openRooms({ ...options, directory: here!, origin })
+  t.equal(await first.cache.operations.profile('a'), null)
+  t.ok(await readAll(first, origin, boot))
+  await first.close()
+  const second = await openRooms({ ...options, directory: here!, origin })
+  const profile = await second.cache.operations.profile('a')
+  await second.close()
+  t.match(profile, { blockBytes: block, openers: 1 })
+
+  const other = await openRooms({ ...options, directory: there!, origin })
+  await t.rejects(other.cache.operations.importProfile('a', { ...profile!, blockBytes: 4096 }), {
+    code: 'invalid-argument',
+  })
+  await other.cache.operations.importProfile('a', profile!)
+  await open(other)
+  await settled(other)
+  t.ok(await readAll(other, origin, boot))
+  t.equal(other.cache.counters.reads.misses, 0)
+  await other.close()
+})

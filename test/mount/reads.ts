@@ -11,7 +11,16 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, makeComplete, mountDaemon, type Place, place, statusOf, stop } from '../fixtures/daemon.ts'
+import {
+  cannotMount,
+  makeComplete,
+  mountDaemon,
+  type Place,
+  place,
+  readingAhead,
+  statusOf,
+  stop,
+} from '../fixtures/daemon.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { drawRanges, forEachAtOnce, MountedFile } from '../fixtures/mounted-file.ts'
@@ -43,7 +52,7 @@ async function readAtRandom(t: Test, where: Place, name: string, expected: Buffe
 }
 
 /** Direct reads of any length and place: the kernel would ask for the alignment of a disk. */
-const throughUs = ['--no-passthrough']
+const throughUs = ['--no-passthrough', ...readingAhead]
 
 const origins = [
   { scheme: 'http', blockSize: '64KiB' },

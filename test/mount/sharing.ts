@@ -2,7 +2,16 @@
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, makeComplete, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import {
+  cannotMount,
+  makeComplete,
+  mountDaemon,
+  type Place,
+  patienceMs,
+  place,
+  readingAhead,
+  statusOf,
+} from '../fixtures/daemon.ts'
 import { type FioResult, readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -15,7 +24,7 @@ const [KiB, MiB] = [1024, 1024 ** 2]
 async function mountedOverHttp(t: Test, where: Place, delayMs: number): Promise<HttpOriginServer> {
   const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs })
   t.teardown(() => origin.close())
-  await mountDaemon(t, { ...where, origin: origin.url })
+  await mountDaemon(t, { ...where, origin: origin.url }, ...readingAhead)
   return origin
 }
 
