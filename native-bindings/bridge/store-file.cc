@@ -32,7 +32,7 @@ Napi::Function StoreFile::define(Napi::Env env) {
                      {InstanceMethod("read", &StoreFile::read), InstanceMethod("land", &StoreFile::land),
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
                       InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
-                      InstanceMethod("usage", &StoreFile::usage),
+                      InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -158,6 +158,14 @@ Napi::Value StoreFile::is_open_elsewhere(const Napi::CallbackInfo& info) {
   const auto elsewhere = syscalls::open_elsewhere(file_->fd());
   throw_on_error(info.Env(), elsewhere.error(), "fcntl");
   return Napi::Boolean::New(info.Env(), elsewhere.value());
+}
+
+Napi::Value StoreFile::hits(const Napi::CallbackInfo& info) {
+  const auto [hits, bytes] = file_ ? file_->hits().sum() : store::HitCounts::Sum{};
+  const Napi::Object made = Napi::Object::New(info.Env());
+  made.Set("hits", Napi::Number::New(info.Env(), static_cast<double>(hits)));
+  made.Set("hitBytes", Napi::Number::New(info.Env(), static_cast<double>(bytes)));
+  return made;
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) { file_.reset(); }

@@ -65,6 +65,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     const auto tick = clock_.tick.load(std::memory_order_relaxed);
     const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick);
     if (found == store::ReadOutcome::would_wait) deferred.file = file;
+    if (found == store::ReadOutcome::hit) file->hits().add(lane_, deferred.length);
     return found;
   });
   if (outcome == store::ReadOutcome::miss) return Answer::none;

@@ -52,7 +52,9 @@ class RequestSink {
 
 class alignas(64) SessionThread {
  public:
-  SessionThread(int fd, const Clock& clock, RequestSink& sink) : fd_(fd), clock_(clock), sink_(sink) {}
+  /** @param lane which of the threads it is, from 0 on */
+  SessionThread(int fd, std::size_t lane, const Clock& clock, RequestSink& sink)
+      : fd_(fd), lane_(lane), clock_(clock), sink_(sink) {}
 
   /** Serve until read(2) fails for good or `stopping` is set. @returns 0 when stopped, else the errno */
   int run(const std::atomic<bool>& stopping);
@@ -71,6 +73,7 @@ class alignas(64) SessionThread {
   Answer answer_read(std::uint64_t unique, const wire::ReadIn& in, std::span<const std::byte> request);
 
   int fd_;
+  std::size_t lane_;
   const Clock& clock_;
   RequestSink& sink_;
   Bindings bindings_;

@@ -42,7 +42,7 @@ Session::Session(int fd, unsigned threads, store::StoreThreads& store_threads, c
     : fd_(fd), store_threads_(store_threads), clock_(clock), events_(std::move(events)) {
   handle_wake_signal();
   RequestSink& sink = *this;
-  for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, clock, sink));
+  for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, k, clock, sink));
   {
     const Lock lock(mutex_);
     running_ = workers_.size();
@@ -137,6 +137,7 @@ void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> 
     const DeferredRead& read = entry.read();
     ReplyBuffer(scratch).send(fd_, read.unique, read.length);
     deferred_latencies_.count_shared(entry.age());
+    read.file->hits().add(workers_.size(), read.length);
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
   } else {

@@ -72,7 +72,7 @@ class Session final : private RequestSink {
 
  private:
   struct Worker {
-    Worker(int fd, const Clock& clock, RequestSink& sink) : thread(fd, clock, sink) {}
+    Worker(int fd, std::size_t lane, const Clock& clock, RequestSink& sink) : thread(fd, lane, clock, sink) {}
     SessionThread thread;
     std::thread handle;
     bool ended = false;

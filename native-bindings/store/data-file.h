@@ -19,6 +19,7 @@
 #include "residency/table.h"
 #include "result.h"
 #include "store/disk-file.h"
+#include "store/hit-counts.h"
 #include "store/resident-read.h"
 
 namespace parentfs::store {
@@ -59,6 +60,9 @@ class DataFile {
   [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
   [[nodiscard]] const std::shared_ptr<residency::Table>& table() const { return table_; }
 
+  /** Of those who answer from it. */
+  [[nodiscard]] HitCounts& hits() { return hits_; }
+
   /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
   [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
                                  std::uint32_t tick) const;
@@ -89,6 +93,7 @@ class DataFile {
   DiskFile disk_;
   std::shared_ptr<residency::Table> table_;
   residency::Geometry geometry_;
+  HitCounts hits_;
 };
 
 }  // namespace parentfs::store

@@ -23,6 +23,7 @@ import { Operations, shownName } from './operations.ts'
 import { Passthroughs } from './passthroughs.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
+import type { ImageReads } from './reader.ts'
 import { Reading } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
@@ -239,7 +240,7 @@ export class Cache {
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),
         open: this.#opens.has(image.id),
-        ...this.#reading.reader.missesOf(image),
+        ...withNative(this.#reading.reader.readsOf(image), this.#options.store.find(image.id)),
       })),
     )
   }
@@ -296,4 +297,9 @@ export class Cache {
   async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }
+}
+
+function withNative(reads: ImageReads, stored: StoredImage | null): ImageReads {
+  const { hits, hitBytes } = stored?.file.hits() ?? { hits: 0, hitBytes: 0 }
+  return { ...reads, hits: reads.hits + hits, hitBytes: reads.hitBytes + hitBytes }
 }

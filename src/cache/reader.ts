@@ -30,15 +30,17 @@ export interface ReaderParts {
   imageChanged(image: Image): void
 }
 
-/** Reads of one image that needed the origin, since the daemon started. */
-export interface ImageMisses {
+/** Reads of one image since the daemon started. */
+export interface ImageReads {
+  readonly hits: number
+  readonly hitBytes: number
   readonly misses: number
   readonly missBytes: number
-  /** How long they took, all together. */
+  /** How long misses took, all together. */
   readonly missMs: number
 }
 
-const noMisses: ImageMisses = { misses: 0, missBytes: 0, missMs: 0 }
+const noReads: ImageReads = { hits: 0, hitBytes: 0, misses: 0, missBytes: 0, missMs: 0 }
 
 export interface ReadCounters {
   readonly hits: number
@@ -73,7 +75,7 @@ export class Reader {
   readonly #hitLatencies = new LatencyHistogram()
   readonly #missLatencies = new LatencyHistogram()
   /** By version: it goes when nobody knows the version any more. */
-  readonly #byImage = new WeakMap<Image, ImageMisses>()
+  readonly #byImage = new WeakMap<Image, ImageReads>()
 
   constructor(parts: ReaderParts) {
     this.#parts = parts
@@ -88,8 +90,9 @@ export class Reader {
     return { store: this.#hitLatencies.snapshot(), origin: this.#missLatencies.snapshot() }
   }
 
-  missesOf(image: Image): ImageMisses {
-    return this.#byImage.get(image) ?? noMisses
+  /** Those that came here, as `counters`. */
+  readsOf(image: Image): ImageReads {
+    return this.#byImage.get(image) ?? noReads
   }
 
   /** Reads that wait for the origin now. */
@@ -195,16 +198,18 @@ export class Reader {
 
   #count(image: Image, missed: boolean, startedMs: number, bytes: Uint8Array): Uint8Array {
     const tookMs = performance.now() - startedMs
+    const of = this.readsOf(image)
     if (missed) {
       this.#missLatencies.add(tookMs)
       this.#misses++
       this.#missBytes += bytes.length
-      const { misses, missBytes, missMs } = this.missesOf(image)
-      this.#byImage.set(image, { misses: misses + 1, missBytes: missBytes + bytes.length, missMs: missMs + tookMs })
+      const [misses, missBytes, missMs] = [of.misses + 1, of.missBytes + bytes.length, of.missMs + tookMs]
+      this.#byImage.set(image, { ...of, misses, missBytes, missMs })
     } else {
       this.#hitLatencies.add(tookMs)
       this.#hits++
       this.#hitBytes += bytes.length
+      this.#byImage.set(image, { ...of, hits: of.hits + 1, hitBytes: of.hitBytes + bytes.length })
     }
     return bytes
   }

@@ -3,13 +3,13 @@ import type { DigestState } from './digester.ts'
 import type { EvictionCounters } from './evictor.ts'
 import type { PassthroughCounters } from './passthroughs.ts'
 import type { PromotionCounters } from './promoter.ts'
-import type { ImageMisses, ReadCounters, ReadLatencies } from './reader.ts'
+import type { ImageReads, ReadCounters, ReadLatencies } from './reader.ts'
 import type { AheadCounters } from './reading.ts'
 import type { RetirementCounters } from './retirer.ts'
 import type { ScrubCounters } from './scrubber.ts'
 
 /** One image for status. */
-export interface ImageStatus extends ImageMisses {
+export interface ImageStatus extends ImageReads {
   readonly name: string
   readonly sizeBytes: number
   readonly residentBytes: number

@@ -58,7 +58,7 @@ export function frameOf(before: Status, after: Status, { seconds, rows }: FrameO
   return trimmed(images === '' ? text : `${text}\n\n${images}`)
 }
 
-/** The busiest first; those that nobody missed and that did not grow come last. Hits are not counted by image. */
+/** The busiest first; those that nobody read and that did not grow come last. */
 function tableOfImages(
   before: readonly ImageStatus[],
   after: readonly ImageStatus[],
@@ -70,19 +70,25 @@ function tableOfImages(
     // Another version begins anew.
     const was = earlier.get(image.name)
     const from = was?.validator === image.validator ? was : null
+    const hits = Math.max(0, image.hits - (from?.hits ?? 0))
+    const hitBytes = Math.max(0, image.hitBytes - (from?.hitBytes ?? 0))
     const missed = Math.max(0, image.misses - (from?.misses ?? 0))
     const missedMs = Math.max(0, image.missMs - (from?.missMs ?? 0))
     const missedBytes = Math.max(0, image.missBytes - (from?.missBytes ?? 0))
-    return { image, missed, missedMs, missedBytes, grownBytes: image.residentBytes - (from?.residentBytes ?? 0) }
+    const grownBytes = image.residentBytes - (from?.residentBytes ?? 0)
+    const busy = hitBytes + missedBytes + Math.abs(grownBytes)
+    return { image, hits, hitBytes, missed, missedMs, missedBytes, grownBytes, busy }
   })
-  changes.sort((a, b) => b.missedBytes + Math.abs(b.grownBytes) - (a.missedBytes + Math.abs(a.grownBytes)))
-  const table = newTable(['IMAGE', 'MISSES', 'MISSED', 'LATENCY', 'GROWTH', 'RESIDENT', 'OPEN'])
-  for (const { image, missed, missedMs, missedBytes, grownBytes } of changes.slice(0, rows - 1)) {
+  changes.sort((a, b) => b.busy - a.busy)
+  const table = newTable(['IMAGE', 'HITS', 'HIT', 'MISSES', 'MISSED', 'LATENCY', 'GROWTH', 'RESIDENT', 'OPEN'])
+  for (const { image, hits, hitBytes, missed, missedMs, missedBytes, grownBytes } of changes.slice(0, rows - 1)) {
     const latency = missed === 0 ? '-' : `${(missedMs / missed).toFixed(1)} ms`
     const growth = `${grownBytes < 0 ? '-' : ''}${bytesEach(Math.abs(grownBytes) / seconds)}`
     const resident = image.complete ? 'complete' : share(image.residentBytes, image.sizeBytes)
     table.push([
       image.name,
+      each(hits / seconds),
+      bytesEach(hitBytes / seconds),
       each(missed / seconds),
       bytesEach(missedBytes / seconds),
       latency,

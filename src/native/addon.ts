@@ -46,6 +46,12 @@ export interface FileUsage {
   readonly allocatedBytes: number
 }
 
+/** What was answered natively from one data file. */
+export interface FileHits {
+  readonly hits: number
+  readonly hitBytes: number
+}
+
 /** How much of a file is locked in memory, in bytes. */
 export interface LockedFile {
   readonly lockedBytes: number
@@ -90,6 +96,8 @@ export interface StoreFile {
    * Has anybody else the file open, or mapped? Throws EINVAL where the file system cannot tell.
    */
   isOpenElsewhere(): boolean
+  /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
+  hits(): FileHits
   /** Idempotent. Pending operations settle. */
   close(): void
 }

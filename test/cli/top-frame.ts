@@ -7,9 +7,11 @@ import { addLatencies, type LatencyCounts, LatencyHistogram, noLatencies } from 
 
 const KiB = 1024
 
+const noMisses = { misses: 0, missBytes: 0, missMs: 0 }
+
 function image(name: string, more: Partial<ImageStatus>): ImageStatus {
   const facts = { sizeBytes: 1000 * KiB, residentBytes: 0, complete: false, validator: 'v', digest: 'none' as const }
-  return { name, ...facts, pinned: false, open: false, misses: 0, missBytes: 0, missMs: 0, ...more }
+  return { name, ...facts, pinned: false, open: false, hits: 0, hitBytes: 0, ...noMisses, ...more }
 }
 
 /** So many that took so long, in milliseconds. */
@@ -45,7 +47,15 @@ function status(hits: number, images: readonly ImageStatus[], pid = 7): Status {
 
 t.test('rates are what happened, by second; the busiest image comes first', async t => {
   const before = status(100, [image('idle', {}), image('busy', { misses: 1, missBytes: KiB, missMs: 5 })])
-  const busy = image('busy', { misses: 5, missBytes: 9 * KiB, missMs: 45, residentBytes: 100 * KiB, open: true })
+  const hits = { hits: 40, hitBytes: 160 * KiB }
+  const busy = image('busy', {
+    ...hits,
+    misses: 5,
+    missBytes: 9 * KiB,
+    missMs: 45,
+    residentBytes: 100 * KiB,
+    open: true,
+  })
   const text = frameOf(before, status(300, [image('idle', {}), busy]), { seconds: 2, rows: 40 })
   t.match(text, /^\/mnt +ready, server 7, 3 requests under way$/m)
   t.match(text, /^hits +100\/s, 100 KiB\/s, 90\.9 % of reads, p50 12 µs, p99 16 µs$/m)
@@ -55,14 +65,17 @@ t.test('rates are what happened, by second; the busiest image comes first', asyn
   t.match(text, /^cache disk +bypass: slow$/m)
   t.match(
     text,
-    /^IMAGE.*\nbusy +2\.0\/s +4 KiB\/s +10\.0 ms +50 KiB\/s +10\.0 % +yes\nidle +0\.0\/s +0 B\/s +- +0 B\/s/m,
+    /^IMAGE.*\nbusy +20\.0\/s +80 KiB\/s +2\.0\/s +4 KiB\/s +10\.0 ms +50 KiB\/s +10\.0 % +yes\nidle +0\.0\/s +0 B\/s +0\.0\/s +0 B\/s +- +0 B\/s/m,
   )
 })
 
 t.test('a daemon that was restarted begins at zero, a new version too, and nothing is ever negative', async t => {
   const other = image('a', { misses: 2, missBytes: 2 * KiB, missMs: 2, validator: 'w' })
   const before = status(100, [image('a', { misses: 50, missBytes: 50 * KiB, missMs: 50 })])
-  t.match(frameOf(before, status(100, [other]), { seconds: 1, rows: 40 }), /^a +2\.0\/s +2 KiB\/s +1\.0 ms/m)
+  t.match(
+    frameOf(before, status(100, [other]), { seconds: 1, rows: 40 }),
+    /^a +0\.0\/s +0 B\/s +2\.0\/s +2 KiB\/s +1\.0 ms/m,
+  )
   const restarted = frameOf(before, status(10, [other], 8), { seconds: 1, rows: 40 })
   t.match(restarted, /^hits +10\.0\/s/m)
   t.notMatch(restarted, /-\d/)

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { addLatencies, latencyBuckets } from '../../src/latency-histogram.ts'
-import { loadAddon } from '../../src/native/addon.ts'
+import { loadAddon, type StoreFile } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -25,6 +25,7 @@ const mounting = { skip: process.getuid?.() === 0 ? false : 'mounting needs root
 
 interface Rig {
   readonly fuse: TinyFuse
+  readonly file: StoreFile
   readonly path: string
   readonly dataPath: string
   readonly resident: BigUint64Array<ArrayBuffer>
@@ -51,7 +52,7 @@ async function start(t: Test): Promise<Rig> {
     await rm(directory, { recursive: true })
   })
   const resident = new BigUint64Array(file.table)
-  return { fuse, path: join(mountpoint, 'image'), dataPath, resident, generations: new Uint32Array(file.table) }
+  return { fuse, file, path: join(mountpoint, 'image'), dataPath, resident, generations: new Uint32Array(file.table) }
 }
 
 function publishAll({ resident }: Rig): void {
@@ -104,8 +105,15 @@ t.test('a hit whose pages are not in memory is answered by a store thread', moun
   publishAll(rig)
   await dropPages(rig.dataPath)
   t.ok((await readDirect(rig.path)).equals(image))
+  // Counted when the answer has gone out.
+  await until(() => rig.fuse.session.counters().hitBytes === sizeBytes, 5000, 'the hits are counted')
   const { deferred, hits } = rig.fuse.session.counters()
   t.ok(deferred > 0 && deferred <= hits, `${deferred} of ${hits} hits`)
+  t.same(
+    rig.file.hits(),
+    { hits, hitBytes: sizeBytes },
+    'the file counts those that threads answered, and those of the disk',
+  )
   t.equal(rig.fuse.seen.get(opcodes.read), undefined)
 })
 
