@@ -32,7 +32,9 @@ setup-test:
 setup-bench:
 	@sh test/setup.sh bench
 
-build: addon dist/.built
+# Set up first, in a make of its own: a new clone has no packages to compile against.
+build: setup
+	@$(MAKE) --no-print-directory addon dist/.built
 
 addon:
 	@$(MAKE) --no-print-directory -j$$(nproc) -C native-bindings all
