@@ -1,11 +1,14 @@
 /**
- * `parentfs check-config`: what a configuration file puts into effect, or everything that is wrong with it. Asks nobody.
+ * `parentfs check-config`: what a configuration file puts into effect, or everything that is wrong with it, and with the files
+ * that it names. Asks nobody.
  */
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { configure } from '../daemon/configuration.ts'
 import { ConfigurationError, readConfigurationFile } from '../daemon/configuration-file.ts'
 import { effectiveText } from '../daemon/effective.ts'
+import { lookAtNamedFiles } from '../daemon/named-files.ts'
+import { silentLogger } from '../logger.ts'
 
 const badFileExitCode = 2
 
@@ -16,6 +19,9 @@ export async function checkConfig(path: string): Promise<number> {
     const { document, settings } = await readConfigurationFile(file)
     const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
     const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
+    const { wrong, odd } = await lookAtNamedFiles(file, configuration, silentLogger)
+    for (const line of [...wrong, ...odd]) process.stderr.write(`parentfs: ${line}\n`)
+    if (wrong.length > 0) return badFileExitCode
     process.stdout.write(effectiveText(document, configuration))
     return 0
   } catch (error) {
