@@ -82,7 +82,8 @@ export function parseHelperCall(argv: readonly string[]): HelperCall {
   }
   parseMountOptions(shared)
   const places = config ? [directory] : [spec.startsWith('/') ? pathToFileURL(spec).href : spec, directory]
-  const mount = { ...chosen, places, o: shared, background: true, ...(config ? { config: spec } : {}) }
+  // mount -a looks for SPEC in the mount table, to leave alone what is there.
+  const mount = { ...chosen, places, o: shared, background: true, source: spec, ...(config ? { config: spec } : {}) }
   return { mount, fake: values.fake === true, verbose: values.verbose === true }
 }
 

@@ -30,6 +30,8 @@ export interface MountArguments {
   readonly background?: boolean
   readonly logLevel?: string
   readonly logFile?: string
+  /** For the mount table, in place of the origins. */
+  readonly source?: string
 }
 
 /**
@@ -76,6 +78,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
     configFile: null,
     cacheDirectory: document.cache.directory ?? null,
     mountpoint: await resolveMountpoint(mountpoint, creationAdvice),
+    source: args.source ?? null,
     log: logSettingsOf({ level: log.level ?? 'info', file: log.file ?? null, format: 'auto' }, args),
     document,
   }
@@ -104,6 +107,7 @@ async function settingsOfFile(config: string, args: MountArguments): Promise<Set
     configFile: file,
     cacheDirectory: settings.cache.directory,
     mountpoint: await resolveMountpoint(mountpoint, creationAdvice),
+    source: args.source ?? null,
     log: logSettingsOf(settings.log, args),
     document,
   }

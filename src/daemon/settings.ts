@@ -13,6 +13,8 @@ export interface Settings {
   readonly mountpoint: string
   /** What the document says of it, for advice to people. */
   readonly cacheDirectory: string | null
+  /** What the mount table shows, where it is not to be the origins: mount(8) knows by it what is mounted already. */
+  readonly source: string | null
   /** Both processes log before anything is judged. */
   readonly log: LogSettings
   readonly document: ConfigurationDocument

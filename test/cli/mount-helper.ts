@@ -13,6 +13,7 @@ t.test('a line of fstab becomes a mount in the background', async t => {
       places: ['http://h/d/', '/mnt'],
       o: ['uid=5', 'mode=0400'],
       background: true,
+      source: 'http://h/d/',
       cacheDir: '/c',
       capacity: 10 * 1024 ** 3,
       blockSize: 4096,
@@ -23,7 +24,10 @@ t.test('a line of fstab becomes a mount in the background', async t => {
     fake: false,
     verbose: false,
   })
-  t.same(parseHelperCall(['/srv/im ages', '/mnt']).mount.places, ['file:///srv/im%20ages', '/mnt'])
+  t.match(parseHelperCall(['/srv/im ages', '/mnt']).mount, {
+    places: ['file:///srv/im%20ages', '/mnt'],
+    source: '/srv/im ages',
+  })
   t.match(parse('config', '-v').mount, { config: 'http://h/d/', places: ['/mnt'] })
   t.match(parseHelperCall(['a', 'b', '-sfnv', '-t', 'parentfs', '-o', 'nonsense']), { fake: true, verbose: true })
 })

@@ -67,8 +67,13 @@ t.test('a line may name a directory, or a configuration file', options, async t 
     file,
     `origin: { url: "${where.origin}" }\ncache: { directory: ${where.cacheDirectory}, capacity: 300MiB }\n`,
   )
-  await run('mount', '-a', '-T', line(where, file, 'config,ro'))
-  t.match(await statusOf(where), { cache: { capacityBytes: 300 * 1024 ** 2 } })
+  const fstab = line(where, file, 'config,ro')
+  await run('mount', '-a', '-T', fstab)
+  const { cache, pid } = await statusOf(where)
+  t.equal(cache.capacityBytes, 300 * 1024 ** 2)
+  t.equal((await mountAt(where.mountpoint))?.source, file, 'by this it is known the next time')
+  t.match(await attempt('mount', '-a', '-T', fstab), { code: 0, stderr: '' })
+  t.equal((await statusOf(where)).pid, pid)
 })
 
 t.test('what cannot be mounted leaves nothing, and says why in one line', options, async t => {
