@@ -23,7 +23,6 @@ import { Operations, shownName } from './operations.ts'
 import { Passthroughs } from './passthroughs.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
-import type { ImageReads } from './reader.ts'
 import { Reading } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
@@ -240,7 +239,7 @@ export class Cache {
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),
         open: this.#opens.has(image.id),
-        ...withNative(this.#reading.reader.readsOf(image), this.#options.store.find(image.id)),
+        ...this.#reading.reader.readsOf(image, this.#options.store.find(image.id)),
       })),
     )
   }
@@ -297,9 +296,4 @@ export class Cache {
   async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }
-}
-
-function withNative(reads: ImageReads, stored: StoredImage | null): ImageReads {
-  const { hits, hitBytes } = stored?.file.hits() ?? { hits: 0, hitBytes: 0 }
-  return { ...reads, hits: reads.hits + hits, hitBytes: reads.hitBytes + hitBytes }
 }

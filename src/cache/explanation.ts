@@ -133,7 +133,7 @@ function answerOf({ facts, stored, store }: ExplanationParts, runs: readonly Exp
   if (has('in flight')) return { verdict: 'origin', why: 'blocks are in flight: the read joins their fetch' }
   if (has('held')) return { verdict: 'store after verification', why: 'blocks were not read since the start' }
   const how = facts.open ? 'natively' : 'natively, once it is open'
-  return { verdict: 'store', why: `all blocks are published: ${how}` }
+  return { verdict: 'store', why: `${how}: all blocks are published` }
 }
 
 function promotionOf(parts: ExplanationParts, runs: readonly ExplainedRun[]): Explanation['promotion'] {

@@ -90,9 +90,12 @@ export class Reader {
     return { store: this.#hitLatencies.snapshot(), origin: this.#missLatencies.snapshot() }
   }
 
-  /** Those that came here, as `counters`. */
-  readsOf(image: Image): ImageReads {
-    return this.#byImage.get(image) ?? noReads
+  /** Those that came here, and with its data file those that were answered natively, too. */
+  readsOf(image: Image, stored: Pick<StoredImage, 'file'> | null = null): ImageReads {
+    const reads = this.#byImage.get(image) ?? noReads
+    if (!stored) return reads
+    const { hits, hitBytes } = stored.file.hits()
+    return { ...reads, hits: reads.hits + hits, hitBytes: reads.hitBytes + hitBytes }
   }
 
   /** Reads that wait for the origin now. */

@@ -36,7 +36,7 @@ function lines(): ProgressView {
   let last = ''
   return {
     update: ({ name, phase, totalBytes }) => {
-      const line = `${name}: ${phase} of ${size(totalBytes)}`
+      const line = `${name}: ${phase}, ${size(totalBytes)} in all`
       if (line !== last) process.stderr.write(`${line}\n`)
       last = line
     },

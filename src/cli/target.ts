@@ -9,7 +9,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fetchStatus } from '../admin/admin-client.ts'
 import { socketPath, socketPaths, trustedRuntimeDirectory } from '../admin/socket-path.ts'
-import { fileSystemType, readMountTable } from '../daemon/mount-table.ts'
+import { fileSystemType, type MountEntry, readMountTable } from '../daemon/mount-table.ts'
 import { resolveMountpoint } from '../daemon/mountpoint.ts'
 import { CacheError } from '../errors.ts'
 
@@ -48,6 +48,11 @@ export async function findImage(image: string, mountpoint: string | null): Promi
   if (mountpoint === null && image.includes('/')) {
     const found = await findPath(image)
     if (found) return found
+    const absolute = resolve(image)
+    const isMount = ({ mountpoint, type }: MountEntry) => type === fileSystemType && mountpoint === absolute
+    if ((await readMountTable()).some(isMount)) {
+      throw new CacheError('invalid-argument', `${image} is a whole mount: name an image in it, like ${image}/NAME`)
+    }
     if (/^\.{0,2}\//.test(image)) {
       const advice = '"parentfs status" lists the mounts, "parentfs images" the names in one'
       throw new CacheError('not-found', `${image} is not in a parentfs mount: ${advice}`)

@@ -30,7 +30,7 @@ export async function firstListings(
   logger: Logger,
   signal: AbortSignal,
 ): Promise<void> {
-  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, signal)))
+  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, logger, signal)))
   const hopeless = failures.filter(failure => failure !== null && !isPassing(failure))
   if (hopeless[0] && hopeless.length === origins.length) throw hopeless[0]
   for (const [k, failure] of failures.entries()) {
@@ -44,6 +44,7 @@ export async function firstListings(
 async function failureOf(
   mounted: MountedOrigin,
   list: (directory: string | null) => Promise<Names>,
+  logger: Logger,
   signal: AbortSignal,
 ): Promise<CacheError | null> {
   const { directory, origin } = mounted
@@ -51,7 +52,10 @@ async function failureOf(
   try {
     await within(
       revalidateMsMax,
-      list(directory).then(names => mustBeServed(mounted, names, signal)),
+      list(directory).then(names => {
+        if (names.length === 0) logger.warn({ origin: origin.url }, 'the origin lists no images: is its URL right?')
+        return mustBeServed(mounted, names, signal)
+      }),
       late,
     )
     return null

@@ -245,7 +245,8 @@ export function capacityMin(blockBytes: number): number {
 /** What to say of a capacity below it. */
 export function tooSmall(capacityBytes: number, blockBytes: number): string {
   const needed = `give at least ${Math.ceil(capacityMin(blockBytes) / MiB)}MiB, or smaller blocks`
-  return `capacity ${capacityBytes} is too small for blocks of ${blockBytes} bytes: ${needed}`
+  const [capacity, block] = [formatValue('size', capacityBytes), formatValue('size', blockBytes)]
+  return `capacity ${capacity} is too small for blocks of ${block}: ${needed}`
 }
 
 function isBlockSize(bytes: number): boolean {

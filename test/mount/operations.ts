@@ -72,7 +72,7 @@ t.test('promote, explain, pin, evict and unpin do what they say; a restart keeps
   t.match(await parentfs('promote', path, '--range', '0-1MiB', '--range', '4MiB-'), {
     code: 0,
     stdout: /^a\.raw: 3 MiB promoted, 0 B were there; the image is not complete\n$/,
-    stderr: /^a\.raw: promoting of 3 MiB\n$/,
+    stderr: /^a\.raw: promoting, 3 MiB in all\n$/,
   })
   const explained = await parentfs('explain', path, '2MiB', '128KiB', '--json')
   t.match(JSON.parse(explained.stdout.toString()) as Explanation, {
@@ -82,7 +82,7 @@ t.test('promote, explain, pin, evict and unpin do what they say; a restart keeps
   t.match(await parentfs('explain', 'a.raw', '0', ...onMount), {
     code: 0,
     stdout:
-      /^answered by +store: all blocks are published.*\n(.*\n)*origin +available, file:.*\n(.*\n)*0 +0 +0 +64 KiB +published +0 +/m,
+      /^answered by +store: natively.*: all blocks are published\n(.*\n)*origin +available, file:.*\n(.*\n)*0 +0 +0 +64 KiB +published +0 +/m,
   })
   t.match(await parentfs('promote', 'a.raw', ...onMount), {
     code: 0,
