@@ -109,7 +109,7 @@ export class Keeper {
       await link.mount()
       return this.#parts.mounter.adopt(null)
     }
-    this.#fd ??= await this.#parts.mounter.mount(this.#settings.source ?? booted.source, booted.allowOther)
+    this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
     this.#mounting = true
     await link.serve(this.#fd, this.#negotiated, this.#servers.judgement)
   }
