@@ -124,7 +124,7 @@ async function report(result: {
   const path = join(values.out, values.quick ? 'compare-quick.json' : 'compare.json')
   await writeFile(path, `${JSON.stringify({ when, rounds, ...result, rows })}\n`)
   console.log(`every sample is in ${path}`)
-  if (values.quick || values.only || values.distances) {
+  if (values.quick) {
     for (const row of rows) {
       const ratio = row.ratio ? `; parentfs is ${(1 / row.ratio.median).toFixed(2)} times as good` : ''
       console.log(`${row.question}, ${row.distance ?? 'warm'}, ${row.contender}: ${row.median.toFixed(2)}${ratio}`)

@@ -1,23 +1,25 @@
 /**
  * Warm reads of a real mount beside a server that only preads and writes, in alternating rounds on one machine.
  *
- *   node build/bench/warm.js [--rounds 5] [--seconds 1]
+ *   node build/bench/warm.js [--rounds 5] [--seconds 1] [--json FILE] [--check FILE]
  *
  * Needs root, fio, dist/ and build/comparison-server of native-bindings/. A round runs a job on every server in turn, so that
  * what else the machine does meets them alike; a ratio is taken within a round, against the best of the comparison's
  * thread counts. One reader at a time on two cores is bimodal (the scheduler wakes the server on the reader's core or on
- * the other), so the ratio of the best rounds is printed beside the median.
+ * the other), so the ratio of the best rounds is printed beside the median. `--json` keeps every sample; `--check` compares with
+ * what was kept: a question is lost whose median is below the least ratio of then.
  */
 import { spawn } from 'node:child_process'
 import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { loadAddon } from '../src/native/addon.ts'
 import { parentfs } from './demo/command.ts'
 import { dropPages, type FioResult, runFio } from './fio.ts'
+import { describeMachine } from './report/machine.ts'
 
 /** A question: a job file, and whether the pages of the data file are dropped before each run. */
 interface Question {
@@ -27,6 +29,17 @@ interface Question {
   readonly reach: number
   /** Ask it of the portable transport too, which is measured against ours. */
   readonly portable?: true
+}
+
+/** What came of a question. */
+interface Answer {
+  readonly question: string
+  readonly against: string
+  /** Of each round. */
+  readonly ratios: readonly number[]
+  readonly median: number
+  readonly best: number
+  readonly samples: Readonly<Record<string, readonly FioResult[]>>
 }
 
 const questions: readonly Question[] = [
@@ -49,12 +62,20 @@ interface Server {
 }
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '1' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '1' },
+    json: { type: 'string' },
+    check: { type: 'string' },
+  },
 })
+const answers: Answer[] = []
 const directory = await mkdtemp(join(tmpdir(), 'parentfs-bench-'))
 const endings: (() => unknown)[] = []
 try {
   await main(Number(values.rounds), Number(values.seconds))
+  if (values.json) await keep(values.json)
+  if (values.check) process.exitCode = (await lost(values.check)) ? 1 : 0
 } finally {
   for (const end of endings.reverse()) await end()
   await rm(directory, { recursive: true })
@@ -78,6 +99,26 @@ async function main(rounds: number, seconds: number): Promise<void> {
   }
 }
 
+async function keep(path: string): Promise<void> {
+  const machine = await describeMachine((await parentfs('--version')).trim())
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, `${JSON.stringify({ machine, answers })}\n`)
+}
+
+/** Say what is behind the ratios that were kept. @returns whether anything is */
+async function lost(path: string): Promise<boolean> {
+  const { answers: kept } = JSON.parse(await readFile(path, 'utf8')) as { answers: readonly Answer[] }
+  const losses = answers.flatMap(answer => {
+    const before = kept.find(({ question }) => question === answer.question)
+    if (!before || answer.median >= Math.min(...before.ratios)) return []
+    const then = `${Math.min(...before.ratios).toFixed(2)} - ${Math.max(...before.ratios).toFixed(2)}`
+    return [`lost: ${answer.question}: ${answer.median.toFixed(2)}, and it was ${then}`]
+  })
+  for (const loss of losses) console.log(loss)
+  if (losses.length === 0) console.log(`nothing is behind ${path}`)
+  return losses.length > 0
+}
+
 /** Run one job in alternating rounds and print its lines. */
 async function ask(question: Question, ours: Server, others: readonly Server[], rounds: number, seconds: number) {
   const { job, inPageCache, reach } = question
@@ -99,6 +140,8 @@ async function ask(question: Question, ours: Server, others: readonly Server[], 
   const name = `${job}${inPageCache ? '' : ', from disk'}`
   const row = [name.padEnd(29), median(ratios).toFixed(2).padEnd(7), spread.padEnd(12), bests.toFixed(2).padEnd(10)]
   console.log(`${row.join(' ')} ${reach.toFixed(2).padEnd(6)} ${best.name}`)
+  const samples = Object.fromEntries([...results].map(([server, list]) => [server.name, list]))
+  answers.push({ question: name, against: best.name, ratios, median: median(ratios), best: bests, samples })
   for (const [server, list] of results) {
     const [p50, p99] = [list.map(each => each.p50Us), list.map(each => each.p99Us)].map(all => median(all).toFixed(1))
     const share = median(iopsOf(server).map((iops, round) => iops / iopsOf(ours)[round]!)).toFixed(2)

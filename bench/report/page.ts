@@ -4,8 +4,7 @@ import { coldQuestions, type Failure, type Question, warmQuestions } from '../co
 import type { Machine } from './machine.ts'
 import type { Row } from './ratios.ts'
 
-const begin = '<!-- Written by `make bench` from here -->'
-const end = '<!-- to here -->'
+const marks = ['<!-- Written by `make bench` from here -->', '<!-- to here -->'] as const
 
 export interface PageParts {
   readonly machine: Machine
@@ -20,9 +19,14 @@ export interface PageParts {
 
 /** Put the tables into the page, in the place of those of before. @throws Error when the marks are missing */
 export function withTables(page: string, parts: PageParts): string {
+  return between(page, marks, `\n\n${tables(parts)}\n`)
+}
+
+/** Put `text` between two marks of a page. @throws Error when the marks are missing */
+export function between(page: string, [begin, end]: readonly [string, string], text: string): string {
   const [from, to] = [page.indexOf(begin), page.indexOf(end)]
-  if (from < 0 || to < from) throw new Error('the page has no place for the tables')
-  return `${page.slice(0, from + begin.length)}\n\n${tables(parts)}\n${page.slice(to)}`
+  if (from < 0 || to < from) throw new Error(`the page has no place for it: ${begin}`)
+  return `${page.slice(0, from + begin.length)}${text}${page.slice(to)}`
 }
 
 function tables({ machine, when, rounds, rows, failures, skipped, reference }: PageParts): string {

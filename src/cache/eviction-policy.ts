@@ -38,9 +38,10 @@ export class LeastRecentlyUsed<T extends ObjectUse> implements EvictionPolicy<T>
   readonly name = 'lru'
 
   async choose(objects: () => Iterable<T>, bytesWanted: number): Promise<T[]> {
-    const limit = await this.#limit(objects, bytesWanted)
+    const turns = new Turns() // One for all walks: each alone may be short.
+    const limit = await this.#limit(objects, bytesWanted, turns)
     const cold: T[] = []
-    await this.#walk(objects, object => {
+    await this.#walk(objects, turns, object => {
       if (object.lastUse < limit) cold.push(object)
     })
     cold.sort((a, b) => a.lastUse - b.lastUse)
@@ -53,7 +54,7 @@ export class LeastRecentlyUsed<T extends ObjectUse> implements EvictionPolicy<T>
   }
 
   /** A tick such that the objects last used before it free enough, and few more than needed. */
-  async #limit(objects: () => Iterable<T>, bytesWanted: number): Promise<number> {
+  async #limit(objects: () => Iterable<T>, bytesWanted: number, turns: Turns): Promise<number> {
     let low = 0
     let width = 2 ** 32 / buckets
     let below = 0 // Bytes of the objects used before `low`.
@@ -61,7 +62,7 @@ export class LeastRecentlyUsed<T extends ObjectUse> implements EvictionPolicy<T>
       const bytes = new Float64Array(buckets)
       const counts = new Uint32Array(buckets)
       const [from, step] = [low, width]
-      await this.#walk(objects, object => {
+      await this.#walk(objects, turns, object => {
         const bucket = Math.floor((object.lastUse - from) / step)
         if (bucket < 0 || bucket >= buckets) return
         bytes[bucket]! += object.bytes
@@ -77,8 +78,7 @@ export class LeastRecentlyUsed<T extends ObjectUse> implements EvictionPolicy<T>
   }
 
   /** Look at all objects, a few milliseconds at a time: a quarter of a million take 40. */
-  async #walk(objects: () => Iterable<T>, look: (object: T) => void): Promise<void> {
-    const turns = new Turns()
+  async #walk(objects: () => Iterable<T>, turns: Turns, look: (object: T) => void): Promise<void> {
     for (const object of objects()) {
       if (turns.areOver) await turns.rest()
       look(object)

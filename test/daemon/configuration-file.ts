@@ -58,7 +58,7 @@ t.test('a complaint has line, column, key, value and what would be right', async
     [`origin:\n  url: images\n`, 'f:2:8: origin.url: origin "images" is not a URL: write it like https://host/images/'],
     [`origin:\n  tries: 2\n`, /^f:1:1: origin: the origin has no url/],
     [`${origin}log:\n  level:\n`, /^f:4:3: log\.level: log level null is unknown/],
-    [`${origin}cache: {capacity: 1MiB}\n`, /^f:3:19: cache\.capacity: capacity 1048576 is too small/],
+    [`${origin}cache: {capacity: 1MiB}\n`, /^f:3:19: cache\.capacity: capacity 1MiB is too small/],
     [`${origin}cache: {blockSize: 5KiB}\n`, /^f:3:20: cache\.blockSize: block size 5120 is not a power of two/],
     [`${origin}origin:\n  url: file:///x\n`, /^f:3:1: .*[Kk]eys must be unique/],
     [`${origin}\tlog: x\n`, /^f:3:1: /],
