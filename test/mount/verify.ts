@@ -61,7 +61,7 @@ t.test('verify finds what is damaged, drops it, and says so; the next one finds 
   })
   damage(dataFile(where), 3_000_000)
   const found = await parentfs('verify', where.mountpoint, 'a.raw')
-  t.match(found, { code: 1, stdout: /1 damaged blocks dropped/, stderr: /^a\.raw: verifying blocks of 5 MiB\n/ })
+  t.match(found, { code: 1, stdout: /1 damaged blocks dropped/, stderr: /^a\.raw: verifying blocks, 5 MiB in all\n/ })
   t.ok(await isRight(where))
   await makeComplete(where, 'a.raw')
   t.match(await parentfs('verify', where.mountpoint, 'a.raw'), { code: 0 })

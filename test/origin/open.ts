@@ -93,7 +93,8 @@ t.test('a read whose connection breaks is tried again from its first byte, and c
     await origin.read(image, 50_000, target, { signal })
     t.ok(sampleBytes(sample, 50_000, 200_000).equals(target), kind)
   }
-  t.same(meter.counters(), { requests: 7, bytes: 400_000, errors: 4, cancelled: 0 })
+  // The first reset met a connection that had been idle: that is asked again on a new one, and no failure.
+  t.same(meter.counters(), { requests: 6, bytes: 400_000, errors: 3, cancelled: 0 })
 })
 
 t.test('an answer that may not be served is not asked for again', async t => {
