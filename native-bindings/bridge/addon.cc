@@ -16,6 +16,7 @@
 #include "store/crc32c.h"
 #include "syscalls/files.h"
 #include "syscalls/mount.h"
+#include "syscalls/process.h"
 #include "syscalls/sockets.h"
 
 namespace parentfs::bridge {
@@ -113,6 +114,10 @@ void close_fd(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), ::close(descriptor(info[0], "fd")) == 0 ? 0 : errno, "close");
 }
 
+void forbid_dumps(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), syscalls::forbid_dumps(), "prctl");
+}
+
 void load_libfuse2(const Napi::CallbackInfo& info) {
   const std::string complaint = fuse2::load(text(info[0], "path"));
   if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
@@ -138,6 +143,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
   exports.Set("sendDatagram", Napi::Function::New(env, send_datagram, "sendDatagram"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
+  exports.Set("forbidDumps", Napi::Function::New(env, forbid_dumps, "forbidDumps"));
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   return exports;
 }

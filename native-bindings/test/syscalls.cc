@@ -1,12 +1,15 @@
 /** syscalls/: extents, locks and descriptors over sockets. */
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 #include "syscalls/files.h"
+#include "syscalls/process.h"
 #include "syscalls/sockets.h"
 #include "test/images.h"
 #include "test/suites.h"
@@ -102,6 +105,18 @@ void peers(Checks& t) {
   CHECK(syscalls::peer_uid(syscalls::open_exact(directory.file("f"), 1).value().get()).error() == ENOTSOCK);
 }
 
+/** In a child, because it holds for the whole process. */
+void dumps(Checks& t) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool forbids = ::prctl(PR_GET_DUMPABLE) == 1 && syscalls::forbid_dumps() == 0;
+    ::_exit(forbids && ::prctl(PR_GET_DUMPABLE) == 0 ? 7 : 1);
+  }
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
 }  // namespace
 
 Tests syscalls_tests() {
@@ -111,6 +126,7 @@ Tests syscalls_tests() {
       {"a lock is refused while somebody holds it, and free after", file_lock},
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
       {"the user at the other end of a socket is known, and nobody where there is none", peers},
+      {"a process that forbids it leaves no core", dumps},
   };
 }
 

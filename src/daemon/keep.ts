@@ -33,6 +33,7 @@ const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
  */
 export async function keep(settings: Settings, hooks: KeepHooks = {}): Promise<number> {
   const addon = loadBuiltAddon()
+  addon.forbidDumps() // The environment may have secrets.
   const mounter = createMounter(addon, settings.mountpoint)
   const unlock = await lockAndPrepare(mounter, addon)
   try {

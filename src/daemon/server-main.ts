@@ -25,6 +25,8 @@ process.title = 'parentfs server'
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
 
 const addon = loadAddon()
+// Secrets of the configuration, and what guests read, would lie in a core.
+addon.forbidDumps()
 const channel = new LineChannel(new Socket({ fd: serverChannelFd, readable: true, writable: true }))
 let logger: Logger | null = null
 

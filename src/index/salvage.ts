@@ -61,7 +61,7 @@ export async function copyImages(from: string, to: string, logger: Logger): Prom
     stdio: 'ignore',
     timeout: salvageMsMax,
     killSignal: 'SIGKILL',
-    env: copyEnvironment(),
+    env: {}, // Damaged pages may end it, and secrets do not belong in its core.
   })
   try {
     // One that the disk holds cannot even be killed.
@@ -80,15 +80,10 @@ function copyTo(directory: string, copy: string): string | null {
     timeout: salvageMsMax,
     killSignal: 'SIGKILL',
     stdio: ['ignore', 'ignore', 'pipe'],
-    env: copyEnvironment(),
+    env: {}, // Damaged pages may end it, and secrets do not belong in its core.
   })
   if (status === 0) return null
   return signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
-}
-
-function copyEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS: _, ...env } = process.env
-  return env
 }
 
 /** The line of a stack trace that says what is wrong. */

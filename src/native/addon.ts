@@ -228,6 +228,11 @@ export interface Addon {
   sendDatagram(name: string, text: string): void
   closeFd(fd: number): void
   /**
+   * From now on this process leaves no core, and nobody but root looks into its memory or its environment. Its children do, for
+   * that ends with the next program.
+   */
+  forbidDumps(): void
+  /**
    * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
    * is linked against libfuse.so.2 and is loaded afterwards finds it.
    */

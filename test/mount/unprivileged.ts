@@ -2,7 +2,7 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Status } from '../../src/admin/status.ts'
@@ -76,6 +76,10 @@ t.test('a user mounts, reads, asks and unmounts', options, async t => {
   const status = JSON.parse(user('status', where.mountpoint, '--json').stdout) as Status
   t.match(status.cache.directory, join(where.top, 'home', '.cache', 'parentfs'))
   t.match(as('stat', '-c', '%u %a', file), { stdout: `${uid} 444\n` })
+  for (const pid of [status.pid, status.keeperPid]) {
+    t.equal(statSync(`/proc/${pid}/environ`).uid, 0, 'a process that leaves no core is root’s to look at')
+    t.match(as('cat', `/proc/${pid}/environ`), { status: 1, stdout: '' })
+  }
   t.match(user('unmount', where.mountpoint), { status: 0, stderr: '' })
   t.equal(mounted(), undefined)
 })
