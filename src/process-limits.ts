@@ -9,6 +9,8 @@ export const serverWellMsDefault = 60_000
 export const serverDeathsDefault = 5
 /** Longest message between keeper and server: a configuration of 64 KiB as JSON takes far less. */
 export const messageBytesMax = 1024 * 1024
+/** Longest of what a service manager holds for the next keeper, in bytes: the settings, as they go to a server, and a few numbers. */
+export const keptBytesMax = messageBytesMax
 /** The pause before a server that follows one that was not well: doubled each time. The first follows at once. */
 export const restartPauseMsMin = 100
 export const restartPauseMsMax = 5_000

@@ -107,7 +107,8 @@ Napi::Value receive_fd(const Napi::CallbackInfo& info) {
 }
 
 void send_datagram(const Napi::CallbackInfo& info) {
-  throw_on_error(info.Env(), syscalls::send_datagram(text(info[0], "name"), text(info[1], "text")), "sendto");
+  const int beside = info[2].IsNull() ? -1 : descriptor(info[2], "fd");
+  throw_on_error(info.Env(), syscalls::send_datagram(text(info[0], "name"), text(info[1], "text"), beside), "sendmsg");
 }
 
 void close_fd(const Napi::CallbackInfo& info) {

@@ -1,4 +1,4 @@
-/** SCM_RIGHTS: one descriptor beside one byte, because a message without bytes is none. And single datagrams. */
+/** SCM_RIGHTS: one descriptor beside one byte, because a message without bytes is none. And single datagrams, with or without. */
 #include "syscalls/sockets.h"
 
 #include <sys/socket.h>
@@ -28,7 +28,24 @@ struct FdMessage {
     header.msg_control = control.data();
     header.msg_controllen = control.size();
   }
+
+  void carry(int fd) {
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(rights), &fd, sizeof fd);
+  }
 };
+
+/** @returns 0 or an errno. */
+int send(int socket, const msghdr& message) {
+  ssize_t sent = 0;
+  do {
+    sent = ::sendmsg(socket, &message, MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return sent < 0 ? errno : 0;
+}
 
 }  // namespace
 
@@ -49,16 +66,8 @@ Result<uid_t> peer_uid(int socket) {
 
 int send_fd(int socket, int fd) {
   FdMessage message;
-  cmsghdr* control = CMSG_FIRSTHDR(&message.header);
-  control->cmsg_level = SOL_SOCKET;
-  control->cmsg_type = SCM_RIGHTS;
-  control->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(control), &fd, sizeof fd);
-  ssize_t sent = 0;
-  do {
-    sent = ::sendmsg(socket, &message.header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? errno : 0;
+  message.carry(fd);
+  return send(socket, message.header);
 }
 
 Result<OwnedFd> receive_fd(int socket) {
@@ -79,7 +88,7 @@ Result<OwnedFd> receive_fd(int socket) {
   return OwnedFd(fd);
 }
 
-int send_datagram(const std::string& name, const std::string& text) {
+int send_datagram(const std::string& name, std::string text, int fd_beside) {
   if (name.size() < 2 || (name[0] != '/' && name[0] != '@')) return EAFNOSUPPORT;
   sockaddr_un address{};
   // One byte less than there is: a path ends with NUL. An abstract name is as long as it says. Source: unix(7).
@@ -93,12 +102,17 @@ int send_datagram(const std::string& name, const std::string& text) {
   if (fd.get() < 0) return errno;
   const timeval patience{.tv_sec = 1, .tv_usec = 0};
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) return errno;
-  ssize_t sent = 0;
-  do {
-    sent = ::sendto(fd.get(), text.data(), text.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
-                    static_cast<socklen_t>(bytes));
-  } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? errno : 0;
+  FdMessage message;
+  message.bytes = {.iov_base = text.data(), .iov_len = text.size()};
+  message.header.msg_name = &address;
+  message.header.msg_namelen = static_cast<socklen_t>(bytes);
+  if (fd_beside < 0) {
+    message.header.msg_control = nullptr;
+    message.header.msg_controllen = 0;
+  } else {
+    message.carry(fd_beside);
+  }
+  return send(fd.get(), message.header);
 }
 
 }  // namespace parentfs::syscalls

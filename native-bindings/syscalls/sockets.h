@@ -25,8 +25,9 @@ Result<OwnedFd> receive_fd(int socket);
 
 /**
  * Send one datagram to a Unix socket by its name: a path, or `@` and the name of an abstract one. Waits up to a second for a
- * receiver that is full. @returns 0 or an errno: ENAMETOOLONG, EAFNOSUPPORT for another kind of name, EAGAIN when it stayed full.
+ * receiver that is full. @param fd_beside a descriptor that goes with it, or -1. @returns 0 or an errno: ENAMETOOLONG, EAFNOSUPPORT
+ * for another kind of name, EAGAIN when it stayed full.
  */
-int send_datagram(const std::string& name, const std::string& text);
+int send_datagram(const std::string& name, std::string text, int fd_beside);
 
 }  // namespace parentfs::syscalls

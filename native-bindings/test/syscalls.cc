@@ -3,10 +3,13 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <string>
 
 #include "syscalls/files.h"
 #include "syscalls/process.h"
@@ -95,6 +98,25 @@ void descriptors(Checks& t) {
   CHECK(syscalls::send_fd(there.get(), file.get()) == EPIPE);
 }
 
+void datagrams(Checks& t) {
+  // The kernel chooses an abstract name for who binds none. Source: unix(7), autobind.
+  const OwnedFd receiver(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
+  CHECK(::bind(receiver.get(), reinterpret_cast<sockaddr*>(&address), sizeof address.sun_family) == 0);
+  socklen_t length = sizeof address;
+  CHECK(::getsockname(receiver.get(), reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  const std::string name = "@" + std::string(address.sun_path + 1, length - sizeof address.sun_family - 1);
+  Directory directory;
+  const auto file = syscalls::open_exact(directory.file("sent"), 77).value();
+  CHECK(syscalls::send_datagram(name, "FDSTORE=1", file.get()) == 0);
+  const auto received = syscalls::receive_fd(receiver.get());
+  CHECK(received.ok() && syscalls::usage(received.value().get()).value().size_bytes == 77);
+  CHECK(syscalls::send_datagram(name, "READY=1", -1) == 0);
+  std::array<char, 16> text{};
+  CHECK(::recv(receiver.get(), text.data(), text.size(), 0) == 7 && std::string(text.data()) == "READY=1");
+  CHECK(syscalls::send_datagram(name, "FDSTORE=1", 1 << 20) == EBADF);
+}
+
 void peers(Checks& t) {
   const auto pair = syscalls::socket_pair();
   const auto peer = syscalls::peer_uid(pair.value().first.get());
@@ -125,6 +147,7 @@ Tests syscalls_tests() {
       {"what is no plain file, or has another name, is neither waited for nor followed nor changed", not_files},
       {"a lock is refused while somebody holds it, and free after", file_lock},
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
+      {"a datagram comes with the descriptor beside it, or without", datagrams},
       {"the user at the other end of a socket is known, and nobody where there is none", peers},
       {"a process that forbids it leaves no core", dumps},
   };

@@ -19,10 +19,12 @@ export interface Status {
   readonly keeperPid: number
   /**
    * Servers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
-   * `possible`: false on kernels that repeat no requests, and over fuse-native; `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
+   * `possible`: false on kernels that repeat no requests, and over fuse-native; `kept`: the service manager holds the mount, which outlives its keeper too;
+   * `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
    */
   readonly takeovers: {
     readonly possible: boolean
+    readonly kept: boolean
     readonly count: number
     readonly lastPauseMs: number
     readonly longestPauseMs: number

@@ -39,13 +39,13 @@ export interface MountArguments {
  * @throws CacheError when it cannot be mounted; nothing is left then
  */
 export async function mount(args: MountArguments): Promise<number> {
-  const settings = args.config === undefined ? await settingsOf(args) : await settingsOfFile(args.config, args)
+  const ask = () => (args.config === undefined ? settingsOf(args) : settingsOfFile(args.config, args))
   if (args.background) {
-    await keepInBackground(settings)
+    await keepInBackground(await ask())
     return 0
   }
   process.title = 'parentfs keeper'
-  return keep(settings)
+  return keep(ask)
 }
 
 /** Every path becomes absolute here: neither keeper nor server has our working directory. */

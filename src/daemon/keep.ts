@@ -7,6 +7,7 @@ import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
 import { type Addon, loadAddon } from '../native/addon.ts'
 import { removeDeadSockets } from './dead-sockets.ts'
+import { DescriptorStore, type Handed, listenFdsStart, takeHanded } from './descriptor-store.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter, type Mounter } from './mounter.ts'
 import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
@@ -14,7 +15,7 @@ import { ownServerMain, serverMainIn } from './program.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
-import { makeWorkFile, takeWork } from './work-file.ts'
+import { makeNamelessFile, takeWork } from './work-file.ts'
 
 export interface KeepHooks {
   /** The mount answers. */
@@ -27,17 +28,20 @@ export interface KeepHooks {
 const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Mount, stay, and clean up.
+ * Mount, or go on with the mount of a keeper that has died; stay, and clean up.
+ * @param ask what is wanted; not called where a mount goes on, whose settings hold
  * @returns the exit code, once nothing is mounted and no server runs
  * @throws CacheError when it cannot be mounted; then nothing is left either
  */
-export async function keep(settings: Settings, hooks: KeepHooks = {}): Promise<number> {
+export async function keep(ask: () => Promise<Settings>, hooks: KeepHooks = {}): Promise<number> {
   const addon = loadBuiltAddon()
   addon.forbidDumps() // The environment may have secrets.
+  const handed = takeHanded({ environment: process.env, pid: process.pid, firstFd: listenFdsStart }, addon)
+  const settings = handed.mount?.state.settings ?? (await ask())
   const mounter = createMounter(addon, settings.mountpoint)
-  const unlock = await lockAndPrepare(mounter, addon)
+  const unlock = await lockAndPrepare(mounter, addon, handed.mount !== null)
   try {
-    return await keepPrepared(settings, mounter, addon, hooks)
+    return await keepPrepared(settings, mounter, addon, handed, hooks)
   } finally {
     unlock()
   }
@@ -45,9 +49,10 @@ export async function keep(settings: Settings, hooks: KeepHooks = {}): Promise<n
 
 /**
  * From now on nobody else mounts there.
+ * @param isMounted ours is there already
  * @returns what ends that
  */
-async function lockAndPrepare(mounter: Mounter, addon: Addon): Promise<() => void> {
+async function lockAndPrepare(mounter: Mounter, addon: Addon, isMounted: boolean): Promise<() => void> {
   const path = mountpointLockPath(mounter.mountpoint)
   let unlock: () => void
   try {
@@ -58,7 +63,7 @@ async function lockAndPrepare(mounter: Mounter, addon: Addon): Promise<() => voi
     throw error
   }
   try {
-    await mounter.prepare()
+    if (!isMounted) await mounter.prepare()
     return unlock
   } catch (error) {
     unlock()
@@ -70,13 +75,17 @@ async function keepPrepared(
   settings: Settings,
   mounter: Mounter,
   addon: Addon,
+  handed: Handed,
   { onReady, signal }: KeepHooks,
 ): Promise<number> {
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   // Started before it is asked for: the log is loaded meanwhile.
-  const workFd = makeWorkFile(mountpointLockPath(mounter.mountpoint).replace(/\.lock$/, `.work-${process.pid}`))
-  let first: ServerProcess | null = startServer(addon, ownServerMain, workFd)
+  const makeFile = () =>
+    makeNamelessFile(mountpointLockPath(mounter.mountpoint).replace(/\.lock$/, `.work-${process.pid}`))
+  const workFd = makeFile()
+  const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
+  let first: ServerProcess | null = isUpgraded ? null : startServer(addon, ownServerMain, workFd)
   const logger = await openLog(settings).catch(error => {
     first?.kill()
     throw error
@@ -89,12 +98,17 @@ async function keepPrepared(
   }
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
-  const manager = createServiceManager(surroundings, (name, text) => addon.sendDatagram(name, text), logger)
+  const manager = createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
+  const store = new DescriptorStore({ manager, makeFile, closeFd }, handed.names)
+  // Of a mount that has gone.
+  if (handed.mount === null) store.drop()
   const keeper = new Keeper(settings, {
     mounter,
     startServer: startNext,
     logger,
     manager,
+    store,
+    kept: handed.mount,
     closeFd,
     takeWork: () => takeWork(workFd),
     readConfiguration,

@@ -19,7 +19,7 @@ const settings = await new Promise<Settings>(resolve =>
 )
 try {
   const onReady = () => void answer({ type: 'ready' }) // Resolves; the parent may have gone.
-  process.exitCode = await keep(settings, { onReady, signal: parentGone.signal })
+  process.exitCode = await keep(async () => settings, { onReady, signal: parentGone.signal })
 } catch (error) {
   await answer({ type: 'failed', code: isCacheError(error) ? error.code : 'mount-failed', message: messageOf(error) })
   process.exitCode = 1

@@ -11,32 +11,16 @@ import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import { type Negotiated, repeatsRequests } from '../fuse/kernel/negotiation.ts'
 import { mountAnswerMsMax, pingsPerWatchdog } from '../limits.ts'
-import type { LeveledLogger } from '../logger.ts'
 import { serverAskMsMax } from '../process-limits.ts'
-import { findHolders, formatHolders } from './holders.ts'
+import type { KeptMount } from './descriptor-store.ts'
+import type { KeeperParts } from './keeper-parts.ts'
 import type { MounterProcess, Refusal, ToKeeper } from './messages.ts'
-import type { Mounter } from './mounter.ts'
 import type { MessageOf, ServerLink } from './server-link.ts'
-import type { Exit, ServerProcess } from './server-process.ts'
+import type { Exit } from './server-process.ts'
 import { ServerSettings } from './server-settings.ts'
 import { ServerSupervisor } from './server-supervisor.ts'
-import type { ServiceManager } from './service-manager.ts'
-import type { ConfigurationDocument, Settings } from './settings.ts'
-import type { InWork } from './work-file.ts'
-
-export interface KeeperParts {
-  /** Of a mountpoint that has been prepared. */
-  readonly mounter: Mounter
-  /** A server that runs, and that nobody has spoken to. @param directory of another version. @throws CacheError */
-  startServer(directory: string | null): ServerProcess
-  readonly logger: LeveledLogger
-  readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
-  closeFd(fd: number): void
-  /** What was in work when a server died; it is forgotten then. */
-  takeWork(): InWork[]
-  /** What a configuration file says. @throws CacheError invalid-argument */
-  readConfiguration(file: string): Promise<ConfigurationDocument>
-}
+import type { Settings } from './settings.ts'
+import { forceUnmount, tryToUnmount } from './unmounting.ts'
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
@@ -73,8 +57,10 @@ export class Keeper {
       serve: (link, booted) => this.#serve(link, booted),
       onMessage: message => this.#receive(message),
       onDeath: exit => this.#serverDied(exit),
-      onTakeover: ({ lastPauseMs }) =>
-        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`),
+      onTakeover: ({ lastPauseMs }) => {
+        this.#hold()
+        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`)
+      },
       onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
       askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
       onGivenUp: why => void this.#end(why), // Ends in `finished`.
@@ -88,7 +74,8 @@ export class Keeper {
    * @throws CacheError whatever stood in the way; then nothing is mounted and the server has gone
    */
   async start(): Promise<void> {
-    const { mounter, logger } = this.#parts
+    const { mounter, logger, kept } = this.#parts
+    if (kept) return this.#goOn(kept)
     try {
       await this.#servers.start()
       const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
@@ -98,7 +85,32 @@ export class Keeper {
       throw error
     }
     this.#state = 'ready'
+    this.#hold()
     logger.info({ mountpoint: mounter.mountpoint, server: this.#servers.pid }, 'mounted')
+  }
+
+  /** After a keeper that has died: its mount is there, and its servers were ours. @throws CacheError when none can go on with it */
+  async #goOn({ fd, state }: KeptMount): Promise<void> {
+    const { mounter, logger } = this.#parts
+    this.#fd = fd
+    this.#negotiated = state.negotiated
+    this.#mounting = true
+    this.#state = 'ready'
+    await mounter.adopt(fd, state.device)
+    logger.warn({ mountpoint: mounter.mountpoint }, 'an earlier keeper has died; going on with its mount')
+    await this.#servers.resume(state)
+    if (this.#state !== 'ready') throw new CacheError('mount-failed', `${mounter.mountpoint}: no server could go on`)
+  }
+
+  /** Should we die, the service manager has what the next keeper needs; the server is told, for then it must not unmount. */
+  #hold(): void {
+    const { mounter, store } = this.#parts
+    const { past } = this.#servers
+    const [fd, negotiated, { device }] = [this.#fd, this.#negotiated, mounter]
+    const settings = this.#settings.current
+    const isWhole = fd !== null && negotiated !== null && repeatsRequests(negotiated) && device !== null
+    const kept = isWhole && store.hold(fd, { settings, negotiated, device, ...past })
+    this.#servers.send({ type: 'history', takeovers: past.takeovers, kept })
   }
 
   /** Resolves when requests are answered. */
@@ -142,9 +154,12 @@ export class Keeper {
       void this.#reload(message.id) // Likewise.
     else if (message.type === 'upgrade-request')
       void this.#upgrade(message) // Likewise.
-    else if (message.type === 'capacity') this.#settings.setCapacity(message.capacityBytes)
-    else if (message.type === 'log-level') {
+    else if (message.type === 'capacity') {
+      this.#settings.setCapacity(message.capacityBytes)
+      this.#hold()
+    } else if (message.type === 'log-level') {
       this.#settings.taken()
+      this.#hold()
       this.#parts.logger.level = message.level
     } else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
   }
@@ -194,32 +209,14 @@ export class Keeper {
       return { code: 'closed', message: `${mounter.mountpoint} is ${this.#state} already`, holders: [] }
     }
     this.#state = 'unmounting'
-    try {
-      await this.#unmountOrForce(force)
-    } catch (error) {
-      this.#state = 'ready'
-      const missed = this.#missed
-      this.#missed = null
-      missed?.()
-      const busy = isCacheError(error, 'mount-busy')
-      const holders = busy ? await findHolders(mounter.mountpoint) : []
-      const message = busy ? `${messageOf(error)} by ${formatHolders(holders)}; it stays mounted` : messageOf(error)
-      logger.error({ holders }, message)
-      this.#parts.manager.status(message)
-      return { code: busy ? 'mount-busy' : 'mount-failed', message, holders }
-    }
-    logger.info({ mountpoint: mounter.mountpoint }, 'unmounted')
-    return null
-  }
-
-  async #unmountOrForce(force: boolean): Promise<void> {
-    try {
-      await this.#parts.mounter.unmount(false)
-    } catch (error) {
-      if (!force) throw error
-      this.#parts.logger.warn({ reason: messageOf(error) }, 'unmounting by force')
-      await this.#parts.mounter.unmount(true)
-    }
+    const refusal = await tryToUnmount(mounter, force, logger)
+    if (refusal === null) return null
+    this.#state = 'ready'
+    const missed = this.#missed
+    this.#missed = null
+    missed?.()
+    this.#parts.manager.status(refusal.message)
+    return refusal
   }
 
   /** Unmounted from outside, or the device gave up. */
@@ -231,7 +228,7 @@ export class Keeper {
     this.#state = 'unmounting'
     if (reason === null) this.#parts.logger.info({}, 'unmounted from outside')
     else this.#parts.logger.error({ reason }, 'the session failed; unmounting')
-    await this.#forceUnmount()
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
     await this.#stop(reason === null ? 0 : 1)
   }
 
@@ -247,7 +244,7 @@ export class Keeper {
     if (this.#canTakeOver) return true
     // Nobody would ever get the requests that were under way: their readers get an error, and a mount to begin with anew.
     this.#parts.logger.error({}, 'this kernel repeats no requests: mounting anew')
-    await this.#forceUnmount()
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
     this.#closeFd()
     this.#negotiated = null
     return true
@@ -259,7 +256,7 @@ export class Keeper {
     this.#state = 'stopping'
     this.#parts.manager.stopping(why)
     this.#parts.logger.error({ why }, 'no server; unmounting')
-    await this.#forceUnmount()
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
     this.#closeFd()
     this.#finish(1)
   }
@@ -278,22 +275,15 @@ export class Keeper {
   /** A start that failed: leave nothing behind. */
   async #abandon(): Promise<void> {
     this.#state = 'stopping'
-    if (this.#mounting) await this.#forceUnmount()
+    if (this.#mounting) await forceUnmount(this.#parts.mounter, this.#parts.logger)
     await this.#servers.stop()
     this.#closeFd()
   }
 
-  /** Where the mount has to go whatever happens: problems are logged. */
-  async #forceUnmount(): Promise<void> {
-    try {
-      await this.#parts.mounter.unmount(true)
-    } catch (error) {
-      this.#parts.logger.error({ reason: messageOf(error) }, 'the mount could not be removed')
-    }
-  }
-
+  /** The mount is no more, so nobody has to hold it. */
   #closeFd(): void {
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null
+    this.#parts.store.drop()
   }
 }

@@ -24,8 +24,8 @@ export type ToServer =
     }
   /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
   | { readonly type: 'prepare'; readonly settings: Settings }
-  /** What has become of the servers before, once requests are answered. */
-  | { readonly type: 'history'; readonly takeovers: Takeovers }
+  /** What has become of the servers before, once requests are answered; `kept`: the mount stays when the keeper dies. */
+  | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
   /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
   /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. */
@@ -88,7 +88,22 @@ export interface Takeovers {
   readonly refusedUpgrade: string | null
 }
 
+/** What goes on when servers have another keeper. */
+export interface Past {
+  /** Of the version that serves; null: the keeper's own. */
+  readonly directory: string | null
+  readonly takeovers: Takeovers
+}
+
 export const noTakeovers: Takeovers = { count: 0, lastPauseMs: 0, longestPauseMs: 0, refusedUpgrade: null }
+
+export function oneMore(
+  { count, longestPauseMs }: Takeovers,
+  pauseMs: number,
+  refusedUpgrade: string | null,
+): Takeovers {
+  return { count: count + 1, lastPauseMs: pauseMs, longestPauseMs: Math.max(pauseMs, longestPauseMs), refusedUpgrade }
+}
 
 /** The version that is about to serve, or why nothing has happened. */
 export type UpgradeOutcome =

@@ -17,6 +17,8 @@ import { prepareMountpoint, probe } from './mountpoint.ts'
 
 export interface Mounter {
   readonly mountpoint: string
+  /** Of the mount that is ours, as in the mount table; null while that is not known. */
+  readonly device: string | null
   /** @throws CacheError invalid-argument, mount-busy: nothing can be mounted there */
   prepare(): Promise<void>
   /**
@@ -28,8 +30,9 @@ export interface Mounter {
   /**
    * The mount that is there now, made by another process, is ours.
    * @param fd its descriptor of /dev/fuse, which stays open until after the last unmount; null where this process has none
+   * @param device of it, where that is known
    */
-  adopt(fd: number | null): Promise<void>
+  adopt(fd: number | null, device?: string): Promise<void>
   /**
    * Nothing mounted, or only what is known not to be ours, is a success.
    * @param force detach it whoever uses it; with root's rights the connection is aborted too
@@ -72,10 +75,14 @@ abstract class AnyMounter implements Mounter {
     }
   }
 
-  async adopt(fd: number | null): Promise<void> {
+  get device(): string | null {
+    return this.#device
+  }
+
+  async adopt(fd: number | null, device?: string): Promise<void> {
     this.#fd = fd
     // Nothing was there when it was mounted, so ours is the lowest.
-    this.#device = (await mountsAt(this.mountpoint))[0]?.device ?? 'gone already'
+    this.#device = device ?? (await mountsAt(this.mountpoint))[0]?.device ?? 'gone already'
   }
 
   async unmount(force: boolean): Promise<void> {

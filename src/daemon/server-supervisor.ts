@@ -7,7 +7,6 @@
  */
 import { CacheError, messageOf } from '../errors.ts'
 import type { Judgement } from '../fuse/kernel/work-notes.ts'
-import type { LeveledLogger } from '../logger.ts'
 import {
   restartPauseMsMax,
   restartPauseMsMin,
@@ -15,44 +14,12 @@ import {
   serverHangMsMax,
   serverWellMsDefault,
 } from '../process-limits.ts'
-import { noTakeovers, type Restarts, type Takeovers, type ToKeeper, type ToServer } from './messages.ts'
+import { noTakeovers, oneMore, type Past, type Restarts, type ToServer } from './messages.ts'
 import { Pulse } from './pulse.ts'
-import { type MessageOf, ServerLink } from './server-link.ts'
+import { ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
-import type { Settings } from './settings.ts'
+import type { SupervisorParts } from './supervisor-parts.ts'
 import { Suspicion } from './suspicion.ts'
-import type { InWork } from './work-file.ts'
-
-export interface SupervisorParts {
-  /** What the next server is to be told. */
-  settings(): Settings
-  readonly logger: LeveledLogger
-  /**
-   * A process that runs, and that nobody has spoken to.
-   * @param directory of another version; null: our own
-   * @throws CacheError invalid-argument: there is no version
-   */
-  startServer(directory: string | null): ServerProcess
-  /** What was in work when a server died; it is forgotten then. */
-  takeWork(): InWork[]
-  /** Have a server that has booted serve. @throws CacheError when it cannot */
-  serve(link: ServerLink, booted: MessageOf<'booted'>): Promise<void>
-  /** What the server says of its own accord. */
-  onMessage(message: ToKeeper): void
-  /** A server that served has died. @returns whether another one is to take its place */
-  onDeath(exit: Exit): Promise<boolean>
-  /** Another one serves. */
-  onTakeover(takeovers: Takeovers): void
-  /** The server answers, or another is on its way. */
-  onAlive(): void
-  /** How often the server is asked. */
-  readonly askMs: number
-  /** None serves, and none will. */
-  onGivenUp(why: string): void
-  /** Milliseconds, never going back. */
-  readonly now: () => number
-  readonly pause: (ms: number) => Promise<void>
-}
 
 export class ServerSupervisor {
   readonly #parts: SupervisorParts
@@ -65,8 +32,7 @@ export class ServerSupervisor {
   #deaths = 0
   /** What the first one said of its configuration. */
   #restarts: Restarts = { deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }
-  /** Of the version that serves; null: our own. */
-  #directory: string | null = null
+  #directory: Past['directory'] = null
   /** It is being replaced, and ends because we say so. */
   #leaving: ServerLink | null = null
   #takeovers = noTakeovers
@@ -83,7 +49,7 @@ export class ServerSupervisor {
       hangMsMax: serverHangMsMax,
       ask: () => this.send({ type: 'ping' }),
       alive: () => parts.onAlive(),
-      onHung: () => this.#kill(`it has not answered for ${serverHangMsMax / 1000} seconds`),
+      onHung: () => this.#killHung(),
       now: parts.now,
     })
   }
@@ -91,6 +57,11 @@ export class ServerSupervisor {
   /** What is known of requests that may kill. */
   get judgement(): Judgement {
     return this.#suspicion.judgement
+  }
+
+  /** What goes on when another supervisor follows. */
+  get past(): Past {
+    return { directory: this.#directory, takeovers: this.#takeovers }
   }
 
   /** Of the current process. */
@@ -106,6 +77,16 @@ export class ServerSupervisor {
     const link = this.#begin()
     await this.#lead(link)
     this.#watch(link)
+  }
+
+  /**
+   * The servers of a keeper that has died are followed by ours. Resolves when one serves, or once it was said that none will.
+   */
+  async resume({ directory, takeovers }: Past): Promise<void> {
+    this.#directory = directory
+    this.#takeovers = takeovers
+    this.#isBetween = true
+    await this.#replace('the keeper has died', this.#parts.now(), null)
   }
 
   /**
@@ -183,8 +164,8 @@ export class ServerSupervisor {
     await this.#parts.serve(link, booted)
   }
 
-  #kill(why: string): void {
-    this.#parts.logger.error({ why, server: this.pid }, 'the server hangs; killing it')
+  #killHung(): void {
+    this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hangs; killing it')
     this.#isHung = true
     this.#link?.process.kill()
   }
@@ -224,11 +205,8 @@ export class ServerSupervisor {
   #tookOver(link: ServerLink, beganMs: number, refusedUpgrade: string | null): void {
     const { now, logger, onTakeover } = this.#parts
     const pauseMs = Math.round(now() - beganMs)
-    const { count, longestPauseMs } = this.#takeovers
-    const longest = Math.max(pauseMs, longestPauseMs)
-    this.#takeovers = { count: count + 1, lastPauseMs: pauseMs, longestPauseMs: longest, refusedUpgrade }
+    this.#takeovers = oneMore(this.#takeovers, pauseMs, refusedUpgrade)
     logger.info({ server: this.pid, pauseMs }, 'another server has taken over')
-    link.send({ type: 'history', takeovers: this.#takeovers })
     onTakeover(this.#takeovers)
     this.#watch(link)
   }
@@ -246,18 +224,12 @@ export class ServerSupervisor {
     else onGivenUp(`the server has died (${exit.how})`)
   }
 
-  /** Who is killed by others is not killed by a request. */
-  #lookAtWork({ how }: Exit): void {
-    const inWork = this.#parts.takeWork()
-    const isOwnEnd = this.#isHung || how !== 'signal SIGKILL'
-    this.#isHung = false
-    if (!isOwnEnd || inWork.length === 0) return
-    for (const { unique, hex } of this.#suspicion.died(inWork)) {
-      this.#parts.logger.error(
-        { unique, request: hex },
-        'a request has killed one server after the other; it is refused now',
-      )
+  #lookAtWork(exit: Exit): void {
+    const { logger, takeWork } = this.#parts
+    for (const { unique, hex } of this.#suspicion.ended(exit, this.#isHung, takeWork())) {
+      logger.error({ unique, request: hex }, 'a request has killed one server after the other; it is refused now')
     }
+    this.#isHung = false
   }
 
   /** None serves: start one after the other until one does. */
@@ -275,15 +247,17 @@ export class ServerSupervisor {
       }
       await this.#parts.pause(pauseBefore(this.#deaths))
       if (this.#stopping) return
-      const link = this.#begin()
+      let link: ServerLink | null = null
       try {
+        link = this.#begin()
         await this.#lead(link)
         this.#tookOver(link, beganMs, refusedUpgrade)
         return
       } catch (error) {
         how = messageOf(error)
         logger.error({ reason: how }, 'the next server cannot take over')
-        this.#lookAtWork(await link.end())
+        if (link) this.#lookAtWork(await link.end())
+        else this.#directory = null // The version that served is there no more.
         this.#isBetween = true
       }
     }

@@ -2,7 +2,7 @@
  * The server: does what its keeper says, and all the work.
  *
  * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a keeper that died
- * (it removes the mount, which nobody else would, and exits 1).
+ * (exit 1; it removes the mount, unless the service manager holds that for another keeper).
  */
 import { AdminServer, type Admission } from '../admin/admin-server.ts'
 import { measureProcess } from '../admin/measurements.ts'
@@ -66,6 +66,7 @@ export interface ServerParts {
 }
 
 type ReloadMessage = Extract<ToServer, { readonly type: 'reload' | 'reload-failed' }>
+type MessageTo<T extends ToServer['type']> = Extract<ToServer, { readonly type: T }>
 
 export class Server {
   readonly #parts: ServerParts
@@ -85,7 +86,7 @@ export class Server {
   readonly #unmounts = new Questions<Refusal | null>()
   readonly #reloads = new Questions<ReloadMessage>()
   readonly #upgrades = new Questions<UpgradeOutcome>()
-  #takeovers = noTakeovers
+  #history: Pick<MessageTo<'history'>, 'takeovers' | 'kept'> = { takeovers: noTakeovers, kept: false }
   /** What INIT settled lets another server take over. */
   #canBeFollowed = false
   /** One after the other. */
@@ -113,7 +114,7 @@ export class Server {
     else if (message.type === 'reload-failed') this.#reloads.answered(message.id, message)
     else if (message.type === 'reload') this.#receiveReload(message)
     else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message.settings))
-    else if (message.type === 'history') this.#takeovers = message.takeovers
+    else if (message.type === 'history') this.#history = message
     else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
     else void this.#stop(0)
   }
@@ -213,7 +214,7 @@ export class Server {
       state: this.#state,
       pid: process.pid,
       keeperPid: this.#keeperPid,
-      takeovers: { possible: this.#canBeFollowed, ...this.#takeovers },
+      takeovers: { possible: this.#canBeFollowed, kept: this.#history.kept, ...this.#history.takeovers },
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
       ...rooms.status(),
     }
@@ -271,6 +272,8 @@ export class Server {
 
   async #keeperGone(): Promise<void> {
     if (this.#state === 'stopping') return
+    // Another keeper is on its way, and its server waits for what we have locked.
+    if (this.#history.kept) return this.#parts.exit(1)
     this.#logger?.error({}, 'the keeper has died; unmounting')
     try {
       await this.#mounter?.unmount(true)

@@ -14,8 +14,12 @@ export interface InWork {
   readonly hex: string
 }
 
-/** @param path where a file may be made for a moment, best in memory. @returns its descriptor */
-export function makeWorkFile(path: string): number {
+/**
+ * A file without a name, for us alone.
+ * @param path where it may be made for a moment, best in memory
+ * @returns its descriptor
+ */
+export function makeNamelessFile(path: string): number {
   const fd = openSync(path, 'wx+', 0o600)
   unlinkSync(path)
   return fd

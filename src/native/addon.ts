@@ -224,8 +224,9 @@ export interface Addon {
   /**
    * Send one datagram to the Unix socket `name`: a path, or `@` and the name of an abstract one. Blocks the calling thread while
    * the receiver is full, for a second at most (then it throws EAGAIN).
+   * @param fd a descriptor that goes with it, and stays open here; or null
    */
-  sendDatagram(name: string, text: string): void
+  sendDatagram(name: string, text: string, fd: number | null): void
   closeFd(fd: number): void
   /**
    * From now on this process leaves no core, and nobody but root looks into its memory or its environment. Its children do, for

@@ -1,13 +1,15 @@
 /** The keeper between a mounter and a server that do as the test says. */
 import { once } from 'node:events'
 import t from 'tap'
+import { noTakeovers } from '../../src/daemon/messages.ts'
+import type { Settings } from '../../src/daemon/settings.ts'
 import { CacheError } from '../../src/errors.ts'
-import { setUpKeeper as setUp } from '../fixtures/fake-server.ts'
+import { FakeServer, negotiated, setUpKeeper as setUp } from '../fixtures/fake-server.ts'
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
   const { server, mounter, keeper } = setUp()
   await keeper.start()
-  t.same(server.heard, ['boot', 'fd 77', 'mounted'])
+  t.same(server.heard, ['boot', 'fd 77', 'mounted', 'history'])
   t.same(mounter.calls, ['mount http://origin/ true'])
 })
 
@@ -15,7 +17,7 @@ t.test('a server that mounts by itself is told to, and what it mounted is unmoun
   const { server, mounter, keeper } = setUp()
   server.mounter = 'server'
   await keeper.start()
-  t.same(server.heard, ['boot', 'mount'])
+  t.same(server.heard, ['boot', 'mount', 'history'])
   await keeper.handleSignal('SIGTERM')
   t.same(mounter.calls, ['unmount'])
   t.equal(await keeper.finished, 0)
@@ -150,6 +152,57 @@ t.test('a signal while starting gives up', async t => {
   }
   await t.rejects(keeper.start(), { code: 'aborted' })
   t.same(mounter.calls, [])
+})
+
+t.test('what the service manager holds is said to the server, and dropped with the mount', async t => {
+  const { server, keeper, held, dropped } = setUp(null, { holds: true })
+  const told = once(server.events, 'history')
+  await keeper.start()
+  t.match((await told)[0], { kept: true, takeovers: { count: 0 } })
+  t.match(held, [{ device: '0:99', negotiated, directory: null }])
+  server.say({ type: 'capacity', capacityBytes: 5 })
+  t.match(held[1], { settings: { document: { cache: { capacity: 5 } } } })
+  await keeper.handleSignal('SIGTERM')
+  await keeper.finished
+  t.same(dropped, [2])
+  const without = setUp()
+  const toldOther = once(without.server.events, 'history')
+  await without.keeper.start()
+  t.match((await toldOther)[0], { kept: false })
+})
+
+const kept = {
+  fd: 77,
+  state: {
+    settings: {} as Settings,
+    negotiated,
+    device: '0:42',
+    directory: null,
+    takeovers: { ...noTakeovers, count: 4, longestPauseMs: 1e9 },
+  },
+}
+
+t.test('a keeper goes on with the mount of one that has died', async t => {
+  const { server, mounter, keeper, held } = setUp(null, { holds: true, kept })
+  await keeper.start()
+  t.same(server.heard.slice(0, 4), ['boot', 'fd 77', 'mounted', 'history'])
+  t.same(server.given, negotiated)
+  t.same(mounter.calls, [], 'nothing is mounted')
+  t.match(held, [{ takeovers: { count: 5, longestPauseMs: 1e9 } }])
+  await keeper.handleSignal('SIGTERM')
+  t.equal(await keeper.finished, 0)
+  t.notOk(mounter.mounted)
+})
+
+t.test('where no server can go on with it, the mount goes', async t => {
+  const { servers, mounter, closed, dropped, keeper } = setUp(null, { holds: true, kept })
+  for (let k = 0; k < 12; k++) {
+    const failing = (servers[k] ??= new FakeServer())
+    failing.answer = message => message.type === 'boot' && failing.kill()
+  }
+  await t.rejects(keeper.start(), { code: 'mount-failed' })
+  t.notOk(mounter.mounted)
+  t.same([closed, dropped], [[77], [0]])
 })
 
 t.test('SIGHUP reads the configuration again, and so does who asks; without a file SIGHUP ends', async t => {

@@ -55,6 +55,18 @@ t.test('where servers die one after the other the cache is passed by, and then t
   t.match(told.at(-1), /^stopping: 2 servers have died in a row/)
 })
 
+t.test('a version that is there no more is followed by our own', async t => {
+  const { server, servers, keeper, missing } = setUp()
+  await keeper.start()
+  server.say({ type: 'upgrade-request', id: 1, directory: '/new' })
+  await until(() => servers[1]?.given !== undefined, 5000, 'the new version')
+  missing.add('/new')
+  servers[1]!.kill()
+  await until(() => servers[2]?.given !== undefined, 5000, 'the version of before')
+  await keeper.handleSignal('SIGTERM')
+  t.equal(await keeper.finished, 0)
+})
+
 t.test('a signal while another server is on its way unmounts, and exits 0', async t => {
   const { server, servers, mounter, keeper } = setUp()
   const next = new FakeServer()

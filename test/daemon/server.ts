@@ -8,7 +8,7 @@ import type { RoomsMeasurements } from '../../src/admin/measurements.ts'
 import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
 import type { RoomsStatus } from '../../src/daemon/measure.ts'
-import type { ToKeeper, ToServer } from '../../src/daemon/messages.ts'
+import { noTakeovers, type ToKeeper, type ToServer } from '../../src/daemon/messages.ts'
 import { Server } from '../../src/daemon/server.ts'
 import type { ServerRooms } from '../../src/daemon/server-rooms.ts'
 import type { Settings } from '../../src/daemon/settings.ts'
@@ -251,4 +251,16 @@ t.test('left alone by its keeper, it takes the mount away', async t => {
   gone.disconnect()
   await gone.saw('exit 1')
   t.notOk(gone.happened.includes('detach /mnt'), 'nor after somebody has unmounted it')
+})
+
+t.test('left alone by a keeper whose mount is kept, it leaves that to the next one, at once', async t => {
+  const { happened, hear, serve, saw, disconnect } = setUp(t)
+  await serve()
+  hear({ type: 'history', takeovers: noTakeovers, kept: true })
+  disconnect()
+  await saw('exit 1')
+  t.notOk(happened.includes('detach /mnt'))
+  // What ends with a process, this one has to close.
+  hear({ type: 'stop' })
+  await saw('exit 0')
 })

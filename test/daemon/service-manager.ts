@@ -67,14 +67,14 @@ t.test('datagrams reach sockets in the file system and abstract ones', async t =
   t.teardown(() => rmSync(directory, { recursive: true }))
   for (const name of [join(directory, 'socket'), `@parentfs-test-${randomBytes(8).toString('hex')}`]) {
     const { heard } = await listenAsManager(t, name)
-    addon.sendDatagram(name, 'READY=1\nSTATUS=grün\n')
+    addon.sendDatagram(name, 'READY=1\nSTATUS=grün\n', null)
     await until(() => heard.length > 0, 10_000, 'the datagram')
     t.same(heard, ['READY=1\nSTATUS=grün\n'], name)
   }
-  t.throws(() => addon.sendDatagram('@parentfs-nobody', 'x'), { code: 'ECONNREFUSED', syscall: 'sendto' })
-  t.throws(() => addon.sendDatagram(`/${'x'.repeat(106)}`, 'x'), { code: 'ENOENT' }, 'the longest name')
-  t.throws(() => addon.sendDatagram(`/${'x'.repeat(107)}`, 'x'), { code: 'ENAMETOOLONG' }, 'one longer')
+  t.throws(() => addon.sendDatagram('@parentfs-nobody', 'x', null), { code: 'ECONNREFUSED', syscall: 'sendmsg' })
+  t.throws(() => addon.sendDatagram(`/${'x'.repeat(106)}`, 'x', null), { code: 'ENOENT' }, 'the longest name')
+  t.throws(() => addon.sendDatagram(`/${'x'.repeat(107)}`, 'x', null), { code: 'ENAMETOOLONG' }, 'one longer')
   for (const name of ['', '@', 'vsock:2:1', 'relative']) {
-    t.throws(() => addon.sendDatagram(name, 'x'), { code: 'EAFNOSUPPORT' }, name)
+    t.throws(() => addon.sendDatagram(name, 'x', null), { code: 'EAFNOSUPPORT' }, name)
   }
 })

@@ -3,7 +3,7 @@ import { closeSync, existsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Suspicion } from '../../src/daemon/suspicion.ts'
-import { makeWorkFile, takeWork } from '../../src/daemon/work-file.ts'
+import { makeNamelessFile, takeWork } from '../../src/daemon/work-file.ts'
 import { type Judgement, noJudgement, WorkNotes } from '../../src/fuse/kernel/work-notes.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { workNotesMax } from '../../src/process-limits.ts'
@@ -13,7 +13,7 @@ const resent = 1n << 63n
 /** Notes in a file, as a server writes them and a keeper reads them. */
 function setUp(judgement: Judgement = noJudgement) {
   const path = join(t.testdir(), 'work')
-  const fd = makeWorkFile(path)
+  const fd = makeNamelessFile(path)
   t.teardown(() => closeSync(fd))
   t.notOk(existsSync(path))
   const write = (bytes: Uint8Array, position: number) => void writeSync(fd, bytes, 0, bytes.length, position)

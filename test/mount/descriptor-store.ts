@@ -1,0 +1,161 @@
+/**
+ * A mount whose service manager holds it: its keeper is killed like its servers, and another one goes on with the mount.
+ * KILLS=n sets how often; SEED=n another sequence.
+ */
+import { readdirSync, writeFileSync } from 'node:fs'
+import { open, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { mountAt, mountsAt } from '../../src/daemon/mount-table.ts'
+import { loadAddon } from '../../src/native/addon.ts'
+import { CheckingReaders } from '../fixtures/checking-readers.ts'
+import {
+  cannotMount,
+  command,
+  isGone,
+  isRunning,
+  type Place,
+  parentfs,
+  patienceMs,
+  place,
+  statusOf,
+  transport,
+} from '../fixtures/daemon.ts'
+import { readWithFio, writeVerified } from '../fixtures/fio.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { between, seed, seeded } from '../fixtures/seeded.ts'
+import { type Service, startService } from '../fixtures/service-unit.ts'
+import { until } from '../fixtures/until.ts'
+
+const MiB = 1024 ** 2
+const kills = Number(process.env.KILLS ?? 3)
+const sample = { seed: 83, sizeBytes: 24 * MiB + 777, dataShare: 0.9 }
+const bytes = sampleBytes(sample, 0, sample.sizeBytes)
+const verifiedBytes = 8 * MiB
+const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
+const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
+
+t.setTimeout(3_600_000)
+
+interface Unit {
+  readonly where: Place
+  readonly file: string
+  readonly service: Service
+}
+
+/** A mount as a unit would have it, of an origin that takes 5 ms an answer, and a cache that holds half of it. */
+async function setUp(t: Test, storeMax = 4): Promise<Unit> {
+  const local = place(t)
+  writeSample(join(local.originDirectory, 'a.raw'), sample)
+  await writeVerified(join(local.originDirectory, 'b.raw'), verifiedBytes)
+  const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
+  t.teardown(() => origin.close())
+  const where = { ...local, origin: origin.url }
+  const file = join(local.top, 'p.yaml')
+  const cache = `{ directory: ${where.cacheDirectory}, capacity: 16MiB, blockSize: 4KiB }`
+  const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
+  writeFileSync(file, [...lines, 'server: { wellAfter: 1ms }', ''].join('\n'))
+  const words = [...command, 'mount', '--config', file]
+  const service = await startService(t, where, { storeMax, restartMs: 100, command: words })
+  return { where, file, service }
+}
+
+/** Kill the keeper, alone or with its server; resolves when another one is ready. */
+async function killKeeper(
+  { where, service }: Unit,
+  way: 'keeper' | 'server, keeper' | 'keeper, server',
+): Promise<void> {
+  const [keeper, server] = [service.keeperPid(), (await statusOf(where)).pid]
+  const ready = () => service.told().filter(text => text.startsWith('READY=1')).length
+  const before = ready()
+  for (const who of way.split(', ')) process.kill(who === 'keeper' ? keeper : server, 'SIGKILL')
+  await until(() => ready() > before, patienceMs, `another keeper: ${service.log().slice(-2000)}`)
+  if (isRunning(server) || isRunning(keeper)) throw new Error('the processes of before are there still')
+}
+
+t.test(`${kills} kills of the keeper under fio and checking readers are not seen (SEED=${seed})`, { skip }, async t => {
+  const random = seeded(seed)
+  const unit = await setUp(t)
+  const { where, service } = unit
+  const { mountpoint } = where
+  t.match((await statusOf(where)).takeovers, { possible: true, kept: true, count: 0 })
+  const mountedBefore = await mountsAt(mountpoint)
+  const held = descriptors(service.keeperPid())
+  const readers = new CheckingReaders({ mountpoint, images: new Map([['a.raw', [bytes]]]), count: 4, seed })
+  let fioOver = false
+  const fio = async (direct: boolean) => {
+    while (!fioOver) {
+      const how = { engine: 'libaio', direct, depth: 32, jobs: 1, seconds: 4 } as const
+      const ran = await readWithFio(join(mountpoint, 'b.raw'), verifiedBytes, how)
+      if (ran.code !== 0 || ran.error !== 0) t.fail(`fio, direct ${direct}: error ${ran.error}, ${ran.stderr}`)
+    }
+  }
+  const loads = Promise.all([fio(true), fio(false)])
+  await readers.haveRead(20, patienceMs)
+  const ways = ['keeper', 'server, keeper', 'keeper, server'] as const
+  for (let kill = 0; kill < kills; kill++) {
+    await readers.haveRead(readers.report().reads + between(random, 1, 60), patienceMs)
+    await killKeeper(unit, ways[kill % ways.length]!)
+  }
+  await readers.haveRead(readers.report().reads + 50, patienceMs)
+  fioOver = true
+  await loads
+  const { reads, failed, wrong, longestMs } = await readers.stop()
+  t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
+  t.comment(`${kills} kills: ${reads} reads, longest ${Math.round(longestMs)} ms`)
+  t.equal(service.starts(), kills + 1)
+  t.same(await mountsAt(mountpoint), mountedBefore, 'one and the same mount')
+  t.equal(service.held().filter(name => name === 'fuse').length, 1)
+  t.equal(service.held().length, 2, service.held().join(' '))
+  t.equal(descriptors(service.keeperPid()), held, 'the keeper holds what the first one held')
+  t.ok((await statusOf(where)).takeovers.count >= kills)
+  const { pid } = await statusOf(where)
+  t.equal(await service.stop(), 0)
+  t.same(service.held(), [], 'nothing is held of a mount that has gone')
+  t.ok(await isGone(where, pid, service.keeperPid()))
+})
+
+t.test('what was set by hand holds, and a file that was broken meanwhile harms nobody', { skip }, async t => {
+  const unit = await setUp(t)
+  const { where, file, service } = unit
+  const handle = await open(join(where.mountpoint, 'a.raw'), 'r')
+  t.match(await parentfs('set', 'capacity', where.mountpoint, '20MiB'), { code: 0 })
+  writeFileSync(file, 'mountpoint: [\n')
+  await killKeeper(unit, 'keeper')
+  t.equal((await statusOf(where)).cache.capacityBytes, 20 * MiB)
+  const read = Buffer.alloc(MiB)
+  await handle.read(read, 0, MiB, 5 * MiB)
+  t.ok(read.equals(bytes.subarray(5 * MiB, 6 * MiB)), 'what was open before')
+  await handle.close()
+  t.equal(await service.stop(), 0)
+})
+
+t.test('where nothing is held, the next keeper takes the stale mount away and mounts anew', { skip }, async t => {
+  const unit = await setUp(t, 0)
+  const { where, service } = unit
+  await killKeeper(unit, 'keeper')
+  t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes))
+  t.equal((await mountsAt(where.mountpoint)).length, 1)
+  t.equal(await service.stop(), 0)
+})
+
+t.test('a mount that was taken away while nobody kept it is made anew', { skip }, async t => {
+  const unit = await setUp(t)
+  const { where, service } = unit
+  const [keeper, server] = [service.keeperPid(), (await statusOf(where)).pid]
+  process.kill(keeper, 'SIGSTOP')
+  process.kill(server, 'SIGKILL')
+  loadAddon().unmount(where.mountpoint, true)
+  t.equal(await mountAt(where.mountpoint), null)
+  await until(() => !service.held().includes('fuse'), patienceMs, 'the manager sees that it has gone')
+  process.kill(keeper, 'SIGKILL')
+  await until(
+    () => service.starts() === 2 && service.told().filter(text => text.startsWith('READY')).length === 2,
+    patienceMs,
+    'another keeper',
+  )
+  t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes))
+  t.equal(service.held().length, 2, service.held().join(' '))
+  t.equal(await service.stop(), 0)
+})
