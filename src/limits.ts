@@ -144,9 +144,8 @@ export const hedgeShareMax = 0.05
 export const hedgeBurstMax = 4
 /** Redirects followed in one request. */
 export const redirectsMax = 5
-/** Bytes of a listing, of one for people (read as a whole), and of one entry: a million names as nginx lists them, with dates. */
+/** Bytes of a listing, and of one entry: a million names as nginx lists them, with dates. */
 export const listingBytesMax = 128 * MiB
-export const listingPageBytesMax = 64 * MiB
 export const listingEntryBytesMax = 1 * MiB
 /** Names that a listing shows, the first ones: 100 bytes of memory each. The others are found by name all the same. */
 export const listingNamesMax = 1_000_000
@@ -161,6 +160,8 @@ export const nameSecondsValid = 1
 export const openDirectoriesMax = 65_536
 /** Names in the listings of all open directories together: those of one listing are shared, and four versions are 400 MiB. */
 export const openDirectoryNamesMax = 4_000_000
+/** Longest answer with names of a directory, in bytes: some milliseconds of work, though the kernel may take a megabyte. */
+export const directoryPageBytesMax = 128 * KiB
 /** How often requests that wait that long are looked at: was their reader killed? Of O_DIRECT the kernel does not tell. */
 export const killedSweepMs = 1_000
 /** Readers looked at in one of these sweeps: 256 take some milliseconds. */
@@ -233,8 +234,7 @@ export const fileRetryMs = 10_000
 export const fileLineMsMin = 10_000
 /** The pause after an eviction that failed: doubled after each that fails again. */
 export const evictionRetryMsMin = 1_000
-export const evictionRetryMsMax = 30_000
-/**
+export const evictionRetryMsMax = 30_000 /**
  * What a small write to the index may take beyond its value until the disk is measured: a new page on each level of a tree
  * (three hold a million names), and one in the list of free pages.
  */

@@ -203,13 +203,15 @@ function exchangeOnce(
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const sent = request({ socketPath, method, path, agent: false, timeout: waitMsMax }, response => {
-      let text = ''
-      response.setEncoding('utf8')
-      response.on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > adminAnswerBytesMax) sent.destroy(new Error('its answer is too long'))
+      const chunks: Buffer[] = []
+      let bytes = 0
+      response.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        bytes += chunk.length
+        if (bytes > adminAnswerBytesMax)
+          sent.destroy(new Error(`its answer has more than ${adminAnswerBytesMax} bytes`))
       })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() }))
       response.on('error', reject)
     })
     sent.on('timeout', () => sent.destroy(new Error(`nothing heard for ${waitMsMax} ms`)))

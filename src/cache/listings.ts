@@ -90,7 +90,7 @@ export class Listings {
     const { index, recorder } = this.#options
     const listed = await origin.list({ signal })
     // An origin that lists nothing shows the names that were found by asking for them.
-    const names = listed ? await this.#namesOf(origin, listed) : this.#options.known(origin)
+    const names = listed ? this.#shownOf(origin, listed) : this.#options.known(origin)
     const before = this.#listings.get(origin.url)?.names ?? null
     const bytes = await bytesUnlessSame(before, names)
     if (bytes !== null) {
@@ -101,20 +101,12 @@ export class Listings {
     return names
   }
 
-  async #namesOf(origin: Origin, listed: readonly { readonly name: string }[]): Promise<readonly string[]> {
-    const names: string[] = []
-    const turns = new Turns()
-    for (const { name } of listed) {
-      if (turns.areOver) await turns.rest()
-      if (names.length === this.#namesMax) {
-        this.#cut++
-        const facts = { origin: origin.url, shown: names.length }
-        this.#options.logger.warn(facts, 'the origin lists more names than are shown; the others are found by name')
-        break
-      }
-      names.push(name)
-    }
-    return names
+  #shownOf(origin: Origin, listed: readonly string[]): readonly string[] {
+    if (listed.length <= this.#namesMax) return listed
+    this.#cut++
+    const facts = { origin: origin.url, shown: this.#namesMax }
+    this.#options.logger.warn(facts, 'the origin lists more names than are shown; the others are found by name')
+    return listed.slice(0, this.#namesMax)
   }
 
   async #noteVanished(origin: Origin, before: readonly string[], names: readonly string[]): Promise<void> {

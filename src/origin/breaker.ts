@@ -11,7 +11,7 @@ import { isCacheError, mayPass } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import type { Availability, Ticket } from './availability.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class BreakerOrigin implements Origin {
   readonly url: string
@@ -24,7 +24,7 @@ export class BreakerOrigin implements Origin {
     this.#availability = availability
   }
 
-  async list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  async list(options: ReadOptions): Promise<readonly string[] | null> {
     return await judge(this.#availability.enterNow(), () => this.#inner.list(options))
   }
 

@@ -9,7 +9,7 @@ import { abortingWith } from '../aborting.ts'
 import { CacheError, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class DeadlineOrigin implements Origin {
   readonly url: string
@@ -23,7 +23,7 @@ export class DeadlineOrigin implements Origin {
     this.#msMax = msMax
   }
 
-  list({ signal }: ReadOptions): Promise<readonly Listed[] | null> {
+  list({ signal }: ReadOptions): Promise<readonly string[] | null> {
     return this.#inTime(options => this.#inner.list(options), signal)
   }
 

@@ -6,7 +6,7 @@
 import type { Image, ImageFacts } from '../image.ts'
 import type { Digest } from './digest.ts'
 import { LimitOrigin } from './limit.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class FairOrigin implements Origin {
   readonly url: string
@@ -32,7 +32,7 @@ export class FairOrigin implements Origin {
     return this.#limits.size
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#names.list(options)
   }
 

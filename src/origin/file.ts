@@ -20,7 +20,7 @@ import { Descriptors } from './descriptors.ts'
 import { type Digest, digestBeside } from './digest.ts'
 import { withoutCredentials } from './http-url.ts'
 import { isImageName } from './names.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 /** A descriptor that names a file without opening it. Source: Linux include/uapi/asm-generic/fcntl.h, O_PATH. */
 const pathOnly = 0o10000000
@@ -51,7 +51,7 @@ export class FileOrigin implements Origin {
     this.url = identityOfDirectory(url)
   }
 
-  async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
+  async list({ signal }: ReadOptions): Promise<readonly string[]> {
     throwIfAborted(signal)
     return await unlessAborted(this.#list(signal), signal)
   }
@@ -203,16 +203,16 @@ export class FileOrigin implements Origin {
     if (!(await place.stat()).isFile()) throw this.#missing(key)
   }
 
-  async #list(signal: AbortSignal): Promise<readonly Listed[]> {
+  async #list(signal: AbortSignal): Promise<readonly string[]> {
     const root = await this.#realRoot()
-    const listed: Listed[] = []
+    const listed: string[] = []
     const turns = new Turns()
     for (const entry of await readdir(root, { withFileTypes: true }).catch(error => this.#rootFailed(error))) {
       if (turns.areOver) await turns.rest()
       throwIfAborted(signal)
       if (listed.length > listingNamesMax) break
       const isImage = entry.isFile() || (entry.isSymbolicLink() && (await leadsToFile(join(root, entry.name), root)))
-      if (isImage && isImageName(entry.name)) listed.push({ name: entry.name, sizeBytes: null })
+      if (isImage && isImageName(entry.name)) listed.push(entry.name)
     }
     return listed
   }

@@ -12,7 +12,7 @@ import type { Image, ImageFacts } from '../image.ts'
 import { hedgeBurstMax, hedgeMsMin, hedgeQuantile, hedgeSamplesMax, hedgeSamplesMin, hedgeShareMax } from '../limits.ts'
 import type { Digest } from './digest.ts'
 import { Latencies } from './latencies.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export interface HedgeCounters {
   /** Second requests sent, those of them that were first, and those that the budget did not allow. */
@@ -66,7 +66,7 @@ export class HedgeOrigin implements Origin {
     this.#options = { hedges: new Hedges(), ...optionsDefault, ...options }
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#inner.list(options)
   }
 

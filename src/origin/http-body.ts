@@ -3,6 +3,7 @@
  */
 import type { Readable } from 'node:stream'
 import { CacheError } from '../errors.ts'
+import { Turns } from '../turns.ts'
 import type { Headers } from './http-headers.ts'
 import type { Watch } from './watch.ts'
 
@@ -49,7 +50,8 @@ export async function receiveInto(answer: HttpAnswer, target: Uint8Array, watch:
 }
 
 /**
- * Give each chunk of the body to `take`, whose errors are thrown.
+ * Give each chunk of the body to `take`, whose errors are thrown; where that is long work, others have their turns between two
+ * chunks, of which 32 can come in one turn. Source: libuv src/unix/stream.c, uv__read.
  * @param bytesMax longest body accepted
  * @throws CacheError origin-protocol when it is longer; the stream's own error when it breaks
  */
@@ -60,17 +62,32 @@ export async function receiveChunks(
   take: (chunk: Uint8Array) => void,
 ): Promise<void> {
   let bytes = 0
+  const turns = new Turns(1)
   await receive(answer.body, watch, chunk => {
     bytes += chunk.length
     if (bytes > bytesMax) throw new CacheError('origin-protocol', `${answer.place}: sent more than ${bytesMax} bytes`)
     take(chunk)
+    if (!turns.areOver) return
+    answer.body.pause()
+    void turns.rest().then(() => answer.body.resume()) // Neither rejects.
   })
 }
 
-/** The body as text; otherwise as {@link receiveChunks}. */
-export async function receiveText(answer: HttpAnswer, bytesMax: number, watch: Watch): Promise<string> {
+/** The body as text, or null when it is longer than `bytesMax`; then no more of it is received. */
+export async function receiveText(answer: HttpAnswer, bytesMax: number, watch: Watch): Promise<string | null> {
+  const tooLong = new Error('longer than is read')
   const chunks: Uint8Array[] = []
-  await receiveChunks(answer, bytesMax, watch, chunk => void chunks.push(chunk))
+  let bytes = 0
+  try {
+    await receive(answer.body, watch, chunk => {
+      bytes += chunk.length
+      if (bytes > bytesMax) throw tooLong
+      chunks.push(chunk)
+    })
+  } catch (error) {
+    if (error === tooLong) return null
+    throw error
+  }
   return Buffer.concat(chunks).toString('utf8')
 }
 

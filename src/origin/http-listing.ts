@@ -4,14 +4,12 @@
  * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
  */
 import { CacheError } from '../errors.ts'
-import { listingPageBytesMax } from '../limits.ts'
-import { parseHtmlIndex } from './html-index.ts'
+import { HtmlIndex } from './html-index.ts'
 import { type HttpAnswer, receiveChunks } from './http-body.ts'
 import type { HttpClient } from './http-client.ts'
 import { headerOf } from './http-headers.ts'
 import { failureOf } from './http-status.ts'
 import { JsonIndex } from './json-index.ts'
-import type { Listed } from './origin.ts'
 import type { Watch } from './watch.ts'
 
 /** Relative to the directory, in the order in which they are tried: what somebody wrote by hand outranks what a server makes. */
@@ -38,7 +36,7 @@ export class HttpListing {
    * The names, or null where this server lists none.
    * @throws CacheError as Origin.list
    */
-  async list(signal: AbortSignal): Promise<readonly Listed[] | null> {
+  async list(signal: AbortSignal): Promise<readonly string[] | null> {
     const known = this.#known
     const order = known === null ? forms : [known, ...forms.filter(form => form !== known)]
     for (const form of order) {
@@ -51,7 +49,7 @@ export class HttpListing {
     return null
   }
 
-  async #try(form: string, signal: AbortSignal): Promise<readonly Listed[] | null> {
+  async #try(form: string, signal: AbortSignal): Promise<readonly string[] | null> {
     const url = new URL(form, this.#base)
     return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
       // 403 is what servers say of a directory that they have but do not list.
@@ -62,10 +60,8 @@ export class HttpListing {
   }
 
   /** null when the body is no listing at all, such as a page for people. */
-  async #parse(answer: HttpAnswer, watch: Watch): Promise<readonly Listed[] | null> {
-    const page: Uint8Array[] = []
-    let pageBytes = 0
-    let json: JsonIndex | null = null
+  async #parse(answer: HttpAnswer, watch: Watch): Promise<readonly string[] | null> {
+    let index: JsonIndex | HtmlIndex | null = null
     const parsed = <T>(step: () => T): T => {
       try {
         return step()
@@ -75,19 +71,13 @@ export class HttpListing {
       }
     }
     await receiveChunks(answer, this.#bytesMax, watch, chunk => {
-      const hasBegun = json !== null || page.length > 0
-      const text = hasBegun ? chunk : chunk.subarray(leadingSpaces(chunk))
-      if (!hasBegun && text[0] === openingBracket) json = new JsonIndex()
-      if (json !== null) parsed(() => json?.add(text))
-      else if (text.length > 0) page.push(text)
-      pageBytes += text.length
-      if (json === null && pageBytes > listingPageBytesMax) {
-        throw new CacheError('origin-protocol', `${answer.place}: a page of more than ${listingPageBytesMax} bytes`)
-      }
+      const text = index === null ? chunk.subarray(leadingSpaces(chunk)) : chunk
+      if (text.length === 0) return
+      const known = (index ??= text[0] === openingBracket ? new JsonIndex() : new HtmlIndex(this.#base))
+      parsed(() => known.add(text))
     })
-    const whole = json as JsonIndex | null
-    if (whole !== null) return parsed(() => whole.end())
-    return await parseHtmlIndex(Buffer.concat(page).toString('utf8'), this.#base)
+    const whole = index as JsonIndex | HtmlIndex | null
+    return whole && parsed(() => whole.end())
   }
 }
 

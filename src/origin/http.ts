@@ -27,7 +27,7 @@ import { HttpListing } from './http-listing.ts'
 import { failureOf } from './http-status.ts'
 import { baseOf } from './http-url.ts'
 import { isImageName } from './names.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class HttpOrigin implements Origin {
   readonly url: string
@@ -50,7 +50,7 @@ export class HttpOrigin implements Origin {
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
   }
 
-  list({ signal }: ReadOptions): Promise<readonly Listed[] | null> {
+  list({ signal }: ReadOptions): Promise<readonly string[] | null> {
     return this.#listing.list(signal)
   }
 

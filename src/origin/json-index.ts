@@ -2,21 +2,20 @@
  * A JSON listing that is read while it comes: however long it is, only its names are kept, and no piece of work is longer
  * than what has just arrived.
  *
- * It is an array of names or of objects `{name, size?, type?}`, which is also what nginx's autoindex makes. Source: nginx
+ * It is an array of names or of objects `{name, type?}`, which is also what nginx's autoindex makes. Source: nginx
  * ngx_http_autoindex_module, autoindex_format json. The text is cut at commas of that array, and what lies between is left
  * to JSON.parse. What is not a file with a possible name is left out.
  */
 import { listingEntryBytesMax, listingNamesMax } from '../limits.ts'
+import { WideSet } from '../wide-set.ts'
 import { isImageName } from './names.ts'
-import type { Listed } from './origin.ts'
 
 const [quote, backslash, comma, opening, closing, openingBrace, closingBrace] = Buffer.from('"\\,[]{}')
 
 export class JsonIndex {
   readonly #namesMax: number
-  readonly #listed: Listed[] = []
-  /** Where in the list a name is. */
-  readonly #places = new Map<string, number>()
+  readonly #names: string[] = []
+  readonly #known = new WideSet()
   /** What came behind the last cut. */
   #rest = Buffer.alloc(0)
   #depth = 0
@@ -50,12 +49,12 @@ export class JsonIndex {
   }
 
   /**
-   * The names in the order of the listing. The last of several entries of a name counts, at the place of the first.
+   * The names in the order of the listing, each once.
    * @throws Error when the array has not ended
    */
-  end(): Listed[] {
+  end(): string[] {
     if (!this.#hasEnded) throw new Error('not a whole array')
-    return this.#listed
+    return this.#names
   }
 
   /** Go on at `at`: the last comma between entries (-1 where there is none), and the bracket that ends the array. */
@@ -90,18 +89,14 @@ export class JsonIndex {
   }
 
   #keep(entry: unknown): void {
-    const one = typeof entry === 'string' ? { name: entry, sizeBytes: null } : ofObject(entry)
-    if (one === null || !isImageName(one.name)) return
-    const place = this.#places.get(one.name)
-    if (place !== undefined) this.#listed[place] = one
-    else if (this.#listed.length < this.#namesMax) this.#places.set(one.name, this.#listed.push(one) - 1)
+    const name = typeof entry === 'string' ? entry : fileNameOf(entry)
+    if (name === null || !isImageName(name) || this.#names.length === this.#namesMax) return
+    if (this.#known.add(name)) this.#names.push(name)
   }
 }
 
-function ofObject(entry: unknown): Listed | null {
-  const { name, size, type } = (entry ?? {}) as { name?: unknown; size?: unknown; type?: unknown }
+function fileNameOf(entry: unknown): string | null {
+  const { name, type } = (entry ?? {}) as { name?: unknown; type?: unknown }
   if (typeof name !== 'string') throw new Error(`${JSON.stringify(entry).slice(0, 100)} has no name`)
-  if (type !== undefined && type !== 'file') return null
-  const isSize = typeof size === 'number' && Number.isSafeInteger(size) && size >= 0
-  return { name, sizeBytes: isSize ? size : null }
+  return type === undefined || type === 'file' ? name : null
 }

@@ -5,7 +5,7 @@ import { abortedBy, CacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originQueueMax } from '../limits.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class LimitOrigin implements Origin {
   readonly url: string
@@ -33,7 +33,7 @@ export class LimitOrigin implements Origin {
     return { active: this.#active, waiting: this.#queue.size }
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#inTurn(() => this.#inner.list(options), options)
   }
 

@@ -7,7 +7,7 @@ import { type ErrorCode, isCacheError, messageOf } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
 
 /** One call that has ended. */
 export interface MeterEvent {
@@ -99,7 +99,7 @@ export class MeterOrigin implements Origin {
     this.#nowMs = nowMs
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#count({ operation: 'list', key: null }, 0, () => this.#inner.list(options))
   }
 

@@ -11,23 +11,16 @@ export interface ReadOptions {
   readonly signal: AbortSignal
 }
 
-/** One entry of a listing: no promise that a lookup finds it. */
-export interface Listed {
-  readonly name: string
-  /** Bytes, where the listing tells; else null. */
-  readonly sizeBytes: number | null
-}
-
 export interface Origin {
   /** The origin's identity in ids, logs and attributes: a URL without credentials. */
   readonly url: string
   /**
-   * The names of the images, in one request, or null where nothing lists them (then names are found by lookup alone).
-   * Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out, and so may be those
+   * The names of the images, in one request, each once, or null where nothing lists them (then names are found by lookup alone).
+   * No promise that a lookup finds them. Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out, and so may be those
    * beyond the first listingNamesMax + 1.
    * @throws CacheError origin-*, access-denied
    */
-  list(options: ReadOptions): Promise<readonly Listed[] | null>
+  list(options: ReadOptions): Promise<readonly string[] | null>
   /**
    * Ask about one image: its size and validator now.
    * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), origin-*

@@ -12,7 +12,7 @@ import { errnoOf } from './ceph-errors.ts'
 import { type CephPlace, cephPlaceOf, cephUrlOf } from './ceph-url.ts'
 import { type Digest, digestBeside } from './digest.ts'
 import { isImageName } from './names.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export class RadosOrigin implements Origin {
   readonly url: string
@@ -26,13 +26,13 @@ export class RadosOrigin implements Origin {
     this.#connection = new CephConnection(this.url, this.#place, options)
   }
 
-  async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
+  async list({ signal }: ReadOptions): Promise<readonly string[]> {
     return await this.#connection.use(this.url, signal, async ({ pool }) => {
       const listing = pool.objects(this.#place.prefix, listingNamesMax + 1)
       const names = await this.#connection.answer(this.url, signal, listing)
       // A pool that was removed and made anew looks empty, too.
       if (names.length === 0) this.#connection.renew()
-      return names.filter(isImageName).map(name => ({ name, sizeBytes: null }))
+      return names.filter(isImageName)
     })
   }
 

@@ -26,17 +26,11 @@ export function parentOf({ snapshots }: Pick<CephImageDescription, 'snapshots'>)
   return only !== undefined && more.length === 0 ? only : null
 }
 
-/** All names of an image, with sizes. */
-export function namesOf(
-  image: string,
-  description: CephImageDescription,
-  allowMutable: boolean,
-): { readonly name: string; readonly sizeBytes: number }[] {
-  const named = description.snapshots.map(({ name, sizeBytes }) => ({ name: `${image}@${name}`, sizeBytes }))
-  const parent = parentOf(description)
-  if (parent !== null) named.push({ name: image, sizeBytes: parent.sizeBytes })
-  else if (allowMutable) named.push({ name: image, sizeBytes: description.sizeBytes })
-  return named.filter(({ name }) => isImageName(name))
+/** All names of an image. */
+export function namesOf(image: string, description: CephImageDescription, allowMutable: boolean): string[] {
+  const names = description.snapshots.map(({ name }) => `${image}@${name}`)
+  if (parentOf(description) !== null || allowMutable) names.push(image)
+  return names.filter(isImageName)
 }
 
 /** A version in one word. */

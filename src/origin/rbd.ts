@@ -17,7 +17,7 @@ import { errnoOf } from './ceph-errors.ts'
 import { cephPlaceOf, cephUrlOf } from './ceph-url.ts'
 import type { Digest } from './digest.ts'
 import { isImageName } from './names.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 import { RbdHoles } from './rbd-holes.ts'
 import { namesOf, parentOf, partsOfName, validatorOf, versionOf } from './rbd-names.ts'
 
@@ -47,13 +47,13 @@ export class RbdOrigin implements Origin {
     this.#allowMutable = options.allowMutable
   }
 
-  async list({ signal }: ReadOptions): Promise<readonly Listed[]> {
+  async list({ signal }: ReadOptions): Promise<readonly string[]> {
     const connection = this.#connection
     return await connection.use(this.url, signal, async ({ pool }) => {
       const images = await connection.answer(this.url, signal, pool.images())
       // A pool that was removed and made anew looks empty, too.
       if (images.length === 0) connection.renew()
-      const listed: Listed[] = []
+      const listed: string[] = []
       const describe = async ({ id, name }: { readonly id: string; readonly name: string }) => {
         if (listed.length > listingNamesMax) return
         // Most images of a pool are clones without snapshots: one quick question tells them from the others.

@@ -6,7 +6,7 @@
  */
 import type { Image, ImageFacts } from '../image.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 interface Used {
   readonly origin: Origin
@@ -38,7 +38,7 @@ export class ReplaceableOrigin implements Origin {
     this.#closeUnused(before)
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#use(origin => origin.list(options))
   }
 

@@ -10,7 +10,7 @@ import type { Image, ImageFacts } from '../image.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../limits.ts'
 import { pause } from '../unless-aborted.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 import { TryLater } from './try-later.ts'
 
 export interface RetryOptions {
@@ -44,7 +44,7 @@ export class RetryOrigin implements Origin {
     this.#options = { ...retryOptionsDefault, ...options }
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#try(() => this.#inner.list(options), options)
   }
 

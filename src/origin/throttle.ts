@@ -12,7 +12,7 @@ import { throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { pause, unlessAborted } from '../unless-aborted.ts'
 import type { Digest } from './digest.ts'
-import type { Listed, Origin, OriginExtent, ReadOptions } from './origin.ts'
+import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
 export interface Rate {
   /** 0: no limit. */
@@ -53,7 +53,7 @@ export class ThrottleOrigin implements Origin {
     this.#clock = clock
   }
 
-  list(options: ReadOptions): Promise<readonly Listed[] | null> {
+  list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#inner.list(options)
   }
 

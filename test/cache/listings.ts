@@ -16,7 +16,7 @@ function lister(url = 'http://host/') {
   const said = { names: [] as string[], requests: 0 }
   const list = async () => {
     said.requests++
-    return said.names.map(name => ({ name, sizeBytes: null }))
+    return said.names
   }
   return { said, origin: { url, list } as Partial<Origin> as Origin }
 }

@@ -1,8 +1,10 @@
 /**
  * The limit on calls at once.
  */
+import { setMaxListeners } from 'node:events'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { originQueueMax } from '../../src/limits.ts'
 import { FileOrigin } from '../../src/origin/file.ts'
 import { LimitOrigin } from '../../src/origin/limit.ts'
 import { originContract } from '../contract/origin.ts'
@@ -62,6 +64,21 @@ t.test('a call that fails gives its place on', async t => {
   const calls = ['x', 'y', 'z'].map(name => t.rejects(limited.lookup(name, { signal }), { code: 'not-found' }))
   await Promise.all(calls)
   t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('as many callers wait as the kernel may have reads outstanding, and one more is refused', async t => {
+  const { waiting, limited } = held(1)
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  const first = limited.lookup('a', { signal })
+  const look = () => limited.lookup('a', { signal: controller.signal }).catch(error => error.code)
+  const others = Array.from({ length: originQueueMax }, look)
+  t.same(limited.load, { active: 1, waiting: originQueueMax })
+  t.equal(await look(), 'overloaded')
+  controller.abort()
+  t.same(new Set(await Promise.all(others)), new Set(['aborted']))
+  waiting.shift()?.()
+  await first
 })
 
 t.test('one caller more than the queue holds is refused, and the others are not', async t => {

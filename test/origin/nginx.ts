@@ -24,7 +24,7 @@ for (const variant of [{ listing: 'json' }, { listing: 'html' }, { listing: 'non
   )
 }
 
-t.test('a listing of nginx has the sizes in JSON, and null where nothing is listed', { skip }, async t => {
+t.test('a listing of nginx is read in either form, and null where nothing is listed', { skip }, async t => {
   const directory = t.testdir({ 'a.img': 'four', directory: {} })
   const listOf = async (listing: 'json' | 'html' | 'none') => {
     const server = await startNginx({ directory, listing })
@@ -33,8 +33,8 @@ t.test('a listing of nginx has the sizes in JSON, and null where nothing is list
     t.teardown(() => origin.close())
     return await origin.list({ signal })
   }
-  t.same(await listOf('json'), [{ name: 'a.img', sizeBytes: 4 }])
-  t.same(await listOf('html'), [{ name: 'a.img', sizeBytes: null }])
+  t.same(await listOf('json'), ['a.img'])
+  t.same(await listOf('html'), ['a.img'])
   t.equal(await listOf('none'), null)
 })
 

@@ -18,15 +18,14 @@ function imageWith(...snapshots: readonly string[]): CephImageDescription {
 }
 
 t.test('snapshots have names of their own, and one protected one has the name of its image', async t => {
-  const names = (image: CephImageDescription, allowMutable = false) =>
-    namesOf('i', image, allowMutable).map(({ name, sizeBytes }) => `${name} ${sizeBytes}`)
+  const names = (image: CephImageDescription, allowMutable = false) => namesOf('i', image, allowMutable)
   t.same(names(imageWith()), [])
-  t.same(names(imageWith('a', 'b')), ['i@a 100', 'i@b 101'])
-  t.same(names(imageWith('a', 'b!')), ['i@a 100', 'i@b 101', 'i 101'])
-  t.same(names(imageWith('a!', 'b!')), ['i@a 100', 'i@b 101'])
-  t.same(names(imageWith(), true), ['i 7'])
-  t.same(names(imageWith('a!'), true), ['i@a 100', 'i 100'], 'the protected one, also where all may be shown')
-  t.same(names(imageWith('a!', 'b!'), true), ['i@a 100', 'i@b 101', 'i 7'])
+  t.same(names(imageWith('a', 'b')), ['i@a', 'i@b'])
+  t.same(names(imageWith('a', 'b!')), ['i@a', 'i@b', 'i'])
+  t.same(names(imageWith('a!', 'b!')), ['i@a', 'i@b'])
+  t.same(names(imageWith(), true), ['i'])
+  t.same(names(imageWith('a!'), true), ['i@a', 'i'], 'the protected one, also where all may be shown')
+  t.same(names(imageWith('a!', 'b!'), true), ['i@a', 'i@b', 'i'])
   t.same(names(imageWith('x/y', 'x'.repeat(255))), [], 'what could be no file is left out')
   t.equal(parentOf(imageWith('a!', 'b!')), null)
 })

@@ -4,6 +4,8 @@
  * An entry goes into a page whole or not at all. Attributes are given only for images that are known without asking: for the others
  * the kernel takes the name, and asks when it wants more.
  */
+
+import { directoryPageBytesMax } from '../../limits.ts'
 import type { Attributes } from '../attributes.ts'
 import type { KnownImage } from '../backend.ts'
 import type { DirectoryEntries, DirectoryEntry } from '../open-directories.ts'
@@ -20,7 +22,7 @@ const types = { directory: 4, file: 8 } as const
 /** The inode number of what we do not know yet: not 0, which libc takes for a deleted name. */
 const unknownInode = 0xffffffffn
 
-/** The entries from `cookie` on that fit into `bytesMax`: struct fuse_dirent. Empty at the end of the listing. */
+/** The entries from `cookie` on that fit into `bytesMax`, or into what one answer may have: struct fuse_dirent. Empty at the end of the listing. */
 export function directoryPage(entries: DirectoryEntries, cookie: bigint, bytesMax: number): Uint8Array {
   const page = new Page(bytesMax, cookie)
   for (let at = page.index; at < entries.length; at++) {
@@ -83,8 +85,8 @@ class Page {
     const { index, hash } = partsOf(cookie)
     this.index = index
     this.#hash = hash
-    this.#bytesMax = bytesMax
-    this.#writer = new ReplyWriter(new Uint8Array(bytesMax))
+    this.#bytesMax = Math.min(bytesMax, directoryPageBytesMax)
+    this.#writer = new ReplyWriter(new Uint8Array(this.#bytesMax))
   }
 
   get bytes(): Uint8Array {

@@ -3,6 +3,7 @@ import t from 'tap'
 import { isDirectory } from '../../../src/fuse/attributes.ts'
 import { FileSystem } from '../../../src/fuse/file-system.ts'
 import { ToldNames } from '../../../src/fuse/fuse-native/told-names.ts'
+import { toldNamesMax } from '../../../src/limits.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 
 const options = { signal: new AbortController().signal }
@@ -82,6 +83,18 @@ t.test('one name more than may be remembered forgets the oldest that nobody has 
   backend.add({ name: 'a', sizeBytes: 2, validator: 'v2' })
   t.equal((await names.tell('/a', options)).sizeBytes, 1, 'open: kept')
   t.equal(fileSystem.gauges().nodes, 2)
+})
+
+t.test('as many names are remembered as may be, and no more', async t => {
+  const backend = new FakeBackend()
+  const { names, fileSystem } = over(backend, toldNamesMax)
+  for (let k = 0; k <= toldNamesMax; k++) {
+    backend.add({ name: `${k}`, sizeBytes: 1 })
+    await names.tell(`/${k}`, options)
+    if (k === toldNamesMax - 1) t.equal(names.count, toldNamesMax)
+  }
+  t.equal(names.count, toldNamesMax)
+  t.equal(fileSystem.gauges().nodes, toldNamesMax, 'the kernel is asked to keep no more either')
 })
 
 t.test('directories of several origins are names too', async t => {

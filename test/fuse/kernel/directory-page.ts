@@ -5,6 +5,7 @@ import type { KnownImage } from '../../../src/fuse/backend.ts'
 import { placeOf } from '../../../src/fuse/kernel/directory-cookie.ts'
 import { directoryPage, directoryPageWithAttributes } from '../../../src/fuse/kernel/directory-page.ts'
 import type { DirectoryEntry } from '../../../src/fuse/open-directories.ts'
+import { directoryPageBytesMax, readBytesMax } from '../../../src/limits.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { direntsOf } from '../../fixtures/fuse-bodies.ts'
 
@@ -19,6 +20,14 @@ function listing(names: number): DirectoryEntry[] {
     return { name, kind: k % 5 === 0 ? 'directory' : 'file', nodeId: known?.nodeId ?? null, known }
   })
 }
+
+t.test('a page has no more than one answer may have, however much the kernel takes', async t => {
+  const entries = listing(5000)
+  for (const bytesMax of [directoryPageBytesMax, directoryPageBytesMax + 64, readBytesMax]) {
+    const { length } = directoryPage(entries, 0n, bytesMax)
+    t.ok(length <= directoryPageBytesMax && length > directoryPageBytesMax - 512, `${length} bytes`)
+  }
+})
 
 t.test('pages of any size give every name once, in order', async t => {
   const entries = listing(500)
