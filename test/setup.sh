@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 packages="g++ make fuse3"
 if [ "${1:-run}" != run ]; then
   packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin"
-  packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common"
+  packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common qemu-system-x86 busybox-static"
 fi
 if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common"; fi
 
@@ -37,6 +37,22 @@ if [ -n "$missing" ]; then
   else
     say "missing Debian packages:$missing (as root: apt-get install$missing); going on without them"
   fi
+fi
+
+# A kernel for the virtual machine of test/mount/guest.ts. Unpacked, not installed: this machine is not to boot it.
+guest="${XDG_CACHE_HOME:-$HOME/.cache}/parentfs-test/guest"
+if [ "${1:-run}" != run ] && [ ! -e "$guest/vmlinuz" ] && command -v apt-get >/dev/null; then
+  kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: //p')
+  unpacked=$(mktemp -d)
+  say "unpacking ${kernel:-no kernel} in $guest"
+  if (cd "$unpacked" && apt-get -qq download "$kernel" 2>/dev/null && dpkg-deb -x ./*.deb .); then
+    mkdir -p "$guest"
+    find "$unpacked/lib/modules" -name 'virtio*.ko' -exec cp {} "$guest" \;
+    cp "$unpacked"/boot/vmlinuz-* "$guest/vmlinuz"
+  else
+    say "there is none: going on without a virtual machine"
+  fi
+  rm -rf "$unpacked"
 fi
 
 # A linked node_modules belongs to somebody else.

@@ -19,10 +19,11 @@ export interface Suite {
 }
 
 export const suites: readonly Suite[] = [
-  { file: 'model/cache', variable: 'OPERATIONS', perMinute: 80_000, least: 1000, most: 1_000_000, share: 0.15 },
-  { file: 'model/crash', variable: 'RUNS', perMinute: 100, least: 10, most: 10_000, share: 0.25 },
+  { file: 'model/cache', variable: 'OPERATIONS', perMinute: 80_000, least: 1000, most: 1_000_000, share: 0.1 },
+  { file: 'model/crash', variable: 'RUNS', perMinute: 100, least: 10, most: 10_000, share: 0.2 },
   { file: 'model/bit-flips', variable: 'FLIPS', perMinute: 2000, least: 100, most: 10_000, share: 0.1 },
   { file: 'mount/kill', variable: 'KILLS', perMinute: 12, least: 2, most: 100, share: 0.2 },
+  { file: 'mount/guest', variable: 'KILLS', perMinute: 4, least: 1, most: 100, share: 0.1 },
   { file: 'mount/leaks', variable: 'OPERATIONS', perMinute: 30_000, least: 5000, most: 1_000_000, share: 0.15 },
   { file: 'store/ceiling', variable: 'CHURN', perMinute: 3, least: 10, most: 10, share: 0.1 },
   { file: 'mount/start-up', variable: 'OBJECTS', perMinute: 1_000_000, least: 100_000, most: 2_000_000, share: 0.05 },

@@ -24,6 +24,7 @@ import {
 import { readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { manyDeathsFile } from '../fixtures/many-deaths.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { type Service, startService } from '../fixtures/service-unit.ts'
 import { until } from '../fixtures/until.ts'
@@ -52,10 +53,7 @@ async function setUp(t: Test, storeMax = 4): Promise<Unit> {
   const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
   t.teardown(() => origin.close())
   const where = { ...local, origin: origin.url }
-  const file = join(local.top, 'p.yaml')
-  const cache = `{ directory: ${where.cacheDirectory}, capacity: 16MiB, blockSize: 4KiB }`
-  const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
-  writeFileSync(file, [...lines, 'server: { wellAfter: 1ms }', ''].join('\n'))
+  const file = manyDeathsFile(where, '16MiB')
   const words = [...command, 'mount', '--config', file]
   const service = await startService(t, where, { storeMax, restartMs: 100, command: words })
   return { where, file, service }

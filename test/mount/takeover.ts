@@ -25,6 +25,7 @@ import {
 import { readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { manyDeathsFile } from '../fixtures/many-deaths.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -47,12 +48,7 @@ async function setUp(t: Test): Promise<{ where: Place; daemon: Daemon }> {
   const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
   t.teardown(() => origin.close())
   const where = { ...local, origin: origin.url }
-  const file = join(local.top, 'p.yaml')
-  const cache = `{ directory: ${where.cacheDirectory}, capacity: 20MiB, blockSize: 4KiB }`
-  const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
-  // These deaths are no loop.
-  writeFileSync(file, [...lines, 'server: { wellAfter: 1ms }', ''].join('\n'))
-  const daemon = startCommand(t, [...command, 'mount', '--config', file])
+  const daemon = startCommand(t, [...command, 'mount', '--config', manyDeathsFile(where, '20MiB')])
   await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')
   for (let k = 0; k < busy; k++) {
     const loop = spawn('sh', ['-c', 'while :; do :; done'])

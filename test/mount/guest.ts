@@ -1,0 +1,67 @@
+/**
+ * A virtual machine that reads its disk through the mount while server and keeper are killed and the server is upgraded: it sees right
+ * bytes, and no error.
+ * KILLS=n sets how often each happens; SEED=n another sequence.
+ */
+import { join } from 'node:path'
+import t from 'tap'
+import { cannotMount, command, parentfs, patienceMs, place, statusOf, transport } from '../fixtures/daemon.ts'
+import { noGuest, startGuest } from '../fixtures/guest.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { manyDeathsFile } from '../fixtures/many-deaths.ts'
+import { between, seed, seeded } from '../fixtures/seeded.ts'
+import { startService } from '../fixtures/service-unit.ts'
+import { until } from '../fixtures/until.ts'
+
+const MiB = 1024 ** 2
+const kills = Number(process.env.KILLS ?? 1)
+const sample = { seed: 91, sizeBytes: 24 * MiB, dataShare: 0.9 }
+const bytes = sampleBytes(sample, 0, sample.sizeBytes)
+const skip = cannotMount || noGuest || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
+
+t.setTimeout(7_200_000)
+
+const name = `a guest lives through ${kills} kills of server and keeper each, and as many upgrades (SEED=${seed})`
+t.test(name, { skip, timeout: 180_000 + kills * 180_000 }, async t => {
+  const random = seeded(seed)
+  const local = place(t)
+  writeSample(join(local.originDirectory, 'a.raw'), sample)
+  const origin = await spawnHttpOrigin({ directory: local.originDirectory, delayMs: 5 })
+  t.teardown(() => origin.close())
+  const where = { ...local, origin: origin.url }
+  // Half of the disk: the guest reads misses all the while, and what was held is evicted.
+  const words = [...command, 'mount', '--config', manyDeathsFile(where, '13MiB')]
+  const service = await startService(t, where, { storeMax: 4, restartMs: 100, command: words })
+  const image = join(where.mountpoint, 'a.raw')
+  const guest = await startGuest(t, { image, bytes, directory: local.top, random })
+  const hasRead = (pieces: number) =>
+    until(() => guest.right() >= pieces || guest.isOver(), patienceMs, `${pieces} pieces: ${guest.log().slice(-500)}`)
+  await hasRead(1)
+  const events = [
+    (server: number) => void process.kill(server, 'SIGKILL'),
+    async () => t.match(await parentfs('upgrade', where.mountpoint), { code: 0 }),
+    () => void process.kill(service.keeperPid(), 'SIGKILL'),
+  ]
+  for (let event = 0; event < events.length * kills; event++) {
+    await hasRead(guest.right() + between(random, 1, 30))
+    const { pid } = await statusOf(where)
+    await events[event % events.length]!(pid)
+    const isAnother = () =>
+      statusOf(where).then(
+        now => now.pid !== pid,
+        () => false, // Between two keepers nobody is there to be asked.
+      )
+    await until(isAnother, patienceMs, 'another server')
+  }
+  const rounds = guest.rounds()
+  await until(() => guest.rounds() > rounds + 1 || guest.isOver(), patienceMs, 'the whole disk once more')
+  t.notOk(guest.isOver(), 'it lives')
+  t.same(guest.complaints(), [])
+  const { takeovers, eviction } = await statusOf(where)
+  t.match(takeovers, { count: events.length * kills })
+  t.ok(eviction.objects > 0, 'eviction was under way')
+  t.comment(`${guest.right()} pieces right, longest pause ${takeovers.longestPauseMs} ms`)
+  await guest.stop()
+  t.equal(await service.stop(), 0)
+})
