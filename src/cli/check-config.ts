@@ -5,12 +5,12 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { configure } from '../daemon/configuration.ts'
-import { ConfigurationError, readConfigurationFile } from '../daemon/configuration-file.ts'
+import { ConfigurationError } from '../daemon/configuration-error.ts'
+import { readConfigurationFile } from '../daemon/configuration-file.ts'
 import { effectiveText } from '../daemon/effective.ts'
 import { lookAtNamedFiles } from '../daemon/named-files.ts'
 import { silentLogger } from '../logger.ts'
-
-const badFileExitCode = 2
+import { usageExitCode } from './exit-codes.ts'
 
 /** @returns the exit code: 0, or 2 when the file is not usable */
 export async function checkConfig(path: string): Promise<number> {
@@ -21,12 +21,12 @@ export async function checkConfig(path: string): Promise<number> {
     const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
     const { wrong, odd } = await lookAtNamedFiles(file, configuration, silentLogger)
     for (const line of [...wrong, ...odd]) process.stderr.write(`parentfs: ${line}\n`)
-    if (wrong.length > 0) return badFileExitCode
+    if (wrong.length > 0) return usageExitCode
     process.stdout.write(effectiveText(document, configuration))
     return 0
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
     process.stderr.write(error.lines.map(line => `parentfs: ${line}\n`).join(''))
-    return badFileExitCode
+    return usageExitCode
   }
 }

@@ -11,6 +11,6 @@ export const interruptedExitCode = 130
 export const exitCodes: readonly (readonly [number, string])[] = [
   [0, 'it was done'],
   [failedExitCode, 'it failed, or something bad was found; standard error says what, and what to do'],
-  [usageExitCode, 'the command line cannot be understood; nothing was done'],
+  [usageExitCode, 'the command line, or the configuration file, cannot be understood; nothing was done'],
   [interruptedExitCode, 'it was interrupted; what was done until then stays'],
 ]

@@ -5,6 +5,7 @@
  * A failure is one line on standard error, `parentfs: what, where, what to do`; exit-codes.ts has what it exits with.
  */
 import { CommanderError } from 'commander'
+import { ConfigurationError } from '../daemon/configuration-error.ts'
 import { messageOf } from '../errors.ts'
 import { failedExitCode, usageExitCode } from './exit-codes.ts'
 import { createProgram } from './program.ts'
@@ -33,7 +34,7 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode
   process.stderr.write(asOneLine(`error: ${messageOf(error)}`))
   if (process.env.PARENTFS_LOG === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
-  return failedExitCode
+  return error instanceof ConfigurationError ? usageExitCode : failedExitCode
 }
 
 /** Help stays as it is; a complaint becomes one line under our name. */

@@ -3,10 +3,10 @@
  * background.
  */
 import { resolve } from 'node:path'
+import { ConfigurationError } from '../daemon/configuration-error.ts'
 import { keep } from '../daemon/keep.ts'
 import { creationAdvice, resolveMountpoint } from '../daemon/mountpoint.ts'
 import type { LogSettings, Settings } from '../daemon/settings.ts'
-import { CacheError } from '../errors.ts'
 import { keepInBackground } from './background.ts'
 import { parseMountOptions } from './mount-options.ts'
 
@@ -93,7 +93,7 @@ function cephSettingsOf({ cephConf, id, keyring }: MountArguments): Record<strin
   }
 }
 
-/** @throws CacheError invalid-argument */
+/** @throws ConfigurationError; CacheError invalid-argument */
 async function settingsOfFile(config: string, args: MountArguments): Promise<Settings> {
   // Loaded for those who use one: the others start faster.
   const { readConfigurationFile } = await import('../daemon/configuration-file.ts')
@@ -101,7 +101,7 @@ async function settingsOfFile(config: string, args: MountArguments): Promise<Set
   const { document, settings } = await readConfigurationFile(file)
   const mountpoint = args.places[0] ?? settings.mountpoint
   if (mountpoint === null) {
-    throw new CacheError('invalid-argument', `${file} has no mountpoint: write it there, or give it as an argument`)
+    throw new ConfigurationError([`${file} has no mountpoint: write it there, or give it as an argument`])
   }
   return {
     configFile: file,

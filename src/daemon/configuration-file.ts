@@ -18,9 +18,10 @@ import {
   parseDocument,
   visit,
 } from 'yaml'
-import { CacheError, messageOf } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import { configurationBytesMax, configurationDepthMax } from '../limits.ts'
 import { type Complaint, judge } from './configuration.ts'
+import { ConfigurationError } from './configuration-error.ts'
 import type { JudgedSettings } from './schema.ts'
 import type { ConfigurationDocument } from './settings.ts'
 
@@ -28,17 +29,6 @@ import type { ConfigurationDocument } from './settings.ts'
 export interface ConfigurationFile {
   readonly document: ConfigurationDocument
   readonly settings: JudgedSettings
-}
-
-/** Every complaint about a file, a line each: `FILE:LINE:COLUMN: KEY: what is wrong`. */
-export class ConfigurationError extends CacheError {
-  readonly lines: readonly string[]
-
-  constructor(lines: readonly string[], options?: ErrorOptions) {
-    const more = lines.length > 1 ? ` (and ${lines.length - 1} more: see "parentfs check-config")` : ''
-    super('invalid-argument', `${lines[0]}${more}`, options)
-    this.lines = lines
-  }
 }
 
 /** @throws ConfigurationError */

@@ -39,9 +39,9 @@ t.test('what goes into the file does not go beside it', async t => {
     t.match(ran, { code: 2, stderr: /^parentfs: [^\n]+\n$/ })
     t.match(ran.stderr, line)
   }
-  t.match(await parentfs('mount', '--config', file), { code: 1, stderr: /has no mountpoint/ })
+  t.match(await parentfs('mount', '--config', file), { code: 2, stderr: /has no mountpoint/ })
   writeFileSync(file, 'origin: {url: "http://127.0.0.1:1/", tries: x}\n')
-  t.match(await parentfs('mount', '--config', file, '/mnt'), { code: 1, stderr: /p\.yaml:1:45: origin\.tries: "x"/ })
+  t.match(await parentfs('mount', '--config', file, '/mnt'), { code: 2, stderr: /p\.yaml:1:45: origin\.tries: "x"/ })
 })
 
 t.test('the files that it names are looked at, and who can write it', async t => {

@@ -25,6 +25,15 @@ t.test('a call that cannot be understood is one line and exit code 2', async t =
   }
 })
 
+t.test('a call that names no command says which there are, on standard error, and is exit code 2', async t => {
+  for (const args of [[], ['profile'], ['set']]) {
+    const ran = await parentfs(...args)
+    t.equal(ran.code, 2, args.join(' '))
+    t.match(ran.stderr, new RegExp(`^Usage: ${['parentfs', ...args].join(' ')} .*\\n(.*\\n)+Commands:\\n`))
+    t.equal(ran.stdout.length, 0)
+  }
+})
+
 t.test('help and version are for standard output, and no failure', async t => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
   t.match(await parentfs('--version'), { code: 0, stdout: Buffer.from(`${version}\n`) })

@@ -2,11 +2,8 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import {
-  type ConfigurationError,
-  parseConfiguration,
-  readConfigurationFile,
-} from '../../src/daemon/configuration-file.ts'
+import type { ConfigurationError } from '../../src/daemon/configuration-error.ts'
+import { parseConfiguration, readConfigurationFile } from '../../src/daemon/configuration-file.ts'
 import { directoryNodeId } from '../../src/fuse/backend.ts'
 import { configurationBytesMax, configurationDepthMax, originsMax } from '../../src/limits.ts'
 

@@ -39,6 +39,30 @@ log: { level: debug, file: ${log} }
   t.ok(await isGone(where, status.pid, status.keeperPid))
 })
 
+t.test('a file that is wrong is exit code 2, which a service manager does not try again', options, async t => {
+  const where = place(t)
+  const file = join(where.top, 'p.yaml')
+  const cases: [string | null, RegExp][] = [
+    [null, /p\.yaml cannot be used: ENOENT/],
+    [`mountpoint: ${where.mountpoint}\n`, /p\.yaml:1:1: /],
+    [
+      `mountpoint: ${where.mountpoint}\norigin: { ur: "${where.origin}" }\n`,
+      /p\.yaml:2:1: origin.*no url: write "url: /,
+    ],
+    [`origin: { url: "${where.origin}" }\n`, /p\.yaml has no mountpoint: write it there/],
+  ]
+  for (const [text, line] of cases) {
+    if (text !== null) writeFileSync(file, text)
+    for (const more of [[], ['--background']]) {
+      const ran = await parentfs('mount', '--config', file, ...more)
+      t.equal(ran.code, 2)
+      t.match(ran.stderr, /^parentfs: [^\n]+\n$/)
+      t.match(ran.stderr, line)
+    }
+  }
+  t.equal(await mountAt(where.mountpoint), null)
+})
+
 t.test('several origins are a directory each over one cache, and names can move', options, async t => {
   const where = place(t)
   const other = { seed: 12, sizeBytes: 2 * 1024 * 1024 + 5 }
