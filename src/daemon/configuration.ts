@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { CacheError } from '../errors.ts'
 import type { Watermarks } from '../store/capacity.ts'
+import type { StoreTiming } from '../store/timing.ts'
 import { nearest } from './did-you-mean.ts'
 import type { OriginSettings } from './origin-settings.ts'
 import { capacityMin, type JudgedSettings, schema, tooSmall } from './schema.ts'
@@ -177,6 +178,11 @@ export function placesOf({ origin, origins }: Pick<JudgedSettings, 'origin' | 'o
 /** Sixteen hex digits that name an origin. */
 function originHash(url: string): string {
   return createHash('sha256').update(new URL(url).href).digest('hex').slice(0, 16)
+}
+
+/** As the store wants them. */
+export function timingOf({ readTimeout, writeTimeout, syncInterval, syncBytes }: Configuration['cache']): StoreTiming {
+  return { readMsMax: readTimeout, writeMsMax: writeTimeout, batchMsMax: syncInterval, batchBytesMax: syncBytes }
 }
 
 /** What of the cache is bounded in bytes, as src/cache/ calls it. */

@@ -4,7 +4,7 @@
  * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that have waited too
  * long, for the disk or for a store thread, are taken back whatever the state; which of the two it was, the health finds out.
  */
-import { storeReadLookMs, storeReadMsMax } from '../limits.ts'
+import { storeReadLookMs } from '../limits.ts'
 import type { Session } from '../native/addon.ts'
 import type { Health, HealthState } from '../store/health.ts'
 
@@ -36,11 +36,12 @@ export class DiskWatch {
     this.#timer.unref()
   }
 
-  /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `storeReadMsMax`. */
+  /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `readMsMax`. */
   look(): void {
-    const overdue = this.#session?.forwardOverdue(storeReadMsMax - storeReadLookMs) ?? 0
+    if (!this.#session || !this.#health) return
+    const overdueMs = this.#health.readMsMax - storeReadLookMs
     // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
-    if (overdue > 0) this.#health?.late(storeReadMsMax - storeReadLookMs)
+    if (this.#session.forwardOverdue(overdueMs) > 0) this.#health.late(overdueMs)
   }
 
   /** Hears every change of the health. */

@@ -15,7 +15,7 @@ import { FuseNativeTransport } from '../fuse/fuse-native/transport.ts'
 import { KernelTransport } from '../fuse/kernel/transport.ts'
 import type { Deadlines, Transport } from '../fuse/transport.ts'
 import type { MemoryLock } from '../index/memory-lock.ts'
-import { answerMarginMs, revalidateSecondsDefault, sessionThreads, storeThreads } from '../limits.ts'
+import { answerMarginMs, revalidateSecondsDefault } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
@@ -24,7 +24,14 @@ import { Store } from '../store/store.ts'
 import { checkApart } from './apart.ts'
 import type { Bypass } from './bypass.ts'
 import { whyNoPassthrough } from './capabilities.ts'
-import { type Configuration, checkCapacity, checkFileSystem, limitsOf, watermarksOf } from './configuration.ts'
+import {
+  type Configuration,
+  checkCapacity,
+  checkFileSystem,
+  limitsOf,
+  timingOf,
+  watermarksOf,
+} from './configuration.ts'
 import { DiskWatch } from './disk-watch.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { firstListings } from './first-listing.ts'
@@ -66,7 +73,7 @@ export class Rooms {
     this.#origins = new Origins(configuration.places, { addon, logger })
     this.#unwinder.push('event loop lag', () => this.#lag.close())
     this.#unwinder.push('origins', () => this.#origins.close())
-    this.#engine = addon.createEngine({ storeThreads })
+    this.#engine = addon.createEngine({ storeThreads: configuration.server.storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())
   }
 
@@ -106,6 +113,7 @@ export class Rooms {
       blockBytes,
       capacityBytes,
       watermarks: watermarksOf(cache),
+      timing: timingOf(cache),
       index,
       logger,
       tick: () => clock.tick,
@@ -145,9 +153,10 @@ export class Rooms {
 
   /** Serve a mount. Call once; resolves when requests are answered. */
   async serve({ fd, negotiated, work, onNegotiated }: Serving): Promise<void> {
+    const { sessionThreads: threads } = this.#configuration.server
     const transport = KernelTransport.start({
       startSession: handlers => {
-        const session = this.#engine.startSession(fd, { threads: sessionThreads, ...handlers })
+        const session = this.#engine.startSession(fd, { threads, ...handlers })
         this.#diskWatch.watch(session, this.#store.health)
         return session
       },

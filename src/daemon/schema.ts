@@ -7,6 +7,8 @@ import { evictionPolicies } from '../cache/eviction-policy.ts'
 import { directoryNodeId } from '../fuse/backend.ts'
 import { blocksPerObject } from '../image.ts'
 import {
+  batchBytesMax,
+  batchMsMax,
   blockBytesDefault,
   blockBytesMax,
   blockBytesMin,
@@ -19,6 +21,11 @@ import {
   originsMax,
   promotionBytesMax,
   scrubBytesPerSecond,
+  sessionThreads,
+  storeReadLookMs,
+  storeReadMsMax,
+  storeThreads,
+  storeWriteMsMax,
 } from '../limits.ts'
 import { identityOf } from '../origin/open.ts'
 import { serverDeathsDefault, serverWellMsDefault } from '../process-limits.ts'
@@ -95,6 +102,22 @@ const cache = z
     readAhead: size({ min: 0, max: GiB }, aheadWindowBytesMax, {
       live: true,
       what: 'how far ahead of a sequential reader is fetched, at most; 0 for no reading ahead of any kind',
+    }),
+    readTimeout: duration({ min: 2 * storeReadLookMs, max: 30_000 }, storeReadMsMax, {
+      live: false,
+      what: 'how long a read waits for the cache disk; then the origin is asked in its place',
+    }),
+    writeTimeout: duration({ min: 1_000, max: 300_000 }, storeWriteMsMax, {
+      live: false,
+      what: 'how long a write or a sync may take before the cache disk counts as stalled',
+    }),
+    syncInterval: duration({ min: 10, max: 60_000 }, batchMsMax, {
+      live: false,
+      what: 'how long what was put into the cache waits to be synced and recorded: a crash loses no more of it',
+    }),
+    syncBytes: size({ min: MiB, max: GiB }, batchBytesMax, {
+      live: false,
+      what: 'and how much of it; whichever comes first',
     }),
   })
   .refine(({ lowWatermark, highWatermark }) => lowWatermark <= highWatermark, {
@@ -177,6 +200,14 @@ const server = z.strictObject({
   wellAfter: duration({ min: 1, max: 24 * 3_600_000 }, serverWellMsDefault, {
     live: false,
     what: 'a server that has served this long was well: the deaths before it do not count any more',
+  }),
+  sessionThreads: count({ min: 1, max: 64 }, sessionThreads, {
+    live: false,
+    what: 'threads that read /dev/fuse and answer hits; on 2 cores 4 answered more reads a second than 2 or 16',
+  }),
+  storeThreads: count({ min: 1, max: 256 }, storeThreads, {
+    live: false,
+    what: 'threads that wait for the cache disk: about as many as it takes requests at once',
   }),
 })
 

@@ -8,10 +8,11 @@
  * all blocks of the file that were written before the failure are revoked, and fetched again when somebody wants them.
  */
 import type { IndexDatabase } from '../index/index-database.ts'
-import { batchBytesMax, batchEntriesMax, batchMsMax } from '../limits.ts'
+import { batchEntriesMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Landed } from '../native/addon.ts'
 import type { Health } from './health.ts'
+import type { StoreTiming } from './timing.ts'
 
 /** What the committer needs of an image in the store. */
 export interface CommitTarget {
@@ -34,12 +35,17 @@ export interface LandedBlocks {
   readonly bytes: number
 }
 
-export class Committer {
-  readonly #index: IndexDatabase
-  readonly #health: Health
-  readonly #logger: Logger
+export interface CommitterOptions {
+  readonly index: IndexDatabase
+  readonly health: Health
+  readonly logger: Logger
+  readonly timing: Pick<StoreTiming, 'batchMsMax' | 'batchBytesMax'>
   /** Called after each batch: the moment to measure the disk. */
-  readonly #onCommitted: (entries: readonly LandedBlocks[]) => void
+  readonly onCommitted: (entries: readonly LandedBlocks[]) => void
+}
+
+export class Committer {
+  readonly #options: CommitterOptions
   #open: Uncommitted[] = []
   /** All entries that are not recorded yet, by object: the open batch and the one under way. */
   readonly #byObject = new Map<string, Uncommitted[]>()
@@ -49,16 +55,8 @@ export class Committer {
   #running: Promise<void> = Promise.resolve()
   #failures = 0
 
-  constructor(
-    index: IndexDatabase,
-    health: Health,
-    logger: Logger,
-    onCommitted: (entries: readonly LandedBlocks[]) => void,
-  ) {
-    this.#index = index
-    this.#health = health
-    this.#logger = logger
-    this.#onCommitted = onCommitted
+  constructor(options: CommitterOptions) {
+    this.#options = options
   }
 
   /** Batches that were lost to a failed sync or a failed write of the index. */
@@ -72,6 +70,7 @@ export class Committer {
     this.#open.push(entry)
     this.#byObject.set(key, [...(this.#byObject.get(key) ?? []), entry])
     this.#openBytes += entry.bytes
+    const { batchBytesMax, batchMsMax } = this.#options.timing
     if (this.#openBytes >= batchBytesMax || this.#open.length >= batchEntriesMax)
       void this.flush() // Never rejects: #commit reports to the log.
     else this.#timer ??= setTimeout(() => void this.flush(), batchMsMax)
@@ -105,12 +104,12 @@ export class Committer {
     const lost = failed.size > 0 ? [...entries, ...this.#takeOpen(failed)] : entries
     if (failed.size > 0 || !(await this.#record(entries))) {
       this.#failures++
-      this.#logger.error({ entries: lost.length }, 'a batch did not become durable; its blocks are dropped')
+      this.#options.logger.error({ entries: lost.length }, 'a batch did not become durable; its blocks are dropped')
       await Promise.all(lost.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
     }
     const committed = new Set(lost)
     for (const { target, object } of lost) this.#settle(target.lockKey(object), committed)
-    this.#onCommitted(lost)
+    this.#options.onCommitted(lost)
   }
 
   /** @returns those whose sync failed; the health has heard of it */
@@ -119,20 +118,20 @@ export class Committer {
     const syncs = [...targets].map(target =>
       target.sync().catch(error => {
         failed.add(target)
-        this.#health.syncFailed(error)
+        this.#options.health.syncFailed(error)
       }),
     )
-    await this.#health.watchWrite(Promise.all(syncs))
+    await this.#options.health.watchWrite(Promise.all(syncs))
     return failed
   }
 
   /** @returns whether it succeeded; the health has heard of what failed */
   async #record(entries: readonly Uncommitted[]): Promise<boolean> {
     try {
-      await this.#health.watchWrite(this.#index.record(entries.map(recordOf)))
+      await this.#options.health.watchWrite(this.#options.index.record(entries.map(recordOf)))
       return true
     } catch (error) {
-      this.#health.writeFailed(error)
+      this.#options.health.writeFailed(error)
       return false
     }
   }

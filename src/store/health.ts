@@ -18,10 +18,9 @@ import {
   probeIntervalMsMax,
   probeIntervalMsMin,
   storeReadLookMs,
-  storeReadMsMax,
-  storeWriteMsMax,
 } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import type { StoreTiming } from './timing.ts'
 
 export type HealthState = 'healthy' | 'degraded' | 'bypass' | 'recovering'
 
@@ -37,6 +36,8 @@ export interface HealthOptions {
   readonly onChange: (health: Health) => void
   /** How long the oldest read has kept the disk busy until now, in milliseconds. */
   readonly readingMs: () => number
+  /** How long reads and writes may take. */
+  readonly timing: Pick<StoreTiming, 'readMsMax' | 'writeMsMax'>
 }
 
 /** Errors after which trying again at once is pointless. */
@@ -61,6 +62,11 @@ export class Health {
   constructor(options: HealthOptions) {
     this.#options = options
     this.#sinceMs = options.now()
+  }
+
+  /** How long a read waits for the disk, in milliseconds. */
+  get readMsMax(): number {
+    return this.#options.timing.readMsMax
   }
 
   get state(): HealthState {
@@ -123,8 +129,8 @@ export class Health {
     const { now, after, onChange } = this.#options
     if (this.#closed || !this.mayWait) return
     this.#busyTimes++
-    this.#busyUntilMs = now() + storeReadMsMax
-    after(storeReadMsMax, () => onChange(this))
+    this.#busyUntilMs = now() + this.readMsMax
+    after(this.readMsMax, () => onChange(this))
     onChange(this)
   }
 
@@ -141,17 +147,17 @@ export class Health {
   }
 
   /**
-   * What `read` resolves to, or `late` when it takes longer than `storeReadMsMax` or fails; both are noted.
+   * What `read` resolves to, or `late` when it takes longer than `readMsMax` or fails; both are noted.
    * What is late may still come: its buffer must not be used for anything else.
    * @param hasBegun false while it still waits for a lock: then it is late, and the disk is not to blame
    */
   async watchRead<T>(read: Promise<T>, late: T, hasBegun: () => boolean = () => true): Promise<T> {
     const isLate = Symbol('late')
-    const { promise: deadline, cancel } = this.#deadline(storeReadMsMax, isLate)
+    const { promise: deadline, cancel } = this.#deadline(this.readMsMax, isLate)
     try {
       const value = await Promise.race([read, deadline])
       if (value !== isLate) return value as T
-      if (hasBegun()) this.late(storeReadMsMax - storeReadLookMs)
+      if (hasBegun()) this.late(this.readMsMax - storeReadLookMs)
     } catch (error) {
       this.readFailed(error)
     } finally {
@@ -160,9 +166,10 @@ export class Health {
     return late
   }
 
-  /** `write` as it is; when it takes longer than `storeWriteMsMax`, that is noted meanwhile. */
+  /** `write` as it is; when it takes longer than `writeMsMax`, that is noted meanwhile. */
   async watchWrite<T>(write: Promise<T>): Promise<T> {
-    const cancel = this.#options.after(storeWriteMsMax, () => this.stalled('write', storeWriteMsMax))
+    const { after, timing } = this.#options
+    const cancel = after(timing.writeMsMax, () => this.stalled('write', timing.writeMsMax))
     try {
       return await write
     } finally {

@@ -4,7 +4,6 @@
  * Making a file on a disk that hangs takes until the disk is back. Meanwhile the image is read by proxy, and whoever comes later
  * does not wait at all.
  */
-import { storeReadMsMax } from '../limits.ts'
 import type { Health } from './health.ts'
 import type { StoredImage } from './stored-image.ts'
 
@@ -28,7 +27,7 @@ export class Openings {
   }
 
   /**
-   * What `open` resolves to, for everybody who wants that image; null when it takes longer than `storeReadMsMax`.
+   * What `open` resolves to, for everybody who wants that image; null when it takes longer than `readMsMax`.
    * @param open never rejects
    */
   run(imageId: string, open: () => Promise<StoredImage | null>): Promise<StoredImage | null> {
@@ -46,7 +45,7 @@ export class Openings {
       timer = setTimeout(() => {
         onLate()
         resolve(null)
-      }, storeReadMsMax)
+      }, this.#health.readMsMax)
     })
     try {
       return await Promise.race([opened, late])

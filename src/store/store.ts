@@ -23,6 +23,7 @@ import { Probe } from './probe.ts'
 import { Retirement } from './retirement.ts'
 import type { StoreParts } from './store-parts.ts'
 import { StoredImage } from './stored-image.ts'
+import { type StoreTiming, timingDefault } from './timing.ts'
 
 export interface StoreOptions {
   readonly directory: DataDirectory
@@ -30,6 +31,7 @@ export interface StoreOptions {
   readonly capacityBytes: number
   /** Other than the defaults. */
   readonly watermarks?: Watermarks
+  readonly timing?: StoreTiming
   readonly index: IndexDatabase
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
@@ -64,7 +66,8 @@ export class Store {
     this.#options = options
     this.capacity = new Capacity(options.capacityBytes, options.watermarks)
     this.#failedFiles = new FailedFiles(options.logger, options.now)
-    const probe = new Probe(options.directory, options.index)
+    const timing = options.timing ?? timingDefault
+    const probe = new Probe(options.directory, options.index, timing.writeMsMax)
     this.health = new Health({
       probe: () => probe.run().then(() => this.measure()),
       logger: options.logger,
@@ -72,13 +75,14 @@ export class Store {
       after: runAfter,
       onChange: options.onHealth ?? (() => {}),
       readingMs: () => options.directory.readingMs(),
+      timing,
     })
     this.#openings = new Openings(this.health)
     this.#parts = {
       index: options.index,
       capacity: this.capacity,
       health: this.health,
-      committer: new Committer(options.index, this.health, options.logger, entries => this.#committed(entries)),
+      committer: new Committer({ ...options, health: this.health, timing, onCommitted: this.#committed.bind(this) }),
       locks: new KeyedMutex(),
       logger: options.logger,
       tick: options.tick,

@@ -2,6 +2,7 @@ import t from 'tap'
 import { DiskWatch } from '../../src/daemon/disk-watch.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { Health } from '../../src/store/health.ts'
+import { timingDefault } from '../../src/store/timing.ts'
 
 /** A watched session that says `overdue` of its READs are. */
 function watched() {
@@ -12,6 +13,7 @@ function watched() {
   const health = new Health({
     probe: async () => {},
     logger: silentLogger,
+    timing: timingDefault,
     now: () => session.nowMs,
     readingMs: () => session.readingMs,
     after: (_ms, work) => {

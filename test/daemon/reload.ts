@@ -90,6 +90,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.listingSize': '2MiB',
     'cache.blockSize': '128KiB',
     'cache.readAhead': '2MiB',
+    'cache.syncBytes': '2MiB',
     'cache.eviction': 'adaptive',
     'cache.highWatermark': '91%',
     'log.level': 'warn',

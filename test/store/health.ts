@@ -1,9 +1,11 @@
 import t from 'tap'
+import { storeReadLookMs } from '../../src/limits.ts'
 import { silentLogger } from '../../src/logger.ts'
 import { Health } from '../../src/store/health.ts'
+import { timingDefault } from '../../src/store/timing.ts'
 
 /** A health with a clock and a timer of the test's own. */
-function tried(probe: { outcome: Error | null; readingMs?: number }) {
+function tried(probe: { outcome: Error | null; readingMs?: number }, timing = timingDefault) {
   let nowMs = 0
   let due: { readonly atMs: number; readonly work: () => void } | null = null
   const changes: string[] = []
@@ -12,6 +14,7 @@ function tried(probe: { outcome: Error | null; readingMs?: number }) {
       if (probe.outcome) throw probe.outcome
     },
     logger: silentLogger,
+    timing,
     now: () => nowMs,
     readingMs: () => probe.readingMs ?? 0,
     after: (ms, work) => {
@@ -129,4 +132,17 @@ t.test('after close no probe runs', async t => {
   health.syncFailed(eio)
   health.close()
   t.equal(isDue(), false)
+})
+
+t.test('reads and writes are waited for as long as is said', async t => {
+  const timing = { ...timingDefault, readMsMax: 700, writeMsMax: 70 }
+  const { health, nextProbe } = tried({ outcome: null, readingMs: 700 - storeReadLookMs }, timing)
+  const read = health.watchRead(new Promise<string>(() => {}), 'late')
+  t.equal(await nextProbe(), 700)
+  t.equal(await read, 'late')
+  t.match(health, { state: 'bypass', reason: 'a read took over 450 ms' })
+  const another = tried({ outcome: null }, timing)
+  void another.health.watchWrite(new Promise(() => {})) // Never settles.
+  t.equal(await another.nextProbe(), 70)
+  t.match(another.health, { state: 'degraded', reason: 'a write took over 70 ms' })
 })

@@ -4,6 +4,7 @@ import { silentLogger } from '../../src/logger.ts'
 import { Health, runAfter } from '../../src/store/health.ts'
 import { Openings } from '../../src/store/openings.ts'
 import type { StoredImage } from '../../src/store/stored-image.ts'
+import { timingDefault } from '../../src/store/timing.ts'
 
 const stored = {} as StoredImage
 
@@ -15,6 +16,7 @@ function made() {
     after: runAfter,
     onChange: () => {},
     readingMs: () => 0,
+    timing: timingDefault,
   })
   return new Openings(health)
 }
