@@ -167,6 +167,46 @@ t.test('a block that rots under who reads it is written again, and never punched
   t.match(await parentfs('verify', where.mountpoint), { code: 0, stdout: /no damaged block/ })
 })
 
+t.test('reads go on while servers are killed, and nothing is held of them in the end', options, async t => {
+  const where = await mountComplete(t)
+  const handles = [await openPassed(t, where)]
+  t.teardown(() => Promise.all(handles.map(handle => handle.close().catch(() => {}))))
+  let isOver = false
+  const seen = { reads: 0, wrong: 0 }
+  const reading = (async () => {
+    while (!isOver) {
+      if ((await hashOf(handles[0]!)) !== wantedHash) seen.wrong++
+      seen.reads++
+    }
+  })()
+  for (let kill = 0; kill < 3; kill++) {
+    const { pid } = await statusOf(where)
+    const readBefore = seen.reads
+    process.kill(pid, 'SIGKILL')
+    await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another server')
+    // Its backing file would be another one than that of who has it open: it is read through us.
+    const opened = await open(where.target, 'r')
+    handles.push(opened)
+    t.equal(await hashOf(opened), wantedHash, 'a new open')
+    await until(() => seen.reads > readBefore, patienceMs, 'the reader goes on')
+  }
+  isOver = true
+  await reading
+  t.equal(seen.wrong, 0, `${seen.reads} reads of the whole image`)
+  for (const handle of handles) await handle.close()
+  const again = await openPassed(t, where)
+  t.equal(await hashOf(again), wantedHash, 'by the kernel alone once more')
+  await again.close()
+  // A backing file that was forgotten would hold the data file.
+  const isEvicted = async () => {
+    await parentfs('evict', where.target)
+    return (await statusOf(where)).images[0]!.residentBytes === 0
+  }
+  await until(isEvicted, patienceMs, 'the eviction of what nobody holds')
+  t.match((await statusOf(where)).passthrough, { openNow: 0, images: 0, heldBytes: 0 })
+  await run('cmp', where.target, join(where.originDirectory, 'a.raw'))
+})
+
 t.test('what is too much to be held, or not wanted, is read through us', options, async t => {
   // Over half of the capacity: eviction could not make room for anything else.
   const small = await mountComplete(t, '--block-size', '4KiB', '--capacity', '13MiB')
