@@ -1,0 +1,126 @@
+/**
+ * A cluster with one image, and a mount that shows it. Each snapshot of the image is an image of its own to the mount, of which it
+ * holds nothing: that is what cold reads are of.
+ */
+import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Status } from '../../src/admin/status.ts'
+import { CephTestCluster } from '../../test/fixtures/ceph/cluster.ts'
+import { randomFrom } from '../../test/fixtures/images.ts'
+import { parentfs } from '../demo/command.ts'
+
+/** The image: data, and behind it objects of data and of nothing in turn. */
+export const dataBytes = 256 * 2 ** 20
+export const imageBytes = 384 * 2 ** 20
+const objectBytes = 4 * 2 ** 20
+
+/** Nothing more is fetched or promoted when the cluster was asked for nothing for so long. */
+const quietMs = 500
+const quietMsMax = 60_000
+
+export class CephWorld {
+  readonly #cluster: CephTestCluster
+  readonly #home: string
+  readonly #mounts = new Set<string>()
+
+  private constructor(cluster: CephTestCluster, home: string) {
+    this.#cluster = cluster
+    this.#home = home
+  }
+
+  /** @param endings what ends it is added, to be called from the last to the first */
+  static async start(endings: (() => unknown)[]): Promise<CephWorld> {
+    const home = mkdtempSync(join(tmpdir(), 'parentfs-bench-ceph-'))
+    endings.push(() => rmSync(home, { recursive: true, force: true }))
+    const cluster = await CephTestCluster.start({ teardown: end => void endings.push(end) })
+    const world = new CephWorld(cluster, home)
+    endings.push(() => world.#unmountAll())
+    const raw = join(home, 'golden.raw')
+    writeImage(raw)
+    await cluster.tool('rbd', 'import', '--no-progress', raw, 'rbd/golden')
+    rmSync(raw)
+    return world
+  }
+
+  /** A mount with an empty cache. @returns its mountpoint */
+  async mount(name: string): Promise<string> {
+    const [mountpoint, cache] = [join(this.#home, name), join(this.#home, `cache-${name}`)]
+    mkdirSync(mountpoint)
+    const keyring = join(this.#cluster.directory, 'client.admin.keyring')
+    await parentfs(
+      ...['mount', 'rbd://rbd/', mountpoint, '--cache-dir', cache, '--capacity', '4GiB'],
+      ...['--ceph-conf', this.#cluster.configuration, '--keyring', keyring],
+      // What is measured is how we answer, not how the disk does.
+      ...['--no-passthrough', '--background'],
+    )
+    this.#mounts.add(mountpoint)
+    return mountpoint
+  }
+
+  async unmount(mountpoint: string): Promise<void> {
+    this.#mounts.delete(mountpoint)
+    await parentfs('unmount', mountpoint, '--force')
+  }
+
+  /** A version that nobody has read. */
+  async snapshot(name: string): Promise<void> {
+    await this.#cluster.tool('rbd', 'snap', 'create', '--no-progress', `rbd/golden@${name}`)
+  }
+
+  /** How ceph-reader reads it without us. */
+  librbd(snapshot: string): string[] {
+    return ['librbd', this.#cluster.configuration, 'rbd', 'golden', snapshot]
+  }
+
+  /** The OSD reads from its disk again. */
+  async dropOsdCache(): Promise<void> {
+    await this.#cluster.tool('ceph', 'tell', 'osd.0', 'cache', 'drop')
+  }
+
+  /** Bytes that the OSD has sent for reads since it started. */
+  async sentBytes(): Promise<number> {
+    const dump = (await this.#cluster.ask('osd', 'perf', 'dump')) as { osd: { op_r_out_bytes: number } }
+    return dump.osd.op_r_out_bytes
+  }
+
+  /** Resolves when a mount fetches and promotes nothing more. @throws Error when that takes too long */
+  async settle(mountpoint: string): Promise<void> {
+    const endMs = performance.now() + quietMsMax
+    for (let before = -1; performance.now() < endMs; ) {
+      const [sent, status] = [await this.sentBytes(), await statusOf(mountpoint)]
+      if (sent === before && status.promotion.queuedBytes === 0 && status.ahead.bytes === 0) return
+      before = sent
+      await pause(quietMs)
+    }
+    throw new Error('the mount does not come to rest')
+  }
+
+  async #unmountAll(): Promise<void> {
+    for (const mountpoint of this.#mounts) await this.unmount(mountpoint).catch(error => console.error(error))
+  }
+}
+
+async function statusOf(mountpoint: string): Promise<Status> {
+  return JSON.parse(await parentfs('status', mountpoint, '--json')) as Status
+}
+
+/** Where there is data in the image, at random. */
+export function randomOffsets(seed: number, count: number): number[] {
+  const random = randomFrom(seed)
+  return Array.from({ length: count }, () => Math.floor((random() * dataBytes) / 4096) * 4096)
+}
+
+function writeImage(path: string): void {
+  const random = randomFrom(8)
+  const chunk = new Uint32Array(2 ** 18)
+  const fd = openSync(path, 'wx')
+  ftruncateSync(fd, imageBytes)
+  for (let at = 0; at < imageBytes; at += chunk.byteLength) {
+    if (at >= dataBytes && Math.floor(at / objectBytes) % 2 === 1) continue
+    for (let k = 0; k < chunk.length; k++) chunk[k] = random() * 2 ** 32
+    writeSync(fd, chunk, 0, chunk.byteLength, at)
+  }
+  closeSync(fd)
+}
