@@ -217,7 +217,8 @@ bool submit(CephThreads& threads, std::unique_ptr<Request> owned) {
 
 void Target::put(std::span<const std::byte> bytes) {
   const Lock lock(mutex_);
-  std::ranges::copy(bytes.first(bytes_.size()), bytes_.begin());
+  // Not std::ranges::copy, which goes byte by byte. Both are empty when the reader has left.
+  if (!bytes_.empty()) std::memcpy(bytes_.data(), bytes.data(), bytes_.size());
 }
 
 void Target::leave() {

@@ -143,6 +143,8 @@ export class CephConnection {
       // We cache and read ahead ourselves.
       rbd_cache: 'false',
       rbd_readahead_max_bytes: '0',
+      // Reads are sent by a thread that may wait: another one of the library's own in between is one too many.
+      rbd_non_blocking_aio: 'false',
       // What is wrong comes back as errors.
       log_to_stderr: 'false',
       err_to_stderr: 'false',
