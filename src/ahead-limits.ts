@@ -21,6 +21,20 @@ export const aheadBytesMin = 1 * MiB
 export const aheadTurnsShare = 0.25
 /** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
 export const aheadPiecesMax = 1024
+/**
+ * What a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no more than this share of
+ * them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a millisecond.
+ */
+export const earlyUnitBytes = 4 * KiB
+export const earlyShareMax = 0.25
+/**
+ * The rests: begun when no reader has asked an origin for so long, as many at once; the latest after so many milliseconds, or when as much
+ * waits.
+ */
+export const restQuietMs = 2
+export const restsAtOnceMax = 4
+export const restMsMax = 50
+export const restBytesMax = 16 * MiB
 /** Bytes that were fetched ahead and wait for their first reader in memory, and how long they do. */
 export const parkedBytesMax = 32 * MiB
 export const parkedMsMax = 10_000

@@ -81,7 +81,7 @@ export class ReadAhead {
     const policy: PiecePolicy = stream
       ? { usefulness: ofStreams, witness: 'first', stream }
       : { usefulness: around, witness: 'each', stream: null }
-    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored))])
+    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored, to - from))])
   }
 
   /** Fetch what a profile says, up to `bytesMax`. */
@@ -146,10 +146,15 @@ export class ReadAhead {
     }
   }
 
-  /** Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. */
-  #pieceBlocks(stored: StoredImage): number {
-    const bytes = Math.max(aheadPieceBytesMin, Math.min(aheadPieceBytesMax, this.#parts.fullBytes(stored) / 2))
-    return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, bytes / stored.geometry.blockBytes))))
+  /**
+   * Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. But no less than
+   * a read: who asks for that much waits for all of it anyway.
+   */
+  #pieceBlocks(stored: StoredImage, readBlocks: number): number {
+    const { blockBytes } = stored.geometry
+    const wanted = Math.max(aheadPieceBytesMin, readBlocks * blockBytes, this.#parts.fullBytes(stored) / 2)
+    const blocks = Math.min(aheadPieceBytesMax, wanted) / blockBytes
+    return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
   }
 }
 

@@ -9,10 +9,12 @@ import { type BlockRun, type Image, runsOf } from '../image.ts'
 import type { Origin } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
+import { type ByteRange, earlyRange, restOf } from './early.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
-import { Flight, type Flights } from './flight.ts'
+import { Flight, type FlightPlan, type Flights } from './flight.ts'
 import type { Link } from './link.ts'
 import type { Park } from './park.ts'
+import { Rests } from './rests.ts'
 
 export interface FetcherParts {
   readonly flights: Flights
@@ -22,6 +24,10 @@ export interface FetcherParts {
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
   linkOf(image: Image): Link
+  /** Is its origin so near that a small read is answered much sooner than that of a block? */
+  isNear(image: Image): boolean
+  /** Milliseconds, never going back. */
+  readonly now: () => number
   /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
   promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
   /** The origin no longer has this version. */
@@ -41,11 +47,13 @@ export interface AheadPart {
 
 export class Fetcher {
   readonly #parts: FetcherParts
+  readonly #rests: Rests
   #demanded = 0
   #demandedBytes = 0
 
   constructor(parts: FetcherParts) {
     this.#parts = parts
+    this.#rests = new Rests({ demanded: () => this.#demanded, now: parts.now })
   }
 
   /** Fetches under way that began because a reader waited. */
@@ -58,12 +66,23 @@ export class Fetcher {
     return this.#demandedBytes
   }
 
-  /** Flights that bring the missing blocks of an object: those in the air, and new ones for the rest. */
-  flightsFor(stored: StoredImage, object: number, missing: bigint): { flights: Flight[]; isNew: boolean } {
+  /**
+   * Flights that bring the missing blocks of an object: those in the air, and new ones for the rest.
+   * @param asked what somebody waits for; null for all of it
+   */
+  flightsFor(
+    stored: StoredImage,
+    object: number,
+    missing: bigint,
+    asked: ByteRange | null = null,
+  ): { flights: Flight[]; isNew: boolean } {
     if (missing === 0n) return { flights: [], isNew: false }
     const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
     const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
-    return { flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run))), isNew: rest !== 0n }
+    return {
+      flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked))),
+      isNew: rest !== 0n,
+    }
   }
 
   /** Those of `blocks` that are neither held nor on their way. */
@@ -75,16 +94,10 @@ export class Fetcher {
   }
 
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
-  fetch(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
-    this.#demandedBytes += length
-    return this.#parts.fetchBudgets.of(image.origin).run(length, signal, async () => {
-      this.#demanded++
-      try {
-        return await this.#read(image, offset, length, signal)
-      } finally {
-        this.#demanded--
-      }
-    })
+  async fetch(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+    const bytes = Buffer.allocUnsafeSlow(length)
+    await this.#demand(image, offset, bytes, signal)
+    return bytes
   }
 
   /**
@@ -96,7 +109,8 @@ export class Fetcher {
     const { image, geometry } = stored
     const { offset, length } = geometry.bytesOf(object, run)
     const controller = new AbortController()
-    const whole = this.#read(image, offset, length, controller.signal)
+    const bytes = Buffer.allocUnsafeSlow(length)
+    const whole = this.#read(image, offset, bytes, controller.signal).then(() => bytes)
     let wanted = parts.length
     const giveUpOne = () => {
       if (--wanted === 0) controller.abort()
@@ -138,7 +152,7 @@ export class Fetcher {
       signal.addEventListener('abort', giveUp, { once: true })
       return unlessAborted(bytes, signal)
     }
-    const flight = new Flight(object, part.run, fetch, onReader)
+    const flight = new Flight(object, part.run, { fetch, onReader })
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
       own => {
@@ -152,10 +166,9 @@ export class Fetcher {
     )
   }
 
-  #takeOff(stored: StoredImage, object: number, run: BlockRun): Flight {
+  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: ByteRange | null): Flight {
     const { flights } = this.#parts
-    const { offset, length } = stored.geometry.bytesOf(object, run)
-    const flight = new Flight(object, run, signal => this.fetch(stored.image, offset, length, signal))
+    const flight = new Flight(object, run, this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked))
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
       bytes => this.#land(stored, flight, bytes),
@@ -171,10 +184,45 @@ export class Fetcher {
     setImmediate(() => void this.#parts.promote(stored, object, run.first, bytes).finally(land)) // Never rejects.
   }
 
-  async #read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+  #planOf(image: Image, extent: ByteRange, asked: ByteRange | null): FlightPlan {
+    const range = asked && this.#parts.isNear(image) ? earlyRange(extent, asked) : null
+    if (!range) return { fetch: signal => this.fetch(image, extent.offset, extent.length, signal) }
+    const bytes = Buffer.allocUnsafeSlow(extent.length)
+    const placeOf = ({ offset, length }: ByteRange) =>
+      bytes.subarray(offset - extent.offset, offset - extent.offset + length)
+    let first: Promise<void>
+    return {
+      early: signal => {
+        const place = placeOf(range)
+        first = this.#demand(image, range.offset, place, signal)
+        return { ...range, arrival: first.then(() => place) }
+      },
+      fetch: async (signal, hurry) => {
+        await first
+        const rest = restOf(extent, range)
+        const read = (part: ByteRange) => this.#read(image, part.offset, placeOf(part), signal)
+        await this.#rests.run(extent.length, hurry, signal, () => Promise.all(rest.map(read)))
+        return bytes
+      },
+    }
+  }
+
+  /** Fetch what a reader waits for. */
+  #demand(image: Image, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
+    this.#demandedBytes += target.length
+    return this.#parts.fetchBudgets.of(image.origin).run(target.length, signal, async () => {
+      this.#demanded++
+      try {
+        await this.#read(image, offset, target, signal)
+      } finally {
+        this.#demanded--
+        this.#rests.demand()
+      }
+    })
+  }
+
+  #read(image: Image, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
     const { originOf, linkOf } = this.#parts
-    const bytes = Buffer.allocUnsafeSlow(length)
-    await linkOf(image).measure(length, () => originOf(image).read(image, offset, bytes, { signal }))
-    return bytes
+    return linkOf(image).measure(target.length, () => originOf(image).read(image, offset, target, { signal }))
   }
 }

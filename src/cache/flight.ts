@@ -3,9 +3,21 @@
  *
  * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
  * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
- * wants any more, and that has not arrived, is cancelled. One that was begun ahead of its readers waits for them.
+ * wants any more, and that has not arrived, is cancelled. One that was begun ahead of its readers waits for them, and one of which a
+ * reader has got what it wanted first goes on.
  */
 import { type BlockRun, maskOf } from '../image.ts'
+import type { Early } from './early.ts'
+
+/** How a flight brings its bytes. */
+export interface FlightPlan {
+  /** Brings the bytes of the extent; starts at once. `hurry` resolves when somebody waits for all of them. */
+  fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
+  /** Of one that is begun before anybody wants it: hears of the first reader. */
+  readonly onReader?: () => void
+  /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
+  early?(signal: AbortSignal): Early
+}
 
 /** One extent on its way. */
 export class Flight {
@@ -19,29 +31,35 @@ export class Flight {
   /** Call it when that is so. */
   end: () => void = () => {}
   readonly #onReader: (() => void) | null
+  /** What comes first, where it comes in two steps. */
+  readonly early: Early | null
+  /** Somebody waits for all of it. Idempotent. */
+  hurry: () => void = () => {}
   #readers = 0
   #arrived = false
+  #earlyArrived = false
   #wasRead = false
   #failed = false
 
-  /**
-   * @param fetch brings the bytes of the extent; starts at once
-   * @param onReader of one that is begun before anybody wants it: hears of the first reader
-   */
-  constructor(
-    object: number,
-    run: BlockRun,
-    fetch: (signal: AbortSignal) => Promise<Uint8Array>,
-    onReader: (() => void) | null = null,
-  ) {
+  constructor(object: number, run: BlockRun, { fetch, onReader, early }: FlightPlan) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
-    this.#onReader = onReader
+    this.#onReader = onReader ?? null
     this.ended = new Promise(resolve => {
       this.end = resolve
     })
-    this.#arrival = fetch(this.#controller.signal).then(bytes => {
+    const hurry = new Promise<void>(resolve => {
+      this.hurry = resolve
+    })
+    this.early = early?.(this.#controller.signal) ?? null
+    this.early?.arrival.then(
+      () => {
+        this.#earlyArrived = true
+      },
+      () => {}, // Readers see the error.
+    )
+    this.#arrival = fetch(this.#controller.signal, hurry).then(bytes => {
       this.#arrived = true
       return bytes
     })
@@ -92,7 +110,7 @@ export class Flight {
     this.#wasRead = true
     return () => {
       this.#readers--
-      if (this.#readers === 0 && this.#onReader === null) this.cancel()
+      if (this.#readers === 0 && this.#onReader === null && !this.#earlyArrived) this.cancel()
     }
   }
 }

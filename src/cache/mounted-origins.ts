@@ -18,6 +18,8 @@ export interface MountedOrigin {
   readonly patience?: PatienceOptions
   /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
   readonly aheadRequestsMax?: number
+  /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
+  readonly isNear?: boolean
 }
 
 /** Turns for reading ahead where nothing is said. */

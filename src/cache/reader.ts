@@ -11,9 +11,11 @@ import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import type { SeenByteRead } from './ahead.ts'
+import type { ByteRange } from './early.ts'
 import type { Fetcher } from './fetcher.ts'
 import type { Flight } from './flight.ts'
 import type { Patience } from './patience.ts'
+import { asOne, fill, type Piece, pieceOf } from './pieces.ts'
 
 /** What a reader needs from the rest of the cache. */
 export interface ReaderParts {
@@ -53,13 +55,6 @@ export interface ReadCounters {
 export interface ReadLatencies {
   readonly store: LatencyCounts
   readonly origin: LatencyCounts
-}
-
-/** Bytes that arrived for a place in the image. */
-interface Piece {
-  readonly offset: number
-  readonly length: number
-  readonly bytes: Uint8Array
 }
 
 /** How often a read is planned before it goes to the origin whole: evictions that race with it four times are a storm. */
@@ -114,7 +109,7 @@ export class Reader {
     const work = async (own: AbortSignal) => {
       for (;;) {
         const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
-        if (await arrivals(stored, flights, own)) return flights
+        if (await arrivals(stored, flights, null, own)) return flights
       }
     }
     let flights: readonly Flight[] = []
@@ -171,16 +166,17 @@ export class Reader {
     throwIfAborted(signal)
     // A disk that did not answer in time is not asked again.
     if (!this.#parts.isReadable(stored)) return { missed: true, bytes: null }
+    const asked = { offset, length }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
     const found = parts.map(({ object, blocks }) =>
-      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object)),
+      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object), asked),
     )
     const flights = found.flatMap(part => part.flights)
     const missed = flights.some(flight => !flight.isForeseen)
     this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
-    const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, signal))
+    const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
     if (!arrived) return { missed, bytes: null }
-    const only = arrived[0]
+    const only = asOne(arrived)
     if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
       return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
     }
@@ -227,13 +223,18 @@ async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> 
 
 /**
  * Wait for flights as one reader of each.
+ * @param asked what of them is wanted; null for all
  * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this one
  */
-async function arrivals(stored: StoredImage, flights: readonly Flight[], signal: AbortSignal): Promise<Piece[] | null> {
+async function arrivals(
+  stored: StoredImage,
+  flights: readonly Flight[],
+  asked: ByteRange | null,
+  signal: AbortSignal,
+): Promise<Piece[] | null> {
   const leave = flights.map(flight => flight.board())
   try {
-    const bytes = await unlessAborted(Promise.all(flights.map(flight => flight.arrival)), signal)
-    return flights.map(({ object, run }, k) => ({ ...stored.geometry.bytesOf(object, run), bytes: bytes[k]! }))
+    return await unlessAborted(Promise.all(flights.map(flight => pieceOf(stored, flight, asked))), signal)
   } catch (error) {
     const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
     if (mayTryAgain && flights.some(flight => flight.isAhead && flight.hasFailed)) return null
@@ -241,29 +242,4 @@ async function arrivals(stored: StoredImage, flights: readonly Flight[], signal:
   } finally {
     for (const step of leave) step()
   }
-}
-
-/** Put `target` together from what arrived and from the store; false when the store no longer has its share. */
-async function fill(
-  stored: StoredImage,
-  target: Uint8Array,
-  offset: number,
-  arrived: readonly Piece[],
-): Promise<boolean> {
-  const end = offset + target.length
-  let at = offset
-  const gaps: [number, number][] = []
-  for (const piece of [...arrived].sort((a, b) => a.offset - b.offset)) {
-    const from = Math.max(at, piece.offset)
-    const to = Math.min(end, piece.offset + piece.length)
-    if (from >= to) continue
-    if (from > at) gaps.push([at, from])
-    target.set(piece.bytes.subarray(from - piece.offset, to - piece.offset), from - offset)
-    at = to
-  }
-  if (at < end) gaps.push([at, end])
-  const whole = await Promise.all(
-    gaps.map(([from, to]) => stored.read(from, target.subarray(from - offset, to - offset))),
-  )
-  return whole.every(Boolean)
 }

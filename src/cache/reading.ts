@@ -69,6 +69,8 @@ export class Reading {
       park: this.#park,
       originOf: image => origins.of(image).origin,
       linkOf: image => origins.linkOf(image),
+      isNear: image => origins.of(image).isNear ?? false,
+      now,
       promote: (stored, object, first, bytes) => parts.promote(stored, object, first, bytes),
       imageChanged: image => parts.imageChanged(image),
     })

@@ -11,6 +11,7 @@ import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import type { Logger } from '../logger.ts'
 import { loadCephAddon } from '../native/ceph-addon.ts'
 import { Availability } from '../origin/availability.ts'
+import { isCephUrl } from '../origin/ceph-url.ts'
 import type { ExtentFinder } from '../origin/file.ts'
 import { Hedges } from '../origin/hedge.ts'
 import { Meter } from '../origin/meter.ts'
@@ -80,6 +81,7 @@ export class Origins {
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       aheadRequestsMax: Math.floor(settings.requests * aheadTurnsShare),
+      isNear: isCephUrl(settings.url),
     }))
   }
 

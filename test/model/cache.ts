@@ -22,6 +22,12 @@ type Name = keyof typeof sizes
 const names = Object.keys(sizes) as Name[]
 const zeros = [[64 * KiB, 200 * KiB]] as const
 
+/** An origin that is far, and one that is near, of which readers get their own bytes first. */
+const kinds = {
+  far: { isNear: false, blockBytes: 4 * KiB, capacityBytes: 16 * 1024 * KiB },
+  near: { isNear: true, blockBytes: 16 * KiB, capacityBytes: 40 * 1024 * KiB },
+}
+
 /** A cache over an origin that changes, and what must be read from it. */
 class World {
   readonly random = seeded(seed)
@@ -31,13 +37,15 @@ class World {
   readonly #truth = new Map<string, Buffer>()
   readonly #test: Test
   readonly #directory: string
+  readonly #kind: keyof typeof kinds
   #rooms!: Rooms
   #images: readonly ImageEntry[] = []
   /** Held open, with a name or without. */
   readonly #open: Image[] = []
 
-  constructor(t: Test) {
+  constructor(t: Test, kind: keyof typeof kinds) {
     this.#test = t
+    this.#kind = kind
     this.#directory = t.testdir()
     for (const name of names) this.#replace(name)
     this.#origin.gate = async () => {
@@ -47,13 +55,10 @@ class World {
   }
 
   async start(): Promise<void> {
-    const options = {
-      capacityBytes: 16 * 1024 * KiB,
-      revalidateSeconds: 0,
-      retire: { graceMs: 0 },
-      readAheadBytesMax: 1024 * KiB,
-    }
-    this.#rooms = await openRooms({ directory: this.#directory, origin: this.#origin, ...options })
+    const { isNear, ...sizes } = kinds[this.#kind]
+    const origin = [{ directory: null, origin: this.#origin, isNear }]
+    const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
+    this.#rooms = await openRooms({ directory: this.#directory, origin, ...options, ...sizes })
     await this.#lookUp()
   }
 
@@ -139,18 +144,28 @@ class World {
   }
 }
 
-t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
-  const world = new World(t)
-  for (let done = 0; done < operations; ) {
+/** @returns what happened */
+async function run(t: Test, kind: keyof typeof kinds, count: number): Promise<World['counts']> {
+  const world = new World(t, kind)
+  for (let done = 0; done < count; ) {
     await world.start()
     const batch = between(world.random, 100, 2000)
     for (let k = 0; k < batch; k += 16) await world.step()
     done += batch
     await world.end()
   }
-  const { counts } = world
-  t.comment(counts)
-  t.equal(counts.wrong, 0)
+  t.comment(world.counts)
+  t.equal(world.counts.wrong, 0)
+  return world.counts
+}
+
+t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
+  const counts = await run(t, 'far', operations)
   t.ok(counts.hits > operations / 100 && counts.misses > operations / 100 && counts.evicted > 50, 'everything happened')
   t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
+})
+
+t.test(`${operations / 4} operations over an origin that is near (SEED=${seed})`, async t => {
+  const counts = await run(t, 'near', operations / 4)
+  t.ok(counts.hits > 0 && counts.misses > 0 && counts.failed > 0 && counts.left > 0 && counts.changed > 0)
 })

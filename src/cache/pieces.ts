@@ -1,0 +1,63 @@
+/**
+ * Pieces of an image as they arrive from flights, and an answer put together from them and from the store.
+ */
+import type { StoredImage } from '../store/stored-image.ts'
+import { type ByteRange, hasAll } from './early.ts'
+import type { Flight } from './flight.ts'
+
+/** Bytes that arrived for a place in the image. */
+export interface Piece {
+  readonly offset: number
+  readonly length: number
+  readonly bytes: Uint8Array
+}
+
+/** What a flight brings, as far as it is wanted. */
+export async function pieceOf(stored: StoredImage, flight: Flight, asked: ByteRange | null): Promise<Piece> {
+  const extent = stored.geometry.bytesOf(flight.object, flight.run)
+  const { early } = flight
+  if (early && asked && hasAll(early, extent, asked)) {
+    return { offset: early.offset, length: early.length, bytes: await early.arrival }
+  }
+  flight.hurry()
+  return { ...extent, bytes: await flight.arrival }
+}
+
+/** Pieces that lie side by side in one buffer, as the parts of what was fetched ahead do, as one; null for others. */
+export function asOne(pieces: readonly Piece[]): Piece | null {
+  const [first, ...others] = pieces
+  if (!first) return null
+  let { length } = first
+  for (const { offset, length: more, bytes } of others) {
+    const follows = offset === first.offset + length && bytes.byteOffset === first.bytes.byteOffset + length
+    if (!follows || bytes.buffer !== first.bytes.buffer) return null
+    length += more
+  }
+  const bytes = new Uint8Array(first.bytes.buffer, first.bytes.byteOffset, length)
+  return { offset: first.offset, length, bytes }
+}
+
+/** Put `target` together from what arrived and from the store; false when the store no longer has its share. */
+export async function fill(
+  stored: StoredImage,
+  target: Uint8Array,
+  offset: number,
+  arrived: readonly Piece[],
+): Promise<boolean> {
+  const end = offset + target.length
+  let at = offset
+  const gaps: [number, number][] = []
+  for (const piece of [...arrived].sort((a, b) => a.offset - b.offset)) {
+    const from = Math.max(at, piece.offset)
+    const to = Math.min(end, piece.offset + piece.length)
+    if (from >= to) continue
+    if (from > at) gaps.push([at, from])
+    target.set(piece.bytes.subarray(from - piece.offset, to - piece.offset), from - offset)
+    at = to
+  }
+  if (at < end) gaps.push([at, end])
+  const whole = await Promise.all(
+    gaps.map(([from, to]) => stored.read(from, target.subarray(from - offset, to - offset))),
+  )
+  return whole.every(Boolean)
+}
