@@ -10,6 +10,12 @@ import { messageOf } from '../errors.ts'
 import { failedExitCode, usageExitCode } from './exit-codes.ts'
 import { createProgram } from './program.ts'
 
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // Whoever reads it has seen enough, as in `parentfs images | head`.
+  if (error.code === 'EPIPE') process.exit(0)
+  process.stderr.write(asOneLine(`error: standard output cannot be written: ${messageOf(error)}`))
+  process.exit(failedExitCode)
+})
 try {
   process.exitCode = await run(process.argv)
 } catch (error) {

@@ -246,8 +246,14 @@ export interface Addon {
  */
 export function loadAddon(): Addon {
   const path = join(packageRoot(), 'native-bindings', 'build', 'parentfs.node')
-  if (!existsSync(path)) throw new Error(`${path} is missing: run "make build" first`)
+  if (!existsSync(path)) throw new Error(`${path} is missing: ${remedy()}`)
   return createRequire(import.meta.url)(path) as Addon
+}
+
+/** An installed package has no sources. */
+function remedy(): string {
+  const isCheckout = existsSync(join(packageRoot(), 'src'))
+  return isCheckout ? 'run "make build" first' : 'npm ran no install script: run "npm rebuild --global parentfs"'
 }
 
 /** The directory of package.json: compiled files lie at different depths below it. */

@@ -1,7 +1,8 @@
 /** The command itself: calls that cannot be understood, help, and version. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { parentfs } from '../fixtures/daemon.ts'
+import { command, parentfs } from '../fixtures/daemon.ts'
+import { attempt } from '../fixtures/run.ts'
 
 t.test('a call that cannot be understood is one line and exit code 2', async t => {
   const cases: [string[], RegExp][] = [
@@ -42,6 +43,15 @@ t.test('help and version are for standard output, and no failure', async t => {
   for (const option of ['--cache-dir', '--capacity', '--block-size', '--transport', '--background', '-o ']) {
     t.match(help.stdout.toString(), option)
   }
+})
+
+t.test('output that nobody reads is no failure, and one that cannot be written is a line', async t => {
+  const into = (where: string) => attempt('bash', '-c', `set -o pipefail; ${command.join(' ')} --help ${where}`)
+  t.match(await into('| true'), { code: 0, stderr: '' })
+  t.match(await into('>/dev/full'), {
+    code: 1,
+    stderr: /^parentfs: standard output cannot be written: ENOSPC[^\n]*\n$/,
+  })
 })
 
 t.test('asking about what is not mounted is a failure in one line', async t => {
