@@ -25,6 +25,8 @@ export const upgradeMsMax = 150_000
 /** How long a command waits for the successor of a server that has died, and how often it looks. */
 export const successorMsMax = 30_000
 export const successorLookMs = 50
+/** How often work that takes long is asked for again of a successor. Fewer than the deaths of a loop: the work may be what kills. */
+export const longResumesMax = 3
 /** Requests in work that are noted for the keeper: 512 KiB of notes. */
 export const workNotesMax = 4096
 /** A request that was in work when this many servers died, one after the other, is refused. At least 2. */

@@ -1,7 +1,8 @@
 /**
  * What a pass of the demo reads, and what it measures: each read's latency, and the bytes' checksum.
  *
- * Files are opened with O_DIRECT, so that each read goes to parentfs: what the kernel remembers would look like our cache.
+ * Files are opened with O_DIRECT, so that each read goes to parentfs: what the kernel remembers would look like our cache. Reads are
+ * aligned as a disk wants them: those of a complete image go to the data file itself.
  */
 import { createHash } from 'node:crypto'
 import { constants, type FileHandle, open } from 'node:fs/promises'
@@ -23,10 +24,17 @@ export interface ReadingOptions {
   readonly signal: AbortSignal
 }
 
+/** What Node has of it and its types have not. */
+declare const WebAssembly: {
+  readonly Memory: new (pages: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
+}
+
 /** Reads in flight: as many as Node has threads for files. */
 const inFlight = 4
 const randomBytes = 4096
 const sequentialBytes = 1024 * 1024
+/** Lengths and places of reads, in bytes. */
+const alignedBytes = 4096
 
 /** `count` reads of 4 KiB at offsets that `random` draws. */
 export async function readRandomly(options: ReadingOptions, count: number, random: () => number): Promise<Measured> {
@@ -55,6 +63,8 @@ async function measure(
 ): Promise<Measured> {
   const file = await open(path, constants.O_RDONLY | constants.O_DIRECT)
   const waiting: Promise<Uint8Array>[] = []
+  // Memory that is aligned to whole pages, which no other of JavaScript is.
+  const { buffer } = new WebAssembly.Memory({ initial: (inFlight * sequentialBytes) / 65_536 })
   try {
     const latenciesMs: number[] = []
     const startMs = performance.now()
@@ -70,7 +80,9 @@ async function measure(
       }
       const offset = offsets[index]
       if (offset === undefined) continue
-      const read = readAt(file, offset, Math.min(length, sizeBytes - offset), latenciesMs)
+      const wanted = Math.min(length, sizeBytes - offset)
+      const target = new Uint8Array(buffer, (index % inFlight) * sequentialBytes, wanted)
+      const read = readAt(file, offset, target, latenciesMs)
       read.catch(() => {}) // Seen when its turn comes, or not at all when an earlier one failed.
       waiting.push(read)
     }
@@ -83,13 +95,20 @@ async function measure(
   }
 }
 
-async function readAt(file: FileHandle, offset: number, length: number, latenciesMs: number[]): Promise<Uint8Array> {
-  const buffer = new Uint8Array(length)
+/** Fill `target`; more is asked for where the image ends in between, and does not come. */
+async function readAt(
+  file: FileHandle,
+  offset: number,
+  target: Uint8Array<ArrayBuffer>,
+  latenciesMs: number[],
+): Promise<Uint8Array> {
+  const askedBytes = Math.ceil(target.length / alignedBytes) * alignedBytes
+  const asked = new Uint8Array(target.buffer, target.byteOffset, askedBytes)
   const startMs = performance.now()
-  const { bytesRead } = await file.read(buffer, 0, length, offset)
+  const { bytesRead } = await file.read(asked, 0, askedBytes, offset)
   latenciesMs.push(performance.now() - startMs)
-  if (bytesRead !== length) throw new Error(`${bytesRead} of ${length} bytes at ${offset}`)
-  return buffer
+  if (bytesRead !== target.length) throw new Error(`${bytesRead} of ${target.length} bytes at ${offset}`)
+  return target
 }
 
 function summary(latenciesMs: readonly number[]): { meanMs: number; p99Ms: number } {

@@ -18,6 +18,12 @@ const absentCodes = new Set(['ENOENT', 'ECONNREFUSED'])
 /** Whoever listened has died, or was replaced, while he was asked. */
 const lostCodes = new Set(['ECONNRESET', 'EPIPE'])
 
+/** Why whoever was asked gave no answer, where his successor may give one; else null. */
+export function whyNobody(error: unknown): 'absent' | 'lost' | null {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return absentCodes.has(code) ? 'absent' : lostCodes.has(code) ? 'lost' : null
+}
+
 /**
  * @returns null when no daemon is there
  * @throws CacheError access-denied, closed (it does not answer)
@@ -186,9 +192,7 @@ async function exchange(
     try {
       return await exchangeOnce(...question)
     } catch (error) {
-      const { code = '' } = error as NodeJS.ErrnoException
-      const mayPass = absentCodes.has(code) || lostCodes.has(code)
-      if (!mayPass || performance.now() > endMs || !hasKeeper(question[0])) throw error
+      if (!whyNobody(error) || performance.now() > endMs || !hasKeeper(question[0])) throw error
     }
     await sleep(successorLookMs)
   }

@@ -3,12 +3,15 @@
  */
 import { request } from 'node:http'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EvictedImage } from '../cache/evictor.ts'
 import type { PromotedImage } from '../cache/image-promotion.ts'
 import type { VerifiedImage } from '../cache/verification.ts'
 import { CacheError, type ErrorCode, isCacheError } from '../errors.ts'
 import { adminMsMax } from '../limits.ts'
-import { absentOrThrow } from './admin-client.ts'
+import { longResumesMax, successorLookMs, successorMsMax } from '../process-limits.ts'
+import { absentOrThrow, whyNobody } from './admin-client.ts'
+import { hasKeeper } from './keeper-presence.ts'
 import type { Progress, ProgressLine } from './progress-stream.ts'
 import type { AdminError } from './routes.ts'
 
@@ -32,8 +35,9 @@ export interface LongRequestOptions {
 }
 
 /**
+ * Of a server that dies or is replaced meanwhile, the successor is asked for the same: what was done is done, and it goes on from there.
  * @returns what came of it; null when no daemon is there
- * @throws CacheError not-found, access-denied, closed (it does not answer, or stopped), aborted, and what the daemon says
+ * @throws CacheError not-found, access-denied, closed (it does not answer, or nobody followed), aborted, and what the daemon says
  */
 export async function requestLong<K extends keyof LongRequests>(
   socketPath: string,
@@ -41,18 +45,29 @@ export async function requestLong<K extends keyof LongRequests>(
   asked: LongRequests[K]['asked'],
   { onProgress, signal }: LongRequestOptions,
 ): Promise<LongRequests[K]['result'] | null> {
-  try {
-    for await (const line of linesOf(socketPath, `/${what}`, JSON.stringify(asked), signal)) {
-      if (line.type === 'done') return line.result as LongRequests[K]['result']
-      if (line.type === 'failed') throw new CacheError(line.code as ErrorCode, line.message)
-      if (line.progress) onProgress(line.progress)
+  let [heardMs, cuts] = [performance.now(), 0]
+  for (;;) {
+    try {
+      for await (const line of linesOf(socketPath, `/${what}`, JSON.stringify(asked), signal)) {
+        heardMs = performance.now()
+        if (line.type === 'done') return line.result as LongRequests[K]['result']
+        if (line.type === 'failed') throw new CacheError(line.code as ErrorCode, line.message)
+        if (line.progress) onProgress(line.progress)
+      }
+    } catch (cause) {
+      if (isCacheError(cause)) throw cause
+      if (signal?.aborted) throw new CacheError('aborted', 'interrupted', { cause })
+      const why = whyNobody(cause)
+      if (why === 'lost') cuts++
+      const isLate = performance.now() > heardMs + successorMsMax
+      if (!why || isLate || cuts > longResumesMax || !hasKeeper(socketPath)) {
+        if (cuts === 0) return absentOrThrow(socketPath, cause)
+        const advice = 'run the command again once it is mounted'
+        throw new CacheError('closed', `${socketPath}: the daemon stopped before it was done: ${advice}`, { cause })
+      }
     }
-  } catch (cause) {
-    if (isCacheError(cause)) throw cause
-    if (signal?.aborted) throw new CacheError('aborted', 'interrupted', { cause })
-    return absentOrThrow(socketPath, cause)
+    await sleep(successorLookMs)
   }
-  throw new CacheError('closed', `${socketPath}: the daemon stopped before it was done: run the command again`)
 }
 
 async function* linesOf(
@@ -79,6 +94,7 @@ async function* linesOf(
     }
     // A connection that was cut ends like an answer that has ended.
     if (signal?.aborted) throw new CacheError('aborted', 'interrupted')
+    throw Object.assign(new Error('the answer was cut off'), { code: 'ECONNRESET' })
   } finally {
     sent.destroy()
   }

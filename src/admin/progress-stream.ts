@@ -51,7 +51,9 @@ export async function streamProgress(
   try {
     say({ type: 'done', result: await work({ signal: AbortSignal.any([left.signal, stop]), onProgress }) })
   } catch (error) {
-    say({ type: 'failed', code: isCacheError(error) ? error.code : 'closed', message: messageOf(error) })
+    // Our end is not its failure: cut off, it is asked for again, of whoever follows.
+    if (stop.aborted) response.destroy()
+    else say({ type: 'failed', code: isCacheError(error) ? error.code : 'closed', message: messageOf(error) })
   } finally {
     clearInterval(heartbeat)
     response.end()
