@@ -1,0 +1,50 @@
+/** A server as its keeper has it: a process of which only messages are believed. */
+import { closeSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { ToKeeper } from '../../src/daemon/messages.ts'
+import { startServer } from '../../src/daemon/server-process.ts'
+import { makeNamelessFile } from '../../src/daemon/work-file.ts'
+import { loadAddon } from '../../src/native/addon.ts'
+import { descriptorsOf } from '../fixtures/process-usage.ts'
+
+const addon = loadAddon()
+
+/** Start what `program` does in place of a server. */
+function begin(t: Test, program: string) {
+  const directory = t.testdir()
+  const main = join(directory, 'main.cjs')
+  writeFileSync(main, `const channel = new (require('node:net').Socket)({ fd: 4 })\n${program}\n`)
+  const workFd = makeNamelessFile(join(directory, 'work'))
+  t.teardown(() => closeSync(workFd))
+  const server = startServer(addon, main, workFd)
+  const heard: ToKeeper[] = []
+  server.onMessage(message => void heard.push(message))
+  t.teardown(() => server.kill())
+  return { server, heard }
+}
+
+t.test('what a server says that is no message is not heard', async t => {
+  const said = [
+    'null',
+    '[]',
+    'nonsense',
+    '{"type":"toString"}',
+    '{"type":"negotiated","negotiated":null}',
+    '{"type":"capacity","capacityBytes":"all"}',
+    '{"type":"pong"}',
+  ]
+  const { server, heard } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
+  t.match(await server.exited, { code: 0, how: 'exit code 0' })
+  t.same(heard, [{ type: 'pong' }])
+})
+
+t.test('a server that dies leaves nothing open here, and is told nothing', async t => {
+  const before = descriptorsOf(process.pid).length
+  const { server } = begin(t, 'setInterval(() => {}, 1000)')
+  server.kill()
+  t.match(await server.exited, { code: null, how: 'signal SIGKILL' })
+  server.send({ type: 'ping' })
+  // The file of notes is this test's own.
+  t.equal(descriptorsOf(process.pid).length, before + 1)
+})
