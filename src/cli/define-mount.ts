@@ -6,7 +6,7 @@ import { logLevels } from '../daemon/settings.ts'
 import { parseDuration, parseSize } from '../sizes.ts'
 import type { MountArguments } from './mount.ts'
 import { mountOptionsKnown, parseMountOptions } from './mount-options.ts'
-import { type Ended, parsePort, value } from './parsers.ts'
+import { type Ended, parsePath, parsePort, value } from './parsers.ts'
 
 export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
@@ -15,12 +15,13 @@ export function defineMount(program: Command, ended: Ended): void {
       'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix) on MOUNTPOINT, and stay.',
     )
     .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
-    .argument('[origin]', 'URL of the directory that has the images; not with --config')
-    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent')
-    .option('--config <file>', 'take everything from a file, see "parentfs check-config"')
+    .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent', value(parsePath))
+    .option('--config <file>', 'take everything from a file, see "parentfs check-config"', value(parsePath))
     .option(
       '--cache-dir <dir>',
       'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
+      value(parsePath),
     )
     .option(
       '--capacity <size>',
@@ -58,7 +59,7 @@ export function defineMount(program: Command, ended: Ended): void {
     .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
     .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
-    .option('--log-file <file>', 'append the log here instead of writing it to standard error')
+    .option('--log-file <file>', 'append the log here instead of writing it to standard error', value(parsePath))
     .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
       const places = placesOf(mount, origin, mountpoint, options)
       const module = await import('./mount.ts')

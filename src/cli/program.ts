@@ -65,6 +65,6 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
 /** What the parser says of words that it does not know says nothing of what to do. */
 function withAdvice(complaint: string): string {
   const text = complaint.trim().replace(/command-argument value '(.*)' is invalid for argument '(.*)'\. /, '$2: ')
-  const lacks = /^error: (unknown|missing|too many)/.test(text) && !text.includes('Did you mean')
+  const lacks = /^error: (unknown|missing|too many)|argument missing$/.test(text) && !text.includes('Did you mean')
   return lacks ? `${text.replace(/\.$/, '')}: see "parentfs help [COMMAND]"\n` : `${text}\n`
 }

@@ -7,6 +7,7 @@
 import { open } from 'node:fs/promises'
 import {
   type Document,
+  type ErrorCode,
   isMap,
   isPair,
   isScalar,
@@ -20,7 +21,7 @@ import {
 } from 'yaml'
 import { messageOf } from '../errors.ts'
 import { configurationBytesMax, configurationDepthMax } from '../limits.ts'
-import { type Complaint, judge } from './configuration.ts'
+import { type Complaint, judge, sentence } from './configuration.ts'
 import { ConfigurationError } from './configuration-error.ts'
 import type { JudgedSettings } from './schema.ts'
 import type { ConfigurationDocument } from './settings.ts'
@@ -51,7 +52,7 @@ export function parseConfiguration(file: string, text: string): ConfigurationFil
     throw new ConfigurationError([`${file}:${deepLine}:1: nested more than ${configurationDepthMax} deep`])
   }
   const yaml = parseDocument(text, { lineCounter, prettyErrors: false, stringKeys: true })
-  const flaws = [...yaml.errors, ...yaml.warnings].map(({ pos, message }) => at(pos[0], message))
+  const flaws = [...yaml.errors, ...yaml.warnings].map(({ pos, code, message }) => at(pos[0], advice[code] ?? message))
   visit(yaml, {
     Alias: (_key, { range, source }) => {
       flaws.push(at(range?.[0] ?? 0, `the alias *${source} is not accepted: write the value itself`))
@@ -62,6 +63,12 @@ export function parseConfiguration(file: string, text: string): ConfigurationFil
   const { settings, complaints } = judge(document)
   if (settings) return { document, settings }
   throw new ConfigurationError(complaints.map(complaint => at(offsetOf(yaml, complaint), sentence(complaint))))
+}
+
+/** Where the parser's own words say nothing of what to do. Source: yaml 2.9, ErrorCode. */
+const advice: Partial<Record<ErrorCode, string>> = {
+  DUPLICATE_KEY: 'this key is there already: write it once',
+  MULTIPLE_DOCS: 'a second document begins here: keep one',
 }
 
 /**
@@ -84,10 +91,6 @@ function firstDeepLine(text: string): number | null {
     for (let k = lexeme.indexOf('\n'); k >= 0; k = lexeme.indexOf('\n', k + 1)) line++
   }
   return null
-}
-
-function sentence({ path, message }: Complaint): string {
-  return path.length === 0 ? message : `${path.join('.')}: ${message}`
 }
 
 /** Where in the text a complaint belongs; what is missing belongs to what it is missing from. */

@@ -11,7 +11,7 @@ import type { StoreTiming } from '../store/timing.ts'
 import { nearest } from './did-you-mean.ts'
 import type { OriginSettings } from './origin-settings.ts'
 import { capacityMin, type JudgedSettings, schema, tooSmall } from './schema.ts'
-import { shown } from './setting-fields.ts'
+import { formatValue, shown } from './setting-fields.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
 import { allSettings, keysAt } from './settings-list.ts'
 
@@ -71,7 +71,7 @@ export function configure(
   { uid, gid, home }: Surroundings,
 ): Configuration {
   const { settings, complaints } = judge(document)
-  if (complaints) throw new CacheError('invalid-argument', complaints[0].message)
+  if (complaints) throw new CacheError('invalid-argument', sentence(complaints[0]))
   const { cache, attributes, allowOther } = settings
   const root = uid === 0 ? '/var/cache/parentfs' : join(home, '.cache', 'parentfs')
   const places = placesOf(settings)
@@ -89,6 +89,11 @@ export function configure(
   }
 }
 
+/** A complaint with what it is about. */
+export function sentence({ path, message }: Complaint): string {
+  return path.length === 0 ? message : `${path.join('.')}: ${message}`
+}
+
 /**
  * The capacity has to fit on the file system that holds, or will hold, the cache directory.
  * @throws CacheError invalid-argument
@@ -101,7 +106,8 @@ export async function checkFileSystem({
     try {
       const { blocks, bsize } = await statfs(directory)
       if (capacity <= blocks * bsize) return
-      const what = `capacity ${capacity} is larger than the file system of ${directory}, which has ${blocks * bsize} bytes`
+      const [wanted, there] = [capacity, blocks * bsize].map(bytes => formatValue('size', bytes))
+      const what = `capacity ${wanted} is larger than the file system of ${directory}, which has ${there}`
       throw new CacheError('invalid-argument', `${what}: give a smaller capacity or another cache directory`)
     } catch (cause) {
       if (cause instanceof CacheError) throw cause

@@ -26,6 +26,7 @@ export const creationAdvice = 'create the directory first'
  * @throws CacheError invalid-argument when there is no such path
  */
 export async function resolveMountpoint(path: string, advice = mountsAdvice): Promise<string> {
+  if (path === '') throw unusable('""', `is no path: ${advice}`)
   try {
     return await realpath(path)
   } catch (cause) {
@@ -66,7 +67,7 @@ async function checkDirectory(mountpoint: string): Promise<void> {
   try {
     await readdir(mountpoint)
   } catch (cause) {
-    if (hasCode(cause, 'ENOTDIR')) throw unusable(mountpoint, 'is not a directory', cause)
+    if (hasCode(cause, 'ENOTDIR')) throw unusable(mountpoint, 'is not a directory: name one that exists', cause)
     throw unusable(mountpoint, `cannot be read: ${(cause as Error).message}`, cause)
   }
 }

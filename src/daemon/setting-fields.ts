@@ -47,7 +47,7 @@ interface Bounds {
 function measure(kind: MeasureKind, bounds: Bounds, fallback: number, described: Described) {
   const range = `${formatValue(kind, bounds.min)} to ${formatValue(kind, bounds.max)}`
   const problem = (value: number, input: unknown) =>
-    value >= bounds.min && value <= bounds.max ? null : `${shown(input)} is out of range: give ${range}`
+    value >= bounds.min && value <= bounds.max ? null : `${shownAs(kind, input)} is out of range: give ${range}`
   return setting(measured(kind, problem).default(fallback), { kind, range, ...described })
 }
 
@@ -179,6 +179,11 @@ export function secret(described: Described & { readonly unset: string }) {
 export function shown(input: unknown): string {
   const text = JSON.stringify(input) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 80)}...` : text
+}
+
+/** The same, and a size that the command line has read already with its unit. */
+function shownAs(kind: SettingKind, input: unknown): string {
+  return kind === 'size' && typeof input === 'number' ? formatValue(kind, input) : shown(input)
 }
 
 /** A value as the file would say it: what is read back is the same. */

@@ -57,6 +57,9 @@ t.test('settings that are not usable', options, async t => {
   const cases: [RegExp, number, string[]][] = [
     [/capacity.* too small .*at least 128MiB/, 1, ['--capacity', '127MiB']],
     [/capacity.* larger than the file system/, 1, ['--capacity', '1000TiB']],
+    [/cache\.readAhead: 2GiB is out of range: give 0 to 1GiB/, 1, ['--read-ahead', '2GiB']],
+    [/--cache-dir .* is empty: is a variable not set/, 2, ['--cache-dir', '']],
+    [/--log-file .* is empty/, 2, ['--log-file', '']],
     [/block size 65537 is not a power of two/, 1, ['--block-size', '65537']],
     [/block size 2097152/, 1, ['--block-size', '2MiB']],
     [/"10Q" is not a size/, 2, ['--capacity', '10Q']],
@@ -92,7 +95,9 @@ t.test('mountpoints that cannot be', options, async t => {
   const file = join(where.top, 'file')
   writeFileSync(file, '')
   await refuses(t, { ...where, mountpoint: join(where.top, 'missing') }, /missing does not exist/, 1)
-  await refuses(t, { ...where, mountpoint: file }, /not a directory/, 1)
+  await refuses(t, { ...where, mountpoint: file }, /not a directory: name one that exists/, 1)
+  await refuses(t, { ...where, mountpoint: '' }, /mountpoint: it is empty/, 2)
+  await refuses(t, { ...where, origin: '' }, /origin: it is empty/, 2)
   await refuses(t, { ...where, mountpoint: '/proc' }, /type proc mounted/, 1)
   await mountDaemon(t, where)
   const busy = await parentfs(...mountArguments(where))
