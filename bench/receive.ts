@@ -6,7 +6,6 @@
  * Needs nginx, which serves from the page cache; with --tls openssl too. A round reads one file with 8 streams of 4 MiB ranges each way;
  * printed are the rate and the CPU of this process, the server's left out, and the ratio of each within its round.
  */
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +13,8 @@ import { parseArgs } from 'node:util'
 import { type Image, identify } from '../src/image.ts'
 import { HttpOrigin } from '../src/origin/http.ts'
 import { startNginx } from '../test/fixtures/nginx.ts'
+import { makeCertificate } from './link/certificate.ts'
+import { spread } from './report/ratios.ts'
 
 const { values } = parseArgs({
   options: {
@@ -43,7 +44,11 @@ async function main(): Promise<void> {
   const file = join(home, 'a.raw')
   writeFileSync(file, '')
   truncateSync(file, sizeBytes)
-  const server = await startNginx({ directory: home, listing: 'none', ...(values.tls ? { tls: certificate() } : {}) })
+  const server = await startNginx({
+    directory: home,
+    listing: 'none',
+    ...(values.tls ? { tls: makeCertificate(home, '127.0.0.1') } : {}),
+  })
   const ca = values.tls ? readFileSync(join(home, 'cert.pem'), 'utf8') : null
   const inPlace = new HttpOrigin(server.url, { ca })
   const undici = new HttpOrigin(server.url, { ca, inPlaceBytesMin: Number.POSITIVE_INFINITY })
@@ -83,22 +88,4 @@ async function readAll(origin: HttpOrigin, image: Image): Promise<Cost> {
   const seconds = (performance.now() - startedMs) / 1000
   const gibibytes = sizeBytes / 2 ** 30
   return { secondsPerGiB: (user + system) / 1e6 / gibibytes, mebibytesPerSecond: (gibibytes * 1024) / seconds }
-}
-
-/** @returns paths of a certificate for the loopback, and its key */
-function certificate(): { readonly certificate: string; readonly key: string } {
-  const [cert, key] = [join(home, 'cert.pem'), join(home, 'key.pem')]
-  const subject = ['-subj', '/CN=127.0.0.1', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
-  execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, '-days', '2', ...subject], {
-    stdio: 'ignore',
-  })
-  return { certificate: cert, key }
-}
-
-/** Median, least and most. */
-function spread(values: readonly number[]): string {
-  const sorted = [...values].sort((a, b) => a - b)
-  const shown = (value: number) => (value < 10 ? value.toFixed(2) : value.toFixed(0))
-  return `${shown(sorted[Math.floor(sorted.length / 2)]!)} (${shown(sorted[0]!)} to ${shown(sorted.at(-1)!)})`
 }

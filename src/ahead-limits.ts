@@ -8,9 +8,16 @@ export const aheadRunBytesMin = 512 * KiB
 /** The window of a stream, from its begin to one that has gone on for long: 16 MiB are 64 ms of 2 Gbit/s. */
 export const aheadWindowBytesMin = 128 * KiB
 export const aheadWindowBytesMax = 16 * MiB
+/**
+ * How far behind a stream its bytes stay in the page cache: until they are surely on the disk, and for readers who follow closely. More
+ * would fill the memory of the host with what has been read, each byte of a buffered reader twice.
+ */
+export const leftBehindBytes = 64 * MiB
 /** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
 export const aheadPieceBytesMin = 256 * KiB
-export const aheadPieceBytesMax = 2 * MiB
+export const aheadPieceBytesMax = 4 * MiB
+/** How long a piece takes on its way at least, as far as they may be so large: asking costs some tenths of a millisecond of our time. */
+export const aheadPieceMs = 8
 /**
  * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
  * for something else: 10 ms of 100 MiB/s.

@@ -1,10 +1,11 @@
 /**
  * A bound on bytes in flight: whoever wants to hold some asks first and waits in line.
  *
- * First come, first served, so that a large request is not starved by small ones. A request over the whole budget is
- * granted when it is alone.
+ * Owners take turns, each first come, first served; a large request is not starved by small ones, because the one whose turn is next
+ * is waited for. A request over the whole budget is granted when it is alone.
  */
 import { throwIfAborted } from './errors.ts'
+import { nobody, RoundRobin } from './round-robin.ts'
 
 interface Waiter {
   readonly bytes: number
@@ -15,7 +16,7 @@ export class ByteBudget {
   #bytesMax: number
   // INVARIANT: nothing is granted that makes usedBytes larger than max(bytesMax, the one request that is alone)
   #usedBytes = 0
-  readonly #waiters: Waiter[] = []
+  readonly #waiters = new RoundRobin<Waiter>()
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax
@@ -32,15 +33,15 @@ export class ByteBudget {
   }
 
   get waiting(): number {
-    return this.#waiters.length
+    return this.#waiters.size
   }
 
   /**
    * Run `work` while holding `bytes` of the budget.
    * @throws CacheError aborted when `signal` fires before the bytes were granted
    */
-  async run<T>(bytes: number, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#acquire(bytes, signal)
+  async run<T>(bytes: number, signal: AbortSignal, work: () => Promise<T>, owner: number = nobody): Promise<T> {
+    await this.#acquire(bytes, signal, owner)
     try {
       return await work()
     } finally {
@@ -49,15 +50,15 @@ export class ByteBudget {
     }
   }
 
-  async #acquire(bytes: number, signal: AbortSignal): Promise<void> {
+  async #acquire(bytes: number, signal: AbortSignal, owner: number): Promise<void> {
     throwIfAborted(signal)
-    if (this.#waiters.length === 0 && this.#fits(bytes)) {
+    if (this.#waiters.size === 0 && this.#fits(bytes)) {
       this.#usedBytes += bytes
       return
     }
     await new Promise<void>((resolve, reject) => {
       const onAbort = () => {
-        this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
+        this.#waiters.leave(owner, waiter)
         this.#grantNext()
         reject(signal.reason)
       }
@@ -68,7 +69,7 @@ export class ByteBudget {
           resolve()
         },
       }
-      this.#waiters.push(waiter)
+      this.#waiters.add(owner, waiter)
       signal.addEventListener('abort', onAbort, { once: true })
     }).catch(() => throwIfAborted(signal))
   }
@@ -78,8 +79,8 @@ export class ByteBudget {
   }
 
   #grantNext(): void {
-    for (let next = this.#waiters[0]; next && this.#fits(next.bytes); next = this.#waiters[0]) {
-      this.#waiters.shift()
+    for (let next = this.#waiters.next; next && this.#fits(next.bytes); next = this.#waiters.next) {
+      this.#waiters.take()
       this.#usedBytes += next.bytes
       next.grant()
     }

@@ -9,7 +9,7 @@ if [ "${1:-run}" != run ]; then
   packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin"
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common qemu-system-x86 busybox-static"
 fi
-if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common"; fi
+if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl iproute2 openssl"; fi
 
 say() { echo "setup: $*" >&2; }
 

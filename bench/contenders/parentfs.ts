@@ -12,11 +12,14 @@ export function parentfsContender(name: string, ...options: readonly string[]): 
   return { name, programs: [], far: true, keeps: true, start }
 }
 
-async function startParentfs({ directory, originUrl, imageName }: Place, options: readonly string[]): Promise<Running> {
+/** @param options of `parentfs mount`; with --config the file names the origin and the cache directory */
+export async function startParentfs(place: Place, options: readonly string[]): Promise<Running> {
+  const { directory, originUrl, imageName } = place
   const mountpoint = join(directory, 'mnt')
   await mkdir(mountpoint, { recursive: true })
   const cache = ['--cache-dir', join(directory, 'cache'), '--capacity', '4GiB']
-  await command('mount', originUrl, mountpoint, ...cache, ...options, '--background')
+  const places = options.includes('--config') ? [mountpoint] : [originUrl, mountpoint, ...cache]
+  await command('mount', ...places, ...options, '--background')
   const { pid, keeperPid } = JSON.parse(await command('status', mountpoint, '--json')) as Status
   return {
     path: join(mountpoint, imageName),

@@ -60,3 +60,9 @@ export function rowsOf(
 export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!
 }
+
+/** Median, least and most, to read. */
+export function spread(values: readonly number[]): string {
+  const shown = (value: number) => (value < 10 ? value.toFixed(2) : value.toFixed(0))
+  return `${shown(median(values))} (${shown(Math.min(...values))} to ${shown(Math.max(...values))})`
+}

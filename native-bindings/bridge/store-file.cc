@@ -31,7 +31,7 @@ Napi::Function StoreFile::define(Napi::Env env) {
   return DefineClass(env, "StoreFile",
                      {InstanceMethod("read", &StoreFile::read), InstanceMethod("land", &StoreFile::land),
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
-                      InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
+                      InstanceMethod("dropPages", &StoreFile::drop_pages), InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
@@ -124,6 +124,13 @@ Napi::Value StoreFile::punch(const Napi::CallbackInfo& info) {
   const std::uint64_t length = whole_number(info[1], "length");
   auto work = [file = file_, offset, length](auto) { return file->punch(offset, length); };
   return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
+}
+
+Napi::Value StoreFile::drop_pages(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const std::uint64_t length = whole_number(info[1], "length");
+  auto work = [file = file_, offset, length](auto) { return syscalls::drop_pages(file->fd(), offset, length); };
+  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fadvise", std::move(work), {}});
 }
 
 Napi::Value StoreFile::sync(const Napi::CallbackInfo& info) {

@@ -31,6 +31,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value land(const Napi::CallbackInfo& info);
   Napi::Value verify(const Napi::CallbackInfo& info);
   Napi::Value punch(const Napi::CallbackInfo& info);
+  Napi::Value drop_pages(const Napi::CallbackInfo& info);
   Napi::Value sync(const Napi::CallbackInfo& info);
   Napi::Value seek_data(const Napi::CallbackInfo& info);
   Napi::Value usage(const Napi::CallbackInfo& info);

@@ -65,6 +65,10 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes) {
   return errno;
 }
 
+int drop_pages(int fd, std::uint64_t offset, std::uint64_t length) {
+  return ::posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
+}
+
 Result<bool> open_elsewhere(int fd) {
   // A write lease is given only to who is alone. Source: fcntl(2), F_SETLEASE; Linux fs/locks.c, check_conflicting_open.
   if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {

@@ -45,6 +45,8 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes);
  * system cannot tell.
  */
 Result<bool> open_elsewhere(int fd);
+/** Let the page cache forget a range; what is not written yet stays. @returns 0 or an errno. */
+int drop_pages(int fd, std::uint64_t offset, std::uint64_t length);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

@@ -129,7 +129,7 @@ void verify_disk(Checks& t) {
   };
   CHECK(verify_from(store::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
   CHECK(syscalls::sync_data(image.file->fd()) == 0);
-  CHECK(::posix_fadvise(image.file->fd(), 0, 0, POSIX_FADV_DONTNEED) == 0);
+  CHECK(syscalls::drop_pages(image.file->fd(), 0, size) == 0);
   if (!is_cached()) {  // A file system in memory has nothing else.
     CHECK(verify_from(store::Medium::disk) == 0b1111);
     CHECK(!is_cached());

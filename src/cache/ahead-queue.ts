@@ -9,6 +9,7 @@ import { aheadBytesMax, aheadBytesMin, aheadPiecesMax } from '../ahead-limits.ts
 import { type BlockRun, countOf, maskOf, runsOf } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import type { AheadPart, Fetcher } from './fetcher.ts'
+import type { Link } from './link.ts'
 import type { Usefulness } from './usefulness.ts'
 
 /** A run of blocks of one object, to be fetched by one request. */
@@ -34,8 +35,8 @@ export interface AheadQueueParts {
   requestsMax(stored: StoredImage): number
   /** Would the store take that many bytes now? */
   hasRoom(stored: StoredImage, bytes: number): boolean
-  /** Bytes under way that fill the link to its origin. */
-  fullBytes(stored: StoredImage): number
+  /** The way to its origin. */
+  linkOf(stored: StoredImage): Pick<Link, 'fullBytes' | 'bytesPerSecond'>
 }
 
 export interface AheadQueueCounters {
@@ -119,9 +120,9 @@ export class AheadQueue {
   }
 
   #mayBegin(stored: StoredImage, bytes: number): boolean {
-    const { fetcher, requestsMax, fullBytes } = this.#parts
+    const { fetcher, requestsMax, linkOf } = this.#parts
     if (this.#requests >= requestsMax(stored)) return false
-    const bytesMax = fetcher.demanded > 0 ? Math.max(aheadBytesMin, fullBytes(stored)) : aheadBytesMax
+    const bytesMax = fetcher.demanded > 0 ? Math.max(aheadBytesMin, linkOf(stored).fullBytes) : aheadBytesMax
     return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, aheadBytesMax)
   }
 

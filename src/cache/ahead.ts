@@ -8,8 +8,10 @@
 import {
   aheadPieceBytesMax,
   aheadPieceBytesMin,
+  aheadPieceMs,
   aheadRunBytesMin,
   aheadWindowBytesMin,
+  leftBehindBytes,
   profileBatchBytes,
 } from '../ahead-limits.ts'
 import { blocksPerObject } from '../image.ts'
@@ -33,6 +35,8 @@ export interface SeenByteRead {
 export interface ReadAheadParts extends AheadQueueParts {
   /** How far ahead of a stream bytes are fetched. */
   windowBytesMax(): number
+  /** A long stream has left these blocks behind. */
+  onLeft(stored: StoredImage, span: Span): void
   /** Blocks are read, be it that each was seen, or the first of those that were fetched together. */
   onBlocks(stored: StoredImage, span: Span): void
 }
@@ -81,6 +85,8 @@ export class ReadAhead {
     const policy: PiecePolicy = stream
       ? { usefulness: ofStreams, witness: 'first', stream }
       : { usefulness: around, witness: 'each', stream: null }
+    const left = stream?.leaveBehind(leftBehindBytes / blockBytes)
+    if (left) this.#parts.onLeft(stored, left)
     this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored, to - from))])
   }
 
@@ -148,11 +154,13 @@ export class ReadAhead {
 
   /**
    * Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. But no less than
-   * a read: who asks for that much waits for all of it anyway.
+   * a read, for who asks for that much waits for all of it anyway; and more on a short and wide link, where asking costs more than waiting.
    */
   #pieceBlocks(stored: StoredImage, readBlocks: number): number {
     const { blockBytes } = stored.geometry
-    const wanted = Math.max(aheadPieceBytesMin, readBlocks * blockBytes, this.#parts.fullBytes(stored) / 2)
+    const { fullBytes, bytesPerSecond } = this.#parts.linkOf(stored)
+    const filling = Math.max(fullBytes / 2, (bytesPerSecond * aheadPieceMs) / 1000)
+    const wanted = Math.max(aheadPieceBytesMin, readBlocks * blockBytes, filling)
     const blocks = Math.min(aheadPieceBytesMax, wanted) / blockBytes
     return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
   }

@@ -23,6 +23,7 @@ import { Operations, shownName } from './operations.ts'
 import { Passthroughs } from './passthroughs.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
+import type { CacheReadOptions } from './reader.ts'
 import { Reading } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
@@ -196,17 +197,12 @@ export class Cache {
   }
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
-  async read(
-    image: Image,
-    offset: number,
-    length: number,
-    { signal }: { readonly signal: AbortSignal },
-  ): Promise<Uint8Array> {
+  async read(image: Image, offset: number, length: number, options: CacheReadOptions): Promise<Uint8Array> {
     if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
     this.#digester.mustBeSound(image)
     this.#reads.begin(image.id)
     try {
-      return await this.#reading.reader.read(image, offset, length, signal)
+      return await this.#reading.reader.read(image, offset, length, options)
     } finally {
       this.#reads.end(image.id)
     }

@@ -6,13 +6,14 @@
  */
 import { isCacheError } from '../errors.ts'
 import { type BlockRun, type Image, runsOf } from '../image.ts'
-import type { Origin } from '../origin/origin.ts'
+import type { Origin, ReadOptions } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { type ByteRange, earlyRange, restOf } from './early.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
 import { Flight, type FlightPlan, type Flights } from './flight.ts'
 import type { Link } from './link.ts'
+import { type Lease, Lending, type Memory } from './memory.ts'
 import type { Park } from './park.ts'
 import { Rests } from './rests.ts'
 
@@ -21,6 +22,7 @@ export interface FetcherParts {
   /** Bytes on their way because a reader waits for them. */
   readonly fetchBudgets: FetchBudgets
   readonly park: Park
+  readonly memory: Memory
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
   linkOf(image: Image): Link
@@ -69,18 +71,20 @@ export class Fetcher {
   /**
    * Flights that bring the missing blocks of an object: those in the air, and new ones for the rest.
    * @param asked what somebody waits for; null for all of it
+   * @param opener who asks
    */
   flightsFor(
     stored: StoredImage,
     object: number,
     missing: bigint,
     asked: ByteRange | null = null,
+    opener?: number,
   ): { flights: Flight[]; isNew: boolean } {
     if (missing === 0n) return { flights: [], isNew: false }
     const flights = this.#parts.flights.touching(stored.lockKey(object), missing)
     const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
     return {
-      flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked))),
+      flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked, opener))),
       isNew: rest !== 0n,
     }
   }
@@ -94,10 +98,15 @@ export class Fetcher {
   }
 
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
-  async fetch(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
-    const bytes = Buffer.allocUnsafeSlow(length)
-    await this.#demand(image, offset, bytes, signal)
-    return bytes
+  async fetch(image: Image, range: ByteRange, options: ReadOptions): Promise<Lease> {
+    const lending = new Lending(this.#parts.memory, range.length)
+    try {
+      await this.#demand(image, range, options, () => lending.lease.bytes)
+      return lending.lease
+    } catch (error) {
+      lending.end(true)
+      throw error
+    }
   }
 
   /**
@@ -109,16 +118,26 @@ export class Fetcher {
     const { image, geometry } = stored
     const { offset, length } = geometry.bytesOf(object, run)
     const controller = new AbortController()
-    const bytes = Buffer.allocUnsafeSlow(length)
-    const whole = this.#read(image, offset, bytes, controller.signal).then(() => bytes)
+    const lease = this.#parts.memory.lend(length)
+    const whole = this.#read(image, offset, lease.bytes, controller).then(
+      () => {
+        for (let k = 1; k < parts.length; k++) lease.hold()
+        return lease
+      },
+      error => {
+        lease.abandon()
+        throw error
+      },
+    )
     let wanted = parts.length
     const giveUpOne = () => {
       if (--wanted === 0) controller.abort()
     }
     for (const part of parts) {
       const { offset: from, length: bytes } = geometry.bytesOf(object, part.run)
-      const own = whole.then(all => all.subarray(from - offset, from - offset + bytes))
-      this.#takeOffAhead(stored, object, part, own, giveUpOne)
+      const own = whole.then(() => lease.bytes.subarray(from - offset, from - offset + bytes))
+      const free = () => void whole.then(() => lease.release()).catch(() => {}) // It never came.
+      this.#takeOffAhead(stored, object, part, { own, free, giveUp: giveUpOne })
     }
     stored.touch(object)
     return whole.then(
@@ -133,15 +152,14 @@ export class Fetcher {
     stored: StoredImage,
     object: number,
     part: AheadPart,
-    bytes: Promise<Uint8Array>,
-    giveUp: () => void,
+    { own, free, giveUp }: { readonly own: Promise<Uint8Array>; free(): void; giveUp(): void },
   ): void {
     const { flights, park } = this.#parts
     const parked = {
       bytes: stored.geometry.bytesOf(object, part.run).length,
       leave: (wasRead: boolean) => {
         if (!wasRead) part.onUnread()
-        void bytes.then(own => this.#land(stored, flight, own)) // They have arrived, or it would not be parked.
+        void own.then(bytes => this.#land(stored, flight, bytes)) // They have arrived, or it would not be parked.
       },
     }
     const onReader = () => {
@@ -150,14 +168,14 @@ export class Fetcher {
     }
     const fetch = (signal: AbortSignal) => {
       signal.addEventListener('abort', giveUp, { once: true })
-      return unlessAborted(bytes, signal)
+      return unlessAborted(own, signal)
     }
-    const flight = new Flight(object, part.run, { fetch, onReader })
+    const flight = new Flight(object, part.run, { fetch, onReader, free })
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
-      own => {
+      bytes => {
         if (part.waits && !flight.wasRead) park.add(parked)
-        else this.#land(stored, flight, own)
+        else this.#land(stored, flight, bytes)
       },
       () => {
         if (!flight.wasRead) part.onUnread()
@@ -166,9 +184,10 @@ export class Fetcher {
     )
   }
 
-  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: ByteRange | null): Flight {
+  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: ByteRange | null, opener?: number): Flight {
     const { flights } = this.#parts
-    const flight = new Flight(object, run, this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked))
+    const plan = this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked, opener)
+    const flight = new Flight(object, run, plan)
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
       bytes => this.#land(stored, flight, bytes),
@@ -184,45 +203,51 @@ export class Fetcher {
     setImmediate(() => void this.#parts.promote(stored, object, run.first, bytes).finally(land)) // Never rejects.
   }
 
-  #planOf(image: Image, extent: ByteRange, asked: ByteRange | null): FlightPlan {
-    const range = asked && this.#parts.isNear(image) ? earlyRange(extent, asked) : null
-    if (!range) return { fetch: signal => this.fetch(image, extent.offset, extent.length, signal) }
-    const bytes = Buffer.allocUnsafeSlow(extent.length)
+  #planOf(image: Image, extent: ByteRange, asked: ByteRange | null, opener?: number): FlightPlan {
+    const lending = new Lending(this.#parts.memory, extent.length)
+    const free = (hasFailed: boolean) => lending.end(hasFailed)
     const placeOf = ({ offset, length }: ByteRange) =>
-      bytes.subarray(offset - extent.offset, offset - extent.offset + length)
-    let first: Promise<void>
+      lending.lease.bytes.subarray(offset - extent.offset, offset - extent.offset + length)
+    const demand = async (range: ByteRange, signal: AbortSignal) => {
+      await this.#demand(image, range, { signal, opener }, () => placeOf(range))
+      return placeOf(range)
+    }
+    const range = asked && this.#parts.isNear(image) ? earlyRange(extent, asked) : null
+    if (!range) return { free, fetch: signal => demand(extent, signal) }
+    let first: Promise<Uint8Array>
     return {
+      free,
       early: signal => {
-        const place = placeOf(range)
-        first = this.#demand(image, range.offset, place, signal)
-        return { ...range, arrival: first.then(() => place) }
+        first = demand(range, signal)
+        return { ...range, arrival: first }
       },
       fetch: async (signal, hurry) => {
         await first
         const rest = restOf(extent, range)
-        const read = (part: ByteRange) => this.#read(image, part.offset, placeOf(part), signal)
+        const read = (part: ByteRange) => this.#read(image, part.offset, placeOf(part), { signal })
         await this.#rests.run(extent.length, hurry, signal, () => Promise.all(rest.map(read)))
-        return bytes
+        return placeOf(extent)
       },
     }
   }
 
-  /** Fetch what a reader waits for. */
-  #demand(image: Image, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
-    this.#demandedBytes += target.length
-    return this.#parts.fetchBudgets.of(image.origin).run(target.length, signal, async () => {
+  /** Fetch what a reader waits for, into the place that is asked for when its turn has come. */
+  #demand(image: Image, { offset, length }: ByteRange, options: ReadOptions, target: () => Uint8Array): Promise<void> {
+    this.#demandedBytes += length
+    const work = async () => {
       this.#demanded++
       try {
-        await this.#read(image, offset, target, signal)
+        await this.#read(image, offset, target(), options)
       } finally {
         this.#demanded--
         this.#rests.demand()
       }
-    })
+    }
+    return this.#parts.fetchBudgets.of(image.origin).run(length, options.signal, work, options.opener)
   }
 
-  #read(image: Image, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
+  #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { originOf, linkOf } = this.#parts
-    return linkOf(image).measure(target.length, () => originOf(image).read(image, offset, target, { signal }))
+    return linkOf(image).measure(target.length, () => originOf(image).read(image, offset, target, options))
   }
 }

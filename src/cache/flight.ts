@@ -17,6 +17,8 @@ export interface FlightPlan {
   readonly onReader?: () => void
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
   early?(signal: AbortSignal): Early
+  /** Nobody needs its bytes any more: it has ended, well or not, and its readers have left. */
+  free(hasFailed: boolean): void
 }
 
 /** One extent on its way. */
@@ -28,9 +30,12 @@ export class Flight {
   readonly #arrival: Promise<Uint8Array>
   /** Resolves when nothing more comes of it: its bytes are in the store, or were dropped, or never came. */
   readonly ended: Promise<void>
-  /** Call it when that is so. */
-  end: () => void = () => {}
+  #resolveEnded!: () => void
   readonly #onReader: (() => void) | null
+  readonly #free: (hasFailed: boolean) => void
+  #hasEnded = false
+  // INVARIANT: true only after the end, with no reader on board.
+  #isFree = false
   /** What comes first, where it comes in two steps. */
   readonly early: Early | null
   /** Somebody waits for all of it. Idempotent. */
@@ -41,13 +46,14 @@ export class Flight {
   #wasRead = false
   #failed = false
 
-  constructor(object: number, run: BlockRun, { fetch, onReader, early }: FlightPlan) {
+  constructor(object: number, run: BlockRun, { fetch, onReader, early, free }: FlightPlan) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
     this.#onReader = onReader ?? null
+    this.#free = free
     this.ended = new Promise(resolve => {
-      this.end = resolve
+      this.#resolveEnded = resolve
     })
     const hurry = new Promise<void>(resolve => {
       this.hurry = resolve
@@ -103,15 +109,30 @@ export class Flight {
     return this.#controller.signal.aborted
   }
 
-  /** Count one more reader. @returns how it leaves again, to be called once */
+  /** Nothing more comes of it, and nobody boards any more. Idempotent. */
+  end(): void {
+    this.#hasEnded = true
+    this.#resolveEnded()
+    this.#freeIfLeft()
+  }
+
+  /** Count one more reader, who may look at the bytes until it leaves. @returns how it leaves, to be called once */
   board(): () => void {
+    if (this.#isFree) throw new Error('a reader boards a flight after its end')
     this.#readers++
     if (!this.#wasRead) this.#onReader?.()
     this.#wasRead = true
     return () => {
       this.#readers--
       if (this.#readers === 0 && this.#onReader === null && !this.#earlyArrived) this.cancel()
+      this.#freeIfLeft()
     }
+  }
+
+  #freeIfLeft(): void {
+    if (!this.#hasEnded || this.#readers > 0 || this.#isFree) return
+    this.#isFree = true
+    this.#free(this.#failed)
   }
 }
 

@@ -5,8 +5,8 @@
 
 /** Fetches by which the latency is judged. */
 const samplesMax = 64
-/** How long it is counted for one measurement of the width, and how many of those are kept. */
-const windowMs = 100
+/** How long something is under way for one measurement of the width, pauses left out, and how many of those are kept. */
+const windowMs = 50
 const widthsMax = 20
 
 export class Link {
@@ -15,6 +15,8 @@ export class Link {
   readonly #widths: number[] = []
   #underWay = 0
   #sinceMs = 0
+  /** Since the last measurement: how long something was under way until #sinceMs, and what came. */
+  #busyMs = 0
   #bytes = 0
 
   /** @param now milliseconds, never going back */
@@ -40,29 +42,26 @@ export class Link {
   /** Do a fetch of `bytes`, and measure it. */
   async measure<T>(bytes: number, fetch: () => Promise<T>): Promise<T> {
     const startMs = this.#now()
-    if (this.#underWay++ === 0) this.#begin(startMs)
+    if (this.#underWay++ === 0) this.#sinceMs = startMs
     try {
       const result = await fetch()
       this.#arrived(bytes, startMs)
       return result
     } finally {
-      this.#underWay--
+      if (--this.#underWay === 0) this.#busyMs += this.#now() - this.#sinceMs
     }
-  }
-
-  #begin(nowMs: number): void {
-    this.#sinceMs = nowMs
-    this.#bytes = 0
   }
 
   #arrived(bytes: number, startMs: number): void {
     const nowMs = this.#now()
     keep(this.#times, nowMs - startMs, samplesMax)
     this.#bytes += bytes
-    const tookMs = nowMs - this.#sinceMs
+    const tookMs = this.#busyMs + nowMs - this.#sinceMs
     if (tookMs < windowMs) return
     keep(this.#widths, (this.#bytes / tookMs) * 1000, widthsMax)
-    this.#begin(nowMs)
+    this.#sinceMs = nowMs
+    this.#busyMs = 0
+    this.#bytes = 0
   }
 }
 

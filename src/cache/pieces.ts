@@ -1,7 +1,9 @@
 /**
  * Pieces of an image as they arrive from flights, and an answer put together from them and from the store.
  */
+import { isCacheError } from '../errors.ts'
 import type { StoredImage } from '../store/stored-image.ts'
+import { unlessAborted } from '../unless-aborted.ts'
 import { type ByteRange, hasAll } from './early.ts'
 import type { Flight } from './flight.ts'
 
@@ -60,4 +62,52 @@ export async function fill(
     gaps.map(([from, to]) => stored.read(from, target.subarray(from - offset, to - offset))),
   )
   return whole.every(Boolean)
+}
+
+/** How a reader gets its bytes. */
+export interface Borrowing {
+  /**
+   * Takes what is to be called once the bytes are not looked at any more: their memory is used again then. Without it the reader
+   * gets a copy of its own.
+   */
+  readonly lend?: ((release: () => void) => void) | undefined
+}
+
+/** Lend bytes to who gives them back, and a copy to who does not. @returns what may be looked at */
+export function handOut(bytes: Uint8Array, release: () => void, { lend }: Borrowing): Uint8Array {
+  if (lend) {
+    lend(release)
+    return bytes
+  }
+  const copy = Buffer.from(bytes)
+  release()
+  return copy
+}
+
+/** Be a reader of each flight. @returns how to leave them all */
+export function boardAll(flights: readonly Flight[]): () => void {
+  const leave = flights.map(flight => flight.board())
+  return () => {
+    for (const step of leave) step()
+  }
+}
+
+/**
+ * Wait for flights whose reader one is, see {@link boardAll}.
+ * @param asked what of them is wanted; null for all
+ * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this one
+ */
+export async function arrivals(
+  stored: StoredImage,
+  flights: readonly Flight[],
+  asked: ByteRange | null,
+  signal: AbortSignal,
+): Promise<Piece[] | null> {
+  try {
+    return await unlessAborted(Promise.all(flights.map(flight => pieceOf(stored, flight, asked))), signal)
+  } catch (error) {
+    const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
+    if (mayTryAgain && flights.some(flight => flight.isAhead && flight.hasFailed)) return null
+    throw error
+  }
 }

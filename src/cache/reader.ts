@@ -8,18 +8,19 @@
 import { isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ObjectPart } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
+import type { ReadOptions } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
-import { unlessAborted } from '../unless-aborted.ts'
 import type { SeenByteRead } from './ahead.ts'
-import type { ByteRange } from './early.ts'
 import type { Fetcher } from './fetcher.ts'
 import type { Flight } from './flight.ts'
+import type { Memory } from './memory.ts'
 import type { Patience } from './patience.ts'
-import { asOne, fill, type Piece, pieceOf } from './pieces.ts'
+import { arrivals, asOne, type Borrowing, boardAll, fill, handOut } from './pieces.ts'
 
 /** What a reader needs from the rest of the cache. */
 export interface ReaderParts {
   readonly fetcher: Fetcher
+  readonly memory: Memory
   /** Hears of every read that comes here, once what it needs is on its way. */
   readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
   /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
@@ -31,6 +32,8 @@ export interface ReaderParts {
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
+
+export interface CacheReadOptions extends ReadOptions, Borrowing {}
 
 /** Reads of one image since the daemon started. */
 export interface ImageReads {
@@ -109,7 +112,9 @@ export class Reader {
     const work = async (own: AbortSignal) => {
       for (;;) {
         const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
-        if (await arrivals(stored, flights, null, own)) return flights
+        const leave = boardAll(flights)
+        const arrived = await arrivals(stored, flights, null, own).finally(leave)
+        if (arrived) return flights
       }
     }
     let flights: readonly Flight[] = []
@@ -126,11 +131,13 @@ export class Reader {
    * Exactly the bytes [offset, offset + length), which lie within the image.
    * @throws CacheError aborted, image-changed, origin-*, closed
    */
-  async read(image: Image, offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> {
+  async read(image: Image, offset: number, length: number, options: CacheReadOptions): Promise<Uint8Array> {
+    const { signal, opener, lend } = options
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
     const patience = this.#parts.patienceFor(image)
-    const work = (own: AbortSignal) => this.#readOnce(image, { offset, length, startedMs }, own)
+    const work = (own: AbortSignal) =>
+      this.#readOnce(image, { offset, length, startedMs }, { signal: own, opener, lend })
     try {
       return patience ? await patience.run(signal, work) : await work(signal)
     } catch (error) {
@@ -142,23 +149,29 @@ export class Reader {
   async #readOnce(
     image: Image,
     { offset, length, startedMs }: { readonly offset: number; readonly length: number; readonly startedMs: number },
-    signal: AbortSignal,
+    options: CacheReadOptions,
   ): Promise<Uint8Array> {
     let missed = false
     for (let plans = 0; plans < plansMax; plans++) {
       const stored = await this.#parts.stored(image)
       if (!stored) break
-      const planned = await this.#readPlanned(stored, offset, length, signal)
+      const planned = await this.#readPlanned(stored, offset, length, options)
       missed ||= planned.missed
       if (planned.bytes) return this.#count(image, missed, startedMs, planned.bytes)
     }
-    const fetch = () => this.#parts.fetcher.fetch(image, offset, length, signal)
-    const proxied = await this.#whileWaiting(true, fetch)
-    return this.#count(image, true, startedMs, proxied)
+    const fetch = () => this.#parts.fetcher.fetch(image, { offset, length }, options)
+    const lease = await this.#whileWaiting(true, fetch)
+    return this.#count(
+      image,
+      true,
+      startedMs,
+      handOut(lease.bytes, () => lease.release(), options),
+    )
   }
 
   /** One plan; null bytes when something was evicted under it, or could not be read. */
-  async #readPlanned(stored: StoredImage, offset: number, length: number, signal: AbortSignal) {
+  async #readPlanned(stored: StoredImage, offset: number, length: number, options: CacheReadOptions) {
+    const { signal, opener } = options
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
     for (const { object } of parts) stored.touch(object)
@@ -169,20 +182,30 @@ export class Reader {
     const asked = { offset, length }
     // Synchronous: no reader can begin the same flight between the look and the take-off.
     const found = parts.map(({ object, blocks }) =>
-      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object), asked),
+      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object), asked, opener),
     )
     const flights = found.flatMap(part => part.flights)
     const missed = flights.some(flight => !flight.isForeseen)
     this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
-    const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
-    if (!arrived) return { missed, bytes: null }
-    const only = asOne(arrived)
-    if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
-      return { missed, bytes: only.bytes.subarray(offset - only.offset, offset - only.offset + length) }
+    const leave = boardAll(flights)
+    let keepsSeats = false
+    try {
+      const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
+      if (!arrived) return { missed, bytes: null }
+      const only = asOne(arrived)
+      if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
+        keepsSeats = true
+        const own = only.bytes.subarray(offset - only.offset, offset - only.offset + length)
+        return { missed, bytes: handOut(own, leave, options) }
+      }
+      const lease = this.#parts.memory.lend(length)
+      const isWhole = await fill(stored, lease.bytes, offset, arrived).catch(() => false)
+      if (isWhole) return { missed, bytes: handOut(lease.bytes, () => lease.release(), options) }
+      lease.abandon() // A disk that was not waited for may still write to it.
+      return { missed, bytes: null }
+    } finally {
+      if (!keepsSeats) leave()
     }
-    const bytes = Buffer.allocUnsafeSlow(length)
-    const whole = await fill(stored, bytes, offset, arrived)
-    return { missed, bytes: whole ? bytes : null }
   }
 
   async #whileWaiting<T>(waits: boolean, work: () => Promise<T>): Promise<T> {
@@ -219,27 +242,4 @@ async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> 
   const unverified = part.blocks & stored.held(part.object) & ~stored.residency.resident(part.object)
   if (unverified === 0n) return
   await stored.verify(part.object, unverified)
-}
-
-/**
- * Wait for flights as one reader of each.
- * @param asked what of them is wanted; null for all
- * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this one
- */
-async function arrivals(
-  stored: StoredImage,
-  flights: readonly Flight[],
-  asked: ByteRange | null,
-  signal: AbortSignal,
-): Promise<Piece[] | null> {
-  const leave = flights.map(flight => flight.board())
-  try {
-    return await unlessAborted(Promise.all(flights.map(flight => pieceOf(stored, flight, asked))), signal)
-  } catch (error) {
-    const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
-    if (mayTryAgain && flights.some(flight => flight.isAhead && flight.hasFailed)) return null
-    throw error
-  } finally {
-    for (const step of leave) step()
-  }
 }

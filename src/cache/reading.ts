@@ -11,6 +11,7 @@ import { ReadAhead, type ReadAheadCounters } from './ahead.ts'
 import { FetchBudgets } from './fetch-budgets.ts'
 import { Fetcher } from './fetcher.ts'
 import { Flights } from './flight.ts'
+import { Memory } from './memory.ts'
 import type { MountedOrigins } from './mounted-origins.ts'
 import { Park } from './park.ts'
 import { type ProfileCounters, Profiles } from './profiles.ts'
@@ -63,10 +64,11 @@ export class Reading {
     this.#readAheadBytesMax = parts.readAheadBytesMax
     this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
     this.#park = new Park(parkedBytesMax, now)
+    const memory = new Memory()
     const fetcher = new Fetcher({
       flights: this.flights,
       fetchBudgets: this.#fetchBudgets,
-      park: this.#park,
+      ...{ park: this.#park, memory },
       originOf: image => origins.of(image).origin,
       linkOf: image => origins.linkOf(image),
       isNear: image => origins.of(image).isNear ?? false,
@@ -78,7 +80,8 @@ export class Reading {
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
       hasRoom: (stored, bytes) => store.capacity.fits(bytes) && parts.mayPromote(stored, bytes),
-      fullBytes: ({ image }) => origins.linkOf(image).fullBytes,
+      linkOf: ({ image }) => origins.linkOf(image),
+      onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),
       windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),
     })
@@ -90,7 +93,7 @@ export class Reading {
       fetch: (stored, profile, bytesMax) => this.#ahead.fetchProfile(stored, profile, bytesMax),
     })
     this.reader = new Reader({
-      fetcher,
+      ...{ fetcher, memory },
       onRead: (stored, read) => {
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
       },

@@ -58,10 +58,12 @@ export class Stream {
   /** Where it began. */
   readonly #start: number
   #grownAt: number
+  #leftTo: number
 
   constructor(position: number, step = 0, length = 1) {
     this.position = position
     this.#start = position - length
+    this.#leftTo = position
     this.frontier = position
     this.step = step
     this.length = length
@@ -76,6 +78,18 @@ export class Stream {
   /** Is a piece that ends before `to` still ahead of the reader? */
   wants(to: number): boolean {
     return this.step !== 0 || to > this.position
+  }
+
+  /**
+   * What a long stream has left `lag` blocks behind it since the last time: it will hardly be read again soon.
+   * @returns null for little
+   */
+  leaveBehind(lag: number): Span | null {
+    const to = this.position - lag
+    if (this.step !== 0 || to - this.#leftTo < lag / 4) return null
+    const from = this.#leftTo
+    this.#leftTo = to
+    return { from, to }
   }
 
   /** What was fetched ahead has gone unread. */

@@ -8,6 +8,10 @@ import type { PassthroughBackend } from './passthrough.ts'
 
 export interface BackendOptions {
   readonly signal: AbortSignal
+  /** The process that asks: processes wait in turns. */
+  readonly opener?: number | undefined
+  /** Of a read, by who gives the bytes back: takes what is to be called when they are not looked at any more. */
+  readonly lend?: (release: () => void) => void
 }
 
 /** A name in a directory, as a listing gives it. */

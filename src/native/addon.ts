@@ -87,6 +87,8 @@ export interface StoreFile {
   verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<Verified>
   /** Punch a hole. `length` may reach past the end of the file; its size stays. */
   punch(offset: number, length: number): Promise<void>
+  /** Let the page cache forget a range: it will be read from the disk. What is not written yet stays. */
+  dropPages(offset: number, length: number): Promise<void>
   /** fdatasync. */
   sync(): Promise<void>
   /** The first offset at or after `offset` that holds data, or -1 when there is none (SEEK_DATA). */

@@ -1,9 +1,10 @@
 /**
- * An Origin that lets a bounded number of calls through at once; the others wait their turn, first come first served.
+ * An Origin that lets a bounded number of calls through at once; the others wait, and the processes that they are for take turns.
  */
 import { abortedBy, CacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originQueueMax } from '../limits.ts'
+import { nobody, RoundRobin } from '../round-robin.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -14,8 +15,7 @@ export class LimitOrigin implements Origin {
   readonly #queueMax: number
   // INVARIANT: #active <= #activeMax, and nobody waits while it is less.
   #active = 0
-  /** Who waits, in order of arrival; a Set, so that one who leaves costs nothing. */
-  readonly #queue = new Set<() => void>()
+  readonly #queue = new RoundRobin<() => void>()
 
   /**
    * @param activeMax calls at once
@@ -57,10 +57,10 @@ export class LimitOrigin implements Origin {
     return this.#inner.close()
   }
 
-  async #inTurn<T>(call: () => Promise<T>, { signal }: ReadOptions): Promise<T> {
+  async #inTurn<T>(call: () => Promise<T>, { signal, opener = nobody }: ReadOptions): Promise<T> {
     throwIfAborted(signal)
     if (this.#active < this.#activeMax) this.#active++
-    else await this.#turn(signal)
+    else await this.#turn(signal, opener)
     try {
       return await call()
     } finally {
@@ -69,7 +69,7 @@ export class LimitOrigin implements Origin {
   }
 
   /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */
-  #turn(signal: AbortSignal): Promise<void> {
+  #turn(signal: AbortSignal, opener: number): Promise<void> {
     if (this.#queue.size >= this.#queueMax) {
       throw new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
     }
@@ -79,20 +79,17 @@ export class LimitOrigin implements Origin {
         resolve()
       }
       const leave = () => {
-        this.#queue.delete(enter)
+        this.#queue.leave(opener, enter)
         reject(abortedBy(signal))
       }
-      this.#queue.add(enter)
+      this.#queue.add(opener, enter)
       signal.addEventListener('abort', leave, { once: true })
     })
   }
 
   #next(): void {
-    for (const enter of this.#queue) {
-      this.#queue.delete(enter)
-      enter()
-      return
-    }
-    this.#active--
+    const enter = this.#queue.take()
+    if (enter) enter()
+    else this.#active--
   }
 }

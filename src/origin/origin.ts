@@ -9,6 +9,8 @@ import type { Digest } from './digest.ts'
 
 export interface ReadOptions {
   readonly signal: AbortSignal
+  /** The process that asks, by its id: where calls have to wait, those of one process wait behind each other alone. */
+  readonly opener?: number | undefined
 }
 
 export interface Origin {

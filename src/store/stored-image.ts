@@ -272,6 +272,12 @@ export class StoredImage {
     this.#parts.committer.revoke(this.lockKey(object), blocks)
   }
 
+  /** Let the page cache forget `count` blocks of the image from `first` on. Never rejects: it is no promise. */
+  async dropPages(first: number, count: number): Promise<void> {
+    const { blockBytes } = this.geometry
+    await this.file.dropPages(first * blockBytes, count * blockBytes).catch(() => {})
+  }
+
   async punchIfAlone(object: number, run: BlockRun): Promise<void> {
     if (!this.holds.any) await this.#punch(object, run)
   }

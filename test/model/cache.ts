@@ -132,9 +132,18 @@ class World {
     const controller = new AbortController()
     if (random() < 0.05) setImmediate(() => controller.abort())
     try {
-      const bytes = await this.#rooms.cache.read(image, offset, length, { signal: controller.signal })
+      const { signal } = controller
+      // Half of them give the bytes back when they have looked at them, some of those late: nobody else may have the memory until then.
+      let release = () => {}
+      const lend = (given: () => void) => {
+        release = given
+      }
+      const options = random() < 0.5 ? { signal, lend } : { signal }
+      const bytes = await this.#rooms.cache.read(image, offset, length, options)
+      while (random() < 0.3) await new Promise(resolve => setImmediate(resolve))
       const truth = this.#truth.get(`${image.key} ${image.validator}`)!
       if (!truth.subarray(offset, offset + length).equals(bytes)) counts.wrong++
+      release()
     } catch (error) {
       if (isCacheError(error, 'aborted')) counts.left++
       else if (isCacheError(error, 'origin-failed')) counts.failed++

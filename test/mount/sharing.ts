@@ -14,7 +14,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { type FioResult, readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
-import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { randomFrom, sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run, start } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -99,6 +99,60 @@ t.test('hits go on while 300 misses hang, and those end when the origin does', o
   t.ok(bestBeside.iops >= 0.6 * best.iops, `${bestBeside.iops}/s beside, ${best.iops}/s alone`)
   t.ok(bestBeside.p99Ms < Math.max(5, 2 * best.p99Ms), `p99 ${bestBeside.p99Ms} ms beside, ${best.p99Ms} ms alone`)
 })
+
+t.test('a process with 300 misses under way makes those of another wait for its turn alone', options, async t => {
+  const where = place(t)
+  for (const name of ['alone.raw', 'beside.raw', 'crowded.raw']) {
+    writeFileSync(join(where.originDirectory, name), '')
+    truncateSync(join(where.originDirectory, name), 1024 * MiB)
+  }
+  await mountedOverHttp(t, where, 20)
+  const target = (name: string) => join(where.mountpoint, name)
+  const alone = await missesOf(target('alone.raw'))
+
+  const what = [`--filename=${target('crowded.raw')}`, '--rw=randread', '--bs=4k', '--time_based', '--runtime=60']
+  const crowding = start('fio', [
+    '--name=crowd',
+    '--ioengine=libaio',
+    '--direct=1',
+    '--iodepth=300',
+    '--readonly',
+    ...what,
+  ])
+  t.teardown(() => crowding.child.kill('SIGKILL'))
+  const isCrowded = async () => (await statusOf(where)).gauges.requests >= 250
+  await until(isCrowded, patienceMs, 'the crowd')
+  const beside = await missesOf(target('beside.raw'))
+  t.ok(await isCrowded(), 'it was crowded all the time')
+  crowding.child.kill('SIGKILL')
+  await crowding.ended
+
+  const p99 = (latencies: readonly number[]) =>
+    [...latencies].sort((a, b) => a - b)[Math.floor(latencies.length * 0.99)]!
+  const ratio = p99(beside) / p99(alone)
+  t.comment(`p99 of a miss: alone ${p99(alone).toFixed(1)} ms, beside ${p99(beside).toFixed(1)} ms, aim twice`)
+  t.ok(ratio < 3, `${ratio.toFixed(2)} times as long`)
+})
+
+/** One process, one read after the other, of what is not here and nobody foresees. @returns milliseconds of each */
+async function missesOf(path: string): Promise<number[]> {
+  const random = randomFrom(3)
+  const offsets = Array.from({ length: 200 }, () => Math.floor(random() * 256 * 1024) * 4 * KiB)
+  const lines = await run('perl', '-e', oneByOne, path, ...offsets.map(String))
+  return lines.toString().trim().split('\n').map(Number)
+}
+
+const oneByOne = String.raw`
+use Time::HiRes qw(time);
+my ($path, @offsets) = @ARGV;
+sysopen my $file, $path, 040000 or die $!; # O_DIRECT
+for my $offset (@offsets) {
+  my ($start, $bytes) = (time, "");
+  sysseek $file, $offset, 0;
+  defined sysread $file, $bytes, 4096 or die $!;
+  print 1000 * (time - $start), "\n";
+}
+`
 
 /** Warm reads at depth 4, three runs of a second: a machine that is busy with something else slows some of them. */
 async function hits({ mountpoint }: Place, sizeBytes: number): Promise<FioResult[]> {

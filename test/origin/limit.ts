@@ -4,6 +4,7 @@
 import { setMaxListeners } from 'node:events'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { identify } from '../../src/image.ts'
 import { originQueueMax } from '../../src/limits.ts'
 import { FileOrigin } from '../../src/origin/file.ts'
 import { LimitOrigin } from '../../src/origin/limit.ts'
@@ -39,6 +40,22 @@ t.test('no more calls than allowed are under way, and the others go in order of 
   await Promise.all(calls)
   t.same(ended, [0, 1, 2, 3, 4])
   t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('those who wait for one process do not hold up another', async t => {
+  const { waiting, limited } = held(1)
+  const ended: string[] = []
+  const image = identify({ origin: 'scripted:///', key: 'a', sizeBytes: 1, validator: '1', modifiedMs: 1 })
+  const read = (name: string, opener?: number) =>
+    limited.read(image, 0, new Uint8Array(1), { signal, opener }).then(() => ended.push(name))
+  const reads = [read('a1', 1), read('a2', 1), read('a3', 1), read('b1', 2), read('nobody')]
+  for (const end of [1, 2, 3, 4, 5]) {
+    await until(() => waiting.length > 0, 1000, `call ${end}`)
+    waiting.shift()?.()
+    await until(() => ended.length === end, 1000, `${end} have ended`)
+  }
+  await Promise.all(reads)
+  t.same(ended, ['a1', 'a2', 'b1', 'nobody', 'a3'])
 })
 
 t.test('a caller who leaves the queue gives up its place and nobody else its own', async t => {

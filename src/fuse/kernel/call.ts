@@ -1,6 +1,7 @@
 /**
  * One request on its way: whom it came from, whether it has been answered, and the signal that ends the work for it.
  */
+import { processOf } from './process-of.ts'
 import type { RequestHeader } from './requests.ts'
 
 export class Call {
@@ -12,6 +13,7 @@ export class Call {
   /** Armed while something below works for it; see `DispatcherOptions.deadlineMs`. */
   deadline: NodeJS.Timeout | undefined
   #controller: AbortController | null = null
+  #release: (() => void) | null = null
 
   constructor(header: RequestHeader) {
     this.header = header
@@ -21,6 +23,23 @@ export class Call {
   get signal(): AbortSignal {
     this.#controller ??= new AbortController()
     return this.#controller.signal
+  }
+
+  /** The process that waits for the answer; 0 where it cannot be told. Looked up when first asked for: native hits never ask. */
+  get opener(): number {
+    return processOf(this.header.pid)
+  }
+
+  /** Takes what is to be called once the answer has been sent, or is not wanted any more: see {@link release}. */
+  readonly lend = (release: () => void): void => {
+    this.#release = release
+  }
+
+  /** Give back what was lent. Idempotent. */
+  release(): void {
+    const release = this.#release
+    this.#release = null
+    release?.()
   }
 
   abort(reason: Error): void {

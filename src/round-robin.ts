@@ -1,0 +1,53 @@
+/**
+ * Who waits, taken in turns: of one owner first come, first served; of several, one of each after another, so that a thousand
+ * of one owner are no longer a wait for another than one.
+ */
+
+/** Owner of what has none: they share one place in the round. */
+export const nobody = 0
+
+export class RoundRobin<T> {
+  /** The owner whose turn is next comes first. */
+  // INVARIANT: no set is empty
+  readonly #byOwner = new Map<number, Set<T>>()
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** The one to be taken next. */
+  get next(): T | undefined {
+    const owned = this.#byOwner.values().next().value
+    return owned?.values().next().value
+  }
+
+  /** @param item not in here yet */
+  add(owner: number, item: T): void {
+    const owned = this.#byOwner.get(owner) ?? new Set()
+    owned.add(item)
+    this.#byOwner.set(owner, owned)
+    this.#size++
+  }
+
+  /** Idempotent. */
+  leave(owner: number, item: T): void {
+    const owned = this.#byOwner.get(owner)
+    if (!owned?.delete(item)) return
+    this.#size--
+    if (owned.size === 0) this.#byOwner.delete(owner)
+  }
+
+  /** Take the next one; its owner goes to the end of the round. */
+  take(): T | undefined {
+    const first = this.#byOwner.entries().next().value
+    if (!first) return undefined
+    const [owner, owned] = first
+    const item = owned.values().next().value!
+    this.#byOwner.delete(owner)
+    owned.delete(item)
+    this.#size--
+    if (owned.size > 0) this.#byOwner.set(owner, owned)
+    return item
+  }
+}
