@@ -38,6 +38,8 @@ export class Keeper {
   // What the kernel was told in INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
+  // Why no server serves, once none will.
+  #givenUp: string | null = null
   // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
   #missed: (() => void) | null = null
   // Who mounted: what a server mounted goes with it.
@@ -99,7 +101,7 @@ export class Keeper {
     await mounter.adopt(fd, state.device)
     logger.warn({ mountpoint: mounter.mountpoint }, 'an earlier keeper has died; going on with its mount')
     await this.#servers.resume(state)
-    if (this.#state !== 'ready') throw new CacheError('mount-failed', `${mounter.mountpoint}: no server could go on`)
+    if (this.#givenUp !== null) throw new CacheError('mount-failed', `${mounter.mountpoint}: ${this.#givenUp}`)
   }
 
   /** Should we die, the service manager has what the next keeper needs; the server is told, for then it must not unmount. */
@@ -254,6 +256,7 @@ export class Keeper {
   async #end(why: string): Promise<void> {
     if (this.#state === 'stopping') return
     this.#state = 'stopping'
+    this.#givenUp = why
     this.#parts.manager.stopping(why)
     this.#parts.logger.error({ why }, 'no server; unmounting')
     await forceUnmount(this.#parts.mounter, this.#parts.logger)

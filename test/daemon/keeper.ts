@@ -200,9 +200,23 @@ t.test('where no server can go on with it, the mount goes', async t => {
     const failing = (servers[k] ??= new FakeServer())
     failing.answer = message => message.type === 'boot' && failing.kill()
   }
-  await t.rejects(keeper.start(), { code: 'mount-failed' })
+  await t.rejects(keeper.start(), { code: 'mount-failed', message: /servers have died in a row/ })
   t.notOk(mounter.mounted)
   t.same([closed, dropped], [[77], [0]])
+})
+
+t.test('a signal before a server goes on with it unmounts, and exits 0', async t => {
+  const { server, mounter, keeper } = setUp(null, { holds: true, kept })
+  server.answer = message => {
+    if (message.type === 'stop') server.exit(0)
+  }
+  const booting = once(server.events, 'boot')
+  const starting = keeper.start()
+  await booting
+  await keeper.handleSignal('SIGTERM')
+  await starting
+  t.equal(await keeper.finished, 0)
+  t.notOk(mounter.mounted)
 })
 
 t.test('SIGHUP reads the configuration again, and so does who asks; without a file SIGHUP ends', async t => {

@@ -2,7 +2,7 @@
  * A mount whose service manager holds it: its keeper is killed like its servers, and another one goes on with the mount.
  * KILLS=n sets how often; SEED=n another sequence.
  */
-import { readdirSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -37,6 +37,11 @@ const verifiedBytes = 8 * MiB
 const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
 const descriptors = (pid: number) => readdirSync(`/proc/${pid}/fd`).length
 
+/** As the unit has it. */
+const unitStoreMax = Number(
+  /^FileDescriptorStoreMax=(\d+)$/m.exec(readFileSync('systemd/parentfs@.service', 'utf8'))?.[1],
+)
+
 t.setTimeout(3_600_000)
 
 interface Unit {
@@ -46,7 +51,7 @@ interface Unit {
 }
 
 /** A mount as a unit would have it, of an origin that takes 5 ms an answer, and a cache that holds half of it. */
-async function setUp(t: Test, storeMax = 4): Promise<Unit> {
+async function setUp(t: Test, storeMax = unitStoreMax): Promise<Unit> {
   const local = place(t)
   writeSample(join(local.originDirectory, 'a.raw'), sample)
   await writeVerified(join(local.originDirectory, 'b.raw'), verifiedBytes)
