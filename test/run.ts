@@ -18,7 +18,9 @@ interface Count {
 const helperDirectories = new Set(['fixtures', 'contract'])
 
 /** The suite of mounts as far as every transport passes it. */
-const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes'].map(name => `build/test/mount/${name}.js`)
+const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes'].map(mountSuite)
+/** And as far as it does not count what is fetched: mounts read ahead unless they are told not to. */
+const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools', 'verify'].map(mountSuite)
 
 const node = process.execPath
 const total = [
@@ -34,10 +36,15 @@ const total = [
   await native('sanitize'),
   await tapFiles('tap', testFiles(), process.env),
   await tapFiles('tap, over fuse-native', portable, { ...process.env, TRANSPORT: 'fuse-native' }),
+  await tapFiles('tap, reading ahead', readingAhead, { ...process.env, READ_AHEAD: '16MiB' }),
 ].reduce((sum, count) => ({ passed: sum.passed + count.passed, failed: sum.failed + count.failed }))
 
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed === 0 ? 0 : 1
+
+function mountSuite(name: string): string {
+  return `build/test/mount/${name}.js`
+}
 
 /** A check that counts as one. */
 async function command(what: string, file: string, args: readonly string[]): Promise<Count> {
