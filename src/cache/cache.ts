@@ -166,13 +166,13 @@ export class Cache {
   async list(directory: string | null, { signal }: { readonly signal: AbortSignal }) {
     const origin = this.#origins.in(directory)
     const names = await this.#catalog.list(origin, signal)
-    const known = new Map(this.#catalog.known(origin).map(({ name, entry }) => [name, entry]))
+    const imageOf = (name: string) => this.#catalog.imageOfName(origin, name)
     // Entries are made when somebody reads them: there may be a million, and all listings share their names.
     return {
       length: names.length,
       at(index: number) {
         const name = names[index]
-        return name === undefined ? undefined : { name, image: known.get(name) ?? null }
+        return name === undefined ? undefined : { name, image: imageOf(name) }
       },
     }
   }

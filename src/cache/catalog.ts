@@ -44,8 +44,8 @@ export class Catalog {
   readonly #startedMs: number
   readonly #byId = new Map<string, ImageEntry>()
   readonly #byNode = new Map<bigint, ImageEntry>()
-  /** By origin and name. */
-  readonly #names = new Map<string, Named>()
+  /** By the origin's URL, then by name; all that the index has. */
+  readonly #names = new Map<string, Map<string, Named>>()
   readonly #listings: Listings
   readonly #lookups = new SingleFlight<ImageEntry>()
   readonly #recorder: Recorder
@@ -63,13 +63,18 @@ export class Catalog {
       ...options,
       recorder: this.#recorder,
       isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
-      known: origin => this.known(origin).map(({ name }) => name),
+      known: origin => this.#namesOf(origin),
       onVanished: (origin, name) => this.#vanished.set(`${origin.url} ${name}`, { origin, name }),
     })
     for (const entry of options.index.images()) this.#remember(entry)
     this.#nameless = new Set(this.#byId.keys())
-    for (const origin of new Set([...this.#byId.values()].map(({ image }) => image.origin))) {
-      for (const { imageId } of options.index.names(origin)) this.#nameless.delete(imageId)
+    for (const url of new Set([...this.#byId.values()].map(({ image }) => image.origin))) {
+      for (const { name, imageId } of options.index.names(url)) {
+        const entry = this.#byId.get(imageId)
+        if (!entry) continue
+        this.#namesOf({ url }).set(name, { entry, checkedMs: this.#startedMs })
+        this.#nameless.delete(imageId)
+      }
     }
   }
 
@@ -140,12 +145,10 @@ export class Catalog {
     return this.#named(origin, name)?.entry ?? null
   }
 
-  /** The names of an origin that mean something, with what they mean; nothing is asked. */
+  /** The names of an origin that mean something, with what they mean, sorted; nothing is asked. */
   known(origin: Origin): { name: string; entry: ImageEntry }[] {
-    return this.#options.index.names(origin.url).flatMap(({ name, imageId }) => {
-      const entry = this.#byId.get(imageId)
-      return entry ? [{ name, entry }] : []
-    })
+    const names = this.#namesOf(origin)
+    return [...names.keys()].sort().map(name => ({ name, entry: names.get(name)!.entry }))
   }
 
   /**
@@ -179,7 +182,7 @@ export class Catalog {
 
   /** A read found that the origin has another version: ask at the next lookup, whatever was asked before. */
   imageChanged(image: Image): void {
-    for (const named of this.#names.values()) {
+    for (const named of this.#namesOf({ url: image.origin }).values()) {
       if (named.entry.image.id === image.id) named.checkedMs = Number.NEGATIVE_INFINITY
     }
   }
@@ -191,15 +194,13 @@ export class Catalog {
   }
 
   #named(origin: Pick<Origin, 'url'>, name: string): Named | null {
-    const key = `${origin.url} ${name}`
-    const named = this.#names.get(key)
-    if (named) return named
-    const imageId = this.#options.index.name(origin.url, name)
-    const entry = imageId === null ? undefined : this.#byId.get(imageId)
-    if (!entry) return null
-    const recorded = { entry, checkedMs: this.#startedMs }
-    this.#names.set(key, recorded)
-    return recorded
+    return this.#namesOf(origin).get(name) ?? null
+  }
+
+  #namesOf({ url }: Pick<Origin, 'url'>): Map<string, Named> {
+    const names = this.#names.get(url) ?? new Map<string, Named>()
+    this.#names.set(url, names)
+    return names
   }
 
   async #ask(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
@@ -219,13 +220,13 @@ export class Catalog {
           this.#recorder.record(key, key.length, true, () => index.putName(origin.url, name, image.id)),
       ])
       if (before !== undefined && before !== image.id) this.#nameless.add(before)
-      this.#names.set(key, { entry, checkedMs: this.#options.now() })
+      this.#namesOf(origin).set(name, { entry, checkedMs: this.#options.now() })
       return entry
     } catch (error) {
       if (isCacheError(error, 'not-found')) {
         const before = this.#named(origin, name)?.entry.image.id
         const remove = () => index.removeName(origin.url, name)
-        this.#names.delete(key)
+        this.#namesOf(origin).delete(name)
         if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
         if (before !== undefined) this.#nameless.add(before)
       }

@@ -18,8 +18,8 @@ export interface ListingsOptions {
   readonly logger: Logger
   /** Has what was said `checkedMs` ago to be asked for again? */
   isFresh(origin: Origin, checkedMs: number): boolean
-  /** Names of an origin that mean something. */
-  known(origin: Origin): readonly string[]
+  /** The names of an origin that mean something. */
+  known(origin: Origin): ReadonlyMap<string, unknown>
   /** A name that means something went from the listing. */
   readonly onVanished: (origin: Origin, name: string) => void
   readonly now: () => number
@@ -89,8 +89,8 @@ export class Listings {
   async #ask(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
     const { index, recorder } = this.#options
     const listed = await origin.list({ signal })
-    // An origin that lists nothing shows the names that were found by asking for them.
-    const names = listed ? this.#shownOf(origin, listed) : this.#options.known(origin)
+    // An origin that lists nothing shows the names that were found by asking for them, in an order that a successor has, too.
+    const names = listed ? this.#shownOf(origin, listed) : [...this.#options.known(origin).keys()].sort()
     const before = this.#listings.get(origin.url)?.names ?? null
     const bytes = await bytesUnlessSame(before, names)
     if (bytes !== null) {
@@ -110,7 +110,7 @@ export class Listings {
   }
 
   async #noteVanished(origin: Origin, before: readonly string[], names: readonly string[]): Promise<void> {
-    const known = new Set(this.#options.known(origin))
+    const known = this.#options.known(origin)
     const vanished = new Set<string>()
     const turns = new Turns()
     for (const name of known.size > 0 ? before : []) {

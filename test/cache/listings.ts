@@ -32,7 +32,7 @@ function listingsOn(index: IndexDatabase, options: Partial<ListingsOptions> = {}
     recorder: new Recorder({ recordWithin }, silentLogger),
     logger: silentLogger,
     isFresh: () => false,
-    known: () => [],
+    known: () => new Map(),
     onVanished: (_origin, name) => vanished.push(name),
     now: () => 0,
     ...options,
@@ -96,7 +96,9 @@ t.test('more names than are shown are cut, counted and said', async t => {
 t.test('names that mean something and went from a listing are told', async t => {
   const index = new IndexDatabase(t.testdir())
   const { origin, said } = lister()
-  const { listings, vanished } = listingsOn(index, { known: () => ['a', 'b', 'never listed'] })
+  const { listings, vanished } = listingsOn(index, {
+    known: () => new Map(['a', 'b', 'never listed'].map(name => [name, {}])),
+  })
   for (const names of [['a', 'b', 'c'], ['b', 'd'], ['a', 'b'], []]) {
     said.names = names
     await listings.list(origin, signal)

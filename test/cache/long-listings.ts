@@ -16,6 +16,7 @@ import { directoryPage } from '../../src/fuse/kernel/directory-page.ts'
 import type { DirectoryEntry } from '../../src/fuse/open-directories.ts'
 import { readBytesMax } from '../../src/limits.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
+import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../fixtures/rooms.ts'
 
 const count = Number(process.env.NAMES ?? 1_000_000)
@@ -129,3 +130,19 @@ for (const form of ['json', 'html'] as const) {
     }
   })
 }
+
+t.test('images that are known by the ten thousand hold up nobody who lists their directory', async t => {
+  const origin = new MemoryOrigin()
+  const names = Array.from({ length: 30_000 }, (_, k) => `image-${k}`)
+  for (const name of names) origin.put(name, 1)
+  const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 2 ** 30 })
+  for (let k = 0; k < names.length; k += 1000) {
+    await Promise.all(names.slice(k, k + 1000).map(name => rooms.cache.lookup(null, name, { signal: forever })))
+  }
+  const turns = new Turns()
+  const entries = await turns.during('list', () => rooms.cache.list(null, { signal: forever }))
+  await turns.during('list again', () => rooms.cache.list(null, { signal: forever }))
+  t.not(entries.at(29_999)?.image, null)
+  for (const [what, { workMs }] of turns.longest) t.ok(workMs <= turnMsMax, `${what}: ${workMs} ms`)
+  await rooms.close()
+})
