@@ -9,6 +9,7 @@
  */
 import { fstatSync, readSync, writeSync } from 'node:fs'
 import type { Negotiated } from '../fuse/kernel/negotiation.ts'
+import type { Logger } from '../logger.ts'
 import type { Addon } from '../native/addon.ts'
 import { keptBytesMax } from '../process-limits.ts'
 import type { Past } from './messages.ts'
@@ -84,6 +85,7 @@ export interface DescriptorStoreParts {
   /** A new file without a name. @returns its descriptor */
   makeFile(): number
   closeFd(fd: number): void
+  readonly logger: Logger
 }
 
 export class DescriptorStore {
@@ -97,11 +99,29 @@ export class DescriptorStore {
     this.#names = names
   }
 
+  /** A keeper could go on with the mount, should this one die now: by what was held last. */
+  get isHeld(): boolean {
+    return this.#names.length > 1 && this.#names.includes(fuseName)
+  }
+
   /**
-   * Have the manager hold the mount behind `fd`, which stays the caller's, and what is known of it now.
-   * @returns false where nobody holds it: there is no manager, or it could not be told
+   * Have the manager hold the mount behind `fd`, which stays the caller's, and what is known of it now. What was held before stays where
+   * that fails, which is logged; without a manager nothing happens.
    */
-  hold(fd: number, state: KeptState): boolean {
+  hold(fd: number, state: KeptState): void {
+    try {
+      this.#hold(fd, state)
+    } catch (error) {
+      this.#parts.logger.warn({ err: error }, 'the service manager does not know what is new of the mount')
+    }
+  }
+
+  /** The manager holds nothing any more. Idempotent. */
+  drop(): void {
+    for (const name of this.#names) this.#drop(name)
+  }
+
+  #hold(fd: number, state: KeptState): void {
     const { manager, makeFile, closeFd } = this.#parts
     const [before, ...older] = this.#names.filter(name => name !== fuseName).sort(newestFirst)
     // Left by keepers that died just here: what is over the store's size is not held, and nobody says so.
@@ -111,22 +131,16 @@ export class DescriptorStore {
     try {
       writeSync(file, JSON.stringify({ version: stateVersion, state }), 0)
       // In this order: a descriptor of which nothing is known is of no use.
-      if (!manager.hold(name, file)) return false
+      if (!manager.hold(name, file)) return
       this.#names = [...this.#names, name]
     } finally {
       closeFd(file)
     }
     if (!this.#names.includes(fuseName)) {
-      if (!manager.hold(fuseName, fd)) return false
+      if (!manager.hold(fuseName, fd)) return
       this.#names = [...this.#names, fuseName]
     }
     if (before) this.#drop(before)
-    return true
-  }
-
-  /** The manager holds nothing any more. Idempotent. */
-  drop(): void {
-    for (const name of this.#names) this.#drop(name)
   }
 
   #drop(name: string): void {

@@ -99,7 +99,7 @@ async function keepPrepared(
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
   const manager = createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
-  const store = new DescriptorStore({ manager, makeFile, closeFd }, handed.names)
+  const store = new DescriptorStore({ manager, makeFile, closeFd, logger }, handed.names)
   // Of a mount that has gone.
   if (handed.mount === null) store.drop()
   const keeper = new Keeper(settings, {

@@ -14,7 +14,7 @@ export interface KeeperParts {
   startServer(directory: string | null): ServerProcess
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
-  readonly store: Pick<DescriptorStore, 'hold' | 'drop'>
+  readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>
   /** The mount of an earlier keeper, to go on with; then nothing is mounted. */
   readonly kept: KeptMount | null
   closeFd(fd: number): void

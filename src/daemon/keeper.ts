@@ -111,8 +111,8 @@ export class Keeper {
     const [fd, negotiated, { device }] = [this.#fd, this.#negotiated, mounter]
     const settings = this.#settings.current
     const isWhole = fd !== null && negotiated !== null && repeatsRequests(negotiated) && device !== null
-    const kept = isWhole && store.hold(fd, { settings, negotiated, device, ...past })
-    this.#servers.send({ type: 'history', takeovers: past.takeovers, kept })
+    if (isWhole) store.hold(fd, { settings, negotiated, device, ...past })
+    this.#servers.send({ type: 'history', takeovers: past.takeovers, kept: store.isHeld })
   }
 
   /** Resolves when requests are answered. */
@@ -125,7 +125,7 @@ export class Keeper {
     }
     this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
     this.#mounting = true
-    await link.serve(this.#fd, this.#negotiated, this.#servers.judgement)
+    await link.serve(this.#fd, this.#negotiated, this.#servers.judgement, this.#parts.store.isHeld)
   }
 
   /**

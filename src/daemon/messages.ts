@@ -28,8 +28,13 @@ export type ToServer =
   | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
   /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
-  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. */
-  | { readonly type: 'mounted'; readonly negotiated: Negotiated | null; readonly judgement: Judgement }
+  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. `kept`: as in `history`. */
+  | {
+      readonly type: 'mounted'
+      readonly negotiated: Negotiated | null
+      readonly judgement: Judgement
+      readonly kept: boolean
+    }
   /** To the server that mounts: do so, and serve. */
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */

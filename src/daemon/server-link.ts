@@ -76,12 +76,13 @@ export class ServerLink {
    * Resolves when requests that come through `fd` are answered; it stays the caller's.
    * @param negotiated what an earlier server settled on the same descriptor, or null
    * @param judgement requests that may kill it
+   * @param kept the mount stays when we die
    * @throws CacheError
    */
-  async serve(fd: number, negotiated: Negotiated | null, judgement: Judgement): Promise<void> {
+  async serve(fd: number, negotiated: Negotiated | null, judgement: Judgement, kept: boolean): Promise<void> {
     const ready = this.#expect('ready', mountAnswerMsMax)
     this.process.sendFd(fd)
-    this.send({ type: 'mounted', negotiated, judgement })
+    this.send({ type: 'mounted', negotiated, judgement, kept })
     await ready
   }
 

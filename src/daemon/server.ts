@@ -179,7 +179,8 @@ export class Server {
         this.#canBeFollowed = repeatsRequests(negotiated)
         return channel.send({ type: 'negotiated', negotiated })
       }
-      const { negotiated, judgement } = message
+      const { negotiated, judgement, kept } = message
+      this.#history = { ...this.#history, kept: kept === true } // An older keeper does not say.
       this.#canBeFollowed = negotiated !== null
       await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {

@@ -6,6 +6,7 @@ import { DescriptorStore, type KeptState, takeHanded } from '../../src/daemon/de
 import { noTakeovers } from '../../src/daemon/messages.ts'
 import type { Settings } from '../../src/daemon/settings.ts'
 import { makeNamelessFile } from '../../src/daemon/work-file.ts'
+import { silentLogger } from '../../src/logger.ts'
 import { negotiated } from '../fixtures/fake-server.ts'
 
 const state: KeptState = {
@@ -35,33 +36,52 @@ function setUp(t: Test, names: readonly string[], holdsMax = Infinity) {
     closeSync(fd)
   }
   let made = 0
-  const makeFile = () => makeNamelessFile(join(t.testdirName, `file-${made++}`))
+  let isFull = false
+  const makeFile = () => {
+    if (isFull) throw new Error('no space')
+    return makeNamelessFile(join(t.testdirName, `file-${made++}`))
+  }
   t.testdir()
-  return { store: new DescriptorStore({ manager, makeFile, closeFd }, names), done, closed }
+  const fail = () => {
+    isFull = true
+  }
+  return { store: new DescriptorStore({ manager, makeFile, closeFd, logger: silentLogger }, names), done, closed, fail }
 }
 
 t.test('the state is held before the descriptor, and the next one before the last is dropped', async t => {
   const { store, done, closed } = setUp(t, [])
-  t.ok(store.hold(fuse, state))
-  t.ok(store.hold(fuse, state))
+  store.hold(fuse, state)
+  store.hold(fuse, state)
+  t.ok(store.isHeld)
   t.same(done.splice(0), ['hold state-1', 'hold fuse fuse', 'hold state-2', 'drop state-1'])
   t.equal(closed.length, 2, 'the files are the manager’s alone')
   store.drop()
   store.drop()
+  t.notOk(store.isHeld)
   t.same(done, ['drop fuse', 'drop state-2'])
 })
 
 t.test('what an earlier keeper had is gone on with', async t => {
   const { store, done } = setUp(t, ['fuse', 'state-7', 'state-8'])
-  t.ok(store.hold(fuse, state))
+  t.ok(store.isHeld, 'before it has said anything')
+  store.hold(fuse, state)
   t.same(done, ['drop state-7', 'hold state-9', 'drop state-8'])
 })
 
 t.test('a manager that cannot be told holds nothing that counts', async t => {
   for (const holdsMax of [0, 1]) {
     const { store } = setUp(t, [], holdsMax)
-    t.notOk(store.hold(fuse, state), `${holdsMax} of 2`)
+    store.hold(fuse, state)
+    t.notOk(store.isHeld, `${holdsMax} of 2`)
   }
+})
+
+t.test('what was held last counts where nothing new can be told', async t => {
+  const { store, done, fail } = setUp(t, ['fuse', 'state-7'])
+  fail()
+  store.hold(fuse, state)
+  t.ok(store.isHeld)
+  t.same(done, [])
 })
 
 /** Have the files open, one after the other, whatever else this process has open. @returns the first descriptor */

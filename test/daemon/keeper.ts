@@ -187,6 +187,7 @@ t.test('a keeper goes on with the mount of one that has died', async t => {
   await keeper.start()
   t.same(server.heard.slice(0, 4), ['boot', 'fd 77', 'mounted', 'history'])
   t.same(server.given, negotiated)
+  t.equal(server.kept, true, 'before it serves')
   t.same(mounter.calls, [], 'nothing is mounted')
   t.match(held, [{ takeovers: { count: 5, longestPauseMs: 1e9 } }])
   await keeper.handleSignal('SIGTERM')

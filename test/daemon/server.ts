@@ -106,9 +106,9 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
     await saw('booted')
   }
-  const serve = async () => {
+  const serve = async (kept = false) => {
     await boot()
-    hear({ type: 'mounted', negotiated: null, judgement: noJudgement })
+    hear({ type: 'mounted', negotiated: null, judgement: noJudgement, kept })
     await saw('ready')
   }
   return { logger, socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }
@@ -254,13 +254,15 @@ t.test('left alone by its keeper, it takes the mount away', async t => {
 })
 
 t.test('left alone by a keeper whose mount is kept, it leaves that to the next one, at once', async t => {
-  const { happened, hear, serve, saw, disconnect } = setUp(t)
-  await serve()
-  hear({ type: 'history', takeovers: noTakeovers, kept: true })
-  disconnect()
-  await saw('exit 1')
-  t.notOk(happened.includes('detach /mnt'))
-  // What ends with a process, this one has to close.
-  hear({ type: 'stop' })
-  await saw('exit 0')
+  for (const whenServing of [true, false]) {
+    const { happened, hear, serve, saw, disconnect } = setUp(t)
+    await serve(whenServing)
+    if (!whenServing) hear({ type: 'history', takeovers: noTakeovers, kept: true })
+    disconnect()
+    await saw('exit 1')
+    t.notOk(happened.includes('detach /mnt'), `told at once: ${whenServing}`)
+    // What ends with a process, this one has to close.
+    hear({ type: 'stop' })
+    await saw('exit 0')
+  }
 })
