@@ -4,7 +4,7 @@
  * KILLS=n sets how many; SEED=n another sequence; BUSY=n runs so many loops beside it that do nothing but take the processors.
  */
 import { spawn } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -26,7 +26,7 @@ import { readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { manyDeathsFile } from '../fixtures/many-deaths.ts'
-import { descriptorsOf } from '../fixtures/process-usage.ts'
+import { childrenOf, openIn } from '../fixtures/process-usage.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -71,25 +71,6 @@ async function killServer(where: Place, daemon: Daemon, pid: number): Promise<nu
   return (await statusOf(where)).pid
 }
 
-/** Of the keeper. */
-const childrenOf = (pid: number) =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
-
-/**
- * What keeper and server have open; of the server each kind once, and no connections: a data file is opened when it is first read, and
- * once more when it is read past the page cache.
- */
-const openIn = (daemon: Daemon, pid: number) => ({
-  keeper: descriptorsOf(daemon.keeperPid),
-  server: [
-    ...new Set(
-      descriptorsOf(pid)
-        .filter(name => name !== 'socket:')
-        .map(name => name.replace(/[0-9a-f]{8}-[0-9a-f-]{27}|(?<=\/images\/)[0-9a-f]+/, 'ID')),
-    ),
-  ],
-})
-
 t.test(`${kills} kills of the server under fio and checking readers are not seen (SEED=${seed})`, options, async t => {
   const random = seeded(seed)
   const { where, daemon } = await setUp(t)
@@ -109,7 +90,7 @@ t.test(`${kills} kills of the server under fio and checking readers are not seen
   const loads = Promise.all([fio(true), fio(false)])
   await readers.haveRead(20, loadMsMax)
   let { pid } = await statusOf(where)
-  const openBefore = openIn(daemon, pid)
+  const openBefore = openIn(daemon.keeperPid, pid)
   for (let kill = 0; kill < kills; kill++) {
     await readers.haveRead(readers.report().reads + between(random, 1, 60), loadMsMax)
     pid = await killServer(where, daemon, pid)
@@ -121,7 +102,7 @@ t.test(`${kills} kills of the server under fio and checking readers are not seen
   const { eviction } = await statusOf(where)
   t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
   t.same(childrenOf(daemon.keeperPid), [pid], 'one server, and nothing else')
-  t.same(openIn(daemon, pid), openBefore, 'what both have open')
+  t.same(openIn(daemon.keeperPid, pid), openBefore, 'what both have open')
   const pauses = pausesOf(daemon)
   const share = (part: number) => pauses[Math.min(pauses.length - 1, Math.floor(pauses.length * part))]
   t.comment(

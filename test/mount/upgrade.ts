@@ -19,6 +19,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { childrenOf, openIn } from '../fixtures/process-usage.ts'
 import { versionIn } from '../fixtures/version.ts'
 
 const MiB = 1024 ** 2
@@ -41,6 +42,8 @@ t.test(`${upgrades} upgrades under load are seen by nobody`, options, async t =>
   const images = new Map([['a.raw', [bytes]]])
   const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 6, seed: 5 })
   const pids = [(await statusOf(where)).pid]
+  await readers.haveRead(20, loadMsMax)
+  const openBefore = openIn(daemon.keeperPid, pids[0]!)
   const pauses: number[] = []
   for (let k = 0; k < upgrades; k++) {
     await readers.haveRead(readers.report().reads + 40, loadMsMax)
@@ -54,6 +57,8 @@ t.test(`${upgrades} upgrades under load are seen by nobody`, options, async t =>
   t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
   t.equal(new Set(pids).size, upgrades + 1)
   t.same(pids.filter(isRunning), [pids.at(-1)], 'none of those before runs')
+  t.same(childrenOf(daemon.keeperPid), [pids.at(-1)])
+  t.same(openIn(daemon.keeperPid, pids.at(-1)!), openBefore, 'what both have open')
   const { version, takeovers } = await statusOf(where)
   t.equal(version, `8.0.${((upgrades - 1) % 2) + 1}`)
   t.match(takeovers, { count: upgrades, longestPauseMs: Math.max(...pauses), refusedUpgrade: null })
