@@ -22,7 +22,7 @@ export const aheadPieceMs = 8
  * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
  * for something else: 10 ms of 100 MiB/s.
  */
-export const aheadBytesMax = 64 * MiB
+export const aheadBytesMax = 32 * MiB
 export const aheadBytesMin = 1 * MiB
 /** The share of the turns at an origin that reading ahead may take. */
 export const aheadTurnsShare = 0.25
@@ -43,7 +43,7 @@ export const restsAtOnceMax = 4
 export const restMsMax = 50
 export const restBytesMax = 16 * MiB
 /** Bytes that were fetched ahead and wait for their first reader in memory, and how long they do. */
-export const parkedBytesMax = 32 * MiB
+export const parkedBytesMax = 16 * MiB
 export const parkedMsMax = 10_000
 /** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
 export const aheadRecentBytes = 64 * MiB
