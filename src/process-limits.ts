@@ -25,6 +25,8 @@ export const upgradeMsMax = 150_000
 /** How long a command waits for the successor of a server that has died, and how often it looks. */
 export const successorMsMax = 30_000
 export const successorLookMs = 50
+/** The same for the next keeper, which a service manager starts after a second: from then on the wait is that for its server. */
+export const nextKeeperMsMax = 5_000
 /** How often work that takes long is asked for again of a successor. Fewer than the deaths of a loop: the work may be what kills. */
 export const longResumesMax = 3
 /** Requests in work that are noted for the keeper: 512 KiB of notes. */

@@ -7,8 +7,8 @@ import type { Explanation } from '../cache/explanation.ts'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
 import type { ProfileRecord } from '../index/records.ts'
 import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
-import { prepareMsMax, successorLookMs, successorMsMax } from '../process-limits.ts'
-import { hasKeeper } from './keeper-presence.ts'
+import { prepareMsMax, successorLookMs } from '../process-limits.ts'
+import { successorPatienceMs } from './keeper-presence.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
 
@@ -187,12 +187,12 @@ export function absentOrThrow(socketPath: string, cause: unknown): null {
 async function exchange(
   ...question: Parameters<typeof exchangeOnce>
 ): Promise<{ readonly status: number; readonly text: string }> {
-  const endMs = performance.now() + successorMsMax
+  const startedMs = performance.now()
   for (;;) {
     try {
       return await exchangeOnce(...question)
     } catch (error) {
-      if (!whyNobody(error) || performance.now() > endMs || !hasKeeper(question[0])) throw error
+      if (!whyNobody(error) || performance.now() >= startedMs + successorPatienceMs(question[0])) throw error
     }
     await sleep(successorLookMs)
   }

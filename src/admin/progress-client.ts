@@ -9,9 +9,9 @@ import type { PromotedImage } from '../cache/image-promotion.ts'
 import type { VerifiedImage } from '../cache/verification.ts'
 import { CacheError, type ErrorCode, isCacheError } from '../errors.ts'
 import { adminMsMax } from '../limits.ts'
-import { longResumesMax, successorLookMs, successorMsMax } from '../process-limits.ts'
+import { longResumesMax, successorLookMs } from '../process-limits.ts'
 import { absentOrThrow, whyNobody } from './admin-client.ts'
-import { hasKeeper } from './keeper-presence.ts'
+import { successorPatienceMs } from './keeper-presence.ts'
 import type { Progress, ProgressLine } from './progress-stream.ts'
 import type { AdminError } from './routes.ts'
 
@@ -59,8 +59,8 @@ export async function requestLong<K extends keyof LongRequests>(
       if (signal?.aborted) throw new CacheError('aborted', 'interrupted', { cause })
       const why = whyNobody(cause)
       if (why === 'lost') cuts++
-      const isLate = performance.now() > heardMs + successorMsMax
-      if (!why || isLate || cuts > longResumesMax || !hasKeeper(socketPath)) {
+      const isLate = performance.now() >= heardMs + successorPatienceMs(socketPath)
+      if (!why || isLate || cuts > longResumesMax) {
         if (cuts === 0) return absentOrThrow(socketPath, cause)
         const advice = 'run the command again once it is mounted'
         throw new CacheError('closed', `${socketPath}: the daemon stopped before it was done: ${advice}`, { cause })

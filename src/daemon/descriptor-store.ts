@@ -85,6 +85,8 @@ export interface DescriptorStoreParts {
   /** A new file without a name. @returns its descriptor */
   makeFile(): number
   closeFd(fd: number): void
+  /** Say to those who look for a keeper whether another is to come. */
+  mark(isHeld: boolean): void
   readonly logger: Logger
 }
 
@@ -109,16 +111,27 @@ export class DescriptorStore {
    * that fails, which is logged; without a manager nothing happens.
    */
   hold(fd: number, state: KeptState): void {
-    try {
-      this.#hold(fd, state)
-    } catch (error) {
-      this.#parts.logger.warn({ err: error }, 'the service manager does not know what is new of the mount')
-    }
+    this.#orWarn('the service manager does not know what is new of the mount', () => this.#hold(fd, state))
+    this.#mark()
   }
 
   /** The manager holds nothing any more. Idempotent. */
   drop(): void {
     for (const name of this.#names) this.#drop(name)
+    this.#mark()
+  }
+
+  #mark(): void {
+    this.#orWarn('whether another keeper is to come is not said', () => this.#parts.mark(this.isHeld))
+  }
+
+  /** Nothing here may end a mount that is well. */
+  #orWarn(what: string, step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#parts.logger.warn({ err: error }, what)
+    }
   }
 
   #hold(fd: number, state: KeptState): void {

@@ -2,6 +2,8 @@
  * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
  * run to the end.
  */
+import { writeFileSync } from 'node:fs'
+import { keptMark } from '../admin/keeper-presence.ts'
 import { runtimeDirectory, runtimeSurroundings } from '../admin/socket-path.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
@@ -81,8 +83,9 @@ async function keepPrepared(
   // A keeper holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   // Started before it is asked for: the log is loaded meanwhile.
-  const makeFile = () =>
-    makeNamelessFile(mountpointLockPath(mounter.mountpoint).replace(/\.lock$/, `.work-${process.pid}`))
+  const lockPath = mountpointLockPath(mounter.mountpoint)
+  const makeFile = () => makeNamelessFile(lockPath.replace(/\.lock$/, `.work-${process.pid}`))
+  const mark = (isHeld: boolean) => writeFileSync(lockPath, isHeld ? keptMark : '')
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: ServerProcess | null = isUpgraded ? null : startServer(addon, ownServerMain, workFd)
@@ -99,7 +102,7 @@ async function keepPrepared(
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
   const manager = createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
-  const store = new DescriptorStore({ manager, makeFile, closeFd, logger }, handed.names)
+  const store = new DescriptorStore({ manager, makeFile, closeFd, mark, logger }, handed.names)
   // Of a mount that has gone.
   if (handed.mount === null) store.drop()
   const keeper = new Keeper(settings, {

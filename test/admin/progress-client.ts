@@ -1,13 +1,14 @@
 /** Who asks for work that takes long, while those who do it come and go. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { lockPathBeside } from '../../src/admin/keeper-presence.ts'
+import { fetchStatus } from '../../src/admin/admin-client.ts'
+import { keptMark, lockPathBeside, successorPatienceMs } from '../../src/admin/keeper-presence.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
 import { loadAddon } from '../../src/native/addon.ts'
-import { longResumesMax } from '../../src/process-limits.ts'
+import { longResumesMax, nextKeeperMsMax } from '../../src/process-limits.ts'
 
 const addon = loadAddon()
 const evicted = { objects: 1, bytes: 2, leftBytes: 0 }
@@ -76,6 +77,28 @@ t.test('without a keeper nobody follows', async t => {
   })
   await t.rejects(ask(), { code: 'closed', message: /run the command again/ })
   t.equal(asked(), 1)
+})
+
+t.test('who finds nobody waits for the next keeper where one is to come', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-test-'))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  const socket = join(directory, 'x.sock')
+  const ask = () => requestLong(socket, 'evict', { image: 'a' }, { onProgress: () => {} })
+  writeFileSync(lockPathBeside(socket), '')
+  t.equal(successorPatienceMs(socket), 0)
+  t.equal(await ask(), null)
+  t.equal(await fetchStatus(socket), null)
+  writeFileSync(lockPathBeside(socket), keptMark)
+  t.equal(successorPatienceMs(socket), nextKeeperMsMax)
+  const asked = [ask(), fetchStatus(socket)]
+  const server = createServer((request, response) => {
+    request.resume()
+    if (request.method === 'POST') done(response)
+    else response.end('{"state":"ready"}')
+  })
+  t.teardown(() => server.close())
+  await new Promise<void>(resolve => setTimeout(() => server.listen(socket, resolve), 100))
+  t.same(await Promise.all(asked), [evicted, { state: 'ready' }])
 })
 
 t.test('what the work itself fails with is not asked for again', async t => {

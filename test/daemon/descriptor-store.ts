@@ -42,14 +42,24 @@ function setUp(t: Test, names: readonly string[], holdsMax = Infinity) {
     return makeNamelessFile(join(t.testdirName, `file-${made++}`))
   }
   t.testdir()
+  const marks: boolean[] = []
   const fail = () => {
     isFull = true
   }
-  return { store: new DescriptorStore({ manager, makeFile, closeFd, logger: silentLogger }, names), done, closed, fail }
+  return {
+    store: new DescriptorStore(
+      { manager, makeFile, closeFd, mark: held => void marks.push(held), logger: silentLogger },
+      names,
+    ),
+    done,
+    closed,
+    fail,
+    marks,
+  }
 }
 
 t.test('the state is held before the descriptor, and the next one before the last is dropped', async t => {
-  const { store, done, closed } = setUp(t, [])
+  const { store, done, closed, marks } = setUp(t, [])
   store.hold(fuse, state)
   store.hold(fuse, state)
   t.ok(store.isHeld)
@@ -59,6 +69,7 @@ t.test('the state is held before the descriptor, and the next one before the las
   store.drop()
   t.notOk(store.isHeld)
   t.same(done, ['drop fuse', 'drop state-2'])
+  t.same(marks, [true, true, false, false], 'who looks for a keeper knows')
 })
 
 t.test('what an earlier keeper had is gone on with', async t => {
