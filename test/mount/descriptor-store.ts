@@ -28,6 +28,7 @@ import { manyDeathsFile } from '../fixtures/many-deaths.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { type Service, startService } from '../fixtures/service-unit.ts'
 import { until } from '../fixtures/until.ts'
+import { versionIn } from '../fixtures/version.ts'
 
 const MiB = 1024 ** 2
 const kills = Number(process.env.KILLS ?? 3)
@@ -139,12 +140,16 @@ t.test('what was set by hand holds, and a file that was broken meanwhile harms n
   const { where, file, service } = unit
   const handle = await open(join(where.mountpoint, 'a.raw'), 'r')
   t.match(await parentfs('set', 'capacity', where.mountpoint, '20MiB'), { code: 0 })
+  const other = versionIn(where.top, '8.0.1')
+  t.match(await parentfs('upgrade', where.mountpoint, '--to', other), { code: 0 })
   writeFileSync(file, 'mountpoint: [\n')
   const { pid } = await statusOf(where)
   process.kill(service.keeperPid(), 'SIGKILL')
   await until(() => !isRunning(pid), patienceMs, 'the end of the server')
   t.not((await statusOf(where)).pid, pid, 'who asks meanwhile waits')
-  t.equal((await statusOf(where)).cache.capacityBytes, 20 * MiB)
+  const { cache, version } = await statusOf(where)
+  t.equal(cache.capacityBytes, 20 * MiB)
+  t.equal(version, '8.0.1', 'the version that served goes on')
   const read = Buffer.alloc(MiB)
   await handle.read(read, 0, MiB, 5 * MiB)
   t.ok(read.equals(bytes.subarray(5 * MiB, 6 * MiB)), 'what was open before')
