@@ -40,7 +40,7 @@ export const earlyShareMax = 0.25
  */
 export const restQuietMs = 2
 export const restsAtOnceMax = 4
-export const restMsMax = 50
+export const restMsMax = 250
 export const restBytesMax = 16 * MiB
 /** Bytes that were fetched ahead and wait for their first reader in memory, and how long they do. */
 export const parkedBytesMax = 16 * MiB

@@ -6,6 +6,8 @@
  * errno's name as its `code` and the library's function as its `syscall`.
  */
 
+import type { NativeSource } from './native-source.ts'
+
 export interface CephAddon {
   /** Open the libraries. @returns null, or the dynamic linker's words about what is missing */
   openLibraries(): string | null
@@ -92,5 +94,7 @@ export interface CephImage {
   data(offset: number, length: number): Promise<Float64Array>
   /** Resolves true when some piece of an object that was read is all zeros, as it would be if the object had gone. */
   read(offset: number, target: Uint8Array): CephRead<boolean>
+  /** For native threads; it reads nothing any more once the image is closed. */
+  source(): NativeSource
   close(): void
 }

@@ -11,10 +11,12 @@ import { CephTestCluster } from '../../test/fixtures/ceph/cluster.ts'
 import { randomFrom } from '../../test/fixtures/images.ts'
 import { parentfs } from '../demo/command.ts'
 
-/** The image: data, and behind it objects of data and of nothing in turn. */
+/** The image: objects full of data, and behind them others that begin with data, every other one of them missing. */
 export const dataBytes = 256 * 2 ** 20
-export const imageBytes = 384 * 2 ** 20
+const imageBytes = 2 ** 31
 const objectBytes = 4 * 2 ** 20
+const beginningBytes = 2 ** 20
+const fullObjects = dataBytes / objectBytes
 
 /** Nothing more is fetched or promoted when the cluster was asked for nothing for so long. */
 const quietMs = 500
@@ -109,7 +111,11 @@ async function statusOf(mountpoint: string): Promise<Status> {
 /** Where there is data in the image, at random. */
 export function randomOffsets(seed: number, count: number): number[] {
   const random = randomFrom(seed)
-  return Array.from({ length: count }, () => Math.floor((random() * dataBytes) / 4096) * 4096)
+  return Array.from({ length: count }, () => {
+    const object = Math.floor((random() * imageBytes) / objectBytes)
+    const existing = isThere(object) ? object : object - 1
+    return existing * objectBytes + Math.floor((random() * beginningBytes) / 4096) * 4096
+  })
 }
 
 function writeImage(path: string): void {
@@ -118,9 +124,14 @@ function writeImage(path: string): void {
   const fd = openSync(path, 'wx')
   ftruncateSync(fd, imageBytes)
   for (let at = 0; at < imageBytes; at += chunk.byteLength) {
-    if (at >= dataBytes && Math.floor(at / objectBytes) % 2 === 1) continue
+    const object = Math.floor(at / objectBytes)
+    if (object >= fullObjects && (!isThere(object) || at % objectBytes >= beginningBytes)) continue
     for (let k = 0; k < chunk.length; k++) chunk[k] = random() * 2 ** 32
     writeSync(fd, chunk, 0, chunk.byteLength, at)
   }
   closeSync(fd)
+}
+
+function isThere(object: number): boolean {
+  return object < fullObjects || object % 2 === 0
 }

@@ -49,6 +49,7 @@ Napi::Function Session::define(Napi::Env env) {
       {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
        InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
+       InstanceMethod("forwardUnanswered", &Session::forward_unanswered),
        InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("closeBacking", &Session::close_backing),
        InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
        InstanceMethod("stop", &Session::stop)});
@@ -137,6 +138,11 @@ void Session::defer_reads(const Napi::CallbackInfo& info) {
 Napi::Value Session::forward_overdue(const Napi::CallbackInfo& info) {
   const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
   return Napi::Number::New(info.Env(), static_cast<double>(session_->forward_overdue(age)));
+}
+
+Napi::Value Session::forward_unanswered(const Napi::CallbackInfo& info) {
+  const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
+  return Napi::Number::New(info.Env(), static_cast<double>(session_->forward_unanswered(age)));
 }
 
 Napi::Value Session::open_backing(const Napi::CallbackInfo& info) {

@@ -44,6 +44,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value notify(const Napi::CallbackInfo& info);
   void defer_reads(const Napi::CallbackInfo& info);
   Napi::Value forward_overdue(const Napi::CallbackInfo& info);
+  Napi::Value forward_unanswered(const Napi::CallbackInfo& info);
   Napi::Value open_backing(const Napi::CallbackInfo& info);
   void close_backing(const Napi::CallbackInfo& info);
   void close_backings(const Napi::CallbackInfo& info);

@@ -9,6 +9,7 @@
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
 #include "bridge/errors.h"
+#include "bridge/source.h"
 #include "syscalls/files.h"
 
 namespace parentfs::bridge {
@@ -33,6 +34,7 @@ Napi::Function StoreFile::define(Napi::Env env) {
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
                       InstanceMethod("dropPages", &StoreFile::drop_pages), InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
+                      InstanceMethod("askFrom", &StoreFile::ask_from),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -173,6 +175,10 @@ Napi::Value StoreFile::hits(const Napi::CallbackInfo& info) {
   made.Set("hits", Napi::Number::New(info.Env(), static_cast<double>(hits)));
   made.Set("hitBytes", Napi::Number::New(info.Env(), static_cast<double>(bytes)));
   return made;
+}
+
+void StoreFile::ask_from(const Napi::CallbackInfo& info) {
+  if (file_) file_->ask_from(source_of(info[0]));
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) { file_.reset(); }

@@ -36,6 +36,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value seek_data(const Napi::CallbackInfo& info);
   Napi::Value usage(const Napi::CallbackInfo& info);
   Napi::Value is_open_elsewhere(const Napi::CallbackInfo& info);
+  void ask_from(const Napi::CallbackInfo& info);
   Napi::Value hits(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

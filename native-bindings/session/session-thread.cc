@@ -57,6 +57,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
   DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0};
+  std::shared_ptr<store::Source> source;
   const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
     // At and past the end there is nothing: an answer of 0 bytes.
@@ -66,9 +67,14 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick);
     if (found == store::ReadOutcome::would_wait) deferred.file = file;
     if (found == store::ReadOutcome::hit) file->hits().add(lane_, deferred.length);
+    if (found == store::ReadOutcome::miss && (source = file->first_read(offset, deferred.length, tick))) {
+      deferred.file = file;
+    }
     return found;
   });
-  if (outcome == store::ReadOutcome::miss) return Answer::none;
+  if (outcome == store::ReadOutcome::miss) {
+    return source && sink_.ask(*source, std::move(deferred), request) ? Answer::deferred : Answer::none;
+  }
   if (outcome == store::ReadOutcome::would_wait) {
     sink_.defer(std::move(deferred), request);
     return Answer::deferred;

@@ -48,6 +48,8 @@ class RequestSink {
   virtual void forward(std::span<const std::byte> request) = 0;
   /** Answer from a store thread; forward `request` if that fails. */
   virtual void defer(DeferredRead read, std::span<const std::byte> request) = 0;
+  /** Answer from where the image lives; forward `request` if that fails. @returns false when nobody can be asked now */
+  [[nodiscard]] virtual bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) = 0;
 };
 
 class alignas(64) SessionThread {

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <utility>
 
 namespace parentfs::session {
@@ -146,6 +147,62 @@ void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> 
   deferred_.done(entry);
 }
 
+bool Session::ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) {
+  if (asking_.fetch_add(1, std::memory_order_relaxed) >= asks_max) {
+    asking_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  const std::size_t room = ReplyBuffer::header_room + read.length;
+  const std::shared_ptr<std::byte[]> memory = std::make_shared_for_overwrite<std::byte[]>(room);
+  const std::span<std::byte> bytes(memory.get(), room);
+  const auto entry = asked_.add(std::move(read), request);
+  // As with store threads: the session may have ended when the answer comes, and without the claim it is kept off.
+  const auto done = [this, entry, memory, bytes](bool right) {
+    if (entry->claim()) finish_asked(*entry, bytes, right);
+  };
+  const auto target = ReplyBuffer(bytes).bytes(entry->read().length);
+  if (source.read(entry->read().offset, target, done) || !entry->claim()) return true;
+  asking_.fetch_sub(1, std::memory_order_relaxed);
+  asked_.done(*entry);
+  return false;
+}
+
+void Session::finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right) {
+  asking_.fetch_sub(1, std::memory_order_relaxed);
+  if (right) {
+    const DeferredRead& read = entry.read();
+    const ReplyBuffer reply(memory);
+    reply.send(fd_, read.unique, read.length);
+    tell_served(entry, reply.bytes(read.length));
+  } else {
+    forward(entry.request());
+  }
+  asked_.done(entry);
+}
+
+void Session::tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes) {
+  wire::InHeader header{};
+  wire::ReadIn in{};
+  std::memcpy(&header, entry.request().data(), sizeof header);
+  std::memcpy(&in, entry.request().data() + sizeof header, sizeof in);
+  header.opcode = wire::opcode_served;
+  in.size = static_cast<std::uint32_t>(bytes.size());
+  in.lock_owner = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(entry.age()).count());
+  std::vector<std::byte> message(sizeof header + sizeof in + bytes.size());
+  std::memcpy(message.data(), &header, sizeof header);
+  std::memcpy(&message[sizeof header], &in, sizeof in);
+  std::memcpy(&message[sizeof header + sizeof in], bytes.data(), bytes.size());
+  // Not at once: what TypeScript does with it takes longer than the read did, and the next read would wait for that.
+  if (requests_.leave(message)) events_.on_requests();
+}
+
+std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
+  if (requests_.wake()) events_.on_requests();
+  const DeferredReads::Entries overdue = asked_.claim_older(age);
+  for (const auto& entry : overdue) finish_asked(*entry, {}, false);
+  return overdue.size();
+}
+
 void Session::work(Worker& worker) {
   allow_wake_signal_only();
   const int error = worker.thread.run(stopping_);
@@ -168,6 +225,7 @@ void Session::supervise() {
   }
   // A reply on a store thread still uses the descriptor.
   deferred_.drain(stop_patience);
+  asked_.drain(stop_patience);
   for (const auto& worker : workers_) {
     worker->handle.join();
     worker->thread.bindings().clear();

@@ -33,6 +33,9 @@ class Session final : private RequestSink {
   /** How long the end waits for answers from the disk: far longer than a healthy one takes. */
   static constexpr std::chrono::milliseconds stop_patience{2000};
 
+  /** Reads that sources are asked for at once; others go to TypeScript, which has its own limits. */
+  static constexpr std::size_t asks_max = 64;
+
   struct Events {
     /** Requests wait in `take_requests`. Called from any thread, once until they are taken; must not block. */
     std::function<void()> on_requests;
@@ -60,6 +63,11 @@ class Session final : private RequestSink {
    * @returns how many
    */
   [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
+  /**
+   * Hand over what a source has not answered within `age`, likewise, and have those taken that it has answered.
+   * @returns how many
+   */
+  std::size_t forward_unanswered(std::chrono::milliseconds age);
   [[nodiscard]] Counters counters() const;
   /** Of hits that the page cache answered. */
   [[nodiscard]] Latencies::Counts memory_latencies() const;
@@ -80,6 +88,11 @@ class Session final : private RequestSink {
 
   void forward(std::span<const std::byte> request) override;
   void defer(DeferredRead read, std::span<const std::byte> request) override;
+  bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) override;
+  /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
+  void finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right);
+  /** Tell TypeScript what was answered: the request under another opcode, how long it took, and the bytes. */
+  void tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes);
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
   void finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void work(Worker& worker) EXCLUDES(mutex_);
@@ -98,6 +111,9 @@ class Session final : private RequestSink {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> may_defer_{true};
   DeferredReads deferred_;
+  DeferredReads asked_;
+  // INVARIANT: asking_ <= asks_max
+  std::atomic<std::size_t> asking_{0};
   Mutex mutex_;
   Condition changed_;
   int error_ GUARDED_BY(mutex_) = 0;

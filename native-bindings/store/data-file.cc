@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "store/crc32c.h"
 #include "store/scratch.h"
@@ -55,6 +56,21 @@ bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::
     offset += part.size();
   }
   return true;
+}
+
+void DataFile::ask_from(std::shared_ptr<Source> source) {
+  const Lock lock(source_mutex_);
+  has_source_.store(source != nullptr, std::memory_order_release);
+  source_ = std::move(source);
+}
+
+std::shared_ptr<Source> DataFile::first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick) {
+  if (!has_source_.load(std::memory_order_acquire) || tick == 0 || length == 0 || length > ask_bytes_max) return nullptr;
+  if (offset / geometry_.block_bytes() != (offset + length - 1) / geometry_.block_bytes()) return nullptr;
+  std::uint32_t never = 0;
+  if (!table_->last_use(geometry_.object_of(offset)).compare_exchange_strong(never, tick)) return nullptr;
+  const Lock lock(source_mutex_);
+  return source_;
 }
 
 Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> bytes) const {

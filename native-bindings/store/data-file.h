@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "mutex.h"
 #include "owned-fd.h"
 #include "residency/geometry.h"
 #include "residency/table.h"
@@ -21,6 +23,7 @@
 #include "store/disk-file.h"
 #include "store/hit-counts.h"
 #include "store/resident-read.h"
+#include "store/source.h"
 
 namespace parentfs::store {
 
@@ -69,6 +72,17 @@ class DataFile {
   /** The same for any length, with full patience. */
   [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
 
+  /** Longest read that is asked of a source: others want more than their first bytes soon. */
+  static constexpr std::size_t ask_bytes_max = std::size_t{16} * 1024;
+  /** Where first reads of objects may be asked for; null for nowhere. */
+  void ask_from(std::shared_ptr<Source> source) EXCLUDES(source_mutex_);
+  /**
+   * Whom to ask for a short read within one block, if it is the first one of its object since this start; it counts as
+   * a use, so that there is no second. Null when it is not.
+   */
+  [[nodiscard]] std::shared_ptr<Source> first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick)
+      EXCLUDES(source_mutex_);
+
   /**
    * Write whole blocks (at most 64) and say their checksums; runs of zero blocks are punched instead. EINVAL when the
    * range is not of whole blocks, or lies outside of the image.
@@ -94,6 +108,9 @@ class DataFile {
   std::shared_ptr<residency::Table> table_;
   residency::Geometry geometry_;
   HitCounts hits_;
+  std::atomic<bool> has_source_{false};
+  Mutex source_mutex_;
+  std::shared_ptr<Source> source_ GUARDED_BY(source_mutex_);
 };
 
 }  // namespace parentfs::store

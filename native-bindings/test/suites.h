@@ -15,6 +15,7 @@ Tests faults_tests();
 Tests store_threads_tests();
 Tests session_tests();
 Tests session_end_tests();
+Tests session_ask_tests();
 Tests deferred_reads_tests();
 Tests session_fuzz_tests();
 Tests race_tests();

@@ -75,6 +75,8 @@ export class Cache {
   readonly #retirer: Retirer
   readonly passthrough: Passthroughs
   readonly operations: Operations
+  /** See {@link Reader.served}. */
+  readonly served: Reading['reader']['served']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
 
@@ -110,6 +112,7 @@ export class Cache {
       mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
+    this.served = (...read) => this.#reading.reader.served(...read)
     this.operations = new Operations({
       ...shared,
       origins: this.#origins.all,
@@ -152,10 +155,9 @@ export class Cache {
 
   /** Other limits, and origins that came, from now on. */
   reconfigure(limits: CacheLimits): void {
-    const { origins, scrubBytesPerSecond, promotionBytesMax } = limits
-    for (const { origin } of this.#origins.change(origins)) this.#pins.adopt(origin)
-    this.#scrubber.setPace(scrubBytesPerSecond)
-    this.#promoter.resize(promotionBytesMax)
+    for (const { origin } of this.#origins.change(limits.origins)) this.#pins.adopt(origin)
+    this.#scrubber.setPace(limits.scrubBytesPerSecond)
+    this.#promoter.resize(limits.promotionBytesMax)
     this.#reading.reconfigure(limits)
   }
 
@@ -214,9 +216,8 @@ export class Cache {
 
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
     const stored = this.#options.store.find(image.id)
-    return stored
-      ? { residentBytes: stored.heldBytes, complete: stored.complete }
-      : { residentBytes: 0, complete: image.sizeBytes === 0 }
+    if (!stored) return { residentBytes: 0, complete: image.sizeBytes === 0 }
+    return { residentBytes: stored.heldBytes, complete: stored.complete }
   }
 
   capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number } {

@@ -10,6 +10,11 @@ export interface ByteRange {
   readonly length: number
 }
 
+/** Bytes of the image that are here already. */
+export interface Given extends ByteRange {
+  readonly bytes: Uint8Array
+}
+
 /** What of an extent comes first. */
 export interface Early extends ByteRange {
   readonly arrival: Promise<Uint8Array>

@@ -9,7 +9,7 @@ import { type BlockRun, type Image, runsOf } from '../image.ts'
 import type { Origin, ReadOptions } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
-import { type ByteRange, earlyRange, restOf } from './early.ts'
+import { type ByteRange, earlyRange, type Given, restOf } from './early.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
 import { Flight, type FlightPlan, type Flights } from './flight.ts'
 import type { Link } from './link.ts'
@@ -47,6 +47,8 @@ export interface AheadPart {
   onUnread(): void
 }
 
+type Asked = ByteRange | Given | null
+
 export class Fetcher {
   readonly #parts: FetcherParts
   readonly #rests: Rests
@@ -70,14 +72,14 @@ export class Fetcher {
 
   /**
    * Flights that bring the missing blocks of an object: those in the air, and new ones for the rest.
-   * @param asked what somebody waits for; null for all of it
+   * @param asked what somebody waits for, or has got already; null for all of it
    * @param opener who asks
    */
   flightsFor(
     stored: StoredImage,
     object: number,
     missing: bigint,
-    asked: ByteRange | null = null,
+    asked: Asked = null,
     opener?: number,
   ): { flights: Flight[]; isNew: boolean } {
     if (missing === 0n) return { flights: [], isNew: false }
@@ -184,7 +186,7 @@ export class Fetcher {
     )
   }
 
-  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: ByteRange | null, opener?: number): Flight {
+  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: Asked, opener?: number): Flight {
     const { flights } = this.#parts
     const plan = this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked, opener)
     const flight = new Flight(object, run, plan)
@@ -203,7 +205,7 @@ export class Fetcher {
     setImmediate(() => void this.#parts.promote(stored, object, run.first, bytes).finally(land)) // Never rejects.
   }
 
-  #planOf(image: Image, extent: ByteRange, asked: ByteRange | null, opener?: number): FlightPlan {
+  #planOf(image: Image, extent: ByteRange, asked: Asked, opener?: number): FlightPlan {
     const lending = new Lending(this.#parts.memory, extent.length)
     const free = (hasFailed: boolean) => lending.end(hasFailed)
     const placeOf = ({ offset, length }: ByteRange) =>
@@ -212,14 +214,16 @@ export class Fetcher {
       await this.#demand(image, range, { signal, opener }, () => placeOf(range))
       return placeOf(range)
     }
-    const range = asked && this.#parts.isNear(image) ? earlyRange(extent, asked) : null
+    const given = asked && 'bytes' in asked ? asked : null
+    const range = given ?? (asked && this.#parts.isNear(image) ? earlyRange(extent, asked) : null)
     if (!range) return { free, fetch: signal => demand(extent, signal) }
     let first: Promise<Uint8Array>
     return {
       free,
       early: signal => {
-        first = demand(range, signal)
-        return { ...range, arrival: first }
+        if (given) placeOf(given).set(given.bytes)
+        first = given ? Promise.resolve(placeOf(given)) : demand(range, signal)
+        return { offset: range.offset, length: range.length, arrival: first }
       },
       fetch: async (signal, hurry) => {
         await first

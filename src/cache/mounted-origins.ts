@@ -4,9 +4,17 @@
  */
 import { CacheError } from '../errors.ts'
 import type { Image } from '../image.ts'
+import type { NativeSource } from '../native-source.ts'
 import type { Origin } from '../origin/origin.ts'
 import { Link } from './link.ts'
 import { Patience, type PatienceOptions } from './patience.ts'
+
+/** Reads that native threads ask an origin for by themselves. */
+export interface DirectReads {
+  sourceOf(image: Image): NativeSource | null
+  /** One was answered. */
+  served(image: Image, bytes: number, ms: number): void
+}
 
 /** One origin, and the directory that shows its images; null is the root. */
 export interface MountedOrigin {
@@ -20,6 +28,8 @@ export interface MountedOrigin {
   readonly aheadRequestsMax?: number
   /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
   readonly isNear?: boolean
+  /** Whom native threads may ask, and what hears of what they were told. Nobody when absent. */
+  readonly direct?: DirectReads
 }
 
 /** Turns for reading ahead where nothing is said. */

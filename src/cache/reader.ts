@@ -8,6 +8,7 @@
 import { isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ObjectPart } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
+import type { NativeSource } from '../native-source.ts'
 import type { ReadOptions } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import type { SeenByteRead } from './ahead.ts'
@@ -29,6 +30,12 @@ export interface ReaderParts {
   stored(image: Image): Promise<StoredImage | null>
   /** Is it still there, and may its disk be waited for? */
   isReadable(stored: StoredImage): boolean
+  /** Whom native threads may ask by themselves, once a reader has had bytes of the origin; null for nobody. */
+  sourceOf(stored: StoredImage): NativeSource | null
+  /** They were told something. */
+  served(image: Image, bytes: number, ms: number): void
+  /** The image, if it is in the store. */
+  find(image: Image): StoredImage | null
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -146,6 +153,22 @@ export class Reader {
     }
   }
 
+  /**
+   * A native thread has answered a read with bytes of the origin, which lie within one block: the rest of it is fetched, too.
+   * @param ms how long that took
+   */
+  served(image: Image, offset: number, bytes: Uint8Array, ms: number): void {
+    const stored = this.#parts.find(image)
+    const { length } = bytes
+    this.#parts.served(image, length, ms)
+    this.#count(image, true, performance.now() - ms, bytes)
+    if (!stored) return
+    for (const { object, blocks } of stored.geometry.parts(offset, length)) {
+      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object), { offset, length, bytes })
+    }
+    this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
+  }
+
   async #readOnce(
     image: Image,
     { offset, length, startedMs }: { readonly offset: number; readonly length: number; readonly startedMs: number },
@@ -192,6 +215,7 @@ export class Reader {
     try {
       const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
       if (!arrived) return { missed, bytes: null }
+      if (missed) stored.file.askFrom(this.#parts.sourceOf(stored))
       const only = asOne(arrived)
       if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
         keepsSeats = true

@@ -100,7 +100,15 @@ export class Reading {
       patienceFor: image => origins.patienceFor(image),
       stored: async image => (store.health.mayWait ? parts.use(image) : null),
       isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
-      imageChanged: image => parts.imageChanged(image),
+      // What would not be kept is not worth it, and of an image that is not sound nothing may be served.
+      sourceOf: stored =>
+        parts.mayPromote(stored, 0) ? (origins.of(stored.image).direct?.sourceOf(stored.image) ?? null) : null,
+      served: (image, bytes, ms) => origins.of(image).direct?.served(image, bytes, ms),
+      find: image => (store.health.mayWait ? store.find(image.id) : null),
+      imageChanged: image => {
+        store.find(image.id)?.file.askFrom(null)
+        parts.imageChanged(image)
+      },
     })
   }
 

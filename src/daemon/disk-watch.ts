@@ -8,8 +8,8 @@ import { storeReadLookMs } from '../limits.ts'
 import type { Session } from '../native/addon.ts'
 import type { Health, HealthState } from '../store/health.ts'
 
-/** The two calls of a session that concern us. */
-export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue'>
+/** The calls of a session that concern us. */
+export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue' | 'forwardUnanswered'>
 
 export interface DiskWatchOptions {
   /** The disk is healthy again. */
@@ -40,6 +40,8 @@ export class DiskWatch {
   look(): void {
     if (!this.#session || !this.#health) return
     const overdueMs = this.#health.readMsMax - storeReadLookMs
+    // Of an origin: its readers have deadlines of their own, in TypeScript.
+    this.#session.forwardUnanswered(storeReadLookMs)
     // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
     if (this.#session.forwardOverdue(overdueMs) > 0) this.#health.late(overdueMs)
   }

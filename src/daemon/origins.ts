@@ -8,6 +8,7 @@ import type { OriginMeasurements } from '../admin/measurements.ts'
 import type { Status } from '../admin/status.ts'
 import { aheadTurnsShare } from '../ahead-limits.ts'
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
+import { originDescriptorsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { loadCephAddon } from '../native/ceph-addon.ts'
 import { Availability } from '../origin/availability.ts'
@@ -18,6 +19,7 @@ import { Meter } from '../origin/meter.ts'
 import { identityOf, openOrigin } from '../origin/open.ts'
 import type { Origin } from '../origin/origin.ts'
 import { ReplaceableOrigin } from '../origin/replaceable.ts'
+import { Sources } from '../origin/sources.ts'
 import type { OriginPlace } from './configuration.ts'
 import { originOptionsOf } from './origin-settings.ts'
 
@@ -34,6 +36,7 @@ interface Counted {
   readonly meter: Meter
   readonly hedges: Hedges
   readonly availability: Availability
+  readonly sources: Sources
 }
 
 interface OpenOrigin extends Counted {
@@ -64,8 +67,8 @@ export class Origins {
     const next = places.map(place => {
       const before = this.#open.find(open => open.place.directory === place.directory)
       const counted = before ?? this.#countersOf(place)
-      const { meter, hedges, availability } = counted
-      return { place, before, meter, hedges, availability, opened: this.#openOne(place, counted) }
+      const { meter, hedges, availability, sources } = counted
+      return { place, before, meter, hedges, availability, sources, opened: this.#openOne(place, counted) }
     })
     this.#open = next.map(({ before, opened, ...rest }) => {
       before?.origin.replace(opened)
@@ -75,13 +78,20 @@ export class Origins {
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings }, origin, availability }) => ({
+    return this.#open.map(({ place: { directory, settings }, origin, availability, meter, sources }) => ({
       directory,
       origin,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       aheadRequestsMax: Math.floor(settings.requests * aheadTurnsShare),
       isNear: isCephUrl(settings.url),
+      direct: {
+        sourceOf: image => sources.of(image.id),
+        served: ({ key }, bytes, ms) => {
+          meter.begin()
+          meter.end({ operation: 'read', key, bytes, ms, error: null, reason: '' })
+        },
+      },
     }))
   }
 
@@ -127,13 +137,13 @@ export class Origins {
 
   #countersOf({ settings }: OriginPlace): Counted {
     const availability = new Availability(identityOf(settings.url), { logger: this.#parts.logger })
-    return { meter: new Meter(), hedges: new Hedges(), availability }
+    return { meter: new Meter(), hedges: new Hedges(), availability, sources: new Sources(originDescriptorsMax) }
   }
 
-  #openOne({ settings }: OriginPlace, { meter, hedges, availability }: Counted): Origin {
+  #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {
     const { addon, logger } = this.#parts
     const options = originOptionsOf(settings, logger)
-    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, options, meter, hedges, availability })
+    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, options, meter, hedges, availability, sources })
   }
 
   /** Idempotent. */

@@ -75,6 +75,8 @@ export interface Backend {
    * @throws CacheError origin-*, image-changed, aborted, overloaded
    */
   read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
+  /** A native thread has answered a read with bytes of the origin, in `ms` milliseconds. */
+  served(image: Image, offset: number, bytes: Uint8Array, ms: number): void
   /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */
   extentAt(
     image: Image,

@@ -172,6 +172,12 @@ export class FileSystem {
     return bytes
   }
 
+  /** A native thread has answered a read; of an image that is not open any more, nothing is to be done. */
+  served(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
+    const known = this.#images.ready(handle)
+    if (known) this.#backend.served(known.image, offset, bytes, ms)
+  }
+
   /** @throws as `seek` */
   async seek(nodeId: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
     return seek(this.#backend, this.#nodes.image(nodeId).image, offset, target, options)

@@ -13,6 +13,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../latency-histogram.ts'
+import type { NativeSource } from '../native-source.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
 export interface SystemError extends Error {
@@ -98,6 +99,11 @@ export interface StoreFile {
    * Has anybody else the file open, or mapped? Throws EINVAL where the file system cannot tell.
    */
   isOpenElsewhere(): boolean
+  /**
+   * Who may be asked natively, for first reads of objects; null for nobody. What it answered comes to TypeScript as a request with the
+   * opcode SERVED.
+   */
+  askFrom(source: NativeSource | null): void
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
   hits(): FileHits
   /** Idempotent. Pending operations settle. */
@@ -151,6 +157,8 @@ export interface Session {
    * @returns how many
    */
   forwardOverdue(ms: number): number
+  /** The same of READs that a source has not answered; and those that it has answered come, at the latest now. */
+  forwardUnanswered(ms: number): number
   /**
    * Let the kernel read `file` by itself, for opens that are answered with the id. Throws EPERM without CAP_SYS_ADMIN and where
    * INIT did not agree on it, ELOOP where the file's system lies on another one.

@@ -32,6 +32,7 @@ import type { Origin } from './origin.ts'
 import { RadosOrigin } from './rados.ts'
 import { type RbdOptions, RbdOrigin } from './rbd.ts'
 import { type RetryOptions, RetryOrigin } from './retry.ts'
+import type { Sources } from './sources.ts'
 import { type ThrottleOptions, ThrottleOrigin } from './throttle.ts'
 
 export interface OriginDependencies {
@@ -44,6 +45,8 @@ export interface OriginDependencies {
   readonly availability?: Availability
   /** Counts second requests; likewise. */
   readonly hedges?: Hedges
+  /** Gets what native threads may ask by themselves; nobody does when absent. */
+  readonly sources?: Sources
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -105,6 +108,7 @@ interface SchemeParts {
   readonly loadCeph: () => CephAddon
   readonly meter: Meter
   readonly hedges: Hedges
+  readonly sources: Sources | null
   readonly options: OriginOptions
 }
 
@@ -125,7 +129,9 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges() } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
-  const inner = open(url, { addon, loadCeph, meter, hedges, options })
+  // Native threads know no rates.
+  const sources = isThrottled(options) ? null : (dependencies.sources ?? null)
+  const inner = open(url, { addon, loadCeph, meter, hedges, sources, options })
   const breaker = new BreakerOrigin(inner, dependencies.availability ?? new Availability(inner.url))
   const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
   const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
@@ -149,7 +155,7 @@ function openHttp(url: string, { meter, hedges, options }: SchemeParts): Origin 
 }
 
 /** @throws CacheError invalid-argument when a library of Ceph's is missing */
-function openCeph(url: string, { loadCeph, meter, options }: SchemeParts): Origin {
+function openCeph(url: string, { loadCeph, meter, sources, options }: SchemeParts): Origin {
   const place = cephUrlOf(cephPlaceOf(url))
   let addon: CephAddon
   try {
@@ -159,7 +165,7 @@ function openCeph(url: string, { loadCeph, meter, options }: SchemeParts): Origi
   }
   // As with a web server: several tries in the time of a read.
   const callMsMax = Math.ceil(options.missMsMax / 3)
-  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax }
+  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, sources }
   const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
   return new MeterOrigin(origin, meter)
 }

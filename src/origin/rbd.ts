@@ -20,10 +20,13 @@ import { isImageName } from './names.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 import { RbdHoles } from './rbd-holes.ts'
 import { namesOf, parentOf, partsOfName, validatorOf, versionOf } from './rbd-names.ts'
+import type { Sources } from './sources.ts'
 
 export interface RbdOptions extends CephConnectionOptions {
   /** Show images as they are now where no snapshot stands for them: they must not be written to. */
   readonly allowMutable: boolean
+  /** Where open snapshots are put for native threads; null for nowhere. */
+  readonly sources: Sources | null
 }
 
 /** What is kept with an open image. */
@@ -37,6 +40,7 @@ export class RbdOrigin implements Origin {
   readonly url: string
   readonly #connection: CephConnection
   readonly #allowMutable: boolean
+  readonly #sources: Sources | null
   readonly #known = new WeakMap<CephImage, Known>()
 
   /** @throws CacheError invalid-argument */
@@ -45,6 +49,7 @@ export class RbdOrigin implements Origin {
     this.url = cephUrlOf(place)
     this.#connection = new CephConnection(this.url, place, options)
     this.#allowMutable = options.allowMutable
+    this.#sources = options.sources
   }
 
   async list({ signal }: ReadOptions): Promise<readonly string[]> {
@@ -162,6 +167,7 @@ export class RbdOrigin implements Origin {
       const ids = await this.#connection.answer(subject, new AbortController().signal, pool.snapshotIds(imageId))
       if (snapshot !== 0n && !ids.includes(snapshot)) throw this.#changed(image)
     })
+    if (snapshot !== 0n) this.#sources?.set(image.id, opened.source())
     this.#known.set(opened, { holes: new RbdHoles(opened, () => confirmed.run()), confirmed })
     return opened
   }

@@ -8,6 +8,7 @@ import type { StoredImage } from './stored-image.ts'
  * @throws CacheError index-failed; SystemError: what is left is not published
  */
 export async function giveUp(stored: StoredImage): Promise<void> {
+  stored.file.askFrom(null)
   // A scrub that comes to an object between the two passes must not publish it again.
   stored.residency.withhold(true)
   const objects = [...stored.heldObjects()]

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import { earlyRange, hasAll, restOf } from '../../src/cache/early.ts'
 import { CacheError } from '../../src/errors.ts'
+import type { Image } from '../../src/image.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../fixtures/rooms.ts'
 import { until } from '../fixtures/until.ts'
@@ -95,3 +96,36 @@ t.test('ranges: the first part in whole units, never most of the extent', async 
   t.ok(hasAll({ offset: 65536, length: 4096 }, extent, { offset: 0, length: 69632 }))
   t.notOk(hasAll({ offset: 65536, length: 4096 }, extent, { offset: 0, length: 69633 }))
 })
+
+t.test(
+  'what native threads were told is kept: the rest of the block follows, and no byte is fetched twice',
+  async t => {
+    const origin = new MemoryOrigin()
+    origin.put('a', 1000 * KiB)
+    const told: number[] = []
+    let asked = 0
+    const direct = { sourceOf: () => (asked++, null), served: (_image: Image, bytes: number) => void told.push(bytes) }
+    const sizes = { blockBytes: 64 * KiB, capacityBytes: 256 * 1024 * KiB }
+    const mounted = { directory: null, origin, isNear: true, direct }
+    const rooms = await openRooms({ directory: t.testdir(), origin: [mounted], ...sizes })
+    const { image } = await rooms.cache.lookup(null, 'a', { signal })
+    // One that came before anybody has opened the image is counted, and that is all.
+    rooms.cache.served(image, 70 * KiB, origin.bytes('a', 70 * KiB, 1000), 1)
+    t.equal(rooms.cache.counters.flights, 0)
+    await rooms.cache.open(image)
+    rooms.cache.served(image, 70 * KiB, origin.bytes('a', 70 * KiB, 1000), 1)
+    await until(() => rooms.cache.counters.flights === 0, 5000, 'the rest')
+    const end = 70 * KiB + 1000
+    t.same(origin.requests.slice(1), [`read a ${64 * KiB} ${6 * KiB}`, `read a ${end} ${128 * KiB - end}`])
+    t.ok(origin.bytes('a', 64 * KiB, 64 * KiB).equals(await rooms.cache.read(image, 64 * KiB, 64 * KiB, { signal })))
+    t.equal(origin.reads, 2)
+    rooms.cache.served(image, 80 * KiB, origin.bytes('a', 80 * KiB, 100), 1)
+    t.equal(rooms.cache.counters.flights, 0, 'held already')
+    t.same(told, [1000, 1000, 100])
+    t.match(rooms.cache.counters.reads, { hits: 1, misses: 3, missBytes: 2100 })
+    t.equal(asked, 0, 'nobody is told whom to ask before a reader has reached the origin')
+    await rooms.cache.read(image, 0, 100, { signal })
+    t.equal(asked, 1)
+    await rooms.close()
+  },
+)

@@ -6,7 +6,14 @@ import { timingDefault } from '../../src/store/timing.ts'
 
 /** A watched session that says `overdue` of its READs are. */
 function watched() {
-  const session = { allowed: null as boolean | null, overdue: 0, agesMs: [] as number[], readingMs: 0, nowMs: 0 }
+  const session = {
+    allowed: null as boolean | null,
+    overdue: 0,
+    agesMs: [] as number[],
+    unansweredMs: [] as number[],
+    readingMs: 0,
+    nowMs: 0,
+  }
   let healthy = 0
   const watch = new DiskWatch({ onHealthy: () => healthy++ })
   const probes: (() => void)[] = []
@@ -29,7 +36,11 @@ function watched() {
     session.agesMs.push(ms)
     return session.overdue
   }
-  watch.watch({ deferReads, forwardOverdue }, health)
+  const forwardUnanswered = (ms: number) => {
+    session.unansweredMs.push(ms)
+    return 1
+  }
+  watch.watch({ deferReads, forwardOverdue, forwardUnanswered }, health)
   const runProbe = async () => {
     probes.pop()!()
     await new Promise(resolve => setImmediate(resolve))
@@ -42,7 +53,8 @@ t.test('a READ that is overdue is a stall: from then on none waits for the disk'
   const { session, watch, health } = watched()
   t.equal(session.allowed, true)
   watch.look()
-  t.equal(health.state, 'healthy')
+  t.equal(health.state, 'healthy', 'also when an origin does not answer')
+  t.same(session.unansweredMs, [250])
   session.overdue = 3
   session.readingMs = 750
   watch.look()

@@ -22,6 +22,9 @@ function imageOf(sizeBytes: number, stretches: readonly (readonly [number, numbe
       return Float64Array.from(within.flat())
     },
     read: () => ({ done: Promise.resolve(false), leave: () => {} }),
+    source: () => {
+      throw new Error('nobody asks for it here')
+    },
     close: () => {},
   }
   return { image, asked }

@@ -54,6 +54,7 @@ class CephImage : public Napi::ObjectWrap<CephImage> {
  private:
   Napi::Value data(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value source(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<rbd::Image> image_;

@@ -9,6 +9,8 @@
 #include "bridge/classes.h"
 #include "bridge/errors.h"
 #include "bridge/rbd/classes.h"
+#include "bridge/rbd/image-source.h"
+#include "bridge/source.h"
 
 namespace parentfs::bridge {
 
@@ -159,7 +161,7 @@ void CephPool::close(const Napi::CallbackInfo& /*info*/) { pool_.reset(); }
 Napi::Function CephImage::define(Napi::Env env) {
   return DefineClass(env, "CephImage",
                      {InstanceMethod("data", &CephImage::data), InstanceMethod("read", &CephImage::read),
-                      InstanceMethod("close", &CephImage::close)});
+                      InstanceMethod("source", &CephImage::source), InstanceMethod("close", &CephImage::close)});
 }
 
 CephImage::CephImage(const Napi::CallbackInfo& info)
@@ -201,6 +203,11 @@ Napi::Value CephImage::read(const Napi::CallbackInfo& info) {
     });
   };
   return read_into(info, info[1], target, "rbd_aio_read", start);
+}
+
+Napi::Value CephImage::source(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), image_ ? 0 : EBADF, "rbd_aio_read");
+  return source_value(info.Env(), std::make_shared<ImageSource>(image_));
 }
 
 void CephImage::close(const Napi::CallbackInfo& /*info*/) { image_.reset(); }

@@ -23,6 +23,8 @@ import type { WorkNotes } from './work-notes.ts'
 export interface DispatcherOptions extends Deadlines {
   readonly operations: Operations
   readonly forget: (nodeId: bigint, lookups: number) => void
+  /** A native thread has answered a READ from the origin. */
+  readonly served: (handle: bigint, offset: number, bytes: Uint8Array, ms: number) => void
   /** Session.reply */
   readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
   readonly wasKilled: (pid: number) => boolean
@@ -146,7 +148,7 @@ export class Dispatcher {
     }
   }
 
-  /** FORGET, BATCH_FORGET and INTERRUPT; in a broken one of them there is nothing to answer either. */
+  /** FORGET, BATCH_FORGET, INTERRUPT and what was answered already; in a broken one of them there is nothing to answer either. */
   #needsNoAnswer(header: request.RequestHeader, body: RequestReader): boolean {
     try {
       switch (header.opcode) {
@@ -156,6 +158,12 @@ export class Dispatcher {
         case opcodes.BATCH_FORGET:
           for (const { nodeId, lookups } of request.readBatchForget(body)) this.#options.forget(nodeId, lookups)
           return true
+        case opcodes.SERVED: {
+          const { handle, offset, bytes, ms } = request.readServed(body)
+          // Nobody waits for it, as for what came with it perhaps.
+          setImmediate(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
+          return true
+        }
         case opcodes.INTERRUPT:
           this.#interrupts.interrupt(header.unique, request.readInterrupt(body))
           return true

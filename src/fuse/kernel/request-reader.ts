@@ -43,6 +43,12 @@ export class RequestReader {
     this.#take(bytes)
   }
 
+  /** Bytes of the request itself: they are not copied. @throws Refusal malformed */
+  bytes(length: number): Uint8Array {
+    const at = this.#take(length)
+    return this.#bytes.subarray(at, at + length)
+  }
+
   /**
    * A name that ends with NUL; null when it is not UTF-8: no image has such a name, since origins name images in text.
    * @throws Refusal malformed when no NUL follows

@@ -106,6 +106,7 @@ export class KernelTransport implements Transport {
     this.#dispatcher = new Dispatcher({
       operations: new Map([...operationsOf(this.#fileSystem), [opcodes.INIT, initOperation(options, ready)]]),
       forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
+      served: (...read) => this.#fileSystem.served(...read),
       reply: (unique, errno, bytes) => this.#session.reply(unique, errno, bytes),
       wasKilled: options.wasKilled ?? wasKilled,
       work: options.work ? new WorkNotes({ ...options.work, logger: options.logger }) : null,

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
 import { cannotMount, isGone, mountDaemon, parentfs, place, statusOf, stop } from '../../fixtures/daemon.ts'
+import { randomFrom, sampleBytes, writeSample } from '../../fixtures/images.ts'
 import { attempt, run, start } from '../../fixtures/run.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -19,6 +20,7 @@ const patterns = [
 export function cephMounted(cluster: () => CephTestCluster): void {
   t.test('a snapshot in a Ceph cluster, mounted', { skip: cannotMount }, async t => {
     await t.test('overlays run on it, and from the cache alone', async t => await overlays(t, cluster()))
+    await t.test('first reads of objects are right, whoever answers them', async t => await firstReads(t, cluster()))
     await t.test('without the libraries, the package is named', async t => await withoutLibraries(t))
   })
 }
@@ -69,6 +71,30 @@ async function overlays(t: Test, cluster: CephTestCluster): Promise<void> {
   } finally {
     for (const name of ['osd', 'mon'] as const) cluster.signal(name, 'SIGCONT')
   }
+}
+
+/** Of each object a few bytes, twice: most are answered by native threads the first time, from the cluster. */
+async function firstReads(t: Test, cluster: CephTestCluster): Promise<void> {
+  const sample = { seed: 21, sizeBytes: 64 * 2 ** 20, dataShare: 0.8 }
+  const raw = join(cluster.directory, 'scattered.raw')
+  writeSample(raw, sample)
+  await cluster.tool('rbd', 'import', '--no-progress', raw, 'rbd/scattered')
+  await cluster.tool('rbd', 'snap', 'create', '--no-progress', 'rbd/scattered@s')
+  const where = { ...place(t), origin: 'rbd://rbd/' }
+  const own = ['--ceph-conf', cluster.configuration, '--keyring', join(cluster.directory, 'client.admin.keyring')]
+  const daemon = await mountDaemon(t, where, ...own)
+  const path = join(where.mountpoint, 'scattered@s')
+  const random = randomFrom(5)
+  for (let k = 0; k < 64; k++) {
+    // Objects in turn, at random within each.
+    const offset = (k % 16) * 4 * 2 ** 20 + Math.floor(random() * 1023) * 4096
+    const words = [`if=${path}`, 'iflag=direct,skip_bytes', `skip=${offset}`, 'bs=4096', 'count=1', 'status=none']
+    if (!(await run('dd', ...words)).equals(sampleBytes(sample, offset, 4096))) t.fail(`wrong bytes at ${offset}`)
+  }
+  await until(async () => (await statusOf(where)).reads.misses > 16, 10_000, 'what was answered natively is counted')
+  await until(async () => (await statusOf(where)).promotion.promotedBytes > 16 * 65536, 10_000, 'and promoted')
+  await run('cmp', path, raw)
+  t.equal(await stop(daemon), 0)
 }
 
 /** With a namespace of its own for the files of Ceph, which are empty there. */
