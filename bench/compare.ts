@@ -45,7 +45,7 @@ const contenders: readonly Contender[] = [
 ]
 const quickContenders = [reference, 'parentfs passthrough', nbdkit.name, rcloneTuned.name]
 const trace = 'bench/traces/debian-12-ext4.txt.gz'
-const imageBytes = 256 * 2 ** 20
+const imageBytes = (quick: boolean) => (quick ? 64 : 256) * 2 ** 20
 const distances: readonly Distance[] = [0, 2, 10].flatMap(delayMs =>
   [null, 100 * 2 ** 20].map(bytesPerSecond => ({ delayMs, bytesPerSecond })),
 )
@@ -80,7 +80,7 @@ async function main(): Promise<void> {
   const files = join(directory, 'images')
   await mkdir(files)
   const image = { name: 'image.raw', path: join(files, 'image.raw') }
-  writeSample(image.path, { seed: 7, sizeBytes: imageBytes, dataShare: 1 })
+  writeSample(image.path, { seed: 7, sizeBytes: imageBytes(values.quick), dataShare: 1 })
   const bootImage = { name: 'boot.raw', path: join(files, 'boot.raw') }
   await writeTouched(bootImage.path, await readReplay(trace))
   for (let round = 0; round < rounds; round++) {

@@ -33,8 +33,8 @@ export interface AheadQueueParts {
   readonly fetcher: Fetcher
   /** Turns at the origin of this image that may be taken; 0 while it must be left in peace. */
   requestsMax(stored: StoredImage): number
-  /** Would the store take that many bytes now? */
-  hasRoom(stored: StoredImage, bytes: number): boolean
+  /** Is there room for that many bytes now, beside those that are under way? */
+  hasRoom(stored: StoredImage, bytes: number, underWay: number): boolean
   /** The way to its origin. */
   linkOf(stored: StoredImage): Pick<Link, 'fullBytes' | 'bytesPerSecond'>
 }
@@ -102,7 +102,8 @@ export class AheadQueue {
       }
       this.#take(owner, pieces)
       if (bytes === 0) continue
-      if (this.#parts.hasRoom(piece.stored, bytes)) for (const run of runsOf(blocks)) this.#begin(piece, run)
+      if (this.#parts.hasRoom(piece.stored, bytes, this.#bytes))
+        for (const run of runsOf(blocks)) this.#begin(piece, run)
       else this.#skip(piece)
     }
   }

@@ -277,11 +277,13 @@ export class Cache {
     return this.#pins.bytes
   }
 
-  async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<void> {
-    if (this.#digester.state(stored.image) === 'mismatch') return
-    await this.#promoter.offer(stored, object, first, bytes)
+  /** @returns whether it is in the store now */
+  async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean> {
+    if (this.#digester.state(stored.image) === 'mismatch') return false
+    const result = await this.#promoter.offer(stored, object, first, bytes)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
+    return result === 'landed' || result === 'held-already'
   }
 
   #mayPromote({ image }: StoredImage, bytes: number): boolean {

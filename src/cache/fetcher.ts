@@ -30,8 +30,8 @@ export interface FetcherParts {
   isNear(image: Image): boolean
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
+  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -48,6 +48,11 @@ export interface AheadPart {
 }
 
 type Asked = ByteRange | Given | null
+/** Bytes, and the lease that they belong to. */
+interface LentBytes {
+  readonly bytes: Uint8Array
+  readonly lease: Lease
+}
 
 export class Fetcher {
   readonly #parts: FetcherParts
@@ -99,6 +104,11 @@ export class Fetcher {
     return flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
   }
 
+  /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
+  letGo(stored: StoredImage, object: number, blocks: bigint): void {
+    for (const flight of this.#parts.flights.touching(stored.lockKey(object), blocks)) flight.letGo?.()
+  }
+
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
   async fetch(image: Image, range: ByteRange, options: ReadOptions): Promise<Lease> {
     const lending = new Lending(this.#parts.memory, range.length)
@@ -137,9 +147,8 @@ export class Fetcher {
     }
     for (const part of parts) {
       const { offset: from, length: bytes } = geometry.bytesOf(object, part.run)
-      const own = whole.then(() => lease.bytes.subarray(from - offset, from - offset + bytes))
-      const free = () => void whole.then(() => lease.release()).catch(() => {}) // It never came.
-      this.#takeOffAhead(stored, object, part, { own, free, giveUp: giveUpOne })
+      const own = whole.then(() => this.#partOf(lease, from - offset, bytes, part.waits))
+      this.#takeOffAhead(stored, object, part, own, giveUpOne)
     }
     stored.touch(object)
     return whole.then(
@@ -154,14 +163,15 @@ export class Fetcher {
     stored: StoredImage,
     object: number,
     part: AheadPart,
-    { own, free, giveUp }: { readonly own: Promise<Uint8Array>; free(): void; giveUp(): void },
+    own: Promise<LentBytes>,
+    giveUp: () => void,
   ): void {
     const { flights, park } = this.#parts
     const parked = {
       bytes: stored.geometry.bytesOf(object, part.run).length,
       leave: (wasRead: boolean) => {
         if (!wasRead) part.onUnread()
-        void own.then(bytes => this.#land(stored, flight, bytes)) // They have arrived, or it would not be parked.
+        void own.then(({ bytes }) => this.#land(stored, flight, bytes)) // They have arrived, or it would not be parked.
       },
     }
     const onReader = () => {
@@ -170,8 +180,12 @@ export class Fetcher {
     }
     const fetch = (signal: AbortSignal) => {
       signal.addEventListener('abort', giveUp, { once: true })
-      return unlessAborted(own, signal)
+      return unlessAborted(
+        own.then(({ bytes }) => bytes),
+        signal,
+      )
     }
+    const free = () => void own.then(({ lease }) => lease.release()).catch(() => {}) // It never came.
     const flight = new Flight(object, part.run, { fetch, onReader, free })
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
@@ -198,11 +212,35 @@ export class Fetcher {
     return flight
   }
 
-  /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
+  /**
+   * A part of what came. What may wait long for its reader gets memory of its own when that is scarce: else it would keep that of all.
+   */
+  #partOf(lease: Lease, offset: number, length: number, waits: boolean): LentBytes {
+    const bytes = lease.bytes.subarray(offset, offset + length)
+    const { memory } = this.#parts
+    if (!waits || !memory.isScarce) return { bytes, lease }
+    const copy = memory.lend(length)
+    copy.bytes.set(bytes)
+    lease.release()
+    return { bytes: copy.bytes, lease: copy }
+  }
+
+  /**
+   * After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. What the store does not take
+   * stays in memory for a while, so that a reader who comes back for the rest of a block, or was yet to come, need not wait.
+   */
   #land(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
+    const { flights, park, promote } = this.#parts
     const { object, run } = flight
-    const land = () => this.#parts.flights.remove(stored.lockKey(object), flight)
-    setImmediate(() => void this.#parts.promote(stored, object, run.first, bytes).finally(land)) // Never rejects.
+    const leave = () => flights.remove(stored.lockKey(object), flight)
+    setImmediate(async () => {
+      const isStored = await promote(stored, object, run.first, bytes) // Never rejects.
+      flight.settle()
+      if (isStored) return leave()
+      const parked = { bytes: bytes.length, leave }
+      flight.letGo = () => park.read(parked)
+      park.add(parked)
+    })
   }
 
   #planOf(image: Image, extent: ByteRange, asked: Asked, opener?: number): FlightPlan {

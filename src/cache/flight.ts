@@ -2,9 +2,9 @@
  * Extents in flight: each is fetched once, however many readers want it.
  *
  * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
- * and the publication finds the bytes in memory instead of fetching them again. Readers may leave; a flight that nobody
- * wants any more, and that has not arrived, is cancelled. One that was begun ahead of its readers waits for them, and one of which a
- * reader has got what it wanted first goes on.
+ * and the publication finds the bytes in memory instead of fetching them again; and for a while longer where the store did not take
+ * them. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
+ * readers waits for them, and one of which a reader has got what it wanted first goes on.
  */
 import { type BlockRun, maskOf } from '../image.ts'
 import type { Early } from './early.ts'
@@ -28,9 +28,10 @@ export class Flight {
   readonly blocks: bigint
   readonly #controller = new AbortController()
   readonly #arrival: Promise<Uint8Array>
-  /** Resolves when nothing more comes of it: its bytes are in the store, or were dropped, or never came. */
-  readonly ended: Promise<void>
-  #resolveEnded!: () => void
+  /** Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then. */
+  readonly settled: Promise<void>
+  /** Call it when that is so; {@link end} does it too. Idempotent. */
+  settle!: () => void
   readonly #onReader: (() => void) | null
   readonly #free: (hasFailed: boolean) => void
   #hasEnded = false
@@ -40,6 +41,8 @@ export class Flight {
   readonly early: Early | null
   /** Somebody waits for all of it. Idempotent. */
   hurry: () => void = () => {}
+  /** Where it has settled and only stays in memory: lets it go. */
+  letGo: (() => void) | null = null
   #readers = 0
   #arrived = false
   #earlyArrived = false
@@ -52,8 +55,8 @@ export class Flight {
     this.blocks = maskOf(run)
     this.#onReader = onReader ?? null
     this.#free = free
-    this.ended = new Promise(resolve => {
-      this.#resolveEnded = resolve
+    this.settled = new Promise(resolve => {
+      this.settle = resolve
     })
     const hurry = new Promise<void>(resolve => {
       this.hurry = resolve
@@ -112,7 +115,7 @@ export class Flight {
   /** Nothing more comes of it, and nobody boards any more. Idempotent. */
   end(): void {
     this.#hasEnded = true
-    this.#resolveEnded()
+    this.settle()
     this.#freeIfLeft()
   }
 

@@ -60,6 +60,11 @@ export class Memory {
     this.#limits = { ...limitsDefault, ...limits }
   }
 
+  /** Is more lent than would be kept? */
+  get isScarce(): boolean {
+    return this.#lentBytes > this.#limits.keptBytesMax
+  }
+
   /** Bytes that are kept for later. */
   get freeBytes(): number {
     return this.#freeBytes

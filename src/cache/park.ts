@@ -3,7 +3,7 @@
  *
  * A read of what the store holds is answered natively, and nobody here would know of it. A read of what is parked comes here: so
  * it shows what was of use, and that a stream goes on. Whatever is read goes to the store; whatever waits too long, or has to make
- * room, goes there unread.
+ * room, goes there unread. What the store did not take waits here too, for those who come back for more of it.
  */
 import { parkedMsMax } from '../ahead-limits.ts'
 

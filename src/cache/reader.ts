@@ -118,7 +118,9 @@ export class Reader {
     const patience = this.#parts.patienceFor(stored.image)
     const work = async (own: AbortSignal) => {
       for (;;) {
-        const { flights } = this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object))
+        const missing = blocks & ~stored.held(object)
+        this.#parts.fetcher.letGo(stored, object, missing)
+        const { flights } = this.#parts.fetcher.flightsFor(stored, object, missing)
         const leave = boardAll(flights)
         const arrived = await arrivals(stored, flights, null, own).finally(leave)
         if (arrived) return flights
@@ -131,7 +133,7 @@ export class Reader {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(stored.image)
       throw error
     }
-    await Promise.all(flights.map(flight => flight.ended))
+    await Promise.all(flights.map(flight => flight.settled))
   }
 
   /**

@@ -30,8 +30,8 @@ export interface ReadingParts {
   readonly now: () => number
   /** The image in the store; null where the store cannot take it. Never rejects. */
   use(image: Image): Promise<StoredImage | null>
-  /** Take bytes that have been answered; resolves when they are in the store or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<unknown>
+  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
   /** The origin no longer has this version. */
@@ -79,7 +79,9 @@ export class Reading {
     this.#ahead = new ReadAhead({
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
-      hasRoom: (stored, bytes) => store.capacity.fits(bytes) && parts.mayPromote(stored, bytes),
+      // What the store does not take, readers take from memory.
+      hasRoom: (stored, bytes, underWay) =>
+        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || underWay + bytes <= parkedBytesMax / 2,
       linkOf: ({ image }) => origins.linkOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),

@@ -97,15 +97,22 @@ t.test('whoever joined what then fails has it fetched again', async t => {
   await rooms.close()
 })
 
-t.test('where there is no room, nothing is fetched ahead', async t => {
-  const { rooms, origin, image, read } = await openWorld(t, 8 * MiB)
-  rooms.store.capacity.resize(2 * MiB) // As much as is kept back.
-  for (let at = 0; at < image.sizeBytes; at += 64 * KiB) await read(at, 64 * KiB)
-  t.equal(rooms.cache.counters.ahead.purposes.stream.fetchedBytes, 0)
-  t.ok(rooms.cache.counters.ahead.skippedPieces > 0)
-  t.equal(origin.reads, 128)
-  await rooms.close()
-})
+t.test(
+  'where there is no room, readers take what is fetched ahead from memory, and small steps do not fetch a block again',
+  async t => {
+    const { rooms, origin, image, read } = await openWorld(t, 8 * MiB)
+    rooms.store.capacity.resize(2 * MiB) // As much as is kept back.
+    for (let at = 0; at < image.sizeBytes; at += 16 * KiB) await read(at, 16 * KiB)
+    await settled(rooms)
+    const { ahead, promotion } = rooms.cache.counters
+    t.ok(ahead.purposes.stream.fetchedBytes > 4 * MiB, `${ahead.purposes.stream.fetchedBytes} bytes were fetched ahead`)
+    t.equal(promotion.promotedBytes, 0)
+    t.ok(promotion.droppedBy['no-room'] > 0)
+    const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+    t.equal(fetched, image.sizeBytes, 'each byte was fetched once')
+    await rooms.close()
+  },
+)
 
 t.test(`random reads cost their covering blocks only (SEED=${seed})`, async t => {
   const { rooms, origin, image, read } = await openWorld(t, 256 * MiB)
