@@ -172,9 +172,9 @@ export class FileSystem {
     return bytes
   }
 
-  /** A native thread has answered a read; of an image that is not open any more, nothing is to be done. */
+  /** A native thread has answered a read of an image, which may have been closed since: its handle is its node id. */
   served(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
-    const known = this.#images.ready(handle)
+    const known = this.#backend.imageOf(handle)
     if (known) this.#backend.served(known.image, offset, bytes, ms)
   }
 
