@@ -45,7 +45,7 @@ const contenders: readonly Contender[] = [
 ]
 const quickContenders = [reference, 'parentfs passthrough', nbdkit.name, rcloneTuned.name]
 const trace = 'bench/traces/debian-12-ext4.txt.gz'
-const imageBytes = (quick: boolean) => (quick ? 64 : 256) * 2 ** 20
+const imageBytes = (quick: boolean) => (quick ? 64 : 128) * 2 ** 20
 const distances: readonly Distance[] = [0, 2, 10].flatMap(delayMs =>
   [null, 100 * 2 ** 20].map(bytesPerSecond => ({ delayMs, bytesPerSecond })),
 )
@@ -59,7 +59,7 @@ const { values } = parseArgs({
     out: { type: 'string', default: 'bench/results' },
   },
 })
-const rounds = Number(values.rounds ?? (values.quick ? 2 : 5))
+const rounds = Number(values.rounds ?? (values.quick ? 2 : 3))
 const secondsPerJob = values.quick ? 1 : 2
 const directory = await mkdtemp(join(tmpdir(), 'parentfs-compare-'))
 try {
