@@ -11,17 +11,15 @@ import type { StoredImage } from '../store/stored-image.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { type ByteRange, earlyRange, type Given, restOf } from './early.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
-import { Flight, type FlightPlan, type Flights } from './flight.ts'
+import { Flight, type FlightPlan } from './flight.ts'
+import { Landings, type LandingsParts } from './landings.ts'
 import type { Link } from './link.ts'
 import { type Lease, Lending, type Memory } from './memory.ts'
-import type { Park } from './park.ts'
 import { Rests } from './rests.ts'
 
-export interface FetcherParts {
-  readonly flights: Flights
+export interface FetcherParts extends LandingsParts {
   /** Bytes on their way because a reader waits for them. */
   readonly fetchBudgets: FetchBudgets
-  readonly park: Park
   readonly memory: Memory
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
@@ -30,8 +28,6 @@ export interface FetcherParts {
   isNear(image: Image): boolean
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -57,11 +53,13 @@ interface LentBytes {
 export class Fetcher {
   readonly #parts: FetcherParts
   readonly #rests: Rests
+  readonly #landings: Landings
   #demanded = 0
   #demandedBytes = 0
 
   constructor(parts: FetcherParts) {
     this.#parts = parts
+    this.#landings = new Landings(parts)
     this.#rests = new Rests({ demanded: () => this.#demanded, now: parts.now })
   }
 
@@ -106,7 +104,7 @@ export class Fetcher {
 
   /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
   letGo(stored: StoredImage, object: number, blocks: bigint): void {
-    for (const flight of this.#parts.flights.touching(stored.lockKey(object), blocks)) flight.letGo?.()
+    for (const flight of this.#parts.flights.touching(stored.lockKey(object), blocks)) flight.lingering?.letGo()
   }
 
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
@@ -171,7 +169,7 @@ export class Fetcher {
       bytes: stored.geometry.bytesOf(object, part.run).length,
       leave: (wasRead: boolean) => {
         if (!wasRead) part.onUnread()
-        void own.then(({ bytes }) => this.#land(stored, flight, bytes)) // They have arrived, or it would not be parked.
+        void own.then(({ bytes }) => this.#landings.land(stored, flight, bytes)) // They have arrived, or it would not be parked.
       },
     }
     const onReader = () => {
@@ -191,7 +189,7 @@ export class Fetcher {
     flight.arrival.then(
       bytes => {
         if (part.waits && !flight.wasRead) park.add(parked)
-        else this.#land(stored, flight, bytes)
+        else this.#landings.land(stored, flight, bytes)
       },
       () => {
         if (!flight.wasRead) part.onUnread()
@@ -206,7 +204,7 @@ export class Fetcher {
     const flight = new Flight(object, run, plan)
     flights.add(stored.lockKey(object), flight)
     flight.arrival.then(
-      bytes => this.#land(stored, flight, bytes),
+      bytes => this.#landings.land(stored, flight, bytes),
       () => flights.remove(stored.lockKey(object), flight),
     )
     return flight
@@ -223,24 +221,6 @@ export class Fetcher {
     copy.bytes.set(bytes)
     lease.release()
     return { bytes: copy.bytes, lease: copy }
-  }
-
-  /**
-   * After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. What the store does not take
-   * stays in memory for a while, so that a reader who comes back for the rest of a block, or was yet to come, need not wait.
-   */
-  #land(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
-    const { flights, park, promote } = this.#parts
-    const { object, run } = flight
-    const leave = () => flights.remove(stored.lockKey(object), flight)
-    setImmediate(async () => {
-      const isStored = await promote(stored, object, run.first, bytes) // Never rejects.
-      flight.settle()
-      if (isStored) return leave()
-      const parked = { bytes: bytes.length, leave }
-      flight.letGo = () => park.read(parked)
-      park.add(parked)
-    })
   }
 
   #planOf(image: Image, extent: ByteRange, asked: Asked, opener?: number): FlightPlan {

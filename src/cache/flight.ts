@@ -21,6 +21,14 @@ export interface FlightPlan {
   free(hasFailed: boolean): void
 }
 
+/** What can be done with a flight that only stays in memory. */
+export interface Lingering {
+  /** Forget it. */
+  letGo(): void
+  /** Offer it to the store again, if that may take it now. */
+  offer(): void
+}
+
 /** One extent on its way. */
 export class Flight {
   readonly object: number
@@ -41,8 +49,8 @@ export class Flight {
   readonly early: Early | null
   /** Somebody waits for all of it. Idempotent. */
   hurry: () => void = () => {}
-  /** Where it has settled and only stays in memory: lets it go. */
-  letGo: (() => void) | null = null
+  /** Where it has settled and only stays in memory, because the store did not take it. */
+  lingering: Lingering | null = null
   #readers = 0
   #arrived = false
   #earlyArrived = false
@@ -123,6 +131,7 @@ export class Flight {
   board(): () => void {
     if (this.#isFree) throw new Error('a reader boards a flight after its end')
     this.#readers++
+    this.lingering?.offer()
     if (!this.#wasRead) this.#onReader?.()
     this.#wasRead = true
     return () => {

@@ -57,6 +57,17 @@ export class Park {
     if (this.#parked.has(parked)) this.#remove(parked, true)
   }
 
+  /** It goes back to who has parked it, who does not hear of it. @returns false when it has left */
+  take(parked: Parked): boolean {
+    if (!this.#parked.delete(parked)) return false
+    this.#usedBytes -= parked.bytes
+    if (this.#parked.size === 0) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+    return true
+  }
+
   /** Let those leave that have waited too long. */
   sweep(): void {
     const nowMs = this.#now()
@@ -73,12 +84,6 @@ export class Park {
   }
 
   #remove(parked: Parked, wasRead: boolean): void {
-    this.#parked.delete(parked)
-    this.#usedBytes -= parked.bytes
-    if (this.#parked.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-    }
-    parked.leave(wasRead)
+    if (this.take(parked)) parked.leave(wasRead)
   }
 }

@@ -74,6 +74,7 @@ export class Reading {
       isNear: image => origins.of(image).isNear ?? false,
       now,
       promote: (stored, object, first, bytes) => parts.promote(stored, object, first, bytes),
+      mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
       imageChanged: image => parts.imageChanged(image),
     })
     this.#ahead = new ReadAhead({

@@ -128,7 +128,8 @@ t.test('who waits for an origin that is away, for ever by his own wish, leaves w
   await until(async () => (await waiting()) >= 3, patienceMs, 'all of them wait')
   const startMs = performance.now()
   await until(() => performance.now() - startMs > 2_500, patienceMs, 'longer than a miss is waited for otherwise')
-  t.ok((await waiting()) >= 3, 'they still do')
+  // One may be between two tries.
+  await until(async () => (await waiting()) >= 3, patienceMs, 'they still do')
   const bufferedMs = await killed(readers.buffered)
   t.ok(bufferedMs < 2_000, `buffered: ${bufferedMs} ms`)
   const directMs = await killed(readers.direct)

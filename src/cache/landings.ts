@@ -1,0 +1,50 @@
+/**
+ * What has arrived goes to the store, or stays in memory for a while where the store does not take it.
+ */
+import type { StoredImage } from '../store/stored-image.ts'
+import type { Flight, Flights } from './flight.ts'
+import type { Park } from './park.ts'
+
+export interface LandingsParts {
+  readonly flights: Flights
+  readonly park: Park
+  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
+  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
+  /** Would so many bytes be taken now? */
+  mayPromote(stored: StoredImage, bytes: number): boolean
+}
+
+export class Landings {
+  readonly #parts: LandingsParts
+
+  constructor(parts: LandingsParts) {
+    this.#parts = parts
+  }
+
+  /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
+  land(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
+    const { object, run } = flight
+    setImmediate(async () => {
+      const isStored = await this.#parts.promote(stored, object, run.first, bytes) // Never rejects.
+      flight.settle()
+      if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
+      else this.#linger(stored, flight, bytes)
+    })
+  }
+
+  /** A reader who comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to offer it again. */
+  #linger(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
+    const { flights, park, mayPromote } = this.#parts
+    const leave = () => flights.remove(stored.lockKey(flight.object), flight)
+    const parked = { bytes: bytes.length, leave }
+    flight.lingering = {
+      letGo: () => park.read(parked),
+      offer: () => {
+        if (!mayPromote(stored, bytes.length) || !park.take(parked)) return
+        flight.lingering = null
+        this.land(stored, flight, bytes)
+      },
+    }
+    park.add(parked)
+  }
+}
