@@ -104,7 +104,11 @@ t.test(
     origin.put('a', 1000 * KiB)
     const told: number[] = []
     let asked = 0
-    const direct = { sourceOf: () => (asked++, null), served: (_image: Image, bytes: number) => void told.push(bytes) }
+    const sourceOf = () => {
+      asked++
+      return null
+    }
+    const direct = { sourceOf, served: (_image: Image, bytes: number) => void told.push(bytes) }
     const sizes = { blockBytes: 64 * KiB, capacityBytes: 256 * 1024 * KiB }
     const mounted = { directory: null, origin, isNear: true, direct }
     const rooms = await openRooms({ directory: t.testdir(), origin: [mounted], ...sizes })
