@@ -44,6 +44,7 @@ export interface AheadPart {
 }
 
 type Asked = ByteRange | Given | null
+
 /** Bytes, and the lease that they belong to. */
 interface LentBytes {
   readonly bytes: Uint8Array

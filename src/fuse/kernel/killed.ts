@@ -4,20 +4,15 @@
  * The kernel interrupts a request for any signal, and tells of each request once. Only a fatal signal ends the wait: the kernel then
  * marks SIGKILL pending for every thread of the process, whatever signal it was. Source: Linux kernel/signal.c, complete_signal.
  */
-import { readFileSync } from 'node:fs'
+import { threadStatus } from './thread-status.ts'
 
 /** Bit of SIGKILL in the masks of /proc/PID/status. Source: proc(5). */
 const killBit = 1n << 8n
 
 /** False where it cannot be told: another pid namespace (pid 0), or no /proc. */
 export function wasKilled(pid: number): boolean {
-  if (pid === 0) return false
-  try {
-    // Synchronous: procfs makes the text in memory, and takes no lock that a thread waiting for us could hold.
-    return isKillPending(readFileSync(`/proc/${pid}/status`, 'latin1'))
-  } catch {
-    return false
-  }
+  const status = threadStatus(pid)
+  return status !== null && isKillPending(status)
 }
 
 /** Does the text of a /proc/PID/status show SIGKILL pending, for the thread or for its process? */

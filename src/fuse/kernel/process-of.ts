@@ -1,7 +1,7 @@
 /**
  * The process that a thread belongs to: the kernel names the thread that waits, and one process may read with hundreds of them.
  */
-import { readFileSync } from 'node:fs'
+import { threadStatus } from './thread-status.ts'
 
 /** Threads that are remembered. An id that another process has by now costs that process some of its turns, no more. */
 const threadsMax = 4096
@@ -14,16 +14,8 @@ export function processOf(thread: number): number {
   const known = processes.get(thread)
   if (known !== undefined) return known
   if (processes.size >= threadsMax) processes.clear()
-  const found = read(thread)
+  // Source: proc(5), Tgid.
+  const found = Number(/^Tgid:\s*(\d+)$/m.exec(threadStatus(thread) ?? '')?.[1] ?? thread)
   processes.set(thread, found)
   return found
-}
-
-function read(thread: number): number {
-  try {
-    // Synchronous, see killed.ts. Source: proc(5), Tgid.
-    return Number(/^Tgid:\s*(\d+)$/m.exec(readFileSync(`/proc/${thread}/status`, 'latin1'))?.[1] ?? thread)
-  } catch {
-    return thread
-  }
 }
