@@ -42,9 +42,11 @@ export class Adaptive<T extends KnownObject> implements EvictionPolicy<T> {
       return chosen
     }
     const chosen: T[] = []
-    for (let bytes = 0; bytes < bytesWanted; ) {
-      const id = this.#order.takeNext()
-      if (id === null) break
+    const turns = new Turns()
+    for (let bytes = 0; bytes < bytesWanted && this.#order.size > 0; ) {
+      if (turns.areOver) await turns.rest()
+      const id = this.#order.consider(chosen.length)
+      if (id === null) continue
       const object = held.get(id)!
       chosen.push(object)
       bytes += object.bytes

@@ -18,8 +18,8 @@ export interface UseOrder {
 }
 
 export class RecencyOrder implements UseOrder {
-  /** Least recently used first: a set keeps the order in which its members came. */
-  readonly #ids = new Set<number>()
+  /** Least recently used first. */
+  readonly #ids = new Line()
 
   get size(): number {
     return this.#ids.size
@@ -30,23 +30,20 @@ export class RecencyOrder implements UseOrder {
   }
 
   add(id: number): void {
-    this.#ids.add(id)
+    this.#ids.push(id)
   }
 
   use(id: number): void {
-    this.#ids.delete(id)
-    this.#ids.add(id)
+    this.#ids.remove(id)
+    this.#ids.push(id)
   }
 
   remove(id: number): void {
-    this.#ids.delete(id)
+    this.#ids.remove(id)
   }
 
   takeNext(): number | null {
-    const { done, value } = this.#ids.values().next()
-    if (done) return null
-    this.#ids.delete(value)
-    return value
+    return this.#ids.shift()
   }
 }
 
@@ -55,11 +52,6 @@ const usesMax = 3
 const newShare = 0.1
 /** How many that went are remembered, as a share of those that are here. */
 const goneShare = 0.9
-
-interface Entry {
-  uses: number
-  isProven: boolean
-}
 
 /**
  * S3-FIFO: what is new waits in a short queue and goes first unless it was used again; what was, and what comes back soon after it
@@ -70,101 +62,134 @@ interface Entry {
  * Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23.
  */
 export class FifoOrder implements UseOrder {
-  readonly #entries = new Map<number, Entry>()
-  /** Oldest first, with some that have gone: an id counts where its entry is the one that was put there. */
-  readonly #new = new Fifo<[number, Entry]>()
-  readonly #proven = new Fifo<[number, Entry]>()
-  #newCount = 0
-  readonly #gone = new Set<number>()
+  /** How often each was used since it came or was last considered; INVARIANT: its keys are those of `#new` and `#proven`. */
+  readonly #uses = new Map<number, number>()
+  readonly #new = new Line()
+  readonly #proven = new Line()
+  readonly #gone = new Line()
 
   get size(): number {
-    return this.#entries.size
+    return this.#uses.size
   }
 
   has(id: number): boolean {
-    return this.#entries.has(id)
+    return this.#uses.has(id)
   }
 
   ids(): IterableIterator<number> {
-    return this.#entries.keys()
+    return this.#uses.keys()
   }
 
   add(id: number): void {
-    const isProven = this.#gone.delete(id)
-    const entry = { uses: 0, isProven }
-    this.#entries.set(id, entry)
-    if (isProven) this.#proven.push([id, entry])
-    else this.#new.push([id, entry])
-    if (!isProven) this.#newCount++
+    this.#uses.set(id, 0)
+    if (this.#gone.remove(id)) this.#proven.push(id)
+    else this.#new.push(id)
   }
 
   use(id: number): void {
-    const entry = this.#entries.get(id)
-    if (entry) entry.uses = Math.min(usesMax, entry.uses + 1)
+    const uses = this.#uses.get(id)
+    if (uses !== undefined) this.#uses.set(id, Math.min(usesMax, uses + 1))
   }
 
   remove(id: number): void {
-    const entry = this.#entries.get(id)
-    if (entry && !entry.isProven) this.#newCount--
-    this.#entries.delete(id)
+    this.#uses.delete(id)
+    this.#new.remove(id)
+    this.#proven.remove(id)
   }
 
   takeNext(): number | null {
-    while (this.#entries.size > 0) {
-      const fromNew =
-        this.#newCount >= Math.max(1, newShare * this.#entries.size) || this.#newCount === this.#entries.size
-      const taken = fromNew ? this.#takeNew() : this.#takeProven()
+    while (this.size > 0) {
+      const taken = this.consider(0)
       if (taken !== null) return taken
     }
     return null
   }
 
+  /**
+   * Look at who would go next: take it out, or let it stay for another round. There is one.
+   * @param free places that were made before this one and that what is new will take: a cache that makes many places at once is to
+   *   have a tenth of new ones when they are taken, not before
+   * @returns who went; null if it stays
+   */
+  consider(free: number): number | null {
+    const isNew = this.#new.size > 0 && this.#new.size + free >= newShare * (this.size + free)
+    return isNew || this.#proven.size === 0 ? this.#takeNew() : this.#takeProven()
+  }
+
   #takeNew(): number | null {
-    const [id, entry] = this.#new.shift()!
-    if (this.#entries.get(id) !== entry) return null
-    this.#newCount--
-    if (entry.uses > 0) {
-      entry.uses = 0
-      entry.isProven = true
-      this.#proven.push([id, entry])
+    const id = this.#new.shift()!
+    if (this.#uses.get(id)! > 0) {
+      this.#uses.set(id, 0)
+      this.#proven.push(id)
       return null
     }
-    this.#entries.delete(id)
-    this.#gone.add(id)
-    const [oldest] = this.#gone
-    if (this.#gone.size > goneShare * this.#entries.size) this.#gone.delete(oldest!)
+    this.#uses.delete(id)
+    this.#gone.push(id)
+    if (this.#gone.size > goneShare * this.size) this.#gone.shift()
     return id
   }
 
   #takeProven(): number | null {
-    const [id, entry] = this.#proven.shift()!
-    if (this.#entries.get(id) !== entry) return null
-    if (entry.uses > 0) {
-      entry.uses--
-      this.#proven.push([id, entry])
+    const id = this.#proven.shift()!
+    const uses = this.#uses.get(id)!
+    if (uses > 0) {
+      this.#uses.set(id, uses - 1)
+      this.#proven.push(id)
       return null
     }
-    this.#entries.delete(id)
+    this.#uses.delete(id)
     return id
   }
 }
 
-/** An array that is taken from at its beginning. */
-class Fifo<T> {
-  #items: T[] = []
-  #first = 0
+interface Link {
+  readonly id: number
+  before: Link | null
+  after: Link | null
+}
 
-  push(item: T): void {
-    this.#items.push(item)
+/**
+ * Ids in the order in which they came, each at most once; any may leave. A `Set` has that order too, but its first member is
+ * found by walking over all that have left since it was last packed: with a hundred thousand that was most of an eviction.
+ */
+class Line {
+  readonly #links = new Map<number, Link>()
+  #first: Link | null = null
+  #last: Link | null = null
+
+  get size(): number {
+    return this.#links.size
   }
 
-  shift(): T | undefined {
-    const item = this.#items[this.#first++]
-    // Half of it has gone: moving the rest costs less than what brought us here.
-    if (this.#first * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#first)
-      this.#first = 0
-    }
-    return item
+  has(id: number): boolean {
+    return this.#links.has(id)
+  }
+
+  /** At the end, who is not in it. */
+  push(id: number): void {
+    const link: Link = { id, before: this.#last, after: null }
+    this.#links.set(id, link)
+    if (this.#last) this.#last.after = link
+    else this.#first = link
+    this.#last = link
+  }
+
+  /** @returns whether it was there */
+  remove(id: number): boolean {
+    const link = this.#links.get(id)
+    if (!link) return false
+    this.#links.delete(id)
+    if (link.before) link.before.after = link.after
+    else this.#first = link.after
+    if (link.after) link.after.before = link.before
+    else this.#last = link.before
+    return true
+  }
+
+  /** Take the first; null of none. */
+  shift(): number | null {
+    const first = this.#first
+    if (first) this.remove(first.id)
+    return first?.id ?? null
   }
 }

@@ -50,6 +50,19 @@ t.test('one pass over much that is never used again leaves what is used again an
   t.ok(adaptive.hits > 0.8 * 20_000)
 })
 
+t.test('what is used again and again keeps nine tenths, though many go at once', async t => {
+  const cache = new Units(new Adaptive(), 1000)
+  const random = seeded(5)
+  let [scanned, asked] = [10_000, 0]
+  for (let k = 0; k < 200_000; k++) {
+    if (k === 100_000) [cache.hits, asked] = [0, 0]
+    const isHot = k % 2 === 0
+    if (isHot) asked++
+    await cache.ask(isHot ? between(random, 0, 890) : scanned++)
+  }
+  t.ok(cache.hits > 0.99 * asked, `${cache.hits} hits of ${asked}`)
+})
+
 t.test('where recency serves better it is followed', async t => {
   const [adaptive, lru] = [new Units(new Adaptive(), 500), new Units(new LeastRecentlyUsed(), 500)]
   for (const cache of [adaptive, lru]) {
