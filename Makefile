@@ -4,6 +4,7 @@
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed
 #   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, in 90 minutes
+#   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
 #   make bench-check                    warm reads against the ratios of bench/results/warm.json; fails on a loss beyond the spread
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
@@ -87,8 +88,8 @@ endif
 bench: setup-bench
 	@$(MAKE) --no-print-directory build build/.built
 	@$(MAKE) --no-print-directory -C native-bindings comparison-server
-	@node build/bench/warm.js $(if $(QUICK),--rounds 3 --seconds 1,--rounds 10 --seconds 3 --json bench/results/warm.json)
-	@node build/bench/compare.js $(if $(QUICK),--quick)
+	@$(if $(RESUME),:,node build/bench/warm.js $(if $(QUICK),--rounds 2 --seconds 1,--rounds 6 --seconds 2 --json bench/results/warm.json))
+	@node build/bench/compare.js $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 ifndef QUICK
 	@node build/bench/growth.js
 endif

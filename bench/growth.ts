@@ -19,8 +19,9 @@ import { usageOf } from '../test/fixtures/process-usage.ts'
 import { parentfs } from './demo/command.ts'
 import { runFio } from './fio.ts'
 import { lineChart } from './report/chart.ts'
+import { figure } from './report/figure.ts'
 import { describeMachine } from './report/machine.ts'
-import { between, figure } from './report/page.ts'
+import { between, shown } from './report/page.ts'
 import { median } from './report/ratios.ts'
 
 interface Point {
@@ -129,7 +130,6 @@ async function report(): Promise<void> {
   )
   const { processors, processor, kernel, load } = machine
   const where = `${processors} x ${processor}, Linux ${kernel}, load ${load.toFixed(1)} at the beginning.`
-  await writeFile(page, between(await readFile(page, 'utf8'), marks, `\n\n${where}\n\n${head}\n${rows.join('\n')}\n\n`))
   await mkdir('docs/benchmarks', { recursive: true })
   const plots = [
     ['growth-start', 'Exec to first stat', 'ms', (point: Point) => point.startMs],
@@ -140,4 +140,7 @@ async function report(): Promise<void> {
     const points = bySize.map(point => [point.residentGiB, of(point), `${figure(of(point))} ${unit}`] as const)
     await writeFile(`docs/benchmarks/${name}.svg`, lineChart(title, { x: 'GiB held', y: unit }, points))
   }
+  const pictures = shown(plots.map(([name, title]) => ({ path: `benchmarks/${name}.svg`, title })))
+  const text = `\n\n${where}\n\n${head}\n${rows.join('\n')}\n\n${pictures}\n`
+  await writeFile(page, between(await readFile(page, 'utf8'), marks, text))
 }

@@ -1,12 +1,14 @@
 /**
  * Eviction policies over block traces: parentfs's own code beside the literature and the optimum.
  *
- *   node build/bench/policies.js --traces DIR [--shares 0.01,0.1] [--json FILE]
+ *   node build/bench/policies.js --traces DIR [--only TRACE,...] [--shares 0.01,0.1] [--out DIR]
  *
- * Prints a Markdown table of hit ratios; a cache has room for a share of the trace's footprint. Each unit of a trace counts as an
- * object of its own, so rows compare policies and do not foretell the hit ratio of a cache.
+ * Writes policies.json and the section of docs/BENCHMARKS.md; rows of traces that were not chosen stay as they were. A row has hit
+ * ratios; a cache has room for a share of the trace's footprint. Each unit of a trace counts as an object of its own, so rows compare
+ * policies and do not foretell the hit ratio of a cache.
  */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Adaptive } from '../src/cache/adaptive-policy.ts'
 import { LeastRecentlyUsed } from '../src/cache/eviction-policy.ts'
@@ -14,6 +16,7 @@ import { optimalHits } from './policies/optimum.ts'
 import { OwnPolicy, type Unit } from './policies/own.ts'
 import { Arc, Lru, S3Fifo, type SimulatedFactory, TwoQ } from './policies/references.ts'
 import { readTrace, type Trace, tracesIn } from './policies/traces.ts'
+import { between } from './report/page.ts'
 
 const own = {
   'parentfs lru': () => new LeastRecentlyUsed<Unit>(),
@@ -25,45 +28,81 @@ const literature: Readonly<Record<string, SimulatedFactory>> = {
   '2Q': (capacity, footprint) => new TwoQ(capacity, footprint),
   ARC: (capacity, footprint) => new Arc(capacity, footprint),
 }
+const names = [...Object.keys(own), ...Object.keys(literature), 'optimum']
+/** Results that lie elsewhere leave the page as it is. */
+const committed = 'bench/results'
+const marks = ['<!-- policies, from here -->', '<!-- policies, to here -->'] as const
 /** How far behind the better of LRU and S3-FIFO the adaptive policy may be. */
 const behindMax = 0.01
 
+/** Of one trace in a cache of one size. */
+interface Row {
+  readonly trace: string
+  readonly references: number
+  readonly footprint: number
+  readonly share: number
+  readonly ratios: Readonly<Record<string, number>>
+  /** Of the adaptive policy, behind the better of LRU and S3-FIFO. */
+  readonly lag: number
+}
+
 const { values } = parseArgs({
-  options: { traces: { type: 'string' }, shares: { type: 'string', default: '0.01,0.1' }, json: { type: 'string' } },
+  options: {
+    traces: { type: 'string' },
+    only: { type: 'string' },
+    shares: { type: 'string', default: '0.01,0.1' },
+    out: { type: 'string', default: committed },
+  },
 })
 if (!values.traces) {
-  console.error('usage: policies --traces DIR [--shares 0.01,0.1] [--json FILE]')
+  console.error('usage: policies --traces DIR [--only TRACE,...] [--shares 0.01,0.1] [--out DIR]')
   process.exit(2)
 }
-const names = [...Object.keys(own), ...Object.keys(literature), 'optimum']
-console.log(`| trace | references | footprint | cache | ${names.join(' | ')} | behind the better |`)
-console.log(`|${'---|'.repeat(names.length + 5)}`)
-const rows: object[] = []
-let behind = 0
-for (const path of await tracesIn(values.traces)) {
-  const trace = await readTrace(path)
+const path = join(values.out, 'policies.json')
+const rows = new Map<string, Row>()
+const keep = (row: Row) => rows.set(`${row.trace} ${row.share}`, row)
+for (const row of JSON.parse(await readFile(path, 'utf8').catch(() => '[]')) as Row[]) keep(row)
+console.log(head())
+for await (const trace of chosenTraces(values.traces)) {
   for (const share of values.shares.split(',').map(Number)) {
     const ratios = await hitRatios(trace, Math.max(10, Math.round(trace.footprint * share)))
     const lag = Math.max(ratios.LRU!, ratios['S3-FIFO']!) - ratios['parentfs adaptive']!
-    behind = Math.max(behind, lag)
-    rows.push({
-      trace: trace.name,
-      references: trace.references.length,
-      footprint: trace.footprint,
-      share,
-      ratios,
-      lag,
-    })
-    const shown = names.map(name => ratios[name]!.toFixed(4))
-    const [count, units] = [trace.references.length, trace.footprint].map(number => number.toLocaleString('en'))
-    console.log(`| ${[trace.name, count, units, `${share * 100} %`, ...shown, lag.toFixed(4)].join(' | ')} |`)
+    const { name, references, footprint } = trace
+    const row = { trace: name, references: references.length, footprint, share, ratios, lag }
+    keep(row)
+    console.log(line(row))
   }
 }
-if (values.json) await writeFile(values.json, `${JSON.stringify(rows)}\n`)
-console.log(
-  `\nThe adaptive policy is at most ${behind.toFixed(4)} behind the better of LRU and S3-FIFO (aim ${behindMax}).`,
-)
+const sorted = [...rows.values()].sort((a, b) => a.trace.localeCompare(b.trace) || a.share - b.share)
+const behind = Math.max(...sorted.map(({ lag }) => lag))
+const verdict = `The adaptive policy is at most ${behind.toFixed(4)} behind the better of LRU and S3-FIFO (aim ${behindMax}).`
+console.log(`\n${verdict}`)
+await mkdir(values.out, { recursive: true })
+await writeFile(path, `${JSON.stringify(sorted)}\n`)
+if (values.out === committed) {
+  const page = 'docs/BENCHMARKS.md'
+  const text = `\n\n${[head(), ...sorted.map(line)].join('\n')}\n\n${verdict}\n\n`
+  await writeFile(page, between(await readFile(page, 'utf8'), marks, text))
+}
 process.exitCode = behind <= behindMax ? 0 : 1
+
+async function* chosenTraces(directory: string): AsyncGenerator<Trace> {
+  const only = values.only?.split(',')
+  for (const path of await tracesIn(directory)) {
+    if (!only || only.some(name => basename(path).startsWith(`${name}.`))) yield await readTrace(path)
+  }
+}
+
+function head(): string {
+  const titles = ['trace', 'references', 'footprint', 'cache', ...names, 'behind the better']
+  return `| ${titles.join(' | ')} |\n|${'---|'.repeat(titles.length)}`
+}
+
+function line({ trace, references, footprint, share, ratios, lag }: Row): string {
+  const [count, units] = [references, footprint].map(number => number.toLocaleString('en'))
+  const shown = names.map(name => ratios[name]!.toFixed(4))
+  return `| ${[trace, count, units, `${share * 100} %`, ...shown, lag.toFixed(4)].join(' | ')} |`
+}
 
 async function hitRatios({ references, footprint }: Trace, capacity: number): Promise<Record<string, number>> {
   const ratios: Record<string, number> = {}

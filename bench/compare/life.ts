@@ -4,13 +4,14 @@
  */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { within } from '../../src/deadline.ts'
 import type { HttpOriginServer } from '../../test/fixtures/http-origin.ts'
 import { usageOf } from '../../test/fixtures/process-usage.ts'
 import { until } from '../../test/fixtures/until.ts'
 import type { Contender, Place, Running } from '../contenders/contender.ts'
 import { type FioResult, runFio } from '../fio.ts'
 import { type Played, percentile } from '../replay/player.ts'
-import { Hung, type ReadingWork, read } from './reading.ts'
+import { Hung, type ReadingWork, read, readingMsMax } from './reading.ts'
 import { type Distance, type Failure, nameOf, type Sample } from './samples.ts'
 
 /** An image that the origin has, and where it lies on the local disk. */
@@ -23,7 +24,8 @@ export interface World {
   /** Below it each contender has its own directory. */
   readonly directory: string
   readonly origin: HttpOriginServer
-  readonly distance: Distance
+  /** Null when what is read warm is not to depend on it. */
+  readonly distance: Distance | null
   readonly image: LocalImage
   /** A recorded boot, and the image that it reads. */
   readonly trace: string
@@ -104,11 +106,20 @@ export class Lives {
       ] as const
       for (const [job, figureOf] of asked) {
         const { result, cost } = await this.#measured(() =>
-          runFio(`bench/jobs/${job}.fio`, this.#running!.path, this.#world.secondsPerJob),
+          within(
+            readingMsMax,
+            runFio(`bench/jobs/${job}.fio`, this.#running!.path, this.#world.secondsPerJob),
+            () => new Hung(`${job}: no end after ${readingMsMax / 1000} s`),
+          ),
         )
         this.#note(job, figureOf(result), cost)
       }
     })
+  }
+
+  /** End what runs, by force: the run is over. Never rejects. */
+  async abandon(): Promise<void> {
+    await this.#running?.kill()
   }
 
   /** From an empty directory; a failure ends this life alone. */
@@ -123,12 +134,8 @@ export class Lives {
       await this.#running.stop()
     } catch (error) {
       const reason = error instanceof Hung ? `hung: ${error.message}` : (error as Error).message
-      onFailure({
-        contender: this.#contender.name,
-        distance: this.#contender.far ? nameOf(distance) : null,
-        round,
-        reason,
-      })
+      const { name } = this.#contender
+      onFailure({ contender: name, distance: distance && nameOf(distance), round, reason })
       await this.#running?.kill()
     } finally {
       this.#running = null
@@ -187,14 +194,7 @@ export class Lives {
 
   #note(question: string, value: number, cost: Pick<Sample, 'cpuMs' | 'rssAnonBytes'>): void {
     const { distance, round, onSample } = this.#world
-    const far = this.#contender.far && !question.startsWith('warm') && question !== 'reopen'
-    onSample({
-      question,
-      contender: this.#contender.name,
-      distance: far ? nameOf(distance) : null,
-      round,
-      value,
-      ...cost,
-    })
+    const { name } = this.#contender
+    onSample({ question, contender: name, distance: distance && nameOf(distance), round, value, ...cost })
   }
 }

@@ -2,7 +2,7 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Contender, Place, Running } from './contender.ts'
-import { begin, shows, unmount, unmountLazily } from './process.ts'
+import { show } from './process.ts'
 
 /** The raw file on the local disk. */
 export const rawFile: Contender = {
@@ -28,16 +28,7 @@ async function startComparison({ directory, imagePath }: Place, threads: number)
   const mountpoint = join(directory, 'mnt')
   await mkdir(mountpoint, { recursive: true })
   const { size } = await stat(imagePath)
-  const path = join(mountpoint, 'image')
-  const child = begin('native-bindings/build/comparison-server', [imagePath, mountpoint, String(threads)])
-  await child.ready(() => shows(path, size))
-  const kill = async () => {
-    await unmountLazily(mountpoint)
-    await child.signal('SIGKILL').catch(() => {})
-  }
-  const stop = async () => {
-    await unmount(mountpoint)
-    await child.gone()
-  }
-  return { path, pids: () => child.pids, stop, kill }
+  const words = [imagePath, mountpoint, String(threads)]
+  const shown = { path: join(mountpoint, 'image'), sizeBytes: size, mountpoint }
+  return show('native-bindings/build/comparison-server', words, shown)
 }

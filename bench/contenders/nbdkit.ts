@@ -2,7 +2,7 @@
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Contender, Place, Running } from './contender.ts'
-import { begin, shows, unmount, unmountLazily } from './process.ts'
+import { begin, show } from './process.ts'
 
 /** Source: nbdkit-cache-filter(1), nbdfuse(1). Its cache is an unlinked temporary file. */
 export const nbdkit: Contender = {
@@ -30,25 +30,23 @@ async function startNbdkit({ directory, originUrl, imageName, imagePath }: Place
   const server = begin('nbdkit', [...served, 'cache-on-read=true'], { ...process.env, TMPDIR: directory })
   await server.ready(async () => (await stat(socket)).isSocket())
   const path = join(mountpoint, 'image')
-  const mount = begin('nbdfuse', ['--readonly', path, '--unix', socket])
-  const kill = async () => {
-    await unmountLazily(mountpoint)
-    for (const child of [mount, server]) await child.signal('SIGKILL').catch(() => {})
-  }
+  const endServer = () => server.signal('SIGKILL').catch(() => {})
   try {
-    await mount.ready(() => shows(path, size))
+    const shown = await show('nbdfuse', ['--readonly', path, '--unix', socket], { path, sizeBytes: size, mountpoint })
+    return {
+      path,
+      pids: () => [...server.pids, ...shown.pids()],
+      stop: async () => {
+        await shown.stop()
+        await server.signal('SIGTERM')
+      },
+      kill: async () => {
+        await shown.kill()
+        await endServer()
+      },
+    }
   } catch (error) {
-    await kill()
+    await endServer()
     throw error
-  }
-  return {
-    path,
-    pids: () => [...server.pids, ...mount.pids],
-    stop: async () => {
-      await unmount(mountpoint)
-      await mount.gone()
-      await server.signal('SIGTERM')
-    },
-    kill,
   }
 }

@@ -5,6 +5,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { until } from '../../test/fixtures/until.ts'
+import type { Running } from './contender.ts'
 
 const startMsMax = 20_000
 const stopMsMax = 20_000
@@ -56,13 +57,40 @@ export class Child {
   }
 }
 
-/** Is there a file of that size? */
-export async function shows(path: string, sizeBytes: number): Promise<boolean> {
-  return (await stat(path)).size === sizeBytes
+/** The file that a program is to show. */
+export interface Shown {
+  readonly path: string
+  readonly sizeBytes: number
+  /** What has to be unmounted. */
+  readonly mountpoint: string
+  /** The program unmounts by itself when it is told to end; others end when they are unmounted. */
+  readonly endsItself?: true
+}
+
+/** Start a program that shows a file. @throws Error when it ends first, or is late; nothing is left of it */
+export async function show(file: string, args: readonly string[], shown: Shown): Promise<Running> {
+  const { path, sizeBytes, mountpoint, endsItself } = shown
+  const child = begin(file, args)
+  const kill = async () => {
+    await unmountLazily(mountpoint)
+    await child.signal('SIGKILL').catch(() => {})
+  }
+  const stop = async () => {
+    if (endsItself) return child.signal('SIGTERM')
+    await unmount(mountpoint)
+    await child.gone()
+  }
+  try {
+    await child.ready(async () => (await stat(path)).size === sizeBytes)
+  } catch (error) {
+    await kill()
+    throw error
+  }
+  return { path, pids: () => child.pids, stop, kill }
 }
 
 /** Take a FUSE mount away; a busy one is tried again for a moment. */
-export async function unmount(directory: string): Promise<void> {
+async function unmount(directory: string): Promise<void> {
   for (let tries = 0; ; tries++) {
     try {
       await promisify(execFile)('fusermount3', ['-u', directory])

@@ -4,7 +4,7 @@ import { access, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { Contender, Place, Running } from './contender.ts'
-import { begin, shows, unmountLazily } from './process.ts'
+import { show } from './process.ts'
 
 /** Source: qemu-storage-daemon(1), qemu-block-drivers(7). */
 export const qemu: Contender = {
@@ -31,17 +31,6 @@ async function startQemu({ directory, originUrl, imageName, imagePath }: Place):
   const kept = { driver: 'copy-on-read', file: 'top', 'node-name': 'kept' }
   const blocks = [far, backing, top, kept].flatMap(node => ['--blockdev', JSON.stringify(node)])
   const shown = { type: 'fuse', id: 'shown', 'node-name': 'kept', mountpoint: path, writable: false }
-  const child = begin('qemu-storage-daemon', [...blocks, '--export', JSON.stringify(shown)])
-  const kill = async () => {
-    await unmountLazily(path)
-    await child.signal('SIGKILL').catch(() => {})
-  }
-  try {
-    await child.ready(() => shows(path, size))
-  } catch (error) {
-    await kill()
-    throw error
-  }
-  // It unmounts when it ends.
-  return { path, pids: () => child.pids, stop: () => child.signal('SIGTERM'), kill }
+  const words = [...blocks, '--export', JSON.stringify(shown)]
+  return show('qemu-storage-daemon', words, { path, sizeBytes: size, mountpoint: path, endsItself: true })
 }

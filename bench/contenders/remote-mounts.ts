@@ -2,7 +2,7 @@
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { bucketName, type Contender, type Place, type Running } from './contender.ts'
-import { begin, shows, unmount, unmountLazily } from './process.ts'
+import { show } from './process.ts'
 
 /** Source: rclone(1), section on the VFS file caching of `rclone mount`. */
 export const rclone: Contender = {
@@ -51,21 +51,5 @@ async function startMount({ directory, imageName, imagePath }: Place, file: stri
   const mountpoint = join(directory, 'mnt')
   for (const each of ['mnt', 'cache']) await mkdir(join(directory, each), { recursive: true })
   const { size } = await stat(imagePath)
-  const path = join(mountpoint, imageName)
-  const child = begin(file, args)
-  const kill = async () => {
-    await unmountLazily(mountpoint)
-    await child.signal('SIGKILL').catch(() => {})
-  }
-  try {
-    await child.ready(() => shows(path, size))
-  } catch (error) {
-    await kill()
-    throw error
-  }
-  const stop = async () => {
-    await unmount(mountpoint)
-    await child.gone()
-  }
-  return { path, pids: () => child.pids, stop, kill }
+  return show(file, args, { path: join(mountpoint, imageName), sizeBytes: size, mountpoint })
 }

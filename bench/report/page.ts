@@ -1,8 +1,10 @@
 /** docs/BENCHMARKS.md between its marks: tables of ratios, out of one result. Pure. */
 import prettyBytes from 'pretty-bytes'
 import { coldQuestions, type Failure, type Question, warmQuestions } from '../compare/samples.ts'
+import { figure } from './figure.ts'
 import type { Machine } from './machine.ts'
 import type { Row } from './ratios.ts'
+import { whoIsAhead } from './reasons.ts'
 
 const marks = ['<!-- Written by `make bench` from here -->', '<!-- to here -->'] as const
 
@@ -15,6 +17,19 @@ export interface PageParts {
   /** Contenders that could not run here, and why. */
   readonly skipped: readonly { readonly contender: string; readonly reason: string }[]
   readonly reference: string
+  readonly plots: readonly Plot[]
+}
+
+/** A picture that the page shows. */
+export interface Plot {
+  /** Beside the page. */
+  readonly path: string
+  readonly title: string
+}
+
+/** As Markdown. */
+export function shown(plots: readonly Plot[]): string {
+  return plots.map(({ path, title }) => `![${title}](${path})\n`).join('\n')
 }
 
 /** Put the tables into the page, in the place of those of before. @throws Error when the marks are missing */
@@ -29,7 +44,7 @@ export function between(page: string, [begin, end]: readonly [string, string], t
   return `${page.slice(0, from + begin.length)}${text}${page.slice(to)}`
 }
 
-function tables({ machine, when, rounds, rows, failures, skipped, reference }: PageParts): string {
+function tables({ machine, when, rounds, rows, failures, skipped, reference, plots }: PageParts): string {
   const { processor, processors, memoryGiB, kernel, system, load, versions } = machine
   const distances = [...new Set(rows.flatMap(({ distance }) => (distance === null ? [] : [distance])))]
   const said = Object.entries(versions).map(([name, version]) =>
@@ -41,6 +56,7 @@ function tables({ machine, when, rounds, rows, failures, skipped, reference }: P
     '',
     `A ratio is ${reference} against the other in the same round: above 1, ${reference} is ahead. Median, with the least and the most in brackets.`,
     '',
+    shown(plots),
     '## Warm: all of the image in the cache',
     '',
     table(warmQuestions, rows, null, reference),
@@ -52,6 +68,11 @@ function tables({ machine, when, rounds, rows, failures, skipped, reference }: P
     '## CPU and memory',
     '',
     costs(rows),
+    '## Where another is ahead, and why',
+    '',
+    'Rows in which it was ahead by 3 % or more in every round, and how many times as good it was.',
+    '',
+    whoIsAhead(rows),
     ...skipped.map(({ contender, reason }) => `Not run: ${contender} (${reason}).\n`),
     ...failures.map(
       ({ contender, distance, round, reason }) =>
@@ -100,10 +121,4 @@ function costs(rows: readonly Row[]): string {
   return ['| question | origin | contender | CPU time | private memory |', '|---|---|---|---|---|', ...lines, ''].join(
     '\n',
   )
-}
-
-/** Three digits that count. */
-export function figure(value: number): string {
-  if (!Number.isFinite(value)) return '-'
-  return Math.abs(value) >= 100 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)))
 }

@@ -1,9 +1,10 @@
 /** The plots of docs/BENCHMARKS.md: one a question that a reader would ask first. */
 import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { coldQuestions, warmQuestions } from '../compare/samples.ts'
 import { barChart } from './chart.ts'
-import { figure } from './page.ts'
+import { figure } from './figure.ts'
+import type { Plot } from './page.ts'
 import type { Row } from './ratios.ts'
 
 const far = '10 ms, 100 MiB/s'
@@ -17,8 +18,9 @@ const plotted: readonly (readonly [string, string | null])[] = [
   ['warm-4k-qd32', null],
 ]
 
-/** Write `QUESTION.svg` for each plotted question that was asked. */
-export async function writePlots(directory: string, rows: readonly Row[], reference: string): Promise<void> {
+/** Write `QUESTION.svg` for each plotted question that was asked. @returns them, as seen from beside the directory */
+export async function writePlots(directory: string, rows: readonly Row[], reference: string): Promise<Plot[]> {
+  const plots: Plot[] = []
   await mkdir(directory, { recursive: true })
   const questions = new Map([...coldQuestions, ...warmQuestions].map(question => [question.id, question]))
   for (const [id, distance] of plotted) {
@@ -32,6 +34,9 @@ export async function writePlots(directory: string, rows: readonly Row[], refere
       isOurs: contender.startsWith(reference),
     }))
     const where = distance === null ? '' : `, origin ${distance} away`
-    await writeFile(join(directory, `${id}.svg`), barChart(`${title}${where} (${better} is better)`, bars))
+    const said = `${title}${where} (${better} is better)`
+    await writeFile(join(directory, `${id}.svg`), barChart(said, bars))
+    plots.push({ path: `${basename(directory)}/${id}.svg`, title: said })
   }
+  return plots
 }

@@ -3,6 +3,7 @@ import type { Sample } from '../../bench/compare/samples.ts'
 import { barChart } from '../../bench/report/chart.ts'
 import { withTables } from '../../bench/report/page.ts'
 import { rowsOf } from '../../bench/report/ratios.ts'
+import { whoIsAhead } from '../../bench/report/reasons.ts'
 
 function sample(contender: string, round: number, value: number, question = 'boot-cold'): Sample {
   return { question, contender, distance: '10 ms, no cap', round, value, cpuMs: 5, rssAnonBytes: 1000 }
@@ -27,15 +28,30 @@ t.test('the page gets tables between its marks, with who failed and who was not 
   const machine = { processor: 'P', processors: 2, memoryGiB: 4, kernel: '6', system: 'D', load: 0, versions: {} }
   const failures = [{ contender: 'third', distance: null, round: 0, reason: 'hung: for ever' }]
   const skipped = [{ contender: 'fourth', reason: 'not installed' }]
-  const parts = { machine, when: '2026-01-01', rounds: 1, rows, failures, skipped, reference: 'parentfs' }
+  const plots = [{ path: 'pictures/a.svg', title: 'A picture' }]
+  const parts = { machine, when: '2026-01-01', rounds: 1, rows, failures, skipped, reference: 'parentfs', plots }
   const marks = ['<!-- Written by `make bench` from here -->', '<!-- to here -->']
   const page = withTables(`Before\n${marks[0]}\nfrom before\n${marks[1]}\nAfter\n`, parts)
   t.match(page, /Before[\s\S]*\| a recorded boot, cold \| 2 s \| 2\.5 \(2\.5 - 2\.5\) \|[\s\S]*After/)
   t.match(page, /Failed: third, round 1: hung: for ever/)
   t.match(page, /Not run: fourth \(not installed\)/)
+  t.match(page, /!\[A picture\]\(pictures\/a.svg\)/)
+  t.match(page, /Nobody, in any row/)
   t.notMatch(page, /from before/)
   t.equal(withTables(page, parts), page, 'written again, it is the same')
   t.throws(() => withTables('no marks', parts))
+})
+
+t.test('each row in which another is ahead in every round is listed, with the reason or without', async t => {
+  const of = (question: string, other: readonly number[]) => [
+    ...other.map((_, round) => sample('parentfs', round, 10, question)),
+    ...other.map((value, round) => sample('nbdkit', round, value, question)),
+  ]
+  const samples = [...of('boot-cold-bytes', [5, 4]), ...of('herd', [5, 11]), ...of('restart-bytes', [1, 2])]
+  const said = whoIsAhead(rowsOf(samples, 'parentfs', () => 'lower'))
+  t.match(said, /- \*\*Bytes of a boot\.\*\* .*\n {2}- a recorded boot, cold, fetched: nbdkit at 10 ms, no cap 2\.5\n/)
+  t.match(said, /- \*\*Not explained\.\*\* .*\n {2}- the same 64 reads after a restart, fetched: nbdkit/)
+  t.notMatch(said, /16 readers/, 'not in every round')
 })
 
 t.test('a chart says its values as text', async t => {
