@@ -1,6 +1,7 @@
 /**
  * What has arrived goes to the store, or stays in memory for a while where the store does not take it.
  */
+import { Bursts } from '../bursts.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import type { Flight, Flights } from './flight.ts'
 import type { Park } from './park.ts'
@@ -16,6 +17,7 @@ export interface LandingsParts {
 
 export class Landings {
   readonly #parts: LandingsParts
+  readonly #bursts = new Bursts()
 
   constructor(parts: LandingsParts) {
     this.#parts = parts
@@ -23,13 +25,15 @@ export class Landings {
 
   /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
   land(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
+    setImmediate(() => this.#bursts.do(() => void this.#promote(stored, flight, bytes))) // Never rejects.
+  }
+
+  async #promote(stored: StoredImage, flight: Flight, bytes: Uint8Array): Promise<void> {
     const { object, run } = flight
-    setImmediate(async () => {
-      const isStored = await this.#parts.promote(stored, object, run.first, bytes) // Never rejects.
-      flight.settle()
-      if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
-      else this.#linger(stored, flight, bytes)
-    })
+    const isStored = await this.#parts.promote(stored, object, run.first, bytes) // Never rejects.
+    flight.settle()
+    if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
+    else this.#linger(stored, flight, bytes)
   }
 
   /** A reader who comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to offer it again. */

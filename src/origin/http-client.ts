@@ -110,8 +110,8 @@ export class HttpClient {
       try {
         return await consume(answer, watch)
       } finally {
-        discard(answer.body, this.#options.stallMsMax)
-        answer.inPlace?.end()
+        if (answer.inPlace) answer.inPlace.end()
+        else discard(answer.body, this.#options.stallMsMax)
       }
     } catch (error) {
       throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))

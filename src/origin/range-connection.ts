@@ -6,6 +6,7 @@
  */
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
+import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
 import type { Watch } from './watch.ts'
@@ -29,6 +30,7 @@ interface Exchange {
 
 export class RangeConnection {
   readonly #socket: Socket
+  readonly #bursts: Pick<Bursts, 'do'>
   /** Settles when it can be used. */
   readonly ready: Promise<void>
   readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
@@ -38,7 +40,9 @@ export class RangeConnection {
   #exchanges = 0
   #keepsAlive = false
 
-  constructor(url: URL, { connectMsMax, ca }: ConnectOptions) {
+  /** @param bursts where what follows from heads and bodies is done: those of many connections come together */
+  constructor(url: URL, { connectMsMax, ca }: ConnectOptions, bursts: Pick<Bursts, 'do'>) {
+    this.#bursts = bursts
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const isTls = url.protocol === 'https:'
     const port = Number(url.port || (isTls ? 443 : 80))
@@ -98,8 +102,8 @@ export class RangeConnection {
   body(): Promise<void> {
     return new Promise((resolve, reject) => {
       const exchange = this.#exchange
+      if (exchange && isWhole(exchange)) return resolve()
       if (!exchange || this.#error !== null) return reject(this.#error)
-      if (exchange.at === exchange.target.length) return resolve()
       exchange.onBody = resolve
       exchange.fail = reject
     })
@@ -110,7 +114,7 @@ export class RangeConnection {
     const exchange = this.#exchange
     this.#exchange = null
     this.#exchanges++
-    if (exchange && exchange.at === exchange.target.length && this.#keepsAlive && this.isOpen) return true
+    if (exchange && isWhole(exchange) && this.#keepsAlive && this.isOpen) return true
     this.destroy(null)
     return false
   }
@@ -151,14 +155,14 @@ export class RangeConnection {
   /** @returns whether to read on */
   #received(bytes: number): boolean {
     const exchange = this.#exchange
-    if (!exchange || exchange.at === exchange.target.length) {
+    if (!exchange || isWhole(exchange)) {
       this.destroy(new CacheError('origin-protocol', 'the server sent more than was asked for'))
       return false
     }
     exchange.watch.touch(bytes)
     if (exchange.at >= 0) exchange.at += bytes
     else if (!this.#receivedHead(exchange, bytes)) return this.isOpen
-    if (exchange.at === exchange.target.length) exchange.onBody()
+    if (isWhole(exchange)) this.#bursts.do(() => exchange.onBody())
     return true
   }
 
@@ -178,7 +182,7 @@ export class RangeConnection {
         exchange.at = rest.length
         this.#headBytes = 0
       }
-      exchange.onHead(head)
+      this.#bursts.do(() => exchange.onHead(head))
       return exchange.at >= 0
     } catch (error) {
       this.destroy(error)
@@ -196,6 +200,12 @@ export class RangeConnection {
 
   #fail(error: unknown): void {
     this.#error ??= error
-    this.#exchange?.fail(this.#error)
+    // Whoever waits for what is all there has yet to hear of it.
+    if (this.#exchange && !isWhole(this.#exchange)) this.#exchange.fail(this.#error)
   }
+}
+
+/** Has all of the body arrived? */
+function isWhole({ at, target }: Exchange): boolean {
+  return at === target.length
 }

@@ -5,6 +5,7 @@
  * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
  */
 import { Readable } from 'node:stream'
+import { Bursts } from '../bursts.ts'
 import type { HttpAnswer } from './http-body.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
 import type { Watch } from './watch.ts'
@@ -30,6 +31,9 @@ interface Host {
 /** How long that is. */
 const leaveMs = 60_000
 
+/** In place of a body that is received elsewhere; nobody looks at it. */
+const noBody = Readable.from([])
+
 /** What a request line and its headers may be made of. */
 const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 
@@ -37,6 +41,7 @@ export class RangeConnections {
   readonly #options: RangeConnectionsOptions
   readonly #hosts = new Map<string, Host>()
   readonly #open = new Set<RangeConnection>()
+  readonly #bursts = new Bursts()
   #closed = false
 
   constructor(options: RangeConnectionsOptions) {
@@ -77,17 +82,16 @@ export class RangeConnections {
         if (watch.error !== null) throw watch.error
         const head = await connection.ask(request, target, watch)
         const { status, headers: answered, bodyBytes } = head
-        const body = Readable.from([])
         if (connection.isReceiving) {
           const inPlace = { received: () => connection.body(), end: () => end(connection) }
-          return { status, headers: answered, body, inPlace }
+          return { status, headers: answered, body: noBody, inPlace }
         }
         host.notBeforeMs = performance.now() + leaveMs
         end(connection)
         // A body whose length is told otherwise: it may be as right as any.
         return status === 206 && (bodyBytes === null || bodyBytes === target.length)
           ? null
-          : { status, headers: answered, body, inPlace: null }
+          : { status, headers: answered, body: Readable.from([]), inPlace: null }
       } catch (error) {
         const { hasAnswered } = connection
         this.#open.delete(connection)
@@ -127,7 +131,7 @@ export class RangeConnections {
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const connection = new RangeConnection(url, this.#options)
+    const connection = new RangeConnection(url, this.#options, this.#bursts)
     this.#open.add(connection)
     return connection
   }

@@ -5,6 +5,8 @@ import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
+import { RangeConnection } from '../../src/origin/range-connection.ts'
+import { Watch } from '../../src/origin/watch.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = Buffer.from(Array.from({ length: 10_000 }, (_, k) => k % 251))
@@ -20,6 +22,11 @@ const partOf = ([first, last]: [number, number]) => image.subarray(first, last +
 const right: Answer = (range, socket) => {
   socket.write(`${headOf(range, `Content-Length: ${range[1] - range[0] + 1}\r\n`)}\r\n`)
   socket.write(partOf(range))
+}
+
+const rightAndLast: Answer = (range, socket) => {
+  right(range, socket)
+  socket.end()
 }
 
 /** A server that gives each request the next answer, and right ones after that. */
@@ -56,6 +63,22 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> =
   })
   return { origin, read, seen, sockets, facts }
 }
+
+t.test('an answer is good though its connection has ended when it is its turn', async t => {
+  const { origin } = await serve(t, [rightAndLast])
+  const held: (() => void)[] = []
+  const bursts = { do: (piece: () => void) => void held.push(piece) }
+  const connection = new RangeConnection(new URL(origin.url), { connectMsMax: 1000, ca: null }, bursts)
+  await connection.ready
+  const target = Buffer.alloc(100)
+  const head = connection.ask('GET /a HTTP/1.1\r\nrange: bytes=0-99\r\n\r\n', target, new Watch('a', signal))
+  await until(() => !connection.isOpen, 1000, 'its server has closed it')
+  for (const piece of held) piece()
+  t.equal((await head).status, 206)
+  await connection.body()
+  t.ok(target.equals(image.subarray(0, 100)))
+  t.equal(connection.end(), false, 'and is not used again')
+})
 
 t.test('ranges follow each other on one connection, whatever pieces they come in', async t => {
   const inPieces: Answer = (range, socket) => {

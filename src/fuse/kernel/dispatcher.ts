@@ -5,6 +5,7 @@
  * it and a deadline ends it. What comes after the answer is dropped, and undone.
  */
 
+import { Bursts } from '../../bursts.ts'
 import type { Logger } from '../../logger.ts'
 import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
 import { FailureLog } from '../failure-log.ts'
@@ -57,6 +58,8 @@ export class Dispatcher {
   readonly #calls = new Map<bigint, Call>()
   readonly #interrupts: Interrupts
   readonly #log: FailureLog
+  /** Requests that came together. */
+  readonly #bursts = new Bursts()
   readonly #requests = new Map<number, number>()
   readonly #counts = { failed: 0, malformed: 0, expired: 0, killed: 0, unwanted: 0 }
   #stopped = false
@@ -65,7 +68,7 @@ export class Dispatcher {
     this.#options = options
     this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
-    options.work?.onResume(request => this.#acceptOne(request))
+    options.work?.onResume(request => this.#bursts.do(() => this.#acceptOne(request)))
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
       wasKilled: options.wasKilled,
@@ -84,7 +87,7 @@ export class Dispatcher {
     this.#deadlines = deadlines
   }
 
-  /** A batch as Session hands it over: requests at multiples of 8, each with its length in front. */
+  /** A batch as Session hands it over: requests at multiples of 8, each with its length in front. They are begun in order, not all in one turn. */
   accept(batch: Uint8Array): void {
     const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
     for (let at = 0; at < batch.length; ) {
@@ -94,7 +97,8 @@ export class Dispatcher {
         this.#misframed(left)
         return
       }
-      this.#acceptOne(batch.subarray(at, at + bytes))
+      const request = batch.subarray(at, at + bytes)
+      this.#bursts.do(() => this.#acceptOne(request))
       at += Math.ceil(bytes / 8) * 8
     }
   }
@@ -160,8 +164,8 @@ export class Dispatcher {
           return true
         case opcodes.SERVED: {
           const { handle, offset, bytes, ms } = request.readServed(body)
-          // Nobody waits for it, as for what came with it perhaps.
-          setImmediate(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
+          // Nobody waits for it, as for what came with it perhaps: it goes behind.
+          this.#bursts.do(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
           return true
         }
         case opcodes.INTERRUPT:

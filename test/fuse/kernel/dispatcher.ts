@@ -143,7 +143,7 @@ t.test('a reader with a harmless signal is answered as if there had been none', 
   const unique = session.nextUnique()
   const reply = session.ask({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 100), pid: process.pid, unique })
   session.send({ opcode: opcodes.INTERRUPT, nodeId: 0n, body: bytesFrom(['u64', unique]), unique: unique | 1n })
-  t.equal(transport.gauges().interrupted, 1)
+  await until(() => transport.gauges().interrupted === 1, 1000, 'the INTERRUPT has been looked at')
   t.equal(session.replies.length, 0)
   go()
   t.same([(await reply).errno, (await reply).bytes.length], [0, 100])
