@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 /** How long work goes on in one piece before requests have their turn. */
-const turnMsMax = 10
+const turnMsMax = 5
 
 export class Turns {
   readonly #itemsPerLook: number
