@@ -5,9 +5,9 @@ const MiB = 1024 * KiB
 
 /** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */
 export const aheadRunBytesMin = 512 * KiB
-/** The window of a stream, from its begin to one that has gone on for long: 16 MiB are 64 ms of 2 Gbit/s. */
+/** The window of a stream, from its begin to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of 4 MiB. */
 export const aheadWindowBytesMin = 128 * KiB
-export const aheadWindowBytesMax = 16 * MiB
+export const aheadWindowBytesMax = 32 * MiB
 /**
  * How far behind a stream its bytes stay in the page cache: until they are surely on the disk, and for readers who follow closely. More
  * would fill the memory of the host with what has been read, each byte of a buffered reader twice.
@@ -17,12 +17,12 @@ export const leftBehindBytes = 64 * MiB
 export const aheadPieceBytesMin = 256 * KiB
 export const aheadPieceBytesMax = 4 * MiB
 /** How long a piece takes on its way at least, as far as they may be so large: asking costs some tenths of a millisecond of our time. */
-export const aheadPieceMs = 8
+export const aheadPieceMs = 12
 /**
  * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
  * for something else: 10 ms of 100 MiB/s.
  */
-export const aheadBytesMax = 32 * MiB
+export const aheadBytesMax = 48 * MiB
 export const aheadBytesMin = 1 * MiB
 /** The share of the turns at an origin that reading ahead may take. */
 export const aheadTurnsShare = 0.25

@@ -204,6 +204,7 @@ std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
 }
 
 void Session::work(Worker& worker) {
+  ::pthread_setname_np(::pthread_self(), "pfs-session");  // As top -H and ps -T show it.
   allow_wake_signal_only();
   const int error = worker.thread.run(stopping_);
   const Lock lock(mutex_);

@@ -49,6 +49,7 @@ void StoreThreads::close() {
 }
 
 void StoreThreads::work() {
+  ::pthread_setname_np(::pthread_self(), "pfs-store");  // As top -H and ps -T show it.
   block_signals();
   const Scratch scratch(scratch_bytes);
   mutex_.lock();

@@ -46,7 +46,7 @@ export interface MemoryLimits {
   readonly idleMs: number
 }
 
-const limitsDefault: MemoryLimits = { keptBytesMax: 48 * 2 ** 20, idleMs: 5_000 }
+const limitsDefault: MemoryLimits = { keptBytesMax: 80 * 2 ** 20, idleMs: 5_000 }
 
 export class Memory {
   /** Free ones by their length. */
