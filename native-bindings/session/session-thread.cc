@@ -1,6 +1,7 @@
 /** The hit path, and what leads around it. */
 #include "session/session-thread.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "store/left-behind.h"
 #include "wire/cursor.h"
 
 namespace parentfs::session {
@@ -17,6 +19,12 @@ namespace {
 /** Add to a counter that only the calling thread writes: no locked instruction. */
 void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
   counter.store(counter.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+/** The kernel keeps the pages of the mounted file itself, unless its reader asked for none. */
+store::Pages pages_of(const wire::ReadIn& in) {
+  if ((in.flags & O_DIRECT) != 0) return store::Pages::leave;
+  return in.size < store::stream_read_bytes_min ? store::Pages::drop : store::Pages::drop_behind;
 }
 
 }  // namespace
@@ -56,7 +64,8 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   if (in.size > wire::read_bytes_max) return Answer::none;
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
-  DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0};
+  DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0,
+                        .pages = pages_of(in)};
   std::shared_ptr<store::Source> source;
   const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
@@ -64,9 +73,12 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     deferred.length = in.offset >= size_bytes ? 0 : std::min<std::uint64_t>(in.size, size_bytes - in.offset);
     const std::uint64_t offset = std::min(in.offset, size_bytes);
     const auto tick = clock_.tick.load(std::memory_order_relaxed);
-    const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick);
+    const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick, deferred.pages);
     if (found == store::ReadOutcome::would_wait) deferred.file = file;
-    if (found == store::ReadOutcome::hit) file->hits().add(lane_, deferred.length);
+    if (found == store::ReadOutcome::hit) {
+      file->hits().add(lane_, deferred.length);
+      if (deferred.pages == store::Pages::drop_behind) sink_.passed(file, offset, deferred.length);
+    }
     if (found == store::ReadOutcome::miss && (source = file->first_read(offset, deferred.length, tick))) {
       deferred.file = file;
     }

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <utility>
 
+#include "store/left-behind.h"
+#include "syscalls/files.h"
+
 namespace parentfs::session {
 
 namespace {
@@ -124,10 +127,10 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   // The session may have ended when the disk answers: without the claim, the job keeps off it.
   const bool taken = store_threads_.submit(store::Lane::read, [this, entry, &clock = clock_](auto scratch) {
     if (entry->claimed()) return;
-    const auto& [file, unique, offset, length] = entry->read();
+    const auto& [file, unique, offset, length, pages] = entry->read();
     const auto bytes = ReplyBuffer(scratch).bytes(length);
     const auto tick = clock.tick.load(std::memory_order_relaxed);
-    const bool hit = file->read(offset, bytes, store::Patience::full, tick) == store::ReadOutcome::hit;
+    const bool hit = file->read(offset, bytes, store::Patience::full, tick, pages) == store::ReadOutcome::hit;
     if (entry->claim()) finish_deferred(*entry, scratch, hit);
   });
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
@@ -139,12 +142,22 @@ void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> 
     ReplyBuffer(scratch).send(fd_, read.unique, read.length);
     deferred_latencies_.count_shared(entry.age());
     read.file->hits().add(workers_.size(), read.length);
+    if (read.pages == store::Pages::drop_behind) passed(read.file, read.offset, read.length);
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
   } else {
     forward(entry.request());
   }
   deferred_.done(entry);
+}
+
+void Session::passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) {
+  const auto begin = store::left_behind(offset, length);
+  if (!begin) return;
+  // Not here: it can wait for the disk. When the threads are ending, the pages stay.
+  (void)store_threads_.submit(store::Lane::write, [file, begin = *begin](auto) {
+    (void)syscalls::drop_pages(file->fd(), begin, store::stretch_bytes);
+  });
 }
 
 bool Session::ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) {

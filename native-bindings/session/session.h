@@ -88,6 +88,7 @@ class Session final : private RequestSink {
 
   void forward(std::span<const std::byte> request) override;
   void defer(DeferredRead read, std::span<const std::byte> request) override;
+  void passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) override;
   bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) override;
   /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
   void finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right);

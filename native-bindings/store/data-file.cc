@@ -38,13 +38,13 @@ Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::u
 }
 
 ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
-                           std::uint32_t tick) const {
+                           std::uint32_t tick, Pages pages) const {
   if (patience == Patience::none) {
     return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::would_wait,
-                         [this](auto at, auto into) { return disk_.read_cached(at, into); });
+                         [&](auto at, auto into) { return disk_.read_cached(at, into, pages); });
   }
   return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::miss,
-                       [this](auto at, auto into) { return disk_.read(at, into).bytes; });
+                       [&](auto at, auto into) { return disk_.read(at, into, pages).bytes; });
 }
 
 bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const {

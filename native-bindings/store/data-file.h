@@ -68,7 +68,7 @@ class DataFile {
 
   /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
   [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
-                                 std::uint32_t tick) const;
+                                 std::uint32_t tick, Pages pages = Pages::leave) const;
   /** The same for any length, with full patience. */
   [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
 

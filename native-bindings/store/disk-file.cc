@@ -14,11 +14,16 @@ namespace parentfs::store {
 
 namespace {
 
-DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target) {
+/** One read at `offset`, with `flags` of preadv2. */
+ssize_t read_once(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
+  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
+  return ::preadv2(fd, &part, 1, static_cast<off_t>(offset), flags);
+}
+
+DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
   DiskRead done{.bytes = 0, .error = 0};
   while (done.bytes < target.size()) {
-    const ssize_t got =
-        ::pread(fd, &target[done.bytes], target.size() - done.bytes, static_cast<off_t>(offset + done.bytes));
+    const ssize_t got = read_once(fd, offset + done.bytes, target.subspan(done.bytes), flags);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) done.error = errno;
     if (got <= 0) break;
@@ -29,17 +34,16 @@ DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target) {
 
 }  // namespace
 
-std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> target) const {
+std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
   if (faults_ != nullptr && faults_->concerns(DiskOperation::read, offset, target.size())) return 0;
-  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
-  const ssize_t got = ::preadv2(fd(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  const ssize_t got = read_once(fd(), offset, target, RWF_NOWAIT | flags(pages));
   return got < 0 ? 0 : static_cast<std::size_t>(got);  // EAGAIN; EOPNOTSUPP where the file system cannot.
 }
 
-DiskRead DiskFile::read(std::uint64_t offset, std::span<std::byte> target) const {
+DiskRead DiskFile::read(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
   const ReadsUnderWay::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, target.size());
-  return fault != 0 ? DiskRead{.bytes = 0, .error = fault} : read_from(fd(), offset, target);
+  return fault != 0 ? DiskRead{.bytes = 0, .error = fault} : read_from(fd(), offset, target, flags(pages));
 }
 
 DiskRead DiskFile::read_uncached(int direct_fd, std::uint64_t offset, std::span<std::byte> target,
@@ -50,7 +54,7 @@ DiskRead DiskFile::read_uncached(int direct_fd, std::uint64_t offset, std::span<
   const ReadsUnderWay::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, length);
   if (fault != 0) return {.bytes = 0, .error = fault};
-  const DiskRead got = read_from(direct_fd, offset, target.first(pages));
+  const DiskRead got = read_from(direct_fd, offset, target.first(pages), 0);
   // Some file systems take O_DIRECT and then want larger units than pages.
   if (got.error == EINVAL) return read(offset, target.first(length));
   return {.bytes = std::min(got.bytes, length), .error = got.error};

@@ -11,6 +11,7 @@
 #include "owned-fd.h"
 #include "store/faults.h"
 #include "store/reads-under-way.h"
+#include "syscalls/files.h"
 
 namespace parentfs::store {
 
@@ -22,17 +23,34 @@ struct DiskRead {
   int error;
 };
 
+/** What becomes of the pages that a read brings into the page cache. */
+enum class Pages {
+  /** They stay: the only copy in memory, for whoever reads next. */
+  leave,
+  /** They go at once, for the reader has a page cache of its own; what was there before stays. */
+  drop,
+  /** They go when the reader has come further (left-behind.h): the kernel reads ahead in larger units than he asks for. */
+  drop_behind,
+};
+
 class DiskFile {
  public:
   /** @param faults, reads null, or outlive this */
-  DiskFile(OwnedFd fd, Faults* faults, ReadsUnderWay* reads) : fd_(std::move(fd)), faults_(faults), reads_(reads) {}
+  DiskFile(OwnedFd fd, Faults* faults, ReadsUnderWay* reads)
+      : fd_(std::move(fd)),
+        drop_flag_(syscalls::can_leave_no_pages(fd_.get()) ? syscalls::read_leaving_no_pages : 0),
+        faults_(faults),
+        reads_(reads) {}
 
   [[nodiscard]] int fd() const { return fd_.get(); }
 
-  /** What the page cache has of a range right now: fewer bytes than asked, or none, when it does not have it all. */
-  [[nodiscard]] std::size_t read_cached(std::uint64_t offset, std::span<std::byte> target) const;
+  /**
+   * What the page cache has of a range right now: fewer bytes than asked, or none, when it does not have it all. The kernel then
+   * begins to read it, with what lies behind it.
+   */
+  [[nodiscard]] std::size_t read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const;
   /** Waits for the disk. */
-  [[nodiscard]] DiskRead read(std::uint64_t offset, std::span<std::byte> target) const;
+  [[nodiscard]] DiskRead read(std::uint64_t offset, std::span<std::byte> target, Pages pages = Pages::leave) const;
   /**
    * Past the page cache, by `direct_fd`; through it where the file system cannot, or where that is -1.
    * @param target begins at a page, with room up to the next one after `length` bytes
@@ -47,7 +65,11 @@ class DiskFile {
   [[nodiscard]] int sync() const;
 
  private:
+  [[nodiscard]] int flags(Pages pages) const { return pages == Pages::drop ? drop_flag_ : 0; }
+
   OwnedFd fd_;
+  /** Of preadv2, for `Pages::drop`; 0 where kernel or file system cannot: then pages stay. */
+  int drop_flag_;
   Faults* faults_;
   ReadsUnderWay* reads_;
 };

@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <string>
 
 namespace parentfs::syscalls {
@@ -40,6 +42,13 @@ Result<OwnedFd> open_uncached(int fd) {
   OwnedFd opened(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
   if (opened.get() < 0) return Failure{errno};
   return opened;
+}
+
+bool can_leave_no_pages(int fd) {
+  // Past all ends: it reads nothing, and is refused (EOPNOTSUPP) or not.
+  std::byte byte{};
+  const iovec part{.iov_base = &byte, .iov_len = 1};
+  return ::preadv2(fd, &part, 1, off_t{1} << 62, read_leaving_no_pages) == 0;
 }
 
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {

@@ -47,6 +47,13 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes);
 Result<bool> open_elsewhere(int fd);
 /** Let the page cache forget a range; what is not written yet stays. @returns 0 or an errno. */
 int drop_pages(int fd, std::uint64_t offset, std::uint64_t length);
+/**
+ * A flag of preadv2 (RWF_DONTCACHE): pages that the read brings into the page cache leave it again; those that were there stay.
+ * Linux 6.14 and newer, where the file system can. Source: Linux include/uapi/linux/fs.h.
+ */
+inline constexpr int read_leaving_no_pages = 0x80;
+/** Does this file know that flag? */
+bool can_leave_no_pages(int fd);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

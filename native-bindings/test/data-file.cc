@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "store/crc32c.h"
+#include "store/left-behind.h"
 #include "store/scratch.h"
 #include "syscalls/files.h"
 #include "test/images.h"
@@ -108,6 +111,44 @@ void verify(Checks& t) {
   CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b011'1011);
 }
 
+/** How many pages of [0, size) the page cache has. Not asked by a read that does not wait: it starts a read-ahead. */
+std::size_t pages_of(const Image& image, std::uint64_t size) {
+  std::vector<unsigned char> pages((size + 4095) / 4096);
+  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, image.file->fd(), 0);
+  if (map == MAP_FAILED || ::mincore(map, size, pages.data()) != 0) std::abort();
+  ::munmap(map, size);
+  return static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
+}
+
+void pages_left(Checks& t) {
+  const std::uint64_t size = 64 * block_bytes;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  const int fd = image.file->fd();
+  if (!syscalls::can_leave_no_pages(fd)) return t.skip("this kernel or file system has no RWF_DONTCACHE");
+  CHECK(syscalls::sync_data(fd) == 0 && syscalls::drop_pages(fd, 0, size) == 0 && pages_of(image, size) == 0);
+  std::vector<std::byte> target(size);
+  const auto read = [&](Patience patience, store::Pages pages) {
+    return image.file->read(0, target, patience, 1, pages);
+  };
+  CHECK(read(Patience::none, store::Pages::drop) == ReadOutcome::would_wait);
+  CHECK(read(Patience::full, store::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
+  CHECK(pages_of(image, size) == 0);
+  CHECK(read(Patience::full, store::Pages::leave) == ReadOutcome::hit && pages_of(image, size) == 64);
+  CHECK(read(Patience::full, store::Pages::drop) == ReadOutcome::hit && pages_of(image, size) == 64);
+  CHECK(read(Patience::none, store::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
+}
+
+void streams(Checks& t) {
+  const std::uint64_t stretch = store::stretch_bytes;
+  CHECK(!store::left_behind(0, stretch - 1) && !store::left_behind(0, stretch));
+  CHECK(!store::left_behind(stretch, stretch - 1));
+  CHECK(store::left_behind(stretch, stretch) == 0);
+  CHECK(store::left_behind(2 * stretch - 1, 1) == 0);
+  CHECK(!store::left_behind(2 * stretch, stretch - 1));
+  CHECK(store::left_behind(5 * stretch - 10, 20) == 3 * stretch);
+}
+
 void verify_disk(Checks& t) {
   const std::uint64_t size = 3 * block_bytes + 100;
   const Image image(size, block_bytes);
@@ -120,13 +161,7 @@ void verify_disk(Checks& t) {
   const auto verify_from = [&](store::Medium medium) {
     return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes()).good;
   };
-  // Not by a read that does not wait: it starts a read-ahead.
-  const auto is_cached = [&] {
-    void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, image.file->fd(), 0);
-    unsigned char pages[4] = {};
-    CHECK(map != MAP_FAILED && ::mincore(map, size, &pages[0]) == 0 && ::munmap(map, size) == 0);
-    return (pages[1] & 1) != 0;
-  };
+  const auto is_cached = [&] { return pages_of(image, size) > 0; };
   CHECK(verify_from(store::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
   CHECK(syscalls::sync_data(image.file->fd()) == 0);
   CHECK(syscalls::drop_pages(image.file->fd(), 0, size) == 0);
@@ -169,6 +204,8 @@ Tests data_file_tests() {
       {"zero blocks are punched, take no space, and read as zeros", zero_blocks},
       {"landing refuses what is not whole blocks of the image", land_refuses},
       {"verification names exactly the blocks that are whole and right", verify},
+      {"a reader with pages of its own leaves none behind that were not there, and another one does", pages_left},
+      {"a stream has left a stretch behind when it has read the next one", streams},
       {"verification of the disk leaves the page cache as it is", verify_disk},
       {"a punch past the end frees the tail and keeps the size", punch_past_the_end},
       {"a file that lost its end gives misses, not short reads", shrunk_file},

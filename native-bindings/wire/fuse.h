@@ -34,6 +34,7 @@ struct ReadIn {
   std::uint32_t size;
   std::uint32_t read_flags;
   std::uint64_t lock_owner;
+  /** Those of the open file, as open(2) knows them. Source: Linux fs/fuse/file.c, fuse_read_args_fill. */
   std::uint32_t flags;
   std::uint32_t padding;
 };
