@@ -27,3 +27,31 @@ export class Turns {
     this.#sinceMs = performance.now()
   }
 }
+
+/** Items that are sorted in one piece: a millisecond or two. */
+const sortedAtOnce = 4096
+
+/** The same items in ascending order of what `of` says of them, equal ones as they were; others have their turns meanwhile. */
+export async function sorted<T>(items: readonly T[], of: (item: T) => number, turns: Turns): Promise<T[]> {
+  let runs: T[][] = []
+  for (let from = 0; from < items.length; from += sortedAtOnce) {
+    runs.push(items.slice(from, from + sortedAtOnce).sort((a, b) => of(a) - of(b)))
+    await turns.rest()
+  }
+  while (runs.length > 1) {
+    const merged: T[][] = []
+    for (let k = 0; k < runs.length; k += 2) merged.push(await merge(runs[k]!, runs[k + 1] ?? [], of, turns))
+    runs = merged
+  }
+  return runs[0] ?? []
+}
+
+async function merge<T>(left: readonly T[], right: readonly T[], of: (item: T) => number, turns: Turns): Promise<T[]> {
+  const merged: T[] = []
+  for (let [l, r] = [0, 0]; l < left.length || r < right.length; ) {
+    if (turns.areOver) await turns.rest()
+    const isLeft = r === right.length || (l < left.length && of(left[l]!) <= of(right[r]!))
+    merged.push(isLeft ? left[l++]! : right[r++]!)
+  }
+  return merged
+}

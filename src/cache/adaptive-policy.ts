@@ -6,7 +6,7 @@
  * objects, and follows the one that had more of what was used.
  */
 
-import { Turns } from '../turns.ts'
+import { sorted, Turns } from '../turns.ts'
 import { type EvictionPolicy, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
 import { FifoOrder, RecencyOrder, type UseOrder } from './use-orders.ts'
 
@@ -69,17 +69,16 @@ export class Adaptive<T extends KnownObject> implements EvictionPolicy<T> {
       if (turns.areOver) await turns.rest()
       if (!held.has(id)) this.#order.remove(id)
     }
-    used.sort((a, b) => a.lastUse - b.lastUse)
     const sampling = Math.max(1, Math.round(held.size / sampleObjects))
     for (const book of [this.#books.lru, this.#books.fifo]) book.begin(Math.floor(held.size / sampling))
-    for (const each of used) {
+    for (const each of await sorted(used, ({ lastUse }) => lastUse, turns)) {
       if (turns.areOver) await turns.rest()
+      this.#lastLook = each.lastUse
       const id = this.#idOf(each)
       if (this.#order.has(id)) this.#order.use(id)
       else this.#order.add(id)
       if (scattered(id) % sampling === 0) for (const book of [this.#books.lru, this.#books.fifo]) book.use(id)
     }
-    this.#lastLook = used.at(-1)?.lastUse ?? this.#lastLook
     return held
   }
 

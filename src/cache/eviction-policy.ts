@@ -15,6 +15,9 @@ export interface ObjectUse {
 export const evictionPolicies = ['lru', 'adaptive'] as const
 export type EvictionPolicyName = (typeof evictionPolicies)[number]
 
+/** It hit more on every trace that was tried: docs/BENCHMARKS.md. */
+export const evictionPolicyDefault: EvictionPolicyName = 'adaptive'
+
 export interface EvictionPolicy<T extends ObjectUse = ObjectUse> {
   readonly name: string
   /**

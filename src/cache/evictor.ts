@@ -21,7 +21,13 @@ import type { EvictionCandidate } from '../store/eviction.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Adaptive } from './adaptive-policy.ts'
-import { type EvictionPolicy, type EvictionPolicyName, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
+import {
+  type EvictionPolicy,
+  type EvictionPolicyName,
+  evictionPolicyDefault,
+  LeastRecentlyUsed,
+  type ObjectUse,
+} from './eviction-policy.ts'
 import { dataBytes } from './pins.ts'
 
 export interface EvictionCounters {
@@ -99,7 +105,7 @@ export class Evictor {
   #pauseMs = 0
   #notBeforeMs = Number.NEGATIVE_INFINITY
 
-  constructor({ store, pins, unwanted, now, evictionPolicy = 'lru', logger }: EvictorParts) {
+  constructor({ store, pins, unwanted, now, evictionPolicy = evictionPolicyDefault, logger }: EvictorParts) {
     this.#store = store
     this.#pins = pins
     this.#unwanted = unwanted

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod'
 import { aheadWindowBytesMax } from '../ahead-limits.ts'
-import { evictionPolicies } from '../cache/eviction-policy.ts'
+import { evictionPolicies, evictionPolicyDefault } from '../cache/eviction-policy.ts'
 import { directoryNodeId } from '../fuse/backend.ts'
 import { blocksPerObject } from '../image.ts'
 import {
@@ -83,9 +83,9 @@ const cache = z
       live: true,
       what: 'the share of the file system that stays free whatever the capacity says',
     }),
-    eviction: choice('eviction policy', evictionPolicies, 'lru', {
+    eviction: choice('eviction policy', evictionPolicies, evictionPolicyDefault, {
       live: false,
-      what: 'what goes first: the least recently used exactly, or by what served better lately, recency or S3-FIFO (docs/BENCHMARKS.md)',
+      what: 'what goes first: by recency or by S3-FIFO, whichever served better lately, or exactly the least recently used (docs/BENCHMARKS.md)',
     }),
     scrubRate: rate({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
       live: true,

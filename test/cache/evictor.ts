@@ -1,4 +1,5 @@
 import t from 'tap'
+import { evictionPolicies } from '../../src/cache/eviction-policy.ts'
 import { Evictor } from '../../src/cache/evictor.ts'
 import { CacheError } from '../../src/errors.ts'
 import { evictRoundsMax, indexHighShare } from '../../src/limits.ts'
@@ -54,6 +55,50 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
   t.ok(after.slice(firstKept).every(Boolean), 'no object that stays was used before one that went')
   await rooms.close()
 })
+
+t.test(
+  'an operator chooses who goes after a pass over what is never used again: that pass, or by recency the others',
+  async t => {
+    const origin = new MemoryOrigin()
+    origin.put('a', 12 * MiB)
+    for (const evictionPolicy of evictionPolicies) {
+      const rooms = await openRooms({ directory: t.testdir(), origin })
+      const { store, cache, clock } = rooms
+      const { image } = await cache.lookup(null, 'a', { signal })
+      const use = async (objects: readonly number[]) => {
+        for (const object of objects) {
+          clock.advance()
+          await cache.read(image, object * objectBytes, objectBytes, { signal })
+        }
+        await until(() => cache.counters.flights === 0, 5000, 'the promotions')
+        await store.flush()
+      }
+      const pins = { kept: () => new Set<string>() }
+      const parts = { store, logger: silentLogger, pins, unwanted: () => [], now: () => 0, evictionPolicy }
+      const evictor = new Evictor(parts)
+      const evict = async () => {
+        for (let bytes = 32 * MiB; store.capacity.excessBytes <= 0; bytes -= 128 * KiB) store.capacity.resize(bytes)
+        await evictor.check()
+        store.capacity.resize(64 * MiB)
+      }
+      await use(Array.from({ length: 30 }, (_, k) => k))
+      await evict()
+      const again = [...store.find(image.id)!.heldObjects()]
+      await use(again)
+      const once = Array.from({ length: 10 }, (_, k) => 35 + k)
+      await use(once)
+      clock.advance()
+      await evict()
+      const held = new Set(store.find(image.id)!.heldObjects())
+      const gone = (objects: readonly number[]) => objects.filter(object => !held.has(object)).length
+      const [expected, others] = evictionPolicy === 'lru' ? [again, once] : [once, again]
+      t.ok(gone(expected) > 0, `${evictionPolicy}: ${gone(expected)} went`)
+      t.equal(gone(others), 0, evictionPolicy)
+      await evictor.close()
+      await rooms.close()
+    }
+  },
+)
 
 t.test('an index over its budget gives up records, though their blocks take no space', async t => {
   const origin = new MemoryOrigin()
