@@ -28,10 +28,12 @@ import { qemu } from './contenders/qemu.ts'
 import { rclone, rcloneTuned, s3fs } from './contenders/remote-mounts.ts'
 import { parentfs } from './demo/command.ts'
 import { readReplay, writeTouched } from './replay/trace.ts'
+import { linesOf } from './report/lines.ts'
 import { describeMachine, type Machine } from './report/machine.ts'
 import { withTables } from './report/page.ts'
 import { writePlots } from './report/plots.ts'
 import { rowsOf } from './report/ratios.ts'
+import { whoIsAhead } from './report/reasons.ts'
 
 const reference = 'parentfs'
 const contenders: readonly Contender[] = [
@@ -60,7 +62,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
-    minutes: { type: 'string', default: '40' },
+    minutes: { type: 'string' },
     mebibytes: { type: 'string' },
     only: { type: 'string' },
     distances: { type: 'string' },
@@ -68,6 +70,7 @@ const { values } = parseArgs({
     resume: { type: 'boolean', default: false },
   },
 })
+const minutesMax = Number(values.minutes ?? (values.quick ? 3 : 40))
 const roundsMax = Number(values.rounds ?? (values.quick ? 2 : 3))
 const imageBytes = Number(values.mebibytes ?? (values.quick ? 64 : 128)) * 2 ** 20
 const secondsPerJob = values.quick ? 1 : 2
@@ -92,6 +95,7 @@ async function giveUp(signal: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
+  console.log('\nparentfs beside other programs, each in its turn, from an empty cache:')
   const machine = await describeMachine((await parentfs('--version')).trim())
   console.log(`${machine.processors} x ${machine.processor}, Linux ${machine.kernel}, load ${machine.load.toFixed(1)}`)
   const { chosen, skipped } = await choose()
@@ -110,7 +114,7 @@ async function main(): Promise<void> {
   const journal = new Journal(journalPath, { imageBytes, secondsPerJob, processor, kernel, versions })
   if (journal.size > 0) console.log(`going on after ${journal.size} steps of ${journalPath}`)
   const steps = stepsOf(chosen)
-  const rounds = new Rounds({ roundsMax, secondsMax: 60 * Number(values.minutes), stepsPerRound: steps.length })
+  const rounds = new Rounds({ roundsMax, secondsMax: 60 * minutesMax, stepsPerRound: steps.length })
   let round = 0
   for (; rounds.begins(round); round++) {
     for (const { contender, distance } of steps) {
@@ -183,10 +187,8 @@ async function report(result: {
   await writeFile(path, `${JSON.stringify({ when, ...result, rows })}\n`)
   console.log(`every sample is in ${path}`)
   if (values.quick) {
-    for (const row of rows) {
-      const ratio = row.ratio ? `; parentfs is ${(1 / row.ratio.median).toFixed(2)} times as good` : ''
-      console.log(`${row.question}, ${row.distance ?? 'warm'}, ${row.contender}: ${row.median.toFixed(2)}${ratio}`)
-    }
+    for (const line of linesOf(rows, reference)) console.log(line)
+    console.log(`\nWho is ahead of ${reference} by 3 % or more in every round, and why:\n\n${whoIsAhead(rows)}`)
     return
   }
   if (values.out !== committed) return

@@ -85,6 +85,7 @@ async function main(rounds: number, seconds: number): Promise<void> {
   console.log(
     `${cpus()[0]?.model}, ${availableParallelism()} processors, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Linux ${release()}`,
   )
+  console.log('warm reads beside a server that only reads and writes: ratios of reads a second, each within a round')
   console.log(`load ${(await readFile('/proc/loadavg', 'utf8')).split(' ')[0]}; ${rounds} rounds of ${seconds} s\n`)
   await mkdir(join(directory, 'origin'))
   const image = join(directory, 'origin', 'image')

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Sample } from '../../bench/compare/samples.ts'
 import { barChart } from '../../bench/report/chart.ts'
+import { linesOf } from '../../bench/report/lines.ts'
 import { withTables } from '../../bench/report/page.ts'
 import { rowsOf } from '../../bench/report/ratios.ts'
 import { whoIsAhead } from '../../bench/report/reasons.ts'
@@ -52,6 +53,29 @@ t.test('each row in which another is ahead in every round is listed, with the re
   t.match(said, /- \*\*Bytes of a boot\.\*\* .*\n {2}- a recorded boot, cold, fetched: nbdkit at 10 ms, no cap 2\.5\n/)
   t.match(said, /- \*\*Not explained\.\*\* .*\n {2}- the same 64 reads after a restart, fetched: nbdkit/)
   t.notMatch(said, /16 readers/, 'not in every round')
+})
+
+t.test('on a terminal a question has its answers below it, and what cannot be divided no ratio', async t => {
+  const samples = [
+    ...[2, 4].map((value, round) => sample('parentfs', round, value)),
+    ...[4, 4].map((value, round) => sample('other', round, value)),
+    sample('parentfs', 0, 0, 'restart-bytes'),
+    sample('other', 0, 3, 'restart-bytes'),
+  ]
+  t.same(
+    linesOf(
+      rowsOf(samples, 'parentfs', () => 'lower'),
+      'parentfs',
+    ),
+    [
+      'the same 64 reads after a restart, fetched, origin 10 ms, no cap away (MiB, lower is better)',
+      '    parentfs         0',
+      '    other            3',
+      'a recorded boot, cold, origin 10 ms, no cap away (s, lower is better)',
+      '    parentfs         4',
+      '    other            4   parentfs is 1 times as good (1 to 2)',
+    ],
+  )
 })
 
 t.test('a chart says its values as text', async t => {
