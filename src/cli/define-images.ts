@@ -5,11 +5,6 @@ import type { Command } from 'commander'
 import { parseRange, parseSize } from '../sizes.ts'
 import { type Ended, value } from './parsers.ts'
 
-/** What stands for an image, and for a mount, on every command line. */
-export const imageText = 'its name, as "parentfs images" shows it, or the path of its file'
-export const mountpointFlag = '-m, --mountpoint <dir>'
-export const mountpointText = 'which mount (default: the one that the path is in, or the only one)'
-
 export interface OnMount {
   readonly mountpoint?: string
 }
@@ -28,15 +23,21 @@ export function defineImages(program: Command, ended: Ended): void {
     })
 }
 
+/** A command of `parent` about one image of one mount. */
+export function ofImage(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .copyInheritedSettings(parent)
+    .description(description)
+    .argument('<image>', 'its name, as "parentfs images" shows it, or the path of its file')
+    .option('-m, --mountpoint <dir>', 'which mount (default: the one that the path is in, or the only one)')
+}
+
 export function definePromote(program: Command, ended: Ended): void {
-  const promote = program.command('promote').copyInheritedSettings(program)
-  promote
-    .description(
-      'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.',
-    )
-    .argument('<image>', imageText)
+  const what =
+    'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.'
+  ofImage(program, 'promote', what)
     .option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)', collectRanges, [])
-    .option(mountpointFlag, mountpointText)
     .action(async (image: string, { range, mountpoint }: OnMount & { range: ReturnType<typeof parseRange>[] }) => {
       const module = await import('./promote.ts')
       ended(await module.promote(image, range, mountpoint ?? null))
@@ -44,15 +45,11 @@ export function definePromote(program: Command, ended: Ended): void {
 }
 
 export function defineEvict(program: Command, ended: Ended): void {
-  const evict = program.command('evict').copyInheritedSettings(program)
-  evict
-    .description('Free what the cache holds of IMAGE. Whoever reads it goes on reading, from the origin.')
-    .argument('<image>', imageText)
-    .option(mountpointFlag, mountpointText)
-    .action(async (image: string, { mountpoint }: OnMount) => {
-      const module = await import('./evict.ts')
-      ended(await module.evict(image, mountpoint ?? null))
-    })
+  const what = 'Free what the cache holds of IMAGE. Whoever reads it goes on reading, from the origin.'
+  ofImage(program, 'evict', what).action(async (image: string, { mountpoint }: OnMount) => {
+    const module = await import('./evict.ts')
+    ended(await module.evict(image, mountpoint ?? null))
+  })
 }
 
 export function definePin(program: Command, ended: Ended): void {
@@ -61,28 +58,18 @@ export function definePin(program: Command, ended: Ended): void {
     unpin: 'Let IMAGE be evicted again.',
   }
   for (const command of ['pin', 'unpin'] as const) {
-    program
-      .command(command)
-      .copyInheritedSettings(program)
-      .description(descriptions[command])
-      .argument('<image>', imageText)
-      .option(mountpointFlag, mountpointText)
-      .action(async (image: string, { mountpoint }: OnMount) => {
-        const module = await import('./pin.ts')
-        ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
-      })
+    ofImage(program, command, descriptions[command]).action(async (image: string, { mountpoint }: OnMount) => {
+      const module = await import('./pin.ts')
+      ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
+    })
   }
 }
 
 export function defineExplain(program: Command, ended: Ended): void {
-  const explain = program.command('explain').copyInheritedSettings(program)
-  explain
-    .description('Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
-    .argument('<image>', imageText)
+  ofImage(program, 'explain', 'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
     .argument('<offset>', 'in bytes, or like 10GiB', value(parseSize))
     .argument('[length]', 'in bytes, or like 4KiB; 1MiB at most', value(parseSize), 4096)
     .option('--json', 'for machines: one object')
-    .option(mountpointFlag, mountpointText)
     .action(async (image: string, offset: number, length: number, options: OnMount & { json?: boolean }) => {
       const module = await import('./explain.ts')
       const { mountpoint = null, json = false } = options
