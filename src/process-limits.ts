@@ -7,6 +7,12 @@
 export const serverWellMsDefault = 60_000
 /** Servers that may die one after the other, none of which was well; then they pass the cache by, and after as many again there is no other. */
 export const serverDeathsDefault = 5
+/**
+ * The heap of a server's JavaScript, in MiB: what Node takes on a machine of 4 GiB, and far more than 65,535 reads that wait need. V8 lets
+ * a heap grow to the fewer times what was left of it at the last collection, the smaller this is: 1.6 times here, 4 times with the 4 GiB
+ * of larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
+ */
+export const serverHeapMiBMax = 1024
 /** Longest message between keeper and server: a configuration of 64 KiB as JSON takes far less. */
 export const messageBytesMax = 1024 * 1024
 /** Longest of what a service manager holds for the next keeper, in bytes: the settings, as they go to a server, and a few numbers. */
