@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 
-#include "store/left-behind.h"
 #include "wire/cursor.h"
 
 namespace parentfs::session {
@@ -22,9 +21,8 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
 }
 
 /** The kernel keeps the pages of the mounted file itself, unless its reader asked for none. */
-store::Pages pages_of(const wire::ReadIn& in) {
-  if ((in.flags & O_DIRECT) != 0) return store::Pages::leave;
-  return in.size < store::stream_read_bytes_min ? store::Pages::drop : store::Pages::drop_behind;
+store::Pages pages_of(const wire::ReadIn& in, store::DataFile& file) {
+  return (in.flags & O_DIRECT) != 0 ? store::Pages::leave : file.streams().pages_of(in.offset, in.size);
 }
 
 }  // namespace
@@ -65,13 +63,14 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
   DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0,
-                        .pages = pages_of(in)};
+                        .pages = store::Pages::leave};
   std::shared_ptr<store::Source> source;
   const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
     // At and past the end there is nothing: an answer of 0 bytes.
     deferred.length = in.offset >= size_bytes ? 0 : std::min<std::uint64_t>(in.size, size_bytes - in.offset);
     const std::uint64_t offset = std::min(in.offset, size_bytes);
+    deferred.pages = pages_of(in, *file);
     const auto tick = clock_.tick.load(std::memory_order_relaxed);
     const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick, deferred.pages);
     if (found == store::ReadOutcome::would_wait) deferred.file = file;

@@ -22,6 +22,7 @@
 #include "result.h"
 #include "store/disk-file.h"
 #include "store/hit-counts.h"
+#include "store/left-behind.h"
 #include "store/resident-read.h"
 #include "store/source.h"
 
@@ -65,6 +66,8 @@ class DataFile {
 
   /** Of those who answer from it. */
   [[nodiscard]] HitCounts& hits() { return hits_; }
+  /** Of buffered readers. */
+  [[nodiscard]] Streams& streams() { return streams_; }
 
   /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
   [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
@@ -108,6 +111,7 @@ class DataFile {
   std::shared_ptr<residency::Table> table_;
   residency::Geometry geometry_;
   HitCounts hits_;
+  Streams streams_;
   std::atomic<bool> has_source_{false};
   Mutex source_mutex_;
   std::shared_ptr<Source> source_ GUARDED_BY(source_mutex_);

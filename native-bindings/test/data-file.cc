@@ -147,6 +147,15 @@ void streams(Checks& t) {
   CHECK(store::left_behind(2 * stretch - 1, 1) == 0);
   CHECK(!store::left_behind(2 * stretch, stretch - 1));
   CHECK(store::left_behind(5 * stretch - 10, 20) == 3 * stretch);
+  const std::size_t length = store::stream_read_bytes_min;
+  store::Streams seen;
+  CHECK(seen.pages_of(100 * length, length) == store::Pages::drop);
+  CHECK(seen.pages_of(102 * length, length) == store::Pages::drop_behind);
+  CHECK(seen.pages_of(101 * length, length) == store::Pages::drop_behind);
+  CHECK(seen.pages_of(102 * length, length - 1) == store::Pages::drop);
+  CHECK(seen.pages_of(103 * length, length) == store::Pages::drop_behind);
+  CHECK(seen.pages_of(113 * length, length) == store::Pages::drop);
+  CHECK(seen.pages_of(105 * length, length) == store::Pages::drop);
 }
 
 void verify_disk(Checks& t) {
