@@ -38,6 +38,8 @@ export class Lease {
 
 /** Buffers are powers of two, and smaller ones are not worth keeping. */
 const keptBytesMin = 16 * 1024
+/** Long ones are seen by all threads: another one may receive into them. */
+const sharedBytesMin = 2 ** 20
 
 export interface MemoryLimits {
   /** Bytes that are lent or kept for later: more than that is lent, and not kept. */
@@ -74,7 +76,7 @@ export class Memory {
   lend(bytes: number): Lease {
     if (bytes < keptBytesMin) return new Lease(Buffer.allocUnsafeSlow(bytes), () => {})
     const size = 2 ** Math.ceil(Math.log2(bytes))
-    const whole = this.#take(size) ?? Buffer.allocUnsafeSlow(size)
+    const whole = this.#take(size) ?? allocate(size)
     this.#lentBytes += size
     return new Lease(whole.subarray(0, bytes), mayBeUsedAgain => {
       this.#lentBytes -= size
@@ -126,4 +128,8 @@ export class Lending {
     if (hasFailed) this.#lease?.abandon()
     else this.#lease?.release()
   }
+}
+
+function allocate(bytes: number): Uint8Array {
+  return bytes < sharedBytesMin ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(new SharedArrayBuffer(bytes))
 }

@@ -21,6 +21,7 @@ import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { placeOf } from './http-url.ts'
 import { RangeConnections } from './range-connections.ts'
+import { RangeThread } from './range-thread.ts'
 import { Watch } from './watch.ts'
 
 /** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
@@ -81,6 +82,7 @@ export class HttpClient {
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
   readonly #ranges: RangeConnections
+  readonly #thread: RangeThread
   #closing: Promise<void> | null = null
 
   /**
@@ -91,7 +93,10 @@ export class HttpClient {
     this.#home = home
     this.#authorization = authorization
     this.#options = options
-    this.#ranges = new RangeConnections({ ...options, hostsMax, keepAliveMs })
+    const { connectMsMax, connectionsMax, ca } = options
+    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs }
+    this.#ranges = new RangeConnections(ranges)
+    this.#thread = new RangeThread(ranges)
   }
 
   /**
@@ -124,7 +129,7 @@ export class HttpClient {
     this.#closing ??= (async () => {
       const error = new CacheError('closed', 'the origin has been closed')
       this.#ranges.close(error)
-      await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
+      await Promise.all([this.#thread.close(error), ...[...this.#pools.values()].map(pool => pool.destroy(error))])
     })()
     return this.#closing
   }
@@ -169,7 +174,8 @@ export class HttpClient {
     }
     const where = { place: placeOf(url), isDirectory: url.pathname.endsWith('/') }
     if (target && target.length >= this.#options.inPlaceBytesMin) {
-      const answer = await this.#ranges.ask(url, headers, target, watch)
+      const ask = [url, headers, target, watch] as const
+      const answer = (await this.#thread.ask(...ask)) ?? (await this.#ranges.ask(...ask))
       if (answer) return { ...answer, ...where }
     }
     const pool = await this.#poolFor(url.origin)

@@ -9,7 +9,7 @@ import { connect as connectTls, rootCertificates } from 'node:tls'
 import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
-import type { Watch } from './watch.ts'
+import type { Watched } from './watch.ts'
 
 export interface ConnectOptions {
   readonly connectMsMax: number
@@ -20,7 +20,7 @@ export interface ConnectOptions {
 /** A request under way. */
 interface Exchange {
   readonly target: Uint8Array
-  readonly watch: Watch
+  readonly watch: Watched
   /** Bytes of the body that are in `target`; -1 until the head has arrived. */
   at: number
   readonly onHead: (head: HttpHead) => void
@@ -86,7 +86,7 @@ export class RangeConnection {
    * Send a request whose body, if it has the length of `target`, goes into that.
    * @returns the head
    */
-  ask(request: string, target: Uint8Array, watch: Watch): Promise<HttpHead> {
+  ask(request: string, target: Uint8Array, watch: Watched): Promise<HttpHead> {
     return new Promise((resolve, reject) => {
       this.#headBytes = 0
       this.#exchange = { target, watch, at: -1, onHead: resolve, onBody: () => {}, fail: reject }

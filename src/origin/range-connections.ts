@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { Bursts } from '../bursts.ts'
 import type { HttpAnswer } from './http-body.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
-import type { Watch } from './watch.ts'
+import type { Watched } from './watch.ts'
 
 export interface RangeConnectionsOptions extends ConnectOptions {
   /** Per host. */
@@ -18,6 +18,9 @@ export interface RangeConnectionsOptions extends ConnectOptions {
   /** How long an idle one is kept. */
   readonly keepAliveMs: number
 }
+
+/** An answer whose place its asker knows. */
+export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
 
 interface Host {
   readonly idle: { readonly connection: RangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
@@ -57,8 +60,8 @@ export class RangeConnections {
     url: URL,
     headers: Readonly<Record<string, string>>,
     target: Uint8Array,
-    watch: Watch,
-  ): Promise<Omit<HttpAnswer, 'place' | 'isDirectory'> | null> {
+    watch: Watched,
+  ): Promise<RangeAnswer | null> {
     const host = this.#hostOf(url.origin)
     const request = requestOf(url, headers)
     const isLeft = () => this.#closed || performance.now() < host.notBeforeMs
@@ -150,7 +153,7 @@ export class RangeConnections {
 }
 
 /** Wait until a connection is not busy, or for the end of the watch. */
-async function turn(host: Host, watch: Watch): Promise<void> {
+async function turn(host: Host, watch: Watched): Promise<void> {
   let go = () => {}
   await new Promise<void>(resolve => {
     go = resolve

@@ -7,6 +7,9 @@
 import { abortedBy, CacheError } from '../errors.ts'
 import { dripBytesMin } from '../limits.ts'
 
+/** What a connection needs of it. */
+export type Watched = Pick<Watch, 'signal' | 'error' | 'touch'>
+
 export class Watch {
   readonly #subject: string
   readonly #caller: AbortSignal
