@@ -3,7 +3,7 @@
 #   make run                            set up, build, and show the main job on a sample image
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed
-#   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, in 90 minutes
+#   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, within an hour
 #   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
 #   make bench-check                    warm reads against the ratios of bench/results/warm.json; fails on a loss beyond the spread

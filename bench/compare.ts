@@ -70,7 +70,7 @@ const { values } = parseArgs({
     resume: { type: 'boolean', default: false },
   },
 })
-const minutesMax = Number(values.minutes ?? (values.quick ? 3 : 40))
+const minutesMax = Number(values.minutes ?? (values.quick ? 3 : 45))
 const roundsMax = Number(values.rounds ?? (values.quick ? 2 : 3))
 const imageBytes = Number(values.mebibytes ?? (values.quick ? 64 : 128)) * 2 ** 20
 const secondsPerJob = values.quick ? 1 : 2
