@@ -98,6 +98,7 @@ async function main(): Promise<void> {
   console.log('\nparentfs beside other programs, each in its turn, from an empty cache:')
   const machine = await describeMachine((await parentfs('--version')).trim())
   console.log(`${machine.processors} x ${machine.processor}, Linux ${machine.kernel}, load ${machine.load.toFixed(1)}`)
+  if (machine.load > machine.processors / 2) console.log('the machine is busy with other work: ratios will vary')
   const { chosen, skipped } = await choose()
   for (const { contender, reason } of skipped) console.log(`skipped: ${contender}: ${reason}`)
   const files = join(directory, 'images')
