@@ -6,7 +6,7 @@
  * Needs root, fio, fincore and dist/. Each way of reading begins with nothing in the page cache and reads the whole image once; printed is
  * what is there afterwards, in MiB, and all of it for each byte of the image. Private memory is what it grew by meanwhile.
  */
-import { spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
 import {
   closeSync,
@@ -21,7 +21,7 @@ import {
 } from 'node:fs'
 import { release, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import type { Status } from '../src/admin/status.ts'
 import { parentfs } from './demo/command.ts'
 import { dropPages } from './fio.ts'
@@ -140,19 +140,9 @@ function print(what: string, { mounted, data, server }: Held): void {
   console.log(`| ${what} | ${[mounted, data, server].map(bytes => (bytes / MiB).toFixed(0)).join(' | ')} | ${all} |`)
 }
 
-/** Not waited for by the thread that a mount might need. @returns what it wrote */
-function program(file: string, ...args: readonly string[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-    let text = ''
-    child.stdout.setEncoding('utf8').on('data', (more: string) => {
-      text += more
-    })
-    child.once('error', reject)
-    child.once('close', code =>
-      code === 0 ? resolve(text) : reject(new Error(`${file} ${args.join(' ')}: exit code ${code}`)),
-    )
-  })
+/** @returns what it wrote */
+async function program(file: string, ...args: readonly string[]): Promise<string> {
+  return (await promisify(execFile)(file, args)).stdout
 }
 
 function writeRandom(path: string): void {
