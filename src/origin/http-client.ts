@@ -115,7 +115,7 @@ export class HttpClient {
       try {
         return await consume(answer, watch)
       } finally {
-        if (answer.inPlace) answer.inPlace.end()
+        if (answer.inPlace) await answer.inPlace.end()
         else discard(answer.body, this.#options.stallMsMax)
       }
     } catch (error) {

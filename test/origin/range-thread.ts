@@ -74,18 +74,16 @@ t.test('memory that threads do not share is filled here', async t => {
 })
 
 t.test('an answer that is another version is not served, and writes nothing once it has been refused', async t => {
-  let go = () => {}
   const changed: Answer = (body, head, socket) => {
-    socket.write(head.replace('"v"', '"w"'))
-    go = () => void socket.write(Buffer.alloc(body.length, 0xee))
+    socket.write(Buffer.concat([Buffer.from(head.replace('"v"', '"w"')), Buffer.alloc(body.length - 1, 0xee)]))
   }
   const { read, readInto } = await serve(t, [changed])
-  const target = new Uint8Array(new SharedArrayBuffer(300_000))
+  const target = new Uint8Array(new SharedArrayBuffer(2 ** 20))
   await t.rejects(readInto(target, 0), { code: 'image-changed' })
-  go()
-  t.ok(await read(0, 1000), 'and the next one is right')
+  const left = Buffer.from(target)
   for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
-  t.ok(target.every(byte => byte === 0))
+  t.ok(left.equals(target))
+  t.ok(await read(0, 1000), 'and the next one is right')
 })
 
 t.test('who leaves gets nothing more into his memory', async t => {
