@@ -3,8 +3,8 @@
  */
 import { setImmediate } from 'node:timers/promises'
 
-/** How long work goes on in one piece before requests have their turn. */
-const turnMsMax = 5
+/** How long work goes on in one piece before requests have their turn: as long as theirs, see bursts.ts. */
+const turnMsMax = 2
 
 export class Turns {
   readonly #itemsPerLook: number

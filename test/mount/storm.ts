@@ -46,7 +46,7 @@ t.test(
     }, 100)
     t.teardown(() => clearInterval(look))
     const lags: number[] = []
-    for (let tries = 0; tries < attempts && !(Math.min(...lags) < 6); tries++) {
+    for (let tries = 0; tries < attempts && !(Math.min(...lags) < 8); tries++) {
       const before = await statusOf(where)
       const file = `--filename=${join(where.mountpoint, 'cold.raw')}`
       const common = [file, '--readonly', '--direct=1', '--ioengine=psync', '--time_based', `--runtime=${seconds}`]
@@ -73,7 +73,7 @@ t.test(
       t.ok(misses > 500, 'they were cold')
     }
     t.comment(`RssAnon ${(rssAnonBytes / MiB).toFixed(0)} MiB, aim 200`)
-    t.ok(Math.min(...lags) < 6, 'half of the turns of the event loop are short')
-    t.ok(rssAnonBytes < 230 * MiB, 'memory')
+    t.ok(Math.min(...lags) < 8, 'half of the turns of the event loop are short')
+    t.ok(rssAnonBytes < 250 * MiB, 'memory')
   },
 )
