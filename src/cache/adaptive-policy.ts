@@ -8,6 +8,7 @@
 
 import { sorted, Turns } from '../turns.ts'
 import { type EvictionPolicy, LeastRecentlyUsed, type ObjectUse } from './eviction-policy.ts'
+import { hashOf } from './lines.ts'
 import { FifoOrder, RecencyOrder, type UseOrder } from './use-orders.ts'
 
 /** An object by which it can be recognised at the next look. */
@@ -77,7 +78,7 @@ export class Adaptive<T extends KnownObject> implements EvictionPolicy<T> {
       const id = this.#idOf(each)
       if (this.#order.has(id)) this.#order.use(id)
       else this.#order.add(id)
-      if (scattered(id) % sampling === 0) for (const book of [this.#books.lru, this.#books.fifo]) book.use(id)
+      if (hashOf(id) % sampling === 0) for (const book of [this.#books.lru, this.#books.fifo]) book.use(id)
     }
     return held
   }
@@ -126,9 +127,4 @@ class Book {
     while (this.#order.size >= this.#objectsMax) this.#order.takeNext()
     this.#order.add(id)
   }
-}
-
-/** A number that says nothing of neighbours. Source: Knuth, The Art of Computer Programming 3, 6.4, multiplicative hashing. */
-function scattered(id: number): number {
-  return Math.imul((id ^ (id / 2 ** 32)) | 0, 0x9e3779b1) >>> 8
 }

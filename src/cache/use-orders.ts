@@ -2,6 +2,7 @@
  * Orders in which objects would go, kept from what is seen of their use: by recency, and by S3-FIFO. Objects are numbers here; what
  * they stand for is the policy's business.
  */
+import { Lines } from './lines.ts'
 
 /** Who is here, and who would go next. */
 export interface UseOrder {
@@ -18,34 +19,37 @@ export interface UseOrder {
 }
 
 export class RecencyOrder implements UseOrder {
-  /** Least recently used first. */
-  readonly #ids = new Line()
+  /** One line, least recently used first. */
+  readonly #lines = new Lines(1)
 
   get size(): number {
-    return this.#ids.size
+    return this.#lines.sizeOf(0)
   }
 
   has(id: number): boolean {
-    return this.#ids.has(id)
+    return this.#lines.lineOf(id) === 0
   }
 
   add(id: number): void {
-    this.#ids.push(id)
+    this.#lines.push(0, id)
   }
 
   use(id: number): void {
-    this.#ids.remove(id)
-    this.#ids.push(id)
+    this.#lines.remove(id)
+    this.#lines.push(0, id)
   }
 
   remove(id: number): void {
-    this.#ids.remove(id)
+    this.#lines.remove(id)
   }
 
   takeNext(): number | null {
-    return this.#ids.shift()
+    return this.#lines.shift(0)
   }
 }
+
+/** What is new, what has proven itself, and what went while it was new: three lines. */
+const [fresh, proven, gone] = [0, 1, 2] as const
 
 const usesMax = 3
 /** Share of the new ones among all, above which they go first. */
@@ -62,39 +66,35 @@ const goneShare = 0.9
  * Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23.
  */
 export class FifoOrder implements UseOrder {
-  /** How often each was used since it came or was last considered; INVARIANT: its keys are those of `#new` and `#proven`. */
-  readonly #uses = new Map<number, number>()
-  readonly #new = new Line()
-  readonly #proven = new Line()
-  readonly #gone = new Line()
+  /** The value of those that are here: how often each was used since it came or was last considered. */
+  readonly #lines = new Lines(3)
 
   get size(): number {
-    return this.#uses.size
+    return this.#lines.sizeOf(fresh) + this.#lines.sizeOf(proven)
   }
 
   has(id: number): boolean {
-    return this.#uses.has(id)
+    const line = this.#lines.lineOf(id)
+    return line === fresh || line === proven
   }
 
-  ids(): IterableIterator<number> {
-    return this.#uses.keys()
+  /** The one that was given last may be removed meanwhile. */
+  *ids(): Generator<number> {
+    yield* this.#lines.idsOf(fresh)
+    yield* this.#lines.idsOf(proven)
   }
 
   add(id: number): void {
-    this.#uses.set(id, 0)
-    if (this.#gone.remove(id)) this.#proven.push(id)
-    else this.#new.push(id)
+    const hasGone = this.#lines.remove(id) === gone
+    this.#lines.push(hasGone ? proven : fresh, id)
   }
 
   use(id: number): void {
-    const uses = this.#uses.get(id)
-    if (uses !== undefined) this.#uses.set(id, Math.min(usesMax, uses + 1))
+    if (this.has(id)) this.#lines.setValue(id, Math.min(usesMax, this.#lines.valueOf(id) + 1))
   }
 
   remove(id: number): void {
-    this.#uses.delete(id)
-    this.#new.remove(id)
-    this.#proven.remove(id)
+    if (this.has(id)) this.#lines.remove(id)
   }
 
   takeNext(): number | null {
@@ -112,84 +112,25 @@ export class FifoOrder implements UseOrder {
    * @returns who went; null if it stays
    */
   consider(free: number): number | null {
-    const isNew = this.#new.size > 0 && this.#new.size + free >= newShare * (this.size + free)
-    return isNew || this.#proven.size === 0 ? this.#takeNew() : this.#takeProven()
+    const news = this.#lines.sizeOf(fresh)
+    const isNew = news > 0 && news + free >= newShare * (this.size + free)
+    return this.#take(isNew || this.#lines.sizeOf(proven) === 0 ? fresh : proven)
   }
 
-  #takeNew(): number | null {
-    const id = this.#new.shift()!
-    if (this.#uses.get(id)! > 0) {
-      this.#uses.set(id, 0)
-      this.#proven.push(id)
-      return null
-    }
-    this.#uses.delete(id)
-    this.#gone.push(id)
-    if (this.#gone.size > goneShare * this.size) this.#gone.shift()
-    return id
-  }
-
-  #takeProven(): number | null {
-    const id = this.#proven.shift()!
-    const uses = this.#uses.get(id)!
+  #take(line: number): number | null {
+    const lines = this.#lines
+    const id = lines.firstOf(line)!
+    const uses = lines.valueOf(id)
+    lines.remove(id)
     if (uses > 0) {
-      this.#uses.set(id, uses - 1)
-      this.#proven.push(id)
+      lines.push(proven, id)
+      lines.setValue(id, line === fresh ? 0 : uses - 1)
       return null
     }
-    this.#uses.delete(id)
+    if (line === fresh) {
+      lines.push(gone, id)
+      if (lines.sizeOf(gone) > goneShare * this.size) lines.shift(gone)
+    }
     return id
-  }
-}
-
-interface Link {
-  readonly id: number
-  before: Link | null
-  after: Link | null
-}
-
-/**
- * Ids in the order in which they came, each at most once; any may leave. A `Set` has that order too, but its first member is
- * found by walking over all that have left since it was last packed: with a hundred thousand that was most of an eviction.
- */
-class Line {
-  readonly #links = new Map<number, Link>()
-  #first: Link | null = null
-  #last: Link | null = null
-
-  get size(): number {
-    return this.#links.size
-  }
-
-  has(id: number): boolean {
-    return this.#links.has(id)
-  }
-
-  /** At the end, who is not in it. */
-  push(id: number): void {
-    const link: Link = { id, before: this.#last, after: null }
-    this.#links.set(id, link)
-    if (this.#last) this.#last.after = link
-    else this.#first = link
-    this.#last = link
-  }
-
-  /** @returns whether it was there */
-  remove(id: number): boolean {
-    const link = this.#links.get(id)
-    if (!link) return false
-    this.#links.delete(id)
-    if (link.before) link.before.after = link.after
-    else this.#first = link.after
-    if (link.after) link.after.before = link.before
-    else this.#last = link.before
-    return true
-  }
-
-  /** Take the first; null of none. */
-  shift(): number | null {
-    const first = this.#first
-    if (first) this.remove(first.id)
-    return first?.id ?? null
   }
 }

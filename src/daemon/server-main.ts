@@ -8,6 +8,7 @@ import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketP
 import { isStrayRejection } from '../index/stray-rejection.ts'
 import type { Logger } from '../logger.ts'
 import { loadAddon } from '../native/addon.ts'
+import { memoryReleaseMs } from '../process-limits.ts'
 import { checkLayout } from '../store/cache-directory.ts'
 import { openBypass } from './bypass.ts'
 import { type Configuration, configure } from './configuration.ts'
@@ -27,6 +28,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ()
 const addon = loadAddon()
 // Secrets of the configuration, and what guests read, would lie in a core.
 addon.forbidDumps()
+setInterval(() => addon.releaseFreeMemory(), memoryReleaseMs).unref()
 const channel = new LineChannel(new Socket({ fd: serverChannelFd, readable: true, writable: true }))
 let logger: Logger | null = null
 

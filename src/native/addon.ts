@@ -243,6 +243,8 @@ export interface Addon {
    * that ends with the next program.
    */
   forbidDumps(): void
+  /** Give memory back to the kernel that the allocator keeps free: some milliseconds for a hundred MiB. Source: malloc_trim(3). */
+  releaseFreeMemory(): void
   /**
    * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
    * is linked against libfuse.so.2 and is loaded afterwards finds it.
