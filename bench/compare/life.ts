@@ -46,6 +46,8 @@ export class Lives {
   readonly #contender: Contender
   readonly #world: World
   #running: Running | null = null
+  #starting: Promise<Running> | null = null
+  #isAbandoned = false
   #image: LocalImage
 
   constructor(contender: Contender, world: World) {
@@ -119,7 +121,9 @@ export class Lives {
 
   /** End what runs, by force: the run is over. Never rejects. */
   async abandon(): Promise<void> {
-    await this.#running?.kill()
+    this.#isAbandoned = true
+    const running = await this.#starting?.catch(() => null) // One that did not start has said so.
+    await running?.kill()
   }
 
   /** From an empty directory; a failure ends this life alone. */
@@ -129,9 +133,9 @@ export class Lives {
     const own = join(directory, 'contender')
     await mkdir(own)
     try {
-      this.#running = await this.#contender.start(this.#place(own))
+      await this.#start(own)
       await work()
-      await this.#running.stop()
+      await this.#running!.stop()
     } catch (error) {
       const reason = error instanceof Hung ? `hung: ${error.message}` : (error as Error).message
       const { name } = this.#contender
@@ -146,7 +150,13 @@ export class Lives {
   async #restart(): Promise<void> {
     await this.#rest()
     await this.#running!.stop()
-    this.#running = await this.#contender.start(this.#place(join(this.#world.directory, 'contender')))
+    await this.#start(join(this.#world.directory, 'contender'))
+  }
+
+  async #start(directory: string): Promise<void> {
+    if (this.#isAbandoned) throw new Error('the run is over')
+    this.#starting = this.#contender.start(this.#place(directory))
+    this.#running = await this.#starting
   }
 
   #place(directory: string): Place {
