@@ -174,8 +174,8 @@ export class HttpClient {
     }
     const where = { place: placeOf(url), isDirectory: url.pathname.endsWith('/') }
     if (target && target.length >= this.#options.inPlaceBytesMin) {
-      const ask = [url, headers, target, watch] as const
-      const answer = (await this.#thread.ask(...ask)) ?? (await this.#ranges.ask(...ask))
+      const range = { url, headers, target }
+      const answer = (await this.#thread.ask(range, watch)) ?? (await this.#ranges.ask(range, watch))
       if (answer) return { ...answer, ...where }
     }
     const pool = await this.#poolFor(url.origin)

@@ -19,6 +19,14 @@ export interface RangeConnectionsOptions extends ConnectOptions {
   readonly keepAliveMs: number
 }
 
+/** A range that is to be received in place. */
+export interface RangeRequest {
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** As long as the range. */
+  readonly target: Uint8Array
+}
+
 /** An answer whose place its asker knows. */
 export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
 
@@ -35,7 +43,7 @@ interface Host {
 const leaveMs = 60_000
 
 /** In place of a body that is received elsewhere; nobody looks at it. */
-const noBody = Readable.from([])
+export const noBody = Readable.from([])
 
 /** What a request line and its headers may be made of. */
 const plain = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -56,12 +64,7 @@ export class RangeConnections {
    * @returns an answer whose body is received in place, or that has none to read; null: ask undici
    * @throws CacheError, and errors of the connection
    */
-  async ask(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    target: Uint8Array,
-    watch: Watched,
-  ): Promise<RangeAnswer | null> {
+  async ask({ url, headers, target }: RangeRequest, watch: Watched): Promise<RangeAnswer | null> {
     const host = this.#hostOf(url.origin)
     const request = requestOf(url, headers)
     const isLeft = () => this.#closed || performance.now() < host.notBeforeMs

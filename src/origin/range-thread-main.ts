@@ -22,7 +22,7 @@ async function ask({ id, url, headers, target }: ToRangeThread & { readonly kind
   const controller = new AbortController()
   underWay.set(id, controller)
   try {
-    const answer = await connections.ask(new URL(url), headers, target, watchOf(id, controller.signal))
+    const answer = await connections.ask({ url: new URL(url), headers, target }, watchOf(id, controller.signal))
     if (!answer) return tell({ kind: 'decline', id })
     const { inPlace, status } = answer
     tell({ kind: 'head', id, status, headers: { ...answer.headers }, isInPlace: inPlace !== null })

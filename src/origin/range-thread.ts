@@ -8,7 +8,7 @@
 import { Readable } from 'node:stream'
 import { Worker } from 'node:worker_threads'
 import { CacheError, isErrorCode } from '../errors.ts'
-import type { RangeAnswer, RangeConnectionsOptions } from './range-connections.ts'
+import { noBody, type RangeAnswer, type RangeConnectionsOptions, type RangeRequest } from './range-connections.ts'
 import type { FromRangeThread, ThreadError, ToRangeThread } from './range-messages.ts'
 import type { Watch } from './watch.ts'
 
@@ -47,12 +47,7 @@ export class RangeThread {
    * @returns an answer as that of {@link RangeConnections.ask}; null: ask there, for the thread is not there yet, or not for this one
    * @throws CacheError, and errors of the connection
    */
-  async ask(
-    url: URL,
-    headers: Readonly<Record<string, string>>,
-    target: Uint8Array,
-    watch: Watch,
-  ): Promise<RangeAnswer | null> {
+  async ask({ url, headers, target }: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
     if (this.#isOff || !(target.buffer instanceof SharedArrayBuffer)) return null
     this.#worker ??= this.#start()
     if (!this.#isReady) return null
@@ -156,8 +151,9 @@ export class RangeThread {
       if (this.#exchanges.has(id)) this.#tell({ kind: 'leave', id })
       await over.catch(() => {}) // Only that it is over counts.
     }
-    const inPlace = isInPlace ? { received: () => over, end } : null
-    return { status, headers, body: Readable.from([]), inPlace }
+    return isInPlace
+      ? { status, headers, body: noBody, inPlace: { received: () => over, end } }
+      : { status, headers, body: Readable.from([]), inPlace: null }
   }
 }
 
