@@ -2,6 +2,7 @@ import t from 'tap'
 import { Adaptive } from '../../src/cache/adaptive-policy.ts'
 import { LeastRecentlyUsed } from '../../src/cache/eviction-policy.ts'
 import { between, seeded } from '../fixtures/seeded.ts'
+import { turnsOf } from '../fixtures/turns-of.ts'
 
 interface Unit {
   readonly stored: object
@@ -98,20 +99,7 @@ t.test('a choice among a quarter of a million leaves others their turn', async t
   const objects = Array.from({ length: 2 ** 18 }, (_, object) => {
     return { stored, object, lastUse: Math.imul(object, 0x9e3779b1) >>> 0, bytes: 1 }
   })
-  // Time that the processor was ours: a busy machine has others between two turns.
-  const cpuMs = () => process.cpuUsage().user / 1000
-  let [longestMs, sinceMs, isOver] = [0, cpuMs(), false]
-  const others = () => {
-    longestMs = Math.max(longestMs, cpuMs() - sinceMs)
-    sinceMs = cpuMs()
-    if (!isOver) setImmediate(others)
-  }
-  setImmediate(others)
-  const startMs = cpuMs()
-  const chosen = await policy.choose(() => objects, 13_107)
-  const tookMs = cpuMs() - startMs
-  isOver = true
-  others()
+  const { result: chosen, tookMs, longestMs } = await turnsOf(() => policy.choose(() => objects, 13_107))
   t.equal(chosen.length, 13_107)
   t.same(
     chosen.map(({ lastUse }) => lastUse),

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { LeastRecentlyUsed } from '../../src/cache/eviction-policy.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
+import { turnsOf } from '../fixtures/turns-of.ts'
 
 t.test('the coldest go, in order, and no more than needed', async t => {
   const objects = [5, 3, 9, 1, 7].map(lastUse => ({ lastUse, bytes: 10 }))
@@ -42,20 +43,11 @@ t.test(`it agrees with a sort of everything, whatever the spread of the last use
 
 t.test('a choice among a million leaves others their turn', async t => {
   const objects = Array.from({ length: 2 ** 20 }, (_, k) => ({ lastUse: Math.imul(k, 0x9e3779b1) >>> 0, bytes: 4096 }))
-  // Time that the processor was ours: a busy machine has others between two turns.
-  const cpuMs = () => process.cpuUsage().user / 1000
-  let [longestMs, sinceMs, isOver] = [0, cpuMs(), false]
-  const others = () => {
-    longestMs = Math.max(longestMs, cpuMs() - sinceMs)
-    sinceMs = cpuMs()
-    if (!isOver) setImmediate(others)
-  }
-  setImmediate(others)
-  const startMs = cpuMs()
-  const chosen = await new LeastRecentlyUsed().choose(() => objects, 52_428 * 4096)
-  const tookMs = cpuMs() - startMs
-  isOver = true
-  others()
+  const {
+    result: chosen,
+    tookMs,
+    longestMs,
+  } = await turnsOf(() => new LeastRecentlyUsed().choose(() => objects, 52_428 * 4096))
   t.equal(chosen.length, 52_428)
   t.ok(longestMs < 0.75 * tookMs, `${longestMs.toFixed(0)} of ${tookMs.toFixed(0)} ms in one turn`)
 })
