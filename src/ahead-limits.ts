@@ -42,9 +42,18 @@ export const restQuietMs = 2
 export const restsAtOnceMax = 4
 export const restMsMax = 250
 export const restBytesMax = 16 * MiB
-/** Bytes that were fetched ahead and wait for their first reader in memory, and how long they do. */
-export const parkedBytesMax = 16 * MiB
-export const parkedMsMax = 10_000
+/**
+ * Bytes that were fetched ahead and from which readers are answered in memory: a window of one stream, and what it has read just now, for
+ * those who follow it closely.
+ */
+export const shelfBytesMax = 40 * MiB
+export const shelfReadBytesMax = 8 * MiB
+/** How long, and of how many pieces, it is known whether they were read: 300 bytes of memory for each. */
+export const shelfMsMax = 10_000
+export const shelfPiecesMax = 4096
+/** Bytes that the store did not take and that stay in memory for those who come back, and how long they do. */
+export const lingeringBytesMax = 16 * MiB
+export const lingeringMsMax = 10_000
 /** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
 export const aheadRecentBytes = 64 * MiB
 export const aheadUnreadShareMax = 0.5

@@ -14,6 +14,7 @@
 #include "bridge/store-file.h"
 #include "fuse2/loop.h"
 #include "store/crc32c.h"
+#include "store/scratch.h"
 #include "syscalls/files.h"
 #include "syscalls/mount.h"
 #include "syscalls/process.h"
@@ -121,6 +122,11 @@ void forbid_dumps(const Napi::CallbackInfo& info) {
 
 void release_free_memory(const Napi::CallbackInfo& /*info*/) { syscalls::release_free_memory(); }
 
+Napi::Value bytes_to_page(const Napi::CallbackInfo& info) {
+  const auto begin = reinterpret_cast<std::uintptr_t>(bytes(info[0], "bytes").data());
+  return Napi::Number::New(info.Env(), static_cast<double>(-begin % store::Scratch::page_bytes));
+}
+
 void load_libfuse2(const Napi::CallbackInfo& info) {
   const std::string complaint = fuse2::load(text(info[0], "path"));
   if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
@@ -148,6 +154,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
   exports.Set("forbidDumps", Napi::Function::New(env, forbid_dumps, "forbidDumps"));
   exports.Set("releaseFreeMemory", Napi::Function::New(env, release_free_memory, "releaseFreeMemory"));
+  exports.Set("bytesToPage", Napi::Function::New(env, bytes_to_page, "bytesToPage"));
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   return exports;
 }

@@ -34,7 +34,8 @@ Napi::Function StoreFile::define(Napi::Env env) {
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
                       InstanceMethod("dropPages", &StoreFile::drop_pages), InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
-                      InstanceMethod("askFrom", &StoreFile::ask_from),
+                      InstanceMethod("shelve", &StoreFile::shelve), InstanceMethod("letGo", &StoreFile::let_go),
+                      InstanceMethod("unshelve", &StoreFile::unshelve), InstanceMethod("askFrom", &StoreFile::ask_from),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -79,9 +80,11 @@ Napi::Value StoreFile::read(const Napi::CallbackInfo& info) {
 Napi::Value StoreFile::land(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::span<const std::byte> source = bytes(info[1], "bytes");
+  const bool to_disk = !info[2].IsUndefined() && flag(info[2], "toDisk");
+  const auto medium = to_disk ? store::Medium::disk : store::Medium::page_cache;
   const auto landed = std::make_shared<store::Landed>();
-  auto work = [file = file_, landed, offset, source](auto) {
-    auto outcome = file->land(offset, source);
+  auto work = [file = file_, landed, offset, source, medium](auto) {
+    auto outcome = file->land(offset, source, medium);
     if (outcome.ok()) *landed = std::move(outcome.value());
     return outcome.error();
   };
@@ -177,10 +180,44 @@ Napi::Value StoreFile::hits(const Napi::CallbackInfo& info) {
   return made;
 }
 
+Napi::Value StoreFile::shelve(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  const std::span<const std::byte> source = bytes(info[1], "bytes");
+  const std::uint64_t unit_bytes = whole_number(info[2], "unitBytes");
+  const std::uint64_t told = word(info[3], "told");
+  const bool is_put = file_ && file_->shelf().put(offset, source, unit_bytes, told);
+  if (is_put) shelved_.emplace(offset, Napi::Persistent(info[1].As<Napi::Uint8Array>()));
+  return Napi::Boolean::New(info.Env(), is_put);
+}
+
+void StoreFile::let_go(const Napi::CallbackInfo& info) {
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  if (file_) file_->shelf().let_go(offset);
+  shelved_.erase(offset);
+}
+
+void StoreFile::unshelve(const Napi::CallbackInfo& info) {
+  if (info[0].IsUndefined()) {
+    clear_shelf();
+    return;
+  }
+  const std::uint64_t offset = whole_number(info[0], "offset");
+  if (file_) file_->shelf().remove(offset);
+  shelved_.erase(offset);
+}
+
+void StoreFile::clear_shelf() {
+  if (file_) file_->shelf().clear();
+  shelved_.clear();
+}
+
 void StoreFile::ask_from(const Napi::CallbackInfo& info) {
   if (file_) file_->ask_from(source_of(info[0]));
 }
 
-void StoreFile::close(const Napi::CallbackInfo& /*info*/) { file_.reset(); }
+void StoreFile::close(const Napi::CallbackInfo& /*info*/) {
+  clear_shelf();
+  file_.reset();
+}
 
 }  // namespace parentfs::bridge

@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
 
 #include "bridge/engine-state.h"
@@ -22,6 +23,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit StoreFile(const Napi::CallbackInfo& info);
+  ~StoreFile() override { clear_shelf(); }
 
   /** The data file of a StoreFile object. @throws TypeError for any other value, EBADF when it is closed */
   static std::shared_ptr<store::DataFile> file_of(const Napi::Value& value);
@@ -36,6 +38,9 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value seek_data(const Napi::CallbackInfo& info);
   Napi::Value usage(const Napi::CallbackInfo& info);
   Napi::Value is_open_elsewhere(const Napi::CallbackInfo& info);
+  Napi::Value shelve(const Napi::CallbackInfo& info);
+  void let_go(const Napi::CallbackInfo& info);
+  void unshelve(const Napi::CallbackInfo& info);
   void ask_from(const Napi::CallbackInfo& info);
   Napi::Value hits(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
@@ -43,7 +48,12 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   /** Run a task, or reject with EBADF when the file is closed. */
   Napi::Value perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task);
 
+  /** Nothing is on the shelf any more; nobody reads what was. */
+  void clear_shelf();
+
   std::shared_ptr<EngineState> engine_;
+  /** What lies on the shelf, by offset: the memory of JavaScript that native threads may read. */
+  std::map<std::uint64_t, Napi::Reference<Napi::Uint8Array>> shelved_;
   /** Null after `close`. */
   std::shared_ptr<store::DataFile> file_;
 };

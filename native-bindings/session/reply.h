@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -27,6 +28,15 @@ inline int write_reply(int fd, std::uint64_t unique, std::int32_t error, std::sp
   const std::array<iovec, 2> parts{{{.iov_base = &header, .iov_len = sizeof header},
                                     {.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()}}};
   return ::writev(fd, parts.data(), bytes.empty() ? 1 : 2) < 0 ? errno : 0;
+}
+
+/** The same with bytes from several places, at most `write_parts_max`. */
+inline constexpr std::size_t write_parts_max = 4;
+inline void write_parts(int fd, std::uint64_t unique, std::size_t length, std::span<const iovec> parts) {
+  wire::OutHeader header{.length = static_cast<std::uint32_t>(sizeof header + length), .error = 0, .unique = unique};
+  std::array<iovec, 1 + write_parts_max> all{{{.iov_base = &header, .iov_len = sizeof header}}};
+  std::copy(parts.begin(), parts.end(), all.begin() + 1);
+  [[maybe_unused]] const ssize_t written = ::writev(fd, all.data(), static_cast<int>(1 + parts.size()));
 }
 
 /** Room for one READ's answer: the bytes start at a page, the header ends right before them, and one write takes both.

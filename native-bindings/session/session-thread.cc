@@ -65,6 +65,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0,
                         .pages = store::Pages::leave};
   std::shared_ptr<store::Source> source;
+  store::Shelf::Found shelved;
   const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
     // At and past the end there is nothing: an answer of 0 bytes.
@@ -72,6 +73,12 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     const std::uint64_t offset = std::min(in.offset, size_bytes);
     deferred.pages = pages_of(in, *file);
     const auto tick = clock_.tick.load(std::memory_order_relaxed);
+    if (!file->shelf().empty()) shelved = file->shelf().look(offset, deferred.length);
+    if (shelved.whole()) {
+      file->touch(offset, deferred.length, tick);
+      file->hits().add(lane_, deferred.length);
+      return store::ReadOutcome::hit;
+    }
     const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick, deferred.pages);
     if (found == store::ReadOutcome::would_wait) deferred.file = file;
     if (found == store::ReadOutcome::hit) {
@@ -86,14 +93,21 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   if (outcome == store::ReadOutcome::miss) {
     return source && sink_.ask(*source, std::move(deferred), request) ? Answer::deferred : Answer::none;
   }
+  const std::size_t length = deferred.length;
   if (outcome == store::ReadOutcome::would_wait) {
     sink_.defer(std::move(deferred), request);
+    if (shelved.news()) sink_.tell_seen(request, length);
     return Answer::deferred;
   }
-  reply.send(fd_, unique, deferred.length);
+  if (shelved.whole()) {
+    write_parts(fd_, unique, length, shelved.parts());
+  } else {
+    reply.send(fd_, unique, length);
+  }
+  if (shelved.news()) sink_.tell_seen(request, length);
   latencies_.count_alone(std::chrono::steady_clock::now() - since);
   count(hits_, 1);
-  count(hit_bytes_, deferred.length);
+  count(hit_bytes_, length);
   return Answer::sent;
 }
 

@@ -49,6 +49,8 @@ class RequestSink {
   virtual void forward(std::span<const std::byte> request) = 0;
   /** Answer from a store thread; forward `request` if that fails. */
   virtual void defer(DeferredRead read, std::span<const std::byte> request) = 0;
+  /** Tell TypeScript of a READ of what was fetched ahead, which has `length` bytes. */
+  virtual void tell_seen(std::span<const std::byte> request, std::size_t length) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */
   virtual void passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
   /** Answer from where the image lives; forward `request` if that fails. @returns false when nobody can be asked now */

@@ -1,8 +1,10 @@
 /** Starting, deferring and, above all, ending the threads of a session. */
 #include "session/session.h"
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -191,6 +193,17 @@ void Session::finish_asked(DeferredReads::Entry& entry, std::span<std::byte> mem
     forward(entry.request());
   }
   asked_.done(entry);
+}
+
+void Session::tell_seen(std::span<const std::byte> request, std::size_t length) {
+  std::array<std::byte, sizeof(wire::InHeader) + sizeof(wire::ReadIn)> message{};
+  if (request.size() < message.size()) return;
+  std::memcpy(message.data(), request.data(), message.size());
+  const std::uint32_t opcode = wire::opcode_seen;
+  const auto size = static_cast<std::uint32_t>(length);
+  std::memcpy(&message[offsetof(wire::InHeader, opcode)], &opcode, sizeof opcode);
+  std::memcpy(&message[sizeof(wire::InHeader) + offsetof(wire::ReadIn, size)], &size, sizeof size);
+  if (requests_.push(message)) events_.on_requests();
 }
 
 void Session::tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes) {

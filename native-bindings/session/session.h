@@ -88,11 +88,12 @@ class Session final : private RequestSink {
 
   void forward(std::span<const std::byte> request) override;
   void defer(DeferredRead read, std::span<const std::byte> request) override;
+  void tell_seen(std::span<const std::byte> request, std::size_t length) override;
   void passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) override;
   bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) override;
   /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
   void finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right);
-  /** Tell TypeScript what was answered: the request under another opcode, how long it took, and the bytes. */
+  /** Tell TypeScript what a source answered: the request under another opcode, how long it took, and the bytes. */
   void tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes);
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
   void finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit);

@@ -1,6 +1,9 @@
 /** Data files: reads with and without patience, landing, verification. */
 #include "store/data-file.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -21,6 +24,17 @@ bool is_zero(std::span<const std::byte> bytes) {
   if (bytes.size() <= step) return std::ranges::all_of(bytes, zero);
   if (!std::ranges::all_of(bytes.first(step), zero)) return false;
   return std::memcmp(bytes.data(), bytes.data() + step, bytes.size() - step) == 0;
+}
+
+/**
+ * May an object be written past the page cache? Pages of the range that came into it meanwhile are dropped when the write has ended, but
+ * not a folio that somebody has made dirty: that would keep its zeros. So no folio may reach into another object, for who changes this
+ * one has its lock. Source: Linux mm/filemap.c, kiocb_invalidate_post_direct_write.
+ */
+bool may_pass_page_cache(const residency::Geometry& geometry) {
+  static const long page_bytes = ::sysconf(_SC_PAGESIZE);
+  const std::uint64_t object_bytes = std::uint64_t{geometry.block_bytes()} * residency::blocks_per_object;
+  return page_bytes == Scratch::page_bytes && object_bytes % stretch_bytes == 0;
 }
 
 }  // namespace
@@ -73,7 +87,15 @@ std::shared_ptr<Source> DataFile::first_read(std::uint64_t offset, std::size_t l
   return source_;
 }
 
-Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> bytes) const {
+void DataFile::touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const {
+  if (length == 0) return;
+  for (auto object = geometry_.object_of(offset); object <= geometry_.object_of(offset + length - 1); object++) {
+    const auto last_use = table_->last_use(object);
+    if (last_use.load(std::memory_order_relaxed) != tick) last_use.store(tick, std::memory_order_relaxed);
+  }
+}
+
+Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium) const {
   const std::uint64_t block_bytes = geometry_.block_bytes();
   const std::uint64_t count = (bytes.size() + block_bytes - 1) / block_bytes;
   const bool whole = bytes.size() % block_bytes == 0 || offset + bytes.size() == geometry_.size_bytes();
@@ -88,6 +110,11 @@ Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> b
     landed.sums.push_back(crc32c(block(k)));
     if (is_zero(block(k))) landed.zero |= std::uint64_t{1} << k;
   }
+  // Opened for each extent, as for a verification.
+  OwnedFd direct;
+  if (medium == Medium::disk && may_pass_page_cache(geometry_)) {
+    if (auto opened = syscalls::open_uncached(fd(), O_WRONLY); opened.ok()) direct = std::move(opened.value());
+  }
   for (std::uint64_t first = 0, end = 0; first < count; first = end) {
     const bool zero = ((landed.zero >> first) & 1) != 0;
     for (end = first + 1; end < count && (((landed.zero >> end) & 1) != 0) == zero;) end++;
@@ -95,7 +122,7 @@ Result<Landed> DataFile::land(std::uint64_t offset, std::span<const std::byte> b
     const std::uint64_t stop = std::min<std::uint64_t>(end * block_bytes, bytes.size());
     // Whole blocks also past the end of the file: a tail that is punched exactly stays allocated.
     const int error = zero ? disk_.punch(offset + begin, (end - first) * block_bytes)
-                           : disk_.write(offset + begin, bytes.subspan(begin, stop - begin));
+                           : disk_.write(offset + begin, bytes.subspan(begin, stop - begin), direct.get());
     if (error != 0) return Failure{error};
   }
   return landed;
@@ -108,7 +135,7 @@ Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums
   // Opened for each object: some microseconds, and no second descriptor an image.
   OwnedFd direct;
   if (medium == Medium::disk) {
-    if (auto opened = syscalls::open_uncached(fd()); opened.ok()) direct = std::move(opened.value());
+    if (auto opened = syscalls::open_uncached(fd(), O_RDONLY); opened.ok()) direct = std::move(opened.value());
   }
   for (std::uint32_t k = 0; k < residency::blocks_per_object; k++) {
     if (((blocks >> k) & 1) == 0) continue;

@@ -24,6 +24,7 @@
 #include "store/hit-counts.h"
 #include "store/left-behind.h"
 #include "store/resident-read.h"
+#include "store/shelf.h"
 #include "store/source.h"
 
 namespace parentfs::store {
@@ -31,7 +32,7 @@ namespace parentfs::store {
 /** May a read wait for the disk? */
 enum class Patience { none, full };
 
-/** Where verification takes bytes from: whoever is to read them next, or what the disk itself has. */
+/** Where bytes are taken from and put: where whoever reads them next finds them in memory, or on the disk itself. */
 enum class Medium { page_cache, disk };
 
 /** What landing an extent told us, one entry per block of the extent. */
@@ -68,6 +69,10 @@ class DataFile {
   [[nodiscard]] HitCounts& hits() { return hits_; }
   /** Of buffered readers. */
   [[nodiscard]] Streams& streams() { return streams_; }
+  /** What was fetched ahead of its readers. */
+  [[nodiscard]] Shelf& shelf() { return shelf_; }
+  /** Say that the objects of a range within the image are used now. */
+  void touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const;
 
   /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
   [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Patience patience,
@@ -89,8 +94,10 @@ class DataFile {
   /**
    * Write whole blocks (at most 64) and say their checksums; runs of zero blocks are punched instead. EINVAL when the
    * range is not of whole blocks, or lies outside of the image.
+   * @param medium `disk` leaves nothing in the page cache, where `bytes` begin at a page and the file system can
    */
-  [[nodiscard]] Result<Landed> land(std::uint64_t offset, std::span<const std::byte> bytes) const;
+  [[nodiscard]] Result<Landed> land(std::uint64_t offset, std::span<const std::byte> bytes,
+                                    Medium medium = Medium::page_cache) const;
 
   /**
    * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says, and which could
@@ -112,6 +119,7 @@ class DataFile {
   residency::Geometry geometry_;
   HitCounts hits_;
   Streams streams_;
+  Shelf shelf_;
   std::atomic<bool> has_source_{false};
   Mutex source_mutex_;
   std::shared_ptr<Source> source_ GUARDED_BY(source_mutex_);

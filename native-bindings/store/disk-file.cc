@@ -32,6 +32,18 @@ DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target, in
   return done;
 }
 
+int write_to(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return errno;
+    if (written == 0) return EIO;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
@@ -60,18 +72,16 @@ DiskRead DiskFile::read_uncached(int direct_fd, std::uint64_t offset, std::span<
   return {.bytes = std::min(got.bytes, length), .error = got.error};
 }
 
-int DiskFile::write(std::uint64_t offset, std::span<const std::byte> bytes) const {
+int DiskFile::write(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd) const {
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::write, offset, bytes.size());
   if (fault != 0) return fault;
-  while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    if (written == 0) return EIO;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-    offset += static_cast<std::uint64_t>(written);
-  }
-  return 0;
+  const bool is_aligned = (reinterpret_cast<std::uintptr_t>(bytes.data()) | offset) % Scratch::page_bytes == 0;
+  const std::size_t pages = bytes.size() / Scratch::page_bytes * Scratch::page_bytes;
+  if (direct_fd < 0 || !is_aligned || pages == 0) return write_to(fd(), offset, bytes);
+  const int error = write_to(direct_fd, offset, bytes.first(pages));
+  // Some file systems take O_DIRECT and then want larger units than pages.
+  if (error == EINVAL) return write_to(fd(), offset, bytes);
+  return error != 0 ? error : write_to(fd(), offset + pages, bytes.subspan(pages));
 }
 
 int DiskFile::punch(std::uint64_t offset, std::uint64_t length) const {

@@ -57,8 +57,12 @@ class DiskFile {
    */
   [[nodiscard]] DiskRead read_uncached(int direct_fd, std::uint64_t offset, std::span<std::byte> target,
                                        std::size_t length) const;
-  /** All of it. @returns 0 or an errno */
-  [[nodiscard]] int write(std::uint64_t offset, std::span<const std::byte> bytes) const;
+  /**
+   * All of it; past the page cache by `direct_fd`, if that is not -1, as far as it is whole pages in memory and on the disk, and
+   * the file system can.
+   * @returns 0 or an errno
+   */
+  [[nodiscard]] int write(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd = -1) const;
   /** @returns 0 or an errno; nothing is no error */
   [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const;
   /** fdatasync. @returns 0 or an errno */

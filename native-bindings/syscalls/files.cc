@@ -37,9 +37,9 @@ Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
   return fd;
 }
 
-Result<OwnedFd> open_uncached(int fd) {
+Result<OwnedFd> open_uncached(int fd, int access) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  OwnedFd opened(::open(path.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+  OwnedFd opened(::open(path.c_str(), access | O_DIRECT | O_CLOEXEC));
   if (opened.get() < 0) return Failure{errno};
   return opened;
 }

@@ -31,8 +31,8 @@ struct Extent {
 Result<OwnedFd> open_plain(const std::string& path, int flags);
 /** Open or create a regular file that is exactly `size_bytes` long. EFBIG when it is longer, and see open_plain. */
 Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes);
-/** The same file once more, read past the page cache (O_DIRECT). EINVAL where its file system cannot. */
-Result<OwnedFd> open_uncached(int fd);
+/** The same file once more, past the page cache (O_DIRECT). EINVAL where its file system cannot. @param access O_RDONLY or O_WRONLY */
+Result<OwnedFd> open_uncached(int fd, int access);
 /** @returns 0 or an errno. `length` may reach past the end; the size stays. */
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
 /**

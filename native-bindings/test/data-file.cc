@@ -131,7 +131,6 @@ void pages_left(Checks& t) {
   const auto read = [&](Patience patience, store::Pages pages) {
     return image.file->read(0, target, patience, 1, pages);
   };
-  CHECK(read(Patience::none, store::Pages::drop) == ReadOutcome::would_wait);
   CHECK(read(Patience::full, store::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
   CHECK(pages_of(image, size) == 0);
   CHECK(read(Patience::full, store::Pages::leave) == ReadOutcome::hit && pages_of(image, size) == 64);

@@ -11,6 +11,7 @@ Tests wire_tests();
 Tests residency_tests();
 Tests crc32c_tests();
 Tests data_file_tests();
+Tests shelf_tests();
 Tests faults_tests();
 Tests store_threads_tests();
 Tests session_tests();

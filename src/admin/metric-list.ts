@@ -138,7 +138,7 @@ const ahead: readonly Metric[] = [
   counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.ahead.profiles.dropped),
   gauge('parentfs_ahead_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ ahead }) => ahead.bytes),
   gauge('parentfs_ahead_queued_pieces', 'Requests ahead of readers that wait for a turn.', m => m.ahead.queuedPieces),
-  gauge('parentfs_ahead_parked_bytes', 'Bytes that wait in memory for a reader.', ({ ahead }) => ahead.parkedBytes),
+  gauge('parentfs_ahead_shelved_bytes', 'Bytes that are in memory for readers.', ({ ahead }) => ahead.shelvedBytes),
   counter(
     'parentfs_ahead_skipped_total',
     'Requests ahead of readers given up for want of room.',

@@ -8,8 +8,9 @@
 import { aheadBytesMax, aheadBytesMin, aheadPiecesMax } from '../ahead-limits.ts'
 import { type BlockRun, countOf, maskOf, runsOf } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
-import type { AheadPart, Fetcher } from './fetcher.ts'
+import type { Fetcher } from './fetcher.ts'
 import type { Link } from './link.ts'
+import type { Expectation } from './shelf.ts'
 import type { Usefulness } from './usefulness.ts'
 
 /** A run of blocks of one object, to be fetched by one request. */
@@ -18,8 +19,10 @@ export interface AheadPiece {
   readonly object: number
   readonly run: BlockRun
   readonly usefulness: Usefulness
-  /** Which blocks wait for their first reader in memory: the first one stands for all, or each for itself. */
-  readonly witness: 'first' | 'each'
+  /** Does the first read of it say that all of it is of use, or each of its blocks for itself? */
+  readonly unit: 'piece' | 'block'
+  /** Is it for a long stream, see {@link Promote}? */
+  readonly isPassing: boolean
   /** Does anybody still want it? */
   isWanted(): boolean
   /** It is not fetched, for want of room or turns. */
@@ -132,33 +135,28 @@ export class AheadQueue {
     const bytes = run.count * stored.geometry.blockBytes
     this.#bytes += bytes
     this.#requests++
-    void this.#parts.fetcher.fetchAhead(stored, object, run, partsOf(piece, run)).then(() => {
-      this.#bytes -= bytes
-      this.#requests--
-      this.#pump()
-    })
+    void this.#parts.fetcher
+      .fetchAhead(stored, { object, run }, expectationOf(piece, run), piece.isPassing)
+      .then(() => {
+        this.#bytes -= bytes
+        this.#requests--
+        this.#pump()
+      })
   }
 }
 
-function partsOf({ stored, usefulness, witness, onRead, onUnread }: AheadPiece, run: BlockRun): AheadPart[] {
-  const { blockBytes } = stored.geometry
-  const all = witness === 'first' ? run : null
-  const partOf = (own: BlockRun, waits: boolean, share: ReturnType<Usefulness['begin']>): AheadPart => ({
-    run: own,
-    waits,
-    onRead: () => {
-      share.read()
-      onRead(all ?? own)
+function expectationOf({ stored, usefulness, unit, onRead, onUnread }: AheadPiece, whole: BlockRun): Expectation {
+  const bytesOf = (run: BlockRun) => run.count * stored.geometry.blockBytes
+  usefulness.fetched(bytesOf(whole))
+  return {
+    unitBlocks: unit === 'piece' ? whole.count : 1,
+    onRead: run => {
+      usefulness.read(bytesOf(run))
+      onRead(run)
     },
-    onUnread: () => {
-      if (!waits) return // Its witness says it.
-      share.unread()
+    onUnread: run => {
+      usefulness.unread(bytesOf(run))
       onUnread()
     },
-  })
-  const blocks = Array.from({ length: run.count }, (_, k) => ({ first: run.first + k, count: 1 }))
-  if (witness === 'each') return blocks.map(block => partOf(block, true, usefulness.begin(blockBytes)))
-  const share = usefulness.begin(run.count * blockBytes)
-  const rest = { first: run.first + 1, count: run.count - 1 }
-  return [partOf(blocks[0]!, true, share), ...(rest.count > 0 ? [partOf(rest, false, share)] : [])]
+  }
 }

@@ -49,7 +49,7 @@ export interface ReadAheadCounters extends AheadQueueCounters {
 }
 
 /** How pieces are looked after. */
-interface PiecePolicy extends Pick<AheadPiece, 'usefulness' | 'witness'> {
+interface PiecePolicy extends Pick<AheadPiece, 'usefulness' | 'unit'> {
   /** The stream that wants them, if one does. */
   readonly stream: Stream | null
 }
@@ -83,8 +83,8 @@ export class ReadAhead {
     const { stream: ofStreams, around } = this.#usefulness
     // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
     const policy: PiecePolicy = stream
-      ? { usefulness: ofStreams, witness: 'first', stream }
-      : { usefulness: around, witness: 'each', stream: null }
+      ? { usefulness: ofStreams, unit: 'piece', stream }
+      : { usefulness: around, unit: 'block', stream: null }
     const left = stream?.leaveBehind(leftBehindBytes / blockBytes)
     if (left) this.#parts.onLeft(stored, left)
     this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored, to - from))])
@@ -93,7 +93,7 @@ export class ReadAhead {
   /** Fetch what a profile says, up to `bytesMax`. */
   fetchProfile(stored: StoredImage, profile: Profile, bytesMax: number): void {
     const { sizeBytes, blockBytes } = stored.geometry
-    const policy: PiecePolicy = { usefulness: this.#usefulness.profile, witness: 'first', stream: null }
+    const policy: PiecePolicy = { usefulness: this.#usefulness.profile, unit: 'piece', stream: null }
     const pieces: AheadPiece[] = []
     let bytes = 0
     for (const span of profile.spans(Math.ceil(sizeBytes / blockBytes), profileBatchBytes / blockBytes)) {
@@ -131,17 +131,18 @@ export class ReadAhead {
   *#piecesOf(
     stored: StoredImage,
     spans: readonly Span[],
-    { usefulness, witness, stream }: PiecePolicy,
+    { usefulness, unit, stream }: PiecePolicy,
     pieceBlocks: number,
   ): Generator<AheadPiece> {
     const { blockBytes, sizeBytes } = stored.geometry
     const blocks = Math.ceil(sizeBytes / blockBytes)
+    const isPassing = stream !== null && stream.come * blockBytes >= leftBehindBytes
     for (const span of spans) {
       for (const { from, to } of cut(span, blocks, Math.min(blocksPerObject, pieceBlocks))) {
         const object = Math.floor(from / blocksPerObject)
         const base = object * blocksPerObject
         yield {
-          ...{ stored, usefulness, witness, object },
+          ...{ stored, usefulness, unit, isPassing, object },
           run: { first: from - base, count: to - from },
           isWanted: () => stream?.wants(to) ?? true,
           onSkipped: () => stream?.pullBack(from),

@@ -18,6 +18,7 @@ import type { EvictionPolicyName } from './eviction-policy.ts'
 import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
+import type { Promote } from './landings.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
 import { Passthroughs } from './passthroughs.ts'
@@ -46,6 +47,8 @@ export interface CacheOptions {
   readonly evictionPolicy?: EvictionPolicyName
   readonly scrub?: Partial<ScrubberOptions>
   readonly retire?: Partial<RetirerLimits>
+  /** See {@link ReadingParts}. */
+  readonly allocateShared?: (bytes: number) => Uint8Array
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
@@ -75,8 +78,9 @@ export class Cache {
   readonly #retirer: Retirer
   readonly passthrough: Passthroughs
   readonly operations: Operations
-  /** See {@link Reader.served}. */
+  /** See {@link Reader.served} and {@link Reader.seen}. */
   readonly served: Reading['reader']['served']
+  readonly seen: Reading['reader']['seen']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
 
@@ -108,11 +112,13 @@ export class Cache {
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? aheadWindowBytesMax,
       use: image => this.#use(image),
-      promote: (stored, object, first, bytes) => this.#promote(stored, object, first, bytes),
+      promote: (...offer) => this.#promote(...offer),
+      isSound: ({ image }) => this.#digester.state(image) !== 'mismatch',
       mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.served = (...read) => this.#reading.reader.served(...read)
+    this.seen = (...read) => this.#reading.reader.seen(...read)
     this.operations = new Operations({
       ...shared,
       origins: this.#origins.all,
@@ -278,9 +284,10 @@ export class Cache {
   }
 
   /** @returns whether it is in the store now */
-  async #promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean> {
+  async #promote(...offer: Parameters<Promote>): Promise<boolean> {
+    const [stored] = offer
     if (this.#digester.state(stored.image) === 'mismatch') return false
-    const result = await this.#promoter.offer(stored, object, first, bytes)
+    const result = await this.#promoter.offer(...offer)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
     return result === 'landed' || result === 'held-already'

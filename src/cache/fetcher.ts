@@ -1,14 +1,13 @@
 /**
  * Extents on their way from an origin to readers and into the store: each is fetched once, however many want it.
  *
- * What a reader waits for takes off at once. What is fetched ahead comes as one request and becomes a flight for each part of it that
- * is looked after by itself; readers join those like any other.
+ * What a reader waits for takes off at once. What is fetched ahead is a flight like any other, which readers join; once its bytes are
+ * here, they are on the shelf as well.
  */
 import { isCacheError } from '../errors.ts'
 import { type BlockRun, type Image, runsOf } from '../image.ts'
 import type { Origin, ReadOptions } from '../origin/origin.ts'
 import type { StoredImage } from '../store/stored-image.ts'
-import { unlessAborted } from '../unless-aborted.ts'
 import { type ByteRange, earlyRange, type Given, restOf } from './early.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
 import { Flight, type FlightPlan } from './flight.ts'
@@ -16,11 +15,13 @@ import { Landings, type LandingsParts } from './landings.ts'
 import type { Link } from './link.ts'
 import { type Lease, Lending, type Memory } from './memory.ts'
 import { Rests } from './rests.ts'
+import type { Expectation, Shelf } from './shelf.ts'
 
 export interface FetcherParts extends LandingsParts {
   /** Bytes on their way because a reader waits for them. */
   readonly fetchBudgets: FetchBudgets
   readonly memory: Memory
+  readonly shelf: Shelf
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
   linkOf(image: Image): Link
@@ -32,24 +33,13 @@ export interface FetcherParts extends LandingsParts {
   imageChanged(image: Image): void
 }
 
-/** A part of what is fetched ahead. */
-export interface AheadPart {
+/** A run of blocks of an object. */
+export interface BlocksOfObject {
+  readonly object: number
   readonly run: BlockRun
-  /** Does it wait in memory for its first reader, instead of going to the store? */
-  readonly waits: boolean
-  /** Its first reader is there. */
-  onRead(): void
-  /** It was not read: it goes to the store without that, or never came. */
-  onUnread(): void
 }
 
 type Asked = ByteRange | Given | null
-
-/** Bytes, and the lease that they belong to. */
-interface LentBytes {
-  readonly bytes: Uint8Array
-  readonly lease: Lease
-}
 
 export class Fetcher {
   readonly #parts: FetcherParts
@@ -122,79 +112,36 @@ export class Fetcher {
 
   /**
    * Fetch a run of blocks ahead, none of which is held or on its way.
-   * @param parts the run, cut up
+   * @param isPassing for a long stream, see {@link Promote}
    * @returns resolves when the bytes are here, or never come; never rejects
    */
-  fetchAhead(stored: StoredImage, object: number, run: BlockRun, parts: readonly AheadPart[]): Promise<void> {
+  fetchAhead(
+    stored: StoredImage,
+    { object, run }: BlocksOfObject,
+    expectation: Expectation,
+    isPassing: boolean,
+  ): Promise<void> {
+    const { memory, flights, shelf } = this.#parts
     const { image, geometry } = stored
     const { offset, length } = geometry.bytesOf(object, run)
-    const controller = new AbortController()
-    const lease = this.#parts.memory.lend(length)
-    const whole = this.#read(image, offset, lease.bytes, controller).then(
-      () => {
-        for (let k = 1; k < parts.length; k++) lease.hold()
-        return lease
-      },
-      error => {
-        lease.abandon()
-        throw error
-      },
-    )
-    let wanted = parts.length
-    const giveUpOne = () => {
-      if (--wanted === 0) controller.abort()
-    }
-    for (const part of parts) {
-      const { offset: from, length: bytes } = geometry.bytesOf(object, part.run)
-      const own = whole.then(() => this.#partOf(lease, from - offset, bytes, part.waits))
-      this.#takeOffAhead(stored, object, part, own, giveUpOne)
-    }
-    stored.touch(object)
-    return whole.then(
-      () => {},
-      error => {
-        if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
-      },
-    )
-  }
-
-  #takeOffAhead(
-    stored: StoredImage,
-    object: number,
-    part: AheadPart,
-    own: Promise<LentBytes>,
-    giveUp: () => void,
-  ): void {
-    const { flights, park } = this.#parts
-    const parked = {
-      bytes: stored.geometry.bytesOf(object, part.run).length,
-      leave: (wasRead: boolean) => {
-        if (!wasRead) part.onUnread()
-        void own.then(({ bytes }) => this.#landings.land(stored, flight, bytes)) // They have arrived, or it would not be parked.
-      },
-    }
-    const onReader = () => {
-      part.onRead()
-      park.read(parked)
-    }
-    const fetch = (signal: AbortSignal) => {
-      signal.addEventListener('abort', giveUp, { once: true })
-      return unlessAborted(
-        own.then(({ bytes }) => bytes),
-        signal,
-      )
-    }
-    const free = () => void own.then(({ lease }) => lease.release()).catch(() => {}) // It never came.
-    const flight = new Flight(object, part.run, { fetch, onReader, free })
+    const lease = memory.lend(length)
+    const expected = shelf.expect({ stored, object, run, expectation })
+    const flight = new Flight(object, run, {
+      ahead: { isPassing },
+      fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
+      free: hasFailed => (hasFailed ? lease.abandon() : lease.release()),
+    })
     flights.add(stored.lockKey(object), flight)
-    flight.arrival.then(
+    stored.touch(object)
+    return flight.arrival.then(
       bytes => {
-        if (part.waits && !flight.wasRead) park.add(parked)
-        else this.#landings.land(stored, flight, bytes)
+        expected.put(lease)
+        this.#landings.land(stored, flight, bytes)
       },
-      () => {
-        if (!flight.wasRead) part.onUnread()
+      error => {
+        expected.drop()
         flights.remove(stored.lockKey(object), flight)
+        if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       },
     )
   }
@@ -209,19 +156,6 @@ export class Fetcher {
       () => flights.remove(stored.lockKey(object), flight),
     )
     return flight
-  }
-
-  /**
-   * A part of what came. What may wait long for its reader gets memory of its own when that is scarce: else it would keep that of all.
-   */
-  #partOf(lease: Lease, offset: number, length: number, waits: boolean): LentBytes {
-    const bytes = lease.bytes.subarray(offset, offset + length)
-    const { memory } = this.#parts
-    if (!waits || !memory.isScarce) return { bytes, lease }
-    const copy = memory.lend(length)
-    copy.bytes.set(bytes)
-    lease.release()
-    return { bytes: copy.bytes, lease: copy }
   }
 
   #planOf(image: Image, extent: ByteRange, asked: Asked, opener?: number): FlightPlan {

@@ -13,8 +13,8 @@ import type { Early } from './early.ts'
 export interface FlightPlan {
   /** Brings the bytes of the extent; starts at once. `hurry` resolves when somebody waits for all of them. */
   fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
-  /** Of one that is begun before anybody wants it: hears of the first reader. */
-  readonly onReader?: () => void
+  /** Of one that is begun before anybody wants it: is it for a long stream, see {@link Promote}? */
+  readonly ahead?: { readonly isPassing: boolean }
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
   early?(signal: AbortSignal): Early
   /** Nobody needs its bytes any more: it has ended, well or not, and its readers have left. */
@@ -40,7 +40,9 @@ export class Flight {
   readonly settled: Promise<void>
   /** Call it when that is so; {@link end} does it too. Idempotent. */
   settle!: () => void
-  readonly #onReader: (() => void) | null
+  /** Was it begun before anybody wanted it? */
+  readonly isAhead: boolean
+  readonly isPassing: boolean
   readonly #free: (hasFailed: boolean) => void
   #hasEnded = false
   // INVARIANT: true only after the end, with no reader on board.
@@ -54,14 +56,14 @@ export class Flight {
   #readers = 0
   #arrived = false
   #earlyArrived = false
-  #wasRead = false
   #failed = false
 
-  constructor(object: number, run: BlockRun, { fetch, onReader, early, free }: FlightPlan) {
+  constructor(object: number, run: BlockRun, { fetch, ahead, early, free }: FlightPlan) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
-    this.#onReader = onReader ?? null
+    this.isAhead = ahead !== undefined
+    this.isPassing = ahead?.isPassing ?? false
     this.#free = free
     this.settled = new Promise(resolve => {
       this.settle = resolve
@@ -92,22 +94,12 @@ export class Flight {
 
   /** Are the bytes here, to be had without waiting, because somebody foresaw that they would be wanted? */
   get isForeseen(): boolean {
-    return this.#onReader !== null && this.#arrived
-  }
-
-  /** Was it begun before anybody wanted it? */
-  get isAhead(): boolean {
-    return this.#onReader !== null
+    return this.isAhead && this.#arrived
   }
 
   /** Will its bytes never come? */
   get hasFailed(): boolean {
     return this.#failed
-  }
-
-  /** Has anybody read of it? */
-  get wasRead(): boolean {
-    return this.#wasRead
   }
 
   /** Give it up if it has not arrived: its readers get `aborted`. */
@@ -132,11 +124,9 @@ export class Flight {
     if (this.#isFree) throw new Error('a reader boards a flight after its end')
     this.#readers++
     this.lingering?.offer()
-    if (!this.#wasRead) this.#onReader?.()
-    this.#wasRead = true
     return () => {
       this.#readers--
-      if (this.#readers === 0 && this.#onReader === null && !this.#earlyArrived) this.cancel()
+      if (this.#readers === 0 && !this.isAhead && !this.#earlyArrived) this.cancel()
       this.#freeIfLeft()
     }
   }

@@ -6,11 +6,23 @@ import type { StoredImage } from '../store/stored-image.ts'
 import type { Flight, Flights } from './flight.ts'
 import type { Park } from './park.ts'
 
+/**
+ * Take bytes of `object` from block `first` on; resolves when they are in the store (true) or were dropped. Never rejects.
+ * @param isPassing a long stream has them, which leaves nothing in the page cache anyway
+ */
+export type Promote = (
+  stored: StoredImage,
+  object: number,
+  first: number,
+  bytes: Uint8Array,
+  isPassing: boolean,
+) => Promise<boolean>
+
 export interface LandingsParts {
   readonly flights: Flights
   readonly park: Park
-  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
+  /** See {@link Promote}. */
+  readonly promote: Promote
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
 }
@@ -29,8 +41,8 @@ export class Landings {
   }
 
   async #promote(stored: StoredImage, flight: Flight, bytes: Uint8Array): Promise<void> {
-    const { object, run } = flight
-    const isStored = await this.#parts.promote(stored, object, run.first, bytes) // Never rejects.
+    const { object, run, isPassing } = flight
+    const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
     flight.settle()
     if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
     else this.#linger(stored, flight, bytes)
@@ -42,7 +54,7 @@ export class Landings {
     const leave = () => flights.remove(stored.lockKey(flight.object), flight)
     const parked = { bytes: bytes.length, leave }
     flight.lingering = {
-      letGo: () => park.read(parked),
+      letGo: () => park.drop(parked),
       offer: () => {
         if (!mayPromote(stored, bytes.length) || !park.take(parked)) return
         flight.lingering = null

@@ -53,12 +53,15 @@ const limitsDefault: MemoryLimits = { keptBytesMax: 80 * 2 ** 20, idleMs: 5_000 
 export class Memory {
   /** Free ones by their length. */
   readonly #free = new Map<number, Uint8Array[]>()
+  readonly #allocateShared: (bytes: number) => Uint8Array
   readonly #limits: MemoryLimits
   #lentBytes = 0
   #freeBytes = 0
   #idle: NodeJS.Timeout | undefined
 
-  constructor(limits: Partial<MemoryLimits> = {}) {
+  /** @param allocateShared makes memory that all threads see */
+  constructor(limits: Partial<MemoryLimits> = {}, allocateShared = plainShared) {
+    this.#allocateShared = allocateShared
     this.#limits = { ...limitsDefault, ...limits }
   }
 
@@ -76,12 +79,16 @@ export class Memory {
   lend(bytes: number): Lease {
     if (bytes < keptBytesMin) return new Lease(Buffer.allocUnsafeSlow(bytes), () => {})
     const size = 2 ** Math.ceil(Math.log2(bytes))
-    const whole = this.#take(size) ?? allocate(size)
+    const whole = this.#take(size) ?? this.#allocate(size)
     this.#lentBytes += size
     return new Lease(whole.subarray(0, bytes), mayBeUsedAgain => {
       this.#lentBytes -= size
       if (mayBeUsedAgain) this.#keep(whole)
     })
+  }
+
+  #allocate(size: number): Uint8Array {
+    return size < sharedBytesMin ? Buffer.allocUnsafeSlow(size) : this.#allocateShared(size)
   }
 
   #take(size: number): Uint8Array | undefined {
@@ -130,6 +137,6 @@ export class Lending {
   }
 }
 
-function allocate(bytes: number): Uint8Array {
-  return bytes < sharedBytesMin ? Buffer.allocUnsafeSlow(bytes) : new Uint8Array(new SharedArrayBuffer(bytes))
+function plainShared(bytes: number): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(bytes))
 }

@@ -1,17 +1,13 @@
 /**
- * Blocks that were fetched ahead and that nobody has read yet: their bytes wait in memory instead of going to the store at once.
- *
- * A read of what the store holds is answered natively, and nobody here would know of it. A read of what is parked comes here: so
- * it shows what was of use, and that a stream goes on. Whatever is read goes to the store; whatever waits too long, or has to make
- * room, goes there unread. What the store did not take waits here too, for those who come back for more of it.
+ * What the store did not take stays in memory for a while: for those who come back for more of it, or were yet to come.
  */
-import { parkedMsMax } from '../ahead-limits.ts'
+import { lingeringMsMax } from '../ahead-limits.ts'
 
 /** One block, or some, in memory. */
 export interface Parked {
   readonly bytes: number
-  /** It leaves, read or not: its bytes may go to the store now. */
-  leave(wasRead: boolean): void
+  /** Its bytes are forgotten. */
+  leave(): void
 }
 
 export class Park {
@@ -40,21 +36,21 @@ export class Park {
 
   add(parked: Parked): void {
     if (this.#closed) {
-      parked.leave(false)
+      parked.leave()
       return
     }
     this.#parked.set(parked, this.#now())
     this.#usedBytes += parked.bytes
     for (const oldest of this.#parked.keys()) {
       if (this.#usedBytes <= this.#bytesMax || oldest === parked) break
-      this.#remove(oldest, false)
+      this.drop(oldest)
     }
-    this.#timer ??= setInterval(() => this.sweep(), parkedMsMax / 4).unref()
+    this.#timer ??= setInterval(() => this.sweep(), lingeringMsMax / 4).unref()
   }
 
-  /** Somebody reads it. Nothing happens when it has left. */
-  read(parked: Parked): void {
-    if (this.#parked.has(parked)) this.#remove(parked, true)
+  /** Let it leave. Nothing happens when it has left. */
+  drop(parked: Parked): void {
+    if (this.take(parked)) parked.leave()
   }
 
   /** It goes back to who has parked it, who does not hear of it. @returns false when it has left */
@@ -72,18 +68,14 @@ export class Park {
   sweep(): void {
     const nowMs = this.#now()
     for (const [parked, sinceMs] of this.#parked) {
-      if (nowMs - sinceMs < parkedMsMax) return
-      this.#remove(parked, false)
+      if (nowMs - sinceMs < lingeringMsMax) return
+      this.drop(parked)
     }
   }
 
   /** Let all leave, also those that come later. Idempotent. */
   close(): void {
     this.#closed = true
-    for (const parked of this.#parked.keys()) this.#remove(parked, false)
-  }
-
-  #remove(parked: Parked, wasRead: boolean): void {
-    if (this.take(parked)) parked.leave(wasRead)
+    for (const parked of this.#parked.keys()) this.drop(parked)
   }
 }

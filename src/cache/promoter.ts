@@ -53,15 +53,23 @@ export class Promoter {
   /**
    * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped; never
    * rejects.
+   * @param isPassing see {@link Promote}: it goes past the page cache then, unless that is needed to take what the disk cannot take yet
    */
-  async offer(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
+  async offer(
+    stored: StoredImage,
+    object: number,
+    first: number,
+    bytes: Uint8Array,
+    isPassing = false,
+  ): Promise<LandResult> {
     if (!this.hasRoom(bytes.length)) {
       this.#droppedBy['queue-full']++
       return 'full'
     }
     this.#queuedBytes += bytes.length
+    const isTimely = () => this.#queuedBytes <= this.#bytesMax / 2
     try {
-      const result = await this.#queue.add(() => stored.land(object, first, bytes))
+      const result = await this.#queue.add(() => stored.land(object, first, bytes, isPassing && isTimely()))
       if (result === 'landed') this.#promotedBytes += bytes.length
       else if (result === 'full') this.#droppedBy['no-room']++
       else if (result === 'failed') this.#droppedBy['disk-failed']++

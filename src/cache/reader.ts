@@ -171,6 +171,12 @@ export class Reader {
     this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
   }
 
+  /** Somebody reads what was fetched ahead, and needs nobody here. */
+  seen(image: Image, offset: number, length: number): void {
+    const stored = this.#parts.find(image)
+    if (stored) this.#parts.onRead(stored, { offset, length, stalled: false, missed: false })
+  }
+
   async #readOnce(
     image: Image,
     { offset, length, startedMs }: { readonly offset: number; readonly length: number; readonly startedMs: number },

@@ -1,7 +1,7 @@
 /**
  * How reads get what the store does not have, put together: the reader, what it has fetched, and what is fetched before it asks.
  */
-import { parkedBytesMax, profileShareMax } from '../ahead-limits.ts'
+import { lingeringBytesMax, profileShareMax } from '../ahead-limits.ts'
 import type { Image } from '../image.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { Logger } from '../logger.ts'
@@ -11,11 +11,13 @@ import { ReadAhead, type ReadAheadCounters } from './ahead.ts'
 import { FetchBudgets } from './fetch-budgets.ts'
 import { Fetcher } from './fetcher.ts'
 import { Flights } from './flight.ts'
+import type { Promote } from './landings.ts'
 import { Memory } from './memory.ts'
 import type { MountedOrigins } from './mounted-origins.ts'
 import { Park } from './park.ts'
 import { type ProfileCounters, Profiles } from './profiles.ts'
 import { Reader } from './reader.ts'
+import { Shelf } from './shelf.ts'
 
 export interface ReadingParts {
   readonly store: Store
@@ -24,14 +26,17 @@ export interface ReadingParts {
   readonly logger: Logger
   /** Bytes on their way to readers who wait for them. */
   readonly fetchBytesMax: number
+  /** Makes memory that all threads see, from the begin of a page on. */
+  readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
   /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
   readonly readAheadBytesMax: number
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** The image in the store; null where the store cannot take it. Never rejects. */
   use(image: Image): Promise<StoredImage | null>
-  /** Take bytes that have been answered; resolves when they are in the store (true) or were dropped. Never rejects. */
-  promote(stored: StoredImage, object: number, first: number, bytes: Uint8Array): Promise<boolean>
+  readonly promote: Promote
+  /** Is nothing wrong with its bytes, as far as anybody knows? */
+  isSound(stored: StoredImage): boolean
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
   /** The origin no longer has this version. */
@@ -40,8 +45,8 @@ export interface ReadingParts {
 
 /** Of what is fetched before anybody asks. */
 export interface AheadCounters extends ReadAheadCounters {
-  /** Fetched, and waiting in memory for a first reader. */
-  readonly parkedBytes: number
+  /** Fetched, and in memory for readers. */
+  readonly shelvedBytes: number
   readonly profiles: ProfileCounters
 }
 
@@ -54,6 +59,7 @@ export class Reading {
   readonly #fetchBudgets: FetchBudgets
   readonly #origins: MountedOrigins
   readonly #park: Park
+  readonly #shelf: Shelf
   readonly #ahead: ReadAhead
   readonly profiles: Profiles
   #readAheadBytesMax: number
@@ -63,17 +69,18 @@ export class Reading {
     this.#origins = origins
     this.#readAheadBytesMax = parts.readAheadBytesMax
     this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
-    this.#park = new Park(parkedBytesMax, now)
-    const memory = new Memory()
+    this.#park = new Park(lingeringBytesMax, now)
+    const memory = new Memory({}, parts.allocateShared)
+    this.#shelf = new Shelf({ memory, now, isSound: stored => parts.isSound(stored) })
     const fetcher = new Fetcher({
       flights: this.flights,
       fetchBudgets: this.#fetchBudgets,
-      ...{ park: this.#park, memory },
+      ...{ park: this.#park, shelf: this.#shelf, memory },
       originOf: image => origins.of(image).origin,
       linkOf: image => origins.linkOf(image),
       isNear: image => origins.of(image).isNear ?? false,
       now,
-      promote: (stored, object, first, bytes) => parts.promote(stored, object, first, bytes),
+      promote: parts.promote,
       mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
       imageChanged: image => parts.imageChanged(image),
     })
@@ -82,7 +89,7 @@ export class Reading {
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
       // What the store does not take, readers take from memory.
       hasRoom: (stored, bytes, underWay) =>
-        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || underWay + bytes <= parkedBytesMax / 2,
+        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || underWay + bytes <= lingeringBytesMax / 2,
       linkOf: ({ image }) => origins.linkOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),
@@ -98,6 +105,7 @@ export class Reading {
     this.reader = new Reader({
       ...{ fetcher, memory },
       onRead: (stored, read) => {
+        this.#shelf.seen(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
       },
       patienceFor: image => origins.patienceFor(image),
@@ -121,7 +129,7 @@ export class Reading {
   }
 
   get aheadCounters(): AheadCounters {
-    return { ...this.#ahead.counters, parkedBytes: this.#park.usedBytes, profiles: this.profiles.counters }
+    return { ...this.#ahead.counters, shelvedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
   }
 
   /** Somebody has opened an image, which is in the store, or not. @returns `stored` */
@@ -139,6 +147,7 @@ export class Reading {
   /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. Idempotent. */
   async close(): Promise<void> {
     this.#ahead.close()
+    this.#shelf.close()
     this.#park.close()
     await this.flights.close()
     await this.profiles.close()

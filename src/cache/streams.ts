@@ -2,8 +2,8 @@
  * Streams in the reads of one image: sequences that go on, forwards from where they are or by equal steps, many of them woven
  * into each other, as a hypervisor reads for its guest through one handle. Pure: it says what to fetch ahead, and fetches nothing.
  *
- * Not every read is seen here: what the store holds is answered natively. Of what is fetched ahead, the first block of each piece
- * is kept back as a witness (see park.ts), so that a stream is seen at least once a piece.
+ * Not every read is seen here: what the store holds is answered natively. Of what is fetched ahead, the first read of each piece is told
+ * (see shelf.ts), so that a stream is seen at least once a piece.
  *
  * All numbers are blocks of the image.
  */
@@ -68,6 +68,11 @@ export class Stream {
     this.step = step
     this.length = length
     this.#grownAt = position
+  }
+
+  /** How far it has come without a gap, in blocks; 0 for one with steps. */
+  get come(): number {
+    return this.step === 0 ? this.position - this.#start : 0
   }
 
   /** What was wanted from `block` on is not fetched: for want of room, not because it was of no use. */

@@ -6,9 +6,9 @@ import { aheadRecentBytes, aheadUnreadShareMax } from '../ahead-limits.ts'
 export interface UsefulnessCounters {
   /** Asked of origins before anybody wanted them. */
   readonly fetchedBytes: number
-  /** Read while that could be seen. */
+  /** Read within some seconds. */
   readonly readBytes: number
-  /** Not read until they went to the store, or were dropped: waste, unless a native hit has them later. */
+  /** Not read for some seconds, or never came: waste, unless somebody reads them later. */
   readonly unreadBytes: number
 }
 
@@ -37,15 +37,17 @@ export class Usefulness {
     return Math.max(scaleMin, (1 - unreadShare) / (1 - aheadUnreadShareMax))
   }
 
-  /** @returns how to say, once, what became of `bytes` that are being fetched */
-  begin(bytes: number): { read(): void; unread(): void } {
+  /** So many bytes are being fetched. For each of them it is said once what became of it. */
+  fetched(bytes: number): void {
     this.#fetchedBytes += bytes
-    let isKnown = false
-    const once = (say: () => void) => () => {
-      if (!isKnown) say()
-      isKnown = true
-    }
-    return { read: once(() => this.#settle(bytes, 0)), unread: once(() => this.#settle(0, bytes)) }
+  }
+
+  read(bytes: number): void {
+    this.#settle(bytes, 0)
+  }
+
+  unread(bytes: number): void {
+    this.#settle(0, bytes)
   }
 
   #settle(read: number, unread: number): void {

@@ -18,6 +18,7 @@ import type { MemoryLock } from '../index/memory-lock.ts'
 import { answerMarginMs, revalidateSecondsDefault } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
+import { allocateShared } from '../native/shared-memory.ts'
 import { openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
@@ -137,6 +138,7 @@ export class Rooms {
       acquaintance: {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
       },
+      allocateShared: bytes => allocateShared(this.#addon, bytes),
       now: () => performance.now(),
     })
     this.#unwinder.push('cache', () => this.#cache.close())

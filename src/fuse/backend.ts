@@ -77,6 +77,8 @@ export interface Backend {
   read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
   /** A native thread has answered a read with bytes of the origin, in `ms` milliseconds. */
   served(image: Image, offset: number, bytes: Uint8Array, ms: number): void
+  /** Somebody reads these bytes, which lie within the image, and needs nothing of us. */
+  seen(image: Image, offset: number, length: number): void
   /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */
   extentAt(
     image: Image,

@@ -178,6 +178,12 @@ export class FileSystem {
     if (known) this.#backend.served(known.image, offset, bytes, ms)
   }
 
+  /** Somebody reads what was fetched ahead, which was answered natively, or comes next. */
+  seen(handle: bigint, offset: number, length: number): void {
+    const known = this.#backend.imageOf(handle)
+    if (known) this.#backend.seen(known.image, offset, length)
+  }
+
   /** @throws as `seek` */
   async seek(nodeId: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
     return seek(this.#backend, this.#nodes.image(nodeId).image, offset, target, options)

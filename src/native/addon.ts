@@ -78,8 +78,10 @@ export interface StoreFile {
   /**
    * Write whole blocks at `offset` (block-aligned; the length is whole blocks, or reaches the end of the image) and say
    * their checksums. Runs of zero blocks are punched instead of written. Changes no residency.
+   * @param toDisk leave nothing in the page cache (O_DIRECT), where `bytes` begin at a page, see {@link Addon.bytesToPage}, objects
+   * are multiples of 2 MiB, and the file system can
    */
-  land(offset: number, bytes: Uint8Array): Promise<Landed>
+  land(offset: number, bytes: Uint8Array, toDisk?: boolean): Promise<Landed>
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
    * Resolves those that were whole and right, and those that could not be read. Changes no residency.
@@ -99,6 +101,18 @@ export interface StoreFile {
    * Has anybody else the file open, or mapped? Throws EINVAL where the file system cannot tell.
    */
   isOpenElsewhere(): boolean
+  /**
+   * From now on native threads answer READs from `bytes`, which are those of the image at `offset`, whatever the table says, and
+   * nobody may change them. The first READ of each unit of `unitBytes`, and the first that comes to the end, is told: it comes to
+   * TypeScript with the opcode SEEN, wherever it was answered from.
+   * @param told units of which it is not to be told, bit by bit: at most 64, the last one stands for all that follow
+   * @returns false, and nothing is done, when another such range touches this one
+   */
+  shelve(offset: number, bytes: Uint8Array, unitBytes: number, told: bigint): boolean
+  /** When it returns, nobody reads the bytes that were shelved at `offset`; READs are told as before. Waits for one answer at most. */
+  letGo(offset: number): void
+  /** The same, and nothing is told any more. Of all that is shelved when there is no `offset`. */
+  unshelve(offset?: number): void
   /**
    * Who may be asked natively, for first reads of objects; null for nobody. What it answered comes to TypeScript as a request with the
    * opcode SERVED.
@@ -245,6 +259,8 @@ export interface Addon {
   forbidDumps(): void
   /** Give memory back to the kernel that the allocator keeps free: some milliseconds for a hundred MiB. Source: malloc_trim(3). */
   releaseFreeMemory(): void
+  /** How far behind the begin of `bytes` the next page of memory begins, in bytes. */
+  bytesToPage(bytes: Uint8Array): number
   /**
    * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
    * is linked against libfuse.so.2 and is loaded afterwards finds it.

@@ -9,6 +9,7 @@ import type { StoredImage } from './stored-image.ts'
  */
 export async function giveUp(stored: StoredImage): Promise<void> {
   stored.file.askFrom(null)
+  stored.file.unshelve()
   // A scrub that comes to an object between the two passes must not publish it again.
   stored.residency.withhold(true)
   const objects = [...stored.heldObjects()]

@@ -44,7 +44,7 @@ export class Landing {
   }
 
   /** See {@link StoredImage.land}. The caller holds the object's lock. */
-  async land(object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
+  async land(object: number, first: number, bytes: Uint8Array, toDisk: boolean): Promise<LandResult> {
     const { blockBytes } = this.#target.geometry
     const offered = maskOf({ first, count: Math.ceil(bytes.length / blockBytes) })
     const broken = offered & this.#masks.broken.get(object)
@@ -58,13 +58,13 @@ export class Landing {
       if (result !== 'landed') return result
     }
     for (const run of runsOf(offered & ~this.#masks.held.get(object))) {
-      result = await this.#landRun(object, run, piece(run))
+      result = await this.#landRun(object, run, piece(run), toDisk)
       if (result !== 'landed') return result
     }
     return result
   }
 
-  async #landRun(object: number, run: BlockRun, bytes: Uint8Array): Promise<LandResult> {
+  async #landRun(object: number, run: BlockRun, bytes: Uint8Array, toDisk: boolean): Promise<LandResult> {
     const { capacity, committer, health } = this.#parts
     const { blockBytes } = this.#target.geometry
     if (!health.mayWrite) return 'failed'
@@ -75,7 +75,7 @@ export class Landing {
       return 'full'
     }
     try {
-      const landed = await this.#write(object, run, bytes)
+      const landed = await this.#write(object, run, bytes, toDisk)
       const zero = (landed.zero << BigInt(run.first)) & blocks
       this.#masks.held.add(object, blocks)
       this.#masks.zero.add(object, zero)
@@ -99,7 +99,7 @@ export class Landing {
       return 'full'
     }
     try {
-      const landed = await this.#write(object, run, bytes)
+      const landed = await this.#write(object, run, bytes, false)
       this.#masks.broken.remove(object, maskOf(run))
       this.#publish(object, run, bytes, landed)
       return 'landed'
@@ -123,14 +123,14 @@ export class Landing {
   }
 
   /** @throws when the bytes may not be there; the health has heard of it */
-  async #write(object: number, run: BlockRun, bytes: Uint8Array): Promise<Landed> {
+  async #write(object: number, run: BlockRun, bytes: Uint8Array, toDisk: boolean): Promise<Landed> {
     const { health, logger } = this.#parts
     const { file, geometry, image } = this.#target
     const { offset } = geometry.bytesOf(object, run)
     const { failedSyncs } = this.#target
     const hasFailedSync = () => this.#target.failedSyncs !== failedSyncs
     try {
-      const landed = await health.watchWrite(file.land(offset, bytes))
+      const landed = await health.watchWrite(file.land(offset, bytes, toDisk))
       if (hasFailedSync()) throw new CacheError('store-failed', 'a sync failed meanwhile')
       return landed
     } catch (error) {

@@ -187,9 +187,10 @@ export class StoredImage {
   /**
    * Put an extent into the store and let readers have it. `bytes` are whole blocks from `first` on, or reach the end of
    * the image. Never throws: what cannot be stored is only slower.
+   * @param toDisk leave nothing in the page cache, if possible
    */
-  land(object: number, first: number, bytes: Uint8Array): Promise<LandResult> {
-    return this.#locked<LandResult>(object, 'failed', () => this.#landing.land(object, first, bytes))
+  land(object: number, first: number, bytes: Uint8Array, toDisk = false): Promise<LandResult> {
+    return this.#locked<LandResult>(object, 'failed', () => this.#landing.land(object, first, bytes, toDisk))
   }
 
   get failedSyncs(): number {

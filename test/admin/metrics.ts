@@ -42,7 +42,7 @@ const measured: Measurements = {
     droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
   },
   ahead: {
-    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, parkedBytes: 41 },
+    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, shelvedBytes: 41 },
     profiles: { recording: 51, kept: 52, replayed: 53, dropped: 54 },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },

@@ -134,11 +134,11 @@ t.test('what is fetched ahead and never read is counted, and kept', async t => {
   for (let at = 0; at < 2 * MiB; at += 64 * KiB) await read(at, 64 * KiB)
   await settled(rooms)
   await rooms.cache.close()
-  const { purposes, parkedBytes } = rooms.cache.counters.ahead
+  const { purposes, shelvedBytes } = rooms.cache.counters.ahead
   const { stream } = purposes
   t.ok(stream.unreadBytes > 0 && stream.readBytes > 0)
   t.equal(stream.unreadBytes + stream.readBytes, stream.fetchedBytes)
-  t.equal(parkedBytes, 0)
+  t.equal(shelvedBytes, 0)
   t.ok(rooms.cache.residence(image).residentBytes >= 2 * MiB + stream.unreadBytes)
   await rooms.close()
 })

@@ -1,13 +1,13 @@
 import t from 'tap'
-import { parkedMsMax } from '../../src/ahead-limits.ts'
+import { lingeringMsMax } from '../../src/ahead-limits.ts'
 import { Park } from '../../src/cache/park.ts'
 
-/** Something parked that notes how it left. */
+/** Something parked that notes that it left. */
 function parked(log: string[], name: string, bytes = 10) {
-  return { bytes, leave: (wasRead: boolean) => void log.push(`${name} ${wasRead ? 'read' : 'unread'}`) }
+  return { bytes, leave: () => void log.push(name) }
 }
 
-t.test('what is read leaves at once, and what is over the bound pushes the oldest out unread', async t => {
+t.test('what is not wanted leaves at once, and what is over the bound pushes the oldest out', async t => {
   const log: string[] = []
   const park = new Park(25, () => 0)
   const [a, b, c] = ['a', 'b', 'c'].map(name => parked(log, name))
@@ -15,32 +15,32 @@ t.test('what is read leaves at once, and what is over the bound pushes the oldes
   park.add(b!)
   t.same(log, [])
   park.add(c!)
-  t.same(log, ['a unread'])
+  t.same(log, ['a'])
   t.equal(park.usedBytes, 20)
-  park.read(c!)
-  park.read(c!)
-  t.same(log, ['a unread', 'c read'])
+  park.drop(c!)
+  park.drop(c!)
+  t.same(log, ['a', 'c'])
   park.add(parked(log, 'large', 100))
-  t.same(log, ['a unread', 'c read', 'b unread'], 'one is always let in')
+  t.same(log, ['a', 'c', 'b'], 'one is always let in')
   park.close()
   park.add(parked(log, 'late'))
-  t.same(log.slice(3), ['large unread', 'late unread'])
+  t.same(log.slice(3), ['large', 'late'])
   t.same([park.usedBytes, park.size], [0, 0])
 })
 
-t.test('what waits too long leaves unread', async t => {
+t.test('what waits too long leaves', async t => {
   const log: string[] = []
   let nowMs = 0
   const park = new Park(1000, () => nowMs)
   park.add(parked(log, 'a'))
-  nowMs = parkedMsMax - 1
+  nowMs = lingeringMsMax - 1
   park.add(parked(log, 'b'))
   park.sweep()
   t.same(log, [])
-  nowMs = parkedMsMax
+  nowMs = lingeringMsMax
   park.sweep()
-  t.same(log, ['a unread'])
-  nowMs = 2 * parkedMsMax
+  t.same(log, ['a'])
+  nowMs = 2 * lingeringMsMax
   park.sweep()
-  t.same(log, ['a unread', 'b unread'])
+  t.same(log, ['a', 'b'])
 })

@@ -26,6 +26,8 @@ export interface DispatcherOptions extends Deadlines {
   readonly forget: (nodeId: bigint, lookups: number) => void
   /** A native thread has answered a READ from the origin. */
   readonly served: (handle: bigint, offset: number, bytes: Uint8Array, ms: number) => void
+  /** Somebody reads what was fetched ahead. */
+  readonly seen: (handle: bigint, offset: number, length: number) => void
   /** Session.reply */
   readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
   readonly wasKilled: (pid: number) => boolean
@@ -166,6 +168,11 @@ export class Dispatcher {
           const { handle, offset, bytes, ms } = request.readServed(body)
           // Nobody waits for it, as for what came with it perhaps: it goes behind.
           this.#bursts.do(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
+          return true
+        }
+        case opcodes.SEEN: {
+          const { handle, offset, length } = request.readRead(body)
+          this.#bursts.do(() => !this.#stopped && this.#options.seen(handle, Number(offset), length))
           return true
         }
         case opcodes.INTERRUPT:

@@ -107,6 +107,7 @@ export class KernelTransport implements Transport {
       operations: new Map([...operationsOf(this.#fileSystem), [opcodes.INIT, initOperation(options, ready)]]),
       forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
       served: (...read) => this.#fileSystem.served(...read),
+      seen: (...read) => this.#fileSystem.seen(...read),
       reply: (unique, errno, bytes) => this.#session.reply(unique, errno, bytes),
       wasKilled: options.wasKilled ?? wasKilled,
       work: options.work ? new WorkNotes({ ...options.work, logger: options.logger }) : null,

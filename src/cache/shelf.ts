@@ -1,0 +1,224 @@
+/**
+ * What was fetched ahead, until somebody has read it: it lies in memory, from where native threads answer, before it is on the disk and for
+ * a while afterwards; and what is read of it is told here, as it is not of what the store holds. So it shows what was of use, and that a
+ * stream goes on.
+ *
+ * Bytes leave when there are too many, or the reader has come to their end; a piece leaves when all of it was read, or too late.
+ */
+import { shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from '../ahead-limits.ts'
+import { type BlockRun, blocksPerObject, maskOf } from '../image.ts'
+import type { StoredImage } from '../store/stored-image.ts'
+import type { Lease, Memory } from './memory.ts'
+
+/** Who wants to know what becomes of a piece. */
+export interface Expectation {
+  /** Blocks that are told of together: the first read of one says it for all of them. Each run below is of so many, or what is left. */
+  readonly unitBlocks: number
+  /** Somebody reads of these blocks, for the first time. */
+  onRead(run: BlockRun): void
+  /** Nobody did, or they never came. */
+  onUnread(run: BlockRun): void
+}
+
+/** A piece of an image that is expected, or here. */
+export interface Piece {
+  readonly stored: StoredImage
+  readonly object: number
+  readonly run: BlockRun
+  readonly expectation: Expectation
+}
+
+interface Item extends Piece {
+  readonly offset: number
+  readonly length: number
+  /** Blocks of the object in units of which nobody has read. */
+  untold: bigint
+  /** Milliseconds; null until it has come. */
+  sinceMs: number | null
+  /** Null before its bytes came, and once they were let go. */
+  lease: Lease | null
+}
+
+export interface ShelfParts {
+  readonly memory: Pick<Memory, 'isScarce'>
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** May bytes of it be served? */
+  isSound(stored: StoredImage): boolean
+}
+
+export class Shelf {
+  readonly #parts: ShelfParts
+  readonly #byObject = new WeakMap<StoredImage, Map<number, Set<Item>>>()
+  /** Those that have come, in that order. */
+  readonly #here = new Set<Item>()
+  /** Those that have bytes, in the order in which these are let go: what was read to its end comes first. */
+  readonly #read = new Set<Item>()
+  readonly #unread = new Set<Item>()
+  // INVARIANT: usedBytes <= shelfBytesMax after each change, or there is one piece with bytes.
+  #usedBytes = 0
+  #readBytes = 0
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(parts: ShelfParts) {
+    this.#parts = parts
+  }
+
+  /** Bytes that wait in memory for a reader, or were read just now. */
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  /** A piece is on its way. @returns what to say when it has come, or will not */
+  expect(piece: Piece): { put(lease: Lease): void; drop(): void } {
+    const { stored, object, run } = piece
+    const item: Item = {
+      ...piece,
+      ...stored.geometry.bytesOf(object, run),
+      untold: maskOf(run),
+      sinceMs: null,
+      lease: null,
+    }
+    const objects = this.#byObject.get(stored) ?? new Map<number, Set<Item>>()
+    this.#byObject.set(stored, objects)
+    const items = objects.get(object) ?? new Set()
+    objects.set(object, items)
+    // Something of it was here before, and has been evicted since.
+    for (const other of items) if ((maskOf(other.run) & item.untold) !== 0n) this.#leave(other)
+    items.add(item)
+    objects.set(object, items) // The others may have been the last ones.
+    return { put: lease => this.#put(item, lease), drop: () => this.#leave(item) }
+  }
+
+  /** Somebody reads [offset, offset + length), which lies within the image. */
+  seen(stored: StoredImage, offset: number, length: number): void {
+    const objects = this.#byObject.get(stored)
+    if (!objects || objects.size === 0) return
+    for (const { object, blocks } of stored.geometry.parts(offset, length)) {
+      for (const item of objects.get(object) ?? []) {
+        if ((maskOf(item.run) & blocks) !== 0n) this.#seen(item, blocks, offset + length)
+      }
+    }
+  }
+
+  /** Let those leave that have waited too long. */
+  sweep(): void {
+    const nowMs = this.#parts.now()
+    for (const item of this.#here) {
+      if (nowMs - (item.sinceMs ?? nowMs) < shelfMsMax) return
+      this.#leave(item)
+    }
+  }
+
+  /** Let all leave, also those that come later. Idempotent. */
+  close(): void {
+    this.#closed = true
+    for (const item of this.#here) this.#leave(item)
+  }
+
+  #put(item: Item, lease: Lease): void {
+    const { stored, offset } = item
+    if (this.#closed || !this.#parts.isSound(stored) || !this.#has(item)) {
+      this.#leave(item)
+      return
+    }
+    const { unitBlocks } = item.expectation
+    const told = toldUnits(item)
+    if (stored.file.shelve(offset, lease.bytes, unitBlocks * stored.geometry.blockBytes, told)) {
+      lease.hold()
+      item.lease = lease
+      this.#unread.add(item)
+      this.#usedBytes += lease.bytes.length
+    }
+    item.sinceMs = this.#parts.now()
+    this.#here.add(item)
+    this.#timer ??= setInterval(() => this.sweep(), shelfMsMax / 4).unref()
+    for (const oldest of this.#here) {
+      if (this.#here.size <= shelfPiecesMax) break
+      this.#leave(oldest)
+    }
+    this.#makeRoom(item)
+  }
+
+  #makeRoom(newest: Item): void {
+    for (const items of [this.#read, this.#unread]) {
+      for (const item of items) {
+        if (this.#usedBytes <= shelfBytesMax && !this.#parts.memory.isScarce) return
+        if (item !== newest) this.#letGo(item)
+      }
+    }
+  }
+
+  #seen(item: Item, blocks: bigint, end: number): void {
+    for (const unit of unitsOf(item)) {
+      const mask = maskOf(unit)
+      if ((item.untold & mask & blocks) === 0n) continue
+      item.untold &= ~mask
+      item.expectation.onRead(unit)
+    }
+    if (end < item.offset + item.length || !item.lease || !this.#unread.delete(item)) return
+    this.#read.add(item)
+    this.#readBytes += item.length
+    // Others may follow closely.
+    for (const oldest of this.#read) {
+      if (this.#readBytes <= shelfReadBytesMax) break
+      if (oldest.untold === 0n) this.#leave(oldest)
+      else this.#letGo(oldest)
+    }
+  }
+
+  /** Its memory is wanted elsewhere; reads of it are told as before. */
+  #letGo(item: Item): void {
+    const { stored, offset, lease } = item
+    if (!lease) return
+    stored.file.letGo(offset)
+    this.#forgetBytes(item, lease)
+  }
+
+  #leave(item: Item): void {
+    const { stored, object, offset, lease, expectation } = item
+    const objects = this.#byObject.get(stored)
+    const items = objects?.get(object)
+    if (!items?.delete(item)) return
+    if (items.size === 0) objects?.delete(object)
+    this.#here.delete(item)
+    if (this.#here.size === 0) {
+      clearInterval(this.#timer)
+      this.#timer = undefined
+    }
+    if (item.sinceMs !== null) stored.file.unshelve(offset)
+    if (lease) this.#forgetBytes(item, lease)
+    for (const unit of unitsOf(item)) if ((item.untold & maskOf(unit)) !== 0n) expectation.onUnread(unit)
+  }
+
+  #forgetBytes(item: Item, lease: Lease): void {
+    if (this.#read.delete(item)) this.#readBytes -= item.length
+    this.#unread.delete(item)
+    this.#usedBytes -= lease.bytes.length
+    item.lease = null
+    lease.release()
+  }
+
+  #has(item: Item): boolean {
+    return this.#byObject.get(item.stored)?.get(item.object)?.has(item) ?? false
+  }
+}
+
+/** The units of a piece: runs of its blocks. */
+function unitsOf({ run, expectation: { unitBlocks } }: Piece): BlockRun[] {
+  if (unitBlocks >= run.count) return [run]
+  return Array.from({ length: Math.ceil(run.count / unitBlocks) }, (_, k) => ({
+    first: run.first + k * unitBlocks,
+    count: Math.min(unitBlocks, run.count - k * unitBlocks),
+  }))
+}
+
+/** Bit k: unit k was read before it came. */
+function toldUnits(item: Item): bigint {
+  const told = unitsOf(item).reduce(
+    (mask, unit, k) => ((item.untold & maskOf(unit)) === 0n ? mask | (1n << BigInt(k)) : mask),
+    0n,
+  )
+  return BigInt.asUintN(blocksPerObject, told)
+}
