@@ -67,7 +67,7 @@ export class Promoter {
       return 'full'
     }
     this.#queuedBytes += bytes.length
-    const isTimely = () => this.#queuedBytes <= this.#bytesMax / 2
+    const isTimely = () => this.#queuedBytes <= this.#bytesMax * 0.75
     try {
       const result = await this.#queue.add(() => stored.land(object, first, bytes, isPassing && isTimely()))
       if (result === 'landed') this.#promotedBytes += bytes.length

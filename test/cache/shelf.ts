@@ -1,0 +1,164 @@
+import t from 'tap'
+import { shelfBytesMax, shelfMsMax, shelfReadBytesMax } from '../../src/ahead-limits.ts'
+import { Memory } from '../../src/cache/memory.ts'
+import { Shelf } from '../../src/cache/shelf.ts'
+import { type BlockRun, Geometry } from '../../src/image.ts'
+import type { StoredImage } from '../../src/store/stored-image.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const blockBytes = 64 * KiB
+
+/** A shelf, an image of which it keeps things, and what native threads and those who expect things hear. */
+function world({ isScarce = false, isSound = true } = {}) {
+  const log: string[] = []
+  const state = { nowMs: 0, isScarce, isSound }
+  const memory = new Memory()
+  const shelf = new Shelf({
+    memory: {
+      get isScarce() {
+        return state.isScarce
+      },
+    },
+    now: () => state.nowMs,
+    isSound: () => state.isSound,
+  })
+  const file = {
+    shelve: (offset: number, bytes: Uint8Array, unitBytes: number, told: bigint) => {
+      log.push(`shelve ${offset / KiB} ${bytes.length / KiB} by ${unitBytes / KiB} told ${told}`)
+      return true
+    },
+    letGo: (offset: number) => void log.push(`letGo ${offset / KiB}`),
+    unshelve: (offset: number) => void log.push(`unshelve ${offset / KiB}`),
+  }
+  const stored = { geometry: new Geometry(1024 * MiB, blockBytes), file } as unknown as StoredImage
+  const name = ({ first, count }: BlockRun) => `${first}+${count}`
+  const expect = (object: number, run: BlockRun, unitBlocks = run.count) => {
+    const lease = memory.lend(run.count * blockBytes)
+    const expectation = {
+      unitBlocks,
+      onRead: (unit: BlockRun) => void log.push(`read ${name(unit)}`),
+      onUnread: (unit: BlockRun) => void log.push(`unread ${name(unit)}`),
+    }
+    const expected = shelf.expect({ stored, object, run, expectation })
+    const put = () => {
+      expected.put(lease)
+      lease.release() // The flight has ended.
+    }
+    return { put, drop: () => expected.drop(), lease }
+  }
+  const said = () => log.splice(0)
+  return { shelf, stored, state, expect, said }
+}
+
+t.test('a piece is told of once, and leaves when it was read to its end and as much was after it', async t => {
+  const { shelf, stored, expect, said } = world()
+  const pieces = [0, 1, 2, 3].map(object => expect(object, { first: 0, count: 64 }))
+  for (const { put } of pieces) put()
+  t.same(said()[0], 'shelve 0 4096 by 4096 told 0')
+  t.equal(shelf.usedBytes, 16 * MiB)
+  shelf.seen(stored, 10, 100)
+  shelf.seen(stored, 200, 100)
+  t.same(said(), ['read 0+64'])
+  shelf.seen(stored, 4 * MiB - 1, 2)
+  t.same(said(), ['read 0+64'], 'the first is read to its end; the second has begun')
+  shelf.seen(stored, 8 * MiB - 1, 1)
+  t.equal(shelf.usedBytes, 16 * MiB)
+  shelf.seen(stored, 12 * MiB - 1, 1)
+  t.same(said(), ['read 0+64', 'unshelve 0'])
+  t.equal(shelf.usedBytes, 16 * MiB - 4 * MiB)
+  t.ok(shelf.usedBytes - 4 * MiB <= shelfReadBytesMax)
+  t.throws(() => pieces[0]!.lease.release(), /after its end/, 'nobody has it any more')
+  shelf.close()
+  t.same(said(), ['unshelve 4096', 'unshelve 8192', 'unshelve 12288', 'unread 0+64'])
+  t.equal(shelf.usedBytes, 0)
+})
+
+t.test('blocks that are looked after one by one are told of one by one, also those read before they came', async t => {
+  const { shelf, stored, expect, said } = world()
+  const { put } = expect(2, { first: 4, count: 4 }, 1)
+  shelf.seen(stored, 8 * MiB + 5 * blockBytes + 7, blockBytes)
+  t.same(said(), ['read 5+1', 'read 6+1'])
+  put()
+  t.same(said(), [`shelve ${8 * KiB + 4 * 64} 256 by 64 told 6`])
+  shelf.seen(stored, 8 * MiB, 5 * blockBytes)
+  t.same(said(), ['read 4+1'])
+  shelf.close()
+  t.same(said(), [`unshelve ${8 * KiB + 4 * 64}`, 'unread 7+1'])
+})
+
+t.test('what never comes is unread, what comes too late is not kept', async t => {
+  const { shelf, expect, said } = world()
+  expect(0, { first: 0, count: 1 }).drop()
+  t.same(said(), ['unread 0+1'])
+  const late = expect(1, { first: 0, count: 1 })
+  shelf.close()
+  late.put()
+  t.same(said(), ['unread 0+1'])
+  t.throws(() => late.lease.release(), /after its end/)
+})
+
+t.test(
+  'when there is too much, bytes are let go: first those that were read, then the oldest; and reads are told all the same',
+  async t => {
+    const { shelf, stored, expect, said } = world()
+    const fit = shelfBytesMax / (4 * MiB)
+    for (let object = 0; object < fit; object++) expect(object, { first: 0, count: 64 }).put()
+    shelf.seen(stored, 8 * MiB - 1, 1)
+    said()
+    expect(fit, { first: 0, count: 64 }).put()
+    t.same(said().slice(1), [`letGo ${4 * KiB}`])
+    expect(fit + 1, { first: 0, count: 64 }).put()
+    t.same(said().slice(1), ['letGo 0'])
+    t.equal(shelf.usedBytes, shelfBytesMax)
+    shelf.seen(stored, 0, 1)
+    t.same(said(), ['read 0+64'])
+    shelf.close()
+  },
+)
+
+t.test('when memory is scarce, the newest alone is kept', async t => {
+  const { shelf, state, expect, said } = world()
+  expect(0, { first: 0, count: 64 }).put()
+  state.isScarce = true
+  said()
+  expect(1, { first: 0, count: 64 }).put()
+  t.same(said().slice(1), ['letGo 0'])
+  t.equal(shelf.usedBytes, 4 * MiB)
+  shelf.close()
+})
+
+t.test('what nobody reads for long is unread, and forgotten', async t => {
+  const { shelf, stored, state, expect, said } = world()
+  expect(0, { first: 0, count: 2 }).put()
+  state.nowMs = shelfMsMax - 1
+  expect(0, { first: 2, count: 2 }).put()
+  shelf.sweep()
+  said()
+  state.nowMs = shelfMsMax
+  shelf.sweep()
+  t.same(said(), ['unshelve 0', 'unread 0+2'])
+  shelf.seen(stored, 0, 1)
+  t.same(said(), [])
+  shelf.close()
+})
+
+t.test('what is fetched again takes the place of what was there before', async t => {
+  const { shelf, expect, said } = world()
+  expect(0, { first: 0, count: 4 }).put()
+  said()
+  const again = expect(0, { first: 2, count: 4 })
+  t.same(said(), ['unshelve 0', 'unread 0+4'])
+  again.put()
+  t.same(said(), ['shelve 128 256 by 256 told 0'])
+  shelf.close()
+})
+
+t.test('bytes of an image that is not sound are not served', async t => {
+  const { shelf, state, expect, said } = world()
+  const { put } = expect(0, { first: 0, count: 4 })
+  state.isSound = false
+  put()
+  t.same(said(), ['unread 0+4'])
+  t.equal(shelf.usedBytes, 0)
+})
