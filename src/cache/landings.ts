@@ -44,7 +44,8 @@ export class Landings {
     const { object, run, isPassing } = flight
     const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
     flight.settle()
-    if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
+    // Who reads a long stream has it from the shelf, and does not come back.
+    if (isStored || isPassing) this.#parts.flights.remove(stored.lockKey(object), flight)
     else this.#linger(stored, flight, bytes)
   }
 

@@ -21,6 +21,11 @@ export interface PromotionCounters {
   readonly droppedBy: Readonly<Record<DropReason, number>>
 }
 
+/** The share of the queue that long streams may fill, so that there is room for what is read by others. */
+const passingShareMax = 0.75
+/** Up to here their bytes go past the page cache. */
+const uncachedShareMax = 0.5
+
 export class Promoter {
   readonly #queue = new PQueue({ concurrency: promotionConcurrency })
   #bytesMax: number
@@ -46,8 +51,9 @@ export class Promoter {
   }
 
   /** Would an extent of that many bytes be let in now? */
-  hasRoom(bytes: number): boolean {
-    return this.#queue.size < promotionEntriesMax && this.#queuedBytes + bytes <= this.#bytesMax
+  hasRoom(bytes: number, isPassing = false): boolean {
+    const bytesMax = this.#bytesMax * (isPassing ? passingShareMax : 1)
+    return this.#queue.size < promotionEntriesMax && this.#queuedBytes + bytes <= bytesMax
   }
 
   /**
@@ -62,14 +68,14 @@ export class Promoter {
     bytes: Uint8Array,
     isPassing = false,
   ): Promise<LandResult> {
-    if (!this.hasRoom(bytes.length)) {
+    if (!this.hasRoom(bytes.length, isPassing)) {
       this.#droppedBy['queue-full']++
       return 'full'
     }
+    const toDisk = () => isPassing && this.#queuedBytes <= this.#bytesMax * uncachedShareMax
     this.#queuedBytes += bytes.length
-    const isTimely = () => this.#queuedBytes <= this.#bytesMax * 0.75
     try {
-      const result = await this.#queue.add(() => stored.land(object, first, bytes, isPassing && isTimely()))
+      const result = await this.#queue.add(() => stored.land(object, first, bytes, toDisk()))
       if (result === 'landed') this.#promotedBytes += bytes.length
       else if (result === 'full') this.#droppedBy['no-room']++
       else if (result === 'failed') this.#droppedBy['disk-failed']++

@@ -89,7 +89,7 @@ export class Reading {
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
       // What the store does not take, readers take from memory.
       hasRoom: (stored, bytes, underWay) =>
-        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || underWay + bytes <= lingeringBytesMax / 2,
+        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || this.#shelf.hasRoom(underWay + bytes),
       linkOf: ({ image }) => origins.linkOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),

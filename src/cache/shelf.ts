@@ -70,6 +70,11 @@ export class Shelf {
     return this.#usedBytes
   }
 
+  /** Would so many bytes find room beside those that nobody has read yet? */
+  hasRoom(bytes: number): boolean {
+    return this.#usedBytes - this.#readBytes + bytes <= shelfBytesMax - shelfReadBytesMax
+  }
+
   /** A piece is on its way. @returns what to say when it has come, or will not */
   expect(piece: Piece): { put(lease: Lease): void; drop(): void } {
     const { stored, object, run } = piece
