@@ -36,8 +36,8 @@ export interface AheadQueueParts {
   readonly fetcher: Fetcher
   /** Turns at the origin of this image that may be taken; 0 while it must be left in peace. */
   requestsMax(stored: StoredImage): number
-  /** Is there room for that many bytes now, beside those that are under way? */
-  hasRoom(stored: StoredImage, bytes: number, underWay: number): boolean
+  /** Is there room for that many bytes when they come, those that are under way included? */
+  hasRoom(stored: StoredImage, bytes: number, isPassing: boolean): boolean
   /** The way to its origin. */
   linkOf(stored: StoredImage): Pick<Link, 'fullBytes' | 'bytesPerSecond'>
 }
@@ -105,7 +105,7 @@ export class AheadQueue {
       }
       this.#take(owner, pieces)
       if (bytes === 0) continue
-      if (this.#parts.hasRoom(piece.stored, bytes, this.#bytes))
+      if (this.#parts.hasRoom(piece.stored, this.#bytes + bytes, piece.isPassing))
         for (const run of runsOf(blocks)) this.#begin(piece, run)
       else this.#skip(piece)
     }

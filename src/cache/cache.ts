@@ -114,7 +114,7 @@ export class Cache {
       use: image => this.#use(image),
       promote: (...offer) => this.#promote(...offer),
       isSound: ({ image }) => this.#digester.state(image) !== 'mismatch',
-      mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
+      mayPromote: (...offer) => this.#mayPromote(...offer),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.served = (...read) => this.#reading.reader.served(...read)
@@ -293,9 +293,9 @@ export class Cache {
     return result === 'landed' || result === 'held-already'
   }
 
-  #mayPromote({ image }: StoredImage, bytes: number): boolean {
+  #mayPromote({ image }: StoredImage, bytes: number, isPassing?: boolean): boolean {
     const isSound = this.#digester.state(image) !== 'mismatch'
-    return isSound && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes)
+    return isSound && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes, isPassing)
   }
 
   /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */

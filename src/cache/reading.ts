@@ -38,7 +38,7 @@ export interface ReadingParts {
   /** Is nothing wrong with its bytes, as far as anybody knows? */
   isSound(stored: StoredImage): boolean
   /** Would so many bytes be taken now? */
-  mayPromote(stored: StoredImage, bytes: number): boolean
+  mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -88,8 +88,8 @@ export class Reading {
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
       // What the store does not take, readers take from memory.
-      hasRoom: (stored, bytes, underWay) =>
-        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes)) || this.#shelf.hasRoom(underWay + bytes),
+      hasRoom: (stored, bytes, isPassing) =>
+        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
       linkOf: ({ image }) => origins.linkOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),

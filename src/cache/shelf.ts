@@ -147,11 +147,13 @@ export class Shelf {
   }
 
   #makeRoom(newest: Item): void {
-    for (const items of [this.#read, this.#unread]) {
-      for (const item of items) {
-        if (this.#usedBytes <= shelfBytesMax && !this.#parts.memory.isScarce) return
-        if (item !== newest) this.#letGo(item)
-      }
+    for (const item of this.#read) {
+      if (this.#usedBytes <= shelfBytesMax && !this.#parts.memory.isScarce) return
+      this.#letGo(item)
+    }
+    for (const item of this.#unread) {
+      if (this.#usedBytes <= shelfBytesMax) return
+      if (item !== newest) this.#letGo(item)
     }
   }
 

@@ -117,14 +117,27 @@ t.test(
   },
 )
 
-t.test('when memory is scarce, the newest alone is kept', async t => {
-  const { shelf, state, expect, said } = world()
+t.test('when memory is scarce, what was read is not kept', async t => {
+  const { shelf, stored, state, expect, said } = world()
   expect(0, { first: 0, count: 64 }).put()
+  expect(1, { first: 0, count: 64 }).put()
+  shelf.seen(stored, 8 * MiB - 1, 1)
   state.isScarce = true
   said()
-  expect(1, { first: 0, count: 64 }).put()
-  t.same(said().slice(1), ['letGo 0'])
-  t.equal(shelf.usedBytes, 4 * MiB)
+  expect(2, { first: 0, count: 64 }).put()
+  t.same(said().slice(1), [`letGo ${4 * KiB}`])
+  t.equal(shelf.usedBytes, 8 * MiB)
+  shelf.close()
+})
+
+t.test('there is room for a window of what nobody has read yet', async t => {
+  const { shelf, stored, expect } = world()
+  const windowBytes = shelfBytesMax - shelfReadBytesMax
+  t.ok(shelf.hasRoom(windowBytes) && !shelf.hasRoom(windowBytes + 1))
+  expect(0, { first: 0, count: 64 }).put()
+  t.ok(shelf.hasRoom(windowBytes - 4 * MiB) && !shelf.hasRoom(windowBytes - 4 * MiB + 1))
+  shelf.seen(stored, 4 * MiB - 1, 1)
+  t.ok(shelf.hasRoom(windowBytes))
   shelf.close()
 })
 
