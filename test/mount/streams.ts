@@ -33,7 +33,7 @@ t.test(
     const [source, target] = [join(where.originDirectory, 'a.raw'), join(where.mountpoint, 'a.raw')]
     writeSample(source, image)
     // Not faster than the disk: what that cannot take at once goes through the page cache.
-    const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs: 2, bytesPerSecond: 150 * MiB })
+    const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs: 2, bytesPerSecond: 60 * MiB })
     t.teardown(() => origin.close())
     const daemon = await mountDaemon(t, { ...where, origin: origin.url }, ...readingAhead, '--no-passthrough')
     const settled = async () => (await statusOf(where)).gauges.flights === 0
