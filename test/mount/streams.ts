@@ -92,9 +92,9 @@ t.test(
   },
 )
 
-/** Compare by reads of a megabyte past the page cache, from `skip` MiB on, `count` of them or to the end. */
+/** Compare by reads of 128 KiB past the page cache, from `skip` MiB on, `count` of them or to the end. */
 async function sameDirectly(target: string, source: string, skip = 0, count: number | null = null): Promise<void> {
-  const read = `dd if="${target}" bs=1M skip=${skip} iflag=direct status=none ${count ? `count=${count}` : ''}`
+  const part = `skip=${skip * MiB} ${count ? `count=${count * MiB}` : ''} iflag=direct,skip_bytes,count_bytes`
   const bytes = count ? `-n ${count * MiB}` : ''
-  await run('sh', '-c', `${read} | cmp -i 0:${skip * MiB} ${bytes} - "${source}"`)
+  await run('sh', '-c', `dd if="${target}" bs=128k ${part} status=none | cmp -i 0:${skip * MiB} ${bytes} - "${source}"`)
 }
