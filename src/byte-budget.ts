@@ -4,8 +4,10 @@
  * Owners take turns, each first come, first served; a large request is not starved by small ones, because the one whose turn is next
  * is waited for. A request over the whole budget is granted when it is alone.
  */
-import { throwIfAborted } from './errors.ts'
+import { once } from './aborting.ts'
+import { abortedBy } from './errors.ts'
 import { nobody, RoundRobin } from './round-robin.ts'
+import { begun, ending } from './settled.ts'
 
 interface Waiter {
   readonly bytes: number
@@ -40,27 +42,24 @@ export class ByteBudget {
    * Run `work` while holding `bytes` of the budget.
    * @throws CacheError aborted when `signal` fires before the bytes were granted
    */
-  async run<T>(bytes: number, signal: AbortSignal, work: () => Promise<T>, owner: number = nobody): Promise<T> {
-    await this.#acquire(bytes, signal, owner)
-    try {
-      return await work()
-    } finally {
+  run<T>(bytes: number, signal: AbortSignal, work: () => Promise<T>, owner: number = nobody): Promise<T> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    const end = () => {
       this.#usedBytes -= bytes
       this.#grantNext()
     }
+    const held = () => ending(begun(work), end)
+    if (this.#waiters.size > 0 || !this.#fits(bytes)) return this.#granted(bytes, signal, owner).then(held)
+    this.#usedBytes += bytes
+    return held()
   }
 
-  async #acquire(bytes: number, signal: AbortSignal, owner: number): Promise<void> {
-    throwIfAborted(signal)
-    if (this.#waiters.size === 0 && this.#fits(bytes)) {
-      this.#usedBytes += bytes
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
+  #granted(bytes: number, signal: AbortSignal, owner: number): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
       const onAbort = () => {
         this.#waiters.leave(owner, waiter)
         this.#grantNext()
-        reject(signal.reason)
+        reject(abortedBy(signal))
       }
       const waiter: Waiter = {
         bytes,
@@ -70,8 +69,8 @@ export class ByteBudget {
         },
       }
       this.#waiters.add(owner, waiter)
-      signal.addEventListener('abort', onAbort, { once: true })
-    }).catch(() => throwIfAborted(signal))
+      signal.addEventListener('abort', onAbort, once)
+    })
   }
 
   #fits(bytes: number): boolean {

@@ -95,34 +95,48 @@ export class Geometry {
   }
 }
 
+/** The mask of the first so many blocks. */
+const lowest = Array.from({ length: blocksPerObject + 1 }, (_, count) => (1n << BigInt(count)) - 1n)
+
 /** The mask of a run. */
 export function maskOf({ first, count }: BlockRun): bigint {
-  return ((1n << BigInt(count)) - 1n) << BigInt(first)
+  return lowest[first + count]! ^ lowest[first]!
 }
 
 /** The runs of a mask, in ascending order. */
 export function runsOf(mask: bigint): BlockRun[] {
   const runs: BlockRun[] = []
-  for (const half of [0, 32]) {
-    const bits = Number((mask >> BigInt(half)) & 0xffffffffn)
-    for (let k = 0; k < 32; k++) {
-      if (((bits >>> k) & 1) === 0) continue
-      const previous = runs.at(-1)
-      if (previous && previous.first + previous.count === half + k) {
-        runs[runs.length - 1] = { first: previous.first, count: previous.count + 1 }
-      } else {
-        runs.push({ first: half + k, count: 1 })
-      }
-    }
+  if (mask === 0n) return runs
+  const low = lowHalf(mask)
+  const high = highHalf(mask)
+  for (let first = 0, k = 0; k <= blocksPerObject; k++) {
+    if (k < blocksPerObject && isSet(low, high, k)) continue
+    if (k > first) runs.push({ first, count: k - first })
+    first = k + 1
   }
   return runs
+}
+
+/** Blocks 0 to 31 of a mask, as numbers have them: a look at each bit of a bigint makes several new ones. */
+export function lowHalf(mask: bigint): number {
+  return Number(mask & 0xffffffffn)
+}
+
+/** Blocks 32 to 63. */
+export function highHalf(mask: bigint): number {
+  return Number((mask >> 32n) & 0xffffffffn)
+}
+
+/** Is block `k` in the mask that has these halves? */
+export function isSet(low: number, high: number, k: number): boolean {
+  return ((k < 32 ? low >>> k : high >>> (k - 32)) & 1) === 1
 }
 
 /** How many bits are set. */
 export function countOf(mask: bigint): number {
   if (mask === 0n) return 0
   if (mask === allBlocks) return blocksPerObject // The two usual ones, without arithmetic.
-  return popcount32(Number(mask & 0xffffffffn)) + popcount32(Number(mask >> 32n))
+  return popcount32(lowHalf(mask)) + popcount32(highHalf(mask))
 }
 
 function popcount32(bits: number): number {

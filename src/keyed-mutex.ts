@@ -5,25 +5,22 @@
  * order (`runAll` does), so that no two callers can wait for each other.
  */
 
+import { begun } from './settled.ts'
+
 export class KeyedMutex {
   /** The end of the last holder in line, by key. */
   readonly #tails = new Map<string, Promise<void>>()
 
   /** Run `work` while holding `key`. */
-  async run<T>(key: string, work: () => Promise<T>): Promise<T> {
+  run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key)
-    let end!: () => void
-    const tail = new Promise<void>(resolve => {
-      end = resolve
-    })
-    this.#tails.set(key, tail)
-    if (before) await before
-    try {
-      return await work()
-    } finally {
+    const result = before ? before.then(work) : begun(work)
+    const end = () => {
       if (this.#tails.get(key) === tail) this.#tails.delete(key)
-      end()
     }
+    const tail = result.then(end, end)
+    this.#tails.set(key, tail)
+    return result
   }
 
   /** Run `work` while holding all of `keys`. */

@@ -1,4 +1,5 @@
 /** Waiting that ends when the caller has gone. */
+import { once } from './aborting.ts'
 import { abortedBy } from './errors.ts'
 
 /**
@@ -7,12 +8,21 @@ import { abortedBy } from './errors.ts'
  * late error is swallowed.
  * @throws CacheError aborted, or what `work` rejects with
  */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return await new Promise<T>((resolve, reject) => {
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
     const leave = () => reject(abortedBy(signal))
     if (signal.aborted) leave()
-    else signal.addEventListener('abort', leave, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
+    else signal.addEventListener('abort', leave, once)
+    work.then(
+      value => {
+        signal.removeEventListener('abort', leave)
+        resolve(value)
+      },
+      error => {
+        signal.removeEventListener('abort', leave)
+        reject(error)
+      },
+    )
   })
 }
 

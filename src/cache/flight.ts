@@ -6,6 +6,7 @@
  * them. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
  * readers waits for them, and one of which a reader has got what it wanted first goes on.
  */
+import { OwnSignal } from '../aborting.ts'
 import { type BlockRun, maskOf } from '../image.ts'
 import type { Early } from './early.ts'
 
@@ -29,17 +30,22 @@ export interface Lingering {
   offer(): void
 }
 
+/** Of a flight that comes in one step, all is waited for from the beginning. */
+const atOnce = Promise.resolve()
+const nothing: () => void = () => {}
+const noFlights: readonly Flight[] = []
+
 /** One extent on its way. */
 export class Flight {
   readonly object: number
   readonly run: BlockRun
   readonly blocks: bigint
-  readonly #controller = new AbortController()
+  readonly #controller = new OwnSignal()
   readonly #arrival: Promise<Uint8Array>
-  /** Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then. */
-  readonly settled: Promise<void>
-  /** Call it when that is so; {@link end} does it too. Idempotent. */
-  settle!: () => void
+  /** Made when somebody first asks for it: of most flights nobody does. */
+  #settled: Promise<void> | null = null
+  #resolveSettled = nothing
+  #hasSettled = false
   /** Was it begun before anybody wanted it? */
   readonly isAhead: boolean
   readonly isPassing: boolean
@@ -50,7 +56,7 @@ export class Flight {
   /** What comes first, where it comes in two steps. */
   readonly early: Early | null
   /** Somebody waits for all of it. Idempotent. */
-  hurry: () => void = () => {}
+  hurry = nothing
   /** Where it has settled and only stays in memory, because the store did not take it. */
   lingering: Lingering | null = null
   #readers = 0
@@ -65,26 +71,43 @@ export class Flight {
     this.isAhead = ahead !== undefined
     this.isPassing = ahead?.isPassing ?? false
     this.#free = free
-    this.settled = new Promise(resolve => {
-      this.settle = resolve
-    })
-    const hurry = new Promise<void>(resolve => {
-      this.hurry = resolve
-    })
-    this.early = early?.(this.#controller.signal) ?? null
-    this.early?.arrival.then(
+    this.early = early?.(this.#controller) ?? null
+    let hurry = atOnce
+    if (this.early) {
+      hurry = new Promise<void>(resolve => {
+        this.hurry = resolve
+      })
+      this.early.arrival.then(
+        () => {
+          this.#earlyArrived = true
+        },
+        () => {}, // Readers see the error.
+      )
+    }
+    this.#arrival = fetch(this.#controller, hurry)
+    this.#arrival.then(
       () => {
-        this.#earlyArrived = true
+        this.#arrived = true
       },
-      () => {}, // Readers see the error.
+      () => {
+        this.#failed = true
+      }, // Readers see the error; a flight without readers has none to tell.
     )
-    this.#arrival = fetch(this.#controller.signal, hurry).then(bytes => {
-      this.#arrived = true
-      return bytes
+  }
+
+  /** Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then. */
+  get settled(): Promise<void> {
+    this.#settled ??= new Promise(resolve => {
+      if (this.#hasSettled) resolve()
+      else this.#resolveSettled = resolve
     })
-    this.#arrival.catch(() => {
-      this.#failed = true
-    }) // Readers see the error; a flight without readers has none to tell.
+    return this.#settled
+  }
+
+  /** Call it when that is so; {@link end} does it too. Idempotent. */
+  settle(): void {
+    this.#hasSettled = true
+    this.#resolveSettled()
   }
 
   /** The bytes, from the beginning of the extent; rejects with what the fetch threw. Readers {@link board} first. */
@@ -109,7 +132,7 @@ export class Flight {
 
   /** Was it given up, by its last reader or by {@link cancel}? It must not be joined then. */
   get cancelled(): boolean {
-    return this.#controller.signal.aborted
+    return this.#controller.aborted
   }
 
   /** Nothing more comes of it, and nobody boards any more. Idempotent. */
@@ -151,9 +174,11 @@ export class Flights {
 
   /** Flights that touch `blocks` of an object and may be joined. */
   touching(key: string, blocks: bigint): Flight[] {
-    const flights = this.#byObject.get(key)
-    if (!flights) return []
-    return [...flights].filter(flight => (flight.blocks & blocks) !== 0n && !flight.cancelled)
+    const touching: Flight[] = []
+    for (const flight of this.#byObject.get(key) ?? noFlights) {
+      if ((flight.blocks & blocks) !== 0n && !flight.cancelled) touching.push(flight)
+    }
+    return touching
   }
 
   add(key: string, flight: Flight): void {

@@ -3,6 +3,8 @@
  * much must be under way so that it is full, and no more.
  */
 
+import { begun } from '../settled.ts'
+
 /** Fetches by which the latency is judged. */
 const samplesMax = 64
 /** How long something is under way for one measurement of the width, pauses left out, and how many of those are kept. */
@@ -13,6 +15,9 @@ export class Link {
   readonly #now: () => number
   readonly #times: number[] = []
   readonly #widths: number[] = []
+  /** The least of the times and the most of the widths: they are asked for more often than they change. */
+  #latencyMs = 0
+  #bytesPerSecond = 0
   #underWay = 0
   #sinceMs = 0
   /** Since the last measurement: how long something was under way until #sinceMs, and what came. */
@@ -26,12 +31,12 @@ export class Link {
 
   /** The shortest of the last fetches, in milliseconds; 0 as long as there was none. */
   get latencyMs(): number {
-    return this.#times.length === 0 ? 0 : Math.min(...this.#times)
+    return this.#latencyMs
   }
 
   /** The most that came in a while lately; 0 until that is known. */
   get bytesPerSecond(): number {
-    return this.#widths.length === 0 ? 0 : Math.max(...this.#widths)
+    return this.#bytesPerSecond
   }
 
   /** Bytes under way when the link is full. */
@@ -40,25 +45,33 @@ export class Link {
   }
 
   /** Do a fetch of `bytes`, and measure it. */
-  async measure<T>(bytes: number, fetch: () => Promise<T>): Promise<T> {
+  measure<T>(bytes: number, fetch: () => Promise<T>): Promise<T> {
     const startMs = this.#now()
     if (this.#underWay++ === 0) this.#sinceMs = startMs
-    try {
-      const result = await fetch()
-      this.#arrived(bytes, startMs)
-      return result
-    } finally {
-      if (--this.#underWay === 0) this.#busyMs += this.#now() - this.#sinceMs
-    }
+    const fetching = begun(fetch)
+    fetching.then(
+      () => {
+        this.#arrived(bytes, startMs)
+        this.#ended()
+      },
+      () => this.#ended(),
+    )
+    return fetching
+  }
+
+  #ended(): void {
+    if (--this.#underWay === 0) this.#busyMs += this.#now() - this.#sinceMs
   }
 
   #arrived(bytes: number, startMs: number): void {
     const nowMs = this.#now()
     keep(this.#times, nowMs - startMs, samplesMax)
+    this.#latencyMs = Math.min(...this.#times)
     this.#bytes += bytes
     const tookMs = this.#busyMs + nowMs - this.#sinceMs
     if (tookMs < windowMs) return
     keep(this.#widths, (this.#bytes / tookMs) * 1000, widthsMax)
+    this.#bytesPerSecond = Math.max(...this.#widths)
     this.#sinceMs = nowMs
     this.#busyMs = 0
     this.#bytes = 0

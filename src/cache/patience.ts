@@ -5,7 +5,7 @@
  * begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that would
  * rather hang than fail; an origin that is back is given the same time again.
  */
-import { abortingWith } from '../aborting.ts'
+import { OwnSignal } from '../aborting.ts'
 import { CacheError, isCacheError } from '../errors.ts'
 import { retryMsMin } from '../limits.ts'
 import type { Availability } from '../origin/availability.ts'
@@ -33,7 +33,8 @@ export class Patience {
    */
   async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const { missMs } = this.#options
-    const aborting = abortingWith(signal)
+    const own = new OwnSignal(signal)
+    const endMs = performance.now() + missMs
     let isLate = false
     let timer: NodeJS.Timeout | undefined
     const look = () => {
@@ -41,31 +42,26 @@ export class Patience {
       if (ms > 0) timer = setTimeout(look, ms)
       else {
         isLate = true
-        aborting.abort()
+        own.abort()
       }
     }
     timer = setTimeout(look, missMs)
     try {
-      return await this.#repeat(aborting.signal, work)
+      for (;;) {
+        try {
+          return await work(own)
+        } catch (error) {
+          const ranOut = isCacheError(error, 'origin-away', 'origin-timeout')
+          if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
+        }
+        await pause(retryMsMin, own)
+      }
     } catch (error) {
       if (isLate && !signal.aborted && isCacheError(error, 'aborted')) throw this.#lateError(error)
       throw error
     } finally {
       clearTimeout(timer)
-      aborting.end()
-    }
-  }
-
-  async #repeat<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const endMs = performance.now() + this.#options.missMs
-    for (;;) {
-      try {
-        return await work(signal)
-      } catch (error) {
-        const ranOut = isCacheError(error, 'origin-away', 'origin-timeout')
-        if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
-      }
-      await pause(retryMsMin, signal)
+      own.end()
     }
   }
 

@@ -15,14 +15,15 @@ export interface Piece {
 }
 
 /** What a flight brings, as far as it is wanted. */
-export async function pieceOf(stored: StoredImage, flight: Flight, asked: ByteRange | null): Promise<Piece> {
+export function pieceOf(stored: StoredImage, flight: Flight, asked: ByteRange | null): Promise<Piece> {
   const extent = stored.geometry.bytesOf(flight.object, flight.run)
   const { early } = flight
   if (early && asked && hasAll(early, extent, asked)) {
-    return { offset: early.offset, length: early.length, bytes: await early.arrival }
+    return early.arrival.then(bytes => ({ offset: early.offset, length: early.length, bytes }))
   }
   flight.hurry()
-  return { ...extent, bytes: await flight.arrival }
+  const { offset, length } = extent
+  return flight.arrival.then(bytes => ({ offset, length, bytes }))
 }
 
 /** Pieces that lie side by side in one buffer, as the parts of what was fetched ahead do, as one; null for others. */
@@ -86,6 +87,7 @@ export function handOut(bytes: Uint8Array, release: () => void, { lend }: Borrow
 
 /** Be a reader of each flight. @returns how to leave them all */
 export function boardAll(flights: readonly Flight[]): () => void {
+  if (flights.length === 1) return flights[0]!.board()
   const leave = flights.map(flight => flight.board())
   return () => {
     for (const step of leave) step()
@@ -104,6 +106,8 @@ export async function arrivals(
   signal: AbortSignal,
 ): Promise<Piece[] | null> {
   try {
+    // Nearly always it is one.
+    if (flights.length === 1) return [await unlessAborted(pieceOf(stored, flights[0]!, asked), signal)]
     return await unlessAborted(Promise.all(flights.map(flight => pieceOf(stored, flight, asked))), signal)
   } catch (error) {
     const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')

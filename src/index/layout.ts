@@ -10,7 +10,7 @@
  * Decoding gives null for a value that is not as it was written: it counts as absent.
  */
 import { createHash } from 'node:crypto'
-import { blocksPerObject } from '../image.ts'
+import { blocksPerObject, highHalf, isSet, lowHalf } from '../image.ts'
 import { isSealed, seal, sealBytes, unseal } from './seal.ts'
 
 /** What the index says of one object. */
@@ -62,9 +62,8 @@ export function decodeRecord(key: Buffer, value: Buffer): ObjectRecord | null {
 export function encodeSums(key: Buffer, { blocks, sums }: ObjectSums): Buffer {
   const content = Buffer.allocUnsafe(8 + 4 * blocksPerObject)
   let at = content.writeBigUInt64LE(blocks, 0)
-  for (let k = 0; k < blocksPerObject; k++) {
-    if (((blocks >> BigInt(k)) & 1n) === 1n) at = content.writeUInt32LE(sums[k]!, at)
-  }
+  const [low, high] = [lowHalf(blocks), highHalf(blocks)]
+  for (let k = 0; k < blocksPerObject; k++) if (isSet(low, high, k)) at = content.writeUInt32LE(sums[k]!, at)
   return seal(key, content.subarray(0, at))
 }
 
@@ -73,9 +72,10 @@ export function decodeSums(key: Buffer, value: Buffer): ObjectSums | null {
   if (!content || content.length < 8) return null
   const blocks = content.readBigUInt64LE(0)
   const sums = new Uint32Array(blocksPerObject)
+  const [low, high] = [lowHalf(blocks), highHalf(blocks)]
   let at = 8
   for (let k = 0; k < blocksPerObject && at < content.length; k++) {
-    if (((blocks >> BigInt(k)) & 1n) === 0n) continue
+    if (!isSet(low, high, k)) continue
     sums[k] = content.readUInt32LE(at)
     at += 4
   }

@@ -3,6 +3,7 @@
  *
  * Every method runs within a transaction of its caller, who awaits that one's promise: those of single values are left to it.
  */
+import { blocksPerObject, highHalf, isSet, lowHalf } from '../image.ts'
 import type { BinaryDatabase, Environment } from './databases.ts'
 import * as layout from './layout.ts'
 import type { ForgetEntry, RecordEntry } from './records.ts'
@@ -32,7 +33,8 @@ export class ObjectRecords {
     void this.#databases.residency.put(key, layout.encodeRecord(key, next))
     const before = this.#get(this.#databases.sums, key, layout.decodeSums)
     const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
-    for (let k = 0; k < 64; k++) if (((blocks >> BigInt(k)) & 1n) === 1n) merged.sums[k] = sums[k]!
+    const [low, high] = [lowHalf(blocks), highHalf(blocks)]
+    for (let k = 0; k < blocksPerObject; k++) if (isSet(low, high, k)) merged.sums[k] = sums[k]!
     void this.#databases.sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
   }
 

@@ -9,6 +9,7 @@
  * A try that began before the latest answer says nothing: it hung on what was, or on a connection that broke. One log line when
  * the origin goes and one when it is back, however many requests there were.
  */
+import { once } from '../aborting.ts'
 import { abortedBy, CacheError, messageOf, throwIfAborted } from '../errors.ts'
 import {
   originAnswersNeeded,
@@ -128,6 +129,11 @@ export class Availability {
     throw this.error()
   }
 
+  /** For whoever waits where there is need to: null then. */
+  enterAtOnce(): Ticket | null {
+    return this.#mayTry() ? this.#admit() : null
+  }
+
   /**
    * Wait until a try may be made; first come, first served.
    * @throws CacheError aborted, with `origin-away` as its cause when that was what it waited for
@@ -146,7 +152,7 @@ export class Availability {
         reject(new CacheError('aborted', abortedBy(signal).message, { cause: this.error() }))
       }
       this.#waiting.add(enter)
-      signal.addEventListener('abort', leave, { once: true })
+      signal.addEventListener('abort', leave, once)
       this.#admitWaiting()
     })
   }
@@ -167,16 +173,14 @@ export class Availability {
     const begun = ++this.#order
     const isTrial = this.#state !== 'available'
     if (isTrial) this.#trials++
-    const end = (change: () => void) => {
-      if (isTrial) this.#trials--
-      change()
-      this.#admitWaiting()
-    }
-    return {
-      answered: () => end(() => this.#answered()),
-      failed: error => end(() => this.#failed(begun, error)),
-      left: () => end(() => {}),
-    }
+    return new Admission(begun, isTrial, this.#over)
+  }
+
+  readonly #over = (how: 'answered' | 'failed' | 'left', { begun, isTrial }: Admission, error: unknown): void => {
+    if (isTrial) this.#trials--
+    if (how === 'answered') this.#answered()
+    else if (how === 'failed') this.#failed(begun, error)
+    this.#admitWaiting()
   }
 
   #answered(): void {
@@ -240,5 +244,32 @@ export class Availability {
     if (this.#waiting.size === 0 || this.#trials > 0) return
     const ms = Math.max(0, this.#nextProbeMs - this.#options.now())
     this.#cancelProbe = this.#options.after(ms, () => this.#admitWaiting())
+  }
+}
+
+type Over = (how: 'answered' | 'failed' | 'left', admission: Admission, error: unknown) => void
+
+/** A try that was let through: its place in the order, and whether it was while the origin was not available. */
+class Admission implements Ticket {
+  readonly begun: number
+  readonly isTrial: boolean
+  readonly #over: Over
+
+  constructor(begun: number, isTrial: boolean, over: Over) {
+    this.begun = begun
+    this.isTrial = isTrial
+    this.#over = over
+  }
+
+  answered(): void {
+    this.#over('answered', this, null)
+  }
+
+  failed(error: unknown): void {
+    this.#over('failed', this, error)
+  }
+
+  left(): void {
+    this.#over('left', this, null)
   }
 }

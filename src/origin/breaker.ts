@@ -9,6 +9,7 @@
  */
 import { isCacheError, mayPass } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import { begun } from '../settled.ts'
 import type { Availability, Ticket } from './availability.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
@@ -32,9 +33,11 @@ export class BreakerOrigin implements Origin {
     return await judge(this.#availability.enterNow(), () => this.#inner.lookup(key, options))
   }
 
-  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const ticket = await this.#availability.enter(options.signal)
-    await judge(ticket, () => this.#inner.read(image, offset, target, options))
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const call = () => this.#inner.read(image, offset, target, options)
+    const { signal } = options
+    const ticket = signal.aborted ? null : this.#availability.enterAtOnce()
+    return ticket ? judge(ticket, call) : this.#availability.enter(signal).then(ticket => judge(ticket, call))
   }
 
   /** Not judged: no origin asks anybody else for it. */
@@ -52,15 +55,15 @@ export class BreakerOrigin implements Origin {
   }
 }
 
-async function judge<T>(ticket: Ticket, call: () => Promise<T>): Promise<T> {
-  try {
-    const result = await call()
-    ticket.answered()
-    return result
-  } catch (error) {
-    if (mayPass(error)) ticket.failed(error)
-    else if (!isCacheError(error) || isCacheError(error, 'aborted', 'closed')) ticket.left()
-    else ticket.answered()
-    throw error
-  }
+function judge<T>(ticket: Ticket, call: () => Promise<T>): Promise<T> {
+  const trying = begun(call)
+  trying.then(
+    () => ticket.answered(),
+    error => {
+      if (mayPass(error)) ticket.failed(error)
+      else if (!isCacheError(error) || isCacheError(error, 'aborted', 'closed')) ticket.left()
+      else ticket.answered()
+    },
+  )
+  return trying
 }

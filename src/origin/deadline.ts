@@ -5,9 +5,10 @@
  *
  * It trusts the Origin inside to end as soon as its signal fires, as every Origin promises.
  */
-import { abortingWith } from '../aborting.ts'
+import { OwnSignal } from '../aborting.ts'
 import { CacheError, isCacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import { begun } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -47,25 +48,32 @@ export class DeadlineOrigin implements Origin {
     return this.#inner.close()
   }
 
-  async #inTime<T>(call: (options: ReadOptions) => Promise<T>, caller: AbortSignal): Promise<T> {
-    const { signal, abort, end } = abortingWith(caller)
+  #inTime<T>(call: (options: ReadOptions) => Promise<T>, caller: AbortSignal): Promise<T> {
+    const signal = new OwnSignal(caller)
     let late = false
     const timer = setTimeout(() => {
       late = true
-      abort()
+      signal.abort()
     }, this.#msMax)
-    try {
-      return await call({ signal })
-    } catch (cause) {
-      if (!late || caller.aborted || !isCacheError(cause, 'aborted')) throw cause
-      const why = isCacheError(cause.cause) ? cause.cause : null
-      const code = why?.code === 'origin-away' ? 'origin-away' : 'origin-timeout'
-      throw new CacheError(code, `${this.url}: not done in ${this.#msMax} ms${why ? `: ${why.message}` : ''}`, {
-        cause,
-      })
-    } finally {
+    const end = () => {
       clearTimeout(timer)
-      end()
+      signal.end()
     }
+    return begun(() => call({ signal })).then(
+      result => {
+        end()
+        return result
+      },
+      cause => {
+        end()
+        throw late && !caller.aborted && isCacheError(cause, 'aborted') ? this.#lateError(cause) : cause
+      },
+    )
+  }
+
+  #lateError(cause: CacheError): CacheError {
+    const why = isCacheError(cause.cause) ? cause.cause : null
+    const code = why?.code === 'origin-away' ? 'origin-away' : 'origin-timeout'
+    return new CacheError(code, `${this.url}: not done in ${this.#msMax} ms${why ? `: ${why.message}` : ''}`, { cause })
   }
 }

@@ -4,6 +4,7 @@
  * Each image has a limit of its own in front of the one that all share. It exists while somebody reads the image.
  */
 import type { Image, ImageFacts } from '../image.ts'
+import { ending } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import { LimitOrigin } from './limit.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
@@ -40,15 +41,13 @@ export class FairOrigin implements Origin {
     return this.#names.lookup(key, options)
   }
 
-  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const limit = this.#limits.get(image.id) ?? new LimitOrigin(this.#inner, this.#readsMax)
-    this.#limits.set(image.id, limit)
-    try {
-      await limit.read(image, offset, target, options)
-    } finally {
-      const { active, waiting } = limit.load
-      if (active === 0 && waiting === 0) this.#limits.delete(image.id)
-    }
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const known = this.#limits.get(image.id)
+    const limit = known ?? new LimitOrigin(this.#inner, this.#readsMax)
+    if (!known) this.#limits.set(image.id, limit)
+    return ending(limit.read(image, offset, target, options), () => {
+      if (limit.isIdle) this.#limits.delete(image.id)
+    })
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {

@@ -6,10 +6,11 @@
  * asked that much more at most. Each request is judged by the Origins inside; it belongs below the breaker, which sees one try.
  */
 
-import { abortingWith } from '../aborting.ts'
+import { OwnSignal } from '../aborting.ts'
 import { isCacheError, mayPass } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { hedgeBurstMax, hedgeMsMin, hedgeQuantile, hedgeSamplesMax, hedgeSamplesMin, hedgeShareMax } from '../limits.ts'
+import { begun } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import { Latencies } from './latencies.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
@@ -74,27 +75,20 @@ export class HedgeOrigin implements Origin {
     return this.#inner.lookup(key, options)
   }
 
-  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const { now, hedges, shareMax } = this.#options
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const { now, shareMax } = this.#options
     this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
     const latencies = this.#latenciesOf(target.length)
     const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
-    if (!isHedged) {
-      const startMs = now()
-      await this.#inner.read(image, offset, target, options)
-      latencies.add(now() - startMs)
-      return
-    }
-    const delayMs = Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile))
-    const request = async (into: Uint8Array, signal: AbortSignal) => {
-      const startMs = now()
-      await this.#inner.read(image, offset, into, { signal })
-      return now() - startMs
-    }
-    const { won, ms } = await this.#race(request, target, delayMs, options.signal)
-    if (won) hedges.won++
-    // Its own time, without the wait for the first one: with that in it, each hedge would put off the next ones.
-    latencies.add(ms)
+    const request = (into: Uint8Array, signal: AbortSignal) => this.#inner.read(image, offset, into, { signal })
+    if (isHedged) return this.#hedged(request, target, latencies, options.signal)
+    const startMs = now()
+    const reading = begun(() => request(target, options.signal))
+    reading.then(
+      () => latencies.add(now() - startMs),
+      () => {}, // The reader sees it.
+    )
+    return reading
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
@@ -116,41 +110,30 @@ export class HedgeOrigin implements Origin {
     return latencies
   }
 
-  /** @returns whether the second request brought the bytes, and how long the one that did took */
-  async #race(
-    request: Request,
-    target: Uint8Array,
-    delayMs: number,
-    caller: AbortSignal,
-  ): Promise<{ readonly won: boolean; readonly ms: number }> {
-    const first = new Contender(request, target, caller)
-    const contenders = [first]
-    const hedged = new Promise<Contender>(resolve => {
-      const cancel = this.#options.after(delayMs, () => {
-        if (first.isOver || caller.aborted || !this.#pay()) return
-        const second = new Contender(request, Buffer.allocUnsafeSlow(target.length), caller)
-        contenders.push(second)
-        void second.settled.then(() => resolve(second)) // Never rejects.
-      })
-      void first.settled.then(cancel) // Never rejects.
+  #hedged(request: Request, target: Uint8Array, latencies: Latencies, caller: AbortSignal): Promise<void> {
+    const { after, now } = this.#options
+    const first = new Contender(request, target, caller, now)
+    let race: Promise<Contender> | null = null
+    // Timers of one length cost Node less: whole milliseconds.
+    const delayMs = Math.ceil(Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile)))
+    const cancel = after(delayMs, () => {
+      if (first.isOver || caller.aborted || !this.#pay()) return
+      race = decide(first, new Contender(request, Buffer.allocUnsafeSlow(target.length), caller, now))
+      race.catch(() => {}) // The reader sees it.
     })
-    let winner = await Promise.race([first.settled.then(() => first), hedged])
-    // A failure that may pass is no reason to give up the other one.
-    const other = contenders.find(each => each !== winner)
-    if (winner.error !== null && other !== undefined && isWorthWaiting(winner.error)) {
-      await other.settled
-      if (other.error === null) winner = other
-      else throw first.error
+    const brought = (winner: Contender) => {
+      if (winner.error !== null) throw winner.error
+      // Its own time, without the wait for the first one: with that in it, each hedge would put off the next ones.
+      latencies.add(winner.ms)
+      if (winner === first) return
+      target.set(winner.target)
+      this.#options.hedges.won++
     }
-    if (winner === first) other?.leave()
-    else {
-      first.leave()
-      // Until it has ended it may still write to the target.
-      await first.settled
-    }
-    if (winner.error !== null) throw winner.error
-    if (winner !== first) target.set(winner.target)
-    return { won: winner !== first, ms: winner.ms }
+    // The second one's bytes, too, have to wait until the first one writes no more to the target.
+    return first.settled.then(() => {
+      cancel()
+      return race === null ? brought(first) : race.then(brought)
+    })
   }
 
   #pay(): boolean {
@@ -165,35 +148,53 @@ export class HedgeOrigin implements Origin {
   }
 }
 
-/** @returns how long it took, in milliseconds */
-type Request = (target: Uint8Array, signal: AbortSignal) => Promise<number>
+/** The one of two requests whose bytes are taken, or whose error; the other one is given up. @throws the first one's error when both failed */
+async function decide(first: Contender, second: Contender): Promise<Contender> {
+  await Promise.race([first.settled, second.settled])
+  const [sooner, other] = first.isOver ? [first, second] : [second, first]
+  // A failure that may pass is no reason to give up the other one.
+  if (sooner.error !== null && isWorthWaiting(sooner.error)) {
+    await other.settled
+    if (other.error === null) return other
+    throw first.error
+  }
+  other.leave()
+  return sooner
+}
+
+type Request = (target: Uint8Array, signal: AbortSignal) => Promise<void>
 
 /** One of two requests for the same bytes. */
 class Contender {
   readonly target: Uint8Array
   /** Resolves when it has ended, well or not. Never rejects. */
   readonly settled: Promise<void>
-  readonly leave: () => void
+  readonly #signal: OwnSignal
   isOver = false
   error: unknown = null
   /** How long it took, once it is over and without error. */
   ms = 0
 
-  constructor(request: Request, target: Uint8Array, caller: AbortSignal) {
+  constructor(request: Request, target: Uint8Array, caller: AbortSignal, now: () => number) {
     this.target = target
-    const { signal, abort, end } = abortingWith(caller)
-    this.leave = abort
-    this.settled = request(target, signal).then(
-      ms => this.#over(end, null, ms),
-      error => this.#over(end, error ?? new Error('a request failed without a reason'), 0),
+    this.#signal = new OwnSignal(caller)
+    const startMs = now()
+    this.settled = begun(() => request(target, this.#signal)).then(
+      () => this.#over(null, now() - startMs),
+      error => this.#over(error ?? new Error('a request failed without a reason'), 0),
     )
   }
 
-  #over(end: () => void, error: unknown, ms: number): void {
+  /** Nobody wants it any more. */
+  leave(): void {
+    this.#signal.abort()
+  }
+
+  #over(error: unknown, ms: number): void {
     this.isOver = true
     this.ms = ms
     this.error = error
-    end()
+    this.#signal.end()
   }
 }
 

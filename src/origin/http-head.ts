@@ -19,6 +19,7 @@ export interface HttpHead {
 /** Longest head: servers send a few hundred bytes, and refuse requests of more than this themselves. */
 export const headBytesMax = 16 * 1024
 
+const headEnd = Buffer.from('\r\n\r\n')
 const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
 const headerLine = /^([!#$%&'*+.^_`|~\w-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*?)[\t ]*$/
 
@@ -28,18 +29,19 @@ const headerLine = /^([!#$%&'*+.^_`|~\w-]+):[\t ]*([\t\x20-\x7e\x80-\xff]*?)[\t 
  * @throws CacheError origin-protocol
  */
 export function parseHead(bytes: Uint8Array): { readonly head: HttpHead; readonly bytes: number } | null {
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-  const end = text.indexOf('\r\n\r\n')
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const end = buffer.indexOf(headEnd)
   if (end < 0) {
     if (bytes.length >= headBytesMax) throw refused(`a head of more than ${headBytesMax} bytes`)
     return null
   }
-  const [first = '', ...lines] = text.slice(0, end).split('\r\n')
-  const status = statusLine.exec(first)
+  // Of the head alone: the body that came with it may be much longer.
+  const lines = buffer.toString('latin1', 0, end).split('\r\n')
+  const status = statusLine.exec(lines[0]!)
   if (!status) throw refused('a status line that is none')
   const headers: Record<string, string | string[]> = Object.create(null)
-  for (const line of lines) {
-    const match = headerLine.exec(line)
+  for (let k = 1; k < lines.length; k++) {
+    const match = headerLine.exec(lines[k]!)
     if (!match) throw refused('a header line that is none')
     const [name, value] = [match[1]!.toLowerCase(), match[2]!]
     const before = headers[name]

@@ -1,10 +1,12 @@
 /**
  * An Origin that lets a bounded number of calls through at once; the others wait, and the processes that they are for take turns.
  */
-import { abortedBy, CacheError, throwIfAborted } from '../errors.ts'
+import { once } from '../aborting.ts'
+import { abortedBy, CacheError } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originQueueMax } from '../limits.ts'
 import { nobody, RoundRobin } from '../round-robin.ts'
+import { begun, ending } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -33,6 +35,10 @@ export class LimitOrigin implements Origin {
     return { active: this.#active, waiting: this.#queue.size }
   }
 
+  get isIdle(): boolean {
+    return this.#active === 0 && this.#queue.size === 0
+  }
+
   list(options: ReadOptions): Promise<readonly string[] | null> {
     return this.#inTurn(() => this.#inner.list(options), options)
   }
@@ -57,23 +63,19 @@ export class LimitOrigin implements Origin {
     return this.#inner.close()
   }
 
-  async #inTurn<T>(call: () => Promise<T>, { signal, opener = nobody }: ReadOptions): Promise<T> {
-    throwIfAborted(signal)
-    if (this.#active < this.#activeMax) this.#active++
-    else await this.#turn(signal, opener)
-    try {
-      return await call()
-    } finally {
-      this.#next()
-    }
+  #inTurn<T>(call: () => Promise<T>, { signal, opener = nobody }: ReadOptions): Promise<T> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    if (this.#active >= this.#activeMax) return this.#turn(signal, opener).then(() => ending(begun(call), this.#next))
+    this.#active++
+    return ending(begun(call), this.#next)
   }
 
   /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */
-  #turn(signal: AbortSignal, opener: number): Promise<void> {
+  async #turn(signal: AbortSignal, opener: number): Promise<void> {
     if (this.#queue.size >= this.#queueMax) {
       throw new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
     }
-    return new Promise((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       const enter = () => {
         signal.removeEventListener('abort', leave)
         resolve()
@@ -83,11 +85,11 @@ export class LimitOrigin implements Origin {
         reject(abortedBy(signal))
       }
       this.#queue.add(opener, enter)
-      signal.addEventListener('abort', leave, { once: true })
+      signal.addEventListener('abort', leave, once)
     })
   }
 
-  #next(): void {
+  readonly #next = (): void => {
     const enter = this.#queue.take()
     if (enter) enter()
     else this.#active--

@@ -6,6 +6,7 @@
 import { type ErrorCode, isCacheError, messageOf } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../latency-histogram.ts'
+import { begun } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginCounters, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -100,16 +101,16 @@ export class MeterOrigin implements Origin {
   }
 
   list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#count({ operation: 'list', key: null }, 0, () => this.#inner.list(options))
+    return this.#count('list', null, 0, () => this.#inner.list(options))
   }
 
   lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#count({ operation: 'lookup', key }, 0, () => this.#inner.lookup(key, options))
+    return this.#count('lookup', key, 0, () => this.#inner.lookup(key, options))
   }
 
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const call = () => this.#inner.read(image, offset, target, options)
-    return this.#count({ operation: 'read', key: image.key }, target.length, call)
+    return this.#count('read', image.key, target.length, call)
   }
 
   /** Not counted: no origin asks anybody else for it. */
@@ -118,24 +119,25 @@ export class MeterOrigin implements Origin {
   }
 
   digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#count({ operation: 'digest', key: image.key }, 0, () => this.#inner.digest(image, options))
+    return this.#count('digest', image.key, 0, () => this.#inner.digest(image, options))
   }
 
   close(): Promise<void> {
     return this.#inner.close()
   }
 
-  async #count<T>(what: Pick<MeterEvent, 'operation' | 'key'>, bytes: number, call: () => Promise<T>): Promise<T> {
+  #count<T>(operation: MeterEvent['operation'], key: string | null, bytes: number, call: () => Promise<T>): Promise<T> {
     const startMs = this.#nowMs()
     this.#meter.begin()
-    try {
-      const result = await call()
-      this.#meter.end({ ...what, bytes, ms: this.#nowMs() - startMs, error: null, reason: '' })
-      return result
-    } catch (error) {
-      const code = isCacheError(error) ? error.code : 'origin-failed'
-      this.#meter.end({ ...what, bytes: 0, ms: this.#nowMs() - startMs, error: code, reason: messageOf(error) })
-      throw error
-    }
+    const counted = begun(call)
+    counted.then(
+      () => this.#meter.end({ operation, key, bytes, ms: this.#nowMs() - startMs, error: null, reason: '' }),
+      error => {
+        const code = isCacheError(error) ? error.code : 'origin-failed'
+        const ms = this.#nowMs() - startMs
+        this.#meter.end({ operation, key, bytes: 0, ms, error: code, reason: messageOf(error) })
+      },
+    )
+    return counted
   }
 }

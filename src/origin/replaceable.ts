@@ -5,6 +5,7 @@
  * Calls that are under way end with the origin that they began with, which is closed after the last of them.
  */
 import type { Image, ImageFacts } from '../image.ts'
+import { begun, ending } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
 
@@ -62,15 +63,17 @@ export class ReplaceableOrigin implements Origin {
     await Promise.all([this.#current, ...this.#leaving].map(({ origin }) => origin.close()))
   }
 
-  async #use<T>(call: (origin: Origin) => Promise<T>): Promise<T> {
+  #use<T>(call: (origin: Origin) => Promise<T>): Promise<T> {
     const used = this.#current
     used.calls++
-    try {
-      return await call(used.origin)
-    } finally {
+    const end = () => {
       used.calls--
       this.#closeUnused(used)
     }
+    return ending(
+      begun(() => call(used.origin)),
+      end,
+    )
   }
 
   #closeUnused(used: Used): void {

@@ -5,9 +5,10 @@
  * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a deadline
  * belongs around this. A read that is tried again fills its whole target again.
  */
-import { CacheError, isCacheError, mayPass, throwIfAborted } from '../errors.ts'
+import { abortedBy, CacheError, isCacheError, mayPass, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../limits.ts'
+import { begun } from '../settled.ts'
 import { pause } from '../unless-aborted.ts'
 import type { Digest } from './digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
@@ -68,25 +69,29 @@ export class RetryOrigin implements Origin {
     return this.#inner.close()
   }
 
-  async #try<T>(
-    call: () => Promise<T>,
-    { signal }: ReadOptions,
-    triesMax: number = this.#options.triesMax,
-  ): Promise<T> {
+  #try<T>(call: () => Promise<T>, { signal }: ReadOptions, triesMax: number = this.#options.triesMax): Promise<T> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    return begun(call).catch(error => this.#tryAgain(call, signal, triesMax, error))
+  }
+
+  /** @param error what the first try failed with */
+  async #tryAgain<T>(call: () => Promise<T>, signal: AbortSignal, triesMax: number, error: unknown): Promise<T> {
     const { msMin, msMax, random, pause } = this.#options
     let failure: CacheError | null = null
     try {
-      for (let tries = 1; ; tries++) {
+      let latest = error
+      for (let tries = 1; tries < triesMax && mayPass(latest); tries++) {
+        failure = latest as CacheError
+        const pauseMs = random() * Math.min(msMax, msMin * 2 ** (tries - 1))
+        await pause(Math.max(pauseMs, failure instanceof TryLater ? failure.ms : 0), signal)
         throwIfAborted(signal)
         try {
           return await call()
-        } catch (error) {
-          if (tries >= triesMax || !mayPass(error)) throw error
-          failure = error as CacheError
+        } catch (next) {
+          latest = next
         }
-        const pauseMs = random() * Math.min(msMax, msMin * 2 ** (tries - 1))
-        await pause(Math.max(pauseMs, failure instanceof TryLater ? failure.ms : 0), signal)
       }
+      throw latest
     } catch (error) {
       // Whoever set the deadline wants to say what it was that took so long.
       if (failure === null || !isCacheError(error, 'aborted') || isCacheError(error.cause)) throw error

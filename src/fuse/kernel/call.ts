@@ -1,6 +1,7 @@
 /**
  * One request on its way: whom it came from, whether it has been answered, and the signal that ends the work for it.
  */
+import { OwnSignal } from '../../aborting.ts'
 import { processOf } from './process-of.ts'
 import type { RequestHeader } from './requests.ts'
 
@@ -12,7 +13,7 @@ export class Call {
   waitsSinceMs = 0
   /** Armed while something below works for it; see `DispatcherOptions.deadlineMs`. */
   deadline: NodeJS.Timeout | undefined
-  #controller: AbortController | null = null
+  #signal: OwnSignal | null = null
   #release: (() => void) | null = null
 
   constructor(header: RequestHeader) {
@@ -21,8 +22,8 @@ export class Call {
 
   /** Fires when nobody wants the answer any more. Made when first asked for: most requests never wait. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    return this.#controller.signal
+    this.#signal ??= new OwnSignal()
+    return this.#signal
   }
 
   /** The process that waits for the answer; 0 where it cannot be told. Looked up when first asked for: native hits never ask. */
@@ -43,7 +44,7 @@ export class Call {
   }
 
   abort(reason: Error): void {
-    this.#controller ??= new AbortController()
-    this.#controller.abort(reason)
+    this.#signal ??= new OwnSignal()
+    this.#signal.abort(reason)
   }
 }
