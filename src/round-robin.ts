@@ -6,10 +6,14 @@
 /** Owner of what has none: they share one place in the round. */
 export const nobody = 0
 
+const sparesMax = 64
+
 export class RoundRobin<T> {
   /** The owner whose turn is next comes first. */
   // INVARIANT: no set is empty
   readonly #byOwner = new Map<number, Set<T>>()
+  /** Sets that are empty again, for the next owners: most wait for one thing at a time. */
+  readonly #spares: Set<T>[] = []
   #size = 0
 
   get size(): number {
@@ -24,9 +28,12 @@ export class RoundRobin<T> {
 
   /** @param item not in here yet */
   add(owner: number, item: T): void {
-    const owned = this.#byOwner.get(owner) ?? new Set()
+    let owned = this.#byOwner.get(owner)
+    if (!owned) {
+      owned = this.#spares.pop() ?? new Set()
+      this.#byOwner.set(owner, owned)
+    }
     owned.add(item)
-    this.#byOwner.set(owner, owned)
     this.#size++
   }
 
@@ -35,19 +42,26 @@ export class RoundRobin<T> {
     const owned = this.#byOwner.get(owner)
     if (!owned?.delete(item)) return
     this.#size--
-    if (owned.size === 0) this.#byOwner.delete(owner)
+    if (owned.size > 0) return
+    this.#byOwner.delete(owner)
+    this.#spare(owned)
   }
 
   /** Take the next one; its owner goes to the end of the round. */
   take(): T | undefined {
-    const first = this.#byOwner.entries().next().value
-    if (!first) return undefined
-    const [owner, owned] = first
-    const item = owned.values().next().value!
-    this.#byOwner.delete(owner)
-    owned.delete(item)
-    this.#size--
-    if (owned.size > 0) this.#byOwner.set(owner, owned)
-    return item
+    for (const [owner, owned] of this.#byOwner) {
+      const item = owned.values().next().value!
+      this.#byOwner.delete(owner)
+      owned.delete(item)
+      this.#size--
+      if (owned.size > 0) this.#byOwner.set(owner, owned)
+      else this.#spare(owned)
+      return item
+    }
+    return undefined
+  }
+
+  #spare(empty: Set<T>): void {
+    if (this.#spares.length < sparesMax) this.#spares.push(empty)
   }
 }

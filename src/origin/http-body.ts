@@ -34,8 +34,11 @@ const discardBytesMax = 64 * 1024
  * Fill `target`, which the request named if any, exactly from the body, in place.
  * @throws CacheError origin-protocol when there are fewer or more bytes; the stream's own error when it breaks
  */
-export async function receiveInto(answer: HttpAnswer, target: Uint8Array, watch: Watch): Promise<void> {
-  if (answer.inPlace) return await answer.inPlace.received()
+export function receiveInto(answer: HttpAnswer, target: Uint8Array, watch: Watch): Promise<void> {
+  return answer.inPlace ? answer.inPlace.received() : receiveCopies(answer, target, watch)
+}
+
+async function receiveCopies(answer: HttpAnswer, target: Uint8Array, watch: Watch): Promise<void> {
   let at = 0
   await receive(answer.body, watch, chunk => {
     if (at + chunk.length > target.length) {

@@ -19,8 +19,8 @@ import {
 import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
-import { placeOf } from './http-url.ts'
-import { RangeConnections } from './range-connections.ts'
+import { factsOf, placeOf } from './http-url.ts'
+import { type RangeAnswer, RangeConnections, type RangeRequest } from './range-connections.ts'
 import { RangeThread } from './range-thread.ts'
 import { Watch } from './watch.ts'
 
@@ -110,13 +110,16 @@ export class HttpClient {
   ): Promise<T> {
     const watch = new Watch(placeOf(request.url), signal)
     try {
-      const answer = await this.#follow(request, watch)
+      let answer = await this.#sendWithCredentials(request, watch)
+      if (isRedirect(answer.status)) answer = await this.#follow(answer, request, watch)
       watch.expect('not enough of the answer', this.#options.stallMsMax)
       try {
         return await consume(answer, watch)
       } finally {
-        if (answer.inPlace) await answer.inPlace.end()
-        else discard(answer.body, this.#options.stallMsMax)
+        if (answer.inPlace) {
+          const ended = answer.inPlace.end()
+          if (ended) await ended
+        } else discard(answer.body, this.#options.stallMsMax)
       }
     } catch (error) {
       throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
@@ -134,22 +137,28 @@ export class HttpClient {
     return this.#closing
   }
 
-  async #follow(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
-    let url = request.url
-    for (let hops = 0; hops <= redirectsMax; hops++) {
-      const answer = await this.#sendWithCredentials({ ...request, url }, watch)
-      if (!isRedirect(answer.status)) return answer
+  async #follow(redirected: HttpAnswer, request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+    let { url } = request
+    let answer = redirected
+    for (let hops = 1; hops <= redirectsMax; hops++) {
       discard(answer.body, this.#options.stallMsMax)
       url = nextPlace(answer.headers, url)
+      answer = await this.#sendWithCredentials({ ...request, url }, watch)
+      if (!isRedirect(answer.status)) return answer
     }
+    discard(answer.body, this.#options.stallMsMax)
     throw new CacheError('origin-protocol', `${placeOf(request.url)}: redirected more than ${redirectsMax} times`)
   }
 
   /** Once more with other secrets where the server refuses these and there are others by now. */
-  async #sendWithCredentials(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
+  #sendWithCredentials(request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
     const { credentials } = this.#options
     watch.expect('no answer', this.#options.firstByteMsMax)
-    if (credentials === null || request.url.origin !== this.#home) return await this.#send(request, {}, watch)
+    if (credentials === null || factsOf(request.url).origin !== this.#home) return this.#send(request, null, watch)
+    return this.#sendWith(credentials, request, watch)
+  }
+
+  async #sendWith(credentials: Credentials, request: HttpRequest, watch: Watch): Promise<HttpAnswer> {
     const secrets = await credentials.headers()
     const answer = await this.#send(request, secrets, watch)
     if ((answer.status !== 401 && answer.status !== 403) || !(await credentials.renew(secrets))) return answer
@@ -160,28 +169,31 @@ export class HttpClient {
 
   async #send(
     { method, url, headers: asked, target }: HttpRequest,
-    secrets: Readonly<Record<string, string>>,
+    secrets: Readonly<Record<string, string>> | null,
     watch: Watch,
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
-    const authorization = url.origin === this.#home ? this.#authorization : null
-    const headers = {
-      'user-agent': 'parentfs',
-      ...secrets,
-      'accept-encoding': 'identity',
-      ...asked,
-      ...(authorization === null ? {} : { authorization }),
-    }
-    const where = { place: placeOf(url), isDirectory: url.pathname.endsWith('/') }
+    const { origin, place, isDirectory } = factsOf(url)
+    const headers: Record<string, string> = { 'user-agent': 'parentfs', 'accept-encoding': 'identity' }
+    for (const name in secrets) headers[name] = secrets[name]!
+    for (const name in asked) headers[name] = asked[name]!
+    if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
     if (target && target.length >= this.#options.inPlaceBytesMin) {
-      const range = { url, headers, target }
-      const answer = (await this.#thread.ask(range, watch)) ?? (await this.#ranges.ask(range, watch))
-      if (answer) return { ...answer, ...where }
+      const answer = await this.#receiveInPlace({ url, headers, target }, watch)
+      if (answer) {
+        const { status, headers, body, inPlace } = answer
+        return { status, headers, body, inPlace, place, isDirectory }
+      }
     }
-    const pool = await this.#poolFor(url.origin)
+    const pool = await this.#poolFor(origin)
     const path = url.pathname + url.search
-    const response = await pool.request({ path, method, headers, signal: watch.signal })
-    return { status: response.statusCode, headers: response.headers, body: response.body, inPlace: null, ...where }
+    const { statusCode, headers: answered, body } = await pool.request({ path, method, headers, signal: watch.signal })
+    return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }
+  }
+
+  #receiveInPlace(range: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
+    if (!this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
+    return this.#thread.ask(range, watch).then(answer => answer ?? this.#ranges.ask(range, watch))
   }
 
   /**

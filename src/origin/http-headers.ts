@@ -43,6 +43,14 @@ export function contentRangeOf(headers: Headers): ContentRange | null {
   return { first, last, sizeBytes: decimal(match[3]!) }
 }
 
+/** Is this the Content-Range of bytes `first` to `last` of so many? */
+export function isRange(headers: Headers, first: number, last: number, sizeBytes: number): boolean {
+  // As nearly all servers write it.
+  if (headers['content-range'] === `bytes ${first}-${last}/${sizeBytes}`) return true
+  const range = contentRangeOf(headers)
+  return range !== null && range.first === first && range.last === last && range.sizeBytes === sizeBytes
+}
+
 /** Does a 416 say that the whole is empty (bytes, slash, 0)? */
 export function saysEmpty(headers: Headers): boolean {
   return /^bytes \*\/0$/i.test(headerOf(headers, 'content-range') ?? '')
@@ -66,7 +74,7 @@ export function modifiedMsOf(headers: Headers): number {
 /** The header that makes a server refuse (412) when its version is not `validator`. */
 export function conditionOf(validator: string): Record<string, string> {
   if (isStrong(validator)) return { 'if-match': validator }
-  return { 'if-unmodified-since': validator.replace(/^W\/"[^"]*" /, '') }
+  return { 'if-unmodified-since': isWeak(validator) ? validator.replace(/^W\/"[^"]*" /, '') : validator }
 }
 
 /** Is the version of this answer `validator`? `missing` when the answer does not say. */
@@ -76,6 +84,8 @@ export function compareValidator(headers: Headers, validator: string): 'same' | 
     if (etag === null) return 'missing'
     return etag === validator ? 'same' : 'other'
   }
+  // It was a date when it became one.
+  if (!isWeak(validator) && headers['last-modified'] === validator) return 'same'
   const date = dateOf(headers)
   if (!isWeak(validator)) return date === null ? 'missing' : date === validator ? 'same' : 'other'
   if (etag === null || date === null) return 'missing'

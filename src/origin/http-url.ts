@@ -29,9 +29,33 @@ export function baseOf(url: string): HttpBase {
   return { base, authorization }
 }
 
+/** What is asked of a URL again and again, each time of which Node would put it together anew. */
+export interface UrlFacts {
+  readonly origin: string
+  /** As messages may show it: without credentials, query and fragment. */
+  readonly place: string
+  /** Does its path end in a slash? */
+  readonly isDirectory: boolean
+  /** The first lines of a request for it, their ends included. */
+  readonly request: string
+}
+
+const known = new WeakMap<URL, UrlFacts>()
+
+/** @param url it does not change any more */
+export function factsOf(url: URL): UrlFacts {
+  const before = known.get(url)
+  if (before) return before
+  const { origin, pathname, search, host } = url
+  const request = `GET ${pathname}${search} HTTP/1.1\r\nhost: ${host}\r\n`
+  const facts = { origin, place: origin + pathname, isDirectory: pathname.endsWith('/'), request }
+  known.set(url, facts)
+  return facts
+}
+
 /** A URL as messages may show it: without credentials, query and fragment. */
 export function placeOf(url: URL): string {
-  return url.origin + url.pathname
+  return factsOf(url).place
 }
 
 /** Any text that was meant as a URL, fit for messages. */

@@ -6,8 +6,9 @@
  * the server promised: another version, another range, another length or an encoded body is never served. What no client can
  * see is a file that is written in place while the server sends it: images are to be replaced by rename.
  */
-import { CacheError, isCacheError, throwIfAborted } from '../errors.ts'
+import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../errors.ts'
 import type { Image, ImageFacts } from '../image.ts'
+import { begun } from '../settled.ts'
 import type { Digest } from './digest.ts'
 import { type HttpAnswer, receiveInto } from './http-body.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
@@ -19,6 +20,7 @@ import {
   contentRangeOf,
   headerOf,
   isEncoded,
+  isRange,
   modifiedMsOf,
   saysEmpty,
   validatorOf,
@@ -36,6 +38,8 @@ export class HttpOrigin implements Origin {
   readonly #listing: HttpListing
   /** False once this server has said that it knows no HEAD. */
   #knowsHead = true
+  /** What was read last is read next. */
+  #latest: { readonly key: string; readonly url: URL } | null = null
 
   /**
    * @param url `http(s)://[user:password@]host[:port]/directory/`
@@ -62,9 +66,10 @@ export class HttpOrigin implements Origin {
     return facts
   }
 
-  async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
-    throwIfAborted(signal)
-    if (target.length > 0) await this.#readRange(image, this.#placeOf(image.key), offset, target, signal)
+  read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    if (target.length === 0) return Promise.resolve()
+    return begun(() => this.#readRange(image, this.#placeOf(image.key), offset, target, signal))
   }
 
   async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
@@ -141,24 +146,22 @@ export class HttpOrigin implements Origin {
     }
   }
 
-  async #readRange(
-    facts: ImageFacts,
-    url: URL,
-    offset: number,
-    target: Uint8Array,
-    signal: AbortSignal,
-  ): Promise<void> {
+  #readRange(facts: ImageFacts, url: URL, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
     const last = offset + target.length - 1
-    const headers = { range: `bytes=${offset}-${last}`, ...conditionOf(facts.validator) }
-    await this.#client.exchange({ method: 'GET', url, headers, target }, signal, async (answer, watch) => {
+    const headers = conditionOf(facts.validator)
+    headers.range = `bytes=${offset}-${last}`
+    return this.#client.exchange({ method: 'GET', url, headers, target }, signal, (answer, watch) => {
       mustBeRange(answer, facts, offset, last)
-      await receiveInto(answer, target, watch)
+      return receiveInto(answer, target, watch)
     })
   }
 
   #placeOf(key: string): URL {
+    if (this.#latest?.key === key) return this.#latest.url
     if (!isImageName(key)) throw this.#missing(key)
-    return new URL(encodeURIComponent(key), this.#base)
+    const url = new URL(encodeURIComponent(key), this.#base)
+    this.#latest = { key, url }
+    return url
   }
 
   #missing(key: string): CacheError {
@@ -183,8 +186,7 @@ function mustBeRange(answer: HttpAnswer, facts: ImageFacts, first: number, last:
   }
   if (version === 'missing') throw refuse('did not say which version of the image it sent')
   if (isEncoded(answer.headers)) throw refuse('encoded the body although it was asked not to')
-  const range = contentRangeOf(answer.headers)
-  if (range === null || range.first !== first || range.last !== last || range.sizeBytes !== facts.sizeBytes) {
+  if (!isRange(answer.headers, first, last, facts.sizeBytes)) {
     const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
     throw refuse(`sent ${sent} when asked for bytes ${first}-${last}/${facts.sizeBytes}`)
   }

@@ -71,11 +71,12 @@ export class LimitOrigin implements Origin {
   }
 
   /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */
-  async #turn(signal: AbortSignal, opener: number): Promise<void> {
+  #turn(signal: AbortSignal, opener: number): Promise<void> {
     if (this.#queue.size >= this.#queueMax) {
-      throw new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
+      const error = new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
+      return Promise.reject(error)
     }
-    await new Promise<void>((resolve, reject) => {
+    return new Promise<void>((resolve, reject) => {
       const enter = () => {
         signal.removeEventListener('abort', leave)
         resolve()

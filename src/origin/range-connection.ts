@@ -6,6 +6,7 @@
  */
 import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
+import { once } from '../aborting.ts'
 import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
@@ -33,6 +34,8 @@ export class RangeConnection {
   readonly #bursts: Pick<Bursts, 'do'>
   /** Settles when it can be used. */
   readonly ready: Promise<void>
+  /** Has {@link ready} resolved? */
+  isReady = false
   readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
   #headBytes = 0
   #exchange: Exchange | null = null
@@ -92,7 +95,7 @@ export class RangeConnection {
       this.#exchange = { target, watch, at: -1, onHead: resolve, onBody: () => {}, fail: reject }
       const onAbort = () => this.destroy(watch.error)
       if (watch.signal.aborted) return onAbort()
-      watch.signal.addEventListener('abort', onAbort, { once: true })
+      watch.signal.addEventListener('abort', onAbort, once)
       if (this.#error !== null) reject(this.#error)
       else this.#socket.write(request, 'latin1')
     })
@@ -135,6 +138,7 @@ export class RangeConnection {
       const timer = setTimeout(late, msMax)
       this.#socket.once(event, () => {
         clearTimeout(timer)
+        this.isReady = true
         resolve()
       })
       this.#socket.once('close', () => {

@@ -6,7 +6,8 @@
  */
 import { Readable } from 'node:stream'
 import { Bursts } from '../bursts.ts'
-import type { HttpAnswer } from './http-body.ts'
+import type { HttpAnswer, InPlaceBody } from './http-body.ts'
+import { factsOf, type UrlFacts } from './http-url.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
 import type { Watched } from './watch.ts'
 
@@ -50,7 +51,9 @@ const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export class RangeConnections {
   readonly #options: RangeConnectionsOptions
+  /** The one used last comes last. */
   readonly #hosts = new Map<string, Host>()
+  #latest: { readonly origin: string; readonly host: Host } | null = null
   readonly #open = new Set<RangeConnection>()
   readonly #bursts = new Bursts()
   #closed = false
@@ -65,35 +68,26 @@ export class RangeConnections {
    * @throws CacheError, and errors of the connection
    */
   async ask({ url, headers, target }: RangeRequest, watch: Watched): Promise<RangeAnswer | null> {
-    const host = this.#hostOf(url.origin)
-    const request = requestOf(url, headers)
-    const isLeft = () => this.#closed || performance.now() < host.notBeforeMs
-    if (request === null || isLeft()) return null
+    const facts = factsOf(url)
+    const host = this.#hostOf(facts.origin)
+    const request = requestOf(facts, headers)
+    if (request === null || this.#isLeft(host)) return null
     while (host.busy >= this.#options.connectionsMax) await turn(host, watch)
-    if (isLeft()) return null
+    if (this.#isLeft(host)) return null
     host.busy++
-    let ended = false
-    const end = (connection: RangeConnection) => {
-      if (ended) return
-      ended = true
-      if (connection.end() && !this.#closed) this.#keep(host, connection)
-      else this.#open.delete(connection)
-      leave(host)
-    }
     for (;;) {
       const connection = this.#take(host, url)
       const { isUsed } = connection
       try {
-        await connection.ready
+        if (!connection.isReady) await connection.ready
         if (watch.error !== null) throw watch.error
         const head = await connection.ask(request, target, watch)
         const { status, headers: answered, bodyBytes } = head
         if (connection.isReceiving) {
-          const inPlace = { received: () => connection.body(), end: () => end(connection) }
-          return { status, headers: answered, body: noBody, inPlace }
+          return { status, headers: answered, body: noBody, inPlace: new Reception(host, connection, this.#end) }
         }
         host.notBeforeMs = performance.now() + leaveMs
-        end(connection)
+        this.#end(host, connection)
         // A body whose length is told otherwise: it may be as right as any.
         return status === 206 && (bodyBytes === null || bodyBytes === target.length)
           ? null
@@ -118,7 +112,20 @@ export class RangeConnections {
     this.#open.clear()
   }
 
+  /** Is it left to undici now? */
+  #isLeft({ notBeforeMs }: Host): boolean {
+    return this.#closed || (notBeforeMs > 0 && performance.now() < notBeforeMs)
+  }
+
+  /** An exchange is over. */
+  readonly #end = (host: Host, connection: RangeConnection): void => {
+    if (connection.end() && !this.#closed) this.#keep(host, connection)
+    else this.#open.delete(connection)
+    leave(host)
+  }
+
   #hostOf(origin: string): Host {
+    if (this.#latest?.origin === origin) return this.#latest.host
     const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
     this.#hosts.delete(origin)
     this.#hosts.set(origin, host)
@@ -128,6 +135,7 @@ export class RangeConnections {
       this.#hosts.delete(name)
       for (const kept of [...idle]) kept.drop()
     }
+    this.#latest = this.#hosts.has(origin) ? { origin, host } : null
     return host
   }
 
@@ -155,6 +163,30 @@ export class RangeConnections {
   }
 }
 
+/** A body on its way into its place. */
+class Reception implements InPlaceBody {
+  readonly #host: Host
+  readonly #connection: RangeConnection
+  readonly #end: (host: Host, connection: RangeConnection) => void
+  #hasEnded = false
+
+  constructor(host: Host, connection: RangeConnection, end: (host: Host, connection: RangeConnection) => void) {
+    this.#host = host
+    this.#connection = connection
+    this.#end = end
+  }
+
+  received(): Promise<void> {
+    return this.#connection.body()
+  }
+
+  end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#end(this.#host, this.#connection)
+  }
+}
+
 /** Wait until a connection is not busy, or for the end of the watch. */
 async function turn(host: Host, watch: Watched): Promise<void> {
   let go = () => {}
@@ -177,8 +209,12 @@ function leave(host: Host): void {
 }
 
 /** The request as it is sent; null where a header cannot be sent like this: undici says what is wrong with it. */
-function requestOf(url: URL, headers: Readonly<Record<string, string>>): string | null {
-  const lines = [`GET ${url.pathname}${url.search} HTTP/1.1`, `host: ${url.host}`]
-  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`)
-  return lines.every(line => plain.test(line)) ? `${lines.join('\r\n')}\r\n\r\n` : null
+function requestOf(facts: UrlFacts, headers: Readonly<Record<string, string>>): string | null {
+  let { request } = facts
+  for (const name in headers) {
+    const value = headers[name]!
+    if (!plain.test(name) || !plain.test(value)) return null
+    request += `${name}: ${value}\r\n`
+  }
+  return `${request}\r\n`
 }

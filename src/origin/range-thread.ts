@@ -42,15 +42,21 @@ export class RangeThread {
     this.#options = options
   }
 
+  /** Could this range come here? */
+  mayTake({ target }: RangeRequest): boolean {
+    return !this.#isOff && target.buffer instanceof SharedArrayBuffer
+  }
+
   /**
    * Ask for a range.
    * @returns an answer as that of {@link RangeConnections.ask}; null: ask there, for the thread is not there yet, or not for this one
    * @throws CacheError, and errors of the connection
    */
-  async ask({ url, headers, target }: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
-    if (this.#isOff || !(target.buffer instanceof SharedArrayBuffer)) return null
+  async ask(range: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
+    if (!this.mayTake(range)) return null
     this.#worker ??= this.#start()
     if (!this.#isReady) return null
+    const { url, headers, target } = range
     const id = ++this.#lastId
     const leave = () => this.#tell({ kind: 'leave', id })
     watch.signal.addEventListener('abort', leave, { once: true })

@@ -4,6 +4,7 @@
  * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only when
  * the request is written, so a request that waits for a connection would escape them.
  */
+import { OwnSignal } from '../aborting.ts'
 import { abortedBy, CacheError } from '../errors.ts'
 import { dripBytesMin } from '../limits.ts'
 
@@ -12,10 +13,10 @@ export type Watched = Pick<Watch, 'signal' | 'error' | 'touch'>
 
 export class Watch {
   readonly #subject: string
-  readonly #caller: AbortSignal
-  readonly #controller = new AbortController()
-  readonly #leave: () => void
+  readonly #signal: OwnSignal
   #timer: NodeJS.Timeout | null = null
+  #timerMs = 0
+  #missing = ''
   /** Arrived since the timer was set. */
   #bytes = 0
 
@@ -25,28 +26,31 @@ export class Watch {
    */
   constructor(subject: string, caller: AbortSignal) {
     this.#subject = subject
-    this.#caller = caller
-    this.#leave = () => this.#controller.abort(abortedBy(caller))
-    if (caller.aborted) this.#leave()
-    else caller.addEventListener('abort', this.#leave, { once: true })
+    this.#signal = new OwnSignal(caller, abortedBy)
   }
 
   /** Fires with a CacheError as its reason: aborted, or origin-timeout. */
   get signal(): AbortSignal {
-    return this.#controller.signal
+    return this.#signal
   }
 
   /** The error to throw when the signal has fired, else null. */
   get error(): CacheError | null {
-    return this.#controller.signal.aborted ? (this.#controller.signal.reason as CacheError) : null
+    return this.#signal.aborted ? (this.#signal.reason as CacheError) : null
   }
 
   /** From now on `ms` milliseconds may pass before the next call. `missing` says what did not come then. */
   expect(missing: string, ms: number): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
     this.#bytes = 0
+    this.#missing = missing
+    if (this.#timer !== null && this.#timerMs === ms) {
+      this.#timer.refresh()
+      return
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerMs = ms
     this.#timer = setTimeout(() => {
-      this.#controller.abort(new CacheError('origin-timeout', `${this.#subject}: ${missing} in ${ms} ms`))
+      this.#signal.abort(new CacheError('origin-timeout', `${this.#subject}: ${this.#missing} in ${ms} ms`))
     }, ms)
   }
 
@@ -62,6 +66,6 @@ export class Watch {
   end(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    this.#caller.removeEventListener('abort', this.#leave)
+    this.#signal.end()
   }
 }

@@ -194,11 +194,16 @@ export class Dispatcher {
     const { deadlineMs, readDeadlineMs } = this.#deadlines
     const ms = call.header.opcode === opcodes.READ ? readDeadlineMs : deadlineMs
     if (ms !== null) call.deadline = setTimeout(() => this.#expire(call, ms), ms)
-    const answered = answer.then(
-      value => this.#answer(call, value),
-      error => this.#fail(call, error),
-    )
-    void answered.finally(() => call.release()) // Neither throws.
+    answer.then(
+      value => {
+        this.#answer(call, value)
+        call.release()
+      },
+      error => {
+        this.#fail(call, error)
+        call.release()
+      },
+    ) // Neither throws.
   }
 
   #answer(call: Call, { bytes, undo }: Answer): void {
