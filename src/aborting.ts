@@ -11,7 +11,6 @@ type Listener = Parameters<AbortSignal['addEventListener']>[1]
 export const once = { once: true } as const
 
 export class OwnSignal implements AbortSignal {
-  onabort = null
   #aborted = false
   #reason: unknown
   readonly #caller: AbortSignal | null
@@ -35,6 +34,10 @@ export class OwnSignal implements AbortSignal {
   /** Itself, as an AbortController has it. */
   get signal(): AbortSignal {
     return this
+  }
+
+  get onabort(): null {
+    return null
   }
 
   get aborted(): boolean {

@@ -5,22 +5,21 @@
  * order (`runAll` does), so that no two callers can wait for each other.
  */
 
-import { begun } from './settled.ts'
+import { begun, ending } from './settled.ts'
 
 export class KeyedMutex {
-  /** The end of the last holder in line, by key. */
-  readonly #tails = new Map<string, Promise<void>>()
+  /** The last holder in line, by key. */
+  readonly #tails = new Map<string, Holder>()
 
   /** Run `work` while holding `key`. */
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
     const before = this.#tails.get(key)
-    const result = before ? before.then(work) : begun(work)
-    const end = () => {
-      if (this.#tails.get(key) === tail) this.#tails.delete(key)
-    }
-    const tail = result.then(end, end)
-    this.#tails.set(key, tail)
-    return result
+    const holder = new Holder()
+    this.#tails.set(key, holder)
+    return ending(before ? before.ended.then(work) : begun(work), () => {
+      if (this.#tails.get(key) === holder) this.#tails.delete(key)
+      holder.end()
+    })
   }
 
   /** Run `work` while holding all of `keys`. */
@@ -36,5 +35,23 @@ export class KeyedMutex {
   /** Keys that are held now. */
   get size(): number {
     return this.#tails.size
+  }
+}
+
+/** Who holds a key, or waits for it. */
+class Holder {
+  #ended: Promise<void> | null = null
+  #resolve: (() => void) | null = null
+
+  /** For the next one in line; most have none. */
+  get ended(): Promise<void> {
+    this.#ended ??= new Promise(resolve => {
+      this.#resolve = resolve
+    })
+    return this.#ended
+  }
+
+  end(): void {
+    this.#resolve?.()
   }
 }

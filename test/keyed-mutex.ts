@@ -17,6 +17,19 @@ t.test('holders of one key come one after another, in the order of asking; other
   t.equal(mutex.size, 0)
 })
 
+t.test('what a holder asks for at once waits for it like any other', async t => {
+  const mutex = new KeyedMutex()
+  const order: string[] = []
+  let inner = Promise.resolve()
+  const outer = mutex.run('a', async () => {
+    inner = mutex.run('a', async () => void order.push('inner'))
+    await new Promise(resolve => setImmediate(resolve))
+    order.push('outer')
+  })
+  await Promise.all([outer, inner])
+  t.same(order, ['outer', 'inner'])
+})
+
 t.test('a holder that throws frees the key, and the error is its own', async t => {
   const mutex = new KeyedMutex()
   const bad = mutex.run('a', async () => {

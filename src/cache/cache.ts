@@ -10,6 +10,7 @@ import { fetchBytesMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin } from '../origin/origin.ts'
+import { begun, ending } from '../settled.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Catalog } from './catalog.ts'
@@ -205,15 +206,13 @@ export class Cache {
   }
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
-  async read(image: Image, offset: number, length: number, options: CacheReadOptions): Promise<Uint8Array> {
-    if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
-    this.#digester.mustBeSound(image)
-    this.#reads.begin(image.id)
-    try {
-      return await this.#reading.reader.read(image, offset, length, options)
-    } finally {
-      this.#reads.end(image.id)
-    }
+  read(image: Image, offset: number, length: number, options: CacheReadOptions): Promise<Uint8Array> {
+    return begun(() => {
+      if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
+      this.#digester.mustBeSound(image)
+      this.#reads.begin(image.id)
+      return ending(this.#reading.reader.read(image, offset, length, options), () => this.#reads.end(image.id))
+    })
   }
 
   extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<Extent> {

@@ -66,12 +66,12 @@ export class Link {
   #arrived(bytes: number, startMs: number): void {
     const nowMs = this.#now()
     keep(this.#times, nowMs - startMs, samplesMax)
-    this.#latencyMs = Math.min(...this.#times)
+    this.#latencyMs = leastOf(this.#times)
     this.#bytes += bytes
     const tookMs = this.#busyMs + nowMs - this.#sinceMs
     if (tookMs < windowMs) return
     keep(this.#widths, (this.#bytes / tookMs) * 1000, widthsMax)
-    this.#bytesPerSecond = Math.max(...this.#widths)
+    this.#bytesPerSecond = mostOf(this.#widths)
     this.#sinceMs = nowMs
     this.#busyMs = 0
     this.#bytes = 0
@@ -81,4 +81,16 @@ export class Link {
 function keep(values: number[], value: number, max: number): void {
   values.push(value)
   if (values.length > max) values.shift()
+}
+
+function leastOf(values: readonly number[]): number {
+  let least = Number.POSITIVE_INFINITY
+  for (const value of values) if (value < least) least = value
+  return least
+}
+
+function mostOf(values: readonly number[]): number {
+  let most = 0
+  for (const value of values) if (value > most) most = value
+  return most
 }

@@ -77,9 +77,9 @@ export class MountedOrigins {
 
   /** @throws CacheError not-found */
   of(image: Image): MountedOrigin {
-    const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
-    if (!mounted) throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
-    return mounted
+    // A loop: every miss asks several times.
+    for (const mounted of this.#all) if (mounted.origin.url === image.origin) return mounted
+    throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
   }
 
   /**
@@ -93,7 +93,9 @@ export class MountedOrigins {
 
   /** What the way to the origin of an image is like. */
   linkOf({ origin }: Image): Link {
-    const link = this.#links.get(origin) ?? new Link(this.#now)
+    const known = this.#links.get(origin)
+    if (known) return known
+    const link = new Link(this.#now)
     this.#links.set(origin, link)
     return link
   }

@@ -4,6 +4,7 @@
  * A request that is not answered holds a native thread; one that is answered twice lets a later one go on with memory that
  * nobody has filled. What comes after the answer is dropped, and undone.
  */
+import { OwnSignal } from '../../aborting.ts'
 import type { Logger } from '../../logger.ts'
 import type { BackendOptions } from '../backend.ts'
 import { errnoOf } from '../errno.ts'
@@ -56,7 +57,7 @@ export class Calls {
       this.#refuse(work, stopped())
       return
     }
-    const controller = new AbortController()
+    const controller = new OwnSignal()
     try {
       const value = work.run(controller)
       if (value instanceof Promise) this.#wait(work, value, controller)
@@ -77,7 +78,7 @@ export class Calls {
     for (const end of this.#waiting) end(stopped())
   }
 
-  #wait<T>(work: Work<T>, value: Promise<T>, controller: AbortController): void {
+  #wait<T>(work: Work<T>, value: Promise<T>, controller: OwnSignal): void {
     const settle = () => {
       clearTimeout(deadline)
       return this.#waiting.delete(end)
