@@ -122,7 +122,9 @@ t.test('an open image is evicted again and again under load, and every byte stay
     '--time_based',
     '--runtime=4',
   ])
+  const isHeld = async () => ((await statusOf(where)).images[0]?.residentBytes ?? 0) > 0
   for (let round = 0; round < 4; round++) {
+    await until(isHeld, patienceMs, 'something to evict')
     t.match(await parentfs('evict', join(where.mountpoint, 'a.raw')), { stdout: /evicted/ })
     t.ok(await isRight(where), `round ${round}`)
   }
