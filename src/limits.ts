@@ -288,7 +288,7 @@ export const promotePauseMs = 50
 export const promoteTriesMax = 60
 /** Ranges in one request. */
 export const promoteRangesMax = 1024
-/** How often the objects of an image are gone over when it is evicted on request: those in use may be touched in between. */
+/** How often the objects of an image are gone over when it is evicted on request: those that are read come back in between. */
 export const evictRoundsMax = 4
 /** The longest read that is explained, in bytes: the longest that the kernel asks for. */
 export const explainBytesMax = readBytesMax

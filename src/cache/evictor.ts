@@ -228,9 +228,7 @@ export class Evictor {
       for (let at = 0; at < objects.length; at += batchObjects) {
         throwIfAborted(signal)
         if (this.#stopped) throw new CacheError('closed', 'the daemon stops; the rest is still held')
-        // Chosen at the last moment: what is used between here and the lock is kept until the next round.
-        const batch = objects.slice(at, at + batchObjects)
-        const chosen = batch.map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
+        const chosen = objects.slice(at, at + batchObjects).map(object => ({ stored, object, lastUse: null }))
         const { objects: evicted, bytes } = await this.#store.evict(chosen)
         total.objects += evicted
         total.bytes += bytes

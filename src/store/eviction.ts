@@ -9,8 +9,8 @@ import type { StoredImage } from './stored-image.ts'
 export interface EvictionCandidate {
   readonly stored: StoredImage
   readonly object: number
-  /** When it was chosen: an object that was used since is kept. */
-  readonly lastUse: number
+  /** When it was chosen: an object that was used since is kept; null: it goes all the same. */
+  readonly lastUse: number | null
 }
 
 /**
@@ -23,7 +23,9 @@ export async function evictLocked(
 ): Promise<{ objects: number; bytes: number }> {
   const cold = batch.filter(
     ({ stored, object, lastUse }) =>
-      stored.residency.lastUse(object) === lastUse && stored.held(object) !== 0n && !stored.holds.any,
+      (lastUse === null || stored.residency.lastUse(object) === lastUse) &&
+      stored.held(object) !== 0n &&
+      !stored.holds.any,
   )
   const forgotten = cold.map(({ stored, object }) => ({
     imageId: stored.imageId,
