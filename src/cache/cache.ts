@@ -26,7 +26,7 @@ import { Passthroughs } from './passthroughs.ts'
 import { Pins } from './pins.ts'
 import { Promoter } from './promoter.ts'
 import type { CacheReadOptions } from './reader.ts'
-import { Reading } from './reading.ts'
+import { Reading, type ReadingLimits } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
 import { Scrubber, type ScrubberOptions } from './scrubber.ts'
@@ -54,15 +54,9 @@ export interface CacheOptions {
   readonly now: () => number
 }
 
-/** What can be changed while it runs. */
-export interface CacheLimits {
-  /** The origins of before, in their order, and then those that came. */
-  readonly origins: readonly MountedOrigin[]
-  readonly scrubBytesPerSecond: number
-  readonly promotionBytesMax: number
-  readonly fetchBytesMax: number
-  readonly readAheadBytesMax: number
-}
+/** What can be changed while it runs; the origins of before come first, in their order. */
+type CacheLimits = Pick<ReadingLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
+  Pick<CacheOptions, 'origins'> & { readonly scrubBytesPerSecond: number; readonly promotionBytesMax: number }
 
 export class Cache {
   readonly #options: CacheOptions

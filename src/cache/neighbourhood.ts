@@ -15,12 +15,12 @@ const missesMin = 8
 const clusteringMin = 0.3
 /** Neighbours to fetch: some, more for each miss that was near, up to a bound. */
 const neighbourBytes = 128 * 1024
-const neighbourBytesPerMiss = 64 * 1024
-const neighbourBytesMax = 192 * 1024
+const neighbourBytesPerMiss = 128 * 1024
+const neighbourBytesMax = 256 * 1024
 /** How much is fetched before what was missed, as a share of what is fetched after it. */
 const beforeShare = 0.5
 /** What is fetched behind a neighbour when that is read: whoever comes so far goes on, and need not wait again. */
-const furtherBytes = 192 * 1024
+const furtherBytes = 128 * 1024
 
 /** One miss, and how it lay. */
 interface Miss {

@@ -19,17 +19,20 @@ import { type ProfileCounters, Profiles } from './profiles.ts'
 import { Reader } from './reader.ts'
 import { Shelf } from './shelf.ts'
 
-export interface ReadingParts {
+export interface ReadingLimits {
+  /** Bytes on their way to readers who wait for them. */
+  readonly fetchBytesMax: number
+  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
+  readonly readAheadBytesMax: number
+}
+
+export interface ReadingParts extends ReadingLimits {
   readonly store: Store
   readonly origins: MountedOrigins
   readonly index: IndexDatabase
   readonly logger: Logger
-  /** Bytes on their way to readers who wait for them. */
-  readonly fetchBytesMax: number
   /** Makes memory that all threads see, from the begin of a page on. */
   readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
-  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
-  readonly readAheadBytesMax: number
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** The image in the store; null where the store cannot take it. Never rejects. */
@@ -139,7 +142,7 @@ export class Reading {
   }
 
   /** Other limits from now on. */
-  reconfigure(limits: { readonly fetchBytesMax: number; readonly readAheadBytesMax: number }): void {
+  reconfigure(limits: ReadingLimits): void {
     this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#origins))
     this.#readAheadBytesMax = limits.readAheadBytesMax
   }
