@@ -5,7 +5,7 @@
  *
  * Bytes leave when there are too many, or the reader has come to their end; a piece leaves when all of it was read, or too late.
  */
-import { shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from '../ahead-limits.ts'
+import { aheadBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from '../ahead-limits.ts'
 import { type BlockRun, blocksPerObject, maskOf } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import type { Lease, Memory } from './memory.ts'
@@ -57,6 +57,8 @@ export class Shelf {
   readonly #unread = new Set<Item>()
   // INVARIANT: usedBytes <= shelfBytesMax after each change, or there is one piece with bytes.
   #usedBytes = 0
+  /** Of pieces that are on their way. */
+  #comingBytes = 0
   #readBytes = 0
   #timer: NodeJS.Timeout | undefined
   #closed = false
@@ -75,7 +77,7 @@ export class Shelf {
     return this.#usedBytes - this.#readBytes + bytes <= shelfBytesMax - shelfReadBytesMax
   }
 
-  /** A piece is on its way. @returns what to say when it has come, or will not */
+  /** A piece is on its way. @returns what to say, once, when it has come, or will not */
   expect(piece: Piece): { put(lease: Lease): void; drop(): void } {
     const { stored, object, run } = piece
     const item: Item = {
@@ -93,7 +95,12 @@ export class Shelf {
     for (const other of items) if ((maskOf(other.run) & item.untold) !== 0n) this.#leave(other)
     items.add(item)
     objects.set(object, items) // The others may have been the last ones.
-    return { put: lease => this.#put(item, lease), drop: () => this.#leave(item) }
+    this.#comingBytes += item.length
+    const come = (then: () => void) => {
+      this.#comingBytes -= item.length
+      then()
+    }
+    return { put: lease => come(() => this.#put(item, lease)), drop: () => come(() => this.#leave(item)) }
   }
 
   /** Somebody reads [offset, offset + length), which lies within the image. */
@@ -146,13 +153,15 @@ export class Shelf {
     this.#makeRoom(item)
   }
 
+  /** Where much is on its way, to many readers, less stays: both take of the same memory. */
   #makeRoom(newest: Item): void {
+    const bytesMax = Math.max(shelfReadBytesMax, Math.min(shelfBytesMax, aheadBytesMax - this.#comingBytes))
     for (const item of this.#read) {
-      if (this.#usedBytes <= shelfBytesMax && !this.#parts.memory.isScarce) return
+      if (this.#usedBytes <= bytesMax && !this.#parts.memory.isScarce) return
       this.#letGo(item)
     }
     for (const item of this.#unread) {
-      if (this.#usedBytes <= shelfBytesMax) return
+      if (this.#usedBytes <= bytesMax) return
       if (item !== newest) this.#letGo(item)
     }
   }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { shelfBytesMax, shelfMsMax, shelfReadBytesMax } from '../../src/ahead-limits.ts'
+import { aheadBytesMax, shelfBytesMax, shelfMsMax, shelfReadBytesMax } from '../../src/ahead-limits.ts'
 import { Memory } from '../../src/cache/memory.ts'
 import { Shelf } from '../../src/cache/shelf.ts'
 import { type BlockRun, Geometry } from '../../src/image.ts'
@@ -116,6 +116,19 @@ t.test(
     shelf.close()
   },
 )
+
+t.test('where much is on its way, less is kept', async t => {
+  const { shelf, expect, said } = world()
+  const put = [0, 1, 2].map(object => expect(object, { first: 0, count: 64 }))
+  const coming = Array.from({ length: aheadBytesMax / (4 * MiB) }, (_, k) => expect(3 + k, { first: 0, count: 64 }))
+  for (const piece of put) piece.put()
+  t.equal(shelf.usedBytes, shelfReadBytesMax)
+  t.ok(said().includes('letGo 0'))
+  for (const piece of coming) piece.drop()
+  for (const object of [20, 21, 22]) expect(object, { first: 0, count: 64 }).put()
+  t.equal(shelf.usedBytes, shelfReadBytesMax + 12 * MiB)
+  shelf.close()
+})
 
 t.test('when memory is scarce, what was read is not kept', async t => {
   const { shelf, stored, state, expect, said } = world()
