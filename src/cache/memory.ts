@@ -48,7 +48,7 @@ export interface MemoryLimits {
   readonly idleMs: number
 }
 
-const limitsDefault: MemoryLimits = { keptBytesMax: 96 * 2 ** 20, idleMs: 5_000 }
+const limitsDefault: MemoryLimits = { keptBytesMax: 80 * 2 ** 20, idleMs: 5_000 }
 
 export class Memory {
   /** Free ones by their length. */
