@@ -137,6 +137,9 @@ export class Fetcher {
       bytes => {
         expected.put(lease)
         this.#landings.land(stored, flight, bytes)
+        // Then the page cache has it, if it went there.
+        const isHeld = () => (flight.blocks & ~stored.held(object)) === 0n
+        if (!isPassing) void flight.settled.then(() => isHeld() && expected.letGo())
       },
       error => {
         expected.drop()

@@ -28,6 +28,16 @@ export interface Piece {
   readonly expectation: Expectation
 }
 
+/** What is to be said of a piece: one of the first two, once. */
+export interface Expected {
+  /** It has come. */
+  put(lease: Lease): void
+  /** It will not. */
+  drop(): void
+  /** Readers find its bytes elsewhere, as quickly. */
+  letGo(): void
+}
+
 interface Item extends Piece {
   readonly offset: number
   readonly length: number
@@ -77,8 +87,8 @@ export class Shelf {
     return this.#usedBytes - this.#readBytes + bytes <= shelfBytesMax - shelfReadBytesMax
   }
 
-  /** A piece is on its way. @returns what to say, once, when it has come, or will not */
-  expect(piece: Piece): { put(lease: Lease): void; drop(): void } {
+  /** A piece is on its way. */
+  expect(piece: Piece): Expected {
     const { stored, object, run } = piece
     const item: Item = {
       ...piece,
@@ -100,7 +110,11 @@ export class Shelf {
       this.#comingBytes -= item.length
       then()
     }
-    return { put: lease => come(() => this.#put(item, lease)), drop: () => come(() => this.#leave(item)) }
+    return {
+      put: lease => come(() => this.#put(item, lease)),
+      drop: () => come(() => this.#leave(item)),
+      letGo: () => this.#letGo(item),
+    }
   }
 
   /** Somebody reads [offset, offset + length), which lies within the image. */
