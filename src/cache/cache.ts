@@ -78,6 +78,7 @@ export class Cache {
   readonly seen: Reading['reader']['seen']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
+  readonly #isSound = ({ image }: StoredImage) => this.#digester.state(image) !== 'mismatch'
 
   constructor(options: CacheOptions) {
     this.#options = options
@@ -108,7 +109,7 @@ export class Cache {
       readAheadBytesMax: options.readAheadBytesMax ?? aheadWindowBytesMax,
       use: image => this.#use(image),
       promote: (...offer) => this.#promote(...offer),
-      isSound: ({ image }) => this.#digester.state(image) !== 'mismatch',
+      isSound: this.#isSound,
       mayPromote: (...offer) => this.#mayPromote(...offer),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
@@ -279,16 +280,15 @@ export class Cache {
   /** @returns whether it is in the store now */
   async #promote(...offer: Parameters<Promote>): Promise<boolean> {
     const [stored] = offer
-    if (this.#digester.state(stored.image) === 'mismatch') return false
+    if (!this.#isSound(stored)) return false
     const result = await this.#promoter.offer(...offer)
     if (stored.complete) this.#digester.check()
     void this.#evictor.check() // Never rejects.
     return result === 'landed' || result === 'held-already'
   }
 
-  #mayPromote({ image }: StoredImage, bytes: number, isPassing?: boolean): boolean {
-    const isSound = this.#digester.state(image) !== 'mismatch'
-    return isSound && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes, isPassing)
+  #mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean {
+    return this.#isSound(stored) && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes, isPassing)
   }
 
   /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */

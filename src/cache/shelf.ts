@@ -6,7 +6,7 @@
  * Bytes leave when there are too many, or the reader has come to their end; a piece leaves when all of it was read, or too late.
  */
 import { aheadBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from '../ahead-limits.ts'
-import { type BlockRun, blocksPerObject, maskOf } from '../image.ts'
+import { type BlockRun, maskOf } from '../image.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import type { Lease, Memory } from './memory.ts'
 
@@ -246,9 +246,8 @@ function unitsOf({ run, expectation: { unitBlocks } }: Piece): BlockRun[] {
 
 /** Bit k: unit k was read before it came. */
 function toldUnits(item: Item): bigint {
-  const told = unitsOf(item).reduce(
+  return unitsOf(item).reduce(
     (mask, unit, k) => ((item.untold & maskOf(unit)) === 0n ? mask | (1n << BigInt(k)) : mask),
     0n,
   )
-  return BigInt.asUintN(blocksPerObject, told)
 }
