@@ -90,6 +90,12 @@ export class ReadAhead {
     this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored, to - from))])
   }
 
+  /** Is a block one of those that a long stream passes? */
+  isPassing(stored: StoredImage, { object, first }: { readonly object: number; readonly first: number }): boolean {
+    const block = object * blocksPerObject + first
+    return this.#byImage.get(stored)?.isPassing(block, leftBehindBytes / stored.geometry.blockBytes) ?? false
+  }
+
   /** Fetch what a profile says, up to `bytesMax`. */
   fetchProfile(stored: StoredImage, profile: Profile, bytesMax: number): void {
     const { sizeBytes, blockBytes } = stored.geometry

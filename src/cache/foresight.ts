@@ -25,6 +25,11 @@ export class Foresight {
     return this.#streams.active
   }
 
+  /** Is `block` part of a stream that has come so far, in blocks? */
+  isPassing(block: number, comeMin: number): boolean {
+    return this.#streams.isPassing(block, comeMin)
+  }
+
   /** Note a read. @returns what to fetch ahead now; null for nothing */
   see(read: SeenRead, limits: StreamLimits): Wish | null {
     const goesOn = this.#streams.see(read, limits)

@@ -23,8 +23,6 @@ export interface PromotionCounters {
 
 /** The share of the queue that long streams may fill, so that there is room for what is read by others. */
 const passingShareMax = 0.75
-/** Up to here their bytes go past the page cache. */
-const uncachedShareMax = 0.5
 
 export class Promoter {
   readonly #queue = new PQueue({ concurrency: promotionConcurrency })
@@ -59,7 +57,7 @@ export class Promoter {
   /**
    * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped; never
    * rejects.
-   * @param isPassing see {@link Promote}: it goes past the page cache then, unless that is needed to take what the disk cannot take yet
+   * @param isPassing see {@link Promote}: it goes past the page cache then
    */
   async offer(
     stored: StoredImage,
@@ -72,10 +70,9 @@ export class Promoter {
       this.#droppedBy['queue-full']++
       return 'full'
     }
-    const toDisk = () => isPassing && this.#queuedBytes <= this.#bytesMax * uncachedShareMax
     this.#queuedBytes += bytes.length
     try {
-      const result = await this.#queue.add(() => stored.land(object, first, bytes, toDisk()))
+      const result = await this.#queue.add(() => stored.land(object, first, bytes, isPassing))
       if (result === 'landed') this.#promotedBytes += bytes.length
       else if (result === 'full') this.#droppedBy['no-room']++
       else if (result === 'failed') this.#droppedBy['disk-failed']++

@@ -83,7 +83,9 @@ export class Reading {
       linkOf: image => origins.linkOf(image),
       isNear: image => origins.of(image).isNear ?? false,
       now,
-      promote: parts.promote,
+      // What the reader of a long stream waited for is passed by, too.
+      promote: (stored, object, first, bytes, isPassing) =>
+        parts.promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
       mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
       imageChanged: image => parts.imageChanged(image),
     })

@@ -80,6 +80,12 @@ export class Stream {
     if (this.step === 0) this.frontier = Math.max(this.position, Math.min(this.frontier, block))
   }
 
+  /** Is `block` one that it reads, has read just now, or will? Not of one with steps. */
+  covers(block: number): boolean {
+    const lag = Math.max(lateBlocksMax, this.window)
+    return this.step === 0 && block >= this.position - lag && block < Math.max(this.position, this.frontier)
+  }
+
   /** Is a piece that ends before `to` still ahead of the reader? */
   wants(to: number): boolean {
     return this.step !== 0 || to > this.position
@@ -129,6 +135,11 @@ export class Streams {
   /** Streams that are being fetched ahead. */
   get active(): number {
     return this.#streams.filter(({ window }) => window > 0).length
+  }
+
+  /** Is `block` part of a stream that has come so far? */
+  isPassing(block: number, comeMin: number): boolean {
+    return this.#streams.some(stream => stream.come >= comeMin && stream.covers(block))
   }
 
   /** Note a read. @returns what to fetch ahead; null when it is part of no stream yet */

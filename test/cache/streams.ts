@@ -81,6 +81,16 @@ t.test('long reads that come in another order are one stream', async t => {
   t.ok(wishes.findLast(Boolean)!.stream.window >= 64)
 })
 
+t.test('blocks that a long stream reads, has just read and will read are passed by; others are not', async t => {
+  const streams = new Streams()
+  for (const _ of reader(streams, 1000, 600));
+  const passing = (block: number, comeMin = 500) => streams.isPassing(block, comeMin)
+  t.ok(passing(1590) && passing(1599) && passing(1600) && passing(1700))
+  t.notOk(passing(1590, 700), 'it has not come so far')
+  t.notOk(passing(1100), 'long ago')
+  t.notOk(passing(999) || passing(2000))
+})
+
 t.test('a window shrinks when what was fetched is missing again, or goes unread', async t => {
   const streams = new Streams()
   const { stream } = [...reader(streams, 0, 1000)].at(-1)!

@@ -32,7 +32,6 @@ t.test(
     const image: SampleImage = { seed: 3, sizeBytes: longFrom + 80 * MiB + 777, dataShare: 0.9 }
     const [source, target] = [join(where.originDirectory, 'a.raw'), join(where.mountpoint, 'a.raw')]
     writeSample(source, image)
-    // Not faster than the disk: what that cannot take at once goes through the page cache.
     const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs: 2, bytesPerSecond: 60 * MiB })
     t.teardown(() => origin.close())
     const daemon = await mountDaemon(t, { ...where, origin: origin.url }, ...readingAhead, '--no-passthrough')
