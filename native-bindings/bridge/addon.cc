@@ -10,6 +10,7 @@
 #include "bridge/classes.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
+#include "bridge/receiver.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
 #include "fuse2/loop.h"
@@ -48,6 +49,11 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
   auto state = EngineState::create(info.Env(), threads);
   return info.Env().GetInstanceData<Classes>()->engine.New(
       {Napi::External<std::shared_ptr<EngineState>>::New(info.Env(), &state)});
+}
+
+Napi::Value create_receiver(const Napi::CallbackInfo& info) {
+  NewReceiver made;
+  return info.Env().GetInstanceData<Classes>()->receiver.New({Napi::External<NewReceiver>::New(info.Env(), &made)});
 }
 
 Napi::Value open_fuse(const Napi::CallbackInfo& info) { return give(info.Env(), syscalls::open_fuse(), "open"); }
@@ -137,9 +143,11 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->engine = Napi::Persistent(Engine::define(env));
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
+  classes->receiver = Napi::Persistent(Receiver::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
+  exports.Set("createReceiver", Napi::Function::New(env, create_receiver, "createReceiver"));
   exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));
   exports.Set("isFuseConnected", Napi::Function::New(env, is_fuse_connected, "isFuseConnected"));

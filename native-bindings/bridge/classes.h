@@ -12,6 +12,7 @@ struct Classes {
   Napi::FunctionReference engine;
   Napi::FunctionReference store_file;
   Napi::FunctionReference session;
+  Napi::FunctionReference receiver;
 };
 
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */

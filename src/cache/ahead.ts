@@ -87,7 +87,9 @@ export class ReadAhead {
       : { usefulness: around, unit: 'block', stream: null }
     const left = stream?.leaveBehind(leftBehindBytes / blockBytes)
     if (left) this.#parts.onLeft(stored, left)
-    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, spans, policy, this.#pieceBlocks(stored, to - from))])
+    const pieceBlocks = this.#pieceBlocks(stored, to - from)
+    const wanted = stream ? spans.map(span => inWholePieces(span, pieceBlocks, stream)) : spans
+    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, wanted, policy, pieceBlocks)])
   }
 
   /** Is a block one of those that a long stream passes? */
@@ -171,6 +173,14 @@ export class ReadAhead {
     const blocks = Math.min(aheadPieceBytesMax, wanted) / blockBytes
     return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
   }
+}
+
+/** What a stream wants, without a part of a piece at its end that the next wish would have the rest of: each request has its price. */
+function inWholePieces(span: Span, pieceBlocks: number, stream: Stream): Span {
+  const to = span.to - (span.to % pieceBlocks)
+  if (stream.step !== 0 || to <= span.from || stream.window < 2 * pieceBlocks) return span
+  stream.pullBack(to)
+  return { from: span.from, to }
 }
 
 /** Cut a span, as far as it lies within an image of `blocks`, at the multiples of `pieceBlocks`, of which an object has some. */

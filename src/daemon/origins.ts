@@ -10,7 +10,9 @@ import { aheadTurnsShare } from '../ahead-limits.ts'
 import type { MountedOrigin } from '../cache/mounted-origins.ts'
 import { originDescriptorsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import type { Addon } from '../native/addon.ts'
 import { loadCephAddon } from '../native/ceph-addon.ts'
+import type { Receiver } from '../native-receiver.ts'
 import { Availability } from '../origin/availability.ts'
 import { isCephUrl } from '../origin/ceph-url.ts'
 import type { ExtentFinder } from '../origin/file.ts'
@@ -27,7 +29,7 @@ import { originOptionsOf } from './origin-settings.ts'
 const sourceBytesMax = 255
 
 export interface OriginsParts {
-  readonly addon: ExtentFinder
+  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver'>
   readonly logger: Logger
 }
 
@@ -46,11 +48,13 @@ interface OpenOrigin extends Counted {
 
 export class Origins {
   readonly #parts: OriginsParts
+  readonly #receiver: Receiver
   #open: readonly OpenOrigin[]
 
   /** @throws CacheError invalid-argument */
   constructor(places: readonly OriginPlace[], parts: OriginsParts) {
     this.#parts = parts
+    this.#receiver = parts.addon.createReceiver()
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
       return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }
@@ -143,12 +147,14 @@ export class Origins {
   #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {
     const { addon, logger } = this.#parts
     const options = originOptionsOf(settings, logger)
-    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, options, meter, hedges, availability, sources })
+    const counted = { meter, hedges, availability, sources }
+    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, options, ...counted })
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
     await Promise.all(this.#open.map(({ origin }) => origin.close()))
+    this.#receiver.close()
   }
 }
 

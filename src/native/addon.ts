@@ -13,6 +13,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../latency-histogram.ts'
+import type { Receiver } from '../native-receiver.ts'
 import type { NativeSource } from '../native-source.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
@@ -223,6 +224,8 @@ export interface Addon {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine
+  /** A thread that receives: it keeps no process alive. */
+  createReceiver(): Receiver
   /** Open /dev/fuse, close-on-exec. */
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */

@@ -16,6 +16,7 @@ import {
   redirectsMax,
   stallMsMax,
 } from '../limits.ts'
+import type { Receiver } from '../native-receiver.ts'
 import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
@@ -44,6 +45,8 @@ export interface HttpOptions {
   readonly credentials: Credentials | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
   readonly ca: string | null
+  /** Receives ranges where there is no TLS; null: a thread of Node's does. */
+  readonly receiver: Receiver | null
 }
 
 export const httpOptionsDefault: HttpOptions = {
@@ -55,6 +58,7 @@ export const httpOptionsDefault: HttpOptions = {
   inPlaceBytesMin: 64 * 1024,
   credentials: null,
   ca: null,
+  receiver: null,
 }
 
 export interface HttpRequest {
@@ -95,7 +99,7 @@ export class HttpClient {
     this.#options = options
     const { connectMsMax, connectionsMax, ca } = options
     const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs }
-    this.#ranges = new RangeConnections(ranges)
+    this.#ranges = new RangeConnections(ranges, options.receiver)
     this.#thread = new RangeThread(ranges)
   }
 
@@ -192,7 +196,8 @@ export class HttpClient {
   }
 
   #receiveInPlace(range: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
-    if (!this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
+    const isNative = this.#options.receiver !== null && range.url.protocol === 'http:'
+    if (isNative || !this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
     return this.#thread.ask(range, watch).then(answer => answer ?? this.#ranges.ask(range, watch))
   }
 

@@ -16,6 +16,7 @@ import {
   originConcurrencyDefault,
   originNamesMax,
 } from '../limits.ts'
+import type { Receiver } from '../native-receiver.ts'
 import { Availability } from './availability.ts'
 import { BreakerOrigin } from './breaker.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph-url.ts'
@@ -47,6 +48,8 @@ export interface OriginDependencies {
   readonly hedges?: Hedges
   /** Gets what native threads may ask by themselves; nobody does when absent. */
   readonly sources?: Sources
+  /** Receives bodies natively; Node does when absent. */
+  readonly receiver?: Receiver
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -109,6 +112,7 @@ interface SchemeParts {
   readonly meter: Meter
   readonly hedges: Hedges
   readonly sources: Sources | null
+  readonly receiver: Receiver | null
   readonly options: OriginOptions
 }
 
@@ -126,12 +130,12 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
       `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
     )
   }
-  const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges() } = dependencies
+  const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges(), receiver = null } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
   // Native threads know no rates.
   const sources = isThrottled(options) ? null : (dependencies.sources ?? null)
-  const inner = open(url, { addon, loadCeph, meter, hedges, sources, options })
+  const inner = open(url, { addon, loadCeph, meter, hedges, sources, receiver, options })
   const breaker = new BreakerOrigin(inner, dependencies.availability ?? new Availability(inner.url))
   const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
   const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
@@ -140,13 +144,14 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   return new FairOrigin(new LimitOrigin(throttled, concurrencyMax), readsMax, names)
 }
 
-function openHttp(url: string, { meter, hedges, options }: SchemeParts): Origin {
+function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts): Origin {
   const http = { ...httpOptionsDefault, ...options.http }
   // A try that hangs must end before all of the time is over, or nobody would ever know that the origin is away.
   const tryMs = Math.ceil(options.missMsMax / 3)
   const origin = new HttpOrigin(url, {
     connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
     ...options.http,
+    receiver,
     connectMsMax: Math.min(http.connectMsMax, tryMs),
     firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
     stallMsMax: Math.min(http.stallMsMax, tryMs),

@@ -9,6 +9,8 @@ import { connect as connectTls, rootCertificates } from 'node:tls'
 import { once } from '../aborting.ts'
 import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
+import type { BodyConnection } from './body-connection.ts'
+import { connected } from './connected.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
 import type { Watched } from './watch.ts'
 
@@ -29,12 +31,10 @@ interface Exchange {
   fail: (error: unknown) => void
 }
 
-export class RangeConnection {
+export class RangeConnection implements BodyConnection {
   readonly #socket: Socket
   readonly #bursts: Pick<Bursts, 'do'>
-  /** Settles when it can be used. */
   readonly ready: Promise<void>
-  /** Has {@link ready} resolved? */
   isReady = false
   readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
   #headBytes = 0
@@ -59,14 +59,15 @@ export class RangeConnection {
     this.#socket = isTls
       ? connectTls({ ...common, ...trusted, ...servername, ALPNProtocols: ['http/1.1'] } as never)
       : connectPlain(common)
-    this.ready = this.#connected(isTls ? 'secureConnect' : 'connect', connectMsMax, url)
+    this.ready = connected(this.#socket, isTls ? 'secureConnect' : 'connect', connectMsMax, url).then(() => {
+      this.isReady = true
+    })
     this.#socket.on('error', error => this.#fail(error))
     this.#socket.on('close', () =>
       this.#fail(new CacheError('origin-failed', `${url.origin}: the connection was lost`)),
     )
   }
 
-  /** Has it answered before? Then its server may have closed it meanwhile, which nobody is to blame for. */
   get isUsed(): boolean {
     return this.#exchanges > 0
   }
@@ -75,20 +76,14 @@ export class RangeConnection {
     return this.#error === null && !this.#socket.destroyed
   }
 
-  /** Is the body that was asked for arriving in its place? */
   get isReceiving(): boolean {
     return (this.#exchange?.at ?? -1) >= 0
   }
 
-  /** Did anything of the answer arrive? */
   get hasAnswered(): boolean {
     return this.#headBytes > 0 || this.isReceiving
   }
 
-  /**
-   * Send a request whose body, if it has the length of `target`, goes into that.
-   * @returns the head
-   */
   ask(request: string, target: Uint8Array, watch: Watched): Promise<HttpHead> {
     return new Promise((resolve, reject) => {
       this.#headBytes = 0
@@ -101,7 +96,6 @@ export class RangeConnection {
     })
   }
 
-  /** After {@link ask}: resolves when all of the body is in its place. */
   body(): Promise<void> {
     return new Promise((resolve, reject) => {
       const exchange = this.#exchange
@@ -112,7 +106,6 @@ export class RangeConnection {
     })
   }
 
-  /** The exchange is over. @returns whether another one may follow */
   end(): boolean {
     const exchange = this.#exchange
     this.#exchange = null
@@ -122,30 +115,9 @@ export class RangeConnection {
     return false
   }
 
-  /** Nothing is written into anybody's memory from now on. */
   destroy(error: unknown): void {
     this.#fail(error ?? new CacheError('aborted', 'the connection was given up'))
     this.#socket.destroy()
-  }
-
-  #connected(event: string, msMax: number, url: URL): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const late = () => {
-        const error = new CacheError('origin-unreachable', `${url.origin}: no connection in ${msMax} ms`)
-        this.destroy(error)
-        reject(error)
-      }
-      const timer = setTimeout(late, msMax)
-      this.#socket.once(event, () => {
-        clearTimeout(timer)
-        this.isReady = true
-        resolve()
-      })
-      this.#socket.once('close', () => {
-        clearTimeout(timer)
-        reject(this.#error)
-      })
-    })
   }
 
   /** Where the next bytes belong. */

@@ -6,8 +6,11 @@
  */
 import { Readable } from 'node:stream'
 import { Bursts } from '../bursts.ts'
+import type { Receiver } from '../native-receiver.ts'
+import type { BodyConnection } from './body-connection.ts'
 import type { HttpAnswer, InPlaceBody } from './http-body.ts'
 import { factsOf, type UrlFacts } from './http-url.ts'
+import { NativeConnection } from './native-connection.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
 import type { Watched } from './watch.ts'
 
@@ -32,7 +35,7 @@ export interface RangeRequest {
 export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
 
 interface Host {
-  readonly idle: { readonly connection: RangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
+  readonly idle: { readonly connection: BodyConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
   busy: number
   /** Those who wait until one is not busy. */
   readonly waiting: (() => void)[]
@@ -51,15 +54,18 @@ const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export class RangeConnections {
   readonly #options: RangeConnectionsOptions
+  readonly #receiver: Receiver | null
   /** The one used last comes last. */
   readonly #hosts = new Map<string, Host>()
   #latest: { readonly origin: string; readonly host: Host } | null = null
-  readonly #open = new Set<RangeConnection>()
+  readonly #open = new Set<BodyConnection>()
   readonly #bursts = new Bursts()
   #closed = false
 
-  constructor(options: RangeConnectionsOptions) {
+  /** @param receiver who receives where there is no TLS; null: this thread */
+  constructor(options: RangeConnectionsOptions, receiver: Receiver | null = null) {
     this.#options = options
+    this.#receiver = receiver
   }
 
   /**
@@ -118,7 +124,7 @@ export class RangeConnections {
   }
 
   /** An exchange is over. */
-  readonly #end = (host: Host, connection: RangeConnection): void => {
+  readonly #end = (host: Host, connection: BodyConnection): void => {
     if (connection.end() && !this.#closed) this.#keep(host, connection)
     else this.#open.delete(connection)
     leave(host)
@@ -139,18 +145,24 @@ export class RangeConnections {
     return host
   }
 
-  #take(host: Host, url: URL): RangeConnection {
+  #take(host: Host, url: URL): BodyConnection {
     for (let kept = host.idle.pop(); kept; kept = host.idle.pop()) {
       clearTimeout(kept.timer)
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const connection = new RangeConnection(url, this.#options, this.#bursts)
+    const connection = this.#connect(url)
     this.#open.add(connection)
     return connection
   }
 
-  #keep(host: Host, connection: RangeConnection): void {
+  #connect(url: URL): BodyConnection {
+    return this.#receiver && url.protocol === 'http:'
+      ? new NativeConnection(url, this.#options.connectMsMax, this.#receiver, this.#bursts)
+      : new RangeConnection(url, this.#options, this.#bursts)
+  }
+
+  #keep(host: Host, connection: BodyConnection): void {
     const drop = () => {
       clearTimeout(kept.timer)
       host.idle.splice(host.idle.indexOf(kept), 1)
@@ -166,11 +178,11 @@ export class RangeConnections {
 /** A body on its way into its place. */
 class Reception implements InPlaceBody {
   readonly #host: Host
-  readonly #connection: RangeConnection
-  readonly #end: (host: Host, connection: RangeConnection) => void
+  readonly #connection: BodyConnection
+  readonly #end: (host: Host, connection: BodyConnection) => void
   #hasEnded = false
 
-  constructor(host: Host, connection: RangeConnection, end: (host: Host, connection: RangeConnection) => void) {
+  constructor(host: Host, connection: BodyConnection, end: (host: Host, connection: BodyConnection) => void) {
     this.#host = host
     this.#connection = connection
     this.#end = end

@@ -3,14 +3,18 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
+import { loadAddon } from '../../src/native/addon.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
+import { NativeConnection } from '../../src/origin/native-connection.ts'
 import { RangeConnection } from '../../src/origin/range-connection.ts'
 import { Watch } from '../../src/origin/watch.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = Buffer.from(Array.from({ length: 10_000 }, (_, k) => k % 251))
 const { signal } = new AbortController()
+const native = loadAddon().createReceiver()
+t.teardown(() => native.close())
 
 /** What becomes of one request: bytes to send, and whether the connection ends then. */
 type Answer = (range: [number, number], socket: Socket) => void
@@ -30,7 +34,7 @@ const rightAndLast: Answer = (range, socket) => {
 }
 
 /** A server that gives each request the next answer, and right ones after that. */
-async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) {
+async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) {
   const seen = { connections: 0, requests: [] as string[] }
   const sockets = new Set<Socket>()
   const server = createServer(socket => {
@@ -64,132 +68,149 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> =
   return { origin, read, seen, sockets, facts }
 }
 
-t.test('an answer is good though its connection has ended when it is its turn', async t => {
-  const { origin } = await serve(t, [rightAndLast])
-  const held: (() => void)[] = []
-  const bursts = { do: (piece: () => void) => void held.push(piece) }
-  const connection = new RangeConnection(new URL(origin.url), { connectMsMax: 1000, ca: null }, bursts)
-  await connection.ready
-  const target = Buffer.alloc(100)
-  const head = connection.ask('GET /a HTTP/1.1\r\nrange: bytes=0-99\r\n\r\n', target, new Watch('a', signal))
-  await until(() => !connection.isOpen, 1000, 'its server has closed it')
-  for (const piece of held) piece()
-  t.equal((await head).status, 206)
-  await connection.body()
-  t.ok(target.equals(image.subarray(0, 100)))
-  t.equal(connection.end(), false, 'and is not used again')
-})
+for (const [by, receiver] of [
+  ['received here', null],
+  ['received natively', native],
+] as const) {
+  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) =>
+    serve(t, answers, { receiver, ...options })
 
-t.test('ranges follow each other on one connection, whatever pieces they come in', async t => {
-  const inPieces: Answer = (range, socket) => {
-    const bytes = Buffer.concat([
-      Buffer.from(`${headOf(range, `Content-Length: ${range[1] - range[0] + 1}\r\n`)}\r\n`),
-      partOf(range),
-    ])
-    let at = 0
-    const next = () => {
-      if (at >= bytes.length) return
-      socket.write(bytes.subarray(at, (at += 97)), () => setImmediate(next))
+  t.test(`${by}: an answer is good though its connection has ended when it is its turn`, async t => {
+    const { origin } = await serving(t, [rightAndLast])
+    const held: (() => void)[] = []
+    const bursts = { do: (piece: () => void) => void held.push(piece) }
+    const url = new URL(origin.url)
+    const connection = receiver
+      ? new NativeConnection(url, 1000, receiver, bursts)
+      : new RangeConnection(url, { connectMsMax: 1000, ca: null }, bursts)
+    await connection.ready
+    const target = Buffer.alloc(100)
+    const head = connection.ask('GET /a HTTP/1.1\r\nrange: bytes=0-99\r\n\r\n', target, new Watch('a', signal))
+    await until(() => !connection.isOpen, 1000, 'its server has closed it')
+    for (const piece of held) piece()
+    t.equal((await head).status, 206)
+    await connection.body()
+    t.ok(target.equals(image.subarray(0, 100)))
+    t.equal(connection.end(), false, 'and is not used again')
+  })
+
+  t.test(`${by}: ranges follow each other on one connection, whatever pieces they come in`, async t => {
+    const inPieces: Answer = (range, socket) => {
+      const bytes = Buffer.concat([
+        Buffer.from(`${headOf(range, `Content-Length: ${range[1] - range[0] + 1}\r\n`)}\r\n`),
+        partOf(range),
+      ])
+      let at = 0
+      const next = () => {
+        if (at >= bytes.length) return
+        socket.write(bytes.subarray(at, (at += 97)), () => setImmediate(next))
+      }
+      next()
     }
-    next()
-  }
-  const early: Answer = (range, socket) => {
-    socket.write('HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n')
-    right(range, socket)
-  }
-  const { read, seen } = await serve(t, [right, inPieces, early, right])
-  t.ok(await read(0, 1))
-  t.ok(await read(5, 9_000))
-  t.ok(await read(300, 400))
-  t.ok(await read(9_999, 1))
-  t.equal(seen.connections, 1)
-  t.match(seen.requests[0], /^GET \/a HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/)
-})
+    const early: Answer = (range, socket) => {
+      socket.write('HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n')
+      right(range, socket)
+    }
+    const { read, seen } = await serving(t, [right, inPieces, early, right])
+    t.ok(await read(0, 1))
+    t.ok(await read(5, 9_000))
+    t.ok(await read(300, 400))
+    t.ok(await read(9_999, 1))
+    t.equal(seen.connections, 1)
+    t.match(seen.requests[0], /^GET \/a HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/)
+  })
 
-t.test('a connection that its server closed while it was idle is no failure', async t => {
-  const { read, seen, sockets } = await serve(t, [])
-  t.ok(await read(0, 100))
-  for (const socket of sockets) socket.destroy()
-  t.ok(await read(100, 100))
-  const closing: Answer = (_range, socket) => void socket.destroy()
-  const { read: again, seen: second } = await serve(t, [right, closing])
-  t.ok(await again(0, 100))
-  t.ok(await again(100, 100), 'nor one that is closed when it is asked')
-  t.same([seen.connections, second.connections], [2, 2])
-  const { read: fresh } = await serve(t, [closing])
-  await t.rejects(fresh(0, 100), { code: 'origin-failed' }, 'a new one that breaks is')
-})
+  t.test(`${by}: a connection that its server closed while it was idle is no failure`, async t => {
+    const { read, seen, sockets } = await serving(t, [])
+    t.ok(await read(0, 100))
+    for (const socket of sockets) socket.destroy()
+    t.ok(await read(100, 100))
+    const closing: Answer = (_range, socket) => void socket.destroy()
+    const { read: again, seen: second } = await serving(t, [right, closing])
+    t.ok(await again(0, 100))
+    t.ok(await again(100, 100), 'nor one that is closed when it is asked')
+    t.same([seen.connections, second.connections], [2, 2])
+    const { read: fresh } = await serving(t, [closing])
+    await t.rejects(fresh(0, 100), { code: 'origin-failed' }, 'a new one that breaks is')
+  })
 
-t.test("what is no plain range is undici's, and its host is left to it for a while", async t => {
-  const chunked: Answer = (range, socket) => {
-    const part = partOf(range)
-    socket.write(`${headOf(range, 'Transfer-Encoding: chunked\r\n')}\r\n${part.length.toString(16)}\r\n`)
-    socket.write(Buffer.concat([part, Buffer.from('\r\n0\r\n\r\n')]))
-  }
-  const { read, seen } = await serve(t, [chunked, chunked])
-  t.ok(await read(10, 500))
-  t.equal(seen.requests.length, 2, 'asked again')
-  t.ok(await read(510, 500))
-  t.equal(seen.requests.length, 3)
-  const refusing: Answer = (_range, socket) => void socket.write('HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n')
-  const { read: refused, seen: once } = await serve(t, [refusing])
-  await t.rejects(refused(0, 10), { code: 'origin-failed' })
-  t.equal(once.requests.length, 1, 'an answer is an answer')
-})
+  t.test(`${by}: what is no plain range is undici's, and its host is left to it for a while`, async t => {
+    const chunked: Answer = (range, socket) => {
+      const part = partOf(range)
+      socket.write(`${headOf(range, 'Transfer-Encoding: chunked\r\n')}\r\n${part.length.toString(16)}\r\n`)
+      socket.write(Buffer.concat([part, Buffer.from('\r\n0\r\n\r\n')]))
+    }
+    const { read, seen } = await serving(t, [chunked, chunked])
+    t.ok(await read(10, 500))
+    t.equal(seen.requests.length, 2, 'asked again')
+    t.ok(await read(510, 500))
+    t.equal(seen.requests.length, 3)
+    const refusing: Answer = (_range, socket) => void socket.write('HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n')
+    const { read: refused, seen: once } = await serving(t, [refusing])
+    await t.rejects(refused(0, 10), { code: 'origin-failed' })
+    t.equal(once.requests.length, 1, 'an answer is an answer')
+  })
 
-t.test('too few bytes, too many, another range and another version are errors', async t => {
-  const few: Answer = (range, socket) => {
-    socket.end(
-      Buffer.concat([Buffer.from(`${headOf(range, 'Content-Length: 100\r\n')}\r\n`), partOf(range).subarray(1)]),
-    )
-  }
-  const other: Answer = (range, socket) => right([range[0] + 1, range[1] + 1], socket)
-  const changed: Answer = (range, socket) => {
-    socket.write(`${headOf(range, 'Content-Length: 100\r\n').replace('"v"', '"w"')}\r\n`)
-    socket.write(partOf(range))
-  }
-  const { read } = await serve(t, [few])
-  await t.rejects(read(0, 100), { code: 'origin-failed' })
-  const { read: readOther } = await serve(t, [other])
-  await t.rejects(readOther(0, 100), { code: 'origin-protocol' })
-  const { read: readChanged } = await serve(t, [changed])
-  await t.rejects(readChanged(0, 100), { code: 'image-changed' })
-  const many: Answer = (range, socket) => {
-    right(range, socket)
-    socket.write('more')
-  }
-  const { read: readMany, seen } = await serve(t, [many])
-  t.ok(await readMany(0, 100))
-  await until(async () => (await readMany(100, 100)) && seen.connections >= 2, 10_000, 'another connection')
-})
+  t.test(`${by}: too few bytes, too many, another range and another version are errors`, async t => {
+    const few: Answer = (range, socket) => {
+      socket.end(
+        Buffer.concat([Buffer.from(`${headOf(range, 'Content-Length: 100\r\n')}\r\n`), partOf(range).subarray(1)]),
+      )
+    }
+    const other: Answer = (range, socket) => right([range[0] + 1, range[1] + 1], socket)
+    const changed: Answer = (range, socket) => {
+      socket.write(`${headOf(range, 'Content-Length: 100\r\n').replace('"v"', '"w"')}\r\n`)
+      socket.write(partOf(range))
+    }
+    const { read } = await serving(t, [few])
+    await t.rejects(read(0, 100), { code: 'origin-failed' })
+    const { read: readOther } = await serving(t, [other])
+    await t.rejects(readOther(0, 100), { code: 'origin-protocol' })
+    const { read: readChanged } = await serving(t, [changed])
+    await t.rejects(readChanged(0, 100), { code: 'image-changed' })
+    const unclear: Answer = (range, socket) => {
+      socket.write(`${headOf(range, 'no header\r\nContent-Length: 100\r\n')}\r\n`)
+      socket.write(partOf(range))
+    }
+    const { read: readUnclear } = await serving(t, [unclear])
+    await t.rejects(readUnclear(0, 100), { code: 'origin-protocol' })
+    const many: Answer = (range, socket) => {
+      right(range, socket)
+      socket.write('more')
+    }
+    const { read: readMany, seen } = await serving(t, [many])
+    t.ok(await readMany(0, 100))
+    await until(async () => (await readMany(100, 100)) && seen.connections >= 2, 10_000, 'another connection')
+  })
 
-t.test('who leaves gets nothing more into his memory', async t => {
-  let go = () => {}
-  const slow: Answer = (range, socket) => {
-    socket.write(`${headOf(range, 'Content-Length: 1000\r\n')}\r\n`)
-    socket.write(partOf(range).subarray(0, 300))
-    go = () => void socket.write(partOf(range).subarray(300))
-  }
-  const { origin, facts } = await serve(t, [slow])
-  const controller = new AbortController()
-  const target = Buffer.alloc(1000, 0xff)
-  const reading = origin.read(identify(facts), 1000, target, { signal: controller.signal })
-  await until(() => target[299] !== 0xff, 10_000, 'the first bytes')
-  controller.abort()
-  await t.rejects(reading, { code: 'aborted' })
-  const left = Buffer.from(target)
-  go()
-  for (let k = 0; k < 20; k++) await new Promise(resolve => setImmediate(resolve))
-  t.ok(target.equals(left))
-})
+  t.test(`${by}: who leaves gets nothing more into his memory`, async t => {
+    let go = () => {}
+    const slow: Answer = (range, socket) => {
+      socket.write(`${headOf(range, 'Content-Length: 1000\r\n')}\r\n`)
+      socket.write(partOf(range).subarray(0, 300))
+      go = () => void socket.write(partOf(range).subarray(300))
+    }
+    const { origin, facts } = await serving(t, [slow])
+    const controller = new AbortController()
+    const target = Buffer.alloc(1000, 0xff)
+    const reading = origin.read(identify(facts), 1000, target, { signal: controller.signal })
+    await until(() => target[299] !== 0xff, 10_000, 'the first bytes')
+    controller.abort()
+    await t.rejects(reading, { code: 'aborted' })
+    const left = Buffer.from(target)
+    go()
+    for (let k = 0; k < 20; k++) await new Promise(resolve => setImmediate(resolve))
+    t.ok(target.equals(left))
+  })
 
-t.test('no more connections than there may be, and a turn for everybody', async t => {
-  const { read, seen } = await serve(t, [], { connectionsMax: 3 })
-  const controller = new AbortController()
-  const reads = Array.from({ length: 30 }, (_, k) => read(k * 100, 100, k % 5 === 4 ? controller.signal : signal))
-  controller.abort()
-  const ended = await Promise.allSettled(reads)
-  t.equal(ended.filter(each => each.status === 'fulfilled' && each.value).length, 24)
-  t.ok(seen.connections <= 3 + 3, `${seen.connections} connections, those of who left included`)
-  t.ok(await read(0, 10_000))
-})
+  t.test(`${by}: no more connections than there may be, and a turn for everybody`, async t => {
+    const { read, seen } = await serving(t, [], { connectionsMax: 3 })
+    const controller = new AbortController()
+    const reads = Array.from({ length: 30 }, (_, k) => read(k * 100, 100, k % 5 === 4 ? controller.signal : signal))
+    controller.abort()
+    const ended = await Promise.allSettled(reads)
+    t.equal(ended.filter(each => each.status === 'fulfilled' && each.value).length, 24)
+    t.ok(seen.connections <= 3 + 3, `${seen.connections} connections, those of who left included`)
+    t.ok(await read(0, 10_000))
+  })
+}

@@ -1,14 +1,17 @@
-/** Long ranges, which a thread of their own receives: from servers that answer as they are told. */
+/** Long ranges, which a thread of their own receives, one of Node's or a native one: from servers that answer as they are told. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
+import { loadAddon } from '../../src/native/addon.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = Buffer.from(Array.from({ length: 2 ** 20 }, (_, k) => (k * 7 + (k >> 8)) % 251))
 const { signal } = new AbortController()
+const native = loadAddon().createReceiver()
+t.teardown(() => native.close())
 
 /** What becomes of one request. */
 type Answer = (body: Buffer, head: string, socket: Socket) => void
@@ -18,8 +21,8 @@ const right: Answer = (body, head, socket) => {
   socket.write(body)
 }
 
-/** A server whose ranges are received by the thread, which gives each request the next answer, and right ones after that. */
-async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) {
+/** A server whose ranges are received by a thread, of Node's or ours, which gives each request the next answer, and right ones after that. */
+async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) {
   const seen = { connections: 0 }
   const next: Answer[] = []
   const sockets = new Set<Socket>()
@@ -51,101 +54,113 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions> =
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  // It begins with the first of them, which does not wait for it, and has connections of its own.
-  await until(async () => (await read(0, 1000)) && seen.connections === 2, 10_000, 'the thread is there')
+  // That of Node's begins with the first of them, which does not wait for it, and has connections of its own.
+  const connections = options.receiver ? 1 : 2
+  await until(async () => (await read(0, 1000)) && seen.connections === connections, 10_000, 'the thread is there')
   next.push(...answers)
   return { origin, read, readInto, seen }
 }
 
-t.test('many at once, and one after the other', async t => {
-  const { read, seen } = await serve(t, [])
-  const reads = Array.from({ length: 60 }, (_, k) => read(k * 17_000, 17_001))
-  t.ok((await Promise.all(reads)).every(Boolean))
-  const { connections } = seen
-  for (let k = 0; k < 10; k++) t.ok(await read(k * 100_000, 100_000))
-  t.equal(seen.connections, connections, 'on connections that were kept')
-})
+for (const [by, receiver] of [
+  ["Node's", null],
+  ['native', native],
+] as const) {
+  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) =>
+    serve(t, answers, { receiver, ...options })
 
-t.test('memory that threads do not share is filled here', async t => {
-  const { readInto } = await serve(t, [])
-  const target = Buffer.alloc(50_000)
-  await readInto(target, 50)
-  t.ok(target.equals(image.subarray(50, 50_050)))
-})
+  t.test(`${by}: many at once, and one after the other`, async t => {
+    const { read, seen } = await serving(t, [])
+    const reads = Array.from({ length: 60 }, (_, k) => read(k * 17_000, 17_001))
+    t.ok((await Promise.all(reads)).every(Boolean))
+    const { connections } = seen
+    for (let k = 0; k < 10; k++) t.ok(await read(k * 100_000, 100_000))
+    t.equal(seen.connections, connections, 'on connections that were kept')
+  })
 
-t.test('an answer that is another version is not served, and writes nothing once it has been refused', async t => {
-  const changed: Answer = (body, head, socket) => {
-    socket.write(Buffer.concat([Buffer.from(head.replace('"v"', '"w"')), Buffer.alloc(body.length - 1, 0xee)]))
-  }
-  const { read, readInto } = await serve(t, [changed])
-  const target = new Uint8Array(new SharedArrayBuffer(2 ** 20))
-  await t.rejects(readInto(target, 0), { code: 'image-changed' })
-  const left = Buffer.from(target)
-  for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
-  t.ok(left.equals(target))
-  t.ok(await read(0, 1000), 'and the next one is right')
-})
+  t.test(`${by}: memory that threads do not share is filled here`, async t => {
+    const { readInto } = await serving(t, [])
+    const target = Buffer.alloc(50_000)
+    await readInto(target, 50)
+    t.ok(target.equals(image.subarray(50, 50_050)))
+  })
 
-t.test('who leaves gets nothing more into his memory', async t => {
-  let go = () => {}
-  const slow: Answer = (body, head, socket) => {
-    socket.write(head)
-    socket.write(body.subarray(0, 1000))
-    go = () => void socket.write(body.subarray(1000))
-  }
-  const { readInto } = await serve(t, [slow])
-  const target = new Uint8Array(new SharedArrayBuffer(300_000)).fill(0xff)
-  const controller = new AbortController()
-  const reading = readInto(target, 5, controller.signal)
-  await until(() => target[999] !== 0xff, 10_000, 'the first bytes')
-  controller.abort()
-  await t.rejects(reading, { code: 'aborted' })
-  go()
-  for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
-  t.ok(target.subarray(1000).every(byte => byte === 0xff))
-  const gone = new AbortController()
-  gone.abort()
-  await t.rejects(readInto(target, 5, gone.signal), { code: 'aborted' })
-})
+  t.test(
+    `${by}: an answer that is another version is not served, and writes nothing once it has been refused`,
+    async t => {
+      const changed: Answer = (body, head, socket) => {
+        socket.write(Buffer.concat([Buffer.from(head.replace('"v"', '"w"')), Buffer.alloc(body.length - 1, 0xee)]))
+      }
+      const { read, readInto } = await serving(t, [changed])
+      const target = new Uint8Array(new SharedArrayBuffer(2 ** 20))
+      await t.rejects(readInto(target, 0), { code: 'image-changed' })
+      const left = Buffer.from(target)
+      for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
+      t.ok(left.equals(target))
+      t.ok(await read(0, 1000), 'and the next one is right')
+    },
+  )
 
-t.test('what breaks, is refused or stalls is an error, and the next read goes on', async t => {
-  const breaking: Answer = (body, head, socket) => {
-    socket.write(head)
-    socket.write(body.subarray(0, 1000), () => socket.destroy())
-  }
-  const refusing: Answer = (_body, _head, socket) => void socket.write('HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n')
-  const stalling: Answer = (body, head, socket) => {
-    socket.write(head)
-    socket.write(body.subarray(0, 1000))
-  }
-  const { read } = await serve(t, [breaking, refusing, stalling, right], { stallMsMax: 1500 })
-  await t.rejects(read(0, 100_000), { code: 'origin-failed' })
-  await t.rejects(read(0, 100_000), { code: 'origin-failed' })
-  await t.rejects(read(0, 100_000), { code: 'origin-timeout' })
-  // Its host is left to undici now, as one that answers otherwise.
-  t.ok(await read(0, 100_000))
-})
+  t.test(`${by}: who leaves gets nothing more into his memory`, async t => {
+    let go = () => {}
+    const slow: Answer = (body, head, socket) => {
+      socket.write(head)
+      socket.write(body.subarray(0, 1000))
+      go = () => void socket.write(body.subarray(1000))
+    }
+    const { readInto } = await serving(t, [slow])
+    const target = new Uint8Array(new SharedArrayBuffer(300_000)).fill(0xff)
+    const controller = new AbortController()
+    const reading = readInto(target, 5, controller.signal)
+    await until(() => target[999] !== 0xff, 10_000, 'the first bytes')
+    controller.abort()
+    await t.rejects(reading, { code: 'aborted' })
+    go()
+    for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
+    t.ok(target.subarray(1000).every(byte => byte === 0xff))
+    const gone = new AbortController()
+    gone.abort()
+    await t.rejects(readInto(target, 5, gone.signal), { code: 'aborted' })
+  })
 
-t.test('a body that keeps coming may take longer than a stall', async t => {
-  const steady: Answer = (body, head, socket) => {
-    socket.write(head)
-    let at = 0
-    const timer = setInterval(() => {
-      socket.write(body.subarray(at, (at += 100_000)))
-      if (at >= body.length) clearInterval(timer)
-    }, 200)
-  }
-  const { read } = await serve(t, [steady], { stallMsMax: 1000 })
-  const startedMs = performance.now()
-  t.ok(await read(0, image.length))
-  t.ok(performance.now() - startedMs > 1800, 'twice the stall')
-})
+  t.test(`${by}: what breaks, is refused or stalls is an error, and the next read goes on`, async t => {
+    const breaking: Answer = (body, head, socket) => {
+      socket.write(head)
+      socket.write(body.subarray(0, 1000), () => socket.destroy())
+    }
+    const refusing: Answer = (_body, _head, socket) => void socket.write('HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n')
+    const stalling: Answer = (body, head, socket) => {
+      socket.write(head)
+      socket.write(body.subarray(0, 1000))
+    }
+    const { read } = await serving(t, [breaking, refusing, stalling, right], { stallMsMax: 1500 })
+    await t.rejects(read(0, 100_000), { code: 'origin-failed' })
+    await t.rejects(read(0, 100_000), { code: 'origin-failed' })
+    await t.rejects(read(0, 100_000), { code: 'origin-timeout' })
+    // Its host is left to undici now, as one that answers otherwise.
+    t.ok(await read(0, 100_000))
+  })
 
-t.test('a closed origin has no thread, and breaks off what it receives', async t => {
-  const stalling: Answer = (_body, head, socket) => void socket.write(head)
-  const { origin, read } = await serve(t, [stalling])
-  const reading = read(0, 100_000)
-  setTimeout(() => void origin.close(), 100)
-  await t.rejects(reading, { code: 'closed' })
-  await t.rejects(read(0, 1000))
-})
+  t.test(`${by}: a body that keeps coming may take longer than a stall`, async t => {
+    const steady: Answer = (body, head, socket) => {
+      socket.write(head)
+      let at = 0
+      const timer = setInterval(() => {
+        socket.write(body.subarray(at, (at += 100_000)))
+        if (at >= body.length) clearInterval(timer)
+      }, 200)
+    }
+    const { read } = await serving(t, [steady], { stallMsMax: 1000 })
+    const startedMs = performance.now()
+    t.ok(await read(0, image.length))
+    t.ok(performance.now() - startedMs > 1800, 'twice the stall')
+  })
+
+  t.test(`${by}: a closed origin has no thread, and breaks off what it receives`, async t => {
+    const stalling: Answer = (_body, head, socket) => void socket.write(head)
+    const { origin, read } = await serving(t, [stalling])
+    const reading = read(0, 100_000)
+    setTimeout(() => void origin.close(), 100)
+    await t.rejects(reading, { code: 'closed' })
+    await t.rejects(read(0, 1000))
+  })
+}

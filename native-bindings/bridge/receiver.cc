@@ -1,0 +1,132 @@
+/** The methods of Receiver, in the order of src/native/addon.ts, and its events. */
+#include "bridge/receiver.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "bridge/arguments.h"
+#include "bridge/classes.h"
+#include "bridge/errors.h"
+
+namespace parentfs::bridge {
+
+namespace {
+
+constexpr std::uint32_t id_max = std::numeric_limits<std::uint32_t>::max();
+
+const char* name_of(receive::Event::Kind kind) {
+  switch (kind) {
+    case receive::Event::Kind::head:
+      return "head";
+    case receive::Event::Kind::progress:
+      return "progress";
+    case receive::Event::Kind::whole:
+      return "whole";
+    case receive::Event::Kind::other:
+      return "other";
+    default:
+      return "lost";
+  }
+}
+
+bool is_the_last(receive::Event::Kind kind) {
+  return kind == receive::Event::Kind::other || kind == receive::Event::Kind::lost;
+}
+
+/** A number and a head, as a listener gets them. */
+std::pair<Napi::Value, Napi::Value> facts_of(Napi::Env env, const receive::Event& event) {
+  const bool lost = event.kind == receive::Event::Kind::lost;
+  const auto number = Napi::Number::New(env, lost ? event.error : static_cast<double>(event.bytes));
+  if (event.head.empty()) return {number, env.Null()};
+  auto head = Napi::Uint8Array::New(env, event.head.size());
+  std::memcpy(head.Data(), event.head.data(), event.head.size());
+  return {number, head};
+}
+
+}  // namespace
+
+Napi::Function Receiver::define(Napi::Env env) {
+  return DefineClass(env, "Receiver",
+                     {InstanceMethod("adopt", &Receiver::adopt), InstanceMethod("ask", &Receiver::ask),
+                      InstanceMethod("drop", &Receiver::drop), InstanceMethod("close", &Receiver::close)});
+}
+
+Receiver::Receiver(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), env_(info.Env()), wake_(Wake::New(info.Env(), "parentfs receiver", 0, 1, this)) {
+  made_by_us<NewReceiver>(info);
+  wake_.Unref(env_);
+  ::napi_add_env_cleanup_hook(env_, &Receiver::tear_down, this);
+  receiver_ = std::make_unique<receive::Receiver>([this] { wake_.NonBlockingCall(); });
+}
+
+void Receiver::called(Napi::Env env, Napi::Function /*unused*/, Receiver* self, void* /*unused*/) {
+  if (static_cast<napi_env>(env) != nullptr && !self->ended_) self->deliver(env);
+}
+
+void Receiver::deliver(Napi::Env env) {
+  for (const receive::Event& event : receiver_->take_events()) {
+    const Napi::HandleScope scope(env);
+    const auto found = held_.find(event.connection);
+    if (found == held_.end()) continue;  // It was dropped meanwhile.
+    if (is_the_last(event.kind) || event.kind == receive::Event::Kind::whole) found->second.target.Reset();
+    const Napi::Function listener = found->second.on_event.Value();
+    const auto [number, head] = facts_of(env, event);
+    try {
+      listener.Call({Napi::String::New(env, name_of(event.kind)), number, head});
+    } catch (const Napi::Error& error) {
+      ::napi_fatal_exception(env, error.Value());
+    }
+    if (ended_) return;
+  }
+}
+
+Napi::Value Receiver::adopt(const Napi::CallbackInfo& info) {
+  const auto fd = static_cast<int>(small_number(info[0], "fd", std::numeric_limits<std::int32_t>::max()));
+  auto on_event = Napi::Persistent(function(info[1], "onEvent"));
+  OwnedFd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  throw_on_error(info.Env(), own.get() < 0 ? errno : 0, "fcntl");
+  const auto id = ended_ ? Result<std::uint32_t>(Failure{ECANCELED}) : receiver_->adopt(std::move(own));
+  throw_on_error(info.Env(), id.error(), "epoll_ctl");
+  held_[id.value()] = {.on_event = std::move(on_event), .target = {}};
+  return Napi::Number::New(info.Env(), id.value());
+}
+
+void Receiver::ask(const Napi::CallbackInfo& info) {
+  const std::uint32_t id = small_number(info[0], "connection", id_max);
+  const auto request = bytes(info[1], "request");
+  const auto target = bytes(info[2], "target");
+  const auto found = held_.find(id);
+  throw_on_error(info.Env(), found == held_.end() ? ENOTCONN : 0, "send");
+  const std::string_view text(reinterpret_cast<const char*>(request.data()), request.size());
+  auto kept = Napi::Persistent(info[2].As<Napi::Uint8Array>());
+  throw_on_error(info.Env(), receiver_->ask(id, text, target), "send");
+  found->second.target = std::move(kept);
+}
+
+void Receiver::drop(const Napi::CallbackInfo& info) {
+  const std::uint32_t id = small_number(info[0], "connection", id_max);
+  if (!ended_) receiver_->drop(id);
+  held_.erase(id);
+}
+
+void Receiver::close(const Napi::CallbackInfo& /*info*/) { end(); }
+
+void Receiver::end() {
+  if (std::exchange(ended_, true)) return;
+  ::napi_remove_env_cleanup_hook(env_, &Receiver::tear_down, this);
+  receiver_.reset();
+  wake_.Release();
+  held_.clear();
+}
+
+void Receiver::tear_down(void* self) {
+  auto* receiver = static_cast<Receiver*>(self);
+  receiver->ended_ = true;
+  receiver->receiver_.reset();
+}
+
+}  // namespace parentfs::bridge

@@ -1,0 +1,259 @@
+/** The thread that receives. */
+#include "receive/receiver.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "receive/answer.h"
+
+namespace parentfs::receive {
+
+namespace {
+
+/** A connection that is given up waits for so much at most. */
+constexpr std::size_t part_bytes_max = std::size_t{256} * 1024;
+/** What one connection may take before others have their turn. */
+constexpr std::size_t turn_bytes_max = std::size_t{1024} * 1024;
+/** Most bodies are here by then, and one event tells of both. */
+constexpr std::chrono::milliseconds late_head(50);
+constexpr std::chrono::milliseconds progress_pause(100);
+constexpr int ready_max = 64;
+
+/** Signals are the main thread's business. */
+void block_signals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
+
+bool is_for_later(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+
+}  // namespace
+
+Receiver::Receiver(std::function<void()> on_events)
+    : on_events_(std::move(on_events)), epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
+  if (epoll_.get() < 0 || wake_.get() < 0 || ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) {
+    throw std::system_error(errno, std::generic_category(), "epoll");
+  }
+  thread_ = std::thread([this] { work(); });
+}
+
+Result<std::uint32_t> Receiver::adopt(OwnedFd socket) {
+  const Lock lock(mutex_);
+  if (!thread_.joinable()) return Failure{ECANCELED};
+  do last_id_++;
+  while (last_id_ == 0 || connections_.contains(last_id_));
+  const int fd = socket.get();
+  connections_.emplace(last_id_, std::make_shared<Connection>(last_id_, std::move(socket)));
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = last_id_}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return last_id_;
+  const int error = errno;
+  connections_.erase(last_id_);
+  return Failure{error};
+}
+
+int Receiver::ask(std::uint32_t id, std::string_view request, std::span<std::byte> target) {
+  const auto connection = find(id);
+  if (!connection) return ENOTCONN;
+  const Lock lock(connection->mutex);
+  if (connection->state == Connection::State::ended) return ENOTCONN;
+  if (connection->state != Connection::State::idle || target.empty()) return target.empty() ? EINVAL : EBUSY;
+  const ssize_t sent = ::send(connection->socket.get(), request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (sent < 0 && !is_for_later(errno)) return errno;
+  connection->state = Connection::State::head;
+  connection->head.clear();
+  connection->target = target;
+  connection->at = connection->untold = 0;
+  connection->exchange++;
+  connection->unsent = request.substr(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+  if (!connection->unsent.empty()) watch(*connection, true);
+  return 0;
+}
+
+void Receiver::drop(std::uint32_t id) {
+  std::shared_ptr<Connection> connection;
+  {
+    const Lock lock(mutex_);
+    const auto found = connections_.find(id);
+    if (found == connections_.end()) return;
+    connection = std::move(found->second);
+    connections_.erase(found);
+  }
+  const Lock lock(connection->mutex);
+  leave(*connection);
+}
+
+std::vector<Event> Receiver::take_events() {
+  const Lock lock(events_mutex_);
+  armed_ = false;
+  return std::exchange(events_, {});
+}
+
+void Receiver::close() {
+  std::vector<std::uint32_t> all;
+  std::thread thread;
+  {
+    const Lock lock(mutex_);
+    for (const auto& [id, connection] : connections_) all.push_back(id);
+    thread = std::exchange(thread_, {});
+  }
+  for (const std::uint32_t id : all) drop(id);
+  if (!thread.joinable()) return;
+  ::eventfd_write(wake_.get(), 1);
+  thread.join();
+}
+
+void Receiver::work() {
+  ::pthread_setname_np(::pthread_self(), "pfs-receive");  // As top -H and ps -T show it.
+  block_signals();
+  std::array<epoll_event, ready_max> ready{};
+  while (true) {
+    const int count = ::epoll_wait(epoll_.get(), ready.data(), ready_max, wait_ms());
+    for (int k = 0; k < count; k++) {
+      if (ready.at(k).data.u64 == 0) return;
+      const auto connection = find(static_cast<std::uint32_t>(ready.at(k).data.u64));
+      if (connection) serve(*connection);
+    }
+    tell_late_heads();
+  }
+}
+
+void Receiver::serve(Connection& connection) {
+  const Lock lock(connection.mutex);
+  if (connection.state == Connection::State::ended) return;
+  if (!connection.unsent.empty()) {
+    const ssize_t sent = ::send(connection.socket.get(), connection.unsent.data(), connection.unsent.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent > 0) connection.unsent.erase(0, static_cast<std::size_t>(sent));
+    if (connection.unsent.empty()) watch(connection, false);
+  }
+  receive(connection);
+}
+
+/** Level-triggered: what is left is told again. */
+void Receiver::receive(Connection& connection) {
+  using State = Connection::State;
+  for (std::size_t taken = 0; taken < turn_bytes_max;) {
+    const bool body = connection.state == State::body;
+    const std::size_t room = body ? std::min(part_bytes_max, connection.target.size() - connection.at)
+                                  : head_bytes_max - connection.head.size();
+    void* place = body ? static_cast<void*>(connection.target.data() + connection.at) : scratch_.data();
+    const ssize_t got = ::recv(connection.socket.get(), place, room, MSG_DONTWAIT);
+    if (got < 0 && is_for_later(errno)) return;
+    if (got <= 0) return lose(connection, got < 0 ? errno : 0);
+    if (connection.state == State::idle) return lose(connection, EPROTO);
+    const auto bytes = static_cast<std::size_t>(got);
+    taken += bytes;
+    if (body) {
+      connection.at += bytes;
+      connection.untold += bytes;
+    } else {
+      connection.head.append(scratch_.data(), bytes);
+      if (!begin_body(connection)) return;
+    }
+    if (connection.state == State::body && connection.at == connection.target.size()) {
+      connection.state = State::idle;
+      return tell({.connection = connection.id,
+                   .kind = Event::Kind::whole,
+                   .bytes = std::exchange(connection.untold, 0),
+                   .head = std::exchange(connection.head, {})});
+    }
+    if (!body) continue;
+    if (const auto now = Clock::now(); now - connection.told_at >= progress_pause) {
+      connection.told_at = now;
+      tell({.connection = connection.id, .kind = Event::Kind::progress, .bytes = std::exchange(connection.untold, 0)});
+    }
+    if (bytes < room) return;
+  }
+}
+
+bool Receiver::begin_body(Connection& connection) {
+  std::string& head = connection.head;
+  while (true) {
+    const std::size_t end = end_of_head(head);
+    if (end == 0 && head.size() < head_bytes_max) return true;
+    const std::size_t rest = head.size() - end;
+    const Answer answer = end == 0 ? Answer::other : answer_of(std::string_view(head).substr(0, end), connection.target.size());
+    if (answer == Answer::information) {
+      head.erase(0, end);
+      continue;
+    }
+    if (answer == Answer::other || rest > connection.target.size()) {
+      if (end > 0) head.resize(end);
+      leave(connection);
+      tell({.connection = connection.id, .kind = Event::Kind::other, .head = std::move(head)});
+      return false;
+    }
+    std::memcpy(connection.target.data(), head.data() + end, rest);
+    connection.at = connection.untold = rest;
+    head.resize(end);
+    connection.state = Connection::State::body;
+    connection.told_at = Clock::now();
+    late_.push_back({.connection = connection.id, .exchange = connection.exchange, .at = connection.told_at + late_head});
+    return true;
+  }
+}
+
+void Receiver::tell_late_heads() {
+  for (const auto now = Clock::now(); !late_.empty() && late_.front().at <= now; late_.pop_front()) {
+    const auto connection = find(late_.front().connection);
+    if (!connection) continue;
+    const Lock lock(connection->mutex);
+    if (connection->exchange != late_.front().exchange || connection->state != Connection::State::body) continue;
+    connection->told_at = now;
+    tell({.connection = connection->id,
+          .kind = Event::Kind::head,
+          .bytes = std::exchange(connection->untold, 0),
+          .head = std::exchange(connection->head, {})});
+  }
+}
+
+/** -1: for as long as nothing happens. */
+int Receiver::wait_ms() const {
+  if (late_.empty()) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(late_.front().at - Clock::now());
+  return std::max(0, static_cast<int>(left.count()));
+}
+
+std::shared_ptr<Receiver::Connection> Receiver::find(std::uint32_t id) {
+  const Lock lock(mutex_);
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : found->second;
+}
+
+void Receiver::watch(const Connection& connection, bool sending) const {
+  epoll_event event{.events = EPOLLIN | (sending ? EPOLLOUT : 0U), .data = {.u64 = connection.id}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.socket.get(), &event);
+}
+
+void Receiver::leave(Connection& connection) {
+  connection.state = Connection::State::ended;
+  connection.target = {};
+  if (connection.socket.get() >= 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket.get(), nullptr);
+  connection.socket.reset();
+}
+
+void Receiver::lose(Connection& connection, int error) {
+  leave(connection);
+  tell({.connection = connection.id, .kind = Event::Kind::lost, .error = error, .bytes = 0, .head = std::move(connection.head)});
+}
+
+void Receiver::tell(Event event) {
+  {
+    const Lock lock(events_mutex_);
+    events_.push_back(std::move(event));
+    if (std::exchange(armed_, true)) return;
+  }
+  on_events_();
+}
+
+}  // namespace parentfs::receive

@@ -1,0 +1,29 @@
+/** A connection to a web server on which bodies of ranges are received in place, one request at a time. */
+import type { HttpHead } from './http-head.ts'
+import type { Watched } from './watch.ts'
+
+export interface BodyConnection {
+  /** Settles when it can be used. */
+  readonly ready: Promise<void>
+  /** Has {@link ready} resolved? */
+  readonly isReady: boolean
+  /** Has it answered before? Then its server may have closed it meanwhile, which nobody is to blame for. */
+  readonly isUsed: boolean
+  readonly isOpen: boolean
+  /** Is the body that was asked for arriving in its place, or all there? */
+  readonly isReceiving: boolean
+  /** Did anything of the answer arrive? */
+  readonly hasAnswered: boolean
+
+  /**
+   * Send a request whose body, if it has the length of `target`, goes into that.
+   * @returns the head
+   */
+  ask(request: string, target: Uint8Array, watch: Watched): Promise<HttpHead>
+  /** After {@link ask}: resolves when all of the body is in its place. */
+  body(): Promise<void>
+  /** The exchange is over. @returns whether another one may follow */
+  end(): boolean
+  /** Nothing is written into anybody's memory from now on. */
+  destroy(error: unknown): void
+}
