@@ -1,5 +1,5 @@
 /**
- * What receiving ranges costs: in place, and through undici, in alternating rounds on one machine.
+ * What receiving ranges costs: by the native thread (without TLS), in place, and through undici, in alternating rounds on one machine.
  *
  *   node build/bench/receive.js [--rounds 5] [--mebibytes 512] [--tls]
  *
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Image, identify } from '../src/image.ts'
+import { loadAddon } from '../src/native/addon.ts'
 import { HttpOrigin } from '../src/origin/http.ts'
 import { startNginx } from '../test/fixtures/nginx.ts'
 import { makeCertificate } from './link/certificate.ts'
@@ -50,25 +51,33 @@ async function main(): Promise<void> {
     ...(values.tls ? { tls: makeCertificate(home, '127.0.0.1') } : {}),
   })
   const ca = values.tls ? readFileSync(join(home, 'cert.pem'), 'utf8') : null
-  const inPlace = new HttpOrigin(server.url, { ca })
+  const receiver = loadAddon().createReceiver()
   const undici = new HttpOrigin(server.url, { ca, inPlaceBytesMin: Number.POSITIVE_INFINITY })
+  const ways = new Map<string, HttpOrigin>([
+    ...(values.tls ? [] : [['natively', new HttpOrigin(server.url, { receiver })] as const]),
+    ['in place', new HttpOrigin(server.url, { ca })],
+    ['undici', undici],
+  ])
   try {
     const image = identify(await undici.lookup('a.raw', { signal }))
-    const rounds: { inPlace: Cost; undici: Cost }[] = []
+    const rounds: Map<string, Cost>[] = []
     for (let round = -1; round < Number(values.rounds); round++) {
-      const order = round % 2 === 0 ? [inPlace, undici] : [undici, inPlace]
-      const costs = new Map<HttpOrigin, Cost>()
-      for (const origin of order) costs.set(origin, await readAll(origin, image))
+      const costs = new Map<string, Cost>()
+      const order = round % 2 === 0 ? [...ways] : [...ways].reverse()
+      for (const [way, origin] of order) costs.set(way, await readAll(origin, image))
       // The first one warms up.
-      if (round >= 0) rounds.push({ inPlace: costs.get(inPlace)!, undici: costs.get(undici)! })
+      if (round >= 0) rounds.push(costs)
     }
     for (const measure of ['secondsPerGiB', 'mebibytesPerSecond'] as const) {
-      const ratios = rounds.map(each => each.inPlace[measure] / each.undici[measure])
-      const [a, b] = [rounds.map(each => each.inPlace[measure]), rounds.map(each => each.undici[measure])]
-      console.log(`${measure}: in place ${spread(a)}, undici ${spread(b)}, ratio ${spread(ratios)}`)
+      for (const way of ways.keys()) {
+        const own = rounds.map(costs => costs.get(way)![measure])
+        const ratios = rounds.map(costs => costs.get(way)![measure] / costs.get('undici')![measure])
+        console.log(`${measure}: ${way} ${spread(own)}, of undici's ${spread(ratios)}`)
+      }
     }
   } finally {
-    await Promise.all([inPlace.close(), undici.close()])
+    await Promise.all([...ways.values()].map(origin => origin.close()))
+    receiver.close()
     await server.close()
   }
 }
