@@ -19,9 +19,7 @@ namespace parentfs::receive {
 
 namespace {
 
-/** A connection that is given up waits for so much at most. */
-constexpr std::size_t part_bytes_max = std::size_t{256} * 1024;
-/** What one connection may take before others have their turn. */
+/** What one connection may take before others have their turn, and what who gives it up waits for at most. */
 constexpr std::size_t turn_bytes_max = std::size_t{1024} * 1024;
 /** Most bodies are here by then, and one event tells of both. */
 constexpr std::chrono::milliseconds late_head(50);
@@ -144,7 +142,7 @@ void Receiver::receive(Connection& connection) {
   using State = Connection::State;
   for (std::size_t taken = 0; taken < turn_bytes_max;) {
     const bool body = connection.state == State::body;
-    const std::size_t room = body ? std::min(part_bytes_max, connection.target.size() - connection.at)
+    const std::size_t room = body ? std::min(turn_bytes_max - taken, connection.target.size() - connection.at)
                                   : head_bytes_max - connection.head.size();
     void* place = body ? static_cast<void*>(connection.target.data() + connection.at) : scratch_.data();
     const ssize_t got = ::recv(connection.socket.get(), place, room, MSG_DONTWAIT);

@@ -86,6 +86,14 @@ export class Stream {
     return this.step === 0 && block >= this.position - lag && block < Math.max(this.position, this.frontier)
   }
 
+  /**
+   * Is a read of what it has come already? Reads that were answered natively are told afterwards, and by then the reader may be some MiB further.
+   * No stream begins with those.
+   */
+  hasPassed({ from, to }: Span): boolean {
+    return this.window > 0 && this.step === 0 && from >= this.#start && to <= this.position
+  }
+
   /** Is a piece that ends before `to` still ahead of the reader? */
   wants(to: number): boolean {
     return this.step !== 0 || to > this.position
@@ -148,6 +156,7 @@ export class Streams {
     if (stepping) return this.#step(stepping, read, limits)
     const stream = this.#streams.findLast(candidate => belongs(candidate, read))
     if (stream) return this.#continue(stream, read, limits)
+    if (!read.stalled && this.#streams.some(each => each.hasPassed(read))) return null
     const step = this.#equalStep(read)
     this.#recent.push(read)
     if (this.#recent.length > recentMax) this.#recent.shift()

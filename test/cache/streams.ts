@@ -91,6 +91,25 @@ t.test('blocks that a long stream reads, has just read and will read are passed 
   t.notOk(passing(999) || passing(2000))
 })
 
+t.test('what is told late of a stream begins no other one', async t => {
+  const streams = new Streams()
+  const told = (from: number) => streams.see({ from, to: from + 1, stalled: false, missed: false }, limits)
+  let stream: unknown = null
+  for (const wish of reader(streams, 1000, 600)) stream = wish.stream
+  for (const late of [1595, 1500, 1301, 1000]) t.equal(told(late), null)
+  t.equal(streams.active, 1)
+  const next: (StreamWish | null)[] = []
+  for (let at = 1600; at < 1800; at += 4) {
+    next.push(told(at))
+    told(at - 200)
+  }
+  t.same([...new Set(next.flatMap(wish => (wish ? [wish.stream === stream] : [])))], [true], 'it goes on as it was')
+  t.equal(streams.active, 1)
+  // Who misses there is another reader.
+  for (const _ of reader(streams, 1100, 20));
+  t.equal(streams.active, 2)
+})
+
 t.test('a window shrinks when what was fetched is missing again, or goes unread', async t => {
   const streams = new Streams()
   const { stream } = [...reader(streams, 0, 1000)].at(-1)!
