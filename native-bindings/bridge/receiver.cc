@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 #include "bridge/arguments.h"
@@ -59,8 +60,15 @@ Receiver::Receiver(const Napi::CallbackInfo& info)
     : ObjectWrap(info), env_(info.Env()), wake_(Wake::New(info.Env(), "parentfs receiver", 0, 1, this)) {
   made_by_us<NewReceiver>(info);
   wake_.Unref(env_);
+  try {
+    receiver_ = std::make_unique<receive::Receiver>([this] { wake_.NonBlockingCall(); });
+  } catch (const std::system_error& error) {
+    wake_.Release();
+    throw_on_error(env_, error.code().value(), "epoll_create1");
+  }
+  ended_ = false;
+  // After the thread-safe function was made, so that this hook runs before that function's own.
   ::napi_add_env_cleanup_hook(env_, &Receiver::tear_down, this);
-  receiver_ = std::make_unique<receive::Receiver>([this] { wake_.NonBlockingCall(); });
 }
 
 void Receiver::called(Napi::Env env, Napi::Function /*unused*/, Receiver* self, void* /*unused*/) {

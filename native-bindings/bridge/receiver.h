@@ -44,7 +44,8 @@ class Receiver : public Napi::ObjectWrap<Receiver> {
 
   napi_env env_;
   Wake wake_;
-  bool ended_ = false;
+  // INVARIANT: false only while there is a receiver_.
+  bool ended_ = true;
   std::map<std::uint32_t, Held> held_;
   std::unique_ptr<receive::Receiver> receiver_;
 };
