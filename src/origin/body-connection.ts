@@ -27,3 +27,29 @@ export interface BodyConnection {
   /** Nothing is written into anybody's memory from now on. */
   destroy(error: unknown): void
 }
+
+/** A request under way. */
+export interface Exchange {
+  readonly target: Uint8Array
+  readonly watch: Watched
+  /** Bytes of the body that are known to be in `target`; -1 until the head has arrived. */
+  at: number
+  readonly onHead: (head: HttpHead) => void
+  onBody: () => void
+  fail: (error: unknown) => void
+}
+
+/** Has all of the body arrived? */
+export function isWhole({ at, target }: Exchange): boolean {
+  return at === target.length
+}
+
+/** Resolves when all of the body is in its place; rejects with `error` where there is one, and with what the exchange fails with. */
+export function bodyOf(exchange: Exchange | null, error: unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (exchange && isWhole(exchange)) return resolve()
+    if (!exchange || error !== null) return reject(error)
+    exchange.onBody = resolve
+    exchange.fail = reject
+  })
+}

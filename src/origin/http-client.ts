@@ -196,8 +196,7 @@ export class HttpClient {
   }
 
   #receiveInPlace(range: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
-    const isNative = this.#options.receiver !== null && range.url.protocol === 'http:'
-    if (isNative || !this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
+    if (this.#ranges.isNative(range.url) || !this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
     return this.#thread.ask(range, watch).then(answer => answer ?? this.#ranges.ask(range, watch))
   }
 

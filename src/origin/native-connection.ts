@@ -10,22 +10,10 @@ import { once } from '../aborting.ts'
 import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
 import type { Receiver, ReceiverEvent } from '../native-receiver.ts'
-import type { BodyConnection } from './body-connection.ts'
+import { type BodyConnection, bodyOf, type Exchange, isWhole } from './body-connection.ts'
 import { connected } from './connected.ts'
 import { type HttpHead, parseHead } from './http-head.ts'
 import type { Watched } from './watch.ts'
-
-/** A request under way. */
-interface Exchange {
-  readonly target: Uint8Array
-  readonly watch: Watched
-  /** Has its body begun to come into `target`? */
-  isReceiving: boolean
-  isWhole: boolean
-  readonly onHead: (head: HttpHead) => void
-  onBody: () => void
-  fail: (error: unknown) => void
-}
 
 /** Node has no other name for the descriptor of a socket. */
 interface WithHandle {
@@ -73,16 +61,13 @@ export class NativeConnection implements BodyConnection {
   }
 
   get isReceiving(): boolean {
-    return this.#exchange?.isReceiving ?? false
+    return (this.#exchange?.at ?? -1) >= 0
   }
 
   ask(request: string, target: Uint8Array, watch: Watched): Promise<HttpHead> {
     return new Promise((resolve, reject) => {
       this.hasAnswered = false
-      this.#exchange = {
-        ...{ target, watch, isReceiving: false, isWhole: false },
-        ...{ onHead: resolve, onBody: () => {}, fail: reject },
-      }
+      this.#exchange = { target, watch, at: -1, onHead: resolve, onBody: () => {}, fail: reject }
       const onAbort = () => this.destroy(watch.error)
       if (watch.signal.aborted) return onAbort()
       watch.signal.addEventListener('abort', onAbort, once)
@@ -96,20 +81,14 @@ export class NativeConnection implements BodyConnection {
   }
 
   body(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const exchange = this.#exchange
-      if (exchange?.isWhole) return resolve()
-      if (!exchange || this.#error !== null) return reject(this.#error)
-      exchange.onBody = resolve
-      exchange.fail = reject
-    })
+    return bodyOf(this.#exchange, this.#error)
   }
 
   end(): boolean {
     const exchange = this.#exchange
     this.#exchange = null
     this.#exchanges++
-    if (exchange?.isWhole && this.#keepsAlive && this.isOpen) return true
+    if (exchange && isWhole(exchange) && this.#keepsAlive && this.isOpen) return true
     this.destroy(null)
     return false
   }
@@ -121,7 +100,7 @@ export class NativeConnection implements BodyConnection {
     if (this.#id !== null) this.#receiver.drop(this.#id)
     this.#id = null
     // Whoever waits for what is all there has yet to hear of it.
-    if (this.#exchange && !this.#exchange.isWhole) this.#exchange.fail(this.#error)
+    if (this.#exchange && !isWhole(this.#exchange)) this.#exchange.fail(this.#error)
   }
 
   #handOver(socket: Socket): void {
@@ -144,7 +123,7 @@ export class NativeConnection implements BodyConnection {
     if (!exchange) return
     this.hasAnswered = true
     if (value > 0) exchange.watch.touch(value)
-    exchange.isWhole = event === 'whole'
+    if (event === 'whole') exchange.at = exchange.target.length
     if (head && !this.#hearHead(exchange, head, event !== 'other')) return
     if (event === 'whole') this.#bursts.do(() => exchange.onBody())
   }
@@ -156,11 +135,11 @@ export class NativeConnection implements BodyConnection {
       const isWanted = head.status === 206 && head.bodyBytes === exchange.target.length
       if (isRange && !isWanted) throw new CacheError('origin-protocol', `${this.#server}: an answer of two meanings`)
       this.#keepsAlive = head.keepsAlive
-      exchange.isReceiving = isRange
+      if (isRange) exchange.at = Math.max(exchange.at, 0)
       this.#bursts.do(() => exchange.onHead(head))
       return true
     } catch (error) {
-      exchange.isWhole = false
+      exchange.at = -1
       this.destroy(error)
       return false
     }

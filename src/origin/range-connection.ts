@@ -9,7 +9,7 @@ import { connect as connectTls, rootCertificates } from 'node:tls'
 import { once } from '../aborting.ts'
 import type { Bursts } from '../bursts.ts'
 import { CacheError } from '../errors.ts'
-import type { BodyConnection } from './body-connection.ts'
+import { type BodyConnection, bodyOf, type Exchange, isWhole } from './body-connection.ts'
 import { connected } from './connected.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
 import type { Watched } from './watch.ts'
@@ -18,17 +18,6 @@ export interface ConnectOptions {
   readonly connectMsMax: number
   /** Trusted besides the usual ones, as PEM. */
   readonly ca: string | null
-}
-
-/** A request under way. */
-interface Exchange {
-  readonly target: Uint8Array
-  readonly watch: Watched
-  /** Bytes of the body that are in `target`; -1 until the head has arrived. */
-  at: number
-  readonly onHead: (head: HttpHead) => void
-  onBody: () => void
-  fail: (error: unknown) => void
 }
 
 export class RangeConnection implements BodyConnection {
@@ -97,13 +86,7 @@ export class RangeConnection implements BodyConnection {
   }
 
   body(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const exchange = this.#exchange
-      if (exchange && isWhole(exchange)) return resolve()
-      if (!exchange || this.#error !== null) return reject(this.#error)
-      exchange.onBody = resolve
-      exchange.fail = reject
-    })
+    return bodyOf(this.#exchange, this.#error)
   }
 
   end(): boolean {
@@ -179,9 +162,4 @@ export class RangeConnection implements BodyConnection {
     // Whoever waits for what is all there has yet to hear of it.
     if (this.#exchange && !isWhole(this.#exchange)) this.#exchange.fail(this.#error)
   }
-}
-
-/** Has all of the body arrived? */
-function isWhole({ at, target }: Exchange): boolean {
-  return at === target.length
 }

@@ -68,6 +68,11 @@ export class RangeConnections {
     this.#receiver = receiver
   }
 
+  /** Does a native thread receive what comes from there? */
+  isNative({ protocol }: URL): boolean {
+    return this.#receiver !== null && protocol === 'http:'
+  }
+
   /**
    * Ask for a range.
    * @returns an answer whose body is received in place, or that has none to read; null: ask undici
@@ -157,7 +162,7 @@ export class RangeConnections {
   }
 
   #connect(url: URL): BodyConnection {
-    return this.#receiver && url.protocol === 'http:'
+    return this.#receiver && this.isNative(url)
       ? new NativeConnection(url, this.#options.connectMsMax, this.#receiver, this.#bursts)
       : new RangeConnection(url, this.#options, this.#bursts)
   }
