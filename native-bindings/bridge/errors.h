@@ -12,6 +12,15 @@ namespace parentfs::bridge {
  * @param name the errno's name, where it has two; null: the one that the C library knows
  */
 Napi::Error system_error(Napi::Env env, int error, const char* syscall, const char* name = nullptr);
+/** Call a listener; what it throws is an uncaught exception, as from any other event. */
+template <class... Arguments>
+void call_listener(const Napi::Function& listener, Arguments... arguments) {
+  try {
+    listener.Call({arguments...});
+  } catch (const Napi::Error& error) {
+    ::napi_fatal_exception(listener.Env(), error.Value());
+  }
+}
 /** Throws unless `error` is 0. */
 void throw_on_error(Napi::Env env, int error, const char* syscall);
 

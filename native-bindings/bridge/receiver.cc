@@ -81,13 +81,9 @@ void Receiver::deliver(Napi::Env env) {
     const auto found = held_.find(event.connection);
     if (found == held_.end()) continue;  // It was dropped meanwhile.
     if (is_the_last(event.kind) || event.kind == receive::Event::Kind::whole) found->second.target.Reset();
-    const Napi::Function listener = found->second.on_event.Value();
     const auto [number, head] = facts_of(env, event);
-    try {
-      listener.Call({Napi::String::New(env, name_of(event.kind)), number, head});
-    } catch (const Napi::Error& error) {
-      ::napi_fatal_exception(env, error.Value());
-    }
+    const Napi::Value kind = Napi::String::New(env, name_of(event.kind));
+    call_listener(found->second.on_event.Value(), kind, number, head);
     if (ended_) return;
   }
 }

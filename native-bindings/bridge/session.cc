@@ -19,16 +19,6 @@ namespace {
 /** An errno or a notification's code fits in here, whatever the kernel's list is. */
 constexpr std::uint32_t code_max = 4095;
 
-/** Call a listener; what it throws is an uncaught exception, as from any other event. */
-template <class... Arguments>
-void call(Napi::Env env, const Napi::FunctionReference& listener, Arguments... arguments) {
-  try {
-    listener.Call({arguments...});
-  } catch (const Napi::Error& error) {
-    ::napi_fatal_exception(env, error.Value());
-  }
-}
-
 /** A LatencyCounts. */
 Napi::Object counts_of(Napi::Env env, const session::Latencies::Counts& counted) {
   const Napi::Array counts = Napi::Array::New(env, counted.counts.size());
@@ -90,7 +80,7 @@ void Session::deliver(Napi::Env env) {
   if (batch.empty()) return;
   auto array = Napi::Uint8Array::New(env, batch.size());
   std::memcpy(array.Data(), batch.data(), batch.size());
-  call(env, on_requests_, static_cast<napi_value>(array));
+  call_listener(on_requests_.Value(), static_cast<napi_value>(array));
 }
 
 void Session::finish(Napi::Env env, int error) {
@@ -99,7 +89,7 @@ void Session::finish(Napi::Env env, int error) {
   engine_->session_ended();
   ::napi_remove_env_cleanup_hook(env, &Session::tear_down, this);
   wake_.Release();
-  call(env, on_end_, static_cast<napi_value>(Napi::Number::New(env, error)));
+  call_listener(on_end_.Value(), static_cast<napi_value>(Napi::Number::New(env, error)));
   for (const auto& waiting : std::exchange(stops_, {})) waiting.Resolve(env.Undefined());
   Unref();
 }

@@ -3,10 +3,8 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <pthread.h>
 
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <memory>
 #include <system_error>
@@ -14,6 +12,7 @@
 #include <vector>
 
 #include "mutex.h"
+#include "syscalls/process.h"
 
 struct fuse;
 struct fuse_chan;
@@ -143,10 +142,7 @@ class Pool {
 int loop(fuse* handle) {
   Library library{};
   if (!find_all(library)) return -1;
-  // Signals are the main thread's business; the threads that are started inherit it.
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+  syscalls::block_signals();
   fuse_session* const session = library.get_session(handle);
   fuse_chan* const channel = library.next_chan(session, nullptr);
   // libfuse leaves it open in children, and a child that has it keeps the mount of a dead server from failing.

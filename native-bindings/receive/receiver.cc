@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <system_error>
 #include <utility>
 
 #include "receive/answer.h"
+#include "syscalls/process.h"
 
 namespace parentfs::receive {
 
@@ -25,13 +25,6 @@ constexpr std::size_t turn_bytes_max = std::size_t{1024} * 1024;
 constexpr std::chrono::milliseconds late_head(50);
 constexpr std::chrono::milliseconds progress_pause(100);
 constexpr int ready_max = 64;
-
-/** Signals are the main thread's business. */
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
 
 bool is_for_later(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
 
@@ -113,7 +106,7 @@ void Receiver::close() {
 
 void Receiver::work() {
   ::pthread_setname_np(::pthread_self(), "pfs-receive");  // As top -H and ps -T show it.
-  block_signals();
+  syscalls::block_signals();
   std::array<epoll_event, ready_max> ready{};
   while (true) {
     const int count = ::epoll_wait(epoll_.get(), ready.data(), ready_max, wait_ms());

@@ -4,23 +4,12 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <csignal>
 #include <utility>
 
 #include "store/scratch.h"
+#include "syscalls/process.h"
 
 namespace parentfs::store {
-
-namespace {
-
-/** Signals are the main thread's business. */
-void block_signals() {
-  sigset_t all;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-}
-
-}  // namespace
 
 StoreThreads::StoreThreads(unsigned count) : writing_max_(std::max(1U, count * 3 / 4)), reading_max_(count > 2 ? count - 2 : 1) {
   const Lock lock(joining_);
@@ -50,7 +39,7 @@ void StoreThreads::close() {
 
 void StoreThreads::work() {
   ::pthread_setname_np(::pthread_self(), "pfs-store");  // As top -H and ps -T show it.
-  block_signals();
+  syscalls::block_signals();
   const Scratch scratch(scratch_bytes);
   mutex_.lock();
   while (true) {

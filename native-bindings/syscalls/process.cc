@@ -2,9 +2,11 @@
 #include "syscalls/process.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 
 #include <cerrno>
+#include <csignal>
 
 namespace parentfs::syscalls {
 
@@ -14,5 +16,11 @@ int forbid_dumps() {
 }
 
 void release_free_memory() { ::malloc_trim(0); }
+
+void block_signals() {
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+}
 
 }  // namespace parentfs::syscalls

@@ -17,4 +17,7 @@ int forbid_dumps();
  */
 void release_free_memory();
 
+/** The calling thread takes no signals, nor do those that it starts: they are the main thread's business. */
+void block_signals();
+
 }  // namespace parentfs::syscalls
