@@ -74,6 +74,7 @@ t.test('native includes that point up, and Node-API outside bridge/, are caught'
   t.equal(planted('native-bindings/session/a.cc', '#include <napi.h>'), 1)
   t.equal(planted('native-bindings/session/a.cc', '#include "store/b.h"'), 0)
   t.equal(planted('native-bindings/bridge/a.cc', '#include <napi.h>'), 0)
+  t.equal(planted('native-bindings/attic/a.cc', '#include "b.h"'), 1, 'a room without a rule')
 })
 
 t.test('the lock file names no registry', async t => {
