@@ -12,12 +12,12 @@ import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { makeCertificate } from '../test/fixtures/certificate.ts'
 import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
 import { randomFrom, writeSample } from '../test/fixtures/images.ts'
 import { startNginx } from '../test/fixtures/nginx.ts'
 import { read } from './compare/reading.ts'
 import { startParentfs } from './contenders/parentfs.ts'
-import { makeCertificate } from './link/certificate.ts'
 import { type Link, openLink } from './link/link.ts'
 import { describeMachine } from './report/machine.ts'
 import { spread } from './report/ratios.ts'
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
 async function sequential(link: Link, named: string): Promise<void> {
   const [gigabits, scheme] = named.split(':')
   link.limit(Number(gigabits))
-  const tls = scheme === 'tls' ? makeCertificate(home, link.address) : null
+  const tls = scheme === 'tls' ? makeCertificate(home, `IP:${link.address}`) : null
   const server = await startNginx({
     ...{ directory: join(home, 'images'), listing: 'json', at: link },
     ...(tls ? { tls } : {}),

@@ -1,5 +1,5 @@
 /**
- * What receiving ranges costs: by the native thread (without TLS), in place, and through undici, in alternating rounds on one machine.
+ * What receiving ranges costs: by the native thread, in place, and through undici, in alternating rounds on one machine.
  *
  *   node build/bench/receive.js [--rounds 5] [--mebibytes 512] [--tls]
  *
@@ -13,8 +13,8 @@ import { parseArgs } from 'node:util'
 import { type Image, identify } from '../src/image.ts'
 import { loadAddon } from '../src/native/addon.ts'
 import { HttpOrigin } from '../src/origin/http.ts'
+import { makeCertificate } from '../test/fixtures/certificate.ts'
 import { startNginx } from '../test/fixtures/nginx.ts'
-import { makeCertificate } from './link/certificate.ts'
 import { spread } from './report/ratios.ts'
 
 const { values } = parseArgs({
@@ -48,13 +48,13 @@ async function main(): Promise<void> {
   const server = await startNginx({
     directory: home,
     listing: 'none',
-    ...(values.tls ? { tls: makeCertificate(home, '127.0.0.1') } : {}),
+    ...(values.tls ? { tls: makeCertificate(home, 'IP:127.0.0.1') } : {}),
   })
   const ca = values.tls ? readFileSync(join(home, 'cert.pem'), 'utf8') : null
   const receiver = loadAddon().createReceiver()
   const undici = new HttpOrigin(server.url, { ca, inPlaceBytesMin: Number.POSITIVE_INFINITY })
   const ways = new Map<string, HttpOrigin>([
-    ...(values.tls ? [] : [['natively', new HttpOrigin(server.url, { receiver })] as const]),
+    ['natively', new HttpOrigin(server.url, { ca, receiver })],
     ['in place', new HttpOrigin(server.url, { ca })],
     ['undici', undici],
   ])

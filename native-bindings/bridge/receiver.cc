@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -21,6 +22,8 @@ constexpr std::uint32_t id_max = std::numeric_limits<std::uint32_t>::max();
 
 const char* name_of(receive::Event::Kind kind) {
   switch (kind) {
+    case receive::Event::Kind::ready:
+      return "ready";
     case receive::Event::Kind::head:
       return "head";
     case receive::Event::Kind::progress:
@@ -52,7 +55,8 @@ std::pair<Napi::Value, Napi::Value> facts_of(Napi::Env env, const receive::Event
 
 Napi::Function Receiver::define(Napi::Env env) {
   return DefineClass(env, "Receiver",
-                     {InstanceMethod("adopt", &Receiver::adopt), InstanceMethod("ask", &Receiver::ask),
+                     {InstanceMethod("trust", &Receiver::trust), InstanceMethod("adopt", &Receiver::adopt),
+                      InstanceMethod("adoptTls", &Receiver::adopt_tls), InstanceMethod("ask", &Receiver::ask),
                       InstanceMethod("drop", &Receiver::drop), InstanceMethod("close", &Receiver::close)});
 }
 
@@ -88,12 +92,37 @@ void Receiver::deliver(Napi::Env env) {
   }
 }
 
+Napi::Value Receiver::trust(const Napi::CallbackInfo& info) {
+  const std::string ciphers = text(info[1], "ciphers");
+  std::string key = ciphers + '\n' + text(info[0], "certificates");
+  auto found = std::ranges::find(trusts_, key, &decltype(trusts_)::value_type::first);
+  if (found == trusts_.end()) {
+    auto made = receive::TlsContext::create(key.substr(ciphers.size() + 1), ciphers);
+    found = trusts_.insert(trusts_.end(), {std::move(key), std::move(made)});
+  }
+  if (!found->second) return info.Env().Null();
+  return Napi::Number::New(info.Env(), static_cast<double>(found - trusts_.begin() + 1));
+}
+
 Napi::Value Receiver::adopt(const Napi::CallbackInfo& info) {
+  return take(info, 1, [this](OwnedFd socket) { return receiver_->adopt(std::move(socket)); });
+}
+
+Napi::Value Receiver::adopt_tls(const Napi::CallbackInfo& info) {
+  const std::uint32_t number = small_number(info[1], "trust", static_cast<std::uint32_t>(trusts_.size()));
+  const auto tls = number == 0 ? nullptr : trusts_.at(number - 1).second;
+  if (!tls) throw Napi::RangeError::New(info.Env(), "trust must be a number of this receiver's");
+  const std::string host = text(info[2], "host");
+  return take(info, 3, [&](OwnedFd socket) { return receiver_->adopt(std::move(socket), *tls, host); });
+}
+
+Napi::Value Receiver::take(const Napi::CallbackInfo& info, std::size_t listener,
+                           const std::function<Result<std::uint32_t>(OwnedFd socket)>& adopt) {
   const auto fd = static_cast<int>(small_number(info[0], "fd", std::numeric_limits<std::int32_t>::max()));
-  auto on_event = Napi::Persistent(function(info[1], "onEvent"));
+  auto on_event = Napi::Persistent(function(info[listener], "onEvent"));
   OwnedFd own(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
   throw_on_error(info.Env(), own.get() < 0 ? errno : 0, "fcntl");
-  const auto id = ended_ ? Result<std::uint32_t>(Failure{ECANCELED}) : receiver_->adopt(std::move(own));
+  const auto id = ended_ ? Result<std::uint32_t>(Failure{ECANCELED}) : adopt(std::move(own));
   throw_on_error(info.Env(), id.error(), "epoll_ctl");
   held_[id.value()] = {.on_event = std::move(on_event), .target = {}};
   return Napi::Number::New(info.Env(), id.value());

@@ -7,10 +7,15 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <map>
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "receive/receiver.h"
+#include "receive/tls.h"
 
 namespace parentfs::bridge {
 
@@ -33,11 +38,16 @@ class Receiver : public Napi::ObjectWrap<Receiver> {
   static void called(Napi::Env env, Napi::Function unused, Receiver* self, void* data);
   using Wake = Napi::TypedThreadSafeFunction<Receiver, void, &Receiver::called>;
 
+  Napi::Value trust(const Napi::CallbackInfo& info);
   Napi::Value adopt(const Napi::CallbackInfo& info);
+  Napi::Value adopt_tls(const Napi::CallbackInfo& info);
   void ask(const Napi::CallbackInfo& info);
   void drop(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
+  /** Take the socket behind the descriptor `info[0]`, for the listener `info[listener]`. */
+  Napi::Value take(const Napi::CallbackInfo& info, std::size_t listener,
+                   const std::function<Result<std::uint32_t>(OwnedFd socket)>& adopt);
   void deliver(Napi::Env env);
   void end();
   static void tear_down(void* self);
@@ -47,6 +57,8 @@ class Receiver : public Napi::ObjectWrap<Receiver> {
   // INVARIANT: false only while there is a receiver_.
   bool ended_ = true;
   std::map<std::uint32_t, Held> held_;
+  /** Whom connections in TLS may believe, by what that was made from. A number is a place here, from 1 on. */
+  std::vector<std::pair<std::string, std::shared_ptr<receive::TlsContext>>> trusts_;
   std::unique_ptr<receive::Receiver> receiver_;
 };
 

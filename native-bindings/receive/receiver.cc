@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -26,7 +25,7 @@ constexpr std::chrono::milliseconds late_head(50);
 constexpr std::chrono::milliseconds progress_pause(100);
 constexpr int ready_max = 64;
 
-bool is_for_later(int error) { return error == EAGAIN || error == EWOULDBLOCK || error == EINTR; }
+std::uint32_t events_of(bool is_sending) { return EPOLLIN | (is_sending ? EPOLLOUT : 0U); }
 
 }  // namespace
 
@@ -40,13 +39,25 @@ Receiver::Receiver(std::function<void()> on_events)
 }
 
 Result<std::uint32_t> Receiver::adopt(OwnedFd socket) {
+  return take(std::make_unique<PlainStream>(std::move(socket)), Connection::State::idle);
+}
+
+Result<std::uint32_t> Receiver::adopt(OwnedFd socket, TlsContext& tls, const std::string& host) {
+  auto stream = tls.open(std::move(socket), host);
+  if (!stream) return Failure{EPROTO};
+  return take(std::move(stream), Connection::State::greeting);
+}
+
+Result<std::uint32_t> Receiver::take(std::unique_ptr<Stream> stream, Connection::State state) {
   const Lock lock(mutex_);
   if (!thread_.joinable()) return Failure{ECANCELED};
   do last_id_++;
   while (last_id_ == 0 || connections_.contains(last_id_));
-  const int fd = socket.get();
-  connections_.emplace(last_id_, std::make_shared<Connection>(last_id_, std::move(socket)));
-  epoll_event event{.events = EPOLLIN, .data = {.u64 = last_id_}};
+  const int fd = stream->fd();
+  // Who has to greet begins when he can.
+  const bool is_sending = state == Connection::State::greeting;
+  connections_.emplace(last_id_, std::make_shared<Connection>(last_id_, std::move(stream), state, is_sending));
+  epoll_event event{.events = events_of(is_sending), .data = {.u64 = last_id_}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return last_id_;
   const int error = errno;
   connections_.erase(last_id_);
@@ -59,14 +70,14 @@ int Receiver::ask(std::uint32_t id, std::string_view request, std::span<std::byt
   const Lock lock(connection->mutex);
   if (connection->state == Connection::State::ended) return ENOTCONN;
   if (connection->state != Connection::State::idle || target.empty()) return target.empty() ? EINVAL : EBUSY;
-  const ssize_t sent = ::send(connection->socket.get(), request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  if (sent < 0 && !is_for_later(errno)) return errno;
+  const Moved sent = connection->stream->send(request);
+  if (sent.then == Moved::Then::end) return sent.error == 0 ? EPIPE : sent.error;
   connection->state = Connection::State::head;
   connection->head.clear();
   connection->target = target;
   connection->at = connection->untold = 0;
   connection->exchange++;
-  connection->unsent = request.substr(static_cast<std::size_t>(std::max<ssize_t>(sent, 0)));
+  connection->unsent = request.substr(sent.bytes);
   if (!connection->unsent.empty()) watch(*connection, true);
   return 0;
 }
@@ -109,62 +120,82 @@ void Receiver::work() {
   syscalls::block_signals();
   std::array<epoll_event, ready_max> ready{};
   while (true) {
-    const int count = ::epoll_wait(epoll_.get(), ready.data(), ready_max, wait_ms());
+    const int count = ::epoll_wait(epoll_.get(), ready.data(), ready_max, unfinished_.empty() ? wait_ms() : 0);
+    const auto unfinished = std::exchange(unfinished_, {});
     for (int k = 0; k < count; k++) {
       if (ready.at(k).data.u64 == 0) return;
-      const auto connection = find(static_cast<std::uint32_t>(ready.at(k).data.u64));
-      if (connection) serve(*connection);
+      serve(static_cast<std::uint32_t>(ready.at(k).data.u64));
     }
+    for (const std::uint32_t id : unfinished) serve(id);
     tell_late_heads();
   }
 }
 
-void Receiver::serve(Connection& connection) {
-  const Lock lock(connection.mutex);
-  if (connection.state == Connection::State::ended) return;
-  if (!connection.unsent.empty()) {
-    const ssize_t sent = ::send(connection.socket.get(), connection.unsent.data(), connection.unsent.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent > 0) connection.unsent.erase(0, static_cast<std::size_t>(sent));
-    if (connection.unsent.empty()) watch(connection, false);
-  }
-  receive(connection);
+void Receiver::serve(std::uint32_t id) {
+  const auto connection = find(id);
+  if (!connection) return;
+  const Lock lock(connection->mutex);
+  if (connection->state == Connection::State::ended) return;
+  if (connection->state == Connection::State::greeting && !greet(*connection)) return;
+  if (!connection->unsent.empty()) send_rest(*connection);
+  receive(*connection);
 }
 
-/** Level-triggered: what is left is told again. */
+bool Receiver::greet(Connection& connection) {
+  const Moved greeted = connection.stream->greet();
+  if (greeted.then == Moved::Then::end) {
+    lose(connection, greeted.error);
+    return false;
+  }
+  watch(connection, greeted.then == Moved::Then::wait_to_send);
+  if (greeted.then != Moved::Then::go_on) return false;
+  connection.state = Connection::State::idle;
+  tell({.connection = connection.id, .kind = Event::Kind::ready});
+  return true;
+}
+
+void Receiver::send_rest(Connection& connection) {
+  const Moved sent = connection.stream->send(connection.unsent);
+  connection.unsent.erase(0, sent.bytes);
+  if (connection.unsent.empty()) watch(connection, false);
+}
+
 void Receiver::receive(Connection& connection) {
   using State = Connection::State;
   for (std::size_t taken = 0; taken < turn_bytes_max;) {
     const bool body = connection.state == State::body;
     const std::size_t room = body ? std::min(turn_bytes_max - taken, connection.target.size() - connection.at)
                                   : head_bytes_max - connection.head.size();
-    void* place = body ? static_cast<void*>(connection.target.data() + connection.at) : scratch_.data();
-    const ssize_t got = ::recv(connection.socket.get(), place, room, MSG_DONTWAIT);
-    if (got < 0 && is_for_later(errno)) return;
-    if (got <= 0) return lose(connection, got < 0 ? errno : 0);
+    std::byte* place = body ? connection.target.data() + connection.at : scratch_.data();
+    const Moved got = connection.stream->receive({place, room});
+    if (got.then == Moved::Then::end) return lose(connection, got.error);
+    // Level-triggered: what the kernel still has is told again.
+    if (got.bytes == 0) return watch(connection, got.then == Moved::Then::wait_to_send || !connection.unsent.empty());
     if (connection.state == State::idle) return lose(connection, EPROTO);
-    const auto bytes = static_cast<std::size_t>(got);
-    taken += bytes;
+    taken += got.bytes;
     if (body) {
-      connection.at += bytes;
-      connection.untold += bytes;
+      connection.at += got.bytes;
+      connection.untold += got.bytes;
     } else {
-      connection.head.append(scratch_.data(), bytes);
+      connection.head.append(reinterpret_cast<const char*>(scratch_.data()), got.bytes);
       if (!begin_body(connection)) return;
     }
     if (connection.state == State::body && connection.at == connection.target.size()) {
       connection.state = State::idle;
-      return tell({.connection = connection.id,
-                   .kind = Event::Kind::whole,
-                   .bytes = std::exchange(connection.untold, 0),
-                   .head = std::exchange(connection.head, {})});
+      tell({.connection = connection.id,
+            .kind = Event::Kind::whole,
+            .bytes = std::exchange(connection.untold, 0),
+            .head = std::exchange(connection.head, {})});
+      break;
     }
     if (!body) continue;
     if (const auto now = Clock::now(); now - connection.told_at >= progress_pause) {
       connection.told_at = now;
       tell({.connection = connection.id, .kind = Event::Kind::progress, .bytes = std::exchange(connection.untold, 0)});
     }
-    if (bytes < room) return;
+    if (got.then != Moved::Then::go_on) return;
   }
+  if (connection.stream->holds_more()) unfinished_.push_back(connection.id);
 }
 
 bool Receiver::begin_body(Connection& connection) {
@@ -221,16 +252,17 @@ std::shared_ptr<Receiver::Connection> Receiver::find(std::uint32_t id) {
   return found == connections_.end() ? nullptr : found->second;
 }
 
-void Receiver::watch(const Connection& connection, bool sending) const {
-  epoll_event event{.events = EPOLLIN | (sending ? EPOLLOUT : 0U), .data = {.u64 = connection.id}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.socket.get(), &event);
+void Receiver::watch(Connection& connection, bool sending) const {
+  if (std::exchange(connection.is_sending, sending) == sending) return;
+  epoll_event event{.events = events_of(sending), .data = {.u64 = connection.id}};
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.stream->fd(), &event);
 }
 
 void Receiver::leave(Connection& connection) {
   connection.state = Connection::State::ended;
   connection.target = {};
-  if (connection.socket.get() >= 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket.get(), nullptr);
-  connection.socket.reset();
+  if (connection.stream) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.stream->fd(), nullptr);
+  connection.stream.reset();
 }
 
 void Receiver::lose(Connection& connection, int error) {

@@ -1,7 +1,7 @@
 /**
  * Bodies of ranges, received by a thread of its own straight into the memory of who reads them.
  *
- * It has sockets that are connected to web servers, without TLS, and on each one request at a time. The request is sent by who asks; of
+ * It has sockets that are connected to web servers, in TLS or not, and on each one request at a time. The request is sent by who asks; of
  * the answer he hears when all of it is there, or when it is none that could be received like this, or when it takes long. What its head
  * says is judged by him (src/origin/native-connection.ts): only where a body may go is decided here.
  */
@@ -24,6 +24,8 @@
 
 #include "mutex.h"
 #include "owned-fd.h"
+#include "receive/stream.h"
+#include "receive/tls.h"
 #include "result.h"
 
 namespace parentfs::receive {
@@ -31,6 +33,8 @@ namespace parentfs::receive {
 /** What became of a connection. */
 struct Event {
   enum class Kind : std::uint8_t {
+    /** TLS is agreed on, and the server is whom it was to be: it may be asked. */
+    ready,
     /** The head of an answer whose body is on its way: told when that takes long. */
     head,
     /** More of the body has come: told now and then. */
@@ -66,9 +70,11 @@ class Receiver {
 
   /** Take a socket that is connected. @returns its id, never 0; or an errno */
   Result<std::uint32_t> adopt(OwnedFd socket) EXCLUDES(mutex_);
+  /** The same, and agree on TLS with `host` before anything is asked: `ready` or `lost` says what came of it. */
+  Result<std::uint32_t> adopt(OwnedFd socket, TlsContext& tls, const std::string& host) EXCLUDES(mutex_);
   /**
    * Send a request, and receive the body of its answer into `target`, which stays until `whole`, `other`, `lost` or {@link drop}.
-   * @returns 0 or an errno: ENOTCONN when the connection is lost, EBUSY while a request is under way
+   * @returns 0 or an errno: ENOTCONN when the connection is lost, EBUSY while a request is under way, or while it is not ready
    */
   int ask(std::uint32_t connection, std::string_view request, std::span<std::byte> target) EXCLUDES(mutex_);
   /** End a connection. When it returns, nothing is written to its target any more. Idempotent. */
@@ -82,14 +88,18 @@ class Receiver {
   using Clock = std::chrono::steady_clock;
 
   struct Connection {
-    enum class State : std::uint8_t { idle, head, body, ended };
+    enum class State : std::uint8_t { greeting, idle, head, body, ended };
 
-    Connection(std::uint32_t number, OwnedFd own) : id(number), socket(std::move(own)) {}
+    Connection(std::uint32_t number, std::unique_ptr<Stream> own, State first, bool sending)
+        : id(number), stream(std::move(own)), state(first), is_sending(sending) {}
 
     const std::uint32_t id;
     Mutex mutex;
-    OwnedFd socket GUARDED_BY(mutex);
-    State state GUARDED_BY(mutex) = State::idle;
+    /** Null once it has ended. */
+    std::unique_ptr<Stream> stream GUARDED_BY(mutex);
+    State state GUARDED_BY(mutex);
+    /** Is the thread to hear when something can be sent? */
+    bool is_sending GUARDED_BY(mutex);
     /** What could not be sent at once. */
     std::string unsent GUARDED_BY(mutex);
     /** What has come of the head; and when it is whole, until it is told. */
@@ -104,7 +114,11 @@ class Receiver {
   };
 
   void work();
-  void serve(Connection& connection) EXCLUDES(connection.mutex);
+  Result<std::uint32_t> take(std::unique_ptr<Stream> stream, Connection::State state) EXCLUDES(mutex_);
+  void serve(std::uint32_t id) EXCLUDES(mutex_);
+  /** @returns whether requests may be sent */
+  bool greet(Connection& connection) REQUIRES(connection.mutex);
+  void send_rest(Connection& connection) REQUIRES(connection.mutex);
   /** Take what there is, as long as it is nobody else's turn. */
   void receive(Connection& connection) REQUIRES(connection.mutex);
   /** @returns false when nothing more is to be received */
@@ -113,7 +127,7 @@ class Receiver {
   [[nodiscard]] int wait_ms() const;
   std::shared_ptr<Connection> find(std::uint32_t id) EXCLUDES(mutex_);
   /** Wait until something can be sent, too, or no longer. */
-  void watch(const Connection& connection, bool sending) const REQUIRES(connection.mutex);
+  void watch(Connection& connection, bool sending) const REQUIRES(connection.mutex);
   /** Nothing is written to its target any more. */
   void leave(Connection& connection) REQUIRES(connection.mutex);
   void lose(Connection& connection, int error) REQUIRES(connection.mutex);
@@ -137,8 +151,10 @@ class Receiver {
   bool armed_ GUARDED_BY(events_mutex_) = false;
   /** Of the thread alone, in the order of their times. */
   std::deque<Late> late_;
+  /** Of the thread alone: connections that hold more than their turn gave them. */
+  std::vector<std::uint32_t> unfinished_;
   /** Of the thread alone: where heads are received. */
-  std::array<char, head_bytes_max> scratch_{};
+  std::array<std::byte, head_bytes_max> scratch_{};
   std::thread thread_;
 };
 

@@ -23,8 +23,8 @@ export interface HttpAnswer {
 export interface InPlaceBody {
   /** Resolves when all of it is there. */
   received(): Promise<void>
-  /** Nothing more is wanted of it; nothing is written any more when that has settled, which it does without an error. Idempotent. */
-  end(): void | Promise<void>
+  /** Nothing more is wanted of it, and nothing is written any more. Idempotent. */
+  end(): void
 }
 
 /** A body that nobody wants is read up to this many bytes, so that its connection can be used again. */

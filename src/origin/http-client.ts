@@ -21,8 +21,7 @@ import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { factsOf, placeOf } from './http-url.ts'
-import { type RangeAnswer, RangeConnections, type RangeRequest } from './range-connections.ts'
-import { RangeThread } from './range-thread.ts'
+import { RangeConnections } from './range-connections.ts'
 import { Watch } from './watch.ts'
 
 /** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
@@ -45,7 +44,7 @@ export interface HttpOptions {
   readonly credentials: Credentials | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
   readonly ca: string | null
-  /** Receives ranges where there is no TLS; null: a thread of Node's does. */
+  /** Receives ranges; null: this thread does. */
   readonly receiver: Receiver | null
 }
 
@@ -86,7 +85,6 @@ export class HttpClient {
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
   readonly #ranges: RangeConnections
-  readonly #thread: RangeThread
   #closing: Promise<void> | null = null
 
   /**
@@ -98,9 +96,7 @@ export class HttpClient {
     this.#authorization = authorization
     this.#options = options
     const { connectMsMax, connectionsMax, ca } = options
-    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs }
-    this.#ranges = new RangeConnections(ranges, options.receiver)
-    this.#thread = new RangeThread(ranges)
+    this.#ranges = new RangeConnections({ connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs }, options.receiver)
   }
 
   /**
@@ -120,10 +116,8 @@ export class HttpClient {
       try {
         return await consume(answer, watch)
       } finally {
-        if (answer.inPlace) {
-          const ended = answer.inPlace.end()
-          if (ended) await ended
-        } else discard(answer.body, this.#options.stallMsMax)
+        if (answer.inPlace) answer.inPlace.end()
+        else discard(answer.body, this.#options.stallMsMax)
       }
     } catch (error) {
       throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
@@ -136,7 +130,7 @@ export class HttpClient {
     this.#closing ??= (async () => {
       const error = new CacheError('closed', 'the origin has been closed')
       this.#ranges.close(error)
-      await Promise.all([this.#thread.close(error), ...[...this.#pools.values()].map(pool => pool.destroy(error))])
+      await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
     })()
     return this.#closing
   }
@@ -183,7 +177,7 @@ export class HttpClient {
     for (const name in asked) headers[name] = asked[name]!
     if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
     if (target && target.length >= this.#options.inPlaceBytesMin) {
-      const answer = await this.#receiveInPlace({ url, headers, target }, watch)
+      const answer = await this.#ranges.ask({ url, headers, target }, watch)
       if (answer) {
         const { status, headers, body, inPlace } = answer
         return { status, headers, body, inPlace, place, isDirectory }
@@ -193,11 +187,6 @@ export class HttpClient {
     const path = url.pathname + url.search
     const { statusCode, headers: answered, body } = await pool.request({ path, method, headers, signal: watch.signal })
     return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }
-  }
-
-  #receiveInPlace(range: RangeRequest, watch: Watch): Promise<RangeAnswer | null> {
-    if (this.#ranges.isNative(range.url) || !this.#thread.mayTake(range)) return this.#ranges.ask(range, watch)
-    return this.#thread.ask(range, watch).then(answer => answer ?? this.#ranges.ask(range, watch))
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
- * A connection as range-connection.ts has them, without TLS, on which a native thread receives: of a range that comes as it was asked for,
- * this thread hears once, when all of it is in its place.
+ * A connection as range-connection.ts has them, on which a native thread receives, and speaks TLS: of a range that comes as it was asked
+ * for, this thread hears once, when all of it is in its place.
  *
  * Node connects: it knows names, addresses and which of them to try. Then the socket is handed over.
  */
@@ -20,36 +20,56 @@ interface WithHandle {
   readonly _handle: { readonly fd: number }
 }
 
+export interface NativeConnectOptions {
+  readonly connectMsMax: number
+  /** As {@link Receiver.trust} has it; for https: only. */
+  readonly trust: number | null
+}
+
+/** TLS could not be agreed on natively. Why, Node says, which may believe in more. */
+export class NotAgreed extends Error {}
+
 export class NativeConnection implements BodyConnection {
   readonly #receiver: Receiver
   readonly #bursts: Pick<Bursts, 'do'>
   readonly #server: string
+  readonly #trust: number | null
   readonly ready: Promise<void>
   isReady = false
   /** Null once it is handed over. */
   #socket: Socket | null
   #id: number | null = null
+  /** Until TLS is agreed on. */
+  #greeting: { onReady(): void; fail(error: unknown): void } | null = null
   #exchange: Exchange | null = null
   #error: unknown = null
   #exchanges = 0
   #keepsAlive = false
   hasAnswered = false
 
-  /** @param url http: */
-  constructor(url: URL, connectMsMax: number, receiver: Receiver, bursts: Pick<Bursts, 'do'>) {
+  constructor(url: URL, { connectMsMax, trust }: NativeConnectOptions, receiver: Receiver, bursts: Pick<Bursts, 'do'>) {
     this.#receiver = receiver
     this.#bursts = bursts
     this.#server = url.origin
-    const socket = connect({ host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port || 80), noDelay: true })
+    this.#trust = trust
+    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
+    const untilMs = performance.now() + connectMsMax
+    const socket = connect({ host, port, noDelay: true })
     this.#socket = socket
     socket.on('error', error => this.destroy(error))
-    this.ready = connected(socket, 'connect', connectMsMax, url).then(
-      () => this.#handOver(socket),
-      error => {
-        this.destroy(error)
-        throw this.#error
-      },
-    )
+    this.ready = connected(socket, 'connect', connectMsMax, url)
+      .then(() => this.#handOver(socket, host))
+      .then(() => (trust === null ? null : this.#agreed(untilMs, connectMsMax)))
+      .then(
+        () => {
+          this.isReady = true
+        },
+        error => {
+          this.destroy(error)
+          throw this.#error
+        },
+      )
   }
 
   get isUsed(): boolean {
@@ -99,25 +119,43 @@ export class NativeConnection implements BodyConnection {
     this.#socket = null
     if (this.#id !== null) this.#receiver.drop(this.#id)
     this.#id = null
+    this.#greeting?.fail(this.#error)
     // Whoever waits for what is all there has yet to hear of it.
     if (this.#exchange && !isWhole(this.#exchange)) this.#exchange.fail(this.#error)
   }
 
-  #handOver(socket: Socket): void {
+  #handOver(socket: Socket, host: string): void {
     if (this.#error !== null) throw this.#error
-    this.#id = this.#receiver.adopt((socket as unknown as WithHandle)._handle.fd, (event, value, head) =>
-      this.#hear(event, value, head),
-    )
+    const { fd } = (socket as unknown as WithHandle)._handle
+    const hear = (event: ReceiverEvent, value: number, head: Uint8Array | null) => this.#hear(event, value, head)
+    this.#id =
+      this.#trust === null ? this.#receiver.adopt(fd, hear) : this.#receiver.adoptTls(fd, this.#trust, host, hear)
     this.#socket = null
     socket.destroy() // The connection goes on: it has another descriptor.
-    this.isReady = true
+  }
+
+  /** Resolves when TLS is. */
+  #agreed(untilMs: number, msMax: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== null) return reject(this.#error)
+      const late = () =>
+        this.destroy(new CacheError('origin-unreachable', `${this.#server}: no connection in ${msMax} ms`))
+      const timer = setTimeout(late, untilMs - performance.now())
+      const over = (end: () => void) => {
+        clearTimeout(timer)
+        this.#greeting = null
+        end()
+      }
+      this.#greeting = { onReady: () => over(resolve), fail: error => over(() => reject(error)) }
+    })
   }
 
   #hear(event: ReceiverEvent, value: number, head: Uint8Array | null): void {
     const exchange = this.#exchange
+    if (event === 'ready') this.#greeting?.onReady()
     if (event === 'lost') {
       this.hasAnswered ||= head !== null
-      this.destroy(lost(this.#server, value))
+      this.destroy(this.#greeting ? new NotAgreed(this.#server) : lost(this.#server, value))
       return
     }
     if (!exchange) return

@@ -5,13 +5,15 @@
  * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
  */
 import { Readable } from 'node:stream'
+import { DEFAULT_CIPHERS } from 'node:tls'
 import { Bursts } from '../bursts.ts'
 import type { Receiver } from '../native-receiver.ts'
 import type { BodyConnection } from './body-connection.ts'
 import type { HttpAnswer, InPlaceBody } from './http-body.ts'
 import { factsOf, type UrlFacts } from './http-url.ts'
-import { NativeConnection } from './native-connection.ts'
+import { NativeConnection, NotAgreed } from './native-connection.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
+import { trustedCertificates } from './trusted.ts'
 import type { Watched } from './watch.ts'
 
 export interface RangeConnectionsOptions extends ConnectOptions {
@@ -41,13 +43,15 @@ interface Host {
   readonly waiting: (() => void)[]
   /** Until then it is left to undici. */
   notBeforeMs: number
+  /** Until then TLS is Node's. */
+  notNativeBeforeMs: number
 }
 
 /** How long that is. */
 const leaveMs = 60_000
 
 /** In place of a body that is received elsewhere; nobody looks at it. */
-export const noBody = Readable.from([])
+const noBody = Readable.from([])
 
 /** What a request line and its headers may be made of. */
 const plain = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -55,6 +59,8 @@ const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 export class RangeConnections {
   readonly #options: RangeConnectionsOptions
   readonly #receiver: Receiver | null
+  /** Whom the receiver is to believe, once that is known. */
+  #trust: number | null | undefined
   /** The one used last comes last. */
   readonly #hosts = new Map<string, Host>()
   #latest: { readonly origin: string; readonly host: Host } | null = null
@@ -62,15 +68,10 @@ export class RangeConnections {
   readonly #bursts = new Bursts()
   #closed = false
 
-  /** @param receiver who receives where there is no TLS; null: this thread */
+  /** @param receiver who receives; null: this thread */
   constructor(options: RangeConnectionsOptions, receiver: Receiver | null = null) {
     this.#options = options
     this.#receiver = receiver
-  }
-
-  /** Does a native thread receive what comes from there? */
-  isNative({ protocol }: URL): boolean {
-    return this.#receiver !== null && protocol === 'http:'
   }
 
   /**
@@ -107,8 +108,10 @@ export class RangeConnections {
         const { hasAnswered } = connection
         this.#open.delete(connection)
         connection.destroy(null)
+        if (error instanceof NotAgreed) host.notNativeBeforeMs = performance.now() + leaveMs
         // Its server had closed it while nobody used it: that is no failure.
-        if (isUsed && !hasAnswered && watch.error === null) continue
+        const isNoFailure = error instanceof NotAgreed || (isUsed && !hasAnswered)
+        if (isNoFailure && watch.error === null) continue
         leave(host)
         throw error
       }
@@ -137,7 +140,7 @@ export class RangeConnections {
 
   #hostOf(origin: string): Host {
     if (this.#latest?.origin === origin) return this.#latest.host
-    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
+    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0, notNativeBeforeMs: 0 }
     this.#hosts.delete(origin)
     this.#hosts.set(origin, host)
     for (const [name, { idle, busy, waiting }] of this.#hosts) {
@@ -156,15 +159,26 @@ export class RangeConnections {
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const connection = this.#connect(url)
+    const connection = this.#connect(host, url)
     this.#open.add(connection)
     return connection
   }
 
-  #connect(url: URL): BodyConnection {
-    return this.#receiver && this.isNative(url)
-      ? new NativeConnection(url, this.#options.connectMsMax, this.#receiver, this.#bursts)
+  #connect(host: Host, url: URL): BodyConnection {
+    const { connectMsMax } = this.#options
+    const trust = url.protocol === 'https:' ? this.#trustFor(host) : null
+    return this.#receiver && (url.protocol === 'http:' || trust !== null)
+      ? new NativeConnection(url, { connectMsMax, trust }, this.#receiver, this.#bursts)
       : new RangeConnection(url, this.#options, this.#bursts)
+  }
+
+  /** Whom a native connection to it believes; null: TLS is to be Node's. */
+  #trustFor({ notNativeBeforeMs }: Host): number | null {
+    if (notNativeBeforeMs > 0 && performance.now() < notNativeBeforeMs) return null
+    if (this.#trust === undefined) {
+      this.#trust = this.#receiver?.trust(trustedCertificates(this.#options.ca), DEFAULT_CIPHERS) ?? null
+    }
+    return this.#trust
   }
 
   #keep(host: Host, connection: BodyConnection): void {

@@ -2,48 +2,38 @@
  * A web server behind TLS. Which authorities Node trusts beside its own is fixed when it starts, so the tests that trust the
  * server run in a process of their own.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
+import { loadAddon } from '../../src/native/addon.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { originContract } from '../contract/origin.ts'
-import { HttpResponder } from '../fixtures/http-responder.ts'
+import { noCertificates } from '../fixtures/certificate.ts'
+import { NotingReceiver, startHttps } from '../fixtures/https.ts'
+import { identityIn } from '../fixtures/receiving.ts'
 
 const trusted = process.env.PARENTFS_TEST_TLS
 
-/** Serve `directory` with the certificate in `home`. */
-async function startHttps(directory: string, home: string, t: Test): Promise<string> {
-  const responder = new HttpResponder({ directory })
-  const [key, cert] = ['key.pem', 'cert.pem'].map(name => readFileSync(join(home, name), 'utf8'))
-  const server = createServer({ key: key!, cert: cert! }, (request, response) => {
-    responder.respond(request, response).catch(() => response.destroy())
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return `https://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}
-
 if (trusted !== undefined) {
-  originContract(
-    'a web server behind TLS',
-    async (directory, t) => new HttpOrigin(await startHttps(directory, trusted, t), { inPlaceBytesMin: 1 }),
-  )
-} else if (spawnSync('openssl', ['version']).status !== 0) {
-  t.test('a web server behind TLS', { skip: 'openssl is not installed: no certificate can be made' }, async () => {})
+  const [key, cert] = ['key.pem', 'cert.pem'].map(name => readFileSync(join(trusted, name), 'utf8'))
+  const native = loadAddon().createReceiver()
+  t.teardown(() => native.close())
+  const noting = new NotingReceiver(native)
+  for (const [by, receiver] of [
+    ['here', null],
+    ['natively', noting],
+  ] as const) {
+    originContract(`a web server behind TLS, whose ranges are received ${by}`, async (directory, t) => {
+      const url = await startHttps(directory, { key: key!, cert: cert! }, t)
+      return new HttpOrigin(url, { inPlaceBytesMin: 1, receiver })
+    })
+  }
+  t.test('natively they were', async t => t.ok(noting.agreed.length > 0 && noting.agreed.every(Boolean)))
+} else if (noCertificates) {
+  t.test('a web server behind TLS', { skip: noCertificates }, async () => {})
 } else {
   const home = t.testdir()
-  const subject = ['-subj', '/CN=parentfs test', '-addext', 'subjectAltName=IP:127.0.0.1']
-  const files = ['-keyout', join(home, 'key.pem'), '-out', join(home, 'cert.pem')]
-  const newKey = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2']
-  execFileSync('openssl', ['req', '-x509', ...newKey, ...subject, ...files], { stdio: 'pipe' })
+  const identity = identityIn(home, 'IP:127.0.0.1')
 
   const env = { ...process.env, PARENTFS_TEST_TLS: home, NODE_EXTRA_CA_CERTS: join(home, 'cert.pem') }
   t.spawn(process.execPath, [import.meta.filename], { env }, 'a server whose certificate is trusted')
@@ -51,7 +41,7 @@ if (trusted !== undefined) {
   t.test('a server whose certificate is not trusted is origin-unreachable, and the message says why', async t => {
     const directory = t.testdir()
     writeFileSync(join(directory, 'a.img'), 'x')
-    const origin = new HttpOrigin(await startHttps(directory, home, t))
+    const origin = new HttpOrigin(await startHttps(directory, identity, t))
     t.teardown(() => origin.close())
     const lookup = origin.lookup('a.img', { signal: new AbortController().signal })
     await t.rejects(lookup, { code: 'origin-unreachable', message: /certificate/ })
@@ -60,8 +50,7 @@ if (trusted !== undefined) {
   t.test('an authority of our own is trusted besides the usual ones', async t => {
     const directory = t.testdir()
     writeFileSync(join(directory, 'a.img'), 'x')
-    const ca = readFileSync(join(home, 'cert.pem'), 'utf8')
-    const origin = new HttpOrigin(await startHttps(directory, home, t), { ca })
+    const origin = new HttpOrigin(await startHttps(directory, identity, t), { ca: identity.cert })
     t.teardown(() => origin.close())
     t.match(await origin.lookup('a.img', { signal: new AbortController().signal }), { sizeBytes: 1 })
   })

@@ -1,20 +1,18 @@
 /** Bodies that are received in place, from servers that answer as they are told. */
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { DEFAULT_CIPHERS } from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
-import { loadAddon } from '../../src/native/addon.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
 import { NativeConnection } from '../../src/origin/native-connection.ts'
 import { RangeConnection } from '../../src/origin/range-connection.ts'
 import { Watch } from '../../src/origin/watch.ts'
+import { listenFor, type Way, waysToReceive } from '../fixtures/receiving.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = Buffer.from(Array.from({ length: 10_000 }, (_, k) => k % 251))
 const { signal } = new AbortController()
-const native = loadAddon().createReceiver()
-t.teardown(() => native.close())
 
 /** What becomes of one request: bytes to send, and whether the connection ends then. */
 type Answer = (range: [number, number], socket: Socket) => void
@@ -34,10 +32,10 @@ const rightAndLast: Answer = (range, socket) => {
 }
 
 /** A server that gives each request the next answer, and right ones after that. */
-async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) {
+async function serve(t: Test, { receiver, identity }: Way, answers: Answer[], options: Partial<HttpOptions>) {
   const seen = { connections: 0, requests: [] as string[] }
   const sockets = new Set<Socket>()
-  const server = createServer(socket => {
+  const { url, server } = await listenFor(identity, socket => {
     seen.connections++
     sockets.add(socket)
     socket.on('error', () => {})
@@ -48,12 +46,7 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) 
       ;(answers.shift() ?? right)([Number(match?.[1]), Number(match?.[2])], socket)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const origin = new HttpOrigin(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, {
-    inPlaceBytesMin: 1,
-    ...options,
-  })
+  const origin = new HttpOrigin(url, { inPlaceBytesMin: 1, receiver, ca: identity?.cert ?? null, ...options })
   const facts = { origin: origin.url, key: 'a', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
   const read = async (offset: number, length: number, own = signal) => {
     const target = Buffer.alloc(length)
@@ -68,20 +61,19 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) 
   return { origin, read, seen, sockets, facts }
 }
 
-for (const [by, receiver] of [
-  ['received here', null],
-  ['received natively', native],
-] as const) {
-  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) =>
-    serve(t, answers, { receiver, ...options })
+for (const way of waysToReceive(t)) {
+  const by = `received ${way.by}`
+  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) => serve(t, way, answers, options)
 
   t.test(`${by}: an answer is good though its connection has ended when it is its turn`, async t => {
     const { origin } = await serving(t, [rightAndLast])
     const held: (() => void)[] = []
     const bursts = { do: (piece: () => void) => void held.push(piece) }
     const url = new URL(origin.url)
+    const { receiver, identity } = way
+    const trust = identity && receiver!.trust(identity.cert, DEFAULT_CIPHERS)
     const connection = receiver
-      ? new NativeConnection(url, 1000, receiver, bursts)
+      ? new NativeConnection(url, { connectMsMax: 1000, trust }, receiver, bursts)
       : new RangeConnection(url, { connectMsMax: 1000, ca: null }, bursts)
     await connection.ready
     const target = Buffer.alloc(100)

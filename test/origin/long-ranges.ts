@@ -1,17 +1,14 @@
-/** Long ranges, which a thread of their own receives, one of Node's or a native one: from servers that answer as they are told. */
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+/** Long ranges, in each way that they are received: from servers that answer as they are told. */
+import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/image.ts'
-import { loadAddon } from '../../src/native/addon.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
+import { listenFor, type Way, waysToReceive } from '../fixtures/receiving.ts'
 import { until } from '../fixtures/until.ts'
 
 const image = Buffer.from(Array.from({ length: 2 ** 20 }, (_, k) => (k * 7 + (k >> 8)) % 251))
 const { signal } = new AbortController()
-const native = loadAddon().createReceiver()
-t.teardown(() => native.close())
 
 /** What becomes of one request. */
 type Answer = (body: Buffer, head: string, socket: Socket) => void
@@ -21,12 +18,11 @@ const right: Answer = (body, head, socket) => {
   socket.write(body)
 }
 
-/** A server whose ranges are received by a thread, of Node's or ours, which gives each request the next answer, and right ones after that. */
-async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) {
+/** A server that gives each request the next answer, and right ones after that. */
+async function serve(t: Test, { receiver, identity }: Way, answers: Answer[], options: Partial<HttpOptions>) {
   const seen = { connections: 0 }
-  const next: Answer[] = []
   const sockets = new Set<Socket>()
-  const server = createServer(socket => {
+  const { url, server } = await listenFor(identity, socket => {
     seen.connections++
     sockets.add(socket)
     socket.on('error', () => {})
@@ -34,18 +30,15 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) 
       const [, first, last] = /range: bytes=(\d+)-(\d+)/.exec(bytes.toString('latin1'))!.map(Number)
       const range = `Content-Range: bytes ${first}-${last}/${image.length}\r\nContent-Length: ${last! - first! + 1}`
       const head = `HTTP/1.1 206 Partial Content\r\nETag: "v"\r\n${range}\r\n\r\n`
-      ;(next.shift() ?? right)(image.subarray(first, last! + 1), head, socket)
+      ;(answers.shift() ?? right)(image.subarray(first, last! + 1), head, socket)
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
-  const origin = new HttpOrigin(url, { inPlaceBytesMin: 1, ...options })
+  const origin = new HttpOrigin(url, { inPlaceBytesMin: 1, receiver, ca: identity?.cert ?? null, ...options })
   const facts = { origin: origin.url, key: 'a', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
   const readInto = (target: Uint8Array, offset: number, own = signal) =>
     origin.read(identify(facts), offset, target, { signal: own })
   const read = async (offset: number, length: number, own = signal) => {
-    const target = new Uint8Array(new SharedArrayBuffer(length))
+    const target = new Uint8Array(length)
     await readInto(target, offset, own)
     return image.subarray(offset, offset + length).equals(Buffer.from(target))
   }
@@ -54,19 +47,12 @@ async function serve(t: Test, answers: Answer[], options: Partial<HttpOptions>) 
     for (const socket of sockets) socket.destroy()
     server.close()
   })
-  // That of Node's begins with the first of them, which does not wait for it, and has connections of its own.
-  const connections = options.receiver ? 1 : 2
-  await until(async () => (await read(0, 1000)) && seen.connections === connections, 10_000, 'the thread is there')
-  next.push(...answers)
   return { origin, read, readInto, seen }
 }
 
-for (const [by, receiver] of [
-  ["Node's", null],
-  ['native', native],
-] as const) {
-  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) =>
-    serve(t, answers, { receiver, ...options })
+for (const way of waysToReceive(t)) {
+  const { by } = way
+  const serving = (t: Test, answers: Answer[], options: Partial<HttpOptions> = {}) => serve(t, way, answers, options)
 
   t.test(`${by}: many at once, and one after the other`, async t => {
     const { read, seen } = await serving(t, [])
@@ -77,13 +63,6 @@ for (const [by, receiver] of [
     t.equal(seen.connections, connections, 'on connections that were kept')
   })
 
-  t.test(`${by}: memory that threads do not share is filled here`, async t => {
-    const { readInto } = await serving(t, [])
-    const target = Buffer.alloc(50_000)
-    await readInto(target, 50)
-    t.ok(target.equals(image.subarray(50, 50_050)))
-  })
-
   t.test(
     `${by}: an answer that is another version is not served, and writes nothing once it has been refused`,
     async t => {
@@ -91,7 +70,7 @@ for (const [by, receiver] of [
         socket.write(Buffer.concat([Buffer.from(head.replace('"v"', '"w"')), Buffer.alloc(body.length - 1, 0xee)]))
       }
       const { read, readInto } = await serving(t, [changed])
-      const target = new Uint8Array(new SharedArrayBuffer(2 ** 20))
+      const target = new Uint8Array(2 ** 20)
       await t.rejects(readInto(target, 0), { code: 'image-changed' })
       const left = Buffer.from(target)
       for (let k = 0; k < 20; k++) await new Promise(resolve => setTimeout(resolve, 5))
@@ -108,7 +87,7 @@ for (const [by, receiver] of [
       go = () => void socket.write(body.subarray(1000))
     }
     const { readInto } = await serving(t, [slow])
-    const target = new Uint8Array(new SharedArrayBuffer(300_000)).fill(0xff)
+    const target = new Uint8Array(300_000).fill(0xff)
     const controller = new AbortController()
     const reading = readInto(target, 5, controller.signal)
     await until(() => target[999] !== 0xff, 10_000, 'the first bytes')
@@ -155,7 +134,7 @@ for (const [by, receiver] of [
     t.ok(performance.now() - startedMs > 1800, 'twice the stall')
   })
 
-  t.test(`${by}: a closed origin has no thread, and breaks off what it receives`, async t => {
+  t.test(`${by}: a closed origin breaks off what it receives`, async t => {
     const stalling: Answer = (_body, head, socket) => void socket.write(head)
     const { origin, read } = await serving(t, [stalling])
     const reading = read(0, 100_000)
