@@ -6,6 +6,7 @@
 /**
  * What became of a connection:
  * - `ready`: TLS is agreed on, and the server is whom it was to be: it may be asked
+ * - `refused`: TLS was not agreed on; the connection is no more
  * - `head`: an answer whose body is on its way, told when that takes long; `head` is its head
  * - `progress`: more of the body has come, told now and then
  * - `whole`: all of the body is in its place; with its head, where that was not told
@@ -13,7 +14,7 @@
  * - `lost`: it has ended (0), was broken (an errno), or sent what nobody had asked for (EPROTO); with what had come of a head, where that was
  *   not told
  */
-export type ReceiverEvent = 'ready' | 'head' | 'progress' | 'whole' | 'other' | 'lost'
+export type ReceiverEvent = 'ready' | 'refused' | 'head' | 'progress' | 'whole' | 'other' | 'lost'
 
 /** @param value an errno where the connection is lost, else the bytes of the body that have come since the last event */
 export type ReceiverListener = (event: ReceiverEvent, value: number, head: Uint8Array | null) => void
@@ -32,7 +33,7 @@ export interface Receiver {
    */
   adopt(fd: number, onEvent: ReceiverListener): number
   /**
-   * The same with TLS, which is agreed on before anything is asked: `ready` or `lost` says what came of it.
+   * The same with TLS, which is agreed on before anything is asked: `ready`, `refused` or `lost` says what came of it.
    * @param trust a number that {@link trust} has given
    * @param host the name or address that the server's certificate has to have
    */

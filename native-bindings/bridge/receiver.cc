@@ -24,6 +24,8 @@ const char* name_of(receive::Event::Kind kind) {
   switch (kind) {
     case receive::Event::Kind::ready:
       return "ready";
+    case receive::Event::Kind::refused:
+      return "refused";
     case receive::Event::Kind::head:
       return "head";
     case receive::Event::Kind::progress:
@@ -38,7 +40,7 @@ const char* name_of(receive::Event::Kind kind) {
 }
 
 bool is_the_last(receive::Event::Kind kind) {
-  return kind == receive::Event::Kind::other || kind == receive::Event::Kind::lost;
+  return kind == receive::Event::Kind::refused || kind == receive::Event::Kind::other || kind == receive::Event::Kind::lost;
 }
 
 /** A number and a head, as a listener gets them. */

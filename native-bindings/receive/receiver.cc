@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -39,26 +40,28 @@ Receiver::Receiver(std::function<void()> on_events)
 }
 
 Result<std::uint32_t> Receiver::adopt(OwnedFd socket) {
-  return take(std::make_unique<PlainStream>(std::move(socket)), Connection::State::idle);
+  auto stream = std::make_unique<PlainStream>(socket.get());
+  return take(std::move(socket), std::move(stream), Connection::State::idle);
 }
 
 Result<std::uint32_t> Receiver::adopt(OwnedFd socket, TlsContext& tls, const std::string& host) {
-  auto stream = tls.open(std::move(socket), host);
+  auto stream = tls.open(socket.get(), host);
   if (!stream) return Failure{EPROTO};
-  return take(std::move(stream), Connection::State::greeting);
+  return take(std::move(socket), std::move(stream), Connection::State::greeting);
 }
 
-Result<std::uint32_t> Receiver::take(std::unique_ptr<Stream> stream, Connection::State state) {
+Result<std::uint32_t> Receiver::take(OwnedFd socket, std::unique_ptr<Stream> stream, Connection::State state) {
   const Lock lock(mutex_);
   if (!thread_.joinable()) return Failure{ECANCELED};
   do last_id_++;
   while (last_id_ == 0 || connections_.contains(last_id_));
-  const int fd = stream->fd();
+  const auto connection = std::make_shared<Connection>(last_id_, std::move(socket), std::move(stream), state);
+  connections_.emplace(last_id_, connection);
+  const Lock own(connection->mutex);
   // Who has to greet begins when he can.
-  const bool is_sending = state == Connection::State::greeting;
-  connections_.emplace(last_id_, std::make_shared<Connection>(last_id_, std::move(stream), state, is_sending));
-  epoll_event event{.events = events_of(is_sending), .data = {.u64 = last_id_}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0) return last_id_;
+  connection->is_sending = state == Connection::State::greeting;
+  epoll_event event{.events = events_of(connection->is_sending), .data = {.u64 = last_id_}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->socket.get(), &event) == 0) return last_id_;
   const int error = errno;
   connections_.erase(last_id_);
   return Failure{error};
@@ -69,16 +72,15 @@ int Receiver::ask(std::uint32_t id, std::string_view request, std::span<std::byt
   if (!connection) return ENOTCONN;
   const Lock lock(connection->mutex);
   if (connection->state == Connection::State::ended) return ENOTCONN;
-  if (connection->state != Connection::State::idle || target.empty()) return target.empty() ? EINVAL : EBUSY;
-  const Moved sent = connection->stream->send(request);
-  if (sent.then == Moved::Then::end) return sent.error == 0 ? EPIPE : sent.error;
+  if (target.empty()) return EINVAL;
+  if (connection->state != Connection::State::idle || !connection->unsent.empty()) return EBUSY;
+  connection->unsent = request;
+  if (const int error = send(*connection); error != 0) return error;
   connection->state = Connection::State::head;
   connection->head.clear();
   connection->target = target;
   connection->at = connection->untold = 0;
   connection->exchange++;
-  connection->unsent = request.substr(sent.bytes);
-  if (!connection->unsent.empty()) watch(*connection, true);
   return 0;
 }
 
@@ -91,6 +93,8 @@ void Receiver::drop(std::uint32_t id) {
     connection = std::move(found->second);
     connections_.erase(found);
   }
+  // Whoever it is that sends to it without an end: the thread gives the lock back soon.
+  ::shutdown(connection->socket.get(), SHUT_RDWR);
   const Lock lock(connection->mutex);
   leave(*connection);
 }
@@ -137,14 +141,21 @@ void Receiver::serve(std::uint32_t id) {
   const Lock lock(connection->mutex);
   if (connection->state == Connection::State::ended) return;
   if (connection->state == Connection::State::greeting && !greet(*connection)) return;
-  if (!connection->unsent.empty()) send_rest(*connection);
+  connection->is_unfinished = false;
+  // What has failed to be sent is told where nothing is received, either.
+  if (!connection->unsent.empty()) send(*connection);
   receive(*connection);
 }
 
 bool Receiver::greet(Connection& connection) {
   const Moved greeted = connection.stream->greet();
-  if (greeted.then == Moved::Then::end) {
+  if (greeted.then == Moved::Then::end && greeted.error != EPROTO) {
     lose(connection, greeted.error);
+    return false;
+  }
+  if (greeted.then == Moved::Then::end) {
+    leave(connection);
+    tell({.connection = connection.id, .kind = Event::Kind::refused});
     return false;
   }
   watch(connection, greeted.then == Moved::Then::wait_to_send);
@@ -154,10 +165,14 @@ bool Receiver::greet(Connection& connection) {
   return true;
 }
 
-void Receiver::send_rest(Connection& connection) {
+int Receiver::send(Connection& connection) {
   const Moved sent = connection.stream->send(connection.unsent);
-  connection.unsent.erase(0, sent.bytes);
-  if (connection.unsent.empty()) watch(connection, false);
+  connection.unsent.erase(0, sent.then == Moved::Then::end ? connection.unsent.size() : sent.bytes);
+  // In TLS it may want to be received from first, which it is anyway.
+  connection.is_full = !connection.unsent.empty() && sent.then != Moved::Then::wait_to_receive;
+  watch(connection, connection.is_full);
+  if (sent.then != Moved::Then::end) return 0;
+  return sent.error == 0 ? EPIPE : sent.error;
 }
 
 void Receiver::receive(Connection& connection) {
@@ -170,7 +185,7 @@ void Receiver::receive(Connection& connection) {
     const Moved got = connection.stream->receive({place, room});
     if (got.then == Moved::Then::end) return lose(connection, got.error);
     // Level-triggered: what the kernel still has is told again.
-    if (got.bytes == 0) return watch(connection, got.then == Moved::Then::wait_to_send || !connection.unsent.empty());
+    if (got.bytes == 0) return watch(connection, got.then == Moved::Then::wait_to_send || connection.is_full);
     if (connection.state == State::idle) return lose(connection, EPROTO);
     taken += got.bytes;
     if (body) {
@@ -195,7 +210,7 @@ void Receiver::receive(Connection& connection) {
     }
     if (got.then != Moved::Then::go_on) return;
   }
-  if (connection.stream->holds_more()) unfinished_.push_back(connection.id);
+  if (connection.stream->holds_more() && !std::exchange(connection.is_unfinished, true)) unfinished_.push_back(connection.id);
 }
 
 bool Receiver::begin_body(Connection& connection) {
@@ -255,14 +270,15 @@ std::shared_ptr<Receiver::Connection> Receiver::find(std::uint32_t id) {
 void Receiver::watch(Connection& connection, bool sending) const {
   if (std::exchange(connection.is_sending, sending) == sending) return;
   epoll_event event{.events = events_of(sending), .data = {.u64 = connection.id}};
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.stream->fd(), &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.socket.get(), &event);
 }
 
 void Receiver::leave(Connection& connection) {
   connection.state = Connection::State::ended;
   connection.target = {};
-  if (connection.stream) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.stream->fd(), nullptr);
+  if (connection.stream) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection.socket.get(), nullptr);
   connection.stream.reset();
+  ::shutdown(connection.socket.get(), SHUT_RDWR);
 }
 
 void Receiver::lose(Connection& connection, int error) {

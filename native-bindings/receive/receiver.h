@@ -35,6 +35,8 @@ struct Event {
   enum class Kind : std::uint8_t {
     /** TLS is agreed on, and the server is whom it was to be: it may be asked. */
     ready,
+    /** TLS was not agreed on: it is no connection any more. */
+    refused,
     /** The head of an answer whose body is on its way: told when that takes long. */
     head,
     /** More of the body has come: told now and then. */
@@ -70,7 +72,7 @@ class Receiver {
 
   /** Take a socket that is connected. @returns its id, never 0; or an errno */
   Result<std::uint32_t> adopt(OwnedFd socket) EXCLUDES(mutex_);
-  /** The same, and agree on TLS with `host` before anything is asked: `ready` or `lost` says what came of it. */
+  /** The same, and agree on TLS with `host` before anything is asked: `ready`, `refused` or `lost` says what came of it. */
   Result<std::uint32_t> adopt(OwnedFd socket, TlsContext& tls, const std::string& host) EXCLUDES(mutex_);
   /**
    * Send a request, and receive the body of its answer into `target`, which stays until `whole`, `other`, `lost` or {@link drop}.
@@ -90,18 +92,23 @@ class Receiver {
   struct Connection {
     enum class State : std::uint8_t { greeting, idle, head, body, ended };
 
-    Connection(std::uint32_t number, std::unique_ptr<Stream> own, State first, bool sending)
-        : id(number), stream(std::move(own)), state(first), is_sending(sending) {}
+    Connection(std::uint32_t number, OwnedFd own, std::unique_ptr<Stream> bytes, State first)
+        : id(number), socket(std::move(own)), stream(std::move(bytes)), state(first) {}
 
     const std::uint32_t id;
+    /** Closed with the last reference: so it can be shut down by whoever has one. */
+    const OwnedFd socket;
     Mutex mutex;
     /** Null once it has ended. */
     std::unique_ptr<Stream> stream GUARDED_BY(mutex);
     State state GUARDED_BY(mutex);
     /** Is the thread to hear when something can be sent? */
-    bool is_sending GUARDED_BY(mutex);
-    /** What could not be sent at once. */
+    bool is_sending GUARDED_BY(mutex) = false;
+    /** What could not be sent at once, and whether that is for want of room. */
     std::string unsent GUARDED_BY(mutex);
+    bool is_full GUARDED_BY(mutex) = false;
+    /** Is it among those that hold more? */
+    bool is_unfinished GUARDED_BY(mutex) = false;
     /** What has come of the head; and when it is whole, until it is told. */
     std::string head GUARDED_BY(mutex);
     std::span<std::byte> target GUARDED_BY(mutex);
@@ -114,11 +121,12 @@ class Receiver {
   };
 
   void work();
-  Result<std::uint32_t> take(std::unique_ptr<Stream> stream, Connection::State state) EXCLUDES(mutex_);
+  Result<std::uint32_t> take(OwnedFd socket, std::unique_ptr<Stream> stream, Connection::State state) EXCLUDES(mutex_);
   void serve(std::uint32_t id) EXCLUDES(mutex_);
   /** @returns whether requests may be sent */
   bool greet(Connection& connection) REQUIRES(connection.mutex);
-  void send_rest(Connection& connection) REQUIRES(connection.mutex);
+  /** Send what is unsent, or as much of it as goes. @returns 0 or an errno */
+  int send(Connection& connection) REQUIRES(connection.mutex);
   /** Take what there is, as long as it is nobody else's turn. */
   void receive(Connection& connection) REQUIRES(connection.mutex);
   /** @returns false when nothing more is to be received */

@@ -17,7 +17,7 @@ Moved failed(Moved::Then wait) {
 }  // namespace
 
 Moved PlainStream::receive(std::span<std::byte> place) {
-  const ssize_t got = ::recv(fd(), place.data(), place.size(), MSG_DONTWAIT);
+  const ssize_t got = ::recv(socket_, place.data(), place.size(), MSG_DONTWAIT);
   if (got < 0) return failed(Moved::Then::wait_to_receive);
   if (got == 0) return {.then = Moved::Then::end};
   const auto bytes = static_cast<std::size_t>(got);
@@ -25,7 +25,7 @@ Moved PlainStream::receive(std::span<std::byte> place) {
 }
 
 Moved PlainStream::send(std::string_view bytes) {
-  const ssize_t sent = ::send(fd(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) return failed(Moved::Then::wait_to_send);
   return {.bytes = static_cast<std::size_t>(sent)};
 }

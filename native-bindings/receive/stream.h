@@ -6,8 +6,6 @@
 #include <span>
 #include <string_view>
 
-#include "owned-fd.h"
-
 namespace parentfs::receive {
 
 /** What a try came to. */
@@ -24,7 +22,7 @@ struct Moved {
   };
   std::size_t bytes = 0;
   Then then = Then::go_on;
-  /** An errno, or 0. */
+  /** An errno, or 0. EPROTO: the two have not understood or believed each other. */
   int error = 0;
 };
 
@@ -34,7 +32,6 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  [[nodiscard]] int fd() const { return socket_.get(); }
   /** What has to be settled before the first request. `go_on`: it is. */
   virtual Moved greet() = 0;
   virtual Moved receive(std::span<std::byte> place) = 0;
@@ -43,19 +40,20 @@ class Stream {
   [[nodiscard]] virtual bool holds_more() const = 0;
 
  protected:
-  explicit Stream(OwnedFd socket) : socket_(std::move(socket)) {}
-
- private:
-  OwnedFd socket_;
+  Stream() = default;
 };
 
 class PlainStream : public Stream {
  public:
-  explicit PlainStream(OwnedFd socket) : Stream(std::move(socket)) {}
+  /** @param socket stays the caller's, and open */
+  explicit PlainStream(int socket) : socket_(socket) {}
   Moved greet() override { return {}; }
   Moved receive(std::span<std::byte> place) override;
   Moved send(std::string_view bytes) override;
   [[nodiscard]] bool holds_more() const override { return false; }
+
+ private:
+  const int socket_;
 };
 
 }  // namespace parentfs::receive

@@ -21,8 +21,12 @@ class TlsContext {
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
 
-  /** @param host whose certificate it has to be: a name, or an address. @returns null where OpenSSL has failed */
-  std::unique_ptr<Stream> open(OwnedFd socket, const std::string& host);
+  /**
+   * @param socket stays the caller's, and open
+   * @param host whose certificate it has to be: a name, or an address
+   * @returns null where OpenSSL has failed
+   */
+  std::unique_ptr<Stream> open(int socket, const std::string& host);
 
  private:
   explicit TlsContext(void* context) : context_(context) {}

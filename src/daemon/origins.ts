@@ -55,6 +55,8 @@ export class Origins {
   constructor(places: readonly OriginPlace[], parts: OriginsParts) {
     this.#parts = parts
     this.#receiver = parts.addon.createReceiver()
+    // OpenSSL ends with the process, and nobody is to use it then.
+    process.once('exit', this.#endReceiving)
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
       return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }
@@ -139,6 +141,8 @@ export class Origins {
     }))
   }
 
+  readonly #endReceiving = () => this.#receiver.close()
+
   #countersOf({ settings }: OriginPlace): Counted {
     const availability = new Availability(identityOf(settings.url), { logger: this.#parts.logger })
     return { meter: new Meter(), hedges: new Hedges(), availability, sources: new Sources(originDescriptorsMax) }
@@ -154,7 +158,8 @@ export class Origins {
   /** Idempotent. */
   async close(): Promise<void> {
     await Promise.all(this.#open.map(({ origin }) => origin.close()))
-    this.#receiver.close()
+    process.off('exit', this.#endReceiving)
+    this.#endReceiving()
   }
 }
 

@@ -153,9 +153,10 @@ export class NativeConnection implements BodyConnection {
   #hear(event: ReceiverEvent, value: number, head: Uint8Array | null): void {
     const exchange = this.#exchange
     if (event === 'ready') this.#greeting?.onReady()
+    if (event === 'refused') this.destroy(new NotAgreed(this.#server))
     if (event === 'lost') {
       this.hasAnswered ||= head !== null
-      this.destroy(this.#greeting ? new NotAgreed(this.#server) : lost(this.#server, value))
+      this.destroy(lost(this.#server, value))
       return
     }
     if (!exchange) return

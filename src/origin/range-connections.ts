@@ -12,8 +12,8 @@ import type { BodyConnection } from './body-connection.ts'
 import type { HttpAnswer, InPlaceBody } from './http-body.ts'
 import { factsOf, type UrlFacts } from './http-url.ts'
 import { NativeConnection, NotAgreed } from './native-connection.ts'
+import { nativeTrust } from './native-trust.ts'
 import { type ConnectOptions, RangeConnection } from './range-connection.ts'
-import { trustedCertificates } from './trusted.ts'
 import type { Watched } from './watch.ts'
 
 export interface RangeConnectionsOptions extends ConnectOptions {
@@ -111,7 +111,7 @@ export class RangeConnections {
         if (error instanceof NotAgreed) host.notNativeBeforeMs = performance.now() + leaveMs
         // Its server had closed it while nobody used it: that is no failure.
         const isNoFailure = error instanceof NotAgreed || (isUsed && !hasAnswered)
-        if (isNoFailure && watch.error === null) continue
+        if (isNoFailure && watch.error === null && !this.#closed) continue
         leave(host)
         throw error
       }
@@ -159,9 +159,14 @@ export class RangeConnections {
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const connection = this.#connect(host, url)
-    this.#open.add(connection)
-    return connection
+    try {
+      const connection = this.#connect(host, url)
+      this.#open.add(connection)
+      return connection
+    } catch (error) {
+      leave(host)
+      throw error
+    }
   }
 
   #connect(host: Host, url: URL): BodyConnection {
@@ -176,7 +181,8 @@ export class RangeConnections {
   #trustFor({ notNativeBeforeMs }: Host): number | null {
     if (notNativeBeforeMs > 0 && performance.now() < notNativeBeforeMs) return null
     if (this.#trust === undefined) {
-      this.#trust = this.#receiver?.trust(trustedCertificates(this.#options.ca), DEFAULT_CIPHERS) ?? null
+      const certificates = nativeTrust(this.#options.ca)
+      this.#trust = certificates === null ? null : (this.#receiver?.trust(certificates, DEFAULT_CIPHERS) ?? null)
     }
     return this.#trust
   }
