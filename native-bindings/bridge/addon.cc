@@ -138,6 +138,13 @@ void load_libfuse2(const Napi::CallbackInfo& info) {
   if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
 }
 
+Napi::Value latest_libfuse2_loop(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), fuse2::latest_loop()); }
+
+Napi::Value is_libfuse2_loop_running(const Napi::CallbackInfo& info) {
+  const std::uint32_t loop = small_number(info[0], "loop", std::numeric_limits<std::uint32_t>::max());
+  return Napi::Boolean::New(info.Env(), fuse2::is_running(loop));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* classes = new Classes;
   classes->engine = Napi::Persistent(Engine::define(env));
@@ -164,6 +171,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("releaseFreeMemory", Napi::Function::New(env, release_free_memory, "releaseFreeMemory"));
   exports.Set("bytesToPage", Napi::Function::New(env, bytes_to_page, "bytesToPage"));
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
+  exports.Set("latestLibfuse2Loop", Napi::Function::New(env, latest_libfuse2_loop, "latestLibfuse2Loop"));
+  exports.Set("isLibfuse2LoopRunning", Napi::Function::New(env, is_libfuse2_loop_running, "isLibfuse2LoopRunning"));
   return exports;
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -139,6 +140,38 @@ class Pool {
   bool failed_ GUARDED_BY(mutex_) = false;
 };
 
+/** The loops of this process. */
+class Loops {
+ public:
+  std::uint32_t begin() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    running_.insert(++latest_);
+    return latest_;
+  }
+  void end(std::uint32_t loop) EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    running_.erase(loop);
+  }
+  std::uint32_t latest() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return latest_;
+  }
+  bool is_running(std::uint32_t loop) EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return running_.contains(loop);
+  }
+
+ private:
+  Mutex mutex_;
+  std::uint32_t latest_ GUARDED_BY(mutex_) = 0;
+  std::set<std::uint32_t> running_ GUARDED_BY(mutex_);
+};
+
+Loops& loops() {
+  static Loops all;
+  return all;
+}
+
 int loop(fuse* handle) {
   Library library{};
   if (!find_all(library)) return -1;
@@ -147,7 +180,10 @@ int loop(fuse* handle) {
   fuse_chan* const channel = library.next_chan(session, nullptr);
   // libfuse leaves it open in children, and a child that has it keeps the mount of a dead server from failing.
   ::fcntl(library.descriptor(channel), F_SETFD, FD_CLOEXEC);
-  return Pool(library, session, channel).run();
+  const std::uint32_t own = loops().begin();
+  const int result = Pool(library, session, channel).run();
+  loops().end(own);
+  return result;
 }
 
 }  // namespace
@@ -163,6 +199,10 @@ std::string load(const std::string& path) {
   const char* const complaint = ::dlerror();  // NOLINT(concurrency-mt-unsafe): of this thread's own.
   return complaint != nullptr ? complaint : path;
 }
+
+std::uint32_t latest_loop() { return loops().latest(); }
+
+bool is_running(std::uint32_t loop) { return loops().is_running(loop); }
 
 }  // namespace parentfs::fuse2
 

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace parentfs::fuse2 {
@@ -21,5 +22,10 @@ namespace parentfs::fuse2 {
  * @returns empty, or what the loader complained about
  */
 std::string load(const std::string& path);
+
+/** @returns the number of the loop that began last; 0 before the first */
+std::uint32_t latest_loop();
+/** Has that loop not returned yet? It does when nothing is mounted any more, or its descriptor failed. */
+bool is_running(std::uint32_t loop);
 
 }  // namespace parentfs::fuse2

@@ -172,7 +172,10 @@ void each_once(Checks& t) {
   for (std::uint32_t k = 0; k < count; k++) mounted.ask(k);
   CHECK(until([&] { return mounted.answered().size() >= count; }));
   CHECK((::fcntl(mounted.library.device.get(), F_GETFD) & FD_CLOEXEC) != 0);
+  const std::uint32_t own = fuse2::latest_loop();
+  CHECK(own > 0 && fuse2::is_running(own) && !fuse2::is_running(own + 1));
   CHECK(mounted.end() == 0);
+  CHECK(!fuse2::is_running(own) && fuse2::latest_loop() == own);
   CHECK(mounted.answered() == numbers_to(count));
   CHECK(mounted.library.receiving_most <= readers_max);
 }

@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../latency-histogram.ts'
 import type { Receiver } from '../native-receiver.ts'
 import type { NativeSource } from '../native-source.ts'
+import type { Libfuse2 } from './libfuse2.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
 export interface SystemError extends Error {
@@ -220,7 +221,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon {
+export interface Addon extends Libfuse2 {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine
@@ -264,11 +265,6 @@ export interface Addon {
   releaseFreeMemory(): void
   /** How far behind the begin of `bytes` the next page of memory begins, in bytes. */
   bytesToPage(bytes: Uint8Array): number
-  /**
-   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
-   * is linked against libfuse.so.2 and is loaded afterwards finds it.
-   */
-  loadLibfuse2(path: string): void
 }
 
 /**

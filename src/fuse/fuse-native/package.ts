@@ -12,7 +12,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { CacheError, messageOf } from '../../errors.ts'
-import type { Addon } from '../../native/addon.ts'
+import type { Libfuse2 } from '../../native/libfuse2.ts'
 
 /** The one version that this fits. */
 const version = '2.2.6'
@@ -45,7 +45,7 @@ interface FuseClass {
  * @throws CacheError invalid-argument: it is not there, or not usable on this machine
  */
 export function loadFuseNative(
-  addon: Pick<Addon, 'loadLibfuse2'>,
+  addon: Pick<Libfuse2, 'loadLibfuse2'>,
   require = createRequire(import.meta.url),
 ): FuseClass {
   const directory = packageDirectory(require)

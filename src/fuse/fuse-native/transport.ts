@@ -4,7 +4,6 @@
  * It can less than the kernel's own protocol: see {@link fuseNativeCapabilities}. It ends with the process, and the mount is dead
  * then; nobody can go on with it.
  */
-import { readdirSync, readlinkSync } from 'node:fs'
 import { CacheError, messageOf } from '../../errors.ts'
 import { noLatencies } from '../../latency-histogram.ts'
 import {
@@ -17,7 +16,7 @@ import {
   toldNamesMax,
 } from '../../limits.ts'
 import type { Logger } from '../../logger.ts'
-import type { Addon } from '../../native/addon.ts'
+import type { Libfuse2 } from '../../native/libfuse2.ts'
 import { type Presentation, presentationDefault } from '../attributes.ts'
 import type { Backend } from '../backend.ts'
 import type { TransportCapabilities } from '../capabilities.ts'
@@ -48,7 +47,7 @@ export const fuseNativeCapabilities: TransportCapabilities = {
 }
 
 export interface FuseNativeTransportOptions {
-  readonly addon: Pick<Addon, 'loadLibfuse2'>
+  readonly addon: Libfuse2
   /** An existing directory with nothing mounted on it; absolute. */
   readonly mountpoint: string
   /** Shown in the mount table. */
@@ -77,8 +76,8 @@ interface Parts {
   readonly calls: Calls
   /** `now` can be set. */
   readonly deadlines: { now: Deadlines }
-  /** Of /dev/fuse. */
-  readonly fd: number
+  /** Does libfuse? It tells nobody when it does no more. */
+  readonly isServing: () => boolean
   readonly names: ToldNames
 }
 
@@ -93,14 +92,16 @@ export class FuseNativeTransport implements Transport {
   readonly #looking: NodeJS.Timeout
   #end: (errno: number) => void = () => {}
 
-  private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, names, fd }: Parts) {
+  private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, names, isServing }: Parts) {
     this.#deadlines = deadlines
     this.#fuse = fuse
     this.#names = names
     this.#fileSystem = fileSystem
     this.#calls = calls
     this.ended = new Promise(resolve => (this.#end = resolve))
-    this.#looking = setInterval(() => this.#look(fd), fuseNativeLookMs)
+    this.#looking = setInterval(() => {
+      if (!isServing()) this.#finish(unmounted)
+    }, fuseNativeLookMs)
   }
 
   /**
@@ -126,11 +127,10 @@ export class FuseNativeTransport implements Transport {
     const handlers = handlersOf({ fileSystem, names, files, calls, deadlines: () => deadlines.now })
     const fuse = createFuse(Fuse, mountpoint, mountOptions(options), handlers)
     mounts.push(fuse)
-    const others = fuseDescriptors()
     await mounted(fuse, mountpoint)
-    const fd = fuseDescriptors().find(fd => !others.includes(fd))
-    if (fd === undefined) throw new CacheError('mount-failed', `mountpoint ${mountpoint}: its session ended at once`)
-    return new FuseNativeTransport(fuse, fileSystem, { calls, deadlines, names, fd })
+    const loop = addon.latestLibfuse2Loop()
+    const isServing = () => addon.isLibfuse2LoopRunning(loop)
+    return new FuseNativeTransport(fuse, fileSystem, { calls, deadlines, names, isServing })
   }
 
   /** All that the kernel knows it learned here. */
@@ -166,11 +166,6 @@ export class FuseNativeTransport implements Transport {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
-  }
-
-  /** libfuse closes its descriptor when reading it has failed, and tells nobody. */
-  #look(fd: number): void {
-    if (!isFuse(fd)) this.#finish(unmounted)
   }
 
   #finish(errno: number): void {
@@ -211,17 +206,4 @@ function mounted(fuse: NativeFuse, mountpoint: string): Promise<void> {
       reject(new CacheError('mount-failed', what, { cause: error }))
     })
   })
-}
-
-/** Descriptors of /dev/fuse in this process. */
-function fuseDescriptors(): number[] {
-  return readdirSync('/proc/self/fd').map(Number).filter(isFuse)
-}
-
-function isFuse(fd: number): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`) === '/dev/fuse'
-  } catch {
-    return false
-  }
 }

@@ -2,12 +2,14 @@
  * The fuse-native transport on a real mount: the contract of every transport, and what only this one has.
  */
 import { readdirSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { mountAt } from '../../../src/daemon/mount-table.ts'
 import { type FuseNativeTransportOptions, fuseNativeCapabilities } from '../../../src/fuse/fuse-native/transport.ts'
 import { fuseNativeThreads } from '../../../src/limits.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
 import { transportContract } from '../../contract/transport.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { cannotMountFuseNative, mountFuseNative } from '../../fixtures/fuse-native-mount.ts'
@@ -38,6 +40,22 @@ async function hanging(t: Test, method: string, options: Partial<FuseNativeTrans
 t.test('the mount table shows what the kernel transport shows', { skip }, async t => {
   const { mountpoint } = await mountFuseNative(t, new FakeBackend())
   t.match(await mountAt(mountpoint), { type: 'fuse.parentfs', source: 'test, with\\signs' })
+})
+
+t.test('mounts that follow each other at once are all served', { skip }, async t => {
+  const backend = new FakeBackend()
+  backend.add({ name: 'a', sizeBytes: MiB })
+  const addon = loadAddon()
+  const ends: Promise<number>[] = []
+  for (let round = 0; round < 30; round++) {
+    const { mountpoint, transport, stayUnmounted } = await mountFuseNative(t, backend)
+    t.same(await readdir(mountpoint), ['a'])
+    // Its loop ends some time after this, and its descriptor's number is the next one's.
+    addon.unmount(mountpoint, true)
+    stayUnmounted()
+    ends.push(transport.ended)
+  }
+  t.same(new Set(await Promise.all(ends)), new Set([constants.errno.ENODEV]))
 })
 
 t.test('more readers than threads are all answered, and no thread is started beyond them', { skip }, async t => {
