@@ -14,13 +14,14 @@ namespace parentfs::receive {
 
 struct OpenSsl {
   using Any = void;
+  using Password = int (*)(char* into, int bytes, int is_for_writing, void* argument);
 
   unsigned long (*OpenSSL_version_num)();
   void (*ERR_clear_error)();
 
   Any* (*BIO_new_mem_buf)(const void* bytes, int length);
   int (*BIO_free)(Any* bio);
-  Any* (*PEM_read_bio_X509)(Any* bio, Any** into, Any* password, void* argument);
+  Any* (*PEM_read_bio_X509)(Any* bio, Any** into, Password password, void* argument);
   void (*X509_free)(Any* certificate);
   int (*X509_STORE_add_cert)(Any* store, Any* certificate);
   int (*X509_VERIFY_PARAM_set1_ip_asc)(Any* parameters, const char* address);

@@ -41,11 +41,14 @@ constexpr const char* suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TL
 /** Source: RFC 7301 3.1. */
 constexpr std::string_view http_1_1("\x08http/1.1");
 
+/** Without it, OpenSSL would ask at the terminal for what an encrypted certificate needs. */
+int no_password(char* /*into*/, int /*bytes*/, int /*is_for_writing*/, void* /*argument*/) { return -1; }
+
 void trust(const OpenSsl& ssl, void* context, const std::string& pem) {
   void* bio = ssl.BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
   if (bio == nullptr) return;
   void* store = ssl.SSL_CTX_get_cert_store(context);
-  while (void* certificate = ssl.PEM_read_bio_X509(bio, nullptr, nullptr, nullptr)) {
+  while (void* certificate = ssl.PEM_read_bio_X509(bio, nullptr, no_password, nullptr)) {
     ssl.X509_STORE_add_cert(store, certificate);
     ssl.X509_free(certificate);
   }
@@ -117,7 +120,8 @@ std::shared_ptr<TlsContext> TlsContext::create(const std::string& trusted, const
   ssl->SSL_CTX_ctrl(context, control_read_ahead, 1, nullptr);
   ssl->SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
   const bool is_strict = ssl->SSL_CTX_ctrl(context, control_version_min, version_tls_1_2, nullptr) == 1 &&
-                         ssl->SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1 && ssl->SSL_CTX_set_ciphersuites(context, suites) == 1 &&
+                         ssl->SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1 &&
+                         ssl->SSL_CTX_set_ciphersuites(context, suites) == 1 &&
                          // Of these functions, the only one whose 0 is no error.
                          ssl->SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(http_1_1.data()),
                                                       static_cast<unsigned>(http_1_1.size())) == 0;
