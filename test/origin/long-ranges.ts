@@ -142,4 +142,14 @@ for (const way of waysToReceive(t)) {
     await t.rejects(reading, { code: 'closed' })
     await t.rejects(read(0, 1000))
   })
+
+  t.test(`${by}: nor does it begin anew what was asked on a connection that was kept`, async t => {
+    const { origin, read, seen } = await serving(t, [right, () => {}])
+    t.ok(await read(0, 1000))
+    const reading = read(0, 100_000)
+    setTimeout(() => void origin.close(), 100)
+    await t.rejects(reading, { code: 'closed' })
+    await new Promise(resolve => setTimeout(resolve, 100))
+    t.equal(seen.connections, 1)
+  })
 }
