@@ -132,33 +132,30 @@ void Receiver::work() {
     }
     for (const std::uint32_t id : unfinished) serve(id);
     tell_late_heads();
+    wake();
   }
 }
 
 void Receiver::serve(std::uint32_t id) {
   const auto connection = find(id);
-  if (!connection) return;
-  const Lock lock(connection->mutex);
-  if (connection->state == Connection::State::ended) return;
-  if (connection->state == Connection::State::greeting && !greet(*connection)) return;
-  connection->is_unfinished = false;
+  if (connection) serve(*connection);
+  wake();
+}
+
+void Receiver::serve(Connection& connection) {
+  const Lock lock(connection.mutex);
+  if (connection.state == Connection::State::ended) return;
+  if (connection.state == Connection::State::greeting && !greet(connection)) return;
+  connection.is_unfinished = false;
   // What has failed to be sent is told where nothing is received, either.
-  if (!connection->unsent.empty()) send(*connection);
-  receive(*connection);
+  if (!connection.unsent.empty()) send(connection);
+  receive(connection);
 }
 
 bool Receiver::greet(Connection& connection) {
   const Moved greeted = connection.stream->greet();
-  if (greeted.then == Moved::Then::end && greeted.error != EPROTO) {
-    lose(connection, greeted.error);
-    return false;
-  }
-  if (greeted.then == Moved::Then::end) {
-    leave(connection);
-    tell({.connection = connection.id, .kind = Event::Kind::refused});
-    return false;
-  }
-  watch(connection, greeted.then == Moved::Then::wait_to_send);
+  if (greeted.then == Moved::Then::end) lose(connection, greeted.error);
+  else watch(connection, greeted.then == Moved::Then::wait_to_send);
   if (greeted.then != Moved::Then::go_on) return false;
   connection.state = Connection::State::idle;
   tell({.connection = connection.id, .kind = Event::Kind::ready});
@@ -282,17 +279,20 @@ void Receiver::leave(Connection& connection) {
 }
 
 void Receiver::lose(Connection& connection, int error) {
+  const bool is_refused = connection.state == Connection::State::greeting && error == EPROTO;
   leave(connection);
-  tell({.connection = connection.id, .kind = Event::Kind::lost, .error = error, .bytes = 0, .head = std::move(connection.head)});
+  const auto kind = is_refused ? Event::Kind::refused : Event::Kind::lost;
+  tell({.connection = connection.id, .kind = kind, .error = error, .head = std::move(connection.head)});
 }
 
 void Receiver::tell(Event event) {
-  {
-    const Lock lock(events_mutex_);
-    events_.push_back(std::move(event));
-    if (std::exchange(armed_, true)) return;
-  }
-  on_events_();
+  const Lock lock(events_mutex_);
+  events_.push_back(std::move(event));
+  if (!std::exchange(armed_, true)) is_wake_due_ = true;
+}
+
+void Receiver::wake() {
+  if (std::exchange(is_wake_due_, false)) on_events_();
 }
 
 }  // namespace parentfs::receive

@@ -123,6 +123,7 @@ class Receiver {
   void work();
   Result<std::uint32_t> take(OwnedFd socket, std::unique_ptr<Stream> stream, Connection::State state) EXCLUDES(mutex_);
   void serve(std::uint32_t id) EXCLUDES(mutex_);
+  void serve(Connection& connection) EXCLUDES(connection.mutex);
   /** @returns whether requests may be sent */
   bool greet(Connection& connection) REQUIRES(connection.mutex);
   /** Send what is unsent, or as much of it as goes. @returns 0 or an errno */
@@ -140,6 +141,8 @@ class Receiver {
   void leave(Connection& connection) REQUIRES(connection.mutex);
   void lose(Connection& connection, int error) REQUIRES(connection.mutex);
   void tell(Event event) EXCLUDES(events_mutex_);
+  /** Who was told something hears of it once no lock is held that he may want: this thread may lose its processor to him. */
+  void wake();
 
   /** A head that was not told at once. */
   struct Late {
@@ -157,6 +160,8 @@ class Receiver {
   Mutex events_mutex_;
   std::vector<Event> events_ GUARDED_BY(events_mutex_);
   bool armed_ GUARDED_BY(events_mutex_) = false;
+  /** Of the thread alone: is somebody to be woken? */
+  bool is_wake_due_ = false;
   /** Of the thread alone, in the order of their times. */
   std::deque<Late> late_;
   /** Of the thread alone: connections that hold more than their turn gave them. */
