@@ -17,6 +17,7 @@ import { Availability } from '../origin/availability.ts'
 import { isCephUrl } from '../origin/ceph-url.ts'
 import type { ExtentFinder } from '../origin/file.ts'
 import { Hedges } from '../origin/hedge.ts'
+import { loadUndici } from '../origin/http-client.ts'
 import { Meter } from '../origin/meter.ts'
 import { identityOf, openOrigin } from '../origin/open.ts'
 import type { Origin } from '../origin/origin.ts'
@@ -27,6 +28,9 @@ import { originOptionsOf } from './origin-settings.ts'
 
 /** Longest source in the mount table, in bytes; the kernel takes a page. */
 const sourceBytesMax = 255
+
+/** When what asks web servers is loaded, unless somebody has asked before. */
+const undiciLoadMs = 250
 
 export interface OriginsParts {
   readonly addon: ExtentFinder & Pick<Addon, 'createReceiver'>
@@ -57,6 +61,8 @@ export class Origins {
     this.#receiver = parts.addon.createReceiver()
     // OpenSSL ends with the process, and nobody is to use it then.
     process.once('exit', this.#endReceiving)
+    const anyIsHttp = places.some(({ settings }) => /^https?:/.test(settings.url))
+    if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
       return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }

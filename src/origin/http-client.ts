@@ -71,10 +71,11 @@ export interface HttpRequest {
 const require = createRequire(import.meta.url)
 
 /**
- * Loaded with the first request: the command line starts faster without it. Not by import(): where 32 reads came in the first moment of a
- * server that took over, Node.js 20 resolved that with a module whose names were not there, for good.
+ * Loaded with the first request, or when a server has nothing else to do yet: it takes 100 ms in one turn, and the command line does without it.
+ * Not by import(): where 32 reads came in the first moment of a server that took over, Node.js 20 resolved that with a module whose names
+ * were not there, for good.
  */
-function undici(): typeof import('undici') {
+export function loadUndici(): typeof import('undici') {
   return require('undici') as typeof import('undici')
 }
 
@@ -193,7 +194,7 @@ export class HttpClient {
    * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
    */
   async #poolFor(host: string): Promise<Pool> {
-    const { Pool } = undici()
+    const { Pool } = loadUndici()
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
     const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions())
     this.#pools.delete(host)
