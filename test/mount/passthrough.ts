@@ -18,6 +18,7 @@ import {
 import { damage } from '../fixtures/damage.ts'
 import { type FioOptions, readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { openPassed } from '../fixtures/passed.ts'
 import { attempt, run, start } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -32,19 +33,6 @@ async function mountComplete(t: Test, ...more: string[]): Promise<Place & { read
   await mountDaemon(t, where, ...more)
   await makeComplete(where, 'a.raw')
   return { ...where, target: join(where.mountpoint, 'a.raw') }
-}
-
-/** Open the image again and again until the kernel reads it by itself. */
-async function openPassed(t: Test, where: Place & { readonly target: string }): Promise<FileHandle> {
-  for (const endMs = Date.now() + patienceMs; Date.now() < endMs; ) {
-    const handle = await open(where.target, 'r')
-    if ((await statusOf(where)).passthrough.openNow > 0) {
-      t.teardown(() => handle.close().catch(() => {}))
-      return handle
-    }
-    await handle.close()
-  }
-  throw new Error(`never by passthrough: ${JSON.stringify((await statusOf(where)).passthrough)}`)
 }
 
 /** What a descriptor reads past every page cache but the data file's own. */
@@ -66,7 +54,7 @@ print("mapped",flush=True); sys.stdin.readline(); print(hashlib.sha256(ctypes.st
 t.test('a complete image is read by the kernel alone, by every kind of read', options, async t => {
   const where = await mountComplete(t)
   const { ino } = statSync(where.target)
-  const handle = await openPassed(t, where)
+  const handle = await openPassed(t, where, 'a.raw')
   const before = await statusOf(where)
   t.match(before.passthrough, { off: '', openNow: 1, images: 1, refused: 0 })
   t.ok(before.passthrough.heldBytes > 0 && before.passthrough.heldBytes <= image.sizeBytes)
@@ -112,7 +100,7 @@ t.test('fio verifies what the kernel reads: direct, buffered and mapped, 4 jobs'
   await mountDaemon(t, where)
   await makeComplete(where, 'a.raw')
   const target = join(where.mountpoint, 'a.raw')
-  const handle = await openPassed(t, { ...where, target })
+  const handle = await openPassed(t, where, 'a.raw')
   const ways: FioOptions[] = [
     { engine: 'libaio', direct: true, depth: 32, jobs: 4 },
     { engine: 'io_uring', direct: true, depth: 32, jobs: 4 },
@@ -134,7 +122,7 @@ t.test('what is open so, or mapped, is not evicted; afterwards it is', options, 
     await parentfs('evict', where.target)
     return (await statusOf(where)).images[0]!.residentBytes
   }
-  const handle = await openPassed(t, where)
+  const handle = await openPassed(t, where, 'a.raw')
   t.equal(await evict(), image.sizeBytes, 'open')
   t.equal(await hashOf(handle), wantedHash)
   const { child, ended } = start('python3', ['-c', mapper, where.target], { stdin: 'pipe' })
@@ -155,7 +143,7 @@ t.test('what is open so, or mapped, is not evicted; afterwards it is', options, 
 
 t.test('a block that rots under who reads it is written again, and never punched', options, async t => {
   const where = await mountComplete(t)
-  const handle = await openPassed(t, where)
+  const handle = await openPassed(t, where, 'a.raw')
   const directory = join(where.cacheDirectory, 'images')
   const [name] = readdirSync(directory)
   damage(join(directory, name!), 3 * MiB + 100)
@@ -169,7 +157,7 @@ t.test('a block that rots under who reads it is written again, and never punched
 
 t.test('reads go on while servers are killed, and nothing is held of them in the end', options, async t => {
   const where = await mountComplete(t)
-  const handles = [await openPassed(t, where)]
+  const handles = [await openPassed(t, where, 'a.raw')]
   t.teardown(() => Promise.all(handles.map(handle => handle.close().catch(() => {}))))
   let isOver = false
   const seen = { reads: 0, wrong: 0 }
@@ -194,7 +182,7 @@ t.test('reads go on while servers are killed, and nothing is held of them in the
   await reading
   t.equal(seen.wrong, 0, `${seen.reads} reads of the whole image`)
   for (const handle of handles) await handle.close()
-  const again = await openPassed(t, where)
+  const again = await openPassed(t, where, 'a.raw')
   t.equal(await hashOf(again), wantedHash, 'by the kernel alone once more')
   await again.close()
   // A backing file that was forgotten would hold the data file.
