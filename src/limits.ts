@@ -295,6 +295,8 @@ export const explainBytesMax = readBytesMax
 
 /** How long a completion waits for daemons, and how many images of one it offers. */
 export const completionMsMax = 1_000
+/** How long it waits for each of them, so that a late one hides no other: half, for a question of names may follow. */
+export const completionEachMsMax = completionMsMax / 2
 export const completionNamesMax = 1_000
 /** The shortest pause of `parentfs top`: each look costs the daemon a walk over everything it holds. */
 export const topIntervalMsMin = 100

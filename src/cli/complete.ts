@@ -6,10 +6,13 @@
  */
 import type { Argument, Command, Option } from 'commander'
 import { fetchStatus } from '../admin/admin-client.ts'
+import { socketPath, trustedRuntimeDirectory } from '../admin/socket-path.ts'
+import type { Status } from '../admin/status.ts'
+import { resolveMountpoint } from '../daemon/mountpoint.ts'
 import { within } from '../deadline.ts'
 import { CacheError } from '../errors.ts'
-import { completionMsMax, completionNamesMax } from '../limits.ts'
-import { answeringMountpoints, findMount } from './target.ts'
+import { completionEachMsMax, completionMsMax, completionNamesMax } from '../limits.ts'
+import { answeringStatuses } from './target.ts'
 
 /** What is known of daemons; a fake in tests. */
 export interface LiveNames {
@@ -46,14 +49,29 @@ export async function complete(
 }
 
 /** What the daemons of this machine say, if they say it at once. */
-export const liveNames: LiveNames = {
-  mountpoints: () => soon(answeringMountpoints()),
-  images: mountpoint =>
-    soon(
-      findMount(mountpoint)
-        .then(({ socket }) => fetchStatus(socket))
-        .then(status => (status?.images ?? []).slice(0, completionNamesMax).map(({ name }) => name)),
-    ),
+export const liveNames: LiveNames = liveNamesIn(() => trustedRuntimeDirectory())
+
+/** @param directory where the sockets of daemons lie */
+export function liveNamesIn(directory: () => string): LiveNames {
+  /** A late one is not among them. */
+  const answering = async () => answeringStatuses(directory(), completionEachMsMax)
+  const statusOf = async (mountpoint: string | null) => {
+    if (mountpoint === null) return onlyOne(await answering())
+    return fetchStatus(socketPath(await resolveMountpoint(mountpoint), directory()))
+  }
+  return {
+    mountpoints: () => soon(answering().then(statuses => statuses.map(({ mountpoint }) => mountpoint))),
+    images: mountpoint =>
+      soon(
+        statusOf(mountpoint).then(status =>
+          (status?.images ?? []).slice(0, completionNamesMax).map(({ name }) => name),
+        ),
+      ),
+  }
+}
+
+function onlyOne(statuses: readonly Status[]): Status | null {
+  return statuses.length === 1 ? statuses[0]! : null
 }
 
 function soon(names: Promise<readonly string[]>): Promise<readonly string[]> {

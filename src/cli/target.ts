@@ -9,8 +9,10 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fetchStatus } from '../admin/admin-client.ts'
 import { socketPath, socketPaths, trustedRuntimeDirectory } from '../admin/socket-path.ts'
+import type { Status } from '../admin/status.ts'
 import { fileSystemType, type MountEntry, readMountTable } from '../daemon/mount-table.ts'
 import { resolveMountpoint } from '../daemon/mountpoint.ts'
+import { within } from '../deadline.ts'
 import { CacheError } from '../errors.ts'
 
 export interface Mount {
@@ -30,7 +32,8 @@ export interface ImageTarget extends Mount {
  */
 export async function findMount(path: string | null, saying = 'give one of them as MOUNTPOINT'): Promise<Mount> {
   if (path !== null) return mountOf(await resolveMountpoint(path))
-  const mountpoints = await answeringMountpoints()
+  const statuses = await answeringStatuses(trustedRuntimeDirectory(), null)
+  const mountpoints = statuses.map(({ mountpoint }) => mountpoint)
   if (mountpoints.length === 1) return mountOf(mountpoints[0]!)
   if (mountpoints.length === 0) {
     throw new CacheError('not-found', 'nothing of yours is mounted: "parentfs mount ORIGIN MOUNTPOINT" does')
@@ -67,13 +70,17 @@ export async function findImage(image: string, mountpoint: string | null): Promi
   return found ?? { ...mount, name: image }
 }
 
-/** Mountpoints whose daemons answer us, in order. */
-export async function answeringMountpoints(): Promise<string[]> {
-  const paths = socketPaths(trustedRuntimeDirectory())
-  const answers = await Promise.allSettled(paths.map(path => fetchStatus(path)))
+/**
+ * What the daemons say whose sockets lie there, by mountpoint. All are asked at once; who does not answer us is not among them.
+ * @param msMax how long each is waited for; null: as long as a question may take
+ */
+export async function answeringStatuses(directory: string, msMax: number | null): Promise<Status[]> {
+  const late = () => new CacheError('closed', `no answer in ${msMax} ms`)
+  const ask = (path: string) => (msMax === null ? fetchStatus(path) : within(msMax, fetchStatus(path), late))
+  const answers = await Promise.allSettled(socketPaths(directory).map(ask))
   return answers
-    .flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value.mountpoint] : []))
-    .sort()
+    .flatMap(answer => (answer.status === 'fulfilled' && answer.value ? [answer.value] : []))
+    .sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1))
 }
 
 /** @returns whoever would be asked about the mount: nobody was found there */

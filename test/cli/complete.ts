@@ -10,11 +10,12 @@ import {
   runtimeSurroundings,
   socketPath,
 } from '../../src/admin/socket-path.ts'
-import { complete, type LiveNames, liveNames } from '../../src/cli/complete.ts'
+import { complete, type LiveNames, liveNames, liveNamesIn } from '../../src/cli/complete.ts'
 import { createProgram } from '../../src/cli/program.ts'
-import { completionMsMax, completionNamesMax } from '../../src/limits.ts'
-import { command, parentfs } from '../fixtures/daemon.ts'
+import { completionEachMsMax, completionMsMax, completionNamesMax } from '../../src/limits.ts'
+import { command, parentfs, patienceMs } from '../fixtures/daemon.ts'
 import { attempt } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
 
 const program = createProgram({ ended: () => {}, writeError: () => {} })
 const live: LiveNames = {
@@ -139,13 +140,36 @@ t.test(
   },
 )
 
+t.test('a daemon that answers late hides no other, neither its mountpoint nor its images', async t => {
+  // The directory of others' sockets lies elsewhere: whoever is mounted on this machine is not asked.
+  const surroundings = { uid: 1000, userDirectory: realpathSync(mkdtempSync(join(tmpdir(), 'parentfs-'))) }
+  t.teardown(() => rmSync(surroundings.userDirectory, { recursive: true }))
+  const directory = runtimeDirectory(surroundings)
+  mkdirSync(directory, { recursive: true })
+  await daemonAt(t, 'late', () => {}, directory)
+  const prompt: string = await daemonAt(
+    t,
+    'prompt',
+    response => response.end(JSON.stringify({ mountpoint: prompt, images: [{ name: 'a.raw' }] })),
+    directory,
+  )
+  const names = liveNamesIn(() => directory)
+  // The one that answers may be late too, on a busy machine: then it is asked again.
+  const says = (found: Promise<readonly string[]>) => found.then(list => list.join(' '))
+  await until(async () => (await says(names.mountpoints())) === prompt, patienceMs, 'the other mountpoint')
+  await until(async () => (await says(names.images(null))) === 'a.raw', patienceMs, 'its images')
+  t.ok(completionEachMsMax < completionMsMax, 'the images are asked for after it')
+})
+
 /** What answers in the place of a daemon. @returns its mountpoint */
-async function daemonAt(t: Test, name: string, answer: (response: ServerResponse) => void): Promise<string> {
+async function daemonAt(
+  t: Test,
+  name: string,
+  answer: (response: ServerResponse) => void,
+  directory = ownDirectory(),
+): Promise<string> {
   const mountpoint = join(realpathSync(mkdtempSync(join(tmpdir(), 'parentfs-'))), name)
   mkdirSync(mountpoint, { recursive: true })
-  const surroundings = runtimeSurroundings()
-  const directory = runtimeDirectory(surroundings)
-  prepareRuntimeDirectory(directory, surroundings)
   const server: Server = createServer((_, response) => answer(response))
   await new Promise<void>(resolve => server.listen(socketPath(mountpoint, directory), resolve))
   t.teardown(() => {
@@ -154,4 +178,12 @@ async function daemonAt(t: Test, name: string, answer: (response: ServerResponse
     rmSync(dirname(mountpoint), { recursive: true })
   })
   return mountpoint
+}
+
+/** Where the sockets of our own daemons lie. */
+function ownDirectory(): string {
+  const surroundings = runtimeSurroundings()
+  const directory = runtimeDirectory(surroundings)
+  prepareRuntimeDirectory(directory, surroundings)
+  return directory
 }
