@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { complaintsAboutNative } from './fixtures/tidy/native-file.ts'
-import { complaintsAbout, type SourceFile } from './fixtures/tidy/source-file.ts'
+import { complaintsAbout, fileLinesMax, type SourceFile } from './fixtures/tidy/source-file.ts'
 import { satisfies } from './fixtures/tidy/version-range.ts'
 
 const header = '/** A file. */\n'
@@ -50,7 +50,7 @@ t.test('an import upwards, sideways or out of the rooms is caught', async t => {
 t.test('each other offence in a TypeScript file is caught', async t => {
   const offences: Record<string, string> = {
     'no header': 'export const a = 1\n',
-    'too long': header + 'export const a = 1\n'.repeat(300),
+    'too long': header + 'export const a = 1\n'.repeat(fileLinesMax),
     'long function': `${header}export function f() {\n${'f()\n'.repeat(69)}}\n`,
     'long method': `${header}class A {\n  f() {\n${'f()\n'.repeat(69)}}\n}\n`,
     'default export': `${header}export default 1\n`,
