@@ -15,6 +15,7 @@ export const errorCodes = {
   'origin-protocol': 'the origin answered something that we may not serve',
   'origin-unsupported': 'the origin lacks what an immutable image needs: ranges, or a validator',
   'image-changed': 'the origin no longer has this version of the image',
+  'image-too-large': 'the image is larger than anything here can count',
   'image-corrupt': 'the bytes of the image are not those that its publisher names',
   overloaded: 'a bound on work in flight was reached',
   aborted: 'the caller no longer wants the answer',

@@ -3,11 +3,18 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import * as aheadLimits from '../src/ahead-limits.ts'
 import * as cephLimits from '../src/ceph-limits.ts'
+import * as imageLimits from '../src/image-limits.ts'
 import * as generalLimits from '../src/limits.ts'
 import * as processLimits from '../src/process-limits.ts'
 import { parseDuration, parseSize } from '../src/sizes.ts'
 
-const limits: Readonly<Record<string, unknown>> = { ...generalLimits, ...processLimits, ...aheadLimits, ...cephLimits }
+const limits: Readonly<Record<string, unknown>> = {
+  ...generalLimits,
+  ...processLimits,
+  ...aheadLimits,
+  ...cephLimits,
+  ...imageLimits,
+}
 
 t.test('each limit in docs/OPERATIONS.md has the value that it has in the code', async t => {
   const lines = readFileSync('docs/OPERATIONS.md', 'utf8').split('\n')

@@ -21,9 +21,14 @@ Napi::ArrayBuffer table_of(Napi::Env env, const store::DataFile& file) {
   const auto& table = file.table();
   if (table->size_bytes() == 0) return Napi::ArrayBuffer::New(env, 0);
   auto* holder = new std::shared_ptr<residency::Table>(table);
-  return Napi::ArrayBuffer::New(
-      env, table->data(), table->size_bytes(),
-      [](Napi::Env, void*, std::shared_ptr<residency::Table>* held) { delete held; }, holder);
+  napi_value made = nullptr;
+  const auto let_go = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<residency::Table>*>(held); };
+  // From here on the holder is Node's, which lets go of it even when it makes no buffer; node-addon-api would do so as well then.
+  // Source: Node.js 20, src/node_buffer.cc, Buffer::New; node-addon-api 8, napi-inl.h, ArrayBuffer::New.
+  if (napi_create_external_arraybuffer(env, table->data(), table->size_bytes(), let_go, holder, &made) != napi_ok) {
+    throw Napi::Error::New(env);
+  }
+  return {env, made};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 namespace parentfs::residency {
 
 Result<std::shared_ptr<Table>> Table::map(std::uint64_t objects) {
+  if (objects > objects_max) return Failure{EFBIG};
   const std::size_t bytes = std::max<std::size_t>(objects * sizeof(Entry), sizeof(Entry));
   // NORESERVE: most of the table of a large image is never touched, and must not count as promised memory.
   void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

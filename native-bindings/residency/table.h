@@ -30,7 +30,13 @@ static_assert(std::atomic_ref<std::uint32_t>::is_always_lock_free);
 
 class Table {
  public:
-  /** A table of `objects` zeroed entries; 0 is fine. */
+  /**
+   * The longest table: what JavaScript can see of one buffer. It is that of an image of 64 TiB in blocks of 4 KiB.
+   * Source: Node.js 20, buffer.constants.MAX_LENGTH.
+   */
+  static constexpr std::uint64_t objects_max = (std::uint64_t{4} << 30) / sizeof(Entry);
+
+  /** A table of `objects` zeroed entries; 0 is fine, over `objects_max` is EFBIG. */
   static Result<std::shared_ptr<Table>> map(std::uint64_t objects);
   ~Table();
   Table(const Table&) = delete;

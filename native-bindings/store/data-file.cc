@@ -44,10 +44,10 @@ Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::u
                                                  ReadsUnderWay* reads) {
   if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
   const residency::Geometry geometry(size_bytes, block_bytes);
-  auto fd = syscalls::open_exact(path, size_bytes);
-  if (!fd.ok()) return Failure{fd.error()};
   auto table = residency::Table::map(geometry.objects());
   if (!table.ok()) return Failure{table.error()};
+  auto fd = syscalls::open_exact(path, size_bytes);
+  if (!fd.ok()) return Failure{fd.error()};
   return std::make_shared<DataFile>(DiskFile(std::move(fd.value()), faults, reads), std::move(table.value()), geometry);
 }
 

@@ -53,7 +53,10 @@ struct Verified {
 
 class DataFile {
  public:
-  /** EINVAL for a block size that is none, EFBIG when the file is longer than `size_bytes`. */
+  /**
+   * EINVAL for a block size that is none, EFBIG when the file is longer than `size_bytes`, or for more than a table has entries for: then
+   * there is no file.
+   */
   static Result<std::shared_ptr<DataFile>> open(const std::string& path, std::uint64_t size_bytes,
                                                 std::uint32_t block_bytes, Faults* faults = nullptr,
                                                 ReadsUnderWay* reads = nullptr);

@@ -1,5 +1,6 @@
 /** residency/: geometry, the table, and claims. */
 #include <array>
+#include <cerrno>
 
 #include "residency/claim.h"
 #include "store/resident-read.h"
@@ -36,6 +37,15 @@ void geometry_masks(Checks& t) {
   CHECK(!Geometry::accepts(0) && !Geometry::accepts(2048) && !Geometry::accepts(4097) &&
         !Geometry::accepts(2048 * KiB));
   CHECK(Geometry::accepts(4096) && Geometry::accepts(1024 * KiB));
+}
+
+void table_limit(Checks& t) {
+  // 64 TiB in blocks of 4 KiB: none of it is touched, so it costs addresses only.
+  const Geometry largest(std::uint64_t{1} << 46, 4096);
+  CHECK(largest.objects() == Table::objects_max);
+  const auto table = Table::map(largest.objects());
+  CHECK(table.ok() && table.value()->size_bytes() == std::uint64_t{1} << 32);
+  CHECK(Table::map(Table::objects_max + 1).error() == EFBIG);
 }
 
 /** A read under the protocol; `meanwhile` runs where the bytes are read. */
@@ -112,6 +122,7 @@ void large_tables(Checks& t) {
 Tests residency_tests() {
   return {
       {"ranges become the right blocks of the right objects", geometry_masks},
+      {"a table ends where JavaScript sees no further: 64 TiB in blocks of 4 KiB", table_limit},
       {"a claim is whole exactly when every block touched is resident", partial_residency},
       {"a generation that moves during a read makes it a miss, in each object touched", moved_generation},
       {"too few bytes are never a hit", short_read},

@@ -153,7 +153,7 @@ export class Catalog {
 
   /**
    * The image that `name` means now.
-   * @throws CacheError not-found, access-denied, origin-*, aborted
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, aborted
    */
   async lookup(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
     const named = this.#named(origin, name)
@@ -163,7 +163,8 @@ export class Catalog {
     try {
       return await within(revalidateMsMax, asked, () => noAnswer(name))
     } catch (error) {
-      if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'aborted')) throw error
+      if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'image-too-large', 'aborted'))
+        throw error
       this.#unanswered({ origin: origin.url, name, err: error })
       named.checkedMs = this.#options.now()
       return named.entry

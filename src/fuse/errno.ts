@@ -22,6 +22,7 @@ const ofCode: Readonly<Record<ErrorCode, number>> = {
   // An open that finds its version gone is retried by the kernel with a fresh lookup, which finds the new one.
   // Source: Linux fs/namei.c, retry_estale.
   'image-changed': errno.ESTALE,
+  'image-too-large': errno.EFBIG,
   'image-corrupt': errno.EIO,
   // Never EAGAIN: programs read it as "this descriptor does not block" and poll a file that cannot be polled.
   overloaded: errno.EIO,

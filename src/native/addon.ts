@@ -197,7 +197,7 @@ export interface Session {
 export interface Engine {
   /**
    * Open or create the data file at `path`, exactly `sizeBytes` long (truncated once, when it is new or short; longer is an
-   * error EFBIG), with a table of all zeros. On a store thread: a disk that hangs holds up that one.
+   * error EFBIG, and so is more than 2^28 objects, before there is a file), with a table of all zeros. On a store thread: a disk that hangs holds up that one.
    * @param blockBytes a power of two, 4 KiB to 1 MiB
    */
   openFile(path: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>

@@ -75,7 +75,7 @@ export class Meter {
     this.#inFlight--
     this.#bytes += event.bytes
     if (event.operation === 'lookup' && error === null) this.#unsupported = ''
-    else if (error === 'origin-unsupported') this.#unsupported = event.reason
+    else if (error === 'origin-unsupported' || error === 'image-too-large') this.#unsupported = event.reason
     if (event.operation === 'read' && error === null) this.#readLatencies.add(event.ms)
     if (error === 'aborted') this.#cancelled++
     else if (error !== null && error !== 'not-found') {

@@ -1,7 +1,7 @@
 /**
  * From a URL to an Origin, ready for use: the only place that knows which schemes there are and how the wrappers nest.
  *
- * From the inside out: the meter sees each request; a hedge sends a second one beside a slow one; the breaker judges each try and
+ * From the inside out: what is too large is refused; the meter sees each request, and what was refused; a hedge sends a second one beside a slow one; the breaker judges each try and
  * holds it back while the origin is away; retries repeat it; the deadline covers all tries together, because that is what a
  * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
  * their own. Between the two, reads wait for their rate, where one is set.
@@ -33,6 +33,7 @@ import type { Origin } from './origin.ts'
 import { RadosOrigin } from './rados.ts'
 import { type RbdOptions, RbdOrigin } from './rbd.ts'
 import { type RetryOptions, RetryOrigin } from './retry.ts'
+import { SizeLimitOrigin } from './size-limit.ts'
 import type { Sources } from './sources.ts'
 import { type ThrottleOptions, ThrottleOrigin } from './throttle.ts'
 
@@ -99,7 +100,7 @@ export function identityOf(url: string): string {
 
 /** The schemes and what makes an Origin of each. */
 const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Origin>> = {
-  'file:': (url, { addon, meter }) => new MeterOrigin(new FileOrigin(url, addon), meter),
+  'file:': (url, { addon, meter }) => metered(new FileOrigin(url, addon), meter),
   'http:': openHttp,
   'https:': openHttp,
   'rbd:': openCeph,
@@ -156,7 +157,7 @@ function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts
     firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
     stallMsMax: Math.min(http.stallMsMax, tryMs),
   })
-  return new HedgeOrigin(new MeterOrigin(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+  return new HedgeOrigin(metered(origin, meter), { hedges, shareMax: options.hedgeShareMax })
 }
 
 /** @throws CacheError invalid-argument when a library of Ceph's is missing */
@@ -172,7 +173,12 @@ function openCeph(url: string, { loadCeph, meter, sources, options }: SchemePart
   const callMsMax = Math.ceil(options.missMsMax / 3)
   const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, sources }
   const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
-  return new MeterOrigin(origin, meter)
+  return metered(origin, meter)
+}
+
+/** What is too large to be served is refused, and counted. */
+function metered(origin: Origin, meter: Meter): Origin {
+  return new MeterOrigin(new SizeLimitOrigin(origin), meter)
 }
 
 function noCeph(): CephAddon {

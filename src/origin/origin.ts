@@ -25,7 +25,7 @@ export interface Origin {
   list(options: ReadOptions): Promise<readonly string[] | null>
   /**
    * Ask about one image: its size and validator now.
-   * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), origin-*
+   * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), image-too-large, origin-*
    */
   lookup(key: string, options: ReadOptions): Promise<ImageFacts>
   /**

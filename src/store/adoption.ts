@@ -1,8 +1,10 @@
 /**
  * What the index records, taken over at boot: data files opened, blocks held and not published. Records whose file is missing or
- * has another size are forgotten, and files without a record removed.
+ * has another size are forgotten, and files without a record removed. An image that is larger than any may be is forgotten with its
+ * names, before its file is opened: it was recorded by an earlier version, or by a damaged index.
  */
 import type { Image } from '../image.ts'
+import { imageBytesMax } from '../image-limits.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { Logger } from '../logger.ts'
 import type { DataDirectory } from './data-directory.ts'
@@ -24,7 +26,8 @@ export interface AdoptionParts {
  */
 export async function adoptRecords({ index, directory, logger, images, open }: AdoptionParts): Promise<number> {
   for (const { image } of index.images()) {
-    if (directory.sizeOf(image.id) === image.sizeBytes) await open(image)
+    if (image.sizeBytes > imageBytesMax) await forgetTooLarge(image, index, logger)
+    else if (directory.sizeOf(image.id) === image.sizeBytes) await open(image)
   }
   const adopted = new Set<StoredImage>()
   const dropped = new Set<string>()
@@ -58,4 +61,17 @@ export async function adoptRecords({ index, directory, logger, images, open }: A
   }
   for (const name of await directory.names()) if (!images.has(name)) await directory.remove(name)
   return latestUse
+}
+
+async function forgetTooLarge(
+  { id, origin, key, sizeBytes }: Image,
+  index: IndexDatabase,
+  logger: Logger,
+): Promise<void> {
+  logger.warn(
+    { image: key, sizeBytes, imageBytesMax },
+    'the index knows an image that is larger than any may be; it is forgotten',
+  )
+  for (const { name, imageId } of index.names(origin)) if (imageId === id) await index.removeName(origin, name)
+  await index.removeImage(id)
 }

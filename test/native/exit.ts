@@ -92,6 +92,24 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     '0\n',
   ],
   [
+    'a table that JavaScript could not see is refused, and nothing is freed twice',
+    `
+    const { existsSync, mkdtempSync, rmSync, statSync } = await import('node:fs')
+    const { constants } = await import('node:buffer')
+    const directory = mkdtempSync('/dev/shm/parentfs-exit-')
+    const [large, largest] = [directory + '/large', directory + '/largest']
+    for (const [sizeBytes, blockBytes] of [[2 ** 46 + 1, 4096], [2 ** 51, 65536], [2 ** 53 - 1, 4096]]) {
+      console.log(await engine.openFile(large, sizeBytes, blockBytes).catch(error => error.code), existsSync(large))
+    }
+    let file64 = await engine.openFile(largest, 2 ** 46, 4096)
+    console.log(file64.table.byteLength === 2 ** 32, constants.MAX_LENGTH >= 2 ** 32, statSync(largest).size === 2 ** 46)
+    Atomics.store(new BigUint64Array(file64.table), 2 ** 29 - 2, 1n)
+    file64 = null
+    for (let k = 0; k < 10; k++) { global.gc(); await new Promise(setImmediate) }
+    rmSync(directory, { recursive: true })`,
+    'EFBIG false\nEFBIG false\nEFBIG false\ntrue true true\n',
+  ],
+  [
     'a worker that is terminated takes its session along',
     `
     const worker = new Worker(\`
