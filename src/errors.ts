@@ -17,6 +17,7 @@ export const errorCodes = {
   'image-changed': 'the origin no longer has this version of the image',
   'image-too-large': 'the image is larger than anything here can count',
   'image-corrupt': 'the bytes of the image are not those that its publisher names',
+  'too-many-images': 'as many images are known as may be, and none can be let go',
   overloaded: 'a bound on work in flight was reached',
   aborted: 'the caller no longer wants the answer',
   'invalid-argument': 'a setting or an argument is not usable',

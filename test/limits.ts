@@ -5,6 +5,7 @@ import * as aheadLimits from '../src/ahead-limits.ts'
 import * as cephLimits from '../src/ceph-limits.ts'
 import * as imageLimits from '../src/image-limits.ts'
 import * as generalLimits from '../src/limits.ts'
+import * as nameLimits from '../src/name-limits.ts'
 import * as processLimits from '../src/process-limits.ts'
 import { parseDuration, parseSize } from '../src/sizes.ts'
 
@@ -14,6 +15,7 @@ const limits: Readonly<Record<string, unknown>> = {
   ...aheadLimits,
   ...cephLimits,
   ...imageLimits,
+  ...nameLimits,
 }
 
 t.test('each limit in docs/OPERATIONS.md has the value that it has in the code', async t => {

@@ -1,6 +1,7 @@
 /**
  * What metrics are made of: plain numbers, as they are at one moment. Nothing here costs a walk over what is held.
  */
+import type { ForgetterCounters } from '../cache/forgetter.ts'
 import type { PromotionCounters } from '../cache/promoter.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { LatencyCounts } from '../latency-histogram.ts'
@@ -38,6 +39,7 @@ export interface RoomsMeasurements
   readonly busyTimes: number
   readonly origins: readonly OriginMeasurements[]
   readonly promotion: PromotionCounters
+  readonly knownImages: ForgetterCounters
   /** Listings that had more names than are shown. */
   readonly cutListings: number
   readonly gauges: Status['gauges']

@@ -92,6 +92,9 @@ const cache: readonly Metric[] = [
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
   gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.nameless),
+  gauge('parentfs_known_images', 'Images that are known, of all versions.', m => m.knownImages.known),
+  counter('parentfs_forgotten_images_total', 'Images let go beyond that bound.', m => m.knownImages.forgotten),
+  counter('parentfs_refused_images_total', 'Lookups refused: none could go.', m => m.knownImages.refused),
   counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.cutListings),
   counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
   counter(

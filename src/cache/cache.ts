@@ -20,6 +20,7 @@ import { Evictor } from './evictor.ts'
 import { type Extent, extentOf } from './extents.ts'
 import { fitCapacity } from './fit.ts'
 import type { Promote } from './landings.ts'
+import { Leaving, type LeavingLimits } from './leaving.ts'
 import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
 import { Operations, shownName } from './operations.ts'
 import { Passthroughs } from './passthroughs.ts'
@@ -28,7 +29,7 @@ import { Promoter } from './promoter.ts'
 import type { CacheReadOptions } from './reader.ts'
 import { Reading, type ReadingLimits } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
-import { type Acquaintance, Retirer, type RetirerLimits } from './retirer.ts'
+import type { Acquaintance } from './retirer.ts'
 import { Scrubber, type ScrubberOptions } from './scrubber.ts'
 import type { CacheCounters, ImageStatus } from './status.ts'
 import { Uses } from './uses.ts'
@@ -47,7 +48,8 @@ export interface CacheOptions {
   readonly readAheadBytesMax?: number
   readonly evictionPolicy?: EvictionPolicyName
   readonly scrub?: Partial<ScrubberOptions>
-  readonly retire?: Partial<RetirerLimits>
+  readonly knownImagesMax?: number
+  readonly leaving?: LeavingLimits
   /** See {@link ReadingParts}. */
   readonly allocateShared?: (bytes: number) => Uint8Array
   /** Milliseconds, never going back. */
@@ -70,7 +72,7 @@ export class Cache {
   readonly #pins: Pins
   readonly #opens = new Uses()
   readonly #reads = new Uses()
-  readonly #retirer: Retirer
+  readonly #leaving: Leaving
   readonly passthrough: Passthroughs
   readonly operations: Operations
   /** See {@link Reader.served} and {@link Reader.seen}. */
@@ -78,28 +80,26 @@ export class Cache {
   readonly seen: Reading['reader']['seen']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
-  readonly #isSound = ({ image }: StoredImage) => this.#digester.state(image) !== 'mismatch'
+  readonly #isSound = ({ image }: StoredImage) => this.#digester.isSound(image)
 
   constructor(options: CacheOptions) {
     this.#options = options
     this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds, options.now)
-    this.#catalog = new Catalog({ ...options, freshMs: origin => this.#origins.freshMs(origin) })
+    this.#catalog = new Catalog({
+      ...options,
+      freshMs: origin => this.#origins.freshMs(origin),
+      makeRoom: signal => this.#leaving.forgetter.makeRoom(signal),
+    })
     this.#promoter = new Promoter(options.promotionBytesMax)
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
-    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#retirer.unwanted() })
+    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.retirer.unwanted() })
     this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
     this.#digester = new Digester({ ...options, originOf })
-    const retirerParts = {
-      ...options,
-      catalog: this.#catalog,
-      directoryOf: (image: Image) => this.#origins.directoryOf(image),
-      isInUse: (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId),
-      forget: (imageId: string) => this.#digester.forget(imageId),
-      freshMs: ({ origin }: Image) => this.#origins.freshMs({ url: origin }),
-    }
-    this.#retirer = new Retirer(retirerParts, options.retire)
+    const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
+    const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
+    this.#leaving = new Leaving({ ...options, ...parts, isInUse }, options.leaving ?? {})
     const shared = { ...options, originOf, opens: this.#opens, pins: this.#pins, digester: this.#digester }
     this.passthrough = new Passthroughs(shared)
     this.#reading = new Reading({
@@ -139,10 +139,11 @@ export class Cache {
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
-      retirement: this.#retirer.counters,
+      retirement: this.#leaving.retirer.counters,
       passthrough: this.passthrough.counters,
       ahead: this.#reading.aheadCounters,
       flights: this.#reading.flightsUnderWay,
+      knownImages: this.#leaving.forgetter.counters,
       cutListings: this.#catalog.cutListings,
     }
   }
@@ -151,7 +152,7 @@ export class Cache {
   startBackground(): void {
     this.#scrubber.start()
     this.#digester.start()
-    this.#retirer.start()
+    this.#leaving.start()
     this.passthrough.start()
   }
 
@@ -170,7 +171,7 @@ export class Cache {
   async list(directory: string | null, { signal }: { readonly signal: AbortSignal }) {
     const origin = this.#origins.in(directory)
     const names = await this.#catalog.list(origin, signal)
-    const imageOf = (name: string) => this.#catalog.imageOfName(origin, name)
+    const imageOf = (name: string) => this.#catalog.imageShown(origin, name)
     // Entries are made when somebody reads them: there may be a million, and all listings share their names.
     return {
       length: names.length,
@@ -192,6 +193,7 @@ export class Cache {
   async open(image: Image): Promise<StoreFile | null> {
     this.#digester.mustBeSound(image)
     this.#opens.begin(image.id)
+    this.#catalog.use(image)
     return this.#reading.opened(await this.#use(image))?.file ?? null
   }
 
@@ -243,7 +245,7 @@ export class Cache {
 
   /** Let versions go that have no name and that nobody wants. Never rejects. */
   retireVersions(): Promise<void> {
-    return this.#retirer.check()
+    return this.#leaving.retirer.check()
   }
 
   /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */
@@ -267,7 +269,7 @@ export class Cache {
     await this.passthrough.close()
     await this.#scrubber.close()
     await this.#digester.close()
-    await this.#retirer.close()
+    await this.#leaving.close()
     await this.#reading.close()
     await this.#evictor.close()
   }

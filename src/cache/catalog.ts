@@ -9,16 +9,22 @@
  * image: an origin that is away says nothing, and a name that is missing in a listing is asked for before it goes.
  */
 import { within } from '../deadline.ts'
-import { CacheError, isCacheError } from '../errors.ts'
+import { isCacheError } from '../errors.ts'
 import { type Image, identify } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import { knownImagesMax } from '../name-limits.ts'
 import type { Origin } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
 import type { Store } from '../store/store.ts'
+import { type KnownImage, KnownImages } from './known-images.ts'
 import { Listings } from './listings.ts'
+import { Names } from './names.ts'
 import { Recorder } from './recorder.ts'
+import { logUnanswered, noAnswer } from './unanswered.ts'
+import { Uses } from './uses.ts'
+import { VanishedNames } from './vanished-names.ts'
 
 export interface CatalogOptions {
   readonly index: IndexDatabase
@@ -29,50 +35,52 @@ export interface CatalogOptions {
   freshMs(origin: Origin): number
   /** Node ids up to this one belong to directories. */
   readonly reservedNodeIds: bigint
+  /** Other than the default. */
+  readonly knownImagesMax?: number
+  /** Have at least one image go. @throws CacheError too-many-images, aborted */
+  makeRoom(signal: AbortSignal): Promise<void>
   /** Milliseconds, never going back. */
   readonly now: () => number
-}
-
-/** What is known of a name. */
-interface Named {
-  readonly entry: ImageEntry
-  checkedMs: number
 }
 
 export class Catalog {
   readonly #options: CatalogOptions
   readonly #startedMs: number
-  readonly #byId = new Map<string, ImageEntry>()
-  readonly #byNode = new Map<bigint, ImageEntry>()
-  /** By the origin's URL, then by name; all that the index has. */
-  readonly #names = new Map<string, Map<string, Named>>()
+  // INVARIANT: #images.size <= #imagesMax, but for what an index of before has until it is let go.
+  readonly #images: KnownImages
+  readonly #imagesMax: number
+  /** Images whose lookup has not ended. */
+  readonly #lookedUp = new Uses()
+  readonly #names = new Names()
   readonly #listings: Listings
   readonly #lookups = new SingleFlight<ImageEntry>()
   readonly #recorder: Recorder
   /** Ids of the versions that have no name. */
   readonly #nameless: Set<string>
-  /** Names that went from a listing, to be asked for, and not before when. */
-  readonly #vanished = new Map<string, { readonly origin: Origin; readonly name: string }>()
-  #askAgainMs = 0
+  readonly #vanished: VanishedNames
 
   constructor(options: CatalogOptions) {
     this.#options = options
     this.#startedMs = options.now()
+    this.#images = new KnownImages(options.reservedNodeIds)
+    this.#imagesMax = options.knownImagesMax ?? knownImagesMax
     this.#recorder = new Recorder(options.store, options.logger)
     this.#listings = new Listings({
       ...options,
       recorder: this.#recorder,
       isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
-      known: origin => this.#namesOf(origin),
-      onVanished: (origin, name) => this.#vanished.set(`${origin.url} ${name}`, { origin, name }),
+      known: origin => this.#names.of(origin),
+      onVanished: (origin, name) => this.#vanished.add(origin, name),
     })
-    for (const entry of options.index.images()) this.#remember(entry)
-    this.#nameless = new Set(this.#byId.keys())
-    for (const url of new Set([...this.#byId.values()].map(({ image }) => image.origin))) {
+    this.#vanished = new VanishedNames({ ...options, ask: (...name) => this.#askOnce(...name) })
+    const entries = options.index.images()
+    for (const entry of entries) this.#images.remember(entry)
+    this.#nameless = new Set(this.#images.ids())
+    for (const url of new Set(entries.map(({ image }) => image.origin))) {
       for (const { name, imageId } of options.index.names(url)) {
-        const entry = this.#byId.get(imageId)
+        const entry = this.#images.find(imageId)
         if (!entry) continue
-        this.#namesOf({ url }).set(name, { entry, checkedMs: this.#startedMs })
+        this.#names.set({ url }, name, { entry, checkedMs: this.#startedMs })
         this.#nameless.delete(imageId)
       }
     }
@@ -80,12 +88,22 @@ export class Catalog {
 
   /** Images that are known, of all versions. */
   get size(): number {
-    return this.#byId.size
+    return this.#images.size
+  }
+
+  /** Images beyond the limit. */
+  get excess(): number {
+    return this.#images.size - this.#imagesMax
+  }
+
+  /** See {@link KnownImages.all}. */
+  byUse(): Iterable<KnownImage> {
+    return this.#images.all()
   }
 
   /** Versions that have no name, in the order in which they lost it. */
   nameless(): ImageEntry[] {
-    return [...this.#nameless].flatMap(id => this.#byId.get(id) ?? [])
+    return [...this.#nameless].flatMap(id => this.#images.find(id) ?? [])
   }
 
   isNameless(imageId: string): boolean {
@@ -94,78 +112,105 @@ export class Catalog {
 
   /** Does the name under which this version was known mean nothing at all now? */
   hasLostName({ image }: ImageEntry): boolean {
-    return this.#named({ url: image.origin }, image.key) === null
+    return this.#names.get({ url: image.origin }, image.key) === null
   }
 
   /** A version without a name is retired: from now on it is one that nobody knows. */
-  forget({ image, nodeId }: ImageEntry): void {
-    this.#byId.delete(image.id)
-    this.#byNode.delete(nodeId)
+  forget(entry: ImageEntry): void {
+    const { image } = entry
+    this.#images.forget(entry)
     this.#nameless.delete(image.id)
     this.#recorder.drop(imageKey(image.id))
   }
 
   /** It could not be retired; unless it has come back meanwhile, it is known as before. */
   reinstate(entry: ImageEntry): void {
-    if (this.#byId.has(entry.image.id)) return
-    this.#remember(entry)
+    if (this.#images.find(entry.image.id)) return
+    this.#images.remember(entry)
     this.#nameless.add(entry.image.id)
+  }
+
+  /** Somebody uses this image: it goes after those that nobody does. */
+  use({ id }: Image): void {
+    this.#images.use(id)
+  }
+
+  /** Has it its name, and has nobody used it since, or is looking it up? */
+  mayLetGo(known: KnownImage): boolean {
+    const { id } = known.entry.image
+    return this.#images.isUnusedSince(known) && !this.#nameless.has(id) && !this.#lookedUp.has(id)
+  }
+
+  /**
+   * An image goes with its name: from now on both are ones that nobody knows.
+   * @returns `recorded` resolves when the name is in the index no more; `undo` is for an image that stays after all
+   */
+  letGo(entry: ImageEntry): { readonly recorded: Promise<void>; undo(): void } {
+    const { origin: url, key: name } = entry.image
+    const key = `${url} ${name}`
+    this.forget(entry)
+    const named = this.#names.get({ url }, name)
+    this.#names.delete({ url }, name)
+    this.#vanished.drop({ url }, name)
+    this.#recorder.drop(key)
+    const undo = () => {
+      if (this.#images.find(entry.image.id)) return // It has come back meanwhile.
+      this.reinstate(entry)
+      if (!named || this.#names.get({ url }, name)) return
+      this.#nameless.delete(entry.image.id)
+      this.#names.set({ url }, name, named)
+      void this.#recordName(url, name, entry.image.id).catch(() => {}) // The index is closed: it has what it had.
+    }
+    return { recorded: this.#options.index.removeName(url, name), undo }
   }
 
   /** Is this image in the index? Blocks of one that is not would be lost at the next start. */
   isRecorded({ id }: Image): boolean {
-    return this.#byId.has(id) && !this.#recorder.has(imageKey(id))
+    return this.#images.find(id) !== null && !this.#recorder.has(imageKey(id))
   }
 
   /** Try again what could not be written, and ask for the names that went from a listing. */
   async catchUp(signal: AbortSignal): Promise<void> {
     await this.#recorder.retry()
-    if (this.#options.now() < this.#askAgainMs) return
-    for (const [key, { origin, name }] of [...this.#vanished]) {
-      if (signal.aborted) return
-      try {
-        await this.#lookups.run(key, signal, shared => this.#ask(origin, name, shared))
-      } catch (error) {
-        // Whatever else it says is an answer, and another one comes with the next lookup.
-        if (isCacheError(error, 'aborted', 'origin-away', 'origin-unreachable', 'origin-timeout', 'origin-failed')) {
-          this.#askAgainMs = this.#options.now() + this.#options.freshMs(origin)
-          return
-        }
-      }
-      this.#vanished.delete(key)
-    }
+    await this.#vanished.ask(signal)
   }
 
   imageOfNode(nodeId: bigint): ImageEntry | null {
-    return this.#byNode.get(nodeId) ?? null
+    return this.#images.ofNode(nodeId)
   }
 
   /** What a name means, as far as is known; nothing is asked. */
   imageOfName(origin: Origin, name: string): ImageEntry | null {
-    return this.#named(origin, name)?.entry ?? null
+    return this.#names.get(origin, name)?.entry ?? null
+  }
+
+  /** The same for somebody who is shown it, and may use it now. */
+  imageShown(origin: Origin, name: string): ImageEntry | null {
+    const entry = this.imageOfName(origin, name)
+    if (entry) this.use(entry.image)
+    return entry
   }
 
   /** The names of an origin that mean something, with what they mean, sorted; nothing is asked. */
   known(origin: Origin): { name: string; entry: ImageEntry }[] {
-    const names = this.#namesOf(origin)
-    return [...names.keys()].sort().map(name => ({ name, entry: names.get(name)!.entry }))
+    return this.#names.sorted(origin)
   }
 
   /**
    * The image that `name` means now.
-   * @throws CacheError not-found, access-denied, image-too-large, origin-*, aborted
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
    */
   async lookup(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
-    const named = this.#named(origin, name)
+    const named = this.#names.get(origin, name)
+    if (named) this.use(named.entry.image)
     if (named && this.#isFresh(origin, named.checkedMs)) return named.entry
-    const asked = this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
+    const asked = this.#askOnce(origin, name, signal)
     if (!named) return asked
     try {
       return await within(revalidateMsMax, asked, () => noAnswer(name))
     } catch (error) {
-      if (isCacheError(error, 'not-found', 'access-denied', 'origin-unsupported', 'image-too-large', 'aborted'))
-        throw error
-      this.#unanswered({ origin: origin.url, name, err: error })
+      if (isCacheError(error, ...answers)) throw error
+      logUnanswered(this.#options.logger, { origin: origin.url, name, err: error })
       named.checkedMs = this.#options.now()
       return named.entry
     }
@@ -183,25 +228,11 @@ export class Catalog {
 
   /** A read found that the origin has another version: ask at the next lookup, whatever was asked before. */
   imageChanged(image: Image): void {
-    for (const named of this.#namesOf({ url: image.origin }).values()) {
-      if (named.entry.image.id === image.id) named.checkedMs = Number.NEGATIVE_INFINITY
-    }
+    this.#names.doubt({ image })
   }
 
-  /** Of an origin that is away there is one line, and it has been written. */
-  #unanswered(facts: { readonly err: unknown; readonly [fact: string]: unknown }): void {
-    const level = isCacheError(facts.err, 'origin-away') ? 'debug' : 'warn'
-    this.#options.logger[level](facts, 'the origin does not answer; the index does')
-  }
-
-  #named(origin: Pick<Origin, 'url'>, name: string): Named | null {
-    return this.#namesOf(origin).get(name) ?? null
-  }
-
-  #namesOf({ url }: Pick<Origin, 'url'>): Map<string, Named> {
-    const names = this.#names.get(url) ?? new Map<string, Named>()
-    this.#names.set(url, names)
-    return names
+  #askOnce(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
+    return this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
   }
 
   async #ask(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
@@ -209,25 +240,18 @@ export class Catalog {
     const key = `${origin.url} ${name}`
     try {
       const image = identify(await origin.lookup(name, { signal }))
-      const before = this.#named(origin, name)?.entry.image.id
-      this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
-      const known = this.#byId.get(image.id)
-      const entry = known ?? this.#admit(image)
-      const bytes = JSON.stringify(image).length
-      // Asked for in this order, and waited for together: a disk that hangs costs its time once.
-      await Promise.all([
-        known || this.#recorder.record(imageKey(image.id), bytes, true, () => index.putImage(entry)),
-        before === image.id ||
-          this.#recorder.record(key, key.length, true, () => index.putName(origin.url, name, image.id)),
-      ])
-      if (before !== undefined && before !== image.id) this.#nameless.add(before)
-      this.#namesOf(origin).set(name, { entry, checkedMs: this.#options.now() })
-      return entry
+      while (this.#images.find(image.id) === null && this.excess >= 0) await this.#options.makeRoom(signal)
+      this.#lookedUp.begin(image.id)
+      try {
+        return await this.#found(origin, name, image)
+      } finally {
+        this.#lookedUp.end(image.id)
+      }
     } catch (error) {
       if (isCacheError(error, 'not-found')) {
-        const before = this.#named(origin, name)?.entry.image.id
+        const before = this.#names.get(origin, name)?.entry.image.id
         const remove = () => index.removeName(origin.url, name)
-        this.#namesOf(origin).delete(name)
+        this.#names.delete(origin, name)
         if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
         if (before !== undefined) this.#nameless.add(before)
       }
@@ -235,23 +259,34 @@ export class Catalog {
     }
   }
 
-  /** Give a new image its node id; the caller records it. */
-  #admit(image: Image): ImageEntry {
-    const entry = { image, nodeId: this.#nodeIdFor(image.id) }
-    this.#remember(entry)
+  async #found(origin: Origin, name: string, image: Image): Promise<ImageEntry> {
+    const before = this.#names.get(origin, name)?.entry.image.id
+    this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
+    const known = this.#images.find(image.id)
+    const entry = known ?? this.#admit(image)
+    const bytes = JSON.stringify(image).length
+    const put = () => this.#options.index.putImage(entry)
+    // Asked for in this order, and waited for together: a disk that hangs costs its time once.
+    await Promise.all([
+      known || this.#recorder.record(imageKey(image.id), bytes, true, put),
+      before === image.id || this.#recordName(origin.url, name, image.id),
+    ])
+    if (before !== undefined && before !== image.id) this.#nameless.add(before)
+    this.#names.set(origin, name, { entry, checkedMs: this.#options.now() })
+    this.use(image)
     return entry
   }
 
-  #remember(entry: ImageEntry): void {
-    this.#byId.set(entry.image.id, entry)
-    this.#byNode.set(entry.nodeId, entry)
+  #recordName(url: string, name: string, imageId: string): Promise<void> {
+    const key = `${url} ${name}`
+    return this.#recorder.record(key, key.length, true, () => this.#options.index.putName(url, name, imageId))
   }
 
-  /** 62 bits of the image id; the next free one where another image already has it. */
-  #nodeIdFor(imageId: string): bigint {
-    let nodeId = BigInt(`0x${imageId.slice(0, 16)}`) >> 2n
-    while (nodeId <= this.#options.reservedNodeIds || this.#byNode.has(nodeId)) nodeId++
-    return nodeId
+  /** Give a new image its node id; the caller records it. */
+  #admit(image: Image): ImageEntry {
+    const entry = { image, nodeId: this.#images.nodeIdFor(image.id) }
+    this.#images.remember(entry)
+    return entry
   }
 
   #isFresh(origin: Origin, checkedMs: number): boolean {
@@ -259,7 +294,14 @@ export class Catalog {
   }
 }
 
+/** What a lookup says itself: the index is not to answer in its place. */
+const answers = [
+  'not-found',
+  'access-denied',
+  'origin-unsupported',
+  'image-too-large',
+  'too-many-images',
+  'aborted',
+] as const
+
 const imageKey = (imageId: string) => `image ${imageId}`
-function noAnswer(what: string): CacheError {
-  return new CacheError('origin-timeout', `${what}: no answer in ${revalidateMsMax} ms`)
-}

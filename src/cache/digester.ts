@@ -63,9 +63,14 @@ export class Digester {
     return this.#record(image)?.state ?? 'unverified'
   }
 
+  /** False when the image is quarantined. */
+  isSound(image: Image): boolean {
+    return this.#record(image)?.state !== 'mismatch'
+  }
+
   /** @throws CacheError image-corrupt when the image is quarantined */
   mustBeSound(image: Image): void {
-    if (this.#record(image)?.state !== 'mismatch') return
+    if (this.isSound(image)) return
     const advice = `publish the image again, or its right digest, and run "parentfs verify"`
     throw new CacheError('image-corrupt', `${image.key}: its bytes differ from its publisher's digest: ${advice}`)
   }

@@ -3,7 +3,7 @@
  * in pieces, and one array is what everybody has who shows them.
  */
 import { within } from '../deadline.ts'
-import { CacheError, isCacheError } from '../errors.ts'
+import { isCacheError } from '../errors.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import { listingNamesMax, revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
@@ -11,6 +11,7 @@ import type { Origin } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
 import { Turns } from '../turns.ts'
 import type { Recorder } from './recorder.ts'
+import { logUnanswered, noAnswer } from './unanswered.ts'
 
 export interface ListingsOptions {
   readonly index: Pick<IndexDatabase, 'listing' | 'putListing'>
@@ -66,9 +67,7 @@ export class Listings {
       return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
     } catch (error) {
       if (isCacheError(error, 'access-denied', 'aborted')) throw error
-      // Of an origin that is away there is one line, and it has been written.
-      const level = isCacheError(error, 'origin-away') ? 'debug' : 'warn'
-      this.#options.logger[level]({ origin: origin.url, err: error }, 'the origin does not answer; the index does')
+      logUnanswered(this.#options.logger, { origin: origin.url, err: error })
       this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
       return known.names
     }
@@ -136,8 +135,4 @@ async function bytesUnlessSame(before: readonly string[] | null, names: readonly
     bytes += Buffer.byteLength(name) + 3
   }
   return isSame ? null : bytes
-}
-
-function noAnswer(what: string): CacheError {
-  return new CacheError('origin-timeout', `${what}: no answer in ${revalidateMsMax} ms`)
 }

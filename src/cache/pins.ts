@@ -53,6 +53,11 @@ export class Pins {
     return this.#pins.some(pin => pin.origin === origin && pin.name === name)
   }
 
+  /** Is this the image that a pinned name means now? */
+  keeps(image: Image): boolean {
+    return this.#pins.some(pin => pin.name === image.key && pin.origin.url === image.origin)
+  }
+
   /** What pinned images take, and may take at most: their blocks, but for those known to be zeros. */
   get bytes(): { readonly heldBytes: number; readonly wholeBytes: number; readonly allowedBytes: number } {
     let [heldBytes, wholeBytes] = [0, 0]

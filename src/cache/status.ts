@@ -1,6 +1,7 @@
 /** What the cache says of itself, for status. */
 import type { DigestState } from './digester.ts'
 import type { EvictionCounters } from './evictor.ts'
+import type { ForgetterCounters } from './forgetter.ts'
 import type { PassthroughCounters } from './passthroughs.ts'
 import type { PromotionCounters } from './promoter.ts'
 import type { ImageReads, ReadCounters, ReadLatencies } from './reader.ts'
@@ -37,6 +38,7 @@ export interface CacheCounters {
   readonly passthrough: PassthroughCounters
   /** Extents being fetched or promoted now. */
   readonly flights: number
+  readonly knownImages: ForgetterCounters
   /** Listings that had more names than are shown. */
   readonly cutListings: number
 }

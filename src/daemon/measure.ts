@@ -29,7 +29,7 @@ export interface MeasuredRooms {
 }
 
 export function measure({ cache, store, origins, memoryLock, transport, lag }: MeasuredRooms): RoomsMeasurements {
-  const { promotion, ahead, eviction, scrub, retirement, cutListings } = cache.counters
+  const { promotion, ahead, eviction, scrub, retirement, cutListings, knownImages } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
   const { indexShare, failedBatches } = store
   // The store keeps what it took as a share of its budget.
@@ -50,6 +50,7 @@ export function measure({ cache, store, origins, memoryLock, transport, lag }: M
     scrub,
     retirement,
     cutListings,
+    knownImages,
     passthrough: measurePassthrough(cache, transport),
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,

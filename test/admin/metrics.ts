@@ -55,6 +55,7 @@ const measured: Measurements = {
   retirement: { nameless: 35, retired: 36, early: 42 },
   passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, mendedBlocks: 43 },
   cutListings: 37,
+  knownImages: { known: 54, forgotten: 55, refused: 56 },
   gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
 }

@@ -1,0 +1,17 @@
+/** The limits of what is known of images and names, each with the reason or the sum that led to it; all others are in limits.ts. */
+
+/**
+ * Images that are known at once, each with a name or two, a record in the index and perhaps a node: 16,384 of 5 KiB are 80 MiB. More
+ * spellings of one name than that may be had for the asking where an origin takes any.
+ */
+export const knownImagesMax = 16_384
+/** Images that are let go at once when there are more: some tens of milliseconds, and then as many lookups need not wait. */
+export const forgottenAtOnceMax = 256
+/** Images let go in one turn of the event loop, and those looked at: a millisecond or two. */
+export const forgottenPerTurnMax = 16
+export const forgetLooksPerTurnMax = 1024
+/** How often the kernel is asked whether it has let go what it was asked to, and the pause before each time. */
+export const forgetLooksMax = 3
+export const forgetLookMs = 10
+/** The pause before it is tried again after none could go. */
+export const forgetRetryMs = 1_000
