@@ -13,5 +13,12 @@ export interface LeveledLogger extends Logger {
   level: string
 }
 
+/** The log of a process. */
+export interface ProcessLog {
+  readonly logger: LeveledLogger
+  /** Lines that could not be written, since the start. */
+  linesLost(): number
+}
+
 /** A log that keeps nothing. */
 export const silentLogger: LeveledLogger = { level: 'silent', debug() {}, info() {}, warn() {}, error() {} }

@@ -15,6 +15,10 @@ export const serverDeathsDefault = 5
 export const serverHeapMiBMax = 1024
 /** How often the server gives back what its allocator keeps free: after a storm, some 75 MiB in 4 ms. */
 export const memoryReleaseMs = 10_000
+/** Lines of the log that wait for a slow reader, in bytes: some thousand, and nobody should find much memory behind a pipe that nobody reads. */
+export const logQueueBytesMax = 1024 * 1024
+/** How long a process that ends waits for them to be written: a disk that is well needs far less, and nobody is to wait for one that is not. */
+export const logFlushMsMax = 500
 /** Longest message between keeper and server: a configuration of 64 KiB as JSON takes far less. */
 export const messageBytesMax = 1024 * 1024
 /** Longest of what a service manager holds for the next keeper, in bytes: the settings, as they go to a server, and a few numbers. */

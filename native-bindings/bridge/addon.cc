@@ -1,6 +1,7 @@
 /**
  * The addon's functions, in the order of src/native/addon.ts.
  */
+#include <fcntl.h>
 #include <napi.h>
 
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include "bridge/classes.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
+#include "bridge/log-writer.h"
 #include "bridge/receiver.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
@@ -145,12 +147,22 @@ Napi::Value is_libfuse2_loop_running(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), fuse2::is_running(loop));
 }
 
+Napi::Value create_log_writer(const Napi::CallbackInfo& info) {
+  OwnedFd own(::fcntl(descriptor(info[0], "fd"), F_DUPFD_CLOEXEC, 0));
+  throw_on_error(info.Env(), own.get() < 0 ? errno : 0, "fcntl");
+  NewLogWriter made{.fd = std::move(own),
+                    .notice = text(info[1], "notice"),
+                    .queued_bytes_max = small_number(info[2], "queuedBytesMax", std::numeric_limits<std::int32_t>::max())};
+  return info.Env().GetInstanceData<Classes>()->log_writer.New({Napi::External<NewLogWriter>::New(info.Env(), &made)});
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* classes = new Classes;
   classes->engine = Napi::Persistent(Engine::define(env));
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
   classes->receiver = Napi::Persistent(Receiver::define(env));
+  classes->log_writer = Napi::Persistent(LogWriter::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
@@ -173,6 +185,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("loadLibfuse2", Napi::Function::New(env, load_libfuse2, "loadLibfuse2"));
   exports.Set("latestLibfuse2Loop", Napi::Function::New(env, latest_libfuse2_loop, "latestLibfuse2Loop"));
   exports.Set("isLibfuse2LoopRunning", Napi::Function::New(env, is_libfuse2_loop_running, "isLibfuse2LoopRunning"));
+  exports.Set("createLogWriter", Napi::Function::New(env, create_log_writer, "createLogWriter"));
   return exports;
 }
 

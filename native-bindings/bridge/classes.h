@@ -13,6 +13,7 @@ struct Classes {
   Napi::FunctionReference store_file;
   Napi::FunctionReference session;
   Napi::FunctionReference receiver;
+  Napi::FunctionReference log_writer;
 };
 
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */

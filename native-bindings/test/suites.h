@@ -23,6 +23,7 @@ Tests session_fuzz_tests();
 Tests race_tests();
 Tests fuse2_tests();
 Tests syscalls_tests();
+Tests log_tests();
 
 /** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */
 void plant(const std::string& fault);

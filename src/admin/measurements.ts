@@ -57,11 +57,13 @@ export interface Measurements extends RoomsMeasurements {
     readonly cpuSeconds: number
     /** Since the epoch. */
     readonly startedSeconds: number
+    /** Lines of its log that could not be written. */
+    readonly logLinesLost: number
   }
 }
 
 /** This process now. */
-export function measureProcess(): Measurements['process'] {
+export function measureProcess(): Omit<Measurements['process'], 'logLinesLost'> {
   const { rss, heapUsed, external } = process.memoryUsage()
   const { user, system } = process.cpuUsage()
   return {

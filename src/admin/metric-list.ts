@@ -213,6 +213,11 @@ const daemon: readonly Metric[] = [
     read: ({ refusedConnections }) =>
       Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),
   },
+  counter(
+    'parentfs_log_lines_lost_total',
+    'Lines of the log of the server that could not be written.',
+    m => m.process.logLinesLost,
+  ),
   {
     kind: 'histogram',
     name: 'parentfs_event_loop_lag_seconds',

@@ -1,25 +1,33 @@
 /**
- * The log of keeper and server: pino, JSON lines, or lines for people on a terminal. Written synchronously, so that the last
- * line before an exit is there; nothing on the path of a read logs.
+ * The log of keeper and server: pino, JSON lines, or lines for people on a terminal. Written by a native thread, in order: who logs waits
+ * for nothing, and the last line before an exit is there unless nobody takes it, see log-destination.ts.
  */
 import { pino } from 'pino'
-import type { LeveledLogger } from '../logger.ts'
+import type { ProcessLog } from '../logger.ts'
+import type { LogWriters } from '../native/log-writer.ts'
+import { openLogDestination } from './log-destination.ts'
 import type { LogSettings } from './settings.ts'
 
-/** @param name which process speaks */
+const missing = 'the log could not be written: lines are missing here'
+
+/**
+ * @param name which process speaks
+ * @throws SystemError when the file cannot be opened
+ */
 export async function createLogger(
   name: 'keeper' | 'server',
   { level, pretty, file }: LogSettings,
-): Promise<LeveledLogger> {
+  addon: LogWriters,
+): Promise<ProcessLog> {
   const options = { name, level, base: { pid: process.pid } }
-  const destination = file ?? 2
-  let logger: LeveledLogger
-  if (pretty) {
-    const { PinoPretty } = await import('pino-pretty')
-    const lines = { colorize: file === null, ignore: 'pid,hostname' }
-    logger = pino(options, PinoPretty({ sync: true, destination, mkdir: true, ...lines }))
-  } else {
-    logger = pino(options, pino.destination({ sync: true, dest: destination, mkdir: true }))
+  if (!pretty) {
+    const notice = `{"level":40,"time":{time},"pid":${process.pid},"name":"${name}","lines":{lost},"msg":"${missing}"}\n`
+    const destination = openLogDestination(addon, file, notice)
+    return { logger: pino(options, destination), linesLost: destination.linesLost }
   }
-  return logger
+  const { prettyLines } = await import('./pretty-lines.ts')
+  const destination = openLogDestination(addon, file, `WARN (${name}): ${missing}: {lost}\n`)
+  const format = prettyLines(file === null)
+  const logger = pino(options, { write: (line: string) => destination.write(format(line)) })
+  return { logger, linesLost: destination.linesLost }
 }

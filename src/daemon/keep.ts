@@ -89,7 +89,7 @@ async function keepPrepared(
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: ServerProcess | null = isUpgraded ? null : startServer(addon, ownServerMain, workFd)
-  const logger = await openLog(settings).catch(error => {
+  const logger = await openLog(settings, addon).catch(error => {
     first?.kill()
     throw error
   })
@@ -154,10 +154,10 @@ async function readConfiguration(file: string): Promise<ConfigurationDocument> {
 }
 
 /** Loaded while the server boots, which takes longer. */
-async function openLog({ log }: Settings): Promise<LeveledLogger> {
+async function openLog({ log }: Settings, addon: Addon): Promise<LeveledLogger> {
   const { createLogger } = await import('./create-logger.ts')
   try {
-    return await createLogger('keeper', log)
+    return (await createLogger('keeper', log, addon)).logger
   } catch (cause) {
     throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
   }

@@ -117,8 +117,8 @@ export class ServerLink {
     try {
       return await within(stopMsMax, this.process.exited, () => new Error('late'))
     } catch {
-      this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server does not stop; killing it')
       this.process.kill()
+      this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server did not stop, and was killed')
       return this.process.exited
     }
   }

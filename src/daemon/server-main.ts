@@ -49,8 +49,8 @@ const server = new Server({
   configure: settings =>
     configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
   createLogger: async log => {
-    const created = await createLogger('server', log)
-    logger = created
+    const created = await createLogger('server', log, addon)
+    logger = created.logger
     return created
   },
   openRooms: (configuration, log, signal, bypass) =>

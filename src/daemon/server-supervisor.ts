@@ -165,9 +165,10 @@ export class ServerSupervisor {
   }
 
   #killHung(): void {
-    this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hangs; killing it')
     this.#isHung = true
+    // Guests wait for this; whatever the line waits for, they do not.
     this.#link?.process.kill()
+    this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hung, and was killed')
   }
 
   #watch(link: ServerLink): void {

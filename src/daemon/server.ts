@@ -13,7 +13,7 @@ import type { DaemonState, Status } from '../admin/status.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import { type Negotiated, repeatsRequests } from '../fuse/kernel/negotiation.ts'
 import type { WorkNotesOptions } from '../fuse/kernel/work-notes.ts'
-import type { LeveledLogger } from '../logger.ts'
+import type { LeveledLogger, ProcessLog } from '../logger.ts'
 import type { Configuration } from './configuration.ts'
 import {
   noTakeovers,
@@ -43,7 +43,7 @@ export interface ServerParts {
   readonly version: string
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
-  createLogger(settings: LogSettings): Promise<LeveledLogger>
+  createLogger(settings: LogSettings): Promise<ProcessLog>
   /** @param bypass why the cache must be passed by, or null */
   openRooms(
     configuration: Configuration,
@@ -131,14 +131,14 @@ export class Server {
     this.#configuration = configuration
     this.#document = message.settings.document
     this.#keeperPid = message.keeperPid
-    const logger = await this.#parts.createLogger(message.settings.log)
+    const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, message.bypass)
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {
       const refusedConnections = { admin: this.#admin?.refused ?? 0, metrics: this.#metricsPort?.refused ?? 0 }
-      const process = measureProcess()
+      const process = { ...measureProcess(), logLinesLost: linesLost() }
       return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
     })
     const handlers = {

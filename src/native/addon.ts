@@ -16,6 +16,7 @@ import type { LatencyCounts } from '../latency-histogram.ts'
 import type { Receiver } from '../native-receiver.ts'
 import type { NativeSource } from '../native-source.ts'
 import type { Libfuse2 } from './libfuse2.ts'
+import type { LogWriters } from './log-writer.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
 export interface SystemError extends Error {
@@ -221,7 +222,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon extends Libfuse2 {
+export interface Addon extends Libfuse2, LogWriters {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine

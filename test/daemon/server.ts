@@ -89,7 +89,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
       if (document.bad) throw new CacheError('invalid-argument', 'not usable')
       return { ...configuration, log: { level: document.level ?? 'info' } } as Configuration
     },
-    createLogger: async () => logger,
+    createLogger: async () => ({ logger, linesLost: () => 0 }),
     openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
     adminSocketPath: () => socket,
     checkLayout: () => {},

@@ -34,7 +34,7 @@ log: { level: debug, file: ${log} }
     cache: { directory: where.cacheDirectory, blockBytes: 32768, capacityBytes: 150 * 1024 ** 2 },
     origin: { url: where.origin },
   })
-  t.match(readFileSync(log, 'utf8'), /"level":20/, 'debug lines')
+  await until(() => /"level":20/.test(readFileSync(log, 'utf8')), patienceMs, 'debug lines')
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   t.ok(await isGone(where, status.pid, status.keeperPid))
 })

@@ -199,7 +199,7 @@ t.test('a mount in the background returns when it answers, or says why not', opt
   const log = join(where.top, 'log', 'parentfs.log')
   t.match(await parentfs(...mountArguments(where, '--background', '--log-file', log)), { code: 0, stderr: '' })
   t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
-  t.match(readFileSync(log, 'utf8'), /"msg":"mounted"/)
+  await until(() => /"msg":"mounted"/.test(readFileSync(log, 'utf8')), patienceMs, 'the line')
   const { pid, keeperPid } = await statusOf(where)
   const other = { ...place(t), cacheDirectory: where.cacheDirectory }
   t.match(await parentfs(...mountArguments(other, '--background')), { code: 1, stderr: /^parentfs: .*another.*\n$/ })

@@ -6,6 +6,7 @@ import t from 'tap'
 import {
   cannotMount,
   capabilities,
+  logs,
   makeComplete,
   mountDaemon,
   parentfs,
@@ -67,7 +68,7 @@ t.test('a port that is taken keeps nobody from mounting, and another address is 
   t.teardown(() => void server.close())
   const { port } = server.address() as AddressInfo
   const daemon = await mountDaemon(t, where, '--metrics-port', `${port}`)
-  t.match(daemon.log(), /EADDRINUSE.*there are no metrics on the port/)
+  await logs(daemon, /EADDRINUSE.*there are no metrics on the port/)
   const [origin, mountpoint] = [where.origin, where.mountpoint]
   const refused = await parentfs('mount', origin, mountpoint, '--metrics-port', '0.0.0.0:9100')
   t.match(refused, { code: 2, stderr: /not a port: give 1 to 65535; its address is always 127\.0\.0\.1/ })

@@ -7,7 +7,7 @@ import { basename, join } from 'node:path'
 import t from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
-import { cannotMount, isRunning, type Place, statusOf, stop } from '../fixtures/daemon.ts'
+import { cannotMount, isRunning, logs, type Place, statusOf, stop } from '../fixtures/daemon.ts'
 import { writeSample } from '../fixtures/images.ts'
 import { makeLoopDisk } from '../fixtures/loop-disk.ts'
 import { longestMsMax, patient, patientAt, recoveryMsMax } from '../fixtures/patient.ts'
@@ -43,7 +43,7 @@ t.test('a file system that the kernel makes read-only', { skip: cannotMount }, a
       0,
       `a new image: ${compared.stderr}${compared.code === 0 ? '' : sick.daemon.log().slice(-3000)}`,
     )
-    t.match(sick.daemon.log(), /index cannot be written: EROFS.*is not recorded/)
+    await logs(sick.daemon, /index cannot be written: EROFS.*is not recorded/)
   })
   t.ok(isRunning(pid), 'it is still the same server')
   t.equal(await stop(sick.daemon), 0, sick.daemon.log().slice(-2000))

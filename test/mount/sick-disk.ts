@@ -2,7 +2,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { cannotMount, makeComplete, statusOf, stop } from '../fixtures/daemon.ts'
+import { cannotMount, logs, makeComplete, statusOf, stop } from '../fixtures/daemon.ts'
 import { makeLoopDisk } from '../fixtures/loop-disk.ts'
 import { longestMsMax, patient, recoveryMsMax } from '../fixtures/patient.ts'
 import { attempt, run } from '../fixtures/run.ts'
@@ -24,6 +24,7 @@ for (const rule of ['write EIO', 'write ENOSPC', 'write EROFS', 'sync EIO once']
       await sick.becomes('healthy')
       await sick.isResident(MiB) // Promotion goes on.
     })
+    await logs(sick.daemon, /"to":"healthy"/)
     t.same(sick.changes(), ['healthy degraded', 'degraded recovering', 'recovering healthy'])
     t.equal(await stop(sick.daemon), 0)
   })

@@ -1,0 +1,54 @@
+/**
+ * Lines of a log, written by a thread of its own: who logs never waits for the disk, the pipe or the terminal behind a descriptor.
+ *
+ * What it holds is bounded. A line that has no room, or that cannot be written, is lost and counted, whatever the reason is; as soon as
+ * something can be written again, one line at that place says how many are missing.
+ */
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "owned-fd.h"
+
+namespace parentfs::log {
+
+struct WriterOptions {
+  /** Of lines that wait to be written; each counts what it takes in memory. */
+  std::size_t queued_bytes_max;
+  /** Where nothing more is logged: the pause before it is tried again to say how many lines are missing. */
+  std::chrono::milliseconds retry_pause;
+  /** The line, with its end, that says so. Called by the thread. */
+  std::function<std::string(std::uint64_t lost)> notice;
+};
+
+class Writer {
+ public:
+  /**
+   * @param fd may be shared with other processes: its flags stay as they are
+   * @throws std::system_error when there can be no thread
+   */
+  Writer(OwnedFd fd, WriterOptions options);
+  /** Waits for nobody: what is queued is dropped, and the thread goes when it can. */
+  ~Writer();
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  /** @param line with its end. @returns false when there is no room for it: then it is lost */
+  bool write(std::string line);
+  /** Wait until nothing is queued. @returns false when that took longer than `wait` */
+  bool flush(std::chrono::milliseconds wait);
+  /** Lines that were not written and never will be, since the begin. */
+  [[nodiscard]] std::uint64_t lost() const;
+
+ private:
+  /** Outlives us for as long as the kernel holds the thread. */
+  class Work;
+  std::shared_ptr<Work> work_;
+};
+
+}  // namespace parentfs::log

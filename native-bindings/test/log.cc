@@ -1,0 +1,186 @@
+/** log/: lines come in order, nobody waits, and what is lost is counted and told at its place. */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "log/writer.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds patience{10'000};
+
+log::WriterOptions options(std::size_t queued_bytes_max = std::size_t{1} << 20) {
+  return {.queued_bytes_max = queued_bytes_max, .retry_pause = milliseconds(5), .notice = [](std::uint64_t lost) {
+            return "missing " + std::to_string(lost) + "\n";
+          }};
+}
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) std::abort();
+    read = OwnedFd(ends[0]);
+    write = OwnedFd(ends[1]);
+  }
+  /** The same end once more. */
+  [[nodiscard]] OwnedFd writing() const { return OwnedFd(::fcntl(write.get(), F_DUPFD_CLOEXEC, 0)); }
+  /** What has come, until it ends with `last` or nothing comes any more. */
+  [[nodiscard]] std::string until_it_ends_with(const std::string& last) const {
+    std::string come;
+    std::array<char, 65536> part{};
+    pollfd polled{.fd = read.get(), .events = POLLIN, .revents = 0};
+    while (!come.ends_with(last) && ::poll(&polled, 1, static_cast<int>(patience.count())) == 1) {
+      const ssize_t got = ::read(read.get(), part.data(), part.size());
+      if (got <= 0) break;
+      come.append(part.data(), static_cast<std::size_t>(got));
+    }
+    return come;
+  }
+
+  OwnedFd read;
+  OwnedFd write;
+};
+
+std::string contents(const std::string& path) {
+  const OwnedFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string all(1 << 20, '\0');
+  const ssize_t got = ::read(fd.get(), all.data(), all.size());
+  all.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+  return all;
+}
+
+void in_order(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("log");
+  log::Writer writer(OwnedFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)), options());
+  std::string expected;
+  for (int k = 0; k < 1000; k++) {
+    const std::string line = "line " + std::to_string(k) + "\n";
+    CHECK(writer.write(line));
+    expected += line;
+  }
+  CHECK(writer.flush(patience));
+  CHECK(contents(path) == expected);
+  CHECK(writer.lost() == 0);
+}
+
+/** The bound holds at one line more than fits; who stops reading holds up nobody; and what is missing is said where it is missing. */
+void nobody_reads(Checks& t) {
+  const Pipe pipe;
+  const std::string line(4095, 'x');
+  std::uint64_t taken = 0;
+  log::Writer writer(pipe.writing(), options(std::size_t{256} * 1024));
+  // Whatever the pipe takes: at some time the queue is full, and stays so.
+  std::uint64_t refused = 0;
+  while (refused < 10) (writer.write(line + "\n") ? taken : refused)++;
+  CHECK(until([&] { return !writer.write(line + "\n") && ++refused > 0; }));
+  CHECK(!writer.flush(milliseconds(10)));
+  CHECK(writer.lost() == refused);
+  CHECK(taken >= 60 && taken < 200);
+  const std::string last = "missing " + std::to_string(refused) + "\n";
+  const std::string come = pipe.until_it_ends_with(last);
+  CHECK(come.ends_with(last));
+  CHECK(writer.flush(patience));
+  CHECK(writer.write("after\n"));
+  CHECK(pipe.until_it_ends_with("after\n") == "after\n");
+  CHECK((::fcntl(pipe.write.get(), F_GETFL) & O_NONBLOCK) == 0);
+}
+
+/** A descriptor that somebody has made non-blocking. */
+void would_block(Checks& t) {
+  const Pipe pipe;
+  CHECK(::fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK) == 0);
+  log::Writer writer(pipe.writing(), options());
+  std::string expected;
+  for (int k = 0; k < 100; k++) {
+    const std::string line = std::to_string(k) + std::string(4000, 'y') + "\n";
+    CHECK(writer.write(line));
+    expected += line;
+  }
+  CHECK(pipe.until_it_ends_with(expected.substr(expected.size() - 4004)) == expected);
+  CHECK(writer.lost() == 0);
+}
+
+void nobody_will_read(Checks& t) {
+  Pipe pipe;
+  pipe.read.reset();
+  log::Writer writer(pipe.writing(), options());
+  for (int k = 0; k < 3; k++) CHECK(writer.write("gone\n"));
+  CHECK(writer.flush(patience));
+  CHECK(writer.lost() == 3);
+  log::Writer closed(OwnedFd(::open("/dev/null", O_RDONLY | O_CLOEXEC)), options());
+  CHECK(closed.write("nowhere\n") && closed.flush(patience));
+  CHECK(closed.lost() == 1);
+}
+
+/** In a child, for the bound on the size of files is the process's: errno and half-written lines are those of a full disk. */
+void full(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("log");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit small{.rlim_cur = 20, .rlim_max = RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &small);
+    log::Writer writer(OwnedFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)), options());
+    const bool is_lost = writer.write("0123456789\n") && writer.flush(patience) && writer.write("abcdefghijklmn\n") &&
+                         writer.flush(patience) && writer.write("nothing\n") && writer.flush(patience) && writer.lost() == 2;
+    const rlimit large{.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+    ::setrlimit(RLIMIT_FSIZE, &large);
+    // By itself, without another line.
+    const bool is_told = until([&] { return contents(path).ends_with("missing 2\n"); });
+    const bool goes_on = writer.write("works\n") && writer.flush(patience) && writer.lost() == 2;
+    ::_exit(is_lost && is_told && goes_on ? 7 : 1);
+  }
+  int status = 0;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+  CHECK(contents(path) == "0123456789\nabcdefghi\nmissing 2\nworks\n");
+}
+
+void several_threads(Checks& t) {
+  const Pipe pipe;
+  log::Writer writer(pipe.writing(), options());
+  std::vector<std::thread> threads;
+  for (int k = 0; k < 4; k++) {
+    threads.emplace_back([&writer, k] {
+      for (int line = 0; line < 200; line++) writer.write(std::string(1, static_cast<char>('a' + k)) + "\n");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(writer.write("end\n"));
+  const std::string come = pipe.until_it_ends_with("end\n");
+  CHECK(come.size() == 4 * 200 * 2 + 4);
+  CHECK(std::ranges::count(come, 'c') == 200);
+  CHECK(writer.flush(patience));
+}
+
+}  // namespace
+
+Tests log_tests() {
+  return {
+      {"lines of a log are written in order, and all of them before a flush ends", in_order},
+      {"a log that nobody reads holds up nobody, is bounded, and says where how many lines are missing", nobody_reads},
+      {"a descriptor that does not block loses no line", would_block},
+      {"a log that nobody will ever read costs its lines", nobody_will_read},
+      {"a file that takes no more costs lines, and none is glued to the half of another", full},
+      {"lines of several threads are whole", several_threads},
+  };
+}
+
+}  // namespace parentfs::test

@@ -1,0 +1,22 @@
+/**
+ * Text that others chose (names of images, validators, what a server answered), for people: a terminal obeys control characters, and
+ * invisible ones make a text look like another. They are shown as what they are instead.
+ */
+
+// Of Unicode's categories: control and format characters (those that turn the direction of text, too), ends of lines and paragraphs.
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** `a\u001b[2J` with the six characters that say so in place of the one; ends of lines as well: what comes out is one line. */
+export function printable(text: string): string {
+  return text.replace(unprintable, escaped)
+}
+
+/** The same, and ends of lines stay: for stack traces. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
+function escaped(character: string): string {
+  const code = character.codePointAt(0)!
+  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`
+}
