@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import * as aheadLimits from '../src/ahead-limits.ts'
 import * as cephLimits from '../src/ceph-limits.ts'
+import * as httpLimits from '../src/http-limits.ts'
 import * as imageLimits from '../src/image-limits.ts'
 import * as generalLimits from '../src/limits.ts'
 import * as nameLimits from '../src/name-limits.ts'
@@ -16,6 +17,7 @@ const limits: Readonly<Record<string, unknown>> = {
   ...cephLimits,
   ...imageLimits,
   ...nameLimits,
+  ...httpLimits,
 }
 
 t.test('each limit in docs/OPERATIONS.md has the value that it has in the code', async t => {

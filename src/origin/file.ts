@@ -4,23 +4,24 @@
  * Nothing outside the directory is ever opened, whatever links point at: a name is resolved without opening it (O_PATH), the
  * place it led to is compared with the directory, and only then is that very file opened. A version is told from another by
  * device, inode, size and both times in nanoseconds, compared before and after each read; so a writer who changes a file
- * under us makes a read fail, never mix. What that cannot see: a second change within one tick of the file system's clock
- * (4 ms before Linux 6.13) that leaves the size as it was. Parent images do not change; replace them by rename.
+ * under us makes a read fail, never mix. A second change within one tick of the file system's clock (4 ms before Linux 6.13)
+ * would have the times of the first: a lookup waits until that tick is over (young-versions.ts).
  */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../errors.ts'
+import { fileTickMs, wholeSecondsTickMs } from '../http-limits.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { digestFileBytesMax, listingNamesMax, originDescriptorsMax } from '../limits.ts'
 import { Turns } from '../turns.ts'
 import { unlessAborted } from '../unless-aborted.ts'
 import { Descriptors } from './descriptors.ts'
 import { type Digest, digestBeside } from './digest.ts'
-import { withoutCredentials } from './http-url.ts'
+import { directoryOf, identityOfDirectory } from './file-url.ts'
 import { isImageName } from './names.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
+import { type Look, type Waiting, YoungVersions } from './young-versions.ts'
 
 /** A descriptor that names a file without opening it. Source: Linux include/uapi/asm-generic/fcntl.h, O_PATH. */
 const pathOnly = 0o10000000
@@ -34,18 +35,28 @@ export interface ExtentFinder {
   extentAt(fd: number, offset: number): OriginExtent
 }
 
+export interface FileClocks {
+  readonly now: () => number
+  readonly waiting: Partial<Waiting>
+}
+
 export class FileOrigin implements Origin {
   readonly url: string
   readonly #root: string
   readonly #extents: ExtentFinder
   readonly #descriptors = new Descriptors<FileHandle>(originDescriptorsMax)
+  readonly #young: YoungVersions
+  readonly #now: () => number
   #closing: Promise<void> | null = null
 
   /**
    * @param url `file:///dir`; the directory need not be there yet
+   * @param clocks that of the times of files, in milliseconds since 1970, and what waits
    * @throws CacheError invalid-argument
    */
-  constructor(url: string, extents: ExtentFinder) {
+  constructor(url: string, extents: ExtentFinder, clocks: Partial<FileClocks> = {}) {
+    this.#young = new YoungVersions(clocks.waiting)
+    this.#now = clocks.now ?? Date.now
     this.#root = directoryOf(url)
     this.#extents = extents
     this.url = identityOfDirectory(url)
@@ -58,10 +69,14 @@ export class FileOrigin implements Origin {
 
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
     throwIfAborted(signal)
+    return (await this.#young.settle(() => this.#look(key, signal), signal)).facts
+  }
+
+  async #look(key: string, signal: AbortSignal): Promise<Look> {
     const handle = this.#open(key)
     try {
       return await unlessAborted(
-        handle.then(opened => this.#factsOf(key, opened)),
+        handle.then(opened => this.#lookAt(key, opened)),
         signal,
       )
     } finally {
@@ -143,20 +158,22 @@ export class FileOrigin implements Origin {
   }
 
   async #mustBe(image: Image, handle: FileHandle): Promise<void> {
-    const facts = await this.#factsOf(image.key, handle)
+    const { facts } = await this.#lookAt(image.key, handle)
     if (facts.validator !== image.validator) throw this.#changed(image)
   }
 
-  async #factsOf(key: string, handle: FileHandle): Promise<ImageFacts> {
+  async #lookAt(key: string, handle: FileHandle): Promise<Look> {
     try {
       const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true })
-      return {
+      const facts = {
         origin: this.url,
         key,
         sizeBytes: Number(size),
         validator: [dev, ino, size, mtimeNs, ctimeNs].join('-'),
         modifiedMs: Number(mtimeNs / 1_000_000n),
       }
+      // Of the two times, the one that nobody can set: any change of the file is one of it, too.
+      return { facts, ageMs: this.#now() - Number(ctimeNs) / 1e6, tickMs: tickMsOf(ctimeNs) }
     } catch (error) {
       throw this.#failed(key, error)
     }
@@ -242,26 +259,9 @@ export class FileOrigin implements Origin {
   }
 }
 
-/**
- * The URL of a directory, written in one way.
- * @throws CacheError invalid-argument
- */
-export function identityOfDirectory(url: string): string {
-  return pathToFileURL(directoryOf(url)).href
-}
-
-/** @throws CacheError invalid-argument */
-function directoryOf(url: string): string {
-  try {
-    const path = fileURLToPath(url)
-    return path.length > 1 ? path.replace(/\/+$/, '') || '/' : path
-  } catch (cause) {
-    throw new CacheError(
-      'invalid-argument',
-      `${withoutCredentials(url)}: not the URL of a directory; write file:///dir`,
-      { cause },
-    )
-  }
+/** How long a file may change without its time telling, by that time. */
+export function tickMsOf(ns: bigint): number {
+  return ns % 1_000_000_000n === 0n ? wholeSecondsTickMs : fileTickMs
 }
 
 async function leadsToFile(path: string, root: string): Promise<boolean> {

@@ -71,6 +71,17 @@ export function modifiedMsOf(headers: Headers): number {
   return date === null ? 0 : Date.parse(date)
 }
 
+/**
+ * How old the version of an answer was when that was made, in milliseconds, by the server's own clock where it tells that; null where
+ * the answer has no Last-Modified. Source: RFC 9110 6.6.1 (Date), 8.8.2 (Last-Modified).
+ */
+export function ageMsOf(headers: Headers, nowMs: number): number | null {
+  const modified = dateOf(headers)
+  if (modified === null) return null
+  const serverMs = Date.parse(headerOf(headers, 'date') ?? '')
+  return (Number.isFinite(serverMs) ? serverMs : nowMs) - Date.parse(modified)
+}
+
 /** The header that makes a server refuse (412) when its version is not `validator`. */
 export function conditionOf(validator: string): Record<string, string> {
   if (isStrong(validator)) return { 'if-match': validator }

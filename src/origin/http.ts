@@ -7,6 +7,7 @@
  * see is a file that is written in place while the server sends it: images are to be replaced by rename.
  */
 import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../errors.ts'
+import { httpTickMs } from '../http-limits.ts'
 import type { Image, ImageFacts } from '../image.ts'
 import { begun } from '../settled.ts'
 import type { Digest } from './digest.ts'
@@ -14,6 +15,7 @@ import { type HttpAnswer, receiveInto } from './http-body.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
 import { httpDigest } from './http-digest.ts'
 import {
+  ageMsOf,
   compareValidator,
   conditionOf,
   contentLengthOf,
@@ -30,12 +32,14 @@ import { failureOf } from './http-status.ts'
 import { baseOf } from './http-url.ts'
 import { isImageName } from './names.ts'
 import type { Origin, OriginExtent, ReadOptions } from './origin.ts'
+import { type Look, YoungVersions } from './young-versions.ts'
 
 export class HttpOrigin implements Origin {
   readonly url: string
   readonly #base: URL
   readonly #client: HttpClient
   readonly #listing: HttpListing
+  readonly #young = new YoungVersions()
   /** False once this server has said that it knows no HEAD. */
   #knowsHead = true
   /** What was read last is read next. */
@@ -61,7 +65,7 @@ export class HttpOrigin implements Origin {
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
     throwIfAborted(signal)
     const url = this.#placeOf(key)
-    const { facts, provesRanges } = await this.#ask(key, url, signal)
+    const { facts, provesRanges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
     if (!provesRanges && facts.sizeBytes > 0) await this.#proveRanges(facts, url, signal)
     return facts
   }
@@ -87,23 +91,25 @@ export class HttpOrigin implements Origin {
   }
 
   /** HEAD, or the first byte where the server knows no HEAD. */
-  async #ask(key: string, url: URL, signal: AbortSignal): Promise<Asked> {
+  async #ask(key: string, url: URL, isAgain: boolean, signal: AbortSignal): Promise<Asked> {
+    // Source: RFC 9111 5.2.1.4.
+    const always: Readonly<Record<string, string>> = isAgain ? { 'cache-control': 'no-cache' } : {}
     if (this.#knowsHead) {
-      const asked = await this.#client.exchange({ method: 'HEAD', url, headers: {} }, signal, async answer => {
+      const asked = await this.#client.exchange({ method: 'HEAD', url, headers: always }, signal, async answer => {
         if (answer.status === 405 || answer.status === 501) return null
         return this.#factsOfWhole(key, answer)
       })
       if (asked !== null) return asked
       this.#knowsHead = false
     }
-    const headers = { range: 'bytes=0-0' }
+    const headers = { ...always, range: 'bytes=0-0' }
     const asked = await this.#client.exchange({ method: 'GET', url, headers }, signal, async answer => {
       if (answer.status === 416 && saysEmpty(answer.headers)) return null
       return answer.status === 206 ? this.#factsOfPart(key, answer) : this.#factsOfWhole(key, answer)
     })
     if (asked !== null) return asked
     // An empty image has no first byte, and a 416 names no version: ask for the whole of nothing.
-    return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async answer =>
+    return await this.#client.exchange({ method: 'GET', url, headers: always }, signal, async answer =>
       this.#factsOfWhole(key, answer),
     )
   }
@@ -115,7 +121,7 @@ export class HttpOrigin implements Origin {
     const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
     if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
     const sizeBytes = contentLengthOf(answer.headers)
-    return { facts: this.#factsOf(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
+    return { ...this.#seen(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
   }
 
   #factsOfPart(key: string, answer: HttpAnswer): Asked {
@@ -123,7 +129,13 @@ export class HttpOrigin implements Origin {
     if (range === null || range.first !== 0 || range.last !== 0) {
       throw unsupported(answer, 'it answered a request for one byte with another range')
     }
-    return { facts: this.#factsOf(key, answer, range.sizeBytes), provesRanges: true }
+    return { ...this.#seen(key, answer, range.sizeBytes), provesRanges: true }
+  }
+
+  /** No ETag makes a version older by its looks: many servers put theirs together of the date and the length. */
+  #seen(key: string, answer: HttpAnswer, sizeBytes: number | null): Look {
+    const facts = this.#factsOf(key, answer, sizeBytes)
+    return { facts, ageMs: ageMsOf(answer.headers, Date.now()), tickMs: httpTickMs }
   }
 
   #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
@@ -169,8 +181,7 @@ export class HttpOrigin implements Origin {
   }
 }
 
-interface Asked {
-  readonly facts: ImageFacts
+interface Asked extends Look {
   /** True when the answer showed, or promised, that the server sends ranges. */
   readonly provesRanges: boolean
 }

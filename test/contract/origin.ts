@@ -41,6 +41,9 @@ export function originContract(
     writeFileSync(join(directory, 'empty.img'), '')
     mkdirSync(join(directory, 'directory'))
     for (const odd of oddNames) writeFileSync(join(directory, odd), `this is ${odd}`)
+    // Of what was written in this second, no web server could tell it from what comes next: lookups would wait.
+    for (const name of ['big.img', 'odd', 'empty.img', ...oddNames])
+      utimesSync(join(directory, name), 1_600_000_000, 1_600_000_000)
     const origin = await make(directory, t)
     t.teardown(() => origin.close())
     const context: Context = { origin, directory, signal: new AbortController().signal }
@@ -258,6 +261,7 @@ async function digests(t: Test, context: Context): Promise<void> {
     t.same(await origin.digest(image, { signal }), { algorithm: 'sha-256', hex: hash('sha256') })
     writeFileSync(own, `${hash('sha512')}\n`)
     t.same(await origin.digest(image, { signal }), { algorithm: 'sha-512', hex: hash('sha512') })
+    utimesSync(sums, 1_600_000_000, 1_600_000_000)
     t.equal((await origin.lookup('SHA256SUMS', { signal })).sizeBytes, readFileSync(sums).length, 'it is a file too')
     for (const file of [sums, own]) unlinkSync(file)
     t.equal(await origin.digest(image, { signal }), null)

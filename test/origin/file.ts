@@ -11,6 +11,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -20,10 +21,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import { fileTickMs, wholeSecondsTickMs } from '../../src/http-limits.ts'
 import { identify } from '../../src/image.ts'
 import { originDescriptorsMax } from '../../src/limits.ts'
 import { loadAddon } from '../../src/native/addon.ts'
-import { FileOrigin } from '../../src/origin/file.ts'
+import { FileOrigin, tickMsOf } from '../../src/origin/file.ts'
 import { originContract } from '../contract/origin.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { cellBytes, cellKind, writeSample } from '../fixtures/images.ts'
@@ -140,6 +142,50 @@ t.test('every way to change a file makes another version of it', async t => {
     await t.rejects(origin.read(image, 0, new Uint8Array(100), { signal }), { code: 'image-changed' }, what)
     t.not((await origin.lookup('a.img', { signal })).validator, image.validator, what)
   }
+})
+
+t.test('a file that has changed within the tick of its clock is looked at again when that is over', async t => {
+  const directory = t.testdir({ 'a.img': 'before' })
+  const path = join(directory, 'a.img')
+  for (const sinceMs of [0, fileTickMs - 1, -1e9]) {
+    let ageMs = sinceMs
+    const pauses: number[] = []
+    const pause = async (ms: number) => {
+      pauses.push(ms)
+      writeFileSync(path, `later: ${sinceMs}`)
+      ageMs = fileTickMs + 1
+    }
+    const now = () => statSync(path).ctimeMs + ageMs
+    const origin = new FileOrigin(pathToFileURL(directory).href, noHoles, { now, waiting: { pause } })
+    t.teardown(() => origin.close())
+    const image = identify(await origin.lookup('a.img', { signal }))
+    t.equal(pauses.length, 1, `${sinceMs}`)
+    const target = Buffer.alloc(image.sizeBytes)
+    await origin.read(image, 0, target, { signal })
+    t.equal(target.toString(), `later: ${sinceMs}`)
+    await origin.lookup('a.img', { signal })
+    t.equal(pauses.length, 1, 'what is older is taken as it is')
+  }
+})
+
+t.test('a time of whole seconds is taken for one that has no others', async t => {
+  t.equal(tickMsOf(1_700_000_000_000_000_000n), wholeSecondsTickMs)
+  t.equal(tickMsOf(1_700_000_000_004_000_000n), fileTickMs)
+})
+
+t.test('a file that changes while it is read fails the read', async t => {
+  const directory = t.testdir({ 'a.img': 'x'.repeat(1000) })
+  const origin = new FileOrigin(pathToFileURL(directory).href, noHoles)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.img', { signal }))
+  /** Memory of a reader: when the bytes come, the file changes. */
+  class Target extends Uint8Array {
+    override set(bytes: ArrayLike<number>, at?: number): void {
+      super.set(bytes, at)
+      writeFileSync(join(directory, 'a.img'), 'z', { flag: 'r+' })
+    }
+  }
+  await t.rejects(origin.read(image, 0, new Target(1000), { signal }), { code: 'image-changed' })
 })
 
 t.test('holes are found where they are', async t => {

@@ -4,6 +4,7 @@
 import t from 'tap'
 import { retryAfterMsMax } from '../../src/limits.ts'
 import {
+  ageMsOf,
   compareValidator,
   conditionOf,
   contentLengthOf,
@@ -121,4 +122,13 @@ t.test('Retry-After is seconds or a date, from now on, and no longer than we wou
     [{}, null],
   ]
   for (const [headers, ms] of cases) t.equal(retryAfterMsOf(headers, nowMs), ms, JSON.stringify(headers))
+})
+
+t.test('the age of a version is told by the answer alone, and without its Date by our clock', async t => {
+  t.equal(ageMsOf({ date: later, 'last-modified': date }, 0), 1000)
+  t.equal(ageMsOf({ date, 'last-modified': later }, 0), -1000)
+  for (const said of [{}, { date: 'today' }, { date: [date, later] }]) {
+    t.equal(ageMsOf({ ...said, 'last-modified': date }, Date.parse(date) + 7), 7)
+  }
+  t.equal(ageMsOf({ date, etag: '"a"' }, 0), null)
 })

@@ -1,8 +1,11 @@
 /**
  * A real web server as an origin: Debian's nginx, with each of its listings, with and without ETags.
  */
-import { existsSync } from 'node:fs'
+import { existsSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { identify } from '../../src/image.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { originContract } from '../contract/origin.ts'
 import { startNginx } from '../fixtures/nginx.ts'
@@ -40,6 +43,7 @@ t.test('a listing of nginx is read in either form, and null where nothing is lis
 
 t.test('an image that nginx compresses for others is read as it is', { skip }, async t => {
   const directory = t.testdir({ 'a.html': 'x'.repeat(50_000) })
+  utimesSync(join(directory, 'a.html'), 1_600_000_000, 1_600_000_000)
   const server = await startNginx({ directory, listing: 'none', extra: 'gzip on; gzip_types *;' })
   t.teardown(() => server.close())
   const origin = new HttpOrigin(server.url)
@@ -59,3 +63,29 @@ t.test('a directory below and a broken gateway are no images', { skip }, async t
   await t.rejects(origin.lookup('directory', { signal }), { code: 'not-found' })
   await t.rejects(origin.lookup('a.img', { signal }), { code: 'origin-failed' })
 })
+
+for (const etag of [true, false]) {
+  t.test(`versions of one length and one second are never mixed, ETag or not: ${etag}`, { skip }, async t => {
+    const directory = t.testdir()
+    // A second that is still to come, so that a slow machine replaces within it, too.
+    const seconds = Math.ceil(Date.now() / 1000) + 60
+    const put = (text: string) => {
+      const path = join(directory, `.${text}`)
+      writeFileSync(path, text.repeat(1000))
+      utimesSync(path, seconds, seconds)
+      renameSync(path, join(directory, 'a.img'))
+    }
+    put('a')
+    const server = await startNginx({ directory, listing: 'none', etag })
+    t.teardown(() => server.close())
+    const origin = new HttpOrigin(server.url)
+    t.teardown(() => origin.close())
+    const replaced = sleep(500).then(() => put('b'))
+    const image = identify(await origin.lookup('a.img', { signal }))
+    const target = Buffer.alloc(1000)
+    await origin.read(image, 0, target.subarray(0, 500), { signal })
+    await replaced
+    await origin.read(image, 500, target.subarray(500), { signal })
+    t.equal(target.toString(), 'b'.repeat(1000))
+  })
+}
