@@ -129,6 +129,7 @@ t.test('an answer that is not what was asked for is an error, never served and n
       buffered: { offset: (4 * k + 2) * 64 * KiB, length: 5 },
     }
     const what = `${fault.kind} ${fault.status ?? ''}`
+    await until(async () => (await statusOf(where)).gauges.flights === 0, patienceMs, 'what was read rightly is kept')
     const before = await statusOf(where)
     await origin.fault({ ...fault, method: 'GET' })
     const codes = (['direct', 'buffered'] as const).map(kind => codeOf(file.read(ranges[kind], kind)))
