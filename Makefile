@@ -2,7 +2,8 @@
 #
 #   make run                            set up, build, and show the main job on a sample image
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
-#   make test                           set up, build, run every test; the last line says how many passed
+#   make test                           set up, build, run every test; the last line says how many passed, failed, were skipped
+#   make test FILES="test/sizes.ts ..."  the same of these test files alone
 #   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, within an hour
 #   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
@@ -65,7 +66,7 @@ build/.built: $(ALL_SOURCES) tsconfig.json
 # Set up first, then the rest in a make of its own: what it depends on may not be there before.
 test: setup-test
 	@$(MAKE) --no-print-directory build build/.built
-	@node build/test/run.js
+	@node build/test/run.js $(FILES)
 
 # Readers block threads of libuv's pool, and there are many.
 soak: setup-test

@@ -25,11 +25,17 @@ class Checks {
     std::printf("  %s:%d: %s\n", file, line, what);
   }
   /** The test cannot run here: say why. */
-  void skip(const char* why) const { std::printf("  skipped: %s\n", why); }
+  void skip(const char* why) {
+    skipped_ = true;
+    std::printf("  skipped: %s\n", why);
+  }
   [[nodiscard]] bool failed() const { return failed_; }
+  /** It did not run, or not all of it. */
+  [[nodiscard]] bool skipped() const { return skipped_; }
 
  private:
   std::atomic<bool> failed_{false};
+  std::atomic<bool> skipped_{false};
 };
 
 #define CHECK(condition) t.hold(static_cast<bool>(condition), #condition, __FILE__, __LINE__)

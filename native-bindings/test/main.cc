@@ -17,6 +17,7 @@ int main(int argc, char** argv) {
   }
   int passed = 0;
   int failed = 0;
+  int skipped = 0;
   for (const Tests& suite :
        {parentfs::test::wire_tests(), parentfs::test::residency_tests(), parentfs::test::crc32c_tests(),
         parentfs::test::data_file_tests(), parentfs::test::shelf_tests(), parentfs::test::faults_tests(), parentfs::test::store_threads_tests(), parentfs::test::receiver_tests(),
@@ -26,11 +27,11 @@ int main(int argc, char** argv) {
     for (const Test& test : suite) {
       Checks checks;
       test.run(checks);
-      (checks.failed() ? failed : passed)++;
-      std::printf("%s - %s\n", checks.failed() ? "not ok" : "ok", test.name);
+      (checks.failed() ? failed : checks.skipped() ? skipped : passed)++;
+      std::printf("%s - %s%s\n", checks.failed() ? "not ok" : "ok", test.name, checks.skipped() ? " # SKIP" : "");
       std::fflush(stdout);
     }
   }
-  std::printf("%d passed, %d failed\n", passed, failed);
+  std::printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
   return failed == 0 ? 0 : 1;
 }

@@ -107,7 +107,8 @@ t.test('promtool finds nothing wrong', async t => {
   const text = await new Metrics(() => measured).text()
   const promtool = process.env.PROMTOOL ?? 'promtool'
   const checked = await attempt('sh', '-c', 'printf "%s" "$1" | "$2" check metrics', 'sh', text, promtool)
-  if (checked.code === 127) return t.comment('promtool is not installed: only our own reader has looked')
+  if (checked.code === 127)
+    return t.pass('promtool', { skip: 'promtool is not installed: only our own reader has looked' })
   t.match(checked, { code: 0, stderr: '' })
   t.match(await attempt(promtool, 'check', 'rules', 'docs/prometheus/parentfs.rules.yml'), { code: 0 })
 })

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { Status } from '../../src/admin/status.ts'
 import { mountAt, mountsAt } from '../../src/daemon/mount-table.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
@@ -146,7 +147,9 @@ t.test('what was set by hand holds, and a file that was broken meanwhile harms n
   const { pid } = await statusOf(where)
   process.kill(service.keeperPid(), 'SIGKILL')
   await until(() => !isRunning(pid), patienceMs, 'the end of the server')
-  t.not((await statusOf(where)).pid, pid, 'who asks meanwhile waits')
+  const asked = await parentfs('status', where.mountpoint, '--json')
+  t.equal(asked.code, 0, asked.stderr)
+  t.not((JSON.parse(asked.stdout.toString()) as Status).pid, pid, 'who asks meanwhile waits')
   const { cache, version } = await statusOf(where)
   t.equal(cache.capacityBytes, 20 * MiB)
   t.equal(version, '8.0.1', 'the version that served goes on')

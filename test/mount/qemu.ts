@@ -64,7 +64,7 @@ t.test('qemu-img info, map, check, measure and compare say of both what they say
       ['measure', '-O', 'qcow2'],
     ]
     for (const verb of verbs) {
-      if (!capabilities.seek && format === 'raw') t.comment(`SKIP ${verb[0]} of ${format}: no holes without lseek`)
+      if (!capabilities.seek && format === 'raw') t.pass(`${verb[0]} of ${format}`, { skip: 'no holes without lseek' })
       else t.same(await json(target, ...verb), await json(source, ...verb), `${name}: holes and data`)
     }
     if (format === 'qcow2') t.match(await json(target, 'check'), { 'check-errors': 0 })

@@ -1,0 +1,224 @@
+/** The run itself: what it counts, whom it puts beside whom, and that nothing is late, skipped or lost without being seen. */
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import { attempt } from './fixtures/run.ts'
+import { until } from './fixtures/until.ts'
+import type { Check, Company, Result } from './runner/check.ts'
+import { type Ended, runChild } from './runner/child.ts'
+import { alone, everything, fileMsMax, mounting, onlyFiles, slots, testFiles, weights } from './runner/plan.ts'
+import { judgeNative, judgeProgram } from './runner/programs.ts'
+import { type Machine, thisMachine, unexplained } from './runner/skips.ts'
+import { runInSlots } from './runner/slots.ts'
+import { Tally } from './runner/tally.ts'
+import { judgeTap, tapFile } from './runner/tap-file.ts'
+
+const patienceMs = 60_000
+const well = { code: 0, signal: null, isLate: false, seconds: 1, cpuSeconds: 1 } as const
+const wellResult: Result = { passed: 1, failed: 0, skipped: [], seconds: 1, cpuSeconds: 1, output: [] }
+const unexplainedBy = (machine: Partial<Machine>, reason: string, env: NodeJS.ProcessEnv = {}) =>
+  unexplained([{ reason, env }], { isRoot: true, hasFuse: true, kernel: [6, 18], canInstall: true, ...machine }).length
+
+t.test('a file counts as its totals say, and whatever else went wrong counts as one', async t => {
+  const totals = '# { total: 6, pass: 3, fail: 1, todo: 1, skip: 1 }'
+  const cases: [Partial<Ended> & { lines: string[] }, { passed: number; failed: number }][] = [
+    [{ lines: ['# { total: 5, pass: 5 }', '# time=9ms'] }, { passed: 5, failed: 0 }],
+    [
+      { lines: [totals], code: 1 },
+      { passed: 3, failed: 1 },
+    ],
+    [
+      { lines: ['# { total: 5, pass: 5 }'], code: 7 },
+      { passed: 5, failed: 1 },
+    ],
+    [
+      { lines: ['# { total: 5, pass: 5 }'], code: null, signal: 'SIGSEGV' },
+      { passed: 5, failed: 1 },
+    ],
+    [
+      { lines: ['# { total: 5, pass: 5 }'], code: null, isLate: true },
+      { passed: 5, failed: 1 },
+    ],
+    [{ lines: ['ok 1 - it left in the middle'] }, { passed: 0, failed: 1 }],
+    [{ lines: ['# { total: 0, pass: 0 }'] }, { passed: 0, failed: 1 }],
+    [{ lines: [] }, { passed: 0, failed: 1 }],
+    [{ lines: ['    # { total: 5, pass: 5 }'] }, { passed: 0, failed: 1 }],
+  ]
+  for (const [ended, expected] of cases) {
+    const result = judgeTap({ ...well, ...ended }, {})
+    t.match(result, expected, JSON.stringify(ended))
+    t.equal(result.output.length > 0, expected.failed > 0, 'it is told in full when it failed')
+  }
+})
+
+t.test('skipped tests and assertions are found with their reasons', async t => {
+  const lines = [
+    'ok 1 - a # SKIP no root',
+    '    ok 2 - b # SKIP of \\#1',
+    'ok 3 - c # SKIP',
+    'ok 4 - d # TODO later',
+    'ok 5 - # SKIPPED it did not # time=3ms',
+    '    # SKIP is what this comment says',
+    '# { total: 4, pass: 0, todo: 1, skip: 3 }',
+  ]
+  const { skipped } = judgeTap({ ...well, lines }, {})
+  t.same(
+    skipped.map(({ reason }) => reason),
+    ['no root', 'of #1', '', 'later'],
+  )
+})
+
+t.test('native tests count by themselves; a target that counts nothing has failed', async t => {
+  const lines = [
+    'ok - a',
+    '  skipped: no such file system',
+    'ok - b',
+    '2 passed, 0 failed, 1 skipped',
+    '1 passed, 0 failed',
+  ]
+  const result = judgeNative({ ...well, lines }, {})
+  t.match(result, { passed: 3, failed: 0, skipped: [{ reason: 'no such file system' }], output: [] })
+  t.match(judgeNative({ ...well, lines: ['0 passed, 0 failed, 2 skipped'] }, {}).skipped, [{ reason: '' }, {}])
+  t.match(judgeNative({ ...well, lines, code: 2 }, {}), { passed: 3, failed: 1 })
+  t.match(judgeNative({ ...well, lines: ['1 passed, 2 failed, 0 skipped'], code: 1 }, {}), { passed: 1, failed: 2 })
+  t.match(judgeNative({ ...well, lines: [] }, {}), { passed: 0, failed: 1 })
+  t.match(judgeProgram({ ...well, lines: ['x'] }), { passed: 1, failed: 0, output: [] })
+  t.match(judgeProgram({ ...well, lines: ['x'], code: 1 }), { passed: 0, failed: 1, output: ['x'] })
+})
+
+t.test('a skip is explained by a reason of the list that the machine bears out, and by nothing else', async t => {
+  t.equal(unexplainedBy({}, 'mounting needs root and /dev/fuse'), 1)
+  t.equal(unexplainedBy({ isRoot: false }, 'mounting needs root and /dev/fuse'), 0)
+  t.equal(unexplainedBy({ hasFuse: false }, 'mounting needs root and /dev/fuse'), 0)
+  t.equal(unexplainedBy({}, 'fusermount3 is missing'), 1)
+  t.equal(unexplainedBy({ canInstall: false }, 'fusermount3 is missing'), 0)
+  t.equal(unexplainedBy({}, 'this transport has no passthrough'), 1)
+  t.equal(unexplainedBy({}, 'this transport has no passthrough', { TRANSPORT: 'fuse-native' }), 0)
+  t.equal(unexplainedBy({}, 'the kernel offers no passthrough'), 1)
+  t.equal(unexplainedBy({ kernel: [6, 8] }, 'the kernel offers no passthrough'), 0)
+  t.equal(unexplainedBy({}, ''), 1, 'no reason at all')
+  t.equal(unexplainedBy({}, 'it fails now and then'), 1)
+  t.equal(unexplainedBy({}, 'OBJECTS=2000000 starts with that many scattered blocks'), 0)
+  t.ok(thisMachine().kernel[0] >= 4)
+})
+
+t.test('a check is told with its skips and its cost, and the last line is the sum', async t => {
+  const tally = new Tally(({ skipped }) => skipped.filter(({ reason }) => reason === 'bad'))
+  const skip = (reason: string) => ({ reason, env: {} })
+  t.same(tally.add('a', { ...wellResult, passed: 4, skipped: [skip('good')] }), [
+    '  skipped: good',
+    'ok - a (4 passed, 0 failed, 1 skipped; 1.0 s, 1.0 s of CPU)',
+  ])
+  t.equal(tally.failed, 0)
+  t.match(tally.add('b', { ...wellResult, skipped: [skip('bad')] }), [
+    '  skipped: bad',
+    /^ {2}not ok - .* bad$/,
+    /^not ok - b /,
+  ])
+  t.match(tally.add('c', { ...wellResult, failed: 2, cpuSeconds: null, output: ['why'] }), [
+    'why',
+    /^not ok - c \(1 passed, 2 f/,
+  ])
+  t.equal(tally.failed, 3)
+  const lines = tally.ending(62.4)
+  t.equal(lines.at(-1), '6 passed, 3 failed, 2 skipped')
+  t.ok(lines.includes('# failed: b') && lines.includes('# failed: c') && !lines.includes('# failed: a'))
+})
+
+t.test('no more at once than there are slots, no more mounts than they bear, and some are alone', async t => {
+  let running: Company[] = []
+  const seen = { most: 0, mounts: 0, begun: [] as string[] }
+  const check = (name: string, company: Company, weightSeconds: number): Check => {
+    return { name, company, weightSeconds, run: async () => wellResult }
+  }
+  const checks = [
+    check('last', 'alone', 1),
+    check('before', 'alone', 99),
+    ...Array.from({ length: 5 }, (_, k) => check(`mount ${k}`, 'mount', k)),
+    ...Array.from({ length: 7 }, (_, k) => check(`unit ${k}`, 'unit', 50 + k)),
+  ]
+  await runInSlots(checks, { checks: 3, mounts: 2 }, async ({ name, company }) => {
+    if (company === 'alone') t.same(running, [], `${name} is alone`)
+    running = [...running, company]
+    seen.begun.push(name)
+    seen.most = Math.max(seen.most, running.length)
+    seen.mounts = Math.max(seen.mounts, running.filter(each => each === 'mount').length)
+    await sleep(1)
+    running.splice(running.indexOf(company), 1)
+  })
+  t.match(seen, { most: 3, mounts: 2 })
+  t.same([...seen.begun].sort(), checks.map(({ name }) => name).sort(), 'each once')
+  t.same(seen.begun.slice(0, 3), ['mount 4', 'mount 3', 'unit 6'], 'the longest first')
+  t.same(seen.begun.slice(-2), ['before', 'last'])
+})
+
+t.test('the plan names files that there are, and has every check once', async t => {
+  const files = testFiles()
+  for (const name of [...alone, ...mounting, ...Object.keys(weights)]) t.ok(files.includes(name), name)
+  const names = everything({}).map(({ name }) => name)
+  t.equal(new Set(names).size, names.length)
+  for (const name of files) t.ok(names.includes(name), name)
+  t.ok(slots.checks >= slots.mounts)
+  t.throws(() => onlyFiles(['test/fixtures/run.ts'], {}), /no test file/)
+  t.throws(() => onlyFiles(['test/nothing.ts'], {}), /no test file/)
+})
+
+t.test('a program says what it said, what it cost, and how it ended', async t => {
+  const sh = (script: string) => runChild(['sh', '-c', script], { env: process.env, msMax: patienceMs })
+  t.match(await sh('echo out; echo err >&2; exit 3'), { code: 3, isLate: false })
+  t.same([...(await sh('echo a; echo b >&2')).lines].sort(), ['a', 'b'])
+  const { cpuSeconds } = await sh('i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done')
+  t.ok(cpuSeconds !== null && cpuSeconds > 0, `${cpuSeconds} s`)
+})
+
+t.test('whoever is late is ended with all that it started, by force if need be', async t => {
+  const directory = t.testdir()
+  // Neither it nor its child ends by itself, or when it is asked to.
+  const script = `trap '' TERM; (trap '' TERM; echo $$ >child; while :; do sleep 0.1; done) & echo $! >child; wait; while :; do sleep 0.1; done`
+  const ended = await runChild(['sh', '-c', `cd '${directory}'; ${script}`], {
+    env: process.env,
+    msMax: 300,
+    graceMs: 300,
+  })
+  t.match(ended, { isLate: true, cpuSeconds: null })
+  const child = Number(readFileSync(join(directory, 'child'), 'utf8'))
+  await until(() => !existsSync(`/proc/${child}`), patienceMs, 'the end of its child')
+  t.match(judgeTap(ended, {}), { failed: 1 })
+})
+
+t.test('who leaves a process behind that holds its outputs has ended all the same, and the process ends', async t => {
+  const directory = t.testdir()
+  const script = `cd '${directory}'; sleep 600 & echo $! >left; echo said`
+  const ended = await runChild(['sh', '-c', script], { env: process.env, msMax: patienceMs, graceMs: 100 })
+  t.match(ended, { code: 0, isLate: false, lines: ['said'] })
+  const left = Number(readFileSync(join(directory, 'left'), 'utf8'))
+  await until(() => !existsSync(`/proc/${left}`), patienceMs, 'the end of what was left')
+})
+
+t.test('a test file has the limit of the run, and a late one says which test it was', async t => {
+  const directory = t.testdir({
+    'late.mjs': `import t from ${JSON.stringify(import.meta.resolve('tap'))}
+t.test('quick', async t => t.ok(true))
+t.test('endless', async () => new Promise(resolve => setTimeout(resolve, 600_000)))`,
+  })
+  const options = {
+    name: 'late',
+    path: join(directory, 'late.mjs'),
+    env: process.env,
+    company: 'unit',
+    weightSeconds: 1,
+  } as const
+  const { passed, failed, output } = await tapFile({ ...options, msMax: 8000 }).run()
+  t.match({ passed, failed }, { passed: 1, failed: 1 })
+  t.ok(output.some(line => /not ok 2 - endless/.test(line)))
+  t.equal(fileMsMax, 300_000)
+})
+
+t.test('given files are run alone, and the last line has the form that others read', async t => {
+  const { code, stdout } = await attempt(process.execPath, 'build/test/run.js', 'test/settled.ts')
+  const lines = stdout.toString().trim().split('\n')
+  t.equal(code, 0)
+  t.match(lines[0], /^ok - settled \(\d+ passed, 0 failed, 0 skipped; [\d.]+ s, [\d.]+ s of CPU\)$/)
+  t.match(lines.at(-1), /^\d+ passed, 0 failed, 0 skipped$/)
+})

@@ -1,0 +1,106 @@
+/**
+ * All checks of `make test`: which there are, beside whom each may run, and about how long it takes.
+ *
+ * Files that measure time, or the bytes of a disk or a link, are alone: a neighbour would make them fail now and then.
+ */
+import { readdirSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import type { Check, Company } from './check.ts'
+import { nativeTarget, program } from './programs.ts'
+import type { Slots } from './slots.ts'
+import { tapFile } from './tap-file.ts'
+
+/** Longest that a test file may take, in milliseconds: three times the longest there is, on a quiet machine. */
+export const fileMsMax = 300_000
+
+/** For two cores: mounts mostly wait, and what does not mount fills the gaps. */
+export const slots: Slots = { checks: 3, mounts: 2 }
+
+/** Directories of test/ that hold no test files of their own. */
+const helperDirectories: ReadonlySet<string> = new Set(['fixtures', 'contract', 'runner'])
+
+/** The suite of mounts as far as every transport passes it. */
+const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes']
+/** And as far as it does not count what is fetched: mounts read ahead unless they are told not to. */
+const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools', 'verify']
+
+/** Files that are run alone. */
+export const alone: ReadonlySet<string> = new Set([
+  'mount/boot',
+  'mount/interrupts',
+  'mount/long-operations',
+  'mount/read-ahead',
+  'mount/sharing',
+  'mount/sick-device',
+  'mount/sick-disk',
+  'mount/sick-origin',
+  'mount/slow-disk',
+  'mount/start-up',
+  'mount/storm',
+  'mount/streams',
+])
+
+/** Files outside mount/ that mount all the same, or start as many processes. */
+export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph'])
+
+/** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
+export const weights: Readonly<Record<string, number>> = {}
+
+/** Of files that are not in the table, by whether they mount. */
+const [mountWeight, unitWeight] = [20, 2]
+
+/** Every check there is. */
+export function everything(env: NodeJS.ProcessEnv): Check[] {
+  const repeated = (names: readonly string[], what: string, more: NodeJS.ProcessEnv) =>
+    names.map(name => checkOf(`mount/${name}`, { ...env, ...more }, `${what}: `))
+  return [
+    program('lint and format', 5, [
+      process.execPath,
+      'node_modules/@biomejs/biome/bin/biome',
+      'check',
+      '--diagnostic-level=warn',
+      'src',
+      'test',
+      'bench',
+    ]),
+    nativeTarget('test', 60),
+    nativeTarget('sanitize', 300),
+    ...testFiles().map(name => checkOf(name, env)),
+    ...repeated(portable, 'over fuse-native', { TRANSPORT: 'fuse-native' }),
+    ...repeated(readingAhead, 'reading ahead', { READ_AHEAD: '16MiB' }),
+  ]
+}
+
+/**
+ * The checks of these files alone.
+ * @param paths sources under test/, from the top of the repository
+ * @throws Error when one is no test file
+ */
+export function onlyFiles(paths: readonly string[], env: NodeJS.ProcessEnv): Check[] {
+  const known = new Set(testFiles())
+  return paths.map(path => {
+    const name = relative('test', path).replace(/\.ts$/, '')
+    if (!known.has(name)) throw new Error(`${path} is no test file: give sources, as in FILES="test/sizes.ts"`)
+    return checkOf(name, env)
+  })
+}
+
+/** Names of all test files: paths under test/, without their ending. */
+export function testFiles(): string[] {
+  return readdirSync('test', { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts') && name !== 'run.ts' && !helperDirectories.has(name.split('/')[0]!))
+    .map(name => name.replace(/\.ts$/, ''))
+    .sort()
+}
+
+function checkOf(name: string, env: NodeJS.ProcessEnv, prefix = ''): Check {
+  const company = companyOf(name)
+  const weightSeconds = weights[name] ?? (company === 'unit' ? unitWeight : mountWeight)
+  const path = join('build/test', `${name}.js`)
+  return tapFile({ name: `${prefix}${name}`, path, env, company, weightSeconds, msMax: fileMsMax })
+}
+
+function companyOf(name: string): Company {
+  if (alone.has(name)) return 'alone'
+  return name.startsWith('mount/') || mounting.has(name) ? 'mount' : 'unit'
+}
