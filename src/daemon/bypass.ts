@@ -5,9 +5,13 @@
  * origins. Of the index, another process copies which images there are, so that handles and node ids that the kernel has mean what
  * they meant; where it cannot, names come from the origins, and what was open and is not found there is ESTALE.
  */
-import { mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { realpathSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+import { messageOf } from '../errors.ts'
+import { HeldDirectory } from '../held-directory.ts'
 import { copyImages } from '../index/salvage.ts'
+import type { Logger } from '../logger.ts'
+import { whyUntrusted } from '../trusted-path.ts'
 import type { Configuration } from './configuration.ts'
 import { Rooms, type RoomsParts } from './rooms.ts'
 import { capacityMin } from './schema.ts'
@@ -16,7 +20,7 @@ import { capacityMin } from './schema.ts'
 export interface Bypass {
   readonly reason: string
   /** Put what is known of images into a new index, if it can be. */
-  seed(indexPath: string): Promise<void>
+  seed(index: HeldDirectory): Promise<void>
   close(): void
 }
 
@@ -34,13 +38,31 @@ const blockBytes = 4096
 export async function openBypass(configuration: Configuration, parts: BypassParts): Promise<Rooms> {
   const { cache } = configuration
   const { directory } = parts
-  rmSync(directory, { recursive: true, force: true })
-  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const [above, name] = [HeldDirectory.open(dirname(directory)), basename(directory)]
+  above.remove(name)
+  above.made(name).close()
   const temporary = { ...cache, directory, blockSize: blockBytes, capacity: capacityMin(blockBytes) }
   const bypass = {
     reason: `the cache in ${cache.directory} is passed by: ${parts.reason}`,
-    seed: (indexPath: string) => copyImages(join(cache.directory, 'index'), indexPath, parts.logger),
-    close: () => rmSync(directory, { recursive: true, force: true }),
+    seed: (index: HeldDirectory) => seed(cache.directory, index, parts.logger),
+    close: () => {
+      above.remove(name)
+      above.close()
+    },
   }
   return Rooms.open({ ...configuration, cache: temporary }, { ...parts, bypass })
+}
+
+/** A cache directory that is not there, or that others can exchange, knows nothing. */
+async function seed(cacheDirectory: string, to: HeldDirectory, logger: Logger): Promise<void> {
+  let from: HeldDirectory | null = null
+  try {
+    const why = whyUntrusted(cacheDirectory)
+    if (why !== null) throw new Error(why)
+    from = HeldDirectory.open(`${realpathSync(cacheDirectory)}/index`)
+  } catch (error) {
+    logger.error({ index: cacheDirectory, reason: messageOf(error) }, 'what the index knows of images cannot be read')
+  }
+  if (from) await copyImages(from, to, logger)
+  from?.close()
 }

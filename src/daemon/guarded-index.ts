@@ -1,5 +1,4 @@
 /** The index with what guards it from a sick disk: room behind its end, a check before each write, its pages locked in memory. */
-import { join } from 'node:path'
 import { IndexDatabase } from '../index/index-database.ts'
 import { MemoryLock } from '../index/memory-lock.ts'
 import { WriteCheck } from '../index/write-check.ts'
@@ -21,12 +20,12 @@ export async function openGuardedIndex(
   logger: Logger,
 ): Promise<GuardedIndex> {
   const writeCheck = new WriteCheck(
-    join(directory.indexPath, 'data.mdb'),
+    directory.index.at('data.mdb'),
     Math.min(indexReserveBytesMax, Math.ceil(capacityBytes * indexReserveShare)),
     (...reserve) => engine.reserveAfterEnd(...reserve),
   )
-  const memoryLock = new MemoryLock(directory.indexPath, (...file) => engine.keepInMemory(...file), logger)
-  const index = new IndexDatabase(directory.indexPath, {
+  const memoryLock = new MemoryLock(directory.index.place, (...file) => engine.keepInMemory(...file), logger)
+  const index = new IndexDatabase(directory.index, {
     // A damaged index and its copy lie side by side for a moment, below the ceiling too.
     copyBytesMax: () => roomBytes(directory, capacityBytes),
     beforeWrite: () => writeCheck.run(),

@@ -19,7 +19,7 @@ import { answerMarginMs, revalidateSecondsDefault } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Addon, Engine } from '../native/addon.ts'
 import { allocateShared } from '../native/shared-memory.ts'
-import { openCacheDirectory } from '../store/cache-directory.ts'
+import { type CacheDirectory, openCacheDirectory } from '../store/cache-directory.ts'
 import { RealDataDirectory } from '../store/data-directory.ts'
 import { Store } from '../store/store.ts'
 import { checkApart } from './apart.ts'
@@ -60,6 +60,7 @@ export class Rooms {
   readonly #engine: Engine
   readonly #origins: Origins
   readonly #diskWatch = new DiskWatch({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
+  #directory: CacheDirectory | null = null
   #store!: Store
   #memoryLock!: MemoryLock
   #cache!: Cache
@@ -67,10 +68,12 @@ export class Rooms {
   readonly #addon: Addon
   readonly #lag = new EventLoopLag()
 
-  private constructor(configuration: Configuration, { addon, logger }: RoomsParts) {
+  private constructor(configuration: Configuration, { addon, logger, bypass }: RoomsParts) {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
+    this.#unwinder.push('bypass', () => bypass?.close())
+    this.#unwinder.push('cache directory', () => this.#directory?.unlock()) // After the engine, whose threads open files there.
     this.#origins = new Origins(configuration.places, { addon, logger })
     this.#unwinder.push('event loop lag', () => this.#lag.close())
     this.#unwinder.push('origins', () => this.#origins.close())
@@ -100,10 +103,8 @@ export class Rooms {
     const { cache } = this.#configuration
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
-    const directory = openCacheDirectory(cacheDirectory, blockBytes, addon)
-    this.#unwinder.push('bypass', () => bypass?.close())
-    this.#unwinder.push('cache directory', () => directory.unlock())
-    await bypass?.seed(directory.indexPath)
+    const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
+    await bypass?.seed(directory.index)
     const { index, memoryLock } = await openGuardedIndex(directory, capacityBytes, this.#engine, logger)
     this.#unwinder.push('index', () => index.close())
     this.#memoryLock = memoryLock

@@ -6,12 +6,14 @@
  * After a clean stop such a file is recognised and refused. After a crash there is no mark: then the seals of the values
  * keep wrong bytes out, see seal.ts.
  */
-import { closeSync, fstatSync, fsyncSync, lstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import { CacheError, messageOf } from '../errors.ts'
+import type { HeldDirectory } from '../held-directory.ts'
 import { openPlain } from './plain-file.ts'
 
+/** Of LMDB. */
+const databaseName = 'data.mdb'
 const markName = 'CLEAN'
 const chunkBytes = 4 * 1024 * 1024
 /** Two numbers. */
@@ -21,18 +23,18 @@ const magicOffset = 24
 const magic = 0xbeefc0de
 
 /**
- * Check the database file at `path` before it is opened, and take the mark away.
+ * Check the database file in `directory` before it is opened, and take the mark away.
  * @returns whether it is as the last stop left it; false after a crash
  * @throws CacheError index-failed when it is not what the last stop left, or was not written by LMDB at all
  */
-export function checkMark(path: string): boolean {
-  const markPath = join(dirname(path), markName)
+export function checkMark(directory: HeldDirectory): boolean {
   let isClean = true
-  if (lstatSync(path, { throwIfNoEntry: false })) {
-    const expected = readMark(markPath)
+  if (directory.look(databaseName)) {
+    const expected = readMark(directory)
     isClean = expected !== null
-    const advice = `remove ${dirname(path)} to start with an empty cache`
-    const { head, sizeBytes, checksum } = readWhole(path, isClean, advice)
+    const advice = `remove ${directory.path} to start with an empty cache`
+    const { head, sizeBytes, checksum } = readWhole(directory, isClean, advice)
+    const path = nameOf(directory)
     if (head.length < magicOffset + 4 || head.readUInt32LE(magicOffset) !== magic) {
       throw new CacheError('index-failed', `${path} is not an LMDB file: ${advice}`)
     }
@@ -43,17 +45,16 @@ export function checkMark(path: string): boolean {
       )
     }
   }
-  rmSync(markPath, { recursive: true, force: true })
-  syncDirectory(dirname(path))
+  directory.remove(markName)
+  directory.sync()
   return isClean
 }
 
-/** Mark the closed database file at `path`. */
-export function leaveMark(path: string): void {
-  const { sizeBytes, checksum } = readWhole(path, true, 'the next start looks at it')
-  const markPath = join(dirname(path), markName)
-  rmSync(markPath, { recursive: true, force: true })
-  const fd = openSync(markPath, 'wx', 0o600)
+/** Mark the closed database file in `directory`. */
+export function leaveMark(directory: HeldDirectory): void {
+  const { sizeBytes, checksum } = readWhole(directory, true, 'the next start looks at it')
+  directory.remove(markName)
+  const fd = openSync(directory.at(markName), 'wx', 0o600)
   try {
     writeSync(fd, `${sizeBytes} ${checksum}\n`)
     fsyncSync(fd)
@@ -62,9 +63,9 @@ export function leaveMark(path: string): void {
   }
 }
 
-function readMark(markPath: string): string | null {
+function readMark(directory: HeldDirectory): string | null {
   try {
-    const fd = openPlain(markPath)
+    const fd = openPlain(directory.at(markName))
     try {
       const bytes = Buffer.alloc(markBytesMax)
       return bytes.toString('latin1', 0, readSync(fd, bytes)).trim()
@@ -80,9 +81,9 @@ function readMark(markPath: string): string | null {
  * @param all false: the head is enough
  * @throws CacheError index-failed when it is not a plain file
  */
-function readWhole(path: string, all: boolean, advice: string): { head: Buffer; sizeBytes: number; checksum: number } {
+function readWhole(directory: HeldDirectory, all: boolean, advice: string) {
   const chunk = Buffer.allocUnsafe(chunkBytes)
-  const fd = openDatabase(path, advice)
+  const fd = openDatabase(directory, advice)
   try {
     const sizeBytes = fstatSync(fd).size
     let length = readSync(fd, chunk, 0, chunkBytes, 0)
@@ -100,19 +101,16 @@ function readWhole(path: string, all: boolean, advice: string): { head: Buffer; 
 }
 
 /** @throws CacheError index-failed */
-function openDatabase(path: string, advice: string): number {
+function openDatabase(directory: HeldDirectory, advice: string): number {
   try {
-    return openPlain(path)
+    return openPlain(directory.at(databaseName))
   } catch (cause) {
-    throw new CacheError('index-failed', `${path} cannot be used: ${messageOf(cause)}: ${advice}`, { cause })
+    throw new CacheError('index-failed', `${nameOf(directory)} cannot be used: ${messageOf(cause)}: ${advice}`, {
+      cause,
+    })
   }
 }
 
-function syncDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
+function nameOf({ path }: HeldDirectory): string {
+  return `${path}/${databaseName}`
 }

@@ -2,10 +2,11 @@
  * The LMDB environment of the index, opened with the settings that its promises rest on, once the file has been looked at.
  */
 import { randomUUID } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { CacheError, messageOf } from '../errors.ts'
+import { HeldDirectory } from '../held-directory.ts'
 import { checkMark, leaveMark } from './clean-mark.ts'
 import { salvage } from './salvage.ts'
 import { databaseNames } from './seal.ts'
@@ -45,23 +46,25 @@ export interface IndexOptions {
 }
 
 /**
- * Open or create the index in `directory`.
+ * Open or create the index in `given`: a directory that is held until the index is closed, or the path of one, which is made if need be.
  * @param copyBytesMax see salvage.ts
  * @throws CacheError index-failed
  */
-export function openEnvironment(directory: string, copyBytesMax: () => number): Environment {
+export function openEnvironment(given: HeldDirectory | string, copyBytesMax: () => number): Environment {
+  let own: HeldDirectory | null = null
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
-    const isClean = checkMark(join(directory, 'data.mdb'))
+    if (typeof given === 'string') mkdirSync(given, { recursive: true, mode: 0o700 })
+    const directory = typeof given === 'string' ? (own = HeldDirectory.open(given)) : given
+    const isClean = checkMark(directory)
     // The directory is locked by us: what an earlier process left in LMDB's lock table means nothing.
-    rmSync(join(directory, 'lock.mdb'), { recursive: true, force: true })
+    directory.remove('lock.mdb')
     if (!isClean) salvage(directory, copyBytesMax)
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
     // whatever its name, which lmdb otherwise guesses from a dot.
     // What is cached may be secret. Source: lmdb 3.5, src/env.cpp, permissionsMode (not in its types).
     const options = {
-      path: directory,
+      path: directory.place,
       maxDbs: 16,
       overlappingSync: false,
       noSubdir: false,
@@ -75,17 +78,20 @@ export function openEnvironment(directory: string, copyBytesMax: () => number): 
       transaction: action => root.transaction(action),
       get allocatedBytes() {
         return ['data.mdb', 'lock.mdb']
-          .map(name => statSync(join(directory, name), { throwIfNoEntry: false }))
+          .map(name => directory.look(name))
           .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
       },
       async close() {
         await root.close()
-        leaveMark(join(directory, 'data.mdb'))
+        leaveMark(directory)
+        own?.close()
       },
     }
   } catch (error) {
+    own?.close()
     if (error instanceof CacheError) throw error
-    throw new CacheError('index-failed', `${directory}: the index does not open: ${messageOf(error)}`, { cause: error })
+    const path = typeof given === 'string' ? given : given.path
+    throw new CacheError('index-failed', `${path}: the index does not open: ${messageOf(error)}`, { cause: error })
   }
 }
 
@@ -94,24 +100,24 @@ export function openEnvironment(directory: string, copyBytesMax: () => number): 
  * mapping, and on a frozen file system such a write holds up the whole event loop until the thaw. The table is found through
  * a link that is gone afterwards; without /dev/shm it lies beside the data.
  */
-function withLocksInMemory<T>(directory: string, openIt: () => T): T {
-  const link = join(directory, 'lock.mdb')
-  rmSync(link, { force: true }) // Salvage has left one.
+function withLocksInMemory<T>(directory: HeldDirectory, openIt: () => T): T {
+  const linkName = 'lock.mdb'
+  directory.remove(linkName) // Salvage has left one.
   let fd: number | null = null
   try {
     const path = join('/dev/shm', `parentfs-${randomUUID()}`)
     fd = openSync(path, 'wx+', 0o600)
     rmSync(path)
-    symlinkSync(`/proc/self/fd/${fd}`, link)
+    symlinkSync(`/proc/self/fd/${fd}`, directory.at(linkName))
   } catch {
-    rmSync(link, { force: true })
+    directory.remove(linkName)
   }
   try {
     return openIt()
   } finally {
     if (fd !== null) {
       closeSync(fd)
-      rmSync(link, { force: true })
+      directory.remove(linkName)
     }
   }
 }

@@ -5,6 +5,7 @@
  * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
  */
 import { CacheError, messageOf } from '../errors.ts'
+import type { HeldDirectory } from '../held-directory.ts'
 import type { Image } from '../image.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './databases.ts'
 import * as layout from './layout.ts'
@@ -31,12 +32,12 @@ export class IndexDatabase {
   #closing: Promise<void> | undefined
 
   /**
-   * Open or create the index in `directory`. Of one that was not closed properly and is damaged a copy is made, if it is not
+   * Open or create the index in `directory`: one that is held until it is closed, or a path. Of one that was not closed properly and is damaged a copy is made, if it is not
    * larger than `copyBytesMax` says: see salvage.ts.
    * @throws CacheError index-failed
    */
-  constructor(directory: string, options: IndexOptions = {}) {
-    this.#directory = directory
+  constructor(directory: HeldDirectory | string, options: IndexOptions = {}) {
+    this.#directory = typeof directory === 'string' ? directory : directory.path
     this.#environment =
       options.environment ?? openEnvironment(directory, options.copyBytesMax ?? (() => Number.POSITIVE_INFINITY))
     this.#databases = this.#environment.databases

@@ -10,5 +10,5 @@ export function openPlain(path: string): number {
   const stat = fstatSync(fd)
   if (stat.isFile() && stat.nlink <= 1) return fd
   closeSync(fd)
-  throw new Error(`${path} is ${stat.isFile() ? 'a file with several names' : 'not a file'}`)
+  throw new Error(`it is ${stat.isFile() ? 'a file with several names' : 'not a file'}`)
 }

@@ -9,11 +9,11 @@
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { renameSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { within } from '../deadline.ts'
 import { CacheError, messageOf } from '../errors.ts'
+import type { HeldDirectory } from '../held-directory.ts'
 import { salvageMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { whatIsUnsound } from './soundness.ts'
@@ -23,42 +23,44 @@ const copyName = 'salvaged'
 
 const copyMain = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
 
+/** The first descriptors of a child after its standard ones, as paths: what they hold is named by who started it. */
+const [firstGiven, secondGiven] = ['/proc/self/fd/3', '/proc/self/fd/4']
+
 /**
  * @param directory of an index that nobody has open
  * @param copyBytesMax how large a copy may be; asked when one is needed
  * @throws CacheError index-failed when it is damaged and cannot be copied
  */
-export function salvage(directory: string, copyBytesMax: () => number): void {
-  const path = join(directory, 'data.mdb')
-  const copy = join(directory, copyName)
-  rmSync(copy, { recursive: true, force: true })
-  const damage = existsSync(path) ? whatIsUnsound(path) : null
-  if (damage === null) return
-  const { size } = statSync(path)
+export function salvage(directory: HeldDirectory, copyBytesMax: () => number): void {
+  directory.remove(copyName)
+  const file = directory.look('data.mdb')
+  const damage = file ? whatIsUnsound(directory.at('data.mdb')) : null
+  if (!file || damage === null) return
   const roomBytes = copyBytesMax()
-  const failure = size > roomBytes ? `a copy needs ${size} bytes, and there are ${roomBytes}` : copyTo(directory, copy)
+  const failure =
+    file.size > roomBytes ? `a copy needs ${file.size} bytes, and there are ${roomBytes}` : copyIn(directory)
   if (failure !== null) {
-    rmSync(copy, { recursive: true, force: true })
-    const what = `${path} was not closed properly and is damaged (${damage}; ${failure})`
-    throw new CacheError('index-failed', `${what}: remove ${directory} to start with an empty cache`)
+    directory.remove(copyName)
+    const what = `${directory.path}/data.mdb was not closed properly and is damaged (${damage}; ${failure})`
+    throw new CacheError('index-failed', `${what}: remove ${directory.path} to start with an empty cache`)
   }
-  renameSync(join(copy, 'data.mdb'), path)
-  rmSync(copy, { recursive: true, force: true })
-  const fd = openSync(directory, 'r')
+  const copy = directory.below(copyName)
   try {
-    fsyncSync(fd)
+    renameSync(copy.at('data.mdb'), directory.at('data.mdb'))
   } finally {
-    closeSync(fd)
+    copy.close()
   }
+  directory.remove(copyName)
+  directory.sync()
 }
 
 /**
  * Copy which images and names there are from an index that nobody may open, into a new one. What cannot be copied, or not in time, is
  * left out: there may be no copy at all.
  */
-export async function copyImages(from: string, to: string, logger: Logger): Promise<void> {
-  const child = spawn(process.execPath, [copyMain, from, to, 'images', 'names'], {
-    stdio: 'ignore',
+export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger: Logger): Promise<void> {
+  const child = spawn(process.execPath, [copyMain, firstGiven, secondGiven, 'images', 'names'], {
+    stdio: ['ignore', 'ignore', 'ignore', from.fd, to.fd],
     timeout: salvageMsMax,
     killSignal: 'SIGKILL',
     env: {}, // Damaged pages may end it, and secrets do not belong in its core.
@@ -69,17 +71,17 @@ export async function copyImages(from: string, to: string, logger: Logger): Prom
     const [code, signal] = await within(salvageMsMax, once(child, 'exit'), late)
     if (code !== 0) throw new CacheError('index-failed', `it ended with ${signal ?? `exit code ${code}`}`)
   } catch (error) {
-    rmSync(to, { recursive: true, force: true })
-    logger.error({ index: from, reason: messageOf(error) }, 'what the index knows of images cannot be read')
+    for (const name of to.names()) to.remove(name)
+    logger.error({ index: from.path, reason: messageOf(error) }, 'what the index knows of images cannot be read')
   }
 }
 
 /** @returns null, or why there is no copy */
-function copyTo(directory: string, copy: string): string | null {
-  const { status, signal, stderr } = spawnSync(process.execPath, [copyMain, directory, copy], {
+function copyIn(directory: HeldDirectory): string | null {
+  const { status, signal, stderr } = spawnSync(process.execPath, [copyMain, firstGiven, `${firstGiven}/${copyName}`], {
     timeout: salvageMsMax,
     killSignal: 'SIGKILL',
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', directory.fd],
     env: {}, // Damaged pages may end it, and secrets do not belong in its core.
   })
   if (status === 0) return null

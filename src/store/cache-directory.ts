@@ -3,6 +3,10 @@
  *
  * It is ours when its VERSION file says so. A directory that holds anything else is refused, never cleaned. The lock is a
  * flock on VERSION and ends with the process.
+ *
+ * Whoever could put something else in its place, or in that of a directory above it, could have us serve anything, and remove what
+ * they cannot: such a place is refused (trusted-path.ts), and so is what others own in it. Whatever is opened or removed lies below
+ * descriptors that are held from then on (held-directory.ts).
  */
 import {
   closeSync,
@@ -10,7 +14,6 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
-  readdirSync,
   readSync,
   realpathSync,
   type Stats,
@@ -19,16 +22,18 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../errors.ts'
+import { HeldDirectory } from '../held-directory.ts'
 import { layoutVersion } from '../index/seal.ts'
 import { freeShareMin } from '../limits.ts'
 import type { Addon, SystemError } from '../native/addon.ts'
+import { mustBeTrusted } from '../trusted-path.ts'
 
-/** Where things lie in a cache directory. */
+/** A cache directory, and what lies in it: held until it is unlocked. */
 export interface CacheDirectory {
-  readonly path: string
-  readonly indexPath: string
-  readonly imagesPath: string
-  /** Give up the lock. Idempotent. */
+  readonly top: HeldDirectory
+  readonly index: HeldDirectory
+  readonly images: HeldDirectory
+  /** Give up the lock, and the directories: when nobody has anything to do there any more. Idempotent. */
   unlock(): void
 }
 
@@ -39,8 +44,7 @@ const another = 'name another directory, or remove this one'
 const harmlessEntries = new Set(['lost+found'])
 
 /**
- * Open or create `place` as a cache with blocks of `blockBytes`, and lock it. Whoever else could write to it could have us serve
- * anything: it has to be ours alone, and links that lead there ours or root's.
+ * Open or create `place` as a cache with blocks of `blockBytes`, and lock it.
  * @param uid who we are
  * @throws CacheError cache-foreign, cache-layout, cache-locked, store-failed
  */
@@ -50,56 +54,72 @@ export function openCacheDirectory(
   addon: Pick<Addon, 'lockFile' | 'closeFd'>,
   uid = process.geteuid?.() ?? 0,
 ): CacheDirectory {
-  const path = prepared(place, uid)
-  const versionPath = join(path, 'VERSION')
-  try {
-    const entries = readdirSync(path).filter(entry => !harmlessEntries.has(entry))
-    if (entries.length === 0) {
-      writeFileSync(versionPath, versionText(blockBytes), { mode: 0o600, flush: true })
-    } else if (!entries.includes('VERSION')) {
-      const advice = 'name an empty directory, or one that parentfs made'
-      throw new CacheError('cache-foreign', `${path}: not a parentfs cache, and not empty: ${advice}`)
-    }
-    mustBeOurs(versionPath, lstatSync(versionPath), 'file', uid)
-  } catch (error) {
-    throw failed(path, error)
+  const held: HeldDirectory[] = []
+  let lock: number | null = null
+  const unlock = () => {
+    if (lock !== null) addon.closeFd(lock)
+    lock = null
+    for (const directory of held) directory.close()
   }
-  const lock = lockOf(versionPath, path, addon)
   try {
-    checkVersion(readVersion(lock), path, blockBytes)
-    const [imagesPath, indexPath] = [join(path, 'images'), join(path, 'index')]
-    for (const directory of [imagesPath, indexPath]) {
-      if (!lstatSync(directory, { throwIfNoEntry: false })) mkdirSync(directory, { mode: 0o700 })
-      mustBeOurs(directory, lstatSync(directory), 'directory', uid)
-    }
-    let locked = true
-    const unlock = () => {
-      if (locked) addon.closeFd(lock)
-      locked = false
-    }
-    return { path, indexPath, imagesPath, unlock }
+    const top = prepared(place, uid)
+    held.push(top)
+    recognised(top, blockBytes, uid)
+    lock = lockOf(top, addon)
+    checkVersion(readVersion(lock), top.path, blockBytes)
+    const [images, index] = ['images', 'index'].map(name => {
+      const directory = top.look(name)
+      if (directory) mustBeOurs(join(top.path, name), directory, 'directory', uid)
+      const opened = top.made(name)
+      held.push(opened)
+      mustHoldOurs(opened, uid)
+      return opened
+    })
+    return { top, images: images!, index: index!, unlock }
   } catch (error) {
-    addon.closeFd(lock)
-    throw failed(path, error)
+    unlock()
+    throw failed(place, error)
   }
 }
 
-/** Make the directory, if it is not there. @returns its path without links @throws CacheError cache-foreign, store-failed */
-function prepared(place: string, uid: number): string {
+/** Make the directory, if it is not there, and hold it. @throws CacheError cache-foreign; SystemError */
+function prepared(place: string, uid: number): HeldDirectory {
+  mustBeTrusted(place, 'cache-foreign', uid)
+  if (!lstatSync(place, { throwIfNoEntry: false })) mkdirSync(place, { recursive: true, mode: 0o700 })
+  // What was not there yet may be somebody else's by now.
+  mustBeTrusted(place, 'cache-foreign', uid)
+  const path = realpathSync(place)
+  if (!lstatSync(path).isDirectory()) throw new Error('it is not a directory')
+  const top = HeldDirectory.open(path)
   try {
-    const entry = lstatSync(place, { throwIfNoEntry: false })
-    if (!entry) mkdirSync(place, { recursive: true, mode: 0o700 })
-    if (entry?.isSymbolicLink() && entry.uid !== uid && entry.uid !== 0) {
-      throw new CacheError(
-        'cache-foreign',
-        `${place} is a link of user ${entry.uid}, who could lead us elsewhere: ${another}`,
-      )
-    }
-    const path = realpathSync(place)
-    mustBeOurs(path, lstatSync(path), 'directory', uid)
-    return path
+    mustBeOurs(path, top.stat, 'directory', uid)
+    return top
   } catch (error) {
-    throw failed(place, error)
+    top.close()
+    throw error
+  }
+}
+
+/** Is it empty, and gets its VERSION, or has one of ours? @throws CacheError cache-foreign; SystemError */
+function recognised(top: HeldDirectory, blockBytes: number, uid: number): void {
+  const entries = top.names().filter(entry => !harmlessEntries.has(entry))
+  if (entries.length === 0) {
+    writeFileSync(top.at('VERSION'), versionText(blockBytes), { mode: 0o600, flush: true, flag: 'wx' })
+  } else if (!entries.includes('VERSION')) {
+    const advice = 'name an empty directory, or one that parentfs made'
+    throw new CacheError('cache-foreign', `${top.path}: not a parentfs cache, and not empty: ${advice}`)
+  }
+  mustBeOurs(join(top.path, 'VERSION'), top.look('VERSION')!, 'file', uid)
+  mustHoldOurs(top, uid)
+}
+
+/** Whoever owns a file may have it open, and write to it. @throws CacheError cache-foreign */
+function mustHoldOurs(directory: HeldDirectory, uid: number): void {
+  for (const name of directory.names()) {
+    const owner = directory.look(name)?.uid ?? uid
+    if (owner === uid || harmlessEntries.has(name)) continue
+    const what = `${join(directory.path, name)} belongs to user ${owner}, not to user ${uid}, whose daemon this is`
+    throw new CacheError('cache-foreign', `${what}: remove it, or name another directory`)
   }
 }
 
@@ -133,6 +153,7 @@ function readVersion(fd: number): string {
  * @throws CacheError cache-foreign, cache-layout
  */
 export function checkLayout(path: string, blockBytes: number): void {
+  mustBeTrusted(path, 'cache-foreign')
   const versionPath = join(path, 'VERSION')
   if (!existsSync(versionPath)) return
   const fd = openSync(versionPath, 'r')
@@ -144,15 +165,16 @@ export function checkLayout(path: string, blockBytes: number): void {
 }
 
 /** Bytes that may be written into a cache directory in which nothing is open, below its ceiling and the free share of its disk. */
-export function roomBytes({ path, indexPath, imagesPath }: CacheDirectory, capacityBytes: number): number {
+export function roomBytes({ top, index, images }: CacheDirectory, capacityBytes: number): number {
   let takenBytes = 0
-  for (const directory of [path, indexPath, imagesPath]) {
-    for (const name of ['', ...readdirSync(directory)]) {
-      const stat = lstatSync(join(directory, name))
-      if (name === '' || stat.isFile()) takenBytes += stat.blocks * 512
+  for (const directory of [top, index, images]) {
+    takenBytes += directory.stat.blocks * 512
+    for (const name of directory.names()) {
+      const facts = directory.look(name)
+      if (facts?.isFile()) takenBytes += facts.blocks * 512
     }
   }
-  const { bavail, blocks, bsize } = statfsSync(path)
+  const { bavail, blocks, bsize } = statfsSync(top.place)
   return Math.floor(Math.max(0, Math.min(capacityBytes - takenBytes, bavail * bsize - freeShareMin * blocks * bsize)))
 }
 
@@ -160,13 +182,14 @@ function versionText(blockBytes: number): string {
   return `parentfs cache\nlayout ${layoutVersion}\nblock-bytes ${blockBytes}\n`
 }
 
-function lockOf(versionPath: string, path: string, addon: Pick<Addon, 'lockFile'>): number {
+function lockOf(top: HeldDirectory, addon: Pick<Addon, 'lockFile'>): number {
+  const { path } = top
   try {
-    return addon.lockFile(versionPath)
+    return addon.lockFile(top.at('VERSION'))
   } catch (error) {
     const locked = ['EWOULDBLOCK', 'EAGAIN'].includes((error as SystemError).code)
     if (!locked)
-      throw new CacheError('store-failed', `${versionPath}: cannot be locked: ${messageOf(error)}`, { cause: error })
+      throw new CacheError('store-failed', `${path}/VERSION: cannot be locked: ${messageOf(error)}`, { cause: error })
     const advice = 'unmount that one, or name another directory with --cache-dir'
     throw new CacheError('cache-locked', `${path}: another parentfs daemon uses this cache directory: ${advice}`, {
       cause: error,

@@ -3,9 +3,10 @@
  * cache directory takes. Passed in, so that tests can put a disk below that loses power.
  */
 import { randomBytes } from 'node:crypto'
-import { existsSync, lstatSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs'
-import { open, readdir, rm } from 'node:fs/promises'
+import { lstatSync, readdirSync, statfsSync } from 'node:fs'
+import { open, readdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { HeldDirectory } from '../held-directory.ts'
 import type { Engine, StoreFile } from '../native/addon.ts'
 import type { CacheDirectory } from './cache-directory.ts'
 import type { DiskUsage } from './capacity.ts'
@@ -46,27 +47,27 @@ export class RealDataDirectory implements DataDirectory {
   constructor(directory: CacheDirectory, engine: Engine) {
     this.#directory = directory
     this.#engine = engine
-    const { path, indexPath } = directory
+    const { top, index } = directory
     // Of a daemon that was killed while it probed.
-    rmSync(join(path, probeName), { recursive: true, force: true })
-    this.#strayBytes = bytesBeside(path, ['VERSION', 'images', 'index']) + bytesBeside(indexPath, indexNames)
+    top.remove(probeName)
+    this.#strayBytes = bytesBeside(top.place, ['VERSION', 'images', 'index']) + bytesBeside(index.place, indexNames)
   }
 
   names(): Promise<string[]> {
-    return readdir(this.#directory.imagesPath)
+    return readdir(this.#directory.images.place)
   }
 
   sizeOf(name: string): number | null {
-    const stat = lstatSync(this.#pathOf(name), { throwIfNoEntry: false })
+    const stat = this.#directory.images.look(name)
     return stat?.isFile() && stat.nlink === 1 ? stat.size : null
   }
 
   open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
-    return this.#open(this.#pathOf(name), sizeBytes, blockBytes)
+    return this.#open(this.#directory.images, name, sizeBytes, blockBytes)
   }
 
   remove(name: string): Promise<void> {
-    return rm(this.#pathOf(name), { recursive: true, force: true })
+    return remove(this.#directory.images, name)
   }
 
   readingMs(): number {
@@ -74,7 +75,7 @@ export class RealDataDirectory implements DataDirectory {
   }
 
   async sync(): Promise<void> {
-    const handle = await open(this.#directory.imagesPath, 'r')
+    const handle = await open(this.#directory.images.place, 'r')
     try {
       await handle.sync()
     } finally {
@@ -83,8 +84,8 @@ export class RealDataDirectory implements DataDirectory {
   }
 
   async probe(): Promise<void> {
-    const path = join(this.#directory.path, probeName)
-    const file = await this.#open(path, probeBytes, probeBytes)
+    const { top } = this.#directory
+    const file = await this.#open(top, probeName, probeBytes, probeBytes)
     try {
       const sent = randomBytes(probeBytes)
       const landed = await file.land(0, sent)
@@ -92,41 +93,44 @@ export class RealDataDirectory implements DataDirectory {
       sums.set(landed.sums)
       await file.sync()
       const { good } = await file.verify(0, 1n, sums, true)
-      if (good !== 1n) throw new Error(`${path}: what was written does not come back`)
+      if (good !== 1n) throw new Error(`${join(top.path, probeName)}: what was written does not come back`)
     } finally {
       file.close()
-      await rm(path, { force: true })
+      await remove(top, probeName)
     }
   }
 
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage {
-    const { path, indexPath, imagesPath } = this.#directory
+    const { top, index, images } = this.#directory
     let allocatedBytes = indexBytes + this.#strayBytes
     for (const file of files) allocatedBytes += file.usage().allocatedBytes
-    for (const other of [path, indexPath, imagesPath, join(path, 'VERSION')]) {
-      allocatedBytes += (statSync(other, { throwIfNoEntry: false })?.blocks ?? 0) * 512
+    for (const facts of [top.stat, index.stat, images.stat, top.look('VERSION')]) {
+      allocatedBytes += (facts?.blocks ?? 0) * 512
     }
-    const { bavail, blocks, bsize } = statfsSync(path)
+    const { bavail, blocks, bsize } = statfsSync(top.place)
     return { allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
   }
 
   /** What is no data file of ours, and lies where one belongs, makes way for it. */
-  async #open(path: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
-    const stat = lstatSync(path, { throwIfNoEntry: false })
-    if (stat && !(stat.isFile() && stat.nlink === 1 && stat.size <= sizeBytes)) {
-      await rm(path, { recursive: true, force: true })
-    }
-    return this.#engine.openFile(path, sizeBytes, blockBytes)
+  async #open(directory: HeldDirectory, name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
+    const stat = directory.look(name)
+    if (stat && !(stat.isFile() && stat.nlink === 1 && stat.size <= sizeBytes)) await remove(directory, name)
+    return this.#engine.openFile(directory.at(name), sizeBytes, blockBytes)
   }
+}
 
-  #pathOf(name: string): string {
-    return join(this.#directory.imagesPath, name)
+/** Remove what has that name, whatever it is: a data file, without keeping the event loop on a disk that hangs. */
+async function remove(directory: HeldDirectory, name: string): Promise<void> {
+  try {
+    await unlink(directory.at(name))
+  } catch (error) {
+    // EISDIR and whatever else a file system says of a directory; what failed otherwise fails once more.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') directory.remove(name)
   }
 }
 
 /** What everything in a directory takes but `names`, as du(1) counts it. */
 function bytesBeside(directory: string, names: readonly string[]): number {
-  if (!existsSync(directory)) return 0
   let bytes = 0
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     if (names.includes(entry.name)) continue

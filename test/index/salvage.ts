@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { HeldDirectory } from '../../src/held-directory.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
 import { salvage } from '../../src/index/salvage.ts'
 import { whatIsUnsound } from '../../src/index/soundness.ts'
@@ -59,9 +60,11 @@ t.test('one that is damaged is copied, if there is room for a copy', async t => 
   const path = join(directory, 'data.mdb')
   damagePages(path)
   const { size, ino } = statSync(path)
-  t.throws(() => salvage(directory, () => size - 1), { code: 'index-failed', message: /a copy needs .* remove / })
+  const held = HeldDirectory.open(directory)
+  t.throws(() => salvage(held, () => size - 1), { code: 'index-failed', message: /a copy needs .* remove / })
   t.equal(statSync(path).ino, ino)
-  salvage(directory, () => size)
+  salvage(held, () => size)
+  held.close()
   t.not(statSync(path).ino, ino, 'another file')
   t.notOk(existsSync(join(directory, 'salvaged')))
   t.equal(whatIsUnsound(path), null)

@@ -138,14 +138,14 @@ t.test('cache directories that somebody else owns, can write, or leads us to', o
   const [theirs, link] = [join(where.top, 'theirs'), join(where.top, 'link')]
   mkdirSync(theirs)
   chownSync(theirs, 65534, 65534)
-  await refuses(t, { ...where, cacheDirectory: theirs }, /belongs to user 65534.*name another directory/, 1)
+  await refuses(t, { ...where, cacheDirectory: theirs }, /belongs to user 65534.*name another place/, 1)
   chownSync(theirs, 0, 0)
   chmodSync(theirs, 0o1777)
   await refuses(t, { ...where, cacheDirectory: theirs }, /can be written by others.*chmod go-w/, 1)
   chmodSync(theirs, 0o755)
   symlinkSync(theirs, link)
   lchownSync(link, 65534, 65534)
-  await refuses(t, { ...where, cacheDirectory: link }, /is a link of user 65534.*name another directory/, 1)
+  await refuses(t, { ...where, cacheDirectory: link }, /is a link that belongs to user 65534.*name another place/, 1)
   t.same(readdirSync(theirs), [], 'nothing was written')
 })
 

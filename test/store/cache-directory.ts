@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
+  chownSync,
+  lchownSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   statfsSync,
@@ -12,7 +15,7 @@ import {
 import { join } from 'node:path'
 import t from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
-import { openCacheDirectory, roomBytes } from '../../src/store/cache-directory.ts'
+import { checkLayout, openCacheDirectory, roomBytes } from '../../src/store/cache-directory.ts'
 
 const addon = loadAddon()
 const blockBytes = 65_536
@@ -22,7 +25,7 @@ t.test('a missing or an empty directory becomes a cache that only its owner read
   for (const path of [join(base, 'deep', 'down'), join(base, 'mkfs')]) {
     const directory = openCacheDirectory(path, blockBytes, addon)
     t.match(readFileSync(join(path, 'VERSION'), 'utf8'), /^parentfs cache\nlayout \d+\nblock-bytes 65536\n$/)
-    t.equal(statSync(directory.imagesPath).mode & 0o777, 0o700)
+    t.equal(statSync(directory.images.path).mode & 0o777, 0o700)
     directory.unlock()
   }
 })
@@ -62,8 +65,8 @@ t.test('the room in a cache directory is what its ceiling leaves', async t => {
   const path = t.testdir()
   const directory = openCacheDirectory(path, blockBytes, addon)
   const before = roomBytes(directory, 8 * 1024 ** 2)
-  writeFileSync(join(directory.imagesPath, 'a'), randomBytes(1024 ** 2), { flush: true })
-  writeFileSync(join(directory.indexPath, 'b'), randomBytes(1024 ** 2), { flush: true })
+  writeFileSync(join(directory.images.path, 'a'), randomBytes(1024 ** 2), { flush: true })
+  writeFileSync(join(directory.index.path, 'b'), randomBytes(1024 ** 2), { flush: true })
   const taken = before - roomBytes(directory, 8 * 1024 ** 2)
   t.ok(taken >= 2 * 1024 ** 2 && taken < 2.1 * 1024 ** 2, `${taken} bytes taken`)
   t.equal(roomBytes(directory, 1024 ** 2), 0)
@@ -86,10 +89,10 @@ t.test('a directory that others own, can write, or lead us to is refused, and le
   const link = join(base, 'link')
   symlinkSync(join(base, 'ours'), link)
   const uidOfLink = lstatSync(link).uid
-  if (uidOfLink !== 0) refuses(link, /is a link of user/, uid + 1)
+  if (uidOfLink !== 0) refuses(link, /is a link that belongs to user/, uid + 1)
   for (const name of ['theirs', 'open', 'ours']) t.same(readdirSync(join(base, name)), [])
   const directory = openCacheDirectory(link, blockBytes, addon)
-  t.equal(directory.path, join(base, 'ours'), 'a link of our own is followed once')
+  t.equal(directory.top.path, join(base, 'ours'), 'a link of our own is followed once')
   directory.unlock()
   for (const name of ['VERSION', 'images', 'index']) {
     const { mode } = statSync(join(base, 'ours', name))
@@ -99,4 +102,43 @@ t.test('a directory that others own, can write, or lead us to is refused, and le
     chmodSync(join(base, 'ours', name), mode)
   }
   openCacheDirectory(join(base, 'ours'), blockBytes, addon).unlock()
+})
+
+t.test(
+  'a place above which somebody else could exchange directories is refused, and nothing is made there',
+  async t => {
+    const base = t.testdir({ open: {} })
+    const place = join(base, 'open', 'deep', 'cache')
+    chmodSync(join(base, 'open'), 0o777)
+    const refusal = { code: 'cache-foreign', message: /open can be written by others.*chmod go-w/ }
+    t.throws(() => openCacheDirectory(place, blockBytes, addon), refusal)
+    t.throws(() => checkLayout(place, blockBytes), refusal, 'before an upgrade, too')
+    t.same(readdirSync(join(base, 'open')), [])
+    chmodSync(join(base, 'open'), 0o1777)
+    openCacheDirectory(place, blockBytes, addon).unlock()
+  },
+)
+
+const notRoot = process.getuid?.() !== 0 && 'giving files away needs root'
+t.test('what others own above a cache, and in it, is refused by name', { skip: notRoot }, async t => {
+  const base = t.testdir({ theirs: {}, ours: {} })
+  const [theirs, ours] = [join(base, 'theirs'), join(base, 'ours')]
+  const refuses = (place: string, message: RegExp) =>
+    t.throws(() => openCacheDirectory(place, blockBytes, addon), { code: 'cache-foreign', message })
+  chownSync(theirs, 1001, 1001)
+  refuses(join(theirs, 'cache'), /theirs belongs to user 1001, who could lead us elsewhere/)
+  t.same(readdirSync(theirs), [])
+  mkdirSync(join(theirs, 'cache'), { mode: 0o700 })
+  symlinkSync(join(theirs, 'cache'), join(base, 'link'))
+  refuses(join(base, 'link'), /theirs belongs to user 1001/)
+  t.same(readdirSync(join(theirs, 'cache')), [])
+  openCacheDirectory(ours, blockBytes, addon).unlock()
+  for (const name of ['images/file', 'index/data.mdb', 'PROBE']) {
+    const path = join(ours, name)
+    writeFileSync(path, '')
+    lchownSync(path, 1001, 1001)
+    refuses(ours, new RegExp(`${name} belongs to user 1001, not to user 0.*: remove it`))
+    lchownSync(path, 0, 0)
+  }
+  openCacheDirectory(ours, blockBytes, addon).unlock()
 })

@@ -10,9 +10,19 @@ t.test('a probe of a disk that works succeeds and leaves nothing', async t => {
   const directory = openCacheDirectory(t.testdir(), 4096, addon)
   const engine = addon.createEngine({ storeThreads: 1 })
   await new RealDataDirectory(directory, engine).probe()
-  t.same(readdirSync(directory.path).sort(), ['VERSION', 'images', 'index'])
+  t.same(readdirSync(directory.top.path).sort(), ['VERSION', 'images', 'index'])
   await engine.close()
   directory.unlock()
+})
+
+t.test('the lock and the descriptors are given up together', async t => {
+  const addon = loadAddon()
+  const open = () => readdirSync('/proc/self/fd').length
+  const before = open()
+  const directory = openCacheDirectory(t.testdir(), 4096, addon)
+  t.equal(open() - before, 4, 'the lock, and three directories')
+  directory.unlock()
+  t.equal(open(), before)
 })
 
 t.test('what others left in a cache directory counts, and what a probe left is gone', async t => {
@@ -25,12 +35,12 @@ t.test('what others left in a cache directory counts, and what a probe left is g
   })
   const measured = () => new RealDataDirectory(directory, engine).measure([], 0).allocatedBytes
   const before = measured()
-  mkdirSync(join(directory.path, 'somebody', 'else'), { recursive: true })
-  writeFileSync(join(directory.path, 'somebody', 'else', 'notes'), Buffer.alloc(300_000, 1))
-  writeFileSync(join(directory.path, 'PROBE'), Buffer.alloc(9000, 1))
-  writeFileSync(join(directory.indexPath, 'stray'), Buffer.alloc(100_000, 1))
-  writeFileSync(join(directory.indexPath, 'data.mdb'), Buffer.alloc(700_000, 1)) // The index counts its own.
+  mkdirSync(join(directory.top.path, 'somebody', 'else'), { recursive: true })
+  writeFileSync(join(directory.top.path, 'somebody', 'else', 'notes'), Buffer.alloc(300_000, 1))
+  writeFileSync(join(directory.top.path, 'PROBE'), Buffer.alloc(9000, 1))
+  writeFileSync(join(directory.index.path, 'stray'), Buffer.alloc(100_000, 1))
+  writeFileSync(join(directory.index.path, 'data.mdb'), Buffer.alloc(700_000, 1)) // The index counts its own.
   const more = measured() - before
   t.ok(more >= 400_000 && more < 500_000, `${more} bytes more`)
-  t.equal(existsSync(join(directory.path, 'PROBE')), false)
+  t.equal(existsSync(join(directory.top.path, 'PROBE')), false)
 })

@@ -117,6 +117,43 @@ t.test('data files that were exchanged, and an index of another cache, give righ
   await serves(t, other.directory, other.outside, 'right')
 })
 
+t.test('a directory that takes the place of the cache once it is open is not touched', async t => {
+  for (const [what, spoil] of [
+    ['sound', () => {}],
+    // A record of the images: then the index is copied.
+    ['damaged', (path: string) => writeFileSync(path, flipped(readFileSync(path)))],
+  ] as const) {
+    const { directory, outside } = copyOf(t, killed)
+    spoil(join(directory, 'index', 'data.mdb'))
+    // What a start would remove: a data file that no record knows, locks, a copy that was not finished, the mark, a probe.
+    for (const name of [
+      'images/file',
+      'images/tree/below',
+      'index/lock.mdb',
+      'index/salvaged/below',
+      'index/CLEAN',
+      'PROBE',
+    ]) {
+      mkdirSync(join(outside, name, '..'), { recursive: true })
+      writeFileSync(join(outside, name), 'theirs')
+    }
+    cpSync(join(directory, 'index', 'data.mdb'), join(outside, 'index', 'data.mdb'))
+    const before = contents(outside)
+    const away = `${directory}-away`
+    const onOpen = () => {
+      renameSync(directory, away)
+      symlinkSync(outside, directory)
+    }
+    const rooms = await openRooms({ directory, origin, onOpen })
+    t.equal(await wrongIn(rooms), '', what)
+    await until(() => names.every(name => isComplete(rooms, name)), 10_000, 'promotion')
+    await rooms.close()
+    t.same(contents(outside), before, what)
+    t.same(readdirSync(away).sort(), ['VERSION', 'images', 'index'], 'the cache is where it was moved to')
+    t.ok(readdirSync(join(away, 'index')).includes('CLEAN'))
+  }
+})
+
 t.test('what lies where a data file is to be made makes way for it', async t => {
   const { directory: known, outside } = copyOf(t, clean)
   const files = readdirSync(join(known, 'images'))
@@ -175,6 +212,12 @@ async function wrongIn({ cache }: Rooms): Promise<string> {
 
 function isComplete({ cache }: Rooms, name: string): boolean {
   return cache.images().find(image => image.name === name)?.complete === true
+}
+
+/** A database whose pages have other numbers than their places: see test/index/salvage.ts. */
+function flipped(bytes: Buffer): Buffer {
+  for (let page = 2; page < bytes.length / 4096; page++) bytes[page * 4096 + 5]! ^= 1
+  return bytes
 }
 
 /** A cache that was closed properly, and a copy of it from while it was open. */
