@@ -1,0 +1,63 @@
+/**
+ * The order data, sync, record as the kernel sees it: which system calls a promotion makes, and in which order. A sync that does nothing
+ * looks like one that works to everything but the power.
+ */
+import { readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import t from 'tap'
+import { run } from '../fixtures/run.ts'
+
+const fixture = (name: string) => new URL(`../fixtures/${name}.js`, import.meta.url).href
+
+/** Promote one block of an image, twice, in a process whose system calls are written down; and mark where each begins. */
+const body = (directory: string) => `
+  import { appendFileSync } from 'node:fs'
+  import { MemoryOrigin } from '${fixture('memory-origin')}'
+  import { forever as signal, openRooms } from '${fixture('rooms')}'
+  const origin = new MemoryOrigin()
+  origin.put('a', 100_000)
+  const rooms = await openRooms({ directory: '${directory}', origin })
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  const stored = await rooms.store.use(image)
+  const mark = text => appendFileSync(process.env.SYNC_LOG, text + '\\n')
+  for (const block of [1, 2]) {
+    mark('promotion')
+    if (await stored.land(0, block, origin.bytes('a', block * 4096, 4096)) !== 'landed') throw new Error('not landed')
+    await rooms.store.flush()
+  }
+  mark('close')
+  await rooms.close()
+  console.log(image.id)`
+
+t.test('what is promoted is synced before it is recorded, and the record before it counts', async t => {
+  const top = t.testdir({ cache: {} })
+  const [library, log, directory] = [join(top, 'sync-log.so'), join(top, 'log'), join(top, 'cache')]
+  const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC']
+  await run('g++', ...flags, '-o', library, 'test/fixtures/sync-log.cc')
+  const environment = [`LD_PRELOAD=${library}`, `SYNC_LOG=${log}`, '--unset=NODE_OPTIONS']
+  const node = [process.execPath, '--input-type=module', '-e', body(directory)]
+  const imageId = (await run('env', ...environment.reverse(), ...node)).toString().trim()
+  const parts = readFileSync(log, 'utf8')
+    .split(/^(?:promotion|close)\n/m)
+    .map(part => callsOf(part, directory, imageId))
+  t.equal(parts.length, 4, 'the start, two promotions, the end')
+  // LMDB's last write is its meta page, which makes the rest count; that descriptor is open with O_DSYNC.
+  const first = ['write data', 'sync data', 'sync images', 'write index', 'sync index', 'write index']
+  t.same(parts[1], first, 'with the name of a new file')
+  t.same(
+    parts[2],
+    first.filter(call => call !== 'sync images'),
+    'which is durable from then on',
+  )
+})
+
+/** The calls that concern the data file, its directory and the index, each run of the same ones once. */
+function callsOf(lines: string, directory: string, imageId: string): string[] {
+  const names: Record<string, string> = { [imageId]: 'data', images: 'images', 'data.mdb': 'index' }
+  const calls = lines
+    .split('\n')
+    .map(line => line.split('\t'))
+    .filter(([, path]) => path?.startsWith(directory) && basename(path) in names)
+    .map(([call, path]) => `${call} ${names[basename(path!)]}`)
+  return calls.filter((call, k) => call !== calls[k - 1])
+}
