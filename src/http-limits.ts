@@ -16,3 +16,9 @@ export const wholeSecondsTickMs = 2_000
 export const youngLooksMax = 4
 /** Names whose versions are known to stay though they are said to be young: a kilobyte each at most. */
 export const youngNamesMax = 1_024
+/**
+ * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be what
+ * native-bindings/receive/receiver.h says. Source: RFC 9110 15.2.
+ */
+export const informationsMax = 8
+export const informationBytesMax = 16 * 1024

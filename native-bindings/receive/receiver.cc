@@ -21,6 +21,8 @@ namespace {
 
 /** What one connection may take before others have their turn, and what who gives it up waits for at most. */
 constexpr std::size_t turn_bytes_max = std::size_t{1024} * 1024;
+/** How often it may be received from in its turn: as many of the longest records of TLS as that. A record may be of one byte. */
+constexpr unsigned turn_reads_max = 64;
 /** Most bodies are here by then, and one event tells of both. */
 constexpr std::chrono::milliseconds late_head(50);
 constexpr std::chrono::milliseconds progress_pause(100);
@@ -78,6 +80,8 @@ int Receiver::ask(std::uint32_t id, std::string_view request, std::span<std::byt
   if (const int error = send(*connection); error != 0) return error;
   connection->state = Connection::State::head;
   connection->head.clear();
+  connection->informations = 0;
+  connection->information_bytes = 0;
   connection->target = target;
   connection->at = connection->untold = 0;
   connection->exchange++;
@@ -174,7 +178,8 @@ int Receiver::send(Connection& connection) {
 
 void Receiver::receive(Connection& connection) {
   using State = Connection::State;
-  for (std::size_t taken = 0; taken < turn_bytes_max;) {
+  std::size_t taken = 0;
+  for (unsigned reads = 0; reads < turn_reads_max && taken < turn_bytes_max; reads++) {
     const bool body = connection.state == State::body;
     const std::size_t room = body ? std::min(turn_bytes_max - taken, connection.target.size() - connection.at)
                                   : head_bytes_max - connection.head.size();
@@ -212,29 +217,39 @@ void Receiver::receive(Connection& connection) {
 
 bool Receiver::begin_body(Connection& connection) {
   std::string& head = connection.head;
+  std::size_t from = 0;
+  std::size_t end = 0;
+  Answer answer = Answer::other;
   while (true) {
-    const std::size_t end = end_of_head(head);
-    if (end == 0 && head.size() < head_bytes_max) return true;
-    const std::size_t rest = head.size() - end;
-    const Answer answer = end == 0 ? Answer::other : answer_of(std::string_view(head).substr(0, end), connection.target.size());
-    if (answer == Answer::information) {
-      head.erase(0, end);
-      continue;
+    const std::string_view left = std::string_view(head).substr(from);
+    end = end_of_head(left);
+    if (end == 0 && left.size() < head_bytes_max) {
+      head.erase(0, from);
+      return true;
     }
-    if (answer == Answer::other || rest > connection.target.size()) {
-      if (end > 0) head.resize(end);
-      leave(connection);
-      tell({.connection = connection.id, .kind = Event::Kind::other, .head = std::move(head)});
-      return false;
-    }
-    std::memcpy(connection.target.data(), head.data() + end, rest);
-    connection.at = connection.untold = rest;
-    head.resize(end);
-    connection.state = Connection::State::body;
-    connection.told_at = Clock::now();
-    late_.push_back({.connection = connection.id, .exchange = connection.exchange, .at = connection.told_at + late_head});
-    return true;
+    answer = end == 0 ? Answer::other : answer_of(left.substr(0, end), connection.target.size());
+    if (answer != Answer::information) break;
+    connection.informations++;
+    connection.information_bytes += end;
+    if (connection.informations > informations_max || connection.information_bytes > information_bytes_max) break;
+    from += end;
   }
+  // Once for all of them: each would move the whole rest.
+  head.erase(0, from);
+  const std::size_t rest = head.size() - end;
+  if (answer != Answer::range || rest > connection.target.size()) {
+    if (end > 0) head.resize(end);
+    leave(connection);
+    tell({.connection = connection.id, .kind = Event::Kind::other, .head = std::move(head)});
+    return false;
+  }
+  std::memcpy(connection.target.data(), head.data() + end, rest);
+  connection.at = connection.untold = rest;
+  head.resize(end);
+  connection.state = Connection::State::body;
+  connection.told_at = Clock::now();
+  late_.push_back({.connection = connection.id, .exchange = connection.exchange, .at = connection.told_at + late_head});
+  return true;
 }
 
 void Receiver::tell_late_heads() {

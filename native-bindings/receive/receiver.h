@@ -43,7 +43,10 @@ struct Event {
     progress,
     /** All of the body is in its place. With its head, when that was not told. */
     whole,
-    /** An answer that is not a range of the length that was asked for, and its head: nothing more is received on this connection. */
+    /**
+     * An answer that is not a range of the length that was asked for, or one too many before the answer (1xx), and its head: nothing more is
+     * received on this connection.
+     */
     other,
     /**
      * It has ended, or was broken (`error`), or sent what nobody had asked for (EPROTO): it is no connection any more. With what had come of a
@@ -63,6 +66,9 @@ class Receiver {
  public:
   /** The longest head. */
   static constexpr std::size_t head_bytes_max = std::size_t{16} * 1024;
+  /** Answers before an answer (1xx), and bytes of them together. Must be what src/http-limits.ts says. */
+  static constexpr unsigned informations_max = 8;
+  static constexpr std::size_t information_bytes_max = std::size_t{16} * 1024;
 
   /** @param on_events called from any thread when there is something to take: once until {@link take_events} */
   explicit Receiver(std::function<void()> on_events);
@@ -111,6 +117,9 @@ class Receiver {
     bool is_unfinished GUARDED_BY(mutex) = false;
     /** What has come of the head; and when it is whole, until it is told. */
     std::string head GUARDED_BY(mutex);
+    /** Answers that came before the answer, and their bytes. */
+    unsigned informations GUARDED_BY(mutex) = 0;
+    std::size_t information_bytes GUARDED_BY(mutex) = 0;
     std::span<std::byte> target GUARDED_BY(mutex);
     /** Bytes of the body that are in `target`, and those of them that were not told yet. */
     std::size_t at GUARDED_BY(mutex) = 0;

@@ -17,12 +17,14 @@ namespace {
 // Source: OpenSSL 3.0 include/openssl/{ssl,tls1,x509_vfy}.h.
 constexpr int control_mode = 33;
 constexpr int control_read_ahead = 41;
+constexpr int control_clear_mode = 78;
 constexpr int control_server_name = 55;
 constexpr int control_version_min = 123;
 constexpr long server_name_host = 0;
 constexpr long version_tls_1_2 = 0x0303;
 constexpr long mode_partial_write = 1;
 constexpr long mode_moving_buffer = 2;
+constexpr long mode_auto_retry = 4;
 constexpr std::uint64_t option_no_renegotiation = std::uint64_t{1} << 30;
 constexpr int verify_peer = 1;
 constexpr unsigned no_partial_wildcards = 4;
@@ -117,6 +119,8 @@ std::shared_ptr<TlsContext> TlsContext::create(const std::string& trusted, const
   ssl->SSL_CTX_set_verify(context, verify_peer, nullptr);
   ssl->SSL_CTX_set_options(context, option_no_renegotiation);
   ssl->SSL_CTX_ctrl(context, control_mode, mode_partial_write | mode_moving_buffer, nullptr);
+  // A server may send tickets and new keys for ever: SSL_read gives up its turn once it has none of them left in memory.
+  ssl->SSL_CTX_ctrl(context, control_clear_mode, mode_auto_retry, nullptr);
   ssl->SSL_CTX_ctrl(context, control_read_ahead, 1, nullptr);
   ssl->SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
   const bool is_strict = ssl->SSL_CTX_ctrl(context, control_version_min, version_tls_1_2, nullptr) == 1 &&

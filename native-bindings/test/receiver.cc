@@ -140,6 +140,39 @@ void other_answers(Checks& t) {
   }
 }
 
+void answers_before_the_answer(Checks& t) {
+  using receive::Receiver;
+  const std::string early = "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n";
+  const auto long_one = [](std::size_t bytes) {
+    const std::string begin = "HTTP/1.1 103 x\r\nLink: ";
+    return begin + std::string(bytes - begin.size() - 4, 'x') + "\r\n\r\n";
+  };
+  const auto times = [](unsigned count, const std::string& text) {
+    std::string all;
+    for (unsigned k = 0; k < count; k++) all += text;
+    return all;
+  };
+  const std::string half = long_one(Receiver::information_bytes_max / 2);
+  const std::string more = long_one(Receiver::information_bytes_max / 2 + 1);
+  std::vector<std::byte> target(100);
+  Served served;
+  for (const std::string& before : {times(Receiver::informations_max, early), times(2, half)}) {
+    CHECK(served.receiver.ask(served.id, request, target) == 0);
+    served.send(before + head_of(100) + std::string(100, 'x'));
+    const Event event = served.next();
+    CHECK(event.kind == Kind::whole && event.head == head_of(100) && all_are(target, 'x'));
+  }
+  for (const auto& [before, last] : {std::pair(times(Receiver::informations_max + 1, early), early), std::pair(half + more, more)}) {
+    Served refused;
+    std::ranges::fill(target, std::byte{'.'});
+    CHECK(refused.receiver.ask(refused.id, request, target) == 0);
+    refused.send(before + head_of(100) + std::string(100, 'x'));
+    const Event event = refused.next();
+    CHECK(event.kind == Kind::other && event.head == last && all_are(target, '.'));
+    CHECK(refused.receiver.ask(refused.id, request, target) == ENOTCONN);
+  }
+}
+
 void lost_connections(Checks& t) {
   std::vector<std::byte> target(100);
   Served idle;
@@ -207,6 +240,7 @@ Tests receiver_tests() {
           {"ranges follow each other on one connection", ranges_follow_each_other},
           {"a body that takes long is told of", slow_bodies},
           {"an answer that is no such range ends the connection, and writes nothing", other_answers},
+          {"as many answers come before the answer as may, and then the connection ends", answers_before_the_answer},
           {"a connection that ends, breaks or sends what nobody asked for is lost", lost_connections},
           {"a request that is not taken at once is sent to its end", long_requests},
           {"nothing is written to the memory of a connection that was dropped", dropped_memory},

@@ -19,8 +19,10 @@ import {
 import type { Receiver } from '../native-receiver.ts'
 import type { Credentials } from './credentials.ts'
 import { discard, type HttpAnswer } from './http-body.ts'
+import type { Headers } from './http-headers.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { factsOf, placeOf } from './http-url.ts'
+import { Informations } from './informations.ts'
 import { RangeConnections } from './range-connections.ts'
 import { Watch } from './watch.ts'
 
@@ -186,7 +188,18 @@ export class HttpClient {
     }
     const pool = await this.#poolFor(origin)
     const path = url.pathname + url.search
-    const { statusCode, headers: answered, body } = await pool.request({ path, method, headers, signal: watch.signal })
+    const informations = new Informations()
+    const {
+      statusCode,
+      headers: answered,
+      body,
+    } = await pool.request({
+      path,
+      method,
+      headers,
+      signal: watch.signal,
+      onInfo: ({ headers }) => informations.add(bytesOf(headers)),
+    })
     return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }
   }
 
@@ -226,6 +239,11 @@ export class HttpClient {
       void pool.close().catch(() => {})
     }
   }
+}
+
+/** About so many bytes were these headers. */
+function bytesOf(headers: Headers): number {
+  return Object.entries(headers).reduce((bytes, [name, value]) => bytes + name.length + String(value).length, 0)
 }
 
 /** Codes of Node and undici that mean: there was no connection at all. */

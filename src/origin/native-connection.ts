@@ -13,6 +13,7 @@ import type { Receiver, ReceiverEvent } from '../native-receiver.ts'
 import { type BodyConnection, bodyOf, type Exchange, isWhole } from './body-connection.ts'
 import { connected } from './connected.ts'
 import { type HttpHead, parseHead } from './http-head.ts'
+import { tooManyInformations } from './informations.ts'
 import type { Watched } from './watch.ts'
 
 /** Node has no other name for the descriptor of a socket. */
@@ -171,6 +172,8 @@ export class NativeConnection implements BodyConnection {
   #hearHead(exchange: Exchange, bytes: Uint8Array, isRange: boolean): boolean {
     try {
       const { head } = parseHead(bytes)!
+      // It was not the answer yet, and there were too many of these.
+      if (head.status < 200) throw tooManyInformations()
       const isWanted = head.status === 206 && head.bodyBytes === exchange.target.length
       if (isRange && !isWanted) throw new CacheError('origin-protocol', `${this.#server}: an answer of two meanings`)
       this.#keepsAlive = head.keepsAlive

@@ -12,6 +12,7 @@ import { CacheError } from '../errors.ts'
 import { type BodyConnection, bodyOf, type Exchange, isWhole } from './body-connection.ts'
 import { connected } from './connected.ts'
 import { type HttpHead, headBytesMax, parseHead } from './http-head.ts'
+import { Informations } from './informations.ts'
 import type { Watched } from './watch.ts'
 
 export interface ConnectOptions {
@@ -27,6 +28,7 @@ export class RangeConnection implements BodyConnection {
   isReady = false
   readonly #head = Buffer.allocUnsafeSlow(headBytesMax)
   #headBytes = 0
+  #informations = new Informations()
   #exchange: Exchange | null = null
   #error: unknown = null
   #exchanges = 0
@@ -76,6 +78,7 @@ export class RangeConnection implements BodyConnection {
   ask(request: string, target: Uint8Array, watch: Watched): Promise<HttpHead> {
     return new Promise((resolve, reject) => {
       this.#headBytes = 0
+      this.#informations = new Informations()
       this.#exchange = { target, watch, at: -1, onHead: resolve, onBody: () => {}, fail: reject }
       const onAbort = () => this.destroy(watch.error)
       if (watch.signal.aborted) return onAbort()
@@ -131,9 +134,12 @@ export class RangeConnection implements BodyConnection {
     try {
       const parsed = parseHead(this.#head.subarray(0, this.#headBytes))
       if (!parsed) return false
-      const rest = this.#head.subarray(parsed.bytes, this.#headBytes)
       const { head } = parsed
-      if (head.status < 200) return this.#receivedInformation(exchange, parsed.bytes)
+      if (head.status < 200) {
+        this.#informations.add(parsed.bytes)
+        return this.#receivedInformation(exchange, parsed.bytes)
+      }
+      const rest = this.#head.subarray(parsed.bytes, this.#headBytes)
       this.#keepsAlive = head.keepsAlive
       const isWanted = head.status === 206 && head.bodyBytes === exchange.target.length
       if (isWanted && rest.length <= exchange.target.length) {

@@ -4,12 +4,14 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { informationBytesMax, informationsMax } from '../../src/http-limits.ts'
 import { identify } from '../../src/image.ts'
 import { dripBytesMin } from '../../src/limits.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import { type HttpOptions, httpOptionsDefault } from '../../src/origin/http-client.ts'
 import { startSilent, startUnaccepting } from '../fixtures/deaf-server.ts'
 import { startHttpOrigin } from '../fixtures/http-origin.ts'
+import { listenFor } from '../fixtures/receiving.ts'
 import { until } from '../fixtures/until.ts'
 
 const signal = new AbortController().signal
@@ -159,3 +161,27 @@ t.test('redirects to ever new hosts keep a bounded number of connections', async
   // The servers' ends of eight connections; our own idle ones do not count as active.
   await until(() => openSockets() - before <= 8, 5_000, 'connections to the first mirrors are closed')
 })
+
+t.test(
+  'a name whose answer has too many before it is origin-protocol, and as many as may be are passed over',
+  async t => {
+    const early = 'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n'
+    const long = `HTTP/1.1 103 Early Hints\r\nLink: ${'x'.repeat(informationBytesMax / 2)}\r\n\r\n`
+    const answer = 'HTTP/1.1 200 OK\r\nETag: "v"\r\nAccept-Ranges: bytes\r\nContent-Length: 7\r\n\r\n'
+    let before = early.repeat(informationsMax)
+    const { url, server } = await listenFor(null, socket => {
+      socket.on('error', () => {})
+      socket.on('data', () => socket.write(before + answer))
+    })
+    const origin = new HttpOrigin(url, far)
+    t.teardown(async () => {
+      await origin.close()
+      server.close()
+    })
+    t.equal((await origin.lookup('a', { signal })).sizeBytes, 7)
+    for (const many of [early.repeat(informationsMax + 1), long.repeat(2)]) {
+      before = many
+      await t.rejects(origin.lookup('a', { signal }), { code: 'origin-protocol', message: /before the answer/ })
+    }
+  },
+)

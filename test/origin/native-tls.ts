@@ -70,7 +70,7 @@ t.test('nor is one that has the certificate of another host', { skip }, async t 
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   t.test(`an authority of our own is trusted besides the usual ones: ${version}`, { skip }, async t => {
     const receiver = new NotingReceiver(native)
-    const { find, read } = await serve(t, identity, { receiver, ca }, version)
+    const { find, read } = await serve(t, identity, { receiver, ca, connectMsMax: 60_000 }, version)
     const found = await find()
     t.match(found, { sizeBytes: image.length })
     for (let k = 0; k < 5; k++) t.ok(await read(found, k * 1000, 2 ** 20 - 5000))
@@ -127,7 +127,7 @@ t.test('records that were spoiled or cut on their way are errors, never bytes', 
     })
   })
   const receiver = new NotingReceiver(native)
-  const through = readerOf(t, url, { receiver, ca, stallMsMax: 1000, firstByteMsMax: 1000, connectMsMax: 1000 })
+  const through = readerOf(t, url, { receiver, ca, stallMsMax: 5000, firstByteMsMax: 5000, connectMsMax: 5000 })
   const outcomes = { right: 0, wrong: 0, failed: 0 }
   const one = async () => {
     for (let k = 0; k < 25; k++) {

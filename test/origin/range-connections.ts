@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net'
 import { DEFAULT_CIPHERS } from 'node:tls'
 import t, { type Test } from 'tap'
+import { informationBytesMax, informationsMax } from '../../src/http-limits.ts'
 import { identify } from '../../src/image.ts'
 import { HttpOrigin } from '../../src/origin/http.ts'
 import type { HttpOptions } from '../../src/origin/http-client.ts'
@@ -110,6 +111,32 @@ for (const way of waysToReceive(t)) {
     t.ok(await read(9_999, 1))
     t.equal(seen.connections, 1)
     t.match(seen.requests[0], /^GET \/a HTTP\/1\.1\r\nhost: 127\.0\.0\.1:\d+\r\n/)
+  })
+
+  t.test(`${by}: as many answers come before the answer as may, and one more is an error`, async t => {
+    const early = 'HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n'
+    const after =
+      (before: string): Answer =>
+      (range, socket) => {
+        socket.write(before)
+        right(range, socket)
+      }
+    const long = (bytes: number) => `HTTP/1.1 103 x\r\nLink: ${'x'.repeat(bytes - 26)}\r\n\r\n`
+    const half = informationBytesMax / 2
+    const { read, seen } = await serving(t, [
+      after(early.repeat(informationsMax)),
+      after(long(half).repeat(2)),
+      after(early.repeat(informationsMax + 1)),
+      after(long(half) + long(half + 1)),
+    ])
+    t.ok(await read(0, 100))
+    t.ok(await read(100, 100))
+    t.equal(seen.connections, 1)
+    await t.rejects(read(200, 100), { code: 'origin-protocol' })
+    await t.rejects(read(300, 100), { code: 'origin-protocol' })
+    t.ok(await read(400, 100))
+    t.equal(seen.requests.length, 5, 'no request is sent twice for that')
+    for (const request of seen.requests) t.match(request, /^GET \/a HTTP\/1\.1\r\nhost: /, 'and none is left to undici')
   })
 
   t.test(`${by}: a connection that its server closed while it was idle is no failure`, async t => {
