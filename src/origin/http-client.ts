@@ -1,10 +1,13 @@
 /**
  * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
  *
- * Redirects are followed here, by hand: at most redirectsMax, and never with our credentials to another host. No message
+ * Redirects are followed here, by hand: at most redirectsMax, never with our credentials to another host, and to this machine only from
+ * itself (local-redirects.ts). No message
  * carries credentials or the query of a place that a redirect led to (it may be signed).
  */
+import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
+import type { LookupFunction } from 'node:net'
 import { rootCertificates } from 'node:tls'
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
@@ -23,6 +26,7 @@ import type { Headers } from './http-headers.ts'
 import { isRedirect, nextPlace } from './http-redirect.ts'
 import { factsOf, placeOf } from './http-url.ts'
 import { Informations } from './informations.ts'
+import { LocalRedirects } from './local-redirects.ts'
 import { RangeConnections } from './range-connections.ts'
 import { Watch } from './watch.ts'
 
@@ -48,6 +52,8 @@ export interface HttpOptions {
   readonly ca: string | null
   /** Receives ranges; null: this thread does. */
   readonly receiver: Receiver | null
+  /** Resolves names. */
+  readonly lookup: LookupFunction
 }
 
 export const httpOptionsDefault: HttpOptions = {
@@ -60,6 +66,7 @@ export const httpOptionsDefault: HttpOptions = {
   credentials: null,
   ca: null,
   receiver: null,
+  lookup,
 }
 
 export interface HttpRequest {
@@ -88,6 +95,7 @@ export class HttpClient {
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
   readonly #ranges: RangeConnections
+  readonly #redirects: LocalRedirects
   #closing: Promise<void> | null = null
 
   /**
@@ -99,7 +107,10 @@ export class HttpClient {
     this.#authorization = authorization
     this.#options = options
     const { connectMsMax, connectionsMax, ca } = options
-    this.#ranges = new RangeConnections({ connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs }, options.receiver)
+    this.#redirects = new LocalRedirects(home, options.lookup)
+    const lookupFor = (origin: string) => this.#redirects.lookupFor(origin)
+    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, lookupFor }
+    this.#ranges = new RangeConnections(ranges, options.receiver)
   }
 
   /**
@@ -144,6 +155,7 @@ export class HttpClient {
     for (let hops = 1; hops <= redirectsMax; hops++) {
       discard(answer.body, this.#options.stallMsMax)
       url = nextPlace(answer.headers, url)
+      await this.#redirects.mustBeAllowed(url)
       answer = await this.#sendWithCredentials({ ...request, url }, watch)
       if (!isRedirect(answer.status)) return answer
     }
@@ -209,7 +221,7 @@ export class HttpClient {
   async #poolFor(host: string): Promise<Pool> {
     const { Pool } = loadUndici()
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
-    const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions())
+    const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions(host))
     this.#pools.delete(host)
     this.#pools.set(host, pool)
     this.#dropPools()
@@ -217,11 +229,12 @@ export class HttpClient {
   }
 
   /** Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS. */
-  #poolOptions(): Pool.Options {
+  #poolOptions(host: string): Pool.Options {
     return {
       connections: this.#options.connectionsMax,
       connect: {
         timeout: this.#options.connectMsMax,
+        lookup: this.#redirects.lookupFor(host),
         ...(this.#options.ca === null ? {} : { ca: [...rootCertificates, this.#options.ca] }),
       },
       keepAliveTimeout: keepAliveMs,

@@ -14,6 +14,7 @@ import { type BodyConnection, bodyOf, type Exchange, isWhole } from './body-conn
 import { connected } from './connected.ts'
 import { type HttpHead, parseHead } from './http-head.ts'
 import { tooManyInformations } from './informations.ts'
+import type { ConnectOptions } from './range-connection.ts'
 import type { Watched } from './watch.ts'
 
 /** Node has no other name for the descriptor of a socket. */
@@ -21,8 +22,7 @@ interface WithHandle {
   readonly _handle: { readonly fd: number }
 }
 
-export interface NativeConnectOptions {
-  readonly connectMsMax: number
+export interface NativeConnectOptions extends Pick<ConnectOptions, 'connectMsMax' | 'lookupFor'> {
   /** As {@link Receiver.trust} has it; for https: only. */
   readonly trust: number | null
 }
@@ -48,7 +48,12 @@ export class NativeConnection implements BodyConnection {
   #keepsAlive = false
   hasAnswered = false
 
-  constructor(url: URL, { connectMsMax, trust }: NativeConnectOptions, receiver: Receiver, bursts: Pick<Bursts, 'do'>) {
+  constructor(
+    url: URL,
+    { connectMsMax, lookupFor, trust }: NativeConnectOptions,
+    receiver: Receiver,
+    bursts: Pick<Bursts, 'do'>,
+  ) {
     this.#receiver = receiver
     this.#bursts = bursts
     this.#server = url.origin
@@ -56,7 +61,7 @@ export class NativeConnection implements BodyConnection {
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
     const untilMs = performance.now() + connectMsMax
-    const socket = connect({ host, port, noDelay: true })
+    const socket = connect({ host, port, noDelay: true, lookup: lookupFor(url.origin) })
     this.#socket = socket
     socket.on('error', error => this.destroy(error))
     this.ready = connected(socket, 'connect', connectMsMax, url)

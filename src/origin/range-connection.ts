@@ -4,7 +4,7 @@
  * One request at a time. What is not exactly the body that was asked for stays unread, and its connection ends. Source: Node's
  * documentation of net.connect, option `onread`: its function says where the next bytes belong, and no chunk is copied.
  */
-import { connect as connectPlain, isIP, type Socket } from 'node:net'
+import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls, rootCertificates } from 'node:tls'
 import { once } from '../aborting.ts'
 import type { Bursts } from '../bursts.ts'
@@ -19,6 +19,8 @@ export interface ConnectOptions {
   readonly connectMsMax: number
   /** Trusted besides the usual ones, as PEM. */
   readonly ca: string | null
+  /** What resolves the name of a host. @param origin as in URL.origin */
+  lookupFor(origin: string): LookupFunction
 }
 
 export class RangeConnection implements BodyConnection {
@@ -35,7 +37,7 @@ export class RangeConnection implements BodyConnection {
   #keepsAlive = false
 
   /** @param bursts where what follows from heads and bodies is done: those of many connections come together */
-  constructor(url: URL, { connectMsMax, ca }: ConnectOptions, bursts: Pick<Bursts, 'do'>) {
+  constructor(url: URL, { connectMsMax, ca, lookupFor }: ConnectOptions, bursts: Pick<Bursts, 'do'>) {
     this.#bursts = bursts
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const isTls = url.protocol === 'https:'
@@ -44,7 +46,7 @@ export class RangeConnection implements BodyConnection {
       buffer: () => this.#place(),
       callback: (bytes: number) => this.#received(bytes),
     }
-    const common = { host, port, noDelay: true, onread }
+    const common = { host, port, noDelay: true, lookup: lookupFor(url.origin), onread }
     const trusted = ca === null ? {} : { ca: [...rootCertificates, ca] }
     const servername = isIP(host) ? {} : { servername: host }
     this.#socket = isTls

@@ -170,10 +170,10 @@ export class RangeConnections {
   }
 
   #connect(host: Host, url: URL): BodyConnection {
-    const { connectMsMax } = this.#options
+    const { connectMsMax, lookupFor } = this.#options
     const trust = url.protocol === 'https:' ? this.#trustFor(host) : null
     return this.#receiver && (url.protocol === 'http:' || trust !== null)
-      ? new NativeConnection(url, { connectMsMax, trust }, this.#receiver, this.#bursts)
+      ? new NativeConnection(url, { connectMsMax, lookupFor, trust }, this.#receiver, this.#bursts)
       : new RangeConnection(url, this.#options, this.#bursts)
   }
 

@@ -1,4 +1,5 @@
 /** Bodies that are received in place, from servers that answer as they are told. */
+import { lookup } from 'node:dns'
 import type { Socket } from 'node:net'
 import { DEFAULT_CIPHERS } from 'node:tls'
 import t, { type Test } from 'tap'
@@ -72,10 +73,11 @@ for (const way of waysToReceive(t)) {
     const bursts = { do: (piece: () => void) => void held.push(piece) }
     const url = new URL(origin.url)
     const { receiver, identity } = way
+    const lookupFor = () => lookup
     const trust = identity && receiver!.trust(identity.cert, DEFAULT_CIPHERS)
     const connection = receiver
-      ? new NativeConnection(url, { connectMsMax: 1000, trust }, receiver, bursts)
-      : new RangeConnection(url, { connectMsMax: 1000, ca: null }, bursts)
+      ? new NativeConnection(url, { connectMsMax: 1000, lookupFor, trust }, receiver, bursts)
+      : new RangeConnection(url, { connectMsMax: 1000, lookupFor, ca: null }, bursts)
     await connection.ready
     const target = Buffer.alloc(100)
     const head = connection.ask('GET /a HTTP/1.1\r\nrange: bytes=0-99\r\n\r\n', target, new Watch('a', signal))
@@ -187,6 +189,17 @@ for (const way of waysToReceive(t)) {
     await t.rejects(readOther(0, 100), { code: 'origin-protocol' })
     const { read: readChanged } = await serving(t, [changed])
     await t.rejects(readChanged(0, 100), { code: 'image-changed' })
+    // A server that knows no condition and no range, and whose new image is as long as what was asked for.
+    for (const etag of ['"v"', '"w"']) {
+      const whole: Answer = (range, socket) => {
+        socket.write(`HTTP/1.1 200 OK\r\nETag: ${etag}\r\nContent-Length: ${range[1] - range[0] + 1}\r\n\r\n`)
+        socket.write(partOf(range))
+      }
+      for (const length of [100, image.length]) {
+        const { read: readWhole } = await serving(t, [whole, whole])
+        await t.rejects(readWhole(0, length), { code: 'origin-protocol', message: /sent the whole image/ }, etag)
+      }
+    }
     const unclear: Answer = (range, socket) => {
       socket.write(`${headOf(range, 'no header\r\nContent-Length: 100\r\n')}\r\n`)
       socket.write(partOf(range))
