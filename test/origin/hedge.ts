@@ -81,6 +81,27 @@ t.test('a first answer that comes after all wins over a second that hangs', asyn
   t.equal(clock.armed(), 0)
 })
 
+t.test("a second request writes to memory of its own, and its bytes come to the reader's at the end", async t => {
+  const { clock, inner, origin } = await warmed(call => (call === 1 ? never : undefined))
+  const targets: Uint8Array[] = []
+  const target = new Uint8Array(50).fill(0xee)
+  const before: number[] = []
+  const watched = inner.read.bind(inner)
+  inner.read = async (...args) => {
+    targets.push(args[2])
+    await watched(...args)
+    before.push(target[0]!)
+  }
+  const read = origin.read(image, 20, target, { signal })
+  await clock.advance(hedgeMsMin)
+  await read
+  t.equal(targets.length, 2)
+  t.equal(targets[0], target)
+  t.not(targets[1]!.buffer, target.buffer)
+  t.same(before, [0xee], 'it had ended before a byte of it was there')
+  t.same(target, bytes.subarray(20, 70))
+})
+
 t.test('a failure that may pass is no reason to give up the other request, an answer is', async t => {
   const late = (clock: FakeClock, ms: number) => new Promise<void>(resolve => clock.after(ms, resolve))
   for (const [failing, code, expected] of [

@@ -67,6 +67,22 @@ t.test('nor is one that has the certificate of another host', { skip }, async t 
   t.same(receiver.agreed, [false, true])
 })
 
+t.test('nor one whose certificate has other names alone', { skip }, async t => {
+  for (const names of [
+    ['DNS:elsewhere.test'],
+    ['DNS:elsewhere.test', 'IP:127.0.0.1', 'DNS:*.localhost', 'DNS:local*'],
+  ] as const) {
+    const receiver = new NotingReceiver(native)
+    const other = identityIn(t.testdir(), ...names)
+    const { origin } = await serve(t, other, { ca: other.cert })
+    const url = origin.url.replace('127.0.0.1', 'localhost')
+    const { read } = readerOf(t, url, { receiver, ca: other.cert })
+    const facts = { origin: url, key: 'a.img', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
+    await t.rejects(read(facts, 0, 1000), { code: 'origin-unreachable', message: /localhost/ }, names.join())
+    t.same(receiver.agreed, [false], names.join())
+  }
+})
+
 for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   t.test(`an authority of our own is trusted besides the usual ones: ${version}`, { skip }, async t => {
     const receiver = new NotingReceiver(native)
