@@ -44,7 +44,33 @@ export const alone: ReadonlySet<string> = new Set([
 export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph'])
 
 /** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
-export const weights: Readonly<Record<string, number>> = {}
+export const weights: Readonly<Record<string, number>> = {
+  'mount/ceiling': 45,
+  'mount/ceiling-open': 45,
+  'mount/ceiling-start': 60,
+  'mount/descriptor-store': 40,
+  'mount/fstab': 30,
+  'mount/guest': 45,
+  'mount/kill': 60,
+  'mount/leaks': 50,
+  'mount/lifecycle': 70,
+  'mount/metrics': 8,
+  'mount/names': 8,
+  'mount/operations': 45,
+  'mount/package': 50,
+  'mount/page-cache': 4,
+  'mount/passthrough': 30,
+  'mount/poison': 10,
+  'mount/reads': 45,
+  'mount/takeover': 45,
+  'mount/upgrade': 45,
+  'model/bit-flips': 40,
+  'model/cache': 20,
+  'model/crash': 40,
+  'model/residency-protocol': 20,
+  'origin/ceph': 60,
+  'bench/demo': 20,
+}
 
 /** Of files that are not in the table, by whether they mount. */
 const [mountWeight, unitWeight] = [20, 2]
