@@ -267,6 +267,8 @@ async function sceneOf(t: Test, calls: string): Promise<Scene> {
   const file = await open(target, constants.O_DIRECT)
   const buffered = await open(target)
   t.teardown(() => Promise.allSettled([file.close(), buffered.close()]))
+  // While the origin answers: what it lists is in the index from then on.
+  readdirSync(where.mountpoint)
   await file.read(Buffer.alloc(4 * KiB), 0, 4 * KiB, 0)
   const isHeld = async () => (await statusOf(where)).images[0]!.residentBytes > 0
   await until(isHeld, patienceMs, 'the promotion')
