@@ -15,7 +15,8 @@ export function program(name: string, weightSeconds: number, words: readonly str
 
 /** A target that prints `N passed, N failed, N skipped` once or more. */
 export function nativeTarget(target: string, weightSeconds: number): Check {
-  const words = ['make', '--no-print-directory', '--jobs=2', '-C', 'native-bindings', target]
+  // Compilers yield to the mounts beside them.
+  const words = ['nice', '-n', '5', 'make', '--no-print-directory', '--jobs=2', '-C', 'native-bindings', target]
   const run = async () => judgeNative(await runChild(words, { env: process.env, msMax: programMsMax }), process.env)
   return { name: `native ${target}`, company: 'unit', weightSeconds, run }
 }
