@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <string>
 
@@ -79,6 +80,9 @@ int drop_pages(int fd, std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<bool> open_elsewhere(int fd) {
+  // Who opens the file meanwhile breaks the lease, and we are sent a signal: SIGIO would end the process, this one does nothing.
+  // Source: fcntl(2), "Leases" and F_SETSIG; signal(7).
+  if (::fcntl(fd, F_SETSIG, SIGURG) != 0) return Failure{errno};
   // A write lease is given only to who is alone. Source: fcntl(2), F_SETLEASE; Linux fs/locks.c, check_conflicting_open.
   if (::fcntl(fd, F_SETLEASE, F_WRLCK) != 0) {
     if (errno == EAGAIN) return true;

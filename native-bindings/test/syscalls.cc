@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <string>
+#include <thread>
 
 #include "syscalls/files.h"
 #include "syscalls/process.h"
@@ -127,6 +130,35 @@ void peers(Checks& t) {
   CHECK(syscalls::peer_uid(syscalls::open_exact(directory.file("f"), 1).value().get()).error() == ENOTSOCK);
 }
 
+std::atomic<int> lease_signals{0};
+
+/** Whoever opens a file while it is asked about breaks a lease, of which SIGIO tells by default: that ends a process. */
+void leases(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("asked");
+  const auto fd = syscalls::open_exact(path, 77).value();
+  if (syscalls::open_elsewhere(fd.get()).error() == EINVAL) return t.skip("this file system knows no leases");
+  struct sigaction count {};
+  struct sigaction before {};
+  count.sa_handler = [](int) { lease_signals++; };
+  CHECK(::sigaction(SIGIO, &count, &before) == 0);
+  std::atomic<bool> is_over{false};
+  std::thread asking([&] {
+    while (!is_over) (void)syscalls::open_elsewhere(fd.get());
+  });
+  int broken = 0;
+  // Refused instead of held up while there is a lease, which is broken all the same.
+  const bool is_seen = until([&] {
+    const OwnedFd other(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    return other.get() < 0 && errno == EWOULDBLOCK && ++broken == 10;
+  });
+  is_over = true;
+  asking.join();
+  CHECK(::sigaction(SIGIO, &before, nullptr) == 0);
+  CHECK(is_seen);
+  CHECK(lease_signals == 0);
+}
+
 /** In a child, because it holds for the whole process. */
 void dumps(Checks& t) {
   const pid_t child = ::fork();
@@ -149,6 +181,7 @@ Tests syscalls_tests() {
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
       {"a datagram comes with the descriptor beside it, or without", datagrams},
       {"the user at the other end of a socket is known, and nobody where there is none", peers},
+      {"whoever opens a file while it is asked about sends nobody a signal that ends him", leases},
       {"a process that forbids it leaves no core", dumps},
   };
 }
