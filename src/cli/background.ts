@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { BackgroundAnswer } from '../daemon/keeper-main.ts'
 import type { Settings } from '../daemon/settings.ts'
 import { CacheError, type ErrorCode } from '../errors.ts'
+import { noInspectorArguments } from '../no-inspector.ts'
 
 /**
  * Resolves when the mount answers.
@@ -15,7 +16,7 @@ import { CacheError, type ErrorCode } from '../errors.ts'
  */
 export async function keepInBackground(settings: Settings): Promise<void> {
   const main = fileURLToPath(new URL('../daemon/keeper-main.js', import.meta.url))
-  const keeper = spawn(process.execPath, [main], {
+  const keeper = spawn(process.execPath, [...noInspectorArguments, main], {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],

@@ -4,6 +4,7 @@
  * The scripts in completion-scripts.ts hand over the words and print what this says; `:files` and `:directories` stand for
  * what the shell itself knows best.
  */
+
 import type { Argument, Command, Option } from 'commander'
 import { fetchStatus } from '../admin/admin-client.ts'
 import { socketPath, trustedRuntimeDirectory } from '../admin/socket-path.ts'
@@ -12,6 +13,7 @@ import { resolveMountpoint } from '../daemon/mountpoint.ts'
 import { within } from '../deadline.ts'
 import { CacheError } from '../errors.ts'
 import { completionEachMsMax, completionMsMax, completionNamesMax } from '../limits.ts'
+import { printable } from '../printable.ts'
 import { answeringStatuses } from './target.ts'
 
 /** What is known of daemons; a fake in tests. */
@@ -45,7 +47,9 @@ export async function complete(
     : prefix.startsWith('-')
       ? flagsOf(command)
       : await wordsOf(command, position, mountpoint, live)
-  return candidates.filter(candidate => candidate.startsWith(':') || candidate.startsWith(prefix))
+  // A name that no shell could show as it is cannot be chosen by sight.
+  const shown = candidates.filter(candidate => candidate === printable(candidate))
+  return shown.filter(candidate => candidate.startsWith(':') || candidate.startsWith(prefix))
 }
 
 /** What the daemons of this machine say, if they say it at once. */

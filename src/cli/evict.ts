@@ -1,7 +1,9 @@
 /**
  * `parentfs evict`: frees what the cache holds of an image; whoever has it open reads on, from the origin.
  */
+
 import { requestLong } from '../admin/progress-client.ts'
+import { say } from './output.ts'
 import { createProgressView } from './progress.ts'
 import { size } from './tables.ts'
 import { findImage, noDaemon } from './target.ts'
@@ -22,7 +24,7 @@ export async function evict(image: string, path: string | null): Promise<number>
     view.stop()
     const { objects, bytes, leftBytes } = evicted
     const left = leftBytes > 0 ? `; ${size(leftBytes)} came back, because it is being read or promoted` : ''
-    process.stdout.write(`${name}: ${size(bytes)} in ${objects} objects evicted${left}\n`)
+    say(`${name}: ${size(bytes)} in ${objects} objects evicted${left}`)
     return leftBytes > 0 ? 1 : 0
   } finally {
     view.stop()

@@ -1,12 +1,14 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --inspect-port=[fe80::1]:9229
 /**
  * The command `parentfs`: how it runs, and how it fails. What it is called with is in program.ts.
  *
  * A failure is one line on standard error, `parentfs: what, where, what to do`; exit-codes.ts has what it exits with.
  */
+import '../no-inspector.ts'
 import { CommanderError } from 'commander'
 import { ConfigurationError } from '../daemon/configuration-error.ts'
 import { messageOf } from '../errors.ts'
+import { printable, printableLines } from '../printable.ts'
 import { failedExitCode, usageExitCode } from './exit-codes.ts'
 import { createProgram } from './program.ts'
 
@@ -39,15 +41,14 @@ async function run(argv: readonly string[]): Promise<number> {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode
   process.stderr.write(asOneLine(`error: ${messageOf(error)}`))
-  if (process.env.PARENTFS_LOG === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`)
+  if (process.env.PARENTFS_LOG === 'debug' && error instanceof Error)
+    process.stderr.write(`${printableLines(`${error.stack}`)}\n`)
   return error instanceof ConfigurationError ? usageExitCode : failedExitCode
 }
 
 /** Help stays as it is; a complaint becomes one line under our name. */
 function asOneLine(text: string): string {
   if (!text.startsWith('error: ')) return text
-  return `parentfs: ${text
-    .slice('error: '.length)
-    .trim()
-    .replace(/\s*\n\s*/g, ' ')}\n`
+  const words = text.slice('error: '.length).trim()
+  return `parentfs: ${printable(words.replace(/\s*\n\s*/g, ' '))}\n`
 }

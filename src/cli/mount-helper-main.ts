@@ -1,11 +1,13 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --inspect-port=[fe80::1]:9229
 /**
  * `mount.parentfs`: what mount(8) starts for lines of /etc/fstab whose type is parentfs. Returns when the mount answers.
  * mount-helper.ts says what it understands. It exits as mount(8) wants: 0, 1 (called wrongly), or 32 (not mounted).
  */
+import '../no-inspector.ts'
 import { messageOf } from '../errors.ts'
 import { mount } from './mount.ts'
 import { parseHelperCall } from './mount-helper.ts'
+import { remark } from './output.ts'
 
 const wrongCallExitCode = 1
 const notMountedExitCode = 32
@@ -17,8 +19,8 @@ try {
   const { mount: args, fake, verbose } = parseHelperCall(process.argv.slice(2))
   failedExitCode = notMountedExitCode
   if (!fake) await mount(args)
-  if (verbose) process.stderr.write(`mount.parentfs: ${fake ? 'would mount' : 'mounted'} on ${args.places.at(-1)}\n`)
+  if (verbose) remark(`mount.parentfs: ${fake ? 'would mount' : 'mounted'} on ${args.places.at(-1)}`)
 } catch (error) {
-  process.stderr.write(`mount.parentfs: ${messageOf(error).replace(/\s*\n\s*/g, ' ')}\n`)
+  remark(`mount.parentfs: ${messageOf(error).replace(/\s*\n\s*/g, ' ')}`)
   process.exitCode = failedExitCode
 }

@@ -1,7 +1,9 @@
 /**
  * `parentfs pin` and `unpin`: pinned images are never evicted.
  */
+
 import { requestPin } from '../admin/admin-client.ts'
+import { say } from './output.ts'
 import { findImage, noDaemon } from './target.ts'
 
 /**
@@ -14,6 +16,6 @@ export async function pin(image: string, path: string | null, pinned: boolean): 
   const { mountpoint, socket, name } = await findImage(image, path)
   if (!(await requestPin(socket, name, pinned))) throw noDaemon(mountpoint)
   const said = pinned ? 'pinned; "parentfs promote" brings in what is missing' : 'not pinned any more'
-  process.stdout.write(`${name}: ${said}\n`)
+  say(`${name}: ${said}`)
   return 0
 }

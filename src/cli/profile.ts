@@ -1,10 +1,12 @@
 /**
  * `parentfs profile`: what was learned of an image, from here to another host.
  */
+
 import { readFileSync } from 'node:fs'
 import { importProfile, requestProfile } from '../admin/admin-client.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { ProfileRecord } from '../index/records.ts'
+import { remark, say } from './output.ts'
 import { size } from './tables.ts'
 import { findImage, noDaemon } from './target.ts'
 
@@ -21,10 +23,11 @@ export async function printProfile(image: string, path: string | null, isWhole: 
   if (!answer) throw noDaemon(mountpoint)
   const { profile } = answer
   if (!profile) {
-    process.stderr.write(`${name}: no boot profile; one is learned in the two minutes after a cold open\n`)
+    remark(`${name}: no boot profile; one is learned in the two minutes after a cold open`)
     return 1
   }
-  process.stdout.write(isWhole ? `${JSON.stringify(profile)}\n` : `${name}: ${described(profile)}\n`)
+  if (isWhole) process.stdout.write(`${JSON.stringify(profile)}\n`)
+  else say(`${name}: ${described(profile)}`)
   return 0
 }
 
@@ -37,7 +40,7 @@ export async function takeProfile(image: string, file: string, path: string | nu
   const profile = readProfile(file)
   const { mountpoint, socket, name } = await findImage(image, path)
   if (!(await importProfile(socket, name, profile))) throw noDaemon(mountpoint)
-  process.stdout.write(`${name}: the profile is fetched ahead at the next cold open\n`)
+  say(`${name}: the profile is fetched ahead at the next cold open`)
   return 0
 }
 

@@ -1,8 +1,11 @@
 /**
  * How far the daemon is with what takes long: a bar on a terminal, elsewhere a line for each image and phase.
  */
+
 import prettyBytes from 'pretty-bytes'
 import type { Progress } from '../admin/progress-stream.ts'
+import { printable } from '../printable.ts'
+import { remark } from './output.ts'
 
 /** Both may be called at any time; after `stop`, nothing is shown. */
 export interface ProgressView {
@@ -26,7 +29,7 @@ async function bar(): Promise<ProgressView> {
   return {
     update: ({ name, phase, doneBytes, totalBytes }) => {
       shown.setTotal(Math.max(1, totalBytes))
-      shown.update(doneBytes, { name, phase, done: size(doneBytes), all: size(totalBytes) })
+      shown.update(doneBytes, { name: printable(name), phase, done: size(doneBytes), all: size(totalBytes) })
     },
     stop: () => shown.stop(),
   }
@@ -37,7 +40,7 @@ function lines(): ProgressView {
   return {
     update: ({ name, phase, totalBytes }) => {
       const line = `${name}: ${phase}, ${size(totalBytes)} in all`
-      if (line !== last) process.stderr.write(`${line}\n`)
+      if (line !== last) remark(line)
       last = line
     },
     stop: () => {},

@@ -2,10 +2,12 @@
  * `parentfs promote`: brings an image, or ranges of it, into the cache. Interrupted, it keeps what it has, and the same command
  * goes on from there.
  */
+
 import { requestLong } from '../admin/progress-client.ts'
 import type { Progress } from '../admin/progress-stream.ts'
 import { isCacheError } from '../errors.ts'
 import { interruptedExitCode } from './exit-codes.ts'
+import { remark, say } from './output.ts'
 import { createProgressView } from './progress.ts'
 import { size } from './tables.ts'
 import { findImage, noDaemon } from './target.ts'
@@ -40,12 +42,12 @@ export async function promote(
     view.stop()
     const { promotedBytes, presentBytes, complete } = promoted
     const whole = complete ? 'the image is complete' : 'the image is not complete'
-    process.stdout.write(`${name}: ${size(promotedBytes)} promoted, ${size(presentBytes)} were there; ${whole}\n`)
+    say(`${name}: ${size(promotedBytes)} promoted, ${size(presentBytes)} were there; ${whole}`)
     return 0
   } catch (error) {
     view.stop()
     if (!left.signal.aborted || !isCacheError(error, 'aborted')) throw error
-    process.stderr.write(`parentfs: interrupted${reached(name, last)}\n`)
+    remark(`parentfs: interrupted${reached(name, last)}`)
     return interruptedExitCode
   } finally {
     view.stop()

@@ -1,8 +1,10 @@
 /**
  * `parentfs reload`: asks the daemon to read its configuration file again, and says what came of it.
  */
+
 import { requestReload } from '../admin/admin-client.ts'
 import { failedExitCode } from './exit-codes.ts'
+import { say } from './output.ts'
 import { findMount, noDaemon } from './target.ts'
 
 /**
@@ -20,6 +22,6 @@ export async function reload(path: string | null): Promise<number> {
     ...waiting.map(({ key, from, to }) => `${key} stays ${from} until the next mount, although the file says ${to}`),
   ]
   if (lines.length === 0) lines.push('nothing to change; secrets are read again')
-  process.stdout.write(lines.map(line => `${mountpoint}: ${line}\n`).join(''))
+  for (const line of lines) say(`${mountpoint}: ${line}`)
   return waiting.length === 0 ? 0 : failedExitCode
 }

@@ -1,8 +1,10 @@
 /**
  * `parentfs set capacity`: asks the daemon for another ceiling, and waits until the cache has shrunk to it.
  */
+
 import prettyBytes from 'pretty-bytes'
 import { requestCapacity } from '../admin/admin-client.ts'
+import { say } from './output.ts'
 import { findMount, noDaemon } from './target.ts'
 
 /**
@@ -14,6 +16,6 @@ export async function setCapacity(path: string, capacityBytes: number): Promise<
   const usedBytes = await requestCapacity(socket, capacityBytes)
   if (usedBytes === null) throw noDaemon(mountpoint)
   const [used, capacity] = [usedBytes, capacityBytes].map(bytes => prettyBytes(bytes, { binary: true }))
-  process.stdout.write(`${mountpoint}: ${used} used, ${capacity} allowed\n`)
+  say(`${mountpoint}: ${used} used, ${capacity} allowed`)
   return usedBytes <= capacityBytes ? 0 : 1
 }

@@ -3,6 +3,7 @@
  */
 import Table from 'cli-table3'
 import prettyBytes from 'pretty-bytes'
+import { printable } from '../printable.ts'
 
 const plain = {
   chars: Object.fromEntries(
@@ -13,8 +14,19 @@ const plain = {
   style: { 'padding-left': 0, 'padding-right': 2, head: [], border: [] },
 }
 
-export function newTable(head: string[] = []): Table.Table {
-  return new Table({ ...plain, ...(head.length > 0 ? { head } : {}) })
+export interface LinesOfCells {
+  push(...rows: readonly (readonly (string | number)[])[]): void
+  toString(): string
+}
+
+/** A row is one line, whatever its cells say. */
+export function newTable(head: string[] = []): LinesOfCells {
+  const table = new Table({ ...plain, ...(head.length > 0 ? { head } : {}) })
+  return {
+    push: (...rows) =>
+      void table.push(...rows.map(row => row.map(cell => (typeof cell === 'string' ? printable(cell) : cell)))),
+    toString: () => table.toString(),
+  }
 }
 
 /** `1.5 GiB` */

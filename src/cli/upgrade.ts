@@ -1,12 +1,14 @@
 /**
  * `parentfs upgrade`: another server, of another version perhaps, takes the place of the one that runs. Readers wait for a moment.
  */
+
 import { resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus, requestUpgrade } from '../admin/admin-client.ts'
 import type { Status } from '../admin/status.ts'
 import { CacheError } from '../errors.ts'
 import { successorLookMs, upgradeMsMax } from '../process-limits.ts'
+import { say } from './output.ts'
 import { findMount, noDaemon } from './target.ts'
 
 /**
@@ -29,7 +31,7 @@ export async function upgrade(path: string, to: string | null): Promise<number> 
     )
   }
   const versions = `version ${after.version} serves now, after ${before.version}`
-  process.stdout.write(`${mountpoint}: ${versions}; readers waited for ${lastPauseMs} ms\n`)
+  say(`${mountpoint}: ${versions}; readers waited for ${lastPauseMs} ms`)
   return 0
 }
 

@@ -1,10 +1,12 @@
 /**
  * `parentfs verify`: compares what the daemon holds with its checksums and digests, shows how far it is, and says what it found.
  */
+
 import prettyBytes from 'pretty-bytes'
 import { requestLong } from '../admin/progress-client.ts'
 import type { Progress } from '../admin/progress-stream.ts'
 import type { VerifiedImage } from '../cache/verification.ts'
+import { say } from './output.ts'
 import { createProgressView } from './progress.ts'
 import { findMount, noDaemon } from './target.ts'
 
@@ -21,8 +23,8 @@ export async function verify(path: string, image: string | null): Promise<number
     const images = await requestLong(socket, 'verify', { image }, { onProgress })
     if (images === null) throw noDaemon(mountpoint)
     view.stop()
-    for (const found of images) process.stdout.write(`${summaryOf(found)}\n`)
-    if (images.length === 0) process.stdout.write('nothing is held yet\n')
+    for (const found of images) say(summaryOf(found))
+    if (images.length === 0) say('nothing is held yet')
     return images.some(isBad) ? 1 : 0
   } finally {
     view.stop()

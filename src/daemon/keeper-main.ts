@@ -2,6 +2,7 @@
  * The keeper of a mount in the background: a process of its own session, told its settings by the command that started it,
  * which waits for one answer.
  */
+import '../no-inspector.ts'
 import { isCacheError, messageOf } from '../errors.ts'
 import { keep } from './keep.ts'
 import type { Settings } from './settings.ts'

@@ -1,6 +1,7 @@
 /**
  * The server process: started by a keeper, with a channel for messages and a socket that descriptors come through.
  */
+import '../no-inspector.ts'
 import { writeSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'

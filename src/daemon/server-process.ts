@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
 import { threadpoolThreads } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
+import { noInspectorArguments } from '../no-inspector.ts'
 import { serverHeapMiBMax } from '../process-limits.ts'
 import { heardMessage } from './heard-message.ts'
 import { LineChannel } from './line-channel.ts'
@@ -44,7 +45,7 @@ export const serverWorkFd = 5
  */
 export function startServer(addon: Addon, main: string, workFd: number): ServerProcess {
   const [ours, theirs] = addon.socketPair()
-  const child = spawn(process.execPath, [`--max-old-space-size=${serverHeapMiBMax}`, main], {
+  const child = spawn(process.execPath, [...noInspectorArguments, `--max-old-space-size=${serverHeapMiBMax}`, main], {
     cwd: '/',
     // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
     env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },

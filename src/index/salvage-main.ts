@@ -4,6 +4,7 @@
  * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every page that can be reached was read, and
  * what was sealed is in the copy, durably. See salvage.ts.
  */
+import '../no-inspector.ts'
 import { open, type RootDatabase } from 'lmdb'
 import { databaseNames, unseal } from './seal.ts'
 

@@ -16,6 +16,7 @@ import { CacheError, messageOf } from '../errors.ts'
 import type { HeldDirectory } from '../held-directory.ts'
 import { salvageMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
+import { noInspectorArguments } from '../no-inspector.ts'
 import { whatIsUnsound } from './soundness.ts'
 
 /** Beside the index while it is made. */
@@ -59,12 +60,16 @@ export function salvage(directory: HeldDirectory, copyBytesMax: () => number): v
  * left out: there may be no copy at all.
  */
 export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger: Logger): Promise<void> {
-  const child = spawn(process.execPath, [copyMain, firstGiven, secondGiven, 'images', 'names'], {
-    stdio: ['ignore', 'ignore', 'ignore', from.fd, to.fd],
-    timeout: salvageMsMax,
-    killSignal: 'SIGKILL',
-    env: {}, // Damaged pages may end it, and secrets do not belong in its core.
-  })
+  const child = spawn(
+    process.execPath,
+    [...noInspectorArguments, copyMain, firstGiven, secondGiven, 'images', 'names'],
+    {
+      stdio: ['ignore', 'ignore', 'ignore', from.fd, to.fd],
+      timeout: salvageMsMax,
+      killSignal: 'SIGKILL',
+      env: {}, // Damaged pages may end it, and secrets do not belong in its core.
+    },
+  )
   try {
     // One that the disk holds cannot even be killed.
     const late = () => new CacheError('index-failed', 'it takes too long')
@@ -78,12 +83,16 @@ export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger:
 
 /** @returns null, or why there is no copy */
 function copyIn(directory: HeldDirectory): string | null {
-  const { status, signal, stderr } = spawnSync(process.execPath, [copyMain, firstGiven, `${firstGiven}/${copyName}`], {
-    timeout: salvageMsMax,
-    killSignal: 'SIGKILL',
-    stdio: ['ignore', 'ignore', 'pipe', directory.fd],
-    env: {}, // Damaged pages may end it, and secrets do not belong in its core.
-  })
+  const { status, signal, stderr } = spawnSync(
+    process.execPath,
+    [...noInspectorArguments, copyMain, firstGiven, `${firstGiven}/${copyName}`],
+    {
+      timeout: salvageMsMax,
+      killSignal: 'SIGKILL',
+      stdio: ['ignore', 'ignore', 'pipe', directory.fd],
+      env: {}, // Damaged pages may end it, and secrets do not belong in its core.
+    },
+  )
   if (status === 0) return null
   return signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
 }
