@@ -42,5 +42,5 @@ t.test('a message of the command', async t => {
 t.test('a name that a shell could not show is not completed', async t => {
   const program = createProgram({ ended: () => {}, writeError: () => {} })
   const live = { mountpoints: async () => [], images: async () => ['a.raw', hostile] }
-  t.same(await complete(program, ['evict', 'a'], live), ['a.raw'])
+  t.same(await complete(program, ['evict', 'a'], live), ['a.raw', ':files'])
 })
