@@ -59,6 +59,11 @@ export class Fetcher {
     return this.#demanded
   }
 
+  /** See {@link Landings}. */
+  get shelvedFlights(): number {
+    return this.#landings.shelvedFlights
+  }
+
   /** The bytes that they were for, since the daemon started. */
   get demandedBytes(): number {
     return this.#demandedBytes
@@ -127,7 +132,7 @@ export class Fetcher {
     const lease = memory.lend(length)
     const expected = shelf.expect({ stored, object, run, expectation })
     const flight = new Flight(object, run, {
-      ahead: { isPassing },
+      ahead: { isPassing, whenUnshelved: then => expected.whenGone(then) },
       fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
       free: hasFailed => (hasFailed ? lease.abandon() : lease.release()),
     })

@@ -3,7 +3,7 @@
  *
  * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
  * and the publication finds the bytes in memory instead of fetching them again; and for a while longer where the store did not take
- * them. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
+ * them: as long as they are on the shelf, at least. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
  * readers waits for them, and one of which a reader has got what it wanted first goes on.
  */
 import { OwnSignal } from '../aborting.ts'
@@ -15,7 +15,11 @@ export interface FlightPlan {
   /** Brings the bytes of the extent; starts at once. `hurry` resolves when somebody waits for all of them. */
   fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
   /** Of one that is begun before anybody wants it: is it for a long stream, see {@link Promote}? */
-  readonly ahead?: { readonly isPassing: boolean }
+  readonly ahead?: {
+    readonly isPassing: boolean
+    /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
+    whenUnshelved(then: () => void): void
+  }
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
   early?(signal: AbortSignal): Early
   /** Nobody needs its bytes any more: it has ended, well or not, and its readers have left. */
@@ -49,6 +53,8 @@ export class Flight {
   /** Was it begun before anybody wanted it? */
   readonly isAhead: boolean
   readonly isPassing: boolean
+  /** See {@link FlightPlan}. */
+  readonly whenUnshelved: (then: () => void) => void
   readonly #free: (hasFailed: boolean) => void
   #hasEnded = false
   // INVARIANT: true only after the end, with no reader on board.
@@ -70,6 +76,7 @@ export class Flight {
     this.blocks = maskOf(run)
     this.isAhead = ahead !== undefined
     this.isPassing = ahead?.isPassing ?? false
+    this.whenUnshelved = then => (ahead ? ahead.whenUnshelved(then) : then())
     this.#free = free
     this.early = early?.(this.#controller) ?? null
     let hurry = atOnce

@@ -30,9 +30,16 @@ export interface LandingsParts {
 export class Landings {
   readonly #parts: LandingsParts
   readonly #bursts = new Bursts()
+  /** Settled ones that stay because the shelf has their bytes. */
+  readonly #shelved = new Set<Flight>()
 
   constructor(parts: LandingsParts) {
     this.#parts = parts
+  }
+
+  /** Flights that are over and only stay because their bytes are on the shelf. */
+  get shelvedFlights(): number {
+    return this.#shelved.size
   }
 
   /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
@@ -44,18 +51,21 @@ export class Landings {
     const { object, run, isPassing } = flight
     const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
     flight.settle()
+    if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
     // Who reads a long stream has it from the shelf, and does not come back.
-    if (isStored || isPassing) this.#parts.flights.remove(stored.lockKey(object), flight)
+    else if (isPassing) this.#stayShelved(stored, flight)
     else this.#linger(stored, flight, bytes)
   }
 
   /** A reader who comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to offer it again. */
   #linger(stored: StoredImage, flight: Flight, bytes: Uint8Array): void {
-    const { flights, park, mayPromote } = this.#parts
-    const leave = () => flights.remove(stored.lockKey(flight.object), flight)
-    const parked = { bytes: bytes.length, leave }
+    const { park, mayPromote } = this.#parts
+    const parked = { bytes: bytes.length, leave: () => this.#stayShelved(stored, flight) }
     flight.lingering = {
-      letGo: () => park.drop(parked),
+      letGo: () => {
+        park.drop(parked)
+        flight.lingering?.letGo()
+      },
       offer: () => {
         if (!mayPromote(stored, bytes.length) || !park.take(parked)) return
         flight.lingering = null
@@ -63,5 +73,19 @@ export class Landings {
       },
     }
     park.add(parked)
+  }
+
+  /**
+   * A read that was on its way here when its bytes came finds them, and what is on the shelf is not fetched ahead once more: both would
+   * have the stream take all that it is ahead of its reader for lost.
+   */
+  #stayShelved(stored: StoredImage, flight: Flight): void {
+    const leave = () => {
+      this.#shelved.delete(flight)
+      this.#parts.flights.remove(stored.lockKey(flight.object), flight)
+    }
+    this.#shelved.add(flight)
+    flight.lingering = { letGo: leave, offer: () => {} }
+    flight.whenUnshelved(leave)
   }
 }

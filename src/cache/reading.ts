@@ -64,6 +64,7 @@ export class Reading {
   readonly #park: Park
   readonly #shelf: Shelf
   readonly #ahead: ReadAhead
+  readonly #fetcher: Fetcher
   readonly profiles: Profiles
   #readAheadBytesMax: number
 
@@ -75,7 +76,7 @@ export class Reading {
     this.#park = new Park(lingeringBytesMax, now)
     const memory = new Memory({}, parts.allocateShared)
     this.#shelf = new Shelf({ memory, now, isSound: stored => parts.isSound(stored) })
-    const fetcher = new Fetcher({
+    const fetcher = (this.#fetcher = new Fetcher({
       flights: this.flights,
       fetchBudgets: this.#fetchBudgets,
       ...{ park: this.#park, shelf: this.#shelf, memory },
@@ -88,7 +89,7 @@ export class Reading {
         parts.promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
       mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
       imageChanged: image => parts.imageChanged(image),
-    })
+    }))
     this.#ahead = new ReadAhead({
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
@@ -130,7 +131,7 @@ export class Reading {
 
   /** Extents being fetched or promoted now. */
   get flightsUnderWay(): number {
-    return this.flights.size - this.#park.size
+    return this.flights.size - this.#park.size - this.#fetcher.shelvedFlights
   }
 
   get aheadCounters(): AheadCounters {

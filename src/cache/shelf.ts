@@ -36,6 +36,8 @@ export interface Expected {
   drop(): void
   /** Readers find its bytes elsewhere, as quickly. */
   letGo(): void
+  /** Call `then` when its bytes are not here any more: at once where they are not. For one who asks. */
+  whenGone(then: () => void): void
 }
 
 interface Item extends Piece {
@@ -47,6 +49,8 @@ interface Item extends Piece {
   sinceMs: number | null
   /** Null before its bytes came, and once they were let go. */
   lease: Lease | null
+  /** Hears of that. */
+  onGone: () => void
 }
 
 export interface ShelfParts {
@@ -96,6 +100,7 @@ export class Shelf {
       untold: maskOf(run),
       sinceMs: null,
       lease: null,
+      onGone: () => {},
     }
     const objects = this.#byObject.get(stored) ?? new Map<number, Set<Item>>()
     this.#byObject.set(stored, objects)
@@ -114,6 +119,10 @@ export class Shelf {
       put: lease => come(() => this.#put(item, lease)),
       drop: () => come(() => this.#leave(item)),
       letGo: () => this.#letGo(item),
+      whenGone: then => {
+        if (item.lease) item.onGone = then
+        else then()
+      },
     }
   }
 
@@ -228,6 +237,7 @@ export class Shelf {
     this.#usedBytes -= lease.bytes.length
     item.lease = null
     lease.release()
+    item.onGone()
   }
 
   #has(item: Item): boolean {

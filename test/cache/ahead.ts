@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import { leftBehindBytes } from '../../src/ahead-limits.ts'
 import { CacheError } from '../../src/errors.ts'
 import type { Image } from '../../src/image.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
@@ -113,6 +114,24 @@ t.test(
     await rooms.close()
   },
 )
+
+t.test('what a long stream has on the shelf is found by a read that comes here, and is not fetched again', async t => {
+  const { rooms, origin, image, read } = await openWorld(t, leftBehindBytes + 28 * MiB)
+  while (rooms.store.capacity.reserve(MiB)) {} // Nothing else is stored.
+  for (let at = 0; at < leftBehindBytes + 16 * MiB; at += 2 * MiB) await read(at, 2 * MiB)
+  for (let at = leftBehindBytes + 16 * MiB; at < image.sizeBytes; at += 512 * KiB) {
+    // All that is under way has come, and the store has taken nothing of it.
+    await settled(rooms)
+    await read(at, 512 * KiB)
+  }
+  const { ahead, promotion } = rooms.cache.counters
+  t.ok(promotion.droppedBy['no-room'] > 0)
+  const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+  t.equal(fetched, image.sizeBytes, 'each byte was fetched once')
+  t.equal(ahead.purposes.stream.unreadBytes, 0)
+  t.ok(ahead.purposes.stream.readBytes > 8 * MiB, `${ahead.purposes.stream.readBytes} bytes were foreseen`)
+  await rooms.close()
+})
 
 t.test(`random reads cost their covering blocks only (SEED=${seed})`, async t => {
   const { rooms, origin, image, read } = await openWorld(t, 256 * MiB)

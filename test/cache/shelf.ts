@@ -45,7 +45,8 @@ function world({ isScarce = false, isSound = true } = {}) {
       expected.put(lease)
       lease.release() // The flight has ended.
     }
-    return { put, drop: () => expected.drop(), lease }
+    const whenGone = () => expected.whenGone(() => void log.push('gone'))
+    return { put, drop: () => expected.drop(), whenGone, lease }
   }
   const said = () => log.splice(0)
   return { shelf, stored, state, expect, said }
@@ -187,4 +188,24 @@ t.test('bytes of an image that is not sound are not served', async t => {
   put()
   t.same(said(), ['unread 0+4'])
   t.equal(shelf.usedBytes, 0)
+})
+
+t.test('who asks hears when the bytes of a piece are gone, once', async t => {
+  const { shelf, stored, expect, said } = world()
+  const never = expect(0, { first: 0, count: 8 })
+  never.drop()
+  never.whenGone()
+  t.same(said(), ['unread 0+8', 'gone'], 'at once where it never came')
+  const first = expect(1, { first: 0, count: 64 })
+  first.put()
+  first.whenGone()
+  said()
+  for (let object = 2; object < 5; object++) {
+    expect(object, { first: 0, count: 64 }).put()
+    shelf.seen(stored, (object - 1) * 4 * MiB, 4 * MiB)
+  }
+  t.equal(said().filter(line => line === 'gone').length, 1, 'what was read made room')
+  first.whenGone()
+  t.same(said(), ['gone'])
+  shelf.close()
 })
