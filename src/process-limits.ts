@@ -5,7 +5,7 @@
 
 /** A server that has served this long before it dies was well: the deaths before it do not count any more. */
 export const serverWellMsDefault = 60_000
-/** Servers that may die one after the other, none of which was well; then they pass the cache by, and after as many again there is no other. */
+/** Servers that may die one after the other of themselves, none of which was well: then they pass the cache by. */
 export const serverDeathsDefault = 5
 /**
  * The heap of a server's JavaScript, in MiB: what Node takes on a machine of 4 GiB, and far more than 65,535 reads that wait need. V8 lets
@@ -26,6 +26,11 @@ export const keptBytesMax = messageBytesMax
 /** The pause before a server that follows one that was not well: doubled each time. The first follows at once. */
 export const restartPauseMsMin = 100
 export const restartPauseMsMax = 5_000
+/**
+ * When none has served for this long, a mount that nobody has open is given up: longer than an installation takes, or a root disk that
+ * stalls. Who has it open waits on, as for an origin.
+ */
+export const serverlessMsMax = 60_000
 /** How often the server is asked whether it is there; a service manager's watchdog may want it more often. */
 export const serverAskMsMax = 5_000
 /** How long it may leave that unanswered: then its event loop hangs, and another server takes its place. */

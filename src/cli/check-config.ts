@@ -21,7 +21,7 @@ export async function checkConfig(path: string): Promise<number> {
     const { document, settings } = await readConfigurationFile(file)
     const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
     const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
-    const { wrong, odd } = await lookAtNamedFiles(file, configuration, silentLogger)
+    const { wrong, odd } = await lookAtNamedFiles(configuration, silentLogger)
     for (const line of [...wrong, ...odd]) remark(`parentfs: ${line}`)
     if (wrong.length > 0) return usageExitCode
     process.stdout.write(effectiveText(document, configuration))

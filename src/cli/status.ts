@@ -2,6 +2,7 @@
  * `parentfs status`: one mount or all, as a table for people or as JSON.
  */
 import { fetchStatus } from '../admin/admin-client.ts'
+import { troubleOf } from '../admin/keeper-presence.ts'
 import { socketPath, socketPaths, trustedRuntimeDirectory } from '../admin/socket-path.ts'
 import type { Status } from '../admin/status.ts'
 import { fileSystemType, mountAt, readMountTable } from '../daemon/mount-table.ts'
@@ -32,8 +33,14 @@ export async function status(mountpoint: string | null, json: boolean): Promise<
 
 async function statusOf(path: string): Promise<Status> {
   const mountpoint = await resolveMountpoint(path)
-  const answer = await fetchStatus(socketPath(mountpoint, trustedRuntimeDirectory()))
+  const socket = socketPath(mountpoint, trustedRuntimeDirectory())
+  const answer = await fetchStatus(socket)
   if (answer) return answer
+  const trouble = troubleOf(socket)
+  if (trouble !== null) {
+    const advice = 'readers wait while another is tried again and again; its log says more'
+    throw new CacheError('closed', `${mountpoint} has no server (${trouble}): ${advice}`)
+  }
   const entry = await mountAt(mountpoint)
   if (entry?.type !== fileSystemType) {
     throw new CacheError('not-found', `${mountpoint} is not a parentfs mount: "parentfs status" lists the mounts`)

@@ -2,9 +2,10 @@
  * The configuration file: YAML 1.2, small, without aliases, and every complaint with its line and column.
  *
  * Aliases are refused because a few lines of them can stand for gigabytes, and because what is in effect should stand where
- * it is written.
+ * it is written. A file that somebody else could have written is refused where it is opened, for it can name programs that we run.
  */
-import { open } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
 import {
   type Document,
   type ErrorCode,
@@ -21,6 +22,7 @@ import {
 } from 'yaml'
 import { messageOf } from '../errors.ts'
 import { configurationBytesMax, configurationDepthMax } from '../limits.ts'
+import { whyUntrusted } from '../trusted-path.ts'
 import { type Complaint, judge, sentence } from './configuration.ts'
 import { ConfigurationError } from './configuration-error.ts'
 import type { JudgedSettings } from './schema.ts'
@@ -121,12 +123,20 @@ function isEmpty(node: Node): boolean {
   return isScalar(node) && node.value === null && node.source === ''
 }
 
+/** What was judged by its path is what was opened. */
+function isSame(a: Stats, b: Stats): boolean {
+  return a.dev === b.dev && a.ino === b.ino
+}
+
 /** @throws ConfigurationError */
 async function textOf(file: string): Promise<string> {
   try {
     const handle = await open(file, 'r')
     try {
-      if (!(await handle.stat()).isFile()) throw new Error('not a regular file')
+      const opened = await handle.stat()
+      if (!opened.isFile()) throw new Error('not a regular file')
+      const why = whyUntrusted(file) ?? (isSame(opened, await stat(file)) ? null : 'it was exchanged meanwhile')
+      if (why !== null) throw new Error(why)
       const bytes = Buffer.alloc(configurationBytesMax + 1)
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
       if (bytesRead > configurationBytesMax) throw new Error(`longer than ${configurationBytesMax} bytes`)

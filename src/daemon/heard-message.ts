@@ -11,6 +11,7 @@ type Kind = 'text' | 'textOrNull' | 'number' | 'truth' | 'numbers' | 'mounter' |
 const shapes: {
   readonly [T in ToKeeper['type']]: Readonly<Record<Exclude<keyof Extract<ToKeeper, { type: T }>, 'type'>, Kind>>
 } = {
+  hello: { version: 'text', protocol: 'number' },
   booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers' },
   prepared: { version: 'text', protocol: 'number' },
   'upgrade-request': { id: 'number', directory: 'textOrNull' },

@@ -3,7 +3,7 @@
  * run to the end.
  */
 import { writeFileSync } from 'node:fs'
-import { keptMark } from '../admin/keeper-presence.ts'
+import { presenceText } from '../admin/keeper-presence.ts'
 import { runtimeDirectory, runtimeSurroundings } from '../admin/socket-path.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
@@ -85,7 +85,11 @@ async function keepPrepared(
   // Started before it is asked for: the log is loaded meanwhile.
   const lockPath = mountpointLockPath(mounter.mountpoint)
   const makeFile = () => makeNamelessFile(lockPath.replace(/\.lock$/, `.work-${process.pid}`))
-  const mark = (isHeld: boolean) => writeFileSync(lockPath, isHeld ? keptMark : '')
+  let [isKept, trouble] = [false, null as string | null]
+  const mark = (isHeld: boolean) => {
+    isKept = isHeld
+    writeFileSync(lockPath, presenceText(isKept, trouble))
+  }
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: ServerProcess | null = isUpgraded ? null : startServer(addon, ownServerMain, workFd)
@@ -93,6 +97,11 @@ async function keepPrepared(
     first?.kill()
     throw error
   })
+  const sayTrouble = (why: string | null) => {
+    if (why === trouble) return
+    trouble = why
+    store.mark()
+  }
   const startNext = (directory: string | null) => {
     const main = directory === null ? ownServerMain : serverMainIn(directory, process.geteuid?.() ?? 0)
     const server = first ?? startServer(addon, main, workFd)
@@ -108,6 +117,8 @@ async function keepPrepared(
   const keeper = new Keeper(settings, {
     mounter,
     startServer: startNext,
+    onUpgraded: () => {},
+    sayTrouble,
     logger,
     manager,
     store,

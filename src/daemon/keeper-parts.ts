@@ -10,8 +10,12 @@ import type { InWork } from './work-file.ts'
 export interface KeeperParts {
   /** Of a mountpoint that has been prepared. */
   readonly mounter: Mounter
-  /** A server that runs, and that nobody has spoken to. @param directory of another version. @throws CacheError */
-  startServer(directory: string | null): ServerProcess
+  /** See SupervisorParts. */
+  startServer(directory: string | null, isNew: boolean): ServerProcess
+  /** See SupervisorParts. */
+  onUpgraded(directory: string | null): void
+  /** Why commands find no server, for them to say; null: they do. */
+  sayTrouble(why: string | null): void
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>

@@ -6,7 +6,6 @@
  * requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '../deadline.ts'
 import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import { type Negotiated, repeatsRequests } from '../fuse/kernel/negotiation.ts'
@@ -20,7 +19,8 @@ import type { Exit } from './server-process.ts'
 import { ServerSettings } from './server-settings.ts'
 import { ServerSupervisor } from './server-supervisor.ts'
 import type { Settings } from './settings.ts'
-import { forceUnmount, tryToUnmount } from './unmounting.ts'
+import { realTime } from './supervisor-parts.ts'
+import { forceUnmount, staysForReaders, tryToUnmount } from './unmounting.ts'
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
@@ -59,15 +59,16 @@ export class Keeper {
       serve: (link, booted) => this.#serve(link, booted),
       onMessage: message => this.#receive(message),
       onDeath: exit => this.#serverDied(exit),
+      onDoubt: (why, isNew) => this.#mayWait(why, isNew),
       onTakeover: ({ lastPauseMs }) => {
         this.#hold()
+        parts.sayTrouble(null)
         parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`)
       },
       onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
       askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
       onGivenUp: why => void this.#end(why), // Ends in `finished`.
-      now: () => performance.now(),
-      pause: ms => sleep(ms),
+      ...realTime,
     })
   }
 
@@ -149,13 +150,11 @@ export class Keeper {
   }
 
   #receive(message: ToKeeper): void {
+    // What takes time answers its own errors.
     if (message.type === 'negotiated') this.#negotiated = message.negotiated
-    else if (message.type === 'unmount')
-      void this.#answerUnmount(message) // Answers its own errors.
-    else if (message.type === 'reload-request')
-      void this.#reload(message.id) // Likewise.
-    else if (message.type === 'upgrade-request')
-      void this.#upgrade(message) // Likewise.
+    else if (message.type === 'unmount') void this.#answerUnmount(message)
+    else if (message.type === 'reload-request') void this.#reload(message.id)
+    else if (message.type === 'upgrade-request') void this.#upgrade(message)
     else if (message.type === 'capacity') {
       this.#settings.setCapacity(message.capacityBytes)
       this.#hold()
@@ -197,9 +196,8 @@ export class Keeper {
       this.#servers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
       await takeOver()
     } catch (error) {
-      const code = isCacheError(error) ? error.code : 'mount-failed'
-      logger.error({ directory, reason: messageOf(error) }, 'no upgrade; everything stays as it is')
-      const refusal = { code, message: messageOf(error) }
+      const refusal = { code: isCacheError(error) ? error.code : 'mount-failed', message: messageOf(error) } as const
+      logger.error({ directory, reason: refusal.message }, 'no upgrade; everything stays as it is')
       this.#servers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
     }
   }
@@ -252,6 +250,16 @@ export class Keeper {
     return true
   }
 
+  /** None serves, for long perhaps. @returns whether anybody has the mount open, and waits */
+  async #mayWait(why: string, isNew: boolean): Promise<boolean> {
+    // Otherwise somebody unmounts already, or gives up.
+    if (this.#state !== 'ready') return true
+    this.#state = 'unmounting'
+    if (!(await staysForReaders(this.#parts, isNew ? why : null))) return false
+    this.#state = 'ready'
+    return true
+  }
+
   /** Nobody serves, and nobody will. */
   async #end(why: string): Promise<void> {
     if (this.#state === 'stopping') return
@@ -270,9 +278,9 @@ export class Keeper {
     this.#parts.manager.stopping('unmounted; the server stops')
     const exit = await this.#servers.stop()
     this.#closeFd()
-    const wasClean = exit === null || exit.code === 0
-    if (!wasClean) this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
-    this.#finish(wasClean ? code : 1)
+    if (exit === null || exit.code === 0) return this.#finish(code)
+    this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
+    this.#finish(1)
   }
 
   /** A start that failed: leave nothing behind. */

@@ -1,8 +1,8 @@
 /**
  * What keeper and server say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
  *
- * The order at start: `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
- * mounts by itself, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
+ * The order at start: `hello`, `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
+ * mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
  * outlives the server.
  */
 import type { ErrorCode } from '../errors.ts'
@@ -49,6 +49,8 @@ export type ToServer =
   | { readonly type: 'stop' }
 
 export type ToKeeper =
+  /** The first word of a server, once its program is loaded: who it is, and which messages it understands. */
+  | { readonly type: 'hello'; readonly version: string; readonly protocol: number }
   /** Everything but the mount is up. `source`: the origin without credentials. */
   | {
       readonly type: 'booted'
@@ -81,7 +83,7 @@ export type ToKeeper =
   | { readonly type: 'log-level'; readonly level: string }
 
 /** The version of these messages: a keeper leads no server that has another one. */
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** Servers that took the place of others on this mount. */
 export interface Takeovers {

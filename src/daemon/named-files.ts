@@ -1,8 +1,6 @@
 /**
- * The files that a configuration names, looked at as a mount would: secrets and certificates. And the configuration file itself,
- * for whoever can write it can have root run a program.
+ * The files that a configuration names, looked at as a mount would: secrets and certificates.
  */
-import { type Stats, statSync } from 'node:fs'
 import { messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
 import { Secret, type SecretSource } from '../origin/secret.ts'
@@ -17,18 +15,11 @@ export interface NamedFiles {
 
 /**
  * No program that says a secret is started, and what is in the environment of a daemon is not known here.
- * @param file the configuration file, absolute
  * @param silent what is odd is taken from it
  */
-export async function lookAtNamedFiles(
-  file: string,
-  { places }: Configuration,
-  silent: LeveledLogger,
-): Promise<NamedFiles> {
+export async function lookAtNamedFiles({ places }: Configuration, silent: LeveledLogger): Promise<NamedFiles> {
   const [wrong, odd]: [string[], string[]] = [[], []]
   const logger = { ...silent, warn: (_facts: object, message: string) => void odd.push(message) }
-  const writers = writersOf(statSync(file))
-  if (writers !== null) wrong.push(`${file} can be written by ${writers}: run "chmod go-w ${file}"`)
   for (const { directory, settings } of places) {
     const key = directory === null ? 'origin' : `origins.${directory}`
     try {
@@ -56,10 +47,4 @@ function secretFilesIn(value: unknown): SecretSource[] {
   const { file } = value as { readonly file?: unknown }
   if (typeof file === 'string') return [{ file }]
   return Object.values(value).flatMap(secretFilesIn)
-}
-
-/** Who beside its owner; null: nobody. */
-function writersOf({ mode }: Stats): string | null {
-  if ((mode & 0o002) !== 0) return 'everybody'
-  return (mode & 0o020) !== 0 ? 'its group' : null
 }

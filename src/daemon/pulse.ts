@@ -2,8 +2,8 @@
  * Whether the server that serves still answers: it is asked again and again, and one whose event loop has hung is killed, so that
  * another takes its place.
  *
- * What a service manager's watchdog wants to hear is said here too: that the server answers, or that another one is on its way, which
- * takes a bounded time.
+ * What a service manager's watchdog wants to hear is said here too: that the server answers, or that another one is on its way: another
+ * keeper would have no other.
  */
 
 export interface PulseParts {
@@ -33,15 +33,13 @@ export class Pulse {
   /** From now on there is a server to be asked. */
   serving(): void {
     this.#isServing = true
-    this.#askedMs = null
-    this.#timer ??= setInterval(() => this.beat(), this.#parts.everyMs)
-    this.#timer.unref() // A server that is there keeps us anyway.
+    this.#begin()
   }
 
   /** From now on there is none, and another one is on its way. */
   changing(): void {
     this.#isServing = false
-    this.#askedMs = null
+    this.#begin()
   }
 
   /** The server has answered. */
@@ -58,6 +56,12 @@ export class Pulse {
       this.#askedMs = now()
       ask()
     } else if (now() - this.#askedMs > hangMsMax) onHung()
+  }
+
+  #begin(): void {
+    this.#askedMs = null
+    this.#timer ??= setInterval(() => this.beat(), this.#parts.everyMs)
+    this.#timer.unref() // A server that is there, or a pause before the next, keeps us anyway.
   }
 
   close(): void {

@@ -195,7 +195,7 @@ const metrics = z.strictObject({
 const server = z.strictObject({
   deaths: count({ min: 1, max: 1_000_000 }, serverDeathsDefault, {
     live: false,
-    what: 'so many servers that die in a row: the next passes the cache by, and after as many again the mount goes',
+    what: 'so many servers that die in a row of themselves: the next passes the cache by, and after as many again a mount that nobody has open goes',
   }),
   wellAfter: duration({ min: 1, max: 24 * 3_600_000 }, serverWellMsDefault, {
     live: false,

@@ -11,6 +11,7 @@ import { bootMsMax, mountAnswerMsMax, stopMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import { prepareMsMax } from '../process-limits.ts'
 import { protocolVersion, type ToKeeper, type ToServer } from './messages.ts'
+import type { Fate } from './restart-policy.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
 import type { Settings } from './settings.ts'
 
@@ -32,6 +33,12 @@ export class ServerLink {
   #fail!: (error: Error) => void
   #expected: { readonly type: ToKeeper['type']; readonly resolve: (message: ToKeeper) => void } | null = null
   #ending: Promise<Exit> | undefined
+  readonly #hello: Promise<MessageOf<'hello'>>
+  #heardHello!: (message: MessageOf<'hello'>) => void
+  /** It speaks our language, and has nothing against our cache. */
+  #isUnderstood = false
+  #isOurKill = false
+  #exit: Exit | null = null
 
   /** @param process running, and spoken to by nobody yet */
   constructor(process: ServerProcess, parts: LinkParts) {
@@ -41,11 +48,22 @@ export class ServerLink {
       this.#fail = reject
     })
     this.#failed.catch(() => {}) // The step under way sees it; between steps nobody needs to.
+    this.#hello = new Promise(resolve => {
+      this.#heardHello = resolve
+    })
     process.onMessage(message => this.#receive(message))
-    void process.exited.then(({ code, how }) => {
+    void process.exited.then(exit => {
+      this.#exit = exit
+      const { code, how } = exit
       const advice = code === null ? `: ${remedyFor(parts.settings())}` : ''
       this.#fail(new CacheError('mount-failed', `the server ended with ${how} before the mount was up${advice}`))
     })
+  }
+
+  /** Once it has ended, or could not come up: whose doing that was. */
+  get fate(): Fate {
+    if (this.#exit?.how === 'signal SIGKILL' && !this.#isOurKill) return 'killed'
+    return this.#isUnderstood ? 'crashed' : 'unstarted'
   }
 
   /**
@@ -56,17 +74,31 @@ export class ServerLink {
   async prepare(): Promise<string> {
     const prepared = this.#expect('prepared', prepareMsMax)
     this.send({ type: 'prepare', settings: this.#parts.settings() })
-    const { version, protocol } = await prepared
-    if (protocol === protocolVersion) return version
-    const what = `version ${version} speaks protocol ${protocol}, and the keeper ${protocolVersion}`
-    throw new CacheError('invalid-argument', `${what}: unmount, and mount with the other version`)
+    return this.#versionOf(await prepared)
   }
 
   /**
    * @param bypass why it is to pass the cache by, or null
+   * @param expected the version that served before, or null. The files of another one may have come to its place meanwhile: that is asked
+   * first whether it could.
+   * @returns what it says, and its version
    * @throws CacheError whatever stood in the way
    */
-  boot(bypass: string | null): Promise<MessageOf<'booted'>> {
+  async boot(
+    bypass: string | null,
+    expected: string | null,
+  ): Promise<MessageOf<'booted'> & { readonly version: string }> {
+    const late = () => new CacheError('mount-failed', `the server said nothing for ${bootMsMax / 1000} seconds`)
+    const version = this.#versionOf(await within(bootMsMax, this.orFailed(this.#hello), late))
+    if (expected !== null && version !== expected) {
+      this.#parts.logger.warn({ expected, version }, 'another version lies where the one that served was')
+      await this.prepare()
+    }
+    this.#isUnderstood = true
+    return { ...(await this.#boot(bypass)), version }
+  }
+
+  #boot(bypass: string | null): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
     this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, bypass })
     return booted
@@ -102,6 +134,12 @@ export class ServerLink {
     this.process.send(message)
   }
 
+  /** At once, and by us. */
+  kill(): void {
+    this.#isOurKill = true
+    this.process.kill()
+  }
+
   /** The step under way, and each that follows, ends with `error`. */
   giveUp(error: CacheError): void {
     this.#fail(error)
@@ -117,16 +155,24 @@ export class ServerLink {
     try {
       return await within(stopMsMax, this.process.exited, () => new Error('late'))
     } catch {
-      this.process.kill()
+      this.kill()
       this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server did not stop, and was killed')
       return this.process.exited
     }
   }
 
   #receive(message: ToKeeper): void {
-    if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
+    if (message.type === 'hello') this.#heardHello(message)
+    else if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
     else if (message.type === this.#expected?.type) this.#expected.resolve(message)
     else this.#parts.onMessage(message)
+  }
+
+  /** @throws CacheError invalid-argument when it speaks another language */
+  #versionOf({ version, protocol }: MessageOf<'hello'> | MessageOf<'prepared'>): string {
+    if (protocol === protocolVersion) return version
+    const what = `version ${version} speaks protocol ${protocol}, and the keeper ${protocolVersion}`
+    throw new CacheError('invalid-argument', `${what}: unmount, and mount with the other version`)
   }
 
   /** The next message of that type. */

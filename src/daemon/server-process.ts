@@ -1,8 +1,9 @@
 /**
  * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
  */
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import type { Duplex } from 'node:stream'
+import { CacheError, messageOf } from '../errors.ts'
 import { threadpoolThreads } from '../limits.ts'
 import type { Addon } from '../native/addon.ts'
 import { noInspectorArguments } from '../no-inspector.ts'
@@ -42,16 +43,18 @@ export const serverWorkFd = 5
  * Start a server; its standard error is ours.
  * @param main the program: see program.ts
  * @param workFd the file of notes; it stays the caller's
+ * @throws CacheError mount-failed when there is no memory for a process, or no descriptor; nothing stays open then
  */
-export function startServer(addon: Addon, main: string, workFd: number): ServerProcess {
-  const [ours, theirs] = addon.socketPair()
-  const child = spawn(process.execPath, [...noInspectorArguments, `--max-old-space-size=${serverHeapMiBMax}`, main], {
-    cwd: '/',
-    // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
-    env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
-    stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe', workFd],
-  })
-  addon.closeFd(theirs)
+export function startServer(addon: Addon, main: string, workFd: number, start = spawn): ServerProcess {
+  const [ours, theirs] = socketPair(addon)
+  const child = childOf(addon, ours, theirs, () =>
+    start(process.execPath, [...noInspectorArguments, `--max-old-space-size=${serverHeapMiBMax}`, main], {
+      cwd: '/',
+      // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
+      stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe', workFd],
+    }),
+  )
   const channel = new LineChannel(child.stdio[serverChannelFd] as Duplex)
   const exited = new Promise<Exit>(resolve => {
     const end = (exit: Exit) => {
@@ -75,4 +78,34 @@ export function startServer(addon: Addon, main: string, workFd: number): ServerP
     exited,
     kill: () => void child.kill('SIGKILL'),
   }
+}
+
+function socketPair(addon: Addon): [ours: number, theirs: number] {
+  try {
+    return addon.socketPair()
+  } catch (cause) {
+    throw notStarted(cause)
+  }
+}
+
+/**
+ * Our copy of their end is closed, and ours too when there is no child. Node.js throws for some errors and tells others later; where there
+ * were no descriptors for its pipes, the child has none.
+ */
+function childOf(addon: Addon, ours: number, theirs: number, start: () => ChildProcess): ChildProcess {
+  try {
+    const child = start()
+    if (child.stdio?.[serverChannelFd]) return child
+    child.on('error', () => {}) // It is told below.
+    throw new Error('no descriptors for its pipes')
+  } catch (cause) {
+    addon.closeFd(ours)
+    throw notStarted(cause)
+  } finally {
+    addon.closeFd(theirs)
+  }
+}
+
+function notStarted(cause: unknown): CacheError {
+  return new CacheError('mount-failed', `a server could not be started: ${messageOf(cause)}`, { cause })
 }

@@ -1,21 +1,16 @@
 /**
  * Server processes, one after the other: starts them, and puts another in the place of one that dies.
  *
- * Where one dies after the other, the cache may be to blame: the next ones pass it by, and when these die as well, there is no other.
- * It knows nothing of mounts. Whoever has the mount says how a server that has booted comes to serve it, and hears when one has
- * died and when no other will come.
+ * When the next one follows, and whether it passes the cache by, is for restart-policy.ts to say. It knows nothing of mounts. Whoever has
+ * the mount says how a server that has booted comes to serve it and whether it is worth to go on, and hears when one has died and when
+ * no other will come.
  */
-import { CacheError, messageOf } from '../errors.ts'
+import { CacheError, isCacheError, messageOf } from '../errors.ts'
 import type { Judgement } from '../fuse/kernel/work-notes.ts'
-import {
-  restartPauseMsMax,
-  restartPauseMsMin,
-  serverDeathsDefault,
-  serverHangMsMax,
-  serverWellMsDefault,
-} from '../process-limits.ts'
-import { noTakeovers, oneMore, type Past, type Restarts, type ToServer } from './messages.ts'
+import { serverDeathsDefault, serverHangMsMax, serverWellMsDefault } from '../process-limits.ts'
+import { noTakeovers, oneMore, type Past, type ToServer } from './messages.ts'
 import { Pulse } from './pulse.ts'
+import { type End, RestartPolicy } from './restart-policy.ts'
 import { ServerLink } from './server-link.ts'
 import type { Exit, ServerProcess } from './server-process.ts'
 import type { SupervisorParts } from './supervisor-parts.ts'
@@ -25,25 +20,21 @@ export class ServerSupervisor {
   readonly #parts: SupervisorParts
   readonly #pulse: Pulse
   #link: ServerLink | null = null
-  #stopping = false
+  readonly #stopped = new AbortController()
   /** The last one has died, and the next has not been started. */
   #isBetween = false
-  /** How many have died in a row, none of which was well. */
-  #deaths = 0
-  /** What the first one said of its configuration. */
-  #restarts: Restarts = { deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }
+  readonly #policy: RestartPolicy
+  /** Of the one that served last; null where that is not known. */
+  #version: string | null = null
   #directory: Past['directory'] = null
   /** It is being replaced, and ends because we say so. */
   #leaving: ServerLink | null = null
   #takeovers = noTakeovers
   readonly #suspicion = new Suspicion()
-  /** We kill it because it hangs. */
-  #isHung = false
-  /** Why servers have to pass the cache by, once they have to. */
-  #bypass: string | null = null
 
   constructor(parts: SupervisorParts) {
     this.#parts = parts
+    this.#policy = new RestartPolicy({ deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }, parts.now())
     this.#pulse = new Pulse({
       everyMs: parts.askMs,
       hangMsMax: serverHangMsMax,
@@ -86,7 +77,8 @@ export class ServerSupervisor {
     this.#directory = directory
     this.#takeovers = takeovers
     this.#isBetween = true
-    await this.#replace('the keeper has died', this.#parts.now(), null)
+    this.#pulse.changing()
+    await this.#replace({ fate: 'killed', how: 'the keeper has died', servedMs: 0 }, this.#parts.now(), null)
   }
 
   /**
@@ -99,11 +91,11 @@ export class ServerSupervisor {
     directory: string | null,
   ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
     const mustServe = () => {
-      if (this.#stopping || this.#isBetween || this.#leaving)
+      if (this.#isStopping || this.#isBetween || this.#leaving)
         throw new CacheError('closed', 'the server is being replaced')
     }
     mustServe()
-    const link = this.#linkTo(this.#parts.startServer(directory))
+    const link = this.#linkTo(this.#parts.startServer(directory, true))
     try {
       const version = await link.prepare()
       mustServe()
@@ -131,14 +123,18 @@ export class ServerSupervisor {
 
   /** End the current server for good, and start no other. @returns how it ended; null when there was none */
   async stop(): Promise<Exit | null> {
-    this.#stopping = true
+    this.#stopped.abort()
     this.#pulse.close()
     const [exit] = await Promise.all([this.#link && !this.#isBetween ? this.#link.end() : null, this.#leaving?.end()])
     return exit
   }
 
+  get #isStopping(): boolean {
+    return this.#stopped.signal.aborted
+  }
+
   #begin(): ServerLink {
-    const link = this.#linkTo(this.#parts.startServer(this.#directory))
+    const link = this.#linkTo(this.#parts.startServer(this.#directory, false))
     this.#link = link
     this.#isBetween = false
     return link
@@ -159,15 +155,15 @@ export class ServerSupervisor {
   }
 
   async #lead(link: ServerLink): Promise<void> {
-    const booted = await link.boot(this.#bypass)
-    this.#restarts = booted.restarts
+    const booted = await link.boot(this.#policy.bypass, this.#version)
+    this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
+    this.#version = booted.version
   }
 
   #killHung(): void {
-    this.#isHung = true
     // Guests wait for this; whatever the line waits for, they do not.
-    this.#link?.process.kill()
+    this.#link?.kill()
     this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hung, and was killed')
   }
 
@@ -187,19 +183,23 @@ export class ServerSupervisor {
     this.#pulse.changing()
     const exit = await leaving?.end()
     this.#leaving = null
-    if (this.#stopping) return
+    if (this.#isStopping) return
     if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the server that was replaced did not stop cleanly')
+    const version = this.#version
     try {
-      this.#bypass = null
+      this.#policy.forgive()
+      this.#version = null
       await this.#lead(next)
       this.#directory = directory
+      this.#parts.onUpgraded(directory)
       this.#tookOver(next, beganMs, null)
     } catch (error) {
       const how = messageOf(error)
       logger.error({ reason: how }, 'the upgrade has failed; the version of before goes on')
       this.#isBetween = true
+      this.#version = version
       await next.end()
-      await this.#replace(how, beganMs, how)
+      await this.#replace({ fate: next.fate, how, servedMs: 0 }, beganMs, how)
     }
   }
 
@@ -213,59 +213,58 @@ export class ServerSupervisor {
   }
 
   async #died(link: ServerLink, exit: Exit, servedMs: number): Promise<void> {
-    if (this.#stopping || link !== this.#link) return
+    if (this.#isStopping || link !== this.#link) return
     const { logger, now, onDeath, onGivenUp } = this.#parts
+    const { how } = exit
     const beganMs = now()
     this.#isBetween = true
     this.#pulse.changing()
-    logger.error({ how: exit.how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
-    if (servedMs >= this.#restarts.wellMs) this.#deaths = 0
-    this.#lookAtWork(exit)
-    if (await onDeath(exit)) await this.#replace(exit.how, beganMs, null)
-    else onGivenUp(`the server has died (${exit.how})`)
+    logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
+    this.#lookAtWork(link)
+    if (await onDeath(exit)) await this.#replace({ fate: link.fate, how, servedMs }, beganMs, null)
+    else onGivenUp(`the server has died (${how})`)
   }
 
-  #lookAtWork(exit: Exit): void {
+  #lookAtWork({ fate }: ServerLink): void {
     const { logger, takeWork } = this.#parts
-    for (const { unique, hex } of this.#suspicion.ended(exit, this.#isHung, takeWork())) {
+    for (const { unique, hex } of this.#suspicion.ended(fate, takeWork())) {
       logger.error({ unique, request: hex }, 'a request has killed one server after the other; it is refused now')
     }
-    this.#isHung = false
   }
 
-  /** None serves: start one after the other until one does. */
-  async #replace(lastEnd: string, beganMs: number, refusedUpgrade: string | null): Promise<void> {
-    const { logger, onGivenUp } = this.#parts
-    let how = lastEnd
-    // INVARIANT: bounded by the deaths that are allowed, each of which takes no longer than a boot.
-    while (!this.#stopping) {
-      if (++this.#deaths >= this.#restarts.deathsMax) {
-        const why = `${this.#deaths} servers have died in a row (${how})`
-        if (this.#bypass !== null) return onGivenUp(why)
-        logger.error({ why }, 'from now on the cache is passed by')
-        this.#bypass = why
-        this.#deaths = 0
-      }
-      await this.#parts.pause(pauseBefore(this.#deaths))
-      if (this.#stopping) return
-      let link: ServerLink | null = null
-      try {
-        link = this.#begin()
-        await this.#lead(link)
-        this.#tookOver(link, beganMs, refusedUpgrade)
-        return
-      } catch (error) {
-        how = messageOf(error)
-        logger.error({ reason: how }, 'the next server cannot take over')
-        if (link) this.#lookAtWork(await link.end())
-        else this.#directory = null // The version that served is there no more.
-        this.#isBetween = true
-      }
+  /** None serves: start one after the other until one does, or until it is said that it is not worth it. */
+  async #replace(last: End, beganMs: number, refusedUpgrade: string | null): Promise<void> {
+    const { logger, now, onDoubt, onGivenUp, pause } = this.#parts
+    let end = last
+    // INVARIANT: no turn without a pause but the first, and the first that passes the cache by.
+    while (!this.#isStopping) {
+      const { pauseMs, beginsBypass, doubt, isNewDoubt } = this.#policy.ended(end, now())
+      if (beginsBypass) logger.error({ why: this.#policy.bypass }, 'from now on the cache is passed by')
+      if (doubt !== null && !(await onDoubt(doubt, isNewDoubt))) return onGivenUp(doubt)
+      await pause(pauseMs, this.#stopped.signal)
+      if (this.#isStopping) return
+      const failed = await this.#next(beganMs, refusedUpgrade)
+      if (failed === null) return
+      logger.error({ reason: failed.how }, 'the next server cannot take over')
+      this.#isBetween = true
+      end = failed
     }
   }
-}
 
-/** The first death may be chance, and who passes the cache by is to serve soon: no pause. Each that follows in a row has twice the pause of the one before. */
-function pauseBefore(deaths: number): number {
-  return deaths <= 1 ? 0 : Math.min(restartPauseMsMin * 2 ** (deaths - 2), restartPauseMsMax)
+  /** @returns null when it serves, or its end */
+  async #next(beganMs: number, refusedUpgrade: string | null): Promise<End | null> {
+    let link: ServerLink | null = null
+    try {
+      link = this.#begin()
+      await this.#lead(link)
+      this.#tookOver(link, beganMs, refusedUpgrade)
+      return null
+    } catch (error) {
+      await link?.end()
+      if (link) this.#lookAtWork(link)
+      // The version that served is there no more.
+      else if (isCacheError(error, 'invalid-argument')) this.#directory = null
+      return { fate: link?.fate ?? 'unstarted', how: messageOf(error), servedMs: 0 }
+    }
+  }
 }

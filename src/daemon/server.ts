@@ -102,6 +102,7 @@ export class Server {
     const { channel } = this.#parts
     channel.onMessage(message => this.#receive(message))
     channel.onDisconnect(() => void this.#keeperGone()) // Ends in an exit.
+    void channel.send({ type: 'hello', version: this.#parts.version, protocol: protocolVersion }) // Never rejects.
   }
 
   #receive(message: ToServer): void {

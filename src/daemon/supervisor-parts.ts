@@ -1,4 +1,5 @@
 /** What a supervisor of servers works with; a keeper gives it. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { LeveledLogger } from '../logger.ts'
 import type { Takeovers, ToKeeper } from './messages.ts'
 import type { MessageOf, ServerLink } from './server-link.ts'
@@ -13,9 +14,10 @@ export interface SupervisorParts {
   /**
    * A process that runs, and that nobody has spoken to.
    * @param directory of another version; null: our own
-   * @throws CacheError invalid-argument: there is no version
+   * @param isNew of the version that lies there now, which has not served yet
+   * @throws CacheError invalid-argument: there is no version; mount-failed: there is no process
    */
-  startServer(directory: string | null): ServerProcess
+  startServer(directory: string | null, isNew: boolean): ServerProcess
   /** What was in work when a server died; it is forgotten then. */
   takeWork(): InWork[]
   /** Have a server that has booted serve. @throws CacheError when it cannot */
@@ -24,6 +26,10 @@ export interface SupervisorParts {
   onMessage(message: ToKeeper): void
   /** A server that served has died. @returns whether another one is to take its place */
   onDeath(exit: Exit): Promise<boolean>
+  /** The servers that follow are of the version in that directory, as it is now; null: our own. */
+  onUpgraded(directory: string | null): void
+  /** None serves, and it may be long until one does. @param isNew this has not been said yet. @returns whether to go on */
+  onDoubt(why: string, isNew: boolean): Promise<boolean>
   /** Another one serves. */
   onTakeover(takeovers: Takeovers): void
   /** The server answers, or another is on its way. */
@@ -34,5 +40,12 @@ export interface SupervisorParts {
   onGivenUp(why: string): void
   /** Milliseconds, never going back. */
   readonly now: () => number
-  readonly pause: (ms: number) => Promise<void>
+  /** Ends early with the signal; never rejects. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+/** Time as it passes. */
+export const realTime: Pick<SupervisorParts, 'now' | 'pause'> = {
+  now: () => performance.now(),
+  pause: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}), // Only the signal ends it early.
 }

@@ -6,7 +6,7 @@
  */
 import type { Judgement } from '../fuse/kernel/work-notes.ts'
 import { poisonDeaths } from '../process-limits.ts'
-import type { Exit } from './server-process.ts'
+import type { Fate } from './restart-policy.ts'
 import type { InWork } from './work-file.ts'
 
 export class Suspicion {
@@ -20,9 +20,8 @@ export class Suspicion {
   }
 
   /** A server has ended, with this in work: who is killed by others is not killed by a request. @returns what is refused from now on */
-  ended({ how }: Exit, isHung: boolean, inWork: readonly InWork[]): InWork[] {
-    const isOwnEnd = isHung || how !== 'signal SIGKILL'
-    return isOwnEnd && inWork.length > 0 ? this.died(inWork) : []
+  ended(fate: Fate, inWork: readonly InWork[]): InWork[] {
+    return fate === 'crashed' && inWork.length > 0 ? this.died(inWork) : []
   }
 
   /** A server has died of itself, with this in work. @returns what is refused from now on */

@@ -3,7 +3,9 @@
  */
 import { isCacheError, messageOf } from '../errors.ts'
 import type { Logger } from '../logger.ts'
+import { restartPauseMsMax } from '../process-limits.ts'
 import { findHolders, formatHolders } from './holders.ts'
+import type { KeeperParts } from './keeper-parts.ts'
 import type { Refusal } from './messages.ts'
 import type { Mounter } from './mounter.ts'
 
@@ -28,6 +30,27 @@ export async function forceUnmount(mounter: Mounter, logger: Logger): Promise<vo
     await mounter.unmount(true)
   } catch (error) {
     logger.error({ reason: messageOf(error) }, 'the mount could not be removed')
+  }
+}
+
+/**
+ * A mount without a server goes unless somebody has it open: he waits, as for an origin.
+ * @param why to be said, and not said yet; null: it has been
+ */
+export async function staysForReaders(
+  { mounter, logger, manager, sayTrouble }: Pick<KeeperParts, 'mounter' | 'logger' | 'manager' | 'sayTrouble'>,
+  why: string | null,
+): Promise<boolean> {
+  try {
+    await mounter.unmount(false)
+    logger.error({ mountpoint: mounter.mountpoint }, 'unmounted: there is no server, and nobody had it open')
+    return false
+  } catch (error) {
+    if (why === null) return true
+    logger.error({ why, reason: messageOf(error) }, 'there is no server, and readers wait: another is tried for ever')
+    manager.status(`${why}; another server is tried every ${restartPauseMsMax / 1000} s, and readers wait`)
+    sayTrouble(why)
+    return true
   }
 }
 

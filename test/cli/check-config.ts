@@ -73,5 +73,8 @@ t.test('the files that it names are looked at, and who can write it', async t =>
   t.match(await check(`, bearer: {command: [/bin/touch, ${at('ran')}], refresh: 5m}`), { code: 0, stderr: '' })
   t.notOk(existsSync(at('ran')))
   chmodSync(file, 0o622)
-  t.match(await parentfs('check-config', file), { code: 2, stderr: /can be written by everybody: run "chmod go-w/ })
+  t.match(await parentfs('check-config', file), {
+    code: 2,
+    stderr: /can be written by others than its owner: run "chmod go-w/,
+  })
 })

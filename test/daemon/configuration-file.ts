@@ -1,5 +1,5 @@
 /** The configuration file: what it may be, and where complaints point. */
-import { writeFileSync } from 'node:fs'
+import { chmodSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { ConfigurationError } from '../../src/daemon/configuration-error.ts'
@@ -203,3 +203,25 @@ t.test('a file that is too long, no text or no file is refused', async t => {
   await t.rejects(readConfigurationFile(directory), { message: /cannot be used/ })
   await t.rejects(readConfigurationFile(join(directory, 'missing')), { message: /ENOENT/ })
 })
+
+t.test(
+  'a file that others can write, or exchange, is refused where it is opened, for mount and reload alike',
+  async t => {
+    const directory = t.testdir({ 'p.yaml': 'origin: { url: "https://host/" }\n', open: {} })
+    const file = join(directory, 'p.yaml')
+    t.match(await readConfigurationFile(file), { document: { origin: { url: 'https://host/' } } })
+    const refused = async (path: string, message: RegExp) =>
+      t.rejects(readConfigurationFile(path), { code: 'invalid-argument', message })
+    for (const mode of [0o602, 0o620]) {
+      chmodSync(file, mode)
+      await refused(
+        file,
+        /configuration file \S+p\.yaml cannot be used: \S+p\.yaml can be written by others than its owner/,
+      )
+    }
+    chmodSync(file, 0o600)
+    chmodSync(join(directory, 'open'), 0o777)
+    symlinkSync(file, join(directory, 'open', 'link.yaml'))
+    await refused(join(directory, 'open', 'link.yaml'), /\/open can be written by others than its owner/)
+  },
+)

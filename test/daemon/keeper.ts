@@ -199,7 +199,7 @@ t.test('where no server can go on with it, the mount goes', async t => {
   const { servers, mounter, closed, dropped, keeper } = setUp(null, { holds: true, kept })
   for (let k = 0; k < 12; k++) {
     const failing = (servers[k] ??= new FakeServer())
-    failing.answer = message => message.type === 'boot' && failing.kill()
+    failing.answer = message => message.type === 'boot' && failing.dies('SIGABRT')
   }
   await t.rejects(keeper.start(), { code: 'mount-failed', message: /servers have died in a row/ })
   t.notOk(mounter.mounted)

@@ -1,4 +1,5 @@
 /** A server as its keeper has it: a process of which only messages are believed. */
+import { EventEmitter } from 'node:events'
 import { closeSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -47,4 +48,18 @@ t.test('a server that dies leaves nothing open here, and is told nothing', async
   server.send({ type: 'ping' })
   // The file of notes is this test's own.
   t.equal(descriptorsOf(process.pid).length, before + 1)
+})
+
+t.test('where there is no process, or no pipe to it, it is thrown, and nothing stays open', async t => {
+  const workFd = makeNamelessFile(join(t.testdir(), 'work'))
+  t.teardown(() => closeSync(workFd))
+  const before = descriptorsOf(process.pid).length
+  const noMemory = () => {
+    throw new Error('spawn ENOMEM')
+  }
+  t.throws(() => startServer(addon, 'main', workFd, noMemory as never), { code: 'mount-failed', message: /ENOMEM/ })
+  const child = new EventEmitter()
+  t.throws(() => startServer(addon, 'main', workFd, (() => child) as never), { code: 'mount-failed' })
+  child.emit('error', new Error('spawn EMFILE'))
+  t.equal(descriptorsOf(process.pid).length, before)
 })

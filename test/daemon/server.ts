@@ -8,7 +8,7 @@ import type { RoomsMeasurements } from '../../src/admin/measurements.ts'
 import type { AdminOperations } from '../../src/admin/routes.ts'
 import type { Configuration } from '../../src/daemon/configuration.ts'
 import type { RoomsStatus } from '../../src/daemon/measure.ts'
-import { noTakeovers, type ToKeeper, type ToServer } from '../../src/daemon/messages.ts'
+import { noTakeovers, protocolVersion, type ToKeeper, type ToServer } from '../../src/daemon/messages.ts'
 import { Server } from '../../src/daemon/server.ts'
 import type { ServerRooms } from '../../src/daemon/server-rooms.ts'
 import type { Settings } from '../../src/daemon/settings.ts'
@@ -71,9 +71,12 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
+  let hello: ToKeeper | null = null
   const server = new Server({
     channel: {
       send: async message => {
+        hello ??= message
+        if (message.type === 'hello') return
         said.push(message)
         happened.push(message.type)
       },
@@ -111,13 +114,27 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     hear({ type: 'mounted', negotiated: null, judgement: noJudgement, kept })
     await saw('ready')
   }
-  return { logger, socket, happened, said, rooms, hear, saw, boot, serve, end, disconnect: () => disconnect() }
+  return {
+    logger,
+    socket,
+    happened,
+    said,
+    hello: () => hello,
+    rooms,
+    hear,
+    saw,
+    boot,
+    serve,
+    end,
+    disconnect: () => disconnect(),
+  }
 }
 
 const stopped = ['stop serving', 'close, admin down', 'close fd 9']
 
 t.test('it boots, serves, and stops from the top down', async t => {
-  const { happened, said, hear, saw, serve, socket } = setUp(t)
+  const { happened, said, hello, hear, saw, serve, socket } = setUp(t)
+  t.same(hello(), { type: 'hello', version: '1.2.3', protocol: protocolVersion }, 'its first word, unasked')
   await serve()
   t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
   t.match(said[0], { source: 'http://origin/', allowOther: true })

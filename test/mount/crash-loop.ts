@@ -1,28 +1,35 @@
-/** Servers that die one after the other on a real mount: the cache is passed by, then the mount goes. */
+/** Servers that die one after the other on a real mount: the cache is passed by, then the mount goes; of kills from outside it does not. */
 import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
   cannotMount,
   command,
   isGone,
+  isRunning,
+  mountDaemon,
   patienceMs,
   place,
   startCommand,
   statusOf,
+  stop,
   transport,
 } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { childrenOf } from '../fixtures/process-usage.ts'
 import { run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
 const sample = { seed: 73, sizeBytes: 3 * 1024 * 1024 + 99, dataShare: 1 }
 const bytes = sampleBytes(sample, 0, sample.sizeBytes)
+t.setTimeout(600_000)
 const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
 
 t.test(
-  'after two deaths the origin is read, also through what was open; after two more the mount goes',
+  'after two deaths the origin is read, also through what was open; after two more an idle mount goes',
   { skip },
   async t => {
     const where = place(t)
@@ -36,7 +43,7 @@ t.test(
     const path = join(where.mountpoint, 'a.raw')
     const opened = openSync(path, 'r')
     const kill = async (takeovers: number) => {
-      process.kill((await statusOf(where)).pid, 'SIGKILL')
+      process.kill((await statusOf(where)).pid, 'SIGABRT')
       const count = () => daemon.log().split('another server has taken over').length - 1
       await until(() => count() === takeovers, patienceMs, 'another server')
     }
@@ -55,9 +62,44 @@ t.test(
     t.match(images, [{ name: 'a.raw', residentBytes: 0 }], 'nothing is kept')
     await kill(3)
     closeSync(opened)
-    process.kill((await statusOf(where)).pid, 'SIGKILL')
+    process.kill((await statusOf(where)).pid, 'SIGABRT')
     t.equal((await daemon.exited).code, 1)
     t.ok(await isGone(where))
     t.ok(existsSync(join(where.cacheDirectory, 'index', 'data.mdb')), 'the cache is where it was')
+  },
+)
+
+/** How long servers are killed for, and how often one is looked for. */
+const killMs = Number(process.env.KILL_SECONDS ?? 2) * 1000
+const killEveryMs = 400
+
+t.test(
+  `a server that is killed every ${killEveryMs} ms for ${killMs / 1000} s costs pauses, and no error`,
+  { skip, timeout: 120_000 + 3 * killMs },
+  async t => {
+    const where = place(t)
+    writeSample(join(where.originDirectory, 'a.raw'), sample)
+    const daemon = await mountDaemon(t, where)
+    const images = new Map([['a.raw', [bytes]]])
+    const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 2, seed: 7 })
+    await readers.haveRead(5, patienceMs)
+    const endMs = performance.now() + killMs
+    let kills = 0
+    while (performance.now() < endMs) {
+      for (const pid of childrenOf(daemon.keeperPid)) {
+        // One that has ended meanwhile is as good.
+        if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+        kills++
+      }
+      await sleep(killEveryMs)
+    }
+    await readers.haveRead(readers.report().reads + 20, patienceMs)
+    const { reads, failed, wrong, longestMs } = await readers.stop()
+    t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
+    t.ok(kills > 2, `${kills} kills`)
+    t.equal((await statusOf(where)).health.state, 'healthy', 'the cache is not passed by')
+    t.comment(`${kills} kills, ${reads} reads, the longest took ${Math.round(longestMs)} ms`)
+    t.equal(await stop(daemon), 0)
+    t.ok(await isGone(where))
   },
 )
