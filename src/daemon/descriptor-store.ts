@@ -112,17 +112,16 @@ export class DescriptorStore {
    */
   hold(fd: number, state: KeptState): void {
     this.#orWarn('the service manager does not know what is new of the mount', () => this.#hold(fd, state))
-    this.mark()
+    this.#mark()
   }
 
   /** The manager holds nothing any more. Idempotent. */
   drop(): void {
     for (const name of this.#names) this.#drop(name)
-    this.mark()
+    this.#mark()
   }
 
-  /** Say again to those who look for a keeper what there is to be said. */
-  mark(): void {
+  #mark(): void {
     this.#orWarn('whether another keeper is to come is not said', () => this.#parts.mark(this.isHeld))
   }
 

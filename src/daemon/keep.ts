@@ -85,11 +85,7 @@ async function keepPrepared(
   // Started before it is asked for: the log is loaded meanwhile.
   const lockPath = mountpointLockPath(mounter.mountpoint)
   const makeFile = () => makeNamelessFile(lockPath.replace(/\.lock$/, `.work-${process.pid}`))
-  let [isKept, trouble] = [false, null as string | null]
-  const mark = (isHeld: boolean) => {
-    isKept = isHeld
-    writeFileSync(lockPath, presenceText(isKept, trouble))
-  }
+  const { mark, sayTrouble } = presenceIn(lockPath)
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: ServerProcess | null = isUpgraded ? null : startServer(addon, ownServerMain, workFd)
@@ -97,11 +93,6 @@ async function keepPrepared(
     first?.kill()
     throw error
   })
-  const sayTrouble = (why: string | null) => {
-    if (why === trouble) return
-    trouble = why
-    store.mark()
-  }
   const startNext = (directory: string | null) => {
     const main = directory === null ? ownServerMain : serverMainIn(directory, process.geteuid?.() ?? 0)
     const server = first ?? startServer(addon, main, workFd)
@@ -145,6 +136,25 @@ async function keepPrepared(
   } finally {
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
+  }
+}
+
+/** What commands find in the lock file. A trouble that cannot be said there is in the log. */
+function presenceIn(lockPath: string) {
+  let [isKept, trouble] = [false, null as string | null]
+  const write = () => writeFileSync(lockPath, presenceText(isKept, trouble))
+  return {
+    mark: (isHeld: boolean) => {
+      isKept = isHeld
+      write()
+    },
+    sayTrouble: (why: string | null) => {
+      if (why === trouble) return
+      trouble = why
+      try {
+        write()
+      } catch {}
+    },
   }
 }
 

@@ -42,6 +42,17 @@ function mounterOf(mountpoint: string, happened: string[]) {
   }
 }
 
+/** What a server says, its first word apart from the rest. */
+function ear(happened: string[]) {
+  const [first, said]: [ToKeeper[], ToKeeper[]] = [[], []]
+  const send = async (message: ToKeeper) => {
+    if (message.type === 'hello') return void first.push(message)
+    said.push(message)
+    happened.push(message.type)
+  }
+  return { said, hello: () => first[0], send }
+}
+
 /** A server, and everything that happened around it, in order. */
 function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
@@ -49,7 +60,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   const socket = join(directory, 's')
   const happened: string[] = []
   const logger = { ...silentLogger }
-  const said: ToKeeper[] = []
+  const { said, hello, send } = ear(happened)
   let [listen, disconnect]: [(message: ToServer) => void, () => void] = [() => {}, () => {}]
   let end: (reason: string | null) => void = () => {}
   const ended = new Promise<string | null>(resolve => {
@@ -71,15 +82,9 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
-  let hello: ToKeeper | null = null
   const server = new Server({
     channel: {
-      send: async message => {
-        hello ??= message
-        if (message.type === 'hello') return
-        said.push(message)
-        happened.push(message.type)
-      },
+      send,
       onMessage: listener => {
         listen = listener
       },
@@ -119,7 +124,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     socket,
     happened,
     said,
-    hello: () => hello,
+    hello,
     rooms,
     hear,
     saw,
