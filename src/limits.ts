@@ -195,6 +195,8 @@ export const socketPathBytesMax = 107
 export const adminConnectionsMax = 64
 /** Connections to the metrics port at once: there are few who scrape, and everybody on the machine may connect. */
 export const metricsConnectionsMax = 16
+/** How long a text of metrics is what everybody gets who asks: they are scraped every few seconds, and one takes milliseconds. */
+export const metricsFreshMs = 1_000
 /** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
 export const adminMsMax = 10_000
 /** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */
@@ -219,7 +221,7 @@ export const healthProbesNeeded = 3
 export const probeIntervalMsMin = 1_000
 export const probeIntervalMsMax = 30_000
 /**
- * How fast the scrub reads: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of what the slowest SSD gives, and the
+ * How fast the scrub reads at most: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of what the slowest SSD gives, and the
  * checksums of it take less than 1 % of a core.
  */
 export const scrubBytesPerSecond = 32 * MiB
@@ -227,8 +229,15 @@ export const scrubBytesPerSecond = 32 * MiB
 export const scrubPieceBytesMax = 1 * MiB
 /** What a piece counts at least: single blocks of 4 KiB are then 512 look-ups a second, not 8192. */
 export const scrubPieceBytesMin = 64 * KiB
-/** A round takes at least this long, so that a small cache is not read without a pause. */
-export const scrubRoundMsMin = 10_000
+/** How long a round of the scrub takes, spread evenly: a disk that rots shows it in months, and each round reads all that is held. */
+export const scrubIntervalMs = 7 * 86_400_000
+/** The least that may be set, so that a small cache is not read without a pause. */
+export const scrubIntervalMsMin = 10_000
+/** The longest pause before the scrub looks when its next piece is due: what is held changes, and timers have 31 bits. */
+export const scrubLookMsMax = 60_000
+/** How often it looks whether readers are still busy, and how far behind it may fall for them, as a share of the interval. */
+export const scrubBusyLookMs = 100
+export const scrubBusyShareMax = 0.1
 /** The pause before a data file that could not be made is tried again, and between two lines in the log about such files. */
 export const fileRetryMs = 10_000
 export const fileLineMsMin = 10_000

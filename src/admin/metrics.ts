@@ -1,9 +1,10 @@
 /**
  * The metrics as text for Prometheus. The library is loaded when somebody asks for the first time, and nothing is counted for it:
- * at each request everything is read off the measurements.
+ * everything is read off the measurements when a text is made, once a second at most for all who ask.
  */
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type LatencyCounts, latencyBoundsSeconds } from '../latency-histogram.ts'
+import { metricsFreshMs } from '../limits.ts'
 import type { Measurements } from './measurements.ts'
 import { type CounterMetric, type GaugeMetric, metricList, type Sample } from './metric-list.ts'
 
@@ -12,15 +13,34 @@ export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8'
 
 export class Metrics {
   readonly #measure: () => Measurements
+  readonly #now: () => number
+  /** The latest text, and when it was begun. */
+  #text: Promise<string> | undefined
+  #madeMs = 0
   #registry: Promise<Registry> | undefined
-  /** Of the request that is answered: one moment for all metrics. */
+  /** Of the text that is made: one moment for all metrics. */
   #measured: Measurements | null = null
 
-  constructor(measure: () => Measurements) {
+  /** @param now milliseconds, never going back */
+  constructor(measure: () => Measurements, now: () => number = () => performance.now()) {
     this.#measure = measure
+    this.#now = now
   }
 
-  async text(): Promise<string> {
+  /** The metrics as they are, or were a moment ago: everybody on the machine may ask, and each text takes milliseconds of all. */
+  text(): Promise<string> {
+    const nowMs = this.#now()
+    if (this.#text && nowMs - this.#madeMs < metricsFreshMs) return this.#text
+    this.#madeMs = nowMs
+    const text = this.#make()
+    this.#text = text
+    text.catch(() => {
+      if (this.#text === text) this.#text = undefined // Whoever asks next need not see this failure.
+    })
+    return text
+  }
+
+  async #make(): Promise<string> {
     const registry = await (this.#registry ??= this.#create())
     this.#measured = this.#measure()
     return registry.metrics()

@@ -30,7 +30,7 @@ import type { CacheReadOptions } from './reader.ts'
 import { Reading, type ReadingLimits } from './reading.ts'
 import { RecencySaver } from './recency-saver.ts'
 import type { Acquaintance } from './retirer.ts'
-import { Scrubber, type ScrubberOptions } from './scrubber.ts'
+import { Scrubber, type ScrubberOptions, type ScrubPace } from './scrubber.ts'
 import type { CacheCounters, ImageStatus } from './status.ts'
 import { Uses } from './uses.ts'
 
@@ -58,7 +58,7 @@ export interface CacheOptions {
 
 /** What can be changed while it runs; the origins of before come first, in their order. */
 type CacheLimits = Pick<ReadingLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
-  Pick<CacheOptions, 'origins'> & { readonly scrubBytesPerSecond: number; readonly promotionBytesMax: number }
+  Pick<CacheOptions, 'origins'> & { readonly scrub: ScrubPace; readonly promotionBytesMax: number }
 
 export class Cache {
   readonly #options: CacheOptions
@@ -95,7 +95,10 @@ export class Cache {
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
     this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.retirer.unwanted() })
-    this.#scrubber = new Scrubber(options.store, options.logger, options.scrub)
+    this.#scrubber = new Scrubber(options.store, options.logger, {
+      isBusy: () => this.#reads.size > 0,
+      ...options.scrub,
+    })
     this.#digester = new Digester({ ...options, originOf })
     const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
@@ -159,7 +162,7 @@ export class Cache {
   /** Other limits, and origins that came, from now on. */
   reconfigure(limits: CacheLimits): void {
     for (const { origin } of this.#origins.change(limits.origins)) this.#pins.adopt(origin)
-    this.#scrubber.setPace(limits.scrubBytesPerSecond)
+    this.#scrubber.setPace(limits.scrub)
     this.#promoter.resize(limits.promotionBytesMax)
     this.#reading.reconfigure(limits)
   }

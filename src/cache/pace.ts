@@ -6,13 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 export class Pace {
   #bytesPerSecond: number
   readonly #now: () => number
+  readonly #wait: typeof pause
   /** When the next piece of work may begin. */
   #nextMs = 0
 
   /** @param now milliseconds, never going back */
-  constructor(bytesPerSecond: number, now: () => number) {
+  constructor(bytesPerSecond: number, now: () => number, wait = pause) {
     this.#bytesPerSecond = bytesPerSecond
     this.#now = now
+    this.#wait = wait
   }
 
   /** Another pace from now on. */
@@ -24,7 +26,7 @@ export class Pace {
   async spend(bytes: number, signal: AbortSignal): Promise<void> {
     const nowMs = this.#now()
     this.#nextMs = Math.max(this.#nextMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000
-    await pause(this.#nextMs - nowMs, signal)
+    await this.#wait(this.#nextMs - nowMs, signal)
   }
 }
 

@@ -1,26 +1,45 @@
 /**
  * The scrub: every block that the store holds is compared with its checksum, over and over, as long as the daemon runs.
  *
- * First comes what was recorded before this boot and has not been read since: what is right is published, so that its first
- * read is a native hit already. Then round after round over everything, published blocks too: a bad one is taken from
+ * First comes what was recorded before this boot and has not been read since, as fast as the pace allows: what is right is published,
+ * so that its first read is a native hit already. Then round after round over everything, published blocks too: a bad one is taken from
  * readers, dropped, and fetched again when somebody wants it. The disk is read, not the page cache, which stays as it is.
  *
- * Readers come first: one piece at a time, at a bounded pace, and nothing while the disk is sick.
+ * A round is spread evenly over the interval: what was verified lately is left in peace. Readers come first: one piece at a time, at a
+ * bounded pace, later while they are busy, and nothing while the disk is sick.
  */
 import { messageOf } from '../errors.ts'
 import { countOf } from '../image.ts'
-import { scrubBytesPerSecond, scrubPieceBytesMax, scrubPieceBytesMin, scrubRoundMsMin, sickLookMs } from '../limits.ts'
+import {
+  scrubBusyLookMs,
+  scrubBusyShareMax,
+  scrubBytesPerSecond,
+  scrubIntervalMs,
+  scrubLookMsMax,
+  scrubPieceBytesMax,
+  scrubPieceBytesMin,
+  sickLookMs,
+} from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
 import { Pace, pause } from './pace.ts'
 
-export interface ScrubberOptions {
+/** What can be changed while it runs. */
+export interface ScrubPace {
+  /** At most. */
   readonly bytesPerSecond: number
-  /** A round takes at least this long. */
-  readonly roundMsMin: number
+  /** How long a round takes, unless that pace makes it longer. */
+  readonly intervalMs: number
+}
+
+export interface ScrubberOptions extends ScrubPace {
+  /** Is a reader being answered now? */
+  readonly isBusy: () => boolean
   /** Milliseconds, never going back. */
   readonly now: () => number
+  /** Waits so long, or until the signal fires. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
 }
 
 /** For status. */
@@ -37,8 +56,10 @@ export interface ScrubCounters {
 
 export const scrubberOptionsDefault: ScrubberOptions = {
   bytesPerSecond: scrubBytesPerSecond,
-  roundMsMin: scrubRoundMsMin,
+  intervalMs: scrubIntervalMs,
+  isBusy: () => false,
   now: () => performance.now(),
+  wait: pause,
 }
 
 export class Scrubber {
@@ -47,6 +68,7 @@ export class Scrubber {
   readonly #options: ScrubberOptions
   readonly #pace: Pace
   readonly #stop = new AbortController()
+  #intervalMs: number
   #running: Promise<void> | undefined
   #rounds = 0
   #roundStartedMs: number
@@ -56,7 +78,8 @@ export class Scrubber {
     this.#store = store
     this.#logger = logger
     this.#options = { ...scrubberOptionsDefault, ...options }
-    this.#pace = new Pace(this.#options.bytesPerSecond, this.#options.now)
+    this.#pace = new Pace(this.#options.bytesPerSecond, this.#options.now, this.#options.wait)
+    this.#intervalMs = this.#options.intervalMs
     this.#roundStartedMs = this.#options.now()
   }
 
@@ -70,8 +93,9 @@ export class Scrubber {
   }
 
   /** Another pace from now on. */
-  setPace(bytesPerSecond: number): void {
+  setPace({ bytesPerSecond, intervalMs }: ScrubPace): void {
     this.#pace.set(bytesPerSecond)
+    this.#intervalMs = intervalMs
   }
 
   /** Begin; it goes on until {@link close}. Idempotent. */
@@ -89,30 +113,65 @@ export class Scrubber {
     await this.#round(unpublishedBlocks)
     while (!this.#stop.signal.aborted) {
       this.#roundStartedMs = this.#options.now()
-      await this.#round(heldBlocks)
+      await this.#round(heldBlocks, doneBytes => this.#turn(doneBytes))
       if (this.#stop.signal.aborted) return
       this.#rounds++
       const tookMs = this.#options.now() - this.#roundStartedMs
       this.#logger.debug({ round: this.#rounds, tookMs, ...this.counters }, 'a round of the scrub has ended')
-      await pause(this.#options.roundMsMin - tookMs, this.#stop.signal)
+      await this.#waitUntil(() => this.#roundStartedMs + this.#intervalMs)
     }
   }
 
-  /** Once over all objects; never rejects. */
-  async #round(blocksOf: (stored: StoredImage, object: number) => bigint): Promise<void> {
+  /**
+   * Once over all objects; never rejects.
+   * @param turn waits for that of the next piece, after so many bytes
+   */
+  async #round(
+    blocksOf: (stored: StoredImage, object: number) => bigint,
+    turn: (doneBytes: number) => Promise<void> = async () => {},
+  ): Promise<void> {
+    let doneBytes = 0
     for (const stored of [...this.#store.images()]) {
       for (const object of stored.heldObjects()) {
         for (const piece of piecesOf(blocksOf(stored, object), stored.geometry.blockBytes)) {
+          await turn(doneBytes)
           await this.#piece(stored, object, piece)
           if (this.#stop.signal.aborted) return
+          doneBytes += countOf(piece) * stored.geometry.blockBytes
         }
       }
     }
   }
 
+  /** The time of the round at which so much of what is held is due: a share of the interval; later while readers are busy. */
+  async #turn(doneBytes: number): Promise<void> {
+    const { now, wait, isBusy } = this.#options
+    const { signal } = this.#stop
+    const due = () => this.#roundStartedMs + this.#intervalMs * Math.min(1, doneBytes / Math.max(1, this.#heldBytes()))
+    await this.#waitUntil(due)
+    while (isBusy() && now() < due() + this.#intervalMs * scrubBusyShareMax && !signal.aborted) {
+      await wait(scrubBusyLookMs, signal)
+    }
+  }
+
+  /** The moment is asked for again now and then: the interval, and what is held, may be another one. */
+  async #waitUntil(moment: () => number): Promise<void> {
+    const { now, wait } = this.#options
+    const { signal } = this.#stop
+    for (let ms = moment() - now(); ms > 0 && !signal.aborted; ms = moment() - now()) {
+      await wait(Math.min(ms, scrubLookMsMax), signal)
+    }
+  }
+
+  #heldBytes(): number {
+    let bytes = 0
+    for (const stored of this.#store.images()) bytes += stored.heldBytes
+    return bytes
+  }
+
   async #piece(stored: StoredImage, object: number, blocks: bigint): Promise<void> {
     const { signal } = this.#stop
-    while (this.#store.health.state !== 'healthy' && !signal.aborted) await pause(sickLookMs, signal)
+    while (this.#store.health.state !== 'healthy' && !signal.aborted) await this.#options.wait(sickLookMs, signal)
     if (signal.aborted) return
     try {
       const checked = await stored.scrub(object, blocks, true)

@@ -133,7 +133,7 @@ export class Rooms {
       logger,
       revalidateSeconds: revalidateSecondsDefault,
       evictionPolicy: cache.eviction,
-      scrub: { bytesPerSecond: cache.scrubRate },
+      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
       reservedNodeIds,
       acquaintance: {
@@ -234,7 +234,7 @@ export class Rooms {
     capacity.setWatermarks(watermarksOf(cache))
     this.#cache.reconfigure({
       origins: this.#origins.mounted,
-      scrubBytesPerSecond: cache.scrubRate,
+      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
     })
     this.#transport?.setDeadlines(this.#deadlines())

@@ -21,6 +21,8 @@ import {
   originsMax,
   promotionBytesMax,
   scrubBytesPerSecond,
+  scrubIntervalMs,
+  scrubIntervalMsMin,
   sessionThreads,
   storeReadLookMs,
   storeReadMsMax,
@@ -89,7 +91,11 @@ const cache = z
     }),
     scrubRate: rate({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
       live: true,
-      what: 'how fast what is held is compared with its checksums',
+      what: 'how fast what is held is compared with its checksums, at most',
+    }),
+    scrubInterval: duration({ min: scrubIntervalMsMin, max: 365 * 86_400_000 }, scrubIntervalMs, {
+      live: true,
+      what: 'how often all of it is: spread evenly over that time, but for what a start finds, which comes first',
     }),
     promotionQueue: size({ min: MiB, max: 64 * GiB }, promotionBytesMax, {
       live: true,

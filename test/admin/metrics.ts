@@ -8,7 +8,7 @@ import { metricList } from '../../src/admin/metric-list.ts'
 import { Metrics } from '../../src/admin/metrics.ts'
 import { MetricsPort } from '../../src/admin/metrics-port.ts'
 import { LatencyHistogram, noLatencies } from '../../src/latency-histogram.ts'
-import { metricsConnectionsMax, originsMax } from '../../src/limits.ts'
+import { metricsConnectionsMax, metricsFreshMs, originsMax } from '../../src/limits.ts'
 import { parseExposition } from '../fixtures/exposition.ts'
 import { freePort } from '../fixtures/free-port.ts'
 import { attempt } from '../fixtures/run.ts'
@@ -86,14 +86,36 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(bucket('+Inf'), 4)
 })
 
-t.test('the numbers are those of the moment, however often somebody asks', async t => {
-  let hits = 1
-  const metrics = new Metrics(() => ({ ...measured, reads: { ...measured.reads, hits } }))
+t.test('one text a second is made for all who ask, however often', async t => {
+  let [hits, made, nowMs] = [1, 0, 0]
+  const measure = () => {
+    made++
+    return { ...measured, reads: { ...measured.reads, hits } }
+  }
+  const metrics = new Metrics(measure, () => nowMs)
   t.match(await metrics.text(), /^parentfs_hits_total 1$/m)
   hits = 5
+  nowMs += metricsFreshMs - 1
+  const texts = await Promise.all(Array.from({ length: 500 }, () => metrics.text()))
+  t.equal(made, 1)
+  t.match(texts[499], /^parentfs_hits_total 1$/m)
+  nowMs += 1
   const [one, other] = await Promise.all([metrics.text(), metrics.text()])
   t.match(one, /^parentfs_hits_total 5$/m)
   t.equal(one, other)
+  t.equal(made, 2)
+})
+
+t.test('a text that could not be made is made anew for the next who asks', async t => {
+  let isFailing = true
+  const measure = () => {
+    if (isFailing) throw new Error('not now')
+    return measured
+  }
+  const metrics = new Metrics(measure, () => 0)
+  await t.rejects(metrics.text(), { message: 'not now' })
+  isFailing = false
+  t.match(await metrics.text(), /^parentfs_hits_total /m)
 })
 
 t.test('with as many origins as there may be, there are fewer than 5000 series', async t => {

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { piecesOf } from '../../src/cache/scrubber.ts'
+import { piecesOf, type ScrubberOptions } from '../../src/cache/scrubber.ts'
+import type { StoredImage } from '../../src/store/stored-image.ts'
 import { damage } from '../fixtures/damage.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../fixtures/rooms.ts'
@@ -11,7 +12,7 @@ const sizeBytes = 3000 * KiB + 5
 const patienceMs = 10_000
 
 /** A cache that holds all of an image, opened again: nothing is published. */
-async function restarted(t: Test, scrub: { bytesPerSecond: number; roundMsMin: number }) {
+async function restarted(t: Test, scrub: { bytesPerSecond: number; intervalMs: number } & Partial<ScrubberOptions>) {
   const origin = new MemoryOrigin()
   origin.put('a', sizeBytes, 7, [[1024 * KiB, 2048 * KiB]])
   const directory = t.testdir()
@@ -27,7 +28,7 @@ async function restarted(t: Test, scrub: { bytesPerSecond: number; roundMsMin: n
 }
 
 t.test('after a boot the scrub publishes everything, so that first reads are hits; damage is dropped', async t => {
-  const { origin, rooms, stored, isPublished, path } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 60_000 })
+  const { origin, rooms, stored, isPublished, path } = await restarted(t, { bytesPerSecond: 1e9, intervalMs: 60_000 })
   const requests = origin.requests.length
   damage(path, 300 * KiB)
   t.notOk(isPublished())
@@ -41,7 +42,7 @@ t.test('after a boot the scrub publishes everything, so that first reads are hit
 })
 
 t.test('the scrub goes on, round after round, and finds damage in published blocks', async t => {
-  const { origin, rooms, image, stored, path } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 0 })
+  const { origin, rooms, image, stored, path } = await restarted(t, { bytesPerSecond: 1e9, intervalMs: 0 })
   rooms.cache.startBackground()
   const { counters } = rooms.cache
   t.equal(counters.scrub.rounds, 0)
@@ -59,7 +60,7 @@ t.test('the scrub goes on, round after round, and finds damage in published bloc
 
 t.test('the scrub keeps its pace', async t => {
   // 733 blocks of 4 KiB in pieces of at most 64: 12 pieces of 256 KiB at most.
-  const { rooms } = await restarted(t, { bytesPerSecond: 12 * 1024 * KiB, roundMsMin: 60_000 })
+  const { rooms } = await restarted(t, { bytesPerSecond: 12 * 1024 * KiB, intervalMs: 60_000 })
   const startedMs = performance.now()
   rooms.cache.startBackground()
   await until(() => rooms.cache.counters.scrub.verifiedBytes >= sizeBytes, patienceMs, 'the end')
@@ -68,8 +69,82 @@ t.test('the scrub keeps its pace', async t => {
   await rooms.close()
 })
 
+/** Waiting takes no time but by the clock, until that has come to `endMs`: then it goes on until somebody stops. */
+function quickTime(endMs: number) {
+  const clock = { nowMs: 0 }
+  const wait = async (ms: number, signal: AbortSignal) => {
+    await new Promise(resolve => setImmediate(resolve))
+    if (signal.aborted) return
+    if (clock.nowMs < endMs) clock.nowMs += Math.max(0, ms)
+    else await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+  }
+  return { clock, scrub: { now: () => clock.nowMs, wait } }
+}
+
+/** The moments at which the scrub has read pieces, in order. */
+function momentsOf(stored: StoredImage, clock: { readonly nowMs: number }): number[] {
+  const moments: number[] = []
+  const { scrub } = stored
+  stored.scrub = (...piece) => {
+    moments.push(clock.nowMs)
+    return scrub.apply(stored, piece)
+  }
+  return moments
+}
+
+t.test('what a start finds is compared at once, and a round of all of it takes the interval, evenly', async t => {
+  const hour = 3_600_000
+  const { clock, scrub } = quickTime(3 * hour)
+  const { rooms, stored } = await restarted(t, { bytesPerSecond: 1e9, intervalMs: hour, ...scrub })
+  const moments = momentsOf(stored, clock)
+  rooms.cache.startBackground()
+  await until(() => clock.nowMs >= 3 * hour, patienceMs, 'three rounds')
+  await rooms.close()
+  const pieces = 12
+  t.ok(moments[pieces - 1]! < 100, 'the first pass rests only as the pace says')
+  const round = moments.slice(pieces, 2 * pieces)
+  const gaps = round.slice(1).map((at, k) => at - round[k]!)
+  t.ok(Math.min(...gaps) > hour / pieces / 2 && Math.max(...gaps) < (2 * hour) / pieces, `gaps of ${gaps} ms`)
+  const [start, next] = [moments[pieces]!, moments[2 * pieces]!]
+  t.ok(next - start >= hour && next - start < hour + 1000, 'the next round begins when the interval is over')
+})
+
+t.test('the pace bounds a round whose interval is too short for it', async t => {
+  const { clock, scrub } = quickTime(60_000)
+  const { rooms, stored } = await restarted(t, { bytesPerSecond: 300 * KiB, intervalMs: 10, ...scrub })
+  const moments = momentsOf(stored, clock)
+  rooms.cache.startBackground()
+  await until(() => clock.nowMs >= 60_000, patienceMs, 'some rounds')
+  await rooms.close()
+  t.ok(moments[24]! - moments[12]! >= 9_900, '3 MB at 300 KB/s')
+})
+
+t.test('the scrub waits for busy readers, a tenth of the interval at most; another interval holds at once', async t => {
+  const intervalMs = 360_000 // A short one: it is looked ten times a second.
+  const { clock, scrub } = quickTime(10 * intervalMs)
+  let isBusy = false
+  const busy = { isBusy: () => isBusy, ...scrub }
+  const { rooms, stored } = await restarted(t, { bytesPerSecond: 1e9, intervalMs, ...busy })
+  const moments = momentsOf(stored, clock)
+  const { scrub: read } = stored
+  const limits = { origins: [], fetchBytesMax: 1, readAheadBytesMax: 0, promotionBytesMax: 1 }
+  stored.scrub = (...piece) => {
+    isBusy = moments.length >= 11
+    const pace = { bytesPerSecond: 1e9, intervalMs: 2 * intervalMs }
+    if (moments.length === 24) rooms.cache.reconfigure({ ...limits, scrub: pace })
+    return read(...piece)
+  }
+  rooms.cache.startBackground()
+  await until(() => clock.nowMs >= 10 * intervalMs, patienceMs, 'some rounds')
+  await rooms.close()
+  const [end, first, last] = [moments[11]!, moments[12]!, moments[23]!]
+  t.ok(first - end >= intervalMs * 0.1 && first - end < intervalMs * 0.12, `late by ${first - end} ms`)
+  t.ok(last - end < intervalMs * 1.1, 'and it does not add up')
+  t.ok(moments[36]! - moments[25]! > 1.5 * intervalMs)
+})
+
 t.test('the scrub pauses while the disk is sick, and ends at once with the cache', async t => {
-  const { rooms, stored, isPublished } = await restarted(t, { bytesPerSecond: 1e9, roundMsMin: 60_000 })
+  const { rooms, stored, isPublished } = await restarted(t, { bytesPerSecond: 1e9, intervalMs: 60_000 })
   rooms.store.health.stalled('read', 1)
   t.equal(rooms.store.health.state, 'bypass')
   rooms.cache.startBackground()

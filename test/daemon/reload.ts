@@ -91,6 +91,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'cache.blockSize': '128KiB',
     'cache.readAhead': '2MiB',
     'cache.syncBytes': '2MiB',
+    'cache.scrubInterval': '1d',
     'cache.eviction': 'lru',
     'cache.highWatermark': '91%',
     'log.level': 'warn',

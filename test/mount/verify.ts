@@ -73,7 +73,14 @@ t.test('verify finds what is damaged, drops it, and says so; the next one finds 
 })
 
 t.test('the scrub finds damage in published blocks by itself', options, async t => {
-  const { where } = await complete(t, null)
+  const { where, daemon } = await complete(t, null)
+  t.equal(await stop(daemon), 0)
+  const file = join(where.top, 'p.yaml')
+  const cache = `{ directory: ${where.cacheDirectory}, scrubInterval: 10s }`
+  writeFileSync(file, `mountpoint: ${where.mountpoint}\norigin: { url: "${where.origin}" }\ncache: ${cache}\n`)
+  t.match(await parentfs('mount', '--background', '--config', file), { code: 0, stderr: '' })
+  t.teardown(() => parentfs('unmount', where.mountpoint))
+  t.ok(await isRight(where), 'all of it is published')
   damage(dataFile(where), 1_000_000)
   const corrupt = async () => (await statusOf(where)).scrub.corruptBlocks === 1
   await until(corrupt, patienceMs, 'the finding')
