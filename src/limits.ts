@@ -158,8 +158,10 @@ export const attributeSecondsValid = 86_400
 export const nameSecondsValid = 1
 /** Open directories: 64 bytes each until they are read. */
 export const openDirectoriesMax = 65_536
-/** Names in the listings of all open directories together: those of one listing are shared, and four versions are 400 MiB. */
-export const openDirectoryNamesMax = 4_000_000
+/** Names in the listings of all open directories together, those that are shared once: two versions of a long one are 200 MiB. */
+export const openDirectoryNamesMax = 2_000_000
+/** Names in the listings of all origins that are in memory: those of others, not asked for as lately, are in the index. */
+export const rememberedNamesMax = 2_000_000
 /** Longest answer with names of a directory, in bytes: some milliseconds of work, though the kernel may take a megabyte. */
 export const directoryPageBytesMax = 128 * KiB
 /** How often requests that wait that long are looked at: was their reader killed? Of O_DIRECT the kernel does not tell. */

@@ -5,6 +5,12 @@
  * spellings of one name than that may be had for the asking where an origin takes any.
  */
 export const knownImagesMax = 16_384
+/**
+ * How long a name is absent without anybody asking again, by us and by the kernel together: as short as a name is kept that means
+ * something, so that a new image is seen soon. And how many such names are known, at 200 bytes each: a name has 255 at most.
+ */
+export const absentMsMax = 1_000
+export const absentNamesMax = 16_384
 /** Images that are let go at once when there are more: some tens of milliseconds, and then as many lookups need not wait. */
 export const forgottenAtOnceMax = 256
 /** Images let go in one turn of the event loop, and those looked at: a millisecond or two. */

@@ -9,7 +9,7 @@ import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { fetchBytesMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
 import type { StoreFile } from '../native/addon.ts'
-import type { Origin } from '../origin/origin.ts'
+import type { Origin, ReadOptions } from '../origin/origin.ts'
 import { begun, ending } from '../settled.ts'
 import type { Store } from '../store/store.ts'
 import type { StoredImage } from '../store/stored-image.ts'
@@ -167,17 +167,23 @@ export class Cache {
     this.#reading.reconfigure(limits)
   }
 
-  lookup(directory: string | null, name: string, { signal }: { readonly signal: AbortSignal }): Promise<ImageEntry> {
-    return this.#catalog.lookup(this.#origins.in(directory), name, signal)
+  lookup(directory: string | null, name: string, options: ReadOptions): Promise<ImageEntry> {
+    return this.#catalog.lookup(this.#origins.in(directory), name, options)
   }
 
-  async list(directory: string | null, { signal }: { readonly signal: AbortSignal }) {
+  /** See {@link Catalog.absentMs}. */
+  absentMs(directory: string | null, name: string): number {
+    return this.#catalog.absentMs(this.#origins.in(directory), name)
+  }
+
+  async list(directory: string | null, options: ReadOptions) {
     const origin = this.#origins.in(directory)
-    const names = await this.#catalog.list(origin, signal)
+    const names = await this.#catalog.list(origin, options)
     const imageOf = (name: string) => this.#catalog.imageShown(origin, name)
     // Entries are made when somebody reads them: there may be a million, and all listings share their names.
     return {
       length: names.length,
+      names,
       at(index: number) {
         const name = names[index]
         return name === undefined ? undefined : { name, image: imageOf(name) }

@@ -9,15 +9,16 @@
  * image: an origin that is away says nothing, and a name that is missing in a listing is asked for before it goes.
  */
 import { within } from '../deadline.ts'
-import { isCacheError } from '../errors.ts'
+import { CacheError, isCacheError } from '../errors.ts'
 import { type Image, identify } from '../image.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import { revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import { knownImagesMax } from '../name-limits.ts'
-import type { Origin } from '../origin/origin.ts'
+import { absentMsMax, knownImagesMax } from '../name-limits.ts'
+import type { Origin, ReadOptions } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
 import type { Store } from '../store/store.ts'
+import { AbsentNames } from './absent-names.ts'
 import { type KnownImage, KnownImages } from './known-images.ts'
 import { Listings } from './listings.ts'
 import { Names } from './names.ts'
@@ -52,6 +53,7 @@ export class Catalog {
   /** Images whose lookup has not ended. */
   readonly #lookedUp = new Uses()
   readonly #names = new Names()
+  readonly #absent: AbsentNames
   readonly #listings: Listings
   readonly #lookups = new SingleFlight<ImageEntry>()
   readonly #recorder: Recorder
@@ -63,6 +65,7 @@ export class Catalog {
     this.#options = options
     this.#startedMs = options.now()
     this.#images = new KnownImages(options.reservedNodeIds)
+    this.#absent = new AbsentNames(options.now)
     this.#imagesMax = options.knownImagesMax ?? knownImagesMax
     this.#recorder = new Recorder(options.store, options.logger)
     this.#listings = new Listings({
@@ -72,7 +75,10 @@ export class Catalog {
       known: origin => this.#names.of(origin),
       onVanished: (origin, name) => this.#vanished.add(origin, name),
     })
-    this.#vanished = new VanishedNames({ ...options, ask: (...name) => this.#askOnce(...name) })
+    this.#vanished = new VanishedNames({
+      ...options,
+      ask: (origin, name, signal) => this.#askOnce(origin, name, { signal }),
+    })
     const entries = options.index.images()
     for (const entry of entries) this.#images.remember(entry)
     this.#nameless = new Set(this.#images.ids())
@@ -200,11 +206,12 @@ export class Catalog {
    * The image that `name` means now.
    * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
    */
-  async lookup(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
+  async lookup(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
     const named = this.#names.get(origin, name)
     if (named) this.use(named.entry.image)
     if (named && this.#isFresh(origin, named.checkedMs)) return named.entry
-    const asked = this.#askOnce(origin, name, signal)
+    if (this.absentMs(origin, name) > 0) throw new CacheError('not-found', `${name}: it was not there a moment ago`)
+    const asked = this.#askOnce(origin, name, { signal, opener })
     if (!named) return asked
     try {
       return await within(revalidateMsMax, asked, () => noAnswer(name))
@@ -216,9 +223,14 @@ export class Catalog {
     }
   }
 
+  /** How long this name is absent without being asked for again; 0 when it is asked for, or there. */
+  absentMs({ url }: Origin, name: string): number {
+    return this.#absent.msLeft(`${url} ${name}`)
+  }
+
   /** The names of an origin now. @throws CacheError access-denied, origin-*, aborted */
-  list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
-    return this.#listings.list(origin, signal)
+  list(origin: Origin, options: ReadOptions): Promise<readonly string[]> {
+    return this.#listings.list(origin, options)
   }
 
   /** Listings that had more names than are shown. */
@@ -231,16 +243,18 @@ export class Catalog {
     this.#names.doubt({ image })
   }
 
-  #askOnce(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
-    return this.#lookups.run(`${origin.url} ${name}`, signal, shared => this.#ask(origin, name, shared))
+  /** @param opener whose turn it takes, of those who ask for it at the same time: the first one's */
+  #askOnce(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
+    const ask = (shared: AbortSignal) => this.#ask(origin, name, { signal: shared, opener })
+    return this.#lookups.run(`${origin.url} ${name}`, signal, ask)
   }
 
-  async #ask(origin: Origin, name: string, signal: AbortSignal): Promise<ImageEntry> {
+  async #ask(origin: Origin, name: string, options: ReadOptions): Promise<ImageEntry> {
     const { index } = this.#options
     const key = `${origin.url} ${name}`
     try {
-      const image = identify(await origin.lookup(name, { signal }))
-      while (this.#images.find(image.id) === null && this.excess >= 0) await this.#options.makeRoom(signal)
+      const image = identify(await origin.lookup(name, options))
+      while (this.#images.find(image.id) === null && this.excess >= 0) await this.#options.makeRoom(options.signal)
       this.#lookedUp.begin(image.id)
       try {
         return await this.#found(origin, name, image)
@@ -252,6 +266,7 @@ export class Catalog {
         const before = this.#names.get(origin, name)?.entry.image.id
         const remove = () => index.removeName(origin.url, name)
         this.#names.delete(origin, name)
+        this.#absent.add(key, Math.min(absentMsMax, this.#options.freshMs(origin)))
         if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
         if (before !== undefined) this.#nameless.add(before)
       }
@@ -273,6 +288,7 @@ export class Catalog {
     ])
     if (before !== undefined && before !== image.id) this.#nameless.add(before)
     this.#names.set(origin, name, { entry, checkedMs: this.#options.now() })
+    this.#absent.delete(`${origin.url} ${name}`)
     this.use(image)
     return entry
   }

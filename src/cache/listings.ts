@@ -5,9 +5,9 @@
 import { within } from '../deadline.ts'
 import { isCacheError } from '../errors.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
-import { listingNamesMax, revalidateMsMax } from '../limits.ts'
+import { listingNamesMax, rememberedNamesMax, revalidateMsMax } from '../limits.ts'
 import type { Logger } from '../logger.ts'
-import type { Origin } from '../origin/origin.ts'
+import type { Origin, ReadOptions } from '../origin/origin.ts'
 import { SingleFlight } from '../single-flight.ts'
 import { Turns } from '../turns.ts'
 import type { Recorder } from './recorder.ts'
@@ -26,6 +26,7 @@ export interface ListingsOptions {
   readonly now: () => number
   /** Other than the default. */
   readonly namesMax?: number
+  readonly rememberedNamesMax?: number
 }
 
 interface Listing {
@@ -37,7 +38,9 @@ export class Listings {
   readonly #options: ListingsOptions
   readonly #startedMs: number
   readonly #namesMax: number
-  /** By the origin's URL; null where the index has none. */
+  readonly #rememberedNamesMax: number
+  /** By the origin's URL, the one asked for longest ago first; null where the index has none. What is not here may be in the index. */
+  // INVARIANT: together these have no more than #rememberedNamesMax names, or there is one.
   readonly #listings = new Map<string, Listing | null>()
   readonly #loads = new SingleFlight<Listing | null>()
   readonly #lists = new SingleFlight<readonly string[]>()
@@ -47,6 +50,7 @@ export class Listings {
     this.#options = options
     this.#startedMs = options.now()
     this.#namesMax = options.namesMax ?? listingNamesMax
+    this.#rememberedNamesMax = options.rememberedNamesMax ?? rememberedNamesMax
   }
 
   /** Listings that had more names than are shown. */
@@ -58,17 +62,17 @@ export class Listings {
    * The names of an origin now.
    * @throws CacheError access-denied, origin-*, aborted
    */
-  async list(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+  async list(origin: Origin, { signal, opener }: ReadOptions): Promise<readonly string[]> {
     const known = await this.#listing(origin, signal)
     if (known && this.#options.isFresh(origin, known.checkedMs)) return known.names
-    const asked = this.#lists.run(origin.url, signal, shared => this.#ask(origin, shared))
+    const asked = this.#lists.run(origin.url, signal, shared => this.#ask(origin, { signal: shared, opener }))
     if (!known) return asked
     try {
       return await within(revalidateMsMax, asked, () => noAnswer(origin.url))
     } catch (error) {
       if (isCacheError(error, 'access-denied', 'aborted')) throw error
       logUnanswered(this.#options.logger, { origin: origin.url, err: error })
-      this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
+      this.#remember(origin, { names: known.names, checkedMs: this.#options.now() })
       return known.names
     }
   }
@@ -76,28 +80,45 @@ export class Listings {
   /** What it said last, in this run or before. */
   async #listing(origin: Origin, signal: AbortSignal): Promise<Listing | null> {
     const listing = this.#listings.get(origin.url)
-    if (listing !== undefined) return listing
+    if (listing !== undefined) {
+      this.#remember(origin, listing)
+      return listing
+    }
     return await this.#loads.run(origin.url, signal, async () => {
       const names = await this.#options.index.listing(origin.url)
       const loaded = names && { names, checkedMs: this.#startedMs }
-      this.#listings.set(origin.url, loaded)
+      this.#remember(origin, loaded)
       return loaded
     })
   }
 
-  async #ask(origin: Origin, signal: AbortSignal): Promise<readonly string[]> {
+  async #ask(origin: Origin, options: ReadOptions): Promise<readonly string[]> {
     const { index, recorder } = this.#options
-    const listed = await origin.list({ signal })
+    const listed = await origin.list(options)
     // An origin that lists nothing shows the names that were found by asking for them, in an order that a successor has, too.
-    const names = listed ? this.#shownOf(origin, listed) : [...this.#options.known(origin).keys()].sort()
+    const now = listed ? this.#shownOf(origin, listed) : [...this.#options.known(origin).keys()].sort()
     const before = this.#listings.get(origin.url)?.names ?? null
-    const bytes = await bytesUnlessSame(before, names)
+    const bytes = await bytesUnlessSame(before, now)
+    // The same array where they are the same: who reads it has them already.
+    const names = before && bytes === null ? before : now
     if (bytes !== null) {
       await recorder.record(origin.url, bytes, false, () => index.putListing(origin.url, names))
       await this.#noteVanished(origin, before ?? [], names)
     }
-    this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
+    this.#remember(origin, { names, checkedMs: this.#options.now() })
     return names
+  }
+
+  #remember({ url }: Origin, listing: Listing | null): void {
+    this.#listings.delete(url)
+    this.#listings.set(url, listing)
+    let names = 0
+    for (const each of this.#listings.values()) names += each?.names.length ?? 0
+    for (const [oldest, each] of this.#listings) {
+      if (names <= this.#rememberedNamesMax || oldest === url) return
+      this.#listings.delete(oldest)
+      names -= each?.names.length ?? 0
+    }
   }
 
   #shownOf(origin: Origin, listed: readonly string[]): readonly string[] {

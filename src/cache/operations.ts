@@ -247,7 +247,7 @@ export class Operations {
   async #find(name: string, signal: AbortSignal): Promise<Named> {
     const { origin, own } = this.#place(name)
     try {
-      return { name, origin, own, entry: await this.#parts.catalog.lookup(origin, own, signal) }
+      return { name, origin, own, entry: await this.#parts.catalog.lookup(origin, own, { signal }) }
     } catch (error) {
       if (isCacheError(error, 'not-found')) throw noImage(name)
       throw error

@@ -24,6 +24,8 @@ export interface NamedEntry {
 /** What a directory lists: an array, or something that makes its entries when they are read. */
 export interface NamedEntries {
   readonly length: number
+  /** What holds the names in memory, where several listings share it. */
+  readonly names?: object
   /** Undefined from `length` on. */
   at(index: number): NamedEntry | undefined
 }
@@ -62,6 +64,8 @@ export interface Backend {
    * @throws CacheError not-found, access-denied, origin-*, aborted
    */
   lookup(directory: string | null, name: string, options: BackendOptions): Promise<KnownImage>
+  /** After a `not-found`: how long the name stays absent for sure, in milliseconds; 0 when it may be there at once. */
+  absentMs(directory: string | null, name: string): number
   /** @throws CacheError as `lookup` */
   list(directory: string | null, options: BackendOptions): Promise<NamedEntries>
   /** The image that this node id was given to, in this run or an earlier one; null when there is none. */

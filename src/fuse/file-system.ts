@@ -90,6 +90,13 @@ export class FileSystem {
     return this.remember(known)
   }
 
+  /** How long the kernel may take a name for absent that was not found, in milliseconds; a directory may come at any time. */
+  absentMs(parent: bigint, name: string): number {
+    const directory = this.#nodes.directory(parent)
+    if (directory.name === null && this.#backend.directories) return 0
+    return this.#backend.absentMs(directory.name, name)
+  }
+
   /** Count a lookup of an image that is about to be told, and say its attributes. */
   remember(known: KnownImage): Attributes {
     const told = this.#passthrough?.choose(known) ?? known
@@ -214,6 +221,7 @@ export class FileSystem {
       const entries = await this.#entriesOf(name, options)
       return {
         length: dots.length + entries.length,
+        names: entries.names ?? entries,
         at: index => (index < dots.length ? dots[index] : entries.at(index - dots.length)),
       }
     })
@@ -269,7 +277,7 @@ export class FileSystem {
       return directories.map(({ nodeId, name }) => ({ name: name ?? '', kind: 'directory', nodeId, known: null }))
     }
     const listed = await this.#backend.list(directory, options)
-    return { length: listed.length, at: index => entryOf(listed.at(index)) }
+    return { length: listed.length, names: listed.names ?? listed, at: index => entryOf(listed.at(index)) }
   }
 }
 

@@ -20,6 +20,8 @@ export interface DirectoryEntry {
 /** A listing: an array, or something that makes its entries when they are read. */
 export interface DirectoryEntries {
   readonly length: number
+  /** What holds the names in memory: listings that share it are counted once. Each has its own where it is absent. */
+  readonly names?: object
   /** Null for what is not shown; undefined from `length` on. */
   at(index: number): DirectoryEntry | null | undefined
 }
@@ -51,7 +53,9 @@ export class OpenDirectories {
   readonly #directoriesMax: number
   readonly #namesMax: number
   #nextHandle: bigint
-  // INVARIANT: #names is the sum of the lengths of all listings held, and <= #namesMax.
+  /** What is held of names, by how many directories. */
+  readonly #held = new Map<object, { readonly length: number; directories: number }>()
+  // INVARIANT: #names is the sum of the lengths in #held, and <= #namesMax.
   #names = 0
   #refused = 0
 
@@ -95,7 +99,7 @@ export class OpenDirectories {
     const directory = this.#open.get(handle)
     if (!directory) return
     this.#open.delete(handle)
-    this.#names -= directory.entries?.length ?? 0
+    if (directory.entries) this.#letGo(directory.entries)
   }
 
   #add(handle: bigint): OpenDirectory {
@@ -109,15 +113,31 @@ export class OpenDirectories {
   }
 
   #keep(directory: OpenDirectory, entries: DirectoryEntries): void {
-    const names = this.#names - (directory.entries?.length ?? 0) + entries.length
-    if (names > this.#namesMax) {
+    const before = directory.entries
+    directory.entries = null
+    if (before) this.#letGo(before)
+    const names = namesOf(entries)
+    const held = this.#held.get(names) ?? { length: entries.length, directories: 0 }
+    if (held.directories === 0 && this.#names + held.length > this.#namesMax) {
       this.#refused++
-      throw new Refusal(
-        'too-many-open',
-        `open directories hold ${this.#names} names; ${entries.length} more are too many`,
-      )
+      throw new Refusal('too-many-open', `open directories hold ${this.#names} names; ${held.length} more are too many`)
+    }
+    if (held.directories++ === 0) {
+      this.#held.set(names, held)
+      this.#names += held.length
     }
     directory.entries = entries
-    this.#names = names
   }
+
+  #letGo(entries: DirectoryEntries): void {
+    const names = namesOf(entries)
+    const held = this.#held.get(names)!
+    if (--held.directories > 0) return
+    this.#held.delete(names)
+    this.#names -= held.length
+  }
+}
+
+function namesOf(entries: DirectoryEntries): object {
+  return entries.names ?? entries
 }

@@ -52,15 +52,15 @@ t.test('a listing of any length is recorded whole, and one takes the place of an
     said.names = namesOf(count)
     const index = new IndexDatabase(directory)
     const { listings } = listingsOn(index)
-    t.same(await listings.list(origin, signal), said.names)
-    await listings.list(neighbour, signal)
+    t.same(await listings.list(origin, { signal }), said.names)
+    await listings.list(neighbour, { signal })
     await index.close()
     const later = new IndexDatabase(directory)
     t.same(await later.listing(origin.url), said.names, `${count} names`)
     t.equal((await later.listing(neighbour.url))?.length, neighbourSaid.names.length, 'the neighbour keeps its own')
     const { listings: second } = listingsOn(later, { isFresh: () => true })
     const requests = said.requests
-    t.same(await second.list(origin, signal), said.names)
+    t.same(await second.list(origin, { signal }), said.names)
     t.equal(said.requests, requests, 'nothing is asked for again')
     await later.close()
   }
@@ -84,10 +84,10 @@ t.test('more names than are shown are cut, counted and said', async t => {
   const logger = { ...silentLogger, warn: (facts: object) => void lines.push(facts) }
   const { listings } = listingsOn(index, { namesMax: 10, logger })
   said.names = namesOf(10)
-  t.equal((await listings.list(origin, signal)).length, 10)
+  t.equal((await listings.list(origin, { signal })).length, 10)
   t.equal(listings.cut, 0)
   said.names = namesOf(11)
-  t.same(await listings.list(origin, signal), namesOf(10))
+  t.same(await listings.list(origin, { signal }), namesOf(10))
   t.equal(listings.cut, 1)
   t.same(lines, [{ origin: origin.url, shown: 10 }])
   await index.close()
@@ -101,8 +101,43 @@ t.test('names that mean something and went from a listing are told', async t => 
   })
   for (const names of [['a', 'b', 'c'], ['b', 'd'], ['a', 'b'], []]) {
     said.names = names
-    await listings.list(origin, signal)
+    await listings.list(origin, { signal })
   }
   t.same(vanished, ['a', 'a', 'b'])
   await index.close()
 })
+
+t.test(
+  'names that have not changed are the same array, and of more than the limit the oldest listing goes',
+  async t => {
+    const index = new IndexDatabase(t.testdir())
+    const origins = ['a', 'b', 'c'].map(name => lister(`http://${name}/`))
+    for (const { said } of origins) said.names = namesOf(10)
+    const loads: string[] = []
+    const counting = {
+      listing: (url: string) => {
+        loads.push(url)
+        return index.listing(url)
+      },
+      putListing: index.putListing.bind(index),
+    }
+    const { listings } = listingsOn(index, { index: counting, isFresh: () => true, rememberedNamesMax: 20 })
+    const list = (k: number) => listings.list(origins[k]!.origin, { signal })
+    const first = await list(0)
+    t.equal(await list(0), first)
+    await list(1)
+    await list(0)
+    t.equal(loads.length, 2)
+    await list(2)
+    t.equal(loads.length, 3)
+    t.equal(await list(0), first, 'asked for lately')
+    t.equal(loads.length, 3)
+    t.same(await list(1), namesOf(10), 'from the index again')
+    t.same(loads.slice(3), ['http://b/'])
+    t.equal(origins[1]!.said.requests, 1)
+    const stale = listingsOn(index, { isFresh: () => false }).listings
+    const before = await stale.list(origins[0]!.origin, { signal })
+    t.equal(await stale.list(origins[0]!.origin, { signal }), before, 'asked for anew, and the same')
+    await index.close()
+  },
+)

@@ -66,6 +66,24 @@ t.test('one name more than the limit is refused, and a release makes room', asyn
   await directories.read(second, at(0), async () => listing('c', 'd', 'e'))
 })
 
+t.test('a listing that several directories have open counts once, until the last of them is closed', async t => {
+  const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 3 })
+  const names = {}
+  const shared = async () => ({ length: 2, names, at: listing('a', 'b').at.bind(listing('a', 'b')) })
+  const handles = Array.from({ length: 5 }, () => directories.open())
+  for (const handle of handles) await directories.read(handle, at(0), shared)
+  for (const handle of handles) await directories.read(handle, at(0), shared)
+  const other = directories.open()
+  const read = (count: number) => directories.read(other, at(0), async () => listing('c', 'd', 'e').slice(0, count))
+  await t.rejects(read(2), { code: 'too-many-open' })
+  for (const handle of handles.slice(1)) directories.release(handle)
+  await t.rejects(read(2), { code: 'too-many-open' })
+  await read(1)
+  directories.release(handles[0]!)
+  await read(3)
+  t.equal(directories.refused, 2)
+})
+
 t.test('names that arrive after the close are not counted', async t => {
   const directories = new OpenDirectories({ firstHandle: 1n, namesMax: 2 })
   const first = directories.open()

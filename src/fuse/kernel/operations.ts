@@ -3,6 +3,7 @@
  *
  * READ comes here only when the native threads could not answer it.
  */
+import { isCacheError } from '../../errors.ts'
 import { readBytesMax } from '../../limits.ts'
 import type { FileSystem } from '../file-system.ts'
 import { Refusal, type RefusalCode } from '../refusal.ts'
@@ -11,6 +12,7 @@ import { directoryPage, directoryPageWithAttributes } from './directory-page.ts'
 import { opcodes } from './opcodes.ts'
 import { type Answer, answerOf, emptyAnswer, type Operation, type Operations } from './operation.ts'
 import {
+  absentReply,
   attributesReply,
   entryReply,
   openDirectoryReply,
@@ -51,8 +53,15 @@ function nodeOperations(fileSystem: FileSystem): Entries {
       async (call, body) => {
         const name = body.name()
         if (name === null) throw new Refusal('no-such-name', 'a name that is not UTF-8')
-        const attributes = await fileSystem.lookup(call.header.nodeId, name, call)
-        return { bytes: entryReply(attributes), undo: () => fileSystem.forget(attributes.nodeId, 1) }
+        const parent = call.header.nodeId
+        try {
+          const attributes = await fileSystem.lookup(parent, name, call)
+          return { bytes: entryReply(attributes), undo: () => fileSystem.forget(attributes.nodeId, 1) }
+        } catch (error) {
+          const absentMs = isCacheError(error, 'not-found') ? fileSystem.absentMs(parent, name) : 0
+          if (absentMs <= 0) throw error
+          return answerOf(absentReply(absentMs))
+        }
       },
     ],
     [

@@ -30,6 +30,20 @@ export function entryReply(attributes: Attributes): Uint8Array {
   return writer.bytes
 }
 
+/**
+ * struct fuse_entry_out with no node: the name is absent, and the kernel need not ask for so long. Source: Linux fs/fuse/dir.c,
+ * fuse_lookup_name ("Zero nodeid is same as -ENOENT, but with valid timeout").
+ */
+export function absentReply(ms: number): Uint8Array {
+  const writer = replyOf(entryBytes).u64(0n).u64(0n)
+  const nanoseconds = Math.floor((ms % 1000) * 1e6)
+  return writer
+    .u64(BigInt(Math.floor(ms / 1000)))
+    .u64(0n)
+    .u32(nanoseconds)
+    .u32(0).bytes
+}
+
 export function writeEntry(writer: ReplyWriter, attributes: Attributes): void {
   writer.u64(attributes.nodeId).u64(0n)
   writer.u64(BigInt(nameSecondsValid)).u64(BigInt(attributeSecondsValid)).skip(8)

@@ -1,6 +1,7 @@
 /** Every operation, from the bytes of its request to the bytes of its reply. */
 import { constants } from 'node:os'
 import t from 'tap'
+import { CacheError } from '../../../src/errors.ts'
 import { reservedNodeIds } from '../../../src/fuse/backend.ts'
 import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import type { StoreFile } from '../../../src/native/addon.ts'
@@ -29,6 +30,18 @@ t.test('LOOKUP finds an image, and FORGET takes it back', async t => {
   await until(() => transport.gauges().nodes === 0, 1000, 'both forgets')
   t.equal(session.replies.length, 2, 'forgets get no reply')
   t.equal((await lookup(bodies.nameBody('other'))).errno, errno.ENOENT)
+  backend.absentForMs = 1250
+  const absent = Buffer.from((await lookup(bodies.nameBody('other'))).bytes)
+  const [nodeId, seconds, nanoseconds] = [
+    absent.readBigUInt64LE(0),
+    absent.readBigUInt64LE(16),
+    absent.readUInt32LE(32),
+  ]
+  t.same([nodeId, seconds, nanoseconds, absent.length], [0n, 1n, 250e6, 128], 'absent for that long')
+  t.equal(transport.gauges().nodes, 0)
+  backend.failWith = { method: 'lookup', error: new CacheError('origin-timeout', 'no') }
+  t.equal((await lookup(bodies.nameBody('other'))).errno, errno.EIO, 'of others nothing is known')
+  backend.failWith = null
   t.equal((await lookup(bodies.nameBody('n'.repeat(256)))).errno, errno.ENAMETOOLONG)
   t.equal((await lookup(Buffer.from([0xff, 0]))).errno, errno.ENOENT, 'not UTF-8')
   t.equal((await lookup(Buffer.from('unended'))).errno, errno.EIO)
