@@ -53,20 +53,9 @@ function ear(happened: string[]) {
   return { said, hello: () => first[0], send }
 }
 
-/** A server, and everything that happened around it, in order. */
-function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
-  const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
-  const socket = join(directory, 's')
-  const happened: string[] = []
-  const logger = { ...silentLogger }
-  const { said, hello, send } = ear(happened)
-  let [listen, disconnect]: [(message: ToServer) => void, () => void] = [() => {}, () => {}]
-  let end: (reason: string | null) => void = () => {}
-  const ended = new Promise<string | null>(resolve => {
-    end = resolve
-  })
-  const rooms: ServerRooms = {
+/** Rooms that do nothing but say so. @param ended settles when the session is over */
+function roomsIn(happened: string[], socket: string, ended: Promise<string | null>): ServerRooms {
+  return {
     source: 'http://origin/',
     mount: async () => void happened.push('mount'),
     serve: async ({ fd, negotiated: before, onNegotiated }) => {
@@ -82,6 +71,22 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
+}
+
+/** A server, and everything that happened around it, in order. */
+function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<ServerRooms>) {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const socket = join(directory, 's')
+  const happened: string[] = []
+  const logger = { ...silentLogger }
+  const { said, hello, send } = ear(happened)
+  let [listen, disconnect]: [(message: ToServer) => void, () => void] = [() => {}, () => {}]
+  let end: (reason: string | null) => void = () => {}
+  const ended = new Promise<string | null>(resolve => {
+    end = resolve
+  })
+  const rooms = roomsIn(happened, socket, ended)
   const server = new Server({
     channel: {
       send,
