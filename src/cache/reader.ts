@@ -217,10 +217,11 @@ export class Reader {
     )
     const flights = found.flatMap(part => part.flights)
     const missed = flights.some(flight => !flight.isForeseen)
-    this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
+    // Before anybody hears of the read: the shelf lets go then what it has of these flights, and without a reader they end.
     const leave = boardAll(flights)
     let keepsSeats = false
     try {
+      this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
       const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
       if (!arrived) return { missed, bytes: null }
       if (missed) stored.file.askFrom(this.#parts.sourceOf(stored))
