@@ -52,8 +52,8 @@ async function settled(where: Place, nameless: number) {
   await until(look, goneMsMax, `at most ${nameless} versions without a name`)
   const { pid, gauges, retirement } = await statusOf(where)
   const files = readdirSync(join(where.cacheDirectory, 'images')).length
-  // By path: the scrub has its own way to a data file, for as long as it likes.
-  const opened = descriptorsOf(pid).filter(path => path.startsWith(join(where.cacheDirectory, 'images')))
+  // By path: the scrub has its own way to a data file, for as long as it likes. The directory itself is held open.
+  const opened = descriptorsOf(pid).filter(path => path.startsWith(join(where.cacheDirectory, 'images/')))
   return { ...usageOf(pid), files, dataFiles: new Set(opened).size, nodes: gauges.nodes, retirement }
 }
 

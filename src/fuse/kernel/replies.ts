@@ -14,6 +14,12 @@ export const entryBytes = 128
 /** open_out.open_flags: what the page cache has of an image stays right, because images are immutable. */
 const keepCache = 1 << 1
 
+/**
+ * open_out.open_flags: a close asks nobody, so that it ends well also when nobody is there any more.
+ * Source: Linux fs/fuse/file.c, fuse_flush (FOPEN_NOFLUSH, since 5.16; kernels before it ask once).
+ */
+const noFlush = 1 << 5
+
 /** open_out.open_flags: the kernel reads the backing file by itself. No flag of caching goes with it. */
 const passthrough = 1 << 7
 
@@ -76,7 +82,7 @@ export function statxReply(attributes: Attributes): Uint8Array {
 /** struct fuse_open_out of a file. */
 export function openReply({ handle, backingId }: OpenedImage): Uint8Array {
   const writer = replyOf(16).u64(handle)
-  return backingId === null ? writer.u32(keepCache).bytes : writer.u32(passthrough).u32(backingId).bytes
+  return backingId === null ? writer.u32(keepCache | noFlush).bytes : writer.u32(passthrough | noFlush).u32(backingId).bytes
 }
 
 /**

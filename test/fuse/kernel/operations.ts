@@ -69,7 +69,7 @@ t.test('OPEN binds under the node id, READ is cut at the end, RELEASE unbinds', 
   const { nodeId, image } = backend.add({ name: 'a', sizeBytes: 1000 })
   const opened = await session.ask({ opcode: opcodes.OPEN, nodeId, body: bodies.openBody(0o40000) })
   t.equal(Buffer.from(opened.bytes).readBigUInt64LE(0), nodeId)
-  t.equal(Buffer.from(opened.bytes).readUInt32LE(8), 2, 'FOPEN_KEEP_CACHE')
+  t.equal(Buffer.from(opened.bytes).readUInt32LE(8), 2 + 32, 'FOPEN_KEEP_CACHE, FOPEN_NOFLUSH')
   t.equal(session.bound.get(nodeId), backend.file)
   const read = (offset: number | bigint, length: number) =>
     session.ask({ opcode: opcodes.READ, nodeId, body: bodies.readBody(nodeId, offset, length) })
