@@ -35,6 +35,10 @@ export const serverlessMsMax = 60_000
 export const serverAskMsMax = 5_000
 /** How long it may leave that unanswered: then its event loop hangs, and another server takes its place. */
 export const serverHangMsMax = 30_000
+/** When the program of a mount is copied: not beside its first reads, and not at all where it does not live that long. */
+export const programCopyMs = 10_000
+/** Files of one program: it has 1,200. */
+export const programFilesMax = 10_000
 /** How long a server may take from its start until it knows whether it could boot. */
 export const prepareMsMax = 60_000
 /** How long `upgrade` waits: as long as a boot may take, and the end of the server before it. */

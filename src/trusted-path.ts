@@ -87,7 +87,8 @@ function partsOf(path: string): string[] {
   return path.split('/').filter(part => part !== '' && part !== '.')
 }
 
-function lookAtDisk(path: string): PathEntry | null {
+/** What lies there now. */
+export function lookAtDisk(path: string): PathEntry | null {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (!stat) return null
   const kind = stat.isDirectory() ? 'directory' : stat.isSymbolicLink() ? 'link' : 'other'

@@ -5,14 +5,14 @@ import { isErrorCode } from '../errors.ts'
 import type { ToKeeper } from './messages.ts'
 import { logLevels } from './settings.ts'
 
-type Kind = 'text' | 'textOrNull' | 'number' | 'truth' | 'numbers' | 'mounter' | 'errorCode' | 'level'
+type Kind = 'text' | 'texts' | 'textOrNull' | 'number' | 'truth' | 'numbers' | 'mounter' | 'errorCode' | 'level'
 
 /** The fields of each message. */
 const shapes: {
   readonly [T in ToKeeper['type']]: Readonly<Record<Exclude<keyof Extract<ToKeeper, { type: T }>, 'type'>, Kind>>
 } = {
   hello: { version: 'text', protocol: 'number' },
-  booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers' },
+  booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers', addons: 'texts' },
   prepared: { version: 'text', protocol: 'number' },
   'upgrade-request': { id: 'number', directory: 'textOrNull' },
   capacity: { capacityBytes: 'number' },
@@ -28,6 +28,7 @@ const shapes: {
 
 const checks: Readonly<Record<Kind, (value: unknown) => boolean>> = {
   text: value => typeof value === 'string',
+  texts: value => Array.isArray(value) && value.every(each => typeof each === 'string'),
   textOrNull: value => value === null || typeof value === 'string',
   number: Number.isSafeInteger,
   truth: value => typeof value === 'boolean',

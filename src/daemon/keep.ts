@@ -2,18 +2,21 @@
  * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
  * run to the end.
  */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { presenceText } from '../admin/keeper-presence.ts'
 import { runtimeDirectory, runtimeSurroundings } from '../admin/socket-path.ts'
 import { CacheError, messageOf } from '../errors.ts'
 import type { LeveledLogger } from '../logger.ts'
 import { type Addon, loadAddon } from '../native/addon.ts'
+import { programCopyMs } from '../process-limits.ts'
 import { removeDeadSockets } from './dead-sockets.ts'
 import { DescriptorStore, type Handed, listenFdsStart, takeHanded } from './descriptor-store.ts'
 import { Keeper } from './keeper.ts'
 import { createMounter, type Mounter } from './mounter.ts'
 import { lockMountpoint, mountpointLockPath } from './mountpoint-lock.ts'
 import { ownServerMain, serverMainIn } from './program.ts'
+import { ProgramCopy } from './program-copy.ts'
+import { programPlaces } from './program-places.ts'
 import { type ServerProcess, startServer } from './server-process.ts'
 import { createServiceManager } from './service-manager.ts'
 import type { ConfigurationDocument, Settings } from './settings.ts'
@@ -93,8 +96,12 @@ async function keepPrepared(
     first?.kill()
     throw error
   })
-  const startNext = (directory: string | null) => {
-    const main = directory === null ? ownServerMain : serverMainIn(directory, process.geteuid?.() ?? 0)
+  const uid = process.geteuid?.() ?? 0
+  const mainIn = (directory: string | null) => (directory === null ? ownServerMain : serverMainIn(directory, uid))
+  const places = programPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
+  const program = new ProgramCopy({ places, mainIn, afterMs: programCopyMs, logger })
+  const startNext = (directory: string | null, isNew: boolean) => {
+    const main = isNew ? mainIn(directory) : program.mainOf(directory)
     const server = first ?? startServer(addon, main, workFd)
     first = null
     return server
@@ -108,7 +115,7 @@ async function keepPrepared(
   const keeper = new Keeper(settings, {
     mounter,
     startServer: startNext,
-    onUpgraded: () => {},
+    onVersion: (directory, loaded) => program.serves({ directory, loaded }),
     sayTrouble,
     logger,
     manager,
@@ -136,6 +143,7 @@ async function keepPrepared(
   } finally {
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
+    await program.close()
   }
 }
 

@@ -13,7 +13,7 @@ export interface KeeperParts {
   /** See SupervisorParts. */
   startServer(directory: string | null, isNew: boolean): ServerProcess
   /** See SupervisorParts. */
-  onUpgraded(directory: string | null): void
+  onVersion(directory: string | null, addons: readonly string[]): void
   /** Why commands find no server, for them to say; null: they do. */
   sayTrouble(why: string | null): void
   readonly logger: LeveledLogger

@@ -58,6 +58,8 @@ export type ToKeeper =
       readonly allowOther: boolean
       readonly mounter: MounterProcess
       readonly restarts: Restarts
+      /** Paths of the addons that it has loaded. */
+      readonly addons: readonly string[]
     }
   /** It could boot. `protocol`: which messages it understands. */
   | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }

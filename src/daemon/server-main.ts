@@ -3,6 +3,7 @@
  */
 import '../no-inspector.ts'
 import { writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../admin/socket-path.ts'
@@ -47,6 +48,7 @@ const server = new Server({
     onDisconnect: listener => channel.onClose(listener),
   },
   version: readVersion(),
+  addons: () => Object.keys(createRequire(import.meta.url).cache).filter(path => path.endsWith('.node')),
   configure: settings =>
     configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
   createLogger: async log => {

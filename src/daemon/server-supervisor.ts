@@ -66,7 +66,7 @@ export class ServerSupervisor {
    */
   async start(): Promise<void> {
     const link = this.#begin()
-    await this.#lead(link)
+    await this.#lead(link, this.#directory)
     this.#watch(link)
   }
 
@@ -154,10 +154,12 @@ export class ServerSupervisor {
     return link
   }
 
-  async #lead(link: ServerLink): Promise<void> {
+  async #lead(link: ServerLink, directory: string | null): Promise<void> {
     const booted = await link.boot(this.#policy.bypass, this.#version)
     this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
+    // What libfuse mounted is followed by no other.
+    if (this.#version === null && booted.mounter === 'keeper') this.#parts.onVersion(directory, booted.addons)
     this.#version = booted.version
   }
 
@@ -189,9 +191,8 @@ export class ServerSupervisor {
     try {
       this.#policy.forgive()
       this.#version = null
-      await this.#lead(next)
+      await this.#lead(next, directory)
       this.#directory = directory
-      this.#parts.onUpgraded(directory)
       this.#tookOver(next, beganMs, null)
     } catch (error) {
       const how = messageOf(error)
@@ -256,14 +257,14 @@ export class ServerSupervisor {
     let link: ServerLink | null = null
     try {
       link = this.#begin()
-      await this.#lead(link)
+      await this.#lead(link, this.#directory)
       this.#tookOver(link, beganMs, refusedUpgrade)
       return null
     } catch (error) {
       await link?.end()
       if (link) this.#lookAtWork(link)
       // The version that served is there no more.
-      else if (isCacheError(error, 'invalid-argument')) this.#directory = null
+      else if (isCacheError(error, 'invalid-argument')) [this.#directory, this.#version] = [null, null]
       return { fate: link?.fate ?? 'unstarted', how: messageOf(error), servedMs: 0 }
     }
   }

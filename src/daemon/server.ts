@@ -41,6 +41,8 @@ export interface KeeperChannel {
 export interface ServerParts {
   readonly channel: KeeperChannel
   readonly version: string
+  /** Paths of those that are loaded. */
+  addons(): string[]
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
   createLogger(settings: LogSettings): Promise<ProcessLog>
@@ -164,7 +166,14 @@ export class Server {
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
     const { allowOther, server } = configuration
     const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
-    await channel.send({ type: 'booted', source: rooms.source, allowOther, mounter, restarts })
+    await channel.send({
+      type: 'booted',
+      source: rooms.source,
+      allowOther,
+      mounter,
+      restarts,
+      addons: this.#parts.addons(),
+    })
   }
 
   async #serve(message: Extract<ToServer, { type: 'mounted' | 'mount' }>): Promise<void> {

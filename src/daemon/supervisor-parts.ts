@@ -26,8 +26,8 @@ export interface SupervisorParts {
   onMessage(message: ToKeeper): void
   /** A server that served has died. @returns whether another one is to take its place */
   onDeath(exit: Exit): Promise<boolean>
-  /** The servers that follow are of the version in that directory, as it is now; null: our own. */
-  onUpgraded(directory: string | null): void
+  /** It serves, and those that follow are of the version in that directory, as it is now; null: our own. @param addons it has loaded these */
+  onVersion(directory: string | null, addons: readonly string[]): void
   /** None serves, and it may be long until one does. @param isNew this has not been said yet. @returns whether to go on */
   onDoubt(why: string, isNew: boolean): Promise<boolean>
   /** Another one serves. */

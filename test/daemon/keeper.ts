@@ -127,6 +127,7 @@ t.test('a server that dies between the mount and its first answer leaves no moun
         allowOther: false,
         mounter: 'keeper',
         restarts: { deathsMax: 2, wellMs: 60_000 },
+        addons: [],
       })
     if (message.type === 'mounted') server.kill()
   }

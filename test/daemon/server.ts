@@ -98,6 +98,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
       },
     },
     version: '1.2.3',
+    addons: () => ['/a.node'],
     configure: ({ document }) => {
       if (document.bad) throw new CacheError('invalid-argument', 'not usable')
       return { ...configuration, log: { level: document.level ?? 'info' } } as Configuration
@@ -147,7 +148,7 @@ t.test('it boots, serves, and stops from the top down', async t => {
   t.same(hello(), { type: 'hello', version: '1.2.3', protocol: protocolVersion }, 'its first word, unasked')
   await serve()
   t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
-  t.match(said[0], { source: 'http://origin/', allowOther: true })
+  t.match(said[0], { source: 'http://origin/', allowOther: true, addons: ['/a.node'] })
   t.match(await fetchStatus(socket), {
     version: '1.2.3',
     mountpoint: '/mnt',

@@ -1,17 +1,29 @@
 /**
- * The package, as npm makes it: what is in it, and that it runs from a directory that knows nothing of this one.
+ * The package, as npm makes it: what is in it, and that it runs from a directory that knows nothing of this one, and when that has gone.
  *
  * INSTALL=1 has npm compile the addon, too, which takes a minute; otherwise the installed package gets the one that is built here.
  */
 import { execFile } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
-import { cannotMount, isGone, place } from '../fixtures/daemon.ts'
+import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
 
 const runFile = promisify(execFile)
 // tap would load itself into npm. fuse-native: see test/setup.sh.
@@ -76,11 +88,23 @@ t.test('the package has what runs, what explains and what compiles, and installs
   const sample = { seed: 71, sizeBytes: 300_000, dataShare: 1 }
   writeSample(join(at.originDirectory, 'a.raw'), sample)
   const mount = ['mount', at.origin, at.mountpoint, '--cache-dir', at.cacheDirectory, '--capacity', '200MiB']
-  await runFile('npx', ['parentfs', ...mount, '--background'], { cwd: directory, env })
-  const read = await run('cat', join(at.mountpoint, 'a.raw'))
-  t.ok(read.equals(sampleBytes(sample, 0, sample.sizeBytes)))
-  await runFile('npx', ['parentfs', 'unmount', at.mountpoint], { cwd: directory, env })
+  const log = join(where, 'log')
+  await runFile('npx', ['parentfs', ...mount, '--background', '--log-file', log], { cwd: directory, env })
+  const isRight = async () =>
+    (await run('cat', join(at.mountpoint, 'a.raw'))).equals(sampleBytes(sample, 0, sample.sizeBytes))
+  t.ok(await isRight())
+  const said = (what: string) => until(() => readFileSync(log, 'utf8').includes(what), patienceMs, what)
+  await said('servers start from a copy of the program')
+  const target = /"target":"([^"]+)"/.exec(readFileSync(log, 'utf8'))?.[1] ?? ''
+  t.ok(existsSync(join(target, 'package.json')), target)
+  renameSync(directory, `${directory}-moved`)
+  process.kill((await statusOf(at)).pid, 'SIGKILL')
+  await said('another server has taken over')
+  await run('sh', '-c', 'echo 3 > /proc/sys/vm/drop_caches')
+  t.ok(await isRight(), 'a server that was started when the installation had gone')
+  t.equal((await parentfs('unmount', at.mountpoint)).code, 0)
   t.ok(await isGone(at))
+  await until(() => !existsSync(target), patienceMs, 'the end of the copy')
 })
 
 t.test('without a compiler the installation says what is missing', async t => {
