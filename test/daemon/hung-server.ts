@@ -33,6 +33,7 @@ t.test('one whose event loop hangs', async t => {
     serve: async () => {},
     onDeath: async () => false,
     onAlive: () => {},
+    onVersion: () => {},
     onGivenUp: () => {},
     askMs: 1,
     now: () => nowMs,
