@@ -3,7 +3,7 @@
 #   make run                            set up, build, and show the main job on a sample image
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed, failed, were skipped
-#   make test FILES="test/sizes.ts ..."  the same of these test files alone
+#   make test FILES="test/base/sizes.ts ..."  the same of these test files alone
 #   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, within an hour
 #   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
@@ -53,7 +53,7 @@ man: dist/.built
 	@command -v scdoc >/dev/null || { echo 'make man: scdoc is missing: apt-get install scdoc' >&2; exit 1; }
 	@mkdir -p dist/man
 	@for page in docs/man/*.scd; do \
-	  node -e "import('./dist/daemon/settings-manual.js').then(({ withSettings }) => \
+	  node -e "import('./dist/daemon/config/settings-manual.js').then(({ withSettings }) => \
 	    process.stdout.write(withSettings(fs.readFileSync('$$page', 'utf8'))))" | scdoc > "dist/man/$$(basename "$$page" .scd)"; \
 	done
 	@echo "dist/man has$$(printf ' %s' $$(ls dist/man)): copy them to /usr/local/share/man/manN"

@@ -41,15 +41,15 @@ using Clock = std::chrono::steady_clock;
 }
 
 /** Where bytes come from: reads by slot, each slot one at a time. */
-class Source {
+class OriginReader {
  public:
-  virtual ~Source() = default;
+  virtual ~OriginReader() = default;
   virtual void submit(std::size_t slot, std::uint64_t offset, std::byte* target, std::size_t length) = 0;
   /** A slot whose read is over. */
   virtual std::size_t wait() = 0;
 };
 
-class FileSource final : public Source {
+class FileSource final : public OriginReader {
  public:
   FileSource(const char* path, std::size_t depth) : fd_(::open(path, O_RDONLY | O_DIRECT | O_CLOEXEC)), blocks_(depth) {
     if (fd_ < 0) fail(path, errno);
@@ -84,7 +84,7 @@ class FileSource final : public Source {
   std::vector<iocb> blocks_;
 };
 
-class RbdSource final : public Source {
+class RbdSource final : public OriginReader {
  public:
   RbdSource(char** arguments, std::size_t depth) : slots_(depth) {
     const auto opened = parentfs::rbd::open_library();
@@ -173,7 +173,7 @@ int main(int count, char** arguments) {
   std::vector<std::uint64_t> offsets;
   for (std::uint64_t offset = 0; std::cin >> offset;) offsets.push_back(offset);
   if (offsets.empty() || depth == 0) fail("no offsets");
-  std::unique_ptr<Source> source;
+  std::unique_ptr<OriginReader> source;
   if (std::string(arguments[4]) == "file") source = std::make_unique<FileSource>(arguments[5], depth);
   else if (count == 9) source = std::make_unique<RbdSource>(arguments + 5, depth);
   else fail("librbd CONF POOL IMAGE SNAPSHOT");

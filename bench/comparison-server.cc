@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "session/reply.h"
-#include "store/scratch.h"
+#include "disk/aligned-buffer.h"
 #include "syscalls/mount.h"
 #include "wire/cursor.h"
 #include "wire/fuse.h"
@@ -130,8 +130,8 @@ void serve(const Server& server, std::span<const std::byte> request, const Reply
 }
 
 void work(const Server& server) {
-  const parentfs::store::Scratch requests(parentfs::wire::request_bytes_max);
-  const parentfs::store::Scratch replies(ReplyBuffer::header_room + parentfs::wire::read_bytes_max);
+  const parentfs::disk::AlignedBuffer requests(parentfs::wire::request_bytes_max);
+  const parentfs::disk::AlignedBuffer replies(ReplyBuffer::header_room + parentfs::wire::read_bytes_max);
   const ReplyBuffer buffer(replies.bytes());
   while (true) {
     const ssize_t got = ::read(server.device, requests.bytes().data(), requests.bytes().size());

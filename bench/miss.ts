@@ -13,12 +13,12 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { GCProfiler } from 'node:v8'
+import { silentLogger } from '../src/base/logger.ts'
+import { KernelTransport } from '../src/fuse/kernel/kernel-transport.ts'
 import { opcodes } from '../src/fuse/kernel/opcodes.ts'
-import { KernelTransport } from '../src/fuse/kernel/transport.ts'
-import { silentLogger } from '../src/logger.ts'
 import { loadAddon } from '../src/native/addon.ts'
-import { Availability } from '../src/origin/availability.ts'
-import { openOrigin } from '../src/origin/open.ts'
+import { openOrigin } from '../src/origin/open-origin.ts'
+import { CircuitState } from '../src/origin/wrappers/circuit-state.ts'
 import { FakeSession, padded, rawRequest } from '../test/fixtures/fake-session.ts'
 import { readBody } from '../test/fixtures/fuse-bodies.ts'
 import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
@@ -56,7 +56,7 @@ await mkdir(files)
 await writeFile(join(files, 'cold.raw'), '')
 await truncate(join(files, 'cold.raw'), imageBytes)
 const server = await spawnHttpOrigin({ directory: files, etag: 'none', lastModified: true, delayMs: 5 })
-const availability = new Availability(server.url)
+const availability = new CircuitState(server.url)
 const origin = openOrigin(server.url, { addon: loadAddon(), availability })
 const rooms = await openRooms({
   directory: join(home, 'cache'),

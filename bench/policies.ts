@@ -10,8 +10,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Adaptive } from '../src/cache/adaptive-policy.ts'
-import { LeastRecentlyUsed } from '../src/cache/eviction-policy.ts'
+import { AdaptivePolicy } from '../src/cache/evict/adaptive-policy.ts'
+import { LruPolicy } from '../src/cache/evict/eviction-policy.ts'
 import { optimalHits } from './policies/optimum.ts'
 import { OwnPolicy, type Unit } from './policies/own.ts'
 import { Arc, Lru, S3Fifo, type SimulatedFactory, TwoQ } from './policies/references.ts'
@@ -19,8 +19,8 @@ import { readTrace, type Trace, tracesIn } from './policies/traces.ts'
 import { between } from './report/page.ts'
 
 const own = {
-  'parentfs lru': () => new LeastRecentlyUsed<Unit>(),
-  'parentfs adaptive': () => new Adaptive<Unit>(),
+  'parentfs lru': () => new LruPolicy<Unit>(),
+  'parentfs adaptive': () => new AdaptivePolicy<Unit>(),
 } as const
 const literature: Readonly<Record<string, SimulatedFactory>> = {
   LRU: (capacity, footprint) => new Lru(capacity, footprint),

@@ -216,9 +216,9 @@ t.test('endless', async () => new Promise(resolve => setTimeout(resolve, 600_000
 })
 
 t.test('given files are run alone, and the last line has the form that others read', async t => {
-  const { code, stdout } = await attempt(process.execPath, 'build/test/run.js', 'test/settled.ts')
+  const { code, stdout } = await attempt(process.execPath, 'build/test/run.js', 'test/async/on-settled.ts')
   const lines = stdout.toString().trim().split('\n')
   t.equal(code, 0)
-  t.match(lines[0], /^ok - settled \(\d+ passed, 0 failed, 0 skipped; [\d.]+ s, [\d.]+ s of CPU\)$/)
+  t.match(lines[0], /^ok - async\/on-settled \(\d+ passed, 0 failed, 0 skipped; [\d.]+ s, [\d.]+ s of CPU\)$/)
   t.match(lines.at(-1), /^\d+ passed, 0 failed, 0 skipped$/)
 })

@@ -23,7 +23,13 @@ t.test('every native file keeps the rules', async t => {
 })
 
 t.test('an import upwards, sideways or out of the rooms is caught', async t => {
-  const upwards = ['../cli/main.ts', '../fuse/errno.ts', '../daemon/rooms.ts', '../../test/run.ts', '../elsewhere/x.ts']
+  const upwards = [
+    '../cli/main.ts',
+    '../daemon/ipc/messages.ts',
+    '../../test/run.ts',
+    '../elsewhere/x.ts',
+    '../planted.ts',
+  ]
   for (const target of upwards) {
     for (const text of [
       `import { a } from '${target}'`,
@@ -35,16 +41,26 @@ t.test('an import upwards, sideways or out of the rooms is caught', async t => {
       t.equal(complaintsAbout({ path: 'src/admin/planted.ts', text: header + text }).length, 1, text)
     }
   }
-  for (const target of ['./other.ts', '../native/addon.ts', '../errors.ts', 'node:fs', 'pino']) {
+  for (const target of [
+    './other.ts',
+    '../native/addon.ts',
+    '../base/errors.ts',
+    '../cache/read/miss-reader.ts',
+    'node:fs',
+    'pino',
+  ]) {
     t.same(
       complaintsAbout({ path: 'src/admin/planted.ts', text: `${header}import { a } from '${target}'` }),
       [],
       target,
     )
   }
-  const sideways = `${header}import { a } from '../native/addon.ts'`
-  t.equal(complaintsAbout({ path: 'src/origin/planted.ts', text: sideways }).length, 1, 'rooms on one floor')
-  t.equal(complaintsAbout({ path: 'src/planted.ts', text: sideways.replace('..', '.') }).length, 1, 'floor 0')
+  const caught = (path: string, target: string) =>
+    complaintsAbout({ path, text: `${header}import { a } from '${target}'` }).length
+  t.equal(caught('src/cache/fetch/planted.ts', '../evict/evictor.ts'), 1, 'folders on one floor')
+  t.equal(caught('src/cache/fetch/planted.ts', '../cache.ts'), 1, 'a sub-folder and its folder')
+  t.equal(caught('src/cache/planted.ts', './fetch/fetcher.ts'), 0, 'a folder and its sub-folder')
+  t.equal(caught('src/planted.ts', './base/errors.ts'), 1, 'no file lies directly in src/')
 })
 
 t.test('each other offence in a TypeScript file is caught', async t => {
@@ -63,16 +79,19 @@ t.test('each other offence in a TypeScript file is caught', async t => {
   for (const [what, text] of Object.entries(offences)) {
     t.equal(complaintsAbout({ path: 'src/cache/planted.ts', text }).length, 1, what)
   }
-  t.same(complaintsAbout({ path: 'src/fuse/errno.ts', text: `${header}const numbers = { ENOENT: 2 }\n` }), [])
+  t.same(
+    complaintsAbout({ path: 'src/fuse/filesystem/errno.ts', text: `${header}const numbers = { ENOENT: 2 }\n` }),
+    [],
+  )
 })
 
 t.test('native includes that point up, and Node-API outside bridge/, are caught', async t => {
   const planted = (path: string, line: string) => complaintsAboutNative({ path, text: `// A file.\n${line}\n` }).length
-  t.equal(planted('native-bindings/wire/a.h', '#include "store/b.h"'), 1)
-  t.equal(planted('native-bindings/store/a.cc', '#include "../session/b.h"'), 1)
+  t.equal(planted('native-bindings/wire/a.h', '#include "image/b.h"'), 1)
+  t.equal(planted('native-bindings/image/a.cc', '#include "../session/b.h"'), 1)
   t.equal(planted('native-bindings/session/a.cc', '#include <node_api.h>'), 1)
   t.equal(planted('native-bindings/session/a.cc', '#include <napi.h>'), 1)
-  t.equal(planted('native-bindings/session/a.cc', '#include "store/b.h"'), 0)
+  t.equal(planted('native-bindings/session/a.cc', '#include "image/b.h"'), 0)
   t.equal(planted('native-bindings/bridge/a.cc', '#include <napi.h>'), 0)
   t.equal(planted('native-bindings/attic/a.cc', '#include "b.h"'), 1, 'a room without a rule')
 })

@@ -4,7 +4,7 @@
  */
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { within } from '../../src/deadline.ts'
+import { withTimeout } from '../../src/async/with-timeout.ts'
 import type { HttpOriginServer } from '../../test/fixtures/http-origin.ts'
 import { usageOf } from '../../test/fixtures/process-usage.ts'
 import { until } from '../../test/fixtures/until.ts'
@@ -108,7 +108,7 @@ export class Lives {
       ] as const
       for (const [job, figureOf] of asked) {
         const { result, cost } = await this.#measured(() =>
-          within(
+          withTimeout(
             readingMsMax,
             runFio(`bench/jobs/${job}.fio`, this.#running!.path, this.#world.secondsPerJob),
             () => new Hung(`${job}: no end after ${readingMsMax / 1000} s`),

@@ -1,7 +1,7 @@
 /**
  * A cache of units that evicts by the code that parentfs evicts by: over its high watermark, down to the low one, in one choice.
  */
-import type { EvictionPolicy } from '../../src/cache/eviction-policy.ts'
+import type { EvictionPolicy } from '../../src/cache/evict/eviction-policy.ts'
 
 /** A unit, as a policy sees an object. */
 export interface Unit {

@@ -12,12 +12,12 @@
 #include "bridge/engine.h"
 #include "bridge/errors.h"
 #include "bridge/log-writer.h"
-#include "bridge/receiver.h"
+#include "bridge/range-receiver.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
-#include "fuse2/loop.h"
-#include "store/crc32c.h"
-#include "store/scratch.h"
+#include "libfuse2/loop.h"
+#include "disk/crc32c.h"
+#include "disk/aligned-buffer.h"
 #include "syscalls/files.h"
 #include "syscalls/mount.h"
 #include "syscalls/process.h"
@@ -41,7 +41,7 @@ Napi::Value give(Napi::Env env, Result<OwnedFd> fd, const char* syscall) {
 }
 
 Napi::Value crc32c(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), store::crc32c(bytes(info[0], "bytes")));
+  return Napi::Number::New(info.Env(), disk::crc32c(bytes(info[0], "bytes")));
 }
 
 Napi::Value create_engine(const Napi::CallbackInfo& info) {
@@ -54,8 +54,8 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value create_receiver(const Napi::CallbackInfo& info) {
-  NewReceiver made;
-  return info.Env().GetInstanceData<Classes>()->receiver.New({Napi::External<NewReceiver>::New(info.Env(), &made)});
+  NewRangeReceiver made;
+  return info.Env().GetInstanceData<Classes>()->receiver.New({Napi::External<NewRangeReceiver>::New(info.Env(), &made)});
 }
 
 Napi::Value open_fuse(const Napi::CallbackInfo& info) { return give(info.Env(), syscalls::open_fuse(), "open"); }
@@ -132,19 +132,19 @@ void release_free_memory(const Napi::CallbackInfo& /*info*/) { syscalls::release
 
 Napi::Value bytes_to_page(const Napi::CallbackInfo& info) {
   const auto begin = reinterpret_cast<std::uintptr_t>(bytes(info[0], "bytes").data());
-  return Napi::Number::New(info.Env(), static_cast<double>(-begin % store::Scratch::page_bytes));
+  return Napi::Number::New(info.Env(), static_cast<double>(-begin % disk::AlignedBuffer::page_bytes));
 }
 
 void load_libfuse2(const Napi::CallbackInfo& info) {
-  const std::string complaint = fuse2::load(text(info[0], "path"));
+  const std::string complaint = libfuse2::load(text(info[0], "path"));
   if (!complaint.empty()) throw Napi::Error::New(info.Env(), complaint);
 }
 
-Napi::Value latest_libfuse2_loop(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), fuse2::latest_loop()); }
+Napi::Value latest_libfuse2_loop(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), libfuse2::latest_loop()); }
 
 Napi::Value is_libfuse2_loop_running(const Napi::CallbackInfo& info) {
   const std::uint32_t loop = small_number(info[0], "loop", std::numeric_limits<std::uint32_t>::max());
-  return Napi::Boolean::New(info.Env(), fuse2::is_running(loop));
+  return Napi::Boolean::New(info.Env(), libfuse2::is_running(loop));
 }
 
 Napi::Value create_log_writer(const Napi::CallbackInfo& info) {
@@ -161,7 +161,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->engine = Napi::Persistent(Engine::define(env));
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
-  classes->receiver = Napi::Persistent(Receiver::define(env));
+  classes->receiver = Napi::Persistent(RangeReceiver::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));

@@ -32,7 +32,7 @@ EngineState::~EngineState() {
   release();
 }
 
-Napi::Promise EngineState::perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task) {
+Napi::Promise EngineState::perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task) {
   auto* operation =
       new Operation{.engine = shared_from_this(),
                     .deferred = Napi::Promise::Deferred::New(env),
@@ -52,9 +52,9 @@ Napi::Promise EngineState::perform(Napi::Env env, store::Lane lane, Napi::Value 
   return promise;
 }
 
-std::shared_ptr<store::LockedFile> EngineState::locked_file(const std::string& path, std::uint64_t bytes_max) {
+std::shared_ptr<disk::LockedFile> EngineState::locked_file(const std::string& path, std::uint64_t bytes_max) {
   auto& file = locked_files_[path];
-  if (!file) file = std::make_shared<store::LockedFile>(path, bytes_max);
+  if (!file) file = std::make_shared<disk::LockedFile>(path, bytes_max);
   return file;
 }
 

@@ -19,10 +19,10 @@
 
 #include "mutex.h"
 #include "session/session-thread.h"
-#include "store/faults.h"
-#include "store/locked-file.h"
-#include "store/reads-under-way.h"
-#include "store/store-threads.h"
+#include "disk/fault-injection.h"
+#include "disk/locked-file.h"
+#include "disk/inflight-reads.h"
+#include "disk/store-threads.h"
 
 namespace parentfs::bridge {
 
@@ -44,19 +44,19 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   EngineState& operator=(const EngineState&) = delete;
 
   /** Run a task. `keep` is what its memory belongs to, or undefined: it is referenced until the promise is settled. */
-  Napi::Promise perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task);
+  Napi::Promise perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task);
   /** End the threads once their queues are empty. Rejects with EBUSY while a session runs. */
   Napi::Promise close(Napi::Env env);
 
-  [[nodiscard]] store::StoreThreads& threads() { return threads_; }
+  [[nodiscard]] disk::StoreThreads& threads() { return threads_; }
   [[nodiscard]] session::Clock& clock() { return *clock_; }
   /** Null, but in tests that let the disk fail. Outlives every data file: their operations and sessions hold the state.
    */
-  [[nodiscard]] store::Faults* faults() { return faults_.get(); }
+  [[nodiscard]] disk::FaultInjection* faults() { return faults_.get(); }
   /** Of all data files. Outlives them too. */
-  [[nodiscard]] store::ReadsUnderWay& reads() { return reads_; }
+  [[nodiscard]] disk::InflightReads& reads() { return reads_; }
   /** The same object for the same path, whatever `bytes_max` is the second time. */
-  std::shared_ptr<store::LockedFile> locked_file(const std::string& path, std::uint64_t bytes_max);
+  std::shared_ptr<disk::LockedFile> locked_file(const std::string& path, std::uint64_t bytes_max);
   void session_started() { sessions_++; }
   void session_ended() { sessions_--; }
 
@@ -86,11 +86,11 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   std::vector<Operation*> done_ GUARDED_BY(mutex_);
   bool armed_ GUARDED_BY(mutex_) = false;
   std::unique_ptr<session::Clock> clock_ = std::make_unique<session::Clock>();
-  std::unique_ptr<store::Faults> faults_ = store::Faults::from_environment();
-  store::ReadsUnderWay reads_;
+  std::unique_ptr<disk::FaultInjection> faults_ = disk::FaultInjection::from_environment();
+  disk::InflightReads reads_;
   /** By path; touched by the thread of JavaScript alone. */
-  std::map<std::string, std::shared_ptr<store::LockedFile>> locked_files_;
-  store::StoreThreads threads_;
+  std::map<std::string, std::shared_ptr<disk::LockedFile>> locked_files_;
+  disk::StoreThreads threads_;
 };
 
 }  // namespace parentfs::bridge

@@ -35,10 +35,10 @@ Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
   const std::string path = text(info[0], "path");
   const std::uint64_t size_bytes = whole_number(info[1], "sizeBytes");
   const std::uint32_t block_bytes = small_number(info[2], "blockBytes", std::numeric_limits<std::uint32_t>::max());
-  const auto file = std::make_shared<std::shared_ptr<store::DataFile>>();
+  const auto file = std::make_shared<std::shared_ptr<image::DataFile>>();
   // The operation holds the state until its promise is settled.
   auto work = [state = state_.get(), file, path, size_bytes, block_bytes](auto) {
-    auto opened = store::DataFile::open(path, size_bytes, block_bytes, state->faults(), &state->reads());
+    auto opened = image::DataFile::open(path, size_bytes, block_bytes, state->faults(), &state->reads());
     if (opened.ok()) *file = std::move(opened.value());
     return opened.error();
   };
@@ -46,13 +46,13 @@ Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
     OpenedFile opened{.engine = state->shared_from_this(), .file = std::move(*file)};
     return env.GetInstanceData<Classes>()->store_file.New({Napi::External<OpenedFile>::New(env, &opened)});
   };
-  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(),
+  return state_->perform(info.Env(), disk::Lane::write, info.Env().Undefined(),
                          {"open", std::move(work), std::move(result)});
 }
 
 Napi::Value Engine::keep_in_memory(const Napi::CallbackInfo& info) {
   const auto file = state_->locked_file(text(info[0], "path"), whole_number(info[1], "bytesMax"));
-  const auto extent = std::make_shared<store::LockedFile::Extent>();
+  const auto extent = std::make_shared<disk::LockedFile::Extent>();
   auto work = [file, extent](auto) {
     auto extended = file->extend();
     if (extended.ok()) *extent = extended.value();
@@ -64,7 +64,7 @@ Napi::Value Engine::keep_in_memory(const Napi::CallbackInfo& info) {
     made.Set("sizeBytes", Napi::Number::New(env, static_cast<double>(extent->size_bytes)));
     return made;
   };
-  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(),
+  return state_->perform(info.Env(), disk::Lane::write, info.Env().Undefined(),
                          {"mlock", std::move(work), std::move(result)});
 }
 
@@ -72,7 +72,7 @@ Napi::Value Engine::reserve_after_end(const Napi::CallbackInfo& info) {
   auto work = [path = text(info[0], "path"), bytes = whole_number(info[1], "bytes")](auto) {
     return syscalls::reserve_after_end(path, bytes);
   };
-  return state_->perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
+  return state_->perform(info.Env(), disk::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
 }
 
 Napi::Value Engine::reading_ms(const Napi::CallbackInfo& info) {

@@ -9,7 +9,7 @@
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
 #include "bridge/errors.h"
-#include "bridge/source.h"
+#include "bridge/origin-reader.h"
 #include "syscalls/files.h"
 
 namespace parentfs::bridge {
@@ -17,15 +17,15 @@ namespace parentfs::bridge {
 namespace {
 
 /** The table as an ArrayBuffer, which keeps the memory (but not the file) until it is collected. */
-Napi::ArrayBuffer table_of(Napi::Env env, const store::DataFile& file) {
+Napi::ArrayBuffer table_of(Napi::Env env, const image::DataFile& file) {
   const auto& table = file.table();
   if (table->size_bytes() == 0) return Napi::ArrayBuffer::New(env, 0);
   auto* holder = new std::shared_ptr<residency::Table>(table);
   napi_value made = nullptr;
-  const auto let_go = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<residency::Table>*>(held); };
+  const auto release_bytes = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<residency::Table>*>(held); };
   // From here on the holder is Node's, which lets go of it even when it makes no buffer; node-addon-api would do so as well then.
   // Source: Node.js 20, src/node_buffer.cc, Buffer::New; node-addon-api 8, napi-inl.h, ArrayBuffer::New.
-  if (napi_create_external_arraybuffer(env, table->data(), table->size_bytes(), let_go, holder, &made) != napi_ok) {
+  if (napi_create_external_arraybuffer(env, table->data(), table->size_bytes(), release_bytes, holder, &made) != napi_ok) {
     throw Napi::Error::New(env);
   }
   return {env, made};
@@ -35,12 +35,12 @@ Napi::ArrayBuffer table_of(Napi::Env env, const store::DataFile& file) {
 
 Napi::Function StoreFile::define(Napi::Env env) {
   return DefineClass(env, "StoreFile",
-                     {InstanceMethod("read", &StoreFile::read), InstanceMethod("land", &StoreFile::land),
+                     {InstanceMethod("read", &StoreFile::read), InstanceMethod("writeBlocks", &StoreFile::write_blocks),
                       InstanceMethod("verify", &StoreFile::verify), InstanceMethod("punch", &StoreFile::punch),
                       InstanceMethod("dropPages", &StoreFile::drop_pages), InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
-                      InstanceMethod("shelve", &StoreFile::shelve), InstanceMethod("letGo", &StoreFile::let_go),
-                      InstanceMethod("unshelve", &StoreFile::unshelve), InstanceMethod("askFrom", &StoreFile::ask_from),
+                      InstanceMethod("insertBuffered", &StoreFile::insert_buffered), InstanceMethod("releaseBuffered", &StoreFile::release_bytes),
+                      InstanceMethod("removeBuffered", &StoreFile::remove_buffered), InstanceMethod("setFirstReadOrigin", &StoreFile::set_first_read_origin),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -53,7 +53,7 @@ StoreFile::StoreFile(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   Value().TypeTag(&store_file_tag);
 }
 
-std::shared_ptr<store::DataFile> StoreFile::file_of(const Napi::Value& value) {
+std::shared_ptr<image::DataFile> StoreFile::file_of(const Napi::Value& value) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&store_file_tag)) {
     throw Napi::TypeError::New(value.Env(), "file must be a StoreFile");
   }
@@ -62,7 +62,7 @@ std::shared_ptr<store::DataFile> StoreFile::file_of(const Napi::Value& value) {
   return file;
 }
 
-Napi::Value StoreFile::perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task) {
+Napi::Value StoreFile::perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task) {
   if (file_) return engine_->perform(env, lane, keep, std::move(task));
   const auto deferred = Napi::Promise::Deferred::New(env);
   deferred.Reject(system_error(env, EBADF, task.syscall).Value());
@@ -79,17 +79,17 @@ Napi::Value StoreFile::read(const Napi::CallbackInfo& info) {
     return 0;
   };
   auto result = [whole](Napi::Env env) -> Napi::Value { return Napi::Boolean::New(env, *whole); };
-  return perform(info.Env(), store::Lane::read, info[1], {"read", std::move(work), std::move(result)});
+  return perform(info.Env(), disk::Lane::read, info[1], {"read", std::move(work), std::move(result)});
 }
 
-Napi::Value StoreFile::land(const Napi::CallbackInfo& info) {
+Napi::Value StoreFile::write_blocks(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::span<const std::byte> source = bytes(info[1], "bytes");
   const bool to_disk = !info[2].IsUndefined() && flag(info[2], "toDisk");
-  const auto medium = to_disk ? store::Medium::disk : store::Medium::page_cache;
-  const auto landed = std::make_shared<store::Landed>();
+  const auto medium = to_disk ? image::Medium::disk : image::Medium::page_cache;
+  const auto landed = std::make_shared<image::WrittenBlocks>();
   auto work = [file = file_, landed, offset, source, medium](auto) {
-    auto outcome = file->land(offset, source, medium);
+    auto outcome = file->write_blocks(offset, source, medium);
     if (outcome.ok()) *landed = std::move(outcome.value());
     return outcome.error();
   };
@@ -101,21 +101,21 @@ Napi::Value StoreFile::land(const Napi::CallbackInfo& info) {
     made.Set("zero", Napi::BigInt::New(env, landed->zero));
     return made;
   };
-  return perform(info.Env(), store::Lane::write, info[1], {"write", std::move(work), std::move(result)});
+  return perform(info.Env(), disk::Lane::write, info[1], {"write", std::move(work), std::move(result)});
 }
 
 Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
   const std::uint64_t number = whole_number(info[0], "object");
   const std::uint64_t blocks = word(info[1], "blocks");
-  store::Sums sums{};
+  image::Sums sums{};
   if (!info[2].IsTypedArray() || info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
       info[2].As<Napi::Uint32Array>().ElementLength() != sums.size()) {
     throw Napi::TypeError::New(info.Env(), "sums must be a Uint32Array of 64");
   }
   auto given = info[2].As<Napi::Uint32Array>();
   std::copy_n(given.Data(), sums.size(), sums.begin());
-  const auto medium = flag(info[3], "fromDisk") ? store::Medium::disk : store::Medium::page_cache;
-  const auto found = std::make_shared<store::Verified>();
+  const auto medium = flag(info[3], "fromDisk") ? image::Medium::disk : image::Medium::page_cache;
+  const auto found = std::make_shared<image::Verified>();
   auto work = [file = file_, found, number, blocks, sums, medium](auto scratch) {
     *found = file->verify(number, blocks, sums, medium, scratch);
     return 0;
@@ -126,26 +126,26 @@ Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
     made.Set("unread", Napi::BigInt::New(env, found->unread));
     return made;
   };
-  return perform(info.Env(), store::Lane::read, info.Env().Undefined(), {"read", std::move(work), std::move(result)});
+  return perform(info.Env(), disk::Lane::read, info.Env().Undefined(), {"read", std::move(work), std::move(result)});
 }
 
 Napi::Value StoreFile::punch(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::uint64_t length = whole_number(info[1], "length");
   auto work = [file = file_, offset, length](auto) { return file->punch(offset, length); };
-  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
+  return perform(info.Env(), disk::Lane::write, info.Env().Undefined(), {"fallocate", std::move(work), {}});
 }
 
 Napi::Value StoreFile::drop_pages(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::uint64_t length = whole_number(info[1], "length");
   auto work = [file = file_, offset, length](auto) { return syscalls::drop_pages(file->fd(), offset, length); };
-  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fadvise", std::move(work), {}});
+  return perform(info.Env(), disk::Lane::write, info.Env().Undefined(), {"fadvise", std::move(work), {}});
 }
 
 Napi::Value StoreFile::sync(const Napi::CallbackInfo& info) {
   auto work = [file = file_](auto) { return file->sync(); };
-  return perform(info.Env(), store::Lane::write, info.Env().Undefined(), {"fdatasync", std::move(work), {}});
+  return perform(info.Env(), disk::Lane::write, info.Env().Undefined(), {"fdatasync", std::move(work), {}});
 }
 
 Napi::Value StoreFile::seek_data(const Napi::CallbackInfo& info) {
@@ -157,7 +157,7 @@ Napi::Value StoreFile::seek_data(const Napi::CallbackInfo& info) {
     return outcome.error();
   };
   auto result = [found](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(*found)); };
-  return perform(info.Env(), store::Lane::read, info.Env().Undefined(), {"lseek", std::move(work), std::move(result)});
+  return perform(info.Env(), disk::Lane::read, info.Env().Undefined(), {"lseek", std::move(work), std::move(result)});
 }
 
 Napi::Value StoreFile::usage(const Napi::CallbackInfo& info) {
@@ -178,14 +178,14 @@ Napi::Value StoreFile::is_open_elsewhere(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StoreFile::hits(const Napi::CallbackInfo& info) {
-  const auto [hits, bytes] = file_ ? file_->hits().sum() : store::HitCounts::Sum{};
+  const auto [hits, bytes] = file_ ? file_->hits().sum() : image::HitCounts::Sum{};
   const Napi::Object made = Napi::Object::New(info.Env());
   made.Set("hits", Napi::Number::New(info.Env(), static_cast<double>(hits)));
   made.Set("hitBytes", Napi::Number::New(info.Env(), static_cast<double>(bytes)));
   return made;
 }
 
-Napi::Value StoreFile::shelve(const Napi::CallbackInfo& info) {
+Napi::Value StoreFile::insert_buffered(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::span<const std::byte> source = bytes(info[1], "bytes");
   const std::uint64_t unit_bytes = whole_number(info[2], "unitBytes");
@@ -195,13 +195,13 @@ Napi::Value StoreFile::shelve(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), is_put);
 }
 
-void StoreFile::let_go(const Napi::CallbackInfo& info) {
+void StoreFile::release_bytes(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
-  if (file_) file_->shelf().let_go(offset);
+  if (file_) file_->shelf().release_bytes(offset);
   shelved_.erase(offset);
 }
 
-void StoreFile::unshelve(const Napi::CallbackInfo& info) {
+void StoreFile::remove_buffered(const Napi::CallbackInfo& info) {
   if (info[0].IsUndefined()) {
     clear_shelf();
     return;
@@ -216,8 +216,8 @@ void StoreFile::clear_shelf() {
   shelved_.clear();
 }
 
-void StoreFile::ask_from(const Napi::CallbackInfo& info) {
-  if (file_) file_->ask_from(source_of(info[0]));
+void StoreFile::set_first_read_origin(const Napi::CallbackInfo& info) {
+  if (file_) file_->set_first_read_origin(source_of(info[0]));
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) {

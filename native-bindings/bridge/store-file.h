@@ -9,14 +9,14 @@
 #include <memory>
 
 #include "bridge/engine-state.h"
-#include "store/data-file.h"
+#include "image/data-file.h"
 
 namespace parentfs::bridge {
 
 /** What a StoreFile is made from. */
 struct OpenedFile {
   std::shared_ptr<EngineState> engine;
-  std::shared_ptr<store::DataFile> file;
+  std::shared_ptr<image::DataFile> file;
 };
 
 class StoreFile : public Napi::ObjectWrap<StoreFile> {
@@ -26,11 +26,11 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   ~StoreFile() override { clear_shelf(); }
 
   /** The data file of a StoreFile object. @throws TypeError for any other value, EBADF when it is closed */
-  static std::shared_ptr<store::DataFile> file_of(const Napi::Value& value);
+  static std::shared_ptr<image::DataFile> file_of(const Napi::Value& value);
 
  private:
   Napi::Value read(const Napi::CallbackInfo& info);
-  Napi::Value land(const Napi::CallbackInfo& info);
+  Napi::Value write_blocks(const Napi::CallbackInfo& info);
   Napi::Value verify(const Napi::CallbackInfo& info);
   Napi::Value punch(const Napi::CallbackInfo& info);
   Napi::Value drop_pages(const Napi::CallbackInfo& info);
@@ -38,15 +38,15 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value seek_data(const Napi::CallbackInfo& info);
   Napi::Value usage(const Napi::CallbackInfo& info);
   Napi::Value is_open_elsewhere(const Napi::CallbackInfo& info);
-  Napi::Value shelve(const Napi::CallbackInfo& info);
-  void let_go(const Napi::CallbackInfo& info);
-  void unshelve(const Napi::CallbackInfo& info);
-  void ask_from(const Napi::CallbackInfo& info);
+  Napi::Value insert_buffered(const Napi::CallbackInfo& info);
+  void release_bytes(const Napi::CallbackInfo& info);
+  void remove_buffered(const Napi::CallbackInfo& info);
+  void set_first_read_origin(const Napi::CallbackInfo& info);
   Napi::Value hits(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   /** Run a task, or reject with EBADF when the file is closed. */
-  Napi::Value perform(Napi::Env env, store::Lane lane, Napi::Value keep, Task task);
+  Napi::Value perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task);
 
   /** Nothing is on the shelf any more; nobody reads what was. */
   void clear_shelf();
@@ -55,7 +55,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   /** What lies on the shelf, by offset: the memory of JavaScript that native threads may read. */
   std::map<std::uint64_t, Napi::Reference<Napi::Uint8Array>> shelved_;
   /** Null after `close`. */
-  std::shared_ptr<store::DataFile> file_;
+  std::shared_ptr<image::DataFile> file_;
 };
 
 }  // namespace parentfs::bridge

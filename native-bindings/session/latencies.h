@@ -17,7 +17,7 @@ namespace parentfs::session {
 
 class Latencies {
  public:
-  /** The same as `latencyBuckets` in src/latency-histogram.ts: up to 33.6 s, and one for what is longer. */
+  /** The same as `latencyBuckets` in src/base/latency-histogram.ts: up to 33.6 s, and one for what is longer. */
   static constexpr std::size_t buckets = 27;
 
   struct Counts {

@@ -21,8 +21,8 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
 }
 
 /** The kernel keeps the pages of the mounted file itself, unless its reader asked for none. */
-store::Pages pages_of(const wire::ReadIn& in, store::DataFile& file) {
-  return (in.flags & O_DIRECT) != 0 ? store::Pages::leave : file.streams().pages_of(in.offset, in.size);
+disk::Pages pages_of(const wire::ReadIn& in, image::DataFile& file) {
+  return (in.flags & O_DIRECT) != 0 ? disk::Pages::leave : file.streams().pages_of(in.offset, in.size);
 }
 
 }  // namespace
@@ -63,10 +63,10 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
   DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0,
-                        .pages = store::Pages::leave};
-  std::shared_ptr<store::Source> source;
-  store::Shelf::Found shelved;
-  const auto outcome = bindings_.with(in.fh, store::ReadOutcome::miss, [&](const auto& file) {
+                        .pages = disk::Pages::leave};
+  std::shared_ptr<image::OriginReader> source;
+  image::ReadaheadBuffer::Found shelved;
+  const auto outcome = bindings_.with(in.fh, image::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
     // At and past the end there is nothing: an answer of 0 bytes.
     deferred.length = in.offset >= size_bytes ? 0 : std::min<std::uint64_t>(in.size, size_bytes - in.offset);
@@ -77,24 +77,24 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     if (shelved.whole()) {
       file->touch(offset, deferred.length, tick);
       file->hits().add(lane_, deferred.length);
-      return store::ReadOutcome::hit;
+      return image::ReadOutcome::hit;
     }
-    const auto found = file->read(offset, reply.bytes(deferred.length), store::Patience::none, tick, deferred.pages);
-    if (found == store::ReadOutcome::would_wait) deferred.file = file;
-    if (found == store::ReadOutcome::hit) {
+    const auto found = file->read(offset, reply.bytes(deferred.length), image::Blocking::no, tick, deferred.pages);
+    if (found == image::ReadOutcome::would_wait) deferred.file = file;
+    if (found == image::ReadOutcome::hit) {
       file->hits().add(lane_, deferred.length);
-      if (deferred.pages == store::Pages::drop_behind) sink_.passed(file, offset, deferred.length);
+      if (deferred.pages == disk::Pages::drop_behind) sink_.passed(file, offset, deferred.length);
     }
-    if (found == store::ReadOutcome::miss && (source = file->first_read(offset, deferred.length, tick))) {
+    if (found == image::ReadOutcome::miss && (source = file->first_read(offset, deferred.length, tick))) {
       deferred.file = file;
     }
     return found;
   });
-  if (outcome == store::ReadOutcome::miss) {
+  if (outcome == image::ReadOutcome::miss) {
     return source && sink_.ask(*source, std::move(deferred), request) ? Answer::deferred : Answer::none;
   }
   const std::size_t length = deferred.length;
-  if (outcome == store::ReadOutcome::would_wait) {
+  if (outcome == image::ReadOutcome::would_wait) {
     sink_.defer(std::move(deferred), request);
     if (shelved.news()) sink_.tell_seen(request, length);
     return Answer::deferred;

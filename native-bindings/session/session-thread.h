@@ -12,10 +12,10 @@
 #include <memory>
 #include <span>
 
-#include "session/bindings.h"
+#include "session/handle-table.h"
 #include "session/latencies.h"
 #include "session/reply.h"
-#include "store/scratch.h"
+#include "disk/aligned-buffer.h"
 #include "wire/fuse.h"
 
 namespace parentfs::session {
@@ -35,11 +35,11 @@ struct Counters {
 
 /** A READ that waits for the disk: all that its answer needs. */
 struct DeferredRead {
-  std::shared_ptr<store::DataFile> file;
+  std::shared_ptr<image::DataFile> file;
   std::uint64_t unique;
   std::uint64_t offset;
   std::size_t length;
-  store::Pages pages;
+  disk::Pages pages;
 };
 
 /** What a session thread needs of its session. Called from any of its threads. */
@@ -52,9 +52,9 @@ class RequestSink {
   /** Tell TypeScript of a READ of what was fetched ahead, which has `length` bytes. */
   virtual void tell_seen(std::span<const std::byte> request, std::size_t length) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */
-  virtual void passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
+  virtual void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
   /** Answer from where the image lives; forward `request` if that fails. @returns false when nobody can be asked now */
-  [[nodiscard]] virtual bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) = 0;
+  [[nodiscard]] virtual bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) = 0;
 };
 
 class alignas(64) SessionThread {
@@ -68,7 +68,7 @@ class alignas(64) SessionThread {
   /** Serve one request, as it was read. */
   void serve(std::span<const std::byte> request);
 
-  [[nodiscard]] Bindings& bindings() { return bindings_; }
+  [[nodiscard]] HandleTable& bindings() { return bindings_; }
   /** Any thread may ask. */
   [[nodiscard]] Counters counters() const;
   /** Of its hits, from the request to the end of the answer. Any thread may ask. */
@@ -83,9 +83,9 @@ class alignas(64) SessionThread {
   std::size_t lane_;
   const Clock& clock_;
   RequestSink& sink_;
-  Bindings bindings_;
-  store::Scratch request_memory_{wire::request_bytes_max};
-  store::Scratch reply_memory_{ReplyBuffer::header_room + wire::read_bytes_max};
+  HandleTable bindings_;
+  disk::AlignedBuffer request_memory_{wire::request_bytes_max};
+  disk::AlignedBuffer reply_memory_{ReplyBuffer::header_room + wire::read_bytes_max};
   // Written by this thread alone.
   std::atomic<std::uint64_t> hits_{0};
   std::atomic<std::uint64_t> hit_bytes_{0};

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "store/left-behind.h"
+#include "image/drop-behind.h"
 #include "syscalls/files.h"
 
 namespace parentfs::session {
@@ -44,7 +44,7 @@ void allow_wake_signal_only() {
 
 }  // namespace
 
-Session::Session(int fd, unsigned threads, store::StoreThreads& store_threads, const Clock& clock, Events events)
+Session::Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events)
     : fd_(fd), store_threads_(store_threads), clock_(clock), events_(std::move(events)) {
   handle_wake_signal();
   RequestSink& sink = *this;
@@ -62,7 +62,7 @@ Session::~Session() {
   join();
 }
 
-void Session::bind(std::uint64_t fh, const std::shared_ptr<store::DataFile>& file) {
+void Session::bind(std::uint64_t fh, const std::shared_ptr<image::DataFile>& file) {
   for (const auto& worker : workers_) worker->thread.bindings().bind(fh, file);
 }
 
@@ -112,7 +112,7 @@ void Session::forward(std::span<const std::byte> request) {
 }
 
 std::size_t Session::forward_overdue(std::chrono::milliseconds age) {
-  const DeferredReads::Entries overdue = deferred_.claim_older(age);
+  const BlockingReads::Entries overdue = deferred_.claim_older(age);
   for (const auto& entry : overdue) {
     forward(entry->request());
     deferred_.done(*entry);
@@ -127,24 +127,24 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   }
   const auto entry = deferred_.add(std::move(read), request);
   // The session may have ended when the disk answers: without the claim, the job keeps off it.
-  const bool taken = store_threads_.submit(store::Lane::read, [this, entry, &clock = clock_](auto scratch) {
+  const bool taken = store_threads_.submit(disk::Lane::read, [this, entry, &clock = clock_](auto scratch) {
     if (entry->claimed()) return;
     const auto& [file, unique, offset, length, pages] = entry->read();
     const auto bytes = ReplyBuffer(scratch).bytes(length);
     const auto tick = clock.tick.load(std::memory_order_relaxed);
-    const bool hit = file->read(offset, bytes, store::Patience::full, tick, pages) == store::ReadOutcome::hit;
+    const bool hit = file->read(offset, bytes, image::Blocking::yes, tick, pages) == image::ReadOutcome::hit;
     if (entry->claim()) finish_deferred(*entry, scratch, hit);
   });
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
 }
 
-void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
+void Session::finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
   if (hit) {
     const DeferredRead& read = entry.read();
     ReplyBuffer(scratch).send(fd_, read.unique, read.length);
     deferred_latencies_.count_shared(entry.age());
     read.file->hits().add(workers_.size(), read.length);
-    if (read.pages == store::Pages::drop_behind) passed(read.file, read.offset, read.length);
+    if (read.pages == disk::Pages::drop_behind) passed(read.file, read.offset, read.length);
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
   } else {
@@ -153,16 +153,16 @@ void Session::finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> 
   deferred_.done(entry);
 }
 
-void Session::passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) {
-  const auto begin = store::left_behind(offset, length);
+void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) {
+  const auto begin = image::drop_behind(offset, length);
   if (!begin) return;
   // Not here: it can wait for the disk. When the threads are ending, the pages stay.
-  (void)store_threads_.submit(store::Lane::write, [file, begin = *begin](auto) {
-    (void)syscalls::drop_pages(file->fd(), begin, store::stretch_bytes);
+  (void)store_threads_.submit(disk::Lane::write, [file, begin = *begin](auto) {
+    (void)syscalls::drop_pages(file->fd(), begin, image::stretch_bytes);
   });
 }
 
-bool Session::ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) {
+bool Session::ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) {
   if (asking_.fetch_add(1, std::memory_order_relaxed) >= asks_max) {
     asking_.fetch_sub(1, std::memory_order_relaxed);
     return false;
@@ -182,7 +182,7 @@ bool Session::ask(store::Source& source, DeferredRead read, std::span<const std:
   return false;
 }
 
-void Session::finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right) {
+void Session::finish_asked(BlockingReads::Entry& entry, std::span<std::byte> memory, bool right) {
   asking_.fetch_sub(1, std::memory_order_relaxed);
   if (right) {
     const DeferredRead& read = entry.read();
@@ -206,7 +206,7 @@ void Session::tell_seen(std::span<const std::byte> request, std::size_t length) 
   if (requests_.push(message)) events_.on_requests();
 }
 
-void Session::tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes) {
+void Session::tell_served(const BlockingReads::Entry& entry, std::span<const std::byte> bytes) {
   wire::InHeader header{};
   wire::ReadIn in{};
   std::memcpy(&header, entry.request().data(), sizeof header);
@@ -224,7 +224,7 @@ void Session::tell_served(const DeferredReads::Entry& entry, std::span<const std
 
 std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
   if (requests_.wake()) events_.on_requests();
-  const DeferredReads::Entries overdue = asked_.claim_older(age);
+  const BlockingReads::Entries overdue = asked_.claim_older(age);
   for (const auto& entry : overdue) finish_asked(*entry, {}, false);
   return overdue.size();
 }

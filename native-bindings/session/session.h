@@ -20,11 +20,11 @@
 #include <vector>
 
 #include "mutex.h"
-#include "session/deferred-reads.h"
+#include "session/blocking-reads.h"
 #include "session/latencies.h"
 #include "session/request-queue.h"
 #include "session/session-thread.h"
-#include "store/store-threads.h"
+#include "disk/store-threads.h"
 
 namespace parentfs::session {
 
@@ -44,11 +44,11 @@ class Session final : private RequestSink {
   };
 
   /** Starts at once. `store_threads` and `clock` outlive the session. */
-  Session(int fd, unsigned threads, store::StoreThreads& store_threads, const Clock& clock, Events events);
+  Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events);
   /** Stops it and waits. */
   ~Session() override;
 
-  void bind(std::uint64_t fh, const std::shared_ptr<store::DataFile>& file);
+  void bind(std::uint64_t fh, const std::shared_ptr<image::DataFile>& file);
   /** When it returns, no session thread reads that handle's file; store threads may still finish what they have. */
   void unbind(std::uint64_t fh);
   /** `error` 0 or a positive errno. @returns 0 or the errno of the write */
@@ -89,20 +89,20 @@ class Session final : private RequestSink {
   void forward(std::span<const std::byte> request) override;
   void defer(DeferredRead read, std::span<const std::byte> request) override;
   void tell_seen(std::span<const std::byte> request, std::size_t length) override;
-  void passed(const std::shared_ptr<store::DataFile>& file, std::uint64_t offset, std::size_t length) override;
-  bool ask(store::Source& source, DeferredRead read, std::span<const std::byte> request) override;
+  void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;
+  bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) override;
   /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
-  void finish_asked(DeferredReads::Entry& entry, std::span<std::byte> memory, bool right);
+  void finish_asked(BlockingReads::Entry& entry, std::span<std::byte> memory, bool right);
   /** Tell TypeScript what a source answered: the request under another opcode, how long it took, and the bytes. */
-  void tell_served(const DeferredReads::Entry& entry, std::span<const std::byte> bytes);
+  void tell_served(const BlockingReads::Entry& entry, std::span<const std::byte> bytes);
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
-  void finish_deferred(DeferredReads::Entry& entry, std::span<std::byte> scratch, bool hit);
+  void finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void work(Worker& worker) EXCLUDES(mutex_);
   void supervise() EXCLUDES(mutex_);
   void wait_for_workers() REQUIRES(mutex_);
 
   const int fd_;
-  store::StoreThreads& store_threads_;
+  disk::StoreThreads& store_threads_;
   const Clock& clock_;
   const Events events_;
   RequestQueue requests_;
@@ -112,8 +112,8 @@ class Session final : private RequestSink {
   Latencies deferred_latencies_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> may_defer_{true};
-  DeferredReads deferred_;
-  DeferredReads asked_;
+  BlockingReads deferred_;
+  BlockingReads asked_;
   // INVARIANT: asking_ <= asks_max
   std::atomic<std::size_t> asking_{0};
   Mutex mutex_;

@@ -1,5 +1,5 @@
 /** store/crc32c: the vectors of RFC 3720, B.4, and both implementations against each other. */
-#include "store/crc32c.h"
+#include "disk/crc32c.h"
 
 #include <cstring>
 #include <random>
@@ -20,8 +20,8 @@ Bytes counted(int first, int step) {
 
 void vectors(Checks& t) {
   const auto both = [&](const Bytes& bytes, std::uint32_t sum) {
-    CHECK(store::crc32c(bytes) == sum);
-    CHECK(store::crc32c_portable(bytes) == sum);
+    CHECK(disk::crc32c(bytes) == sum);
+    CHECK(disk::crc32c_portable(bytes) == sum);
   };
   both(Bytes(32, std::byte{0}), 0x8A9136AA);
   both(Bytes(32, std::byte{0xFF}), 0x62A8AB43);
@@ -49,7 +49,7 @@ void agreement(Checks& t) {
   for (int k = 0; k < 2000; k++) {
     const std::size_t first = random() % bytes.size();
     const auto part = std::span<const std::byte>(bytes).subspan(first, random() % (bytes.size() - first));
-    CHECK(store::crc32c(part) == store::crc32c_portable(part));
+    CHECK(disk::crc32c(part) == disk::crc32c_portable(part));
   }
 }
 

@@ -1,5 +1,5 @@
 /** store/data-file: landing, reading, verifying and punching on a real file. */
-#include "store/data-file.h"
+#include "image/data-file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,9 +10,9 @@
 #include <cerrno>
 #include <cstdlib>
 
-#include "store/crc32c.h"
-#include "store/left-behind.h"
-#include "store/scratch.h"
+#include "disk/crc32c.h"
+#include "image/drop-behind.h"
+#include "disk/aligned-buffer.h"
 #include "syscalls/files.h"
 #include "test/images.h"
 #include "test/suites.h"
@@ -21,9 +21,9 @@ namespace parentfs::test {
 
 namespace {
 
-using store::DataFile;
-using store::Patience;
-using store::ReadOutcome;
+using image::DataFile;
+using image::Blocking;
+using image::ReadOutcome;
 
 constexpr std::uint32_t block_bytes = 4096;
 
@@ -47,7 +47,7 @@ void round_trip(Checks& t) {
   std::vector<std::byte> target(size);
   CHECK(image.file->read_all(0, target, 1));
   CHECK(is_image(target, 0));
-  CHECK(image.file->read(size - 10, std::span(target).first(10), Patience::none, 1) == ReadOutcome::hit);
+  CHECK(image.file->read(size - 10, std::span(target).first(10), Blocking::no, 1) == ReadOutcome::hit);
   CHECK(is_image(std::span(target).first(10), size - 10));
   CHECK(!image.file->read_all(1, target, 1));
 }
@@ -64,11 +64,11 @@ void zero_blocks(Checks& t) {
   clear(3 * block_bytes, 5 * block_bytes);
   clear(9 * block_bytes, size);
   clear(6 * block_bytes, 7 * block_bytes - 1);  // But for its last byte.
-  const auto landed = image.file->land(0, bytes);
+  const auto landed = image.file->write_blocks(0, bytes);
   CHECK(landed.ok());
   CHECK(landed.value().zero == 0b10'0001'1001);
   CHECK(landed.value().sums.size() == 10);
-  CHECK(landed.value().sums[9] == store::crc32c(std::span(bytes).subspan(9 * block_bytes)));
+  CHECK(landed.value().sums[9] == disk::crc32c(std::span(bytes).subspan(9 * block_bytes)));
   std::vector<std::byte> target(size);
   CHECK(image.file->read_all(0, target, 1));
   CHECK(target == bytes);
@@ -80,7 +80,7 @@ void zero_blocks(Checks& t) {
 void land_refuses(Checks& t) {
   const Image image(100 * block_bytes + 1, block_bytes);
   const auto error = [&](std::uint64_t offset, std::size_t length) {
-    return image.file->land(offset, image_bytes(offset, length)).error();
+    return image.file->write_blocks(offset, image_bytes(offset, length)).error();
   };
   CHECK(error(1, block_bytes) == EINVAL);
   CHECK(error(0, block_bytes - 1) == EINVAL);
@@ -96,19 +96,19 @@ void verify(Checks& t) {
   const std::uint64_t size = 70 * block_bytes + 100;
   const Image image(size, block_bytes);
   image.promote_all();
-  store::Sums sums{};
+  image::Sums sums{};
   for (std::uint64_t k = 0; k < 7; k++) {
     const std::uint64_t block = 64 + k;
-    sums[k] = store::crc32c(image_bytes(block * block_bytes, image.file->geometry().bytes_of_block(block)));
+    sums[k] = disk::crc32c(image_bytes(block * block_bytes, image.file->geometry().bytes_of_block(block)));
   }
   std::vector<std::byte> scratch(block_bytes);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b111'1111);
-  CHECK(image.file->verify(1, 0b101'0000, sums, store::Medium::page_cache, scratch).good == 0b101'0000);
-  CHECK(image.file->verify(2, 1, sums, store::Medium::page_cache, scratch).good == 0);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b111'1111);
+  CHECK(image.file->verify(1, 0b101'0000, sums, image::Medium::page_cache, scratch).good == 0b101'0000);
+  CHECK(image.file->verify(2, 1, sums, image::Medium::page_cache, scratch).good == 0);
   CHECK(syscalls::punch_hole(image.file->fd(), 66 * block_bytes, block_bytes) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b111'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b111'1011);
   CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
-  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, store::Medium::page_cache, scratch).good == 0b011'1011);
+  CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b011'1011);
 }
 
 /** How many pages of [0, size) the page cache has. Not asked by a read that does not wait: it starts a read-ahead. */
@@ -128,61 +128,61 @@ void pages_left(Checks& t) {
   if (!syscalls::can_leave_no_pages(fd)) return t.skip("this kernel or file system has no RWF_DONTCACHE");
   CHECK(syscalls::sync_data(fd) == 0 && syscalls::drop_pages(fd, 0, size) == 0 && pages_of(image, size) == 0);
   std::vector<std::byte> target(size);
-  const auto read = [&](Patience patience, store::Pages pages) {
+  const auto read = [&](Blocking patience, disk::Pages pages) {
     return image.file->read(0, target, patience, 1, pages);
   };
-  CHECK(read(Patience::full, store::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
+  CHECK(read(Blocking::yes, disk::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
   CHECK(pages_of(image, size) == 0);
-  CHECK(read(Patience::full, store::Pages::leave) == ReadOutcome::hit && pages_of(image, size) == 64);
-  CHECK(read(Patience::full, store::Pages::drop) == ReadOutcome::hit && pages_of(image, size) == 64);
-  CHECK(read(Patience::none, store::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
+  CHECK(read(Blocking::yes, disk::Pages::leave) == ReadOutcome::hit && pages_of(image, size) == 64);
+  CHECK(read(Blocking::yes, disk::Pages::drop) == ReadOutcome::hit && pages_of(image, size) == 64);
+  CHECK(read(Blocking::no, disk::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
 }
 
 void streams(Checks& t) {
-  const std::uint64_t stretch = store::stretch_bytes;
-  CHECK(!store::left_behind(0, stretch - 1) && !store::left_behind(0, stretch));
-  CHECK(!store::left_behind(stretch, stretch - 1));
-  CHECK(store::left_behind(stretch, stretch) == 0);
-  CHECK(store::left_behind(2 * stretch - 1, 1) == 0);
-  CHECK(!store::left_behind(2 * stretch, stretch - 1));
-  CHECK(store::left_behind(5 * stretch - 10, 20) == 3 * stretch);
-  const std::size_t length = store::stream_read_bytes_min;
-  store::Streams seen;
-  CHECK(seen.pages_of(100 * length, length) == store::Pages::drop);
-  CHECK(seen.pages_of(102 * length, length) == store::Pages::drop_behind);
-  CHECK(seen.pages_of(101 * length, length) == store::Pages::drop_behind);
-  CHECK(seen.pages_of(102 * length, length - 1) == store::Pages::drop);
-  CHECK(seen.pages_of(103 * length, length) == store::Pages::drop_behind);
-  CHECK(seen.pages_of(113 * length, length) == store::Pages::drop);
-  CHECK(seen.pages_of(105 * length, length) == store::Pages::drop);
+  const std::uint64_t stretch = image::stretch_bytes;
+  CHECK(!image::drop_behind(0, stretch - 1) && !image::drop_behind(0, stretch));
+  CHECK(!image::drop_behind(stretch, stretch - 1));
+  CHECK(image::drop_behind(stretch, stretch) == 0);
+  CHECK(image::drop_behind(2 * stretch - 1, 1) == 0);
+  CHECK(!image::drop_behind(2 * stretch, stretch - 1));
+  CHECK(image::drop_behind(5 * stretch - 10, 20) == 3 * stretch);
+  const std::size_t length = image::stream_read_bytes_min;
+  image::DropBehind seen;
+  CHECK(seen.pages_of(100 * length, length) == disk::Pages::drop);
+  CHECK(seen.pages_of(102 * length, length) == disk::Pages::drop_behind);
+  CHECK(seen.pages_of(101 * length, length) == disk::Pages::drop_behind);
+  CHECK(seen.pages_of(102 * length, length - 1) == disk::Pages::drop);
+  CHECK(seen.pages_of(103 * length, length) == disk::Pages::drop_behind);
+  CHECK(seen.pages_of(113 * length, length) == disk::Pages::drop);
+  CHECK(seen.pages_of(105 * length, length) == disk::Pages::drop);
 }
 
 void verify_disk(Checks& t) {
   const std::uint64_t size = 3 * block_bytes + 100;
   const Image image(size, block_bytes);
   image.promote_all();
-  store::Sums sums{};
+  image::Sums sums{};
   for (std::uint64_t k = 0; k < 4; k++) {
-    sums[k] = store::crc32c(image_bytes(k * block_bytes, image.file->geometry().bytes_of_block(k)));
+    sums[k] = disk::crc32c(image_bytes(k * block_bytes, image.file->geometry().bytes_of_block(k)));
   }
-  const store::Scratch scratch(block_bytes);
-  const auto verify_from = [&](store::Medium medium) {
+  const disk::AlignedBuffer scratch(block_bytes);
+  const auto verify_from = [&](image::Medium medium) {
     return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes()).good;
   };
   const auto is_cached = [&] { return pages_of(image, size) > 0; };
-  CHECK(verify_from(store::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
+  CHECK(verify_from(image::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
   CHECK(syscalls::sync_data(image.file->fd()) == 0);
   CHECK(syscalls::drop_pages(image.file->fd(), 0, size) == 0);
   if (!is_cached()) {  // A file system in memory has nothing else.
-    CHECK(verify_from(store::Medium::disk) == 0b1111);
+    CHECK(verify_from(image::Medium::disk) == 0b1111);
     CHECK(!is_cached());
-    CHECK(verify_from(store::Medium::page_cache) == 0b1111);
+    CHECK(verify_from(image::Medium::page_cache) == 0b1111);
     CHECK(is_cached());
   }
   CHECK(syscalls::punch_hole(image.file->fd(), block_bytes, block_bytes) == 0);
-  CHECK(verify_from(store::Medium::disk) == 0b1101);
+  CHECK(verify_from(image::Medium::disk) == 0b1101);
   CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
-  CHECK(verify_from(store::Medium::disk) == 0b0101);
+  CHECK(verify_from(image::Medium::disk) == 0b0101);
 }
 
 void punch_past_the_end(Checks& t) {
@@ -199,8 +199,8 @@ void shrunk_file(Checks& t) {
   image.promote_all();
   CHECK(::ftruncate(image.file->fd(), 3 * block_bytes) == 0);
   std::vector<std::byte> target(2 * block_bytes);
-  CHECK(image.file->read(2 * block_bytes, target, Patience::none, 1) == ReadOutcome::would_wait);
-  CHECK(image.file->read(2 * block_bytes, target, Patience::full, 1) == ReadOutcome::miss);
+  CHECK(image.file->read(2 * block_bytes, target, Blocking::no, 1) == ReadOutcome::would_wait);
+  CHECK(image.file->read(2 * block_bytes, target, Blocking::yes, 1) == ReadOutcome::miss);
 }
 
 }  // namespace

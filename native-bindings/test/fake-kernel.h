@@ -124,7 +124,7 @@ struct Rig {
   std::atomic<int> calls{0};
   std::atomic<int> ends{0};
   std::atomic<int> end_error{-1};
-  store::StoreThreads store_threads;
+  disk::StoreThreads store_threads;
   session::Session session;
 };
 

@@ -10,7 +10,7 @@
 #include <span>
 #include <vector>
 
-#include "store/data-file.h"
+#include "image/data-file.h"
 #include "test/harness.h"
 
 namespace parentfs::test {
@@ -38,7 +38,7 @@ inline bool is_image(std::span<const std::byte> bytes, std::uint64_t offset) {
 /** A data file in a directory of its own. */
 struct Image {
   Image(std::uint64_t size_bytes, std::uint32_t block_bytes)
-      : path(directory.file("data")), file(store::DataFile::open(path, size_bytes, block_bytes).value()) {}
+      : path(directory.file("data")), file(image::DataFile::open(path, size_bytes, block_bytes).value()) {}
 
   /** Write blocks (those that exist) and set their bits, in the order of a promotion. */
   void promote(std::uint64_t object, std::uint64_t first, std::uint64_t count) const {
@@ -46,7 +46,7 @@ struct Image {
     const std::uint64_t begin = geometry.offset_of_block(object * residency::blocks_per_object + first);
     if (begin >= geometry.size_bytes()) return;
     const std::uint64_t length = std::min(count * geometry.block_bytes(), geometry.size_bytes() - begin);
-    if (!file->land(begin, image_bytes(begin, length)).ok()) std::abort();
+    if (!file->write_blocks(begin, image_bytes(begin, length)).ok()) std::abort();
     file->table()->resident(object).fetch_or(geometry.touched(object, begin, begin + length - 1));
   }
 
@@ -58,7 +58,7 @@ struct Image {
 
   Directory directory;
   std::string path;
-  std::shared_ptr<store::DataFile> file;
+  std::shared_ptr<image::DataFile> file;
 };
 
 }  // namespace parentfs::test

@@ -20,7 +20,7 @@ constexpr std::uint64_t objects = 4;
 constexpr std::uint64_t image_size = objects * object_bytes;
 
 /** Evict an object: clear, bump, punch. */
-void evict(const store::DataFile& file, std::uint64_t object) {
+void evict(const image::DataFile& file, std::uint64_t object) {
   file.table()->resident(object).store(0);
   file.table()->generation(object).fetch_add(1);
   if (syscalls::punch_hole(file.fd(), object * object_bytes, object_bytes) != 0) std::abort();
@@ -74,8 +74,8 @@ class Churn {
 };
 
 /** A reader that is held up after it saw the bits, as any thread may be: what it reads then is often gone. */
-store::ReadOutcome read_late(const store::DataFile& file, std::uint64_t offset, std::span<std::byte> target) {
-  return store::read_resident(*file.table(), file.geometry(), offset, target, 1, store::ReadOutcome::miss,
+image::ReadOutcome read_late(const image::DataFile& file, std::uint64_t offset, std::span<std::byte> target) {
+  return image::read_resident(*file.table(), file.geometry(), offset, target, 1, image::ReadOutcome::miss,
                               [&](std::uint64_t at, std::span<std::byte> into) {
                                 for (int k = 0; k < 10; k++) std::this_thread::yield();
                                 const ssize_t got =
@@ -100,11 +100,11 @@ void direct_readers(Checks& t) {
         for (int k = 0; k < 1000 || (hits < 100 && k < 300'000); k++) {
           const Range range(random);
           const auto part = std::span(target).first(range.length);
-          const auto outcome = seed == 0   ? image.file->read(range.offset, part, store::Patience::none, 1)
-                               : seed == 1 ? image.file->read(range.offset, part, store::Patience::full, 1)
+          const auto outcome = seed == 0   ? image.file->read(range.offset, part, image::Blocking::no, 1)
+                               : seed == 1 ? image.file->read(range.offset, part, image::Blocking::yes, 1)
                                            : read_late(*image.file, range.offset, part);
-          (outcome == store::ReadOutcome::hit ? hits : misses)++;
-          if (outcome == store::ReadOutcome::hit && !is_image(part, range.offset)) wrong++;
+          (outcome == image::ReadOutcome::hit ? hits : misses)++;
+          if (outcome == image::ReadOutcome::hit && !is_image(part, range.offset)) wrong++;
         }
       });
     }

@@ -2,18 +2,18 @@
 #include <array>
 #include <cerrno>
 
-#include "residency/claim.h"
-#include "store/resident-read.h"
+#include "residency/seqlock-read.h"
+#include "image/resident-read.h"
 #include "test/suites.h"
 
 namespace parentfs::test {
 
 namespace {
 
-using residency::Claim;
+using residency::SeqlockRead;
 using residency::Geometry;
 using residency::Table;
-using store::ReadOutcome;
+using image::ReadOutcome;
 
 constexpr std::uint64_t KiB = 1024;
 constexpr std::uint64_t all = ~std::uint64_t{0};
@@ -53,7 +53,7 @@ template <class Meanwhile>
 ReadOutcome read_with(const Table& table, const Geometry& geometry, std::uint64_t offset, std::size_t length,
                       Meanwhile&& meanwhile) {
   std::vector<std::byte> target(length);
-  return store::read_resident(table, geometry, offset, target, 9, ReadOutcome::would_wait,
+  return image::read_resident(table, geometry, offset, target, 9, ReadOutcome::would_wait,
                               [&](std::uint64_t /*at*/, std::span<std::byte> into) {
                                 meanwhile();
                                 return into.size();
@@ -102,8 +102,8 @@ void short_read(Checks& t) {
   table->resident(0) = all;
   std::array<std::byte, 100> target{};
   const auto less = [](std::uint64_t /*at*/, std::span<std::byte> into) { return into.size() - 1; };
-  CHECK(store::read_resident(*table, geometry, 0, target, 1, ReadOutcome::would_wait, less) == ReadOutcome::would_wait);
-  CHECK(store::read_resident(*table, geometry, 0, target, 1, ReadOutcome::miss, less) == ReadOutcome::miss);
+  CHECK(image::read_resident(*table, geometry, 0, target, 1, ReadOutcome::would_wait, less) == ReadOutcome::would_wait);
+  CHECK(image::read_resident(*table, geometry, 0, target, 1, ReadOutcome::miss, less) == ReadOutcome::miss);
   CHECK(table->last_use(0) == 0);
 }
 

@@ -18,7 +18,7 @@ constexpr std::uint64_t fh = 7;
 constexpr std::uint64_t unique = 0x42;
 
 /** A source that answers when it is told to, as it is told to. */
-class FakeSource final : public store::Source {
+class FakeSource final : public image::OriginReader {
  public:
   struct Asked {
     std::uint64_t offset;
@@ -73,7 +73,7 @@ class FakeSource final : public store::Source {
 /** An image of which nothing is held, on a session. */
 struct World {
   World() {
-    image.file->ask_from(source);
+    image.file->set_first_read_origin(source);
     rig.session.bind(fh, image.file);
   }
 
@@ -126,7 +126,7 @@ void not_asked(Checks& t) {
   expect_forward(read_request(unique, fh, 2 * block_bytes, 100));    // Nor this, after that.
   world.source->close();
   expect_forward(read_request(unique, fh, 3 * object_bytes, 100));   // Nobody can be asked now.
-  world.image.file->ask_from(nullptr);
+  world.image.file->set_first_read_origin(nullptr);
   expect_forward(read_request(unique, fh, 4 * object_bytes, 100));   // Nobody may be asked.
   CHECK(world.image.file->table()->last_use(4) == 0);
 }
@@ -157,7 +157,7 @@ void many_at_once(Checks& t) {
   Rig rig;
   const Image image((session::Session::asks_max + 1) * object_bytes, block_bytes);
   const auto source = std::make_shared<FakeSource>();
-  image.file->ask_from(source);
+  image.file->set_first_read_origin(source);
   rig.session.bind(fh, image.file);
   for (std::uint64_t k = 0; k <= session::Session::asks_max; k++) {
     rig.kernel.ask(read_request(k, fh, k * object_bytes, 100));
@@ -175,7 +175,7 @@ void hanging_source(Checks& t) {
   {
     const Image image(object_bytes, block_bytes);
     Rig rig;
-    image.file->ask_from(source);
+    image.file->set_first_read_origin(source);
     rig.session.bind(fh, image.file);
     rig.kernel.ask(read_request(unique, fh, 0, 100));
     asked = source->next(t);

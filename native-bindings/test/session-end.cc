@@ -36,7 +36,7 @@ void hang_up(Checks& t) {
 
 void bad_descriptor(Checks& t) {
   session::Clock clock;
-  store::StoreThreads store_threads(1);
+  disk::StoreThreads store_threads(1);
   std::atomic<int> said{-1};
   session::Session session(-1, 3, store_threads, clock, {.on_requests = [] {}, .on_end = [&](int e) { said = e; }});
   CHECK(until([&] { return said == EBADF; }));
@@ -78,7 +78,7 @@ void deferred_reply_first(Checks& t) {
   Rig rig(2, 1);
   rig.session.bind(1, image.file);
   std::atomic<bool> go{false};
-  CHECK(rig.store_threads.submit(store::Lane::read, [&](auto) {
+  CHECK(rig.store_threads.submit(disk::Lane::read, [&](auto) {
     while (!go) std::this_thread::yield();
   }));
   // Beyond what the file still has: without patience that looks like a read that would wait.

@@ -168,7 +168,7 @@ bool drop_pages(const Image& image) {
   const int fd = image.file->fd();
   if (::fdatasync(fd) != 0 || ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) != 0) return false;
   std::vector<std::byte> target(block_bytes);
-  return image.file->read(0, target, store::Patience::none, 0) == store::ReadOutcome::would_wait;
+  return image.file->read(0, target, image::Blocking::no, 0) == image::ReadOutcome::would_wait;
 }
 
 void dropped_pages(Checks& t) {

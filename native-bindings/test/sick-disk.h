@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "store/data-file.h"
+#include "image/data-file.h"
 #include "test/harness.h"
 #include "test/images.h"
 
@@ -16,7 +16,7 @@ namespace parentfs::test {
 
 struct SickDisk {
   SickDisk(std::uint64_t size_bytes, std::uint32_t block_bytes)
-      : file(store::DataFile::open(directory.file("data"), size_bytes, block_bytes, &faults).value()) {}
+      : file(image::DataFile::open(directory.file("data"), size_bytes, block_bytes, &faults).value()) {}
 
   /** From now on these rules hold, and no others. */
   void say(const std::string& rules) const {
@@ -27,15 +27,15 @@ struct SickDisk {
   /** Write block `k` of object 0 and set its bit. @returns the errno of the write */
   [[nodiscard]] int promote(std::uint64_t k) const {
     const auto& geometry = file->geometry();
-    const int error = file->land(geometry.offset_of_block(k), image_bytes(geometry.offset_of_block(k), 4096)).error();
+    const int error = file->write_blocks(geometry.offset_of_block(k), image_bytes(geometry.offset_of_block(k), 4096)).error();
     if (error == 0) file->table()->resident(0).fetch_or(std::uint64_t{1} << k);
     return error;
   }
 
   Directory directory;
   std::string rules_path = directory.file("rules");
-  store::Faults faults{rules_path};
-  std::shared_ptr<store::DataFile> file;
+  disk::FaultInjection faults{rules_path};
+  std::shared_ptr<image::DataFile> file;
 };
 
 }  // namespace parentfs::test

@@ -1,5 +1,5 @@
 /** store/store-threads: order, fairness and the end. */
-#include "store/store-threads.h"
+#include "disk/store-threads.h"
 
 #include <atomic>
 
@@ -9,8 +9,8 @@ namespace parentfs::test {
 
 namespace {
 
-using store::Lane;
-using store::StoreThreads;
+using disk::Lane;
+using disk::StoreThreads;
 
 void writes_leave_room(Checks& t) {
   std::atomic<int> writing{0};

@@ -3,14 +3,14 @@
  */
 import { request } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Explanation } from '../cache/explanation.ts'
-import { CacheError, type ErrorCode, messageOf } from '../errors.ts'
-import type { ProfileRecord } from '../index/records.ts'
-import { adminAnswerBytesMax, adminMsMax, fitMsMax } from '../limits.ts'
-import { prepareMsMax, successorLookMs } from '../process-limits.ts'
-import { successorPatienceMs } from './keeper-presence.ts'
+import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
+import { fitMsMax } from '../cache/evict/limits.ts'
+import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { ProfileRecord } from '../index/format/records.ts'
+import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
+import { successorWaitMs } from './supervisor-presence.ts'
 
 /** Nobody listens: no such socket, or one that a dead daemon left. */
 const absentCodes = new Set(['ENOENT', 'ECONNREFUSED'])
@@ -192,7 +192,7 @@ async function exchange(
     try {
       return await exchangeOnce(...question)
     } catch (error) {
-      if (!whyNobody(error) || performance.now() >= startedMs + successorPatienceMs(question[0])) throw error
+      if (!whyNobody(error) || performance.now() >= startedMs + successorWaitMs(question[0])) throw error
     }
     await sleep(successorLookMs)
   }

@@ -8,10 +8,18 @@ import { lstatSync } from 'node:fs'
 import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { CacheError, isCacheError, messageOf } from '../errors.ts'
-import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../limits.ts'
+import { CacheError, isCacheError, messageOf } from '../base/errors.ts'
+import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from './limits.ts'
 import { streamProgress } from './progress-stream.ts'
-import { type AdminError, type AdminHandlers, type Answer, answers, lines, type TextAnswer, texts } from './routes.ts'
+import {
+  type AdminAnswer,
+  type AdminError,
+  type AdminHandlers,
+  answers,
+  lines,
+  type TextAnswer,
+  texts,
+} from './routes.ts'
 
 /** Who is heard. */
 export interface Admission {
@@ -132,7 +140,7 @@ function problem(code: string, message: string): AdminError {
   return { code, message }
 }
 
-function send(response: ServerResponse, { status, body }: Answer): void {
+function send(response: ServerResponse, { status, body }: AdminAnswer): void {
   write(response, status, { type: 'application/json', text: `${JSON.stringify(body)}\n` })
 }
 

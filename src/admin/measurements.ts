@@ -1,16 +1,17 @@
 /**
  * What metrics are made of: plain numbers, as they are at one moment. Nothing here costs a walk over what is held.
  */
-import type { ForgetterCounters } from '../cache/forgetter.ts'
-import type { PromotionCounters } from '../cache/promoter.ts'
-import type { ErrorCode } from '../errors.ts'
-import type { LatencyCounts } from '../latency-histogram.ts'
+
+import type { ErrorCode } from '../base/errors.ts'
+import type { LatencyCounts } from '../base/latency-histogram.ts'
+import type { PromotionCounters } from '../cache/fetch/promoter.ts'
+import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
 import type { DaemonState, Status } from './status.ts'
 
 /** One origin; see status.ts for what is counted. */
 export interface OriginMeasurements
   extends Pick<Status['origin'], 'requests' | 'bytes' | 'cancelled' | 'state' | 'waiting' | 'outages'> {
-  readonly held: number
+  readonly delayed: number
   readonly refused: number
   readonly hedges: Status['origin']['hedges']
   /** Its directory, or its URL where its images are in the root. */
@@ -39,9 +40,9 @@ export interface RoomsMeasurements
   readonly busyTimes: number
   readonly origins: readonly OriginMeasurements[]
   readonly promotion: PromotionCounters
-  readonly knownImages: ForgetterCounters
+  readonly knownImages: KnownImageCounters
   /** Listings that had more names than are shown. */
-  readonly cutListings: number
+  readonly truncatedListings: number
   readonly gauges: Status['gauges']
 }
 

@@ -4,7 +4,7 @@
  * Names follow the conventions of Prometheus: base units, `_total` for what only grows. Labels have few values, all known
  * beforehand but the names of origins, of which there are at most `originsMax`; there is none for images.
  */
-import type { LatencyCounts } from '../latency-histogram.ts'
+import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { Measurements } from './measurements.ts'
 
 export interface Sample<T> {
@@ -51,7 +51,7 @@ const reads: readonly Metric[] = [
     'Kernel requests whose reader was interrupted and that wait for an answer.',
     ({ gauges }) => gauges.interrupted,
   ),
-  gauge('parentfs_flights', 'Extents being fetched or promoted.', ({ gauges }) => gauges.flights),
+  gauge('parentfs_flights', 'Extents being fetched or promoted.', ({ gauges }) => gauges.inflightFetches),
   gauge('parentfs_open_images', 'Images that somebody has open.', ({ gauges }) => gauges.openImages),
   gauge('parentfs_open_directories', 'Directories that somebody has open.', ({ gauges }) => gauges.openDirectories),
   gauge('parentfs_nodes', 'Images that the kernel remembers.', ({ gauges }) => gauges.nodes),
@@ -91,16 +91,16 @@ const cache: readonly Metric[] = [
   },
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
-  gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.nameless),
+  gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.superseded),
   gauge('parentfs_known_images', 'Images that are known, of all versions.', m => m.knownImages.known),
   counter('parentfs_forgotten_images_total', 'Images let go beyond that bound.', m => m.knownImages.forgotten),
   counter('parentfs_refused_images_total', 'Lookups refused: none could go.', m => m.knownImages.refused),
-  counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.cutListings),
+  counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.truncatedListings),
   counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
   counter(
     'parentfs_early_retired_versions_total',
     'Those of them that went early, because there were too many.',
-    m => m.retirement.early,
+    m => m.retirement.forced,
   ),
   counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
   counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
@@ -117,7 +117,7 @@ const cache: readonly Metric[] = [
     'Complete images not given: too much is held.',
     m => m.passthrough.refused,
   ),
-  counter('parentfs_mended_blocks_total', 'Damaged blocks written again in place.', m => m.passthrough.mendedBlocks),
+  counter('parentfs_mended_blocks_total', 'Damaged blocks written again in place.', m => m.passthrough.repairedBlocks),
 ]
 
 const ahead: readonly Metric[] = [
@@ -141,7 +141,7 @@ const ahead: readonly Metric[] = [
   counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.ahead.profiles.dropped),
   gauge('parentfs_ahead_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ ahead }) => ahead.bytes),
   gauge('parentfs_ahead_queued_pieces', 'Requests ahead of readers that wait for a turn.', m => m.ahead.queuedPieces),
-  gauge('parentfs_ahead_shelved_bytes', 'Bytes that are in memory for readers.', ({ ahead }) => ahead.shelvedBytes),
+  gauge('parentfs_ahead_shelved_bytes', 'Bytes that are in memory for readers.', ({ ahead }) => ahead.bufferedBytes),
   counter(
     'parentfs_ahead_skipped_total',
     'Requests ahead of readers given up for want of room.',
@@ -184,7 +184,7 @@ const origins: readonly Metric[] = [
   },
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
   ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
-  ofOrigins('counter', 'parentfs_origin_held_total', 'Tries that waited for the origin to come back.', o => o.held),
+  ofOrigins('counter', 'parentfs_origin_held_total', 'Tries that waited for the origin to come back.', o => o.delayed),
   ofOrigins('counter', 'parentfs_origin_refused_total', 'Names refused while the origin was away.', o => o.refused),
   ofOrigins('counter', 'parentfs_origin_hedges_total', 'Second requests for slow reads.', o => o.hedges.sent),
   ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that were first.', o => o.hedges.won),
@@ -192,7 +192,7 @@ const origins: readonly Metric[] = [
     'counter',
     'parentfs_origin_hedges_unpaid_total',
     'Second requests that the budget did not allow.',
-    o => o.hedges.unpaid,
+    o => o.hedges.overBudget,
   ),
 ]
 

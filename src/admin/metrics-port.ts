@@ -3,8 +3,8 @@
  * leaves the machine is for others to decide. It answers `GET /metrics` and nothing else.
  */
 import { createServer, type Server } from 'node:http'
-import { CacheError, messageOf } from '../errors.ts'
-import { adminMsMax, metricsConnectionsMax } from '../limits.ts'
+import { CacheError, messageOf } from '../base/errors.ts'
+import { adminMsMax, metricsConnectionsMax } from './limits.ts'
 import { metricsContentType } from './metrics.ts'
 
 export class MetricsPort {

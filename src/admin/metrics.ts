@@ -3,8 +3,8 @@
  * everything is read off the measurements when a text is made, once a second at most for all who ask.
  */
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import { type LatencyCounts, latencyBoundsSeconds } from '../latency-histogram.ts'
-import { metricsFreshMs } from '../limits.ts'
+import { type LatencyCounts, latencyBoundsSeconds } from '../base/latency-histogram.ts'
+import { metricsFreshMs } from './limits.ts'
 import type { Measurements } from './measurements.ts'
 import { type CounterMetric, type GaugeMetric, metricList, type Sample } from './metric-list.ts'
 

@@ -4,16 +4,15 @@
 import { request } from 'node:http'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EvictedImage } from '../cache/evictor.ts'
-import type { PromotedImage } from '../cache/image-promotion.ts'
-import type { VerifiedImage } from '../cache/verification.ts'
-import { CacheError, type ErrorCode, isCacheError } from '../errors.ts'
-import { adminMsMax } from '../limits.ts'
-import { longResumesMax, successorLookMs } from '../process-limits.ts'
+import { CacheError, type ErrorCode, isCacheError } from '../base/errors.ts'
+import type { EvictedImage } from '../cache/evict/evictor.ts'
+import type { VerifiedImage } from '../cache/integrity/verify-image.ts'
+import type { PreloadedImage } from '../cache/operations/preload-image.ts'
 import { absentOrThrow, whyNobody } from './admin-client.ts'
-import { successorPatienceMs } from './keeper-presence.ts'
+import { adminMsMax, longResumesMax, successorLookMs } from './limits.ts'
 import type { Progress, ProgressLine } from './progress-stream.ts'
 import type { AdminError } from './routes.ts'
+import { successorWaitMs } from './supervisor-presence.ts'
 
 /** What each request takes and gives. */
 export interface LongRequests {
@@ -24,7 +23,7 @@ export interface LongRequests {
       readonly image: string
       readonly ranges: readonly { readonly from: number; readonly to: number }[] | null
     }
-    readonly result: PromotedImage
+    readonly result: PreloadedImage
   }
 }
 
@@ -59,7 +58,7 @@ export async function requestLong<K extends keyof LongRequests>(
       if (signal?.aborted) throw new CacheError('aborted', 'interrupted', { cause })
       const why = whyNobody(cause)
       if (why === 'lost') cuts++
-      const isLate = performance.now() >= heardMs + successorPatienceMs(socketPath)
+      const isLate = performance.now() >= heardMs + successorWaitMs(socketPath)
       if (!why || isLate || cuts > longResumesMax) {
         if (cuts === 0) return absentOrThrow(socketPath, cause)
         const advice = 'run the command again once it is mounted'

@@ -4,8 +4,8 @@
  * A line comes at least once a second, so that whoever waits knows that somebody is at work; a caller who leaves ends it.
  */
 import type { ServerResponse } from 'node:http'
-import type { LongOptions } from '../cache/operations.ts'
-import { isCacheError, messageOf } from '../errors.ts'
+import { isCacheError, messageOf } from '../base/errors.ts'
+import type { LongOptions } from '../cache/operations/operations.ts'
 
 /** How far something is. */
 export interface Progress {

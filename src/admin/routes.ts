@@ -4,13 +4,13 @@
  * `answers` say one JSON object, `texts` something for another program; `lines` go on for as long as they take, see progress-stream.ts.
  */
 import { z } from 'zod'
-import type { EvictedImage, EvictionProgress } from '../cache/evictor.ts'
-import type { Explanation } from '../cache/explanation.ts'
-import type { ByteRange, PromotedImage, PromotionProgress } from '../cache/image-promotion.ts'
-import type { LongOptions } from '../cache/operations.ts'
-import type { VerificationProgress, VerifiedImage } from '../cache/verification.ts'
-import { CacheError } from '../errors.ts'
-import type { ProfileRecord } from '../index/records.ts'
+import { CacheError } from '../base/errors.ts'
+import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
+import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
+import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { LongOptions } from '../cache/operations/operations.ts'
+import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
+import type { ProfileRecord } from '../index/format/records.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -41,9 +41,9 @@ export interface AdminOperations {
   evict(image: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage>
   promote(
     image: string,
-    ranges: readonly ByteRange[] | null,
-    options: LongOptions<PromotionProgress>,
-  ): Promise<PromotedImage>
+    ranges: readonly PreloadBytes[] | null,
+    options: LongOptions<PreloadProgress>,
+  ): Promise<PreloadedImage>
   pin(image: string): Promise<void>
   unpin(image: string): Promise<void>
   profile(image: string): Promise<ProfileRecord | null>
@@ -73,7 +73,7 @@ export interface AdminError {
 }
 
 /** HTTP status and JSON. */
-export interface Answer {
+export interface AdminAnswer {
   readonly status: number
   readonly body: object
 }
@@ -84,7 +84,7 @@ export interface TextAnswer {
   readonly text: string
 }
 
-type AnswerRoute = (body: unknown, handlers: AdminHandlers) => Answer | Promise<Answer>
+type AnswerRoute = (body: unknown, handlers: AdminHandlers) => AdminAnswer | Promise<AdminAnswer>
 type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOptions<Progress>) => Promise<unknown>
 
 const count = z.number().int().nonnegative()

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CacheError, messageOf } from '../errors.ts'
+import { CacheError, messageOf } from '../base/errors.ts'
 
 /** Who asks, and what the environment says. */
 export interface RuntimeSurroundings {

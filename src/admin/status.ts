@@ -3,9 +3,10 @@
  *
  * Fields may be added; none changes its meaning or goes.
  */
-import type { AheadCounters } from '../cache/reading.ts'
-import type { ImageStatus } from '../cache/status.ts'
-import type { LatencyCounts } from '../latency-histogram.ts'
+
+import type { LatencyCounts } from '../base/latency-histogram.ts'
+import type { ImageStatus } from '../cache/cache-status.ts'
+import type { ReadAheadStatus } from '../cache/read/read-path.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -16,7 +17,7 @@ export interface Status {
   readonly transport: string
   readonly state: DaemonState
   readonly pid: number
-  readonly keeperPid: number
+  readonly supervisorPid: number
   /**
    * Servers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
    * `possible`: false on kernels that repeat no requests, and over fuse-native; `kept`: the service manager holds the mount, which outlives its keeper too;
@@ -24,7 +25,7 @@ export interface Status {
    */
   readonly takeovers: {
     readonly possible: boolean
-    readonly kept: boolean
+    readonly heldByManager: boolean
     readonly count: number
     readonly lastPauseMs: number
     readonly longestPauseMs: number
@@ -42,7 +43,7 @@ export interface Status {
     readonly unlockedIndexBytes: number
   }
   /** What pinned images hold, may take at most, and are allowed to take together. */
-  readonly pinned: { readonly heldBytes: number; readonly wholeBytes: number; readonly allowedBytes: number }
+  readonly pinned: { readonly heldBytes: number; readonly maxBytes: number; readonly allowedBytes: number }
   /** Of the cache disk: see OPERATIONS. */
   readonly health: {
     readonly state: 'healthy' | 'degraded' | 'bypass' | 'recovering'
@@ -85,10 +86,10 @@ export interface Status {
     readonly waiting: number
     /** Since the daemon started: how often it went away, tries that waited for it, names refused because of that. */
     readonly outages: number
-    readonly held: number
+    readonly delayed: number
     readonly refused: number
     /** Reads that were slow and asked for a second time, those where the second answer was first, and those not paid for. */
-    readonly hedges: { readonly sent: number; readonly won: number; readonly unpaid: number }
+    readonly hedges: { readonly sent: number; readonly won: number; readonly overBudget: number }
   }
   /** Each by itself; `name` is its directory, null where its images are in the root. */
   readonly origins: readonly (Status['origin'] & { readonly name: string | null })[]
@@ -101,15 +102,15 @@ export interface Status {
   /** How late timers came, looked at now and then: what misses wait for on top. */
   readonly eventLoopLag: LatencyCounts
   /** What is fetched before anybody asks for it: now, and since the daemon started. */
-  readonly ahead: AheadCounters
+  readonly ahead: ReadAheadStatus
   readonly eviction: { readonly objects: number; readonly bytes: number }
   /** Versions of images that the origin has replaced or deleted. */
   readonly retirement: {
     /** How many of them are still here: in use, or kept for a while in case that they come back. */
-    readonly nameless: number
+    readonly superseded: number
     /** How many went since the daemon started, and how many of those early because there were too many. */
     readonly retired: number
-    readonly early: number
+    readonly forced: number
   }
   /** The comparison of everything held with its checksums, which goes on for ever. */
   readonly scrub: {
@@ -135,7 +136,7 @@ export interface Status {
     /** Times that an image was not given because too much is held already. */
     readonly refused: number
     /** Damaged blocks that were written again from the origin while the kernel read their file. */
-    readonly mendedBlocks: number
+    readonly repairedBlocks: number
   }
   /** What the server holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
   readonly gauges: {
@@ -143,7 +144,7 @@ export interface Status {
     readonly requests: number
     readonly interrupted: number
     /** Extents being fetched or promoted. */
-    readonly flights: number
+    readonly inflightFetches: number
     readonly openImages: number
     readonly openDirectories: number
     /** Images that the kernel remembers. */

@@ -2,37 +2,38 @@
  * The cache as the filesystem sees it: names and images from the catalog, bytes from the reader, and behind them promotion
  * and eviction. Policy lives in this room; the store does as it is told.
  */
-import { aheadWindowBytesMax } from '../ahead-limits.ts'
-import { CacheError } from '../errors.ts'
-import type { Image } from '../image.ts'
+
+import { callSafely, onSettled } from '../async/on-settled.ts'
+import { CacheError } from '../base/errors.ts'
+import type { Image } from '../base/image.ts'
+import type { Logger } from '../base/logger.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
-import { fetchBytesMax } from '../limits.ts'
-import type { Logger } from '../logger.ts'
 import type { StoreFile } from '../native/addon.ts'
-import type { Origin, ReadOptions } from '../origin/origin.ts'
-import { begun, ending } from '../settled.ts'
+import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
+import type { StoredImage } from '../store/image/stored-image.ts'
 import type { Store } from '../store/store.ts'
-import type { StoredImage } from '../store/stored-image.ts'
-import { Catalog } from './catalog.ts'
-import { Digester } from './digester.ts'
-import type { EvictionPolicyName } from './eviction-policy.ts'
-import { Evictor } from './evictor.ts'
-import { type Extent, extentOf } from './extents.ts'
-import { fitCapacity } from './fit.ts'
-import type { Promote } from './landings.ts'
-import { Leaving, type LeavingLimits } from './leaving.ts'
-import { type MountedOrigin, MountedOrigins } from './mounted-origins.ts'
-import { Operations, shownName } from './operations.ts'
-import { Passthroughs } from './passthroughs.ts'
-import { Pins } from './pins.ts'
-import { Promoter } from './promoter.ts'
-import type { CacheReadOptions } from './reader.ts'
-import { Reading, type ReadingLimits } from './reading.ts'
-import { RecencySaver } from './recency-saver.ts'
-import type { Acquaintance } from './retirer.ts'
-import { Scrubber, type ScrubberOptions, type ScrubPace } from './scrubber.ts'
-import type { CacheCounters, ImageStatus } from './status.ts'
-import { Uses } from './uses.ts'
+import type { CacheCounters, ImageStatus } from './cache-status.ts'
+import type { EvictionPolicyName } from './evict/eviction-policy.ts'
+import { Evictor } from './evict/evictor.ts'
+import { Pins } from './evict/pins.ts'
+import { RecencySaver } from './evict/recency-saver.ts'
+import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
+import { aheadWindowBytesMax } from './fetch/limits.ts'
+import { Promoter } from './fetch/promoter.ts'
+import type { Promote } from './fetch/promotion-handoff.ts'
+import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
+import { DigestVerifier } from './integrity/digest-verifier.ts'
+import { Scrubber, type ScrubberOptions, type ScrubPace } from './integrity/scrubber.ts'
+import { fetchBytesMax } from './limits.ts'
+import { Catalog } from './names/catalog.ts'
+import { ImageRefcounts } from './names/image-refcounts.ts'
+import type { KernelKnowledge } from './names/version-gc.ts'
+import { CacheOperations, shownName } from './operations/operations.ts'
+import { PassthroughImages } from './passthrough-images.ts'
+import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
+import type { CacheReadOptions } from './read/miss-reader.ts'
+import { type MountedOrigin, OriginTable } from './read/origin-table.ts'
+import { ReadPath, type ReadPathLimits } from './read/read-path.ts'
 
 export interface CacheOptions {
   readonly origins: readonly MountedOrigin[]
@@ -41,7 +42,7 @@ export interface CacheOptions {
   readonly logger: Logger
   readonly revalidateSeconds: number
   readonly reservedNodeIds: bigint
-  readonly acquaintance: Acquaintance
+  readonly acquaintance: KernelKnowledge
   /** Other than the defaults: bytes that wait for promotion, bytes being fetched at once, and ahead of readers. */
   readonly promotionBytesMax?: number
   readonly fetchBytesMax?: number
@@ -49,7 +50,7 @@ export interface CacheOptions {
   readonly evictionPolicy?: EvictionPolicyName
   readonly scrub?: Partial<ScrubberOptions>
   readonly knownImagesMax?: number
-  readonly leaving?: LeavingLimits
+  readonly leaving?: ImageExpiryLimits
   /** See {@link ReadingParts}. */
   readonly allocateShared?: (bytes: number) => Uint8Array
   /** Milliseconds, never going back. */
@@ -57,34 +58,34 @@ export interface CacheOptions {
 }
 
 /** What can be changed while it runs; the origins of before come first, in their order. */
-type CacheLimits = Pick<ReadingLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
+type CacheLimits = Pick<ReadPathLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
   Pick<CacheOptions, 'origins'> & { readonly scrub: ScrubPace; readonly promotionBytesMax: number }
 
 export class Cache {
   readonly #options: CacheOptions
-  readonly #origins: MountedOrigins
+  readonly #origins: OriginTable
   readonly #catalog: Catalog
   readonly #promoter: Promoter
   readonly #evictor: Evictor
-  readonly #reading: Reading
+  readonly #reading: ReadPath
   readonly #scrubber: Scrubber
-  readonly #digester: Digester
+  readonly #digester: DigestVerifier
   readonly #pins: Pins
-  readonly #opens = new Uses()
-  readonly #reads = new Uses()
-  readonly #leaving: Leaving
-  readonly passthrough: Passthroughs
-  readonly operations: Operations
+  readonly #opens = new ImageRefcounts()
+  readonly #reads = new ImageRefcounts()
+  readonly #leaving: ImageExpiry
+  readonly passthrough: PassthroughImages
+  readonly operations: CacheOperations
   /** See {@link Reader.served} and {@link Reader.seen}. */
-  readonly served: Reading['reader']['served']
-  readonly seen: Reading['reader']['seen']
+  readonly served: ReadPath['reader']['originReadDone']
+  readonly seen: ReadPath['reader']['bufferTouched']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
   readonly #isSound = ({ image }: StoredImage) => this.#digester.isSound(image)
 
   constructor(options: CacheOptions) {
     this.#options = options
-    this.#origins = new MountedOrigins(options.origins, options.revalidateSeconds, options.now)
+    this.#origins = new OriginTable(options.origins, options.revalidateSeconds, options.now)
     this.#catalog = new Catalog({
       ...options,
       freshMs: origin => this.#origins.freshMs(origin),
@@ -99,13 +100,13 @@ export class Cache {
       isBusy: () => this.#reads.size > 0,
       ...options.scrub,
     })
-    this.#digester = new Digester({ ...options, originOf })
+    this.#digester = new DigestVerifier({ ...options, originOf })
     const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
-    this.#leaving = new Leaving({ ...options, ...parts, isInUse }, options.leaving ?? {})
+    this.#leaving = new ImageExpiry({ ...options, ...parts, isInUse }, options.leaving ?? {})
     const shared = { ...options, originOf, opens: this.#opens, pins: this.#pins, digester: this.#digester }
-    this.passthrough = new Passthroughs(shared)
-    this.#reading = new Reading({
+    this.passthrough = new PassthroughImages(shared)
+    this.#reading = new ReadPath({
       ...options,
       origins: this.#origins,
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
@@ -116,9 +117,9 @@ export class Cache {
       mayPromote: (...offer) => this.#mayPromote(...offer),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
-    this.served = (...read) => this.#reading.reader.served(...read)
-    this.seen = (...read) => this.#reading.reader.seen(...read)
-    this.operations = new Operations({
+    this.served = (...read) => this.#reading.reader.originReadDone(...read)
+    this.seen = (...read) => this.#reading.reader.bufferTouched(...read)
+    this.operations = new CacheOperations({
       ...shared,
       origins: this.#origins.all,
       catalog: this.#catalog,
@@ -145,9 +146,9 @@ export class Cache {
       retirement: this.#leaving.retirer.counters,
       passthrough: this.passthrough.counters,
       ahead: this.#reading.aheadCounters,
-      flights: this.#reading.flightsUnderWay,
+      inflightFetches: this.#reading.flightsUnderWay,
       knownImages: this.#leaving.forgetter.counters,
-      cutListings: this.#catalog.cutListings,
+      truncatedListings: this.#catalog.cutListings,
     }
   }
 
@@ -213,16 +214,16 @@ export class Cache {
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
   read(image: Image, offset: number, length: number, options: CacheReadOptions): Promise<Uint8Array> {
-    return begun(() => {
+    return callSafely(() => {
       if (this.#closing) throw new CacheError('closed', 'the cache is shutting down')
       this.#digester.mustBeSound(image)
       this.#reads.begin(image.id)
-      return ending(this.#reading.reader.read(image, offset, length, options), () => this.#reads.end(image.id))
+      return onSettled(this.#reading.reader.read(image, offset, length, options), () => this.#reads.end(image.id))
     })
   }
 
-  extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<Extent> {
-    return extentOf(image, offset, this.#origins.of(image).origin, this.#options.store.find(image.id), signal)
+  extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<DataOrHole> {
+    return dataOrHoleAt(image, offset, this.#origins.of(image).origin, this.#options.store.find(image.id), signal)
   }
 
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
@@ -262,9 +263,9 @@ export class Cache {
     return this.#evictor.checkNow()
   }
 
-  /** Make what is used fit a capacity that was lowered, see {@link fitCapacity}. Never rejects. */
+  /** Make what is used fit a capacity that was lowered, see {@link shrinkToCapacity}. Never rejects. */
   fit(): Promise<void> {
-    return fitCapacity(this.#options.store, this.#evictor, this.#options.now)
+    return shrinkToCapacity(this.#options.store, this.#evictor, this.#options.now)
   }
 
   /** Cancel fetches, promote what has arrived, stop evicting; what has landed is the store's to commit. Idempotent. */

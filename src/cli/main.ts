@@ -4,13 +4,13 @@
  *
  * A failure is one line on standard error, `parentfs: what, where, what to do`; exit-codes.ts has what it exits with.
  */
-import '../no-inspector.ts'
+import '../base/no-inspector.ts'
 import { CommanderError } from 'commander'
-import { ConfigurationError } from '../daemon/configuration-error.ts'
-import { messageOf } from '../errors.ts'
-import { printable, printableLines } from '../printable.ts'
-import { failedExitCode, usageExitCode } from './exit-codes.ts'
-import { createProgram } from './program.ts'
+import { messageOf } from '../base/errors.ts'
+import { printable, printableLines } from '../base/printable.ts'
+import { ConfigurationError } from '../daemon/config/configuration-error.ts'
+import { createProgram } from './command-program.ts'
+import { failedExitCode, usageExitCode } from './output/exit-codes.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // Whoever reads it has seen enough, as in `parentfs images | head`.

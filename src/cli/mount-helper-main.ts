@@ -3,11 +3,11 @@
  * `mount.parentfs`: what mount(8) starts for lines of /etc/fstab whose type is parentfs. Returns when the mount answers.
  * mount-helper.ts says what it understands. It exits as mount(8) wants: 0, 1 (called wrongly), or 32 (not mounted).
  */
-import '../no-inspector.ts'
-import { messageOf } from '../errors.ts'
-import { mount } from './mount.ts'
-import { parseHelperCall } from './mount-helper.ts'
-import { remark } from './output.ts'
+import '../base/no-inspector.ts'
+import { messageOf } from '../base/errors.ts'
+import { mount } from './commands/mount.ts'
+import { parseHelperCall } from './commands/mount-helper.ts'
+import { remark } from './output/terminal-output.ts'
 
 const wrongCallExitCode = 1
 const notMountedExitCode = 32

@@ -4,16 +4,16 @@
  * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the calls.
  * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
  */
-import { CacheError, messageOf } from '../errors.ts'
-import type { HeldDirectory } from '../held-directory.ts'
-import type { Image } from '../image.ts'
-import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './databases.ts'
-import * as layout from './layout.ts'
-import { joinListing, splitListing } from './listing-pieces.ts'
+import { CacheError, messageOf } from '../base/errors.ts'
+import type { HeldDirectory } from '../base/held-directory.ts'
+import type { Image } from '../base/image.ts'
+import * as layout from './format/encoding.ts'
+import { joinListing, splitListing } from './format/listing-chunks.ts'
+import type { DigestRecord, ForgetEntry, PinRecord, ProfileRecord, RecordEntry } from './format/records.ts'
+import { reasonOf } from './guard/stray-rejection.ts'
+import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
 import { pageBytes } from './page-bytes.ts'
-import type { DigestRecord, ForgetEntry, PinRecord, ProfileRecord, RecordEntry } from './records.ts'
-import { reasonOf } from './stray-rejection.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {

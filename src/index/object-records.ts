@@ -3,10 +3,10 @@
  *
  * Every method runs within a transaction of its caller, who awaits that one's promise: those of single values are left to it.
  */
-import { blocksPerObject, highHalf, isSet, lowHalf } from '../image.ts'
-import type { BinaryDatabase, Environment } from './databases.ts'
-import * as layout from './layout.ts'
-import type { ForgetEntry, RecordEntry } from './records.ts'
+import { blocksPerObject, highHalf, isSet, lowHalf } from '../base/image.ts'
+import * as layout from './format/encoding.ts'
+import type { ForgetEntry, RecordEntry } from './format/records.ts'
+import type { BinaryDatabase, Environment } from './lmdb-environment.ts'
 
 /** A value, decoded; null where there is none, or where it is damaged. */
 export type Get = <T>(

@@ -1,7 +1,7 @@
 /**
  * What a database takes in the file of the index: the pages in use, not those that became free.
  */
-import type { BinaryDatabase } from './databases.ts'
+import type { BinaryDatabase } from './lmdb-environment.ts'
 
 /** What lmdb says of one database, as far as we look at it; its own types leave this open. */
 interface PageStats {

@@ -12,11 +12,11 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { LatencyCounts } from '../latency-histogram.ts'
-import type { Receiver } from '../native-receiver.ts'
-import type { NativeSource } from '../native-source.ts'
+import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { Libfuse2 } from './libfuse2.ts'
 import type { LogWriters } from './log-writer.ts'
+import type { OriginReader } from './origin-reader.ts'
+import type { RangeReceiver } from './range-receiver.ts'
 
 /** What a failed system call looks like: the fields of Node's own errors. */
 export interface SystemError extends Error {
@@ -29,7 +29,7 @@ export interface SystemError extends Error {
 }
 
 /** What landing an extent told us, one entry per block of the extent. */
-export interface Landed {
+export interface WrittenSums {
   /** crc32c of each block, in order; the last block of an image is summed over the bytes it has. */
   readonly sums: Uint32Array
   /** Bit k: block k of the extent is all zeros, was punched and takes no space. */
@@ -84,7 +84,7 @@ export interface StoreFile {
    * @param toDisk leave nothing in the page cache (O_DIRECT), where `bytes` begin at a page, see {@link Addon.bytesToPage}, objects
    * are multiples of 2 MiB, and the file system can
    */
-  land(offset: number, bytes: Uint8Array, toDisk?: boolean): Promise<Landed>
+  writeBlocks(offset: number, bytes: Uint8Array, toDisk?: boolean): Promise<WrittenSums>
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
    * Resolves those that were whole and right, and those that could not be read. Changes no residency.
@@ -111,16 +111,16 @@ export interface StoreFile {
    * @param told units of which it is not to be told, bit by bit: at most 64, the last one stands for all that follow
    * @returns false, and nothing is done, when another such range touches this one
    */
-  shelve(offset: number, bytes: Uint8Array, unitBytes: number, told: bigint): boolean
+  insertBuffered(offset: number, bytes: Uint8Array, unitBytes: number, told: bigint): boolean
   /** When it returns, nobody reads the bytes that were shelved at `offset`; READs are told as before. Waits for one answer at most. */
-  letGo(offset: number): void
+  releaseBuffered(offset: number): void
   /** The same, and nothing is told any more. Of all that is shelved when there is no `offset`. */
-  unshelve(offset?: number): void
+  removeBuffered(offset?: number): void
   /**
    * Who may be asked natively, for first reads of objects; null for nobody. What it answered comes to TypeScript as a request with the
    * opcode SERVED.
    */
-  askFrom(source: NativeSource | null): void
+  setFirstReadOrigin(source: OriginReader | null): void
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
   hits(): FileHits
   /** Idempotent. Pending operations settle. */
@@ -227,7 +227,7 @@ export interface Addon extends Libfuse2, LogWriters {
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine
   /** A thread that receives: it keeps no process alive. */
-  createReceiver(): Receiver
+  createReceiver(): RangeReceiver
   /** Open /dev/fuse, close-on-exec. */
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */

@@ -4,8 +4,8 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import type { CephAddon } from '../ceph.ts'
 import { packageRoot } from './addon.ts'
+import type { CephAddon } from './ceph-types.ts'
 
 /**
  * Load the addon and Ceph's libraries, some 50 ms the first time.

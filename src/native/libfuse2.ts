@@ -2,7 +2,7 @@
 
 export interface Libfuse2 {
   /**
-   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/fuse2/loop.h. Whatever
+   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/libfuse2/loop.h. Whatever
    * is linked against libfuse.so.2 and is loaded afterwards finds it.
    */
   loadLibfuse2(path: string): void

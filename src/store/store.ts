@@ -4,26 +4,27 @@
  * This room is the only one that changes a data file or a residency table, and the only one that reads them. At boot it
  * takes over what the index records and publishes none of it: a block is verified at its first read.
  */
-import { CacheError } from '../errors.ts'
-import type { Image } from '../image.ts'
+
+import { KeyedMutex } from '../async/keyed-mutex.ts'
+import { CacheError } from '../base/errors.ts'
+import type { Image } from '../base/image.ts'
+import type { Logger } from '../base/logger.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
-import { KeyedMutex } from '../keyed-mutex.ts'
-import { indexShareMax, indexWriteBytes } from '../limits.ts'
-import type { Logger } from '../logger.ts'
-import { adoptRecords } from './adoption.ts'
-import { Capacity, overheadBytesPerEntry, type Watermarks } from './capacity.ts'
-import { Committer, type LandedBlocks } from './committer.ts'
-import type { DataDirectory } from './data-directory.ts'
-import { type EvictionCandidate, evictLocked } from './eviction.ts'
-import { FailedFiles } from './failed-files.ts'
-import { Health, runAfter } from './health.ts'
-import { Openings } from './openings.ts'
-import { punchOrphans } from './orphans.ts'
-import { Probe } from './probe.ts'
-import { Retirement } from './retirement.ts'
-import type { StoreParts } from './store-parts.ts'
-import { StoredImage } from './stored-image.ts'
-import { type StoreTiming, timingDefault } from './timing.ts'
+import { Capacity, overheadBytesPerEntry, type Watermarks } from './disk/capacity.ts'
+import type { DataDirectory } from './disk/data-directory.ts'
+import { DiskHealth, runAfter } from './disk/disk-health.ts'
+import { DiskProbe } from './disk/disk-probe.ts'
+import { type DiskTimeouts, diskTimeoutsDefault } from './disk/disk-timeouts.ts'
+import { OpenBackoff } from './disk/open-backoff.ts'
+import { type EvictionCandidate, evictLocked } from './evict-objects.ts'
+import { FileOpener } from './file-opener.ts'
+import { Committer, type WrittenBlocks } from './image/committer.ts'
+import type { StoreContext } from './image/store-context.ts'
+import { StoredImage } from './image/stored-image.ts'
+import { ImageRemoval } from './image-removal.ts'
+import { indexShareMax, indexWriteBytes } from './limits.ts'
+import { loadIndex } from './load-index.ts'
+import { punchOrphans } from './orphan-blocks.ts'
 
 export interface StoreOptions {
   readonly directory: DataDirectory
@@ -31,7 +32,7 @@ export interface StoreOptions {
   readonly capacityBytes: number
   /** Other than the defaults. */
   readonly watermarks?: Watermarks
-  readonly timing?: StoreTiming
+  readonly timing?: DiskTimeouts
   readonly index: IndexDatabase
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
@@ -39,7 +40,7 @@ export interface StoreOptions {
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Hears every change of the disk's health. */
-  readonly onHealth?: (health: Health) => void
+  readonly onHealth?: (health: DiskHealth) => void
 }
 
 /**
@@ -50,25 +51,25 @@ const evictionBatchObjects = 128
 
 export class Store {
   readonly capacity: Capacity
-  readonly health: Health
+  readonly health: DiskHealth
   readonly #options: StoreOptions
-  readonly #parts: StoreParts
+  readonly #parts: StoreContext
   readonly #images = new Map<string, StoredImage>()
-  readonly #openings: Openings
+  readonly #openings: FileOpener
   #latestUse = 0
   #indexBytes = 0
   #stopping = false
-  readonly #failedFiles: FailedFiles
-  readonly #retirement: Retirement
+  readonly #failedFiles: OpenBackoff
+  readonly #retirement: ImageRemoval
   #closing: Promise<void> | undefined
 
   private constructor(options: StoreOptions) {
     this.#options = options
     this.capacity = new Capacity(options.capacityBytes, options.watermarks)
-    this.#failedFiles = new FailedFiles(options.logger, options.now)
-    const timing = options.timing ?? timingDefault
-    const probe = new Probe(options.directory, options.index, timing.writeMsMax)
-    this.health = new Health({
+    this.#failedFiles = new OpenBackoff(options.logger, options.now)
+    const timing = options.timing ?? diskTimeoutsDefault
+    const probe = new DiskProbe(options.directory, options.index, timing.writeMsMax)
+    this.health = new DiskHealth({
       probe: () => probe.run().then(() => this.measure()),
       logger: options.logger,
       now: options.now,
@@ -77,7 +78,7 @@ export class Store {
       readingMs: () => options.directory.readingMs(),
       timing,
     })
-    this.#openings = new Openings(this.health)
+    this.#openings = new FileOpener(this.health)
     this.#parts = {
       index: options.index,
       capacity: this.capacity,
@@ -88,7 +89,7 @@ export class Store {
       tick: options.tick,
       syncDirectory: () => options.directory.sync(),
     }
-    this.#retirement = new Retirement({ ...this.#parts, images: this.#images, directory: options.directory })
+    this.#retirement = new ImageRemoval({ ...this.#parts, images: this.#images, directory: options.directory })
   }
 
   /**
@@ -98,7 +99,7 @@ export class Store {
   static async open(options: StoreOptions): Promise<Store> {
     const store = new Store(options)
     const open = (image: Image) => store.#open(image)
-    store.#latestUse = await adoptRecords({ ...options, images: store.#images, open })
+    store.#latestUse = await loadIndex({ ...options, images: store.#images, open })
     store.measure()
     return store
   }
@@ -156,9 +157,9 @@ export class Store {
    * @returns false when it holds something or somebody works on it: then nothing has changed
    * @throws CacheError index-failed; SystemError: then it stays for another try
    */
-  async retire(imageId: string): Promise<boolean> {
+  async removeImage(imageId: string): Promise<boolean> {
     this.#failedFiles.forget(imageId)
-    return !this.#stopping && !this.#openings.isUnderWay(imageId) && this.#retirement.retire(imageId)
+    return !this.#stopping && !this.#openings.isOpening(imageId) && this.#retirement.remove(imageId)
   }
 
   /**
@@ -244,7 +245,7 @@ export class Store {
   /** Save `lastUse` of every held object, of those images for which there is room. */
   async saveRecency(): Promise<void> {
     for (const stored of this.#images.values()) {
-      if (stored.attendance.hasEnded) continue // It would come after its removal.
+      if (stored.usageGate.isClosed) continue // It would come after its removal.
       const pairs = stored.recency()
       await this.recordWithin(pairs.byteLength, false, () => this.#options.index.putRecency(stored.imageId, pairs))
     }
@@ -276,7 +277,7 @@ export class Store {
     return stored
   }
 
-  #committed(entries: readonly LandedBlocks[]): void {
+  #committed(entries: readonly WrittenBlocks[]): void {
     try {
       this.measure()
     } catch (error) {

@@ -3,12 +3,13 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import t from 'tap'
+import { metricsConnectionsMax, metricsFreshMs } from '../../src/admin/limits.ts'
 import { type Measurements, measureProcess } from '../../src/admin/measurements.ts'
 import { metricList } from '../../src/admin/metric-list.ts'
 import { Metrics } from '../../src/admin/metrics.ts'
 import { MetricsPort } from '../../src/admin/metrics-port.ts'
-import { LatencyHistogram, noLatencies } from '../../src/latency-histogram.ts'
-import { metricsConnectionsMax, metricsFreshMs, originsMax } from '../../src/limits.ts'
+import { LatencyHistogram, noLatencies } from '../../src/base/latency-histogram.ts'
+import { originsMax } from '../../src/daemon/config/limits.ts'
 import { parseExposition } from '../fixtures/exposition.ts'
 import { freePort } from '../fixtures/free-port.ts'
 import { attempt } from '../fixtures/run.ts'
@@ -20,7 +21,7 @@ for (const ms of [0.001, 0.01, 0.01, 1e9]) memory.add(ms)
 function origin(name: string): Measurements['origins'][number] {
   return {
     ...{ name, requests: 5, bytes: 4096, cancelled: 1, inFlight: 2, state: 'suspect', waiting: 3, outages: 4 },
-    ...{ held: 6, refused: 7, hedges: { sent: 8, won: 9, unpaid: 10 }, readLatencies: noLatencies },
+    ...{ delayed: 6, refused: 7, hedges: { sent: 8, won: 9, overBudget: 10 }, readLatencies: noLatencies },
     errorsByCode: new Map([['origin-timeout', 11]]),
   }
 }
@@ -33,7 +34,7 @@ const measured: Measurements = {
   reads: { hits: 12, misses: 13, hitBytes: 14, missBytes: 15 },
   latencies: { memory: memory.snapshot(), disk: noLatencies, store: noLatencies, origin: noLatencies },
   cache: { capacityBytes: 16, usedBytes: 17, indexBytes: 18, images: 19, failedBatches: 20, unlockedIndexBytes: 40 },
-  pinned: { heldBytes: 21, wholeBytes: 0, allowedBytes: 0 },
+  pinned: { heldBytes: 21, maxBytes: 0, allowedBytes: 0 },
   health: 'bypass',
   busyTimes: 41,
   origins: [origin('https://host/"odd"\\\n/')],
@@ -42,7 +43,7 @@ const measured: Measurements = {
     droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
   },
   ahead: {
-    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, shelvedBytes: 41 },
+    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, bufferedBytes: 41 },
     profiles: { recording: 51, kept: 52, replayed: 53, dropped: 54 },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },
@@ -52,11 +53,11 @@ const measured: Measurements = {
   },
   eviction: { objects: 24, bytes: 25 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
-  retirement: { nameless: 35, retired: 36, early: 42 },
-  passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, mendedBlocks: 43 },
-  cutListings: 37,
+  retirement: { superseded: 35, retired: 36, forced: 42 },
+  passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, repairedBlocks: 43 },
+  truncatedListings: 37,
   knownImages: { known: 54, forgotten: 55, refused: 56 },
-  gauges: { requests: 29, interrupted: 30, flights: 31, openImages: 32, openDirectories: 33, nodes: 34 },
+  gauges: { requests: 29, interrupted: 30, inflightFetches: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
 }
 

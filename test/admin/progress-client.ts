@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
-import { keptMark, lockPathBeside, successorPatienceMs } from '../../src/admin/keeper-presence.ts'
+import { longResumesMax, nextKeeperMsMax } from '../../src/admin/limits.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
+import { keptMark, lockPathBeside, successorWaitMs } from '../../src/admin/supervisor-presence.ts'
 import { loadAddon } from '../../src/native/addon.ts'
-import { longResumesMax, nextKeeperMsMax } from '../../src/process-limits.ts'
 
 const addon = loadAddon()
 const evicted = { objects: 1, bytes: 2, leftBytes: 0 }
@@ -85,11 +85,11 @@ t.test('who finds nobody waits for the next keeper where one is to come', async 
   const socket = join(directory, 'x.sock')
   const ask = () => requestLong(socket, 'evict', { image: 'a' }, { onProgress: () => {} })
   writeFileSync(lockPathBeside(socket), '')
-  t.equal(successorPatienceMs(socket), 0)
+  t.equal(successorWaitMs(socket), 0)
   t.equal(await ask(), null)
   t.equal(await fetchStatus(socket), null)
   writeFileSync(lockPathBeside(socket), keptMark)
-  t.equal(successorPatienceMs(socket), nextKeeperMsMax)
+  t.equal(successorWaitMs(socket), nextKeeperMsMax)
   const asked = [ask(), fetchStatus(socket)]
   const server = createServer((request, response) => {
     request.resume()

@@ -2,11 +2,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import t from 'tap'
-import { exitCodes } from '../../src/cli/exit-codes.ts'
-import { helperOptionNames } from '../../src/cli/mount-helper.ts'
-import { createProgram } from '../../src/cli/program.ts'
-import { allSettings } from '../../src/daemon/settings-list.ts'
-import { settingsPlaceholder, withSettings } from '../../src/daemon/settings-manual.ts'
+import { createProgram } from '../../src/cli/command-program.ts'
+import { helperOptionNames } from '../../src/cli/commands/mount-helper.ts'
+import { exitCodes } from '../../src/cli/output/exit-codes.ts'
+import { allSettings } from '../../src/daemon/config/settings-list.ts'
+import { settingsPlaceholder, withSettings } from '../../src/daemon/config/settings-manual.ts'
 import { attempt } from '../fixtures/run.ts'
 
 const program = createProgram({ ended: () => {}, writeError: () => {} })

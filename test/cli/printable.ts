@@ -1,12 +1,12 @@
 /** Names and reasons of others reach no terminal as they are: in tables, in messages, in what a shell completes. */
 import t from 'tap'
 import type { Status } from '../../src/admin/status.ts'
-import type { ImageStatus } from '../../src/cache/status.ts'
-import { complete } from '../../src/cli/complete.ts'
-import { tableOfImages } from '../../src/cli/images.ts'
-import { createProgram } from '../../src/cli/program.ts'
-import { tableOfAll } from '../../src/cli/status-table.ts'
-import { newTable, trimmed } from '../../src/cli/tables.ts'
+import type { ImageStatus } from '../../src/cache/cache-status.ts'
+import { createProgram } from '../../src/cli/command-program.ts'
+import { complete } from '../../src/cli/commands/complete.ts'
+import { tableOfImages } from '../../src/cli/commands/images.ts'
+import { tableOfAll } from '../../src/cli/output/status-table.ts'
+import { newTable, trimmed } from '../../src/cli/output/tables.ts'
 import { parentfs } from '../fixtures/daemon.ts'
 
 const hostile = 'a\u001b[2J\n\u009bb\u202ec'

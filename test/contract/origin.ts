@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Image, identify } from '../../src/image.ts'
-import { digestFileBytesMax } from '../../src/limits.ts'
-import type { Origin } from '../../src/origin/origin.ts'
+import { type Image, identify } from '../../src/base/image.ts'
+import { digestFileBytesMax } from '../../src/base/limits.ts'
+import type { Origin } from '../../src/origin/contract/origin.ts'
 import { randomFrom, type SampleImage, sampleBytes, writeSample } from '../fixtures/images.ts'
 
 /** Names that must survive percent-encoding, HTML and JSON. */

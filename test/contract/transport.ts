@@ -6,8 +6,8 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import type { Backend } from '../../src/fuse/backend.ts'
-import type { TransportCapabilities } from '../../src/fuse/capabilities.ts'
+import type { Backend } from '../../src/fuse/filesystem/backend.ts'
+import type { TransportCapabilities } from '../../src/fuse/filesystem/transport-capabilities.ts'
 import { FakeBackend } from '../fixtures/fake-backend.ts'
 import { attempt, run } from '../fixtures/run.ts'
 

@@ -1,11 +1,10 @@
 /** A server that hangs is killed, and only then it is logged: a log that nobody reads must not keep guests waiting. */
 import t from 'tap'
-import { ServerLink } from '../../src/daemon/server-link.ts'
-import { ServerSupervisor } from '../../src/daemon/server-supervisor.ts'
-import type { SupervisorParts } from '../../src/daemon/supervisor-parts.ts'
-import { stopMsMax } from '../../src/limits.ts'
-import { silentLogger } from '../../src/logger.ts'
-import { serverHangMsMax } from '../../src/process-limits.ts'
+import { silentLogger } from '../../src/base/logger.ts'
+import { serverHangMsMax, stopMsMax } from '../../src/daemon/supervisor/limits.ts'
+import { WorkerHandshake } from '../../src/daemon/supervisor/worker-handshake.ts'
+import { WorkerSupervisor } from '../../src/daemon/supervisor/worker-supervisor.ts'
+import type { WorkerSupervisorContext } from '../../src/daemon/supervisor/worker-supervisor-context.ts'
 import { FakeServer } from '../fixtures/fake-server.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -25,10 +24,10 @@ function setUp() {
 t.test('one whose event loop hangs', async t => {
   const { happened, server, logger } = setUp()
   let nowMs = 0
-  const parts: Partial<SupervisorParts> = {
-    settings: () => ({}) as ReturnType<SupervisorParts['settings']>,
+  const parts: Partial<WorkerSupervisorContext> = {
+    settings: () => ({}) as ReturnType<WorkerSupervisorContext['settings']>,
     logger,
-    startServer: () => server,
+    startWorker: () => server,
     takeWork: () => [],
     serve: async () => {},
     onDeath: async () => false,
@@ -38,7 +37,7 @@ t.test('one whose event loop hangs', async t => {
     askMs: 1,
     now: () => nowMs,
   }
-  const supervisor = new ServerSupervisor(parts as SupervisorParts)
+  const supervisor = new WorkerSupervisor(parts as WorkerSupervisorContext)
   await supervisor.start()
   await until(() => server.heard.includes('ping'), 60_000, 'a question')
   nowMs = serverHangMsMax + 1
@@ -50,8 +49,8 @@ t.test('one whose event loop hangs', async t => {
 t.test('one that does not stop', async t => {
   const { happened, server, logger } = setUp()
   server.answer = () => {}
-  const settings = () => ({}) as ReturnType<SupervisorParts['settings']>
-  const link = new ServerLink(server, { settings, logger, onMessage: () => {} })
+  const settings = () => ({}) as ReturnType<WorkerSupervisorContext['settings']>
+  const link = new WorkerHandshake(server, { settings, logger, onMessage: () => {} })
   const clock = t.capture(globalThis, 'setTimeout', (then: () => void, ms: number) => {
     t.equal(ms, stopMsMax)
     queueMicrotask(then)

@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { identify } from '../../src/image.ts'
+import { identify } from '../../src/base/image.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
 import { MemoryEnvironment } from '../fixtures/memory-environment.ts'
 import { seeded } from '../fixtures/seeded.ts'

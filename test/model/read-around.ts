@@ -3,7 +3,7 @@
  * fetched ahead is there at the next read; a native hit is not seen, as in the daemon.
  */
 import t from 'tap'
-import { Foresight } from '../../src/cache/foresight.ts'
+import { AccessPredictor } from '../../src/cache/prefetch/access-predictor.ts'
 import { seed, seeded } from '../fixtures/seeded.ts'
 import { readTrace, type TracedRead } from '../fixtures/traces.ts'
 
@@ -20,7 +20,7 @@ interface Outcome {
 }
 
 function replay(reads: readonly TracedRead[], imageBytes: number, isForesighted = true): Outcome {
-  const foresight = new Foresight(imageBytes / blockBytes, blockBytes)
+  const foresight = new AccessPredictor(imageBytes / blockBytes, blockBytes)
   const [held, seenNoMore, pages] = [new Set<number>(), new Set<number>(), new Set<number>()]
   let stalled = 0
   for (const { offset, length } of reads) {
@@ -36,7 +36,7 @@ function replay(reads: readonly TracedRead[], imageBytes: number, isForesighted 
     }
     if (missed) stalled++
     if (!isSeen || !isForesighted) continue
-    const wish = foresight.see({ from, to, stalled: missed, missed }, limits)
+    const wish = foresight.observe({ from, to, stalled: missed, missed }, limits)
     for (const span of wish?.spans ?? []) {
       for (let block = Math.max(0, span.from); block < span.to; block++) {
         const isWitness = !wish?.stream || block % pieceBlocks === 0 || block === span.from

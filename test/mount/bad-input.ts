@@ -12,7 +12,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { mountAt } from '../../src/daemon/mount-table.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import {
   cannotMount,
   isGone,

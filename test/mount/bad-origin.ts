@@ -3,8 +3,8 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { mountAt } from '../../src/daemon/mount-table.ts'
-import { revalidateMsMax } from '../../src/limits.ts'
+import { revalidateMsMax } from '../../src/cache/names/limits.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import {
   cannotMount,
   mountArguments,
@@ -129,7 +129,11 @@ t.test('an answer that is not what was asked for is an error, never served and n
       buffered: { offset: (4 * k + 2) * 64 * KiB, length: 5 },
     }
     const what = `${fault.kind} ${fault.status ?? ''}`
-    await until(async () => (await statusOf(where)).gauges.flights === 0, patienceMs, 'what was read rightly is kept')
+    await until(
+      async () => (await statusOf(where)).gauges.inflightFetches === 0,
+      patienceMs,
+      'what was read rightly is kept',
+    )
     const before = await statusOf(where)
     await origin.fault({ ...fault, method: 'GET' })
     const codes = (['direct', 'buffered'] as const).map(kind => codeOf(file.read(ranges[kind], kind)))

@@ -61,7 +61,7 @@ function mustBeHeld(t: Test, seen: { readonly old: number; readonly failed: numb
 async function isHeld(where: Place, bytes: number): Promise<boolean> {
   const { images, gauges } = await statusOf(where)
   const { residentBytes } = images[0]!
-  return (isReadingAhead ? residentBytes >= bytes : residentBytes === bytes) && gauges.flights === 0
+  return (isReadingAhead ? residentBytes >= bytes : residentBytes === bytes) && gauges.inflightFetches === 0
 }
 
 /** Read a file block by block. @returns how many blocks were old, and how many failed; throws on any other byte */

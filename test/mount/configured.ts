@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statfsSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { mountAt } from '../../src/daemon/mount-table.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -36,7 +36,7 @@ log: { level: debug, file: ${log} }
   })
   await until(() => /"level":20/.test(readFileSync(log, 'utf8')), patienceMs, 'debug lines')
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
-  t.ok(await isGone(where, status.pid, status.keeperPid))
+  t.ok(await isGone(where, status.pid, status.supervisorPid))
 })
 
 t.test('threads and disk settings are what the file says', options, async t => {

@@ -7,7 +7,7 @@ import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Status } from '../../src/admin/status.ts'
-import { mountAt, mountsAt } from '../../src/daemon/mount-table.ts'
+import { mountAt, mountsAt } from '../../src/daemon/mount/mount-table.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
@@ -87,7 +87,7 @@ async function killKeeper({ where, service }: Unit, way: Way, againMs: number | 
   }
   const serves = () =>
     statusOf(where).then(
-      ({ keeperPid }) => keeperPid === service.keeperPid(),
+      ({ supervisorPid: keeperPid }) => keeperPid === service.keeperPid(),
       () => false, // Nobody is there to be asked.
     )
   await until(serves, patienceMs, `that it serves: ${service.log().slice(-2000)}`)
@@ -99,7 +99,7 @@ t.test(`${kills} kills of the keeper under fio and checking readers are not seen
   const unit = await setUp(t)
   const { where, service } = unit
   const { mountpoint } = where
-  t.match((await statusOf(where)).takeovers, { possible: true, kept: true, count: 0 })
+  t.match((await statusOf(where)).takeovers, { possible: true, heldByManager: true, count: 0 })
   const mountedBefore = await mountsAt(mountpoint)
   const held = descriptors(service.keeperPid())
   const readers = new CheckingReaders({ mountpoint, images: new Map([['a.raw', [bytes]]]), count: 4, seed })

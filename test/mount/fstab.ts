@@ -3,7 +3,7 @@ import { chmodSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
-import { mountAt } from '../../src/daemon/mount-table.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import { cannotMount, isRunning, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run } from '../fixtures/run.ts'
@@ -50,7 +50,7 @@ t.test('mount -a mounts a line, waits until it answers, and leaves it alone the 
   t.match(await attempt('mount', '-a', '-T', fstab), { code: 0 })
   t.equal((await statusOf(where)).pid, status.pid)
   await run('umount', where.mountpoint)
-  const gone = () => [status.pid, status.keeperPid].every(pid => !isRunning(pid))
+  const gone = () => [status.pid, status.supervisorPid].every(pid => !isRunning(pid))
   await until(gone, patienceMs, 'the end of the daemon')
 })
 
@@ -59,7 +59,7 @@ t.test('a line may name a directory, or a configuration file', options, async t 
   const onCache = `cache_dir=${where.cacheDirectory},capacity=200MiB`
   await run('mount', '-t', type, where.originDirectory, where.mountpoint, '-o', onCache)
   t.match(await statusOf(where), { origin: { url: where.origin } })
-  const { keeperPid } = await statusOf(where)
+  const { supervisorPid: keeperPid } = await statusOf(where)
   await run('umount', where.mountpoint)
   await until(() => !isRunning(keeperPid), patienceMs, 'the end of the daemon')
   const file = join(where.top, 'parents.yaml')

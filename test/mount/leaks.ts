@@ -10,7 +10,7 @@ import t, { type Test } from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import type { Status } from '../../src/admin/status.ts'
-import { mountAt } from '../../src/daemon/mount-table.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import { CheckedFile } from '../fixtures/checked-file.ts'
 import { cannotMount, isGone, mountDaemon, type Place, patienceMs, place, stop } from '../fixtures/daemon.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
@@ -120,7 +120,7 @@ t.test(
     // Pools, caches and compiled code have grown to their size after these.
     t.equal(await operateMany(where, 3 * tenth, seed), 0)
     const before = await settled(socket)
-    const { pid, keeperPid } = await ask(socket)
+    const { pid, supervisorPid: keeperPid } = await ask(socket)
     const descriptors = descriptorsOf(pid)
     const keeperBefore = usageOf(keeperPid)
     t.equal(await operateMany(where, 7 * tenth, seed + operations), 0, 'everything was right')

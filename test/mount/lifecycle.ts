@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
-import { mountAt } from '../../src/daemon/mount-table.ts'
-import { lockMountpoint, mountpointLockPath } from '../../src/daemon/mountpoint-lock.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
+import { lockMountpoint, mountpointLockPath } from '../../src/daemon/mount/mountpoint-lock.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import {
   cannotMount,
@@ -54,7 +54,7 @@ t.test('mount, read, status, unmount: right bytes, right numbers, nothing left',
     mountpoint: where.mountpoint,
     transport,
     state: 'ready',
-    keeperPid: daemon.keeperPid,
+    supervisorPid: daemon.keeperPid,
     cache: { directory: where.cacheDirectory, blockBytes: 65536, capacityBytes: 200 * 1024 ** 2 },
     origin: { url: where.origin, errors: 0 },
     images: [{ name: 'a.raw', sizeBytes: image.sizeBytes }],
@@ -200,7 +200,7 @@ t.test('a mount in the background returns when it answers, or says why not', opt
   t.match(await parentfs(...mountArguments(where, '--background', '--log-file', log)), { code: 0, stderr: '' })
   t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
   await until(() => /"msg":"mounted"/.test(readFileSync(log, 'utf8')), patienceMs, 'the line')
-  const { pid, keeperPid } = await statusOf(where)
+  const { pid, supervisorPid: keeperPid } = await statusOf(where)
   const other = { ...place(t), cacheDirectory: where.cacheDirectory }
   t.match(await parentfs(...mountArguments(other, '--background')), { code: 1, stderr: /^parentfs: .*another.*\n$/ })
   t.equal(await mountAt(other.mountpoint), null)

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Explanation } from '../../src/cache/explanation.ts'
+import type { Explanation } from '../../src/cache/operations/explain-read.ts'
 import {
   cannotMount,
   command,
@@ -150,7 +150,7 @@ t.test('a promotion that is interrupted keeps what it has, says so, and goes on'
     code: 130,
     stderr: /parentfs: interrupted: .* of 24 MiB of slow.raw are there; the same command goes on/,
   })
-  await until(async () => (await statusOf(where)).gauges.flights === 0, patienceMs, 'the end of the work')
+  await until(async () => (await statusOf(where)).gauges.inflightFetches === 0, patienceMs, 'the end of the work')
   const before = await held()
   t.ok(before < sizeBytes, `${before} held`)
   t.match(await parentfs('promote', 'slow.raw', '-m', where.mountpoint), { code: 0, stdout: /the image is complete/ })

@@ -149,7 +149,7 @@ t.test('a block that rots under who reads it is written again, and never punched
   damage(join(directory, name!), 3 * MiB + 100)
   t.not(await hashOf(handle), wantedHash, 'damaged')
   await parentfs('verify', where.mountpoint)
-  await until(async () => (await statusOf(where)).passthrough.mendedBlocks === 1, patienceMs, 'the block')
+  await until(async () => (await statusOf(where)).passthrough.repairedBlocks === 1, patienceMs, 'the block')
   t.equal(await hashOf(handle), wantedHash, 'mended')
   t.match(await statusOf(where), { scrub: { corruptBlocks: 1 }, images: [{ complete: true }] })
   t.match(await parentfs('verify', where.mountpoint), { code: 0, stdout: /no damaged block/ })

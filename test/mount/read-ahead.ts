@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { ProfileRecord } from '../../src/index/records.ts'
+import type { ProfileRecord } from '../../src/index/format/records.ts'
 import {
   cannotMount,
   mountDaemon,
@@ -35,7 +35,7 @@ t.test(
     const overHttp = { ...where, origin: origin.url }
     const first = await mountDaemon(t, overHttp, ...readingAhead)
     await run('cmp', source, target)
-    const isSettled = async () => (await statusOf(where)).gauges.flights === 0
+    const isSettled = async () => (await statusOf(where)).gauges.inflightFetches === 0
     await until(isSettled, patienceMs, 'the end of all fetches')
     const { reads, ahead } = await statusOf(where)
     t.ok(

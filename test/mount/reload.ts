@@ -68,7 +68,7 @@ t.test('a reload takes what it can, names what it cannot, and adds an origin', o
   t.ok((await readFile(join(where.mountpoint, 'a', 'a.raw'))).equals(bytes))
   // A signal does the same.
   configure(settings('capacity: 250MiB', `  b: { url: "${far}", missTimeout: 2s }\n`, 'warn'))
-  process.kill(status.keeperPid, 'SIGHUP')
+  process.kill(status.supervisorPid, 'SIGHUP')
   await until(async () => (await statusOf(where)).cache.capacityBytes === 250 * 1024 ** 2, patienceMs, 'the reload')
   // The first reload, the third one and the signal; then nothing of level info is logged any more, by server or keeper.
   const said = () => logged().split('the configuration was read again').length - 1
@@ -76,7 +76,7 @@ t.test('a reload takes what it can, names what it cannot, and adds an origin', o
   t.match(await reload(), { code: 0, stdout: /nothing to change/ })
   const before = logged().length
   configure('nonsense: [')
-  process.kill(status.keeperPid, 'SIGHUP')
+  process.kill(status.supervisorPid, 'SIGHUP')
   await until(() => /p\.yaml:\d+:\d+: /.test(logged().slice(before)), patienceMs, 'the complaint')
   t.equal(said(), 3)
   t.match(await statusOf(where), { pid, state: 'ready', cache: { capacityBytes: 250 * 1024 ** 2 } })
@@ -154,7 +154,7 @@ function replace({ originDirectory }: Place, seed: number): void {
 async function leaksNothing(
   t: Test,
   where: Place,
-  { pid, keeperPid }: Status,
+  { pid, supervisorPid: keeperPid }: Status,
   log: string,
   secrets: readonly string[],
 ) {

@@ -7,7 +7,7 @@ import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:f
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { originDescriptorsMax } from '../../src/limits.ts'
+import { originDescriptorsMax } from '../../src/base/limits.ts'
 import { cannotMount, mountDaemon, type Place, patienceMs, place, statusOf, stop } from '../fixtures/daemon.ts'
 import { forEachAtOnce } from '../fixtures/mounted-file.ts'
 import { pattern } from '../fixtures/pattern.ts'
@@ -47,7 +47,7 @@ async function readAll({ mountpoint }: Place, version: number): Promise<void> {
 async function settled(where: Place, nameless: number) {
   const look = async () => {
     const { retirement, promotion, gauges } = await statusOf(where)
-    return retirement.nameless <= nameless && promotion.queuedBytes === 0 && gauges.requests === 0
+    return retirement.superseded <= nameless && promotion.queuedBytes === 0 && gauges.requests === 0
   }
   await until(look, goneMsMax, `at most ${nameless} versions without a name`)
   const { pid, gauges, retirement } = await statusOf(where)

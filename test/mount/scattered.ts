@@ -9,7 +9,7 @@ import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import type { Status } from '../../src/admin/status.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
-import { indexShareMax } from '../../src/limits.ts'
+import { indexShareMax } from '../../src/store/limits.ts'
 import { cannotMount, mountDaemon, patienceMs, place, stop } from '../fixtures/daemon.ts'
 import { forEachAtOnce, MountedFile } from '../fixtures/mounted-file.ts'
 import { usageOf } from '../fixtures/process-usage.ts'
@@ -108,7 +108,7 @@ async function settled(status: () => Promise<Status>): Promise<Status> {
   const isSettled = async () => {
     await new Promise(resolve => setTimeout(resolve, 300))
     const now = await status()
-    const same = now.cache.objects === before.cache.objects && now.gauges.flights === 0
+    const same = now.cache.objects === before.cache.objects && now.gauges.inflightFetches === 0
     before = now
     return same
   }

@@ -11,11 +11,13 @@ import {
 } from 'node:fs'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { aheadBytesMax, leftBehindBytes, shelfBytesMax } from '../../src/ahead-limits.ts'
-import { mountAt } from '../../src/daemon/mount-table.ts'
-import { blockBytesDefault, fetchBytesMax, indexLockedBytesMax, promotionBytesMax } from '../../src/limits.ts'
-import { serverHeapMiBMax } from '../../src/process-limits.ts'
-import { parseSize } from '../../src/sizes.ts'
+import { parseSize } from '../../src/base/sizes.ts'
+import { aheadBytesMax, leftBehindBytes, promotionBytesMax, shelfBytesMax } from '../../src/cache/fetch/limits.ts'
+import { fetchBytesMax } from '../../src/cache/limits.ts'
+import { blockBytesDefault } from '../../src/daemon/config/limits.ts'
+import { mountAt } from '../../src/daemon/mount/mount-table.ts'
+import { serverHeapMiBMax } from '../../src/daemon/supervisor/limits.ts'
+import { indexLockedBytesMax } from '../../src/index/guard/limits.ts'
 import {
   cannotMount,
   command,
@@ -123,7 +125,7 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
   await until(() => /READY/.test(socket.heard.join('')) || daemon.child.exitCode !== null, patienceMs, 'READY')
   const read = await run('cat', join(where.mountpoint, 'a.raw'))
   t.ok(read.equals(sampleBytes(sample, 0, sample.sizeBytes)))
-  const { pid, keeperPid } = await statusOf(where)
+  const { pid, supervisorPid: keeperPid } = await statusOf(where)
   const effective = /^CapEff:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   t.equal(BigInt(`0x${effective}`).toString(2).replaceAll('0', '').length, kept.length, 'no other capability')
   // One of all capabilities: to look at it takes CAP_SYS_PTRACE.

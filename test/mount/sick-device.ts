@@ -146,7 +146,7 @@ async function forgetPages(where: Place): Promise<void> {
   const { cacheDirectory } = where
   // What was recorded last is locked a moment later.
   const isQuiet = async () =>
-    (await statusOf(where)).gauges.flights === 0 &&
+    (await statusOf(where)).gauges.inflightFetches === 0 &&
     Date.now() - statSync(join(cacheDirectory, 'index', 'data.mdb')).mtimeMs > 1000
   await until(isQuiet, recoveryMsMax, 'the last commit')
   await run('sync', '-f', cacheDirectory)

@@ -1,7 +1,7 @@
 /** A cache disk that is slower than the origin costs promotions, not time. */
 import { join } from 'node:path'
 import t from 'tap'
-import { shelfMsMax } from '../../src/ahead-limits.ts'
+import { shelfMsMax } from '../../src/cache/fetch/limits.ts'
 import { cannotMount, mountDaemon, place, readingAhead, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { writeSample } from '../fixtures/images.ts'

@@ -5,9 +5,10 @@
 import { closeSync, ftruncateSync, openSync, readSync, statfsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Image } from '../../src/image.ts'
+import type { Image } from '../../src/base/image.ts'
+import { indexHighShare } from '../../src/cache/evict/limits.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
-import { indexHighShare, indexShareMax } from '../../src/limits.ts'
+import { indexShareMax } from '../../src/store/limits.ts'
 import {
   cannotMount,
   isRunning,
@@ -70,7 +71,7 @@ async function startUp(t: Test, where: Place, origin: HttpOriginServer, ...more:
   if (ran.code !== 0) throw new Error(ran.stderr)
   statSync(join(where.mountpoint, 'a.raw'))
   const wallMs = performance.now() - startedMs
-  const { pid, keeperPid } = await statusOf(where)
+  const { pid, supervisorPid: keeperPid } = await statusOf(where)
   return { wallMs, server: usageOf(pid), keeper: usageOf(keeperPid), requests: (await origin.counters()).requests }
 }
 
@@ -105,7 +106,7 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
     t.ok(started.server.cpuMs + started.keeper.cpuMs < (run === 'after kill -9' ? 4000 : 3000), 'CPU time')
     t.ok(started.server.rssAnonBytes < 200 * MiB, 'memory')
     t.equal(inode(), before, 'the index was not copied')
-    const { pid, keeperPid, ...status } = await statusOf(where)
+    const { pid, supervisorPid: keeperPid, ...status } = await statusOf(where)
     t.match(status, { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
     if (run === 'after kill -9') break
     for (const victim of [keeperPid, pid]) process.kill(victim, 'SIGKILL')

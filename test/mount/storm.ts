@@ -5,7 +5,7 @@
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { latenciesSince, latencyQuantile } from '../../src/latency-histogram.ts'
+import { latenciesSince, latencyQuantile } from '../../src/base/latency-histogram.ts'
 import { cannotMount, mountDaemon, place, readingAhead, statusOf } from '../fixtures/daemon.ts'
 import { fillCache } from '../fixtures/filled-cache.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'

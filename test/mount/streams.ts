@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { leftBehindBytes } from '../../src/ahead-limits.ts'
+import { leftBehindBytes } from '../../src/cache/fetch/limits.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
   cannotMount,
@@ -35,7 +35,7 @@ t.test(
     const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs: 2, bytesPerSecond: 60 * MiB })
     t.teardown(() => origin.close())
     const daemon = await mountDaemon(t, { ...where, origin: origin.url }, ...readingAhead, '--no-passthrough')
-    const settled = async () => (await statusOf(where)).gauges.flights === 0
+    const settled = async () => (await statusOf(where)).gauges.inflightFetches === 0
 
     await sameDirectly(target, source, 0, longFrom / MiB)
     await until(settled, patienceMs, 'the end of all fetches')

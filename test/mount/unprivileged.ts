@@ -6,7 +6,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync,
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Status } from '../../src/admin/status.ts'
-import { type MountEntry, parseMountTable } from '../../src/daemon/mount-table.ts'
+import { type MountEntry, parseMountTable } from '../../src/daemon/mount/mount-table.ts'
 import { cannotMount, command, mountArguments, type Place, patienceMs, place } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { start } from '../fixtures/run.ts'
@@ -76,7 +76,7 @@ t.test('a user mounts, reads, asks and unmounts', options, async t => {
   const status = JSON.parse(user('status', where.mountpoint, '--json').stdout) as Status
   t.match(status.cache.directory, join(where.top, 'home', '.cache', 'parentfs'))
   t.match(as('stat', '-c', '%u %a', file), { stdout: `${uid} 444\n` })
-  for (const pid of [status.pid, status.keeperPid]) {
+  for (const pid of [status.pid, status.supervisorPid]) {
     t.equal(statSync(`/proc/${pid}/environ`).uid, 0, 'a process that leaves no core is root’s to look at')
     t.match(as('cat', `/proc/${pid}/environ`), { status: 1, stdout: '' })
   }

@@ -56,14 +56,14 @@ t.test('what landed is read back where the table says so, and nowhere else', asy
   const { engine, file } = await start(t, sizeBytes)
   const image = randomBytes(sizeBytes)
   image.fill(0, 3 * blockBytes, 5 * blockBytes)
-  const landed = await file.land(0, image.subarray(0, objectBytes))
+  const landed = await file.writeBlocks(0, image.subarray(0, objectBytes))
   t.equal(landed.zero, 0b11000n)
   t.same(
     [...landed.sums].slice(0, 6),
     [0, 1, 2, 3, 4, 5].map(k => addon.crc32c(block(image, k))),
   )
-  await file.land(objectBytes, image.subarray(objectBytes, 2 * objectBytes))
-  const tail = await file.land(2 * objectBytes, image.subarray(2 * objectBytes))
+  await file.writeBlocks(objectBytes, image.subarray(objectBytes, 2 * objectBytes))
+  const tail = await file.writeBlocks(2 * objectBytes, image.subarray(2 * objectBytes))
   t.same([...tail.sums], [addon.crc32c(image.subarray(2 * objectBytes))])
 
   const whole = new Uint8Array(sizeBytes)
@@ -86,7 +86,7 @@ t.test('what landed is read back where the table says so, and nowhere else', asy
 t.test('verification names the blocks that are right', async t => {
   const { file, path } = await start(t, objectBytes + 10)
   const image = randomBytes(objectBytes + 10)
-  const { sums } = await file.land(0, image.subarray(0, objectBytes))
+  const { sums } = await file.writeBlocks(0, image.subarray(0, objectBytes))
   t.same(await file.verify(0, ~0n & 0xffff_ffff_ffff_ffffn, sums, false), { good: 0xffff_ffff_ffff_ffffn, unread: 0n })
   t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b1010n, unread: 0n })
   const handle = await open(path, 'r+')
@@ -94,7 +94,7 @@ t.test('verification names the blocks that are right', async t => {
   await handle.close()
   t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b0010n, unread: 0n }, 'a byte that changed')
   const tail = new Uint32Array(64)
-  tail[0] = (await file.land(objectBytes, image.subarray(objectBytes))).sums[0]!
+  tail[0] = (await file.writeBlocks(objectBytes, image.subarray(objectBytes))).sums[0]!
   const last = await file.verify(1, ~0n & 0xffff_ffff_ffff_ffffn, tail, false)
   t.same(last, { good: 1n, unread: 0n }, 'the last block, and none behind it')
   t.same(await file.verify(2, 1n, tail, false), { good: 0n, unread: 0n }, 'no such object')
@@ -104,8 +104,8 @@ t.test('holes are punched and found, whole blocks also past the end', async t =>
   const sizeBytes = 2 * objectBytes + 100
   const { file } = await start(t, sizeBytes)
   t.equal(await file.seekData(0), -1)
-  await file.land(objectBytes, randomBytes(objectBytes))
-  await file.land(2 * objectBytes, randomBytes(100))
+  await file.writeBlocks(objectBytes, randomBytes(objectBytes))
+  await file.writeBlocks(2 * objectBytes, randomBytes(100))
   await file.sync()
   t.equal(await file.seekData(0), objectBytes)
   t.same(file.usage(), { sizeBytes, allocatedBytes: objectBytes + blockBytes })
@@ -125,7 +125,7 @@ t.test('an empty image has an empty table; one of 3 TiB is read at its far end',
   const sizeBytes = 3 * 2 ** 40
   const huge = await empty.engine.openFile(join(t.testdir(), 'huge'), sizeBytes, blockBytes)
   const bytes = randomBytes(blockBytes)
-  await huge.land(sizeBytes - blockBytes, bytes)
+  await huge.writeBlocks(sizeBytes - blockBytes, bytes)
   const resident = new BigUint64Array(huge.table)
   t.equal(resident.length, 2 * (sizeBytes / objectBytes))
   Atomics.store(resident, resident.length - 2, 1n << 63n)
@@ -140,9 +140,9 @@ t.test('a system call that fails says its name, its errno and the call', async t
   await t.rejects(engine.openFile(path, 9 * blockBytes, blockBytes), { code: 'EFBIG', errno: 27, syscall: 'open' })
   await t.rejects(engine.openFile(join(path, 'no'), 1, blockBytes), { code: 'ENOTDIR', syscall: 'open' })
   await t.rejects(engine.openFile(path, 1, 5000), { code: 'EINVAL' })
-  await t.rejects(file.land(1, new Uint8Array(blockBytes)), { code: 'EINVAL', syscall: 'write' })
-  await t.rejects(file.land(0, new Uint8Array(10)), { code: 'EINVAL' })
-  await t.rejects(file.land(10 * blockBytes, new Uint8Array(blockBytes)), { code: 'EINVAL' })
+  await t.rejects(file.writeBlocks(1, new Uint8Array(blockBytes)), { code: 'EINVAL', syscall: 'write' })
+  await t.rejects(file.writeBlocks(0, new Uint8Array(10)), { code: 'EINVAL' })
+  await t.rejects(file.writeBlocks(10 * blockBytes, new Uint8Array(blockBytes)), { code: 'EINVAL' })
   t.throws(() => addon.unmount('/proc/nowhere', false), { code: 'ENOENT', syscall: 'umount2' })
   t.throws(() => addon.closeFd(1_000_000), { code: 'EBADF' })
   await truncate(path, blockBytes)
@@ -164,7 +164,7 @@ t.test(
       await rmdir(small)
     })
     const file = await engine.openFile(join(small, 'data'), 8 * objectBytes, blockBytes)
-    const landings = Array.from({ length: 8 }, (_, k) => file.land(k * objectBytes, randomBytes(objectBytes)))
+    const landings = Array.from({ length: 8 }, (_, k) => file.writeBlocks(k * objectBytes, randomBytes(objectBytes)))
     const settled = await Promise.allSettled(landings)
     const refused = settled.filter(each => each.status === 'rejected')
     t.ok(refused.length >= 4, `${refused.length} refused`)
@@ -193,7 +193,7 @@ t.test('closing lets go of the descriptor, and of nothing that is still in use',
   const { file, path } = await start(t, 100 * objectBytes)
   const bytes = randomBytes(objectBytes)
   t.equal(descriptorsOf(path), 1)
-  const pending = Array.from({ length: 20 }, (_, k) => file.land(k * objectBytes, bytes))
+  const pending = Array.from({ length: 20 }, (_, k) => file.writeBlocks(k * objectBytes, bytes))
   file.close()
   file.close()
   const landed = await Promise.all(pending)
@@ -209,7 +209,8 @@ t.test('a closed engine has done its work, and takes no more', async t => {
   const engine = addon.createEngine({ storeThreads: 2 })
   const file = await engine.openFile(join(t.testdir(), 'data'), 50 * objectBytes, blockBytes)
   let landed = 0
-  for (let k = 0; k < 50; k++) void file.land(k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
+  for (let k = 0; k < 50; k++)
+    void file.writeBlocks(k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
   await engine.close()
   t.equal(landed, 50)
   await t.rejects(file.sync(), { code: 'ECANCELED' })
@@ -241,7 +242,7 @@ t.test('a descriptor travels over a socket', async t => {
 
 t.test('extents of a plain file', async t => {
   const { file, path } = await start(t, 1_000_000)
-  await file.land(65536, randomBytes(65536))
+  await file.writeBlocks(65536, randomBytes(65536))
   const handle = await open(path)
   t.same(addon.extentAt(handle.fd, 10), { hole: true, end: 65536 })
   t.same(addon.extentAt(handle.fd, 65536), { hole: false, end: 131072 })

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
-import { addLatencies, latencyBuckets } from '../../src/latency-histogram.ts'
+import { addLatencies, latencyBuckets } from '../../src/base/latency-histogram.ts'
 import { loadAddon, type StoreFile } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
 import { until } from '../fixtures/until.ts'
@@ -41,7 +41,8 @@ async function start(t: Test): Promise<Rig> {
   engine.setTick(77)
   const dataPath = join(directory, 'data')
   const file = await engine.openFile(dataPath, sizeBytes, blockBytes)
-  for (let at = 0; at < sizeBytes; at += 64 * blockBytes) await file.land(at, image.subarray(at, at + 64 * blockBytes))
+  for (let at = 0; at < sizeBytes; at += 64 * blockBytes)
+    await file.writeBlocks(at, image.subarray(at, at + 64 * blockBytes))
   const mountpoint = join(directory, 'mnt')
   const onMiss = (offset: number, length: number) => image.subarray(offset, offset + length)
   const fuse = mountTiny({ addon, engine, mountpoint, file, sizeBytes, threads: 4, onMiss })

@@ -7,11 +7,11 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { identify } from '../../src/image.ts'
-import { hedgeBurstMax, hedgeShareMax } from '../../src/limits.ts'
-import { Hedges } from '../../src/origin/hedge.ts'
-import { Meter } from '../../src/origin/meter.ts'
-import { openOrigin } from '../../src/origin/open.ts'
+import { identify } from '../../src/base/image.ts'
+import { openOrigin } from '../../src/origin/open-origin.ts'
+import { Hedges } from '../../src/origin/wrappers/hedge.ts'
+import { hedgeBurstMax, hedgeShareMax } from '../../src/origin/wrappers/limits.ts'
+import { Meter } from '../../src/origin/wrappers/meter.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -73,6 +73,6 @@ t.test('of 1 in 50 reads that hang the slowest per cent sees nothing, for few re
   // A second one that hangs as well is tried again.
   const paid = Math.ceil(reads * hedgeShareMax) + hedgeBurstMax
   t.ok(hedged.hedges.sent <= paid, `${hedged.hedges.sent} of ${paid}`)
-  t.ok(hedged.more <= paid + hedged.hedges.unpaid + 4, `${hedged.more} requests more`)
+  t.ok(hedged.more <= paid + hedged.hedges.overBudget + 4, `${hedged.more} requests more`)
   t.ok(hedged.hedges.won >= hedged.hedges.sent / 2, `${hedged.hedges.won} of ${hedged.hedges.sent} were first`)
 })

@@ -4,11 +4,11 @@
  * ANSWERS=n sets how many; SEED=n another sequence.
  */
 import t from 'tap'
-import { errorCodes, isCacheError } from '../../src/errors.ts'
-import { identify } from '../../src/image.ts'
+import { errorCodes, isCacheError } from '../../src/base/errors.ts'
+import { identify } from '../../src/base/image.ts'
 import { loadAddon } from '../../src/native/addon.ts'
-import { HttpOrigin } from '../../src/origin/http.ts'
-import { isImageName } from '../../src/origin/names.ts'
+import { isImageName } from '../../src/origin/contract/image-name.ts'
+import { HttpOrigin } from '../../src/origin/http/http-origin.ts'
 import { fuzzedTag, startFuzzingServer } from '../fixtures/fuzzing-server.ts'
 import { sampleBytes } from '../fixtures/images.ts'
 import { forEachAtOnce } from '../fixtures/mounted-file.ts'

@@ -1,9 +1,9 @@
 /** Long ranges, in each way that they are received: from servers that answer as they are told. */
 import type { Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { identify } from '../../src/image.ts'
-import { HttpOrigin } from '../../src/origin/http.ts'
-import type { HttpOptions } from '../../src/origin/http-client.ts'
+import { identify } from '../../src/base/image.ts'
+import type { HttpOptions } from '../../src/origin/http/http-client.ts'
+import { HttpOrigin } from '../../src/origin/http/http-origin.ts'
 import { listenFor, type Way, waysToReceive } from '../fixtures/receiving.ts'
 import { until } from '../fixtures/until.ts'
 

@@ -106,7 +106,7 @@ export function onlyFiles(paths: readonly string[], env: NodeJS.ProcessEnv): Che
   const known = new Set(testFiles())
   return paths.map(path => {
     const name = relative('test', path).replace(/\.ts$/, '')
-    if (!known.has(name)) throw new Error(`${path} is no test file: give sources, as in FILES="test/sizes.ts"`)
+    if (!known.has(name)) throw new Error(`${path} is no test file: give sources, as in FILES="test/base/sizes.ts"`)
     return checkOf(name, env)
   })
 }

@@ -22,7 +22,7 @@ const body = (directory: string) => `
   const mark = text => appendFileSync(process.env.SYNC_LOG, text + '\\n')
   for (const block of [1, 2]) {
     mark('promotion')
-    if (await stored.land(0, block, origin.bytes('a', block * 4096, 4096)) !== 'landed') throw new Error('not landed')
+    if (await stored.writeBlocks(0, block, origin.bytes('a', block * 4096, 4096)) !== 'landed') throw new Error('not landed')
     await rooms.store.flush()
   }
   mark('close')

@@ -22,8 +22,8 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { within } from '../../src/deadline.ts'
-import { isCacheError, messageOf } from '../../src/errors.ts'
+import { withTimeout } from '../../src/async/with-timeout.ts'
+import { isCacheError, messageOf } from '../../src/base/errors.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
 import { until } from '../fixtures/until.ts'
@@ -181,7 +181,7 @@ async function serves(t: Test, directory: string, outside: string, wanted: 'righ
   let outcome: string
   try {
     const late = () => new Error(`nothing for ${msMax} ms`)
-    outcome = await within(msMax, serve(directory), late)
+    outcome = await withTimeout(msMax, serve(directory), late)
   } catch (error) {
     if (!isCacheError(error)) throw error
     t.match(messageOf(error), remedy, what)
@@ -214,7 +214,7 @@ function isComplete({ cache }: Rooms, name: string): boolean {
   return cache.images().find(image => image.name === name)?.complete === true
 }
 
-/** A database whose pages have other numbers than their places: see test/index/salvage.ts. */
+/** A database whose pages have other numbers than their places: see test/index/recovery/salvage.ts. */
 function flipped(bytes: Buffer): Buffer {
   for (let page = 2; page < bytes.length / 4096; page++) bytes[page * 4096 + 5]! ^= 1
   return bytes

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { overheadBytesPerEntry } from '../../src/store/capacity.ts'
+import { overheadBytesPerEntry } from '../../src/store/disk/capacity.ts'
 import { damage } from '../fixtures/damage.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
@@ -26,7 +26,7 @@ async function reopened(rooms: Rooms, directory: string, origin: MemoryOrigin): 
 
 t.test('what lands is published at once, and durable after a flush', async t => {
   const { origin, rooms, image, stored } = await opened(t)
-  t.equal(await stored.land(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'landed')
+  t.equal(await stored.writeBlocks(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'landed')
   t.equal(stored.residency.resident(0), 0b1100n)
   t.equal(rooms.index.sums(image.id, 0), null, 'not recorded before the sync')
   await rooms.store.flush()
@@ -35,15 +35,15 @@ t.test('what lands is published at once, and durable after a flush', async t => 
   t.equal(await stored.read(8 * KiB, target), true)
   t.ok(target.equals(origin.bytes('a', 8 * KiB, 8 * KiB)))
   t.equal(await stored.read(4 * KiB, target), false, 'block 1 is not there')
-  t.equal(await stored.land(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'held-already')
+  t.equal(await stored.writeBlocks(0, 2, origin.bytes('a', 8 * KiB, 8 * KiB)), 'held-already')
   await rooms.close()
 })
 
 t.test('only the missing blocks of an extent are written', async t => {
   const { origin, rooms, stored } = await opened(t)
-  await stored.land(0, 1, origin.bytes('a', 4 * KiB, 4 * KiB))
+  await stored.writeBlocks(0, 1, origin.bytes('a', 4 * KiB, 4 * KiB))
   const used = rooms.store.capacity.usedBytes
-  await stored.land(0, 0, origin.bytes('a', 0, 12 * KiB))
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, 12 * KiB))
   t.equal(stored.residency.resident(0), 0b111n)
   t.equal(
     rooms.store.capacity.usedBytes - used,
@@ -56,11 +56,11 @@ t.test('only the missing blocks of an extent are written', async t => {
 t.test('zero blocks are recorded and take no space, and the tail of an odd image lands whole', async t => {
   const { origin, rooms, stored, path } = await opened(t, 2 * objectBytes + 5, [[0, 2 * objectBytes]])
   const empty = statSync(path).blocks
-  await stored.land(0, 0, origin.bytes('a', 0, objectBytes))
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, objectBytes))
   t.equal(stored.residency.resident(0), 0xffff_ffff_ffff_ffffn)
   t.equal(stored.zero(0), 0xffff_ffff_ffff_ffffn)
   t.equal(statSync(path).blocks, empty)
-  await stored.land(2, 0, origin.bytes('a', 2 * objectBytes, 5))
+  await stored.writeBlocks(2, 0, origin.bytes('a', 2 * objectBytes, 5))
   t.equal(stored.residency.resident(2), 1n)
   t.equal(statSync(path).size, 2 * objectBytes + 5)
   const target = Buffer.alloc(5)
@@ -109,7 +109,7 @@ t.test('a scrub publishes what is right, drops what is damaged, published or not
 
 t.test('a scrub passes over what has landed and is not recorded yet', async t => {
   const { origin, rooms, stored } = await opened(t)
-  await stored.land(0, 0, origin.bytes('a', 0, 8 * KiB))
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, 8 * KiB))
   t.equal(await stored.scrub(0, 0b11n, true), 0n)
   t.equal(stored.residency.resident(0), 0b11n)
   await rooms.store.flush()
@@ -120,7 +120,8 @@ t.test('a scrub passes over what has landed and is not recorded yet', async t =>
 
 t.test('eviction clears, forgets and punches, and keeps what was used since it was chosen', async t => {
   const { origin, rooms, image, stored, path } = await opened(t)
-  for (const object of [0, 1, 2]) await stored.land(object, 0, origin.bytes('a', object * objectBytes, objectBytes))
+  for (const object of [0, 1, 2])
+    await stored.writeBlocks(object, 0, origin.bytes('a', object * objectBytes, objectBytes))
   await rooms.store.flush()
   const before = statSync(path).blocks
   const candidates = [0, 1, 2].map(object => ({ stored, object, lastUse: stored.residency.lastUse(object) }))
@@ -140,7 +141,7 @@ t.test('eviction clears, forgets and punches, and keeps what was used since it w
 
 t.test('blocks that were evicted before their batch was committed are not recorded', async t => {
   const { origin, rooms, image, stored } = await opened(t)
-  await stored.land(0, 0, origin.bytes('a', 0, objectBytes))
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, objectBytes))
   await rooms.store.evict([{ stored, object: 0, lastUse: stored.residency.lastUse(0) }])
   await rooms.store.flush()
   t.equal(rooms.index.sums(image.id, 0), null)
@@ -172,7 +173,7 @@ t.test(
 
 t.test('orphans are punched at boot, in objects with and without a record', async t => {
   const { origin, rooms, stored, path, directory, image } = await opened(t)
-  await stored.land(0, 0, origin.bytes('a', 0, 8 * KiB))
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, 8 * KiB))
   await rooms.close()
   damage(path, 3 * 4096)
   damage(path, 2 * objectBytes + 4096)
@@ -204,7 +205,7 @@ t.test('what the disk shows beyond our own account counts as used', async t => {
 
 t.test('recency survives a restart, and the clock goes on from it', async t => {
   const { origin, rooms, stored, directory, image } = await opened(t)
-  await stored.land(1, 0, origin.bytes('a', objectBytes, 4096))
+  await stored.writeBlocks(1, 0, origin.bytes('a', objectBytes, 4096))
   stored.residency.touch(1, 123_456)
   const second = await reopened(rooms, directory, origin)
   t.equal(second.store.find(image.id)?.residency.lastUse(1), 123_456)

@@ -1,5 +1,5 @@
 /**
- * The addon for Ceph: its functions and CephCluster, in the order of src/ceph.ts.
+ * The addon for Ceph: its functions and CephCluster, in the order of src/native/ceph-types.ts.
  */
 #include <napi.h>
 

@@ -25,7 +25,7 @@ Answers::Expected Answers::expect(Napi::Env env, Napi::Value keep) {
   return {.number = number, .promise = deferred.Promise()};
 }
 
-void Answers::let_go(std::uint64_t number) {
+void Answers::release_bytes(std::uint64_t number) {
   const auto found = pending_.find(number);
   if (found != pending_.end()) found->second.keep.Reset();
 }

@@ -39,7 +39,7 @@ class Answers : public std::enable_shared_from_this<Answers> {
   /** A promise for an answer. `keep` is referenced until it comes or is let go. */
   Expected expect(Napi::Env env, Napi::Value keep);
   /** Nobody needs what the promise keeps any more. */
-  void let_go(std::uint64_t number);
+  void release_bytes(std::uint64_t number);
   /** From any thread. */
   void give(std::uint64_t number, Answer answer) EXCLUDES(mutex_);
 

@@ -120,7 +120,7 @@ Napi::Value read_into(const Napi::CallbackInfo& info, const Napi::Value& target,
   read.Set("done", done);
   read.Set("leave", Napi::Function::New(env, [place, number](const Napi::CallbackInfo& leaving) {
              place->leave();
-             CephClasses::of(leaving.Env()).answers->let_go(number);
+             CephClasses::of(leaving.Env()).answers->release_bytes(number);
            }));
   return read;
 }

@@ -1,4 +1,4 @@
-/** The methods of CephPool and CephImage, in the order of src/ceph.ts. */
+/** The methods of CephPool and CephImage, in the order of src/native/ceph-types.ts. */
 #include <algorithm>
 #include <cerrno>
 #include <string>
@@ -9,8 +9,8 @@
 #include "bridge/classes.h"
 #include "bridge/errors.h"
 #include "bridge/rbd/classes.h"
-#include "bridge/rbd/image-source.h"
-#include "bridge/source.h"
+#include "bridge/rbd/image-reader.h"
+#include "bridge/origin-reader.h"
 
 namespace parentfs::bridge {
 
@@ -207,7 +207,7 @@ Napi::Value CephImage::read(const Napi::CallbackInfo& info) {
 
 Napi::Value CephImage::source(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), image_ ? 0 : EBADF, "rbd_aio_read");
-  return source_value(info.Env(), std::make_shared<ImageSource>(image_));
+  return source_value(info.Env(), std::make_shared<ImageReader>(image_));
 }
 
 void CephImage::close(const Napi::CallbackInfo& /*info*/) { image_.reset(); }

@@ -1,7 +1,7 @@
 /**
  * Handles of open files: fuse-native takes 31 bits, and 0 for none.
  */
-import { Refusal } from '../refusal.ts'
+import { FsError } from '../filesystem/fs-error.ts'
 
 interface OpenFile {
   readonly path: string
@@ -37,7 +37,7 @@ export class OpenFiles {
   /** @throws Refusal stale-node */
   nodeId(handle: number): bigint {
     const file = this.#open.get(handle)
-    if (!file) throw new Refusal('stale-node', `no open file has handle ${handle}`)
+    if (!file) throw new FsError('stale-node', `no open file has handle ${handle}`)
     return file.nodeId
   }
 

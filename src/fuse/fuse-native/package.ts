@@ -11,7 +11,7 @@
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { CacheError, messageOf } from '../../errors.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Libfuse2 } from '../../native/libfuse2.ts'
 
 /** The one version that this fits. */

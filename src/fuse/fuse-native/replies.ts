@@ -3,9 +3,9 @@
  *
  * Source: fuse-native 2.2.6, fuse-native.c, populate_stat and populate_statvfs.
  */
-import { nameBytesMax } from '../../limits.ts'
-import type { Attributes } from '../attributes.ts'
-import type { Capacity } from '../file-system.ts'
+import { nameBytesMax } from '../../base/limits.ts'
+import type { Attributes } from '../filesystem/attributes.ts'
+import type { FileSystemCapacity } from '../filesystem/file-system.ts'
 
 /** The least unit in which statfs counts, in bytes. */
 const statfsBlockBytesMin = 4096
@@ -22,7 +22,7 @@ export function statReply(attributes: Attributes): Uint32Array {
 }
 
 /** struct statvfs, in blocks large enough that their count has 32 bits. */
-export function statfsReply({ totalBytes, freeBytes, files }: Capacity): Uint32Array {
+export function statfsNumbers({ totalBytes, freeBytes, files }: FileSystemCapacity): Uint32Array {
   let unit = statfsBlockBytesMin
   while (totalBytes / unit >= 2 ** 32) unit *= 2
   const free = Math.floor(freeBytes / unit)

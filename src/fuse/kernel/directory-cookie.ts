@@ -5,7 +5,7 @@
  * no listing of the reader's, can tell whether the one that it gets now goes on where the reader was: without that he would miss names or
  * see some twice, and nobody would know. The sign bit stays free: cookies are file offsets.
  */
-import type { DirectoryEntries, DirectoryPlace } from '../open-directories.ts'
+import type { DirectoryEntries, DirectoryPlace } from '../filesystem/open-directories.ts'
 
 const indexBits = 31n
 
@@ -31,7 +31,7 @@ export function hashWith(hash: number, name: string): number {
 }
 
 /** As the listing is asked for it. */
-export function placeOf(cookie: bigint): DirectoryPlace {
+export function placeOfCookie(cookie: bigint): DirectoryPlace {
   const { index, hash } = partsOf(cookie)
   return { index, follows: entries => hashOfFirst(entries, index) === hash }
 }

@@ -5,11 +5,11 @@
  * the kernel takes the name, and asks when it wants more.
  */
 
-import { directoryPageBytesMax } from '../../limits.ts'
-import type { Attributes } from '../attributes.ts'
-import type { KnownImage } from '../backend.ts'
-import type { DirectoryEntries, DirectoryEntry } from '../open-directories.ts'
+import type { Attributes } from '../filesystem/attributes.ts'
+import type { KnownImage } from '../filesystem/backend.ts'
+import type { DirectoryEntries, DirectoryEntry } from '../filesystem/open-directories.ts'
 import { cookieOf, hashWith, partsOf } from './directory-cookie.ts'
+import { directoryPageBytesMax } from './limits.ts'
 import { entryBytes, writeEntry } from './replies.ts'
 import { ReplyWriter } from './reply-writer.ts'
 

@@ -5,24 +5,24 @@
  * it and a deadline ends it. What comes after the answer is dropped, and undone.
  */
 
-import { Bursts } from '../../bursts.ts'
-import type { Logger } from '../../logger.ts'
-import { errnoOf, nobodyWaits, unmounted } from '../errno.ts'
-import { FailureLog } from '../failure-log.ts'
-import { Refusal } from '../refusal.ts'
-import type { Deadlines } from '../transport.ts'
-import { Call } from './call.ts'
+import { SlicedQueue } from '../../async/loop-slicer.ts'
+import type { Logger } from '../../base/logger.ts'
+import { errnoOf, nobodyWaits, unmounted } from '../filesystem/errno.ts'
+import { FailureLog } from '../filesystem/failure-log.ts'
+import { FsError } from '../filesystem/fs-error.ts'
+import type { Deadlines } from '../filesystem/transport.ts'
+import type { Answer, RequestHandlers } from './handler.ts'
+import { unsupported } from './handlers.ts'
+import type { InflightJournal } from './inflight-journal.ts'
 import { Interrupts } from './interrupts.ts'
 import { nameOfOpcode, opcodes } from './opcodes.ts'
-import type { Answer, Operations } from './operation.ts'
-import { unsupported } from './operations.ts'
+import { PendingRequest } from './pending-request.ts'
 import { RequestReader } from './request-reader.ts'
 import * as request from './requests.ts'
 import { requestHeaderBytes } from './requests.ts'
-import type { WorkNotes } from './work-notes.ts'
 
 export interface DispatcherOptions extends Deadlines {
-  readonly operations: Operations
+  readonly operations: RequestHandlers
   readonly forget: (nodeId: bigint, lookups: number) => void
   /** A native thread has answered a READ from the origin. */
   readonly served: (handle: bigint, offset: number, bytes: Uint8Array, ms: number) => void
@@ -32,7 +32,7 @@ export interface DispatcherOptions extends Deadlines {
   readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
   readonly wasKilled: (pid: number) => boolean
   /** Null: nothing is noted of what is in work. */
-  readonly work: WorkNotes | null
+  readonly work: InflightJournal | null
   readonly logger: Logger
   readonly nowMs: () => number
 }
@@ -57,11 +57,11 @@ export interface DispatcherGauges {
 export class Dispatcher {
   readonly #options: DispatcherOptions
   #deadlines: Deadlines
-  readonly #calls = new Map<bigint, Call>()
+  readonly #calls = new Map<bigint, PendingRequest>()
   readonly #interrupts: Interrupts
   readonly #log: FailureLog
   /** Requests that came together. */
-  readonly #bursts = new Bursts()
+  readonly #bursts = new SlicedQueue()
   readonly #requests = new Map<number, number>()
   readonly #counts = { failed: 0, malformed: 0, expired: 0, killed: 0, unwanted: 0 }
   #stopped = false
@@ -70,15 +70,15 @@ export class Dispatcher {
     this.#options = options
     this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
-    options.work?.onResume(request => this.#bursts.do(() => this.#acceptOne(request)))
+    options.work?.onResume(request => this.#bursts.run(() => this.#acceptOne(request)))
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
       wasKilled: options.wasKilled,
       end: call => {
         this.#counts.killed++
-        this.#giveUp(call, new Refusal('killed'))
+        this.#giveUp(call, new FsError('killed'))
       },
-      repeat: unique => this.#send(unique, new Refusal('not-yet-known'), null),
+      repeat: unique => this.#send(unique, new FsError('not-yet-known'), null),
       waiting: () => this.#calls.values(),
       nowMs: options.nowMs,
     })
@@ -100,7 +100,7 @@ export class Dispatcher {
         return
       }
       const request = batch.subarray(at, at + bytes)
-      this.#bursts.do(() => this.#acceptOne(request))
+      this.#bursts.run(() => this.#acceptOne(request))
       at += Math.ceil(bytes / 8) * 8
     }
   }
@@ -127,7 +127,7 @@ export class Dispatcher {
     this.#interrupts.stop()
     for (const call of this.#calls.values()) {
       this.#settle(call)
-      call.abort(new Refusal('expired', 'the filesystem has stopped'))
+      call.abort(new FsError('expired', 'the filesystem has stopped'))
     }
   }
 
@@ -139,9 +139,9 @@ export class Dispatcher {
     if (this.#needsNoAnswer(header, body)) return
     const verdict = this.#options.work?.begin(header.unique, bytes) ?? 'go'
     if (verdict === 'later') return
-    const call = new Call(header)
+    const call = new PendingRequest(header)
     if (verdict === 'refuse') {
-      this.#fail(call, new Refusal('poisonous'))
+      this.#fail(call, new FsError('poisonous'))
       return
     }
     const operation = this.#options.operations.get(header.opcode) ?? unsupported
@@ -167,12 +167,12 @@ export class Dispatcher {
         case opcodes.SERVED: {
           const { handle, offset, bytes, ms } = request.readServed(body)
           // Nobody waits for it, as for what came with it perhaps: it goes behind.
-          this.#bursts.do(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
+          this.#bursts.run(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
           return true
         }
         case opcodes.SEEN: {
           const { handle, offset, length } = request.readRead(body)
-          this.#bursts.do(() => !this.#stopped && this.#options.seen(handle, Number(offset), length))
+          this.#bursts.run(() => !this.#stopped && this.#options.seen(handle, Number(offset), length))
           return true
         }
         case opcodes.INTERRUPT:
@@ -187,7 +187,7 @@ export class Dispatcher {
     }
   }
 
-  #wait(call: Call, answer: Promise<Answer>): void {
+  #wait(call: PendingRequest, answer: Promise<Answer>): void {
     this.#calls.set(call.header.unique, call)
     call.waitsSinceMs = this.#options.nowMs()
     this.#interrupts.sweepWhileAnyWaits()
@@ -206,7 +206,7 @@ export class Dispatcher {
     ) // Neither throws.
   }
 
-  #answer(call: Call, { bytes, undo }: Answer): void {
+  #answer(call: PendingRequest, { bytes, undo }: Answer): void {
     if (call.answered) {
       undo?.()
       return
@@ -216,25 +216,25 @@ export class Dispatcher {
     if (errno !== 0) undo?.()
   }
 
-  #fail(call: Call, error: unknown): void {
+  #fail(call: PendingRequest, error: unknown): void {
     if (call.answered) return
     this.#settle(call)
     this.#countFailure(call.header, error)
     this.#send(call.header.unique, error, null)
   }
 
-  #expire(call: Call, ms: number): void {
+  #expire(call: PendingRequest, ms: number): void {
     this.#counts.expired++
-    this.#giveUp(call, new Refusal('expired', `no answer in ${ms} ms`))
+    this.#giveUp(call, new FsError('expired', `no answer in ${ms} ms`))
   }
 
   /** Answer for what lies below, and tell it that nobody wants its answer. */
-  #giveUp(call: Call, refusal: Refusal): void {
+  #giveUp(call: PendingRequest, refusal: FsError): void {
     this.#fail(call, refusal)
     call.abort(refusal)
   }
 
-  #settle(call: Call): void {
+  #settle(call: PendingRequest): void {
     call.answered = true
     clearTimeout(call.deadline)
     this.#interrupts.forget(call)
@@ -256,7 +256,7 @@ export class Dispatcher {
 
   #countFailure(header: request.RequestHeader, error: unknown): void {
     this.#counts.failed++
-    if (error instanceof Refusal && error.code === 'malformed') this.#counts.malformed++
+    if (error instanceof FsError && error.code === 'malformed') this.#counts.malformed++
     const { opcode, nodeId, pid } = header
     this.#log.failed({ opcode: nameOfOpcode(opcode), nodeId: String(nodeId), pid }, error)
   }

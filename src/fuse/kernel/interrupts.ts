@@ -15,19 +15,19 @@ import {
   killedLookMsMin,
   killedSweepMax,
   killedSweepMs,
-} from '../../limits.ts'
-import type { Call } from './call.ts'
+} from './limits.ts'
+import type { PendingRequest } from './pending-request.ts'
 
 export interface InterruptsOptions {
   /** The request that waits for an answer, if we know it. */
-  readonly find: (unique: bigint) => Call | undefined
+  readonly find: (unique: bigint) => PendingRequest | undefined
   readonly wasKilled: (pid: number) => boolean
   /** End a request whose reader was killed. */
-  readonly end: (call: Call) => void
+  readonly end: (call: PendingRequest) => void
   /** Ask the kernel to send the INTERRUPT of this unique again. */
   readonly repeat: (unique: bigint) => void
   /** The requests that wait, the longest first. */
-  readonly waiting: () => Iterable<Call>
+  readonly waiting: () => Iterable<PendingRequest>
   /** Milliseconds, never going back. */
   readonly nowMs: () => number
 }
@@ -35,7 +35,7 @@ export interface InterruptsOptions {
 export class Interrupts {
   readonly #options: InterruptsOptions
   /** Timers of requests that were interrupted and not killed, and of INTERRUPTs to be repeated. */
-  readonly #looks = new Map<Call, NodeJS.Timeout>()
+  readonly #looks = new Map<PendingRequest, NodeJS.Timeout>()
   readonly #repeats = new Set<NodeJS.Timeout>()
   #dropped = 0
   #sweep: NodeJS.Timeout | null = null
@@ -70,7 +70,7 @@ export class Interrupts {
   }
 
   /** The request has been answered: look no more. */
-  forget(call: Call): void {
+  forget(call: PendingRequest): void {
     clearTimeout(this.#looks.get(call))
     this.#looks.delete(call)
   }
@@ -85,7 +85,7 @@ export class Interrupts {
   #sweepOnce(): void {
     const { waiting, wasKilled, nowMs, end } = this.#options
     const killed = new Map<number, boolean>()
-    const ending: Call[] = []
+    const ending: PendingRequest[] = []
     let waits = false
     for (const call of waiting()) {
       waits = true
@@ -103,7 +103,7 @@ export class Interrupts {
     this.#sweep = null
   }
 
-  #look(call: Call, pauseMs: number): void {
+  #look(call: PendingRequest, pauseMs: number): void {
     if (this.#options.wasKilled(call.header.pid)) {
       this.#looks.delete(call)
       this.#options.end(call)

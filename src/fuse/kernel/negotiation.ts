@@ -5,8 +5,8 @@
  * Not taken, on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work, ours would fail every qemu),
  * AUTO_INVAL_DATA (images are immutable), EXPORT_SUPPORT, WRITEBACK_CACHE, and all that leaves out opens.
  */
-import { readBytesMax } from '../../limits.ts'
-import { Refusal } from '../refusal.ts'
+import { readBytesMax } from '../../base/limits.ts'
+import { FsError } from '../filesystem/fs-error.ts'
 import { replyOf } from './reply-writer.ts'
 import type { InitOffer } from './requests.ts'
 
@@ -93,7 +93,7 @@ const pageBytes = 4096
 export function negotiate(offer: InitOffer, wantsPassthrough: boolean): Negotiated | null {
   if (offer.major > major) return null
   if (offer.major < major || offer.minor < minorMin) {
-    throw new Refusal(
+    throw new FsError(
       'foreign-protocol',
       `FUSE ${offer.major}.${offer.minor} is older than ${major}.${minorMin} (Linux 4.20)`,
     )

@@ -3,9 +3,11 @@
  *
  * Nothing here is decided: how long the kernel may keep an answer is in `limits.ts`.
  */
-import { attributeSecondsValid, nameBytesMax, nameSecondsValid } from '../../limits.ts'
-import type { Attributes } from '../attributes.ts'
-import type { Capacity, OpenedImage } from '../file-system.ts'
+
+import { nameBytesMax, nameSecondsValid } from '../../base/limits.ts'
+import type { Attributes } from '../filesystem/attributes.ts'
+import type { FileSystemCapacity, OpenedImage } from '../filesystem/file-system.ts'
+import { attributeSecondsValid } from './limits.ts'
 import { type ReplyWriter, replyOf } from './reply-writer.ts'
 
 /** struct fuse_entry_out, at the head of a directory entry too. */
@@ -82,7 +84,9 @@ export function statxReply(attributes: Attributes): Uint8Array {
 /** struct fuse_open_out of a file. */
 export function openReply({ handle, backingId }: OpenedImage): Uint8Array {
   const writer = replyOf(16).u64(handle)
-  return backingId === null ? writer.u32(keepCache | noFlush).bytes : writer.u32(passthrough | noFlush).u32(backingId).bytes
+  return backingId === null
+    ? writer.u32(keepCache | noFlush).bytes
+    : writer.u32(passthrough | noFlush).u32(backingId).bytes
 }
 
 /**
@@ -94,7 +98,7 @@ export function openDirectoryReply(handle: bigint): Uint8Array {
 }
 
 /** struct fuse_statfs_out */
-export function statfsReply({ totalBytes, freeBytes, files }: Capacity): Uint8Array {
+export function statfsReply({ totalBytes, freeBytes, files }: FileSystemCapacity): Uint8Array {
   const free = BigInt(Math.floor(freeBytes / statfsBlockBytes))
   const writer = replyOf(80).u64(BigInt(Math.floor(totalBytes / statfsBlockBytes)))
   return writer

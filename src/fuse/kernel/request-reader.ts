@@ -3,7 +3,7 @@
  *
  * The protocol is in the byte order of the machine; we serve little-endian ones (as the residency table does).
  */
-import { Refusal } from '../refusal.ts'
+import { FsError } from '../filesystem/fs-error.ts'
 
 /** Fatal, so that bytes that are no text are noticed; a byte order mark is part of a name like any other character. */
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -55,7 +55,7 @@ export class RequestReader {
    */
   name(): string | null {
     const end = this.#bytes.indexOf(0, this.#at)
-    if (end < 0) throw new Refusal('malformed', 'a name without its end')
+    if (end < 0) throw new FsError('malformed', 'a name without its end')
     const bytes = this.#bytes.subarray(this.#at, end)
     this.#at = end + 1
     try {
@@ -68,7 +68,7 @@ export class RequestReader {
   #take(bytes: number): number {
     const at = this.#at
     if (bytes > this.#bytes.length - at)
-      throw new Refusal('malformed', `${bytes} bytes wanted at ${at} of ${this.#bytes.length}`)
+      throw new FsError('malformed', `${bytes} bytes wanted at ${at} of ${this.#bytes.length}`)
     this.#at += bytes
     return at
   }

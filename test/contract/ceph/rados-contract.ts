@@ -2,7 +2,7 @@
  * The contract of an origin, kept by the objects of a pool.
  */
 import { loadCephAddon } from '../../../src/native/ceph-addon.ts'
-import { openOrigin } from '../../../src/origin/open.ts'
+import { openOrigin } from '../../../src/origin/open-origin.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
 import { MirroringOrigin } from '../../fixtures/ceph/mirror.ts'
 import { noHoles } from '../../fixtures/extents.ts'

@@ -6,9 +6,9 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { type Image, identify } from '../../../src/image.ts'
+import { type Image, identify } from '../../../src/base/image.ts'
 import { loadCephAddon } from '../../../src/native/ceph-addon.ts'
-import { type RbdOptions, RbdOrigin } from '../../../src/origin/rbd.ts'
+import { type RbdOptions, RbdOrigin } from '../../../src/origin/ceph/rbd.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
 import { randomFrom, type SampleImage, writeSample } from '../../fixtures/images.ts'
 

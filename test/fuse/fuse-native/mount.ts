@@ -6,9 +6,12 @@ import { readdir } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { mountAt } from '../../../src/daemon/mount-table.ts'
-import { type FuseNativeTransportOptions, fuseNativeCapabilities } from '../../../src/fuse/fuse-native/transport.ts'
-import { fuseNativeThreads } from '../../../src/limits.ts'
+import { fuseNativeThreads } from '../../../src/base/limits.ts'
+import { mountAt } from '../../../src/daemon/mount/mount-table.ts'
+import {
+  type FuseNativeTransportOptions,
+  fuseNativeCapabilities,
+} from '../../../src/fuse/fuse-native/fuse-native-transport.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { transportContract } from '../../contract/transport.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'

@@ -1,7 +1,7 @@
 /** Numbers for libfuse, and handles. */
 import t from 'tap'
 import { OpenFiles } from '../../../src/fuse/fuse-native/open-files.ts'
-import { joined, statfsReply, statReply } from '../../../src/fuse/fuse-native/replies.ts'
+import { joined, statfsNumbers, statReply } from '../../../src/fuse/fuse-native/replies.ts'
 
 const attributes = {
   nodeId: 5n,
@@ -33,7 +33,7 @@ t.test('sizes, blocks and times have two halves', async t => {
 
 t.test('a capacity of any size is counted in 32 bits', async t => {
   for (const totalBytes of [64 * 2 ** 20, 16 * 2 ** 40 - 4096, 16 * 2 ** 40, 2 ** 53 - 1]) {
-    const [unit, , blocks, free, available, files] = statfsReply({ totalBytes, freeBytes: totalBytes / 2, files: 9 })
+    const [unit, , blocks, free, available, files] = statfsNumbers({ totalBytes, freeBytes: totalBytes / 2, files: 9 })
     t.ok(Math.abs(unit! * blocks! - totalBytes) < unit!, `${totalBytes}`)
     t.ok(Math.abs(unit! * free! - totalBytes / 2) < unit!)
     t.same([available, files], [free, 9])

@@ -1,11 +1,12 @@
 /** Pages of directory entries. */
 import t from 'tap'
-import { imageAttributes } from '../../../src/fuse/attributes.ts'
-import type { KnownImage } from '../../../src/fuse/backend.ts'
-import { placeOf } from '../../../src/fuse/kernel/directory-cookie.ts'
+import { readBytesMax } from '../../../src/base/limits.ts'
+import { imageAttributes } from '../../../src/fuse/filesystem/attributes.ts'
+import type { KnownImage } from '../../../src/fuse/filesystem/backend.ts'
+import type { DirectoryEntry } from '../../../src/fuse/filesystem/open-directories.ts'
+import { placeOfCookie } from '../../../src/fuse/kernel/directory-cookie.ts'
 import { directoryPage, directoryPageWithAttributes } from '../../../src/fuse/kernel/directory-page.ts'
-import type { DirectoryEntry } from '../../../src/fuse/open-directories.ts'
-import { directoryPageBytesMax, readBytesMax } from '../../../src/limits.ts'
+import { directoryPageBytesMax } from '../../../src/fuse/kernel/limits.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { direntsOf } from '../../fixtures/fuse-bodies.ts'
 
@@ -94,7 +95,7 @@ t.test('an entry that does not fit is not begun, and not counted', async t => {
 t.test('who goes on in another listing is told when it does not begin with what he has seen', async t => {
   const entries = listing(50)
   const [, , third] = direntsOf(directoryPage(entries, 0n, 1 << 20), false)
-  const { index, follows } = placeOf(third!.cookie)
+  const { index, follows } = placeOfCookie(third!.cookie)
   t.equal(index, 3)
   t.ok(third!.cookie < 2n ** 63n)
   const shown = (...names: string[]) => names.map(name => ({ ...entries[0]!, name }))
@@ -105,5 +106,5 @@ t.test('who goes on in another listing is told when it does not begin with what 
   t.notOk(follows(shown(a, c, b)))
   t.notOk(follows(shown('new', a, b, c)))
   t.notOk(follows(shown(a, `${b}${c}`, '')))
-  t.ok(placeOf(0n).follows([]))
+  t.ok(placeOfCookie(0n).follows([]))
 })

@@ -1,7 +1,7 @@
 /** Every request is answered once: failures, bugs, kills, deadlines, readers that have gone. */
 import { constants } from 'node:os'
 import t from 'tap'
-import { CacheError } from '../../../src/errors.ts'
+import { CacheError } from '../../../src/base/errors.ts'
 import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'

@@ -1,13 +1,21 @@
 /** Interrupts: who ends, who is looked at again, what is repeated. */
 import t, { type Test } from 'tap'
-import { Call } from '../../../src/fuse/kernel/call.ts'
 import { Interrupts } from '../../../src/fuse/kernel/interrupts.ts'
-import { interruptsWaitingMax, killedSweepMax, killedSweepMs } from '../../../src/limits.ts'
+import { interruptsWaitingMax, killedSweepMax, killedSweepMs } from '../../../src/fuse/kernel/limits.ts'
+import { PendingRequest } from '../../../src/fuse/kernel/pending-request.ts'
 import { until } from '../../fixtures/until.ts'
 
 function setUp(t: Test) {
-  const call = new Call({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
-  const state = { call, killed: false, looks: 0, ended: 0, repeated: [] as bigint[], waiting: [] as Call[], nowMs: 0 }
+  const call = new PendingRequest({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
+  const state = {
+    call,
+    killed: false,
+    looks: 0,
+    ended: 0,
+    repeated: [] as bigint[],
+    waiting: [] as PendingRequest[],
+    nowMs: 0,
+  }
   const interrupts = new Interrupts({
     find: unique => (unique === 8n ? call : undefined),
     wasKilled: pid => {
@@ -67,7 +75,7 @@ t.test(
   'whoever was killed without an INTERRUPT is found by the sweep, and who has not waited for long is not looked at',
   async t => {
     const { state, interrupts } = setUp(t)
-    const young = new Call({ opcode: 15, unique: 10n, nodeId: 1n, pid: 42 })
+    const young = new PendingRequest({ opcode: 15, unique: 10n, nodeId: 1n, pid: 42 })
     const old = Array.from({ length: 5 }, () => state.call)
     state.waiting = [...old, young]
     young.waitsSinceMs = 5_000
@@ -86,7 +94,7 @@ t.test(
 t.test('a sweep looks at a bounded number of readers', async t => {
   const waiting = Array.from(
     { length: killedSweepMax + 1 },
-    (_, pid) => new Call({ opcode: 15, unique: BigInt(2 * pid), nodeId: 1n, pid }),
+    (_, pid) => new PendingRequest({ opcode: 15, unique: BigInt(2 * pid), nodeId: 1n, pid }),
   )
   const looked: number[] = []
   const interrupts = new Interrupts({

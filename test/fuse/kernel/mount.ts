@@ -5,8 +5,8 @@ import { open } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { type KernelTransportOptions, kernelCapabilities } from '../../../src/fuse/kernel/kernel-transport.ts'
 import { hasResend } from '../../../src/fuse/kernel/negotiation.ts'
-import { type KernelTransportOptions, kernelCapabilities } from '../../../src/fuse/kernel/transport.ts'
 import { transportContract } from '../../contract/transport.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { cannotMount, mountKernel } from '../../fixtures/kernel-mount.ts'
@@ -125,7 +125,7 @@ t.test('a data file that is bound answers natively, under the node id', { skip }
   const mount = await mountKernel(t, backend)
   const file = await mount.engine.openFile(join(t.testdir(), 'data'), image.sizeBytes, 65536)
   t.teardown(() => file.close())
-  await file.land(0, backend.bytesOf(image, 0, image.sizeBytes))
+  await file.writeBlocks(0, backend.bytesOf(image, 0, image.sizeBytes))
   Atomics.store(new BigUint64Array(file.table), 0, (1n << 17n) - 1n)
   backend.file = file
   const bytes = await run('dd', `if=${join(mount.mountpoint, 'a')}`, 'iflag=direct', 'bs=1M', 'status=none')

@@ -1,6 +1,6 @@
 /** Structures of replies, read back by offsets from the kernel's header. */
 import t from 'tap'
-import type { Attributes } from '../../../src/fuse/attributes.ts'
+import type { Attributes } from '../../../src/fuse/filesystem/attributes.ts'
 import * as replies from '../../../src/fuse/kernel/replies.ts'
 import { attributesAt, entryAt } from '../../fixtures/fuse-bodies.ts'
 
@@ -74,10 +74,16 @@ t.test('times before 1970 and whole seconds', async t => {
 
 t.test('the small ones', async t => {
   const opened = Buffer.from(replies.openReply({ handle: 77n, backingId: null }))
-  t.same([opened.length, opened.readBigUInt64LE(0), opened.readUInt32LE(8), opened.readUInt32LE(12)], [16, 77n, 2 + 32, 0])
+  t.same(
+    [opened.length, opened.readBigUInt64LE(0), opened.readUInt32LE(8), opened.readUInt32LE(12)],
+    [16, 77n, 2 + 32, 0],
+  )
   const passed = Buffer.from(replies.openReply({ handle: 79n, backingId: 5 }))
   // FOPEN_KEEP_CACHE with it, or a backing id that is not the fourth word, makes the kernel fail the open.
-  t.same([passed.length, passed.readBigUInt64LE(0), passed.readUInt32LE(8), passed.readUInt32LE(12)], [16, 79n, 128 + 32, 5])
+  t.same(
+    [passed.length, passed.readBigUInt64LE(0), passed.readUInt32LE(8), passed.readUInt32LE(12)],
+    [16, 79n, 128 + 32, 5],
+  )
   const directory = Buffer.from(replies.openDirectoryReply(78n))
   t.same([directory.length, directory.readBigUInt64LE(0), directory.readUInt32LE(8)], [16, 78n, 0])
   t.equal(Buffer.from(replies.valueBytesReply(9)).readUInt32LE(0), 9)

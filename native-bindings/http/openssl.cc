@@ -1,0 +1,42 @@
+/** Finding OpenSSL among what the process has loaded. */
+#include "http/openssl.h"
+
+#include <dlfcn.h>
+
+namespace parentfs::http {
+
+namespace {
+
+template <class Function>
+bool find(Function& function, const char* name) {
+  function = reinterpret_cast<Function>(::dlsym(RTLD_DEFAULT, name));
+  return function != nullptr;
+}
+
+#define FIND(name) find(found.name, #name)
+
+bool find_all(OpenSsl& found) {
+  return FIND(OpenSSL_version_num) && FIND(ERR_clear_error) && FIND(BIO_new_mem_buf) && FIND(BIO_free) &&
+         FIND(PEM_read_bio_X509) && FIND(X509_free) && FIND(X509_STORE_add_cert) && FIND(X509_VERIFY_PARAM_set1_ip_asc) &&
+         FIND(X509_VERIFY_PARAM_set_hostflags) && FIND(TLS_client_method) && FIND(SSL_CTX_new) && FIND(SSL_CTX_free) &&
+         FIND(SSL_CTX_ctrl) && FIND(SSL_CTX_set_options) && FIND(SSL_CTX_set_verify) && FIND(SSL_CTX_set_cipher_list) &&
+         FIND(SSL_CTX_set_ciphersuites) && FIND(SSL_CTX_set_alpn_protos) && FIND(SSL_CTX_set_default_read_buffer_len) &&
+         FIND(SSL_CTX_get_cert_store) && FIND(SSL_new) && FIND(SSL_free) && FIND(SSL_set_fd) && FIND(SSL_ctrl) &&
+         FIND(SSL_set1_host) && FIND(SSL_get0_param) && FIND(SSL_connect) && FIND(SSL_read) && FIND(SSL_write) &&
+         FIND(SSL_get_error) && FIND(SSL_has_pending);
+}
+
+#undef FIND
+
+/** 0xMNN00PP0L: M is the major version. Source: OpenSSL_version_num(3). */
+bool is_known(const OpenSsl& found) { return found.OpenSSL_version_num() >> 28 == 3; }
+
+}  // namespace
+
+const OpenSsl* openssl() {
+  static OpenSsl found;
+  static const bool is_there = find_all(found) && is_known(found);
+  return is_there ? &found : nullptr;
+}
+
+}  // namespace parentfs::http

@@ -1,0 +1,58 @@
+/**
+ * OpenSSL 3 as far as we call it: the one that is part of the node executable, or that it is linked with. Nothing of OpenSSL is needed to build
+ * the addon or to load it.
+ *
+ * The declarations are our own, written down from the documented interfaces, which stay for all of OpenSSL 3.
+ * Source: OpenSSL 3.0 include/openssl/{ssl,x509,x509_vfy,pem,bio,err}.h.in, tls1.h.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace parentfs::http {
+
+struct OpenSsl {
+  using Any = void;
+  using Password = int (*)(char* into, int bytes, int is_for_writing, void* argument);
+
+  unsigned long (*OpenSSL_version_num)();
+  void (*ERR_clear_error)();
+
+  Any* (*BIO_new_mem_buf)(const void* bytes, int length);
+  int (*BIO_free)(Any* bio);
+  Any* (*PEM_read_bio_X509)(Any* bio, Any** into, Password password, void* argument);
+  void (*X509_free)(Any* certificate);
+  int (*X509_STORE_add_cert)(Any* store, Any* certificate);
+  int (*X509_VERIFY_PARAM_set1_ip_asc)(Any* parameters, const char* address);
+  void (*X509_VERIFY_PARAM_set_hostflags)(Any* parameters, unsigned flags);
+
+  const Any* (*TLS_client_method)();
+  Any* (*SSL_CTX_new)(const Any* method);
+  void (*SSL_CTX_free)(Any* context);
+  long (*SSL_CTX_ctrl)(Any* context, int command, long number, void* pointer);
+  std::uint64_t (*SSL_CTX_set_options)(Any* context, std::uint64_t options);
+  void (*SSL_CTX_set_verify)(Any* context, int mode, void* callback);
+  int (*SSL_CTX_set_cipher_list)(Any* context, const char* list);
+  int (*SSL_CTX_set_ciphersuites)(Any* context, const char* list);
+  int (*SSL_CTX_set_alpn_protos)(Any* context, const unsigned char* protocols, unsigned length);
+  void (*SSL_CTX_set_default_read_buffer_len)(Any* context, std::size_t bytes);
+  Any* (*SSL_CTX_get_cert_store)(const Any* context);
+
+  Any* (*SSL_new)(Any* context);
+  void (*SSL_free)(Any* ssl);
+  int (*SSL_set_fd)(Any* ssl, int fd);
+  long (*SSL_ctrl)(Any* ssl, int command, long number, void* pointer);
+  int (*SSL_set1_host)(Any* ssl, const char* name);
+  Any* (*SSL_get0_param)(Any* ssl);
+  int (*SSL_connect)(Any* ssl);
+  int (*SSL_read)(Any* ssl, void* into, int bytes);
+  int (*SSL_write)(Any* ssl, const void* from, int bytes);
+  int (*SSL_get_error)(const Any* ssl, int result);
+  int (*SSL_has_pending)(const Any* ssl);
+};
+
+/** @returns the process's OpenSSL; null where it has none that is known */
+const OpenSsl* openssl();
+
+}  // namespace parentfs::http

@@ -1,0 +1,156 @@
+/** Calls of OpenSSL. Each leaves the thread's queue of errors empty: others of the process look into it, too. */
+#include "http/tls.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+#include <string_view>
+
+#include "http/openssl.h"
+
+namespace parentfs::http {
+
+namespace {
+
+// Source: OpenSSL 3.0 include/openssl/{ssl,tls1,x509_vfy}.h.
+constexpr int control_mode = 33;
+constexpr int control_read_ahead = 41;
+constexpr int control_clear_mode = 78;
+constexpr int control_server_name = 55;
+constexpr int control_version_min = 123;
+constexpr long server_name_host = 0;
+constexpr long version_tls_1_2 = 0x0303;
+constexpr long mode_partial_write = 1;
+constexpr long mode_moving_buffer = 2;
+constexpr long mode_auto_retry = 4;
+constexpr std::uint64_t option_no_renegotiation = std::uint64_t{1} << 30;
+constexpr int verify_peer = 1;
+constexpr unsigned no_partial_wildcards = 4;
+constexpr int error_want_read = 2;
+constexpr int error_want_write = 3;
+constexpr int error_system_call = 5;
+constexpr int error_ended = 6;
+
+/**
+ * For three of the longest records. OpenSSL moves what is left of them to the front before each: more of them are more work, and with one each
+ * takes two calls of the kernel. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
+ */
+constexpr std::size_t read_buffer_bytes = std::size_t{49} * 1024;
+/** Those of TLS 1.3, the cheapest of the strong ones first: with 128 bits it is a fifth less work for both sides. Source: RFC 8446 B.4. */
+constexpr const char* suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+/** Source: RFC 7301 3.1. */
+constexpr std::string_view http_1_1("\x08http/1.1");
+
+/** Without it, OpenSSL would ask at the terminal for what an encrypted certificate needs. */
+int no_password(char* /*into*/, int /*bytes*/, int /*is_for_writing*/, void* /*argument*/) { return -1; }
+
+void trust(const OpenSsl& ssl, void* context, const std::string& pem) {
+  void* bio = ssl.BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  if (bio == nullptr) return;
+  void* store = ssl.SSL_CTX_get_cert_store(context);
+  while (void* certificate = ssl.PEM_read_bio_X509(bio, nullptr, no_password, nullptr)) {
+    ssl.X509_STORE_add_cert(store, certificate);
+    ssl.X509_free(certificate);
+  }
+  ssl.BIO_free(bio);
+}
+
+class TlsStream : public Transport {
+ public:
+  explicit TlsStream(void* own) : ssl_(*openssl()), own_(own) {}
+  ~TlsStream() override { ssl_.SSL_free(own_); }
+  TlsStream(const TlsStream&) = delete;
+  TlsStream& operator=(const TlsStream&) = delete;
+
+  IoResult greet() override {
+    return tried([&] { return ssl_.SSL_connect(own_); }, false);
+  }
+  IoResult receive(std::span<std::byte> place) override {
+    return tried([&] { return ssl_.SSL_read(own_, place.data(), as_int(place.size())); }, true);
+  }
+  IoResult send(std::string_view bytes) override {
+    return tried([&] { return ssl_.SSL_write(own_, bytes.data(), as_int(bytes.size())); }, true);
+  }
+  [[nodiscard]] bool holds_more() const override { return ssl_.SSL_has_pending(own_) == 1; }
+
+ private:
+  static int as_int(std::size_t bytes) {
+    return static_cast<int>(std::min<std::size_t>(bytes, std::numeric_limits<int>::max()));
+  }
+
+  template <class Call>
+  IoResult tried(Call call, bool moves_bytes) {
+    ssl_.ERR_clear_error();
+    errno = 0;
+    const int result = call();
+    if (result > 0) return {.bytes = moves_bytes ? static_cast<std::size_t>(result) : 0};
+    const int error = errno;
+    const int why = ssl_.SSL_get_error(own_, result);
+    ssl_.ERR_clear_error();
+    switch (why) {
+      case error_want_read:
+        return {.then = IoResult::Then::wait_to_receive};
+      case error_want_write:
+        return {.then = IoResult::Then::wait_to_send};
+      case error_ended:
+        return {.then = IoResult::Then::end};
+      case error_system_call:
+        return {.then = IoResult::Then::end, .error = error};
+      default:
+        return {.then = IoResult::Then::end, .error = EPROTO};
+    }
+  }
+
+  const OpenSsl& ssl_;
+  void* own_;
+};
+
+}  // namespace
+
+std::shared_ptr<TlsContext> TlsContext::create(const std::string& trusted, const std::string& ciphers) {
+  const OpenSsl* ssl = openssl();
+  if (ssl == nullptr || trusted.size() > std::numeric_limits<int>::max()) return nullptr;
+  void* context = ssl->SSL_CTX_new(ssl->TLS_client_method());
+  if (context == nullptr) return nullptr;
+  auto made = std::shared_ptr<TlsContext>(new TlsContext(context));
+  trust(*ssl, context, trusted);
+  ssl->SSL_CTX_set_verify(context, verify_peer, nullptr);
+  ssl->SSL_CTX_set_options(context, option_no_renegotiation);
+  ssl->SSL_CTX_ctrl(context, control_mode, mode_partial_write | mode_moving_buffer, nullptr);
+  // A server may send tickets and new keys for ever: SSL_read gives up its turn once it has none of them left in memory.
+  ssl->SSL_CTX_ctrl(context, control_clear_mode, mode_auto_retry, nullptr);
+  ssl->SSL_CTX_ctrl(context, control_read_ahead, 1, nullptr);
+  ssl->SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
+  const bool is_strict = ssl->SSL_CTX_ctrl(context, control_version_min, version_tls_1_2, nullptr) == 1 &&
+                         ssl->SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1 &&
+                         ssl->SSL_CTX_set_ciphersuites(context, suites) == 1 &&
+                         // Of these functions, the only one whose 0 is no error.
+                         ssl->SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(http_1_1.data()),
+                                                      static_cast<unsigned>(http_1_1.size())) == 0;
+  ssl->ERR_clear_error();
+  return is_strict ? made : nullptr;
+}
+
+TlsContext::~TlsContext() { openssl()->SSL_CTX_free(context_); }
+
+std::unique_ptr<Transport> TlsContext::open(int socket, const std::string& host) {
+  const OpenSsl& ssl = *openssl();
+  const int flags = ::fcntl(socket, F_GETFL);
+  if (flags < 0 || ::fcntl(socket, F_SETFL, flags | O_NONBLOCK) != 0) return nullptr;
+  void* own = ssl.SSL_new(context_);
+  if (own == nullptr) return nullptr;
+  auto made = std::make_unique<TlsStream>(own);
+  void* parameters = ssl.SSL_get0_param(own);
+  ssl.X509_VERIFY_PARAM_set_hostflags(parameters, no_partial_wildcards);
+  const bool is_checked =
+      ssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1 ||
+      (!host.empty() && ssl.SSL_set1_host(own, host.c_str()) == 1 &&
+       ssl.SSL_ctrl(own, control_server_name, server_name_host, const_cast<char*>(host.c_str())) == 1);
+  const bool is_ready = is_checked && ssl.SSL_set_fd(own, socket) == 1;
+  ssl.ERR_clear_error();
+  return is_ready ? std::move(made) : nullptr;
+}
+
+}  // namespace parentfs::http

@@ -1,0 +1,158 @@
+/** Data files: reads with and without patience, landing, verification. */
+#include "image/data-file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "disk/crc32c.h"
+#include "disk/aligned-buffer.h"
+#include "syscalls/files.h"
+
+namespace parentfs::image {
+
+namespace {
+
+/** Every byte equals the one 16 before it, and the first 16 are zero. */
+bool is_zero(std::span<const std::byte> bytes) {
+  constexpr std::size_t step = 16;
+  const auto zero = [](std::byte byte) { return byte == std::byte{0}; };
+  if (bytes.size() <= step) return std::ranges::all_of(bytes, zero);
+  if (!std::ranges::all_of(bytes.first(step), zero)) return false;
+  return std::memcmp(bytes.data(), bytes.data() + step, bytes.size() - step) == 0;
+}
+
+/**
+ * May an object be written past the page cache? disk::Pages of the range that came into it meanwhile are dropped when the write has ended, but
+ * not a folio that somebody has made dirty: that would keep its zeros. So no folio may reach into another object, for who changes this
+ * one has its lock. Source: Linux mm/filemap.c, kiocb_invalidate_post_direct_write.
+ */
+bool may_pass_page_cache(const residency::Geometry& geometry) {
+  static const long page_bytes = ::sysconf(_SC_PAGESIZE);
+  const std::uint64_t object_bytes = std::uint64_t{geometry.block_bytes()} * residency::blocks_per_object;
+  return page_bytes == disk::AlignedBuffer::page_bytes && object_bytes % stretch_bytes == 0;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::uint64_t size_bytes,
+                                                 std::uint32_t block_bytes, disk::FaultInjection* faults,
+                                                 disk::InflightReads* reads) {
+  if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
+  const residency::Geometry geometry(size_bytes, block_bytes);
+  auto table = residency::Table::map(geometry.objects());
+  if (!table.ok()) return Failure{table.error()};
+  auto fd = syscalls::open_exact(path, size_bytes);
+  if (!fd.ok()) return Failure{fd.error()};
+  return std::make_shared<DataFile>(disk::DiskFile(std::move(fd.value()), faults, reads), std::move(table.value()), geometry);
+}
+
+ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
+                           std::uint32_t tick, disk::Pages pages) const {
+  if (patience == Blocking::no) {
+    return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::would_wait,
+                         [&](auto at, auto into) { return disk_.read_cached(at, into, pages); });
+  }
+  return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::miss,
+                       [&](auto at, auto into) { return disk_.read(at, into, pages).bytes; });
+}
+
+bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const {
+  if (!geometry_.contains(offset, target.size())) return false;
+  while (!target.empty()) {
+    const auto part = target.first(std::min<std::size_t>(target.size(), residency::claim_bytes_max));
+    if (read(offset, part, Blocking::yes, tick) != ReadOutcome::hit) return false;
+    target = target.subspan(part.size());
+    offset += part.size();
+  }
+  return true;
+}
+
+void DataFile::set_first_read_origin(std::shared_ptr<OriginReader> source) {
+  const Lock lock(source_mutex_);
+  has_source_.store(source != nullptr, std::memory_order_release);
+  source_ = std::move(source);
+}
+
+std::shared_ptr<OriginReader> DataFile::first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick) {
+  if (!has_source_.load(std::memory_order_acquire) || tick == 0 || length == 0 || length > ask_bytes_max) return nullptr;
+  if (offset / geometry_.block_bytes() != (offset + length - 1) / geometry_.block_bytes()) return nullptr;
+  std::uint32_t never = 0;
+  if (!table_->last_use(geometry_.object_of(offset)).compare_exchange_strong(never, tick)) return nullptr;
+  const Lock lock(source_mutex_);
+  return source_;
+}
+
+void DataFile::touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const {
+  if (length == 0) return;
+  for (auto object = geometry_.object_of(offset); object <= geometry_.object_of(offset + length - 1); object++) {
+    const auto last_use = table_->last_use(object);
+    if (last_use.load(std::memory_order_relaxed) != tick) last_use.store(tick, std::memory_order_relaxed);
+  }
+}
+
+Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium) const {
+  const std::uint64_t block_bytes = geometry_.block_bytes();
+  const std::uint64_t count = (bytes.size() + block_bytes - 1) / block_bytes;
+  const bool whole = bytes.size() % block_bytes == 0 || offset + bytes.size() == geometry_.size_bytes();
+  if (offset % block_bytes != 0 || !geometry_.contains(offset, bytes.size()) || !whole) return Failure{EINVAL};
+  if (count > residency::blocks_per_object) return Failure{EINVAL};
+
+  WrittenBlocks landed;
+  const auto block = [&](std::uint64_t k) {
+    return bytes.subspan(k * block_bytes, std::min<std::size_t>(block_bytes, bytes.size() - k * block_bytes));
+  };
+  for (std::uint64_t k = 0; k < count; k++) {
+    landed.sums.push_back(disk::crc32c(block(k)));
+    if (is_zero(block(k))) landed.zero |= std::uint64_t{1} << k;
+  }
+  // Opened for each extent, as for a verification.
+  OwnedFd direct;
+  if (medium == Medium::disk && may_pass_page_cache(geometry_)) {
+    if (auto opened = syscalls::open_uncached(fd(), O_WRONLY); opened.ok()) direct = std::move(opened.value());
+  }
+  for (std::uint64_t first = 0, end = 0; first < count; first = end) {
+    const bool zero = ((landed.zero >> first) & 1) != 0;
+    for (end = first + 1; end < count && (((landed.zero >> end) & 1) != 0) == zero;) end++;
+    const std::uint64_t begin = first * block_bytes;
+    const std::uint64_t stop = std::min<std::uint64_t>(end * block_bytes, bytes.size());
+    // Whole blocks also past the end of the file: a tail that is punched exactly stays allocated.
+    const int error = zero ? disk_.punch(offset + begin, (end - first) * block_bytes)
+                           : disk_.write(offset + begin, bytes.subspan(begin, stop - begin), direct.get());
+    if (error != 0) return Failure{error};
+  }
+  return landed;
+}
+
+Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
+                          std::span<std::byte> scratch) const {
+  Verified found;
+  if (object >= geometry_.objects()) return found;
+  // Opened for each object: some microseconds, and no second descriptor an image.
+  OwnedFd direct;
+  if (medium == Medium::disk) {
+    if (auto opened = syscalls::open_uncached(fd(), O_RDONLY); opened.ok()) direct = std::move(opened.value());
+  }
+  for (std::uint32_t k = 0; k < residency::blocks_per_object; k++) {
+    if (((blocks >> k) & 1) == 0) continue;
+    const std::uint64_t block = (object << residency::object_shift) + k;
+    const std::uint64_t length = geometry_.bytes_of_block(block);
+    if (length == 0 || length > scratch.size()) continue;
+    const auto bytes = scratch.first(length);
+    const std::uint64_t offset = geometry_.offset_of_block(block);
+    const disk::DiskRead got =
+        medium == Medium::disk ? disk_.read_uncached(direct.get(), offset, scratch, length) : disk_.read(offset, bytes);
+    if (got.error != 0) {
+      found.unread |= std::uint64_t{1} << k;
+    } else if (got.bytes == length && disk::crc32c(bytes) == sums[k]) {
+      found.good |= std::uint64_t{1} << k;
+    }
+  }
+  return found;
+}
+
+}  // namespace parentfs::image

@@ -1,0 +1,131 @@
+/**
+ * One data file: sparse, exactly as long as its image, with the residency table that says what of it may be served.
+ *
+ * Held by std::shared_ptr: the descriptor is closed when the last native thread, binding or pending operation lets go.
+ * The table can outlive it, because JavaScript sees that memory until it is collected.
+ */
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "mutex.h"
+#include "owned-fd.h"
+#include "residency/geometry.h"
+#include "residency/table.h"
+#include "result.h"
+#include "disk/disk-file.h"
+#include "image/hit-counts.h"
+#include "image/drop-behind.h"
+#include "image/resident-read.h"
+#include "image/readahead-buffer.h"
+#include "image/origin-reader.h"
+
+namespace parentfs::image {
+
+/** May a read wait for the disk? */
+enum class Blocking { no, yes };
+
+/** Where bytes are taken from and put: where whoever reads them next finds them in memory, or on the disk itself. */
+enum class Medium { page_cache, disk };
+
+/** What landing an extent told us, one entry per block of the extent. */
+struct WrittenBlocks {
+  std::vector<std::uint32_t> sums;
+  /** Bit k: block k is all zeros and was punched. */
+  std::uint64_t zero = 0;
+};
+
+using Sums = std::array<std::uint32_t, residency::blocks_per_object>;
+
+/** What a verification found, one bit a block. What is in neither mask is there and wrong. */
+struct Verified {
+  std::uint64_t good = 0;
+  /** The disk gave an error. */
+  std::uint64_t unread = 0;
+};
+
+class DataFile {
+ public:
+  /**
+   * EINVAL for a block size that is none, EFBIG when the file is longer than `size_bytes`, or for more than a table has entries for: then
+   * there is no file.
+   */
+  static Result<std::shared_ptr<DataFile>> open(const std::string& path, std::uint64_t size_bytes,
+                                                std::uint32_t block_bytes, disk::FaultInjection* faults = nullptr,
+                                                disk::InflightReads* reads = nullptr);
+
+  DataFile(disk::DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry)
+      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry) {}
+
+  [[nodiscard]] int fd() const { return disk_.fd(); }
+  [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
+  [[nodiscard]] const std::shared_ptr<residency::Table>& table() const { return table_; }
+
+  /** Of those who answer from it. */
+  [[nodiscard]] HitCounts& hits() { return hits_; }
+  /** Of buffered readers. */
+  [[nodiscard]] DropBehind& streams() { return streams_; }
+  /** What was fetched ahead of its readers. */
+  [[nodiscard]] ReadaheadBuffer& shelf() { return shelf_; }
+  /** Say that the objects of a range within the image are used now. */
+  void touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const;
+
+  /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
+  [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
+                                 std::uint32_t tick, disk::Pages pages = disk::Pages::leave) const;
+  /** The same for any length, with full patience. */
+  [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
+
+  /** Longest read that is asked of a source: others want more than their first bytes soon. */
+  static constexpr std::size_t ask_bytes_max = std::size_t{16} * 1024;
+  /** Where first reads of objects may be asked for; null for nowhere. */
+  void set_first_read_origin(std::shared_ptr<OriginReader> source) EXCLUDES(source_mutex_);
+  /**
+   * Whom to ask for a short read within one block, if it is the first one of its object since this start; it counts as
+   * a use, so that there is no second. Null when it is not.
+   */
+  [[nodiscard]] std::shared_ptr<OriginReader> first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick)
+      EXCLUDES(source_mutex_);
+
+  /**
+   * Write whole blocks (at most 64) and say their checksums; runs of zero blocks are punched instead. EINVAL when the
+   * range is not of whole blocks, or lies outside of the image.
+   * @param medium `disk` leaves nothing in the page cache, where `bytes` begin at a page and the file system can
+   */
+  [[nodiscard]] Result<WrittenBlocks> write_blocks(std::uint64_t offset, std::span<const std::byte> bytes,
+                                    Medium medium = Medium::page_cache) const;
+
+  /**
+   * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says, and which could
+   * not be read?
+   * @param medium `disk` neither trusts nor changes the page cache; a file system that cannot read past it is read
+   * through it
+   * @param scratch room for at least one block, aligned to a page
+   */
+  [[nodiscard]] Verified verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
+                                std::span<std::byte> scratch) const;
+  /** `length` may reach past the end; the size stays. @returns 0 or an errno */
+  [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const { return disk_.punch(offset, length); }
+  /** fdatasync. @returns 0 or an errno */
+  [[nodiscard]] int sync() const { return disk_.sync(); }
+
+ private:
+  disk::DiskFile disk_;
+  std::shared_ptr<residency::Table> table_;
+  residency::Geometry geometry_;
+  HitCounts hits_;
+  DropBehind streams_;
+  ReadaheadBuffer shelf_;
+  std::atomic<bool> has_source_{false};
+  Mutex source_mutex_;
+  std::shared_ptr<OriginReader> source_ GUARDED_BY(source_mutex_);
+};
+
+}  // namespace parentfs::image

@@ -1,0 +1,31 @@
+/**
+ * Where an image truly lives, as far as a native thread may ask there by itself: for the first read of an object, of
+ * which nothing can be held or on its way. Whoever asks trusts no answer but a whole one.
+ */
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <span>
+
+namespace parentfs::image {
+
+class OriginReader {
+ public:
+  /** Called once, on any thread: are the bytes in the target, and right without a doubt? */
+  using Done = std::function<void(bool right)>;
+
+  OriginReader() = default;
+  virtual ~OriginReader() = default;
+  OriginReader(const OriginReader&) = delete;
+  OriginReader& operator=(const OriginReader&) = delete;
+
+  /**
+   * Begin to read; must not block. `done` holds what keeps `target` alive.
+   * @returns false when it cannot; `done` is not called then
+   */
+  [[nodiscard]] virtual bool read(std::uint64_t offset, std::span<std::byte> target, Done done) = 0;
+};
+
+}  // namespace parentfs::image

@@ -1,0 +1,54 @@
+/** Adding, claiming, and waiting for the last. */
+#include "session/blocking-reads.h"
+
+#include <utility>
+
+namespace parentfs::session {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+}  // namespace
+
+std::shared_ptr<BlockingReads::Entry> BlockingReads::add(DeferredRead read, std::span<const std::byte> request) {
+  auto entry = std::make_shared<Entry>(std::move(read), request);
+  const Lock lock(mutex_);
+  entry->place_ = entries_.insert(entries_.end(), entry);
+  return entry;
+}
+
+void BlockingReads::done(const Entry& entry) {
+  const Lock lock(mutex_);
+  entries_.erase(entry.place_);
+  changed_.notify_all();  // Under the mutex: whoever drains destroys this object.
+}
+
+BlockingReads::Entries BlockingReads::claim_older(milliseconds age) {
+  Entries older;
+  const auto before = steady_clock::now() - age;
+  const Lock lock(mutex_);
+  for (const auto& entry : entries_) {
+    if (entry->since_ >= before) break;
+    if (entry->claim()) older.push_back(entry);
+  }
+  return older;
+}
+
+void BlockingReads::drain(milliseconds patience) {
+  const auto end = steady_clock::now() + patience;
+  const Lock lock(mutex_);
+  while (!entries_.empty()) {
+    const auto left = std::chrono::ceil<milliseconds>(end - steady_clock::now());
+    if (left > milliseconds(0)) {
+      changed_.wait_for(mutex_, left);
+      continue;
+    }
+    std::erase_if(entries_, [](const auto& entry) { return entry->claim(); });
+    // The others are being answered, which waits for no disk.
+    if (!entries_.empty()) changed_.wait(mutex_);
+  }
+}
+
+}  // namespace parentfs::session

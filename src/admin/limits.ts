@@ -1,0 +1,38 @@
+/**
+ * Limits of admin/: each with its unit last and the reason or the sum that led to it.
+ */
+import { KiB, MiB } from '../base/limits.ts'
+
+/** Bytes of a request to the admin socket, and of an answer that the command line accepts. */
+export const adminRequestBytesMax = 64 * KiB
+
+export const adminAnswerBytesMax = 64 * MiB
+
+/** Longest path of a Unix socket. Source: Linux include/uapi/linux/un.h, sun_path has 108 bytes with the NUL. */
+export const socketPathBytesMax = 107
+
+/** Connections to the admin socket at once. */
+export const adminConnectionsMax = 64
+
+/** Connections to the metrics port at once: there are few who scrape, and everybody on the machine may connect. */
+export const metricsConnectionsMax = 16
+
+/** How long a text of metrics is what everybody gets who asks: they are scraped every few seconds, and one takes milliseconds. */
+export const metricsFreshMs = 1_000
+
+/** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
+export const adminMsMax = 10_000
+
+/** How long a server may take from its start until it knows whether it could boot. */
+export const prepareMsMax = 60_000
+
+/** How long a command waits for the successor of a server that has died, and how often it looks. */
+export const successorMsMax = 30_000
+
+export const successorLookMs = 50
+
+/** The same for the next keeper, which a service manager starts after a second: from then on the wait is that for its server. */
+export const nextKeeperMsMax = 5_000
+
+/** How often work that takes long is asked for again of a successor. Fewer than the deaths of a loop: the work may be what kills. */
+export const longResumesMax = 3

@@ -1,0 +1,41 @@
+/** Waiting that ends when the caller has gone. */
+
+import { abortedBy } from '../base/errors.ts'
+import { once } from './light-abort-signal.ts'
+
+/**
+ * Settle as `work` does, or reject as soon as `signal` fires, whichever comes first; a caller who has left already gets `aborted`
+ * even from work that is done. The work itself is not stopped: it must not touch anything of the caller's any more, and its
+ * late error is swallowed.
+ * @throws CacheError aborted, or what `work` rejects with
+ */
+export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const leave = () => reject(abortedBy(signal))
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, once)
+    work.then(
+      value => {
+        signal.removeEventListener('abort', leave)
+        resolve(value)
+      },
+      error => {
+        signal.removeEventListener('abort', leave)
+        reject(error)
+      },
+    )
+  })
+}
+
+/** Wait for `ms` milliseconds. @throws CacheError aborted */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const elapsed = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
+  })
+  try {
+    await abortable(elapsed, signal)
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * A bounded number of open files, or of whatever else is opened and closed; the least recently used is closed first.
+ *
+ * A file in use is never closed under its user: it leaves the table and is closed by the last one.
+ */
+import { CacheError } from '../base/errors.ts'
+
+/** What a file handle has. */
+export interface Closable {
+  close(): void | Promise<void>
+}
+
+interface Entry<Handle> {
+  readonly handle: Promise<Handle>
+  users: number
+  /** False once it has left the table: the last user closes it. */
+  kept: boolean
+}
+
+export class OpenDescriptors<Handle extends Closable> {
+  readonly #max: number
+  // INVARIANT: at most #max entries; insertion order is the order of last use.
+  readonly #entries = new Map<string, Entry<Handle>>()
+  #closed = false
+
+  /** @param max how many files stay open while nobody uses them */
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  /** Files kept open. */
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /**
+   * Call `work` with the file called `name`, opened by `open` if it is not open yet. Rejects as `open` or `work` does.
+   * @throws CacheError closed
+   */
+  async use<T>(name: string, open: () => Promise<Handle>, work: (handle: Handle) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new CacheError('closed', `${name}: the origin has been closed`)
+    const entry = this.#entries.get(name) ?? { handle: open(), users: 0, kept: true }
+    this.#entries.delete(name)
+    this.#entries.set(name, entry)
+    entry.users++
+    this.#evict()
+    try {
+      return await work(await entry.handle)
+    } finally {
+      entry.users--
+      if (entry.kept) await this.#dropIfFailed(name, entry)
+      else await closeUnused(entry)
+    }
+  }
+
+  /** Forget the file called `name`; it is closed when its last user is done. */
+  async drop(name: string): Promise<void> {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) return
+    this.#entries.delete(name)
+    entry.kept = false
+    await closeUnused(entry)
+  }
+
+  /** Drop all, and open no more. Idempotent. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await Promise.all([...this.#entries.keys()].map(name => this.drop(name)))
+  }
+
+  #evict(): void {
+    for (const name of this.#entries.keys()) {
+      if (this.#entries.size <= this.#max) return
+      // Closing a descriptor that was only read reports nothing that anybody could act on.
+      void this.drop(name).catch(() => {})
+    }
+  }
+
+  /** An open that failed is not remembered: the next use tries again. */
+  async #dropIfFailed(name: string, entry: Entry<Handle>): Promise<void> {
+    const failed = await entry.handle.then(
+      () => false,
+      () => true,
+    )
+    if (failed && this.#entries.get(name) === entry) await this.drop(name)
+  }
+}
+
+async function closeUnused(entry: Entry<Closable>): Promise<void> {
+  if (entry.users > 0) return
+  const handle = await entry.handle.catch(() => null)
+  await handle?.close()
+}

@@ -1,0 +1,37 @@
+/**
+ * The pace of work in the background: so many bytes a second on average, and no burst to make up for a pause.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export class RatePacer {
+  #bytesPerSecond: number
+  readonly #now: () => number
+  readonly #wait: typeof sleepOrAbort
+  /** When the next piece of work may begin. */
+  #nextMs = 0
+
+  /** @param now milliseconds, never going back */
+  constructor(bytesPerSecond: number, now: () => number, wait = sleepOrAbort) {
+    this.#bytesPerSecond = bytesPerSecond
+    this.#now = now
+    this.#wait = wait
+  }
+
+  /** Another pace from now on. */
+  set(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond
+  }
+
+  /** Account for `bytes` of work that was done, and wait until more may be; ends at once when the signal fires. */
+  async spend(bytes: number, signal: AbortSignal): Promise<void> {
+    const nowMs = this.#now()
+    this.#nextMs = Math.max(this.#nextMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000
+    await this.#wait(this.#nextMs - nowMs, signal)
+  }
+}
+
+/** Wait, or until the signal fires: then it is over as well. */
+export async function sleepOrAbort(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted || ms <= 0) return
+  await sleep(ms, undefined, { signal }).catch(() => {})
+}

@@ -1,0 +1,45 @@
+/** What the cache says of itself, for status. */
+
+import type { EvictionCounters } from './evict/evictor.ts'
+import type { PromotionCounters } from './fetch/promoter.ts'
+import type { DigestState } from './integrity/digest-verifier.ts'
+import type { ScrubCounters } from './integrity/scrubber.ts'
+import type { KnownImageCounters } from './names/forget-unused.ts'
+import type { VersionGcCounters } from './names/version-gc.ts'
+import type { PassthroughCounters } from './passthrough-images.ts'
+import type { ImageReads, ReadCounters, ReadLatencies } from './read/miss-reader.ts'
+import type { ReadAheadStatus } from './read/read-path.ts'
+
+/** One image for status. */
+export interface ImageStatus extends ImageReads {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly residentBytes: number
+  readonly complete: boolean
+  readonly validator: string
+  /**
+   * The whole image against the digest that its publisher gives: `none` where none is given, `unverified` until the image is
+   * complete; after a `mismatch` its reads fail.
+   */
+  readonly digest: DigestState
+  /** Never evicted, as far as pinned images take no more than half of the capacity. */
+  readonly pinned: boolean
+  /** Does anybody have it open? */
+  readonly open: boolean
+}
+
+export interface CacheCounters {
+  readonly reads: ReadCounters
+  readonly latencies: ReadLatencies
+  readonly promotion: PromotionCounters
+  readonly eviction: EvictionCounters
+  readonly scrub: ScrubCounters
+  readonly retirement: VersionGcCounters
+  readonly ahead: ReadAheadStatus
+  readonly passthrough: PassthroughCounters
+  /** Extents being fetched or promoted now. */
+  readonly inflightFetches: number
+  readonly knownImages: KnownImageCounters
+  /** Listings that had more names than are shown. */
+  readonly truncatedListings: number
+}

@@ -1,0 +1,270 @@
+/**
+ * Eviction: starts over the high watermark, stops under the low one, one pass at a time. Two passes at once would each
+ * see the same excess and evict twice what is needed.
+ *
+ * What is held of versions that have no name goes first: nobody can ask for it again.
+ *
+ * Two things can be over: the bytes of the cache directory, and the records of the index, which scattered or all-zero
+ * blocks fill without taking much else. Of what is pinned, no pass takes anything, as long as it is within its share.
+ */
+import { CacheError, throwIfAborted } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { EvictionCandidate } from '../../store/evict-objects.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { Store } from '../../store/store.ts'
+import { AdaptivePolicy } from './adaptive-policy.ts'
+import {
+  type EvictionPolicy,
+  type EvictionPolicyName,
+  evictionPolicyDefault,
+  LruPolicy,
+  type ObjectUse,
+} from './eviction-policy.ts'
+import {
+  evictionRetryMsMax,
+  evictionRetryMsMin,
+  evictRoundsMax,
+  indexHighShare,
+  indexLowShare,
+  pinnedShareMax,
+} from './limits.ts'
+import { dataBytes } from './pins.ts'
+
+export interface EvictionCounters {
+  readonly objects: number
+  readonly bytes: number
+}
+
+/** How far the eviction of one image is. */
+export interface EvictionProgress {
+  readonly name: string
+  readonly phase: 'objects'
+  readonly doneBytes: number
+  readonly totalBytes: number
+}
+
+/** What became of one image. */
+export interface EvictedImage {
+  readonly name: string
+  readonly objects: number
+  readonly bytes: number
+  /** Still held, because it was read or promoted all the time. */
+  readonly leftBytes: number
+}
+
+/** Says which images stay. */
+export interface KeptImages {
+  /** Ids, by what keeping an image costs, up to `costMax` in all. */
+  kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string>
+}
+
+type Candidate = EvictionCandidate & ObjectUse
+
+/** Versions whose objects go before all others. */
+export type Unwanted = () => readonly StoredImage[]
+
+/** Objects chosen together when one image is evicted: as many as the store takes in one transaction. */
+const batchObjects = 64
+/** Objects of a pass that are evicted together. */
+const pieceObjects = 1024
+
+/** What a pass has to do: free `amount` in units of which each object frees some. */
+interface Excess {
+  readonly amount: number
+  readonly unit: 'bytes' | 'records'
+  /** How much of that unit pinned images may keep. */
+  readonly pinnedMax: number
+}
+
+export interface EvictorContext {
+  readonly store: Store
+  readonly logger: Logger
+  readonly pins: KeptImages
+  readonly unwanted: Unwanted
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  readonly evictionPolicy?: EvictionPolicyName
+}
+
+export class Evictor {
+  readonly #store: Store
+  readonly #unwanted: Unwanted
+  /** Milliseconds, never going back. */
+  readonly #now: () => number
+  /** What the operator chose; it sees all images at each choice, or none. */
+  readonly #policy: EvictionPolicy<Candidate>
+  readonly #recency = new LruPolicy<Candidate>()
+  readonly #logger: Logger
+  readonly #pins: KeptImages
+  #running: Promise<void> | undefined
+  #stopped = false
+  #objects = 0
+  #bytes = 0
+  /** Passes that failed in a row, the pause after the last one, and when it ends. */
+  #failures = 0
+  #pauseMs = 0
+  #notBeforeMs = Number.NEGATIVE_INFINITY
+
+  constructor({ store, pins, unwanted, now, evictionPolicy = evictionPolicyDefault, logger }: EvictorContext) {
+    this.#store = store
+    this.#pins = pins
+    this.#unwanted = unwanted
+    this.#now = now
+    this.#policy = evictionPolicy === 'lru' ? this.#recency : new AdaptivePolicy()
+    this.#logger = logger
+  }
+
+  get counters(): EvictionCounters {
+    return { objects: this.#objects, bytes: this.#bytes }
+  }
+
+  /**
+   * Start a pass if a watermark calls for one and none is running; after one that failed, not before a pause. Resolves when
+   * nothing is over, or nothing helps; never rejects.
+   */
+  check(): Promise<void> {
+    if (this.#now() < this.#notBeforeMs) return this.#running ?? Promise.resolve()
+    return this.checkNow()
+  }
+
+  /** The same without the pause: somebody waits for the room, or what failed may be well again. */
+  checkNow(): Promise<void> {
+    if (!this.#running && !this.#stopped && this.#excess()) {
+      this.#running = this.#pass()
+        .then(
+          () => this.#succeeded(),
+          error => this.#failed(error),
+        )
+        .finally(() => {
+          this.#running = undefined
+        })
+    }
+    return this.#running ?? Promise.resolve()
+  }
+
+  /**
+   * Evict all that is held of one image, however recently it was used; waits for the pass under way.
+   * @throws CacheError aborted, closed, index-failed; SystemError when a punch fails
+   */
+  async evictImage(
+    name: string,
+    stored: StoredImage,
+    { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: EvictionProgress) => void },
+  ): Promise<EvictedImage> {
+    while (this.#running) await this.#running
+    throwIfAborted(signal)
+    const evicted = this.#evictAll(stored, signal, (doneBytes, totalBytes) =>
+      onProgress({ name, phase: 'objects', doneBytes, totalBytes }),
+    )
+    const settle = () => {
+      this.#running = undefined
+    }
+    this.#running = evicted.then(settle, settle)
+    return { name, ...(await evicted) }
+  }
+
+  /** No pass starts any more; resolves when the one that runs has ended. */
+  async close(): Promise<void> {
+    this.#stopped = true
+    await this.#running
+  }
+
+  /** One line when evictions begin to fail, and one when they work again. */
+  #failed(error: unknown): void {
+    if (this.#pauseMs === 0) {
+      this.#logger.error({ err: error }, 'an eviction failed; it is tried again, at longer and longer pauses')
+    }
+    this.#failures++
+    this.#pauseMs = Math.min(Math.max(evictionRetryMsMin, 2 * this.#pauseMs), evictionRetryMsMax)
+    this.#notBeforeMs = this.#now() + this.#pauseMs
+  }
+
+  #succeeded(): void {
+    if (this.#pauseMs > 0) this.#logger.info({ failures: this.#failures }, 'evictions work again')
+    this.#pauseMs = 0
+    this.#failures = 0
+    this.#notBeforeMs = Number.NEGATIVE_INFINITY
+  }
+
+  async #pass(): Promise<void> {
+    // What a hit keeps from eviction is chosen again, colder ones first; a pass that frees nothing ends.
+    for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
+      const { amount, unit, pinnedMax } = excess
+      const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
+      const choose = (policy: EvictionPolicy<Candidate>, images: Iterable<StoredImage>) =>
+        policy.choose(() => this.#candidates(images, unit, kept), amount)
+      const unwanted = await choose(this.#recency, this.#unwanted())
+      const chosen = unwanted.length > 0 ? unwanted : await choose(this.#policy, [...this.#store.images()])
+      const objects = await this.#evictChosen(chosen)
+      this.#store.measure()
+      if (objects === 0) return
+    }
+  }
+
+  /** In pieces: a stop waits for one of them, and the counters show how far it is. @returns how many were evicted */
+  async #evictChosen(chosen: readonly Candidate[]): Promise<number> {
+    let evicted = 0
+    for (let at = 0; at < chosen.length && !this.#stopped; at += pieceObjects) {
+      const { objects, bytes } = await this.#store.evict(chosen.slice(at, at + pieceObjects))
+      evicted += objects
+      this.#objects += objects
+      this.#bytes += bytes
+    }
+    return evicted
+  }
+
+  /** What the kernel reads by itself must stay; then as much of what is pinned as there is room for. */
+  #kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string> {
+    const read = [...this.#store.images()].filter(stored => stored.kernelRefs.exist)
+    const left = read.reduce((rest, stored) => rest - cost(stored), costMax)
+    return new Set([...read.map(({ imageId }) => imageId), ...this.#pins.kept(cost, Math.max(0, left))])
+  }
+
+  async #evictAll(stored: StoredImage, signal: AbortSignal, onProgress: (done: number, total: number) => void) {
+    const totalBytes = stored.heldBytes
+    const total = { objects: 0, bytes: 0 }
+    for (let round = 0; round < evictRoundsMax && stored.heldBytes > 0; round++) {
+      const objects = [...stored.heldObjects()]
+      for (let at = 0; at < objects.length; at += batchObjects) {
+        throwIfAborted(signal)
+        if (this.#stopped) throw new CacheError('closed', 'the daemon stops; the rest is still held')
+        const chosen = objects.slice(at, at + batchObjects).map(object => ({ stored, object, lastUse: null }))
+        const { objects: evicted, bytes } = await this.#store.evict(chosen)
+        total.objects += evicted
+        total.bytes += bytes
+        this.#objects += evicted
+        this.#bytes += bytes
+        onProgress(Math.max(0, totalBytes - stored.heldBytes), totalBytes)
+      }
+    }
+    this.#store.measure()
+    return { ...total, leftBytes: stored.heldBytes }
+  }
+
+  #excess(): Excess | null {
+    const { capacity, indexShare } = this.#store
+    const { capacityBytes, excessBytes } = capacity
+    if (excessBytes > 0) return { amount: excessBytes, unit: 'bytes', pinnedMax: capacityBytes * pinnedShareMax }
+    if (indexShare <= indexHighShare) return null
+    let records = 0
+    for (const stored of this.#store.images()) records += recordsOf(stored)
+    const amount = Math.ceil(records * (1 - indexLowShare / indexShare))
+    return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax }
+  }
+
+  *#candidates(images: Iterable<StoredImage>, unit: Excess['unit'], kept: ReadonlySet<string>): Generator<Candidate> {
+    for (const stored of images) {
+      if (kept.has(stored.imageId)) continue
+      for (const object of stored.heldObjects()) {
+        const bytes = unit === 'bytes' ? stored.allocatedBytes(object) : 1
+        if (bytes > 0) yield { stored, object, lastUse: stored.residency.lastUse(object), bytes }
+      }
+    }
+  }
+}
+
+function recordsOf(stored: StoredImage): number {
+  let records = 0
+  for (const _ of stored.heldObjects()) records++
+  return records
+}

@@ -1,0 +1,34 @@
+/**
+ * Saves every now and then when each object was last used, so that a crash costs the order of a minute only. Failures are
+ * logged and tried again; a stop saves once more, which is the store's.
+ */
+
+import type { Logger } from '../../base/logger.ts'
+import type { Store } from '../../store/store.ts'
+import { recencySaveMs } from './limits.ts'
+
+export class RecencySaver {
+  readonly #store: Pick<Store, 'saveRecency'>
+  readonly #logger: Logger
+  readonly #timer: NodeJS.Timeout
+
+  constructor(store: Pick<Store, 'saveRecency'>, logger: Logger) {
+    this.#store = store
+    this.#logger = logger
+    this.#timer = setInterval(() => void this.#save(), recencySaveMs) // Reports to the log.
+    this.#timer.unref()
+  }
+
+  /** Idempotent. */
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  async #save(): Promise<void> {
+    try {
+      await this.#store.saveRecency()
+    } catch (error) {
+      this.#logger.warn({ err: error }, 'recency could not be saved; it is tried again in a minute')
+    }
+  }
+}

@@ -1,0 +1,19 @@
+/**
+ * Making what is used fit a capacity that was lowered. Nothing new is granted meanwhile; what was granted before lands first, and
+ * counts.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Store } from '../../store/store.ts'
+import type { Evictor } from './evictor.ts'
+import { fitLookMs, fitMsMax } from './limits.ts'
+
+/** Resolves when it fits, or after {@link fitMsMax}: eviction goes on then. Never rejects. */
+export async function shrinkToCapacity(store: Store, evictor: Evictor, now: () => number): Promise<void> {
+  const endMs = now() + fitMsMax
+  const isOver = () => store.capacity.usedBytes > store.capacity.capacityBytes
+  do {
+    await store.flush() // What is reserved and not needed is given back then.
+    await Promise.race([evictor.checkNow(), pause(Math.max(0, endMs - now()), null, { ref: false })])
+    if (isOver()) await pause(fitLookMs)
+  } while (isOver() && now() < endMs)
+}

@@ -1,0 +1,45 @@
+/**
+ * An extent that comes in two steps: what a reader waits for, and the rest when nobody waits. Both go into one buffer, so that the
+ * extent is promoted like any other, and no byte is fetched twice.
+ */
+import { earlyShareMax, earlyUnitBytes } from './limits.ts'
+
+/** Bytes [offset, offset + length) of the image. */
+export interface DemandRange {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Bytes of the image that are here already. */
+export interface ReceivedPart extends DemandRange {
+  readonly bytes: Uint8Array
+}
+
+/** What of an extent comes first. */
+export interface FirstPart extends DemandRange {
+  readonly arrival: Promise<Uint8Array>
+}
+
+/** What of `extent` to fetch first for a reader who wants `asked`; null when that is most of it, or nothing. */
+export function demandRange(extent: DemandRange, asked: DemandRange): DemandRange | null {
+  const end = extent.offset + extent.length
+  const from = Math.max(extent.offset, Math.floor(asked.offset / earlyUnitBytes) * earlyUnitBytes)
+  const to = Math.min(end, Math.ceil((asked.offset + asked.length) / earlyUnitBytes) * earlyUnitBytes)
+  return to <= from || to - from > extent.length * earlyShareMax ? null : { offset: from, length: to - from }
+}
+
+/** What is left of `extent` without `early`: what comes before it, and what comes after. */
+export function remainderOf(extent: DemandRange, early: DemandRange): DemandRange[] {
+  const earlyEnd = early.offset + early.length
+  return [
+    { offset: extent.offset, length: early.offset - extent.offset },
+    { offset: earlyEnd, length: extent.offset + extent.length - earlyEnd },
+  ].filter(({ length }) => length > 0)
+}
+
+/** Does `early` have all that a reader of `asked` wants of `extent`? */
+export function hasAll(early: DemandRange, extent: DemandRange, asked: DemandRange): boolean {
+  const from = Math.max(extent.offset, asked.offset)
+  const to = Math.min(extent.offset + extent.length, asked.offset + asked.length)
+  return early.offset <= from && early.offset + early.length >= to
+}

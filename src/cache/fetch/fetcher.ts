@@ -1,0 +1,224 @@
+/**
+ * Extents on their way from an origin to readers and into the store: each is fetched once, however many want it.
+ *
+ * What a reader waits for takes off at once. What is fetched ahead is a flight like any other, which readers join; once its bytes are
+ * here, they are on the shelf as well.
+ */
+import { isCacheError } from '../../base/errors.ts'
+import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import { type BufferPool, LazyBuffer, type PooledBuffer } from './buffer-pool.ts'
+import { DeferredFills } from './deferred-fill.ts'
+import { type DemandRange, demandRange, type ReceivedPart, remainderOf } from './demand-range.ts'
+import type { FetchBudgets } from './fetch-budgets.ts'
+import { type FetchPlan, InflightFetch } from './inflight-fetch.ts'
+import type { PathEstimator } from './path-estimator.ts'
+import { PromotionHandoff, type PromotionHandoffContext } from './promotion-handoff.ts'
+import type { PrefetchListener, ReadaheadBuffer } from './readahead-buffer.ts'
+
+export interface FetcherContext extends PromotionHandoffContext {
+  /** Bytes on their way because a reader waits for them. */
+  readonly fetchBudgets: FetchBudgets
+  readonly memory: BufferPool
+  readonly shelf: ReadaheadBuffer
+  /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
+  originOf(image: Image): Origin
+  linkOf(image: Image): PathEstimator
+  /** Is its origin so near that a small read is answered much sooner than that of a block? */
+  isNear(image: Image): boolean
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** The origin no longer has this version. */
+  imageChanged(image: Image): void
+}
+
+/** A run of blocks of an object. */
+export interface BlocksOfObject {
+  readonly object: number
+  readonly run: BlockRun
+}
+
+type Asked = DemandRange | ReceivedPart | null
+
+export class Fetcher {
+  readonly #parts: FetcherContext
+  readonly #rests: DeferredFills
+  readonly #landings: PromotionHandoff
+  #demanded = 0
+  #demandedBytes = 0
+
+  constructor(parts: FetcherContext) {
+    this.#parts = parts
+    this.#landings = new PromotionHandoff(parts)
+    this.#rests = new DeferredFills({ demanded: () => this.#demanded, now: parts.now })
+  }
+
+  /** Fetches under way that began because a reader waited. */
+  get demanded(): number {
+    return this.#demanded
+  }
+
+  /** See {@link PromotionHandoff}. */
+  get shelvedFlights(): number {
+    return this.#landings.shelvedFlights
+  }
+
+  /** The bytes that they were for, since the daemon started. */
+  get demandedBytes(): number {
+    return this.#demandedBytes
+  }
+
+  /**
+   * Flights that bring the missing blocks of an object: those in the air, and new ones for the rest.
+   * @param asked what somebody waits for, or has got already; null for all of it
+   * @param opener who asks
+   */
+  flightsFor(
+    stored: StoredImage,
+    object: number,
+    missing: bigint,
+    asked: Asked = null,
+    opener?: number,
+  ): { flights: InflightFetch[]; isNew: boolean } {
+    if (missing === 0n) return { flights: [], isNew: false }
+    const flights = this.#parts.flights.overlapping(stored.lockKey(object), missing)
+    const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+    return {
+      flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked, opener))),
+      isNew: rest !== 0n,
+    }
+  }
+
+  /** Those of `blocks` that are neither held nor on their way. */
+  lacking(stored: StoredImage, object: number, blocks: bigint): bigint {
+    const missing = blocks & ~stored.held(object)
+    if (missing === 0n) return 0n
+    const flights = this.#parts.flights.overlapping(stored.lockKey(object), missing)
+    return flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+  }
+
+  /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
+  releaseBytes(stored: StoredImage, object: number, blocks: bigint): void {
+    for (const flight of this.#parts.flights.overlapping(stored.lockKey(object), blocks))
+      flight.retained?.releaseBytes()
+  }
+
+  /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
+  async fetch(image: Image, range: DemandRange, options: ReadOptions): Promise<PooledBuffer> {
+    const lending = new LazyBuffer(this.#parts.memory, range.length)
+    try {
+      await this.#demand(image, range, options, () => lending.lease.bytes)
+      return lending.lease
+    } catch (error) {
+      lending.end(true)
+      throw error
+    }
+  }
+
+  /**
+   * Fetch a run of blocks ahead, none of which is held or on its way.
+   * @param isPassing for a long stream, see {@link Promote}
+   * @returns resolves when the bytes are here, or never come; never rejects
+   */
+  fetchAhead(
+    stored: StoredImage,
+    { object, run }: BlocksOfObject,
+    expectation: PrefetchListener,
+    isPassing: boolean,
+  ): Promise<void> {
+    const { memory, flights, shelf } = this.#parts
+    const { image, geometry } = stored
+    const { offset, length } = geometry.bytesOf(object, run)
+    const lease = memory.lend(length)
+    const expected = shelf.expect({ stored, object, run, expectation })
+    const flight = new InflightFetch(object, run, {
+      ahead: { isPassing, whenUnshelved: then => expected.whenGone(then) },
+      fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
+      free: hasFailed => (hasFailed ? lease.discard() : lease.release()),
+    })
+    flights.add(stored.lockKey(object), flight)
+    stored.touch(object)
+    return flight.arrival.then(
+      bytes => {
+        expected.insert(lease)
+        this.#landings.handOver(stored, flight, bytes)
+        // Then the page cache has it, if it went there.
+        const isHeld = () => (flight.blocks & ~stored.held(object)) === 0n
+        if (!isPassing) void flight.settled.then(() => isHeld() && expected.releaseBytes())
+      },
+      error => {
+        expected.remove()
+        flights.remove(stored.lockKey(object), flight)
+        if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
+      },
+    )
+  }
+
+  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: Asked, opener?: number): InflightFetch {
+    const { flights } = this.#parts
+    const plan = this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked, opener)
+    const flight = new InflightFetch(object, run, plan)
+    flights.add(stored.lockKey(object), flight)
+    flight.arrival.then(
+      bytes => this.#landings.handOver(stored, flight, bytes),
+      () => flights.remove(stored.lockKey(object), flight),
+    )
+    return flight
+  }
+
+  #planOf(image: Image, extent: DemandRange, asked: Asked, opener?: number): FetchPlan {
+    const lending = new LazyBuffer(this.#parts.memory, extent.length)
+    const free = (hasFailed: boolean) => lending.end(hasFailed)
+    const placeOf = ({ offset, length }: DemandRange) =>
+      lending.lease.bytes.subarray(offset - extent.offset, offset - extent.offset + length)
+    const demand = async (range: DemandRange, signal: AbortSignal) => {
+      await this.#demand(image, range, { signal, opener }, () => placeOf(range))
+      return placeOf(range)
+    }
+    const given = asked && 'bytes' in asked ? asked : null
+    const range = given ?? (asked && this.#parts.isNear(image) ? demandRange(extent, asked) : null)
+    if (!range) return { free, fetch: signal => demand(extent, signal) }
+    let first: Promise<Uint8Array>
+    return {
+      free,
+      early: signal => {
+        if (given) placeOf(given).set(given.bytes)
+        first = given ? Promise.resolve(placeOf(given)) : demand(range, signal)
+        return { offset: range.offset, length: range.length, arrival: first }
+      },
+      fetch: async (signal, hurry) => {
+        await first
+        const rest = remainderOf(extent, range)
+        const read = (part: DemandRange) => this.#read(image, part.offset, placeOf(part), { signal })
+        await this.#rests.run(extent.length, hurry, signal, () => Promise.all(rest.map(read)))
+        return placeOf(extent)
+      },
+    }
+  }
+
+  /** Fetch what a reader waits for, into the place that is asked for when its turn has come. */
+  #demand(
+    image: Image,
+    { offset, length }: DemandRange,
+    options: ReadOptions,
+    target: () => Uint8Array,
+  ): Promise<void> {
+    this.#demandedBytes += length
+    const work = async () => {
+      this.#demanded++
+      try {
+        await this.#read(image, offset, target(), options)
+      } finally {
+        this.#demanded--
+        this.#rests.demand()
+      }
+    }
+    return this.#parts.fetchBudgets.of(image.origin).run(length, options.signal, work, options.opener)
+  }
+
+  #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const { originOf, linkOf } = this.#parts
+    return linkOf(image).measure(target.length, () => originOf(image).read(image, offset, target, options))
+  }
+}

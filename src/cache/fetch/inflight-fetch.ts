@@ -1,0 +1,213 @@
+/**
+ * Extents in flight: each is fetched once, however many readers want it.
+ *
+ * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
+ * and the publication finds the bytes in memory instead of fetching them again; and for a while longer where the store did not take
+ * them: as long as they are on the shelf, at least. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
+ * readers waits for them, and one of which a reader has got what it wanted first goes on.
+ */
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { type BlockRun, maskOf } from '../../base/image.ts'
+import type { FirstPart } from './demand-range.ts'
+
+/** How a flight brings its bytes. */
+export interface FetchPlan {
+  /** Brings the bytes of the extent; starts at once. `hurry` resolves when somebody waits for all of them. */
+  fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
+  /** Of one that is begun before anybody wants it: is it for a long stream, see {@link Promote}? */
+  readonly ahead?: {
+    readonly isPassing: boolean
+    /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
+    whenUnshelved(then: () => void): void
+  }
+  /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
+  early?(signal: AbortSignal): FirstPart
+  /** Nobody needs its bytes any more: it has ended, well or not, and its readers have left. */
+  free(hasFailed: boolean): void
+}
+
+/** What can be done with a flight that only stays in memory. */
+export interface Retained {
+  /** Forget it. */
+  releaseBytes(): void
+  /** Offer it to the store again, if that may take it now. */
+  offer(): void
+}
+
+/** Of a flight that comes in one step, all is waited for from the beginning. */
+const atOnce = Promise.resolve()
+const nothing: () => void = () => {}
+const noFlights: readonly InflightFetch[] = []
+
+/** One extent on its way. */
+export class InflightFetch {
+  readonly object: number
+  readonly run: BlockRun
+  readonly blocks: bigint
+  readonly #controller = new LightAbortSignal()
+  readonly #arrival: Promise<Uint8Array>
+  /** Made when somebody first asks for it: of most flights nobody does. */
+  #settled: Promise<void> | null = null
+  #resolveSettled = nothing
+  #hasSettled = false
+  /** Was it begun before anybody wanted it? */
+  readonly isAhead: boolean
+  readonly isPassing: boolean
+  /** See {@link FetchPlan}. */
+  readonly whenUnshelved: (then: () => void) => void
+  readonly #free: (hasFailed: boolean) => void
+  #hasEnded = false
+  // INVARIANT: true only after the end, with no reader on board.
+  #isFree = false
+  /** What comes first, where it comes in two steps. */
+  readonly early: FirstPart | null
+  /** Somebody waits for all of it. Idempotent. */
+  makeDemand = nothing
+  /** Where it has settled and only stays in memory, because the store did not take it. */
+  retained: Retained | null = null
+  #readers = 0
+  #arrived = false
+  #earlyArrived = false
+  #failed = false
+
+  constructor(object: number, run: BlockRun, { fetch, ahead, early, free }: FetchPlan) {
+    this.object = object
+    this.run = run
+    this.blocks = maskOf(run)
+    this.isAhead = ahead !== undefined
+    this.isPassing = ahead?.isPassing ?? false
+    this.whenUnshelved = then => (ahead ? ahead.whenUnshelved(then) : then())
+    this.#free = free
+    this.early = early?.(this.#controller) ?? null
+    let hurry = atOnce
+    if (this.early) {
+      hurry = new Promise<void>(resolve => {
+        this.makeDemand = resolve
+      })
+      this.early.arrival.then(
+        () => {
+          this.#earlyArrived = true
+        },
+        () => {}, // Readers see the error.
+      )
+    }
+    this.#arrival = fetch(this.#controller, hurry)
+    this.#arrival.then(
+      () => {
+        this.#arrived = true
+      },
+      () => {
+        this.#failed = true
+      }, // Readers see the error; a flight without readers has none to tell.
+    )
+  }
+
+  /** Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then. */
+  get settled(): Promise<void> {
+    this.#settled ??= new Promise(resolve => {
+      if (this.#hasSettled) resolve()
+      else this.#resolveSettled = resolve
+    })
+    return this.#settled
+  }
+
+  /** Call it when that is so; {@link end} does it too. Idempotent. */
+  settle(): void {
+    this.#hasSettled = true
+    this.#resolveSettled()
+  }
+
+  /** The bytes, from the beginning of the extent; rejects with what the fetch threw. Readers {@link acquire} first. */
+  get arrival(): Promise<Uint8Array> {
+    return this.#arrival
+  }
+
+  /** Are the bytes here, to be had without waiting, because somebody foresaw that they would be wanted? */
+  get isPrefetched(): boolean {
+    return this.isAhead && this.#arrived
+  }
+
+  /** Will its bytes never come? */
+  get hasFailed(): boolean {
+    return this.#failed
+  }
+
+  /** Give it up if it has not arrived: its readers get `aborted`. */
+  cancel(): void {
+    if (!this.#arrived) this.#controller.abort()
+  }
+
+  /** Was it given up, by its last reader or by {@link cancel}? It must not be joined then. */
+  get cancelled(): boolean {
+    return this.#controller.aborted
+  }
+
+  /** Nothing more comes of it, and nobody boards any more. Idempotent. */
+  end(): void {
+    this.#hasEnded = true
+    this.settle()
+    this.#freeIfLeft()
+  }
+
+  /** Count one more reader, who may look at the bytes until it leaves. @returns how it leaves, to be called once */
+  acquire(): () => void {
+    if (this.#isFree) throw new Error('a reader boards a flight after its end')
+    this.#readers++
+    this.retained?.offer()
+    return () => {
+      this.#readers--
+      if (this.#readers === 0 && !this.isAhead && !this.#earlyArrived) this.cancel()
+      this.#freeIfLeft()
+    }
+  }
+
+  #freeIfLeft(): void {
+    if (!this.#hasEnded || this.#readers > 0 || this.#isFree) return
+    this.#isFree = true
+    this.#free(this.#failed)
+  }
+}
+
+/** The flights of all images, by object. */
+export class InflightTable {
+  readonly #byObject = new Map<string, Set<InflightFetch>>()
+  #count = 0
+  #onEmpty: (() => void)[] = []
+
+  /** Flights in the air or waiting for promotion. */
+  get size(): number {
+    return this.#count
+  }
+
+  /** Flights that touch `blocks` of an object and may be joined. */
+  overlapping(key: string, blocks: bigint): InflightFetch[] {
+    const touching: InflightFetch[] = []
+    for (const flight of this.#byObject.get(key) ?? noFlights) {
+      if ((flight.blocks & blocks) !== 0n && !flight.cancelled) touching.push(flight)
+    }
+    return touching
+  }
+
+  add(key: string, flight: InflightFetch): void {
+    const flights = this.#byObject.get(key) ?? new Set()
+    flights.add(flight)
+    this.#byObject.set(key, flights)
+    this.#count++
+  }
+
+  /** Idempotent. */
+  remove(key: string, flight: InflightFetch): void {
+    const flights = this.#byObject.get(key)
+    if (!flights?.delete(flight)) return
+    flight.end()
+    this.#count--
+    if (flights.size === 0) this.#byObject.delete(key)
+    if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
+  }
+
+  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. */
+  async close(): Promise<void> {
+    for (const flights of this.#byObject.values()) for (const flight of flights) flight.cancel()
+    if (this.#count > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+  }
+}

@@ -1,0 +1,80 @@
+/** The limits of reading ahead, each with the reason or the sum that led to it; all others are in limits.ts. */
+import { KiB, MiB } from '../../base/limits.ts'
+
+/** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */
+export const aheadRunBytesMin = 512 * KiB
+/** The window of a stream, from its begin to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of 4 MiB. */
+export const aheadWindowBytesMin = 128 * KiB
+export const aheadWindowBytesMax = 32 * MiB
+/**
+ * How far behind a stream its bytes stay in the page cache: until they are surely on the disk, and for readers who follow closely. More
+ * would fill the memory of the host with what has been read, each byte of a buffered reader twice.
+ */
+export const leftBehindBytes = 64 * MiB
+/** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
+export const aheadPieceBytesMin = 256 * KiB
+export const aheadPieceBytesMax = 4 * MiB
+/** How long a piece takes on its way at least, as far as they may be so large: asking costs some tenths of a millisecond of our time. */
+export const aheadPieceMs = 12
+/**
+ * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
+ * for something else: 10 ms of 100 MiB/s.
+ */
+export const aheadBytesMax = 48 * MiB
+export const aheadBytesMin = 1 * MiB
+/** The share of the turns at an origin that reading ahead may take. */
+export const aheadTurnsShare = 0.25
+/** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
+export const aheadPiecesMax = 1024
+/**
+ * What a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no more than this share of
+ * them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a millisecond.
+ */
+export const earlyUnitBytes = 4 * KiB
+export const earlyShareMax = 0.25
+/**
+ * The rests: begun when no reader has asked an origin for so long, as many at once; the latest after so many milliseconds, or when as much
+ * waits.
+ */
+export const restQuietMs = 2
+export const restsAtOnceMax = 4
+export const restMsMax = 250
+export const restBytesMax = 16 * MiB
+/**
+ * Bytes that were fetched ahead and from which readers are answered in memory: a window of one stream, and what it has read just now, for
+ * those who follow it closely.
+ */
+export const shelfBytesMax = 40 * MiB
+export const shelfReadBytesMax = 8 * MiB
+/** How long, and of how many pieces, it is known whether they were read: 300 bytes of memory for each. */
+export const shelfMsMax = 10_000
+export const shelfPiecesMax = 4096
+/** Bytes that the store did not take and that stay in memory for those who come back, and how long they do. */
+export const lingeringBytesMax = 16 * MiB
+export const lingeringMsMax = 10_000
+/** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
+export const aheadRecentBytes = 64 * MiB
+export const aheadUnreadShareMax = 0.5
+/** How long after an image was opened cold it is noted what is read of it: longer than a slow guest boots. */
+export const profileMs = 120_000
+/** What a profile holds at most: more is not a boot. And of the capacity, so that what it brings does not drive out all else. */
+export const profileBytesMax = 256 * MiB
+export const profileShareMax = 1 / 8
+/** Runs of blocks of a profile that is kept: they go into one request to the admin socket. */
+export const profileRunsMax = 3072
+/** An image of which less is held is cold: what its first reader does is worth noting. */
+export const profileColdBytesMax = 8 * MiB
+/** How often in a row a block may go unread before a profile forgets it. */
+export const profileStrikesMax = 2
+/** Of the objects that a profile had fetched, as many must have been read, or it is dropped. */
+export const profileUsedShareMin = 0.5
+/** What is fetched at once in the order of the disk, not of the profile: so much makes large requests of small steps. */
+export const profileBatchBytes = 8 * MiB
+
+/** Bytes and entries that wait for promotion; over it, a miss is answered and not promoted. */
+export const promotionBytesMax = 64 * MiB
+
+export const promotionEntriesMax = 4096
+
+/** Promotions that run at once: enough to keep an SSD busy. */
+export const promotionConcurrency = 8

@@ -1,0 +1,91 @@
+/**
+ * What has arrived goes to the store, or stays in memory for a while where the store does not take it.
+ */
+import { SlicedQueue } from '../../async/loop-slicer.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { InflightFetch, InflightTable } from './inflight-fetch.ts'
+import type { UnpromotedBuffer } from './unpromoted-buffer.ts'
+
+/**
+ * Take bytes of `object` from block `first` on; resolves when they are in the store (true) or were dropped. Never rejects.
+ * @param isPassing a long stream has them, which leaves nothing in the page cache anyway
+ */
+export type Promote = (
+  stored: StoredImage,
+  object: number,
+  first: number,
+  bytes: Uint8Array,
+  isPassing: boolean,
+) => Promise<boolean>
+
+export interface PromotionHandoffContext {
+  readonly flights: InflightTable
+  readonly park: UnpromotedBuffer
+  /** See {@link Promote}. */
+  readonly promote: Promote
+  /** Would so many bytes be taken now? */
+  mayPromote(stored: StoredImage, bytes: number): boolean
+}
+
+export class PromotionHandoff {
+  readonly #parts: PromotionHandoffContext
+  readonly #bursts = new SlicedQueue()
+  /** Settled ones that stay because the shelf has their bytes. */
+  readonly #shelved = new Set<InflightFetch>()
+
+  constructor(parts: PromotionHandoffContext) {
+    this.#parts = parts
+  }
+
+  /** Flights that are over and only stay because their bytes are on the shelf. */
+  get shelvedFlights(): number {
+    return this.#shelved.size
+  }
+
+  /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
+  handOver(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): void {
+    setImmediate(() => this.#bursts.run(() => void this.#promote(stored, flight, bytes))) // Never rejects.
+  }
+
+  async #promote(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): Promise<void> {
+    const { object, run, isPassing } = flight
+    const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
+    flight.settle()
+    if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
+    // Who reads a long stream has it from the shelf, and does not come back.
+    else if (isPassing) this.#stayShelved(stored, flight)
+    else this.#linger(stored, flight, bytes)
+  }
+
+  /** A reader who comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to offer it again. */
+  #linger(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): void {
+    const { park, mayPromote } = this.#parts
+    const parked = { bytes: bytes.length, leave: () => this.#stayShelved(stored, flight) }
+    flight.retained = {
+      releaseBytes: () => {
+        park.drop(parked)
+        flight.retained?.releaseBytes()
+      },
+      offer: () => {
+        if (!mayPromote(stored, bytes.length) || !park.take(parked)) return
+        flight.retained = null
+        this.handOver(stored, flight, bytes)
+      },
+    }
+    park.add(parked)
+  }
+
+  /**
+   * A read that was on its way here when its bytes came finds them, and what is on the shelf is not fetched ahead once more: both would
+   * have the stream take all that it is ahead of its reader for lost.
+   */
+  #stayShelved(stored: StoredImage, flight: InflightFetch): void {
+    const leave = () => {
+      this.#shelved.delete(flight)
+      this.#parts.flights.remove(stored.lockKey(flight.object), flight)
+    }
+    this.#shelved.add(flight)
+    flight.retained = { releaseBytes: leave, offer: () => {} }
+    flight.whenUnshelved(leave)
+  }
+}

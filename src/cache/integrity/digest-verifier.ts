@@ -1,0 +1,191 @@
+/**
+ * Whole images against the digests that their publishers give.
+ *
+ * An image is compared when it has become complete, once: what came of it is recorded and outlasts restarts. The bytes come from
+ * the store, each block checked against its own checksum first, so that damage on our disk is never taken for the
+ * publisher's. A digest that does not fit is asked for once more, as its file may be replaced a moment after the image. If it still
+ * does not fit, the image is quarantined: nothing of it is served, because its bytes are not what their publisher says.
+ */
+import { createHash } from 'node:crypto'
+import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
+import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
+import { type Image, maskOf } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { DigestRecord } from '../../index/format/records.ts'
+import type { IndexDatabase } from '../../index/index-database.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import { quarantine } from '../../store/quarantine.ts'
+import type { Store } from '../../store/store.ts'
+import { digestRetryMs, digestStartMs, hashPieceBytes, scrubBytesPerSecond, sickLookMs } from './limits.ts'
+
+/** `unverified`: not complete yet, or nobody could be asked yet. */
+export type DigestState = DigestRecord['state'] | 'unverified'
+
+export interface DigestVerifierContext {
+  readonly store: Store
+  readonly index: IndexDatabase
+  readonly logger: Logger
+  /** @throws CacheError not-found when it is no longer configured */
+  originOf(image: Image): Origin
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+export interface CompareOptions {
+  readonly signal: AbortSignal
+  /** After each piece, with its length; resolves when the next may be read. */
+  readonly spend: (bytes: number) => Promise<void>
+}
+
+export class DigestVerifier {
+  readonly #parts: DigestVerifierContext
+  readonly #pace: RatePacer
+  readonly #stop = new AbortController()
+  readonly #records = new Map<string, DigestRecord | null>()
+  /** Images whose comparison failed, and when it may be tried again. */
+  readonly #notBeforeMs = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
+  #running: Promise<void> | undefined
+
+  constructor(parts: DigestVerifierContext) {
+    this.#parts = parts
+    this.#pace = new RatePacer(scrubBytesPerSecond, parts.now)
+  }
+
+  /** From now on images are compared when they become complete, and a while later what a former run left to do. */
+  start(): void {
+    this.#timer ??= setInterval(() => this.check(), digestStartMs)
+    this.#timer.unref()
+  }
+
+  state(image: Image): DigestState {
+    return this.#record(image)?.state ?? 'unverified'
+  }
+
+  /** False when the image is quarantined. */
+  isSound(image: Image): boolean {
+    return this.#record(image)?.state !== 'mismatch'
+  }
+
+  /** @throws CacheError image-corrupt when the image is quarantined */
+  mustBeSound(image: Image): void {
+    if (this.isSound(image)) return
+    const advice = `publish the image again, or its right digest, and run "parentfs verify"`
+    throw new CacheError('image-corrupt', `${image.key}: its bytes differ from its publisher's digest: ${advice}`)
+  }
+
+  /** Compare what is complete and has not been compared, one after the other. Never rejects. */
+  check(): void {
+    if (!this.#timer || this.#running || this.#stop.signal.aborted) return
+    this.#running = this.#pass().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  /**
+   * Compare one image now, whatever is recorded, and record what comes of it.
+   * @throws CacheError image-changed, aborted, origin-*, index-failed
+   */
+  async compare(stored: StoredImage, options: CompareOptions): Promise<DigestState> {
+    const { image } = stored
+    const origin = this.#parts.originOf(image)
+    const before = this.#record(image)
+    const published = await origin.digest(image, options)
+    if (!published) {
+      if (before?.state === 'mismatch') return 'mismatch'
+      return this.#conclude(stored, { state: 'none', algorithm: null, published: null, computed: null })
+    }
+    const { algorithm, hex } = published
+    // Nothing of a quarantined image is here any more; what its bytes were is known.
+    const isKnown = before?.state === 'mismatch' && before.algorithm === algorithm
+    const computed = isKnown ? before.computed : await hashOf(stored, algorithm, options)
+    if (computed === null) return 'unverified'
+    if (computed === hex) return this.#conclude(stored, { state: 'verified', algorithm, published: hex, computed })
+    const again = await origin.digest(image, options)
+    if (again?.algorithm !== algorithm || again.hex === computed) return 'unverified'
+    return this.#conclude(stored, { state: 'mismatch', algorithm, published: again.hex, computed })
+  }
+
+  /** The image has gone. */
+  forget(imageId: string): void {
+    this.#records.delete(imageId)
+    this.#notBeforeMs.delete(imageId)
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #pass(): Promise<void> {
+    const { store, logger, now } = this.#parts
+    const { signal } = this.#stop
+    const spend = (bytes: number) => this.#pace.spend(bytes, signal)
+    for (const stored of [...store.images()]) {
+      const { image } = stored
+      while (store.health.state !== 'healthy' && !signal.aborted) await sleepOrAbort(sickLookMs, signal)
+      if (signal.aborted) return
+      try {
+        if (!stored.complete || this.#record(image) || (this.#notBeforeMs.get(image.id) ?? 0) > now()) continue
+        this.#notBeforeMs.set(image.id, now() + digestRetryMs)
+        await this.compare(stored, { signal, spend })
+      } catch (error) {
+        if (signal.aborted) return
+        const changed = isCacheError(error, 'image-changed')
+        if (changed) this.#notBeforeMs.set(image.id, Number.POSITIVE_INFINITY)
+        const level = isCacheError(error, 'origin-away') ? 'debug' : 'info'
+        logger[level]({ image: image.key, reason: messageOf(error) }, 'the digest of an image could not be compared')
+      }
+    }
+  }
+
+  async #conclude(stored: StoredImage, record: DigestRecord): Promise<DigestState> {
+    const { index, logger } = this.#parts
+    const { image } = stored
+    const fields = { image: image.key, ...record }
+    // Retired meanwhile: its records are gone, and none may come after them.
+    if (stored.usageGate.isClosed) return record.state
+    // Recorded first: whoever restarts us now must not serve it again.
+    await index.putDigest(image.id, record)
+    this.#records.set(image.id, record)
+    if (record.state === 'mismatch') {
+      logger.error(fields, 'an image differs from the digest that its publisher gives; its reads fail from now on')
+      await quarantine(stored)
+    } else if (record.state === 'verified') {
+      logger.info(fields, 'an image is what its publisher says')
+    }
+    return record.state
+  }
+
+  #record({ id }: Image): DigestRecord | null {
+    const known = this.#records.get(id)
+    if (known !== undefined) return known
+    const recorded = this.#parts.index.digest(id)
+    this.#records.set(id, recorded)
+    return recorded
+  }
+}
+
+/** The digest of all bytes in hex; null when the store does not hold them all, or no longer. */
+async function hashOf(stored: StoredImage, algorithm: string, options: CompareOptions): Promise<string | null> {
+  const { signal, spend } = options
+  const { sizeBytes, blockBytes, objectBytes } = stored.geometry
+  const hash = createHash(algorithm.replace('-', ''))
+  const pieceBytes = Math.max(hashPieceBytes, blockBytes)
+  const piece = Buffer.allocUnsafeSlow(pieceBytes)
+  for (let at = 0; at < sizeBytes; at += pieceBytes) {
+    if (signal.aborted) throw new CacheError('aborted', 'nobody waits for the digest any more')
+    const target = piece.subarray(0, Math.min(pieceBytes, sizeBytes - at))
+    const object = Math.floor(at / objectBytes)
+    const first = Math.floor((at - object * objectBytes) / blockBytes)
+    // Through the page cache: these are the bytes that are hashed, and served.
+    await stored.scrub(object, maskOf({ first, count: Math.ceil(target.length / blockBytes) }), false)
+    if (!(await stored.read(at, target))) return null
+    hash.update(target)
+    await spend(target.length)
+  }
+  return hash.digest('hex')
+}

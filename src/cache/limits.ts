@@ -1,0 +1,10 @@
+/**
+ * Limits of cache/: each with its unit last and the reason or the sum that led to it.
+ */
+import { MiB } from '../base/limits.ts'
+
+/** Bytes being fetched from origins at once. Sixty-four whole objects of the default size. */
+export const fetchBytesMax = 256 * MiB
+
+/** How often images that the kernel reads by itself are looked after, and how long one that it could not open is not offered. */
+export const passthroughLookMs = 1_000

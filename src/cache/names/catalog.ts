@@ -1,0 +1,323 @@
+/**
+ * Names and images: which version of an image a name means now, and the node id that a version keeps for ever.
+ *
+ * What the kernel is told is recorded first. A name is asked of the origin again when what it said is not fresh any more and
+ * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
+ * is away leaves names and attributes as the index knows them.
+ *
+ * A version without a name is one that the origin has replaced by another, or of whose name the origin says that there is no such
+ * image: an origin that is away says nothing, and a name that is missing in a listing is asked for before it goes.
+ */
+
+import { SingleFlight } from '../../async/single-flight.ts'
+import { withTimeout } from '../../async/with-timeout.ts'
+import { CacheError, isCacheError } from '../../base/errors.ts'
+import { type Image, identify } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
+import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
+import type { Store } from '../../store/store.ts'
+import { ImageRefcounts } from './image-refcounts.ts'
+import { IndexWriteQueue } from './index-write-queue.ts'
+import { type KnownImage, KnownImages } from './known-images.ts'
+import { absentMsMax, knownImagesMax, revalidateMsMax } from './limits.ts'
+import { ListingCache } from './listing-cache.ts'
+import { NameTable } from './name-table.ts'
+import { NegativeNames } from './negative-names.ts'
+import { logUnanswered, noAnswer } from './unanswered-lookups.ts'
+import { VanishedNames } from './vanished-names.ts'
+
+export interface CatalogOptions {
+  readonly index: IndexDatabase
+  /** Has the ceiling. */
+  readonly store: Pick<Store, 'recordWithin'>
+  readonly logger: Logger
+  /** How long what an origin said of names is taken as fresh. */
+  freshMs(origin: Origin): number
+  /** Node ids up to this one belong to directories. */
+  readonly reservedNodeIds: bigint
+  /** Other than the default. */
+  readonly knownImagesMax?: number
+  /** Have at least one image go. @throws CacheError too-many-images, aborted */
+  makeRoom(signal: AbortSignal): Promise<void>
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+export class Catalog {
+  readonly #options: CatalogOptions
+  readonly #startedMs: number
+  // INVARIANT: #images.size <= #imagesMax, but for what an index of before has until it is let go.
+  readonly #images: KnownImages
+  readonly #imagesMax: number
+  /** Images whose lookup has not ended. */
+  readonly #lookedUp = new ImageRefcounts()
+  readonly #names = new NameTable()
+  readonly #absent: NegativeNames
+  readonly #listings: ListingCache
+  readonly #lookups = new SingleFlight<ImageEntry>()
+  readonly #recorder: IndexWriteQueue
+  /** Ids of the versions that have no name. */
+  readonly #nameless: Set<string>
+  readonly #vanished: VanishedNames
+
+  constructor(options: CatalogOptions) {
+    this.#options = options
+    this.#startedMs = options.now()
+    this.#images = new KnownImages(options.reservedNodeIds)
+    this.#absent = new NegativeNames(options.now)
+    this.#imagesMax = options.knownImagesMax ?? knownImagesMax
+    this.#recorder = new IndexWriteQueue(options.store, options.logger)
+    this.#listings = new ListingCache({
+      ...options,
+      recorder: this.#recorder,
+      isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
+      known: origin => this.#names.of(origin),
+      onVanished: (origin, name) => this.#vanished.add(origin, name),
+    })
+    this.#vanished = new VanishedNames({
+      ...options,
+      ask: (origin, name, signal) => this.#askOnce(origin, name, { signal }),
+    })
+    const entries = options.index.images()
+    for (const entry of entries) this.#images.remember(entry)
+    this.#nameless = new Set(this.#images.ids())
+    for (const url of new Set(entries.map(({ image }) => image.origin))) {
+      for (const { name, imageId } of options.index.names(url)) {
+        const entry = this.#images.find(imageId)
+        if (!entry) continue
+        this.#names.set({ url }, name, { entry, checkedMs: this.#startedMs })
+        this.#nameless.delete(imageId)
+      }
+    }
+  }
+
+  /** Images that are known, of all versions. */
+  get size(): number {
+    return this.#images.size
+  }
+
+  /** Images beyond the limit. */
+  get excess(): number {
+    return this.#images.size - this.#imagesMax
+  }
+
+  /** See {@link KnownImages.all}. */
+  byUse(): Iterable<KnownImage> {
+    return this.#images.all()
+  }
+
+  /** Versions that have no name, in the order in which they lost it. */
+  nameless(): ImageEntry[] {
+    return [...this.#nameless].flatMap(id => this.#images.find(id) ?? [])
+  }
+
+  isNameless(imageId: string): boolean {
+    return this.#nameless.has(imageId)
+  }
+
+  /** Does the name under which this version was known mean nothing at all now? */
+  hasLostName({ image }: ImageEntry): boolean {
+    return this.#names.get({ url: image.origin }, image.key) === null
+  }
+
+  /** A version without a name is retired: from now on it is one that nobody knows. */
+  forget(entry: ImageEntry): void {
+    const { image } = entry
+    this.#images.forget(entry)
+    this.#nameless.delete(image.id)
+    this.#recorder.drop(imageKey(image.id))
+  }
+
+  /** It could not be retired; unless it has come back meanwhile, it is known as before. */
+  reinstate(entry: ImageEntry): void {
+    if (this.#images.find(entry.image.id)) return
+    this.#images.remember(entry)
+    this.#nameless.add(entry.image.id)
+  }
+
+  /** Somebody uses this image: it goes after those that nobody does. */
+  use({ id }: Image): void {
+    this.#images.use(id)
+  }
+
+  /** Has it its name, and has nobody used it since, or is looking it up? */
+  mayLetGo(known: KnownImage): boolean {
+    const { id } = known.entry.image
+    return this.#images.isUnusedSince(known) && !this.#nameless.has(id) && !this.#lookedUp.has(id)
+  }
+
+  /**
+   * An image goes with its name: from now on both are ones that nobody knows.
+   * @returns `recorded` resolves when the name is in the index no more; `undo` is for an image that stays after all
+   */
+  letGo(entry: ImageEntry): { readonly recorded: Promise<void>; undo(): void } {
+    const { origin: url, key: name } = entry.image
+    const key = `${url} ${name}`
+    this.forget(entry)
+    const named = this.#names.get({ url }, name)
+    this.#names.delete({ url }, name)
+    this.#vanished.drop({ url }, name)
+    this.#recorder.drop(key)
+    const undo = () => {
+      if (this.#images.find(entry.image.id)) return // It has come back meanwhile.
+      this.reinstate(entry)
+      if (!named || this.#names.get({ url }, name)) return
+      this.#nameless.delete(entry.image.id)
+      this.#names.set({ url }, name, named)
+      void this.#recordName(url, name, entry.image.id).catch(() => {}) // The index is closed: it has what it had.
+    }
+    return { recorded: this.#options.index.removeName(url, name), undo }
+  }
+
+  /** Is this image in the index? Blocks of one that is not would be lost at the next start. */
+  isRecorded({ id }: Image): boolean {
+    return this.#images.find(id) !== null && !this.#recorder.has(imageKey(id))
+  }
+
+  /** Try again what could not be written, and ask for the names that went from a listing. */
+  async catchUp(signal: AbortSignal): Promise<void> {
+    await this.#recorder.retry()
+    await this.#vanished.ask(signal)
+  }
+
+  imageOfNode(nodeId: bigint): ImageEntry | null {
+    return this.#images.ofNode(nodeId)
+  }
+
+  /** What a name means, as far as is known; nothing is asked. */
+  imageOfName(origin: Origin, name: string): ImageEntry | null {
+    return this.#names.get(origin, name)?.entry ?? null
+  }
+
+  /** The same for somebody who is shown it, and may use it now. */
+  imageShown(origin: Origin, name: string): ImageEntry | null {
+    const entry = this.imageOfName(origin, name)
+    if (entry) this.use(entry.image)
+    return entry
+  }
+
+  /** The names of an origin that mean something, with what they mean, sorted; nothing is asked. */
+  known(origin: Origin): { name: string; entry: ImageEntry }[] {
+    return this.#names.sorted(origin)
+  }
+
+  /**
+   * The image that `name` means now.
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
+   */
+  async lookup(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
+    const named = this.#names.get(origin, name)
+    if (named) this.use(named.entry.image)
+    if (named && this.#isFresh(origin, named.checkedMs)) return named.entry
+    if (this.absentMs(origin, name) > 0) throw new CacheError('not-found', `${name}: it was not there a moment ago`)
+    const asked = this.#askOnce(origin, name, { signal, opener })
+    if (!named) return asked
+    try {
+      return await withTimeout(revalidateMsMax, asked, () => noAnswer(name))
+    } catch (error) {
+      if (isCacheError(error, ...answers)) throw error
+      logUnanswered(this.#options.logger, { origin: origin.url, name, err: error })
+      named.checkedMs = this.#options.now()
+      return named.entry
+    }
+  }
+
+  /** How long this name is absent without being asked for again; 0 when it is asked for, or there. */
+  absentMs({ url }: Origin, name: string): number {
+    return this.#absent.msLeft(`${url} ${name}`)
+  }
+
+  /** The names of an origin now. @throws CacheError access-denied, origin-*, aborted */
+  list(origin: Origin, options: ReadOptions): Promise<readonly string[]> {
+    return this.#listings.list(origin, options)
+  }
+
+  /** Listings that had more names than are shown. */
+  get cutListings(): number {
+    return this.#listings.cut
+  }
+
+  /** A read found that the origin has another version: ask at the next lookup, whatever was asked before. */
+  imageChanged(image: Image): void {
+    this.#names.doubt({ image })
+  }
+
+  /** @param opener whose turn it takes, of those who ask for it at the same time: the first one's */
+  #askOnce(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
+    const ask = (shared: AbortSignal) => this.#ask(origin, name, { signal: shared, opener })
+    return this.#lookups.run(`${origin.url} ${name}`, signal, ask)
+  }
+
+  async #ask(origin: Origin, name: string, options: ReadOptions): Promise<ImageEntry> {
+    const { index } = this.#options
+    const key = `${origin.url} ${name}`
+    try {
+      const image = identify(await origin.lookup(name, options))
+      while (this.#images.find(image.id) === null && this.excess >= 0) await this.#options.makeRoom(options.signal)
+      this.#lookedUp.begin(image.id)
+      try {
+        return await this.#found(origin, name, image)
+      } finally {
+        this.#lookedUp.end(image.id)
+      }
+    } catch (error) {
+      if (isCacheError(error, 'not-found')) {
+        const before = this.#names.get(origin, name)?.entry.image.id
+        const remove = () => index.removeName(origin.url, name)
+        this.#names.delete(origin, name)
+        this.#absent.add(key, Math.min(absentMsMax, this.#options.freshMs(origin)))
+        if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
+        if (before !== undefined) this.#nameless.add(before)
+      }
+      throw error
+    }
+  }
+
+  async #found(origin: Origin, name: string, image: Image): Promise<ImageEntry> {
+    const before = this.#names.get(origin, name)?.entry.image.id
+    this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
+    const known = this.#images.find(image.id)
+    const entry = known ?? this.#admit(image)
+    const bytes = JSON.stringify(image).length
+    const put = () => this.#options.index.putImage(entry)
+    // Asked for in this order, and waited for together: a disk that hangs costs its time once.
+    await Promise.all([
+      known || this.#recorder.record(imageKey(image.id), bytes, true, put),
+      before === image.id || this.#recordName(origin.url, name, image.id),
+    ])
+    if (before !== undefined && before !== image.id) this.#nameless.add(before)
+    this.#names.set(origin, name, { entry, checkedMs: this.#options.now() })
+    this.#absent.delete(`${origin.url} ${name}`)
+    this.use(image)
+    return entry
+  }
+
+  #recordName(url: string, name: string, imageId: string): Promise<void> {
+    const key = `${url} ${name}`
+    return this.#recorder.record(key, key.length, true, () => this.#options.index.putName(url, name, imageId))
+  }
+
+  /** Give a new image its node id; the caller records it. */
+  #admit(image: Image): ImageEntry {
+    const entry = { image, nodeId: this.#images.nodeIdFor(image.id) }
+    this.#images.remember(entry)
+    return entry
+  }
+
+  #isFresh(origin: Origin, checkedMs: number): boolean {
+    return this.#options.now() - checkedMs < this.#options.freshMs(origin)
+  }
+}
+
+/** What a lookup says itself: the index is not to answer in its place. */
+const answers = [
+  'not-found',
+  'access-denied',
+  'origin-unsupported',
+  'image-too-large',
+  'too-many-images',
+  'aborted',
+] as const
+
+const imageKey = (imageId: string) => `image ${imageId}`

@@ -1,0 +1,56 @@
+/**
+ * What names mean, of all origins: as many as images, in memory. Nothing is asked here, and nothing recorded.
+ */
+import type { ImageEntry } from '../../index/index-database.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+
+/** An origin, by its URL. */
+type Place = Pick<Origin, 'url'>
+
+/** What is known of a name. */
+export interface NameEntry {
+  readonly entry: ImageEntry
+  /** When the origin said so; it is to be asked again when that is long ago. */
+  checkedMs: number
+}
+
+export class NameTable {
+  /** By the origin's URL, then by name. */
+  readonly #names = new Map<string, Map<string, NameEntry>>()
+
+  /** All names of an origin, those of now. */
+  of({ url }: Place): ReadonlyMap<string, NameEntry> {
+    return this.#of(url)
+  }
+
+  get({ url }: Place, name: string): NameEntry | null {
+    return this.#names.get(url)?.get(name) ?? null
+  }
+
+  set({ url }: Place, name: string, named: NameEntry): void {
+    this.#of(url).set(name, named)
+  }
+
+  delete({ url }: Place, name: string): void {
+    this.#names.get(url)?.delete(name)
+  }
+
+  /** The names of an origin with what they mean, sorted. */
+  sorted(origin: Place): { name: string; entry: ImageEntry }[] {
+    const names = this.of(origin)
+    return [...names.keys()].sort().map(name => ({ name, entry: names.get(name)!.entry }))
+  }
+
+  /** Whatever was said of the names of this image is old. */
+  doubt({ image: { id, origin } }: Pick<ImageEntry, 'image'>): void {
+    for (const named of this.#of(origin).values()) {
+      if (named.entry.image.id === id) named.checkedMs = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  #of(url: string): Map<string, NameEntry> {
+    const names = this.#names.get(url) ?? new Map<string, NameEntry>()
+    this.#names.set(url, names)
+    return names
+  }
+}

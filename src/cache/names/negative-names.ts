@@ -1,0 +1,51 @@
+/**
+ * Names that an origin has just said it does not have: for a moment nobody asks again, neither we nor the kernel, so that a name which
+ * many ask for costs one request. What is forgotten early is asked for again, no more.
+ */
+import { absentNamesMax } from './limits.ts'
+
+export class NegativeNames {
+  readonly #now: () => number
+  readonly #namesMax: number
+  /** Until when each is absent, in milliseconds; the oldest first. */
+  // INVARIANT: #untilMs.size <= #namesMax
+  readonly #untilMs = new Map<string, number>()
+
+  /** @param now milliseconds, never going back */
+  constructor(now: () => number, namesMax: number = absentNamesMax) {
+    this.#now = now
+    this.#namesMax = namesMax
+  }
+
+  get size(): number {
+    return this.#untilMs.size
+  }
+
+  /** It is absent for `ms` from now on. */
+  add(name: string, ms: number): void {
+    this.#untilMs.delete(name)
+    if (ms <= 0) return
+    if (this.#untilMs.size >= this.#namesMax) {
+      for (const oldest of this.#untilMs.keys()) {
+        this.#untilMs.delete(oldest)
+        break
+      }
+    }
+    this.#untilMs.set(name, this.#now() + ms)
+  }
+
+  /** It is there now. */
+  delete(name: string): void {
+    this.#untilMs.delete(name)
+  }
+
+  /** How long it is absent still; 0 when it is to be asked for. */
+  msLeft(name: string): number {
+    const untilMs = this.#untilMs.get(name)
+    if (untilMs === undefined) return 0
+    const left = untilMs - this.#now()
+    if (left > 0) return left
+    this.#untilMs.delete(name)
+    return 0
+  }
+}

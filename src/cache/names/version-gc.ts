@@ -1,0 +1,210 @@
+/**
+ * Versions that have no name: what is held of them goes first when eviction chooses, and without that after a while; and what
+ * holds nothing any more is retired, record, data file, descriptor and all.
+ *
+ * Nothing goes that somebody may still want: a version that is open or being read, or that the kernel knows, stays as it is. The
+ * kernel tells whether it knows a node; it learns of one only by a lookup of a name, and what has no name cannot be looked up.
+ * A version that gets its name back is found by that lookup, in the turn in which it would go or as one that nobody knows.
+ */
+
+import { abortable } from '../../async/abortable.ts'
+import { sleepOrAbort } from '../../async/rate-pacer.ts'
+import { messageOf } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { Store } from '../../store/store.ts'
+import type { Catalog } from './catalog.ts'
+import { namelessVersionsMax, retireLookMs, retireMsMin, retireRevalidations } from './limits.ts'
+
+export interface SupersededName {
+  /** Null is the root. */
+  readonly directory: string | null
+  readonly name: string
+}
+
+/** Who else may know an image: the kernel. */
+export interface KernelKnowledge {
+  /** @param lost its name, where that means nothing now: whoever keeps it for its name only is asked to let it go */
+  knows(nodeId: bigint, lost: SupersededName | null): Promise<boolean>
+}
+
+export interface VersionCollectorContext {
+  readonly catalog: Catalog
+  readonly store: Store
+  /** Is it open, or being read? */
+  isInUse(imageId: string): boolean
+  /** Forgets what else is remembered of an image. */
+  forget(imageId: string): void
+  readonly logger: Logger
+  readonly acquaintance: KernelKnowledge
+  /** The directory that shows it; null is the root. */
+  directoryOf(image: Image): string | null
+  /** How long what the origin said of the image's name is taken as fresh. */
+  freshMs(image: Image): number
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+export interface VersionCollectorLimits {
+  /** How long nobody must have wanted a version. */
+  readonly graceMs: number
+  /** Of more than these the oldest go at once. */
+  readonly versionsMax: number
+}
+
+/** For status. */
+export interface VersionGcCounters {
+  /** Versions without a name that are still here. */
+  readonly superseded: number
+  /** Versions retired since the start, and those of them that went early because there were too many. */
+  readonly retired: number
+  readonly forced: number
+}
+
+/** Objects evicted at once: readers have their turn in between. */
+const batchObjects = 64
+
+export class VersionCollector {
+  readonly #parts: VersionCollectorContext
+  readonly #limits: Partial<VersionCollectorLimits>
+  readonly #stop = new AbortController()
+  /** Since when nobody has wanted each version, in this order. */
+  readonly #unwanted = new Map<string, { readonly image: Image; readonly sinceMs: number }>()
+  #running: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #retired = 0
+  #early = 0
+  #isFailing = false
+
+  constructor(parts: VersionCollectorContext, limits: Partial<VersionCollectorLimits> = {}) {
+    this.#parts = parts
+    this.#limits = limits
+  }
+
+  get counters(): VersionGcCounters {
+    return { superseded: this.#parts.catalog.nameless().length, retired: this.#retired, forced: this.#early }
+  }
+
+  /** Look every now and then, until {@link close}. */
+  start(): void {
+    this.#timer ??= setInterval(() => void this.check(), retireLookMs) // Never rejects.
+    this.#timer.unref()
+  }
+
+  /** Versions that nobody wanted when it was last looked, and nobody uses now. */
+  unwanted(): StoredImage[] {
+    return [...this.#unwanted.keys()].flatMap(id => {
+      const stored = this.#isUnwanted(id) ? this.#parts.store.find(id) : null
+      return stored ? [stored] : []
+    })
+  }
+
+  /** Look now; resolves when what is to go has gone, or cannot. Never rejects. */
+  check(): Promise<void> {
+    this.#running ??= this.#pass().finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    this.#stop.abort()
+    await this.#running
+  }
+
+  async #pass(): Promise<void> {
+    const { catalog, logger, now } = this.#parts
+    const { signal } = this.#stop
+    try {
+      await catalog.catchUp(signal)
+      await this.#look()
+      const unwanted = [...this.#unwanted.values()]
+      const tooMany = unwanted.length - (this.#limits.versionsMax ?? namelessVersionsMax)
+      for (const [k, { image, sinceMs }] of unwanted.entries()) {
+        const isEarly = k < tooMany
+        if (!isEarly && now() - sinceMs < this.#graceMs(image)) continue
+        if (signal.aborted || !this.#parts.store.health.mayWrite) return
+        if (await this.#retire(image.id)) this.#early += isEarly ? 1 : 0
+      }
+      this.#isFailing = false
+    } catch (error) {
+      if (signal.aborted) return
+      // The health has its own line of what a disk does; here is one that says what is left undone.
+      const line = `versions without a name stay for now: ${messageOf(error)}`
+      if (!this.#isFailing) logger.warn({ err: error }, line)
+      this.#isFailing = true
+    }
+  }
+
+  #graceMs(image: Image): number {
+    return this.#limits.graceMs ?? Math.max(retireMsMin, this.#parts.freshMs(image) * retireRevalidations)
+  }
+
+  /** Bring the list of what nobody wants up to date. */
+  async #look(): Promise<void> {
+    const { catalog, acquaintance, directoryOf, now } = this.#parts
+    for (const id of this.#unwanted.keys()) if (!catalog.isNameless(id)) this.#unwanted.delete(id)
+    for (const entry of catalog.nameless()) {
+      const { id } = entry.image
+      const { key: name } = entry.image
+      const lost = catalog.hasLostName(entry) ? { directory: directoryOf(entry.image), name } : null
+      const known = acquaintance.knows(entry.nodeId, lost)
+      // A kernel that keeps the answer back must not keep us from stopping.
+      const isKnown = await abortable(known, this.#stop.signal)
+      if (isKnown || !this.#isUnwanted(id)) this.#unwanted.delete(id)
+      else if (!this.#unwanted.has(id)) this.#unwanted.set(id, { image: entry.image, sinceMs: now() })
+    }
+  }
+
+  #isUnwanted(imageId: string): boolean {
+    return this.#parts.catalog.isNameless(imageId) && !this.#parts.isInUse(imageId)
+  }
+
+  /** Evict what is held of it, then let it go. @returns whether it went */
+  async #retire(imageId: string): Promise<boolean> {
+    const { catalog, store, forget, logger } = this.#parts
+    const stored = store.find(imageId)
+    if (stored && !(await this.#empty(stored))) return false
+    const entry = catalog.nameless().find(({ image }) => image.id === imageId)
+    if (!entry || !this.#isUnwanted(imageId) || this.#stop.signal.aborted) return false
+    // Asked in this turn, and forgotten in this turn: whoever looks it up from now on finds a version that nobody knows.
+    const retirement = store.removeImage(imageId)
+    catalog.forget(entry)
+    try {
+      if (!(await retirement)) {
+        catalog.reinstate(entry)
+        return false
+      }
+    } catch (error) {
+      catalog.reinstate(entry)
+      throw error
+    }
+    this.#unwanted.delete(imageId)
+    forget(imageId)
+    this.#retired++
+    logger.debug({ image: entry.image.key, validator: entry.image.validator }, 'a version without a name is retired')
+    return true
+  }
+
+  /** @returns whether nothing is held any more; false when somebody wants it again */
+  async #empty(stored: StoredImage): Promise<boolean> {
+    const { store } = this.#parts
+    const { signal } = this.#stop
+    const batch: { stored: StoredImage; object: number; lastUse: number }[] = []
+    for (const object of stored.heldObjects()) {
+      batch.push({ stored, object, lastUse: stored.residency.lastUse(object) })
+      if (batch.length < batchObjects) continue
+      if (signal.aborted || !this.#isUnwanted(stored.imageId)) return false
+      const startedMs = performance.now()
+      await store.evict(batch.splice(0))
+      // As long a pause as the work took: half of what the disk can do is left to others.
+      await sleepOrAbort(performance.now() - startedMs, signal)
+    }
+    if (signal.aborted || !this.#isUnwanted(stored.imageId)) return false
+    await store.evict(batch)
+    return stored.heldBytes === 0
+  }
+}

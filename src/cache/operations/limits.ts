@@ -1,0 +1,24 @@
+/**
+ * Limits of cache/operations/: each with its unit last and the reason or the sum that led to it.
+ */
+import { MiB, readBytesMax } from '../../base/limits.ts'
+
+/**
+ * Pieces of images that are brought in on request at once, for all such requests together, and their size: enough for a distant
+ * origin, little beside the turns of one. A reader who wants a block of a piece waits for all of it.
+ */
+export const promoteConcurrency = 8
+
+export const promotePieceBytesMax = 1 * MiB
+
+/** How long work on request pauses while readers wait for the origin, and while there is no room, in milliseconds. */
+export const promotePauseMs = 50
+
+/** How often a piece that found no room is tried again before the request fails: three seconds. */
+export const promoteTriesMax = 60
+
+/** Ranges in one request. */
+export const promoteRangesMax = 1024
+
+/** The longest read that is explained, in bytes: the longest that the kernel asks for. */
+export const explainBytesMax = readBytesMax

@@ -1,0 +1,293 @@
+/**
+ * What operators ask of the cache: verify, evict, promote, pin, explain. Images are named as status names them: `name`, or
+ * `directory/name` where there are several origins.
+ */
+import PQueue from 'p-queue'
+import { CacheError, isCacheError } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
+import type { ProfileRecord } from '../../index/format/records.ts'
+import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { Store } from '../../store/store.ts'
+import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
+import { dataBytes, type Pins } from '../evict/pins.ts'
+import type { InflightTable } from '../fetch/inflight-fetch.ts'
+import type { Promoter } from '../fetch/promoter.ts'
+import type { DigestVerifier } from '../integrity/digest-verifier.ts'
+import { type VerificationProgress, type VerifiedImage, verifyImage } from '../integrity/verify-image.ts'
+import type { Catalog } from '../names/catalog.ts'
+import { BootProfile } from '../prefetch/boot-profile.ts'
+import type { MissReader } from '../read/miss-reader.ts'
+import { type Explanation, explain } from './explain-read.ts'
+import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
+import { type PreloadBytes, type PreloadedImage, type PreloadProgress, preloadImage } from './preload-image.ts'
+
+/** Work that takes long tells how far it is, and ends when nobody waits for it any more. */
+export interface LongOptions<P> {
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: P) => void
+}
+
+export interface CacheOperationsContext {
+  /** With the directory that shows its images; null is the root. */
+  readonly origins: readonly { readonly directory: string | null; readonly origin: Origin }[]
+  readonly catalog: Catalog
+  readonly store: Store
+  readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
+  readonly reader: MissReader
+  readonly flights: InflightTable
+  readonly promoter: Promoter
+  readonly evictor: Evictor
+  readonly digester: DigestVerifier
+  readonly pins: Pins
+  isOpen(image: Image): boolean
+}
+
+/** What a name means. */
+interface Named {
+  readonly name: string
+  readonly origin: Origin
+  /** Without its directory. */
+  readonly own: string
+  readonly entry: ImageEntry
+}
+
+export class CacheOperations {
+  readonly #parts: CacheOperationsContext
+  readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
+  /** Fires when the cache closes. */
+  readonly #stop = new AbortController()
+
+  constructor(parts: CacheOperationsContext) {
+    this.#parts = parts
+  }
+
+  /**
+   * Verify what the store holds, of one image or of all.
+   * @param name null for all, versions that have no name any more too
+   * @throws CacheError not-found, aborted, index-failed
+   */
+  async verify(name: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]> {
+    const { store, digester } = this.#parts
+    const known = this.#known().map(async ({ name: own, entry: { image } }) => ({
+      name: own,
+      // Of what is quarantined nothing is held, and its digest may fit by now.
+      stored: store.find(image.id) ?? (digester.state(image) === 'mismatch' ? await store.use(image) : null),
+    }))
+    const named = await Promise.all(known)
+    const isNamed = (stored: StoredImage) => named.some(candidate => candidate.stored === stored)
+    const older = [...store.images()].filter(stored => !isNamed(stored))
+    const all = [...named, ...older.map(stored => ({ name: `${stored.image.key} (older version)`, stored }))]
+    const wanted = name === null ? all : named.filter(candidate => candidate.name === name)
+    if (name !== null && wanted.length === 0) throw noImage(name)
+    const found: VerifiedImage[] = []
+    for (const { name: own, stored } of wanted) {
+      if (stored) found.push(await verifyImage(own, stored, digester, options))
+    }
+    return found
+  }
+
+  /**
+   * Evict all that is held of an image, open or not.
+   * @throws CacheError not-found, invalid-argument (it is pinned), store-failed, aborted, index-failed
+   */
+  async evict(name: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage> {
+    const { store, pins, evictor } = this.#parts
+    const { origin, own, entry } = this.#mustKnow(name)
+    if (pins.has(origin, own)) {
+      throw new CacheError('invalid-argument', `${name} is pinned and never evicted: "parentfs unpin" it first`)
+    }
+    if (!store.health.mayWrite) {
+      const why = `the cache disk is ${store.health.state} (${store.health.reason})`
+      throw new CacheError(
+        'store-failed',
+        `${name} is not evicted: ${why}: try again when "parentfs status" says healthy`,
+      )
+    }
+    const stored = store.find(entry.image.id)
+    if (!stored) return { name, objects: 0, bytes: 0, leftBytes: 0 }
+    return evictor.evictImage(name, stored, options)
+  }
+
+  /**
+   * Bring ranges of an image into the store, or all of it.
+   * @param ranges null for the whole image
+   * @throws CacheError not-found, invalid-argument (a range that is none), overloaded (no room), store-failed, image-changed,
+   * image-corrupt, aborted, origin-*
+   */
+  async promote(
+    name: string,
+    ranges: readonly PreloadBytes[] | null,
+    { signal, onProgress }: LongOptions<PreloadProgress>,
+  ): Promise<PreloadedImage> {
+    const { store, digester, evictor } = this.#parts
+    const stop = AbortSignal.any([signal, this.#stop.signal])
+    const { entry } = await this.#find(name, stop)
+    const { image } = entry
+    const wanted = checkRanges(name, image, ranges)
+    digester.mustBeSound(image)
+    const stored = await store.use(image)
+    if (!stored) {
+      const { state, reason } = store.health
+      if (image.sizeBytes === 0) return { name, wantedBytes: 0, presentBytes: 0, promotedBytes: 0, complete: true }
+      const why =
+        state === 'healthy'
+          ? 'its data file cannot be made, the log says why'
+          : `the cache disk is ${state} (${reason})`
+      throw new CacheError('store-failed', `${name} cannot be promoted: ${why}`)
+    }
+    const parts = {
+      ...this.#parts,
+      queue: this.#promotions,
+      keptBytes: this.#keptBytes(stored),
+      makeRoom: () => evictor.check(),
+      mustBeSound: () => digester.mustBeSound(image),
+    }
+    const promoted = await preloadImage(name, stored, wanted, parts, { signal: stop, onProgress })
+    if (stored.complete) digester.check()
+    return promoted
+  }
+
+  /** @throws CacheError not-found, invalid-argument (too much is pinned), origin-*, index-failed */
+  async pin(name: string): Promise<void> {
+    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    await this.#parts.pins.pin(origin, own, entry.image)
+  }
+
+  /** @throws CacheError not-found when it is not pinned, index-failed */
+  async unpin(name: string): Promise<void> {
+    const { origin, own } = this.#place(name)
+    await this.#parts.pins.unpin(origin, own)
+  }
+
+  /**
+   * Who would answer a read of `length` bytes at `offset`, and why. The range is cut at the end of the image.
+   * @throws CacheError not-found, invalid-argument, origin-*
+   */
+  async explain(name: string, offset: number, length: number): Promise<Explanation> {
+    if (length > explainBytesMax || length < 1) {
+      throw new CacheError('invalid-argument', `a read of ${length} bytes: give a length from 1 to ${explainBytesMax}`)
+    }
+    const { store, flights, promoter, digester, pins } = this.#parts
+    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const { image, nodeId } = entry
+    const facts = {
+      name,
+      origin: image.origin,
+      imageId: image.id,
+      nodeId: nodeId.toString(),
+      validator: image.validator,
+      sizeBytes: image.sizeBytes,
+      offset,
+      length: Math.max(0, Math.min(length, image.sizeBytes - offset)),
+      digest: digester.state(image),
+      pinned: pins.has(origin, own),
+      open: this.#parts.isOpen(image),
+    }
+    const mayQueue = (bytes: number) => promoter.hasRoom(bytes)
+    return explain({ facts, stored: store.find(image.id), store, flights, mayQueue })
+  }
+
+  /** What was learned of an image, or of earlier versions of its name; null when nothing was. @throws CacheError not-found, origin-* */
+  async profile(name: string): Promise<ProfileRecord | null> {
+    const { origin, own } = await this.#find(name, this.#stop.signal)
+    return this.#parts.index.profile(origin.url, own)
+  }
+
+  /**
+   * Take a profile that was learned elsewhere in the place of what is known: it is fetched at the next cold open.
+   * @throws CacheError not-found, invalid-argument (it is none, or of other blocks), overloaded (no room), origin-*, index-failed
+   */
+  async importProfile(name: string, record: ProfileRecord): Promise<void> {
+    const { index, store } = this.#parts
+    const { origin, own } = await this.#find(name, this.#stop.signal)
+    const profile = BootProfile.from(record, store.blockBytes)
+    if (!profile) {
+      const problem = `that is no boot profile for blocks of ${store.blockBytes} bytes`
+      throw new CacheError('invalid-argument', `${problem}: give what "parentfs profile export" says`)
+    }
+    const write = () => index.putProfile(origin.url, own, profile.record)
+    if (await store.recordWithin(16 * profile.record.runs.length, true, write)) return
+    throw new CacheError('overloaded', 'the cache has no room for the profile: set a larger capacity')
+  }
+
+  /** What takes long ends. Idempotent. */
+  close(): void {
+    this.#stop.abort()
+  }
+
+  /** Bytes that pinned images other than this one hold. */
+  #keptBytes(stored: StoredImage): number {
+    const { pins, store } = this.#parts
+    const kept = pins.kept(dataBytes, pins.bytes.allowedBytes)
+    return [...kept].reduce((sum, id) => {
+      const other = store.find(id)
+      return sum + (other && other !== stored ? dataBytes(other) : 0)
+    }, 0)
+  }
+
+  /** Every name that means something; nothing is asked. */
+  #known(): Named[] {
+    return this.#parts.origins.flatMap(({ directory, origin }) =>
+      this.#parts.catalog
+        .known(origin)
+        .map(({ name, entry }) => ({ name: shownName(directory, name), origin, own: name, entry })),
+    )
+  }
+
+  #mustKnow(name: string): Named {
+    const { origin, own } = this.#place(name)
+    const entry = this.#parts.catalog.imageOfName(origin, own)
+    if (!entry) throw noImage(name)
+    return { name, origin, own, entry }
+  }
+
+  /** What a name means now; the origin is asked when that is due. */
+  async #find(name: string, signal: AbortSignal): Promise<Named> {
+    const { origin, own } = this.#place(name)
+    try {
+      return { name, origin, own, entry: await this.#parts.catalog.lookup(origin, own, { signal }) }
+    } catch (error) {
+      if (isCacheError(error, 'not-found')) throw noImage(name)
+      throw error
+    }
+  }
+
+  /** Split a name at its directory. */
+  #place(name: string): { readonly origin: Origin; readonly own: string } {
+    for (const { directory, origin } of this.#parts.origins) {
+      if (directory === null) return { origin, own: name }
+      if (name.startsWith(`${directory}/`)) return { origin, own: name.slice(directory.length + 1) }
+    }
+    throw noImage(name)
+  }
+}
+
+/** How an image is named to operators. */
+export function shownName(directory: string | null, name: string): string {
+  return directory === null ? name : `${directory}/${name}`
+}
+
+function noImage(name: string): CacheError {
+  return new CacheError('not-found', `there is no image ${JSON.stringify(name)}: "parentfs images" names them`)
+}
+
+/** @throws CacheError invalid-argument */
+function checkRanges(
+  name: string,
+  { sizeBytes }: Image,
+  ranges: readonly PreloadBytes[] | null,
+): readonly PreloadBytes[] {
+  if (ranges === null) return [{ from: 0, to: sizeBytes }]
+  if (ranges.length > promoteRangesMax) {
+    throw new CacheError('invalid-argument', `${ranges.length} ranges: give ${promoteRangesMax} at most`)
+  }
+  for (const { from, to } of ranges) {
+    if (!(from >= 0 && from < to && from < sizeBytes)) {
+      const advice = `give FROM-TO with FROM below TO, within the image of ${sizeBytes} bytes`
+      throw new CacheError('invalid-argument', `${name} has no range ${from}-${to}: ${advice}`)
+    }
+  }
+  return ranges.map(({ from, to }) => ({ from, to: Math.min(to, sizeBytes) }))
+}

@@ -1,0 +1,165 @@
+/**
+ * What is to be fetched ahead, waiting for its turn: so much at once as leaves demand its own, one owner after the other.
+ *
+ * Demand never stands in this line, and has a budget of its own: it takes off at once, also for what waits here, which then is not
+ * fetched again. While a reader waits for something that nobody foresaw, as much is under way as fills the link, and no more.
+ */
+
+import { type BlockRun, countOf, maskOf, runsOf } from '../../base/image.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { Fetcher } from '../fetch/fetcher.ts'
+import { aheadBytesMax, aheadBytesMin, aheadPiecesMax } from '../fetch/limits.ts'
+import type { PathEstimator } from '../fetch/path-estimator.ts'
+import type { PrefetchListener } from '../fetch/readahead-buffer.ts'
+import type { PrefetchAccuracy } from './prefetch-accuracy.ts'
+
+/** A run of blocks of one object, to be fetched by one request. */
+export interface PrefetchRequest {
+  readonly stored: StoredImage
+  readonly object: number
+  readonly run: BlockRun
+  readonly usefulness: PrefetchAccuracy
+  /** Does the first read of it say that all of it is of use, or each of its blocks for itself? */
+  readonly unit: 'piece' | 'block'
+  /** Is it for a long stream, see {@link Promote}? */
+  readonly isPassing: boolean
+  /** Does anybody still want it? */
+  isWanted(): boolean
+  /** It is not fetched, for want of room or turns. */
+  onSkipped(): void
+  /** These of its blocks are read. */
+  onRead(run: BlockRun): void
+  onUnread(): void
+}
+
+export interface PrefetchQueueContext {
+  readonly fetcher: Fetcher
+  /** Turns at the origin of this image that may be taken; 0 while it must be left in peace. */
+  requestsMax(stored: StoredImage): number
+  /** Is there room for that many bytes when they come, those that are under way included? */
+  hasRoom(stored: StoredImage, bytes: number, isPassing: boolean): boolean
+  /** The way to its origin. */
+  linkOf(stored: StoredImage): Pick<PathEstimator, 'bdpBytes' | 'bytesPerSecond'>
+}
+
+export interface PrefetchQueueCounters {
+  /** Bytes under way. */
+  readonly bytes: number
+  readonly queuedPieces: number
+  /** Pieces that were given up for want of room or turns. */
+  readonly skippedPieces: number
+}
+
+export class PrefetchQueue {
+  readonly #parts: PrefetchQueueContext
+  /** By owner; the one whose turn is next comes first. */
+  readonly #pieces = new Map<object, PrefetchRequest[]>()
+  #queued = 0
+  #skipped = 0
+  // INVARIANT: nothing is begun that makes #bytes larger than aheadBytesMax.
+  #bytes = 0
+  #requests = 0
+  #closed = false
+
+  constructor(parts: PrefetchQueueContext) {
+    this.#parts = parts
+  }
+
+  get counters(): PrefetchQueueCounters {
+    return { bytes: this.#bytes, queuedPieces: this.#queued, skippedPieces: this.#skipped }
+  }
+
+  add(owner: object, pieces: readonly PrefetchRequest[]): void {
+    const waiting = this.#pieces.get(owner) ?? []
+    for (const piece of pieces) {
+      if (this.#closed || this.#queued >= aheadPiecesMax) this.#skip(piece)
+      else {
+        waiting.push(piece)
+        this.#queued++
+      }
+    }
+    if (waiting.length > 0) this.#pieces.set(owner, waiting)
+    this.#pump()
+  }
+
+  /** Nothing begins any more. Idempotent. */
+  close(): void {
+    this.#closed = true
+    this.#pieces.clear()
+    this.#queued = 0
+  }
+
+  #pump(): void {
+    for (;;) {
+      const next = this.#pieces.entries().next().value
+      if (!next) return
+      const [owner, pieces] = next
+      const piece = pieces[0]!
+      const blocks = piece.isWanted() ? this.#parts.fetcher.lacking(piece.stored, piece.object, maskOf(piece.run)) : 0n
+      const bytes = countOf(blocks) * piece.stored.geometry.blockBytes
+      if (bytes > 0 && !this.#mayBegin(piece.stored, bytes)) {
+        if (this.#requests > 0) return // Its end is heard of.
+        this.#take(owner, pieces)
+        this.#skip(piece)
+        continue
+      }
+      this.#take(owner, pieces)
+      if (bytes === 0) continue
+      if (this.#parts.hasRoom(piece.stored, this.#bytes + bytes, piece.isPassing))
+        for (const run of runsOf(blocks)) this.#begin(piece, run)
+      else this.#skip(piece)
+    }
+  }
+
+  #take(owner: object, pieces: PrefetchRequest[]): void {
+    pieces.shift()
+    this.#queued--
+    this.#pieces.delete(owner)
+    if (pieces.length > 0) this.#pieces.set(owner, pieces)
+  }
+
+  #skip(piece: PrefetchRequest): void {
+    this.#skipped++
+    piece.onSkipped()
+  }
+
+  #mayBegin(stored: StoredImage, bytes: number): boolean {
+    const { fetcher, requestsMax, linkOf } = this.#parts
+    if (this.#requests >= requestsMax(stored)) return false
+    const bytesMax = fetcher.demanded > 0 ? Math.max(aheadBytesMin, linkOf(stored).bdpBytes) : aheadBytesMax
+    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, aheadBytesMax)
+  }
+
+  #begin(piece: PrefetchRequest, run: BlockRun): void {
+    const { stored, object } = piece
+    const bytes = run.count * stored.geometry.blockBytes
+    this.#bytes += bytes
+    this.#requests++
+    void this.#parts.fetcher
+      .fetchAhead(stored, { object, run }, expectationOf(piece, run), piece.isPassing)
+      .then(() => {
+        this.#bytes -= bytes
+        this.#requests--
+        this.#pump()
+      })
+  }
+}
+
+function expectationOf(
+  { stored, usefulness, unit, onRead, onUnread }: PrefetchRequest,
+  whole: BlockRun,
+): PrefetchListener {
+  const bytesOf = (run: BlockRun) => run.count * stored.geometry.blockBytes
+  usefulness.fetched(bytesOf(whole))
+  return {
+    unitBlocks: unit === 'piece' ? whole.count : 1,
+    onRead: run => {
+      usefulness.read(bytesOf(run))
+      onRead(run)
+    },
+    onUnread: run => {
+      usefulness.unread(bytesOf(run))
+      onUnread()
+    },
+  }
+}

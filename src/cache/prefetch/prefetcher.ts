@@ -1,0 +1,203 @@
+/**
+ * Read-ahead: what readers will want next is fetched before they ask for it.
+ *
+ * It hears of every read that was not answered natively, finds the streams in them, and has pieces fetched in a line of their own.
+ * The size of a piece comes from what the link to the origin is like, how many are under way from the window of the stream.
+ */
+
+import { blocksPerObject } from '../../base/image.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import {
+  aheadPieceBytesMax,
+  aheadPieceBytesMin,
+  aheadPieceMs,
+  aheadRunBytesMin,
+  aheadWindowBytesMin,
+  leftBehindBytes,
+  profileBatchBytes,
+} from '../fetch/limits.ts'
+import { AccessPredictor } from './access-predictor.ts'
+import type { BootProfile } from './boot-profile.ts'
+import { PrefetchAccuracy, type PrefetchAccuracyCounters } from './prefetch-accuracy.ts'
+import {
+  PrefetchQueue,
+  type PrefetchQueueContext,
+  type PrefetchQueueCounters,
+  type PrefetchRequest,
+} from './prefetch-queue.ts'
+import type { Span, Stream } from './stream-detector.ts'
+
+/** A read, in bytes of the image. */
+export interface SeenByteRead {
+  readonly offset: number
+  readonly length: number
+  /** Did it wait for the origin? */
+  readonly stalled: boolean
+  /** Did it need blocks that were neither held nor on their way? */
+  readonly missed: boolean
+}
+
+export interface PrefetcherContext extends PrefetchQueueContext {
+  /** How far ahead of a stream bytes are fetched. */
+  windowBytesMax(): number
+  /** A long stream has left these blocks behind. */
+  onLeft(stored: StoredImage, span: Span): void
+  /** Blocks are read, be it that each was seen, or the first of those that were fetched together. */
+  onBlocks(stored: StoredImage, span: Span): void
+}
+
+/** Why something is fetched ahead: a reader goes on, or reads all around, or did so the last time. */
+export type Purpose = 'stream' | 'around' | 'profile'
+
+export interface PrefetchCounters extends PrefetchQueueCounters {
+  readonly purposes: Readonly<Record<Purpose, PrefetchAccuracyCounters>>
+}
+
+/** How pieces are looked after. */
+interface PiecePolicy extends Pick<PrefetchRequest, 'usefulness' | 'unit'> {
+  /** The stream that wants them, if one does. */
+  readonly stream: Stream | null
+}
+
+export class Prefetcher {
+  readonly #parts: PrefetcherContext
+  readonly #queue: PrefetchQueue
+  readonly #byImage = new WeakMap<StoredImage, AccessPredictor>()
+  readonly #usefulness = {
+    stream: new PrefetchAccuracy(),
+    around: new PrefetchAccuracy(),
+    profile: new PrefetchAccuracy(),
+  }
+
+  constructor(parts: PrefetcherContext) {
+    this.#parts = parts
+    this.#queue = new PrefetchQueue(parts)
+  }
+
+  get counters(): PrefetchCounters {
+    const { stream, around, profile } = this.#usefulness
+    const purposes = { stream: stream.counters, around: around.counters, profile: profile.counters }
+    return { ...this.#queue.counters, purposes }
+  }
+
+  /** A reader has asked for something; what it needs is on its way by now. */
+  onRead(stored: StoredImage, { offset, length, stalled, missed }: SeenByteRead): void {
+    const { blockBytes } = stored.geometry
+    const from = Math.floor(offset / blockBytes)
+    const to = Math.ceil((offset + length) / blockBytes)
+    this.#parts.onBlocks(stored, { from, to })
+    const wish = this.#foresightOf(stored).observe({ from, to, stalled, missed }, this.#limits(blockBytes))
+    if (!wish) return
+    const { stream, spans } = wish
+    const { stream: ofStreams, around } = this.#usefulness
+    // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
+    const policy: PiecePolicy = stream
+      ? { usefulness: ofStreams, unit: 'piece', stream }
+      : { usefulness: around, unit: 'block', stream: null }
+    const left = stream?.takeDropBehind(leftBehindBytes / blockBytes)
+    if (left) this.#parts.onLeft(stored, left)
+    const pieceBlocks = this.#pieceBlocks(stored, to - from)
+    const wanted = stream ? spans.map(span => inWholePieces(span, pieceBlocks, stream)) : spans
+    this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, wanted, policy, pieceBlocks)])
+  }
+
+  /** Is a block one of those that a long stream passes? */
+  isPassing(stored: StoredImage, { object, first }: { readonly object: number; readonly first: number }): boolean {
+    const block = object * blocksPerObject + first
+    return this.#byImage.get(stored)?.isPassing(block, leftBehindBytes / stored.geometry.blockBytes) ?? false
+  }
+
+  /** Fetch what a profile says, up to `bytesMax`. */
+  fetchProfile(stored: StoredImage, profile: BootProfile, bytesMax: number): void {
+    const { sizeBytes, blockBytes } = stored.geometry
+    const policy: PiecePolicy = { usefulness: this.#usefulness.profile, unit: 'piece', stream: null }
+    const pieces: PrefetchRequest[] = []
+    let bytes = 0
+    for (const span of profile.spans(Math.ceil(sizeBytes / blockBytes), profileBatchBytes / blockBytes)) {
+      bytes += (span.to - span.from) * blockBytes
+      if (bytes > bytesMax) break
+      pieces.push(...this.#piecesOf(stored, [span], policy, aheadPieceBytesMax / blockBytes))
+    }
+    this.#queue.add(profile, pieces)
+  }
+
+  /** Nothing begins any more. Idempotent. */
+  close(): void {
+    this.#queue.close()
+  }
+
+  #foresightOf(stored: StoredImage): AccessPredictor {
+    const known = this.#byImage.get(stored)
+    if (known) return known
+    const { sizeBytes, blockBytes } = stored.geometry
+    const foresight = new AccessPredictor(Math.ceil(sizeBytes / blockBytes), blockBytes)
+    this.#byImage.set(stored, foresight)
+    return foresight
+  }
+
+  #limits(blockBytes: number) {
+    const bytesMax = this.#parts.windowBytesMax()
+    const windowMin = Math.max(2, aheadWindowBytesMin / blockBytes)
+    return {
+      runMin: Math.max(2, aheadRunBytesMin / blockBytes),
+      windowMin,
+      windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#usefulness.stream.scale) / blockBytes)),
+    }
+  }
+
+  *#piecesOf(
+    stored: StoredImage,
+    spans: readonly Span[],
+    { usefulness, unit, stream }: PiecePolicy,
+    pieceBlocks: number,
+  ): Generator<PrefetchRequest> {
+    const { blockBytes, sizeBytes } = stored.geometry
+    const blocks = Math.ceil(sizeBytes / blockBytes)
+    const isPassing = stream !== null && stream.advance * blockBytes >= leftBehindBytes
+    for (const span of spans) {
+      for (const { from, to } of cut(span, blocks, Math.min(blocksPerObject, pieceBlocks))) {
+        const object = Math.floor(from / blocksPerObject)
+        const base = object * blocksPerObject
+        yield {
+          ...{ stored, usefulness, unit, isPassing, object },
+          run: { first: from - base, count: to - from },
+          isWanted: () => stream?.wants(to) ?? true,
+          onSkipped: () => stream?.rewindFrontier(from),
+          onRead: run => this.#parts.onBlocks(stored, { from: base + run.first, to: base + run.first + run.count }),
+          onUnread: () => stream?.shrink(),
+        }
+      }
+    }
+  }
+
+  /**
+   * Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. But no less than
+   * a read, for who asks for that much waits for all of it anyway; and more on a short and wide link, where asking costs more than waiting.
+   */
+  #pieceBlocks(stored: StoredImage, readBlocks: number): number {
+    const { blockBytes } = stored.geometry
+    const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.linkOf(stored)
+    const filling = Math.max(fullBytes / 2, (bytesPerSecond * aheadPieceMs) / 1000)
+    const wanted = Math.max(aheadPieceBytesMin, readBlocks * blockBytes, filling)
+    const blocks = Math.min(aheadPieceBytesMax, wanted) / blockBytes
+    return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
+  }
+}
+
+/** What a stream wants, without a part of a piece at its end that the next wish would have the rest of: each request has its price. */
+function inWholePieces(span: Span, pieceBlocks: number, stream: Stream): Span {
+  const to = span.to - (span.to % pieceBlocks)
+  if (stream.stride !== 0 || to <= span.from || stream.window < 2 * pieceBlocks) return span
+  stream.rewindFrontier(to)
+  return { from: span.from, to }
+}
+
+/** Cut a span, as far as it lies within an image of `blocks`, at the multiples of `pieceBlocks`, of which an object has some. */
+function* cut({ from, to }: Span, blocks: number, pieceBlocks: number): Generator<Span> {
+  const end = Math.min(to, blocks)
+  for (let at = Math.max(0, from); at < end; ) {
+    const next = Math.min(end, (Math.floor(at / pieceBlocks) + 1) * pieceBlocks)
+    yield { from: at, to: next }
+    at = next
+  }
+}

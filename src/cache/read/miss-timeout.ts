@@ -1,0 +1,81 @@
+/**
+ * How long a reader waits for bytes that only the origin has.
+ *
+ * Each reader has its own time, whoever began the fetch that it waits for: a fetch that ran out of the time of an earlier reader is
+ * begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that would
+ * rather hang than fail; an origin that is back is given the same time again.
+ */
+
+import { pause } from '../../async/abortable.ts'
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { CacheError, isCacheError } from '../../base/errors.ts'
+import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
+import { retryMsMin } from '../../origin/wrappers/limits.ts'
+
+/** What becomes of a miss when its time is over and the origin is away. */
+export type OnOutage = 'fail' | 'wait'
+
+export interface MissTimeoutOptions {
+  readonly missMs: number
+  readonly onOutage: OnOutage
+  readonly availability: Pick<CircuitState, 'state' | 'ageMs' | 'error'>
+}
+
+export class MissTimeout {
+  readonly #options: MissTimeoutOptions
+
+  constructor(options: MissTimeoutOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Do `work`, again where a fetch ran out of time before its reader did.
+   * @throws CacheError origin-away, origin-timeout, and what `work` throws
+   */
+  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { missMs } = this.#options
+    const own = new LightAbortSignal(signal)
+    const endMs = performance.now() + missMs
+    let isLate = false
+    let timer: NodeJS.Timeout | undefined
+    const look = () => {
+      const ms = this.#msLeft()
+      if (ms > 0) timer = setTimeout(look, ms)
+      else {
+        isLate = true
+        own.abort()
+      }
+    }
+    timer = setTimeout(look, missMs)
+    try {
+      for (;;) {
+        try {
+          return await work(own)
+        } catch (error) {
+          const ranOut = isCacheError(error, 'origin-away', 'origin-timeout')
+          if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
+        }
+        await pause(retryMsMin, own)
+      }
+    } catch (error) {
+      if (isLate && !signal.aborted && isCacheError(error, 'aborted')) throw this.#lateError(error)
+      throw error
+    } finally {
+      clearTimeout(timer)
+      own.end()
+    }
+  }
+
+  /** How much longer a reader waits whose own time is over. */
+  #msLeft(): number {
+    const { missMs, onOutage, availability } = this.#options
+    if (onOutage === 'fail') return 0
+    return availability.state === 'available' ? missMs - availability.ageMs : missMs
+  }
+
+  #lateError(cause: CacheError): CacheError {
+    const { missMs, availability } = this.#options
+    if (availability.state !== 'available') return availability.error()
+    return new CacheError('origin-timeout', `the origin did not bring the bytes in ${missMs} ms`, { cause })
+  }
+}

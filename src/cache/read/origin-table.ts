@@ -1,0 +1,120 @@
+/**
+ * The origins whose images the cache shows, by directory, by image, and by what they are taken as fresh for. Origins can come
+ * while the cache is open; none goes.
+ */
+import { CacheError } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
+import type { OriginReader } from '../../native/origin-reader.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+import { PathEstimator } from '../fetch/path-estimator.ts'
+import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
+
+/** Reads that native threads ask an origin for by themselves. */
+export interface NativeOriginReads {
+  sourceOf(image: Image): OriginReader | null
+  /** One was answered. */
+  served(image: Image, bytes: number, ms: number): void
+}
+
+/** One origin, and the directory that shows its images; null is the root. */
+export interface MountedOrigin {
+  readonly directory: string | null
+  readonly origin: Origin
+  /** Other than the one of all. */
+  readonly revalidateSeconds?: number
+  /** How long its readers wait for it; for as long as their signals let them when absent. */
+  readonly patience?: MissTimeoutOptions
+  /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
+  readonly aheadRequestsMax?: number
+  /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
+  readonly isNear?: boolean
+  /** Whom native threads may ask, and what hears of what they were told. Nobody when absent. */
+  readonly direct?: NativeOriginReads
+}
+
+/** Turns for reading ahead where nothing is said. */
+const aheadRequestsDefault = 8
+
+export class OriginTable {
+  /** One array for as long as the cache is open: who holds it sees those that come. */
+  readonly all: readonly MountedOrigin[]
+  readonly #all: MountedOrigin[]
+  readonly #revalidateSeconds: number
+  readonly #now: () => number
+  /** By URL. */
+  readonly #links = new Map<string, PathEstimator>()
+
+  /** @param now milliseconds, never going back */
+  constructor(origins: readonly MountedOrigin[], revalidateSeconds: number, now: () => number) {
+    this.#now = now
+    this.#all = [...origins]
+    this.all = this.#all
+    this.#revalidateSeconds = revalidateSeconds
+  }
+
+  get directories(): readonly string[] | null {
+    const directories = this.#all.flatMap(({ directory }) => directory ?? [])
+    return directories.length === 0 ? null : directories
+  }
+
+  /**
+   * Other settings, and origins that came.
+   * @param origins those of before in their order, and then the new ones
+   * @returns the new ones
+   */
+  change(origins: readonly MountedOrigin[]): readonly MountedOrigin[] {
+    const before = this.#all.length
+    this.#all.splice(0, before, ...origins)
+    return this.#all.slice(before)
+  }
+
+  /** @throws CacheError not-found */
+  in(directory: string | null): Origin {
+    const mounted = this.#all.find(candidate => candidate.directory === directory)
+    if (!mounted) throw new CacheError('not-found', `there is no directory ${directory}`)
+    return mounted.origin
+  }
+
+  /** @throws CacheError not-found */
+  of(image: Image): MountedOrigin {
+    // A loop: every miss asks several times.
+    for (const mounted of this.#all) if (mounted.origin.url === image.origin) return mounted
+    throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
+  }
+
+  /**
+   * The patience of one reader who begins to wait now.
+   * @throws CacheError not-found
+   */
+  patienceFor(image: Image): MissTimeout | null {
+    const { patience } = this.of(image)
+    return patience ? new MissTimeout(patience) : null
+  }
+
+  /** What the way to the origin of an image is like. */
+  linkOf({ origin }: Image): PathEstimator {
+    const known = this.#links.get(origin)
+    if (known) return known
+    const link = new PathEstimator(this.#now)
+    this.#links.set(origin, link)
+    return link
+  }
+
+  /** Turns that reading ahead may take; none while the origin is not well. */
+  aheadRequestsMax(image: Image): number {
+    const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
+    const state = mounted?.patience?.availability.state ?? 'available'
+    return mounted && state === 'available' ? (mounted.aheadRequestsMax ?? aheadRequestsDefault) : 0
+  }
+
+  /** The directory that shows an image; null is the root, and where its origin is not mounted. */
+  directoryOf(image: Image): string | null {
+    return this.#all.find(({ origin }) => origin.url === image.origin)?.directory ?? null
+  }
+
+  /** How long what an origin said of names is taken as fresh. */
+  freshMs({ url }: Pick<Origin, 'url'>): number {
+    const mounted = this.#all.find(({ origin }) => origin.url === url)
+    return (mounted?.revalidateSeconds ?? this.#revalidateSeconds) * 1000
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * How reads get what the store does not have, put together: the reader, what it has fetched, and what is fetched before it asks.
+ */
+
+import type { Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { IndexDatabase } from '../../index/index-database.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import type { Store } from '../../store/store.ts'
+import { BufferPool } from '../fetch/buffer-pool.ts'
+import { FetchBudgets } from '../fetch/fetch-budgets.ts'
+import { Fetcher } from '../fetch/fetcher.ts'
+import { InflightTable } from '../fetch/inflight-fetch.ts'
+import { lingeringBytesMax, profileShareMax } from '../fetch/limits.ts'
+import type { Promote } from '../fetch/promotion-handoff.ts'
+import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
+import { UnpromotedBuffer } from '../fetch/unpromoted-buffer.ts'
+import { type BootProfileCounters, BootProfiles } from '../prefetch/boot-profiles.ts'
+import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
+import { MissReader } from './miss-reader.ts'
+import type { OriginTable } from './origin-table.ts'
+
+export interface ReadPathLimits {
+  /** Bytes on their way to readers who wait for them. */
+  readonly fetchBytesMax: number
+  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
+  readonly readAheadBytesMax: number
+}
+
+export interface ReadPathContext extends ReadPathLimits {
+  readonly store: Store
+  readonly origins: OriginTable
+  readonly index: IndexDatabase
+  readonly logger: Logger
+  /** Makes memory that all threads see, from the begin of a page on. */
+  readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** The image in the store; null where the store cannot take it. Never rejects. */
+  use(image: Image): Promise<StoredImage | null>
+  readonly promote: Promote
+  /** Is nothing wrong with its bytes, as far as anybody knows? */
+  isSound(stored: StoredImage): boolean
+  /** Would so many bytes be taken now? */
+  mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean
+  /** The origin no longer has this version. */
+  imageChanged(image: Image): void
+}
+
+/** Of what is fetched before anybody asks. */
+export interface ReadAheadStatus extends PrefetchCounters {
+  /** Fetched, and in memory for readers. */
+  readonly bufferedBytes: number
+  readonly profiles: BootProfileCounters
+}
+
+/** The share of the capacity that a window takes at most: what is read ahead must not drive itself out. */
+const windowShareMax = 1 / 32
+
+export class ReadPath {
+  readonly reader: MissReader
+  readonly flights = new InflightTable()
+  readonly #fetchBudgets: FetchBudgets
+  readonly #origins: OriginTable
+  readonly #park: UnpromotedBuffer
+  readonly #shelf: ReadaheadBuffer
+  readonly #ahead: Prefetcher
+  readonly #fetcher: Fetcher
+  readonly profiles: BootProfiles
+  #readAheadBytesMax: number
+
+  constructor(parts: ReadPathContext) {
+    const { store, origins, now } = parts
+    this.#origins = origins
+    this.#readAheadBytesMax = parts.readAheadBytesMax
+    this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
+    this.#park = new UnpromotedBuffer(lingeringBytesMax, now)
+    const memory = new BufferPool({}, parts.allocateShared)
+    this.#shelf = new ReadaheadBuffer({ memory, now, isSound: stored => parts.isSound(stored) })
+    const fetcher = (this.#fetcher = new Fetcher({
+      flights: this.flights,
+      fetchBudgets: this.#fetchBudgets,
+      ...{ park: this.#park, shelf: this.#shelf, memory },
+      originOf: image => origins.of(image).origin,
+      linkOf: image => origins.linkOf(image),
+      isNear: image => origins.of(image).isNear ?? false,
+      now,
+      // What the reader of a long stream waited for is passed by, too.
+      promote: (stored, object, first, bytes, isPassing) =>
+        parts.promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
+      mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
+      imageChanged: image => parts.imageChanged(image),
+    }))
+    this.#ahead = new Prefetcher({
+      fetcher,
+      requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
+      // What the store does not take, readers take from memory.
+      hasRoom: (stored, bytes, isPassing) =>
+        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
+      linkOf: ({ image }) => origins.linkOf(image),
+      onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
+      onBlocks: (stored, span) => this.profiles.read(stored, span),
+      windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),
+    })
+    this.profiles = new BootProfiles({
+      ...parts,
+      recordWithin: (bytes, write) => store.recordWithin(bytes, false, write),
+      tick: () => store.tick,
+      bytesMax: () => store.capacity.capacityBytes * profileShareMax,
+      fetch: (stored, profile, bytesMax) => this.#ahead.fetchProfile(stored, profile, bytesMax),
+    })
+    this.reader = new MissReader({
+      ...{ fetcher, memory },
+      onRead: (stored, read) => {
+        this.#shelf.touched(stored, read.offset, read.length)
+        if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
+      },
+      patienceFor: image => origins.patienceFor(image),
+      stored: async image => (store.health.mayWait ? parts.use(image) : null),
+      isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
+      // What would not be kept is not worth it, and of an image that is not sound nothing may be served.
+      sourceOf: stored =>
+        parts.mayPromote(stored, 0) ? (origins.of(stored.image).direct?.sourceOf(stored.image) ?? null) : null,
+      served: (image, bytes, ms) => origins.of(image).direct?.served(image, bytes, ms),
+      find: image => (store.health.mayWait ? store.find(image.id) : null),
+      imageChanged: image => {
+        store.find(image.id)?.file.setFirstReadOrigin(null)
+        parts.imageChanged(image)
+      },
+    })
+  }
+
+  /** Extents being fetched or promoted now. */
+  get flightsUnderWay(): number {
+    return this.flights.size - this.#park.size - this.#fetcher.shelvedFlights
+  }
+
+  get aheadCounters(): ReadAheadStatus {
+    return { ...this.#ahead.counters, bufferedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
+  }
+
+  /** Somebody has opened an image, which is in the store, or not. @returns `stored` */
+  opened(stored: StoredImage | null): StoredImage | null {
+    if (stored && this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+    return stored
+  }
+
+  /** Other limits from now on. */
+  reconfigure(limits: ReadPathLimits): void {
+    this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#origins))
+    this.#readAheadBytesMax = limits.readAheadBytesMax
+  }
+
+  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. Idempotent. */
+  async close(): Promise<void> {
+    this.#ahead.close()
+    this.#shelf.close()
+    this.#park.close()
+    await this.flights.close()
+    await this.profiles.close()
+  }
+}
+
+function urlsOf({ all }: OriginTable): string[] {
+  return all.map(({ origin }) => origin.url)
+}

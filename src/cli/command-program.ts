@@ -1,0 +1,70 @@
+/**
+ * What `parentfs` is called with: every command, argument and option. Each command's own file is loaded when it is called.
+ */
+import { Command } from 'commander'
+import { readVersion } from '../daemon/config/version.ts'
+import { defineCompletion } from './definitions/define-completion.ts'
+import {
+  defineMetrics,
+  defineReload,
+  defineSet,
+  defineStatus,
+  defineTop,
+  defineUpgrade,
+  defineVerify,
+} from './definitions/define-daemon.ts'
+import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './definitions/define-images.ts'
+import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
+import { defineProfile } from './definitions/define-profile.ts'
+import type { Ended } from './output/argument-parsers.ts'
+import { exitCodes } from './output/exit-codes.ts'
+
+export interface ProgramHooks {
+  /** Hears the exit code of a command that ran. */
+  readonly ended: Ended
+  /** Hears complaints of the parser, several lines at times. */
+  readonly writeError: (text: string) => void
+}
+
+/** The program, to be parsed; throws CommanderError instead of exiting. */
+export function createProgram({ ended, writeError }: ProgramHooks): Command {
+  const program = new Command('parentfs')
+    .description('Presents VM parent images as files, read through a cache on a local SSD.')
+    .version(readVersion())
+    .exitOverride()
+    .configureOutput({ writeErr: writeError, outputError: (text, write) => write(withAdvice(text)) })
+    .showSuggestionAfterError()
+    .addHelpText(
+      'after',
+      `\nExit codes:\n${exitCodes.map(([code, means]) => `  ${`${code}`.padEnd(4)} ${means}`).join('\n')}`,
+    )
+  for (const define of [
+    defineMount,
+    defineCheckConfig,
+    defineStatus,
+    defineImages,
+    definePromote,
+    defineEvict,
+    definePin,
+    defineProfile,
+    defineExplain,
+    defineVerify,
+    defineSet,
+    defineReload,
+    defineUpgrade,
+    defineTop,
+    defineMetrics,
+    defineUnmount,
+    defineCompletion,
+  ]) {
+    define(program, ended)
+  }
+  return program
+}
+
+/** What the parser says of words that it does not know says nothing of what to do. */
+function withAdvice(complaint: string): string {
+  const text = complaint.trim().replace(/command-argument value '(.*)' is invalid for argument '(.*)'\. /, '$2: ')
+  const lacks = /^error: (unknown|missing|too many)|argument missing$/.test(text) && !text.includes('Did you mean')
+  return lacks ? `${text.replace(/\.$/, '')}: see "parentfs help [COMMAND]"\n` : `${text}\n`
+}

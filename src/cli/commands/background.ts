@@ -1,0 +1,41 @@
+/**
+ * Starts a keeper that outlives the command: in its own session, with no terminal, told its settings by message so that
+ * credentials appear in no list of processes.
+ */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { CacheError, type ErrorCode } from '../../base/errors.ts'
+import { noInspectorArguments } from '../../base/no-inspector.ts'
+import type { Settings } from '../../daemon/config/settings.ts'
+import type { BackgroundAnswer } from '../../daemon/supervisor/supervisor-main.ts'
+
+/**
+ * Resolves when the mount answers.
+ * @throws CacheError the keeper's own reason; then it has gone
+ */
+export async function superviseInBackground(settings: Settings): Promise<void> {
+  const main = fileURLToPath(new URL('../../daemon/supervisor/supervisor-main.js', import.meta.url))
+  const keeper = spawn(process.execPath, [...noInspectorArguments, main], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  })
+  const ended = new AbortController()
+  const exited = once(keeper, 'exit', { signal: ended.signal }).then(([code, signal]) => {
+    throw new CacheError('mount-failed', `the keeper ended with ${signal ?? `exit code ${code}`} and gave no reason`)
+  })
+  try {
+    keeper.send(settings)
+    const message = once(keeper, 'message', { signal: ended.signal })
+    const [answer] = (await Promise.race([message, exited])) as [BackgroundAnswer]
+    if (answer.type === 'ready') return
+    await once(keeper, 'exit')
+    throw new CacheError(answer.code as ErrorCode, answer.message)
+  } finally {
+    ended.abort()
+    exited.catch(() => {}) // What it says after the answer is of no interest.
+    if (keeper.connected) keeper.disconnect()
+    keeper.unref()
+  }
+}

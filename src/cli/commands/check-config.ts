@@ -1,0 +1,34 @@
+/**
+ * `parentfs check-config`: what a configuration file puts into effect, or everything that is wrong with it, and with the files
+ * that it names. Asks nobody.
+ */
+
+import { homedir } from 'node:os'
+import { resolve } from 'node:path'
+import { silentLogger } from '../../base/logger.ts'
+import { checkSecrets } from '../../daemon/config/check-secrets.ts'
+import { configure } from '../../daemon/config/configuration.ts'
+import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
+import { readConfigurationFile } from '../../daemon/config/configuration-file.ts'
+import { effectiveConfigText } from '../../daemon/config/effective-config.ts'
+import { usageExitCode } from '../output/exit-codes.ts'
+import { remark } from '../output/terminal-output.ts'
+
+/** @returns the exit code: 0, or 2 when the file is not usable */
+export async function checkConfig(path: string): Promise<number> {
+  const file = resolve(path)
+  try {
+    const { document, settings } = await readConfigurationFile(file)
+    const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
+    const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
+    const { wrong, odd } = await checkSecrets(configuration, silentLogger)
+    for (const line of [...wrong, ...odd]) remark(`parentfs: ${line}`)
+    if (wrong.length > 0) return usageExitCode
+    process.stdout.write(effectiveConfigText(document, configuration))
+    return 0
+  } catch (error) {
+    if (!(error instanceof ConfigurationError)) throw error
+    for (const line of error.lines) remark(`parentfs: ${line}`)
+    return usageExitCode
+  }
+}

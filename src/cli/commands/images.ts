@@ -1,0 +1,38 @@
+/**
+ * `parentfs images`: what a mount shows, and how much of it the cache has.
+ */
+import { fetchStatus } from '../../admin/admin-client.ts'
+import type { ImageStatus } from '../../cache/cache-status.ts'
+import { newTable, share, size, trimmed } from '../output/tables.ts'
+import { findMount, noDaemon } from './target.ts'
+
+/** @param path null: the only mount. @returns the exit code. @throws CacheError not-found, access-denied, closed */
+export async function images(path: string | null, json: boolean): Promise<number> {
+  const { mountpoint, socket } = await findMount(path)
+  const status = await fetchStatus(socket)
+  if (!status) throw noDaemon(mountpoint)
+  console.log(json ? JSON.stringify(status.images, null, 2) : tableOfImages(status.images))
+  return 0
+}
+
+/** One line an image. */
+export function tableOfImages(images: readonly ImageStatus[]): string {
+  if (images.length === 0) return 'no image was looked up yet: list the mount, or open one'
+  const table = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'PINNED', 'OPEN', 'STATE', 'VALIDATOR'])
+  for (const image of images) {
+    const { name, sizeBytes, residentBytes, complete, pinned, open, validator } = image
+    const resident = complete ? 'complete' : `${size(residentBytes)} (${share(residentBytes, sizeBytes)})`
+    table.push([name, size(sizeBytes), resident, yes(pinned), yes(open), stateOf(image), validator])
+  }
+  return trimmed(table.toString())
+}
+
+/** What its publisher's digest says: only one of these is bad. */
+function stateOf({ digest }: ImageStatus): string {
+  const states = { none: 'served', unverified: 'served', verified: 'served, verified', mismatch: 'quarantined' }
+  return states[digest]
+}
+
+function yes(is: boolean): string {
+  return is ? 'yes' : '-'
+}

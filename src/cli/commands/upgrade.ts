@@ -1,0 +1,52 @@
+/**
+ * `parentfs upgrade`: another server, of another version perhaps, takes the place of the one that runs. Readers wait for a moment.
+ */
+
+import { resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fetchStatus, requestUpgrade } from '../../admin/admin-client.ts'
+import { successorLookMs } from '../../admin/limits.ts'
+import type { Status } from '../../admin/status.ts'
+import { CacheError } from '../../base/errors.ts'
+import { say } from '../output/terminal-output.ts'
+import { upgradeMsMax } from './limits.ts'
+import { findMount, noDaemon } from './target.ts'
+
+/**
+ * @param to the directory of the other version; null: the one that the daemon was started from
+ * @returns the exit code
+ * @throws CacheError when it is refused: nothing has happened then; or when the old version goes on in its place
+ */
+export async function upgrade(path: string, to: string | null): Promise<number> {
+  const { mountpoint, socket } = await findMount(path)
+  const before = await fetchStatus(socket)
+  const outcome = before && (await requestUpgrade(socket, to === null ? null : resolve(to)))
+  if (!before || !outcome) throw noDaemon(mountpoint)
+  const after = await successor(socket, before)
+  const { lastPauseMs, refusedUpgrade } = after.takeovers
+  if (refusedUpgrade !== null) {
+    const what = `version ${outcome.version} could not take over (${refusedUpgrade})`
+    throw new CacheError(
+      'mount-failed',
+      `${mountpoint}: ${what}; version ${after.version} goes on, and no reader saw it`,
+    )
+  }
+  const versions = `version ${after.version} serves now, after ${before.version}`
+  say(`${mountpoint}: ${versions}; readers waited for ${lastPauseMs} ms`)
+  return 0
+}
+
+/** What the next server says of itself, once it serves. */
+async function successor(socket: string, before: Status): Promise<Status> {
+  const endMs = performance.now() + upgradeMsMax
+  while (performance.now() < endMs) {
+    // Between two servers this waits for the second.
+    const now = await fetchStatus(socket)
+    if (now && now.takeovers.count > before.takeovers.count) return now
+    await sleep(successorLookMs)
+  }
+  throw new CacheError(
+    'closed',
+    `${before.mountpoint}: no other server after ${upgradeMsMax / 1000} seconds: see the log`,
+  )
+}

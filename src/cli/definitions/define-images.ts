@@ -1,0 +1,82 @@
+/**
+ * How the commands about images are called.
+ */
+import type { Command } from 'commander'
+import { parseRange, parseSize } from '../../base/sizes.ts'
+import { type Ended, value } from '../output/argument-parsers.ts'
+
+export interface OnMount {
+  readonly mountpoint?: string
+}
+
+export function defineImages(program: Command, ended: Ended): void {
+  const images = program.command('images').copyInheritedSettings(program)
+  images
+    .description(
+      'List the images of the mount on MOUNTPOINT, or of the only one, and how much of each is in the cache.',
+    )
+    .argument('[mountpoint]')
+    .option('--json', 'for machines: an array')
+    .action(async (mountpoint: string | undefined, { json = false }: { json?: boolean }) => {
+      const module = await import('../commands/images.ts')
+      ended(await module.images(mountpoint ?? null, json))
+    })
+}
+
+/** A command of `parent` about one image of one mount. */
+export function ofImage(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .copyInheritedSettings(parent)
+    .description(description)
+    .argument('<image>', 'its name, as "parentfs images" shows it, or the path of its file')
+    .option('-m, --mountpoint <dir>', 'which mount (default: the one that the path is in, or the only one)')
+}
+
+export function definePromote(program: Command, ended: Ended): void {
+  const what =
+    'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.'
+  ofImage(program, 'promote', what)
+    .option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)', collectRanges, [])
+    .action(async (image: string, { range, mountpoint }: OnMount & { range: ReturnType<typeof parseRange>[] }) => {
+      const module = await import('../commands/promote.ts')
+      ended(await module.promote(image, range, mountpoint ?? null))
+    })
+}
+
+export function defineEvict(program: Command, ended: Ended): void {
+  const what = 'Free what the cache holds of IMAGE. Whoever reads it goes on reading, from the origin.'
+  ofImage(program, 'evict', what).action(async (image: string, { mountpoint }: OnMount) => {
+    const module = await import('../commands/evict.ts')
+    ended(await module.evict(image, mountpoint ?? null))
+  })
+}
+
+export function definePin(program: Command, ended: Ended): void {
+  const descriptions = {
+    pin: 'Never evict IMAGE, until it is unpinned. Half of the capacity may be pinned. Restarts keep pins.',
+    unpin: 'Let IMAGE be evicted again.',
+  }
+  for (const command of ['pin', 'unpin'] as const) {
+    ofImage(program, command, descriptions[command]).action(async (image: string, { mountpoint }: OnMount) => {
+      const module = await import('../commands/pin.ts')
+      ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
+    })
+  }
+}
+
+export function defineExplain(program: Command, ended: Ended): void {
+  ofImage(program, 'explain', 'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
+    .argument('<offset>', 'in bytes, or like 10GiB', value(parseSize))
+    .argument('[length]', 'in bytes, or like 4KiB; 1MiB at most', value(parseSize), 4096)
+    .option('--json', 'for machines: one object')
+    .action(async (image: string, offset: number, length: number, options: OnMount & { json?: boolean }) => {
+      const module = await import('../commands/explain.ts')
+      const { mountpoint = null, json = false } = options
+      ended(await module.explainCommand({ image, offset, length, path: mountpoint, json }))
+    })
+}
+
+function collectRanges(text: string, before: readonly ReturnType<typeof parseRange>[]) {
+  return [...before, value(parseRange)(text)]
+}

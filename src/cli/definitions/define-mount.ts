@@ -1,0 +1,119 @@
+/**
+ * How the commands that make and end a mount are called.
+ */
+import { type Command, Option } from 'commander'
+import { parseDuration, parseSize } from '../../base/sizes.ts'
+import { logLevels } from '../../daemon/config/settings.ts'
+import type { MountArguments } from '../commands/mount.ts'
+import { mountOptionsKnown, parseMountOptions } from '../commands/mount-options.ts'
+import { type Ended, parsePath, parsePort, value } from '../output/argument-parsers.ts'
+
+export function defineMount(program: Command, ended: Ended): void {
+  const mount = program.command('mount').copyInheritedSettings(program)
+  mount
+    .description(
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix) on MOUNTPOINT, and stay.',
+    )
+    .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
+    .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent', value(parsePath))
+    .option('--config <file>', 'take everything from a file, see "parentfs check-config"', value(parsePath))
+    .option(
+      '--cache-dir <dir>',
+      'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
+      value(parsePath),
+    )
+    .option(
+      '--capacity <size>',
+      'what the cache may take, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
+      value(parseSize),
+    )
+    .option(
+      '--block-size <size>',
+      'a power of two, 4KiB to 1MiB; fixed when the cache is made (default: 64KiB)',
+      value(parseSize),
+    )
+    .option(
+      '--read-ahead <size>',
+      'how far ahead of a sequential reader is fetched; 0 for no reading ahead of any kind (default: 16MiB)',
+      value(parseSize),
+    )
+    .option(
+      '--revalidate <duration>',
+      'how long names are taken as fresh, like 60s (default: 1m)',
+      value(parseDuration),
+    )
+    .option('--ceph-conf <file>', "Ceph's configuration file, for rbd and rados (default: where Ceph looks)")
+    .option('--id <name>', 'who we are to the cluster, without "client." (default: admin)')
+    .option('--keyring <file>', 'the keyring that has its key (default: where Ceph looks)')
+    .option(
+      '--transport <name>',
+      'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',
+    )
+    .option('--no-passthrough', 'never let the kernel read complete images by itself')
+    .option(
+      '--metrics-port <port>',
+      'also answer GET /metrics on this port of 127.0.0.1, which every user of this machine can reach',
+      value(parsePort),
+    )
+    .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
+    .option('--background', 'return when the mount answers; logs go to --log-file alone')
+    .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
+    .option('--log-file <file>', 'append the log here instead of writing it to standard error', value(parsePath))
+    .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
+      const places = placesOf(mount, origin, mountpoint, options)
+      const module = await import('../commands/mount.ts')
+      ended(await module.mount({ ...options, places }))
+    })
+}
+
+type MountFlags = Omit<MountArguments, 'places'>
+
+/** ORIGIN MOUNTPOINT; or with a file, which says the rest, MOUNTPOINT or nothing. */
+function placesOf(
+  mount: Command,
+  origin: string | undefined,
+  mountpoint: string | undefined,
+  { config }: MountFlags,
+): string[] {
+  const missing = (name: string) => mount.error(`error: missing required argument '${name}'`)
+  if (config === undefined) {
+    return [origin ?? missing('origin'), mountpoint ?? missing('mountpoint')]
+  }
+  const beside = mount.options.find(option => {
+    const name = option.attributeName()
+    return !['config', 'background'].includes(name) && mount.getOptionValueSource(name) === 'cli'
+  })
+  if (beside) mount.error(`error: ${beside.long ?? beside.short} does not go with --config: write it in ${config}`)
+  if (mountpoint !== undefined) mount.error('error: the origin does not go with --config: write it in the file')
+  return origin === undefined ? [] : [origin]
+}
+
+export function defineCheckConfig(program: Command, ended: Ended): void {
+  const check = program.command('check-config').copyInheritedSettings(program)
+  check
+    .description('Say what a configuration file puts into effect, or everything that is wrong with it (exit code 2).')
+    .argument('<file>')
+    .action(async (file: string) => {
+      const module = await import('../commands/check-config.ts')
+      ended(await module.checkConfig(file))
+    })
+}
+
+export function defineUnmount(program: Command, ended: Ended): void {
+  const unmount = program.command('unmount').copyInheritedSettings(program)
+  unmount
+    .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
+    .argument('<mountpoint>')
+    .option('--force', 'also when somebody uses it: their reads fail')
+    .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
+      const module = await import('../commands/unmount.ts')
+      ended(await module.unmount(mountpoint, force))
+    })
+}
+
+/** Several `-o` add up; each is checked where it stands. */
+function collect(text: string, before: readonly string[]): readonly string[] {
+  value(option => parseMountOptions([option]))(text)
+  return [...before, text]
+}

@@ -1,0 +1,34 @@
+/**
+ * What the definitions of commands have in common.
+ */
+import { InvalidArgumentError } from 'commander'
+import { messageOf } from '../../base/errors.ts'
+
+/** Hears the exit code of a command that ran. */
+export type Ended = (exitCode: number) => void
+
+/** A parser whose complaint commander reports together with the option's name. */
+export function value<T>(parse: (text: string) => T): (text: string) => T {
+  return text => {
+    try {
+      return parse(text)
+    } catch (error) {
+      throw new InvalidArgumentError(messageOf(error))
+    }
+  }
+}
+
+/** What a variable that is not set leaves behind would mean the working directory. @throws Error when it is empty */
+export function parsePath(text: string): string {
+  if (text === '') throw new Error('it is empty: is a variable not set?')
+  return text
+}
+
+/** @throws Error when it is not a port of 127.0.0.1 */
+export function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) {
+    throw new Error(`"${text}" is not a port: give 1 to 65535; its address is always 127.0.0.1`)
+  }
+  return port
+}

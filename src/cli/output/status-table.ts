@@ -1,0 +1,91 @@
+/**
+ * Statuses as tables for people: sizes in binary units, shares in per cent.
+ */
+import ms from 'ms'
+import type { Status } from '../../admin/status.ts'
+import { newTable, share, size, trimmed } from './tables.ts'
+
+/** One line a mount. */
+export function tableOfAll(statuses: readonly (Status | UnansweredMount)[]): string {
+  if (statuses.length === 0) return 'nothing is mounted'
+  const table = newTable(['MOUNTPOINT', 'STATE', 'USED', 'CAPACITY', 'HITS', 'ORIGIN'])
+  for (const status of statuses) {
+    if (status.state === 'unanswered') {
+      table.push([status.mountpoint, status.state, '-', '-', '-', '-'])
+      continue
+    }
+    const { cache, reads, origin } = status
+    const sizes = [size(cache.usedBytes), size(cache.capacityBytes)]
+    table.push([status.mountpoint, status.state, ...sizes, share(reads.hits, reads.hits + reads.misses), origin.url])
+  }
+  return trimmed(table.toString())
+}
+
+/** Everything about one mount. */
+export function tableOfOne(status: Status): string {
+  const { cache, pinned, reads, origin, promotion, eviction, scrub } = status
+  const facts = newTable()
+  facts.push(
+    ['mountpoint', status.mountpoint],
+    ['origin', `${origin.url}, ${originStateOf(status)}`],
+    ...(origin.unsupported ? [['', origin.unsupported]] : []),
+    [
+      'state',
+      `${status.state} for ${ms(status.uptimeSeconds * 1000)}, ${status.transport} transport, parentfs ${status.version}`,
+    ],
+    ['processes', `server ${status.pid}, keeper ${status.supervisorPid}${takeoversOf(status)}`],
+    [
+      'cache',
+      `${size(cache.usedBytes)} of ${size(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
+    ],
+    ...(pinned.maxBytes > 0 ? [['pinned', pinnedOf(status)]] : []),
+    ['cache disk', healthOf(status)],
+    ['hits', `${reads.hits} reads (${share(reads.hits, reads.hits + reads.misses)}), ${size(reads.hitBytes)}`],
+    ['misses', `${reads.misses} reads, ${size(reads.missBytes)}`],
+    ['fetched', `${size(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
+    [
+      'promoted',
+      `${size(promotion.promotedBytes)}, ${size(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
+    ],
+    ['evicted', `${size(eviction.bytes)} in ${eviction.objects} objects`],
+    [
+      'scrub',
+      `${size(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
+    ],
+  )
+  const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'DIGEST', 'VALIDATOR'])
+  for (const { name, sizeBytes, residentBytes, complete, digest, validator } of status.images) {
+    const resident = complete ? 'complete' : `${size(residentBytes)} (${share(residentBytes, sizeBytes)})`
+    images.push([name, size(sizeBytes), resident, digest, validator])
+  }
+  return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
+}
+
+/** `away for 5s: connect ECONNREFUSED 127.0.0.1:80; 3 reads wait` */
+function originStateOf({ origin: { state, reason, sinceSeconds, waiting } }: Status): string {
+  if (state === 'available') return state
+  return `${state} for ${ms(sinceSeconds * 1000)}: ${reason}; ${waiting} reads wait`
+}
+
+/** `bypass for 5s: a read took over 750 ms` */
+function healthOf({ health: { state, reason, sinceSeconds } }: Status): string {
+  return state === 'healthy' ? state : `${state} for ${ms(sinceSeconds * 1000)}: ${reason}`
+}
+
+/** `1 GiB of the 2 GiB that they may take; 5 GiB may be pinned` */
+function pinnedOf({ pinned: { heldBytes, maxBytes: wholeBytes, allowedBytes } }: Status): string {
+  const whole = `${size(heldBytes)} held of ${size(wholeBytes)}`
+  const over = wholeBytes > allowedBytes ? '; the oldest pins are kept as far as that goes' : ''
+  return `${whole}, at most ${size(allowedBytes)} can be${over}`
+}
+
+function takeoversOf({ takeovers: { possible, count, longestPauseMs } }: Status): string {
+  if (!possible) return '; none could take over: on this mount requests are not repeated'
+  return count === 0 ? '' : `; ${count} servers took over, in ${ms(longestPauseMs)} at most`
+}
+
+/** A parentfs mount whose daemon does not answer us: dead, or somebody else's. */
+export interface UnansweredMount {
+  readonly mountpoint: string
+  readonly state: 'unanswered'
+}

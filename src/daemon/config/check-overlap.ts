@@ -1,0 +1,42 @@
+/**
+ * What a mount lives on must not lie below its own mountpoint: once mounted, it would be looked for in the mount itself, which answers
+ * from what it looks for.
+ */
+import { realpath } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { CacheError } from '../../base/errors.ts'
+import type { Configuration } from './configuration.ts'
+
+type Places = Pick<Configuration, 'mountpoint' | 'places'> & { readonly cache: { readonly directory: string } }
+
+/**
+ * Check the cache directory and the directories that are origins.
+ * @throws CacheError invalid-argument
+ */
+export async function checkOverlap({ mountpoint, cache, places }: Places): Promise<void> {
+  const lived = places
+    .map(({ settings: { url } }) => url)
+    .filter(url => url.startsWith('file:'))
+    .map(url => ({ what: `origin ${url}`, path: fileURLToPath(url) }))
+  lived.push({ what: `cache directory ${cache.directory}`, path: cache.directory })
+  for (const { what, path } of lived) {
+    if (!isWithin(path, mountpoint) && !isWithin(await resolved(path), mountpoint)) continue
+    const why = `lies in the mountpoint ${mountpoint}, which would hide it`
+    throw new CacheError('invalid-argument', `${what} ${why}: mount elsewhere, or name another directory`)
+  }
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return `${path}/`.startsWith(directory === '/' ? '/' : `${directory}/`)
+}
+
+/** Without symbolic links, as far as it is there. */
+async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch {
+    const above = dirname(path)
+    return above === path ? path : join(await resolved(above), basename(path))
+  }
+}

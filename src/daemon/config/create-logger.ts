@@ -1,0 +1,33 @@
+/**
+ * The log of keeper and server: pino, JSON lines, or lines for people on a terminal. Written by a native thread, in order: who logs waits
+ * for nothing, and the last line before an exit is there unless nobody takes it, see log-destination.ts.
+ */
+import { pino } from 'pino'
+import type { ProcessLog } from '../../base/logger.ts'
+import type { LogWriters } from '../../native/log-writer.ts'
+import { openLogDestination } from './log-destination.ts'
+import type { LogSettings } from './settings.ts'
+
+const missing = 'the log could not be written: lines are missing here'
+
+/**
+ * @param name which process speaks
+ * @throws SystemError when the file cannot be opened
+ */
+export async function createLogger(
+  name: 'keeper' | 'server',
+  { level, pretty, file }: LogSettings,
+  addon: LogWriters,
+): Promise<ProcessLog> {
+  const options = { name, level, base: { pid: process.pid } }
+  if (!pretty) {
+    const notice = `{"level":40,"time":{time},"pid":${process.pid},"name":"${name}","lines":{lost},"msg":"${missing}"}\n`
+    const destination = openLogDestination(addon, file, notice)
+    return { logger: pino(options, destination), linesLost: destination.linesLost }
+  }
+  const { prettyLines } = await import('./pretty-lines.ts')
+  const destination = openLogDestination(addon, file, `WARN (${name}): ${missing}: {lost}\n`)
+  const format = prettyLines(file === null)
+  const logger = pino(options, { write: (line: string) => destination.write(format(line)) })
+  return { logger, linesLost: destination.linesLost }
+}

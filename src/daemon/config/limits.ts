@@ -1,0 +1,52 @@
+/**
+ * Limits of daemon/config/: each with its unit last and the reason or the sum that led to it.
+ */
+import { KiB, MiB } from '../../base/limits.ts'
+
+/** Block size: the default, and what is accepted (a power of two). 64 KiB makes an object 4 MiB. */
+export const blockBytesDefault = 64 * KiB
+
+export const blockBytesMin = 4 * KiB
+
+export const blockBytesMax = 1 * MiB
+
+/** Capacity when none is given. */
+export const capacityBytesDefault = 10 * 1024 * MiB
+
+/** At least this many objects fit, or the configuration is refused: below it, eviction would chase its own tail. */
+export const capacityObjectsMin = 32
+
+/** Threads that read /dev/fuse: four answered more requests a second than two or sixteen on two cores. */
+export const sessionThreads = 4
+
+/** Threads that wait for the disk. */
+export const storeThreads = 16
+
+/** How long an answer of the origin about names is taken as fresh. */
+export const revalidateSecondsDefault = 60
+
+/** Origins of one mount: their connections together stay below what a process may open by default. */
+export const originsMax = 64
+
+export const secretCommandRefreshMsDefault = 300_000
+
+/** The least that may be set, so that a small cache is not read without a pause. */
+export const scrubIntervalMsMin = 10_000
+
+/** Longest configuration file: a thousand bytes for each of as many origins as there may be. */
+export const configurationBytesMax = 64 * KiB
+
+/** Levels of nesting in it: four are used. */
+export const configurationDepthMax = 16
+
+/** A server that has served this long before it dies was well: the deaths before it do not count any more. */
+export const serverWellMsDefault = 60_000
+
+/** Servers that may die one after the other of themselves, none of which was well: then they pass the cache by. */
+export const serverDeathsDefault = 5
+
+/** Lines of the log that wait for a slow reader, in bytes: some thousand, and nobody should find much memory behind a pipe that nobody reads. */
+export const logQueueBytesMax = 1024 * 1024
+
+/** How long a process that ends waits for them to be written: a disk that is well needs far less, and nobody is to wait for one that is not. */
+export const logFlushMsMax = 500

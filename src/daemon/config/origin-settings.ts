@@ -1,0 +1,289 @@
+/**
+ * What can be set of an origin: a schema a kind. Another kind of origin is another schema in {@link originKinds}, and what
+ * opens it in src/origin/open-origin.ts.
+ *
+ * The kind need not be written where the URL's scheme tells it.
+ */
+import { readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import { missSecondsMax } from '../../base/limits.ts'
+import type { Logger } from '../../base/logger.ts'
+import { cephUrlWith, isCephUrl } from '../../origin/ceph/ceph-url.ts'
+import { withoutCredentials } from '../../origin/contract/url-credentials.ts'
+import {
+  connectMsMax,
+  firstByteMsMax,
+  listingBytesMax,
+  originConcurrencyDefault,
+  stallMsMax,
+} from '../../origin/http/limits.ts'
+import { Credentials } from '../../origin/http/request-credentials.ts'
+import { imageShareMax } from '../../origin/limits.ts'
+import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
+import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
+import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
+import { revalidateSecondsDefault } from './limits.ts'
+import {
+  choiceField,
+  countField,
+  durationField,
+  pathField,
+  secretField,
+  secretSchema,
+  setting,
+  shareField,
+  shown,
+  sizeField,
+  textOrSecretSchema,
+} from './setting-fields.ts'
+import { outageChoices } from './settings.ts'
+import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
+
+const [KiB, GiB] = [1024, 1024 ** 3]
+const [second, hour, day] = [1000, 3_600_000, 86_400_000]
+
+/** What every origin has. */
+const common = {
+  url: setting(z.string(), {
+    kind: 'text',
+    range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix',
+    live: false,
+    what: 'where the images are; the identity of what is cached of them',
+    unset: 'required',
+  }),
+  requests: countField({ min: 1, max: 1024 }, originConcurrencyDefault, {
+    live: true,
+    what: 'requests at once, and for http(s) connections to a host',
+  }),
+  imageShare: shareField({ min: 0.01, max: 1 }, imageShareMax, {
+    live: true,
+    what: 'the share of them that reads of one image may take',
+  }),
+  missTimeout: durationField({ min: second, max: day }, missSecondsMax * second, {
+    live: true,
+    what: 'how long a read that the cache cannot answer takes at most, retries included',
+  }),
+  onOutage: choiceField('onOutage', outageChoices, 'fail', {
+    live: true,
+    what: 'while the origin is away, a read whose time is over fails, or waits until it is back',
+  }),
+  tries: countField({ min: 1, max: 100 }, originTriesMax, {
+    live: true,
+    what: 'tries of one request for names; reads are tried until missTimeout',
+  }),
+  retryPause: durationField({ min: 1, max: hour }, retryMsMin, {
+    live: true,
+    what: 'the longest first pause between tries; it doubles',
+  }),
+  retryPauseMax: durationField({ min: 1, max: hour }, retryMsMax, {
+    live: true,
+    what: 'the longest pause between tries',
+  }),
+  revalidate: durationField({ min: 0, max: 365 * day }, revalidateSecondsDefault * second, {
+    live: true,
+    what: 'how long names and versions are taken as fresh',
+  }),
+  ...throttleFields,
+}
+
+/** Headers that say what is asked for are ours to send. */
+const ourHeaders = new Set(
+  'accept-encoding connection content-length expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive range te trailer transfer-encoding upgrade want-repr-digest'.split(
+    ' ',
+  ),
+)
+
+const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: ({ input }) => `${shown(input)} is not the name of a header` })
+  .refine(name => !ourHeaders.has(name.toLowerCase()), {
+    error: ({ input }) => `the header ${input} is not to be set: parentfs needs it`,
+  })
+
+/** Names of headers whose values are secret. */
+const secretHeader = /auth|token|key|secret|cookie|password|signature/i
+
+const file = z.strictObject({ kind: z.literal('file'), ...common })
+
+const http = z.strictObject({
+  kind: z.literal('http'),
+  ...common,
+  connectTimeout: durationField({ min: 1, max: hour }, connectMsMax, {
+    live: true,
+    what: 'how long a connection may take, TLS included',
+  }),
+  answerTimeout: durationField({ min: 1, max: hour }, firstByteMsMax, {
+    live: true,
+    what: 'how long the server may take to begin an answer',
+  }),
+  stallTimeout: durationField({ min: 1, max: hour }, stallMsMax, {
+    live: true,
+    what: 'how long an answer may pause',
+  }),
+  basic: setting(
+    z
+      .strictObject(
+        {
+          username: z
+            .string({ error: 'the username is a text' })
+            .regex(/^[^:\p{Cc}]+$/u, { error: 'a username has no colon' }),
+          password: secretSchema,
+        },
+        { error: 'basic is {username: NAME, password: SECRET}' },
+      )
+      .optional(),
+    {
+      kind: 'text',
+      range: '{username: NAME, password: SECRET}',
+      live: true,
+      what: 'who we are to the server; a SECRET is written as under `bearer`',
+      unset: 'nobody',
+    },
+  ),
+  bearer: secretField({ live: true, what: 'a token for the server', unset: 'none' }),
+  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
+    kind: 'text',
+    range: '{NAME: TEXT or SECRET}',
+    live: true,
+    what: 'more headers for the server; what redirects lead to gets none of them',
+    unset: 'none',
+  }),
+  ca: pathField({ live: true, what: 'certificates (PEM) that are trusted besides the usual ones', unset: 'none' }),
+  hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
+    live: true,
+    what: 'second requests for slow reads, as a share of all; 0% for none',
+  }),
+  listingSize: sizeField({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'longest listing that is read' }),
+})
+
+const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
+
+const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...radosFields })
+
+/** The kinds there are, and the schemes of URLs that tell them. */
+export const originKinds = { file, http, rbd, rados } as const
+const kindOfScheme: Readonly<Record<string, string>> = {
+  'file:': 'file',
+  'http:': 'http',
+  'https:': 'http',
+  'rbd:': 'rbd',
+  'rados:': 'rados',
+}
+
+/** The settings of one origin, judged. */
+export type OriginSettings = z.output<typeof originSchema>
+
+export const originSchema = z
+  .unknown()
+  .transform((input, ctx) => {
+    const problem = problemOf(input)
+    if (problem === null) {
+      const { url, kind } = input as { url: string; kind?: unknown }
+      const whole = isCephUrl(url) ? cephUrlWith(url, input as object) : url
+      return { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object), url: whole }
+    }
+    ctx.addIssue({ code: 'custom', ...problem })
+    return z.NEVER
+  })
+  .pipe(
+    z.discriminatedUnion('kind', [file, http, rbd, rados], {
+      error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
+    }),
+  )
+  .superRefine((origin, ctx) => {
+    const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
+    const { retryPause, retryPauseMax } = origin
+    if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
+    if (origin.kind !== 'http') return
+    if (origin.basic && origin.bearer) complain(['bearer'], 'basic and bearer do not go together: give one of them')
+    for (const [name, value] of Object.entries(origin.headers ?? {})) {
+      if (typeof value !== 'string') continue
+      if (secretHeader.test(name)) complain(['headers', name], secretSchema.safeParse('').error!.issues[0]!.message)
+      if (!/^[\x20-\x7e]*$/.test(value)) complain(['headers', name], 'the value of a header is one line of plain text')
+    }
+  })
+
+/**
+ * The same, as src/origin/open-origin.ts wants it.
+ * @throws CacheError invalid-argument when a file that it names cannot be read
+ */
+export function originOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions {
+  const { requests, imageShare, missTimeout, tries, retryPause, retryPauseMax } = settings
+  return {
+    concurrencyMax: requests,
+    imageShareMax: imageShare,
+    missMsMax: missTimeout,
+    retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
+    throttle: throttleOptionsOf(settings),
+    hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
+    http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
+    ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
+  }
+}
+
+type HttpSettings = Extract<OriginSettings, { kind: 'http' }>
+
+function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['http'] {
+  const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, ca } = settings
+  const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
+  const sources = { basic, bearer, headers: Object.fromEntries(named) }
+  const hasCredentials = basic !== undefined || bearer !== undefined || named.length > 0
+  return {
+    connectMsMax: connectTimeout,
+    firstByteMsMax: answerTimeout,
+    stallMsMax: stallTimeout,
+    listingBytesMax: listingSize,
+    credentials: hasCredentials ? new Credentials(sources, { logger }) : null,
+    ca: ca === null ? null : certificatesIn(ca),
+  }
+}
+
+/** @throws CacheError invalid-argument */
+function certificatesIn(file: string): string {
+  try {
+    const text = readFileSync(file, 'utf8')
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
+    throw new Error('there is no certificate in it')
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `ca ${file} is not usable: ${messageOf(cause)}`, { cause })
+  }
+}
+
+interface Problem {
+  readonly path: string[]
+  readonly message: string
+  /** The complaint is about what is not there. */
+  readonly params?: { readonly lacking: true }
+}
+
+/** What is wrong with an origin whatever its kind is; null: nothing. */
+function problemOf(input: unknown): Problem | null {
+  const known = Object.keys(kindOfScheme).map(scheme => `${scheme}//`)
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    return { path: [], message: `${shown(input)} is not an origin: write it as "url: https://host/images/"` }
+  }
+  const { url, kind } = input as { url?: unknown; kind?: unknown }
+  if (url === undefined || url === null)
+    return { path: [], message: 'the origin has no url: write "url: https://host/images/"', params: { lacking: true } }
+  const text = typeof url === 'string' ? withoutCredentials(url) : shown(url)
+  if (typeof url !== 'string' || !URL.canParse(url)) {
+    const like = text.startsWith('/') ? `file://${text}` : 'https://host/images/'
+    return { path: ['url'], message: `origin "${text}" is not a URL: write it like ${like}` }
+  }
+  if (kind === undefined && kindOfScheme[new URL(url).protocol] === undefined) {
+    return { path: ['url'], message: `${text}: not an origin; it must begin with ${known.join(', ')}` }
+  }
+  const { username, password } = new URL(url)
+  if (username !== '' || password !== '') {
+    const advice = 'write basic: {username: NAME, password: SECRET} in a configuration file'
+    return { path: ['url'], message: `${text}: has credentials in it, which others would see: ${advice}` }
+  }
+  try {
+    if (isCephUrl(url)) cephUrlWith(url, input)
+    else identityOf(url)
+    return null
+  } catch (error) {
+    return { path: ['url'], message: messageOf(error) }
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * What keeper and server say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
+ *
+ * The order at start: `hello`, `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
+ * mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
+ * outlives the server.
+ */
+import type { ErrorCode } from '../../base/errors.ts'
+import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
+import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
+import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+import type { Holder } from '../mount/mount-holders.ts'
+
+/** Which of the two mounts: a transport may leave no choice. */
+export type MounterProcess = 'keeper' | 'server'
+
+export type ToWorker =
+  | {
+      readonly type: 'boot'
+      readonly settings: Settings
+      readonly keeperPid: number
+      /** Why the cache must be passed by: earlier servers have died of it, perhaps. Null where all is well. */
+      readonly bypass: string | null
+    }
+  /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
+  | { readonly type: 'prepare'; readonly settings: Settings }
+  /** What has become of the servers before, once requests are answered; `kept`: the mount stays when the keeper dies. */
+  | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
+  /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
+  | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
+  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. `kept`: as in `history`. */
+  | {
+      readonly type: 'mounted'
+      readonly negotiated: Negotiated | null
+      readonly judgement: PoisonVerdict
+      readonly kept: boolean
+    }
+  /** To the server that mounts: do so, and serve. */
+  | { readonly type: 'mount' }
+  /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
+  | { readonly type: 'unmount-answer'; readonly id: number; readonly refusal: UnmountRefused | null }
+  /** The configuration file says this now; `id` of the request, null where nobody waits for an answer. */
+  | { readonly type: 'reload'; readonly id: number | null; readonly document: ConfigurationDocument }
+  /** It could not be read, and nothing has changed. */
+  | { readonly type: 'reload-failed'; readonly id: number; readonly code: ErrorCode; readonly message: string }
+  /** Say `pong`: whether the event loop still turns. */
+  | { readonly type: 'ping' }
+  /** Nothing is mounted any more (or never was): close everything and exit 0. */
+  | { readonly type: 'stop' }
+
+export type ToSupervisor =
+  /** The first word of a server, once its program is loaded: who it is, and which messages it understands. */
+  | { readonly type: 'hello'; readonly version: string; readonly protocol: number }
+  /** Everything but the mount is up. `source`: the origin without credentials. */
+  | {
+      readonly type: 'booted'
+      readonly source: string
+      readonly allowOther: boolean
+      readonly mounter: MounterProcess
+      readonly restarts: Restarts
+      /** Paths of the addons that it has loaded. */
+      readonly addons: readonly string[]
+    }
+  /** It could boot. `protocol`: which messages it understands. */
+  | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
+  /** Somebody asked for another server: of the version in that directory, or of the keeper's own. */
+  | { readonly type: 'upgrade-request'; readonly id: number; readonly directory: string | null }
+  /** Another capacity, which holds for the servers that follow as well. */
+  | { readonly type: 'capacity'; readonly capacityBytes: number }
+  /** The server cannot start and is about to exit. */
+  | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
+  /** What INIT is about to settle: the keeper knows it before the kernel does. */
+  | { readonly type: 'negotiated'; readonly negotiated: Negotiated }
+  /** The session runs and INIT is answered. */
+  | { readonly type: 'ready' }
+  /** The session is over without our doing: unmounted from outside (`reason` null), or the device failed. */
+  | { readonly type: 'ended'; readonly reason: string | null }
+  /** Somebody asked for an unmount through the admin socket. */
+  | { readonly type: 'unmount'; readonly id: number; readonly force: boolean }
+  /** Somebody asked for the configuration file to be read again. */
+  | { readonly type: 'reload-request'; readonly id: number }
+  /** The answer to `ping`. */
+  | { readonly type: 'pong' }
+  /** What is logged from now on. */
+  | { readonly type: 'log-level'; readonly level: string }
+
+/** The version of these messages: a keeper leads no server that has another one. */
+export const protocolVersion = 2
+
+/** Servers that took the place of others on this mount. */
+export interface Takeovers {
+  readonly count: number
+  /** How long requests waited for the last one, and for the slowest. */
+  readonly lastPauseMs: number
+  readonly longestPauseMs: number
+  /** Why the last upgrade ended with the version of before; null when it did not. */
+  readonly refusedUpgrade: string | null
+}
+
+/** What goes on when servers have another keeper. */
+export interface TakeoverHistory {
+  /** Of the version that serves; null: the keeper's own. */
+  readonly directory: string | null
+  readonly takeovers: Takeovers
+}
+
+export const noTakeovers: Takeovers = { count: 0, lastPauseMs: 0, longestPauseMs: 0, refusedUpgrade: null }
+
+export function oneMore(
+  { count, longestPauseMs }: Takeovers,
+  pauseMs: number,
+  refusedUpgrade: string | null,
+): Takeovers {
+  return { count: count + 1, lastPauseMs: pauseMs, longestPauseMs: Math.max(pauseMs, longestPauseMs), refusedUpgrade }
+}
+
+/** The version that is about to serve, or why nothing has happened. */
+export type UpgradeOutcome =
+  | { readonly version: string; readonly refusal: null }
+  | { readonly version: null; readonly refusal: { readonly code: ErrorCode; readonly message: string } }
+
+/** When servers that die are taken for a loop. */
+export interface Restarts {
+  /** So many that die in a row, none of which was well, are a loop. */
+  readonly deathsMax: number
+  /** A server was well that had served this long. */
+  readonly wellMs: number
+}
+
+/** Why an unmount was not done. */
+export interface UnmountRefused {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly holders: readonly Holder[]
+}

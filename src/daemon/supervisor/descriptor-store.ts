@@ -1,0 +1,182 @@
+/**
+ * What of a mount the service manager holds (systemd's descriptor store), so that the mount outlives its keeper: the manager starts another
+ * one and hands both back to it.
+ *
+ * The descriptor of /dev/fuse is held as `fuse`, which the manager drops by itself once the mount has gone. What else a keeper has to know is
+ * JSON in a nameless file that is never changed: what comes later is another file, `state-2` after `state-1`, and the one before is dropped
+ * after it. So a keeper that dies at any moment leaves one that is whole. Source: sd_notify(3), FDSTORE; sd_listen_fds(3);
+ * systemd.service(5), FileDescriptorStoreMax.
+ */
+import { fstatSync, readSync, writeSync } from 'node:fs'
+import type { Logger } from '../../base/logger.ts'
+import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
+import type { Addon } from '../../native/addon.ts'
+import type { Settings } from '../config/settings.ts'
+import type { TakeoverHistory } from '../ipc/messages.ts'
+import { keptBytesMax } from './limits.ts'
+import type { ServiceManager } from './service-manager.ts'
+
+/** What a keeper tells the one that comes after it. Plain JSON. */
+export interface KeptState extends TakeoverHistory {
+  readonly settings: Settings
+  /** What the kernel was told on this descriptor. */
+  readonly negotiated: Negotiated
+  /** Of the mount. See MountEntry. */
+  readonly device: string
+}
+
+/** A mount that has lost its keeper. */
+export interface KeptMount {
+  /** Of /dev/fuse; whoever takes the mount closes it. */
+  readonly fd: number
+  readonly state: KeptState
+}
+
+/** A process that a manager may have handed something. */
+export interface DescriptorReceiver {
+  readonly environment: NodeJS.ProcessEnv
+  readonly pid: number
+  /** What is handed over has this number and those that follow. */
+  readonly firstFd: number
+}
+
+/** Source: sd_listen_fds(3), SD_LISTEN_FDS_START. */
+export const listenFdsStart = 3
+
+/** What a manager has handed to this process. */
+export interface Handed {
+  /** Null where there is no mount to go on with. */
+  readonly mount: KeptMount | null
+  /** What the manager still holds of ours. */
+  readonly names: readonly string[]
+}
+
+const fuseName = 'fuse'
+/** The form of {@link KeptState}: what another form says is not believed. */
+const stateVersion = 1
+
+/**
+ * What the manager has handed to this process, and to no child of it: the variables go. Descriptors of other names are left alone.
+ * A mount that has gone meanwhile, or of which we do not know enough, is none.
+ */
+export function takeHanded(
+  { environment, pid, firstFd }: DescriptorReceiver,
+  addon: Pick<Addon, 'isFuseConnected' | 'closeFd'>,
+): Handed {
+  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = environment
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete environment[name]
+  if (Number(LISTEN_PID) !== pid) return { mount: null, names: [] }
+  const handed = LISTEN_FDNAMES.split(':')
+    .slice(0, Number(LISTEN_FDS))
+    .map((name, at) => ({ name, fd: firstFd + at }))
+  const fuse = handed.find(({ name }) => name === fuseName)
+  const states = handed.filter(({ name }) => serialOf(name) > 0).sort((a, b) => newestFirst(a.name, b.name))
+  const state = states[0] ? stateIn(states[0].fd) : null
+  for (const { fd } of states) addon.closeFd(fd)
+  const names = [...(fuse ? [fuseName] : []), ...states.map(({ name }) => name)]
+  if (!fuse) return { mount: null, names }
+  if (state !== null && addon.isFuseConnected(fuse.fd)) return { mount: { fd: fuse.fd, state }, names }
+  addon.closeFd(fuse.fd)
+  return { mount: null, names }
+}
+
+export interface DescriptorStoreContext {
+  readonly manager: Pick<ServiceManager, 'hold' | 'drop'>
+  /** A new file without a name. @returns its descriptor */
+  makeFile(): number
+  closeFd(fd: number): void
+  /** Say to those who look for a keeper whether another is to come. */
+  mark(isHeld: boolean): void
+  readonly logger: Logger
+}
+
+export class DescriptorStore {
+  readonly #parts: DescriptorStoreContext
+  /** What the manager holds. */
+  #names: readonly string[]
+
+  /** @param names what the manager holds of an earlier keeper */
+  constructor(parts: DescriptorStoreContext, names: readonly string[]) {
+    this.#parts = parts
+    this.#names = names
+  }
+
+  /** A keeper could go on with the mount, should this one die now: by what was held last. */
+  get isHeld(): boolean {
+    return this.#names.length > 1 && this.#names.includes(fuseName)
+  }
+
+  /**
+   * Have the manager hold the mount behind `fd`, which stays the caller's, and what is known of it now. What was held before stays where
+   * that fails, which is logged; without a manager nothing happens.
+   */
+  hold(fd: number, state: KeptState): void {
+    this.#orWarn('the service manager does not know what is new of the mount', () => this.#hold(fd, state))
+    this.#mark()
+  }
+
+  /** The manager holds nothing any more. Idempotent. */
+  drop(): void {
+    for (const name of this.#names) this.#drop(name)
+    this.#mark()
+  }
+
+  #mark(): void {
+    this.#orWarn('whether another keeper is to come is not said', () => this.#parts.mark(this.isHeld))
+  }
+
+  /** Nothing here may end a mount that is well. */
+  #orWarn(what: string, step: () => void): void {
+    try {
+      step()
+    } catch (error) {
+      this.#parts.logger.warn({ err: error }, what)
+    }
+  }
+
+  #hold(fd: number, state: KeptState): void {
+    const { manager, makeFile, closeFd } = this.#parts
+    const [before, ...older] = this.#names.filter(name => name !== fuseName).sort(newestFirst)
+    // Left by keepers that died just here: what is over the store's size is not held, and nobody says so.
+    for (const each of older) this.#drop(each)
+    const name = `state-${(before ? serialOf(before) : 0) + 1}`
+    const file = makeFile()
+    try {
+      writeSync(file, JSON.stringify({ version: stateVersion, state }), 0)
+      // In this order: a descriptor of which nothing is known is of no use.
+      if (!manager.hold(name, file)) return
+      this.#names = [...this.#names, name]
+    } finally {
+      closeFd(file)
+    }
+    if (!this.#names.includes(fuseName)) {
+      if (!manager.hold(fuseName, fd)) return
+      this.#names = [...this.#names, fuseName]
+    }
+    if (before) this.#drop(before)
+  }
+
+  #drop(name: string): void {
+    this.#parts.manager.drop(name)
+    this.#names = this.#names.filter(each => each !== name)
+  }
+}
+
+/** 0 for what is no state. */
+function serialOf(name: string): number {
+  return Number(/^state-(\d+)$/.exec(name)?.[1] ?? 0)
+}
+
+const newestFirst = (a: string, b: string) => serialOf(b) - serialOf(a)
+
+/** Null for what we cannot read. The place in the file is not to be relied on: the manager's descriptor has the same. */
+function stateIn(fd: number): KeptState | null {
+  try {
+    const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, keptBytesMax))
+    readSync(fd, bytes, 0, bytes.length, 0)
+    const { version, state } = JSON.parse(bytes.toString()) as { version: number; state: KeptState }
+    return version === stateVersion ? state : null
+  } catch {
+    return null
+  }
+}

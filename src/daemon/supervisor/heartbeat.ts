@@ -1,0 +1,70 @@
+/**
+ * Whether the server that serves still answers: it is asked again and again, and one whose event loop has hung is killed, so that
+ * another takes its place.
+ *
+ * What a service manager's watchdog wants to hear is said here too: that the server answers, or that another one is on its way: another
+ * keeper would have no other.
+ */
+
+export interface HeartbeatContext {
+  readonly everyMs: number
+  /** How long a question may stay unanswered. */
+  readonly hangMsMax: number
+  ask(): void
+  /** All is well. */
+  alive(): void
+  /** The server has not answered for so long. */
+  onHung(): void
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+export class Heartbeat {
+  readonly #parts: HeartbeatContext
+  #timer: NodeJS.Timeout | undefined
+  /** When the server was asked; null when it has answered since, one question at a time. */
+  #askedMs: number | null = null
+  #isServing = false
+
+  constructor(parts: HeartbeatContext) {
+    this.#parts = parts
+  }
+
+  /** From now on there is a server to be asked. */
+  serving(): void {
+    this.#isServing = true
+    this.#begin()
+  }
+
+  /** From now on there is none, and another one is on its way. */
+  changing(): void {
+    this.#isServing = false
+    this.#begin()
+  }
+
+  /** The server has answered. */
+  answered(): void {
+    if (this.#askedMs === null) return
+    this.#askedMs = null
+    this.#parts.alive()
+  }
+
+  beat(): void {
+    const { ask, alive, onHung, now, hangMsMax } = this.#parts
+    if (!this.#isServing) alive()
+    else if (this.#askedMs === null) {
+      this.#askedMs = now()
+      ask()
+    } else if (now() - this.#askedMs > hangMsMax) onHung()
+  }
+
+  #begin(): void {
+    this.#askedMs = null
+    this.#timer ??= setInterval(() => this.beat(), this.#parts.everyMs)
+    this.#timer.unref() // A server that is there, or a pause before the next, keeps us anyway.
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+}

@@ -1,0 +1,201 @@
+/**
+ * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
+ * run to the end.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { runtimeDirectory, runtimeSurroundings } from '../../admin/socket-path.ts'
+import { presenceText } from '../../admin/supervisor-presence.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import type { LeveledLogger } from '../../base/logger.ts'
+import { type Addon, loadAddon } from '../../native/addon.ts'
+import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+import { createMounter, type Mounter } from '../mount/mounter.ts'
+import { lockMountpoint, mountpointLockPath } from '../mount/mountpoint-lock.ts'
+import { DescriptorStore, type Handed, listenFdsStart, takeHanded } from './descriptor-store.ts'
+import { makeAnonymousFile, takeJournal } from './inflight-journal-file.ts'
+import { programCopyMs } from './limits.ts'
+import { createServiceManager } from './service-manager.ts'
+import { removeStaleSockets } from './stale-sockets.ts'
+import { Supervisor } from './supervisor.ts'
+import { ownWorkerMain, workerMainIn } from './worker-binary.ts'
+import { startWorker, type WorkerProcess } from './worker-process.ts'
+import { WorkerProgramCopy } from './worker-program-copy.ts'
+import { workerProgramPlaces } from './worker-program-places.ts'
+
+export interface SupervisorHooks {
+  /** The mount answers. */
+  readonly onReady?: () => void
+  /** Fires when whoever asked for the mount no longer wants it; heeded until it is ready. */
+  readonly signal?: AbortSignal
+}
+
+/** A terminal that goes away ends a mount in the foreground like Ctrl-C does, unless it has a configuration file. */
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+
+/**
+ * Mount, or go on with the mount of a keeper that has died; stay, and clean up.
+ * @param ask what is wanted; not called where a mount goes on, whose settings hold
+ * @returns the exit code, once nothing is mounted and no server runs
+ * @throws CacheError when it cannot be mounted; then nothing is left either
+ */
+export async function runSupervisor(ask: () => Promise<Settings>, hooks: SupervisorHooks = {}): Promise<number> {
+  const addon = loadBuiltAddon()
+  addon.forbidDumps() // The environment may have secrets.
+  const handed = takeHanded({ environment: process.env, pid: process.pid, firstFd: listenFdsStart }, addon)
+  const settings = handed.mount?.state.settings ?? (await ask())
+  const mounter = createMounter(addon, settings.mountpoint)
+  const unlock = await lockAndPrepare(mounter, addon, handed.mount !== null)
+  try {
+    return await keepPrepared(settings, mounter, addon, handed, hooks)
+  } finally {
+    unlock()
+  }
+}
+
+/**
+ * From now on nobody else mounts there.
+ * @param isMounted ours is there already
+ * @returns what ends that
+ */
+async function lockAndPrepare(mounter: Mounter, addon: Addon, isMounted: boolean): Promise<() => void> {
+  const path = mountpointLockPath(mounter.mountpoint)
+  let unlock: () => void
+  try {
+    unlock = lockMountpoint(path, mounter.mountpoint, addon)
+  } catch (error) {
+    // What is mounted already can be named.
+    await mounter.prepare()
+    throw error
+  }
+  try {
+    if (!isMounted) await mounter.prepare()
+    return unlock
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+async function keepPrepared(
+  settings: Settings,
+  mounter: Mounter,
+  addon: Addon,
+  handed: Handed,
+  { onReady, signal }: SupervisorHooks,
+): Promise<number> {
+  // A keeper holds no directory: the file system it was started from can be unmounted.
+  process.chdir('/')
+  // Started before it is asked for: the log is loaded meanwhile.
+  const lockPath = mountpointLockPath(mounter.mountpoint)
+  const makeFile = () => makeAnonymousFile(lockPath.replace(/\.lock$/, `.work-${process.pid}`))
+  const { mark, sayTrouble } = presenceIn(lockPath)
+  const workFd = makeFile()
+  const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
+  let first: WorkerProcess | null = isUpgraded ? null : startWorker(addon, ownWorkerMain, workFd)
+  const logger = await openLog(settings, addon).catch(error => {
+    first?.kill()
+    throw error
+  })
+  const uid = process.geteuid?.() ?? 0
+  const mainIn = (directory: string | null) => (directory === null ? ownWorkerMain : workerMainIn(directory, uid))
+  const places = workerProgramPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
+  const program = new WorkerProgramCopy({ places, mainIn, afterMs: programCopyMs, logger })
+  const startNext = (directory: string | null, isNew: boolean) => {
+    const main = isNew ? mainIn(directory) : program.mainOf(directory)
+    const server = first ?? startWorker(addon, main, workFd)
+    first = null
+    return server
+  }
+  const closeFd = (fd: number) => addon.closeFd(fd)
+  const surroundings = { environment: process.env, pid: process.pid }
+  const manager = createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
+  const store = new DescriptorStore({ manager, makeFile, closeFd, mark, logger }, handed.names)
+  // Of a mount that has gone.
+  if (handed.mount === null) store.drop()
+  const keeper = new Supervisor(settings, {
+    mounter,
+    startWorker: startNext,
+    onVersion: (directory, loaded) => program.serves({ directory, loaded }),
+    sayTrouble,
+    logger,
+    manager,
+    store,
+    kept: handed.mount,
+    closeFd,
+    takeWork: () => takeJournal(workFd),
+    readConfiguration,
+  })
+  const listeners = endingSignals.map(name => {
+    const listener = () => void keeper.handleSignal(name) // Logs its own errors.
+    process.on(name, listener)
+    return () => process.off(name, listener)
+  })
+  const abort = () => keeper.cancel('whoever asked for it went away')
+  signal?.addEventListener('abort', abort, { once: true })
+  if (signal?.aborted) abort()
+  try {
+    manager.status(`starting, to be mounted on ${settings.mountpoint}`)
+    await keeper.start()
+    manager.ready(`mounted on ${settings.mountpoint}`)
+    void cleanUp(addon, logger) // Never rejects.
+    onReady?.()
+    return await keeper.finished
+  } finally {
+    signal?.removeEventListener('abort', abort)
+    for (const remove of listeners) remove()
+    await program.close()
+  }
+}
+
+/** What commands find in the lock file. A trouble that cannot be said there is in the log. */
+function presenceIn(lockPath: string) {
+  let [isKept, trouble] = [false, null as string | null]
+  const write = () => writeFileSync(lockPath, presenceText(isKept, trouble))
+  return {
+    mark: (isHeld: boolean) => {
+      isKept = isHeld
+      write()
+    },
+    sayTrouble: (why: string | null) => {
+      if (why === trouble) return
+      trouble = why
+      try {
+        write()
+      } catch {}
+    },
+  }
+}
+
+/** After those who were killed. Of others only, since ours answers. */
+async function cleanUp(addon: Addon, logger: LeveledLogger): Promise<void> {
+  try {
+    const removed = await removeStaleSockets(runtimeDirectory(runtimeSurroundings()), addon)
+    if (removed > 0) logger.info({ removed }, 'removed the sockets of daemons that were killed')
+  } catch (error) {
+    logger.warn({ err: error }, 'the sockets of daemons that were killed stay')
+  }
+}
+
+/** What reads it is loaded when it is needed. */
+async function readConfiguration(file: string): Promise<ConfigurationDocument> {
+  const { readConfigurationFile } = await import('../config/configuration-file.ts')
+  return (await readConfigurationFile(file)).document
+}
+
+/** Loaded while the server boots, which takes longer. */
+async function openLog({ log }: Settings, addon: Addon): Promise<LeveledLogger> {
+  const { createLogger } = await import('../config/create-logger.ts')
+  try {
+    return (await createLogger('keeper', log, addon)).logger
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function loadBuiltAddon(): ReturnType<typeof loadAddon> {
+  try {
+    return loadAddon()
+  } catch (cause) {
+    throw new CacheError('mount-failed', messageOf(cause), { cause })
+  }
+}

@@ -1,0 +1,29 @@
+/** What a keeper works with; tests have others. */
+import type { LeveledLogger } from '../../base/logger.ts'
+import type { ConfigurationDocument } from '../config/settings.ts'
+import type { Mounter } from '../mount/mounter.ts'
+import type { DescriptorStore, KeptMount } from './descriptor-store.ts'
+import type { JournalledRequest } from './inflight-journal-file.ts'
+import type { ServiceManager } from './service-manager.ts'
+import type { WorkerProcess } from './worker-process.ts'
+
+export interface SupervisorContext {
+  /** Of a mountpoint that has been prepared. */
+  readonly mounter: Mounter
+  /** See SupervisorParts. */
+  startWorker(directory: string | null, isNew: boolean): WorkerProcess
+  /** See SupervisorParts. */
+  onVersion(directory: string | null, addons: readonly string[]): void
+  /** Why commands find no server, for them to say; null: they do. */
+  sayTrouble(why: string | null): void
+  readonly logger: LeveledLogger
+  readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
+  readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>
+  /** The mount of an earlier keeper, to go on with; then nothing is mounted. */
+  readonly kept: KeptMount | null
+  closeFd(fd: number): void
+  /** What was in work when a server died; it is forgotten then. */
+  takeWork(): JournalledRequest[]
+  /** What a configuration file says. @throws CacheError invalid-argument */
+  readConfiguration(file: string): Promise<ConfigurationDocument>
+}

@@ -1,0 +1,300 @@
+/**
+ * The keeper: holds the mount and the descriptor of /dev/fuse, and decides when both end.
+ *
+ * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
+ * room and serves no byte; servers do the work, one after the other (server-supervisor.ts). When one dies, the kernel keeps the
+ * requests for the next as long as the descriptor is open here.
+ */
+import { statfs } from 'node:fs/promises'
+import { withTimeout } from '../../async/with-timeout.ts'
+import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
+import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
+import type { Settings } from '../config/settings.ts'
+import type { MounterProcess, ToSupervisor, UnmountRefused } from '../ipc/messages.ts'
+import { mountAnswerMsMax } from '../mount/limits.ts'
+import type { KeptMount } from './descriptor-store.ts'
+import { pingsPerWatchdog, serverAskMsMax } from './limits.ts'
+import type { SupervisorContext } from './supervisor-context.ts'
+import { forceUnmount, staysForReaders, tryToUnmount } from './unmounting.ts'
+import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
+import type { WorkerExit } from './worker-process.ts'
+import { WorkerSettings } from './worker-settings.ts'
+import { WorkerSupervisor } from './worker-supervisor.ts'
+import { realTime } from './worker-supervisor-context.ts'
+
+/** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
+type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
+
+export class Supervisor {
+  /** The exit code, once nothing is mounted and the server has gone. Pending for ever when `start` rejects. */
+  readonly finished: Promise<number>
+  readonly #settings: WorkerSettings
+  readonly #parts: SupervisorContext
+  #state: State = 'starting'
+  // INVARIANT: not null from the mount to the end of the server, so that the connection survives the server.
+  #fd: number | null = null
+  // Something is mounted, or may be.
+  #mounting = false
+  // What the kernel was told in INIT: there is no second INIT on this descriptor.
+  #negotiated: Negotiated | null = null
+  #signals = 0
+  // Why no server serves, once none will.
+  #givenUp: string | null = null
+  // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
+  #missed: (() => void) | null = null
+  // Who mounted: what a server mounted goes with it.
+  #mountedBy: MounterProcess = 'keeper'
+  readonly #servers: WorkerSupervisor
+  #finish!: (code: number) => void
+
+  constructor(settings: Settings, parts: SupervisorContext) {
+    this.#settings = new WorkerSettings(settings, file => parts.readConfiguration(file))
+    this.#parts = parts
+    this.finished = new Promise(resolve => {
+      this.#finish = resolve
+    })
+    this.#servers = new WorkerSupervisor({
+      ...parts,
+      settings: () => this.#settings.current,
+      serve: (link, booted) => this.#serve(link, booted),
+      onMessage: message => this.#receive(message),
+      onDeath: exit => this.#serverDied(exit),
+      onDoubt: (why, isNew) => this.#mayWait(why, isNew),
+      onTakeover: ({ lastPauseMs }) => {
+        this.#hold()
+        parts.sayTrouble(null)
+        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`)
+      },
+      onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
+      askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
+      onGivenUp: why => void this.#end(why), // Ends in `finished`.
+      ...realTime,
+    })
+  }
+
+  /**
+   * Bring everything up; the mount is last and answers when this resolves.
+   * @throws CacheError whatever stood in the way; then nothing is mounted and the server has gone
+   */
+  async start(): Promise<void> {
+    const { mounter, logger, kept } = this.#parts
+    if (kept) return this.#goOn(kept)
+    try {
+      await this.#servers.start()
+      const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
+      await withTimeout(mountAnswerMsMax, this.#servers.orFailed(statfs(mounter.mountpoint)), late)
+    } catch (error) {
+      await this.#abandon()
+      throw error
+    }
+    this.#state = 'ready'
+    this.#hold()
+    logger.info({ mountpoint: mounter.mountpoint, server: this.#servers.pid }, 'mounted')
+  }
+
+  /** After a keeper that has died: its mount is there, and its servers were ours. @throws CacheError when none can go on with it */
+  async #goOn({ fd, state }: KeptMount): Promise<void> {
+    const { mounter, logger } = this.#parts
+    this.#fd = fd
+    this.#negotiated = state.negotiated
+    this.#mounting = true
+    this.#state = 'ready'
+    await mounter.adopt(fd, state.device)
+    logger.warn({ mountpoint: mounter.mountpoint }, 'an earlier keeper has died; going on with its mount')
+    await this.#servers.resume(state)
+    if (this.#givenUp !== null) throw new CacheError('mount-failed', `${mounter.mountpoint}: ${this.#givenUp}`)
+  }
+
+  /** Should we die, the service manager has what the next keeper needs; the server is told, for then it must not unmount. */
+  #hold(): void {
+    const { mounter, store } = this.#parts
+    const { past } = this.#servers
+    const [fd, negotiated, { device }] = [this.#fd, this.#negotiated, mounter]
+    const settings = this.#settings.current
+    const isWhole = fd !== null && negotiated !== null && repeatsRequests(negotiated) && device !== null
+    if (isWhole) store.hold(fd, { settings, negotiated, device, ...past })
+    this.#servers.send({ type: 'history', takeovers: past.takeovers, kept: store.isHeld })
+  }
+
+  /** Resolves when requests are answered. */
+  async #serve(link: WorkerHandshake, booted: MessageOf<'booted'>): Promise<void> {
+    this.#mountedBy = booted.mounter
+    if (booted.mounter === 'server') {
+      this.#mounting = true
+      await link.mount()
+      return this.#parts.mounter.adopt(null)
+    }
+    this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
+    this.#mounting = true
+    await link.serve(this.#fd, this.#negotiated, this.#servers.judgement, this.#parts.store.isHeld)
+  }
+
+  /**
+   * A signal to end: the first unmounts unless somebody uses the mount, a later one whoever does. SIGHUP of a mount that has a
+   * configuration file reads it again.
+   */
+  async handleSignal(name: string): Promise<void> {
+    if (name === 'SIGHUP' && this.#settings.current.configFile) return this.#reload(null)
+    this.#signals++
+    if (this.#state === 'starting') {
+      this.cancel(`${name} came`)
+    } else if (this.#state === 'ready') {
+      this.#parts.logger.info({ signal: name }, 'unmounting')
+      if ((await this.#unmount(this.#signals > 1)) === null) await this.#stop(0)
+    }
+  }
+
+  /** Give up a start; once the mount is ready, this does nothing. */
+  cancel(why: string): void {
+    if (this.#state === 'starting') this.#servers.giveUp(new CacheError('aborted', `${why} before the mount was up`))
+  }
+
+  #receive(message: ToSupervisor): void {
+    // What takes time answers its own errors.
+    if (message.type === 'negotiated') this.#negotiated = message.negotiated
+    else if (message.type === 'unmount') void this.#answerUnmount(message)
+    else if (message.type === 'reload-request') void this.#reload(message.id)
+    else if (message.type === 'upgrade-request') void this.#upgrade(message)
+    else if (message.type === 'capacity') {
+      this.#settings.setCapacity(message.capacityBytes)
+      this.#hold()
+    } else if (message.type === 'log-level') {
+      this.#settings.taken()
+      this.#hold()
+      this.#parts.logger.level = message.level
+    } else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
+  }
+
+  async #answerUnmount({ id, force }: MessageOf<'unmount'>): Promise<void> {
+    const refusal = await this.#unmount(force)
+    this.#servers.send({ type: 'unmount-answer', id, refusal })
+    if (refusal === null) await this.#stop(0)
+  }
+
+  /** Read here, not in the server: a parser that is busy holds up no reads. */
+  async #reload(id: number | null): Promise<void> {
+    const { logger, mounter } = this.#parts
+    try {
+      if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
+      this.#servers.send({ type: 'reload', id, document: await this.#settings.readAgain() })
+    } catch (error) {
+      logger.error({ reason: messageOf(error) }, 'the configuration was not read again; everything stays as it is')
+      const code = isCacheError(error) ? error.code : 'invalid-argument'
+      if (id !== null) this.#servers.send({ type: 'reload-failed', id, code, message: messageOf(error) })
+    }
+  }
+
+  async #upgrade({ id, directory }: MessageOf<'upgrade-request'>): Promise<void> {
+    const { logger } = this.#parts
+    try {
+      if (this.#state !== 'ready') throw new CacheError('closed', `the mount is ${this.#state}`)
+      if (!this.#canTakeOver) {
+        throw new CacheError('invalid-argument', 'here no server can take over from another: unmount, and mount again')
+      }
+      const { version, takeOver } = await this.#servers.prepare(directory)
+      logger.info({ version, directory }, 'another server is ready')
+      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
+      await takeOver()
+    } catch (error) {
+      const refusal = { code: isCacheError(error) ? error.code : 'mount-failed', message: messageOf(error) } as const
+      logger.error({ directory, reason: refusal.message }, 'no upgrade; everything stays as it is')
+      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
+    }
+  }
+
+  /** @returns null, or why it stays mounted */
+  async #unmount(force: boolean): Promise<UnmountRefused | null> {
+    const { mounter, logger } = this.#parts
+    if (this.#state !== 'ready') {
+      return { code: 'closed', message: `${mounter.mountpoint} is ${this.#state} already`, holders: [] }
+    }
+    this.#state = 'unmounting'
+    const refusal = await tryToUnmount(mounter, force, logger)
+    if (refusal === null) return null
+    this.#state = 'ready'
+    const missed = this.#missed
+    this.#missed = null
+    missed?.()
+    this.#parts.manager.status(refusal.message)
+    return refusal
+  }
+
+  /** Unmounted from outside, or the device gave up. */
+  async #sessionEnded(message: MessageOf<'ended'>): Promise<void> {
+    const { reason } = message
+    // Our own unmount ends the session too; and a start that fails here is told by the server's exit.
+    if (this.#state === 'unmounting') this.#missed ??= () => void this.#sessionEnded(message)
+    if (this.#state !== 'ready') return
+    this.#state = 'unmounting'
+    if (reason === null) this.#parts.logger.info({}, 'unmounted from outside')
+    else this.#parts.logger.error({ reason }, 'the session failed; unmounting')
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    await this.#stop(reason === null ? 0 : 1)
+  }
+
+  get #canTakeOver(): boolean {
+    return this.#negotiated !== null && repeatsRequests(this.#negotiated)
+  }
+
+  /** @returns whether another one can take over */
+  async #serverDied({ how }: WorkerExit): Promise<boolean> {
+    this.#parts.manager.status(`the server has died (${how}); another one takes over`)
+    // What libfuse mounted has lost its only descriptor.
+    if (this.#mountedBy === 'server') return false
+    if (this.#canTakeOver) return true
+    // Nobody would ever get the requests that were under way: their readers get an error, and a mount to begin with anew.
+    this.#parts.logger.error({}, 'this kernel repeats no requests: mounting anew')
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    this.#closeFd()
+    this.#negotiated = null
+    return true
+  }
+
+  /** None serves, for long perhaps. @returns whether anybody has the mount open, and waits */
+  async #mayWait(why: string, isNew: boolean): Promise<boolean> {
+    // Otherwise somebody unmounts already, or gives up.
+    if (this.#state !== 'ready') return true
+    this.#state = 'unmounting'
+    if (!(await staysForReaders(this.#parts, isNew ? why : null))) return false
+    this.#state = 'ready'
+    return true
+  }
+
+  /** Nobody serves, and nobody will. */
+  async #end(why: string): Promise<void> {
+    if (this.#state === 'stopping') return
+    this.#state = 'stopping'
+    this.#givenUp = why
+    this.#parts.manager.stopping(why)
+    this.#parts.logger.error({ why }, 'no server; unmounting')
+    await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    this.#closeFd()
+    this.#finish(1)
+  }
+
+  /** Nothing is mounted any more: end the server, and with it `finished`. */
+  async #stop(code: number): Promise<void> {
+    this.#state = 'stopping'
+    this.#parts.manager.stopping('unmounted; the server stops')
+    const exit = await this.#servers.stop()
+    this.#closeFd()
+    if (exit === null || exit.code === 0) return this.#finish(code)
+    this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
+    this.#finish(1)
+  }
+
+  /** A start that failed: leave nothing behind. */
+  async #abandon(): Promise<void> {
+    this.#state = 'stopping'
+    if (this.#mounting) await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    await this.#servers.stop()
+    this.#closeFd()
+  }
+
+  /** The mount is no more, so nobody has to hold it. */
+  #closeFd(): void {
+    if (this.#fd !== null) this.#parts.closeFd(this.#fd)
+    this.#fd = null
+    this.#parts.store.drop()
+  }
+}

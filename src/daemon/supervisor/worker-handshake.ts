@@ -1,0 +1,196 @@
+/**
+ * One server process as its keeper leads it, from the start to the end: boot, serve, and an end that comes within a bounded time.
+ *
+ * Each step waits for one answer; a server that says why it cannot, that dies, or that is given up ends the step at once.
+ */
+
+import { prepareMsMax } from '../../admin/limits.ts'
+import { withTimeout } from '../../async/with-timeout.ts'
+import { CacheError } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
+import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
+import type { Settings } from '../config/settings.ts'
+import { protocolVersion, type ToSupervisor, type ToWorker } from '../ipc/messages.ts'
+import { mountAnswerMsMax } from '../mount/limits.ts'
+import { bootMsMax, stopMsMax } from './limits.ts'
+import type { Fate } from './restart-policy.ts'
+import type { WorkerExit, WorkerProcess } from './worker-process.ts'
+
+export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
+
+export interface WorkerHandshakeContext {
+  /** What a server is to be told at its boot. */
+  settings(): Settings
+  readonly logger: Logger
+  /** What the server says that is no answer to a step. */
+  readonly onMessage: (message: ToSupervisor) => void
+}
+
+export class WorkerHandshake {
+  readonly process: WorkerProcess
+  readonly #parts: WorkerHandshakeContext
+  // Rejects at the first thing that makes a step pointless.
+  readonly #failed: Promise<never>
+  #fail!: (error: Error) => void
+  #expected: { readonly type: ToSupervisor['type']; readonly resolve: (message: ToSupervisor) => void } | null = null
+  #ending: Promise<WorkerExit> | undefined
+  readonly #hello: Promise<MessageOf<'hello'>>
+  #heardHello!: (message: MessageOf<'hello'>) => void
+  /** It speaks our language, and has nothing against our cache. */
+  #isUnderstood = false
+  #isOurKill = false
+  #exit: WorkerExit | null = null
+
+  /** @param process running, and spoken to by nobody yet */
+  constructor(process: WorkerProcess, parts: WorkerHandshakeContext) {
+    this.process = process
+    this.#parts = parts
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject
+    })
+    this.#failed.catch(() => {}) // The step under way sees it; between steps nobody needs to.
+    this.#hello = new Promise(resolve => {
+      this.#heardHello = resolve
+    })
+    process.onMessage(message => this.#receive(message))
+    void process.exited.then(exit => {
+      this.#exit = exit
+      const { code, how } = exit
+      const advice = code === null ? `: ${remedyFor(parts.settings())}` : ''
+      this.#fail(new CacheError('mount-failed', `the server ended with ${how} before the mount was up${advice}`))
+    })
+  }
+
+  /** Once it has ended, or could not come up: whose doing that was. */
+  get fate(): Fate {
+    if (this.#exit?.how === 'signal SIGKILL' && !this.#isOurKill) return 'killed'
+    return this.#isUnderstood ? 'crashed' : 'unstarted'
+  }
+
+  /**
+   * Before a boot: could it? Nothing is touched.
+   * @returns its version
+   * @throws CacheError why it could not
+   */
+  async prepare(): Promise<string> {
+    const prepared = this.#expect('prepared', prepareMsMax)
+    this.send({ type: 'prepare', settings: this.#parts.settings() })
+    return this.#versionOf(await prepared)
+  }
+
+  /**
+   * @param bypass why it is to pass the cache by, or null
+   * @param expected the version that served before, or null. The files of another one may have come to its place meanwhile: that is asked
+   * first whether it could.
+   * @returns what it says, and its version
+   * @throws CacheError whatever stood in the way
+   */
+  async boot(
+    bypass: string | null,
+    expected: string | null,
+  ): Promise<MessageOf<'booted'> & { readonly version: string }> {
+    const late = () => new CacheError('mount-failed', `the server said nothing for ${bootMsMax / 1000} seconds`)
+    const version = this.#versionOf(await withTimeout(bootMsMax, this.orFailed(this.#hello), late))
+    if (expected !== null && version !== expected) {
+      this.#parts.logger.warn({ expected, version }, 'another version lies where the one that served was')
+      await this.prepare()
+    }
+    this.#isUnderstood = true
+    return { ...(await this.#boot(bypass)), version }
+  }
+
+  #boot(bypass: string | null): Promise<MessageOf<'booted'>> {
+    const booted = this.#expect('booted', bootMsMax)
+    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, bypass })
+    return booted
+  }
+
+  /**
+   * Resolves when requests that come through `fd` are answered; it stays the caller's.
+   * @param negotiated what an earlier server settled on the same descriptor, or null
+   * @param judgement requests that may kill it
+   * @param kept the mount stays when we die
+   * @throws CacheError
+   */
+  async serve(fd: number, negotiated: Negotiated | null, judgement: PoisonVerdict, kept: boolean): Promise<void> {
+    const ready = this.#expect('ready', mountAnswerMsMax)
+    this.process.sendFd(fd)
+    this.send({ type: 'mounted', negotiated, judgement, kept })
+    await ready
+  }
+
+  /** Have the server mount by itself; resolves when it serves. @throws CacheError */
+  async mount(): Promise<void> {
+    const ready = this.#expect('ready', mountAnswerMsMax)
+    this.send({ type: 'mount' })
+    await ready
+  }
+
+  /** What fails as soon as a step would. */
+  orFailed<T>(step: Promise<T>): Promise<T> {
+    return Promise.race([step, this.#failed])
+  }
+
+  send(message: ToWorker): void {
+    this.process.send(message)
+  }
+
+  /** At once, and by us. */
+  kill(): void {
+    this.#isOurKill = true
+    this.process.kill()
+  }
+
+  /** The step under way, and each that follows, ends with `error`. */
+  giveUp(error: CacheError): void {
+    this.#fail(error)
+  }
+
+  /** End it: asked to, and killed when it does not. Idempotent. */
+  end(): Promise<WorkerExit> {
+    return (this.#ending ??= this.#end())
+  }
+
+  async #end(): Promise<WorkerExit> {
+    this.send({ type: 'stop' })
+    try {
+      return await withTimeout(stopMsMax, this.process.exited, () => new Error('late'))
+    } catch {
+      this.kill()
+      this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server did not stop, and was killed')
+      return this.process.exited
+    }
+  }
+
+  #receive(message: ToSupervisor): void {
+    if (message.type === 'hello') this.#heardHello(message)
+    else if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
+    else if (message.type === this.#expected?.type) this.#expected.resolve(message)
+    else this.#parts.onMessage(message)
+  }
+
+  /** @throws CacheError invalid-argument when it speaks another language */
+  #versionOf({ version, protocol }: MessageOf<'hello'> | MessageOf<'prepared'>): string {
+    if (protocol === protocolVersion) return version
+    const what = `version ${version} speaks protocol ${protocol}, and the keeper ${protocolVersion}`
+    throw new CacheError('invalid-argument', `${what}: unmount, and mount with the other version`)
+  }
+
+  /** The next message of that type. */
+  #expect<T extends ToSupervisor['type']>(type: T, ms: number): Promise<MessageOf<T>> {
+    const arrival = new Promise<ToSupervisor>(resolve => {
+      this.#expected = { type, resolve }
+    })
+    const late = () => new CacheError('mount-failed', `the server was not ${type} after ${ms / 1000} seconds`)
+    const message = withTimeout(ms, this.orFailed(arrival as Promise<MessageOf<T>>), late)
+    message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
+    return message
+  }
+}
+
+/** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
+function remedyFor({ cacheDirectory }: Settings): string {
+  const place = cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
+  return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
+}

@@ -1,0 +1,105 @@
+/**
+ * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Duplex } from 'node:stream'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import { noInspectorArguments } from '../../base/no-inspector.ts'
+import type { Addon } from '../../native/addon.ts'
+import { LineChannel } from '../ipc/line-channel.ts'
+import type { ToSupervisor, ToWorker } from '../ipc/messages.ts'
+import { validateMessage } from '../ipc/validate-message.ts'
+import { workerChannelFd } from '../ipc/worker-descriptors.ts'
+import { serverHeapMiBMax, threadpoolThreads } from './limits.ts'
+
+export interface WorkerProcess {
+  readonly pid: number
+  /** A message to a server that has gone is dropped: `exited` tells. */
+  send(message: ToWorker): void
+  /** Put a descriptor into the socket; ours stays open. */
+  sendFd(fd: number): void
+  /** The one listener; to miss nothing, in the same tick as the start. */
+  onMessage(listener: (message: ToSupervisor) => void): void
+  /** When and how it ended; never rejects. */
+  readonly exited: Promise<WorkerExit>
+  /** SIGKILL. */
+  kill(): void
+}
+
+export interface WorkerExit {
+  readonly code: number | null
+  /** For people: `exit code 1`, `signal SIGKILL`. */
+  readonly how: string
+}
+
+/**
+ * Start a server; its standard error is ours.
+ * @param main the program: see program.ts
+ * @param workFd the file of notes; it stays the caller's
+ * @throws CacheError mount-failed when there is no memory for a process, or no descriptor; nothing stays open then
+ */
+export function startWorker(addon: Addon, main: string, workFd: number, start = spawn): WorkerProcess {
+  const [ours, theirs] = socketPair(addon)
+  const child = childOf(addon, ours, theirs, () =>
+    start(process.execPath, [...noInspectorArguments, `--max-old-space-size=${serverHeapMiBMax}`, main], {
+      cwd: '/',
+      // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
+      stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe', workFd],
+    }),
+  )
+  const channel = new LineChannel(child.stdio[workerChannelFd] as Duplex)
+  const exited = new Promise<WorkerExit>(resolve => {
+    const end = (exit: WorkerExit) => {
+      addon.closeFd(ours)
+      channel.close()
+      resolve(exit)
+    }
+    // Never both: without a process there is no exit.
+    child.once('error', error => child.pid === undefined && end({ code: null, how: error.message }))
+    child.once('exit', (code, signal) => end({ code, how: signal ? `signal ${signal}` : `exit code ${code}` }))
+  })
+  return {
+    pid: child.pid ?? 0,
+    send: message => void channel.send(message), // Never rejects.
+    sendFd: fd => addon.sendFd(ours, fd),
+    onMessage: listener =>
+      channel.onMessage(value => {
+        const message = validateMessage(value)
+        if (message) listener(message)
+      }),
+    exited,
+    kill: () => void child.kill('SIGKILL'),
+  }
+}
+
+function socketPair(addon: Addon): [ours: number, theirs: number] {
+  try {
+    return addon.socketPair()
+  } catch (cause) {
+    throw notStarted(cause)
+  }
+}
+
+/**
+ * Our copy of their end is closed, and ours too when there is no child. Node.js throws for some errors and tells others later; where there
+ * were no descriptors for its pipes, the child has none.
+ */
+function childOf(addon: Addon, ours: number, theirs: number, start: () => ChildProcess): ChildProcess {
+  try {
+    const child = start()
+    if (child.stdio?.[workerChannelFd]) return child
+    child.on('error', () => {}) // It is told below.
+    throw new Error('no descriptors for its pipes')
+  } catch (cause) {
+    addon.closeFd(ours)
+    throw notStarted(cause)
+  } finally {
+    addon.closeFd(theirs)
+  }
+}
+
+function notStarted(cause: unknown): CacheError {
+  return new CacheError('mount-failed', `a server could not be started: ${messageOf(cause)}`, { cause })
+}

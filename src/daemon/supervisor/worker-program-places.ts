@@ -1,0 +1,31 @@
+/**
+ * Where a keeper may put a copy of a program: beside its lock, or in shared memory where nothing may be executed there, for addons are code
+ * that is mapped. (Many distributions mount /run with noexec.)
+ */
+import { basename, dirname, join } from 'node:path'
+
+/**
+ * @param lockPath of the keeper
+ * @param uid who we are
+ * @param mountInfo as in /proc/self/mountinfo
+ * @returns paths that are ours to use, the best first
+ */
+export function workerProgramPlaces(lockPath: string, uid: number, mountInfo: string): string[] {
+  const name = basename(lockPath).replace(/\.lock$/, '.program')
+  const directories = [dirname(lockPath), `/dev/shm/parentfs-${uid}`]
+  return directories.filter(each => mayExecute(each, mountInfo)).map(each => join(each, name))
+}
+
+/** Lines like `36 35 98:0 / /mnt rw,noexec master:1 - ext3 /dev/root rw`. Source: Documentation/filesystems/proc.rst, 3.5. */
+function mayExecute(directory: string, mountInfo: string): boolean {
+  let [longest, options] = [-1, '']
+  for (const line of mountInfo.split('\n')) {
+    const [, , , , mountpoint = '', said = ''] = line.split(' ')
+    const isAbove = mountpoint === '/' || directory === mountpoint || directory.startsWith(`${mountpoint}/`)
+    // Of several on one directory the last is the visible one.
+    if (mountpoint === '' || !isAbove || mountpoint.length < longest) continue
+    longest = mountpoint.length
+    options = said
+  }
+  return !options.split(',').includes('noexec')
+}

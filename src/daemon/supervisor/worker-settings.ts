@@ -1,0 +1,45 @@
+/**
+ * What servers are told at their boot: as the mount was asked for, with what has been changed while it ran, so that a server that takes
+ * over goes on with what the one before had.
+ */
+import { CacheError } from '../../base/errors.ts'
+import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+
+export class WorkerSettings {
+  readonly #read: (file: string) => Promise<ConfigurationDocument>
+  #current: Settings
+  /** Sent to a server, which has not said yet that it has taken it. */
+  #sent: ConfigurationDocument | null = null
+
+  /** @param read what a configuration file says; throws CacheError invalid-argument */
+  constructor(settings: Settings, read: (file: string) => Promise<ConfigurationDocument>) {
+    this.#current = settings
+    this.#read = read
+  }
+
+  get current(): Settings {
+    return this.#current
+  }
+
+  /** Read the file again, for the server to take it. @throws CacheError invalid-argument */
+  async readAgain(): Promise<ConfigurationDocument> {
+    const { configFile, mountpoint } = this.#current
+    if (configFile === null) {
+      const advice = 'there is nothing to read again'
+      throw new CacheError('invalid-argument', `${mountpoint} was mounted without a configuration file: ${advice}`)
+    }
+    return (this.#sent = await this.#read(configFile))
+  }
+
+  /** The server has taken what was read last. */
+  taken(): void {
+    if (this.#sent) this.#current = { ...this.#current, document: this.#sent }
+  }
+
+  /** Somebody has set another capacity by hand. */
+  setCapacity(capacity: number): void {
+    const { document } = this.#current
+    const { cache } = document as { readonly cache?: object }
+    this.#current = { ...this.#current, document: { ...document, cache: { ...cache, capacity } } }
+  }
+}

@@ -1,0 +1,51 @@
+/** What a supervisor of servers works with; a keeper gives it. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { LeveledLogger } from '../../base/logger.ts'
+import type { Settings } from '../config/settings.ts'
+import type { Takeovers, ToSupervisor } from '../ipc/messages.ts'
+import type { JournalledRequest } from './inflight-journal-file.ts'
+import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
+import type { WorkerExit, WorkerProcess } from './worker-process.ts'
+
+export interface WorkerSupervisorContext {
+  /** What the next server is to be told. */
+  settings(): Settings
+  readonly logger: LeveledLogger
+  /**
+   * A process that runs, and that nobody has spoken to.
+   * @param directory of another version; null: our own
+   * @param isNew of the version that lies there now, which has not served yet
+   * @throws CacheError invalid-argument: there is no version; mount-failed: there is no process
+   */
+  startWorker(directory: string | null, isNew: boolean): WorkerProcess
+  /** What was in work when a server died; it is forgotten then. */
+  takeWork(): JournalledRequest[]
+  /** Have a server that has booted serve. @throws CacheError when it cannot */
+  serve(link: WorkerHandshake, booted: MessageOf<'booted'>): Promise<void>
+  /** What the server says of its own accord. */
+  onMessage(message: ToSupervisor): void
+  /** A server that served has died. @returns whether another one is to take its place */
+  onDeath(exit: WorkerExit): Promise<boolean>
+  /** It serves, and those that follow are of the version in that directory, as it is now; null: our own. @param addons it has loaded these */
+  onVersion(directory: string | null, addons: readonly string[]): void
+  /** None serves, and it may be long until one does. @param isNew this has not been said yet. @returns whether to go on */
+  onDoubt(why: string, isNew: boolean): Promise<boolean>
+  /** Another one serves. */
+  onTakeover(takeovers: Takeovers): void
+  /** The server answers, or another is on its way. */
+  onAlive(): void
+  /** How often the server is asked. */
+  readonly askMs: number
+  /** None serves, and none will. */
+  onGivenUp(why: string): void
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** Ends early with the signal; never rejects. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+/** Time as it passes. */
+export const realTime: Pick<WorkerSupervisorContext, 'now' | 'pause'> = {
+  now: () => performance.now(),
+  pause: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}), // Only the signal ends it early.
+}

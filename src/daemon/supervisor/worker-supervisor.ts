@@ -1,0 +1,272 @@
+/**
+ * Server processes, one after the other: starts them, and puts another in the place of one that dies.
+ *
+ * When the next one follows, and whether it passes the cache by, is for restart-policy.ts to say. It knows nothing of mounts. Whoever has
+ * the mount says how a server that has booted comes to serve it and whether it is worth to go on, and hears when one has died and when
+ * no other will come.
+ */
+import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
+import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
+import { serverDeathsDefault, serverWellMsDefault } from '../config/limits.ts'
+import { noTakeovers, oneMore, type TakeoverHistory, type ToWorker } from '../ipc/messages.ts'
+import { Heartbeat } from './heartbeat.ts'
+import { serverHangMsMax } from './limits.ts'
+import { PoisonDetector } from './poison-detector.ts'
+import { type End, RestartPolicy } from './restart-policy.ts'
+import { WorkerHandshake } from './worker-handshake.ts'
+import type { WorkerExit, WorkerProcess } from './worker-process.ts'
+import type { WorkerSupervisorContext } from './worker-supervisor-context.ts'
+
+export class WorkerSupervisor {
+  readonly #parts: WorkerSupervisorContext
+  readonly #pulse: Heartbeat
+  #link: WorkerHandshake | null = null
+  readonly #stopped = new AbortController()
+  /** The last one has died, and the next has not been started. */
+  #isBetween = false
+  readonly #policy: RestartPolicy
+  /** Of the one that served last; null where that is not known. */
+  #version: string | null = null
+  #directory: TakeoverHistory['directory'] = null
+  /** It is being replaced, and ends because we say so. */
+  #leaving: WorkerHandshake | null = null
+  #takeovers = noTakeovers
+  readonly #suspicion = new PoisonDetector()
+
+  constructor(parts: WorkerSupervisorContext) {
+    this.#parts = parts
+    this.#policy = new RestartPolicy({ deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }, parts.now())
+    this.#pulse = new Heartbeat({
+      everyMs: parts.askMs,
+      hangMsMax: serverHangMsMax,
+      ask: () => this.send({ type: 'ping' }),
+      alive: () => parts.onAlive(),
+      onHung: () => this.#killHung(),
+      now: parts.now,
+    })
+  }
+
+  /** What is known of requests that may kill. */
+  get judgement(): PoisonVerdict {
+    return this.#suspicion.verdict
+  }
+
+  /** What goes on when another supervisor follows. */
+  get past(): TakeoverHistory {
+    return { directory: this.#directory, takeovers: this.#takeovers }
+  }
+
+  /** Of the current process. */
+  get pid(): number {
+    return this.#link?.process.pid ?? 0
+  }
+
+  /**
+   * The first server; resolves when it serves. From then on there is always one, until {@link stop}.
+   * @throws CacheError what it failed with; then call {@link stop}
+   */
+  async start(): Promise<void> {
+    const link = this.#begin()
+    await this.#lead(link, this.#directory)
+    this.#watch(link)
+  }
+
+  /**
+   * The servers of a keeper that has died are followed by ours. Resolves when one serves, or once it was said that none will.
+   */
+  async resume({ directory, takeovers }: TakeoverHistory): Promise<void> {
+    this.#directory = directory
+    this.#takeovers = takeovers
+    this.#isBetween = true
+    this.#pulse.changing()
+    await this.#replace({ fate: 'killed', how: 'the keeper has died', servedMs: 0 }, this.#parts.now(), null)
+  }
+
+  /**
+   * Have another server ready to take the place of the one that serves. Nothing has happened when this fails.
+   * @param directory of its version; null: our own
+   * @returns its version, and what makes it take over; that never rejects
+   * @throws CacheError why it could not boot; closed when there is nothing to replace
+   */
+  async prepare(
+    directory: string | null,
+  ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
+    const mustServe = () => {
+      if (this.#isStopping || this.#isBetween || this.#leaving)
+        throw new CacheError('closed', 'the server is being replaced')
+    }
+    mustServe()
+    const link = this.#linkTo(this.#parts.startWorker(directory, true))
+    try {
+      const version = await link.prepare()
+      mustServe()
+      return { version, takeOver: () => this.#exchange(link, directory) }
+    } catch (error) {
+      await link.end()
+      throw error
+    }
+  }
+
+  /** To the current server; one that dies meanwhile has not heard it. */
+  send(message: ToWorker): void {
+    this.#link?.send(message)
+  }
+
+  /** A start under way fails with this. */
+  giveUp(error: CacheError): void {
+    this.#link?.giveUp(error)
+  }
+
+  /** What fails when the current server does. */
+  orFailed<T>(step: Promise<T>): Promise<T> {
+    return this.#link?.orFailed(step) ?? step
+  }
+
+  /** End the current server for good, and start no other. @returns how it ended; null when there was none */
+  async stop(): Promise<WorkerExit | null> {
+    this.#stopped.abort()
+    this.#pulse.close()
+    const [exit] = await Promise.all([this.#link && !this.#isBetween ? this.#link.end() : null, this.#leaving?.end()])
+    return exit
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopped.signal.aborted
+  }
+
+  #begin(): WorkerHandshake {
+    const link = this.#linkTo(this.#parts.startWorker(this.#directory, false))
+    this.#link = link
+    this.#isBetween = false
+    return link
+  }
+
+  #linkTo(process: WorkerProcess): WorkerHandshake {
+    const { settings, logger, onMessage } = this.#parts
+    const link: WorkerHandshake = new WorkerHandshake(process, {
+      settings,
+      logger,
+      onMessage: message => {
+        if (link !== this.#link) return
+        if (message.type === 'pong') this.#pulse.answered()
+        else onMessage(message)
+      },
+    })
+    return link
+  }
+
+  async #lead(link: WorkerHandshake, directory: string | null): Promise<void> {
+    const booted = await link.boot(this.#policy.bypass, this.#version)
+    this.#policy.configure(booted.restarts)
+    await this.#parts.serve(link, booted)
+    // What libfuse mounted is followed by no other.
+    if (this.#version === null && booted.mounter === 'keeper') this.#parts.onVersion(directory, booted.addons)
+    this.#version = booted.version
+  }
+
+  #killHung(): void {
+    // Guests wait for this; whatever the line waits for, they do not.
+    this.#link?.kill()
+    this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hung, and was killed')
+  }
+
+  #watch(link: WorkerHandshake): void {
+    const sinceMs = this.#parts.now()
+    this.#pulse.serving()
+    void link.process.exited.then(exit => this.#died(link, exit, this.#parts.now() - sinceMs)) // Never rejects.
+  }
+
+  /** The server that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
+  async #exchange(next: WorkerHandshake, directory: string | null): Promise<void> {
+    const { logger, now } = this.#parts
+    const beganMs = now()
+    const leaving = this.#link
+    this.#leaving = leaving
+    this.#link = next
+    this.#pulse.changing()
+    const exit = await leaving?.end()
+    this.#leaving = null
+    if (this.#isStopping) return
+    if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the server that was replaced did not stop cleanly')
+    const version = this.#version
+    try {
+      this.#policy.forgive()
+      this.#version = null
+      await this.#lead(next, directory)
+      this.#directory = directory
+      this.#tookOver(next, beganMs, null)
+    } catch (error) {
+      const how = messageOf(error)
+      logger.error({ reason: how }, 'the upgrade has failed; the version of before goes on')
+      this.#isBetween = true
+      this.#version = version
+      await next.end()
+      await this.#replace({ fate: next.fate, how, servedMs: 0 }, beganMs, how)
+    }
+  }
+
+  #tookOver(link: WorkerHandshake, beganMs: number, refusedUpgrade: string | null): void {
+    const { now, logger, onTakeover } = this.#parts
+    const pauseMs = Math.round(now() - beganMs)
+    this.#takeovers = oneMore(this.#takeovers, pauseMs, refusedUpgrade)
+    logger.info({ server: this.pid, pauseMs }, 'another server has taken over')
+    onTakeover(this.#takeovers)
+    this.#watch(link)
+  }
+
+  async #died(link: WorkerHandshake, exit: WorkerExit, servedMs: number): Promise<void> {
+    if (this.#isStopping || link !== this.#link) return
+    const { logger, now, onDeath, onGivenUp } = this.#parts
+    const { how } = exit
+    const beganMs = now()
+    this.#isBetween = true
+    this.#pulse.changing()
+    logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
+    this.#lookAtWork(link)
+    if (await onDeath(exit)) await this.#replace({ fate: link.fate, how, servedMs }, beganMs, null)
+    else onGivenUp(`the server has died (${how})`)
+  }
+
+  #lookAtWork({ fate }: WorkerHandshake): void {
+    const { logger, takeWork } = this.#parts
+    for (const { unique, hex } of this.#suspicion.ended(fate, takeWork())) {
+      logger.error({ unique, request: hex }, 'a request has killed one server after the other; it is refused now')
+    }
+  }
+
+  /** None serves: start one after the other until one does, or until it is said that it is not worth it. */
+  async #replace(last: End, beganMs: number, refusedUpgrade: string | null): Promise<void> {
+    const { logger, now, onDoubt, onGivenUp, pause } = this.#parts
+    let end = last
+    // INVARIANT: no turn without a pause but the first, and the first that passes the cache by.
+    while (!this.#isStopping) {
+      const { pauseMs, beginsBypass, doubt, isNewDoubt } = this.#policy.ended(end, now())
+      if (beginsBypass) logger.error({ why: this.#policy.bypass }, 'from now on the cache is passed by')
+      if (doubt !== null && !(await onDoubt(doubt, isNewDoubt))) return onGivenUp(doubt)
+      await pause(pauseMs, this.#stopped.signal)
+      if (this.#isStopping) return
+      const failed = await this.#next(beganMs, refusedUpgrade)
+      if (failed === null) return
+      logger.error({ reason: failed.how }, 'the next server cannot take over')
+      this.#isBetween = true
+      end = failed
+    }
+  }
+
+  /** @returns null when it serves, or its end */
+  async #next(beganMs: number, refusedUpgrade: string | null): Promise<End | null> {
+    let link: WorkerHandshake | null = null
+    try {
+      link = this.#begin()
+      await this.#lead(link, this.#directory)
+      this.#tookOver(link, beganMs, refusedUpgrade)
+      return null
+    } catch (error) {
+      await link?.end()
+      if (link) this.#lookAtWork(link)
+      // The version that served is there no more.
+      else if (isCacheError(error, 'invalid-argument')) [this.#directory, this.#version] = [null, null]
+      return { fate: link?.fate ?? 'unstarted', how: messageOf(error), servedMs: 0 }
+    }
+  }
+}

@@ -1,0 +1,301 @@
+/**
+ * Builds the rooms bottom-up, and stops them top-down: the only place that constructs any.
+ *
+ * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, clock, store, cache, and, once
+ * something is mounted, the transport.
+ */
+import { getSystemErrorName } from 'node:util'
+import type { RoomsMeasurements } from '../../admin/measurements.ts'
+import type { Logger } from '../../base/logger.ts'
+import { Cache } from '../../cache/cache.ts'
+import { RecencyClock } from '../../cache/evict/recency-clock.ts'
+import type { CacheOperations } from '../../cache/operations/operations.ts'
+import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
+import type { Deadlines, Transport } from '../../fuse/filesystem/transport.ts'
+import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
+import { loadFuseNative } from '../../fuse/fuse-native/package.ts'
+import { KernelTransport } from '../../fuse/kernel/kernel-transport.ts'
+import type { MemoryLock } from '../../index/guard/memory-lock.ts'
+import type { Addon, Engine } from '../../native/addon.ts'
+import { allocateShared } from '../../native/shared-memory.ts'
+import { type CacheDirectory, openCacheDirectory } from '../../store/disk/cache-directory.ts'
+import { RealDataDirectory } from '../../store/disk/data-directory.ts'
+import { Store } from '../../store/store.ts'
+import { checkOverlap } from '../config/check-overlap.ts'
+import {
+  type Configuration,
+  checkCapacity,
+  checkFileSystem,
+  limitsOf,
+  timingOf,
+  watermarksOf,
+} from '../config/configuration.ts'
+import { revalidateSecondsDefault } from '../config/limits.ts'
+import { planReload, type ReloadPlan } from '../config/plan-reload.ts'
+import { whyNoPassthrough } from '../mount/process-capabilities.ts'
+import type { CachelessMode } from './cacheless-mode.ts'
+import { CloserStack } from './closer-stack.ts'
+import { collectStatus, measureGauges, measurePassthrough, measureReads, type RoomsStatus } from './collect-status.ts'
+import { EventLoopLag } from './event-loop-lag.ts'
+import { answerMarginMs } from './limits.ts'
+import { writeOffLoop } from './off-loop-write.ts'
+import { openIndex } from './open-index.ts'
+import { OverdueReads } from './overdue-reads.ts'
+import { probeOrigins } from './probe-origins.ts'
+import { WorkerOrigins } from './worker-origins.ts'
+import type { Serving } from './worker-rooms.ts'
+
+export interface AssemblyContext {
+  readonly addon: Addon
+  readonly logger: Logger
+  /** Fires when the start is no longer wanted. */
+  readonly signal: AbortSignal
+  /** Keep nothing and read nothing of what is kept; null where all is well. */
+  readonly bypass: CachelessMode | null
+}
+
+export class Rooms {
+  #configuration: Configuration
+  readonly #logger: Logger
+  readonly #unwinder = new CloserStack()
+  readonly #engine: Engine
+  readonly #origins: WorkerOrigins
+  readonly #diskWatch = new OverdueReads({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
+  #directory: CacheDirectory | null = null
+  #store!: Store
+  #memoryLock!: MemoryLock
+  #cache!: Cache
+  #transport: Transport | null = null
+  readonly #addon: Addon
+  readonly #lag = new EventLoopLag()
+
+  private constructor(configuration: Configuration, { addon, logger, bypass }: AssemblyContext) {
+    this.#configuration = configuration
+    this.#logger = logger
+    this.#addon = addon
+    this.#unwinder.push('bypass', () => bypass?.close())
+    this.#unwinder.push('cache directory', () => this.#directory?.unlock()) // After the engine, whose threads open files there.
+    this.#origins = new WorkerOrigins(configuration.places, { addon, logger })
+    this.#unwinder.push('event loop lag', () => this.#lag.close())
+    this.#unwinder.push('origins', () => this.#origins.close())
+    this.#engine = addon.createEngine({ storeThreads: configuration.server.storeThreads })
+    this.#unwinder.push('engine', () => this.#engine.close())
+  }
+
+  /**
+   * Everything but the mount.
+   * @throws CacheError whatever one of the rooms says; then nothing stays open
+   */
+  static async open(configuration: Configuration, parts: AssemblyContext): Promise<Rooms> {
+    await checkOverlap(configuration)
+    await checkFileSystem(configuration.cache)
+    if (configuration.transport === 'fuse-native') loadFuseNative(parts.addon)
+    const rooms = new Rooms(configuration, parts)
+    try {
+      await rooms.#open(parts)
+      return rooms
+    } catch (error) {
+      await rooms.close()
+      throw error
+    }
+  }
+
+  async #open({ addon, signal, bypass }: AssemblyContext): Promise<void> {
+    const { cache } = this.#configuration
+    const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
+    const logger = this.#logger
+    const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
+    await bypass?.seed(directory.index)
+    const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, logger)
+    this.#unwinder.push('index', () => index.close())
+    this.#memoryLock = memoryLock
+    const clock = new RecencyClock(1, now => this.#engine.setTick(now))
+    this.#unwinder.push('clock', () => clock.close())
+    const store = await Store.open({
+      directory: new RealDataDirectory(directory, this.#engine),
+      blockBytes,
+      capacityBytes,
+      watermarks: watermarksOf(cache),
+      timing: timingOf(cache),
+      index,
+      logger,
+      tick: () => clock.tick,
+      now: () => performance.now(),
+      onHealth: health => this.#diskWatch.changed(health),
+    })
+    this.#unwinder.push('store', () => store.close())
+    if (bypass) store.health.forceBypass(bypass.reason)
+    clock.advanceTo(store.latestUse + 1)
+    this.#store = store
+    this.#cache = new Cache({
+      origins: this.#origins.mounted,
+      index,
+      store,
+      logger,
+      revalidateSeconds: revalidateSecondsDefault,
+      evictionPolicy: cache.eviction,
+      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
+      ...limitsOf(cache),
+      reservedNodeIds,
+      acquaintance: {
+        knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
+      },
+      allocateShared: bytes => allocateShared(this.#addon, bytes),
+      now: () => performance.now(),
+    })
+    this.#unwinder.push('cache', () => this.#cache.close())
+    // What was mistyped must be noticed by whoever mounts it for the first time; an origin that we know is not asked.
+    if (index.images().length === 0) {
+      await probeOrigins(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger, signal)
+    }
+  }
+
+  /** What the mount table shows. */
+  get source(): string {
+    return this.#origins.source
+  }
+
+  /** Serve a mount. Call once; resolves when requests are answered. */
+  async serve({ fd, negotiated, work, onNegotiated }: Serving): Promise<void> {
+    const { sessionThreads: threads } = this.#configuration.server
+    const transport = KernelTransport.start({
+      startSession: handlers => {
+        const session = this.#engine.startSession(fd, { threads, ...handlers })
+        this.#diskWatch.watch(session, this.#store.health)
+        return session
+      },
+      writeAside: bytes => writeOffLoop(fd, bytes),
+      ...this.#transportParts(),
+      negotiated,
+      work,
+      onNegotiated,
+      passthroughOff: whyNoPassthrough(this.#configuration),
+    })
+    this.#transport = transport
+    await transport.ready
+    this.#startBackground()
+  }
+
+  /** Mount, and serve: what `serve` does for a transport that leaves mounting to nobody else. */
+  async mount(): Promise<void> {
+    const { mountpoint, allowOther } = this.#configuration
+    const place = { mountpoint, allowOther, source: this.source }
+    this.#transport = await FuseNativeTransport.mount({ addon: this.#addon, ...place, ...this.#transportParts() })
+    this.#startBackground()
+  }
+
+  #transportParts() {
+    const presentation = this.#configuration.attributes
+    return { backend: this.#cache, presentation, logger: this.#logger, ...this.#deadlines() }
+  }
+
+  #startBackground(): void {
+    // Orphans first: what they take is not worth evicting for. Both report to the log.
+    void this.#store.reclaimOrphans().then(() => this.#cache.makeRoom())
+    this.#cache.startBackground()
+  }
+
+  /** After `serve`: resolves when the session is over; null when the mount has gone or we stopped, else what failed. */
+  async ended(): Promise<string | null> {
+    const errno = (await this.#transport?.ended) ?? 0
+    const name = errno === 0 ? 'ENODEV' : getSystemErrorName(-errno)
+    return name === 'ENODEV' ? null : `reading /dev/fuse failed with ${name}`
+  }
+
+  /**
+   * Set another ceiling; resolves when what is used fits, see {@link Cache.fit}.
+   * @returns bytes used then
+   * @throws CacheError invalid-argument
+   */
+  async setCapacity(capacityBytes: number): Promise<number> {
+    await checkCapacity(this.#configuration, capacityBytes)
+    const { capacity } = this.#store
+    this.#logger.info({ from: capacity.capacityBytes, to: capacityBytes }, 'another capacity')
+    capacity.resize(capacityBytes)
+    const { cache } = this.#configuration
+    this.#configuration = { ...this.#configuration, cache: { ...cache, capacity: capacityBytes } }
+    await this.#cache.fit()
+    return capacity.usedBytes
+  }
+
+  /**
+   * Take what a running mount can of `said`; the rest stays as it is.
+   * @throws CacheError invalid-argument; nothing has changed then
+   */
+  async reconfigure(said: Configuration): Promise<ReloadPlan> {
+    const plan = planReload(this.#configuration, said)
+    const { cache, places } = plan.next
+    await checkOverlap(plan.next)
+    await checkFileSystem(cache)
+    // The last step that can fail.
+    this.#origins.change(places)
+    this.#configuration = plan.next
+    const { capacity } = this.#store
+    capacity.resize(cache.capacity)
+    capacity.setWatermarks(watermarksOf(cache))
+    this.#cache.reconfigure({
+      origins: this.#origins.mounted,
+      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
+      ...limitsOf(cache),
+    })
+    this.#transport?.setDeadlines(this.#deadlines())
+    void this.#cache.makeRoom() // Never rejects.
+    return plan
+  }
+
+  /** What operators ask of the cache. */
+  get operations(): CacheOperations {
+    return this.#cache.operations
+  }
+
+  /** For metrics. */
+  measurements(): RoomsMeasurements {
+    const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
+    return collectStatus({ cache, store, origins, memoryLock, transport: this.#transport, lag: this.#lag })
+  }
+
+  status(): RoomsStatus {
+    const { promotion, ahead, eviction, scrub, retirement } = this.#cache.counters
+    const { queuedBytes, promotedBytes, dropped } = promotion
+    const { directory, blockSize: blockBytes } = this.#configuration.cache
+    const { capacityBytes, usedBytes } = this.#store.capacity
+    const { state, reason, sinceMs, busyTimes } = this.#store.health
+    const { unlockedBytes: unlockedIndexBytes } = this.#memoryLock
+    let objects = 0
+    for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
+    return {
+      cache: { directory, blockBytes, capacityBytes, usedBytes, objects, unlockedIndexBytes },
+      pinned: this.#cache.pinned,
+      health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
+      ...measureReads(this.#cache, this.#transport),
+      ...this.#origins.status(),
+      promotion: { queuedBytes, promotedBytes, dropped },
+      ahead,
+      eventLoopLag: this.#lag.latencies,
+      eviction,
+      scrub,
+      retirement,
+      passthrough: measurePassthrough(this.#cache, this.#transport),
+      gauges: measureGauges(this.#cache, this.#transport),
+      images: this.#cache.images(),
+    }
+  }
+
+  /** Who waits below knows the end of his time himself, and the reason. */
+  #deadlines(): Deadlines {
+    const deadlineMs = this.#origins.missMs + answerMarginMs
+    return { deadlineMs, readDeadlineMs: this.#origins.anyWaits ? null : deadlineMs }
+  }
+
+  /** The transport is the top. Nothing may be mounted any more. Idempotent. */
+  async stopServing(): Promise<void> {
+    this.#diskWatch.close()
+    await this.#transport?.stop()
+  }
+
+  /** Everything, top-down. Idempotent. */
+  async close(): Promise<void> {
+    await this.stopServing()
+    await this.#unwinder.closeAll(this.#logger)
+  }
+}

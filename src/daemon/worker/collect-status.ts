@@ -1,0 +1,97 @@
+/**
+ * Reads the rooms for status and for metrics: plain numbers, at one moment.
+ */
+import type { RoomsMeasurements } from '../../admin/measurements.ts'
+import type { Status } from '../../admin/status.ts'
+import { noLatencies } from '../../base/latency-histogram.ts'
+import type { Cache } from '../../cache/cache.ts'
+import type { Transport } from '../../fuse/filesystem/transport.ts'
+import type { MemoryLock } from '../../index/guard/memory-lock.ts'
+import { indexShareMax } from '../../store/limits.ts'
+import type { Store } from '../../store/store.ts'
+import type { EventLoopLag } from './event-loop-lag.ts'
+import type { WorkerOrigins } from './worker-origins.ts'
+
+/** The part of a status that the rooms know. */
+export type RoomsStatus = Omit<
+  Status,
+  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'supervisorPid' | 'takeovers' | 'uptimeSeconds'
+>
+
+export interface CollectedRooms {
+  readonly cache: Cache
+  readonly store: Store
+  readonly origins: WorkerOrigins
+  readonly memoryLock: MemoryLock
+  /** Null until something is mounted. */
+  readonly transport: Transport | null
+  readonly lag: EventLoopLag
+}
+
+export function collectStatus({
+  cache,
+  store,
+  origins,
+  memoryLock,
+  transport,
+  lag,
+}: CollectedRooms): RoomsMeasurements {
+  const { promotion, ahead, eviction, scrub, retirement, truncatedListings: cutListings, knownImages } = cache.counters
+  const { capacityBytes, usedBytes } = store.capacity
+  const { indexShare, failedBatches } = store
+  // The store keeps what it took as a share of its budget.
+  const indexBytes = Math.round(indexShare * capacityBytes * indexShareMax)
+  return {
+    ...measureReads(cache, transport),
+    cache: {
+      ...{ capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
+      unlockedIndexBytes: memoryLock.unlockedBytes,
+    },
+    pinned: cache.pinned,
+    health: store.health.state,
+    busyTimes: store.health.busyTimes,
+    origins: origins.measurements(),
+    promotion,
+    ahead,
+    eviction,
+    scrub,
+    retirement,
+    truncatedListings: cutListings,
+    knownImages,
+    passthrough: measurePassthrough(cache, transport),
+    gauges: measureGauges(cache, transport),
+    eventLoopLag: lag.latencies,
+  }
+}
+
+/** Reads that came here, and those that the transport answered by itself. */
+export function measureReads(cache: Cache, transport: Transport | null): Pick<Status, 'reads' | 'latencies'> {
+  const { reads, latencies } = cache.counters
+  const native = transport?.counters()
+  return {
+    reads: {
+      hits: reads.hits + (native?.hits ?? 0),
+      misses: reads.misses,
+      hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
+      missBytes: reads.missBytes,
+    },
+    latencies: { ...(transport?.latencies() ?? { memory: noLatencies, disk: noLatencies }), ...latencies },
+  }
+}
+
+export function measureGauges(cache: Cache, transport: Transport | null): Status['gauges'] {
+  const held = transport?.gauges()
+  return {
+    requests: held?.inFlight ?? 0,
+    interrupted: held?.interrupted ?? 0,
+    inflightFetches: cache.counters.inflightFetches,
+    openImages: held?.openImages ?? 0,
+    openDirectories: held?.openDirectories ?? 0,
+    nodes: held?.nodes ?? 0,
+  }
+}
+
+export function measurePassthrough(cache: Cache, transport: Transport | null): Status['passthrough'] {
+  const off = transport ? transport.passthroughOff : 'nothing is mounted'
+  return { off: off ?? '', ...cache.counters.passthrough }
+}

@@ -1,0 +1,31 @@
+/**
+ * How late timers come: what a miss waits for on top, because its way leads through this process's one thread of JavaScript.
+ */
+import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
+import { lagLookMs } from './limits.ts'
+
+export class EventLoopLag {
+  readonly #lags = new LatencyHistogram()
+  readonly #timer: NodeJS.Timeout
+  #lastMs = performance.now()
+
+  constructor() {
+    this.#timer = setInterval(() => this.#look(), lagLookMs)
+    this.#timer.unref()
+  }
+
+  get latencies(): LatencyCounts {
+    return this.#lags.snapshot()
+  }
+
+  /** Idempotent. */
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  #look(): void {
+    const nowMs = performance.now()
+    this.#lags.add(Math.max(0, nowMs - this.#lastMs - lagLookMs))
+    this.#lastMs = nowMs
+  }
+}

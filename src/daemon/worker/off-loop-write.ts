@@ -1,0 +1,10 @@
+/** Writes to a descriptor in libuv's pool, so that the thread of all requests goes on while the kernel keeps the write waiting. */
+import { write } from 'node:fs'
+import { promisify } from 'node:util'
+
+const writing = promisify(write)
+
+/** Write all of it at once, as a device wants it. Rejects with a SystemError. */
+export async function writeOffLoop(fd: number, bytes: Uint8Array): Promise<void> {
+  await writing(fd, bytes)
+}

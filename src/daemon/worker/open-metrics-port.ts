@@ -1,0 +1,21 @@
+/** The port for metrics, which no mount depends on. */
+import { MetricsPort } from '../../admin/metrics-port.ts'
+import type { Logger } from '../../base/logger.ts'
+
+/**
+ * A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read.
+ * @param port null: none is wanted
+ */
+export async function openMetricsPort(
+  port: number | null,
+  text: () => Promise<string>,
+  logger: Logger,
+): Promise<MetricsPort | null> {
+  if (port === null) return null
+  try {
+    return await MetricsPort.listen(port, text)
+  } catch (error) {
+    logger.error({ err: error }, 'there are no metrics on the port; the mount goes on without')
+    return null
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * What the session threads must know of the cache disk, and what only they can tell of it.
+ *
+ * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that have waited too
+ * long, for the disk or for a store thread, are taken back whatever the state; which of the two it was, the health finds out.
+ */
+
+import type { Session } from '../../native/addon.ts'
+import type { DiskHealth, DiskHealthState } from '../../store/disk/disk-health.ts'
+import { storeReadLookMs } from '../../store/disk/limits.ts'
+
+/** The calls of a session that concern us. */
+export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue' | 'forwardUnanswered'>
+
+export interface OverdueReadsOptions {
+  /** The disk is healthy again. */
+  readonly onHealthy: () => void
+}
+
+export class OverdueReads {
+  readonly #options: OverdueReadsOptions
+  #session: DeferringSession | null = null
+  #health: DiskHealth | null = null
+  #state: DiskHealthState = 'healthy'
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: OverdueReadsOptions) {
+    this.#options = options
+  }
+
+  /** Look after a session, once, until {@link close}. */
+  watch(session: DeferringSession, health: DiskHealth): void {
+    this.#session = session
+    this.#health = health
+    session.deferReads(health.mayWait)
+    this.#timer = setInterval(() => this.look(), storeReadLookMs)
+    this.#timer.unref()
+  }
+
+  /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `readMsMax`. */
+  look(): void {
+    if (!this.#session || !this.#health) return
+    const overdueMs = this.#health.readMsMax - storeReadLookMs
+    // Of an origin: its readers have deadlines of their own, in TypeScript.
+    this.#session.forwardUnanswered(storeReadLookMs)
+    // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
+    if (this.#session.forwardOverdue(overdueMs) > 0) this.#health.late(overdueMs)
+  }
+
+  /** Hears every change of the health. */
+  changed(health: DiskHealth): void {
+    this.#session?.deferReads(health.mayWait)
+    if (health.state === 'healthy' && this.#state !== 'healthy') this.#options.onHealthy()
+    this.#state = health.state
+  }
+
+  /** Idempotent. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#session = null
+  }
+}

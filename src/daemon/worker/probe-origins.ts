@@ -1,0 +1,99 @@
+/**
+ * Asking origins that nothing is known of, before they are mounted.
+ *
+ * One that does not answer is no reason not to mount: hosts and origins start together. One that says no, or is not to be found by
+ * its name, is one, and so is one whose images cannot be served: whoever mistyped it, or chose such a server, should read so at
+ * once. Among several, one that may do is enough.
+ */
+
+import { withTimeout } from '../../async/with-timeout.ts'
+import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { revalidateMsMax } from '../../cache/names/limits.ts'
+import type { MountedOrigin } from '../../cache/read/origin-table.ts'
+
+/** What it lists, as the cache gives it. */
+interface Names {
+  readonly length: number
+  at(index: number): { readonly name: string } | undefined
+}
+
+/** Names that are tried: the first ones may be no images, as a page that a server makes when it is asked. */
+const samples = 3
+
+/**
+ * @param list asks one of them; all of it is not waited for longer than `revalidateMsMax`
+ * @throws CacheError why none of them should be mounted
+ */
+export async function probeOrigins(
+  origins: readonly MountedOrigin[],
+  list: (directory: string | null) => Promise<Names>,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, logger, signal)))
+  const hopeless = failures.filter(failure => failure !== null && !isPassing(failure))
+  if (hopeless[0] && hopeless.length === origins.length) throw hopeless[0]
+  for (const [k, failure] of failures.entries()) {
+    if (failure === null) continue
+    const facts = { origin: origins[k]!.origin.url, reason: failure.message }
+    const does = isCacheError(failure, 'origin-unsupported') ? 'cannot be served' : 'does not answer'
+    logger.warn(facts, `the origin ${does}; mounted all the same: names and reads fail until it does`)
+  }
+}
+
+async function failureOf(
+  mounted: MountedOrigin,
+  list: (directory: string | null) => Promise<Names>,
+  logger: Logger,
+  signal: AbortSignal,
+): Promise<CacheError | null> {
+  const { directory, origin } = mounted
+  const late = () => new CacheError('origin-timeout', `${origin.url}: no answer in ${revalidateMsMax} ms`)
+  try {
+    await withTimeout(
+      revalidateMsMax,
+      list(directory).then(names => {
+        if (names.length === 0) logger.warn({ origin: origin.url }, 'the origin lists no images: is its URL right?')
+        return mustBeServed(mounted, names, signal)
+      }),
+      late,
+    )
+    return null
+  } catch (cause) {
+    if (!(cause instanceof CacheError)) throw cause
+    // Told to stop: there is nothing to advise.
+    if (cause.code === 'aborted') throw cause
+    const name = directory === null ? 'origin' : `origin ${directory}:`
+    const advice = isCacheError(cause, 'origin-unsupported')
+      ? 'put a server in front of it that sends ranges and names versions, such as nginx'
+      : 'check the URL, and that it can be reached'
+    return new CacheError(cause.code, `${name} ${cause.message}: ${advice}`, { cause })
+  }
+}
+
+/**
+ * One of the first names, at least, must be an image that can be served; whatever else is wrong with them shows later.
+ * @throws CacheError origin-unsupported
+ */
+async function mustBeServed({ origin }: MountedOrigin, names: Names, signal: AbortSignal): Promise<void> {
+  let why: CacheError | null = null
+  for (let k = 0; k < Math.min(samples, names.length); k++) {
+    try {
+      await origin.lookup(names.at(k)!.name, { signal })
+      return
+    } catch (error) {
+      if (isCacheError(error, 'aborted')) throw error
+      if (isCacheError(error, 'origin-unsupported')) why ??= error
+      else return
+    }
+  }
+  if (why) throw why
+}
+
+function isPassing(failure: CacheError): boolean {
+  const { code } = ((failure.cause as Error).cause ?? {}) as NodeJS.ErrnoException
+  // No such host, no such directory.
+  const isNowhere = code === 'ENOTFOUND' || code === 'ENOENT' || code === 'ENOTDIR'
+  return !isNowhere && (mayPass(failure) || failure.code === 'origin-away')
+}

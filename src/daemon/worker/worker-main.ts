@@ -1,0 +1,90 @@
+/**
+ * The server process: started by a keeper, with a channel for messages and a socket that descriptors come through.
+ */
+import '../../base/no-inspector.ts'
+import { writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { Socket } from 'node:net'
+import { homedir } from 'node:os'
+import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'
+import type { Logger } from '../../base/logger.ts'
+import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
+import { loadAddon } from '../../native/addon.ts'
+import { checkLayout } from '../../store/disk/cache-directory.ts'
+import { type Configuration, configure } from '../config/configuration.ts'
+import { createLogger } from '../config/create-logger.ts'
+import { readVersion } from '../config/version.ts'
+import { LineChannel } from '../ipc/line-channel.ts'
+import type { ToWorker } from '../ipc/messages.ts'
+import { workerChannelFd, workerJournalFd, workerSocketFd } from '../ipc/worker-descriptors.ts'
+import { createMounter } from '../mount/mounter.ts'
+import { Rooms } from './assemble.ts'
+import { openCacheless } from './cacheless-mode.ts'
+import { memoryReleaseMs } from './limits.ts'
+import { Worker } from './worker.ts'
+
+process.title = 'parentfs server'
+// Ctrl-C reaches both of us. The keeper decides: it unmounts first, or finds that it must not.
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
+
+const addon = loadAddon()
+// Secrets of the configuration, and what guests read, would lie in a core.
+addon.forbidDumps()
+setInterval(() => addon.releaseFreeMemory(), memoryReleaseMs).unref()
+const channel = new LineChannel(new Socket({ fd: workerChannelFd, readable: true, writable: true }))
+let logger: Logger | null = null
+
+// What matters of a failed commit is awaited, and the health of the disk hears of it: of the rest one line says enough.
+let strays = 0
+process.on('unhandledRejection', error => {
+  if (!isStrayRejection(error)) throw error
+  if (strays++ === 0) logger?.warn({ err: error }, 'the index could not be written; from now on its health says so')
+})
+
+const server = new Worker({
+  channel: {
+    send: message => channel.send(message),
+    onMessage: listener => channel.onMessage(message => listener(message as ToWorker)),
+    onDisconnect: listener => channel.onClose(listener),
+  },
+  version: readVersion(),
+  addons: () => Object.keys(createRequire(import.meta.url).cache).filter(path => path.endsWith('.node')),
+  configure: settings =>
+    configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
+  createLogger: async log => {
+    const created = await createLogger('server', log, addon)
+    logger = created.logger
+    return created
+  },
+  openRooms: (configuration, log, signal, bypass) =>
+    bypass === null
+      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null })
+      : openCacheless(configuration, {
+          addon,
+          logger: log,
+          signal,
+          reason: bypass,
+          directory: bypassDirectoryOf(configuration),
+        }),
+  adminSocketPath: adminSocketPathOf,
+  checkLayout: ({ cache }) => checkLayout(cache.directory, cache.blockSize),
+  admission: { peerUid: fd => addon.peerUid(fd), uid: process.getuid?.() ?? 0 },
+  receiveFd: () => addon.receiveFd(workerSocketFd),
+  closeFd: fd => addon.closeFd(fd),
+  writeNotes: (bytes, position) => void writeSync(workerJournalFd, bytes, 0, bytes.length, position),
+  mounter: mountpoint => createMounter(addon, mountpoint),
+  exit: code => process.exit(code),
+})
+server.run()
+
+function adminSocketPathOf({ mountpoint }: Configuration): string {
+  const surroundings = runtimeSurroundings()
+  const directory = runtimeDirectory(surroundings)
+  prepareRuntimeDirectory(directory, surroundings)
+  return socketPath(mountpoint, directory)
+}
+
+/** Beside the socket: gone with the next boot of the machine at the latest. */
+function bypassDirectoryOf(configuration: Configuration): string {
+  return adminSocketPathOf(configuration).replace(/\.sock$/, '.bypass')
+}

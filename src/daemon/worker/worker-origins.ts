@@ -1,0 +1,203 @@
+/**
+ * The origins of a mount: opened, counted, shown.
+ *
+ * One origin shows its images in the root, several have a directory each. They share the cache; an image belongs to its
+ * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
+ */
+import type { OriginMeasurements } from '../../admin/measurements.ts'
+import type { Status } from '../../admin/status.ts'
+import { originDescriptorsMax } from '../../base/limits.ts'
+import type { Logger } from '../../base/logger.ts'
+import { aheadTurnsShare } from '../../cache/fetch/limits.ts'
+import type { MountedOrigin } from '../../cache/read/origin-table.ts'
+import type { Addon } from '../../native/addon.ts'
+import { loadCephAddon } from '../../native/ceph-addon.ts'
+import type { RangeReceiver } from '../../native/range-receiver.ts'
+import { isCephUrl } from '../../origin/ceph/ceph-url.ts'
+import { NativeReadSources } from '../../origin/ceph/native-read-sources.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+import type { ExtentFinder } from '../../origin/file/file-origin.ts'
+import { loadUndici } from '../../origin/http/http-client.ts'
+import { identityOf, openOrigin } from '../../origin/open-origin.ts'
+import { CircuitState } from '../../origin/wrappers/circuit-state.ts'
+import { Hedges } from '../../origin/wrappers/hedge.ts'
+import { Meter } from '../../origin/wrappers/meter.ts'
+import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
+import type { OriginPlace } from '../config/configuration.ts'
+import { originOptionsOf } from '../config/origin-settings.ts'
+
+/** Longest source in the mount table, in bytes; the kernel takes a page. */
+const sourceBytesMax = 255
+
+/** When what asks web servers is loaded, unless somebody has asked before. */
+const undiciLoadMs = 250
+
+export interface WorkerOriginsContext {
+  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver'>
+  readonly logger: Logger
+}
+
+/** What outlives other settings of an origin. */
+interface Counted {
+  readonly meter: Meter
+  readonly hedges: Hedges
+  readonly availability: CircuitState
+  readonly sources: NativeReadSources
+}
+
+interface OpenOrigin extends Counted {
+  readonly place: OriginPlace
+  readonly origin: ReplaceableOrigin
+}
+
+export class WorkerOrigins {
+  readonly #parts: WorkerOriginsContext
+  readonly #receiver: RangeReceiver
+  #open: readonly OpenOrigin[]
+
+  /** @throws CacheError invalid-argument */
+  constructor(places: readonly OriginPlace[], parts: WorkerOriginsContext) {
+    this.#parts = parts
+    this.#receiver = parts.addon.createReceiver()
+    // OpenSSL ends with the process, and nobody is to use it then.
+    process.once('exit', this.#endReceiving)
+    const anyIsHttp = places.some(({ settings }) => /^https?:/.test(settings.url))
+    if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
+    this.#open = places.map(place => {
+      const counted = this.#countersOf(place)
+      return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }
+    })
+  }
+
+  /**
+   * Other settings, and origins that came. Every origin is opened anew, so that what its files say (secrets, certificates) is
+   * read again; calls under way end as they began.
+   * @param places those of before under their names and URLs, and more
+   * @throws CacheError invalid-argument; nothing has changed then
+   */
+  change(places: readonly OriginPlace[]): void {
+    const next = places.map(place => {
+      const before = this.#open.find(open => open.place.directory === place.directory)
+      const counted = before ?? this.#countersOf(place)
+      const { meter, hedges, availability, sources } = counted
+      return { place, before, meter, hedges, availability, sources, opened: this.#openOne(place, counted) }
+    })
+    this.#open = next.map(({ before, opened, ...rest }) => {
+      before?.origin.replace(opened)
+      return { ...rest, origin: before?.origin ?? new ReplaceableOrigin(opened) }
+    })
+  }
+
+  /** As the cache wants them. */
+  get mounted(): readonly MountedOrigin[] {
+    return this.#open.map(({ place: { directory, settings }, origin, availability, meter, sources }) => ({
+      directory,
+      origin,
+      revalidateSeconds: settings.revalidate / 1000,
+      patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
+      aheadRequestsMax: Math.floor(settings.requests * aheadTurnsShare),
+      isNear: isCephUrl(settings.url),
+      direct: {
+        sourceOf: image => sources.of(image.id),
+        served: ({ key }, bytes, ms) => {
+          meter.begin()
+          meter.end({ operation: 'read', key, bytes, ms, error: null, reason: '' })
+        },
+      },
+    }))
+  }
+
+  /** The longest that a miss of any of them is waited for. */
+  get missMs(): number {
+    return Math.max(...this.#open.map(({ place }) => place.settings.missTimeout))
+  }
+
+  /** May a read wait for ever? */
+  get anyWaits(): boolean {
+    return this.#open.some(({ place }) => place.settings.onOutage === 'wait')
+  }
+
+  /** What the mount table shows: the URL of the one origin without credentials, or the names of several. */
+  get source(): string {
+    const names = this.#open.map(({ place, origin }) => place.directory ?? origin.url)
+    return names.join('+').slice(0, sourceBytesMax)
+  }
+
+  status(): Pick<Status, 'origin' | 'origins'> {
+    const origins = this.#open.map(({ place, origin, meter, hedges, availability }) => ({
+      name: place.directory,
+      url: origin.url,
+      ...meter.counters(),
+      unsupported: meter.details().unsupported,
+      ...availability.status(),
+      sinceSeconds: Math.round(availability.ageMs / 1000),
+      hedges: hedges.counters(),
+    }))
+    const url = origins.length === 1 ? origins[0]!.url : this.source
+    return { origin: together(url, origins), origins }
+  }
+
+  measurements(): OriginMeasurements[] {
+    return this.#open.map(({ place, origin, meter, hedges, availability }) => ({
+      ...meter.counters(),
+      ...meter.details(),
+      ...availability.status(),
+      hedges: hedges.counters(),
+      name: place.directory ?? origin.url,
+    }))
+  }
+
+  readonly #endReceiving = () => this.#receiver.close()
+
+  #countersOf({ settings }: OriginPlace): Counted {
+    const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger })
+    return {
+      meter: new Meter(),
+      hedges: new Hedges(),
+      availability,
+      sources: new NativeReadSources(originDescriptorsMax),
+    }
+  }
+
+  #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {
+    const { addon, logger } = this.#parts
+    const options = originOptionsOf(settings, logger)
+    const counted = { meter, hedges, availability, sources }
+    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, options, ...counted })
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    await Promise.all(this.#open.map(({ origin }) => origin.close()))
+    process.off('exit', this.#endReceiving)
+    this.#endReceiving()
+  }
+}
+
+/** Counters added up, and the state of the one that is worst off. */
+function together(url: string, origins: readonly Status['origin'][]): Status['origin'] {
+  const worst = [...origins].sort((a, b) => rank[b.state] - rank[a.state])[0]!
+  const sum = (of: (origin: Status['origin']) => number) => origins.reduce((total, origin) => total + of(origin), 0)
+  return {
+    url,
+    requests: sum(({ requests }) => requests),
+    bytes: sum(({ bytes }) => bytes),
+    errors: sum(({ errors }) => errors),
+    cancelled: sum(({ cancelled }) => cancelled),
+    unsupported: origins.find(({ unsupported }) => unsupported !== '')?.unsupported ?? '',
+    state: worst.state,
+    reason: worst.reason,
+    sinceSeconds: worst.sinceSeconds,
+    waiting: sum(({ waiting }) => waiting),
+    outages: sum(({ outages }) => outages),
+    delayed: sum(({ delayed: held }) => held),
+    refused: sum(({ refused }) => refused),
+    hedges: {
+      sent: sum(({ hedges }) => hedges.sent),
+      won: sum(({ hedges }) => hedges.won),
+      overBudget: sum(({ hedges }) => hedges.overBudget),
+    },
+  }
+}
+
+const rank = { available: 0, suspect: 1, away: 2 } as const

@@ -1,0 +1,34 @@
+/** What the server needs of its rooms: rooms.ts, or a fake in tests. */
+import type { RoomsMeasurements } from '../../admin/measurements.ts'
+import type { AdminOperations } from '../../admin/routes.ts'
+import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
+import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
+import type { Configuration } from '../config/configuration.ts'
+import type { ReloadPlan } from '../config/plan-reload.ts'
+import type { RoomsStatus } from './collect-status.ts'
+
+/** How a mount is served. */
+export interface Serving {
+  /** The descriptor of the mount; it stays the caller's. */
+  readonly fd: number
+  /** What an earlier server settled with the kernel, or null on a new mount. */
+  readonly negotiated: Negotiated | null
+  /** Where requests in work are noted, and what is known of them. */
+  readonly work: Omit<InflightJournalOptions, 'logger'>
+  /** Hears what is about to be settled, before the kernel does. */
+  readonly onNegotiated: (value: Negotiated) => Promise<void>
+}
+
+export interface WorkerRooms {
+  readonly source: string
+  serve(serving: Serving): Promise<void>
+  mount(): Promise<void>
+  ended(): Promise<string | null>
+  status(): RoomsStatus
+  measurements(): RoomsMeasurements
+  setCapacity(capacityBytes: number): Promise<number>
+  reconfigure(said: Configuration): Promise<ReloadPlan>
+  readonly operations: AdminOperations
+  stopServing(): Promise<void>
+  close(): Promise<void>
+}

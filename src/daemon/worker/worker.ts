@@ -1,0 +1,310 @@
+/**
+ * The server: does what its keeper says, and all the work.
+ *
+ * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a keeper that died
+ * (exit 1; it removes the mount, unless the service manager holds that for another keeper).
+ */
+import { AdminServer, type Admission } from '../../admin/admin-server.ts'
+import { measureProcess } from '../../admin/measurements.ts'
+import { Metrics } from '../../admin/metrics.ts'
+import type { MetricsPort } from '../../admin/metrics-port.ts'
+import type { ReloadOutcome } from '../../admin/routes.ts'
+import type { DaemonState, Status } from '../../admin/status.ts'
+import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
+import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
+import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
+import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
+import type { Configuration } from '../config/configuration.ts'
+import { movedTo } from '../config/plan-reload.ts'
+import type { ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
+import {
+  noTakeovers,
+  protocolVersion,
+  type ToSupervisor,
+  type ToWorker,
+  type UnmountRefused,
+  type UpgradeOutcome,
+} from '../ipc/messages.ts'
+import { PendingCalls } from '../ipc/pending-calls.ts'
+import type { Mounter } from '../mount/mounter.ts'
+import { openMetricsPort } from './open-metrics-port.ts'
+import type { WorkerRooms } from './worker-rooms.ts'
+
+/** The keeper as its server sees it. */
+export interface SupervisorChannel {
+  /** Resolves when the message is on its way, or the keeper has gone. */
+  send(message: ToSupervisor): Promise<void>
+  onMessage(listener: (message: ToWorker) => void): void
+  onDisconnect(listener: () => void): void
+}
+
+export interface WorkerContext {
+  readonly channel: SupervisorChannel
+  readonly version: string
+  /** Paths of those that are loaded. */
+  addons(): string[]
+  /** @throws CacheError invalid-argument */
+  configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
+  createLogger(settings: LogSettings): Promise<ProcessLog>
+  /** @param bypass why the cache must be passed by, or null */
+  openRooms(
+    configuration: Configuration,
+    logger: LeveledLogger,
+    signal: AbortSignal,
+    bypass: string | null,
+  ): Promise<WorkerRooms>
+  adminSocketPath(configuration: Configuration): string
+  /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
+  checkLayout(configuration: Configuration): void
+  /** Whom the admin socket hears. */
+  readonly admission: Admission
+  /** The descriptor of /dev/fuse that the keeper has sent. */
+  receiveFd(): number
+  closeFd(fd: number): void
+  /** See WorkNotesOptions.write. */
+  readonly writeNotes: InflightJournalOptions['write']
+  mounter(mountpoint: string): Pick<Mounter, 'adopt' | 'unmount'>
+  exit(code: number): void
+}
+
+type ReloadMessage = Extract<ToWorker, { readonly type: 'reload' | 'reload-failed' }>
+type MessageTo<T extends ToWorker['type']> = Extract<ToWorker, { readonly type: T }>
+
+export class Worker {
+  readonly #parts: WorkerContext
+  readonly #startedMs = performance.now()
+  readonly #stopped = new AbortController()
+  #state: DaemonState = 'starting'
+  #booting: Promise<void> = Promise.resolve()
+  #configuration: Configuration | null = null
+  #keeperPid = 0
+  #logger: LeveledLogger | null = null
+  #rooms: WorkerRooms | null = null
+  #admin: AdminServer | null = null
+  #metricsPort: MetricsPort | null = null
+  #fd: number | null = null
+  /** Not null while something of ours is mounted, or may be. */
+  #mounter: Pick<Mounter, 'unmount'> | null = null
+  readonly #unmounts = new PendingCalls<UnmountRefused | null>()
+  readonly #reloads = new PendingCalls<ReloadMessage>()
+  readonly #upgrades = new PendingCalls<UpgradeOutcome>()
+  #history: Pick<MessageTo<'history'>, 'takeovers' | 'kept'> = { takeovers: noTakeovers, kept: false }
+  /** What INIT settled lets another server take over. */
+  #canBeFollowed = false
+  /** One after the other. */
+  #reloading: Promise<unknown> = Promise.resolve()
+  #document: ConfigurationDocument = {}
+
+  constructor(parts: WorkerContext) {
+    this.#parts = parts
+  }
+
+  /** Listen to the keeper from now on. */
+  run(): void {
+    const { channel } = this.#parts
+    channel.onMessage(message => this.#receive(message))
+    channel.onDisconnect(() => void this.#keeperGone()) // Ends in an exit.
+    void channel.send({ type: 'hello', version: this.#parts.version, protocol: protocolVersion }) // Never rejects.
+  }
+
+  #receive(message: ToWorker): void {
+    // Each of these handles its own errors.
+    if (message.type === 'boot') this.#booting = this.#orFail(() => this.#boot(message))
+    else if (message.type === 'mounted') void this.#orFail(() => this.#serve(message))
+    else if (message.type === 'mount') void this.#orFail(() => this.#serve(message))
+    else if (message.type === 'ping') void this.#parts.channel.send({ type: 'pong' })
+    else if (message.type === 'unmount-answer') this.#unmounts.answered(message.id, message.refusal)
+    else if (message.type === 'reload-failed') this.#reloads.answered(message.id, message)
+    else if (message.type === 'reload') this.#receiveReload(message)
+    else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message.settings))
+    else if (message.type === 'history') this.#history = message
+    else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
+    else void this.#stop(0)
+  }
+
+  async #prepare(settings: Settings): Promise<void> {
+    const { channel, configure, checkLayout, version } = this.#parts
+    checkLayout(configure(settings))
+    await channel.send({ type: 'prepared', version, protocol: protocolVersion })
+  }
+
+  async #boot(message: Extract<ToWorker, { type: 'boot' }>): Promise<void> {
+    const { channel } = this.#parts
+    const configuration = this.#parts.configure(message.settings)
+    this.#configuration = configuration
+    this.#document = message.settings.document
+    this.#keeperPid = message.keeperPid
+    const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
+    this.#logger = logger
+    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, message.bypass)
+    this.#rooms = rooms
+    const { version } = this.#parts
+    const metrics = new Metrics(() => {
+      const refusedConnections = { admin: this.#admin?.refused ?? 0, metrics: this.#metricsPort?.refused ?? 0 }
+      const process = { ...measureProcess(), logLinesLost: linesLost() }
+      return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
+    })
+    const handlers = {
+      metrics: () => metrics.text(),
+      status: () => this.#status(configuration, rooms),
+      unmount: (force: boolean) => this.#askUnmount(force),
+      setCapacity: async (capacityBytes: number) => {
+        const usedBytes = await rooms.setCapacity(capacityBytes)
+        await channel.send({ type: 'capacity', capacityBytes })
+        return usedBytes
+      },
+      reload: () => this.#askReload(),
+      upgrade: (directory: string | null) =>
+        this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
+      operations: rooms.operations,
+    }
+    const { adminSocketPath, admission } = this.#parts
+    this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
+    this.#metricsPort = await openMetricsPort(configuration.metrics.port, handlers.metrics, logger)
+    const bootMs = Math.round(performance.now() - this.#startedMs)
+    logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
+    const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
+    const { allowOther, server } = configuration
+    const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
+    await channel.send({
+      type: 'booted',
+      source: rooms.source,
+      allowOther,
+      mounter,
+      restarts,
+      addons: this.#parts.addons(),
+    })
+  }
+
+  async #serve(message: Extract<ToWorker, { type: 'mounted' | 'mount' }>): Promise<void> {
+    const { channel } = this.#parts
+    const [rooms, configuration] = [this.#rooms, this.#configuration]
+    if (!rooms || !configuration) throw new CacheError('mount-failed', 'mounted before the boot was done')
+    const mounter = this.#parts.mounter(configuration.mountpoint)
+    this.#mounter = mounter
+    if (message.type === 'mounted') {
+      this.#fd = this.#parts.receiveFd()
+      await mounter.adopt(this.#fd)
+      const onNegotiated = (negotiated: Negotiated) => {
+        this.#canBeFollowed = repeatsRequests(negotiated)
+        return channel.send({ type: 'negotiated', negotiated })
+      }
+      const { negotiated, judgement, kept } = message
+      this.#history = { ...this.#history, kept: kept === true } // An older keeper does not say.
+      this.#canBeFollowed = negotiated !== null
+      await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
+    } else {
+      await rooms.mount()
+      await mounter.adopt(null)
+    }
+    this.#state = 'ready'
+    await channel.send({ type: 'ready' })
+    const reason = await rooms.ended()
+    if (reason === null) this.#mounter = null
+    if (this.#state === 'ready') await channel.send({ type: 'ended', reason })
+  }
+
+  /** What cannot start says why, leaves nothing open, and ends. */
+  async #orFail(step: () => Promise<void>): Promise<void> {
+    try {
+      await step()
+    } catch (error) {
+      const code = isCacheError(error) ? error.code : 'mount-failed'
+      this.#logger?.debug({ err: error }, 'cannot start')
+      await this.#parts.channel.send({ type: 'failed', code, message: messageOf(error) })
+      await this.#close()
+      this.#parts.exit(1)
+    }
+  }
+
+  #status(configuration: Configuration, rooms: WorkerRooms): Status {
+    return {
+      version: this.#parts.version,
+      mountpoint: configuration.mountpoint,
+      transport: configuration.transport,
+      state: this.#state,
+      pid: process.pid,
+      supervisorPid: this.#keeperPid,
+      takeovers: { possible: this.#canBeFollowed, heldByManager: this.#history.kept, ...this.#history.takeovers },
+      uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
+      ...rooms.status(),
+    }
+  }
+
+  #askUnmount(force: boolean): Promise<UnmountRefused | null> {
+    return this.#unmounts.call(id => this.#parts.channel.send({ type: 'unmount', id, force }))
+  }
+
+  /** The keeper reads the file and sends what it says. */
+  async #askReload(): Promise<ReloadOutcome> {
+    const message = await this.#reloads.call(id => this.#parts.channel.send({ type: 'reload-request', id }))
+    if (message.type === 'reload-failed') throw new CacheError(message.code, message.message)
+    return this.#reload(message.document)
+  }
+
+  #receiveReload(message: Extract<ToWorker, { type: 'reload' }>): void {
+    if (message.id === null)
+      void this.#reload(message.document).catch(() => {}) // It is in the log.
+    else this.#reloads.answered(message.id, message)
+  }
+
+  /** @throws CacheError invalid-argument; nothing has changed then */
+  #reload(document: ConfigurationDocument): Promise<ReloadOutcome> {
+    const reloaded = this.#reloading.then(() => this.#apply(document))
+    this.#reloading = reloaded.catch(() => {})
+    return reloaded
+  }
+
+  async #apply(document: ConfigurationDocument): Promise<ReloadOutcome> {
+    const { configure, channel } = this.#parts
+    const [configuration, rooms, logger] = [this.#configuration, this.#rooms, this.#logger]
+    if (!configuration || !rooms || !logger || this.#state !== 'ready') throw new CacheError('closed', 'not mounted')
+    try {
+      const { mountpoint } = configuration
+      const { next, changed, waiting: below } = await rooms.reconfigure(configure({ document, mountpoint }))
+      const moved = document.mountpoint === this.#document.mountpoint ? [] : [movedTo(mountpoint, document)]
+      const waiting = [...moved, ...below]
+      logger.info({ changed, waiting }, 'the configuration was read again')
+      logger.level = next.log.level
+      await channel.send({ type: 'log-level', level: next.log.level })
+      return { changed, waiting }
+    } catch (error) {
+      logger.error({ err: error }, 'the configuration was not applied; everything stays as it is')
+      throw error
+    }
+  }
+
+  async #stop(code: number): Promise<void> {
+    this.#stopped.abort()
+    await this.#booting
+    await this.#close()
+    this.#parts.exit(code)
+  }
+
+  async #keeperGone(): Promise<void> {
+    if (this.#state === 'stopping') return
+    // Another keeper is on its way, and its server waits for what we have locked.
+    if (this.#history.kept) return this.#parts.exit(1)
+    this.#logger?.error({}, 'the keeper has died; unmounting')
+    try {
+      await this.#mounter?.unmount(true)
+    } catch (error) {
+      this.#logger?.error({ err: error }, 'the mount could not be removed')
+    }
+    await this.#stop(1)
+  }
+
+  /** Top-down: the transport, the admin socket, the other rooms. */
+  async #close(): Promise<void> {
+    const wasReady = this.#state === 'ready'
+    this.#state = 'stopping'
+    await this.#rooms?.stopServing()
+    await this.#metricsPort?.close()
+    await this.#admin?.close()
+    await this.#rooms?.close()
+    if (this.#fd !== null) this.#parts.closeFd(this.#fd)
+    this.#fd = null
+    // Of a start that failed there is one line to read, and this is not it.
+    if (wasReady) this.#logger?.info({}, 'stopped')
+  }
+}

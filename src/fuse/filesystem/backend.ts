@@ -1,0 +1,95 @@
+/**
+ * What the filesystem needs from below. Declared here, where it is consumed; `daemon/` puts the cache behind it.
+ */
+import { createHash } from 'node:crypto'
+import type { Image } from '../../base/image.ts'
+import type { StoreFile } from '../../native/addon.ts'
+import type { PassthroughBackend } from './passthrough.ts'
+
+export interface BackendOptions {
+  readonly signal: AbortSignal
+  /** The process that asks: processes wait in turns. */
+  readonly opener?: number | undefined
+  /** Of a read, by who gives the bytes back: takes what is to be called when they are not looked at any more. */
+  readonly lend?: (release: () => void) => void
+}
+
+/** A name in a directory, as a listing gives it. */
+export interface NamedEntry {
+  readonly name: string
+  /** The image, where it is known without asking the origin. */
+  readonly image: KnownImage | null
+}
+
+/** What a directory lists: an array, or something that makes its entries when they are read. */
+export interface NamedEntries {
+  readonly length: number
+  /** What holds the names in memory, where several listings share it. */
+  readonly names?: object
+  /** Undefined from `length` on. */
+  at(index: number): NamedEntry | undefined
+}
+
+/** An image with the node id that is its own for ever: recorded before the kernel is told. */
+export interface KnownImage {
+  readonly image: Image
+  /** Below 2^62, above {@link reservedNodeIds}; see passthrough.ts for those from 2^62 on. */
+  readonly nodeId: bigint
+}
+
+/** Node ids up to this one are directories: the root is 1, and see {@link directoryNodeId}. */
+export const reservedNodeIds = (1n << 33n) - 1n
+
+/**
+ * The node id of a directory in the root: 32 bits of its name's hash, so that it is the same whatever other directories there
+ * are. Two names can share one: whoever names directories must look.
+ */
+export function directoryNodeId(name: string): bigint {
+  return (1n << 32n) | BigInt(createHash('sha256').update(name).digest().readUInt32LE(0))
+}
+
+/** What `user.parentfs.*` attributes and status say of one image. */
+export interface Residence {
+  readonly residentBytes: number
+  readonly complete: boolean
+}
+
+export interface Backend {
+  /** The directories of the root, or null when the root itself holds the images (one origin). */
+  readonly directories: readonly string[] | null
+  /** Which images the kernel may read by itself. */
+  readonly passthrough: PassthroughBackend
+  /**
+   * The image of that name now; `directory` is null for the root's own.
+   * @throws CacheError not-found, access-denied, origin-*, aborted
+   */
+  lookup(directory: string | null, name: string, options: BackendOptions): Promise<KnownImage>
+  /** After a `not-found`: how long the name stays absent for sure, in milliseconds; 0 when it may be there at once. */
+  absentMs(directory: string | null, name: string): number
+  /** @throws CacheError as `lookup` */
+  list(directory: string | null, options: BackendOptions): Promise<NamedEntries>
+  /** The image that this node id was given to, in this run or an earlier one; null when there is none. */
+  imageOf(nodeId: bigint): KnownImage | null
+  /** Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order). */
+  open(image: Image): Promise<StoreFile | null>
+  /** End one `open`. */
+  release(image: Image): void
+  /**
+   * Exactly the bytes [offset, offset + length), which lie within the image.
+   * @throws CacheError origin-*, image-changed, aborted, overloaded
+   */
+  read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
+  /** A native thread has answered a read with bytes of the origin, in `ms` milliseconds. */
+  served(image: Image, offset: number, bytes: Uint8Array, ms: number): void
+  /** Somebody reads these bytes, which lie within the image, and needs nothing of us. */
+  seen(image: Image, offset: number, length: number): void
+  /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */
+  extentAt(
+    image: Image,
+    offset: number,
+    options: BackendOptions,
+  ): Promise<{ readonly hole: boolean; readonly end: number }>
+  residence(image: Image): Residence
+  /** Bytes, for statfs: the cache's capacity and what is free in it. */
+  capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number }
+}

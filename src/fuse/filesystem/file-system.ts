@@ -1,0 +1,295 @@
+/**
+ * The filesystem in terms of node ids and names: what each operation means, and nothing of how a request looks.
+ *
+ * Both transports call this. It keeps nothing that a successor would need: node ids and handles of images are permanent, and
+ * what is remembered is found again by asking. Whatever would change something is refused by the transports.
+ */
+import { throwIfAborted } from '../../base/errors.ts'
+import { nameBytesMax } from '../../base/limits.ts'
+import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
+import type { Backend, BackendOptions, KnownImage, NamedEntry } from './backend.ts'
+import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
+import { FsError } from './fs-error.ts'
+import { Nodes, rootNodeId } from './nodes.ts'
+import { type DirectoryEntries, type DirectoryEntry, type DirectoryPlace, OpenDirectories } from './open-directories.ts'
+import { type Binder, OpenImages } from './open-images.ts'
+import { isPassthroughNode, type Passthrough, passthroughNodeId } from './passthrough.ts'
+import { type SeekTarget, seek } from './seek.ts'
+
+export interface FileSystemOptions {
+  readonly backend: Backend
+  readonly presentation: Presentation
+  readonly binder: Binder
+  /** Null where the transport has none. */
+  readonly passthrough: Passthrough | null
+  /** See OpenDirectories. */
+  readonly firstDirectoryHandle: bigint
+}
+
+export interface OpenedImage {
+  /** The node id, but of an open by passthrough. */
+  readonly handle: bigint
+  /** What the kernel reads by itself, or null. */
+  readonly backingId: number | null
+}
+
+/** Numbers for statfs, in bytes: the cache, not the images. */
+export interface FileSystemCapacity {
+  readonly totalBytes: number
+  readonly freeBytes: number
+  readonly files: number
+}
+
+/** What is held at the moment. */
+export interface FileSystemGauges {
+  readonly nodes: number
+  readonly openImages: number
+  readonly openDirectories: number
+  readonly refusedDirectories: number
+}
+
+/** Flags of open(2) that mean writing. Source: Linux include/uapi/asm-generic/fcntl.h, O_ACCMODE and O_TRUNC. */
+const writing = 3 | 0o1000
+
+/** The bits of an access mask. Source: POSIX access(2), R_OK 4, W_OK 2, X_OK 1. */
+const accessRead = 4
+
+const noBytes = new Uint8Array(0)
+
+export class FileSystem {
+  readonly #backend: Backend
+  readonly #presentation: Presentation
+  readonly #nodes: Nodes
+  readonly #images: OpenImages
+  readonly #directories: OpenDirectories
+  readonly #passthrough: Passthrough | null
+
+  constructor({ backend, presentation, binder, passthrough, firstDirectoryHandle }: FileSystemOptions) {
+    this.#backend = backend
+    this.#presentation = presentation
+    this.#nodes = new Nodes(backend)
+    this.#images = new OpenImages(backend, binder)
+    this.#passthrough = passthrough
+    this.#directories = new OpenDirectories({ firstHandle: firstDirectoryHandle })
+  }
+
+  /**
+   * Find a name, and count a lookup of its node.
+   * @throws Refusal name-too-long, no-such-name, not-a-directory, stale-node; CacheError as Backend.lookup
+   */
+  async lookup(parent: bigint, name: string, options: BackendOptions): Promise<Attributes> {
+    const directory = this.#nodes.directory(parent)
+    if (Buffer.byteLength(name) > nameBytesMax) throw new FsError('name-too-long')
+    if (!isFileName(name)) throw new FsError('no-such-name')
+    if (directory.name === null && this.#backend.directories) {
+      const found = this.#nodes.directoryNamed(name)
+      if (!found) throw new FsError('no-such-name')
+      return this.attributes(found.nodeId)
+    }
+    const known = await this.#backend.lookup(directory.name, name, options)
+    return this.remember(known)
+  }
+
+  /** How long the kernel may take a name for absent that was not found, in milliseconds; a directory may come at any time. */
+  absentMs(parent: bigint, name: string): number {
+    const directory = this.#nodes.directory(parent)
+    if (directory.name === null && this.#backend.directories) return 0
+    return this.#backend.absentMs(directory.name, name)
+  }
+
+  /** Count a lookup of an image that is about to be told, and say its attributes. */
+  remember(known: KnownImage): Attributes {
+    const told = this.#passthrough?.choose(known) ?? known
+    this.#nodes.remember(told)
+    return imageAttributes(told, this.#presentation)
+  }
+
+  /** The node of a directory of the root, or of the root itself (null); null when there is no such directory. */
+  directoryId(name: string | null): bigint | null {
+    return name === null ? rootNodeId : (this.#nodes.directoryNamed(name)?.nodeId ?? null)
+  }
+
+  /** The same for an image of a listing, which may be old: null when the image is one that nobody knows any more. */
+  rememberListed(known: KnownImage): Attributes | null {
+    return this.#backend.imageOf(known.nodeId) === null ? null : this.remember(known)
+  }
+
+  /** Does the kernel hold this node of an image, or its other one, because of us, or is the image open? */
+  knows(nodeId: bigint): boolean {
+    const other = passthroughNodeId(nodeId)
+    const isHeld = this.#nodes.holds(nodeId) || this.#nodes.holds(other)
+    return isHeld || this.#images.isOpen(nodeId) || this.#passthrough?.isOpen(other) === true
+  }
+
+  forget(nodeId: bigint, lookups: number): void {
+    this.#nodes.forget(nodeId, lookups)
+  }
+
+  /** @throws Refusal stale-node */
+  attributes(nodeId: bigint): Attributes {
+    const node = this.#nodes.get(nodeId)
+    if (node.kind === 'image') return imageAttributes(node.known, this.#presentation)
+    // The kernel keeps attributes for a day, and a directory may come in a minute.
+    const countsLinks = nodeId !== rootNodeId || this.#backend.directories === null
+    return directoryAttributes(node, countsLinks, this.#presentation)
+  }
+
+  /**
+   * May anybody do what `mask` says? Who may is checked by the kernel.
+   * @throws Refusal permission-denied, stale-node
+   */
+  access(nodeId: bigint, mask: number): void {
+    const { kind } = this.#nodes.get(nodeId)
+    const denied = kind === 'directory' ? mask & 2 : mask & ~accessRead
+    if (denied !== 0) throw new FsError('permission-denied')
+  }
+
+  /**
+   * Open an image for reading.
+   * @param flags of open(2)
+   * @throws Refusal read-only, stale-node, is-a-directory; whatever Backend.open throws
+   */
+  async open(nodeId: bigint, flags: number): Promise<OpenedImage> {
+    if ((flags & writing) !== 0) throw new FsError('read-only')
+    const known = this.#nodes.image(nodeId)
+    if (isPassthroughNode(nodeId)) {
+      if (!this.#passthrough) throw new FsError('stale-node')
+      return this.#passthrough.open(known)
+    }
+    await this.#images.open(known)
+    return { handle: nodeId, backingId: null }
+  }
+
+  release(handle: bigint): void {
+    if (!this.#passthrough?.release(handle)) this.#images.release(handle)
+  }
+
+  /**
+   * The bytes at `offset`, whole: cut at the end of the image, none past it.
+   * @throws Refusal stale-node, is-a-directory; CacheError as Backend.read
+   */
+  async read(handle: bigint, offset: number, length: number, options: BackendOptions): Promise<Uint8Array> {
+    const known = this.#images.ready(handle) ?? (await this.#ensureOpen(handle, options))
+    const { image } = known
+    const wanted = Math.min(length, image.sizeBytes - offset)
+    if (wanted <= 0) return noBytes
+    const bytes = await this.#backend.read(image, offset, wanted, options)
+    // A reply that is too short would shrink the file for everyone.
+    if (bytes.length !== wanted) throw new Error(`read ${bytes.length} bytes of ${wanted} at ${offset} of ${image.key}`)
+    return bytes
+  }
+
+  /** A native thread has answered a read of an image, which may have been closed since: its handle is its node id. */
+  served(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
+    const known = this.#backend.imageOf(handle)
+    if (known) this.#backend.served(known.image, offset, bytes, ms)
+  }
+
+  /** Somebody reads what was fetched ahead, which was answered natively, or comes next. */
+  seen(handle: bigint, offset: number, length: number): void {
+    const known = this.#backend.imageOf(handle)
+    if (known) this.#backend.seen(known.image, offset, length)
+  }
+
+  /** @throws as `seek` */
+  async seek(nodeId: bigint, offset: number, target: SeekTarget, options: BackendOptions): Promise<number> {
+    return seek(this.#backend, this.#nodes.image(nodeId).image, offset, target, options)
+  }
+
+  /** @throws Refusal not-a-directory, stale-node, too-many-open */
+  openDirectory(nodeId: bigint): bigint {
+    this.#nodes.directory(nodeId)
+    return this.#directories.open()
+  }
+
+  /**
+   * The listing of an open directory, `.` and `..` first.
+   * @throws Refusal not-a-directory, stale-node, too-many-open, listing-changed; CacheError as Backend.list
+   */
+  async readDirectory(
+    nodeId: bigint,
+    handle: bigint,
+    place: DirectoryPlace,
+    options: BackendOptions,
+  ): Promise<DirectoryEntries> {
+    const { name } = this.#nodes.directory(nodeId)
+    return this.#directories.read(handle, place, async () => {
+      const dots: DirectoryEntry[] = [
+        { name: '.', kind: 'directory', nodeId, known: null },
+        { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },
+      ]
+      const entries = await this.#entriesOf(name, options)
+      return {
+        length: dots.length + entries.length,
+        names: entries.names ?? entries,
+        at: index => (index < dots.length ? dots[index] : entries.at(index - dots.length)),
+      }
+    })
+  }
+
+  releaseDirectory(handle: bigint): void {
+    this.#directories.release(handle)
+  }
+
+  /** @throws Refusal no-such-attribute, stale-node */
+  extendedAttribute(nodeId: bigint, name: string): Uint8Array {
+    const node = this.#nodes.get(nodeId)
+    if (node.kind !== 'image') throw new FsError('no-such-attribute')
+    const { image } = node.known
+    return extendedAttribute(name, image, () => this.#backend.residence(image))
+  }
+
+  /** @throws Refusal stale-node */
+  extendedAttributeNames(nodeId: bigint): readonly string[] {
+    return this.#nodes.get(nodeId).kind === 'image' ? extendedAttributeNames : []
+  }
+
+  capacity(): FileSystemCapacity {
+    const { capacityBytes, usedBytes, images } = this.#backend.capacity()
+    return { totalBytes: capacityBytes, freeBytes: Math.max(0, capacityBytes - usedBytes), files: images }
+  }
+
+  gauges(): FileSystemGauges {
+    return {
+      nodes: this.#nodes.count,
+      openImages: this.#images.count + (this.#passthrough?.count ?? 0),
+      openDirectories: this.#directories.count,
+      refusedDirectories: this.#directories.refused,
+    }
+  }
+
+  /** Release all that is open. */
+  close(): void {
+    this.#images.close()
+    this.#passthrough?.close()
+  }
+
+  async #ensureOpen(handle: bigint, { signal }: BackendOptions): Promise<KnownImage> {
+    const known = this.#nodes.image(handle)
+    await this.#images.ensure(known)
+    throwIfAborted(signal)
+    return known
+  }
+
+  async #entriesOf(directory: string | null, options: BackendOptions): Promise<DirectoryEntries> {
+    const directories = directory === null ? this.#nodes.directories() : null
+    if (directories) {
+      return directories.map(({ nodeId, name }) => ({ name: name ?? '', kind: 'directory', nodeId, known: null }))
+    }
+    const listed = await this.#backend.list(directory, options)
+    return { length: listed.length, names: listed.names ?? listed, at: index => entryOf(listed.at(index)) }
+  }
+}
+
+/** One bad name would fail the whole listing. Source: Linux fs/fuse/readdir.c, parse_dirfile. */
+function entryOf(named: NamedEntry | undefined): DirectoryEntry | null | undefined {
+  if (!named) return undefined
+  const { name, image } = named
+  if (!isFileName(name) || Buffer.byteLength(name) > nameBytesMax) return null
+  return { name, kind: 'file', nodeId: image?.nodeId ?? null, known: image }
+}
+
+/** Could this be the name of a file? */
+function isFileName(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..' && !/[/\0]/.test(name)
+}

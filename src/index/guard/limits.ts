@@ -1,0 +1,7 @@
+/**
+ * Limits of index/guard/: each with its unit last and the reason or the sum that led to it.
+ */
+import { MiB } from '../../base/limits.ts'
+
+/** Of the index, this much is locked in memory: that of 2.8 TiB of whole objects, at 37 + 281 bytes each and half-filled pages. */
+export const indexLockedBytesMax = 256 * MiB

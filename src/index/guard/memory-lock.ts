@@ -1,0 +1,69 @@
+/**
+ * Keeps the database file in memory, locked there: LMDB reads it through a mapping, on the thread of all requests, where a page
+ * that has to come from a disk that fails ends the process (SIGBUS), and one from a disk that hangs stops everything.
+ *
+ * What may not be locked (RLIMIT_MEMLOCK, or over `indexLockedBytesMax`) is left to the page cache; one log line says so.
+ */
+import { join } from 'node:path'
+import { messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { indexLockedBytesMax } from './limits.ts'
+
+/** Lock what the file has grown by. See Engine.keepInMemory. */
+export type KeepInMemory = (
+  path: string,
+  bytesMax: number,
+) => Promise<{ readonly lockedBytes: number; readonly sizeBytes: number }>
+
+export class MemoryLock {
+  readonly #path: string
+  readonly #keepInMemory: KeepInMemory
+  readonly #logger: Logger
+  #unlockedBytes = 0
+  #isTold = false
+  #running: Promise<void> | undefined
+  #again = false
+
+  /** @param directory of the index */
+  constructor(directory: string, keepInMemory: KeepInMemory, logger: Logger) {
+    this.#path = join(directory, 'data.mdb')
+    this.#keepInMemory = keepInMemory
+    this.#logger = logger
+  }
+
+  /** What of the file is not locked, in bytes. */
+  get unlockedBytes(): number {
+    return this.#unlockedBytes
+  }
+
+  /** The file may have grown. Resolves when it is locked as far as it can be; one look at a time; never rejects. */
+  renew(): Promise<void> {
+    this.#again = true
+    return (this.#running ??= this.#run().finally(() => {
+      this.#running = undefined
+    }))
+  }
+
+  async #run(): Promise<void> {
+    while (this.#again) {
+      this.#again = false
+      await this.#lock()
+    }
+  }
+
+  async #lock(): Promise<void> {
+    let why = 'more than this process may lock: raise RLIMIT_MEMLOCK'
+    try {
+      const { lockedBytes, sizeBytes } = await this.#keepInMemory(this.#path, indexLockedBytesMax)
+      this.#unlockedBytes = sizeBytes - lockedBytes
+      if (lockedBytes >= indexLockedBytesMax) why = `over ${indexLockedBytesMax} bytes`
+      if (lockedBytes === sizeBytes) return
+    } catch (error) {
+      why = messageOf(error)
+    }
+    if (this.#isTold) return
+    this.#isTold = true
+    const fields = { unlockedBytes: this.#unlockedBytes, why }
+    this.#logger.warn(fields, 'a part of the index is not locked in memory; a disk error there ends the server')
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The process that copies an index which is damaged, so that reading it ends this process and no daemon.
+ *
+ * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every page that can be reached was read, and
+ * what was sealed is in the copy, durably. See salvage.ts.
+ */
+import '../../base/no-inspector.ts'
+import { open, type RootDatabase } from 'lmdb'
+import { checkedContent, databaseNames } from '../format/value-checksum.ts'
+
+type Binary = RootDatabase<Buffer, Buffer>
+
+/** Values in one transaction of the copy. */
+const batchValues = 4096
+
+const [from, to, ...names] = process.argv.slice(2)
+if (from === undefined || to === undefined) throw new Error('which directories?')
+const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
+const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
+// As databases.ts opens it: some of this is written into the file.
+const options = { path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, permissionsMode: 0o600, ...binary }
+const target: Binary = open(options)
+for (const name of names.length > 0 ? names : databaseNames) copy(name)
+await target.flushed
+await target.close()
+await source.close()
+
+function copy(name: string): void {
+  const sourceDatabase = source.openDB<Buffer, Buffer>({ name, ...binary })
+  // Of an index that was cut off while it was made, a database may be missing.
+  if (!sourceDatabase) return
+  const targetDatabase = target.openDB<Buffer, Buffer>({ name, ...binary })
+  let batch: [Buffer, Buffer][] = []
+  const write = () => {
+    target.transactionSync(() => {
+      for (const [key, value] of batch) targetDatabase.putSync(key, value)
+    })
+    batch = []
+  }
+  for (const { key, value } of sourceDatabase.getRange({})) {
+    // Both are views that the next step may overwrite.
+    if (checkedContent(key, value) !== null) batch.push([Buffer.from(key), Buffer.from(value)])
+    if (batch.length === batchValues) write()
+  }
+  write()
+}

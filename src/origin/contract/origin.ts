@@ -1,0 +1,68 @@
+/**
+ * The Origin interface: where images truly live.
+ *
+ * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, breaker, hedge, meter), passes
+ * test/contract/origin.ts. An origin decides what is worth retrying; nobody above it does.
+ */
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from './digest.ts'
+
+export interface ReadOptions {
+  readonly signal: AbortSignal
+  /** The process that asks, by its id: where calls have to wait, those of one process wait behind each other alone. */
+  readonly opener?: number | undefined
+}
+
+export interface Origin {
+  /** The origin's identity in ids, logs and attributes: a URL without credentials. */
+  readonly url: string
+  /**
+   * The names of the images, in one request, each once, or null where nothing lists them (then names are found by lookup alone).
+   * No promise that a lookup finds them. Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out, and so may be those
+   * beyond the first listingNamesMax + 1.
+   * @throws CacheError origin-*, access-denied
+   */
+  list(options: ReadOptions): Promise<readonly string[] | null>
+  /**
+   * Ask about one image: its size and validator now.
+   * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), image-too-large, origin-*
+   */
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts>
+  /**
+   * Fill `target` exactly with the bytes of this version at `offset`, or throw; after a throw, `target` holds garbage
+   * and is not written to any more, so it can be used again. The range lies within the image.
+   * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes), origin-*
+   */
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
+  /**
+   * The first hole and the first data at or after `offset`, for lseek; null where the origin cannot tell.
+   * What is not known to be a hole is data.
+   */
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null>
+  /**
+   * The digest of the whole image that its publisher gives, or null where there is none.
+   * @throws CacheError image-changed (the origin has another version, whose digest it would be), origin-*
+   */
+  digest(image: Image, options: ReadOptions): Promise<Digest | null>
+  /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** A stretch of an image that is all data or all hole. */
+export interface OriginExtent {
+  readonly hole: boolean
+  /** First byte after it. */
+  readonly end: number
+}
+
+/** Counters of one origin, for status. */
+export interface OriginCounters {
+  /** Requests sent, retries included. */
+  readonly requests: number
+  /** Bytes of image data received. */
+  readonly bytes: number
+  /** Requests that failed. */
+  readonly errors: number
+  /** Requests that were given up: their reader left, or another request was quicker. */
+  readonly cancelled: number
+}

@@ -1,0 +1,90 @@
+/**
+ * Versions that are too young to be told from the next one.
+ *
+ * Times of modification come in ticks: of a second in HTTP and on some file systems, of the kernel's clock elsewhere. A version that is
+ * replaced within its tick by one of the same length has the same validator, and what is kept of the two would be mixed. So a validator
+ * counts once its tick is over: by the age that its answer tells, or because it was seen a whole tick before. Until then a lookup waits.
+ *
+ * Source: RFC 9110 8.8.2.2 (a date is as good as a strong validator a second later); git, Documentation/technical/racy-git.txt.
+ */
+
+import { pause } from '../../async/abortable.ts'
+import { CacheError } from '../../base/errors.ts'
+import type { ImageFacts } from '../../base/image.ts'
+import { youngLooksMax, youngNamesMax } from './limits.ts'
+
+/** What one look at an image has brought. */
+export interface Look {
+  readonly facts: ImageFacts
+  /** How old the version is by what was said of it, below 0 for one that comes from the future; null where nothing was said. */
+  readonly ageMs: number | null
+  /** How long two versions may have the same time. */
+  readonly tickMs: number
+}
+
+export interface Waiting {
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** Rejects with `aborted` when the signal fires. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+/** A timer comes a little early, and a clock may be a little behind: a wait that ends too soon costs another one. */
+const slackMs = 10
+
+export class YoungVersions {
+  readonly #waiting: Waiting
+  /**
+   * Validators, by name, that were seen a tick apart: a server may say for ever that its images are new.
+   * INVARIANT: at most youngNamesMax; the latest come last.
+   */
+  readonly #settled = new Map<string, string>()
+
+  constructor(waiting: Partial<Waiting> = {}) {
+    this.#waiting = { now: () => performance.now(), pause, ...waiting }
+  }
+
+  /**
+   * What `look` brings, once that is no young version any more.
+   * @param look rejects for itself; `isAgain`: what anybody has kept of the look before does not do
+   * @throws CacheError image-changed when version follows on version; aborted
+   */
+  async settle<L extends Look>(look: (isAgain: boolean) => Promise<L>, signal: AbortSignal): Promise<L> {
+    let since = { validator: '', ms: 0 }
+    for (let looks = 1; ; looks++) {
+      const startMs = this.#waiting.now()
+      const latest = await look(looks > 1)
+      const { key, origin, validator } = latest.facts
+      if (isOld(latest) || this.#settled.get(key) === validator) return latest
+      if (since.validator !== validator) since = { validator, ms: this.#waiting.now() }
+      if (looks > 1 && startMs - since.ms >= latest.tickMs) return this.#remembered(latest)
+      if (looks === youngLooksMax) {
+        throw new CacheError(
+          'image-changed',
+          `${origin}${key}: is replaced again and again; it is served once it stays`,
+        )
+      }
+      await this.#waiting.pause(waitMsOf(latest) + slackMs, signal)
+    }
+  }
+
+  #remembered<L extends Look>(look: L): L {
+    const { key, validator } = look.facts
+    this.#settled.delete(key)
+    this.#settled.set(key, validator)
+    for (const name of this.#settled.keys()) {
+      if (this.#settled.size <= youngNamesMax) break
+      this.#settled.delete(name)
+    }
+    return look
+  }
+}
+
+function isOld({ ageMs, tickMs }: Look): boolean {
+  return ageMs === null || ageMs >= tickMs
+}
+
+/** A version from the future is waited for like one of this moment: what a clock says that is wrong is not worth more. */
+function waitMsOf({ ageMs, tickMs }: Look): number {
+  return Math.min(tickMs, tickMs - Math.max(0, ageMs ?? 0))
+}

@@ -1,0 +1,257 @@
+/**
+ * Connections on which bodies of ranges are received in place, kept by host: see range-connection.ts.
+ *
+ * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges is left to
+ * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
+ */
+import { Readable } from 'node:stream'
+import { DEFAULT_CIPHERS } from 'node:tls'
+import { SlicedQueue } from '../../../async/loop-slicer.ts'
+import type { RangeReceiver } from '../../../native/range-receiver.ts'
+import type { TimedPhase } from '../protocol/exchange-timeout.ts'
+import type { HttpAnswer, InPlaceBody } from '../protocol/http-body.ts'
+import { factsOf, type UrlFacts } from '../protocol/http-url.ts'
+import { HandshakeRefused, NativeRangeConnection } from './native-range-connection.ts'
+import { type NodeConnectOptions, NodeRangeConnection } from './node-range-connection.ts'
+import type { RangeConnection } from './range-connection.ts'
+import { tlsTrust } from './tls-trust.ts'
+
+export interface RangeConnectionPoolOptions extends NodeConnectOptions {
+  /** Per host. */
+  readonly connectionsMax: number
+  /** Hosts whose connections are kept. */
+  readonly hostsMax: number
+  /** How long an idle one is kept. */
+  readonly keepAliveMs: number
+}
+
+/** A range that is to be received in place. */
+export interface RangeRequest {
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** As long as the range. */
+  readonly target: Uint8Array
+}
+
+/** An answer whose place its asker knows. */
+export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
+
+interface Host {
+  readonly idle: { readonly connection: RangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
+  busy: number
+  /** Those who wait until one is not busy. */
+  readonly waiting: (() => void)[]
+  /** Until then it is left to undici. */
+  notBeforeMs: number
+  /** Until then TLS is Node's. */
+  notNativeBeforeMs: number
+}
+
+/** How long that is. */
+const leaveMs = 60_000
+
+/** In place of a body that is received elsewhere; nobody looks at it. */
+const noBody = Readable.from([])
+
+/** What a request line and its headers may be made of. */
+const plain = /^[\t\x20-\x7e\x80-\xff]*$/
+
+export class RangeConnectionPool {
+  readonly #options: RangeConnectionPoolOptions
+  readonly #receiver: RangeReceiver | null
+  /** Whom the receiver is to believe, once that is known. */
+  #trust: number | null | undefined
+  /** The one used last comes last. */
+  readonly #hosts = new Map<string, Host>()
+  #latest: { readonly origin: string; readonly host: Host } | null = null
+  readonly #open = new Set<RangeConnection>()
+  readonly #bursts = new SlicedQueue()
+  #closed = false
+
+  /** @param receiver who receives; null: this thread */
+  constructor(options: RangeConnectionPoolOptions, receiver: RangeReceiver | null = null) {
+    this.#options = options
+    this.#receiver = receiver
+  }
+
+  /**
+   * Ask for a range.
+   * @returns an answer whose body is received in place, or that has none to read; null: ask undici
+   * @throws CacheError, and errors of the connection
+   */
+  async ask({ url, headers, target }: RangeRequest, watch: TimedPhase): Promise<RangeAnswer | null> {
+    const facts = factsOf(url)
+    const host = this.#hostOf(facts.origin)
+    const request = requestOf(facts, headers)
+    if (request === null || this.#isLeft(host)) return null
+    while (host.busy >= this.#options.connectionsMax) await turn(host, watch)
+    if (this.#isLeft(host)) return null
+    host.busy++
+    for (;;) {
+      const connection = this.#take(host, url)
+      const { isUsed } = connection
+      try {
+        if (!connection.isReady) await connection.ready
+        if (watch.error !== null) throw watch.error
+        const head = await connection.ask(request, target, watch)
+        const { status, headers: answered, bodyBytes } = head
+        if (connection.isReceiving) {
+          return { status, headers: answered, body: noBody, inPlace: new Reception(host, connection, this.#end) }
+        }
+        host.notBeforeMs = performance.now() + leaveMs
+        this.#end(host, connection)
+        // A body whose length is told otherwise: it may be as right as any.
+        return status === 206 && (bodyBytes === null || bodyBytes === target.length)
+          ? null
+          : { status, headers: answered, body: Readable.from([]), inPlace: null }
+      } catch (error) {
+        const { hasAnswered } = connection
+        this.#open.delete(connection)
+        connection.destroy(null)
+        if (error instanceof HandshakeRefused) host.notNativeBeforeMs = performance.now() + leaveMs
+        // Its server had closed it while nobody used it: that is no failure.
+        const isNoFailure = error instanceof HandshakeRefused || (isUsed && !hasAnswered)
+        if (isNoFailure && watch.error === null && !this.#closed) continue
+        leave(host)
+        throw error
+      }
+    }
+  }
+
+  /** Idempotent; what is being received breaks off. */
+  close(error: unknown): void {
+    this.#closed = true
+    for (const { idle } of this.#hosts.values()) for (const { timer } of idle) clearTimeout(timer)
+    for (const connection of this.#open) connection.destroy(error)
+    this.#open.clear()
+  }
+
+  /** Is it left to undici now? */
+  #isLeft({ notBeforeMs }: Host): boolean {
+    return this.#closed || (notBeforeMs > 0 && performance.now() < notBeforeMs)
+  }
+
+  /** An exchange is over. */
+  readonly #end = (host: Host, connection: RangeConnection): void => {
+    if (connection.end() && !this.#closed) this.#keep(host, connection)
+    else this.#open.delete(connection)
+    leave(host)
+  }
+
+  #hostOf(origin: string): Host {
+    if (this.#latest?.origin === origin) return this.#latest.host
+    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0, notNativeBeforeMs: 0 }
+    this.#hosts.delete(origin)
+    this.#hosts.set(origin, host)
+    for (const [name, { idle, busy, waiting }] of this.#hosts) {
+      if (this.#hosts.size <= this.#options.hostsMax) break
+      if (busy > 0 || waiting.length > 0) continue
+      this.#hosts.delete(name)
+      for (const kept of [...idle]) kept.drop()
+    }
+    this.#latest = this.#hosts.has(origin) ? { origin, host } : null
+    return host
+  }
+
+  #take(host: Host, url: URL): RangeConnection {
+    for (let kept = host.idle.pop(); kept; kept = host.idle.pop()) {
+      clearTimeout(kept.timer)
+      if (kept.connection.isOpen) return kept.connection
+      this.#open.delete(kept.connection)
+    }
+    try {
+      const connection = this.#connect(host, url)
+      this.#open.add(connection)
+      return connection
+    } catch (error) {
+      leave(host)
+      throw error
+    }
+  }
+
+  #connect(host: Host, url: URL): RangeConnection {
+    const { connectMsMax, lookupFor } = this.#options
+    const trust = url.protocol === 'https:' ? this.#trustFor(host) : null
+    return this.#receiver && (url.protocol === 'http:' || trust !== null)
+      ? new NativeRangeConnection(url, { connectMsMax, lookupFor, trust }, this.#receiver, this.#bursts)
+      : new NodeRangeConnection(url, this.#options, this.#bursts)
+  }
+
+  /** Whom a native connection to it believes; null: TLS is to be Node's. */
+  #trustFor({ notNativeBeforeMs }: Host): number | null {
+    if (notNativeBeforeMs > 0 && performance.now() < notNativeBeforeMs) return null
+    if (this.#trust === undefined) {
+      const certificates = tlsTrust(this.#options.ca)
+      this.#trust = certificates === null ? null : (this.#receiver?.trust(certificates, DEFAULT_CIPHERS) ?? null)
+    }
+    return this.#trust
+  }
+
+  #keep(host: Host, connection: RangeConnection): void {
+    const drop = () => {
+      clearTimeout(kept.timer)
+      host.idle.splice(host.idle.indexOf(kept), 1)
+      this.#open.delete(connection)
+      connection.destroy(null)
+    }
+    const kept = { connection, drop, timer: setTimeout(drop, this.#options.keepAliveMs) }
+    kept.timer.unref()
+    host.idle.push(kept)
+  }
+}
+
+/** A body on its way into its place. */
+class Reception implements InPlaceBody {
+  readonly #host: Host
+  readonly #connection: RangeConnection
+  readonly #end: (host: Host, connection: RangeConnection) => void
+  #hasEnded = false
+
+  constructor(host: Host, connection: RangeConnection, end: (host: Host, connection: RangeConnection) => void) {
+    this.#host = host
+    this.#connection = connection
+    this.#end = end
+  }
+
+  received(): Promise<void> {
+    return this.#connection.body()
+  }
+
+  end(): void {
+    if (this.#hasEnded) return
+    this.#hasEnded = true
+    this.#end(this.#host, this.#connection)
+  }
+}
+
+/** Wait until a connection is not busy, or for the end of the watch. */
+async function turn(host: Host, watch: TimedPhase): Promise<void> {
+  let go = () => {}
+  await new Promise<void>(resolve => {
+    go = resolve
+    host.waiting.push(go)
+    watch.signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+  if (watch.error === null) return
+  const at = host.waiting.indexOf(go)
+  if (at >= 0) host.waiting.splice(at, 1)
+  // A turn that was given to who has left is the next one's.
+  else host.waiting.shift()?.()
+  throw watch.error
+}
+
+function leave(host: Host): void {
+  host.busy--
+  host.waiting.shift()?.()
+}
+
+/** The request as it is sent; null where a header cannot be sent like this: undici says what is wrong with it. */
+function requestOf(facts: UrlFacts, headers: Readonly<Record<string, string>>): string | null {
+  let { request } = facts
+  for (const name in headers) {
+    const value = headers[name]!
+    if (!plain.test(name) || !plain.test(value)) return null
+    request += `${name}: ${value}\r\n`
+  }
+  return `${request}\r\n`
+}

@@ -1,0 +1,295 @@
+/**
+ * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
+ *
+ * Redirects are followed here, by hand: at most redirectsMax, never with our credentials to another host, and to this machine only from
+ * itself (local-redirects.ts). No message
+ * carries credentials or the query of a place that a redirect led to (it may be signed).
+ */
+import { lookup } from 'node:dns'
+import { createRequire } from 'node:module'
+import type { LookupFunction } from 'node:net'
+import { rootCertificates } from 'node:tls'
+import type { Pool } from 'undici'
+import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
+import type { RangeReceiver } from '../../native/range-receiver.ts'
+import { RangeConnectionPool } from './connections/range-connection-pool.ts'
+import {
+  connectMsMax,
+  firstByteMsMax,
+  listingBytesMax,
+  originConcurrencyDefault,
+  redirectsMax,
+  stallMsMax,
+} from './limits.ts'
+import { ExchangeTimeout } from './protocol/exchange-timeout.ts'
+import { discard, type HttpAnswer } from './protocol/http-body.ts'
+import { isRedirect, nextPlace } from './protocol/http-redirect.ts'
+import { factsOf, httpPlaceOf } from './protocol/http-url.ts'
+import { InterimResponses } from './protocol/interim-responses.ts'
+import { LocalRedirects } from './protocol/local-redirects.ts'
+import type { Headers } from './protocol/response-headers.ts'
+import type { Credentials } from './request-credentials.ts'
+
+/** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
+const keepAliveMs = 30_000
+
+/** Hosts whose connections are kept: our own and those that redirects lead to, which a mirror chooser may vary. */
+const hostsMax = 8
+
+/** How long and how much; every field has its default in limits.ts. */
+export interface HttpOptions {
+  readonly connectMsMax: number
+  readonly firstByteMsMax: number
+  readonly stallMsMax: number
+  /** Connections per host. */
+  readonly connectionsMax: number
+  readonly listingBytesMax: number
+  /** Ranges from this length on are received in place. */
+  readonly inPlaceBytesMin: number
+  /** Headers for our own host; null: those of the URL alone. */
+  readonly credentials: Credentials | null
+  /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
+  readonly ca: string | null
+  /** Receives ranges; null: this thread does. */
+  readonly receiver: RangeReceiver | null
+  /** Resolves names. */
+  readonly lookup: LookupFunction
+}
+
+export const httpOptionsDefault: HttpOptions = {
+  connectMsMax,
+  firstByteMsMax,
+  stallMsMax,
+  connectionsMax: originConcurrencyDefault,
+  listingBytesMax,
+  inPlaceBytesMin: 64 * 1024,
+  credentials: null,
+  ca: null,
+  receiver: null,
+  lookup,
+}
+
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD'
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  /** Where the body of a range belongs: it may be received in place. */
+  readonly target?: Uint8Array
+}
+
+const require = createRequire(import.meta.url)
+
+/**
+ * Loaded with the first request, or when a server has nothing else to do yet: it takes 100 ms in one turn, and the command line does without it.
+ * Not by import(): where 32 reads came in the first moment of a server that took over, Node.js 20 resolved that with a module whose names
+ * were not there, for good.
+ */
+export function loadUndici(): typeof import('undici') {
+  return require('undici') as typeof import('undici')
+}
+
+export class HttpClient {
+  readonly #options: HttpOptions
+  readonly #home: string
+  readonly #authorization: string | null
+  /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
+  readonly #pools = new Map<string, Pool>()
+  readonly #ranges: RangeConnectionPool
+  readonly #redirects: LocalRedirects
+  #closing: Promise<void> | null = null
+
+  /**
+   * @param home scheme, host and port that `authorization` is for, as in URL.origin
+   * @param authorization the header's value, or null
+   */
+  constructor(home: string, authorization: string | null, options: HttpOptions) {
+    this.#home = home
+    this.#authorization = authorization
+    this.#options = options
+    const { connectMsMax, connectionsMax, ca } = options
+    this.#redirects = new LocalRedirects(home, options.lookup)
+    const lookupFor = (origin: string) => this.#redirects.lookupFor(origin)
+    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, lookupFor }
+    this.#ranges = new RangeConnectionPool(ranges, options.receiver)
+  }
+
+  /**
+   * Send `request`, follow redirects, and give the answer to `consume`, which reads the body or leaves it: then it is discarded.
+   * @throws CacheError aborted, closed, origin-unreachable, origin-timeout, origin-failed, origin-protocol; and what consume throws
+   */
+  async exchange<T>(
+    request: HttpRequest,
+    signal: AbortSignal,
+    consume: (answer: HttpAnswer, watch: ExchangeTimeout) => Promise<T>,
+  ): Promise<T> {
+    const watch = new ExchangeTimeout(httpPlaceOf(request.url), signal)
+    try {
+      let answer = await this.#sendWithCredentials(request, watch)
+      if (isRedirect(answer.status)) answer = await this.#follow(answer, request, watch)
+      watch.arm('not enough of the answer', this.#options.stallMsMax)
+      try {
+        return await consume(answer, watch)
+      } finally {
+        if (answer.inPlace) answer.inPlace.end()
+        else discard(answer.body, this.#options.stallMsMax)
+      }
+    } catch (error) {
+      throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
+    } finally {
+      watch.end()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= (async () => {
+      const error = new CacheError('closed', 'the origin has been closed')
+      this.#ranges.close(error)
+      await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
+    })()
+    return this.#closing
+  }
+
+  async #follow(redirected: HttpAnswer, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
+    let { url } = request
+    let answer = redirected
+    for (let hops = 1; hops <= redirectsMax; hops++) {
+      discard(answer.body, this.#options.stallMsMax)
+      url = nextPlace(answer.headers, url)
+      await this.#redirects.mustBeAllowed(url)
+      answer = await this.#sendWithCredentials({ ...request, url }, watch)
+      if (!isRedirect(answer.status)) return answer
+    }
+    discard(answer.body, this.#options.stallMsMax)
+    throw new CacheError('origin-protocol', `${httpPlaceOf(request.url)}: redirected more than ${redirectsMax} times`)
+  }
+
+  /** Once more with other secrets where the server refuses these and there are others by now. */
+  #sendWithCredentials(request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
+    const { credentials } = this.#options
+    watch.arm('no answer', this.#options.firstByteMsMax)
+    if (credentials === null || factsOf(request.url).origin !== this.#home) return this.#send(request, null, watch)
+    return this.#sendWith(credentials, request, watch)
+  }
+
+  async #sendWith(credentials: Credentials, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
+    const secrets = await credentials.headers()
+    const answer = await this.#send(request, secrets, watch)
+    if ((answer.status !== 401 && answer.status !== 403) || !(await credentials.renew(secrets))) return answer
+    discard(answer.body, this.#options.stallMsMax)
+    watch.arm('no answer', this.#options.firstByteMsMax)
+    return await this.#send(request, await credentials.headers(), watch)
+  }
+
+  async #send(
+    { method, url, headers: asked, target }: HttpRequest,
+    secrets: Readonly<Record<string, string>> | null,
+    watch: ExchangeTimeout,
+  ): Promise<HttpAnswer> {
+    if (watch.error !== null) throw watch.error
+    const { origin, place, isDirectory } = factsOf(url)
+    const headers: Record<string, string> = { 'user-agent': 'parentfs', 'accept-encoding': 'identity' }
+    for (const name in secrets) headers[name] = secrets[name]!
+    for (const name in asked) headers[name] = asked[name]!
+    if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
+    if (target && target.length >= this.#options.inPlaceBytesMin) {
+      const answer = await this.#ranges.ask({ url, headers, target }, watch)
+      if (answer) {
+        const { status, headers, body, inPlace } = answer
+        return { status, headers, body, inPlace, place, isDirectory }
+      }
+    }
+    const pool = await this.#poolFor(origin)
+    const path = url.pathname + url.search
+    const informations = new InterimResponses()
+    const {
+      statusCode,
+      headers: answered,
+      body,
+    } = await pool.request({
+      path,
+      method,
+      headers,
+      signal: watch.signal,
+      onInfo: ({ headers }) => informations.add(bytesOf(headers)),
+    })
+    return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }
+  }
+
+  /**
+   * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
+   */
+  async #poolFor(host: string): Promise<Pool> {
+    const { Pool } = loadUndici()
+    if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
+    const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions(host))
+    this.#pools.delete(host)
+    this.#pools.set(host, pool)
+    this.#dropPools()
+    return pool
+  }
+
+  /** Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS. */
+  #poolOptions(host: string): Pool.Options {
+    return {
+      connections: this.#options.connectionsMax,
+      connect: {
+        timeout: this.#options.connectMsMax,
+        lookup: this.#redirects.lookupFor(host),
+        ...(this.#options.ca === null ? {} : { ca: [...rootCertificates, this.#options.ca] }),
+      },
+      keepAliveTimeout: keepAliveMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    }
+  }
+
+  #dropPools(): void {
+    for (const [host, pool] of this.#pools) {
+      if (this.#pools.size <= hostsMax) return
+      if (host === this.#home) continue
+      this.#pools.delete(host)
+      // It ends when its last request has; nobody waits for that, and its errors are those requests' own.
+      void pool.close().catch(() => {})
+    }
+  }
+}
+
+/** About so many bytes were these headers. */
+function bytesOf(headers: Headers): number {
+  return Object.entries(headers).reduce((bytes, [name, value]) => bytes + name.length + String(value).length, 0)
+}
+
+/** Codes of Node and undici that mean: there was no connection at all. */
+const unreachable: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+])
+
+/** Codes that mean: a connection was there and broke. */
+const broken: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET'])
+
+function failed(url: URL, cause: unknown): CacheError {
+  return new CacheError(codeOf(cause), `${httpPlaceOf(url)}: ${messageOf(cause) || codeNameOf(cause)}`, { cause })
+}
+
+function codeOf(cause: unknown): ErrorCode {
+  const name = codeNameOf(cause)
+  if (unreachable.has(name) || name.startsWith('ERR_TLS_') || /CERT/.test(name)) return 'origin-unreachable'
+  if (broken.has(name)) return 'origin-failed'
+  // A parser's error says so in its name only: its code depends on what was wrong, and may be missing.
+  if (name.startsWith('UND_ERR_') || (cause as Error).name === 'HTTPParserError') return 'origin-protocol'
+  return 'origin-failed'
+}
+
+function codeNameOf(cause: unknown): string {
+  // Node tries several addresses of one name and reports them together: the first one speaks for all.
+  const error = cause instanceof AggregateError ? cause.errors[0] : cause
+  const code = (error as { readonly code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}

@@ -1,0 +1,40 @@
+/**
+ * Limits of origin/http/: each with its unit last and the reason or the sum that led to it.
+ */
+import { KiB, MiB } from '../../base/limits.ts'
+
+/** Origin requests in flight at once, per origin. */
+export const originConcurrencyDefault = 64
+
+/** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
+export const connectMsMax = 5_000
+
+export const firstByteMsMax = 10_000
+
+export const stallMsMax = 10_000
+
+/** Longest secret: servers take headers of 8 KiB at most by default, and most tokens are far shorter. */
+export const secretBytesMax = 8 * KiB
+
+/** How long a program may take to say one. */
+export const secretCommandMsMax = 10_000
+
+/** How long what a file said is taken as good; what a program said: the default, for a token of an hour. */
+export const secretFileMs = 5_000
+
+/** Pause between two readings because a server refuses what it was sent: refusals are not all about secrets. */
+export const secretRenewMs = 5_000
+
+/** Redirects followed in one request. */
+export const redirectsMax = 5
+
+/** Bytes of a listing, and of one entry: a million names as nginx lists them, with dates. */
+export const listingBytesMax = 128 * MiB
+
+export const listingEntryBytesMax = 1 * MiB
+
+/**
+ * How long two versions may have the same time, and so the same validator. HTTP's dates have whole seconds, and who says the date need not
+ * have the clock that the time of modification is from: two. Source: RFC 9110 8.8.2.2.
+ */
+export const httpTickMs = 2_000

@@ -1,0 +1,71 @@
+/**
+ * The deadlines of one exchange with a server, and the caller's own signal, as one signal.
+ *
+ * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only when
+ * the request is written, so a request that waits for a connection would escape them.
+ */
+import { LightAbortSignal } from '../../../async/light-abort-signal.ts'
+import { abortedBy, CacheError } from '../../../base/errors.ts'
+import { dripBytesMin } from './limits.ts'
+
+/** What a connection needs of it. */
+export type TimedPhase = Pick<ExchangeTimeout, 'signal' | 'error' | 'progress'>
+
+export class ExchangeTimeout {
+  readonly #subject: string
+  readonly #signal: LightAbortSignal
+  #timer: NodeJS.Timeout | null = null
+  #timerMs = 0
+  #missing = ''
+  /** Arrived since the timer was set. */
+  #bytes = 0
+
+  /**
+   * @param subject what is waited for, for messages: a URL without credentials
+   * @param caller fires when nobody wants the answer any more
+   */
+  constructor(subject: string, caller: AbortSignal) {
+    this.#subject = subject
+    this.#signal = new LightAbortSignal(caller, abortedBy)
+  }
+
+  /** Fires with a CacheError as its reason: aborted, or origin-timeout. */
+  get signal(): AbortSignal {
+    return this.#signal
+  }
+
+  /** The error to throw when the signal has fired, else null. */
+  get error(): CacheError | null {
+    return this.#signal.aborted ? (this.#signal.reason as CacheError) : null
+  }
+
+  /** From now on `ms` milliseconds may pass before the next call. `missing` says what did not come then. */
+  arm(missing: string, ms: number): void {
+    this.#bytes = 0
+    this.#missing = missing
+    if (this.#timer !== null && this.#timerMs === ms) {
+      this.#timer.refresh()
+      return
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerMs = ms
+    this.#timer = setTimeout(() => {
+      this.#signal.abort(new CacheError('origin-timeout', `${this.#subject}: ${this.#missing} in ${ms} ms`))
+    }, ms)
+  }
+
+  /** So many bytes of what was expected have arrived: once they are worth mentioning, its time starts again. */
+  progress(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#bytes < dripBytesMin) return
+    this.#bytes = 0
+    this.#timer?.refresh()
+  }
+
+  /** The exchange is over: no timer, no listener is left. */
+  end(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    this.#signal.end()
+  }
+}

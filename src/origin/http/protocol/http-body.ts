@@ -1,0 +1,138 @@
+/**
+ * Receiving the body of an answer: straight into the reader's memory, as bounded text, or not at all.
+ */
+import type { Readable } from 'node:stream'
+import { TimeSlice } from '../../../async/time-slice.ts'
+import { CacheError } from '../../../base/errors.ts'
+import type { ExchangeTimeout } from './exchange-timeout.ts'
+import type { Headers } from './response-headers.ts'
+
+/** An answer whose body has yet to be read. */
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: Readable
+  /** Where the body goes straight into the memory that the request named; null: it is read from `body`. */
+  readonly inPlace: InPlaceBody | null
+  /** Where it came from in the end, without credentials and query; for messages. */
+  readonly place: string
+  /** True when that is a directory: a path that ends in a slash. */
+  readonly isDirectory: boolean
+}
+
+export interface InPlaceBody {
+  /** Resolves when all of it is there. */
+  received(): Promise<void>
+  /** Nothing more is wanted of it, and nothing is written any more. Idempotent. */
+  end(): void
+}
+
+/** A body that nobody wants is read up to this many bytes, so that its connection can be used again. */
+const discardBytesMax = 64 * 1024
+
+/**
+ * Fill `target`, which the request named if any, exactly from the body, in place.
+ * @throws CacheError origin-protocol when there are fewer or more bytes; the stream's own error when it breaks
+ */
+export function receiveInto(answer: HttpAnswer, target: Uint8Array, watch: ExchangeTimeout): Promise<void> {
+  return answer.inPlace ? answer.inPlace.received() : receiveCopies(answer, target, watch)
+}
+
+async function receiveCopies(answer: HttpAnswer, target: Uint8Array, watch: ExchangeTimeout): Promise<void> {
+  let at = 0
+  await receive(answer.body, watch, chunk => {
+    if (at + chunk.length > target.length) {
+      throw new CacheError('origin-protocol', `${answer.place}: sent more than the ${target.length} bytes asked for`)
+    }
+    target.set(chunk, at)
+    at += chunk.length
+  })
+  if (at < target.length) {
+    throw new CacheError('origin-protocol', `${answer.place}: sent ${at} of ${target.length} bytes`)
+  }
+}
+
+/**
+ * Give each chunk of the body to `take`, whose errors are thrown; where that is long work, others have their turns between two
+ * chunks, of which 32 can come in one turn. Source: libuv src/unix/stream.c, uv__read.
+ * @param bytesMax longest body accepted
+ * @throws CacheError origin-protocol when it is longer; the stream's own error when it breaks
+ */
+export async function receiveChunks(
+  answer: HttpAnswer,
+  bytesMax: number,
+  watch: ExchangeTimeout,
+  take: (chunk: Uint8Array) => void,
+): Promise<void> {
+  let bytes = 0
+  const turns = new TimeSlice(1)
+  await receive(answer.body, watch, chunk => {
+    bytes += chunk.length
+    if (bytes > bytesMax) throw new CacheError('origin-protocol', `${answer.place}: sent more than ${bytesMax} bytes`)
+    take(chunk)
+    if (!turns.isOver) return
+    answer.body.pause()
+    void turns.yield().then(() => answer.body.resume()) // Neither rejects.
+  })
+}
+
+/** The body as text, or null when it is longer than `bytesMax`; then no more of it is received. */
+export async function receiveText(
+  answer: HttpAnswer,
+  bytesMax: number,
+  watch: ExchangeTimeout,
+): Promise<string | null> {
+  const tooLong = new Error('longer than is read')
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  try {
+    await receive(answer.body, watch, chunk => {
+      bytes += chunk.length
+      if (bytes > bytesMax) throw tooLong
+      chunks.push(chunk)
+    })
+  } catch (error) {
+    if (error === tooLong) return null
+    throw error
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Read what is left of a body nobody wants, a little and for a while; else give its connection up. Never throws. */
+export function discard(body: Readable, msMax: number): void {
+  body.on('error', () => {})
+  if (body.destroyed || body.readableEnded) return
+  let bytes = 0
+  const timer = setTimeout(() => body.destroy(), msMax)
+  timer.unref()
+  body.once('close', () => clearTimeout(timer))
+  body.on('data', (chunk: Uint8Array) => {
+    bytes += chunk.length
+    if (bytes > discardBytesMax) body.destroy()
+  })
+}
+
+/** Give each chunk to `take`; when it throws, the body is destroyed and nothing more is taken. */
+function receive(body: Readable, watch: ExchangeTimeout, take: (chunk: Uint8Array) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) => {
+      body.off('data', onData)
+      body.destroy()
+      reject(error)
+    }
+    const onData = (chunk: Uint8Array) => {
+      watch.progress(chunk.length)
+      try {
+        take(chunk)
+      } catch (error) {
+        fail(error)
+      }
+    }
+    body.on('data', onData)
+    body.once('error', fail)
+    body.once('end', resolve)
+    body.once('close', () => reject(new CacheError('origin-failed', 'the connection was lost')))
+    watch.signal.addEventListener('abort', () => fail(watch.error), { once: true })
+    if (watch.error !== null) fail(watch.error)
+  })
+}

@@ -1,0 +1,42 @@
+/**
+ * What the status of an answer means to us. Pure.
+ */
+import { CacheError, type ErrorCode } from '../../../base/errors.ts'
+import { RetryAfterError } from '../../contract/retry-after-error.ts'
+import type { HttpAnswer } from './http-body.ts'
+import { retryAfterMsOf } from './response-headers.ts'
+
+/** What was asked: a known image that is gone has changed, an unknown one never was there. */
+export type HttpPurpose = 'lookup' | 'read' | 'list'
+
+/** The error for an answer that is not the one hoped for; a TryLater where the server says when to come back. */
+export function failureOf(
+  answer: Pick<HttpAnswer, 'status' | 'place' | 'headers'>,
+  purpose: HttpPurpose,
+  nowMs: number = Date.now(),
+): CacheError {
+  const message = `${answer.place}: the server answered ${answer.status}`
+  // Source: RFC 6585 4 (429), RFC 9110 15.6.4 (503).
+  const isBusy = answer.status === 429 || answer.status === 503
+  const ms = isBusy ? retryAfterMsOf(answer.headers, nowMs) : null
+  return ms === null ? new CacheError(codeOf(answer.status, purpose), message) : new RetryAfterError(message, ms)
+}
+
+function codeOf(status: number, purpose: HttpPurpose): ErrorCode {
+  switch (status) {
+    case 404:
+    case 410:
+      return purpose === 'read' ? 'image-changed' : 'not-found'
+    case 412:
+    case 416:
+      return purpose === 'read' ? 'image-changed' : 'origin-protocol'
+    case 401:
+    case 403:
+      return 'access-denied'
+    case 408:
+    case 429:
+      return 'origin-failed'
+    default:
+      return status >= 500 ? 'origin-failed' : 'origin-protocol'
+  }
+}

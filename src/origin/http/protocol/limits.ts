@@ -1,0 +1,18 @@
+/**
+ * Limits of origin/http/protocol/: each with its unit last and the reason or the sum that led to it.
+ */
+import { KiB } from '../../../base/limits.ts'
+
+/** The longest that a server may have us wait by Retry-After: less than what a miss is waited for. */
+export const retryAfterMsMax = 10_000
+
+/** Bytes that a body must bring within `stallMsMax`, or all that is left of it: less is a connection that is as good as dead. */
+export const dripBytesMin = 4 * KiB
+
+/**
+ * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be what
+ * native-bindings/receive/receiver.h says. Source: RFC 9110 15.2.
+ */
+export const informationsMax = 8
+
+export const informationBytesMax = 16 * 1024

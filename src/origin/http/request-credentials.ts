@@ -1,0 +1,70 @@
+/**
+ * What a web server wants to know of us: headers that may be secret, and that only the origin's own host gets.
+ */
+import { secretRenewMs } from './limits.ts'
+import { Secret, type SecretOptions, type SecretSource } from './secret.ts'
+
+/** What is sent; one of `basic` and `bearer`, or neither. */
+export interface CredentialSources {
+  readonly basic?: { readonly username: string; readonly password: SecretSource } | undefined
+  readonly bearer?: SecretSource | undefined
+  /** By name in small letters. */
+  readonly headers?: Readonly<Record<string, string | SecretSource>> | undefined
+}
+
+type Headers = Readonly<Record<string, string>>
+
+export class Credentials {
+  readonly #parts: readonly {
+    readonly header: string
+    readonly secret: Secret
+    readonly format: (value: string) => string
+  }[]
+  readonly #plain: Headers
+  readonly #now: () => number
+  #renewedMs = Number.NEGATIVE_INFINITY
+
+  constructor({ basic, bearer, headers = {} }: CredentialSources, options: SecretOptions) {
+    this.#now = options.now ?? (() => performance.now())
+    const parts = []
+    const plain: Record<string, string> = {}
+    for (const [header, value] of Object.entries(headers)) {
+      if (typeof value === 'string') plain[header] = value
+      else parts.push({ header, secret: new Secret(value, options), format: (text: string) => text })
+    }
+    if (basic) {
+      const format = (password: string) => `Basic ${Buffer.from(`${basic.username}:${password}`).toString('base64')}`
+      parts.push({ header: 'authorization', secret: new Secret(basic.password, options), format })
+    }
+    if (bearer) {
+      parts.push({
+        header: 'authorization',
+        secret: new Secret(bearer, options),
+        format: (text: string) => `Bearer ${text}`,
+      })
+    }
+    this.#parts = parts
+    this.#plain = plain
+  }
+
+  /** @throws CacheError access-denied when a secret is not there */
+  async headers(): Promise<Headers> {
+    const entries = this.#parts.map(
+      async ({ header, secret, format }) => [header, format(await secret.value())] as const,
+    )
+    return { ...this.#plain, ...Object.fromEntries(await Promise.all(entries)) }
+  }
+
+  /**
+   * The server refuses what it was sent: read the secrets anew, unless that was done a moment ago.
+   * @returns true when there is something else to send now
+   */
+  async renew(sent: Headers): Promise<boolean> {
+    if (this.#parts.length > 0 && this.#now() - this.#renewedMs >= secretRenewMs) {
+      this.#renewedMs = this.#now()
+      await Promise.all(this.#parts.map(({ secret }) => secret.renew()))
+    }
+    const headers = await this.headers()
+    return Object.keys(headers).some(header => headers[header] !== sent[header])
+  }
+}

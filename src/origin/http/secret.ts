@@ -1,0 +1,147 @@
+/**
+ * A secret, read where the operator keeps it: in a file, in the environment, or from a program. The value is in no setting, no
+ * message and no log.
+ *
+ * It is read anew when it may have changed, so that a token which expires can be replaced under a running mount. While that
+ * fails, the value of before goes on being used: whether it is still good is the server's to say.
+ */
+import { execFile } from 'node:child_process'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { secretBytesMax, secretCommandMsMax, secretFileMs } from './limits.ts'
+
+/** Where a secret is. */
+export type SecretSource =
+  | { readonly file: string }
+  | { readonly env: string }
+  /** A program and its arguments, started without a shell; what it writes is taken as good for `refresh` milliseconds. */
+  | { readonly command: readonly [string, ...string[]]; readonly refresh: number }
+
+export interface SecretOptions {
+  readonly logger: Logger
+  /** Milliseconds, never going back. */
+  readonly now?: () => number
+  readonly environment?: Readonly<Record<string, string | undefined>>
+  /** Other than the limit, for tests. */
+  readonly commandMsMax?: number
+}
+
+export class Secret {
+  readonly #source: SecretSource
+  readonly #options: SecretOptions
+  readonly #now: () => number
+  #value: string | null = null
+  #readMs = Number.NEGATIVE_INFINITY
+  #reading: Promise<string> | null = null
+  /** What was said already: once is enough. */
+  #warned = ''
+
+  constructor(source: SecretSource, options: SecretOptions) {
+    this.#source = source
+    this.#options = options
+    this.#now = options.now ?? (() => performance.now())
+  }
+
+  /**
+   * The value, at most as old as its source allows.
+   * @throws CacheError access-denied when there never was one
+   */
+  async value(): Promise<string> {
+    if (this.#value !== null && this.#now() - this.#readMs < this.#freshMs) return this.#value
+    return await this.renew()
+  }
+
+  /**
+   * The value as its source has it now; many who ask at once cause one reading.
+   * @throws CacheError access-denied when there never was one
+   */
+  renew(): Promise<string> {
+    this.#reading ??= this.#renew().finally(() => {
+      this.#reading = null
+    })
+    return this.#reading
+  }
+
+  get #freshMs(): number {
+    if ('command' in this.#source) return this.#source.refresh
+    return 'file' in this.#source ? secretFileMs : Number.POSITIVE_INFINITY
+  }
+
+  async #renew(): Promise<string> {
+    try {
+      this.#value = headerValueOf(await this.#read())
+    } catch (cause) {
+      const message = `the secret from ${nameOf(this.#source)} is not usable: ${messageOf(cause)}`
+      if (this.#value === null) throw new CacheError('access-denied', message, { cause })
+      this.#warn(`${message}; the one of before is used`)
+    }
+    this.#readMs = this.#now()
+    return this.#value
+  }
+
+  async #read(): Promise<string> {
+    if ('file' in this.#source) return await this.#readFile(this.#source.file)
+    if ('command' in this.#source) return await outputOf(this.#source.command, this.#options.commandMsMax)
+    const value = (this.#options.environment ?? process.env)[this.#source.env]
+    if (value === undefined) throw new Error('the variable is not set')
+    return value
+  }
+
+  async #readFile(file: string): Promise<string> {
+    // A pipe that nobody writes to must not hold us.
+    const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const stat = await handle.stat()
+      if (!stat.isFile()) throw new Error('it is not a regular file')
+      if ((stat.mode & 0o027) !== 0) throw new Error(`others may read or write it: run "chmod 600 ${file}"`)
+      if ((stat.mode & 0o040) !== 0) this.#warn(`the secret file ${file} can be read by its group`)
+      const bytes = Buffer.alloc(secretBytesMax + 1)
+      const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
+      if (bytesRead > secretBytesMax) throw new Error(`it is longer than ${secretBytesMax} bytes`)
+      return bytes.toString('utf8', 0, bytesRead)
+    } finally {
+      await handle.close()
+    }
+  }
+
+  #warn(message: string): void {
+    if (message === this.#warned) return
+    this.#warned = message
+    this.#options.logger.warn({}, message)
+  }
+}
+
+/** For messages: of a command its program alone, because arguments may say more. */
+function nameOf(source: SecretSource): string {
+  if ('file' in source) return `file ${source.file}`
+  return 'env' in source ? `variable ${source.env}` : `command ${source.command[0]}`
+}
+
+/** One line without control characters, which would end a header. @throws Error */
+function headerValueOf(text: string): string {
+  const value = text.replace(/\r?\n$/, '')
+  if (value === '') throw new Error('it is empty')
+  if (!/^[\x20-\x7e\x80-\xff]*$/.test(value)) throw new Error('it is not one line of text')
+  return value
+}
+
+function outputOf([program, ...args]: readonly [string, ...string[]], timeout = secretCommandMsMax): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { timeout, killSignal: 'SIGKILL', maxBuffer: secretBytesMax, cwd: '/', shell: false } as const
+    const child = execFile(program, args, options, (error, stdout) => {
+      if (!error) return resolve(stdout)
+      // Its own message repeats the arguments and what the program complained about.
+      const { code, signal, killed } = error as NodeJS.ErrnoException & { signal?: string; killed?: boolean }
+      const how = killed ? `it took longer than ${timeout} ms` : `it ended with ${code ?? signal}`
+      reject(
+        new Error(
+          String(code) === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER' ? `it wrote more than ${secretBytesMax} bytes` : how,
+        ),
+      )
+    })
+    child.stdin?.on('error', () => {}) // It may not want any.
+    child.stdin?.end()
+  })
+}

@@ -1,0 +1,195 @@
+/**
+ * From a URL to an Origin, ready for use: the only place that knows which schemes there are and how the wrappers nest.
+ *
+ * From the inside out: what is too large is refused; the meter sees each request, and what was refused; a hedge sends a second one beside a slow one; the breaker judges each try and
+ * holds it back while the origin is away; retries repeat it; the deadline covers all tries together, because that is what a
+ * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
+ * their own. Between the two, reads wait for their rate, where one is set.
+ */
+
+import { CacheError, messageOf } from '../base/errors.ts'
+import { missSecondsMax } from '../base/limits.ts'
+import type { CephAddon } from '../native/ceph-types.ts'
+import type { RangeReceiver } from '../native/range-receiver.ts'
+import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
+import type { NativeReadSources } from './ceph/native-read-sources.ts'
+import { RadosOrigin } from './ceph/rados.ts'
+import { type RbdOptions, RbdOrigin } from './ceph/rbd.ts'
+import type { Origin } from './contract/origin.ts'
+import { withoutCredentials } from './contract/url-credentials.ts'
+import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
+import { identityOfDirectory } from './file/file-url.ts'
+import { type HttpOptions, httpOptionsDefault } from './http/http-client.ts'
+import { HttpOrigin } from './http/http-origin.ts'
+import { originConcurrencyDefault } from './http/limits.ts'
+import { baseOf } from './http/protocol/http-url.ts'
+import { imageShareMax, originNamesMax } from './limits.ts'
+import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
+import { CircuitState } from './wrappers/circuit-state.ts'
+import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
+import { DeadlineOrigin } from './wrappers/deadline.ts'
+import { FairShareOrigin } from './wrappers/fair-share.ts'
+import { HedgeOrigin, Hedges } from './wrappers/hedge.ts'
+import { hedgeBurstMax, hedgeShareMax } from './wrappers/limits.ts'
+import { Meter, MeterOrigin } from './wrappers/meter.ts'
+import { type RetryOptions, RetryOrigin } from './wrappers/retry.ts'
+import { SizeLimitOrigin } from './wrappers/size-limit.ts'
+import { type ThrottleOptions, ThrottleOrigin } from './wrappers/throttle.ts'
+
+export interface OriginDependencies {
+  readonly addon: ExtentFinder
+  /** Loads what a Ceph cluster is reached by, when there is one. @throws Error saying what is missing */
+  readonly loadCeph?: () => CephAddon
+  /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
+  readonly meter?: Meter
+  /** Judges whether it is there; a new one that nobody reads when absent. */
+  readonly availability?: CircuitState
+  /** Counts second requests; likewise. */
+  readonly hedges?: Hedges
+  /** Gets what native threads may ask by themselves; nobody does when absent. */
+  readonly sources?: NativeReadSources
+  /** Receives bodies natively; Node does when absent. */
+  readonly receiver?: RangeReceiver
+  /** Other than the defaults. */
+  readonly options?: Partial<OriginOptions>
+}
+
+/** How an origin is used; every field has its default in limits.ts. */
+export interface OriginOptions {
+  /** Calls at once; to a web server, connections. */
+  readonly concurrencyMax: number
+  /** The share of them that reads of one image may take. */
+  readonly imageShareMax: number
+  /** How long one call may take, all tries together. */
+  readonly missMsMax: number
+  readonly retry: Partial<RetryOptions>
+  /** Reads and bytes a second. */
+  readonly throttle: ThrottleOptions
+  /** Second requests for slow reads, as a share of all. Of a web server only. */
+  readonly hedgeShareMax: number
+  /** Of a web server only. */
+  readonly http: Partial<HttpOptions>
+  /** Of a Ceph cluster only. */
+  readonly ceph: Partial<CephOptions>
+}
+
+type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
+
+const originOptionsDefault: OriginOptions = {
+  concurrencyMax: originConcurrencyDefault,
+  imageShareMax,
+  missMsMax: missSecondsMax * 1000,
+  retry: {},
+  throttle: { reads: { perSecond: 0, burst: 0 }, bytes: { perSecond: 0, burst: 0 } },
+  hedgeShareMax,
+  http: {},
+  ceph: {},
+}
+
+const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
+
+/**
+ * What the images of an origin are known by: its URL, written in one way and without credentials.
+ * @throws CacheError invalid-argument when it is not a URL that its scheme allows
+ */
+export function identityOf(url: string): string {
+  if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
+  return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
+}
+
+/** The schemes and what makes an Origin of each. */
+const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Origin>> = {
+  'file:': (url, { addon, meter }) => metered(new FileOrigin(url, addon), meter),
+  'http:': openHttp,
+  'https:': openHttp,
+  'rbd:': openCeph,
+  'rados:': openCeph,
+}
+
+interface SchemeParts {
+  readonly addon: ExtentFinder
+  readonly loadCeph: () => CephAddon
+  readonly meter: Meter
+  readonly hedges: Hedges
+  readonly sources: NativeReadSources | null
+  readonly receiver: RangeReceiver | null
+  readonly options: OriginOptions
+}
+
+/**
+ * The origin behind `url`. Asks nobody anything yet: an origin that is away shows at its first call.
+ * @throws CacheError invalid-argument
+ */
+export function openOrigin(url: string, dependencies: OriginDependencies): Origin {
+  const scheme = URL.canParse(url) ? new URL(url).protocol : null
+  const open = scheme === null ? undefined : schemes[scheme]
+  if (open === undefined) {
+    const known = Object.keys(schemes).map(name => `${name}//`)
+    throw new CacheError(
+      'invalid-argument',
+      `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
+    )
+  }
+  const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges(), receiver = null } = dependencies
+  const options = { ...originOptionsDefault, ...dependencies.options }
+  const { concurrencyMax, missMsMax, retry } = options
+  // Native threads know no rates.
+  const sources = isThrottled(options) ? null : (dependencies.sources ?? null)
+  const inner = open(url, { addon, loadCeph, meter, hedges, sources, receiver, options })
+  const breaker = new CircuitBreakerOrigin(inner, dependencies.availability ?? new CircuitState(inner.url))
+  const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
+  const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
+  const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
+  const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
+  return new FairShareOrigin(new ConcurrencyLimitOrigin(throttled, concurrencyMax), readsMax, names)
+}
+
+function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts): Origin {
+  const http = { ...httpOptionsDefault, ...options.http }
+  // A try that hangs must end before all of the time is over, or nobody would ever know that the origin is away.
+  const tryMs = Math.ceil(options.missMsMax / 3)
+  const origin = new HttpOrigin(url, {
+    connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
+    ...options.http,
+    receiver,
+    connectMsMax: Math.min(http.connectMsMax, tryMs),
+    firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
+    stallMsMax: Math.min(http.stallMsMax, tryMs),
+  })
+  return new HedgeOrigin(metered(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+}
+
+/** @throws CacheError invalid-argument when a library of Ceph's is missing */
+function openCeph(url: string, { loadCeph, meter, sources, options }: SchemeParts): Origin {
+  const place = cephUrlOf(cephPlaceOf(url))
+  let addon: CephAddon
+  try {
+    addon = loadCeph()
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `${place}: ${messageOf(cause)}`, { cause })
+  }
+  // As with a web server: several tries in the time of a read.
+  const callMsMax = Math.ceil(options.missMsMax / 3)
+  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, sources }
+  const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
+  return metered(origin, meter)
+}
+
+/** What is too large to be served is refused, and counted. */
+function metered(origin: Origin, meter: Meter): Origin {
+  return new MeterOrigin(new SizeLimitOrigin(origin), meter)
+}
+
+function noCeph(): CephAddon {
+  throw new Error('nothing here loads what reaches a Ceph cluster')
+}
+
+/** Most are not, and one wrapper less is some microseconds less. */
+function isThrottled({ throttle: { reads, bytes } }: OriginOptions): boolean {
+  return reads.perSecond > 0 || bytes.perSecond > 0
+}
+
+/** Calls for names at once. */
+function namesMaxOf({ concurrencyMax }: OriginOptions): number {
+  return Math.min(originNamesMax, concurrencyMax)
+}

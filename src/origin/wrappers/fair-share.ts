@@ -1,0 +1,65 @@
+/**
+ * An Origin in which no image takes all turns: reads of one that hang leave turns to the others, and names have turns of their own.
+ *
+ * Each image has a limit of its own in front of the one that all share. It exists while somebody reads the image.
+ */
+
+import { onSettled } from '../../async/on-settled.ts'
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from '../contract/digest.ts'
+import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import { ConcurrencyLimitOrigin } from './concurrency-limit.ts'
+
+export class FairShareOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #names: Origin
+  readonly #readsMax: number
+  readonly #limits = new Map<string, ConcurrencyLimitOrigin>()
+
+  /**
+   * @param inner has the limit that all share
+   * @param readsMax reads of one image at once
+   * @param names the same origin with another limit, for all but reads
+   */
+  constructor(inner: Origin, readsMax: number, names: Origin = inner) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#names = names
+    this.#readsMax = readsMax
+  }
+
+  /** Images that are being read. */
+  get images(): number {
+    return this.#limits.size
+  }
+
+  list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.#names.list(options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#names.lookup(key, options)
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const known = this.#limits.get(image.id)
+    const limit = known ?? new ConcurrencyLimitOrigin(this.#inner, this.#readsMax)
+    if (!known) this.#limits.set(image.id, limit)
+    return onSettled(limit.read(image, offset, target, options), () => {
+      if (limit.isIdle) this.#limits.delete(image.id)
+    })
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#names.extentAt(image, offset, options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#names.digest(image, options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+}

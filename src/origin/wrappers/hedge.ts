@@ -1,0 +1,204 @@
+/**
+ * An Origin that asks a second time for a read that takes longer than nearly all before it, and takes whichever answer is there
+ * first; the other is cancelled. A request that fell into a slow corner then costs little more than the usual slow ones.
+ *
+ * Hedges are paid from a bucket that every read fills by `hedgeShareMax`, so that an origin that has become slow as a whole is
+ * asked that much more at most. Each request is judged by the Origins inside; it belongs below the breaker, which sees one try.
+ */
+
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { callSafely } from '../../async/on-settled.ts'
+import { isCacheError, mayPass } from '../../base/errors.ts'
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from '../contract/digest.ts'
+import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import { LatencyWindow } from './latency-window.ts'
+import { hedgeBurstMax, hedgeMsMin, hedgeQuantile, hedgeSamplesMax, hedgeSamplesMin, hedgeShareMax } from './limits.ts'
+
+export interface HedgeCounters {
+  /** Second requests sent, those of them that were first, and those that the budget did not allow. */
+  readonly sent: number
+  readonly won: number
+  readonly overBudget: number
+}
+
+/** Counts hedges, for status. */
+export class Hedges {
+  sent = 0
+  won = 0
+  unpaid = 0
+
+  counters(): HedgeCounters {
+    return { sent: this.sent, won: this.won, overBudget: this.unpaid }
+  }
+}
+
+export interface HedgeOptions {
+  readonly hedges: Hedges
+  /** Second requests as a share of the first ones; 0: none. */
+  readonly shareMax: number
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** Run `work` after `ms`, unless cancelled by the function that is returned. */
+  readonly after: (ms: number, work: () => void) => () => void
+}
+
+const optionsDefault: Omit<HedgeOptions, 'hedges'> = {
+  shareMax: hedgeShareMax,
+  now: () => performance.now(),
+  after: (ms, work) => {
+    const timer = setTimeout(work, ms)
+    return () => clearTimeout(timer)
+  },
+}
+
+export class HedgeOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #options: HedgeOptions
+  /** By the order of magnitude of the length: a whole object takes longer than a block, and is not slow for that. */
+  readonly #latencies = new Map<number, LatencyWindow>()
+  // INVARIANT: 0 <= #budget <= hedgeBurstMax
+  #budget = 0
+
+  constructor(inner: Origin, options: Partial<HedgeOptions> = {}) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#options = { hedges: new Hedges(), ...optionsDefault, ...options }
+  }
+
+  list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.#inner.list(options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#inner.lookup(key, options)
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const { now, shareMax } = this.#options
+    this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
+    const latencies = this.#latenciesOf(target.length)
+    const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
+    const request = (into: Uint8Array, signal: AbortSignal) => this.#inner.read(image, offset, into, { signal })
+    if (isHedged) return this.#hedged(request, target, latencies, options.signal)
+    const startMs = now()
+    const reading = callSafely(() => request(target, options.signal))
+    reading.then(
+      () => latencies.add(now() - startMs),
+      () => {}, // The reader sees it.
+    )
+    return reading
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#inner.extentAt(image, offset, options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#inner.digest(image, options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  #latenciesOf(bytes: number): LatencyWindow {
+    const magnitude = Math.floor(Math.log2(Math.max(1, bytes)) / 2)
+    const latencies = this.#latencies.get(magnitude) ?? new LatencyWindow(hedgeSamplesMax)
+    this.#latencies.set(magnitude, latencies)
+    return latencies
+  }
+
+  #hedged(request: Request, target: Uint8Array, latencies: LatencyWindow, caller: AbortSignal): Promise<void> {
+    const { after, now } = this.#options
+    const first = new Contender(request, target, caller, now)
+    let race: Promise<Contender> | null = null
+    // Timers of one length cost Node less: whole milliseconds.
+    const delayMs = Math.ceil(Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile)))
+    const cancel = after(delayMs, () => {
+      if (first.isOver || caller.aborted || !this.#pay()) return
+      race = decide(first, new Contender(request, Buffer.allocUnsafeSlow(target.length), caller, now))
+      race.catch(() => {}) // The reader sees it.
+    })
+    const brought = (winner: Contender) => {
+      if (winner.error !== null) throw winner.error
+      // Its own time, without the wait for the first one: with that in it, each hedge would put off the next ones.
+      latencies.add(winner.ms)
+      if (winner === first) return
+      target.set(winner.target)
+      this.#options.hedges.won++
+    }
+    // The second one's bytes, too, have to wait until the first one writes no more to the target.
+    return first.settled.then(() => {
+      cancel()
+      return race === null ? brought(first) : race.then(brought)
+    })
+  }
+
+  #pay(): boolean {
+    const { hedges } = this.#options
+    if (this.#budget < 1) {
+      hedges.unpaid++
+      return false
+    }
+    this.#budget--
+    hedges.sent++
+    return true
+  }
+}
+
+/** The one of two requests whose bytes are taken, or whose error; the other one is given up. @throws the first one's error when both failed */
+async function decide(first: Contender, second: Contender): Promise<Contender> {
+  await Promise.race([first.settled, second.settled])
+  const [sooner, other] = first.isOver ? [first, second] : [second, first]
+  // A failure that may pass is no reason to give up the other one.
+  if (sooner.error !== null && isWorthWaiting(sooner.error)) {
+    await other.settled
+    if (other.error === null) return other
+    throw first.error
+  }
+  other.leave()
+  return sooner
+}
+
+type Request = (target: Uint8Array, signal: AbortSignal) => Promise<void>
+
+/** One of two requests for the same bytes. */
+class Contender {
+  readonly target: Uint8Array
+  /** Resolves when it has ended, well or not. Never rejects. */
+  readonly settled: Promise<void>
+  readonly #signal: LightAbortSignal
+  isOver = false
+  error: unknown = null
+  /** How long it took, once it is over and without error. */
+  ms = 0
+
+  constructor(request: Request, target: Uint8Array, caller: AbortSignal, now: () => number) {
+    this.target = target
+    this.#signal = new LightAbortSignal(caller)
+    const startMs = now()
+    this.settled = callSafely(() => request(target, this.#signal)).then(
+      () => this.#over(null, now() - startMs),
+      error => this.#over(error ?? new Error('a request failed without a reason'), 0),
+    )
+  }
+
+  /** Nobody wants it any more. */
+  leave(): void {
+    this.#signal.abort()
+  }
+
+  #over(error: unknown, ms: number): void {
+    this.isOver = true
+    this.ms = ms
+    this.error = error
+    this.#signal.end()
+  }
+}
+
+/** Failures of one request, not of the image: the other request may do better. */
+function isWorthWaiting(error: unknown): boolean {
+  return mayPass(error) || isCacheError(error, 'origin-protocol')
+}

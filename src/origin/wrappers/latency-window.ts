@@ -1,0 +1,35 @@
+/**
+ * How long the latest calls took: a ring of them, which forgets what was long ago.
+ */
+export class LatencyWindow {
+  readonly #ring: Float64Array
+  #count = 0
+  /** The quantile asked for last, and at which count, so that it is not sorted for at every call. */
+  #known = { quantile: Number.NaN, count: 0, ms: 0 }
+
+  /** @param size how many are kept */
+  constructor(size: number) {
+    this.#ring = new Float64Array(size)
+  }
+
+  /** How many are kept now. */
+  get size(): number {
+    return Math.min(this.#count, this.#ring.length)
+  }
+
+  add(ms: number): void {
+    this.#ring[this.#count % this.#ring.length] = ms
+    this.#count++
+  }
+
+  /** The time that this share (0 to 1) of the latest calls took at most, a few calls old; 0 when there are none. */
+  quantile(share: number): number {
+    const { quantile, count } = this.#known
+    if (quantile !== share || this.#count - count >= this.#ring.length / 16 || count === 0) {
+      const sorted = this.#ring.slice(0, this.size).sort()
+      const ms = sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0
+      this.#known = { quantile: share, count: this.#count, ms }
+    }
+    return this.#known.ms
+  }
+}

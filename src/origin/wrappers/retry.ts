@@ -1,0 +1,102 @@
+/**
+ * An Origin that tries again what may work the next time, after a pause that grows and is drawn at random, so that many
+ * readers who failed together do not come back together.
+ *
+ * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a deadline
+ * belongs around this. A read that is tried again fills its whole target again.
+ */
+
+import { pause } from '../../async/abortable.ts'
+import { callSafely } from '../../async/on-settled.ts'
+import { abortedBy, CacheError, isCacheError, mayPass, throwIfAborted } from '../../base/errors.ts'
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from '../contract/digest.ts'
+import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import { RetryAfterError } from '../contract/retry-after-error.ts'
+import { originTriesMax, retryMsMax, retryMsMin } from './limits.ts'
+
+export interface RetryOptions {
+  /** Of names; reads have as many as their time allows. */
+  readonly triesMax: number
+  /** The longest first pause; it doubles with each try, up to `msMax`. */
+  readonly msMin: number
+  readonly msMax: number
+  /** Uniform in [0, 1). */
+  readonly random: () => number
+  /** Waits; rejects with `aborted` when the signal fires. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+const retryOptionsDefault: RetryOptions = {
+  triesMax: originTriesMax,
+  msMin: retryMsMin,
+  msMax: retryMsMax,
+  random: Math.random,
+  pause,
+}
+
+export class RetryOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #options: RetryOptions
+
+  constructor(inner: Origin, options: Partial<RetryOptions> = {}) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#options = { ...retryOptionsDefault, ...options }
+  }
+
+  list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.#try(() => this.#inner.list(options), options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#try(() => this.#inner.lookup(key, options), options)
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    return this.#try(() => this.#inner.read(image, offset, target, options), options, Number.POSITIVE_INFINITY)
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#try(() => this.#inner.extentAt(image, offset, options), options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#try(() => this.#inner.digest(image, options), options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  #try<T>(call: () => Promise<T>, { signal }: ReadOptions, triesMax: number = this.#options.triesMax): Promise<T> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    return callSafely(call).catch(error => this.#tryAgain(call, signal, triesMax, error))
+  }
+
+  /** @param error what the first try failed with */
+  async #tryAgain<T>(call: () => Promise<T>, signal: AbortSignal, triesMax: number, error: unknown): Promise<T> {
+    const { msMin, msMax, random, pause } = this.#options
+    let failure: CacheError | null = null
+    try {
+      let latest = error
+      for (let tries = 1; tries < triesMax && mayPass(latest); tries++) {
+        failure = latest as CacheError
+        const pauseMs = random() * Math.min(msMax, msMin * 2 ** (tries - 1))
+        await pause(Math.max(pauseMs, failure instanceof RetryAfterError ? failure.ms : 0), signal)
+        throwIfAborted(signal)
+        try {
+          return await call()
+        } catch (next) {
+          latest = next
+        }
+      }
+      throw latest
+    } catch (error) {
+      // Whoever set the deadline wants to say what it was that took so long.
+      if (failure === null || !isCacheError(error, 'aborted') || isCacheError(error.cause)) throw error
+      throw new CacheError('aborted', error.message, { cause: failure })
+    }
+  }
+}

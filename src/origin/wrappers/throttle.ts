@@ -1,0 +1,136 @@
+/**
+ * An Origin that asks for no more than so many reads and bytes a second, with bursts; the others wait, first come first served.
+ *
+ * Both are buckets that fill at their rate up to their burst. A read may begin when neither is overdrawn, and then takes all that it
+ * needs: one that is larger than the burst overdraws it, and what comes next waits until that is paid back. So the mean rate holds
+ * whatever the sizes are, and nothing waits for ever.
+ *
+ * It belongs above the deadline, so that waiting takes nothing off that (a reader's own patience still ends it), and below the limit,
+ * which bounds who waits. Names pass: they are few, and somebody waits for each. A read that is tried again is counted once.
+ */
+
+import { abortable, pause } from '../../async/abortable.ts'
+import { throwIfAborted } from '../../base/errors.ts'
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from '../contract/digest.ts'
+import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+
+export interface Rate {
+  /** 0: no limit. */
+  readonly perSecond: number
+  /** What may come at once after a rest; 0: as much as in a second. */
+  readonly burst: number
+}
+
+export interface ThrottleOptions {
+  readonly reads: Rate
+  readonly bytes: Rate
+}
+
+/** What it goes by. */
+export interface ThrottleClock {
+  /** Never goes back. */
+  readonly nowMs: () => number
+  /** Rejects with `aborted` when the signal fires. */
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+}
+
+const realClock: ThrottleClock = { nowMs: () => performance.now(), pause }
+
+export class ThrottleOrigin implements Origin {
+  readonly url: string
+  readonly #inner: Origin
+  readonly #reads: Bucket
+  readonly #bytes: Bucket
+  readonly #clock: ThrottleClock
+  /** Settles when everybody who came before has had their turn or left. */
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(inner: Origin, { reads, bytes }: ThrottleOptions, clock: ThrottleClock = realClock) {
+    this.url = inner.url
+    this.#inner = inner
+    this.#reads = new Bucket(reads, clock)
+    this.#bytes = new Bucket(bytes, clock)
+    this.#clock = clock
+  }
+
+  list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.#inner.list(options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#inner.lookup(key, options)
+  }
+
+  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    await this.#turn(target.length, options)
+    await this.#inner.read(image, offset, target, options)
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.#inner.extentAt(image, offset, options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#inner.digest(image, options)
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close()
+  }
+
+  async #turn(bytes: number, { signal }: ReadOptions): Promise<void> {
+    throwIfAborted(signal)
+    const before = this.#last
+    const turn = this.#take(before, bytes, signal)
+    // Whoever leaves lets the next one go on, but not before those that were there first.
+    this.#last = turn.catch(() => before)
+    await turn
+  }
+
+  async #take(before: Promise<void>, bytes: number, signal: AbortSignal): Promise<void> {
+    await abortable(before, signal)
+    while (true) {
+      throwIfAborted(signal)
+      const waitMs = Math.max(this.#reads.waitMs, this.#bytes.waitMs)
+      if (waitMs <= 0) break
+      await this.#clock.pause(Math.ceil(waitMs), signal)
+    }
+    this.#reads.take(1)
+    this.#bytes.take(bytes)
+  }
+}
+
+class Bucket {
+  readonly #perMs: number
+  readonly #burst: number
+  readonly #clock: ThrottleClock
+  // INVARIANT: #left <= #burst.
+  #left: number
+  #sinceMs: number
+
+  constructor({ perSecond, burst }: Rate, clock: ThrottleClock) {
+    this.#perMs = perSecond / 1000
+    this.#burst = burst > 0 ? burst : perSecond
+    this.#clock = clock
+    this.#left = this.#burst
+    this.#sinceMs = clock.nowMs()
+  }
+
+  /** How long until something may begin. */
+  get waitMs(): number {
+    if (this.#perMs === 0) return 0
+    this.#fill()
+    return this.#left > 0 ? 0 : (1 - this.#left) / this.#perMs
+  }
+
+  take(amount: number): void {
+    if (this.#perMs > 0) this.#left -= amount
+  }
+
+  #fill(): void {
+    const nowMs = this.#clock.nowMs()
+    this.#left = Math.min(this.#burst, this.#left + (nowMs - this.#sinceMs) * this.#perMs)
+    this.#sinceMs = nowMs
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * Data files that are being opened: one attempt an image, which no reader waits for longer than for a read.
+ *
+ * Making a file on a disk that hangs takes until the disk is back. Meanwhile the image is read by proxy, and whoever comes later
+ * does not wait at all.
+ */
+import type { DiskHealth } from './disk/disk-health.ts'
+import type { StoredImage } from './image/stored-image.ts'
+
+interface Opening {
+  /** The image, or null when it could not be opened, or not in time. */
+  readonly inTime: Promise<StoredImage | null>
+  isLate: boolean
+}
+
+export class FileOpener {
+  readonly #health: DiskHealth
+  readonly #openings = new Map<string, Opening>()
+
+  constructor(health: DiskHealth) {
+    this.#health = health
+  }
+
+  /** Is this image being opened now? */
+  isOpening(imageId: string): boolean {
+    return this.#openings.has(imageId)
+  }
+
+  /**
+   * What `open` resolves to, for everybody who wants that image; null when it takes longer than `readMsMax`.
+   * @param open never rejects
+   */
+  run(imageId: string, open: () => Promise<StoredImage | null>): Promise<StoredImage | null> {
+    const known = this.#openings.get(imageId)
+    if (known) return known.isLate ? Promise.resolve(null) : known.inTime
+    const opened = this.#health.watchWrite(open()).finally(() => this.#openings.delete(imageId))
+    const opening: Opening = { inTime: this.#within(opened, () => (opening.isLate = true)), isLate: false }
+    this.#openings.set(imageId, opening)
+    return opening.inTime
+  }
+
+  async #within(opened: Promise<StoredImage | null>, onLate: () => void): Promise<StoredImage | null> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<null>(resolve => {
+      timer = setTimeout(() => {
+        onLate()
+        resolve(null)
+      }, this.#health.readMsMax)
+    })
+    try {
+      return await Promise.race([opened, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

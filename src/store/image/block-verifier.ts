@@ -1,0 +1,107 @@
+/**
+ * Blocks compared with their checksums: the good ones are published, the bad ones given up.
+ *
+ * A block that cannot be read is not a bad one. While the disk otherwise works it is given up too; on a disk that reads nothing it
+ * stays as it is, unpublished, because it may be as good as ever when the disk is back.
+ */
+import { CacheError } from '../../base/errors.ts'
+import { countOf, type Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { IndexDatabase } from '../../index/index-database.ts'
+import type { StoreFile, Verified } from '../../native/addon.ts'
+import type { DiskHealth } from '../disk/disk-health.ts'
+import type { ResidencyTable } from './residency-table.ts'
+
+/** What verification needs of an image in the store. */
+export interface VerifierTarget {
+  readonly image: Image
+  readonly file: StoreFile
+  readonly residency: ResidencyTable
+  held(object: number): bigint
+  /** Revoke, forget, punch. */
+  drop(object: number, blocks: bigint): Promise<void>
+}
+
+export interface VerifierContext {
+  readonly index: IndexDatabase
+  readonly health: DiskHealth
+  readonly logger: Logger
+}
+
+export class BlockVerifier {
+  readonly #target: VerifierTarget
+  readonly #parts: VerifierContext
+  #corruptBlocks = 0
+
+  constructor(target: VerifierTarget, parts: VerifierContext) {
+    this.#target = target
+    this.#parts = parts
+  }
+
+  /** Blocks that failed their checksum since boot. */
+  get corruptBlocks(): number {
+    return this.#corruptBlocks
+  }
+
+  /** Verify those of `blocks` that are held and not published. The caller holds the object's lock. */
+  async verify(object: number, blocks: bigint): Promise<void> {
+    const { image, file, residency, held } = this.#target
+    const { index } = this.#parts
+    const unverified = held(object) & ~residency.resident(object) & blocks
+    if (unverified === 0n) return
+    const stored = index.sums(image.id, object)
+    const summed = unverified & (stored?.blocks ?? 0n)
+    const found = stored && summed !== 0n ? await file.verify(object, summed, stored.sums, false) : nothingFound
+    residency.publish(object, found.good)
+    await this.#settle(object, unverified, found)
+  }
+
+  /** See {@link StoredImage.scrub}. The caller holds the object's lock. */
+  async scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
+    const { image, file, residency, held } = this.#target
+    const unpublished = held(object) & ~residency.resident(object) & blocks
+    const recorded = this.#parts.index.sums(image.id, object)
+    const summed = held(object) & blocks & (recorded?.blocks ?? 0n)
+    let found: Verified | null = nothingFound
+    if (recorded && summed !== 0n) {
+      found = await this.#parts.health.watchRead(file.verify(object, summed, recorded.sums, fromDisk), null)
+    }
+    if (found === null) return 0n
+    residency.publish(object, found.good & unpublished)
+    // What was taken over at boot and has no checksum cannot be trusted; what landed since will have one.
+    await this.#settle(object, summed | unpublished, found)
+    return summed | unpublished
+  }
+
+  /** Verify published blocks that a reader did not get: whoever reads meanwhile misses them. The caller holds the lock. */
+  verifyAgain(object: number, blocks: bigint): Promise<void> {
+    this.#target.residency.revoke(object, blocks)
+    return this.verify(object, blocks)
+  }
+
+  /** Give up those of the `compared` blocks that are of no use. */
+  async #settle(object: number, compared: bigint, { good, unread }: Verified): Promise<void> {
+    const { health } = this.#parts
+    if (unread !== 0n) {
+      const what = `${countOf(unread)} blocks of object ${object} of ${this.#target.image.key}`
+      health.readFailed(new CacheError('store-failed', `${what} cannot be read`))
+    }
+    const bad = compared & ~good & ~unread
+    this.#corruptBlocks += countOf(bad)
+    await this.#giveUp(object, bad, 'blocks on disk differ from their checksums')
+    if (health.mayRead) await this.#giveUp(object, unread, 'blocks on disk cannot be read')
+  }
+
+  /** Drop blocks. Where that fails they stay unpublished, and are tried again when somebody reads them. */
+  async #giveUp(object: number, blocks: bigint, why: string): Promise<void> {
+    if (blocks === 0n) return
+    const { health, logger } = this.#parts
+    this.#target.residency.revoke(object, blocks)
+    if (!health.mayWrite) return
+    const fields = { image: this.#target.image.key, object, blocks: countOf(blocks) }
+    logger.warn(fields, `${why}; they are dropped and fetched again`)
+    await this.#target.drop(object, blocks).catch(error => health.writeFailed(error))
+  }
+}
+
+const nothingFound: Verified = { good: 0n, unread: 0n }

@@ -1,0 +1,22 @@
+/** What the images of one store have in common: index, capacity, health, batches and locks. */
+
+import type { KeyedMutex } from '../../async/keyed-mutex.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { IndexDatabase } from '../../index/index-database.ts'
+import type { Capacity } from '../disk/capacity.ts'
+import type { DiskHealth } from '../disk/disk-health.ts'
+import type { Committer } from './committer.ts'
+
+/** What all images of a store share. */
+export interface StoreContext {
+  readonly index: IndexDatabase
+  readonly capacity: Capacity
+  readonly health: DiskHealth
+  readonly committer: Committer
+  readonly locks: KeyedMutex
+  readonly logger: Logger
+  /** The tick of now, for `lastUse`. */
+  readonly tick: () => number
+  /** Make the directory of the data files durable. */
+  readonly syncDirectory: () => Promise<void>
+}

@@ -1,0 +1,20 @@
+/** Gives up a whole image: for bytes that must not be served again. */
+import { allBlocks } from '../base/image.ts'
+import type { StoredImage } from './image/stored-image.ts'
+
+/**
+ * Take everything from readers at once, then forget and punch it, object by object. While somebody reads the file past us its
+ * bytes stay, and nobody else gets them: to be called again then.
+ * @throws CacheError index-failed; SystemError: what is left is not published
+ */
+export async function quarantine(stored: StoredImage): Promise<void> {
+  stored.file.setFirstReadOrigin(null)
+  stored.file.removeBuffered()
+  // A scrub that comes to an object between the two passes must not publish it again.
+  stored.residency.freeze(true)
+  const objects = [...stored.heldObjects()]
+  for (const object of objects) stored.residency.revoke(object, allBlocks)
+  if (stored.kernelRefs.exist) return
+  for (const object of objects) await stored.abandon(object, allBlocks)
+  stored.residency.freeze(false)
+}

@@ -1,0 +1,48 @@
+import t from 'tap'
+import { KeyedMutex } from '../../src/async/keyed-mutex.ts'
+
+t.test('holders of one key come one after another, in the order of asking; other keys do not wait', async t => {
+  const mutex = new KeyedMutex()
+  const order: string[] = []
+  const turn = () => new Promise(resolve => setImmediate(resolve))
+  const hold = (key: string, name: string) =>
+    mutex.run(key, async () => {
+      order.push(`${name} in`)
+      await turn()
+      order.push(`${name} out`)
+    })
+  await Promise.all([hold('a', '1'), hold('a', '2'), hold('b', '3')])
+  t.ok(order.indexOf('1 out') < order.indexOf('2 in'))
+  t.ok(order.indexOf('3 in') < order.indexOf('1 out'))
+  t.equal(mutex.size, 0)
+})
+
+t.test('what a holder asks for at once waits for it like any other', async t => {
+  const mutex = new KeyedMutex()
+  const order: string[] = []
+  let inner = Promise.resolve()
+  const outer = mutex.run('a', async () => {
+    inner = mutex.run('a', async () => void order.push('inner'))
+    await new Promise(resolve => setImmediate(resolve))
+    order.push('outer')
+  })
+  await Promise.all([outer, inner])
+  t.same(order, ['outer', 'inner'])
+})
+
+t.test('a holder that throws frees the key, and the error is its own', async t => {
+  const mutex = new KeyedMutex()
+  const bad = mutex.run('a', async () => {
+    throw new Error('bad')
+  })
+  const good = mutex.run('a', async () => 'good')
+  await t.rejects(bad, { message: 'bad' })
+  t.equal(await good, 'good')
+})
+
+t.test('two who want several keys in opposite order do not wait for each other for ever', async t => {
+  const mutex = new KeyedMutex()
+  const turn = () => new Promise(resolve => setImmediate(resolve))
+  await Promise.all([mutex.runAll(['a', 'b', 'a'], turn), mutex.runAll(['b', 'a'], turn), mutex.run('b', turn)])
+  t.equal(mutex.size, 0)
+})

@@ -1,0 +1,19 @@
+/** Waiting, but not for ever. */
+import t from 'tap'
+import { withTimeout } from '../../src/async/with-timeout.ts'
+
+t.test('what comes in time is passed on, and leaves no timer', async t => {
+  t.equal(await withTimeout(60_000, Promise.resolve(5), () => new Error('late')), 5)
+  await t.rejects(
+    withTimeout(60_000, Promise.reject(new Error('mine')), () => new Error('late')),
+    { message: 'mine' },
+  )
+  // A timer left behind would keep this file from ending.
+})
+
+t.test('what comes too late is an error', async t => {
+  await t.rejects(
+    withTimeout(1, new Promise(() => {}), () => new Error('late')),
+    { message: 'late' },
+  )
+})

@@ -1,0 +1,125 @@
+import t from 'tap'
+import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
+import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
+import { until } from '../../fixtures/until.ts'
+
+const signal = forever
+const [KiB, MiB] = [1024, 1024 ** 2]
+const block = 64 * KiB
+const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB }
+
+/** Scattered enough for nothing but a profile to foresee it: no two are near, and no steps are equal. */
+const boot = Array.from({ length: 24 }, (_, k) => ((k * k * 37 + 11) % 1000) * block)
+
+async function open({ cache }: Rooms) {
+  const { image } = await cache.lookup(null, 'a', { signal })
+  await cache.open(image)
+  return image
+}
+
+function settled({ cache }: Rooms): Promise<void> {
+  const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.ahead.bytes === 0
+  return until(() => isSettled() && cache.counters.ahead.queuedPieces === 0, 10_000, 'the end of all fetches')
+}
+
+async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly number[]): Promise<boolean> {
+  const image = await open(rooms)
+  let isRight = true
+  for (const offset of offsets) {
+    const bytes = await rooms.cache.read(image, offset, 4 * KiB, { signal })
+    isRight &&= origin.bytes('a', offset, 4 * KiB).equals(bytes)
+  }
+  await settled(rooms)
+  return isRight
+}
+
+/** Evict everything, and open it again. */
+async function openCold(rooms: Rooms): Promise<void> {
+  await rooms.cache.operations.evict('a', { signal, onProgress: () => {} })
+  await open(rooms)
+  await settled(rooms)
+}
+
+t.test('what was read after a cold open is there at the next one, also of a new version', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 64 * MiB, 1)
+  const directory = t.testdir()
+  const first = await openRooms({ ...options, directory, origin })
+  t.ok(await readAll(first, origin, boot))
+  t.equal(first.cache.counters.reads.misses, new Set(boot).size)
+  await first.close()
+
+  const second = await openRooms({ ...options, directory, origin })
+  await openCold(second)
+  t.equal(second.cache.counters.ahead.profiles.replayed, 1)
+  const before = origin.reads
+  t.ok(await readAll(second, origin, boot))
+  t.equal(origin.reads, before, 'nothing more was asked for')
+  t.equal(second.cache.counters.reads.misses, 0)
+  await second.close()
+  t.equal(second.cache.counters.ahead.profiles.kept, 1)
+
+  origin.put('a', 64 * MiB, 2)
+  const third = await openRooms({ ...options, directory, origin, revalidateSeconds: 0 })
+  await open(third)
+  await settled(third)
+  t.ok(await readAll(third, origin, boot), 'bytes of the new version')
+  t.equal(third.cache.counters.reads.misses, 0)
+  await third.close()
+})
+
+t.test('a profile that predicts badly is dropped, and one that predicts well is not', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 256 * MiB, 1)
+  const directory = t.testdir()
+  const first = await openRooms({ ...options, directory, origin })
+  t.ok(await readAll(first, origin, boot))
+  await first.close()
+  const second = await openRooms({ ...options, directory, origin })
+  await openCold(second)
+  t.ok(await readAll(second, origin, [200 * MiB, 240 * MiB]))
+  await second.close()
+  t.match(second.cache.counters.ahead.profiles, { dropped: 1, kept: 0 })
+  const third = await openRooms({ ...options, directory, origin })
+  await openCold(third)
+  t.equal(third.cache.counters.ahead.profiles.replayed, 0)
+  await third.close()
+})
+
+t.test('an image that is warm is neither noted nor fetched', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 64 * MiB, 1)
+  const directory = t.testdir()
+  const first = await openRooms({ ...options, directory, origin })
+  t.ok(await readAll(first, origin, boot))
+  await first.close()
+  const second = await openRooms({ ...options, directory, origin })
+  await open(second)
+  t.match(second.cache.counters.ahead.profiles, { recording: 0, replayed: 0 })
+  await second.close()
+})
+
+t.test('a profile goes to another cache, and is of use there at once', async t => {
+  const origin = new MemoryOrigin()
+  origin.put('a', 64 * MiB, 1)
+  const [here, there] = [t.testdir({ here: {}, there: {} })].flatMap(top => [`${top}/here`, `${top}/there`])
+  const first = await openRooms({ ...options, directory: here!, origin })
+  t.equal(await first.cache.operations.profile('a'), null)
+  t.ok(await readAll(first, origin, boot))
+  await first.close()
+  const second = await openRooms({ ...options, directory: here!, origin })
+  const profile = await second.cache.operations.profile('a')
+  await second.close()
+  t.match(profile, { blockBytes: block, openers: 1 })
+
+  const other = await openRooms({ ...options, directory: there!, origin })
+  await t.rejects(other.cache.operations.importProfile('a', { ...profile!, blockBytes: 4096 }), {
+    code: 'invalid-argument',
+  })
+  await other.cache.operations.importProfile('a', profile!)
+  await open(other)
+  await settled(other)
+  t.ok(await readAll(other, origin, boot))
+  t.equal(other.cache.counters.reads.misses, 0)
+  await other.close()
+})

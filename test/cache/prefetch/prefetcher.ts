@@ -1,0 +1,167 @@
+import t, { type Test } from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
+import type { Image } from '../../../src/base/image.ts'
+import { leftBehindBytes } from '../../../src/cache/fetch/limits.ts'
+import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
+import { forever, openRooms, type Rooms, type RoomsOptions } from '../../fixtures/rooms.ts'
+import { between, seed, seeded } from '../../fixtures/seeded.ts'
+import { until } from '../../fixtures/until.ts'
+
+const signal = forever
+const [KiB, MiB] = [1024, 1024 ** 2]
+
+interface World {
+  readonly rooms: Rooms
+  readonly origin: MemoryOrigin
+  readonly image: Image
+  /** Read, and compare. */
+  read(offset: number, length: number): Promise<void>
+}
+
+async function openWorld(t: Test, sizeBytes: number, more: Partial<RoomsOptions> = {}): Promise<World> {
+  const origin = new MemoryOrigin()
+  origin.put('a', sizeBytes)
+  const rooms = await openRooms({
+    ...{ directory: t.testdir(), origin, blockBytes: 64 * KiB, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB },
+    ...more,
+  })
+  const { image } = await rooms.cache.lookup(null, 'a', { signal })
+  const read = async (offset: number, length: number) => {
+    const bytes = await rooms.cache.read(image, offset, length, { signal })
+    if (!origin.bytes('a', offset, length).equals(bytes)) t.fail(`wrong bytes at ${offset}`)
+  }
+  return { rooms, origin, image, read }
+}
+
+/** Nothing is fetched or promoted any more. */
+function settled({ cache }: Rooms): Promise<void> {
+  return until(
+    () => cache.counters.inflightFetches === 0 && cache.counters.ahead.bytes === 0,
+    10_000,
+    'the end of all fetches',
+  )
+}
+
+t.test('a sequential reader waits a few times only, and nothing is fetched twice', async t => {
+  const { rooms, origin, image, read } = await openWorld(t, 48 * MiB)
+  for (let at = 0; at < image.sizeBytes; at += 128 * KiB) {
+    await read(at, 128 * KiB)
+    await settled(rooms) // The origin is as quick as can be.
+  }
+  const { reads, ahead } = rooms.cache.counters
+  t.ok(reads.misses < 6, `${reads.misses} reads waited`)
+  t.equal(ahead.purposes.stream.fetchedBytes, ahead.purposes.stream.readBytes)
+  const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+  t.equal(fetched, image.sizeBytes)
+  t.equal(rooms.cache.residence(image).residentBytes, image.sizeBytes)
+  await rooms.close()
+})
+
+t.test('whoever wants what is being fetched ahead joins it', async t => {
+  const { rooms, origin, read } = await openWorld(t, 8 * MiB)
+  const block = 64 * KiB
+  for (let k = 0; k < 7; k++) await read(k * block, 4 * KiB)
+  await settled(rooms)
+  let open: () => void = () => {}
+  const opened = new Promise<void>(resolve => {
+    open = resolve
+  })
+  origin.gate = () => opened
+  const eighth = read(7 * block, 4 * KiB)
+  await until(() => rooms.cache.counters.ahead.bytes > 0, 5000, 'read-ahead')
+  const before = origin.reads
+  const ninth = read(8 * block, 4 * KiB)
+  await until(() => origin.reads > before, 5000, 'more of it: the reader who joined shows that it is of use')
+  const log = origin.requests.slice(1).map(line => Number(line.split(' ')[2]))
+  t.equal(new Set(log).size, log.length, 'each place once')
+  open()
+  await Promise.all([eighth, ninth])
+  await settled(rooms)
+  await rooms.close()
+})
+
+t.test('whoever joined what then fails has it fetched again', async t => {
+  const { rooms, origin, read } = await openWorld(t, 8 * MiB)
+  const block = 64 * KiB
+  for (let k = 0; k < 7; k++) await read(k * block, 4 * KiB)
+  await settled(rooms)
+  let fail: () => void = () => {}
+  const failed = new Promise<void>((_, reject) => {
+    fail = () => reject(new CacheError('origin-failed', 'cut'))
+  })
+  failed.catch(() => {})
+  // What is demanded comes, what is fetched ahead does not.
+  let demanded = 0
+  origin.gate = (_key, offset) => (offset === 7 * block || demanded > 0 ? Promise.resolve() : failed)
+  await read(7 * block, 4 * KiB)
+  const ninth = read(8 * block, 4 * KiB)
+  demanded++
+  fail()
+  await ninth
+  await settled(rooms)
+  await rooms.close()
+})
+
+t.test(
+  'where there is no room, readers take what is fetched ahead from memory, and small steps do not fetch a block again',
+  async t => {
+    const { rooms, origin, image, read } = await openWorld(t, 8 * MiB)
+    rooms.store.capacity.resize(2 * MiB) // As much as is kept back.
+    for (let at = 0; at < image.sizeBytes; at += 16 * KiB) await read(at, 16 * KiB)
+    await settled(rooms)
+    const { ahead, promotion } = rooms.cache.counters
+    t.ok(ahead.purposes.stream.fetchedBytes > 4 * MiB, `${ahead.purposes.stream.fetchedBytes} bytes were fetched ahead`)
+    t.equal(promotion.promotedBytes, 0)
+    t.ok(promotion.droppedBy['no-room'] > 0)
+    const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+    t.equal(fetched, image.sizeBytes, 'each byte was fetched once')
+    await rooms.close()
+  },
+)
+
+t.test('what a long stream has on the shelf is found by a read that comes here, and is not fetched again', async t => {
+  const { rooms, origin, image, read } = await openWorld(t, leftBehindBytes + 28 * MiB)
+  while (rooms.store.capacity.reserve(MiB)) {} // Nothing else is stored.
+  for (let at = 0; at < leftBehindBytes + 16 * MiB; at += 2 * MiB) await read(at, 2 * MiB)
+  for (let at = leftBehindBytes + 16 * MiB; at < image.sizeBytes; at += 512 * KiB) {
+    // All that is under way has come, and the store has taken nothing of it.
+    await settled(rooms)
+    await read(at, 512 * KiB)
+  }
+  const { ahead, promotion } = rooms.cache.counters
+  t.ok(promotion.droppedBy['no-room'] > 0)
+  const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+  t.equal(fetched, image.sizeBytes, 'each byte was fetched once')
+  t.equal(ahead.purposes.stream.unreadBytes, 0)
+  t.ok(ahead.purposes.stream.readBytes > 8 * MiB, `${ahead.purposes.stream.readBytes} bytes were foreseen`)
+  await rooms.close()
+})
+
+t.test(`random reads cost their covering blocks only (SEED=${seed})`, async t => {
+  const { rooms, origin, image, read } = await openWorld(t, 256 * MiB)
+  const random = seeded(seed)
+  const blocks = new Set<number>()
+  for (let k = 0; k < 300; k++) {
+    const block = between(random, 0, image.sizeBytes / (64 * KiB))
+    blocks.add(block)
+    await read(block * 64 * KiB + between(random, 0, 15) * 4 * KiB, 4 * KiB)
+  }
+  await settled(rooms)
+  const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
+  t.ok(fetched <= blocks.size * 64 * KiB * 1.05, `${fetched} bytes for ${blocks.size} blocks`)
+  await rooms.close()
+})
+
+t.test('what is fetched ahead and never read is counted, and kept', async t => {
+  const { rooms, image, read } = await openWorld(t, 8 * MiB)
+  for (let at = 0; at < 2 * MiB; at += 64 * KiB) await read(at, 64 * KiB)
+  await settled(rooms)
+  await rooms.cache.close()
+  const { purposes, bufferedBytes: shelvedBytes } = rooms.cache.counters.ahead
+  const { stream } = purposes
+  t.ok(stream.unreadBytes > 0 && stream.readBytes > 0)
+  t.equal(stream.unreadBytes + stream.readBytes, stream.fetchedBytes)
+  t.equal(shelvedBytes, 0)
+  t.ok(rooms.cache.residence(image).residentBytes >= 2 * MiB + stream.unreadBytes)
+  await rooms.close()
+})

@@ -1,0 +1,80 @@
+/** `parentfs check-config`: what is in effect, or everything that is wrong. */
+import { chmodSync, existsSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { parentfs } from '../../fixtures/daemon.ts'
+
+t.test('a good file is shown with its defaults, and nobody is asked', async t => {
+  const file = join(t.testdir(), 'p.yaml')
+  writeFileSync(file, 'origin: {url: "http://127.0.0.1:1/"}\ncache: {capacity: 300MiB}\n')
+  const ran = await parentfs('check-config', file)
+  t.match(ran, { code: 0, stderr: '' })
+  t.match(ran.stdout.toString(), /^ {2}capacity: 300MiB$/m)
+  t.match(ran.stdout.toString(), /^ {2}blockSize: 64KiB # default$/m)
+})
+
+t.test('every complaint about a bad one is a line, and the exit code is 2', async t => {
+  const file = join(t.testdir(), 'p.yaml')
+  writeFileSync(file, 'origin:\n  url: "http://127.0.0.1:1/"\n  tris: 3\ncache:\n  capacity: lots\n')
+  const ran = await parentfs('check-config', file)
+  t.match(ran, { code: 2, stdout: Buffer.alloc(0) })
+  t.equal(
+    ran.stderr,
+    `parentfs: ${file}:3:3: origin.tris: there is no setting "tris" here: did you mean "tries"?\n` +
+      `parentfs: ${file}:5:13: cache.capacity: "lots" is not a size: write it like 500MiB, 10GiB or 4096\n`,
+  )
+  t.match(await parentfs('check-config', '/no/such/file'), { code: 2, stderr: /^parentfs: .*ENOENT.*\n$/ })
+})
+
+t.test('what goes into the file does not go beside it', async t => {
+  const file = join(t.testdir(), 'p.yaml')
+  writeFileSync(file, 'origin: {url: "http://127.0.0.1:1/"}\n')
+  for (const [args, line] of [
+    [['--capacity', '1GiB'], /--capacity does not go with --config/],
+    [['-o', 'uid=1'], /-o does not go with --config/],
+    [['--log-level', 'warn'], /--log-level does not go with --config/],
+    [['http://host/', '/mnt'], /origin does not go with --config/],
+  ] as const) {
+    const ran = await parentfs('mount', '--config', file, ...args)
+    t.match(ran, { code: 2, stderr: /^parentfs: [^\n]+\n$/ })
+    t.match(ran.stderr, line)
+  }
+  t.match(await parentfs('mount', '--config', file), { code: 2, stderr: /has no mountpoint/ })
+  writeFileSync(file, 'origin: {url: "http://127.0.0.1:1/", tries: x}\n')
+  t.match(await parentfs('mount', '--config', file, '/mnt'), { code: 2, stderr: /p\.yaml:1:45: origin\.tries: "x"/ })
+})
+
+t.test('the files that it names are looked at, and who can write it', async t => {
+  const directory = t.testdir({ token: 'abc', 'ca.pem': 'no certificate' })
+  const at = (name: string) => join(directory, name)
+  const [file, token] = [at('p.yaml'), at('token')]
+  const check = (more: string) => {
+    writeFileSync(file, `origin: {url: "https://host/"${more}}\ncache: {capacity: 300MiB}\n`)
+    chmodSync(file, 0o600)
+    return parentfs('check-config', file)
+  }
+  chmodSync(token, 0o644)
+  const open = await check(`, bearer: {file: ${token}}`)
+  t.match(open, { code: 2, stdout: Buffer.alloc(0) })
+  t.match(
+    open.stderr,
+    /^parentfs: origin: the secret from file \S+token is not usable: others may read .* "chmod 600 \S+"\n$/,
+  )
+  chmodSync(token, 0o600)
+  t.match(await check(`, bearer: {file: ${token}}`), { code: 0, stderr: '' })
+  const basic = `, basic: {username: u, password: {file: ${at('none')}}}`
+  t.match(await check(basic), { code: 2, stderr: /none is not usable: ENOENT/ })
+  t.match(await check(`, headers: {x-key: {file: ${directory}}}`), { code: 2, stderr: /not a regular file/ })
+  t.match(await check(`, ca: ${at('ca.pem')}`), {
+    code: 2,
+    stderr: /ca \S+ is not usable: there is no certificate in it/,
+  })
+  // Nothing is run, and the environment is the daemon's.
+  t.match(await check(`, bearer: {command: [/bin/touch, ${at('ran')}], refresh: 5m}`), { code: 0, stderr: '' })
+  t.notOk(existsSync(at('ran')))
+  chmodSync(file, 0o622)
+  t.match(await parentfs('check-config', file), {
+    code: 2,
+    stderr: /can be written by others than its owner: run "chmod go-w/,
+  })
+})

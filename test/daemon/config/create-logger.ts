@@ -1,0 +1,116 @@
+/** The log of a process, and what becomes of who logs when nobody takes the lines. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { run } from '../../fixtures/run.ts'
+import { until } from '../../fixtures/until.ts'
+
+const patienceMs = 60_000
+const top = mkdtempSync(join(tmpdir(), 'parentfs-log-'))
+t.teardown(() => rmSync(top, { recursive: true, force: true }))
+
+t.test('the last lines before an exit are there, on standard error and in a file', async t => {
+  const script = 'for (let k = 0; k < 1000; k++) log.logger.info({ k }, "line"); process.exit(3)'
+  const child = logging(t, { script })
+  const text = readAll(child)
+  t.same(await once(child, 'close'), [3, null])
+  t.same(numbers(text()), [...Array(1000).keys()])
+  const file = join(top, 'new', 'log')
+  t.same(await once(logging(t, { script, file }), 'close'), [3, null])
+  t.same(numbers(readFileSync(file, 'utf8')), [...Array(1000).keys()])
+})
+
+t.test('who stops reading holds up nobody, and hears how many lines are missing', async t => {
+  const child = logging(t, {
+    script: `
+      for (let k = 0; k < 4096; k++) log.logger.info({ k, filling: 'x'.repeat(1024) }, 'line')
+      console.log('logged')`,
+  })
+  await once(child.stdout!, 'data')
+  const text = readAll(child)
+  await until(() => /lines are missing here/.test(text()), patienceMs, 'the line that says so')
+  await until(() => text().endsWith('\n'), patienceMs, 'the rest of it')
+  const lines = text().trim().split('\n')
+  const { level, name, pid, time, lines: missing } = JSON.parse(lines.at(-1)!) as Record<string, number>
+  t.match({ level, name, pid }, { level: 40, name: 'keeper', pid: child.pid })
+  t.ok(Math.abs(Date.now() - time!) < patienceMs, 'the time is that of the line')
+  t.ok(missing! > 2000, `${missing} of 4096`)
+  t.equal(lines.length - 1 + missing!, 4096)
+  t.same(numbers(text()), [...Array(lines.length - 1).keys()], 'what came is what was logged first')
+})
+
+t.test('a process ends though nobody reads what it logs', async t => {
+  const child = logging(t, {
+    script: `
+      for (let k = 0; k < 512; k++) log.logger.info({ filling: 'x'.repeat(1024) }, 'line')
+      process.exit(4)`,
+  })
+  t.same(await once(child, 'exit'), [4, null])
+})
+
+t.test('a full disk costs lines, which are counted, and nothing else', async t => {
+  const child = logging(t, {
+    file: '/dev/full',
+    script: `
+      for (let k = 0; k < 5; k++) log.logger.error({ k }, 'line')
+      const look = setInterval(() => {
+        if (log.linesLost() < 5) return
+        clearInterval(look)
+        console.log(log.linesLost())
+      }, 5)`,
+  })
+  const [said] = await once(child.stdout!, 'data')
+  t.equal(`${said}`, '5\n')
+})
+
+t.test('a log that cannot be opened is refused, and a pipe without a reader is not waited for', async t => {
+  const pipe = join(top, 'pipe')
+  await run('mkfifo', pipe)
+  for (const [file, code] of [
+    [pipe, 'ENXIO'],
+    [top, 'EISDIR'],
+  ] as const) {
+    const child = logging(t, { file, script: '' })
+    const text = readAll(child)
+    t.same(await once(child, 'close'), [1, null])
+    t.match(text(), code)
+  }
+})
+
+interface LoggingOptions {
+  /** What it does with `log`. */
+  readonly script: string
+  readonly file?: string | null
+}
+
+/** A process that logs, as a keeper does. */
+function logging(t: Pick<Test, 'teardown'>, { script, file = null }: LoggingOptions): ChildProcess {
+  const source = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url))
+  const program = `
+    const { createLogger } = await import(${source('daemon/config/create-logger.js')})
+    const { loadAddon } = await import(${source('native/addon.js')})
+    const log = await createLogger('keeper', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
+    ${script}`
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  t.teardown(() => child.kill('SIGKILL'))
+  return child
+}
+
+function readAll(child: ChildProcess): () => string {
+  let text = ''
+  child.stderr!.setEncoding('utf8').on('data', (part: string) => {
+    text += part
+  })
+  return () => text
+}
+
+function numbers(text: string): number[] {
+  return [...text.matchAll(/"k":(\d+)/g)].map(([, k]) => Number(k))
+}

@@ -1,0 +1,113 @@
+/** What a file that was read again changes. */
+import t from 'tap'
+import { configure } from '../../../src/daemon/config/configuration.ts'
+import { planReload } from '../../../src/daemon/config/plan-reload.ts'
+import type { ConfigurationDocument } from '../../../src/daemon/config/settings.ts'
+import { allSettings } from '../../../src/daemon/config/settings-list.ts'
+
+const surroundings = { uid: 0, gid: 0, home: '/root' }
+const of = (document: ConfigurationDocument) => configure({ document, mountpoint: '/mnt' }, surroundings)
+const url = 'http://host/'
+
+t.test('what is live changes, what is not waits, and both are said in words of the file', async t => {
+  const now = of({ origin: { url }, cache: { directory: '/c', capacity: '1GiB' } })
+  const said = of({
+    origin: { url, missTimeout: '1m', bearer: { file: '/token' } },
+    cache: { directory: '/d', capacity: '2GiB', blockSize: '128KiB', highWatermark: '93%' },
+    log: { level: 'debug', file: '/log' },
+  })
+  const { next, changed, waiting } = planReload(now, said)
+  t.same(changed, [
+    { key: 'origin.missTimeout', from: '30s', to: '1m' },
+    { key: 'origin.bearer', from: 'nothing', to: '{"file":"/token"}' },
+    { key: 'cache.capacity', from: '1GiB', to: '2GiB' },
+    { key: 'cache.highWatermark', from: '95%', to: '93%' },
+    { key: 'log.level', from: 'info', to: 'debug' },
+  ])
+  t.same(waiting, [
+    { key: 'cache.directory', from: '/c', to: '/d' },
+    { key: 'cache.blockSize', from: '64KiB', to: '128KiB' },
+    { key: 'log.file', from: 'nothing', to: '/log' },
+  ])
+  t.match(next.cache, { directory: '/c', capacity: 2 * 1024 ** 3, blockSize: 65536, highWatermark: 0.93 })
+  t.match(next.log, { level: 'debug', file: null })
+  t.match(next.places, [{ directory: null, settings: { missTimeout: 60_000, bearer: { file: '/token' } } }])
+  t.match(planReload(next, said), { next, changed: [], waiting }, 'what waits is said again')
+  t.same(planReload(now, now), { next: now, changed: [], waiting: [] })
+})
+
+t.test('origins come live; one that goes or is another waits, whole', async t => {
+  const cache = { directory: '/c' }
+  const now = of({ cache, origins: { a: { url: 'http://a/' }, b: { url: 'http://b/' }, c: { url: 'file:///c' } } })
+  const origins = {
+    new: { url: 'http://new/' },
+    a: { url: 'http://a/', tries: 7 },
+    b: { url: 'http://other/', tries: 8 },
+  }
+  const { next, changed, waiting } = planReload(now, of({ cache, origins }))
+  t.same(changed, [
+    { key: 'origins.a.tries', from: '3', to: '7' },
+    { key: 'origins.new', from: 'nothing', to: 'http://new/' },
+  ])
+  t.same(waiting, [
+    { key: 'origins.b', from: 'http://b/', to: 'http://other/' },
+    { key: 'origins.c', from: 'file:///c', to: 'nothing' },
+  ])
+  t.same(
+    next.places.map(({ directory, settings }) => [directory, settings.url, settings.tries]),
+    [
+      ['a', 'http://a/', 7],
+      ['b', 'http://b/', 3],
+      ['c', 'file:///c', 3],
+      ['new', 'http://new/', 3],
+    ],
+    'those of before first',
+  )
+})
+
+t.test('one origin in the root and several in directories are not the same mount', async t => {
+  const cache = { directory: '/c' }
+  const [one, several] = [of({ cache, origin: { url } }), of({ cache, origins: { a: { url } } })]
+  for (const [now, said] of [
+    [one, several],
+    [several, one],
+  ] as const) {
+    const { next, changed, waiting } = planReload(now, said)
+    t.same([next, changed], [now, []])
+    t.same(waiting.map(({ key }) => key).sort(), ['origin', 'origins'])
+  }
+})
+
+t.test('every setting that calls itself live is taken, and no other', async t => {
+  const others: Record<string, unknown> = { size: '3GiB', rate: '1MiB/s', duration: '1500ms', share: '40%', count: 7 }
+  const special: Record<string, unknown> = {
+    'origin.bearer': { env: 'X' },
+    'origin.basic': { username: 'a', password: { env: 'X' } },
+    'origin.headers': { 'X-A': 'b' },
+    'origin.onOutage': 'wait',
+    'origin.retryPause': '7ms',
+    'origin.cephId': 'parents',
+    'origin.listingSize': '2MiB',
+    'cache.blockSize': '128KiB',
+    'cache.readAhead': '2MiB',
+    'cache.syncBytes': '2MiB',
+    'cache.scrubInterval': '1d',
+    'cache.eviction': 'lru',
+    'cache.highWatermark': '91%',
+    'log.level': 'warn',
+    'log.format': 'json',
+    'attributes.mode': '0400',
+  }
+  // The last two are a part of the URL.
+  const skipped = new Set(['mountpoint', 'origins', 'origin.url', 'transport', 'origin.cluster', 'origin.namespace'])
+  const inCeph = new Set(['origin.cephConf', 'origin.cephId', 'origin.cephKeyring', 'origin.allowMutable'])
+  for (const { key, kind, live } of allSettings()) {
+    if (skipped.has(key)) continue
+    const [group, name] = key.split('.') as [string, string | undefined]
+    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : url }
+    const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
+    const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
+    const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))
+    t.same([changed.map(each => each.key), waiting.map(each => each.key)], live ? [[key], []] : [[], [key]], key)
+  }
+})

@@ -1,0 +1,65 @@
+/** A server as its keeper has it: a process of which only messages are believed. */
+import { EventEmitter } from 'node:events'
+import { closeSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { ToSupervisor } from '../../../src/daemon/ipc/messages.ts'
+import { makeAnonymousFile } from '../../../src/daemon/supervisor/inflight-journal-file.ts'
+import { startWorker } from '../../../src/daemon/supervisor/worker-process.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import { descriptorsOf } from '../../fixtures/process-usage.ts'
+
+const addon = loadAddon()
+
+/** Start what `program` does in place of a server. */
+function begin(t: Test, program: string) {
+  const directory = t.testdir()
+  const main = join(directory, 'main.cjs')
+  writeFileSync(main, `const channel = new (require('node:net').Socket)({ fd: 4 })\n${program}\n`)
+  const workFd = makeAnonymousFile(join(directory, 'work'))
+  t.teardown(() => closeSync(workFd))
+  const server = startWorker(addon, main, workFd)
+  const heard: ToSupervisor[] = []
+  server.onMessage(message => void heard.push(message))
+  t.teardown(() => server.kill())
+  return { server, heard }
+}
+
+t.test('what a server says that is no message is not heard', async t => {
+  const said = [
+    'null',
+    '[]',
+    'nonsense',
+    '{"type":"toString"}',
+    '{"type":"negotiated","negotiated":null}',
+    '{"type":"capacity","capacityBytes":"all"}',
+    '{"type":"pong"}',
+  ]
+  const { server, heard } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
+  t.match(await server.exited, { code: 0, how: 'exit code 0' })
+  t.same(heard, [{ type: 'pong' }])
+})
+
+t.test('a server that dies leaves nothing open here, and is told nothing', async t => {
+  const before = descriptorsOf(process.pid).length
+  const { server } = begin(t, 'setInterval(() => {}, 1000)')
+  server.kill()
+  t.match(await server.exited, { code: null, how: 'signal SIGKILL' })
+  server.send({ type: 'ping' })
+  // The file of notes is this test's own.
+  t.equal(descriptorsOf(process.pid).length, before + 1)
+})
+
+t.test('where there is no process, or no pipe to it, it is thrown, and nothing stays open', async t => {
+  const workFd = makeAnonymousFile(join(t.testdir(), 'work'))
+  t.teardown(() => closeSync(workFd))
+  const before = descriptorsOf(process.pid).length
+  const noMemory = () => {
+    throw new Error('spawn ENOMEM')
+  }
+  t.throws(() => startWorker(addon, 'main', workFd, noMemory as never), { code: 'mount-failed', message: /ENOMEM/ })
+  const child = new EventEmitter()
+  t.throws(() => startWorker(addon, 'main', workFd, (() => child) as never), { code: 'mount-failed' })
+  child.emit('error', new Error('spawn EMFILE'))
+  t.equal(descriptorsOf(process.pid).length, before)
+})

@@ -1,0 +1,296 @@
+/** The server between a keeper and rooms that do as the test says. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { fetchStatus, requestReload, requestUnmount } from '../../../src/admin/admin-client.ts'
+import type { RoomsMeasurements } from '../../../src/admin/measurements.ts'
+import type { AdminOperations } from '../../../src/admin/routes.ts'
+import { CacheError } from '../../../src/base/errors.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
+import type { Configuration } from '../../../src/daemon/config/configuration.ts'
+import type { Settings } from '../../../src/daemon/config/settings.ts'
+import { noTakeovers, protocolVersion, type ToSupervisor, type ToWorker } from '../../../src/daemon/ipc/messages.ts'
+import type { RoomsStatus } from '../../../src/daemon/worker/collect-status.ts'
+import { Worker } from '../../../src/daemon/worker/worker.ts'
+import type { WorkerRooms } from '../../../src/daemon/worker/worker-rooms.ts'
+import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
+import { until } from '../../fixtures/until.ts'
+
+const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
+const configuration = {
+  mountpoint: '/mnt',
+  transport: 'kernel',
+  allowOther: true,
+  cache: {},
+  metrics: { port: null },
+  server: { deaths: 5, wellAfter: 60_000 },
+} as Configuration
+
+const change = (key: string) => ({ key, from: 'old', to: 'new' })
+
+/** What came of it: one setting changes and one waits. */
+function reconfigured(said: Configuration, happened: string[]) {
+  happened.push(`reconfigure ${said.log.level}`)
+  return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')] }
+}
+
+function mounterOf(mountpoint: string, happened: string[]) {
+  return {
+    adopt: async (fd: number | null) => void happened.push(`adopt ${fd}`),
+    unmount: async (force: boolean) => void happened.push(`${force ? 'detach' : 'unmount'} ${mountpoint}`),
+  }
+}
+
+/** What a server says, its first word apart from the rest. */
+function ear(happened: string[]) {
+  const [first, said]: [ToSupervisor[], ToSupervisor[]] = [[], []]
+  const send = async (message: ToSupervisor) => {
+    if (message.type === 'hello') return void first.push(message)
+    said.push(message)
+    happened.push(message.type)
+  }
+  return { said, hello: () => first[0], send }
+}
+
+/** Rooms that do nothing but say so. @param ended settles when the session is over */
+function roomsIn(happened: string[], socket: string, ended: Promise<string | null>): WorkerRooms {
+  return {
+    source: 'http://origin/',
+    mount: async () => void happened.push('mount'),
+    serve: async ({ fd, negotiated: before, onNegotiated }) => {
+      happened.push(`serve ${fd}`)
+      if (!before) await onNegotiated(negotiated)
+    },
+    ended: () => ended,
+    status: () => ({ images: [] }) as unknown as RoomsStatus,
+    measurements: () => ({}) as RoomsMeasurements,
+    setCapacity: async bytes => bytes,
+    reconfigure: async said => reconfigured(said, happened),
+    operations: {} as AdminOperations,
+    stopServing: async () => void happened.push('stop serving'),
+    close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
+  }
+}
+
+/** A server, and everything that happened around it, in order. */
+function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<WorkerRooms>) {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const socket = join(directory, 's')
+  const happened: string[] = []
+  const logger = { ...silentLogger }
+  const { said, hello, send } = ear(happened)
+  let [listen, disconnect]: [(message: ToWorker) => void, () => void] = [() => {}, () => {}]
+  let end: (reason: string | null) => void = () => {}
+  const ended = new Promise<string | null>(resolve => {
+    end = resolve
+  })
+  const rooms = roomsIn(happened, socket, ended)
+  const server = new Worker({
+    channel: {
+      send,
+      onMessage: listener => {
+        listen = listener
+      },
+      onDisconnect: listener => {
+        disconnect = listener
+      },
+    },
+    version: '1.2.3',
+    addons: () => ['/a.node'],
+    configure: ({ document }) => {
+      if (document.bad) throw new CacheError('invalid-argument', 'not usable')
+      return { ...configuration, log: { level: document.level ?? 'info' } } as Configuration
+    },
+    createLogger: async () => ({ logger, linesLost: () => 0 }),
+    openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
+    adminSocketPath: () => socket,
+    checkLayout: () => {},
+    admission: { peerUid: () => 0, uid: 0 },
+    ...{ receiveFd: () => 9, writeNotes: () => {} },
+    closeFd: fd => void happened.push(`close fd ${fd}`),
+    mounter: mountpoint => mounterOf(mountpoint, happened),
+    exit: code => void happened.push(`exit ${code}`),
+  })
+  server.run()
+  const hear = (message: ToWorker) => listen(message)
+  const saw = (what: string) => until(() => happened.includes(what), 5000, what)
+  const boot = async () => {
+    hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+    await saw('booted')
+  }
+  const serve = async (kept = false) => {
+    await boot()
+    hear({ type: 'mounted', negotiated: null, judgement: noPoisonVerdict, kept })
+    await saw('ready')
+  }
+  return {
+    logger,
+    socket,
+    happened,
+    said,
+    hello,
+    rooms,
+    hear,
+    saw,
+    boot,
+    serve,
+    end,
+    disconnect: () => disconnect(),
+  }
+}
+
+const stopped = ['stop serving', 'close, admin down', 'close fd 9']
+
+t.test('it boots, serves, and stops from the top down', async t => {
+  const { happened, said, hello, hear, saw, serve, socket } = setUp(t)
+  t.same(hello(), { type: 'hello', version: '1.2.3', protocol: protocolVersion }, 'its first word, unasked')
+  await serve()
+  t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
+  t.match(said[0], { source: 'http://origin/', allowOther: true, addons: ['/a.node'] })
+  t.match(await fetchStatus(socket), {
+    version: '1.2.3',
+    mountpoint: '/mnt',
+    state: 'ready',
+    supervisorPid: 77,
+    bypass: null,
+  })
+  hear({ type: 'stop' })
+  await saw('exit 0')
+  t.same(happened.slice(5), [...stopped, 'exit 0'])
+})
+
+t.test('told to mount, it mounts, and takes it away when it is left alone', async t => {
+  const { happened, boot, hear, saw, disconnect } = setUp(t)
+  await boot()
+  hear({ type: 'mount' })
+  await saw('ready')
+  t.same(happened, ['booted', 'mount', 'adopt null', 'ready'])
+  disconnect()
+  await saw('exit 1')
+  t.ok(happened.includes('detach /mnt'))
+})
+
+t.test('an unmount through the socket asks the keeper, and hears its answer', async t => {
+  const { said, hear, saw, serve, socket } = setUp(t)
+  await serve()
+  const asked = requestUnmount(socket, false)
+  await saw('unmount')
+  const request = said.at(-1) as Extract<ToSupervisor, { type: 'unmount' }>
+  t.equal(request.force, false)
+  const refusal = { code: 'mount-busy' as const, message: 'in use', holders: [] }
+  hear({ type: 'unmount-answer', id: request.id, refusal })
+  t.match(await asked, refusal)
+  const forced = requestUnmount(socket, true)
+  await until(() => said.filter(({ type }) => type === 'unmount').length === 2, 5000, 'the second request')
+  hear({ type: 'unmount-answer', id: request.id + 1, refusal: null })
+  hear({ type: 'stop' })
+  t.equal(await forced, null, 'answered before it goes')
+  await saw('exit 0')
+})
+
+t.test('a reload is asked of the keeper, applied, and told', async t => {
+  const { said, happened, hear, saw, serve, socket, logger } = setUp(t)
+  await serve()
+  const asked = requestReload(socket)
+  await saw('reload-request')
+  const { id } = said.at(-1) as Extract<ToSupervisor, { type: 'reload-request' }>
+  hear({ type: 'reload', id, document: { level: 'debug', mountpoint: '/elsewhere' } })
+  t.same(await asked, {
+    changed: [change('cache.capacity')],
+    waiting: [{ key: 'mountpoint', from: '/mnt', to: '/elsewhere' }, change('transport')],
+  })
+  t.same(happened.slice(-3), ['reload-request', 'reconfigure debug', 'log-level'])
+  t.match(said.at(-1), { type: 'log-level', level: 'debug' })
+  t.equal(logger.level, 'debug')
+  // Of a signal nobody waits for an answer.
+  hear({ type: 'reload', id: null, document: { level: 'warn' } })
+  await saw('reconfigure warn')
+  const refused = requestReload(socket)
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 2, 5000, 'the second request')
+  hear({ type: 'reload', id: id + 1, document: { bad: true } })
+  await t.rejects(refused, { code: 'invalid-argument', message: /not usable/ })
+  hear({ type: 'reload', id: null, document: { bad: true } })
+  const failed = requestReload(socket)
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 3, 5000, 'the third request')
+  hear({ type: 'reload-failed', id: id + 2, code: 'invalid-argument', message: 'f:3:1: no' })
+  await t.rejects(failed, { code: 'invalid-argument', message: /^f:3:1: no/ })
+  t.equal(happened.filter(what => what.startsWith('reconfigure')).length, 2)
+  t.equal(logger.level, 'warn')
+  hear({ type: 'stop' })
+  await saw('exit 0')
+})
+
+t.test('the end of the session is told, but not after a stop', async t => {
+  const outside = setUp(t)
+  await outside.serve()
+  outside.end('reading failed')
+  await outside.saw('ended')
+  t.match(outside.said.at(-1), { type: 'ended', reason: 'reading failed' })
+  outside.hear({ type: 'stop' })
+  await outside.saw('exit 0')
+  const ours = setUp(t)
+  await ours.serve()
+  ours.hear({ type: 'stop' })
+  ours.end(null)
+  await ours.saw('exit 0')
+  t.notOk(ours.happened.includes('ended'))
+})
+
+t.test('a start that fails says why, and exits 1', async t => {
+  const { said, saw, hear } = setUp(t, async () => {
+    throw new CacheError('cache-locked', 'somebody has it')
+  })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+  await saw('exit 1')
+  t.same(said, [{ type: 'failed', code: 'cache-locked', message: 'somebody has it' }])
+})
+
+t.test('a stop during the boot ends what the boot waits for', async t => {
+  const { saw, hear } = setUp(t, signal => {
+    return new Promise((_, reject) => {
+      const give = () => reject(new CacheError('aborted', 'no longer wanted'))
+      if (signal.aborted) give()
+      else signal.addEventListener('abort', give)
+    })
+  })
+  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+  hear({ type: 'stop' })
+  await saw('exit 1')
+  t.pass('it ended')
+})
+
+t.test('left alone by its keeper, it takes the mount away', async t => {
+  const { happened, saw, serve, disconnect } = setUp(t)
+  await serve()
+  disconnect()
+  await saw('exit 1')
+  t.same(happened.slice(5), ['detach /mnt', ...stopped, 'exit 1'])
+  const unmounted = setUp(t)
+  await unmounted.boot()
+  unmounted.disconnect()
+  await unmounted.saw('exit 1')
+  t.notOk(unmounted.happened.includes('detach /mnt'), 'nothing of ours is mounted before')
+  const gone = setUp(t)
+  await gone.serve()
+  gone.end(null)
+  await gone.saw('ended')
+  gone.disconnect()
+  await gone.saw('exit 1')
+  t.notOk(gone.happened.includes('detach /mnt'), 'nor after somebody has unmounted it')
+})
+
+t.test('left alone by a keeper whose mount is kept, it leaves that to the next one, at once', async t => {
+  for (const whenServing of [true, false]) {
+    const { happened, hear, serve, saw, disconnect } = setUp(t)
+    await serve(whenServing)
+    if (!whenServing) hear({ type: 'history', takeovers: noTakeovers, kept: true })
+    disconnect()
+    await saw('exit 1')
+    t.notOk(happened.includes('detach /mnt'), `told at once: ${whenServing}`)
+    // What ends with a process, this one has to close.
+    hear({ type: 'stop' })
+    await saw('exit 0')
+  }
+})

@@ -1,0 +1,110 @@
+/**
+ * The limit on calls at once.
+ */
+import { setMaxListeners } from 'node:events'
+import { pathToFileURL } from 'node:url'
+import t from 'tap'
+import { identify } from '../../../src/base/image.ts'
+import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
+import { ConcurrencyLimitOrigin } from '../../../src/origin/wrappers/concurrency-limit.ts'
+import { originQueueMax } from '../../../src/origin/wrappers/limits.ts'
+import { originContract } from '../../contract/origin.ts'
+import { noHoles } from '../../fixtures/extents.ts'
+import { ScriptedOrigin } from '../../fixtures/scripted-origin.ts'
+import { until } from '../../fixtures/until.ts'
+
+originContract('a limited directory', async directory => {
+  return new ConcurrencyLimitOrigin(new FileOrigin(pathToFileURL(directory).href, noHoles), 2)
+})
+
+const signal = new AbortController().signal
+
+/** An origin whose calls wait to be let go, in order of arrival. */
+function held(activeMax: number, queueMax?: number) {
+  const waiting: (() => void)[] = []
+  const inner = new ScriptedOrigin({ a: new Uint8Array(1) }, () => new Promise<void>(resolve => waiting.push(resolve)))
+  return { waiting, inner, limited: new ConcurrencyLimitOrigin(inner, activeMax, queueMax) }
+}
+
+t.test('no more calls than allowed are under way, and the others go in order of arrival', async t => {
+  const { waiting, inner, limited } = held(2)
+  const ended: number[] = []
+  const calls = [0, 1, 2, 3, 4].map(k => limited.lookup('a', { signal }).then(() => ended.push(k)))
+  await until(() => inner.calls === 2, 1000, 'two calls are under way')
+  t.same(limited.load, { active: 2, waiting: 3 })
+  for (let done = 1; done <= 5; done++) {
+    waiting.shift()?.()
+    await until(() => ended.length === done, 1000, `${done} calls have ended`)
+    t.equal(inner.calls, Math.min(5, done + 2))
+  }
+  await Promise.all(calls)
+  t.same(ended, [0, 1, 2, 3, 4])
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('those who wait for one process do not hold up another', async t => {
+  const { waiting, limited } = held(1)
+  const ended: string[] = []
+  const image = identify({ origin: 'scripted:///', key: 'a', sizeBytes: 1, validator: '1', modifiedMs: 1 })
+  const read = (name: string, opener?: number) =>
+    limited.read(image, 0, new Uint8Array(1), { signal, opener }).then(() => ended.push(name))
+  const reads = [read('a1', 1), read('a2', 1), read('a3', 1), read('b1', 2), read('nobody')]
+  for (const end of [1, 2, 3, 4, 5]) {
+    await until(() => waiting.length > 0, 1000, `call ${end}`)
+    waiting.shift()?.()
+    await until(() => ended.length === end, 1000, `${end} have ended`)
+  }
+  await Promise.all(reads)
+  t.same(ended, ['a1', 'a2', 'b1', 'nobody', 'a3'])
+})
+
+t.test('a caller who leaves the queue gives up its place and nobody else its own', async t => {
+  const { waiting, inner, limited } = held(1)
+  const first = limited.lookup('a', { signal })
+  const controller = new AbortController()
+  const second = limited.lookup('a', { signal: controller.signal })
+  const third = limited.list({ signal })
+  controller.abort()
+  await t.rejects(second, { code: 'aborted' })
+  t.same(limited.load, { active: 1, waiting: 1 })
+  waiting.shift()?.()
+  await first
+  await until(() => inner.calls === 2, 1000, 'the third is under way')
+  waiting.shift()?.()
+  await third
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('a call that fails gives its place on', async t => {
+  const inner = new ScriptedOrigin({}, () => {})
+  const limited = new ConcurrencyLimitOrigin(inner, 1)
+  const calls = ['x', 'y', 'z'].map(name => t.rejects(limited.lookup(name, { signal }), { code: 'not-found' }))
+  await Promise.all(calls)
+  t.same(limited.load, { active: 0, waiting: 0 })
+})
+
+t.test('as many callers wait as the kernel may have reads outstanding, and one more is refused', async t => {
+  const { waiting, limited } = held(1)
+  const controller = new AbortController()
+  setMaxListeners(0, controller.signal)
+  const first = limited.lookup('a', { signal })
+  const look = () => limited.lookup('a', { signal: controller.signal }).catch(error => error.code)
+  const others = Array.from({ length: originQueueMax }, look)
+  t.same(limited.load, { active: 1, waiting: originQueueMax })
+  t.equal(await look(), 'overloaded')
+  controller.abort()
+  t.same(new Set(await Promise.all(others)), new Set(['aborted']))
+  waiting.shift()?.()
+  await first
+})
+
+t.test('one caller more than the queue holds is refused, and the others are not', async t => {
+  const { waiting, inner, limited } = held(1, 2)
+  const calls = [0, 1, 2].map(() => limited.lookup('a', { signal }))
+  await t.rejects(limited.lookup('a', { signal }), { code: 'overloaded' })
+  for (let k = 1; k <= 3; k++) {
+    await until(() => inner.calls === k, 1000, `call ${k} is under way`)
+    waiting.shift()?.()
+  }
+  await Promise.all(calls)
+})
