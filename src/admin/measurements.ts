@@ -8,7 +8,7 @@ import type { PromotionCounters } from '../cache/fetch/promoter.ts'
 import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
 import type { DaemonState, Status } from './status.ts'
 
-/** One origin; see status.ts for what is counted. */
+/** One origin; see admin/status.ts for what is counted. */
 export interface OriginMeasurements
   extends Pick<Status['origin'], 'requests' | 'bytes' | 'cancelled' | 'state' | 'waiting' | 'outages'> {
   readonly delayed: number

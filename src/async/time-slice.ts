@@ -3,7 +3,7 @@
  */
 import { setImmediate } from 'node:timers/promises'
 
-/** How long work goes on in one piece before requests have their turn: as long as theirs, see bursts.ts. */
+/** How long work goes on in one piece before requests have their turn: as long as theirs, see loop-slicer.ts. */
 const turnMsMax = 2
 
 export class TimeSlice {

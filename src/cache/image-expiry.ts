@@ -1,5 +1,5 @@
 /**
- * Images that leave: versions that have no name any more (retirer.ts), and those beyond the limit that nobody uses (forgetter.ts).
+ * Images that leave: versions that have no name any more (version-gc.ts), and those beyond the limit that nobody uses (forget-unused.ts).
  */
 import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'

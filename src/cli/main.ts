@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --inspect-port=[fe80::1]:9229
 /**
- * The command `parentfs`: how it runs, and how it fails. What it is called with is in program.ts.
+ * The command `parentfs`: how it runs, and how it fails. What it is called with is in command-program.ts.
  *
  * A failure is one line on standard error, `parentfs: what, where, what to do`; exit-codes.ts has what it exits with.
  */

@@ -153,7 +153,7 @@ export class Store {
   }
 
   /**
-   * Forget an image, with its data file if it has one: see retirement.ts. Whoever records the image again comes after this.
+   * Forget an image, with its data file if it has one: see image-removal.ts. Whoever records the image again comes after this.
    * @returns false when it holds something or somebody works on it: then nothing has changed
    * @throws CacheError index-failed; SystemError: then it stays for another try
    */

@@ -3,7 +3,7 @@
  * into each other, as a hypervisor reads for its guest through one handle. Pure: it says what to fetch ahead, and fetches nothing.
  *
  * Not every read is seen here: what the store holds is answered natively. Of what is fetched ahead, the first read of each piece is told
- * (see shelf.ts), so that a stream is seen at least once a piece.
+ * (see readahead-buffer.ts), so that a stream is seen at least once a piece.
  *
  * All numbers are blocks of the image.
  */

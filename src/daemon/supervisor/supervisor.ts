@@ -2,7 +2,7 @@
  * The keeper: holds the mount and the descriptor of /dev/fuse, and decides when both end.
  *
  * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
- * room and serves no byte; servers do the work, one after the other (server-supervisor.ts). When one dies, the kernel keeps the
+ * room and serves no byte; servers do the work, one after the other (worker-supervisor.ts). When one dies, the kernel keeps the
  * requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'

@@ -35,7 +35,7 @@ export interface WorkerExit {
 
 /**
  * Start a server; its standard error is ours.
- * @param main the program: see program.ts
+ * @param main the program: see worker-binary.ts
  * @param workFd the file of notes; it stays the caller's
  * @throws CacheError mount-failed when there is no memory for a process, or no descriptor; nothing stays open then
  */

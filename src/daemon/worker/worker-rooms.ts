@@ -1,4 +1,4 @@
-/** What the server needs of its rooms: rooms.ts, or a fake in tests. */
+/** What the server needs of its rooms: assemble.ts, or a fake in tests. */
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { AdminOperations } from '../../admin/routes.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'

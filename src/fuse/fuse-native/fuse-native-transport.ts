@@ -175,7 +175,7 @@ export class FuseNativeTransport implements Transport {
 }
 
 /**
- * Attributes are asked for at every open and stat: see told-names.ts.
+ * Attributes are asked for at every open and stat: see version-pins.ts.
  * @throws CacheError invalid-argument: the path is too long for fuse-native, which would cut it
  */
 function mountOptions({ mountpoint, source, allowOther }: FuseNativeTransportOptions): string {

@@ -1,11 +1,11 @@
 /**
- * How keys and values look in the index. Every value is sealed, see seal.ts.
+ * How keys and values look in the index. Every value is sealed, see value-checksum.ts.
  *
  * - `residency`, `sums`: key = image id (16 bytes) + object number (u32, big-endian), so that the objects of an image lie
  *   side by side in order.
  * - a residency value is resident u64, zero u64; a sums value is the mask of the blocks that have a sum (u64), and one crc32c
  *   (u32) for each of them, in ascending order. All little-endian.
- * - `images`, `names`, `listings` (a long one in several values, see listing-pieces.ts), `digests`, `pins`, `profiles` hold JSON; `recency` pairs of object (u32) and lastUse (u32).
+ * - `images`, `names`, `listings` (a long one in several values, see listing-chunks.ts), `digests`, `pins`, `profiles` hold JSON; `recency` pairs of object (u32) and lastUse (u32).
  *
  * Decoding gives null for a value that is not as it was written: it counts as absent.
  */

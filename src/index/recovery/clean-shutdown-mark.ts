@@ -4,7 +4,7 @@
  *
  * LMDB follows the pointers that it finds in its pages, so a bit that flips while the daemon is away could crash it, or worse.
  * After a clean stop such a file is recognised and refused. After a crash there is no mark: then the seals of the values
- * keep wrong bytes out, see seal.ts.
+ * keep wrong bytes out, see value-checksum.ts.
  */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'

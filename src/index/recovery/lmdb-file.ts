@@ -1,5 +1,5 @@
 /**
- * The file of an LMDB database, read page by page without LMDB: its meta pages and its trees. See soundness.ts for the sources.
+ * The file of an LMDB database, read page by page without LMDB: its meta pages and its trees. See lmdb-check.ts for the sources.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs'
 import { openPlain } from './plain-file.ts'

@@ -17,7 +17,7 @@ const [from, to, ...names] = process.argv.slice(2)
 if (from === undefined || to === undefined) throw new Error('which directories?')
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
 const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
-// As databases.ts opens it: some of this is written into the file.
+// As lmdb-environment.ts opens it: some of this is written into the file.
 const options = { path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, permissionsMode: 0o600, ...binary }
 const target: Binary = open(options)
 for (const name of names.length > 0 ? names : databaseNames) copy(name)

@@ -1,9 +1,9 @@
 /**
  * Makes an index that was not closed properly fit to be opened.
  *
- * After a crash no mark vouches for the file, see clean-mark.ts. LMDB follows the pointers in its pages unchecked, and it writes
+ * After a crash no mark vouches for the file, see clean-shutdown-mark.ts. LMDB follows the pointers in its pages unchecked, and it writes
  * where its list of free pages says: one flipped bit can crash it, hang it, or have it write over what is in use, at once or
- * much later. So every page is looked at first, see soundness.ts; a crash alone leaves a sound file, which is opened as it is. Of
+ * much later. So every page is looked at first, see lmdb-check.ts; a crash alone leaves a sound file, which is opened as it is. Of
  * one that is not, another process copies the values whose seal holds into a new file, which takes the old one's place: then
  * nothing of the old pages is left. Where a copy has no room, or cannot be made, the index is refused.
  */

@@ -1,5 +1,5 @@
 /**
- * A connection as range-connection.ts has them, on which a native thread receives, and speaks TLS: of a range that comes as it was asked
+ * A connection as node-range-connection.ts has them, on which a native thread receives, and speaks TLS: of a range that comes as it was asked
  * for, this thread hears once, when all of it is in its place.
  *
  * Node connects: it knows names, addresses and which of them to try. Then the socket is handed over.

@@ -1,5 +1,5 @@
 /**
- * Connections on which bodies of ranges are received in place, kept by host: see range-connection.ts.
+ * Connections on which bodies of ranges are received in place, kept by host: see node-range-connection.ts.
  *
  * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges is left to
  * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
