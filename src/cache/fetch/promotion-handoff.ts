@@ -51,7 +51,8 @@ export class PromotionHandoff {
     const { object, run, isPassing } = flight
     const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
     flight.settle()
-    if (isStored) this.#parts.flights.remove(stored.lockKey(object), flight)
+    // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its successor.
+    if (isStored || stored.usageGate.isClosed) this.#parts.flights.remove(stored.lockKey(object), flight)
     // Who reads a long stream has it from the shelf, and does not come back.
     else if (isPassing) this.#stayShelved(stored, flight)
     else this.#linger(stored, flight, bytes)
