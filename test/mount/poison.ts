@@ -35,7 +35,7 @@ t.test('three servers die of it, the fourth answers EIO, and nobody else sees an
   t.teardown(() => origin.close())
   const where = { ...local, origin: origin.url }
   const directory = versionIn(local.top, '7.0.0')
-  const path = join(directory, 'dist', 'fuse', 'kernel', 'operations.js')
+  const path = join(directory, 'dist', 'fuse', 'kernel', 'handlers.js')
   const before = 'if (length > readBytesMax)'
   const dies = `if (Number(offset) === ${poisonedOffset} && length === ${poisonedBytes}) process.abort();`
   t.ok(readFileSync(path, 'utf8').includes(before))

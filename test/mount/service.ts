@@ -1,14 +1,5 @@
 /** A mount under a service manager: what the manager hears when, and what the unit leaves of root is enough. */
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  existsSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { chmodSync, chownSync, copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseSize } from '../../src/base/sizes.ts'
@@ -34,6 +25,7 @@ import {
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { listenAsManager, type NotifySocket } from '../fixtures/notify-socket.ts'
+import { descriptorsOf } from '../fixtures/process-usage.ts'
 import { attempt, run, start } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -131,10 +123,7 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
   // One of all capabilities: to look at it takes CAP_SYS_PTRACE.
   const holder = start('tail', ['-f', join(where.mountpoint, 'a.raw')])
   t.teardown(() => void holder.child.kill('SIGKILL'))
-  const isHeld = () => {
-    const fds = `/proc/${holder.child.pid}/fd`
-    return readdirSync(fds).some(fd => readlinkSync(join(fds, fd)).startsWith(where.mountpoint))
-  }
+  const isHeld = () => descriptorsOf(holder.child.pid!).some(name => name.startsWith(where.mountpoint))
   await until(isHeld, patienceMs, 'the holder')
   daemon.child.kill('SIGTERM')
   const isNamed = () => socket.heard.some(text => text.includes(`${holder.child.pid} (tail -f`))

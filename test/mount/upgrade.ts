@@ -84,7 +84,7 @@ t.test(
     }
     await refused(where.top, /has no version of parentfs .*make build/)
     const other = versionIn(where.top, '9.0.1')
-    const layout = join(other, 'dist', 'index', 'seal.js')
+    const layout = join(other, 'dist', 'index', 'format', 'value-checksum.js')
     writeFileSync(layout, readFileSync(layout, 'utf8').replace(/(layoutVersion = )\d+/, '$1999'))
     await refused(other, /layout \d+, and we read layout 999/)
     const open = versionIn(where.top, '9.0.2')
