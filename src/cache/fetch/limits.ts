@@ -1,4 +1,4 @@
-/** The limits of reading ahead, each with the reason or the sum that led to it; all others are in limits.ts. */
+/** Limits of fetching and of reading ahead, each with the reason or the sum that led to it. */
 import { KiB, MiB } from '../../base/limits.ts'
 
 /** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */

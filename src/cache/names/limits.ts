@@ -1,4 +1,4 @@
-/** The limits of what is known of images and names, each with the reason or the sum that led to it; all others are in limits.ts. */
+/** The limits of what is known of images and names, each with the reason or the sum that led to it. */
 
 /**
  * Images that are known at once, each with a name or two, a record in the index and perhaps a node: 16,384 of 5 KiB are 80 MiB. More

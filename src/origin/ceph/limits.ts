@@ -1,5 +1,5 @@
 /**
- * The limits of what is asked of a Ceph cluster, as src/base/limits.ts has all others.
+ * Limits of what is asked of a Ceph cluster, each with the reason or the sum that led to it.
  */
 
 const MiB = 1024 * 1024
