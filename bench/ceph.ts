@@ -6,7 +6,7 @@
  * Needs root, Ceph's packages, dist/ and build/ceph-reader of native-bindings/ (`make ceph-reader` there). Both sides are read by the same
  * program at the same offsets: librbd as a client of its own, without its cache, and the mount past the page cache. Before each cold
  * run the OSD forgets what it has in memory, and the mount gets a snapshot that it has never seen; it has been running for a
- * while, but for one question that is asked of a server just started. What is read cold is summed and compared. Bytes from the cluster
+ * while, but for one question that is asked of a worker just started. What is read cold is summed and compared. Bytes from the cluster
  * are the OSD's own count. `--json` prints every sample as well.
  */
 import { readFile } from 'node:fs/promises'
@@ -30,7 +30,7 @@ interface Question {
   readonly readingOf: (round: number) => Reading
   /** Which figure is compared. */
   readonly figures: readonly (keyof Sample & ('p50Us' | 'p99Us' | 'mibPerSecond' | 'fetched'))[]
-  readonly state: 'cold' | 'cold, new server' | 'warm'
+  readonly state: 'cold' | 'cold, new worker' | 'warm'
 }
 
 const KiB = 1024
@@ -61,7 +61,7 @@ const inSequence = (depth: number, forSeconds: number) => () => {
 }
 const questions: readonly Question[] = [
   { name: '64 reads of 4 KiB at random', state: 'cold', readingOf: cold4k, figures: ['p50Us', 'p99Us', 'fetched'] },
-  { name: '64 reads of 4 KiB at random', state: 'cold, new server', readingOf: cold4k, figures: ['p50Us', 'p99Us'] },
+  { name: '64 reads of 4 KiB at random', state: 'cold, new worker', readingOf: cold4k, figures: ['p50Us', 'p99Us'] },
   { name: '1 MiB in sequence', state: 'cold', readingOf: inSequence(1, 0), figures: ['mibPerSecond', 'fetched'] },
   {
     name: '1 MiB in sequence, 4 at once',
@@ -128,7 +128,7 @@ async function readCold(
   state: Question['state'],
   reading: Reading,
 ): Promise<Sample> {
-  const isNew = side === 'parentfs' && state === 'cold, new server'
+  const isNew = side === 'parentfs' && state === 'cold, new worker'
   const mountpoint = isNew ? await world.mount(`new-${snapshot}`) : usual
   await world.settle(mountpoint)
   await world.dropOsdCache()
@@ -145,7 +145,7 @@ function sourceOf(world: CephWorld, mountpoint: string, side: (typeof sides)[num
   return side === 'librbd' ? world.librbd(snapshot) : ['file', join(mountpoint, `golden@${snapshot}`)]
 }
 
-/** So that the server's code is compiled, and one snapshot is held whole. */
+/** So that the worker's code is compiled, and one snapshot is held whole. */
 async function warmUp(world: CephWorld, mountpoint: string): Promise<void> {
   await world.snapshot('warm')
   const source = ['file', join(mountpoint, 'golden@warm')]

@@ -138,7 +138,7 @@ async function report(): Promise<void> {
   const plots = [
     ['growth-start', 'Exec to first stat', 'ms', (point: Point) => point.startMs],
     ['growth-hit', 'A 4 KiB hit, median', 'us', (point: Point) => point.hitUs],
-    ['growth-memory', 'Private memory of the server', 'MiB', (point: Point) => point.rssAnonMiB],
+    ['growth-memory', 'Private memory of the worker', 'MiB', (point: Point) => point.rssAnonMiB],
   ] as const
   for (const [name, title, unit, of] of plots) {
     const points = bySize.map(point => [point.residentGiB, of(point), `${figure(of(point))} ${unit}`] as const)

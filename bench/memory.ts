@@ -1,5 +1,5 @@
 /**
- * What hot data costs in memory: pages of the mounted file, pages of the data file, private memory of the server.
+ * What hot data costs in memory: pages of the mounted file, pages of the data file, private memory of the worker.
  *
  *   node build/bench/memory.js [--mib 256]
  *
@@ -41,7 +41,7 @@ interface Mount {
 interface Held {
   readonly mounted: number
   readonly data: number
-  readonly server: number
+  readonly worker: number
 }
 
 const home = mkdtempSync(join(tmpdir(), 'parentfs-memory-'))
@@ -56,7 +56,7 @@ try {
   console.log('|---|---|---|---|---|')
   await dropPages(raw)
   await program('dd', `if=${raw}`, 'of=/dev/null', 'bs=1M', 'status=none')
-  print('the raw file, buffered', { mounted: 0, data: await pagesOf(raw), server: 0 })
+  print('the raw file, buffered', { mounted: 0, data: await pagesOf(raw), worker: 0 })
   const cold = await mount('cold', '--no-passthrough')
   await ask('cold, buffered, in sequence', cold, inSequence)
   const warm = await mount('warm', '--no-passthrough')
@@ -96,7 +96,7 @@ async function ask(
   print(what, {
     mounted: isSameFile ? 0 : await pagesOf(mount.target),
     data: await pagesOf(dataPath()!),
-    server: Math.max(0, privateBytes(pid) - before),
+    worker: Math.max(0, privateBytes(pid) - before),
   })
 }
 
@@ -135,9 +135,9 @@ function privateBytes(pid: number): number {
   return Number(/^RssAnon:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) * 1024
 }
 
-function print(what: string, { mounted, data, server }: Held): void {
-  const all = ((mounted + data + server) / statSync(raw).size).toFixed(2)
-  console.log(`| ${what} | ${[mounted, data, server].map(bytes => (bytes / MiB).toFixed(0)).join(' | ')} | ${all} |`)
+function print(what: string, { mounted, data, worker }: Held): void {
+  const all = ((mounted + data + worker) / statSync(raw).size).toFixed(2)
+  console.log(`| ${what} | ${[mounted, data, worker].map(bytes => (bytes / MiB).toFixed(0)).join(' | ')} | ${all} |`)
 }
 
 /** @returns what it wrote */

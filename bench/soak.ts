@@ -54,8 +54,8 @@ async function mix(untilMs: number): Promise<string[]> {
   )
   if (first && last) {
     const grown = (last.rssAnonBytes - first.rssAnonBytes) / MiB
-    console.log(`server, first and last: ${JSON.stringify([first, last])}`)
-    if (grown > 256) world.offences.push(`the last server has ${grown.toFixed(0)} MiB more than the first`)
+    console.log(`worker, first and last: ${JSON.stringify([first, last])}`)
+    if (grown > 256) world.offences.push(`the last worker has ${grown.toFixed(0)} MiB more than the first`)
     // Versions that were replaced a moment ago are kept for a while.
     if (last.descriptors > first.descriptors + 128) {
       world.offences.push(`${last.descriptors} descriptors after ${first.descriptors}`)

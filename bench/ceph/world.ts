@@ -92,7 +92,7 @@ export class CephWorld {
     const endMs = performance.now() + quietMsMax
     for (let before = -1; performance.now() < endMs; ) {
       const [sent, status] = [await this.sentBytes(), await statusOf(mountpoint)]
-      if (sent === before && status.promotion.queuedBytes === 0 && status.ahead.bytes === 0) return
+      if (sent === before && status.promotion.queuedBytes === 0 && status.prefetch.bytes === 0) return
       before = sent
       await pause(quietMs)
     }

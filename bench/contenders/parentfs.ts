@@ -20,10 +20,10 @@ export async function startParentfs(place: Place, options: readonly string[]): P
   const cache = ['--cache-dir', join(directory, 'cache'), '--capacity', '4GiB']
   const places = options.includes('--config') ? [mountpoint] : [originUrl, mountpoint, ...cache]
   await command('mount', ...places, ...options, '--background')
-  const { pid, supervisorPid: keeperPid } = JSON.parse(await command('status', mountpoint, '--json')) as Status
+  const { pid, supervisorPid } = JSON.parse(await command('status', mountpoint, '--json')) as Status
   return {
     path: join(mountpoint, imageName),
-    pids: () => [pid, keeperPid],
+    pids: () => [pid, supervisorPid],
     stop: async () => {
       await command('unmount', mountpoint)
     },

@@ -48,7 +48,7 @@ export class World {
   readonly offences: string[] = []
   readonly reads = { reads: 0, failed: 0, wrongReads: 0, longestMs: 0 }
   peakShare = 0
-  /** Of the first server and of the last. */
+  /** Of the first worker and of the last. */
   usage: ProcessUsage[] = []
   readonly #test: Pick<Test, 'teardown'>
   readonly #random: () => number
@@ -57,7 +57,7 @@ export class World {
   readonly #versions = new Map<string, Buffer[]>(names.map(name => [name, []]))
   #seed: number
   #daemon!: Daemon
-  #serverPid = 0
+  #workerPid = 0
   #readers!: CheckingReaders
   #finish!: () => Promise<UsageSample>
   #capacityBytes = capacities[1]!
@@ -78,7 +78,7 @@ export class World {
     for (const name of names) world.#replace(name)
     await writeVerified(join(local.originDirectory, 'v.raw'), verifiedBytes)
     await world.#mount()
-    world.usage.push(usageOf(world.#serverPid))
+    world.usage.push(usageOf(world.#workerPid))
     return world
   }
 
@@ -106,7 +106,7 @@ export class World {
   /** Stop all of it. Idempotent with the teardown. */
   async end(): Promise<void> {
     await this.#stopReaders()
-    this.usage.push(usageOf(this.#serverPid))
+    this.usage.push(usageOf(this.#workerPid))
     await this.#noteStatus()
     await this.#stopSampling()
     if ((await stop(this.#daemon)) !== 0) this.offences.push(`the last daemon: ${this.#daemon.log()}`)
@@ -115,7 +115,7 @@ export class World {
   async #mount(): Promise<void> {
     const options = ['--capacity', `${this.#capacityBytes}`, '--block-size', '4KiB', '--revalidate', '1s']
     this.#daemon = await mountDaemon(this.#test, this.#where, ...options)
-    this.#serverPid = (await statusOf(this.#where)).pid
+    this.#workerPid = (await statusOf(this.#where)).pid
     this.#finish = await sampleUsage(this.#test, this.#where.cacheDirectory)
     const { mountpoint } = this.#where
     this.#readers = new CheckingReaders({ mountpoint, images: this.#versions, count: readerCount, seed: this.#seed++ })
@@ -167,7 +167,7 @@ export class World {
     this.counts.kills++
     const way = killWays[between(this.#random, 0, killWays.length)]!
     await this.#noteStatus()
-    await killDaemon(way, this.#where, this.#daemon, this.#serverPid)
+    await killDaemon(way, this.#where, this.#daemon, this.#workerPid)
     await this.#stopReaders()
     await this.#stopSampling()
     await this.#mount()

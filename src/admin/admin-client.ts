@@ -77,7 +77,7 @@ export async function requestReload(socketPath: string): Promise<ReloadOutcome |
 }
 
 /**
- * @param directory of the other version; null: the keeper's own
+ * @param directory of the other version; null: the supervisor's own
  * @returns the version that is about to take over; null when no daemon is there
  * @throws CacheError why nothing has happened, access-denied, closed
  */
@@ -181,7 +181,7 @@ export function absentOrThrow(socketPath: string, cause: unknown): null {
 }
 
 /**
- * One question, which may be asked twice: of a server that dies before it has answered, the successor is asked as soon as it
+ * One question, which may be asked twice: of a worker that dies before it has answered, the successor is asked as soon as it
  * listens.
  */
 async function exchange(

@@ -23,16 +23,16 @@ export const metricsFreshMs = 1_000
 /** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
 export const adminMsMax = 10_000
 
-/** How long a server may take from its start until it knows whether it could boot. */
+/** How long a worker may take from its start until it knows whether it could boot. */
 export const prepareMsMax = 60_000
 
-/** How long a command waits for the successor of a server that has died, and how often it looks. */
+/** How long a command waits for the successor of a worker that has died, and how often it looks. */
 export const successorMsMax = 30_000
 
 export const successorLookMs = 50
 
-/** The same for the next keeper, which a service manager starts after a second: from then on the wait is that for its server. */
-export const nextKeeperMsMax = 5_000
+/** The same for the next supervisor, which a service manager starts after a second: from then on the wait is that for its worker. */
+export const nextSupervisorMsMax = 5_000
 
 /** How often work that takes long is asked for again of a successor. Fewer than the deaths of a loop: the work may be what kills. */
 export const longResumesMax = 3

@@ -25,7 +25,7 @@ export interface OriginMeasurements
 export interface RoomsMeasurements
   extends Pick<
     Status,
-    'reads' | 'latencies' | 'ahead' | 'eventLoopLag' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
+    'reads' | 'latencies' | 'prefetch' | 'eventLoopLag' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
   > {
   readonly cache: {
     readonly capacityBytes: number

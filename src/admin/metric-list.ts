@@ -27,7 +27,7 @@ export type Metric = CounterMetric | GaugeMetric | HistogramMetric
 
 type Read<T> = (measured: Measurements) => T
 type Origin = Measurements['origins'][number]
-type Purposes = Measurements['ahead']['purposes']
+type Purposes = Measurements['prefetch']['purposes']
 
 const daemonStates = ['starting', 'ready', 'stopping'] as const
 const healthStates = ['healthy', 'degraded', 'bypass', 'recovering'] as const
@@ -51,7 +51,7 @@ const reads: readonly Metric[] = [
     'Kernel requests whose reader was interrupted and that wait for an answer.',
     ({ gauges }) => gauges.interrupted,
   ),
-  gauge('parentfs_flights', 'Extents being fetched or promoted.', ({ gauges }) => gauges.inflightFetches),
+  gauge('parentfs_fetches_in_flight', 'Extents being fetched or promoted.', ({ gauges }) => gauges.inflightFetches),
   gauge('parentfs_open_images', 'Images that somebody has open.', ({ gauges }) => gauges.openImages),
   gauge('parentfs_open_directories', 'Directories that somebody has open.', ({ gauges }) => gauges.openDirectories),
   gauge('parentfs_nodes', 'Images that the kernel remembers.', ({ gauges }) => gauges.nodes),
@@ -75,7 +75,7 @@ const cache: readonly Metric[] = [
   ),
   gauge(
     'parentfs_cache_index_unlocked_bytes',
-    'What of the index is not locked in memory: a disk error there ends the server.',
+    'What of the index is not locked in memory: a disk error there ends the worker.',
     m => m.cache.unlockedIndexBytes,
   ),
   counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
@@ -91,14 +91,18 @@ const cache: readonly Metric[] = [
   },
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
-  gauge('parentfs_nameless_versions', 'Versions without a name that are still here.', m => m.retirement.superseded),
+  gauge('parentfs_superseded_versions', 'Versions without a name that are still here.', m => m.retirement.superseded),
   gauge('parentfs_known_images', 'Images that are known, of all versions.', m => m.knownImages.known),
   counter('parentfs_forgotten_images_total', 'Images let go beyond that bound.', m => m.knownImages.forgotten),
   counter('parentfs_refused_images_total', 'Lookups refused: none could go.', m => m.knownImages.refused),
-  counter('parentfs_cut_listings_total', 'Listings that had more names than are shown.', m => m.truncatedListings),
+  counter(
+    'parentfs_truncated_listings_total',
+    'Listings that had more names than are shown.',
+    m => m.truncatedListings,
+  ),
   counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
   counter(
-    'parentfs_early_retired_versions_total',
+    'parentfs_forced_retired_versions_total',
     'Those of them that went early, because there were too many.',
     m => m.retirement.forced,
   ),
@@ -117,35 +121,51 @@ const cache: readonly Metric[] = [
     'Complete images not given: too much is held.',
     m => m.passthrough.refused,
   ),
-  counter('parentfs_mended_blocks_total', 'Damaged blocks written again in place.', m => m.passthrough.repairedBlocks),
+  counter(
+    'parentfs_repaired_blocks_total',
+    'Damaged blocks written again in place.',
+    m => m.passthrough.repairedBlocks,
+  ),
 ]
 
-const ahead: readonly Metric[] = [
+const prefetch: readonly Metric[] = [
   ofPurposes(
-    'parentfs_ahead_fetched_bytes_total',
+    'parentfs_prefetch_fetched_bytes_total',
     'Bytes asked of origins before anybody wanted them.',
     'fetchedBytes',
   ),
-  ofPurposes('parentfs_ahead_read_bytes_total', 'Those of them that were then read.', 'readBytes'),
+  ofPurposes('parentfs_prefetch_read_bytes_total', 'Those of them that were then read.', 'readBytes'),
   ofPurposes(
-    'parentfs_ahead_unread_bytes_total',
+    'parentfs_prefetch_unread_bytes_total',
     'Those that went to the cache unread, or were dropped.',
     'unreadBytes',
   ),
-  counter('parentfs_profiles_kept_total', 'Boot profiles learned, or learned on.', m => m.ahead.profiles.kept),
+  counter(
+    'parentfs_profiles_recorded_total',
+    'Boot profiles learned, or learned on.',
+    m => m.prefetch.profiles.recorded,
+  ),
   counter(
     'parentfs_profiles_replayed_total',
     'Cold opens of images with a boot profile.',
-    m => m.ahead.profiles.replayed,
+    m => m.prefetch.profiles.replayed,
   ),
-  counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.ahead.profiles.dropped),
-  gauge('parentfs_ahead_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ ahead }) => ahead.bytes),
-  gauge('parentfs_ahead_queued_pieces', 'Requests ahead of readers that wait for a turn.', m => m.ahead.queuedPieces),
-  gauge('parentfs_ahead_shelved_bytes', 'Bytes that are in memory for readers.', ({ ahead }) => ahead.bufferedBytes),
+  counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.prefetch.profiles.dropped),
+  gauge('parentfs_prefetch_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ prefetch }) => prefetch.bytes),
+  gauge(
+    'parentfs_prefetch_queued_requests',
+    'Requests ahead of readers that wait for a turn.',
+    m => m.prefetch.queuedRequests,
+  ),
+  gauge(
+    'parentfs_readahead_buffer_bytes',
+    'Bytes that are in memory for readers.',
+    ({ prefetch }) => prefetch.bufferedBytes,
+  ),
   counter(
-    'parentfs_ahead_skipped_total',
+    'parentfs_prefetch_skipped_total',
     'Requests ahead of readers given up for want of room.',
-    m => m.ahead.skippedPieces,
+    m => m.prefetch.skippedRequests,
   ),
 ]
 
@@ -184,13 +204,18 @@ const origins: readonly Metric[] = [
   },
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
   ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
-  ofOrigins('counter', 'parentfs_origin_held_total', 'Tries that waited for the origin to come back.', o => o.delayed),
+  ofOrigins(
+    'counter',
+    'parentfs_origin_delayed_total',
+    'Tries that waited for the origin to come back.',
+    o => o.delayed,
+  ),
   ofOrigins('counter', 'parentfs_origin_refused_total', 'Names refused while the origin was away.', o => o.refused),
   ofOrigins('counter', 'parentfs_origin_hedges_total', 'Second requests for slow reads.', o => o.hedges.sent),
   ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that were first.', o => o.hedges.won),
   ofOrigins(
     'counter',
-    'parentfs_origin_hedges_unpaid_total',
+    'parentfs_origin_hedges_over_budget_total',
     'Second requests that the budget did not allow.',
     o => o.hedges.overBudget,
   ),
@@ -215,7 +240,7 @@ const daemon: readonly Metric[] = [
   },
   counter(
     'parentfs_log_lines_lost_total',
-    'Lines of the log of the server that could not be written.',
+    'Lines of the log of the worker that could not be written.',
     m => m.process.logLinesLost,
   ),
   {
@@ -225,14 +250,14 @@ const daemon: readonly Metric[] = [
     labels: [],
     read: ({ eventLoopLag }) => [{ labels: {}, value: eventLoopLag }],
   },
-  gauge('process_resident_memory_bytes', 'Resident memory of the server.', ({ process }) => process.residentBytes),
-  counter('process_cpu_seconds_total', 'CPU time of the server, native threads included.', m => m.process.cpuSeconds),
-  gauge('process_start_time_seconds', 'Start of the server since the epoch.', ({ process }) => process.startedSeconds),
+  gauge('process_resident_memory_bytes', 'Resident memory of the worker.', ({ process }) => process.residentBytes),
+  counter('process_cpu_seconds_total', 'CPU time of the worker, native threads included.', m => m.process.cpuSeconds),
+  gauge('process_start_time_seconds', 'Start of the worker since the epoch.', ({ process }) => process.startedSeconds),
   gauge('nodejs_heap_size_used_bytes', 'Heap of JavaScript in use.', ({ process }) => process.heapUsedBytes),
   gauge('nodejs_external_memory_bytes', 'Memory of buffers of JavaScript.', ({ process }) => process.externalBytes),
 ]
 
-export const metricList: readonly Metric[] = [...reads, ...cache, ...ahead, ...origins, ...daemon]
+export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...daemon]
 
 function counter(name: string, help: string, value: Read<number>): CounterMetric {
   return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
@@ -244,8 +269,8 @@ function gauge(name: string, help: string, value: Read<number>): GaugeMetric {
 
 /** One series for each reason to fetch ahead. */
 function ofPurposes(name: string, help: string, key: keyof Purposes['stream']): CounterMetric {
-  const read = ({ ahead }: Measurements) =>
-    Object.entries(ahead.purposes).map(([purpose, counters]) => ({ labels: { purpose }, value: counters[key] }))
+  const read = ({ prefetch }: Measurements) =>
+    Object.entries(prefetch.purposes).map(([purpose, counters]) => ({ labels: { purpose }, value: counters[key] }))
   return { kind: 'counter', name, help, labels: ['purpose'], read }
 }
 

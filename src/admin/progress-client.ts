@@ -34,7 +34,7 @@ export interface LongRequestOptions {
 }
 
 /**
- * Of a server that dies or is replaced meanwhile, the successor is asked for the same: what was done is done, and it goes on from there.
+ * Of a worker that dies or is replaced meanwhile, the successor is asked for the same: what was done is done, and it goes on from there.
  * @returns what came of it; null when no daemon is there
  * @throws CacheError not-found, access-denied, closed (it does not answer, or nobody followed), aborted, and what the daemon says
  */

@@ -25,7 +25,7 @@ export interface AdminHandlers {
   setCapacity(capacityBytes: number): Promise<number>
   /** Read the configuration file again. @throws CacheError invalid-argument: nothing has changed then */
   reload(): Promise<ReloadOutcome>
-  /** Have another server take over, of the version in `directory` or of the keeper's own. */
+  /** Have another worker take over, of the version in `directory` or of the supervisor's own. */
   upgrade(directory: string | null): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
 }

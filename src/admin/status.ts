@@ -6,7 +6,7 @@
 
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { ImageStatus } from '../cache/cache-status.ts'
-import type { ReadAheadStatus } from '../cache/read/read-path.ts'
+import type { PrefetchStatus } from '../cache/read/read-path.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -19,8 +19,8 @@ export interface Status {
   readonly pid: number
   readonly supervisorPid: number
   /**
-   * Servers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
-   * `possible`: false on kernels that repeat no requests, and over fuse-native; `kept`: the service manager holds the mount, which outlives its keeper too;
+   * Workers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
+   * `possible`: false on kernels that repeat no requests, and over fuse-native; `kept`: the service manager holds the mount, which outlives its supervisor too;
    * `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
    */
   readonly takeovers: {
@@ -39,7 +39,7 @@ export interface Status {
     readonly usedBytes: number
     /** Objects of which the store holds at least one block. */
     readonly objects: number
-    /** What of the index is not locked in memory: a disk error there ends the server. */
+    /** What of the index is not locked in memory: a disk error there ends the worker. */
     readonly unlockedIndexBytes: number
   }
   /** What pinned images hold, may take at most, and are allowed to take together. */
@@ -102,7 +102,7 @@ export interface Status {
   /** How late timers came, looked at now and then: what misses wait for on top. */
   readonly eventLoopLag: LatencyCounts
   /** What is fetched before anybody asks for it: now, and since the daemon started. */
-  readonly ahead: ReadAheadStatus
+  readonly prefetch: PrefetchStatus
   readonly eviction: { readonly objects: number; readonly bytes: number }
   /** Versions of images that the origin has replaced or deleted. */
   readonly retirement: {
@@ -138,7 +138,7 @@ export interface Status {
     /** Damaged blocks that were written again from the origin while the kernel read their file. */
     readonly repairedBlocks: number
   }
-  /** What the server holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
+  /** What the worker holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
   readonly gauges: {
     /** Requests of the kernel that wait for an answer, and those of them whose reader was interrupted. */
     readonly requests: number

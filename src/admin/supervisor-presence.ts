@@ -1,29 +1,29 @@
 /**
- * Whether a mount has a keeper, which puts another server in the place of one that has died: then whoever finds nobody listening
+ * Whether a mount has a supervisor, which puts another worker in the place of one that has died: then whoever finds nobody listening
  * on the admin socket had better wait for a moment.
  *
- * A keeper holds the lock beside the socket for as long as it lives. A lock file alone means nothing: a killed keeper leaves it. It says,
- * though, when a service manager holds the mount: then another keeper is to come. And why no server comes up, where that takes long.
+ * A supervisor holds the lock beside the socket for as long as it lives. A lock file alone means nothing: a killed supervisor leaves it. It says,
+ * though, when a service manager holds the mount: then another supervisor is to come. And why no worker comes up, where that takes long.
  */
 import { readFileSync, statSync } from 'node:fs'
-import { nextKeeperMsMax, successorMsMax } from './limits.ts'
+import { nextSupervisorMsMax, successorMsMax } from './limits.ts'
 
-/** Where the keeper of the mount with this admin socket holds its lock. */
+/** Where the supervisor of the mount with this admin socket holds its lock. */
 export function lockPathBeside(socketPath: string): string {
   return socketPath.replace(/\.sock$/, '.lock')
 }
 
-/** What a lock file says of a mount that outlives its keeper: a line of its own. */
+/** What a lock file says of a mount that outlives its supervisor: a line of its own. */
 export const keptMark = 'kept\n'
-/** What goes before the reason why no server comes up. */
+/** What goes before the reason why no worker comes up. */
 const troubleMark = 'trouble: '
 
-/** What a keeper writes into its lock file. @param trouble one line, or null */
+/** What a supervisor writes into its lock file. @param trouble one line, or null */
 export function presenceText(isKept: boolean, trouble: string | null): string {
   return `${isKept ? keptMark : ''}${trouble === null ? '' : `${troubleMark}${trouble.replace(/\s+/g, ' ')}\n`}`
 }
 
-/** Why the keeper of the mount with this admin socket has no server; null where it has not said so, or is gone. */
+/** Why the supervisor of the mount with this admin socket has no worker; null where it has not said so, or is gone. */
 export function troubleOf(socketPath: string): string | null {
   try {
     if (!isLocked(lockPathBeside(socketPath))) return null
@@ -35,14 +35,14 @@ export function troubleOf(socketPath: string): string | null {
 }
 
 /**
- * How long whoever finds nobody at the admin socket had better wait for the next server, in milliseconds; 0: there is none to come.
+ * How long whoever finds nobody at the admin socket had better wait for the next worker, in milliseconds; 0: there is none to come.
  * @param socketPath of the admin socket
  */
 export function successorWaitMs(socketPath: string): number {
   const path = lockPathBeside(socketPath)
   try {
     if (isLocked(path)) return successorMsMax
-    return linesIn(path).includes(keptMark.trim()) ? nextKeeperMsMax : 0
+    return linesIn(path).includes(keptMark.trim()) ? nextSupervisorMsMax : 0
   } catch {
     return 0
   }

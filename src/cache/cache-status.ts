@@ -8,7 +8,7 @@ import type { KnownImageCounters } from './names/forget-unused.ts'
 import type { VersionGcCounters } from './names/version-gc.ts'
 import type { PassthroughCounters } from './passthrough-images.ts'
 import type { ImageReads, ReadCounters, ReadLatencies } from './read/miss-reader.ts'
-import type { ReadAheadStatus } from './read/read-path.ts'
+import type { PrefetchStatus } from './read/read-path.ts'
 
 /** One image for status. */
 export interface ImageStatus extends ImageReads {
@@ -35,7 +35,7 @@ export interface CacheCounters {
   readonly eviction: EvictionCounters
   readonly scrub: ScrubCounters
   readonly retirement: VersionGcCounters
-  readonly ahead: ReadAheadStatus
+  readonly prefetch: PrefetchStatus
   readonly passthrough: PassthroughCounters
   /** Extents being fetched or promoted now. */
   readonly inflightFetches: number

@@ -18,7 +18,7 @@ import { Evictor } from './evict/evictor.ts'
 import { Pins } from './evict/pins.ts'
 import { RecencySaver } from './evict/recency-saver.ts'
 import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
-import { aheadWindowBytesMax } from './fetch/limits.ts'
+import { prefetchWindowBytesMax } from './fetch/limits.ts'
 import { Promoter } from './fetch/promoter.ts'
 import type { Promote } from './fetch/promotion-handoff.ts'
 import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
@@ -110,7 +110,7 @@ export class Cache {
       ...options,
       origins: this.#origins,
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
-      readAheadBytesMax: options.readAheadBytesMax ?? aheadWindowBytesMax,
+      readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
       use: image => this.#use(image),
       promote: (...offer) => this.#promote(...offer),
       isSound: this.#isSound,
@@ -145,7 +145,7 @@ export class Cache {
       scrub: this.#scrubber.counters,
       retirement: this.#leaving.retirer.counters,
       passthrough: this.passthrough.counters,
-      ahead: this.#reading.aheadCounters,
+      prefetch: this.#reading.prefetchCounters,
       inflightFetches: this.#reading.flightsUnderWay,
       knownImages: this.#leaving.forgetter.counters,
       truncatedListings: this.#catalog.cutListings,

@@ -42,9 +42,9 @@ const measured: Measurements = {
     ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6 },
     droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
   },
-  ahead: {
-    ...{ bytes: 38, queuedPieces: 39, skippedPieces: 40, bufferedBytes: 41 },
-    profiles: { recording: 51, kept: 52, replayed: 53, dropped: 54 },
+  prefetch: {
+    ...{ bytes: 38, queuedRequests: 39, skippedRequests: 40, bufferedBytes: 41 },
+    profiles: { recording: 51, recorded: 52, replayed: 53, dropped: 54 },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },
       around: { fetchedBytes: 45, readBytes: 46, unreadBytes: 47 },
@@ -73,11 +73,11 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(value('parentfs_log_lines_lost_total'), 55)
   t.equal(value('parentfs_cache_index_unlocked_bytes'), 40)
   t.equal(value('parentfs_cache_disk_busy_total'), 41)
-  t.equal(value('parentfs_early_retired_versions_total'), 42)
+  t.equal(value('parentfs_forced_retired_versions_total'), 42)
   t.equal(value('parentfs_cache_disk_state', 'state="bypass"'), 1)
   t.equal(value('parentfs_cache_disk_state', 'state="healthy"'), 0)
   t.equal(value('parentfs_promotions_dropped_total', 'reason="no-room"'), 2)
-  t.equal(value('parentfs_ahead_unread_bytes_total', 'purpose="around"'), 47)
+  t.equal(value('parentfs_prefetch_unread_bytes_total', 'purpose="around"'), 47)
   const named = 'origin="https://host/\\"odd\\"\\\\\\n/"'
   t.equal(value('parentfs_origin_errors_total', `${named},code="origin-timeout"`), 11)
   t.equal(value('parentfs_origin_state', `${named},state="suspect"`), 1)

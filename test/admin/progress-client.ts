@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
-import { longResumesMax, nextKeeperMsMax } from '../../src/admin/limits.ts'
+import { longResumesMax, nextSupervisorMsMax } from '../../src/admin/limits.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
 import { keptMark, lockPathBeside, successorWaitMs } from '../../src/admin/supervisor-presence.ts'
 import { loadAddon } from '../../src/native/addon.ts'
@@ -13,7 +13,7 @@ import { loadAddon } from '../../src/native/addon.ts'
 const addon = loadAddon()
 const evicted = { objects: 1, bytes: 2, leftBytes: 0 }
 
-/** What a server says to the question that it is asked as the n-th. */
+/** What a worker says to the question that it is asked as the n-th. */
 type Answer = (response: ServerResponse, nth: number) => void
 
 const say = (response: ServerResponse, ...lines: readonly object[]) => {
@@ -30,7 +30,7 @@ const die = (response: ServerResponse) => {
   setImmediate(() => response.socket!.destroy())
 }
 
-/** A socket with a server, and a keeper's lock beside it until `keeperGone`. */
+/** A socket with a worker, and a supervisor's lock beside it until `supervisorGone`. */
 async function setUp(t: Test, answer: Answer) {
   // Not t.testdir(): what it makes is too long for a socket.
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-test-'))
@@ -38,11 +38,11 @@ async function setUp(t: Test, answer: Answer) {
   const socket = join(directory, 'x.sock')
   const lock = addon.lockFile(lockPathBeside(socket))
   let [asked, isKept] = [0, true]
-  const keeperGone = () => {
+  const supervisorGone = () => {
     if (isKept) addon.closeFd(lock)
     isKept = false
   }
-  t.teardown(keeperGone)
+  t.teardown(supervisorGone)
   const server = createServer((request, response) => {
     request.resume()
     answer(response, ++asked)
@@ -52,10 +52,10 @@ async function setUp(t: Test, answer: Answer) {
   const seen: unknown[] = []
   const onProgress = (each: unknown) => void seen.push(each)
   const ask = () => requestLong(socket, 'evict', { image: 'a' }, { onProgress })
-  return { ask, seen, keeperGone, asked: () => asked }
+  return { ask, seen, supervisorGone, asked: () => asked }
 }
 
-t.test('the successor of a server that dies is asked for the same', async t => {
+t.test('the successor of a worker that dies is asked for the same', async t => {
   const { ask, seen, asked } = await setUp(t, (response, nth) =>
     nth <= longResumesMax ? die(response) : done(response),
   )
@@ -64,22 +64,22 @@ t.test('the successor of a server that dies is asked for the same', async t => {
   t.equal(seen.length, longResumesMax)
 })
 
-t.test('work that ends one server after the other is given up', async t => {
+t.test('work that ends one worker after the other is given up', async t => {
   const { ask, asked } = await setUp(t, die)
   await t.rejects(ask(), { code: 'closed', message: /stopped before it was done: run the command again/ })
   t.equal(asked(), longResumesMax + 1)
 })
 
-t.test('without a keeper nobody follows', async t => {
-  const { ask, keeperGone, asked } = await setUp(t, response => {
-    keeperGone()
+t.test('without a supervisor nobody follows', async t => {
+  const { ask, supervisorGone, asked } = await setUp(t, response => {
+    supervisorGone()
     die(response)
   })
   await t.rejects(ask(), { code: 'closed', message: /run the command again/ })
   t.equal(asked(), 1)
 })
 
-t.test('who finds nobody waits for the next keeper where one is to come', async t => {
+t.test('who finds nobody waits for the next supervisor where one is to come', async t => {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-test-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
   const socket = join(directory, 'x.sock')
@@ -89,7 +89,7 @@ t.test('who finds nobody waits for the next keeper where one is to come', async 
   t.equal(await ask(), null)
   t.equal(await fetchStatus(socket), null)
   writeFileSync(lockPathBeside(socket), keptMark)
-  t.equal(successorWaitMs(socket), nextKeeperMsMax)
+  t.equal(successorWaitMs(socket), nextSupervisorMsMax)
   const asked = [ask(), fetchStatus(socket)]
   const server = createServer((request, response) => {
     request.resume()

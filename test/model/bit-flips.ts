@@ -100,7 +100,7 @@ t.test(`${flipsWanted} flipped bits never give a wrong byte (SEED=${seed})`, asy
     for (const { event, message, died } of (await checkAll(directories)).values()) {
       if (event === 'right') counts.right++
       else if (event === 'refused' && remedy.test(message)) counts.refused++
-      // The keeper makes a line of it that says what to do.
+      // The supervisor makes a line of it that says what to do.
       else if (event === 'booting' && died) counts.diedAtBoot++
       else t.fail(`${event} ${message}${died ? ', and died' : ''}`)
     }

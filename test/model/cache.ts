@@ -81,8 +81,8 @@ class World {
     await until(isRetired, 10_000, 'the end of versions without a name')
     const files = readdirSync(join(this.#directory, 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
-    const { reads, eviction, retirement, ahead } = cache.counters
-    this.counts.ahead += ahead.purposes.stream.fetchedBytes
+    const { reads, eviction, retirement, prefetch } = cache.counters
+    this.counts.ahead += prefetch.purposes.stream.fetchedBytes
     this.counts.hits += reads.hits
     this.counts.misses += reads.misses
     this.counts.evicted += eviction.objects

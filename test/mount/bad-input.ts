@@ -160,5 +160,5 @@ t.test('a signal while the origin keeps us waiting ends the start at once', opti
   daemon.child.kill('SIGINT')
   t.match(await daemon.exited, { code: 1, stderr: /^parentfs: SIGINT came before the mount was up\n$/m })
   t.ok(performance.now() - sentMs < 3000, 'without waiting for the origin')
-  t.ok(await isGone(where, daemon.keeperPid))
+  t.ok(await isGone(where, daemon.supervisorPid))
 })

@@ -132,7 +132,7 @@ async function fillAndEnd(where: Place, end: Case['end']): Promise<void> {
     return
   }
   const { pid } = await statusOf(where)
-  await killDaemon('keeper, server', where, daemon, pid)
+  await killDaemon('supervisor, worker', where, daemon, pid)
   await readers.stop()
   for (const each of ends) await each()
 }

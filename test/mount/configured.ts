@@ -42,9 +42,9 @@ log: { level: debug, file: ${log} }
 t.test('threads and disk settings are what the file says', options, async t => {
   const where = place(t)
   const file = join(where.top, 'p.yaml')
-  const threads = async (server: string) => {
+  const threads = async (worker: string) => {
     const cache = `{ directory: ${where.cacheDirectory}, capacity: 150MiB, readTimeout: 2s, syncInterval: 1s }`
-    const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`, server]
+    const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`, worker]
     writeFileSync(file, lines.join('\n'))
     t.match(await parentfs('mount', '--background', '--config', file), { code: 0, stderr: '' })
     const { pid } = await statusOf(where)
@@ -52,7 +52,7 @@ t.test('threads and disk settings are what the file says', options, async t => {
     t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
     return count
   }
-  t.equal((await threads('')) - (await threads('server: { sessionThreads: 2, storeThreads: 3 }')), 4 - 2 + 16 - 3)
+  t.equal((await threads('')) - (await threads('worker: { sessionThreads: 2, storeThreads: 3 }')), 4 - 2 + 16 - 3)
 })
 
 t.test('a file that is wrong is exit code 2, which a service manager does not try again', options, async t => {

@@ -1,4 +1,4 @@
-/** Servers that die one after the other on a real mount: the cache is passed by, then the mount goes; of kills from outside it does not. */
+/** Workers that die one after the other on a real mount: the cache is passed by, then the mount goes; of kills from outside it does not. */
 import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -37,21 +37,21 @@ t.test(
     const file = join(where.top, 'p.yaml')
     const cache = `{ directory: ${where.cacheDirectory}, capacity: 200MiB }`
     const lines = [`mountpoint: ${where.mountpoint}`, `origin: { url: "${where.origin}" }`, `cache: ${cache}`]
-    writeFileSync(file, [...lines, 'server: { deaths: 2 }', ''].join('\n'))
+    writeFileSync(file, [...lines, 'worker: { crashLimit: 2 }', ''].join('\n'))
     const daemon = startCommand(t, [...command, 'mount', '--config', file])
     await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')
     const path = join(where.mountpoint, 'a.raw')
     const opened = openSync(path, 'r')
     const kill = async (takeovers: number) => {
       process.kill((await statusOf(where)).pid, 'SIGABRT')
-      const count = () => daemon.log().split('another server has taken over').length - 1
-      await until(() => count() === takeovers, patienceMs, 'another server')
+      const count = () => daemon.log().split('another worker has taken over').length - 1
+      await until(() => count() === takeovers, patienceMs, 'another worker')
     }
     t.ok((await readFile(path)).equals(bytes))
     await kill(1)
     t.equal((await statusOf(where)).health.state, 'healthy', 'the first death may be chance')
     await kill(2)
-    t.match(await statusOf(where), { health: { state: 'bypass', reason: /passed by: 2 servers have died in a row/ } })
+    t.match(await statusOf(where), { health: { state: 'bypass', reason: /passed by: 2 workers have died in a row/ } })
     const digest = async () => (await run('sha256sum', `/proc/${process.pid}/fd/${opened}`)).toString().slice(0, 64)
     await run('sh', '-c', 'echo 1 > /proc/sys/vm/drop_caches')
     const expected = (await run('sha256sum', join(where.originDirectory, 'a.raw'))).toString().slice(0, 64)
@@ -69,12 +69,12 @@ t.test(
   },
 )
 
-/** How long servers are killed for, and how often one is looked for. */
+/** How long workers are killed for, and how often one is looked for. */
 const killMs = Number(process.env.KILL_SECONDS ?? 2) * 1000
 const killEveryMs = 400
 
 t.test(
-  `a server that is killed every ${killEveryMs} ms for ${killMs / 1000} s costs pauses, and no error`,
+  `a worker that is killed every ${killEveryMs} ms for ${killMs / 1000} s costs pauses, and no error`,
   { skip, timeout: 120_000 + 3 * killMs },
   async t => {
     const where = place(t)
@@ -86,7 +86,7 @@ t.test(
     const endMs = performance.now() + killMs
     let kills = 0
     while (performance.now() < endMs) {
-      for (const pid of childrenOf(daemon.keeperPid)) {
+      for (const pid of childrenOf(daemon.supervisorPid)) {
         // One that has ended meanwhile is as good.
         if (isRunning(pid)) process.kill(pid, 'SIGKILL')
         kills++

@@ -1,5 +1,5 @@
 /**
- * A mount whose service manager holds it: its keeper is killed like its servers, and another one goes on with the mount.
+ * A mount whose service manager holds it: its supervisor is killed like its workers, and another one goes on with the mount.
  * KILLS=n sets how often; SEED=n another sequence.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -46,7 +46,7 @@ const unitStoreMax = Number(
 
 t.setTimeout(3_600_000)
 
-const ways = ['keeper', 'server, keeper', 'keeper, server'] as const
+const ways = ['supervisor', 'worker, supervisor', 'supervisor, worker'] as const
 type Way = (typeof ways)[number]
 
 interface Unit {
@@ -70,71 +70,75 @@ async function setUp(t: Test, storeMax = unitStoreMax): Promise<Unit> {
 }
 
 /**
- * Kill the keeper, alone or with its server; resolves when another one serves.
+ * Kill the supervisor, alone or with its worker; resolves when another one serves.
  * @param againMs kill the one that follows as well, so soon after its start; null: let it be
  */
-async function killKeeper({ where, service }: Unit, way: Way, againMs: number | null = null): Promise<void> {
-  const { pid: server } = await statusOf(where)
-  const killed = [service.keeperPid()]
-  for (const who of way.split(', ')) process.kill(who === 'keeper' ? killed[0]! : server, 'SIGKILL')
-  const isFollowed = () => service.keeperPid() !== killed.at(-1)
-  await until(isFollowed, patienceMs, 'another keeper')
+async function killSupervisor({ where, service }: Unit, way: Way, againMs: number | null = null): Promise<void> {
+  const { pid: worker } = await statusOf(where)
+  const killed = [service.supervisorPid()]
+  for (const who of way.split(', ')) process.kill(who === 'supervisor' ? killed[0]! : worker, 'SIGKILL')
+  const isFollowed = () => service.supervisorPid() !== killed.at(-1)
+  await until(isFollowed, patienceMs, 'another supervisor')
   if (againMs !== null) {
     await new Promise(resolve => setTimeout(resolve, againMs))
-    killed.push(service.keeperPid())
+    killed.push(service.supervisorPid())
     process.kill(killed[1]!, 'SIGKILL')
-    await until(isFollowed, patienceMs, 'a third keeper')
+    await until(isFollowed, patienceMs, 'a third supervisor')
   }
   const serves = () =>
     statusOf(where).then(
-      ({ supervisorPid: keeperPid }) => keeperPid === service.keeperPid(),
+      ({ supervisorPid }) => supervisorPid === service.supervisorPid(),
       () => false, // Nobody is there to be asked.
     )
   await until(serves, patienceMs, `that it serves: ${service.log().slice(-2000)}`)
-  if ([server, ...killed].some(isRunning)) throw new Error('the processes of before are there still')
+  if ([worker, ...killed].some(isRunning)) throw new Error('the processes of before are there still')
 }
 
-t.test(`${kills} kills of the keeper under fio and checking readers are not seen (SEED=${seed})`, { skip }, async t => {
-  const random = seeded(seed)
-  const unit = await setUp(t)
-  const { where, service } = unit
-  const { mountpoint } = where
-  t.match((await statusOf(where)).takeovers, { possible: true, heldByManager: true, count: 0 })
-  const mountedBefore = await mountsAt(mountpoint)
-  const held = descriptors(service.keeperPid())
-  const readers = new CheckingReaders({ mountpoint, images: new Map([['a.raw', [bytes]]]), count: 4, seed })
-  let fioOver = false
-  const fio = async (direct: boolean) => {
-    while (!fioOver) {
-      const how = { engine: 'libaio', direct, depth: 32, jobs: 1, seconds: 4 } as const
-      const ran = await readWithFio(join(mountpoint, 'b.raw'), verifiedBytes, how)
-      if (ran.code !== 0 || ran.error !== 0) t.fail(`fio, direct ${direct}: error ${ran.error}, ${ran.stderr}`)
+t.test(
+  `${kills} kills of the supervisor under fio and checking readers are not seen (SEED=${seed})`,
+  { skip },
+  async t => {
+    const random = seeded(seed)
+    const unit = await setUp(t)
+    const { where, service } = unit
+    const { mountpoint } = where
+    t.match((await statusOf(where)).takeovers, { possible: true, heldByManager: true, count: 0 })
+    const mountedBefore = await mountsAt(mountpoint)
+    const held = descriptors(service.supervisorPid())
+    const readers = new CheckingReaders({ mountpoint, images: new Map([['a.raw', [bytes]]]), count: 4, seed })
+    let fioOver = false
+    const fio = async (direct: boolean) => {
+      while (!fioOver) {
+        const how = { engine: 'libaio', direct, depth: 32, jobs: 1, seconds: 4 } as const
+        const ran = await readWithFio(join(mountpoint, 'b.raw'), verifiedBytes, how)
+        if (ran.code !== 0 || ran.error !== 0) t.fail(`fio, direct ${direct}: error ${ran.error}, ${ran.stderr}`)
+      }
     }
-  }
-  const loads = Promise.all([fio(true), fio(false)])
-  await readers.haveRead(20, patienceMs)
-  for (let kill = 0; kill < kills; kill++) {
-    await readers.haveRead(readers.report().reads + between(random, 1, 60), patienceMs)
-    // Half of them twice, the second time at any moment of a keeper's start.
-    await killKeeper(unit, ways[kill % ways.length]!, kill % 2 ? between(random, 0, 900) : null)
-  }
-  await readers.haveRead(readers.report().reads + 50, patienceMs)
-  fioOver = true
-  await loads
-  const { reads, failed, wrong, longestMs } = await readers.stop()
-  t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
-  t.comment(`${kills} kills: ${reads} reads, longest ${Math.round(longestMs)} ms`)
-  t.equal(service.starts(), 1 + kills + Math.floor(kills / 2))
-  t.same(await mountsAt(mountpoint), mountedBefore, 'one and the same mount')
-  t.equal(service.held().filter(name => name === 'fuse').length, 1)
-  t.equal(service.held().length, 2, service.held().join(' '))
-  t.equal(descriptors(service.keeperPid()), held, 'the keeper holds what the first one held')
-  t.ok((await statusOf(where)).takeovers.count >= kills, 'and has not forgotten those before')
-  const { pid } = await statusOf(where)
-  t.equal(await service.stop(), 0)
-  t.same(service.held(), [], 'nothing is held of a mount that has gone')
-  t.ok(await isGone(where, pid, service.keeperPid()))
-})
+    const loads = Promise.all([fio(true), fio(false)])
+    await readers.haveRead(20, patienceMs)
+    for (let kill = 0; kill < kills; kill++) {
+      await readers.haveRead(readers.report().reads + between(random, 1, 60), patienceMs)
+      // Half of them twice, the second time at any moment of a supervisor's start.
+      await killSupervisor(unit, ways[kill % ways.length]!, kill % 2 ? between(random, 0, 900) : null)
+    }
+    await readers.haveRead(readers.report().reads + 50, patienceMs)
+    fioOver = true
+    await loads
+    const { reads, failed, wrong, longestMs } = await readers.stop()
+    t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
+    t.comment(`${kills} kills: ${reads} reads, longest ${Math.round(longestMs)} ms`)
+    t.equal(service.starts(), 1 + kills + Math.floor(kills / 2))
+    t.same(await mountsAt(mountpoint), mountedBefore, 'one and the same mount')
+    t.equal(service.held().filter(name => name === 'fuse').length, 1)
+    t.equal(service.held().length, 2, service.held().join(' '))
+    t.equal(descriptors(service.supervisorPid()), held, 'the supervisor holds what the first one held')
+    t.ok((await statusOf(where)).takeovers.count >= kills, 'and has not forgotten those before')
+    const { pid } = await statusOf(where)
+    t.equal(await service.stop(), 0)
+    t.same(service.held(), [], 'nothing is held of a mount that has gone')
+    t.ok(await isGone(where, pid, service.supervisorPid()))
+  },
+)
 
 t.test('what was set by hand holds, and a file that was broken meanwhile harms nobody', { skip }, async t => {
   const unit = await setUp(t)
@@ -145,8 +149,8 @@ t.test('what was set by hand holds, and a file that was broken meanwhile harms n
   t.match(await parentfs('upgrade', where.mountpoint, '--to', other), { code: 0 })
   writeFileSync(file, 'mountpoint: [\n')
   const { pid } = await statusOf(where)
-  process.kill(service.keeperPid(), 'SIGKILL')
-  await until(() => !isRunning(pid), patienceMs, 'the end of the server')
+  process.kill(service.supervisorPid(), 'SIGKILL')
+  await until(() => !isRunning(pid), patienceMs, 'the end of the worker')
   const asked = await parentfs('status', where.mountpoint, '--json')
   t.equal(asked.code, 0, asked.stderr)
   t.not((JSON.parse(asked.stdout.toString()) as Status).pid, pid, 'who asks meanwhile waits')
@@ -160,10 +164,10 @@ t.test('what was set by hand holds, and a file that was broken meanwhile harms n
   t.equal(await service.stop(), 0)
 })
 
-t.test('where nothing is held, the next keeper takes the stale mount away and mounts anew', { skip }, async t => {
+t.test('where nothing is held, the next supervisor takes the stale mount away and mounts anew', { skip }, async t => {
   const unit = await setUp(t, 0)
   const { where, service } = unit
-  await killKeeper(unit, 'keeper')
+  await killSupervisor(unit, 'supervisor')
   t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes))
   t.equal((await mountsAt(where.mountpoint)).length, 1)
   t.equal(await service.stop(), 0)
@@ -172,17 +176,17 @@ t.test('where nothing is held, the next keeper takes the stale mount away and mo
 t.test('a mount that was taken away while nobody kept it is made anew', { skip }, async t => {
   const unit = await setUp(t)
   const { where, service } = unit
-  const [keeper, server] = [service.keeperPid(), (await statusOf(where)).pid]
-  process.kill(keeper, 'SIGSTOP')
-  process.kill(server, 'SIGKILL')
+  const [supervisor, worker] = [service.supervisorPid(), (await statusOf(where)).pid]
+  process.kill(supervisor, 'SIGSTOP')
+  process.kill(worker, 'SIGKILL')
   loadAddon().unmount(where.mountpoint, true)
   t.equal(await mountAt(where.mountpoint), null)
   await until(() => !service.held().includes('fuse'), patienceMs, 'the manager sees that it has gone')
-  process.kill(keeper, 'SIGKILL')
+  process.kill(supervisor, 'SIGKILL')
   await until(
     () => service.starts() === 2 && service.told().filter(text => text.startsWith('READY')).length === 2,
     patienceMs,
-    'another keeper',
+    'another supervisor',
   )
   t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes))
   t.equal(service.held().length, 2, service.held().join(' '))

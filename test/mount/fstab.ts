@@ -59,9 +59,9 @@ t.test('a line may name a directory, or a configuration file', options, async t 
   const onCache = `cache_dir=${where.cacheDirectory},capacity=200MiB`
   await run('mount', '-t', type, where.originDirectory, where.mountpoint, '-o', onCache)
   t.match(await statusOf(where), { origin: { url: where.origin } })
-  const { supervisorPid: keeperPid } = await statusOf(where)
+  const { supervisorPid } = await statusOf(where)
   await run('umount', where.mountpoint)
-  await until(() => !isRunning(keeperPid), patienceMs, 'the end of the daemon')
+  await until(() => !isRunning(supervisorPid), patienceMs, 'the end of the daemon')
   const file = join(where.top, 'parents.yaml')
   writeFileSync(
     file,

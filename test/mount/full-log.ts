@@ -1,4 +1,4 @@
-/** A log on a disk that is full: it costs lines, and neither keeper nor server nor a read. */
+/** A log on a disk that is full: it costs lines, and neither supervisor nor worker nor a read. */
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,12 +17,12 @@ import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
-const skip = cannotMount || (transport === 'kernel' ? false : 'a server that dies takes the mount of fuse-native along')
+const skip = cannotMount || (transport === 'kernel' ? false : 'a worker that dies takes the mount of fuse-native along')
 const image = { seed: 19, sizeBytes: 1024 * 1024 + 5 }
 const bytes = sampleBytes(image, 0, image.sizeBytes)
 
 t.test(
-  'a full disk below the log costs lines of keeper and server, and is told once there is room',
+  'a full disk below the log costs lines of supervisor and worker, and is told once there is room',
   { skip },
   async t => {
     const where = place(t)
@@ -42,14 +42,14 @@ t.test(
     }
     await until(() => serves(), patienceMs, 'the mount')
     const first = (await statusOf(where)).pid
-    // Both have something to say of it: a server that is another, and the keeper.
+    // Both have something to say of it: a worker that is another, and the supervisor.
     process.kill(first, 'SIGKILL')
-    await until(() => serves(first), patienceMs, 'another server')
+    await until(() => serves(first), patienceMs, 'another worker')
     t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes))
-    t.ok(isRunning(daemon.keeperPid))
+    t.ok(isRunning(daemon.supervisorPid))
     t.ok(statSync(log).size <= 4096, 'nothing was logged')
     rmSync(filler)
-    for (const name of ['keeper', 'server']) {
+    for (const name of ['supervisor', 'worker']) {
       const missing = new RegExp(
         `"name":"${name}","lines":[1-9]\\d*,"msg":"the log could not be written: lines are missing here"`,
       )

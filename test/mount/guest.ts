@@ -1,5 +1,5 @@
 /**
- * A virtual machine that reads its disk through the mount while server and keeper are killed and the server is upgraded: it sees right
+ * A virtual machine that reads its disk through the mount while worker and supervisor are killed and the worker is upgraded: it sees right
  * bytes, and no error.
  * KILLS=n sets how often each happens; SEED=n another sequence.
  */
@@ -22,7 +22,7 @@ const skip = cannotMount || noGuest || (transport === 'kernel' ? false : 'takeov
 
 t.setTimeout(7_200_000)
 
-const name = `a guest lives through ${kills} kills of server and keeper each, and as many upgrades (SEED=${seed})`
+const name = `a guest lives through ${kills} kills of worker and supervisor each, and as many upgrades (SEED=${seed})`
 t.test(name, { skip, timeout: 180_000 + kills * 180_000 }, async t => {
   const random = seeded(seed)
   const local = place(t)
@@ -39,9 +39,9 @@ t.test(name, { skip, timeout: 180_000 + kills * 180_000 }, async t => {
     until(() => guest.right() >= pieces || guest.isOver(), patienceMs, `${pieces} pieces: ${guest.log().slice(-500)}`)
   await hasRead(1)
   const events = [
-    (server: number) => void process.kill(server, 'SIGKILL'),
+    (worker: number) => void process.kill(worker, 'SIGKILL'),
     async () => t.match(await parentfs('upgrade', where.mountpoint), { code: 0 }),
-    () => void process.kill(service.keeperPid(), 'SIGKILL'),
+    () => void process.kill(service.supervisorPid(), 'SIGKILL'),
   ]
   for (let event = 0; event < events.length * kills; event++) {
     await hasRead(guest.right() + between(random, 1, 30))
@@ -50,9 +50,9 @@ t.test(name, { skip, timeout: 180_000 + kills * 180_000 }, async t => {
     const isAnother = () =>
       statusOf(where).then(
         now => now.pid !== pid,
-        () => false, // Between two keepers nobody is there to be asked.
+        () => false, // Between two supervisors nobody is there to be asked.
       )
-    await until(isAnother, patienceMs, 'another server')
+    await until(isAnother, patienceMs, 'another worker')
   }
   const rounds = guest.rounds()
   await until(() => guest.rounds() > rounds + 1 || guest.isOver(), patienceMs, 'the whole disk once more')

@@ -65,7 +65,7 @@ t.test(
     for (let kill = 0; kill < kills; kill++) {
       const daemon = await mountDaemon(t, where, ...arguments_)
       const booted = await statusOf(where)
-      const pids = [booted.pid, daemon.keeperPid]
+      const pids = [booted.pid, daemon.supervisorPid]
       const processes = pids.map(pid => [pid, usageOf(pid).startTicks] as [number, number])
       finish ??= await sampleUsage(t, where.cacheDirectory)
       t.notOk(
@@ -101,7 +101,7 @@ t.test(
     const { pid } = await statusOf(where)
     t.equal(await sweep(where), 0)
     t.equal(await stop(last), 0)
-    t.ok(await isGone(where, pid, last.keeperPid))
+    t.ok(await isGone(where, pid, last.supervisorPid))
     t.notOk(existsSync(socketPath(where.mountpoint, runtimeDirectory(runtimeSurroundings()))), 'no socket')
     const { samples: looks, highestBytes } = await finish!()
     t.comment(

@@ -61,7 +61,7 @@ t.test(
           ['small.raw'],
         )
         t.equal(await stop(daemon), 0)
-        t.notMatch(daemon.log(), /died|unverified cache/, 'one server served all of it')
+        t.notMatch(daemon.log(), /died|unverified cache/, 'one worker served all of it')
       }
     }
   },

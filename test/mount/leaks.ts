@@ -1,5 +1,5 @@
 /**
- * Nothing leaks: after many mixed operations the server holds what it held before them, and mounts that have gone leave
+ * Nothing leaks: after many mixed operations the worker holds what it held before them, and mounts that have gone leave
  * nothing behind.
  * OPERATIONS=n and CYCLES=n set how many; SEED=n another sequence.
  */
@@ -88,14 +88,14 @@ async function abandonReads(path: string): Promise<boolean> {
   return code === 0 && ended.every(each => [0, 137, null].includes(each.code))
 }
 
-/** Wait until nobody waits for anything; then what the server holds. */
+/** Wait until nobody waits for anything; then what the worker holds. */
 async function settled(socket: string): Promise<ProcessUsage & { readonly gauges: Status['gauges'] }> {
   const isIdle = async () => {
     const { gauges, promotion } = await ask(socket)
     const { nodes, ...held } = gauges
     return promotion.queuedBytes === 0 && Object.values(held).every(value => value === 0)
   }
-  await until(isIdle, settleMsMax, 'an idle server')
+  await until(isIdle, settleMsMax, 'an idle worker')
   const { gauges, pid } = await ask(socket)
   return { ...usageOf(pid), gauges }
 }
@@ -111,7 +111,7 @@ async function operateMany(where: Place, count: number, start: number): Promise<
 }
 
 t.test(
-  `${operations} operations leave the server as it was (SEED=${seed})`,
+  `${operations} operations leave the worker as it was (SEED=${seed})`,
   { skip: cannotMount, timeout: 0 },
   async t => {
     const [where, origin, socket] = await mountedImages(t)
@@ -120,9 +120,9 @@ t.test(
     // Pools, caches and compiled code have grown to their size after these.
     t.equal(await operateMany(where, 3 * tenth, seed), 0)
     const before = await settled(socket)
-    const { pid, supervisorPid: keeperPid } = await ask(socket)
+    const { pid, supervisorPid } = await ask(socket)
     const descriptors = descriptorsOf(pid)
-    const keeperBefore = usageOf(keeperPid)
+    const supervisorBefore = usageOf(supervisorPid)
     t.equal(await operateMany(where, 7 * tenth, seed + operations), 0, 'everything was right')
     const after = await settled(socket)
     const { reads, eviction } = await ask(socket)
@@ -135,8 +135,12 @@ t.test(
     t.ok(after.gauges.nodes <= names.length, `${after.gauges.nodes} nodes`)
     const grownMiB = (after.rssAnonBytes - before.rssAnonBytes) / MiB
     t.ok(grownMiB < 48, `memory: ${grownMiB.toFixed(1)} MiB more`)
-    const keeper = usageOf(keeperPid)
-    t.same([keeper.descriptors, keeper.threads], [keeperBefore.descriptors, keeperBefore.threads], 'the keeper')
+    const supervisor = usageOf(supervisorPid)
+    t.same(
+      [supervisor.descriptors, supervisor.threads],
+      [supervisorBefore.descriptors, supervisorBefore.threads],
+      'the supervisor',
+    )
     t.ok(
       reads.hits > operations / 20 && reads.misses > operations / 100 && eviction.objects > 10,
       'everything happened',
@@ -157,7 +161,7 @@ t.test(`${cycles} mounts and unmounts leave nothing`, { skip: cannotMount, timeo
     if (outcome !== 'right') t.fail(`cycle ${cycle}: ${outcome}`)
     const code = await stop(daemon)
     if (code !== 0) t.fail(`cycle ${cycle}: exit ${code}: ${daemon.log()}`)
-    const gone = (await isGone(where, pid, daemon.keeperPid)) && !existsSync(socket)
+    const gone = (await isGone(where, pid, daemon.supervisorPid)) && !existsSync(socket)
     if (!gone) t.fail(`cycle ${cycle}: something is left`)
     files.add(readdirSync(where.cacheDirectory, { recursive: true }).sort().join('\n'))
     if (!t.passing()) break

@@ -54,7 +54,7 @@ t.test('mount, read, status, unmount: right bytes, right numbers, nothing left',
     mountpoint: where.mountpoint,
     transport,
     state: 'ready',
-    supervisorPid: daemon.keeperPid,
+    supervisorPid: daemon.supervisorPid,
     cache: { directory: where.cacheDirectory, blockBytes: 65536, capacityBytes: 200 * 1024 ** 2 },
     origin: { url: where.origin, errors: 0 },
     images: [{ name: 'a.raw', sizeBytes: image.sizeBytes }],
@@ -66,7 +66,7 @@ t.test('mount, read, status, unmount: right bytes, right numbers, nothing left',
   t.match((await parentfs('status')).stdout.toString(), where.mountpoint)
   const unmounted = await parentfs('unmount', where.mountpoint)
   t.match(unmounted, { code: 0, stderr: '' })
-  t.ok(await isGone(where, daemon.keeperPid, status.pid), 'everything has gone when the command returns')
+  t.ok(await isGone(where, daemon.supervisorPid, status.pid), 'everything has gone when the command returns')
   t.equal((await daemon.exited).code, 0)
   t.notOk(existsSync(socketPath(where.mountpoint, runtimeDirectory(runtimeSurroundings()))))
 })
@@ -138,10 +138,10 @@ t.test('a stale mount of a killed daemon is cleaned by the next mount, and by un
   for (const clean of ['mount', 'unmount']) {
     const daemon = await mountDaemon(t, where)
     const { pid } = await statusOf(where)
-    // The keeper first stopped: it must not clean up after the server.
-    process.kill(daemon.keeperPid, 'SIGSTOP')
+    // The supervisor first stopped: it must not clean up after the worker.
+    process.kill(daemon.supervisorPid, 'SIGSTOP')
     process.kill(pid, 'SIGKILL')
-    process.kill(daemon.keeperPid, 'SIGKILL')
+    process.kill(daemon.supervisorPid, 'SIGKILL')
     await daemon.exited
     t.throws(() => statfsSync(where.mountpoint), { code: 'ENOTCONN' })
     t.match(await parentfs('status', where.mountpoint), { code: 1, stderr: /does not answer/ })
@@ -150,17 +150,17 @@ t.test('a stale mount of a killed daemon is cleaned by the next mount, and by un
   t.equal(await mountAt(where.mountpoint), null)
 })
 
-t.test('a keeper that is killed takes the mount with it', options, async t => {
+t.test('a supervisor that is killed takes the mount with it', options, async t => {
   const where = placeWithImage(t)
   const daemon = await mountDaemon(t, where)
   const { pid } = await statusOf(where)
-  process.kill(daemon.keeperPid, 'SIGKILL')
+  process.kill(daemon.supervisorPid, 'SIGKILL')
   await daemon.exited
-  await until(() => isGone(where, pid, daemon.keeperPid), patienceMs, 'the end of the server')
-  t.pass('nothing is left without the keeper')
+  await until(() => isGone(where, pid, daemon.supervisorPid), patienceMs, 'the end of the worker')
+  t.pass('nothing is left without the supervisor')
 })
 
-t.test('a server that is killed is followed by another, where the mount survives it', options, async t => {
+t.test('a worker that is killed is followed by another, where the mount survives it', options, async t => {
   const where = placeWithImage(t)
   const daemon = await mountDaemon(t, where)
   const { pid } = await statusOf(where)
@@ -169,7 +169,7 @@ t.test('a server that is killed is followed by another, where the mount survives
   process.kill(pid, 'SIGKILL')
   if (transport === 'fuse-native') {
     t.equal((await daemon.exited).code, 1, 'what libfuse mounted goes with it')
-    t.ok(await isGone(where, pid, daemon.keeperPid))
+    t.ok(await isGone(where, pid, daemon.supervisorPid))
     return
   }
   const read = await readFile(join(where.mountpoint, 'a.raw'))
@@ -180,16 +180,16 @@ t.test('a server that is killed is followed by another, where the mount survives
   t.equal((await daemon.exited).code, 0)
 })
 
-t.test('a server that notices late that it is alone leaves what was mounted there since', options, async t => {
+t.test('a worker that notices late that it is alone leaves what was mounted there since', options, async t => {
   const where = placeWithImage(t)
   const daemon = await mountDaemon(t, where)
   const { pid } = await statusOf(where)
   process.kill(pid, 'SIGSTOP')
-  process.kill(daemon.keeperPid, 'SIGKILL')
+  process.kill(daemon.supervisorPid, 'SIGKILL')
   await run('umount', '-l', where.mountpoint)
   await run('mount', '-t', 'tmpfs', 'new', where.mountpoint)
   process.kill(pid, 'SIGCONT')
-  await until(() => !existsSync(`/proc/${pid}`), patienceMs, 'the end of the server')
+  await until(() => !existsSync(`/proc/${pid}`), patienceMs, 'the end of the worker')
   t.match(await mountAt(where.mountpoint), { type: 'tmpfs', source: 'new' })
   await run('umount', where.mountpoint)
 })
@@ -200,12 +200,12 @@ t.test('a mount in the background returns when it answers, or says why not', opt
   t.match(await parentfs(...mountArguments(where, '--background', '--log-file', log)), { code: 0, stderr: '' })
   t.ok(readFileSync(join(where.mountpoint, 'a.raw')).equals(bytes))
   await until(() => /"msg":"mounted"/.test(readFileSync(log, 'utf8')), patienceMs, 'the line')
-  const { pid, supervisorPid: keeperPid } = await statusOf(where)
+  const { pid, supervisorPid } = await statusOf(where)
   const other = { ...place(t), cacheDirectory: where.cacheDirectory }
   t.match(await parentfs(...mountArguments(other, '--background')), { code: 1, stderr: /^parentfs: .*another.*\n$/ })
   t.equal(await mountAt(other.mountpoint), null)
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
-  t.ok(await isGone(where, pid, keeperPid))
+  t.ok(await isGone(where, pid, supervisorPid))
 })
 
 t.test('two mounts at once on one directory: one of them wins', options, async t => {
@@ -221,7 +221,7 @@ t.test('two mounts at once on one directory: one of them wins', options, async t
 })
 
 t.test(
-  'a mountpoint that another keeper is about to use is refused, and is free again afterwards',
+  'a mountpoint that another supervisor is about to use is refused, and is free again afterwards',
   options,
   async t => {
     const where = placeWithImage(t)

@@ -1,4 +1,4 @@
-/** Commands that take long, while the server that does their work is killed, upgraded or unmounted. */
+/** Commands that take long, while the worker that does their work is killed, upgraded or unmounted. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { cannotMount, mountDaemon, parentfs, patienceMs, place, statusOf, stop, transport } from '../fixtures/daemon.ts'
@@ -24,11 +24,11 @@ async function setUp(t: Test) {
   return { where, daemon, promoted }
 }
 
-t.test('a promotion goes on with the next server, of whichever version', { skip }, async t => {
+t.test('a promotion goes on with the next worker, of whichever version', { skip }, async t => {
   const { where, daemon, promoted } = await setUp(t)
   const { pid } = await statusOf(where)
   process.kill(pid, 'SIGKILL')
-  await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another server')
+  await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another worker')
   t.match(await parentfs('upgrade', where.mountpoint), { code: 0 })
   t.match(await promoted, { code: 0, stdout: /the image is complete/ })
   t.equal((await statusOf(where)).images[0]!.complete, true)

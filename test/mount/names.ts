@@ -121,5 +121,5 @@ t.test(`a listing of ${count} names is one request and bounded memory`, options,
   const peakBytes = Number(/VmHWM:\s*(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * 1024
   const mebibytes = Math.round(peakBytes / 1024 ** 2)
   t.ok(peakBytes < bytesAlways + count * bytesPerNameMax, `at most ${mebibytes} MiB`)
-  t.comment(`${count} names: listed in ${ms} ms, the server took ${mebibytes} MiB at most`)
+  t.comment(`${count} names: listed in ${ms} ms, the worker took ${mebibytes} MiB at most`)
 })

@@ -23,7 +23,7 @@ const sample = { seed: 97, sizeBytes: 3 * 1024 * 1024, dataShare: 1 }
 const bytes = sampleBytes(sample, 0, sample.sizeBytes)
 const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
 
-t.test('readers of a server that dies get an error, and a mount that is made anew serves', { skip }, async t => {
+t.test('readers of a worker that dies get an error, and a mount that is made anew serves', { skip }, async t => {
   const where = place(t)
   writeSample(join(where.originDirectory, 'a.raw'), sample)
   const directory = versionIn(where.top, '6.1.0')
@@ -37,11 +37,11 @@ t.test('readers of a server that dies get an error, and a mount that is made ane
   const { pid, takeovers } = await statusOf(where)
   t.match(takeovers, { possible: false, count: 0 })
   const refused = await parentfs('upgrade', where.mountpoint)
-  t.match(refused, { code: /[12]/, stderr: /no server can take over from another/ })
+  t.match(refused, { code: /[12]/, stderr: /no worker can take over from another/ })
   const file = await open(join(where.mountpoint, 'a.raw'), 0o40000)
   process.kill(pid, 'SIGKILL')
   const isAnother = async () => (await statusOf(where)).pid !== pid
-  await until(isAnother, patienceMs, 'another server')
+  await until(isAnother, patienceMs, 'another worker')
   const read = file.read(Buffer.alloc(4096), 0, 4096, 0)
   const error = await read.then(
     () => null,

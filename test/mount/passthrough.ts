@@ -155,7 +155,7 @@ t.test('a block that rots under who reads it is written again, and never punched
   t.match(await parentfs('verify', where.mountpoint), { code: 0, stdout: /no damaged block/ })
 })
 
-t.test('reads go on while servers are killed, and nothing is held of them in the end', options, async t => {
+t.test('reads go on while workers are killed, and nothing is held of them in the end', options, async t => {
   const where = await mountComplete(t)
   const handles = [await openPassed(t, where, 'a.raw')]
   t.teardown(() => Promise.all(handles.map(handle => handle.close().catch(() => {}))))
@@ -171,7 +171,7 @@ t.test('reads go on while servers are killed, and nothing is held of them in the
     const { pid } = await statusOf(where)
     const readBefore = seen.reads
     process.kill(pid, 'SIGKILL')
-    await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another server')
+    await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another worker')
     // Its backing file would be another one than that of who has it open: it is read through us.
     const opened = await open(where.target, 'r')
     handles.push(opened)

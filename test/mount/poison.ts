@@ -1,4 +1,4 @@
-/** A request that kills each server that works on it, beside readers who want other things. */
+/** A request that kills each worker that works on it, beside readers who want other things. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -27,7 +27,7 @@ const bytes = sampleBytes(sample, 0, sample.sizeBytes)
 const [poisonedOffset, poisonedBytes] = [3 * MiB, 12_288]
 const skip = cannotMount || (transport === 'kernel' ? false : 'takeover is of the kernel transport')
 
-t.test('three servers die of it, the fourth answers EIO, and nobody else sees anything', { skip }, async t => {
+t.test('three workers die of it, the fourth answers EIO, and nobody else sees anything', { skip }, async t => {
   const local = place(t)
   writeSample(join(local.originDirectory, 'a.raw'), sample)
   writeSample(join(local.originDirectory, 'b.raw'), sample)
@@ -49,9 +49,9 @@ t.test('three servers die of it, the fourth answers EIO, and nobody else sees an
   const file = await open(join(where.mountpoint, 'a.raw'), 0o40000)
   const read = file.read(Buffer.alloc(poisonedBytes), 0, poisonedBytes, poisonedOffset)
   await t.rejects(read, { code: 'EIO' })
-  await logs(daemon, /"request":"[0-9a-f]{80,}".*a request that has killed servers is refused/)
-  await logs(daemon, /("the server has died"[\s\S]*){3}/)
-  t.equal(daemon.log().split('"the server has died"').length - 1, 3)
+  await logs(daemon, /"request":"[0-9a-f]{80,}".*a request that has killed workers is refused/)
+  await logs(daemon, /("the worker has died"[\s\S]*){3}/)
+  t.equal(daemon.log().split('"the worker has died"').length - 1, 3)
   await readers.haveRead(readers.report().reads + 20, patienceMs)
   const { failed, wrong } = await readers.stop()
   t.same({ failed, wrong }, { failed: 0, wrong: [] })

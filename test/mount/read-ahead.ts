@@ -37,10 +37,10 @@ t.test(
     await run('cmp', source, target)
     const isSettled = async () => (await statusOf(where)).gauges.inflightFetches === 0
     await until(isSettled, patienceMs, 'the end of all fetches')
-    const { reads, ahead } = await statusOf(where)
+    const { reads, prefetch } = await statusOf(where)
     t.ok(
-      ahead.purposes.stream.fetchedBytes > 40 * MiB,
-      `${ahead.purposes.stream.fetchedBytes} bytes were fetched ahead`,
+      prefetch.purposes.stream.fetchedBytes > 40 * MiB,
+      `${prefetch.purposes.stream.fetchedBytes} bytes were fetched ahead`,
     )
     t.ok(reads.misses < (reads.hits + reads.misses) / 2, `${reads.misses} reads waited, ${reads.hits} did not`)
     const { bytes } = await origin.counters()

@@ -70,7 +70,7 @@ t.test('a reload takes what it can, names what it cannot, and adds an origin', o
   configure(settings('capacity: 250MiB', `  b: { url: "${far}", missTimeout: 2s }\n`, 'warn'))
   process.kill(status.supervisorPid, 'SIGHUP')
   await until(async () => (await statusOf(where)).cache.capacityBytes === 250 * 1024 ** 2, patienceMs, 'the reload')
-  // The first reload, the third one and the signal; then nothing of level info is logged any more, by server or keeper.
+  // The first reload, the third one and the signal; then nothing of level info is logged any more, by worker or supervisor.
   const said = () => logged().split('the configuration was read again').length - 1
   await until(() => said() === 3, patienceMs, 'the last line of level info')
   t.match(await reload(), { code: 0, stdout: /nothing to change/ })
@@ -154,7 +154,7 @@ function replace({ originDirectory }: Place, seed: number): void {
 async function leaksNothing(
   t: Test,
   where: Place,
-  { pid, supervisorPid: keeperPid }: Status,
+  { pid, supervisorPid }: Status,
   log: string,
   secrets: readonly string[],
 ) {
@@ -164,9 +164,9 @@ async function leaksNothing(
     table: (await parentfs('status', where.mountpoint)).stdout.toString(),
     mounts: readFileSync('/proc/self/mountinfo', 'utf8'),
   }
-  for (const id of [pid, keeperPid]) places[`command line of ${id}`] = readFileSync(`/proc/${id}/cmdline`, 'utf8')
+  for (const id of [pid, supervisorPid]) places[`command line of ${id}`] = readFileSync(`/proc/${id}/cmdline`, 'utf8')
   // A variable is where the operator put it; what was read from elsewhere is not added to it.
-  const environment = [pid, keeperPid].map(id => readFileSync(`/proc/${id}/environ`, 'utf8')).join('')
+  const environment = [pid, supervisorPid].map(id => readFileSync(`/proc/${id}/environ`, 'utf8')).join('')
   t.ok(environment.includes('PARENTFS_TEST_SECRET'), 'there are environments to look at')
   for (const secret of secrets.filter(each => each !== process.env.PARENTFS_TEST_SECRET)) {
     t.notOk(environment.includes(secret), `${secret.length} bytes in an environment`)

@@ -1,6 +1,6 @@
 /**
  * Images that are replaced or deleted upstream, hundreds of times, on a real mount: descriptors, files, nodes, threads and memory
- * of the server come back to what the names need, and who has an old version open keeps it.
+ * of the worker come back to what the names need, and who has an old version open keeps it.
  * REPLACEMENTS=n sets how many.
  */
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -18,7 +18,7 @@ const [KiB, MiB] = [1024, 1024 ** 2]
 const replacements = Number(process.env.REPLACEMENTS ?? 240)
 const names = Array.from({ length: 80 }, (_, k) => `image-${k}.raw`)
 const rounds = Math.ceil(replacements / names.length)
-/** The pause that a server makes before it lets a version go, and then some. */
+/** The pause that a worker makes before it lets a version go, and then some. */
 const goneMsMax = 3 * patienceMs
 
 const contentOf = (name: string, version: number) =>
@@ -43,7 +43,7 @@ async function readAll({ mountpoint }: Place, version: number): Promise<void> {
   })
 }
 
-/** Wait until no more than so many versions have no name; then what the server holds. */
+/** Wait until no more than so many versions have no name; then what the worker holds. */
 async function settled(where: Place, nameless: number) {
   const look = async () => {
     const { retirement, promotion, gauges } = await statusOf(where)

@@ -117,7 +117,7 @@ const situations: readonly Situation[] = [
     ],
   },
   {
-    what: 'the server process died',
+    what: 'the worker process died',
     happens: async ({ where }) => void process.kill((await statusOf(where)).pid, 'SIGKILL'),
     rows: [
       ['read, old descriptor', 'ok', 'as soon as its successor serves', readHeld],
@@ -128,12 +128,12 @@ const situations: readonly Situation[] = [
     ],
   },
   {
-    what: 'the keeper died',
+    what: 'the supervisor died',
     happens: async ({ where, daemon }) => {
       const { pid } = await statusOf(where)
-      process.kill(daemon.keeperPid, 'SIGKILL')
+      process.kill(daemon.supervisorPid, 'SIGKILL')
       await daemon.exited
-      await until(() => isGone(where, pid), patienceMs, 'the end of the server')
+      await until(() => isGone(where, pid), patienceMs, 'the end of the worker')
     },
     rows: [
       ['read, old descriptor', 'ENOTCONN', '', readHeld],

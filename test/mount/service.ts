@@ -3,11 +3,11 @@ import { chmodSync, chownSync, copyFileSync, existsSync, readFileSync, writeFile
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseSize } from '../../src/base/sizes.ts'
-import { aheadBytesMax, leftBehindBytes, promotionBytesMax, shelfBytesMax } from '../../src/cache/fetch/limits.ts'
+import { leftBehindBytes, prefetchBytesMax, promotionBytesMax, shelfBytesMax } from '../../src/cache/fetch/limits.ts'
 import { fetchBytesMax } from '../../src/cache/limits.ts'
 import { blockBytesDefault } from '../../src/daemon/config/limits.ts'
 import { mountAt } from '../../src/daemon/mount/mount-table.ts'
-import { serverHeapMiBMax } from '../../src/daemon/supervisor/limits.ts'
+import { workerHeapMiBMax } from '../../src/daemon/supervisor/limits.ts'
 import { indexLockedBytesMax } from '../../src/index/guard/limits.ts'
 import {
   cannotMount,
@@ -81,7 +81,7 @@ t.test('a start that fails is never READY', options, async t => {
   t.notOk(socket.heard.some(text => text.includes('READY')))
 })
 
-t.test('the watchdog hears nothing while the server is stopped, and hears again when it goes on', options, async t => {
+t.test('the watchdog hears nothing while the worker is stopped, and hears again when it goes on', options, async t => {
   const where = place(t)
   const socket = await listenAsManager(t, `@parentfs-test-${process.pid}`)
   const daemon = serve(t, where, socket, 400)
@@ -95,7 +95,7 @@ t.test('the watchdog hears nothing while the server is stopped, and hears again 
     return performance.now() - sinceMs > 1500
   }
   await until(isSilent, patienceMs, 'fifteen questions without an answer')
-  t.ok(daemon.child.exitCode === null, 'the keeper is there')
+  t.ok(daemon.child.exitCode === null, 'the supervisor is there')
   process.kill(pid, 'SIGCONT')
   await until(() => heardAlive() > seen + 3, patienceMs, 'signs of life')
   t.equal(await stop(daemon), 0)
@@ -117,7 +117,7 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
   await until(() => /READY/.test(socket.heard.join('')) || daemon.child.exitCode !== null, patienceMs, 'READY')
   const read = await run('cat', join(where.mountpoint, 'a.raw'))
   t.ok(read.equals(sampleBytes(sample, 0, sample.sizeBytes)))
-  const { pid, supervisorPid: keeperPid } = await statusOf(where)
+  const { pid, supervisorPid } = await statusOf(where)
   const effective = /^CapEff:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
   t.equal(BigInt(`0x${effective}`).toString(2).replaceAll('0', '').length, kept.length, 'no other capability')
   // One of all capabilities: to look at it takes CAP_SYS_PTRACE.
@@ -135,7 +135,7 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
   t.ok(await mountAt(where.mountpoint))
   // What the unit's ExecStop leads to: the second signal takes it away, whoever uses it.
   t.equal(await stop(daemon), 0)
-  t.ok(await isGone(where, pid, keeperPid))
+  t.ok(await isGone(where, pid, supervisorPid))
 })
 
 /** What systemd says of a unit. Of all units that it needs it says something, too: those of other packages are not ours to mend. */
@@ -150,10 +150,13 @@ t.test('the memory that the unit leaves is what the limits add up to', async t =
   // A TiB held whole in 64 KiB blocks was measured with an index of 99 to 168 MiB.
   t.ok(indexLockedBytesMax >= 168 * MiB)
   t.ok(locked >= indexLockedBytesMax + 8 * MiB, 'and something for others')
-  const heap = serverHeapMiBMax * MiB
-  const underWay = fetchBytesMax + promotionBytesMax + aheadBytesMax + shelfBytesMax + leftBehindBytes
+  const heap = workerHeapMiBMax * MiB
+  const underWay = fetchBytesMax + promotionBytesMax + prefetchBytesMax + shelfBytesMax + leftBehindBytes
   const tables = (50 * 1024 ** 4 * residencyBytesPerObject) / (64 * blockBytesDefault)
-  t.ok(heap + indexLockedBytesMax + underWay + tables <= memory / 2, 'the rest is for page cache, code and the keeper')
+  t.ok(
+    heap + indexLockedBytesMax + underWay + tables <= memory / 2,
+    'the rest is for page cache, code and the supervisor',
+  )
 })
 
 t.test('systemd finds nothing wrong with the unit', async t => {

@@ -45,7 +45,7 @@ t.test('a file system that the kernel makes read-only', { skip: cannotMount }, a
     )
     await logs(sick.daemon, /index cannot be written: EROFS.*is not recorded/)
   })
-  t.ok(isRunning(pid), 'it is still the same server')
+  t.ok(isRunning(pid), 'it is still the same worker')
   t.equal(await stop(sick.daemon), 0, sick.daemon.log().slice(-2000))
   // No ext4 becomes writable again without another mount.
   await run('umount', disk.mountpoint)
@@ -84,7 +84,7 @@ t.test('a file system that is filled to the last byte under a commit of the inde
     await sick.isResident(Math.min(residentBytes + MiB, zeros.sizeBytes))
   })
   t.notMatch(sick.daemon.log(), /index cannot be written/)
-  t.ok(isRunning(pid), 'it is still the same server')
+  t.ok(isRunning(pid), 'it is still the same worker')
   t.equal(await stop(sick.daemon), 0)
 })
 

@@ -1,20 +1,20 @@
-/** SIGUSR1 opens nothing in keeper and server of a mount, and ends neither. */
+/** SIGUSR1 opens nothing in supervisor and worker of a mount, and ends neither. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { cannotMount, isRunning, mountDaemon, place, statusOf, stop } from '../fixtures/daemon.ts'
 
-t.test('keeper and server go on, and listen on no port', { skip: cannotMount }, async t => {
+t.test('supervisor and worker go on, and listen on no port', { skip: cannotMount }, async t => {
   const where = place(t)
   const daemon = await mountDaemon(t, where)
   const { pid } = await statusOf(where)
-  for (const id of [pid, daemon.keeperPid]) {
+  for (const id of [pid, daemon.supervisorPid]) {
     t.ok(isHandled(id, 10), `SIGUSR1 is handled by ${id}`)
     process.kill(id, 'SIGUSR1')
   }
-  t.equal((await statusOf(where)).pid, pid, 'the same server')
-  t.ok(isRunning(daemon.keeperPid))
-  for (const id of [pid, daemon.keeperPid]) t.same(portsOf(id), [])
+  t.equal((await statusOf(where)).pid, pid, 'the same worker')
+  t.ok(isRunning(daemon.supervisorPid))
+  for (const id of [pid, daemon.supervisorPid]) t.same(portsOf(id), [])
   t.notMatch(daemon.log(), /inspector|Debugger/)
   t.equal(await stop(daemon), 0)
 })

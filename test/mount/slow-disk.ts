@@ -33,8 +33,8 @@ t.test(
       const startedMs = performance.now()
       await run('cmp', source, join(where.mountpoint, 'a.raw'))
       const seconds = (performance.now() - startedMs) / 1000
-      const { promotion, health, ahead, origin: asked } = await statusOf(where)
-      const { stream, around } = ahead.purposes
+      const { promotion, health, prefetch, origin: asked } = await statusOf(where)
+      const { stream, around } = prefetch.purposes
       const unreadBytes = stream.unreadBytes + around.unreadBytes
       t.comment(`"${rules}": ${seconds.toFixed(2)} s, ${asked.bytes} bytes fetched, ${promotion.dropped} dropped`)
       t.equal(health.state, 'healthy', 'slow is not sick')

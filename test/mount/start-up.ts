@@ -32,8 +32,8 @@ const restMs = 3000
 
 interface Started {
   readonly wallMs: number
-  readonly server: ProcessUsage
-  readonly keeper: ProcessUsage
+  readonly worker: ProcessUsage
+  readonly supervisor: ProcessUsage
   readonly requests: number
 }
 
@@ -71,14 +71,19 @@ async function startUp(t: Test, where: Place, origin: HttpOriginServer, ...more:
   if (ran.code !== 0) throw new Error(ran.stderr)
   statSync(join(where.mountpoint, 'a.raw'))
   const wallMs = performance.now() - startedMs
-  const { pid, supervisorPid: keeperPid } = await statusOf(where)
-  return { wallMs, server: usageOf(pid), keeper: usageOf(keeperPid), requests: (await origin.counters()).requests }
+  const { pid, supervisorPid } = await statusOf(where)
+  return {
+    wallMs,
+    worker: usageOf(pid),
+    supervisor: usageOf(supervisorPid),
+    requests: (await origin.counters()).requests,
+  }
 }
 
-function figuresOf({ wallMs, server, keeper, requests }: Started): string {
+function figuresOf({ wallMs, worker, supervisor, requests }: Started): string {
   return (
-    `${wallMs.toFixed(0)} ms to the first stat; server ${figuresOfUsage(server)}; ` +
-    `keeper ${figuresOfUsage(keeper)}; ${requests} requests`
+    `${wallMs.toFixed(0)} ms to the first stat; worker ${figuresOfUsage(worker)}; ` +
+    `supervisor ${figuresOfUsage(supervisor)}; ${requests} requests`
   )
 }
 
@@ -103,14 +108,14 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
     t.comment(`${run}: ${figuresOf(started)}; aim 1000 ms (2000 after kill -9) and 200 MiB`)
     t.equal(started.requests, 0)
     // Twice as much where both threads of a core have much to do.
-    t.ok(started.server.cpuMs + started.keeper.cpuMs < (run === 'after kill -9' ? 4000 : 3000), 'CPU time')
-    t.ok(started.server.rssAnonBytes < 200 * MiB, 'memory')
+    t.ok(started.worker.cpuMs + started.supervisor.cpuMs < (run === 'after kill -9' ? 4000 : 3000), 'CPU time')
+    t.ok(started.worker.rssAnonBytes < 200 * MiB, 'memory')
     t.equal(inode(), before, 'the index was not copied')
-    const { pid, supervisorPid: keeperPid, ...status } = await statusOf(where)
+    const { pid, supervisorPid, ...status } = await statusOf(where)
     t.match(status, { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
     if (run === 'after kill -9') break
-    for (const victim of [keeperPid, pid]) process.kill(victim, 'SIGKILL')
-    await until(() => ![keeperPid, pid].some(isRunning), patienceMs, 'the end')
+    for (const victim of [supervisorPid, pid]) process.kill(victim, 'SIGKILL')
+    await until(() => ![supervisorPid, pid].some(isRunning), patienceMs, 'the end')
   }
   await readsZeros(t, where, origin)
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
@@ -134,7 +139,7 @@ t.test(`${scattered} scattered blocks of 4 KiB`, { skip: skipScattered, timeout:
   const started = await startUp(t, where, origin, '--capacity', '40GiB', '--block-size', '4KiB')
   t.comment(figuresOf(started))
   t.equal(started.requests, 0)
-  const perObject = started.server.rssAnonBytes / scattered
+  const perObject = started.worker.rssAnonBytes / scattered
   // 112 of them are the table, of 16 bytes for each of the seven objects around it.
   t.ok(perObject < 250 + (100 * MiB) / scattered, `${perObject.toFixed(0)} bytes an object`)
   t.match(await statusOf(where), { cache: { objects: scattered }, eviction: { objects: 0 } })
@@ -158,7 +163,7 @@ t.test(`${scattered} scattered blocks of 4 KiB`, { skip: skipScattered, timeout:
   const { cache, pid } = await statusOf(where)
   t.comment(
     `at ${Number(lowered) / MiB} MiB: ${last} evicted for their records, ${cache.objects} stay, ${((performance.now() - startedMs) / 1000).toFixed(1)} s; ` +
-      `server ${figuresOfUsage(usageOf(pid))}`,
+      `worker ${figuresOfUsage(usageOf(pid))}`,
   )
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   const index = new IndexDatabase(join(where.cacheDirectory, 'index'))

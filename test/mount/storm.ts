@@ -63,7 +63,7 @@ t.test(
         '--offset_increment=512M',
         ...half,
       )
-      clearInterval(look) // Of the first one: a server that has been busier has more.
+      clearInterval(look) // Of the first one: a worker that has been busier has more.
       const after = await statusOf(where)
       const lag = latenciesSince(before.eventLoopLag, after.eventLoopLag)
       const [median, p99] = [0.5, 0.99].map(share => latencyQuantile(lag, share)! * 1000)

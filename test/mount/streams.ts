@@ -47,12 +47,15 @@ t.test(
     const keepsPages = (await residentBytes()) > 0
 
     await sameDirectly(target, source, longFrom / MiB)
-    const { reads, ahead, latencies } = await statusOf(where)
+    const { reads, prefetch, latencies } = await statusOf(where)
     await until(settled, patienceMs, 'the end of all fetches')
     const natively = latencies.memory.counts.reduce((sum, count) => sum + count)
     t.ok(natively > reads.misses, `${natively} reads were answered natively, ${reads.misses} waited`)
     t.ok((await origin.counters()).bytes < image.sizeBytes + 2 * MiB, 'each byte was fetched once')
-    t.ok(ahead.purposes.stream.readBytes > 0.9 * image.sizeBytes, 'and all that was fetched ahead is known to be read')
+    t.ok(
+      prefetch.purposes.stream.readBytes > 0.9 * image.sizeBytes,
+      'and all that was fetched ahead is known to be read',
+    )
     if (keepsPages) t.pass('pages', { skip: 'this file system keeps its pages' })
     // What had been fetched ahead of the first part was read from the disk.
     else t.ok((await residentBytes()) < 32 * MiB, `${await residentBytes()} bytes in the page cache`)

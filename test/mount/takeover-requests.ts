@@ -1,6 +1,6 @@
 /**
- * What waits for its answer, or has no name any more, when a server dies: requests that are sent again twice, that are interrupted or
- * given up between two servers, and versions that only who has them open still knows.
+ * What waits for its answer, or has no name any more, when a worker dies: requests that are sent again twice, that are interrupted or
+ * given up between two workers, and versions that only who has them open still knows.
  */
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -28,18 +28,18 @@ async function setUp(t: Test, ...options: string[]) {
   return { where, origin, daemon, path: join(where.mountpoint, 'a.raw') }
 }
 
-/** Kill the server; resolves when another one serves. */
-async function killServer(where: Place): Promise<void> {
+/** Kill the worker; resolves when another one serves. */
+async function killWorker(where: Place): Promise<void> {
   const { pid } = await statusOf(where)
   process.kill(pid, 'SIGKILL')
-  await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another server')
+  await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another worker')
 }
 
-/** The server has that many requests which wait. */
+/** The worker has that many requests which wait. */
 const haveCome = (where: Place, requests: number) =>
   until(async () => (await statusOf(where)).gauges.requests >= requests, patienceMs, `${requests} requests`)
 
-t.test('requests that two servers took along are answered by the third', { skip }, async t => {
+t.test('requests that two workers took along are answered by the third', { skip }, async t => {
   const { where, origin, path } = await setUp(t)
   const [direct, buffered] = [await open(path, 0o40000), await open(path, 'r')]
   await origin.fault({ kind: 'stall-before-headers', method: 'GET' })
@@ -52,11 +52,11 @@ t.test('requests that two servers took along are answered by the third', { skip 
   // As many as the threads of this process allow at once.
   await haveCome(where, 4)
   for (let kill = 0; kill < 2; kill++) {
-    await killServer(where)
+    await killWorker(where)
     await haveCome(where, 4)
   }
   await origin.fault(null)
-  await killServer(where)
+  await killWorker(where)
   t.same(new Set(await Promise.all(reads)), new Set([true]))
   t.match(await statusOf(where), { takeovers: { count: 3 }, gauges: { requests: 0 } })
   for (const handle of [direct, buffered]) await handle.close()
@@ -71,17 +71,17 @@ const timerProgram = `
   print "$count $signals ", sha256_hex($bytes);
 `
 
-t.test('a reader with a timer is interrupted while one server follows another, and reads all', { skip }, async t => {
+t.test('a reader with a timer is interrupted while one worker follows another, and reads all', { skip }, async t => {
   const { where, origin, path } = await setUp(t)
   await origin.fault({ kind: 'stall-before-headers', method: 'GET' })
   const reader = start('perl', ['-e', timerProgram, path])
   await haveCome(where, 1)
   for (let kill = 0; kill < 2; kill++) {
-    await killServer(where)
+    await killWorker(where)
     await haveCome(where, 1)
   }
   await origin.fault(null)
-  await killServer(where)
+  await killWorker(where)
   const { code, stdout, stderr } = await reader.ended
   t.equal(code, 0, stderr)
   const [count, signals, sum] = stdout.toString().split(' ')
@@ -98,14 +98,14 @@ t.test('readers that are killed while nobody serves go, and leave nothing behind
     start('dd', [`if=${path}`, 'bs=64K', 'count=1', `skip=${k * 32}`, 'status=none', ...(flags ? [flags] : [])]),
   )
   await haveCome(where, 2)
-  // Nobody starts another server while the keeper stands.
+  // Nobody starts another worker while the supervisor stands.
   const { pid } = await statusOf(where)
-  process.kill(daemon.keeperPid, 'SIGSTOP')
+  process.kill(daemon.supervisorPid, 'SIGSTOP')
   process.kill(pid, 'SIGKILL')
   for (const { child } of readers) child.kill('SIGKILL')
   const [buffered] = await Promise.all([readers[0]!.ended])
   t.equal(buffered.signal, 'SIGKILL', 'gone with nobody there')
-  process.kill(daemon.keeperPid, 'SIGCONT')
+  process.kill(daemon.supervisorPid, 'SIGCONT')
   t.equal((await readers[1]!.ended).signal, 'SIGKILL')
   await origin.fault(null)
   await until(async () => (await statusOf(where)).gauges.requests === 0, patienceMs, 'nothing in work')
@@ -129,7 +129,7 @@ t.test('versions without a name are read on after a takeover: replaced, and dele
   writeSample(`${source}.new`, after!)
   renameSync(`${source}.new`, source)
   await until(() => statSync(path).ino !== ino, patienceMs, 'the new version')
-  await killServer(where)
+  await killWorker(where)
   t.ok((await whole(first)).equals(old), 'the one before')
   const second = await open(path, 0o40000)
   t.ok((await whole(second)).equals(fresh), 'the new one')
@@ -137,7 +137,7 @@ t.test('versions without a name are read on after a takeover: replaced, and dele
   await until(isHeld, patienceMs, 'the promotion of the new one')
   rmSync(source)
   await until(() => statSync(path, { throwIfNoEntry: false }) === undefined, patienceMs, 'the end of the name')
-  await killServer(where)
+  await killWorker(where)
   t.ok((await whole(first)).equals(old))
   t.ok((await whole(second)).equals(fresh))
   for (const handle of [first, second]) await handle.close()

@@ -1,5 +1,5 @@
 /**
- * kill -9 of the server, again and again, under fio and readers that check every byte, with misses in flight and eviction: nobody
+ * kill -9 of the worker, again and again, under fio and readers that check every byte, with misses in flight and eviction: nobody
  * sees an error, a wrong byte or an end.
  * KILLS=n sets how many; SEED=n another sequence; BUSY=n runs so many loops beside it that do nothing but take the processors.
  */
@@ -58,20 +58,20 @@ async function setUp(t: Test): Promise<{ where: Place; daemon: Daemon }> {
   return { where, daemon }
 }
 
-/** The pauses that the keeper has logged, in milliseconds. */
+/** The pauses that the supervisor has logged, in milliseconds. */
 function pausesOf(daemon: Daemon): number[] {
   return [...daemon.log().matchAll(/"pauseMs":(\d+)/g)].map(match => Number(match[1])).sort((a, b) => a - b)
 }
 
-/** Kill the server that serves; resolves when another one does. @returns the pid of that */
-async function killServer(where: Place, daemon: Daemon, pid: number): Promise<number> {
+/** Kill the worker that serves; resolves when another one does. @returns the pid of that */
+async function killWorker(where: Place, daemon: Daemon, pid: number): Promise<number> {
   const before = pausesOf(daemon).length
   process.kill(pid, 'SIGKILL')
-  await until(() => pausesOf(daemon).length > before, patienceMs, 'another server')
+  await until(() => pausesOf(daemon).length > before, patienceMs, 'another worker')
   return (await statusOf(where)).pid
 }
 
-t.test(`${kills} kills of the server under fio and checking readers are not seen (SEED=${seed})`, options, async t => {
+t.test(`${kills} kills of the worker under fio and checking readers are not seen (SEED=${seed})`, options, async t => {
   const random = seeded(seed)
   const { where, daemon } = await setUp(t)
   const { mountpoint } = where
@@ -90,10 +90,10 @@ t.test(`${kills} kills of the server under fio and checking readers are not seen
   const loads = Promise.all([fio(true), fio(false)])
   await readers.haveRead(20, loadMsMax)
   let { pid } = await statusOf(where)
-  const openBefore = openIn(daemon.keeperPid, pid)
+  const openBefore = openIn(daemon.supervisorPid, pid)
   for (let kill = 0; kill < kills; kill++) {
     await readers.haveRead(readers.report().reads + between(random, 1, 60), loadMsMax)
-    pid = await killServer(where, daemon, pid)
+    pid = await killWorker(where, daemon, pid)
   }
   await readers.haveRead(readers.report().reads + 50, loadMsMax)
   fioOver = true
@@ -101,17 +101,17 @@ t.test(`${kills} kills of the server under fio and checking readers are not seen
   const { reads, failed, wrong, longestMs } = await readers.stop()
   const { eviction } = await statusOf(where)
   t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
-  t.same(childrenOf(daemon.keeperPid), [pid], 'one server, and nothing else')
-  t.same(openIn(daemon.keeperPid, pid), openBefore, 'what both have open')
+  t.same(childrenOf(daemon.supervisorPid), [pid], 'one worker, and nothing else')
+  t.same(openIn(daemon.supervisorPid, pid), openBefore, 'what both have open')
   const pauses = pausesOf(daemon)
   const share = (part: number) => pauses[Math.min(pauses.length - 1, Math.floor(pauses.length * part))]
   t.comment(
-    `${kills} kills: ${reads} reads, ${fioIos} of fio, ${eviction.objects} objects evicted by the last server;` +
+    `${kills} kills: ${reads} reads, ${fioIos} of fio, ${eviction.objects} objects evicted by the last worker;` +
       ` pauses in ms: median ${share(0.5)}, 90 % ${share(0.9)}, longest ${share(1)}; longest read ${Math.round(longestMs)} ms`,
   )
   t.equal(pauses.length, kills)
   t.equal(await stop(daemon), 0)
-  t.ok(await isGone(where, pid, daemon.keeperPid))
+  t.ok(await isGone(where, pid, daemon.supervisorPid))
 })
 
 t.test('a listing that is being read goes on where it was', options, async t => {
@@ -121,7 +121,7 @@ t.test('a listing that is being read goes on where it was', options, async t => 
   const daemon = await mountDaemon(t, where)
   const listing = await opendir(where.mountpoint, { bufferSize: 1 })
   const seen = [(await listing.read())!.name]
-  await killServer(where, daemon, (await statusOf(where)).pid)
+  await killWorker(where, daemon, (await statusOf(where)).pid)
   for (let entry = await listing.read(); entry; entry = await listing.read()) seen.push(entry.name)
   await listing.close()
   t.same(seen.sort(), names)

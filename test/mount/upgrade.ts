@@ -1,5 +1,5 @@
 /**
- * Servers of another version that take over a mount in use, through the real command.
+ * Workers of another version that take over a mount in use, through the real command.
  * UPGRADES=n sets how many under load.
  */
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
@@ -27,7 +27,7 @@ const upgrades = Number(process.env.UPGRADES ?? 3)
 const sample = { seed: 81, sizeBytes: 16 * MiB + 777, dataShare: 0.9 }
 const bytes = sampleBytes(sample, 0, sample.sizeBytes)
 const loadMsMax = 120_000
-const skip = cannotMount || (transport === 'kernel' ? false : 'over fuse-native no server takes over')
+const skip = cannotMount || (transport === 'kernel' ? false : 'over fuse-native no worker takes over')
 const options = { skip, timeout: 120_000 + upgrades * 60_000 }
 t.setTimeout(3_600_000)
 
@@ -43,7 +43,7 @@ t.test(`${upgrades} upgrades under load are seen by nobody`, options, async t =>
   const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 6, seed: 5 })
   const pids = [(await statusOf(where)).pid]
   await readers.haveRead(20, loadMsMax)
-  const openBefore = openIn(daemon.keeperPid, pids[0]!)
+  const openBefore = openIn(daemon.supervisorPid, pids[0]!)
   const pauses: number[] = []
   for (let k = 0; k < upgrades; k++) {
     await readers.haveRead(readers.report().reads + 40, loadMsMax)
@@ -57,8 +57,8 @@ t.test(`${upgrades} upgrades under load are seen by nobody`, options, async t =>
   t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
   t.equal(new Set(pids).size, upgrades + 1)
   t.same(pids.filter(isRunning), [pids.at(-1)], 'none of those before runs')
-  t.same(childrenOf(daemon.keeperPid), [pids.at(-1)])
-  t.same(openIn(daemon.keeperPid, pids.at(-1)!), openBefore, 'what both have open')
+  t.same(childrenOf(daemon.supervisorPid), [pids.at(-1)])
+  t.same(openIn(daemon.supervisorPid, pids.at(-1)!), openBefore, 'what both have open')
   const { version, takeovers } = await statusOf(where)
   t.equal(version, `8.0.${((upgrades - 1) % 2) + 1}`)
   t.match(takeovers, { count: upgrades, longestPauseMs: Math.max(...pauses), refusedUpgrade: null })
@@ -80,7 +80,7 @@ t.test(
     const { pid, version } = await statusOf(where)
     const refused = async (directory: string, reason: RegExp) => {
       t.match(await parentfs('upgrade', where.mountpoint, '--to', directory), { code: /[12]/, stderr: reason })
-      t.equal((await statusOf(where)).pid, pid, 'the same server')
+      t.equal((await statusOf(where)).pid, pid, 'the same worker')
     }
     await refused(where.top, /has no version of parentfs .*make build/)
     const other = versionIn(where.top, '9.0.1')

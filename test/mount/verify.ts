@@ -117,7 +117,7 @@ t.test('an image that is not what its publisher says cannot be read, until it is
 
 t.test('an index of garbage after kill -9 is refused in one line that says what to do', options, async t => {
   const { where, daemon } = await complete(t, null)
-  await killDaemon('stopped keeper', where, daemon, (await statusOf(where)).pid)
+  await killDaemon('stopped supervisor', where, daemon, (await statusOf(where)).pid)
   const path = join(where.cacheDirectory, 'index', 'data.mdb')
   const content = readFileSync(path)
   for (let at = 64; at < content.length; at++) content[at] = (at * 7) & 0xff

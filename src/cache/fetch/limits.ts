@@ -2,30 +2,30 @@
 import { KiB, MiB } from '../../base/limits.ts'
 
 /** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */
-export const aheadRunBytesMin = 512 * KiB
+export const prefetchRunBytesMin = 512 * KiB
 /** The window of a stream, from its begin to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of 4 MiB. */
-export const aheadWindowBytesMin = 128 * KiB
-export const aheadWindowBytesMax = 32 * MiB
+export const prefetchWindowBytesMin = 128 * KiB
+export const prefetchWindowBytesMax = 32 * MiB
 /**
  * How far behind a stream its bytes stay in the page cache: until they are surely on the disk, and for readers who follow closely. More
  * would fill the memory of the host with what has been read, each byte of a buffered reader twice.
  */
 export const leftBehindBytes = 64 * MiB
 /** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
-export const aheadPieceBytesMin = 256 * KiB
-export const aheadPieceBytesMax = 4 * MiB
+export const prefetchRequestBytesMin = 256 * KiB
+export const prefetchRequestBytesMax = 4 * MiB
 /** How long a piece takes on its way at least, as far as they may be so large: asking costs some tenths of a millisecond of our time. */
-export const aheadPieceMs = 12
+export const prefetchRequestMs = 12
 /**
  * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
  * for something else: 10 ms of 100 MiB/s.
  */
-export const aheadBytesMax = 48 * MiB
-export const aheadBytesMin = 1 * MiB
+export const prefetchBytesMax = 48 * MiB
+export const prefetchBytesMin = 1 * MiB
 /** The share of the turns at an origin that reading ahead may take. */
-export const aheadTurnsShare = 0.25
+export const prefetchTurnsShare = 0.25
 /** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
-export const aheadPiecesMax = 1024
+export const prefetchRequestsQueuedMax = 1024
 /**
  * What a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no more than this share of
  * them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a millisecond.
@@ -53,8 +53,8 @@ export const shelfPiecesMax = 4096
 export const lingeringBytesMax = 16 * MiB
 export const lingeringMsMax = 10_000
 /** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
-export const aheadRecentBytes = 64 * MiB
-export const aheadUnreadShareMax = 0.5
+export const prefetchRecentBytes = 64 * MiB
+export const prefetchUnreadShareMax = 0.5
 /** How long after an image was opened cold it is noted what is read of it: longer than a slow guest boots. */
 export const profileMs = 120_000
 /** What a profile holds at most: more is not a boot. And of the capacity, so that what it brings does not drive out all else. */

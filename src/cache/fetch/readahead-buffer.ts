@@ -9,7 +9,7 @@
 import { type BlockRun, maskOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
-import { aheadBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from './limits.ts'
+import { prefetchBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from './limits.ts'
 
 /** Who wants to know what becomes of a piece. */
 export interface PrefetchListener {
@@ -179,7 +179,7 @@ export class ReadaheadBuffer {
 
   /** Where much is on its way, to many readers, less stays: both take of the same memory. */
   #makeRoom(newest: Item): void {
-    const bytesMax = Math.max(shelfReadBytesMax, Math.min(shelfBytesMax, aheadBytesMax - this.#comingBytes))
+    const bytesMax = Math.max(shelfReadBytesMax, Math.min(shelfBytesMax, prefetchBytesMax - this.#comingBytes))
     for (const item of this.#read) {
       if (this.#usedBytes <= bytesMax && !this.#parts.memory.isScarce) return
       this.#letGo(item)

@@ -28,7 +28,7 @@ export interface BootProfilesContext {
 export interface BootProfileCounters {
   /** Images of which it is noted now what is read. */
   readonly recording: number
-  readonly kept: number
+  readonly recorded: number
   readonly replayed: number
   /** Dropped, because what they had fetched was not read. */
   readonly dropped: number
@@ -46,7 +46,7 @@ export class BootProfiles {
   readonly #parts: BootProfilesContext
   readonly #recordings = new Map<StoredImage, Recording>()
   readonly #saving = new Set<Promise<void>>()
-  #kept = 0
+  #recorded = 0
   #replayed = 0
   #dropped = 0
 
@@ -55,8 +55,8 @@ export class BootProfiles {
   }
 
   get counters(): BootProfileCounters {
-    const [kept, replayed, dropped] = [this.#kept, this.#replayed, this.#dropped]
-    return { recording: this.#recordings.size, kept, replayed, dropped }
+    const [recorded, replayed, dropped] = [this.#recorded, this.#replayed, this.#dropped]
+    return { recording: this.#recordings.size, recorded, replayed, dropped }
   }
 
   /** The profile of an image, or of an earlier version of it. */
@@ -124,7 +124,7 @@ export class BootProfiles {
     const profile = replayed?.profile.mergedWith(blocks) ?? BootProfile.of(geometry.blockBytes, blocks)
     const { record } = profile
     if (await recordWithin(16 * record.runs.length, () => index.putProfile(image.origin, image.key, record)))
-      this.#kept++
+      this.#recorded++
   }
 
   /** Of the objects that a profile names, how many were read since: seen here, or answered natively. */

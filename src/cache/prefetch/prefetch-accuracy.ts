@@ -1,7 +1,7 @@
 /**
  * What became of bytes that were fetched ahead: read, or not. Where too much goes unread, less is fetched ahead.
  */
-import { aheadRecentBytes, aheadUnreadShareMax } from '../fetch/limits.ts'
+import { prefetchRecentBytes, prefetchUnreadShareMax } from '../fetch/limits.ts'
 
 export interface PrefetchAccuracyCounters {
   /** Asked of origins before anybody wanted them. */
@@ -31,10 +31,10 @@ export class PrefetchAccuracy {
   get scale(): number {
     const known = this.#recentRead + this.#recentUnread
     // A few pieces say nothing.
-    if (known < aheadRecentBytes / 16) return 1
+    if (known < prefetchRecentBytes / 16) return 1
     const unreadShare = this.#recentUnread / known
-    if (unreadShare <= aheadUnreadShareMax) return 1
-    return Math.max(scaleMin, (1 - unreadShare) / (1 - aheadUnreadShareMax))
+    if (unreadShare <= prefetchUnreadShareMax) return 1
+    return Math.max(scaleMin, (1 - unreadShare) / (1 - prefetchUnreadShareMax))
   }
 
   /** So many bytes are being fetched. For each of them it is said once what became of it. */
@@ -53,7 +53,7 @@ export class PrefetchAccuracy {
   #settle(read: number, unread: number): void {
     this.#readBytes += read
     this.#unreadBytes += unread
-    const rest = Math.max(0, 1 - (read + unread) / aheadRecentBytes)
+    const rest = Math.max(0, 1 - (read + unread) / prefetchRecentBytes)
     this.#recentRead = this.#recentRead * rest + read
     this.#recentUnread = this.#recentUnread * rest + unread
   }

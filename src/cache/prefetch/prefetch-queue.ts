@@ -8,7 +8,7 @@
 import { type BlockRun, countOf, maskOf, runsOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
-import { aheadBytesMax, aheadBytesMin, aheadPiecesMax } from '../fetch/limits.ts'
+import { prefetchBytesMax, prefetchBytesMin, prefetchRequestsQueuedMax } from '../fetch/limits.ts'
 import type { PathEstimator } from '../fetch/path-estimator.ts'
 import type { PrefetchListener } from '../fetch/readahead-buffer.ts'
 import type { PrefetchAccuracy } from './prefetch-accuracy.ts'
@@ -45,9 +45,9 @@ export interface PrefetchQueueContext {
 export interface PrefetchQueueCounters {
   /** Bytes under way. */
   readonly bytes: number
-  readonly queuedPieces: number
+  readonly queuedRequests: number
   /** Pieces that were given up for want of room or turns. */
-  readonly skippedPieces: number
+  readonly skippedRequests: number
 }
 
 export class PrefetchQueue {
@@ -56,7 +56,7 @@ export class PrefetchQueue {
   readonly #pieces = new Map<object, PrefetchRequest[]>()
   #queued = 0
   #skipped = 0
-  // INVARIANT: nothing is begun that makes #bytes larger than aheadBytesMax.
+  // INVARIANT: nothing is begun that makes #bytes larger than prefetchBytesMax.
   #bytes = 0
   #requests = 0
   #closed = false
@@ -66,13 +66,13 @@ export class PrefetchQueue {
   }
 
   get counters(): PrefetchQueueCounters {
-    return { bytes: this.#bytes, queuedPieces: this.#queued, skippedPieces: this.#skipped }
+    return { bytes: this.#bytes, queuedRequests: this.#queued, skippedRequests: this.#skipped }
   }
 
   add(owner: object, pieces: readonly PrefetchRequest[]): void {
     const waiting = this.#pieces.get(owner) ?? []
     for (const piece of pieces) {
-      if (this.#closed || this.#queued >= aheadPiecesMax) this.#skip(piece)
+      if (this.#closed || this.#queued >= prefetchRequestsQueuedMax) this.#skip(piece)
       else {
         waiting.push(piece)
         this.#queued++
@@ -126,8 +126,8 @@ export class PrefetchQueue {
   #mayBegin(stored: StoredImage, bytes: number): boolean {
     const { fetcher, requestsMax, linkOf } = this.#parts
     if (this.#requests >= requestsMax(stored)) return false
-    const bytesMax = fetcher.demanded > 0 ? Math.max(aheadBytesMin, linkOf(stored).bdpBytes) : aheadBytesMax
-    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, aheadBytesMax)
+    const bytesMax = fetcher.demanded > 0 ? Math.max(prefetchBytesMin, linkOf(stored).bdpBytes) : prefetchBytesMax
+    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, prefetchBytesMax)
   }
 
   #begin(piece: PrefetchRequest, run: BlockRun): void {

@@ -8,12 +8,12 @@
 import { blocksPerObject } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import {
-  aheadPieceBytesMax,
-  aheadPieceBytesMin,
-  aheadPieceMs,
-  aheadRunBytesMin,
-  aheadWindowBytesMin,
   leftBehindBytes,
+  prefetchRequestBytesMax,
+  prefetchRequestBytesMin,
+  prefetchRequestMs,
+  prefetchRunBytesMin,
+  prefetchWindowBytesMin,
   profileBatchBytes,
 } from '../fetch/limits.ts'
 import { AccessPredictor } from './access-predictor.ts'
@@ -116,7 +116,7 @@ export class Prefetcher {
     for (const span of profile.spans(Math.ceil(sizeBytes / blockBytes), profileBatchBytes / blockBytes)) {
       bytes += (span.to - span.from) * blockBytes
       if (bytes > bytesMax) break
-      pieces.push(...this.#piecesOf(stored, [span], policy, aheadPieceBytesMax / blockBytes))
+      pieces.push(...this.#piecesOf(stored, [span], policy, prefetchRequestBytesMax / blockBytes))
     }
     this.#queue.add(profile, pieces)
   }
@@ -137,9 +137,9 @@ export class Prefetcher {
 
   #limits(blockBytes: number) {
     const bytesMax = this.#parts.windowBytesMax()
-    const windowMin = Math.max(2, aheadWindowBytesMin / blockBytes)
+    const windowMin = Math.max(2, prefetchWindowBytesMin / blockBytes)
     return {
-      runMin: Math.max(2, aheadRunBytesMin / blockBytes),
+      runMin: Math.max(2, prefetchRunBytesMin / blockBytes),
       windowMin,
       windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#usefulness.stream.scale) / blockBytes)),
     }
@@ -177,9 +177,9 @@ export class Prefetcher {
   #pieceBlocks(stored: StoredImage, readBlocks: number): number {
     const { blockBytes } = stored.geometry
     const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.linkOf(stored)
-    const filling = Math.max(fullBytes / 2, (bytesPerSecond * aheadPieceMs) / 1000)
-    const wanted = Math.max(aheadPieceBytesMin, readBlocks * blockBytes, filling)
-    const blocks = Math.min(aheadPieceBytesMax, wanted) / blockBytes
+    const filling = Math.max(fullBytes / 2, (bytesPerSecond * prefetchRequestMs) / 1000)
+    const wanted = Math.max(prefetchRequestBytesMin, readBlocks * blockBytes, filling)
+    const blocks = Math.min(prefetchRequestBytesMax, wanted) / blockBytes
     return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
   }
 }

@@ -25,7 +25,7 @@ export interface MountedOrigin {
   /** How long its readers wait for it; for as long as their signals let them when absent. */
   readonly patience?: MissTimeoutOptions
   /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
-  readonly aheadRequestsMax?: number
+  readonly prefetchRequestsMax?: number
   /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
   readonly isNear?: boolean
   /** Whom native threads may ask, and what hears of what they were told. Nobody when absent. */
@@ -33,7 +33,7 @@ export interface MountedOrigin {
 }
 
 /** Turns for reading ahead where nothing is said. */
-const aheadRequestsDefault = 8
+const prefetchRequestsDefault = 8
 
 export class OriginTable {
   /** One array for as long as the cache is open: who holds it sees those that come. */
@@ -101,10 +101,10 @@ export class OriginTable {
   }
 
   /** Turns that reading ahead may take; none while the origin is not well. */
-  aheadRequestsMax(image: Image): number {
+  prefetchRequestsMax(image: Image): number {
     const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
     const state = mounted?.patience?.availability.state ?? 'available'
-    return mounted && state === 'available' ? (mounted.aheadRequestsMax ?? aheadRequestsDefault) : 0
+    return mounted && state === 'available' ? (mounted.prefetchRequestsMax ?? prefetchRequestsDefault) : 0
   }
 
   /** The directory that shows an image; null is the root, and where its origin is not mounted. */

@@ -48,7 +48,7 @@ export interface ReadPathContext extends ReadPathLimits {
 }
 
 /** Of what is fetched before anybody asks. */
-export interface ReadAheadStatus extends PrefetchCounters {
+export interface PrefetchStatus extends PrefetchCounters {
   /** Fetched, and in memory for readers. */
   readonly bufferedBytes: number
   readonly profiles: BootProfileCounters
@@ -93,7 +93,7 @@ export class ReadPath {
     }))
     this.#ahead = new Prefetcher({
       fetcher,
-      requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.aheadRequestsMax(image) : 0),
+      requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.prefetchRequestsMax(image) : 0),
       // What the store does not take, readers take from memory.
       hasRoom: (stored, bytes, isPassing) =>
         (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
@@ -135,7 +135,7 @@ export class ReadPath {
     return this.flights.size - this.#park.size - this.#fetcher.shelvedFlights
   }
 
-  get aheadCounters(): ReadAheadStatus {
+  get prefetchCounters(): PrefetchStatus {
     return { ...this.#ahead.counters, bufferedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Starts a keeper that outlives the command: in its own session, with no terminal, told its settings by message so that
+ * Starts a supervisor that outlives the command: in its own session, with no terminal, told its settings by message so that
  * credentials appear in no list of processes.
  */
 import { spawn } from 'node:child_process'
@@ -12,30 +12,33 @@ import type { BackgroundAnswer } from '../../daemon/supervisor/supervisor-main.t
 
 /**
  * Resolves when the mount answers.
- * @throws CacheError the keeper's own reason; then it has gone
+ * @throws CacheError the supervisor's own reason; then it has gone
  */
 export async function superviseInBackground(settings: Settings): Promise<void> {
   const main = fileURLToPath(new URL('../../daemon/supervisor/supervisor-main.js', import.meta.url))
-  const keeper = spawn(process.execPath, [...noInspectorArguments, main], {
+  const supervisor = spawn(process.execPath, [...noInspectorArguments, main], {
     detached: true,
     cwd: '/',
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   })
   const ended = new AbortController()
-  const exited = once(keeper, 'exit', { signal: ended.signal }).then(([code, signal]) => {
-    throw new CacheError('mount-failed', `the keeper ended with ${signal ?? `exit code ${code}`} and gave no reason`)
+  const exited = once(supervisor, 'exit', { signal: ended.signal }).then(([code, signal]) => {
+    throw new CacheError(
+      'mount-failed',
+      `the supervisor ended with ${signal ?? `exit code ${code}`} and gave no reason`,
+    )
   })
   try {
-    keeper.send(settings)
-    const message = once(keeper, 'message', { signal: ended.signal })
+    supervisor.send(settings)
+    const message = once(supervisor, 'message', { signal: ended.signal })
     const [answer] = (await Promise.race([message, exited])) as [BackgroundAnswer]
     if (answer.type === 'ready') return
-    await once(keeper, 'exit')
+    await once(supervisor, 'exit')
     throw new CacheError(answer.code as ErrorCode, answer.message)
   } finally {
     ended.abort()
     exited.catch(() => {}) // What it says after the answer is of no interest.
-    if (keeper.connected) keeper.disconnect()
-    keeper.unref()
+    if (supervisor.connected) supervisor.disconnect()
+    supervisor.unref()
   }
 }

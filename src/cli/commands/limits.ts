@@ -13,5 +13,5 @@ export const completionNamesMax = 1_000
 /** The shortest pause of `parentfs top`: each look costs the daemon a walk over everything it holds. */
 export const topIntervalMsMin = 100
 
-/** How long `upgrade` waits: as long as a boot may take, and the end of the server before it. */
+/** How long `upgrade` waits: as long as a boot may take, and the end of the worker before it. */
 export const upgradeMsMax = 150_000

@@ -1,5 +1,5 @@
 /**
- * `parentfs mount`: from arguments or a file to settings; then this process becomes the keeper, or starts one in the
+ * `parentfs mount`: from arguments or a file to settings; then this process becomes the supervisor, or starts one in the
  * background.
  */
 import { resolve } from 'node:path'
@@ -44,11 +44,11 @@ export async function mount(args: MountArguments): Promise<number> {
     await superviseInBackground(await ask())
     return 0
   }
-  process.title = 'parentfs keeper'
+  process.title = 'parentfs supervisor'
   return runSupervisor(ask)
 }
 
-/** Every path becomes absolute here: neither keeper nor server has our working directory. */
+/** Every path becomes absolute here: neither supervisor nor worker has our working directory. */
 async function settingsOf(args: MountArguments): Promise<Settings> {
   const { attributes, allowOther, origin: options } = parseMountOptions(args.o)
   const [origin, mountpoint] = args.places as [string, string]

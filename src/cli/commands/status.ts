@@ -35,7 +35,7 @@ async function statusOf(path: string): Promise<Status> {
   const trouble = troubleOf(socket)
   if (trouble !== null) {
     const advice = 'readers wait while another is tried again and again; its log says more'
-    throw new CacheError('closed', `${mountpoint} has no server (${trouble}): ${advice}`)
+    throw new CacheError('closed', `${mountpoint} has no worker (${trouble}): ${advice}`)
   }
   const entry = await mountAt(mountpoint)
   if (entry?.type !== fileSystemType) {

@@ -1,5 +1,5 @@
 /**
- * `parentfs upgrade`: another server, of another version perhaps, takes the place of the one that runs. Readers wait for a moment.
+ * `parentfs upgrade`: another worker, of another version perhaps, takes the place of the one that runs. Readers wait for a moment.
  */
 
 import { resolve } from 'node:path'
@@ -36,17 +36,17 @@ export async function upgrade(path: string, to: string | null): Promise<number> 
   return 0
 }
 
-/** What the next server says of itself, once it serves. */
+/** What the next worker says of itself, once it serves. */
 async function successor(socket: string, before: Status): Promise<Status> {
   const endMs = performance.now() + upgradeMsMax
   while (performance.now() < endMs) {
-    // Between two servers this waits for the second.
+    // Between two workers this waits for the second.
     const now = await fetchStatus(socket)
     if (now && now.takeovers.count > before.takeovers.count) return now
     await sleep(successorLookMs)
   }
   throw new CacheError(
     'closed',
-    `${before.mountpoint}: no other server after ${upgradeMsMax / 1000} seconds: see the log`,
+    `${before.mountpoint}: no other worker after ${upgradeMsMax / 1000} seconds: see the log`,
   )
 }

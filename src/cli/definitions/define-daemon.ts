@@ -33,7 +33,7 @@ export function defineReload(program: Command, ended: Ended): void {
 export function defineUpgrade(program: Command, ended: Ended): void {
   const upgrade = program.command('upgrade').copyInheritedSettings(program)
   upgrade
-    .description('Have another server take over the mount, of this or of another version; readers wait for a moment.')
+    .description('Have another worker take over the mount, of this or of another version; readers wait for a moment.')
     .argument('<mountpoint>')
     .option('--to <dir>', 'where the other version was built: its dist/ is there')
     .action(async (mountpoint: string, { to }: { to?: string }) => {

@@ -33,7 +33,7 @@ export function tableOfOne(status: Status): string {
       'state',
       `${status.state} for ${ms(status.uptimeSeconds * 1000)}, ${status.transport} transport, parentfs ${status.version}`,
     ],
-    ['processes', `server ${status.pid}, keeper ${status.supervisorPid}${takeoversOf(status)}`],
+    ['processes', `worker ${status.pid}, supervisor ${status.supervisorPid}${takeoversOf(status)}`],
     [
       'cache',
       `${size(cache.usedBytes)} of ${size(cache.capacityBytes)} in ${cache.objects} objects, ${cache.directory}`,
@@ -81,7 +81,7 @@ function pinnedOf({ pinned: { heldBytes, maxBytes: wholeBytes, allowedBytes } }:
 
 function takeoversOf({ takeovers: { possible, count, longestPauseMs } }: Status): string {
   if (!possible) return '; none could take over: on this mount requests are not repeated'
-  return count === 0 ? '' : `; ${count} servers took over, in ${ms(longestPauseMs)} at most`
+  return count === 0 ? '' : `; ${count} workers took over, in ${ms(longestPauseMs)} at most`
 }
 
 /** A parentfs mount whose daemon does not answer us: dead, or somebody else's. */

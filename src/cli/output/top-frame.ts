@@ -27,7 +27,7 @@ export function frameOf(before: Status, after: Status, { seconds, rows }: FrameO
   }
   const facts = newTable()
   facts.push(
-    [after.mountpoint, `${after.state}, server ${after.pid}, ${gauges.requests} requests under way`],
+    [after.mountpoint, `${after.state}, worker ${after.pid}, ${gauges.requests} requests under way`],
     [
       'hits',
       `${each(hits)}, ${bytesEach(rate(({ reads }) => reads.hitBytes))}, ${share(hits, hits + misses)} of reads${took('memory', 'disk', 'store')}`,

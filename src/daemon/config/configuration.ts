@@ -192,6 +192,6 @@ export function timingOf({ readTimeout, writeTimeout, syncInterval, syncBytes }:
 }
 
 /** What of the cache is bounded in bytes, as src/cache/ calls it. */
-export function limitsOf({ promotionQueue, fetches, readAhead }: Configuration['cache']) {
-  return { promotionBytesMax: promotionQueue, fetchBytesMax: fetches, readAheadBytesMax: readAhead }
+export function limitsOf({ promotionQueue, fetchBudget, readAhead }: Configuration['cache']) {
+  return { promotionBytesMax: promotionQueue, fetchBytesMax: fetchBudget, readAheadBytesMax: readAhead }
 }

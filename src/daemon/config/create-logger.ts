@@ -1,5 +1,5 @@
 /**
- * The log of keeper and server: pino, JSON lines, or lines for people on a terminal. Written by a native thread, in order: who logs waits
+ * The log of supervisor and worker: pino, JSON lines, or lines for people on a terminal. Written by a native thread, in order: who logs waits
  * for nothing, and the last line before an exit is there unless nobody takes it, see log-destination.ts.
  */
 import { pino } from 'pino'
@@ -15,7 +15,7 @@ const missing = 'the log could not be written: lines are missing here'
  * @throws SystemError when the file cannot be opened
  */
 export async function createLogger(
-  name: 'keeper' | 'server',
+  name: 'supervisor' | 'worker',
   { level, pretty, file }: LogSettings,
   addon: LogWriters,
 ): Promise<ProcessLog> {

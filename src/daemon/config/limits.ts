@@ -39,11 +39,11 @@ export const configurationBytesMax = 64 * KiB
 /** Levels of nesting in it: four are used. */
 export const configurationDepthMax = 16
 
-/** A server that has served this long before it dies was well: the deaths before it do not count any more. */
-export const serverWellMsDefault = 60_000
+/** A worker that has served this long before it dies was well: the deaths before it do not count any more. */
+export const workerStableMsDefault = 60_000
 
-/** Servers that may die one after the other of themselves, none of which was well: then they pass the cache by. */
-export const serverDeathsDefault = 5
+/** Workers that may die one after the other of themselves, none of which was well: then they pass the cache by. */
+export const workerCrashLimitDefault = 5
 
 /** Lines of the log that wait for a slow reader, in bytes: some thousand, and nobody should find much memory behind a pipe that nobody reads. */
 export const logQueueBytesMax = 1024 * 1024

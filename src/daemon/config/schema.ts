@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { blocksPerObject } from '../../base/image.ts'
 import { evictionPolicies, evictionPolicyDefault } from '../../cache/evict/eviction-policy.ts'
-import { aheadWindowBytesMax, promotionBytesMax } from '../../cache/fetch/limits.ts'
+import { prefetchWindowBytesMax, promotionBytesMax } from '../../cache/fetch/limits.ts'
 import { scrubBytesPerSecond, scrubIntervalMs } from '../../cache/integrity/limits.ts'
 import { fetchBytesMax } from '../../cache/limits.ts'
 import { directoryNodeId } from '../../fuse/filesystem/backend.ts'
@@ -27,10 +27,10 @@ import {
   capacityObjectsMin,
   originsMax,
   scrubIntervalMsMin,
-  serverDeathsDefault,
-  serverWellMsDefault,
   sessionThreads,
   storeThreads,
+  workerCrashLimitDefault,
+  workerStableMsDefault,
 } from './limits.ts'
 import { originSchema } from './origin-settings.ts'
 import {
@@ -105,11 +105,11 @@ const cache = z
       live: true,
       what: 'bytes that wait to be put into the cache; over it, a miss is answered and not kept',
     }),
-    fetches: sizeField({ min: MiB, max: 64 * GiB }, fetchBytesMax, {
+    fetchBudget: sizeField({ min: MiB, max: 64 * GiB }, fetchBytesMax, {
       live: true,
       what: 'bytes being fetched at once from all origins, for readers who wait',
     }),
-    readAhead: sizeField({ min: 0, max: GiB }, aheadWindowBytesMax, {
+    readAhead: sizeField({ min: 0, max: GiB }, prefetchWindowBytesMax, {
       live: true,
       what: 'how far ahead of a sequential reader is fetched, at most; 0 for no reading ahead of any kind',
     }),
@@ -202,14 +202,14 @@ const metrics = z.strictObject({
   ),
 })
 
-const server = z.strictObject({
-  deaths: countField({ min: 1, max: 1_000_000 }, serverDeathsDefault, {
+const worker = z.strictObject({
+  crashLimit: countField({ min: 1, max: 1_000_000 }, workerCrashLimitDefault, {
     live: false,
-    what: 'so many servers that die in a row of themselves: the next passes the cache by, and after as many again a mount that nobody has open goes',
+    what: 'after this many worker crashes in a row, the next worker runs without the cache; after as many again, a mount that nobody has open goes',
   }),
-  wellAfter: durationField({ min: 1, max: 24 * 3_600_000 }, serverWellMsDefault, {
+  stableAfter: durationField({ min: 1, max: 24 * 3_600_000 }, workerStableMsDefault, {
     live: false,
-    what: 'a server that has served this long was well: the deaths before it do not count any more',
+    what: 'a worker that has served this long is stable: crashes before it do not count any more',
   }),
   sessionThreads: countField({ min: 1, max: 64 }, sessionThreads, {
     live: false,
@@ -252,7 +252,7 @@ const fields = z.strictObject({
   allowOther: booleanField({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
-  server: server.prefault({}),
+  worker: worker.prefault({}),
 })
 
 export const schema = fields.superRefine(({ origin, origins, cache: { directory } }, ctx) => {

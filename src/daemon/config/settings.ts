@@ -1,8 +1,8 @@
 /**
- * What a mount was asked to be: plain values that travel from the command line through the keeper to the server.
+ * What a mount was asked to be: plain values that travel from the command line through the supervisor to the worker.
  *
  * The document is what a configuration file says, or what the command line says in its place; configuration.ts, in the
- * server, fills in the defaults and judges the whole.
+ * worker, fills in the defaults and judges the whole.
  */
 
 /** Plain JSON: it crosses two processes. */
@@ -38,5 +38,5 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 /** What becomes of a miss while its origin is away and its time is over. */
 export const outageChoices = ['fail', 'wait'] as const
 
-/** Transports that `--transport` accepts; with the first, the keeper mounts, with the second, the server. */
+/** Transports that `--transport` accepts; with the first, the supervisor mounts, with the second, the worker. */
 export const transports = ['kernel', 'fuse-native'] as const

@@ -1,9 +1,9 @@
 /**
- * What keeper and server say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
+ * What supervisor and worker say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
  *
  * The order at start: `hello`, `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
- * mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the keeper, which
- * outlives the server.
+ * mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the supervisor, which
+ * outlives the worker.
  */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
@@ -19,23 +19,23 @@ export type ToWorker =
       readonly type: 'boot'
       readonly settings: Settings
       readonly keeperPid: number
-      /** Why the cache must be passed by: earlier servers have died of it, perhaps. Null where all is well. */
+      /** Why the cache must be passed by: earlier workers have died of it, perhaps. Null where all is well. */
       readonly bypass: string | null
     }
   /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
   | { readonly type: 'prepare'; readonly settings: Settings }
-  /** What has become of the servers before, once requests are answered; `kept`: the mount stays when the keeper dies. */
+  /** What has become of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies. */
   | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
-  /** The answer to `upgrade-request`: refused, or another server is ready and `stop` follows. */
+  /** The answer to `upgrade-request`: refused, or another worker is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
-  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier server agreed with the kernel, or null. `judgement`: requests that may kill. `kept`: as in `history`. */
+  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier worker agreed with the kernel, or null. `judgement`: requests that may kill. `kept`: as in `history`. */
   | {
       readonly type: 'mounted'
       readonly negotiated: Negotiated | null
       readonly judgement: PoisonVerdict
       readonly kept: boolean
     }
-  /** To the server that mounts: do so, and serve. */
+  /** To the worker that mounts: do so, and serve. */
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
   | { readonly type: 'unmount-answer'; readonly id: number; readonly refusal: UnmountRefused | null }
@@ -49,7 +49,7 @@ export type ToWorker =
   | { readonly type: 'stop' }
 
 export type ToSupervisor =
-  /** The first word of a server, once its program is loaded: who it is, and which messages it understands. */
+  /** The first word of a worker, once its program is loaded: who it is, and which messages it understands. */
   | { readonly type: 'hello'; readonly version: string; readonly protocol: number }
   /** Everything but the mount is up. `source`: the origin without credentials. */
   | {
@@ -63,13 +63,13 @@ export type ToSupervisor =
     }
   /** It could boot. `protocol`: which messages it understands. */
   | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
-  /** Somebody asked for another server: of the version in that directory, or of the keeper's own. */
+  /** Somebody asked for another worker: of the version in that directory, or of the supervisor's own. */
   | { readonly type: 'upgrade-request'; readonly id: number; readonly directory: string | null }
-  /** Another capacity, which holds for the servers that follow as well. */
+  /** Another capacity, which holds for the workers that follow as well. */
   | { readonly type: 'capacity'; readonly capacityBytes: number }
-  /** The server cannot start and is about to exit. */
+  /** The worker cannot start and is about to exit. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
-  /** What INIT is about to settle: the keeper knows it before the kernel does. */
+  /** What INIT is about to settle: the supervisor knows it before the kernel does. */
   | { readonly type: 'negotiated'; readonly negotiated: Negotiated }
   /** The session runs and INIT is answered. */
   | { readonly type: 'ready' }
@@ -84,10 +84,10 @@ export type ToSupervisor =
   /** What is logged from now on. */
   | { readonly type: 'log-level'; readonly level: string }
 
-/** The version of these messages: a keeper leads no server that has another one. */
+/** The version of these messages: a supervisor leads no worker that has another one. */
 export const protocolVersion = 2
 
-/** Servers that took the place of others on this mount. */
+/** Workers that took the place of others on this mount. */
 export interface Takeovers {
   readonly count: number
   /** How long requests waited for the last one, and for the slowest. */
@@ -97,9 +97,9 @@ export interface Takeovers {
   readonly refusedUpgrade: string | null
 }
 
-/** What goes on when servers have another keeper. */
+/** What goes on when workers have another supervisor. */
 export interface TakeoverHistory {
-  /** Of the version that serves; null: the keeper's own. */
+  /** Of the version that serves; null: the supervisor's own. */
   readonly directory: string | null
   readonly takeovers: Takeovers
 }
@@ -119,11 +119,11 @@ export type UpgradeOutcome =
   | { readonly version: string; readonly refusal: null }
   | { readonly version: null; readonly refusal: { readonly code: ErrorCode; readonly message: string } }
 
-/** When servers that die are taken for a loop. */
+/** When workers that die are taken for a loop. */
 export interface Restarts {
   /** So many that die in a row, none of which was well, are a loop. */
   readonly deathsMax: number
-  /** A server was well that had served this long. */
+  /** A worker was well that had served this long. */
   readonly wellMs: number
 }
 

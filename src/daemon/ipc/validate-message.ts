@@ -1,5 +1,5 @@
 /**
- * What a server says, looked at before it is believed: a server that has lost its mind must not take its keeper along.
+ * What a worker says, looked at before it is believed: a worker that has lost its mind must not take its supervisor along.
  */
 import { isErrorCode } from '../../base/errors.ts'
 import { logLevels } from '../config/settings.ts'

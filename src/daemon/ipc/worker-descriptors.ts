@@ -1,7 +1,7 @@
 /**
  * Descriptors that a worker inherits from its supervisor, by number.
  */
-/** The descriptor under which the server finds its end of the socket pair. */
+/** The descriptor under which the worker finds its end of the socket pair. */
 export const workerSocketFd = 3
 
 /** And the one under which it finds the socket for messages. */

@@ -1,6 +1,6 @@
 /**
  * The mounts of this process's namespace, from /proc/self/mountinfo. Reading it never waits for any file system, which
- * `stat` on a mount with a dead or hung server may.
+ * `stat` on a mount with a dead or hung worker may.
  */
 import { readFile } from 'node:fs/promises'
 

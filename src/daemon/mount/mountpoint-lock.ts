@@ -1,8 +1,8 @@
 /**
- * One keeper a mountpoint: between looking whether something is mounted there and mounting, another keeper could do the same, and
+ * One supervisor a mountpoint: between looking whether something is mounted there and mounting, another supervisor could do the same, and
  * both would lie on top of each other. A lock file beside the admin socket is held from before the look until the end.
  *
- * It is a flock and ends with the process; a file that a killed keeper left is used again.
+ * It is a flock and ends with the process; a file that a killed supervisor left is used again.
  */
 import { fstatSync, statSync, unlinkSync } from 'node:fs'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'

@@ -1,10 +1,10 @@
 /**
- * What of a mount the service manager holds (systemd's descriptor store), so that the mount outlives its keeper: the manager starts another
+ * What of a mount the service manager holds (systemd's descriptor store), so that the mount outlives its supervisor: the manager starts another
  * one and hands both back to it.
  *
- * The descriptor of /dev/fuse is held as `fuse`, which the manager drops by itself once the mount has gone. What else a keeper has to know is
+ * The descriptor of /dev/fuse is held as `fuse`, which the manager drops by itself once the mount has gone. What else a supervisor has to know is
  * JSON in a nameless file that is never changed: what comes later is another file, `state-2` after `state-1`, and the one before is dropped
- * after it. So a keeper that dies at any moment leaves one that is whole. Source: sd_notify(3), FDSTORE; sd_listen_fds(3);
+ * after it. So a supervisor that dies at any moment leaves one that is whole. Source: sd_notify(3), FDSTORE; sd_listen_fds(3);
  * systemd.service(5), FileDescriptorStoreMax.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs'
@@ -16,7 +16,7 @@ import type { TakeoverHistory } from '../ipc/messages.ts'
 import { keptBytesMax } from './limits.ts'
 import type { ServiceManager } from './service-manager.ts'
 
-/** What a keeper tells the one that comes after it. Plain JSON. */
+/** What a supervisor tells the one that comes after it. Plain JSON. */
 export interface KeptState extends TakeoverHistory {
   readonly settings: Settings
   /** What the kernel was told on this descriptor. */
@@ -25,7 +25,7 @@ export interface KeptState extends TakeoverHistory {
   readonly device: string
 }
 
-/** A mount that has lost its keeper. */
+/** A mount that has lost its supervisor. */
 export interface KeptMount {
   /** Of /dev/fuse; whoever takes the mount closes it. */
   readonly fd: number
@@ -85,7 +85,7 @@ export interface DescriptorStoreContext {
   /** A new file without a name. @returns its descriptor */
   makeFile(): number
   closeFd(fd: number): void
-  /** Say to those who look for a keeper whether another is to come. */
+  /** Say to those who look for a supervisor whether another is to come. */
   mark(isHeld: boolean): void
   readonly logger: Logger
 }
@@ -95,13 +95,13 @@ export class DescriptorStore {
   /** What the manager holds. */
   #names: readonly string[]
 
-  /** @param names what the manager holds of an earlier keeper */
+  /** @param names what the manager holds of an earlier supervisor */
   constructor(parts: DescriptorStoreContext, names: readonly string[]) {
     this.#parts = parts
     this.#names = names
   }
 
-  /** A keeper could go on with the mount, should this one die now: by what was held last. */
+  /** A supervisor could go on with the mount, should this one die now: by what was held last. */
   get isHeld(): boolean {
     return this.#names.length > 1 && this.#names.includes(fuseName)
   }
@@ -122,7 +122,7 @@ export class DescriptorStore {
   }
 
   #mark(): void {
-    this.#orWarn('whether another keeper is to come is not said', () => this.#parts.mark(this.isHeld))
+    this.#orWarn('whether another supervisor is to come is not said', () => this.#parts.mark(this.isHeld))
   }
 
   /** Nothing here may end a mount that is well. */
@@ -137,7 +137,7 @@ export class DescriptorStore {
   #hold(fd: number, state: KeptState): void {
     const { manager, makeFile, closeFd } = this.#parts
     const [before, ...older] = this.#names.filter(name => name !== fuseName).sort(newestFirst)
-    // Left by keepers that died just here: what is over the store's size is not held, and nobody says so.
+    // Left by supervisors that died just here: what is over the store's size is not held, and nobody says so.
     for (const each of older) this.#drop(each)
     const name = `state-${(before ? serialOf(before) : 0) + 1}`
     const file = makeFile()

@@ -1,9 +1,9 @@
 /**
- * Whether the server that serves still answers: it is asked again and again, and one whose event loop has hung is killed, so that
+ * Whether the worker that serves still answers: it is asked again and again, and one whose event loop has hung is killed, so that
  * another takes its place.
  *
- * What a service manager's watchdog wants to hear is said here too: that the server answers, or that another one is on its way: another
- * keeper would have no other.
+ * What a service manager's watchdog wants to hear is said here too: that the worker answers, or that another one is on its way: another
+ * supervisor would have no other.
  */
 
 export interface HeartbeatContext {
@@ -13,7 +13,7 @@ export interface HeartbeatContext {
   ask(): void
   /** All is well. */
   alive(): void
-  /** The server has not answered for so long. */
+  /** The worker has not answered for so long. */
   onHung(): void
   /** Milliseconds, never going back. */
   readonly now: () => number
@@ -22,7 +22,7 @@ export interface HeartbeatContext {
 export class Heartbeat {
   readonly #parts: HeartbeatContext
   #timer: NodeJS.Timeout | undefined
-  /** When the server was asked; null when it has answered since, one question at a time. */
+  /** When the worker was asked; null when it has answered since, one question at a time. */
   #askedMs: number | null = null
   #isServing = false
 
@@ -30,7 +30,7 @@ export class Heartbeat {
     this.#parts = parts
   }
 
-  /** From now on there is a server to be asked. */
+  /** From now on there is a worker to be asked. */
   serving(): void {
     this.#isServing = true
     this.#begin()
@@ -42,7 +42,7 @@ export class Heartbeat {
     this.#begin()
   }
 
-  /** The server has answered. */
+  /** The worker has answered. */
   answered(): void {
     if (this.#askedMs === null) return
     this.#askedMs = null
@@ -61,7 +61,7 @@ export class Heartbeat {
   #begin(): void {
     this.#askedMs = null
     this.#timer ??= setInterval(() => this.beat(), this.#parts.everyMs)
-    this.#timer.unref() // A server that is there, or a pause before the next, keeps us anyway.
+    this.#timer.unref() // A worker that is there, or a pause before the next, keeps us anyway.
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 /**
- * The file of notes about requests in work (fuse/kernel/work-notes.ts), as the keeper has it: made once, given to every server, read and
+ * The file of notes about requests in work (fuse/kernel/work-notes.ts), as the supervisor has it: made once, given to every worker, read and
  * cleared after each death. It has no name, and goes with the last process that has it open.
  */
 import { ftruncateSync, openSync, readSync, unlinkSync } from 'node:fs'
@@ -25,7 +25,7 @@ export function makeAnonymousFile(path: string): number {
   return fd
 }
 
-/** What was in work when the server died; the notes are cleared. Whatever the server has written there, this does not throw. */
+/** What was in work when the worker died; the notes are cleared. Whatever the worker has written there, this does not throw. */
 export function takeJournal(fd: number): JournalledRequest[] {
   const bytes = Buffer.alloc(workNotesMax * slotBytes)
   const read = readSync(fd, bytes, 0, bytes.length, 0)

@@ -3,29 +3,29 @@
  */
 import { messageBytesMax } from '../ipc/limits.ts'
 
-/** How long the server may take from its start until everything but the mount is up: index and origin included. */
+/** How long the worker may take from its start until everything but the mount is up: index and origin included. */
 export const bootMsMax = 120_000
 
-/** How long the server may take to stop once nothing is mounted; then it is killed. */
+/** How long the worker may take to stop once nothing is mounted; then it is killed. */
 export const stopMsMax = 20_000
 
-/** The server is asked whether it is there so many times in the time that a service manager's watchdog allows. */
+/** The worker is asked whether it is there so many times in the time that a service manager's watchdog allows. */
 export const pingsPerWatchdog = 4
 
-/** Threads of libuv's pool in the server: name look-ups and what little goes through node:fs; store I/O has its own. */
+/** Threads of libuv's pool in the worker: name look-ups and what little goes through node:fs; store I/O has its own. */
 export const threadpoolThreads = 8
 
 /**
- * The heap of a server's JavaScript, in MiB: what Node takes on a machine of 4 GiB, and far more than 65,535 reads that wait need. V8 lets
+ * The heap of a worker's JavaScript, in MiB: what Node takes on a machine of 4 GiB, and far more than 65,535 reads that wait need. V8 lets
  * a heap grow to the fewer times what was left of it at the last collection, the smaller this is: 1.6 times here, 4 times with the 4 GiB
  * of larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
  */
-export const serverHeapMiBMax = 1024
+export const workerHeapMiBMax = 1024
 
-/** Longest of what a service manager holds for the next keeper, in bytes: the settings, as they go to a server, and a few numbers. */
+/** Longest of what a service manager holds for the next supervisor, in bytes: the settings, as they go to a worker, and a few numbers. */
 export const keptBytesMax = messageBytesMax
 
-/** The pause before a server that follows one that was not well: doubled each time. The first follows at once. */
+/** The pause before a worker that follows one that was not well: doubled each time. The first follows at once. */
 export const restartPauseMsMin = 100
 
 export const restartPauseMsMax = 5_000
@@ -34,13 +34,13 @@ export const restartPauseMsMax = 5_000
  * When none has served for this long, a mount that nobody has open is given up: longer than an installation takes, or a root disk that
  * stalls. Who has it open waits on, as for an origin.
  */
-export const serverlessMsMax = 60_000
+export const workerlessMsMax = 60_000
 
-/** How often the server is asked whether it is there; a service manager's watchdog may want it more often. */
-export const serverAskMsMax = 5_000
+/** How often the worker is asked whether it is there; a service manager's watchdog may want it more often. */
+export const workerAskMsMax = 5_000
 
-/** How long it may leave that unanswered: then its event loop hangs, and another server takes its place. */
-export const serverHangMsMax = 30_000
+/** How long it may leave that unanswered: then its event loop hangs, and another worker takes its place. */
+export const workerHangMsMax = 30_000
 
 /** When the program of a mount is copied: not beside its first reads, and not at all where it does not live that long. */
 export const programCopyMs = 10_000
@@ -48,5 +48,5 @@ export const programCopyMs = 10_000
 /** Files of one program: it has 1,200. */
 export const programFilesMax = 10_000
 
-/** A request that was in work when this many servers died, one after the other, is refused. At least 2. */
+/** A request that was in work when this many workers died, one after the other, is refused. At least 2. */
 export const poisonDeaths = 3

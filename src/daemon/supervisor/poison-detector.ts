@@ -1,8 +1,8 @@
 /**
- * Which requests kill servers, from what was in work at each death. Pure.
+ * Which requests kill workers, from what was in work at each death. Pure.
  *
- * Many are in work when a server dies, and most of them are innocent and come again. Those that were there twice in a row are suspects: the
- * next server works on one of them at a time, so that at the third death one of them is there, and the others are not.
+ * Many are in work when a worker dies, and most of them are innocent and come again. Those that were there twice in a row are suspects: the
+ * next worker works on one of them at a time, so that at the third death one of them is there, and the others are not.
  */
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
 import type { JournalledRequest } from './inflight-journal-file.ts'
@@ -19,12 +19,12 @@ export class PoisonDetector {
     return { suspects, poisoned: [...this.#poisoned] }
   }
 
-  /** A server has ended, with this in work: who is killed by others is not killed by a request. @returns what is refused from now on */
+  /** A worker has ended, with this in work: who is killed by others is not killed by a request. @returns what is refused from now on */
   ended(fate: Fate, inWork: readonly JournalledRequest[]): JournalledRequest[] {
     return fate === 'crashed' && inWork.length > 0 ? this.died(inWork) : []
   }
 
-  /** A server has died of itself, with this in work. @returns what is refused from now on */
+  /** A worker has died of itself, with this in work. @returns what is refused from now on */
   died(inWork: readonly JournalledRequest[]): JournalledRequest[] {
     const deaths = new Map<string, number>()
     for (const { unique } of inWork) deaths.set(unique, (this.#deaths.get(unique) ?? 0) + 1)

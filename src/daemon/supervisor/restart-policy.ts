@@ -1,14 +1,14 @@
 /**
- * When another server follows one that has ended, what it is told, and when a mount without one is not worth keeping. Pure.
+ * When another worker follows one that has ended, what it is told, and when a mount without one is not worth keeping. Pure.
  *
- * Only a server that ends by itself says something of the cache: after so many in a row the next ones pass it by. One that somebody
+ * Only a worker that ends by itself says something of the cache: after so many in a row the next ones pass it by. One that somebody
  * else has killed, or that could not even be started (a program that is being replaced, no memory for a process), costs a pause.
  * Where even those that pass the cache by end, or where none has served for a minute, the policy asks whether anybody has the
  * mount open. As long as somebody has, starts go on at the longest pause.
  */
 
 import type { Restarts } from '../ipc/messages.ts'
-import { restartPauseMsMax, restartPauseMsMin, serverlessMsMax } from './limits.ts'
+import { restartPauseMsMax, restartPauseMsMin, workerlessMsMax } from './limits.ts'
 
 /**
  * `crashed`: by itself, or because it hung. `killed`: SIGKILL that was not ours, as of an operator or where memory has ended.
@@ -16,7 +16,7 @@ import { restartPauseMsMax, restartPauseMsMin, serverlessMsMax } from './limits.
  */
 export type Fate = 'crashed' | 'killed' | 'unstarted'
 
-/** The end of a server. */
+/** The end of a worker. */
 export interface End {
   readonly fate: Fate
   /** For people. */
@@ -28,7 +28,7 @@ export interface End {
 /** What follows an end. */
 export interface Restart {
   readonly pauseMs: number
-  /** The servers before this one led to it: from now on the cache is passed by. */
+  /** The workers before this one led to it: from now on the cache is passed by. */
   readonly beginsBypass: boolean
   /** Why the mount is only worth keeping for those who have it open; null: it is. */
   readonly doubt: string | null
@@ -38,7 +38,7 @@ export interface Restart {
 
 export class RestartPolicy {
   #restarts: Restarts
-  /** Ends in a row, of which none was of a server that was well. */
+  /** Ends in a row, of which none was of a worker that was well. */
   #ends = 0
   /** Those of them that say something of the cache; counted anew once it is passed by. */
   #crashes = 0
@@ -51,29 +51,29 @@ export class RestartPolicy {
     this.#lastServedMs = nowMs
   }
 
-  /** What the configuration says of it, as a server has told. */
+  /** What the configuration says of it, as a worker has told. */
   configure(restarts: Restarts): void {
     this.#restarts = restarts
   }
 
-  /** Why servers have to pass the cache by, once they have to. */
+  /** Why workers have to pass the cache by, once they have to. */
   get bypass(): string | null {
     return this.#bypass
   }
 
-  /** Somebody has put another server in place by hand: the cache is tried again. */
+  /** Somebody has put another worker in place by hand: the cache is tried again. */
   forgive(): void {
     this.#bypass = null
   }
 
-  /** A server has ended, or none came up. */
+  /** A worker has ended, or none came up. */
   ended({ fate, how, servedMs }: End, nowMs: number): Restart {
     if (servedMs > 0) this.#lastServedMs = nowMs
     if (servedMs >= this.#restarts.wellMs) this.#wasWell()
     this.#ends++
     if (fate === 'crashed') this.#crashes++
     const loop =
-      this.#crashes >= this.#restarts.deathsMax ? `${this.#crashes} servers have died in a row (${how})` : null
+      this.#crashes >= this.#restarts.deathsMax ? `${this.#crashes} workers have died in a row (${how})` : null
     const beginsBypass = loop !== null && this.#bypass === null
     if (beginsBypass) {
       this.#bypass = loop
@@ -81,9 +81,9 @@ export class RestartPolicy {
       // Who passes the cache by is to serve soon.
       this.#ends = 1
     }
-    const serverless =
-      nowMs - this.#lastServedMs >= serverlessMsMax ? `no server for ${serverlessMsMax / 1000} s (${how})` : null
-    const doubt = beginsBypass ? null : (loop ?? serverless)
+    const workerless =
+      nowMs - this.#lastServedMs >= workerlessMsMax ? `no worker for ${workerlessMsMax / 1000} s (${how})` : null
+    const doubt = beginsBypass ? null : (loop ?? workerless)
     const isNewDoubt = doubt !== null && !this.#isInDoubt
     this.#isInDoubt ||= doubt !== null
     return { pauseMs: doubt === null ? pauseAfter(this.#ends) : restartPauseMsMax, beginsBypass, doubt, isNewDoubt }

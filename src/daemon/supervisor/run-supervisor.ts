@@ -1,5 +1,5 @@
 /**
- * What a process does to become a keeper, in the foreground or detached: the addon, the server, the log, signals, and the
+ * What a process does to become a supervisor, in the foreground or detached: the addon, the worker, the log, signals, and the
  * run to the end.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -33,9 +33,9 @@ export interface SupervisorHooks {
 const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Mount, or go on with the mount of a keeper that has died; stay, and clean up.
+ * Mount, or go on with the mount of a supervisor that has died; stay, and clean up.
  * @param ask what is wanted; not called where a mount goes on, whose settings hold
- * @returns the exit code, once nothing is mounted and no server runs
+ * @returns the exit code, once nothing is mounted and no worker runs
  * @throws CacheError when it cannot be mounted; then nothing is left either
  */
 export async function runSupervisor(ask: () => Promise<Settings>, hooks: SupervisorHooks = {}): Promise<number> {
@@ -83,7 +83,7 @@ async function keepPrepared(
   handed: Handed,
   { onReady, signal }: SupervisorHooks,
 ): Promise<number> {
-  // A keeper holds no directory: the file system it was started from can be unmounted.
+  // A supervisor holds no directory: the file system it was started from can be unmounted.
   process.chdir('/')
   // Started before it is asked for: the log is loaded meanwhile.
   const lockPath = mountpointLockPath(mounter.mountpoint)
@@ -102,9 +102,9 @@ async function keepPrepared(
   const program = new WorkerProgramCopy({ places, mainIn, afterMs: programCopyMs, logger })
   const startNext = (directory: string | null, isNew: boolean) => {
     const main = isNew ? mainIn(directory) : program.mainOf(directory)
-    const server = first ?? startWorker(addon, main, workFd)
+    const worker = first ?? startWorker(addon, main, workFd)
     first = null
-    return server
+    return worker
   }
   const closeFd = (fd: number) => addon.closeFd(fd)
   const surroundings = { environment: process.env, pid: process.pid }
@@ -112,7 +112,7 @@ async function keepPrepared(
   const store = new DescriptorStore({ manager, makeFile, closeFd, mark, logger }, handed.names)
   // Of a mount that has gone.
   if (handed.mount === null) store.drop()
-  const keeper = new Supervisor(settings, {
+  const supervisor = new Supervisor(settings, {
     mounter,
     startWorker: startNext,
     onVersion: (directory, loaded) => program.serves({ directory, loaded }),
@@ -126,20 +126,20 @@ async function keepPrepared(
     readConfiguration,
   })
   const listeners = endingSignals.map(name => {
-    const listener = () => void keeper.handleSignal(name) // Logs its own errors.
+    const listener = () => void supervisor.handleSignal(name) // Logs its own errors.
     process.on(name, listener)
     return () => process.off(name, listener)
   })
-  const abort = () => keeper.cancel('whoever asked for it went away')
+  const abort = () => supervisor.cancel('whoever asked for it went away')
   signal?.addEventListener('abort', abort, { once: true })
   if (signal?.aborted) abort()
   try {
     manager.status(`starting, to be mounted on ${settings.mountpoint}`)
-    await keeper.start()
+    await supervisor.start()
     manager.ready(`mounted on ${settings.mountpoint}`)
     void cleanUp(addon, logger) // Never rejects.
     onReady?.()
-    return await keeper.finished
+    return await supervisor.finished
   } finally {
     signal?.removeEventListener('abort', abort)
     for (const remove of listeners) remove()
@@ -182,11 +182,11 @@ async function readConfiguration(file: string): Promise<ConfigurationDocument> {
   return (await readConfigurationFile(file)).document
 }
 
-/** Loaded while the server boots, which takes longer. */
+/** Loaded while the worker boots, which takes longer. */
 async function openLog({ log }: Settings, addon: Addon): Promise<LeveledLogger> {
   const { createLogger } = await import('../config/create-logger.ts')
   try {
-    return (await createLogger('keeper', log, addon)).logger
+    return (await createLogger('supervisor', log, addon)).logger
   } catch (cause) {
     throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
   }

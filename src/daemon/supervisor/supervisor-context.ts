@@ -1,4 +1,4 @@
-/** What a keeper works with; tests have others. */
+/** What a supervisor works with; tests have others. */
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { ConfigurationDocument } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
@@ -14,15 +14,15 @@ export interface SupervisorContext {
   startWorker(directory: string | null, isNew: boolean): WorkerProcess
   /** See SupervisorParts. */
   onVersion(directory: string | null, addons: readonly string[]): void
-  /** Why commands find no server, for them to say; null: they do. */
+  /** Why commands find no worker, for them to say; null: they do. */
   sayTrouble(why: string | null): void
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>
-  /** The mount of an earlier keeper, to go on with; then nothing is mounted. */
+  /** The mount of an earlier supervisor, to go on with; then nothing is mounted. */
   readonly kept: KeptMount | null
   closeFd(fd: number): void
-  /** What was in work when a server died; it is forgotten then. */
+  /** What was in work when a worker died; it is forgotten then. */
   takeWork(): JournalledRequest[]
   /** What a configuration file says. @throws CacheError invalid-argument */
   readConfiguration(file: string): Promise<ConfigurationDocument>

@@ -1,5 +1,5 @@
 /**
- * The keeper of a mount in the background: a process of its own session, told its settings by the command that started it,
+ * The supervisor of a mount in the background: a process of its own session, told its settings by the command that started it,
  * which waits for one answer.
  */
 import '../../base/no-inspector.ts'
@@ -14,7 +14,7 @@ export type BackgroundAnswer =
 
 const parentGone = new AbortController()
 process.once('disconnect', () => parentGone.abort())
-process.title = 'parentfs keeper'
+process.title = 'parentfs supervisor'
 const settings = await new Promise<Settings>(resolve =>
   process.once('message', message => resolve(message as Settings)),
 )

@@ -1,8 +1,8 @@
 /**
- * The keeper: holds the mount and the descriptor of /dev/fuse, and decides when both end.
+ * The supervisor: holds the mount and the descriptor of /dev/fuse, and decides when both end.
  *
  * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
- * room and serves no byte; servers do the work, one after the other (worker-supervisor.ts). When one dies, the kernel keeps the
+ * room and serves no byte; workers do the work, one after the other (worker-supervisor.ts). When one dies, the kernel keeps the
  * requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'
@@ -13,7 +13,7 @@ import type { Settings } from '../config/settings.ts'
 import type { MounterProcess, ToSupervisor, UnmountRefused } from '../ipc/messages.ts'
 import { mountAnswerMsMax } from '../mount/limits.ts'
 import type { KeptMount } from './descriptor-store.ts'
-import { pingsPerWatchdog, serverAskMsMax } from './limits.ts'
+import { pingsPerWatchdog, workerAskMsMax } from './limits.ts'
 import type { SupervisorContext } from './supervisor-context.ts'
 import { forceUnmount, staysForReaders, tryToUnmount } from './unmounting.ts'
 import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
@@ -26,25 +26,25 @@ import { realTime } from './worker-supervisor-context.ts'
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
 
 export class Supervisor {
-  /** The exit code, once nothing is mounted and the server has gone. Pending for ever when `start` rejects. */
+  /** The exit code, once nothing is mounted and the worker has gone. Pending for ever when `start` rejects. */
   readonly finished: Promise<number>
   readonly #settings: WorkerSettings
   readonly #parts: SupervisorContext
   #state: State = 'starting'
-  // INVARIANT: not null from the mount to the end of the server, so that the connection survives the server.
+  // INVARIANT: not null from the mount to the end of the worker, so that the connection survives the worker.
   #fd: number | null = null
   // Something is mounted, or may be.
   #mounting = false
   // What the kernel was told in INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
-  // Why no server serves, once none will.
+  // Why no worker serves, once none will.
   #givenUp: string | null = null
   // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
   #missed: (() => void) | null = null
-  // Who mounted: what a server mounted goes with it.
+  // Who mounted: what a worker mounted goes with it.
   #mountedBy: MounterProcess = 'keeper'
-  readonly #servers: WorkerSupervisor
+  readonly #workers: WorkerSupervisor
   #finish!: (code: number) => void
 
   constructor(settings: Settings, parts: SupervisorContext) {
@@ -53,20 +53,20 @@ export class Supervisor {
     this.finished = new Promise(resolve => {
       this.#finish = resolve
     })
-    this.#servers = new WorkerSupervisor({
+    this.#workers = new WorkerSupervisor({
       ...parts,
       settings: () => this.#settings.current,
       serve: (link, booted) => this.#serve(link, booted),
       onMessage: message => this.#receive(message),
-      onDeath: exit => this.#serverDied(exit),
+      onDeath: exit => this.#workerDied(exit),
       onDoubt: (why, isNew) => this.#mayWait(why, isNew),
       onTakeover: ({ lastPauseMs }) => {
         this.#hold()
         parts.sayTrouble(null)
-        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another server took over in ${lastPauseMs} ms`)
+        parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another worker took over in ${lastPauseMs} ms`)
       },
       onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
-      askMs: Math.min(serverAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
+      askMs: Math.min(workerAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
       onGivenUp: why => void this.#end(why), // Ends in `finished`.
       ...realTime,
     })
@@ -74,25 +74,25 @@ export class Supervisor {
 
   /**
    * Bring everything up; the mount is last and answers when this resolves.
-   * @throws CacheError whatever stood in the way; then nothing is mounted and the server has gone
+   * @throws CacheError whatever stood in the way; then nothing is mounted and the worker has gone
    */
   async start(): Promise<void> {
     const { mounter, logger, kept } = this.#parts
     if (kept) return this.#goOn(kept)
     try {
-      await this.#servers.start()
+      await this.#workers.start()
       const late = () => new CacheError('mount-failed', `mountpoint ${mounter.mountpoint} does not answer`)
-      await withTimeout(mountAnswerMsMax, this.#servers.orFailed(statfs(mounter.mountpoint)), late)
+      await withTimeout(mountAnswerMsMax, this.#workers.orFailed(statfs(mounter.mountpoint)), late)
     } catch (error) {
       await this.#abandon()
       throw error
     }
     this.#state = 'ready'
     this.#hold()
-    logger.info({ mountpoint: mounter.mountpoint, server: this.#servers.pid }, 'mounted')
+    logger.info({ mountpoint: mounter.mountpoint, worker: this.#workers.pid }, 'mounted')
   }
 
-  /** After a keeper that has died: its mount is there, and its servers were ours. @throws CacheError when none can go on with it */
+  /** After a supervisor that has died: its mount is there, and its workers were ours. @throws CacheError when none can go on with it */
   async #goOn({ fd, state }: KeptMount): Promise<void> {
     const { mounter, logger } = this.#parts
     this.#fd = fd
@@ -100,20 +100,20 @@ export class Supervisor {
     this.#mounting = true
     this.#state = 'ready'
     await mounter.adopt(fd, state.device)
-    logger.warn({ mountpoint: mounter.mountpoint }, 'an earlier keeper has died; going on with its mount')
-    await this.#servers.resume(state)
+    logger.warn({ mountpoint: mounter.mountpoint }, 'an earlier supervisor has died; going on with its mount')
+    await this.#workers.resume(state)
     if (this.#givenUp !== null) throw new CacheError('mount-failed', `${mounter.mountpoint}: ${this.#givenUp}`)
   }
 
-  /** Should we die, the service manager has what the next keeper needs; the server is told, for then it must not unmount. */
+  /** Should we die, the service manager has what the next supervisor needs; the worker is told, for then it must not unmount. */
   #hold(): void {
     const { mounter, store } = this.#parts
-    const { past } = this.#servers
+    const { past } = this.#workers
     const [fd, negotiated, { device }] = [this.#fd, this.#negotiated, mounter]
     const settings = this.#settings.current
     const isWhole = fd !== null && negotiated !== null && repeatsRequests(negotiated) && device !== null
     if (isWhole) store.hold(fd, { settings, negotiated, device, ...past })
-    this.#servers.send({ type: 'history', takeovers: past.takeovers, kept: store.isHeld })
+    this.#workers.send({ type: 'history', takeovers: past.takeovers, kept: store.isHeld })
   }
 
   /** Resolves when requests are answered. */
@@ -126,7 +126,7 @@ export class Supervisor {
     }
     this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
     this.#mounting = true
-    await link.serve(this.#fd, this.#negotiated, this.#servers.judgement, this.#parts.store.isHeld)
+    await link.serve(this.#fd, this.#negotiated, this.#workers.judgement, this.#parts.store.isHeld)
   }
 
   /**
@@ -146,7 +146,7 @@ export class Supervisor {
 
   /** Give up a start; once the mount is ready, this does nothing. */
   cancel(why: string): void {
-    if (this.#state === 'starting') this.#servers.giveUp(new CacheError('aborted', `${why} before the mount was up`))
+    if (this.#state === 'starting') this.#workers.giveUp(new CacheError('aborted', `${why} before the mount was up`))
   }
 
   #receive(message: ToSupervisor): void {
@@ -167,20 +167,20 @@ export class Supervisor {
 
   async #answerUnmount({ id, force }: MessageOf<'unmount'>): Promise<void> {
     const refusal = await this.#unmount(force)
-    this.#servers.send({ type: 'unmount-answer', id, refusal })
+    this.#workers.send({ type: 'unmount-answer', id, refusal })
     if (refusal === null) await this.#stop(0)
   }
 
-  /** Read here, not in the server: a parser that is busy holds up no reads. */
+  /** Read here, not in the worker: a parser that is busy holds up no reads. */
   async #reload(id: number | null): Promise<void> {
     const { logger, mounter } = this.#parts
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
-      this.#servers.send({ type: 'reload', id, document: await this.#settings.readAgain() })
+      this.#workers.send({ type: 'reload', id, document: await this.#settings.readAgain() })
     } catch (error) {
       logger.error({ reason: messageOf(error) }, 'the configuration was not read again; everything stays as it is')
       const code = isCacheError(error) ? error.code : 'invalid-argument'
-      if (id !== null) this.#servers.send({ type: 'reload-failed', id, code, message: messageOf(error) })
+      if (id !== null) this.#workers.send({ type: 'reload-failed', id, code, message: messageOf(error) })
     }
   }
 
@@ -189,16 +189,16 @@ export class Supervisor {
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `the mount is ${this.#state}`)
       if (!this.#canTakeOver) {
-        throw new CacheError('invalid-argument', 'here no server can take over from another: unmount, and mount again')
+        throw new CacheError('invalid-argument', 'here no worker can take over from another: unmount, and mount again')
       }
-      const { version, takeOver } = await this.#servers.prepare(directory)
-      logger.info({ version, directory }, 'another server is ready')
-      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
+      const { version, takeOver } = await this.#workers.prepare(directory)
+      logger.info({ version, directory }, 'another worker is ready')
+      this.#workers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
       await takeOver()
     } catch (error) {
       const refusal = { code: isCacheError(error) ? error.code : 'mount-failed', message: messageOf(error) } as const
       logger.error({ directory, reason: refusal.message }, 'no upgrade; everything stays as it is')
-      this.#servers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
+      this.#workers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
     }
   }
 
@@ -222,7 +222,7 @@ export class Supervisor {
   /** Unmounted from outside, or the device gave up. */
   async #sessionEnded(message: MessageOf<'ended'>): Promise<void> {
     const { reason } = message
-    // Our own unmount ends the session too; and a start that fails here is told by the server's exit.
+    // Our own unmount ends the session too; and a start that fails here is told by the worker's exit.
     if (this.#state === 'unmounting') this.#missed ??= () => void this.#sessionEnded(message)
     if (this.#state !== 'ready') return
     this.#state = 'unmounting'
@@ -237,8 +237,8 @@ export class Supervisor {
   }
 
   /** @returns whether another one can take over */
-  async #serverDied({ how }: WorkerExit): Promise<boolean> {
-    this.#parts.manager.status(`the server has died (${how}); another one takes over`)
+  async #workerDied({ how }: WorkerExit): Promise<boolean> {
+    this.#parts.manager.status(`the worker has died (${how}); another one takes over`)
     // What libfuse mounted has lost its only descriptor.
     if (this.#mountedBy === 'server') return false
     if (this.#canTakeOver) return true
@@ -266,20 +266,20 @@ export class Supervisor {
     this.#state = 'stopping'
     this.#givenUp = why
     this.#parts.manager.stopping(why)
-    this.#parts.logger.error({ why }, 'no server; unmounting')
+    this.#parts.logger.error({ why }, 'no worker; unmounting')
     await forceUnmount(this.#parts.mounter, this.#parts.logger)
     this.#closeFd()
     this.#finish(1)
   }
 
-  /** Nothing is mounted any more: end the server, and with it `finished`. */
+  /** Nothing is mounted any more: end the worker, and with it `finished`. */
   async #stop(code: number): Promise<void> {
     this.#state = 'stopping'
-    this.#parts.manager.stopping('unmounted; the server stops')
-    const exit = await this.#servers.stop()
+    this.#parts.manager.stopping('unmounted; the worker stops')
+    const exit = await this.#workers.stop()
     this.#closeFd()
     if (exit === null || exit.code === 0) return this.#finish(code)
-    this.#parts.logger.error({ how: exit.how }, 'the server did not stop cleanly')
+    this.#parts.logger.error({ how: exit.how }, 'the worker did not stop cleanly')
     this.#finish(1)
   }
 
@@ -287,7 +287,7 @@ export class Supervisor {
   async #abandon(): Promise<void> {
     this.#state = 'stopping'
     if (this.#mounting) await forceUnmount(this.#parts.mounter, this.#parts.logger)
-    await this.#servers.stop()
+    await this.#workers.stop()
     this.#closeFd()
   }
 

@@ -34,7 +34,7 @@ export async function forceUnmount(mounter: Mounter, logger: Logger): Promise<vo
 }
 
 /**
- * A mount without a server goes unless somebody has it open: he waits, as for an origin.
+ * A mount without a worker goes unless somebody has it open: he waits, as for an origin.
  * @param why to be said, and not said yet; null: it has been
  */
 export async function staysForReaders(
@@ -43,12 +43,12 @@ export async function staysForReaders(
 ): Promise<boolean> {
   try {
     await mounter.unmount(false)
-    logger.error({ mountpoint: mounter.mountpoint }, 'unmounted: there is no server, and nobody had it open')
+    logger.error({ mountpoint: mounter.mountpoint }, 'unmounted: there is no worker, and nobody had it open')
     return false
   } catch (error) {
     if (why === null) return true
-    logger.error({ why, reason: messageOf(error) }, 'there is no server, and readers wait: another is tried for ever')
-    manager.status(`${why}; another server is tried every ${restartPauseMsMax / 1000} s, and readers wait`)
+    logger.error({ why, reason: messageOf(error) }, 'there is no worker, and readers wait: another is tried for ever')
+    manager.status(`${why}; another worker is tried every ${restartPauseMsMax / 1000} s, and readers wait`)
     sayTrouble(why)
     return true
   }

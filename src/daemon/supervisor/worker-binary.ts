@@ -1,5 +1,5 @@
 /**
- * Where a server's program lies: beside us, or in the directory of another version, all of which is judged before it is run.
+ * Where a worker's program lies: beside us, or in the directory of another version, all of which is judged before it is run.
  */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'

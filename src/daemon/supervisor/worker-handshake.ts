@@ -1,7 +1,7 @@
 /**
- * One server process as its keeper leads it, from the start to the end: boot, serve, and an end that comes within a bounded time.
+ * One worker process as its supervisor leads it, from the start to the end: boot, serve, and an end that comes within a bounded time.
  *
- * Each step waits for one answer; a server that says why it cannot, that dies, or that is given up ends the step at once.
+ * Each step waits for one answer; a worker that says why it cannot, that dies, or that is given up ends the step at once.
  */
 
 import { prepareMsMax } from '../../admin/limits.ts'
@@ -20,10 +20,10 @@ import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
 
 export interface WorkerHandshakeContext {
-  /** What a server is to be told at its boot. */
+  /** What a worker is to be told at its boot. */
   settings(): Settings
   readonly logger: Logger
-  /** What the server says that is no answer to a step. */
+  /** What the worker says that is no answer to a step. */
   readonly onMessage: (message: ToSupervisor) => void
 }
 
@@ -58,7 +58,7 @@ export class WorkerHandshake {
       this.#exit = exit
       const { code, how } = exit
       const advice = code === null ? `: ${remedyFor(parts.settings())}` : ''
-      this.#fail(new CacheError('mount-failed', `the server ended with ${how} before the mount was up${advice}`))
+      this.#fail(new CacheError('mount-failed', `the worker ended with ${how} before the mount was up${advice}`))
     })
   }
 
@@ -90,7 +90,7 @@ export class WorkerHandshake {
     bypass: string | null,
     expected: string | null,
   ): Promise<MessageOf<'booted'> & { readonly version: string }> {
-    const late = () => new CacheError('mount-failed', `the server said nothing for ${bootMsMax / 1000} seconds`)
+    const late = () => new CacheError('mount-failed', `the worker said nothing for ${bootMsMax / 1000} seconds`)
     const version = this.#versionOf(await withTimeout(bootMsMax, this.orFailed(this.#hello), late))
     if (expected !== null && version !== expected) {
       this.#parts.logger.warn({ expected, version }, 'another version lies where the one that served was')
@@ -108,7 +108,7 @@ export class WorkerHandshake {
 
   /**
    * Resolves when requests that come through `fd` are answered; it stays the caller's.
-   * @param negotiated what an earlier server settled on the same descriptor, or null
+   * @param negotiated what an earlier worker settled on the same descriptor, or null
    * @param judgement requests that may kill it
    * @param kept the mount stays when we die
    * @throws CacheError
@@ -120,7 +120,7 @@ export class WorkerHandshake {
     await ready
   }
 
-  /** Have the server mount by itself; resolves when it serves. @throws CacheError */
+  /** Have the worker mount by itself; resolves when it serves. @throws CacheError */
   async mount(): Promise<void> {
     const ready = this.#expect('ready', mountAnswerMsMax)
     this.send({ type: 'mount' })
@@ -158,7 +158,7 @@ export class WorkerHandshake {
       return await withTimeout(stopMsMax, this.process.exited, () => new Error('late'))
     } catch {
       this.kill()
-      this.#parts.logger.error({ stopMsMax, server: this.process.pid }, 'the server did not stop, and was killed')
+      this.#parts.logger.error({ stopMsMax, worker: this.process.pid }, 'the worker did not stop, and was killed')
       return this.process.exited
     }
   }
@@ -173,7 +173,7 @@ export class WorkerHandshake {
   /** @throws CacheError invalid-argument when it speaks another language */
   #versionOf({ version, protocol }: MessageOf<'hello'> | MessageOf<'prepared'>): string {
     if (protocol === protocolVersion) return version
-    const what = `version ${version} speaks protocol ${protocol}, and the keeper ${protocolVersion}`
+    const what = `version ${version} speaks protocol ${protocol}, and the supervisor ${protocolVersion}`
     throw new CacheError('invalid-argument', `${what}: unmount, and mount with the other version`)
   }
 
@@ -182,14 +182,14 @@ export class WorkerHandshake {
     const arrival = new Promise<ToSupervisor>(resolve => {
       this.#expected = { type, resolve }
     })
-    const late = () => new CacheError('mount-failed', `the server was not ${type} after ${ms / 1000} seconds`)
+    const late = () => new CacheError('mount-failed', `the worker was not ${type} after ${ms / 1000} seconds`)
     const message = withTimeout(ms, this.orFailed(arrival as Promise<MessageOf<T>>), late)
     message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
     return message
   }
 }
 
-/** LMDB trusts the file that it reads: a server that dies of a signal may have met damage there. */
+/** LMDB trusts the file that it reads: a worker that dies of a signal may have met damage there. */
 function remedyFor({ cacheDirectory }: Settings): string {
   const place = cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
   return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`

@@ -1,5 +1,5 @@
 /**
- * The server as its keeper sees it: a child process, messages to and from it, and a socket that carries descriptors.
+ * The worker as its supervisor sees it: a child process, messages to and from it, and a socket that carries descriptors.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -11,11 +11,11 @@ import { LineChannel } from '../ipc/line-channel.ts'
 import type { ToSupervisor, ToWorker } from '../ipc/messages.ts'
 import { validateMessage } from '../ipc/validate-message.ts'
 import { workerChannelFd } from '../ipc/worker-descriptors.ts'
-import { serverHeapMiBMax, threadpoolThreads } from './limits.ts'
+import { threadpoolThreads, workerHeapMiBMax } from './limits.ts'
 
 export interface WorkerProcess {
   readonly pid: number
-  /** A message to a server that has gone is dropped: `exited` tells. */
+  /** A message to a worker that has gone is dropped: `exited` tells. */
   send(message: ToWorker): void
   /** Put a descriptor into the socket; ours stays open. */
   sendFd(fd: number): void
@@ -34,7 +34,7 @@ export interface WorkerExit {
 }
 
 /**
- * Start a server; its standard error is ours.
+ * Start a worker; its standard error is ours.
  * @param main the program: see worker-binary.ts
  * @param workFd the file of notes; it stays the caller's
  * @throws CacheError mount-failed when there is no memory for a process, or no descriptor; nothing stays open then
@@ -42,7 +42,7 @@ export interface WorkerExit {
 export function startWorker(addon: Addon, main: string, workFd: number, start = spawn): WorkerProcess {
   const [ours, theirs] = socketPair(addon)
   const child = childOf(addon, ours, theirs, () =>
-    start(process.execPath, [...noInspectorArguments, `--max-old-space-size=${serverHeapMiBMax}`, main], {
+    start(process.execPath, [...noInspectorArguments, `--max-old-space-size=${workerHeapMiBMax}`, main], {
       cwd: '/',
       // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
       env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
@@ -101,5 +101,5 @@ function childOf(addon: Addon, ours: number, theirs: number, start: () => ChildP
 }
 
 function notStarted(cause: unknown): CacheError {
-  return new CacheError('mount-failed', `a server could not be started: ${messageOf(cause)}`, { cause })
+  return new CacheError('mount-failed', `a worker could not be started: ${messageOf(cause)}`, { cause })
 }

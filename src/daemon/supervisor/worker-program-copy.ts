@@ -1,10 +1,10 @@
 /**
- * A private copy of the program that serves, in memory, so that the servers that follow start from files that no installation touches and
+ * A private copy of the program that serves, in memory, so that the workers that follow start from files that no installation touches and
  * no disk holds up.
  *
  * It is made some time after the mount, for the first reads come first and many mounts do not live that long, and one file after
- * the other. Until then, and where it cannot be made, servers start from the installation. Addons are copied where a server has them
- * loaded, and linked otherwise: packages bring those of other machines along. It goes with its keeper; what a killed one left is replaced.
+ * the other. Until then, and where it cannot be made, workers start from the installation. Addons are copied where a worker has them
+ * loaded, and linked otherwise: packages bring those of other machines along. It goes with its supervisor; what a killed one left is replaced.
  */
 import { constants } from 'node:fs'
 import { copyFile, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises'
@@ -24,7 +24,7 @@ export interface WorkerProgramCopyContext {
   readonly logger: Logger
 }
 
-/** What is copied, and what of it a server has loaded. */
+/** What is copied, and what of it a worker has loaded. */
 interface Wanted {
   readonly directory: string | null
   /** Paths of addons. */
@@ -44,13 +44,13 @@ export class WorkerProgramCopy {
     this.#parts = parts
   }
 
-  /** The program that servers of that version are started with. @throws CacheError as `mainIn` */
+  /** The program that workers of that version are started with. @throws CacheError as `mainIn` */
   mainOf(directory: string | null): string {
     const ready = this.#ready
     return ready !== null && ready.directory === directory ? ready.main : this.#parts.mainIn(directory)
   }
 
-  /** Servers of that version serve from now on, as it lies there now. @param loaded addons of theirs */
+  /** Workers of that version serve from now on, as it lies there now. @param loaded addons of theirs */
   serves(wanted: Wanted): void {
     const serial = ++this.#serial
     this.#ready = null
@@ -96,13 +96,13 @@ export class WorkerProgramCopy {
       if (serial !== this.#serial) return
       this.#ready = { directory, main: join(target, program.mainPlace) }
       const tookMs = Math.round(performance.now() - beganMs)
-      logger.info({ target, files: program.files.length, tookMs }, 'servers start from a copy of the program')
+      logger.info({ target, files: program.files.length, tookMs }, 'workers start from a copy of the program')
     } catch (error) {
-      logger.warn({ reason: messageOf(error) }, 'servers start from the installation: the program was not copied')
+      logger.warn({ reason: messageOf(error) }, 'workers start from the installation: the program was not copied')
     }
   }
 
-  /** Copies of versions before, and of a keeper that was killed. Whoever was started from them serves no more. */
+  /** Copies of versions before, and of a supervisor that was killed. Whoever was started from them serves no more. */
   async #clear(place: string): Promise<void> {
     const directory = dirname(place)
     prepareRuntimeDirectory(directory, { uid: process.geteuid?.() ?? 0, userDirectory: undefined })

@@ -1,5 +1,5 @@
 /**
- * The files that a server of one version is made of: its manifest, the compiled program, the addons, and the packages that it imports
+ * The files that a worker of one version is made of: its manifest, the compiled program, the addons, and the packages that it imports
  * with what these depend on. Of a package, what Node.js can load; not its tests, types and maps.
  *
  * What is imported is read from the compiled program, so that no list has to be kept. The command line is left out, with its packages.
@@ -31,7 +31,7 @@ const loadable = new Set(['.js', '.cjs', '.mjs', '.json', '.node', '.wasm'])
 const leftOut = new Set(['test', 'tests', 'docs', 'benchmarks', 'examples', '.bin', '.git'])
 
 /**
- * @param main of a server, as it is started
+ * @param main of a worker, as it is started
  * @throws CacheError invalid-argument when there are more than `filesMax`; SystemError
  */
 export function workerProgramFilesOf(main: string, filesMax = programFilesMax): WorkerProgramFiles {
@@ -42,7 +42,7 @@ export function workerProgramFilesOf(main: string, filesMax = programFilesMax): 
   const add = (from: string, place: string, skips: ReadonlySet<string>) => {
     for (const path of filesIn(from, skips)) files.push({ path, place: join(place, relative(from, path)) })
     if (files.length > filesMax) {
-      throw new CacheError('invalid-argument', `${root} has more than ${filesMax} files that a server may load`)
+      throw new CacheError('invalid-argument', `${root} has more than ${filesMax} files that a worker may load`)
     }
   }
   files.push({ path: join(root, 'package.json'), place: 'package.json' })

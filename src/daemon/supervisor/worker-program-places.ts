@@ -1,11 +1,11 @@
 /**
- * Where a keeper may put a copy of a program: beside its lock, or in shared memory where nothing may be executed there, for addons are code
+ * Where a supervisor may put a copy of a program: beside its lock, or in shared memory where nothing may be executed there, for addons are code
  * that is mapped. (Many distributions mount /run with noexec.)
  */
 import { basename, dirname, join } from 'node:path'
 
 /**
- * @param lockPath of the keeper
+ * @param lockPath of the supervisor
  * @param uid who we are
  * @param mountInfo as in /proc/self/mountinfo
  * @returns paths that are ours to use, the best first

@@ -1,5 +1,5 @@
 /**
- * What servers are told at their boot: as the mount was asked for, with what has been changed while it ran, so that a server that takes
+ * What workers are told at their boot: as the mount was asked for, with what has been changed while it ran, so that a worker that takes
  * over goes on with what the one before had.
  */
 import { CacheError } from '../../base/errors.ts'
@@ -8,7 +8,7 @@ import type { ConfigurationDocument, Settings } from '../config/settings.ts'
 export class WorkerSettings {
   readonly #read: (file: string) => Promise<ConfigurationDocument>
   #current: Settings
-  /** Sent to a server, which has not said yet that it has taken it. */
+  /** Sent to a worker, which has not said yet that it has taken it. */
   #sent: ConfigurationDocument | null = null
 
   /** @param read what a configuration file says; throws CacheError invalid-argument */
@@ -21,7 +21,7 @@ export class WorkerSettings {
     return this.#current
   }
 
-  /** Read the file again, for the server to take it. @throws CacheError invalid-argument */
+  /** Read the file again, for the worker to take it. @throws CacheError invalid-argument */
   async readAgain(): Promise<ConfigurationDocument> {
     const { configFile, mountpoint } = this.#current
     if (configFile === null) {
@@ -31,7 +31,7 @@ export class WorkerSettings {
     return (this.#sent = await this.#read(configFile))
   }
 
-  /** The server has taken what was read last. */
+  /** The worker has taken what was read last. */
   taken(): void {
     if (this.#sent) this.#current = { ...this.#current, document: this.#sent }
   }

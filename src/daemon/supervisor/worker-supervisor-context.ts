@@ -1,4 +1,4 @@
-/** What a supervisor of servers works with; a keeper gives it. */
+/** What a supervisor of workers works with; a supervisor gives it. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { Settings } from '../config/settings.ts'
@@ -8,7 +8,7 @@ import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
 import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 
 export interface WorkerSupervisorContext {
-  /** What the next server is to be told. */
+  /** What the next worker is to be told. */
   settings(): Settings
   readonly logger: LeveledLogger
   /**
@@ -18,13 +18,13 @@ export interface WorkerSupervisorContext {
    * @throws CacheError invalid-argument: there is no version; mount-failed: there is no process
    */
   startWorker(directory: string | null, isNew: boolean): WorkerProcess
-  /** What was in work when a server died; it is forgotten then. */
+  /** What was in work when a worker died; it is forgotten then. */
   takeWork(): JournalledRequest[]
-  /** Have a server that has booted serve. @throws CacheError when it cannot */
+  /** Have a worker that has booted serve. @throws CacheError when it cannot */
   serve(link: WorkerHandshake, booted: MessageOf<'booted'>): Promise<void>
-  /** What the server says of its own accord. */
+  /** What the worker says of its own accord. */
   onMessage(message: ToSupervisor): void
-  /** A server that served has died. @returns whether another one is to take its place */
+  /** A worker that served has died. @returns whether another one is to take its place */
   onDeath(exit: WorkerExit): Promise<boolean>
   /** It serves, and those that follow are of the version in that directory, as it is now; null: our own. @param addons it has loaded these */
   onVersion(directory: string | null, addons: readonly string[]): void
@@ -32,9 +32,9 @@ export interface WorkerSupervisorContext {
   onDoubt(why: string, isNew: boolean): Promise<boolean>
   /** Another one serves. */
   onTakeover(takeovers: Takeovers): void
-  /** The server answers, or another is on its way. */
+  /** The worker answers, or another is on its way. */
   onAlive(): void
-  /** How often the server is asked. */
+  /** How often the worker is asked. */
   readonly askMs: number
   /** None serves, and none will. */
   onGivenUp(why: string): void

@@ -1,16 +1,16 @@
 /**
- * Server processes, one after the other: starts them, and puts another in the place of one that dies.
+ * Worker processes, one after the other: starts them, and puts another in the place of one that dies.
  *
  * When the next one follows, and whether it passes the cache by, is for restart-policy.ts to say. It knows nothing of mounts. Whoever has
- * the mount says how a server that has booted comes to serve it and whether it is worth to go on, and hears when one has died and when
+ * the mount says how a worker that has booted comes to serve it and whether it is worth to go on, and hears when one has died and when
  * no other will come.
  */
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
-import { serverDeathsDefault, serverWellMsDefault } from '../config/limits.ts'
+import { workerCrashLimitDefault, workerStableMsDefault } from '../config/limits.ts'
 import { noTakeovers, oneMore, type TakeoverHistory, type ToWorker } from '../ipc/messages.ts'
 import { Heartbeat } from './heartbeat.ts'
-import { serverHangMsMax } from './limits.ts'
+import { workerHangMsMax } from './limits.ts'
 import { PoisonDetector } from './poison-detector.ts'
 import { type End, RestartPolicy } from './restart-policy.ts'
 import { WorkerHandshake } from './worker-handshake.ts'
@@ -35,10 +35,10 @@ export class WorkerSupervisor {
 
   constructor(parts: WorkerSupervisorContext) {
     this.#parts = parts
-    this.#policy = new RestartPolicy({ deathsMax: serverDeathsDefault, wellMs: serverWellMsDefault }, parts.now())
+    this.#policy = new RestartPolicy({ deathsMax: workerCrashLimitDefault, wellMs: workerStableMsDefault }, parts.now())
     this.#pulse = new Heartbeat({
       everyMs: parts.askMs,
-      hangMsMax: serverHangMsMax,
+      hangMsMax: workerHangMsMax,
       ask: () => this.send({ type: 'ping' }),
       alive: () => parts.onAlive(),
       onHung: () => this.#killHung(),
@@ -62,7 +62,7 @@ export class WorkerSupervisor {
   }
 
   /**
-   * The first server; resolves when it serves. From then on there is always one, until {@link stop}.
+   * The first worker; resolves when it serves. From then on there is always one, until {@link stop}.
    * @throws CacheError what it failed with; then call {@link stop}
    */
   async start(): Promise<void> {
@@ -72,18 +72,18 @@ export class WorkerSupervisor {
   }
 
   /**
-   * The servers of a keeper that has died are followed by ours. Resolves when one serves, or once it was said that none will.
+   * The workers of a supervisor that has died are followed by ours. Resolves when one serves, or once it was said that none will.
    */
   async resume({ directory, takeovers }: TakeoverHistory): Promise<void> {
     this.#directory = directory
     this.#takeovers = takeovers
     this.#isBetween = true
     this.#pulse.changing()
-    await this.#replace({ fate: 'killed', how: 'the keeper has died', servedMs: 0 }, this.#parts.now(), null)
+    await this.#replace({ fate: 'killed', how: 'the supervisor has died', servedMs: 0 }, this.#parts.now(), null)
   }
 
   /**
-   * Have another server ready to take the place of the one that serves. Nothing has happened when this fails.
+   * Have another worker ready to take the place of the one that serves. Nothing has happened when this fails.
    * @param directory of its version; null: our own
    * @returns its version, and what makes it take over; that never rejects
    * @throws CacheError why it could not boot; closed when there is nothing to replace
@@ -93,7 +93,7 @@ export class WorkerSupervisor {
   ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
     const mustServe = () => {
       if (this.#isStopping || this.#isBetween || this.#leaving)
-        throw new CacheError('closed', 'the server is being replaced')
+        throw new CacheError('closed', 'the worker is being replaced')
     }
     mustServe()
     const link = this.#linkTo(this.#parts.startWorker(directory, true))
@@ -107,7 +107,7 @@ export class WorkerSupervisor {
     }
   }
 
-  /** To the current server; one that dies meanwhile has not heard it. */
+  /** To the current worker; one that dies meanwhile has not heard it. */
   send(message: ToWorker): void {
     this.#link?.send(message)
   }
@@ -117,12 +117,12 @@ export class WorkerSupervisor {
     this.#link?.giveUp(error)
   }
 
-  /** What fails when the current server does. */
+  /** What fails when the current worker does. */
   orFailed<T>(step: Promise<T>): Promise<T> {
     return this.#link?.orFailed(step) ?? step
   }
 
-  /** End the current server for good, and start no other. @returns how it ended; null when there was none */
+  /** End the current worker for good, and start no other. @returns how it ended; null when there was none */
   async stop(): Promise<WorkerExit | null> {
     this.#stopped.abort()
     this.#pulse.close()
@@ -167,7 +167,7 @@ export class WorkerSupervisor {
   #killHung(): void {
     // Guests wait for this; whatever the line waits for, they do not.
     this.#link?.kill()
-    this.#parts.logger.error({ hangMsMax: serverHangMsMax, server: this.pid }, 'the server hung, and was killed')
+    this.#parts.logger.error({ hangMsMax: workerHangMsMax, worker: this.pid }, 'the worker hung, and was killed')
   }
 
   #watch(link: WorkerHandshake): void {
@@ -176,7 +176,7 @@ export class WorkerSupervisor {
     void link.process.exited.then(exit => this.#died(link, exit, this.#parts.now() - sinceMs)) // Never rejects.
   }
 
-  /** The server that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
+  /** The worker that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
   async #exchange(next: WorkerHandshake, directory: string | null): Promise<void> {
     const { logger, now } = this.#parts
     const beganMs = now()
@@ -187,7 +187,7 @@ export class WorkerSupervisor {
     const exit = await leaving?.end()
     this.#leaving = null
     if (this.#isStopping) return
-    if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the server that was replaced did not stop cleanly')
+    if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the worker that was replaced did not stop cleanly')
     const version = this.#version
     try {
       this.#policy.forgive()
@@ -209,7 +209,7 @@ export class WorkerSupervisor {
     const { now, logger, onTakeover } = this.#parts
     const pauseMs = Math.round(now() - beganMs)
     this.#takeovers = oneMore(this.#takeovers, pauseMs, refusedUpgrade)
-    logger.info({ server: this.pid, pauseMs }, 'another server has taken over')
+    logger.info({ worker: this.pid, pauseMs }, 'another worker has taken over')
     onTakeover(this.#takeovers)
     this.#watch(link)
   }
@@ -221,16 +221,16 @@ export class WorkerSupervisor {
     const beganMs = now()
     this.#isBetween = true
     this.#pulse.changing()
-    logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the server has died')
+    logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the worker has died')
     this.#lookAtWork(link)
     if (await onDeath(exit)) await this.#replace({ fate: link.fate, how, servedMs }, beganMs, null)
-    else onGivenUp(`the server has died (${how})`)
+    else onGivenUp(`the worker has died (${how})`)
   }
 
   #lookAtWork({ fate }: WorkerHandshake): void {
     const { logger, takeWork } = this.#parts
     for (const { unique, hex } of this.#suspicion.ended(fate, takeWork())) {
-      logger.error({ unique, request: hex }, 'a request has killed one server after the other; it is refused now')
+      logger.error({ unique, request: hex }, 'a request has killed one worker after the other; it is refused now')
     }
   }
 
@@ -247,7 +247,7 @@ export class WorkerSupervisor {
       if (this.#isStopping) return
       const failed = await this.#next(beganMs, refusedUpgrade)
       if (failed === null) return
-      logger.error({ reason: failed.how }, 'the next server cannot take over')
+      logger.error({ reason: failed.how }, 'the next worker cannot take over')
       this.#isBetween = true
       end = failed
     }

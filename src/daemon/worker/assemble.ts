@@ -78,7 +78,7 @@ export class Rooms {
     this.#origins = new WorkerOrigins(configuration.places, { addon, logger })
     this.#unwinder.push('event loop lag', () => this.#lag.close())
     this.#unwinder.push('origins', () => this.#origins.close())
-    this.#engine = addon.createEngine({ storeThreads: configuration.server.storeThreads })
+    this.#engine = addon.createEngine({ storeThreads: configuration.worker.storeThreads })
     this.#unwinder.push('engine', () => this.#engine.close())
   }
 
@@ -157,7 +157,7 @@ export class Rooms {
 
   /** Serve a mount. Call once; resolves when requests are answered. */
   async serve({ fd, negotiated, work, onNegotiated }: Serving): Promise<void> {
-    const { sessionThreads: threads } = this.#configuration.server
+    const { sessionThreads: threads } = this.#configuration.worker
     const transport = KernelTransport.start({
       startSession: handlers => {
         const session = this.#engine.startSession(fd, { threads, ...handlers })
@@ -255,7 +255,7 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
-    const { promotion, ahead, eviction, scrub, retirement } = this.#cache.counters
+    const { promotion, prefetch, eviction, scrub, retirement } = this.#cache.counters
     const { queuedBytes, promotedBytes, dropped } = promotion
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
@@ -270,7 +270,7 @@ export class Rooms {
       ...measureReads(this.#cache, this.#transport),
       ...this.#origins.status(),
       promotion: { queuedBytes, promotedBytes, dropped },
-      ahead,
+      prefetch,
       eventLoopLag: this.#lag.latencies,
       eviction,
       scrub,

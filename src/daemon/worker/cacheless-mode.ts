@@ -1,5 +1,5 @@
 /**
- * A server that passes the cache by: after others have died one after the other, perhaps of what lies in the cache directory.
+ * A worker that passes the cache by: after others have died one after the other, perhaps of what lies in the cache directory.
  *
  * Nothing there is opened or changed. It has an empty cache of its own, a temporary one that keeps nothing, so all reads go to the
  * origins. Of the index, another process copies which images there are, so that handles and node ids that the kernel has mean what

@@ -36,7 +36,15 @@ export function collectStatus({
   transport,
   lag,
 }: CollectedRooms): RoomsMeasurements {
-  const { promotion, ahead, eviction, scrub, retirement, truncatedListings: cutListings, knownImages } = cache.counters
+  const {
+    promotion,
+    prefetch,
+    eviction,
+    scrub,
+    retirement,
+    truncatedListings: cutListings,
+    knownImages,
+  } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
   const { indexShare, failedBatches } = store
   // The store keeps what it took as a share of its budget.
@@ -52,7 +60,7 @@ export function collectStatus({
     busyTimes: store.health.busyTimes,
     origins: origins.measurements(),
     promotion,
-    ahead,
+    prefetch,
     eviction,
     scrub,
     retirement,

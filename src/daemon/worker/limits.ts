@@ -14,5 +14,5 @@ export const indexReserveBytesMax = 1 * MiB
 
 export const indexReserveShare = 1 / 128
 
-/** How often the server gives back what its allocator keeps free: after a storm, some 75 MiB in 4 ms. */
+/** How often the worker gives back what its allocator keeps free: after a storm, some 75 MiB in 4 ms. */
 export const memoryReleaseMs = 10_000

@@ -3,7 +3,7 @@ import { MetricsPort } from '../../admin/metrics-port.ts'
 import type { Logger } from '../../base/logger.ts'
 
 /**
- * A server that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read.
+ * A worker that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read.
  * @param port null: none is wanted
  */
 export async function openMetricsPort(

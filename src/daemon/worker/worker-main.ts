@@ -1,5 +1,5 @@
 /**
- * The server process: started by a keeper, with a channel for messages and a socket that descriptors come through.
+ * The worker process: started by a supervisor, with a channel for messages and a socket that descriptors come through.
  */
 import '../../base/no-inspector.ts'
 import { writeSync } from 'node:fs'
@@ -23,8 +23,8 @@ import { openCacheless } from './cacheless-mode.ts'
 import { memoryReleaseMs } from './limits.ts'
 import { Worker } from './worker.ts'
 
-process.title = 'parentfs server'
-// Ctrl-C reaches both of us. The keeper decides: it unmounts first, or finds that it must not.
+process.title = 'parentfs worker'
+// Ctrl-C reaches both of us. The supervisor decides: it unmounts first, or finds that it must not.
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
 
 const addon = loadAddon()
@@ -41,7 +41,7 @@ process.on('unhandledRejection', error => {
   if (strays++ === 0) logger?.warn({ err: error }, 'the index could not be written; from now on its health says so')
 })
 
-const server = new Worker({
+const worker = new Worker({
   channel: {
     send: message => channel.send(message),
     onMessage: listener => channel.onMessage(message => listener(message as ToWorker)),
@@ -52,7 +52,7 @@ const server = new Worker({
   configure: settings =>
     configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
   createLogger: async log => {
-    const created = await createLogger('server', log, addon)
+    const created = await createLogger('worker', log, addon)
     logger = created.logger
     return created
   },
@@ -75,7 +75,7 @@ const server = new Worker({
   mounter: mountpoint => createMounter(addon, mountpoint),
   exit: code => process.exit(code),
 })
-server.run()
+worker.run()
 
 function adminSocketPathOf({ mountpoint }: Configuration): string {
   const surroundings = runtimeSurroundings()

@@ -8,7 +8,7 @@ import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
-import { aheadTurnsShare } from '../../cache/fetch/limits.ts'
+import { prefetchTurnsShare } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/read/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
@@ -95,7 +95,7 @@ export class WorkerOrigins {
       origin,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
-      aheadRequestsMax: Math.floor(settings.requests * aheadTurnsShare),
+      prefetchRequestsMax: Math.floor(settings.requests * prefetchTurnsShare),
       isNear: isCephUrl(settings.url),
       direct: {
         sourceOf: image => sources.of(image.id),

@@ -1,4 +1,4 @@
-/** What the server needs of its rooms: assemble.ts, or a fake in tests. */
+/** What the worker needs of its rooms: assemble.ts, or a fake in tests. */
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { AdminOperations } from '../../admin/routes.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
@@ -11,7 +11,7 @@ import type { RoomsStatus } from './collect-status.ts'
 export interface Serving {
   /** The descriptor of the mount; it stays the caller's. */
   readonly fd: number
-  /** What an earlier server settled with the kernel, or null on a new mount. */
+  /** What an earlier worker settled with the kernel, or null on a new mount. */
   readonly negotiated: Negotiated | null
   /** Where requests in work are noted, and what is known of them. */
   readonly work: Omit<InflightJournalOptions, 'logger'>

@@ -1,8 +1,8 @@
 /**
- * The server: does what its keeper says, and all the work.
+ * The worker: does what its supervisor says, and all the work.
  *
- * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a keeper that died
- * (exit 1; it removes the mount, unless the service manager holds that for another keeper).
+ * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a supervisor that died
+ * (exit 1; it removes the mount, unless the service manager holds that for another supervisor).
  */
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
 import { measureProcess } from '../../admin/measurements.ts'
@@ -30,9 +30,9 @@ import type { Mounter } from '../mount/mounter.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 import type { WorkerRooms } from './worker-rooms.ts'
 
-/** The keeper as its server sees it. */
+/** The supervisor as its worker sees it. */
 export interface SupervisorChannel {
-  /** Resolves when the message is on its way, or the keeper has gone. */
+  /** Resolves when the message is on its way, or the supervisor has gone. */
   send(message: ToSupervisor): Promise<void>
   onMessage(listener: (message: ToWorker) => void): void
   onDisconnect(listener: () => void): void
@@ -58,7 +58,7 @@ export interface WorkerContext {
   checkLayout(configuration: Configuration): void
   /** Whom the admin socket hears. */
   readonly admission: Admission
-  /** The descriptor of /dev/fuse that the keeper has sent. */
+  /** The descriptor of /dev/fuse that the supervisor has sent. */
   receiveFd(): number
   closeFd(fd: number): void
   /** See WorkNotesOptions.write. */
@@ -89,7 +89,7 @@ export class Worker {
   readonly #reloads = new PendingCalls<ReloadMessage>()
   readonly #upgrades = new PendingCalls<UpgradeOutcome>()
   #history: Pick<MessageTo<'history'>, 'takeovers' | 'kept'> = { takeovers: noTakeovers, kept: false }
-  /** What INIT settled lets another server take over. */
+  /** What INIT settled lets another worker take over. */
   #canBeFollowed = false
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
@@ -99,11 +99,11 @@ export class Worker {
     this.#parts = parts
   }
 
-  /** Listen to the keeper from now on. */
+  /** Listen to the supervisor from now on. */
   run(): void {
     const { channel } = this.#parts
     channel.onMessage(message => this.#receive(message))
-    channel.onDisconnect(() => void this.#keeperGone()) // Ends in an exit.
+    channel.onDisconnect(() => void this.#supervisorGone()) // Ends in an exit.
     void channel.send({ type: 'hello', version: this.#parts.version, protocol: protocolVersion }) // Never rejects.
   }
 
@@ -164,8 +164,8 @@ export class Worker {
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
-    const { allowOther, server } = configuration
-    const restarts = { deathsMax: server.deaths, wellMs: server.wellAfter }
+    const { allowOther, worker } = configuration
+    const restarts = { deathsMax: worker.crashLimit, wellMs: worker.stableAfter }
     await channel.send({
       type: 'booted',
       source: rooms.source,
@@ -190,7 +190,7 @@ export class Worker {
         return channel.send({ type: 'negotiated', negotiated })
       }
       const { negotiated, judgement, kept } = message
-      this.#history = { ...this.#history, kept: kept === true } // An older keeper does not say.
+      this.#history = { ...this.#history, kept: kept === true } // An older supervisor does not say.
       this.#canBeFollowed = negotiated !== null
       await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {
@@ -235,7 +235,7 @@ export class Worker {
     return this.#unmounts.call(id => this.#parts.channel.send({ type: 'unmount', id, force }))
   }
 
-  /** The keeper reads the file and sends what it says. */
+  /** The supervisor reads the file and sends what it says. */
   async #askReload(): Promise<ReloadOutcome> {
     const message = await this.#reloads.call(id => this.#parts.channel.send({ type: 'reload-request', id }))
     if (message.type === 'reload-failed') throw new CacheError(message.code, message.message)
@@ -281,11 +281,11 @@ export class Worker {
     this.#parts.exit(code)
   }
 
-  async #keeperGone(): Promise<void> {
+  async #supervisorGone(): Promise<void> {
     if (this.#state === 'stopping') return
-    // Another keeper is on its way, and its server waits for what we have locked.
+    // Another supervisor is on its way, and its worker waits for what we have locked.
     if (this.#history.kept) return this.#parts.exit(1)
-    this.#logger?.error({}, 'the keeper has died; unmounting')
+    this.#logger?.error({}, 'the supervisor has died; unmounting')
     try {
       await this.#mounter?.unmount(true)
     } catch (error) {

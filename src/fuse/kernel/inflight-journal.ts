@@ -1,8 +1,8 @@
 /**
- * Which requests are being worked on, noted where the keeper can read it when this process has died: a request that was in work at one
+ * Which requests are being worked on, noted where the supervisor can read it when this process has died: a request that was in work at one
  * death after the other may be what kills.
  *
- * A note is a slot of a file in memory: written before the work begins, cleared with the answer. Of the requests that the keeper suspects,
+ * A note is a slot of a file in memory: written before the work begins, cleared with the answer. Of the requests that the supervisor suspects,
  * one at a time is worked on, so that the next death tells which it is; one that is sure to kill is refused. Hits that native threads
  * answer are not noted: they do one thing only, and a note would cost each of them more than the hit itself. Source of bit 63: Linux
  * include/uapi/linux/fuse.h, FUSE_UNIQUE_RESEND.
@@ -10,7 +10,7 @@
 import type { Logger } from '../../base/logger.ts'
 import { workNotesMax } from './limits.ts'
 
-/** What the keeper knows of requests, by `unique` in decimal, without bit 63. */
+/** What the supervisor knows of requests, by `unique` in decimal, without bit 63. */
 export interface PoisonVerdict {
   /** Each was in work when one or two servers died. */
   readonly suspects: readonly string[]

@@ -26,5 +26,5 @@ export const interruptRepeatMs = 10
 /** INTERRUPTs waiting for that; more are dropped, and their readers wait for the answer. */
 export const interruptsWaitingMax = 4096
 
-/** Requests in work that are noted for the keeper: 512 KiB of notes. */
+/** Requests in work that are noted for the supervisor: 512 KiB of notes. */
 export const workNotesMax = 4096

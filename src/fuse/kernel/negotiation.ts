@@ -1,7 +1,7 @@
 /**
  * INIT: what the kernel offers, and what we take.
  *
- * What was taken holds until the unmount, for every process that serves the mount: it is plain JSON that a keeper can hold.
+ * What was taken holds until the unmount, for every process that serves the mount: it is plain JSON that a supervisor can hold.
  * Not taken, on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work, ours would fail every qemu),
  * AUTO_INVAL_DATA (images are immutable), EXPORT_SUPPORT, WRITEBACK_CACHE, and all that leaves out opens.
  */

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { type BlockRun, Geometry } from '../../../src/base/image.ts'
 import { BufferPool } from '../../../src/cache/fetch/buffer-pool.ts'
-import { aheadBytesMax, shelfBytesMax, shelfMsMax, shelfReadBytesMax } from '../../../src/cache/fetch/limits.ts'
+import { prefetchBytesMax, shelfBytesMax, shelfMsMax, shelfReadBytesMax } from '../../../src/cache/fetch/limits.ts'
 import { ReadaheadBuffer } from '../../../src/cache/fetch/readahead-buffer.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 
@@ -121,7 +121,7 @@ t.test(
 t.test('where much is on its way, less is kept', async t => {
   const { shelf, expect, said } = world()
   const put = [0, 1, 2].map(object => expect(object, { first: 0, count: 64 }))
-  const coming = Array.from({ length: aheadBytesMax / (4 * MiB) }, (_, k) => expect(3 + k, { first: 0, count: 64 }))
+  const coming = Array.from({ length: prefetchBytesMax / (4 * MiB) }, (_, k) => expect(3 + k, { first: 0, count: 64 }))
   for (const piece of put) piece.put()
   t.equal(shelf.usedBytes, shelfReadBytesMax)
   t.ok(said().includes('letGo 0'))

@@ -18,8 +18,8 @@ async function open({ cache }: Rooms) {
 }
 
 function settled({ cache }: Rooms): Promise<void> {
-  const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.ahead.bytes === 0
-  return until(() => isSettled() && cache.counters.ahead.queuedPieces === 0, 10_000, 'the end of all fetches')
+  const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0
+  return until(() => isSettled() && cache.counters.prefetch.queuedRequests === 0, 10_000, 'the end of all fetches')
 }
 
 async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly number[]): Promise<boolean> {
@@ -51,13 +51,13 @@ t.test('what was read after a cold open is there at the next one, also of a new 
 
   const second = await openRooms({ ...options, directory, origin })
   await openCold(second)
-  t.equal(second.cache.counters.ahead.profiles.replayed, 1)
+  t.equal(second.cache.counters.prefetch.profiles.replayed, 1)
   const before = origin.reads
   t.ok(await readAll(second, origin, boot))
   t.equal(origin.reads, before, 'nothing more was asked for')
   t.equal(second.cache.counters.reads.misses, 0)
   await second.close()
-  t.equal(second.cache.counters.ahead.profiles.kept, 1)
+  t.equal(second.cache.counters.prefetch.profiles.recorded, 1)
 
   origin.put('a', 64 * MiB, 2)
   const third = await openRooms({ ...options, directory, origin, revalidateSeconds: 0 })
@@ -79,10 +79,10 @@ t.test('a profile that predicts badly is dropped, and one that predicts well is 
   await openCold(second)
   t.ok(await readAll(second, origin, [200 * MiB, 240 * MiB]))
   await second.close()
-  t.match(second.cache.counters.ahead.profiles, { dropped: 1, kept: 0 })
+  t.match(second.cache.counters.prefetch.profiles, { dropped: 1, recorded: 0 })
   const third = await openRooms({ ...options, directory, origin })
   await openCold(third)
-  t.equal(third.cache.counters.ahead.profiles.replayed, 0)
+  t.equal(third.cache.counters.prefetch.profiles.replayed, 0)
   await third.close()
 })
 
@@ -95,7 +95,7 @@ t.test('an image that is warm is neither noted nor fetched', async t => {
   await first.close()
   const second = await openRooms({ ...options, directory, origin })
   await open(second)
-  t.match(second.cache.counters.ahead.profiles, { recording: 0, replayed: 0 })
+  t.match(second.cache.counters.prefetch.profiles, { recording: 0, replayed: 0 })
   await second.close()
 })
 

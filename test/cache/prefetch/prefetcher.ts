@@ -36,7 +36,7 @@ async function openWorld(t: Test, sizeBytes: number, more: Partial<RoomsOptions>
 /** Nothing is fetched or promoted any more. */
 function settled({ cache }: Rooms): Promise<void> {
   return until(
-    () => cache.counters.inflightFetches === 0 && cache.counters.ahead.bytes === 0,
+    () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0,
     10_000,
     'the end of all fetches',
   )
@@ -48,9 +48,9 @@ t.test('a sequential reader waits a few times only, and nothing is fetched twice
     await read(at, 128 * KiB)
     await settled(rooms) // The origin is as quick as can be.
   }
-  const { reads, ahead } = rooms.cache.counters
+  const { reads, prefetch } = rooms.cache.counters
   t.ok(reads.misses < 6, `${reads.misses} reads waited`)
-  t.equal(ahead.purposes.stream.fetchedBytes, ahead.purposes.stream.readBytes)
+  t.equal(prefetch.purposes.stream.fetchedBytes, prefetch.purposes.stream.readBytes)
   const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
   t.equal(fetched, image.sizeBytes)
   t.equal(rooms.cache.residence(image).residentBytes, image.sizeBytes)
@@ -68,7 +68,7 @@ t.test('whoever wants what is being fetched ahead joins it', async t => {
   })
   origin.gate = () => opened
   const eighth = read(7 * block, 4 * KiB)
-  await until(() => rooms.cache.counters.ahead.bytes > 0, 5000, 'read-ahead')
+  await until(() => rooms.cache.counters.prefetch.bytes > 0, 5000, 'read-prefetch')
   const before = origin.reads
   const ninth = read(8 * block, 4 * KiB)
   await until(() => origin.reads > before, 5000, 'more of it: the reader who joined shows that it is of use')
@@ -109,8 +109,11 @@ t.test(
     rooms.store.capacity.resize(2 * MiB) // As much as is kept back.
     for (let at = 0; at < image.sizeBytes; at += 16 * KiB) await read(at, 16 * KiB)
     await settled(rooms)
-    const { ahead, promotion } = rooms.cache.counters
-    t.ok(ahead.purposes.stream.fetchedBytes > 4 * MiB, `${ahead.purposes.stream.fetchedBytes} bytes were fetched ahead`)
+    const { prefetch, promotion } = rooms.cache.counters
+    t.ok(
+      prefetch.purposes.stream.fetchedBytes > 4 * MiB,
+      `${prefetch.purposes.stream.fetchedBytes} bytes were fetched ahead`,
+    )
     t.equal(promotion.promotedBytes, 0)
     t.ok(promotion.droppedBy['no-room'] > 0)
     const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
@@ -128,12 +131,12 @@ t.test('what a long stream has on the shelf is found by a read that comes here, 
     await settled(rooms)
     await read(at, 512 * KiB)
   }
-  const { ahead, promotion } = rooms.cache.counters
+  const { prefetch, promotion } = rooms.cache.counters
   t.ok(promotion.droppedBy['no-room'] > 0)
   const fetched = origin.requests.map(line => Number(line.split(' ')[3] ?? 0)).reduce((a, b) => a + b)
   t.equal(fetched, image.sizeBytes, 'each byte was fetched once')
-  t.equal(ahead.purposes.stream.unreadBytes, 0)
-  t.ok(ahead.purposes.stream.readBytes > 8 * MiB, `${ahead.purposes.stream.readBytes} bytes were foreseen`)
+  t.equal(prefetch.purposes.stream.unreadBytes, 0)
+  t.ok(prefetch.purposes.stream.readBytes > 8 * MiB, `${prefetch.purposes.stream.readBytes} bytes were foreseen`)
   await rooms.close()
 })
 
@@ -157,7 +160,7 @@ t.test('what is fetched ahead and never read is counted, and kept', async t => {
   for (let at = 0; at < 2 * MiB; at += 64 * KiB) await read(at, 64 * KiB)
   await settled(rooms)
   await rooms.cache.close()
-  const { purposes, bufferedBytes: shelvedBytes } = rooms.cache.counters.ahead
+  const { purposes, bufferedBytes: shelvedBytes } = rooms.cache.counters.prefetch
   const { stream } = purposes
   t.ok(stream.unreadBytes > 0 && stream.readBytes > 0)
   t.equal(stream.unreadBytes + stream.readBytes, stream.fetchedBytes)

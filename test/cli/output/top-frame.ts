@@ -57,7 +57,7 @@ t.test('rates are what happened, by second; the busiest image comes first', asyn
     open: true,
   })
   const text = frameOf(before, status(300, [image('idle', {}), busy]), { seconds: 2, rows: 40 })
-  t.match(text, /^\/mnt +ready, server 7, 3 requests under way$/m)
+  t.match(text, /^\/mnt +ready, worker 7, 3 requests under way$/m)
   t.match(text, /^hits +100\/s, 100 KiB\/s, 90\.9 % of reads, p50 12 µs, p99 16 µs$/m)
   t.match(text, /^misses +10\.0\/s, 0 B\/s, 2 extents in flight, p50 3\.1 ms, p99 4\.1 ms$/m)
   t.match(text, /^origin +20\.0\/s, 0 B\/s, 4 failed, away$/m)

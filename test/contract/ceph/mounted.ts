@@ -66,7 +66,7 @@ async function overlays(t: Test, cluster: CephTestCluster): Promise<void> {
     const startedMs = performance.now()
     t.equal(await stop(daemon), 0, 'the server has stopped by itself')
     t.ok(performance.now() - startedMs < 15_000, `${performance.now() - startedMs} ms`)
-    t.ok(await isGone(where, daemon.keeperPid))
+    t.ok(await isGone(where, daemon.supervisorPid))
     t.notMatch(daemon.log(), /did not stop cleanly|has died/)
   } finally {
     for (const name of ['osd', 'mon'] as const) cluster.signal(name, 'SIGCONT')

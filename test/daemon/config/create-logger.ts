@@ -35,7 +35,7 @@ t.test('who stops reading holds up nobody, and hears how many lines are missing'
   await until(() => text().endsWith('\n'), patienceMs, 'the rest of it')
   const lines = text().trim().split('\n')
   const { level, name, pid, time, lines: missing } = JSON.parse(lines.at(-1)!) as Record<string, number>
-  t.match({ level, name, pid }, { level: 40, name: 'keeper', pid: child.pid })
+  t.match({ level, name, pid }, { level: 40, name: 'supervisor', pid: child.pid })
   t.ok(Math.abs(Date.now() - time!) < patienceMs, 'the time is that of the line')
   t.ok(missing! > 2000, `${missing} of 4096`)
   t.equal(lines.length - 1 + missing!, 4096)
@@ -86,13 +86,13 @@ interface LoggingOptions {
   readonly file?: string | null
 }
 
-/** A process that logs, as a keeper does. */
+/** A process that logs, as a supervisor does. */
 function logging(t: Pick<Test, 'teardown'>, { script, file = null }: LoggingOptions): ChildProcess {
   const source = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url))
   const program = `
     const { createLogger } = await import(${source('daemon/config/create-logger.js')})
     const { loadAddon } = await import(${source('native/addon.js')})
-    const log = await createLogger('keeper', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
+    const log = await createLogger('supervisor', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
     ${script}`
   const { NODE_OPTIONS: _, ...env } = process.env
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {

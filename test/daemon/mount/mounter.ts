@@ -40,19 +40,19 @@ t.test('what was mounted goes, and once more is no error', options, async t => {
 
 t.test('a mount that has come to the place of ours stays, also by force', options, async t => {
   const mountpoint = newMountpoint(t)
-  const keeper = createMounter(addon, mountpoint)
-  const fd = await keeper.mount('http://host/', true)
+  const supervisor = createMounter(addon, mountpoint)
+  const fd = await supervisor.mount('http://host/', true)
   t.teardown(() => addon.closeFd(fd))
-  // The server has one of its own, for when it is left alone.
-  const server = createMounter(addon, mountpoint)
-  await server.adopt(fd)
+  // The worker has one of its own, for when it is left alone.
+  const worker = createMounter(addon, mountpoint)
+  await worker.adopt(fd)
   await run('umount', '-l', mountpoint) // Without, it would ask for what nobody answers.
   const device = async () => (await mountsAt(mountpoint))[0]?.device
   await mountOther(mountpoint)
   t.comment(
     `ours is no longer, and ${await device()} is the next one's device: the kernel gives the smallest that is free`,
   )
-  for (const mounter of [keeper, server]) {
+  for (const mounter of [supervisor, worker]) {
     for (const force of [false, true]) await mounter.unmount(force)
   }
   t.same(await typesAt(mountpoint), ['tmpfs'])

@@ -16,7 +16,7 @@ t.test('a second one is refused until the first gives it up, and no file is left
   lockMountpoint(path, '/mnt', addon)()
 })
 
-t.test('a file that a killed keeper left is no lock', async t => {
+t.test('a file that a killed supervisor left is no lock', async t => {
   const path = join(t.testdir({ 'a.lock': '' }), 'a.lock')
   lockMountpoint(path, '/mnt', addon)()
 })

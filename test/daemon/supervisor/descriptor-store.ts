@@ -1,4 +1,4 @@
-/** What a service manager holds for the next keeper, and what that one makes of it. */
+/** What a service manager holds for the next supervisor, and what that one makes of it. */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -7,7 +7,7 @@ import type { Settings } from '../../../src/daemon/config/settings.ts'
 import { noTakeovers } from '../../../src/daemon/ipc/messages.ts'
 import { DescriptorStore, type KeptState, takeHanded } from '../../../src/daemon/supervisor/descriptor-store.ts'
 import { makeAnonymousFile } from '../../../src/daemon/supervisor/inflight-journal-file.ts'
-import { negotiated } from '../../fixtures/fake-server.ts'
+import { negotiated } from '../../fixtures/fake-worker.ts'
 
 const state: KeptState = {
   settings: { mountpoint: '/mnt' } as Settings,
@@ -69,10 +69,10 @@ t.test('the state is held before the descriptor, and the next one before the las
   store.drop()
   t.notOk(store.isHeld)
   t.same(done, ['drop fuse', 'drop state-2'])
-  t.same(marks, [true, true, false, false], 'who looks for a keeper knows')
+  t.same(marks, [true, true, false, false], 'who looks for a supervisor knows')
 })
 
-t.test('what an earlier keeper had is gone on with', async t => {
+t.test('what an earlier supervisor had is gone on with', async t => {
   const { store, done } = setUp(t, ['fuse', 'state-7', 'state-8'])
   t.ok(store.isHeld, 'before it has said anything')
   store.hold(fuse, state)

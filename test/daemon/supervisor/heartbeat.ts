@@ -1,4 +1,4 @@
-/** Asking a server whether it is there. */
+/** Asking a worker whether it is there. */
 import t from 'tap'
 import { Heartbeat } from '../../../src/daemon/supervisor/heartbeat.ts'
 
@@ -22,7 +22,7 @@ function setUp() {
   return { pulse, seen, beatAt }
 }
 
-t.test('all is well when the server answers; one question at a time', async t => {
+t.test('all is well when the worker answers; one question at a time', async t => {
   const { pulse, seen, beatAt } = setUp()
   pulse.serving()
   beatAt(40)
@@ -35,7 +35,7 @@ t.test('all is well when the server answers; one question at a time', async t =>
   t.equal(seen.asked, 2)
 })
 
-t.test('a server that leaves a question unanswered for too long has hung', async t => {
+t.test('a worker that leaves a question unanswered for too long has hung', async t => {
   const { pulse, seen, beatAt } = setUp()
   pulse.serving()
   beatAt(0)
@@ -45,7 +45,7 @@ t.test('a server that leaves a question unanswered for too long has hung', async
   t.same(seen, { asked: 1, alive: 0, hung: 1 })
 })
 
-t.test('while another server is on its way all is well, and the old question is forgotten', async t => {
+t.test('while another worker is on its way all is well, and the old question is forgotten', async t => {
   const { pulse, seen, beatAt } = setUp()
   pulse.serving()
   beatAt(0)

@@ -10,7 +10,7 @@ import { workNotesMax } from '../../../src/fuse/kernel/limits.ts'
 
 const resent = 1n << 63n
 
-/** Notes in a file, as a server writes them and a keeper reads them. */
+/** Notes in a file, as a worker writes them and a supervisor reads them. */
 function setUp(judgement: PoisonVerdict = noPoisonVerdict) {
   const path = join(t.testdir(), 'work')
   const fd = makeAnonymousFile(path)
@@ -21,7 +21,7 @@ function setUp(judgement: PoisonVerdict = noPoisonVerdict) {
   return { fd, notes }
 }
 
-t.test('what has no answer is found by the keeper, as far as it was noted, once', async t => {
+t.test('what has no answer is found by the supervisor, as far as it was noted, once', async t => {
   const { fd, notes } = setUp()
   const long = Buffer.alloc(500, 7)
   notes.begin(2n, Buffer.from('abcd'))

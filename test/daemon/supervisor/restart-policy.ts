@@ -1,7 +1,7 @@
-/** When another server is started, and when a mount without one is given up. */
+/** When another worker is started, and when a mount without one is given up. */
 import t from 'tap'
-import { serverDeathsDefault, serverWellMsDefault } from '../../../src/daemon/config/limits.ts'
-import { restartPauseMsMax, restartPauseMsMin, serverlessMsMax } from '../../../src/daemon/supervisor/limits.ts'
+import { workerCrashLimitDefault, workerStableMsDefault } from '../../../src/daemon/config/limits.ts'
+import { restartPauseMsMax, restartPauseMsMin, workerlessMsMax } from '../../../src/daemon/supervisor/limits.ts'
 import { type Fate, RestartPolicy } from '../../../src/daemon/supervisor/restart-policy.ts'
 
 function setUp(deathsMax = 3, wellMs = 60_000) {
@@ -25,18 +25,18 @@ t.test('the first end has no pause, each that follows twice that of the one befo
   t.equal(end('killed', 60_000).pauseMs, 0, 'it was well')
 })
 
-t.test('servers that crash lead to the bypass, once, and then to the question who has the mount open', async t => {
+t.test('workers that crash lead to the bypass, once, and then to the question who has the mount open', async t => {
   const { policy, end } = setUp()
   t.match(end('crashed', 5), { beginsBypass: false, doubt: null })
   t.match(end('crashed', 5), { beginsBypass: false, doubt: null })
   t.equal(policy.bypass, null)
   t.match(end('crashed', 5), { beginsBypass: true, doubt: null, pauseMs: 0 })
-  t.equal(policy.bypass, '3 servers have died in a row (so)')
+  t.equal(policy.bypass, '3 workers have died in a row (so)')
   t.match(end('crashed', 5), { beginsBypass: false, doubt: null, pauseMs: 100 })
   t.match(end('crashed', 5), { doubt: null })
-  const doubt = '3 servers have died in a row (so)'
+  const doubt = '3 workers have died in a row (so)'
   t.same(end('crashed', 5), { beginsBypass: false, doubt, isNewDoubt: true, pauseMs: restartPauseMsMax })
-  t.match(end('crashed', 5), { doubt: /^4 servers/, isNewDoubt: false, pauseMs: restartPauseMsMax }, 'said once')
+  t.match(end('crashed', 5), { doubt: /^4 workers/, isNewDoubt: false, pauseMs: restartPauseMsMax }, 'said once')
   t.match(end('crashed', 60_000), { doubt: null, pauseMs: 0 }, 'one was well')
   t.not(policy.bypass, null, 'the cache is still passed by')
   end('crashed', 5)
@@ -61,15 +61,15 @@ t.test('who is killed by others, and what cannot be started, says nothing of the
 t.test('where none has served for a minute the same question comes', async t => {
   const { end } = setUp()
   end('killed', 5, 10)
-  t.match(end('unstarted', 0, serverlessMsMax - 1), { doubt: null })
-  t.match(end('unstarted', 0, 1), { doubt: 'no server for 60 s (so)', isNewDoubt: true, pauseMs: restartPauseMsMax })
+  t.match(end('unstarted', 0, workerlessMsMax - 1), { doubt: null })
+  t.match(end('unstarted', 0, 1), { doubt: 'no worker for 60 s (so)', isNewDoubt: true, pauseMs: restartPauseMsMax })
   t.match(end('unstarted'), { isNewDoubt: false })
   t.match(end('killed', 5), { doubt: null }, 'one has served')
 })
 
 t.test('what the configuration says counts from then on', async t => {
-  const { policy, end } = setUp(serverDeathsDefault, serverWellMsDefault)
+  const { policy, end } = setUp(workerCrashLimitDefault, workerStableMsDefault)
   policy.configure({ deathsMax: 1, wellMs: 10 })
   t.match(end('crashed', 5), { beginsBypass: true })
-  t.match(end('crashed', 9), { doubt: /^1 servers/ })
+  t.match(end('crashed', 9), { doubt: /^1 workers/ })
 })

@@ -1,4 +1,4 @@
-/** A server as its keeper has it: a process of which only messages are believed. */
+/** A worker as its supervisor has it: a process of which only messages are believed. */
 import { EventEmitter } from 'node:events'
 import { closeSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,21 +11,21 @@ import { descriptorsOf } from '../../fixtures/process-usage.ts'
 
 const addon = loadAddon()
 
-/** Start what `program` does in place of a server. */
+/** Start what `program` does in place of a worker. */
 function begin(t: Test, program: string) {
   const directory = t.testdir()
   const main = join(directory, 'main.cjs')
   writeFileSync(main, `const channel = new (require('node:net').Socket)({ fd: 4 })\n${program}\n`)
   const workFd = makeAnonymousFile(join(directory, 'work'))
   t.teardown(() => closeSync(workFd))
-  const server = startWorker(addon, main, workFd)
+  const worker = startWorker(addon, main, workFd)
   const heard: ToSupervisor[] = []
-  server.onMessage(message => void heard.push(message))
-  t.teardown(() => server.kill())
-  return { server, heard }
+  worker.onMessage(message => void heard.push(message))
+  t.teardown(() => worker.kill())
+  return { worker, heard }
 }
 
-t.test('what a server says that is no message is not heard', async t => {
+t.test('what a worker says that is no message is not heard', async t => {
   const said = [
     'null',
     '[]',
@@ -35,17 +35,17 @@ t.test('what a server says that is no message is not heard', async t => {
     '{"type":"capacity","capacityBytes":"all"}',
     '{"type":"pong"}',
   ]
-  const { server, heard } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
-  t.match(await server.exited, { code: 0, how: 'exit code 0' })
+  const { worker, heard } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
+  t.match(await worker.exited, { code: 0, how: 'exit code 0' })
   t.same(heard, [{ type: 'pong' }])
 })
 
-t.test('a server that dies leaves nothing open here, and is told nothing', async t => {
+t.test('a worker that dies leaves nothing open here, and is told nothing', async t => {
   const before = descriptorsOf(process.pid).length
-  const { server } = begin(t, 'setInterval(() => {}, 1000)')
-  server.kill()
-  t.match(await server.exited, { code: null, how: 'signal SIGKILL' })
-  server.send({ type: 'ping' })
+  const { worker } = begin(t, 'setInterval(() => {}, 1000)')
+  worker.kill()
+  t.match(await worker.exited, { code: null, how: 'signal SIGKILL' })
+  worker.send({ type: 'ping' })
   // The file of notes is this test's own.
   t.equal(descriptorsOf(process.pid).length, before + 1)
 })

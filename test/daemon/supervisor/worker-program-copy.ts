@@ -1,4 +1,4 @@
-/** The copy of a program that servers start from, and what belongs to it. */
+/** The copy of a program that workers start from, and what belongs to it. */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -55,7 +55,7 @@ function copyOf(t: Test, top: string, root: string, place = join(top, 'run', 'x.
   return { copy, isUsed, place }
 }
 
-t.test('what a server needs is found: itself, what it imports, and what that depends on', async t => {
+t.test('what a worker needs is found: itself, what it imports, and what that depends on', async t => {
   const root = installIn(t.testdir())
   const { files, mainPlace } = workerProgramFilesOf(mainOf(root))
   t.equal(mainPlace, 'dist/daemon/server-main.js')
@@ -88,7 +88,7 @@ t.test('of our own program it is all that is compiled but the command line', asy
   }
 })
 
-t.test('a copy runs when the installation has gone, for us alone, and goes with its keeper', async t => {
+t.test('a copy runs when the installation has gone, for us alone, and goes with its supervisor', async t => {
   const top = t.testdir()
   const root = installIn(top)
   const loaded = [join(root, 'native-bindings', 'build', 'parentfs.node')]
@@ -98,7 +98,7 @@ t.test('a copy runs when the installation has gone, for us alone, and goes with 
   t.equal(copy.mainOf(null), mainOf(root), 'not yet')
   copy.serves({ directory: null, loaded })
   await until(isUsed, patienceMs, 'the copy')
-  t.same(readdirSync(dirname(place)), ['x.program-1'], 'what a keeper before has left is gone')
+  t.same(readdirSync(dirname(place)), ['x.program-1'], 'what a supervisor before has left is gone')
   renameSync(root, join(top, 'elsewhere'))
   const main = copy.mainOf(null)
   t.equal(execFileSync(process.execPath, [main], { env: {} }).toString(), 'bde near')
@@ -132,7 +132,7 @@ t.test('a version that follows has a copy of its own, and without one the instal
   await without.close()
 })
 
-t.test('a version of which others can write anything that a server loads is refused', async t => {
+t.test('a version of which others can write anything that a worker loads is refused', async t => {
   const root = installIn(t.testdir())
   const uid = process.getuid?.() ?? 0
   t.equal(workerMainIn(root, uid), mainOf(root))

@@ -1,4 +1,4 @@
-/** The server between a keeper and rooms that do as the test says. */
+/** The worker between a supervisor and rooms that do as the test says. */
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,7 +24,7 @@ const configuration = {
   allowOther: true,
   cache: {},
   metrics: { port: null },
-  server: { deaths: 5, wellAfter: 60_000 },
+  worker: { crashLimit: 5, stableAfter: 60_000 },
 } as Configuration
 
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
@@ -42,7 +42,7 @@ function mounterOf(mountpoint: string, happened: string[]) {
   }
 }
 
-/** What a server says, its first word apart from the rest. */
+/** What a worker says, its first word apart from the rest. */
 function ear(happened: string[]) {
   const [first, said]: [ToSupervisor[], ToSupervisor[]] = [[], []]
   const send = async (message: ToSupervisor) => {
@@ -73,7 +73,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
   }
 }
 
-/** A server, and everything that happened around it, in order. */
+/** A worker, and everything that happened around it, in order. */
 function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<WorkerRooms>) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
@@ -87,7 +87,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     end = resolve
   })
   const rooms = roomsIn(happened, socket, ended)
-  const server = new Worker({
+  const worker = new Worker({
     channel: {
       send,
       onMessage: listener => {
@@ -113,7 +113,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     mounter: mountpoint => mounterOf(mountpoint, happened),
     exit: code => void happened.push(`exit ${code}`),
   })
-  server.run()
+  worker.run()
   const hear = (message: ToWorker) => listen(message)
   const saw = (what: string) => until(() => happened.includes(what), 5000, what)
   const boot = async () => {
@@ -172,7 +172,7 @@ t.test('told to mount, it mounts, and takes it away when it is left alone', asyn
   t.ok(happened.includes('detach /mnt'))
 })
 
-t.test('an unmount through the socket asks the keeper, and hears its answer', async t => {
+t.test('an unmount through the socket asks the supervisor, and hears its answer', async t => {
   const { said, hear, saw, serve, socket } = setUp(t)
   await serve()
   const asked = requestUnmount(socket, false)
@@ -190,7 +190,7 @@ t.test('an unmount through the socket asks the keeper, and hears its answer', as
   await saw('exit 0')
 })
 
-t.test('a reload is asked of the keeper, applied, and told', async t => {
+t.test('a reload is asked of the supervisor, applied, and told', async t => {
   const { said, happened, hear, saw, serve, socket, logger } = setUp(t)
   await serve()
   const asked = requestReload(socket)
@@ -261,7 +261,7 @@ t.test('a stop during the boot ends what the boot waits for', async t => {
   t.pass('it ended')
 })
 
-t.test('left alone by its keeper, it takes the mount away', async t => {
+t.test('left alone by its supervisor, it takes the mount away', async t => {
   const { happened, saw, serve, disconnect } = setUp(t)
   await serve()
   disconnect()
@@ -281,7 +281,7 @@ t.test('left alone by its keeper, it takes the mount away', async t => {
   t.notOk(gone.happened.includes('detach /mnt'), 'nor after somebody has unmounted it')
 })
 
-t.test('left alone by a keeper whose mount is kept, it leaves that to the next one, at once', async t => {
+t.test('left alone by a supervisor whose mount is kept, it leaves that to the next one, at once', async t => {
   for (const whenServing of [true, false]) {
     const { happened, hear, serve, saw, disconnect } = setUp(t)
     await serve(whenServing)

@@ -1,4 +1,4 @@
-/** Passthrough and a kernel: what is open outlives the server that gave it, and what its successor can know of it. */
+/** Passthrough and a kernel: what is open outlives the worker that gave it, and what its successor can know of it. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -57,7 +57,7 @@ async function setUp(t: Test) {
 const byUs = Buffer.from(pattern(0, 4096, 4)).toString('hex')
 const byKernel = 'eeeeeeee'
 
-t.test('an open outlives its server, and is known by the lease', { skip: cannotMount }, async t => {
+t.test('an open outlives its worker, and is known by the lease', { skip: cannotMount }, async t => {
   const { backend, image, mount, openFile, path } = await setUp(t)
   if (((await mount.transport().ready).flags2 & passthroughFlag) === 0)
     return t.pass('passthrough', { skip: 'the kernel offers no passthrough' })
@@ -77,7 +77,7 @@ t.test('an open outlives its server, and is known by the lease', { skip: cannotM
   t.equal(await between.ask(), byUs, 'the node of the earlier one is stale, and the name is looked up again')
   old.child.stdin!.end()
   await old.ended
-  await until(() => !file.isOpenElsewhere(), 30_000, 'the last reader: no backing file of the earlier server is left')
+  await until(() => !file.isOpenElsewhere(), 30_000, 'the last reader: no backing file of the earlier worker is left')
   backend.offered.add(image.id)
   await until(async () => (await readAgain(path)) === byKernel, 30_000, 'the next open by passthrough')
   t.equal(await between.ask(), byUs, 'who has it open goes on as before')
