@@ -12,13 +12,13 @@ import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
 import { successorWaitMs } from './supervisor-presence.ts'
 
-/** Nobody listens: no such socket, or one that a dead daemon left. */
+/** No listener: no such socket, or one that a dead daemon left. */
 const absentCodes = new Set(['ENOENT', 'ECONNREFUSED'])
 
-/** Whoever listened has died, or was replaced, while he was asked. */
+/** The listener has died, or was replaced, while it was asked. */
 const lostCodes = new Set(['ECONNRESET', 'EPIPE'])
 
-/** Why whoever was asked gave no answer, where his successor may give one; else null. */
+/** The reason why a daemon gave no answer, where its successor may give one; else null. */
 export function whyNobody(error: unknown): 'absent' | 'lost' | null {
   const { code = '' } = error as NodeJS.ErrnoException
   return absentCodes.has(code) ? 'absent' : lostCodes.has(code) ? 'lost' : null
@@ -167,8 +167,8 @@ async function ask(
 }
 
 /**
- * What it means that a daemon could not be asked.
- * @returns null when none is there
+ * The meaning of a failed question to a daemon.
+ * @returns null when there is no daemon
  * @throws CacheError access-denied, closed
  */
 export function absentOrThrow(socketPath: string, cause: unknown): null {
@@ -181,8 +181,8 @@ export function absentOrThrow(socketPath: string, cause: unknown): null {
 }
 
 /**
- * One question, which may be asked twice: of a worker that dies before it has answered, the successor is asked as soon as it
- * listens.
+ * One question, which may be asked twice: where a worker dies before it has answered, its successor is asked as soon as
+ * it listens.
  */
 async function exchange(
   ...question: Parameters<typeof exchangeOnce>

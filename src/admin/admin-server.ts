@@ -1,8 +1,8 @@
 /**
- * The admin socket: HTTP on a Unix socket. It has no state: routes.ts says what can be asked, and what each answers.
+ * The admin socket: HTTP on a Unix socket, without state. routes.ts has the questions and their answers.
  *
- * Only root and the user whose daemon it is are heard. The mode of the socket says so, and the credentials of each connection
- * are looked at as well, because a mode can be changed.
+ * Only root and the user of the daemon are served. The mode of the socket says so, and the credentials of each
+ * connection are checked as well, because a mode can be changed.
  */
 import { lstatSync } from 'node:fs'
 import { chmod, unlink } from 'node:fs/promises'
@@ -21,11 +21,11 @@ import {
   texts,
 } from './routes.ts'
 
-/** Who is heard. */
+/** The users that are served. */
 export interface Admission {
   /** The user at the other end of a connected Unix socket. @throws SystemError */
   peerUid(fd: number): number
-  /** The user whose daemon it is. */
+  /** The user of the daemon. */
   readonly uid: number
 }
 
@@ -121,7 +121,7 @@ export class AdminServer {
 
 /** @throws CacheError access-denied */
 function mustBeHeard(socket: Socket, { peerUid, uid }: Admission): void {
-  // Node has no public name for the descriptor of a socket; without one, nobody is heard.
+  // Node has no public name for the descriptor of a socket; without one, no request is served.
   const { fd = -1 } = (socket as Socket & { readonly _handle?: { readonly fd?: number } })._handle ?? {}
   const peer = fd >= 0 ? peerUid(fd) : null
   if (peer === 0 || peer === uid) return
@@ -149,7 +149,7 @@ function sendText(response: ServerResponse, answer: TextAnswer): void {
 }
 
 function write(response: ServerResponse, status: number, { type, text }: TextAnswer): void {
-  // One request a connection: whoever asks next may mean the next daemon.
+  // One request a connection: the next request may be meant for the next daemon.
   response.writeHead(status, { 'content-type': type, connection: 'close' })
   response.end(text)
 }
@@ -174,7 +174,7 @@ function parse(body: string): unknown {
   }
 }
 
-/** Does somebody listen there? */
+/** Is there a listener? */
 function isAnswered(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const socket = connect(path)

@@ -14,25 +14,31 @@ export const socketPathBytesMax = 107
 /** Connections to the admin socket at once. */
 export const adminConnectionsMax = 64
 
-/** Connections to the metrics port at once: there are few who scrape, and everybody on the machine may connect. */
+/** Connections to the metrics port at once: few scrapers exist, and every user of the machine may connect. */
 export const metricsConnectionsMax = 16
 
-/** How long a text of metrics is what everybody gets who asks: they are scraped every few seconds, and one takes milliseconds. */
+/**
+ * The age up to which a text of metrics is given to everyone: they are scraped every few seconds, and making one takes
+ * milliseconds.
+ */
 export const metricsFreshMs = 1_000
 
-/** How long a request to the admin socket may take to arrive, and how long its answer is waited for. */
+/** The time a request to the admin socket may take to arrive, and its answer to come. */
 export const adminMsMax = 10_000
 
-/** How long a worker may take from its start until it knows whether it could boot. */
+/** The time a worker may take from its start until it knows whether it could boot. */
 export const prepareMsMax = 60_000
 
-/** How long a command waits for the successor of a worker that has died, and how often it looks. */
+/** The time for which a command waits for the successor of a worker that has died, and the interval of its looks. */
 export const successorMsMax = 30_000
 
 export const successorLookMs = 50
 
-/** The same for the next supervisor, which a service manager starts after a second: from then on the wait is that for its worker. */
+/**
+ * The same for the next supervisor, which a service manager starts after a second: from then on the wait is that for
+ * its worker.
+ */
 export const nextSupervisorMsMax = 5_000
 
-/** How often work that takes long is asked for again of a successor. Fewer than the deaths of a loop: the work may be what kills. */
+/** Resumptions of long work by successors. Fewer than the crashes of a loop: the work may be what kills. */
 export const longResumesMax = 3

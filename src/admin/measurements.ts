@@ -1,5 +1,5 @@
 /**
- * What metrics are made of: plain numbers, as they are at one moment. Nothing here costs a walk over what is held.
+ * Measurements for metrics: plain numbers of one moment. None of them costs a walk over the contents of the cache.
  */
 
 import type { ErrorCode } from '../base/errors.ts'
@@ -21,7 +21,7 @@ export interface OriginMeasurements
   readonly readLatencies: LatencyCounts
 }
 
-/** What the rooms know. */
+/** Measurements of the rooms. */
 export interface RoomsMeasurements
   extends Pick<
     Status,

@@ -1,8 +1,9 @@
 /**
- * Every metric there is: name, type, help and labels, and how it is read off the measurements. docs/OPERATIONS.md lists them.
+ * The list of metrics: name, type, help and labels, and the reading of each off the measurements. docs/OPERATIONS.md
+ * lists them.
  *
- * Names follow the conventions of Prometheus: base units, `_total` for what only grows. Labels have few values, all known
- * beforehand but the names of origins, of which there are at most `originsMax`; there is none for images.
+ * Names follow the conventions of Prometheus: base units, `_total` for counters. Labels have few values, all known
+ * beforehand except the names of origins, of which there are at most `originsMax`; no label names an image.
  */
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { Measurements } from './measurements.ts'

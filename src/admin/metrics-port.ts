@@ -1,6 +1,6 @@
 /**
- * The metrics on a TCP port of this machine's own: 127.0.0.1, and no other address, because there are no credentials and what
- * leaves the machine is for others to decide. It answers `GET /metrics` and nothing else.
+ * Metrics port: `GET /metrics` over TCP on 127.0.0.1, and nothing else. It has no other address because it has no
+ * credentials: the operator decides what leaves the machine.
  */
 import { createServer, type Server } from 'node:http'
 import { CacheError, messageOf } from '../base/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * The metrics as text for Prometheus. The library is loaded when somebody asks for the first time, and nothing is counted for it:
- * everything is read off the measurements when a text is made, once a second at most for all who ask.
+ * Metrics as text for Prometheus. The library is loaded at the first request, and no counter is kept for it: a text is
+ * made from the measurements, at most once a second for all clients.
  */
 import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type LatencyCounts, latencyBoundsSeconds } from '../base/latency-histogram.ts'
@@ -8,7 +8,7 @@ import { metricsFreshMs } from './limits.ts'
 import type { Measurements } from './measurements.ts'
 import { type CounterMetric, type GaugeMetric, metricList, type Sample } from './metric-list.ts'
 
-/** What the text is: version 0.0.4 of the exposition format. */
+/** Content type of the text: version 0.0.4 of the exposition format. */
 export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8'
 
 export class Metrics {
@@ -27,7 +27,10 @@ export class Metrics {
     this.#now = now
   }
 
-  /** The metrics as they are, or were a moment ago: everybody on the machine may ask, and each text takes milliseconds of all. */
+  /**
+   * The metrics, up to a second old: every user of the machine may ask, and making a text takes milliseconds of the
+   * main thread.
+   */
   text(): Promise<string> {
     const nowMs = this.#now()
     if (this.#text && nowMs - this.#madeMs < metricsFreshMs) return this.#text
@@ -35,7 +38,7 @@ export class Metrics {
     const text = this.#make()
     this.#text = text
     text.catch(() => {
-      if (this.#text === text) this.#text = undefined // Whoever asks next need not see this failure.
+      if (this.#text === text) this.#text = undefined // The next client need not see this failure.
     })
     return text
   }

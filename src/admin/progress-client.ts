@@ -14,7 +14,7 @@ import type { Progress, ProgressLine } from './progress-stream.ts'
 import type { AdminError } from './routes.ts'
 import { successorWaitMs } from './supervisor-presence.ts'
 
-/** What each request takes and gives. */
+/** Parameters and results of each long request. */
 export interface LongRequests {
   verify: { readonly asked: { readonly image: string | null }; readonly result: readonly VerifiedImage[] }
   evict: { readonly asked: { readonly image: string }; readonly result: EvictedImage }
@@ -34,9 +34,11 @@ export interface LongRequestOptions {
 }
 
 /**
- * Of a worker that dies or is replaced meanwhile, the successor is asked for the same: what was done is done, and it goes on from there.
- * @returns what came of it; null when no daemon is there
- * @throws CacheError not-found, access-denied, closed (it does not answer, or nobody followed), aborted, and what the daemon says
+ * Asks for long work. Where a worker dies or is replaced meanwhile, its successor is asked for the same, and goes on
+ * from the work done.
+ * @returns the result; null when no daemon is there
+ * @throws CacheError not-found, access-denied, closed (it does not answer, or has no successor), aborted, and the
+ * daemon's own errors
  */
 export async function requestLong<K extends keyof LongRequests>(
   socketPath: string,

@@ -1,13 +1,13 @@
 /**
- * Work that takes long as an answer that goes on: a line of JSON each for how far it is and, at the end, for what came of it.
+ * Progress stream of long work: a line of JSON for each step and, at the end, one for the result.
  *
- * A line comes at least once a second, so that whoever waits knows that somebody is at work; a caller who leaves ends it.
+ * A line comes at least once a second, so that the client knows that the work goes on; a client that leaves ends it.
  */
 import type { ServerResponse } from 'node:http'
 import { isCacheError, messageOf } from '../base/errors.ts'
 import type { LongOptions } from '../cache/operations/operations.ts'
 
-/** How far something is. */
+/** The progress of some work. */
 export interface Progress {
   /** The image, as status names it. */
   readonly name: string
@@ -51,7 +51,7 @@ export async function streamProgress(
   try {
     say({ type: 'done', result: await work({ signal: AbortSignal.any([left.signal, stop]), onProgress }) })
   } catch (error) {
-    // Our end is not its failure: cut off, it is asked for again, of whoever follows.
+    // Our end is not its failure: cut off, the client asks our successor.
     if (stop.aborted) response.destroy()
     else say({ type: 'failed', code: isCacheError(error) ? error.code : 'closed', message: messageOf(error) })
   } finally {

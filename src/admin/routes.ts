@@ -1,7 +1,8 @@
 /**
- * What can be asked through the admin socket: one entry a request, with the shape of its body.
+ * Routes of the admin socket: one entry for each request, with the shape of its body.
  *
- * `answers` say one JSON object, `texts` something for another program; `lines` go on for as long as they take, see progress-stream.ts.
+ * `answers` give one JSON object, `texts` a text for another program; `lines` go on as long as the work: see
+ * progress-stream.ts.
  */
 import { z } from 'zod'
 import { CacheError } from '../base/errors.ts'
@@ -35,7 +36,7 @@ export type UpgradeAnswer =
   | { readonly version: string; readonly refusal: null }
   | { readonly version: null; readonly refusal: AdminError }
 
-/** What operators ask of the cache: see cache/operations.ts, which says what each throws. */
+/** Operations of the cache for operators: see cache/operations/operations.ts for the errors of each. */
 export interface AdminOperations {
   verify(image: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]>
   evict(image: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage>
@@ -58,11 +59,11 @@ export interface SettingChange {
   readonly to: string
 }
 
-/** What came of a configuration that was read again. */
+/** The outcome of a reload. */
 export interface ReloadOutcome {
   /** In effect now. */
   readonly changed: readonly SettingChange[]
-  /** What only another mount can take. */
+  /** Changes that only another mount can take. */
   readonly waiting: readonly SettingChange[]
 }
 
@@ -78,7 +79,7 @@ export interface AdminAnswer {
   readonly body: object
 }
 
-/** What is no JSON. */
+/** An answer that is no JSON. */
 export interface TextAnswer {
   readonly type: string
   readonly text: string

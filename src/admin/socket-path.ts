@@ -1,5 +1,5 @@
 /**
- * Where the admin socket of a mount lies: `status MOUNTPOINT` finds the daemon by the name of the directory alone.
+ * Path of the admin socket of a mount: `status MOUNTPOINT` finds the daemon by the name of the directory alone.
  */
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../base/errors.ts'
 
-/** Who asks, and what the environment says. */
+/** The user that asks, and the environment. */
 export interface RuntimeSurroundings {
   readonly uid: number
   /** XDG_RUNTIME_DIR, where it is set. */
@@ -42,7 +42,8 @@ export function socketPaths(directory: string): string[] {
 }
 
 /**
- * Make the directory, for its owner alone. Others can write to /tmp: what somebody else put there is not used.
+ * Make the directory, for its owner alone. Others can write to /tmp: a directory that another user put there is not
+ * used.
  * @throws CacheError access-denied
  */
 export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurroundings): void {
@@ -55,7 +56,8 @@ export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurro
 }
 
 /**
- * The runtime directory as whoever asks a daemon may use it: others may have made one, to answer in a daemon's place.
+ * The runtime directory as a client of a daemon may use it: another user may have made one, to answer in a daemon's
+ * place.
  * @throws CacheError access-denied
  */
 export function trustedRuntimeDirectory(surroundings = runtimeSurroundings()): string {
@@ -64,7 +66,7 @@ export function trustedRuntimeDirectory(surroundings = runtimeSurroundings()): s
   return directory
 }
 
-/** @throws CacheError access-denied when it is there, and somebody else can write to it */
+/** @throws CacheError access-denied when it exists, and another user can write to it */
 function mustBeTrusted(directory: string, uid: number): void {
   const stat = lstatSync(directory, { throwIfNoEntry: false })
   if (!stat || (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0)) return

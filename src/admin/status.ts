@@ -1,5 +1,5 @@
 /**
- * What `parentfs status` says: the shape of GET /status, and of `--json`.
+ * The shape of GET /status, and of `parentfs status --json`.
  *
  * Fields may be added; none changes its meaning or goes.
  */
@@ -19,9 +19,10 @@ export interface Status {
   readonly pid: number
   readonly supervisorPid: number
   /**
-   * Workers that took the place of others on this mount, and how long requests waited for the last and for the slowest of them;
-   * `possible`: false on kernels that repeat no requests, and over fuse-native; `kept`: the service manager holds the mount, which outlives its supervisor too;
-   * `refusedUpgrade`: why the last upgrade ended with the version of before, or null.
+   * Workers that took over on this mount, and the time that requests waited for the last and for the slowest of them.
+   * `possible`: false on kernels that repeat no requests, and over fuse-native. `heldByManager`: the service manager
+   * holds the mount, which outlives its supervisor too. `refusedUpgrade`: the reason why the last upgrade ended with
+   * the version of before, or null.
    */
   readonly takeovers: {
     readonly possible: boolean
@@ -39,10 +40,10 @@ export interface Status {
     readonly usedBytes: number
     /** Objects of which the store holds at least one block. */
     readonly objects: number
-    /** What of the index is not locked in memory: a disk error there ends the worker. */
+    /** The part of the index that is not locked in memory: a disk error there ends the worker. */
     readonly unlockedIndexBytes: number
   }
-  /** What pinned images hold, may take at most, and are allowed to take together. */
+  /** Bytes of pinned images: held, at most, and allowed together. */
   readonly pinned: { readonly heldBytes: number; readonly maxBytes: number; readonly allowedBytes: number }
   /** Of the cache disk: see OPERATIONS. */
   readonly health: {
@@ -50,7 +51,7 @@ export interface Status {
     /** Why it is not healthy; empty when it is. */
     readonly reason: string
     readonly sinceSeconds: number
-    /** How often reads waited too long for a disk that works; each time reads went to the origin for a second. */
+    /** Times that reads waited too long for a disk that works; each time reads went to the origin for a second. */
     readonly busyTimes: number
   }
   /** Since the daemon started; a hit was answered by the store whole. */
@@ -61,8 +62,8 @@ export interface Status {
     readonly missBytes: number
   }
   /**
-   * How long the answers took, by who gave them: memory and disk are native hits, store are hits that were verified first or
-   * tried again, origin are misses. See latency-histogram.ts for the buckets.
+   * Latencies of answers, by source: memory and disk are native hits, store are hits that were verified first or tried
+   * again, origin are misses. See latency-histogram.ts for the buckets.
    */
   readonly latencies: Readonly<Record<'memory' | 'disk' | 'store' | 'origin', LatencyCounts>>
   /** All origins together; `url` without credentials, of several their names. */
@@ -73,13 +74,13 @@ export interface Status {
     /** Image data received. */
     readonly bytes: number
     readonly errors: number
-    /** Requests that were given up: nobody wanted them any more, or a second one was quicker. */
+    /** Requests that were cancelled: not wanted any more, or a second one was quicker. */
     readonly cancelled: number
     /** Why the image that was looked up last cannot be served: no ranges, no version; empty when it can. */
     readonly unsupported: string
     /** `away`: it does not answer, and is tried again and again. `suspect`: it answered once since. */
     readonly state: 'available' | 'suspect' | 'away'
-    /** What the last failure said; empty while it is available. */
+    /** The last failure in words; empty while it is available. */
     readonly reason: string
     readonly sinceSeconds: number
     /** Reads that wait for it to come back. */
@@ -88,7 +89,7 @@ export interface Status {
     readonly outages: number
     readonly delayed: number
     readonly refused: number
-    /** Reads that were slow and asked for a second time, those where the second answer was first, and those not paid for. */
+    /** Slow reads that were sent a second time, those won by the second answer, and those over the budget. */
     readonly hedges: { readonly sent: number; readonly won: number; readonly overBudget: number }
   }
   /** Each by itself; `name` is its directory, null where its images are in the root. */
@@ -99,16 +100,16 @@ export interface Status {
     /** Extents that were answered and not promoted. */
     readonly dropped: number
   }
-  /** How late timers came, looked at now and then: what misses wait for on top. */
+  /** Lateness of timers, sampled: misses wait for it on top. */
   readonly eventLoopLag: LatencyCounts
-  /** What is fetched before anybody asks for it: now, and since the daemon started. */
+  /** Prefetch: now, and since the daemon started. */
   readonly prefetch: PrefetchStatus
   readonly eviction: { readonly objects: number; readonly bytes: number }
   /** Versions of images that the origin has replaced or deleted. */
   readonly retirement: {
-    /** How many of them are still here: in use, or kept for a while in case that they come back. */
+    /** Those that are still here: in use, or kept for a while in case that they come back. */
     readonly superseded: number
-    /** How many went since the daemon started, and how many of those early because there were too many. */
+    /** Those that went since the daemon started, and those of them that went early because there were too many. */
     readonly retired: number
     readonly forced: number
   }
@@ -116,11 +117,11 @@ export interface Status {
   readonly scrub: {
     /** Rounds over everything since the daemon started. */
     readonly rounds: number
-    /** How long ago the round under way began. */
+    /** The age of the round under way. */
     readonly roundStartedSeconds: number
     /** Compared by the scrub since the daemon started. */
     readonly verifiedBytes: number
-    /** Blocks that were damaged, whoever found them; they were dropped. */
+    /** Damaged blocks, found by any check; they were dropped. */
     readonly corruptBlocks: number
   }
   /** Complete images that the kernel reads by itself; hits and misses do not count these reads. */
@@ -130,7 +131,7 @@ export interface Status {
     /** Opens that were given a data file since the daemon started, and those of them that are open now. */
     readonly opens: number
     readonly openNow: number
-    /** Images whose data files the kernel reads now, and what they take: nothing of it can be evicted. */
+    /** Images whose data files the kernel reads now, and their bytes: none of it can be evicted. */
     readonly images: number
     readonly heldBytes: number
     /** Times that an image was not given because too much is held already. */
@@ -138,7 +139,7 @@ export interface Status {
     /** Damaged blocks that were written again from the origin while the kernel read their file. */
     readonly repairedBlocks: number
   }
-  /** What the worker holds now. When nobody reads, lists or has a file open, all but `nodes` are 0. */
+  /** Counts of the present. Without readers, listings and open files, all but `nodes` are 0. */
   readonly gauges: {
     /** Requests of the kernel that wait for an answer, and those of them whose reader was interrupted. */
     readonly requests: number

@@ -1,24 +1,25 @@
 /**
- * Whether a mount has a supervisor, which puts another worker in the place of one that has died: then whoever finds nobody listening
- * on the admin socket had better wait for a moment.
+ * Presence of a supervisor, which replaces a dead worker: a command that finds no listener on the admin socket waits
+ * for a moment then.
  *
- * A supervisor holds the lock beside the socket for as long as it lives. A lock file alone means nothing: a killed supervisor leaves it. It says,
- * though, when a service manager holds the mount: then another supervisor is to come. And why no worker comes up, where that takes long.
+ * A supervisor holds the lock beside the socket as long as it lives. A lock file alone means nothing: a killed
+ * supervisor leaves it. Its text tells whether a service manager holds the mount, so that another supervisor is to
+ * come, and why no worker comes up, where that takes long.
  */
 import { readFileSync, statSync } from 'node:fs'
 import { nextSupervisorMsMax, successorMsMax } from './limits.ts'
 
-/** Where the supervisor of the mount with this admin socket holds its lock. */
+/** The path of the supervisor's lock for the mount with this admin socket. */
 export function lockPathBeside(socketPath: string): string {
   return socketPath.replace(/\.sock$/, '.lock')
 }
 
-/** What a lock file says of a mount that outlives its supervisor: a line of its own. */
+/** The line of a lock file whose mount outlives its supervisor. */
 export const keptMark = 'kept\n'
-/** What goes before the reason why no worker comes up. */
+/** The prefix of the reason why no worker comes up. */
 const troubleMark = 'trouble: '
 
-/** What a supervisor writes into its lock file. @param trouble one line, or null */
+/** The text of a supervisor's lock file. @param trouble one line, or null */
 export function presenceText(isKept: boolean, trouble: string | null): string {
   return `${isKept ? keptMark : ''}${trouble === null ? '' : `${troubleMark}${trouble.replace(/\s+/g, ' ')}\n`}`
 }
@@ -35,7 +36,8 @@ export function troubleOf(socketPath: string): string | null {
 }
 
 /**
- * How long whoever finds nobody at the admin socket had better wait for the next worker, in milliseconds; 0: there is none to come.
+ * The time for which a command that finds no listener had better wait for the next worker, in milliseconds; 0: there is
+ * none to come.
  * @param socketPath of the admin socket
  */
 export function successorWaitMs(socketPath: string): number {

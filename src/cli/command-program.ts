@@ -1,5 +1,6 @@
 /**
- * What `parentfs` is called with: every command, argument and option. Each command's own file is loaded when it is called.
+ * The command line of `parentfs`: every command, argument and option. Each command's own file is loaded when it is
+ * called.
  */
 import { Command } from 'commander'
 import { readVersion } from '../daemon/config/version.ts'
@@ -62,7 +63,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
   return program
 }
 
-/** What the parser says of words that it does not know says nothing of what to do. */
+/** Adds advice to the parser's complaints about unknown words, which have none. */
 function withAdvice(complaint: string): string {
   const text = complaint.trim().replace(/command-argument value '(.*)' is invalid for argument '(.*)'\. /, '$2: ')
   const lacks = /^error: (unknown|missing|too many)|argument missing$/.test(text) && !text.includes('Did you mean')

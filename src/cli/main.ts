@@ -13,7 +13,7 @@ import { createProgram } from './command-program.ts'
 import { failedExitCode, usageExitCode } from './output/exit-codes.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // Whoever reads it has seen enough, as in `parentfs images | head`.
+  // The reader has seen enough, as in `parentfs images | head`.
   if (error.code === 'EPIPE') process.exit(0)
   process.stderr.write(asOneLine(`error: standard output cannot be written: ${messageOf(error)}`))
   process.exit(failedExitCode)

@@ -1,7 +1,7 @@
 #!/usr/bin/env -S node --inspect-port=[fe80::1]:9229
 /**
- * `mount.parentfs`: what mount(8) starts for lines of /etc/fstab whose type is parentfs. Returns when the mount answers.
- * mount-helper.ts says what it understands. It exits as mount(8) wants: 0, 1 (called wrongly), or 32 (not mounted).
+ * `mount.parentfs`: started by mount(8) for lines of /etc/fstab whose type is parentfs. Returns when the mount answers.
+ * mount-helper.ts has its arguments. It exits as mount(8) wants: 0, 1 (called wrongly), or 32 (not mounted).
  */
 import '../base/no-inspector.ts'
 import { messageOf } from '../base/errors.ts'

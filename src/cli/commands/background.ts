@@ -1,6 +1,6 @@
 /**
- * Starts a supervisor that outlives the command: in its own session, with no terminal, told its settings by message so that
- * credentials appear in no list of processes.
+ * Starts a supervisor that outlives the command: in its own session, without a terminal. Its settings go by message, so
+ * that credentials appear in no list of processes.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

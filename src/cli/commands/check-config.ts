@@ -1,6 +1,6 @@
 /**
- * `parentfs check-config`: what a configuration file puts into effect, or everything that is wrong with it, and with the files
- * that it names. Asks nobody.
+ * `parentfs check-config`: shows the effective configuration of a file, or everything that is wrong with it and with
+ * the files that it names. It asks no daemon and no origin.
  */
 
 import { homedir } from 'node:os'

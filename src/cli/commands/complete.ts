@@ -1,7 +1,7 @@
 /**
- * What a shell may put next: words of the command line, and live names of images and mountpoints from the daemons that answer.
+ * Shell completion: words of the command line, and live names of images and mountpoints from the daemons that answer.
  *
- * The scripts in completion-scripts.ts hand over the words and print what this says; `:files` and `:directories` stand for
+ * The scripts in completion-scripts.ts hand over the words and print the answer; `:files` and `:directories` stand for
  * what the shell itself knows best.
  */
 
@@ -16,7 +16,7 @@ import { resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 import { completionEachMsMax, completionMsMax, completionNamesMax } from './limits.ts'
 import { answeringStatuses } from './target.ts'
 
-/** What is known of daemons; a fake in tests. */
+/** Names that daemons know; a fake in tests. */
 export interface LiveNames {
   mountpoints(): Promise<readonly string[]>
   /** @param mountpoint null: the only mount */
@@ -32,7 +32,7 @@ const kinds: Readonly<Record<string, 'mountpoints' | 'images' | ':files' | ':dir
 }
 
 /**
- * Candidates for the last of `words`, which may be empty. Never rejects: who cannot be asked gives no names.
+ * Candidates for the last of `words`, which may be empty. Never rejects: a daemon that cannot be asked gives no names.
  * @param words after the program's name
  */
 export async function complete(
@@ -52,7 +52,7 @@ export async function complete(
   return shown.filter(candidate => candidate.startsWith(':') || candidate.startsWith(prefix))
 }
 
-/** What the daemons of this machine say, if they say it at once. */
+/** Names from those daemons of this machine that answer at once. */
 export const liveNames: LiveNames = liveNamesIn(() => trustedRuntimeDirectory())
 
 /** @param directory where the sockets of daemons lie */
@@ -82,12 +82,12 @@ function soon(names: Promise<readonly string[]>): Promise<readonly string[]> {
   return withTimeout(completionMsMax, names, () => new CacheError('closed', 'too late')).catch(() => [])
 }
 
-/** Where the words before the last one lead to. */
+/** The place that the words before the last one lead to. */
 interface Place {
   readonly command: Command
-  /** Whose value comes next. */
+  /** The option whose value comes next. */
   readonly option: Option | null
-  /** How many arguments of the command are there. */
+  /** The number of the command's arguments so far. */
   readonly position: number
   readonly mountpoint: string | null
 }

@@ -1,5 +1,5 @@
 /**
- * `parentfs evict`: frees what the cache holds of an image; whoever has it open reads on, from the origin.
+ * `parentfs evict`: frees the cached blocks of an image; its open readers go on, from the origin.
  */
 
 import { requestLong } from '../../admin/progress-client.ts'

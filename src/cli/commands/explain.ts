@@ -1,5 +1,5 @@
 /**
- * `parentfs explain`: who would answer a read, and why.
+ * `parentfs explain`: shows the source of a read, and the reason.
  */
 import { fetchStatus, requestExplanation } from '../../admin/admin-client.ts'
 import type { Status } from '../../admin/status.ts'

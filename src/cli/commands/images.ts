@@ -27,7 +27,7 @@ export function tableOfImages(images: readonly ImageStatus[]): string {
   return trimmed(table.toString())
 }
 
-/** What its publisher's digest says: only one of these is bad. */
+/** The verdict of its publisher's digest: only one of these is bad. */
 function stateOf({ digest }: ImageStatus): string {
   const states = { none: 'served', unverified: 'served', verified: 'served, verified', mismatch: 'quarantined' }
   return states[digest]

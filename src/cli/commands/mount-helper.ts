@@ -1,9 +1,9 @@
 /**
- * What mount(8) asks of `mount.parentfs`, for lines of /etc/fstab: `SPEC DIR [-sfnv] [-o options] [-t type]`.
+ * The arguments of `mount.parentfs`, as mount(8) gives them for lines of /etc/fstab: `SPEC DIR [-sfnv] [-o options] [-t
+ * type]`.
  *
- * SPEC is the URL of the origin, an absolute directory, or with `-o config` a configuration file. Options that belong to mount(8)
- * and to systemd are left to them.
- * Source: mount(8), EXTERNAL HELPERS; systemd.mount(5), FSTAB.
+ * SPEC is the URL of the origin, an absolute directory, or with `-o config` a configuration file. Options that belong
+ * to mount(8) and to systemd are left to them. Source: mount(8), EXTERNAL HELPERS; systemd.mount(5), FSTAB.
  */
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'

@@ -1,8 +1,9 @@
 /**
  * The `-o` options of `parentfs mount`, as mount(8) and fstab write them: `uid=1000,gid=1000,mode=0440,allow_other,
- * on_outage=wait,miss_seconds=60`.
+ * on_outage=wait, miss_seconds=60`.
  *
- * What the mount is anyway (read-only, no devices, no set-uid) may be said and changes nothing; the opposite is refused.
+ * Options that every mount has (read-only, no devices, no set-uid) may be given and change nothing; the opposite is
+ * refused.
  */
 
 import { CacheError } from '../../base/errors.ts'
@@ -17,7 +18,7 @@ export interface MountOptions {
   readonly origin: { readonly onOutage?: string; readonly missTimeout?: string }
 }
 
-/** What may be said, for help and for complaints. */
+/** The options that are known, for help and for complaints. */
 export const mountOptionsKnown = [
   'uid=',
   'gid=',

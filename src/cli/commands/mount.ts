@@ -1,6 +1,6 @@
 /**
- * `parentfs mount`: from arguments or a file to settings; then this process becomes the supervisor, or starts one in the
- * background.
+ * `parentfs mount`: turns arguments or a file into settings; then this process becomes the supervisor, or starts one in
+ * the background.
  */
 import { resolve } from 'node:path'
 import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
@@ -84,7 +84,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
   }
 }
 
-/** What is not said is left out: other kinds of origins have no such setting. */
+/** Absent arguments are left out: other kinds of origins have no such setting. */
 function cephSettingsOf({ cephConf, id, keyring }: MountArguments): Record<string, string> {
   return {
     ...(cephConf === undefined ? {} : { cephConf: resolve(cephConf) }),
@@ -95,7 +95,7 @@ function cephSettingsOf({ cephConf, id, keyring }: MountArguments): Record<strin
 
 /** @throws ConfigurationError; CacheError invalid-argument */
 async function settingsOfFile(config: string, args: MountArguments): Promise<Settings> {
-  // Loaded for those who use one: the others start faster.
+  // Loaded when it is used: other mounts start faster.
   const { readConfigurationFile } = await import('../../daemon/config/configuration-file.ts')
   const file = resolve(config)
   const { document, settings } = await readConfigurationFile(file)

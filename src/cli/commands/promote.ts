@@ -1,6 +1,6 @@
 /**
- * `parentfs promote`: brings an image, or ranges of it, into the cache. Interrupted, it keeps what it has, and the same command
- * goes on from there.
+ * `parentfs promote`: brings an image, or ranges of it, into the cache. After an interruption the same command goes on
+ * from there.
  */
 
 import { requestLong } from '../../admin/progress-client.ts'
@@ -17,7 +17,8 @@ import { findImage, noDaemon } from './target.ts'
  * @param ranges empty for the whole image
  * @param path of the mount; null: as the image says, or the only one
  * @returns the exit code
- * @throws CacheError not-found, invalid-argument, overloaded (no room), store-failed, image-*, origin-*, access-denied, closed
+ * @throws CacheError not-found, invalid-argument, overloaded (no room), store-failed, image-*, origin-*, access-denied,
+ * closed
  */
 export async function promote(
   image: string,

@@ -1,8 +1,8 @@
 /**
- * Whom a command means: the daemon of a mount, and an image in it.
+ * The target of a command: the daemon of a mount, and an image in it.
  *
- * The mount may be left out where only one is mounted. An image is a name, as "parentfs images" shows it, or the path of a file
- * in a mount, which says where it is mounted as well.
+ * The mount may be left out where only one is mounted. An image is a name, as "parentfs images" shows it, or the path
+ * of a file in a mount, which tells the mount as well.
  */
 import { existsSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
@@ -17,7 +17,7 @@ import { resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 
 export interface Mount {
   readonly mountpoint: string
-  /** Path of its admin socket; somebody may listen there. */
+  /** Path of its admin socket; there may be a listener. */
   readonly socket: string
 }
 
@@ -71,7 +71,8 @@ export async function findImage(image: string, mountpoint: string | null): Promi
 }
 
 /**
- * What the daemons say whose sockets lie there, by mountpoint. All are asked at once; who does not answer us is not among them.
+ * The statuses of the daemons whose sockets lie there, by mountpoint. All are asked at once; those that do not answer
+ * us are left out.
  * @param msMax how long each is waited for; null: as long as a question may take
  */
 export async function answeringStatuses(directory: string, msMax: number | null): Promise<Status[]> {
@@ -83,7 +84,7 @@ export async function answeringStatuses(directory: string, msMax: number | null)
     .sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1))
 }
 
-/** @returns whoever would be asked about the mount: nobody was found there */
+/** @returns the error of a mount without a daemon */
 export function noDaemon(mountpoint: string): CacheError {
   return new CacheError('not-found', `no parentfs daemon serves ${mountpoint}: "parentfs status" lists the mounts`)
 }

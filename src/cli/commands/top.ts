@@ -1,6 +1,6 @@
 /**
- * `parentfs top`: looks at a mount again and again, and shows rates. On a terminal the picture stays in place; on a dumb one, in a
- * pipe, or with `--batch`, pictures follow each other as plain text.
+ * `parentfs top`: looks at a mount again and again, and shows rates. On a terminal the picture stays in place; on a
+ * dumb one, in a pipe, or with `--batch`, pictures follow each other as plain text.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus } from '../../admin/admin-client.ts'
@@ -20,10 +20,13 @@ export interface TopArguments {
 
 /** ECMA-48: home and clear to the end; the cursor hidden, and shown. */
 const [home, hide, show] = ['\u001b[H\u001b[J', '\u001b[?25l', '\u001b[?25h']
-/** Where nobody says how many lines there are. */
+/** The height of a terminal that does not tell. */
 const rowsDefault = 40
 
-/** @returns the exit code. @throws CacheError not-found, invalid-argument, access-denied, closed (the daemon has gone) */
+/**
+ * @returns the exit code.
+ * @throws CacheError not-found, invalid-argument, access-denied, closed (the daemon has gone)
+ */
 export async function top({ path, intervalMs, once, batch }: TopArguments): Promise<number> {
   if (intervalMs < topIntervalMsMin) {
     throw new CacheError(

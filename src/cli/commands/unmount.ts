@@ -13,7 +13,7 @@ import { probe, resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 import { stopMsMax } from '../../daemon/supervisor/limits.ts'
 import { loadAddon } from '../../native/addon.ts'
 
-/** How often a process is looked for. */
+/** The interval at which a process is looked for. */
 const lookMs = 10
 
 /**
@@ -22,7 +22,7 @@ const lookMs = 10
  */
 export async function unmount(path: string, force: boolean): Promise<number> {
   const mountpoint = await resolveMountpoint(path)
-  // We must not be the one who holds it.
+  // Our working directory must not hold it.
   process.chdir('/')
   const socket = socketPath(mountpoint, trustedRuntimeDirectory())
   const status = await fetchStatus(socket)
@@ -37,7 +37,7 @@ export async function unmount(path: string, force: boolean): Promise<number> {
   return 0
 }
 
-/** No daemon of ours: a stale mount goes, a living one of somebody else's as umount(8) would do it. */
+/** There is no daemon of ours: a stale mount goes, a living one of another user as umount(8) would do it. */
 async function unmountOurselves(mountpoint: string, force: boolean): Promise<void> {
   const entry = await mountAt(mountpoint)
   if (entry?.type !== fileSystemType) {
@@ -53,7 +53,7 @@ async function unmountOurselves(mountpoint: string, force: boolean): Promise<voi
   }
 }
 
-/** So that who comes next finds the cache directory unlocked. */
+/** The next mount finds the cache directory unlocked. */
 async function waitForEnd(pids: readonly number[]): Promise<void> {
   const deadlineMs = performance.now() + stopMsMax
   while (pids.some(isAlive)) {

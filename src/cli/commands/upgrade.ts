@@ -1,5 +1,6 @@
 /**
- * `parentfs upgrade`: another worker, of another version perhaps, takes the place of the one that runs. Readers wait for a moment.
+ * `parentfs upgrade`: replaces the running worker by another one, of another version perhaps. Readers wait for a
+ * moment.
  */
 
 import { resolve } from 'node:path'
@@ -36,7 +37,7 @@ export async function upgrade(path: string, to: string | null): Promise<number> 
   return 0
 }
 
-/** What the next worker says of itself, once it serves. */
+/** The status of the next worker, once it serves. */
 async function successor(socket: string, before: Status): Promise<Status> {
   const endMs = performance.now() + upgradeMsMax
   while (performance.now() < endMs) {

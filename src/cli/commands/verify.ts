@@ -1,5 +1,6 @@
 /**
- * `parentfs verify`: compares what the daemon holds with its checksums and digests, shows how far it is, and says what it found.
+ * `parentfs verify`: compares cached blocks with their checksums and digests, shows the progress, and reports the
+ * findings.
  */
 
 import prettyBytes from 'pretty-bytes'

@@ -1,5 +1,5 @@
 /**
- * How the commands about completion in shells are called.
+ * Definitions of the commands about completion in shells.
  */
 import { Argument, type Command } from 'commander'
 import type { Ended } from '../output/argument-parsers.ts'

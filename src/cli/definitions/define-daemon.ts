@@ -1,5 +1,5 @@
 /**
- * How the commands about a daemon that runs are called.
+ * Definitions of the commands about a running daemon.
  */
 import type { Command } from 'commander'
 import { parseDuration, parseSize } from '../../base/sizes.ts'

@@ -1,5 +1,5 @@
 /**
- * How the commands about images are called.
+ * Definitions of the commands about images.
  */
 import type { Command } from 'commander'
 import { parseRange, parseSize } from '../../base/sizes.ts'

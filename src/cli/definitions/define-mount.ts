@@ -1,5 +1,5 @@
 /**
- * How the commands that make and end a mount are called.
+ * Definitions of the commands that make and end a mount.
  */
 import { type Command, Option } from 'commander'
 import { parseDuration, parseSize } from '../../base/sizes.ts'

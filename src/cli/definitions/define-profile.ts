@@ -1,5 +1,5 @@
 /**
- * How the commands about boot profiles are called.
+ * Definitions of the commands about boot profiles.
  */
 import type { Command } from 'commander'
 import type { Ended } from '../output/argument-parsers.ts'

@@ -1,5 +1,5 @@
 /**
- * What the definitions of commands have in common.
+ * Parsers of arguments that several commands share.
  */
 import { InvalidArgumentError } from 'commander'
 import { messageOf } from '../../base/errors.ts'
@@ -18,7 +18,10 @@ export function value<T>(parse: (text: string) => T): (text: string) => T {
   }
 }
 
-/** What a variable that is not set leaves behind would mean the working directory. @throws Error when it is empty */
+/**
+ * A path. An empty one, as an unset variable leaves behind, would mean the working directory. @throws Error when it is
+ * empty
+ */
 export function parsePath(text: string): string {
   if (text === '') throw new Error('it is empty: is a variable not set?')
   return text

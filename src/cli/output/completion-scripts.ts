@@ -1,5 +1,6 @@
 /**
- * The completion scripts: each asks `parentfs complete` for candidates, a line each, and knows `:files` and `:directories`.
+ * The completion scripts: each asks `parentfs complete` for candidates, a line each, and knows `:files` and
+ * `:directories`.
  */
 
 const bash = `# parentfs completion for bash: eval "$(parentfs completion bash)"

@@ -1,5 +1,5 @@
 /**
- * What the command exits with: the one table of it, which help and manual repeat.
+ * Exit codes of the command: the one table, which help and manual repeat.
  */
 
 export const failedExitCode = 1

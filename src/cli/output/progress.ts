@@ -1,5 +1,5 @@
 /**
- * How far the daemon is with what takes long: a bar on a terminal, elsewhere a line for each image and phase.
+ * Progress of long work: a bar on a terminal, elsewhere a line for each image and phase.
  */
 
 import prettyBytes from 'pretty-bytes'

@@ -84,7 +84,7 @@ function takeoversOf({ takeovers: { possible, count, longestPauseMs } }: Status)
   return count === 0 ? '' : `; ${count} workers took over, in ${ms(longestPauseMs)} at most`
 }
 
-/** A parentfs mount whose daemon does not answer us: dead, or somebody else's. */
+/** A parentfs mount whose daemon does not answer us: dead, or another user's. */
 export interface UnansweredMount {
   readonly mountpoint: string
   readonly state: 'unanswered'

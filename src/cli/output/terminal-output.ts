@@ -1,6 +1,6 @@
 /**
- * What a command says to people: a line at a time, whatever stands in it. Names of images, validators and reasons are text of others,
- * see printable.ts. What is meant for programs (JSON, metrics, scripts) does not come through here.
+ * Output for people: a line at a time, safe whatever it contains. Names of images, validators and reasons are foreign
+ * text: see printable.ts. Output for programs (JSON, metrics, scripts) does not come through here.
  */
 import { printable } from '../../base/printable.ts'
 

@@ -58,7 +58,7 @@ export function frameOf(before: Status, after: Status, { seconds, rows }: FrameO
   return trimmed(images === '' ? text : `${text}\n\n${images}`)
 }
 
-/** The busiest first; those that nobody read and that did not grow come last. */
+/** The busiest first; images without reads and without growth come last. */
 function tableOfImages(
   before: readonly ImageStatus[],
   after: readonly ImageStatus[],

@@ -1,5 +1,5 @@
 /**
- * What can be set of an origin in a Ceph cluster, besides what every origin has.
+ * Settings of an origin in a Ceph cluster, beside those that every origin has.
  */
 import { z } from 'zod'
 import type { OriginOptions } from '../../origin/open-origin.ts'

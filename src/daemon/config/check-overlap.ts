@@ -1,6 +1,6 @@
 /**
- * What a mount lives on must not lie below its own mountpoint: once mounted, it would be looked for in the mount itself, which answers
- * from what it looks for.
+ * Rejects a cache directory, an origin or a file of ours below the mountpoint: after mounting, the daemon would read it
+ * through itself and deadlock.
  */
 import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'

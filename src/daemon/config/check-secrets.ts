@@ -7,7 +7,7 @@ import { Secret, type SecretSource } from '../../origin/http/secret.ts'
 import type { Configuration } from './configuration.ts'
 import { originOptionsOf } from './origin-settings.ts'
 
-/** What is wrong keeps a mount, or its reads, from working; what is odd does not. A sentence each. */
+/** Errors keep a mount, or its reads, from working; warnings do not. One sentence each. */
 export interface SecretsCheck {
   readonly wrong: readonly string[]
   readonly odd: readonly string[]
@@ -31,7 +31,7 @@ export async function checkSecrets({ places }: Configuration, silent: LeveledLog
       try {
         await new Secret(source, { logger }).value()
       } catch (error) {
-        // Another user's, whose daemon can read it.
+        // The secret of another user, whose daemon can read it.
         const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
         const list = code === 'EACCES' ? odd : wrong
         list.push(`${key}: ${messageOf(error)}`)

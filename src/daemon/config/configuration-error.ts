@@ -1,6 +1,6 @@
 /**
- * What is wrong with a configuration file, in lines for people. In a file of its own: whoever only knows the error does not load
- * what parses files.
+ * The error of a configuration file, in lines for people. It has a file of its own, so that code that only knows the
+ * error does not load the YAML parser.
  */
 import { CacheError } from '../../base/errors.ts'
 

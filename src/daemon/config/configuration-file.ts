@@ -1,8 +1,9 @@
 /**
- * The configuration file: YAML 1.2, small, without aliases, and every complaint with its line and column.
+ * The configuration file: YAML 1.2, small, without aliases. Every complaint has its line and column.
  *
- * Aliases are refused because a few lines of them can stand for gigabytes, and because what is in effect should stand where
- * it is written. A file that somebody else could have written is refused where it is opened, for it can name programs that we run.
+ * Aliases are refused: a few lines of them can stand for gigabytes, and each setting in effect should stand where it is
+ * written. A file that another user could have written is refused when it is opened, because it can name programs for
+ * us to run.
  */
 import type { Stats } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
@@ -28,7 +29,7 @@ import { configurationBytesMax, configurationDepthMax } from './limits.ts'
 import type { JudgedSettings } from './schema.ts'
 import type { ConfigurationDocument } from './settings.ts'
 
-/** A file whose settings are good by themselves. */
+/** A file that is valid by itself. */
 export interface ConfigurationFile {
   readonly document: ConfigurationDocument
   readonly settings: JudgedSettings
@@ -67,15 +68,15 @@ export function parseConfiguration(file: string, text: string): ConfigurationFil
   throw new ConfigurationError(complaints.map(complaint => at(offsetOf(yaml, complaint), sentence(complaint))))
 }
 
-/** Where the parser's own words say nothing of what to do. Source: yaml 2.9, ErrorCode. */
+/** Advice for those errors of the parser whose own words give none. Source: yaml 2.9, ErrorCode. */
 const advice: Partial<Record<ErrorCode, string>> = {
   DUPLICATE_KEY: 'this key is there already: write it once',
   MULTIPLE_DOCS: 'a second document begins here: keep one',
 }
 
 /**
- * The first line that nests too deep, or null. It is looked for before anything is parsed: a parser calls itself for each
- * level, and a stack that is full ends a process in places where nothing can be caught.
+ * The first line that nests too deep, or null. It is looked for before parsing: a parser recurses at each level, and a
+ * stack overflow ends a process in places where nothing can be caught.
  */
 function firstDeepLine(text: string): number | null {
   let [line, flow, compact] = [1, 0, 0]
@@ -95,7 +96,7 @@ function firstDeepLine(text: string): number | null {
   return null
 }
 
-/** Where in the text a complaint belongs; what is missing belongs to what it is missing from. */
+/** The offset in the text that a complaint belongs to; a missing key belongs to the mapping that lacks it. */
 function offsetOf(yaml: Document.Parsed, { path, isKey }: Complaint): number {
   let node: Node | null = yaml.contents
   let offset = node?.range?.[0] ?? 0
@@ -123,7 +124,7 @@ function isEmpty(node: Node): boolean {
   return isScalar(node) && node.value === null && node.source === ''
 }
 
-/** What was judged by its path is what was opened. */
+/** True when the opened file is the one that was judged by its path. */
 function isSame(a: Stats, b: Stats): boolean {
   return a.dev === b.dev && a.ino === b.ino
 }

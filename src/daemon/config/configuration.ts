@@ -32,7 +32,7 @@ export interface OriginPlace {
   readonly settings: OriginSettings
 }
 
-/** What defaults depend on. */
+/** The surroundings that defaults depend on. */
 export interface Surroundings {
   readonly uid: number
   readonly gid: number
@@ -41,7 +41,7 @@ export interface Surroundings {
 
 /** Something wrong with a document. */
 export interface Complaint {
-  /** Where in the document: keys from the outside in. */
+  /** The place in the document: keys from the outside in. */
   readonly path: readonly PropertyKey[]
   /** The key is wrong, not its value. */
   readonly isKey: boolean
@@ -49,7 +49,7 @@ export interface Complaint {
   readonly message: string
 }
 
-/** What a document says, or everything that is wrong with it. */
+/** The configuration that a document stands for, or everything that is wrong with it. */
 export type ConfigurationVerdict =
   | { readonly settings: JudgedSettings; readonly complaints: null }
   | { readonly settings: null; readonly complaints: readonly [Complaint, ...Complaint[]] }
@@ -63,7 +63,7 @@ export function judge(document: ConfigurationDocument): ConfigurationVerdict {
 }
 
 /**
- * Fill in what depends on who mounts.
+ * Fill in the defaults that depend on the user who mounts.
  * @throws CacheError invalid-argument: the first thing that is wrong
  */
 export function configure(
@@ -142,7 +142,7 @@ function complaintsOf(document: ConfigurationDocument, issue: z.core.$ZodIssue):
   if (issue.code === 'invalid_key') {
     return [{ path: issue.path, isKey: true, message: issue.issues[0]?.message ?? issue.message }]
   }
-  // What is missing belongs to the key of what lacks it.
+  // A missing key belongs to the key of the mapping that lacks it.
   const isKey = issue.code === 'custom' && issue.params?.lacking === true
   const isOurs = issue.code !== 'invalid_type' || !issue.message.startsWith('Invalid input')
   const expected =
@@ -151,7 +151,7 @@ function complaintsOf(document: ConfigurationDocument, issue: z.core.$ZodIssue):
   return [{ path: issue.path, isKey, message }]
 }
 
-/** What zod expects, for people. */
+/** The types that zod expects, in words for people. */
 const typeNames: Readonly<Record<string, string>> = {
   object: 'a mapping of settings',
   record: 'a mapping',
@@ -165,7 +165,7 @@ function valueAt(document: unknown, path: readonly PropertyKey[]): unknown {
   return value
 }
 
-/** What to say of a key that is none. */
+/** The complaint about an unknown key. */
 function unknownKey(path: readonly PropertyKey[], key: string): string {
   const near = nearest(key, keysAt(path))
   if (near === key) return `the setting "${key}" belongs to another kind of origin: leave it out`
@@ -191,7 +191,7 @@ export function timingOf({ readTimeout, writeTimeout, syncInterval, syncBytes }:
   return { readMsMax: readTimeout, writeMsMax: writeTimeout, batchMsMax: syncInterval, batchBytesMax: syncBytes }
 }
 
-/** What of the cache is bounded in bytes, as src/cache/ calls it. */
+/** The byte limits of the cache, by the names that src/cache/ uses. */
 export function limitsOf({ promotionQueue, fetchBudget, readAhead }: Configuration['cache']) {
   return { promotionBytesMax: promotionQueue, fetchBytesMax: fetchBudget, readAheadBytesMax: readAhead }
 }

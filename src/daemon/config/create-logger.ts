@@ -1,6 +1,7 @@
 /**
- * The log of supervisor and worker: pino, JSON lines, or lines for people on a terminal. Written by a native thread, in order: who logs waits
- * for nothing, and the last line before an exit is there unless nobody takes it, see log-destination.ts.
+ * The log of supervisor and worker: pino, as JSON lines, or as lines for people on a terminal. A native thread writes
+ * it in order. Logging waits for nothing. The last line before an exit is written unless its reader has stopped: see
+ * log-destination.ts.
  */
 import { pino } from 'pino'
 import type { ProcessLog } from '../../base/logger.ts'

@@ -1,5 +1,5 @@
 /**
- * The word that somebody who mistyped one may have meant. Pure.
+ * Suggests the known word that is nearest to a mistyped one. Pure.
  */
 
 /** The nearest of `words`, or null when none is near: a third of its letters may differ, at least one. */

@@ -1,5 +1,6 @@
 /**
- * What is in effect, as a configuration file that says all of it: defaults are marked, and read back it means the same.
+ * The effective configuration, as a configuration file that spells out everything: defaults are marked, and read back
+ * it means the same.
  */
 import { Document, isMap, isScalar, type Pair, visit } from 'yaml'
 import type { Configuration } from './configuration.ts'
@@ -28,7 +29,7 @@ function isPairLike(node: unknown): node is Pair {
   return typeof node === 'object' && node !== null && 'key' in node
 }
 
-/** Every value as the file would say it; what nobody said and has no default is left out. */
+/** Every value as the file would say it; a value without setting and default is left out. */
 function shown(value: unknown, path: readonly string[]): unknown {
   const facts = factsAt(path)
   if (facts?.kind === 'text' && typeof value === 'number') return `0${value.toString(8)}`

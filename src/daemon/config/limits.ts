@@ -22,7 +22,7 @@ export const sessionThreads = 4
 /** Threads that wait for the disk. */
 export const storeThreads = 16
 
-/** How long an answer of the origin about names is taken as fresh. */
+/** The time for which an origin's answer about names counts as fresh. */
 export const revalidateSecondsDefault = 60
 
 /** Origins of one mount: their connections together stay below what a process may open by default. */
@@ -45,8 +45,14 @@ export const workerStableMsDefault = 60_000
 /** Workers that may die one after the other of themselves, none of which was well: then they pass the cache by. */
 export const workerCrashLimitDefault = 5
 
-/** Lines of the log that wait for a slow reader, in bytes: some thousand, and nobody should find much memory behind a pipe that nobody reads. */
+/**
+ * Lines of the log that wait for a slow reader, in bytes: some thousand lines, and little memory behind a pipe without
+ * a reader.
+ */
 export const logQueueBytesMax = 1024 * 1024
 
-/** How long a process that ends waits for them to be written: a disk that is well needs far less, and nobody is to wait for one that is not. */
+/**
+ * The time that a process gives its queued lines at exit: a healthy disk needs far less, and a sick one is not worth
+ * the wait.
+ */
 export const logFlushMsMax = 500

@@ -1,6 +1,6 @@
 /**
- * Where the lines of a log go. Nothing that goes wrong there concerns who logs: a full disk, a reader that has gone or that has stopped
- * reading costs lines, which are counted, and never a process or its time.
+ * The destination of log lines: a file or standard error. A full disk, or a reader that has gone or stopped reading,
+ * costs lines. Lost lines are counted. They never cost a process, or its time.
  */
 import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -18,7 +18,7 @@ export interface LogDestination {
 const standardError = 2
 
 /**
- * What is queued when the process exits is given a bounded time.
+ * Opens the destination. Lines that are queued at exit get a bounded time.
  * @param file appended to; null: standard error
  * @param notice see LogWriters.createLogWriter
  * @throws SystemError when the file cannot be opened
@@ -31,7 +31,7 @@ export function openLogDestination(addon: LogWriters, file: string | null, notic
 
 function openFile(addon: LogWriters, file: string, notice: string): LogWriter {
   mkdirSync(dirname(file), { recursive: true })
-  // A pipe that nobody reads is refused instead of waited for.
+  // A pipe without a reader is refused instead of waited for.
   const fd = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK)
   try {
     return writerTo(addon, fd, notice)

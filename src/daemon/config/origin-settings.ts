@@ -1,8 +1,8 @@
 /**
- * What can be set of an origin: a schema a kind. Another kind of origin is another schema in {@link originKinds}, and what
- * opens it in src/origin/open-origin.ts.
+ * Settings of an origin: one schema for each kind. A new kind of origin is one more schema in {@link originKinds}, and
+ * its opening in src/origin/open-origin.ts.
  *
- * The kind need not be written where the URL's scheme tells it.
+ * The kind may be left out where the URL's scheme tells it.
  */
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
@@ -43,7 +43,7 @@ import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 const [KiB, GiB] = [1024, 1024 ** 3]
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 
-/** What every origin has. */
+/** Settings of every origin. */
 const common = {
   url: setting(z.string(), {
     kind: 'text',
@@ -101,7 +101,7 @@ const headerName = z
     error: ({ input }) => `the header ${input} is not to be set: parentfs needs it`,
   })
 
-/** Names of headers whose values are secret. */
+/** Matches names of headers whose values are secret. */
 const secretHeader = /auth|token|key|secret|cookie|password|signature/i
 
 const file = z.strictObject({ kind: z.literal('file'), ...common })
@@ -257,7 +257,7 @@ interface Problem {
   readonly params?: { readonly lacking: true }
 }
 
-/** What is wrong with an origin whatever its kind is; null: nothing. */
+/** The complaint about an origin of any kind; null: none. */
 function problemOf(input: unknown): Problem | null {
   const known = Object.keys(kindOfScheme).map(scheme => `${scheme}//`)
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {

@@ -1,8 +1,8 @@
 /**
- * What a file that was read again changes: what a running mount can take, and what waits for the next mount. Pure.
+ * Plans a reload: the changes that a running mount can take, and those that wait for the next mount. Pure.
  *
- * An origin that is another one (its kind or its URL) is not changed at all until then, and neither is one that the file no
- * longer has: its images may be open.
+ * An origin of another kind or URL is left unchanged until the next mount, and so is one that the file no longer has:
+ * its images may be open.
  */
 import type { SettingChange } from '../../admin/routes.ts'
 import type { Configuration } from './configuration.ts'
@@ -12,7 +12,7 @@ import type { ConfigurationDocument } from './settings.ts'
 import { factsAt } from './settings-list.ts'
 
 export interface ReloadPlan {
-  /** What is in effect afterwards. */
+  /** The configuration in effect afterwards. */
   readonly next: Configuration
   readonly changed: readonly SettingChange[]
   readonly waiting: readonly SettingChange[]

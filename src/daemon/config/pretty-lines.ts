@@ -1,5 +1,5 @@
 /**
- * Lines of the log for people: pino-pretty's, in which text that others chose cannot steer a terminal, nor look like lines of ours.
+ * Log lines for people: pino-pretty's. Foreign text in them can neither steer a terminal nor look like a line of ours.
  */
 import { prettyFactory } from 'pino-pretty'
 import { printable, printableLines } from '../../base/printable.ts'
@@ -11,7 +11,7 @@ export function prettyLines(colorize: boolean): (line: string) => string {
   return line => format(JSON.parse(line, withoutEscapes)).split('\u001b').map(printableLines).join('\u001b')
 }
 
-/** What pino-pretty shows as it is: the message, and stack traces, which have several lines. */
+/** Escapes the fields that pino-pretty shows as they are: the message, and stack traces, which have several lines. */
 function withoutEscapes(key: string, value: unknown): unknown {
   if (typeof value !== 'string') return value
   if (key === 'stack') return printableLines(value)

@@ -283,7 +283,7 @@ export function capacityMin(blockBytes: number): number {
   return capacityObjectsMin * blocksPerObject * blockBytes
 }
 
-/** What to say of a capacity below it. */
+/** The complaint about a capacity that is too small. */
 export function tooSmall(capacityBytes: number, blockBytes: number): string {
   const needed = `give at least ${Math.ceil(capacityMin(blockBytes) / MiB)}MiB, or smaller blocks`
   const [capacity, block] = [formatValue('size', capacityBytes), formatValue('size', blockBytes)]

@@ -1,7 +1,7 @@
 /**
- * The kinds of values that settings have: how each is read, judged and shown. Messages go to the person who typed the value.
+ * Kinds of setting values: how each is read, judged and shown. Messages go to the person who typed the value.
  *
- * Read values carry no unit in their names, for they are called as the file calls them: sizes are bytes, durations
+ * Values carry no unit in their names, because they are called as the file calls them: sizes are bytes, durations
  * milliseconds, rates bytes a second, shares fractions of one.
  */
 import { z } from 'zod'
@@ -14,10 +14,10 @@ type MeasureKind = 'count' | 'size' | 'rate' | 'duration' | 'share'
 
 export type SettingKind = MeasureKind | 'text' | 'yes-no'
 
-/** What docs/OPERATIONS.md says of a setting. */
+/** A row of the table of settings in docs/OPERATIONS.md. */
 export interface SettingFacts {
   readonly kind: SettingKind
-  /** What may be written. */
+  /** The values that may be written. */
   readonly range: string
   /** A reload applies it to a running mount. */
   readonly live: boolean
@@ -52,8 +52,8 @@ function measure(kind: MeasureKind, bounds: Bounds, fallback: number, described:
 }
 
 /**
- * What reads a number with a unit.
- * @param problem what is wrong with a value, or null
+ * A schema that reads a number with a unit.
+ * @param problem the complaint about a value, or null
  */
 export function measured(kind: MeasureKind, problem: (value: number, input: unknown) => string | null) {
   return z.unknown().transform((input, ctx): number => {
@@ -118,12 +118,12 @@ export function booleanField(described: Described & { readonly unset: string }) 
   return setting(schema.nullable().default(null), { kind: 'yes-no', range: 'true, false', ...described })
 }
 
-/** How a secret may be written. */
+/** The forms in which a secret may be written. */
 const secretRange = '{file: PATH}, {env: NAME} or {command: [PROGRAM, ...], refresh: DURATION}'
 
 /**
- * Where a secret is. A secret itself is refused: the file is read by more people than should know it, and copied. No message
- * repeats what was written.
+ * The source of a secret. A secret itself is refused: more people read the file than should know it, and it is copied.
+ * No message repeats the value.
  */
 export const secretSchema = z.unknown().transform((input, ctx): SecretSource => {
   const source = secretSourceOf(input)

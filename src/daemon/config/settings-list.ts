@@ -1,6 +1,6 @@
 /**
- * All settings there are, read off the schema: for the table in docs/OPERATIONS.md, for what is in effect, and for whoever
- * mistyped one.
+ * The list of all settings, read off the schema: for the table in docs/OPERATIONS.md, for the effective configuration,
+ * and for suggestions after a typing error.
  */
 import { z } from 'zod'
 import { originKinds } from './origin-settings.ts'
@@ -31,7 +31,7 @@ export function keysAt(path: readonly PropertyKey[]): string[] {
   return fieldsOf(at).map(([name]) => name)
 }
 
-/** What is known of the setting at `path`; null where there is none. */
+/** The facts about the setting at `path`; null where there is none. */
 export function factsAt(path: readonly PropertyKey[]): SettingFacts | null {
   let at: z.core.$ZodType = schema
   for (const key of path) {

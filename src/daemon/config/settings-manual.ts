@@ -4,7 +4,7 @@
  */
 import { allSettings } from './settings-list.ts'
 
-/** What stands for the settings in the page. */
+/** The placeholder of the settings in the manual page. */
 export const settingsPlaceholder = '@SETTINGS@'
 
 /** The page with the settings in it. */

@@ -1,8 +1,9 @@
 /**
- * What a mount was asked to be: plain values that travel from the command line through the supervisor to the worker.
+ * The settings of a mount as they were asked for: plain values that travel from the command line through the supervisor
+ * to the worker.
  *
- * The document is what a configuration file says, or what the command line says in its place; configuration.ts, in the
- * worker, fills in the defaults and judges the whole.
+ * The document holds the lines of a configuration file, or those of the command line in its place. configuration.ts, in
+ * the worker, fills in the defaults and judges the whole.
  */
 
 /** Plain JSON: it crosses two processes. */
@@ -11,9 +12,12 @@ export interface Settings {
   readonly configFile: string | null
   /** Absolute path without symbolic links; in the document it may be written otherwise. */
   readonly mountpoint: string
-  /** What the document says of it, for advice to people. */
+  /** The cache directory that the document names, for advice to people. */
   readonly cacheDirectory: string | null
-  /** What the mount table shows, where it is not to be the origins: mount(8) knows by it what is mounted already. */
+  /**
+   * The source in the mount table, where it is not to be the origins: mount(8) knows by it that this is mounted
+   * already.
+   */
   readonly source: string | null
   /** Both processes log before anything is judged. */
   readonly log: LogSettings
@@ -35,7 +39,7 @@ export interface LogSettings {
 /** Levels, from the most to the least said. */
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 
-/** What becomes of a miss while its origin is away and its time is over. */
+/** The fate of a miss whose origin is away when its time is over. */
 export const outageChoices = ['fail', 'wait'] as const
 
 /** Transports that `--transport` accepts; with the first, the supervisor mounts, with the second, the worker. */

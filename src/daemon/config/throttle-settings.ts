@@ -1,5 +1,5 @@
 /**
- * How fast an origin may be asked, of whatever kind it is.
+ * Throttles of an origin of any kind: requests, bytes a second, bursts.
  */
 import type { ThrottleOptions } from '../../origin/wrappers/throttle.ts'
 import { countField, rateField, sizeField } from './setting-fields.ts'

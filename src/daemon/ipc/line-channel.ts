@@ -1,7 +1,7 @@
 /**
- * Messages between two processes: each a line of JSON on a stream socket.
+ * Message channel between two processes: each message is a line of JSON on a stream socket.
  *
- * Neither side believes the other: a line that is too long or is no JSON is dropped and counted, and nothing that comes can end the
+ * Neither side trusts the other. A line that is too long or is no JSON is dropped and counted. No input can end the
  * process that reads it, nor fill its memory. (Node's own channel throws at a line that is no JSON, and has no bound.)
  */
 import type { Duplex } from 'node:stream'

@@ -1,9 +1,10 @@
 /**
- * What supervisor and worker say to each other, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket pair.
+ * Messages between supervisor and worker, as lines of JSON (line-channel.ts). Descriptors go beside them, over a socket
+ * pair.
  *
- * The order at start: `hello`, `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`; where the transport
- * mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. What the kernel was told is plain JSON and stays with the supervisor, which
- * outlives the worker.
+ * The order at start: `hello`, `boot`, `booted`, then the descriptor and `mounted`, then `negotiated` and `ready`;
+ * where the transport mounts by itself, `hello`, `boot`, `booted`, `mount`, `ready`. The values told to the kernel are
+ * plain JSON and stay with the supervisor, which outlives the worker.
  */
 import type { ErrorCode } from '../../base/errors.ts'
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
@@ -11,7 +12,10 @@ import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
 import type { ConfigurationDocument, Settings } from '../config/settings.ts'
 import type { Holder } from '../mount/mount-holders.ts'
 
-/** Which of the two mounts: a transport may leave no choice. */
+/**
+ * The process that mounts, by its name on the wire: `keeper` is the supervisor, `server` the worker. A transport may
+ * leave no choice.
+ */
 export type MounterProcess = 'keeper' | 'server'
 
 export type ToWorker =
@@ -24,11 +28,14 @@ export type ToWorker =
     }
   /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
   | { readonly type: 'prepare'; readonly settings: Settings }
-  /** What has become of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies. */
+  /** The fate of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies. */
   | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
   /** The answer to `upgrade-request`: refused, or another worker is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
-  /** The descriptor of /dev/fuse is in the socket. `negotiated`: what an earlier worker agreed with the kernel, or null. `judgement`: requests that may kill. `kept`: as in `history`. */
+  /**
+   * The descriptor of /dev/fuse is in the socket. `negotiated`: the agreement of an earlier worker with the kernel, or
+   * null. `judgement`: requests that may kill. `kept`: as in `history`.
+   */
   | {
       readonly type: 'mounted'
       readonly negotiated: Negotiated | null
@@ -39,7 +46,7 @@ export type ToWorker =
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
   | { readonly type: 'unmount-answer'; readonly id: number; readonly refusal: UnmountRefused | null }
-  /** The configuration file says this now; `id` of the request, null where nobody waits for an answer. */
+  /** The configuration file says this now; `id` of the request, null where no client waits for an answer. */
   | { readonly type: 'reload'; readonly id: number | null; readonly document: ConfigurationDocument }
   /** It could not be read, and nothing has changed. */
   | { readonly type: 'reload-failed'; readonly id: number; readonly code: ErrorCode; readonly message: string }
@@ -49,7 +56,7 @@ export type ToWorker =
   | { readonly type: 'stop' }
 
 export type ToSupervisor =
-  /** The first word of a worker, once its program is loaded: who it is, and which messages it understands. */
+  /** The first message of a worker, once its program is loaded: its version, and its version of these messages. */
   | { readonly type: 'hello'; readonly version: string; readonly protocol: number }
   /** Everything but the mount is up. `source`: the origin without credentials. */
   | {
@@ -63,25 +70,25 @@ export type ToSupervisor =
     }
   /** It could boot. `protocol`: which messages it understands. */
   | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
-  /** Somebody asked for another worker: of the version in that directory, or of the supervisor's own. */
+  /** An operator asked for another worker: of the version in that directory, or of the supervisor's own. */
   | { readonly type: 'upgrade-request'; readonly id: number; readonly directory: string | null }
   /** Another capacity, which holds for the workers that follow as well. */
   | { readonly type: 'capacity'; readonly capacityBytes: number }
   /** The worker cannot start and is about to exit. */
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
-  /** What INIT is about to settle: the supervisor knows it before the kernel does. */
+  /** The outcome of INIT: the supervisor knows it before the kernel does. */
   | { readonly type: 'negotiated'; readonly negotiated: Negotiated }
   /** The session runs and INIT is answered. */
   | { readonly type: 'ready' }
   /** The session is over without our doing: unmounted from outside (`reason` null), or the device failed. */
   | { readonly type: 'ended'; readonly reason: string | null }
-  /** Somebody asked for an unmount through the admin socket. */
+  /** An unmount was asked for through the admin socket. */
   | { readonly type: 'unmount'; readonly id: number; readonly force: boolean }
-  /** Somebody asked for the configuration file to be read again. */
+  /** A reload of the configuration file was asked for. */
   | { readonly type: 'reload-request'; readonly id: number }
   /** The answer to `ping`. */
   | { readonly type: 'pong' }
-  /** What is logged from now on. */
+  /** The log level from now on. */
   | { readonly type: 'log-level'; readonly level: string }
 
 /** The version of these messages: a supervisor leads no worker that has another one. */
@@ -90,14 +97,14 @@ export const protocolVersion = 2
 /** Workers that took the place of others on this mount. */
 export interface Takeovers {
   readonly count: number
-  /** How long requests waited for the last one, and for the slowest. */
+  /** The time that requests waited for the last one, and for the slowest. */
   readonly lastPauseMs: number
   readonly longestPauseMs: number
   /** Why the last upgrade ended with the version of before; null when it did not. */
   readonly refusedUpgrade: string | null
 }
 
-/** What goes on when workers have another supervisor. */
+/** The history that goes on when workers get another supervisor. */
 export interface TakeoverHistory {
   /** Of the version that serves; null: the supervisor's own. */
   readonly directory: string | null
@@ -119,7 +126,7 @@ export type UpgradeOutcome =
   | { readonly version: string; readonly refusal: null }
   | { readonly version: null; readonly refusal: { readonly code: ErrorCode; readonly message: string } }
 
-/** When workers that die are taken for a loop. */
+/** The limits of a crash loop. */
 export interface Restarts {
   /** So many that die in a row, none of which was well, are a loop. */
   readonly deathsMax: number

@@ -1,5 +1,5 @@
 /**
- * What a worker says, looked at before it is believed: a worker that has lost its mind must not take its supervisor along.
+ * Validates messages from the worker, so that a faulty worker cannot crash its supervisor.
  */
 import { isErrorCode } from '../../base/errors.ts'
 import { logLevels } from '../config/settings.ts'

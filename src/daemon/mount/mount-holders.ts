@@ -1,6 +1,6 @@
 /**
- * Who keeps a mount busy: processes with an open file, a working directory, a root, an executable or a mapping there, loop
- * devices backed by one of its files, and mounts below it.
+ * Finds the holders of a busy mount: processes with an open file, a working directory, a root, an executable or a
+ * mapping there, loop devices backed by one of its files, and mounts below it.
  *
  * Only links under /proc and /sys are read, never a file of the mount itself: the mount may be the one that hangs.
  */
@@ -17,8 +17,8 @@ export interface Holder {
 const commandCharactersMax = 80
 
 /**
- * Everybody who uses something under `mountpoint`. What may not be looked at (processes of others, when not root) is left
- * out, and so is what went away meanwhile.
+ * All users of `mountpoint`. Processes that may not be looked at (of other users, unless root asks) are left out, and
+ * so are those that went away meanwhile.
  */
 export async function findHolders(mountpoint: string): Promise<Holder[]> {
   const isInside = (path: string) => path === mountpoint || path.startsWith(`${mountpoint}/`)

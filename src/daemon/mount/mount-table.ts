@@ -8,11 +8,11 @@ import { readFile } from 'node:fs/promises'
 export const fileSystemType = 'fuse.parentfs'
 
 export interface MountEntry {
-  /** `major:minor`, as in /proc/<pid>/maps of whoever maps one of its files (there with two hex digits each). */
+  /** `major:minor`, as in /proc/<pid>/maps of a process that maps one of its files (there with two hex digits each). */
   readonly device: string
   readonly mountpoint: string
   readonly type: string
-  /** What was mounted: for ours, the origin's URL. */
+  /** The source that was mounted: for ours, the origin's URL. */
   readonly source: string
 }
 

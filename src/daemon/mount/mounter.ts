@@ -3,9 +3,9 @@
  *
  * The only place that decides what the kernel is told in mount options. Everything else sees {@link Mounter}.
  *
- * A mount that has gone may have been followed by another one on the same directory, which is not ours to remove. So once it is
- * known which mount is ours, no other is touched. It is known by the number of its device, which is taken by no other while the
- * file system lives, as its descriptor tells; afterwards only a mount that nobody answers is taken away.
+ * After a mount has gone, another one may lie on the same directory. So once our mount is known, no other is touched.
+ * It is known by its device number, which no other takes while the file system lives; its descriptor tells that.
+ * Afterwards only a mount that does not answer is taken away.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -29,14 +29,15 @@ export interface Mounter {
    */
   mount(source: string, allowOther: boolean): Promise<number>
   /**
-   * The mount that is there now, made by another process, is ours.
-   * @param fd its descriptor of /dev/fuse, which stays open until after the last unmount; null where this process has none
+   * Takes the mount that another process has made for ours.
+   * @param fd its descriptor of /dev/fuse, which stays open until after the last unmount; null where this process has
+   * none
    * @param device of it, where that is known
    */
   adopt(fd: number | null, device?: string): Promise<void>
   /**
-   * Nothing mounted, or only what is known not to be ours, is a success.
-   * @param force detach it whoever uses it; with root's rights the connection is aborted too
+   * Unmounts. Nothing mounted, or only a mount known not to be ours, is a success.
+   * @param force detach it in spite of its users; with root's rights the connection is aborted too
    * @throws CacheError mount-busy (only without force), mount-failed: also when ours lies under another mount
    */
   unmount(force: boolean): Promise<void>
@@ -47,7 +48,7 @@ export function createMounter(addon: Addon, mountpoint: string): Mounter {
   return process.geteuid?.() === 0 ? new RootMounter(addon, mountpoint) : new UserMounter(addon, mountpoint)
 }
 
-/** What both have in common. */
+/** The common part of both mounters. */
 abstract class AnyMounter implements Mounter {
   readonly mountpoint: string
   protected readonly addon: Addon
@@ -98,10 +99,10 @@ abstract class AnyMounter implements Mounter {
     throw failed(this.mountpoint, `lies under another mount (${above.type} of ${above.source}): unmount that one first`)
   }
 
-  /** Of two users each has a lock of his own (see mountpoint-lock.ts), so both may have found that nothing was there. */
+  /** Two users have a lock each (see mountpoint-lock.ts), so both may have found the directory free. */
   async #mustBeAlone(): Promise<void> {
     if ((await mountsAt(this.mountpoint)).length <= 1) return
-    await this.remove(true) // The visible one, which is ours or that of another who is refused as well.
+    await this.remove(true) // The visible one: ours, or that of the other, which is refused as well.
     const advice = 'look with "mount", then try again'
     throw new CacheError('mount-busy', `mountpoint ${this.mountpoint} was mounted on by somebody else: ${advice}`)
   }

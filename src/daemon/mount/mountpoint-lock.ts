@@ -1,6 +1,6 @@
 /**
- * One supervisor a mountpoint: between looking whether something is mounted there and mounting, another supervisor could do the same, and
- * both would lie on top of each other. A lock file beside the admin socket is held from before the look until the end.
+ * One supervisor for each mountpoint: a lock file beside the admin socket is held from before the look at the mount
+ * table until the end. Without it, two supervisors could both find the directory free, and mount on top of each other.
  *
  * It is a flock and ends with the process; a file that a killed supervisor left is used again.
  */
@@ -10,7 +10,10 @@ import { lockPathBeside } from '../../admin/supervisor-presence.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Addon, SystemError } from '../../native/addon.ts'
 
-/** Where the lock of a mountpoint (absolute, without symbolic links) lies; its directory is made. @throws CacheError access-denied */
+/**
+ * The path of the lock of a mountpoint (absolute, without symbolic links); its directory is made. @throws CacheError
+ * access-denied
+ */
 export function mountpointLockPath(mountpoint: string): string {
   const surroundings = runtimeSurroundings()
   const directory = runtimeDirectory(surroundings)
@@ -20,8 +23,8 @@ export function mountpointLockPath(mountpoint: string): string {
 
 /**
  * Take the lock at `path`.
- * @returns what gives it up, and removes the file
- * @throws CacheError mount-busy when somebody has it, access-denied
+ * @returns its release, which removes the file
+ * @throws CacheError mount-busy when another process has it, access-denied
  */
 export function lockMountpoint(
   path: string,
@@ -30,7 +33,7 @@ export function lockMountpoint(
 ): () => void {
   for (;;) {
     const fd = lock(path, mountpoint, addon)
-    // Whoever had it before may have removed the file after we opened it: then a third would lock another one.
+    // Its last holder may have removed the file after we opened it: a third would then lock another file.
     if (isSame(fd, path)) {
       return () => {
         unlinkSync(path)

@@ -1,8 +1,8 @@
 /**
- * The directory to mount on: what it must be, and how a stale mount that a killed daemon left there goes away.
+ * Checks the directory to mount on, and removes a stale mount that a killed daemon left there.
  *
- * A mount whose daemon is hung would hold a call of ours for ever, and with it this process's exit. So whether a mount
- * still answers is asked by a child that can be killed.
+ * A mount whose daemon hangs would hold a call of ours for ever, and with it this process's exit. So a child that can
+ * be killed asks whether the mount still answers.
  */
 import { execFile } from 'node:child_process'
 import { readdir, realpath } from 'node:fs/promises'
@@ -11,13 +11,13 @@ import { CacheError } from '../../base/errors.ts'
 import { mountAnswerMsMax } from './limits.ts'
 import { fileSystemType, mountAt } from './mount-table.ts'
 
-/** `alive`: somebody answers; `stale`: its daemon has died; `hung`: nobody said anything in time. */
+/** `alive`: the daemon answers; `stale`: its daemon has died; `hung`: no answer in time. */
 export type Vitality = 'alive' | 'stale' | 'hung'
 
-/** For those who ask about a mount. */
+/** Advice to operators who ask about a mount. */
 const mountsAdvice = '"parentfs status" lists the mounts'
 
-/** For those who make one. */
+/** Advice to operators who make one. */
 export const creationAdvice = 'create the directory first'
 
 /**
@@ -44,7 +44,7 @@ export async function resolveMountpoint(path: string, advice = mountsAdvice): Pr
  * @throws CacheError invalid-argument (not a directory), mount-busy (something is mounted there)
  */
 export async function prepareMountpoint(mountpoint: string, detach: (path: string) => Promise<void>): Promise<void> {
-  // Several stale mounts may lie on top of each other; nobody has sixteen.
+  // Several stale mounts may lie on top of each other; sixteen are enough.
   for (let tries = 0; tries < 16; tries++) {
     const entry = await mountAt(mountpoint)
     if (!entry) return checkDirectory(mountpoint)
@@ -72,7 +72,10 @@ async function checkDirectory(mountpoint: string): Promise<void> {
   }
 }
 
-/** Does the mount on `mountpoint` still answer? A statfs goes to its daemon; a stat may be answered from the kernel's cache. */
+/**
+ * Probes the mount on `mountpoint` by a statfs, which goes to its daemon; a stat may be answered from the kernel's
+ * cache.
+ */
 export function probe(mountpoint: string): Promise<Vitality> {
   return new Promise(resolveProbe => {
     const options = {

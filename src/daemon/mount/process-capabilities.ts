@@ -1,4 +1,4 @@
-/** What the kernel lets this process do. */
+/** Capabilities of this process, as the kernel tells them. */
 import { readFileSync } from 'node:fs'
 
 /** Source: Linux include/uapi/linux/capability.h, CAP_SYS_ADMIN. */

@@ -1,11 +1,11 @@
 /**
- * What of a mount the service manager holds (systemd's descriptor store), so that the mount outlives its supervisor: the manager starts another
- * one and hands both back to it.
+ * Keeps the mount's descriptor and state in the service manager (systemd's descriptor store), so that the mount
+ * outlives its supervisor. The manager starts another supervisor and hands both back to it.
  *
- * The descriptor of /dev/fuse is held as `fuse`, which the manager drops by itself once the mount has gone. What else a supervisor has to know is
- * JSON in a nameless file that is never changed: what comes later is another file, `state-2` after `state-1`, and the one before is dropped
- * after it. So a supervisor that dies at any moment leaves one that is whole. Source: sd_notify(3), FDSTORE; sd_listen_fds(3);
- * systemd.service(5), FileDescriptorStoreMax.
+ * The descriptor of /dev/fuse is held as `fuse`; the manager drops it by itself once the mount has gone. The state is
+ * JSON in a nameless file that never changes: a later state is another file, `state-2` after `state-1`, and the earlier
+ * one is dropped after it. So a supervisor that dies at any moment leaves a whole state. Source: sd_notify(3), FDSTORE;
+ * sd_listen_fds(3); systemd.service(5), FileDescriptorStoreMax.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs'
 import type { Logger } from '../../base/logger.ts'
@@ -16,10 +16,10 @@ import type { TakeoverHistory } from '../ipc/messages.ts'
 import { keptBytesMax } from './limits.ts'
 import type { ServiceManager } from './service-manager.ts'
 
-/** What a supervisor tells the one that comes after it. Plain JSON. */
+/** The state that a supervisor leaves to the next one. Plain JSON. */
 export interface KeptState extends TakeoverHistory {
   readonly settings: Settings
-  /** What the kernel was told on this descriptor. */
+  /** The agreement with the kernel on this descriptor. */
   readonly negotiated: Negotiated
   /** Of the mount. See MountEntry. */
   readonly device: string
@@ -27,7 +27,7 @@ export interface KeptState extends TakeoverHistory {
 
 /** A mount that has lost its supervisor. */
 export interface KeptMount {
-  /** Of /dev/fuse; whoever takes the mount closes it. */
+  /** The descriptor of /dev/fuse; the supervisor that takes the mount closes it. */
   readonly fd: number
   readonly state: KeptState
 }
@@ -36,18 +36,18 @@ export interface KeptMount {
 export interface DescriptorReceiver {
   readonly environment: NodeJS.ProcessEnv
   readonly pid: number
-  /** What is handed over has this number and those that follow. */
+  /** The first descriptor that is handed over; the others follow it. */
   readonly firstFd: number
 }
 
 /** Source: sd_listen_fds(3), SD_LISTEN_FDS_START. */
 export const listenFdsStart = 3
 
-/** What a manager has handed to this process. */
+/** The descriptors that a manager has handed to this process. */
 export interface Handed {
   /** Null where there is no mount to go on with. */
   readonly mount: KeptMount | null
-  /** What the manager still holds of ours. */
+  /** The names that the manager still holds of ours. */
   readonly names: readonly string[]
 }
 
@@ -56,8 +56,9 @@ const fuseName = 'fuse'
 const stateVersion = 1
 
 /**
- * What the manager has handed to this process, and to no child of it: the variables go. Descriptors of other names are left alone.
- * A mount that has gone meanwhile, or of which we do not know enough, is none.
+ * Takes the descriptors that the manager has handed to this process. No child gets them: the variables are removed.
+ * Descriptors of other names are left alone. A mount that has gone meanwhile, or whose state is incomplete, counts as
+ * none.
  */
 export function takeHanded(
   { environment, pid, firstFd }: DescriptorReceiver,
@@ -85,14 +86,14 @@ export interface DescriptorStoreContext {
   /** A new file without a name. @returns its descriptor */
   makeFile(): number
   closeFd(fd: number): void
-  /** Say to those who look for a supervisor whether another is to come. */
+  /** Tell commands that look for a supervisor whether another is to come. */
   mark(isHeld: boolean): void
   readonly logger: Logger
 }
 
 export class DescriptorStore {
   readonly #parts: DescriptorStoreContext
-  /** What the manager holds. */
+  /** The names that the manager holds. */
   #names: readonly string[]
 
   /** @param names what the manager holds of an earlier supervisor */
@@ -107,8 +108,8 @@ export class DescriptorStore {
   }
 
   /**
-   * Have the manager hold the mount behind `fd`, which stays the caller's, and what is known of it now. What was held before stays where
-   * that fails, which is logged; without a manager nothing happens.
+   * Have the manager hold the mount behind `fd`, which stays the caller's, and its present state. If that fails, the
+   * earlier state stays and the failure is logged. Without a manager nothing happens.
    */
   hold(fd: number, state: KeptState): void {
     this.#orWarn('the service manager does not know what is new of the mount', () => this.#hold(fd, state))
@@ -137,7 +138,8 @@ export class DescriptorStore {
   #hold(fd: number, state: KeptState): void {
     const { manager, makeFile, closeFd } = this.#parts
     const [before, ...older] = this.#names.filter(name => name !== fuseName).sort(newestFirst)
-    // Left by supervisors that died just here: what is over the store's size is not held, and nobody says so.
+    // Supervisors that died just here leave names behind. The manager refuses what is over the store's size, and does
+    // not say so.
     for (const each of older) this.#drop(each)
     const name = `state-${(before ? serialOf(before) : 0) + 1}`
     const file = makeFile()
@@ -169,7 +171,7 @@ function serialOf(name: string): number {
 
 const newestFirst = (a: string, b: string) => serialOf(b) - serialOf(a)
 
-/** Null for what we cannot read. The place in the file is not to be relied on: the manager's descriptor has the same. */
+/** Null for an unreadable state. The file position is not to be relied on: the manager's descriptor shares it. */
 function stateIn(fd: number): KeptState | null {
   try {
     const bytes = Buffer.alloc(Math.min(fstatSync(fd).size, keptBytesMax))

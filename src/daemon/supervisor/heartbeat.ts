@@ -1,14 +1,14 @@
 /**
- * Whether the worker that serves still answers: it is asked again and again, and one whose event loop has hung is killed, so that
+ * Heartbeat of the serving worker: it is asked again and again, and one whose event loop has hung is killed, so that
  * another takes its place.
  *
- * What a service manager's watchdog wants to hear is said here too: that the worker answers, or that another one is on its way: another
- * supervisor would have no other.
+ * The service manager's watchdog is fed here too, while the worker answers or another one is on its way: another
+ * supervisor could do no better.
  */
 
 export interface HeartbeatContext {
   readonly everyMs: number
-  /** How long a question may stay unanswered. */
+  /** The time that a question may stay unanswered. */
   readonly hangMsMax: number
   ask(): void
   /** All is well. */
@@ -22,7 +22,7 @@ export interface HeartbeatContext {
 export class Heartbeat {
   readonly #parts: HeartbeatContext
   #timer: NodeJS.Timeout | undefined
-  /** When the worker was asked; null when it has answered since, one question at a time. */
+  /** The time at which the worker was asked; null when it has answered since. One question at a time. */
   #askedMs: number | null = null
   #isServing = false
 

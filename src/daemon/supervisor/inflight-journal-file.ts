@@ -1,6 +1,6 @@
 /**
- * The file of notes about requests in work (fuse/kernel/work-notes.ts), as the supervisor has it: made once, given to every worker, read and
- * cleared after each death. It has no name, and goes with the last process that has it open.
+ * Journal file of requests in flight (fuse/kernel/inflight-journal.ts), on the supervisor's side: made once, given to
+ * every worker, read and cleared after each crash. It has no name, and goes with the last process that has it open.
  */
 import { ftruncateSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { slotBytes, slotHeadBytes } from '../../fuse/kernel/inflight-journal.ts'
@@ -25,7 +25,10 @@ export function makeAnonymousFile(path: string): number {
   return fd
 }
 
-/** What was in work when the worker died; the notes are cleared. Whatever the worker has written there, this does not throw. */
+/**
+ * Reads and clears the requests in flight at a worker's death. It throws at nothing that the worker may have written
+ * there.
+ */
 export function takeJournal(fd: number): JournalledRequest[] {
   const bytes = Buffer.alloc(workNotesMax * slotBytes)
   const read = readSync(fd, bytes, 0, bytes.length, 0)

@@ -3,10 +3,10 @@
  */
 import { messageBytesMax } from '../ipc/limits.ts'
 
-/** How long the worker may take from its start until everything but the mount is up: index and origin included. */
+/** The time a worker may take from its start until everything but the mount is up: index and origin included. */
 export const bootMsMax = 120_000
 
-/** How long the worker may take to stop once nothing is mounted; then it is killed. */
+/** The time a worker may take to stop once nothing is mounted; then it is killed. */
 export const stopMsMax = 20_000
 
 /** The worker is asked whether it is there so many times in the time that a service manager's watchdog allows. */
@@ -16,13 +16,16 @@ export const pingsPerWatchdog = 4
 export const threadpoolThreads = 8
 
 /**
- * The heap of a worker's JavaScript, in MiB: what Node takes on a machine of 4 GiB, and far more than 65,535 reads that wait need. V8 lets
- * a heap grow to the fewer times what was left of it at the last collection, the smaller this is: 1.6 times here, 4 times with the 4 GiB
- * of larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
+ * The heap of a worker's JavaScript, in MiB: the default of Node on a machine of 4 GiB, and far more than 65,535
+ * waiting reads need. V8 lets a heap grow by a smaller factor the smaller this limit is: 1.6 here, 4 with the 4 GiB of
+ * larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
  */
 export const workerHeapMiBMax = 1024
 
-/** Longest of what a service manager holds for the next supervisor, in bytes: the settings, as they go to a worker, and a few numbers. */
+/**
+ * Longest state that a service manager holds for the next supervisor, in bytes: the settings of a worker, and a few
+ * numbers.
+ */
 export const keptBytesMax = messageBytesMax
 
 /** The pause before a worker that follows one that was not well: doubled each time. The first follows at once. */
@@ -31,18 +34,22 @@ export const restartPauseMsMin = 100
 export const restartPauseMsMax = 5_000
 
 /**
- * When none has served for this long, a mount that nobody has open is given up: longer than an installation takes, or a root disk that
- * stalls. Who has it open waits on, as for an origin.
+ * The time without a worker after which a mount without users is given up: longer than an installation takes, or a root
+ * disk that stalls. Users of the mount wait on, as for an origin.
  */
 export const workerlessMsMax = 60_000
 
-/** How often the worker is asked whether it is there; a service manager's watchdog may want it more often. */
+/**
+ * The interval at which the worker is asked whether it answers; a service manager's watchdog may want a shorter one.
+ */
 export const workerAskMsMax = 5_000
 
-/** How long it may leave that unanswered: then its event loop hangs, and another worker takes its place. */
+/** The time it may leave that unanswered: then its event loop hangs, and another worker takes its place. */
 export const workerHangMsMax = 30_000
 
-/** When the program of a mount is copied: not beside its first reads, and not at all where it does not live that long. */
+/**
+ * The delay before the program of a mount is copied: its first reads come first, and short-lived mounts need no copy.
+ */
 export const programCopyMs = 10_000
 
 /** Files of one program: it has 1,200. */

@@ -1,8 +1,8 @@
 /**
- * Which requests kill workers, from what was in work at each death. Pure.
+ * Poison-request detector: finds the requests that kill workers, from those in flight at each crash. Pure.
  *
- * Many are in work when a worker dies, and most of them are innocent and come again. Those that were there twice in a row are suspects: the
- * next worker works on one of them at a time, so that at the third death one of them is there, and the others are not.
+ * Most requests in flight at a crash are innocent, and come again. Those in flight at two crashes in a row are
+ * suspects. The next worker handles one suspect at a time, so that at the third crash only the guilty one is in flight.
  */
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
 import type { JournalledRequest } from './inflight-journal-file.ts'
@@ -19,7 +19,11 @@ export class PoisonDetector {
     return { suspects, poisoned: [...this.#poisoned] }
   }
 
-  /** A worker has ended, with this in work: who is killed by others is not killed by a request. @returns what is refused from now on */
+  /**
+   * A worker has ended with these requests in flight. Only a crash counts: a worker that was killed from outside says
+   * nothing of them.
+   * @returns the requests to be refused from now on
+   */
   ended(fate: Fate, inWork: readonly JournalledRequest[]): JournalledRequest[] {
     return fate === 'crashed' && inWork.length > 0 ? this.died(inWork) : []
   }

@@ -1,18 +1,19 @@
 /**
- * When another worker follows one that has ended, what it is told, and when a mount without one is not worth keeping. Pure.
+ * Restart policy: the pause before the next worker, whether it runs without the cache, and when a mount without a
+ * worker is given up. Pure.
  *
- * Only a worker that ends by itself says something of the cache: after so many in a row the next ones pass it by. One that somebody
- * else has killed, or that could not even be started (a program that is being replaced, no memory for a process), costs a pause.
- * Where even those that pass the cache by end, or where none has served for a minute, the policy asks whether anybody has the
- * mount open. As long as somebody has, starts go on at the longest pause.
+ * Only a crash says something of the cache: after a number of crashes in a row, the next workers run without it. A
+ * worker that was killed from outside, or that could not be started (its program is being replaced, no memory for a
+ * process), costs a pause. When workers without the cache crash too, or none has served for a minute, the policy asks
+ * whether the mount is in use. A mount in use gets new workers at the longest pause.
  */
 
 import type { Restarts } from '../ipc/messages.ts'
 import { restartPauseMsMax, restartPauseMsMin, workerlessMsMax } from './limits.ts'
 
 /**
- * `crashed`: by itself, or because it hung. `killed`: SIGKILL that was not ours, as of an operator or where memory has ended.
- * `unstarted`: there was no process, or none that speaks our language.
+ * `crashed`: by itself, or because it hung. `killed`: a SIGKILL that was not ours, as of an operator or of the kernel
+ * out of memory. `unstarted`: there was no process, or none that speaks our protocol.
  */
 export type Fate = 'crashed' | 'killed' | 'unstarted'
 
@@ -25,12 +26,12 @@ export interface End {
   readonly servedMs: number
 }
 
-/** What follows an end. */
+/** The consequence of an end. */
 export interface Restart {
   readonly pauseMs: number
   /** The workers before this one led to it: from now on the cache is passed by. */
   readonly beginsBypass: boolean
-  /** Why the mount is only worth keeping for those who have it open; null: it is. */
+  /** The reason why the mount is only worth keeping for its users; null: it is. */
   readonly doubt: string | null
   /** No end before this one led to a doubt. */
   readonly isNewDoubt: boolean
@@ -51,7 +52,7 @@ export class RestartPolicy {
     this.#lastServedMs = nowMs
   }
 
-  /** What the configuration says of it, as a worker has told. */
+  /** Takes the limits of the configuration, as a worker has told them. */
   configure(restarts: Restarts): void {
     this.#restarts = restarts
   }
@@ -61,7 +62,7 @@ export class RestartPolicy {
     return this.#bypass
   }
 
-  /** Somebody has put another worker in place by hand: the cache is tried again. */
+  /** An operator has put another worker in place: the cache is tried again. */
   forgive(): void {
     this.#bypass = null
   }
@@ -78,7 +79,7 @@ export class RestartPolicy {
     if (beginsBypass) {
       this.#bypass = loop
       this.#crashes = 0
-      // Who passes the cache by is to serve soon.
+      // A worker without the cache has to serve soon.
       this.#ends = 1
     }
     const workerless =

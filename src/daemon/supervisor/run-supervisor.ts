@@ -1,6 +1,5 @@
 /**
- * What a process does to become a supervisor, in the foreground or detached: the addon, the worker, the log, signals, and the
- * run to the end.
+ * Runs the supervisor, in the foreground or detached: the addon, the worker, the log, signals, and the run to the end.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { runtimeDirectory, runtimeSurroundings } from '../../admin/socket-path.ts'
@@ -25,7 +24,7 @@ import { workerProgramPlaces } from './worker-program-places.ts'
 export interface SupervisorHooks {
   /** The mount answers. */
   readonly onReady?: () => void
-  /** Fires when whoever asked for the mount no longer wants it; heeded until it is ready. */
+  /** Fires when the caller no longer wants the mount; heeded until it is ready. */
   readonly signal?: AbortSignal
 }
 
@@ -34,7 +33,7 @@ const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
  * Mount, or go on with the mount of a supervisor that has died; stay, and clean up.
- * @param ask what is wanted; not called where a mount goes on, whose settings hold
+ * @param ask gives the settings; not called where a mount goes on, whose settings hold
  * @returns the exit code, once nothing is mounted and no worker runs
  * @throws CacheError when it cannot be mounted; then nothing is left either
  */
@@ -53,9 +52,9 @@ export async function runSupervisor(ask: () => Promise<Settings>, hooks: Supervi
 }
 
 /**
- * From now on nobody else mounts there.
+ * Locks the mountpoint: no other supervisor mounts there from now on.
  * @param isMounted ours is there already
- * @returns what ends that
+ * @returns the release of the lock
  */
 async function lockAndPrepare(mounter: Mounter, addon: Addon, isMounted: boolean): Promise<() => void> {
   const path = mountpointLockPath(mounter.mountpoint)
@@ -63,7 +62,7 @@ async function lockAndPrepare(mounter: Mounter, addon: Addon, isMounted: boolean
   try {
     unlock = lockMountpoint(path, mounter.mountpoint, addon)
   } catch (error) {
-    // What is mounted already can be named.
+    // An existing mount can be named.
     await mounter.prepare()
     throw error
   }
@@ -147,7 +146,7 @@ async function keepPrepared(
   }
 }
 
-/** What commands find in the lock file. A trouble that cannot be said there is in the log. */
+/** Writes the lock file that commands read. A trouble that cannot be said there is in the log. */
 function presenceIn(lockPath: string) {
   let [isKept, trouble] = [false, null as string | null]
   const write = () => writeFileSync(lockPath, presenceText(isKept, trouble))
@@ -166,7 +165,7 @@ function presenceIn(lockPath: string) {
   }
 }
 
-/** After those who were killed. Of others only, since ours answers. */
+/** Removes the remains of killed supervisors. Ours is spared, since it answers. */
 async function cleanUp(addon: Addon, logger: LeveledLogger): Promise<void> {
   try {
     const removed = await removeStaleSockets(runtimeDirectory(runtimeSurroundings()), addon)
@@ -176,7 +175,7 @@ async function cleanUp(addon: Addon, logger: LeveledLogger): Promise<void> {
   }
 }
 
-/** What reads it is loaded when it is needed. */
+/** The parser is loaded when it is needed. */
 async function readConfiguration(file: string): Promise<ConfigurationDocument> {
   const { readConfigurationFile } = await import('../config/configuration-file.ts')
   return (await readConfigurationFile(file)).document

@@ -1,15 +1,15 @@
 /**
- * What a service manager (systemd) is told of a mount: that it is ready, how it is, that it ends, that it lives, and what to hold
+ * Tells a service manager (systemd) about a mount: readiness, status, end, life signs, and descriptors to hold
  * (descriptor-store.ts).
  *
- * Without a service manager nothing happens. One that cannot be told costs a line in the log and nothing else.
- * Source: sd_notify(3), sd_watchdog_enabled(3).
+ * Without a service manager nothing happens. One that cannot be told costs a line in the log and nothing else. Source:
+ * sd_notify(3), sd_watchdog_enabled(3).
  */
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 
 export interface ServiceManager {
-  /** How often `alive` has to be said, in milliseconds; null when nobody waits for it. */
+  /** The interval at which `alive` has to be said, in milliseconds; null when no watchdog waits for it. */
   readonly watchdogMs: number | null
   /** It is mounted and answers. */
   ready(status: string): void
@@ -18,13 +18,16 @@ export interface ServiceManager {
   /** It ends, whatever happens now. */
   stopping(status: string): void
   alive(): void
-  /** Hold what is behind `fd`, which stays open here, for whoever it starts in our place. @returns false when it could not be told, or there is none */
+  /**
+   * Hold the file behind `fd`, which stays open here, for the process that it starts in our place. @returns false when
+   * it could not be told, or there is none
+   */
   hold(name: string, fd: number): boolean
   /** Hold it no more. */
   drop(name: string): void
 }
 
-/** Who we are, and what we were told. */
+/** Our identity, and the variables that we were given. */
 export interface ServiceSurroundings {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly pid: number

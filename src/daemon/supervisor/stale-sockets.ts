@@ -1,8 +1,9 @@
 /**
- * Removes what killed daemons left in the runtime directory: sockets at which nobody listens, and locks that nobody holds.
+ * Removes the remains of killed daemons from the runtime directory: sockets without a listener, and locks without a
+ * holder.
  *
- * A daemon that is starting has the lock of its mountpoint before it listens. So whoever holds the lock and is refused at the
- * socket knows that it is dead, and nobody can take its place meanwhile.
+ * A starting daemon has the lock of its mountpoint before it listens. So a process that holds the lock and is refused
+ * at the socket knows that the daemon is dead, and no other can take its place meanwhile.
  */
 import { readdirSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -32,7 +33,7 @@ export async function removeStaleSockets(
   return removed
 }
 
-/** Null where somebody has it. */
+/** Null where another process has it. */
 function lockOrNull(path: string, addon: Pick<Addon, 'lockFile' | 'closeFd'>): (() => void) | null {
   try {
     return lockMountpoint(path, path, addon)
@@ -41,7 +42,7 @@ function lockOrNull(path: string, addon: Pick<Addon, 'lockFile' | 'closeFd'>): (
   }
 }
 
-/** Only a refusal shows that nobody listens: one who is busy has a queue that is full. */
+/** Only a refusal shows that there is no listener: a busy one has a full queue. */
 function stateOf(socket: string): Promise<'alive' | 'dead' | 'absent'> {
   return new Promise(resolve => {
     const connection = connect(socket)

@@ -1,4 +1,4 @@
-/** What a supervisor works with; tests have others. */
+/** Dependencies of a supervisor; tests have others. */
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { ConfigurationDocument } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
@@ -22,8 +22,8 @@ export interface SupervisorContext {
   /** The mount of an earlier supervisor, to go on with; then nothing is mounted. */
   readonly kept: KeptMount | null
   closeFd(fd: number): void
-  /** What was in work when a worker died; it is forgotten then. */
+  /** The requests that were in flight when a worker died; they are forgotten then. */
   takeWork(): JournalledRequest[]
-  /** What a configuration file says. @throws CacheError invalid-argument */
+  /** Reads and parses a configuration file. @throws CacheError invalid-argument */
   readConfiguration(file: string): Promise<ConfigurationDocument>
 }

@@ -1,6 +1,6 @@
 /**
- * The supervisor of a mount in the background: a process of its own session, told its settings by the command that started it,
- * which waits for one answer.
+ * Entry point of the supervisor of a background mount: a process of its own session. The command that started it sends
+ * the settings, and waits for one answer.
  */
 import '../../base/no-inspector.ts'
 import { isCacheError, messageOf } from '../../base/errors.ts'

@@ -1,9 +1,9 @@
 /**
  * The supervisor: holds the mount and the descriptor of /dev/fuse, and decides when both end.
  *
- * It promises that a mount never outlives the pair: whatever fails, nothing stays mounted and no process stays. It knows no
- * room and serves no byte; workers do the work, one after the other (worker-supervisor.ts). When one dies, the kernel keeps the
- * requests for the next as long as the descriptor is open here.
+ * It promises that a mount never outlives supervisor and worker: whatever fails, nothing stays mounted and no process
+ * stays. It serves no byte; workers do the work, one after the other (worker-supervisor.ts). When one dies, the kernel
+ * keeps the requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'
 import { withTimeout } from '../../async/with-timeout.ts'
@@ -35,14 +35,14 @@ export class Supervisor {
   #fd: number | null = null
   // Something is mounted, or may be.
   #mounting = false
-  // What the kernel was told in INIT: there is no second INIT on this descriptor.
+  // The agreement of INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
   // Why no worker serves, once none will.
   #givenUp: string | null = null
   // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
   #missed: (() => void) | null = null
-  // Who mounted: what a worker mounted goes with it.
+  // The process that mounted: a worker's mount goes with it.
   #mountedBy: MounterProcess = 'keeper'
   readonly #workers: WorkerSupervisor
   #finish!: (code: number) => void
@@ -92,7 +92,10 @@ export class Supervisor {
     logger.info({ mountpoint: mounter.mountpoint, worker: this.#workers.pid }, 'mounted')
   }
 
-  /** After a supervisor that has died: its mount is there, and its workers were ours. @throws CacheError when none can go on with it */
+  /**
+   * Goes on after a supervisor that has died: its mount is there, its workers were ours. @throws CacheError when none
+   * can go on with it
+   */
   async #goOn({ fd, state }: KeptMount): Promise<void> {
     const { mounter, logger } = this.#parts
     this.#fd = fd
@@ -105,7 +108,10 @@ export class Supervisor {
     if (this.#givenUp !== null) throw new CacheError('mount-failed', `${mounter.mountpoint}: ${this.#givenUp}`)
   }
 
-  /** Should we die, the service manager has what the next supervisor needs; the worker is told, for then it must not unmount. */
+  /**
+   * Should we die, the service manager has the state for the next supervisor; the worker is told, because then it must
+   * not unmount.
+   */
   #hold(): void {
     const { mounter, store } = this.#parts
     const { past } = this.#workers
@@ -130,8 +136,8 @@ export class Supervisor {
   }
 
   /**
-   * A signal to end: the first unmounts unless somebody uses the mount, a later one whoever does. SIGHUP of a mount that has a
-   * configuration file reads it again.
+   * A signal to end: the first unmounts unless the mount is in use, a later one in any case. SIGHUP of a mount that has
+   * a configuration file reloads it.
    */
   async handleSignal(name: string): Promise<void> {
     if (name === 'SIGHUP' && this.#settings.current.configFile) return this.#reload(null)
@@ -150,7 +156,7 @@ export class Supervisor {
   }
 
   #receive(message: ToSupervisor): void {
-    // What takes time answers its own errors.
+    // Slow handlers answer their own errors.
     if (message.type === 'negotiated') this.#negotiated = message.negotiated
     else if (message.type === 'unmount') void this.#answerUnmount(message)
     else if (message.type === 'reload-request') void this.#reload(message.id)
@@ -239,10 +245,11 @@ export class Supervisor {
   /** @returns whether another one can take over */
   async #workerDied({ how }: WorkerExit): Promise<boolean> {
     this.#parts.manager.status(`the worker has died (${how}); another one takes over`)
-    // What libfuse mounted has lost its only descriptor.
+    // A mount by libfuse has lost its only descriptor.
     if (this.#mountedBy === 'server') return false
     if (this.#canTakeOver) return true
-    // Nobody would ever get the requests that were under way: their readers get an error, and a mount to begin with anew.
+    // The requests that were under way have no receiver any more: their readers get an error, and a mount to begin with
+    // anew.
     this.#parts.logger.error({}, 'this kernel repeats no requests: mounting anew')
     await forceUnmount(this.#parts.mounter, this.#parts.logger)
     this.#closeFd()
@@ -250,9 +257,9 @@ export class Supervisor {
     return true
   }
 
-  /** None serves, for long perhaps. @returns whether anybody has the mount open, and waits */
+  /** No worker serves, for long perhaps. @returns whether the mount is in use, and its users wait */
   async #mayWait(why: string, isNew: boolean): Promise<boolean> {
-    // Otherwise somebody unmounts already, or gives up.
+    // Otherwise an unmount or the end is under way already.
     if (this.#state !== 'ready') return true
     this.#state = 'unmounting'
     if (!(await staysForReaders(this.#parts, isNew ? why : null))) return false
@@ -260,7 +267,7 @@ export class Supervisor {
     return true
   }
 
-  /** Nobody serves, and nobody will. */
+  /** No worker serves, and none will. */
   async #end(why: string): Promise<void> {
     if (this.#state === 'stopping') return
     this.#state = 'stopping'
@@ -291,7 +298,7 @@ export class Supervisor {
     this.#closeFd()
   }
 
-  /** The mount is no more, so nobody has to hold it. */
+  /** The mount is no more, so its descriptor need not be held. */
   #closeFd(): void {
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null

@@ -9,7 +9,7 @@ import type { Mounter } from '../mount/mounter.ts'
 import { restartPauseMsMax } from './limits.ts'
 import type { SupervisorContext } from './supervisor-context.ts'
 
-/** @param force take it away from who uses it. @returns null, or why it stays mounted and who uses it */
+/** @param force take it away from its users. @returns null, or the reason why it stays mounted and its users */
 export async function tryToUnmount(mounter: Mounter, force: boolean, logger: Logger): Promise<UnmountRefused | null> {
   try {
     await unmountOrForce(mounter, force, logger)
@@ -24,7 +24,7 @@ export async function tryToUnmount(mounter: Mounter, force: boolean, logger: Log
   }
 }
 
-/** Where the mount has to go whatever happens: problems are logged. */
+/** Unmounts in any case: problems are logged. */
 export async function forceUnmount(mounter: Mounter, logger: Logger): Promise<void> {
   try {
     await mounter.unmount(true)
@@ -34,7 +34,7 @@ export async function forceUnmount(mounter: Mounter, logger: Logger): Promise<vo
 }
 
 /**
- * A mount without a worker goes unless somebody has it open: he waits, as for an origin.
+ * A mount without a worker goes unless it is in use: its users wait, as for an origin.
  * @param why to be said, and not said yet; null: it has been
  */
 export async function staysForReaders(

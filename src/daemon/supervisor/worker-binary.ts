@@ -1,5 +1,6 @@
 /**
- * Where a worker's program lies: beside us, or in the directory of another version, all of which is judged before it is run.
+ * Finds the worker's program: beside us, or in the directory of another version, all of which is judged before it is
+ * run.
  */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,7 +1,8 @@
 /**
- * One worker process as its supervisor leads it, from the start to the end: boot, serve, and an end that comes within a bounded time.
+ * Start-up handshake of one worker: boot, serve, and an end that comes within a bounded time.
  *
- * Each step waits for one answer; a worker that says why it cannot, that dies, or that is given up ends the step at once.
+ * Each step waits for one answer. A worker that reports a failure, that dies, or that is given up ends the step at
+ * once.
  */
 
 import { prepareMsMax } from '../../admin/limits.ts'
@@ -20,10 +21,10 @@ import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
 
 export interface WorkerHandshakeContext {
-  /** What a worker is to be told at its boot. */
+  /** The settings for its boot. */
   settings(): Settings
   readonly logger: Logger
-  /** What the worker says that is no answer to a step. */
+  /** Messages of the worker that are no answer to a step. */
   readonly onMessage: (message: ToSupervisor) => void
 }
 
@@ -42,14 +43,14 @@ export class WorkerHandshake {
   #isOurKill = false
   #exit: WorkerExit | null = null
 
-  /** @param process running, and spoken to by nobody yet */
+  /** @param process running, and not spoken to yet */
   constructor(process: WorkerProcess, parts: WorkerHandshakeContext) {
     this.process = process
     this.#parts = parts
     this.#failed = new Promise((_, reject) => {
       this.#fail = reject
     })
-    this.#failed.catch(() => {}) // The step under way sees it; between steps nobody needs to.
+    this.#failed.catch(() => {}) // The step under way sees it; between steps there is no need to.
     this.#hello = new Promise(resolve => {
       this.#heardHello = resolve
     })
@@ -62,7 +63,7 @@ export class WorkerHandshake {
     })
   }
 
-  /** Once it has ended, or could not come up: whose doing that was. */
+  /** The cause of its end, or of its failure to come up. */
   get fate(): Fate {
     if (this.#exit?.how === 'signal SIGKILL' && !this.#isOurKill) return 'killed'
     return this.#isUnderstood ? 'crashed' : 'unstarted'
@@ -80,10 +81,10 @@ export class WorkerHandshake {
   }
 
   /**
-   * @param bypass why it is to pass the cache by, or null
-   * @param expected the version that served before, or null. The files of another one may have come to its place meanwhile: that is asked
-   * first whether it could.
-   * @returns what it says, and its version
+   * @param bypass why it is to run without the cache, or null
+   * @param expected the version that served before, or null. The files of another version may have come to its place
+   * meanwhile: a worker of another one is asked first whether it could.
+   * @returns its answer, and its version
    * @throws CacheError whatever stood in the way
    */
   async boot(
@@ -127,7 +128,7 @@ export class WorkerHandshake {
     await ready
   }
 
-  /** What fails as soon as a step would. */
+  /** Rejects as soon as a step would. */
   orFailed<T>(step: Promise<T>): Promise<T> {
     return Promise.race([step, this.#failed])
   }
@@ -184,7 +185,7 @@ export class WorkerHandshake {
     })
     const late = () => new CacheError('mount-failed', `the worker was not ${type} after ${ms / 1000} seconds`)
     const message = withTimeout(ms, this.orFailed(arrival as Promise<MessageOf<T>>), late)
-    message.catch(() => {}) // Whoever awaits it sees the error; this is for a start that fails before that.
+    message.catch(() => {}) // A waiter sees the error; this is for a start that fails before that.
     return message
   }
 }

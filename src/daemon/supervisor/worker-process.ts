@@ -1,5 +1,6 @@
 /**
- * The worker as its supervisor sees it: a child process, messages to and from it, and a socket that carries descriptors.
+ * Worker process on the supervisor's side: a child process, messages to and from it, and a socket that carries
+ * descriptors.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
@@ -21,7 +22,7 @@ export interface WorkerProcess {
   sendFd(fd: number): void
   /** The one listener; to miss nothing, in the same tick as the start. */
   onMessage(listener: (message: ToSupervisor) => void): void
-  /** When and how it ended; never rejects. */
+  /** The time and manner of its end; never rejects. */
   readonly exited: Promise<WorkerExit>
   /** SIGKILL. */
   kill(): void
@@ -83,8 +84,8 @@ function socketPair(addon: Addon): [ours: number, theirs: number] {
 }
 
 /**
- * Our copy of their end is closed, and ours too when there is no child. Node.js throws for some errors and tells others later; where there
- * were no descriptors for its pipes, the child has none.
+ * Starts the child. Our copy of its end is closed, and ours too when there is no child. Node.js throws for some errors
+ * and tells others later; where there were no descriptors for its pipes, the child has none.
  */
 function childOf(addon: Addon, ours: number, theirs: number, start: () => ChildProcess): ChildProcess {
   try {

@@ -1,10 +1,11 @@
 /**
- * A private copy of the program that serves, in memory, so that the workers that follow start from files that no installation touches and
- * no disk holds up.
+ * Private copy of the worker's program, in memory: later workers start from files that no installation touches and no
+ * disk delays.
  *
- * It is made some time after the mount, for the first reads come first and many mounts do not live that long, and one file after
- * the other. Until then, and where it cannot be made, workers start from the installation. Addons are copied where a worker has them
- * loaded, and linked otherwise: packages bring those of other machines along. It goes with its supervisor; what a killed one left is replaced.
+ * It is made some time after the mount, one file after the other, because the first reads come first and many mounts
+ * are short-lived. Until then, and where it cannot be made, workers start from the installation. Addons are copied
+ * where a worker has them loaded, and linked otherwise: packages bring those of other machines along. The copy goes
+ * with its supervisor; the remains of a killed one are replaced.
  */
 import { constants } from 'node:fs'
 import { copyFile, mkdir, readdir, rm, stat, symlink } from 'node:fs/promises'
@@ -15,16 +16,16 @@ import type { Logger } from '../../base/logger.ts'
 import { type WorkerProgramFiles, workerProgramFilesOf } from './worker-program-files.ts'
 
 export interface WorkerProgramCopyContext {
-  /** Where copies may lie, the best first; what programs are started from has to be allowed there. */
+  /** Places for copies, the best first; programs have to be executable there. */
   readonly places: readonly string[]
   /** The main program of the version in a directory; null: our own. @throws CacheError */
   mainIn(directory: string | null): string
-  /** When it is made, after it is known that it is needed. */
+  /** The delay, once it is known that a copy is needed. */
   readonly afterMs: number
   readonly logger: Logger
 }
 
-/** What is copied, and what of it a worker has loaded. */
+/** The program to copy, and those of its addons that a worker has loaded. */
 interface Wanted {
   readonly directory: string | null
   /** Paths of addons. */
@@ -102,7 +103,10 @@ export class WorkerProgramCopy {
     }
   }
 
-  /** Copies of versions before, and of a supervisor that was killed. Whoever was started from them serves no more. */
+  /**
+   * Removes copies of versions before, and of a supervisor that was killed. Workers that started from them serve no
+   * more.
+   */
   async #clear(place: string): Promise<void> {
     const directory = dirname(place)
     prepareRuntimeDirectory(directory, { uid: process.geteuid?.() ?? 0, userDirectory: undefined })

@@ -1,8 +1,9 @@
 /**
- * The files that a worker of one version is made of: its manifest, the compiled program, the addons, and the packages that it imports
- * with what these depend on. Of a package, what Node.js can load; not its tests, types and maps.
+ * Lists the files of a worker's program: its manifest, the compiled program, the addons, and the packages that it
+ * imports with their dependencies. Of a package, the files that Node.js can load; not its tests, types and maps.
  *
- * What is imported is read from the compiled program, so that no list has to be kept. The command line is left out, with its packages.
+ * Imports are read from the compiled program, so that no list has to be kept. The command line is left out, with its
+ * packages.
  */
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'
@@ -11,21 +12,21 @@ import { programFilesMax } from './limits.ts'
 
 /** One file. */
 export interface WorkerProgramFile {
-  /** Where it lies, without links. */
+  /** The path, without links. */
   readonly path: string
-  /** Where it belongs in a copy, relative to the directory of that. */
+  /** The path in a copy, relative to the directory of that. */
   readonly place: string
 }
 
 export interface WorkerProgramFiles {
   readonly files: readonly WorkerProgramFile[]
-  /** How Node.js comes to them, over links perhaps. */
+  /** The paths by which Node.js comes to them, over links perhaps. */
   readonly ways: readonly string[]
-  /** Where the main program is among them. */
+  /** The place of the main program among them. */
   readonly mainPlace: string
 }
 
-/** What Node.js loads. */
+/** Extensions that Node.js loads. */
 const loadable = new Set(['.js', '.cjs', '.mjs', '.json', '.node', '.wasm'])
 /** Of packages, and the command line of ours. */
 const leftOut = new Set(['test', 'tests', 'docs', 'benchmarks', 'examples', '.bin', '.git'])
@@ -60,7 +61,7 @@ export function workerProgramFilesOf(main: string, filesMax = programFilesMax): 
 }
 
 interface Walk {
-  /** Where the package of each name is. */
+  /** The directory of the package of each name. */
   readonly seen: Map<string, string>
   readonly ways: string[]
   readonly add: (from: string, place: string, skips: ReadonlySet<string>) => void
@@ -73,7 +74,7 @@ function addPackage(name: string, above: string, walk: Walk): void {
   if (found === null) return
   const directory = realpathSync(found)
   const before = seen.get(name)
-  // What lies in the package itself comes with it.
+  // Files of the package itself come with it.
   const isWithin = directory.startsWith(`${above}/node_modules/`) && [...seen.values()].includes(above)
   if ([...seen.values()].includes(directory)) return
   if (isWithin) seen.set(`${above} ${name}`, directory)

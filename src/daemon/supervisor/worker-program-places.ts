@@ -1,12 +1,12 @@
 /**
- * Where a supervisor may put a copy of a program: beside its lock, or in shared memory where nothing may be executed there, for addons are code
- * that is mapped. (Many distributions mount /run with noexec.)
+ * Places for a copy of a program: beside the supervisor's lock, or in shared memory where the former may not be
+ * executed, because addons are mapped code. (Many distributions mount /run with noexec.)
  */
 import { basename, dirname, join } from 'node:path'
 
 /**
  * @param lockPath of the supervisor
- * @param uid who we are
+ * @param uid our user
  * @param mountInfo as in /proc/self/mountinfo
  * @returns paths that are ours to use, the best first
  */
@@ -16,7 +16,10 @@ export function workerProgramPlaces(lockPath: string, uid: number, mountInfo: st
   return directories.filter(each => mayExecute(each, mountInfo)).map(each => join(each, name))
 }
 
-/** Lines like `36 35 98:0 / /mnt rw,noexec master:1 - ext3 /dev/root rw`. Source: Documentation/filesystems/proc.rst, 3.5. */
+/**
+ * Parses lines like `36 35 98:0 / /mnt rw,noexec master:1 - ext3 /dev/root rw`. Source:
+ * Documentation/filesystems/proc.rst, 3.5.
+ */
 function mayExecute(directory: string, mountInfo: string): boolean {
   let [longest, options] = [-1, '']
   for (const line of mountInfo.split('\n')) {

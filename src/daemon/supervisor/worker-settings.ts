@@ -1,6 +1,6 @@
 /**
- * What workers are told at their boot: as the mount was asked for, with what has been changed while it ran, so that a worker that takes
- * over goes on with what the one before had.
+ * Settings that workers get at their boot: as the mount was asked for, with the changes since, so that a worker that
+ * takes over goes on with those of the one before.
  */
 import { CacheError } from '../../base/errors.ts'
 import type { ConfigurationDocument, Settings } from '../config/settings.ts'
@@ -36,7 +36,7 @@ export class WorkerSettings {
     if (this.#sent) this.#current = { ...this.#current, document: this.#sent }
   }
 
-  /** Somebody has set another capacity by hand. */
+  /** An operator has set another capacity. */
   setCapacity(capacity: number): void {
     const { document } = this.#current
     const { cache } = document as { readonly cache?: object }

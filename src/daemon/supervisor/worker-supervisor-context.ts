@@ -1,4 +1,4 @@
-/** What a supervisor of workers works with; a supervisor gives it. */
+/** Dependencies of a supervisor of workers. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { Settings } from '../config/settings.ts'
@@ -8,33 +8,38 @@ import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
 import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 
 export interface WorkerSupervisorContext {
-  /** What the next worker is to be told. */
+  /** The settings for the next worker. */
   settings(): Settings
   readonly logger: LeveledLogger
   /**
-   * A process that runs, and that nobody has spoken to.
+   * Starts a process that has not been spoken to.
    * @param directory of another version; null: our own
    * @param isNew of the version that lies there now, which has not served yet
    * @throws CacheError invalid-argument: there is no version; mount-failed: there is no process
    */
   startWorker(directory: string | null, isNew: boolean): WorkerProcess
-  /** What was in work when a worker died; it is forgotten then. */
+  /** The requests that were in flight when a worker died; they are forgotten then. */
   takeWork(): JournalledRequest[]
   /** Have a worker that has booted serve. @throws CacheError when it cannot */
   serve(link: WorkerHandshake, booted: MessageOf<'booted'>): Promise<void>
-  /** What the worker says of its own accord. */
+  /** Messages that a worker sends of its own accord. */
   onMessage(message: ToSupervisor): void
   /** A worker that served has died. @returns whether another one is to take its place */
   onDeath(exit: WorkerExit): Promise<boolean>
-  /** It serves, and those that follow are of the version in that directory, as it is now; null: our own. @param addons it has loaded these */
+  /**
+   * It serves, and those that follow are of the version in that directory, as it is now; null: our own.
+   * @param addons that it has loaded
+   */
   onVersion(directory: string | null, addons: readonly string[]): void
-  /** None serves, and it may be long until one does. @param isNew this has not been said yet. @returns whether to go on */
+  /**
+   * None serves, and it may be long until one does. @param isNew this has not been said yet. @returns whether to go on
+   */
   onDoubt(why: string, isNew: boolean): Promise<boolean>
   /** Another one serves. */
   onTakeover(takeovers: Takeovers): void
   /** The worker answers, or another is on its way. */
   onAlive(): void
-  /** How often the worker is asked. */
+  /** The interval at which the worker is asked. */
   readonly askMs: number
   /** None serves, and none will. */
   onGivenUp(why: string): void

@@ -1,9 +1,9 @@
 /**
- * Worker processes, one after the other: starts them, and puts another in the place of one that dies.
+ * Supervises workers, one after the other: starts them, and puts another in the place of one that dies.
  *
- * When the next one follows, and whether it passes the cache by, is for restart-policy.ts to say. It knows nothing of mounts. Whoever has
- * the mount says how a worker that has booted comes to serve it and whether it is worth to go on, and hears when one has died and when
- * no other will come.
+ * restart-policy.ts decides when the next one follows, and whether it runs without the cache. Nothing here knows of
+ * mounts: the owner of the mount says how a booted worker comes to serve it and whether to go on, and hears of each
+ * death and of the end.
  */
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
@@ -46,12 +46,12 @@ export class WorkerSupervisor {
     })
   }
 
-  /** What is known of requests that may kill. */
+  /** The requests that may kill. */
   get judgement(): PoisonVerdict {
     return this.#suspicion.verdict
   }
 
-  /** What goes on when another supervisor follows. */
+  /** The history for the next supervisor. */
   get past(): TakeoverHistory {
     return { directory: this.#directory, takeovers: this.#takeovers }
   }
@@ -72,7 +72,7 @@ export class WorkerSupervisor {
   }
 
   /**
-   * The workers of a supervisor that has died are followed by ours. Resolves when one serves, or once it was said that none will.
+   * Follows the workers of a supervisor that has died. Resolves when one serves, or once it was said that none will.
    */
   async resume({ directory, takeovers }: TakeoverHistory): Promise<void> {
     this.#directory = directory
@@ -117,7 +117,7 @@ export class WorkerSupervisor {
     this.#link?.giveUp(error)
   }
 
-  /** What fails when the current worker does. */
+  /** Fails as soon as the current worker does. */
   orFailed<T>(step: Promise<T>): Promise<T> {
     return this.#link?.orFailed(step) ?? step
   }
@@ -159,7 +159,7 @@ export class WorkerSupervisor {
     const booted = await link.boot(this.#policy.bypass, this.#version)
     this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
-    // What libfuse mounted is followed by no other.
+    // A mount by libfuse has no successor.
     if (this.#version === null && booted.mounter === 'keeper') this.#parts.onVersion(directory, booted.addons)
     this.#version = booted.version
   }

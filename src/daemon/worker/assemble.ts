@@ -1,8 +1,8 @@
 /**
- * Builds the rooms bottom-up, and stops them top-down: the only place that constructs any.
+ * Composition root: builds the rooms bottom-up and stops them top-down. The only place that constructs any.
  *
- * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, clock, store, cache, and, once
- * something is mounted, the transport.
+ * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, clock, store, cache, and,
+ * once mounted, the transport.
  */
 import { getSystemErrorName } from 'node:util'
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
@@ -74,7 +74,8 @@ export class Rooms {
     this.#logger = logger
     this.#addon = addon
     this.#unwinder.push('bypass', () => bypass?.close())
-    this.#unwinder.push('cache directory', () => this.#directory?.unlock()) // After the engine, whose threads open files there.
+    // After the engine, whose threads open files there.
+    this.#unwinder.push('cache directory', () => this.#directory?.unlock())
     this.#origins = new WorkerOrigins(configuration.places, { addon, logger })
     this.#unwinder.push('event loop lag', () => this.#lag.close())
     this.#unwinder.push('origins', () => this.#origins.close())
@@ -144,13 +145,13 @@ export class Rooms {
       now: () => performance.now(),
     })
     this.#unwinder.push('cache', () => this.#cache.close())
-    // What was mistyped must be noticed by whoever mounts it for the first time; an origin that we know is not asked.
+    // A typing error must show at the first mount; an origin that we know is not asked.
     if (index.images().length === 0) {
       await probeOrigins(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger, signal)
     }
   }
 
-  /** What the mount table shows. */
+  /** The source in the mount table. */
   get source(): string {
     return this.#origins.source
   }
@@ -176,7 +177,7 @@ export class Rooms {
     this.#startBackground()
   }
 
-  /** Mount, and serve: what `serve` does for a transport that leaves mounting to nobody else. */
+  /** Mount, and serve: `serve` for a transport that mounts by itself. */
   async mount(): Promise<void> {
     const { mountpoint, allowOther } = this.#configuration
     const place = { mountpoint, allowOther, source: this.source }
@@ -243,7 +244,7 @@ export class Rooms {
     return plan
   }
 
-  /** What operators ask of the cache. */
+  /** Operations of the cache for operators. */
   get operations(): CacheOperations {
     return this.#cache.operations
   }
@@ -281,7 +282,7 @@ export class Rooms {
     }
   }
 
-  /** Who waits below knows the end of his time himself, and the reason. */
+  /** A waiter further down knows the end of its time itself, and the reason. */
   #deadlines(): Deadlines {
     const deadlineMs = this.#origins.missMs + answerMarginMs
     return { deadlineMs, readDeadlineMs: this.#origins.anyWaits ? null : deadlineMs }

@@ -1,9 +1,9 @@
 /**
- * A worker that passes the cache by: after others have died one after the other, perhaps of what lies in the cache directory.
+ * Cacheless mode: a worker that runs without the cache, after a crash loop that the cache directory may have caused.
  *
- * Nothing there is opened or changed. It has an empty cache of its own, a temporary one that keeps nothing, so all reads go to the
- * origins. Of the index, another process copies which images there are, so that handles and node ids that the kernel has mean what
- * they meant; where it cannot, names come from the origins, and what was open and is not found there is ESTALE.
+ * Nothing there is opened or changed. It has an empty temporary cache that keeps nothing, so all reads go to the
+ * origins. Another process copies the list of images from the index, so that handles and node ids of the kernel mean
+ * what they meant. Where that fails, names come from the origins, and an open image that is not found there is ESTALE.
  */
 import { realpathSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
@@ -16,7 +16,7 @@ import type { Configuration } from '../config/configuration.ts'
 import { capacityMin } from '../config/schema.ts'
 import { type AssemblyContext, Rooms } from './assemble.ts'
 
-/** What Rooms have to do otherwise. */
+/** The differences for Rooms. */
 export interface CachelessMode {
   readonly reason: string
   /** Put what is known of images into a new index, if it can be. */
@@ -27,7 +27,7 @@ export interface CachelessMode {
 export interface CachelessContext extends Omit<AssemblyContext, 'bypass'> {
   /** Why. */
   readonly reason: string
-  /** Where its own cache may lie for as long as it runs; what is there already is removed. */
+  /** The directory of its own cache while it runs; an earlier content is removed. */
   readonly directory: string
 }
 

@@ -1,5 +1,5 @@
 /**
- * What has been opened, to be closed in the opposite order: at the stop, or when opening the next thing fails.
+ * Stack of closers: closes what was opened in the opposite order, at the stop or when opening the next thing fails.
  */
 import type { Logger } from '../../base/logger.ts'
 

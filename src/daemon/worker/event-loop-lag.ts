@@ -1,5 +1,6 @@
 /**
- * How late timers come: what a miss waits for on top, because its way leads through this process's one thread of JavaScript.
+ * Lag of the event loop: the lateness of timers. A miss waits for it on top, because its path leads through the main
+ * thread.
  */
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
 import { lagLookMs } from './limits.ts'

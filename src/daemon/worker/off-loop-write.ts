@@ -1,4 +1,7 @@
-/** Writes to a descriptor in libuv's pool, so that the thread of all requests goes on while the kernel keeps the write waiting. */
+/**
+ * Off-loop write: writes to a descriptor in libuv's pool, so that the main thread goes on while the kernel delays the
+ * write.
+ */
 import { write } from 'node:fs'
 import { promisify } from 'node:util'
 

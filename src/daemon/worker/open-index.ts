@@ -1,4 +1,7 @@
-/** The index with what guards it from a sick disk: room behind its end, a check before each write, its pages locked in memory. */
+/**
+ * Opens the index, guarded from a sick disk: reserved room behind its end, a check before each write, its pages locked
+ * in memory.
+ */
 
 import type { Logger } from '../../base/logger.ts'
 import { MemoryLock } from '../../index/guard/memory-lock.ts'

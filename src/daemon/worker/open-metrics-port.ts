@@ -3,7 +3,8 @@ import { MetricsPort } from '../../admin/metrics-port.ts'
 import type { Logger } from '../../base/logger.ts'
 
 /**
- * A worker that is started again must not fail because somebody has taken the port meanwhile: nobody needs it to read.
+ * Opens the port for metrics. A restarted worker must not fail because another process has taken the port meanwhile:
+ * reads do not need it.
  * @param port null: none is wanted
  */
 export async function openMetricsPort(

@@ -1,8 +1,10 @@
 /**
- * What the session threads must know of the cache disk, and what only they can tell of it.
+ * Overdue reads: tells session threads the state of the cache disk, and takes back the reads that waited too long for
+ * it.
  *
- * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that have waited too
- * long, for the disk or for a store thread, are taken back whatever the state; which of the two it was, the health finds out.
+ * While reads may not wait for the disk, hits that the page cache does not answer come to TypeScript. READs that have
+ * waited too long, for the disk or for a store thread, are taken back whatever the state; disk-health.ts finds out
+ * which of the two it was.
  */
 
 import type { Session } from '../../native/addon.ts'

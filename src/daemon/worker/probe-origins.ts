@@ -1,9 +1,9 @@
 /**
- * Asking origins that nothing is known of, before they are mounted.
+ * Probes unknown origins before they are mounted.
  *
- * One that does not answer is no reason not to mount: hosts and origins start together. One that says no, or is not to be found by
- * its name, is one, and so is one whose images cannot be served: whoever mistyped it, or chose such a server, should read so at
- * once. Among several, one that may do is enough.
+ * An origin that does not answer is no reason not to mount: hosts and origins start together. An origin that refuses,
+ * whose name does not resolve, or whose images cannot be served, is one: the operator should read so at once. Among
+ * several, one good origin is enough.
  */
 
 import { withTimeout } from '../../async/with-timeout.ts'
@@ -12,7 +12,7 @@ import type { Logger } from '../../base/logger.ts'
 import { revalidateMsMax } from '../../cache/names/limits.ts'
 import type { MountedOrigin } from '../../cache/read/origin-table.ts'
 
-/** What it lists, as the cache gives it. */
+/** Its listing, as the cache gives it. */
 interface Names {
   readonly length: number
   at(index: number): { readonly name: string } | undefined

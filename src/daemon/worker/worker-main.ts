@@ -34,7 +34,7 @@ setInterval(() => addon.releaseFreeMemory(), memoryReleaseMs).unref()
 const channel = new LineChannel(new Socket({ fd: workerChannelFd, readable: true, writable: true }))
 let logger: Logger | null = null
 
-// What matters of a failed commit is awaited, and the health of the disk hears of it: of the rest one line says enough.
+// The important part of a failed commit is awaited, and disk-health.ts hears of it: for the rest, one line is enough.
 let strays = 0
 process.on('unhandledRejection', error => {
   if (!isStrayRejection(error)) throw error

@@ -29,7 +29,7 @@ import { originOptionsOf } from '../config/origin-settings.ts'
 /** Longest source in the mount table, in bytes; the kernel takes a page. */
 const sourceBytesMax = 255
 
-/** When what asks web servers is loaded, unless somebody has asked before. */
+/** Delay before undici is preloaded: loading it blocks the event loop for some 100 ms. */
 const undiciLoadMs = 250
 
 export interface WorkerOriginsContext {
@@ -37,7 +37,7 @@ export interface WorkerOriginsContext {
   readonly logger: Logger
 }
 
-/** What outlives other settings of an origin. */
+/** The part of an origin that outlives a change of its settings. */
 interface Counted {
   readonly meter: Meter
   readonly hedges: Hedges
@@ -59,7 +59,7 @@ export class WorkerOrigins {
   constructor(places: readonly OriginPlace[], parts: WorkerOriginsContext) {
     this.#parts = parts
     this.#receiver = parts.addon.createReceiver()
-    // OpenSSL ends with the process, and nobody is to use it then.
+    // OpenSSL ends with the process, and must not be in use then.
     process.once('exit', this.#endReceiving)
     const anyIsHttp = places.some(({ settings }) => /^https?:/.test(settings.url))
     if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
@@ -70,8 +70,8 @@ export class WorkerOrigins {
   }
 
   /**
-   * Other settings, and origins that came. Every origin is opened anew, so that what its files say (secrets, certificates) is
-   * read again; calls under way end as they began.
+   * Applies other settings, and adds origins. Every origin is opened anew, so that its files (secrets, certificates)
+   * are read again; calls under way end as they began.
    * @param places those of before under their names and URLs, and more
    * @throws CacheError invalid-argument; nothing has changed then
    */
@@ -117,7 +117,7 @@ export class WorkerOrigins {
     return this.#open.some(({ place }) => place.settings.onOutage === 'wait')
   }
 
-  /** What the mount table shows: the URL of the one origin without credentials, or the names of several. */
+  /** The source in the mount table: the URL of the one origin without credentials, or the names of several. */
   get source(): string {
     const names = this.#open.map(({ place, origin }) => place.directory ?? origin.url)
     return names.join('+').slice(0, sourceBytesMax)

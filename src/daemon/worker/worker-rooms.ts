@@ -1,4 +1,4 @@
-/** What the worker needs of its rooms: assemble.ts, or a fake in tests. */
+/** Interface of the rooms to the worker: assemble.ts, or a fake in tests. */
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { AdminOperations } from '../../admin/routes.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
@@ -7,13 +7,13 @@ import type { Configuration } from '../config/configuration.ts'
 import type { ReloadPlan } from '../config/plan-reload.ts'
 import type { RoomsStatus } from './collect-status.ts'
 
-/** How a mount is served. */
+/** The way a mount is served. */
 export interface Serving {
   /** The descriptor of the mount; it stays the caller's. */
   readonly fd: number
-  /** What an earlier worker settled with the kernel, or null on a new mount. */
+  /** The agreement of an earlier worker with the kernel, or null on a new mount. */
   readonly negotiated: Negotiated | null
-  /** Where requests in work are noted, and what is known of them. */
+  /** The journal of requests in flight, and the verdicts on them. */
   readonly work: Omit<InflightJournalOptions, 'logger'>
   /** Hears what is about to be settled, before the kernel does. */
   readonly onNegotiated: (value: Negotiated) => Promise<void>

@@ -1,8 +1,8 @@
 /**
- * The worker: does what its supervisor says, and all the work.
+ * The worker: follows the supervisor's messages and does all the work.
  *
- * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a supervisor that died
- * (exit 1; it removes the mount, unless the service manager holds that for another supervisor).
+ * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a
+ * supervisor that died (exit 1; it removes the mount, unless the service manager holds that for another supervisor).
  */
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
 import { measureProcess } from '../../admin/measurements.ts'
@@ -56,7 +56,7 @@ export interface WorkerContext {
   adminSocketPath(configuration: Configuration): string
   /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
   checkLayout(configuration: Configuration): void
-  /** Whom the admin socket hears. */
+  /** The users that the admin socket serves. */
   readonly admission: Admission
   /** The descriptor of /dev/fuse that the supervisor has sent. */
   receiveFd(): number
@@ -89,7 +89,7 @@ export class Worker {
   readonly #reloads = new PendingCalls<ReloadMessage>()
   readonly #upgrades = new PendingCalls<UpgradeOutcome>()
   #history: Pick<MessageTo<'history'>, 'takeovers' | 'kept'> = { takeovers: noTakeovers, kept: false }
-  /** What INIT settled lets another worker take over. */
+  /** The agreement of INIT lets another worker take over. */
   #canBeFollowed = false
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
@@ -204,7 +204,7 @@ export class Worker {
     if (this.#state === 'ready') await channel.send({ type: 'ended', reason })
   }
 
-  /** What cannot start says why, leaves nothing open, and ends. */
+  /** A failed step is reported, leaves nothing open, and ends the worker. */
   async #orFail(step: () => Promise<void>): Promise<void> {
     try {
       await step()
