@@ -4,10 +4,10 @@ import { abortedBy } from '../base/errors.ts'
 import { once } from './light-abort-signal.ts'
 
 /**
- * Settle as `work` does, or reject as soon as `signal` fires, whichever comes first; a caller who has left already gets `aborted`
- * even from work that is done. The work itself is not stopped: it must not touch anything of the caller's any more, and its
- * late error is swallowed.
- * @throws CacheError aborted, or what `work` rejects with
+ * Abortable wait: settles as `work` does, or rejects as soon as `signal` fires, whichever comes first; a caller that
+ * has left already gets `aborted` even from work that is done. The work itself is not stopped: it must not touch
+ * anything of the caller's any more, and its late error is swallowed.
+ * @throws CacheError aborted, or the error of `work`
  */
 export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {

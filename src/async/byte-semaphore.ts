@@ -1,8 +1,8 @@
 /**
- * A bound on bytes in flight: whoever wants to hold some asks first and waits in line.
+ * Byte semaphore: a bound on bytes in flight, whose callers wait in line.
  *
- * Owners take turns, each first come, first served; a large request is not starved by small ones, because the one whose turn is next
- * is waited for. A request over the whole budget is granted when it is alone.
+ * Owners take turns, each first come, first served. Small requests do not starve a large one, because the one whose
+ * turn is next is waited for. A request over the whole budget is granted when it is alone.
  */
 
 import { abortedBy } from '../base/errors.ts'

@@ -1,5 +1,5 @@
 /**
- * A check that must begin after the call for it, shared by all who may: those who come while one runs wait for the next one together.
+ * Coalesces re-checks. A caller joins only a check that starts after its call; at most one runs and one waits.
  */
 export class CoalescedCheck {
   readonly #check: () => Promise<void>
@@ -14,7 +14,7 @@ export class CoalescedCheck {
   run(): Promise<void> {
     if (this.#running === null) return this.#begin()
     this.#next ??= this.#running
-      .catch(() => {}) // Those who wait for that one see its error.
+      .catch(() => {}) // Waiters for that one see its error.
       .then(() => {
         this.#next = null
         return this.#begin()

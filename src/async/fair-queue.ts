@@ -1,6 +1,6 @@
 /**
- * Who waits, taken in turns: of one owner first come, first served; of several, one of each after another, so that a thousand
- * of one owner are no longer a wait for another than one.
+ * Fair queue: waiters of one owner first come, first served; owners by round robin. A thousand waiters of one owner
+ * delay another owner no more than one does.
  */
 
 /** Owner of what has none: they share one place in the round. */

@@ -1,7 +1,7 @@
 /**
  * Mutual exclusion by key, first come first served: the lock of an object.
  *
- * A key costs memory only while somebody holds it or waits for it. Whoever needs several keys takes them in ascending
+ * A key costs memory only while it is held or waited for. A caller that needs several keys takes them in ascending
  * order (`runAll` does), so that no two callers can wait for each other.
  */
 
@@ -38,7 +38,7 @@ export class KeyedMutex {
   }
 }
 
-/** Who holds a key, or waits for it. */
+/** A holder of a key, or a waiter for it. */
 class Holder {
   #ended: Promise<void> | null = null
   #resolve: (() => void) | null = null

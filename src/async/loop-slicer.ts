@@ -1,18 +1,18 @@
 /**
- * Work that comes in bursts, done in order: the first piece at once, the others in this turn of the event loop and the next ones, a few
- * milliseconds in each. Sixty-four readers ask and get their answers together; without this, whatever else waits would wait for all of
+ * Slices bursts of work over iterations of the event loop, in order: a few milliseconds in each, the first piece at
+ * once. Sixty-four readers ask and get their answers together; without slices, all other work would wait for all of
  * them.
  */
 
-/** How long pieces are begun in one turn. */
+/** The time in which pieces are begun in one iteration. */
 const turnMsMax = 2
-/** How many are begun in one turn. */
+/** Pieces that are begun in one iteration. */
 const turnPiecesMax = 16
 
 export class SlicedQueue {
   readonly #waiting: (() => void)[] = []
   #isUnderWay = false
-  /** When no piece begins any more in this turn; null before its first one. */
+  /** The time from which no piece begins any more in this iteration; null before its first one. */
   #endMs: number | null = null
 
   /** Pieces that wait for their turn. */
@@ -32,8 +32,8 @@ export class SlicedQueue {
   }
 
   /**
-   * Each piece is an immediate of its own, so that what follows from it in microtasks is done before the next one begins, and counts. Those
-   * that are made in one turn have the next one.
+   * Each piece is an immediate of its own, so that its microtasks are done before the next one begins, and count.
+   * Immediates made in one iteration run in the next.
    */
   readonly #prepare = () => {
     this.#endMs = null

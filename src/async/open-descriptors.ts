@@ -5,7 +5,7 @@
  */
 import { CacheError } from '../base/errors.ts'
 
-/** What a file handle has. */
+/** The methods of a file handle that are used here. */
 export interface Closable {
   close(): void | Promise<void>
 }
@@ -23,7 +23,7 @@ export class OpenDescriptors<Handle extends Closable> {
   readonly #entries = new Map<string, Entry<Handle>>()
   #closed = false
 
-  /** @param max how many files stay open while nobody uses them */
+  /** @param max unused files that stay open */
   constructor(max: number) {
     this.#max = max
   }
@@ -71,7 +71,7 @@ export class OpenDescriptors<Handle extends Closable> {
   #evict(): void {
     for (const name of this.#entries.keys()) {
       if (this.#entries.size <= this.#max) return
-      // Closing a descriptor that was only read reports nothing that anybody could act on.
+      // Closing a descriptor that was only read reports nothing to act on.
       void this.drop(name).catch(() => {})
     }
   }

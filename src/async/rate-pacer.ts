@@ -7,7 +7,7 @@ export class RatePacer {
   #bytesPerSecond: number
   readonly #now: () => number
   readonly #wait: typeof sleepOrAbort
-  /** When the next piece of work may begin. */
+  /** The time from which the next piece of work may begin. */
   #nextMs = 0
 
   /** @param now milliseconds, never going back */

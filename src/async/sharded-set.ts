@@ -1,6 +1,6 @@
 /**
- * A set of very many strings that grows without a pause: a Set of a million goes over all of them each time it doubles, which
- * takes some 100 ms; the parts of this one grow by themselves.
+ * Sharded set of very many strings that grows without a pause: a Set of a million rehashes all of them each time it
+ * doubles, which takes some 100 ms; the shards of this one grow by themselves.
  */
 
 /** A power of two: of a million strings each has four thousand. */
@@ -14,7 +14,7 @@ export class ShardedSet {
     return this.#size
   }
 
-  /** How many strings the largest part has. */
+  /** The size of the largest shard. */
   get longest(): number {
     return Math.max(...this.#parts.map(part => part.size))
   }

@@ -1,5 +1,6 @@
 /**
- * One call for all who ask the same at the same time. The shared call is cancelled when nobody waits for it any more.
+ * Single flight: one call for all callers that ask the same at the same time. The shared call is cancelled when its
+ * last waiter leaves.
  */
 import { abortable } from './abortable.ts'
 
@@ -40,7 +41,7 @@ export class SingleFlight<T> {
     const promise = work(controller.signal).finally(() => {
       if (this.#calls.get(key)?.promise === promise) this.#calls.delete(key)
     })
-    promise.catch(() => {}) // The waiters see it; when all have left, nobody needs to.
+    promise.catch(() => {}) // Its waiters see the error; when all have left, there is no need to.
     const call = { promise, controller, waiters: 0 }
     this.#calls.set(key, call)
     return call

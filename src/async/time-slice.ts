@@ -1,9 +1,9 @@
 /**
- * Long work in pieces: whoever goes over a million names rests now and then, so that requests are answered meanwhile.
+ * Time slice of long work: a walk over a million names yields now and then, so that requests are answered meanwhile.
  */
 import { setImmediate } from 'node:timers/promises'
 
-/** How long work goes on in one piece before requests have their turn: as long as theirs, see loop-slicer.ts. */
+/** The time that work goes on before it yields: as long as a slice of requests, see loop-slicer.ts. */
 const turnMsMax = 2
 
 export class TimeSlice {
@@ -31,7 +31,7 @@ export class TimeSlice {
 /** Items that are sorted in one piece: a millisecond or two. */
 const sortedAtOnce = 4096
 
-/** The same items in ascending order of what `of` says of them, equal ones as they were; others have their turns meanwhile. */
+/** The same items in ascending order of `of`, equal ones as they were; the sort yields now and then. */
 export async function sorted<T>(items: readonly T[], of: (item: T) => number, turns: TimeSlice): Promise<T[]> {
   let runs: T[][] = []
   for (let from = 0; from < items.length; from += sortedAtOnce) {

@@ -53,7 +53,10 @@ export function isCacheError(error: unknown, ...codes: readonly ErrorCode[]): er
   return error instanceof CacheError && (codes.length === 0 || codes.includes(error.code))
 }
 
-/** Is it a failure of an origin that may be gone the next time? All else is an answer, and asking again brings the same one. */
+/**
+ * True for a failure of an origin that may be gone the next time. All else is an answer: asking again brings the same
+ * one.
+ */
 export function mayPass(error: unknown): boolean {
   return isCacheError(error, 'origin-unreachable', 'origin-timeout', 'origin-failed')
 }

@@ -1,9 +1,10 @@
 /**
- * A directory that is held by a descriptor: what is opened, looked at or removed below it lies in that very directory, whatever is
+ * A directory held by a descriptor: files opened, looked at or removed below it lie in that very directory, whatever is
  * renamed or linked above it meanwhile.
  *
- * Names are looked up below `/proc/self/fd/N`, which means the directory itself. It promises that no link in the place of a directory
- * is followed, that nothing on another file system is removed, and that whoever closes it has no path that still leads there.
+ * Names are looked up below `/proc/self/fd/N`, which means the directory itself. It promises that no link in the place
+ * of a directory is followed, that nothing on another file system is removed, and that after its close no path leads
+ * there any more.
  */
 import {
   closeSync,
@@ -20,7 +21,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 
-/** Directories in each other that are removed at once: more than anybody makes by hand, and each keeps a descriptor open. */
+/** Nested directories that are removed at once: more than are made by hand, and each keeps a descriptor open. */
 export const removeDepthMax = 64
 
 export class HeldDirectory {
@@ -43,7 +44,7 @@ export class HeldDirectory {
     return new HeldDirectory(path, openSync(place, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW))
   }
 
-  /** For who gives it to a child process; it stays ours. */
+  /** Lent to a child process; it stays ours. */
   get fd(): number {
     if (!this.#isOpen) throw new Error(`${this.path} is no longer held`)
     return this.#fd
@@ -85,7 +86,10 @@ export class HeldDirectory {
     return this.below(name)
   }
 
-  /** Remove what has that name, if anything does, with all that it holds; a link is removed itself. @throws SystemError */
+  /**
+   * Remove the entry of that name, if there is one, with its whole content; a link is removed itself. @throws
+   * SystemError
+   */
   remove(name: string): void {
     this.#remove(name, 1)
   }

@@ -1,8 +1,8 @@
 /**
  * Images and the arithmetic of blocks, objects and extents. No I/O.
  *
- * An object is exactly 64 blocks, so that the blocks of an object are the bits of one u64: here a bigint mask, where bit k
- * stands for block k of the object.
+ * An object is exactly 64 blocks, so that the blocks of an object are the bits of one u64: here a bigint mask, where
+ * bit k stands for block k of the object.
  */
 import { createHash } from 'node:crypto'
 
@@ -18,16 +18,16 @@ export interface Image {
   readonly id: string
   /** The origin's identity: its URL without credentials. */
   readonly origin: string
-  /** What the origin calls it: for a directory, the file's name. */
+  /** The origin's name of it: for a directory, the file's name. */
   readonly key: string
   readonly sizeBytes: number
-  /** What tells this version from another: ETag, version id, or a string made of stat fields. */
+  /** The mark of this version: ETag, version id, or a string made of stat fields. */
   readonly validator: string
   /** Modification time in milliseconds since 1970; 0 where the origin has none. */
   readonly modifiedMs: number
 }
 
-/** What the origin says of an image, before it is given an id. */
+/** The origin's facts about an image, before it is given an id. */
 export type ImageFacts = Omit<Image, 'id'>
 
 /** The image with its id: SHA-256 of origin, key, size and validator, cut to 16 bytes, in hex. */
@@ -132,7 +132,7 @@ export function isSet(low: number, high: number, k: number): boolean {
   return ((k < 32 ? low >>> k : high >>> (k - 32)) & 1) === 1
 }
 
-/** How many bits are set. */
+/** The number of set bits. */
 export function countOf(mask: bigint): number {
   if (mask === 0n) return 0
   if (mask === allBlocks) return blocksPerObject // The two usual ones, without arithmetic.

@@ -1,10 +1,10 @@
 /**
- * How long things took, in buckets that double: what is counted here and what the native threads count can be added up.
+ * Latency histogram with buckets that double: counts made here and by the native threads can be added up.
  */
 
 /**
- * Bucket k has what took at most 2^k microseconds and more than half of that; the last one what took over 33.6 s. The same as
- * in native-bindings/session/latencies.h.
+ * Bucket k counts latencies of at most 2^k microseconds and more than half of that; the last one those over 33.6 s. The
+ * same as in native-bindings/session/latencies.h.
  */
 export const latencyBuckets = 27
 
@@ -16,9 +16,9 @@ export const latencyBoundsSeconds: readonly number[] = Array.from(
 
 /** A snapshot. */
 export interface LatencyCounts {
-  /** How many there were in each of {@link latencyBuckets}. */
+  /** The count in each of {@link latencyBuckets}. */
   readonly counts: readonly number[]
-  /** How long they took all together. */
+  /** The sum of all. */
   readonly sumSeconds: number
 }
 
@@ -47,7 +47,7 @@ export function addLatencies(...parts: readonly LatencyCounts[]): LatencyCounts 
   return { counts, sumSeconds: parts.reduce((sum, part) => sum + part.sumSeconds, 0) }
 }
 
-/** What happened since `before`. */
+/** The latencies since `before`. */
 export function latenciesSince(before: LatencyCounts, after: LatencyCounts): LatencyCounts {
   return {
     counts: after.counts.map((count, k) => Math.max(0, count - before.counts[k]!)),
@@ -56,9 +56,9 @@ export function latenciesSince(before: LatencyCounts, after: LatencyCounts): Lat
 }
 
 /**
- * The time in seconds that this share (0 to 1) of them took at most, as well as the buckets tell: within a bucket they are taken
- * as spread evenly, as Prometheus does. Null when there were none; Infinity in the last bucket.
- * Source: Prometheus, functions, histogram_quantile.
+ * The latency in seconds that this share (0 to 1) of them did not exceed, as well as the buckets tell: within a bucket
+ * they are taken as spread evenly, as Prometheus does. Null when there were none; Infinity in the last bucket. Source:
+ * Prometheus, functions, histogram_quantile.
  */
 export function latencyQuantile({ counts }: LatencyCounts, share: number): number | null {
   const total = counts.reduce((sum, count) => sum + count, 0)

@@ -1,4 +1,4 @@
-/** What the rooms ask of a log: pino fits, and so does a list in a test. */
+/** Interface of a log, as the rooms use it: pino fits, and so does a list in a test. */
 
 export interface Logger {
   debug(fields: object, message: string): void

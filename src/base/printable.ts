@@ -1,12 +1,16 @@
 /**
- * Text that others chose (names of images, validators, what a server answered), for people: a terminal obeys control characters, and
- * invisible ones make a text look like another. They are shown as what they are instead.
+ * Makes foreign text (names of images, validators, answers of servers) printable: a terminal obeys control characters,
+ * and invisible ones make a text look like another. They are shown by their escapes instead.
  */
 
-// Of Unicode's categories: control and format characters (those that turn the direction of text, too), ends of lines and paragraphs.
+// Of Unicode's categories: control and format characters (those that turn the direction of text, too), ends of lines
+// and paragraphs.
 const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
-/** `a\u001b[2J` with the six characters that say so in place of the one; ends of lines as well: what comes out is one line. */
+/**
+ * `a\u001b[2J` with the six characters that spell the escape in place of the one; ends of lines as well: the result is
+ * one line.
+ */
 export function printable(text: string): string {
   return text.replace(unprintable, escaped)
 }

@@ -1,8 +1,8 @@
 /**
- * Sizes and durations as people write them, strictly: what is not understood whole is an error, never a guess.
+ * Parses and prints sizes and durations, strictly: a text that is not understood whole is an error, never a guess.
  *
- * Units of size are binary whether the `i` is written or not: `10G`, `10GB` and `10GiB` are the same number of bytes. A disk
- * cache that is 7 % smaller than its owner believed does no harm; one that is larger would.
+ * Units of size are binary whether the `i` is written or not: `10G`, `10GB` and `10GiB` are the same number of bytes. A
+ * disk cache that is 7 % smaller than its owner believed does no harm; one that is larger would.
  */
 import ms, { type StringValue } from 'ms'
 import { CacheError } from './errors.ts'

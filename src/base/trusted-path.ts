@@ -1,10 +1,12 @@
 /**
- * Says why a path is not to be trusted: somebody else could put another thing in its place, now or while it is used.
+ * Judges whether a path can be trusted: another user must not be able to put another file in its place, now or while it
+ * is used.
  *
- * It is judged as sshd judges the way to a user's keys. Every directory above it, every link that leads there and what lies there
- * has to belong to root or to us, and be writable by its owner alone. A directory with the sticky bit may be open to all, because
- * only the owner of an entry can exchange it; the entry is judged in its turn. Access control lists show in the bits of the
- * group. The walk begins at the root: once a directory has been judged, only root or we can change what it names.
+ * It is judged as sshd judges the way to a user's keys. Every directory above it, every link that leads there and its
+ * end have to belong to root or to us, and be writable by the owner alone. A directory with the sticky bit may be open
+ * to all, because only the owner of an entry can exchange it; the entry is judged in its turn. Access control lists
+ * show in the bits of the group. The walk begins at the root: once a directory has been judged, only root or we can
+ * change its entries.
  *
  * Source: OpenSSH, misc.c, safe_path.
  */
@@ -12,7 +14,7 @@ import { lstatSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { CacheError } from './errors.ts'
 
-/** What lies at one place of a walk. */
+/** The entry at one place of a walk. */
 export interface PathEntry {
   readonly kind: 'directory' | 'link' | 'other'
   readonly uid: number
@@ -33,9 +35,10 @@ const writableByOthers = 0o022
 const sticky = 0o1000
 
 /**
- * Judge `path`, a file or a directory, with all that leads there. What is not there yet is judged as far as there is anything.
- * @param uid who we are
- * @returns what is wrong and what to do about it, in one clause that names the place; null where all of it is trusted
+ * Judge `path`, a file or a directory, with the whole way there. A path that does not exist yet is judged as far as it
+ * exists.
+ * @param uid our user
+ * @returns the complaint and its remedy, in one clause that names the place; null where all of it is trusted
  * @throws SystemError when it cannot be looked at
  */
 export function whyUntrusted(path: string, uid = process.geteuid?.() ?? 0, lookAt: LookAt = lookAtDisk): string | null {
@@ -58,7 +61,7 @@ export function whyUntrusted(path: string, uid = process.geteuid?.() ?? 0, lookA
   return null
 }
 
-/** The same for who cannot go on without. @throws CacheError of `code`; SystemError */
+/** The same for callers that need the path. @throws CacheError of `code`; SystemError */
 export function mustBeTrusted(
   path: string,
   code: 'cache-foreign' | 'invalid-argument' | 'access-denied',
@@ -69,7 +72,7 @@ export function mustBeTrusted(
   if (why !== null) throw new CacheError(code, why)
 }
 
-/** @param isAbove a directory that leads on: what it names can be exchanged by who can write to it */
+/** @param isAbove a directory on the way: each user who can write to it can exchange its entries */
 function whyEntryUntrusted(place: string, { kind, uid: owner, mode }: PathEntry, uid: number, isAbove: boolean) {
   const what = kind === 'link' ? `${place} is a link that` : place
   if (owner !== 0 && owner !== uid) {
@@ -87,7 +90,7 @@ function partsOf(path: string): string[] {
   return path.split('/').filter(part => part !== '' && part !== '.')
 }
 
-/** What lies there now. */
+/** The entry that lies there now. */
 export function lookAtDisk(path: string): PathEntry | null {
   const stat = lstatSync(path, { throwIfNoEntry: false })
   if (!stat) return null

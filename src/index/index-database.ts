@@ -1,8 +1,9 @@
 /**
- * The index: which images are known, under which names, and which blocks of which objects the store holds.
+ * The index: known images, their names, and the blocks of each object that the store holds.
  *
- * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the calls.
- * A record of an object implies durable bytes: callers sync the data before they call {@link IndexDatabase.record}.
+ * It promises that a write whose promise has resolved is on disk, and that writes take effect in the order of the
+ * calls. A record of an object implies durable bytes: callers sync the data before they call {@link
+ * IndexDatabase.record}.
  */
 import { CacheError, messageOf } from '../base/errors.ts'
 import type { HeldDirectory } from '../base/held-directory.ts'
@@ -46,12 +47,12 @@ export class IndexDatabase {
     this.#beforeWrite = options.beforeWrite
   }
 
-  /** What the index takes on disk. */
+  /** Bytes that the index takes on disk. */
   get allocatedBytes(): number {
     return this.#environment.allocatedBytes
   }
 
-  /** What the pages in use take, nothing once it is closed; the file keeps pages that became free for later. */
+  /** Bytes of the pages in use, 0 once it is closed; the file keeps freed pages for later. */
   get recordBytes(): number {
     if (this.#closing) return 0
     return pageBytes(this.#databases.residency) + pageBytes(this.#databases.sums)
@@ -74,7 +75,10 @@ export class IndexDatabase {
     await this.#write(() => void this.#databases.images.put(key, value))
   }
 
-  /** Forget all of an image: its node id, digest, objects and recency. Names that point to it stay for the caller to replace. */
+  /**
+   * Forget all of an image: its node id, digest, objects and recency. Names that point to it stay for the caller to
+   * replace.
+   */
   async removeImage(imageId: string): Promise<void> {
     const { images, digests } = this.#databases
     await this.#write(() => {
@@ -120,7 +124,7 @@ export class IndexDatabase {
     await this.#write(() => void this.#databases.pins.put(key, layout.encodeJson(key, { pinnedMs })))
   }
 
-  /** What was learned of a name of an origin, whichever its version. */
+  /** The learned profile of a name of an origin, of any version. */
   profile(origin: string, name: string): ProfileRecord | null {
     return this.#get(this.#databases.profiles, layout.nameKey(origin, name), layout.decodeJson<ProfileRecord>)
   }
@@ -207,7 +211,7 @@ export class IndexDatabase {
     await this.#write(() => void this.#databases.recency.put(key, layout.encodeRecency(key, pairs)))
   }
 
-  /** What a comparison of the whole image with its publisher's digest came to; null where there was none. */
+  /** The outcome of comparing the whole image with its publisher's digest; null where there was none. */
   digest(imageId: string): DigestRecord | null {
     return this.#get(this.#databases.digests, layout.imageKey(imageId), layout.decodeJson<DigestRecord>)
   }

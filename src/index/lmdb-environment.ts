@@ -11,7 +11,10 @@ import { databaseNames } from './format/value-checksum.ts'
 import { checkMark, leaveMark } from './recovery/clean-shutdown-mark.ts'
 import { salvage } from './recovery/salvage.ts'
 
-/** One database of the index, as far as it is used. Keys and values that it gives may be views, valid until the next step. */
+/**
+ * One database of the index, as far as it is used. Keys and values that it gives may be views, valid until the next
+ * step.
+ */
 export interface BinaryDatabase {
   get(key: Buffer): Buffer | undefined
   put(key: Buffer, value: Buffer): Promise<unknown>
@@ -29,7 +32,7 @@ export interface Environment {
   readonly databases: Readonly<Record<(typeof databaseNames)[number], BinaryDatabase>>
   /** Run `action` in one transaction, after all writes that were called before; resolves when it is durable. */
   transaction(action: () => void): Promise<unknown>
-  /** What it takes on disk, in bytes. */
+  /** Bytes that it takes on disk. */
   readonly allocatedBytes: number
   close(): Promise<void>
 }

@@ -1,7 +1,8 @@
 /**
- * Changes to the records of objects: blocks are added to what is stored and taken out of it, never copied over it.
+ * Changes to the records of objects: blocks are added to a record and taken out of it, never copied over it.
  *
- * Every method runs within a transaction of its caller, who awaits that one's promise: those of single values are left to it.
+ * Every method runs within a transaction of its caller, which awaits that one's promise: those of single values are
+ * left to it.
  */
 import { blocksPerObject, highHalf, isSet, lowHalf } from '../base/image.ts'
 import * as layout from './format/encoding.ts'

@@ -1,9 +1,9 @@
 /**
- * What a database takes in the file of the index: the pages in use, not those that became free.
+ * Bytes of a database in the file of the index: the pages in use, not those that became free.
  */
 import type { BinaryDatabase } from './lmdb-environment.ts'
 
-/** What lmdb says of one database, as far as we look at it; its own types leave this open. */
+/** lmdb's statistics of one database, as far as they are used; its own types leave this open. */
 interface PageStats {
   readonly pageSize: number
   readonly treeBranchPageCount: number

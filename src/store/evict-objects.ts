@@ -1,6 +1,6 @@
 /**
- * The eviction of a batch of objects: clear and bump, forget durably, then punch. A crash between any two of these leaves
- * bytes without a record, never a record without bytes.
+ * Evicts a batch of objects: clear and bump, forget durably, then punch. A crash between any two of these leaves bytes
+ * without a record, never a record without bytes.
  */
 import type { StoreContext } from './image/store-context.ts'
 import type { StoredImage } from './image/stored-image.ts'
@@ -9,12 +9,13 @@ import type { StoredImage } from './image/stored-image.ts'
 export interface EvictionCandidate {
   readonly stored: StoredImage
   readonly object: number
-  /** When it was chosen: an object that was used since is kept; null: it goes all the same. */
+  /** The time at which it was chosen: an object that was used since is kept; null: it goes all the same. */
   readonly lastUse: number | null
 }
 
 /**
- * Evict what is held, was not used since it was chosen, and is not read past us. The caller holds the locks of all objects.
+ * Evict objects that are held, unused since they were chosen, and without kernel references. The caller holds the locks
+ * of all objects.
  * @throws CacheError index-failed; SystemError when a punch fails
  */
 export async function evictLocked(

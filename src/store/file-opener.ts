@@ -1,8 +1,8 @@
 /**
- * Data files that are being opened: one attempt an image, which no reader waits for longer than for a read.
+ * Opens data files: one attempt for each image, which no reader waits for longer than for a read.
  *
- * Making a file on a disk that hangs takes until the disk is back. Meanwhile the image is read by proxy, and whoever comes later
- * does not wait at all.
+ * Making a file on a hanging disk takes until the disk is back. Meanwhile the image is read by proxy, and later readers
+ * do not wait at all.
  */
 import type { DiskHealth } from './disk/disk-health.ts'
 import type { StoredImage } from './image/stored-image.ts'
@@ -27,7 +27,7 @@ export class FileOpener {
   }
 
   /**
-   * What `open` resolves to, for everybody who wants that image; null when it takes longer than `readMsMax`.
+   * The result of `open`, for every caller that wants that image; null when it takes longer than `readMsMax`.
    * @param open never rejects
    */
   run(imageId: string, open: () => Promise<StoredImage | null>): Promise<StoredImage | null> {

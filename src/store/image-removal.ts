@@ -1,6 +1,6 @@
 /**
- * The end of an image in the store: durably forgotten, then its data file unlinked, then the directory synced. A crash between any
- * two of these leaves at most a file without a record, which the next start removes.
+ * Removes an image from the store: durably forgotten, then its data file unlinked, then the directory synced. A crash
+ * between any two of these leaves at most a file without a record, which the next start removes.
  */
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { DataDirectory } from './disk/data-directory.ts'
@@ -38,7 +38,7 @@ export class ImageRemoval {
       await index.removeImage(imageId)
       if (!stored) return true
       await directory.remove(imageId)
-      // Until now whoever asked for the image found this one, which takes nothing: nobody has made its file again.
+      // Until now callers got this image, which takes nothing: its file has not been made again.
       stored.file.close()
       images.delete(imageId)
       await directory.sync()

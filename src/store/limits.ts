@@ -10,7 +10,7 @@ import { KiB } from '../base/limits.ts'
 export const indexShareMax = 0.02
 
 /**
- * What a small write to the index may take beyond its value until the disk is measured: a new page on each level of a tree
- * (three hold a million names), and one in the list of free pages.
+ * The bytes that a small write to the index may take beyond its value until the disk is measured: a new page on each
+ * level of a tree (three hold a million names), and one in the list of free pages.
  */
 export const indexWriteBytes = 4 * 4 * KiB

@@ -1,6 +1,6 @@
 /**
- * What the index records, taken over at boot: data files opened, blocks held and not published. Records whose file is missing or
- * has another size are forgotten, and files without a record removed. An image that is larger than any may be is forgotten with its
+ * Loads the index at boot: data files opened, blocks held and not published. Records whose file is missing or has
+ * another size are forgotten, and files without a record removed. An image over the size limit is forgotten with its
  * names, before its file is opened: it was recorded by an earlier version, or by a damaged index.
  */
 import type { Image } from '../base/image.ts'

@@ -1,6 +1,7 @@
 /**
- * Orphans: bytes in a data file without a record, left by a crash between a write and its commit, or between the removal
- * of a record and its punch. They are found by asking the file system for data, and punched under the object's lock.
+ * Orphan blocks: bytes in a data file without a record, left by a crash between a write and its commit, or between the
+ * removal of a record and its punch. They are found by asking the file system for data, and punched under the object's
+ * lock.
  */
 import type { StoredImage } from './image/stored-image.ts'
 

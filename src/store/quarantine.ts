@@ -3,9 +3,9 @@ import { allBlocks } from '../base/image.ts'
 import type { StoredImage } from './image/stored-image.ts'
 
 /**
- * Take everything from readers at once, then forget and punch it, object by object. While somebody reads the file past us its
- * bytes stay, and nobody else gets them: to be called again then.
- * @throws CacheError index-failed; SystemError: what is left is not published
+ * Quarantines an image: takes everything from readers at once, then forgets and punches it, object by object. While the
+ * kernel has references to the file, its bytes stay, without readers of ours: to be called again then.
+ * @throws CacheError index-failed; SystemError: the rest is not published
  */
 export async function quarantine(stored: StoredImage): Promise<void> {
   stored.file.setFirstReadOrigin(null)

@@ -44,8 +44,8 @@ export interface StoreOptions {
 }
 
 /**
- * Objects whose records are removed in one transaction, and so with one sync: 512 MiB at the default block size. The thread of all
- * requests is busy with it for about 3 ms. With 64, an eviction of 100,000 scattered objects took 1.8 times as long.
+ * Objects whose records are removed in one transaction, and so with one sync: 512 MiB at the default block size. The
+ * main thread is busy with it for about 3 ms. With 64, an eviction of 100,000 scattered objects took 1.8 times as long.
  */
 const evictionBatchObjects = 128
 
@@ -93,7 +93,7 @@ export class Store {
   }
 
   /**
-   * Take over what the index records. Records whose file is missing or has another size are dropped.
+   * Load the index. Records whose file is missing or has another size are dropped.
    * @throws CacheError index-failed, store-failed
    */
   static async open(options: StoreOptions): Promise<Store> {
@@ -129,8 +129,8 @@ export class Store {
   }
 
   /**
-   * The image, with its data file made when there is none; null when that fails (the log says why) or takes too long: read by
-   * proxy then. An empty image has none. Never rejects.
+   * The image, with its data file made when there is none; null when that fails (the log says why) or takes too long:
+   * read by proxy then. An empty image has none. Never rejects.
    */
   async use(image: Image): Promise<StoredImage | null> {
     const known = this.#images.get(image.id)
@@ -153,8 +153,9 @@ export class Store {
   }
 
   /**
-   * Forget an image, with its data file if it has one: see image-removal.ts. Whoever records the image again comes after this.
-   * @returns false when it holds something or somebody works on it: then nothing has changed
+   * Forget an image, with its data file if it has one: see image-removal.ts. A caller that records the image again
+   * comes after this.
+   * @returns false when it holds something or is in use: then nothing has changed
    * @throws CacheError index-failed; SystemError: then it stays for another try
    */
   async removeImage(imageId: string): Promise<boolean> {
@@ -216,7 +217,7 @@ export class Store {
     return blocks
   }
 
-  /** What the index took of its budget when the disk was last measured, as a share: over 1 it is spent. */
+  /** The share of its budget that the index took when the disk was last measured: over 1 it is spent. */
   get indexShare(): number {
     return this.#indexBytes / (this.capacity.capacityBytes * indexShareMax)
   }

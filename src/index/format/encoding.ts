@@ -1,11 +1,12 @@
 /**
- * How keys and values look in the index. Every value is sealed, see value-checksum.ts.
+ * Encoding of keys and values in the index. Every value has a checksum, see value-checksum.ts.
  *
- * - `residency`, `sums`: key = image id (16 bytes) + object number (u32, big-endian), so that the objects of an image lie
- *   side by side in order.
- * - a residency value is resident u64, zero u64; a sums value is the mask of the blocks that have a sum (u64), and one crc32c
- *   (u32) for each of them, in ascending order. All little-endian.
- * - `images`, `names`, `listings` (a long one in several values, see listing-chunks.ts), `digests`, `pins`, `profiles` hold JSON; `recency` pairs of object (u32) and lastUse (u32).
+ * - `residency`, `sums`: key = image id (16 bytes) + object number (u32, big-endian), so that the objects of an image
+ * lie side by side in order.
+ * - a residency value is resident u64, zero u64; a sums value is the mask of the blocks that have a sum (u64), and one
+ * crc32c (u32) for each of them, in ascending order. All little-endian.
+ * - `images`, `names`, `listings` (a long one in several values, see listing-chunks.ts), `digests`, `pins`, `profiles`
+ * hold JSON; `recency` pairs of object (u32) and lastUse (u32).
  *
  * Decoding gives null for a value that is not as it was written: it counts as absent.
  */
@@ -13,7 +14,7 @@ import { createHash } from 'node:crypto'
 import { blocksPerObject, highHalf, isSet, lowHalf } from '../../base/image.ts'
 import { addChecksum, checkedContent, checksumBytes, hasValidChecksum } from './value-checksum.ts'
 
-/** What the index says of one object. */
+/** The record of one object. */
 export interface ObjectRecord {
   /** Blocks whose bytes are durably in the data file. */
   readonly resident: bigint
@@ -86,7 +87,7 @@ export function encodeJson(key: Buffer, content: unknown): Buffer {
   return addChecksum(key, Buffer.from(JSON.stringify(content)))
 }
 
-/** @returns what was encoded, whose type the caller knows from the database it came from */
+/** @returns the decoded value, whose type the caller knows from the database it came from */
 export function decodeJson<T>(key: Buffer, value: Buffer): T | null {
   const content = checkedContent(key, value)
   return content && (JSON.parse(content.toString('utf8')) as T)

@@ -1,6 +1,7 @@
 /**
- * A listing in the index: a short one is one value, an array of names under the key of its origin. Of a long one that value says
- * how many pieces there are, and each piece has a key of its own, so that no step of reading or writing it is long.
+ * Chunks of a listing in the index. A short listing is one value, an array of names under the key of its origin. For a
+ * long one that value holds the number of chunks, and each chunk has a key of its own, so that no step of reading or
+ * writing it is long.
  */
 import { TimeSlice } from '../../async/time-slice.ts'
 import { encodeJson, originKey } from './encoding.ts'
@@ -8,7 +9,7 @@ import { encodeJson, originKey } from './encoding.ts'
 /** Names in one value: a millisecond to read or write. */
 export const listingChunkNames = 8_192
 
-/** What stands under the key of an origin. */
+/** The value under the key of an origin. */
 type Head = readonly string[] | { readonly pieces: number }
 
 /** Keys and values of a listing. */

@@ -1,5 +1,5 @@
 /**
- * What callers hand to the index, and get from it.
+ * Records of the index, as callers give and get them.
  */
 
 /** Blocks to be added to the record of one object. */
@@ -21,7 +21,7 @@ export interface ForgetEntry {
   readonly blocks: bigint
 }
 
-/** What became of the comparison of a whole image with the digest that its publisher gives. */
+/** The outcome of comparing a whole image with its publisher's digest. */
 export interface DigestRecord {
   /** `none`: the publisher gives none. */
   readonly state: 'none' | 'verified' | 'mismatch'
@@ -38,11 +38,14 @@ export interface PinRecord {
   readonly pinnedMs: number
 }
 
-/** What was read of an image after it was opened cold: see cache/profile.ts. */
+/** The reads of an image after a cold open: see cache/prefetch/boot-profile.ts. */
 export interface ProfileRecord {
   readonly blockBytes: number
-  /** How many openers it was learned from. */
+  /** The number of openers that it was learned from. */
   readonly openers: number
-  /** In the order in which they were read: first block, count, and for how many openers in a row they have gone unread. */
+  /**
+   * In the order in which they were read: first block, count, and the number of openers in a row for which they have
+   * gone unread.
+   */
   readonly runs: readonly (readonly [number, number, number])[]
 }

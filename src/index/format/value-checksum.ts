@@ -1,8 +1,8 @@
 /**
- * The seal of a value in the index: layout byte, content, and a CRC-32 over key, layout byte and content.
+ * Checksum of a value in the index: layout byte, content, and a CRC-32 over key, layout byte and content.
  *
  * LMDB checks nothing that it reads. A flipped bit in a record could call data a hole, and under another key the best
- * checksums vouch for the wrong block; a value whose seal is broken counts as absent.
+ * checksums vouch for the wrong block. A value whose checksum does not match counts as absent.
  */
 import { crc32 } from 'node:zlib'
 
@@ -15,7 +15,7 @@ export const databaseNames = [
 /** The layout of the whole cache directory; also the first byte of each value. */
 export const layoutVersion = 1
 
-/** What a seal adds to a content: the layout byte before it, the CRC-32 behind it. */
+/** Bytes added to a content: the layout byte before it, the CRC-32 behind it. */
 export const checksumBytes = 1 + 4
 
 /** @returns layout byte, content, CRC-32 */

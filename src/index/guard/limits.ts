@@ -3,5 +3,8 @@
  */
 import { MiB } from '../../base/limits.ts'
 
-/** Of the index, this much is locked in memory: that of 2.8 TiB of whole objects, at 37 + 281 bytes each and half-filled pages. */
+/**
+ * Bytes of the index that are locked in memory: the index of 2.8 TiB of whole objects, at 37 + 281 bytes each and
+ * half-filled pages.
+ */
 export const indexLockedBytesMax = 256 * MiB

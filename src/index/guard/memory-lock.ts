@@ -1,8 +1,9 @@
 /**
- * Keeps the database file in memory, locked there: LMDB reads it through a mapping, on the thread of all requests, where a page
- * that has to come from a disk that fails ends the process (SIGBUS), and one from a disk that hangs stops everything.
+ * Locks the database file in memory. LMDB reads it through a mapping, on the main thread. There a page from a failing
+ * disk ends the process (SIGBUS), and one from a hanging disk stops everything.
  *
- * What may not be locked (RLIMIT_MEMLOCK, or over `indexLockedBytesMax`) is left to the page cache; one log line says so.
+ * Pages that may not be locked (RLIMIT_MEMLOCK, or over `indexLockedBytesMax`) are left to the page cache; one log line
+ * says so.
  */
 import { join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
@@ -31,7 +32,7 @@ export class MemoryLock {
     this.#logger = logger
   }
 
-  /** What of the file is not locked, in bytes. */
+  /** Bytes of the file that are not locked. */
   get unlockedBytes(): number {
     return this.#unlockedBytes
   }

@@ -1,9 +1,9 @@
 /**
- * Rejections that lmdb emits beside those of our own writes when a commit fails, and that nobody can hold: one for a write
- * inside the transaction, one for the commit itself. Whoever awaits the write has been told.
+ * Stray rejections: lmdb emits them beside those of our own writes when a commit fails, and no caller can hold them.
+ * One is for a write inside the transaction, one for the commit itself. Whoever awaits the write has been told.
  *
- * Source: lmdb 3.5, write.js: `rejectCommit` makes an Error with a `commitError`, which is a promise that is rejected with the
- * reason; the reason's `code` is the number of the errno.
+ * Source: lmdb 3.5, write.js: `rejectCommit` makes an Error with a `commitError`, which is a promise that is rejected
+ * with the reason; the reason's `code` is the number of the errno.
  */
 
 /** Is `error` one of them? */

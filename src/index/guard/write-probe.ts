@@ -1,12 +1,13 @@
 /**
- * Finds out whether the database file can be written before LMDB tries to, and keeps room behind its end.
+ * Write probe: finds out whether the database file can be written before LMDB tries to, and reserves room behind its
+ * end.
  *
- * A page that LMDB cannot write costs more than the write: its error message goes into 100 bytes, whatever its length, which
- * damages the heap and ends the process sooner or later. So a full or a read-only file system has to be met here. The room
- * that was set aside lets records be removed on a full disk too.
+ * A page that LMDB cannot write costs more than the write: its error message goes into 100 bytes, whatever its length,
+ * which damages the heap and ends the process sooner or later. So a full or a read-only file system has to be met here.
+ * The reserved room lets records be removed on a full disk too.
  *
- * Source: lmdb 3.5, dependencies/lmdb/libraries/liblmdb/mdb.c, mdb_page_flush: sprintf into malloc(100) of up to 126 bytes, some
- * of them from iov entries that were never set.
+ * Source: lmdb 3.5, dependencies/lmdb/libraries/liblmdb/mdb.c, mdb_page_flush: sprintf into malloc(100) of up to 126
+ * bytes, some of them from iov entries that were never set.
  */
 
 /** See Engine.reserveAfterEnd. */
@@ -16,7 +17,7 @@ export class WriteProbe {
   readonly #reserve: () => Promise<void>
   /** The last check that was asked for. */
   #last: Promise<unknown> = Promise.resolve()
-  /** One that has not begun: who comes meanwhile shares it. */
+  /** A probe that has not begun: callers that come meanwhile share it. */
   #next: Promise<void> | null = null
 
   /** @param bytes to keep behind the end */
@@ -32,7 +33,7 @@ export class WriteProbe {
       return this.#reserve()
     })
     this.#next = next
-    this.#last = next.catch(() => {}) // Whoever asked hears of it.
+    this.#last = next.catch(() => {}) // Its callers hear of it.
     return next
   }
 }

@@ -1,10 +1,10 @@
 /**
- * The mark of a clean stop: a checksum of the whole database file, written after the database was closed and taken away
+ * Mark of a clean shutdown: a checksum of the whole database file, written after the database was closed and removed
  * before it is opened again.
  *
- * LMDB follows the pointers that it finds in its pages, so a bit that flips while the daemon is away could crash it, or worse.
- * After a clean stop such a file is recognised and refused. After a crash there is no mark: then the seals of the values
- * keep wrong bytes out, see value-checksum.ts.
+ * LMDB follows the pointers that it finds in its pages, so a bit that flips while the daemon is away could crash it, or
+ * worse. After a clean shutdown such a file is recognised and refused. After a crash there is no mark: then the
+ * checksums of the values keep wrong bytes out, see value-checksum.ts.
  */
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'

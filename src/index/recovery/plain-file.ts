@@ -1,11 +1,11 @@
 /**
- * Opens what should be a file of the index: never waits for a pipe, follows a link, or takes what has another name elsewhere.
+ * Opens a plain file of the index: never waits for a pipe, follows a link, or takes a file with another name elsewhere.
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs'
 
 /** @returns a descriptor to read from. @throws SystemError; Error when it is not a plain file */
 export function openPlain(path: string): number {
-  // Without O_NONBLOCK a pipe would hold us until somebody writes to it.
+  // Without O_NONBLOCK a pipe would hold us until it gets a writer.
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   const stat = fstatSync(fd)
   if (stat.isFile() && stat.nlink <= 1) return fd

@@ -1,12 +1,12 @@
 /**
  * The cache directory: made, recognised and locked before anything else touches it.
  *
- * It is ours when its VERSION file says so. A directory that holds anything else is refused, never cleaned. The lock is a
+ * It is ours when its VERSION file says so. A directory with any other content is refused, never cleaned. The lock is a
  * flock on VERSION and ends with the process.
  *
- * Whoever could put something else in its place, or in that of a directory above it, could have us serve anything, and remove what
- * they cannot: such a place is refused (trusted-path.ts), and so is what others own in it. Whatever is opened or removed lies below
- * descriptors that are held from then on (held-directory.ts).
+ * A user who could replace it, or a directory above it, could have us serve anything, and remove what that user cannot.
+ * Such a place is refused (trusted-path.ts), and so are files of other owners in it. Everything that is opened or
+ * removed from then on lies below held descriptors (held-directory.ts).
  */
 import {
   closeSync,
@@ -33,19 +33,19 @@ export interface CacheDirectory {
   readonly top: HeldDirectory
   readonly index: HeldDirectory
   readonly images: HeldDirectory
-  /** Give up the lock, and the directories: when nobody has anything to do there any more. Idempotent. */
+  /** Give up the lock, and the directories, once they are in no use any more. Idempotent. */
   unlock(): void
 }
 
 /** More than VERSION ever is. */
 const versionBytesMax = 256
 const another = 'name another directory, or remove this one'
-/** What an empty directory may hold: mkfs makes it. */
+/** Entries that an empty directory may have: mkfs makes them. */
 const harmlessEntries = new Set(['lost+found'])
 
 /**
  * Open or create `place` as a cache with blocks of `blockBytes`, and lock it.
- * @param uid who we are
+ * @param uid our user
  * @throws CacheError cache-foreign, cache-layout, cache-locked, store-failed
  */
 export function openCacheDirectory(
@@ -86,7 +86,7 @@ export function openCacheDirectory(
 function prepared(place: string, uid: number): HeldDirectory {
   mustBeTrusted(place, 'cache-foreign', uid)
   if (!lstatSync(place, { throwIfNoEntry: false })) mkdirSync(place, { recursive: true, mode: 0o700 })
-  // What was not there yet may be somebody else's by now.
+  // A place that was free may be another user's by now.
   mustBeTrusted(place, 'cache-foreign', uid)
   const path = realpathSync(place)
   if (!lstatSync(path).isDirectory()) throw new Error('it is not a directory')
@@ -113,7 +113,7 @@ function recognised(top: HeldDirectory, blockBytes: number, uid: number): void {
   mustHoldOurs(top, uid)
 }
 
-/** Whoever owns a file may have it open, and write to it. @throws CacheError cache-foreign */
+/** The owner of a file may have it open, and write to it. @throws CacheError cache-foreign */
 function mustHoldOurs(directory: HeldDirectory, uid: number): void {
   for (const name of directory.names()) {
     const owner = directory.look(name)?.uid ?? uid
@@ -142,7 +142,7 @@ function mustBeOurs(path: string, stat: Stats, kind: 'file' | 'directory', uid: 
   throw new CacheError('cache-foreign', `${path} can be written by others than its owner: ${advice}`)
 }
 
-/** What VERSION says, if it is as short as ours. */
+/** The text of VERSION, if it is as short as ours. */
 function readVersion(fd: number): string {
   const bytes = Buffer.alloc(versionBytesMax)
   return bytes.toString('utf8', 0, readSync(fd, bytes, 0, bytes.length, 0))
@@ -164,7 +164,10 @@ export function checkLayout(path: string, blockBytes: number): void {
   }
 }
 
-/** Bytes that may be written into a cache directory in which nothing is open, below its ceiling and the free share of its disk. */
+/**
+ * Bytes that may be written into a cache directory without open files, below its ceiling and the free share of its
+ * disk.
+ */
 export function roomBytes({ top, index, images }: CacheDirectory, capacityBytes: number): number {
   let takenBytes = 0
   for (const directory of [top, index, images]) {

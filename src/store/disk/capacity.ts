@@ -1,14 +1,14 @@
 /**
- * The ceiling: how many bytes the cache directory takes, and who may write more.
+ * The ceiling: the bytes that the cache directory takes, and the reservations of those who write more.
  *
- * Four numbers make `usedBytes`. `#landedBytes` are blocks that we wrote, by our own count; `#pendingBytes` are reserved and
- * perhaps half written; `#leavingBytes` are being punched; `#overheadBytes` is what the disk showed beyond the landed bytes when
- * it was last measured: the index, directories, extent trees, orphans. What is on its way in or out when the disk is measured may
- * be counted twice until the next measurement, and is never missed.
+ * Four numbers make `usedBytes`. `#landedBytes` are blocks that we wrote, by our own count; `#pendingBytes` are
+ * reserved and perhaps half written; `#leavingBytes` are being punched; `#overheadBytes` is what the last measurement
+ * of the disk showed beyond the landed bytes: the index, directories, extent trees, orphans. Bytes on their way in or
+ * out during a measurement may be counted twice until the next one, and are never missed.
  */
 import { freeShareMin, highWatermarkDefault, keptBackBytes, keptBackShare, lowWatermarkDefault } from './limits.ts'
 
-/** What a measurement of the disk says, in bytes. */
+/** A measurement of the disk, in bytes. */
 export interface DiskUsage {
   /** st_blocks of everything in the cache directory. */
   readonly allocatedBytes: number
@@ -18,9 +18,10 @@ export interface DiskUsage {
 }
 
 /**
- * What one landed run may take beyond its own bytes until its commit was measured: a leaf of 4 KiB in each of `residency` and
- * `sums`, and the blocks that XFS sets aside for the extent tree of a write that it has not allocated yet.
- * Source: Linux fs/xfs/libxfs/xfs_bmap.c, xfs_bmap_worst_indlen: one block a level of the tree; up to 5 for small files.
+ * The bytes that one landed run may take beyond its own until its commit was measured: a leaf of 4 KiB in each of
+ * `residency` and `sums`, and the blocks that XFS sets aside for the extent tree of a write that it has not allocated
+ * yet. Source: Linux fs/xfs/libxfs/xfs_bmap.c, xfs_bmap_worst_indlen: one block a level of the tree; up to 5 for small
+ * files.
  */
 export const overheadBytesPerEntry = (2 + 5) * 4096
 
@@ -71,7 +72,7 @@ export class Capacity {
     this.#watermarks = watermarks
   }
 
-  /** What may be used: capacity less what is kept back. */
+  /** The usable bytes: capacity less the reserve. */
   get usableBytes(): number {
     return Math.floor(this.#capacityBytes * (1 - keptBackShare)) - keptBackBytes
   }
@@ -132,7 +133,7 @@ export class Capacity {
   }
 
   /**
-   * Landed bytes are punched by `punch`: until that has ended nobody knows which of them the disk still shows.
+   * Landed bytes are punched by `punch`: until that has ended it is unknown which of them the disk still shows.
    * @throws whatever `punch` does: then they are landed as before
    */
   async release(bytes: number, punch: () => Promise<unknown>): Promise<void> {
@@ -167,13 +168,13 @@ export class Capacity {
     this.#overheadBytes = Math.max(0, disk.allocatedBytes - this.#landedBytes)
   }
 
-  /** How far the file system is below the share that stays free; what eviction must give back. */
+  /** Bytes that the file system lacks of the share that stays free: eviction must give them back. */
   #lackingFreeBytes(): number {
     if (!this.#disk) return 0
     return Math.max(0, this.#disk.totalBytes * this.#watermarks.free + this.#reservedSinceBytes - this.#disk.freeBytes)
   }
 
-  /** What may still be written before the file system reaches that share. */
+  /** Bytes that may still be written before the file system reaches that share. */
   #marginBytes(): number {
     if (!this.#disk) return Number.POSITIVE_INFINITY
     return Math.max(0, this.#disk.freeBytes - this.#disk.totalBytes * this.#watermarks.free - this.#reservedSinceBytes)

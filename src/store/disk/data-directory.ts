@@ -1,6 +1,6 @@
 /**
- * The file system under the store, as far as the store needs one: the directory of data files, and what everything in the
- * cache directory takes. Passed in, so that tests can put a disk below that loses power.
+ * The file system below the store, as far as the store needs one: the directory of data files, and the bytes of
+ * everything in the cache directory. Passed in, so that tests can put a disk below that loses power.
  */
 import { randomBytes } from 'node:crypto'
 import { lstatSync, readdirSync, statfsSync } from 'node:fs'
@@ -19,29 +19,33 @@ export interface DataDirectory {
   /** Open or create, in the place of what is no data file. @throws SystemError */
   open(name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>
   remove(name: string): Promise<void>
-  /** How long the oldest read of a data file has kept the disk busy until now, in milliseconds; 0 when there is none. */
+  /**
+   * The time for which the oldest read of a data file has kept the disk busy until now, in milliseconds; 0 when there
+   * is none.
+   */
   readingMs(): number
   /** Make created and removed names durable. */
   sync(): Promise<void>
   /** Write, sync, read back and remove something small. @throws SystemError */
   probe(): Promise<void>
   /**
-   * What the cache directory takes, `files` being all open data files and `indexBytes` what the index takes. Synchronous,
-   * so that the disk and the store's own account are read at one moment; the calls are answered from memory.
+   * The bytes of the cache directory, `files` being all open data files and `indexBytes` the bytes of the index.
+   * Synchronous, so that the disk and the store's own account are read at one moment; the calls are answered from
+   * memory.
    */
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage
 }
 
 const probeName = 'PROBE'
 const probeBytes = 4096
-/** What the index counts itself. */
+/** Files that the index counts itself. */
 const indexNames = ['data.mdb', 'lock.mdb']
 
 /** The data files below a real cache directory. */
 export class RealDataDirectory implements DataDirectory {
   readonly #directory: CacheDirectory
   readonly #engine: Engine
-  /** What else lay here at the start, whoever left it: it counts. */
+  /** Bytes of all other files here at the start: they count. */
   readonly #strayBytes: number
 
   constructor(directory: CacheDirectory, engine: Engine) {
@@ -111,7 +115,7 @@ export class RealDataDirectory implements DataDirectory {
     return { allocatedBytes, freeBytes: bavail * bsize, totalBytes: blocks * bsize }
   }
 
-  /** What is no data file of ours, and lies where one belongs, makes way for it. */
+  /** A foreign entry in the place of a data file makes way for it. */
   async #open(directory: HeldDirectory, name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
     const stat = directory.look(name)
     if (stat && !(stat.isFile() && stat.nlink === 1 && stat.size <= sizeBytes)) await remove(directory, name)
@@ -129,7 +133,7 @@ async function remove(directory: HeldDirectory, name: string): Promise<void> {
   }
 }
 
-/** What everything in a directory takes but `names`, as du(1) counts it. */
+/** Bytes of everything in a directory but `names`, as du(1) counts them. */
 function bytesBeside(directory: string, names: readonly string[]): number {
   let bytes = 0
   for (const entry of readdirSync(directory, { withFileTypes: true })) {

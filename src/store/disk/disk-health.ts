@@ -1,14 +1,14 @@
 /**
- * The health of the cache disk: what the store may be asked for now.
+ * Health of the cache disk: the operations that the store may be asked for now.
  *
  * - `healthy`: everything.
  * - `degraded`: writing failed; hits go on, nothing is promoted.
  * - `bypass`: reading failed or stalled; reads go to the origin, except those that the page cache answers.
- * - `recovering`: a probe wrote, synced and read back; some more in a row, and the state is healthy again. Until then the
- *   restrictions of the state before hold.
+ * - `recovering`: a probe wrote, synced and read back; some more in a row, and the state is healthy again. Until then
+ * the restrictions of the state before hold.
  *
- * It takes several failures in a short time to leave `healthy` (one, where it can only repeat: a full or a read-only file
- * system, a failed sync, a stall), and several good probes in a row to come back. One log line a change.
+ * It takes several failures in a short time to leave `healthy` (one, where it can only repeat: a full or a read-only
+ * file system, a failed sync, a stall), and several good probes in a row to come back. Each change is one log line.
  */
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -34,9 +34,9 @@ export interface DiskHealthOptions {
   readonly after: (ms: number, work: () => void) => () => void
   /** Hears of each change of the state, and of `mayWait`. */
   readonly onChange: (health: DiskHealth) => void
-  /** How long the oldest read has kept the disk busy until now, in milliseconds. */
+  /** The time for which the oldest read has kept the disk busy until now, in milliseconds. */
   readonly readingMs: () => number
-  /** How long reads and writes may take. */
+  /** The time that reads and writes may take. */
   readonly timing: Pick<DiskTimeouts, 'readMsMax' | 'writeMsMax'>
 }
 
@@ -46,7 +46,7 @@ const lastingCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'ENODEV', 'ENXIO', 'E
 export class DiskHealth {
   readonly #options: DiskHealthOptions
   #state: DiskHealthState = 'healthy'
-  /** What holds while recovering, and what a failed probe falls back to. */
+  /** The restriction while recovering, and after a failed probe. */
   #restriction: 'degraded' | 'bypass' = 'degraded'
   #reason = ''
   #sinceMs: number
@@ -64,7 +64,7 @@ export class DiskHealth {
     this.#sinceMs = options.now()
   }
 
-  /** How long a read waits for the disk, in milliseconds. */
+  /** The time a read waits for the disk, in milliseconds. */
   get readMsMax(): number {
     return this.#options.timing.readMsMax
   }
@@ -82,12 +82,14 @@ export class DiskHealth {
     return this.#sinceMs
   }
 
-  /** May a read wait for the disk now? Not while it is sick, and not for a moment after it kept others waiting too long. */
+  /**
+   * May a read wait for the disk now? Not while it is sick, and not for a moment after it kept others waiting too long.
+   */
   get mayWait(): boolean {
     return this.mayRead && this.#options.now() >= this.#busyUntilMs
   }
 
-  /** How often reads waited too long for a disk that works. */
+  /** Times that reads waited too long for a disk that works. */
   get busyTimes(): number {
     return this.#busyTimes
   }
@@ -102,7 +104,7 @@ export class DiskHealth {
     return this.#state === 'healthy'
   }
 
-  /** A read of a data file or of the index failed; what was read differs from its checksum is no failure of this kind. */
+  /** A read of a data file or of the index failed; a checksum that does not match is no failure of this kind. */
   readFailed(error: unknown): void {
     this.#failed('bypass', `reading failed: ${messageOf(error)}`, isLasting(error))
   }
@@ -117,9 +119,9 @@ export class DiskHealth {
   }
 
   /**
-   * Reads waited too long. Where the disk has kept one of them for that long, it stalls; where they only waited for each other, reads
-   * go to the origin for as long as one may wait, and the state stays.
-   * @param ms how long a read may keep the disk
+   * Reads waited too long. Where the disk has kept one of them for that long, it stalls; where they only waited for
+   * each other, reads go to the origin for as long as one may wait, and the state stays.
+   * @param ms the time that a read may keep the disk
    */
   late(ms: number): void {
     if (this.#options.readingMs() >= ms) {
@@ -147,8 +149,8 @@ export class DiskHealth {
   }
 
   /**
-   * What `read` resolves to, or `late` when it takes longer than `readMsMax` or fails; both are noted.
-   * What is late may still come: its buffer must not be used for anything else.
+   * The result of `read`, or `late` when it takes longer than `readMsMax` or fails; both are noted. A late read may
+   * still end: its buffer must not be used for anything else.
    * @param hasBegun false while it still waits for a lock: then it is late, and the disk is not to blame
    */
   async watchRead<T>(read: Promise<T>, late: T, hasBegun: () => boolean = () => true): Promise<T> {

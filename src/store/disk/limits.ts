@@ -21,13 +21,13 @@ export const batchBytesMax = 32 * MiB
 
 export const batchMsMax = 200
 
-/** How long a read waits for the cache disk before the origin is asked in its place. */
+/** The time a read waits for the cache disk before the origin is asked in its place. */
 export const storeReadMsMax = 1_000
 
-/** How often READs are looked for that have waited too long; part of `storeReadMsMax`, so that it holds. */
+/** The interval at which overdue READs are looked for; part of `storeReadMsMax`, so that it holds. */
 export const storeReadLookMs = 250
 
-/** How long a write or a sync may take before the cache disk counts as stalled. */
+/** The time a write or a sync may take before the cache disk counts as stalled. */
 export const storeWriteMsMax = 10_000
 
 /** Failures within the window that end the healthy state: one may be a bad sector, three are a bad disk. */
@@ -43,7 +43,10 @@ export const probeIntervalMsMin = 1_000
 
 export const probeIntervalMsMax = 30_000
 
-/** The pause before a data file that could not be made is tried again, and between two lines in the log about such files. */
+/**
+ * The pause before a data file that could not be made is tried again, and between two lines in the log about such
+ * files.
+ */
 export const fileRetryMs = 10_000
 
 export const fileLineMsMin = 10_000

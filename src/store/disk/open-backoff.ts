@@ -1,6 +1,6 @@
 /**
- * Data files that could not be made: each is tried again after a pause only, since every read of its image would ask, and the log
- * says it once.
+ * Back-off of data files that could not be made: each is tried again only after a pause, since every read of its image
+ * would ask. The log says it once.
  */
 import { messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -11,7 +11,7 @@ export class OpenBackoff {
   readonly #logger: Logger
   /** Milliseconds, never going back. */
   readonly #now: () => number
-  /** When each may be tried again, by image id. */
+  /** The time from which each may be tried again, by image id. */
   readonly #notBeforeMs = new Map<string, number>()
   #lastLineMs = Number.NEGATIVE_INFINITY
   /** Failures since the last line. */

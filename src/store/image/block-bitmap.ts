@@ -1,13 +1,16 @@
 /**
- * Which blocks of which objects, for one image: a hash table from object to 64-bit mask in two typed arrays, 12 bytes a slot.
+ * Block bitmap of one image: a hash table from object to 64-bit mask in two typed arrays, 12 bytes a slot.
  *
- * Two million scattered objects take as little as two million neighbours: 48 MiB. Neighbours lie in neighbouring slots, so
- * that a walk over all objects meets them in runs of up to 64 in ascending order, as a disk likes it.
+ * Two million scattered objects take as little as two million neighbours: 48 MiB. Neighbours lie in neighbouring slots,
+ * so that a walk over all objects meets them in runs of up to 64 in ascending order, as a disk likes it.
  */
 import assert from 'node:assert/strict'
 import { countOf } from '../../base/image.ts'
 
-/** In place of an object's number: nobody was ever here. An image of 2^32 objects is refused by the index's keys already. */
+/**
+ * In place of an object's number: a slot that was never used. An image of 2^32 objects is refused by the index's keys
+ * already.
+ */
 const vacant = 0xffffffff
 const slotsMin = 64
 /** Objects whose home slots are neighbours. */
@@ -55,8 +58,7 @@ export class BlockBitmap {
   }
 
   /**
-   * Objects with at least one bit, each once; what is removed while this runs is left out from then on, what is added may
-   * be missed.
+   * Objects with at least one bit, each once. A removal while this runs counts from then on; an addition may be missed.
    */
   *objects(): Generator<number> {
     const objects = this.#objects

@@ -1,8 +1,8 @@
 /**
- * Blocks compared with their checksums: the good ones are published, the bad ones given up.
+ * Verifies blocks against their checksums: good ones are published, bad ones given up.
  *
- * A block that cannot be read is not a bad one. While the disk otherwise works it is given up too; on a disk that reads nothing it
- * stays as it is, unpublished, because it may be as good as ever when the disk is back.
+ * An unreadable block is not a bad one. While the disk otherwise works it is given up too. On a disk that reads nothing
+ * it stays as it is, unpublished, because it may be as good as ever when the disk is back.
  */
 import { CacheError } from '../../base/errors.ts'
 import { countOf, type Image } from '../../base/image.ts'
@@ -12,7 +12,7 @@ import type { StoreFile, Verified } from '../../native/addon.ts'
 import type { DiskHealth } from '../disk/disk-health.ts'
 import type { ResidencyTable } from './residency-table.ts'
 
-/** What verification needs of an image in the store. */
+/** Interface of a stored image to verification. */
 export interface VerifierTarget {
   readonly image: Image
   readonly file: StoreFile
@@ -68,12 +68,12 @@ export class BlockVerifier {
     }
     if (found === null) return 0n
     residency.publish(object, found.good & unpublished)
-    // What was taken over at boot and has no checksum cannot be trusted; what landed since will have one.
+    // Blocks taken over at boot without a checksum cannot be trusted; blocks written since will have one.
     await this.#settle(object, summed | unpublished, found)
     return summed | unpublished
   }
 
-  /** Verify published blocks that a reader did not get: whoever reads meanwhile misses them. The caller holds the lock. */
+  /** Verify published blocks that a reader did not get: readers miss them meanwhile. The caller holds the lock. */
   verifyAgain(object: number, blocks: bigint): Promise<void> {
     this.#target.residency.revoke(object, blocks)
     return this.verify(object, blocks)
@@ -92,7 +92,7 @@ export class BlockVerifier {
     if (health.mayRead) await this.#giveUp(object, unread, 'blocks on disk cannot be read')
   }
 
-  /** Drop blocks. Where that fails they stay unpublished, and are tried again when somebody reads them. */
+  /** Drop blocks. Where that fails they stay unpublished, and are tried again at their next read. */
   async #giveUp(object: number, blocks: bigint, why: string): Promise<void> {
     if (blocks === 0n) return
     const { health, logger } = this.#parts

@@ -1,5 +1,6 @@
 /**
- * Landing: an extent is written into a data file, and readers may have it. Reserve, write, publish; the committer records it.
+ * Fills blocks of a data file: reserve, checksum, write, publish. Then readers may have them; the committer records
+ * them.
  */
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { type BlockRun, countOf, type Geometry, type Image, maskOf, runsOf } from '../../base/image.ts'
@@ -10,10 +11,10 @@ import type { CommitTarget } from './committer.ts'
 import type { ResidencyTable } from './residency-table.ts'
 import type { StoreContext } from './store-context.ts'
 
-/** What became of blocks that were offered: written, or why not. */
+/** The outcome for offered blocks: written, or the reason why not. */
 export type WriteOutcome = 'landed' | 'held-already' | 'full' | 'failed'
 
-/** What landing needs of an image in the store. */
+/** Interface of a stored image to the block writer. */
 export interface BlockWriterTarget extends CommitTarget {
   readonly image: Image
   readonly geometry: Geometry
@@ -21,11 +22,11 @@ export interface BlockWriterTarget extends CommitTarget {
   readonly residency: ResidencyTable
   /** Syncs that failed: they may have lost any byte written before they ended, and the next one will not say so. */
   readonly failedSyncs: number
-  /** Punch what was written, if nobody reads the file past us. */
+  /** Punch written blocks, unless the kernel reads the file by itself. */
   punchIfAlone(object: number, run: BlockRun): Promise<void>
 }
 
-/** Which blocks are held, which of them are known zeros, and which have bytes that are not right. */
+/** Masks of an image: held blocks, those that are known zeros, and those with damaged bytes. */
 export interface BlockWriterMasks {
   readonly held: BlockBitmap
   readonly zero: BlockBitmap
@@ -84,7 +85,8 @@ export class BlockWriter {
       this.#publish(object, run, bytes, landed)
       return 'landed'
     } catch {
-      await this.#target.punchIfAlone(object, run).catch(() => {}) // The same disk: what stays is an orphan, reclaimed at the next boot.
+      // The same disk: the rest is an orphan, reclaimed at the next boot.
+      await this.#target.punchIfAlone(object, run).catch(() => {})
       capacity.settle(reserved, 0)
       return 'failed'
     }
@@ -134,7 +136,7 @@ export class BlockWriter {
       if (hasFailedSync()) throw new CacheError('store-failed', 'a sync failed meanwhile')
       return landed
     } catch (error) {
-      // Of a sync that failed the health hears from the one who synced, with its errno.
+      // The caller of a failed sync tells the disk's health, with its errno.
       if (!hasFailedSync()) health.writeFailed(error)
       logger.debug({ image: image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
       throw error

@@ -1,11 +1,12 @@
 /**
- * Batches of landed blocks on their way into the index: data, sync, record.
+ * Commits batches of written blocks to the index: data, sync, record.
  *
- * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its entries are
- * recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose write had
- * returned before the sync began, and loses those that are revoked before the transaction runs. A sync that failed is never retried
- * as if it had worked: the kernel says once that it lost pages of a file, and the next sync of that file succeeds without them. So
- * all blocks of the file that were written before the failure are revoked, and fetched again when somebody wants them.
+ * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its
+ * entries are recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose
+ * write had returned before the sync began, and loses those that are revoked before the transaction runs. A failed sync
+ * is never retried as if it had worked: the kernel reports lost pages of a file once, and the next sync of that file
+ * succeeds without them. So all blocks of the file that were written before the failure are revoked, and fetched again
+ * at their next read.
  */
 
 import type { Logger } from '../../base/logger.ts'
@@ -15,7 +16,7 @@ import type { DiskHealth } from '../disk/disk-health.ts'
 import type { DiskTimeouts } from '../disk/disk-timeouts.ts'
 import { batchEntriesMax } from './limits.ts'
 
-/** What the committer needs of an image in the store. */
+/** Interface of a stored image to the committer. */
 export interface CommitTarget {
   readonly imageId: string
   /** Names an object of this image among all. */
@@ -113,7 +114,7 @@ export class Committer {
     this.#options.onCommitted(lost)
   }
 
-  /** @returns those whose sync failed; the health has heard of it */
+  /** @returns those whose sync failed; the disk's health has been told */
   async #sync(targets: ReadonlySet<CommitTarget>): Promise<ReadonlySet<CommitTarget>> {
     const failed = new Set<CommitTarget>()
     const syncs = [...targets].map(target =>

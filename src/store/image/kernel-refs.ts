@@ -1,16 +1,16 @@
 /**
- * Whether the kernel reads the data file of one image by itself: somebody has it open by passthrough, or has mapped it.
+ * Kernel references of one data file: opens by passthrough, and mappings.
  *
- * Nothing may be punched from such a file: its readers ask nobody, and would get zeros. We know the opens that we answered; those
- * that an earlier process answered, and mappings, which outlive the open they were made from, only the kernel knows. It is asked
- * whether anybody else has the file open, until it says no.
+ * Nothing may be punched from a file with kernel references: its readers ask nobody, and would get zeros. We know the
+ * opens that we answered. Only the kernel knows those that an earlier process answered, and mappings, which outlive the
+ * open they were made from. It is asked whether another descriptor of the file is open, until it says no.
  */
 import type { StoreFile } from '../../native/addon.ts'
 
 export class KernelRefs {
   readonly #file: Pick<StoreFile, 'isOpenElsewhere'>
   #count = 0
-  /** Nobody else has it open, and nobody has come since. */
+  /** There is no other reference, and none has come since. */
   #isAlone = false
 
   constructor(file: Pick<StoreFile, 'isOpenElsewhere'>) {
@@ -35,7 +35,10 @@ export class KernelRefs {
     return !this.#isAlone
   }
 
-  /** The kernel is about to be given the file. @returns false where its readers could not be told from none, or there are others */
+  /**
+   * The kernel is about to be given the file. @returns false where its readers could not be told from none, or there
+   * are others
+   */
   begin(): boolean {
     if (this.#count === 0 && !this.#canTellAlone()) return false
     this.#count++

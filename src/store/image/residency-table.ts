@@ -1,9 +1,9 @@
 /**
- * The residency table of one image as TypeScript sees it: memory shared with the native readers.
+ * Residency table of one image, as TypeScript sees it: memory shared with the native readers.
  *
- * 16 bytes an object: `resident u64 | generation u32 | lastUse u32`. The order of changes is the proof that no reader gets a
- * wrong byte: a block is published after its bytes were written, and revoked (bits cleared, **then** the generation bumped)
- * before its bytes go. Readers load generation, bits, bytes, generation.
+ * 16 bytes an object: `resident u64 | generation u32 | lastUse u32`. The order of changes is the proof that no reader
+ * gets a wrong byte: a block is published after its bytes were written, and revoked (bits cleared, **then** the
+ * generation bumped) before its bytes go. Readers load generation, bits, bytes, generation.
  */
 
 import type { Geometry } from '../../base/image.ts'

@@ -1,4 +1,4 @@
-/** What the images of one store have in common: index, capacity, health, batches and locks. */
+/** Shared context of the images of one store: index, capacity, health, batches and locks. */
 
 import type { KeyedMutex } from '../../async/keyed-mutex.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -7,7 +7,7 @@ import type { Capacity } from '../disk/capacity.ts'
 import type { DiskHealth } from '../disk/disk-health.ts'
 import type { Committer } from './committer.ts'
 
-/** What all images of a store share. */
+/** The parts that all images of a store share. */
 export interface StoreContext {
   readonly index: IndexDatabase
   readonly capacity: Capacity

@@ -1,9 +1,9 @@
 /**
  * One image in the store: its data file, its residency, and the only code that changes either.
  *
- * `held` are the blocks whose bytes lie in the file by our account; `zero`, a subset, are those that are holes; resident
- * blocks (published in the table) are a subset of `held`, and the rest of `held` was recorded before this boot and has not
- * been verified yet. Everything that changes an object holds the object's lock.
+ * `held` are the blocks whose bytes lie in the file by our account; `zero`, a subset, are those that are holes;
+ * resident blocks (published in the table) are a subset of `held`, and the rest of `held` was recorded before this boot
+ * and has not been verified yet. Every change of an object happens under the object's lock.
  */
 import { CacheError } from '../../base/errors.ts'
 import { allBlocks, type BlockRun, countOf, Geometry, type Image, type ObjectPart, runsOf } from '../../base/image.ts'
@@ -25,9 +25,9 @@ export class StoredImage {
   readonly #parts: StoreContext
   readonly #held = new BlockBitmap()
   readonly #zero = new BlockBitmap()
-  /** Held blocks whose bytes are not right, and must stay where they are until right ones are written over them. */
+  /** Held blocks with damaged bytes, which must stay where they are until right ones are written over them. */
   readonly #damaged = new BlockBitmap()
-  /** Who reads the data file past us. */
+  /** References of the kernel to the data file. */
   readonly kernelRefs: KernelRefs
   readonly #verification: BlockVerifier
   readonly #landing: BlockWriter
@@ -113,7 +113,7 @@ export class StoredImage {
     return this.residency.generation(object)
   }
 
-  /** Somebody reads this object now, be it here or not. */
+  /** This object is being read, here or from the origin. */
   touch(object: number): void {
     this.residency.touch(object, this.#parts.tick())
   }
@@ -135,7 +135,7 @@ export class StoredImage {
 
   /**
    * Read resident bytes; false when any of them is not (or no longer) there, or the disk does not give them in time.
-   * After false, `target` may still be written to: nobody may use it. Blocks that are there and cannot be read have been
+   * After false, `target` may still be written to: it must not be used. Blocks that are there and unreadable have been
    * verified again by then, so that the next look finds them right or missing.
    */
   read(offset: number, target: Uint8Array): Promise<boolean> {
@@ -152,7 +152,7 @@ export class StoredImage {
     const isUnchanged = parts.every(({ object, blocks }, k) => {
       return this.generation(object) === generations[k] && (blocks & ~this.residency.resident(object)) === 0n
     })
-    // Nobody took them away: it was the disk.
+    // They were not taken away: it was the disk.
     if (whole === false && wasResident && isUnchanged) {
       const again = (part: ObjectPart) => () => this.#verification.verifyAgain(part.object, part.blocks)
       await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, undefined, again(part)))), null)
@@ -161,7 +161,7 @@ export class StoredImage {
   }
 
   /**
-   * Compare held blocks with their checksums, publish the good ones and give up the bad ones. Blocks that cannot be read are
+   * Compare held blocks with their checksums, publish the good ones and give up the bad ones. Unreadable blocks are
    * given up too while the disk otherwise works; while it does not, they stay as they are. Never rejects.
    */
   verify(object: number, blocks: bigint): Promise<void> {
@@ -174,9 +174,9 @@ export class StoredImage {
   }
 
   /**
-   * Compare held blocks with their checksums, whether published or not, as the disk has them (or, not `fromDisk`, as readers
-   * see them): good ones are published, bad ones given up. Blocks whose batch is not recorded yet are passed over, and so are
-   * all when the disk does not answer in time. Is no use of the object.
+   * Compare held blocks with their checksums, published or not, as the disk has them (or, not `fromDisk`, as readers
+   * see them): good ones are published, bad ones given up. Blocks whose batch is not recorded yet are passed over, and
+   * so are all when the disk does not answer in time. Is no use of the object.
    * @returns the blocks that were compared
    * @throws CacheError index-failed
    */
@@ -225,7 +225,9 @@ export class StoredImage {
     return held
   }
 
-  /** Second half, once the records are durably gone. Punched up to a whole block, past the end of the file if need be. */
+  /**
+   * Second half, once the records are durably gone. Punched up to a whole block, past the end of the file if need be.
+   */
   async finishEviction(object: number): Promise<number> {
     const bytes = this.allocatedBytes(object)
     const { objectBytes } = this.geometry
@@ -248,7 +250,7 @@ export class StoredImage {
   }
 
   /**
-   * Revoke, forget durably, punch; from under who reads the file past us nothing is punched, and right bytes are to be written over
+   * Revoke, forget durably, punch. A file with kernel references is not punched: right bytes are to be written over
    * these. The caller holds the lock.
    */
   async #drop(object: number, blocks: bigint): Promise<void> {

@@ -1,12 +1,13 @@
 /**
- * Who works on an image in the store now, so that it is retired only when nobody does; who comes later is sent away.
+ * Usage gate of a stored image: counts operations in progress. Removal closes the gate when the count is 0; later
+ * operations are refused.
  */
 
 export class UsageGate {
   #present = 0
   #hasEnded = false
 
-  /** Does nobody come in any more? */
+  /** Are new operations refused? */
   get isClosed(): boolean {
     return this.#hasEnded
   }
@@ -22,7 +23,7 @@ export class UsageGate {
     }
   }
 
-  /** Let nobody in from now on. @returns false when somebody is there: then nothing has changed */
+  /** Refuse operations from now on. @returns false when one is in progress: then nothing has changed */
   closeIfIdle(): boolean {
     if (this.#present === 0) this.#hasEnded = true
     return this.#hasEnded
