@@ -1,20 +1,22 @@
 /**
- * What stat says of images and directories.
+ * Attributes of images and directories, as stat shows them.
  *
- * A file claims all its blocks, `ceil(size / 512)`, although holes may lie in it: how many it truly has is unknown without
- * asking the origin for the whole image, and a file that claims fewer makes `cp` and `du` believe that it is sparse. So `du` and
- * `qemu-img info` show the full size as "disk size", and `cp` reads without looking for holes; whoever wants them
- * (`qemu-img convert` and `map`, `cp --sparse=always`) finds them with lseek.
+ * A file claims all its blocks, `ceil(size / 512)`, although holes may lie in it: the true number is unknown without
+ * asking the origin for the whole image, and a file that claims fewer makes `cp` and `du` believe that it is sparse. So
+ * `du` and `qemu-img info` show the full size as "disk size", and `cp` reads without looking for holes. Programs that
+ * look for holes (`qemu-img convert` and `map`, `cp --sparse=always`) find them with lseek.
  */
 import type { KnownImage } from './backend.ts'
 import type { DirectoryNode } from './nodes.ts'
 import { ownNodeId } from './passthrough.ts'
 
-/** How images are shown: owners and permissions. */
+/** Presentation of images: owners and permissions. */
 export interface Presentation {
   readonly uid: number
   readonly gid: number
-  /** Permission bits of a file; bits that allow writing or executing are ignored. A directory can be entered by who reads. */
+  /**
+   * Permission bits of a file; bits that allow writing or executing are ignored. A readable directory can be entered.
+   */
   readonly mode: number
   /** Modification time of the directories, in milliseconds since 1970. */
   readonly directoriesModifiedMs: number
@@ -47,7 +49,7 @@ const directory = 0o040000
  */
 const preferredBytes = 1024 * 1024
 
-/** What is shown when nothing else is asked for: the process's own, readable by all. */
+/** The default presentation: the process's own files, readable by all. */
 export function presentationDefault(): Presentation {
   return {
     uid: process.getuid?.() ?? 0,

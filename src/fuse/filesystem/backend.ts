@@ -1,5 +1,6 @@
 /**
- * What the filesystem needs from below. Declared here, where it is consumed; `daemon/` puts the cache behind it.
+ * Interface of the filesystem to the rooms below. Declared here, where it is consumed; `daemon/` puts the cache behind
+ * it.
  */
 import { createHash } from 'node:crypto'
 import type { Image } from '../../base/image.ts'
@@ -10,7 +11,10 @@ export interface BackendOptions {
   readonly signal: AbortSignal
   /** The process that asks: processes wait in turns. */
   readonly opener?: number | undefined
-  /** Of a read, by who gives the bytes back: takes what is to be called when they are not looked at any more. */
+  /**
+   * Takes the release of a read's bytes, for a backend that lends them: it is called when they are not looked at any
+   * more.
+   */
   readonly lend?: (release: () => void) => void
 }
 
@@ -21,10 +25,10 @@ export interface NamedEntry {
   readonly image: KnownImage | null
 }
 
-/** What a directory lists: an array, or something that makes its entries when they are read. */
+/** The entries of a directory: an array, or an object that makes its entries when they are read. */
 export interface NamedEntries {
   readonly length: number
-  /** What holds the names in memory, where several listings share it. */
+  /** The object that holds the names in memory, where several listings share it. */
   readonly names?: object
   /** Undefined from `length` on. */
   at(index: number): NamedEntry | undefined
@@ -41,14 +45,14 @@ export interface KnownImage {
 export const reservedNodeIds = (1n << 33n) - 1n
 
 /**
- * The node id of a directory in the root: 32 bits of its name's hash, so that it is the same whatever other directories there
- * are. Two names can share one: whoever names directories must look.
+ * The node id of a directory in the root: 32 bits of its name's hash, so that it is the same whatever other directories
+ * there are. Two names can share one: callers that name directories must check.
  */
 export function directoryNodeId(name: string): bigint {
   return (1n << 32n) | BigInt(createHash('sha256').update(name).digest().readUInt32LE(0))
 }
 
-/** What `user.parentfs.*` attributes and status say of one image. */
+/** Cached state of one image, for `user.parentfs.*` attributes and status. */
 export interface Residence {
   readonly residentBytes: number
   readonly complete: boolean
@@ -57,7 +61,7 @@ export interface Residence {
 export interface Backend {
   /** The directories of the root, or null when the root itself holds the images (one origin). */
   readonly directories: readonly string[] | null
-  /** Which images the kernel may read by itself. */
+  /** Decides which images the kernel may read by itself. */
   readonly passthrough: PassthroughBackend
   /**
    * The image of that name now; `directory` is null for the root's own.
@@ -70,7 +74,9 @@ export interface Backend {
   list(directory: string | null, options: BackendOptions): Promise<NamedEntries>
   /** The image that this node id was given to, in this run or an earlier one; null when there is none. */
   imageOf(nodeId: bigint): KnownImage | null
-  /** Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order). */
+  /**
+   * Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order).
+   */
   open(image: Image): Promise<StoreFile | null>
   /** End one `open`. */
   release(image: Image): void
@@ -81,7 +87,7 @@ export interface Backend {
   read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
   /** A native thread has answered a read with bytes of the origin, in `ms` milliseconds. */
   served(image: Image, offset: number, bytes: Uint8Array, ms: number): void
-  /** Somebody reads these bytes, which lie within the image, and needs nothing of us. */
+  /** These bytes, which lie within the image, are being read, without need of us. */
   seen(image: Image, offset: number, length: number): void
   /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */
   extentAt(

@@ -63,13 +63,13 @@ const ofRefusal: Readonly<Record<FsErrorCode, number>> = {
   expired: errno.EIO,
 }
 
-/** What a reply to a request says that the kernel no longer waits for. Source: Linux fs/fuse/dev.c, fuse_dev_do_write. */
+/** The errno of a reply that the kernel no longer waits for. Source: Linux fs/fuse/dev.c, fuse_dev_do_write. */
 export const nobodyWaits: number = errno.ENOENT
 
-/** What every write to the device says once the filesystem is unmounted. */
+/** The errno of every write to the device once the filesystem is unmounted. */
 export const unmounted: number = errno.ENODEV
 
-/** The errno, positive, of whatever was thrown; EIO for what nobody foresaw. */
+/** The errno, positive, of a thrown error; EIO for an unforeseen one. */
 export function errnoOf(error: unknown): number {
   if (error instanceof CacheError) return ofCode[error.code]
   if (error instanceof FsError) return ofRefusal[error.code]

@@ -1,15 +1,15 @@
 /**
- * What the log says of failed requests: what an operator needs, and never a flood.
+ * Logs failed requests: all that an operator needs, and never a flood.
  *
- * A bug gets an error line, a failure of the cache or of an origin a warning; what a caller may well expect (a name that is not
- * there, a write refused), or has been said once for all (the origin is away), only shows at debug level.
+ * A bug gets an error line, a failure of the cache or of an origin a warning. Expected failures (an absent name, a
+ * refused write), and those that have one line for all (the origin is away), only show at debug level.
  */
 import { isCacheError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { FsError } from './fs-error.ts'
 import { failureLinesPerSecondMax } from './limits.ts'
 
-/** Which request failed, for the log. */
+/** A failed request, for the log. */
 export interface FailedRequest {
   /** Name of the operation. */
   readonly opcode: string

@@ -1,8 +1,8 @@
 /**
- * The filesystem in terms of node ids and names: what each operation means, and nothing of how a request looks.
+ * The filesystem in terms of node ids and names: the meaning of each operation, without the form of its request.
  *
- * Both transports call this. It keeps nothing that a successor would need: node ids and handles of images are permanent, and
- * what is remembered is found again by asking. Whatever would change something is refused by the transports.
+ * Both transports call this. It keeps nothing that a successor would need: node ids and handles of images are
+ * permanent, and the rest is found again by asking. The transports refuse every change.
  */
 import { throwIfAborted } from '../../base/errors.ts'
 import { nameBytesMax } from '../../base/limits.ts'
@@ -29,7 +29,7 @@ export interface FileSystemOptions {
 export interface OpenedImage {
   /** The node id, but of an open by passthrough. */
   readonly handle: bigint
-  /** What the kernel reads by itself, or null. */
+  /** The backing id of the file that the kernel reads by itself, or null. */
   readonly backingId: number | null
 }
 
@@ -40,7 +40,7 @@ export interface FileSystemCapacity {
   readonly files: number
 }
 
-/** What is held at the moment. */
+/** Counts of the moment. */
 export interface FileSystemGauges {
   readonly nodes: number
   readonly openImages: number
@@ -90,7 +90,10 @@ export class FileSystem {
     return this.remember(known)
   }
 
-  /** How long the kernel may take a name for absent that was not found, in milliseconds; a directory may come at any time. */
+  /**
+   * The time for which the kernel may take a missing name for absent, in milliseconds; a directory may come at any
+   * time.
+   */
   absentMs(parent: bigint, name: string): number {
     const directory = this.#nodes.directory(parent)
     if (directory.name === null && this.#backend.directories) return 0
@@ -109,7 +112,7 @@ export class FileSystem {
     return name === null ? rootNodeId : (this.#nodes.directoryNamed(name)?.nodeId ?? null)
   }
 
-  /** The same for an image of a listing, which may be old: null when the image is one that nobody knows any more. */
+  /** The same for an image of a listing, which may be old: null when the image is not known any more. */
   rememberListed(known: KnownImage): Attributes | null {
     return this.#backend.imageOf(known.nodeId) === null ? null : this.remember(known)
   }
@@ -135,7 +138,7 @@ export class FileSystem {
   }
 
   /**
-   * May anybody do what `mask` says? Who may is checked by the kernel.
+   * Is any user allowed the access of `mask`? The kernel checks the user.
    * @throws Refusal permission-denied, stale-node
    */
   access(nodeId: bigint, mask: number): void {
@@ -185,7 +188,7 @@ export class FileSystem {
     if (known) this.#backend.served(known.image, offset, bytes, ms)
   }
 
-  /** Somebody reads what was fetched ahead, which was answered natively, or comes next. */
+  /** Prefetched bytes are being read: answered natively, or next. */
   seen(handle: bigint, offset: number, length: number): void {
     const known = this.#backend.imageOf(handle)
     if (known) this.#backend.seen(known.image, offset, length)

@@ -1,5 +1,5 @@
 /**
- * What the filesystem itself refuses, whatever lies below it: a code from a closed list, and a sentence.
+ * Errors of the filesystem itself, whatever lies below it: a code from a closed list, and a sentence.
  *
  * Failures of the cache and of origins are CacheErrors. `errno.ts` alone turns either into an errno.
  */

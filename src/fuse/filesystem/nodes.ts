@@ -1,9 +1,9 @@
 /**
- * Node ids and what they stand for.
+ * Node ids and their meaning.
  *
  * A node id means the same for ever: 1 is the root, a directory of several origins has an id made of its name, and an
- * image has the id that the backend gave it. What is remembered here only saves asking; a node that the kernel forgot, or
- * that an earlier process handed out, is found again by asking the backend.
+ * image has the id that the backend gave it. The table here only saves asking; a node that the kernel forgot, or that
+ * an earlier process handed out, is found again by asking the backend.
  */
 import { type Backend, directoryNodeId, type KnownImage, reservedNodeIds } from './backend.ts'
 import { FsError } from './fs-error.ts'

@@ -2,8 +2,8 @@
  * Open directories: each keeps the listing that it began with until it is read from the start again, so that a reader
  * sees every name once whatever happens at the origin meanwhile.
  *
- * The reader may come back to any place of it. A handle that a predecessor gave out is taken as one that has not been read yet: the
- * listing is taken anew, and the reader goes on in it if it begins with what he has seen.
+ * The reader may come back to any place of it. A handle of a predecessor is taken as one that has not been read yet:
+ * the listing is taken anew, and the reader goes on in it if it begins with the names read so far.
  */
 
 import type { KnownImage } from './backend.ts'
@@ -21,7 +21,10 @@ export interface DirectoryEntry {
 /** A listing: an array, or something that makes its entries when they are read. */
 export interface DirectoryEntries {
   readonly length: number
-  /** What holds the names in memory: listings that share it are counted once. Each has its own where it is absent. */
+  /**
+   * The object that holds the names in memory: listings that share it are counted once. Each has its own where it is
+   * absent.
+   */
   readonly names?: object
   /** Null for what is not shown; undefined from `length` on. */
   at(index: number): DirectoryEntry | null | undefined
@@ -32,7 +35,7 @@ interface OpenDirectory {
   entries: DirectoryEntries | null
 }
 
-/** Where a reader goes on. */
+/** The place where a reader goes on. */
 export interface DirectoryPlace {
   /** Into the listing. */
   readonly index: number
@@ -54,7 +57,7 @@ export class OpenDirectories {
   readonly #directoriesMax: number
   readonly #namesMax: number
   #nextHandle: bigint
-  /** What is held of names, by how many directories. */
+  /** Held names, and the number of directories that hold them. */
   readonly #held = new Map<object, { readonly length: number; directories: number }>()
   // INVARIANT: #names is the sum of the lengths in #held, and <= #namesMax.
   #names = 0
@@ -91,7 +94,7 @@ export class OpenDirectories {
     if (directory.entries && place.index > 0) return directory.entries
     const entries = await list()
     if (!place.follows(entries)) throw new FsError('listing-changed')
-    // Closed meanwhile: nobody would take the names back.
+    // Closed meanwhile: the names would not be given back.
     if (this.#open.get(handle) === directory) this.#keep(directory, entries)
     return entries
   }

@@ -1,14 +1,15 @@
 /**
- * Which images are open, and the binding of their data files to native readers.
+ * Open images, and the binding of their data files to native readers.
  *
- * The handle of an open image is its node id, the same for all who open it and in every process that serves the mount. The
- * first open binds, the last release unbinds. A read of an image that nobody opened here (a predecessor did) opens it.
- * Opens that a predecessor answered are not counted: a release may close too early, and the next read opens again.
+ * The handle of an open image is its node id, the same for all who open it and in every process that serves the mount.
+ * The first open binds, the last release unbinds. A read of an image that was not opened here (a predecessor opened it)
+ * opens it. Opens that a predecessor answered are not counted: a release may close too early, and the next read opens
+ * again.
  */
 import type { StoreFile } from '../../native/addon.ts'
 import type { Backend, KnownImage } from './backend.ts'
 
-/** What lets native readers answer from a data file: a Session. */
+/** Lets native readers answer from a data file: a Session. */
 export interface Binder {
   bind(handle: bigint, file: StoreFile): void
   unbind(handle: bigint): void
@@ -41,7 +42,7 @@ export class OpenImages {
     return this.#open.has(handle)
   }
 
-  /** Count one open. Whoever gets an error has opened nothing. */
+  /** Count one open. A failed one has opened nothing. */
   async open(known: KnownImage): Promise<void> {
     let entry = this.#open.get(known.nodeId)
     if (entry) entry.opens++
@@ -55,7 +56,7 @@ export class OpenImages {
     return entry?.isReady ? entry.known : null
   }
 
-  /** Wait until the image is open, and open it when nobody has. */
+  /** Wait until the image is open, and open it when it is not. */
   async ensure(known: KnownImage): Promise<void> {
     const entry = this.#open.get(known.nodeId)
     await (entry ? entry.ready : this.open(known))
@@ -83,7 +84,7 @@ export class OpenImages {
       () => {
         entry.isReady = true
       },
-      // Whoever opens sees the error; all of them wait for `ready`, and the next open tries again.
+      // The caller of open sees the error; all of them wait for `ready`, and the next open tries again.
       () => {
         if (this.#open.get(known.nodeId) === entry) this.#open.delete(known.nodeId)
       },
@@ -102,7 +103,7 @@ export class OpenImages {
       if (!this.#open.has(known.nodeId)) this.#binder.unbind(known.nodeId)
       this.#backend.release(known.image)
     }
-    // An open that failed has bound and holds nothing; who opened has seen why.
+    // A failed open has bound and holds nothing; its caller has seen why.
     ready.then(end, () => {})
   }
 }

@@ -1,10 +1,10 @@
 /**
  * Opens by passthrough: the kernel reads a data file by itself, and asks us nothing.
  *
- * Facts that decide all of this. Source: Linux fs/fuse/iomode.c, passthrough.c (6.9 and newer). On one node, opens by passthrough and
- * others do not go together, and neither do two backing files: an open that mixes them is EIO. So an image has a second node for
- * these opens, on which there are no others: an open of it that cannot be one is stale, and the kernel looks the name up again. All of
- * them share one backing id, which is closed with the last.
+ * The kernel's rules decide all of this. On one node, opens by passthrough and others do not go together, and neither
+ * do two backing files: an open that mixes them is EIO. So an image has a second node for these opens, on which there
+ * are no others. An open of it that cannot be one is stale, and the kernel looks the name up again. All of them share
+ * one backing id, which is closed with the last. Source: Linux fs/fuse/iomode.c, passthrough.c (6.9 and newer).
  */
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../base/errors.ts'
@@ -40,7 +40,7 @@ export interface PassthroughBackend {
   end(image: Image): void
 }
 
-/** What the kernel is asked. */
+/** Questions to the kernel. */
 export interface PassthroughKernel {
   /** Why it reads nothing by itself; null when it does. */
   readonly off: () => string | null

@@ -1,8 +1,8 @@
 /**
- * lseek for data and holes: walk the extents of an image until one of the wanted kind comes.
+ * lseek for data and holes: walks the extents of an image until one of the wanted kind comes.
  *
- * What is not known to be a hole is data, since a hole that is not one makes `cp` and `qemu-img convert` write zeros in its
- * place. The end of the file counts as a hole.
+ * An extent counts as data unless it is known to be a hole, because a false hole makes `cp` and `qemu-img convert`
+ * write zeros in its place. The end of the file counts as a hole.
  */
 import type { Image } from '../../base/image.ts'
 import type { Backend, BackendOptions } from './backend.ts'

@@ -1,30 +1,30 @@
 /**
- * What the daemon needs of a transport that serves a mount, whichever it is.
+ * Interface of a transport that serves a mount to the daemon.
  */
 import type { LatencyCounts } from '../../base/latency-histogram.ts'
 import type { FileSystemGauges } from './file-system.ts'
 
-/** How many there are now. */
+/** Counts of the moment. */
 export interface TransportGauges extends FileSystemGauges {
   /** Requests that wait for an answer, and those of them whose reader was interrupted. */
   readonly inFlight: number
   readonly interrupted: number
 }
 
-/** What was answered without the filesystem being asked, since the start. */
+/** Requests answered without the filesystem, since the start. */
 export interface TransportCounters {
   readonly hits: number
   readonly hitBytes: number
 }
 
-/** How long that took: what memory answered, and what the disk answered. */
+/** Latencies of those: answers from memory, and from the disk. */
 export interface TransportLatencies {
   readonly memory: LatencyCounts
   readonly disk: LatencyCounts
 }
 
 export interface Deadlines {
-  /** How long a request may wait for what lies below; it should know its own end before. */
+  /** The time for which a request may wait for the rooms below, which should know its end before. */
   readonly deadlineMs: number
   /** The same for READs; null where they may wait for ever. Their readers can be killed. */
   readonly readDeadlineMs: number | null
@@ -38,17 +38,21 @@ export interface SupersededEntry {
 }
 
 export interface Transport {
-  /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
+  /**
+   * Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else the errno of the failed
+   * read.
+   */
   readonly ended: Promise<number>
   /**
-   * Does the kernel know this node, or has anybody it open?
-   * @param lost the node's name, if it means nothing any more: whoever keeps the node for it is asked to forget it, for the next time
+   * Does the kernel know this node, or is it open?
+   * @param lost the node's name, if it means nothing any more: the kernel is asked to forget it if it keeps the node
+   * for it, for the next time
    */
   knows(nodeId: bigint, lost: SupersededEntry | null): Promise<boolean>
   gauges(): TransportGauges
   /** Why the kernel reads no data file by itself, or null when it does. */
   readonly passthroughOff: string | null
-  /** How long requests that come from now on may wait for their answers. */
+  /** The time for which later requests may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void
   counters(): TransportCounters
   latencies(): TransportLatencies

@@ -1,8 +1,8 @@
 /**
  * The portable transport: libfuse 2 by way of the optional package fuse-native, which mounts in this process.
  *
- * It can less than the kernel's own protocol: see {@link fuseNativeCapabilities}. It ends with the process, and the mount is dead
- * then; nobody can go on with it.
+ * It can do less than the kernel's own protocol: see {@link fuseNativeCapabilities}. It ends with the process, and the
+ * mount is dead then: no other process can go on with it.
  */
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { noLatencies } from '../../base/latency-histogram.ts'
@@ -56,7 +56,7 @@ export interface FuseNativeTransportOptions {
   /** Owners and permissions; the process's own and 0444 where they are left out. */
   readonly presentation?: Partial<Presentation>
   readonly logger: Logger
-  /** How long a request may wait for what lies below; other than the default in tests only. */
+  /** The time for which a request may wait for the rooms below; other than the default in tests only. */
   readonly deadlineMs?: number
   /** The same of a READ, null for ever; as the others where it is left out. */
   readonly readDeadlineMs?: number | null
@@ -75,7 +75,7 @@ interface Parts {
   readonly calls: PendingRequests
   /** `now` can be set. */
   readonly deadlines: { now: Deadlines }
-  /** Does libfuse? It tells nobody when it does no more. */
+  /** Does libfuse serve? It does not tell when it stops. */
   readonly isServing: () => boolean
   readonly names: VersionPins
 }

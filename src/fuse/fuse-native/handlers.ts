@@ -1,8 +1,8 @@
 /**
- * What each operation of libfuse 2 asks of the filesystem. Paths and small handles here, nodes below.
+ * Handlers of libfuse 2's operations: paths and small handles here, nodes below.
  *
- * Every handler answers through Calls, with the values that fuse-native's C code takes for granted: a buffer that was handed
- * in goes back with the answer, whatever it is, since it is detached there.
+ * Every handler answers through Calls, with the values that fuse-native's C code takes for granted: a buffer that was
+ * handed in goes back with the answer, whatever it is, since it is detached there.
  */
 
 import { errnoOf } from '../filesystem/errno.ts'
@@ -22,7 +22,7 @@ export interface FuseNativeHandlersContext {
   readonly names: VersionPins
   readonly files: OpenFiles
   readonly calls: PendingRequests
-  /** How long a request may wait for what lies below, and a READ; null for ever. */
+  /** The time for which a request may wait for the rooms below, and a READ; null for ever. */
   /** As they are at the time of a request. */
   readonly deadlines: () => Deadlines
 }
@@ -172,7 +172,7 @@ function attributeHandlers({ fileSystem, names, calls, deadlines }: FuseNativeHa
   }
 }
 
-/** What would change something, also where root has mounted it for writing. */
+/** Refusals of changes, also where root has mounted it for writing. */
 function refusals(): Handlers {
   const result = -errnoOf(new FsError('read-only'))
   const names = ['mknod', 'mkdir', 'unlink', 'rmdir', 'symlink', 'rename', 'link', 'create']
@@ -191,7 +191,7 @@ function fitting(value: Uint8Array, bytesMax: number): Uint8Array {
   return value
 }
 
-/** What a directory entry says of its name. */
+/** The type of a directory entry. */
 function kindReply(mode: number): Uint32Array {
   return statReply({
     nodeId: rootNodeId,

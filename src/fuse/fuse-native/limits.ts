@@ -8,11 +8,11 @@ export const fuseNativeBackgroundMax = 48
 /** Longest READ over fuse-native, in bytes: 32 pages. Source: Linux fs/fuse/fuse_i.h, FUSE_DEFAULT_MAX_PAGES_PER_REQ. */
 export const fuseNativeReadBytesMax = 32 * 4 * KiB
 
-/** Longest path of a mountpoint, and longest options, in bytes: fuse-native cuts what is longer, and mounts elsewhere. */
+/** Longest path of a mountpoint, and longest options, in bytes: fuse-native cuts longer ones, and mounts elsewhere. */
 export const fuseNativeTextBytesMax = 1023
 
-/** Names that are remembered over fuse-native though nobody has them open. */
+/** Names that are remembered over fuse-native without being open. */
 export const toldNamesMax = 65_536
 
-/** How often a session of fuse-native is looked at: nothing says that it has ended. */
+/** The interval at which a session of fuse-native is looked at: it does not tell its end. */
 export const fuseNativeLookMs = 250

@@ -1,12 +1,12 @@
 /**
  * The optional package fuse-native: found, loaded and typed here alone.
  *
- * It is used below its documented interface: its own operations forget lengths that they were given (a value longer than the
- * caller's buffer would be read past its end), answer what took 15 seconds with an error, and stat by name what is open. So
- * our handlers take the place of its own, which are methods of known names, and the version is exactly the one whose source
- * was read.
+ * It is used below its documented interface. Its own operations forget lengths that they were given (a value longer
+ * than the caller's buffer would be read past its end), answer slow requests with an error after 15 seconds, and stat
+ * open files by name. So our handlers take the place of its own, which are methods of known names. The version is
+ * exactly the one whose source was read.
  *
- * Source of everything said of it: fuse-native 2.2.6, index.js and fuse-native.c.
+ * Source of every fact about it: fuse-native 2.2.6, index.js and fuse-native.c.
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -18,15 +18,18 @@ import type { Libfuse2 } from '../../native/libfuse2.ts'
 const version = '2.2.6'
 
 /**
- * Answers a request, once: a second answer would let another request of the same thread go on. `result` is 0, a count of bytes, or
- * an errno below zero; the values that follow depend on the operation.
+ * Answers a request, once: a second answer would let another request of the same thread go on. `result` is 0, a count
+ * of bytes, or an errno below zero; the values that follow depend on the operation.
  */
 export type Reply = (result: number, ...values: readonly unknown[]) => void
 
 /** Takes the place of `_op_<name>`: the reply, and what the request says. */
 export type Handler = (reply: Reply, ...args: never) => void
 
-/** One mount. It must be kept as long as the process: native threads use memory that it owns, and do not say when they end. */
+/**
+ * One mount. It must be kept as long as the process: native threads use memory that it owns, and do not say when they
+ * end.
+ */
 export interface NativeFuse {
   /** Mounts, on this thread; called back when the kernel has said INIT. */
   mount(done: (error: Error | null) => void): void
@@ -35,7 +38,7 @@ export interface NativeFuse {
 }
 
 interface FuseClass {
-  /** A shell that detaches a mount, whoever uses it: unmounting is not a transport's business. */
+  /** A shell that detaches a mount in spite of its users: unmounting is not a transport's business. */
   unmount: (mountpoint: string, done: (error: null) => void) => void
   new (mountpoint: string, operations: object, options: { readonly timeout: false }): NativeFuse
 }
@@ -83,7 +86,7 @@ function packageDirectory(require: NodeJS.Require): string {
   }
 }
 
-/** Where the package was compiled when it was installed, there is only the second; else the system may have one. */
+/** A package that was compiled when it was installed has only the second; else the system may have one. */
 function libraryPath(directory: string): string {
   const places = [join('prebuilds', `linux-${process.arch}`), join('build', 'Release')]
   return places.map(place => join(directory, place, 'libfuse.so')).find(existsSync) ?? 'libfuse.so.2'

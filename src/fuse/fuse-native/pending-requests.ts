@@ -1,8 +1,8 @@
 /**
- * Requests on their way through fuse-native: each is answered exactly once, with a value or an errno, whatever happens below.
+ * Pending requests of fuse-native: each is answered exactly once, with a value or an errno, whatever happens below.
  *
- * A request that is not answered holds a native thread; one that is answered twice lets a later one go on with memory that
- * nobody has filled. What comes after the answer is dropped, and undone.
+ * An unanswered request holds a native thread. A second answer lets a later request go on with unfilled memory. Results
+ * that come after the answer are dropped, and undone.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -20,7 +20,7 @@ export interface PendingRequestsOptions {
 export interface Work<T> {
   readonly operation: string
   readonly path: string
-  /** How long it may wait; null for ever. */
+  /** The time for which it may wait; null for ever. */
   readonly deadlineMs: number | null
   readonly run: (options: BackendOptions) => Promise<T> | T
   readonly answer: (value: T) => void
@@ -41,7 +41,7 @@ export interface PendingRequestsGauges {
 
 export class PendingRequests {
   readonly #log: FailureLog
-  /** What ends each request that waits. */
+  /** The ends of waiting requests. */
   readonly #waiting = new Set<(refusal: FsError) => void>()
   #failed = 0
   #expired = 0

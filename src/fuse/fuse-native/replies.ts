@@ -11,8 +11,8 @@ import type { FileSystemCapacity } from '../filesystem/file-system.ts'
 const statfsBlockBytesMin = 4096
 
 /**
- * struct stat. Without st_ino: libfuse gives out numbers of its own, since there are 32 bits here for the 62 of a node id.
- * Times before 1970 cannot be said, and become it.
+ * struct stat. Without st_ino: libfuse gives out numbers of its own, since there are 32 bits here for the 62 of a node
+ * id. Times before 1970 become 1970: the struct cannot hold them.
  */
 export function statReply(attributes: Attributes): Uint32Array {
   const { mode, uid, gid, links, sizeBytes, blocks, preferredBytes, modifiedMs } = attributes

@@ -1,13 +1,13 @@
 /**
- * Names, and the version of each that the kernel was told last.
+ * Version pins: the version of each name that the kernel was told last.
  *
- * libfuse 2 has one node for a name, whatever is behind it: the kernel keeps one size and one set of pages for all who have it
- * open. So that no two versions of an image meet there, a name stays with its version as long as anybody has it open; and what is
- * opened is the version whose attributes were told last, which the kernel asks for right before. When it has changed, the first who
- * asks is told "stale": the kernel asks again, and attributes that were on their way meanwhile count as old.
+ * libfuse 2 has one node for a name, whatever is behind it: the kernel keeps one size and one set of pages for all its
+ * openers. So that no two versions of an image meet there, a name stays with its version while it is open. An open gets
+ * the version whose attributes were told last, which the kernel asks for right before. When it has changed, the first
+ * question is answered "stale": the kernel asks again, and attributes that were on their way meanwhile count as old.
  *
- * Source: Linux fs/fuse/dir.c, fuse_permission (attributes that are not valid any more are asked for), fs/namei.c, retry_estale,
- * fs/fuse/inode.c, fuse_change_attributes.
+ * Source: Linux fs/fuse/dir.c, fuse_permission (attributes that are not valid any more are asked for), fs/namei.c,
+ * retry_estale, fs/fuse/inode.c, fuse_change_attributes.
  */
 import { type Attributes, isDirectory } from '../filesystem/attributes.ts'
 import type { BackendOptions } from '../filesystem/backend.ts'
@@ -23,10 +23,10 @@ interface ToldName {
 export class VersionPins {
   readonly #fileSystem: FileSystem
   readonly #namesMax: number
-  /** Images only, by path; who was told last is last. One lookup of each node is counted. */
+  /** Images only, by path; the latest told is last. One lookup of each node is counted. */
   readonly #told = new Map<string, ToldName>()
 
-  /** @param namesMax names that nobody has open are forgotten above it */
+  /** @param namesMax names that are not open are forgotten above it */
   constructor(fileSystem: FileSystem, namesMax: number) {
     this.#fileSystem = fileSystem
     this.#namesMax = namesMax
@@ -83,7 +83,7 @@ export class VersionPins {
     if (told) told.opens--
   }
 
-  /** Forget a name that means nothing any more, unless somebody has it open. */
+  /** Forget a name that means nothing any more, unless it is open. */
   drop(path: string): void {
     const told = this.#told.get(path)
     if (!told || told.opens > 0) return

@@ -1,9 +1,9 @@
 /**
- * Cookies of directory entries: where a reader goes on, and what he has seen until there.
+ * Cookies of directory entries: the place where a reader goes on, and a hash of the names until there.
  *
- * The low 31 bits are an index into the listing, the 32 above them a hash of all names before it. So a server that took over, which has
- * no listing of the reader's, can tell whether the one that it gets now goes on where the reader was: without that he would miss names or
- * see some twice, and nobody would know. The sign bit stays free: cookies are file offsets.
+ * The low 31 bits are an index into the listing, the 32 above them a hash of all names before it. A worker that took
+ * over has no listing of the reader's. By the hash it can tell whether its own listing goes on where the reader was:
+ * otherwise the reader would miss names or see some twice. The sign bit stays free: cookies are file offsets.
  */
 import type { DirectoryEntries, DirectoryPlace } from '../filesystem/open-directories.ts'
 
@@ -40,7 +40,8 @@ function hashOfFirst(entries: DirectoryEntries, count: number): number {
   let hash = 0
   for (let at = 0; at < count; at++) {
     const entry = entries.at(at)
-    // What is not shown has not been seen; past the end there is nothing, and the hash is that of another listing.
+    // Entries that are not shown have not been seen; past the end there are none, and the hash is that of another
+    // listing.
     if (entry) hash = hashWith(hash, entry.name)
     else if (entry === undefined) break
   }

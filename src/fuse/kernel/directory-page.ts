@@ -1,8 +1,8 @@
 /**
  * Pages of directory entries, with and without attributes.
  *
- * An entry goes into a page whole or not at all. Attributes are given only for images that are known without asking: for the others
- * the kernel takes the name, and asks when it wants more.
+ * An entry goes into a page whole or not at all. Attributes are given only for images that are known without asking:
+ * for the others the kernel takes the name, and asks when it wants more.
  */
 
 import type { Attributes } from '../filesystem/attributes.ts'
@@ -22,7 +22,10 @@ const types = { directory: 4, file: 8 } as const
 /** The inode number of what we do not know yet: not 0, which libc takes for a deleted name. */
 const unknownInode = 0xffffffffn
 
-/** The entries from `cookie` on that fit into `bytesMax`, or into what one answer may have: struct fuse_dirent. Empty at the end of the listing. */
+/**
+ * The entries from `cookie` on that fit into `bytesMax`, or into one answer: struct fuse_dirent. Empty at the end of
+ * the listing.
+ */
 export function directoryPage(entries: DirectoryEntries, cookie: bigint, bytesMax: number): Uint8Array {
   const page = new Page(bytesMax, cookie)
   for (let at = page.index; at < entries.length; at++) {
@@ -42,7 +45,7 @@ export interface PageWithAttributes {
 
 /**
  * The same with struct fuse_direntplus.
- * @param remember counts a lookup of an image and says its attributes; null when nobody knows it any more
+ * @param remember counts a lookup of an image and returns its attributes; null when it is not known any more
  */
 export function directoryPageWithAttributes(
   entries: DirectoryEntries,
@@ -78,7 +81,7 @@ class Page {
   #used = 0
   /** Of all names before the next entry. */
   #hash: number
-  /** Where it begins in the listing. */
+  /** Its index in the listing. */
   readonly index: number
 
   constructor(bytesMax: number, cookie: bigint) {

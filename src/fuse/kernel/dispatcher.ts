@@ -1,8 +1,9 @@
 /**
- * Raw requests in, replies out: every request but FORGET and INTERRUPT is answered exactly once, whatever happens below.
+ * Dispatches raw requests and sends replies: every request but FORGET and INTERRUPT is answered exactly once, whatever
+ * happens below.
  *
- * An operation that throws becomes an errno; one that waits is registered until it is answered, so that an INTERRUPT finds
- * it and a deadline ends it. What comes after the answer is dropped, and undone.
+ * A thrown error becomes an errno. A waiting request is registered until it is answered, so that an INTERRUPT finds it
+ * and a deadline ends it. Results that come after the answer are dropped, and undone.
  */
 
 import { SlicedQueue } from '../../async/loop-slicer.ts'
@@ -84,12 +85,15 @@ export class Dispatcher {
     })
   }
 
-  /** How long requests that come from now on may wait. */
+  /** The time for which later requests may wait. */
   setDeadlines(deadlines: Deadlines): void {
     this.#deadlines = deadlines
   }
 
-  /** A batch as Session hands it over: requests at multiples of 8, each with its length in front. They are begun in order, not all in one turn. */
+  /**
+   * A batch as Session hands it over: requests at multiples of 8, each with its length in front. They are begun in
+   * order, over several iterations.
+   */
   accept(batch: Uint8Array): void {
     const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
     for (let at = 0; at < batch.length; ) {
@@ -121,7 +125,10 @@ export class Dispatcher {
     }
   }
 
-  /** Answer nothing from now on, and end the work below. Whoever serves the mount next gets the open requests again. */
+  /**
+   * Answer nothing from now on, and end the work below. The next process that serves the mount gets the open requests
+   * again.
+   */
   stop(): void {
     this.#stopped = true
     this.#interrupts.stop()
@@ -154,7 +161,10 @@ export class Dispatcher {
     }
   }
 
-  /** FORGET, BATCH_FORGET, INTERRUPT and what was answered already; in a broken one of them there is nothing to answer either. */
+  /**
+   * FORGET, BATCH_FORGET, INTERRUPT and requests that were answered already; in a broken one of them there is nothing
+   * to answer either.
+   */
   #needsNoAnswer(header: request.RequestHeader, body: RequestReader): boolean {
     try {
       switch (header.opcode) {
@@ -166,7 +176,7 @@ export class Dispatcher {
           return true
         case opcodes.SERVED: {
           const { handle, offset, bytes, ms } = request.readServed(body)
-          // Nobody waits for it, as for what came with it perhaps: it goes behind.
+          // It has no waiter, unlike the requests beside it perhaps: it goes behind them.
           this.#bursts.run(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
           return true
         }
@@ -228,7 +238,7 @@ export class Dispatcher {
     this.#giveUp(call, new FsError('expired', `no answer in ${ms} ms`))
   }
 
-  /** Answer for what lies below, and tell it that nobody wants its answer. */
+  /** Answer in place of the rooms below, and tell them that the answer is not wanted. */
   #giveUp(call: PendingRequest, refusal: FsError): void {
     this.#fail(call, refusal)
     call.abort(refusal)
@@ -261,7 +271,7 @@ export class Dispatcher {
     this.#log.failed({ opcode: nameOfOpcode(opcode), nodeId: String(nodeId), pid }, error)
   }
 
-  /** The rest of a batch that has lost its frame: only a bug makes one, and there is nobody to answer. */
+  /** The rest of a batch that has lost its frame: only a bug makes one, and there is no request to answer. */
   #misframed(bytes: number): void {
     this.#counts.malformed++
     this.#options.logger.error({ bytes }, 'a batch of requests has lost its frame')

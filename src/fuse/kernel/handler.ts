@@ -1,11 +1,11 @@
 /**
- * What handles one kind of request: decode, ask the filesystem, encode.
+ * Handler of one kind of request: decodes it, asks the filesystem, encodes the reply.
  */
 import type { PendingRequest } from './pending-request.ts'
 import type { RequestReader } from './request-reader.ts'
 
 export interface Answer {
-  /** What follows the header of the reply. */
+  /** The bytes after the header of the reply. */
   readonly bytes: Uint8Array | null
   /** Takes back what the kernel was going to be told, when it no longer listens: it will neither FORGET nor RELEASE. */
   readonly undo: (() => void) | null

@@ -43,7 +43,7 @@ export function handlersOf(fileSystem: FileSystem): RequestHandlers {
   ])
 }
 
-/** What to do with an opcode that is not in the table: the kernel remembers ENOSYS, and does not ask again. */
+/** Handler of an opcode that is not in the table: the kernel remembers ENOSYS, and does not ask again. */
 export const unsupported: RequestHandler = refuse('unsupported')
 
 function nodeOperations(fileSystem: FileSystem): Entries {
@@ -189,7 +189,7 @@ function attributeOperations(fileSystem: FileSystem): Entries {
   ]
 }
 
-/** What has the same answer whatever lies below. */
+/** Operations with the same answer whatever lies below. */
 function fixedOperations(): Entries {
   const { SETATTR, SYMLINK, MKNOD, MKDIR, UNLINK, RMDIR, RENAME, RENAME2, LINK, CREATE, TMPFILE } = opcodes
   const { WRITE, SETXATTR, REMOVEXATTR, FALLOCATE, COPY_FILE_RANGE, COPY_FILE_RANGE_64 } = opcodes
@@ -201,10 +201,10 @@ function fixedOperations(): Entries {
     ...[...names, ...contents].map((opcode): [number, RequestHandler] => [opcode, refuse('read-only')]),
     // There is nothing unwritten.
     ...[FSYNC, FSYNCDIR, SYNCFS, DESTROY].map((opcode): [number, RequestHandler] => [opcode, done]),
-    // The kernel remembers it and closes without asking: a round trip less for each close. Source: Linux fs/fuse/file.c,
-    // fuse_flush.
+    // The kernel remembers it and closes without asking: a round trip less for each close. Source: Linux
+    // fs/fuse/file.c, fuse_flush.
     [FLUSH, refuse('unsupported')],
-    // What qemu expects of a plain file when it asks for block sizes.
+    // qemu expects this of a plain file when it asks for block sizes.
     [IOCTL, refuse('not-a-device')],
   ]
 }

@@ -1,20 +1,20 @@
 /**
- * Which requests are being worked on, noted where the supervisor can read it when this process has died: a request that was in work at one
- * death after the other may be what kills.
+ * In-flight journal: notes requests in work where the supervisor can read them after this process has died. A request
+ * that was in work at one crash after the other may be the cause.
  *
- * A note is a slot of a file in memory: written before the work begins, cleared with the answer. Of the requests that the supervisor suspects,
- * one at a time is worked on, so that the next death tells which it is; one that is sure to kill is refused. Hits that native threads
- * answer are not noted: they do one thing only, and a note would cost each of them more than the hit itself. Source of bit 63: Linux
- * include/uapi/linux/fuse.h, FUSE_UNIQUE_RESEND.
+ * A note is a slot of a file in memory: written before the work begins, cleared with the answer. Of the requests that
+ * the supervisor suspects, one at a time is worked on, so that the next crash tells which it is; a proven one is
+ * refused. Hits of native threads are not noted: they do one thing only, and a note would cost each of them more than
+ * the hit itself. Source of bit 63: Linux include/uapi/linux/fuse.h, FUSE_UNIQUE_RESEND.
  */
 import type { Logger } from '../../base/logger.ts'
 import { workNotesMax } from './limits.ts'
 
-/** What the supervisor knows of requests, by `unique` in decimal, without bit 63. */
+/** The supervisor's knowledge of requests, by `unique` in decimal, without bit 63. */
 export interface PoisonVerdict {
   /** Each was in work when one or two servers died. */
   readonly suspects: readonly string[]
-  /** Each kills whoever works on it. */
+  /** Each kills the worker that works on it. */
   readonly poisoned: readonly string[]
 }
 
@@ -31,7 +31,7 @@ export interface InflightJournalOptions {
   readonly logger: Logger
 }
 
-/** What to do with a request: it comes again `later`, through `resume`. */
+/** The verdict on a request: `later` comes again, through `resume`. */
 export type RequestVerdict = 'go' | 'later' | 'refuse'
 
 export class InflightJournal {
@@ -54,7 +54,7 @@ export class InflightJournal {
     this.#poisoned = new Set(options.judgement.poisoned.map(BigInt))
   }
 
-  /** Who takes what had to wait. */
+  /** Takes requests that had to wait. */
   onResume(listener: (request: Uint8Array) => void): void {
     this.#resume = listener
   }

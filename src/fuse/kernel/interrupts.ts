@@ -2,11 +2,11 @@
  * INTERRUPT: ends a request whose reader was killed, and no other.
  *
  * The kernel interrupts a waiting request once, for any signal. A reader with a harmless timer that got EINTR each time
- * would never read anything, so a request ends only when its thread has been killed; until then we look again, since no second
- * INTERRUPT comes for a later kill. An INTERRUPT can overtake its request: the kernel is asked to repeat it.
+ * would never read anything, so a request ends only when its thread has been killed; until then we look again, since no
+ * second INTERRUPT comes for a later kill. An INTERRUPT can overtake its request: the kernel is asked to repeat it.
  *
- * Of reads that are asynchronous (O_DIRECT, read-ahead) the kernel never tells. So the readers of whatever waits for long are
- * looked at now and then, each once for all it waits for.
+ * The kernel never tells of asynchronous reads (O_DIRECT, read-ahead). So the readers of requests that wait for long
+ * are looked at now and then, each once for all it waits for.
  */
 import {
   interruptRepeatMs,
@@ -114,8 +114,8 @@ export class Interrupts {
   }
 
   /**
-   * Not at once: a native thread may have the request and wait for the disk with it, and the kernel repeats without a pause. If
-   * the request was answered meanwhile, the kernel knows, and nothing comes again.
+   * Not at once: a native thread may have the request and wait for the disk with it, and the kernel repeats without a
+   * pause. If the request was answered meanwhile, the kernel knows, and nothing comes again.
    */
   #repeatSoon(unique: bigint): void {
     if (this.#repeats.size >= interruptsWaitingMax) {

@@ -1,8 +1,9 @@
 /**
- * The transport that speaks the kernel's own protocol: a session on /dev/fuse, the dispatcher on top of it, and the filesystem.
+ * The transport that speaks the kernel's own protocol: a session on /dev/fuse, the dispatcher on top of it, and the
+ * filesystem.
  *
- * It begins with INIT, or with what an earlier process negotiated: then no INIT comes, and the requests that the earlier
- * one left unanswered are asked for again.
+ * It begins with INIT, or with the agreement of an earlier process: then no INIT comes, and the requests that the
+ * earlier process left unanswered are asked for again.
  */
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../base/errors.ts'
@@ -46,11 +47,11 @@ export interface KernelTransportOptions {
   /** Owners and permissions; the process's own and 0444 where they are left out. */
   readonly presentation?: Partial<Presentation>
   readonly logger: Logger
-  /** What an earlier process on the same mount negotiated, or null on a new mount. */
+  /** The agreement of an earlier process on the same mount, or null on a new mount. */
   readonly negotiated: Negotiated | null
   /** Why the kernel must not read data files by itself, or null when it may. */
   readonly passthroughOff?: string | null
-  /** Where to note what is in work; null: nowhere. */
+  /** The journal of requests in work; null: none. */
   readonly work?: Omit<InflightJournalOptions, 'logger'> | null
   /** Called with what is about to be agreed; INIT is answered when it has returned. */
   readonly onNegotiated?: (negotiated: Negotiated) => Promise<void> | void
@@ -65,7 +66,10 @@ export interface KernelTransportGauges extends DispatcherGauges, FileSystemGauge
 export class KernelTransport implements Transport {
   /** Settles when requests are served: what was negotiated. Rejects when the kernel's protocol is not ours. */
   readonly ready: Promise<Negotiated>
-  /** Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else what reading failed with. */
+  /**
+   * Resolves when the session is over: errno 0 after `stop`, ENODEV after an unmount, else the errno of the failed
+   * read.
+   */
   readonly ended: Promise<number>
   readonly #options: Pick<KernelTransportOptions, 'writeAside' | 'passthroughOff' | 'logger'>
   readonly #session: Session
@@ -83,7 +87,7 @@ export class KernelTransport implements Transport {
     this.ended = ended.promise
     this.ready.then(
       negotiated => (this.#negotiated = negotiated),
-      () => {}, // Who waits for it sees it.
+      () => {}, // Its waiter sees it.
     )
     const kernel = {
       off: () => this.#passthroughOff(),
@@ -132,7 +136,7 @@ export class KernelTransport implements Transport {
     return new KernelTransport(options)
   }
 
-  /** How long requests that come from now on may wait for their answers. */
+  /** The time for which later requests may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void {
     this.#dispatcher.setDeadlines(deadlines)
   }
@@ -142,14 +146,14 @@ export class KernelTransport implements Transport {
   }
 
   /**
-   * The kernel itself is asked where we do not know it: it may have learned of the node from an earlier process. It knows a node as
-   * long as that is open, mapped, or in its cache of names.
+   * The kernel itself is asked where we do not know it: it may have learned of the node from an earlier process. It
+   * knows a node as long as that is open, mapped, or in its cache of names.
    */
   async knows(nodeId: bigint, lost: SupersededEntry | null): Promise<boolean> {
     if (this.#stopping) return true
     const tell = (node: bigint) => this.#tell(invalidateAttributes(node))
     const known = this.#fileSystem.knows(nodeId) || (await tell(nodeId)) || (await tell(passthroughNodeId(nodeId)))
-    // Nobody may ever look it up again: without this the kernel would keep it as long as it has memory.
+    // It may never be looked up again: without this the kernel would keep it as long as it has memory.
     const directoryId = lost && this.#fileSystem.directoryId(lost.directory)
     if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name))
     return known
@@ -160,7 +164,7 @@ export class KernelTransport implements Transport {
     return this.#passthrough.off
   }
 
-  /** What the native threads counted. */
+  /** Counters of the native threads. */
   counters(): SessionCounters {
     return this.#session.counters()
   }
@@ -220,7 +224,7 @@ export class KernelTransport implements Transport {
   }
 }
 
-/** INIT is answered when what was agreed has been told to whoever keeps it. */
+/** INIT is answered when the keeper of the agreement has been told of it. */
 function initOperation(
   { onNegotiated, passthroughOff, logger }: KernelTransportOptions,
   ready: Settlable<Negotiated>,

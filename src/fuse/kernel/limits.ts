@@ -3,13 +3,16 @@
  */
 import { KiB } from '../../base/limits.ts'
 
-/** How long the kernel may keep attributes without asking: a day, because an image never changes. */
+/** The time for which the kernel may keep attributes without asking: a day, because an image never changes. */
 export const attributeSecondsValid = 86_400
 
 /** Longest answer with names of a directory, in bytes: some milliseconds of work, though the kernel may take a megabyte. */
 export const directoryPageBytesMax = 128 * KiB
 
-/** How often requests that wait that long are looked at: was their reader killed? Of O_DIRECT the kernel does not tell. */
+/**
+ * The interval at which requests that wait that long are looked at: was their reader killed? Of O_DIRECT the kernel
+ * does not tell.
+ */
 export const killedSweepMs = 1_000
 
 /** Readers looked at in one of these sweeps: 256 take some milliseconds. */

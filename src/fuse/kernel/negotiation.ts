@@ -1,8 +1,8 @@
 /**
- * INIT: what the kernel offers, and what we take.
+ * Negotiation of INIT: the kernel's offer, and our choice.
  *
- * What was taken holds until the unmount, for every process that serves the mount: it is plain JSON that a supervisor can hold.
- * Not taken, on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work, ours would fail every qemu),
+ * The choice holds until the unmount, for every process that serves the mount: it is plain JSON that a supervisor can
+ * hold. Left out on purpose: POSIX_LOCKS and FLOCK_LOCKS (the kernel's own locks work, ours would fail every qemu),
  * AUTO_INVAL_DATA (images are immutable), EXPORT_SUPPORT, WRITEBACK_CACHE, and all that leaves out opens.
  */
 import { readBytesMax } from '../../base/limits.ts'
@@ -45,9 +45,9 @@ export const hasResend = 1 << (39 - 32)
 export const passthroughFlag = 1 << (37 - 32)
 
 /**
- * File systems that may lie on each other below ours, for passthrough: the data files' own must lie on none. Ours counts as one then,
- * so that an overlay may lie on it still. Source: Linux fs/fuse/inode.c, process_init_reply; include/linux/fs.h,
- * FILESYSTEM_MAX_STACK_DEPTH.
+ * File systems that may lie on each other below ours, for passthrough: the data files' own must lie on none. Ours
+ * counts as one then, so that an overlay may lie on it still. Source: Linux fs/fuse/inode.c, process_init_reply;
+ * include/linux/fs.h, FILESYSTEM_MAX_STACK_DEPTH.
  */
 const stackDepth = 1
 
@@ -87,7 +87,7 @@ const timeGranularity = 1
 const pageBytes = 4096
 
 /**
- * What we take of an offer, passthrough only if we want it; null asks the kernel to offer again in our major version.
+ * Our choice from an offer, passthrough only if we want it; null asks the kernel to offer again in our major version.
  * @throws Refusal foreign-protocol for a kernel that is too old
  */
 export function negotiate(offer: InitOffer, wantsPassthrough: boolean): Negotiated | null {

@@ -1,8 +1,8 @@
 /**
- * Notifications: what the server tells the kernel without having been asked, as bytes for the device.
+ * Notifications to the kernel, as bytes for the device.
  *
- * A write of one waits for locks of the kernel that a request may hold which waits for us: it must not be made by a thread that
- * answers requests. Source: libfuse, fuse_lowlevel.h, fuse_lowlevel_notify_inval_inode and _inval_entry.
+ * The write of one waits for locks of the kernel. A request that waits for us may hold them: so no thread that answers
+ * requests may make it. Source: libfuse, fuse_lowlevel.h, fuse_lowlevel_notify_inval_inode and _inval_entry.
  */
 import { replyOf } from './reply-writer.ts'
 
@@ -24,8 +24,9 @@ export function invalidateAttributes(nodeId: bigint): Uint8Array {
 }
 
 /**
- * Forget a name in a directory. Who has its node open keeps it. The write fails with ENOENT when the kernel knows no such name.
- * Source: Linux fs/fuse/dir.c, fuse_reverse_inval_entry; include/uapi/linux/fuse.h, struct fuse_notify_inval_entry_out.
+ * Forget a name in a directory. Open files of its node stay. The write fails with ENOENT when the kernel knows no such
+ * name. Source: Linux fs/fuse/dir.c, fuse_reverse_inval_entry; include/uapi/linux/fuse.h, struct
+ * fuse_notify_inval_entry_out.
  */
 export function invalidateName(directoryId: bigint, name: string): Uint8Array {
   const encoded = Buffer.from(name)

@@ -1,5 +1,5 @@
 /**
- * One request on its way: whom it came from, whether it has been answered, and the signal that ends the work for it.
+ * Pending request: its sender, whether it has been answered, and the signal that ends the work for it.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { RequestHeader } from './requests.ts'
@@ -9,7 +9,7 @@ export class PendingRequest {
   readonly header: RequestHeader
   /** An answer has been sent, or none is wanted any more: whatever comes later is dropped. */
   answered = false
-  /** When it began to wait for something below; in milliseconds, never going back. */
+  /** The time at which it began to wait for something below; in milliseconds, never going back. */
   waitsSinceMs = 0
   /** Armed while something below works for it; see `DispatcherOptions.deadlineMs`. */
   deadline: NodeJS.Timeout | undefined
@@ -20,13 +20,16 @@ export class PendingRequest {
     this.header = header
   }
 
-  /** Fires when nobody wants the answer any more. Made when first asked for: most requests never wait. */
+  /** Fires when the answer is not wanted any more. Made when first asked for: most requests never wait. */
   get signal(): AbortSignal {
     this.#signal ??= new LightAbortSignal()
     return this.#signal
   }
 
-  /** The process that waits for the answer; 0 where it cannot be told. Looked up when first asked for: native hits never ask. */
+  /**
+   * The process that waits for the answer; 0 where it cannot be told. Looked up when first asked for: native hits never
+   * ask.
+   */
   get opener(): number {
     return threadGroupOf(this.header.pid)
   }

@@ -17,8 +17,8 @@ export const entryBytes = 128
 const keepCache = 1 << 1
 
 /**
- * open_out.open_flags: a close asks nobody, so that it ends well also when nobody is there any more.
- * Source: Linux fs/fuse/file.c, fuse_flush (FOPEN_NOFLUSH, since 5.16; kernels before it ask once).
+ * open_out.open_flags: a close asks no daemon, so that it ends well even when there is none any more. Source: Linux
+ * fs/fuse/file.c, fuse_flush (FOPEN_NOFLUSH, since 5.16; kernels before it ask once).
  */
 const noFlush = 1 << 5
 

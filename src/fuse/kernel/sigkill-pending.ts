@@ -1,8 +1,9 @@
 /**
- * Was the thread that waits for an answer killed?
+ * Pending SIGKILL: tells whether the thread that waits for an answer was killed.
  *
- * The kernel interrupts a request for any signal, and tells of each request once. Only a fatal signal ends the wait: the kernel then
- * marks SIGKILL pending for every thread of the process, whatever signal it was. Source: Linux kernel/signal.c, complete_signal.
+ * The kernel interrupts a request for any signal, and tells of each request once. Only a fatal signal ends the wait:
+ * the kernel then marks SIGKILL pending for every thread of the process, whatever signal it was. Source: Linux
+ * kernel/signal.c, complete_signal.
  */
 import { threadStatus } from './thread-status.ts'
 

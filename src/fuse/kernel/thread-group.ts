@@ -1,5 +1,6 @@
 /**
- * The process that a thread belongs to: the kernel names the thread that waits, and one process may read with hundreds of them.
+ * Thread group: the process that a thread belongs to. The kernel names the thread that waits, and one process may read
+ * with hundreds of them.
  */
 import { threadStatus } from './thread-status.ts'
 

@@ -1,6 +1,6 @@
 /**
- * What /proc says of a thread that waits for an answer. Synchronous: procfs makes the text in memory, and takes no lock that a thread
- * waiting for us could hold.
+ * /proc status of a thread that waits for an answer. Synchronous: procfs makes the text in memory, and takes no lock
+ * that a thread waiting for us could hold.
  */
 import { readFileSync } from 'node:fs'
 
