@@ -1,4 +1,4 @@
-/** What the cache says of itself, for status. */
+/** Status of the cache. */
 
 import type { EvictionCounters } from './evict/evictor.ts'
 import type { PromotionCounters } from './fetch/promoter.ts'
@@ -18,13 +18,13 @@ export interface ImageStatus extends ImageReads {
   readonly complete: boolean
   readonly validator: string
   /**
-   * The whole image against the digest that its publisher gives: `none` where none is given, `unverified` until the image is
+   * The whole image against its publisher's digest: `none` where none is given, `unverified` until the image is
    * complete; after a `mismatch` its reads fail.
    */
   readonly digest: DigestState
   /** Never evicted, as far as pinned images take no more than half of the capacity. */
   readonly pinned: boolean
-  /** Does anybody have it open? */
+  /** Is it open? */
   readonly open: boolean
 }
 

@@ -1,6 +1,6 @@
 /**
- * The cache as the filesystem sees it: names and images from the catalog, bytes from the reader, and behind them promotion
- * and eviction. Policy lives in this room; the store does as it is told.
+ * The cache as the filesystem sees it: names and images from the catalog, bytes from the miss reader, and behind them
+ * promotion and eviction. Policy lives in this room; the store follows it.
  */
 
 import { callSafely, onSettled } from '../async/on-settled.ts'
@@ -57,7 +57,7 @@ export interface CacheOptions {
   readonly now: () => number
 }
 
-/** What can be changed while it runs; the origins of before come first, in their order. */
+/** Limits that can be changed while it runs; the origins of before come first, in their order. */
 type CacheLimits = Pick<ReadPathLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
   Pick<CacheOptions, 'origins'> & { readonly scrub: ScrubPace; readonly promotionBytesMax: number }
 
@@ -181,7 +181,7 @@ export class Cache {
     const origin = this.#origins.in(directory)
     const names = await this.#catalog.list(origin, options)
     const imageOf = (name: string) => this.#catalog.imageShown(origin, name)
-    // Entries are made when somebody reads them: there may be a million, and all listings share their names.
+    // Entries are made when they are read: there may be a million, and all listings share their names.
     return {
       length: names.length,
       names,
@@ -207,7 +207,10 @@ export class Cache {
     return this.#reading.opened(await this.#use(image))?.file ?? null
   }
 
-  /** End one open: the last one lets a version that has no name go. Others keep their data file: its table says what is held. */
+  /**
+   * End one open: the last one lets a superseded version go. Others keep their data file: its table tells which blocks
+   * are held.
+   */
   release(image: Image): void {
     this.#opens.end(image.id)
   }
@@ -237,7 +240,7 @@ export class Cache {
     return { capacityBytes: capacity.capacityBytes, usedBytes: capacity.usedBytes, images: this.#catalog.size }
   }
 
-  /** What names mean now, for status; nothing is asked of an origin. */
+  /** The images of names now, for status; no origin is asked. */
   images(): ImageStatus[] {
     return this.#origins.all.flatMap(({ directory, origin }) =>
       this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
@@ -253,7 +256,7 @@ export class Cache {
     )
   }
 
-  /** Let versions go that have no name and that nobody wants. Never rejects. */
+  /** Let superseded versions go that are not in use. Never rejects. */
   retireVersions(): Promise<void> {
     return this.#leaving.retirer.check()
   }
@@ -284,7 +287,7 @@ export class Cache {
     await this.#evictor.close()
   }
 
-  /** What pinned images hold now, may take, and are allowed to take together, in bytes. */
+  /** Bytes of pinned images: held now, at most, and allowed together. */
   get pinned() {
     return this.#pins.bytes
   }
@@ -303,7 +306,10 @@ export class Cache {
     return this.#isSound(stored) && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes, isPassing)
   }
 
-  /** The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not know it. */
+  /**
+   * The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not
+   * know it.
+   */
   async #use(image: Image): Promise<StoredImage | null> {
     return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
   }

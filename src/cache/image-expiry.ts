@@ -1,5 +1,5 @@
 /**
- * Images that leave: versions that have no name any more (version-gc.ts), and those beyond the limit that nobody uses (forget-unused.ts).
+ * Expiry of images: superseded versions (version-gc.ts), and unused images over the limit (forget-unused.ts).
  */
 import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'

@@ -6,5 +6,8 @@ import { MiB } from '../base/limits.ts'
 /** Bytes being fetched from origins at once. Sixty-four whole objects of the default size. */
 export const fetchBytesMax = 256 * MiB
 
-/** How often images that the kernel reads by itself are looked after, and how long one that it could not open is not offered. */
+/**
+ * The interval at which images that the kernel reads by itself are looked after, and the time for which one that it
+ * could not open is not offered.
+ */
 export const passthroughLookMs = 1_000

@@ -1,9 +1,10 @@
 /**
- * Images whose data files the kernel reads by itself, at the speed of the disk: those that are complete, and sound as far as
- * anybody can know.
+ * Passthrough eligibility: images whose data files the kernel reads by itself, at the speed of the disk. They are
+ * complete, and sound as far as can be known.
  *
- * What the kernel reads by itself stays where it is, so all such files together, and what is pinned, take at most half of the
- * capacity; of what does not fit, reads come to us as ever. Nobody sees these reads: an image counts as used as long as it is open.
+ * Files that the kernel reads stay where they are, so all of them together, and pinned images, take at most half of the
+ * capacity; reads of further images come to us as ever. Reads by the kernel are not seen here: an image counts as used
+ * as long as it is open.
  */
 import { CacheError } from '../base/errors.ts'
 import type { Image } from '../base/image.ts'
@@ -21,7 +22,7 @@ export interface PassthroughImagesContext extends BlockRepairContext {
   readonly store: Store
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly pins: Pick<Pins, 'bytes'>
-  /** Somebody has the image open, or no longer. */
+  /** The image is open, or not any more. */
   readonly opens: { begin(imageId: string): void; end(imageId: string): void }
 }
 
@@ -30,7 +31,7 @@ export interface PassthroughCounters {
   /** Opens that were given a data file, and now are. */
   readonly opens: number
   readonly openNow: number
-  /** Images whose data files the kernel reads, by an open or a mapping, and what they take: nothing of it can be evicted. */
+  /** Images whose data files the kernel reads, by an open or a mapping, and their bytes: none of it can be evicted. */
   readonly images: number
   readonly heldBytes: number
   /** Times that an image was not given because too much is held already. */
@@ -125,7 +126,7 @@ export class PassthroughImages {
     const { store, digester } = this.#parts
     for (const stored of store.images()) {
       if (stored.kernelRefs.exist) touchAll(stored)
-      // Quarantined while somebody read it: now its bytes can go. What fails is tried again.
+      // Quarantined while it was being read: now its bytes can go. Failures are tried again.
       else if (stored.heldBytes > 0 && digester.state(stored.image) === 'mismatch')
         void quarantine(stored).catch(() => {})
       if (!stored.damagedObjects().next().done) void this.#mender.repair(stored) // Never rejects.
@@ -133,7 +134,7 @@ export class PassthroughImages {
   }
 }
 
-/** Nobody knows which of them were read. */
+/** It is unknown which of them were read. */
 function touchAll(stored: StoredImage): void {
   for (const object of stored.heldObjects()) stored.touch(object)
 }

@@ -1,9 +1,9 @@
 /**
- * Evicts by recency or by S3-FIFO, whichever would have served better lately.
+ * Adaptive policy: evicts by recency or by S3-FIFO, whichever would have served better lately.
  *
- * Nobody tells it of a hit, for hits are native: at each choice it looks which objects were used since the one before. Beside what
- * is really held it keeps the books of two caches of the same size that went by either rule all the time, over a sample of the
- * objects, and follows the one that had more of what was used.
+ * Hits are native and not reported: at each choice the policy looks which objects were used since the one before.
+ * Beside the real cache it keeps two shadow caches of the same size, over a sample of the objects, that each follow one
+ * rule all the time. It follows the one with more hits.
  */
 
 import { sorted, TimeSlice } from '../../async/time-slice.ts'
@@ -20,7 +20,10 @@ export interface KnownObject extends ObjectUse {
 
 /** About as many objects as a sample has when there are many. */
 const sampleObjects = 8192
-/** What a look before counts for, of each look: about a hundred are remembered, in which five caches full of objects come and go. */
+/**
+ * The weight of earlier looks, for each look: about a hundred are remembered, in which five caches full of objects come
+ * and go.
+ */
 const fading = 0.99
 /** Recency has to have had this share more of what was used: S3-FIFO forgets less when it is wrong. */
 const leadMin = 0.005
@@ -90,7 +93,7 @@ export class AdaptivePolicy<T extends KnownObject> implements EvictionPolicy<T> 
   }
 }
 
-/** What a cache would hold that went by one rule all the time. */
+/** Shadow cache: the objects that a cache would hold that follows one rule all the time. */
 class Book {
   readonly #order: EvictionQueue
   #objectsMax = 0
@@ -101,12 +104,12 @@ class Book {
     this.#order = order
   }
 
-  /** How much was used lately. */
+  /** Recent uses, faded. */
   get uses(): number {
     return this.#uses
   }
 
-  /** How much of that it had. */
+  /** Those of them that it held. */
   get hits(): number {
     return this.#hits
   }

@@ -1,5 +1,6 @@
 /**
- * Which objects go first. Policies are pure: they see last uses and sizes, and name objects; `evictor.ts` does the rest.
+ * Eviction policy: decides which objects go first. Policies are pure: they see last uses and sizes, and name objects;
+ * `evictor.ts` does the rest.
  */
 import { TimeSlice } from '../../async/time-slice.ts'
 
@@ -7,7 +8,7 @@ import { TimeSlice } from '../../async/time-slice.ts'
 export interface ObjectUse {
   /** Tick of the last use. */
   readonly lastUse: number
-  /** What its eviction frees, in bytes. */
+  /** Bytes that its eviction frees. */
   readonly bytes: number
 }
 

@@ -1,10 +1,10 @@
 /**
- * Orders in which objects would go, kept from what is seen of their use: by recency, and by S3-FIFO. Objects are numbers here; what
- * they stand for is the policy's business.
+ * Eviction queues: the order in which objects would go, by recency (LRU) and by S3-FIFO, kept from observed uses.
+ * Objects are numbers here; the policy knows their meaning.
  */
 import { IndexedLists } from './indexed-lists.ts'
 
-/** Who is here, and who would go next. */
+/** The members of a queue, and the order of their going. */
 export interface EvictionQueue {
   readonly size: number
   has(id: number): boolean
@@ -14,7 +14,7 @@ export interface EvictionQueue {
   use(id: number): void
   /** It has gone, for a reason of its own. */
   remove(id: number): void
-  /** Take out who goes next; null of none. */
+  /** Take out the next one to go; null of none. */
   takeNext(): number | null
 }
 
@@ -48,22 +48,22 @@ export class LruList implements EvictionQueue {
   }
 }
 
-/** What is new, what has proven itself, and what went while it was new: three lines. */
+/** New objects, proven ones, and ones that went while they were new: three lists. */
 const [fresh, proven, gone] = [0, 1, 2] as const
 
 const usesMax = 3
 /** Share of the new ones among all, above which they go first. */
 const newShare = 0.1
-/** How many that went are remembered, as a share of those that are here. */
+/** The number of remembered evictions, as a share of the objects that are here. */
 const goneShare = 0.9
 
 /**
- * S3-FIFO: what is new waits in a short queue and goes first unless it was used again; what was, and what comes back soon after it
- * went, is proven, and stays for another round for each use. One pass over much that is never used again costs a tenth.
+ * S3-FIFO: new objects wait in a short queue and go first unless they were used again. Those that were, and those that
+ * come back soon after they went, are proven, and stay for another round for each use. One pass over much that is never
+ * used again costs a tenth.
  *
- * Uses are seen from time to time, not one by one, so one look that found a use is enough to be proven; the paper counts each
- * use and wants two.
- * Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23.
+ * Uses are sampled, not seen one by one, so one look that found a use is enough to be proven; the paper counts each use
+ * and wants two. Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23.
  */
 export class S3FifoQueues implements EvictionQueue {
   /** The value of those that are here: how often each was used since it came or was last considered. */
@@ -106,10 +106,10 @@ export class S3FifoQueues implements EvictionQueue {
   }
 
   /**
-   * Look at who would go next: take it out, or let it stay for another round. There is one.
-   * @param free places that were made before this one and that what is new will take: a cache that makes many places at once is to
-   *   have a tenth of new ones when they are taken, not before
-   * @returns who went; null if it stays
+   * Consider the next one to go: take it out, or let it stay for another round. There is one.
+   * @param free places that were made before this one and that new objects will take: a cache that makes many places at
+   * once is to have a tenth of new ones when they are taken, not before
+   * @returns the object that went; null if it stays
    */
   consider(free: number): number | null {
     const news = this.#lines.sizeOf(fresh)

@@ -1,11 +1,12 @@
 /**
- * Eviction: starts over the high watermark, stops under the low one, one pass at a time. Two passes at once would each
- * see the same excess and evict twice what is needed.
+ * Evictor: starts over the high watermark, stops under the low one, one pass at a time. Two passes at once would each
+ * see the same excess and evict twice the amount.
  *
- * What is held of versions that have no name goes first: nobody can ask for it again.
+ * Blocks of superseded versions go first: no name leads to them any more.
  *
  * Two things can be over: the bytes of the cache directory, and the records of the index, which scattered or all-zero
- * blocks fill without taking much else. Of what is pinned, no pass takes anything, as long as it is within its share.
+ * blocks fill without taking much else. No pass takes anything of pinned images, as long as they are within their
+ * share.
  */
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -35,7 +36,7 @@ export interface EvictionCounters {
   readonly bytes: number
 }
 
-/** How far the eviction of one image is. */
+/** The progress of evicting one image. */
 export interface EvictionProgress {
   readonly name: string
   readonly phase: 'objects'
@@ -43,7 +44,7 @@ export interface EvictionProgress {
   readonly totalBytes: number
 }
 
-/** What became of one image. */
+/** The outcome for one image. */
 export interface EvictedImage {
   readonly name: string
   readonly objects: number
@@ -68,11 +69,11 @@ const batchObjects = 64
 /** Objects of a pass that are evicted together. */
 const pieceObjects = 1024
 
-/** What a pass has to do: free `amount` in units of which each object frees some. */
+/** The task of a pass: free `amount` in units of which each object frees some. */
 interface Excess {
   readonly amount: number
   readonly unit: 'bytes' | 'records'
-  /** How much of that unit pinned images may keep. */
+  /** Units that pinned images may keep. */
   readonly pinnedMax: number
 }
 
@@ -91,7 +92,7 @@ export class Evictor {
   readonly #unwanted: Unwanted
   /** Milliseconds, never going back. */
   readonly #now: () => number
-  /** What the operator chose; it sees all images at each choice, or none. */
+  /** The operator's choice; it sees all images at each choice, or none. */
   readonly #policy: EvictionPolicy<Candidate>
   readonly #recency = new LruPolicy<Candidate>()
   readonly #logger: Logger
@@ -119,15 +120,15 @@ export class Evictor {
   }
 
   /**
-   * Start a pass if a watermark calls for one and none is running; after one that failed, not before a pause. Resolves when
-   * nothing is over, or nothing helps; never rejects.
+   * Start a pass if a watermark calls for one and none is running; after a failed one, not before a pause. Resolves
+   * when nothing is over, or nothing helps; never rejects.
    */
   check(): Promise<void> {
     if (this.#now() < this.#notBeforeMs) return this.#running ?? Promise.resolve()
     return this.checkNow()
   }
 
-  /** The same without the pause: somebody waits for the room, or what failed may be well again. */
+  /** The same without the pause: a caller waits for the room, or the cause of the failure may have gone. */
   checkNow(): Promise<void> {
     if (!this.#running && !this.#stopped && this.#excess()) {
       this.#running = this.#pass()
@@ -187,7 +188,7 @@ export class Evictor {
   }
 
   async #pass(): Promise<void> {
-    // What a hit keeps from eviction is chosen again, colder ones first; a pass that frees nothing ends.
+    // Objects that a hit keeps from eviction are chosen again, colder ones first; a pass that frees nothing ends.
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
       const { amount, unit, pinnedMax } = excess
       const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
@@ -213,7 +214,7 @@ export class Evictor {
     return evicted
   }
 
-  /** What the kernel reads by itself must stay; then as much of what is pinned as there is room for. */
+  /** Files that the kernel reads by itself must stay; then as much of the pinned images as there is room for. */
   #kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string> {
     const read = [...this.#store.images()].filter(stored => stored.kernelRefs.exist)
     const left = read.reduce((rest, stored) => rest - cost(stored), costMax)

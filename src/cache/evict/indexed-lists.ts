@@ -1,12 +1,12 @@
 /**
- * Several lines of numbers, each number in one of them at most, in the order in which they came; any may leave. With each goes a small
- * value.
+ * Hash-indexed linked lists of numbers in typed arrays: each number is in one list at most, in the order of arrival;
+ * any may leave. Each has a small value.
  *
- * A quarter of a million of them are nothing unusual, so they lie in typed arrays: 30 bytes each, where a `Map` of linked objects takes
- * some 300. (A `Set` has an order, too, but its first member is found by walking over all that have left.)
+ * A quarter of a million of them are nothing unusual. They take 30 bytes each here, where a `Map` of linked objects
+ * takes some 300. (A `Set` has an order, too, but its first member is found by walking over all that have left.)
  */
 
-/** Where there is no slot. */
+/** In place of a slot: none. */
 const none = -1
 const slotsMin = 1024
 
@@ -37,7 +37,7 @@ export class IndexedLists {
     return this.#sizes[line]!
   }
 
-  /** Which line is it in? -1 for none. */
+  /** The list that it is in; -1 for none. */
   listOf(id: number): number {
     const slot = this.#table[this.#find(id)]!
     return slot === none ? none : this.#lines[slot]!
@@ -135,7 +135,7 @@ export class IndexedLists {
     }
   }
 
-  /** Where in the table it is, or would be. */
+  /** The index of its slot in the table, or of the slot for it. */
   #find(id: number): number {
     const mask = this.#table.length - 1
     for (let at = hashOf(id) & mask; ; at = (at + 1) & mask) {
@@ -144,7 +144,10 @@ export class IndexedLists {
     }
   }
 
-  /** Empty a place; those behind it that belong before it move up. Source: Knuth, The Art of Computer Programming 3, 6.4, algorithm R. */
+  /**
+   * Close a gap: slots behind it that belong before it move up. Source: Knuth, The Art of Computer Programming 3, 6.4,
+   * algorithm R.
+   */
   #close(at: number): void {
     const mask = this.#table.length - 1
     for (let next = (at + 1) & mask; ; next = (next + 1) & mask) {

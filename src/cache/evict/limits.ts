@@ -7,8 +7,8 @@ export const indexHighShare = 0.8
 export const indexLowShare = 0.7
 
 /**
- * How long a new capacity waits until what is used fits, before it answers that it does not yet: ten thousand objects take
- * seconds; and how often it looks.
+ * The time that a new capacity waits for the used bytes to fit, before the answer is that they do not yet: ten thousand
+ * objects take seconds; and the interval of its looks.
  */
 export const fitMsMax = 60_000
 
@@ -17,7 +17,7 @@ export const fitLookMs = 10
 /** One tick of the recency clock, in milliseconds. A u32 of ticks lasts 13 years of running. */
 export const tickMs = 100
 
-/** How often recency is saved. */
+/** The interval at which recency is saved. */
 export const recencySaveMs = 60_000
 
 /** The pause after an eviction that failed: doubled after each that fails again. */
@@ -31,5 +31,5 @@ export const pinnedShareMax = 0.5
 /** Names that may be pinned: every pass of the eviction looks at each. */
 export const pinsMax = 4096
 
-/** How often the objects of an image are gone over when it is evicted on request: those that are read come back in between. */
+/** Rounds over the objects of an image that is evicted on request: objects that are read come back in between. */
 export const evictRoundsMax = 4

@@ -1,10 +1,10 @@
 /**
- * Pins: names whose images are never evicted. They are recorded in the index, and follow the name: when it means a new version,
- * that one is kept and the old one is not.
+ * Pins: names whose images are never evicted. They are recorded in the index and follow the name: when it means a new
+ * version, that one is kept and the old one is not.
  *
- * At most half of the capacity can be pinned, so that eviction always finds something. A pin that would go beyond is refused, by
- * what its image can take at most. When the capacity shrinks, or an image grows with a new version, the oldest pins are
- * kept as far as that half goes.
+ * At most half of the capacity can be pinned, so that eviction always finds something. A pin that could go beyond with
+ * its whole image is refused. When the capacity shrinks, or an image grows with a new version, the oldest pins are kept
+ * as far as that half goes.
  */
 import prettyBytes from 'pretty-bytes'
 import { CacheError } from '../../base/errors.ts'
@@ -58,7 +58,7 @@ export class Pins {
     return this.#pins.some(pin => pin.name === image.key && pin.origin.url === image.origin)
   }
 
-  /** What pinned images take, and may take at most: their blocks, but for those known to be zeros. */
+  /** Bytes of pinned images: held, at most (their blocks, without known zeros), and allowed. */
   get bytes(): { readonly heldBytes: number; readonly maxBytes: number; readonly allowedBytes: number } {
     let [heldBytes, maxBytes] = [0, 0]
     for (const image of this.#images()) {
@@ -71,7 +71,7 @@ export class Pins {
 
   /**
    * Ids of the images that eviction leaves alone: the oldest pins whose costs together stay within `costMax`.
-   * @param cost what keeping an image costs
+   * @param cost of keeping an image
    */
   kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string> {
     const kept = new Set<string>()
@@ -139,7 +139,7 @@ export class Pins {
   }
 }
 
-/** What the held blocks of an image take on disk. */
+/** Bytes of the held blocks of an image on disk. */
 export function dataBytes(stored: StoredImage): number {
   return stored.heldBytes - stored.zeroBytes
 }

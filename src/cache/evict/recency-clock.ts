@@ -1,5 +1,5 @@
 /**
- * The clock of recency: counts ticks of running, not seconds of the day, so that it never goes back. It goes on from the
+ * Recency clock: counts ticks of running, not seconds of the day, so that it never goes back. It goes on from the
  * largest tick that was saved, and hits learn it from the engine.
  */
 import { tickMs } from './limits.ts'

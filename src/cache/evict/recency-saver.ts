@@ -1,6 +1,6 @@
 /**
- * Saves every now and then when each object was last used, so that a crash costs the order of a minute only. Failures are
- * logged and tried again; a stop saves once more, which is the store's.
+ * Recency saver: saves the last use of each object now and then, so that a crash costs the order of a minute only.
+ * Failures are logged and tried again; a stop saves once more, which is the store's.
  */
 
 import type { Logger } from '../../base/logger.ts'

@@ -1,6 +1,5 @@
 /**
- * Making what is used fit a capacity that was lowered. Nothing new is granted meanwhile; what was granted before lands first, and
- * counts.
+ * Shrinks the cache to a lowered capacity. No reservation is granted meanwhile; earlier ones land first, and count.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Store } from '../../store/store.ts'

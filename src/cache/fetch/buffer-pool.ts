@@ -1,6 +1,6 @@
 /**
- * Memory for bytes on their way from an origin. It is lent, and used again when nobody has it any more: new buffers for each fetch
- * would have V8 collect all of its heap every 32 MiB, which costs more than receiving and storing them
+ * Buffer pool for bytes on their way from an origin. Buffers are lent, and reused once they are free: new ones for each
+ * fetch would have V8 collect all of its heap every 32 MiB, which costs more than receiving and storing them
  * (docs/PERFORMANCE.md).
  */
 
@@ -22,13 +22,13 @@ export class PooledBuffer {
     this.#holders++
   }
 
-  /** One holder less, who does not look at the bytes any more. To be called once by each. */
+  /** One holder less, which does not look at the bytes any more. Each calls it once. */
   release(): void {
     if (this.#holders === 0) throw new Error('a lease is released after its end')
     if (--this.#holders === 0) this.#onEnd(true)
   }
 
-  /** Its only holder cannot tell whether somebody still writes to it: it is not lent again. */
+  /** Its only holder cannot tell whether it is still being written to: it is not lent again. */
   discard(): void {
     if (this.#holders !== 1) throw new Error('a lease is abandoned that others hold')
     this.#holders = 0
@@ -44,7 +44,7 @@ const sharedBytesMin = 2 ** 20
 export interface BufferPoolLimits {
   /** Bytes that are lent or kept for later: more than that is lent, and not kept. */
   readonly keptBytesMax: number
-  /** How long they are kept when nothing is given back. */
+  /** The time for which they are kept when nothing is given back. */
   readonly idleMs: number
 }
 
@@ -130,7 +130,7 @@ export class LazyBuffer {
     return this.#lease
   }
 
-  /** The only holder gives it back. @param hasFailed whether somebody may still write to it */
+  /** The only holder gives it back. @param hasFailed whether it may still be written to */
   end(hasFailed: boolean): void {
     if (hasFailed) this.#lease?.discard()
     else this.#lease?.release()

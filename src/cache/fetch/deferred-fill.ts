@@ -1,6 +1,7 @@
 /**
- * Rests: what is left of an extent of which a reader has got its own bytes first. They are fetched when nobody waits for the
- * origin, for each takes as long as many small reads; but not much later, and at once when somebody wants one of them.
+ * Deferred fill: fetches the remainder of an extent whose reader has got its own bytes first. It starts while no reader
+ * waits for the origin, because each takes as long as many small reads. It does not start much later than that, and at
+ * once when a reader wants one of its blocks.
  */
 
 import { abortedBy, throwIfAborted } from '../../base/errors.ts'

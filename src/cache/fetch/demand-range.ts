@@ -1,6 +1,6 @@
 /**
- * An extent that comes in two steps: what a reader waits for, and the rest when nobody waits. Both go into one buffer, so that the
- * extent is promoted like any other, and no byte is fetched twice.
+ * Demand range of an extent: the bytes that a reader waits for come first, the remainder later. Both go into one
+ * buffer, so that the extent is promoted like any other, and no byte is fetched twice.
  */
 import { earlyShareMax, earlyUnitBytes } from './limits.ts'
 
@@ -15,12 +15,12 @@ export interface ReceivedPart extends DemandRange {
   readonly bytes: Uint8Array
 }
 
-/** What of an extent comes first. */
+/** The part of an extent that comes first. */
 export interface FirstPart extends DemandRange {
   readonly arrival: Promise<Uint8Array>
 }
 
-/** What of `extent` to fetch first for a reader who wants `asked`; null when that is most of it, or nothing. */
+/** The part of `extent` to fetch first for a reader that wants `asked`; null when that is most of it, or nothing. */
 export function demandRange(extent: DemandRange, asked: DemandRange): DemandRange | null {
   const end = extent.offset + extent.length
   const from = Math.max(extent.offset, Math.floor(asked.offset / earlyUnitBytes) * earlyUnitBytes)
@@ -28,7 +28,7 @@ export function demandRange(extent: DemandRange, asked: DemandRange): DemandRang
   return to <= from || to - from > extent.length * earlyShareMax ? null : { offset: from, length: to - from }
 }
 
-/** What is left of `extent` without `early`: what comes before it, and what comes after. */
+/** The remainder of `extent` without `early`: the parts before it and after it. */
 export function remainderOf(extent: DemandRange, early: DemandRange): DemandRange[] {
   const earlyEnd = early.offset + early.length
   return [

@@ -1,6 +1,7 @@
 /**
- * Bytes being fetched, bounded for each origin by itself: every one has an equal share, so that misses of one that is away
- * hold up nobody else's, and all together stay within the whole. (A fetch over the share of its origin goes when it is alone there.)
+ * Fetch budgets: a bound on bytes being fetched, for each origin by itself. Every origin has an equal share, so that
+ * misses of one that is away delay no other, and all together stay within the whole. (A fetch over the share of its
+ * origin goes when it is alone there.)
  */
 import { ByteSemaphore } from '../../async/byte-semaphore.ts'
 
@@ -18,7 +19,7 @@ export class FetchBudgets {
     for (const url of urls) this.of(url).resize(this.#shareBytes)
   }
 
-  /** What an origin may have on its way. */
+  /** The budget of an origin. */
   of(url: string): ByteSemaphore {
     const known = this.#byUrl.get(url)
     if (known) return known

@@ -1,8 +1,8 @@
 /**
- * Extents on their way from an origin to readers and into the store: each is fetched once, however many want it.
+ * Fetcher: brings extents from an origin to readers and into the store. Each is fetched once, however many want it.
  *
- * What a reader waits for takes off at once. What is fetched ahead is a flight like any other, which readers join; once its bytes are
- * here, they are on the shelf as well.
+ * A demand fetch starts at once. A prefetch is an in-flight fetch like any other, which readers join; once its bytes
+ * have arrived, they are in the read-ahead buffer as well.
  */
 import { isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
@@ -70,9 +70,9 @@ export class Fetcher {
   }
 
   /**
-   * Flights that bring the missing blocks of an object: those in the air, and new ones for the rest.
-   * @param asked what somebody waits for, or has got already; null for all of it
-   * @param opener who asks
+   * Fetches that bring the missing blocks of an object: those in flight, and new ones for the rest.
+   * @param asked the range that a reader waits for, or has got already; null for all of it
+   * @param opener the reader
    */
   flightsFor(
     stored: StoredImage,

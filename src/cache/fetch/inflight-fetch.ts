@@ -1,20 +1,21 @@
 /**
- * Extents in flight: each is fetched once, however many readers want it.
+ * In-flight fetches: each extent is fetched once, however many readers want it.
  *
- * A flight begins when the first reader misses, and stays until its promotion has ended, so that a read between the answer
- * and the publication finds the bytes in memory instead of fetching them again; and for a while longer where the store did not take
- * them: as long as they are on the shelf, at least. Readers may leave; a flight that nobody wants any more, and that has not arrived, is cancelled. One that was begun ahead of its
- * readers waits for them, and one of which a reader has got what it wanted first goes on.
+ * A fetch begins when the first reader misses, and stays until its promotion has ended, so that a read between the
+ * answer and the publication finds the bytes in memory instead of fetching them again. It stays longer where the store
+ * did not take them: at least as long as they are in the read-ahead buffer. Readers may leave. A fetch without readers
+ * that has not arrived is cancelled. A prefetch waits for its readers, and one of which a reader has got its range
+ * first goes on.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
 import type { FirstPart } from './demand-range.ts'
 
-/** How a flight brings its bytes. */
+/** The way in which a fetch brings its bytes. */
 export interface FetchPlan {
-  /** Brings the bytes of the extent; starts at once. `hurry` resolves when somebody waits for all of them. */
+  /** Brings the bytes of the extent; starts at once. `hurry` resolves when a reader waits for all of them. */
   fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
-  /** Of one that is begun before anybody wants it: is it for a long stream, see {@link Promote}? */
+  /** Of a prefetch: is it for a long stream, see {@link Promote}? */
   readonly ahead?: {
     readonly isPassing: boolean
     /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
@@ -22,11 +23,11 @@ export interface FetchPlan {
   }
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
   early?(signal: AbortSignal): FirstPart
-  /** Nobody needs its bytes any more: it has ended, well or not, and its readers have left. */
+  /** Its bytes are not needed any more: it has ended, well or not, and its readers have left. */
   free(hasFailed: boolean): void
 }
 
-/** What can be done with a flight that only stays in memory. */
+/** Operations on a fetch whose bytes only stay in memory. */
 export interface Retained {
   /** Forget it. */
   releaseBytes(): void
@@ -46,11 +47,11 @@ export class InflightFetch {
   readonly blocks: bigint
   readonly #controller = new LightAbortSignal()
   readonly #arrival: Promise<Uint8Array>
-  /** Made when somebody first asks for it: of most flights nobody does. */
+  /** Made when it is first asked for: of most fetches it never is. */
   #settled: Promise<void> | null = null
   #resolveSettled = nothing
   #hasSettled = false
-  /** Was it begun before anybody wanted it? */
+  /** Was it begun before a reader wanted it? */
   readonly isAhead: boolean
   readonly isPassing: boolean
   /** See {@link FetchPlan}. */
@@ -59,9 +60,9 @@ export class InflightFetch {
   #hasEnded = false
   // INVARIANT: true only after the end, with no reader on board.
   #isFree = false
-  /** What comes first, where it comes in two steps. */
+  /** The first part, where it comes in two steps. */
   readonly early: FirstPart | null
-  /** Somebody waits for all of it. Idempotent. */
+  /** A reader waits for all of it. Idempotent. */
   makeDemand = nothing
   /** Where it has settled and only stays in memory, because the store did not take it. */
   retained: Retained | null = null
@@ -102,7 +103,9 @@ export class InflightFetch {
     )
   }
 
-  /** Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then. */
+  /**
+   * Resolves when its bytes are in the store, or were dropped, or never came; they may stay in memory for a while then.
+   */
   get settled(): Promise<void> {
     this.#settled ??= new Promise(resolve => {
       if (this.#hasSettled) resolve()
@@ -122,7 +125,7 @@ export class InflightFetch {
     return this.#arrival
   }
 
-  /** Are the bytes here, to be had without waiting, because somebody foresaw that they would be wanted? */
+  /** Are the bytes here already, because they were prefetched? */
   get isPrefetched(): boolean {
     return this.isAhead && this.#arrived
   }
@@ -142,14 +145,14 @@ export class InflightFetch {
     return this.#controller.aborted
   }
 
-  /** Nothing more comes of it, and nobody boards any more. Idempotent. */
+  /** Nothing more comes of it, and no reader joins any more. Idempotent. */
   end(): void {
     this.#hasEnded = true
     this.settle()
     this.#freeIfLeft()
   }
 
-  /** Count one more reader, who may look at the bytes until it leaves. @returns how it leaves, to be called once */
+  /** Count one more reader, which may look at the bytes until it leaves. @returns its leave, to be called once */
   acquire(): () => void {
     if (this.#isFree) throw new Error('a reader boards a flight after its end')
     this.#readers++

@@ -1,24 +1,34 @@
 /** Limits of fetching and of reading ahead, each with the reason or the sum that led to it. */
 import { KiB, MiB } from '../../base/limits.ts'
 
-/** How far a reader must have come without a gap: a boot reads many files of less, and most of what lies behind them is not wanted. */
+/**
+ * The gapless run of a reader from which it is a stream: a boot reads many files of less, and most bytes behind them
+ * are not wanted.
+ */
 export const prefetchRunBytesMin = 512 * KiB
-/** The window of a stream, from its begin to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of 4 MiB. */
+/**
+ * The window of a stream, from its start to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of
+ * 4 MiB.
+ */
 export const prefetchWindowBytesMin = 128 * KiB
 export const prefetchWindowBytesMax = 32 * MiB
 /**
- * How far behind a stream its bytes stay in the page cache: until they are surely on the disk, and for readers who follow closely. More
- * would fill the memory of the host with what has been read, each byte of a buffered reader twice.
+ * The distance behind a stream within which its bytes stay in the page cache: until they are surely on the disk, and
+ * for readers that follow closely. More would fill the memory of the host with bytes that have been read, each byte of
+ * a buffered reader twice.
  */
 export const leftBehindBytes = 64 * MiB
 /** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
 export const prefetchRequestBytesMin = 256 * KiB
 export const prefetchRequestBytesMax = 4 * MiB
-/** How long a piece takes on its way at least, as far as they may be so large: asking costs some tenths of a millisecond of our time. */
+/**
+ * The time that a request takes on its way at least, as far as they may be so large: asking costs some tenths of a
+ * millisecond of the main thread.
+ */
 export const prefetchRequestMs = 12
 /**
- * Bytes under way ahead of readers, beside those that readers wait for; and what is always allowed, also while a reader waits
- * for something else: 10 ms of 100 MiB/s.
+ * Bytes being prefetched, beside those that readers wait for; and the bytes that are always allowed, also while a
+ * reader waits for something else: 10 ms of 100 MiB/s.
  */
 export const prefetchBytesMax = 48 * MiB
 export const prefetchBytesMin = 1 * MiB
@@ -27,48 +37,58 @@ export const prefetchTurnsShare = 0.25
 /** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
 export const prefetchRequestsQueuedMax = 1024
 /**
- * What a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no more than this share of
- * them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a millisecond.
+ * Bytes that a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no
+ * more than this share of them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a
+ * millisecond.
  */
 export const earlyUnitBytes = 4 * KiB
 export const earlyShareMax = 0.25
 /**
- * The rests: begun when no reader has asked an origin for so long, as many at once; the latest after so many milliseconds, or when as much
- * waits.
+ * Deferred fills: begun when no reader has asked an origin for so long, as many at once; the latest after so many
+ * milliseconds, or when as much waits.
  */
 export const restQuietMs = 2
 export const restsAtOnceMax = 4
 export const restMsMax = 250
 export const restBytesMax = 16 * MiB
 /**
- * Bytes that were fetched ahead and from which readers are answered in memory: a window of one stream, and what it has read just now, for
- * those who follow it closely.
+ * Bytes of the read-ahead buffer, from which readers are answered in memory: a window of one stream, and the bytes that
+ * it has just read, for readers that follow it closely.
  */
 export const shelfBytesMax = 40 * MiB
 export const shelfReadBytesMax = 8 * MiB
-/** How long, and of how many pieces, it is known whether they were read: 300 bytes of memory for each. */
+/** The time, and the number of ranges, for which it is known whether they were read: 300 bytes of memory for each. */
 export const shelfMsMax = 10_000
 export const shelfPiecesMax = 4096
-/** Bytes that the store did not take and that stay in memory for those who come back, and how long they do. */
+/** Bytes that the store did not take and that stay in memory for readers that come back, and the time that they do. */
 export const lingeringBytesMax = 16 * MiB
 export const lingeringMsMax = 10_000
-/** How much is looked back upon to judge whether reading ahead is of use, and how much of that may have gone unread. */
+/**
+ * The bytes that are looked back upon to judge whether prefetching pays, and the share of them that may have gone
+ * unread.
+ */
 export const prefetchRecentBytes = 64 * MiB
 export const prefetchUnreadShareMax = 0.5
-/** How long after an image was opened cold it is noted what is read of it: longer than a slow guest boots. */
+/** The time after a cold open in which the reads of an image are recorded: longer than a slow guest boots. */
 export const profileMs = 120_000
-/** What a profile holds at most: more is not a boot. And of the capacity, so that what it brings does not drive out all else. */
+/**
+ * Bytes of a profile at most: more is not a boot. And the share of capacity, so that its blocks do not drive out all
+ * others.
+ */
 export const profileBytesMax = 256 * MiB
 export const profileShareMax = 1 / 8
 /** Runs of blocks of a profile that is kept: they go into one request to the admin socket. */
 export const profileRunsMax = 3072
 /** An image of which less is held is cold: what its first reader does is worth noting. */
 export const profileColdBytesMax = 8 * MiB
-/** How often in a row a block may go unread before a profile forgets it. */
+/** The number of openers in a row for which a block may go unread before a profile forgets it. */
 export const profileStrikesMax = 2
 /** Of the objects that a profile had fetched, as many must have been read, or it is dropped. */
 export const profileUsedShareMin = 0.5
-/** What is fetched at once in the order of the disk, not of the profile: so much makes large requests of small steps. */
+/**
+ * Bytes that are fetched at once in the order of the disk, not of the profile: so many make large requests of small
+ * steps.
+ */
 export const profileBatchBytes = 8 * MiB
 
 /** Bytes and entries that wait for promotion; over it, a miss is answered and not promoted. */

@@ -1,13 +1,13 @@
 /**
- * What the way to an origin is like, as the fetches that went it show: how long it is, and how wide. From the product comes how
- * much must be under way so that it is full, and no more.
+ * Path estimator: round trip and bandwidth of the path to an origin, from its fetches. Their product (BDP) is the
+ * number of bytes that keep it full.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
 
 /** Fetches by which the latency is judged. */
 const samplesMax = 64
-/** How long something is under way for one measurement of the width, pauses left out, and how many of those are kept. */
+/** The time under way for one measurement of the bandwidth, pauses left out, and the number of those that are kept. */
 const windowMs = 50
 const widthsMax = 20
 

@@ -1,7 +1,8 @@
 /**
- * Promotion: extents that a reader has already got are put into the store, in the background.
+ * Promoter: puts extents that a reader has already got into the store, in the background.
  *
- * The queue is bounded in bytes and entries; full means that the miss stays a proxy read, counted, and nobody waits.
+ * The queue is bounded in bytes and entries. When it is full, the miss stays a proxy read, counted, and no reader
+ * waits.
  */
 import PQueue from 'p-queue'
 import type { WriteOutcome } from '../../store/image/block-writer.ts'
@@ -55,8 +56,8 @@ export class Promoter {
   }
 
   /**
-   * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped; never
-   * rejects.
+   * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped;
+   * never rejects.
    * @param isPassing see {@link Promote}: it goes past the page cache then
    */
   async offer(

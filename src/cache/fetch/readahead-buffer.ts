@@ -1,9 +1,10 @@
 /**
- * What was fetched ahead, until somebody has read it: it lies in memory, from where native threads answer, before it is on the disk and for
- * a while afterwards; and what is read of it is told here, as it is not of what the store holds. So it shows what was of use, and that a
- * stream goes on.
+ * Read-ahead buffer: prefetched ranges in RAM. Session threads serve reads from it directly and report the first read
+ * of each unit, which the store's hits do not. The reports tell which prefetches paid, and drive the stream detector.
+ * Ranges stay until they are on the disk, and for a while longer.
  *
- * Bytes leave when there are too many, or the reader has come to their end; a piece leaves when all of it was read, or too late.
+ * Bytes leave when there are too many, or the reader has come to their end; a range leaves when all of it was read, or
+ * too late.
  */
 
 import { type BlockRun, maskOf } from '../../base/image.ts'
@@ -11,13 +12,16 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
 import { prefetchBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from './limits.ts'
 
-/** Who wants to know what becomes of a piece. */
+/** Hears the outcome of a range. */
 export interface PrefetchListener {
-  /** Blocks that are told of together: the first read of one says it for all of them. Each run below is of so many, or what is left. */
+  /**
+   * Blocks that are reported together: the first read of one reports all of them. Each run below is of so many, or the
+   * rest.
+   */
   readonly unitBlocks: number
-  /** Somebody reads of these blocks, for the first time. */
+  /** These blocks are being read, for the first time. */
   onRead(run: BlockRun): void
-  /** Nobody did, or they never came. */
+  /** They were not read, or they never came. */
   onUnread(run: BlockRun): void
 }
 
@@ -29,7 +33,7 @@ export interface BufferedRange {
   readonly expectation: PrefetchListener
 }
 
-/** What is to be said of a piece: one of the first two, once. */
+/** A range to be reported: one of the first two, once. */
 export interface ExpectedRange {
   /** It has come. */
   insert(lease: PooledBuffer): void
@@ -37,14 +41,14 @@ export interface ExpectedRange {
   remove(): void
   /** Readers find its bytes elsewhere, as quickly. */
   releaseBytes(): void
-  /** Call `then` when its bytes are not here any more: at once where they are not. For one who asks. */
+  /** Call `then` when its bytes are not here any more: at once where they are not. For one caller. */
   whenGone(then: () => void): void
 }
 
 interface Item extends BufferedRange {
   readonly offset: number
   readonly length: number
-  /** Blocks of the object in units of which nobody has read. */
+  /** Blocks of the object in units that have not been read. */
   unreported: bigint
   /** Milliseconds; null until it has come. */
   sinceMs: number | null
@@ -87,7 +91,7 @@ export class ReadaheadBuffer {
     return this.#usedBytes
   }
 
-  /** Would so many bytes find room beside those that nobody has read yet? */
+  /** Would so many bytes find room beside the unread ones? */
   hasRoom(bytes: number): boolean {
     return this.#usedBytes - this.#readBytes + bytes <= shelfBytesMax - shelfReadBytesMax
   }
@@ -127,7 +131,7 @@ export class ReadaheadBuffer {
     }
   }
 
-  /** Somebody reads [offset, offset + length), which lies within the image. */
+  /** [offset, offset + length), which lies within the image, is being read. */
   touched(stored: StoredImage, offset: number, length: number): void {
     const objects = this.#byObject.get(stored)
     if (!objects || objects.size === 0) return
@@ -177,7 +181,7 @@ export class ReadaheadBuffer {
     this.#makeRoom(item)
   }
 
-  /** Where much is on its way, to many readers, less stays: both take of the same memory. */
+  /** With much on its way to many readers, less stays: both take of the same memory. */
   #makeRoom(newest: Item): void {
     const bytesMax = Math.max(shelfReadBytesMax, Math.min(shelfBytesMax, prefetchBytesMax - this.#comingBytes))
     for (const item of this.#read) {

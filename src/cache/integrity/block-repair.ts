@@ -1,6 +1,6 @@
 /**
- * Writes right bytes over blocks that are not what they should be, and that cannot be dropped because the kernel reads their data
- * file by itself. The bytes come from the origin; while it is away they are asked for again and again.
+ * Block repair: writes right bytes over damaged blocks that cannot be dropped, because the kernel reads their data file
+ * by itself. The bytes come from the origin; while it is away they are asked for again and again.
  */
 import { messageOf } from '../../base/errors.ts'
 import { type BlockRun, countOf, type Image, runsOf } from '../../base/image.ts'

@@ -1,10 +1,10 @@
 /**
- * Whole images against the digests that their publishers give.
+ * Digest verifier: compares whole images with the digests of their publishers.
  *
- * An image is compared when it has become complete, once: what came of it is recorded and outlasts restarts. The bytes come from
- * the store, each block checked against its own checksum first, so that damage on our disk is never taken for the
- * publisher's. A digest that does not fit is asked for once more, as its file may be replaced a moment after the image. If it still
- * does not fit, the image is quarantined: nothing of it is served, because its bytes are not what their publisher says.
+ * An image is compared once, when it has become complete: the outcome is recorded and outlasts restarts. The bytes come
+ * from the store, each block checked against its own checksum first, so that damage on our disk is never taken for the
+ * publisher's. A digest that does not match is asked for once more, as its file may be replaced a moment after the
+ * image. If it still does not match, the image is quarantined: nothing of it is served.
  */
 import { createHash } from 'node:crypto'
 import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
@@ -19,7 +19,7 @@ import { quarantine } from '../../store/quarantine.ts'
 import type { Store } from '../../store/store.ts'
 import { digestRetryMs, digestStartMs, hashPieceBytes, scrubBytesPerSecond, sickLookMs } from './limits.ts'
 
-/** `unverified`: not complete yet, or nobody could be asked yet. */
+/** `unverified`: not complete yet, or its publisher could not be asked yet. */
 export type DigestState = DigestRecord['state'] | 'unverified'
 
 export interface DigestVerifierContext {
@@ -43,7 +43,7 @@ export class DigestVerifier {
   readonly #pace: RatePacer
   readonly #stop = new AbortController()
   readonly #records = new Map<string, DigestRecord | null>()
-  /** Images whose comparison failed, and when it may be tried again. */
+  /** Images whose comparison failed, and the time from which it may be tried again. */
   readonly #notBeforeMs = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
@@ -148,7 +148,7 @@ export class DigestVerifier {
     const fields = { image: image.key, ...record }
     // Retired meanwhile: its records are gone, and none may come after them.
     if (stored.usageGate.isClosed) return record.state
-    // Recorded first: whoever restarts us now must not serve it again.
+    // Recorded first: after a restart at this point it must not be served again.
     await index.putDigest(image.id, record)
     this.#records.set(image.id, record)
     if (record.state === 'mismatch') {

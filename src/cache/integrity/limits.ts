@@ -4,35 +4,35 @@
 import { KiB, MiB } from '../../base/limits.ts'
 
 /**
- * How fast the scrub reads at most: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of what the slowest SSD gives, and the
- * checksums of it take less than 1 % of a core.
+ * The rate of the scrub at most: 10 GiB take five minutes, a terabyte nine hours. It is 6 % of the rate of the slowest
+ * SSD, and its checksums take less than 1 % of a core.
  */
 export const scrubBytesPerSecond = 32 * MiB
 
 /** The most that the scrub reads while it holds the lock of an object: some milliseconds. */
 export const scrubPieceBytesMax = 1 * MiB
 
-/** What a piece counts at least: single blocks of 4 KiB are then 512 look-ups a second, not 8192. */
+/** The bytes that a piece counts at least: single blocks of 4 KiB are then 512 look-ups a second, not 8192. */
 export const scrubPieceBytesMin = 64 * KiB
 
-/** How long a round of the scrub takes, spread evenly: a disk that rots shows it in months, and each round reads all that is held. */
+/** The time of a scrub round, spread evenly: a rotting disk shows it in months, and each round reads all blocks. */
 export const scrubIntervalMs = 7 * 86_400_000
 
-/** The longest pause before the scrub looks when its next piece is due: what is held changes, and timers have 31 bits. */
+/** The longest pause before the scrub looks when its next piece is due: held blocks change, and timers have 31 bits. */
 export const scrubLookMsMax = 60_000
 
-/** How often it looks whether readers are still busy, and how far behind it may fall for them, as a share of the interval. */
+/** The interval at which it looks whether readers are still busy, and its backlog at most, as a share of the round. */
 export const scrubBusyLookMs = 100
 
 export const scrubBusyShareMax = 0.1
 
-/** How often background work looks whether a sick disk is well again. */
+/** The interval at which background work looks whether a sick disk is well again. */
 export const sickLookMs = 1_000
 
 /** The pause before an origin that could not be asked for a digest is asked again. */
 export const digestRetryMs = 300_000
 
-/** The pause after a start before digests that are not known yet are asked for: a restart asks nothing of the origin. */
+/** The pause after a start before unknown digests are asked for: a restart asks nothing of the origin. */
 export const digestStartMs = 60_000
 
 /** Bytes hashed at once, on the thread of all requests: half a millisecond. */

@@ -1,12 +1,13 @@
 /**
- * The scrub: every block that the store holds is compared with its checksum, over and over, as long as the daemon runs.
+ * Scrubber: compares every block of the store with its checksum, over and over, as long as the daemon runs.
  *
- * First comes what was recorded before this boot and has not been read since, as fast as the pace allows: what is right is published,
- * so that its first read is a native hit already. Then round after round over everything, published blocks too: a bad one is taken from
- * readers, dropped, and fetched again when somebody wants it. The disk is read, not the page cache, which stays as it is.
+ * First come the blocks that were recorded before this boot and have not been read since, as fast as the rate allows:
+ * good ones are published, so that their first read is a native hit already. Then round after round over all blocks,
+ * published ones too. A bad one is taken from readers, dropped, and fetched again at its next read. The disk is read,
+ * not the page cache, which stays as it is.
  *
- * A round is spread evenly over the interval: what was verified lately is left in peace. Readers come first: one piece at a time, at a
- * bounded pace, later while they are busy, and nothing while the disk is sick.
+ * A round is spread evenly over the interval: lately verified blocks are left in peace. Readers come first: one piece
+ * at a time, at a bounded rate, later while they are busy, and nothing while the disk is sick.
  */
 
 import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
@@ -26,11 +27,11 @@ import {
   sickLookMs,
 } from './limits.ts'
 
-/** What can be changed while it runs. */
+/** Settings that can be changed while it runs. */
 export interface ScrubPace {
   /** At most. */
   readonly bytesPerSecond: number
-  /** How long a round takes, unless that pace makes it longer. */
+  /** The time of a round, unless that rate makes it longer. */
   readonly intervalMs: number
 }
 
@@ -47,11 +48,11 @@ export interface ScrubberOptions extends ScrubPace {
 export interface ScrubCounters {
   /** Rounds over everything that have ended. */
   readonly rounds: number
-  /** How long ago the round under way began. */
+  /** The age of the round under way. */
   readonly roundStartedSeconds: number
   /** Bytes that were compared with their checksums by the scrub since the start. */
   readonly verifiedBytes: number
-  /** Blocks that were not what they should be, whoever found them, since the start. */
+  /** Damaged blocks since the start, found by any check. */
   readonly corruptBlocks: number
 }
 
@@ -144,7 +145,7 @@ export class Scrubber {
     }
   }
 
-  /** The time of the round at which so much of what is held is due: a share of the interval; later while readers are busy. */
+  /** The time of the round at which so many bytes are due: a share of the interval; later while readers are busy. */
   async #turn(doneBytes: number): Promise<void> {
     const { now, wait, isBusy } = this.#options
     const { signal } = this.#stop

@@ -1,6 +1,6 @@
 /**
- * Verification on demand: every block that the store holds of an image against its checksum, as the disk has it, and a complete
- * image against its publisher's digest. At full speed, one piece at a time.
+ * Verifies an image on demand: each of its stored blocks against its checksum, as the disk has it, and a complete image
+ * against its publisher's digest. At full speed, one piece at a time.
  */
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { countOf } from '../../base/image.ts'
@@ -8,7 +8,7 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { DigestState, DigestVerifier } from './digest-verifier.ts'
 import { piecesOf } from './scrubber.ts'
 
-/** How far one image is. */
+/** The progress of one image. */
 export interface VerificationProgress {
   readonly name: string
   /** Blocks against checksums, then the whole against the digest. */
@@ -17,7 +17,7 @@ export interface VerificationProgress {
   readonly totalBytes: number
 }
 
-/** What was found in one image. */
+/** The findings in one image. */
 export interface VerifiedImage {
   readonly name: string
   readonly verifiedBytes: number

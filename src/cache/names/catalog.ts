@@ -1,12 +1,13 @@
 /**
- * Names and images: which version of an image a name means now, and the node id that a version keeps for ever.
+ * Catalog of names and images: the version of an image that a name means now, and the node id that a version keeps for
+ * ever.
  *
- * What the kernel is told is recorded first. A name is asked of the origin again when what it said is not fresh any more and
- * somebody looks it up; starting up counts as having asked, so that a warm restart asks the origin nothing. An origin that
- * is away leaves names and attributes as the index knows them.
+ * Every answer to the kernel is recorded first. The origin is asked again for a name when it is looked up and the last
+ * answer is not fresh any more. Starting up counts as having asked, so that a warm restart asks the origin nothing. An
+ * origin that is away leaves names and attributes as the index knows them.
  *
- * A version without a name is one that the origin has replaced by another, or of whose name the origin says that there is no such
- * image: an origin that is away says nothing, and a name that is missing in a listing is asked for before it goes.
+ * A superseded version is one that the origin has replaced by another, or whose name the origin denies: an origin that
+ * is away denies nothing, and a name that is missing in a listing is asked for before it goes.
  */
 
 import { SingleFlight } from '../../async/single-flight.ts'
@@ -32,7 +33,7 @@ export interface CatalogOptions {
   /** Has the ceiling. */
   readonly store: Pick<Store, 'recordWithin'>
   readonly logger: Logger
-  /** How long what an origin said of names is taken as fresh. */
+  /** The time for which an origin's answer about names counts as fresh. */
   freshMs(origin: Origin): number
   /** Node ids up to this one belong to directories. */
   readonly reservedNodeIds: bigint
@@ -121,7 +122,7 @@ export class Catalog {
     return this.#names.get({ url: image.origin }, image.key) === null
   }
 
-  /** A version without a name is retired: from now on it is one that nobody knows. */
+  /** A superseded version is retired: it is not known from now on. */
   forget(entry: ImageEntry): void {
     const { image } = entry
     this.#images.forget(entry)
@@ -136,19 +137,19 @@ export class Catalog {
     this.#nameless.add(entry.image.id)
   }
 
-  /** Somebody uses this image: it goes after those that nobody does. */
+  /** This image is being used: it goes after unused ones. */
   use({ id }: Image): void {
     this.#images.use(id)
   }
 
-  /** Has it its name, and has nobody used it since, or is looking it up? */
+  /** Has it its name, without a use or a lookup since? */
   mayLetGo(known: KnownImage): boolean {
     const { id } = known.entry.image
     return this.#images.isUnusedSince(known) && !this.#nameless.has(id) && !this.#lookedUp.has(id)
   }
 
   /**
-   * An image goes with its name: from now on both are ones that nobody knows.
+   * An image goes with its name: neither is known from now on.
    * @returns `recorded` resolves when the name is in the index no more; `undo` is for an image that stays after all
    */
   letGo(entry: ImageEntry): { readonly recorded: Promise<void>; undo(): void } {
@@ -185,12 +186,12 @@ export class Catalog {
     return this.#images.ofNode(nodeId)
   }
 
-  /** What a name means, as far as is known; nothing is asked. */
+  /** The image of a name, as far as is known; the origin is not asked. */
   imageOfName(origin: Origin, name: string): ImageEntry | null {
     return this.#names.get(origin, name)?.entry ?? null
   }
 
-  /** The same for somebody who is shown it, and may use it now. */
+  /** The same for a reader of a listing, which may use it now. */
   imageShown(origin: Origin, name: string): ImageEntry | null {
     const entry = this.imageOfName(origin, name)
     if (entry) this.use(entry.image)
@@ -223,7 +224,7 @@ export class Catalog {
     }
   }
 
-  /** How long this name is absent without being asked for again; 0 when it is asked for, or there. */
+  /** The time for which this name is absent without being asked for again; 0 when it is asked for, or there. */
   absentMs({ url }: Origin, name: string): number {
     return this.#absent.msLeft(`${url} ${name}`)
   }
@@ -243,7 +244,7 @@ export class Catalog {
     this.#names.doubt({ image })
   }
 
-  /** @param opener whose turn it takes, of those who ask for it at the same time: the first one's */
+  /** @param opener the reader whose turn it takes: the first one's, of those that ask for it at the same time */
   #askOnce(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
     const ask = (shared: AbortSignal) => this.#ask(origin, name, { signal: shared, opener })
     return this.#lookups.run(`${origin.url} ${name}`, signal, ask)
@@ -276,7 +277,7 @@ export class Catalog {
 
   async #found(origin: Origin, name: string, image: Image): Promise<ImageEntry> {
     const before = this.#names.get(origin, name)?.entry.image.id
-    this.#nameless.delete(image.id) // In the turn in which it is found: nobody may retire it any more.
+    this.#nameless.delete(image.id) // In the iteration in which it is found: it must not be retired any more.
     const known = this.#images.find(image.id)
     const entry = known ?? this.#admit(image)
     const bytes = JSON.stringify(image).length
@@ -310,7 +311,7 @@ export class Catalog {
   }
 }
 
-/** What a lookup says itself: the index is not to answer in its place. */
+/** Answers of a lookup itself: the index is not to answer in its place. */
 const answers = [
   'not-found',
   'access-denied',

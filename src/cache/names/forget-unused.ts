@@ -1,11 +1,12 @@
 /**
- * Images beyond the limit of those that are known: the ones that nobody has used for longest go, a few hundred at a time, with their
- * names; who looks one up again finds it as new. Anybody may look up names, and an origin may take many for the same image.
+ * Forgets unused images over the limit of known ones: the longest unused go, a few hundred at a time, with their names.
+ * A later lookup finds one as new. Every user may look up names, and an origin may take many names for the same image.
  *
- * Nothing goes that somebody needs: of which something is held, that is open, read, pinned or quarantined, or that the kernel knows. What
- * it knows for a name in its cache only it is asked to let go. Versions without a name are the retirer's.
+ * An image in need stays: one with held blocks, one that is open, read, pinned or quarantined, or that the kernel
+ * knows. The kernel is asked to forget images that it knows for a name in its cache only. Superseded versions belong to
+ * version-gc.ts.
  *
- * So many are gone over, and let go, in one turn of the event loop, and requests have theirs in between.
+ * So many are examined, and forgotten, in one iteration of the event loop; requests have theirs in between.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { abortable } from '../../async/abortable.ts'
@@ -35,7 +36,7 @@ export interface UnusedImageForgetterContext {
 }
 
 export interface UnusedImageForgetterLimits {
-  /** Images that are let go at once, before whoever waits for room goes on. */
+  /** Images that are forgotten at once, before callers that wait for room go on. */
   readonly atOnce: number
   /** Images let go in one turn of the event loop, and those looked at. */
   readonly perTurn: number
@@ -63,7 +64,7 @@ export class UnusedImageForgetter {
   readonly #stop = new AbortController()
   /** Resolves to how many went. */
   #running: Promise<number> | undefined
-  /** When it is tried again after none could go. */
+  /** The time from which it is tried again after none could go. */
   #notBeforeMs = Number.NEGATIVE_INFINITY
   #forgotten = 0
   #refused = 0
@@ -129,7 +130,7 @@ export class UnusedImageForgetter {
     return went
   }
 
-  /** What may go as far as is known here, unused for longest first, in parts. */
+  /** Images that may go as far as is known here, the longest unused first, in parts. */
   async *#candidates(): AsyncGenerator<KnownImage[]> {
     const { catalog } = this.#parts
     const { atOnce, looksPerTurn } = this.#limits
@@ -186,7 +187,7 @@ export class UnusedImageForgetter {
     return catalog.mayLetGo(known) && (store.find(image.id)?.heldBytes ?? 0) === 0 && !isWanted(image)
   }
 
-  /** Begun in the turn in which it is seen that it may go: whoever looks it up from now on finds an image that nobody knows. */
+  /** Begun in the iteration in which it is seen that it may go: later lookups find an image that is not known. */
   async #forget({ entry }: KnownImage): Promise<void> {
     const { catalog, store, forget } = this.#parts
     const { recorded, undo } = catalog.letGo(entry)

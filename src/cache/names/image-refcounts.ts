@@ -1,4 +1,4 @@
-/** Which images are open or being read now. */
+/** Reference counts of images: opens and reads. */
 
 export class ImageRefcounts {
   readonly #counts = new Map<string, number>()

@@ -1,6 +1,7 @@
 /**
- * Names, images and listings on their way into the index, below the ceiling. What finds no room, or an index that cannot be
- * written in time, fails no lookup: it is tried again until it is written, and until then it is known in memory only.
+ * Queue of index writes for names, images and listings, below the ceiling. A write without room, or to an index that
+ * cannot be written in time, fails no lookup: it is tried again until it succeeds, and until then its content is known
+ * in memory only.
  */
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'

@@ -1,6 +1,6 @@
 /**
- * The images that are known, of all versions: by id, by node id, and in the order in which they were last used, by a lookup, an open or
- * a line of a listing.
+ * Known images, of all versions: by id, by node id, and in the order of their last use by a lookup, an open or a line
+ * of a listing.
  */
 import type { ImageEntry } from '../../index/index-database.ts'
 
@@ -30,7 +30,7 @@ export class KnownImages {
     return [...this.#byId.keys()]
   }
 
-  /** All that are known, unused for longest first. What is used while somebody goes over them comes again at the end. */
+  /** All known images, the longest unused first. One that is used during a walk comes again at its end. */
   all(): Iterable<KnownImage> {
     return this.#byId.values()
   }
@@ -43,7 +43,7 @@ export class KnownImages {
     return this.#byNode.get(nodeId) ?? null
   }
 
-  /** Has nobody used it since, and is it still known? */
+  /** Is it unused since, and still known? */
   isUnusedSince({ entry, use }: KnownImage): boolean {
     return this.#byId.get(entry.image.id)?.use === use
   }

@@ -1,6 +1,6 @@
 /**
- * The names that an origin lists, asked for when what it said is not fresh any more. However many they are, they are gone over
- * in pieces, and one array is what everybody has who shows them.
+ * Listing cache: the names that an origin lists, asked for when the last answer is not fresh any more. However many
+ * they are, they are walked in slices, and all readers share one array.
  */
 
 import { SingleFlight } from '../../async/single-flight.ts'
@@ -41,7 +41,10 @@ export class ListingCache {
   readonly #startedMs: number
   readonly #namesMax: number
   readonly #rememberedNamesMax: number
-  /** By the origin's URL, the one asked for longest ago first; null where the index has none. What is not here may be in the index. */
+  /**
+   * By the origin's URL, the one asked for longest ago first; null where the index has none. Others may be in the
+   * index.
+   */
   // INVARIANT: together these have no more than #rememberedNamesMax names, or there is one.
   readonly #listings = new Map<string, Listing | null>()
   readonly #loads = new SingleFlight<Listing | null>()
@@ -79,7 +82,7 @@ export class ListingCache {
     }
   }
 
-  /** What it said last, in this run or before. */
+  /** Its last answer, in this run or before. */
   async #listing(origin: Origin, signal: AbortSignal): Promise<Listing | null> {
     const listing = this.#listings.get(origin.url)
     if (listing !== undefined) {
@@ -97,11 +100,12 @@ export class ListingCache {
   async #ask(origin: Origin, options: ReadOptions): Promise<readonly string[]> {
     const { index, recorder } = this.#options
     const listed = await origin.list(options)
-    // An origin that lists nothing shows the names that were found by asking for them, in an order that a successor has, too.
+    // An origin without listing shows the names that were found by asking for them, in an order that a successor has,
+    // too.
     const now = listed ? this.#shownOf(origin, listed) : [...this.#options.known(origin).keys()].sort()
     const before = this.#listings.get(origin.url)?.names ?? null
     const bytes = await bytesUnlessSame(before, now)
-    // The same array where they are the same: who reads it has them already.
+    // The same array where they are the same: their readers have it already.
     const names = before && bytes === null ? before : now
     if (bytes !== null) {
       await recorder.record(origin.url, bytes, false, () => index.putListing(origin.url, names))
@@ -147,7 +151,7 @@ export class ListingCache {
   }
 }
 
-/** What it takes to write them down, about; null where they are those of before, in the same order. */
+/** The bytes to write them down, about; null where they are those of before, in the same order. */
 async function bytesUnlessSame(before: readonly string[] | null, names: readonly string[]): Promise<number | null> {
   const turns = new TimeSlice()
   let isSame = before?.length === names.length

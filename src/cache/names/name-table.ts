@@ -1,5 +1,6 @@
 /**
- * What names mean, of all origins: as many as images, in memory. Nothing is asked here, and nothing recorded.
+ * Name table: the images of all names of all origins, as many as images, in memory. It asks no origin, and records
+ * nothing.
  */
 import type { ImageEntry } from '../../index/index-database.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
@@ -7,10 +8,10 @@ import type { Origin } from '../../origin/contract/origin.ts'
 /** An origin, by its URL. */
 type Place = Pick<Origin, 'url'>
 
-/** What is known of a name. */
+/** The facts about a name. */
 export interface NameEntry {
   readonly entry: ImageEntry
-  /** When the origin said so; it is to be asked again when that is long ago. */
+  /** The time of the origin's answer; it is asked again when that is long ago. */
   checkedMs: number
 }
 

@@ -1,6 +1,6 @@
 /**
- * Names that an origin has just said it does not have: for a moment nobody asks again, neither we nor the kernel, so that a name which
- * many ask for costs one request. What is forgotten early is asked for again, no more.
+ * Negative entries: names that an origin has just denied. For a moment neither we nor the kernel ask again, so that a
+ * name that many ask for costs one request. An entry that is forgotten early is asked for again, no more.
  */
 import { absentNamesMax } from './limits.ts'
 
@@ -39,7 +39,7 @@ export class NegativeNames {
     this.#untilMs.delete(name)
   }
 
-  /** How long it is absent still; 0 when it is to be asked for. */
+  /** The time for which it is still absent; 0 when it is to be asked for. */
   msLeft(name: string): number {
     const untilMs = this.#untilMs.get(name)
     if (untilMs === undefined) return 0

@@ -1,6 +1,6 @@
 /**
- * Names that went from a listing, each to be asked for before it is believed to be gone. An origin that is away is left in peace for a
- * while, and says nothing.
+ * Vanished names: names that went from a listing, each to be asked for before it is believed to be gone. An origin that
+ * is away is left in peace for a while, and denies nothing.
  */
 import { isCacheError } from '../../base/errors.ts'
 import type { Origin } from '../../origin/contract/origin.ts'

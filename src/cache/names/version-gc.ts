@@ -1,10 +1,10 @@
 /**
- * Versions that have no name: what is held of them goes first when eviction chooses, and without that after a while; and what
- * holds nothing any more is retired, record, data file, descriptor and all.
+ * Collects superseded versions: their blocks go first when eviction chooses, and after a while without that. An empty
+ * one is retired with its record, data file and descriptor.
  *
- * Nothing goes that somebody may still want: a version that is open or being read, or that the kernel knows, stays as it is. The
- * kernel tells whether it knows a node; it learns of one only by a lookup of a name, and what has no name cannot be looked up.
- * A version that gets its name back is found by that lookup, in the turn in which it would go or as one that nobody knows.
+ * A version that is open or being read, or that the kernel knows, stays as it is. The kernel tells whether it knows a
+ * node; it learns of one only by a lookup of a name, and a version without a name cannot be looked up. A version that
+ * gets its name back is found by that lookup, in the iteration in which it would go, or as one that is not known.
  */
 
 import { abortable } from '../../async/abortable.ts'
@@ -23,9 +23,12 @@ export interface SupersededName {
   readonly name: string
 }
 
-/** Who else may know an image: the kernel. */
+/** Another holder of images: the kernel. */
 export interface KernelKnowledge {
-  /** @param lost its name, where that means nothing now: whoever keeps it for its name only is asked to let it go */
+  /**
+   * @param lost its name, where that means nothing now: the kernel is asked to forget it if it keeps it for its name
+   * only
+   */
   knows(nodeId: bigint, lost: SupersededName | null): Promise<boolean>
 }
 
@@ -40,14 +43,14 @@ export interface VersionCollectorContext {
   readonly acquaintance: KernelKnowledge
   /** The directory that shows it; null is the root. */
   directoryOf(image: Image): string | null
-  /** How long what the origin said of the image's name is taken as fresh. */
+  /** The time for which the origin's answer about the image's name counts as fresh. */
   freshMs(image: Image): number
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
 
 export interface VersionCollectorLimits {
-  /** How long nobody must have wanted a version. */
+  /** The time for which a version must have been unwanted. */
   readonly graceMs: number
   /** Of more than these the oldest go at once. */
   readonly versionsMax: number
@@ -69,7 +72,7 @@ export class VersionCollector {
   readonly #parts: VersionCollectorContext
   readonly #limits: Partial<VersionCollectorLimits>
   readonly #stop = new AbortController()
-  /** Since when nobody has wanted each version, in this order. */
+  /** The time since which each version has been unwanted, in this order. */
   readonly #unwanted = new Map<string, { readonly image: Image; readonly sinceMs: number }>()
   #running: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -92,7 +95,7 @@ export class VersionCollector {
     this.#timer.unref()
   }
 
-  /** Versions that nobody wanted when it was last looked, and nobody uses now. */
+  /** Versions that were unwanted at the last look, and are not in use now. */
   unwanted(): StoredImage[] {
     return [...this.#unwanted.keys()].flatMap(id => {
       const stored = this.#isUnwanted(id) ? this.#parts.store.find(id) : null
@@ -143,7 +146,7 @@ export class VersionCollector {
     return this.#limits.graceMs ?? Math.max(retireMsMin, this.#parts.freshMs(image) * retireRevalidations)
   }
 
-  /** Bring the list of what nobody wants up to date. */
+  /** Bring the list of unwanted versions up to date. */
   async #look(): Promise<void> {
     const { catalog, acquaintance, directoryOf, now } = this.#parts
     for (const id of this.#unwanted.keys()) if (!catalog.isNameless(id)) this.#unwanted.delete(id)
@@ -170,7 +173,7 @@ export class VersionCollector {
     if (stored && !(await this.#empty(stored))) return false
     const entry = catalog.nameless().find(({ image }) => image.id === imageId)
     if (!entry || !this.#isUnwanted(imageId) || this.#stop.signal.aborted) return false
-    // Asked in this turn, and forgotten in this turn: whoever looks it up from now on finds a version that nobody knows.
+    // Asked and forgotten in one iteration: later lookups find a version that is not known.
     const retirement = store.removeImage(imageId)
     catalog.forget(entry)
     try {
@@ -189,7 +192,7 @@ export class VersionCollector {
     return true
   }
 
-  /** @returns whether nothing is held any more; false when somebody wants it again */
+  /** @returns whether nothing is held any more; false when it is wanted again */
   async #empty(stored: StoredImage): Promise<boolean> {
     const { store } = this.#parts
     const { signal } = this.#stop

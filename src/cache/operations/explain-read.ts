@@ -1,5 +1,6 @@
 /**
- * Who would answer a read, and why: what the cache knows of each block of a range at this moment. Looks only; touches nothing.
+ * Explains a read: the source of each block of a range at this moment, and the reason. It only looks, and touches
+ * nothing.
  */
 import { runsOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -56,13 +57,13 @@ export interface Explanation {
   readonly promotion: ReadVerdict<'there already' | 'yes' | 'no'>
 }
 
-/** What would happen, and why, in a sentence. */
+/** The source, and the reason in a sentence. */
 export interface ReadVerdict<T> {
   readonly verdict: T
   readonly why: string
 }
 
-/** What an explanation is made of. */
+/** The parts of an explanation. */
 export interface ExplanationContext {
   readonly facts: Omit<Explanation, 'objects' | 'answer' | 'promotion' | 'health'>
   /** Null: the store has none of it. */

@@ -4,17 +4,17 @@
 import { MiB, readBytesMax } from '../../base/limits.ts'
 
 /**
- * Pieces of images that are brought in on request at once, for all such requests together, and their size: enough for a distant
- * origin, little beside the turns of one. A reader who wants a block of a piece waits for all of it.
+ * Pieces of images that are preloaded on request at once, for all such requests together, and their size: enough for a
+ * distant origin, little beside the slots of one. A reader that wants a block of a piece waits for all of it.
  */
 export const promoteConcurrency = 8
 
 export const promotePieceBytesMax = 1 * MiB
 
-/** How long work on request pauses while readers wait for the origin, and while there is no room, in milliseconds. */
+/** The pause of work on request while readers wait for the origin, and while there is no room, in milliseconds. */
 export const promotePauseMs = 50
 
-/** How often a piece that found no room is tried again before the request fails: three seconds. */
+/** Tries of a piece without room before the request fails: three seconds. */
 export const promoteTriesMax = 60
 
 /** Ranges in one request. */

@@ -1,5 +1,5 @@
 /**
- * What operators ask of the cache: verify, evict, promote, pin, explain. Images are named as status names them: `name`, or
+ * Operations for operators: verify, evict, promote, pin, explain. Images are named as status names them: `name`, or
  * `directory/name` where there are several origins.
  */
 import PQueue from 'p-queue'
@@ -23,7 +23,7 @@ import { type Explanation, explain } from './explain-read.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
 import { type PreloadBytes, type PreloadedImage, type PreloadProgress, preloadImage } from './preload-image.ts'
 
-/** Work that takes long tells how far it is, and ends when nobody waits for it any more. */
+/** Long work tells its progress, and ends when its caller leaves. */
 export interface LongOptions<P> {
   readonly signal: AbortSignal
   readonly onProgress: (progress: P) => void
@@ -44,7 +44,7 @@ export interface CacheOperationsContext {
   isOpen(image: Image): boolean
 }
 
-/** What a name means. */
+/** The image of a name. */
 interface Named {
   readonly name: string
   readonly origin: Origin
@@ -113,8 +113,8 @@ export class CacheOperations {
   /**
    * Bring ranges of an image into the store, or all of it.
    * @param ranges null for the whole image
-   * @throws CacheError not-found, invalid-argument (a range that is none), overloaded (no room), store-failed, image-changed,
-   * image-corrupt, aborted, origin-*
+   * @throws CacheError not-found, invalid-argument (a range that is none), overloaded (no room), store-failed,
+   * image-changed, image-corrupt, aborted, origin-*
    */
   async promote(
     name: string,
@@ -162,7 +162,7 @@ export class CacheOperations {
   }
 
   /**
-   * Who would answer a read of `length` bytes at `offset`, and why. The range is cut at the end of the image.
+   * Explain a read of `length` bytes at `offset`. The range is cut at the end of the image.
    * @throws CacheError not-found, invalid-argument, origin-*
    */
   async explain(name: string, offset: number, length: number): Promise<Explanation> {
@@ -189,15 +189,19 @@ export class CacheOperations {
     return explain({ facts, stored: store.find(image.id), store, flights, mayQueue })
   }
 
-  /** What was learned of an image, or of earlier versions of its name; null when nothing was. @throws CacheError not-found, origin-* */
+  /**
+   * The learned profile of an image, or of earlier versions of its name; null when there is none. @throws CacheError
+   * not-found, origin-*
+   */
   async profile(name: string): Promise<ProfileRecord | null> {
     const { origin, own } = await this.#find(name, this.#stop.signal)
     return this.#parts.index.profile(origin.url, own)
   }
 
   /**
-   * Take a profile that was learned elsewhere in the place of what is known: it is fetched at the next cold open.
-   * @throws CacheError not-found, invalid-argument (it is none, or of other blocks), overloaded (no room), origin-*, index-failed
+   * Replace the profile by one that was learned elsewhere: it is fetched at the next cold open.
+   * @throws CacheError not-found, invalid-argument (it is none, or of other blocks), overloaded (no room), origin-*,
+   * index-failed
    */
   async importProfile(name: string, record: ProfileRecord): Promise<void> {
     const { index, store } = this.#parts
@@ -212,7 +216,7 @@ export class CacheOperations {
     throw new CacheError('overloaded', 'the cache has no room for the profile: set a larger capacity')
   }
 
-  /** What takes long ends. Idempotent. */
+  /** End long work. Idempotent. */
   close(): void {
     this.#stop.abort()
   }
@@ -243,7 +247,7 @@ export class CacheOperations {
     return { name, origin, own, entry }
   }
 
-  /** What a name means now; the origin is asked when that is due. */
+  /** The image of a name now; the origin is asked when that is due. */
   async #find(name: string, signal: AbortSignal): Promise<Named> {
     const { origin, own } = this.#place(name)
     try {
@@ -264,7 +268,7 @@ export class CacheOperations {
   }
 }
 
-/** How an image is named to operators. */
+/** The name of an image for operators. */
 export function shownName(directory: string | null, name: string): string {
   return directory === null ? name : `${directory}/${name}`
 }

@@ -1,5 +1,5 @@
 /**
- * What the next reads of an image will want, judged by its reads until now: what goes on, and what lies around. Pure.
+ * Access predictor: predicts the next reads of an image by combining the stream detector with read-around. Pure.
  */
 import { ReadAround } from './read-around.ts'
 import { type SeenRead, type Span, type Stream, StreamDetector, type StreamLimits } from './stream-detector.ts'

@@ -1,7 +1,8 @@
 /**
- * What is read of an image in the first minutes after it was opened cold: which blocks, in which order. Pure.
+ * Boot profile: the blocks that are read in the first minutes after a cold open, in their order. Pure.
  *
- * Openers differ a little. What one of them did not read stays for a while, at the end; what several in a row did not read goes.
+ * Openers differ a little. Blocks that one of them did not read stay for a while, at the end; blocks that several in a
+ * row did not read go.
  */
 
 import type { ProfileRecord } from '../../index/format/records.ts'
@@ -10,7 +11,7 @@ import type { Span } from './stream-detector.ts'
 
 export class BootProfile {
   readonly blockBytes: number
-  /** How many openers it was learned from. */
+  /** The number of openers that it was learned from. */
   readonly openers: number
   /** Blocks in the order of their first reads, and for how many openers in a row they have gone unread. */
   readonly #strikes: ReadonlyMap<number, number>
@@ -69,8 +70,8 @@ export class BootProfile {
   }
 
   /**
-   * The blocks below `end` in runs, as they are to be fetched: by and large in the order in which they were read, but so many at a
-   * time in that of the disk, so that requests are large.
+   * The blocks below `end` in runs, as they are to be fetched: by and large in the order in which they were read, but
+   * so many at a time in that of the disk, so that requests are large.
    */
   *spans(end: number, batchBlocks: number): Generator<Span> {
     const order = [...this.#strikes.keys()].filter(block => block < end)

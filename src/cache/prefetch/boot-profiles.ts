@@ -1,6 +1,6 @@
 /**
- * Learned boot profiles: what is read of an image after it was opened cold is noted, kept in the index, and fetched ahead the next
- * time, also of a new version of the same name. A profile that predicts badly is dropped.
+ * Learned boot profiles: the reads of an image after a cold open are recorded in the index, and prefetched the next
+ * time, also for a new version of the same name. A profile that predicts badly is dropped.
  */
 
 import { messageOf } from '../../base/errors.ts'
@@ -19,7 +19,7 @@ export interface BootProfilesContext {
   recordWithin(bytes: number, write: () => Promise<void>): Promise<boolean>
   /** The tick of now, for `lastUse`. */
   tick(): number
-  /** How much of a profile may be fetched, in bytes. */
+  /** Bytes of a profile that may be fetched. */
   bytesMax(): number
   /** Fetch ahead, nearest first. */
   fetch(stored: StoredImage, profile: BootProfile, bytesMax: number): void
@@ -34,10 +34,10 @@ export interface BootProfileCounters {
   readonly dropped: number
 }
 
-/** What is noted of one image. */
+/** The record of one image. */
 interface Recording {
   readonly blocks: Set<number>
-  /** What was fetched because of a profile, and when; null where there was none. */
+  /** The fetches of a profile, and their time; null where there was none. */
   readonly replayed: { readonly profile: BootProfile; readonly tick: number } | null
   readonly timer: NodeJS.Timeout
 }
@@ -65,7 +65,7 @@ export class BootProfiles {
     return record && BootProfile.from(record, blockBytes)
   }
 
-  /** Somebody has opened an image. */
+  /** An image has been opened. */
   opened(stored: StoredImage): void {
     if (this.#recordings.has(stored)) return
     const profile = this.of(stored.image, stored.geometry.blockBytes)

@@ -1,14 +1,15 @@
 /**
- * What became of bytes that were fetched ahead: read, or not. Where too much goes unread, less is fetched ahead.
+ * Prefetch accuracy: counts prefetched bytes that were read, and those that were not. Where too many go unread, less is
+ * prefetched.
  */
 import { prefetchRecentBytes, prefetchUnreadShareMax } from '../fetch/limits.ts'
 
 export interface PrefetchAccuracyCounters {
-  /** Asked of origins before anybody wanted them. */
+  /** Asked of origins before any reader wanted them. */
   readonly fetchedBytes: number
   /** Read within some seconds. */
   readonly readBytes: number
-  /** Not read for some seconds, or never came: waste, unless somebody reads them later. */
+  /** Not read for some seconds, or never came: waste, unless they are read later. */
   readonly unreadBytes: number
 }
 
@@ -27,7 +28,7 @@ export class PrefetchAccuracy {
     return { fetchedBytes: this.#fetchedBytes, readBytes: this.#readBytes, unreadBytes: this.#unreadBytes }
   }
 
-  /** How much of the usual may be fetched ahead: 1 while the budget for waste is kept, less the more is wasted. */
+  /** The share of the usual that may be prefetched: 1 while the budget for waste is kept, less the more is wasted. */
   get scale(): number {
     const known = this.#recentRead + this.#recentUnread
     // A few pieces say nothing.

@@ -1,8 +1,10 @@
 /**
- * What is to be fetched ahead, waiting for its turn: so much at once as leaves demand its own, one owner after the other.
+ * Prefetch queue: requests wait here for their turn, by round robin over owners. Those under way leave enough slots for
+ * demand.
  *
- * Demand never stands in this line, and has a budget of its own: it takes off at once, also for what waits here, which then is not
- * fetched again. While a reader waits for something that nobody foresaw, as much is under way as fills the link, and no more.
+ * Demand never waits here, and has a budget of its own: it starts at once, also for blocks that wait here, which are
+ * not fetched again then. While a reader waits for a block that was not predicted, as much is under way as fills the
+ * path, and no more.
  */
 
 import { type BlockRun, countOf, maskOf, runsOf } from '../../base/image.ts'
@@ -23,7 +25,7 @@ export interface PrefetchRequest {
   readonly unit: 'piece' | 'block'
   /** Is it for a long stream, see {@link Promote}? */
   readonly isPassing: boolean
-  /** Does anybody still want it? */
+  /** Is it still wanted? */
   isWanted(): boolean
   /** It is not fetched, for want of room or turns. */
   onSkipped(): void

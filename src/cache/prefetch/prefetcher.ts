@@ -1,8 +1,8 @@
 /**
- * Read-ahead: what readers will want next is fetched before they ask for it.
+ * Prefetcher: fetches the predicted reads of an image before they come.
  *
- * It hears of every read that was not answered natively, finds the streams in them, and has pieces fetched in a line of their own.
- * The size of a piece comes from what the link to the origin is like, how many are under way from the window of the stream.
+ * It hears of every read that was not answered natively, finds the streams in them, and queues requests
+ * (prefetch-queue.ts). The size of a request comes from the path estimator, their number from the window of the stream.
  */
 
 import { blocksPerObject } from '../../base/image.ts'
@@ -38,7 +38,7 @@ export interface SeenByteRead {
 }
 
 export interface PrefetcherContext extends PrefetchQueueContext {
-  /** How far ahead of a stream bytes are fetched. */
+  /** The distance up to which bytes are fetched ahead of a stream. */
   windowBytesMax(): number
   /** A long stream has left these blocks behind. */
   onLeft(stored: StoredImage, span: Span): void
@@ -53,7 +53,7 @@ export interface PrefetchCounters extends PrefetchQueueCounters {
   readonly purposes: Readonly<Record<Purpose, PrefetchAccuracyCounters>>
 }
 
-/** How pieces are looked after. */
+/** The way in which requests are accounted for. */
 interface PiecePolicy extends Pick<PrefetchRequest, 'usefulness' | 'unit'> {
   /** The stream that wants them, if one does. */
   readonly stream: Stream | null
@@ -171,8 +171,9 @@ export class Prefetcher {
   }
 
   /**
-   * Half of what fills the link, so that a few are under way: whoever wants the first block of a piece waits for all of it. But no less than
-   * a read, for who asks for that much waits for all of it anyway; and more on a short and wide link, where asking costs more than waiting.
+   * Half of the bytes that fill the path, so that a few requests are under way: a reader of the first block of a
+   * request waits for all of it. But no less than a read, because such a reader waits for all of it anyway; and more on
+   * a short and wide path, where asking costs more than waiting.
    */
   #pieceBlocks(stored: StoredImage, readBlocks: number): number {
     const { blockBytes } = stored.geometry
@@ -184,7 +185,10 @@ export class Prefetcher {
   }
 }
 
-/** What a stream wants, without a part of a piece at its end that the next wish would have the rest of: each request has its price. */
+/**
+ * The wish of a stream, without a part of a request at its end whose rest the next wish would have: each request has
+ * its price.
+ */
 function inWholePieces(span: Span, pieceBlocks: number, stream: Stream): Span {
   const to = span.to - (span.to % pieceBlocks)
   if (stream.stride !== 0 || to <= span.from || stream.window < 2 * pieceBlocks) return span
@@ -192,7 +196,10 @@ function inWholePieces(span: Span, pieceBlocks: number, stream: Stream): Span {
   return { from: span.from, to }
 }
 
-/** Cut a span, as far as it lies within an image of `blocks`, at the multiples of `pieceBlocks`, of which an object has some. */
+/**
+ * Cut a span, as far as it lies within an image of `blocks`, at the multiples of `pieceBlocks`, of which an object has
+ * some.
+ */
 function* cut({ from, to }: Span, blocks: number, pieceBlocks: number): Generator<Span> {
   const end = Math.min(to, blocks)
   for (let at = Math.max(0, from); at < end; ) {

@@ -1,25 +1,26 @@
 /**
- * Read-around: where misses cluster, as in the small steps of a boot, the neighbours of what was missed are worth fetching too.
+ * Read-around: where misses cluster, as in the small steps of a boot, it fetches the neighbours of missed blocks too
+ * (spatial locality).
  *
- * How many depends on how many misses were near lately. Whether at all depends on whether misses have neighbours more often than
- * they would by chance: uniformly random reads over a large image have few, and set nothing off. Pure.
+ * Their number depends on the number of near misses lately. It is off unless misses have neighbours more often than by
+ * chance: uniformly random reads over a large image have few. Pure.
  */
 import type { SeenRead, Span } from './stream-detector.ts'
 
-/** What counts as near, in bytes. */
+/** The distance that counts as near, in bytes. */
 const nearBytes = 1024 * 1024
 /** Misses that are remembered, and by which clustering is judged. */
 const missesMax = 64
 const missesMin = 8
-/** How far above chance clustering must be, of what is possible. */
+/** The clustering above chance that it takes, as a share of the possible. */
 const clusteringMin = 0.3
 /** Neighbours to fetch: some, more for each miss that was near, up to a bound. */
 const neighbourBytes = 128 * 1024
 const neighbourBytesPerMiss = 128 * 1024
 const neighbourBytesMax = 256 * 1024
-/** How much is fetched before what was missed, as a share of what is fetched after it. */
+/** Bytes fetched before a missed block, as a share of those fetched after it. */
 const beforeShare = 0.5
-/** What is fetched behind a neighbour when that is read: whoever comes so far goes on, and need not wait again. */
+/** Bytes fetched behind a neighbour when that is read: a reader that comes so far goes on, and need not wait again. */
 const furtherBytes = 128 * 1024
 
 /** One miss, and how it lay. */
@@ -27,7 +28,7 @@ interface Miss {
   readonly block: number
   /** Was another one near it? */
   readonly isClustered: boolean
-  /** How likely that was by chance. */
+  /** The probability of that by chance. */
   readonly chance: number
 }
 

@@ -1,9 +1,9 @@
 /**
- * Streams in the reads of one image: sequences that go on, forwards from where they are or by equal steps, many of them woven
- * into each other, as a hypervisor reads for its guest through one handle. Pure: it says what to fetch ahead, and fetches nothing.
+ * Stream detector: finds the sequences in the reads of one image, contiguous or with a stride. Many are woven into each
+ * other, as a hypervisor reads for its guest through one handle. Pure: it says what to prefetch, and fetches nothing.
  *
- * Not every read is seen here: what the store holds is answered natively. Of what is fetched ahead, the first read of each piece is told
- * (see readahead-buffer.ts), so that a stream is seen at least once a piece.
+ * Not every read is seen here: stored blocks are answered natively. The first read of each prefetched unit is reported
+ * (see readahead-buffer.ts), so that a stream is seen at least once a unit.
  *
  * All numbers are blocks of the image.
  */
@@ -18,7 +18,7 @@ export interface Span {
 export interface SeenRead extends Span {
   /** Did it wait for the origin? */
   readonly stalled: boolean
-  /** Did it need blocks that nobody had fetched, or that have gone since? */
+  /** Did it need blocks that had not been fetched, or that have gone since? */
   readonly missed: boolean
 }
 
@@ -32,7 +32,9 @@ export interface StreamLimits {
 
 /** Streams that are remembered by image, those seen once included. */
 const streamsMax = 64
-/** How far behind the front a read may come and still be part of a stream, in windows at least and blocks at most. */
+/**
+ * The distance behind the front within which a read is still part of a stream, in windows at least and blocks at most.
+ */
 const lateBlocksMax = 32
 /** Steps of equal length that make a stream. */
 const equalStepsMin = 3
@@ -45,7 +47,7 @@ const stepsAheadMax = 32
 
 /** One sequence of reads. */
 export class Stream {
-  /** Where it goes on: the block after the last one read. */
+  /** Its position: the block after the last one read. */
   position: number
   /** Everything before it has been asked for. */
   frontier: number
@@ -55,7 +57,7 @@ export class Stream {
   readonly stride: number
   /** Blocks of one read of a stream with steps. */
   readonly runLength: number
-  /** Where it began. */
+  /** Its first block. */
   readonly #start: number
   #grownAt: number
   #leftTo: number
@@ -70,12 +72,12 @@ export class Stream {
     this.#grownAt = position
   }
 
-  /** How far it has come without a gap, in blocks; 0 for one with steps. */
+  /** The length of its gapless run, in blocks; 0 for one with a stride. */
   get advance(): number {
     return this.stride === 0 ? this.position - this.#start : 0
   }
 
-  /** What was wanted from `block` on is not fetched: for want of room, not because it was of no use. */
+  /** The blocks wanted from `block` on are not fetched: for want of room, not because they were of no use. */
   rewindFrontier(block: number): void {
     if (this.stride === 0) this.frontier = Math.max(this.position, Math.min(this.frontier, block))
   }
@@ -87,8 +89,8 @@ export class Stream {
   }
 
   /**
-   * Is a read of what it has come already? Reads that were answered natively are told afterwards, and by then the reader may be some MiB further.
-   * No stream begins with those.
+   * True for a range that the stream has already passed. Native hits are reported late, up to some MiB behind, and must
+   * not start a new stream.
    */
   alreadyRead({ from, to }: Span): boolean {
     return this.window > 0 && this.stride === 0 && from >= this.#start && to <= this.position
@@ -100,8 +102,9 @@ export class Stream {
   }
 
   /**
-   * What a long stream has left `lag` blocks behind it since the last time: it will hardly be read again soon.
-   * @returns null for little
+   * The blocks that a long stream has left `lag` blocks behind it since the last time: they will hardly be read again
+   * soon.
+   * @returns null for few
    */
   takeDropBehind(lag: number): Span | null {
     const to = this.position - lag
@@ -111,7 +114,7 @@ export class Stream {
     return { from, to }
   }
 
-  /** What was fetched ahead has gone unread. */
+  /** Prefetched blocks have gone unread. */
   shrink(): void {
     this.window = Math.max(1, Math.floor(this.window / 2))
     this.#grownAt = this.position
@@ -129,7 +132,7 @@ export class Stream {
   }
 }
 
-/** What to fetch ahead of a stream, nearest first. */
+/** Blocks to prefetch for a stream, nearest first. */
 export interface StreamPrediction {
   readonly stream: Stream
   readonly spans: readonly Span[]
@@ -168,7 +171,7 @@ export class StreamDetector {
 
   #continue(stream: Stream, read: SeenRead, limits: StreamLimits): StreamPrediction | null {
     this.#touch(stream)
-    // What was fetched ahead and is missing has been evicted, or never found room.
+    // Prefetched blocks that are missing have been evicted, or never found room.
     const isLost = read.missed && stream.window > 0 && read.from >= stream.position && read.to <= stream.frontier
     if (isLost) {
       stream.shrink()

@@ -1,6 +1,6 @@
 /**
- * Where an image has data and where holes, for lseek. What is not known to be a hole is data: a hole that is called data
- * costs time, data that is called a hole is lost by whoever copies.
+ * Hole map of an image, for lseek. An extent counts as data unless it is known to be a hole: a hole that is called data
+ * costs time, data that is called a hole is lost to a program that copies.
  */
 import type { Image } from '../../base/image.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
@@ -12,7 +12,9 @@ export interface DataOrHole {
   readonly end: number
 }
 
-/** The extent at `offset`, which lies within the image: as the origin knows it, else by the blocks known to be zeros. */
+/**
+ * The extent at `offset`, which lies within the image: as the origin knows it, else by the blocks known to be zeros.
+ */
 export async function dataOrHoleAt(
   image: Image,
   offset: number,

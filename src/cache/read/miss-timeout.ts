@@ -1,9 +1,9 @@
 /**
- * How long a reader waits for bytes that only the origin has.
+ * Miss time-out: the time that a reader waits for bytes of the origin.
  *
- * Each reader has its own time, whoever began the fetch that it waits for: a fetch that ran out of the time of an earlier reader is
- * begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that would
- * rather hang than fail; an origin that is back is given the same time again.
+ * Each reader has its own time, whichever reader began the fetch: a fetch that ran out of the time of an earlier reader
+ * is begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that
+ * would rather hang than fail. An origin that is back is given the same time again.
  */
 
 import { pause } from '../../async/abortable.ts'
@@ -12,7 +12,7 @@ import { CacheError, isCacheError } from '../../base/errors.ts'
 import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
 import { retryMsMin } from '../../origin/wrappers/limits.ts'
 
-/** What becomes of a miss when its time is over and the origin is away. */
+/** The fate of a miss when its time is over and the origin is away. */
 export type OnOutage = 'fail' | 'wait'
 
 export interface MissTimeoutOptions {
@@ -66,7 +66,7 @@ export class MissTimeout {
     }
   }
 
-  /** How much longer a reader waits whose own time is over. */
+  /** The time that a reader still waits whose own time is over. */
   #msLeft(): number {
     const { missMs, onOutage, availability } = this.#options
     if (onOutage === 'fail') return 0

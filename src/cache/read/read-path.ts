@@ -1,5 +1,5 @@
 /**
- * How reads get what the store does not have, put together: the reader, what it has fetched, and what is fetched before it asks.
+ * Read path: assembles the miss reader, the fetcher and the prefetcher.
  */
 
 import type { Image } from '../../base/image.ts'
@@ -21,9 +21,9 @@ import { MissReader } from './miss-reader.ts'
 import type { OriginTable } from './origin-table.ts'
 
 export interface ReadPathLimits {
-  /** Bytes on their way to readers who wait for them. */
+  /** Bytes on their way to readers that wait for them. */
   readonly fetchBytesMax: number
-  /** How far ahead of readers bytes are fetched, at most; 0 for not at all. */
+  /** Bytes that are prefetched ahead of a reader at most; 0 for none. */
   readonly readAheadBytesMax: number
 }
 
@@ -39,7 +39,7 @@ export interface ReadPathContext extends ReadPathLimits {
   /** The image in the store; null where the store cannot take it. Never rejects. */
   use(image: Image): Promise<StoredImage | null>
   readonly promote: Promote
-  /** Is nothing wrong with its bytes, as far as anybody knows? */
+  /** Is it without known damage? */
   isSound(stored: StoredImage): boolean
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean
@@ -47,7 +47,7 @@ export interface ReadPathContext extends ReadPathLimits {
   imageChanged(image: Image): void
 }
 
-/** Of what is fetched before anybody asks. */
+/** Counters of prefetches. */
 export interface PrefetchStatus extends PrefetchCounters {
   /** Fetched, and in memory for readers. */
   readonly bufferedBytes: number
@@ -85,7 +85,7 @@ export class ReadPath {
       linkOf: image => origins.linkOf(image),
       isNear: image => origins.of(image).isNear ?? false,
       now,
-      // What the reader of a long stream waited for is passed by, too.
+      // The demand reads of a long stream are dropped behind it, too.
       promote: (stored, object, first, bytes, isPassing) =>
         parts.promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
       mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
@@ -94,7 +94,7 @@ export class ReadPath {
     this.#ahead = new Prefetcher({
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.prefetchRequestsMax(image) : 0),
-      // What the store does not take, readers take from memory.
+      // Readers take from memory what the store refuses.
       hasRoom: (stored, bytes, isPassing) =>
         (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
       linkOf: ({ image }) => origins.linkOf(image),
@@ -118,7 +118,7 @@ export class ReadPath {
       patienceFor: image => origins.patienceFor(image),
       stored: async image => (store.health.mayWait ? parts.use(image) : null),
       isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
-      // What would not be kept is not worth it, and of an image that is not sound nothing may be served.
+      // Blocks that would not be kept are not worth it, and of a damaged image nothing may be served.
       sourceOf: stored =>
         parts.mayPromote(stored, 0) ? (origins.of(stored.image).direct?.sourceOf(stored.image) ?? null) : null,
       served: (image, bytes, ms) => origins.of(image).direct?.served(image, bytes, ms),
@@ -139,7 +139,7 @@ export class ReadPath {
     return { ...this.#ahead.counters, bufferedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
   }
 
-  /** Somebody has opened an image, which is in the store, or not. @returns `stored` */
+  /** An image has been opened, which is in the store, or not. @returns `stored` */
   opened(stored: StoredImage | null): StoredImage | null {
     if (stored && this.#readAheadBytesMax > 0) this.profiles.opened(stored)
     return stored
