@@ -6,13 +6,14 @@
  */
 
 import { KeyedMutex } from '../async/keyed-mutex.ts'
+import { runAfter } from '../async/timers.ts'
 import { CacheError } from '../base/errors.ts'
 import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import { Capacity, overheadBytesPerEntry, type Watermarks } from './disk/capacity.ts'
 import type { DataDirectory } from './disk/data-directory.ts'
-import { DiskHealth, runAfter } from './disk/disk-health.ts'
+import { DiskHealth } from './disk/disk-health.ts'
 import { DiskProbe } from './disk/disk-probe.ts'
 import { type DiskTimeouts, diskTimeoutsDefault } from './disk/disk-timeouts.ts'
 import { OpenBackoff } from './disk/open-backoff.ts'

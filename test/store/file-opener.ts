@@ -1,6 +1,7 @@
 import t from 'tap'
+import { runAfter } from '../../src/async/timers.ts'
 import { silentLogger } from '../../src/base/logger.ts'
-import { DiskHealth, runAfter } from '../../src/store/disk/disk-health.ts'
+import { DiskHealth } from '../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../src/store/disk/disk-timeouts.ts'
 import { storeReadMsMax } from '../../src/store/disk/limits.ts'
 import { FileOpener } from '../../src/store/file-opener.ts'

@@ -10,6 +10,7 @@
  * the origin goes and one when it is back, however many requests there were.
  */
 import { once } from '../../async/light-abort-signal.ts'
+import { type RunAfter, runAfter } from '../../async/timers.ts'
 import { abortedBy, CacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
 import { type Logger, silentLogger } from '../../base/logger.ts'
 import { RetryAfterError } from '../contract/retry-after-error.ts'
@@ -37,8 +38,7 @@ export interface CircuitOptions {
   readonly logger: Logger
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** Run `work` after `ms`, unless cancelled by the function that is returned. */
-  readonly after: (ms: number, work: () => void) => () => void
+  readonly after: RunAfter
   /** Uniform in [0, 1). */
   readonly random: () => number
 }
@@ -59,10 +59,7 @@ export interface CircuitStatus {
 const optionsDefault: CircuitOptions = {
   logger: silentLogger,
   now: () => performance.now(),
-  after: (ms, work) => {
-    const timer = setTimeout(work, ms)
-    return () => clearTimeout(timer)
-  },
+  after: runAfter,
   random: Math.random,
 }
 

@@ -10,6 +10,7 @@
  * It takes several failures in a short time to leave `healthy` (one, where it can only repeat: a full or a read-only
  * file system, a failed sync, a stall), and several good probes in a row to come back. Each change is one log line.
  */
+import type { RunAfter } from '../../async/timers.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { DiskTimeouts } from './disk-timeouts.ts'
@@ -30,8 +31,7 @@ export interface DiskHealthOptions {
   readonly logger: Logger
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** Run `work` after `ms`, unless cancelled by the function that is returned. */
-  readonly after: (ms: number, work: () => void) => () => void
+  readonly after: RunAfter
   /** Hears of each change of the state, and of `mayWait`. */
   readonly onChange: (health: DiskHealth) => void
   /** The time for which the oldest read has kept the disk busy until now, in milliseconds. */
@@ -256,10 +256,4 @@ function isLasting(error: unknown): boolean {
     (code !== undefined && lastingCodes.has(code)) ||
     /No space left|Read-only file system|Disk quota exceeded/.test(messageOf(cause))
   )
-}
-
-/** For {@link DiskHealthOptions.after}. @returns how to cancel it */
-export function runAfter(ms: number, work: () => void): () => void {
-  const timer = setTimeout(work, ms)
-  return () => clearTimeout(timer)
 }

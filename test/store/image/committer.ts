@@ -1,9 +1,10 @@
 /** When a batch ends. */
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
+import { runAfter } from '../../../src/async/timers.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { IndexDatabase } from '../../../src/index/index-database.ts'
-import { DiskHealth, runAfter } from '../../../src/store/disk/disk-health.ts'
+import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
 import { type CommitTarget, Committer, type WrittenBlocks } from '../../../src/store/image/committer.ts'
 import { until } from '../../fixtures/until.ts'

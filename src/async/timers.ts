@@ -1,0 +1,17 @@
+/** Timers as functions, which tests replace by their own. Each returns its cancellation, which is idempotent. */
+
+/** Runs `work` once after `ms`. */
+export type RunAfter = (ms: number, work: () => void) => () => void
+/** Runs `work` every `ms`. */
+export type RunEvery = (ms: number, work: () => void) => () => void
+
+export const runAfter: RunAfter = (ms, work) => {
+  const timer = setTimeout(work, ms)
+  return () => clearTimeout(timer)
+}
+
+/** No reason for the process to stay. */
+export const runEvery: RunEvery = (ms, work) => {
+  const timer = setInterval(work, ms).unref()
+  return () => clearInterval(timer)
+}
