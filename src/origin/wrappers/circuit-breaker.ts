@@ -10,49 +10,39 @@
 
 import { callSafely } from '../../async/on-settled.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Image } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
 import type { CircuitState, CircuitTicket } from './circuit-state.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 
-export class CircuitBreakerOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class CircuitBreakerOrigin extends ForwardingOrigin {
   readonly #availability: CircuitState
 
   constructor(inner: Origin, availability: CircuitState) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#availability = availability
   }
 
-  async list(options: ReadOptions): Promise<readonly string[] | null> {
-    return await judge(this.#availability.enterNow(), () => this.#inner.list(options))
-  }
-
-  async lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return await judge(this.#availability.enterNow(), () => this.#inner.lookup(key, options))
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const call = () => this.#inner.read(image, offset, target, options)
+  override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const call = () => this.inner.read(image, offset, target, options)
     const { signal } = options
     const ticket = signal.aborted ? null : this.#availability.enterAtOnce()
     return ticket ? judge(ticket, call) : this.#availability.enter(signal).then(ticket => judge(ticket, call))
   }
 
-  /** Not judged: no origin asks anybody else for it. */
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inner.extentAt(image, offset, options)
-  }
-
-  async digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return await judge(this.#availability.enterNow(), () => this.#inner.digest(image, options))
-  }
-
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.#availability.close()
-    return this.#inner.close()
+    return super.close()
+  }
+
+  /** Extents are not judged: no origin asks anybody else for them. */
+  protected override async forward<T>(
+    operation: OriginOperation,
+    call: OriginCall<T>,
+    options: ReadOptions,
+  ): Promise<T> {
+    const forwarded = () => call(this.inner, options)
+    return operation === 'extentAt' ? forwarded() : judge(this.#availability.enterNow(), forwarded)
   }
 }
 

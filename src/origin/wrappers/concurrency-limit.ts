@@ -6,14 +6,11 @@ import { FairQueue, noOwner } from '../../async/fair-queue.ts'
 import { once } from '../../async/light-abort-signal.ts'
 import { callSafely, onSettled } from '../../async/on-settled.ts'
 import { abortedBy, CacheError } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 import { originQueueMax } from './limits.ts'
 
-export class ConcurrencyLimitOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class ConcurrencyLimitOrigin extends ForwardingOrigin {
   readonly #activeMax: number
   readonly #queueMax: number
   // INVARIANT: #active <= #activeMax, and nobody waits while it is less.
@@ -25,8 +22,7 @@ export class ConcurrencyLimitOrigin implements Origin {
    * @param queueMax calls that may wait; one more is refused
    */
   constructor(inner: Origin, activeMax: number, queueMax: number = originQueueMax) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#activeMax = activeMax
     this.#queueMax = queueMax
   }
@@ -40,36 +36,14 @@ export class ConcurrencyLimitOrigin implements Origin {
     return this.#active === 0 && this.#queue.size === 0
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#inTurn(() => this.#inner.list(options), options)
-  }
-
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#inTurn(() => this.#inner.lookup(key, options), options)
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    return this.#inTurn(() => this.#inner.read(image, offset, target, options), options)
-  }
-
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inTurn(() => this.#inner.extentAt(image, offset, options), options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#inTurn(() => this.#inner.digest(image, options), options)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
-  }
-
-  #inTurn<T>(call: () => Promise<T>, { signal, opener = noOwner }: ReadOptions): Promise<T> {
+  protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    const { signal, opener = noOwner } = options
     if (signal.aborted) return Promise.reject(abortedBy(signal))
+    const forwarded = () => call(this.inner, options)
     if (this.#active >= this.#activeMax)
-      return this.#turn(signal, opener).then(() => onSettled(callSafely(call), this.#next))
+      return this.#turn(signal, opener).then(() => onSettled(callSafely(forwarded), this.#next))
     this.#active++
-    return onSettled(callSafely(call), this.#next)
+    return onSettled(callSafely(forwarded), this.#next)
   }
 
   /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */

@@ -8,47 +8,20 @@
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { callSafely } from '../../async/on-settled.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 
-export class DeadlineOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class DeadlineOrigin extends ForwardingOrigin {
   readonly #msMax: number
 
   /** @param msMax how long one call may take */
   constructor(inner: Origin, msMax: number) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#msMax = msMax
   }
 
-  list({ signal }: ReadOptions): Promise<readonly string[] | null> {
-    return this.#inTime(options => this.#inner.list(options), signal)
-  }
-
-  lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
-    return this.#inTime(options => this.#inner.lookup(key, options), signal)
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
-    return this.#inTime(options => this.#inner.read(image, offset, target, options), signal)
-  }
-
-  extentAt(image: Image, offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inTime(options => this.#inner.extentAt(image, offset, options), signal)
-  }
-
-  digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
-    return this.#inTime(options => this.#inner.digest(image, options), signal)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
-  }
-
-  #inTime<T>(call: (options: ReadOptions) => Promise<T>, caller: AbortSignal): Promise<T> {
+  protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    const { signal: caller } = options
     const signal = new LightAbortSignal(caller)
     let late = false
     const timer = setTimeout(() => {
@@ -59,7 +32,7 @@ export class DeadlineOrigin implements Origin {
       clearTimeout(timer)
       signal.end()
     }
-    return callSafely(() => call({ signal })).then(
+    return callSafely(() => call(this.inner, { signal })).then(
       result => {
         end()
         return result

@@ -5,14 +5,12 @@
  */
 
 import { onSettled } from '../../async/on-settled.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Image } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ConcurrencyLimitOrigin } from './concurrency-limit.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 
-export class FairShareOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class FairShareOrigin extends ForwardingOrigin {
   readonly #names: Origin
   readonly #readsMax: number
   readonly #limits = new Map<string, ConcurrencyLimitOrigin>()
@@ -23,8 +21,7 @@ export class FairShareOrigin implements Origin {
    * @param names the same origin with another limit, for all but reads
    */
   constructor(inner: Origin, readsMax: number, names: Origin = inner) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#names = names
     this.#readsMax = readsMax
   }
@@ -34,32 +31,16 @@ export class FairShareOrigin implements Origin {
     return this.#limits.size
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#names.list(options)
-  }
-
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#names.lookup(key, options)
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+  override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const known = this.#limits.get(image.id)
-    const limit = known ?? new ConcurrencyLimitOrigin(this.#inner, this.#readsMax)
+    const limit = known ?? new ConcurrencyLimitOrigin(this.inner, this.#readsMax)
     if (!known) this.#limits.set(image.id, limit)
     return onSettled(limit.read(image, offset, target, options), () => {
       if (limit.isIdle) this.#limits.delete(image.id)
     })
   }
 
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#names.extentAt(image, offset, options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#names.digest(image, options)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
+  protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    return call(this.#names, options)
   }
 }

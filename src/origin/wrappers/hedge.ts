@@ -8,10 +8,11 @@
 
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { callSafely } from '../../async/on-settled.ts'
+import { type RunAfter, runAfter } from '../../async/timers.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Image } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin } from './forwarding-origin.ts'
 import { LatencyWindow } from './latency-window.ts'
 import { hedgeBurstMax, hedgeMsMin, hedgeQuantile, hedgeSamplesMax, hedgeSamplesMin, hedgeShareMax } from './limits.ts'
 
@@ -39,22 +40,16 @@ export interface HedgeOptions {
   readonly shareMax: number
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** Run `work` after `ms`, unless cancelled by the function that is returned. */
-  readonly after: (ms: number, work: () => void) => () => void
+  readonly after: RunAfter
 }
 
 const optionsDefault: Omit<HedgeOptions, 'hedges'> = {
   shareMax: hedgeShareMax,
   now: () => performance.now(),
-  after: (ms, work) => {
-    const timer = setTimeout(work, ms)
-    return () => clearTimeout(timer)
-  },
+  after: runAfter,
 }
 
-export class HedgeOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class HedgeOrigin extends ForwardingOrigin {
   readonly #options: HedgeOptions
   /** By the order of magnitude of the length: a whole object takes longer than a block, and is not slow for that. */
   readonly #latencies = new Map<number, LatencyWindow>()
@@ -62,25 +57,16 @@ export class HedgeOrigin implements Origin {
   #budget = 0
 
   constructor(inner: Origin, options: Partial<HedgeOptions> = {}) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#options = { hedges: new Hedges(), ...optionsDefault, ...options }
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#inner.list(options)
-  }
-
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#inner.lookup(key, options)
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+  override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { now, shareMax } = this.#options
     this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
     const latencies = this.#latenciesOf(target.length)
     const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
-    const request = (into: Uint8Array, signal: AbortSignal) => this.#inner.read(image, offset, into, { signal })
+    const request = (into: Uint8Array, signal: AbortSignal) => this.inner.read(image, offset, into, { signal })
     if (isHedged) return this.#hedged(request, target, latencies, options.signal)
     const startMs = now()
     const reading = callSafely(() => request(target, options.signal))
@@ -89,18 +75,6 @@ export class HedgeOrigin implements Origin {
       () => {}, // The reader sees it.
     )
     return reading
-  }
-
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inner.extentAt(image, offset, options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#inner.digest(image, options)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
   }
 
   #latenciesOf(bytes: number): LatencyWindow {

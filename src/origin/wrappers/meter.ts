@@ -9,7 +9,8 @@ import { type ErrorCode, isCacheError, messageOf } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
 import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginCounters, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, OriginCounters, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin } from './forwarding-origin.ts'
 
 /** One call that has ended. */
 export interface MeterEvent {
@@ -87,44 +88,33 @@ export class Meter {
   }
 }
 
-export class MeterOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+/** Extents are not counted: no origin asks anybody else for them. */
+export class MeterOrigin extends ForwardingOrigin {
   readonly #meter: Meter
   readonly #nowMs: () => number
 
   /** @param nowMs a clock that never goes back */
   constructor(inner: Origin, meter: Meter, nowMs: () => number = () => performance.now()) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#meter = meter
     this.#nowMs = nowMs
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#count('list', null, 0, () => this.#inner.list(options))
+  override list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.#count('list', null, 0, () => this.inner.list(options))
   }
 
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#count('lookup', key, 0, () => this.#inner.lookup(key, options))
+  override lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.#count('lookup', key, 0, () => this.inner.lookup(key, options))
   }
 
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const call = () => this.#inner.read(image, offset, target, options)
+  override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const call = () => this.inner.read(image, offset, target, options)
     return this.#count('read', image.key, target.length, call)
   }
 
-  /** Not counted: no origin asks anybody else for it. */
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inner.extentAt(image, offset, options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#count('digest', image.key, 0, () => this.#inner.digest(image, options))
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
+  override digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.#count('digest', image.key, 0, () => this.inner.digest(image, options))
   }
 
   #count<T>(operation: MeterEvent['operation'], key: string | null, bytes: number, call: () => Promise<T>): Promise<T> {

@@ -6,80 +6,53 @@
  */
 
 import { callSafely, onSettled } from '../../async/on-settled.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 
-interface Used {
-  readonly origin: Origin
-  calls: number
-}
-
-export class ReplaceableOrigin implements Origin {
-  readonly url: string
-  #current: Used
-  /** Those that end their last calls. */
-  readonly #leaving = new Set<Used>()
+export class ReplaceableOrigin extends ForwardingOrigin {
+  /** Calls under way at each origin that is open: the one of now, and those that end their last calls. */
+  readonly #calls: Map<Origin, number>
 
   constructor(origin: Origin) {
-    this.url = origin.url
-    this.#current = { origin, calls: 0 }
+    super(origin)
+    this.#calls = new Map([[origin, 0]])
   }
 
   /** Origins that are open. */
   get count(): number {
-    return 1 + this.#leaving.size
+    return this.#calls.size
   }
 
   /** Use `next` from now on. */
   replace(next: Origin): void {
     if (next.url !== this.url) throw new Error(`${next.url} is not ${this.url}`)
-    const before = this.#current
-    this.#current = { origin: next, calls: 0 }
-    this.#leaving.add(before)
+    const before = this.inner
+    this.inner = next
+    this.#calls.set(next, 0)
     this.#closeUnused(before)
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#use(origin => origin.list(options))
+  override async close(): Promise<void> {
+    await Promise.all([...this.#calls.keys()].map(origin => origin.close()))
   }
 
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#use(origin => origin.lookup(key, options))
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    return this.#use(origin => origin.read(image, offset, target, options))
-  }
-
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#use(origin => origin.extentAt(image, offset, options))
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#use(origin => origin.digest(image, options))
-  }
-
-  async close(): Promise<void> {
-    await Promise.all([this.#current, ...this.#leaving].map(({ origin }) => origin.close()))
-  }
-
-  #use<T>(call: (origin: Origin) => Promise<T>): Promise<T> {
-    const used = this.#current
-    used.calls++
+  protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    const origin = this.inner
+    this.#calls.set(origin, this.#calls.get(origin)! + 1)
     const end = () => {
-      used.calls--
-      this.#closeUnused(used)
+      this.#calls.set(origin, this.#calls.get(origin)! - 1)
+      this.#closeUnused(origin)
     }
     return onSettled(
-      callSafely(() => call(used.origin)),
+      callSafely(() => call(origin, options)),
       end,
     )
   }
 
-  #closeUnused(used: Used): void {
-    if (used.calls > 0 || !this.#leaving.delete(used)) return
+  #closeUnused(origin: Origin): void {
+    if (origin === this.inner || this.#calls.get(origin)! > 0) return
+    this.#calls.delete(origin)
     // Nobody waits for it, and nobody could do anything about its error.
-    void used.origin.close().catch(() => {})
+    void origin.close().catch(() => {})
   }
 }

@@ -9,10 +9,9 @@
 import { pause } from '../../async/abortable.ts'
 import { callSafely } from '../../async/on-settled.ts'
 import { abortedBy, CacheError, isCacheError, mayPass, throwIfAborted } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { RetryAfterError } from '../contract/retry-after-error.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from './limits.ts'
 
 export interface RetryOptions {
@@ -35,44 +34,20 @@ const retryOptionsDefault: RetryOptions = {
   pause,
 }
 
-export class RetryOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class RetryOrigin extends ForwardingOrigin {
   readonly #options: RetryOptions
 
   constructor(inner: Origin, options: Partial<RetryOptions> = {}) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#options = { ...retryOptionsDefault, ...options }
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#try(() => this.#inner.list(options), options)
-  }
-
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#try(() => this.#inner.lookup(key, options), options)
-  }
-
-  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    return this.#try(() => this.#inner.read(image, offset, target, options), options, Number.POSITIVE_INFINITY)
-  }
-
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#try(() => this.#inner.extentAt(image, offset, options), options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#try(() => this.#inner.digest(image, options), options)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
-  }
-
-  #try<T>(call: () => Promise<T>, { signal }: ReadOptions, triesMax: number = this.#options.triesMax): Promise<T> {
+  protected override forward<T>(operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    const { signal } = options
     if (signal.aborted) return Promise.reject(abortedBy(signal))
-    return callSafely(call).catch(error => this.#tryAgain(call, signal, triesMax, error))
+    const forwarded = () => call(this.inner, options)
+    const triesMax = operation === 'read' ? Number.POSITIVE_INFINITY : this.#options.triesMax
+    return callSafely(forwarded).catch(error => this.#tryAgain(forwarded, signal, triesMax, error))
   }
 
   /** @param error what the first try failed with */

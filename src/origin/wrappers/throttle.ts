@@ -11,9 +11,9 @@
 
 import { abortable, pause } from '../../async/abortable.ts'
 import { throwIfAborted } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Image } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { ForwardingOrigin } from './forwarding-origin.ts'
 
 export interface Rate {
   /** 0: no limit. */
@@ -37,9 +37,7 @@ export interface ThrottleClock {
 
 const realClock: ThrottleClock = { nowMs: () => performance.now(), pause }
 
-export class ThrottleOrigin implements Origin {
-  readonly url: string
-  readonly #inner: Origin
+export class ThrottleOrigin extends ForwardingOrigin {
   readonly #reads: Bucket
   readonly #bytes: Bucket
   readonly #clock: ThrottleClock
@@ -47,36 +45,15 @@ export class ThrottleOrigin implements Origin {
   #last: Promise<void> = Promise.resolve()
 
   constructor(inner: Origin, { reads, bytes }: ThrottleOptions, clock: ThrottleClock = realClock) {
-    this.url = inner.url
-    this.#inner = inner
+    super(inner)
     this.#reads = new Bucket(reads, clock)
     this.#bytes = new Bucket(bytes, clock)
     this.#clock = clock
   }
 
-  list(options: ReadOptions): Promise<readonly string[] | null> {
-    return this.#inner.list(options)
-  }
-
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
-    return this.#inner.lookup(key, options)
-  }
-
-  async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+  override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     await this.#turn(target.length, options)
-    await this.#inner.read(image, offset, target, options)
-  }
-
-  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
-    return this.#inner.extentAt(image, offset, options)
-  }
-
-  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    return this.#inner.digest(image, options)
-  }
-
-  close(): Promise<void> {
-    return this.#inner.close()
+    await this.inner.read(image, offset, target, options)
   }
 
   async #turn(bytes: number, { signal }: ReadOptions): Promise<void> {

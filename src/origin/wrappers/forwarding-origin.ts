@@ -1,0 +1,53 @@
+/**
+ * The base of a wrapper: an Origin whose calls go on to the one inside. A wrapper overrides {@link ForwardingOrigin.forward}, which all
+ * calls but `close` pass through, or single calls where these need more than others do.
+ */
+
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Digest } from '../contract/digest.ts'
+import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+
+export type OriginOperation = Exclude<keyof Origin, 'url' | 'close'>
+
+/** One call of any operation, on an origin that a wrapper chooses and with options that it may change. */
+export type OriginCall<T> = (origin: Origin, options: ReadOptions) => Promise<T>
+
+export abstract class ForwardingOrigin implements Origin {
+  readonly url: string
+  /** Calls go to this one. */
+  protected inner: Origin
+
+  constructor(inner: Origin) {
+    this.url = inner.url
+    this.inner = inner
+  }
+
+  list(options: ReadOptions): Promise<readonly string[] | null> {
+    return this.forward('list', (origin, options) => origin.list(options), options)
+  }
+
+  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+    return this.forward('lookup', (origin, options) => origin.lookup(key, options), options)
+  }
+
+  read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    return this.forward('read', (origin, options) => origin.read(image, offset, target, options), options)
+  }
+
+  extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
+    return this.forward('extentAt', (origin, options) => origin.extentAt(image, offset, options), options)
+  }
+
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return this.forward('digest', (origin, options) => origin.digest(image, options), options)
+  }
+
+  close(): Promise<void> {
+    return this.inner.close()
+  }
+
+  /** Make one call. What throws at once in here is no rejection: an override sees to that. */
+  protected forward<T>(_operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    return call(this.inner, options)
+  }
+}
