@@ -1,5 +1,5 @@
 /**
- * What receiving ranges costs: by the native thread, in place, and through undici, in alternating rounds on one machine.
+ * What receiving ranges costs: by the native thread and through undici, in alternating rounds on one machine.
  *
  *   node build/bench/receive.js [--rounds 5] [--mebibytes 512] [--tls]
  *
@@ -52,10 +52,9 @@ async function main(): Promise<void> {
   })
   const ca = values.tls ? readFileSync(join(home, 'cert.pem'), 'utf8') : null
   const receiver = loadAddon().createReceiver()
-  const undici = new HttpOrigin(server.url, { ca, inPlaceBytesMin: Number.POSITIVE_INFINITY })
+  const undici = new HttpOrigin(server.url, { ca })
   const ways = new Map<string, HttpOrigin>([
     ['natively', new HttpOrigin(server.url, { ca, receiver })],
-    ['in place', new HttpOrigin(server.url, { ca })],
     ['undici', undici],
   ])
   try {

@@ -66,7 +66,7 @@ class RangeReceiver {
  public:
   /** The longest head. */
   static constexpr std::size_t head_bytes_max = std::size_t{16} * 1024;
-  /** Answers before an answer (1xx), and bytes of them together. Must be what src/base/http-limits.ts says. */
+  /** Answers before an answer (1xx), and bytes of them together. Must be what src/origin/http/protocol/limits.ts says. */
   static constexpr unsigned informations_max = 8;
   static constexpr std::size_t information_bytes_max = std::size_t{16} * 1024;
 

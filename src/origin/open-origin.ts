@@ -48,7 +48,7 @@ export interface OriginDependencies {
   readonly hedges?: Hedges
   /** Gets what native threads may ask by themselves; nobody does when absent. */
   readonly sources?: NativeReadSources
-  /** Receives bodies natively; Node does when absent. */
+  /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>

@@ -31,7 +31,7 @@ const native = loadAddon().createReceiver()
 t.teardown(() => native.close())
 
 for (const [by, receiver] of [
-  ['here', null],
+  ['by undici', null],
   ['natively', native],
 ] as const)
   t.test(`spoiled answers that are received ${by} are errors or right`, { timeout: 0 }, async t => {

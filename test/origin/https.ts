@@ -20,7 +20,7 @@ if (trusted !== undefined) {
   t.teardown(() => native.close())
   const noting = new NotingReceiver(native)
   for (const [by, receiver] of [
-    ['here', null],
+    ['by undici', null],
     ['natively', noting],
   ] as const) {
     originContract(`a web server behind TLS, whose ranges are received ${by}`, async (directory, t) => {

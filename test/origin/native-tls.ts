@@ -96,7 +96,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   })
 }
 
-t.test("what Node believes and the receiver does not is Node's for a while", { skip }, async t => {
+t.test('a server that Node believes and the receiver does not is left to undici for a while', { skip }, async t => {
   const receiver = new NotingReceiver(native, certificates => certificates.replace(ca, ''))
   const { find, read } = await serve(t, identity, { receiver, ca })
   const found = await find()

@@ -44,13 +44,13 @@ export interface HttpOptions {
   /** Connections per host. */
   readonly connectionsMax: number
   readonly listingBytesMax: number
-  /** Ranges from this length on are received in place. */
+  /** Ranges from this length on are received by {@link receiver}. */
   readonly inPlaceBytesMin: number
   /** Headers for our own host; null: those of the URL alone. */
   readonly credentials: Credentials | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
   readonly ca: string | null
-  /** Receives ranges; null: this thread does. */
+  /** Receives long ranges; null: undici does. */
   readonly receiver: RangeReceiver | null
   /** Resolves names. */
   readonly lookup: LookupFunction
@@ -94,7 +94,7 @@ export class HttpClient {
   readonly #authorization: string | null
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
-  readonly #ranges: RangeConnectionPool
+  readonly #ranges: RangeConnectionPool | null
   readonly #redirects: LocalRedirects
   #closing: Promise<void> | null = null
 
@@ -106,11 +106,11 @@ export class HttpClient {
     this.#home = home
     this.#authorization = authorization
     this.#options = options
-    const { connectMsMax, connectionsMax, ca } = options
+    const { connectMsMax, connectionsMax, ca, receiver } = options
     this.#redirects = new LocalRedirects(home, options.lookup)
     const lookupFor = (origin: string) => this.#redirects.lookupFor(origin)
     const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, lookupFor }
-    this.#ranges = new RangeConnectionPool(ranges, options.receiver)
+    this.#ranges = receiver && new RangeConnectionPool(ranges, receiver)
   }
 
   /**
@@ -143,7 +143,7 @@ export class HttpClient {
   close(): Promise<void> {
     this.#closing ??= (async () => {
       const error = new CacheError('closed', 'the origin has been closed')
-      this.#ranges.close(error)
+      this.#ranges?.close(error)
       await Promise.all([...this.#pools.values()].map(pool => pool.destroy(error)))
     })()
     return this.#closing
@@ -191,7 +191,7 @@ export class HttpClient {
     for (const name in secrets) headers[name] = secrets[name]!
     for (const name in asked) headers[name] = asked[name]!
     if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
-    if (target && target.length >= this.#options.inPlaceBytesMin) {
+    if (this.#ranges && target && target.length >= this.#options.inPlaceBytesMin) {
       const answer = await this.#ranges.ask({ url, headers, target }, watch)
       if (answer) {
         const { status, headers, body, inPlace } = answer

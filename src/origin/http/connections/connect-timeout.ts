@@ -1,17 +1,12 @@
-/** Waiting for a connection. */
+/** Time-out of a connection. */
 import type { Socket } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
 
 /**
- * Resolves when `event` says that it is there. Its owner listens for its errors.
+ * Resolves when it is there. Its owner listens for its errors.
  * @throws CacheError origin-unreachable when that takes longer than `msMax`, and then the socket is destroyed; the socket's own error
  */
-export function connectWithin(
-  socket: Socket,
-  event: 'connect' | 'secureConnect',
-  msMax: number,
-  { origin }: URL,
-): Promise<void> {
+export function connectWithin(socket: Socket, msMax: number, { origin }: URL): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy(new CacheError('origin-unreachable', `${origin}: no connection in ${msMax} ms`))
@@ -20,7 +15,7 @@ export function connectWithin(
     socket.once('error', error => {
       failure = error
     })
-    socket.once(event, () => {
+    socket.once('connect', () => {
       clearTimeout(timer)
       resolve()
     })

@@ -1,10 +1,11 @@
 /**
- * A connection as node-range-connection.ts has them, on which a native thread receives, and speaks TLS: of a range that comes as it was asked
- * for, this thread hears once, when all of it is in its place.
+ * A connection to a web server on which a native thread receives bodies of ranges in place, one request at a time, and speaks TLS: of a range
+ * that comes as it was asked for, the main thread hears once, when all of it is in its place.
  *
- * Node connects: it knows names, addresses and which of them to try. Then the socket is handed over.
+ * Node connects: it knows names, addresses and which of them to try. Then the socket is handed over. An answer that is not exactly the body
+ * that was asked for ends the connection.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { once } from '../../../async/light-abort-signal.ts'
 import type { SlicedQueue } from '../../../async/loop-slicer.ts'
@@ -14,28 +15,42 @@ import type { TimedPhase } from '../protocol/exchange-timeout.ts'
 import { tooManyInterimResponses } from '../protocol/interim-responses.ts'
 import { type HttpHead, parseHead } from '../protocol/response-head.ts'
 import { connectWithin } from './connect-timeout.ts'
-import type { NodeConnectOptions } from './node-range-connection.ts'
-import { bodyOf, type Exchange, isWhole, type RangeConnection } from './range-connection.ts'
 
 /** Node has no other name for the descriptor of a socket. */
 interface WithHandle {
   readonly _handle: { readonly fd: number }
 }
 
-export interface NativeRangeConnectOptions extends Pick<NodeConnectOptions, 'connectMsMax' | 'lookupFor'> {
+export interface RangeConnectOptions {
+  readonly connectMsMax: number
+  /** Resolves the name of a host. @param origin as in URL.origin */
+  lookupFor(origin: string): LookupFunction
   /** As {@link RangeReceiver.trust} has it; for https: only. */
   readonly trust: number | null
 }
 
-/** TLS could not be agreed on natively. Why, Node says, which may believe in more. */
+/** A request under way. */
+interface Exchange {
+  readonly target: Uint8Array
+  readonly watch: TimedPhase
+  /** Bytes of the body that are known to be in `target`; -1 until the head has arrived. */
+  at: number
+  readonly onHead: (head: HttpHead) => void
+  onBody: () => void
+  fail: (error: unknown) => void
+}
+
+/** TLS could not be agreed on natively. The reason comes from Node, which may believe in more. */
 export class HandshakeRefused extends Error {}
 
-export class NativeRangeConnection implements RangeConnection {
+export class NativeRangeConnection {
   readonly #receiver: RangeReceiver
   readonly #bursts: Pick<SlicedQueue, 'run'>
   readonly #server: string
   readonly #trust: number | null
+  /** Settles when it can be used. */
   readonly ready: Promise<void>
+  /** Has {@link ready} resolved? */
   isReady = false
   /** Null once it is handed over. */
   #socket: Socket | null
@@ -46,11 +61,13 @@ export class NativeRangeConnection implements RangeConnection {
   #error: unknown = null
   #exchanges = 0
   #keepsAlive = false
+  /** Did anything of the answer arrive? */
   hasAnswered = false
 
+  /** @param bursts runs what follows from heads and bodies: those of many connections come together */
   constructor(
     url: URL,
-    { connectMsMax, lookupFor, trust }: NativeRangeConnectOptions,
+    { connectMsMax, lookupFor, trust }: RangeConnectOptions,
     receiver: RangeReceiver,
     bursts: Pick<SlicedQueue, 'run'>,
   ) {
@@ -64,7 +81,7 @@ export class NativeRangeConnection implements RangeConnection {
     const socket = connect({ host, port, noDelay: true, lookup: lookupFor(url.origin) })
     this.#socket = socket
     socket.on('error', error => this.destroy(error))
-    this.ready = connectWithin(socket, 'connect', connectMsMax, url)
+    this.ready = connectWithin(socket, connectMsMax, url)
       .then(() => this.#handOver(socket, host))
       .then(() => (trust === null ? null : this.#agreed(untilMs, connectMsMax)))
       .then(
@@ -78,6 +95,7 @@ export class NativeRangeConnection implements RangeConnection {
       )
   }
 
+  /** Has it answered before? Then its server may have closed it meanwhile, which is no failure. */
   get isUsed(): boolean {
     return this.#exchanges > 0
   }
@@ -86,10 +104,15 @@ export class NativeRangeConnection implements RangeConnection {
     return this.#error === null
   }
 
+  /** Is the body that was asked for arriving in its place, or all there? */
   get isReceiving(): boolean {
     return (this.#exchange?.at ?? -1) >= 0
   }
 
+  /**
+   * Send a request whose body, if it has the length of `target`, goes into that.
+   * @returns the head
+   */
   ask(request: string, target: Uint8Array, watch: TimedPhase): Promise<HttpHead> {
     return new Promise((resolve, reject) => {
       this.hasAnswered = false
@@ -106,10 +129,18 @@ export class NativeRangeConnection implements RangeConnection {
     })
   }
 
+  /** After {@link ask}: resolves when all of the body is in its place. */
   body(): Promise<void> {
-    return bodyOf(this.#exchange, this.#error)
+    const exchange = this.#exchange
+    return new Promise((resolve, reject) => {
+      if (exchange && isWhole(exchange)) return resolve()
+      if (!exchange || this.#error !== null) return reject(this.#error)
+      exchange.onBody = resolve
+      exchange.fail = reject
+    })
   }
 
+  /** The exchange is over. @returns whether another one may follow */
   end(): boolean {
     const exchange = this.#exchange
     this.#exchange = null
@@ -119,6 +150,7 @@ export class NativeRangeConnection implements RangeConnection {
     return false
   }
 
+  /** Nothing is written into any target from now on. */
   destroy(error: unknown): void {
     this.#error ??= error ?? new CacheError('aborted', 'the connection was given up')
     this.#socket?.destroy()
@@ -191,6 +223,11 @@ export class NativeRangeConnection implements RangeConnection {
       return false
     }
   }
+}
+
+/** Has all of the body arrived? */
+function isWhole({ at, target }: Exchange): boolean {
+  return at === target.length
 }
 
 function lost(server: string, errno: number): Error {

@@ -1,8 +1,8 @@
 /**
- * Connections on which bodies of ranges are received in place, kept by host: see node-range-connection.ts.
+ * Connections on which bodies of ranges are received in place, kept by host: see native-range-connection.ts.
  *
- * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges is left to
- * undici for a while: it follows redirects, decodes what is chunked, and keeps connections whatever the answer was.
+ * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges, or that TLS could not
+ * be agreed on with, is left to undici for a while: it decodes what is chunked, keeps connections whatever the answer was, and speaks Node's TLS.
  */
 import { Readable } from 'node:stream'
 import { DEFAULT_CIPHERS } from 'node:tls'
@@ -11,12 +11,12 @@ import type { RangeReceiver } from '../../../native/range-receiver.ts'
 import type { TimedPhase } from '../protocol/exchange-timeout.ts'
 import type { HttpAnswer, InPlaceBody } from '../protocol/http-body.ts'
 import { factsOf, type UrlFacts } from '../protocol/http-url.ts'
-import { HandshakeRefused, NativeRangeConnection } from './native-range-connection.ts'
-import { type NodeConnectOptions, NodeRangeConnection } from './node-range-connection.ts'
-import type { RangeConnection } from './range-connection.ts'
+import { HandshakeRefused, NativeRangeConnection, type RangeConnectOptions } from './native-range-connection.ts'
 import { tlsTrust } from './tls-trust.ts'
 
-export interface RangeConnectionPoolOptions extends NodeConnectOptions {
+export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 'trust'> {
+  /** Trusted besides the usual ones, as PEM. */
+  readonly ca: string | null
   /** Per host. */
   readonly connectionsMax: number
   /** Hosts whose connections are kept. */
@@ -37,14 +37,12 @@ export interface RangeRequest {
 export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
 
 interface Host {
-  readonly idle: { readonly connection: RangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
+  readonly idle: { readonly connection: NativeRangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
   busy: number
   /** Those who wait until one is not busy. */
   readonly waiting: (() => void)[]
   /** Until then it is left to undici. */
   notBeforeMs: number
-  /** Until then TLS is Node's. */
-  notNativeBeforeMs: number
 }
 
 /** How long that is. */
@@ -58,18 +56,17 @@ const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export class RangeConnectionPool {
   readonly #options: RangeConnectionPoolOptions
-  readonly #receiver: RangeReceiver | null
+  readonly #receiver: RangeReceiver
   /** Whom the receiver is to believe, once that is known. */
   #trust: number | null | undefined
   /** The one used last comes last. */
   readonly #hosts = new Map<string, Host>()
   #latest: { readonly origin: string; readonly host: Host } | null = null
-  readonly #open = new Set<RangeConnection>()
+  readonly #open = new Set<NativeRangeConnection>()
   readonly #bursts = new SlicedQueue()
   #closed = false
 
-  /** @param receiver who receives; null: this thread */
-  constructor(options: RangeConnectionPoolOptions, receiver: RangeReceiver | null = null) {
+  constructor(options: RangeConnectionPoolOptions, receiver: RangeReceiver) {
     this.#options = options
     this.#receiver = receiver
   }
@@ -83,12 +80,13 @@ export class RangeConnectionPool {
     const facts = factsOf(url)
     const host = this.#hostOf(facts.origin)
     const request = requestOf(facts, headers)
-    if (request === null || this.#isLeft(host)) return null
+    const trust = url.protocol === 'https:' ? this.#trustOf() : null
+    if (request === null || this.#isLeft(host) || (url.protocol === 'https:' && trust === null)) return null
     while (host.busy >= this.#options.connectionsMax) await turn(host, watch)
     if (this.#isLeft(host)) return null
     host.busy++
     for (;;) {
-      const connection = this.#take(host, url)
+      const connection = this.#take(host, url, trust)
       const { isUsed } = connection
       try {
         if (!connection.isReady) await connection.ready
@@ -108,12 +106,12 @@ export class RangeConnectionPool {
         const { hasAnswered } = connection
         this.#open.delete(connection)
         connection.destroy(null)
-        if (error instanceof HandshakeRefused) host.notNativeBeforeMs = performance.now() + leaveMs
         // Its server had closed it while nobody used it: that is no failure.
-        const isNoFailure = error instanceof HandshakeRefused || (isUsed && !hasAnswered)
-        if (isNoFailure && watch.error === null && !this.#closed) continue
+        if (isUsed && !hasAnswered && watch.error === null && !this.#closed) continue
         leave(host)
-        throw error
+        if (!(error instanceof HandshakeRefused)) throw error
+        host.notBeforeMs = performance.now() + leaveMs
+        return null
       }
     }
   }
@@ -132,7 +130,7 @@ export class RangeConnectionPool {
   }
 
   /** An exchange is over. */
-  readonly #end = (host: Host, connection: RangeConnection): void => {
+  readonly #end = (host: Host, connection: NativeRangeConnection): void => {
     if (connection.end() && !this.#closed) this.#keep(host, connection)
     else this.#open.delete(connection)
     leave(host)
@@ -140,7 +138,7 @@ export class RangeConnectionPool {
 
   #hostOf(origin: string): Host {
     if (this.#latest?.origin === origin) return this.#latest.host
-    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0, notNativeBeforeMs: 0 }
+    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
     this.#hosts.delete(origin)
     this.#hosts.set(origin, host)
     for (const [name, { idle, busy, waiting }] of this.#hosts) {
@@ -153,14 +151,16 @@ export class RangeConnectionPool {
     return host
   }
 
-  #take(host: Host, url: URL): RangeConnection {
+  #take(host: Host, url: URL, trust: number | null): NativeRangeConnection {
     for (let kept = host.idle.pop(); kept; kept = host.idle.pop()) {
       clearTimeout(kept.timer)
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
+    const { connectMsMax, lookupFor } = this.#options
     try {
-      const connection = this.#connect(host, url)
+      const options = { connectMsMax, lookupFor, trust }
+      const connection = new NativeRangeConnection(url, options, this.#receiver, this.#bursts)
       this.#open.add(connection)
       return connection
     } catch (error) {
@@ -169,25 +169,16 @@ export class RangeConnectionPool {
     }
   }
 
-  #connect(host: Host, url: URL): RangeConnection {
-    const { connectMsMax, lookupFor } = this.#options
-    const trust = url.protocol === 'https:' ? this.#trustFor(host) : null
-    return this.#receiver && (url.protocol === 'http:' || trust !== null)
-      ? new NativeRangeConnection(url, { connectMsMax, lookupFor, trust }, this.#receiver, this.#bursts)
-      : new NodeRangeConnection(url, this.#options, this.#bursts)
-  }
-
-  /** Whom a native connection to it believes; null: TLS is to be Node's. */
-  #trustFor({ notNativeBeforeMs }: Host): number | null {
-    if (notNativeBeforeMs > 0 && performance.now() < notNativeBeforeMs) return null
+  /** Of connections in TLS; null: that is Node's, and so undici's. */
+  #trustOf(): number | null {
     if (this.#trust === undefined) {
       const certificates = tlsTrust(this.#options.ca)
-      this.#trust = certificates === null ? null : (this.#receiver?.trust(certificates, DEFAULT_CIPHERS) ?? null)
+      this.#trust = certificates === null ? null : this.#receiver.trust(certificates, DEFAULT_CIPHERS)
     }
     return this.#trust
   }
 
-  #keep(host: Host, connection: RangeConnection): void {
+  #keep(host: Host, connection: NativeRangeConnection): void {
     const drop = () => {
       clearTimeout(kept.timer)
       host.idle.splice(host.idle.indexOf(kept), 1)
@@ -203,11 +194,15 @@ export class RangeConnectionPool {
 /** A body on its way into its place. */
 class Reception implements InPlaceBody {
   readonly #host: Host
-  readonly #connection: RangeConnection
-  readonly #end: (host: Host, connection: RangeConnection) => void
+  readonly #connection: NativeRangeConnection
+  readonly #end: (host: Host, connection: NativeRangeConnection) => void
   #hasEnded = false
 
-  constructor(host: Host, connection: RangeConnection, end: (host: Host, connection: RangeConnection) => void) {
+  constructor(
+    host: Host,
+    connection: NativeRangeConnection,
+    end: (host: Host, connection: NativeRangeConnection) => void,
+  ) {
     this.#host = host
     this.#connection = connection
     this.#end = end

@@ -11,7 +11,7 @@ export const dripBytesMin = 4 * KiB
 
 /**
  * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be what
- * native-bindings/receive/receiver.h says. Source: RFC 9110 15.2.
+ * native-bindings/http/range-receiver.h says. Source: RFC 9110 15.2.
  */
 export const informationsMax = 8
 

@@ -5,7 +5,6 @@ import { DEFAULT_CIPHERS } from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../../../src/base/image.ts'
 import { NativeRangeConnection } from '../../../../src/origin/http/connections/native-range-connection.ts'
-import { NodeRangeConnection } from '../../../../src/origin/http/connections/node-range-connection.ts'
 import type { HttpOptions } from '../../../../src/origin/http/http-client.ts'
 import { HttpOrigin } from '../../../../src/origin/http/http-origin.ts'
 import { ExchangeTimeout } from '../../../../src/origin/http/protocol/exchange-timeout.ts'
@@ -74,10 +73,8 @@ for (const way of waysToReceive(t)) {
     const url = new URL(origin.url)
     const { receiver, identity } = way
     const lookupFor = () => lookup
-    const trust = identity && receiver!.trust(identity.cert, DEFAULT_CIPHERS)
-    const connection = receiver
-      ? new NativeRangeConnection(url, { connectMsMax: 1000, lookupFor, trust }, receiver, bursts)
-      : new NodeRangeConnection(url, { connectMsMax: 1000, lookupFor, ca: null }, bursts)
+    const trust = identity && receiver.trust(identity.cert, DEFAULT_CIPHERS)
+    const connection = new NativeRangeConnection(url, { connectMsMax: 10_000, lookupFor, trust }, receiver, bursts)
     await connection.ready
     const target = Buffer.alloc(100)
     const head = connection.ask(
