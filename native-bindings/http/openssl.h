@@ -2,8 +2,8 @@
  * OpenSSL 3 as far as we call it: the one that is part of the node executable, or that it is linked with. Nothing of OpenSSL is needed to build
  * the addon or to load it.
  *
- * The declarations are our own, written down from the documented interfaces, which stay for all of OpenSSL 3.
- * Source: OpenSSL 3.0 include/openssl/{ssl,x509,x509_vfy,pem,bio,err}.h.in, tls1.h.
+ * The declarations are our own, written down from the documented interfaces, which stay for all of OpenSSL 3. test/openssl/prototypes.cc
+ * compares each with Node's own headers. Source: OpenSSL 3.0 include/openssl/{ssl,x509,x509_vfy,pem,bio,err}.h.in, tls1.h.
  */
 #pragma once
 
@@ -50,6 +50,24 @@ struct OpenSsl {
   int (*SSL_write)(Any* ssl, const void* from, int bytes);
   int (*SSL_get_error)(const Any* ssl, int result);
   int (*SSL_has_pending)(const Any* ssl);
+
+  static constexpr int control_mode = 33;
+  static constexpr int control_read_ahead = 41;
+  static constexpr int control_clear_mode = 78;
+  static constexpr int control_server_name = 55;
+  static constexpr int control_version_min = 123;
+  static constexpr long server_name_host = 0;
+  static constexpr long version_tls_1_2 = 0x0303;
+  static constexpr long mode_partial_write = 1;
+  static constexpr long mode_moving_buffer = 2;
+  static constexpr long mode_auto_retry = 4;
+  static constexpr std::uint64_t option_no_renegotiation = std::uint64_t{1} << 30;
+  static constexpr int verify_peer = 1;
+  static constexpr unsigned no_partial_wildcards = 4;
+  static constexpr int error_want_read = 2;
+  static constexpr int error_want_write = 3;
+  static constexpr int error_system_call = 5;
+  static constexpr int error_ended = 6;
 };
 
 /** @returns the process's OpenSSL; null where it has none that is known */

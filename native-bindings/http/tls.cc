@@ -14,25 +14,6 @@ namespace parentfs::http {
 
 namespace {
 
-// Source: OpenSSL 3.0 include/openssl/{ssl,tls1,x509_vfy}.h.
-constexpr int control_mode = 33;
-constexpr int control_read_ahead = 41;
-constexpr int control_clear_mode = 78;
-constexpr int control_server_name = 55;
-constexpr int control_version_min = 123;
-constexpr long server_name_host = 0;
-constexpr long version_tls_1_2 = 0x0303;
-constexpr long mode_partial_write = 1;
-constexpr long mode_moving_buffer = 2;
-constexpr long mode_auto_retry = 4;
-constexpr std::uint64_t option_no_renegotiation = std::uint64_t{1} << 30;
-constexpr int verify_peer = 1;
-constexpr unsigned no_partial_wildcards = 4;
-constexpr int error_want_read = 2;
-constexpr int error_want_write = 3;
-constexpr int error_system_call = 5;
-constexpr int error_ended = 6;
-
 /**
  * For three of the longest records. OpenSSL moves what is left of them to the front before each: more of them are more work, and with one each
  * takes two calls of the kernel. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
@@ -90,13 +71,13 @@ class TlsStream : public Transport {
     const int why = ssl_.SSL_get_error(own_, result);
     ssl_.ERR_clear_error();
     switch (why) {
-      case error_want_read:
+      case OpenSsl::error_want_read:
         return {.then = IoResult::Then::wait_to_receive};
-      case error_want_write:
+      case OpenSsl::error_want_write:
         return {.then = IoResult::Then::wait_to_send};
-      case error_ended:
+      case OpenSsl::error_ended:
         return {.then = IoResult::Then::end};
-      case error_system_call:
+      case OpenSsl::error_system_call:
         return {.then = IoResult::Then::end, .error = error};
       default:
         return {.then = IoResult::Then::end, .error = EPROTO};
@@ -116,14 +97,14 @@ std::shared_ptr<TlsContext> TlsContext::create(const std::string& trusted, const
   if (context == nullptr) return nullptr;
   auto made = std::shared_ptr<TlsContext>(new TlsContext(context));
   trust(*ssl, context, trusted);
-  ssl->SSL_CTX_set_verify(context, verify_peer, nullptr);
-  ssl->SSL_CTX_set_options(context, option_no_renegotiation);
-  ssl->SSL_CTX_ctrl(context, control_mode, mode_partial_write | mode_moving_buffer, nullptr);
+  ssl->SSL_CTX_set_verify(context, OpenSsl::verify_peer, nullptr);
+  ssl->SSL_CTX_set_options(context, OpenSsl::option_no_renegotiation);
+  ssl->SSL_CTX_ctrl(context, OpenSsl::control_mode, OpenSsl::mode_partial_write | OpenSsl::mode_moving_buffer, nullptr);
   // A server may send tickets and new keys for ever: SSL_read gives up its turn once it has none of them left in memory.
-  ssl->SSL_CTX_ctrl(context, control_clear_mode, mode_auto_retry, nullptr);
-  ssl->SSL_CTX_ctrl(context, control_read_ahead, 1, nullptr);
+  ssl->SSL_CTX_ctrl(context, OpenSsl::control_clear_mode, OpenSsl::mode_auto_retry, nullptr);
+  ssl->SSL_CTX_ctrl(context, OpenSsl::control_read_ahead, 1, nullptr);
   ssl->SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
-  const bool is_strict = ssl->SSL_CTX_ctrl(context, control_version_min, version_tls_1_2, nullptr) == 1 &&
+  const bool is_strict = ssl->SSL_CTX_ctrl(context, OpenSsl::control_version_min, OpenSsl::version_tls_1_2, nullptr) == 1 &&
                          ssl->SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1 &&
                          ssl->SSL_CTX_set_ciphersuites(context, suites) == 1 &&
                          // Of these functions, the only one whose 0 is no error.
@@ -143,11 +124,11 @@ std::unique_ptr<Transport> TlsContext::open(int socket, const std::string& host)
   if (own == nullptr) return nullptr;
   auto made = std::make_unique<TlsStream>(own);
   void* parameters = ssl.SSL_get0_param(own);
-  ssl.X509_VERIFY_PARAM_set_hostflags(parameters, no_partial_wildcards);
+  ssl.X509_VERIFY_PARAM_set_hostflags(parameters, OpenSsl::no_partial_wildcards);
   const bool is_checked =
       ssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1 ||
       (!host.empty() && ssl.SSL_set1_host(own, host.c_str()) == 1 &&
-       ssl.SSL_ctrl(own, control_server_name, server_name_host, const_cast<char*>(host.c_str())) == 1);
+       ssl.SSL_ctrl(own, OpenSsl::control_server_name, OpenSsl::server_name_host, const_cast<char*>(host.c_str())) == 1);
   const bool is_ready = is_checked && ssl.SSL_set_fd(own, socket) == 1;
   ssl.ERR_clear_error();
   return is_ready ? std::move(made) : nullptr;

@@ -1,0 +1,106 @@
+/**
+ * The prototypes and constants of http/openssl.h beside those of the headers that Node.js ships: compiled, never run. A difference is an error
+ * of the compiler.
+ */
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <cstddef>
+#include <type_traits>
+
+#include "http/openssl.h"
+
+namespace {
+
+using parentfs::http::OpenSsl;
+
+/** A type as openssl.h writes it: void in place of OpenSSL's own structures, and of callbacks that take one. */
+template <class T>
+struct Erased {
+  using Type = T;
+};
+template <class T>
+  requires std::is_class_v<T>
+struct Erased<T*> {
+  using Type = std::conditional_t<std::is_const_v<T>, const void*, void*>;
+};
+template <class T>
+  requires std::is_class_v<T>
+struct Erased<T**> {
+  using Type = void**;
+};
+template <>
+struct Erased<SSL_verify_cb> {
+  using Type = void*;
+};
+template <class Result, class... Arguments>
+  requires(!std::is_same_v<Result (*)(Arguments...), pem_password_cb*> && !std::is_same_v<Result (*)(Arguments...), SSL_verify_cb>)
+struct Erased<Result (*)(Arguments...)> {
+  using Type = typename Erased<Result>::Type (*)(typename Erased<Arguments>::Type...);
+};
+
+constexpr std::size_t counted_before = __COUNTER__;
+
+#define SAME(name)                                                                        \
+  static_assert(__COUNTER__ > counted_before &&                                           \
+                std::is_same_v<decltype(OpenSsl::name), Erased<decltype(&::name)>::Type>)
+
+SAME(OpenSSL_version_num);
+SAME(ERR_clear_error);
+SAME(BIO_new_mem_buf);
+SAME(BIO_free);
+SAME(PEM_read_bio_X509);
+SAME(X509_free);
+SAME(X509_STORE_add_cert);
+SAME(X509_VERIFY_PARAM_set1_ip_asc);
+SAME(X509_VERIFY_PARAM_set_hostflags);
+SAME(TLS_client_method);
+SAME(SSL_CTX_new);
+SAME(SSL_CTX_free);
+SAME(SSL_CTX_ctrl);
+SAME(SSL_CTX_set_options);
+SAME(SSL_CTX_set_verify);
+SAME(SSL_CTX_set_cipher_list);
+SAME(SSL_CTX_set_ciphersuites);
+SAME(SSL_CTX_set_alpn_protos);
+SAME(SSL_CTX_set_default_read_buffer_len);
+SAME(SSL_CTX_get_cert_store);
+SAME(SSL_new);
+SAME(SSL_free);
+SAME(SSL_set_fd);
+SAME(SSL_ctrl);
+SAME(SSL_set1_host);
+SAME(SSL_get0_param);
+SAME(SSL_connect);
+SAME(SSL_read);
+SAME(SSL_write);
+SAME(SSL_get_error);
+SAME(SSL_has_pending);
+
+static_assert((__COUNTER__ - counted_before - 1) * sizeof(void*) == sizeof(OpenSsl), "a prototype is not compared");
+
+static_assert(OpenSsl::control_mode == SSL_CTRL_MODE);
+static_assert(OpenSsl::control_read_ahead == SSL_CTRL_SET_READ_AHEAD);
+static_assert(OpenSsl::control_clear_mode == SSL_CTRL_CLEAR_MODE);
+static_assert(OpenSsl::control_server_name == SSL_CTRL_SET_TLSEXT_HOSTNAME);
+static_assert(OpenSsl::control_version_min == SSL_CTRL_SET_MIN_PROTO_VERSION);
+static_assert(OpenSsl::server_name_host == TLSEXT_NAMETYPE_host_name);
+static_assert(OpenSsl::version_tls_1_2 == TLS1_2_VERSION);
+static_assert(OpenSsl::mode_partial_write == SSL_MODE_ENABLE_PARTIAL_WRITE);
+static_assert(OpenSsl::mode_moving_buffer == SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+static_assert(OpenSsl::mode_auto_retry == SSL_MODE_AUTO_RETRY);
+static_assert(OpenSsl::option_no_renegotiation == SSL_OP_NO_RENEGOTIATION);
+static_assert(OpenSsl::verify_peer == SSL_VERIFY_PEER);
+static_assert(OpenSsl::no_partial_wildcards == X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+static_assert(OpenSsl::error_want_read == SSL_ERROR_WANT_READ);
+static_assert(OpenSsl::error_want_write == SSL_ERROR_WANT_WRITE);
+static_assert(OpenSsl::error_system_call == SSL_ERROR_SYSCALL);
+static_assert(OpenSsl::error_ended == SSL_ERROR_ZERO_RETURN);
+
+}  // namespace
