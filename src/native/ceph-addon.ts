@@ -1,5 +1,6 @@
 /**
- * The only loader of the addon for Ceph: on a machine without Ceph's libraries the addon is there as well, and says what is missing.
+ * Loads the addon for Ceph, in one place only. On a machine without Ceph's libraries the addon is there as well, and
+ * names the missing one.
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'

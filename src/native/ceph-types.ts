@@ -1,8 +1,8 @@
 /**
- * What we ask of librados and librbd: types alone, as native-bindings/bridge/rbd/ defines them, in its order.
+ * Types of the librados and librbd calls that are used, as native-bindings/bridge/rbd/ defines them, in its order.
  *
- * Nothing here waits on the thread of JavaScript or in libuv's pool: calls that block run on a few threads of the connection's
- * own, which may hang for as long as the library does; whoever waits can leave. What fails rejects with an error that has the
+ * Nothing here waits on the main thread or in libuv's pool. Calls that block run on a few threads of the connection's
+ * own, which may hang as long as the library does; a waiter can leave. A failure rejects with an error that has the
  * errno's name as its `code` and the library's function as its `syscall`.
  */
 

@@ -1,9 +1,9 @@
-/** What the addon does with libfuse 2, for the transport fuse-native. */
+/** The addon's functions for libfuse 2, for the transport fuse-native. */
 
 export interface Libfuse2 {
   /**
-   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see native-bindings/libfuse2/loop.h. Whatever
-   * is linked against libfuse.so.2 and is loaded afterwards finds it.
+   * Load the libfuse 2 at `path` for good, with a loop of ours in place of its own: see
+   * native-bindings/libfuse2/loop.h. Libraries that are linked against libfuse.so.2 and loaded afterwards find it.
    */
   loadLibfuse2(path: string): void
   /** The number of the loop of libfuse 2 that began last: that of the mount that said INIT last. 0 before the first. */

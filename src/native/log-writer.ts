@@ -1,6 +1,6 @@
 /**
- * Lines of a log, written by a native thread: nobody here waits for what is behind the descriptor, and nothing that goes wrong there is an
- * error here. See native-bindings/log/writer.h.
+ * Log writer: a native thread writes the lines of a log. Callers do not wait for the file behind the descriptor, and
+ * its failures are no errors here. See native-bindings/log/writer.h.
  */
 
 /** Lines are written in order, each by one write where the kernel takes it as one. */
@@ -15,9 +15,9 @@ export interface LogWriter {
 
 export interface LogWriters {
   /**
-   * @param fd stays the caller's, flags and all: what is behind it may be shared with other processes
-   * @param notice the line that says, once something can be written again, how many are missing at that place: `{lost}` in it is how
-   * many, `{time}` the milliseconds since the epoch
+   * @param fd stays the caller's, flags and all: other processes may share the file behind it
+   * @param notice the line for lost lines, written in their place once writing works again: `{lost}` in it is their
+   * number, `{time}` the milliseconds since the epoch
    * @param queuedBytesMax of lines that wait to be written
    */
   createLogWriter(fd: number, notice: string, queuedBytesMax: number): LogWriter

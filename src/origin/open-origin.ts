@@ -1,10 +1,11 @@
 /**
- * From a URL to an Origin, ready for use: the only place that knows which schemes there are and how the wrappers nest.
+ * Opens the origin of a URL, ready for use: the only place that knows the schemes and the nesting of wrappers.
  *
- * From the inside out: what is too large is refused; the meter sees each request, and what was refused; a hedge sends a second one beside a slow one; the breaker judges each try and
- * holds it back while the origin is away; retries repeat it; the deadline covers all tries together, because that is what a
- * reader waits for; the limit is outermost, so that waiting for a turn takes nothing off the deadline, and names have one of
- * their own. Between the two, reads wait for their rate, where one is set.
+ * From the inside out: the size limit refuses what is too large; the meter counts each request, refused ones too; a
+ * hedge sends a second one beside a slow one; the breaker judges each try and holds it back while the origin is away;
+ * retries repeat it; the deadline covers all tries together, because that is the time of a reader; the limit is
+ * outermost, so that waiting for a slot takes nothing off the deadline, and names have slots of their own. Between the
+ * two, reads wait for their rate, where one is set.
  */
 
 import { CacheError, messageOf } from '../base/errors.ts'
@@ -40,13 +41,13 @@ export interface OriginDependencies {
   readonly addon: ExtentFinder
   /** Loads what a Ceph cluster is reached by, when there is one. @throws Error saying what is missing */
   readonly loadCeph?: () => CephAddon
-  /** Counts requests, bytes and errors; a new one that nobody reads when absent. */
+  /** Counts requests, bytes and errors; a private one when absent. */
   readonly meter?: Meter
-  /** Judges whether it is there; a new one that nobody reads when absent. */
+  /** Judges whether it is there; a private one when absent. */
   readonly availability?: CircuitState
   /** Counts second requests; likewise. */
   readonly hedges?: Hedges
-  /** Gets what native threads may ask by themselves; nobody does when absent. */
+  /** The table of sources for native threads; none when absent. */
   readonly sources?: NativeReadSources
   /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
@@ -54,13 +55,13 @@ export interface OriginDependencies {
   readonly options?: Partial<OriginOptions>
 }
 
-/** How an origin is used; every field has its default in limits.ts. */
+/** The use of an origin; every field has its default in limits.ts. */
 export interface OriginOptions {
   /** Calls at once; to a web server, connections. */
   readonly concurrencyMax: number
   /** The share of them that reads of one image may take. */
   readonly imageShareMax: number
-  /** How long one call may take, all tries together. */
+  /** The time that one call may take, all tries together. */
   readonly missMsMax: number
   readonly retry: Partial<RetryOptions>
   /** Reads and bytes a second. */
@@ -89,7 +90,7 @@ const originOptionsDefault: OriginOptions = {
 const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
 
 /**
- * What the images of an origin are known by: its URL, written in one way and without credentials.
+ * The identity of an origin's images: its URL, written in one way and without credentials.
  * @throws CacheError invalid-argument when it is not a URL that its scheme allows
  */
 export function identityOf(url: string): string {
@@ -117,7 +118,7 @@ interface SchemeParts {
 }
 
 /**
- * The origin behind `url`. Asks nobody anything yet: an origin that is away shows at its first call.
+ * The origin behind `url`. It is not asked yet: an origin that is away shows at its first call.
  * @throws CacheError invalid-argument
  */
 export function openOrigin(url: string, dependencies: OriginDependencies): Origin {
@@ -146,7 +147,7 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
 
 function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts): Origin {
   const http = { ...httpOptionsDefault, ...options.http }
-  // A try that hangs must end before all of the time is over, or nobody would ever know that the origin is away.
+  // A try that hangs must end before all of the time is over, or it would never be known that the origin is away.
   const tryMs = Math.ceil(options.missMsMax / 3)
   const origin = new HttpOrigin(url, {
     connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
@@ -175,7 +176,7 @@ function openCeph(url: string, { loadCeph, meter, sources, options }: SchemePart
   return metered(origin, meter)
 }
 
-/** What is too large to be served is refused, and counted. */
+/** Refuses what is too large to be served, and counts it. */
 function metered(origin: Origin, meter: Meter): Origin {
   return new MeterOrigin(new SizeLimitOrigin(origin), meter)
 }

@@ -21,11 +21,11 @@ export interface CephConnectionOptions {
   /** null: where Ceph looks by default. */
   readonly configurationFile: string | null
   readonly keyring: string | null
-  /** How long one call may take. */
+  /** The time that one call may take. */
   readonly callMsMax: number
 }
 
-/** What a connection gives, as long as it lasts. */
+/** The parts of a connection, as long as it lasts. */
 export interface CephSession {
   readonly pool: CephPool
   /** Open images, by version. */
@@ -68,7 +68,7 @@ export class CephConnection {
     }
   }
 
-  /** The answer of a call, as long as somebody waits for it and it comes in time. */
+  /** The answer of a call, as long as it is waited for and comes in time. */
   async answer<T>(subject: string, signal: AbortSignal, call: Promise<T>): Promise<T> {
     const ms = this.#options.callMsMax
     const late = () => new CacheError('origin-timeout', `${subject}: the cluster did not answer in ${ms} ms`)
@@ -120,7 +120,7 @@ export class CephConnection {
         const pool = await cluster.openPool(poolName, namespace)
         return { cluster, pool, images: new OpenDescriptors<CephImage>(originDescriptorsMax) }
       } catch (error) {
-        void cluster.close() // Nobody waits for it, and it gives no errors.
+        void cluster.close() // It is not waited for, and gives no errors.
         throw error
       }
     })
@@ -146,7 +146,7 @@ export class CephConnection {
       rbd_readahead_max_bytes: '0',
       // Reads are sent by a thread that may wait: another one of the library's own in between is one too many.
       rbd_non_blocking_aio: 'false',
-      // What is wrong comes back as errors.
+      // Failures come back as errors.
       log_to_stderr: 'false',
       err_to_stderr: 'false',
       ...(keyring === null ? {} : { keyring }),
@@ -172,7 +172,7 @@ async function end(opening: Promise<OpenSession>): Promise<void> {
   await withTimeout(cephCloseMsMax, ended, () => new Error('late')).catch(() => {})
 }
 
-/** What was too late says how many calls the library has not come back from. */
+/** Adds the number of calls that the library has not come back from to the error of a late one. */
 function withThreads(error: CacheError, running: number): CacheError {
   if (error.code !== 'origin-timeout' || running === 0) return error
   const message = `${error.message}; ${running} of ${cephThreads} threads wait for the library`

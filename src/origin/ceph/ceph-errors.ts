@@ -9,7 +9,7 @@ interface LibraryError extends Error {
   readonly syscall: string
 }
 
-/** Which of our codes an errno is, where nothing else is known of the call. */
+/** Our error code for an errno, where nothing else is known of the call. */
 const codes: Readonly<Record<string, ErrorCode>> = {
   EACCES: 'access-denied',
   EPERM: 'access-denied',
@@ -20,7 +20,7 @@ const codes: Readonly<Record<string, ErrorCode>> = {
   ETIMEDOUT: 'origin-timeout',
 }
 
-/** What the errno of a call that failed is called; null for other errors. */
+/** The errno's name of a failed call; null for other errors. */
 export function cephErrnoOf(error: unknown): string | null {
   return error instanceof Error && 'syscall' in error ? (error as LibraryError).code : null
 }

@@ -1,25 +1,25 @@
 /**
- * URLs of what lies in a Ceph cluster, and the one way to write each. Pure.
+ * URLs of images and objects in a Ceph cluster, and the one way to write each. Pure.
  *
- * `rbd://pool/`, `rbd://pool/namespace/`, and with three parts, the last of which may be empty, `rbd://cluster/pool/namespace/`.
- * `rados://pool/prefix`, `rados://pool/namespace/prefix`; the namespace may be empty, so that a prefix can have slashes. Another
- * cluster than `ceph` is said with `?cluster=NAME` there.
+ * `rbd://pool/`, `rbd://pool/namespace/`, and with three parts, the last of which may be empty,
+ * `rbd://cluster/pool/namespace/`. `rados://pool/prefix`, `rados://pool/namespace/prefix`; the namespace may be empty,
+ * so that a prefix can have slashes. `?cluster=NAME` names another cluster than `ceph` there.
  */
 import { CacheError } from '../../base/errors.ts'
 
-/** Where images are in a cluster. */
+/** The place of images in a cluster. */
 export interface CephPlace {
   readonly scheme: 'rbd' | 'rados'
-  /** What `/etc/ceph/NAME.conf` is called. */
+  /** The name in `/etc/ceph/NAME.conf`. */
   readonly cluster: string
   readonly pool: string
   /** Empty: the default one. */
   readonly namespace: string
-  /** What the names of objects begin with; empty for images. */
+  /** The prefix of object names; empty for images. */
   readonly prefix: string
 }
 
-/** What may be said beside a URL, in its place; what is no text was judged elsewhere. */
+/** Settings that may stand in place of parts of the URL; non-text values were judged elsewhere. */
 export interface CephBeside {
   readonly cluster?: unknown
   readonly namespace?: unknown
@@ -33,7 +33,7 @@ export function isCephUrl(url: string): boolean {
 }
 
 /**
- * What a URL says.
+ * Parses a URL.
  * @throws CacheError invalid-argument
  */
 export function cephPlaceOf(url: string): CephPlace {

@@ -8,13 +8,13 @@ const MiB = 1024 * 1024
 export const cephThreads = 4
 /** Calls that may wait for them, and reads that may wait to be sent: far more than an origin lets through at once. */
 export const cephCallsWaitingMax = 4096
-/** How long a connection is waited for when it is ended; then its threads end it without us. */
+/** The time that the end of a connection is waited for; then its threads end it without us. */
 export const cephCloseMsMax = 3_000
 /** Images that a listing asks about at once: the quick questions share no thread. */
 export const rbdDescribedAtOnce = 16
 /**
- * How much of an image is asked for its holes at once: without an object map each of its objects is asked, 512 of them; with one,
- * two bits an object are looked at. And the pause after it failed.
+ * The part of an image whose holes are asked for at once: without an object map each of its objects is asked, 512 of
+ * them; with one, two bits an object are looked at. And the pause after it failed.
  */
 export const rbdRegionBytes = 2048 * MiB
 export const rbdRegionBytesMapped = 1024 * 1024 * MiB

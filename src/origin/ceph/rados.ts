@@ -1,8 +1,9 @@
 /**
- * The plain objects of a Ceph pool as an origin: `rados://pool/prefix`, each object whose name begins with the prefix is an image.
+ * Plain objects of a Ceph pool as an origin: `rados://pool/prefix`, each object whose name begins with the prefix is an
+ * image.
  *
- * A version is the object's own, which the cluster counts up at every write and compares with ours in the same operation that
- * reads. Pools have ids that are never used again.
+ * A version is the object's own, which the cluster counts up at every write and compares with ours in the same
+ * operation that reads. Pools have ids that are never used again.
  */
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
@@ -72,7 +73,7 @@ export class RadosOrigin implements Origin {
   async digest(image: Image, options: ReadOptions): Promise<Digest | null> {
     await this.#mustBeCurrent(image, options)
     const digest = await digestBeside(image.key, file => this.#textOf(file, options))
-    // What an object of sums says is about the version that was there all the while.
+    // An object of sums is about the version that was there all the while.
     if (digest !== null) await this.#mustBeCurrent(image, options)
     return digest
   }

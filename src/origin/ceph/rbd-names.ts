@@ -1,13 +1,13 @@
 /**
- * What the files of an RBD pool are called, and what each name stands for. Pure.
+ * File names of an RBD pool, and the snapshot or image of each. Pure.
  *
- * `image@snapshot` is a snapshot; `image` is its protected snapshot where there is just one, and otherwise the image as it is now,
- * if that is wanted at all.
+ * `image@snapshot` is a snapshot; `image` is its protected snapshot where there is just one, and otherwise the image as
+ * it is now, if that is wanted at all.
  */
 import type { CephImageDescription, CephSnapshot } from '../../native/ceph-types.ts'
 import { isImageName } from '../contract/image-name.ts'
 
-/** What a name stands for: a snapshot, or the image as it is now. */
+/** The version of a name: a snapshot, or the image as it is now. */
 export interface RbdVersion {
   readonly imageId: string
   /** 0: as it is now. */

@@ -1,9 +1,10 @@
 /**
- * The images of a Ceph pool as an origin: `rbd://pool/`, snapshots as `image@snapshot`.
+ * Images of a Ceph pool as an origin: `rbd://pool/`, snapshots as `image@snapshot`.
  *
- * A version is an image id and a snapshot id, neither of which is ever used again. A snapshot that is deleted while it is read
- * does not make reads fail by itself: its objects are missing from then on, which librbd takes for zeros, or for the parent's bytes in a
- * clone. So whatever could be that is believed only after the image's header has said, afterwards, that the snapshot is still there.
+ * A version is an image id and a snapshot id, neither of which is ever used again. A snapshot that is deleted while it
+ * is read does not make reads fail by itself: its objects are missing from then on, which librbd takes for zeros, or
+ * for the parent's bytes in a clone. So such bytes are believed only after the image's header has said, afterwards,
+ * that the snapshot is still there.
  */
 
 import { abortable } from '../../async/abortable.ts'
@@ -26,11 +27,11 @@ import { namesOf, parentOf, partsOfName, rbdValidatorOf, versionOf } from './rbd
 export interface RbdOptions extends CephConnectionOptions {
   /** Show images as they are now where no snapshot stands for them: they must not be written to. */
   readonly allowMutable: boolean
-  /** Where open snapshots are put for native threads; null for nowhere. */
+  /** The table of open snapshots for native threads; null for none. */
   readonly sources: NativeReadSources | null
 }
 
-/** What is kept with an open image. */
+/** The parts of an open image. */
 interface Known {
   readonly holes: RbdHoles
   /** Resolves when the version was there after the call. */
@@ -155,9 +156,9 @@ export class RbdOrigin implements Origin {
     const { imageId, snapshot } = versionOf(image.validator)
     const subject = `${this.url}${image.key}`
     const opening = pool.openImage(imageId, snapshot)
-    // Whoever waits may leave: its signal is not ours, for others may wait as well.
+    // A waiter may leave: its signal is not ours, because others may wait as well.
     const opened = await this.#connection.answer(subject, new AbortController().signal, opening).catch(error => {
-      void opening.then(late => late.close()).catch(() => {}) // Of no use to anybody any more.
+      void opening.then(late => late.close()).catch(() => {}) // Its waiters have left.
       throw error
     })
     if (opened.sizeBytes !== image.sizeBytes) {

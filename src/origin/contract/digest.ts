@@ -1,7 +1,8 @@
 /**
- * What publishers say of a whole image: digests in headers, and in the small files that lie beside images. Pure.
+ * Digests of whole images, as publishers give them: in headers, and in the small files beside images. Pure.
  *
- * Source: RFC 9530 (Repr-Digest), RFC 3230 (Digest), and the output of GNU coreutils' sha256sum, with and without --tag.
+ * Source: RFC 9530 (Repr-Digest), RFC 3230 (Digest), and the output of GNU coreutils' sha256sum, with and without
+ * --tag.
  */
 
 /** Algorithms that we check, the strongest first. */

@@ -1,5 +1,5 @@
 /**
- * Which names of an origin can be files of the mount. Pure.
+ * Image names: the names of an origin that can be files of the mount. Pure.
  */
 import { nameBytesMax } from '../../base/limits.ts'
 

@@ -1,8 +1,8 @@
 /**
- * The Origin interface: where images truly live.
+ * The Origin interface: a source of images.
  *
- * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, breaker, hedge, meter), passes
- * test/contract/origin.ts. An origin decides what is worth retrying; nobody above it does.
+ * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, breaker, hedge, meter),
+ * passes test/contract/origin.ts. An origin decides which failures are worth retrying; no room above it does.
  */
 import type { Image, ImageFacts } from '../../base/image.ts'
 import type { Digest } from './digest.ts'
@@ -17,9 +17,9 @@ export interface Origin {
   /** The origin's identity in ids, logs and attributes: a URL without credentials. */
   readonly url: string
   /**
-   * The names of the images, in one request, each once, or null where nothing lists them (then names are found by lookup alone).
-   * No promise that a lookup finds them. Names that could not be files (empty, `.`, `..`, with `/` or NUL, over 255 bytes) are left out, and so may be those
-   * beyond the first listingNamesMax + 1.
+   * The names of the images, in one request, each once, or null for an origin without listing (names are found by
+   * lookup alone then). No promise that a lookup finds them. Names that could not be files (empty, `.`, `..`, with `/`
+   * or NUL, over 255 bytes) are left out, and so may be those beyond the first listingNamesMax + 1.
    * @throws CacheError origin-*, access-denied
    */
   list(options: ReadOptions): Promise<readonly string[] | null>

@@ -1,11 +1,11 @@
 /**
  * A directory as an origin: `file:///dir`, the regular files directly in it.
  *
- * Nothing outside the directory is ever opened, whatever links point at: a name is resolved without opening it (O_PATH), the
- * place it led to is compared with the directory, and only then is that very file opened. A version is told from another by
- * device, inode, size and both times in nanoseconds, compared before and after each read; so a writer who changes a file
- * under us makes a read fail, never mix. A second change within one tick of the file system's clock (4 ms before Linux 6.13)
- * would have the times of the first: a lookup waits until that tick is over (young-versions.ts).
+ * Nothing outside the directory is ever opened, whatever links point at: a name is resolved without opening it
+ * (O_PATH), the result is compared with the directory, and only then is that very file opened. Versions differ by
+ * device, inode, size and both times in nanoseconds, compared before and after each read: a writer that changes a file
+ * under us makes a read fail, never mix. A second change within one tick of the file system's clock (4 ms before Linux
+ * 6.13) would have the times of the first: a lookup waits until that tick is over (young-versions.ts).
  */
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, readlink, realpath, stat } from 'node:fs/promises'
@@ -26,7 +26,7 @@ import { fileTickMs, wholeSecondsTickMs } from './limits.ts'
 /** A descriptor that names a file without opening it. Source: Linux include/uapi/asm-generic/fcntl.h, O_PATH. */
 const pathOnly = 0o10000000
 
-/** Bytes asked of the file system at once: after each, we look whether anybody still wants them. */
+/** Bytes asked of the file system at once: after each piece the caller's signal is checked. */
 const pieceBytes = 1024 * 1024
 
 /** Finds holes in an open file. The native addon is one: Node has no lseek. */
@@ -80,7 +80,7 @@ export class FileOrigin implements Origin {
         signal,
       )
     } finally {
-      // Who opens closes, even when the caller left first; the error of the open itself is thrown above.
+      // The opener closes, even when the caller left first; the error of the open itself is thrown above.
       void handle.then(opened => opened.close()).catch(() => {})
     }
   }
@@ -107,7 +107,7 @@ export class FileOrigin implements Origin {
     try {
       await mustBeCurrent()
       const digest = await digestBeside(image.key, file => abortable(this.#textOf(file), signal))
-      // What a file of sums says is about the version that was there all the while.
+      // A file of sums is about the version that was there all the while.
       if (digest !== null) await mustBeCurrent()
       return digest
     } catch (error) {
@@ -139,7 +139,10 @@ export class FileOrigin implements Origin {
     }
   }
 
-  /** Through a buffer of our own: a read that hangs in the kernel must not write into `target` after the caller has gone. */
+  /**
+   * Through a buffer of our own: a read that hangs in the kernel must not write into `target` after the caller has
+   * gone.
+   */
   async #readPieces(
     handle: FileHandle,
     image: Image,
@@ -172,7 +175,7 @@ export class FileOrigin implements Origin {
         validator: [dev, ino, size, mtimeNs, ctimeNs].join('-'),
         modifiedMs: Number(mtimeNs / 1_000_000n),
       }
-      // Of the two times, the one that nobody can set: any change of the file is one of it, too.
+      // Of the two times, the one that cannot be set: any change of the file is one of it, too.
       return { facts, ageMs: this.#now() - Number(ctimeNs) / 1e6, tickMs: tickMsOf(ctimeNs) }
     } catch (error) {
       throw this.#failed(key, error)
@@ -259,7 +262,7 @@ export class FileOrigin implements Origin {
   }
 }
 
-/** How long a file may change without its time telling, by that time. */
+/** The time for which a file may change without its time telling, by that time. */
 export function tickMsOf(ns: bigint): number {
   return ns % 1_000_000_000n === 0n ? wholeSecondsTickMs : fileTickMs
 }

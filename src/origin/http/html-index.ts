@@ -1,8 +1,8 @@
 /**
- * Listings of web servers for people: the index pages of nginx, Apache and the like, read while they come. Links to files directly
- * in the directory count, and nothing else does.
+ * HTML index pages: listings for people by nginx, Apache and the like, read while they come. Links to files directly in
+ * the directory count, and nothing else does.
  *
- * The text is cut before the last `<`: no tag has one inside, so what lies before is whole.
+ * The text is cut before the last `<`: no tag has one inside, so the text before it is whole.
  */
 import { StringDecoder } from 'node:string_decoder'
 import { ShardedSet } from '../../async/sharded-set.ts'
@@ -22,7 +22,8 @@ export class HtmlIndex {
 
   /**
    * @param base the directory
-   * @param namesMax how many names are kept, those that come first: one more than are shown, so that it is known that there are more
+   * @param namesMax names that are kept, the first ones: one more than are shown, so that it is known that there are
+   * more
    */
   constructor(base: URL, namesMax: number = listingNamesMax + 1) {
     this.#base = base
@@ -71,7 +72,7 @@ function nameOfLink(href: string, base: URL): string | null {
 /** Most links: nothing in them means anything to a URL. Source: RFC 3986, 2.3 Unreserved Characters. */
 const plainSegment = /^[\w.~%-]+$/
 
-/** What a link adds to the directory's own path; null where it leads elsewhere. */
+/** The part that a link adds to the directory's own path; null where it leads elsewhere. */
 function segmentOf(href: string, base: URL): string | null {
   if (!URL.canParse(href, base.href)) return null
   const url = new URL(href, base)

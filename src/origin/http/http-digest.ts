@@ -13,7 +13,7 @@ import { compareValidator, conditionOf, type Headers, headerOf, isEncoded } from
 
 /** A server may know HEAD for none of its files. */
 const unknownMethod = new Set([405, 501])
-/** What servers say of a file that is not there, or not for us. */
+/** Statuses for a file that is not there, or not for us. */
 const missing = new Set([403, 404, 410])
 
 /**
@@ -30,7 +30,7 @@ export async function httpDigest(
   const digest = await inHeaders(image, client, place(image.key), signal)
   if (digest !== null) return digest
   const beside = await digestBeside(image.key, file => textOf(client, file, place, signal))
-  // What a file of sums says is about the version that was there all the while.
+  // A file of sums is about the version that was there all the while.
   if (beside !== null) await inHeaders(image, client, place(image.key), signal)
   return beside
 }

@@ -12,7 +12,7 @@ import { type HttpAnswer, receiveChunks } from './protocol/http-body.ts'
 import { failureOf } from './protocol/http-status.ts'
 import { headerOf } from './protocol/response-headers.ts'
 
-/** Relative to the directory, in the order in which they are tried: what somebody wrote by hand outranks what a server makes. */
+/** Relative to the directory, in the order in which they are tried: a hand-written index outranks a generated one. */
 const forms = ['index.json', ''] as const
 
 export class HttpListing {

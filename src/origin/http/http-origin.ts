@@ -1,10 +1,10 @@
 /**
  * A web server as an origin: `http(s)://host/directory/`, the files directly in it.
  *
- * A server must do two things to be one: name its versions (a strong ETag, or at least a date) and send single ranges. Both are
- * checked at lookup. Every read asks for one range of one version, and every answer is compared with what was asked, whatever
- * the server promised: another version, another range, another length or an encoded body is never served. What no client can
- * see is a file that is written in place while the server sends it: images are to be replaced by rename.
+ * The server must name its versions (a strong ETag, or at least a date) and send single ranges. Both are checked at
+ * lookup. Every read asks for one range of one version, and every answer is compared with the request: another version,
+ * another range, another length or an encoded body is never served. No client can see a file that is written in place
+ * while the server sends it: images are to be replaced by rename.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
@@ -43,7 +43,7 @@ export class HttpOrigin implements Origin {
   readonly #young = new YoungVersions()
   /** False once this server has said that it knows no HEAD. */
   #knowsHead = true
-  /** What was read last is read next. */
+  /** The last read image is read next. */
   #latest: { readonly key: string; readonly url: URL } | null = null
 
   /**

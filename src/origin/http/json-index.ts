@@ -1,10 +1,10 @@
 /**
- * A JSON listing that is read while it comes: however long it is, only its names are kept, and no piece of work is longer
- * than what has just arrived.
+ * JSON index: a listing that is read while it comes. However long it is, only its names are kept, and no piece of work
+ * is longer than one chunk.
  *
- * It is an array of names or of objects `{name, type?}`, which is also what nginx's autoindex makes. Source: nginx
- * ngx_http_autoindex_module, autoindex_format json. The text is cut at commas of that array, and what lies between is left
- * to JSON.parse. What is not a file with a possible name is left out.
+ * It is an array of names or of objects `{name, type?}`, which is also the format of nginx's autoindex. The text is cut
+ * at commas of that array, and the parts are left to JSON.parse. Entries that are no file with a possible name are left
+ * out. Source: nginx ngx_http_autoindex_module, autoindex_format json.
  */
 
 import { ShardedSet } from '../../async/sharded-set.ts'
@@ -18,7 +18,7 @@ export class JsonIndex {
   readonly #namesMax: number
   readonly #names: string[] = []
   readonly #known = new ShardedSet()
-  /** What came behind the last cut. */
+  /** The text behind the last cut. */
   #rest = Buffer.alloc(0)
   #depth = 0
   #inString = false
@@ -26,7 +26,10 @@ export class JsonIndex {
   #hasEnded = false
   #isFirst = true
 
-  /** @param namesMax how many names are kept, those that come first: one more than are shown, so that it is known that there are more */
+  /**
+   * @param namesMax names that are kept, the first ones: one more than are shown, so that it is known that there are
+   * more
+   */
   constructor(namesMax: number = listingNamesMax + 1) {
     this.#namesMax = namesMax
   }

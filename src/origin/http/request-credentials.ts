@@ -1,10 +1,10 @@
 /**
- * What a web server wants to know of us: headers that may be secret, and that only the origin's own host gets.
+ * Request credentials: headers for a web server that may be secret, and that only the origin's own host gets.
  */
 import { secretRenewMs } from './limits.ts'
 import { Secret, type SecretOptions, type SecretSource } from './secret.ts'
 
-/** What is sent; one of `basic` and `bearer`, or neither. */
+/** The configured sources; one of `basic` and `bearer`, or neither. */
 export interface CredentialSources {
   readonly basic?: { readonly username: string; readonly password: SecretSource } | undefined
   readonly bearer?: SecretSource | undefined

@@ -1,9 +1,10 @@
 /**
- * An Origin that leaves one that is away in peace: each try needs leave of its {@link CircuitState}, and tells what came of it.
+ * Circuit breaker: an Origin that leaves one that is away in peace. Each try needs leave of its {@link CircuitState},
+ * and reports its outcome.
  *
- * Reads wait for that leave, since a guest would rather wait than fail; names are refused at once (`origin-away`), since the index
- * knows them. Only what says something of the origin as a whole counts against it: no connection, no answer in time, a failure
- * of its own. A missing or changed image, a refused one, and an answer that cannot be used are answers.
+ * Reads wait for that leave, since a guest would rather wait than fail; names are refused at once (`origin-away`),
+ * since the index knows them. Only failures of the origin as a whole count against it: no connection, no answer in
+ * time, a failure of its own. A missing or changed image, a refused one, and an answer that cannot be used are answers.
  *
  * It belongs below retries: each try is judged.
  */
@@ -35,7 +36,7 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
     return super.close()
   }
 
-  /** Extents are not judged: no origin asks anybody else for them. */
+  /** Extents are not judged: no origin asks a remote side for them. */
   protected override async forward<T>(
     operation: OriginOperation,
     call: OriginCall<T>,

@@ -1,13 +1,13 @@
 /**
- * Is an origin there? What its answers and failures together say of it, and who may ask it now.
+ * Circuit state of an origin: judges by answers and failures whether it is there, and admits requests.
  *
- * - `available`: everybody may.
- * - `away`: several tries failed and none was answered since. One try at a time goes out, after pauses that grow; reads wait for
- *   what comes of it, and names are refused at once.
+ * - `available`: all are admitted.
+ * - `away`: several tries failed and none was answered since. One try at a time goes out, after pauses that grow; reads
+ * wait for its outcome, and names are refused at once.
  * - `suspect`: a try was answered; a few at a time may go, until several in a row were.
  *
- * A try that began before the latest answer says nothing: it hung on what was, or on a connection that broke. One log line when
- * the origin goes and one when it is back, however many requests there were.
+ * A try that began before the latest answer counts for nothing: it hung on an earlier state, or on a connection that
+ * broke. One log line when the origin goes and one when it is back, however many requests there were.
  */
 import { once } from '../../async/light-abort-signal.ts'
 import { type RunAfter, runAfter } from '../../async/timers.ts'
@@ -30,7 +30,7 @@ export interface CircuitTicket {
   answered(): void
   /** It did not. */
   failed(error: unknown): void
-  /** Nobody waited for the end. */
+  /** Its caller left before the end. */
   cancelled(): void
 }
 
@@ -46,7 +46,7 @@ export interface CircuitOptions {
 /** A snapshot for status. */
 export interface CircuitStatus {
   readonly state: CircuitStateName
-  /** What the last failure said; empty while the origin is available. */
+  /** The last failure in words; empty while the origin is available. */
   readonly reason: string
   /** Reads that wait for the origin to come back. */
   readonly waiting: number
@@ -69,7 +69,7 @@ export class CircuitState {
   #state: CircuitStateName = 'available'
   #reason = ''
   #sinceMs: number
-  /** When it was last seen to go from `available` to `away`. */
+  /** The time at which it was last seen to go from `available` to `away`. */
   #leftMs = 0
   /** Counts begins and answers, so that each try knows what came after it. */
   #order = 0
@@ -81,7 +81,7 @@ export class CircuitState {
   #pauseMs = originProbeMsMin
   #nextProbeMs = 0
   #cancelProbe: (() => void) | null = null
-  // INVARIANT: nobody waits while #mayTry().
+  // INVARIANT: no waiter while #mayTry().
   readonly #waiting = new Set<(ticket: CircuitTicket) => void>()
   #outages = 0
   #held = 0
@@ -114,19 +114,19 @@ export class CircuitState {
     }
   }
 
-  /** What is said to whoever cannot wait for it. */
+  /** The error for callers that cannot wait for it. */
   error(): CacheError {
     return new CacheError('origin-away', `${this.#url} is away: ${this.#reason}`)
   }
 
-  /** For whoever does not wait. @throws CacheError origin-away */
+  /** For callers that do not wait. @throws CacheError origin-away */
   enterNow(): CircuitTicket {
     if (this.#mayTry()) return this.#admit()
     this.#refused++
     throw this.error()
   }
 
-  /** For whoever waits where there is need to: null then. */
+  /** For callers that wait if need be: null then. */
   enterAtOnce(): CircuitTicket | null {
     return this.#mayTry() ? this.#admit() : null
   }
@@ -154,7 +154,7 @@ export class CircuitState {
     })
   }
 
-  /** No timer is left. Who waits goes on waiting until its signal fires. Idempotent. */
+  /** No timer is left. Waiters go on waiting until their signals fire. Idempotent. */
   close(): void {
     this.#cancelProbe?.()
     this.#cancelProbe = null

@@ -1,5 +1,6 @@
 /**
- * An Origin that lets a bounded number of calls through at once; the others wait, and the processes that they are for take turns.
+ * Concurrency limit: an Origin that lets a bounded number of calls through at once; the others wait, and their
+ * processes take turns.
  */
 
 import { FairQueue, noOwner } from '../../async/fair-queue.ts'
@@ -13,7 +14,7 @@ import { originQueueMax } from './limits.ts'
 export class ConcurrencyLimitOrigin extends ForwardingOrigin {
   readonly #activeMax: number
   readonly #queueMax: number
-  // INVARIANT: #active <= #activeMax, and nobody waits while it is less.
+  // INVARIANT: #active <= #activeMax, and no call waits while it is less.
   #active = 0
   readonly #queue = new FairQueue<() => void>()
 
@@ -46,7 +47,7 @@ export class ConcurrencyLimitOrigin extends ForwardingOrigin {
     return onSettled(callSafely(forwarded), this.#next)
   }
 
-  /** Wait for a place; whoever leaves one hands it over, so that #active does not change. */
+  /** Wait for a slot; a leaving call hands its slot over, so that #active does not change. */
   #turn(signal: AbortSignal, opener: number): Promise<void> {
     if (this.#queue.size >= this.#queueMax) {
       const error = new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)

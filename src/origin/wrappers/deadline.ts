@@ -1,7 +1,7 @@
 /**
- * An Origin whose calls end in time, whatever the one inside does: after `msMax` its signal fires, and the caller gets
- * `origin-timeout`, or `origin-away` when that is what it waited for. It bounds what no single deadline of an exchange does: an
- * answer that drips, and tries that add up.
+ * Deadline: an Origin whose calls end in time, whatever the one inside does. After `msMax` its signal fires, and the
+ * caller gets `origin-timeout`, or `origin-away` when that was the cause of the wait. It bounds what no single time-out
+ * of an exchange does: an answer that drips, and tries that add up.
  *
  * It trusts the Origin inside to end as soon as its signal fires, as every Origin promises.
  */

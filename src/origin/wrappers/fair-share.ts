@@ -1,7 +1,8 @@
 /**
- * An Origin in which no image takes all turns: reads of one that hang leave turns to the others, and names have turns of their own.
+ * Fair share: an Origin in which no image takes all slots. Reads of one that hang leave slots to the others, and names
+ * have slots of their own.
  *
- * Each image has a limit of its own in front of the one that all share. It exists while somebody reads the image.
+ * Each image has a limit of its own in front of the one that all share. It exists while the image is being read.
  */
 
 import { onSettled } from '../../async/on-settled.ts'

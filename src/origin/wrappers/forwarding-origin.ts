@@ -1,6 +1,6 @@
 /**
- * The base of a wrapper: an Origin whose calls go on to the one inside. A wrapper overrides {@link ForwardingOrigin.forward}, which all
- * calls but `close` pass through, or single calls where these need more than others do.
+ * Forwarding origin: the base of a wrapper, whose calls go on to the Origin inside. A wrapper overrides {@link
+ * ForwardingOrigin.forward}, which all calls but `close` pass through, or single calls that need more.
  */
 
 import type { Image, ImageFacts } from '../../base/image.ts'

@@ -1,9 +1,11 @@
 /**
- * An Origin that asks a second time for a read that takes longer than nearly all before it, and takes whichever answer is there
- * first; the other is cancelled. A request that fell into a slow corner then costs little more than the usual slow ones.
+ * Hedge: an Origin that asks a second time for a read that takes longer than nearly all before it, and takes the answer
+ * that comes first; the other request is cancelled. A request that fell into a slow corner then costs little more than
+ * the usual slow ones.
  *
- * Hedges are paid from a bucket that every read fills by `hedgeShareMax`, so that an origin that has become slow as a whole is
- * asked that much more at most. Each request is judged by the Origins inside; it belongs below the breaker, which sees one try.
+ * Hedges are paid from a bucket that every read fills by `hedgeShareMax`, so that an origin that has become slow as a
+ * whole is asked that much more at most. Each request is judged by the Origins inside; it belongs below the breaker,
+ * which sees one try.
  */
 
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
@@ -122,7 +124,10 @@ export class HedgeOrigin extends ForwardingOrigin {
   }
 }
 
-/** The one of two requests whose bytes are taken, or whose error; the other one is given up. @throws the first one's error when both failed */
+/**
+ * The one of two requests whose bytes are taken, or whose error; the other one is given up. @throws the first one's
+ * error when both failed
+ */
 async function decide(first: Contender, second: Contender): Promise<Contender> {
   await Promise.race([first.settled, second.settled])
   const [sooner, other] = first.isOver ? [first, second] : [second, first]
@@ -146,7 +151,7 @@ class Contender {
   readonly #signal: LightAbortSignal
   isOver = false
   error: unknown = null
-  /** How long it took, once it is over and without error. */
+  /** The time that it took, once it is over and without error. */
   ms = 0
 
   constructor(request: Request, target: Uint8Array, caller: AbortSignal, now: () => number) {
@@ -159,7 +164,7 @@ class Contender {
     )
   }
 
-  /** Nobody wants it any more. */
+  /** It is not wanted any more. */
   leave(): void {
     this.#signal.abort()
   }

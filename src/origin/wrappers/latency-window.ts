@@ -1,5 +1,5 @@
 /**
- * How long the latest calls took: a ring of them, which forgets what was long ago.
+ * Latency window: the times of the latest calls, in a ring that forgets the oldest.
  */
 export class LatencyWindow {
   readonly #ring: Float64Array
@@ -12,7 +12,7 @@ export class LatencyWindow {
     this.#ring = new Float64Array(size)
   }
 
-  /** How many are kept now. */
+  /** The number of those that are kept now. */
   get size(): number {
     return Math.min(this.#count, this.#ring.length)
   }

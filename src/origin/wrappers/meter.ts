@@ -22,7 +22,7 @@ export interface MeterEvent {
   readonly ms: number
   /** null when it worked; origin-failed for what is not a CacheError. */
   readonly error: ErrorCode | null
-  /** What it said; empty when it worked. */
+  /** The error in words; empty when it worked. */
   readonly reason: string
 }
 
@@ -32,7 +32,7 @@ export interface MeterDetails {
   readonly inFlight: number
   /** Requests that failed, by what was wrong; not those that were given up, nor names that are not there. */
   readonly errorsByCode: ReadonlyMap<ErrorCode, number>
-  /** How long reads took that worked. */
+  /** Latencies of reads that worked. */
   readonly readLatencies: LatencyCounts
   /** Why the image that was looked up last cannot be served by us; empty when it can. */
   readonly unsupported: string
@@ -54,7 +54,7 @@ export class Meter {
     this.#onEvent = onEvent
   }
 
-  /** A snapshot. A reader who left and a name that is not there are no errors of the origin. */
+  /** A snapshot. A reader that left and a name that is not there are no errors of the origin. */
   counters(): OriginCounters {
     return { requests: this.#requests, bytes: this.#bytes, errors: this.#errors, cancelled: this.#cancelled }
   }
@@ -88,7 +88,7 @@ export class Meter {
   }
 }
 
-/** Extents are not counted: no origin asks anybody else for them. */
+/** Extents are not counted: no origin asks a remote side for them. */
 export class MeterOrigin extends ForwardingOrigin {
   readonly #meter: Meter
   readonly #nowMs: () => number

@@ -1,6 +1,6 @@
 /**
- * An Origin that can be exchanged for another one of the same URL under those who use it: that is how other limits, deadlines
- * and credentials come into effect without a remount.
+ * Replaceable origin: it can be exchanged for another one of the same URL while it is in use. So other limits,
+ * deadlines and credentials come into effect without a remount.
  *
  * Calls that are under way end with the origin that they began with, which is closed after the last of them.
  */
@@ -52,7 +52,7 @@ export class ReplaceableOrigin extends ForwardingOrigin {
   #closeUnused(origin: Origin): void {
     if (origin === this.inner || this.#calls.get(origin)! > 0) return
     this.#calls.delete(origin)
-    // Nobody waits for it, and nobody could do anything about its error.
+    // It is not waited for, and its error could not be acted on.
     void origin.close().catch(() => {})
   }
 }

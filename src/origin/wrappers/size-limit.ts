@@ -1,8 +1,8 @@
 /**
- * An Origin that refuses images which are larger than anything here can count, by name; all others are as they were.
+ * Size limit: an Origin that refuses images over the largest supported size, by name; all others are as they were.
  *
- * It belongs below the meter, which counts what was refused and keeps the reason for status. A listing shows such a name all
- * the same: nobody knows its size before it is looked up.
+ * It belongs below the meter, which counts refusals and keeps the reason for status. A listing shows such a name all
+ * the same: its size is unknown before its lookup.
  */
 import { CacheError } from '../../base/errors.ts'
 import type { ImageFacts } from '../../base/image.ts'

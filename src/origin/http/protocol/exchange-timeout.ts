@@ -1,14 +1,14 @@
 /**
- * The deadlines of one exchange with a server, and the caller's own signal, as one signal.
+ * Time-outs of one exchange with a server, and the caller's own signal, as one signal.
  *
- * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only when
- * the request is written, so a request that waits for a connection would escape them.
+ * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only
+ * when the request is written, so a request that waits for a connection would escape them.
  */
 import { LightAbortSignal } from '../../../async/light-abort-signal.ts'
 import { abortedBy, CacheError } from '../../../base/errors.ts'
 import { dripBytesMin } from './limits.ts'
 
-/** What a connection needs of it. */
+/** The members that a connection needs. */
 export type TimedPhase = Pick<ExchangeTimeout, 'signal' | 'error' | 'progress'>
 
 export class ExchangeTimeout {
@@ -21,8 +21,8 @@ export class ExchangeTimeout {
   #bytes = 0
 
   /**
-   * @param subject what is waited for, for messages: a URL without credentials
-   * @param caller fires when nobody wants the answer any more
+   * @param subject the object of the wait, for messages: a URL without credentials
+   * @param caller fires when the answer is not wanted any more
    */
   constructor(subject: string, caller: AbortSignal) {
     this.#subject = subject

@@ -12,9 +12,9 @@ export interface HttpAnswer {
   readonly status: number
   readonly headers: Headers
   readonly body: Readable
-  /** Where the body goes straight into the memory that the request named; null: it is read from `body`. */
+  /** The reader's memory, where the body goes straight into it; null: it is read from `body`. */
   readonly inPlace: InPlaceBody | null
-  /** Where it came from in the end, without credentials and query; for messages. */
+  /** The final URL, without credentials and query; for messages. */
   readonly place: string
   /** True when that is a directory: a path that ends in a slash. */
   readonly isDirectory: boolean
@@ -27,7 +27,7 @@ export interface InPlaceBody {
   end(): void
 }
 
-/** A body that nobody wants is read up to this many bytes, so that its connection can be used again. */
+/** An unwanted body is read up to this many bytes, so that its connection can be used again. */
 const discardBytesMax = 64 * 1024
 
 /**
@@ -53,8 +53,8 @@ async function receiveCopies(answer: HttpAnswer, target: Uint8Array, watch: Exch
 }
 
 /**
- * Give each chunk of the body to `take`, whose errors are thrown; where that is long work, others have their turns between two
- * chunks, of which 32 can come in one turn. Source: libuv src/unix/stream.c, uv__read.
+ * Give each chunk of the body to `take`, whose errors are thrown. Where that is long work it yields between two chunks,
+ * of which 32 can come in one iteration. Source: libuv src/unix/stream.c, uv__read.
  * @param bytesMax longest body accepted
  * @throws CacheError origin-protocol when it is longer; the stream's own error when it breaks
  */
@@ -98,7 +98,7 @@ export async function receiveText(
   return Buffer.concat(chunks).toString('utf8')
 }
 
-/** Read what is left of a body nobody wants, a little and for a while; else give its connection up. Never throws. */
+/** Read the rest of an unwanted body, a little and for a while; else give its connection up. Never throws. */
 export function discard(body: Readable, msMax: number): void {
   body.on('error', () => {})
   if (body.destroyed || body.readableEnded) return

@@ -1,5 +1,5 @@
 /**
- * Where a redirect leads, and where we do not follow it: to what is no web server, or from https down to http. Pure.
+ * Redirects: their targets, and those that are refused: no web server, or from https down to http. Pure.
  */
 import { CacheError } from '../../../base/errors.ts'
 import { httpPlaceOf } from './http-url.ts'

@@ -1,12 +1,12 @@
 /**
- * What the status of an answer means to us. Pure.
+ * HTTP statuses: the error code for each. Pure.
  */
 import { CacheError, type ErrorCode } from '../../../base/errors.ts'
 import { RetryAfterError } from '../../contract/retry-after-error.ts'
 import type { HttpAnswer } from './http-body.ts'
 import { retryAfterMsOf } from './response-headers.ts'
 
-/** What was asked: a known image that is gone has changed, an unknown one never was there. */
+/** The purpose of a request: a known image that is gone has changed, an unknown one never was there. */
 export type HttpPurpose = 'lookup' | 'read' | 'list'
 
 /** The error for an answer that is not the one hoped for; a TryLater where the server says when to come back. */

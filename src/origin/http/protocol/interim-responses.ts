@@ -1,6 +1,6 @@
 /**
- * The answers that come before an answer (1xx): so many, and so many bytes of them together, and no more. A server could send them for ever,
- * and each is work. Source: RFC 9110 15.2.
+ * Interim responses (1xx): a bound on their number, and on their bytes together. A server could send them for ever, and
+ * each is work. Source: RFC 9110 15.2.
  */
 import { CacheError } from '../../../base/errors.ts'
 import { informationBytesMax, informationsMax } from './limits.ts'

@@ -1,8 +1,8 @@
 /**
- * The head of an answer, taken apart strictly: what is not plainly HTTP/1.1 is refused, not guessed at. Pure.
+ * Parses a response head, strictly: a head that is not plainly HTTP/1.1 is refused, not guessed at. Pure.
  *
- * Source: RFC 9112 2 to 6; RFC 9110 5.1 (names), 5.5 (values). Folded lines, bare line ends and several lengths are refused, as
- * two readers could understand them differently.
+ * Folded lines, bare line ends and several lengths are refused, as two readers could understand them differently.
+ * Source: RFC 9112 2 to 6; RFC 9110 5.1 (names), 5.5 (values).
  */
 import { CacheError } from '../../../base/errors.ts'
 import { contentLengthOf, type Headers } from './response-headers.ts'
@@ -23,7 +23,10 @@ const headEnd = Buffer.from('\r\n\r\n')
 const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/
 const headerLine = /^[!#$%&'*+.^_`|~\w-]+:[\t\x20-\x7e\x80-\xff]*$/
 
-/** It inherits nothing. Of one class, and not made by Object.create(null): V8 gives those a shape, and these a table each. */
+/**
+ * It inherits nothing. Of one class, and not made by Object.create(null): V8 gives those a shape, and these a table
+ * each.
+ */
 class NoHeaders {
   [name: string]: string | string[]
 }
@@ -59,7 +62,7 @@ export function parseHead(bytes: Uint8Array): { readonly head: HttpHead; readonl
   return { head: headOf(status, headers), bytes: end + 4 }
 }
 
-/** What `line` has from `from` on, without spaces and tabs around it. */
+/** The text of `line` from `from` on, without spaces and tabs around it. */
 function withoutSpaces(line: string, from: number): string {
   let [first, end] = [from, line.length]
   while (first < end && isSpace(line.charCodeAt(first))) first++

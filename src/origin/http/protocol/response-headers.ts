@@ -1,8 +1,8 @@
 /**
- * What the headers of an answer say about an image: its version, its length, the range that came. Pure.
+ * Response headers that concern an image: its version, its length, the range that came. Pure.
  *
- * A validator is the text of a strong ETag (`"abc"`), or that of a weak one followed by a space and the date (`W/"abc" Tue,
- * ...`), or the date alone. Source: RFC 9110 8.8 (validators), 13.1 (conditions), 14.4 (Content-Range).
+ * A validator is the text of a strong ETag (`"abc"`), or that of a weak one followed by a space and the date (`W/"abc"
+ * Tue, ...`), or the date alone. Source: RFC 9110 8.8 (validators), 13.1 (conditions), 14.4 (Content-Range).
  */
 import { retryAfterMsMax } from './limits.ts'
 
@@ -26,7 +26,7 @@ export function isEncoded(headers: Headers): boolean {
   return encoding !== undefined && encoding !== '' && encoding !== 'identity'
 }
 
-/** What Content-Range says: the first and last byte that came and the size of the whole, null where it is not told. */
+/** Content-Range: the first and last byte that came and the size of the whole, null where it is not told. */
 export interface ContentRange {
   readonly first: number
   readonly last: number
@@ -72,8 +72,8 @@ export function modifiedMsOf(headers: Headers): number {
 }
 
 /**
- * How old the version of an answer was when that was made, in milliseconds, by the server's own clock where it tells that; null where
- * the answer has no Last-Modified. Source: RFC 9110 6.6.1 (Date), 8.8.2 (Last-Modified).
+ * The age of an answer's version when that was made, in milliseconds, by the server's own clock where it tells that;
+ * null where the answer has no Last-Modified. Source: RFC 9110 6.6.1 (Date), 8.8.2 (Last-Modified).
  */
 export function ageMsOf(headers: Headers, nowMs: number): number | null {
   const modified = dateOf(headers)
