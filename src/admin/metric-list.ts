@@ -42,7 +42,7 @@ const reads: readonly Metric[] = [
   {
     kind: 'histogram',
     name: 'parentfs_read_duration_seconds',
-    help: 'Time to answer a read, by where the bytes came from: memory and disk are native hits; store are hits that were verified first, or retried; origin are misses.',
+    help: 'Time to answer a read, by source. memory, disk: native hits; store: hits verified or retried by the main thread; origin: misses.',
     labels: ['source'],
     read: ({ latencies }) => Object.entries(latencies).map(([source, value]) => ({ labels: { source }, value })),
   },
@@ -53,35 +53,47 @@ const reads: readonly Metric[] = [
     ({ gauges }) => gauges.interrupted,
   ),
   gauge('parentfs_fetches_in_flight', 'Extents being fetched or promoted.', ({ gauges }) => gauges.inflightFetches),
-  gauge('parentfs_open_images', 'Images that somebody has open.', ({ gauges }) => gauges.openImages),
-  gauge('parentfs_open_directories', 'Directories that somebody has open.', ({ gauges }) => gauges.openDirectories),
+  gauge('parentfs_open_images', 'Images that are open.', ({ gauges }) => gauges.openImages),
+  gauge('parentfs_open_directories', 'Directories that are open.', ({ gauges }) => gauges.openDirectories),
   gauge('parentfs_nodes', 'Images that the kernel remembers.', ({ gauges }) => gauges.nodes),
 ]
 
 const cache: readonly Metric[] = [
-  gauge('parentfs_cache_capacity_bytes', 'The ceiling of the cache directory.', ({ cache }) => cache.capacityBytes),
+  gauge(
+    'parentfs_cache_capacity_bytes',
+    'Capacity: the ceiling of the cache directory.',
+    ({ cache }) => cache.capacityBytes,
+  ),
   gauge(
     'parentfs_cache_used_bytes',
-    'What the cache directory takes, reserved space included.',
+    'Bytes that the cache directory takes, reserved space included.',
     ({ cache }) => cache.usedBytes,
   ),
-  gauge('parentfs_cache_index_bytes', 'What the records of the index take.', ({ cache }) => cache.indexBytes),
+  gauge('parentfs_cache_index_bytes', 'Bytes that the records of the index take.', ({ cache }) => cache.indexBytes),
   gauge('parentfs_cache_images', 'Images that have a data file.', ({ cache }) => cache.images),
-  gauge('parentfs_cache_pinned_bytes', 'What pinned images hold.', ({ pinned }) => pinned.heldBytes),
+  gauge('parentfs_cache_pinned_bytes', 'Bytes that pinned images hold.', ({ pinned }) => pinned.heldBytes),
   states('parentfs_cache_disk_state', 'State of the cache disk: 1 for the one it is in.', healthStates, m => m.health),
   counter(
     'parentfs_cache_disk_busy_total',
-    'Times that reads waited too long for a disk that works, and went to the origin.',
+    'Times that the cache disk was healthy but too slow, and reads went to the origin for a second.',
     m => m.busyTimes,
   ),
   gauge(
     'parentfs_cache_index_unlocked_bytes',
-    'What of the index is not locked in memory: a disk error there ends the worker.',
+    'Bytes of the index that are not locked in memory; a disk error there ends the worker.',
     m => m.cache.unlockedIndexBytes,
   ),
-  counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
-  gauge('parentfs_promotion_queue_bytes', 'Bytes that wait to be promoted.', m => m.promotion.queuedBytes),
-  counter('parentfs_promoted_bytes_total', 'Bytes put into the cache.', ({ promotion }) => promotion.promotedBytes),
+  counter(
+    'parentfs_cache_failed_batches_total',
+    'Batches of promotions that the disk failed to write.',
+    m => m.cache.failedBatches,
+  ),
+  gauge('parentfs_promotion_queue_bytes', 'Bytes in the promotion queue.', m => m.promotion.queuedBytes),
+  counter(
+    'parentfs_promoted_bytes_total',
+    'Bytes promoted into the cache.',
+    ({ promotion }) => promotion.promotedBytes,
+  ),
   {
     kind: 'counter',
     name: 'parentfs_promotions_dropped_total',
@@ -92,103 +104,116 @@ const cache: readonly Metric[] = [
   },
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
-  gauge('parentfs_superseded_versions', 'Versions without a name that are still here.', m => m.retirement.superseded),
-  gauge('parentfs_known_images', 'Images that are known, of all versions.', m => m.knownImages.known),
-  counter('parentfs_forgotten_images_total', 'Images let go beyond that bound.', m => m.knownImages.forgotten),
-  counter('parentfs_refused_images_total', 'Lookups refused: none could go.', m => m.knownImages.refused),
+  gauge(
+    'parentfs_superseded_versions',
+    'Superseded versions that are still in the cache.',
+    m => m.retirement.superseded,
+  ),
+  gauge('parentfs_known_images', 'Known images: versions with a name, a record or a node.', m => m.knownImages.known),
+  counter(
+    'parentfs_forgotten_images_total',
+    'Images forgotten because too many were known.',
+    m => m.knownImages.forgotten,
+  ),
+  counter(
+    'parentfs_refused_images_total',
+    'Lookups refused because no known image could be forgotten.',
+    m => m.knownImages.refused,
+  ),
   counter(
     'parentfs_truncated_listings_total',
-    'Listings that had more names than are shown.',
+    'Listings that were cut because they had too many names.',
     m => m.truncatedListings,
   ),
-  counter('parentfs_retired_versions_total', 'Versions without a name that went.', m => m.retirement.retired),
+  counter('parentfs_retired_versions_total', 'Superseded versions removed from the cache.', m => m.retirement.retired),
   counter(
     'parentfs_forced_retired_versions_total',
-    'Those of them that went early, because there were too many.',
+    'Superseded versions removed early because too many waited.',
     m => m.retirement.forced,
   ),
-  counter('parentfs_scrub_rounds_total', 'Comparisons of all that is held with its checksums.', m => m.scrub.rounds),
-  counter('parentfs_scrubbed_bytes_total', 'Bytes compared with their checksums.', m => m.scrub.verifiedBytes),
-  counter('parentfs_corrupt_blocks_total', 'Blocks found damaged, and dropped.', ({ scrub }) => scrub.corruptBlocks),
-  counter('parentfs_passthrough_opens_total', 'Opens whose reads the kernel does by itself.', m => m.passthrough.opens),
-  gauge('parentfs_passthrough_open', 'Those of them that are open.', ({ passthrough }) => passthrough.openNow),
+  counter('parentfs_scrub_rounds_total', 'Scrub rounds completed over the whole cache.', m => m.scrub.rounds),
+  counter(
+    'parentfs_scrubbed_bytes_total',
+    'Bytes that the scrub compared with their checksums.',
+    m => m.scrub.verifiedBytes,
+  ),
+  counter('parentfs_corrupt_blocks_total', 'Blocks found damaged and dropped.', ({ scrub }) => scrub.corruptBlocks),
+  counter(
+    'parentfs_passthrough_opens_total',
+    'Opens by passthrough: the kernel reads the data file.',
+    m => m.passthrough.opens,
+  ),
+  gauge('parentfs_passthrough_open', 'Passthrough opens that are open now.', ({ passthrough }) => passthrough.openNow),
   gauge(
     'parentfs_passthrough_held_bytes',
-    'What the kernel reads by itself: not evicted.',
+    'Bytes of images that are open by passthrough; they are not evicted.',
     m => m.passthrough.heldBytes,
   ),
   counter(
     'parentfs_passthrough_refused_total',
-    'Complete images not given: too much is held.',
+    'Complete images refused passthrough because too many bytes are held.',
     m => m.passthrough.refused,
   ),
-  counter(
-    'parentfs_repaired_blocks_total',
-    'Damaged blocks written again in place.',
-    m => m.passthrough.repairedBlocks,
-  ),
+  counter('parentfs_repaired_blocks_total', 'Damaged blocks repaired in place.', m => m.passthrough.repairedBlocks),
 ]
 
 const prefetch: readonly Metric[] = [
-  ofPurposes(
-    'parentfs_prefetch_fetched_bytes_total',
-    'Bytes asked of origins before anybody wanted them.',
-    'fetchedBytes',
-  ),
-  ofPurposes('parentfs_prefetch_read_bytes_total', 'Those of them that were then read.', 'readBytes'),
+  ofPurposes('parentfs_prefetch_fetched_bytes_total', 'Bytes requested from origins ahead of readers.', 'fetchedBytes'),
+  ofPurposes('parentfs_prefetch_read_bytes_total', 'Bytes fetched ahead that were read.', 'readBytes'),
   ofPurposes(
     'parentfs_prefetch_unread_bytes_total',
-    'Those that went to the cache unread, or were dropped.',
+    'Bytes fetched ahead that were promoted unread or dropped.',
     'unreadBytes',
   ),
-  counter(
-    'parentfs_profiles_recorded_total',
-    'Boot profiles learned, or learned on.',
-    m => m.prefetch.profiles.recorded,
-  ),
+  counter('parentfs_profiles_recorded_total', 'Boot profiles learned or extended.', m => m.prefetch.profiles.recorded),
   counter(
     'parentfs_profiles_replayed_total',
-    'Cold opens of images with a boot profile.',
+    'Cold opens that replayed a boot profile.',
     m => m.prefetch.profiles.replayed,
   ),
-  counter('parentfs_profiles_dropped_total', 'Boot profiles that predicted badly.', m => m.prefetch.profiles.dropped),
-  gauge('parentfs_prefetch_bytes_in_flight', 'Bytes being fetched ahead of readers.', ({ prefetch }) => prefetch.bytes),
+  counter(
+    'parentfs_profiles_dropped_total',
+    'Boot profiles dropped because they predicted badly.',
+    m => m.prefetch.profiles.dropped,
+  ),
+  gauge('parentfs_prefetch_bytes_in_flight', 'Bytes in flight ahead of readers.', ({ prefetch }) => prefetch.bytes),
   gauge(
     'parentfs_prefetch_queued_requests',
-    'Requests ahead of readers that wait for a turn.',
+    'Prefetch requests that wait in the queue.',
     m => m.prefetch.queuedRequests,
   ),
-  gauge(
-    'parentfs_readahead_buffer_bytes',
-    'Bytes that are in memory for readers.',
-    ({ prefetch }) => prefetch.bufferedBytes,
-  ),
+  gauge('parentfs_readahead_buffer_bytes', 'Bytes in the read-ahead buffer.', ({ prefetch }) => prefetch.bufferedBytes),
   counter(
     'parentfs_prefetch_skipped_total',
-    'Requests ahead of readers given up for want of room.',
+    'Prefetch requests given up for lack of room.',
     m => m.prefetch.skippedRequests,
   ),
 ]
 
 const origins: readonly Metric[] = [
   ofOrigins('counter', 'parentfs_origin_requests_total', 'Requests sent, retries included.', o => o.requests),
-  ofOrigins('counter', 'parentfs_origin_received_bytes_total', 'Image data received.', o => o.bytes),
+  ofOrigins('counter', 'parentfs_origin_received_bytes_total', 'Bytes of image data received.', o => o.bytes),
   {
     kind: 'counter',
     name: 'parentfs_origin_errors_total',
-    help: 'Requests that failed, by the code of the error.',
+    help: 'Requests that failed, by error code.',
     labels: ['origin', 'code'],
     read: ({ origins }) =>
       origins.flatMap(({ name: origin, errorsByCode }) =>
         [...errorsByCode].map(([code, value]) => ({ labels: { origin, code }, value })),
       ),
   },
-  ofOrigins('counter', 'parentfs_origin_cancelled_total', 'Requests that nobody wanted any more.', o => o.cancelled),
-  ofOrigins('gauge', 'parentfs_origin_requests_in_flight', 'Requests under way.', o => o.inFlight),
+  ofOrigins(
+    'counter',
+    'parentfs_origin_cancelled_total',
+    'Requests cancelled because every reader had left.',
+    o => o.cancelled,
+  ),
+  ofOrigins('gauge', 'parentfs_origin_requests_in_flight', 'Requests in flight.', o => o.inFlight),
   {
     kind: 'histogram',
     name: 'parentfs_origin_read_duration_seconds',
-    help: 'Time of a read request that worked.',
+    help: 'Time of a successful read request.',
     labels: ['origin'],
     read: ({ origins }) =>
       origins.map(({ name, readLatencies }) => ({ labels: { origin: name }, value: readLatencies })),
@@ -196,7 +221,7 @@ const origins: readonly Metric[] = [
   {
     kind: 'gauge',
     name: 'parentfs_origin_state',
-    help: 'State of the origin: 1 for the one it is in; suspect is one that was away and has answered since.',
+    help: 'State of the origin: 1 for the one it is in; suspect: it was away and has answered since.',
     labels: ['origin', 'state'],
     read: ({ origins }) =>
       origins.flatMap(({ name: origin, state: now }) =>
@@ -205,19 +230,19 @@ const origins: readonly Metric[] = [
   },
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
   ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
+  ofOrigins('counter', 'parentfs_origin_delayed_total', 'Attempts delayed until the origin came back.', o => o.delayed),
   ofOrigins(
     'counter',
-    'parentfs_origin_delayed_total',
-    'Tries that waited for the origin to come back.',
-    o => o.delayed,
+    'parentfs_origin_refused_total',
+    'Requests for names refused while the origin was away.',
+    o => o.refused,
   ),
-  ofOrigins('counter', 'parentfs_origin_refused_total', 'Names refused while the origin was away.', o => o.refused),
   ofOrigins('counter', 'parentfs_origin_hedges_total', 'Second requests for slow reads.', o => o.hedges.sent),
-  ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that were first.', o => o.hedges.won),
+  ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that answered first.', o => o.hedges.won),
   ofOrigins(
     'counter',
     'parentfs_origin_hedges_over_budget_total',
-    'Second requests that the budget did not allow.',
+    'Second requests not sent because the budget was used up.',
     o => o.hedges.overBudget,
   ),
 ]
@@ -234,28 +259,36 @@ const daemon: readonly Metric[] = [
   {
     kind: 'counter',
     name: 'parentfs_refused_connections_total',
-    help: 'Connections that were one too many, to the admin socket or to the metrics port.',
+    help: 'Connections refused over the limit, to the admin socket or to the metrics port.',
     labels: ['to'],
     read: ({ refusedConnections }) =>
       Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),
   },
   counter(
     'parentfs_log_lines_lost_total',
-    'Lines of the log of the worker that could not be written.',
+    'Log lines of the worker that could not be written.',
     m => m.process.logLinesLost,
   ),
   {
     kind: 'histogram',
     name: 'parentfs_event_loop_lag_seconds',
-    help: 'How late a timer came, looked at four times a second.',
+    help: 'Lateness of a timer on the main thread, sampled four times a second.',
     labels: [],
     read: ({ eventLoopLag }) => [{ labels: {}, value: eventLoopLag }],
   },
   gauge('process_resident_memory_bytes', 'Resident memory of the worker.', ({ process }) => process.residentBytes),
   counter('process_cpu_seconds_total', 'CPU time of the worker, native threads included.', m => m.process.cpuSeconds),
-  gauge('process_start_time_seconds', 'Start of the worker since the epoch.', ({ process }) => process.startedSeconds),
-  gauge('nodejs_heap_size_used_bytes', 'Heap of JavaScript in use.', ({ process }) => process.heapUsedBytes),
-  gauge('nodejs_external_memory_bytes', 'Memory of buffers of JavaScript.', ({ process }) => process.externalBytes),
+  gauge(
+    'process_start_time_seconds',
+    'Start time of the worker, in seconds since the epoch.',
+    ({ process }) => process.startedSeconds,
+  ),
+  gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.', ({ process }) => process.heapUsedBytes),
+  gauge(
+    'nodejs_external_memory_bytes',
+    'Memory of JavaScript buffers outside the heap.',
+    ({ process }) => process.externalBytes,
+  ),
 ]
 
 export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...daemon]

@@ -20,12 +20,12 @@ export function defineMount(program: Command, ended: Ended): void {
     .option('--config <file>', 'take everything from a file, see "parentfs check-config"', value(parsePath))
     .option(
       '--cache-dir <dir>',
-      'where the cache lies (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
+      'directory of the cache (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
       value(parsePath),
     )
     .option(
       '--capacity <size>',
-      'what the cache may take, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
+      'ceiling of the cache directory, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
       value(parseSize),
     )
     .option(
@@ -35,30 +35,31 @@ export function defineMount(program: Command, ended: Ended): void {
     )
     .option(
       '--read-ahead <size>',
-      'how far ahead of a sequential reader is fetched; 0 for no reading ahead of any kind (default: 16MiB)',
+      'read-ahead window of a sequential reader, at most; 0: no read-ahead of any kind (default: 32MiB)',
       value(parseSize),
     )
     .option(
       '--revalidate <duration>',
-      'how long names are taken as fresh, like 60s (default: 1m)',
+      'time for which names and versions count as fresh, like 60s (default: 1m)',
       value(parseDuration),
     )
     .option('--ceph-conf <file>', "Ceph's configuration file, for rbd and rados (default: where Ceph looks)")
-    .option('--id <name>', 'who we are to the cluster, without "client." (default: admin)')
-    .option('--keyring <file>', 'the keyring that has its key (default: where Ceph looks)')
-    .option(
-      '--transport <name>',
-      'how to speak with the kernel: kernel, or fuse-native for a libfuse of its own (default: kernel)',
-    )
-    .option('--no-passthrough', 'never let the kernel read complete images by itself')
+    .option('--id <name>', 'client id for the Ceph cluster, without "client." (default: admin)')
+    .option('--keyring <file>', 'keyring with the key of --id (default: where Ceph looks)')
+    .option('--transport <name>', 'kernel, or fuse-native for libfuse 2 of that npm package (default: kernel)')
+    .option('--no-passthrough', 'serve complete images through the daemon, never by passthrough')
     .option(
       '--metrics-port <port>',
-      'also answer GET /metrics on this port of 127.0.0.1, which every user of this machine can reach',
+      'answer GET /metrics on this port of 127.0.0.1, to every user of this machine',
       value(parsePort),
     )
     .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
-    .addOption(new Option('--log-level <level>', 'what to log (default: info)').choices(logLevels).env('PARENTFS_LOG'))
+    .addOption(
+      new Option('--log-level <level>', 'least severe level that is logged (default: info)')
+        .choices(logLevels)
+        .env('PARENTFS_LOG'),
+    )
     .option('--log-file <file>', 'append the log here instead of writing it to standard error', value(parsePath))
     .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
       const places = placesOf(mount, origin, mountpoint, options)
@@ -105,7 +106,7 @@ export function defineUnmount(program: Command, ended: Ended): void {
   unmount
     .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
     .argument('<mountpoint>')
-    .option('--force', 'also when somebody uses it: their reads fail')
+    .option('--force', 'unmount a mount in use as well: its reads fail')
     .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
       const module = await import('../commands/unmount.ts')
       ended(await module.unmount(mountpoint, force))

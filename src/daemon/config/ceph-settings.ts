@@ -17,26 +17,26 @@ function name(what: string) {
 export const radosFields = {
   cephConf: pathField({
     live: true,
-    what: "of rbd and rados: Ceph's configuration file",
+    what: "rbd and rados: Ceph's configuration file",
     unset: 'where Ceph looks: `/etc/ceph/CLUSTER.conf`',
   }),
   cephId: setting(name('client'), {
     kind: 'text',
     range: 'a name without `client.`',
     live: true,
-    what: 'who we are to the cluster',
+    what: 'rbd and rados: client id for the cluster',
     unset: '`admin`',
   }),
   cephKeyring: pathField({
     live: true,
-    what: 'the keyring that has its key',
+    what: 'rbd and rados: keyring with the key of cephId',
     unset: 'where Ceph looks: `/etc/ceph/CLUSTER.client.ID.keyring`',
   }),
   cluster: setting(name('cluster'), {
     kind: 'text',
     range: 'a name',
     live: false,
-    what: 'the cluster; the same as in the URL, where it is part of what images are known by',
+    what: 'rbd and rados: name of the cluster, as in the URL; part of the identity of cached images',
     unset: '`ceph`',
   }),
   namespace: setting(
@@ -44,7 +44,13 @@ export const radosFields = {
       .string({ error: ({ input }) => `${shown(input)} is not the name of a namespace` })
       .regex(/^[^/@\0]+$/, { error: 'a namespace has neither / nor @ in its name' })
       .optional(),
-    { kind: 'text', range: 'a name', live: false, what: "the pool's namespace; likewise", unset: 'the default one' },
+    {
+      kind: 'text',
+      range: 'a name',
+      live: false,
+      what: 'rbd and rados: namespace of the pool, as in the URL; part of the identity of cached images',
+      unset: 'the default one',
+    },
   ),
 }
 
@@ -53,7 +59,7 @@ export const rbdFields = {
   ...radosFields,
   allowMutable: booleanField({
     live: true,
-    what: 'of rbd: show images as they are now where no snapshot stands for them; nobody may write to them',
+    what: 'rbd: show an image without a snapshot as it is now; the operator guarantees that no client writes to it',
     unset: 'false',
   }),
 }

@@ -49,40 +49,40 @@ const common = {
     kind: 'text',
     range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix',
     live: false,
-    what: 'where the images are; the identity of what is cached of them',
+    what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',
   }),
   requests: countField({ min: 1, max: 1024 }, originConcurrencyDefault, {
     live: true,
-    what: 'requests at once, and for http(s) connections to a host',
+    what: 'concurrent requests to the origin; for http(s) also connections to a host',
   }),
   imageShare: shareField({ min: 0.01, max: 1 }, imageShareMax, {
     live: true,
-    what: 'the share of them that reads of one image may take',
+    what: 'share of `requests` that the reads of one image may take',
   }),
   missTimeout: durationField({ min: second, max: day }, missSecondsMax * second, {
     live: true,
-    what: 'how long a read that the cache cannot answer takes at most, retries included',
+    what: 'time-out of a read that needs the origin, retries included',
   }),
   onOutage: choiceField('onOutage', outageChoices, 'fail', {
     live: true,
-    what: 'while the origin is away, a read whose time is over fails, or waits until it is back',
+    what: 'outcome of a read that reaches missTimeout while the origin is away: fail with EIO, or wait until the origin is back',
   }),
   tries: countField({ min: 1, max: 100 }, originTriesMax, {
     live: true,
-    what: 'tries of one request for names; reads are tried until missTimeout',
+    what: 'attempts of one request for names; reads are repeated until missTimeout',
   }),
   retryPause: durationField({ min: 1, max: hour }, retryMsMin, {
     live: true,
-    what: 'the longest first pause between tries; it doubles',
+    what: 'longest pause before the second attempt; it doubles with each further one',
   }),
   retryPauseMax: durationField({ min: 1, max: hour }, retryMsMax, {
     live: true,
-    what: 'the longest pause between tries',
+    what: 'longest pause between any two attempts',
   }),
   revalidate: durationField({ min: 0, max: 365 * day }, revalidateSecondsDefault * second, {
     live: true,
-    what: 'how long names and versions are taken as fresh',
+    what: 'time for which names and versions count as fresh',
   }),
   ...throttleFields,
 }
@@ -111,15 +111,15 @@ const http = z.strictObject({
   ...common,
   connectTimeout: durationField({ min: 1, max: hour }, connectMsMax, {
     live: true,
-    what: 'how long a connection may take, TLS included',
+    what: 'time-out of a new connection, TLS handshake included',
   }),
   answerTimeout: durationField({ min: 1, max: hour }, firstByteMsMax, {
     live: true,
-    what: 'how long the server may take to begin an answer',
+    what: 'time-out until the first byte of an answer',
   }),
   stallTimeout: durationField({ min: 1, max: hour }, stallMsMax, {
     live: true,
-    what: 'how long an answer may pause',
+    what: 'longest pause within an answer',
   }),
   basic: setting(
     z
@@ -137,24 +137,28 @@ const http = z.strictObject({
       kind: 'text',
       range: '{username: NAME, password: SECRET}',
       live: true,
-      what: 'who we are to the server; a SECRET is written as under `bearer`',
-      unset: 'nobody',
+      what: 'user name and password for the server; a SECRET has the form of `bearer`',
+      unset: 'none',
     },
   ),
-  bearer: secretField({ live: true, what: 'a token for the server', unset: 'none' }),
+  bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
   headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
     kind: 'text',
     range: '{NAME: TEXT or SECRET}',
     live: true,
-    what: 'more headers for the server; what redirects lead to gets none of them',
+    what: 'further request headers for the server; targets of redirects get none of them',
     unset: 'none',
   }),
-  ca: pathField({ live: true, what: 'certificates (PEM) that are trusted besides the usual ones', unset: 'none' }),
+  ca: pathField({
+    live: true,
+    what: 'file of CA certificates (PEM) trusted in addition to the usual ones',
+    unset: 'none',
+  }),
   hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
     live: true,
-    what: 'second requests for slow reads, as a share of all; 0% for none',
+    what: 'budget of second requests for slow reads, as a share of all requests; 0%: none',
   }),
-  listingSize: sizeField({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'longest listing that is read' }),
+  listingSize: sizeField({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'largest listing that is read' }),
 })
 
 const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })

@@ -64,70 +64,70 @@ const cache = z
   .strictObject({
     directory: pathField({
       live: false,
-      what: 'where the cache lies',
+      what: 'directory of the cache: data files and index',
       unset: '/var/cache/parentfs/HASH, for users ~/.cache/parentfs/HASH',
     }),
     capacity: sizeField({ min: 0, max: 1024 * TiB }, capacityBytesDefault, {
       live: true,
-      what: `a ceiling for everything in the cache directory; at least ${capacityObjectsMin} objects of ${blocksPerObject} blocks`,
+      what: `ceiling for everything in the cache directory; at least ${capacityObjectsMin} objects of ${blocksPerObject} blocks`,
     }),
     blockSize: setting(blockSize.default(blockBytesDefault), {
       kind: 'size',
       range: 'a power of two, 4KiB to 1MiB',
       live: false,
-      what: 'the unit of what is fetched and kept; fixed when the cache is made',
+      what: 'unit of fetching, residency and checksums; fixed when the cache is made',
     }),
     highWatermark: shareField({ min: 0.05, max: 1 }, highWatermarkDefault, {
       live: true,
-      what: 'eviction starts over this share of what may be used',
+      what: 'share of the usable capacity above which eviction starts',
     }),
     lowWatermark: shareField({ min: 0.01, max: 1 }, lowWatermarkDefault, {
       live: true,
-      what: 'and stops under this one',
+      what: 'share of the usable capacity below which eviction stops',
     }),
     keepFree: shareField({ min: 0, max: 0.9 }, freeShareMin, {
       live: true,
-      what: 'the share of the file system that stays free whatever the capacity says',
+      what: 'share of the cache file system that stays free, whatever the capacity is',
     }),
     eviction: choiceField('eviction policy', evictionPolicies, evictionPolicyDefault, {
       live: false,
-      what: 'what goes first: by recency or by S3-FIFO, whichever served better lately, or exactly the least recently used (docs/BENCHMARKS.md)',
+      what: 'eviction policy; adaptive: recency or S3-FIFO, whichever hit more lately; lru: exact least-recently-used (docs/BENCHMARKS.md)',
     }),
     scrubRate: rateField({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
       live: true,
-      what: 'how fast what is held is compared with its checksums, at most',
+      what: 'scrub rate: bytes of the cache that are compared with their checksums a second, at most',
     }),
     scrubInterval: durationField({ min: scrubIntervalMsMin, max: 365 * 86_400_000 }, scrubIntervalMs, {
       live: true,
-      what: 'how often all of it is: spread evenly over that time, but for what a start finds, which comes first',
+      what: 'time of one scrub round over the whole cache; blocks not verified since the start come first, at scrubRate',
     }),
     promotionQueue: sizeField({ min: MiB, max: 64 * GiB }, promotionBytesMax, {
       live: true,
-      what: 'bytes that wait to be put into the cache; over it, a miss is answered and not kept',
+      what: 'queue of bytes that wait for their promotion; when it is full, a miss is answered and not promoted',
     }),
     fetchBudget: sizeField({ min: MiB, max: 64 * GiB }, fetchBytesMax, {
       live: true,
-      what: 'bytes being fetched at once from all origins, for readers who wait',
+      what: 'bytes in flight from all origins for waiting readers, at most',
     }),
     readAhead: sizeField({ min: 0, max: GiB }, prefetchWindowBytesMax, {
       live: true,
-      what: 'how far ahead of a sequential reader is fetched, at most; 0 for no reading ahead of any kind',
+      what: 'read-ahead window of a sequential reader, at most; 0: no read-ahead of any kind',
     }),
     readTimeout: durationField({ min: 2 * storeReadLookMs, max: 30_000 }, storeReadMsMax, {
       live: false,
-      what: 'how long a read waits for the cache disk; then the origin is asked in its place',
+      what: 'time-out of a read of the cache disk; after it the origin is asked',
     }),
     writeTimeout: durationField({ min: 1_000, max: 300_000 }, storeWriteMsMax, {
       live: false,
-      what: 'how long a write or a sync may take before the cache disk counts as stalled',
+      what: 'time-out of a write or sync; after it the cache disk counts as stalled',
     }),
     syncInterval: durationField({ min: 10, max: 60_000 }, batchMsMax, {
       live: false,
-      what: 'how long what was put into the cache waits to be synced and recorded: a crash loses no more of it',
+      what: 'time until promoted bytes are synced and recorded; a crash loses at most the promotions of this time',
     }),
     syncBytes: sizeField({ min: MiB, max: GiB }, batchBytesMax, {
       live: false,
-      what: 'and how much of it; whichever comes first',
+      what: 'promoted bytes that trigger a sync before syncInterval is over',
     }),
   })
   .refine(({ lowWatermark, highWatermark }) => lowWatermark <= highWatermark, {
@@ -157,8 +157,8 @@ const id = (what: string) =>
   )
 
 const attributes = z.strictObject({
-  uid: id('the owner of every file'),
-  gid: id('its group'),
+  uid: id('owner of every file and directory'),
+  gid: id('group of every file and directory'),
   mode: setting(
     z
       .string({ error: ({ input }) => `${shown(input)} is not a mode: write it in quotes, like "0440"` })
@@ -170,18 +170,18 @@ const attributes = z.strictObject({
       kind: 'text',
       range: 'three octal digits in quotes, no write bits',
       live: false,
-      what: 'permission bits of files',
+      what: 'permission bits of every file',
     },
   ),
 })
 
 const log = z.strictObject({
-  level: choiceField('log level', logLevels, 'info', { live: true, what: 'what is logged' }),
+  level: choiceField('log level', logLevels, 'info', { live: true, what: 'least severe level that is logged' }),
   format: choiceField('log format', ['auto', 'json', 'pretty'], 'auto', {
     live: false,
-    what: 'JSON lines, or lines for people; auto: for people on a terminal',
+    what: 'json: a JSON object a line; pretty: text for people; auto: pretty on a terminal, else json',
   }),
-  file: pathField({ live: false, what: 'append the log here', unset: 'standard error' }),
+  file: pathField({ live: false, what: 'file to which the log is appended', unset: 'standard error' }),
 })
 
 const metrics = z.strictObject({
@@ -196,7 +196,7 @@ const metrics = z.strictObject({
       kind: 'count',
       range: '1 to 65535',
       live: false,
-      what: 'GET /metrics on this port of 127.0.0.1, for every user of this machine; no other address can be given',
+      what: 'port of 127.0.0.1 that answers GET /metrics to every user of this machine; the address is fixed',
       unset: 'none',
     },
   ),
@@ -205,19 +205,19 @@ const metrics = z.strictObject({
 const worker = z.strictObject({
   crashLimit: countField({ min: 1, max: 1_000_000 }, workerCrashLimitDefault, {
     live: false,
-    what: 'after this many worker crashes in a row, the next worker runs without the cache; after as many again, a mount that nobody has open goes',
+    what: 'crash limit: after this many consecutive worker crashes the next worker runs without the cache; after as many again, an unused mount is unmounted',
   }),
   stableAfter: durationField({ min: 1, max: 24 * 3_600_000 }, workerStableMsDefault, {
     live: false,
-    what: 'a worker that has served this long is stable: crashes before it do not count any more',
+    what: 'time of service after which a worker counts as stable and earlier crashes are forgotten',
   }),
   sessionThreads: countField({ min: 1, max: 64 }, sessionThreads, {
     live: false,
-    what: 'threads that read /dev/fuse and answer hits; on 2 cores 4 answered more reads a second than 2 or 16',
+    what: 'threads that read /dev/fuse and answer hits; on 2 cores, 4 threads answered more reads a second than 2 or 16',
   }),
   storeThreads: countField({ min: 1, max: 256 }, storeThreads, {
     live: false,
-    what: 'threads that wait for the cache disk: about as many as it takes requests at once',
+    what: 'threads that read and write the cache disk; about as many as the disk takes requests at once',
   }),
 })
 
@@ -231,25 +231,36 @@ const originName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
 })
 
 const fields = z.strictObject({
-  mountpoint: pathField({ live: false, what: 'an existing directory', unset: 'the argument of parentfs mount' }),
+  mountpoint: pathField({
+    live: false,
+    what: 'existing directory on which the images appear',
+    unset: 'the argument of parentfs mount',
+  }),
   origin: originSchema.optional(),
   origins: setting(z.record(originName, originSchema).optional(), {
     kind: 'text',
-    range: `a mapping of at most ${originsMax} names, each with what stands under \`origin\``,
+    range: `a mapping of at most ${originsMax} names, each to the settings of an \`origin\``,
     live: true,
-    what: 'in place of `origin`: several, each in a directory of its name; they can be added live, not removed',
+    what: 'several origins in place of `origin`, each shown in a directory of its name; a reload adds origins and removes none',
     unset: 'none',
   }),
   cache: cache.prefault({}),
-  transport: choiceField('transport', transports, 'kernel', { live: false, what: 'how to speak with the kernel' }),
+  transport: choiceField('transport', transports, 'kernel', {
+    live: false,
+    what: 'kernel: the FUSE protocol on /dev/fuse; fuse-native: libfuse 2 of the npm package of that name',
+  }),
   passthrough: setting(z.boolean({ error: ({ input }) => `${shown(input)} is not true or false` }).default(true), {
     kind: 'yes-no',
     range: 'true, false',
     live: false,
-    what: 'the kernel reads complete images by itself, where it can: at the speed of the cache disk, and nothing stands between that disk and a guest',
+    what: 'complete images are read by the kernel where it supports that: at the speed of the cache disk, and without the origin as a fallback',
   }),
   attributes: attributes.prefault({}),
-  allowOther: booleanField({ live: false, what: 'other users may use the mount', unset: 'true for root' }),
+  allowOther: booleanField({
+    live: false,
+    what: 'users other than the mounting one may use the mount',
+    unset: 'true for root',
+  }),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
   worker: worker.prefault({}),

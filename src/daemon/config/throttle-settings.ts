@@ -9,14 +9,20 @@ const TiB = 1024 ** 4
 export const throttleFields = {
   readsPerSecond: countField({ min: 0, max: 1_000_000 }, 0, {
     live: true,
-    what: 'reads a second that the origin is asked for at most, the others wait; 0 for any number',
+    what: 'rate limit of reads of the origin; further reads wait; 0: no limit',
   }),
   readsBurst: countField({ min: 0, max: 1_000_000 }, 0, {
     live: true,
-    what: 'how many of them may come at once after a rest; 0 for as many as in a second',
+    what: "reads that may go at once after a pause; 0: one second's worth of readsPerSecond",
   }),
-  bytesPerSecond: rateField({ min: 0, max: TiB }, 0, { live: true, what: 'the same in bytes; 0 for any number' }),
-  bytesBurst: sizeField({ min: 0, max: TiB }, 0, { live: true, what: 'likewise' }),
+  bytesPerSecond: rateField({ min: 0, max: TiB }, 0, {
+    live: true,
+    what: 'rate limit of bytes read from the origin; further reads wait; 0: no limit',
+  }),
+  bytesBurst: sizeField({ min: 0, max: TiB }, 0, {
+    live: true,
+    what: "bytes that may be read at once after a pause; 0: one second's worth of bytesPerSecond",
+  }),
 }
 
 type ThrottleSettings = { readonly [name in keyof typeof throttleFields]: number }
