@@ -1,8 +1,9 @@
 /**
  * Signals of one's own, which may fire with another one too.
  *
- * They are AbortSignals to whoever gets one, and cost a small part of those: each miss needs several, and an EventTarget is a
- * microsecond and a kilobyte. What only Node's own can do (AbortSignal.any, events other than `abort`) they do not.
+ * They are AbortSignals to whoever gets one, and cost a small part of those: each miss needs several, and an
+ * EventTarget is a microsecond and a kilobyte. What only Node's own can do (AbortSignal.any, events other than `abort`)
+ * they do not.
  */
 
 type Listener = Parameters<AbortSignal['addEventListener']>[1]

@@ -28,7 +28,8 @@ export interface RangeReceiver {
    */
   trust(certificates: string, ciphers: string): number | null
   /**
-   * Receive on a socket that is connected to a web server, without TLS. `fd` is duplicated and stays the caller's. Throws a SystemError.
+   * Receive on a socket that is connected to a web server, without TLS. `fd` is duplicated and stays the caller's.
+   * Throws a SystemError.
    * @returns the connection's id
    */
   adopt(fd: number, onEvent: ReceiverListener): number

@@ -4,8 +4,8 @@
 import { KiB } from '../base/limits.ts'
 
 /**
- * The index takes at most this share of capacity: scattered blocks have a record each. Eviction starts at the high and stops
- * at the low share of that budget; the rest is for pages that are free only after the next transaction.
+ * The index takes at most this share of capacity: scattered blocks have a record each. Eviction starts at the high and
+ * stops at the low share of that budget; the rest is for pages that are free only after the next transaction.
  */
 export const indexShareMax = 0.02
 

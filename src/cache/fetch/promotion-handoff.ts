@@ -1,5 +1,6 @@
 /**
- * What has arrived goes to the store, or stays in memory for a while where the store does not take it.
+ * Hand-over of fetched bytes to promotion: they go to the store, or stay in memory for a while where the store does not
+ * take them.
  */
 import { SlicedQueue } from '../../async/loop-slicer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -7,8 +8,9 @@ import type { InflightFetch, InflightTable } from './inflight-fetch.ts'
 import type { UnpromotedBuffer } from './unpromoted-buffer.ts'
 
 /**
- * Take bytes of `object` from block `first` on; resolves when they are in the store (true) or were dropped. Never rejects.
- * @param isPassing a long stream has them, which leaves nothing in the page cache anyway
+ * Take bytes of `object` from block `first` on; resolves when they are in the store (true) or were dropped. Never
+ * rejects.
+ * @param isPassing they belong to a long stream, which leaves nothing in the page cache anyway
  */
 export type Promote = (
   stored: StoredImage,
@@ -51,14 +53,18 @@ export class PromotionHandoff {
     const { object, run, isPassing } = flight
     const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
     flight.settle()
-    // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its successor.
+    // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its
+    // successor.
     if (isStored || stored.usageGate.isClosed) this.#parts.flights.remove(stored.lockKey(object), flight)
-    // Who reads a long stream has it from the shelf, and does not come back.
+    // The reader of a long stream has it from the read-ahead buffer, and does not come back.
     else if (isPassing) this.#stayShelved(stored, flight)
     else this.#linger(stored, flight, bytes)
   }
 
-  /** A reader who comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to offer it again. */
+  /**
+   * A reader that comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to
+   * offer it again.
+   */
   #linger(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): void {
     const { park, mayPromote } = this.#parts
     const parked = { bytes: bytes.length, leave: () => this.#stayShelved(stored, flight) }
@@ -77,8 +83,8 @@ export class PromotionHandoff {
   }
 
   /**
-   * A read that was on its way here when its bytes came finds them, and what is on the shelf is not fetched ahead once more: both would
-   * have the stream take all that it is ahead of its reader for lost.
+   * A read that was on its way here when its bytes came finds them, and buffered ranges are not fetched once more: both
+   * would have the stream take its whole prefetch for lost.
    */
   #stayShelved(stored: StoredImage, flight: InflightFetch): void {
     const leave = () => {

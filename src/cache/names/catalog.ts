@@ -20,7 +20,7 @@ import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import type { Store } from '../../store/store.ts'
 import { ImageRefcounts } from './image-refcounts.ts'
 import { IndexWriteQueue } from './index-write-queue.ts'
-import { type KnownImage, KnownImages } from './known-images.ts'
+import { type TrackedImage, KnownImages } from './known-images.ts'
 import { absentMsMax, knownImagesMax, revalidateMsMax } from './limits.ts'
 import { ListingCache } from './listing-cache.ts'
 import { NameTable } from './name-table.ts'
@@ -104,7 +104,7 @@ export class Catalog {
   }
 
   /** See {@link KnownImages.all}. */
-  byUse(): Iterable<KnownImage> {
+  byUse(): Iterable<TrackedImage> {
     return this.#images.all()
   }
 
@@ -143,7 +143,7 @@ export class Catalog {
   }
 
   /** Has it its name, without a use or a lookup since? */
-  mayLetGo(known: KnownImage): boolean {
+  mayLetGo(known: TrackedImage): boolean {
     const { id } = known.entry.image
     return this.#images.isUnusedSince(known) && !this.#nameless.has(id) && !this.#lookedUp.has(id)
   }

@@ -16,7 +16,7 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Store } from '../../store/store.ts'
 import type { Catalog } from './catalog.ts'
-import type { KnownImage } from './known-images.ts'
+import type { TrackedImage } from './known-images.ts'
 import * as limits from './limits.ts'
 import type { KernelKnowledge } from './version-gc.ts'
 
@@ -131,11 +131,11 @@ export class UnusedImageForgetter {
   }
 
   /** Images that may go as far as is known here, the longest unused first, in parts. */
-  async *#candidates(): AsyncGenerator<KnownImage[]> {
+  async *#candidates(): AsyncGenerator<TrackedImage[]> {
     const { catalog } = this.#parts
     const { atOnce, looksPerTurn } = this.#limits
     let [left, looked] = [catalog.size, 0]
-    let part: KnownImage[] = []
+    let part: TrackedImage[] = []
     for (const known of catalog.byUse()) {
       if (left-- === 0) break // What was used meanwhile comes once more.
       if (this.#mayGo(known)) part.push(known)
@@ -148,7 +148,7 @@ export class UnusedImageForgetter {
     if (part.length > 0) yield part
   }
 
-  async #letGo(candidates: readonly KnownImage[]): Promise<void> {
+  async #letGo(candidates: readonly TrackedImage[]): Promise<void> {
     const { signal } = this.#stop
     let known = await this.#forgetUnknown(candidates)
     // The kernel has been asked to let these go, and does so soon, but for those that it needs itself.
@@ -160,9 +160,9 @@ export class UnusedImageForgetter {
   }
 
   /** @returns those that the kernel knows */
-  async #forgetUnknown(candidates: readonly KnownImage[]): Promise<KnownImage[]> {
+  async #forgetUnknown(candidates: readonly TrackedImage[]): Promise<TrackedImage[]> {
     const { acquaintance, directoryOf } = this.#parts
-    const known: KnownImage[] = []
+    const known: TrackedImage[] = []
     for (let at = 0; at < candidates.length && !this.#stop.signal.aborted; at += this.#limits.perTurn) {
       const part = candidates.slice(at, at + this.#limits.perTurn)
       const answers = part.map(({ entry: { image, nodeId } }) =>
@@ -181,14 +181,14 @@ export class UnusedImageForgetter {
     return known
   }
 
-  #mayGo(known: KnownImage): boolean {
+  #mayGo(known: TrackedImage): boolean {
     const { catalog, store, isWanted } = this.#parts
     const { image } = known.entry
     return catalog.mayLetGo(known) && (store.find(image.id)?.heldBytes ?? 0) === 0 && !isWanted(image)
   }
 
   /** Begun in the iteration in which it is seen that it may go: later lookups find an image that is not known. */
-  async #forget({ entry }: KnownImage): Promise<void> {
+  async #forget({ entry }: TrackedImage): Promise<void> {
     const { catalog, store, forget } = this.#parts
     const { recorded, undo } = catalog.letGo(entry)
     const [unnamed, retired] = await Promise.allSettled([recorded, store.removeImage(entry.image.id)])

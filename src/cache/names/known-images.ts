@@ -5,14 +5,14 @@
 import type { ImageEntry } from '../../index/index-database.ts'
 
 /** An image, and a number that is another one after each use of it. */
-export interface KnownImage {
+export interface TrackedImage {
   readonly entry: ImageEntry
   readonly use: number
 }
 
 export class KnownImages {
   /** Unused for longest first. */
-  readonly #byId = new Map<string, KnownImage>()
+  readonly #byId = new Map<string, TrackedImage>()
   readonly #byNode = new Map<bigint, ImageEntry>()
   readonly #reservedNodeIds: bigint
   #uses = 0
@@ -31,7 +31,7 @@ export class KnownImages {
   }
 
   /** All known images, the longest unused first. One that is used during a walk comes again at its end. */
-  all(): Iterable<KnownImage> {
+  all(): Iterable<TrackedImage> {
     return this.#byId.values()
   }
 
@@ -44,7 +44,7 @@ export class KnownImages {
   }
 
   /** Is it unused since, and still known? */
-  isUnusedSince({ entry, use }: KnownImage): boolean {
+  isUnusedSince({ entry, use }: TrackedImage): boolean {
     return this.#byId.get(entry.image.id)?.use === use
   }
 

@@ -1,8 +1,8 @@
 /**
- * Promotion on request: parts of an image, or all of it, are brought in before anybody reads them.
+ * Preloads an image on request, or parts of it, before it is read.
  *
- * What is held is skipped, so that a request that ended early goes on where it was. What others fetch is shared with them. Readers
- * come first: while any waits for the origin, one piece is under way at a time, and never more than a few.
+ * Held blocks are skipped, so that a request that ended early goes on where it was. Fetches of readers are shared.
+ * Readers come first: while any waits for the origin, one piece is under way at a time, and never more than a few.
  */
 
 import type PQueue from 'p-queue'
@@ -22,7 +22,7 @@ export interface PreloadBytes {
   readonly to: number
 }
 
-/** How far a promotion is. */
+/** The progress of a promotion. */
 export interface PreloadProgress {
   readonly name: string
   readonly phase: 'promoting'
@@ -37,7 +37,7 @@ export interface PreloadedImage {
   readonly wantedBytes: number
   /** Those of them that were there before. */
   readonly presentBytes: number
-  /** What this request brought in, or saw brought in. */
+  /** Bytes that this request brought in, or saw brought in. */
   readonly promotedBytes: number
   /** Is the whole image in the cache now? */
   readonly complete: boolean
@@ -168,7 +168,7 @@ function* missingPieces(stored: StoredImage, ranges: readonly PreloadBytes[]): G
   }
 }
 
-/** What the blocks of the ranges are, in bytes. */
+/** The bytes of the blocks of the ranges. */
 async function bytesIn(stored: StoredImage, ranges: readonly PreloadBytes[]) {
   let [wholeBytes, heldBytes, zeroBytes, objects] = [0, 0, 0, 0]
   const { blockBytes, sizeBytes } = stored.geometry
@@ -187,7 +187,7 @@ function* objectsIn({ geometry }: StoredImage, ranges: readonly PreloadBytes[]):
   const { objectBytes } = geometry
   let [object, blocks] = [-1, 0n]
   for (const { from, to } of [...ranges].sort((a, b) => a.from - b.from)) {
-    // What earlier ranges have passed is done, but for the object that may go on.
+    // Objects that earlier ranges have passed are done, but for the one that may go on.
     for (let at = Math.max(from, object * objectBytes); at < to; ) {
       const next = Math.floor(at / objectBytes)
       const end = Math.min(to, (next + 1) * objectBytes)

@@ -1,6 +1,6 @@
 /**
- * The origins whose images the cache shows, by directory, by image, and by what they are taken as fresh for. Origins can come
- * while the cache is open; none goes.
+ * Origin table: the origins whose images the cache shows, by directory and by image, with their time-outs and
+ * freshness. Origins can come while the cache is open; none goes.
  */
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -22,13 +22,13 @@ export interface MountedOrigin {
   readonly origin: Origin
   /** Other than the one of all. */
   readonly revalidateSeconds?: number
-  /** How long its readers wait for it; for as long as their signals let them when absent. */
+  /** The time that its readers wait for it; as long as their signals let them when absent. */
   readonly patience?: MissTimeoutOptions
   /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
   readonly prefetchRequestsMax?: number
   /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
   readonly isNear?: boolean
-  /** Whom native threads may ask, and what hears of what they were told. Nobody when absent. */
+  /** The sources of native reads, and the listener to them. None when absent. */
   readonly direct?: NativeOriginReads
 }
 
@@ -36,7 +36,7 @@ export interface MountedOrigin {
 const prefetchRequestsDefault = 8
 
 export class OriginTable {
-  /** One array for as long as the cache is open: who holds it sees those that come. */
+  /** One array for as long as the cache is open: its holders see those that come. */
   readonly all: readonly MountedOrigin[]
   readonly #all: MountedOrigin[]
   readonly #revalidateSeconds: number
@@ -83,7 +83,7 @@ export class OriginTable {
   }
 
   /**
-   * The patience of one reader who begins to wait now.
+   * The miss time-out of a reader that begins to wait now.
    * @throws CacheError not-found
    */
   patienceFor(image: Image): MissTimeout | null {
@@ -91,7 +91,7 @@ export class OriginTable {
     return patience ? new MissTimeout(patience) : null
   }
 
-  /** What the way to the origin of an image is like. */
+  /** The path to the origin of an image. */
   linkOf({ origin }: Image): PathEstimator {
     const known = this.#links.get(origin)
     if (known) return known
@@ -112,7 +112,7 @@ export class OriginTable {
     return this.#all.find(({ origin }) => origin.url === image.origin)?.directory ?? null
   }
 
-  /** How long what an origin said of names is taken as fresh. */
+  /** The time for which an origin's answer about names counts as fresh. */
   freshMs({ url }: Pick<Origin, 'url'>): number {
     const mounted = this.#all.find(({ origin }) => origin.url === url)
     return (mounted?.revalidateSeconds ?? this.#revalidateSeconds) * 1000

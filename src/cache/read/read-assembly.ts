@@ -15,7 +15,7 @@ export interface ReceivedRange {
   readonly bytes: Uint8Array
 }
 
-/** What a flight brings, as far as it is wanted. */
+/** The wanted part of a fetch. */
 export function receivedRangeOf(
   stored: StoredImage,
   flight: InflightFetch,
@@ -70,16 +70,16 @@ export async function assemble(
   return whole.every(Boolean)
 }
 
-/** How a reader gets its bytes. */
+/** A reader, by the way it gets its bytes. */
 export interface LendingReader {
   /**
-   * Takes what is to be called once the bytes are not looked at any more: their memory is used again then. Without it the reader
-   * gets a copy of its own.
+   * Takes the release of the bytes, to be called once they are not looked at any more: their memory is used again then.
+   * Without it the reader gets a copy of its own.
    */
   readonly lend?: ((release: () => void) => void) | undefined
 }
 
-/** Lend bytes to who gives them back, and a copy to who does not. @returns what may be looked at */
+/** Lend bytes to a reader that gives them back, and a copy to one that does not. @returns the bytes to look at */
 export function lendOrCopy(bytes: Uint8Array, release: () => void, { lend }: LendingReader): Uint8Array {
   if (lend) {
     lend(release)
@@ -100,9 +100,10 @@ export function acquireAll(flights: readonly InflightFetch[]): () => void {
 }
 
 /**
- * Wait for flights whose reader one is, see {@link acquireAll}.
- * @param asked what of them is wanted; null for all
- * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this one
+ * Wait for joined fetches, see {@link acquireAll}.
+ * @param asked the wanted part of them; null for all
+ * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this
+ * one
  */
 export async function arrivals(
   stored: StoredImage,

@@ -22,7 +22,7 @@ import type {
   TransportLatencies,
 } from '../filesystem/transport.ts'
 import type { TransportCapabilities } from '../filesystem/transport-capabilities.ts'
-import { handlersOf } from './handlers.ts'
+import { libfuseHandlers } from './handlers.ts'
 import {
   fuseNativeBackgroundMax,
   fuseNativeLookMs,
@@ -123,7 +123,7 @@ export class FuseNativeTransport implements Transport {
     const calls = new PendingRequests({ logger, nowMs: () => performance.now() })
     const files = new OpenFiles((path, nodeId) => names.release(path, nodeId))
     const deadlines = { now: { deadlineMs, readDeadlineMs } }
-    const handlers = handlersOf({ fileSystem, names, files, calls, deadlines: () => deadlines.now })
+    const handlers = libfuseHandlers({ fileSystem, names, files, calls, deadlines: () => deadlines.now })
     const fuse = createFuse(Fuse, mountpoint, mountOptions(options), handlers)
     mounts.push(fuse)
     await mounted(fuse, mountpoint)

@@ -30,7 +30,7 @@ export interface FuseNativeHandlersContext {
 type Handlers = Readonly<Record<string, Handler>>
 
 /** Handlers by name of the operation, as fuse-native calls them. */
-export function handlersOf(parts: FuseNativeHandlersContext): Handlers {
+export function libfuseHandlers(parts: FuseNativeHandlersContext): Handlers {
   return { ...nodeHandlers(parts), ...fileHandlers(parts), ...attributeHandlers(parts), ...refusals() }
 }
 

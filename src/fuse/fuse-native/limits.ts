@@ -5,7 +5,9 @@ import { KiB } from '../../base/limits.ts'
 
 export const fuseNativeBackgroundMax = 48
 
-/** Longest READ over fuse-native, in bytes: 32 pages. Source: Linux fs/fuse/fuse_i.h, FUSE_DEFAULT_MAX_PAGES_PER_REQ. */
+/**
+ * Longest READ over fuse-native, in bytes: 32 pages. Source: Linux fs/fuse/fuse_i.h, FUSE_DEFAULT_MAX_PAGES_PER_REQ.
+ */
 export const fuseNativeReadBytesMax = 32 * 4 * KiB
 
 /** Longest path of a mountpoint, and longest options, in bytes: fuse-native cuts longer ones, and mounts elsewhere. */

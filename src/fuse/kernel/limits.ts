@@ -6,7 +6,9 @@ import { KiB } from '../../base/limits.ts'
 /** The time for which the kernel may keep attributes without asking: a day, because an image never changes. */
 export const attributeSecondsValid = 86_400
 
-/** Longest answer with names of a directory, in bytes: some milliseconds of work, though the kernel may take a megabyte. */
+/**
+ * Longest answer with names of a directory, in bytes: some milliseconds of work, though the kernel may take a megabyte.
+ */
 export const directoryPageBytesMax = 128 * KiB
 
 /**

@@ -77,7 +77,9 @@ const minorMin = 28
  * hits waiting, since read-ahead and asynchronous direct reads all are background requests. Misses are bounded by us.
  */
 const maxBackground = 65_535
-/** Three quarters of it, as the kernel's own default. Source: Linux fs/fuse/inode.c, FUSE_DEFAULT_CONGESTION_THRESHOLD. */
+/**
+ * Three quarters of it, as the kernel's own default. Source: Linux fs/fuse/inode.c, FUSE_DEFAULT_CONGESTION_THRESHOLD.
+ */
 const congestionThreshold = 49_151
 /** The least that the kernel takes; there are no writes. Source: Linux fs/fuse/inode.c, process_init_reply. */
 const maxWriteBytes = 4096

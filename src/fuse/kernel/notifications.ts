@@ -6,7 +6,9 @@
  */
 import { replyOf } from './reply-writer.ts'
 
-/** Source: Linux include/uapi/linux/fuse.h, struct fuse_out_header: a notification has unique 0, and its code as error. */
+/**
+ * Source: Linux include/uapi/linux/fuse.h, struct fuse_out_header: a notification has unique 0, and its code as error.
+ */
 const headerBytes = 16
 
 /** Source: Linux include/uapi/linux/fuse.h, enum fuse_notify_code. */
@@ -16,8 +18,8 @@ const codes = { invalidateInode: 2, invalidateEntry: 3, resend: 7 } as const
 export const notifyResend = codes.resend
 
 /**
- * Forget the attributes of a node, and none of its pages (offset -1). The write fails with ENOENT when the kernel knows no such
- * node. Source: Linux fs/fuse/inode.c, fuse_reverse_inval_inode.
+ * Forget the attributes of a node, and none of its pages (offset -1). The write fails with ENOENT when the kernel knows
+ * no such node. Source: Linux fs/fuse/inode.c, fuse_reverse_inval_inode.
  */
 export function invalidateAttributes(nodeId: bigint): Uint8Array {
   return notification(codes.invalidateInode, 24).u64(nodeId).u64(-1n).u64(0n).bytes

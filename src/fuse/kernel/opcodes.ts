@@ -1,7 +1,8 @@
 /**
  * The operations of the FUSE protocol, by number.
  *
- * Source: Linux include/uapi/linux/fuse.h, enum fuse_opcode; STATX is newer (7.39) than the headers of some build machines.
+ * Source: Linux include/uapi/linux/fuse.h, enum fuse_opcode; STATX is newer (7.39) than the headers of some build
+ * machines.
  */
 export const opcodes = {
   LOOKUP: 1,

@@ -25,7 +25,10 @@ const noFlush = 1 << 5
 /** open_out.open_flags: the kernel reads the backing file by itself. No flag of caching goes with it. */
 const passthrough = 1 << 7
 
-/** STATX_BASIC_STATS: everything but the time of birth, which origins do not tell. Source: Linux include/uapi/linux/stat.h. */
+/**
+ * STATX_BASIC_STATS: everything but the time of birth, which origins do not tell. Source: Linux
+ * include/uapi/linux/stat.h.
+ */
 const statxBasic = 0x7ff
 
 /** The unit in which statfs counts, in bytes. */
@@ -39,8 +42,8 @@ export function entryReply(attributes: Attributes): Uint8Array {
 }
 
 /**
- * struct fuse_entry_out with no node: the name is absent, and the kernel need not ask for so long. Source: Linux fs/fuse/dir.c,
- * fuse_lookup_name ("Zero nodeid is same as -ENOENT, but with valid timeout").
+ * struct fuse_entry_out with no node: the name is absent, and the kernel need not ask for so long. Source: Linux
+ * fs/fuse/dir.c, fuse_lookup_name ("Zero nodeid is same as -ENOENT, but with valid timeout").
  */
 export function absentReply(ms: number): Uint8Array {
   const writer = replyOf(entryBytes).u64(0n).u64(0n)
@@ -90,8 +93,8 @@ export function openReply({ handle, backingId }: OpenedImage): Uint8Array {
 }
 
 /**
- * struct fuse_open_out of a directory. Without FOPEN_CACHE_DIR: it would save the second of two listings only together with
- * FOPEN_KEEP_CACHE, which would hide new images for as long as the kernel likes.
+ * struct fuse_open_out of a directory. Without FOPEN_CACHE_DIR: it would save the second of two listings only together
+ * with FOPEN_KEEP_CACHE, which would hide new images for as long as the kernel likes.
  */
 export function openDirectoryReply(handle: bigint): Uint8Array {
   return replyOf(16).u64(handle).bytes

@@ -4,7 +4,10 @@
  */
 import { readFileSync } from 'node:fs'
 
-/** @returns the text of /proc/THREAD/status; null where there is none: another pid namespace (thread 0), no /proc, or it has ended */
+/**
+ * @returns the text of /proc/THREAD/status; null where there is none: another pid namespace (thread 0), no /proc, or it
+ * has ended
+ */
 export function threadStatus(thread: number): string | null {
   if (thread === 0) return null
   try {

@@ -1,6 +1,7 @@
 /**
- * The open images of an origin that native threads may ask by themselves, by version. A source does not keep its image open: one that
- * has been closed answers nothing, and the next read that comes to TypeScript opens the image again.
+ * Sources of native origin reads: the open images that session threads may read from the origin by themselves, by
+ * version. A source does not keep its image open: one that has been closed answers nothing, and the next read that
+ * comes to TypeScript opens the image again.
  */
 import type { OriginReader } from '../../native/origin-reader.ts'
 

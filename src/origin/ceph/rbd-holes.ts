@@ -1,7 +1,7 @@
 /**
- * Where an open RBD image has no data: asked of the cluster a region at a time, and known from then on.
+ * Hole map of an open RBD image: the cluster is asked a region at a time, and the answer is remembered.
  *
- * Nothing is waited for on behalf of a read: until a region is known, its reads go to the cluster, which is as right.
+ * No read waits for it: until a region is known, its reads go to the cluster, which is as right.
  */
 import type { CephImage } from '../../native/ceph-types.ts'
 import type { OriginExtent } from '../contract/origin.ts'
@@ -103,7 +103,7 @@ function* within(data: Float64Array, from: number, to: number): Generator<RbdRan
   }
 }
 
-/** The index of the first stretch whose end lies after `offset`: half of what is left is looked at no more each time. */
+/** The index of the first stretch whose end lies after `offset`, by halving. */
 function firstEndingAfter(data: Float64Array, offset: number): number {
   let [low, high] = [0, data.length / 2]
   while (low < high) {

@@ -25,13 +25,15 @@ export interface Origin {
   list(options: ReadOptions): Promise<readonly string[] | null>
   /**
    * Ask about one image: its size and validator now.
-   * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), image-too-large, origin-*
+   * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), image-too-large,
+   * origin-*
    */
   lookup(key: string, options: ReadOptions): Promise<ImageFacts>
   /**
    * Fill `target` exactly with the bytes of this version at `offset`, or throw; after a throw, `target` holds garbage
    * and is not written to any more, so it can be used again. The range lies within the image.
-   * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes), origin-*
+   * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes),
+   * origin-*
    */
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
   /**

@@ -1,11 +1,13 @@
 /**
- * Versions that are too young to be told from the next one.
+ * Young versions: too young to be told from the next one, so a lookup waits until they are older.
  *
- * Times of modification come in ticks: of a second in HTTP and on some file systems, of the kernel's clock elsewhere. A version that is
- * replaced within its tick by one of the same length has the same validator, and what is kept of the two would be mixed. So a validator
- * counts once its tick is over: by the age that its answer tells, or because it was seen a whole tick before. Until then a lookup waits.
+ * Times of modification come in ticks: of a second in HTTP and on some file systems, of the kernel's clock elsewhere. A
+ * version that is replaced within its tick by one of the same length has the same validator, and cached bytes of the
+ * two would be mixed. So a validator counts once its tick is over: by the age that its answer tells, or because it was
+ * seen a whole tick before.
  *
- * Source: RFC 9110 8.8.2.2 (a date is as good as a strong validator a second later); git, Documentation/technical/racy-git.txt.
+ * Source: RFC 9110 8.8.2.2 (a date is as good as a strong validator a second later); git,
+ * Documentation/technical/racy-git.txt.
  */
 
 import { pause } from '../../async/abortable.ts'
@@ -13,12 +15,12 @@ import { CacheError } from '../../base/errors.ts'
 import type { ImageFacts } from '../../base/image.ts'
 import { youngLooksMax, youngNamesMax } from './limits.ts'
 
-/** What one look at an image has brought. */
+/** The outcome of one look at an image. */
 export interface Look {
   readonly facts: ImageFacts
-  /** How old the version is by what was said of it, below 0 for one that comes from the future; null where nothing was said. */
+  /** The age of the version by its answer, below 0 for one that comes from the future; null for an unknown one. */
   readonly ageMs: number | null
-  /** How long two versions may have the same time. */
+  /** The time for which two versions may have the same time. */
   readonly tickMs: number
 }
 
@@ -45,8 +47,8 @@ export class YoungVersions {
   }
 
   /**
-   * What `look` brings, once that is no young version any more.
-   * @param look rejects for itself; `isAgain`: what anybody has kept of the look before does not do
+   * The outcome of `look`, once that is no young version any more.
+   * @param look rejects for itself; `isAgain`: not answered from anything that was kept of the look before
    * @throws CacheError image-changed when version follows on version; aborted
    */
   async settle<L extends Look>(look: (isAgain: boolean) => Promise<L>, signal: AbortSignal): Promise<L> {
@@ -84,7 +86,7 @@ function isOld({ ageMs, tickMs }: Look): boolean {
   return ageMs === null || ageMs >= tickMs
 }
 
-/** A version from the future is waited for like one of this moment: what a clock says that is wrong is not worth more. */
+/** A version from the future is waited for like one of this moment: a wrong clock deserves no more. */
 function waitMsOf({ ageMs, tickMs }: Look): number {
   return Math.min(tickMs, tickMs - Math.max(0, ageMs ?? 0))
 }

@@ -1,9 +1,9 @@
 /**
- * A secret, read where the operator keeps it: in a file, in the environment, or from a program. The value is in no setting, no
+ * Secrets, read from the operator's place: a file, the environment, or a program. The value is in no setting, no
  * message and no log.
  *
- * It is read anew when it may have changed, so that a token which expires can be replaced under a running mount. While that
- * fails, the value of before goes on being used: whether it is still good is the server's to say.
+ * It is read anew when it may have changed, so that a token which expires can be replaced under a running mount. While
+ * that fails, the earlier value stays in use: the server judges whether it is still good.
  */
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
@@ -12,11 +12,11 @@ import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { secretBytesMax, secretCommandMsMax, secretFileMs } from './limits.ts'
 
-/** Where a secret is. */
+/** The source of a secret. */
 export type SecretSource =
   | { readonly file: string }
   | { readonly env: string }
-  /** A program and its arguments, started without a shell; what it writes is taken as good for `refresh` milliseconds. */
+  /** A program and its arguments, started without a shell; its output is taken as good for `refresh` milliseconds. */
   | { readonly command: readonly [string, ...string[]]; readonly refresh: number }
 
 export interface SecretOptions {
@@ -35,7 +35,7 @@ export class Secret {
   #value: string | null = null
   #readMs = Number.NEGATIVE_INFINITY
   #reading: Promise<string> | null = null
-  /** What was said already: once is enough. */
+  /** The last warning: once is enough. */
   #warned = ''
 
   constructor(source: SecretSource, options: SecretOptions) {
@@ -54,7 +54,7 @@ export class Secret {
   }
 
   /**
-   * The value as its source has it now; many who ask at once cause one reading.
+   * The value as its source has it now; many callers at once cause one reading.
    * @throws CacheError access-denied when there never was one
    */
   renew(): Promise<string> {
@@ -90,7 +90,7 @@ export class Secret {
   }
 
   async #readFile(file: string): Promise<string> {
-    // A pipe that nobody writes to must not hold us.
+    // A pipe without a writer must not hold us.
     const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stat = await handle.stat()

@@ -27,8 +27,8 @@ export const originTrialsMax = 4
 export const originAnswersNeeded = 3
 
 /**
- * A read is asked for a second time when it takes longer than this share of the latest ones of its size, but not before so many
- * are known, and not before so many milliseconds: below that there is nothing to gain.
+ * A read is asked for a second time when it takes longer than this share of the latest ones of its size, but not before
+ * so many are known, and not before so many milliseconds: below that there is nothing to gain.
  */
 export const hedgeQuantile = 0.99
 

@@ -1,9 +1,9 @@
 /**
- * An Origin that tries again what may work the next time, after a pause that grows and is drawn at random, so that many
- * readers who failed together do not come back together.
+ * Retry: an Origin that tries again after failures that may pass. The pause grows and is drawn at random, so that many
+ * readers that failed together do not come back together.
  *
- * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a deadline
- * belongs around this. A read that is tried again fills its whole target again.
+ * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a
+ * deadline belongs around this. A read that is tried again fills its whole target again.
  */
 
 import { pause } from '../../async/abortable.ts'
@@ -69,7 +69,7 @@ export class RetryOrigin extends ForwardingOrigin {
       }
       throw latest
     } catch (error) {
-      // Whoever set the deadline wants to say what it was that took so long.
+      // The setter of the deadline wants to tell the cause of the delay.
       if (failure === null || !isCacheError(error, 'aborted') || isCacheError(error.cause)) throw error
       throw new CacheError('aborted', error.message, { cause: failure })
     }

@@ -1,12 +1,14 @@
 /**
- * An Origin that asks for no more than so many reads and bytes a second, with bursts; the others wait, first come first served.
+ * Throttle: an Origin that asks for no more than so many reads and bytes a second, with bursts; the others wait, first
+ * come first served.
  *
- * Both are buckets that fill at their rate up to their burst. A read may begin when neither is overdrawn, and then takes all that it
- * needs: one that is larger than the burst overdraws it, and what comes next waits until that is paid back. So the mean rate holds
- * whatever the sizes are, and nothing waits for ever.
+ * Both are buckets that fill at their rate up to their burst. A read may begin when neither is overdrawn, and then
+ * takes all that it needs. A read larger than the burst overdraws its bucket, and the next one waits until that is paid
+ * back. So the mean rate holds whatever the sizes are, and nothing waits for ever.
  *
- * It belongs above the deadline, so that waiting takes nothing off that (a reader's own patience still ends it), and below the limit,
- * which bounds who waits. Names pass: they are few, and somebody waits for each. A read that is tried again is counted once.
+ * It belongs above the deadline, so that waiting takes nothing off that (a reader's own time-out still ends it), and
+ * below the limit, which bounds the waiters. Names pass: they are few, and a caller waits for each. A read that is
+ * tried again is counted once.
  */
 
 import { abortable, pause } from '../../async/abortable.ts'
@@ -18,7 +20,7 @@ import { ForwardingOrigin } from './forwarding-origin.ts'
 export interface Rate {
   /** 0: no limit. */
   readonly perSecond: number
-  /** What may come at once after a rest; 0: as much as in a second. */
+  /** The size of a burst after a rest; 0: as much as in a second. */
   readonly burst: number
 }
 
@@ -27,7 +29,7 @@ export interface ThrottleOptions {
   readonly bytes: Rate
 }
 
-/** What it goes by. */
+/** The clock that it goes by. */
 export interface ThrottleClock {
   /** Never goes back. */
   readonly nowMs: () => number
@@ -41,7 +43,7 @@ export class ThrottleOrigin extends ForwardingOrigin {
   readonly #reads: Bucket
   readonly #bytes: Bucket
   readonly #clock: ThrottleClock
-  /** Settles when everybody who came before has had their turn or left. */
+  /** Settles when all earlier callers have had their turn or left. */
   #last: Promise<void> = Promise.resolve()
 
   constructor(inner: Origin, { reads, bytes }: ThrottleOptions, clock: ThrottleClock = realClock) {
@@ -60,7 +62,7 @@ export class ThrottleOrigin extends ForwardingOrigin {
     throwIfAborted(signal)
     const before = this.#last
     const turn = this.#take(before, bytes, signal)
-    // Whoever leaves lets the next one go on, but not before those that were there first.
+    // A leaving caller lets the next one go on, but not before those that were there first.
     this.#last = turn.catch(() => before)
     await turn
   }
@@ -94,7 +96,7 @@ class Bucket {
     this.#sinceMs = clock.nowMs()
   }
 
-  /** How long until something may begin. */
+  /** The time until something may begin. */
   get waitMs(): number {
     if (this.#perMs === 0) return 0
     this.#fill()

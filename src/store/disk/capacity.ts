@@ -39,7 +39,8 @@ const watermarksDefault: Watermarks = { high: highWatermarkDefault, low: lowWate
 export class Capacity {
   #capacityBytes: number
   #watermarks: Watermarks
-  // INVARIANT: usedBytes <= usableBytes when a reservation is granted; for one that is needed, halfway to capacityBytes.
+  // INVARIANT: usedBytes <= usableBytes when a reservation is granted; for one that is needed, halfway to
+  // capacityBytes.
   #landedBytes = 0
   #pendingBytes = 0
   /** The part of those whose writes have ended. */

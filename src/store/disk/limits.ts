@@ -16,7 +16,10 @@ export const lowWatermarkDefault = 0.9
 /** The share of the file system that stays free whatever the capacity says. */
 export const freeShareMin = 0.05
 
-/** A batch of promotions is synced and recorded after this many bytes, runs of blocks or milliseconds, whichever comes first. */
+/**
+ * A batch of promotions is synced and recorded after this many bytes, runs of blocks or milliseconds, whichever comes
+ * first.
+ */
 export const batchBytesMax = 32 * MiB
 
 export const batchMsMax = 200

@@ -104,8 +104,8 @@ export function compareValidator(headers: Headers, validator: string): 'same' | 
 }
 
 /**
- * Retry-After in milliseconds from now, bounded by `retryAfterMsMax`; null where there is none that makes sense. A date is taken
- * relative to the server's own, where it tells that. Source: RFC 9110 10.2.3.
+ * Retry-After in milliseconds from now, bounded by `retryAfterMsMax`; null where there is none that makes sense. A date
+ * is taken relative to the server's own, where it tells that. Source: RFC 9110 10.2.3.
  */
 export function retryAfterMsOf(headers: Headers, nowMs: number): number | null {
   const text = headerOf(headers, 'retry-after')?.trim() ?? ''
