@@ -86,6 +86,7 @@ Napi::Value Engine::start_session(const Napi::CallbackInfo& info) {
       .fd = static_cast<int>(small_number(info[0], "fd", std::numeric_limits<std::int32_t>::max())),
       .threads = small_number(options.Get("threads"), "threads", session_threads_max),
       .on_requests = function(options.Get("onRequests"), "onRequests"),
+      .on_reports = function(options.Get("onReports"), "onReports"),
       .on_end = function(options.Get("onEnd"), "onEnd"),
   };
   if (started.threads == 0) throw Napi::RangeError::New(info.Env(), "threads must be at least 1");

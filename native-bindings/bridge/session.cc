@@ -50,16 +50,17 @@ Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   engine_ = started.engine;
   fd_ = started.fd;
   on_requests_ = Napi::Persistent(started.on_requests);
+  on_reports_ = Napi::Persistent(started.on_reports);
   on_end_ = Napi::Persistent(started.on_end);
   // Unbounded: a bounded queue with several blocking producers loses wake-ups on Node 20. It never holds more than one
-  // call for requests and one for the end, because the session's own queue calls once until it is taken.
+  // call for requests, one for reports and one for the end: the session's own queues call once until they are taken.
   wake_ = Wake::New(info.Env(), "parentfs session", 0, 1, this);
   ::napi_add_env_cleanup_hook(info.Env(), &Session::tear_down, this);
   Ref();
   engine_->session_started();
   session_ = std::make_unique<session::Session>(
       started.fd, started.threads, engine_->threads(), engine_->clock(),
-      session::Session::Events{.on_requests = [this] { wake_.NonBlockingCall(); },
+      session::Session::Events{.on_waiting = [this] { wake_.NonBlockingCall(); },
                                .on_end = [this](int error) { wake_.NonBlockingCall(new End{error}); }});
 }
 
@@ -76,11 +77,15 @@ void Session::called(Napi::Env env, Napi::Function /*unused*/, Session* self, En
 }
 
 void Session::deliver(Napi::Env env) {
-  const std::vector<std::byte> batch = session_->take_requests();
+  hand_over(env, on_requests_, session_->take_requests());
+  hand_over(env, on_reports_, session_->take_reports());
+}
+
+void Session::hand_over(Napi::Env env, const Napi::FunctionReference& listener, std::span<const std::byte> batch) {
   if (batch.empty()) return;
   auto array = Napi::Uint8Array::New(env, batch.size());
   std::memcpy(array.Data(), batch.data(), batch.size());
-  call_listener(on_requests_.Value(), static_cast<napi_value>(array));
+  call_listener(listener.Value(), static_cast<napi_value>(array));
 }
 
 void Session::finish(Napi::Env env, int error) {

@@ -7,7 +7,9 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bridge/engine-state.h"
@@ -21,6 +23,7 @@ struct StartedSession {
   int fd;
   unsigned threads;
   Napi::Function on_requests;
+  Napi::Function on_reports;
   Napi::Function on_end;
 };
 
@@ -31,7 +34,7 @@ class Session : public Napi::ObjectWrap<Session> {
   ~Session() override;
 
  private:
-  /** What the session's threads say to the JavaScript thread: nothing but "look at the queue", until the end. */
+  /** What the session's threads say to the JavaScript thread: nothing but "look at the queues", until the end. */
   struct End {
     int error;
   };
@@ -53,6 +56,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value stop(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);
+  static void hand_over(Napi::Env env, const Napi::FunctionReference& listener, std::span<const std::byte> batch);
   void finish(Napi::Env env, int error);
   static void tear_down(void* self);
 
@@ -60,6 +64,7 @@ class Session : public Napi::ObjectWrap<Session> {
   /** The caller's, who keeps it open as long as the session runs. */
   int fd_ = -1;
   Napi::FunctionReference on_requests_;
+  Napi::FunctionReference on_reports_;
   Napi::FunctionReference on_end_;
   std::vector<Napi::Promise::Deferred> stops_;
   bool ended_ = false;

@@ -28,27 +28,12 @@ class RequestQueue {
    */
   [[nodiscard]] bool push(std::span<const std::byte> request) EXCLUDES(mutex_) {
     const Lock lock(mutex_);
-    add(request);
+    const auto length = static_cast<std::uint32_t>(request.size());
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + (request.size() + alignment - 1) / alignment * alignment);
+    std::memcpy(&bytes_[at], request.data(), request.size());
+    std::memcpy(&bytes_[at], &length, sizeof length);
     return !std::exchange(armed_, true);
-  }
-
-  /** What may be left for the consumer without its being called. */
-  static constexpr std::size_t left_bytes_max = std::size_t{1024} * 1024;
-
-  /**
-   * Add something that nobody waits for: the consumer finds it when it is called for something else, or by `wake`.
-   * @returns whether it has to be called after all, because so much has been left
-   */
-  [[nodiscard]] bool leave(std::span<const std::byte> request) EXCLUDES(mutex_) {
-    const Lock lock(mutex_);
-    add(request);
-    return bytes_.size() > left_bytes_max && !std::exchange(armed_, true);
-  }
-
-  /** @returns whether the consumer has to be called, because something was left */
-  [[nodiscard]] bool wake() EXCLUDES(mutex_) {
-    const Lock lock(mutex_);
-    return !bytes_.empty() && !std::exchange(armed_, true);
   }
 
   /** All requests since the last call, in order. */
@@ -59,14 +44,6 @@ class RequestQueue {
   }
 
  private:
-  void add(std::span<const std::byte> request) REQUIRES(mutex_) {
-    const auto length = static_cast<std::uint32_t>(request.size());
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + (request.size() + alignment - 1) / alignment * alignment);
-    std::memcpy(&bytes_[at], request.data(), request.size());
-    std::memcpy(&bytes_[at], &length, sizeof length);
-  }
-
   Mutex mutex_;
   std::vector<std::byte> bytes_ GUARDED_BY(mutex_);
   bool armed_ GUARDED_BY(mutex_) = false;

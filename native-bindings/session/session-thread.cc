@@ -62,7 +62,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   if (in.size > wire::read_bytes_max) return Answer::none;
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
-  DeferredRead deferred{.file = nullptr, .unique = unique, .offset = in.offset, .length = 0,
+  DeferredRead deferred{.file = nullptr, .unique = unique, .fh = in.fh, .offset = in.offset, .length = 0,
                         .pages = disk::Pages::leave};
   std::shared_ptr<image::OriginReader> source;
   image::ReadaheadBuffer::Found shelved;
@@ -93,21 +93,21 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   if (outcome == image::ReadOutcome::miss) {
     return source && sink_.ask(*source, std::move(deferred), request) ? Answer::deferred : Answer::none;
   }
-  const std::size_t length = deferred.length;
+  const ReadRange read{.fh = in.fh, .offset = in.offset, .length = deferred.length};
   if (outcome == image::ReadOutcome::would_wait) {
     sink_.defer(std::move(deferred), request);
-    if (shelved.news()) sink_.tell_seen(request, length);
+    if (shelved.news()) sink_.buffer_touched(read);
     return Answer::deferred;
   }
   if (shelved.whole()) {
-    write_parts(fd_, unique, length, shelved.parts());
+    write_parts(fd_, unique, read.length, shelved.parts());
   } else {
-    reply.send(fd_, unique, length);
+    reply.send(fd_, unique, read.length);
   }
-  if (shelved.news()) sink_.tell_seen(request, length);
+  if (shelved.news()) sink_.buffer_touched(read);
   latencies_.count_alone(std::chrono::steady_clock::now() - since);
   count(hits_, 1);
-  count(hit_bytes_, length);
+  count(hit_bytes_, read.length);
   return Answer::sent;
 }
 

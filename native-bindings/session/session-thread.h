@@ -14,6 +14,7 @@
 
 #include "session/handle-table.h"
 #include "session/latencies.h"
+#include "session/read-reports.h"
 #include "session/reply.h"
 #include "disk/aligned-buffer.h"
 #include "wire/fuse.h"
@@ -37,6 +38,7 @@ struct Counters {
 struct DeferredRead {
   std::shared_ptr<image::DataFile> file;
   std::uint64_t unique;
+  std::uint64_t fh;
   std::uint64_t offset;
   std::size_t length;
   disk::Pages pages;
@@ -49,8 +51,8 @@ class RequestSink {
   virtual void forward(std::span<const std::byte> request) = 0;
   /** Answer from a store thread; forward `request` if that fails. */
   virtual void defer(DeferredRead read, std::span<const std::byte> request) = 0;
-  /** Tell TypeScript of a READ of what was fetched ahead, which has `length` bytes. */
-  virtual void tell_seen(std::span<const std::byte> request, std::size_t length) = 0;
+  /** Report that a range of the read-ahead buffer is read. */
+  virtual void buffer_touched(const ReadRange& read) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */
   virtual void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
   /** Answer from where the image lives; forward `request` if that fails. @returns false when nobody can be asked now */

@@ -1,11 +1,9 @@
 /** Starting, deferring and, above all, ending the threads of a session. */
 #include "session/session.h"
 
-#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
-#include <cstring>
 #include <utility>
 
 #include "image/drop-behind.h"
@@ -108,7 +106,7 @@ void Session::join() {
 
 void Session::forward(std::span<const std::byte> request) {
   forwarded_.fetch_add(1, std::memory_order_relaxed);
-  if (requests_.push(request)) events_.on_requests();
+  if (requests_.push(request)) events_.on_waiting();
 }
 
 std::size_t Session::forward_overdue(std::chrono::milliseconds age) {
@@ -129,7 +127,7 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   // The session may have ended when the disk answers: without the claim, the job keeps off it.
   const bool taken = store_threads_.submit(disk::Lane::read, [this, entry, &clock = clock_](auto scratch) {
     if (entry->claimed()) return;
-    const auto& [file, unique, offset, length, pages] = entry->read();
+    const auto& [file, unique, fh, offset, length, pages] = entry->read();
     const auto bytes = ReplyBuffer(scratch).bytes(length);
     const auto tick = clock.tick.load(std::memory_order_relaxed);
     const bool hit = file->read(offset, bytes, image::Blocking::yes, tick, pages) == image::ReadOutcome::hit;
@@ -163,6 +161,7 @@ void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t
 }
 
 bool Session::ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) {
+  if (reports_.full()) return false;
   if (asking_.fetch_add(1, std::memory_order_relaxed) >= asks_max) {
     asking_.fetch_sub(1, std::memory_order_relaxed);
     return false;
@@ -188,42 +187,20 @@ void Session::finish_asked(BlockingReads::Entry& entry, std::span<std::byte> mem
     const DeferredRead& read = entry.read();
     const ReplyBuffer reply(memory);
     reply.send(fd_, read.unique, read.length);
-    tell_served(entry, reply.bytes(read.length));
+    const ReadRange range{.fh = read.fh, .offset = read.offset, .length = read.length};
+    if (reports_.add_origin_read(range, reply.bytes(read.length), entry.age())) events_.on_waiting();
   } else {
     forward(entry.request());
   }
   asked_.done(entry);
 }
 
-void Session::tell_seen(std::span<const std::byte> request, std::size_t length) {
-  std::array<std::byte, sizeof(wire::InHeader) + sizeof(wire::ReadIn)> message{};
-  if (request.size() < message.size()) return;
-  std::memcpy(message.data(), request.data(), message.size());
-  const std::uint32_t opcode = wire::opcode_seen;
-  const auto size = static_cast<std::uint32_t>(length);
-  std::memcpy(&message[offsetof(wire::InHeader, opcode)], &opcode, sizeof opcode);
-  std::memcpy(&message[sizeof(wire::InHeader) + offsetof(wire::ReadIn, size)], &size, sizeof size);
-  if (requests_.push(message)) events_.on_requests();
-}
-
-void Session::tell_served(const BlockingReads::Entry& entry, std::span<const std::byte> bytes) {
-  wire::InHeader header{};
-  wire::ReadIn in{};
-  std::memcpy(&header, entry.request().data(), sizeof header);
-  std::memcpy(&in, entry.request().data() + sizeof header, sizeof in);
-  header.opcode = wire::opcode_served;
-  in.size = static_cast<std::uint32_t>(bytes.size());
-  in.lock_owner = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(entry.age()).count());
-  std::vector<std::byte> message(sizeof header + sizeof in + bytes.size());
-  std::memcpy(message.data(), &header, sizeof header);
-  std::memcpy(&message[sizeof header], &in, sizeof in);
-  std::memcpy(&message[sizeof header + sizeof in], bytes.data(), bytes.size());
-  // Not at once: what TypeScript does with it takes longer than the read did, and the next read would wait for that.
-  if (requests_.leave(message)) events_.on_requests();
+void Session::buffer_touched(const ReadRange& read) {
+  if (reports_.add_buffer_touched(read)) events_.on_waiting();
 }
 
 std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
-  if (requests_.wake()) events_.on_requests();
+  if (reports_.wake()) events_.on_waiting();
   const BlockingReads::Entries overdue = asked_.claim_older(age);
   for (const auto& entry : overdue) finish_asked(*entry, {}, false);
   return overdue.size();

@@ -22,6 +22,7 @@
 #include "mutex.h"
 #include "session/blocking-reads.h"
 #include "session/latencies.h"
+#include "session/read-reports.h"
 #include "session/request-queue.h"
 #include "session/session-thread.h"
 #include "disk/store-threads.h"
@@ -37,8 +38,8 @@ class Session final : private RequestSink {
   static constexpr std::size_t asks_max = 64;
 
   struct Events {
-    /** Requests wait in `take_requests`. Called from any thread, once until they are taken; must not block. */
-    std::function<void()> on_requests;
+    /** Something waits in `take_requests` or `take_reports`. Called from any thread, once for each until taken; must not block. */
+    std::function<void()> on_waiting;
     /** The session is over. Called once, from a thread of its own; nothing follows. */
     std::function<void(int error)> on_end;
   };
@@ -56,6 +57,7 @@ class Session final : private RequestSink {
   /** @returns 0 or the errno of the write */
   [[nodiscard]] int notify(int code, std::span<const std::byte> bytes) const;
   [[nodiscard]] std::vector<std::byte> take_requests() { return requests_.take(); }
+  [[nodiscard]] std::vector<std::byte> take_reports() { return reports_.take(); }
   /** When not allowed, a hit that the page cache does not answer is handed over instead of to a store thread. */
   void defer_reads(bool allowed) { may_defer_.store(allowed, std::memory_order_relaxed); }
   /**
@@ -64,7 +66,7 @@ class Session final : private RequestSink {
    */
   [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
   /**
-   * Hand over what a source has not answered within `age`, likewise, and have those taken that it has answered.
+   * Hand over what a source has not answered within `age`, likewise, and have the reports taken of what it has answered.
    * @returns how many
    */
   std::size_t forward_unanswered(std::chrono::milliseconds age);
@@ -88,13 +90,11 @@ class Session final : private RequestSink {
 
   void forward(std::span<const std::byte> request) override;
   void defer(DeferredRead read, std::span<const std::byte> request) override;
-  void tell_seen(std::span<const std::byte> request, std::size_t length) override;
+  void buffer_touched(const ReadRange& read) override;
   void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;
   bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) override;
   /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
   void finish_asked(BlockingReads::Entry& entry, std::span<std::byte> memory, bool right);
-  /** Tell TypeScript what a source answered: the request under another opcode, how long it took, and the bytes. */
-  void tell_served(const BlockingReads::Entry& entry, std::span<const std::byte> bytes);
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
   void finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void work(Worker& worker) EXCLUDES(mutex_);
@@ -106,6 +106,7 @@ class Session final : private RequestSink {
   const Clock& clock_;
   const Events events_;
   RequestQueue requests_;
+  ReadReports reports_;
   std::atomic<std::uint64_t> forwarded_{0};
   std::atomic<std::uint64_t> deferred_hits_{0};
   std::atomic<std::uint64_t> deferred_hit_bytes_{0};

@@ -91,7 +91,7 @@ void hung_at_the_end(Checks& t) {
   std::atomic<int> ended{-1};
   {
     session::Session session(kernel.device(), 2, store_threads, clock,
-                             {.on_requests = [] {}, .on_end = [&](int error) { ended = error; }});
+                             {.on_waiting = [] {}, .on_end = [&](int error) { ended = error; }});
     session.bind(1, disk.file);
     kernel.ask(read_request(7, 1, 0, block_bytes));
     CHECK(until([&] { return disk.file.use_count() == 4; }));

@@ -85,12 +85,18 @@ class FakeKernel {
   OwnedFd device_;
 };
 
+/** What a session reported of one READ. */
+struct Report {
+  session::ReadReports::Record head;
+  std::vector<std::byte> bytes;
+};
+
 /** A session on a fake kernel, and what it told its listener. */
 struct Rig {
   explicit Rig(unsigned session_threads = 2, unsigned store_thread_count = 2)
       : store_threads(store_thread_count),
         session(kernel.device(), session_threads, store_threads, clock,
-                {.on_requests = [this] { calls++; },
+                {.on_waiting = [this] { calls++; },
                  .on_end =
                      [this](int error) {
                        end_error = error;
@@ -117,6 +123,25 @@ struct Rig {
     std::vector<std::vector<std::byte>> requests;
     if (!until([&] { return !(requests = forwarded()).empty(); })) return {};
     return requests.front();
+  }
+
+  /** Wait for reports; those since the last look, each with the bytes that follow it. */
+  [[nodiscard]] std::vector<Report> next_reports() {
+    std::vector<std::byte> batch;
+    if (!until([&] { return !(batch = session.take_reports()).empty(); })) return {};
+    std::vector<Report> reports;
+    for (std::size_t at = 0; at < batch.size();) {
+      Report report{};
+      std::memcpy(&report.head, &batch[at], sizeof report.head);
+      at += sizeof report.head;
+      if (report.head.kind == session::ReadReports::origin_read) {
+        const auto begin = batch.begin() + static_cast<long>(at);
+        report.bytes.assign(begin, begin + report.head.length);
+        at += (report.bytes.size() + 7) / 8 * 8;
+      }
+      reports.push_back(std::move(report));
+    }
+    return reports;
   }
 
   FakeKernel kernel;

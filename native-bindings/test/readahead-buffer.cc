@@ -172,14 +172,12 @@ void session_answers(Checks& t) {
     CHECK(answer && answer->header.error == 0 && answer->bytes.size() == size && is_image(answer->bytes, offset));
   };
   const auto expect_told = [&](std::uint64_t offset, std::uint32_t size) {
-    const auto told = rig.next_forwarded();
-    wire::InHeader header{};
-    wire::ReadIn in{};
-    CHECK(told.size() == sizeof header + sizeof in);
-    if (told.size() != sizeof header + sizeof in) return;
-    std::memcpy(&header, told.data(), sizeof header);
-    std::memcpy(&in, told.data() + sizeof header, sizeof in);
-    CHECK(header.opcode == wire::opcode_seen && in.fh == fh && in.offset == offset && in.size == size);
+    const auto told = rig.next_reports();
+    CHECK(told.size() == 1);
+    if (told.empty()) return;
+    const auto& head = told.front().head;
+    CHECK(head.kind == session::ReadReports::buffer_touched && head.fh == fh && head.microseconds == 0);
+    CHECK(head.offset == offset && head.length == size);
   };
   ask(100 * KiB, 4096);
   expect_told(100 * KiB, 4096);

@@ -95,17 +95,14 @@ void first_read(Checks& t) {
   // Left for TypeScript, which is not called for it.
   CHECK(world.rig.calls == 0);
   CHECK(until([&] { return world.rig.session.forward_unanswered(std::chrono::hours(1)) == 0 && world.rig.calls == 1; }));
-  const auto told = world.rig.next_forwarded();
-  CHECK(told.size() == request.size() + 1000);
-  if (told.size() != request.size() + 1000) return;
-  wire::InHeader header{};
-  wire::ReadIn in{};
-  std::memcpy(&header, told.data(), sizeof header);
-  std::memcpy(&in, told.data() + sizeof header, sizeof in);
-  CHECK(header.opcode == wire::opcode_served && header.unique == unique);
-  CHECK(in.fh == fh && in.offset == offset && in.size == 1000 && in.lock_owner < 60'000'000);
-  CHECK(is_image(std::span(told).subspan(request.size()), offset));
+  const auto told = world.rig.next_reports();
+  CHECK(told.size() == 1);
+  if (told.empty()) return;
+  const auto& head = told.front().head;
+  CHECK(head.kind == session::ReadReports::origin_read && head.fh == fh && head.offset == offset && head.length == 1000);
+  CHECK(head.microseconds < 60'000'000 && is_image(told.front().bytes, offset));
   CHECK(world.rig.session.forward_unanswered(std::chrono::hours(1)) == 0 && world.rig.calls == 1);
+  CHECK(world.rig.forwarded().empty() && world.rig.session.counters().forwarded == 0);
 }
 
 void not_asked(Checks& t) {
@@ -122,7 +119,7 @@ void not_asked(Checks& t) {
   world.rig.kernel.ask(read_request(unique, fh, 0, 100));
   world.source->answer(t);
   CHECK(world.rig.kernel.answer().has_value());
-  CHECK(until([&] { return !world.rig.forwarded().empty(); }));
+  CHECK(world.rig.next_reports().size() == 1);
   expect_forward(read_request(unique, fh, 2 * block_bytes, 100));    // Nor this, after that.
   world.source->close();
   expect_forward(read_request(unique, fh, 3 * object_bytes, 100));   // Nobody can be asked now.
@@ -168,6 +165,31 @@ void many_at_once(Checks& t) {
   for (std::size_t k = 0; k < session::Session::asks_max; k++) CHECK(rig.kernel.answer().has_value());
 }
 
+/** TypeScript takes no reports. */
+void no_reports_taken(Checks& t) {
+  constexpr std::uint64_t bytes = image::DataFile::ask_bytes_max;
+  constexpr std::uint64_t asks = session::ReadReports::waiting_bytes_max / (bytes + 32) + 1;
+  const Image image((asks + 2) * bytes * residency::blocks_per_object, bytes);
+  Rig rig;
+  const auto source = std::make_shared<FakeSource>();
+  image.file->set_first_read_origin(source);
+  rig.session.bind(fh, image.file);
+  const auto request = [&](std::uint64_t k) {
+    return read_request(k, fh, k * bytes * residency::blocks_per_object, static_cast<std::uint32_t>(bytes));
+  };
+  for (std::uint64_t k = 0; k < asks; k++) {
+    rig.kernel.ask(request(k));
+    source->answer(t);
+    CHECK(rig.kernel.answer().has_value());
+  }
+  rig.kernel.ask(request(asks));
+  CHECK(rig.next_forwarded() == request(asks) && source->idle());
+  CHECK(rig.next_reports().size() == asks);
+  rig.kernel.ask(request(asks + 1));
+  source->answer(t);
+  CHECK(rig.kernel.answer().has_value());
+}
+
 /** The session ends while a source hangs; its answer, when it comes, touches nothing. */
 void hanging_source(Checks& t) {
   const auto source = std::make_shared<FakeSource>();
@@ -198,6 +220,7 @@ Tests session_ask_tests() {
       {"a READ that its source cannot answer is handed over", failing_source},
       {"a READ that its source does not answer is handed over, once, and a late answer is dropped", late_answer},
       {"one more than may be asked at once is handed over", many_at_once},
+      {"nobody is asked while too many reports wait to be taken", no_reports_taken},
       {"a session ends while a source hangs", hanging_source},
   };
 }

@@ -38,7 +38,7 @@ void bad_descriptor(Checks& t) {
   session::Clock clock;
   disk::StoreThreads store_threads(1);
   std::atomic<int> said{-1};
-  session::Session session(-1, 3, store_threads, clock, {.on_requests = [] {}, .on_end = [&](int e) { said = e; }});
+  session::Session session(-1, 3, store_threads, clock, {.on_waiting = [] {}, .on_end = [&](int e) { said = e; }});
   CHECK(until([&] { return said == EBADF; }));
 }
 

@@ -18,6 +18,7 @@ Tests receiver_tests();
 Tests session_tests();
 Tests session_end_tests();
 Tests session_ask_tests();
+Tests read_reports_tests();
 Tests deferred_reads_tests();
 Tests session_fuzz_tests();
 Tests race_tests();

@@ -52,12 +52,6 @@ static_assert(sizeof(OutHeader) == 16);
 /** FUSE_READ. */
 inline constexpr std::uint32_t opcode_read = 15;
 
-/** A READ that was answered natively with bytes of the origin, which follow: on its way to TypeScript, never the kernel's. */
-inline constexpr std::uint32_t opcode_served = 0x8000'000F;
-
-/** A READ of what was fetched ahead, which was answered natively or comes next: as it came, with the length that it has. */
-inline constexpr std::uint32_t opcode_seen = 0x8000'0010;
-
 /** Longest READ that we ask the kernel for: 256 pages of 4 KiB. Source: fs/fuse/fuse_i.h, FUSE_MAX_MAX_PAGES. */
 inline constexpr std::size_t read_bytes_max = std::size_t{256} * 4096;
 

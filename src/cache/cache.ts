@@ -76,9 +76,9 @@ export class Cache {
   readonly #leaving: ImageExpiry
   readonly passthrough: PassthroughImages
   readonly operations: CacheOperations
-  /** See {@link Reader.served} and {@link Reader.seen}. */
-  readonly served: ReadPath['reader']['originReadDone']
-  readonly seen: ReadPath['reader']['bufferTouched']
+  /** See {@link MissReader.originReadDone} and {@link MissReader.bufferTouched}. */
+  readonly originReadDone: ReadPath['reader']['originReadDone']
+  readonly bufferTouched: ReadPath['reader']['bufferTouched']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
   readonly #isSound = ({ image }: StoredImage) => this.#digester.isSound(image)
@@ -117,8 +117,8 @@ export class Cache {
       mayPromote: (...offer) => this.#mayPromote(...offer),
       imageChanged: image => this.#catalog.imageChanged(image),
     })
-    this.served = (...read) => this.#reading.reader.originReadDone(...read)
-    this.seen = (...read) => this.#reading.reader.bufferTouched(...read)
+    this.originReadDone = (...read) => this.#reading.reader.originReadDone(...read)
+    this.bufferTouched = (...read) => this.#reading.reader.bufferTouched(...read)
     this.operations = new CacheOperations({
       ...shared,
       origins: this.#origins.all,

@@ -106,8 +106,8 @@ export interface StoreFile {
   isOpenElsewhere(): boolean
   /**
    * From now on native threads answer READs from `bytes`, which are those of the image at `offset`, whatever the table says, and
-   * nobody may change them. The first READ of each unit of `unitBytes`, and the first that comes to the end, is told: it comes to
-   * TypeScript with the opcode SEEN, wherever it was answered from.
+   * nobody may change them. The first READ of each unit of `unitBytes`, and the first that comes to the end, is reported, wherever
+   * it was answered from.
    * @param told units of which it is not to be told, bit by bit: at most 64, the last one stands for all that follow
    * @returns false, and nothing is done, when another such range touches this one
    */
@@ -117,8 +117,8 @@ export interface StoreFile {
   /** The same, and nothing is told any more. Of all that is shelved when there is no `offset`. */
   removeBuffered(offset?: number): void
   /**
-   * Who may be asked natively, for first reads of objects; null for nobody. What it answered comes to TypeScript as a request with the
-   * opcode SERVED.
+   * The origin that session threads may ask for first reads of objects; null for none. What it answered is reported, bytes
+   * included. To be set when that changes, not for each read: it crosses to native code and takes a lock.
    */
   setFirstReadOrigin(source: OriginReader | null): void
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
@@ -151,6 +151,8 @@ export interface SessionOptions {
   readonly threads: number
   /** Requests in wire format, each at an offset that is a multiple of 8; the first u32 of each is its length in bytes. */
   readonly onRequests: (batch: Uint8Array) => void
+  /** Reports of READs that session threads dealt with, see src/fuse/kernel/read-reports.ts. Requests of the same time come first. */
+  readonly onReports: (batch: Uint8Array) => void
   /** The session is over, once: errno 0 after `stop()`, ENODEV after an unmount, else what read(2) said. */
   readonly onEnd: (errno: number) => void
 }
@@ -174,7 +176,7 @@ export interface Session {
    * @returns how many
    */
   forwardOverdue(ms: number): number
-  /** The same of READs that a source has not answered; and those that it has answered come, at the latest now. */
+  /** The same of READs that an origin has not answered; and those that it has answered are reported, at the latest now. */
   forwardUnanswered(ms: number): number
   /**
    * Let the kernel read `file` by itself, for opens that are answered with the id. Throws EPERM without CAP_SYS_ADMIN and where

@@ -186,7 +186,10 @@ t.test('arguments of the wrong kind are refused before anything happens', async 
   t.throws(() => addon.createEngine({ storeThreads: 0 }), RangeError)
   t.throws(() => addon.lockFile('a\0b'), TypeError)
   t.throws(() => new (file.constructor as new () => StoreFile)(), TypeError)
-  t.throws(() => engine.startSession(0, { threads: 1, onRequests: wrong(null), onEnd: () => {} }), TypeError)
+  t.throws(
+    () => engine.startSession(0, { threads: 1, onRequests: wrong(null), onReports: () => {}, onEnd: () => {} }),
+    TypeError,
+  )
 })
 
 t.test('closing lets go of the descriptor, and of nothing that is still in use', async t => {

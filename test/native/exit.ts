@@ -27,7 +27,7 @@ async function runBody(t: Test, body: string): Promise<Ended> {
     const file = await engine.openFile('${join(directory, 'data')}', 1048576, 4096)
     const pair = addon.socketPair()
     const startSession = (onRequests = () => {}) => engine.startSession(pair[1], {
-      threads: 4, onRequests, onEnd: errno => console.log('end', errno),
+      threads: 4, onRequests, onReports() {}, onEnd: errno => console.log('end', errno),
     })
     ${body}`
   const child = spawn(process.execPath, ['--expose-gc', '--input-type=module', '-e', script])
@@ -122,7 +122,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
         const addon = loadAddon()
         const engine = addon.createEngine({ storeThreads: 2 })
         const file = await engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
-        engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onEnd() {} })
+        engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onReports() {}, onEnd() {} })
         file.writeBlocks(0, Buffer.alloc(1 << 18, 1))
         import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage('up'))
       })\`, { eval: true })

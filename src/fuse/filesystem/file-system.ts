@@ -182,16 +182,16 @@ export class FileSystem {
     return bytes
   }
 
-  /** A native thread has answered a read of an image, which may have been closed since: its handle is its node id. */
-  served(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
+  /** A session thread has answered a read of an image, which may have been closed since: its handle is its node id. */
+  originReadDone(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
     const known = this.#backend.imageOf(handle)
-    if (known) this.#backend.served(known.image, offset, bytes, ms)
+    if (known) this.#backend.originReadDone(known.image, offset, bytes, ms)
   }
 
-  /** Prefetched bytes are being read: answered natively, or next. */
-  seen(handle: bigint, offset: number, length: number): void {
+  /** Prefetched bytes are being read: a session thread has answered, or the read comes next. */
+  bufferTouched(handle: bigint, offset: number, length: number): void {
     const known = this.#backend.imageOf(handle)
-    if (known) this.#backend.seen(known.image, offset, length)
+    if (known) this.#backend.bufferTouched(known.image, offset, length)
   }
 
   /** @throws as `seek` */

@@ -25,10 +25,6 @@ import { requestHeaderBytes } from './requests.ts'
 export interface DispatcherOptions extends Deadlines {
   readonly operations: RequestHandlers
   readonly forget: (nodeId: bigint, lookups: number) => void
-  /** A native thread has answered a READ from the origin. */
-  readonly served: (handle: bigint, offset: number, bytes: Uint8Array, ms: number) => void
-  /** Somebody reads what was fetched ahead. */
-  readonly seen: (handle: bigint, offset: number, length: number) => void
   /** Session.reply */
   readonly reply: (unique: bigint, errno: number, bytes: Uint8Array | null) => number
   readonly wasKilled: (pid: number) => boolean
@@ -109,6 +105,11 @@ export class Dispatcher {
     }
   }
 
+  /** Do work that no request waits for, behind the requests that have come; not at all once it is stopped. */
+  afterRequests(work: () => void): void {
+    this.#bursts.run(() => !this.#stopped && work())
+  }
+
   gauges(): DispatcherGauges {
     const requests: Record<string, number> = {}
     for (const [opcode, count] of this.#requests) {
@@ -161,10 +162,7 @@ export class Dispatcher {
     }
   }
 
-  /**
-   * FORGET, BATCH_FORGET, INTERRUPT and requests that were answered already; in a broken one of them there is nothing
-   * to answer either.
-   */
+  /** FORGET, BATCH_FORGET and INTERRUPT; in a broken one of them there is nothing to answer either. */
   #needsNoAnswer(header: request.RequestHeader, body: RequestReader): boolean {
     try {
       switch (header.opcode) {
@@ -174,17 +172,6 @@ export class Dispatcher {
         case opcodes.BATCH_FORGET:
           for (const { nodeId, lookups } of request.readBatchForget(body)) this.#options.forget(nodeId, lookups)
           return true
-        case opcodes.SERVED: {
-          const { handle, offset, bytes, ms } = request.readServed(body)
-          // It has no waiter, unlike the requests beside it perhaps: it goes behind them.
-          this.#bursts.run(() => !this.#stopped && this.#options.served(handle, offset, bytes, ms))
-          return true
-        }
-        case opcodes.SEEN: {
-          const { handle, offset, length } = request.readRead(body)
-          this.#bursts.run(() => !this.#stopped && this.#options.seen(handle, Number(offset), length))
-          return true
-        }
         case opcodes.INTERRUPT:
           this.#interrupts.interrupt(header.unique, request.readInterrupt(body))
           return true

@@ -23,6 +23,7 @@ import { InflightJournal, type InflightJournalOptions } from './inflight-journal
 import { hasResend, initReply, type Negotiated, negotiate, passthroughFlag } from './negotiation.ts'
 import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
+import { reportsOf } from './read-reports.ts'
 import { readInit } from './requests.ts'
 import { wasKilled } from './sigkill-pending.ts'
 
@@ -38,7 +39,7 @@ export const kernelCapabilities: TransportCapabilities = {
 
 export interface KernelTransportOptions {
   /** Engine.startSession on the descriptor of the mount. */
-  readonly startSession: (handlers: Pick<SessionOptions, 'onRequests' | 'onEnd'>) => Session
+  readonly startSession: (handlers: Omit<SessionOptions, 'threads'>) => Session
   /**
    * Write to the descriptor on a thread that answers no requests: see notifications.ts. Rejects with a SystemError.
    */
@@ -110,8 +111,6 @@ export class KernelTransport implements Transport {
     this.#dispatcher = new Dispatcher({
       operations: new Map([...handlersOf(this.#fileSystem), [opcodes.INIT, initOperation(options, ready)]]),
       forget: (nodeId, lookups) => this.#fileSystem.forget(nodeId, lookups),
-      served: (...read) => this.#fileSystem.served(...read),
-      seen: (...read) => this.#fileSystem.seen(...read),
       reply: (unique, errno, bytes) => this.#session.reply(unique, errno, bytes),
       wasKilled: options.wasKilled ?? wasKilled,
       work: options.work ? new InflightJournal({ ...options.work, logger: options.logger }) : null,
@@ -122,6 +121,7 @@ export class KernelTransport implements Transport {
     })
     this.#session = options.startSession({
       onRequests: batch => this.#dispatcher.accept(batch),
+      onReports: batch => this.#acceptReports(batch),
       onEnd: errno => {
         this.#dispatcher.stop()
         ready.reject(new Error('the session ended before INIT'))
@@ -181,6 +181,18 @@ export class KernelTransport implements Transport {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
+  }
+
+  /** A batch as Session hands it over. Only a bug makes one that is malformed, and no READ waits for it. */
+  #acceptReports(batch: Uint8Array): void {
+    try {
+      for (const report of reportsOf(batch)) this.#dispatcher.afterRequests(() => report(this.#fileSystem))
+    } catch (error) {
+      this.#options.logger.error(
+        { err: error, bytes: batch.length },
+        'a batch of read reports is malformed: the rest of it is dropped',
+      )
+    }
   }
 
   async #stop(): Promise<void> {

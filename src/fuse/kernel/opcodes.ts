@@ -56,10 +56,6 @@ export const opcodes = {
   TMPFILE: 51,
   STATX: 52,
   COPY_FILE_RANGE_64: 53,
-  /** Not the kernel's: a READ that a native thread has answered from the origin. See native-bindings/wire/fuse.h. */
-  SERVED: 0x8000000f,
-  /** Of a READ that was answered natively, or comes next: see StoreFile.shelve. */
-  SEEN: 0x80000010,
 } as const
 
 export type OpcodeName = keyof typeof opcodes

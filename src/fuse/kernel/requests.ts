@@ -63,17 +63,6 @@ export function readRead(reader: RequestReader): ReadRequest {
   return { handle, offset, length }
 }
 
-/** A READ that was answered: as it came, with the microseconds that it took in place of its lock owner, and the bytes behind it. */
-export function readServed(reader: RequestReader) {
-  const handle = reader.u64()
-  const offset = Number(reader.u64())
-  const length = reader.u32()
-  reader.skip(4)
-  const ms = Number(reader.u64()) / 1000
-  reader.skip(8)
-  return { handle, offset, ms, bytes: reader.bytes(length) }
-}
-
 /** struct fuse_open_in: the flags of open(2). */
 export function readOpen(reader: RequestReader): number {
   const flags = reader.u32()

@@ -10,7 +10,7 @@ function setUp() {
   const backend = new FakeBackend()
   backend.file = {} as StoreFile
   const known = backend.add({ name: 'a', sizeBytes: 5 })
-  const session = new FakeSession({ onRequests: () => {}, onEnd: () => {} })
+  const session = new FakeSession({ onRequests: () => {}, onReports: () => {}, onEnd: () => {} })
   const state = { off: null as string | null, nowMs: 0 }
   const kernel = {
     off: () => state.off,

@@ -50,35 +50,6 @@ t.test('a bug below is an input/output error and one line with the opcode', asyn
   t.equal(transport.gauges().failed, 2)
 })
 
-t.test('what a native thread has answered is told of, and not answered again; of no image, nothing', async t => {
-  const { backend, session, transport } = fakeTransport()
-  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
-  const body = (handle: bigint, bytes: Buffer) => {
-    const head = Buffer.from(readBody(handle, 500, bytes.length))
-    head.writeBigUInt64LE(2500n, 24)
-    return Buffer.concat([head, bytes])
-  }
-  session.send({ opcode: opcodes.SERVED, nodeId, body: body(nodeId + 1n, Buffer.from('abc')) })
-  session.send({ opcode: opcodes.SERVED, nodeId, body: body(nodeId, Buffer.from('defg')) })
-  session.send({ opcode: opcodes.SERVED, nodeId, body: body(nodeId, Buffer.from('hi')).subarray(0, 41) })
-  await until(() => backend.told.length > 0, 5000, 'the word of it')
-  t.same(backend.told, [{ key: 'a', offset: 500, bytes: Buffer.from('defg'), ms: 2.5 }])
-  t.equal(session.replies.length, 0)
-  t.equal(transport.gauges().malformed, 1)
-})
-
-t.test('what a native thread tells of is passed on, and not answered; of no image, nothing', async t => {
-  const { backend, session, transport } = fakeTransport()
-  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
-  session.send({ opcode: opcodes.SEEN, nodeId, body: readBody(nodeId + 1n, 0, 10) })
-  session.send({ opcode: opcodes.SEEN, nodeId, body: Buffer.from(readBody(nodeId, 0, 10)).subarray(0, 39) })
-  session.send({ opcode: opcodes.SEEN, nodeId, body: readBody(nodeId, 500, 10) })
-  await until(() => backend.told.length > 0, 5000, 'the word of it')
-  t.same(backend.told, [{ key: 'a', offset: 500, length: 10 }])
-  t.equal(session.replies.length, 0)
-  t.equal(transport.gauges().malformed, 1)
-})
-
 t.test('a read that came out too short is an error, never a short reply', async t => {
   const { backend, session } = fakeTransport()
   const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })

@@ -1,0 +1,109 @@
+/**
+ * Reports of READs that were answered without TypeScript, on their way to it: the side channel of a session, beside the
+ * queue of requests. This file alone writes their format, and src/fuse/kernel/read-reports.ts alone reads it. Both are of
+ * one process, so the format may change with any version.
+ */
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "mutex.h"
+
+namespace parentfs::session {
+
+/** Bytes of an image, by the handle that the session has them under. */
+struct ReadRange {
+  std::uint64_t fh;
+  std::uint64_t offset;
+  std::size_t length;
+};
+
+class ReadReports {
+ public:
+  /** One report as it lies in a batch: a multiple of 8 bytes, and so is what follows it. Numbers as the machine has them. */
+  struct Record {
+    std::uint32_t kind;
+    /** Of the range; `origin_read` has as many bytes behind the record, and then zeros up to the next multiple of 8. */
+    std::uint32_t length;
+    std::uint64_t fh;
+    std::uint64_t offset;
+    /** How long the origin took; 0 in a `buffer_touched`. */
+    std::uint64_t microseconds;
+  };
+  static_assert(sizeof(Record) == 32);
+
+  /** A range of the read-ahead buffer is read, answered from there or not. */
+  static constexpr std::uint32_t buffer_touched = 1;
+  /** A READ was answered with bytes of the origin, which follow. */
+  static constexpr std::uint32_t origin_read = 2;
+
+  /** Bytes that wait for the consumer to come by itself; it is called for more. */
+  static constexpr std::size_t left_bytes_max = std::size_t{1024} * 1024;
+  /** Bytes that wait at most, and those of the READs that the origin has then: a consumer that hangs gets no more. */
+  static constexpr std::size_t waiting_bytes_max = 8 * left_bytes_max;
+
+  /** @returns whether the consumer has to be called: true once until `take` */
+  [[nodiscard]] bool add_buffer_touched(const ReadRange& read) EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    add(buffer_touched, read, {}, {});
+    return !std::exchange(armed_, true);
+  }
+
+  /**
+   * Nobody waits for this one, and it is more work for TypeScript than the READ was: the consumer finds it when it comes
+   * for something else, or by `wake`.
+   * @returns whether the consumer has to be called after all, because so much waits
+   */
+  [[nodiscard]] bool add_origin_read(const ReadRange& read, std::span<const std::byte> bytes,
+                                     std::chrono::nanoseconds took) EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    add(origin_read, read, bytes, took);
+    return waiting_.size() > left_bytes_max && !std::exchange(armed_, true);
+  }
+
+  /** @returns whether the consumer has to be called, because something waits */
+  [[nodiscard]] bool wake() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return !waiting_.empty() && !std::exchange(armed_, true);
+  }
+
+  /** Does so much wait that nothing more should be done of which is to be reported? */
+  [[nodiscard]] bool full() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return waiting_.size() > waiting_bytes_max;
+  }
+
+  /** All reports since the last call, in order. */
+  [[nodiscard]] std::vector<std::byte> take() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    armed_ = false;
+    return std::exchange(waiting_, {});
+  }
+
+ private:
+  void add(std::uint32_t kind, const ReadRange& read, std::span<const std::byte> bytes, std::chrono::nanoseconds took)
+      REQUIRES(mutex_) {
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    const Record record{.kind = kind,
+                        .length = static_cast<std::uint32_t>(read.length),
+                        .fh = read.fh,
+                        .offset = read.offset,
+                        .microseconds = static_cast<std::uint64_t>(microseconds)};
+    const std::size_t at = waiting_.size();
+    waiting_.resize(at + sizeof record + (bytes.size() + 7) / 8 * 8);
+    std::memcpy(&waiting_[at], &record, sizeof record);
+    if (!bytes.empty()) std::memcpy(&waiting_[at + sizeof record], bytes.data(), bytes.size());
+  }
+
+  Mutex mutex_;
+  std::vector<std::byte> waiting_ GUARDED_BY(mutex_);
+  bool armed_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace parentfs::session

@@ -1,0 +1,44 @@
+/**
+ * Reports of READs that session threads dealt with by themselves: the side channel of a session, beside its requests.
+ *
+ * This file alone reads their format, and native-bindings/session/read-reports.h alone writes it. A report is a record of 32 bytes, little-endian:
+ * kind u32 | length u32 | handle u64 | offset u64 | microseconds u64. Bytes of the origin follow theirs, up to a multiple of 8.
+ */
+import { FsError } from '../filesystem/fs-error.ts'
+import { RequestReader } from './request-reader.ts'
+
+/** Takes what reports say; a handle may have been closed since. */
+export interface ReadReportListener {
+  /** A range of the read-ahead buffer is read, answered from there or not. */
+  bufferTouched(handle: bigint, offset: number, length: number): void
+  /** A READ was answered with bytes of the origin, which took it `ms` milliseconds. */
+  originReadDone(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void
+}
+
+/** Passes one report on. */
+export type ReadReport = (listener: ReadReportListener) => void
+
+const kinds = { bufferTouched: 1, originRead: 2 } as const
+
+/**
+ * The reports of a batch, in order.
+ * @throws FsError malformed, at the first that is none
+ */
+export function* reportsOf(batch: Uint8Array): Generator<ReadReport> {
+  const reader = new RequestReader(batch)
+  while (reader.remaining > 0) {
+    const kind = reader.u32()
+    const length = reader.u32()
+    const handle = reader.u64()
+    const offset = Number(reader.u64())
+    const ms = Number(reader.u64()) / 1000
+    if (!Number.isSafeInteger(offset + length)) throw new FsError('malformed', `a report of a READ at ${offset}`)
+    if (kind === kinds.bufferTouched) {
+      yield listener => listener.bufferTouched(handle, offset, length)
+    } else if (kind === kinds.originRead) {
+      const bytes = reader.bytes(length)
+      reader.skip(-length & 7)
+      yield listener => listener.originReadDone(handle, offset, bytes, ms)
+    } else throw new FsError('malformed', `a report of the kind ${kind}`)
+  }
+}
