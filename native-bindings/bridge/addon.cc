@@ -27,7 +27,7 @@ namespace parentfs::bridge {
 
 namespace {
 
-/** More threads than anybody has use for: each takes a stack and a buffer. */
+/** More threads than are of any use: each takes a stack and a buffer. */
 constexpr std::uint32_t store_threads_max = 256;
 
 int descriptor(const Napi::Value& value, const char* name) {

@@ -19,7 +19,7 @@ struct Classes {
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */
 inline constexpr napi_type_tag store_file_tag = {0x9f1d3c5b7a2e4860, 0x8c6e4a2f1b3d5e79};
 
-/** What made this object for us: `Made`, handed through an External. @throws TypeError when JavaScript called `new` */
+/** The constructor's argument `Made`, handed through an External. @throws TypeError when JavaScript called `new` */
 template <class Made>
 Made& made_by_us(const Napi::CallbackInfo& info) {
   if (info.Length() != 1 || !info[0].IsExternal()) throw Napi::TypeError::New(info.Env(), "Illegal constructor");

@@ -1,5 +1,5 @@
 /**
- * What an Engine and all that it made share: the store threads, the clock, and the way back to JavaScript for
+ * Shared state of an Engine and its objects: the store threads, the clock, and the way back to JavaScript for
  * operations that ran on those threads.
  *
  * Everything but `Task::work` happens on the JavaScript thread. An operation holds the state until its promise is
@@ -28,7 +28,7 @@ namespace parentfs::bridge {
 
 /** One operation for the store threads. */
 struct Task {
-  /** What its error names. */
+  /** The system call that its error names. */
   const char* syscall;
   /** Runs on a store thread. @returns 0 or an errno, which rejects the promise */
   std::function<int(std::span<std::byte> scratch)> work;

@@ -15,7 +15,7 @@ namespace parentfs::bridge {
 
 namespace {
 
-/** More threads than anybody has use for: each takes a stack and a buffer. */
+/** More threads than are of any use: each takes a stack and a buffer. */
 constexpr std::uint32_t session_threads_max = 64;
 
 }  // namespace

@@ -15,7 +15,10 @@ namespace parentfs::bridge {
 
 namespace {
 
-/** The pause before it is tried again to say what is missing: nobody hears of a log that works again while there is nothing to log. */
+/**
+ * The pause before the line for lost lines is tried again: a log that works again does not tell while there is nothing
+ * to log.
+ */
 constexpr std::chrono::seconds retry_pause{1};
 
 void replace(std::string& text, std::string_view what, const std::string& by) {

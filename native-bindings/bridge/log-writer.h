@@ -14,7 +14,7 @@
 
 namespace parentfs::bridge {
 
-/** What a LogWriter is made from. */
+/** Parameters of a LogWriter. */
 struct NewLogWriter {
   OwnedFd fd;
   std::string notice;

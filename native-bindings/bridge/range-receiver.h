@@ -1,7 +1,7 @@
 /**
  * RangeReceiver as JavaScript sees it; see src/native/addon.ts.
  *
- * It keeps no process alive: who waits for an answer has a timer.
+ * It keeps no process alive: a waiter for an answer has a timer.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace parentfs::bridge {
 
-/** What a RangeReceiver is made from: nothing. */
+/** Parameters of a RangeReceiver: none. */
 struct NewRangeReceiver {};
 
 class RangeReceiver : public Napi::ObjectWrap<RangeReceiver> {
@@ -57,7 +57,7 @@ class RangeReceiver : public Napi::ObjectWrap<RangeReceiver> {
   // INVARIANT: false only while there is a receiver_.
   bool ended_ = true;
   std::map<std::uint32_t, Held> held_;
-  /** Whom connections in TLS may believe, by what that was made from. A number is a place here, from 1 on. */
+  /** The trusts of TLS connections, by the text that each was made from. A number is a place here, from 1 on. */
   std::vector<std::pair<std::string, std::shared_ptr<http::TlsContext>>> trusts_;
   std::unique_ptr<http::RangeReceiver> receiver_;
 };

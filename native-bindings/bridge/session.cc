@@ -109,7 +109,7 @@ void Session::tear_down(void* self) {
 void Session::bind(const Napi::CallbackInfo& info) {
   const std::uint64_t fh = word(info[0], "fh");
   const auto file = StoreFile::file_of(info[1]);
-  if (!ended_) session_->bind(fh, file);  // Nobody would read through it any more, or let go of it.
+  if (!ended_) session_->bind(fh, file);  // An ended one would neither read through it nor release it.
 }
 
 void Session::unbind(const Napi::CallbackInfo& info) { session_->unbind(word(info[0], "fh")); }

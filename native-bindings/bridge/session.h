@@ -17,7 +17,7 @@
 
 namespace parentfs::bridge {
 
-/** What a Session is made from. */
+/** Parameters of a Session. */
 struct StartedSession {
   std::shared_ptr<EngineState> engine;
   int fd;
@@ -34,7 +34,7 @@ class Session : public Napi::ObjectWrap<Session> {
   ~Session() override;
 
  private:
-  /** What the session's threads say to the JavaScript thread: nothing but "look at the queues", until the end. */
+  /** The message of the session's threads to the JavaScript thread: nothing but "look at the queues", until the end. */
   struct End {
     int error;
   };
@@ -61,7 +61,7 @@ class Session : public Napi::ObjectWrap<Session> {
   static void tear_down(void* self);
 
   std::shared_ptr<EngineState> engine_;
-  /** The caller's, who keeps it open as long as the session runs. */
+  /** The caller's, which keeps it open as long as the session runs. */
   int fd_ = -1;
   Napi::FunctionReference on_requests_;
   Napi::FunctionReference on_reports_;

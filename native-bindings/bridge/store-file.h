@@ -13,7 +13,7 @@
 
 namespace parentfs::bridge {
 
-/** What a StoreFile is made from. */
+/** Parameters of a StoreFile. */
 struct OpenedFile {
   std::shared_ptr<EngineState> engine;
   std::shared_ptr<image::DataFile> file;
@@ -48,11 +48,11 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   /** Run a task, or reject with EBADF when the file is closed. */
   Napi::Value perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task);
 
-  /** Nothing is on the shelf any more; nobody reads what was. */
+  /** Empties the read-ahead buffer; none of it is being read. */
   void clear_shelf();
 
   std::shared_ptr<EngineState> engine_;
-  /** What lies on the shelf, by offset: the memory of JavaScript that native threads may read. */
+  /** The ranges in the read-ahead buffer, by offset: memory of JavaScript that session threads may read. */
   std::map<std::uint64_t, Napi::Reference<Napi::Uint8Array>> shelved_;
   /** Null after `close`. */
   std::shared_ptr<image::DataFile> file_;

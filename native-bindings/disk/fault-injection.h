@@ -47,7 +47,7 @@ class FaultInjection {
     bool once;
     bool spent;
   };
-  /** What tells one version of the file from the next. */
+  /** The identity of one version of the file. */
   struct Version {
     std::uint64_t inode;
     std::int64_t changed_ns;

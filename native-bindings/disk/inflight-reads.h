@@ -1,7 +1,7 @@
 /**
- * Since when the disk has owed an answer: the reads that are in the kernel now.
+ * In-flight reads: the time since which the disk has owed an answer to each read that is in the kernel now.
  *
- * A read that waits for a store thread is not among them. So a disk that hangs can be told from one that has much to do.
+ * A read that waits for a store thread is not among them. So a hanging disk can be told from a busy one.
  */
 #pragma once
 
@@ -19,7 +19,7 @@ class InflightReads {
   /** A read, from the making of this object to its end. */
   class Mark {
    public:
-    /** @param reads null: of no interest to anybody */
+    /** @param reads null: of no interest */
     explicit Mark(InflightReads* reads) : reads_(reads) {
       if (reads_ == nullptr) return;
       const Lock lock(reads_->mutex_);
@@ -38,7 +38,7 @@ class InflightReads {
     std::list<Clock::time_point>::iterator place_;
   };
 
-  /** How long the oldest has taken until now; 0 when there is none. */
+  /** The time that the oldest has taken until now; 0 when there is none. */
   [[nodiscard]] std::chrono::milliseconds longest() EXCLUDES(mutex_) {
     const Lock lock(mutex_);
     if (begun_.empty()) return std::chrono::milliseconds(0);

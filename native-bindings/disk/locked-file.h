@@ -1,9 +1,9 @@
 /**
- * A file whose pages stay in memory, for whoever reads it through a mapping of their own: such a reader gets no SIGBUS from a disk
- * that fails, and waits for none that hangs.
+ * Locked file: its pages stay in memory, for readers through mappings of their own. Such a reader gets no SIGBUS from a
+ * failing disk, and waits for no hanging one.
  *
- * The page cache is one for all mappings of a file; what one of them has locked, none has to read. What is written to the file
- * is in the page cache anyway, until the kernel takes it away; so it is enough to lock it afterwards.
+ * The page cache is one for all mappings of a file: pages that one of them has locked, none has to read. Written bytes
+ * are in the page cache anyway, until the kernel takes them away; so it is enough to lock them afterwards.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ namespace parentfs::disk {
 
 class LockedFile {
  public:
-  /** What is locked, of how much. */
+  /** The locked bytes, and the bytes of the file. */
   struct Extent {
     std::uint64_t locked_bytes;
     std::uint64_t size_bytes;
@@ -32,7 +32,7 @@ class LockedFile {
   LockedFile& operator=(const LockedFile&) = delete;
 
   /**
-   * Lock what the file has grown by since the last time, up to `bytes_max` and as far as the process may; the rest is no
+   * Lock the growth of the file since the last time, up to `bytes_max` and as far as the process may; the rest is no
    * error. May wait for the disk.
    */
   Result<Extent> extend() EXCLUDES(mutex_);

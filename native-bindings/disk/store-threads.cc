@@ -48,7 +48,7 @@ void StoreThreads::work() {
     if (next(lane, job)) {
       mutex_.unlock();
       job(scratch.bytes());
-      job = nullptr;  // What it held is let go outside of the lock.
+      job = nullptr;  // Its captures are released outside of the lock.
       mutex_.lock();
       if (lane == Lane::read) reading_--;
       if (lane == Lane::write && writing_-- == writing_max_ && !writes_.empty()) changed_.notify_one();

@@ -21,12 +21,12 @@
 
 namespace parentfs::disk {
 
-/** Which queue: what somebody waits for, or what can wait. */
+/** The queue of a job: with a waiter, or without. */
 enum class Lane { read, write };
 
 class StoreThreads {
  public:
-  /** What a thread runs. Its argument is that thread's own buffer, `scratch_bytes` long and aligned to a page. */
+  /** The work of a thread. Its argument is that thread's own buffer, `scratch_bytes` long and aligned to a page. */
   using Job = std::function<void(std::span<std::byte> scratch)>;
   /** A page for a header, and the longest READ. */
   static constexpr std::size_t scratch_bytes = 4096 + 1024 * 1024;

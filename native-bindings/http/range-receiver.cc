@@ -19,9 +19,12 @@ namespace parentfs::http {
 
 namespace {
 
-/** What one connection may take before others have their turn, and what who gives it up waits for at most. */
+/**
+ * Bytes that one connection may take before others have their turn; a caller that gives it up waits no longer than
+ * that.
+ */
 constexpr std::size_t turn_bytes_max = std::size_t{1024} * 1024;
-/** How often it may be received from in its turn: as many of the longest records of TLS as that. A record may be of one byte. */
+/** Receptions in its turn: as many of the longest records of TLS as that. A record may be of one byte. */
 constexpr unsigned turn_reads_max = 64;
 /** Most bodies are here by then, and one event tells of both. */
 constexpr std::chrono::milliseconds late_head(50);
@@ -60,7 +63,7 @@ Result<std::uint32_t> RangeReceiver::take(OwnedFd socket, std::unique_ptr<Transp
   const auto connection = std::make_shared<Connection>(last_id_, std::move(socket), std::move(stream), state);
   connections_.emplace(last_id_, connection);
   const Lock own(connection->mutex);
-  // Who has to greet begins when he can.
+  // A TLS connection starts the handshake when writable.
   connection->is_sending = state == Connection::State::greeting;
   epoll_event event{.events = events_of(connection->is_sending), .data = {.u64 = last_id_}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->socket.get(), &event) == 0) return last_id_;
@@ -97,7 +100,7 @@ void RangeReceiver::drop(std::uint32_t id) {
     connection = std::move(found->second);
     connections_.erase(found);
   }
-  // Whoever it is that sends to it without an end: the thread gives the lock back soon.
+  // Even if the peer never stops sending, the thread releases the lock within one slice.
   ::shutdown(connection->socket.get(), SHUT_RDWR);
   const Lock lock(connection->mutex);
   leave(*connection);
@@ -151,7 +154,7 @@ void RangeReceiver::serve(Connection& connection) {
   if (connection.state == Connection::State::ended) return;
   if (connection.state == Connection::State::greeting && !greet(connection)) return;
   connection.is_unfinished = false;
-  // What has failed to be sent is told where nothing is received, either.
+  // A failed send is reported where nothing is received, either.
   if (!connection.unsent.empty()) send(connection);
   receive(connection);
 }

@@ -1,9 +1,10 @@
 /**
- * Bodies of ranges, received by a thread of its own straight into the memory of who reads them.
+ * Range receiver: a thread of its own receives bodies of ranges straight into the reader's memory.
  *
- * It has sockets that are connected to web servers, in TLS or not, and on each one request at a time. The request is sent by who asks; of
- * the answer he hears when all of it is there, or when it is none that could be received like this, or when it takes long. What its head
- * says is judged by him (src/origin/http/connections/native-range-connection.ts): only where a body may go is decided here.
+ * It has sockets that are connected to web servers, in TLS or not, and on each one request at a time. The caller sends
+ * the request. It hears of the answer when all of it is there, when it cannot be received like this, or when it takes
+ * long. The caller judges the head (src/origin/http/connections/native-range-connection.ts): only the place of the body
+ * is decided here.
  */
 #pragma once
 
@@ -30,27 +31,27 @@
 
 namespace parentfs::http {
 
-/** What became of a connection. */
+/** An event of a connection. */
 struct Event {
   enum class Kind : std::uint8_t {
-    /** TLS is agreed on, and the server is whom it was to be: it may be asked. */
+    /** The TLS handshake is done, and the server is the expected one: it may be asked. */
     ready,
     /** TLS was not agreed on: it is no connection any more. */
     refused,
-    /** The head of an answer whose body is on its way: told when that takes long. */
+    /** The head of an answer whose body is on its way: reported when that takes long. */
     head,
     /** More of the body has come: told now and then. */
     progress,
     /** All of the body is in its place. With its head, when that was not told. */
     whole,
     /**
-     * An answer that is not a range of the length that was asked for, or one too many before the answer (1xx), and its head: nothing more is
-     * received on this connection.
+     * An answer that is not a range of the asked length, or one too many before the answer (1xx), and its head: nothing
+     * more is received on this connection.
      */
     other,
     /**
-     * It has ended, or was broken (`error`), or sent what nobody had asked for (EPROTO): it is no connection any more. With what had come of a
-     * head that was not told.
+     * It has ended, or was broken (`error`), or sent bytes that were not asked for (EPROTO): it is no connection any
+     * more. With the bytes of a head so far that was not reported.
      */
     lost,
   };
@@ -66,7 +67,9 @@ class RangeReceiver {
  public:
   /** The longest head. */
   static constexpr std::size_t head_bytes_max = std::size_t{16} * 1024;
-  /** Answers before an answer (1xx), and bytes of them together. Must be what src/origin/http/protocol/limits.ts says. */
+  /**
+   * Interim responses (1xx), and bytes of them together. Must equal the numbers in src/origin/http/protocol/limits.ts.
+   */
   static constexpr unsigned informations_max = 8;
   static constexpr std::size_t information_bytes_max = std::size_t{16} * 1024;
 
@@ -78,7 +81,10 @@ class RangeReceiver {
 
   /** Take a socket that is connected. @returns its id, never 0; or an errno */
   Result<std::uint32_t> adopt(OwnedFd socket) EXCLUDES(mutex_);
-  /** The same, and agree on TLS with `host` before anything is asked: `ready`, `refused` or `lost` says what came of it. */
+  /**
+   * The same, with a TLS handshake with `host` before the first request: `ready`, `refused` or `lost` reports its
+   * outcome.
+   */
   Result<std::uint32_t> adopt(OwnedFd socket, TlsContext& tls, const std::string& host) EXCLUDES(mutex_);
   /**
    * Send a request, and receive the body of its answer into `target`, which stays until `whole`, `other`, `lost` or {@link drop}.
@@ -87,7 +93,7 @@ class RangeReceiver {
   int ask(std::uint32_t connection, std::string_view request, std::span<std::byte> target) EXCLUDES(mutex_);
   /** End a connection. When it returns, nothing is written to its target any more. Idempotent. */
   void drop(std::uint32_t connection) EXCLUDES(mutex_);
-  /** What happened since the last call, in order. */
+  /** The events since the last call, in order. */
   std::vector<Event> take_events() EXCLUDES(events_mutex_);
   /** End the thread and all connections. Idempotent. */
   void close() EXCLUDES(mutex_);
@@ -102,7 +108,7 @@ class RangeReceiver {
         : id(number), socket(std::move(own)), stream(std::move(bytes)), state(first) {}
 
     const std::uint32_t id;
-    /** Closed with the last reference: so it can be shut down by whoever has one. */
+    /** Closed with the last reference, so that each holder can shut it down. */
     const OwnedFd socket;
     Mutex mutex;
     /** Null once it has ended. */
@@ -110,12 +116,12 @@ class RangeReceiver {
     State state GUARDED_BY(mutex);
     /** Is the thread to hear when something can be sent? */
     bool is_sending GUARDED_BY(mutex) = false;
-    /** What could not be sent at once, and whether that is for want of room. */
+    /** Unsent bytes, and whether that is for want of room. */
     std::string unsent GUARDED_BY(mutex);
     bool is_full GUARDED_BY(mutex) = false;
     /** Is it among those that hold more? */
     bool is_unfinished GUARDED_BY(mutex) = false;
-    /** What has come of the head; and when it is whole, until it is told. */
+    /** The bytes of the head so far; and when it is whole, until it is reported. */
     std::string head GUARDED_BY(mutex);
     /** Answers that came before the answer, and their bytes. */
     unsigned informations GUARDED_BY(mutex) = 0;
@@ -137,7 +143,7 @@ class RangeReceiver {
   bool greet(Connection& connection) REQUIRES(connection.mutex);
   /** Send what is unsent, or as much of it as goes. @returns 0 or an errno */
   int send(Connection& connection) REQUIRES(connection.mutex);
-  /** Take what there is, as long as it is nobody else's turn. */
+  /** Receive the bytes that are there, as long as it is no other connection's turn. */
   void receive(Connection& connection) REQUIRES(connection.mutex);
   /** @returns false when nothing more is to be received */
   bool begin_body(Connection& connection) REQUIRES(connection.mutex);
@@ -150,7 +156,7 @@ class RangeReceiver {
   void leave(Connection& connection) REQUIRES(connection.mutex);
   void lose(Connection& connection, int error) REQUIRES(connection.mutex);
   void tell(Event event) EXCLUDES(events_mutex_);
-  /** Who was told something hears of it once no lock is held that he may want: this thread may lose its processor to him. */
+  /** Calls the listener once no lock is held that it may want: this thread may lose its processor to it. */
   void wake();
 
   /** A head that was not told at once. */
@@ -169,7 +175,7 @@ class RangeReceiver {
   Mutex events_mutex_;
   std::vector<Event> events_ GUARDED_BY(events_mutex_);
   bool armed_ GUARDED_BY(events_mutex_) = false;
-  /** Of the thread alone: is somebody to be woken? */
+  /** Of the thread alone: is the listener to be called? */
   bool is_wake_due_ = false;
   /** Of the thread alone, in the order of their times. */
   std::deque<Late> late_;

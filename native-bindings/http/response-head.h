@@ -1,5 +1,5 @@
 /**
- * As much of the head of an HTTP/1.1 answer as tells where its body may go. Who asked judges all of it.
+ * The head of an HTTP/1.1 answer, parsed as far as needed to place its body. The caller judges all of it.
  *
  * Source: RFC 9112 2 to 6.
  */
@@ -14,7 +14,7 @@ namespace parentfs::http {
 enum class Answer {
   /** Another one follows. Source: RFC 9110 15.2. */
   information,
-  /** A part of something (206), whose length is told once, and is the one that was asked for. */
+  /** A partial answer (206), whose length is told once, and is the asked one. */
   range,
   other,
 };
@@ -22,7 +22,7 @@ enum class Answer {
 /** @returns where the head at the beginning of `received` ends, its empty line included; 0 while that has not come */
 std::size_t end_of_head(std::string_view received);
 
-/** What a whole head says. @param body_bytes the length that was asked for */
+/** Parses a whole head. @param body_bytes the length that was asked for */
 Answer answer_of(std::string_view head, std::uint64_t body_bytes);
 
 }  // namespace parentfs::http

@@ -15,11 +15,14 @@ namespace parentfs::http {
 namespace {
 
 /**
- * For three of the longest records. OpenSSL moves what is left of them to the front before each: more of them are more work, and with one each
- * takes two calls of the kernel. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
+ * For three of the longest records. OpenSSL moves the rest of them to the front before each: more of them are more
+ * work, and with one each takes two calls of the kernel. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
  */
 constexpr std::size_t read_buffer_bytes = std::size_t{49} * 1024;
-/** Those of TLS 1.3, the cheapest of the strong ones first: with 128 bits it is a fifth less work for both sides. Source: RFC 8446 B.4. */
+/**
+ * Those of TLS 1.3, the cheapest of the strong ones first: with 128 bits it is a fifth less work for both sides.
+ * Source: RFC 8446 B.4.
+ */
 constexpr const char* suites = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 /** Source: RFC 7301 3.1. */
 constexpr std::string_view http_1_1("\x08http/1.1");

@@ -8,7 +8,7 @@
 
 namespace parentfs::http {
 
-/** Whom to believe, and how to speak: shared by connections. */
+/** A trust and its protocol settings: shared by connections. */
 class TlsContext {
  public:
   /**
@@ -23,7 +23,7 @@ class TlsContext {
 
   /**
    * @param socket stays the caller's, and open
-   * @param host whose certificate it has to be: a name, or an address
+   * @param host that its certificate has to name: a name, or an address
    * @returns null where OpenSSL has failed
    */
   std::unique_ptr<Transport> open(int socket, const std::string& host);

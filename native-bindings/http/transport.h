@@ -8,7 +8,7 @@
 
 namespace parentfs::http {
 
-/** What a try came to. */
+/** The outcome of a try. */
 struct IoResult {
   enum class Then : std::uint8_t {
     /** Try again: there may be more. */
@@ -32,11 +32,11 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
-  /** What has to be settled before the first request. `again`: it is. */
+  /** The handshake before the first request. `again`: it is done. */
   virtual IoResult greet() = 0;
   virtual IoResult receive(std::span<std::byte> place) = 0;
   virtual IoResult send(std::string_view bytes) = 0;
-  /** Does it hold bytes that the kernel has given it, and nobody has received yet? */
+  /** Does it hold bytes that the kernel has given it, and that were not received yet? */
   [[nodiscard]] virtual bool holds_more() const = 0;
 
  protected:

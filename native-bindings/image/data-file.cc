@@ -27,9 +27,9 @@ bool is_zero(std::span<const std::byte> bytes) {
 }
 
 /**
- * May an object be written past the page cache? disk::Pages of the range that came into it meanwhile are dropped when the write has ended, but
- * not a folio that somebody has made dirty: that would keep its zeros. So no folio may reach into another object, for who changes this
- * one has its lock. Source: Linux mm/filemap.c, kiocb_invalidate_post_direct_write.
+ * May an object be written past the page cache? disk::Pages of the range that came into it meanwhile are dropped when
+ * the write has ended, but not a dirty folio: that would keep its zeros. So no folio may reach into another object,
+ * whose writers hold another lock. Source: Linux mm/filemap.c, kiocb_invalidate_post_direct_write.
  */
 bool may_pass_page_cache(const residency::Geometry& geometry) {
   static const long page_bytes = ::sysconf(_SC_PAGESIZE);

@@ -32,10 +32,10 @@ namespace parentfs::image {
 /** May a read wait for the disk? */
 enum class Blocking { no, yes };
 
-/** Where bytes are taken from and put: where whoever reads them next finds them in memory, or on the disk itself. */
+/** The medium of bytes: the page cache, where the next reader finds them in memory, or the disk itself. */
 enum class Medium { page_cache, disk };
 
-/** What landing an extent told us, one entry per block of the extent. */
+/** The outcome of writing an extent, one entry per block of the extent. */
 struct WrittenBlocks {
   std::vector<std::uint32_t> sums;
   /** Bit k: block k is all zeros and was punched. */
@@ -44,7 +44,7 @@ struct WrittenBlocks {
 
 using Sums = std::array<std::uint32_t, residency::blocks_per_object>;
 
-/** What a verification found, one bit a block. What is in neither mask is there and wrong. */
+/** The outcome of a verification, one bit a block. Blocks in neither mask are there and wrong. */
 struct Verified {
   std::uint64_t good = 0;
   /** The disk gave an error. */
@@ -68,11 +68,11 @@ class DataFile {
   [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
   [[nodiscard]] const std::shared_ptr<residency::Table>& table() const { return table_; }
 
-  /** Of those who answer from it. */
+  /** Hits answered from it. */
   [[nodiscard]] HitCounts& hits() { return hits_; }
   /** Of buffered readers. */
   [[nodiscard]] DropBehind& streams() { return streams_; }
-  /** What was fetched ahead of its readers. */
+  /** The prefetched ranges of it. */
   [[nodiscard]] ReadaheadBuffer& shelf() { return shelf_; }
   /** Say that the objects of a range within the image are used now. */
   void touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const;
@@ -85,11 +85,11 @@ class DataFile {
 
   /** Longest read that is asked of a source: others want more than their first bytes soon. */
   static constexpr std::size_t ask_bytes_max = std::size_t{16} * 1024;
-  /** Where first reads of objects may be asked for; null for nowhere. */
+  /** The source of first reads of objects; null for none. */
   void set_first_read_origin(std::shared_ptr<OriginReader> source) EXCLUDES(source_mutex_);
   /**
-   * Whom to ask for a short read within one block, if it is the first one of its object since this start; it counts as
-   * a use, so that there is no second. Null when it is not.
+   * The source of a short read within one block, if it is the first one of its object since this start; it counts as a
+   * use, so that there is no second. Null when it is not.
    */
   [[nodiscard]] std::shared_ptr<OriginReader> first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick)
       EXCLUDES(source_mutex_);

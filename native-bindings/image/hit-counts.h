@@ -1,7 +1,7 @@
 /**
- * How many reads of one data file were answered natively, and of how many bytes.
+ * Hit counts of one data file: reads answered natively, and their bytes.
  *
- * Whoever answers has a lane, which is a cache line of its own: session threads that serve one image do not take it from
+ * Each session thread has a lane, which is a cache line of its own: threads that serve one image do not take it from
  * each other.
  */
 #pragma once
@@ -20,7 +20,7 @@ class HitCounts {
     std::uint64_t bytes = 0;
   };
 
-  /** Two who have the same lane count rightly, too. */
+  /** Two threads on the same lane count rightly, too. */
   void add(std::size_t lane, std::uint64_t bytes) {
     Lane& own = lanes_[lane % lanes_.size()];
     own.hits.fetch_add(1, std::memory_order_relaxed);

@@ -1,6 +1,6 @@
 /**
- * Where an image truly lives, as far as a native thread may ask there by itself: for the first read of an object, of
- * which nothing can be held or on its way. Whoever asks trusts no answer but a whole one.
+ * Origin reader: the origin of an image, as far as a session thread may ask it by itself. It does so for the first read
+ * of an object, of which nothing can be held or on its way. Only a whole answer is trusted.
  */
 #pragma once
 

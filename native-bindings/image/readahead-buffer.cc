@@ -1,4 +1,4 @@
-/** The shelf: what is on it, who reads it, and what was told of it. */
+/** Read-ahead buffer: its ranges, their readers, and the reports of first reads. */
 #include "image/readahead-buffer.h"
 
 #include <algorithm>

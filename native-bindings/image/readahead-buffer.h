@@ -1,9 +1,9 @@
 /**
- * What was fetched ahead of readers, as native threads see it: bytes of an image in memory, which they answer from before and while
- * these go to the disk, and ranges of which it is to be told that somebody reads them.
+ * Read-ahead buffer, as session threads see it: prefetched bytes of an image in memory. Threads answer from them before
+ * and while they go to the disk, and report the first read of each unit.
  *
- * An image does not change, so bytes on the shelf are right whatever the residency table says. All that has to be taken care of is
- * how long their memory is there: whoever reads them has them pinned, and `release_bytes` waits for who does.
+ * An image does not change, so buffered bytes are right whatever the residency table says. Only the life of their
+ * memory needs care: a reader pins it, and `release_bytes` waits for its readers.
  */
 #pragma once
 
@@ -26,9 +26,9 @@ class ReadaheadBuffer {
   struct Item {
     std::uint64_t length;
     std::uint64_t unit_bytes;
-    /** Bit k: nobody has read of unit k. */
+    /** Bit k: unit k has not been read. */
     std::uint64_t untold;
-    /** Nobody has come to its end. */
+    /** Its end has not been read. */
     bool end_untold;
     /** Empty once they were let go. */
     std::span<const std::byte> bytes;
@@ -43,7 +43,7 @@ class ReadaheadBuffer {
   /** Ranges that one read may touch: more is not for native threads. */
   static constexpr std::size_t parts_max = 4;
 
-  /** What a look found. As long as it lives, the bytes in it stay where they are. */
+  /** A range that was found. As long as it lives, its bytes stay where they are. */
   class Found {
    public:
     Found() = default;
@@ -81,7 +81,10 @@ class ReadaheadBuffer {
    */
   [[nodiscard]] bool put(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t unit_bytes,
                          std::uint64_t told) EXCLUDES(mutex_);
-  /** Nobody reads the bytes at `offset` when it returns, or ever again; reads of the range are told as before. */
+  /**
+   * When it returns, the bytes at `offset` are not being read, and never will be; reads of the range are reported as
+   * before.
+   */
   void release_bytes(std::uint64_t offset) EXCLUDES(mutex_);
   /** The same, and nothing is told any more. */
   void remove(std::uint64_t offset) EXCLUDES(mutex_);
@@ -92,7 +95,7 @@ class ReadaheadBuffer {
 
  private:
   [[nodiscard]] Items::iterator first_touching(std::uint64_t offset) REQUIRES(mutex_);
-  /** Without the mutex, once nobody finds the bytes any more. */
+  /** Without the mutex, once the bytes cannot be found any more. */
   static void wait_for_readers(Item& item);
 
   std::atomic<std::size_t> count_{0};

@@ -29,7 +29,7 @@ constexpr std::size_t threads_max = 64;
 /** So many threads wait for requests in the kernel, which takes them in turn; the others wait here, and stay cold. */
 constexpr std::size_t readers_max = 4;
 
-/** What of libfuse the loop calls. Source: libfuse 2.9.9 include/fuse.h, include/fuse_lowlevel.h. */
+/** The functions of libfuse that the loop calls. Source: libfuse 2.9.9 include/fuse.h, include/fuse_lowlevel.h. */
 struct Library {
   fuse_session* (*get_session)(fuse*);
   fuse_chan* (*next_chan)(fuse_session*, fuse_chan*);
@@ -63,7 +63,7 @@ class Pool {
   /** @returns 0, or -1 when the descriptor failed */
   int run() {
     work();
-    // Nobody starts a thread after the end, and the caller's own was the first.
+    // No thread starts after the end, and the caller's own was the first.
     for (;;) {
       std::thread thread;
       {

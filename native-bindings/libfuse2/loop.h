@@ -17,9 +17,9 @@
 namespace parentfs::libfuse2 {
 
 /**
- * Load the libfuse 2 at `path` for good, such that who is linked against libfuse.so.2 finds it, and finds our loop before its
- * own. Call it before that.
- * @returns empty, or what the loader complained about
+ * Load the libfuse 2 at `path` for good, such that libraries linked against libfuse.so.2 find it, and find our loop
+ * before its own. Call it before that.
+ * @returns empty, or the loader's complaint
  */
 std::string load(const std::string& path);
 

@@ -175,7 +175,7 @@ class Writer::Work {
 };
 
 Writer::Writer(OwnedFd fd, WriterOptions options) : work_(std::make_shared<Work>(std::move(fd), std::move(options))) {
-  // Nobody joins it: the kernel may hold it for as long as a disk hangs.
+  // Never joined: the kernel may hold it for as long as a disk hangs.
   std::thread([work = work_] { work->run(); }).detach();
 }
 

@@ -33,7 +33,7 @@ class Writer {
    * @throws std::system_error when there can be no thread
    */
   Writer(OwnedFd fd, WriterOptions options);
-  /** Waits for nobody: what is queued is dropped, and the thread goes when it can. */
+  /** Does not wait: queued lines are dropped, and the thread goes when it can. */
   ~Writer();
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;

@@ -1,9 +1,9 @@
 /**
- * A connection to a cluster, a pool of it, an open image: each ends with its last reference, on threads of the cluster's own, for
- * ending one may hang as much as making one.
+ * A connection to a cluster, a pool of it, an open image. Each ends with its last reference, on threads of the
+ * cluster's own, because ending one may hang as much as making one.
  *
- * Everything but the constructors of small values blocks: call it on `CephThreads::calls`. Errors are errnos; the call that gave
- * them is named.
+ * Everything but the constructors of small values blocks: call it on `CephThreads::calls`. Errors are errnos; the call
+ * that gave them is named.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace parentfs::rbd {
 
-/** What went wrong: a positive errno, and the function of the library that gave it. */
+/** A failure: a positive errno, and the function of the library that gave it. */
 struct Problem {
   int error = 0;
   const char* call = "";

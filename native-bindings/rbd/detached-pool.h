@@ -1,9 +1,9 @@
 /**
- * Threads for calls that may hang: a bounded number, in front of a bounded queue. Whoever waits for such a call can leave; the
- * thread is lost until the library comes back from it.
+ * Detached pool: threads for calls that may hang, a bounded number in front of a bounded queue. A waiter for such a
+ * call can leave; the thread is lost until the library comes back from it.
  *
- * They are never joined. Each holds what it needs, ends when the DetachedPool object has gone and the queue is empty, and the process may
- * exit while one still hangs.
+ * They are never joined. Each holds what it needs, ends when the DetachedPool object has gone and the queue is empty,
+ * and the process may exit while one still hangs.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ class DetachedPool {
 
   /** @returns false when as much waits as may */
   bool submit(Work work);
-  /** What ends something that was opened: always taken, for it is bounded by what was opened. */
+  /** The end of an opened object: always taken, because it is bounded by the number of opened ones. */
   void submit_end(Work work);
   /** Calls that run now. */
   [[nodiscard]] std::size_t running() const;

@@ -22,7 +22,7 @@ struct Snapshot {
   std::int64_t created_ms;
 };
 
-/** What an image is now. */
+/** The present state of an image. */
 struct ImageDescription {
   /** Ids are never used again, names are. Empty for an image of the first format, which has none. */
   std::string id;

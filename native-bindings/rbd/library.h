@@ -36,7 +36,9 @@ struct SnapshotInfo {
   const char* name;
 };
 
-/** The functions, under their own names. All return 0 or more, or a negative errno, unless their type says otherwise. */
+/**
+ * The functions, under their own names. All return 0 or more, or a negative errno, unless their type says otherwise.
+ */
 struct Library {
   int (*rados_create2)(rados_t*, const char* cluster, const char* name, std::uint64_t flags);
   int (*rados_conf_read_file)(rados_t, const char* path);
@@ -92,7 +94,7 @@ struct Library {
   void (*rbd_aio_release)(rbd_completion_t);
 };
 
-/** What opening gave: the functions, or what could not be opened and why. */
+/** The outcome of opening: the functions, or the missing library and the reason. */
 struct Opened {
   const Library* library;
   /** The dynamic linker's words; empty when all went well. */

@@ -30,7 +30,7 @@ bool has_zero_piece(std::span<const std::byte> bytes, std::uint64_t offset, std:
   return false;
 }
 
-/** Memory that nobody has written yet. */
+/** Memory that has not been written yet. */
 struct Buffer {
   explicit Buffer(std::size_t length) : bytes(std::make_unique_for_overwrite<std::byte[]>(length)), size(length) {}
   std::unique_ptr<std::byte[]> bytes;
@@ -82,7 +82,7 @@ struct ImageRequest {
   }
 };
 
-/** What all requests to plain objects have. */
+/** The common part of requests to plain objects. */
 struct ObjectRequest {
   ObjectRequest(std::shared_ptr<Pool> of, std::string object) : pool(std::move(of)), name(std::move(object)) {}
   virtual ~ObjectRequest() = default;
@@ -174,8 +174,8 @@ struct ObjectStat final : ObjectRequest {
 };
 
 /**
- * What the header of an image says: u64 newest, u32 count, u64 ids.
- * Source: Ceph src/cls/rbd/cls_rbd.cc, get_snapcontext; src/common/snap_types.cc, SnapContext::encode.
+ * The header of an image: u64 newest, u32 count, u64 ids. Source: Ceph src/cls/rbd/cls_rbd.cc, get_snapcontext;
+ * src/common/snap_types.cc, SnapContext::encode.
  */
 struct SnapshotQuestion final : ObjectRequest {
   using ObjectRequest::ObjectRequest;

@@ -1,8 +1,8 @@
 /**
- * What is asked of the cluster without anybody waiting for it: reads of images and objects, and small questions about objects.
+ * Asynchronous requests to the cluster: reads of images and objects, and small questions about objects.
  *
- * Each holds what the library needs of it until the library is done, however long that takes; `answer` is called once, on a thread
- * of the library or of ours, with 0 or an errno.
+ * Each holds what the library needs of it until the library is done, however long that takes; `answer` is called once,
+ * on a thread of the library or of ours, with 0 or an errno.
  */
 #pragma once
 
@@ -19,7 +19,7 @@
 
 namespace parentfs::rbd {
 
-/** Where the bytes of a read belong, until the reader leaves: from then on it is not touched any more. */
+/** The place of a read's bytes, until the reader leaves: from then on it is not touched any more. */
 class Target {
  public:
   explicit Target(std::span<std::byte> bytes) : bytes_(bytes) {}
@@ -32,7 +32,7 @@ class Target {
   std::span<std::byte> bytes_ GUARDED_BY(mutex_);
 };
 
-/** What a read of an image found besides bytes. */
+/** The findings of a read of an image besides bytes. */
 struct ImageRead {
   Problem problem;
   /** Some piece of an object that was asked for is all zeros: perhaps because its object has gone. */

@@ -2,7 +2,7 @@
  * The reader's half of the protocol that lets reads race with eviction: generations, bits, bytes, generations again.
  *
  * The writer evicts in this order: clear the bits, bump the generation, punch; and promotes in this one: write, set the
- * bits. So a reader that saw the bits set and the generation unmoved after its read has bytes that nobody took away
+ * bits. So a reader that saw the bits set and the generation unmoved after its read has bytes that were not taken away
  * meanwhile.
  */
 #pragma once

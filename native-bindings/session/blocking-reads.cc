@@ -22,7 +22,7 @@ std::shared_ptr<BlockingReads::Entry> BlockingReads::add(DeferredRead read, std:
 void BlockingReads::done(const Entry& entry) {
   const Lock lock(mutex_);
   entries_.erase(entry.place_);
-  changed_.notify_all();  // Under the mutex: whoever drains destroys this object.
+  changed_.notify_all();  // Under the mutex: a drain destroys this object.
 }
 
 BlockingReads::Entries BlockingReads::claim_older(milliseconds age) {

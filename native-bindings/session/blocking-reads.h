@@ -1,9 +1,9 @@
 /**
- * READs on their way over a store thread. Whoever claims one answers it, exactly once: the store thread that has its
- * bytes, or the session when that takes too long.
+ * Blocking reads: READs on their way over a store thread. The claimant of one answers it, exactly once: the store
+ * thread that has its bytes, or the session when that takes too long.
  *
- * A store thread that hangs in the kernel cannot be called back. What it holds is its entry alone; when it comes back
- * and the entry is claimed, it lets go of it and touches nothing else, so that its session need not wait for it.
+ * A store thread that hangs in the kernel cannot be called back. It holds its entry alone. When it comes back and the
+ * entry is claimed, it releases that and touches nothing else, so that its session need not wait for it.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ class BlockingReads {
     [[nodiscard]] std::span<const std::byte> request() const { return request_; }
     /** @returns true for one caller: it answers, and calls `done` */
     [[nodiscard]] bool claim() { return !claimed_.exchange(true, std::memory_order_acq_rel); }
-    /** How long it has been waited for. */
+    /** The time that it has been waited for. */
     [[nodiscard]] std::chrono::nanoseconds age() const { return std::chrono::steady_clock::now() - since_; }
     [[nodiscard]] bool claimed() const { return claimed_.load(std::memory_order_acquire); }
 
@@ -42,7 +42,7 @@ class BlockingReads {
     std::vector<std::byte> request_;
     std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
     std::atomic<bool> claimed_{false};
-    /** Where it is in `entries_`. */
+    /** Its place in `entries_`. */
     std::list<std::shared_ptr<Entry>>::iterator place_;
   };
   using Entries = std::vector<std::shared_ptr<Entry>>;
@@ -53,8 +53,8 @@ class BlockingReads {
   /** SeqlockRead what waits for longer than `age`. The caller answers each, and calls `done`. */
   [[nodiscard]] Entries claim_older(std::chrono::milliseconds age) EXCLUDES(mutex_);
   /**
-   * Wait until each entry is done: for `patience` whoever answers it, then only for those that somebody has claimed.
-   * The rest is claimed and dropped.
+   * Wait until each entry is done: for `patience` in any case, then only for claimed ones. The rest is claimed and
+   * dropped.
    */
   void drain(std::chrono::milliseconds patience) EXCLUDES(mutex_);
 

@@ -1,5 +1,5 @@
 /**
- * Which data file answers READs of which file handle, as one session thread knows it.
+ * Handle table: the data file that answers READs of each file handle, as one session thread knows it.
  *
  * Every thread has its own, with a mutex of its own that it holds while it reads a hit without waiting. So `unbind`
  * returns when no hit of that handle is under way, and the threads share no cache line that any of them writes.

@@ -1,8 +1,8 @@
 /**
- * How long answers took: a counter for each bucket, and the buckets double. Threads count, and whoever asks adds up; no
+ * Latency counters: one for each bucket, and the buckets double. Threads count, and a reader of the numbers adds up; no
  * lock, no call.
  *
- * Bucket k has what took at most 2^k microseconds and more than half of that; the last one has the rest.
+ * Bucket k counts latencies of at most 2^k microseconds and more than half of that; the last one the rest.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ class Latencies {
     }
   };
 
-  /** Where only one thread counts: no locked instruction. */
+  /** For a counter of one thread only: no locked instruction. */
   void count_alone(std::chrono::nanoseconds took) {
     const auto [bucket, nanoseconds] = placed(took);
     raise(counts_[bucket], 1);

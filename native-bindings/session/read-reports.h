@@ -33,7 +33,7 @@ class ReadReports {
     std::uint32_t length;
     std::uint64_t fh;
     std::uint64_t offset;
-    /** How long the origin took; 0 in a `buffer_touched`. */
+    /** The time that the origin took; 0 in a `buffer_touched`. */
     std::uint64_t microseconds;
   };
   static_assert(sizeof(Record) == 32);
@@ -56,7 +56,7 @@ class ReadReports {
   }
 
   /**
-   * Nobody waits for this one, and it is more work for TypeScript than the READ was: the consumer finds it when it comes
+   * This one has no waiter, and it is more work for TypeScript than the READ was: the consumer finds it when it comes
    * for something else, or by `wake`.
    * @returns whether the consumer has to be called after all, because so much waits
    */

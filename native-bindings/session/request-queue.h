@@ -1,7 +1,8 @@
 /**
- * Requests on their way to TypeScript, in wire format, and one flag that says whether TypeScript has been called.
+ * Request queue: requests on their way to TypeScript, in wire format, and one flag that says whether TypeScript has
+ * been called.
  *
- * It needs no bound of its own: the kernel stops handing out requests when nobody answers (max_background, and one
+ * It needs no bound of its own: the kernel stops handing out requests that are not answered (max_background, and one
  * request for each thread that waits), and a request is in it once.
  */
 #pragma once

@@ -36,7 +36,7 @@ int SessionThread::run(const std::atomic<bool>& stopping) {
     } else if (got == 0) {
       return ENODEV;  // The other side of a socket has gone; /dev/fuse never says so.
     } else if (errno == EAGAIN) {
-      // Somebody made the descriptor non-blocking. A signal ends this wait too.
+      // The descriptor was made non-blocking. A signal ends this wait too.
       pollfd waiting{.fd = fd_, .events = POLLIN, .revents = 0};
       ::poll(&waiting, 1, -1);
     } else if (errno != ENOENT && errno != EINTR) {
@@ -49,7 +49,7 @@ int SessionThread::run(const std::atomic<bool>& stopping) {
 void SessionThread::serve(std::span<const std::byte> request) {
   wire::Cursor cursor(request);
   const auto header = cursor.take<wire::InHeader>();
-  if (!header) return;  // Nobody can be answered who did not say whom to answer.
+  if (!header) return;  // Without a header there is no request to answer.
   if (header->opcode == wire::opcode_read && header->length == request.size()) {
     const auto in = cursor.take<wire::ReadIn>();
     if (in && answer_read(header->unique, *in, request) != Answer::none) return;

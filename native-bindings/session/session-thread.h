@@ -21,12 +21,12 @@
 
 namespace parentfs::session {
 
-/** What hits write as `lastUse`: TypeScript sets it, every thread reads it. On a cache line of its own. */
+/** The `lastUse` that hits write: TypeScript sets it, every thread reads it. On a cache line of its own. */
 struct alignas(64) Clock {
   std::atomic<std::uint32_t> tick{0};
 };
 
-/** What a session counts. Each thread counts for itself; the numbers are added when somebody asks. */
+/** Counters of a session. Each thread counts for itself; the numbers are added when they are asked for. */
 struct Counters {
   std::uint64_t hits = 0;
   std::uint64_t hit_bytes = 0;
@@ -44,7 +44,7 @@ struct DeferredRead {
   disk::Pages pages;
 };
 
-/** What a session thread needs of its session. Called from any of its threads. */
+/** Interface of a session to its threads. Called from any of them. */
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
@@ -55,7 +55,7 @@ class RequestSink {
   virtual void buffer_touched(const ReadRange& read) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */
   virtual void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
-  /** Answer from where the image lives; forward `request` if that fails. @returns false when nobody can be asked now */
+  /** Answer from the origin; forward `request` if that fails. @returns false when no source can be asked now */
   [[nodiscard]] virtual bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) = 0;
 };
 

@@ -1,9 +1,10 @@
 /**
- * Threads on one /dev/fuse descriptor. READ hits are answered here; everything else is queued for whoever listens.
+ * Session: threads on one /dev/fuse descriptor. READ hits are answered here; every other request is queued for the
+ * listener.
  *
- * The descriptor is the caller's, and is not closed. A session ends once: stopped (0), unmounted (ENODEV), or with what
- * read(2) said. By then all its threads have ended and no answer is under way on a store thread: one that still waits
- * for the disk after `stop_patience` gives none any more.
+ * The descriptor is the caller's, and is not closed. A session ends once: stopped (0), unmounted (ENODEV), or with the
+ * errno of read(2). By then all its threads have ended and no answer is under way on a store thread: one that still
+ * waits for the disk after `stop_patience` gives none any more.
  */
 #pragma once
 
@@ -31,14 +32,17 @@ namespace parentfs::session {
 
 class Session final : private RequestSink {
  public:
-  /** How long the end waits for answers from the disk: far longer than a healthy one takes. */
+  /** The time that the end waits for answers from the disk: far longer than a healthy one takes. */
   static constexpr std::chrono::milliseconds stop_patience{2000};
 
   /** Reads that sources are asked for at once; others go to TypeScript, which has its own limits. */
   static constexpr std::size_t asks_max = 64;
 
   struct Events {
-    /** Something waits in `take_requests` or `take_reports`. Called from any thread, once for each until taken; must not block. */
+    /**
+     * `take_requests` or `take_reports` have something. Called from any thread, once for each until taken; must not
+     * block.
+     */
     std::function<void()> on_waiting;
     /** The session is over. Called once, from a thread of its own; nothing follows. */
     std::function<void(int error)> on_end;
@@ -50,7 +54,7 @@ class Session final : private RequestSink {
   ~Session() override;
 
   void bind(std::uint64_t fh, const std::shared_ptr<image::DataFile>& file);
-  /** When it returns, no session thread reads that handle's file; store threads may still finish what they have. */
+  /** When it returns, no session thread reads that handle's file; store threads may still finish theirs. */
   void unbind(std::uint64_t fh);
   /** `error` 0 or a positive errno. @returns 0 or the errno of the write */
   [[nodiscard]] int reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const;
@@ -66,8 +70,9 @@ class Session final : private RequestSink {
    */
   [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
   /**
-   * Hand over what a source has not answered within `age`, likewise, and have the reports taken of what it has answered.
-   * @returns how many
+   * Hand over reads that a source has not answered within `age`, likewise, and have the reports taken of those that it
+   * has answered.
+   * @returns the number of reads
    */
   std::size_t forward_unanswered(std::chrono::milliseconds age);
   [[nodiscard]] Counters counters() const;

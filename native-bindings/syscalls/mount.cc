@@ -29,7 +29,7 @@ bool is_fuse_connected(int fd) {
 int unmount(const std::string& mountpoint, bool force) {
   if (::umount2(mountpoint.c_str(), force ? MNT_FORCE : 0) == 0) return 0;
   if (!force || errno != EBUSY) return errno;
-  // MNT_FORCE has aborted the connection; who still has a file open keeps a detached mount.
+  // MNT_FORCE has aborted the connection; open files keep a detached mount.
   return ::umount2(mountpoint.c_str(), MNT_DETACH) == 0 ? 0 : errno;
 }
 

@@ -59,7 +59,7 @@ Result<uid_t> peer_uid(int socket) {
   ucred credentials{};
   socklen_t bytes = sizeof credentials;
   if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) != 0) return Failure{errno};
-  // What is no Unix socket, or not connected, has nobody at its other end.
+  // A file that is no connected Unix socket has no peer.
   if (bytes != sizeof credentials || credentials.uid == static_cast<uid_t>(-1)) return Failure{ENOTCONN};
   return credentials.uid;
 }

@@ -1,5 +1,5 @@
 /**
- * Handing a descriptor from one process to another over a Unix socket, and datagrams to whom the system names.
+ * Passes descriptors between processes over a Unix socket, and sends datagrams to names.
  */
 #pragma once
 

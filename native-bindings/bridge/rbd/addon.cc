@@ -15,7 +15,7 @@ namespace parentfs::bridge {
 
 namespace {
 
-/** More threads than anybody has use for. */
+/** More threads than are of any use. */
 constexpr std::uint32_t threads_max = 64;
 constexpr std::uint32_t waiting_limit = 1U << 20U;
 

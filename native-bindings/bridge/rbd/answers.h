@@ -1,9 +1,9 @@
 /**
- * The way back to JavaScript for what was asked of the cluster: promises by number, settled on the thread of JavaScript in the
- * order in which their answers came.
+ * The way back to JavaScript for calls to the cluster: promises by number, settled on the JavaScript thread in the
+ * order of their answers.
  *
- * Threads of the library hold nothing of JavaScript's, so that they may answer late, or never, or when the environment has gone.
- * Does not keep the process alive: a call that hangs must not.
+ * Threads of the library hold nothing of JavaScript's, so that they may answer late, or never, or when the environment
+ * has gone. Does not keep the process alive: a call that hangs must not.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ class Answers : public std::enable_shared_from_this<Answers> {
   };
   /** A promise for an answer. `keep` is referenced until it comes or is let go. */
   Expected expect(Napi::Env env, Napi::Value keep);
-  /** Nobody needs what the promise keeps any more. */
+  /** The memory that the promise keeps is not needed any more. */
   void release_bytes(std::uint64_t number);
   /** From any thread. */
   void give(std::uint64_t number, Answer answer) EXCLUDES(mutex_);

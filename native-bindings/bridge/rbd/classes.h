@@ -60,7 +60,7 @@ class CephImage : public Napi::ObjectWrap<CephImage> {
   std::shared_ptr<rbd::Image> image_;
 };
 
-/** What an environment has of this addon. */
+/** The state of this addon in an environment. */
 struct CephClasses {
   Napi::FunctionReference cluster;
   Napi::FunctionReference pool;

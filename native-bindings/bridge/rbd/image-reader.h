@@ -1,6 +1,6 @@
 /**
- * An open image as a source that native threads ask by themselves. It does not keep the image open: once that is closed,
- * nothing is read any more.
+ * An open image as a source that session threads read by themselves. It does not keep the image open: once that is
+ * closed, nothing is read any more.
  */
 #pragma once
 
