@@ -14,6 +14,7 @@ Tests data_file_tests();
 Tests shelf_tests();
 Tests faults_tests();
 Tests store_threads_tests();
+Tests detached_pool_tests();
 Tests receiver_tests();
 Tests session_tests();
 Tests session_end_tests();
