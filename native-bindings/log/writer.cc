@@ -126,7 +126,7 @@ class Writer::Work {
 
   bool put_bytes(std::string_view text) {
     while (!text.empty()) {
-      const ssize_t written = is_writable() ? ::write(fd_.get(), text.data(), text.size()) : -1;
+      const ssize_t written = is_writable() ? options_.write(fd_.get(), text.data(), text.size()) : -1;
       if (written < 0 && (errno == EINTR || errno == EAGAIN) && !is_ended()) continue;
       // Whatever it says, and EPIPE too: the next one may go, for files grow smaller and pipes get other readers.
       if (written <= 0) return false;

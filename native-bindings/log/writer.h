@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -24,6 +26,8 @@ struct WriterOptions {
   std::chrono::milliseconds retry_pause;
   /** The line, with its end, that says so. Called by the thread. */
   std::function<std::string(std::uint64_t lost)> notice;
+  /** write(2), or what a test puts in its place. */
+  ssize_t (*write)(int fd, const void* bytes, std::size_t count) = ::write;
 };
 
 class Writer {

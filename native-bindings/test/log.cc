@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <functional>
 #include <string>
 #include <thread>
@@ -164,6 +166,34 @@ void full(Checks& t) {
   CHECK(contents(path) == "0123456789\nabcdefghi\nmissing 2\nworks\n");
 }
 
+/** What a write answers now; 0: it is made. */
+std::atomic<int> write_error{0};
+
+ssize_t failing_write(int fd, const void* bytes, std::size_t count) {
+  const int error = write_error;
+  if (error == 0) return ::write(fd, bytes, count);
+  errno = error;
+  return -1;
+}
+
+/** A disk, a quota, a bound and a file system that take nothing: each costs the same lines. */
+void failing(Checks& t) {
+  for (const int error : {EIO, EDQUOT, EFBIG, ENOSPC, EROFS}) {
+    Directory directory;
+    const std::string path = directory.file("log");
+    auto failing = options();
+    failing.write = failing_write;
+    log::Writer writer(OwnedFd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)), failing);
+    CHECK(writer.write("before\n") && writer.flush(patience));
+    write_error = error;
+    for (int k = 0; k < 3; k++) CHECK(writer.write("lost\n"));
+    CHECK(writer.flush(patience) && writer.lost() == 3);
+    write_error = 0;
+    CHECK(writer.write("after\n") && writer.flush(patience) && writer.lost() == 3);
+    CHECK(contents(path) == "before\nmissing 3\nafter\n");
+  }
+}
+
 void several_threads(Checks& t) {
   const Pipe pipe;
   log::Writer writer(pipe.writing(), options());
@@ -190,6 +220,7 @@ Tests log_tests() {
       {"a descriptor that does not block loses no line", would_block},
       {"a log that nobody will ever read costs its lines", nobody_will_read},
       {"a file that takes no more costs lines, and none is glued to the half of another", full},
+      {"a write that fails for any reason costs its lines, which are told once one is made", failing},
       {"lines of several threads are whole", several_threads},
   };
 }

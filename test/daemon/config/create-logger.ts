@@ -1,7 +1,7 @@
 /** The log of a process, and what becomes of who logs when nobody takes the lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -66,6 +66,30 @@ t.test('a full disk costs lines, which are counted, and nothing else', async t =
   t.equal(`${said}`, '5\n')
 })
 
+t.test('a bound on the size of files costs lines, which the log itself tells once it is shorter', async t => {
+  const file = join(top, 'bounded')
+  const child = logging(t, {
+    file,
+    // In units of 512 or 1024 bytes.
+    prefix: ['sh', '-c', 'ulimit -f 8; exec "$@"', 'sh'],
+    script: `
+      process.stdin.once('data', () => process.exit(5))
+      for (let k = 0; k < 200; k++) log.logger.info({ k, filling: 'x'.repeat(100) }, 'line')
+      const look = setInterval(() => {
+        if (log.linesLost() < 100) return
+        clearInterval(look)
+        console.log('lost')
+      }, 5)`,
+  })
+  await once(child.stdout!, 'data')
+  t.ok(statSync(file).size <= 8192)
+  truncateSync(file, 0)
+  const missing = /"lines":\d{3},"msg":"the log could not be written: lines are missing here"/
+  await until(() => missing.test(readFileSync(file, 'utf8')), patienceMs, 'the line that says so')
+  child.stdin!.write('end')
+  t.same(await once(child, 'exit'), [5, null], 'it is not ended by SIGXFSZ')
+})
+
 t.test('a log that cannot be opened is refused, and a pipe without a reader is not waited for', async t => {
   const pipe = join(top, 'pipe')
   await run('mkfifo', pipe)
@@ -84,10 +108,12 @@ interface LoggingOptions {
   /** What it does with `log`. */
   readonly script: string
   readonly file?: string | null
+  /** Words before those of the program. */
+  readonly prefix?: readonly string[]
 }
 
 /** A process that logs, as a supervisor does. */
-function logging(t: Pick<Test, 'teardown'>, { script, file = null }: LoggingOptions): ChildProcess {
+function logging(t: Pick<Test, 'teardown'>, { script, file = null, prefix = [] }: LoggingOptions): ChildProcess {
   const source = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url))
   const program = `
     const { createLogger } = await import(${source('daemon/config/create-logger.js')})
@@ -95,7 +121,8 @@ function logging(t: Pick<Test, 'teardown'>, { script, file = null }: LoggingOpti
     const log = await createLogger('supervisor', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
     ${script}`
   const { NODE_OPTIONS: _, ...env } = process.env
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+  const [command, ...words] = [...prefix, process.execPath, '--input-type=module', '--eval', program]
+  const child = spawn(command!, words, {
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
