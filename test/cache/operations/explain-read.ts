@@ -45,6 +45,11 @@ t.test('an explanation says of each block where it is, and who would answer', as
     answer: { verdict: 'store', why: /once it is open/ },
     promotion: { verdict: 'there already' },
   })
+  t.match(await explain(4096, 1), {
+    length: 1,
+    answer: { verdict: 'store' },
+    objects: [{ object: 0, runs: [{ block: 1, blocks: 1, state: 'published' }] }],
+  })
   t.match(await explain(300 * KiB + 5, 100), { length: 0, answer: { verdict: 'nobody' } })
   let release: () => void = () => {}
   origin.gate = () => new Promise(resolve => (release = resolve))

@@ -132,6 +132,27 @@ t.test('a version that follows has a copy of its own, and without one the instal
   await without.close()
 })
 
+t.test('a copy during which the installation was replaced is not used', async t => {
+  const top = t.testdir()
+  const root = installIn(top)
+  const place = join(top, 'run', 'x.program')
+  const said: object[] = []
+  const logger = { ...silentLogger, warn: (facts: object) => void said.push(facts) }
+  const copy = new WorkerProgramCopy({ places: [place], mainIn: () => mainOf(root), afterMs: 1, logger })
+  t.teardown(() => copy.close())
+  const loaded: string[] = []
+  // Asked for each addon, so between the first file and the last.
+  loaded.includes = () => {
+    writeFileSync(join(root, 'next.json'), '{}')
+    renameSync(join(root, 'next.json'), join(root, 'package.json'))
+    return false
+  }
+  copy.serves({ directory: null, loaded })
+  await until(() => said.length > 0 || copy.mainOf(null) !== mainOf(root), patienceMs, 'its end')
+  t.equal(copy.mainOf(null), mainOf(root))
+  t.match(said, [{ reason: /replaced/ }])
+})
+
 t.test('a version of which others can write anything that a worker loads is refused', async t => {
   const root = installIn(t.testdir())
   const uid = process.getuid?.() ?? 0
