@@ -15,6 +15,7 @@ import { reasonOf } from './guard/stray-rejection.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
 import { pageBytes } from './page-bytes.ts'
+import { saysDamage } from './recovery/damage-error.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {
@@ -30,17 +31,18 @@ export class IndexDatabase {
   readonly #beforeWrite: (() => Promise<void>) | undefined
   readonly #objects: ObjectRecords
   #damagedValues = 0
+  /** LMDB could not follow its pages. */
+  #isDamaged = false
   #closing: Promise<void> | undefined
 
   /**
-   * Open or create the index in `directory`: one that is held until it is closed, or a path. Of one that was not closed properly and is damaged a copy is made, if it is not
-   * larger than `copyBytesMax` says: see salvage.ts.
+   * Open or create the index in `directory`: one that is held until it is closed, or a path. One that may be damaged is copied first:
+   * see salvage.ts.
    * @throws CacheError index-failed
    */
   constructor(directory: HeldDirectory | string, options: IndexOptions = {}) {
     this.#directory = typeof directory === 'string' ? directory : directory.path
-    this.#environment =
-      options.environment ?? openEnvironment(directory, options.copyBytesMax ?? (() => Number.POSITIVE_INFINITY))
+    this.#environment = options.environment ?? openEnvironment(directory, options.salvage)
     this.#databases = this.#environment.databases
     this.#objects = new ObjectRecords(this.#databases, (database, key, decode) => this.#get(database, key, decode))
     this.#onWritten = options.onWritten ?? (() => {})
@@ -58,14 +60,14 @@ export class IndexDatabase {
     return pageBytes(this.#databases.residency) + pageBytes(this.#databases.sums)
   }
 
-  /** All images, in the order of their ids. */
+  /** All images, in the order of their ids. @throws CacheError index-failed */
   images(): ImageEntry[] {
     const entries: ImageEntry[] = []
-    for (const { key, value } of this.#databases.images.getRange({})) {
+    this.#forEach(this.#databases.images, {}, (key, value) => {
       const stored = layout.decodeJson<{ image: Image; nodeId: string }>(key, value)
       if (stored) entries.push({ image: stored.image, nodeId: BigInt(stored.nodeId) })
       else this.#damagedValues++
-    }
+    })
     return entries
   }
 
@@ -159,22 +161,25 @@ export class IndexDatabase {
     })
   }
 
-  /** Call `visit` for each object that has a record; the objects of an image come together, in ascending order. */
+  /**
+   * Call `visit` for each object that has a record; the objects of an image come together, in ascending order.
+   * @throws CacheError index-failed
+   */
   forEachObject(visit: (imageId: string, object: number, record: layout.ObjectRecord) => void): void {
     let imageKey = Buffer.alloc(16)
     let imageId = imageKey.toString('hex')
-    for (const { key, value } of this.#databases.residency.getRange({})) {
+    this.#forEach(this.#databases.residency, {}, (key, value) => {
       const record = layout.decodeRecord(key, value)
       if (!record) {
         this.#damagedValues++
-        continue
+        return
       }
       if (key.compare(imageKey, 0, 16, 0, 16) !== 0) {
         imageKey = Buffer.from(key.subarray(0, 16))
         imageId = imageKey.toString('hex')
       }
       visit(imageId, key.readUInt32BE(16), record)
-    }
+    })
   }
 
   /** The checksums of an object, or null where it has none. */
@@ -235,28 +240,55 @@ export class IndexDatabase {
 
   async #close(): Promise<void> {
     await this.#beforeWrite?.().catch(() => {}) // What was written before has reached LMDB then.
-    await this.#environment.close()
+    await this.#environment.close(this.#isDamaged)
   }
 
   /** Every name of an origin in a database whose keys are names, with its value. */
   #ofOrigin<T extends object>(database: BinaryDatabase, origin: string): ({ name: string } & T)[] {
     const start = layout.originKey(origin)
     const found: ({ name: string } & T)[] = []
-    for (const { key, value } of database.getRange({ start })) {
-      if (!key.subarray(0, 16).equals(start)) break
+    this.#forEach(database, { start }, (key, value) => {
+      if (!key.subarray(0, 16).equals(start)) return false
       const stored = layout.decodeJson<T>(key, value)
       if (stored) found.push({ ...stored, name: key.toString('utf8', 16) })
-    }
+      return true
+    })
     return found
   }
 
-  /** A value, decoded; null where there is none, or where it is damaged. */
+  /** @param visit is called for each key from `start` on, until it returns false */
+  #forEach(
+    database: BinaryDatabase,
+    start: { readonly start?: Buffer },
+    visit: (key: Buffer, value: Buffer) => unknown,
+  ): void {
+    try {
+      for (const { key, value } of database.getRange(start)) if (visit(key, value) === false) return
+    } catch (cause) {
+      if (!saysDamage(cause)) throw cause
+      this.#isDamaged = true
+      const what = `${this.#directory}: the index cannot be read: ${messageOf(cause)}: the next start copies what is whole`
+      throw new CacheError('index-failed', what, { cause })
+    }
+  }
+
+  /** A value, decoded; null where there is none, or where it is damaged or cannot be reached. */
   #get<T>(database: BinaryDatabase, key: Buffer, decode: (key: Buffer, value: Buffer) => T | null): T | null {
-    const value = database.get(key)
+    const value = this.#reach(database, key)
     if (!value) return null
-    const decoded = decode(key, value)
+    const decoded = value === 'damaged' ? null : decode(key, value)
     if (decoded === null) this.#damagedValues++
     return decoded
+  }
+
+  #reach(database: BinaryDatabase, key: Buffer): Buffer | 'damaged' | undefined {
+    try {
+      return database.get(key)
+    } catch (error) {
+      if (!saysDamage(error)) throw error
+      this.#isDamaged = true
+      return 'damaged'
+    }
   }
 
   // Always a transaction: lmdb runs those in the order of the calls, and single puts of a batch before all of them, whenever they
@@ -268,6 +300,7 @@ export class IndexDatabase {
       await this.#environment.transaction(change)
     } catch (error) {
       const cause = await reasonOf(error)
+      this.#isDamaged ||= saysDamage(cause)
       throw new CacheError('index-failed', `${this.#directory}: the index cannot be written: ${messageOf(cause)}`, {
         cause,
       })

@@ -8,8 +8,9 @@ import { open } from 'lmdb'
 import { CacheError, messageOf } from '../base/errors.ts'
 import { HeldDirectory } from '../base/held-directory.ts'
 import { databaseNames } from './format/value-checksum.ts'
-import { checkMark, leaveMark } from './recovery/clean-shutdown-mark.ts'
-import { salvage } from './recovery/salvage.ts'
+import { checkMark, type LastStop, leaveMark } from './recovery/clean-shutdown-mark.ts'
+import { saysDamage } from './recovery/damage-error.ts'
+import { removeLeftover, salvage } from './recovery/salvage.ts'
 
 /**
  * One database of the index, as far as it is used. Keys and values that it gives may be views, valid until the next
@@ -34,12 +35,22 @@ export interface Environment {
   transaction(action: () => void): Promise<unknown>
   /** Bytes that it takes on disk. */
   readonly allocatedBytes: number
-  close(): Promise<void>
+  /** @param isDamaged LMDB could not follow its pages: then the next start copies them */
+  close(isDamaged: boolean): Promise<void>
+}
+
+/** How an index is copied that may be damaged, see salvage.ts. */
+export interface SalvageOptions {
+  /** A worker may have died of it: copy it, unless it was closed. */
+  readonly isInDoubt: boolean
+  /** How large a copy may be; asked when one is needed. */
+  copyBytesMax(): number
+  /** Hears of each. @param failure null, or why the index is empty now */
+  onSalvaged(failure: string | null): void
 }
 
 export interface IndexOptions {
-  /** See salvage.ts. */
-  readonly copyBytesMax?: () => number
+  readonly salvage?: SalvageOptions
   /** In the place of one on disk. */
   readonly environment?: Environment
   /** Rejects when the file cannot be written now, and settles in the order of its calls. */
@@ -48,20 +59,32 @@ export interface IndexOptions {
   readonly onWritten?: () => void
 }
 
+/** Any copy may be made, and nobody asks. */
+const salvageDefault: SalvageOptions = {
+  isInDoubt: false,
+  copyBytesMax: () => Number.POSITIVE_INFINITY,
+  onSalvaged: () => {},
+}
+
 /**
  * Open or create the index in `given`: a directory that is held until the index is closed, or the path of one, which is made if need be.
- * @param copyBytesMax see salvage.ts
- * @throws CacheError index-failed
+ * @throws CacheError index-failed; where LMDB cannot follow the pages, the next start copies them
  */
-export function openEnvironment(given: HeldDirectory | string, copyBytesMax: () => number): Environment {
+export function openEnvironment(given: HeldDirectory | string, salvaging = salvageDefault): Environment {
   let own: HeldDirectory | null = null
+  let held: HeldDirectory | null = null
+  let lastStop: LastStop = 'clean'
   try {
     if (typeof given === 'string') mkdirSync(given, { recursive: true, mode: 0o700 })
     const directory = typeof given === 'string' ? (own = HeldDirectory.open(given)) : given
-    const isClean = checkMark(directory)
+    lastStop = checkMark(directory)
+    held = directory
     // The directory is locked by us: what an earlier process left in LMDB's lock table means nothing.
     directory.remove('lock.mdb')
-    if (!isClean) salvage(directory, copyBytesMax)
+    removeLeftover(directory)
+    if (lastStop === 'damaged' || (lastStop === 'crashed' && salvaging.isInDoubt)) {
+      salvaging.onSalvaged(salvage(directory, () => salvaging.copyBytesMax()))
+    }
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
     // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
     // whatever its name, which lmdb otherwise guesses from a dot.
@@ -84,18 +107,26 @@ export function openEnvironment(given: HeldDirectory | string, copyBytesMax: () 
           .map(name => directory.look(name))
           .reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0)
       },
-      async close() {
+      async close(isDamaged) {
         await root.close()
-        leaveMark(directory)
+        leaveMark(directory, isDamaged)
         own?.close()
       },
     }
   } catch (error) {
+    if (held && (lastStop !== 'clean' || saysDamage(error))) markDamaged(held)
     own?.close()
     if (error instanceof CacheError) throw error
     const path = typeof given === 'string' ? given : given.path
     throw new CacheError('index-failed', `${path}: the index does not open: ${messageOf(error)}`, { cause: error })
   }
+}
+
+/** So that the next start copies it. On a disk that takes nothing there is no mark, as after a crash. */
+function markDamaged(directory: HeldDirectory): void {
+  try {
+    leaveMark(directory, true)
+  } catch {}
 }
 
 /**

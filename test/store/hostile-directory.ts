@@ -144,7 +144,7 @@ t.test('a directory that takes the place of the cache once it is open is not tou
       renameSync(directory, away)
       symlinkSync(outside, directory)
     }
-    const rooms = await openRooms({ directory, origin, onOpen })
+    const rooms = await openRooms({ directory, origin, onOpen, isInDoubt: what === 'damaged' })
     t.equal(await wrongIn(rooms), '', what)
     await until(() => names.every(name => isComplete(rooms, name)), 10_000, 'promotion')
     await rooms.close()

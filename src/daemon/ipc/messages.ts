@@ -25,6 +25,8 @@ export type ToWorker =
       readonly keeperPid: number
       /** Why the cache must be passed by: earlier workers have died of it, perhaps. Null where all is well. */
       readonly bypass: string | null
+      /** Why an index that was not closed may be damaged, and has to be copied; null: it need not be. */
+      readonly indexDoubt: string | null
     }
   /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
   | { readonly type: 'prepare'; readonly settings: Settings }

@@ -20,6 +20,9 @@ import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 
 export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
 
+/** What earlier workers make a worker do otherwise at its boot. */
+export type CacheDoubts = Pick<Extract<ToWorker, { readonly type: 'boot' }>, 'bypass' | 'indexDoubt'>
+
 export interface WorkerHandshakeContext {
   /** The settings for its boot. */
   settings(): Settings
@@ -41,6 +44,7 @@ export class WorkerHandshake {
   /** It speaks our language, and has nothing against our cache. */
   #isUnderstood = false
   #isOurKill = false
+  #hasBooted = false
   #exit: WorkerExit | null = null
 
   /** @param process running, and not spoken to yet */
@@ -57,9 +61,7 @@ export class WorkerHandshake {
     process.onMessage(message => this.#receive(message))
     void process.exited.then(exit => {
       this.#exit = exit
-      const { code, how } = exit
-      const advice = code === null ? `: ${remedyFor(parts.settings())}` : ''
-      this.#fail(new CacheError('mount-failed', `the worker ended with ${how} before the mount was up${advice}`))
+      this.#fail(new CacheError('mount-failed', `the worker ended with ${exit.how} before the mount was up`))
     })
   }
 
@@ -67,6 +69,17 @@ export class WorkerHandshake {
   get fate(): Fate {
     if (this.#exit?.how === 'signal SIGKILL' && !this.#isOurKill) return 'killed'
     return this.#isUnderstood ? 'crashed' : 'unstarted'
+  }
+
+  /** Why an index that it did not close may be damaged: it has ended by a signal of its own, or hung. Null: it has not. */
+  get indexDoubt(): string | null {
+    const ownSignal = this.fate === 'crashed' && this.#exit?.code === null
+    return ownSignal ? `a worker ended with ${this.#exit?.how}` : null
+  }
+
+  /** Everything but the mount was up. */
+  get hasBooted(): boolean {
+    return this.#hasBooted
   }
 
   /**
@@ -81,14 +94,14 @@ export class WorkerHandshake {
   }
 
   /**
-   * @param bypass why it is to run without the cache, or null
+   * @param doubts why it is to run without the cache, or to copy the index; or null
    * @param expected the version that served before, or null. The files of another version may have come to its place
    * meanwhile: a worker of another one is asked first whether it could.
    * @returns its answer, and its version
    * @throws CacheError whatever stood in the way
    */
   async boot(
-    bypass: string | null,
+    doubts: CacheDoubts,
     expected: string | null,
   ): Promise<MessageOf<'booted'> & { readonly version: string }> {
     const late = () => new CacheError('mount-failed', `the worker said nothing for ${bootMsMax / 1000} seconds`)
@@ -98,13 +111,15 @@ export class WorkerHandshake {
       await this.prepare()
     }
     this.#isUnderstood = true
-    return { ...(await this.#boot(bypass)), version }
+    return { ...(await this.#boot(doubts)), version }
   }
 
-  #boot(bypass: string | null): Promise<MessageOf<'booted'>> {
+  async #boot(doubts: CacheDoubts): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
-    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, bypass })
-    return booted
+    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, ...doubts })
+    const message = await booted
+    this.#hasBooted = true
+    return message
   }
 
   /**
@@ -188,10 +203,4 @@ export class WorkerHandshake {
     message.catch(() => {}) // A waiter sees the error; this is for a start that fails before that.
     return message
   }
-}
-
-/** LMDB trusts the file that it reads: a worker that dies of a signal may have met damage there. */
-function remedyFor({ cacheDirectory }: Settings): string {
-  const place = cacheDirectory ?? 'the cache directory (below /var/cache/parentfs or ~/.cache/parentfs)'
-  return `if it does so again, the index is damaged: remove "index" in ${place} to start with an empty cache`
 }

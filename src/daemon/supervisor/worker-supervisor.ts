@@ -32,6 +32,10 @@ export class WorkerSupervisor {
   #leaving: WorkerHandshake | null = null
   #takeovers = noTakeovers
   readonly #suspicion = new PoisonDetector()
+  /** Why an index that was not closed may be damaged; null once a worker has copied it. */
+  #indexDoubt: string | null = null
+  /** Why a start is no longer wanted. */
+  #cancelled: CacheError | null = null
 
   constructor(parts: WorkerSupervisorContext) {
     this.#parts = parts
@@ -66,9 +70,25 @@ export class WorkerSupervisor {
    * @throws CacheError what it failed with; then call {@link stop}
    */
   async start(): Promise<void> {
-    const link = this.#begin()
-    await this.#lead(link, this.#directory)
+    let link = this.#begin()
+    try {
+      await this.#lead(link, this.#directory)
+    } catch (error) {
+      link = await this.#tryAgain(link, error)
+    }
     this.#watch(link)
+  }
+
+  /** What is damaged in an index that was not closed ends the first worker that reads it: the next one copies what is whole. */
+  async #tryAgain(link: WorkerHandshake, error: unknown): Promise<WorkerHandshake> {
+    if (link.hasBooted) throw error
+    await link.end()
+    if (this.#cancelled || this.#isStopping) throw this.#cancelled ?? error
+    if (this.#indexDoubt === null && !isCacheError(error, 'index-failed')) throw error
+    this.#parts.logger.error({ reason: messageOf(error) }, 'the worker could not boot; another one is tried')
+    const next = this.#begin()
+    await this.#lead(next, this.#directory)
+    return next
   }
 
   /**
@@ -114,6 +134,7 @@ export class WorkerSupervisor {
 
   /** A start under way fails with this. */
   giveUp(error: CacheError): void {
+    this.#cancelled = error
     this.#link?.giveUp(error)
   }
 
@@ -152,11 +173,16 @@ export class WorkerSupervisor {
         else onMessage(message)
       },
     })
+    void process.exited.then(() => {
+      this.#indexDoubt ??= link.indexDoubt
+    })
     return link
   }
 
   async #lead(link: WorkerHandshake, directory: string | null): Promise<void> {
-    const booted = await link.boot(this.#policy.bypass, this.#version)
+    const { bypass } = this.#policy
+    const booted = await link.boot({ bypass, indexDoubt: this.#indexDoubt }, this.#version)
+    if (bypass === null) this.#indexDoubt = null
     this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
     // A mount by libfuse has no successor.

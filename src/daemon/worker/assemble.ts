@@ -52,6 +52,8 @@ export interface AssemblyContext {
   readonly signal: AbortSignal
   /** Keep nothing and read nothing of what is kept; null where all is well. */
   readonly bypass: CachelessMode | null
+  /** Why an index that was not closed is copied, and not opened as it is; null: it is. */
+  readonly indexDoubt: string | null
 }
 
 export class Rooms {
@@ -101,13 +103,13 @@ export class Rooms {
     }
   }
 
-  async #open({ addon, signal, bypass }: AssemblyContext): Promise<void> {
+  async #open({ addon, signal, bypass, indexDoubt }: AssemblyContext): Promise<void> {
     const { cache } = this.#configuration
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
     await bypass?.seed(directory.index)
-    const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, logger)
+    const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, indexDoubt, logger)
     this.#unwinder.push('index', () => index.close())
     this.#memoryLock = memoryLock
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))

@@ -24,7 +24,7 @@ export interface CachelessMode {
   close(): void
 }
 
-export interface CachelessContext extends Omit<AssemblyContext, 'bypass'> {
+export interface CachelessContext extends Omit<AssemblyContext, 'bypass' | 'indexDoubt'> {
   /** Why. */
   readonly reason: string
   /** The directory of its own cache while it runs; an earlier content is removed. */
@@ -50,7 +50,7 @@ export async function openCacheless(configuration: Configuration, parts: Cachele
       above.close()
     },
   }
-  return Rooms.open({ ...configuration, cache: temporary }, { ...parts, bypass })
+  return Rooms.open({ ...configuration, cache: temporary }, { ...parts, bypass, indexDoubt: null })
 }
 
 /** A cache directory that is not there, or that others can exchange, knows nothing. */

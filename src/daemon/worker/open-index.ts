@@ -16,11 +16,16 @@ export interface OpenedIndex {
   readonly memoryLock: MemoryLock
 }
 
-/** Open it; resolves when it is locked as far as it can be. @throws CacheError index-failed */
+/**
+ * Open it; resolves when it is locked as far as it can be.
+ * @param doubt why it is copied first, unless it was closed; null: it is copied when LMDB met an error in it
+ * @throws CacheError index-failed
+ */
 export async function openIndex(
   directory: CacheDirectory,
   capacityBytes: number,
   engine: Engine,
+  doubt: string | null,
   logger: Logger,
 ): Promise<OpenedIndex> {
   const writeCheck = new WriteProbe(
@@ -30,8 +35,16 @@ export async function openIndex(
   )
   const memoryLock = new MemoryLock(directory.index.place, (...file) => engine.keepInMemory(...file), logger)
   const index = new IndexDatabase(directory.index, {
-    // A damaged index and its copy lie side by side for a moment, below the ceiling too.
-    copyBytesMax: () => roomBytes(directory, capacityBytes),
+    salvage: {
+      isInDoubt: doubt !== null,
+      // A damaged index and its copy lie side by side for a moment, below the ceiling too.
+      copyBytesMax: () => roomBytes(directory, capacityBytes),
+      onSalvaged: failure => {
+        const why = doubt ?? 'LMDB met an error in it'
+        if (failure === null) logger.warn({ why }, 'the index may be damaged: what is whole in it was copied')
+        else logger.error({ why, failure }, 'the index may be damaged and was not copied: the cache starts empty')
+      },
+    },
     beforeWrite: () => writeCheck.run(),
     onWritten: () => void memoryLock.renew(), // Reports to the log.
   })

@@ -56,9 +56,9 @@ const worker = new Worker({
     logger = created.logger
     return created
   },
-  openRooms: (configuration, log, signal, bypass) =>
+  openRooms: (configuration, log, signal, { bypass, indexDoubt }) =>
     bypass === null
-      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null })
+      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null, indexDoubt })
       : openCacheless(configuration, {
           addon,
           logger: log,

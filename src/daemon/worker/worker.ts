@@ -46,12 +46,12 @@ export interface WorkerContext {
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
   createLogger(settings: LogSettings): Promise<ProcessLog>
-  /** @param bypass why the cache must be passed by, or null */
+  /** @param doubts why the cache must be passed by, or its index copied; or null */
   openRooms(
     configuration: Configuration,
     logger: LeveledLogger,
     signal: AbortSignal,
-    bypass: string | null,
+    doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt'>,
   ): Promise<WorkerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
@@ -136,7 +136,9 @@ export class Worker {
     this.#keeperPid = message.keeperPid
     const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
-    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, message.bypass)
+    const { bypass, indexDoubt } = message
+    const doubts = { bypass, indexDoubt: indexDoubt ?? null } // An older supervisor does not say.
+    const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, doubts)
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {

@@ -1,12 +1,13 @@
 /**
- * The process that copies an index which is damaged, so that reading it ends this process and no daemon.
+ * The process that copies an index which may be damaged, so that reading it ends this process and no daemon.
  *
- * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every page that can be reached was read, and
- * what was sealed is in the copy, durably. See salvage.ts.
+ * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every value that can be reached was read, and
+ * what was sealed is in the copy, which is not synced. See salvage.ts.
  */
 import '../../base/no-inspector.ts'
-import { open, type RootDatabase } from 'lmdb'
+import { type Database, open, type RootDatabase } from 'lmdb'
 import { checkedContent, databaseNames } from '../format/value-checksum.ts'
+import { saysDamage } from './damage-error.ts'
 
 type Binary = RootDatabase<Buffer, Buffer>
 
@@ -18,7 +19,7 @@ if (from === undefined || to === undefined) throw new Error('which directories?'
 const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
 const source: Binary = open({ path: from, maxDbs: 16, noSubdir: false, readOnly: true, ...binary })
 // As lmdb-environment.ts opens it: some of this is written into the file.
-const options = { path: to, maxDbs: 16, overlappingSync: false, noSubdir: false, permissionsMode: 0o600, ...binary }
+const options = { path: to, maxDbs: 16, noSync: true, noSubdir: false, permissionsMode: 0o600, ...binary }
 const target: Binary = open(options)
 for (const name of names.length > 0 ? names : databaseNames) copy(name)
 await target.flushed
@@ -26,9 +27,6 @@ await target.close()
 await source.close()
 
 function copy(name: string): void {
-  const sourceDatabase = source.openDB<Buffer, Buffer>({ name, ...binary })
-  // Of an index that was cut off while it was made, a database may be missing.
-  if (!sourceDatabase) return
   const targetDatabase = target.openDB<Buffer, Buffer>({ name, ...binary })
   let batch: [Buffer, Buffer][] = []
   const write = () => {
@@ -37,10 +35,17 @@ function copy(name: string): void {
     })
     batch = []
   }
-  for (const { key, value } of sourceDatabase.getRange({})) {
-    // Both are views that the next step may overwrite.
-    if (checkedContent(key, value) !== null) batch.push([Buffer.from(key), Buffer.from(value)])
-    if (batch.length === batchValues) write()
+  try {
+    // Of an index that was cut off while it was made, a database may be missing.
+    const sourceDatabase = source.openDB<Buffer, Buffer>({ name, ...binary }) as Database<Buffer, Buffer> | undefined
+    for (const { key, value } of sourceDatabase?.getRange({}) ?? []) {
+      // Both are views that the next step may overwrite.
+      if (checkedContent(key, value) !== null) batch.push([Buffer.from(key), Buffer.from(value)])
+      if (batch.length === batchValues) write()
+    }
+  } catch (error) {
+    if (!saysDamage(error)) throw error
+    source.resetReadTxn() // The databases after this one may be whole.
   }
   write()
 }

@@ -1,15 +1,15 @@
 /**
- * Makes an index that was not closed properly fit to be opened.
+ * Copies an index that may be damaged into a new one, by another process, so that reading it ends that process and no worker.
  *
  * After a crash no mark vouches for the file, see clean-shutdown-mark.ts. LMDB follows the pointers in its pages unchecked, and it writes
  * where its list of free pages says: one flipped bit can crash it, hang it, or have it write over what is in use, at once or
- * much later. So every page is looked at first, see lmdb-check.ts; a crash alone leaves a sound file, which is opened as it is. Of
- * one that is not, another process copies the values whose seal holds into a new file, which takes the old one's place: then
- * nothing of the old pages is left. Where a copy has no room, or cannot be made, the index is refused.
+ * much later. A crash alone leaves a sound file, so an index that was not closed is opened as it is. It is copied when LMDB met an error
+ * in it, and when a worker died of a signal or hung and did not close it: the next one is told. Values whose seal holds go into a new
+ * file, which takes the old one's place. Where there is no room for a copy, or it cannot be made in time, an empty index does.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { renameSync } from 'node:fs'
+import { closeSync, fsyncSync, readSync, renameSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
@@ -17,42 +17,70 @@ import type { HeldDirectory } from '../../base/held-directory.ts'
 import type { Logger } from '../../base/logger.ts'
 import { noInspectorArguments } from '../../base/no-inspector.ts'
 import { salvageMsMax } from './limits.ts'
-import { findDamage } from './lmdb-check.ts'
+import { isSparse, openPlain } from './plain-file.ts'
 
+/** Of LMDB. */
+const databaseName = 'data.mdb'
 /** Beside the index while it is made. */
 const copyName = 'salvaged'
+const chunkBytes = 4 * 1024 * 1024
 
 const copyMain = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
 
 /** The first descriptors of a child after its standard ones, as paths: what they hold is named by who started it. */
 const [firstGiven, secondGiven] = ['/proc/self/fd/3', '/proc/self/fd/4']
 
-/**
- * @param directory of an index that nobody has open
- * @param copyBytesMax how large a copy may be; asked when one is needed
- * @throws CacheError index-failed when it is damaged and cannot be copied
- */
-export function salvage(directory: HeldDirectory, copyBytesMax: () => number): void {
+/** What an earlier start has left of its copy goes. */
+export function removeLeftover(directory: HeldDirectory): void {
   directory.remove(copyName)
-  const file = directory.look('data.mdb')
-  const damage = file ? findDamage(directory.at('data.mdb')) : null
-  if (!file || damage === null) return
-  const roomBytes = copyBytesMax()
+}
+
+/**
+ * Put a copy, or nothing, in the place of the index in `directory`, which nobody has open.
+ * @param copyBytesMax how large a copy may be; asked when one is needed
+ * @returns null when it was copied, or why the index is empty now
+ * @throws CacheError index-failed when the copying process was killed by others; SystemError when the disk does not give the file, or
+ * no process could be started. Nothing has changed then.
+ */
+export function salvage(directory: HeldDirectory, copyBytesMax: () => number): string | null {
+  const file = directory.look(databaseName)
+  if (!file) return null
+  if (!isSparse(file)) readThrough(directory)
+  const [neededBytes, roomBytes] = [file.blocks * 512, copyBytesMax()]
   const failure =
-    file.size > roomBytes ? `a copy needs ${file.size} bytes, and there are ${roomBytes}` : copyIn(directory)
-  if (failure !== null) {
-    directory.remove(copyName)
-    const what = `${directory.path}/data.mdb was not closed properly and is damaged (${damage}; ${failure})`
-    throw new CacheError('index-failed', `${what}: remove ${directory.path} to start with an empty cache`)
+    neededBytes > roomBytes ? `a copy needs ${neededBytes} bytes, and there are ${roomBytes}` : copyIn(directory)
+  if (failure === null) takePlace(directory)
+  else directory.remove(databaseName)
+  directory.remove(copyName)
+  directory.sync()
+  return failure
+}
+
+/** A page that the disk does not give would end the copying process, as damage does. @throws SystemError */
+function readThrough(directory: HeldDirectory): void {
+  const chunk = Buffer.allocUnsafe(chunkBytes)
+  const fd = openPlain(directory.at(databaseName))
+  try {
+    for (let at = 0, read = 1; read > 0; at += read) read = readSync(fd, chunk, 0, chunkBytes, at)
+  } finally {
+    closeSync(fd)
   }
+}
+
+/** The copy becomes the index, durably: the process that made it does not wait for the disk. */
+function takePlace(directory: HeldDirectory): void {
   const copy = directory.below(copyName)
   try {
-    renameSync(copy.at('data.mdb'), directory.at('data.mdb'))
+    const fd = openPlain(copy.at(databaseName))
+    try {
+      fsyncSync(fd)
+    } finally {
+      closeSync(fd)
+    }
+    renameSync(copy.at(databaseName), directory.at(databaseName))
   } finally {
     copy.close()
   }
-  directory.remove(copyName)
-  directory.sync()
 }
 
 /**
@@ -81,9 +109,9 @@ export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger:
   }
 }
 
-/** @returns null, or why there is no copy */
+/** @returns null, or why there is no copy. @throws what says nothing of the index */
 function copyIn(directory: HeldDirectory): string | null {
-  const { status, signal, stderr } = spawnSync(
+  const { status, signal, stderr, error } = spawnSync(
     process.execPath,
     [...noInspectorArguments, copyMain, firstGiven, `${firstGiven}/${copyName}`],
     {
@@ -94,6 +122,11 @@ function copyIn(directory: HeldDirectory): string | null {
     },
   )
   if (status === 0) return null
+  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ETIMEDOUT')
+    return `it takes more than ${salvageMsMax / 1000} s`
+  if (error) throw error
+  if (signal === 'SIGKILL')
+    throw new CacheError('index-failed', `${directory.path}: the process that copies it was killed`)
   return signal ? `reading it ended with ${signal}` : lastLine(stderr.toString())
 }
 

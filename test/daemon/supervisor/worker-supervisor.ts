@@ -1,6 +1,7 @@
 /** Workers one after the other, as a supervisor has them. */
 import { once } from 'node:events'
 import t from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
 import { protocolVersion } from '../../../src/daemon/ipc/messages.ts'
 import { restartPauseMsMax, workerHangMsMax } from '../../../src/daemon/supervisor/limits.ts'
 import { FakeWorker, negotiated, setUpSupervisor as setUp, setUpWorkerSupervisor } from '../../fixtures/fake-worker.ts'
@@ -203,4 +204,78 @@ t.test('what a worker mounted itself goes with it; exit 1', async t => {
   t.equal(await supervisor.finished, 1)
   t.notOk(mounter.mounted)
   t.equal(workers.length, 1)
+})
+
+t.test(
+  'after a worker that died of itself the index is copied, by the first one that boots; after a kill it is not',
+  async t => {
+    const { supervisor, workers } = setUpWorkerSupervisor()
+    await supervisor.start()
+    workers[0]!.dies('SIGKILL')
+    await until(() => workers[1]?.given !== undefined, patienceMs, 'the next worker')
+    const failing = new FakeWorker()
+    failing.answer = message => message.type === 'boot' && failing.dies('SIGKILL')
+    workers.push(failing)
+    workers[1]!.dies('SIGSEGV')
+    await until(() => workers[3]?.given !== undefined, patienceMs, 'the one after a boot that was killed')
+    workers[3]!.dies('SIGKILL')
+    await until(() => workers[4]?.given !== undefined, patienceMs, 'another one')
+    const signal = 'a worker ended with signal SIGSEGV'
+    t.same(
+      workers.map(({ indexDoubt }) => indexDoubt),
+      [null, null, null, signal, null],
+    )
+    await supervisor.stop()
+  },
+)
+
+t.test('a first worker that dies of the index, or cannot read it, is followed by one more', async t => {
+  for (const how of ['SIGSEGV', 'index-failed'] as const) {
+    const { supervisor, workers } = setUpWorkerSupervisor()
+    workers[0]!.answer = ({ type }) => {
+      if (type === 'stop') workers[0]!.exit(1)
+      if (type !== 'boot') return
+      if (how === 'SIGSEGV') workers[0]!.dies(how)
+      else workers[0]!.say({ type: 'failed', code: how, message: 'the index cannot be read' })
+    }
+    await supervisor.start()
+    t.same(workers.length, 2, how)
+    t.equal(workers[1]!.indexDoubt, how === 'SIGSEGV' ? 'a worker ended with signal SIGSEGV' : null)
+    await supervisor.stop()
+  }
+})
+
+t.test('a first start that fails twice, or is cancelled, or fails of something else, fails', async t => {
+  const failing = (answer: (worker: FakeWorker) => void) => {
+    const worker = new FakeWorker()
+    worker.answer = ({ type }) => {
+      if (type === 'boot') answer(worker)
+      if (type === 'stop') worker.exit(1)
+    }
+    return worker
+  }
+  const twice = setUpWorkerSupervisor()
+  twice.workers.splice(0, 1, ...[1, 2].map(() => failing(worker => worker.dies('SIGSEGV'))))
+  await t.rejects(twice.supervisor.start(), { code: 'mount-failed', message: /SIGSEGV before the mount was up/ })
+  t.equal(twice.workers.length, 2)
+  const cancelled = setUpWorkerSupervisor()
+  cancelled.workers.splice(
+    0,
+    1,
+    failing(worker => {
+      worker.dies('SIGSEGV')
+      cancelled.supervisor.giveUp(new CacheError('aborted', 'no longer wanted'))
+    }),
+  )
+  await t.rejects(cancelled.supervisor.start(), { code: 'aborted' })
+  t.equal(cancelled.workers.length, 1)
+  const locked = setUpWorkerSupervisor()
+  locked.workers.splice(
+    0,
+    1,
+    failing(worker => worker.say({ type: 'failed', code: 'cache-locked', message: 'in use' })),
+  )
+  await t.rejects(locked.supervisor.start(), { code: 'cache-locked' })
+  t.equal(locked.workers.length, 1)
+  for (const { supervisor } of [twice, cancelled, locked]) await supervisor.stop()
 })

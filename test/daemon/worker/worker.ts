@@ -27,6 +27,13 @@ const configuration = {
   worker: { crashLimit: 5, stableAfter: 60_000 },
 } as Configuration
 
+const settings: Settings = {
+  ...{ configFile: null, mountpoint: '/mnt', cacheDirectory: null, source: null },
+  log: { level: 'info', pretty: false, file: null },
+  document: {},
+}
+const boot = { type: 'boot', settings, keeperPid: 77, bypass: null, indexDoubt: null } as const
+
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
 
 /** What came of it: one setting changes and one waits. */
@@ -104,7 +111,10 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
       return { ...configuration, log: { level: document.level ?? 'info' } } as Configuration
     },
     createLogger: async () => ({ logger, linesLost: () => 0 }),
-    openRooms: (_configuration, _logger, signal) => openRooms?.(signal) ?? Promise.resolve(rooms),
+    openRooms: async (_configuration, _logger, signal, { indexDoubt }) => {
+      if (indexDoubt !== null) happened.push(`copy: ${indexDoubt}`)
+      return openRooms?.(signal) ?? rooms
+    },
     adminSocketPath: () => socket,
     checkLayout: () => {},
     admission: { peerUid: () => 0, uid: 0 },
@@ -116,12 +126,12 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   worker.run()
   const hear = (message: ToWorker) => listen(message)
   const saw = (what: string) => until(() => happened.includes(what), 5000, what)
-  const boot = async () => {
-    hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+  const bootIt = async () => {
+    hear(boot)
     await saw('booted')
   }
   const serve = async (kept = false) => {
-    await boot()
+    await bootIt()
     hear({ type: 'mounted', negotiated: null, judgement: noPoisonVerdict, kept })
     await saw('ready')
   }
@@ -134,7 +144,8 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     rooms,
     hear,
     saw,
-    boot,
+    boot: bootIt,
+    listen: (value: unknown) => listen(value as ToWorker),
     serve,
     end,
     disconnect: () => disconnect(),
@@ -162,8 +173,8 @@ t.test('it boots, serves, and stops from the top down', async t => {
 })
 
 t.test('told to mount, it mounts, and takes it away when it is left alone', async t => {
-  const { happened, boot, hear, saw, disconnect } = setUp(t)
-  await boot()
+  const { happened, boot: bootIt, hear, saw, disconnect } = setUp(t)
+  await bootIt()
   hear({ type: 'mount' })
   await saw('ready')
   t.same(happened, ['booted', 'mount', 'adopt null', 'ready'])
@@ -242,7 +253,7 @@ t.test('a start that fails says why, and exits 1', async t => {
   const { said, saw, hear } = setUp(t, async () => {
     throw new CacheError('cache-locked', 'somebody has it')
   })
-  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+  hear(boot)
   await saw('exit 1')
   t.same(said, [{ type: 'failed', code: 'cache-locked', message: 'somebody has it' }])
 })
@@ -255,7 +266,7 @@ t.test('a stop during the boot ends what the boot waits for', async t => {
       else signal.addEventListener('abort', give)
     })
   })
-  hear({ type: 'boot', settings: { document: {} } as Settings, keeperPid: 77, bypass: null })
+  hear(boot)
   hear({ type: 'stop' })
   await saw('exit 1')
   t.pass('it ended')
@@ -290,6 +301,22 @@ t.test('left alone by a supervisor whose mount is kept, it leaves that to the ne
     await saw('exit 1')
     t.notOk(happened.includes('detach /mnt'), `told at once: ${whenServing}`)
     // What ends with a process, this one has to close.
+    hear({ type: 'stop' })
+    await saw('exit 0')
+  }
+})
+
+t.test('it copies the index when its supervisor says why, and not for one of before, which says nothing', async t => {
+  const told = setUp(t)
+  told.hear({ ...boot, indexDoubt: 'a worker died' })
+  await told.saw('booted')
+  t.same(told.happened, ['copy: a worker died', 'booted'])
+  const { indexDoubt: _, ...before } = boot
+  const untold = setUp(t)
+  untold.listen(before)
+  await untold.saw('booted')
+  t.same(untold.happened, ['booted'])
+  for (const { hear, saw } of [told, untold]) {
     hear({ type: 'stop' })
     await saw('exit 0')
   }
