@@ -1,51 +1,128 @@
 /**
- * Validates messages from the worker, so that a faulty worker cannot crash its supervisor.
+ * Validates messages between supervisor and worker, so that a faulty process cannot crash the other one.
+ *
+ * A message of an unknown type comes from a newer version. It is ignored and told once, as is one whose fields are not
+ * as agreed. Unknown fields are not looked at.
  */
 import { isErrorCode } from '../../base/errors.ts'
 import { logLevels } from '../config/settings.ts'
-import type { ToSupervisor } from './messages.ts'
+import { ignoredTypesMax, typeCharactersMax } from './limits.ts'
+import type { ToSupervisor, ToWorker } from './messages.ts'
 
-type Kind = 'text' | 'texts' | 'textOrNull' | 'number' | 'truth' | 'numbers' | 'mounter' | 'errorCode' | 'level'
+type Check = (value: unknown) => boolean
 
 /** The fields of each message. */
-const shapes: {
-  readonly [T in ToSupervisor['type']]: Readonly<
-    Record<Exclude<keyof Extract<ToSupervisor, { type: T }>, 'type'>, Kind>
-  >
-} = {
-  hello: { version: 'text', protocol: 'number' },
-  booted: { source: 'text', allowOther: 'truth', mounter: 'mounter', restarts: 'numbers', addons: 'texts' },
-  prepared: { version: 'text', protocol: 'number' },
-  'upgrade-request': { id: 'number', directory: 'textOrNull' },
-  capacity: { capacityBytes: 'number' },
-  failed: { code: 'errorCode', message: 'text' },
-  negotiated: { negotiated: 'numbers' },
+type Shapes<M extends { readonly type: string }> = {
+  readonly [T in M['type']]: Readonly<Record<Exclude<keyof Extract<M, { type: T }>, 'type'>, Check>>
+}
+
+/** Hears of a message that is not passed on, once for each type. */
+export type OnIgnored = (type: string, why: 'unknown' | 'malformed') => void
+
+const text: Check = value => typeof value === 'string'
+const truth: Check = value => typeof value === 'boolean'
+const count: Check = Number.isSafeInteger
+const texts = listOf(text)
+const numbers: Check = value => isObject(value) && Object.values(value).every(each => Number.isFinite(each))
+const errorCode: Check = value => typeof value === 'string' && isErrorCode(value)
+
+const log = fields({ level: text, pretty: truth, file: orNull(text) })
+const settings = fields({
+  ...{ configFile: orNull(text), mountpoint: text, cacheDirectory: orNull(text), source: orNull(text) },
+  ...{ log, document: isObject },
+})
+const takeovers = fields({ count, lastPauseMs: count, longestPauseMs: count, refusedUpgrade: orNull(text) })
+const holder = fields({ pid: orNull(count), command: text })
+const refused = fields({ code: errorCode, message: text, holders: listOf(holder) })
+
+const toSupervisor: Shapes<ToSupervisor> = {
+  hello: { version: text, protocol: count },
+  booted: {
+    ...{ source: text, allowOther: truth, mounter: value => value === 'keeper' || value === 'server' },
+    ...{ restarts: numbers, addons: texts },
+  },
+  prepared: { version: text, protocol: count },
+  'upgrade-request': { id: count, directory: orNull(text) },
+  capacity: { capacityBytes: count },
+  failed: { code: errorCode, message: text },
+  negotiated: { negotiated: numbers },
   ready: {},
-  ended: { reason: 'textOrNull' },
-  unmount: { id: 'number', force: 'truth' },
-  'reload-request': { id: 'number' },
+  ended: { reason: orNull(text) },
+  unmount: { id: count, force: truth },
+  'reload-request': { id: count },
   pong: {},
-  'log-level': { level: 'level' },
+  'log-level': { level: value => logLevels.some(level => level === value) },
 }
 
-const checks: Readonly<Record<Kind, (value: unknown) => boolean>> = {
-  text: value => typeof value === 'string',
-  texts: value => Array.isArray(value) && value.every(each => typeof each === 'string'),
-  textOrNull: value => value === null || typeof value === 'string',
-  number: Number.isSafeInteger,
-  truth: value => typeof value === 'boolean',
-  numbers: value => isObject(value) && Object.values(value).every(each => Number.isFinite(each)),
-  mounter: value => value === 'keeper' || value === 'server',
-  level: value => logLevels.some(level => level === value),
-  errorCode: value => typeof value === 'string' && isErrorCode(value),
+const toWorker: Shapes<ToWorker> = {
+  // Earlier supervisors say no indexDoubt.
+  boot: { settings, keeperPid: count, bypass: orNull(text), indexDoubt: orAbsent(orNull(text)) },
+  prepare: { settings },
+  history: { takeovers, kept: truth },
+  'upgrade-answer': {
+    id: count,
+    outcome: value =>
+      fields({ version: text, refusal: isNull })(value) ||
+      fields({ version: isNull, refusal: fields({ code: errorCode, message: text }) })(value),
+  },
+  mounted: {
+    negotiated: orNull(numbers),
+    judgement: fields({ suspects: texts, poisoned: texts }),
+    kept: orAbsent(truth), // Nor what is kept.
+  },
+  mount: {},
+  'unmount-answer': { id: count, refusal: orNull(refused) },
+  reload: { id: orNull(count), document: isObject },
+  'reload-failed': { id: count, code: errorCode, message: text },
+  ping: {},
+  stop: {},
 }
 
-/** The message, or null for what is none. */
-export function validateMessage(value: unknown): ToSupervisor | null {
-  if (!isObject(value) || typeof value.type !== 'string' || !Object.hasOwn(shapes, value.type)) return null
-  const shape: Readonly<Record<string, Kind>> = shapes[value.type as ToSupervisor['type']]
-  const isRight = Object.entries(shape).every(([field, kind]) => checks[kind](value[field]))
-  return isRight ? (value as ToSupervisor) : null
+/** @returns a function that gives the message, or null for what is none */
+export function readerOfWorker(onIgnored: OnIgnored): (value: unknown) => ToSupervisor | null {
+  return readerOf(toSupervisor, onIgnored)
+}
+
+/** @returns a function that gives the message, or null for what is none */
+export function readerOfSupervisor(onIgnored: OnIgnored): (value: unknown) => ToWorker | null {
+  return readerOf(toWorker, onIgnored)
+}
+
+function readerOf<M extends { readonly type: string }>(shapes: Shapes<M>, onIgnored: OnIgnored) {
+  const told = new Set<string>()
+  return (value: unknown): M | null => {
+    const type = isObject(value) && typeof value.type === 'string' ? value.type : ''
+    const shape = Object.hasOwn(shapes, type) ? shapes[type as M['type']] : null
+    if (shape && fields(shape)(value)) return value as M
+    const name = type.slice(0, typeCharactersMax)
+    if (!told.has(name) && told.size < ignoredTypesMax) {
+      told.add(name)
+      onIgnored(name, shape ? 'malformed' : 'unknown')
+    }
+    return null
+  }
+}
+
+/** An object with these fields, and perhaps others. */
+function fields(shape: Readonly<Record<string, Check>>): Check {
+  const checks = Object.entries(shape)
+  return value => isObject(value) && checks.every(([name, check]) => check(value[name]))
+}
+
+function listOf(check: Check): Check {
+  return value => Array.isArray(value) && value.every(check)
+}
+
+function orNull(check: Check): Check {
+  return value => value === null || check(value)
+}
+
+function orAbsent(check: Check): Check {
+  return value => value === undefined || check(value)
+}
+
+function isNull(value: unknown): boolean {
+  return value === null
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -58,7 +58,10 @@ export class WorkerHandshake {
     this.#hello = new Promise(resolve => {
       this.#heardHello = resolve
     })
-    process.onMessage(message => this.#receive(message))
+    process.onMessage(
+      message => this.#receive(message),
+      (type, why) => parts.logger.warn({ type, why, worker: process.pid }, 'a message of the worker is ignored'),
+    )
     void process.exited.then(exit => {
       this.#exit = exit
       this.#fail(new CacheError('mount-failed', `the worker ended with ${exit.how} before the mount was up`))

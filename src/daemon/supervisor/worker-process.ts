@@ -10,7 +10,7 @@ import { noInspectorArguments } from '../../base/no-inspector.ts'
 import type { Addon } from '../../native/addon.ts'
 import { LineChannel } from '../ipc/line-channel.ts'
 import type { ToSupervisor, ToWorker } from '../ipc/messages.ts'
-import { validateMessage } from '../ipc/validate-message.ts'
+import { type OnIgnored, readerOfWorker } from '../ipc/validate-message.ts'
 import { workerChannelFd } from '../ipc/worker-descriptors.ts'
 import { threadpoolThreads, workerHeapMiBMax } from './limits.ts'
 
@@ -21,7 +21,7 @@ export interface WorkerProcess {
   /** Put a descriptor into the socket; ours stays open. */
   sendFd(fd: number): void
   /** The one listener; to miss nothing, in the same tick as the start. */
-  onMessage(listener: (message: ToSupervisor) => void): void
+  onMessage(listener: (message: ToSupervisor) => void, onIgnored: OnIgnored): void
   /** The time and manner of its end; never rejects. */
   readonly exited: Promise<WorkerExit>
   /** SIGKILL. */
@@ -65,11 +65,13 @@ export function startWorker(addon: Addon, main: string, workFd: number, start = 
     pid: child.pid ?? 0,
     send: message => void channel.send(message), // Never rejects.
     sendFd: fd => addon.sendFd(ours, fd),
-    onMessage: listener =>
+    onMessage: (listener, onIgnored) => {
+      const read = readerOfWorker(onIgnored)
       channel.onMessage(value => {
-        const message = validateMessage(value)
+        const message = read(value)
         if (message) listener(message)
-      }),
+      })
+    },
     exited,
     kill: () => void child.kill('SIGKILL'),
   }

@@ -15,7 +15,6 @@ import { type Configuration, configure } from '../config/configuration.ts'
 import { createLogger } from '../config/create-logger.ts'
 import { readVersion } from '../config/version.ts'
 import { LineChannel } from '../ipc/line-channel.ts'
-import type { ToWorker } from '../ipc/messages.ts'
 import { workerChannelFd, workerJournalFd, workerSocketFd } from '../ipc/worker-descriptors.ts'
 import { createMounter } from '../mount/mounter.ts'
 import { Rooms } from './assemble.ts'
@@ -44,7 +43,7 @@ process.on('unhandledRejection', error => {
 const worker = new Worker({
   channel: {
     send: message => channel.send(message),
-    onMessage: listener => channel.onMessage(message => listener(message as ToWorker)),
+    onMessage: listener => channel.onMessage(listener),
     onDisconnect: listener => channel.onClose(listener),
   },
   version: readVersion(),

@@ -26,6 +26,7 @@ import {
   type UpgradeOutcome,
 } from '../ipc/messages.ts'
 import { PendingCalls } from '../ipc/pending-calls.ts'
+import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 import type { WorkerRooms } from './worker-rooms.ts'
@@ -34,7 +35,8 @@ import type { WorkerRooms } from './worker-rooms.ts'
 export interface SupervisorChannel {
   /** Resolves when the message is on its way, or the supervisor has gone. */
   send(message: ToSupervisor): Promise<void>
-  onMessage(listener: (message: ToWorker) => void): void
+  /** What it says is not looked at yet. */
+  onMessage(listener: (value: unknown) => void): void
   onDisconnect(listener: () => void): void
 }
 
@@ -102,7 +104,13 @@ export class Worker {
   /** Listen to the supervisor from now on. */
   run(): void {
     const { channel } = this.#parts
-    channel.onMessage(message => this.#receive(message))
+    const ignored = (type: string, why: string) =>
+      this.#logger?.warn({ type, why }, 'a message of the supervisor is ignored')
+    const read = readerOfSupervisor(ignored)
+    channel.onMessage(value => {
+      const message = read(value)
+      if (message) this.#receive(message)
+    })
     channel.onDisconnect(() => void this.#supervisorGone()) // Ends in an exit.
     void channel.send({ type: 'hello', version: this.#parts.version, protocol: protocolVersion }) // Never rejects.
   }
@@ -119,7 +127,7 @@ export class Worker {
     else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message.settings))
     else if (message.type === 'history') this.#history = message
     else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
-    else void this.#stop(0)
+    else if (message.type === 'stop') void this.#stop(0)
   }
 
   async #prepare(settings: Settings): Promise<void> {

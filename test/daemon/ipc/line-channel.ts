@@ -3,7 +3,6 @@ import { Duplex } from 'node:stream'
 import t from 'tap'
 import { messageBytesMax } from '../../../src/daemon/ipc/limits.ts'
 import { LineChannel } from '../../../src/daemon/ipc/line-channel.ts'
-import { validateMessage } from '../../../src/daemon/ipc/validate-message.ts'
 
 /** A channel, what came through it, and what it wrote. */
 function setUp() {
@@ -57,36 +56,4 @@ t.test('who has gone is told nothing, and nobody waits for it', async t => {
   await new Promise(resolve => setImmediate(resolve))
   t.ok(closed)
   await channel.send({ type: 'ping' })
-})
-
-t.test('a message that is none of ours is not heard', async t => {
-  const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 3 }
-  for (const right of [
-    { type: 'pong' },
-    { type: 'ready', more: 1 },
-    { type: 'ended', reason: null },
-    { type: 'negotiated', negotiated },
-    { type: 'log-level', level: 'debug' },
-    { type: 'failed', code: 'cache-locked', message: '' },
-  ])
-    t.same(validateMessage(right), right)
-  for (const wrong of [
-    null,
-    7,
-    'pong',
-    [],
-    {},
-    { type: 'hasOwnProperty' },
-    { type: 'boot' },
-    { type: 'ended' },
-    { type: 'ended', reason: 1 },
-    { type: 'unmount', id: 1, force: 'yes' },
-    { type: 'unmount', id: 0.5, force: true },
-    { type: 'negotiated', negotiated: null },
-    { type: 'negotiated', negotiated: { ...negotiated, flags2: '128' } },
-    { type: 'log-level', level: 'loud' },
-    { type: 'failed', code: 'toString', message: '' },
-    { type: 'booted', source: 'x', allowOther: true, mounter: 'nobody', restarts: {} },
-  ])
-    t.equal(validateMessage(wrong), null, JSON.stringify(wrong))
 })

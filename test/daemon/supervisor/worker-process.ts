@@ -20,9 +20,13 @@ function begin(t: Test, program: string) {
   t.teardown(() => closeSync(workFd))
   const worker = startWorker(addon, main, workFd)
   const heard: ToSupervisor[] = []
-  worker.onMessage(message => void heard.push(message))
+  const ignored: string[] = []
+  worker.onMessage(
+    message => void heard.push(message),
+    (type, why) => void ignored.push(`${type} ${why}`),
+  )
   t.teardown(() => worker.kill())
-  return { worker, heard }
+  return { worker, heard, ignored }
 }
 
 t.test('what a worker says that is no message is not heard', async t => {
@@ -35,9 +39,10 @@ t.test('what a worker says that is no message is not heard', async t => {
     '{"type":"capacity","capacityBytes":"all"}',
     '{"type":"pong"}',
   ]
-  const { worker, heard } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
+  const { worker, heard, ignored } = begin(t, `channel.end(${JSON.stringify(`${said.join('\n')}\n`)})`)
   t.match(await worker.exited, { code: 0, how: 'exit code 0' })
   t.same(heard, [{ type: 'pong' }])
+  t.same(ignored, [' unknown', 'toString unknown', 'negotiated malformed', 'capacity malformed'])
 })
 
 t.test('a worker that dies leaves nothing open here, and is told nothing', async t => {

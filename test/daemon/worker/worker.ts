@@ -86,9 +86,10 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const socket = join(directory, 's')
   const happened: string[] = []
-  const logger = { ...silentLogger }
+  const warned: object[] = []
+  const logger = { ...silentLogger, warn: (facts: object) => void warned.push(facts) }
   const { said, hello, send } = ear(happened)
-  let [listen, disconnect]: [(message: ToWorker) => void, () => void] = [() => {}, () => {}]
+  let [listen, disconnect]: [(value: unknown) => void, () => void] = [() => {}, () => {}]
   let end: (reason: string | null) => void = () => {}
   const ended = new Promise<string | null>(resolve => {
     end = resolve
@@ -137,6 +138,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   }
   return {
     logger,
+    warned,
     socket,
     happened,
     said,
@@ -145,7 +147,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     hear,
     saw,
     boot: bootIt,
-    listen: (value: unknown) => listen(value as ToWorker),
+    listen: (value: unknown) => listen(value),
     serve,
     end,
     disconnect: () => disconnect(),
@@ -304,6 +306,24 @@ t.test('left alone by a supervisor whose mount is kept, it leaves that to the ne
     hear({ type: 'stop' })
     await saw('exit 0')
   }
+})
+
+t.test('what a supervisor says that is no message is ignored, and told once', async t => {
+  const { happened, warned, hear, saw, serve, listen } = setUp(t)
+  await serve()
+  for (let round = 0; round < 2; round++) {
+    for (const value of [null, 'stop', { type: 'later' }, { type: 'mounted' }, { type: 'boot', settings: {} }])
+      listen(value)
+  }
+  t.same(happened, ['booted', 'adopt 9', 'serve 9', 'negotiated', 'ready'])
+  t.same(warned, [
+    { type: '', why: 'unknown' },
+    { type: 'later', why: 'unknown' },
+    { type: 'mounted', why: 'malformed' },
+    { type: 'boot', why: 'malformed' },
+  ])
+  hear({ type: 'stop' })
+  await saw('exit 0')
 })
 
 t.test('it copies the index when its supervisor says why, and not for one of before, which says nothing', async t => {
