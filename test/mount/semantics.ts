@@ -81,8 +81,13 @@ const situations: readonly Situation[] = [
       await until(() => statSync(target).size === 5 * MiB, patienceMs, 'the new version')
     },
     rows: [
-      ['read of what is held, old descriptor', 'ok', 'the old version', readHeld],
-      ['read of more, old descriptor', 'ESTALE', 'SIGBUS in a mapping: it is nowhere any more', readCold],
+      ['read of held blocks, old descriptor', 'ok', 'the old version', readHeld],
+      [
+        'read of other blocks, old descriptor',
+        'ESTALE',
+        'SIGBUS in a mapping: that version exists nowhere any more',
+        readCold,
+      ],
       ['open', 'ok', 'the new version, after `revalidate` (1 m) at the latest', openAnew],
     ],
   },
@@ -93,24 +98,24 @@ const situations: readonly Situation[] = [
       await until(async () => !statSync(target, { throwIfNoEntry: false }), patienceMs, 'the name to go')
     },
     rows: [
-      ['read of what is held, old descriptor', 'ok', '', readHeld],
-      ['read of more, old descriptor', 'ESTALE', '', readCold],
+      ['read of held blocks, old descriptor', 'ok', '', readHeld],
+      ['read of other blocks, old descriptor', 'ESTALE', '', readCold],
       ['open', 'ENOENT', '', openAnew],
-      ['readdir', 'nothing', 'it was the only one', list],
+      ['readdir', 'nothing', 'it was the only image', list],
     ],
   },
   {
     what: 'the origin is away',
     happens: ({ server }) => server.close(),
     rows: [
-      ['read of what is held', 'ok', 'at once', readHeld],
+      ['read of held blocks', 'ok', 'at once', readHeld],
       [
-        'read of more',
+        'read of other blocks',
         'EIO',
         'after `missTimeout` (30 s); with `onOutage: wait` it waits until the origin is back',
         readCold,
       ],
-      ['a page of a mapping that is not held', 'SIGBUS', 'after the same time', mapCold],
+      ['a page of a mapping, not held', 'SIGBUS', 'after the same time', mapCold],
       ['stat', 'ok', 'from the index', stat],
       ['readdir', 'a.raw', 'from the index', list],
       ['open', 'ok', 'from the index', openAnew],
@@ -120,8 +125,8 @@ const situations: readonly Situation[] = [
     what: 'the worker process died',
     happens: async ({ where }) => void process.kill((await statusOf(where)).pid, 'SIGKILL'),
     rows: [
-      ['read, old descriptor', 'ok', 'as soon as its successor serves', readHeld],
-      ['read of what the page cache has, old descriptor', 'ok', 'at once', readPaged],
+      ['read, old descriptor', 'ok', 'as soon as the next worker serves', readHeld],
+      ['read of cached pages, old descriptor', 'ok', 'at once', readPaged],
       ['stat', 'ok', '', stat],
       ['open', 'ok', '', openAnew],
       ['close', 'ok', '', close],
@@ -137,13 +142,13 @@ const situations: readonly Situation[] = [
     },
     rows: [
       ['read, old descriptor', 'ENOTCONN', '', readHeld],
-      ['read of what the page cache has, old descriptor', 'ok', '', readPaged],
-      ['stat', 'ENOENT', 'the mount is gone: below lies the empty directory', stat],
+      ['read of cached pages, old descriptor', 'ok', '', readPaged],
+      ['stat', 'ENOENT', 'the mount is gone: the empty directory below it shows', stat],
       ['close', 'ok', '', close],
     ],
   },
   {
-    what: 'somebody unmounted with --force',
+    what: 'an operator unmounted with --force',
     happens: async ({ where }) => void (await parentfs('unmount', '--force', where.mountpoint)),
     rows: [
       ['read, old descriptor', 'ENOTCONN', '', readHeld],
