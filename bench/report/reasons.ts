@@ -19,23 +19,23 @@ const by = (row: Row, ...contenders: readonly string[]) => contenders.some(name 
 const reasons: readonly Reason[] = [
   {
     title: 'The comparison server',
-    why: 'It reads and writes and does nothing else, with its file in the page cache: what parentfs adds to that is looking up what is held, and looking again.',
+    why: 'It only reads and writes, with its file in the page cache. parentfs adds two looks into the residency table.',
     applies: row => by(row, 'comparison'),
   },
   {
     title: 'The page cache of the file itself',
-    why: 'The kernel answers buffered reads of the raw file, and of a complete image by passthrough, from pages that it has already; without passthrough each page comes through the daemon once.',
+    why: 'The kernel answers buffered reads of the raw file, and of a complete image by passthrough, from its own pages. Without passthrough each page comes through the daemon once.',
     applies: row =>
       by(row, 'raw file', 'parentfs passthrough') && asked(row, 'warm-4k-buffered', 'warm-1m-buffered', 'reopen'),
   },
   {
     title: 'One read at a time, warm',
-    why: 'Bimodal on few processors: the scheduler wakes the server on the processor of the reader or on another. bench/results/warm.json has many rounds, and what the best of them come to.',
+    why: 'Bimodal on few processors: the scheduler wakes the daemon on the processor of the reader or on another. bench/results/warm.json has many rounds, and the ratio of the best.',
     applies: row => asked(row, 'warm-4k-qd1', 'warm-4k-buffered', 'boot-warm'),
   },
   {
     title: 'Everything at the first read',
-    why: 'rclone without tuning and s3fs fetch large pieces, nearly the whole image, for the first reads; those after them find it there, and without a cap that takes no time. The rows with what was fetched say what that costs.',
+    why: 'rclone without tuning and s3fs fetch large pieces, nearly the whole image, for the first reads. Later reads find their bytes there, and without a cap that takes no time. The rows of fetched bytes show the cost.',
     applies: row => {
       const isGreedy = by(row, 'rclone', 's3fs') && row.contender !== 'rclone tuned'
       const isFar = row.distance !== null && !row.distance.startsWith('0 ms')
@@ -44,33 +44,33 @@ const reasons: readonly Reason[] = [
   },
   {
     title: 'One cold read',
-    why: 'parentfs plans, fetches and answers a miss in one thread of JavaScript, and fetches the whole block of 64 KiB: about a millisecond more than a program in C that asks for it, or for less. What follows from it (checksums, an index, fetching once for all) is what the other rows show.',
+    why: 'parentfs plans, fetches and answers a miss on its main thread, and fetches the whole block of 64 KiB. That takes about a millisecond more than a program in C. The other rows show the gain of it: checksums, an index, one fetch for all readers.',
     applies: row => asked(row, 'cold-random', 'herd'),
   },
   {
     title: 'Bytes of a boot',
-    why: 'Who fetches the 64 or 128 KiB around each read and nothing ahead needs fewer bytes, and waits for each: compare the seconds.',
+    why: 'A program without read-ahead that fetches 64 or 128 KiB around each read needs fewer bytes, and waits for each. Compare the seconds.',
     applies: row => asked(row, 'boot-cold-bytes'),
   },
   {
     title: 'An origin that costs nothing',
-    why: 'At no distance and without a cap there is nothing to wait for: what counts is processor time per byte, on processors that the web server needs too, and parentfs spends it on checksums, reading ahead and JavaScript. From the first milliseconds of distance on, what is fetched at once counts more.',
+    why: 'At no distance and without a cap no read waits. CPU time for each byte decides, on processors that the web server needs too. parentfs spends it on checksums, read-ahead and JavaScript. From 2 ms of distance on, concurrent requests count more.',
     applies: row =>
       row.distance?.startsWith('0 ms') === true && asked(row, 'cold-16-threads', 'cold-sequential', 'boot-cold'),
   },
   {
     title: 'The link is full',
-    why: 'With a cap both read as fast as it lets them; a few hundredths are the beginning, in which parentfs reads ahead further and further.',
+    why: 'With a cap both read at its rate. The few hundredths are the begin, while the read-ahead window grows.',
     applies: row => asked(row, 'cold-sequential') && row.distance?.includes('MiB/s') === true,
   },
   {
     title: 'Large pieces in sequence',
-    why: 'Without a cap who asks for many megabytes at once, or for several at a time, has more under way than parentfs, which limits what it fetches ahead of a reader.',
+    why: 'Without a cap a program that requests many megabytes at once has more in flight than parentfs, which limits its read-ahead.',
     applies: row => asked(row, 'cold-sequential'),
   },
   {
     title: 'Variants of parentfs',
-    why: 'They share everything that this row asks for: the lead is what differs between two runs.',
+    why: 'They share all code that this row measures: the lead is the difference of two runs.',
     applies: row => by(row, 'parentfs'),
   },
 ]
@@ -86,10 +86,10 @@ export function whoIsAhead(rows: readonly Row[]): string {
   const lines = [...reasons, null].flatMap(reason => {
     const group = groups.get(reason)
     if (!group) return []
-    const { title, why } = reason ?? { title: 'Not explained', why: 'This wants a look.' }
+    const { title, why } = reason ?? { title: 'Not explained', why: 'No reason is known.' }
     return [`- **${title}.** ${why}`, ...byQuestion(group)]
   })
-  return lines.length === 0 ? 'Nobody, in any row.\n' : `${lines.join('\n')}\n`
+  return lines.length === 0 ? 'No contender, in any row.\n' : `${lines.join('\n')}\n`
 }
 
 /** `question: who (times as good, where)`, for one reason. */

@@ -37,7 +37,7 @@ t.test('the page gets tables between its marks, with who failed and who was not 
   t.match(page, /Failed: third, round 1: hung: for ever/)
   t.match(page, /Not run: fourth \(not installed\)/)
   t.match(page, /!\[A picture\]\(pictures\/a.svg\)/)
-  t.match(page, /Nobody, in any row/)
+  t.match(page, /No contender, in any row/)
   t.notMatch(page, /from before/)
   t.equal(withTables(page, parts), page, 'written again, it is the same')
   t.throws(() => withTables('no marks', parts))
