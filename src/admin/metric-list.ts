@@ -59,15 +59,11 @@ const reads: readonly Metric[] = [
 ]
 
 const cache: readonly Metric[] = [
-  gauge(
-    'parentfs_cache_capacity_bytes',
-    'Capacity: the ceiling of the cache directory.',
-    ({ cache }) => cache.capacityBytes,
-  ),
+  gauge('parentfs_cache_capacity_bytes', 'Capacity: the ceiling of the cache directory.', m => m.cache.capacityBytes),
   gauge(
     'parentfs_cache_used_bytes',
-    'Bytes that the cache directory takes, reserved space included.',
-    ({ cache }) => cache.usedBytes,
+    'Bytes that the cache directory takes, reservations included.',
+    m => m.cache.usedBytes,
   ),
   gauge('parentfs_cache_index_bytes', 'Bytes that the records of the index take.', ({ cache }) => cache.indexBytes),
   gauge('parentfs_cache_images', 'Images that have a data file.', ({ cache }) => cache.images),
@@ -83,17 +79,9 @@ const cache: readonly Metric[] = [
     'Bytes of the index that are not locked in memory; a disk error there ends the worker.',
     m => m.cache.unlockedIndexBytes,
   ),
-  counter(
-    'parentfs_cache_failed_batches_total',
-    'Batches of promotions that the disk failed to write.',
-    m => m.cache.failedBatches,
-  ),
+  counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
   gauge('parentfs_promotion_queue_bytes', 'Bytes in the promotion queue.', m => m.promotion.queuedBytes),
-  counter(
-    'parentfs_promoted_bytes_total',
-    'Bytes promoted into the cache.',
-    ({ promotion }) => promotion.promotedBytes,
-  ),
+  counter('parentfs_promoted_bytes_total', 'Bytes promoted into the cache.', m => m.promotion.promotedBytes),
   {
     kind: 'counter',
     name: 'parentfs_promotions_dropped_total',
@@ -104,45 +92,17 @@ const cache: readonly Metric[] = [
   },
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
-  gauge(
-    'parentfs_superseded_versions',
-    'Superseded versions that are still in the cache.',
-    m => m.retirement.superseded,
-  ),
+  gauge('parentfs_superseded_versions', 'Superseded versions still in the cache.', m => m.retirement.superseded),
   gauge('parentfs_known_images', 'Known images: versions with a name, a record or a node.', m => m.knownImages.known),
-  counter(
-    'parentfs_forgotten_images_total',
-    'Images forgotten because too many were known.',
-    m => m.knownImages.forgotten,
-  ),
-  counter(
-    'parentfs_refused_images_total',
-    'Lookups refused because no known image could be forgotten.',
-    m => m.knownImages.refused,
-  ),
-  counter(
-    'parentfs_truncated_listings_total',
-    'Listings that were cut because they had too many names.',
-    m => m.truncatedListings,
-  ),
+  counter('parentfs_forgotten_images_total', 'Images forgotten: too many were known.', m => m.knownImages.forgotten),
+  counter('parentfs_refused_images_total', 'Lookups refused: no image could be forgotten.', m => m.knownImages.refused),
+  counter('parentfs_truncated_listings_total', 'Listings cut: they had too many names.', m => m.truncatedListings),
   counter('parentfs_retired_versions_total', 'Superseded versions removed from the cache.', m => m.retirement.retired),
-  counter(
-    'parentfs_forced_retired_versions_total',
-    'Superseded versions removed early because too many waited.',
-    m => m.retirement.forced,
-  ),
+  counter('parentfs_forced_retired_versions_total', 'Superseded versions removed early.', m => m.retirement.forced),
   counter('parentfs_scrub_rounds_total', 'Scrub rounds completed over the whole cache.', m => m.scrub.rounds),
-  counter(
-    'parentfs_scrubbed_bytes_total',
-    'Bytes that the scrub compared with their checksums.',
-    m => m.scrub.verifiedBytes,
-  ),
+  counter('parentfs_scrubbed_bytes_total', 'Bytes that the scrub compared.', m => m.scrub.verifiedBytes),
   counter('parentfs_corrupt_blocks_total', 'Blocks found damaged and dropped.', ({ scrub }) => scrub.corruptBlocks),
-  counter(
-    'parentfs_passthrough_opens_total',
-    'Opens by passthrough: the kernel reads the data file.',
-    m => m.passthrough.opens,
-  ),
+  counter('parentfs_passthrough_opens_total', 'Opens by passthrough (reads by the kernel).', m => m.passthrough.opens),
   gauge('parentfs_passthrough_open', 'Passthrough opens that are open now.', ({ passthrough }) => passthrough.openNow),
   gauge(
     'parentfs_passthrough_held_bytes',
@@ -160,34 +120,18 @@ const cache: readonly Metric[] = [
 const prefetch: readonly Metric[] = [
   ofPurposes('parentfs_prefetch_fetched_bytes_total', 'Bytes requested from origins ahead of readers.', 'fetchedBytes'),
   ofPurposes('parentfs_prefetch_read_bytes_total', 'Bytes fetched ahead that were read.', 'readBytes'),
-  ofPurposes(
-    'parentfs_prefetch_unread_bytes_total',
-    'Bytes fetched ahead that were promoted unread or dropped.',
-    'unreadBytes',
-  ),
+  ofPurposes('parentfs_prefetch_unread_bytes_total', 'Bytes fetched ahead and not read in time.', 'unreadBytes'),
   counter('parentfs_profiles_recorded_total', 'Boot profiles learned or extended.', m => m.prefetch.profiles.recorded),
-  counter(
-    'parentfs_profiles_replayed_total',
-    'Cold opens that replayed a boot profile.',
-    m => m.prefetch.profiles.replayed,
-  ),
+  counter('parentfs_profiles_replayed_total', 'Cold opens with a boot profile.', m => m.prefetch.profiles.replayed),
   counter(
     'parentfs_profiles_dropped_total',
-    'Boot profiles dropped because they predicted badly.',
+    'Boot profiles dropped for bad predictions.',
     m => m.prefetch.profiles.dropped,
   ),
   gauge('parentfs_prefetch_bytes_in_flight', 'Bytes in flight ahead of readers.', ({ prefetch }) => prefetch.bytes),
-  gauge(
-    'parentfs_prefetch_queued_requests',
-    'Prefetch requests that wait in the queue.',
-    m => m.prefetch.queuedRequests,
-  ),
+  gauge('parentfs_prefetch_queued_requests', 'Prefetch requests in the queue.', m => m.prefetch.queuedRequests),
   gauge('parentfs_readahead_buffer_bytes', 'Bytes in the read-ahead buffer.', ({ prefetch }) => prefetch.bufferedBytes),
-  counter(
-    'parentfs_prefetch_skipped_total',
-    'Prefetch requests given up for lack of room.',
-    m => m.prefetch.skippedRequests,
-  ),
+  counter('parentfs_prefetch_skipped_total', 'Prefetch requests dropped: no room.', m => m.prefetch.skippedRequests),
 ]
 
 const origins: readonly Metric[] = [
@@ -206,7 +150,7 @@ const origins: readonly Metric[] = [
   ofOrigins(
     'counter',
     'parentfs_origin_cancelled_total',
-    'Requests cancelled because every reader had left.',
+    'Requests cancelled: all readers had left.',
     o => o.cancelled,
   ),
   ofOrigins('gauge', 'parentfs_origin_requests_in_flight', 'Requests in flight.', o => o.inFlight),
@@ -231,12 +175,7 @@ const origins: readonly Metric[] = [
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
   ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
   ofOrigins('counter', 'parentfs_origin_delayed_total', 'Attempts delayed until the origin came back.', o => o.delayed),
-  ofOrigins(
-    'counter',
-    'parentfs_origin_refused_total',
-    'Requests for names refused while the origin was away.',
-    o => o.refused,
-  ),
+  ofOrigins('counter', 'parentfs_origin_refused_total', 'Requests for names refused during outages.', o => o.refused),
   ofOrigins('counter', 'parentfs_origin_hedges_total', 'Second requests for slow reads.', o => o.hedges.sent),
   ofOrigins('counter', 'parentfs_origin_hedges_won_total', 'Second requests that answered first.', o => o.hedges.won),
   ofOrigins(
@@ -264,11 +203,7 @@ const daemon: readonly Metric[] = [
     read: ({ refusedConnections }) =>
       Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),
   },
-  counter(
-    'parentfs_log_lines_lost_total',
-    'Log lines of the worker that could not be written.',
-    m => m.process.logLinesLost,
-  ),
+  counter('parentfs_log_lines_lost_total', 'Log lines of the worker that were lost.', m => m.process.logLinesLost),
   {
     kind: 'histogram',
     name: 'parentfs_event_loop_lag_seconds',
@@ -281,14 +216,10 @@ const daemon: readonly Metric[] = [
   gauge(
     'process_start_time_seconds',
     'Start time of the worker, in seconds since the epoch.',
-    ({ process }) => process.startedSeconds,
+    m => m.process.startedSeconds,
   ),
   gauge('nodejs_heap_size_used_bytes', 'JavaScript heap in use.', ({ process }) => process.heapUsedBytes),
-  gauge(
-    'nodejs_external_memory_bytes',
-    'Memory of JavaScript buffers outside the heap.',
-    ({ process }) => process.externalBytes,
-  ),
+  gauge('nodejs_external_memory_bytes', 'Memory of JavaScript buffers outside the heap.', m => m.process.externalBytes),
 ]
 
 export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...daemon]
