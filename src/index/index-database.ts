@@ -36,8 +36,8 @@ export class IndexDatabase {
   #closing: Promise<void> | undefined
 
   /**
-   * Open or create the index in `directory`: one that is held until it is closed, or a path. One that may be damaged is copied first:
-   * see salvage.ts.
+   * Open or create the index in `directory`: one that is held until it is closed, or a path. One that may be damaged is
+   * copied first: see salvage.ts.
    * @throws CacheError index-failed
    */
   constructor(directory: HeldDirectory | string, options: IndexOptions = {}) {
@@ -84,7 +84,8 @@ export class IndexDatabase {
   async removeImage(imageId: string): Promise<void> {
     const { images, digests } = this.#databases
     await this.#write(() => {
-      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId)) // The transaction's promise is awaited.
+      // The transaction's promise is awaited.
+      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId))
       this.#objects.removeAll(imageId)
     })
   }
@@ -291,8 +292,8 @@ export class IndexDatabase {
     }
   }
 
-  // Always a transaction: lmdb runs those in the order of the calls, and single puts of a batch before all of them, whenever they
-  // were called.
+  // Always a transaction: lmdb runs those in the order of the calls, and single puts of a batch before all of them,
+  // whenever they were called.
   async #write(change: () => void): Promise<void> {
     if (this.#closing) throw new CacheError('closed', 'the index is closed')
     try {

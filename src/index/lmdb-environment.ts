@@ -1,5 +1,6 @@
 /**
- * The LMDB environment of the index, opened with the settings that its promises rest on, once the file has been looked at.
+ * The LMDB environment of the index, opened with the settings that its promises rest on, once the file has been looked
+ * at.
  */
 import { randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, openSync, rmSync, symlinkSync } from 'node:fs'
@@ -39,11 +40,11 @@ export interface Environment {
   close(isDamaged: boolean): Promise<void>
 }
 
-/** How an index is copied that may be damaged, see salvage.ts. */
+/** Settings for the copy of an index that may be damaged, see salvage.ts. */
 export interface SalvageOptions {
   /** A worker may have died of it: copy it, unless it was closed. */
   readonly isInDoubt: boolean
-  /** How large a copy may be; asked when one is needed. */
+  /** Bytes that a copy may take; asked when one is needed. */
   copyBytesMax(): number
   /** Hears of each. @param failure null, or why the index is empty now */
   onSalvaged(failure: string | null): void
@@ -59,7 +60,7 @@ export interface IndexOptions {
   readonly onWritten?: () => void
 }
 
-/** Any copy may be made, and nobody asks. */
+/** Any copy may be made, without a question. */
 const salvageDefault: SalvageOptions = {
   isInDoubt: false,
   copyBytesMax: () => Number.POSITIVE_INFINITY,
@@ -67,7 +68,8 @@ const salvageDefault: SalvageOptions = {
 }
 
 /**
- * Open or create the index in `given`: a directory that is held until the index is closed, or the path of one, which is made if need be.
+ * Open or create the index in `given`: a directory that is held until the index is closed, or the path of one, which is
+ * made if need be.
  * @throws CacheError index-failed; where LMDB cannot follow the pages, the next start copies them
  */
 export function openEnvironment(given: HeldDirectory | string, salvaging = salvageDefault): Environment {
@@ -86,9 +88,9 @@ export function openEnvironment(given: HeldDirectory | string, salvaging = salva
       salvaging.onSalvaged(salvage(directory, () => salvaging.copyBytesMax()))
     }
     const binary = { encoding: 'binary', keyEncoding: 'binary' } as const
-    // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a directory
-    // whatever its name, which lmdb otherwise guesses from a dot.
-    // What is cached may be secret. Source: lmdb 3.5, src/env.cpp, permissionsMode (not in its types).
+    // overlappingSync false: the promise of a write resolves when it is on disk. noSubdir false: the path is a
+    // directory whatever its name, which lmdb otherwise guesses from a dot. What is cached may be secret. Source: lmdb
+    // 3.5, src/env.cpp, permissionsMode (not in its types).
     const options = {
       path: directory.place,
       maxDbs: 16,
@@ -130,9 +132,9 @@ function markDamaged(directory: HeldDirectory): void {
 }
 
 /**
- * Open LMDB with its lock table in memory, not on the cache disk. Every read of the index writes into that table through a
- * mapping, and on a frozen file system such a write holds up the whole event loop until the thaw. The table is found through
- * a link that is gone afterwards; without /dev/shm it lies beside the data.
+ * Open LMDB with its lock table in memory, not on the cache disk. Every read of the index writes into that table
+ * through a mapping, and on a frozen file system such a write holds up the whole event loop until the thaw. The table
+ * is found through a link that is gone afterwards; without /dev/shm it lies beside the data.
  */
 function withLocksInMemory<T>(directory: HeldDirectory, openIt: () => T): T {
   const linkName = 'lock.mdb'

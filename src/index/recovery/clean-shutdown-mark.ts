@@ -69,7 +69,10 @@ export function leaveMark(directory: HeldDirectory, isDamaged: boolean): void {
   }
 }
 
-/** LMDB fills its file from the front: of a sparse one the number of the last page was damaged, and reading it takes for ever. */
+/**
+ * LMDB fills its file from the front. In a sparse one the number of the last page was damaged, and reading it takes for
+ * ever.
+ */
 function hasHoles(directory: HeldDirectory): boolean {
   const stat = directory.look(databaseName)
   return stat !== null && isSparse(stat)

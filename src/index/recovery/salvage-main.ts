@@ -1,8 +1,10 @@
 /**
- * The process that copies an index which may be damaged, so that reading it ends this process and no daemon.
+ * Entry point of the process that copies an index which may be damaged, so that reading it ends this process and no
+ * daemon.
  *
- * Arguments: the directory of the index, where to put the copy, and which databases (all without). Exit code 0: every value that can be reached was read, and
- * what was sealed is in the copy, which is not synced. See salvage.ts.
+ * Arguments: the directory of the index, the place of the copy, and the databases (all without). Exit code 0: every
+ * value that can be reached was read, and those with a matching checksum are in the copy, which is not synced. See
+ * salvage.ts.
  */
 import '../../base/no-inspector.ts'
 import { type Database, open, type RootDatabase } from 'lmdb'

@@ -1,11 +1,13 @@
 /**
- * Copies an index that may be damaged into a new one, by another process, so that reading it ends that process and no worker.
+ * Salvage: copies an index that may be damaged into a new one, in another process, so that reading it can end that
+ * process and no worker.
  *
- * After a crash no mark vouches for the file, see clean-shutdown-mark.ts. LMDB follows the pointers in its pages unchecked, and it writes
- * where its list of free pages says: one flipped bit can crash it, hang it, or have it write over what is in use, at once or
- * much later. A crash alone leaves a sound file, so an index that was not closed is opened as it is. It is copied when LMDB met an error
- * in it, and when a worker died of a signal or hung and did not close it: the next one is told. Values whose seal holds go into a new
- * file, which takes the old one's place. Where there is no room for a copy, or it cannot be made in time, an empty index does.
+ * After a crash no mark vouches for the file, see clean-shutdown-mark.ts. LMDB follows the pointers in its pages
+ * unchecked, and it writes where its list of free pages says. One flipped bit can crash it, hang it, or have it write
+ * over pages in use, at once or much later. A crash alone leaves a sound file, so an index that was not closed is
+ * opened as it is. It is copied after LMDB met an error in it, or after a worker died of a signal or hung without
+ * closing it: the next worker is told. Values whose checksum matches go into a new file, which takes the old one's
+ * place. Without room for a copy, or without one in time, an empty index does.
  */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -27,20 +29,20 @@ const chunkBytes = 4 * 1024 * 1024
 
 const copyMain = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
 
-/** The first descriptors of a child after its standard ones, as paths: what they hold is named by who started it. */
+/** The first descriptors of a child after its standard ones, as paths: the parent decides their files. */
 const [firstGiven, secondGiven] = ['/proc/self/fd/3', '/proc/self/fd/4']
 
-/** What an earlier start has left of its copy goes. */
+/** Removes the unfinished copy of an earlier start. */
 export function removeLeftover(directory: HeldDirectory): void {
   directory.remove(copyName)
 }
 
 /**
- * Put a copy, or nothing, in the place of the index in `directory`, which nobody has open.
- * @param copyBytesMax how large a copy may be; asked when one is needed
- * @returns null when it was copied, or why the index is empty now
- * @throws CacheError index-failed when the copying process was killed by others; SystemError when the disk does not give the file, or
- * no process could be started. Nothing has changed then.
+ * Put a copy, or nothing, in the place of the index in `directory`, which is not open anywhere.
+ * @param copyBytesMax bytes that a copy may take; asked when one is needed
+ * @returns null when it was copied, or the reason why the index is empty now
+ * @throws CacheError index-failed when the copying process was killed from outside; SystemError when the disk does not
+ * give the file, or no process could be started. Nothing has changed then.
  */
 export function salvage(directory: HeldDirectory, copyBytesMax: () => number): string | null {
   const file = directory.look(databaseName)
@@ -84,8 +86,8 @@ function takePlace(directory: HeldDirectory): void {
 }
 
 /**
- * Copy which images and names there are from an index that nobody may open, into a new one. What cannot be copied, or not in time, is
- * left out: there may be no copy at all.
+ * Copy the lists of images and names from an index that must not be opened, into a new one. Values that cannot be
+ * copied, or not in time, are left out: there may be no copy at all.
  */
 export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger: Logger): Promise<void> {
   const child = spawn(

@@ -89,22 +89,14 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
   const warned: object[] = []
   const logger = { ...silentLogger, warn: (facts: object) => void warned.push(facts) }
   const { said, hello, send } = ear(happened)
-  let [listen, disconnect]: [(value: unknown) => void, () => void] = [() => {}, () => {}]
+  const { channel, listen, disconnect } = fakeChannel(send)
   let end: (reason: string | null) => void = () => {}
   const ended = new Promise<string | null>(resolve => {
     end = resolve
   })
   const rooms = roomsIn(happened, socket, ended)
   const worker = new Worker({
-    channel: {
-      send,
-      onMessage: listener => {
-        listen = listener
-      },
-      onDisconnect: listener => {
-        disconnect = listener
-      },
-    },
+    channel,
     version: '1.2.3',
     addons: () => ['/a.node'],
     configure: ({ document }) => {
@@ -147,11 +139,26 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => P
     hear,
     saw,
     boot: bootIt,
-    listen: (value: unknown) => listen(value),
+    listen,
     serve,
     end,
-    disconnect: () => disconnect(),
+    disconnect,
   }
+}
+
+/** The worker's end of a channel, and what the supervisor does at its own. */
+function fakeChannel(send: ConstructorParameters<typeof Worker>[0]['channel']['send']) {
+  let [listener, onDisconnect]: [(value: unknown) => void, () => void] = [() => {}, () => {}]
+  const channel = {
+    send,
+    onMessage: (given: (value: unknown) => void) => {
+      listener = given
+    },
+    onDisconnect: (given: () => void) => {
+      onDisconnect = given
+    },
+  }
+  return { channel, listen: (value: unknown) => listener(value), disconnect: () => onDisconnect() }
 }
 
 const stopped = ['stop serving', 'close, admin down', 'close fd 9']
