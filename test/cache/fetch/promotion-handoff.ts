@@ -1,9 +1,10 @@
 /** What becomes of bytes that the store did not take. */
 import t, { type Test } from 'tap'
-import { InflightFetch, InflightTable } from '../../../src/cache/fetch/inflight-fetch.ts'
+import { type FetchPlan, InflightFetch, InflightTable } from '../../../src/cache/fetch/inflight-fetch.ts'
 import { PromotionHandoff } from '../../../src/cache/fetch/promotion-handoff.ts'
 import { UnpromotedBuffer } from '../../../src/cache/fetch/unpromoted-buffer.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
+import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { until } from '../../fixtures/until.ts'
 
 /** Fetches one block and hands it over to a store that takes nothing. @returns fetches that are listed afterwards */
@@ -38,4 +39,92 @@ t.test('bytes that the store did not take stay for readers who come back', async
 
 t.test('bytes of an image that was removed do not stay: its successor fetches its own', async t => {
   t.equal(await listedAfter(t, true), 0)
+})
+
+/** A fetch of one block whose bytes are here; the store says what the test wants. */
+function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
+  const state = { takes: false, mayTake: false, promotions: 0 }
+  const flights = new InflightTable()
+  const park = new UnpromotedBuffer(1 << 20, () => 0)
+  t.teardown(() => park.close())
+  const handoff = new PromotionHandoff({
+    flights,
+    park,
+    promote: async () => {
+      state.promotions++
+      return state.takes
+    },
+    mayPromote: () => state.mayTake,
+  })
+  const stored = { lockKey: () => 'a 0', usageGate: { isClosed: false } } as unknown as StoredImage
+  const bytes = new Uint8Array(4096)
+  const plan: FetchPlan = { fetch: async () => bytes, free: () => {}, ...(ahead ? { ahead } : {}) }
+  const flight = new InflightFetch(0, { first: 0, count: 1 }, plan)
+  flights.add('a 0', flight)
+  const handOver = async () => {
+    const { promotions } = state
+    handoff.handOver(stored, flight, bytes)
+    await until(() => state.promotions > promotions, 10_000, 'the offer')
+    await nextIteration()
+  }
+  return { state, flights, park, handoff, flight, handOver }
+}
+
+t.test('readers get the bytes before the store does', async t => {
+  const { state, flight, handOver } = handing(t)
+  const handedOver = handOver()
+  await flight.arrival
+  t.equal(state.promotions, 0)
+  await handedOver
+})
+
+t.test('what the store took is in flight no more', async t => {
+  const { state, flights, park, handOver } = handing(t)
+  state.takes = true
+  await handOver()
+  t.same([flights.size, park.size], [0, 0])
+})
+
+t.test('each reader that comes back has it offered again, once the store may take it', async t => {
+  const { state, flights, park, flight, handOver } = handing(t)
+  await handOver()
+  flight.acquire()()
+  await nextIteration()
+  t.same([state.promotions, park.size], [1, 1], 'the store would not take it now')
+  state.mayTake = true
+  flight.acquire()()
+  t.equal(park.size, 0)
+  await until(() => state.promotions === 2, 10_000, 'the second offer')
+  await until(() => park.size === 1, 10_000, 'it was refused again')
+  state.takes = true
+  flight.acquire()()
+  await until(() => flights.size === 0, 10_000, 'the store has it')
+  t.equal(state.promotions, 3)
+})
+
+t.test('bytes of a long stream stay for as long as the read-ahead buffer has them, and no longer', async t => {
+  let leaveShelf = () => {}
+  const whenUnshelved = (then: () => void) => {
+    leaveShelf = then
+  }
+  const { flights, park, handoff, handOver } = handing(t, { isPassing: true, whenUnshelved })
+  await handOver()
+  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 0, 1])
+  leaveShelf()
+  t.same([flights.size, handoff.shelvedFlights], [0, 0])
+})
+
+t.test('bytes that are pushed out of memory leave with those of the read-ahead buffer', async t => {
+  const unshelved = deferred()
+  const { flights, park, handoff, handOver } = handing(t, {
+    isPassing: false,
+    whenUnshelved: then => void unshelved.promise.then(then),
+  })
+  await handOver()
+  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 1, 0])
+  park.close()
+  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 0, 1], 'native readers find them there')
+  unshelved.resolve()
+  await nextIteration()
+  t.equal(flights.size, 0)
 })

@@ -1,0 +1,192 @@
+/** The fetcher: each block is asked of the origin once, and goes to readers, to the store, or stays in memory for a while. */
+import t from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
+import { FetchBudgets } from '../../../src/cache/fetch/fetch-budgets.ts'
+import { restQuietMs } from '../../../src/cache/fetch/limits.ts'
+import type { PrefetchListener } from '../../../src/cache/fetch/readahead-buffer.ts'
+import { deferred, nextIteration } from '../../fixtures/deferred.ts'
+import { blockBytes, fetching } from '../../fixtures/fetching.ts'
+import { forever as signal } from '../../fixtures/rooms.ts'
+import { until } from '../../fixtures/until.ts'
+
+/** Notes what becomes of a prefetch. */
+function listener() {
+  const told: string[] = []
+  const note = (what: string) => (run: { first: number; count: number }) =>
+    void told.push(`${what} ${run.first}+${run.count}`)
+  const expectation: PrefetchListener = { unitBlocks: 1, onRead: note('read'), onUnread: note('unread') }
+  return { told, expectation }
+}
+
+t.test('blocks on their way are joined, and only the others are asked for, run by run', async t => {
+  const { fetcher, stored, origin, settled, close } = await fetching(t)
+  const gate = deferred()
+  origin.gate = () => gate.promise
+  const first = fetcher.flightsFor(stored, 0, 0b00011n)
+  t.same([first.isNew, first.flights.length], [true, 1])
+  const second = fetcher.flightsFor(stored, 0, 0b10111n)
+  t.equal(second.flights[0], first.flights[0])
+  t.same(
+    second.flights.slice(1).map(({ run }) => run),
+    [
+      { first: 2, count: 1 },
+      { first: 4, count: 1 },
+    ],
+  )
+  const third = fetcher.flightsFor(stored, 0, 0b00100n)
+  t.same([third.isNew, third.flights[0]], [false, second.flights[1]])
+  t.equal(fetcher.lacking(stored, 0, 0b111111n), 0b101000n)
+  gate.resolve()
+  await settled()
+  t.same(origin.requests, ['read a 0 131072', 'read a 131072 65536', 'read a 262144 65536'])
+  t.equal(stored.held(0), 0b10111n, 'the store has all of it')
+  t.equal(fetcher.lacking(stored, 0, 0b11111n), 0b01000n)
+  t.same(fetcher.flightsFor(stored, 0, 0n), { flights: [], isNew: false })
+  await close()
+})
+
+t.test('a fetch that failed is not joined: the next reader asks again', async t => {
+  const { fetcher, stored, origin, parts, settled, close } = await fetching(t)
+  origin.failure = new CacheError('origin-failed', '503')
+  const { flights } = fetcher.flightsFor(stored, 0, 1n)
+  await t.rejects(flights[0]!.arrival, { code: 'origin-failed' })
+  t.equal(parts.flights.size, 0)
+  origin.failure = null
+  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, true)
+  await settled()
+  t.equal(stored.held(0), 1n)
+  await close()
+})
+
+t.test('of an origin that is near a reader gets its bytes first, and the rest comes when no reader asks', async t => {
+  const world = await fetching(t, { isNear: () => true })
+  const { fetcher, stored, origin, clock, settled, close } = world
+  const { flights } = fetcher.flightsFor(stored, 0, 0b10n, { offset: blockBytes + 10_000, length: 1000 })
+  const { early } = flights[0]!
+  t.same([early?.offset, early?.length], [blockBytes + 8192, 4096])
+  t.ok(origin.bytes('a', blockBytes + 8192, 4096).equals(await early!.arrival))
+  await nextIteration()
+  t.same(origin.requests, [`read a ${blockBytes + 8192} 4096`])
+  clock.nowMs += restQuietMs
+  await settled()
+  t.same(origin.requests.slice(1), [`read a ${blockBytes} 8192`, `read a ${blockBytes + 12_288} 53248`])
+  const target = Buffer.alloc(blockBytes)
+  t.ok(await stored.read(blockBytes, target))
+  t.ok(origin.bytes('a', blockBytes, blockBytes).equals(target), 'one buffer has both parts')
+  await close()
+})
+
+t.test('of a block of which native threads have got a part only the rest is fetched', async t => {
+  const { fetcher, stored, origin, settled, close } = await fetching(t)
+  const bytes = origin.bytes('a', 4096, 4096)
+  fetcher.flightsFor(stored, 0, 1n, { offset: 4096, length: 4096, bytes })
+  await settled()
+  t.same(origin.requests, ['read a 0 4096', 'read a 8192 57344'])
+  const target = Buffer.alloc(blockBytes)
+  t.ok(await stored.read(0, target))
+  t.ok(origin.bytes('a', 0, blockBytes).equals(target))
+  await close()
+})
+
+t.test('what readers wait for stays within the budget of its origin; what is fetched ahead has another', async t => {
+  const fetchBudgets = new FetchBudgets(2 * blockBytes, ['memory://origin'])
+  const { fetcher, stored, origin, settled, close } = await fetching(t, { fetchBudgets })
+  const gate = deferred()
+  origin.gate = () => gate.promise
+  for (const object of [0, 1, 2]) fetcher.flightsFor(stored, object, 1n)
+  t.same([origin.reads, fetcher.demanded, fetcher.demandedBytes], [2, 2, 3 * blockBytes])
+  const { expectation } = listener()
+  const ahead = fetcher.fetchAhead(stored, { object: 3, run: { first: 0, count: 1 } }, expectation, false)
+  t.same([origin.reads, fetcher.demanded], [3, 2])
+  gate.resolve()
+  await ahead
+  await settled()
+  t.same([origin.reads, fetcher.demanded], [4, 0])
+  await close()
+})
+
+t.test('what was fetched ahead is in memory until the store has it, and readers are told of', async t => {
+  const promoting = deferred()
+  const { fetcher, stored, parts, settled, close } = await fetching(t, {
+    promote: async (into, object, first, bytes) => {
+      await promoting.promise
+      return (await into.writeBlocks(object, first, bytes)) === 'landed'
+    },
+  })
+  const { told, expectation } = listener()
+  await fetcher.fetchAhead(stored, { object: 0, run: { first: 2, count: 2 } }, expectation, false)
+  t.equal(parts.shelf.usedBytes, 2 * blockBytes)
+  const { flights, isNew } = fetcher.flightsFor(stored, 0, 0b100n)
+  t.same([isNew, flights[0]?.isPrefetched], [false, true], 'a reader that comes here need not wait')
+  parts.shelf.touched(stored, 3 * blockBytes, 100)
+  t.same(told, ['read 3+1'])
+  promoting.resolve()
+  await settled()
+  await until(() => parts.shelf.usedBytes === 0, 10_000, 'the page cache has it now')
+  t.equal(stored.held(0), 0b1100n)
+  parts.shelf.close()
+  t.same(told, ['read 3+1', 'unread 2+1'])
+  await close()
+})
+
+t.test('of a long stream the bytes stay in memory, although the store has them: its page cache does not', async t => {
+  const { fetcher, stored, parts, settled, close } = await fetching(t)
+  const { expectation } = listener()
+  await fetcher.fetchAhead(stored, { object: 0, run: { first: 0, count: 1 } }, expectation, true)
+  await settled()
+  t.equal(stored.held(0), 1n)
+  t.equal(parts.shelf.usedBytes, blockBytes)
+  await close()
+})
+
+t.test('a prefetch that fails is told of as unread, and says when the image has changed', async t => {
+  const { fetcher, stored, origin, image, parts, changed, close } = await fetching(t)
+  for (const code of ['origin-failed', 'image-changed'] as const) {
+    const { told, expectation } = listener()
+    origin.failure = new CacheError(code, 'no')
+    await fetcher.fetchAhead(stored, { object: 0, run: { first: 0, count: 1 } }, expectation, false)
+    t.same(told, ['unread 0+1'])
+    t.same([parts.flights.size, parts.shelf.usedBytes], [0, 0])
+    t.same(changed, code === 'image-changed' ? [image] : [])
+  }
+  await close()
+})
+
+t.test(
+  'bytes that go by the store come as they were asked for; memory of a failed fetch is not used again',
+  async t => {
+    const { fetcher, origin, image, parts, close } = await fetching(t)
+    origin.failure = new CacheError('origin-failed', '503')
+    await t.rejects(fetcher.fetch(image, { offset: 5, length: 20_000 }, { signal }), { code: 'origin-failed' })
+    t.equal(parts.memory.freeBytes, 0, 'the origin may still write to it')
+    origin.failure = null
+    const lease = await fetcher.fetch(image, { offset: 5, length: 20_000 }, { signal })
+    t.ok(origin.bytes('a', 5, 20_000).equals(lease.bytes))
+    lease.release()
+    t.equal(parts.memory.freeBytes, 32_768)
+    await t.rejects(fetcher.fetch(image, { offset: 0, length: 1 }, { signal: AbortSignal.abort() }), {
+      code: 'aborted',
+    })
+    t.same(origin.requests, ['read a 5 20000', 'read a 5 20000'])
+    await close()
+  },
+)
+
+t.test('bytes that the store did not take stay for the next reader, until they are released', async t => {
+  const { fetcher, stored, parts, origin, close } = await fetching(t, {
+    promote: async () => false,
+    mayPromote: () => false,
+  })
+  const [flight] = fetcher.flightsFor(stored, 0, 1n).flights
+  await flight!.settled
+  await until(() => parts.park.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, false)
+  fetcher.releaseBytes(stored, 0, 0b10n)
+  t.equal(parts.park.usedBytes, blockBytes, 'other blocks')
+  fetcher.releaseBytes(stored, 0, 0b11n)
+  t.same([parts.park.usedBytes, parts.flights.size], [0, 0])
+  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, true)
+  await until(() => parts.park.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  t.equal(origin.reads, 2)
+  await close()
+})

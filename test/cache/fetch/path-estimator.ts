@@ -1,0 +1,109 @@
+/** Latency and bandwidth of an origin, as fetches show them. */
+import t from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
+import { PathEstimator } from '../../../src/cache/fetch/path-estimator.ts'
+import { deferred, nextIteration } from '../../fixtures/deferred.ts'
+
+/** A path by a clock of the test's own. */
+function path() {
+  let nowMs = 1000
+  const estimator = new PathEstimator(() => nowMs)
+  const pass = (ms: number) => {
+    nowMs += ms
+  }
+  /** Begin a fetch. @returns ends it, well or not */
+  const begin = (bytes: number) => {
+    const work = deferred()
+    const fetching = estimator.measure(bytes, () => work.promise)
+    return async (error?: CacheError) => {
+      if (error) work.reject(error)
+      else work.resolve()
+      await fetching.catch(() => {})
+      await nextIteration()
+    }
+  }
+  const fetch = async (bytes: number, ms: number) => {
+    const end = begin(bytes)
+    pass(ms)
+    await end()
+  }
+  return { estimator, pass, begin, fetch }
+}
+
+t.test('nothing is known before the first fetch', async t => {
+  const { estimator } = path()
+  t.same([estimator.latencyMs, estimator.bytesPerSecond, estimator.bdpBytes], [0, 0, 0])
+})
+
+t.test('the latency is that of the quickest of the last 64 fetches', async t => {
+  const { estimator, fetch } = path()
+  for (const ms of [7, 3, 9]) await fetch(1, ms)
+  t.equal(estimator.latencyMs, 3)
+  for (let k = 0; k < 62; k++) await fetch(1, 8)
+  t.equal(estimator.latencyMs, 3, 'the 64th from the end')
+  await fetch(1, 8)
+  t.equal(estimator.latencyMs, 8)
+})
+
+t.test('the bandwidth is what came in 50 ms of fetching, pauses left out', async t => {
+  const { estimator, pass, fetch } = path()
+  await fetch(3_000_000, 30)
+  t.equal(estimator.bytesPerSecond, 0, 'too short to say')
+  pass(100_000)
+  await fetch(3_000_000, 30)
+  t.equal(estimator.bytesPerSecond, 100_000_000)
+  t.equal(estimator.bdpBytes, 3_000_000, '30 ms of 100 MB/s')
+  pass(1000)
+  await fetch(12_000_000, 60)
+  t.equal(estimator.bytesPerSecond, 200_000_000, 'each measurement begins afresh')
+})
+
+t.test('fetches side by side share the time that they take', async t => {
+  const { estimator, pass, begin } = path()
+  const ends = [begin(1_000_000), begin(2_000_000)]
+  pass(20)
+  ends.push(begin(3_000_000))
+  pass(40)
+  for (const end of ends) await end()
+  // The first one that ends makes the measurement; the others belong to the next.
+  t.equal(estimator.bytesPerSecond, (1_000_000 / 60) * 1000)
+  const end = begin(1_000_000)
+  pass(60)
+  await end()
+  t.equal(estimator.bytesPerSecond, (6_000_000 / 60) * 1000)
+})
+
+t.test('of the last twenty measurements the best counts, older ones are forgotten', async t => {
+  const { estimator, fetch } = path()
+  await fetch(100_000_000, 50)
+  for (let k = 0; k < 19; k++) await fetch(50_000, 50)
+  t.equal(estimator.bytesPerSecond, 2_000_000_000)
+  await fetch(50_000, 50)
+  t.equal(estimator.bytesPerSecond, 1_000_000)
+})
+
+t.test('a fetch that fails brought nothing, and its time counts', async t => {
+  const { estimator, pass, begin, fetch } = path()
+  const end = begin(9_000_000)
+  pass(30)
+  await end(new CacheError('origin-failed', '503'))
+  t.equal(estimator.latencyMs, 0)
+  pass(1000)
+  await fetch(6_000_000, 30)
+  t.equal(estimator.bytesPerSecond, 100_000_000)
+  t.equal(estimator.latencyMs, 30)
+})
+
+t.test('what a fetch brings comes through, and so does what it throws, at once or later', async t => {
+  const { estimator } = path()
+  t.equal(await estimator.measure(1, async () => 7), 7)
+  const failure = new CacheError('origin-failed', '503')
+  await t.rejects(
+    estimator.measure(1, () => Promise.reject(failure)),
+    failure,
+  )
+  const atOnce = () => {
+    throw failure
+  }
+  await t.rejects(estimator.measure(1, atOnce), failure)
+})
