@@ -1,0 +1,176 @@
+/** Blocks on their way into a data file: reserved, written, published, and given up where the disk or the ceiling says no. */
+import t from 'tap'
+import { Geometry, identify } from '../../../src/base/image.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
+import type { IndexDatabase } from '../../../src/index/index-database.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import { Capacity, overheadBytesPerEntry } from '../../../src/store/disk/capacity.ts'
+import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
+import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
+import { BlockBitmap } from '../../../src/store/image/block-bitmap.ts'
+import { BlockWriter } from '../../../src/store/image/block-writer.ts'
+import { Committer } from '../../../src/store/image/committer.ts'
+import { ResidencyTable } from '../../../src/store/image/residency-table.ts'
+import type { StoreContext } from '../../../src/store/image/store-context.ts'
+import { FakeDisk } from '../../fixtures/fake-disk.ts'
+import { until } from '../../fixtures/until.ts'
+
+const addon = loadAddon()
+const blockBytes = 4096
+const image = identify({ origin: 'memory://', key: 'a', sizeBytes: 200 * blockBytes, validator: '1', modifiedMs: 0 })
+
+/** A writer on a disk in memory; `failures` are the writes that fail, by their offset, and how. */
+async function writing(failures = new Map<number, () => void>()) {
+  const disk = new FakeDisk(() => 0.5)
+  const file = await disk.open(image.id, image.sizeBytes, blockBytes)
+  const written: string[] = []
+  const { writeBlocks } = file
+  file.writeBlocks = async (offset, bytes) => {
+    written.push(`${offset}+${bytes.length}`)
+    failures.get(offset)?.()
+    return writeBlocks.call(file, offset, bytes)
+  }
+  const after = () => () => {}
+  const health = new DiskHealth({
+    ...{ probe: async () => {}, logger: silentLogger, now: () => 0, after, onChange: () => {}, readingMs: () => 0 },
+    timing: diskTimeoutsDefault,
+  })
+  const recorded: { readonly object: number; readonly blocks: () => bigint; readonly sums: Uint32Array }[] = []
+  const index = { record: async (entries: typeof recorded) => void recorded.push(...entries) }
+  const timing = { batchMsMax: 3_600_000, batchBytesMax: 1e9 }
+  const committer = new Committer({
+    ...{ index: index as unknown as IndexDatabase, health, logger: silentLogger, timing, onCommitted: () => {} },
+  })
+  const capacity = new Capacity(64 * 2 ** 20)
+  const residency = new ResidencyTable(file.table)
+  const masks = { held: new BlockBitmap(), zero: new BlockBitmap(), damaged: new BlockBitmap() }
+  const punched: string[] = []
+  const target = {
+    ...{
+      imageId: image.id,
+      image,
+      geometry: new Geometry(image.sizeBytes, blockBytes),
+      file,
+      residency,
+      failedSyncs: 0,
+    },
+    ...{ lockKey: String, sync: async () => {}, abandon: async () => {} },
+    punchIfAlone: async (object: number, { first, count }: { first: number; count: number }) => {
+      punched.push(`${object}: ${first}+${count}`)
+      throw new Error('the disk that could not be written')
+    },
+  }
+  const parts = { capacity, committer, health, logger: silentLogger } as Partial<StoreContext> as StoreContext
+  const writer = new BlockWriter(target, masks, parts)
+  return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target }
+}
+
+const filled = (blocks: number, byte = 7) => Buffer.alloc(blocks * blockBytes, byte)
+
+t.test('what was written is published at once, counts for the ceiling, and is recorded with its checksums', async t => {
+  const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
+  t.equal(await writer.writeBlocks(1, 3, filled(2), false), 'landed')
+  t.same(written, [`${67 * blockBytes}+8192`])
+  t.equal(residency.resident(1), 0b11000n)
+  t.equal(masks.held.get(1), 0b11000n)
+  t.equal(capacity.usedBytes, 2 * blockBytes + overheadBytesPerEntry)
+  t.same(recorded, [], 'not before a sync')
+  await committer.flush()
+  t.equal(recorded.length, 1)
+  t.same([recorded[0]!.object, recorded[0]!.blocks()], [1, 0b11000n])
+  const sum = addon.crc32c(filled(1))
+  t.same([...recorded[0]!.sums.subarray(2, 6)], [0, sum, sum, 0])
+})
+
+t.test('blocks that are held are not written again', async t => {
+  const { writer, written, capacity, masks, committer } = await writing()
+  masks.held.add(0, 0b0110n)
+  t.equal(await writer.writeBlocks(0, 1, filled(2), false), 'held-already')
+  t.equal(capacity.usedBytes, 0)
+  t.equal(await writer.writeBlocks(0, 0, filled(4), false), 'landed')
+  t.same(written, ['0+4096', `${3 * blockBytes}+4096`])
+  await committer.flush()
+})
+
+t.test('blocks of zeros are held and take no space', async t => {
+  const { writer, capacity, masks, committer } = await writing()
+  const bytes = Buffer.concat([filled(1), filled(2, 0)])
+  t.equal(await writer.writeBlocks(0, 5, bytes, false), 'landed')
+  t.equal(masks.held.get(0), 0b1110_0000n)
+  t.equal(masks.zero.get(0), 0b1100_0000n)
+  t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
+  await committer.flush()
+})
+
+t.test('over the ceiling nothing is written, and what waits for its record is committed to make room', async t => {
+  const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
+  await writer.writeBlocks(0, 0, filled(1), false)
+  while (capacity.reserve(blockBytes)) {} // Nothing else finds room.
+  t.equal(await writer.writeBlocks(0, 1, filled(1), false), 'full')
+  masks.damaged.add(0, 0b1n)
+  await until(() => recorded.length === 1, 10_000, 'the commit')
+  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'full', 'nor is a block repaired')
+  t.same([written.length, residency.resident(0), masks.held.get(0)], [1, 1n, 1n])
+  await committer.flush()
+})
+
+t.test('on a disk that must not be written nothing is', async t => {
+  const { writer, written, masks, health } = await writing()
+  health.stalled('write', 1)
+  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  masks.held.add(0, 0b1n)
+  masks.damaged.add(0, 0b1n)
+  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.same(written, [])
+})
+
+t.test('a write that fails leaves nothing: no reader gets it, no byte is counted, and the disk is blamed', async t => {
+  const failure = () => {
+    throw Object.assign(new Error('ENOSPC: no space left on device, pwrite'), { code: 'ENOSPC' })
+  }
+  const world = await writing(new Map([[2 * blockBytes, failure]]))
+  const { writer, capacity, residency, masks, punched, health, committer } = world
+  masks.held.add(0, 0b0010n)
+  t.equal(await writer.writeBlocks(0, 0, filled(4), false), 'failed')
+  t.equal(residency.resident(0), 0b0001n, 'the run before it has landed')
+  t.equal(masks.held.get(0), 0b0011n)
+  t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
+  t.same(punched, ['0: 2+2'], 'a half may be there')
+  t.equal(health.state, 'degraded')
+  await committer.flush()
+})
+
+t.test('a sync that failed meanwhile may have lost the bytes: they are not published', async t => {
+  const world: Awaited<ReturnType<typeof writing>> = await writing(
+    new Map([[0, () => void world.target.failedSyncs++]]),
+  )
+  const { writer, capacity, residency, masks, health } = world
+  health.writeFailed = () => t.fail('the failed sync has been told already')
+  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.same([residency.resident(0), masks.held.get(0), capacity.usedBytes], [0n, 0n, 0])
+})
+
+t.test('damaged blocks are written in their place, where the kernel reads them', async t => {
+  const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
+  masks.held.add(0, 0b1111n)
+  masks.damaged.add(0, 0b0110n)
+  t.equal(await writer.writeBlocks(0, 0, filled(4), true), 'landed')
+  t.same(written, [`${blockBytes}+8192`])
+  t.equal(masks.damaged.get(0), 0n)
+  t.equal(residency.resident(0), 0b0110n)
+  t.equal(capacity.usedBytes, overheadBytesPerEntry, 'their own bytes are counted already')
+  await committer.flush()
+  t.equal(recorded[0]!.blocks(), 0b0110n)
+})
+
+t.test('a repair that fails punches nothing: the kernel may be reading', async t => {
+  const failure = () => {
+    throw Object.assign(new Error('EIO: i/o error, pwrite'), { code: 'EIO' })
+  }
+  const { writer, capacity, residency, masks, punched } = await writing(new Map([[0, failure]]))
+  masks.held.add(0, 0b1n)
+  masks.damaged.add(0, 0b1n)
+  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.same([masks.damaged.get(0), residency.resident(0), capacity.usedBytes], [1n, 0n, 0])
+  t.same(punched, [])
+})
