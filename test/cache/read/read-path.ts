@@ -1,0 +1,137 @@
+/** The read path put together: what it asks of store and origins, what it counts, and how its limits change. */
+import t, { type Test } from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
+import { type Image, identify } from '../../../src/base/image.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { type MountedOrigin, OriginTable } from '../../../src/cache/read/origin-table.ts'
+import { ReadPath, type ReadPathContext } from '../../../src/cache/read/read-path.ts'
+import { deferred } from '../../fixtures/deferred.ts'
+import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
+import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
+import { until } from '../../fixtures/until.ts'
+
+const blockBytes = 64 * 1024
+
+async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Partial<MountedOrigin> = {}) {
+  const origin = new MemoryOrigin()
+  origin.put('a', 32 * 64 * blockBytes) // So large that its bytes are computed as they are asked for.
+  const rooms = await openRooms({ directory: t.testdir(), origin, blockBytes, capacityBytes: 256 * 2 ** 20 })
+  const { store, index } = rooms
+  const image = identify(await origin.lookup('a'))
+  origin.requests.length = 0
+  const changed: Image[] = []
+  const path = new ReadPath({
+    ...{ store, index, logger: silentLogger, fetchBytesMax: 2 ** 26, readAheadBytesMax: 0 },
+    origins: new OriginTable([{ directory: null, origin, ...mounted }], 60, () => performance.now()),
+    now: () => performance.now(),
+    use: of => store.use(of),
+    promote: async (stored, object, first, bytes) => (await stored.writeBlocks(object, first, bytes)) === 'landed',
+    isSound: () => true,
+    mayPromote: () => true,
+    imageChanged: of => void changed.push(of),
+    ...more,
+  })
+  const read = async (offset: number, length: number) => {
+    const bytes = await path.reader.read(image, offset, length, { signal })
+    return origin.bytes('a', offset, length).equals(bytes)
+  }
+  const settled = () => until(() => path.flightsUnderWay === 0, 20_000, 'the promotions')
+  const close = async () => {
+    await path.close()
+    await rooms.close()
+  }
+  return { origin, rooms, image, path, changed, read, settled, close }
+}
+
+t.test('a miss goes through origin and store; a fetch that the store refused is under way no more', async t => {
+  let takes = true
+  const { origin, path, read, settled, close } = await reading(t, {
+    promote: async (stored, object, first, bytes) =>
+      takes && (await stored.writeBlocks(object, first, bytes)) === 'landed',
+  })
+  t.ok(await read(10, 1000))
+  await settled()
+  t.ok(await read(10, 1000))
+  t.same(path.reader.counters, { hits: 1, misses: 1, hitBytes: 1000, missBytes: 1000 })
+  takes = false
+  t.ok(await read(10 * blockBytes, 1000))
+  await settled()
+  t.equal(path.flights.size, 1, 'its bytes are in memory still')
+  t.ok(await read(10 * blockBytes + 500, 1000))
+  t.equal(origin.reads, 2)
+  await close()
+})
+
+t.test('while the disk must not be waited for, reads go to the origin, and nothing is asked of the store', async t => {
+  let uses = 0
+  const { origin, rooms, read, close } = await reading(t, {
+    use: async () => {
+      uses++
+      return null
+    },
+  })
+  rooms.store.health.stalled('read', 1)
+  t.ok(await read(10, 1000))
+  t.same([uses, origin.requests], [0, ['read a 10 1000']])
+  await close()
+})
+
+t.test('when the origin has another version, native threads ask it no more, and the catalog hears of it', async t => {
+  const { origin, rooms, image, changed, read, settled, close } = await reading(t)
+  t.ok(await read(0, 10))
+  await settled()
+  const { file } = rooms.store.find(image.id)!
+  const sources: unknown[] = []
+  Object.defineProperty(file, 'setFirstReadOrigin', { value: (source: unknown) => void sources.push(source) })
+  origin.failure = new CacheError('image-changed', 'another one')
+  await t.rejects(read(blockBytes, 10), { code: 'image-changed' })
+  t.same(sources, [null])
+  t.same(changed, [image])
+  await close()
+})
+
+t.test('nothing is fetched ahead before that is allowed, nor while the origin has no turns for it', async t => {
+  const sequence = async (read: (offset: number, length: number) => Promise<boolean>, from: number) => {
+    for (let block = from; block < from + 24; block++) t.ok(await read(block * blockBytes, blockBytes))
+  }
+  const { path, read, settled, close } = await reading(t)
+  await sequence(read, 0)
+  t.equal(path.prefetchCounters.purposes.stream.fetchedBytes, 0)
+  path.reconfigure({ fetchBytesMax: 2 ** 26, readAheadBytesMax: 2 ** 24 })
+  await sequence(read, 100)
+  t.ok(path.prefetchCounters.purposes.stream.fetchedBytes > 0)
+  await settled()
+  await close()
+  const busy = await reading(t, { readAheadBytesMax: 2 ** 24 }, { prefetchRequestsMax: 0 })
+  await sequence(busy.read, 0)
+  t.equal(busy.path.prefetchCounters.purposes.stream.fetchedBytes, 0)
+  await busy.settled()
+  await busy.close()
+})
+
+t.test('another budget of fetches holds from the next one on', async t => {
+  const { origin, path, read, settled, close } = await reading(t, { fetchBytesMax: blockBytes })
+  const gate = deferred()
+  origin.gate = () => gate.promise
+  const reads = [0, 10, 20].map(block => read(block * blockBytes, 10))
+  await until(() => origin.reads === 1, 10_000, 'the first one')
+  path.reconfigure({ fetchBytesMax: 3 * blockBytes, readAheadBytesMax: 0 })
+  await until(() => origin.reads === 3, 10_000, 'the others')
+  gate.resolve()
+  t.same(await Promise.all(reads), [true, true, true])
+  await settled()
+  await close()
+})
+
+t.test('a stop cancels what has not arrived', async t => {
+  const { origin, rooms, path, read } = await reading(t)
+  origin.gate = (_key, _offset, own) =>
+    new Promise((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'cancelled'))))
+  const left = t.rejects(read(0, 10), { code: 'aborted' })
+  await until(() => origin.reads === 1, 10_000, 'the fetch')
+  await path.close()
+  await left
+  t.equal(path.flights.size, 0)
+  await path.close()
+  await rooms.close()
+})
