@@ -4,6 +4,7 @@
  * once when a reader wants one of its blocks.
  */
 
+import { type RunAfter, runAfter } from '../../async/timers.ts'
 import { abortedBy, throwIfAborted } from '../../base/errors.ts'
 import { restBytesMax, restMsMax, restQuietMs, restsAtOnceMax } from './limits.ts'
 
@@ -12,6 +13,8 @@ export interface DeferredFillsContext {
   demanded(): number
   /** Milliseconds, never going back. */
   readonly now: () => number
+  /** Runs the next look; Node's own timers when absent. */
+  readonly after?: RunAfter
 }
 
 /** One that waits for its turn. */
@@ -29,7 +32,7 @@ export class DeferredFills {
   /** Begun and not over, also those that did not have to wait. */
   #inProgress = 0
   #demandMs = Number.NEGATIVE_INFINITY
-  #timer: NodeJS.Timeout | undefined
+  #willLook = false
 
   constructor(parts: DeferredFillsContext) {
     this.#parts = parts
@@ -92,11 +95,12 @@ export class DeferredFills {
       if (!isDue && !(isQuiet && this.#inProgress < restsAtOnceMax)) break
       next.begin()
     }
-    if (this.#waiting.size > 0) this.#timer ??= setTimeout(() => this.#look(), restQuietMs)
-  }
-
-  #look(): void {
-    this.#timer = undefined
-    this.#pump()
+    if (this.#waiting.size === 0 || this.#willLook) return
+    this.#willLook = true
+    const { after = runAfter } = this.#parts
+    after(restQuietMs, () => {
+      this.#willLook = false
+      this.#pump()
+    })
   }
 }

@@ -177,12 +177,19 @@ t.test('a ceiling is kept when what was granted before has landed, too', async t
   const { capacity } = rooms.store
   t.equal(capacity.reserve(4 * MiB), true)
   capacity.resize(12 * MiB)
+  const { store } = rooms
+  const { flush } = store
+  let looks = 0
+  store.flush = () => {
+    looks++
+    return flush.call(store)
+  }
   let fits = false
   const fitted = rooms.cache.fit().then(() => {
     fits = true
   })
   await rooms.cache.makeRoom()
-  await new Promise(resolve => setTimeout(resolve, 100))
+  await until(() => looks >= 3, 10_000, 'several looks at what is used')
   t.ok(capacity.usedBytes > capacity.capacityBytes, 'over, with what is still being written')
   t.equal(fits, false)
   capacity.settle(4 * MiB, 4 * MiB)

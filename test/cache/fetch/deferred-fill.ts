@@ -1,14 +1,16 @@
 import t, { type Test } from 'tap'
 import { DeferredFills } from '../../../src/cache/fetch/deferred-fill.ts'
 import { restBytesMax, restMsMax, restQuietMs, restsAtOnceMax } from '../../../src/cache/fetch/limits.ts'
+import { fakeClock } from '../../fixtures/fake-clock.ts'
 import { until } from '../../fixtures/until.ts'
 
 /** Rests by a clock and a demand of the test's own; each fetch goes on until it is let go. */
 function world(t: Test) {
   const log: string[] = []
   const open = new Map<string, () => void>()
-  const state = { nowMs: 1000, demanded: 0 }
-  const rests = new DeferredFills({ demanded: () => state.demanded, now: () => state.nowMs })
+  const clock = fakeClock()
+  const state = { demanded: 0 }
+  const rests = new DeferredFills({ ...clock, demanded: () => state.demanded })
   const ending = new AbortController()
   t.teardown(() => ending.abort())
   const add = (name: string, { bytes = 10, signal = ending.signal } = {}) => {
@@ -24,15 +26,17 @@ function world(t: Test) {
     return { ended, hurry }
   }
   const began = (count: number) => until(() => log.length === count, 5000, `${count} rests`)
-  return { rests, state, log, open, add, began }
+  return { rests, clock, state, log, open, add, began }
 }
 
 t.test('rests wait until no reader has asked for a moment, and then some go at once', async t => {
-  const { rests, state, log, open, add, began } = world(t)
+  const { rests, clock, log, open, add, began } = world(t)
   rests.demand()
   const all = Array.from({ length: restsAtOnceMax + 2 }, (_, k) => add(String(k)))
   t.equal(rests.waiting, all.length)
-  state.nowMs += restQuietMs
+  await clock.advance(restQuietMs - 1)
+  t.same(log, [])
+  await clock.advance(1)
   await began(restsAtOnceMax)
   t.equal(rests.waiting, 2)
   open.get('0')!()
@@ -44,13 +48,12 @@ t.test('rests wait until no reader has asked for a moment, and then some go at o
 })
 
 t.test('while readers ask on and on, a rest waits so long and no longer', async t => {
-  const { state, add, began, log } = world(t)
+  const { clock, state, add, began, log } = world(t)
   state.demanded = 1
   add('late')
-  state.nowMs += restMsMax - 1
-  await new Promise(resolve => setTimeout(resolve, 4 * restQuietMs))
+  await clock.advance(restMsMax - 1)
   t.same(log, [])
-  state.nowMs += 1
+  await clock.advance(1)
   await began(1)
 })
 

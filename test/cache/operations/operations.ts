@@ -32,7 +32,7 @@ t.test('an image that is evicted under load is read right, before, meanwhile and
   for (let round = 0; round < 5; round++) {
     const evicted = await cache.operations.evict('a', quiet)
     t.ok(evicted.bytes > 0, `${evicted.bytes} evicted, ${evicted.leftBytes} left`)
-    await new Promise(resolve => setTimeout(resolve, 20))
+    await until(() => cache.images()[0]!.residentBytes > 0, 10_000, 'the readers to bring something back')
   }
   stop = true
   await Promise.all(readers)

@@ -1,7 +1,8 @@
 /** Promotions on request, with what happens meanwhile. */
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
-import { promoteConcurrency, promotePieceBytesMax, promoteRangesMax } from '../../../src/cache/operations/limits.ts'
+import { promoteConcurrency, promoteRangesMax } from '../../../src/cache/operations/limits.ts'
+import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -82,7 +83,7 @@ t.test(
 t.test('two promotions of one image at once fetch it once', async t => {
   const origin = new MemoryOrigin()
   origin.put('a', 6 * MiB)
-  origin.gate = () => new Promise(resolve => setTimeout(resolve, 2))
+  origin.gate = nextIteration
   const rooms = await openRooms({ directory: t.testdir(), origin })
   const both = await Promise.all([1, 2].map(() => rooms.cache.operations.promote('a', null, quiet)))
   t.match(both, [{ complete: true }, { complete: true }])
@@ -168,30 +169,30 @@ t.test('readers come first: while one waits for the origin, one piece at most is
   const origin = new MemoryOrigin()
   origin.put('a', 24 * MiB)
   origin.put('b', MiB, 2)
-  let [active, most, reading] = [0, 0, false]
-  let release: () => void = () => {}
-  origin.gate = async key => {
-    if (key === 'b') return new Promise(resolve => (release = resolve))
-    active++
-    most = Math.max(most, active)
-    await new Promise(resolve => setTimeout(resolve, 5))
-    active--
+  const reader = deferred()
+  const pieces: Deferred<void>[] = []
+  origin.gate = key => {
+    if (key === 'b') return reader.promise
+    pieces.push(deferred())
+    return pieces.at(-1)!.promise
   }
   const rooms = await openRooms({ directory: t.testdir(), origin })
   const { image } = await rooms.cache.lookup(null, 'b', { signal })
   const promoted = rooms.cache.operations.promote('a', null, quiet)
-  await until(() => most > 1, 5000, 'several pieces at once')
-  t.ok(most <= promoteConcurrency)
-  const read = rooms.cache.read(image, 0, 4096, { signal }).then(() => (reading = false))
-  reading = true
-  await until(() => active <= 1, 5000, 'the others to end')
-  most = 0
-  const before = fetchedBytes(origin)
-  await until(() => fetchedBytes(origin) > before + 4 * promotePieceBytesMax, 5000, 'some more pieces')
-  t.ok(reading, 'the reader still waits')
-  t.equal(most, 1)
-  release()
+  await until(() => pieces.length === promoteConcurrency, 10_000, 'several pieces at once')
+  const read = rooms.cache.read(image, 0, 4096, { signal })
+  await until(() => origin.requests.some(request => request.startsWith('read b')), 10_000, 'the reader')
+  for (const piece of pieces.splice(0)) piece.resolve()
+  for (let k = 0; k < 4; k++) {
+    await until(() => pieces.length > 0, 10_000, 'one more piece')
+    for (let turns = 0; turns < 10; turns++) await nextIteration()
+    t.equal(pieces.length, 1)
+    pieces.shift()!.resolve()
+  }
+  origin.gate = async () => {}
+  reader.resolve()
   await read
+  for (const piece of pieces) piece.resolve()
   t.match(await promoted, { complete: true })
   await rooms.close()
 })
