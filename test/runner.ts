@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
+import { parse } from 'yaml'
 import { attempt } from './fixtures/run.ts'
 import { until } from './fixtures/until.ts'
 import type { Check, Company, Result } from './runner/check.ts'
@@ -19,6 +20,14 @@ const well = { code: 0, signal: null, isLate: false, seconds: 1, cpuSeconds: 1 }
 const wellResult: Result = { passed: 1, failed: 0, skipped: [], seconds: 1, cpuSeconds: 1, output: [] }
 const unexplainedBy = (machine: Partial<Machine>, reason: string, env: NodeJS.ProcessEnv = {}) =>
   unexplained([{ reason, env }], { isRoot: true, hasFuse: true, kernel: [6, 18], canInstall: true, ...machine }).length
+
+t.test('npx tap has the limit of time of the whole, and runs the compiled file of a test', async t => {
+  const settings = parse(readFileSync('.taprc', 'utf8'))
+  t.equal(settings.timeout * 1000, fileMsMax)
+  const { code, stdout } = await attempt(process.execPath, ...settings['node-arg'], 'test/base/printable.ts')
+  t.equal(code, 0)
+  t.match(stdout.toString(), /^# \{ total: \d+, pass: \d+ \}$/m)
+})
 
 t.test('a file counts as its totals say, and whatever else went wrong counts as one', async t => {
   const totals = '# { total: 6, pass: 3, fail: 1, todo: 1, skip: 1 }'
