@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "http/response-head.h"
+#include "http/tls.h"
 #include "syscalls/sockets.h"
 #include "test/suites.h"
 
@@ -233,6 +234,9 @@ void ends(Checks& t) {
   CHECK(::recv(served.server.get(), &byte, 1, MSG_PEEK) >= 0);
 }
 
+/** This process has none. */
+void no_openssl(Checks& t) { CHECK(http::TlsContext::create("", "") == nullptr); }
+
 }  // namespace
 
 Tests receiver_tests() {
@@ -244,7 +248,8 @@ Tests receiver_tests() {
           {"a connection that ends, breaks or sends what nobody asked for is lost", lost_connections},
           {"a request that is not taken at once is sent to its end", long_requests},
           {"nothing is written to the memory of a connection that was dropped", dropped_memory},
-          {"a receiver that is closed has no connections", ends}};
+          {"a receiver that is closed has no connections", ends},
+          {"without an OpenSSL in the process there is no TLS", no_openssl}};
 }
 
 }  // namespace parentfs::test

@@ -53,6 +53,22 @@ t.test('only the missing blocks of an extent are written', async t => {
   await rooms.close()
 })
 
+t.test('an image is sound while every block is held, verified and recorded', async t => {
+  const { origin, directory, rooms, image, stored } = await opened(t, 8 * KiB)
+  t.notOk(stored.isSound, 'nothing is held')
+  await stored.writeBlocks(0, 0, origin.bytes('a', 0, 8 * KiB))
+  t.notOk(stored.isSound, 'not recorded before the sync')
+  await rooms.store.flush()
+  t.ok(stored.isSound)
+  const next = await reopened(rooms, directory, origin)
+  const again = (await next.store.use(image))!
+  t.ok(again.complete)
+  t.notOk(again.isSound, 'nobody has looked at the disk')
+  await again.verify(0, 0b11n)
+  t.ok(again.isSound)
+  await next.close()
+})
+
 t.test('zero blocks are recorded and take no space, and the tail of an odd image lands whole', async t => {
   const { origin, rooms, stored, path } = await opened(t, 2 * objectBytes + 5, [[0, 2 * objectBytes]])
   const empty = statSync(path).blocks
