@@ -10,7 +10,6 @@ import type { Logger } from '../base/logger.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
-import type { StoredImage } from '../store/image/stored-image.ts'
 import type { Store } from '../store/store.ts'
 import type { CacheCounters, ImageStatus } from './cache-status.ts'
 import type { EvictionPolicyName } from './evict/eviction-policy.ts'
@@ -20,7 +19,6 @@ import { RecencySaver } from './evict/recency-saver.ts'
 import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
 import { prefetchWindowBytesMax } from './fetch/limits.ts'
 import { Promoter } from './fetch/promoter.ts'
-import type { Promote } from './fetch/promotion-handoff.ts'
 import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
 import { DigestVerifier } from './integrity/digest-verifier.ts'
 import { Scrubber, type ScrubberOptions, type ScrubPace } from './integrity/scrubber.ts'
@@ -81,7 +79,6 @@ export class Cache {
   readonly bufferTouched: ReadPath['reader']['bufferTouched']
   readonly #recencySaver: RecencySaver
   #closing: Promise<void> | undefined
-  readonly #isSound = ({ image }: StoredImage) => this.#digester.isSound(image)
 
   constructor(options: CacheOptions) {
     this.#options = options
@@ -104,18 +101,18 @@ export class Cache {
     const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
     this.#leaving = new ImageExpiry({ ...options, ...parts, isInUse }, options.leaving ?? {})
-    const shared = { ...options, originOf, opens: this.#opens, pins: this.#pins, digester: this.#digester }
+    const opens = { begin: (id: string) => this.#opens.begin(id), end: (id: string) => this.#endOpen(id) }
+    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester }
     this.passthrough = new PassthroughImages(shared)
     this.#reading = new ReadPath({
       ...options,
       origins: this.#origins,
+      catalog: this.#catalog,
+      digester: this.#digester,
+      promoter: this.#promoter,
+      evictor: this.#evictor,
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
-      use: image => this.#use(image),
-      promote: (...offer) => this.#promote(...offer),
-      isSound: this.#isSound,
-      mayPromote: (...offer) => this.#mayPromote(...offer),
-      imageChanged: image => this.#catalog.imageChanged(image),
     })
     this.originReadDone = (...read) => this.#reading.reader.originReadDone(...read)
     this.bufferTouched = (...read) => this.#reading.reader.bufferTouched(...read)
@@ -204,7 +201,7 @@ export class Cache {
     this.#digester.mustBeSound(image)
     this.#opens.begin(image.id)
     this.#catalog.use(image)
-    return this.#reading.opened(await this.#use(image))?.file ?? null
+    return (await this.#reading.open(image))?.file ?? null
   }
 
   /**
@@ -212,7 +209,7 @@ export class Cache {
    * are held.
    */
   release(image: Image): void {
-    this.#opens.end(image.id)
+    this.#endOpen(image.id)
   }
 
   /** @throws CacheError image-corrupt, and see {@link Reader.read} */
@@ -292,25 +289,8 @@ export class Cache {
     return this.#pins.bytes
   }
 
-  /** @returns whether it is in the store now */
-  async #promote(...offer: Parameters<Promote>): Promise<boolean> {
-    const [stored] = offer
-    if (!this.#isSound(stored)) return false
-    const result = await this.#promoter.offer(...offer)
-    if (stored.complete) this.#digester.check()
-    void this.#evictor.check() // Never rejects.
-    return result === 'landed' || result === 'held-already'
-  }
-
-  #mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean {
-    return this.#isSound(stored) && this.#options.store.health.mayWrite && this.#promoter.hasRoom(bytes, isPassing)
-  }
-
-  /**
-   * The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not
-   * know it.
-   */
-  async #use(image: Image): Promise<StoredImage | null> {
-    return this.#catalog.isRecorded(image) ? this.#options.store.use(image) : this.#options.store.find(image.id)
+  #endOpen(imageId: string): void {
+    this.#opens.end(imageId)
+    if (!this.#opens.has(imageId)) this.#reading.closed(imageId)
   }
 }

@@ -8,7 +8,6 @@
 import { isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ObjectPart } from '../../base/image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
-import type { OriginReader } from '../../native/origin-reader.ts'
 import type { ReadOptions } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool } from '../fetch/buffer-pool.ts'
@@ -30,10 +29,10 @@ export interface MissReaderContext {
   stored(image: Image): Promise<StoredImage | null>
   /** Is it still there, and may its disk be waited for? */
   isReadable(stored: StoredImage): boolean
-  /** Whom native threads may ask by themselves, once a reader has had bytes of the origin; null for nobody. */
-  sourceOf(stored: StoredImage): OriginReader | null
-  /** They were told something. */
-  served(image: Image, bytes: number, ms: number): void
+  /** A session thread has read from the origin. */
+  countNativeRead(image: Image, bytes: number, ms: number): void
+  /** Would the store take more of it now? */
+  mayPromote(stored: StoredImage): boolean
   /** The image, if it is in the store. */
   find(image: Image): StoredImage | null
   /** The origin no longer has this version. */
@@ -156,22 +155,23 @@ export class MissReader {
   }
 
   /**
-   * A native thread has answered a read with bytes of the origin, which lie within one block: the rest of it is fetched, too.
+   * A session thread has answered a read with bytes of the origin, which lie within one block: the rest of it is
+   * fetched, too, where the store would take it.
    * @param ms how long that took
    */
   originReadDone(image: Image, offset: number, bytes: Uint8Array, ms: number): void {
     const stored = this.#parts.find(image)
     const { length } = bytes
-    this.#parts.served(image, length, ms)
+    this.#parts.countNativeRead(image, length, ms)
     this.#count(image, true, performance.now() - ms, bytes)
     if (!stored) return
-    for (const { object, blocks } of stored.geometry.parts(offset, length)) {
+    for (const { object, blocks } of this.#parts.mayPromote(stored) ? stored.geometry.parts(offset, length) : []) {
       this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object), { offset, length, bytes })
     }
     this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
   }
 
-  /** Somebody reads what was fetched ahead, and needs nobody here. */
+  /** What was fetched ahead is read by a reader who needs nothing of this one. */
   bufferTouched(image: Image, offset: number, length: number): void {
     const stored = this.#parts.find(image)
     if (stored) this.#parts.onRead(stored, { offset, length, stalled: false, missed: false })
@@ -224,7 +224,6 @@ export class MissReader {
       this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
       const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
       if (!arrived) return { missed, bytes: null }
-      if (missed) stored.file.setFirstReadOrigin(this.#parts.sourceOf(stored))
       const only = coalesce(arrived)
       if (only && offset >= only.offset && offset + length <= only.offset + only.length) {
         keepsSeats = true

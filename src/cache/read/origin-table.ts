@@ -9,11 +9,14 @@ import type { Origin } from '../../origin/contract/origin.ts'
 import { PathEstimator } from '../fetch/path-estimator.ts'
 import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
 
-/** Reads that native threads ask an origin for by themselves. */
+/** Reads that session threads ask an origin for by themselves. */
 export interface NativeOriginReads {
-  sourceOf(image: Image): OriginReader | null
+  /** Has `use` called with the reader of an open image, now if there is one, and at each change; null: none any more. */
+  follow(imageId: string, use: (reader: OriginReader | null) => void): void
+  /** Ends that, if it was begun: a reader that was given is taken back. */
+  unfollow(imageId: string): void
   /** One was answered. */
-  served(image: Image, bytes: number, ms: number): void
+  count(image: Image, bytes: number, ms: number): void
 }
 
 /** One origin, and the directory that shows its images; null is the root. */
@@ -28,7 +31,7 @@ export interface MountedOrigin {
   readonly prefetchRequestsMax?: number
   /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
   readonly isNear?: boolean
-  /** The sources of native reads, and the listener to them. None when absent. */
+  /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }
 
@@ -89,6 +92,11 @@ export class OriginTable {
   patienceFor(image: Image): MissTimeout | null {
     const { patience } = this.of(image)
     return patience ? new MissTimeout(patience) : null
+  }
+
+  /** Reads of an image by session threads; null where there are none. */
+  nativeReadsOf(image: Image): NativeOriginReads | null {
+    return this.#all.find(({ origin }) => origin.url === image.origin)?.direct ?? null
   }
 
   /** The path to the origin of an image. */

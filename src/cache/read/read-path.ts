@@ -5,16 +5,21 @@
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
+import type { OriginReader } from '../../native/origin-reader.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
+import type { Evictor } from '../evict/evictor.ts'
 import { BufferPool } from '../fetch/buffer-pool.ts'
 import { FetchBudgets } from '../fetch/fetch-budgets.ts'
 import { Fetcher } from '../fetch/fetcher.ts'
 import { InflightTable } from '../fetch/inflight-fetch.ts'
 import { lingeringBytesMax, profileShareMax } from '../fetch/limits.ts'
+import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
 import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
 import { UnpromotedBuffer } from '../fetch/unpromoted-buffer.ts'
+import type { DigestVerifier } from '../integrity/digest-verifier.ts'
+import type { Catalog } from '../names/catalog.ts'
 import { type BootProfileCounters, BootProfiles } from '../prefetch/boot-profiles.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
 import { MissReader } from './miss-reader.ts'
@@ -36,15 +41,10 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
   /** Milliseconds, never going back. */
   readonly now: () => number
-  /** The image in the store; null where the store cannot take it. Never rejects. */
-  use(image: Image): Promise<StoredImage | null>
-  readonly promote: Promote
-  /** Is it without known damage? */
-  isSound(stored: StoredImage): boolean
-  /** Would so many bytes be taken now? */
-  mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean
-  /** The origin no longer has this version. */
-  imageChanged(image: Image): void
+  readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
+  readonly digester: Pick<DigestVerifier, 'isSound' | 'check'>
+  readonly promoter: Promoter
+  readonly evictor: Pick<Evictor, 'check'>
 }
 
 /** Counters of prefetches. */
@@ -61,7 +61,7 @@ export class ReadPath {
   readonly reader: MissReader
   readonly flights = new InflightTable()
   readonly #fetchBudgets: FetchBudgets
-  readonly #origins: OriginTable
+  readonly #parts: ReadPathContext
   readonly #park: UnpromotedBuffer
   readonly #shelf: ReadaheadBuffer
   readonly #ahead: Prefetcher
@@ -71,12 +71,12 @@ export class ReadPath {
 
   constructor(parts: ReadPathContext) {
     const { store, origins, now } = parts
-    this.#origins = origins
+    this.#parts = parts
     this.#readAheadBytesMax = parts.readAheadBytesMax
     this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
     this.#park = new UnpromotedBuffer(lingeringBytesMax, now)
     const memory = new BufferPool({}, parts.allocateShared)
-    this.#shelf = new ReadaheadBuffer({ memory, now, isSound: stored => parts.isSound(stored) })
+    this.#shelf = new ReadaheadBuffer({ memory, now, isSound: stored => this.#isSound(stored) })
     const fetcher = (this.#fetcher = new Fetcher({
       flights: this.flights,
       fetchBudgets: this.#fetchBudgets,
@@ -87,16 +87,16 @@ export class ReadPath {
       now,
       // The demand reads of a long stream are dropped behind it, too.
       promote: (stored, object, first, bytes, isPassing) =>
-        parts.promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
-      mayPromote: (stored, bytes) => parts.mayPromote(stored, bytes),
-      imageChanged: image => parts.imageChanged(image),
+        this.#promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
+      mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
+      imageChanged: image => parts.catalog.imageChanged(image),
     }))
     this.#ahead = new Prefetcher({
       fetcher,
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.prefetchRequestsMax(image) : 0),
       // Readers take from memory what the store refuses.
       hasRoom: (stored, bytes, isPassing) =>
-        (store.capacity.fits(bytes) && parts.mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
+        (store.capacity.fits(bytes) && this.#mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
       linkOf: ({ image }) => origins.linkOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),
@@ -116,16 +116,14 @@ export class ReadPath {
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
       },
       patienceFor: image => origins.patienceFor(image),
-      stored: async image => (store.health.mayWait ? parts.use(image) : null),
+      stored: async image => (store.health.mayWait ? this.#use(image) : null),
       isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
-      // Blocks that would not be kept are not worth it, and of a damaged image nothing may be served.
-      sourceOf: stored =>
-        parts.mayPromote(stored, 0) ? (origins.of(stored.image).direct?.sourceOf(stored.image) ?? null) : null,
-      served: (image, bytes, ms) => origins.of(image).direct?.served(image, bytes, ms),
+      countNativeRead: (image, bytes, ms) => origins.nativeReadsOf(image)?.count(image, bytes, ms),
+      mayPromote: stored => this.#mayPromote(stored, 0),
       find: image => (store.health.mayWait ? store.find(image.id) : null),
       imageChanged: image => {
-        store.find(image.id)?.file.setFirstReadOrigin(null)
-        parts.imageChanged(image)
+        this.closed(image.id)
+        parts.catalog.imageChanged(image)
       },
     })
   }
@@ -139,15 +137,26 @@ export class ReadPath {
     return { ...this.#ahead.counters, bufferedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
   }
 
-  /** An image has been opened, which is in the store, or not. @returns `stored` */
-  opened(stored: StoredImage | null): StoredImage | null {
-    if (stored && this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+  /** Begin an open of an image. @returns the image in the store; null where the store cannot take it */
+  async open(image: Image): Promise<StoredImage | null> {
+    const stored = await this.#use(image)
+    if (!stored) return null
+    if (this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+    const use = (reader: OriginReader | null) =>
+      // Of a damaged image nothing may be served.
+      stored.file.setFirstReadOrigin(reader && this.#isSound(stored) ? reader : null)
+    this.#parts.origins.nativeReadsOf(image)?.follow(stored.imageId, use)
     return stored
+  }
+
+  /** An image is not open any more, or its version is gone: session threads read nothing of it from its origin. */
+  closed(imageId: string): void {
+    for (const { direct } of this.#parts.origins.all) direct?.unfollow(imageId)
   }
 
   /** Other limits from now on. */
   reconfigure(limits: ReadPathLimits): void {
-    this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#origins))
+    this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#parts.origins))
     this.#readAheadBytesMax = limits.readAheadBytesMax
   }
 
@@ -158,6 +167,37 @@ export class ReadPath {
     this.#park.close()
     await this.flights.close()
     await this.profiles.close()
+  }
+
+  /**
+   * The image in the store. One that is not recorded, not yet or not any more, gets no data file: a start would not
+   * know it.
+   */
+  async #use(image: Image): Promise<StoredImage | null> {
+    const { catalog, store } = this.#parts
+    return catalog.isRecorded(image) ? store.use(image) : store.find(image.id)
+  }
+
+  /** @returns whether it is in the store now */
+  async #promote(...offer: Parameters<Promote>): Promise<boolean> {
+    const { digester, evictor, promoter } = this.#parts
+    const [stored] = offer
+    if (!this.#isSound(stored)) return false
+    const result = await promoter.offer(...offer)
+    if (stored.complete) digester.check()
+    void evictor.check() // Never rejects.
+    return result === 'landed' || result === 'held-already'
+  }
+
+  /** Would so many bytes be taken now? */
+  #mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean {
+    const { promoter, store } = this.#parts
+    return this.#isSound(stored) && store.health.mayWrite && promoter.hasRoom(bytes, isPassing)
+  }
+
+  /** Is it without known damage? */
+  #isSound({ image }: StoredImage): boolean {
+    return this.#parts.digester.isSound(image)
   }
 }
 

@@ -19,7 +19,7 @@ import type { Origin } from '../../origin/contract/origin.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
-import { CircuitState } from '../../origin/wrappers/circuit-state.ts'
+import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
 import { Hedges } from '../../origin/wrappers/hedge.ts'
 import { Meter } from '../../origin/wrappers/meter.ts'
 import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
@@ -98,8 +98,9 @@ export class WorkerOrigins {
       prefetchRequestsMax: Math.floor(settings.requests * prefetchTurnsShare),
       isNear: isCephUrl(settings.url),
       direct: {
-        sourceOf: image => sources.of(image.id),
-        served: ({ key }, bytes, ms) => {
+        follow: (imageId, use) => sources.follow(imageId, use),
+        unfollow: imageId => sources.unfollow(imageId),
+        count: ({ key }, bytes, ms) => {
           meter.begin()
           meter.end({ operation: 'read', key, bytes, ms, error: null, reason: '' })
         },
@@ -150,13 +151,10 @@ export class WorkerOrigins {
   readonly #endReceiving = () => this.#receiver.close()
 
   #countersOf({ settings }: OriginPlace): Counted {
-    const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger })
-    return {
-      meter: new Meter(),
-      hedges: new Hedges(),
-      availability,
-      sources: new NativeReadSources(originDescriptorsMax),
-    }
+    const sources = new NativeReadSources(originDescriptorsMax)
+    const onChange = (state: CircuitStateName) => sources.setAway(state !== 'available')
+    const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger, onChange })
+    return { meter: new Meter(), hedges: new Hedges(), availability, sources }
   }
 
   #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {

@@ -1,8 +1,9 @@
 /**
  * Reports of READs that session threads dealt with by themselves: the side channel of a session, beside its requests.
  *
- * This file alone reads their format, and native-bindings/session/read-reports.h alone writes it. A report is a record of 32 bytes, little-endian:
- * kind u32 | length u32 | handle u64 | offset u64 | microseconds u64. Bytes of the origin follow theirs, up to a multiple of 8.
+ * This file alone reads their format, and native-bindings/session/read-reports.h alone writes it. A report is a record
+ * of 32 bytes, little-endian: kind u32 | length u32 | handle u64 | offset u64 | microseconds u64. Bytes of the origin
+ * follow theirs, up to a multiple of 8.
  */
 import { FsError } from '../filesystem/fs-error.ts'
 import { RequestReader } from './request-reader.ts'

@@ -36,6 +36,8 @@ export interface CircuitTicket {
 
 export interface CircuitOptions {
   readonly logger: Logger
+  /** Hears each change of the state. */
+  readonly onChange: (state: CircuitStateName) => void
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly after: RunAfter
@@ -58,6 +60,7 @@ export interface CircuitStatus {
 
 const optionsDefault: CircuitOptions = {
   logger: silentLogger,
+  onChange: () => {},
   now: () => performance.now(),
   after: runAfter,
   random: Math.random,
@@ -227,6 +230,7 @@ export class CircuitState {
   #change(state: CircuitStateName): void {
     this.#state = state
     this.#sinceMs = this.#options.now()
+    this.#options.onChange(state)
   }
 
   #admitWaiting(): void {

@@ -21,13 +21,15 @@ const { signal } = new AbortController()
 function setUp() {
   const clock = fakeClock()
   const logger = keepingLogger()
-  const availability = new CircuitState('http://host/', { logger, ...clock, random: () => 0.5 })
+  const states: string[] = []
+  const onChange = (state: string) => states.push(state)
+  const availability = new CircuitState('http://host/', { logger, onChange, ...clock, random: () => 0.5 })
   const fail = (times: number) => {
     for (let k = 0; k < times; k++) availability.enterNow().failed(failure)
   }
   /** Let go: away, and nobody has tried since. */
   const away = () => fail(originFailuresMax)
-  return { clock, logger, availability, fail, away }
+  return { clock, logger, states, availability, fail, away }
 }
 
 /** Tickets as they come. */
@@ -76,7 +78,7 @@ t.test('while it is away one try at a time goes, after pauses that grow, and nam
 })
 
 t.test('an origin that is back takes a few at a time until it is sure, then everybody', async t => {
-  const { clock, logger, availability, away } = setUp()
+  const { clock, logger, states, availability, away } = setUp()
   away()
   const tickets = waitFor(availability, 50)
   await clock.advance(originProbeMsMin)
@@ -88,6 +90,7 @@ t.test('an origin that is back takes a few at a time until it is sure, then ever
   for (let k = 1; k < originAnswersNeeded; k++) tickets[k]!.answered()
   await clock.advance(0)
   t.match(availability.status(), { state: 'available', reason: '', waiting: 0, delayed: 50 })
+  t.same(states, ['away', 'suspect', 'available'], 'each change is told')
   t.equal(tickets.length, 50)
   t.equal(clock.armed(), 0)
   t.same(
