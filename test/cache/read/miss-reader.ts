@@ -21,8 +21,8 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
     patienceFor: () => null,
     stored: async () => stored,
     isReadable: () => true,
-    sourceOf: () => null,
-    served: () => {},
+    countNativeRead: () => {},
+    mayPromote: () => true,
     find: () => stored,
     imageChanged: of => void changed.push(of),
     ...more,
@@ -202,7 +202,7 @@ t.test('a reader waits as long as its patience lets it, and leaves the fetch to 
 t.test('what a native thread had of the origin counts as a miss, and the rest of its block is fetched', async t => {
   const served: number[] = []
   const { reader, image, origin, stored, seen, settled, close } = await reading(t, {
-    served: (_image, bytes) => void served.push(bytes),
+    countNativeRead: (_image, bytes) => void served.push(bytes),
   })
   reader.originReadDone(image, 4096, origin.bytes('a', 4096, 4096), 5)
   await settled()
@@ -215,21 +215,6 @@ t.test('what a native thread had of the origin counts as a miss, and the rest of
   reader.bufferTouched(image, 0, 10)
   t.same(seen[1], { offset: 0, length: 10, stalled: false, missed: false })
   t.match(reader.counters, { hits: 0, misses: 1 }, 'the session counts what it answered')
-  await close()
-})
-
-t.test('after a miss native threads may ask the origin by themselves, after a hit nothing changes', async t => {
-  let asked = 0
-  const sourceOf = () => {
-    asked++
-    return null
-  }
-  const { read, settled, close } = await reading(t, { sourceOf })
-  t.ok(await read(0, 10))
-  t.equal(asked, 1)
-  await settled()
-  t.ok(await read(0, 10))
-  t.equal(asked, 1)
   await close()
 })
 

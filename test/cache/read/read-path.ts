@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
+import { Promoter } from '../../../src/cache/fetch/promoter.ts'
 import { type MountedOrigin, OriginTable } from '../../../src/cache/read/origin-table.ts'
 import { ReadPath, type ReadPathContext } from '../../../src/cache/read/read-path.ts'
 import { deferred } from '../../fixtures/deferred.ts'
@@ -11,6 +12,13 @@ import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
 
 const blockBytes = 64 * 1024
+
+class RefusingPromoter extends Promoter {
+  refuses = false
+  override offer(...offer: Parameters<Promoter['offer']>): ReturnType<Promoter['offer']> {
+    return this.refuses ? Promise.resolve('full') : super.offer(...offer)
+  }
+}
 
 async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Partial<MountedOrigin> = {}) {
   const origin = new MemoryOrigin()
@@ -24,11 +32,10 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     ...{ store, index, logger: silentLogger, fetchBytesMax: 2 ** 26, readAheadBytesMax: 0 },
     origins: new OriginTable([{ directory: null, origin, ...mounted }], 60, () => performance.now()),
     now: () => performance.now(),
-    use: of => store.use(of),
-    promote: async (stored, object, first, bytes) => (await stored.writeBlocks(object, first, bytes)) === 'landed',
-    isSound: () => true,
-    mayPromote: () => true,
-    imageChanged: of => void changed.push(of),
+    catalog: { isRecorded: () => true, imageChanged: of => void changed.push(of) },
+    digester: { isSound: () => true, check: () => {} },
+    evictor: { check: async () => {} },
+    promoter: new Promoter(),
     ...more,
   })
   const read = async (offset: number, length: number) => {
@@ -44,16 +51,13 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
 }
 
 t.test('a miss goes through origin and store; a fetch that the store refused is under way no more', async t => {
-  let takes = true
-  const { origin, path, read, settled, close } = await reading(t, {
-    promote: async (stored, object, first, bytes) =>
-      takes && (await stored.writeBlocks(object, first, bytes)) === 'landed',
-  })
+  const promoter = new RefusingPromoter()
+  const { origin, path, read, settled, close } = await reading(t, { promoter })
   t.ok(await read(10, 1000))
   await settled()
   t.ok(await read(10, 1000))
   t.same(path.reader.counters, { hits: 1, misses: 1, hitBytes: 1000, missBytes: 1000 })
-  takes = false
+  promoter.refuses = true
   t.ok(await read(10 * blockBytes, 1000))
   await settled()
   t.equal(path.flights.size, 1, 'its bytes are in memory still')
@@ -65,10 +69,7 @@ t.test('a miss goes through origin and store; a fetch that the store refused is 
 t.test('while the disk must not be waited for, reads go to the origin, and nothing is asked of the store', async t => {
   let uses = 0
   const { origin, rooms, read, close } = await reading(t, {
-    use: async () => {
-      uses++
-      return null
-    },
+    catalog: { isRecorded: () => ++uses > 0, imageChanged: () => {} },
   })
   rooms.store.health.stalled('read', 1)
   t.ok(await read(10, 1000))
@@ -76,17 +77,15 @@ t.test('while the disk must not be waited for, reads go to the origin, and nothi
   await close()
 })
 
-t.test('when the origin has another version, native threads ask it no more, and the catalog hears of it', async t => {
-  const { origin, rooms, image, changed, read, settled, close } = await reading(t)
+t.test('when the origin has another version, session threads read it no more, and the catalog hears of it', async t => {
+  const left: string[] = []
+  const direct = { follow: () => {}, unfollow: (imageId: string) => void left.push(imageId), count: () => {} }
+  const { origin, image, changed, read, settled, close } = await reading(t, {}, { direct })
   t.ok(await read(0, 10))
   await settled()
-  const { file } = rooms.store.find(image.id)!
-  const sources: unknown[] = []
-  Object.defineProperty(file, 'setFirstReadOrigin', { value: (source: unknown) => void sources.push(source) })
   origin.failure = new CacheError('image-changed', 'another one')
   await t.rejects(read(blockBytes, 10), { code: 'image-changed' })
-  t.same(sources, [null])
-  t.same(changed, [image])
+  t.same([left, changed], [[image.id], [image]])
   await close()
 })
 
