@@ -106,6 +106,8 @@ t.test('a skip is explained by a reason of the list that the machine bears out, 
   t.equal(unexplainedBy({}, 'this transport has no passthrough', { TRANSPORT: 'fuse-native' }), 0)
   t.equal(unexplainedBy({}, 'the kernel offers no passthrough'), 1)
   t.equal(unexplainedBy({ kernel: [6, 8] }, 'the kernel offers no passthrough'), 0)
+  t.equal(unexplainedBy({}, 'no RWF_NOWAIT'), 1)
+  t.equal(unexplainedBy({}, 'no RWF_NOWAIT', { NATIVE_TARGET: 'test-arm64' }), 0)
   t.equal(unexplainedBy({}, ''), 1, 'no reason at all')
   t.equal(unexplainedBy({}, 'it fails now and then'), 1)
   t.equal(unexplainedBy({}, 'OBJECTS=2000000 starts with that many scattered blocks'), 0)

@@ -8,6 +8,7 @@ packages="g++ make fuse3"
 if [ "${1:-run}" != run ]; then
   packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin openssl"
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common qemu-system-x86 busybox-static"
+  packages="$packages g++-aarch64-linux-gnu qemu-user musl-dev"
 fi
 if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl iproute2"; fi
 

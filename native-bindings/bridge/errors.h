@@ -9,7 +9,7 @@ namespace parentfs::bridge {
 
 /**
  * @param error a positive errno
- * @param name the errno's name, where it has two; null: the one that the C library knows
+ * @param name the errno's name, where it has two; null: that of errno_name
  */
 Napi::Error system_error(Napi::Env env, int error, const char* syscall, const char* name = nullptr);
 /** Call a listener; what it throws is an uncaught exception, as from any other event. */

@@ -1,4 +1,4 @@
-/** crc32c: eight bytes a step, with the SSE4.2 instruction or with eight tables. */
+/** crc32c: eight bytes a step, with the instruction of x86-64 (SSE4.2) or arm64 (CRC32), or with eight tables. */
 #include "disk/crc32c.h"
 
 #include <array>
@@ -7,6 +7,9 @@
 
 #if defined(__x86_64__)
 #include <nmmintrin.h>
+#elif defined(__aarch64__)
+#include <arm_acle.h>
+#include <sys/auxv.h>
 #endif
 
 namespace parentfs::disk {
@@ -46,12 +49,26 @@ std::uint64_t load_word(const std::byte* at) {
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) std::uint32_t crc32c_sse42(std::span<const std::byte> bytes) {
+#define WITH_INSTRUCTION __attribute__((target("sse4.2")))
+bool has_instruction() { return __builtin_cpu_supports("sse4.2") != 0; }
+WITH_INSTRUCTION std::uint64_t add(std::uint64_t sum, std::uint64_t word) { return _mm_crc32_u64(sum, word); }
+WITH_INSTRUCTION std::uint32_t add(std::uint32_t sum, std::uint8_t byte) { return _mm_crc32_u8(sum, byte); }
+#elif defined(__aarch64__)
+#define WITH_INSTRUCTION __attribute__((target("+crc")))
+bool has_instruction() { return (::getauxval(AT_HWCAP) & HWCAP_CRC32) != 0; }
+WITH_INSTRUCTION std::uint64_t add(std::uint64_t sum, std::uint64_t word) {
+  return __crc32cd(static_cast<std::uint32_t>(sum), word);
+}
+WITH_INSTRUCTION std::uint32_t add(std::uint32_t sum, std::uint8_t byte) { return __crc32cb(sum, byte); }
+#endif
+
+#if defined(WITH_INSTRUCTION)
+WITH_INSTRUCTION std::uint32_t crc32c_instruction(std::span<const std::byte> bytes) {
   std::uint64_t sum = 0xFFFFFFFF;
   std::size_t at = 0;
-  for (; at + 8 <= bytes.size(); at += 8) sum = _mm_crc32_u64(sum, load_word(&bytes[at]));
+  for (; at + 8 <= bytes.size(); at += 8) sum = add(sum, load_word(&bytes[at]));
   auto tail = static_cast<std::uint32_t>(sum);
-  for (; at < bytes.size(); at++) tail = _mm_crc32_u8(tail, std::to_integer<std::uint8_t>(bytes[at]));
+  for (; at < bytes.size(); at++) tail = add(tail, std::to_integer<std::uint8_t>(bytes[at]));
   return ~tail;
 }
 #endif
@@ -73,8 +90,8 @@ std::uint32_t crc32c_portable(std::span<const std::byte> bytes) {
 }
 
 std::uint32_t crc32c(std::span<const std::byte> bytes) {
-#if defined(__x86_64__)
-  if (__builtin_cpu_supports("sse4.2")) return crc32c_sse42(bytes);
+#if defined(WITH_INSTRUCTION)
+  if (has_instruction()) return crc32c_instruction(bytes);
 #endif
   return crc32c_portable(bytes);
 }

@@ -1,7 +1,6 @@
 /** System calls that go on after a signal, and fail where a test wants them to. */
 #include "disk/disk-file.h"
 
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,16 +13,10 @@ namespace parentfs::disk {
 
 namespace {
 
-/** One read at `offset`, with `flags` of preadv2. */
-ssize_t read_once(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
-  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
-  return ::preadv2(fd, &part, 1, static_cast<off_t>(offset), flags);
-}
-
 DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
   DiskRead done{.bytes = 0, .error = 0};
   while (done.bytes < target.size()) {
-    const ssize_t got = read_once(fd, offset + done.bytes, target.subspan(done.bytes), flags);
+    const ssize_t got = syscalls::read_some(fd, offset + done.bytes, target.subspan(done.bytes), flags);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) done.error = errno;
     if (got <= 0) break;
@@ -48,7 +41,7 @@ int write_to(int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
 
 std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
   if (faults_ != nullptr && faults_->concerns(DiskOperation::read, offset, target.size())) return 0;
-  const ssize_t got = read_once(fd(), offset, target, RWF_NOWAIT | flags(pages));
+  const ssize_t got = syscalls::read_some(fd(), offset, target, syscalls::read_without_waiting | flags(pages));
   return got < 0 ? 0 : static_cast<std::size_t>(got);  // EAGAIN; EOPNOTSUPP where the file system cannot.
 }
 

@@ -38,7 +38,7 @@ class DiskFile {
   /** @param faults, reads null, or outlive this */
   DiskFile(OwnedFd fd, FaultInjection* faults, InflightReads* reads)
       : fd_(std::move(fd)),
-        drop_flag_(syscalls::can_leave_no_pages(fd_.get()) ? syscalls::read_leaving_no_pages : 0),
+        drop_flag_(syscalls::can_read_with(fd_.get(), syscalls::read_leaving_no_pages) ? syscalls::read_leaving_no_pages : 0),
         faults_(faults),
         reads_(reads) {}
 

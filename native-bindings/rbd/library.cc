@@ -11,9 +11,9 @@ namespace {
 
 /**
  * DEEPBIND: without it libceph-common's calls of OpenSSL bind to the OpenSSL inside the node executable. AddressSanitizer cannot
- * live with it, and what runs under that has no OpenSSL of its own.
+ * live with it, and what runs under that has no OpenSSL of its own. musl has no DEEPBIND: there node and Ceph have to share OpenSSL.
  */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || !defined(RTLD_DEEPBIND)
 constexpr int open_flags = RTLD_NOW | RTLD_LOCAL;
 #else
 constexpr int open_flags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -45,11 +46,18 @@ Result<OwnedFd> open_uncached(int fd, int access) {
   return opened;
 }
 
-bool can_leave_no_pages(int fd) {
+ssize_t read_some(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
+  // Emulators know pread, and not all of them preadv2, which musl has only since 1.2.5.
+  if (flags == 0) return ::pread(fd, target.data(), target.size(), static_cast<off_t>(offset));
+  const iovec part{.iov_base = target.data(), .iov_len = target.size()};
+  // The offset is in two halves; a 64-bit kernel looks at the lower one alone. Source: Linux fs/read_write.c, pos_from_hilo.
+  return ::syscall(SYS_preadv2, fd, &part, 1L, static_cast<long>(offset), 0L, flags);
+}
+
+bool can_read_with(int fd, int flags) {
   // Past all ends: it reads nothing, and is refused (EOPNOTSUPP) or not.
   std::byte byte{};
-  const iovec part{.iov_base = &byte, .iov_len = 1};
-  return ::preadv2(fd, &part, 1, off_t{1} << 62, read_leaving_no_pages) == 0;
+  return read_some(fd, std::uint64_t{1} << 62, std::span(&byte, 1), flags) == 0;
 }
 
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {

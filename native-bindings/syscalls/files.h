@@ -3,7 +3,11 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "owned-fd.h"
@@ -47,13 +51,17 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes);
 Result<bool> open_elsewhere(int fd);
 /** Let the page cache forget a range; what is not written yet stays. @returns 0 or an errno. */
 int drop_pages(int fd, std::uint64_t offset, std::uint64_t length);
+/** A flag of preadv2 (RWF_NOWAIT): only what the page cache has. Source: Linux include/uapi/linux/fs.h. */
+inline constexpr int read_without_waiting = 0x08;
 /**
  * A flag of preadv2 (RWF_DONTCACHE): pages that the read brings into the page cache leave it again; those that were there stay.
  * Linux 6.14 and newer, where the file system can. Source: Linux include/uapi/linux/fs.h.
  */
 inline constexpr int read_leaving_no_pages = 0x80;
-/** Does this file know that flag? */
-bool can_leave_no_pages(int fd);
+/** One preadv2 into one target. @returns as preadv2 does, with errno */
+ssize_t read_some(int fd, std::uint64_t offset, std::span<std::byte> target, int flags);
+/** Do kernel and file system know these flags for this file? */
+bool can_read_with(int fd, int flags);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

@@ -15,7 +15,11 @@ int forbid_dumps() {
   return ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 ? 0 : errno;
 }
 
-void release_free_memory() { ::malloc_trim(0); }
+void release_free_memory() {
+#if defined(__GLIBC__)
+  ::malloc_trim(0);
+#endif
+}
 
 void block_signals() {
   sigset_t all;

@@ -13,7 +13,8 @@ int forbid_dumps();
 
 /**
  * Give memory back to the kernel that the allocator has free between what it has lent: it keeps that for ever otherwise, unless it lies at the
- * end. Takes some milliseconds for a hundred MiB. Source: malloc_trim(3).
+ * end. Takes some milliseconds for a hundred MiB. Source: malloc_trim(3). Nothing with another C library than
+ * glibc.
  */
 void release_free_memory();
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "image/data-file.h"
+#include "syscalls/files.h"
 #include "test/harness.h"
 
 namespace parentfs::test {
@@ -32,6 +33,13 @@ inline bool is_image(std::span<const std::byte> bytes, std::uint64_t offset) {
   for (std::size_t k = 0; k < bytes.size(); k++) {
     if (bytes[k] != byte_at(offset + k)) return false;
   }
+  return true;
+}
+
+/** qemu-user, on which the tests run for other processors, does not pass preadv2 on. @returns whether the test was skipped */
+inline bool skip_without_nowait(Checks& t, const image::DataFile& file) {
+  if (syscalls::can_read_with(file.fd(), syscalls::read_without_waiting)) return false;
+  t.skip("no RWF_NOWAIT");
   return true;
 }
 

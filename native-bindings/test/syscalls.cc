@@ -11,9 +11,11 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <string>
 #include <thread>
 
+#include "syscalls/errno-name.h"
 #include "syscalls/files.h"
 #include "syscalls/process.h"
 #include "syscalls/sockets.h"
@@ -171,6 +173,15 @@ void dumps(Checks& t) {
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 }
 
+void errno_names(Checks& t) {
+  for (int error = 1; error < 4096; error++) {
+    const char* name = syscalls::errno_name(error);
+    const char* theirs = ::strerrorname_np(error);
+    CHECK((name == nullptr) == (theirs == nullptr));
+    CHECK(name == nullptr || theirs == nullptr || std::strcmp(name, theirs) == 0);
+  }
+}
+
 }  // namespace
 
 Tests syscalls_tests() {
@@ -183,6 +194,7 @@ Tests syscalls_tests() {
       {"the user at the other end of a socket is known, and nobody where there is none", peers},
       {"whoever opens a file while it is asked about sends nobody a signal that ends him", leases},
       {"a process that forbids it leaves no core", dumps},
+      {"errnos have the names that glibc gives them", errno_names},
   };
 }
 

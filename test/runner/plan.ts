@@ -90,6 +90,8 @@ export function everything(env: NodeJS.ProcessEnv): Check[] {
       'bench',
     ]),
     nativeTarget('test', 60),
+    nativeTarget('test-arm64', 150),
+    nativeTarget('check-musl', 60),
     nativeTarget('sanitize', 300),
     ...testFiles().map(name => checkOf(name, env)),
     ...repeated(portable, 'over fuse-native', { TRANSPORT: 'fuse-native' }),

@@ -17,7 +17,10 @@ export function program(name: string, weightSeconds: number, words: readonly str
 export function nativeTarget(target: string, weightSeconds: number): Check {
   // Compilers yield to the mounts beside them.
   const words = ['nice', '-n', '5', 'make', '--no-print-directory', '--jobs=2', '-C', 'native-bindings', target]
-  const run = async () => judgeNative(await runChild(words, { env: process.env, msMax: programMsMax }), process.env)
+  const run = async () => {
+    const ended = await runChild(words, { env: process.env, msMax: programMsMax })
+    return judgeNative(ended, { ...process.env, NATIVE_TARGET: target })
+  }
   return { name: `native ${target}`, company: 'unit', weightSeconds, run }
 }
 

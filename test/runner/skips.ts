@@ -47,6 +47,8 @@ export const reasons: readonly Reason[] = [
   { said: /^the kernel offers no passthrough$/, explained: kernelBefore(6, 9) },
   // Source: Linux include/uapi/linux/fs.h, RWF_DONTCACHE (6.14), which a file system has to offer besides.
   { said: /RWF_DONTCACHE/, explained: () => true },
+  // Source: QEMU 7.2 linux-user/syscall.c, which has no preadv2.
+  { said: /^no RWF_NOWAIT$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
   { said: /^this file system keeps its pages/, explained: () => true },
   // Debian's archive has it, or has it not: test/setup.sh goes on without.
   { said: /^no guest: .*\/vmlinuz is missing/, explained: () => true },
