@@ -56,10 +56,9 @@ export interface ScrubCounters {
   readonly corruptBlocks: number
 }
 
-export const scrubberOptionsDefault: ScrubberOptions = {
+const scrubberOptionsDefault: Omit<ScrubberOptions, 'isBusy'> = {
   bytesPerSecond: scrubBytesPerSecond,
   intervalMs: scrubIntervalMs,
-  isBusy: () => false,
   now: () => performance.now(),
   wait: sleepOrAbort,
 }
@@ -76,7 +75,7 @@ export class Scrubber {
   #roundStartedMs: number
   #verifiedBytes = 0
 
-  constructor(store: Store, logger: Logger, options: Partial<ScrubberOptions> = {}) {
+  constructor(store: Store, logger: Logger, options: Pick<ScrubberOptions, 'isBusy'> & Partial<ScrubberOptions>) {
     this.#store = store
     this.#logger = logger
     this.#options = { ...scrubberOptionsDefault, ...options }

@@ -9,6 +9,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -29,6 +30,7 @@ import { fileTickMs, wholeSecondsTickMs } from '../../../src/origin/file/limits.
 import { originContract } from '../../contract/origin.ts'
 import { noHoles } from '../../fixtures/extents.ts'
 import { cellBytes, cellKind, writeSample } from '../../fixtures/images.ts'
+import { until } from '../../fixtures/until.ts'
 
 const signal = new AbortController().signal
 
@@ -188,6 +190,20 @@ t.test('a file that changes while it is read fails the read', async t => {
   await t.rejects(origin.read(image, 0, new Target(1000), { signal }), { code: 'image-changed' })
 })
 
+t.test('a version that has been replaced keeps no file open', async t => {
+  const directory = t.testdir({ 'a.img': 'x'.repeat(1000), 'b.img': 'y'.repeat(1000) })
+  const origin = new FileOrigin(pathToFileURL(directory).href, noHoles)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.img', { signal }))
+  await origin.read(image, 0, new Uint8Array(10), { signal })
+  const isOpen = () => openFiles().some(path => path.startsWith(join(directory, 'a.img')))
+  await t.rejects(origin.read(image, 0, new Uint8Array(10), { signal: AbortSignal.abort() }), { code: 'aborted' })
+  t.ok(isOpen(), 'for the next read')
+  renameSync(join(directory, 'b.img'), join(directory, 'a.img'))
+  await t.rejects(origin.read(image, 0, new Uint8Array(10), { signal }), { code: 'image-changed' })
+  await until(() => !isOpen(), 10_000, 'the end of the descriptor')
+})
+
 t.test('holes are found where they are', async t => {
   const directory = t.testdir()
   const image = { seed: 3, sizeBytes: 40 * cellBytes + 100, dataShare: 0.5 }
@@ -236,3 +252,14 @@ t.test('a bounded number of files stays open, and none after closing', async t =
   await origin.close()
   t.ok(open() <= before)
 })
+
+/** Where the descriptors of this process lead. */
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap(fd => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)]
+    } catch {
+      return [] // It was that of the directory itself, or has been closed.
+    }
+  })
+}
