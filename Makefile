@@ -9,6 +9,7 @@
 #   make bench QUICK=1                  a part of it in five minutes, printed
 #   make bench-check                    warm reads against the ratios of bench/results/warm.json; fails on a loss beyond the spread
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
+#   make mutants SEED=n COUNT=n         judges the tests: n small changes of the code (30), drawn by a seed, and which of them no test sees
 #   make build                          dist/ and the native addon
 #   make man                            the manual pages, in dist/man (needs scdoc)
 #   make clean                          remove what was built
@@ -21,7 +22,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man test run demo bench bench-check soak clean
+.PHONY: setup setup-test setup-bench build addon man test run demo bench bench-check soak mutants clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -72,6 +73,10 @@ test: setup-test
 soak: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@UV_THREADPOOL_SIZE=16 MINUTES=$(MINUTES) node build/bench/soak.js
+
+mutants: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@SEED=$(or $(SEED),1) COUNT=$(COUNT) node build/bench/mutants.js
 
 ifdef ORIGIN
 run: setup
