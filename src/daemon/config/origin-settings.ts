@@ -18,6 +18,7 @@ import {
   originConcurrencyDefault,
   stallMsMax,
 } from '../../origin/http/limits.ts'
+import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http/protocol/proxy-rules.ts'
 import { Credentials } from '../../origin/http/request-credentials.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
@@ -104,6 +105,15 @@ const headerName = z
 /** Matches names of headers whose values are secret. */
 const secretHeader = /auth|token|key|secret|cookie|password|signature/i
 
+function basicField(key: string, described: { readonly what: string; readonly unset: string }) {
+  const username = z
+    .string({ error: 'the username is a text' })
+    .regex(/^[^:\p{Cc}]+$/u, { error: 'a username has no colon' })
+  const range = '{username: NAME, password: SECRET}'
+  const schema = z.strictObject({ username, password: secretSchema }, { error: `${key} is ${range}` })
+  return setting(schema.optional(), { kind: 'text', range, live: true, ...described })
+}
+
 const file = z.strictObject({ kind: z.literal('file'), ...common })
 
 const http = z.strictObject({
@@ -121,26 +131,10 @@ const http = z.strictObject({
     live: true,
     what: 'longest pause within an answer',
   }),
-  basic: setting(
-    z
-      .strictObject(
-        {
-          username: z
-            .string({ error: 'the username is a text' })
-            .regex(/^[^:\p{Cc}]+$/u, { error: 'a username has no colon' }),
-          password: secretSchema,
-        },
-        { error: 'basic is {username: NAME, password: SECRET}' },
-      )
-      .optional(),
-    {
-      kind: 'text',
-      range: '{username: NAME, password: SECRET}',
-      live: true,
-      what: 'user name and password for the server; a SECRET has the form of `bearer`',
-      unset: 'none',
-    },
-  ),
+  basic: basicField('basic', {
+    what: 'user name and password for the server; a SECRET has the form of `bearer`',
+    unset: 'none',
+  }),
   bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
   headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
     kind: 'text',
@@ -152,6 +146,22 @@ const http = z.strictObject({
   ca: pathField({
     live: true,
     what: 'file of CA certificates (PEM) trusted in addition to the usual ones',
+    unset: 'none',
+  }),
+  proxy: setting(z.string().superRefine(judgeProxy).nullable().default(null), {
+    kind: 'text',
+    range: 'http://HOST:PORT, https://HOST:PORT, none',
+    live: true,
+    what: 'HTTP proxy for all requests of this origin, redirects included; `none` overrules the environment',
+    unset: '`http_proxy`, `https_proxy`, `no_proxy`',
+  }),
+  proxyBasic: basicField('proxyBasic', {
+    what: 'user name and password for `proxy`; a SECRET has the form of `bearer`',
+    unset: 'none',
+  }),
+  unixSocket: pathField({
+    live: true,
+    what: 'Unix socket of the server of `url`, in place of its address',
     unset: 'none',
   }),
   hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
@@ -200,6 +210,9 @@ export const originSchema = z
     const { retryPause, retryPauseMax } = origin
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
     if (origin.kind !== 'http') return
+    if (origin.proxyBasic && (origin.proxy === null || origin.proxy === 'none')) {
+      complain(['proxyBasic'], 'proxyBasic goes with proxy: write proxy: http://HOST:PORT')
+    }
     if (origin.basic && origin.bearer) complain(['bearer'], 'basic and bearer do not go together: give one of them')
     for (const [name, value] of Object.entries(origin.headers ?? {})) {
       if (typeof value !== 'string') continue
@@ -228,6 +241,26 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
 
 type HttpSettings = Extract<OriginSettings, { kind: 'http' }>
 
+function judgeProxy(text: string, ctx: z.RefinementCtx): void {
+  const complain = (message: string) => void ctx.addIssue({ code: 'custom', message })
+  if (text === 'none') return
+  try {
+    if (proxyAt(text).credentials === null) return
+    complain(
+      'a proxy is written without credentials, which others would see: write proxyBasic: {username: NAME, password: SECRET}',
+    )
+  } catch (error) {
+    complain(messageOf(error))
+  }
+}
+
+function proxiesOf({ proxy, proxyBasic }: HttpSettings, logger: Logger): ProxyChoice {
+  if (proxy === null) return proxiesIn(process.env)
+  if (proxy === 'none') return noProxy
+  const chosen = proxyAt(proxy, proxyBasic ? new Credentials({ basic: proxyBasic }, { logger }) : null)
+  return () => chosen
+}
+
 function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['http'] {
   const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, ca } = settings
   const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
@@ -239,6 +272,8 @@ function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['h
     stallMsMax: stallTimeout,
     listingBytesMax: listingSize,
     credentials: hasCredentials ? new Credentials(sources, { logger }) : null,
+    proxyFor: proxiesOf(settings, logger),
+    unixSocket: settings.unixSocket,
     ca: ca === null ? null : certificatesIn(ca),
   }
 }

@@ -1,18 +1,19 @@
 /**
  * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
  *
- * Redirects are followed here, by hand: at most redirectsMax, never with our credentials to another host, and to this machine only from
- * itself (local-redirects.ts). No message
- * carries credentials or the query of a place that a redirect led to (it may be signed).
+ * Redirects are followed here, by hand: at most redirectsMax, never with our credentials to another host, and to this
+ * machine only from itself (local-redirects.ts). No message carries credentials or the query of a redirect's target: it
+ * may be signed.
  */
 import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
-import { rootCertificates } from 'node:tls'
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
+import { Dialer } from './connections/dialer.ts'
 import { RangeConnectionPool } from './connections/range-connection-pool.ts'
+import { ProxyRefused, proxyAuthorizationOf } from './connections/tunnel.ts'
 import {
   connectMsMax,
   firstByteMsMax,
@@ -27,6 +28,7 @@ import { isRedirect, nextPlace } from './protocol/http-redirect.ts'
 import { factsOf, httpPlaceOf } from './protocol/http-url.ts'
 import { InterimResponses } from './protocol/interim-responses.ts'
 import { LocalRedirects } from './protocol/local-redirects.ts'
+import { type HttpProxy, noProxy, type ProxyChoice } from './protocol/proxy-rules.ts'
 import type { Headers } from './protocol/response-headers.ts'
 import type { Credentials } from './request-credentials.ts'
 
@@ -52,6 +54,10 @@ export interface HttpOptions {
   readonly ca: string | null
   /** Receives long ranges; null: undici does. */
   readonly receiver: RangeReceiver | null
+  /** The proxy that leads to a host. */
+  readonly proxyFor: ProxyChoice
+  /** Path of our own host's Unix socket, in place of its address; null: none. */
+  readonly unixSocket: string | null
   /** Resolves names. */
   readonly lookup: LookupFunction
 }
@@ -66,6 +72,8 @@ export const httpOptionsDefault: HttpOptions = {
   credentials: null,
   ca: null,
   receiver: null,
+  proxyFor: noProxy,
+  unixSocket: null,
   lookup,
 }
 
@@ -76,6 +84,8 @@ export interface HttpRequest {
   /** Where the body of a range belongs: it may be received in place. */
   readonly target?: Uint8Array
 }
+
+type Secrets = Readonly<Record<string, string>>
 
 const require = createRequire(import.meta.url)
 
@@ -94,6 +104,7 @@ export class HttpClient {
   readonly #authorization: string | null
   /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
   readonly #pools = new Map<string, Pool>()
+  readonly #dialer: Dialer
   readonly #ranges: RangeConnectionPool | null
   readonly #redirects: LocalRedirects
   #closing: Promise<void> | null = null
@@ -101,15 +112,18 @@ export class HttpClient {
   /**
    * @param home scheme, host and port that `authorization` is for, as in URL.origin
    * @param authorization the header's value, or null
+   * @throws CacheError invalid-argument when its proxy is none
    */
   constructor(home: string, authorization: string | null, options: HttpOptions) {
     this.#home = home
     this.#authorization = authorization
     this.#options = options
-    const { connectMsMax, connectionsMax, ca, receiver } = options
+    const { connectMsMax, connectionsMax, ca, receiver, proxyFor, unixSocket } = options
     this.#redirects = new LocalRedirects(home, options.lookup)
-    const lookupFor = (origin: string) => this.#redirects.lookupFor(origin)
-    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, lookupFor }
+    const lookupFor = (origin: string | null) => this.#redirects.lookupFor(origin)
+    this.#dialer = new Dialer({ home, unixSocket, connectMsMax, ca, proxyFor, lookupFor })
+    this.#dialer.proxyFor(home) // Throws now, not at the first request.
+    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, dialer: this.#dialer }
     this.#ranges = receiver && new RangeConnectionPool(ranges, receiver)
   }
 
@@ -180,9 +194,34 @@ export class HttpClient {
     return await this.#send(request, await credentials.headers(), watch)
   }
 
-  async #send(
+  #send(request: HttpRequest, secrets: Secrets | null, watch: ExchangeTimeout): Promise<HttpAnswer> {
+    const proxy = this.#dialer.proxyFor(factsOf(request.url).origin)
+    return proxy === null ? this.#sendOnce(request, secrets, {}, watch) : this.#sendBy(proxy, request, secrets, watch)
+  }
+
+  /** Once more where the proxy refuses our credentials and there are others by now. */
+  async #sendBy(proxy: HttpProxy, request: HttpRequest, secrets: Secrets | null, watch: ExchangeTimeout) {
+    const send = async () => {
+      // A tunnel has been told already, and a 407 in it is the server's.
+      if (request.url.protocol === 'https:') return await this.#sendOnce(request, secrets, {}, watch)
+      const sent = (await proxy.credentials?.headers()) ?? {}
+      const answer = await this.#sendOnce(request, secrets, proxyAuthorizationOf(sent), watch)
+      if (answer.status !== 407) return answer
+      discard(answer.body, this.#options.stallMsMax)
+      throw new ProxyRefused(proxy, sent)
+    }
+    try {
+      return await send()
+    } catch (error) {
+      if (!(error instanceof ProxyRefused) || !(await proxy.credentials?.renew(error.sent))) throw error
+      return await send()
+    }
+  }
+
+  async #sendOnce(
     { method, url, headers: asked, target }: HttpRequest,
-    secrets: Readonly<Record<string, string>> | null,
+    secrets: Secrets | null,
+    forProxy: Secrets,
     watch: ExchangeTimeout,
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
@@ -191,6 +230,7 @@ export class HttpClient {
     for (const name in secrets) headers[name] = secrets[name]!
     for (const name in asked) headers[name] = asked[name]!
     if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
+    for (const name in forProxy) headers[name] = forProxy[name]!
     if (this.#ranges && target && target.length >= this.#options.inPlaceBytesMin) {
       const answer = await this.#ranges.ask({ url, headers, target }, watch)
       if (answer) {
@@ -199,7 +239,8 @@ export class HttpClient {
       }
     }
     const pool = await this.#poolFor(origin)
-    const path = url.pathname + url.search
+    const isAbsolute = url.protocol === 'http:' && this.#dialer.proxyFor(origin) !== null
+    const path = (isAbsolute ? origin : '') + url.pathname + url.search
     const informations = new InterimResponses()
     const {
       statusCode,
@@ -228,15 +269,11 @@ export class HttpClient {
     return pool
   }
 
-  /** Deadlines of an answer are Watch's; that of a connection is undici's, which covers names, TCP and TLS. */
+  /** Deadlines of an answer are ExchangeTimeout's; that of a connection covers names, TCP, proxy and TLS. */
   #poolOptions(host: string): Pool.Options {
     return {
       connections: this.#options.connectionsMax,
-      connect: {
-        timeout: this.#options.connectMsMax,
-        lookup: this.#redirects.lookupFor(host),
-        ...(this.#options.ca === null ? {} : { ca: [...rootCertificates, this.#options.ca] }),
-      },
+      connect: this.#dialer.connectorFor(host, loadUndici()),
       keepAliveTimeout: keepAliveMs,
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -268,6 +305,9 @@ const unreachable: ReadonlySet<string> = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
   'ETIMEDOUT',
+  // Of a Unix socket.
+  'ENOENT',
+  'EACCES',
   'UND_ERR_CONNECT_TIMEOUT',
 ])
 

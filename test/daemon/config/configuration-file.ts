@@ -134,6 +134,8 @@ t.test('a secret is never written in the file, and what was written is not repea
     'bearer: {command: [/bin/cat, /run/token], refresh: 10m}',
     'basic: {username: me, password: {file: /x}}',
     'headers: {X-Tenant: seven, X-Auth-Token: {file: /x}}',
+    'proxy: "http://proxy:3128"\n  proxyBasic: {username: me, password: {file: /x}}',
+    'proxy: none',
   ]
   for (const text of good) t.same(origin(text), [], text)
   const cases: [string, RegExp][] = [
@@ -155,6 +157,10 @@ t.test('a secret is never written in the file, and what was written is not repea
     ['bearer: {command: [/bin/cat], refresh: 1ms}', /^f:3:11: .*refresh is a duration of at least 1s/],
     ['bearer: {file: /x, refresh: 5m}', /^f:3:11: .*refresh goes with command only/],
     ['basic: {username: "a:b", password: {env: X}}', /^f:3:21: origin\.basic\.username: a username has no colon/],
+    ['proxy: "http://me:s3cret@proxy"', /^f:3:10: origin\.proxy: .*without credentials/],
+    ['proxy: "socks5://me:s3cret@proxy"', /^f:3:10: origin\.proxy: .*not a proxy/],
+    ['proxyBasic: {username: me, password: {env: X}}', /^f:3:15: .*goes with proxy/],
+    ['proxyBasic: {username: me, password: s3cret}', /^f:3:40: origin\.proxyBasic\.password: a secret is not/],
   ]
   for (const [text, complaint] of cases) {
     const [first] = origin(text)

@@ -3,10 +3,17 @@ import type { Socket } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
 
 /**
- * Resolves when it is there. Its owner listens for its errors.
- * @throws CacheError origin-unreachable when that takes longer than `msMax`, and then the socket is destroyed; the socket's own error
+ * Resolves when `event` says that it is there and `prepare` has made it ready. Its owner listens for its errors.
+ * @throws CacheError origin-unreachable when that takes longer than `msMax`, and then the socket is destroyed; the socket's own error, and
+ * what `prepare` fails with
  */
-export function connectWithin(socket: Socket, msMax: number, { origin }: URL): Promise<void> {
+export function connectWithin(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  msMax: number,
+  { origin }: URL,
+  prepare: () => Promise<void> = async () => {},
+): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       socket.destroy(new CacheError('origin-unreachable', `${origin}: no connection in ${msMax} ms`))
@@ -15,9 +22,12 @@ export function connectWithin(socket: Socket, msMax: number, { origin }: URL): P
     socket.once('error', error => {
       failure = error
     })
-    socket.once('connect', () => {
-      clearTimeout(timer)
-      resolve()
+    socket.once(event, () => {
+      const ready = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+      prepare().then(ready, error => socket.destroy(error))
     })
     socket.once('close', () => {
       clearTimeout(timer)

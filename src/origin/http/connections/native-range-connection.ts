@@ -1,30 +1,31 @@
 /**
- * A connection to a web server on which a native thread receives bodies of ranges in place, one request at a time, and speaks TLS: of a range
- * that comes as it was asked for, the main thread hears once, when all of it is in its place.
+ * A connection to a web server on which a native thread receives bodies of ranges in place, one request at a time, and
+ * speaks TLS. The main thread hears once of a range that comes as it was asked for: when all of it is in its place.
  *
- * Node connects: it knows names, addresses and which of them to try. Then the socket is handed over. An answer that is not exactly the body
- * that was asked for ends the connection.
+ * Node connects (dialer.ts): it knows names, addresses and proxies. Then the socket is handed over. An answer that is
+ * not exactly the body that was asked for ends the connection.
  */
-import { connect, type LookupFunction, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
 import { once } from '../../../async/light-abort-signal.ts'
 import type { SlicedQueue } from '../../../async/loop-slicer.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { RangeReceiver, ReceiverEvent } from '../../../native/range-receiver.ts'
 import type { TimedPhase } from '../protocol/exchange-timeout.ts'
+import { hostOf } from '../protocol/http-url.ts'
 import { tooManyInterimResponses } from '../protocol/interim-responses.ts'
 import { type HttpHead, parseHead } from '../protocol/response-head.ts'
-import { connectWithin } from './connect-timeout.ts'
+import type { Dialer } from './dialer.ts'
 
 /** Node has no other name for the descriptor of a socket. */
 interface WithHandle {
-  readonly _handle: { readonly fd: number }
+  readonly _handle: { readonly fd: number } | null
 }
 
 export interface RangeConnectOptions {
   readonly connectMsMax: number
-  /** Resolves the name of a host. @param origin as in URL.origin */
-  lookupFor(origin: string): LookupFunction
+  /** Connects, without TLS with a proxy: a descriptor is handed over. */
+  readonly dialer: Pick<Dialer, 'dial'>
   /** As {@link RangeReceiver.trust} has it; for https: only. */
   readonly trust: number | null
 }
@@ -67,7 +68,7 @@ export class NativeRangeConnection {
   /** @param bursts runs what follows from heads and bodies: those of many connections come together */
   constructor(
     url: URL,
-    { connectMsMax, lookupFor, trust }: RangeConnectOptions,
+    { connectMsMax, dialer, trust }: RangeConnectOptions,
     receiver: RangeReceiver,
     bursts: Pick<SlicedQueue, 'run'>,
   ) {
@@ -75,14 +76,11 @@ export class NativeRangeConnection {
     this.#bursts = bursts
     this.#server = url.origin
     this.#trust = trust
-    const host = url.hostname.replace(/^\[|\]$/g, '')
-    const port = Number(url.port || (url.protocol === 'https:' ? 443 : 80))
     const untilMs = performance.now() + connectMsMax
-    const socket = connect({ host, port, noDelay: true, lookup: lookupFor(url.origin) })
+    const { socket, connected } = dialer.dial(url)
     this.#socket = socket
-    socket.on('error', error => this.destroy(error))
-    this.ready = connectWithin(socket, connectMsMax, url)
-      .then(() => this.#handOver(socket, host))
+    this.ready = connected
+      .then(() => this.#handOver(socket, hostOf(url)))
       .then(() => (trust === null ? null : this.#agreed(untilMs, connectMsMax)))
       .then(
         () => {
@@ -164,7 +162,8 @@ export class NativeRangeConnection {
 
   #handOver(socket: Socket, host: string): void {
     if (this.#error !== null) throw this.#error
-    const { fd } = (socket as unknown as WithHandle)._handle
+    const fd = (socket as unknown as WithHandle)._handle?.fd ?? -1
+    if (fd < 0) throw lost(this.#server, 0)
     const hear = (event: ReceiverEvent, value: number, head: Uint8Array | null) => this.#hear(event, value, head)
     this.#id =
       this.#trust === null ? this.#receiver.adopt(fd, hear) : this.#receiver.adoptTls(fd, this.#trust, host, hear)

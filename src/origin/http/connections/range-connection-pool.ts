@@ -11,10 +11,12 @@ import type { RangeReceiver } from '../../../native/range-receiver.ts'
 import type { TimedPhase } from '../protocol/exchange-timeout.ts'
 import type { HttpAnswer, InPlaceBody } from '../protocol/http-body.ts'
 import { factsOf, type UrlFacts } from '../protocol/http-url.ts'
+import type { Dialer } from './dialer.ts'
 import { HandshakeRefused, NativeRangeConnection, type RangeConnectOptions } from './native-range-connection.ts'
 import { tlsTrust } from './tls-trust.ts'
 
-export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 'trust'> {
+export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 'trust' | 'dialer'> {
+  readonly dialer: Pick<Dialer, 'dial' | 'proxyFor'>
   /** Trusted besides the usual ones, as PEM. */
   readonly ca: string | null
   /** Per host. */
@@ -77,12 +79,18 @@ export class RangeConnectionPool {
    * @throws CacheError, and errors of the connection
    */
   async ask({ url, headers, target }: RangeRequest, watch: TimedPhase): Promise<RangeAnswer | null> {
+    const { connectionsMax, dialer } = this.#options
     const facts = factsOf(url)
     const host = this.#hostOf(facts.origin)
-    const request = requestOf(facts, headers)
+    const proxy = dialer.proxyFor(facts.origin)
+    const isAbsolute = proxy !== null && url.protocol === 'http:'
+    const request = requestOf(facts, isAbsolute, headers)
     const trust = url.protocol === 'https:' ? this.#trustOf() : null
-    if (request === null || this.#isLeft(host) || (url.protocol === 'https:' && trust === null)) return null
-    while (host.busy >= this.#options.connectionsMax) await turn(host, watch)
+    // In TLS with a proxy no descriptor has the bytes.
+    if (request === null || proxy?.url.protocol === 'https:' || (url.protocol === 'https:' && trust === null))
+      return null
+    if (this.#isLeft(host)) return null
+    while (host.busy >= connectionsMax) await turn(host, watch)
     if (this.#isLeft(host)) return null
     host.busy++
     for (;;) {
@@ -157,9 +165,9 @@ export class RangeConnectionPool {
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const { connectMsMax, lookupFor } = this.#options
+    const { connectMsMax, dialer } = this.#options
     try {
-      const options = { connectMsMax, lookupFor, trust }
+      const options = { connectMsMax, dialer, trust }
       const connection = new NativeRangeConnection(url, options, this.#receiver, this.#bursts)
       this.#open.add(connection)
       return connection
@@ -241,8 +249,9 @@ function leave(host: Host): void {
 }
 
 /** The request as it is sent; null where a header cannot be sent like this: undici says what is wrong with it. */
-function requestOf(facts: UrlFacts, headers: Readonly<Record<string, string>>): string | null {
-  let { request } = facts
+function requestOf(facts: UrlFacts, isAbsolute: boolean, headers: Readonly<Record<string, string>>): string | null {
+  // A proxy is told the whole URL. Source: RFC 9112 3.2.2.
+  let request = isAbsolute ? facts.request.replace('GET ', `GET ${facts.origin}`) : facts.request
   for (const name in headers) {
     const value = headers[name]!
     if (!plain.test(name) || !plain.test(value)) return null

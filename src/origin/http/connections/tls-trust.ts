@@ -1,4 +1,4 @@
-/** Whether TLS may be spoken natively, and whom it may believe there: never more than Node.js would. */
+/** Trust in TLS: the same authorities for undici and natively. Native TLS never trusts more than Node.js does. */
 import { constants } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import * as tls from 'node:tls'
@@ -14,9 +14,16 @@ export function tlsTrust(ca: string | null): string | null {
     tls.DEFAULT_MIN_VERSION !== 'TLSv1.3' &&
     tls.DEFAULT_MAX_VERSION === 'TLSv1.3'
   if (!isUsual) return null
-  // As undici's and our own connections are told.
-  if (ca !== null) return [ca, ...tls.rootCertificates].join('\n')
+  // Node overlooks bad certificates then; native TLS never does.
+  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') return null
+  const authorities = authoritiesOf(ca)
+  if (authorities) return authorities.join('\n')
   return believesOpenssl() ? null : [...tls.rootCertificates, extraCertificates()].join('\n')
+}
+
+/** Authorities for Node's TLS, as PEM; undefined: its own. @param ca trusted besides the usual ones, as PEM */
+export function authoritiesOf(ca: string | null): string[] | undefined {
+  return ca === null ? undefined : [ca, ...tls.rootCertificates]
 }
 
 /** Are its authorities those of OpenSSL's files? Source: Node's documentation of --use-openssl-ca; src/crypto/crypto_context.cc. */

@@ -60,7 +60,18 @@ export function httpPlaceOf(url: URL): string {
   return factsOf(url).place
 }
 
-function authorizationOf({ username, password }: URL): string | null {
+/** The host of a URL: an address without brackets. */
+export function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '')
+}
+
+/** Its port, be it written or not. */
+export function portOf(url: URL): string {
+  return url.port || (url.protocol === 'https:' ? '443' : '80')
+}
+
+/** The Authorization header for the credentials of a URL; null: it has none. */
+export function authorizationOf({ username, password }: URL): string | null {
   if (username === '' && password === '') return null
   const pair = `${unescaped(username)}:${unescaped(password)}`
   return `Basic ${Buffer.from(pair).toString('base64')}`

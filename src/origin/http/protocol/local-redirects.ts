@@ -9,6 +9,7 @@
 import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
+import { hostOf } from './http-url.ts'
 
 const local = new BlockList()
 for (const [network, bits] of [
@@ -51,9 +52,9 @@ export class LocalRedirects {
     if (!(await this.#homeIsLocal())) throw this.#refused(host)
   }
 
-  /** What resolves the name of a host that a connection is made to. @param origin of it, as in URL.origin */
-  lookupFor(origin: string): LookupFunction {
-    if (origin === this.#home.origin) return this.#lookup
+  /** What resolves the name of a host that a connection is made to. @param origin of it, as in URL.origin; null: a proxy's, which is set here */
+  lookupFor(origin: string | null): LookupFunction {
+    if (origin === null || origin === this.#home.origin) return this.#lookup
     return (name, options, callback) =>
       this.#lookup(name, options, (error, found, family) => {
         const addresses = typeof found === 'string' ? [found] : (found ?? []).map(({ address }) => address)
@@ -86,8 +87,4 @@ export class LocalRedirects {
     const why = 'an address of this machine or its link, which is not followed'
     return new CacheError('origin-protocol', `${this.#home.origin}: redirected to ${host}, ${why}`)
   }
-}
-
-function hostOf(url: URL): string {
-  return url.hostname.replace(/^\[|\]$/g, '')
 }

@@ -4,11 +4,13 @@ import type { Socket } from 'node:net'
 import { DEFAULT_CIPHERS } from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../../../src/base/image.ts'
+import { Dialer } from '../../../../src/origin/http/connections/dialer.ts'
 import { NativeRangeConnection } from '../../../../src/origin/http/connections/native-range-connection.ts'
 import type { HttpOptions } from '../../../../src/origin/http/http-client.ts'
 import { HttpOrigin } from '../../../../src/origin/http/http-origin.ts'
 import { ExchangeTimeout } from '../../../../src/origin/http/protocol/exchange-timeout.ts'
 import { informationBytesMax, informationsMax } from '../../../../src/origin/http/protocol/limits.ts'
+import { noProxy } from '../../../../src/origin/http/protocol/proxy-rules.ts'
 import { listenFor, type Way, waysToReceive } from '../../../fixtures/receiving.ts'
 import { until } from '../../../fixtures/until.ts'
 
@@ -72,9 +74,10 @@ for (const way of waysToReceive(t)) {
     const bursts = { run: (piece: () => void) => void held.push(piece) }
     const url = new URL(origin.url)
     const { receiver, identity } = way
-    const lookupFor = () => lookup
+    const options = { home: url.origin, unixSocket: null, connectMsMax: 10_000, ca: null, proxyFor: noProxy }
+    const dialer = new Dialer({ ...options, lookupFor: () => lookup })
     const trust = identity && receiver.trust(identity.cert, DEFAULT_CIPHERS)
-    const connection = new NativeRangeConnection(url, { connectMsMax: 10_000, lookupFor, trust }, receiver, bursts)
+    const connection = new NativeRangeConnection(url, { connectMsMax: 10_000, dialer, trust }, receiver, bursts)
     await connection.ready
     const target = Buffer.alloc(100)
     const head = connection.ask(

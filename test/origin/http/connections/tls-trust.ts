@@ -36,6 +36,7 @@ t.test('where Node was told otherwise, TLS is its own', async t => {
     t.equal(await trustIn({}, [option], authority), null, option)
     t.equal(await trustIn({ NODE_OPTIONS: option }, [], null), null, `NODE_OPTIONS=${option}`)
   }
+  t.equal(await trustIn({ NODE_TLS_REJECT_UNAUTHORIZED: '0' }, [], authority), null)
   t.equal(await trustIn({}, ['--use-openssl-ca'], null), null)
   t.equal(await trustIn({ NODE_OPTIONS: '--use-openssl-ca' }, [], null), null)
   t.type(
