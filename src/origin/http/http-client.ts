@@ -2,8 +2,8 @@
  * One request to a web server: credentials, redirects, deadlines, and failures as CacheErrors.
  *
  * Redirects are followed here, by hand: at most redirectsMax, never with our credentials to another host, and to this
- * machine only from itself (local-redirects.ts). No message carries credentials or the query of a redirect's target: it
- * may be signed.
+ * machine only from itself (local-redirects.ts). Ranges go to the last target until it expires
+ * (remembered-redirects.ts). No message carries credentials or the query of a redirect's target: it may be signed.
  */
 import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
@@ -29,6 +29,7 @@ import { factsOf, httpPlaceOf } from './protocol/http-url.ts'
 import { InterimResponses } from './protocol/interim-responses.ts'
 import { LocalRedirects } from './protocol/local-redirects.ts'
 import { type HttpProxy, noProxy, type ProxyChoice } from './protocol/proxy-rules.ts'
+import { RememberedRedirects, redirectMsOf } from './protocol/remembered-redirects.ts'
 import type { Headers } from './protocol/response-headers.ts'
 import type { Credentials } from './request-credentials.ts'
 
@@ -107,6 +108,8 @@ export class HttpClient {
   readonly #dialer: Dialer
   readonly #ranges: RangeConnectionPool | null
   readonly #redirects: LocalRedirects
+  /** Of ranges alone: their version is compared. Names are always asked at the origin's own URL. */
+  readonly #remembered = new RememberedRedirects()
   #closing: Promise<void> | null = null
 
   /**
@@ -138,7 +141,9 @@ export class HttpClient {
   ): Promise<T> {
     const watch = new ExchangeTimeout(httpPlaceOf(request.url), signal)
     try {
-      let answer = await this.#sendWithCredentials(request, watch)
+      let answer =
+        (request.target && this.#remembered.size > 0 && (await this.#askRemembered(request, watch))) ||
+        (await this.#sendWithCredentials(request, watch))
       if (isRedirect(answer.status)) answer = await this.#follow(answer, request, watch)
       watch.arm('not enough of the answer', this.#options.stallMsMax)
       try {
@@ -148,6 +153,8 @@ export class HttpClient {
         else discard(answer.body, this.#options.stallMsMax)
       }
     } catch (error) {
+      // Abandoned, it says nothing about the place.
+      if (request.target && watch.error?.code !== 'aborted') this.#remembered.forget(request.url)
       throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
     } finally {
       watch.end()
@@ -166,15 +173,34 @@ export class HttpClient {
   async #follow(redirected: HttpAnswer, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
     let { url } = request
     let answer = redirected
+    let goodMs = Number.POSITIVE_INFINITY
     for (let hops = 1; hops <= redirectsMax; hops++) {
       discard(answer.body, this.#options.stallMsMax)
       url = nextPlace(answer.headers, url)
+      goodMs = Math.min(goodMs, redirectMsOf(answer.headers, url, Date.now()))
       await this.#redirects.mustBeAllowed(url)
       answer = await this.#sendWithCredentials({ ...request, url }, watch)
-      if (!isRedirect(answer.status)) return answer
+      if (isRedirect(answer.status)) continue
+      if (request.target && answer.status === 206) this.#remembered.remember(request.url, url, goodMs)
+      return answer
     }
     discard(answer.body, this.#options.stallMsMax)
     throw new CacheError('origin-protocol', `${httpPlaceOf(request.url)}: redirected more than ${redirectsMax} times`)
+  }
+
+  /** Ask the target of a remembered redirect. @returns null when it answers with no range: the origin is to be asked */
+  async #askRemembered(request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer | null> {
+    const url = this.#remembered.placeOf(request.url)
+    if (url === null) return null
+    try {
+      const answer = await this.#sendWithCredentials({ ...request, url }, watch)
+      if (answer.status === 206) return answer
+      discard(answer.body, this.#options.stallMsMax)
+    } catch (error) {
+      if (watch.error !== null) throw error
+    }
+    this.#remembered.forget(request.url)
+    return null
   }
 
   /** Once more with other secrets where the server refuses these and there are others by now. */

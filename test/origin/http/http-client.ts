@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { identify } from '../../../src/base/image.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
 import { type HttpOptions, httpOptionsDefault } from '../../../src/origin/http/http-client.ts'
 import { HttpOrigin } from '../../../src/origin/http/http-origin.ts'
 import { dripBytesMin, informationBytesMax, informationsMax } from '../../../src/origin/http/protocol/limits.ts'
@@ -159,6 +160,55 @@ t.test('redirects to ever new hosts keep a bounded number of connections', async
   }
   // The servers' ends of eight connections; our own idle ones do not count as active.
   await until(() => openSockets() - before <= 8, 5_000, 'connections to the first mirrors are closed')
+})
+
+t.test('a redirect is remembered for ranges until it expires or fails, and never for names', async t => {
+  const directory = t.testdir({ 'a.img': 'x'.repeat(200_000) })
+  const [home, mirror, other] = [
+    await startHttpOrigin({ directory }),
+    await startHttpOrigin({ directory }),
+    await startHttpOrigin({ directory }),
+  ]
+  t.teardown(() => Promise.all([home.close(), mirror.close(), other.close()]))
+  const receiver = loadAddon().createReceiver()
+  t.teardown(() => receiver.close())
+  const signed = new Date().toISOString().replace(/[-:]|\.\d+/g, '')
+  const leadTo = (url: string, seconds: number) =>
+    home.fault({ kind: 'redirect', location: `${url}a.img?X-Amz-Date=${signed}&X-Amz-Expires=${seconds}` })
+  for (const way of [null, receiver]) {
+    const origin = new HttpOrigin(home.url, { ...far, receiver: way })
+    t.teardown(() => origin.close())
+    await home.fault(null)
+    await mirror.fault(null)
+    const image = identify(await origin.lookup('a.img', { signal }))
+    for (const server of [home, mirror, other]) await server.reset()
+    const read = async () => {
+      const target = Buffer.alloc(100_000)
+      await origin.read(image, 7, target, { signal })
+      t.ok(target.every(byte => byte === 0x78))
+    }
+    const counts = async () => {
+      const all = await Promise.all([home, mirror, other].map(server => server.counters()))
+      return all.map(({ requests }) => requests)
+    }
+    await leadTo(mirror.url, 36_000)
+    for (let k = 0; k < 3; k++) await read()
+    t.same(await counts(), [1, 3, 0])
+    await origin.lookup('a.img', { signal })
+    t.equal((await counts())[0], 2, 'a name is asked where we were told')
+    await leadTo(other.url, 36_000)
+    await mirror.fault({ kind: 'status', status: 403 })
+    const before = await counts()
+    for (let k = 0; k < 3; k++) await read()
+    t.same(await counts(), [before[0]! + 1, before[1]! + 1, before[2]! + 3], 'where it is refused we ask again')
+    await other.fault({ kind: 'other-etag' })
+    await t.rejects(read(), { code: 'image-changed' })
+    await other.fault(null)
+    await leadTo(other.url, 0)
+    const then = await counts()
+    for (let k = 0; k < 2; k++) await read()
+    t.equal((await counts())[0], then[0]! + 2, 'one that has expired leads once')
+  }
 })
 
 t.test(

@@ -16,3 +16,12 @@ export const dripBytesMin = 4 * KiB
 export const informationsMax = 8
 
 export const informationBytesMax = 16 * 1024
+
+/** Redirects remembered at once: more than images that are read at a time. The oldest goes. */
+export const redirectsKeptMax = 1024
+
+/** Time that a redirect is remembered at most: a mirror that is drained says nothing. */
+export const redirectKeptMsMax = 3_600_000
+
+/** Time before its end at which a redirect is forgotten, or a quarter of its time: a request under way has to be answered. */
+export const redirectMarginMsMax = 30_000

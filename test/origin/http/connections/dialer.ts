@@ -79,12 +79,12 @@ async function readAll(t: Test, url: string, options: Partial<HttpOptions>): Pro
   }
 }
 
-/** Notes what is handed over natively. */
+/** Notes the requests that are sent natively. */
 class Counting extends NotingReceiver {
-  asked = 0
+  readonly requests: string[] = []
 
   override ask(...facts: Parameters<NotingReceiver['ask']>): void {
-    this.asked++
+    this.requests.push(Buffer.from(facts[1]).toString('latin1'))
     super.ask(...facts)
   }
 }
@@ -96,7 +96,7 @@ for (const scheme of ['http', 'https'] as const) {
     const proxy = await proxyOf(t)
     const receiver = new Counting(native)
     await readAll(t, url, { proxyFor: () => proxyAt(proxy.url), receiver })
-    t.equal(receiver.asked, 2)
+    t.equal(receiver.requests.length, 2)
     t.ok(receiver.agreed.every(Boolean))
     const { host } = new URL(url)
     const isRight = (asked: string) =>
@@ -118,7 +118,10 @@ for (const scheme of ['http', 'https'] as const) {
     const basic = { username: 'me', password: { env: 'SECRET' } }
     const credentials = new Credentials({ basic }, { logger: keepingLogger(), environment, now: () => now })
     const options = { proxyFor: () => proxyAt(proxy.url, credentials) }
-    await readAll(t, url, { ...options, receiver: native })
+    const receiver = new Counting(native)
+    await readAll(t, url, { ...options, receiver })
+    t.equal(receiver.requests.length, 2)
+    for (const request of receiver.requests) t.equal(/^proxy-authorization: /m.test(request), scheme === 'http')
     proxy.credentials = 'me:second'
     password = 'second'
     now += 3_600_000
@@ -138,7 +141,7 @@ for (const scheme of ['http', 'https'] as const) {
     const proxy = await proxyOf(t, { identity, credentials: 'me:x' })
     const receiver = new Counting(native)
     await readAll(t, url, { proxyFor: () => proxyAt(proxy.url.replace('//', '//me:x@')), receiver })
-    t.equal(receiver.asked, 0, 'in TLS with a proxy all is undici')
+    t.equal(receiver.requests.length, 0, 'in TLS with a proxy all is undici')
     t.ok(proxy.asked.length > 0)
     const other = new HttpOrigin(url, { proxyFor: () => proxyAt(proxy.url) })
     t.teardown(() => other.close())
@@ -197,7 +200,7 @@ t.test('a server on a Unix socket', async t => {
   const receiver = new Counting(native)
   const proxyFor = () => proxyAt('http://nowhere.invalid')
   await readAll(t, 'http://images.invalid/', { unixSocket: path, receiver, proxyFor })
-  t.equal(receiver.asked, 2)
+  t.equal(receiver.requests.length, 2)
   t.ok(requests() > 3)
   const origin = new HttpOrigin('http://images.invalid/', { unixSocket: `${path}-gone` })
   t.teardown(() => origin.close())
