@@ -3,6 +3,7 @@
  * Failures are logged and tried again; a stop saves once more, which is the store's.
  */
 
+import { type RunEvery, runEvery } from '../../async/timers.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Store } from '../../store/store.ts'
 import { recencySaveMs } from './limits.ts'
@@ -10,18 +11,13 @@ import { recencySaveMs } from './limits.ts'
 export class RecencySaver {
   readonly #store: Pick<Store, 'saveRecency'>
   readonly #logger: Logger
-  readonly #timer: NodeJS.Timeout
+  /** Idempotent. */
+  readonly close: () => void
 
-  constructor(store: Pick<Store, 'saveRecency'>, logger: Logger) {
+  constructor(store: Pick<Store, 'saveRecency'>, logger: Logger, every: RunEvery = runEvery) {
     this.#store = store
     this.#logger = logger
-    this.#timer = setInterval(() => void this.#save(), recencySaveMs) // Reports to the log.
-    this.#timer.unref()
-  }
-
-  /** Idempotent. */
-  close(): void {
-    clearInterval(this.#timer)
+    this.close = every(recencySaveMs, () => void this.#save()) // Reports to the log.
   }
 
   async #save(): Promise<void> {

@@ -9,6 +9,7 @@
  * at their next read.
  */
 
+import { type RunAfter, runAfter } from '../../async/timers.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { WrittenSums } from '../../native/addon.ts'
@@ -48,17 +49,20 @@ export interface CommitterOptions {
 
 export class Committer {
   readonly #options: CommitterOptions
+  readonly #after: RunAfter
   #open: Uncommitted[] = []
   /** All entries that are not recorded yet, by object: the open batch and the one under way. */
   readonly #byObject = new Map<string, Uncommitted[]>()
   #openBytes = 0
-  #timer: NodeJS.Timeout | undefined
+  /** Of the flush that ends the open batch after its time. */
+  #cancelTimer: (() => void) | null = null
   /** The end of the batch under way; batches run one after another. */
   #running: Promise<void> = Promise.resolve()
   #failures = 0
 
-  constructor(options: CommitterOptions) {
+  constructor(options: CommitterOptions, after: RunAfter = runAfter) {
     this.#options = options
+    this.#after = after
   }
 
   /** Batches that were lost to a failed sync or a failed write of the index. */
@@ -75,7 +79,7 @@ export class Committer {
     const { batchBytesMax, batchMsMax } = this.#options.timing
     if (this.#openBytes >= batchBytesMax || this.#open.length >= batchEntriesMax)
       void this.flush() // Never rejects: #commit reports to the log.
-    else this.#timer ??= setTimeout(() => void this.flush(), batchMsMax)
+    else this.#cancelTimer ??= this.#after(batchMsMax, () => void this.flush())
   }
 
   /** `blocks` of an object lose their bytes: what is not recorded of them yet never will be. */
@@ -91,8 +95,8 @@ export class Committer {
 
   /** Commit what has been added so far. Resolves when it is durable or given up; never rejects. */
   flush(): Promise<void> {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    this.#cancelTimer?.()
+    this.#cancelTimer = null
     this.#running = this.#running.then(() => this.#commit())
     return this.#running
   }

@@ -1,11 +1,21 @@
 /** The clock of recency never goes back, and ends with a u32. */
 import t from 'tap'
+import { tickMs } from '../../../src/cache/evict/limits.ts'
 import { RecencyClock } from '../../../src/cache/evict/recency-clock.ts'
 
 t.test('every tick is heard of once, the first one too; it never goes back', async t => {
   const ticks: number[] = []
-  const clock = new RecencyClock(5, tick => void ticks.push(tick))
-  clock.advance()
+  let second = () => {}
+  const clock = new RecencyClock(
+    5,
+    tick => void ticks.push(tick),
+    (ms, work) => {
+      t.equal(ms, tickMs)
+      second = work
+      return () => {}
+    },
+  )
+  second()
   clock.advanceTo(9)
   clock.advanceTo(9)
   clock.advanceTo(3)

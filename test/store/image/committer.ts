@@ -1,28 +1,28 @@
 /** When a batch ends. */
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
-import { runAfter } from '../../../src/async/timers.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { IndexDatabase } from '../../../src/index/index-database.ts'
 import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
 import { type CommitTarget, Committer, type WrittenBlocks } from '../../../src/store/image/committer.ts'
-import { until } from '../../fixtures/until.ts'
+import { fakeClock } from '../../fixtures/fake-clock.ts'
 
 function committing(timing: { readonly batchMsMax: number; readonly batchBytesMax: number }) {
+  const clock = fakeClock()
   const recorded: number[] = []
   const record = async (entries: readonly unknown[]) => void recorded.push(entries.length)
   const health = new DiskHealth({
     probe: async () => {},
     logger: silentLogger,
-    now: () => performance.now(),
-    after: runAfter,
+    ...clock,
     onChange: () => {},
     readingMs: () => 0,
     timing: diskTimeoutsDefault,
   })
   const index = { record } as Partial<IndexDatabase> as IndexDatabase
-  return { recorded, committer: new Committer({ index, health, logger: silentLogger, timing, onCommitted: () => {} }) }
+  const options = { index, health, logger: silentLogger, timing, onCommitted: () => {} }
+  return { recorded, clock, committer: new Committer(options, clock.after) }
 }
 
 const target: CommitTarget = { imageId: 'a', lockKey: String, sync: async () => {}, abandon: async () => {} }
@@ -46,9 +46,17 @@ t.test('a batch ends with the bytes that fill it, not before', async t => {
 })
 
 t.test('and after its time, however little there is', async t => {
-  const { recorded, committer } = committing({ batchMsMax: 400, batchBytesMax: 1e9 })
-  const startMs = performance.now()
+  const { recorded, clock, committer } = committing({ batchMsMax: 400, batchBytesMax: 1e9 })
   committer.add(landed(1, 1))
-  await until(() => recorded.length > 0, 5_000, 'the batch')
-  t.ok(performance.now() - startMs >= 395)
+  await clock.advance(300)
+  committer.add(landed(2, 1))
+  await clock.advance(99)
+  t.same(recorded, [])
+  await clock.advance(1)
+  t.same(recorded, [2], 'counted from the first of it')
+  committer.add(landed(3, 1))
+  await clock.advance(399)
+  t.same(recorded, [2])
+  await clock.advance(1)
+  t.same(recorded, [2, 1])
 })
