@@ -40,6 +40,7 @@ t.test('while the kernel reads the file its bytes stay, and no other reader gets
   stored.kernelRefs.begin()
   await quarantine(stored)
   t.equal(stored.heldBytes, 2 * objectBytes)
+  t.same([...stored.damagedObjects()], [], 'they are not written over')
   await stored.verify(0, allBlocks)
   await stored.scrub(2, allBlocks, true)
   t.same(

@@ -135,6 +135,13 @@ t.test('while a reader waits as much is under way as fills the path, and a littl
   state.demanded = 0
   await end()
   t.equal(queue.counters.queuedRequests, 0)
+  const large = queueing(t)
+  large.state.demanded = 1
+  large.queue.add(
+    {},
+    [1, 2].map(object => large.request(object, 64)),
+  )
+  t.same(large.begun, ['1: 0+64'], 'one that is larger goes when it is alone')
 })
 
 t.test('without room, or turns, it is given up and said so', async t => {
