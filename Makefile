@@ -4,6 +4,7 @@
 #   make run ORIGIN=URL MOUNTPOINT=DIR  mount your own and stay (CACHE_DIR= and CAPACITY= pass through)
 #   make test                           set up, build, run every test; the last line says how many passed, failed, were skipped
 #   make test FILES="test/base/sizes.ts ..."  the same of these test files alone
+#   make test-nodes                     what depends on Node.js, on each version it may be; NODES="22 24" for fewer. Half an hour for each
 #   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, within an hour
 #   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
@@ -22,7 +23,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man test run demo bench bench-check soak mutants clean
+.PHONY: setup setup-test setup-bench build addon man test test-nodes run demo bench bench-check soak mutants clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -68,6 +69,10 @@ build/.built: $(ALL_SOURCES) tsconfig.json
 test: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@node build/test/run.js $(FILES)
+
+test-nodes: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@sh test/nodes.sh $(NODES)
 
 # Readers block threads of libuv's pool, and there are many.
 soak: setup-test

@@ -1,12 +1,12 @@
 /**
- * Runs every check there is, or the test files that it is given, and sums them into one last line: `N passed, N failed, N skipped`.
+ * Runs every check there is, or the test files that it is given, or what depends on Node.js (`--of-node`), and sums them into one last line: `N passed, N failed, N skipped`.
  *
  * Called by `make test` after the build. A check that ends badly without counting a failure counts as one, so that the line
  * and the exit code always agree. With CI=true a skip that nothing here explains is a failure too (test/runner/skips.ts).
  */
 import type { Check, Result } from './runner/check.ts'
 import { endChildren } from './runner/child.ts'
-import { everything, onlyFiles, slots } from './runner/plan.ts'
+import { everything, ofNode, onlyFiles, slots } from './runner/plan.ts'
 import { thisMachine, unexplained } from './runner/skips.ts'
 import { runInSlots } from './runner/slots.ts'
 import { Tally } from './runner/tally.ts'
@@ -23,7 +23,8 @@ for (const [signal, code] of [
 
 const startedMs = performance.now()
 const files = process.argv.slice(2)
-const checks = files.length > 0 ? onlyFiles(files, process.env) : everything(process.env)
+const chosen = files[0] === '--of-node' ? ofNode(process.env) : onlyFiles(files, process.env)
+const checks = files.length > 0 ? chosen : everything(process.env)
 const wantsAll = process.env.CI === 'true'
 const machine = thisMachine()
 const tally = new Tally(({ skipped }: Result) => (wantsAll ? unexplained(skipped, machine) : []))

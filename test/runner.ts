@@ -8,7 +8,7 @@ import { attempt } from './fixtures/run.ts'
 import { until } from './fixtures/until.ts'
 import type { Check, Company, Result } from './runner/check.ts'
 import { type Ended, runChild } from './runner/child.ts'
-import { alone, everything, fileMsMax, mounting, onlyFiles, slots, testFiles, weights } from './runner/plan.ts'
+import { alone, everything, fileMsMax, mounting, ofNode, onlyFiles, slots, testFiles, weights } from './runner/plan.ts'
 import { judgeNative, judgeProgram } from './runner/programs.ts'
 import { type Machine, thisMachine, unexplained } from './runner/skips.ts'
 import { runInSlots } from './runner/slots.ts'
@@ -171,6 +171,11 @@ t.test('the plan names files that there are, and has every check once', async t 
   t.equal(new Set(names).size, names.length)
   for (const name of files) t.ok(names.includes(name), name)
   t.ok(slots.checks >= slots.mounts)
+  const some = ofNode({}).map(({ name }) => name)
+  for (const name of ['mount/reads', 'over fuse-native: mount/reads', 'native/addon', 'origin/native-tls']) {
+    t.ok(some.includes(name), `another version of Node.js may fail ${name}`)
+  }
+  t.notOk(some.includes('base/sizes'))
   t.throws(() => onlyFiles(['test/fixtures/run.ts'], {}), /no test file/)
   t.throws(() => onlyFiles(['test/nothing.ts'], {}), /no test file/)
 })

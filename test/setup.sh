@@ -15,7 +15,7 @@ if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extr
 say() { echo "setup: $*" >&2; }
 
 if ! command -v node >/dev/null; then
-  say "Node.js 20 is missing: install it, with npm, and try again"
+  say "Node.js is missing: install 20 or newer, with npm, and try again"
   exit 1
 fi
 if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'; then

@@ -1,5 +1,5 @@
 /** A kernel that repeats no requests (before Linux 6.9): a version of ours that does not take the flag stands for it. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -49,7 +49,9 @@ t.test('readers of a worker that dies get an error, and a mount that is made ane
   )
   t.ok(error === 'ENOTCONN' || error === 'ECONNABORTED', `the old descriptor: ${error}`)
   await file.close().catch(() => {})
-  t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes), 'the new mount')
+  // The server answers for its status before it mounts.
+  await until(() => existsSync(join(where.mountpoint, 'a.raw')), patienceMs, 'the new mount')
+  t.ok((await readFile(join(where.mountpoint, 'a.raw'))).equals(bytes), 'what it serves')
   t.equal(await stop(daemon), 0)
   t.ok(await isGone(where))
 })

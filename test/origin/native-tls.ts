@@ -104,6 +104,14 @@ t.test('a server that Node believes and the receiver does not is left to undici 
   t.same(receiver.agreed, [false])
 })
 
+t.test('where the addon does not know OpenSSL, TLS is left to Node', { skip }, async t => {
+  const receiver = new NotingReceiver(native, () => null)
+  const { find, read } = await serve(t, identity, { receiver, ca })
+  const found = await find()
+  for (let k = 0; k < 5; k++) t.ok(await read(found, k, 100_000))
+  t.same(receiver.agreed, [])
+})
+
 t.test('a server that does not speak TLS, or does not answer, is unreachable or has failed', { skip }, async t => {
   const options = { receiver: new NotingReceiver(native), ca, connectMsMax: 1000 }
   const facts = { origin: '', key: 'a.img', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }

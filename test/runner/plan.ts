@@ -99,6 +99,12 @@ export function everything(env: NodeJS.ProcessEnv): Check[] {
   ]
 }
 
+/** The checks that another version of Node.js may fail: the mounts over both transports, the addon, and TLS with Node's own OpenSSL. */
+export function ofNode(env: NodeJS.ProcessEnv): Check[] {
+  const names = /^(over fuse-native: )?mount\/|^native\/|^origin\/(https|native-tls)$/
+  return everything(env).filter(({ name }) => names.test(name))
+}
+
 /**
  * The checks of these files alone.
  * @param paths sources under test/, from the top of the repository

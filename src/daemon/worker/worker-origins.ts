@@ -4,6 +4,7 @@
  * One origin shows its images in the root, several have a directory each. They share the cache; an image belongs to its
  * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
  */
+import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
@@ -54,6 +55,8 @@ export class WorkerOrigins {
   readonly #parts: WorkerOriginsContext
   readonly #receiver: RangeReceiver
   #open: readonly OpenOrigin[]
+  /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
+  #knowsOpenssl: boolean | undefined
 
   /** @throws CacheError invalid-argument */
   constructor(places: readonly OriginPlace[], parts: WorkerOriginsContext) {
@@ -159,9 +162,18 @@ export class WorkerOrigins {
 
   #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {
     const { addon, logger } = this.#parts
+    if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
     const options = originOptionsOf(settings, logger)
     const counted = { meter, hedges, availability, sources }
     return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, options, ...counted })
+  }
+
+  #sayIfTlsIsSlow(): void {
+    if (this.#knowsOpenssl !== undefined) return
+    this.#knowsOpenssl = this.#receiver.trust('', DEFAULT_CIPHERS) !== null
+    if (this.#knowsOpenssl) return
+    const message = 'the addon does not know the OpenSSL of this Node.js: TLS is received in JavaScript, more slowly'
+    this.#parts.logger.warn({ node: process.version, openssl: process.versions.openssl }, message)
   }
 
   /** Idempotent. */
