@@ -38,6 +38,7 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
   await rooms.cache.read(image, order[0]! * objectBytes, 10, { signal })
   const held = () => order.map(object => stored.held(object) !== 0n)
   t.equal(held().indexOf(false), -1, 'all of it fits below the high watermark')
+  t.match(rooms.cache.counters.eviction, { objects: 0, bytes: 0 })
   for (let object = 34; rooms.cache.counters.eviction.objects === 0 && object < 48; object++) {
     await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
     await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
@@ -51,7 +52,8 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
   const after = held()
   t.equal(after[0], true, 'it was used again')
   const firstKept = after.indexOf(true, 1)
-  t.equal(firstKept - 1, rooms.cache.counters.eviction.objects)
+  const evicted = firstKept - 1
+  t.match(rooms.cache.counters.eviction, { objects: evicted, bytes: evicted * objectBytes })
   t.ok(after.slice(firstKept).every(Boolean), 'no object that stays was used before one that went')
   await rooms.close()
 })

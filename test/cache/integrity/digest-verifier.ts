@@ -83,6 +83,20 @@ t.test('an image without a digest is asked for it once', async t => {
   t.same(origin.digests, ['a'])
 })
 
+t.test('the index is asked for the record of an image once, not at every read', async t => {
+  const { open } = worldOf(t)
+  const rooms = await open()
+  const { index } = rooms
+  const digest = index.digest.bind(index)
+  let asked = 0
+  index.digest = id => {
+    asked++
+    return digest(id)
+  }
+  for (let k = 0; k < 3; k++) await readAll(rooms)
+  t.equal(asked, 1)
+})
+
 t.test('an image that is not what its publisher says is not served, until the publisher says otherwise', async t => {
   const { origin, open } = worldOf(t)
   origin.published.set('a', { algorithm: 'sha-256', hex: '0'.repeat(64) })
