@@ -263,13 +263,26 @@ export class IndexDatabase {
     start: { readonly start?: Buffer },
     visit: (key: Buffer, value: Buffer) => unknown,
   ): void {
+    const entries = this.#read(() => database.getRange(start)[Symbol.iterator]())
+    const next = () => entries.next()
     try {
-      for (const { key, value } of database.getRange(start)) if (visit(key, value) === false) return
+      for (;;) {
+        const { done, value: entry } = this.#read(next)
+        if (done || visit(entry.key, entry.value) === false) return
+      }
+    } finally {
+      entries.return?.()
+    }
+  }
+
+  /** @throws CacheError index-failed for any error: one of the disk would be a signal here, so this is damage */
+  #read<T>(step: () => T): T {
+    try {
+      return step()
     } catch (cause) {
-      if (!saysDamage(cause)) throw cause
       this.#isDamaged = true
-      const what = `${this.#directory}: the index cannot be read: ${messageOf(cause)}: the next start copies what is whole`
-      throw new CacheError('index-failed', what, { cause })
+      const what = `${this.#directory}: the index cannot be read: ${messageOf(cause)}`
+      throw new CacheError('index-failed', `${what}: the next start copies the intact values`, { cause })
     }
   }
 
@@ -285,8 +298,7 @@ export class IndexDatabase {
   #reach(database: BinaryDatabase, key: Buffer): Buffer | 'damaged' | undefined {
     try {
       return database.get(key)
-    } catch (error) {
-      if (!saysDamage(error)) throw error
+    } catch {
       this.#isDamaged = true
       return 'damaged'
     }

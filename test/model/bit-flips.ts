@@ -1,7 +1,8 @@
 /**
  * Bits flipped anywhere in the cache directory while nobody uses it: after a clean stop and after kill -9, in data files,
- * database, lock table, VERSION and mark. What comes back is right bytes, or a refusal that says what to do; a process may die of an
- * index that was not closed, or find that it cannot read it, and then the next one, told so as by a supervisor, gives right bytes.
+ * database, lock table, VERSION and mark. What comes back is right bytes, or a refusal that says what to do. A process may
+ * die of an index that was not closed, or may not be able to read it. The next one, told so as by a supervisor, then gives
+ * right bytes.
  * FLIPS=n sets how many; SEED=n another sequence.
  */
 import { spawn } from 'node:child_process'

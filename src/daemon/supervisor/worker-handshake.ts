@@ -74,7 +74,7 @@ export class WorkerHandshake {
     return this.#isUnderstood ? 'crashed' : 'unstarted'
   }
 
-  /** Why an index that it did not close may be damaged: it has ended by a signal of its own, or hung. Null: it has not. */
+  /** Reason to doubt an index that it did not close: it ended by a signal of its own, or hung. Null: it did not. */
   get indexDoubt(): string | null {
     const ownSignal = this.fate === 'crashed' && this.#exit?.code === null
     return ownSignal ? `a worker ended with ${this.#exit?.how}` : null

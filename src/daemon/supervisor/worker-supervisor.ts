@@ -32,9 +32,9 @@ export class WorkerSupervisor {
   #leaving: WorkerHandshake | null = null
   #takeovers = noTakeovers
   readonly #suspicion = new PoisonDetector()
-  /** Why an index that was not closed may be damaged; null once a worker has copied it. */
+  /** Reason to doubt an index that was not closed; null once a worker has copied it. */
   #indexDoubt: string | null = null
-  /** Why a start is no longer wanted. */
+  /** Not null once a start is no longer wanted. */
   #cancelled: CacheError | null = null
 
   constructor(parts: WorkerSupervisorContext) {
@@ -79,7 +79,7 @@ export class WorkerSupervisor {
     this.#watch(link)
   }
 
-  /** What is damaged in an index that was not closed ends the first worker that reads it: the next one copies what is whole. */
+  /** Damage in an index that was not closed ends the first worker that reads it: the next one copies the index. */
   async #tryAgain(link: WorkerHandshake, error: unknown): Promise<WorkerHandshake> {
     if (link.hasBooted) throw error
     await link.end()

@@ -41,7 +41,7 @@ export async function openIndex(
       copyBytesMax: () => roomBytes(directory, capacityBytes),
       onSalvaged: failure => {
         const why = doubt ?? 'LMDB met an error in it'
-        if (failure === null) logger.warn({ why }, 'the index may be damaged: what is whole in it was copied')
+        if (failure === null) logger.warn({ why }, 'the index may be damaged: its intact values were copied')
         else logger.error({ why, failure }, 'the index may be damaged and was not copied: the cache starts empty')
       },
     },

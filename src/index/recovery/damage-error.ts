@@ -1,14 +1,19 @@
 /**
- * Errors by which LMDB says that it cannot follow the pages of its file.
+ * Errors by which LMDB says that it cannot follow the pages of its file, or that a page number in it means no place.
  *
  * Source: lmdb 3.5, dependencies/lmdb/libraries/liblmdb/lmdb.h: LMDB's own codes lie from MDB_KEYEXIST (-30799) up to
  * MDB_LAST_ERRCODE, which is below -30700; those of the system are positive. lmdb's errors have them in `code`.
  */
 
 const [codeMin, codeMax] = [-30_799, -30_700]
+/**
+ * EINVAL and EFBIG: a page is written at an offset that no file has.
+ * Source: Linux include/uapi/asm-generic/errno-base.h.
+ */
+const offsetCodes = new Set<unknown>([22, 27])
 
-/** Does `error` come from LMDB itself, and not from the disk, from memory or from us? */
+/** True for an error of damage: not of the disk, of memory or of parentfs. */
 export function saysDamage(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown }
-  return typeof code === 'number' && code >= codeMin && code <= codeMax
+  return (typeof code === 'number' && code >= codeMin && code <= codeMax) || offsetCodes.has(code)
 }
