@@ -6,6 +6,7 @@ import { silentLogger } from '../../../src/base/logger.ts'
 import { Promoter } from '../../../src/cache/fetch/promoter.ts'
 import { type MountedOrigin, OriginTable } from '../../../src/cache/read/origin-table.ts'
 import { ReadPath, type ReadPathContext } from '../../../src/cache/read/read-path.ts'
+import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { deferred } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
@@ -86,6 +87,27 @@ t.test('when the origin has another version, session threads read it no more, an
   origin.failure = new CacheError('image-changed', 'another one')
   await t.rejects(read(blockBytes, 10), { code: 'image-changed' })
   t.same([left, changed], [[image.id], [image]])
+  await close()
+})
+
+t.test('session threads get no origin to read a damaged image from', async t => {
+  let isSound = true
+  const given: ((reader: OriginReader | null) => void)[] = []
+  const direct = {
+    follow: (_: string, use: (typeof given)[0]) => void given.push(use),
+    unfollow: () => {},
+    count: () => {},
+  }
+  const digester = { isSound: () => isSound, check: () => {} }
+  const { image, path, close } = await reading(t, { digester }, { direct })
+  const { file } = (await path.open(image))!
+  const set: unknown[] = []
+  Object.defineProperty(file, 'setFirstReadOrigin', { value: (reader: unknown) => void set.push(reader) })
+  const reader = {} as OriginReader
+  given[0]!(reader)
+  isSound = false
+  given[0]!(reader)
+  t.same(set, [reader, null])
   await close()
 })
 
