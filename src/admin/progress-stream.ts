@@ -4,6 +4,7 @@
  * A line comes at least once a second, so that the client knows that the work goes on; a client that leaves ends it.
  */
 import type { ServerResponse } from 'node:http'
+import { PeriodicTask } from '../async/periodic-task.ts'
 import { isCacheError, messageOf } from '../base/errors.ts'
 import type { LongOptions } from '../cache/operations/operations.ts'
 
@@ -42,7 +43,8 @@ export async function streamProgress(
     saidMs = performance.now()
     say({ type: 'progress', progress })
   }
-  const heartbeat = setInterval(sayProgress, silenceMsMax)
+  const heartbeat = new PeriodicTask(silenceMsMax, sayProgress)
+  heartbeat.start()
   const onProgress = (next: Progress) => {
     const begins = progress?.name !== next.name || progress.phase !== next.phase
     progress = next
@@ -55,7 +57,7 @@ export async function streamProgress(
     if (stop.aborted) response.destroy()
     else say({ type: 'failed', code: isCacheError(error) ? error.code : 'closed', message: messageOf(error) })
   } finally {
-    clearInterval(heartbeat)
+    heartbeat.stop()
     response.end()
   }
 }

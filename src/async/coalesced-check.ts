@@ -1,9 +1,11 @@
 /**
  * Coalesces re-checks. A caller joins only a check that starts after its call; at most one runs and one waits.
  */
+import { SharedRun } from './shared-run.ts'
+
 export class CoalescedCheck {
   readonly #check: () => Promise<void>
-  #running: Promise<void> | null = null
+  readonly #runs = new SharedRun()
   #next: Promise<void> | null = null
 
   constructor(check: () => Promise<void>) {
@@ -12,21 +14,13 @@ export class CoalescedCheck {
 
   /** Settles as a check does that begins now or later. */
   run(): Promise<void> {
-    if (this.#running === null) return this.#begin()
-    this.#next ??= this.#running
+    if (this.#runs.current === null) return this.#runs.run(this.#check)
+    this.#next ??= this.#runs.current
       .catch(() => {}) // Waiters for that one see its error.
       .then(() => {
         this.#next = null
-        return this.#begin()
+        return this.#runs.run(this.#check)
       })
     return this.#next
-  }
-
-  #begin(): Promise<void> {
-    const running = this.#check().finally(() => {
-      if (this.#running === running) this.#running = null
-    })
-    this.#running = running
-    return running
   }
 }

@@ -6,6 +6,7 @@
  * capacity; reads of further images come to us as ever. Reads by the kernel are not seen here: an image counts as used
  * as long as it is open.
  */
+import { PeriodicTask } from '../async/periodic-task.ts'
 import { CacheError } from '../base/errors.ts'
 import type { Image } from '../base/image.ts'
 import type { StoreFile } from '../native/addon.ts'
@@ -46,7 +47,7 @@ export class PassthroughImages {
   #opens = 0
   #openNow = 0
   #refused = 0
-  #timer: NodeJS.Timeout | undefined
+  readonly #looks = new PeriodicTask(passthroughLookMs, () => this.#look())
 
   constructor(parts: PassthroughImagesContext) {
     this.#parts = parts
@@ -63,13 +64,12 @@ export class PassthroughImages {
 
   /** Begin to look after what is held; until {@link close}. */
   start(): void {
-    this.#timer ??= setInterval(() => this.#look(), passthroughLookMs)
-    this.#timer.unref()
+    this.#looks.start()
   }
 
   /** Idempotent. */
   close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#looks.stop()
     return this.#mender.close()
   }
 

@@ -8,6 +8,7 @@
  * blocks fill without taking much else. No pass takes anything of pinned images, as long as they are within their
  * share.
  */
+import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { EvictionCandidate } from '../../store/evict-objects.ts'
@@ -97,7 +98,7 @@ export class Evictor {
   readonly #recency = new LruPolicy<Candidate>()
   readonly #logger: Logger
   readonly #pins: KeptImages
-  #running: Promise<void> | undefined
+  readonly #passes = new SharedRun()
   #stopped = false
   #objects = 0
   #bytes = 0
@@ -124,23 +125,20 @@ export class Evictor {
    * when nothing is over, or nothing helps; never rejects.
    */
   check(): Promise<void> {
-    if (this.#now() < this.#notBeforeMs) return this.#running ?? Promise.resolve()
+    if (this.#now() < this.#notBeforeMs) return this.#passes.current ?? Promise.resolve()
     return this.checkNow()
   }
 
   /** The same without the pause: a caller waits for the room, or the cause of the failure may have gone. */
   checkNow(): Promise<void> {
-    if (!this.#running && !this.#stopped && this.#excess()) {
-      this.#running = this.#pass()
-        .then(
-          () => this.#succeeded(),
-          error => this.#failed(error),
-        )
-        .finally(() => {
-          this.#running = undefined
-        })
-    }
-    return this.#running ?? Promise.resolve()
+    const { current } = this.#passes
+    if (current || this.#stopped || !this.#excess()) return current ?? Promise.resolve()
+    return this.#passes.run(() =>
+      this.#pass().then(
+        () => this.#succeeded(),
+        error => this.#failed(error),
+      ),
+    )
   }
 
   /**
@@ -152,22 +150,20 @@ export class Evictor {
     stored: StoredImage,
     { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: EvictionProgress) => void },
   ): Promise<EvictedImage> {
-    while (this.#running) await this.#running
+    while (this.#passes.current) await this.#passes.current
     throwIfAborted(signal)
     const evicted = this.#evictAll(stored, signal, (doneBytes, totalBytes) =>
       onProgress({ name, phase: 'objects', doneBytes, totalBytes }),
     )
-    const settle = () => {
-      this.#running = undefined
-    }
-    this.#running = evicted.then(settle, settle)
+    // The caller sees its error.
+    void this.#passes.run(() => evicted.then(() => {}).catch(() => {}))
     return { name, ...(await evicted) }
   }
 
   /** No pass starts any more; resolves when the one that runs has ended. */
   async close(): Promise<void> {
     this.#stopped = true
-    await this.#running
+    await this.#passes.current
   }
 
   /** One line when evictions begin to fail, and one when they work again. */

@@ -7,6 +7,7 @@
  * too late.
  */
 
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
@@ -79,7 +80,7 @@ export class ReadaheadBuffer {
   /** Of pieces that are on their way. */
   #comingBytes = 0
   #readBytes = 0
-  #timer: NodeJS.Timeout | undefined
+  readonly #sweeps = new PeriodicTask(shelfMsMax / 4, () => this.sweep())
   #closed = false
 
   constructor(parts: ReadaheadBufferContext) {
@@ -173,7 +174,7 @@ export class ReadaheadBuffer {
     }
     item.sinceMs = this.#parts.now()
     this.#here.add(item)
-    this.#timer ??= setInterval(() => this.sweep(), shelfMsMax / 4).unref()
+    this.#sweeps.start()
     for (const oldest of this.#here) {
       if (this.#here.size <= shelfPiecesMax) break
       this.#leave(oldest)
@@ -227,10 +228,7 @@ export class ReadaheadBuffer {
     if (!items?.delete(item)) return
     if (items.size === 0) objects?.delete(object)
     this.#here.delete(item)
-    if (this.#here.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-    }
+    if (this.#here.size === 0) this.#sweeps.stop()
     if (item.sinceMs !== null) stored.file.removeBuffered(offset)
     if (lease) this.#forgetBytes(item, lease)
     for (const unit of unitsOf(item)) if ((item.unreported & maskOf(unit)) !== 0n) expectation.onUnread(unit)

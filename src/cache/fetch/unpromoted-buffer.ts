@@ -1,6 +1,7 @@
 /**
  * What the store did not take stays in memory for a while: for those who come back for more of it, or were yet to come.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { lingeringMsMax } from './limits.ts'
 
 /** One block, or some, in memory. */
@@ -17,7 +18,7 @@ export class UnpromotedBuffer {
   readonly #parked = new Map<UnpromotedBytes, number>()
   // INVARIANT: usedBytes <= bytesMax after each change, or one is parked.
   #usedBytes = 0
-  #timer: NodeJS.Timeout | undefined
+  readonly #sweeps = new PeriodicTask(lingeringMsMax / 4, () => this.sweep())
   #closed = false
 
   /** @param now milliseconds, never going back */
@@ -45,7 +46,7 @@ export class UnpromotedBuffer {
       if (this.#usedBytes <= this.#bytesMax || oldest === parked) break
       this.drop(oldest)
     }
-    this.#timer ??= setInterval(() => this.sweep(), lingeringMsMax / 4).unref()
+    this.#sweeps.start()
   }
 
   /** Let it leave. Nothing happens when it has left. */
@@ -57,10 +58,7 @@ export class UnpromotedBuffer {
   take(parked: UnpromotedBytes): boolean {
     if (!this.#parked.delete(parked)) return false
     this.#usedBytes -= parked.bytes
-    if (this.#parked.size === 0) {
-      clearInterval(this.#timer)
-      this.#timer = undefined
-    }
+    if (this.#parked.size === 0) this.#sweeps.stop()
     return true
   }
 

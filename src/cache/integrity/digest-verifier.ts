@@ -7,7 +7,9 @@
  * image. If it still does not match, the image is quarantined: nothing of it is served.
  */
 import { createHash } from 'node:crypto'
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
+import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Image, maskOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -45,8 +47,8 @@ export class DigestVerifier {
   readonly #records = new Map<string, DigestRecord | null>()
   /** Images whose comparison failed, and the time from which it may be tried again. */
   readonly #notBeforeMs = new Map<string, number>()
-  #timer: NodeJS.Timeout | undefined
-  #running: Promise<void> | undefined
+  readonly #checks = new PeriodicTask(digestStartMs, () => this.check())
+  readonly #passes = new SharedRun()
 
   constructor(parts: DigestVerifierContext) {
     this.#parts = parts
@@ -55,8 +57,7 @@ export class DigestVerifier {
 
   /** From now on images are compared when they become complete, and a while later what a former run left to do. */
   start(): void {
-    this.#timer ??= setInterval(() => this.check(), digestStartMs)
-    this.#timer.unref()
+    this.#checks.start()
   }
 
   state(image: Image): DigestState {
@@ -77,10 +78,8 @@ export class DigestVerifier {
 
   /** Compare what is complete and has not been compared, one after the other. Never rejects. */
   check(): void {
-    if (!this.#timer || this.#running || this.#stop.signal.aborted) return
-    this.#running = this.#pass().finally(() => {
-      this.#running = undefined
-    })
+    if (!this.#checks.isStarted || this.#stop.signal.aborted) return
+    void this.#passes.run(() => this.#pass())
   }
 
   /**
@@ -115,9 +114,9 @@ export class DigestVerifier {
 
   /** Idempotent. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#checks.stop()
     this.#stop.abort()
-    await this.#running
+    await this.#passes.current
   }
 
   async #pass(): Promise<void> {

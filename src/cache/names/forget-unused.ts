@@ -11,6 +11,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { abortable } from '../../async/abortable.ts'
 import { sleepOrAbort } from '../../async/rate-pacer.ts'
+import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -63,7 +64,7 @@ export class UnusedImageForgetter {
   readonly #limits: UnusedImageForgetterLimits
   readonly #stop = new AbortController()
   /** Resolves to how many went. */
-  #running: Promise<number> | undefined
+  readonly #passes = new SharedRun<number>()
   /** The time from which it is tried again after none could go. */
   #notBeforeMs = Number.NEGATIVE_INFINITY
   #forgotten = 0
@@ -84,7 +85,7 @@ export class UnusedImageForgetter {
    * @throws CacheError too-many-images when none can, aborted
    */
   async makeRoom(signal: AbortSignal): Promise<void> {
-    const mayTry = this.#running !== undefined || this.#parts.now() >= this.#notBeforeMs
+    const mayTry = this.#passes.current !== null || this.#parts.now() >= this.#notBeforeMs
     if (mayTry && (await abortable(this.check(), signal)) > 0) return
     this.#refused++
     const { catalog } = this.#parts
@@ -93,10 +94,7 @@ export class UnusedImageForgetter {
 
   /** Let some go now. @returns how many went. Never rejects. */
   check(): Promise<number> {
-    this.#running ??= this.#pass().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    return this.#passes.run(() => this.#pass())
   }
 
   /** Let go what is beyond the limit, which may have been another one at the last start. Never rejects. */
@@ -108,7 +106,7 @@ export class UnusedImageForgetter {
   /** Idempotent. */
   async close(): Promise<void> {
     this.#stop.abort()
-    await this.#running
+    await this.#passes.current
   }
 
   async #pass(): Promise<number> {

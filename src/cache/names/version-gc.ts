@@ -8,7 +8,9 @@
  */
 
 import { abortable } from '../../async/abortable.ts'
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { sleepOrAbort } from '../../async/rate-pacer.ts'
+import { SharedRun } from '../../async/shared-run.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -74,8 +76,8 @@ export class VersionCollector {
   readonly #stop = new AbortController()
   /** The time since which each version has been unwanted, in this order. */
   readonly #unwanted = new Map<string, { readonly image: Image; readonly sinceMs: number }>()
-  #running: Promise<void> | undefined
-  #timer: NodeJS.Timeout | undefined
+  readonly #checks = new PeriodicTask(retireLookMs, () => this.check())
+  readonly #passes = new SharedRun()
   #retired = 0
   #early = 0
   #isFailing = false
@@ -91,8 +93,7 @@ export class VersionCollector {
 
   /** Look every now and then, until {@link close}. */
   start(): void {
-    this.#timer ??= setInterval(() => void this.check(), retireLookMs) // Never rejects.
-    this.#timer.unref()
+    this.#checks.start()
   }
 
   /** Versions that were unwanted at the last look, and are not in use now. */
@@ -105,17 +106,14 @@ export class VersionCollector {
 
   /** Look now; resolves when what is to go has gone, or cannot. Never rejects. */
   check(): Promise<void> {
-    this.#running ??= this.#pass().finally(() => {
-      this.#running = undefined
-    })
-    return this.#running
+    return this.#passes.run(() => this.#pass())
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    this.#checks.stop()
     this.#stop.abort()
-    await this.#running
+    await this.#passes.current
   }
 
   async #pass(): Promise<void> {

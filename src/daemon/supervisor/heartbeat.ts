@@ -5,6 +5,7 @@
  * The service manager's watchdog is fed here too, while the worker answers or another one is on its way: another
  * supervisor could do no better.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 
 export interface HeartbeatContext {
   readonly everyMs: number
@@ -21,13 +22,14 @@ export interface HeartbeatContext {
 
 export class Heartbeat {
   readonly #parts: HeartbeatContext
-  #timer: NodeJS.Timeout | undefined
+  readonly #beats: PeriodicTask
   /** The time at which the worker was asked; null when it has answered since. One question at a time. */
   #askedMs: number | null = null
   #isServing = false
 
   constructor(parts: HeartbeatContext) {
     this.#parts = parts
+    this.#beats = new PeriodicTask(parts.everyMs, () => this.beat())
   }
 
   /** From now on there is a worker to be asked. */
@@ -60,11 +62,10 @@ export class Heartbeat {
 
   #begin(): void {
     this.#askedMs = null
-    this.#timer ??= setInterval(() => this.beat(), this.#parts.everyMs)
-    this.#timer.unref() // A worker that is there, or a pause before the next, keeps us anyway.
+    this.#beats.start()
   }
 
   close(): void {
-    clearInterval(this.#timer)
+    this.#beats.stop()
   }
 }

@@ -2,17 +2,17 @@
  * Lag of the event loop: the lateness of timers. A miss waits for it on top, because its path leads through the main
  * thread.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
 import { lagLookMs } from './limits.ts'
 
 export class EventLoopLag {
   readonly #lags = new LatencyHistogram()
-  readonly #timer: NodeJS.Timeout
+  readonly #looks = new PeriodicTask(lagLookMs, () => this.#look())
   #lastMs = performance.now()
 
   constructor() {
-    this.#timer = setInterval(() => this.#look(), lagLookMs)
-    this.#timer.unref()
+    this.#looks.start()
   }
 
   get latencies(): LatencyCounts {
@@ -21,7 +21,7 @@ export class EventLoopLag {
 
   /** Idempotent. */
   close(): void {
-    clearInterval(this.#timer)
+    this.#looks.stop()
   }
 
   #look(): void {

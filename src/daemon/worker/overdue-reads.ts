@@ -7,6 +7,7 @@
  * which of the two it was.
  */
 
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import type { Session } from '../../native/addon.ts'
 import type { DiskHealth, DiskHealthState } from '../../store/disk/disk-health.ts'
 import { storeReadLookMs } from '../../store/disk/limits.ts'
@@ -24,7 +25,7 @@ export class OverdueReads {
   #session: DeferringSession | null = null
   #health: DiskHealth | null = null
   #state: DiskHealthState = 'healthy'
-  #timer: NodeJS.Timeout | undefined
+  readonly #looks = new PeriodicTask(storeReadLookMs, () => this.look())
 
   constructor(options: OverdueReadsOptions) {
     this.#options = options
@@ -35,8 +36,7 @@ export class OverdueReads {
     this.#session = session
     this.#health = health
     session.deferReads(health.mayWait)
-    this.#timer = setInterval(() => this.look(), storeReadLookMs)
-    this.#timer.unref()
+    this.#looks.start()
   }
 
   /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `readMsMax`. */
@@ -58,7 +58,7 @@ export class OverdueReads {
 
   /** Idempotent. */
   close(): void {
-    clearInterval(this.#timer)
+    this.#looks.stop()
     this.#session = null
   }
 }

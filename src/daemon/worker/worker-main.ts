@@ -7,6 +7,7 @@ import { createRequire } from 'node:module'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import type { Logger } from '../../base/logger.ts'
 import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
 import { loadAddon } from '../../native/addon.ts'
@@ -29,7 +30,7 @@ for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, ()
 const addon = loadAddon()
 // Secrets of the configuration, and what guests read, would lie in a core.
 addon.forbidDumps()
-setInterval(() => addon.releaseFreeMemory(), memoryReleaseMs).unref()
+new PeriodicTask(memoryReleaseMs, () => addon.releaseFreeMemory()).start()
 const channel = new LineChannel(new Socket({ fd: workerChannelFd, readable: true, writable: true }))
 let logger: Logger | null = null
 

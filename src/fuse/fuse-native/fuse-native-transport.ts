@@ -4,6 +4,7 @@
  * It can do less than the kernel's own protocol: see {@link fuseNativeCapabilities}. It ends with the process, and the
  * mount is dead then: no other process can go on with it.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { noLatencies } from '../../base/latency-histogram.ts'
 import { missSecondsMax, nameSecondsValid } from '../../base/limits.ts'
@@ -88,7 +89,7 @@ export class FuseNativeTransport implements Transport {
   readonly #calls: PendingRequests
   readonly #fuse: NativeFuse
   readonly #deadlines: Parts['deadlines']
-  readonly #looking: NodeJS.Timeout
+  readonly #looks: PeriodicTask
   #end: (errno: number) => void = () => {}
 
   private constructor(fuse: NativeFuse, fileSystem: FileSystem, { calls, deadlines, names, isServing }: Parts) {
@@ -98,9 +99,10 @@ export class FuseNativeTransport implements Transport {
     this.#fileSystem = fileSystem
     this.#calls = calls
     this.ended = new Promise(resolve => (this.#end = resolve))
-    this.#looking = setInterval(() => {
+    this.#looks = new PeriodicTask(fuseNativeLookMs, () => {
       if (!isServing()) this.#finish(unmounted)
-    }, fuseNativeLookMs)
+    })
+    this.#looks.start()
   }
 
   /**
@@ -168,7 +170,7 @@ export class FuseNativeTransport implements Transport {
   }
 
   #finish(errno: number): void {
-    clearInterval(this.#looking)
+    this.#looks.stop()
     this.#fuse.unmount(() => {})
     this.#end(errno)
   }

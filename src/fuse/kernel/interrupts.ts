@@ -8,6 +8,7 @@
  * The kernel never tells of asynchronous reads (O_DIRECT, read-ahead). So the readers of requests that wait for long
  * are looked at now and then, each once for all it waits for.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import {
   interruptRepeatMs,
   interruptsWaitingMax,
@@ -38,7 +39,7 @@ export class Interrupts {
   readonly #looks = new Map<PendingRequest, NodeJS.Timeout>()
   readonly #repeats = new Set<NodeJS.Timeout>()
   #dropped = 0
-  #sweep: NodeJS.Timeout | null = null
+  readonly #sweeps = new PeriodicTask(killedSweepMs, () => this.#sweepOnce())
 
   constructor(options: InterruptsOptions) {
     this.#options = options
@@ -66,7 +67,7 @@ export class Interrupts {
 
   /** Something waits: sweep until nothing does. */
   sweepWhileAnyWaits(): void {
-    this.#sweep ??= setInterval(() => this.#sweepOnce(), killedSweepMs)
+    this.#sweeps.start()
   }
 
   /** The request has been answered: look no more. */
@@ -76,7 +77,7 @@ export class Interrupts {
   }
 
   stop(): void {
-    this.#stopSweep()
+    this.#sweeps.stop()
     for (const timer of [...this.#looks.values(), ...this.#repeats]) clearTimeout(timer)
     this.#looks.clear()
     this.#repeats.clear()
@@ -95,12 +96,7 @@ export class Interrupts {
       if (killed.get(pid)) ending.push(call)
     }
     for (const call of ending) end(call)
-    if (!waits) this.#stopSweep()
-  }
-
-  #stopSweep(): void {
-    if (this.#sweep !== null) clearInterval(this.#sweep)
-    this.#sweep = null
+    if (!waits) this.#sweeps.stop()
   }
 
   #look(call: PendingRequest, pauseMs: number): void {

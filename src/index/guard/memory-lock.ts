@@ -6,6 +6,7 @@
  * says so.
  */
 import { join } from 'node:path'
+import { CoalescedCheck } from '../../async/coalesced-check.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { indexLockedBytesMax } from './limits.ts'
@@ -22,8 +23,7 @@ export class MemoryLock {
   readonly #logger: Logger
   #unlockedBytes = 0
   #isTold = false
-  #running: Promise<void> | undefined
-  #again = false
+  readonly #renewals = new CoalescedCheck(() => this.#lock())
 
   /** @param directory of the index */
   constructor(directory: string, keepInMemory: KeepInMemory, logger: Logger) {
@@ -39,17 +39,7 @@ export class MemoryLock {
 
   /** The file may have grown. Resolves when it is locked as far as it can be; one look at a time; never rejects. */
   renew(): Promise<void> {
-    this.#again = true
-    return (this.#running ??= this.#run().finally(() => {
-      this.#running = undefined
-    }))
-  }
-
-  async #run(): Promise<void> {
-    while (this.#again) {
-      this.#again = false
-      await this.#lock()
-    }
+    return this.#renewals.run()
   }
 
   async #lock(): Promise<void> {

@@ -3,6 +3,7 @@
  *
  * No read waits for it: until a region is known, its reads go to the cluster, which is as right.
  */
+import { SharedRun } from '../../async/shared-run.ts'
 import type { CephImage } from '../../native/ceph-types.ts'
 import type { OriginExtent } from '../contract/origin.ts'
 import { rbdHolesRetryMs, rbdRegionBytes, rbdRegionBytesMapped } from './limits.ts'
@@ -16,7 +17,7 @@ export interface RbdRange {
 interface Region {
   /** Offset, end, offset, end, ascending; null while it is not known. */
   data: Float64Array | null
-  asking: Promise<Float64Array> | null
+  readonly asking: SharedRun<Float64Array>
   failedMs: number
 }
 
@@ -68,7 +69,7 @@ export class RbdHoles {
     const number = Math.floor(offset / this.#regionBytes)
     let region = this.#regions.get(number)
     if (region === undefined) {
-      region = { data: null, asking: null, failedMs: Number.NEGATIVE_INFINITY }
+      region = { data: null, asking: new SharedRun(), failedMs: Number.NEGATIVE_INFINITY }
       this.#regions.set(number, region)
     }
     return { region, end: Math.min(this.#image.sizeBytes, (number + 1) * this.#regionBytes) }
@@ -76,10 +77,7 @@ export class RbdHoles {
 
   #ask(region: Region, offset: number): Promise<Float64Array> {
     const from = Math.floor(offset / this.#regionBytes) * this.#regionBytes
-    region.asking ??= this.#fetch(region, from).finally(() => {
-      region.asking = null
-    })
-    return region.asking
+    return region.asking.run(() => this.#fetch(region, from))
   }
 
   async #fetch(region: Region, from: number): Promise<Float64Array> {

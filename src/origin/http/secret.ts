@@ -8,6 +8,7 @@
 import { execFile } from 'node:child_process'
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { secretBytesMax, secretCommandMsMax, secretFileMs } from './limits.ts'
@@ -34,7 +35,7 @@ export class Secret {
   readonly #now: () => number
   #value: string | null = null
   #readMs = Number.NEGATIVE_INFINITY
-  #reading: Promise<string> | null = null
+  readonly #readings = new SharedRun<string>()
   /** The last warning: once is enough. */
   #warned = ''
 
@@ -58,10 +59,7 @@ export class Secret {
    * @throws CacheError access-denied when there never was one
    */
   renew(): Promise<string> {
-    this.#reading ??= this.#renew().finally(() => {
-      this.#reading = null
-    })
-    return this.#reading
+    return this.#readings.run(() => this.#renew())
   }
 
   get #freshMs(): number {

@@ -1,8 +1,7 @@
 /**
- * What is known of the holes of an open image, and the check that must come afterwards.
+ * The holes that are known of an open image.
  */
 import t from 'tap'
-import { CoalescedCheck } from '../../../src/async/coalesced-check.ts'
 import type { CephImage } from '../../../src/native/ceph-types.ts'
 import { rbdHolesRetryMs, rbdRegionBytes } from '../../../src/origin/ceph/limits.ts'
 import { RbdHoles } from '../../../src/origin/ceph/rbd-holes.ts'
@@ -71,21 +70,4 @@ t.test('what was said of a version that has gone is not believed, and is asked a
   t.equal(asked.length, 2)
   t.same(await holes.extentAt(0), { hole: true, end: 1000 })
   t.same(holes.dataIn(0, 1000), [])
-})
-
-t.test('a check begins after each call for it, and is shared by those that may', async t => {
-  const begun: (() => void)[] = []
-  const afterwards = new CoalescedCheck(() => new Promise(resolve => begun.push(resolve)))
-  const ended: string[] = []
-  const run = (name: string) => afterwards.run().then(() => void ended.push(name))
-  const first = run('first')
-  const others = [run('second'), run('third')]
-  t.equal(begun.length, 1, 'one runs')
-  begun[0]!()
-  await first
-  t.same(ended, ['first'], 'what had begun before is nothing to those who came later')
-  await new Promise(resolve => setImmediate(resolve))
-  t.equal(begun.length, 2, 'one for both')
-  begun[1]!()
-  await Promise.all(others)
 })
