@@ -4,6 +4,7 @@
  * A file in use is never closed under its user: it leaves the table and is closed by the last one.
  */
 import { CacheError } from '../base/errors.ts'
+import { LruMap } from '../base/lru-map.ts'
 
 /** The methods of a file handle that are used here. */
 export interface Closable {
@@ -18,14 +19,15 @@ interface Entry<Handle> {
 }
 
 export class OpenDescriptors<Handle extends Closable> {
-  readonly #max: number
-  // INVARIANT: at most #max entries; insertion order is the order of last use.
-  readonly #entries = new Map<string, Entry<Handle>>()
+  readonly #entries: LruMap<string, Entry<Handle>>
   #closed = false
 
   /** @param max unused files that stay open */
   constructor(max: number) {
-    this.#max = max
+    this.#entries = new LruMap(max, {
+      // Closing a descriptor that was only read reports nothing to act on.
+      onLeave: entry => void leave(entry).catch(() => {}),
+    })
   }
 
   /** Files kept open. */
@@ -40,10 +42,8 @@ export class OpenDescriptors<Handle extends Closable> {
   async use<T>(name: string, open: () => Promise<Handle>, work: (handle: Handle) => Promise<T>): Promise<T> {
     if (this.#closed) throw new CacheError('closed', `${name}: the origin has been closed`)
     const entry = this.#entries.get(name) ?? { handle: open(), users: 0, kept: true }
-    this.#entries.delete(name)
     this.#entries.set(name, entry)
     entry.users++
-    this.#evict()
     try {
       return await work(await entry.handle)
     } finally {
@@ -58,22 +58,13 @@ export class OpenDescriptors<Handle extends Closable> {
     const entry = this.#entries.get(name)
     if (entry === undefined) return
     this.#entries.delete(name)
-    entry.kept = false
-    await closeUnused(entry)
+    await leave(entry)
   }
 
   /** Drop all, and open no more. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true
     await Promise.all([...this.#entries.keys()].map(name => this.drop(name)))
-  }
-
-  #evict(): void {
-    for (const name of this.#entries.keys()) {
-      if (this.#entries.size <= this.#max) return
-      // Closing a descriptor that was only read reports nothing to act on.
-      void this.drop(name).catch(() => {})
-    }
   }
 
   /** An open that failed is not remembered: the next use tries again. */
@@ -84,6 +75,12 @@ export class OpenDescriptors<Handle extends Closable> {
     )
     if (failed && this.#entries.get(name) === entry) await this.drop(name)
   }
+}
+
+/** It has left the table. */
+async function leave(entry: Entry<Closable>): Promise<void> {
+  entry.kept = false
+  await closeUnused(entry)
 }
 
 async function closeUnused(entry: Entry<Closable>): Promise<void> {

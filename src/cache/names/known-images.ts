@@ -2,6 +2,7 @@
  * Known images, of all versions: by id, by node id, and in the order of their last use by a lookup, an open or a line
  * of a listing.
  */
+import { LruMap } from '../../base/lru-map.ts'
 import type { ImageEntry } from '../../index/index-database.ts'
 
 /** An image, and a number that is another one after each use of it. */
@@ -11,8 +12,8 @@ export interface TrackedImage {
 }
 
 export class KnownImages {
-  /** Unused for longest first. */
-  readonly #byId = new Map<string, TrackedImage>()
+  /** Bounded by the catalog. */
+  readonly #byId = new LruMap<string, TrackedImage>(Number.POSITIVE_INFINITY)
   readonly #byNode = new Map<bigint, ImageEntry>()
   readonly #reservedNodeIds: bigint
   #uses = 0
@@ -51,13 +52,10 @@ export class KnownImages {
   /** It is used now. An image that is not known stays so. */
   use(imageId: string): void {
     const known = this.#byId.get(imageId)
-    if (!known) return
-    this.#byId.delete(imageId)
-    this.#byId.set(imageId, { entry: known.entry, use: ++this.#uses })
+    if (known) this.#byId.set(imageId, { entry: known.entry, use: ++this.#uses })
   }
 
   remember(entry: ImageEntry): void {
-    this.#byId.delete(entry.image.id)
     this.#byId.set(entry.image.id, { entry, use: ++this.#uses })
     this.#byNode.set(entry.nodeId, entry)
   }

@@ -9,6 +9,7 @@ import { withTimeout } from '../../async/with-timeout.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { listingNamesMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import type { IndexWriteQueue } from './index-write-queue.ts'
@@ -40,13 +41,8 @@ export class ListingCache {
   readonly #options: ListingCacheOptions
   readonly #startedMs: number
   readonly #namesMax: number
-  readonly #rememberedNamesMax: number
-  /**
-   * By the origin's URL, the one asked for longest ago first; null where the index has none. Others may be in the
-   * index.
-   */
-  // INVARIANT: together these have no more than #rememberedNamesMax names, or there is one.
-  readonly #listings = new Map<string, Listing | null>()
+  /** By the origin's URL; null where the index has none. Others may be in the index. The bound is one of names. */
+  readonly #listings: LruMap<string, Listing | null>
   readonly #loads = new SingleFlight<Listing | null>()
   readonly #lists = new SingleFlight<readonly string[]>()
   #cut = 0
@@ -55,7 +51,8 @@ export class ListingCache {
     this.#options = options
     this.#startedMs = options.now()
     this.#namesMax = options.namesMax ?? listingNamesMax
-    this.#rememberedNamesMax = options.rememberedNamesMax ?? rememberedNamesMax
+    const weightOf = (listing: Listing | null) => listing?.names.length ?? 0
+    this.#listings = new LruMap(options.rememberedNamesMax ?? rememberedNamesMax, { weightOf })
   }
 
   /** Listings that had more names than are shown. */
@@ -77,22 +74,19 @@ export class ListingCache {
     } catch (error) {
       if (isCacheError(error, 'access-denied', 'aborted')) throw error
       logUnanswered(this.#options.logger, { origin: origin.url, err: error })
-      this.#remember(origin, { names: known.names, checkedMs: this.#options.now() })
+      this.#listings.set(origin.url, { names: known.names, checkedMs: this.#options.now() })
       return known.names
     }
   }
 
   /** Its last answer, in this run or before. */
   async #listing(origin: Origin, signal: AbortSignal): Promise<Listing | null> {
-    const listing = this.#listings.get(origin.url)
-    if (listing !== undefined) {
-      this.#remember(origin, listing)
-      return listing
-    }
+    const listing = this.#listings.use(origin.url)
+    if (listing !== undefined) return listing
     return await this.#loads.run(origin.url, signal, async () => {
       const names = await this.#options.index.listing(origin.url)
       const loaded = names && { names, checkedMs: this.#startedMs }
-      this.#remember(origin, loaded)
+      this.#listings.set(origin.url, loaded)
       return loaded
     })
   }
@@ -111,20 +105,8 @@ export class ListingCache {
       await recorder.record(origin.url, bytes, false, () => index.putListing(origin.url, names))
       await this.#noteVanished(origin, before ?? [], names)
     }
-    this.#remember(origin, { names, checkedMs: this.#options.now() })
+    this.#listings.set(origin.url, { names, checkedMs: this.#options.now() })
     return names
-  }
-
-  #remember({ url }: Origin, listing: Listing | null): void {
-    this.#listings.delete(url)
-    this.#listings.set(url, listing)
-    let names = 0
-    for (const each of this.#listings.values()) names += each?.names.length ?? 0
-    for (const [oldest, each] of this.#listings) {
-      if (names <= this.#rememberedNamesMax || oldest === url) return
-      this.#listings.delete(oldest)
-      names -= each?.names.length ?? 0
-    }
   }
 
   #shownOf(origin: Origin, listed: readonly string[]): readonly string[] {

@@ -2,19 +2,18 @@
  * Negative entries: names that an origin has just denied. For a moment neither we nor the kernel ask again, so that a
  * name that many ask for costs one request. An entry that is forgotten early is asked for again, no more.
  */
+import { LruMap } from '../../base/lru-map.ts'
 import { absentNamesMax } from './limits.ts'
 
 export class NegativeNames {
   readonly #now: () => number
-  readonly #namesMax: number
-  /** Until when each is absent, in milliseconds; the oldest first. */
-  // INVARIANT: #untilMs.size <= #namesMax
-  readonly #untilMs = new Map<string, number>()
+  /** Until when each is absent, in milliseconds. */
+  readonly #untilMs: LruMap<string, number>
 
   /** @param now milliseconds, never going back */
   constructor(now: () => number, namesMax: number = absentNamesMax) {
     this.#now = now
-    this.#namesMax = namesMax
+    this.#untilMs = new LruMap(namesMax)
   }
 
   get size(): number {
@@ -23,15 +22,8 @@ export class NegativeNames {
 
   /** It is absent for `ms` from now on. */
   add(name: string, ms: number): void {
-    this.#untilMs.delete(name)
-    if (ms <= 0) return
-    if (this.#untilMs.size >= this.#namesMax) {
-      for (const oldest of this.#untilMs.keys()) {
-        this.#untilMs.delete(oldest)
-        break
-      }
-    }
-    this.#untilMs.set(name, this.#now() + ms)
+    if (ms > 0) this.#untilMs.set(name, this.#now() + ms)
+    else this.#untilMs.delete(name)
   }
 
   /** It is there now. */

@@ -9,6 +9,7 @@
  * Source: Linux fs/fuse/dir.c, fuse_permission (attributes that are not valid any more are asked for), fs/namei.c,
  * retry_estale, fs/fuse/inode.c, fuse_change_attributes.
  */
+import { LruMap } from '../../base/lru-map.ts'
 import { type Attributes, isDirectory } from '../filesystem/attributes.ts'
 import type { BackendOptions } from '../filesystem/backend.ts'
 import type { FileSystem } from '../filesystem/file-system.ts'
@@ -22,14 +23,16 @@ interface ToldName {
 
 export class VersionPins {
   readonly #fileSystem: FileSystem
-  readonly #namesMax: number
-  /** Images only, by path; the latest told is last. One lookup of each node is counted. */
-  readonly #told = new Map<string, ToldName>()
+  /** Images only, by path, used when they are told. One lookup of each node is counted. */
+  readonly #told: LruMap<string, ToldName>
 
   /** @param namesMax names that are not open are forgotten above it */
   constructor(fileSystem: FileSystem, namesMax: number) {
     this.#fileSystem = fileSystem
-    this.#namesMax = namesMax
+    this.#told = new LruMap(namesMax, {
+      mayLeave: ({ opens }) => opens === 0,
+      onLeave: ({ nodeId }) => fileSystem.forget(nodeId, 1),
+    })
   }
 
   get count(): number {
@@ -51,9 +54,7 @@ export class VersionPins {
       return this.#pinned(path) ?? attributes
     }
     if (before) this.#fileSystem.forget(before.nodeId, 1)
-    this.#told.delete(path)
     this.#told.set(path, { nodeId: attributes.nodeId, opens: 0 })
-    this.#forgetOldest()
     if (before) throw new FsError('stale-node', `${path} is another version now`)
     return attributes
   }
@@ -103,15 +104,5 @@ export class VersionPins {
       attributes = await this.#fileSystem.lookup(attributes.nodeId, name, options)
     }
     return attributes
-  }
-
-  #forgetOldest(): void {
-    if (this.#told.size <= this.#namesMax) return
-    for (const [path, { nodeId, opens }] of this.#told) {
-      if (opens > 0) continue
-      this.#told.delete(path)
-      this.#fileSystem.forget(nodeId, 1)
-      return
-    }
   }
 }

@@ -5,6 +5,7 @@
  *
  * The cache follows an image for as long as it is open, and hears each change: no read has to ask.
  */
+import { LruMap } from '../../base/lru-map.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 
 /** Takes the reader of an image; null: there is none now. */
@@ -17,27 +18,20 @@ interface Follower {
 }
 
 export class NativeReadSources {
-  readonly #max: number
-  // INVARIANT: at most #max, the one that was opened last is last.
-  readonly #byImage = new Map<string, OriginReader>()
+  /** Used when they are opened. */
+  readonly #byImage: LruMap<string, OriginReader>
   readonly #followers = new Map<string, Follower>()
   #isAway = false
 
   /** @param max as many as images stay open */
   constructor(max: number) {
-    this.#max = max
+    this.#byImage = new LruMap(max, { onLeave: (_, imageId) => this.#tell(imageId) })
   }
 
   /** An image has been opened. */
   set(imageId: string, reader: OriginReader): void {
-    this.#byImage.delete(imageId)
     this.#byImage.set(imageId, reader)
     this.#tell(imageId)
-    for (const oldest of this.#byImage.keys()) {
-      if (this.#byImage.size <= this.#max) break
-      this.#byImage.delete(oldest)
-      this.#tell(oldest)
-    }
   }
 
   /** While the origin is away nothing is read natively: reads wait for it in TypeScript. */

@@ -13,6 +13,7 @@
 import { pause } from '../../async/abortable.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { ImageFacts } from '../../base/image.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import { youngLooksMax, youngNamesMax } from './limits.ts'
 
 /** The outcome of one look at an image. */
@@ -36,11 +37,8 @@ const slackMs = 10
 
 export class YoungVersions {
   readonly #waiting: Waiting
-  /**
-   * Validators, by name, that were seen a tick apart: a server may say for ever that its images are new.
-   * INVARIANT: at most youngNamesMax; the latest come last.
-   */
-  readonly #settled = new Map<string, string>()
+  /** Validators, by name, that were seen a tick apart: a server may say for ever that its images are new. */
+  readonly #settled = new LruMap<string, string>(youngNamesMax)
 
   constructor(waiting: Partial<Waiting> = {}) {
     this.#waiting = { now: () => performance.now(), pause, ...waiting }
@@ -72,12 +70,7 @@ export class YoungVersions {
 
   #remembered<L extends Look>(look: L): L {
     const { key, validator } = look.facts
-    this.#settled.delete(key)
     this.#settled.set(key, validator)
-    for (const name of this.#settled.keys()) {
-      if (this.#settled.size <= youngNamesMax) break
-      this.#settled.delete(name)
-    }
     return look
   }
 }

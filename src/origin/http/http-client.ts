@@ -5,11 +5,13 @@
  * machine only from itself (local-redirects.ts). Ranges go to the last target until it expires
  * (remembered-redirects.ts). No message carries credentials or the query of a redirect's target: it may be signed.
  */
+
 import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
 import type { Pool } from 'undici'
 import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import { Dialer } from './connections/dialer.ts'
 import { RangeConnectionPool } from './connections/range-connection-pool.ts'
@@ -103,8 +105,8 @@ export class HttpClient {
   readonly #options: HttpOptions
   readonly #home: string
   readonly #authorization: string | null
-  /** A pool of connections per host: ours, and those we were redirected to, the most recently used last. */
-  readonly #pools = new Map<string, Pool>()
+  /** A pool of connections per host: ours, and those we were redirected to. */
+  readonly #pools: LruMap<string, Pool>
   readonly #dialer: Dialer
   readonly #ranges: RangeConnectionPool | null
   readonly #redirects: LocalRedirects
@@ -121,6 +123,11 @@ export class HttpClient {
     this.#home = home
     this.#authorization = authorization
     this.#options = options
+    this.#pools = new LruMap(hostsMax, {
+      mayLeave: (_, host) => host !== home,
+      // It ends when its last request has. Nothing waits for that, and its errors are those requests' own.
+      onLeave: pool => void pool.close().catch(() => {}),
+    })
     const { connectMsMax, connectionsMax, ca, receiver, proxyFor, unixSocket } = options
     this.#redirects = new LocalRedirects(home, options.lookup)
     const lookupFor = (origin: string | null) => this.#redirects.lookupFor(origin)
@@ -289,9 +296,7 @@ export class HttpClient {
     const { Pool } = loadUndici()
     if (this.#closing !== null) throw new CacheError('closed', `${this.#home}: the origin has been closed`)
     const pool = this.#pools.get(host) ?? new Pool(host, this.#poolOptions(host))
-    this.#pools.delete(host)
     this.#pools.set(host, pool)
-    this.#dropPools()
     return pool
   }
 
@@ -303,16 +308,6 @@ export class HttpClient {
       keepAliveTimeout: keepAliveMs,
       headersTimeout: 0,
       bodyTimeout: 0,
-    }
-  }
-
-  #dropPools(): void {
-    for (const [host, pool] of this.#pools) {
-      if (this.#pools.size <= hostsMax) return
-      if (host === this.#home) continue
-      this.#pools.delete(host)
-      // It ends when its last request has; nobody waits for that, and its errors are those requests' own.
-      void pool.close().catch(() => {})
     }
   }
 }

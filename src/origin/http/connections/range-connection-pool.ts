@@ -4,9 +4,11 @@
  * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges, or that TLS could not
  * be agreed on with, is left to undici for a while: it decodes what is chunked, keeps connections whatever the answer was, and speaks Node's TLS.
  */
+
 import { Readable } from 'node:stream'
 import { DEFAULT_CIPHERS } from 'node:tls'
 import { SlicedQueue } from '../../../async/loop-slicer.ts'
+import { LruMap } from '../../../base/lru-map.ts'
 import type { RangeReceiver } from '../../../native/range-receiver.ts'
 import type { TimedPhase } from '../protocol/exchange-timeout.ts'
 import type { HttpAnswer, InPlaceBody } from '../protocol/http-body.ts'
@@ -61,8 +63,7 @@ export class RangeConnectionPool {
   readonly #receiver: RangeReceiver
   /** Whom the receiver is to believe, once that is known. */
   #trust: number | null | undefined
-  /** The one used last comes last. */
-  readonly #hosts = new Map<string, Host>()
+  readonly #hosts: LruMap<string, Host>
   #latest: { readonly origin: string; readonly host: Host } | null = null
   readonly #open = new Set<NativeRangeConnection>()
   readonly #bursts = new SlicedQueue()
@@ -70,6 +71,10 @@ export class RangeConnectionPool {
 
   constructor(options: RangeConnectionPoolOptions, receiver: RangeReceiver) {
     this.#options = options
+    this.#hosts = new LruMap(options.hostsMax, {
+      mayLeave: ({ busy, waiting }) => busy === 0 && waiting.length === 0,
+      onLeave: ({ idle }) => [...idle].forEach(kept => void kept.drop()),
+    })
     this.#receiver = receiver
   }
 
@@ -147,15 +152,8 @@ export class RangeConnectionPool {
   #hostOf(origin: string): Host {
     if (this.#latest?.origin === origin) return this.#latest.host
     const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
-    this.#hosts.delete(origin)
     this.#hosts.set(origin, host)
-    for (const [name, { idle, busy, waiting }] of this.#hosts) {
-      if (this.#hosts.size <= this.#options.hostsMax) break
-      if (busy > 0 || waiting.length > 0) continue
-      this.#hosts.delete(name)
-      for (const kept of [...idle]) kept.drop()
-    }
-    this.#latest = this.#hosts.has(origin) ? { origin, host } : null
+    this.#latest = { origin, host }
     return host
   }
 

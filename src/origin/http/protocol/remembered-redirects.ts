@@ -6,6 +6,7 @@
  * Source: RFC 9111 4.2.1 (freshness), 5.2.2 (no-store, no-cache); AWS "Authenticating Requests: Using Query Parameters"
  * (X-Amz-*; Expires of version 2); Google Cloud Storage "Signed URLs" (X-Goog-*); Azure "Create a service SAS" (se).
  */
+import { LruMap } from '../../../base/lru-map.ts'
 import { redirectKeptMsMax, redirectMarginMsMax, redirectsKeptMax } from './limits.ts'
 import { type Headers, headerOf } from './response-headers.ts'
 
@@ -48,7 +49,7 @@ function expiriesOf(query: URLSearchParams): number[] {
 
 export class RememberedRedirects {
   readonly #now: () => number
-  readonly #places = new Map<string, { readonly place: URL; readonly untilMs: number }>()
+  readonly #places = new LruMap<string, { readonly place: URL; readonly untilMs: number }>(redirectsKeptMax)
 
   /** @param now milliseconds, never going back */
   constructor(now: () => number = () => performance.now()) {
@@ -70,10 +71,8 @@ export class RememberedRedirects {
 
   /** @param ms its lifetime; 0: it is not used again */
   remember(url: URL, place: URL, ms: number): void {
-    this.forget(url)
-    if (ms <= 0) return
-    this.#places.set(url.href, { place, untilMs: this.#now() + ms })
-    if (this.#places.size > redirectsKeptMax) this.#places.delete(this.#places.keys().next().value!)
+    if (ms > 0) this.#places.set(url.href, { place, untilMs: this.#now() + ms })
+    else this.forget(url)
   }
 
   forget(url: URL): void {
