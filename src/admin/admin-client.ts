@@ -2,7 +2,7 @@
  * Asks a daemon through its admin socket.
  */
 import { request } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
 import { fitMsMax } from '../cache/evict/limits.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
@@ -194,7 +194,7 @@ async function exchange(
     } catch (error) {
       if (!whyNobody(error) || performance.now() >= startedMs + successorWaitMs(question[0])) throw error
     }
-    await sleep(successorLookMs)
+    await pause(successorLookMs)
   }
 }
 

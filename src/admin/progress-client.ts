@@ -3,7 +3,7 @@
  */
 import { request } from 'node:http'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, isCacheError } from '../base/errors.ts'
 import type { EvictedImage } from '../cache/evict/evictor.ts'
 import type { VerifiedImage } from '../cache/integrity/verify-image.ts'
@@ -67,7 +67,7 @@ export async function requestLong<K extends keyof LongRequests>(
         throw new CacheError('closed', `${socketPath}: the daemon stopped before it was done: ${advice}`, { cause })
       }
     }
-    await sleep(successorLookMs)
+    await pause(successorLookMs)
   }
 }
 

@@ -26,16 +26,3 @@ export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> 
     )
   })
 }
-
-/** Wait for `ms` milliseconds. @throws CacheError aborted */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const elapsed = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
-  })
-  try {
-    await abortable(elapsed, signal)
-  } finally {
-    clearTimeout(timer)
-  }
-}

@@ -1,17 +1,21 @@
 /**
  * The pace of work in the background: so many bytes a second on average, and no burst to make up for a pause.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from './pause.ts'
 
 export class RatePacer {
   #bytesPerSecond: number
   readonly #now: () => number
-  readonly #wait: typeof sleepOrAbort
+  readonly #wait: (ms: number, signal: AbortSignal) => Promise<void>
   /** The time from which the next piece of work may begin. */
   #nextMs = 0
 
   /** @param now milliseconds, never going back */
-  constructor(bytesPerSecond: number, now: () => number, wait = sleepOrAbort) {
+  constructor(
+    bytesPerSecond: number,
+    now: () => number,
+    wait: (ms: number, signal: AbortSignal) => Promise<void> = pause,
+  ) {
     this.#bytesPerSecond = bytesPerSecond
     this.#now = now
     this.#wait = wait
@@ -28,10 +32,4 @@ export class RatePacer {
     this.#nextMs = Math.max(this.#nextMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000
     await this.#wait(this.#nextMs - nowMs, signal)
   }
-}
-
-/** Wait, or until the signal fires: then it is over as well. */
-export async function sleepOrAbort(ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted || ms <= 0) return
-  await sleep(ms, undefined, { signal }).catch(() => {})
 }

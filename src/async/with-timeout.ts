@@ -6,13 +6,20 @@
  * The value of `promise`, unless it takes longer than `ms`. What comes too late is dropped, a late rejection too.
  * @throws what `late` makes
  */
-export async function withTimeout<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+export function withTimeout<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  return valueWithin(ms, promise, () => {
+    throw late()
+  })
+}
+
+/** The same with what `late` returns in the place of a value that takes longer. */
+export async function valueWithin<T>(ms: number, promise: Promise<T>, late: () => T): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), ms)
+  const elapsed = new Promise<void>(resolve => {
+    timer = setTimeout(resolve, ms)
   })
   try {
-    return await Promise.race([promise, deadline])
+    return await Promise.race([promise, elapsed.then(late)])
   } finally {
     clearTimeout(timer)
   }

@@ -4,6 +4,7 @@
  * Making a file on a hanging disk takes until the disk is back. Meanwhile the image is read by proxy, and later readers
  * do not wait at all.
  */
+import { valueWithin } from '../async/with-timeout.ts'
 import type { DiskHealth } from './disk/disk-health.ts'
 import type { StoredImage } from './image/stored-image.ts'
 
@@ -34,23 +35,12 @@ export class FileOpener {
     const known = this.#openings.get(imageId)
     if (known) return known.isLate ? Promise.resolve(null) : known.inTime
     const opened = this.#health.watchWrite(open()).finally(() => this.#openings.delete(imageId))
-    const opening: Opening = { inTime: this.#within(opened, () => (opening.isLate = true)), isLate: false }
+    const late = () => {
+      opening.isLate = true
+      return null
+    }
+    const opening: Opening = { inTime: valueWithin(this.#health.readMsMax, opened, late), isLate: false }
     this.#openings.set(imageId, opening)
     return opening.inTime
-  }
-
-  async #within(opened: Promise<StoredImage | null>, onLate: () => void): Promise<StoredImage | null> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<null>(resolve => {
-      timer = setTimeout(() => {
-        onLate()
-        resolve(null)
-      }, this.#health.readMsMax)
-    })
-    try {
-      return await Promise.race([opened, late])
-    } finally {
-      clearTimeout(timer)
-    }
   }
 }

@@ -1,6 +1,6 @@
 /** Waiting, but not for ever. */
 import t from 'tap'
-import { withTimeout } from '../../src/async/with-timeout.ts'
+import { valueWithin, withTimeout } from '../../src/async/with-timeout.ts'
 
 t.test('what comes in time is passed on, and leaves no timer', async t => {
   t.equal(await withTimeout(60_000, Promise.resolve(5), () => new Error('late')), 5)
@@ -16,4 +16,12 @@ t.test('what comes too late is an error', async t => {
     withTimeout(1, new Promise(() => {}), () => new Error('late')),
     { message: 'late' },
   )
+})
+
+t.test('another value can stand in for one that comes too late', async t => {
+  let lates = 0
+  const late = () => ++lates
+  t.equal(await valueWithin(60_000, Promise.resolve(5), late), 5)
+  t.equal(lates, 0)
+  t.equal(await valueWithin(1, new Promise<number>(() => {}), late), 1)
 })

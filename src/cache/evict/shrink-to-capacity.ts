@@ -1,7 +1,8 @@
 /**
  * Shrinks the cache to a lowered capacity. No reservation is granted meanwhile; earlier ones land first, and count.
  */
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../../async/pause.ts'
+import { valueWithin } from '../../async/with-timeout.ts'
 import type { Store } from '../../store/store.ts'
 import type { Evictor } from './evictor.ts'
 import { fitLookMs, fitMsMax } from './limits.ts'
@@ -12,7 +13,7 @@ export async function shrinkToCapacity(store: Store, evictor: Evictor, now: () =
   const isOver = () => store.capacity.usedBytes > store.capacity.capacityBytes
   do {
     await store.flush() // What is reserved and not needed is given back then.
-    await Promise.race([evictor.checkNow(), pause(Math.max(0, endMs - now()), null, { ref: false })])
+    await valueWithin(Math.max(0, endMs - now()), evictor.checkNow(), () => {})
     if (isOver()) await pause(fitLookMs)
   } while (isOver() && now() < endMs)
 }

@@ -7,8 +7,9 @@
  * image. If it still does not match, the image is quarantined: nothing of it is served.
  */
 import { createHash } from 'node:crypto'
+import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
-import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
+import { RatePacer } from '../../async/rate-pacer.ts'
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Image, maskOf } from '../../base/image.ts'
@@ -125,7 +126,7 @@ export class DigestVerifier {
     const spend = (bytes: number) => this.#pace.spend(bytes, signal)
     for (const stored of [...store.images()]) {
       const { image } = stored
-      while (store.health.state !== 'healthy' && !signal.aborted) await sleepOrAbort(sickLookMs, signal)
+      while (store.health.state !== 'healthy' && !signal.aborted) await pause(sickLookMs, signal)
       if (signal.aborted) return
       try {
         if (!stored.complete || this.#record(image) || (this.#notBeforeMs.get(image.id) ?? 0) > now()) continue

@@ -10,7 +10,8 @@
  * at a time, at a bounded rate, later while they are busy, and nothing while the disk is sick.
  */
 
-import { RatePacer, sleepOrAbort } from '../../async/rate-pacer.ts'
+import { pause } from '../../async/pause.ts'
+import { RatePacer } from '../../async/rate-pacer.ts'
 import { messageOf } from '../../base/errors.ts'
 import { countOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -60,7 +61,7 @@ const scrubberOptionsDefault: Omit<ScrubberOptions, 'isBusy'> = {
   bytesPerSecond: scrubBytesPerSecond,
   intervalMs: scrubIntervalMs,
   now: () => performance.now(),
-  wait: sleepOrAbort,
+  wait: pause,
 }
 
 export class Scrubber {

@@ -10,7 +10,7 @@
  */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { abortable } from '../../async/abortable.ts'
-import { sleepOrAbort } from '../../async/rate-pacer.ts'
+import { pause } from '../../async/pause.ts'
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -151,7 +151,7 @@ export class UnusedImageForgetter {
     let known = await this.#forgetUnknown(candidates)
     // The kernel has been asked to let these go, and does so soon, but for those that it needs itself.
     for (let look = 0; look < limits.forgetLooksMax && known.length > 0; look++) {
-      await sleepOrAbort(limits.forgetLookMs, signal)
+      await pause(limits.forgetLookMs, signal)
       known = await this.#forgetUnknown(known)
     }
     for (const { entry } of known) this.#parts.catalog.use(entry.image)

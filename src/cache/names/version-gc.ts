@@ -8,8 +8,8 @@
  */
 
 import { abortable } from '../../async/abortable.ts'
+import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
-import { sleepOrAbort } from '../../async/rate-pacer.ts'
 import { SharedRun } from '../../async/shared-run.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -202,7 +202,7 @@ export class VersionCollector {
       const startedMs = performance.now()
       await store.evict(batch.splice(0))
       // As long a pause as the work took: half of what the disk can do is left to others.
-      await sleepOrAbort(performance.now() - startedMs, signal)
+      await pause(performance.now() - startedMs, signal)
     }
     if (signal.aborted || !this.#isUnwanted(stored.imageId)) return false
     await store.evict(batch)

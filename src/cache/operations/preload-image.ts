@@ -7,7 +7,7 @@
 
 import type PQueue from 'p-queue'
 import prettyBytes from 'pretty-bytes'
-import { sleepOrAbort } from '../../async/rate-pacer.ts'
+import { pause } from '../../async/pause.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { countOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -96,7 +96,7 @@ export async function preloadImage(
   const pieces = missingPieces(stored, ranges)
   const work = async (worker: number) => {
     for (const { object, blocks } of pieces) {
-      while (worker > 0 && parts.reader.waiting > 0 && !stop.aborted) await sleepOrAbort(promotePauseMs, stop)
+      while (worker > 0 && parts.reader.waiting > 0 && !stop.aborted) await pause(promotePauseMs, stop)
       await parts.queue.add(() => bring(name, stored, { object, blocks }, parts, stop))
       promotedBytes += countOf(blocks) * stored.geometry.blockBytes
       say()
@@ -150,7 +150,7 @@ async function bring(
     if ((blocks & ~stored.held(object)) === 0n) return
     await store.flush()
     await makeRoom()
-    await sleepOrAbort(promotePauseMs, signal)
+    await pause(promotePauseMs, signal)
   }
   const { usedBytes, capacityBytes } = store.capacity
   const figures = `${size(usedBytes)} of ${size(capacityBytes)} are used and nothing more can be evicted`

@@ -6,9 +6,9 @@
  * would rather hang than fail. An origin that is back is given the same time again.
  */
 
-import { pause } from '../../async/abortable.ts'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
-import { CacheError, isCacheError } from '../../base/errors.ts'
+import { pause } from '../../async/pause.ts'
+import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
 import { retryMsMin } from '../../origin/wrappers/limits.ts'
 
@@ -56,6 +56,7 @@ export class MissTimeout {
           if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
         }
         await pause(retryMsMin, own)
+        throwIfAborted(own)
       }
     } catch (error) {
       if (isLate && !signal.aborted && isCacheError(error, 'aborted')) throw this.#lateError(error)

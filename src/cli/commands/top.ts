@@ -2,9 +2,10 @@
  * `parentfs top`: looks at a mount again and again, and shows rates. On a terminal the picture stays in place; on a
  * dumb one, in a pipe, or with `--batch`, pictures follow each other as plain text.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+
 import { fetchStatus } from '../../admin/admin-client.ts'
 import type { Status } from '../../admin/status.ts'
+import { pause } from '../../async/pause.ts'
 import { CacheError } from '../../base/errors.ts'
 import { frameOf } from '../output/top-frame.ts'
 import { topIntervalMsMin } from './limits.ts'
@@ -55,7 +56,7 @@ async function watch(
   let before = await look(mount)
   let beforeMs = performance.now()
   while (!signal.aborted) {
-    await sleep(intervalMs, undefined, { signal }).catch(() => {})
+    await pause(intervalMs, signal)
     if (signal.aborted) return
     const after = await look(mount)
     const nowMs = performance.now()

@@ -2,9 +2,9 @@
  * `parentfs unmount`: asks the daemon, and waits until it has gone; where none answers, removes the mount itself.
  */
 import { readFileSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus, requestUnmount } from '../../admin/admin-client.ts'
 import { socketPath, trustedRuntimeDirectory } from '../../admin/socket-path.ts'
+import { pause } from '../../async/pause.ts'
 import { CacheError, type ErrorCode, isCacheError } from '../../base/errors.ts'
 import { findHolders, formatHolders } from '../../daemon/mount/mount-holders.ts'
 import { fileSystemType, mountAt } from '../../daemon/mount/mount-table.ts'
@@ -60,7 +60,7 @@ async function waitForEnd(pids: readonly number[]): Promise<void> {
     if (performance.now() > deadlineMs) {
       throw new CacheError('closed', `unmounted, but the daemon (${pids.join(', ')}) is still running`)
     }
-    await sleep(lookMs)
+    await pause(lookMs)
   }
 }
 

@@ -4,10 +4,10 @@
  */
 
 import { resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fetchStatus, requestUpgrade } from '../../admin/admin-client.ts'
 import { successorLookMs } from '../../admin/limits.ts'
 import type { Status } from '../../admin/status.ts'
+import { pause } from '../../async/pause.ts'
 import { CacheError } from '../../base/errors.ts'
 import { say } from '../output/terminal-output.ts'
 import { upgradeMsMax } from './limits.ts'
@@ -44,7 +44,7 @@ async function successor(socket: string, before: Status): Promise<Status> {
     // Between two workers this waits for the second.
     const now = await fetchStatus(socket)
     if (now && now.takeovers.count > before.takeovers.count) return now
-    await sleep(successorLookMs)
+    await pause(successorLookMs)
   }
   throw new CacheError(
     'closed',

@@ -1,5 +1,5 @@
 /** Dependencies of a supervisor of workers. */
-import { setTimeout as sleep } from 'node:timers/promises'
+import { pause } from '../../async/pause.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Takeovers, ToSupervisor } from '../ipc/messages.ts'
@@ -52,5 +52,5 @@ export interface WorkerSupervisorContext {
 /** Time as it passes. */
 export const realTime: Pick<WorkerSupervisorContext, 'now' | 'pause'> = {
   now: () => performance.now(),
-  pause: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => {}), // Only the signal ends it early.
+  pause,
 }

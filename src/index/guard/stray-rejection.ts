@@ -5,6 +5,7 @@
  * Source: lmdb 3.5, write.js: `rejectCommit` makes an Error with a `commitError`, which is a promise that is rejected
  * with the reason; the reason's `code` is the number of the errno.
  */
+import { valueWithin } from '../../async/with-timeout.ts'
 
 /** Is `error` one of them? */
 export function isStrayRejection(error: unknown): boolean {
@@ -18,8 +19,8 @@ export async function reasonOf(error: unknown): Promise<unknown> {
   const { commitError } = (error ?? {}) as { readonly commitError?: unknown }
   if (!(commitError instanceof Promise)) return error
   // The reason comes a few turns later; without it, what we have must do.
-  const late = new Promise(resolve => setTimeout(resolve, reasonMsMax, error).unref())
-  return Promise.race([commitError.catch(reason => reason), late])
+  const reason: Promise<unknown> = commitError.catch(reason => reason)
+  return valueWithin(reasonMsMax, reason, () => error)
 }
 
 const reasonMsMax = 1_000

@@ -10,8 +10,8 @@
  * Documentation/technical/racy-git.txt.
  */
 
-import { pause } from '../../async/abortable.ts'
-import { CacheError } from '../../base/errors.ts'
+import { pause } from '../../async/pause.ts'
+import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { ImageFacts } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import { youngLooksMax, youngNamesMax } from './limits.ts'
@@ -65,6 +65,7 @@ export class YoungVersions {
         )
       }
       await this.#waiting.pause(waitMsOf(latest) + slackMs, signal)
+      throwIfAborted(signal)
     }
   }
 

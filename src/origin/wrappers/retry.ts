@@ -6,8 +6,8 @@
  * deadline belongs around this. A read that is tried again fills its whole target again.
  */
 
-import { pause } from '../../async/abortable.ts'
 import { callSafely } from '../../async/on-settled.ts'
+import { pause } from '../../async/pause.ts'
 import { abortedBy, CacheError, isCacheError, mayPass, throwIfAborted } from '../../base/errors.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { RetryAfterError } from '../contract/retry-after-error.ts'
@@ -22,7 +22,7 @@ export interface RetryOptions {
   readonly msMax: number
   /** Uniform in [0, 1). */
   readonly random: () => number
-  /** Waits; rejects with `aborted` when the signal fires. */
+  /** Waits so long, or until the signal fires. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
 }
 

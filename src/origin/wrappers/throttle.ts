@@ -11,7 +11,8 @@
  * tried again is counted once.
  */
 
-import { abortable, pause } from '../../async/abortable.ts'
+import { abortable } from '../../async/abortable.ts'
+import { pause } from '../../async/pause.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
@@ -33,7 +34,7 @@ export interface ThrottleOptions {
 export interface ThrottleClock {
   /** Never goes back. */
   readonly nowMs: () => number
-  /** Rejects with `aborted` when the signal fires. */
+  /** Waits so long, or until the signal fires. */
   readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
 }
 

@@ -3,7 +3,7 @@
  */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
-import { pause } from '../../../src/async/abortable.ts'
+import { pause } from '../../../src/async/pause.ts'
 import { CacheError, type ErrorCode, errorCodes } from '../../../src/base/errors.ts'
 import { RetryAfterError } from '../../../src/origin/contract/retry-after-error.ts'
 import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
