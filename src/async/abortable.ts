@@ -1,5 +1,6 @@
 /** Waiting that ends when the caller has gone. */
 
+import type { CancelSignal } from '../base/cancel-signal.ts'
 import { abortedBy } from '../base/errors.ts'
 import { once } from './light-abort-signal.ts'
 
@@ -9,7 +10,7 @@ import { once } from './light-abort-signal.ts'
  * anything of the caller's any more, and its late error is swallowed.
  * @throws CacheError aborted, or the error of `work`
  */
-export function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export function abortable<T>(work: Promise<T>, signal: CancelSignal): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     const leave = () => reject(abortedBy(signal))
     if (signal.aborted) leave()

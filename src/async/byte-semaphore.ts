@@ -5,6 +5,7 @@
  * turn is next is waited for. A request over the whole budget is granted when it is alone.
  */
 
+import type { CancelSignal } from '../base/cancel-signal.ts'
 import { abortedBy } from '../base/errors.ts'
 import { FairQueue, noOwner } from './fair-queue.ts'
 import { once } from './light-abort-signal.ts'
@@ -43,7 +44,7 @@ export class ByteSemaphore {
    * Run `work` while holding `bytes` of the budget.
    * @throws CacheError aborted when `signal` fires before the bytes were granted
    */
-  run<T>(bytes: number, signal: AbortSignal, work: () => Promise<T>, owner: number = noOwner): Promise<T> {
+  run<T>(bytes: number, signal: CancelSignal, work: () => Promise<T>, owner: number = noOwner): Promise<T> {
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     const end = () => {
       this.#usedBytes -= bytes
@@ -55,7 +56,7 @@ export class ByteSemaphore {
     return held()
   }
 
-  #granted(bytes: number, signal: AbortSignal, owner: number): Promise<void> {
+  #granted(bytes: number, signal: CancelSignal, owner: number): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       const onAbort = () => {
         this.#waiters.leave(owner, waiter)

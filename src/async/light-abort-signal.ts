@@ -1,31 +1,28 @@
 /**
- * Signals of one's own, which may fire with another one too.
+ * Light abort signal: a CancelSignal that its owner fires, or another signal does.
  *
- * They are AbortSignals to whoever gets one, and cost a small part of those: each miss needs several, and an
- * EventTarget is a microsecond and a kilobyte. What only Node's own can do (AbortSignal.any, events other than `abort`)
- * they do not.
+ * Each miss needs several. An AbortSignal is an EventTarget, and costs a microsecond and a kilobyte more.
  */
-
-type Listener = Parameters<AbortSignal['addEventListener']>[1]
+import type { CancelListener, CancelSignal } from '../base/cancel-signal.ts'
 
 /** For listeners that hear of one event: nobody needs an object of their own for that. */
 export const once = { once: true } as const
 
-export class LightAbortSignal implements AbortSignal {
+export class LightAbortSignal implements CancelSignal {
   #aborted = false
   #reason: unknown
-  readonly #caller: AbortSignal | null
-  readonly #reasonOf: ((caller: AbortSignal) => unknown) | null
+  readonly #caller: CancelSignal | null
+  readonly #reasonOf: ((caller: CancelSignal) => unknown) | null
   /** One is the rule. */
-  #listener: Listener | null = null
-  #others: Set<Listener> | null = null
+  #listener: CancelListener | null = null
+  #others: Set<CancelListener> | null = null
 
   /**
    * Not AbortSignal.any: what that leaves behind stays for as long as the other signal lives.
    * @param caller fires this one, until {@link end}
    * @param reasonOf what the reason is then; that of the other signal when absent
    */
-  constructor(caller: AbortSignal | null = null, reasonOf: ((caller: AbortSignal) => unknown) | null = null) {
+  constructor(caller: CancelSignal | null = null, reasonOf: ((caller: CancelSignal) => unknown) | null = null) {
     this.#caller = caller
     this.#reasonOf = reasonOf
     if (caller?.aborted) this.handleEvent()
@@ -33,12 +30,8 @@ export class LightAbortSignal implements AbortSignal {
   }
 
   /** Itself, as an AbortController has it. */
-  get signal(): AbortSignal {
+  get signal(): CancelSignal {
     return this
-  }
-
-  get onabort(): null {
-    return null
   }
 
   get aborted(): boolean {
@@ -49,19 +42,15 @@ export class LightAbortSignal implements AbortSignal {
     return this.#reason
   }
 
-  throwIfAborted(): void {
-    if (this.#aborted) throw this.#reason
-  }
-
-  addEventListener(type: string, listener: Listener | null): void {
-    if (type !== 'abort' || listener === null || this.#aborted || listener === this.#listener) return
+  addEventListener(_type: 'abort', listener: CancelListener): void {
+    if (this.#aborted || listener === this.#listener) return
     if (this.#listener === null && this.#others === null) this.#listener = listener
     else (this.#others ??= new Set()).add(listener)
   }
 
-  removeEventListener(_type: string, listener: Listener | null): void {
+  removeEventListener(_type: 'abort', listener: CancelListener): void {
     if (listener === this.#listener) this.#listener = null
-    else if (listener !== null) this.#others?.delete(listener)
+    else this.#others?.delete(listener)
   }
 
   /** Fire. Idempotent. */
@@ -86,17 +75,12 @@ export class LightAbortSignal implements AbortSignal {
     this.abort(this.#reasonOf === null ? caller.reason : this.#reasonOf(caller))
   }
 
-  dispatchEvent(): boolean {
-    throw new Error('a signal of this kind only fires')
-  }
-
   /** Each hears of it, whatever the others throw: that is for nobody here to handle. */
-  #tell(listeners: readonly Listener[]): void {
-    const event = new Event('abort')
+  #tell(listeners: readonly CancelListener[]): void {
     for (const listener of listeners) {
       try {
-        if (typeof listener === 'function') listener.call(this, event)
-        else listener.handleEvent(event)
+        if (typeof listener === 'function') listener()
+        else listener.handleEvent()
       } catch (error) {
         process.nextTick(() => {
           throw error
@@ -104,9 +88,4 @@ export class LightAbortSignal implements AbortSignal {
       }
     }
   }
-}
-
-/** A signal that fires with another one too. */
-export function abortingWith(caller: AbortSignal): LightAbortSignal {
-  return new LightAbortSignal(caller)
 }

@@ -1,12 +1,13 @@
 /**
  * The pace of work in the background: so many bytes a second on average, and no burst to make up for a pause.
  */
+import type { CancelSignal } from '../base/cancel-signal.ts'
 import { pause } from './pause.ts'
 
 export class RatePacer {
   #bytesPerSecond: number
   readonly #now: () => number
-  readonly #wait: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly #wait: (ms: number, signal: CancelSignal) => Promise<void>
   /** The time from which the next piece of work may begin. */
   #nextMs = 0
 
@@ -14,7 +15,7 @@ export class RatePacer {
   constructor(
     bytesPerSecond: number,
     now: () => number,
-    wait: (ms: number, signal: AbortSignal) => Promise<void> = pause,
+    wait: (ms: number, signal: CancelSignal) => Promise<void> = pause,
   ) {
     this.#bytesPerSecond = bytesPerSecond
     this.#now = now
@@ -27,7 +28,7 @@ export class RatePacer {
   }
 
   /** Account for `bytes` of work that was done, and wait until more may be; ends at once when the signal fires. */
-  async spend(bytes: number, signal: AbortSignal): Promise<void> {
+  async spend(bytes: number, signal: CancelSignal): Promise<void> {
     const nowMs = this.#now()
     this.#nextMs = Math.max(this.#nextMs, nowMs) + (bytes / this.#bytesPerSecond) * 1000
     await this.#wait(this.#nextMs - nowMs, signal)

@@ -2,6 +2,7 @@
  * Single flight: one call for all callers that ask the same at the same time. The shared call is cancelled when its
  * last waiter leaves.
  */
+import type { CancelSignal } from '../base/cancel-signal.ts'
 import { abortable } from './abortable.ts'
 
 interface Call<T> {
@@ -17,7 +18,7 @@ export class SingleFlight<T> {
    * Join the call under way for `key`, or start `work`.
    * @throws CacheError aborted when `signal` fires first, or what `work` threw
    */
-  async run(key: string, signal: AbortSignal, work: (shared: AbortSignal) => Promise<T>): Promise<T> {
+  async run(key: string, signal: CancelSignal, work: (shared: CancelSignal) => Promise<T>): Promise<T> {
     const call = this.#calls.get(key) ?? this.#start(key, work)
     call.waiters++
     try {
@@ -36,7 +37,7 @@ export class SingleFlight<T> {
     return this.#calls.size
   }
 
-  #start(key: string, work: (shared: AbortSignal) => Promise<T>): Call<T> {
+  #start(key: string, work: (shared: CancelSignal) => Promise<T>): Call<T> {
     const controller = new AbortController()
     const promise = work(controller.signal).finally(() => {
       if (this.#calls.get(key)?.promise === promise) this.#calls.delete(key)

@@ -3,6 +3,7 @@
  *
  * Tests and callers look at codes, never at messages. `fuse/errno.ts` alone turns a code into an errno.
  */
+import type { CancelSignal } from './cancel-signal.ts'
 
 /** Every code there is, with what it means. */
 export const errorCodes = {
@@ -67,11 +68,11 @@ export function messageOf(error: unknown): string {
 }
 
 /** The error for a signal that has fired. */
-export function abortedBy(signal: AbortSignal): CacheError {
+export function abortedBy(signal: CancelSignal): CacheError {
   return new CacheError('aborted', 'the reader has gone', { cause: signal.reason })
 }
 
 /** Throw `aborted` when `signal` has fired. */
-export function throwIfAborted(signal: AbortSignal): void {
+export function throwIfAborted(signal: CancelSignal): void {
   if (signal.aborted) throw abortedBy(signal)
 }

@@ -4,6 +4,7 @@
  */
 
 import { callSafely, onSettled } from '../async/on-settled.ts'
+import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'
@@ -222,7 +223,7 @@ export class Cache {
     })
   }
 
-  extentAt(image: Image, offset: number, { signal }: { readonly signal: AbortSignal }): Promise<DataOrHole> {
+  extentAt(image: Image, offset: number, { signal }: { readonly signal: CancelSignal }): Promise<DataOrHole> {
     return dataOrHoleAt(image, offset, this.#origins.of(image).origin, this.#options.store.find(image.id), signal)
   }
 

@@ -1,6 +1,8 @@
 /** Single flight: concurrent calls of one key share one call. */
+
 import t from 'tap'
 import { SingleFlight } from '../../src/async/single-flight.ts'
+import type { CancelSignal } from '../../src/base/cancel-signal.ts'
 import { CacheError } from '../../src/base/errors.ts'
 import { deferred, nextIteration } from '../fixtures/deferred.ts'
 
@@ -37,7 +39,7 @@ t.test('a caller may leave; the call is cancelled with the last one, and not joi
   const flights = new SingleFlight<number>()
   const work = deferred<number>()
   let cancelled = false
-  const call = (shared: AbortSignal) => {
+  const call = (shared: CancelSignal) => {
     shared.addEventListener('abort', () => {
       cancelled = true
     })

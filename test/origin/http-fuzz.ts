@@ -3,7 +3,9 @@
  *
  * ANSWERS=n sets how many; SEED=n another sequence.
  */
+
 import t from 'tap'
+import type { CancelSignal } from '../../src/base/cancel-signal.ts'
 import { errorCodes, isCacheError } from '../../src/base/errors.ts'
 import { identify } from '../../src/base/image.ts'
 import { loadAddon } from '../../src/native/addon.ts'
@@ -55,20 +57,20 @@ for (const [by, receiver] of [
     process.on('unhandledRejection', onUnhandled)
     t.teardown(() => void process.off('unhandledRejection', onUnhandled))
 
-    const read = async (signal: AbortSignal) => {
+    const read = async (signal: CancelSignal) => {
       const offset = between(random, 0, sizeBytes)
       const target = new Uint8Array(between(random, 1, Math.min(sizeBytes - offset, 70_000) + 1))
       await origin.read(known, offset, target, { signal })
       if (image.subarray(offset, offset + target.length).equals(target)) seen.right++
       else seen.wrong++
     }
-    const look = async (signal: AbortSignal) => {
+    const look = async (signal: CancelSignal) => {
       const facts = await origin.lookup('a', { signal })
       seen.found++
       const isSane = Number.isSafeInteger(facts.sizeBytes) && facts.sizeBytes >= 0 && facts.validator !== ''
       if (!isSane) seen.strange.push(JSON.stringify(facts))
     }
-    const list = async (signal: AbortSignal) => {
+    const list = async (signal: CancelSignal) => {
       seen.listed++
       const names = (await origin.list({ signal })) ?? []
       if (!names.every(isImageName)) seen.strange.push(JSON.stringify(names))

@@ -8,7 +8,9 @@
  * blocks fill without taking much else. No pass takes anything of pinned images, as long as they are within their
  * share.
  */
+
 import { SharedRun } from '../../async/shared-run.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { EvictionCandidate } from '../../store/evict-objects.ts'
@@ -148,7 +150,10 @@ export class Evictor {
   async evictImage(
     name: string,
     stored: StoredImage,
-    { signal, onProgress }: { readonly signal: AbortSignal; readonly onProgress: (progress: EvictionProgress) => void },
+    {
+      signal,
+      onProgress,
+    }: { readonly signal: CancelSignal; readonly onProgress: (progress: EvictionProgress) => void },
   ): Promise<EvictedImage> {
     while (this.#passes.current) await this.#passes.current
     throwIfAborted(signal)
@@ -217,7 +222,7 @@ export class Evictor {
     return new Set([...read.map(({ imageId }) => imageId), ...this.#pins.kept(cost, Math.max(0, left))])
   }
 
-  async #evictAll(stored: StoredImage, signal: AbortSignal, onProgress: (done: number, total: number) => void) {
+  async #evictAll(stored: StoredImage, signal: CancelSignal, onProgress: (done: number, total: number) => void) {
     const totalBytes = stored.heldBytes
     const total = { objects: 0, bytes: 0 }
     for (let round = 0; round < evictRoundsMax && stored.heldBytes > 0; round++) {

@@ -5,6 +5,7 @@
  */
 
 import { type RunAfter, runAfter } from '../../async/timers.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, throwIfAborted } from '../../base/errors.ts'
 import { restBytesMax, restMsMax, restQuietMs, restsAtOnceMax } from './limits.ts'
 
@@ -52,7 +53,7 @@ export class DeferredFills {
    * Do `fetch` when its turn has come, or `hurry` resolves.
    * @throws CacheError aborted, and what `fetch` throws
    */
-  async run<T>(bytes: number, hurry: Promise<void>, signal: AbortSignal, fetch: () => Promise<T>): Promise<T> {
+  async run<T>(bytes: number, hurry: Promise<void>, signal: CancelSignal, fetch: () => Promise<T>): Promise<T> {
     await this.#turn(bytes, hurry, signal)
     try {
       return await fetch()
@@ -62,7 +63,7 @@ export class DeferredFills {
     }
   }
 
-  #turn(bytes: number, hurry: Promise<void>, signal: AbortSignal): Promise<void> {
+  #turn(bytes: number, hurry: Promise<void>, signal: CancelSignal): Promise<void> {
     throwIfAborted(signal)
     return new Promise((resolve, reject) => {
       const settle = (how: () => void) => {

@@ -4,6 +4,7 @@
  * A demand fetch starts at once. A prefetch is an in-flight fetch like any other, which readers join; once its bytes
  * have arrived, they are in the read-ahead buffer as well.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
@@ -172,7 +173,7 @@ export class Fetcher {
     const free = (hasFailed: boolean) => lending.end(hasFailed)
     const placeOf = ({ offset, length }: DemandRange) =>
       lending.lease.bytes.subarray(offset - extent.offset, offset - extent.offset + length)
-    const demand = async (range: DemandRange, signal: AbortSignal) => {
+    const demand = async (range: DemandRange, signal: CancelSignal) => {
       await this.#demand(image, range, { signal, opener }, () => placeOf(range))
       return placeOf(range)
     }

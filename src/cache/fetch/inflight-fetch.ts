@@ -7,14 +7,16 @@
  * that has not arrived is cancelled. A prefetch waits for its readers, and one of which a reader has got its range
  * first goes on.
  */
+
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
 import type { FirstPart } from './demand-range.ts'
 
 /** The way in which a fetch brings its bytes. */
 export interface FetchPlan {
   /** Brings the bytes of the extent; starts at once. `hurry` resolves when a reader waits for all of them. */
-  fetch(signal: AbortSignal, hurry: Promise<void>): Promise<Uint8Array>
+  fetch(signal: CancelSignal, hurry: Promise<void>): Promise<Uint8Array>
   /** Of a prefetch: is it for a long stream, see {@link Promote}? */
   readonly ahead?: {
     readonly isPassing: boolean
@@ -22,7 +24,7 @@ export interface FetchPlan {
     whenUnshelved(then: () => void): void
   }
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
-  early?(signal: AbortSignal): FirstPart
+  early?(signal: CancelSignal): FirstPart
   /** Its bytes are not needed any more: it has ended, well or not, and its readers have left. */
   free(hasFailed: boolean): void
 }

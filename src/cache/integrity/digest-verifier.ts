@@ -6,11 +6,13 @@
  * publisher's. A digest that does not match is asked for once more, as its file may be replaced a moment after the
  * image. If it still does not match, the image is quarantined: nothing of it is served.
  */
+
 import { createHash } from 'node:crypto'
 import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import { RatePacer } from '../../async/rate-pacer.ts'
 import { SharedRun } from '../../async/shared-run.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Image, maskOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -36,7 +38,7 @@ export interface DigestVerifierContext {
 }
 
 export interface CompareOptions {
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   /** After each piece, with its length; resolves when the next may be read. */
   readonly spend: (bytes: number) => Promise<void>
 }

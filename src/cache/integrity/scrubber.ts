@@ -12,6 +12,7 @@
 
 import { pause } from '../../async/pause.ts'
 import { RatePacer } from '../../async/rate-pacer.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { messageOf } from '../../base/errors.ts'
 import { countOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -42,7 +43,7 @@ export interface ScrubberOptions extends ScrubPace {
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Waits so long, or until the signal fires. */
-  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly wait: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
 /** For status. */

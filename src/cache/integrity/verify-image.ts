@@ -2,6 +2,7 @@
  * Verifies an image on demand: each of its stored blocks against its checksum, as the disk has it, and a complete image
  * against its publisher's digest. At full speed, one piece at a time.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { countOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -30,7 +31,7 @@ export interface VerifiedImage {
 }
 
 export interface VerificationOptions {
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   readonly onProgress: (progress: VerificationProgress) => void
 }
 

@@ -12,6 +12,7 @@
 
 import { SingleFlight } from '../../async/single-flight.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -40,7 +41,7 @@ export interface CatalogOptions {
   /** Other than the default. */
   readonly knownImagesMax?: number
   /** Have at least one image go. @throws CacheError too-many-images, aborted */
-  makeRoom(signal: AbortSignal): Promise<void>
+  makeRoom(signal: CancelSignal): Promise<void>
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
@@ -177,7 +178,7 @@ export class Catalog {
   }
 
   /** Try again what could not be written, and ask for the names that went from a listing. */
-  async catchUp(signal: AbortSignal): Promise<void> {
+  async catchUp(signal: CancelSignal): Promise<void> {
     await this.#recorder.retry()
     await this.#vanished.ask(signal)
   }
@@ -246,7 +247,7 @@ export class Catalog {
 
   /** @param opener the reader whose turn it takes: the first one's, of those that ask for it at the same time */
   #askOnce(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
-    const ask = (shared: AbortSignal) => this.#ask(origin, name, { signal: shared, opener })
+    const ask = (shared: CancelSignal) => this.#ask(origin, name, { signal: shared, opener })
     return this.#lookups.run(`${origin.url} ${name}`, signal, ask)
   }
 

@@ -8,10 +8,12 @@
  *
  * So many are examined, and forgotten, in one iteration of the event loop; requests have theirs in between.
  */
+
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { abortable } from '../../async/abortable.ts'
 import { pause } from '../../async/pause.ts'
 import { SharedRun } from '../../async/shared-run.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -84,7 +86,7 @@ export class UnusedImageForgetter {
    * Have at least one image go.
    * @throws CacheError too-many-images when none can, aborted
    */
-  async makeRoom(signal: AbortSignal): Promise<void> {
+  async makeRoom(signal: CancelSignal): Promise<void> {
     const mayTry = this.#passes.current !== null || this.#parts.now() >= this.#notBeforeMs
     if (mayTry && (await abortable(this.check(), signal)) > 0) return
     this.#refused++

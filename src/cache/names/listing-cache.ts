@@ -6,6 +6,7 @@
 import { SingleFlight } from '../../async/single-flight.ts'
 import { TimeSlice } from '../../async/time-slice.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { listingNamesMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -80,7 +81,7 @@ export class ListingCache {
   }
 
   /** Its last answer, in this run or before. */
-  async #listing(origin: Origin, signal: AbortSignal): Promise<Listing | null> {
+  async #listing(origin: Origin, signal: CancelSignal): Promise<Listing | null> {
     const listing = this.#listings.use(origin.url)
     if (listing !== undefined) return listing
     return await this.#loads.run(origin.url, signal, async () => {

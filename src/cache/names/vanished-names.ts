@@ -2,12 +2,13 @@
  * Vanished names: names that went from a listing, each to be asked for before it is believed to be gone. An origin that
  * is away is left in peace for a while, and denies nothing.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 
 export interface VanishedNamesContext {
   /** @throws CacheError as Catalog.lookup */
-  ask(origin: Origin, name: string, signal: AbortSignal): Promise<unknown>
+  ask(origin: Origin, name: string, signal: CancelSignal): Promise<unknown>
   freshMs(origin: Origin): number
   /** Milliseconds, never going back. */
   readonly now: () => number
@@ -32,7 +33,7 @@ export class VanishedNames {
   }
 
   /** Ask for all of them, unless it is too early. Never rejects. */
-  async ask(signal: AbortSignal): Promise<void> {
+  async ask(signal: CancelSignal): Promise<void> {
     const { ask, freshMs, now } = this.#parts
     if (now() < this.#askAgainMs) return
     for (const [key, { origin, name }] of [...this.#names]) {

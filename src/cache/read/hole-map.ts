@@ -2,6 +2,7 @@
  * Hole map of an image, for lseek. An extent counts as data unless it is known to be a hole: a hole that is called data
  * costs time, data that is called a hole is lost to a program that copies.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -20,7 +21,7 @@ export async function dataOrHoleAt(
   offset: number,
   origin: Origin,
   stored: StoredImage | null,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<DataOrHole> {
   // An origin that is away knows nothing: that is no failure of the caller's.
   const known = await origin.extentAt(image, offset, { signal }).catch(() => null)

@@ -5,6 +5,7 @@
  * bytes are offered for promotion afterwards. Resident runs are read **after** the gaps have arrived, under the reader's
  * protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin alone.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ObjectPart } from '../../base/image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
@@ -112,10 +113,10 @@ export class MissReader {
    * the object. Resolves when their promotions have ended, well or not: what is held then is there.
    * @throws CacheError aborted, image-changed, origin-*, closed
    */
-  async fill(stored: StoredImage, object: number, blocks: bigint, signal: AbortSignal): Promise<void> {
+  async fill(stored: StoredImage, object: number, blocks: bigint, signal: CancelSignal): Promise<void> {
     stored.touch(object)
     const patience = this.#parts.patienceFor(stored.image)
-    const work = async (own: AbortSignal) => {
+    const work = async (own: CancelSignal) => {
       for (;;) {
         const missing = blocks & ~stored.held(object)
         this.#parts.fetcher.releaseBytes(stored, object, missing)
@@ -144,7 +145,7 @@ export class MissReader {
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
     const patience = this.#parts.patienceFor(image)
-    const work = (own: AbortSignal) =>
+    const work = (own: CancelSignal) =>
       this.#readOnce(image, { offset, length, startedMs }, { signal: own, opener, lend })
     try {
       return patience ? await patience.run(signal, work) : await work(signal)

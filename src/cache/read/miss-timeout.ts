@@ -8,6 +8,7 @@
 
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
 import { retryMsMin } from '../../origin/wrappers/limits.ts'
@@ -32,7 +33,7 @@ export class MissTimeout {
    * Do `work`, again where a fetch ran out of time before its reader did.
    * @throws CacheError origin-away, origin-timeout, and what `work` throws
    */
-  async run<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async run<T>(signal: CancelSignal, work: (signal: CancelSignal) => Promise<T>): Promise<T> {
     const { missMs } = this.#options
     const own = new LightAbortSignal(signal)
     const endMs = performance.now() + missMs

@@ -3,6 +3,7 @@
  */
 
 import { abortable } from '../../async/abortable.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { type DemandRange, hasAll } from '../fetch/demand-range.ts'
@@ -109,7 +110,7 @@ export async function arrivals(
   stored: StoredImage,
   flights: readonly InflightFetch[],
   asked: DemandRange | null,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<ReceivedRange[] | null> {
   try {
     // Nearly always it is one.

@@ -1,9 +1,11 @@
 /**
  * Runs the supervisor, in the foreground or detached: the addon, the worker, the log, signals, and the run to the end.
  */
+
 import { readFileSync, writeFileSync } from 'node:fs'
 import { runtimeDirectory, runtimeSurroundings } from '../../admin/socket-path.ts'
 import { presenceText } from '../../admin/supervisor-presence.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
 import { type Addon, loadAddon } from '../../native/addon.ts'
@@ -25,7 +27,7 @@ export interface SupervisorHooks {
   /** The mount answers. */
   readonly onReady?: () => void
   /** Fires when the caller no longer wants the mount; heeded until it is ready. */
-  readonly signal?: AbortSignal
+  readonly signal?: CancelSignal
 }
 
 /** A terminal that goes away ends a mount in the foreground like Ctrl-C does, unless it has a configuration file. */

@@ -1,5 +1,7 @@
 /** Dependencies of a supervisor of workers. */
+
 import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
 import type { Settings } from '../config/settings.ts'
 import type { Takeovers, ToSupervisor } from '../ipc/messages.ts'
@@ -46,7 +48,7 @@ export interface WorkerSupervisorContext {
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Ends early with the signal; never rejects. */
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
 /** Time as it passes. */

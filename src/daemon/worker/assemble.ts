@@ -4,8 +4,10 @@
  * The order of a boot reads from top to bottom here: engine, origin, cache directory, index, clock, store, cache, and,
  * once mounted, the transport.
  */
+
 import { getSystemErrorName } from 'node:util'
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Cache } from '../../cache/cache.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
@@ -49,7 +51,7 @@ export interface AssemblyContext {
   readonly addon: Addon
   readonly logger: Logger
   /** Fires when the start is no longer wanted. */
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   /** Keep nothing and read nothing of what is kept; null where all is well. */
   readonly bypass: CachelessMode | null
   /** Why an index that was not closed is copied, and not opened as it is; null: it is. */

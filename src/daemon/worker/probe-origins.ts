@@ -7,6 +7,7 @@
  */
 
 import { withTimeout } from '../../async/with-timeout.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { revalidateMsMax } from '../../cache/names/limits.ts'
@@ -29,7 +30,7 @@ export async function probeOrigins(
   origins: readonly MountedOrigin[],
   list: (directory: string | null) => Promise<Names>,
   logger: Logger,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<void> {
   const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, logger, signal)))
   const hopeless = failures.filter(failure => failure !== null && !isPassing(failure))
@@ -46,7 +47,7 @@ async function failureOf(
   mounted: MountedOrigin,
   list: (directory: string | null) => Promise<Names>,
   logger: Logger,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<CacheError | null> {
   const { directory, origin } = mounted
   const late = () => new CacheError('origin-timeout', `${origin.url}: no answer in ${revalidateMsMax} ms`)
@@ -76,7 +77,7 @@ async function failureOf(
  * One of the first names, at least, must be an image that can be served; whatever else is wrong with them shows later.
  * @throws CacheError origin-unsupported
  */
-async function mustBeServed({ origin }: MountedOrigin, names: Names, signal: AbortSignal): Promise<void> {
+async function mustBeServed({ origin }: MountedOrigin, names: Names, signal: CancelSignal): Promise<void> {
   let why: CacheError | null = null
   for (let k = 0; k < Math.min(samples, names.length); k++) {
     try {

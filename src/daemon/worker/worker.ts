@@ -4,12 +4,14 @@
  * It ends in three ways: told to stop (exit 0), unable to start (exit 1 after saying why), and left alone by a
  * supervisor that died (exit 1; it removes the mount, unless the service manager holds that for another supervisor).
  */
+
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
 import { measureProcess } from '../../admin/measurements.ts'
 import { Metrics } from '../../admin/metrics.ts'
 import type { MetricsPort } from '../../admin/metrics-port.ts'
 import type { ReloadOutcome } from '../../admin/routes.ts'
 import type { DaemonState, Status } from '../../admin/status.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
@@ -52,7 +54,7 @@ export interface WorkerContext {
   openRooms(
     configuration: Configuration,
     logger: LeveledLogger,
-    signal: AbortSignal,
+    signal: CancelSignal,
     doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt'>,
   ): Promise<WorkerRooms>
   adminSocketPath(configuration: Configuration): string

@@ -2,13 +2,15 @@
  * Interface of the filesystem to the rooms below. Declared here, where it is consumed; `daemon/` puts the cache behind
  * it.
  */
+
 import { createHash } from 'node:crypto'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
 import type { StoreFile } from '../../native/addon.ts'
 import type { PassthroughBackend } from './passthrough.ts'
 
 export interface BackendOptions {
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   /** The process that asks: processes wait in turns. */
   readonly opener?: number | undefined
   /**

@@ -1,7 +1,9 @@
 /**
  * Pending request: its sender, whether it has been answered, and the signal that ends the work for it.
  */
+
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { RequestHeader } from './requests.ts'
 import { threadGroupOf } from './thread-group.ts'
 
@@ -21,7 +23,7 @@ export class PendingRequest {
   }
 
   /** Fires when the answer is not wanted any more. Made when first asked for: most requests never wait. */
-  get signal(): AbortSignal {
+  get signal(): CancelSignal {
     this.#signal ??= new LightAbortSignal()
     return this.#signal
   }

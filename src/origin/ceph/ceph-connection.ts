@@ -7,6 +7,7 @@
 import { abortable } from '../../async/abortable.ts'
 import { OpenDescriptors } from '../../async/open-descriptors.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { CephAddon, CephCluster, CephImage, CephOptions, CephPool, CephRead } from '../../native/ceph-types.ts'
@@ -54,7 +55,7 @@ export class CephConnection {
    * Call `work` with the session, which is made if there is none.
    * @throws CacheError aborted, closed, access-denied, origin-*, or what `work` throws, in our words
    */
-  async use<T>(subject: string, signal: AbortSignal, work: (session: CephSession) => Promise<T>): Promise<T> {
+  async use<T>(subject: string, signal: CancelSignal, work: (session: CephSession) => Promise<T>): Promise<T> {
     throwIfAborted(signal)
     if (this.#closing !== null) throw new CacheError('closed', `${this.#url}: has been closed`)
     const opening = this.#session ?? this.#begin()
@@ -69,14 +70,14 @@ export class CephConnection {
   }
 
   /** The answer of a call, as long as it is waited for and comes in time. */
-  async answer<T>(subject: string, signal: AbortSignal, call: Promise<T>): Promise<T> {
+  async answer<T>(subject: string, signal: CancelSignal, call: Promise<T>): Promise<T> {
     const ms = this.#options.callMsMax
     const late = () => new CacheError('origin-timeout', `${subject}: the cluster did not answer in ${ms} ms`)
     return await abortable(withTimeout(ms, call, late), signal)
   }
 
   /** The same for reads: none of them touches its target when this has settled. */
-  async answers<T>(subject: string, signal: AbortSignal, reads: readonly CephRead<T>[]): Promise<T[]> {
+  async answers<T>(subject: string, signal: CancelSignal, reads: readonly CephRead<T>[]): Promise<T[]> {
     try {
       return await this.answer(subject, signal, Promise.all(reads.map(({ done }) => done)))
     } catch (error) {

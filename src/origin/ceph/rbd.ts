@@ -9,6 +9,7 @@
 
 import { abortable } from '../../async/abortable.ts'
 import { CoalescedCheck } from '../../async/coalesced-check.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import { listingNamesMax } from '../../base/limits.ts'
@@ -132,7 +133,7 @@ export class RbdOrigin implements Origin {
   }
 
   /** Call `work` with the open image of exactly this version. */
-  async #use<T>(image: Image, signal: AbortSignal, work: (opened: CephImage, known: Known) => Promise<T>): Promise<T> {
+  async #use<T>(image: Image, signal: CancelSignal, work: (opened: CephImage, known: Known) => Promise<T>): Promise<T> {
     const subject = `${this.url}${image.key}`
     return await this.#connection.use(subject, signal, async session => {
       try {

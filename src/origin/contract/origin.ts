@@ -4,11 +4,12 @@
  * Every implementation, and every wrapper that is itself an Origin (retry, deadline, limit, breaker, hedge, meter),
  * passes test/contract/origin.ts. An origin decides which failures are worth retrying; no room above it does.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import type { Digest } from './digest.ts'
 
 export interface ReadOptions {
-  readonly signal: AbortSignal
+  readonly signal: CancelSignal
   /** The process that asks, by its id: where calls have to wait, those of one process wait behind each other alone. */
   readonly opener?: number | undefined
 }

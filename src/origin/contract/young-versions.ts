@@ -11,6 +11,7 @@
  */
 
 import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { ImageFacts } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
@@ -29,7 +30,7 @@ export interface Waiting {
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Rejects with `aborted` when the signal fires. */
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
 /** A timer comes a little early, and a clock may be a little behind: a wait that ends too soon costs another one. */
@@ -49,7 +50,7 @@ export class YoungVersions {
    * @param look rejects for itself; `isAgain`: not answered from anything that was kept of the look before
    * @throws CacheError image-changed when version follows on version; aborted
    */
-  async settle<L extends Look>(look: (isAgain: boolean) => Promise<L>, signal: AbortSignal): Promise<L> {
+  async settle<L extends Look>(look: (isAgain: boolean) => Promise<L>, signal: CancelSignal): Promise<L> {
     let since = { validator: '', ms: 0 }
     for (let looks = 1; ; looks++) {
       const startMs = this.#waiting.now()

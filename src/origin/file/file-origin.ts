@@ -7,12 +7,14 @@
  * under us makes a read fail, never mix. A second change within one tick of the file system's clock (4 ms before Linux
  * 6.13) would have the times of the first: a lookup waits until that tick is over (young-versions.ts).
  */
+
 import { constants } from 'node:fs'
 import { type FileHandle, open, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { abortable } from '../../async/abortable.ts'
 import { OpenDescriptors } from '../../async/open-descriptors.ts'
 import { TimeSlice } from '../../async/time-slice.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import { digestFileBytesMax, listingNamesMax, originDescriptorsMax } from '../../base/limits.ts'
@@ -72,7 +74,7 @@ export class FileOrigin implements Origin {
     return (await this.#young.settle(() => this.#look(key, signal), signal)).facts
   }
 
-  async #look(key: string, signal: AbortSignal): Promise<Look> {
+  async #look(key: string, signal: CancelSignal): Promise<Look> {
     const handle = this.#open(key)
     try {
       return await abortable(
@@ -121,7 +123,7 @@ export class FileOrigin implements Origin {
   }
 
   /** Call `work` with the open file of exactly this version. */
-  async #use<T>(image: Image, signal: AbortSignal, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  async #use<T>(image: Image, signal: CancelSignal, work: (handle: FileHandle) => Promise<T>): Promise<T> {
     const used = this.#descriptors.use(
       image.id,
       () => this.#open(image.key),
@@ -148,7 +150,7 @@ export class FileOrigin implements Origin {
     image: Image,
     offset: number,
     target: Uint8Array,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<void> {
     const piece = Buffer.allocUnsafe(Math.min(pieceBytes, target.length))
     for (let at = 0; at < target.length; ) {
@@ -223,7 +225,7 @@ export class FileOrigin implements Origin {
     if (!(await place.stat()).isFile()) throw this.#missing(key)
   }
 
-  async #list(signal: AbortSignal): Promise<readonly string[]> {
+  async #list(signal: CancelSignal): Promise<readonly string[]> {
     const root = await this.#realRoot()
     const listed: string[] = []
     const turns = new TimeSlice()

@@ -10,6 +10,7 @@ import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
 import type { Pool } from 'undici'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
@@ -143,7 +144,7 @@ export class HttpClient {
    */
   async exchange<T>(
     request: HttpRequest,
-    signal: AbortSignal,
+    signal: CancelSignal,
     consume: (answer: HttpAnswer, watch: ExchangeTimeout) => Promise<T>,
   ): Promise<T> {
     const watch = new ExchangeTimeout(httpPlaceOf(request.url), signal)
@@ -283,7 +284,8 @@ export class HttpClient {
       path,
       method,
       headers,
-      signal: watch.signal,
+      // It needs no more of a signal than ours have. Source: undici 7.30, lib/core/util.js, addAbortListener.
+      signal: watch.signal as AbortSignal,
       onInfo: ({ headers }) => informations.add(bytesOf(headers)),
     })
     return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }

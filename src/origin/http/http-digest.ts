@@ -1,6 +1,7 @@
 /**
  * The digest that a web server publishes of an image: in its headers, or in the files beside it.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import { digestFileBytesMax } from '../../base/limits.ts'
@@ -25,7 +26,7 @@ export async function httpDigest(
   image: Image,
   client: HttpClient,
   place: (name: string) => URL,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<Digest | null> {
   const digest = await inHeaders(image, client, place(image.key), signal)
   if (digest !== null) return digest
@@ -36,7 +37,7 @@ export async function httpDigest(
 }
 
 /** Of a HEAD, or of the first byte where the server knows no HEAD: a digest is that of the whole either way. */
-async function inHeaders(image: Image, client: HttpClient, url: URL, signal: AbortSignal): Promise<Digest | null> {
+async function inHeaders(image: Image, client: HttpClient, url: URL, signal: CancelSignal): Promise<Digest | null> {
   const headers = { 'want-repr-digest': 'sha-512=2, sha-256=1', ...conditionOf(image.validator) }
   const judge = (answer: HttpAnswer, status: number) => {
     if (answer.status !== status) throw failureOf(answer, 'read')
@@ -58,7 +59,7 @@ async function textOf(
   client: HttpClient,
   file: string,
   place: (name: string) => URL,
-  signal: AbortSignal,
+  signal: CancelSignal,
 ): Promise<string | null> {
   if (!isImageName(file)) return null
   return await client.exchange({ method: 'GET', url: place(file), headers: {} }, signal, async (answer, watch) => {

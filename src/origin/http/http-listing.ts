@@ -3,6 +3,7 @@
  *
  * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import { HtmlIndex } from './html-index.ts'
 import type { HttpClient } from './http-client.ts'
@@ -36,7 +37,7 @@ export class HttpListing {
    * The names, or null where this server lists none.
    * @throws CacheError as Origin.list
    */
-  async list(signal: AbortSignal): Promise<readonly string[] | null> {
+  async list(signal: CancelSignal): Promise<readonly string[] | null> {
     const known = this.#known
     const order = known === null ? forms : [known, ...forms.filter(form => form !== known)]
     for (const form of order) {
@@ -49,7 +50,7 @@ export class HttpListing {
     return null
   }
 
-  async #try(form: string, signal: AbortSignal): Promise<readonly string[] | null> {
+  async #try(form: string, signal: CancelSignal): Promise<readonly string[] | null> {
     const url = new URL(form, this.#base)
     return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
       // 403 is what servers say of a directory that they have but do not list.

@@ -8,6 +8,7 @@
  */
 
 import { callSafely } from '../../async/on-settled.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
@@ -92,7 +93,7 @@ export class HttpOrigin implements Origin {
   }
 
   /** HEAD, or the first byte where the server knows no HEAD. */
-  async #ask(key: string, url: URL, isAgain: boolean, signal: AbortSignal): Promise<Asked> {
+  async #ask(key: string, url: URL, isAgain: boolean, signal: CancelSignal): Promise<Asked> {
     // Source: RFC 9111 5.2.1.4.
     const always: Readonly<Record<string, string>> = isAgain ? { 'cache-control': 'no-cache' } : {}
     if (this.#knowsHead) {
@@ -150,7 +151,7 @@ export class HttpOrigin implements Origin {
   }
 
   /** The server does not say whether it sends ranges: ask for one. */
-  async #proveRanges(facts: ImageFacts, url: URL, signal: AbortSignal): Promise<void> {
+  async #proveRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<void> {
     try {
       await this.#readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
     } catch (cause) {
@@ -159,7 +160,7 @@ export class HttpOrigin implements Origin {
     }
   }
 
-  #readRange(facts: ImageFacts, url: URL, offset: number, target: Uint8Array, signal: AbortSignal): Promise<void> {
+  #readRange(facts: ImageFacts, url: URL, offset: number, target: Uint8Array, signal: CancelSignal): Promise<void> {
     const last = offset + target.length - 1
     const headers = conditionOf(facts.validator)
     headers.range = `bytes=${offset}-${last}`

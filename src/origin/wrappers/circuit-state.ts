@@ -9,8 +9,10 @@
  * A try that began before the latest answer counts for nothing: it hung on an earlier state, or on a connection that
  * broke. One log line when the origin goes and one when it is back, however many requests there were.
  */
+
 import { once } from '../../async/light-abort-signal.ts'
 import { type RunAfter, runAfter } from '../../async/timers.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
 import { type Logger, silentLogger } from '../../base/logger.ts'
 import { RetryAfterError } from '../contract/retry-after-error.ts'
@@ -138,7 +140,7 @@ export class CircuitState {
    * Wait until a try may be made; first come, first served.
    * @throws CacheError aborted, with `origin-away` as its cause when that was what it waited for
    */
-  async enter(signal: AbortSignal): Promise<CircuitTicket> {
+  async enter(signal: CancelSignal): Promise<CircuitTicket> {
     throwIfAborted(signal)
     if (this.#mayTry()) return this.#admit()
     this.#held++

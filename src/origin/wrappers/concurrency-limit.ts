@@ -6,6 +6,7 @@
 import { FairQueue, noOwner } from '../../async/fair-queue.ts'
 import { once } from '../../async/light-abort-signal.ts'
 import { callSafely, onSettled } from '../../async/on-settled.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError } from '../../base/errors.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
@@ -48,7 +49,7 @@ export class ConcurrencyLimitOrigin extends ForwardingOrigin {
   }
 
   /** Wait for a slot; a leaving call hands its slot over, so that #active does not change. */
-  #turn(signal: AbortSignal, opener: number): Promise<void> {
+  #turn(signal: CancelSignal, opener: number): Promise<void> {
     if (this.#queue.size >= this.#queueMax) {
       const error = new CacheError('overloaded', `${this.url}: ${this.#queueMax} requests wait already`)
       return Promise.reject(error)

@@ -11,6 +11,7 @@
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { callSafely } from '../../async/on-settled.ts'
 import { type RunAfter, runAfter } from '../../async/timers.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
@@ -68,7 +69,7 @@ export class HedgeOrigin extends ForwardingOrigin {
     this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
     const latencies = this.#latenciesOf(target.length)
     const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
-    const request = (into: Uint8Array, signal: AbortSignal) => this.inner.read(image, offset, into, { signal })
+    const request = (into: Uint8Array, signal: CancelSignal) => this.inner.read(image, offset, into, { signal })
     if (isHedged) return this.#hedged(request, target, latencies, options.signal)
     const startMs = now()
     const reading = callSafely(() => request(target, options.signal))
@@ -86,7 +87,7 @@ export class HedgeOrigin extends ForwardingOrigin {
     return latencies
   }
 
-  #hedged(request: Request, target: Uint8Array, latencies: LatencyWindow, caller: AbortSignal): Promise<void> {
+  #hedged(request: Request, target: Uint8Array, latencies: LatencyWindow, caller: CancelSignal): Promise<void> {
     const { after, now } = this.#options
     const first = new Contender(request, target, caller, now)
     let race: Promise<Contender> | null = null
@@ -141,7 +142,7 @@ async function decide(first: Contender, second: Contender): Promise<Contender> {
   return sooner
 }
 
-type Request = (target: Uint8Array, signal: AbortSignal) => Promise<void>
+type Request = (target: Uint8Array, signal: CancelSignal) => Promise<void>
 
 /** One of two requests for the same bytes. */
 class Contender {
@@ -154,7 +155,7 @@ class Contender {
   /** The time that it took, once it is over and without error. */
   ms = 0
 
-  constructor(request: Request, target: Uint8Array, caller: AbortSignal, now: () => number) {
+  constructor(request: Request, target: Uint8Array, caller: CancelSignal, now: () => number) {
     this.target = target
     this.#signal = new LightAbortSignal(caller)
     const startMs = now()

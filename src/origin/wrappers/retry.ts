@@ -8,6 +8,7 @@
 
 import { callSafely } from '../../async/on-settled.ts'
 import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, isCacheError, mayPass, throwIfAborted } from '../../base/errors.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { RetryAfterError } from '../contract/retry-after-error.ts'
@@ -23,7 +24,7 @@ export interface RetryOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number
   /** Waits so long, or until the signal fires. */
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
 const retryOptionsDefault: RetryOptions = {
@@ -51,7 +52,7 @@ export class RetryOrigin extends ForwardingOrigin {
   }
 
   /** @param error what the first try failed with */
-  async #tryAgain<T>(call: () => Promise<T>, signal: AbortSignal, triesMax: number, error: unknown): Promise<T> {
+  async #tryAgain<T>(call: () => Promise<T>, signal: CancelSignal, triesMax: number, error: unknown): Promise<T> {
     const { msMin, msMax, random, pause } = this.#options
     let failure: CacheError | null = null
     try {

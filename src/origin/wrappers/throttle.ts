@@ -13,6 +13,7 @@
 
 import { abortable } from '../../async/abortable.ts'
 import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
@@ -35,7 +36,7 @@ export interface ThrottleClock {
   /** Never goes back. */
   readonly nowMs: () => number
   /** Waits so long, or until the signal fires. */
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<void>
+  readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
 const realClock: ThrottleClock = { nowMs: () => performance.now(), pause }
@@ -68,7 +69,7 @@ export class ThrottleOrigin extends ForwardingOrigin {
     await turn
   }
 
-  async #take(before: Promise<void>, bytes: number, signal: AbortSignal): Promise<void> {
+  async #take(before: Promise<void>, bytes: number, signal: CancelSignal): Promise<void> {
     await abortable(before, signal)
     while (true) {
       throwIfAborted(signal)

@@ -1,4 +1,5 @@
 import t, { type Test } from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import type { Image } from '../../../src/base/image.ts'
 import { demandRange, hasAll, remainderOf } from '../../../src/cache/fetch/demand-range.ts'
@@ -64,7 +65,7 @@ t.test('a first part that fails is an error, and nothing of its block is held or
 
 t.test('a reader who leaves before the first part ends it, and a stop ends the rests', async t => {
   const { origin, rooms, image, reads } = await openNear(t)
-  const aborted = (_key: string, _offset: number, its: AbortSignal) =>
+  const aborted = (_key: string, _offset: number, its: CancelSignal) =>
     new Promise<void>(resolve => its.addEventListener('abort', () => resolve(), { once: true }))
   origin.gate = aborted
   const controller = new AbortController()

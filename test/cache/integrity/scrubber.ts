@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { piecesOf, type ScrubberOptions } from '../../../src/cache/integrity/scrubber.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { damage } from '../../fixtures/damage.ts'
@@ -72,11 +73,11 @@ t.test('the scrub keeps its pace', async t => {
 /** Waiting takes no time but by the clock, until that has come to `endMs`: then it goes on until somebody stops. */
 function quickTime(endMs: number) {
   const clock = { nowMs: 0 }
-  const wait = async (ms: number, signal: AbortSignal) => {
+  const wait = async (ms: number, signal: CancelSignal) => {
     await new Promise(resolve => setImmediate(resolve))
     if (signal.aborted) return
     if (clock.nowMs < endMs) clock.nowMs += Math.max(0, ms)
-    else await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }))
+    else await new Promise<void>(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
   return { clock, scrub: { now: () => clock.nowMs, wait } }
 }

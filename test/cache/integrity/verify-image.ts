@@ -1,6 +1,8 @@
 /** Verification on demand: every block against its checksum, and a complete image against its digest. */
+
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import type { DigestState, DigestVerifier } from '../../../src/cache/integrity/digest-verifier.ts'
 import { type VerificationProgress, verifyImage } from '../../../src/cache/integrity/verify-image.ts'
@@ -36,7 +38,7 @@ async function world(
   }
   const digester = { state: () => state, compare: compared } as unknown as DigestVerifier
   const progress: VerificationProgress[] = []
-  const verify = (own: AbortSignal = signal) =>
+  const verify = (own: CancelSignal = signal) =>
     verifyImage('a', stored, digester, { signal: own, onProgress: step => void progress.push(step) })
   return { rooms, stored, progress, verify, path: join(directory, 'images', image.id) }
 }

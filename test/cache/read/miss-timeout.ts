@@ -1,8 +1,10 @@
 /**
  * How long readers wait, whose time it is, and what they are told in the end.
  */
+
 import { getEventListeners } from 'node:events'
 import t from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import { MissTimeout, type OnOutage } from '../../../src/cache/read/miss-timeout.ts'
 import { until } from '../../fixtures/until.ts'
@@ -31,7 +33,7 @@ function setUp(missMs: number, onOutage: OnOutage = 'fail') {
 }
 
 /** What hangs until its signal fires, as a fetch does. */
-function hang(own: AbortSignal): Promise<never> {
+function hang(own: CancelSignal): Promise<never> {
   return new Promise((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'left'))))
 }
 

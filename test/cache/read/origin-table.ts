@@ -1,5 +1,7 @@
 /** The origins that a cache shows: found by directory, by image and by URL, each with settings of its own. */
+
 import t from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import { identify } from '../../../src/base/image.ts'
 import { type MountedOrigin, OriginTable } from '../../../src/cache/read/origin-table.ts'
@@ -88,7 +90,7 @@ t.test('each reader has a time of its own, or waits for as long as it likes', as
   t.equal(origins.patienceFor(imageOf('memory://one')), null)
   const first = origins.patienceFor(imageOf('memory://two'))!
   t.not(origins.patienceFor(imageOf('memory://two')), first)
-  const hanging = (own: AbortSignal) =>
+  const hanging = (own: CancelSignal) =>
     new Promise<never>((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'left'))))
   await t.rejects(first.run(signal, hanging), { code: 'origin-timeout' })
 })

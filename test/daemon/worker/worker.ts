@@ -1,4 +1,5 @@
 /** The worker between a supervisor and rooms that do as the test says. */
+
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -6,6 +7,7 @@ import t, { type Test } from 'tap'
 import { fetchStatus, requestReload, requestUnmount } from '../../../src/admin/admin-client.ts'
 import type { RoomsMeasurements } from '../../../src/admin/measurements.ts'
 import type { AdminOperations } from '../../../src/admin/routes.ts'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { Configuration } from '../../../src/daemon/config/configuration.ts'
@@ -81,7 +83,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
 }
 
 /** A worker, and everything that happened around it, in order. */
-function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: AbortSignal) => Promise<WorkerRooms>) {
+function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => Promise<WorkerRooms>) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
   t.teardown(() => rmSync(directory, { recursive: true, force: true }))
   const socket = join(directory, 's')

@@ -42,7 +42,7 @@ t.test('a call past its deadline says what it waited for', async t => {
     const why = new CacheError(code, 'because of this')
     const inner = new ScriptedOrigin({})
     inner.lookup = async (_key, options) => {
-      await new Promise(resolve => options.signal.addEventListener('abort', resolve))
+      await new Promise<void>(resolve => options.signal.addEventListener('abort', () => resolve()))
       throw new CacheError('aborted', 'gone', { cause: why })
     }
     const lookup = new DeadlineOrigin(inner, 20).lookup('a', { signal })

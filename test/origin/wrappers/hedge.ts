@@ -1,8 +1,10 @@
 /**
  * Second requests: when they are sent, who wins, and what they cost.
  */
+
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
+import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
 import { HedgeOrigin, Hedges } from '../../../src/origin/wrappers/hedge.ts'
@@ -32,7 +34,7 @@ type Script = (call: number, clock: FakeClock) => Promise<void> | void
 async function warmed(script: Script, warmReads = hedgeSamplesMin) {
   const clock = fakeClock()
   const hedges = new Hedges()
-  const signals: AbortSignal[] = []
+  const signals: CancelSignal[] = []
   const inner = new ScriptedOrigin({ a: bytes }, call =>
     call > warmReads ? script(call - warmReads, clock) : undefined,
   )

@@ -4,7 +4,9 @@
  * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only
  * when the request is written, so a request that waits for a connection would escape them.
  */
+
 import { LightAbortSignal } from '../../../async/light-abort-signal.ts'
+import type { CancelSignal } from '../../../base/cancel-signal.ts'
 import { abortedBy, CacheError } from '../../../base/errors.ts'
 import { dripBytesMin } from './limits.ts'
 
@@ -24,13 +26,13 @@ export class ExchangeTimeout {
    * @param subject the object of the wait, for messages: a URL without credentials
    * @param caller fires when the answer is not wanted any more
    */
-  constructor(subject: string, caller: AbortSignal) {
+  constructor(subject: string, caller: CancelSignal) {
     this.#subject = subject
     this.#signal = new LightAbortSignal(caller, abortedBy)
   }
 
   /** Fires with a CacheError as its reason: aborted, or origin-timeout. */
-  get signal(): AbortSignal {
+  get signal(): CancelSignal {
     return this.#signal
   }
 
