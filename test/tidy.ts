@@ -18,6 +18,15 @@ t.test('every TypeScript file keeps the rules', async t => {
   t.same(files.flatMap(complaintsAbout), [])
 })
 
+t.test('an exported name means one thing', async t => {
+  const names = filesIn('src', /\.ts$/).flatMap(({ text }) => exportedNames(text))
+  t.same(
+    names.filter((name, at) => names.indexOf(name) !== at),
+    [],
+  )
+  t.same(exportedNames('export const a = 1\nexport class B {}\nexport async function* c() {}'), ['a', 'B', 'c'])
+})
+
 t.test('every native file keeps the rules', async t => {
   t.same(filesIn('native-bindings', /\.(cc|h)$/).flatMap(complaintsAboutNative), [])
 })
@@ -75,6 +84,9 @@ t.test('each other offence in a TypeScript file is caught', async t => {
     any: `${header}const a: any = 1\n`,
     extension: `${header}import { a } from './a'\n`,
     errno: `${header}const numbers = { ENOENT: 2 }\n`,
+    question: '/** What it is. */\n',
+    'question below': `${header}/**\n * How it does it.\n */\nexport const a = 1\n`,
+    'wide comment': `/** ${'word '.repeat(24)}*/\n`,
   }
   for (const [what, text] of Object.entries(offences)) {
     t.equal(complaintsAbout({ path: 'src/cache/planted.ts', text }).length, 1, what)
@@ -132,6 +144,12 @@ t.test('ranges of versions are understood', async t => {
   for (const [version, range, expected] of cases) t.equal(satisfies(version, range), expected, `${version} in ${range}`)
   t.throws(() => satisfies('20.15.0', 'latest'))
 })
+
+/** Names that a file defines and exports. */
+function exportedNames(text: string): string[] {
+  const kinds = /^export (?:abstract )?(?:async )?(?:const|let|function\*?|class|interface|type|enum) (\w+)/gm
+  return [...text.matchAll(kinds)].map(([, name]) => name!)
+}
 
 interface Manifest {
   readonly engines: { readonly node: string }

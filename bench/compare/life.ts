@@ -40,7 +40,7 @@ const MiB = 2 ** 20
 const randomReads = 64
 const manyReads = 512
 /** How long a contender may take to put what it fetched in its place. */
-const restMsMax = 20_000
+const deferredFillMsMax = 20_000
 
 export class Lives {
   readonly #contender: Contender
@@ -174,7 +174,7 @@ export class Lives {
         last = bytes
         return performance.now() - lastMs > 300
       },
-      restMsMax,
+      deferredFillMsMax,
       'rest',
     )
   }

@@ -5,9 +5,9 @@
  */
 
 /** The time in which pieces are begun in one iteration. */
-const turnMsMax = 2
+const sliceMsMax = 2
 /** Pieces that are begun in one iteration. */
-const turnPiecesMax = 16
+const slicePiecesMax = 16
 
 export class SlicedQueue {
   readonly #waiting: (() => void)[] = []
@@ -41,13 +41,13 @@ export class SlicedQueue {
       this.#isUnderWay = false
       return
     }
-    for (let k = Math.min(this.#waiting.length, turnPiecesMax); k > 0; k--) setImmediate(this.#next)
+    for (let k = Math.min(this.#waiting.length, slicePiecesMax); k > 0; k--) setImmediate(this.#next)
     setImmediate(this.#prepare)
   }
 
   readonly #next = () => {
     const nowMs = performance.now()
-    this.#endMs ??= nowMs + turnMsMax
+    this.#endMs ??= nowMs + sliceMsMax
     if (nowMs < this.#endMs) this.#waiting.shift()?.()
   }
 }

@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 /** The time that work goes on before it yields: as long as a slice of requests, see loop-slicer.ts. */
-const turnMsMax = 2
+const sliceMsMax = 2
 
 export class TimeSlice {
   readonly #itemsPerLook: number
@@ -18,7 +18,7 @@ export class TimeSlice {
 
   /** Call it for each item, before it. Is it time to {@link yield}? */
   get isOver(): boolean {
-    return ++this.#items % this.#itemsPerLook === 0 && performance.now() - this.#sinceMs >= turnMsMax
+    return ++this.#items % this.#itemsPerLook === 0 && performance.now() - this.#sinceMs >= sliceMsMax
   }
 
   /** Let everything that waits have its turn. */

@@ -1,6 +1,6 @@
 /**
- * Cancel signal: fires when a call is no longer waited for. It has the four members of an AbortSignal that the rooms use,
- * so that an AbortSignal is one. Others (AbortSignal.any, other events) do not compile.
+ * Cancel signal: fires when a call is no longer waited for. It has the four members of an AbortSignal that the rooms
+ * use, so that an AbortSignal is one. Others (AbortSignal.any, other events) do not compile.
  */
 
 /** Called once, when the signal fires. */

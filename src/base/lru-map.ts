@@ -1,10 +1,10 @@
 /**
- * LRU map: a map with a bound, of which the least recently used entries leave first. An entry is used when it is set and
- * by `use`; `get` only looks.
+ * LRU map: a map with a bound, of which the least recently used entries leave first. An entry is used when it is set
+ * and by `use`; `get` only looks.
  */
 
 export interface LruMapOptions<K, V> {
-  /** How much of the bound an entry takes; 1 each by default. It must not change while the entry is here. */
+  /** The part of the bound that an entry takes; 1 each by default. It must not change while the entry is here. */
   readonly weightOf?: (value: V, key: K) => number
   /** False for an entry that has to stay for now, whatever the bound says. */
   readonly mayLeave?: (value: V, key: K) => boolean

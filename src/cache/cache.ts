@@ -93,7 +93,7 @@ export class Cache {
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
-    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.retirer.unwanted() })
+    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.collector.unwanted() })
     this.#scrubber = new Scrubber(options.store, options.logger, {
       isBusy: () => this.#reads.size > 0,
       ...options.scrub,
@@ -122,7 +122,7 @@ export class Cache {
       origins: this.#origins.all,
       catalog: this.#catalog,
       reader: this.#reading.reader,
-      flights: this.#reading.flights,
+      fetches: this.#reading.fetches,
       promoter: this.#promoter,
       evictor: this.#evictor,
       isOpen: image => this.#opens.has(image.id),
@@ -141,10 +141,10 @@ export class Cache {
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
-      retirement: this.#leaving.retirer.counters,
+      retirement: this.#leaving.collector.counters,
       passthrough: this.passthrough.counters,
       prefetch: this.#reading.prefetchCounters,
-      inflightFetches: this.#reading.flightsUnderWay,
+      inflightFetches: this.#reading.fetchesUnderWay,
       knownImages: this.#leaving.forgetter.counters,
       truncatedListings: this.#catalog.cutListings,
     }
@@ -256,7 +256,7 @@ export class Cache {
 
   /** Let superseded versions go that are not in use. Never rejects. */
   retireVersions(): Promise<void> {
-    return this.#leaving.retirer.check()
+    return this.#leaving.collector.check()
   }
 
   /** Evict if a watermark calls for it; resolves when nothing is over any more, or nothing helps. Never rejects. */

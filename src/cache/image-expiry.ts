@@ -31,7 +31,7 @@ export interface ImageExpiryLimits {
 }
 
 export class ImageExpiry {
-  readonly retirer: VersionCollector
+  readonly collector: VersionCollector
   readonly forgetter: UnusedImageForgetter
 
   constructor(parts: ImageExpiryContext, { retire, knownImages }: ImageExpiryLimits) {
@@ -42,7 +42,7 @@ export class ImageExpiry {
       freshMs: ({ origin }: Image) => origins.freshMs({ url: origin }),
       forget: (imageId: string) => digester.forget(imageId),
     }
-    this.retirer = new VersionCollector(shared, retire)
+    this.collector = new VersionCollector(shared, retire)
     // Of one that is quarantined the index knows why: that must not go with it.
     const isWanted = (image: Image) => isInUse(image.id) || pins.keeps(image) || !digester.isSound(image)
     this.forgetter = new UnusedImageForgetter({ ...shared, isWanted }, knownImages)
@@ -50,13 +50,13 @@ export class ImageExpiry {
 
   /** Go on in the background until {@link close}. */
   start(): void {
-    this.retirer.start()
+    this.collector.start()
     void this.forgetter.start() // Never rejects.
   }
 
   /** Idempotent. */
   async close(): Promise<void> {
-    await this.retirer.close()
+    await this.collector.close()
     await this.forgetter.close()
   }
 }

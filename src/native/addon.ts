@@ -1,9 +1,9 @@
 /**
  * The typed boundary to the addon in native-bindings/, and the only loader of it.
  *
- * Everything here is declared once, in the order in which native-bindings/bridge/ defines it. The addon holds no policy: it
- * repeats decisions that TypeScript published in a residency table, and does file I/O on its own threads, so that a
- * stalled disk stops neither the event loop nor libuv's pool.
+ * Everything here is declared once, in the order in which native-bindings/bridge/ defines it. The addon holds no
+ * policy: it repeats decisions that TypeScript published in a residency table, and does file I/O on its own threads, so
+ * that a stalled disk stops neither the event loop nor libuv's pool.
  *
  * A system call that fails throws (or rejects with) a {@link SystemError}.
  */
@@ -18,7 +18,7 @@ import type { LogWriters } from './log-writer.ts'
 import type { OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
 
-/** What a failed system call looks like: the fields of Node's own errors. */
+/** The error of a failed system call: the fields of Node's own errors. */
 export interface SystemError extends Error {
   /** The errno's name, for example `EBUSY`. */
   readonly code: string
@@ -28,7 +28,7 @@ export interface SystemError extends Error {
   readonly syscall: string
 }
 
-/** What landing an extent told us, one entry per block of the extent. */
+/** The outcome of writing an extent, one entry per block of the extent. */
 export interface WrittenSums {
   /** crc32c of each block, in order; the last block of an image is summed over the bytes it has. */
   readonly sums: Uint32Array
@@ -36,27 +36,27 @@ export interface WrittenSums {
   readonly zero: bigint
 }
 
-/** What a verification found, one bit a block; what is in neither mask is there and wrong. */
+/** The outcome of a verification, one bit a block; blocks in neither mask are there and wrong. */
 export interface Verified {
   readonly good: bigint
   /** The disk gave an error instead of bytes. */
   readonly unread: bigint
 }
 
-/** What `fstat` says of a data file, in bytes. */
+/** The result of `fstat` for a data file, in bytes. */
 export interface FileUsage {
   readonly sizeBytes: number
   /** st_blocks * 512: what the file takes on disk. */
   readonly allocatedBytes: number
 }
 
-/** What was answered natively from one data file. */
+/** Hits answered natively from one data file. */
 export interface FileHits {
   readonly hits: number
   readonly hitBytes: number
 }
 
-/** How much of a file is locked in memory, in bytes. */
+/** Bytes of a file that are locked in memory. */
 export interface LockedFile {
   readonly lockedBytes: number
   readonly sizeBytes: number
@@ -81,14 +81,15 @@ export interface StoreFile {
   /**
    * Write whole blocks at `offset` (block-aligned; the length is whole blocks, or reaches the end of the image) and say
    * their checksums. Runs of zero blocks are punched instead of written. Changes no residency.
-   * @param toDisk leave nothing in the page cache (O_DIRECT), where `bytes` begin at a page, see {@link Addon.bytesToPage}, objects
-   * are multiples of 2 MiB, and the file system can
+   * @param toDisk leave nothing in the page cache (O_DIRECT), where `bytes` begin at a page, see {@link
+   * Addon.bytesToPage}, objects are multiples of 2 MiB, and the file system can
    */
   writeBlocks(offset: number, bytes: Uint8Array, toDisk?: boolean): Promise<WrittenSums>
   /**
-   * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64 entries).
-   * Resolves those that were whole and right, and those that could not be read. Changes no residency.
-   * @param fromDisk read past the page cache (O_DIRECT), and leave that as it is; where the file system cannot, through it
+   * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64
+   * entries). Resolves those that were whole and right, and those that could not be read. Changes no residency.
+   * @param fromDisk read past the page cache (O_DIRECT), and leave that as it is; where the file system cannot, through
+   * it
    */
   verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<Verified>
   /** Punch a hole. `length` may reach past the end of the file; its size stays. */
@@ -100,25 +101,26 @@ export interface StoreFile {
   /** The first offset at or after `offset` that holds data, or -1 when there is none (SEEK_DATA). */
   seekData(offset: number): Promise<number>
   usage(): FileUsage
-  /**
-   * Has anybody else the file open, or mapped? Throws EINVAL where the file system cannot tell.
-   */
+  /** Is the file open elsewhere, or mapped? Throws EINVAL where the file system cannot tell. */
   isOpenElsewhere(): boolean
   /**
-   * From now on native threads answer READs from `bytes`, which are those of the image at `offset`, whatever the table says, and
-   * nobody may change them. The first READ of each unit of `unitBytes`, and the first that comes to the end, is reported, wherever
-   * it was answered from.
-   * @param told units of which it is not to be told, bit by bit: at most 64, the last one stands for all that follow
+   * From now on session threads answer READs from `bytes`, which are those of the image at `offset`, whatever the table
+   * says, and must not be changed. The first READ of each unit of `unitBytes`, and the first that comes to the end, is
+   * reported, whatever its source.
+   * @param told units that are not reported, bit by bit: at most 64, the last one stands for all that follow
    * @returns false, and nothing is done, when another such range touches this one
    */
   insertBuffered(offset: number, bytes: Uint8Array, unitBytes: number, told: bigint): boolean
-  /** When it returns, nobody reads the bytes that were shelved at `offset`; READs are told as before. Waits for one answer at most. */
+  /**
+   * Afterwards the bytes that were buffered at `offset` are not being read; READs are reported as before. Waits
+   * for one answer at most.
+   */
   releaseBuffered(offset: number): void
   /** The same, and nothing is told any more. Of all that is shelved when there is no `offset`. */
   removeBuffered(offset?: number): void
   /**
-   * The origin that session threads may ask for first reads of objects; null for none. What it answered is reported, bytes
-   * included. To be set when that changes, not for each read: it crosses to native code and takes a lock.
+   * The origin that session threads may ask for first reads of objects; null for none. What it answered is reported,
+   * bytes included. To be set when that changes, not for each read: it crosses to native code and takes a lock.
    */
   setFirstReadOrigin(source: OriginReader | null): void
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
@@ -127,7 +129,7 @@ export interface StoreFile {
   close(): void
 }
 
-/** What a session counted since it started. */
+/** Counters of a session since it started. */
 export interface SessionCounters {
   /** READs answered natively, and the bytes in them. */
   readonly hits: number
@@ -138,7 +140,7 @@ export interface SessionCounters {
   readonly forwarded: number
 }
 
-/** How long native hits took since the session started, from the request to the end of its answer. */
+/** Latencies of native hits since the session started, from the request to the end of its answer. */
 export interface SessionLatencies {
   /** Of those that the page cache answered. */
   readonly memory: LatencyCounts
@@ -149,9 +151,14 @@ export interface SessionLatencies {
 export interface SessionOptions {
   /** Threads that read the device. */
   readonly threads: number
-  /** Requests in wire format, each at an offset that is a multiple of 8; the first u32 of each is its length in bytes. */
+  /**
+   * Requests in wire format, each at an offset that is a multiple of 8; the first u32 of each is its length in bytes.
+   */
   readonly onRequests: (batch: Uint8Array) => void
-  /** Reports of READs that session threads dealt with, see src/fuse/kernel/read-reports.ts. Requests of the same time come first. */
+  /**
+   * Reports of READs that session threads dealt with, see src/fuse/kernel/read-reports.ts. Requests of the same time
+   * come first.
+   */
   readonly onReports: (batch: Uint8Array) => void
   /** The session is over, once: errno 0 after `stop()`, ENODEV after an unmount, else what read(2) said. */
   readonly onEnd: (errno: number) => void
@@ -169,18 +176,20 @@ export interface Session {
   reply(unique: bigint, errno: number, bytes: Uint8Array | null): number
   /** Write a notification (`code` > 0, unique 0). @returns 0 or the errno of the write. */
   notify(code: number, bytes: Uint8Array | null): number
-  /** When not allowed, a hit that the page cache does not answer is handed to TypeScript instead of to a store thread. */
+  /** May a hit that the page cache does not answer go to a store thread? Otherwise it is handed to TypeScript. */
   deferReads(allowed: boolean): void
   /**
    * Hand over the READs that a store thread has not answered for more than `ms`; its answer is dropped when it comes.
    * @returns how many
    */
   forwardOverdue(ms: number): number
-  /** The same of READs that an origin has not answered; and those that it has answered are reported, at the latest now. */
+  /**
+   * The same of READs that an origin has not answered; and those that it has answered are reported, at the latest now.
+   */
   forwardUnanswered(ms: number): number
   /**
-   * Let the kernel read `file` by itself, for opens that are answered with the id. Throws EPERM without CAP_SYS_ADMIN and where
-   * INIT did not agree on it, ELOOP where the file's system lies on another one.
+   * Let the kernel read `file` by itself, for opens that are answered with the id. Throws EPERM without CAP_SYS_ADMIN
+   * and where INIT did not agree on it, ELOOP where the file's system lies on another one.
    */
   openBacking(file: StoreFile): number
   /** No open is answered with this id any more; those that were go on. Throws ENOENT of an id that there is not. */
@@ -190,8 +199,8 @@ export interface Session {
   counters(): SessionCounters
   latencies(): SessionLatencies
   /**
-   * Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. READs that still wait for
-   * a store thread after two seconds stay unanswered.
+   * Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. READs that still
+   * wait for a store thread after two seconds stay unanswered.
    */
   stop(): Promise<void>
 }
@@ -199,26 +208,30 @@ export interface Session {
 /** The store threads, the clock of recency, and what uses them. */
 export interface Engine {
   /**
-   * Open or create the data file at `path`, exactly `sizeBytes` long (truncated once, when it is new or short; longer is an
-   * error EFBIG, and so is more than 2^28 objects, before there is a file), with a table of all zeros. On a store thread: a disk that hangs holds up that one.
+   * Open or create the data file at `path`, exactly `sizeBytes` long (truncated once, when it is new or short; longer
+   * is an error EFBIG, and so is more than 2^28 objects, before there is a file), with a table of all zeros. On a store
+   * thread: a disk that hangs holds up that one.
    * @param blockBytes a power of two, 4 KiB to 1 MiB
    */
   openFile(path: string, sizeBytes: number, blockBytes: number): Promise<StoreFile>
   /**
-   * Lock the pages of the file at `path` in memory until the engine goes, up to `bytesMax` and as far as the process may
-   * (RLIMIT_MEMLOCK): who reads it through a mapping then neither waits for its disk nor gets a SIGBUS. To be called again when the
-   * file has grown.
+   * Lock the pages of the file at `path` in memory until the engine goes, up to `bytesMax` and as far as the process
+   * may (RLIMIT_MEMLOCK): readers through a mapping then neither wait for its disk nor get a SIGBUS. To be called again
+   * when the file has grown.
    */
   keepInMemory(path: string, bytesMax: number): Promise<LockedFile>
   /**
-   * See to it that the file at `path` can be written, and grow by `bytes` (where there is less room: a quarter of that) without
-   * more room on its file system. Its size stays. A file system that cannot set room aside is no error.
+   * See to it that the file at `path` can be written, and grow by `bytes` (where there is less room: a quarter of that)
+   * without more room on its file system. Its size stays. A file system that cannot set room aside is no error.
    */
   reserveAfterEnd(path: string, bytes: number): Promise<void>
-  /** How long the oldest read of a data file has been in the kernel until now, in milliseconds; 0 when there is none. */
+  /**
+   * The time that the oldest read of a data file has been in the kernel until now, in milliseconds; 0 when there is
+   * none.
+   */
   readingMs(): number
   startSession(fd: number, options: SessionOptions): Session
-  /** What hits write into `lastUse` from now on. */
+  /** The `lastUse` that hits write from now on. */
   setTick(tick: number): void
   /** End the threads once their queue is empty. Files and sessions must be closed before. */
   close(): Promise<void>
@@ -234,15 +247,20 @@ export interface Addon extends Libfuse2, LogWriters {
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */
   mountFuse(fd: number, source: string, mountpoint: string, options: string): void
-  /** Does the file system behind this descriptor of /dev/fuse live? Not once it is unmounted everywhere, or was aborted. */
+  /**
+   * Does the file system behind this descriptor of /dev/fuse live? Not once it is unmounted everywhere, or was aborted.
+   */
   isFuseConnected(fd: number): boolean
   /** umount2(2). `force` aborts the connection and detaches. */
   unmount(mountpoint: string, force: boolean): void
-  /** Open `path` and take an exclusive lock that ends with the process. Throws EWOULDBLOCK when somebody has it. */
+  /**
+   * Open `path` and take an exclusive lock that ends with the process. Throws EWOULDBLOCK when another process has it.
+   */
   lockFile(path: string): number
   /**
-   * The stretch of data or hole of the file behind `fd` that begins at or before `offset` (within the file) and goes on until
-   * `end`, from SEEK_HOLE and SEEK_DATA; a file system without them makes it all data. Moves the descriptor's own offset.
+   * The stretch of data or hole of the file behind `fd` that begins at or before `offset` (within the file) and goes on
+   * until `end`, from SEEK_HOLE and SEEK_DATA; a file system without them makes it all data. Moves the descriptor's own
+   * offset.
    */
   extentAt(fd: number, offset: number): { readonly hole: boolean; readonly end: number }
   /** A pair of connected stream sockets, close-on-exec. */
@@ -253,20 +271,23 @@ export interface Addon extends Libfuse2, LogWriters {
   /** Wait for a descriptor; throws ECONNRESET when the other side has gone. Blocks the calling thread. */
   receiveFd(socket: number): number
   /**
-   * Send one datagram to the Unix socket `name`: a path, or `@` and the name of an abstract one. Blocks the calling thread while
-   * the receiver is full, for a second at most (then it throws EAGAIN).
+   * Send one datagram to the Unix socket `name`: a path, or `@` and the name of an abstract one. Blocks the calling
+   * thread while the receiver is full, for a second at most (then it throws EAGAIN).
    * @param fd a descriptor that goes with it, and stays open here; or null
    */
   sendDatagram(name: string, text: string, fd: number | null): void
   closeFd(fd: number): void
   /**
-   * From now on this process leaves no core, and nobody but root looks into its memory or its environment. Its children do, for
-   * that ends with the next program.
+   * From now on this process leaves no core, and only root may look into its memory or its environment. Its children
+   * may, because that ends with the next program.
    */
   forbidDumps(): void
-  /** Give memory back to the kernel that the allocator keeps free: some milliseconds for a hundred MiB. Source: malloc_trim(3). */
+  /**
+   * Give memory back to the kernel that the allocator keeps free: some milliseconds for a hundred MiB. Source:
+   * malloc_trim(3).
+   */
   releaseFreeMemory(): void
-  /** How far behind the begin of `bytes` the next page of memory begins, in bytes. */
+  /** The distance from the begin of `bytes` to the next page of memory, in bytes. */
   bytesToPage(bytes: Uint8Array): number
 }
 

@@ -15,13 +15,13 @@ t.test('the first piece is done at once', async t => {
 })
 
 t.test('pieces are done in order, and those that come meanwhile behind them', async t => {
-  const bursts = new SlicedQueue()
+  const slicer = new SlicedQueue()
   const seen: number[] = []
   await new Promise<void>(resolve => {
     for (let k = 0; k < 100; k++) {
-      bursts.run(() => {
+      slicer.run(() => {
         seen.push(k)
-        if (k === 50) bursts.run(() => seen.push(100))
+        if (k === 50) slicer.run(() => seen.push(100))
         if (k === 99) setImmediate(() => setImmediate(resolve))
       })
     }
@@ -30,15 +30,15 @@ t.test('pieces are done in order, and those that come meanwhile behind them', as
     seen,
     Array.from({ length: 101 }, (_, k) => k),
   )
-  t.equal(bursts.waiting, 0)
+  t.equal(slicer.waiting, 0)
 })
 
 t.test('what follows from a piece is done before the next one begins', async t => {
-  const bursts = new SlicedQueue()
+  const slicer = new SlicedQueue()
   let [under, most, left] = [0, 0, 20]
   await new Promise<void>(resolve => {
     for (let k = 0; k < 20; k++) {
-      bursts.run(async () => {
+      slicer.run(async () => {
         most = Math.max(most, ++under)
         for (let step = 0; step < 10; step++) await null
         under--
@@ -50,11 +50,11 @@ t.test('what follows from a piece is done before the next one begins', async t =
 })
 
 t.test('others have their turn between pieces that take long together, what follows from them included', async t => {
-  const bursts = new SlicedQueue()
+  const slicer = new SlicedQueue()
   let left = 64
   const turns: number[] = []
   for (let k = 0; k < 64; k++) {
-    bursts.run(async () => {
+    slicer.run(async () => {
       await null
       work(1)
       left--

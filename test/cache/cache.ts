@@ -83,7 +83,7 @@ t.test('after a restart everything is read without a request, and nothing is pub
   await second.close()
 })
 
-t.test('a flight that nobody wants any more is cancelled, and the next reader starts afresh', async t => {
+t.test('a inflight that nobody wants any more is cancelled, and the next reader starts afresh', async t => {
   const origin = new MemoryOrigin()
   origin.put('a', 100 * KiB)
   let cancelled = 0

@@ -3,7 +3,12 @@ import { chmodSync, chownSync, copyFileSync, existsSync, readFileSync, writeFile
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseSize } from '../../src/base/sizes.ts'
-import { leftBehindBytes, prefetchBytesMax, promotionBytesMax, shelfBytesMax } from '../../src/cache/fetch/limits.ts'
+import {
+  leftBehindBytes,
+  prefetchBytesMax,
+  promotionBytesMax,
+  readaheadBufferBytesMax,
+} from '../../src/cache/fetch/limits.ts'
 import { fetchBytesMax } from '../../src/cache/limits.ts'
 import { blockBytesDefault } from '../../src/daemon/config/limits.ts'
 import { mountAt } from '../../src/daemon/mount/mount-table.ts'
@@ -151,7 +156,7 @@ t.test('the memory that the unit leaves is what the limits add up to', async t =
   t.ok(indexLockedBytesMax >= 168 * MiB)
   t.ok(locked >= indexLockedBytesMax + 8 * MiB, 'and something for others')
   const heap = workerHeapMiBMax * MiB
-  const underWay = fetchBytesMax + promotionBytesMax + prefetchBytesMax + shelfBytesMax + leftBehindBytes
+  const underWay = fetchBytesMax + promotionBytesMax + prefetchBytesMax + readaheadBufferBytesMax + leftBehindBytes
   const tables = (50 * 1024 ** 4 * residencyBytesPerObject) / (64 * blockBytesDefault)
   t.ok(
     heap + indexLockedBytesMax + underWay + tables <= memory / 2,

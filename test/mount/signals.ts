@@ -27,7 +27,7 @@ function isHandled(pid: number, signal: number): boolean {
 
 /** Addresses on which the process listens with TCP, as /proc has them. */
 function portsOf(pid: number): string[] {
-  const links = readdirSync(`/proc/${pid}/fd`).map(fd => linkOf(join(`/proc/${pid}/fd`, fd)))
+  const links = readdirSync(`/proc/${pid}/fd`).map(fd => pathOf(join(`/proc/${pid}/fd`, fd)))
   return ['tcp', 'tcp6'].flatMap(table =>
     readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
       .split('\n')
@@ -37,7 +37,7 @@ function portsOf(pid: number): string[] {
   )
 }
 
-function linkOf(path: string): string {
+function pathOf(path: string): string {
   try {
     return readlinkSync(path)
   } catch {

@@ -1,7 +1,7 @@
 /** A cache disk that is slower than the origin costs promotions, not time. */
 import { join } from 'node:path'
 import t from 'tap'
-import { shelfMsMax } from '../../src/cache/fetch/limits.ts'
+import { readaheadBufferMsMax } from '../../src/cache/fetch/limits.ts'
 import { cannotMount, mountDaemon, place, readingAhead, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { writeSample } from '../fixtures/images.ts'
@@ -42,7 +42,7 @@ t.test(
       t.ok(stream.readBytes > 0.8 * image.sizeBytes, `${stream.readBytes} bytes were there before they were asked for`)
       // What the store did not take is fetched once all the same, unless it waits too long for a reader (in memory), or reads are kept from a
       // disk that is too busy for them: on a machine that slow.
-      const isSlow = seconds * 1000 > 3 * shelfMsMax || health.busyTimes > 0
+      const isSlow = seconds * 1000 > 3 * readaheadBufferMsMax || health.busyTimes > 0
       if (isSlow) t.comment(`too slow to count by: ${unreadBytes} bytes unread, busy ${health.busyTimes} times`)
       else t.equal(asked.bytes, image.sizeBytes, 'each byte was fetched once')
       await run('sh', '-c', ': > "$0"', faults)

@@ -7,7 +7,7 @@
 import { type RunAfter, runAfter } from '../../async/timers.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, throwIfAborted } from '../../base/errors.ts'
-import { restBytesMax, restMsMax, restQuietMs, restsAtOnceMax } from './limits.ts'
+import { deferredFillBytesMax, deferredFillMsMax, deferredFillQuietMs, deferredFillsMax } from './limits.ts'
 
 export interface DeferredFillsContext {
   /** Readers that wait for an origin now. */
@@ -90,16 +90,16 @@ export class DeferredFills {
   /** Let begin what may; look again when more may. */
   #pump(): void {
     const nowMs = this.#parts.now()
-    const isQuiet = this.#parts.demanded() === 0 && nowMs - this.#demandMs >= restQuietMs
+    const isQuiet = this.#parts.demanded() === 0 && nowMs - this.#demandMs >= deferredFillQuietMs
     for (const next of this.#waiting) {
-      const isDue = nowMs - next.sinceMs >= restMsMax || this.#waitingBytes > restBytesMax
-      if (!isDue && !(isQuiet && this.#inProgress < restsAtOnceMax)) break
+      const isDue = nowMs - next.sinceMs >= deferredFillMsMax || this.#waitingBytes > deferredFillBytesMax
+      if (!isDue && !(isQuiet && this.#inProgress < deferredFillsMax)) break
       next.begin()
     }
     if (this.#waiting.size === 0 || this.#willLook) return
     this.#willLook = true
     const { after = runAfter } = this.#parts
-    after(restQuietMs, () => {
+    after(deferredFillQuietMs, () => {
       this.#willLook = false
       this.#pump()
     })

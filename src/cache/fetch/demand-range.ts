@@ -2,7 +2,7 @@
  * Demand range of an extent: the bytes that a reader waits for come first, the remainder later. Both go into one
  * buffer, so that the extent is promoted like any other, and no byte is fetched twice.
  */
-import { earlyShareMax, earlyUnitBytes } from './limits.ts'
+import { demandShareMax, demandUnitBytes } from './limits.ts'
 
 /** Bytes [offset, offset + length) of the image. */
 export interface DemandRange {
@@ -23,9 +23,9 @@ export interface FirstPart extends DemandRange {
 /** The part of `extent` to fetch first for a reader that wants `asked`; null when that is most of it, or nothing. */
 export function demandRange(extent: DemandRange, asked: DemandRange): DemandRange | null {
   const end = extent.offset + extent.length
-  const from = Math.max(extent.offset, Math.floor(asked.offset / earlyUnitBytes) * earlyUnitBytes)
-  const to = Math.min(end, Math.ceil((asked.offset + asked.length) / earlyUnitBytes) * earlyUnitBytes)
-  return to <= from || to - from > extent.length * earlyShareMax ? null : { offset: from, length: to - from }
+  const from = Math.max(extent.offset, Math.floor(asked.offset / demandUnitBytes) * demandUnitBytes)
+  const to = Math.min(end, Math.ceil((asked.offset + asked.length) / demandUnitBytes) * demandUnitBytes)
+  return to <= from || to - from > extent.length * demandShareMax ? null : { offset: from, length: to - from }
 }
 
 /** The remainder of `extent` without `early`: the parts before it and after it. */

@@ -22,10 +22,10 @@ export interface FetcherContext extends PromotionHandoffContext {
   /** Bytes on their way because a reader waits for them. */
   readonly fetchBudgets: FetchBudgets
   readonly memory: BufferPool
-  readonly shelf: ReadaheadBuffer
+  readonly readahead: ReadaheadBuffer
   /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
   originOf(image: Image): Origin
-  linkOf(image: Image): PathEstimator
+  pathOf(image: Image): PathEstimator
   /** Is its origin so near that a small read is answered much sooner than that of a block? */
   isNear(image: Image): boolean
   /** Milliseconds, never going back. */
@@ -61,8 +61,8 @@ export class Fetcher {
   }
 
   /** See {@link PromotionHandoff}. */
-  get shelvedFlights(): number {
-    return this.#landings.shelvedFlights
+  get bufferedFetches(): number {
+    return this.#landings.bufferedFetches
   }
 
   /** The bytes that they were for, since the daemon started. */
@@ -75,18 +75,18 @@ export class Fetcher {
    * @param asked the range that a reader waits for, or has got already; null for all of it
    * @param opener the reader
    */
-  flightsFor(
+  fetchesFor(
     stored: StoredImage,
     object: number,
     missing: bigint,
     asked: Asked = null,
     opener?: number,
-  ): { flights: InflightFetch[]; isNew: boolean } {
-    if (missing === 0n) return { flights: [], isNew: false }
-    const flights = this.#parts.flights.overlapping(stored.lockKey(object), missing)
-    const rest = flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+  ): { fetches: InflightFetch[]; isNew: boolean } {
+    if (missing === 0n) return { fetches: [], isNew: false }
+    const fetches = this.#parts.fetches.overlapping(stored.lockKey(object), missing)
+    const rest = fetches.reduce((mask, inflight) => mask & ~inflight.blocks, missing)
     return {
-      flights: flights.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked, opener))),
+      fetches: fetches.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked, opener))),
       isNew: rest !== 0n,
     }
   }
@@ -95,14 +95,14 @@ export class Fetcher {
   lacking(stored: StoredImage, object: number, blocks: bigint): bigint {
     const missing = blocks & ~stored.held(object)
     if (missing === 0n) return 0n
-    const flights = this.#parts.flights.overlapping(stored.lockKey(object), missing)
-    return flights.reduce((mask, flight) => mask & ~flight.blocks, missing)
+    const fetches = this.#parts.fetches.overlapping(stored.lockKey(object), missing)
+    return fetches.reduce((mask, inflight) => mask & ~inflight.blocks, missing)
   }
 
   /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
   releaseBytes(stored: StoredImage, object: number, blocks: bigint): void {
-    for (const flight of this.#parts.flights.overlapping(stored.lockKey(object), blocks))
-      flight.retained?.releaseBytes()
+    for (const inflight of this.#parts.fetches.overlapping(stored.lockKey(object), blocks))
+      inflight.retained?.releaseBytes()
   }
 
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
@@ -128,44 +128,44 @@ export class Fetcher {
     expectation: PrefetchListener,
     isPassing: boolean,
   ): Promise<void> {
-    const { memory, flights, shelf } = this.#parts
+    const { memory, fetches, readahead } = this.#parts
     const { image, geometry } = stored
     const { offset, length } = geometry.bytesOf(object, run)
     const lease = memory.lend(length)
-    const expected = shelf.expect({ stored, object, run, expectation })
-    const flight = new InflightFetch(object, run, {
-      ahead: { isPassing, whenUnshelved: then => expected.whenGone(then) },
+    const expected = readahead.expect({ stored, object, run, expectation })
+    const inflight = new InflightFetch(object, run, {
+      ahead: { isPassing, whenReleased: then => expected.whenGone(then) },
       fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
       free: hasFailed => (hasFailed ? lease.discard() : lease.release()),
     })
-    flights.add(stored.lockKey(object), flight)
+    fetches.add(stored.lockKey(object), inflight)
     stored.touch(object)
-    return flight.arrival.then(
+    return inflight.arrival.then(
       bytes => {
         expected.insert(lease)
-        this.#landings.handOver(stored, flight, bytes)
+        this.#landings.handOver(stored, inflight, bytes)
         // Then the page cache has it, if it went there.
-        const isHeld = () => (flight.blocks & ~stored.held(object)) === 0n
-        if (!isPassing) void flight.settled.then(() => isHeld() && expected.releaseBytes())
+        const isHeld = () => (inflight.blocks & ~stored.held(object)) === 0n
+        if (!isPassing) void inflight.settled.then(() => isHeld() && expected.releaseBytes())
       },
       error => {
         expected.remove()
-        flights.remove(stored.lockKey(object), flight)
+        fetches.remove(stored.lockKey(object), inflight)
         if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       },
     )
   }
 
   #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: Asked, opener?: number): InflightFetch {
-    const { flights } = this.#parts
+    const { fetches } = this.#parts
     const plan = this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked, opener)
-    const flight = new InflightFetch(object, run, plan)
-    flights.add(stored.lockKey(object), flight)
-    flight.arrival.then(
-      bytes => this.#landings.handOver(stored, flight, bytes),
-      () => flights.remove(stored.lockKey(object), flight),
+    const inflight = new InflightFetch(object, run, plan)
+    fetches.add(stored.lockKey(object), inflight)
+    inflight.arrival.then(
+      bytes => this.#landings.handOver(stored, inflight, bytes),
+      () => fetches.remove(stored.lockKey(object), inflight),
     )
-    return flight
+    return inflight
   }
 
   #planOf(image: Image, extent: DemandRange, asked: Asked, opener?: number): FetchPlan {
@@ -219,7 +219,7 @@ export class Fetcher {
   }
 
   #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const { originOf, linkOf } = this.#parts
-    return linkOf(image).measure(target.length, () => originOf(image).read(image, offset, target, options))
+    const { originOf, pathOf } = this.#parts
+    return pathOf(image).measure(target.length, () => originOf(image).read(image, offset, target, options))
   }
 }

@@ -21,7 +21,7 @@ export interface FetchPlan {
   readonly ahead?: {
     readonly isPassing: boolean
     /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
-    whenUnshelved(then: () => void): void
+    whenReleased(then: () => void): void
   }
   /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
   early?(signal: CancelSignal): FirstPart
@@ -37,10 +37,10 @@ export interface Retained {
   offer(): void
 }
 
-/** Of a flight that comes in one step, all is waited for from the beginning. */
+/** Of a fetch that comes in one step, all is waited for from the beginning. */
 const atOnce = Promise.resolve()
 const nothing: () => void = () => {}
-const noFlights: readonly InflightFetch[] = []
+const noFetches: readonly InflightFetch[] = []
 
 /** One extent on its way. */
 export class InflightFetch {
@@ -57,7 +57,7 @@ export class InflightFetch {
   readonly isAhead: boolean
   readonly isPassing: boolean
   /** See {@link FetchPlan}. */
-  readonly whenUnshelved: (then: () => void) => void
+  readonly whenReleased: (then: () => void) => void
   readonly #free: (hasFailed: boolean) => void
   #hasEnded = false
   // INVARIANT: true only after the end, with no reader on board.
@@ -66,7 +66,7 @@ export class InflightFetch {
   readonly early: FirstPart | null
   /** A reader waits for all of it. Idempotent. */
   makeDemand = nothing
-  /** Where it has settled and only stays in memory, because the store did not take it. */
+  /** Not null once it has settled and only stays in memory, because the store did not take it. */
   retained: Retained | null = null
   #readers = 0
   #arrived = false
@@ -79,7 +79,7 @@ export class InflightFetch {
     this.blocks = maskOf(run)
     this.isAhead = ahead !== undefined
     this.isPassing = ahead?.isPassing ?? false
-    this.whenUnshelved = then => (ahead ? ahead.whenUnshelved(then) : then())
+    this.whenReleased = then => (ahead ? ahead.whenReleased(then) : then())
     this.#free = free
     this.early = early?.(this.#controller) ?? null
     let hurry = atOnce
@@ -101,7 +101,7 @@ export class InflightFetch {
       },
       () => {
         this.#failed = true
-      }, // Readers see the error; a flight without readers has none to tell.
+      }, // Readers see the error; a inflight without readers has none to tell.
     )
   }
 
@@ -156,7 +156,7 @@ export class InflightFetch {
 
   /** Count one more reader, which may look at the bytes until it leaves. @returns its leave, to be called once */
   acquire(): () => void {
-    if (this.#isFree) throw new Error('a reader boards a flight after its end')
+    if (this.#isFree) throw new Error('a reader boards a inflight after its end')
     this.#readers++
     this.retained?.offer()
     return () => {
@@ -173,7 +173,7 @@ export class InflightFetch {
   }
 }
 
-/** The flights of all images, by object. */
+/** The fetches of all images, by object. */
 export class InflightTable {
   readonly #byObject = new Map<string, Set<InflightFetch>>()
   #count = 0
@@ -187,32 +187,32 @@ export class InflightTable {
   /** Flights that touch `blocks` of an object and may be joined. */
   overlapping(key: string, blocks: bigint): InflightFetch[] {
     const touching: InflightFetch[] = []
-    for (const flight of this.#byObject.get(key) ?? noFlights) {
-      if ((flight.blocks & blocks) !== 0n && !flight.cancelled) touching.push(flight)
+    for (const inflight of this.#byObject.get(key) ?? noFetches) {
+      if ((inflight.blocks & blocks) !== 0n && !inflight.cancelled) touching.push(inflight)
     }
     return touching
   }
 
-  add(key: string, flight: InflightFetch): void {
-    const flights = this.#byObject.get(key) ?? new Set()
-    flights.add(flight)
-    this.#byObject.set(key, flights)
+  add(key: string, inflight: InflightFetch): void {
+    const fetches = this.#byObject.get(key) ?? new Set()
+    fetches.add(inflight)
+    this.#byObject.set(key, fetches)
     this.#count++
   }
 
   /** Idempotent. */
-  remove(key: string, flight: InflightFetch): void {
-    const flights = this.#byObject.get(key)
-    if (!flights?.delete(flight)) return
-    flight.end()
+  remove(key: string, inflight: InflightFetch): void {
+    const fetches = this.#byObject.get(key)
+    if (!fetches?.delete(inflight)) return
+    inflight.end()
     this.#count--
-    if (flights.size === 0) this.#byObject.delete(key)
+    if (fetches.size === 0) this.#byObject.delete(key)
     if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
   }
 
   /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. */
   async close(): Promise<void> {
-    for (const flights of this.#byObject.values()) for (const flight of flights) flight.cancel()
+    for (const fetches of this.#byObject.values()) for (const inflight of fetches) inflight.cancel()
     if (this.#count > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
   }
 }

@@ -33,7 +33,7 @@ export const prefetchRequestMs = 12
 export const prefetchBytesMax = 48 * MiB
 export const prefetchBytesMin = 1 * MiB
 /** The share of the turns at an origin that reading ahead may take. */
-export const prefetchTurnsShare = 0.25
+export const prefetchSlotsShare = 0.25
 /** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
 export const prefetchRequestsQueuedMax = 1024
 /**
@@ -41,28 +41,28 @@ export const prefetchRequestsQueuedMax = 1024
  * more than this share of them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a
  * millisecond.
  */
-export const earlyUnitBytes = 4 * KiB
-export const earlyShareMax = 0.25
+export const demandUnitBytes = 4 * KiB
+export const demandShareMax = 0.25
 /**
  * Deferred fills: begun when no reader has asked an origin for so long, as many at once; the latest after so many
  * milliseconds, or when as much waits.
  */
-export const restQuietMs = 2
-export const restsAtOnceMax = 4
-export const restMsMax = 250
-export const restBytesMax = 16 * MiB
+export const deferredFillQuietMs = 2
+export const deferredFillsMax = 4
+export const deferredFillMsMax = 250
+export const deferredFillBytesMax = 16 * MiB
 /**
  * Bytes of the read-ahead buffer, from which readers are answered in memory: a window of one stream, and the bytes that
  * it has just read, for readers that follow it closely.
  */
-export const shelfBytesMax = 40 * MiB
-export const shelfReadBytesMax = 8 * MiB
+export const readaheadBufferBytesMax = 40 * MiB
+export const readaheadReadBytesMax = 8 * MiB
 /** The time, and the number of ranges, for which it is known whether they were read: 300 bytes of memory for each. */
-export const shelfMsMax = 10_000
-export const shelfPiecesMax = 4096
+export const readaheadBufferMsMax = 10_000
+export const readaheadBufferRangesMax = 4096
 /** Bytes that the store did not take and that stay in memory for readers that come back, and the time that they do. */
-export const lingeringBytesMax = 16 * MiB
-export const lingeringMsMax = 10_000
+export const unpromotedBytesMax = 16 * MiB
+export const unpromotedMsMax = 10_000
 /**
  * The bytes that are looked back upon to judge whether prefetching pays, and the share of them that may have gone
  * unread.

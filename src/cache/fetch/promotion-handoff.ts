@@ -21,8 +21,8 @@ export type Promote = (
 ) => Promise<boolean>
 
 export interface PromotionHandoffContext {
-  readonly flights: InflightTable
-  readonly park: UnpromotedBuffer
+  readonly fetches: InflightTable
+  readonly unpromoted: UnpromotedBuffer
   /** See {@link Promote}. */
   readonly promote: Promote
   /** Would so many bytes be taken now? */
@@ -31,68 +31,68 @@ export interface PromotionHandoffContext {
 
 export class PromotionHandoff {
   readonly #parts: PromotionHandoffContext
-  readonly #bursts = new SlicedQueue()
+  readonly #slicer = new SlicedQueue()
   /** Settled ones that stay because the shelf has their bytes. */
-  readonly #shelved = new Set<InflightFetch>()
+  readonly #buffered = new Set<InflightFetch>()
 
   constructor(parts: PromotionHandoffContext) {
     this.#parts = parts
   }
 
   /** Flights that are over and only stay because their bytes are on the shelf. */
-  get shelvedFlights(): number {
-    return this.#shelved.size
+  get bufferedFetches(): number {
+    return this.#buffered.size
   }
 
   /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
-  handOver(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): void {
-    setImmediate(() => this.#bursts.run(() => void this.#promote(stored, flight, bytes))) // Never rejects.
+  handOver(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): void {
+    setImmediate(() => this.#slicer.run(() => void this.#promote(stored, inflight, bytes))) // Never rejects.
   }
 
-  async #promote(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): Promise<void> {
-    const { object, run, isPassing } = flight
+  async #promote(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): Promise<void> {
+    const { object, run, isPassing } = inflight
     const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
-    flight.settle()
+    inflight.settle()
     // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its
     // successor.
-    if (isStored || stored.usageGate.isClosed) this.#parts.flights.remove(stored.lockKey(object), flight)
+    if (isStored || stored.usageGate.isClosed) this.#parts.fetches.remove(stored.lockKey(object), inflight)
     // The reader of a long stream has it from the read-ahead buffer, and does not come back.
-    else if (isPassing) this.#stayShelved(stored, flight)
-    else this.#linger(stored, flight, bytes)
+    else if (isPassing) this.#keepBuffered(stored, inflight)
+    else this.#retain(stored, inflight, bytes)
   }
 
   /**
    * A reader that comes back for the rest of a block, or was yet to come, need not wait. Each of them is a reason to
    * offer it again.
    */
-  #linger(stored: StoredImage, flight: InflightFetch, bytes: Uint8Array): void {
-    const { park, mayPromote } = this.#parts
-    const parked = { bytes: bytes.length, leave: () => this.#stayShelved(stored, flight) }
-    flight.retained = {
+  #retain(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): void {
+    const { unpromoted, mayPromote } = this.#parts
+    const retained = { bytes: bytes.length, leave: () => this.#keepBuffered(stored, inflight) }
+    inflight.retained = {
       releaseBytes: () => {
-        park.drop(parked)
-        flight.retained?.releaseBytes()
+        unpromoted.drop(retained)
+        inflight.retained?.releaseBytes()
       },
       offer: () => {
-        if (!mayPromote(stored, bytes.length) || !park.take(parked)) return
-        flight.retained = null
-        this.handOver(stored, flight, bytes)
+        if (!mayPromote(stored, bytes.length) || !unpromoted.take(retained)) return
+        inflight.retained = null
+        this.handOver(stored, inflight, bytes)
       },
     }
-    park.add(parked)
+    unpromoted.add(retained)
   }
 
   /**
    * A read that was on its way here when its bytes came finds them, and buffered ranges are not fetched once more: both
    * would have the stream take its whole prefetch for lost.
    */
-  #stayShelved(stored: StoredImage, flight: InflightFetch): void {
+  #keepBuffered(stored: StoredImage, inflight: InflightFetch): void {
     const leave = () => {
-      this.#shelved.delete(flight)
-      this.#parts.flights.remove(stored.lockKey(flight.object), flight)
+      this.#buffered.delete(inflight)
+      this.#parts.fetches.remove(stored.lockKey(inflight.object), inflight)
     }
-    this.#shelved.add(flight)
-    flight.retained = { releaseBytes: leave, offer: () => {} }
-    flight.whenUnshelved(leave)
+    this.#buffered.add(inflight)
+    inflight.retained = { releaseBytes: leave, offer: () => {} }
+    inflight.whenReleased(leave)
   }
 }

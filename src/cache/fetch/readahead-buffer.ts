@@ -11,7 +11,13 @@ import { PeriodicTask } from '../../async/periodic-task.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool, PooledBuffer } from './buffer-pool.ts'
-import { prefetchBytesMax, shelfBytesMax, shelfMsMax, shelfPiecesMax, shelfReadBytesMax } from './limits.ts'
+import {
+  prefetchBytesMax,
+  readaheadBufferBytesMax,
+  readaheadBufferMsMax,
+  readaheadBufferRangesMax,
+  readaheadReadBytesMax,
+} from './limits.ts'
 
 /** Hears the outcome of a range. */
 export interface PrefetchListener {
@@ -75,12 +81,12 @@ export class ReadaheadBuffer {
   /** Those that have bytes, in the order in which these are let go: what was read to its end comes first. */
   readonly #read = new Set<Item>()
   readonly #unread = new Set<Item>()
-  // INVARIANT: usedBytes <= shelfBytesMax after each change, or there is one piece with bytes.
+  // INVARIANT: usedBytes <= readaheadBufferBytesMax after each change, or there is one piece with bytes.
   #usedBytes = 0
   /** Of pieces that are on their way. */
   #comingBytes = 0
   #readBytes = 0
-  readonly #sweeps = new PeriodicTask(shelfMsMax / 4, () => this.sweep())
+  readonly #sweeps = new PeriodicTask(readaheadBufferMsMax / 4, () => this.sweep())
   #closed = false
 
   constructor(parts: ReadaheadBufferContext) {
@@ -94,7 +100,7 @@ export class ReadaheadBuffer {
 
   /** Would so many bytes find room beside the unread ones? */
   hasRoom(bytes: number): boolean {
-    return this.#usedBytes - this.#readBytes + bytes <= shelfBytesMax - shelfReadBytesMax
+    return this.#usedBytes - this.#readBytes + bytes <= readaheadBufferBytesMax - readaheadReadBytesMax
   }
 
   /** A piece is on its way. */
@@ -147,7 +153,7 @@ export class ReadaheadBuffer {
   sweep(): void {
     const nowMs = this.#parts.now()
     for (const item of this.#here) {
-      if (nowMs - (item.sinceMs ?? nowMs) < shelfMsMax) return
+      if (nowMs - (item.sinceMs ?? nowMs) < readaheadBufferMsMax) return
       this.#leave(item)
     }
   }
@@ -176,7 +182,7 @@ export class ReadaheadBuffer {
     this.#here.add(item)
     this.#sweeps.start()
     for (const oldest of this.#here) {
-      if (this.#here.size <= shelfPiecesMax) break
+      if (this.#here.size <= readaheadBufferRangesMax) break
       this.#leave(oldest)
     }
     this.#makeRoom(item)
@@ -184,7 +190,10 @@ export class ReadaheadBuffer {
 
   /** With much on its way to many readers, less stays: both take of the same memory. */
   #makeRoom(newest: Item): void {
-    const bytesMax = Math.max(shelfReadBytesMax, Math.min(shelfBytesMax, prefetchBytesMax - this.#comingBytes))
+    const bytesMax = Math.max(
+      readaheadReadBytesMax,
+      Math.min(readaheadBufferBytesMax, prefetchBytesMax - this.#comingBytes),
+    )
     for (const item of this.#read) {
       if (this.#usedBytes <= bytesMax && !this.#parts.memory.isScarce) return
       this.#letGo(item)
@@ -207,7 +216,7 @@ export class ReadaheadBuffer {
     this.#readBytes += item.length
     // Others may follow closely.
     for (const oldest of this.#read) {
-      if (this.#readBytes <= shelfReadBytesMax) break
+      if (this.#readBytes <= readaheadReadBytesMax) break
       if (oldest.unreported === 0n) this.#leave(oldest)
       else this.#letGo(oldest)
     }

@@ -1,8 +1,9 @@
 /**
- * What the store did not take stays in memory for a while: for those who come back for more of it, or were yet to come.
+ * Unpromoted buffer: keeps bytes that the store did not take in memory for a while, for readers that come back or were
+ * yet to come.
  */
 import { PeriodicTask } from '../../async/periodic-task.ts'
-import { lingeringMsMax } from './limits.ts'
+import { unpromotedMsMax } from './limits.ts'
 
 /** One block, or some, in memory. */
 export interface UnpromotedBytes {
@@ -15,10 +16,10 @@ export class UnpromotedBuffer {
   readonly #bytesMax: number
   readonly #now: () => number
   /** By when they came. */
-  readonly #parked = new Map<UnpromotedBytes, number>()
+  readonly #retained = new Map<UnpromotedBytes, number>()
   // INVARIANT: usedBytes <= bytesMax after each change, or one is parked.
   #usedBytes = 0
-  readonly #sweeps = new PeriodicTask(lingeringMsMax / 4, () => this.sweep())
+  readonly #sweeps = new PeriodicTask(unpromotedMsMax / 4, () => this.sweep())
   #closed = false
 
   /** @param now milliseconds, never going back */
@@ -32,48 +33,48 @@ export class UnpromotedBuffer {
   }
 
   get size(): number {
-    return this.#parked.size
+    return this.#retained.size
   }
 
-  add(parked: UnpromotedBytes): void {
+  add(retained: UnpromotedBytes): void {
     if (this.#closed) {
-      parked.leave()
+      retained.leave()
       return
     }
-    this.#parked.set(parked, this.#now())
-    this.#usedBytes += parked.bytes
-    for (const oldest of this.#parked.keys()) {
-      if (this.#usedBytes <= this.#bytesMax || oldest === parked) break
+    this.#retained.set(retained, this.#now())
+    this.#usedBytes += retained.bytes
+    for (const oldest of this.#retained.keys()) {
+      if (this.#usedBytes <= this.#bytesMax || oldest === retained) break
       this.drop(oldest)
     }
     this.#sweeps.start()
   }
 
   /** Let it leave. Nothing happens when it has left. */
-  drop(parked: UnpromotedBytes): void {
-    if (this.take(parked)) parked.leave()
+  drop(retained: UnpromotedBytes): void {
+    if (this.take(retained)) retained.leave()
   }
 
-  /** It goes back to who has parked it, who does not hear of it. @returns false when it has left */
-  take(parked: UnpromotedBytes): boolean {
-    if (!this.#parked.delete(parked)) return false
-    this.#usedBytes -= parked.bytes
-    if (this.#parked.size === 0) this.#sweeps.stop()
+  /** It goes back to its owner, without a call of `leave`. @returns false when it has left */
+  take(retained: UnpromotedBytes): boolean {
+    if (!this.#retained.delete(retained)) return false
+    this.#usedBytes -= retained.bytes
+    if (this.#retained.size === 0) this.#sweeps.stop()
     return true
   }
 
   /** Let those leave that have waited too long. */
   sweep(): void {
     const nowMs = this.#now()
-    for (const [parked, sinceMs] of this.#parked) {
-      if (nowMs - sinceMs < lingeringMsMax) return
-      this.drop(parked)
+    for (const [retained, sinceMs] of this.#retained) {
+      if (nowMs - sinceMs < unpromotedMsMax) return
+      this.drop(retained)
     }
   }
 
   /** Let all leave, also those that come later. Idempotent. */
   close(): void {
     this.#closed = true
-    for (const parked of this.#parked.keys()) this.drop(parked)
+    for (const retained of this.#retained.keys()) this.drop(retained)
   }
 }

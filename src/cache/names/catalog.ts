@@ -60,7 +60,7 @@ export class Catalog {
   readonly #lookups = new SingleFlight<ImageEntry>()
   readonly #recorder: IndexWriteQueue
   /** Ids of the versions that have no name. */
-  readonly #nameless: Set<string>
+  readonly #superseded: Set<string>
   readonly #vanished: VanishedNames
 
   constructor(options: CatalogOptions) {
@@ -83,13 +83,13 @@ export class Catalog {
     })
     const entries = options.index.images()
     for (const entry of entries) this.#images.remember(entry)
-    this.#nameless = new Set(this.#images.ids())
+    this.#superseded = new Set(this.#images.ids())
     for (const url of new Set(entries.map(({ image }) => image.origin))) {
       for (const { name, imageId } of options.index.names(url)) {
         const entry = this.#images.find(imageId)
         if (!entry) continue
         this.#names.set({ url }, name, { entry, checkedMs: this.#startedMs })
-        this.#nameless.delete(imageId)
+        this.#superseded.delete(imageId)
       }
     }
   }
@@ -110,12 +110,12 @@ export class Catalog {
   }
 
   /** Versions that have no name, in the order in which they lost it. */
-  nameless(): ImageEntry[] {
-    return [...this.#nameless].flatMap(id => this.#images.find(id) ?? [])
+  superseded(): ImageEntry[] {
+    return [...this.#superseded].flatMap(id => this.#images.find(id) ?? [])
   }
 
-  isNameless(imageId: string): boolean {
-    return this.#nameless.has(imageId)
+  isSuperseded(imageId: string): boolean {
+    return this.#superseded.has(imageId)
   }
 
   /** Does the name under which this version was known mean nothing at all now? */
@@ -127,7 +127,7 @@ export class Catalog {
   forget(entry: ImageEntry): void {
     const { image } = entry
     this.#images.forget(entry)
-    this.#nameless.delete(image.id)
+    this.#superseded.delete(image.id)
     this.#recorder.drop(imageKey(image.id))
   }
 
@@ -135,7 +135,7 @@ export class Catalog {
   reinstate(entry: ImageEntry): void {
     if (this.#images.find(entry.image.id)) return
     this.#images.remember(entry)
-    this.#nameless.add(entry.image.id)
+    this.#superseded.add(entry.image.id)
   }
 
   /** This image is being used: it goes after unused ones. */
@@ -146,7 +146,7 @@ export class Catalog {
   /** Has it its name, without a use or a lookup since? */
   mayLetGo(known: TrackedImage): boolean {
     const { id } = known.entry.image
-    return this.#images.isUnusedSince(known) && !this.#nameless.has(id) && !this.#lookedUp.has(id)
+    return this.#images.isUnusedSince(known) && !this.#superseded.has(id) && !this.#lookedUp.has(id)
   }
 
   /**
@@ -165,7 +165,7 @@ export class Catalog {
       if (this.#images.find(entry.image.id)) return // It has come back meanwhile.
       this.reinstate(entry)
       if (!named || this.#names.get({ url }, name)) return
-      this.#nameless.delete(entry.image.id)
+      this.#superseded.delete(entry.image.id)
       this.#names.set({ url }, name, named)
       void this.#recordName(url, name, entry.image.id).catch(() => {}) // The index is closed: it has what it had.
     }
@@ -270,7 +270,7 @@ export class Catalog {
         this.#names.delete(origin, name)
         this.#absent.add(key, Math.min(absentMsMax, this.#options.freshMs(origin)))
         if (index.name(origin.url, name) !== null) await this.#recorder.record(key, 0, true, remove)
-        if (before !== undefined) this.#nameless.add(before)
+        if (before !== undefined) this.#superseded.add(before)
       }
       throw error
     }
@@ -278,7 +278,7 @@ export class Catalog {
 
   async #found(origin: Origin, name: string, image: Image): Promise<ImageEntry> {
     const before = this.#names.get(origin, name)?.entry.image.id
-    this.#nameless.delete(image.id) // In the iteration in which it is found: it must not be retired any more.
+    this.#superseded.delete(image.id) // In the iteration in which it is found: it must not be retired any more.
     const known = this.#images.find(image.id)
     const entry = known ?? this.#admit(image)
     const bytes = JSON.stringify(image).length
@@ -288,7 +288,7 @@ export class Catalog {
       known || this.#recorder.record(imageKey(image.id), bytes, true, put),
       before === image.id || this.#recordName(origin.url, name, image.id),
     ])
-    if (before !== undefined && before !== image.id) this.#nameless.add(before)
+    if (before !== undefined && before !== image.id) this.#superseded.add(before)
     this.#names.set(origin, name, { entry, checkedMs: this.#options.now() })
     this.#absent.delete(`${origin.url} ${name}`)
     this.use(image)

@@ -40,14 +40,14 @@ export const rememberedNamesMax = 2_000_000
  */
 export const retireRevalidations = 10
 
-/** That at least, whatever the pause between two questions. */
+/** The time before a superseded version goes at least, whatever the pause between two questions. */
 export const retireMsMin = 5_000
 
 /**
  * More superseded versions than this go at once, oldest first: each holds a descriptor, of which a process often has
  * 1024.
  */
-export const namelessVersionsMax = 64
+export const supersededVersionsMax = 64
 
 /** The interval at which they are looked at. */
 export const retireLookMs = 2_000

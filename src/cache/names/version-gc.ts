@@ -17,7 +17,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { Catalog } from './catalog.ts'
-import { namelessVersionsMax, retireLookMs, retireMsMin, retireRevalidations } from './limits.ts'
+import { retireLookMs, retireMsMin, retireRevalidations, supersededVersionsMax } from './limits.ts'
 
 export interface SupersededName {
   /** Null is the root. */
@@ -88,7 +88,7 @@ export class VersionCollector {
   }
 
   get counters(): VersionGcCounters {
-    return { superseded: this.#parts.catalog.nameless().length, retired: this.#retired, forced: this.#early }
+    return { superseded: this.#parts.catalog.superseded().length, retired: this.#retired, forced: this.#early }
   }
 
   /** Look every now and then, until {@link close}. */
@@ -123,7 +123,7 @@ export class VersionCollector {
       await catalog.catchUp(signal)
       await this.#look()
       const unwanted = [...this.#unwanted.values()]
-      const tooMany = unwanted.length - (this.#limits.versionsMax ?? namelessVersionsMax)
+      const tooMany = unwanted.length - (this.#limits.versionsMax ?? supersededVersionsMax)
       for (const [k, { image, sinceMs }] of unwanted.entries()) {
         const isEarly = k < tooMany
         if (!isEarly && now() - sinceMs < this.#graceMs(image)) continue
@@ -147,8 +147,8 @@ export class VersionCollector {
   /** Bring the list of unwanted versions up to date. */
   async #look(): Promise<void> {
     const { catalog, acquaintance, directoryOf, now } = this.#parts
-    for (const id of this.#unwanted.keys()) if (!catalog.isNameless(id)) this.#unwanted.delete(id)
-    for (const entry of catalog.nameless()) {
+    for (const id of this.#unwanted.keys()) if (!catalog.isSuperseded(id)) this.#unwanted.delete(id)
+    for (const entry of catalog.superseded()) {
       const { id } = entry.image
       const { key: name } = entry.image
       const lost = catalog.hasLostName(entry) ? { directory: directoryOf(entry.image), name } : null
@@ -161,7 +161,7 @@ export class VersionCollector {
   }
 
   #isUnwanted(imageId: string): boolean {
-    return this.#parts.catalog.isNameless(imageId) && !this.#parts.isInUse(imageId)
+    return this.#parts.catalog.isSuperseded(imageId) && !this.#parts.isInUse(imageId)
   }
 
   /** Evict what is held of it, then let it go. @returns whether it went */
@@ -169,7 +169,7 @@ export class VersionCollector {
     const { catalog, store, forget, logger } = this.#parts
     const stored = store.find(imageId)
     if (stored && !(await this.#empty(stored))) return false
-    const entry = catalog.nameless().find(({ image }) => image.id === imageId)
+    const entry = catalog.superseded().find(({ image }) => image.id === imageId)
     if (!entry || !this.#isUnwanted(imageId) || this.#stop.signal.aborted) return false
     // Asked and forgotten in one iteration: later lookups find a version that is not known.
     const retirement = store.removeImage(imageId)

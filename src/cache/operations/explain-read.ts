@@ -69,7 +69,7 @@ export interface ExplanationContext {
   /** Null: the store has none of it. */
   readonly stored: StoredImage | null
   readonly store: Store
-  readonly flights: InflightTable
+  readonly fetches: InflightTable
   /** Would the promotion queue let that many bytes in? */
   mayQueue(bytes: number): boolean
 }
@@ -91,11 +91,13 @@ export function explain(parts: ExplanationContext): Explanation {
   }
 }
 
-function objectOf({ stored, store, flights }: ExplanationContext, object: number, blocks: bigint): ExplainedObject {
+function objectOf({ stored, store, fetches }: ExplanationContext, object: number, blocks: bigint): ExplainedObject {
   const image = stored!
   const held = image.held(object)
   const published = image.residency.resident(object)
-  const flying = flights.overlapping(image.lockKey(object), blocks).reduce((mask, flight) => mask | flight.blocks, 0n)
+  const flying = fetches
+    .overlapping(image.lockKey(object), blocks)
+    .reduce((mask, inflight) => mask | inflight.blocks, 0n)
   const masks: readonly (readonly [BlockState, bigint])[] = [
     ['zero', published & image.zero(object)],
     ['published', published & ~image.zero(object)],

@@ -36,7 +36,7 @@ export interface CacheOperationsContext {
   readonly store: Store
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
   readonly reader: MissReader
-  readonly flights: InflightTable
+  readonly fetches: InflightTable
   readonly promoter: Promoter
   readonly evictor: Evictor
   readonly digester: DigestVerifier
@@ -169,7 +169,7 @@ export class CacheOperations {
     if (length > explainBytesMax || length < 1) {
       throw new CacheError('invalid-argument', `a read of ${length} bytes: give a length from 1 to ${explainBytesMax}`)
     }
-    const { store, flights, promoter, digester, pins } = this.#parts
+    const { store, fetches, promoter, digester, pins } = this.#parts
     const { origin, own, entry } = await this.#find(name, this.#stop.signal)
     const { image, nodeId } = entry
     const facts = {
@@ -186,7 +186,7 @@ export class CacheOperations {
       open: this.#parts.isOpen(image),
     }
     const mayQueue = (bytes: number) => promoter.hasRoom(bytes)
-    return explain({ facts, stored: store.find(image.id), store, flights, mayQueue })
+    return explain({ facts, stored: store.find(image.id), store, fetches, mayQueue })
   }
 
   /**

@@ -20,7 +20,7 @@ export interface PrefetchRequest {
   readonly stored: StoredImage
   readonly object: number
   readonly run: BlockRun
-  readonly usefulness: PrefetchAccuracy
+  readonly accuracy: PrefetchAccuracy
   /** Does the first read of it say that all of it is of use, or each of its blocks for itself? */
   readonly unit: 'piece' | 'block'
   /** Is it for a long stream, see {@link Promote}? */
@@ -41,7 +41,7 @@ export interface PrefetchQueueContext {
   /** Is there room for that many bytes when they come, those that are under way included? */
   hasRoom(stored: StoredImage, bytes: number, isPassing: boolean): boolean
   /** The way to its origin. */
-  linkOf(stored: StoredImage): Pick<PathEstimator, 'bdpBytes' | 'bytesPerSecond'>
+  pathOf(stored: StoredImage): Pick<PathEstimator, 'bdpBytes' | 'bytesPerSecond'>
 }
 
 export interface PrefetchQueueCounters {
@@ -126,9 +126,9 @@ export class PrefetchQueue {
   }
 
   #mayBegin(stored: StoredImage, bytes: number): boolean {
-    const { fetcher, requestsMax, linkOf } = this.#parts
+    const { fetcher, requestsMax, pathOf } = this.#parts
     if (this.#requests >= requestsMax(stored)) return false
-    const bytesMax = fetcher.demanded > 0 ? Math.max(prefetchBytesMin, linkOf(stored).bdpBytes) : prefetchBytesMax
+    const bytesMax = fetcher.demanded > 0 ? Math.max(prefetchBytesMin, pathOf(stored).bdpBytes) : prefetchBytesMax
     return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, prefetchBytesMax)
   }
 
@@ -148,19 +148,19 @@ export class PrefetchQueue {
 }
 
 function expectationOf(
-  { stored, usefulness, unit, onRead, onUnread }: PrefetchRequest,
+  { stored, accuracy, unit, onRead, onUnread }: PrefetchRequest,
   whole: BlockRun,
 ): PrefetchListener {
   const bytesOf = (run: BlockRun) => run.count * stored.geometry.blockBytes
-  usefulness.fetched(bytesOf(whole))
+  accuracy.fetched(bytesOf(whole))
   return {
     unitBlocks: unit === 'piece' ? whole.count : 1,
     onRead: run => {
-      usefulness.read(bytesOf(run))
+      accuracy.read(bytesOf(run))
       onRead(run)
     },
     onUnread: run => {
-      usefulness.unread(bytesOf(run))
+      accuracy.unread(bytesOf(run))
       onUnread()
     },
   }

@@ -54,7 +54,7 @@ export interface PrefetchCounters extends PrefetchQueueCounters {
 }
 
 /** The way in which requests are accounted for. */
-interface PiecePolicy extends Pick<PrefetchRequest, 'usefulness' | 'unit'> {
+interface RequestPolicy extends Pick<PrefetchRequest, 'accuracy' | 'unit'> {
   /** The stream that wants them, if one does. */
   readonly stream: Stream | null
 }
@@ -63,7 +63,7 @@ export class Prefetcher {
   readonly #parts: PrefetcherContext
   readonly #queue: PrefetchQueue
   readonly #byImage = new WeakMap<StoredImage, AccessPredictor>()
-  readonly #usefulness = {
+  readonly #accuracy = {
     stream: new PrefetchAccuracy(),
     around: new PrefetchAccuracy(),
     profile: new PrefetchAccuracy(),
@@ -75,7 +75,7 @@ export class Prefetcher {
   }
 
   get counters(): PrefetchCounters {
-    const { stream, around, profile } = this.#usefulness
+    const { stream, around, profile } = this.#accuracy
     const purposes = { stream: stream.counters, around: around.counters, profile: profile.counters }
     return { ...this.#queue.counters, purposes }
   }
@@ -89,11 +89,11 @@ export class Prefetcher {
     const wish = this.#foresightOf(stored).observe({ from, to, stalled, missed }, this.#limits(blockBytes))
     if (!wish) return
     const { stream, spans } = wish
-    const { stream: ofStreams, around } = this.#usefulness
+    const { stream: ofStreams, around } = this.#accuracy
     // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
-    const policy: PiecePolicy = stream
-      ? { usefulness: ofStreams, unit: 'piece', stream }
-      : { usefulness: around, unit: 'block', stream: null }
+    const policy: RequestPolicy = stream
+      ? { accuracy: ofStreams, unit: 'piece', stream }
+      : { accuracy: around, unit: 'block', stream: null }
     const left = stream?.takeDropBehind(leftBehindBytes / blockBytes)
     if (left) this.#parts.onLeft(stored, left)
     const pieceBlocks = this.#pieceBlocks(stored, to - from)
@@ -110,7 +110,7 @@ export class Prefetcher {
   /** Fetch what a profile says, up to `bytesMax`. */
   fetchProfile(stored: StoredImage, profile: BootProfile, bytesMax: number): void {
     const { sizeBytes, blockBytes } = stored.geometry
-    const policy: PiecePolicy = { usefulness: this.#usefulness.profile, unit: 'piece', stream: null }
+    const policy: RequestPolicy = { accuracy: this.#accuracy.profile, unit: 'piece', stream: null }
     const pieces: PrefetchRequest[] = []
     let bytes = 0
     for (const span of profile.spans(Math.ceil(sizeBytes / blockBytes), profileBatchBytes / blockBytes)) {
@@ -141,14 +141,14 @@ export class Prefetcher {
     return {
       runMin: Math.max(2, prefetchRunBytesMin / blockBytes),
       windowMin,
-      windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#usefulness.stream.scale) / blockBytes)),
+      windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#accuracy.stream.scale) / blockBytes)),
     }
   }
 
   *#piecesOf(
     stored: StoredImage,
     spans: readonly Span[],
-    { usefulness, unit, stream }: PiecePolicy,
+    { accuracy, unit, stream }: RequestPolicy,
     pieceBlocks: number,
   ): Generator<PrefetchRequest> {
     const { blockBytes, sizeBytes } = stored.geometry
@@ -159,7 +159,7 @@ export class Prefetcher {
         const object = Math.floor(from / blocksPerObject)
         const base = object * blocksPerObject
         yield {
-          ...{ stored, usefulness, unit, isPassing, object },
+          ...{ stored, accuracy, unit, isPassing, object },
           run: { first: from - base, count: to - from },
           isWanted: () => stream?.wants(to) ?? true,
           onSkipped: () => stream?.rewindFrontier(from),
@@ -177,7 +177,7 @@ export class Prefetcher {
    */
   #pieceBlocks(stored: StoredImage, readBlocks: number): number {
     const { blockBytes } = stored.geometry
-    const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.linkOf(stored)
+    const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.pathOf(stored)
     const filling = Math.max(fullBytes / 2, (bytesPerSecond * prefetchRequestMs) / 1000)
     const wanted = Math.max(prefetchRequestBytesMin, readBlocks * blockBytes, filling)
     const blocks = Math.min(prefetchRequestBytesMax, wanted) / blockBytes

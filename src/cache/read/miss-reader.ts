@@ -1,9 +1,10 @@
 /**
  * Reads that the native hit path did not answer: plan, verify, fetch the gaps, assemble.
  *
- * An extent is fetched once however many readers want it, the answer goes out as soon as the bytes are here, and the same
- * bytes are offered for promotion afterwards. Resident runs are read **after** the gaps have arrived, under the reader's
- * protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin alone.
+ * An extent is fetched once however many readers want it, the answer goes out as soon as the bytes are here, and the
+ * same bytes are offered for promotion afterwards. Resident runs are read **after** the gaps have arrived, under the
+ * reader's protocol; if they went meanwhile, the read is planned again, and after a few times served by the origin
+ * alone.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, throwIfAborted } from '../../base/errors.ts'
@@ -18,15 +19,18 @@ import type { SeenByteRead } from '../prefetch/prefetcher.ts'
 import type { MissTimeout } from './miss-timeout.ts'
 import { acquireAll, arrivals, assemble, coalesce, type LendingReader, lendOrCopy } from './read-assembly.ts'
 
-/** What a reader needs from the rest of the cache. */
+/** Dependencies of a miss reader. */
 export interface MissReaderContext {
   readonly fetcher: Fetcher
   readonly memory: BufferPool
   /** Hears of every read that comes here, once what it needs is on its way. */
   readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
-  /** How long a reader of this image waits for its origin; null: for as long as its signal lets it. */
-  patienceFor(image: Image): MissTimeout | null
-  /** The image in the store; null where the store cannot take it, and while its disk must not be waited for. Never rejects. */
+  /** The time-out of a reader of this image; null: as long as its signal lets it. */
+  missTimeoutFor(image: Image): MissTimeout | null
+  /**
+   * The image in the store; null where the store cannot take it, and while its disk must not be waited for. Never
+   * rejects.
+   */
   stored(image: Image): Promise<StoredImage | null>
   /** Is it still there, and may its disk be waited for? */
   isReadable(stored: StoredImage): boolean
@@ -48,7 +52,7 @@ export interface ImageReads {
   readonly hitBytes: number
   readonly misses: number
   readonly missBytes: number
-  /** How long misses took, all together. */
+  /** The time of all misses together. */
   readonly missMs: number
 }
 
@@ -61,13 +65,13 @@ export interface ReadCounters {
   readonly missBytes: number
 }
 
-/** How long reads took that came here: those that the store answered, and those that needed the origin. */
+/** Latencies of reads that came here: answered by the store, and by the origin. */
 export interface ReadLatencies {
   readonly store: LatencyCounts
   readonly origin: LatencyCounts
 }
 
-/** How often a read is planned before it goes to the origin whole: evictions that race with it four times are a storm. */
+/** Plans of a read before it goes to the origin whole: evictions that race with it four times are a storm. */
 const plansMax = 4
 
 export class MissReader {
@@ -79,7 +83,7 @@ export class MissReader {
   #waiting = 0
   readonly #hitLatencies = new LatencyHistogram()
   readonly #missLatencies = new LatencyHistogram()
-  /** By version: it goes when nobody knows the version any more. */
+  /** By version: it goes when the version is not known any more. */
   readonly #byImage = new WeakMap<Image, ImageReads>()
 
   constructor(parts: MissReaderContext) {
@@ -109,31 +113,31 @@ export class MissReader {
   }
 
   /**
-   * Bring those of `blocks` that are not held into the store, sharing every fetch with whoever else wants it; counts as a use of
-   * the object. Resolves when their promotions have ended, well or not: what is held then is there.
+   * Bring those of `blocks` that are not held into the store, sharing every fetch with its other readers; counts as a
+   * use of the object. Resolves when their promotions have ended, well or not: promoted blocks are held then.
    * @throws CacheError aborted, image-changed, origin-*, closed
    */
   async fill(stored: StoredImage, object: number, blocks: bigint, signal: CancelSignal): Promise<void> {
     stored.touch(object)
-    const patience = this.#parts.patienceFor(stored.image)
+    const patience = this.#parts.missTimeoutFor(stored.image)
     const work = async (own: CancelSignal) => {
       for (;;) {
         const missing = blocks & ~stored.held(object)
         this.#parts.fetcher.releaseBytes(stored, object, missing)
-        const { flights } = this.#parts.fetcher.flightsFor(stored, object, missing)
-        const leave = acquireAll(flights)
-        const arrived = await arrivals(stored, flights, null, own).finally(leave)
-        if (arrived) return flights
+        const { fetches } = this.#parts.fetcher.fetchesFor(stored, object, missing)
+        const leave = acquireAll(fetches)
+        const arrived = await arrivals(stored, fetches, null, own).finally(leave)
+        if (arrived) return fetches
       }
     }
-    let flights: readonly InflightFetch[] = []
+    let fetches: readonly InflightFetch[] = []
     try {
-      flights = await (patience ? patience.run(signal, work) : work(signal))
+      fetches = await (patience ? patience.run(signal, work) : work(signal))
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(stored.image)
       throw error
     }
-    await Promise.all(flights.map(flight => flight.settled))
+    await Promise.all(fetches.map(inflight => inflight.settled))
   }
 
   /**
@@ -144,7 +148,7 @@ export class MissReader {
     const { signal, opener, lend } = options
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
-    const patience = this.#parts.patienceFor(image)
+    const patience = this.#parts.missTimeoutFor(image)
     const work = (own: CancelSignal) =>
       this.#readOnce(image, { offset, length, startedMs }, { signal: own, opener, lend })
     try {
@@ -167,12 +171,12 @@ export class MissReader {
     this.#count(image, true, performance.now() - ms, bytes)
     if (!stored) return
     for (const { object, blocks } of this.#parts.mayPromote(stored) ? stored.geometry.parts(offset, length) : []) {
-      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.held(object), { offset, length, bytes })
+      this.#parts.fetcher.fetchesFor(stored, object, blocks & ~stored.held(object), { offset, length, bytes })
     }
     this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
   }
 
-  /** What was fetched ahead is read by a reader who needs nothing of this one. */
+  /** Prefetched bytes are being read, by a reader that needs nothing of this one. */
   bufferTouched(image: Image, offset: number, length: number): void {
     const stored = this.#parts.find(image)
     if (stored) this.#parts.onRead(stored, { offset, length, stalled: false, missed: false })
@@ -212,18 +216,19 @@ export class MissReader {
     // A disk that did not answer in time is not asked again.
     if (!this.#parts.isReadable(stored)) return { missed: true, bytes: null }
     const asked = { offset, length }
-    // Synchronous: no reader can begin the same flight between the look and the take-off.
+    // Synchronous: no reader can begin the same fetch between the look and the take-off.
     const found = parts.map(({ object, blocks }) =>
-      this.#parts.fetcher.flightsFor(stored, object, blocks & ~stored.residency.resident(object), asked, opener),
+      this.#parts.fetcher.fetchesFor(stored, object, blocks & ~stored.residency.resident(object), asked, opener),
     )
-    const flights = found.flatMap(part => part.flights)
-    const missed = flights.some(flight => !flight.isPrefetched)
-    // Before anybody hears of the read: the shelf lets go then what it has of these flights, and without a reader they end.
-    const leave = acquireAll(flights)
+    const fetches = found.flatMap(part => part.fetches)
+    const missed = fetches.some(inflight => !inflight.isPrefetched)
+    // Before the read is reported: the read-ahead buffer releases its bytes of these fetches then, and without a reader
+    // they end.
+    const leave = acquireAll(fetches)
     let keepsSeats = false
     try {
       this.#parts.onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
-      const arrived = await this.#whileWaiting(missed, () => arrivals(stored, flights, asked, signal))
+      const arrived = await this.#whileWaiting(missed, () => arrivals(stored, fetches, asked, signal))
       if (!arrived) return { missed, bytes: null }
       const only = coalesce(arrived)
       if (only && offset >= only.offset && offset + length <= only.offset + only.length) {

@@ -11,7 +11,9 @@ import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
 
 /** Reads that session threads ask an origin for by themselves. */
 export interface NativeOriginReads {
-  /** Has `use` called with the reader of an open image, now if there is one, and at each change; null: none any more. */
+  /**
+   * Has `use` called with the reader of an open image, now if there is one, and at each change; null: none any more.
+   */
   follow(imageId: string, use: (reader: OriginReader | null) => void): void
   /** Ends that, if it was begun: a reader that was given is taken back. */
   unfollow(imageId: string): void
@@ -89,7 +91,7 @@ export class OriginTable {
    * The miss time-out of a reader that begins to wait now.
    * @throws CacheError not-found
    */
-  patienceFor(image: Image): MissTimeout | null {
+  missTimeoutFor(image: Image): MissTimeout | null {
     const { patience } = this.of(image)
     return patience ? new MissTimeout(patience) : null
   }
@@ -100,7 +102,7 @@ export class OriginTable {
   }
 
   /** The path to the origin of an image. */
-  linkOf({ origin }: Image): PathEstimator {
+  pathOf({ origin }: Image): PathEstimator {
     const known = this.#links.get(origin)
     if (known) return known
     const link = new PathEstimator(this.#now)

@@ -1,5 +1,5 @@
 /**
- * Pieces of an image as they arrive from flights, and an answer put together from them and from the store.
+ * Pieces of an image as they arrive from fetches, and an answer put together from them and from the store.
  */
 
 import { abortable } from '../../async/abortable.ts'
@@ -19,17 +19,17 @@ export interface ReceivedRange {
 /** The wanted part of a fetch. */
 export function receivedRangeOf(
   stored: StoredImage,
-  flight: InflightFetch,
+  inflight: InflightFetch,
   asked: DemandRange | null,
 ): Promise<ReceivedRange> {
-  const extent = stored.geometry.bytesOf(flight.object, flight.run)
-  const { early } = flight
+  const extent = stored.geometry.bytesOf(inflight.object, inflight.run)
+  const { early } = inflight
   if (early && asked && hasAll(early, extent, asked)) {
     return early.arrival.then(bytes => ({ offset: early.offset, length: early.length, bytes }))
   }
-  flight.makeDemand()
+  inflight.makeDemand()
   const { offset, length } = extent
-  return flight.arrival.then(bytes => ({ offset, length, bytes }))
+  return inflight.arrival.then(bytes => ({ offset, length, bytes }))
 }
 
 /** Pieces that lie side by side in one buffer, as the parts of what was fetched ahead do, as one; null for others. */
@@ -91,10 +91,10 @@ export function lendOrCopy(bytes: Uint8Array, release: () => void, { lend }: Len
   return copy
 }
 
-/** Be a reader of each flight. @returns how to leave them all */
-export function acquireAll(flights: readonly InflightFetch[]): () => void {
-  if (flights.length === 1) return flights[0]!.acquire()
-  const leave = flights.map(flight => flight.acquire())
+/** Be a reader of each fetch. @returns how to leave them all */
+export function acquireAll(fetches: readonly InflightFetch[]): () => void {
+  if (fetches.length === 1) return fetches[0]!.acquire()
+  const leave = fetches.map(inflight => inflight.acquire())
   return () => {
     for (const step of leave) step()
   }
@@ -108,17 +108,17 @@ export function acquireAll(flights: readonly InflightFetch[]): () => void {
  */
 export async function arrivals(
   stored: StoredImage,
-  flights: readonly InflightFetch[],
+  fetches: readonly InflightFetch[],
   asked: DemandRange | null,
   signal: CancelSignal,
 ): Promise<ReceivedRange[] | null> {
   try {
     // Nearly always it is one.
-    if (flights.length === 1) return [await abortable(receivedRangeOf(stored, flights[0]!, asked), signal)]
-    return await abortable(Promise.all(flights.map(flight => receivedRangeOf(stored, flight, asked))), signal)
+    if (fetches.length === 1) return [await abortable(receivedRangeOf(stored, fetches[0]!, asked), signal)]
+    return await abortable(Promise.all(fetches.map(inflight => receivedRangeOf(stored, inflight, asked))), signal)
   } catch (error) {
     const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
-    if (mayTryAgain && flights.some(flight => flight.isAhead && flight.hasFailed)) return null
+    if (mayTryAgain && fetches.some(inflight => inflight.isAhead && inflight.hasFailed)) return null
     throw error
   }
 }

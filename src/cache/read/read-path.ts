@@ -13,14 +13,14 @@ import { BufferPool } from '../fetch/buffer-pool.ts'
 import { FetchBudgets } from '../fetch/fetch-budgets.ts'
 import { Fetcher } from '../fetch/fetcher.ts'
 import { InflightTable } from '../fetch/inflight-fetch.ts'
-import { lingeringBytesMax, profileShareMax } from '../fetch/limits.ts'
+import { profileShareMax, unpromotedBytesMax } from '../fetch/limits.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
 import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
 import { UnpromotedBuffer } from '../fetch/unpromoted-buffer.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import type { Catalog } from '../names/catalog.ts'
-import { type BootProfileCounters, BootProfiles } from '../prefetch/boot-profiles.ts'
+import { type BootProfileCounters, BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
 import { MissReader } from './miss-reader.ts'
 import type { OriginTable } from './origin-table.ts'
@@ -59,14 +59,14 @@ const windowShareMax = 1 / 32
 
 export class ReadPath {
   readonly reader: MissReader
-  readonly flights = new InflightTable()
+  readonly fetches = new InflightTable()
   readonly #fetchBudgets: FetchBudgets
   readonly #parts: ReadPathContext
-  readonly #park: UnpromotedBuffer
-  readonly #shelf: ReadaheadBuffer
+  readonly #unpromoted: UnpromotedBuffer
+  readonly #readahead: ReadaheadBuffer
   readonly #ahead: Prefetcher
   readonly #fetcher: Fetcher
-  readonly profiles: BootProfiles
+  readonly profiles: BootProfileRecorder
   #readAheadBytesMax: number
 
   constructor(parts: ReadPathContext) {
@@ -74,15 +74,15 @@ export class ReadPath {
     this.#parts = parts
     this.#readAheadBytesMax = parts.readAheadBytesMax
     this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
-    this.#park = new UnpromotedBuffer(lingeringBytesMax, now)
+    this.#unpromoted = new UnpromotedBuffer(unpromotedBytesMax, now)
     const memory = new BufferPool({}, parts.allocateShared)
-    this.#shelf = new ReadaheadBuffer({ memory, now, isSound: stored => this.#isSound(stored) })
+    this.#readahead = new ReadaheadBuffer({ memory, now, isSound: stored => this.#isSound(stored) })
     const fetcher = (this.#fetcher = new Fetcher({
-      flights: this.flights,
+      fetches: this.fetches,
       fetchBudgets: this.#fetchBudgets,
-      ...{ park: this.#park, shelf: this.#shelf, memory },
+      ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
       originOf: image => origins.of(image).origin,
-      linkOf: image => origins.linkOf(image),
+      pathOf: image => origins.pathOf(image),
       isNear: image => origins.of(image).isNear ?? false,
       now,
       // The demand reads of a long stream are dropped behind it, too.
@@ -96,13 +96,13 @@ export class ReadPath {
       requestsMax: ({ image }) => (this.#readAheadBytesMax > 0 ? origins.prefetchRequestsMax(image) : 0),
       // Readers take from memory what the store refuses.
       hasRoom: (stored, bytes, isPassing) =>
-        (store.capacity.fits(bytes) && this.#mayPromote(stored, bytes, isPassing)) || this.#shelf.hasRoom(bytes),
-      linkOf: ({ image }) => origins.linkOf(image),
+        (store.capacity.fits(bytes) && this.#mayPromote(stored, bytes, isPassing)) || this.#readahead.hasRoom(bytes),
+      pathOf: ({ image }) => origins.pathOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),
       windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),
     })
-    this.profiles = new BootProfiles({
+    this.profiles = new BootProfileRecorder({
       ...parts,
       recordWithin: (bytes, write) => store.recordWithin(bytes, false, write),
       tick: () => store.tick,
@@ -112,10 +112,10 @@ export class ReadPath {
     this.reader = new MissReader({
       ...{ fetcher, memory },
       onRead: (stored, read) => {
-        this.#shelf.touched(stored, read.offset, read.length)
+        this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
       },
-      patienceFor: image => origins.patienceFor(image),
+      missTimeoutFor: image => origins.missTimeoutFor(image),
       stored: async image => (store.health.mayWait ? this.#use(image) : null),
       isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
       countNativeRead: (image, bytes, ms) => origins.nativeReadsOf(image)?.count(image, bytes, ms),
@@ -129,12 +129,12 @@ export class ReadPath {
   }
 
   /** Extents being fetched or promoted now. */
-  get flightsUnderWay(): number {
-    return this.flights.size - this.#park.size - this.#fetcher.shelvedFlights
+  get fetchesUnderWay(): number {
+    return this.fetches.size - this.#unpromoted.size - this.#fetcher.bufferedFetches
   }
 
   get prefetchCounters(): PrefetchStatus {
-    return { ...this.#ahead.counters, bufferedBytes: this.#shelf.usedBytes, profiles: this.profiles.counters }
+    return { ...this.#ahead.counters, bufferedBytes: this.#readahead.usedBytes, profiles: this.profiles.counters }
   }
 
   /** Begin an open of an image. @returns the image in the store; null where the store cannot take it */
@@ -163,9 +163,9 @@ export class ReadPath {
   /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. Idempotent. */
   async close(): Promise<void> {
     this.#ahead.close()
-    this.#shelf.close()
-    this.#park.close()
-    await this.flights.close()
+    this.#readahead.close()
+    this.#unpromoted.close()
+    await this.fetches.close()
     await this.profiles.close()
   }
 

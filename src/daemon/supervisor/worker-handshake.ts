@@ -20,7 +20,7 @@ import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 
 export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
 
-/** What earlier workers make a worker do otherwise at its boot. */
+/** Doubts about the cache that earlier workers leave to the next one's boot. */
 export type CacheDoubts = Pick<Extract<ToWorker, { readonly type: 'boot' }>, 'bypass' | 'indexDoubt'>
 
 export interface WorkerHandshakeContext {

@@ -15,7 +15,7 @@ import type { CacheOperations } from '../../cache/operations/operations.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
 import type { Deadlines, Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
-import { loadFuseNative } from '../../fuse/fuse-native/package.ts'
+import { loadFuseNative } from '../../fuse/fuse-native/load-package.ts'
 import { KernelTransport } from '../../fuse/kernel/kernel-transport.ts'
 import type { MemoryLock } from '../../index/guard/memory-lock.ts'
 import type { Addon, Engine } from '../../native/addon.ts'
@@ -61,7 +61,7 @@ export interface AssemblyContext {
 export class Rooms {
   #configuration: Configuration
   readonly #logger: Logger
-  readonly #unwinder = new CloserStack()
+  readonly #closers = new CloserStack()
   readonly #engine: Engine
   readonly #origins: WorkerOrigins
   readonly #diskWatch = new OverdueReads({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
@@ -77,14 +77,14 @@ export class Rooms {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
-    this.#unwinder.push('bypass', () => bypass?.close())
+    this.#closers.push('bypass', () => bypass?.close())
     // After the engine, whose threads open files there.
-    this.#unwinder.push('cache directory', () => this.#directory?.unlock())
+    this.#closers.push('cache directory', () => this.#directory?.unlock())
     this.#origins = new WorkerOrigins(configuration.places, { addon, logger })
-    this.#unwinder.push('event loop lag', () => this.#lag.close())
-    this.#unwinder.push('origins', () => this.#origins.close())
+    this.#closers.push('event loop lag', () => this.#lag.close())
+    this.#closers.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads: configuration.worker.storeThreads })
-    this.#unwinder.push('engine', () => this.#engine.close())
+    this.#closers.push('engine', () => this.#engine.close())
   }
 
   /**
@@ -112,10 +112,10 @@ export class Rooms {
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
     await bypass?.seed(directory.index)
     const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, indexDoubt, logger)
-    this.#unwinder.push('index', () => index.close())
+    this.#closers.push('index', () => index.close())
     this.#memoryLock = memoryLock
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))
-    this.#unwinder.push('clock', () => clock.close())
+    this.#closers.push('clock', () => clock.close())
     const store = await Store.open({
       directory: new RealDataDirectory(directory, this.#engine),
       blockBytes,
@@ -128,7 +128,7 @@ export class Rooms {
       now: () => performance.now(),
       onHealth: health => this.#diskWatch.changed(health),
     })
-    this.#unwinder.push('store', () => store.close())
+    this.#closers.push('store', () => store.close())
     if (bypass) store.health.forceBypass(bypass.reason)
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
@@ -148,7 +148,7 @@ export class Rooms {
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       now: () => performance.now(),
     })
-    this.#unwinder.push('cache', () => this.#cache.close())
+    this.#closers.push('cache', () => this.#cache.close())
     // A typing error must show at the first mount; an origin that we know is not asked.
     if (index.images().length === 0) {
       await probeOrigins(this.#origins.mounted, directory => this.#cache.list(directory, { signal }), logger, signal)
@@ -301,6 +301,6 @@ export class Rooms {
   /** Everything, top-down. Idempotent. */
   async close(): Promise<void> {
     await this.stopServing()
-    await this.#unwinder.closeAll(this.#logger)
+    await this.#closers.closeAll(this.#logger)
   }
 }

@@ -9,7 +9,7 @@ import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
-import { prefetchTurnsShare } from '../../cache/fetch/limits.ts'
+import { prefetchSlotsShare } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/read/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
@@ -98,7 +98,7 @@ export class WorkerOrigins {
       origin,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
-      prefetchRequestsMax: Math.floor(settings.requests * prefetchTurnsShare),
+      prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
       isNear: isCephUrl(settings.url),
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),

@@ -37,7 +37,7 @@ import type { WorkerRooms } from './worker-rooms.ts'
 export interface SupervisorChannel {
   /** Resolves when the message is on its way, or the supervisor has gone. */
   send(message: ToSupervisor): Promise<void>
-  /** What it says is not looked at yet. */
+  /** Hears messages that are not validated yet. */
   onMessage(listener: (value: unknown) => void): void
   onDisconnect(listener: () => void): void
 }

@@ -29,10 +29,10 @@ import {
   fuseNativeLookMs,
   fuseNativeReadBytesMax,
   fuseNativeTextBytesMax,
-  toldNamesMax,
+  pinnedNamesMax,
 } from './limits.ts'
+import { createFuse, loadFuseNative, type NativeFuse } from './load-package.ts'
 import { OpenFiles } from './open-files.ts'
-import { createFuse, loadFuseNative, type NativeFuse } from './package.ts'
 import { PendingRequests, type PendingRequestsGauges } from './pending-requests.ts'
 import { VersionPins } from './version-pins.ts'
 
@@ -119,7 +119,7 @@ export class FuseNativeTransport implements Transport {
       passthrough: null,
       firstDirectoryHandle: 1n,
     })
-    const names = new VersionPins(fileSystem, toldNamesMax)
+    const names = new VersionPins(fileSystem, pinnedNamesMax)
     const deadlineMs = options.deadlineMs ?? missSecondsMax * 1000
     const { readDeadlineMs = deadlineMs } = options
     const calls = new PendingRequests({ logger, nowMs: () => performance.now() })

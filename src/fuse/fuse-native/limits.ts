@@ -14,7 +14,7 @@ export const fuseNativeReadBytesMax = 32 * 4 * KiB
 export const fuseNativeTextBytesMax = 1023
 
 /** Names that are remembered over fuse-native without being open. */
-export const toldNamesMax = 65_536
+export const pinnedNamesMax = 65_536
 
 /** The interval at which a session of fuse-native is looked at: it does not tell its end. */
 export const fuseNativeLookMs = 250

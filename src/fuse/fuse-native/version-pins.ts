@@ -16,7 +16,7 @@ import type { FileSystem } from '../filesystem/file-system.ts'
 import { FsError } from '../filesystem/fs-error.ts'
 import { rootNodeId } from '../filesystem/nodes.ts'
 
-interface ToldName {
+interface PinnedName {
   readonly nodeId: bigint
   opens: number
 }
@@ -24,19 +24,19 @@ interface ToldName {
 export class VersionPins {
   readonly #fileSystem: FileSystem
   /** Images only, by path, used when they are told. One lookup of each node is counted. */
-  readonly #told: LruMap<string, ToldName>
+  readonly #pins: LruMap<string, PinnedName>
 
   /** @param namesMax names that are not open are forgotten above it */
   constructor(fileSystem: FileSystem, namesMax: number) {
     this.#fileSystem = fileSystem
-    this.#told = new LruMap(namesMax, {
+    this.#pins = new LruMap(namesMax, {
       mayLeave: ({ opens }) => opens === 0,
       onLeave: ({ nodeId }) => fileSystem.forget(nodeId, 1),
     })
   }
 
   get count(): number {
-    return this.#told.size
+    return this.#pins.size
   }
 
   /**
@@ -48,13 +48,13 @@ export class VersionPins {
     if (pinned) return pinned
     const attributes = await this.#lookup(path, options)
     if (isDirectory(attributes)) return attributes
-    const before = this.#told.get(path)
+    const before = this.#pins.get(path)
     if (before?.nodeId === attributes.nodeId || this.#pinned(path)) {
       this.#fileSystem.forget(attributes.nodeId, 1)
       return this.#pinned(path) ?? attributes
     }
     if (before) this.#fileSystem.forget(before.nodeId, 1)
-    this.#told.set(path, { nodeId: attributes.nodeId, opens: 0 })
+    this.#pins.set(path, { nodeId: attributes.nodeId, opens: 0 })
     if (before) throw new FsError('stale-node', `${path} is another version now`)
     return attributes
   }
@@ -65,8 +65,8 @@ export class VersionPins {
    * @throws whatever `tell` and FileSystem.open throw
    */
   async open(path: string, flags: number, options: BackendOptions): Promise<bigint> {
-    if (!this.#told.has(path)) await this.tell(path, options)
-    const told = this.#told.get(path)
+    if (!this.#pins.has(path)) await this.tell(path, options)
+    const told = this.#pins.get(path)
     if (!told) throw new FsError('is-a-directory')
     told.opens++
     try {
@@ -80,20 +80,20 @@ export class VersionPins {
   /** End one open. */
   release(path: string, nodeId: bigint): void {
     this.#fileSystem.release(nodeId)
-    const told = this.#told.get(path)
+    const told = this.#pins.get(path)
     if (told) told.opens--
   }
 
   /** Forget a name that means nothing any more, unless it is open. */
   drop(path: string): void {
-    const told = this.#told.get(path)
+    const told = this.#pins.get(path)
     if (!told || told.opens > 0) return
-    this.#told.delete(path)
+    this.#pins.delete(path)
     this.#fileSystem.forget(told.nodeId, 1)
   }
 
   #pinned(path: string): Attributes | null {
-    const told = this.#told.get(path)
+    const told = this.#pins.get(path)
     return told && told.opens > 0 ? this.#fileSystem.attributes(told.nodeId) : null
   }
 

@@ -58,7 +58,7 @@ export class Dispatcher {
   readonly #interrupts: Interrupts
   readonly #log: FailureLog
   /** Requests that came together. */
-  readonly #bursts = new SlicedQueue()
+  readonly #slicer = new SlicedQueue()
   readonly #requests = new Map<number, number>()
   readonly #counts = { failed: 0, malformed: 0, expired: 0, killed: 0, unwanted: 0 }
   #stopped = false
@@ -67,7 +67,7 @@ export class Dispatcher {
     this.#options = options
     this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
-    options.work?.onResume(request => this.#bursts.run(() => this.#acceptOne(request)))
+    options.work?.onResume(request => this.#slicer.run(() => this.#acceptOne(request)))
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
       wasKilled: options.wasKilled,
@@ -100,14 +100,14 @@ export class Dispatcher {
         return
       }
       const request = batch.subarray(at, at + bytes)
-      this.#bursts.run(() => this.#acceptOne(request))
+      this.#slicer.run(() => this.#acceptOne(request))
       at += Math.ceil(bytes / 8) * 8
     }
   }
 
   /** Do work that no request waits for, behind the requests that have come; not at all once it is stopped. */
   afterRequests(work: () => void): void {
-    this.#bursts.run(() => !this.#stopped && work())
+    this.#slicer.run(() => !this.#stopped && work())
   }
 
   gauges(): DispatcherGauges {

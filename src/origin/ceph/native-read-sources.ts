@@ -40,7 +40,9 @@ export class NativeReadSources {
     for (const imageId of this.#followers.keys()) this.#tell(imageId)
   }
 
-  /** Have `use` called with the reader of an image, now if there is one, and at each change, in place of an earlier one. */
+  /**
+   * Have `use` called with the reader of an image, now if there is one, and at each change, in place of an earlier one.
+   */
   follow(imageId: string, use: UseReader): void {
     this.#followers.set(imageId, { use, reader: null })
     this.#tell(imageId)

@@ -5,7 +5,7 @@
  * (O_PATH), the result is compared with the directory, and only then is that very file opened. Versions differ by
  * device, inode, size and both times in nanoseconds, compared before and after each read: a writer that changes a file
  * under us makes a read fail, never mix. A second change within one tick of the file system's clock (4 ms before Linux
- * 6.13) would have the times of the first: a lookup waits until that tick is over (young-versions.ts).
+ * 6.13) would have the times of the first: a lookup waits until that tick is over (recently-modified.ts).
  */
 
 import { constants } from 'node:fs'
@@ -21,7 +21,7 @@ import { digestFileBytesMax, listingNamesMax, originDescriptorsMax } from '../..
 import { type Digest, digestBeside } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
-import { type Look, type Waiting, YoungVersions } from '../contract/young-versions.ts'
+import { type Look, type Waiting, YoungVersions } from '../contract/recently-modified.ts'
 import { directoryOf, identityOfDirectory } from './file-url.ts'
 import { fileTickMs, wholeSecondsTickMs } from './limits.ts'
 

@@ -36,13 +36,16 @@ import { RememberedRedirects, redirectMsOf } from './protocol/remembered-redirec
 import type { Headers } from './protocol/response-headers.ts'
 import type { Credentials } from './request-credentials.ts'
 
-/** How long an idle connection is kept where the server does not say: shorter than what nginx (75 s) and most others keep. */
+/**
+ * The time that an idle connection is kept where the server does not say: shorter than that of nginx (75 s) and most
+ * others.
+ */
 const keepAliveMs = 30_000
 
 /** Hosts whose connections are kept: our own and those that redirects lead to, which a mirror chooser may vary. */
 const hostsMax = 8
 
-/** How long and how much; every field has its default in limits.ts. */
+/** Time-outs and bounds; every field has its default in limits.ts. */
 export interface HttpOptions {
   readonly connectMsMax: number
   readonly firstByteMsMax: number
@@ -85,7 +88,7 @@ export interface HttpRequest {
   readonly method: 'GET' | 'HEAD'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** Where the body of a range belongs: it may be received in place. */
+  /** The reader's memory for the body of a range: it may be received in place. */
   readonly target?: Uint8Array
 }
 
@@ -94,9 +97,9 @@ type Secrets = Readonly<Record<string, string>>
 const require = createRequire(import.meta.url)
 
 /**
- * Loaded with the first request, or when a server has nothing else to do yet: it takes 100 ms in one turn, and the command line does without it.
- * Not by import(): where 32 reads came in the first moment of a server that took over, Node.js 20 resolved that with a module whose names
- * were not there, for good.
+ * Loaded with the first request, or when a worker has nothing else to do yet: it takes 100 ms in one iteration, and the
+ * command line does without it. Not by import(): when 32 reads came in the first moment of a worker that took over,
+ * Node.js 20 resolved that with a module whose names were not there, for good.
  */
 export function loadUndici(): typeof import('undici') {
   return require('undici') as typeof import('undici')
@@ -139,8 +142,10 @@ export class HttpClient {
   }
 
   /**
-   * Send `request`, follow redirects, and give the answer to `consume`, which reads the body or leaves it: then it is discarded.
-   * @throws CacheError aborted, closed, origin-unreachable, origin-timeout, origin-failed, origin-protocol; and what consume throws
+   * Send `request`, follow redirects, and give the answer to `consume`, which reads the body or leaves it: then it is
+   * discarded.
+   * @throws CacheError aborted, closed, origin-unreachable, origin-timeout, origin-failed, origin-protocol; and what
+   * consume throws
    */
   async exchange<T>(
     request: HttpRequest,
@@ -292,7 +297,8 @@ export class HttpClient {
   }
 
   /**
-   * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops that.
+   * Not undici's Agent: in 7.30, it counts the end of one connection against the pool that came after it, and drops
+   * that.
    */
   async #poolFor(host: string): Promise<Pool> {
     const { Pool } = loadUndici()

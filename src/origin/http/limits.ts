@@ -16,10 +16,12 @@ export const stallMsMax = 10_000
 /** Longest secret: servers take headers of 8 KiB at most by default, and most tokens are far shorter. */
 export const secretBytesMax = 8 * KiB
 
-/** How long a program may take to say one. */
+/** The time that a program may take to print a secret. */
 export const secretCommandMsMax = 10_000
 
-/** How long what a file said is taken as good; what a program said: the default, for a token of an hour. */
+/**
+ * The time for which a secret from a file is taken as good; the default of one from a program, for a token of an hour.
+ */
 export const secretFileMs = 5_000
 
 /** Pause between two readings because a server refuses what it was sent: refusals are not all about secrets. */
@@ -34,7 +36,7 @@ export const listingBytesMax = 128 * MiB
 export const listingEntryBytesMax = 1 * MiB
 
 /**
- * How long two versions may have the same time, and so the same validator. HTTP's dates have whole seconds, and who says the date need not
- * have the clock that the time of modification is from: two. Source: RFC 9110 8.8.2.2.
+ * The time for which two versions may have the same time, and so the same validator. HTTP's dates have whole seconds,
+ * and the clock of the date need not be that of the time of modification: two. Source: RFC 9110 8.8.2.2.
  */
 export const httpTickMs = 2_000

@@ -1,6 +1,11 @@
 import t, { type Test } from 'tap'
 import { DeferredFills } from '../../../src/cache/fetch/deferred-fill.ts'
-import { restBytesMax, restMsMax, restQuietMs, restsAtOnceMax } from '../../../src/cache/fetch/limits.ts'
+import {
+  deferredFillBytesMax,
+  deferredFillMsMax,
+  deferredFillQuietMs,
+  deferredFillsMax,
+} from '../../../src/cache/fetch/limits.ts'
 import { fakeClock } from '../../fixtures/fake-clock.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -32,15 +37,15 @@ function world(t: Test) {
 t.test('rests wait until no reader has asked for a moment, and then some go at once', async t => {
   const { rests, clock, log, open, add, began } = world(t)
   rests.demand()
-  const all = Array.from({ length: restsAtOnceMax + 2 }, (_, k) => add(String(k)))
+  const all = Array.from({ length: deferredFillsMax + 2 }, (_, k) => add(String(k)))
   t.equal(rests.waiting, all.length)
-  await clock.advance(restQuietMs - 1)
+  await clock.advance(deferredFillQuietMs - 1)
   t.same(log, [])
   await clock.advance(1)
-  await began(restsAtOnceMax)
+  await began(deferredFillsMax)
   t.equal(rests.waiting, 2)
   open.get('0')!()
-  await began(restsAtOnceMax + 1)
+  await began(deferredFillsMax + 1)
   for (const name of log) open.get(name)!()
   await began(all.length)
   for (const name of log) open.get(name)!()
@@ -51,7 +56,7 @@ t.test('while readers ask on and on, a rest waits so long and no longer', async 
   const { clock, state, add, began, log } = world(t)
   state.demanded = 1
   add('late')
-  await clock.advance(restMsMax - 1)
+  await clock.advance(deferredFillMsMax - 1)
   t.same(log, [])
   await clock.advance(1)
   await began(1)
@@ -60,8 +65,8 @@ t.test('while readers ask on and on, a rest waits so long and no longer', async 
 t.test('the oldest go when too many bytes wait, and one at once that somebody wants', async t => {
   const { state, add, log, began } = world(t)
   state.demanded = 1
-  add('oldest', { bytes: restBytesMax / 2 })
-  add('second', { bytes: restBytesMax / 2 })
+  add('oldest', { bytes: deferredFillBytesMax / 2 })
+  add('second', { bytes: deferredFillBytesMax / 2 })
   t.same(log, [])
   const third = add('third', { bytes: 1 })
   await began(1)

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { FetchBudgets } from '../../../src/cache/fetch/fetch-budgets.ts'
-import { restQuietMs } from '../../../src/cache/fetch/limits.ts'
+import { deferredFillQuietMs } from '../../../src/cache/fetch/limits.ts'
 import type { PrefetchListener } from '../../../src/cache/fetch/readahead-buffer.ts'
 import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { blockBytes, fetching } from '../../fixtures/fetching.ts'
@@ -22,37 +22,37 @@ t.test('blocks on their way are joined, and only the others are asked for, run b
   const { fetcher, stored, origin, settled, close } = await fetching(t)
   const gate = deferred()
   origin.gate = () => gate.promise
-  const first = fetcher.flightsFor(stored, 0, 0b00011n)
-  t.same([first.isNew, first.flights.length], [true, 1])
-  const second = fetcher.flightsFor(stored, 0, 0b10111n)
-  t.equal(second.flights[0], first.flights[0])
+  const first = fetcher.fetchesFor(stored, 0, 0b00011n)
+  t.same([first.isNew, first.fetches.length], [true, 1])
+  const second = fetcher.fetchesFor(stored, 0, 0b10111n)
+  t.equal(second.fetches[0], first.fetches[0])
   t.same(
-    second.flights.slice(1).map(({ run }) => run),
+    second.fetches.slice(1).map(({ run }) => run),
     [
       { first: 2, count: 1 },
       { first: 4, count: 1 },
     ],
   )
-  const third = fetcher.flightsFor(stored, 0, 0b00100n)
-  t.same([third.isNew, third.flights[0]], [false, second.flights[1]])
+  const third = fetcher.fetchesFor(stored, 0, 0b00100n)
+  t.same([third.isNew, third.fetches[0]], [false, second.fetches[1]])
   t.equal(fetcher.lacking(stored, 0, 0b111111n), 0b101000n)
   gate.resolve()
   await settled()
   t.same(origin.requests, ['read a 0 131072', 'read a 131072 65536', 'read a 262144 65536'])
   t.equal(stored.held(0), 0b10111n, 'the store has all of it')
   t.equal(fetcher.lacking(stored, 0, 0b11111n), 0b01000n)
-  t.same(fetcher.flightsFor(stored, 0, 0n), { flights: [], isNew: false })
+  t.same(fetcher.fetchesFor(stored, 0, 0n), { fetches: [], isNew: false })
   await close()
 })
 
 t.test('a fetch that failed is not joined: the next reader asks again', async t => {
   const { fetcher, stored, origin, parts, settled, close } = await fetching(t)
   origin.failure = new CacheError('origin-failed', '503')
-  const { flights } = fetcher.flightsFor(stored, 0, 1n)
-  await t.rejects(flights[0]!.arrival, { code: 'origin-failed' })
-  t.equal(parts.flights.size, 0)
+  const { fetches } = fetcher.fetchesFor(stored, 0, 1n)
+  await t.rejects(fetches[0]!.arrival, { code: 'origin-failed' })
+  t.equal(parts.fetches.size, 0)
   origin.failure = null
-  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, true)
+  t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, true)
   await settled()
   t.equal(stored.held(0), 1n)
   await close()
@@ -61,13 +61,13 @@ t.test('a fetch that failed is not joined: the next reader asks again', async t 
 t.test('of an origin that is near a reader gets its bytes first, and the rest comes when no reader asks', async t => {
   const world = await fetching(t, { isNear: () => true })
   const { fetcher, stored, origin, clock, settled, close } = world
-  const { flights } = fetcher.flightsFor(stored, 0, 0b10n, { offset: blockBytes + 10_000, length: 1000 })
-  const { early } = flights[0]!
+  const { fetches } = fetcher.fetchesFor(stored, 0, 0b10n, { offset: blockBytes + 10_000, length: 1000 })
+  const { early } = fetches[0]!
   t.same([early?.offset, early?.length], [blockBytes + 8192, 4096])
   t.ok(origin.bytes('a', blockBytes + 8192, 4096).equals(await early!.arrival))
   await nextIteration()
   t.same(origin.requests, [`read a ${blockBytes + 8192} 4096`])
-  clock.nowMs += restQuietMs
+  clock.nowMs += deferredFillQuietMs
   await settled()
   t.same(origin.requests.slice(1), [`read a ${blockBytes} 8192`, `read a ${blockBytes + 12_288} 53248`])
   const target = Buffer.alloc(blockBytes)
@@ -79,7 +79,7 @@ t.test('of an origin that is near a reader gets its bytes first, and the rest co
 t.test('of a block of which native threads have got a part only the rest is fetched', async t => {
   const { fetcher, stored, origin, settled, close } = await fetching(t)
   const bytes = origin.bytes('a', 4096, 4096)
-  fetcher.flightsFor(stored, 0, 1n, { offset: 4096, length: 4096, bytes })
+  fetcher.fetchesFor(stored, 0, 1n, { offset: 4096, length: 4096, bytes })
   await settled()
   t.same(origin.requests, ['read a 0 4096', 'read a 8192 57344'])
   const target = Buffer.alloc(blockBytes)
@@ -93,7 +93,7 @@ t.test('what readers wait for stays within the budget of its origin; what is fet
   const { fetcher, stored, origin, settled, close } = await fetching(t, { fetchBudgets })
   const gate = deferred()
   origin.gate = () => gate.promise
-  for (const object of [0, 1, 2]) fetcher.flightsFor(stored, object, 1n)
+  for (const object of [0, 1, 2]) fetcher.fetchesFor(stored, object, 1n)
   t.same([origin.reads, fetcher.demanded, fetcher.demandedBytes], [2, 2, 3 * blockBytes])
   const { expectation } = listener()
   const ahead = fetcher.fetchAhead(stored, { object: 3, run: { first: 0, count: 1 } }, expectation, false)
@@ -115,16 +115,16 @@ t.test('what was fetched ahead is in memory until the store has it, and readers 
   })
   const { told, expectation } = listener()
   await fetcher.fetchAhead(stored, { object: 0, run: { first: 2, count: 2 } }, expectation, false)
-  t.equal(parts.shelf.usedBytes, 2 * blockBytes)
-  const { flights, isNew } = fetcher.flightsFor(stored, 0, 0b100n)
-  t.same([isNew, flights[0]?.isPrefetched], [false, true], 'a reader that comes here need not wait')
-  parts.shelf.touched(stored, 3 * blockBytes, 100)
+  t.equal(parts.readahead.usedBytes, 2 * blockBytes)
+  const { fetches, isNew } = fetcher.fetchesFor(stored, 0, 0b100n)
+  t.same([isNew, fetches[0]?.isPrefetched], [false, true], 'a reader that comes here need not wait')
+  parts.readahead.touched(stored, 3 * blockBytes, 100)
   t.same(told, ['read 3+1'])
   promoting.resolve()
   await settled()
-  await until(() => parts.shelf.usedBytes === 0, 10_000, 'the page cache has it now')
+  await until(() => parts.readahead.usedBytes === 0, 10_000, 'the page cache has it now')
   t.equal(stored.held(0), 0b1100n)
-  parts.shelf.close()
+  parts.readahead.close()
   t.same(told, ['read 3+1', 'unread 2+1'])
   await close()
 })
@@ -135,7 +135,7 @@ t.test('of a long stream the bytes stay in memory, although the store has them: 
   await fetcher.fetchAhead(stored, { object: 0, run: { first: 0, count: 1 } }, expectation, true)
   await settled()
   t.equal(stored.held(0), 1n)
-  t.equal(parts.shelf.usedBytes, blockBytes)
+  t.equal(parts.readahead.usedBytes, blockBytes)
   await close()
 })
 
@@ -146,7 +146,7 @@ t.test('a prefetch that fails is told of as unread, and says when the image has 
     origin.failure = new CacheError(code, 'no')
     await fetcher.fetchAhead(stored, { object: 0, run: { first: 0, count: 1 } }, expectation, false)
     t.same(told, ['unread 0+1'])
-    t.same([parts.flights.size, parts.shelf.usedBytes], [0, 0])
+    t.same([parts.fetches.size, parts.readahead.usedBytes], [0, 0])
     t.same(changed, code === 'image-changed' ? [image] : [])
   }
   await close()
@@ -177,16 +177,16 @@ t.test('bytes that the store did not take stay for the next reader, until they a
     promote: async () => false,
     mayPromote: () => false,
   })
-  const [flight] = fetcher.flightsFor(stored, 0, 1n).flights
-  await flight!.settled
-  await until(() => parts.park.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
-  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, false)
+  const [inflight] = fetcher.fetchesFor(stored, 0, 1n).fetches
+  await inflight!.settled
+  await until(() => parts.unpromoted.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, false)
   fetcher.releaseBytes(stored, 0, 0b10n)
-  t.equal(parts.park.usedBytes, blockBytes, 'other blocks')
+  t.equal(parts.unpromoted.usedBytes, blockBytes, 'other blocks')
   fetcher.releaseBytes(stored, 0, 0b11n)
-  t.same([parts.park.usedBytes, parts.flights.size], [0, 0])
-  t.equal(fetcher.flightsFor(stored, 0, 1n).isNew, true)
-  await until(() => parts.park.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  t.same([parts.unpromoted.usedBytes, parts.fetches.size], [0, 0])
+  t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, true)
+  await until(() => parts.unpromoted.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
   t.equal(origin.reads, 2)
   await close()
 })

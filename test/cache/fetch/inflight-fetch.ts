@@ -28,7 +28,7 @@ function inFlight(more: Partial<FetchPlan> = {}, run = block) {
   return { fetch, seen, ...origin }
 }
 
-const prefetch = { isPassing: false, whenUnshelved: (then: () => void) => then() }
+const prefetch = { isPassing: false, whenReleased: (then: () => void) => then() }
 
 t.test('it goes on while one reader is left, and is cancelled with the last one', async t => {
   const { fetch, seen } = inFlight()

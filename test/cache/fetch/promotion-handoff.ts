@@ -9,13 +9,13 @@ import { until } from '../../fixtures/until.ts'
 
 /** Fetches one block and hands it over to a store that takes nothing. @returns fetches that are listed afterwards */
 async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promise<number> {
-  const flights = new InflightTable()
-  const park = new UnpromotedBuffer(1 << 20, () => 0)
-  t.teardown(() => park.close())
+  const fetches = new InflightTable()
+  const unpromoted = new UnpromotedBuffer(1 << 20, () => 0)
+  t.teardown(() => unpromoted.close())
   let offered = 0
   const handoff = new PromotionHandoff({
-    flights,
-    park,
+    fetches,
+    unpromoted,
     promote: async () => {
       offered++
       return false
@@ -24,13 +24,13 @@ async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promi
   })
   const stored = { lockKey: () => 'a 0', usageGate: { isClosed: isRemoved } } as unknown as StoredImage
   const bytes = new Uint8Array(4096)
-  const flight = new InflightFetch(0, { first: 0, count: 1 }, { fetch: async () => bytes, free: () => {} })
-  flights.add('a 0', flight)
-  handoff.handOver(stored, flight, bytes)
-  await flight.settled
+  const inflight = new InflightFetch(0, { first: 0, count: 1 }, { fetch: async () => bytes, free: () => {} })
+  fetches.add('a 0', inflight)
+  handoff.handOver(stored, inflight, bytes)
+  await inflight.settled
   await until(() => offered === 1, 10_000, 'the offer')
   await new Promise(resolve => setImmediate(resolve))
-  return flights.size
+  return fetches.size
 }
 
 t.test('bytes that the store did not take stay for readers who come back', async t => {
@@ -44,12 +44,12 @@ t.test('bytes of an image that was removed do not stay: its successor fetches it
 /** A fetch of one block whose bytes are here; the store says what the test wants. */
 function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
   const state = { takes: false, mayTake: false, promotions: 0 }
-  const flights = new InflightTable()
-  const park = new UnpromotedBuffer(1 << 20, () => 0)
-  t.teardown(() => park.close())
+  const fetches = new InflightTable()
+  const unpromoted = new UnpromotedBuffer(1 << 20, () => 0)
+  t.teardown(() => unpromoted.close())
   const handoff = new PromotionHandoff({
-    flights,
-    park,
+    fetches,
+    unpromoted,
     promote: async () => {
       state.promotions++
       return state.takes
@@ -59,72 +59,72 @@ function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
   const stored = { lockKey: () => 'a 0', usageGate: { isClosed: false } } as unknown as StoredImage
   const bytes = new Uint8Array(4096)
   const plan: FetchPlan = { fetch: async () => bytes, free: () => {}, ...(ahead ? { ahead } : {}) }
-  const flight = new InflightFetch(0, { first: 0, count: 1 }, plan)
-  flights.add('a 0', flight)
+  const inflight = new InflightFetch(0, { first: 0, count: 1 }, plan)
+  fetches.add('a 0', inflight)
   const handOver = async () => {
     const { promotions } = state
-    handoff.handOver(stored, flight, bytes)
+    handoff.handOver(stored, inflight, bytes)
     await until(() => state.promotions > promotions, 10_000, 'the offer')
     await nextIteration()
   }
-  return { state, flights, park, handoff, flight, handOver }
+  return { state, fetches, unpromoted, handoff, inflight, handOver }
 }
 
 t.test('readers get the bytes before the store does', async t => {
-  const { state, flight, handOver } = handing(t)
+  const { state, inflight, handOver } = handing(t)
   const handedOver = handOver()
-  await flight.arrival
+  await inflight.arrival
   t.equal(state.promotions, 0)
   await handedOver
 })
 
 t.test('what the store took is in flight no more', async t => {
-  const { state, flights, park, handOver } = handing(t)
+  const { state, fetches, unpromoted, handOver } = handing(t)
   state.takes = true
   await handOver()
-  t.same([flights.size, park.size], [0, 0])
+  t.same([fetches.size, unpromoted.size], [0, 0])
 })
 
 t.test('each reader that comes back has it offered again, once the store may take it', async t => {
-  const { state, flights, park, flight, handOver } = handing(t)
+  const { state, fetches, unpromoted, inflight, handOver } = handing(t)
   await handOver()
-  flight.acquire()()
+  inflight.acquire()()
   await nextIteration()
-  t.same([state.promotions, park.size], [1, 1], 'the store would not take it now')
+  t.same([state.promotions, unpromoted.size], [1, 1], 'the store would not take it now')
   state.mayTake = true
-  flight.acquire()()
-  t.equal(park.size, 0)
+  inflight.acquire()()
+  t.equal(unpromoted.size, 0)
   await until(() => state.promotions === 2, 10_000, 'the second offer')
-  await until(() => park.size === 1, 10_000, 'it was refused again')
+  await until(() => unpromoted.size === 1, 10_000, 'it was refused again')
   state.takes = true
-  flight.acquire()()
-  await until(() => flights.size === 0, 10_000, 'the store has it')
+  inflight.acquire()()
+  await until(() => fetches.size === 0, 10_000, 'the store has it')
   t.equal(state.promotions, 3)
 })
 
 t.test('bytes of a long stream stay for as long as the read-ahead buffer has them, and no longer', async t => {
   let leaveShelf = () => {}
-  const whenUnshelved = (then: () => void) => {
+  const whenReleased = (then: () => void) => {
     leaveShelf = then
   }
-  const { flights, park, handoff, handOver } = handing(t, { isPassing: true, whenUnshelved })
+  const { fetches, unpromoted, handoff, handOver } = handing(t, { isPassing: true, whenReleased })
   await handOver()
-  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 0, 1])
+  t.same([fetches.size, unpromoted.size, handoff.bufferedFetches], [1, 0, 1])
   leaveShelf()
-  t.same([flights.size, handoff.shelvedFlights], [0, 0])
+  t.same([fetches.size, handoff.bufferedFetches], [0, 0])
 })
 
 t.test('bytes that are pushed out of memory leave with those of the read-ahead buffer', async t => {
   const unshelved = deferred()
-  const { flights, park, handoff, handOver } = handing(t, {
+  const { fetches, unpromoted, handoff, handOver } = handing(t, {
     isPassing: false,
-    whenUnshelved: then => void unshelved.promise.then(then),
+    whenReleased: then => void unshelved.promise.then(then),
   })
   await handOver()
-  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 1, 0])
-  park.close()
-  t.same([flights.size, park.size, handoff.shelvedFlights], [1, 0, 1], 'native readers find them there')
+  t.same([fetches.size, unpromoted.size, handoff.bufferedFetches], [1, 1, 0])
+  unpromoted.close()
+  t.same([fetches.size, unpromoted.size, handoff.bufferedFetches], [1, 0, 1], 'native readers find them there')
   unshelved.resolve()
   await nextIteration()
-  t.equal(flights.size, 0)
+  t.equal(fetches.size, 0)
 })

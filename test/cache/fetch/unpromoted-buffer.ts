@@ -1,46 +1,46 @@
 import t from 'tap'
-import { lingeringMsMax } from '../../../src/cache/fetch/limits.ts'
+import { unpromotedMsMax } from '../../../src/cache/fetch/limits.ts'
 import { UnpromotedBuffer } from '../../../src/cache/fetch/unpromoted-buffer.ts'
 
 /** Something parked that notes that it left. */
-function parked(log: string[], name: string, bytes = 10) {
+function retained(log: string[], name: string, bytes = 10) {
   return { bytes, leave: () => void log.push(name) }
 }
 
 t.test('what is not wanted leaves at once, and what is over the bound pushes the oldest out', async t => {
   const log: string[] = []
-  const park = new UnpromotedBuffer(25, () => 0)
-  const [a, b, c] = ['a', 'b', 'c'].map(name => parked(log, name))
-  park.add(a!)
-  park.add(b!)
+  const unpromoted = new UnpromotedBuffer(25, () => 0)
+  const [a, b, c] = ['a', 'b', 'c'].map(name => retained(log, name))
+  unpromoted.add(a!)
+  unpromoted.add(b!)
   t.same(log, [])
-  park.add(c!)
+  unpromoted.add(c!)
   t.same(log, ['a'])
-  t.equal(park.usedBytes, 20)
-  park.drop(c!)
-  park.drop(c!)
+  t.equal(unpromoted.usedBytes, 20)
+  unpromoted.drop(c!)
+  unpromoted.drop(c!)
   t.same(log, ['a', 'c'])
-  park.add(parked(log, 'large', 100))
+  unpromoted.add(retained(log, 'large', 100))
   t.same(log, ['a', 'c', 'b'], 'one is always let in')
-  park.close()
-  park.add(parked(log, 'late'))
+  unpromoted.close()
+  unpromoted.add(retained(log, 'late'))
   t.same(log.slice(3), ['large', 'late'])
-  t.same([park.usedBytes, park.size], [0, 0])
+  t.same([unpromoted.usedBytes, unpromoted.size], [0, 0])
 })
 
 t.test('what waits too long leaves', async t => {
   const log: string[] = []
   let nowMs = 0
-  const park = new UnpromotedBuffer(1000, () => nowMs)
-  park.add(parked(log, 'a'))
-  nowMs = lingeringMsMax - 1
-  park.add(parked(log, 'b'))
-  park.sweep()
+  const unpromoted = new UnpromotedBuffer(1000, () => nowMs)
+  unpromoted.add(retained(log, 'a'))
+  nowMs = unpromotedMsMax - 1
+  unpromoted.add(retained(log, 'b'))
+  unpromoted.sweep()
   t.same(log, [])
-  nowMs = lingeringMsMax
-  park.sweep()
+  nowMs = unpromotedMsMax
+  unpromoted.sweep()
   t.same(log, ['a'])
-  nowMs = 2 * lingeringMsMax
-  park.sweep()
+  nowMs = 2 * unpromotedMsMax
+  unpromoted.sweep()
   t.same(log, ['a', 'b'])
 })

@@ -55,14 +55,14 @@ t.test('another version is another image; the one of before is superseded, and s
   clock.nowMs = freshMs
   const now = await lookup()
   t.not(now.nodeId, old.nodeId)
-  t.same([catalog.nameless(), catalog.isNameless(old.image.id), catalog.hasLostName(old)], [[old], true, false])
+  t.same([catalog.superseded(), catalog.isSuperseded(old.image.id), catalog.hasLostName(old)], [[old], true, false])
   t.same([catalog.imageOfNode(old.nodeId), catalog.imageOfName(origin, 'a')], [old, now])
   t.equal(index.name(origin.url, 'a'), now.image.id)
   t.equal(index.images().length, 2)
   origin.put('a', 4096, 1)
   clock.nowMs = 2 * freshMs
   t.equal(await lookup(), old, 'a replica that names it again')
-  t.same(catalog.nameless(), [now])
+  t.same(catalog.superseded(), [now])
 })
 
 t.test('after a restart names and nodes are as before, and the origin is asked nothing', async t => {
@@ -75,7 +75,7 @@ t.test('after a restart names and nodes are as before, and the origin is asked n
   const { length } = origin.requests
   t.same(await lookup('a', next), now)
   t.equal(origin.requests.length, length)
-  t.same(next.nameless(), [old])
+  t.same(next.superseded(), [old])
   t.same(next.known(origin), [{ name: 'a', entry: now }])
   clock.nowMs = 2 * freshMs
   await lookup('a', next)
@@ -90,14 +90,14 @@ t.test('a name that the origin does not have is absent for a moment, and its ver
   await t.rejects(lookup(), { code: 'not-found' })
   t.equal(catalog.absentMs(origin, 'a'), absentMsMax)
   t.same([catalog.imageOfName(origin, 'a'), index.name(origin.url, 'a')], [null, null])
-  t.same([catalog.nameless(), catalog.hasLostName(entry)], [[entry], true])
+  t.same([catalog.superseded(), catalog.hasLostName(entry)], [[entry], true])
   const { length } = origin.requests
   await t.rejects(lookup(), { code: 'not-found' })
   t.equal(origin.requests.length, length)
   origin.put('a', 4096, 1)
   clock.nowMs += absentMsMax
   t.equal(await lookup(), entry)
-  t.same(catalog.nameless(), [])
+  t.same(catalog.superseded(), [])
 })
 
 t.test('while the origin is away the index answers, and the origin is asked again when that is old', async t => {
@@ -165,7 +165,7 @@ t.test('an image that is let go is unknown with its name, here and in the index;
   t.notOk(catalog.isRecorded(entry.image), 'its blocks would belong to no image')
   undo()
   t.same([catalog.imageOfNode(entry.nodeId), catalog.imageOfName(origin, 'a')], [entry, entry])
-  t.same(catalog.nameless(), [])
+  t.same(catalog.superseded(), [])
   await catalog.catchUp(signal)
   t.equal(index.name(origin.url, 'a'), entry.image.id)
 })
@@ -194,7 +194,7 @@ t.test('a version that could not be removed is known as before, unless it has co
   t.equal(catalog.imageOfNode(entry.nodeId), null)
   catalog.reinstate(entry)
   t.equal(catalog.imageOfNode(entry.nodeId), entry)
-  t.same(catalog.nameless(), [entry])
+  t.same(catalog.superseded(), [entry])
   const { nodeId } = entry
   const other = { ...entry, nodeId: nodeId + 1n }
   catalog.reinstate(other)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
-import { namelessVersionsMax } from '../../../src/cache/names/limits.ts'
+import { supersededVersionsMax } from '../../../src/cache/names/limits.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -214,7 +214,7 @@ t.test('of more such versions than the limit the oldest go at once', async t => 
     entries.map(({ nodeId }) => rooms.cache.imageOf(nodeId) !== null),
     [false, true, true, true, true],
   )
-  t.ok(namelessVersionsMax < 256, 'far from the descriptors that a process has')
+  t.ok(supersededVersionsMax < 256, 'far from the descriptors that a process has')
 })
 
 t.test('a name that the origin no longer has loses its version; an origin that is away takes none', async t => {

@@ -32,14 +32,14 @@ function queueing(_t: Test) {
     fetcher,
     requestsMax: () => state.requestsMax,
     hasRoom: () => state.hasRoom,
-    linkOf: () => ({ bdpBytes: state.bdpBytes, bytesPerSecond: 0 }),
+    pathOf: () => ({ bdpBytes: state.bdpBytes, bytesPerSecond: 0 }),
   })
   const request = (object: number, count = 1, more: Partial<PrefetchRequest> = {}): PrefetchRequest => ({
     ...{
       stored,
       object,
       run: { first: 0, count },
-      usefulness: new PrefetchAccuracy(),
+      accuracy: new PrefetchAccuracy(),
       unit: 'piece',
       isPassing: false,
     },
@@ -175,7 +175,7 @@ t.test('what becomes of the bytes is told in the units that were asked for, and 
     ['piece', 4],
     ['block', 1],
   ] as const) {
-    const usefulness = new PrefetchAccuracy()
+    const accuracy = new PrefetchAccuracy()
     const told: string[] = []
     let listener: Parameters<Fetcher['fetchAhead']>[2] | null = null
     const queue = new PrefetchQueue({
@@ -186,16 +186,16 @@ t.test('what becomes of the bytes is told in the units that were asked for, and 
           listener = expectation
         },
       } as unknown as Fetcher,
-      ...{ requestsMax: () => 1, hasRoom: () => true, linkOf: () => ({ bdpBytes: 0, bytesPerSecond: 0 }) },
+      ...{ requestsMax: () => 1, hasRoom: () => true, pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0 }) },
     })
     const note = { onRead: () => void told.push('read'), onUnread: () => void told.push('unread') }
     const rest = { stored, object: 0, isPassing: false, isWanted: () => true, onSkipped: () => {}, ...note }
-    queue.add({}, [{ ...rest, run: { first: 0, count: 4 }, usefulness, unit }])
+    queue.add({}, [{ ...rest, run: { first: 0, count: 4 }, accuracy, unit }])
     t.equal(listener!.unitBlocks, unitBlocks)
     listener!.onRead({ first: 0, count: 1 })
     listener!.onUnread({ first: 1, count: 3 })
     t.same(told, ['read', 'unread'])
     const expected = { fetchedBytes: 4 * blockBytes, readBytes: blockBytes, unreadBytes: 3 * blockBytes }
-    t.same(usefulness.counters, expected)
+    t.same(accuracy.counters, expected)
   }
 })

@@ -18,7 +18,7 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
   const reader = new MissReader({
     ...{ fetcher, memory: parts.memory },
     onRead: (_stored, read) => void seen.push(read),
-    patienceFor: () => null,
+    missTimeoutFor: () => null,
     stored: async () => stored,
     isReadable: () => true,
     countNativeRead: () => {},
@@ -161,7 +161,7 @@ t.test('an origin that has another version is told of; other failures are the re
     t.same(changed, code === 'image-changed' ? [image, image] : [])
   }
   t.match(reader.counters, { hits: 0, misses: 0 })
-  t.equal(parts.flights.size, 0)
+  t.equal(parts.fetches.size, 0)
   await close()
 })
 
@@ -184,7 +184,7 @@ t.test('a reader waits as long as its patience lets it, and leaves the fetch to 
   const availability = { state: 'available' as const, ageMs: 0, error: () => new CacheError('origin-away', 'gone') }
   const patience = new MissTimeout({ missMs: 1, onOutage: 'fail', availability })
   let isPatient = false
-  const { read, origin, settled, close } = await reading(t, { patienceFor: () => (isPatient ? null : patience) })
+  const { read, origin, settled, close } = await reading(t, { missTimeoutFor: () => (isPatient ? null : patience) })
   const gate = deferred()
   origin.gate = () => gate.promise
   isPatient = true
@@ -236,7 +236,7 @@ t.test('a read that cannot be answered from the store is planned four times, the
   const bytes = new Uint8Array(10).fill(7)
   const asked: string[] = []
   const context: Partial<MissReaderContext> = {
-    patienceFor: () => null,
+    missTimeoutFor: () => null,
     stored: async () => {
       asked.push('plan')
       return { geometry: { parts: () => [] } } as unknown as Awaited<ReturnType<MissReaderContext['stored']>>

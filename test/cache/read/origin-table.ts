@@ -65,9 +65,9 @@ t.test('names are fresh for as long as the origin says, or all of them', async t
 
 t.test('the path to an origin is one for all its images', async t => {
   const origins = table()
-  const link = origins.linkOf(imageOf('memory://one'))
-  t.equal(origins.linkOf({ ...imageOf('memory://one'), key: 'b' }), link)
-  t.not(origins.linkOf(imageOf('memory://two')), link)
+  const link = origins.pathOf(imageOf('memory://one'))
+  t.equal(origins.pathOf({ ...imageOf('memory://one'), key: 'b' }), link)
+  t.not(origins.pathOf(imageOf('memory://two')), link)
 })
 
 t.test('nothing is fetched ahead of an origin that is not well, or that is not mounted', async t => {
@@ -87,9 +87,9 @@ t.test('nothing is fetched ahead of an origin that is not well, or that is not m
 t.test('each reader has a time of its own, or waits for as long as it likes', async t => {
   const availability = { state: 'available' as const, ageMs: 0, error: () => new CacheError('origin-away', '') }
   const origins = table({ patience: { missMs: 1, onOutage: 'fail', availability } })
-  t.equal(origins.patienceFor(imageOf('memory://one')), null)
-  const first = origins.patienceFor(imageOf('memory://two'))!
-  t.not(origins.patienceFor(imageOf('memory://two')), first)
+  t.equal(origins.missTimeoutFor(imageOf('memory://one')), null)
+  const first = origins.missTimeoutFor(imageOf('memory://two'))!
+  t.not(origins.missTimeoutFor(imageOf('memory://two')), first)
   const hanging = (own: CancelSignal) =>
     new Promise<never>((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'left'))))
   await t.rejects(first.run(signal, hanging), { code: 'origin-timeout' })

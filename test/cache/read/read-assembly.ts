@@ -83,7 +83,7 @@ t.test('it is not whole where the store no longer has its share', async t => {
 t.test('a reader that has all that it wants in the first part does not wait for the rest', async t => {
   const rest = deferred<Uint8Array>()
   let demanded = false
-  const flight = inFlight(2, 3, {
+  const inflight = inFlight(2, 3, {
     early: () => ({ offset: 30, length: 10, arrival: Promise.resolve(whole.subarray(30, 40)) }),
     fetch: (_own, hurry) => {
       void hurry.then(() => {
@@ -93,10 +93,10 @@ t.test('a reader that has all that it wants in the first part does not wait for 
     },
   })
   const { stored } = storing()
-  t.same(await receivedRangeOf(stored, flight, { offset: 32, length: 5 }), piece(30, 30, 40))
+  t.same(await receivedRangeOf(stored, inflight, { offset: 32, length: 5 }), piece(30, 30, 40))
   await nextIteration()
   t.notOk(demanded)
-  const longer = receivedRangeOf(stored, flight, { offset: 32, length: 15 })
+  const longer = receivedRangeOf(stored, inflight, { offset: 32, length: 15 })
   await nextIteration()
   t.ok(demanded)
   rest.resolve(whole.subarray(20, 50))
@@ -106,10 +106,10 @@ t.test('a reader that has all that it wants in the first part does not wait for 
 t.test('a reader waits for all its fetches, or until it leaves', async t => {
   const late = deferred<Uint8Array>()
   const { stored } = storing()
-  const flights = [inFlight(0, 1), inFlight(5, 1, { fetch: () => late.promise })]
-  const waiting = arrivals(stored, flights, null, signal)
+  const fetches = [inFlight(0, 1), inFlight(5, 1, { fetch: () => late.promise })]
+  const waiting = arrivals(stored, fetches, null, signal)
   const leaving = new AbortController()
-  const left = arrivals(stored, flights, null, leaving.signal)
+  const left = arrivals(stored, fetches, null, leaving.signal)
   leaving.abort()
   await t.rejects(left, { code: 'aborted' })
   late.resolve(whole.subarray(50, 60))
@@ -121,7 +121,7 @@ t.test(
   'a prefetch that failed says nothing of this moment: the reader tries again; other failures are its own',
   async t => {
     const { stored } = storing()
-    const ahead = { isPassing: false, whenUnshelved: (then: () => void) => then() }
+    const ahead = { isPassing: false, whenReleased: (then: () => void) => then() }
     for (const [isAhead, code, expected] of [
       [true, 'origin-failed', null],
       [true, 'image-changed', 'image-changed'],
@@ -129,8 +129,8 @@ t.test(
       [false, 'origin-failed', 'origin-failed'],
     ] as const) {
       const fetch = () => Promise.reject(new CacheError(code, 'no'))
-      const flight = inFlight(0, 1, { fetch, ...(isAhead ? { ahead } : {}) })
-      const found = arrivals(stored, [flight, inFlight(3, 1)], null, signal)
+      const inflight = inFlight(0, 1, { fetch, ...(isAhead ? { ahead } : {}) })
+      const found = arrivals(stored, [inflight, inFlight(3, 1)], null, signal)
       if (expected) await t.rejects(found, { code: expected })
       else t.equal(await found, null)
     }
@@ -163,10 +163,10 @@ t.test('bytes are lent to a reader that gives them back, others get a copy, and 
 t.test('a reader of several fetches joins and leaves all of them', async t => {
   for (const count of [0, 1, 3]) {
     const never = deferred<Uint8Array>()
-    const flights = Array.from({ length: count }, (_, k) => inFlight(k, 1, { fetch: () => never.promise }))
-    const leave = acquireAll(flights)
-    t.notOk(flights.some(({ cancelled }) => cancelled))
+    const fetches = Array.from({ length: count }, (_, k) => inFlight(k, 1, { fetch: () => never.promise }))
+    const leave = acquireAll(fetches)
+    t.notOk(fetches.some(({ cancelled }) => cancelled))
     leave()
-    t.ok(flights.every(({ cancelled }) => cancelled))
+    t.ok(fetches.every(({ cancelled }) => cancelled))
   }
 })

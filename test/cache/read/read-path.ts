@@ -43,7 +43,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     const bytes = await path.reader.read(image, offset, length, { signal })
     return origin.bytes('a', offset, length).equals(bytes)
   }
-  const settled = () => until(() => path.flightsUnderWay === 0, 20_000, 'the promotions')
+  const settled = () => until(() => path.fetchesUnderWay === 0, 20_000, 'the promotions')
   const close = async () => {
     await path.close()
     await rooms.close()
@@ -61,7 +61,7 @@ t.test('a miss goes through origin and store; a fetch that the store refused is 
   promoter.refuses = true
   t.ok(await read(10 * blockBytes, 1000))
   await settled()
-  t.equal(path.flights.size, 1, 'its bytes are in memory still')
+  t.equal(path.fetches.size, 1, 'its bytes are in memory still')
   t.ok(await read(10 * blockBytes + 500, 1000))
   t.equal(origin.reads, 2)
   await close()
@@ -152,7 +152,7 @@ t.test('a stop cancels what has not arrived', async t => {
   await until(() => origin.reads === 1, 10_000, 'the fetch')
   await path.close()
   await left
-  t.equal(path.flights.size, 0)
+  t.equal(path.fetches.size, 0)
   await path.close()
   await rooms.close()
 })

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { isDirectory } from '../../../src/fuse/filesystem/attributes.ts'
 import { FileSystem } from '../../../src/fuse/filesystem/file-system.ts'
-import { toldNamesMax } from '../../../src/fuse/fuse-native/limits.ts'
+import { pinnedNamesMax } from '../../../src/fuse/fuse-native/limits.ts'
 import { VersionPins } from '../../../src/fuse/fuse-native/version-pins.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 
@@ -87,14 +87,14 @@ t.test('one name more than may be remembered forgets the oldest that nobody has 
 
 t.test('as many names are remembered as may be, and no more', async t => {
   const backend = new FakeBackend()
-  const { names, fileSystem } = over(backend, toldNamesMax)
-  for (let k = 0; k <= toldNamesMax; k++) {
+  const { names, fileSystem } = over(backend, pinnedNamesMax)
+  for (let k = 0; k <= pinnedNamesMax; k++) {
     backend.add({ name: `${k}`, sizeBytes: 1 })
     await names.tell(`/${k}`, options)
-    if (k === toldNamesMax - 1) t.equal(names.count, toldNamesMax)
+    if (k === pinnedNamesMax - 1) t.equal(names.count, pinnedNamesMax)
   }
-  t.equal(names.count, toldNamesMax)
-  t.equal(fileSystem.gauges().nodes, toldNamesMax, 'the kernel is asked to keep no more either')
+  t.equal(names.count, pinnedNamesMax)
+  t.equal(fileSystem.gauges().nodes, pinnedNamesMax, 'the kernel is asked to keep no more either')
 })
 
 t.test('directories of several origins are names too', async t => {

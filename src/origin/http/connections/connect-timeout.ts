@@ -4,8 +4,8 @@ import { CacheError } from '../../../base/errors.ts'
 
 /**
  * Resolves when `event` says that it is there and `prepare` has made it ready. Its owner listens for its errors.
- * @throws CacheError origin-unreachable when that takes longer than `msMax`, and then the socket is destroyed; the socket's own error, and
- * what `prepare` fails with
+ * @throws CacheError origin-unreachable when that takes longer than `msMax`, and then the socket is destroyed; the
+ * socket's own error, and what `prepare` fails with
  */
 export function connectWithin(
   socket: Socket,

@@ -46,7 +46,7 @@ export class HandshakeRefused extends Error {}
 
 export class NativeRangeConnection {
   readonly #receiver: RangeReceiver
-  readonly #bursts: Pick<SlicedQueue, 'run'>
+  readonly #slicer: Pick<SlicedQueue, 'run'>
   readonly #server: string
   readonly #trust: number | null
   /** Settles when it can be used. */
@@ -70,10 +70,10 @@ export class NativeRangeConnection {
     url: URL,
     { connectMsMax, dialer, trust }: RangeConnectOptions,
     receiver: RangeReceiver,
-    bursts: Pick<SlicedQueue, 'run'>,
+    slicer: Pick<SlicedQueue, 'run'>,
   ) {
     this.#receiver = receiver
-    this.#bursts = bursts
+    this.#slicer = slicer
     this.#server = url.origin
     this.#trust = trust
     const untilMs = performance.now() + connectMsMax
@@ -201,7 +201,7 @@ export class NativeRangeConnection {
     if (value > 0) exchange.watch.progress(value)
     if (event === 'whole') exchange.at = exchange.target.length
     if (head && !this.#hearHead(exchange, head, event !== 'other')) return
-    if (event === 'whole') this.#bursts.run(() => exchange.onBody())
+    if (event === 'whole') this.#slicer.run(() => exchange.onBody())
   }
 
   /** @returns whether it is one */
@@ -214,7 +214,7 @@ export class NativeRangeConnection {
       if (isRange && !isWanted) throw new CacheError('origin-protocol', `${this.#server}: an answer of two meanings`)
       this.#keepsAlive = head.keepsAlive
       if (isRange) exchange.at = Math.max(exchange.at, 0)
-      this.#bursts.run(() => exchange.onHead(head))
+      this.#slicer.run(() => exchange.onHead(head))
       return true
     } catch (error) {
       exchange.at = -1

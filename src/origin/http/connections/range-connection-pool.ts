@@ -1,8 +1,9 @@
 /**
  * Connections on which bodies of ranges are received in place, kept by host: see native-range-connection.ts.
  *
- * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges, or that TLS could not
- * be agreed on with, is left to undici for a while: it decodes what is chunked, keeps connections whatever the answer was, and speaks Node's TLS.
+ * They are for the one thing that a server is asked for again and again. A host that answers anything but plain ranges,
+ * or that TLS could not be agreed on with, is left to undici for a while: it decodes what is chunked, keeps connections
+ * whatever the answer was, and speaks Node's TLS.
  */
 
 import { Readable } from 'node:stream'
@@ -25,7 +26,7 @@ export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 't
   readonly connectionsMax: number
   /** Hosts whose connections are kept. */
   readonly hostsMax: number
-  /** How long an idle one is kept. */
+  /** The time that an idle one is kept. */
   readonly keepAliveMs: number
 }
 
@@ -37,36 +38,36 @@ export interface RangeRequest {
   readonly target: Uint8Array
 }
 
-/** An answer whose place its asker knows. */
+/** An answer whose final URL the caller knows. */
 export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
 
 interface Host {
   readonly idle: { readonly connection: NativeRangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
   busy: number
-  /** Those who wait until one is not busy. */
+  /** Waiters for one that is not busy. */
   readonly waiting: (() => void)[]
   /** Until then it is left to undici. */
   notBeforeMs: number
 }
 
-/** How long that is. */
+/** The time of that. */
 const leaveMs = 60_000
 
-/** In place of a body that is received elsewhere; nobody looks at it. */
+/** In place of a body that is received elsewhere; it is never read. */
 const noBody = Readable.from([])
 
-/** What a request line and its headers may be made of. */
+/** Characters of a request line and its headers. */
 const plain = /^[\t\x20-\x7e\x80-\xff]*$/
 
 export class RangeConnectionPool {
   readonly #options: RangeConnectionPoolOptions
   readonly #receiver: RangeReceiver
-  /** Whom the receiver is to believe, once that is known. */
+  /** The trust of the receiver, once that is known. */
   #trust: number | null | undefined
   readonly #hosts: LruMap<string, Host>
   #latest: { readonly origin: string; readonly host: Host } | null = null
   readonly #open = new Set<NativeRangeConnection>()
-  readonly #bursts = new SlicedQueue()
+  readonly #slicer = new SlicedQueue()
   #closed = false
 
   constructor(options: RangeConnectionPoolOptions, receiver: RangeReceiver) {
@@ -119,7 +120,7 @@ export class RangeConnectionPool {
         const { hasAnswered } = connection
         this.#open.delete(connection)
         connection.destroy(null)
-        // Its server had closed it while nobody used it: that is no failure.
+        // Its server had closed it while it was idle: that is no failure.
         if (isUsed && !hasAnswered && watch.error === null && !this.#closed) continue
         leave(host)
         if (!(error instanceof HandshakeRefused)) throw error
@@ -166,7 +167,7 @@ export class RangeConnectionPool {
     const { connectMsMax, dialer } = this.#options
     try {
       const options = { connectMsMax, dialer, trust }
-      const connection = new NativeRangeConnection(url, options, this.#receiver, this.#bursts)
+      const connection = new NativeRangeConnection(url, options, this.#receiver, this.#slicer)
       this.#open.add(connection)
       return connection
     } catch (error) {
@@ -236,7 +237,7 @@ async function turn(host: Host, watch: TimedPhase): Promise<void> {
   if (watch.error === null) return
   const at = host.waiting.indexOf(go)
   if (at >= 0) host.waiting.splice(at, 1)
-  // A turn that was given to who has left is the next one's.
+  // A turn that was given to a caller that has left is the next one's.
   else host.waiting.shift()?.()
   throw watch.error
 }

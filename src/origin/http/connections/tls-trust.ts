@@ -26,7 +26,10 @@ export function authoritiesOf(ca: string | null): string[] | undefined {
   return ca === null ? undefined : [ca, ...tls.rootCertificates]
 }
 
-/** Are its authorities those of OpenSSL's files? Source: Node's documentation of --use-openssl-ca; src/crypto/crypto_context.cc. */
+/**
+ * Are its authorities those of OpenSSL's files? Source: Node's documentation of --use-openssl-ca;
+ * src/crypto/crypto_context.cc.
+ */
 function believesOpenssl(): boolean {
   const told = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ')
   if (told.includes('--use-openssl-ca')) return true

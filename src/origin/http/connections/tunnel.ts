@@ -9,7 +9,7 @@ import { parseHead } from '../protocol/response-head.ts'
 
 /** A proxy wants other credentials (407). */
 export class ProxyRefused extends CacheError {
-  /** What it was sent. */
+  /** The headers that it was sent. */
   readonly sent: Readonly<Record<string, string>>
 
   constructor({ url, credentials }: HttpProxy, sent: Readonly<Record<string, string>>) {
@@ -19,7 +19,7 @@ export class ProxyRefused extends CacheError {
   }
 }
 
-/** What a proxy is sent of our credentials. @param headers as its credentials have them */
+/** The authorization header for a proxy. @param headers as its credentials have them */
 export function proxyAuthorizationOf({ authorization }: Readonly<Record<string, string>>): Record<string, string> {
   return authorization === undefined ? {} : { 'proxy-authorization': authorization }
 }

@@ -31,7 +31,7 @@ export function baseOf(url: string): HttpBase {
   return { base, authorization }
 }
 
-/** What is asked of a URL again and again, each time of which Node would put it together anew. */
+/** Facts about a URL that are needed again and again, each time of which Node would put it together anew. */
 export interface UrlFacts {
   readonly origin: string
   /** As messages may show it: without credentials, query and fragment. */

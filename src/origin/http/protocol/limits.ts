@@ -6,12 +6,15 @@ import { KiB } from '../../../base/limits.ts'
 /** The longest that a server may have us wait by Retry-After: less than what a miss is waited for. */
 export const retryAfterMsMax = 10_000
 
-/** Bytes that a body must bring within `stallMsMax`, or all that is left of it: less is a connection that is as good as dead. */
+/**
+ * Bytes that a body must bring within `stallMsMax`, or all that is left of it: less is a connection that is as good as
+ * dead.
+ */
 export const dripBytesMin = 4 * KiB
 
 /**
- * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be what
- * native-bindings/http/range-receiver.h says. Source: RFC 9110 15.2.
+ * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be
+ * what native-bindings/http/range-receiver.h says. Source: RFC 9110 15.2.
  */
 export const informationsMax = 8
 
@@ -23,5 +26,8 @@ export const redirectsKeptMax = 1024
 /** Time that a redirect is remembered at most: a mirror that is drained says nothing. */
 export const redirectKeptMsMax = 3_600_000
 
-/** Time before its end at which a redirect is forgotten, or a quarter of its time: a request under way has to be answered. */
+/**
+ * Time before its end at which a redirect is forgotten, or a quarter of its time: a request under way has to be
+ * answered.
+ */
 export const redirectMarginMsMax = 30_000

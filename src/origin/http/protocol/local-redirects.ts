@@ -1,10 +1,11 @@
 /**
- * Redirects to addresses that mean another machine to everybody who asks: loopback, link-local, and where clouds tell a machine its secrets.
- * A server that is elsewhere may not lead us there, be it by an address or by a name; one that is there itself may.
+ * Local redirects: redirects to addresses that mean another machine to each client, namely loopback, link-local, and
+ * the metadata services of clouds. A server that is elsewhere may not lead us there, be it by an address or by a name;
+ * one that is there itself may.
  *
- * A name is judged by the addresses that its connection is made to: what it resolves to a moment later is of no matter.
- * Source: RFC 1122 3.2.1.3 (0.0.0.0/8, 127.0.0.0/8), RFC 3927 (169.254.0.0/16), RFC 4291 2.5 (IPv6), RFC 6052 2.1 (64:ff9b::/96); AWS EC2 user
- * guide, Instance metadata (169.254.169.254, fd00:ec2::254).
+ * A name is judged by the addresses that its connection is made to: a later resolution is of no matter. Source: RFC
+ * 1122 3.2.1.3 (0.0.0.0/8, 127.0.0.0/8), RFC 3927 (169.254.0.0/16), RFC 4291 2.5 (IPv6), RFC 6052 2.1 (64:ff9b::/96);
+ * AWS EC2 user guide, Instance metadata (169.254.169.254, fd00:ec2::254).
  */
 import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
@@ -25,7 +26,7 @@ local.addSubnet('::', 127, 'ipv6')
 local.addSubnet('fe80::', 10, 'ipv6')
 local.addAddress('fd00:ec2::254', 'ipv6')
 
-/** Is it an address of whoever asks, or of his link? @param address without brackets; with a zone or without */
+/** Is it an address of this machine, or of its link? @param address without brackets; with a zone or without */
 export function isLocalAddress(address: string): boolean {
   const [plain] = address.split('%') as [string]
   return local.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
@@ -45,14 +46,20 @@ export class LocalRedirects {
     this.#lookup = lookup
   }
 
-  /** Of a place that is named by an address. @throws CacheError origin-protocol where we may not be led there; what a lookup fails with */
+  /**
+   * Of a place that is named by an address. @throws CacheError origin-protocol where we may not be led there; what a
+   * lookup fails with
+   */
   async mustBeAllowed(place: URL): Promise<void> {
     const host = hostOf(place)
     if (isIP(host) === 0 || !isLocalAddress(host) || place.origin === this.#home.origin) return
     if (!(await this.#homeIsLocal())) throw this.#refused(host)
   }
 
-  /** What resolves the name of a host that a connection is made to. @param origin of it, as in URL.origin; null: a proxy's, which is set here */
+  /**
+   * The resolver for the host of a connection.
+   * @param origin of it, as in URL.origin; null: a proxy's, which is set here
+   */
   lookupFor(origin: string | null): LookupFunction {
     if (origin === null || origin === this.#home.origin) return this.#lookup
     return (name, options, callback) =>

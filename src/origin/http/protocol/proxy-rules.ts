@@ -1,8 +1,8 @@
 /**
  * HTTP proxies: the proxy, if any, that leads to a server, by the environment or a setting. Pure.
  *
- * Source: curl's manual, ENVIRONMENT and --noproxy (names, suffixes, ports, networks, `*`); Go's documentation of net/http,
- * ProxyFromEnvironment (loopback is never proxied because of the environment).
+ * Source: curl's manual, ENVIRONMENT and --noproxy (names, suffixes, ports, networks, `*`); Go's documentation of
+ * net/http, ProxyFromEnvironment (loopback is never proxied because of the environment).
  */
 import { BlockList, isIP } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
@@ -43,7 +43,9 @@ export function proxyAt(url: string, credentials: ProxyCredentials | null = null
   return { url: new URL(parsed.origin), credentials: credentials ?? own }
 }
 
-/** Proxies of `http_proxy`, `https_proxy` and `no_proxy`; names in small letters count first. Throws as {@link proxyAt}. */
+/**
+ * Proxies of `http_proxy`, `https_proxy` and `no_proxy`; names in small letters count first. Throws as {@link proxyAt}.
+ */
 export function proxiesIn(environment: Readonly<Record<string, string | undefined>>): ProxyChoice {
   const valueIn = (name: string) => environment[name] || environment[name.toUpperCase()] || ''
   const excepted = exceptions(valueIn('no_proxy'))

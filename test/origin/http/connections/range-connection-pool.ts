@@ -71,13 +71,13 @@ for (const way of waysToReceive(t)) {
   t.test(`${by}: an answer is good though its connection has ended when it is its turn`, async t => {
     const { origin } = await serving(t, [rightAndLast])
     const held: (() => void)[] = []
-    const bursts = { run: (piece: () => void) => void held.push(piece) }
+    const slicer = { run: (piece: () => void) => void held.push(piece) }
     const url = new URL(origin.url)
     const { receiver, identity } = way
     const options = { home: url.origin, unixSocket: null, connectMsMax: 10_000, ca: null, proxyFor: noProxy }
     const dialer = new Dialer({ ...options, lookupFor: () => lookup })
     const trust = identity && receiver.trust(identity.cert, DEFAULT_CIPHERS)
-    const connection = new NativeRangeConnection(url, { connectMsMax: 10_000, dialer, trust }, receiver, bursts)
+    const connection = new NativeRangeConnection(url, { connectMsMax: 10_000, dialer, trust }, receiver, slicer)
     await connection.ready
     const target = Buffer.alloc(100)
     const head = connection.ask(

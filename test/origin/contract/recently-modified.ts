@@ -1,7 +1,7 @@
 /** Versions that could be taken for the next one: how long a lookup waits, and what it gives then. */
 import t from 'tap'
 import { youngLooksMax, youngNamesMax } from '../../../src/origin/contract/limits.ts'
-import { type Look, YoungVersions } from '../../../src/origin/contract/young-versions.ts'
+import { type Look, YoungVersions } from '../../../src/origin/contract/recently-modified.ts'
 import { httpTickMs } from '../../../src/origin/http/limits.ts'
 
 const { signal } = new AbortController()

@@ -42,7 +42,7 @@ interface Recording {
   readonly timer: NodeJS.Timeout
 }
 
-export class BootProfiles {
+export class BootProfileRecorder {
   readonly #parts: BootProfilesContext
   readonly #recordings = new Map<StoredImage, Recording>()
   readonly #saving = new Set<Promise<void>>()

@@ -7,7 +7,7 @@ import t from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { FuseNativeTransport } from '../../../src/fuse/fuse-native/fuse-native-transport.ts'
 import { fuseNativeTextBytesMax } from '../../../src/fuse/fuse-native/limits.ts'
-import { createFuse, loadFuseNative } from '../../../src/fuse/fuse-native/package.ts'
+import { createFuse, loadFuseNative } from '../../../src/fuse/fuse-native/load-package.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 
