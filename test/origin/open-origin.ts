@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { identify } from '../../src/base/image.ts'
+import { loadAddon } from '../../src/native/addon.ts'
 import { openOrigin } from '../../src/origin/open-origin.ts'
 import { Meter } from '../../src/origin/wrappers/meter.ts'
 import { originContract } from '../contract/origin.ts'
@@ -84,7 +85,7 @@ t.test('a read whose connection breaks is tried again from its first byte, and c
   const server = await startHttpOrigin({ directory })
   t.teardown(() => server.close())
   const meter = new Meter()
-  const origin = openOrigin(server.url, { addon: noHoles, meter })
+  const origin = openOrigin(server.url, { addon: noHoles, meter, receiver: loadAddon().createReceiver() })
   t.teardown(() => origin.close())
   const image = identify(await origin.lookup('a.img', { signal }))
   for (const kind of ['cut', 'reset'] as const) {

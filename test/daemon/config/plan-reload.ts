@@ -83,6 +83,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   const special: Record<string, unknown> = {
     'origin.bearer': { env: 'X' },
     'origin.basic': { username: 'a', password: { env: 'X' } },
+    'origin.proxyBasic': { username: 'a', password: { env: 'X' } },
     'origin.headers': { 'X-A': 'b' },
     'origin.onOutage': 'wait',
     'origin.retryPause': '7ms',
@@ -104,7 +105,8 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   for (const { key, kind, live } of allSettings()) {
     if (skipped.has(key)) continue
     const [group, name] = key.split('.') as [string, string | undefined]
-    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : url }
+    const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
+    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : url, ...proxy }
     const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
     const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
     const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))
