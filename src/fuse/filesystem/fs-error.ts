@@ -24,7 +24,7 @@ export const fsErrorCodes = {
   malformed: 'the request is shorter than its own structures say',
   killed: 'the reader was killed',
   'not-yet-known': 'the request that is to be interrupted has not arrived',
-  poisonous: 'each server that worked on the request has died',
+  poisonous: 'each worker that handled the request has died',
   expired: 'nothing below answered in time',
 } as const
 

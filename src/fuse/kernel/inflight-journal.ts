@@ -12,7 +12,7 @@ import { workNotesMax } from './limits.ts'
 
 /** The supervisor's knowledge of requests, by `unique` in decimal, without bit 63. */
 export interface PoisonVerdict {
-  /** Each was in work when one or two servers died. */
+  /** Each was in work when one or two workers died. */
   readonly suspects: readonly string[]
   /** Each kills the worker that works on it. */
   readonly poisoned: readonly string[]
@@ -64,7 +64,7 @@ export class InflightJournal {
     const id = BigInt.asUintN(63, unique)
     if (this.#poisoned.has(id)) {
       const hex = Buffer.from(request).toString('hex')
-      this.#options.logger.error({ unique: String(id), request: hex }, 'a request that has killed servers is refused')
+      this.#options.logger.error({ unique: String(id), request: hex }, 'a request that has killed workers is refused')
       return 'refuse'
     }
     if (this.#suspects.has(id)) {

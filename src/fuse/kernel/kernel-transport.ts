@@ -224,7 +224,7 @@ export class KernelTransport implements Transport {
     } catch (error) {
       this.#options.logger.warn(
         { err: error },
-        'images that an earlier server gave to the kernel stay held until the unmount',
+        'images that an earlier worker gave to the kernel stay held until the unmount',
       )
     }
   }

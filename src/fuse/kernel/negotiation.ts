@@ -38,7 +38,7 @@ export const initFlags = {
   INIT_EXT: 1 << 30,
 } as const
 
-/** Bit 39 of the flags: a new server gets the unanswered requests of its predecessor again (7.40, Linux 6.9). */
+/** Bit 39 of the flags: a new worker gets the unanswered requests of its predecessor again (7.40, Linux 6.9). */
 export const hasResend = 1 << (39 - 32)
 
 /** Bit 37: the kernel reads the data files of complete images by itself (7.40, Linux 6.9). */
@@ -51,7 +51,7 @@ export const passthroughFlag = 1 << (37 - 32)
  */
 const stackDepth = 1
 
-/** Would a new server on the same descriptor get what its predecessor left unanswered? */
+/** Would a new worker on the same descriptor get what its predecessor left unanswered? */
 export function repeatsRequests({ flags2 }: Negotiated): boolean {
   return (flags2 & hasResend) !== 0
 }

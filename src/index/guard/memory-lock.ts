@@ -55,6 +55,6 @@ export class MemoryLock {
     if (this.#isTold) return
     this.#isTold = true
     const fields = { unlockedBytes: this.#unlockedBytes, why }
-    this.#logger.warn(fields, 'a part of the index is not locked in memory; a disk error there ends the server')
+    this.#logger.warn(fields, 'a part of the index is not locked in memory; a disk error there ends the worker')
   }
 }
