@@ -104,7 +104,7 @@ abstract class AnyMounter implements Mounter {
     if ((await mountsAt(this.mountpoint)).length <= 1) return
     await this.remove(true) // The visible one: ours, or that of the other, which is refused as well.
     const advice = 'look with "mount", then try again'
-    throw new CacheError('mount-busy', `mountpoint ${this.mountpoint} was mounted on by somebody else: ${advice}`)
+    throw new CacheError('mount-busy', `mountpoint ${this.mountpoint} was mounted on by another user: ${advice}`)
   }
 
   protected abstract make(source: string, allowOther: boolean): Promise<number>

@@ -29,7 +29,7 @@ export interface End {
 /** The consequence of an end. */
 export interface Restart {
   readonly pauseMs: number
-  /** The workers before this one led to it: from now on the cache is passed by. */
+  /** The workers before this one led to it: worker crash loop: the next worker runs without the cache. */
   readonly beginsBypass: boolean
   /** The reason why the mount is only worth keeping for its users; null: it is. */
   readonly doubt: string | null

@@ -43,7 +43,7 @@ export async function staysForReaders(
 ): Promise<boolean> {
   try {
     await mounter.unmount(false)
-    logger.error({ mountpoint: mounter.mountpoint }, 'unmounted: there is no worker, and nobody had it open')
+    logger.error({ mountpoint: mounter.mountpoint }, 'unmounted: there is no worker, and the mount was not in use')
     return false
   } catch (error) {
     if (why === null) return true

@@ -267,7 +267,8 @@ export class WorkerSupervisor {
     // INVARIANT: no turn without a pause but the first, and the first that passes the cache by.
     while (!this.#isStopping) {
       const { pauseMs, beginsBypass, doubt, isNewDoubt } = this.#policy.ended(end, now())
-      if (beginsBypass) logger.error({ why: this.#policy.bypass }, 'from now on the cache is passed by')
+      if (beginsBypass)
+        logger.error({ why: this.#policy.bypass }, 'worker crash loop: the next worker runs without the cache')
       if (doubt !== null && !(await onDoubt(doubt, isNewDoubt))) return onGivenUp(doubt)
       await pause(pauseMs, this.#stopped.signal)
       if (this.#isStopping) return

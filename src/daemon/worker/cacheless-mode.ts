@@ -43,7 +43,7 @@ export async function openCacheless(configuration: Configuration, parts: Cachele
   above.made(name).close()
   const temporary = { ...cache, directory, blockSize: blockBytes, capacity: capacityMin(blockBytes) }
   const bypass = {
-    reason: `the cache in ${cache.directory} is passed by: ${parts.reason}`,
+    reason: `the cache in ${cache.directory} is bypassed: ${parts.reason}`,
     seed: (index: HeldDirectory) => seed(cache.directory, index, parts.logger),
     close: () => {
       above.remove(name)
@@ -61,7 +61,7 @@ async function seed(cacheDirectory: string, to: HeldDirectory, logger: Logger): 
     if (why !== null) throw new Error(why)
     from = HeldDirectory.open(`${realpathSync(cacheDirectory)}/index`)
   } catch (error) {
-    logger.error({ index: cacheDirectory, reason: messageOf(error) }, 'what the index knows of images cannot be read')
+    logger.error({ index: cacheDirectory, reason: messageOf(error) }, 'the images of the index cannot be read')
   }
   if (from) await copyImages(from, to, logger)
   from?.close()

@@ -112,7 +112,7 @@ export class InflightJournal {
       this.#options.write(bytes, slot * slotBytes)
     } catch (error) {
       this.#isOff = true
-      this.#options.logger.warn({ err: error }, 'requests in work cannot be noted')
+      this.#options.logger.warn({ err: error }, 'the in-flight journal cannot be written')
     }
   }
 }

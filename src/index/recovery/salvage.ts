@@ -107,7 +107,7 @@ export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger:
     if (code !== 0) throw new CacheError('index-failed', `it ended with ${signal ?? `exit code ${code}`}`)
   } catch (error) {
     for (const name of to.names()) to.remove(name)
-    logger.error({ index: from.path, reason: messageOf(error) }, 'what the index knows of images cannot be read')
+    logger.error({ index: from.path, reason: messageOf(error) }, 'the images of the index cannot be read')
   }
 }
 

@@ -244,7 +244,13 @@ export class DiskHealth {
     const fields = { from: before, to: state, reason }
     if (state === 'healthy') logger.info(fields, 'the cache disk is healthy again')
     else if (state === 'recovering') logger.info(fields, 'the cache disk answers a probe')
-    else logger.error(fields, state === 'bypass' ? 'reads go to the origin' : 'nothing is promoted; hits go on')
+    else
+      logger.error(
+        fields,
+        state === 'bypass'
+          ? 'cache disk bypassed: reads go to the origin'
+          : 'cache disk degraded: nothing is promoted, hits go on',
+      )
     onChange(this)
   }
 }
