@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { CacheError, messageOf } from '../base/errors.ts'
+import { mustBeTrusted } from '../base/trusted-path.ts'
 
 /** The user that asks, and the environment. */
 export interface RuntimeSurroundings {
@@ -52,7 +53,7 @@ export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurro
   } catch (cause) {
     throw new CacheError('access-denied', `${directory} cannot be made: ${messageOf(cause)}`, { cause })
   }
-  mustBeTrusted(directory, uid)
+  mustBeOurs(directory, uid)
 }
 
 /**
@@ -62,13 +63,15 @@ export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurro
  */
 export function trustedRuntimeDirectory(surroundings = runtimeSurroundings()): string {
   const directory = runtimeDirectory(surroundings)
-  mustBeTrusted(directory, surroundings.uid)
+  mustBeOurs(directory, surroundings.uid)
   return directory
 }
 
-/** @throws CacheError access-denied when it exists, and another user can write to it */
-function mustBeTrusted(directory: string, uid: number): void {
+/** @throws CacheError access-denied when another user can write to it, or replace it or a directory above it */
+function mustBeOurs(directory: string, uid: number): void {
   const stat = lstatSync(directory, { throwIfNoEntry: false })
-  if (!stat || (stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0)) return
-  throw new CacheError('access-denied', `${directory} is not a directory that only you can write: remove it`)
+  if (stat && !(stat.isDirectory() && stat.uid === uid && (stat.mode & 0o022) === 0)) {
+    throw new CacheError('access-denied', `${directory} is not a directory that only you can write: remove it`)
+  }
+  mustBeTrusted(dirname(directory), 'access-denied', uid)
 }

@@ -47,10 +47,29 @@ t.test('a directory that somebody else could write, or put there, is not used', 
   t.throws(() => prepareRuntimeDirectory(theirs, { uid: uid + 1, userDirectory: undefined }), { code: 'access-denied' })
 })
 
+t.test(
+  'a directory below one that others can write to is not used, unless only owners can replace entries',
+  async t => {
+    const top = t.testdir({ above: {} })
+    const directory = join(top, 'above', 'parentfs')
+    chmodSync(join(top, 'above'), 0o777)
+    t.throws(() => prepareRuntimeDirectory(directory, { uid, userDirectory: undefined }), {
+      code: 'access-denied',
+      message: /above can be written by others/,
+    })
+    t.throws(() => trustedRuntimeDirectory({ uid: uid || 5, userDirectory: join(top, 'above') }), {
+      code: 'access-denied',
+    })
+    chmodSync(join(top, 'above'), 0o1777)
+    prepareRuntimeDirectory(directory, { uid, userDirectory: undefined })
+  },
+)
+
 t.test('who asks a daemon does not ask in a directory that somebody else made', async t => {
   const userDirectory = t.testdir()
+  const directory = join(userDirectory, 'parentfs')
+  t.equal(trustedRuntimeDirectory({ uid: uid || 1, userDirectory }), directory, 'none is there: nobody answers')
+  mkdirSync(directory, { mode: 0o700 })
   const surroundings = { uid: uid + 1, userDirectory }
-  t.equal(trustedRuntimeDirectory(surroundings), join(userDirectory, 'parentfs'), 'none is there: nobody answers')
-  mkdirSync(join(userDirectory, 'parentfs'), { mode: 0o700 })
   t.throws(() => trustedRuntimeDirectory(surroundings), { code: 'access-denied', message: /remove it/ })
 })
