@@ -5,11 +5,11 @@ import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'
 import type { Store } from '../store/store.ts'
 import type { Pins } from './evict/pins.ts'
+import type { OriginTable } from './fetch/origin-table.ts'
 import type { DigestVerifier } from './integrity/digest-verifier.ts'
 import type { Catalog } from './names/catalog.ts'
 import { UnusedImageForgetter, type UnusedImageForgetterLimits } from './names/forget-unused.ts'
 import { type KernelKnowledge, VersionCollector, type VersionCollectorLimits } from './names/version-gc.ts'
-import type { OriginTable } from './read/origin-table.ts'
 
 export interface ImageExpiryContext {
   readonly catalog: Catalog

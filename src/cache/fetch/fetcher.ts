@@ -7,14 +7,14 @@
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
-import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
+import type { ReadOptions } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { type BufferPool, LazyBuffer, type PooledBuffer } from './buffer-pool.ts'
 import { DeferredFills } from './deferred-fill.ts'
 import { type DemandRange, demandRange, type ReceivedPart, remainderOf } from './demand-range.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
 import { type FetchPlan, InflightFetch } from './inflight-fetch.ts'
-import type { PathEstimator } from './path-estimator.ts'
+import type { OriginTable } from './origin-table.ts'
 import { PromotionHandoff, type PromotionHandoffContext } from './promotion-handoff.ts'
 import type { PrefetchListener, ReadaheadBuffer } from './readahead-buffer.ts'
 
@@ -23,11 +23,7 @@ export interface FetcherContext extends PromotionHandoffContext {
   readonly fetchBudgets: FetchBudgets
   readonly memory: BufferPool
   readonly readahead: ReadaheadBuffer
-  /** The origin that has this image. @throws CacheError not-found when it is no longer configured */
-  originOf(image: Image): Origin
-  pathOf(image: Image): PathEstimator
-  /** Is its origin so near that a small read is answered much sooner than that of a block? */
-  isNear(image: Image): boolean
+  readonly origins: Pick<OriginTable, 'of' | 'pathOf'>
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** The origin no longer has this version. */
@@ -178,7 +174,7 @@ export class Fetcher {
       return placeOf(range)
     }
     const given = asked && 'bytes' in asked ? asked : null
-    const range = given ?? (asked && this.#parts.isNear(image) ? demandRange(extent, asked) : null)
+    const range = given ?? (asked && this.#parts.origins.of(image).isNear ? demandRange(extent, asked) : null)
     if (!range) return { free, fetch: signal => demand(extent, signal) }
     let first: Promise<Uint8Array>
     return {
@@ -219,7 +215,8 @@ export class Fetcher {
   }
 
   #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const { originOf, pathOf } = this.#parts
-    return pathOf(image).measure(target.length, () => originOf(image).read(image, offset, target, options))
+    const { origins } = this.#parts
+    const { origin } = origins.of(image)
+    return origins.pathOf(image).measure(target.length, () => origin.read(image, offset, target, options))
   }
 }

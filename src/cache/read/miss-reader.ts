@@ -15,8 +15,8 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool } from '../fetch/buffer-pool.ts'
 import type { Fetcher } from '../fetch/fetcher.ts'
 import type { InflightFetch } from '../fetch/inflight-fetch.ts'
+import type { MissTimeout } from '../fetch/miss-timeout.ts'
 import type { SeenByteRead } from '../prefetch/prefetcher.ts'
-import type { MissTimeout } from './miss-timeout.ts'
 import { acquireAll, arrivals, assemble, coalesce, type LendingReader, lendOrCopy } from './read-assembly.ts'
 
 /** Dependencies of a miss reader. */

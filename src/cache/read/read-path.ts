@@ -14,6 +14,7 @@ import { FetchBudgets } from '../fetch/fetch-budgets.ts'
 import { Fetcher } from '../fetch/fetcher.ts'
 import { InflightTable } from '../fetch/inflight-fetch.ts'
 import { profileShareMax, unpromotedBytesMax } from '../fetch/limits.ts'
+import type { OriginTable } from '../fetch/origin-table.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
 import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
@@ -23,7 +24,6 @@ import type { Catalog } from '../names/catalog.ts'
 import { type BootProfileCounters, BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
 import { MissReader } from './miss-reader.ts'
-import type { OriginTable } from './origin-table.ts'
 
 export interface ReadPathLimits {
   /** Bytes on their way to readers that wait for them. */
@@ -81,9 +81,7 @@ export class ReadPath {
       fetches: this.fetches,
       fetchBudgets: this.#fetchBudgets,
       ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
-      originOf: image => origins.of(image).origin,
-      pathOf: image => origins.pathOf(image),
-      isNear: image => origins.of(image).isNear ?? false,
+      origins,
       now,
       // The demand reads of a long stream are dropped behind it, too.
       promote: (stored, object, first, bytes, isPassing) =>

@@ -11,7 +11,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { revalidateMsMax } from '../../cache/names/limits.ts'
-import type { MountedOrigin } from '../../cache/read/origin-table.ts'
+import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 
 /** Its listing, as the cache gives it. */
 interface Names {

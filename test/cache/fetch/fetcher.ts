@@ -59,7 +59,7 @@ t.test('a fetch that failed is not joined: the next reader asks again', async t 
 })
 
 t.test('of an origin that is near a reader gets its bytes first, and the rest comes when no reader asks', async t => {
-  const world = await fetching(t, { isNear: () => true })
+  const world = await fetching(t, {}, true)
   const { fetcher, stored, origin, clock, settled, close } = world
   const { fetches } = fetcher.fetchesFor(stored, 0, 0b10n, { offset: blockBytes + 10_000, length: 1000 })
   const { early } = fetches[0]!

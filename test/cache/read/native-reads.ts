@@ -1,6 +1,6 @@
 /** Reads by session threads: their origin is set when an image is opened, never by a read, and taken back in time. */
 import t, { type Test } from 'tap'
-import type { MountedOrigin, NativeOriginReads } from '../../../src/cache/read/origin-table.ts'
+import type { MountedOrigin, NativeOriginReads } from '../../../src/cache/fetch/origin-table.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { NativeReadSources } from '../../../src/origin/ceph/native-read-sources.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'

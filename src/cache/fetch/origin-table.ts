@@ -6,8 +6,8 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
-import { PathEstimator } from '../fetch/path-estimator.ts'
 import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
+import { PathEstimator } from './path-estimator.ts'
 
 /** Reads that session threads ask an origin for by themselves. */
 export interface NativeOriginReads {

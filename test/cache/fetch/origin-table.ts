@@ -4,7 +4,7 @@ import t from 'tap'
 import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
 import { identify } from '../../../src/base/image.ts'
-import { type MountedOrigin, OriginTable } from '../../../src/cache/read/origin-table.ts'
+import { type MountedOrigin, OriginTable } from '../../../src/cache/fetch/origin-table.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
 

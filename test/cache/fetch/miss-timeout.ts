@@ -6,7 +6,7 @@ import { getEventListeners } from 'node:events'
 import t from 'tap'
 import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
 import { CacheError } from '../../../src/base/errors.ts'
-import { MissTimeout, type OnOutage } from '../../../src/cache/read/miss-timeout.ts'
+import { MissTimeout, type OnOutage } from '../../../src/cache/fetch/miss-timeout.ts'
 import { until } from '../../fixtures/until.ts'
 
 const { signal } = new AbortController()
