@@ -10,9 +10,9 @@ import type { WorkerProcess } from './worker-process.ts'
 export interface SupervisorContext {
   /** Of a mountpoint that has been prepared. */
   readonly mounter: Mounter
-  /** See SupervisorParts. */
+  /** See WorkerSupervisorContext. */
   startWorker(directory: string | null, isNew: boolean): WorkerProcess
-  /** See SupervisorParts. */
+  /** See WorkerSupervisorContext. */
   onVersion(directory: string | null, addons: readonly string[]): void
   /** Why commands find no worker, for them to say; null: they do. */
   sayTrouble(why: string | null): void

@@ -19,8 +19,7 @@ import { forceUnmount, staysForReaders, tryToUnmount } from './unmounting.ts'
 import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
 import type { WorkerExit } from './worker-process.ts'
 import { WorkerSettings } from './worker-settings.ts'
-import { WorkerSupervisor } from './worker-supervisor.ts'
-import { realTime } from './worker-supervisor-context.ts'
+import { realTime, WorkerSupervisor } from './worker-supervisor.ts'
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'

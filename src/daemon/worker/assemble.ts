@@ -44,8 +44,8 @@ import { writeOffLoop } from './off-loop-write.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
+import type { Serving } from './worker.ts'
 import { WorkerOrigins } from './worker-origins.ts'
-import type { Serving } from './worker-rooms.ts'
 
 export interface AssemblyContext {
   readonly addon: Addon

@@ -10,8 +10,8 @@ import { withTimeout } from '../../async/with-timeout.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { revalidateMsMax } from '../../cache/names/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
+import { revalidateMsMax } from '../../cache/names/limits.ts'
 
 /** Its listing, as the cache gives it. */
 interface Names {

@@ -6,10 +6,10 @@
  */
 
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
-import { measureProcess } from '../../admin/measurements.ts'
+import { measureProcess, type RoomsMeasurements } from '../../admin/measurements.ts'
 import { Metrics } from '../../admin/metrics.ts'
 import type { MetricsPort } from '../../admin/metrics-port.ts'
-import type { ReloadOutcome } from '../../admin/routes.ts'
+import type { AdminOperations, ReloadOutcome } from '../../admin/routes.ts'
 import type { DaemonState, Status } from '../../admin/status.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
@@ -17,7 +17,7 @@ import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
 import type { Configuration } from '../config/configuration.ts'
-import { movedTo } from '../config/plan-reload.ts'
+import { movedTo, type ReloadPlan } from '../config/plan-reload.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
 import {
   noTakeovers,
@@ -30,8 +30,8 @@ import {
 import { PendingCalls } from '../ipc/pending-calls.ts'
 import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
+import type { RoomsStatus } from './collect-status.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
-import type { WorkerRooms } from './worker-rooms.ts'
 
 /** The supervisor as its worker sees it. */
 export interface SupervisorChannel {
@@ -73,6 +73,32 @@ export interface WorkerContext {
 
 type ReloadMessage = Extract<ToWorker, { readonly type: 'reload' | 'reload-failed' }>
 type MessageTo<T extends ToWorker['type']> = Extract<ToWorker, { readonly type: T }>
+
+/** The way a mount is served. */
+export interface Serving {
+  /** The descriptor of the mount; it stays the caller's. */
+  readonly fd: number
+  /** The agreement of an earlier worker with the kernel, or null on a new mount. */
+  readonly negotiated: Negotiated | null
+  /** The journal of requests in flight, and the verdicts on them. */
+  readonly work: Omit<InflightJournalOptions, 'logger'>
+  /** Hears what is about to be settled, before the kernel does. */
+  readonly onNegotiated: (value: Negotiated) => Promise<void>
+}
+
+export interface WorkerRooms {
+  readonly source: string
+  serve(serving: Serving): Promise<void>
+  mount(): Promise<void>
+  ended(): Promise<string | null>
+  status(): RoomsStatus
+  measurements(): RoomsMeasurements
+  setCapacity(capacityBytes: number): Promise<number>
+  reconfigure(said: Configuration): Promise<ReloadPlan>
+  readonly operations: AdminOperations
+  stopServing(): Promise<void>
+  close(): Promise<void>
+}
 
 export class Worker {
   readonly #parts: WorkerContext
