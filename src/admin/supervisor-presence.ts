@@ -6,7 +6,7 @@
  * supervisor leaves it. Its text tells whether a service manager holds the mount, so that another supervisor is to
  * come, and why no worker comes up, where that takes long.
  */
-import { readFileSync, statSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
 import { nextSupervisorMsMax, successorMsMax } from './limits.ts'
 
 /** The path of the supervisor's lock for the mount with this admin socket. */
@@ -22,6 +22,20 @@ const troubleMark = 'trouble: '
 /** The text of a supervisor's lock file. @param trouble one line, or null */
 export function presenceText(isKept: boolean, trouble: string | null): string {
   return `${isKept ? keptMark : ''}${trouble === null ? '' : `${troubleMark}${trouble.replace(/\s+/g, ' ')}\n`}`
+}
+
+/**
+ * Replace the text of a lock file, which exists. A supervisor that is killed meanwhile must not leave an empty one:
+ * nothing is cut off before the new text is there.
+ */
+export function writePresence(lockPath: string, text: string): void {
+  const fd = openSync(lockPath, 'r+')
+  try {
+    writeSync(fd, text, 0)
+    ftruncateSync(fd, Buffer.byteLength(text))
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Why the supervisor of the mount with this admin socket has no worker; null where it has not said so, or is gone. */

@@ -108,6 +108,7 @@ export async function preloadImage(
     failed.abort()
     throw error
   }
+  await parts.store.flush() // What is reported as promoted outlasts a crash.
   return {
     name,
     wantedBytes: wanted.wholeBytes,

@@ -2,9 +2,9 @@
  * Runs the supervisor, in the foreground or detached: the addon, the worker, the log, signals, and the run to the end.
  */
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { runtimeDirectory, runtimeSurroundings } from '../../admin/socket-path.ts'
-import { presenceText } from '../../admin/supervisor-presence.ts'
+import { presenceText, writePresence } from '../../admin/supervisor-presence.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
@@ -150,8 +150,13 @@ async function keepPrepared(
 
 /** Writes the lock file that commands read. A trouble that cannot be said there is in the log. */
 function presenceIn(lockPath: string) {
-  let [isKept, trouble] = [false, null as string | null]
-  const write = () => writeFileSync(lockPath, presenceText(isKept, trouble))
+  let [isKept, trouble, written] = [false, null as string | null, null as string | null]
+  const write = () => {
+    const text = presenceText(isKept, trouble)
+    if (text === written) return
+    writePresence(lockPath, text)
+    written = text
+  }
   return {
     mark: (isHeld: boolean) => {
       isKept = isHeld

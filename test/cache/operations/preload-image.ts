@@ -1,6 +1,7 @@
 /** Promotions on request, with what happens meanwhile. */
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
+import { countOf } from '../../../src/base/image.ts'
 import { promoteConcurrency, promoteRangesMax } from '../../../src/cache/operations/limits.ts'
 import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
@@ -27,6 +28,11 @@ t.test('a promotion brings in what is missing, once, and tells how far it is', a
   const promoted = await rooms.cache.operations.promote('a', null, { signal, onProgress })
   t.match(promoted, { name: 'a', wantedBytes: sizeBytes, presentBytes: 300 * KiB, complete: true })
   t.equal(promoted.promotedBytes, sizeBytes - 300 * KiB)
+  let recorded = 0
+  rooms.index.forEachObject((imageId, _object, { resident }) => {
+    if (imageId === image.id) recorded += countOf(resident)
+  })
+  t.equal(recorded, Math.ceil(sizeBytes / (4 * KiB)), 'durably')
   t.equal(seen[0], 300 * KiB)
   t.equal(seen.at(-1), sizeBytes)
   t.same(
