@@ -96,6 +96,12 @@ export type ToSupervisor =
 /** The version of these messages: a supervisor leads no worker that has another one. */
 export const protocolVersion = 2
 
+/**
+ * The version that `prepared` names: a supervisor of version 1 knows no `hello`, and asks by `prepare` alone. It can
+ * lead us: what has come since is left out or ignored. A later one goes by `hello`.
+ */
+export const preparedProtocol = 1
+
 /** Workers that took the place of others on this mount. */
 export interface Takeovers {
   readonly count: number

@@ -41,6 +41,8 @@ export class WorkerHandshake {
   #ending: Promise<WorkerExit> | undefined
   readonly #hello: Promise<MessageOf<'hello'>>
   #heardHello!: (message: MessageOf<'hello'>) => void
+  /** Its first message; null until it has come. */
+  #said: MessageOf<'hello'> | null = null
   /** It speaks our language, and has nothing against our cache. */
   #isUnderstood = false
   #isOurKill = false
@@ -93,7 +95,8 @@ export class WorkerHandshake {
   async prepare(): Promise<string> {
     const prepared = this.#expect('prepared', prepareMsMax)
     this.send({ type: 'prepare', settings: this.#parts.settings() })
-    return this.#versionOf(await prepared)
+    const answer = await prepared
+    return this.#versionOf(this.#said ?? answer)
   }
 
   /**
@@ -183,7 +186,7 @@ export class WorkerHandshake {
   }
 
   #receive(message: ToSupervisor): void {
-    if (message.type === 'hello') this.#heardHello(message)
+    if (message.type === 'hello') this.#heardHello((this.#said = message))
     else if (message.type === 'failed') this.#fail(new CacheError(message.code, message.message))
     else if (message.type === this.#expected?.type) this.#expected.resolve(message)
     else this.#parts.onMessage(message)

@@ -21,6 +21,7 @@ import { movedTo, type ReloadPlan } from '../config/plan-reload.ts'
 import type { ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
 import {
   noTakeovers,
+  preparedProtocol,
   protocolVersion,
   type ToSupervisor,
   type ToWorker,
@@ -161,7 +162,7 @@ export class Worker {
   async #prepare(settings: Settings): Promise<void> {
     const { channel, configure, checkLayout, version } = this.#parts
     checkLayout(configure(settings))
-    await channel.send({ type: 'prepared', version, protocol: protocolVersion })
+    await channel.send({ type: 'prepared', version, protocol: preparedProtocol })
   }
 
   async #boot(message: Extract<ToWorker, { type: 'boot' }>): Promise<void> {

@@ -169,6 +169,24 @@ t.test('another version that came to the place of ours is asked first whether it
   await supervisor.stop()
 })
 
+t.test('a worker of the first version says no hello, and is not led; one that does says what it speaks', async t => {
+  const { worker, workers, supervisor } = setUp()
+  await supervisor.start()
+  const first = new FakeWorker()
+  first.hello = null
+  const later = new FakeWorker()
+  later.hello = { type: 'hello', version: '9', protocol: protocolVersion + 1 }
+  workers.push(first, later)
+  for (const each of [first, later]) {
+    worker.say({ type: 'upgrade-request', id: 1, directory: '/other' })
+    await until(() => each.heard.includes('stop'), patienceMs, 'its end')
+    t.same(each.heard, ['prepare', 'stop'])
+  }
+  t.notOk(worker.heard.includes('stop'), 'ours goes on')
+  await supervisor.handleSignal('SIGTERM')
+  t.equal(await supervisor.finished, 0)
+})
+
 t.test('a version that is there no more is followed by our own', async t => {
   const { worker, workers, supervisor, missing } = setUp()
   await supervisor.start()

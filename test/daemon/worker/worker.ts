@@ -350,3 +350,14 @@ t.test('it copies the index when its supervisor says why, and not for one of bef
     await saw('exit 0')
   }
 })
+
+t.test(
+  'asked whether it could serve, a worker touches nothing, and names the version that every supervisor leads',
+  async t => {
+    const { hear, saw, said, happened } = setUp(t)
+    hear({ type: 'prepare', settings: boot.settings })
+    await saw('prepared')
+    t.same(said, [{ type: 'prepared', version: '1.2.3', protocol: 1 }])
+    t.same(happened, ['prepared'])
+  },
+)
