@@ -53,8 +53,8 @@ t.test('three workers die of it, the fourth answers EIO, and nobody else sees an
   await logs(daemon, /("the worker has died"[\s\S]*){3}/)
   t.equal(daemon.log().split('"the worker has died"').length - 1, 3)
   await readers.haveRead(readers.report().reads + 20, patienceMs)
-  const { failed, wrong } = await readers.stop()
-  t.same({ failed, wrong }, { failed: 0, wrong: [] })
+  const { failed, wrong, errors } = await readers.stop()
+  t.same({ failed, wrong }, { failed: 0, wrong: [] }, errors.join())
   t.match(await statusOf(where), { takeovers: { count: 3 }, health: { state: 'healthy' } })
   const other = await file.read(Buffer.alloc(4096), 0, 4096, poisonedOffset)
   t.ok(
