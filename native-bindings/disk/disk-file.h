@@ -15,7 +15,7 @@
 
 namespace parentfs::disk {
 
-/** How far a read came. */
+/** The outcome of a read. */
 struct DiskRead {
   /** Fewer than asked at the end of the file, or after an error. */
   std::size_t bytes;
@@ -23,13 +23,13 @@ struct DiskRead {
   int error;
 };
 
-/** What becomes of the pages that a read brings into the page cache. */
+/** The fate of the pages that a read brings into the page cache. */
 enum class Pages {
   /** They stay: the only copy in memory, for whoever reads next. */
   leave,
   /** They go at once, for the reader has a page cache of its own; what was there before stays. */
   drop,
-  /** They go when the reader has come further (left-behind.h): the kernel reads ahead in larger units than he asks for. */
+  /** They go when the reader has come further (drop-behind.h): the kernel reads ahead in larger units than he asks for. */
   drop_behind,
 };
 

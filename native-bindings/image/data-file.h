@@ -103,8 +103,8 @@ class DataFile {
                                     Medium medium = Medium::page_cache) const;
 
   /**
-   * Which of the blocks of `object` named by `blocks` have the right checksum, whatever the table says, and which could
-   * not be read?
+   * Verify `blocks` of `object`: those with the right checksum, whatever the table says, and those that could not be
+   * read.
    * @param medium `disk` neither trusts nor changes the page cache; a file system that cannot read past it is read
    * through it
    * @param scratch room for at least one block, aligned to a page

@@ -1,9 +1,10 @@
 /**
- * What a stream of long buffered reads has left behind in the page cache of a data file: the reader has it in that of the
- * mounted file.
+ * Drop-behind: the pages that a stream of long buffered reads has left in the page cache of a data file. The reader has
+ * them in that of the mounted file.
  *
- * A stream is seen by where its last read ended, for the kernel asks for as much when it reads ahead of a random reader. A read that ends in another stretch than it began in has left the one
- * before. That one is spared, for reads of a stream overtake each other.
+ * A stream is seen by the end of its last read, because the kernel asks for as much when it reads ahead of a random
+ * reader. A read that ends in another stretch than it began in has left the one before. That one is spared, because
+ * reads of a stream overtake each other.
  */
 #pragma once
 
@@ -25,13 +26,19 @@ inline constexpr std::uint64_t stretch_bytes = std::uint64_t{2} * 1024 * 1024;
  */
 inline constexpr std::size_t stream_read_bytes_min = std::size_t{128} * 1024;
 
-/** How far reads of one stream overtake each other, in bytes: the kernel has two of these under way ahead of a reader. */
+/**
+ * The distance by which reads of one stream overtake each other, in bytes: the kernel has two of these under way ahead
+ * of a reader.
+ */
 inline constexpr std::uint64_t stream_disorder_bytes = 8 * stream_read_bytes_min;
 
-/** Where the last long buffered read of a file ended. DropBehind that alternate are not seen as such: their pages go at once. */
+/**
+ * The end of the last long buffered read of a file. Streams that alternate are not seen as such: their pages go at
+ * once.
+ */
 class DropBehind {
  public:
-  /** What becomes of the pages of a buffered read. From any thread. */
+  /** The fate of the pages of a buffered read. From any thread. */
   disk::Pages pages_of(std::uint64_t offset, std::size_t length) {
     if (length < stream_read_bytes_min) return disk::Pages::drop;
     const std::uint64_t end = end_.exchange(offset + length, std::memory_order_relaxed);

@@ -82,8 +82,7 @@ class ReadaheadBuffer {
   [[nodiscard]] bool put(std::uint64_t offset, std::span<const std::byte> bytes, std::uint64_t unit_bytes,
                          std::uint64_t told) EXCLUDES(mutex_);
   /**
-   * When it returns, the bytes at `offset` are not being read, and never will be; reads of the range are reported as
-   * before.
+   * Afterwards the bytes at `offset` are not being read, and never will be; reads of the range are reported as before.
    */
   void release_bytes(std::uint64_t offset) EXCLUDES(mutex_);
   /** The same, and nothing is told any more. */

@@ -19,7 +19,7 @@ namespace parentfs::log {
 
 namespace {
 
-/** How often the thread looks, while nobody takes what it writes, whether it is still wanted. */
+/** The interval at which the thread looks, while its output is not taken, whether it is still wanted. */
 constexpr int look_ms = 1000;
 
 }  // namespace
@@ -64,7 +64,7 @@ class Writer::Work {
     woken_.notify_one();
   }
 
-  /** What the thread does. */
+  /** The loop of the thread. */
   void run() EXCLUDES(mutex_) {
     syscalls::block_signals();
     ::pthread_setname_np(::pthread_self(), "pfs-log");  // As top -H and ps -T show it.

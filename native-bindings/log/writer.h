@@ -1,8 +1,9 @@
 /**
- * Lines of a log, written by a thread of its own: who logs never waits for the disk, the pipe or the terminal behind a descriptor.
+ * Log writer: a thread of its own writes the lines of a log, so that a caller never waits for the disk, the pipe or the
+ * terminal behind a descriptor.
  *
- * What it holds is bounded. A line that has no room, or that cannot be written, is lost and counted, whatever the reason is; as soon as
- * something can be written again, one line at that place says how many are missing.
+ * Its queue is bounded. A line that has no room, or that cannot be written, is lost and counted, whatever the reason
+ * is; as soon as a write works again, one line at that place says how many are missing.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ namespace parentfs::log {
 struct WriterOptions {
   /** Of lines that wait to be written; each counts what it takes in memory. */
   std::size_t queued_bytes_max;
-  /** Where nothing more is logged: the pause before it is tried again to say how many lines are missing. */
+  /** The pause, while nothing more is logged, before it is tried again to say how many lines are missing. */
   std::chrono::milliseconds retry_pause;
   /** The line, with its end, that says so. Called by the thread. */
   std::function<std::string(std::uint64_t lost)> notice;

@@ -54,7 +54,7 @@ class Session final : private RequestSink {
   ~Session() override;
 
   void bind(std::uint64_t fh, const std::shared_ptr<image::DataFile>& file);
-  /** When it returns, no session thread reads that handle's file; store threads may still finish theirs. */
+  /** Afterwards no session thread reads that handle's file; store threads may still finish theirs. */
   void unbind(std::uint64_t fh);
   /** `error` 0 or a positive errno. @returns 0 or the errno of the write */
   [[nodiscard]] int reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const;
@@ -62,7 +62,7 @@ class Session final : private RequestSink {
   [[nodiscard]] int notify(int code, std::span<const std::byte> bytes) const;
   [[nodiscard]] std::vector<std::byte> take_requests() { return requests_.take(); }
   [[nodiscard]] std::vector<std::byte> take_reports() { return reports_.take(); }
-  /** When not allowed, a hit that the page cache does not answer is handed over instead of to a store thread. */
+  /** May a hit that the page cache does not answer go to a store thread? Otherwise it is handed over. */
   void defer_reads(bool allowed) { may_defer_.store(allowed, std::memory_order_relaxed); }
   /**
    * Hand over what a store thread has not answered within `age`; its answer is dropped when it comes.

@@ -8,6 +8,7 @@
 import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { buildConnector } from 'undici'
+import { LruMap } from '../../../base/lru-map.ts'
 import { hostOf, portOf } from '../protocol/http-url.ts'
 import type { HttpProxy, ProxyChoice } from '../protocol/proxy-rules.ts'
 import { connectWithin } from './connect-timeout.ts'
@@ -41,9 +42,9 @@ const hostsMax = 256
 export class Dialer {
   readonly #options: DialerOptions
   /** By URL.origin. */
-  readonly #proxies = new Map<string, HttpProxy | null>()
+  readonly #proxies = new LruMap<string, HttpProxy | null>(hostsMax)
   /** The address of a name that answered last. */
-  readonly #answered = new Map<string, string>()
+  readonly #answered = new LruMap<string, string>(hostsMax)
 
   constructor(options: DialerOptions) {
     this.#options = options
@@ -55,7 +56,7 @@ export class Dialer {
     const known = this.#proxies.get(origin)
     if (known !== undefined) return known
     const proxy = this.#options.proxyFor(new URL(origin))
-    remember(this.#proxies, origin, proxy)
+    this.#proxies.set(origin, proxy)
     return proxy
   }
 
@@ -107,7 +108,7 @@ export class Dialer {
   }
 
   #note(name: string, { remoteAddress }: Socket): void {
-    if (remoteAddress !== undefined && isIP(name) === 0) remember(this.#answered, name, remoteAddress)
+    if (remoteAddress !== undefined && isIP(name) === 0) this.#answered.set(name, remoteAddress)
   }
 
   #preferring(lookup: LookupFunction): LookupFunction {
@@ -123,9 +124,4 @@ export class Dialer {
         )
       })
   }
-}
-
-function remember<T>(known: Map<string, T>, name: string, value: T): void {
-  if (known.size >= hostsMax && !known.has(name)) known.clear()
-  known.set(name, value)
 }
