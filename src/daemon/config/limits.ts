@@ -56,3 +56,6 @@ export const logQueueBytesMax = 1024 * 1024
  * the wait.
  */
 export const logFlushMsMax = 500
+
+/** Longest path. Source: Linux include/uapi/linux/limits.h, PATH_MAX is 4096 with the NUL. */
+export const pathBytesMax = 4095

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
+import { socketPathBytesMax } from '../../admin/limits.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { missSecondsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -159,11 +160,10 @@ const http = z.strictObject({
     what: 'user name and password for `proxy`; a SECRET has the form of `bearer`',
     unset: 'none',
   }),
-  unixSocket: pathField({
-    live: true,
-    what: 'Unix socket of the server of `url`, in place of its address',
-    unset: 'none',
-  }),
+  unixSocket: pathField(
+    { live: true, what: 'Unix socket of the server of `url`, in place of its address', unset: 'none' },
+    socketPathBytesMax,
+  ),
   hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
     live: true,
     what: 'budget of second requests for slow reads, as a share of all requests; 0%: none',

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { messageOf } from '../../base/errors.ts'
 import { parseDuration, parseSize } from '../../base/sizes.ts'
 import type { SecretSource } from '../../origin/http/secret.ts'
-import { secretCommandRefreshMsDefault } from './limits.ts'
+import { pathBytesMax, secretCommandRefreshMsDefault } from './limits.ts'
 
 type MeasureKind = 'count' | 'size' | 'rate' | 'duration' | 'share'
 
@@ -103,11 +103,14 @@ export function choiceField<const T extends readonly [string, ...string[]]>(
 }
 
 /** An absolute path; null when it is not said. */
-export function pathField(described: Described & { readonly unset: string }) {
+export function pathField(described: Described & { readonly unset: string }, bytesMax = pathBytesMax) {
   const schema = z
     .string({ error: ({ input }) => `${shown(input)} is not a path` })
     .refine(text => /^\/[^\0]*$/.test(text), {
       error: ({ input }) => `${shown(input)} is not an absolute path: begin it with a slash`,
+    })
+    .refine(text => Buffer.byteLength(text) <= bytesMax, {
+      error: ({ input }) => `${shown(input)} is longer than ${bytesMax} bytes`,
     })
   return setting(schema.nullable().default(null), { kind: 'text', range: 'an absolute path', ...described })
 }
