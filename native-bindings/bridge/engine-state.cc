@@ -1,6 +1,7 @@
 /** Operations: out to a store thread and back to their promise. */
 #include "bridge/engine-state.h"
 
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -28,6 +29,7 @@ EngineState::EngineState(Napi::Env env, unsigned store_threads)
 }
 
 EngineState::~EngineState() {
+  misses_->close();
   threads_.close();  // Before the function goes that they call.
   release();
 }
@@ -105,6 +107,36 @@ void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineSta
     const Napi::HandleScope scope(env);
     state->settle(env, *operation);
   }
+  if (!state->released_) state->deliver_fetches(env);
+}
+
+void EngineState::deliver_fetches(Napi::Env env) {
+  const auto reports = misses_->take_reports();
+  if (reports.empty() || on_fetches_.IsEmpty()) return;
+  const Napi::HandleScope scope(env);
+  // Numbers: id, file, object, its first block, count of blocks, offset in the memory of fetches, bytes, microseconds, right.
+  constexpr std::size_t fields = 9;
+  auto batch = Napi::Float64Array::New(env, reports.size() * fields);
+  double* at = batch.Data();
+  for (const auto& report : reports) {
+    const auto& fetch = *report.fetch;
+    const auto first = static_cast<double>(std::countr_zero(fetch.blocks));
+    const auto offset = static_cast<double>(fetch.bytes.data() - misses_->memory()->all().data());
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(report.took).count();
+    for (const double value :
+         {static_cast<double>(fetch.id), static_cast<double>(report.table->number()), static_cast<double>(fetch.object), first,
+          static_cast<double>(std::popcount(fetch.blocks)), offset, static_cast<double>(fetch.bytes.size()),
+          static_cast<double>(microseconds), report.right ? 1.0 : 0.0}) {
+      *at++ = value;
+    }
+    if (report.right) reported_.emplace(fetch.id, report);
+  }
+  call_listener(on_fetches_.Value(), static_cast<napi_value>(batch));
+}
+
+void EngineState::release_fetch(std::uint64_t id) {
+  const auto known = reported_.find(id);
+  if (known != reported_.end()) known->second.table->release(known->second.fetch);
 }
 
 void EngineState::settle(Napi::Env env, Operation& operation) {
@@ -124,6 +156,8 @@ void EngineState::pending(Napi::Env env, int change) {
 
 void EngineState::release() {
   if (std::exchange(released_, true)) return;
+  misses_->close();
+  on_fetches_.Reset();
   ::napi_remove_env_cleanup_hook(env_, &EngineState::tear_down, this);
   wake_.Release();
 }
@@ -133,6 +167,8 @@ void EngineState::tear_down(void* self) {
   // Held here: the operations that are dropped below may hold the last reference.
   const auto held = state->shared_from_this();
   state->released_ = true;
+  state->misses_->close();
+  state->on_fetches_.Reset();
   state->threads_.close();
   if (state->closer_.joinable()) state->closer_.join();
   for (Operation* operation : state->take()) delete operation;

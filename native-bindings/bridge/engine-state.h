@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 #include "mutex.h"
@@ -23,6 +24,7 @@
 #include "disk/locked-file.h"
 #include "disk/inflight-reads.h"
 #include "disk/store-threads.h"
+#include "image/miss-engine.h"
 
 namespace parentfs::bridge {
 
@@ -57,6 +59,13 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   [[nodiscard]] disk::InflightReads& reads() { return reads_; }
   /** The same object for the same path, whatever `bytes_max` is the second time. */
   std::shared_ptr<disk::LockedFile> locked_file(const std::string& path, std::uint64_t bytes_max);
+  [[nodiscard]] const std::shared_ptr<image::MissEngine>& misses() { return misses_; }
+  /** From now on this hears of fetches that are over; see src/native/addon.ts. */
+  void listen_for_fetches(const Napi::Function& listener) { on_fetches_ = Napi::Persistent(listener); }
+  /** The blocks of a fetch that was reported as here are in the store, or were dropped. */
+  void release_fetch(std::uint64_t id);
+  /** Nobody looks at the bytes of a reported fetch any more. */
+  void free_fetch(std::uint64_t id) { reported_.erase(id); }
   void session_started() { sessions_++; }
   void session_ended() { sessions_--; }
 
@@ -69,6 +78,7 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   /** From any thread. */
   void complete(Operation* operation) EXCLUDES(mutex_);
   void settle(Napi::Env env, Operation& operation);
+  void deliver_fetches(Napi::Env env);
   std::vector<Operation*> take() EXCLUDES(mutex_);
   void pending(Napi::Env env, int change);
   void release();
@@ -90,6 +100,10 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   disk::InflightReads reads_;
   /** By path; touched by the thread of JavaScript alone. */
   std::map<std::string, std::shared_ptr<disk::LockedFile>> locked_files_;
+  const std::shared_ptr<image::MissEngine> misses_ = std::make_shared<image::MissEngine>([this] { wake_.NonBlockingCall(); });
+  // Touched by the thread of JavaScript alone.
+  Napi::FunctionReference on_fetches_;
+  std::unordered_map<std::uint64_t, image::MissEngine::Report> reported_;
   disk::StoreThreads threads_;
 };
 

@@ -8,6 +8,7 @@
 #include "bridge/classes.h"
 #include "bridge/errors.h"
 #include "bridge/session.h"
+#include "bridge/shared-buffer.h"
 #include "bridge/store-file.h"
 #include "syscalls/files.h"
 
@@ -25,11 +26,17 @@ Napi::Function Engine::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod("openFile", &Engine::open_file), InstanceMethod("keepInMemory", &Engine::keep_in_memory),
        InstanceMethod("reserveAfterEnd", &Engine::reserve_after_end), InstanceMethod("readingMs", &Engine::reading_ms), InstanceMethod("startSession", &Engine::start_session),
+       InstanceMethod("onFetches", &Engine::on_fetches), InstanceMethod("releaseFetch", &Engine::release_fetch),
+       InstanceMethod("freeFetch", &Engine::free_fetch), InstanceMethod("abandonFetches", &Engine::abandon_fetches),
        InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("close", &Engine::close)});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info)
-    : ObjectWrap(info), state_(made_by_us<std::shared_ptr<EngineState>>(info)) {}
+    : ObjectWrap(info), state_(made_by_us<std::shared_ptr<EngineState>>(info)) {
+  const auto& memory = state_->misses()->memory();
+  Value().DefineProperty(Napi::PropertyDescriptor::Value(
+      "fetchMemory", shared_buffer(info.Env(), memory, memory->all()), napi_enumerable));
+}
 
 Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
   const std::string path = text(info[0], "path");
@@ -38,7 +45,7 @@ Napi::Value Engine::open_file(const Napi::CallbackInfo& info) {
   const auto file = std::make_shared<std::shared_ptr<image::DataFile>>();
   // The operation holds the state until its promise is settled.
   auto work = [state = state_.get(), file, path, size_bytes, block_bytes](auto) {
-    auto opened = image::DataFile::open(path, size_bytes, block_bytes, state->faults(), &state->reads());
+    auto opened = image::DataFile::open(path, size_bytes, block_bytes, state->faults(), &state->reads(), state->misses());
     if (opened.ok()) *file = std::move(opened.value());
     return opened.error();
   };
@@ -92,6 +99,17 @@ Napi::Value Engine::start_session(const Napi::CallbackInfo& info) {
   if (started.threads == 0) throw Napi::RangeError::New(info.Env(), "threads must be at least 1");
   return info.Env().GetInstanceData<Classes>()->session.New(
       {Napi::External<StartedSession>::New(info.Env(), &started)});
+}
+
+void Engine::on_fetches(const Napi::CallbackInfo& info) { state_->listen_for_fetches(function(info[0], "listener")); }
+
+void Engine::release_fetch(const Napi::CallbackInfo& info) { state_->release_fetch(whole_number(info[0], "id")); }
+
+void Engine::free_fetch(const Napi::CallbackInfo& info) { state_->free_fetch(whole_number(info[0], "id")); }
+
+Napi::Value Engine::abandon_fetches(const Napi::CallbackInfo& info) {
+  const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
+  return Napi::Number::New(info.Env(), static_cast<double>(state_->misses()->abandon_older(age)));
 }
 
 void Engine::set_tick(const Napi::CallbackInfo& info) {

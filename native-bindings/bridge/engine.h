@@ -21,6 +21,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value keep_in_memory(const Napi::CallbackInfo& info);
   Napi::Value reserve_after_end(const Napi::CallbackInfo& info);
   Napi::Value reading_ms(const Napi::CallbackInfo& info);
+  void on_fetches(const Napi::CallbackInfo& info);
+  void release_fetch(const Napi::CallbackInfo& info);
+  void free_fetch(const Napi::CallbackInfo& info);
+  Napi::Value abandon_fetches(const Napi::CallbackInfo& info);
   Napi::Value start_session(const Napi::CallbackInfo& info);
   void set_tick(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

@@ -2,6 +2,7 @@
 #include "bridge/store-file.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -10,25 +11,15 @@
 #include "bridge/classes.h"
 #include "bridge/errors.h"
 #include "bridge/origin-reader.h"
+#include "bridge/shared-buffer.h"
 #include "syscalls/files.h"
 
 namespace parentfs::bridge {
 
 namespace {
 
-/** The table as an ArrayBuffer, which keeps the memory (but not the file) until it is collected. */
-Napi::ArrayBuffer table_of(Napi::Env env, const image::DataFile& file) {
-  const auto& table = file.table();
-  if (table->size_bytes() == 0) return Napi::ArrayBuffer::New(env, 0);
-  auto* holder = new std::shared_ptr<residency::Table>(table);
-  napi_value made = nullptr;
-  const auto release_bytes = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<residency::Table>*>(held); };
-  // From here on the holder is Node's, which lets go of it even when it makes no buffer; node-addon-api would do so as well then.
-  // Source: Node.js 20, src/node_buffer.cc, Buffer::New; node-addon-api 8, napi-inl.h, ArrayBuffer::New.
-  if (napi_create_external_arraybuffer(env, table->data(), table->size_bytes(), release_bytes, holder, &made) != napi_ok) {
-    throw Napi::Error::New(env);
-  }
-  return {env, made};
+Napi::ArrayBuffer buffer_of(Napi::Env env, const std::shared_ptr<residency::Table>& table) {
+  return shared_buffer(env, table, {static_cast<std::byte*>(table->data()), table->size_bytes()});
 }
 
 }  // namespace
@@ -40,7 +31,8 @@ Napi::Function StoreFile::define(Napi::Env env) {
                       InstanceMethod("dropPages", &StoreFile::drop_pages), InstanceMethod("sync", &StoreFile::sync), InstanceMethod("seekData", &StoreFile::seek_data),
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
                       InstanceMethod("insertBuffered", &StoreFile::insert_buffered), InstanceMethod("releaseBuffered", &StoreFile::release_bytes),
-                      InstanceMethod("removeBuffered", &StoreFile::remove_buffered), InstanceMethod("setFirstReadOrigin", &StoreFile::set_first_read_origin),
+                      InstanceMethod("removeBuffered", &StoreFile::remove_buffered), InstanceMethod("setFetchOrigin", &StoreFile::set_fetch_origin),
+                      InstanceMethod("joinFetches", &StoreFile::join_fetches),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -49,7 +41,11 @@ StoreFile::StoreFile(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const auto& opened = made_by_us<OpenedFile>(info);
   engine_ = opened.engine;
   file_ = opened.file;
-  Value().DefineProperty(Napi::PropertyDescriptor::Value("table", table_of(info.Env(), *file_), napi_enumerable));
+  const auto& inflight = file_->inflight();
+  const auto number = Napi::Number::New(info.Env(), inflight->number());
+  Value().DefineProperty(Napi::PropertyDescriptor::Value("table", buffer_of(info.Env(), file_->table()), napi_enumerable));
+  Value().DefineProperty(Napi::PropertyDescriptor::Value("claims", buffer_of(info.Env(), inflight->memory()), napi_enumerable));
+  Value().DefineProperty(Napi::PropertyDescriptor::Value("number", number, napi_enumerable));
   Value().TypeTag(&store_file_tag);
 }
 
@@ -216,12 +212,28 @@ void StoreFile::clear_shelf() {
   shelved_.clear();
 }
 
-void StoreFile::set_first_read_origin(const Napi::CallbackInfo& info) {
-  if (file_) file_->set_first_read_origin(source_of(info[0]));
+void StoreFile::set_fetch_origin(const Napi::CallbackInfo& info) {
+  if (file_) file_->inflight()->set_origin(source_of(info[0]));
+}
+
+Napi::Value StoreFile::join_fetches(const Napi::CallbackInfo& info) {
+  const std::uint64_t object = whole_number(info[0], "object");
+  const std::uint64_t blocks = word(info[1], "blocks");
+  const Napi::Array joined = Napi::Array::New(info.Env());
+  if (!file_) return joined;
+  for (const auto& fetch : file_->inflight()->join(object, blocks)) {
+    const Napi::Object made = Napi::Object::New(info.Env());
+    made.Set("id", Napi::Number::New(info.Env(), static_cast<double>(fetch->id)));
+    made.Set("first", Napi::Number::New(info.Env(), std::countr_zero(fetch->blocks)));
+    made.Set("count", Napi::Number::New(info.Env(), std::popcount(fetch->blocks)));
+    joined.Set(joined.Length(), made);
+  }
+  return joined;
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) {
   clear_shelf();
+  if (file_) file_->inflight()->set_origin(nullptr);
   file_.reset();
 }
 

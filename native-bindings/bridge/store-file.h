@@ -41,7 +41,8 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   Napi::Value insert_buffered(const Napi::CallbackInfo& info);
   void release_bytes(const Napi::CallbackInfo& info);
   void remove_buffered(const Napi::CallbackInfo& info);
-  void set_first_read_origin(const Napi::CallbackInfo& info);
+  void set_fetch_origin(const Napi::CallbackInfo& info);
+  Napi::Value join_fetches(const Napi::CallbackInfo& info);
   Napi::Value hits(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

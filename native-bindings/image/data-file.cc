@@ -41,14 +41,21 @@ bool may_pass_page_cache(const residency::Geometry& geometry) {
 
 Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::uint64_t size_bytes,
                                                  std::uint32_t block_bytes, disk::FaultInjection* faults,
-                                                 disk::InflightReads* reads) {
+                                                 disk::InflightReads* reads, std::shared_ptr<MissEngine> misses) {
   if (!residency::Geometry::accepts(block_bytes)) return Failure{EINVAL};
   const residency::Geometry geometry(size_bytes, block_bytes);
   auto table = residency::Table::map(geometry.objects());
   if (!table.ok()) return Failure{table.error()};
   auto fd = syscalls::open_exact(path, size_bytes);
   if (!fd.ok()) return Failure{fd.error()};
-  return std::make_shared<DataFile>(disk::DiskFile(std::move(fd.value()), faults, reads), std::move(table.value()), geometry);
+  std::shared_ptr<InflightTable> inflight;
+  if (misses) {
+    auto made = InflightTable::make(std::move(misses), table.value(), geometry);
+    if (!made.ok()) return Failure{made.error()};
+    inflight = std::move(made.value());
+  }
+  return std::make_shared<DataFile>(disk::DiskFile(std::move(fd.value()), faults, reads), std::move(table.value()), geometry,
+                                    std::move(inflight));
 }
 
 ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
@@ -70,21 +77,6 @@ bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::
     offset += part.size();
   }
   return true;
-}
-
-void DataFile::set_first_read_origin(std::shared_ptr<OriginReader> source) {
-  const Lock lock(source_mutex_);
-  has_source_.store(source != nullptr, std::memory_order_release);
-  source_ = std::move(source);
-}
-
-std::shared_ptr<OriginReader> DataFile::first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick) {
-  if (!has_source_.load(std::memory_order_acquire) || tick == 0 || length == 0 || length > ask_bytes_max) return nullptr;
-  if (offset / geometry_.block_bytes() != (offset + length - 1) / geometry_.block_bytes()) return nullptr;
-  std::uint32_t never = 0;
-  if (!table_->last_use(geometry_.object_of(offset)).compare_exchange_strong(never, tick)) return nullptr;
-  const Lock lock(source_mutex_);
-  return source_;
 }
 
 void DataFile::touch(std::uint64_t offset, std::size_t length, std::uint32_t tick) const {

@@ -25,7 +25,8 @@
 #include "image/drop-behind.h"
 #include "image/resident-read.h"
 #include "image/readahead-buffer.h"
-#include "image/origin-reader.h"
+#include "image/inflight-table.h"
+#include "image/miss-engine.h"
 
 namespace parentfs::image {
 
@@ -59,10 +60,12 @@ class DataFile {
    */
   static Result<std::shared_ptr<DataFile>> open(const std::string& path, std::uint64_t size_bytes,
                                                 std::uint32_t block_bytes, disk::FaultInjection* faults = nullptr,
-                                                disk::InflightReads* reads = nullptr);
+                                                disk::InflightReads* reads = nullptr,
+                                                std::shared_ptr<MissEngine> misses = nullptr);
 
-  DataFile(disk::DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry)
-      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry) {}
+  DataFile(disk::DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry,
+           std::shared_ptr<InflightTable> inflight)
+      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry), inflight_(std::move(inflight)) {}
 
   [[nodiscard]] int fd() const { return disk_.fd(); }
   [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
@@ -83,16 +86,8 @@ class DataFile {
   /** The same for any length, with full patience. */
   [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
 
-  /** Longest read that is asked of a source: others want more than their first bytes soon. */
-  static constexpr std::size_t ask_bytes_max = std::size_t{16} * 1024;
-  /** The source of first reads of objects; null for none. */
-  void set_first_read_origin(std::shared_ptr<OriginReader> source) EXCLUDES(source_mutex_);
-  /**
-   * The source of a short read within one block, if it is the first one of its object since this start; it counts as a
-   * use, so that there is no second. Null when it is not.
-   */
-  [[nodiscard]] std::shared_ptr<OriginReader> first_read(std::uint64_t offset, std::size_t length, std::uint32_t tick)
-      EXCLUDES(source_mutex_);
+  /** What of it is on its way from the origin. Null where all misses are TypeScript's. */
+  [[nodiscard]] const std::shared_ptr<InflightTable>& inflight() const { return inflight_; }
 
   /**
    * Write whole blocks (at most 64) and say their checksums; runs of zero blocks are punched instead. EINVAL when the
@@ -123,9 +118,7 @@ class DataFile {
   HitCounts hits_;
   DropBehind streams_;
   ReadaheadBuffer shelf_;
-  std::atomic<bool> has_source_{false};
-  Mutex source_mutex_;
-  std::shared_ptr<OriginReader> source_ GUARDED_BY(source_mutex_);
+  std::shared_ptr<InflightTable> inflight_;
 };
 
 }  // namespace parentfs::image

@@ -29,7 +29,7 @@ class ReadReports {
   /** One report as it lies in a batch: a multiple of 8 bytes, and so is what follows it. Numbers as the machine has them. */
   struct Record {
     std::uint32_t kind;
-    /** Of the range; `origin_read` has as many bytes behind the record, and then zeros up to the next multiple of 8. */
+    /** Of the range. */
     std::uint32_t length;
     std::uint64_t fh;
     std::uint64_t offset;
@@ -40,37 +40,24 @@ class ReadReports {
 
   /** A range of the read-ahead buffer is read, answered from there or not. */
   static constexpr std::uint32_t buffer_touched = 1;
-  /** A READ was answered with bytes of the origin, which follow. */
+  /** A READ was answered with bytes of the origin. */
   static constexpr std::uint32_t origin_read = 2;
 
-  /** Bytes that wait for the consumer to come by itself; it is called for more. */
-  static constexpr std::size_t left_bytes_max = std::size_t{1024} * 1024;
   /** Bytes that wait at most, and those of the READs that the origin has then: a consumer that hangs gets no more. */
-  static constexpr std::size_t waiting_bytes_max = 8 * left_bytes_max;
+  static constexpr std::size_t waiting_bytes_max = std::size_t{1024} * 1024;
 
   /** @returns whether the consumer has to be called: true once until `take` */
   [[nodiscard]] bool add_buffer_touched(const ReadRange& read) EXCLUDES(mutex_) {
     const Lock lock(mutex_);
-    add(buffer_touched, read, {}, {});
+    add(buffer_touched, read, {});
     return !std::exchange(armed_, true);
   }
 
-  /**
-   * This one has no waiter, and it is more work for TypeScript than the READ was: the consumer finds it when it comes
-   * for something else, or by `wake`.
-   * @returns whether the consumer has to be called after all, because so much waits
-   */
-  [[nodiscard]] bool add_origin_read(const ReadRange& read, std::span<const std::byte> bytes,
-                                     std::chrono::nanoseconds took) EXCLUDES(mutex_) {
+  /** @returns as {@link add_buffer_touched} */
+  [[nodiscard]] bool add_origin_read(const ReadRange& read, std::chrono::nanoseconds took) EXCLUDES(mutex_) {
     const Lock lock(mutex_);
-    add(origin_read, read, bytes, took);
-    return waiting_.size() > left_bytes_max && !std::exchange(armed_, true);
-  }
-
-  /** @returns whether the consumer has to be called, because something waits */
-  [[nodiscard]] bool wake() EXCLUDES(mutex_) {
-    const Lock lock(mutex_);
-    return !waiting_.empty() && !std::exchange(armed_, true);
+    add(origin_read, read, took);
+    return !std::exchange(armed_, true);
   }
 
   /** Does so much wait that nothing more should be done of which is to be reported? */
@@ -87,8 +74,7 @@ class ReadReports {
   }
 
  private:
-  void add(std::uint32_t kind, const ReadRange& read, std::span<const std::byte> bytes, std::chrono::nanoseconds took)
-      REQUIRES(mutex_) {
+  void add(std::uint32_t kind, const ReadRange& read, std::chrono::nanoseconds took) REQUIRES(mutex_) {
     const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
     const Record record{.kind = kind,
                         .length = static_cast<std::uint32_t>(read.length),
@@ -96,9 +82,8 @@ class ReadReports {
                         .offset = read.offset,
                         .microseconds = static_cast<std::uint64_t>(microseconds)};
     const std::size_t at = waiting_.size();
-    waiting_.resize(at + sizeof record + (bytes.size() + 7) / 8 * 8);
+    waiting_.resize(at + sizeof record);
     std::memcpy(&waiting_[at], &record, sizeof record);
-    if (!bytes.empty()) std::memcpy(&waiting_[at + sizeof record], bytes.data(), bytes.size());
   }
 
   Mutex mutex_;

@@ -64,7 +64,6 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   const ReplyBuffer reply(reply_memory_.bytes());
   DeferredRead deferred{.file = nullptr, .unique = unique, .fh = in.fh, .offset = in.offset, .length = 0,
                         .pages = disk::Pages::leave};
-  std::shared_ptr<image::OriginReader> source;
   image::ReadaheadBuffer::Found shelved;
   const auto outcome = bindings_.with(in.fh, image::ReadOutcome::miss, [&](const auto& file) {
     const std::uint64_t size_bytes = file->geometry().size_bytes();
@@ -85,13 +84,14 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
       file->hits().add(lane_, deferred.length);
       if (deferred.pages == disk::Pages::drop_behind) sink_.passed(file, offset, deferred.length);
     }
-    if (found == image::ReadOutcome::miss && (source = file->first_read(offset, deferred.length, tick))) {
+    if (found == image::ReadOutcome::miss && file->inflight() && file->inflight()->has_origin()) {
+      file->touch(offset, deferred.length, tick);
       deferred.file = file;
     }
     return found;
   });
   if (outcome == image::ReadOutcome::miss) {
-    return source && sink_.ask(*source, std::move(deferred), request) ? Answer::deferred : Answer::none;
+    return deferred.file && sink_.fetch(std::move(deferred), request) ? Answer::deferred : Answer::none;
   }
   const ReadRange read{.fh = in.fh, .offset = in.offset, .length = deferred.length};
   if (outcome == image::ReadOutcome::would_wait) {

@@ -34,7 +34,7 @@ struct Counters {
   std::uint64_t forwarded = 0;
 };
 
-/** A READ that waits for the disk: all that its answer needs. */
+/** A READ that waits for the disk or the origin: all that its answer needs. */
 struct DeferredRead {
   std::shared_ptr<image::DataFile> file;
   std::uint64_t unique;
@@ -55,8 +55,8 @@ class RequestSink {
   virtual void buffer_touched(const ReadRange& read) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */
   virtual void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) = 0;
-  /** Answer from the origin; forward `request` if that fails. @returns false when no source can be asked now */
-  [[nodiscard]] virtual bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) = 0;
+  /** Answer from the origin; forward `request` if that fails. @returns false when the read is TypeScript's */
+  [[nodiscard]] virtual bool fetch(DeferredRead read, std::span<const std::byte> request) = 0;
 };
 
 class alignas(64) SessionThread {

@@ -1,9 +1,12 @@
 /** Starting, deferring and, above all, ending the threads of a session. */
 #include "session/session.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
 #include "image/drop-behind.h"
@@ -160,39 +163,62 @@ void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t
   });
 }
 
-bool Session::ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) {
+bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   if (reports_.full()) return false;
-  if (asking_.fetch_add(1, std::memory_order_relaxed) >= asks_max) {
-    asking_.fetch_sub(1, std::memory_order_relaxed);
-    return false;
-  }
-  const std::size_t room = ReplyBuffer::header_room + read.length;
-  const std::shared_ptr<std::byte[]> memory = std::make_shared_for_overwrite<std::byte[]>(room);
-  const std::span<std::byte> bytes(memory.get(), room);
-  const auto entry = asked_.add(std::move(read), request);
+  const auto entry = fetched_.add(std::move(read), request);
   // As with store threads: the session may have ended when the answer comes, and without the claim it is kept off.
-  const auto done = [this, entry, memory, bytes](bool right) {
-    if (entry->claim()) finish_asked(*entry, bytes, right);
+  const auto done = [this, entry](Fetches fetches, bool right) {
+    if (entry->claim()) finish_fetched(*entry, fetches, right);
   };
-  const auto target = ReplyBuffer(bytes).bytes(entry->read().length);
-  if (source.read(entry->read().offset, target, done) || !entry->claim()) return true;
-  asking_.fetch_sub(1, std::memory_order_relaxed);
-  asked_.done(*entry);
+  const DeferredRead& asked = entry->read();
+  using Outcome = image::InflightTable::Outcome;
+  if (asked.file->inflight()->fetch(asked.offset, asked.length, done) == Outcome::waiting || !entry->claim()) return true;
+  fetched_.done(*entry);
   return false;
 }
 
-void Session::finish_asked(BlockingReads::Entry& entry, std::span<std::byte> memory, bool right) {
-  asking_.fetch_sub(1, std::memory_order_relaxed);
-  if (right) {
-    const DeferredRead& read = entry.read();
-    const ReplyBuffer reply(memory);
-    reply.send(fd_, read.unique, read.length);
+void Session::finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right) {
+  const DeferredRead& read = entry.read();
+  if (right && answer_fetched(read, fetches)) {
     const ReadRange range{.fh = read.fh, .offset = read.offset, .length = read.length};
-    if (reports_.add_origin_read(range, reply.bytes(read.length), entry.age())) events_.on_waiting();
+    if (reports_.add_origin_read(range, entry.age())) events_.on_waiting();
   } else {
     forward(entry.request());
   }
-  asked_.done(entry);
+  fetched_.done(entry);
+}
+
+bool Session::answer_fetched(const DeferredRead& read, Fetches fetches) const {
+  const std::uint64_t end = read.offset + read.length;
+  const auto has = [](const image::InflightFetch& fetch, std::uint64_t at) {
+    return at >= fetch.offset && at - fetch.offset < fetch.bytes.size();
+  };
+  const auto& first = *fetches.front();
+  if (has(first, read.offset) && has(first, end - 1)) {
+    const std::span<std::byte> bytes = first.bytes.subspan(read.offset - first.offset, read.length);
+    write_parts(fd_, read.unique, read.length, std::array{iovec{.iov_base = bytes.data(), .iov_len = bytes.size()}});
+    return true;
+  }
+  disk::AlignedBuffer memory((ReplyBuffer::header_room + read.length + disk::AlignedBuffer::page_bytes - 1) /
+                             disk::AlignedBuffer::page_bytes * disk::AlignedBuffer::page_bytes);
+  const ReplyBuffer reply(memory.bytes());
+  const std::span<std::byte> target = reply.bytes(read.length);
+  const auto tick = clock_.tick.load(std::memory_order_relaxed);
+  for (std::uint64_t at = read.offset; at < end;) {
+    const auto found = std::ranges::find_if(fetches, [&](const auto& fetch) { return has(*fetch, at); });
+    std::uint64_t stop = end;
+    if (found != fetches.end()) {
+      stop = std::min(end, (*found)->offset + (*found)->bytes.size());
+      std::memcpy(&target[at - read.offset], &(*found)->bytes[at - (*found)->offset], stop - at);
+    } else {
+      for (const auto& fetch : fetches) if (fetch->offset > at) stop = std::min(stop, fetch->offset);
+      const auto part = target.subspan(at - read.offset, stop - at);
+      if (read.file->read(at, part, image::Blocking::no, tick) != image::ReadOutcome::hit) return false;
+    }
+    at = stop;
+  }
+  reply.send(fd_, read.unique, read.length);
+  return true;
 }
 
 void Session::buffer_touched(const ReadRange& read) {
@@ -200,9 +226,8 @@ void Session::buffer_touched(const ReadRange& read) {
 }
 
 std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
-  if (reports_.wake()) events_.on_waiting();
-  const BlockingReads::Entries overdue = asked_.claim_older(age);
-  for (const auto& entry : overdue) finish_asked(*entry, {}, false);
+  const BlockingReads::Entries overdue = fetched_.claim_older(age);
+  for (const auto& entry : overdue) finish_fetched(*entry, {}, false);
   return overdue.size();
 }
 
@@ -229,7 +254,7 @@ void Session::supervise() {
   }
   // A reply on a store thread still uses the descriptor.
   deferred_.drain(stop_patience);
-  asked_.drain(stop_patience);
+  fetched_.drain(stop_patience);
   for (const auto& worker : workers_) {
     worker->handle.join();
     worker->thread.bindings().clear();

@@ -35,9 +35,6 @@ class Session final : private RequestSink {
   /** The time that the end waits for answers from the disk: far longer than a healthy one takes. */
   static constexpr std::chrono::milliseconds stop_patience{2000};
 
-  /** Reads that sources are asked for at once; others go to TypeScript, which has its own limits. */
-  static constexpr std::size_t asks_max = 64;
-
   struct Events {
     /**
      * `take_requests` or `take_reports` have something. Called from any thread, once for each until taken; must not
@@ -70,8 +67,7 @@ class Session final : private RequestSink {
    */
   [[nodiscard]] std::size_t forward_overdue(std::chrono::milliseconds age);
   /**
-   * Hand over reads that a source has not answered within `age`, likewise, and have the reports taken of those that it
-   * has answered.
+   * Hand over reads that the origin has not answered within `age`, likewise. Their fetches are the engine's to abandon.
    * @returns the number of reads
    */
   std::size_t forward_unanswered(std::chrono::milliseconds age);
@@ -86,6 +82,8 @@ class Session final : private RequestSink {
   void join();
 
  private:
+  using Fetches = std::span<const std::shared_ptr<image::InflightFetch>>;
+
   struct Worker {
     Worker(int fd, std::size_t lane, const Clock& clock, RequestSink& sink) : thread(fd, lane, clock, sink) {}
     SessionThread thread;
@@ -97,9 +95,11 @@ class Session final : private RequestSink {
   void defer(DeferredRead read, std::span<const std::byte> request) override;
   void buffer_touched(const ReadRange& read) override;
   void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;
-  bool ask(image::OriginReader& source, DeferredRead read, std::span<const std::byte> request) override;
-  /** Of a claimed entry; right bytes are in the reply buffer in `memory`. */
-  void finish_asked(BlockingReads::Entry& entry, std::span<std::byte> memory, bool right);
+  bool fetch(DeferredRead read, std::span<const std::byte> request) override;
+  /** Of a claimed entry, when its fetches are over. */
+  void finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right);
+  /** Answer from what the fetches brought and what is resident. @returns false when something is missing after all */
+  [[nodiscard]] bool answer_fetched(const DeferredRead& read, Fetches fetches) const;
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
   void finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void work(Worker& worker) EXCLUDES(mutex_);
@@ -119,9 +119,7 @@ class Session final : private RequestSink {
   std::atomic<bool> stopping_{false};
   std::atomic<bool> may_defer_{true};
   BlockingReads deferred_;
-  BlockingReads asked_;
-  // INVARIANT: asking_ <= asks_max
-  std::atomic<std::size_t> asking_{0};
+  BlockingReads fetched_;
   Mutex mutex_;
   Condition changed_;
   int error_ GUARDED_BY(mutex_) = 0;

@@ -85,12 +85,6 @@ class FakeKernel {
   OwnedFd device_;
 };
 
-/** What a session reported of one READ. */
-struct Report {
-  session::ReadReports::Record head;
-  std::vector<std::byte> bytes;
-};
-
 /** A session on a fake kernel, and what it told its listener. */
 struct Rig {
   explicit Rig(unsigned session_threads = 2, unsigned store_thread_count = 2)
@@ -125,22 +119,12 @@ struct Rig {
     return requests.front();
   }
 
-  /** Wait for reports; those since the last look, each with the bytes that follow it. */
-  [[nodiscard]] std::vector<Report> next_reports() {
+  /** Wait for reports; those since the last look. */
+  [[nodiscard]] std::vector<session::ReadReports::Record> next_reports() {
     std::vector<std::byte> batch;
     if (!until([&] { return !(batch = session.take_reports()).empty(); })) return {};
-    std::vector<Report> reports;
-    for (std::size_t at = 0; at < batch.size();) {
-      Report report{};
-      std::memcpy(&report.head, &batch[at], sizeof report.head);
-      at += sizeof report.head;
-      if (report.head.kind == session::ReadReports::origin_read) {
-        const auto begin = batch.begin() + static_cast<long>(at);
-        report.bytes.assign(begin, begin + report.head.length);
-        at += (report.bytes.size() + 7) / 8 * 8;
-      }
-      reports.push_back(std::move(report));
-    }
+    std::vector<session::ReadReports::Record> reports(batch.size() / sizeof(session::ReadReports::Record));
+    std::memcpy(reports.data(), batch.data(), reports.size() * sizeof(session::ReadReports::Record));
     return reports;
   }
 

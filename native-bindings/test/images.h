@@ -46,7 +46,7 @@ inline bool skip_without_nowait(Checks& t, const image::DataFile& file) {
 /** A data file in a directory of its own. */
 struct Image {
   Image(std::uint64_t size_bytes, std::uint32_t block_bytes)
-      : path(directory.file("data")), file(image::DataFile::open(path, size_bytes, block_bytes).value()) {}
+      : path(directory.file("data")), file(image::DataFile::open(path, size_bytes, block_bytes, nullptr, nullptr, misses).value()) {}
 
   /** Write blocks (those that exist) and set their bits, in the order of a promotion. */
   void promote(std::uint64_t object, std::uint64_t first, std::uint64_t count) const {
@@ -66,6 +66,8 @@ struct Image {
 
   Directory directory;
   std::string path;
+  /** Its reports are taken by the test. */
+  std::shared_ptr<image::MissEngine> misses = std::make_shared<image::MissEngine>(nullptr);
   std::shared_ptr<image::DataFile> file;
 };
 

@@ -175,7 +175,7 @@ void session_answers(Checks& t) {
     const auto told = rig.next_reports();
     CHECK(told.size() == 1);
     if (told.empty()) return;
-    const auto& head = told.front().head;
+    const auto& head = told.front();
     CHECK(head.kind == session::ReadReports::buffer_touched && head.fh == fh && head.microseconds == 0);
     CHECK(head.offset == offset && head.length == size);
   };

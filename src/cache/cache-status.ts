@@ -7,7 +7,7 @@ import type { ScrubCounters } from './integrity/scrubber.ts'
 import type { KnownImageCounters } from './names/forget-unused.ts'
 import type { VersionGcCounters } from './names/version-gc.ts'
 import type { PassthroughCounters } from './passthrough-images.ts'
-import type { ImageReads, ReadCounters, ReadLatencies } from './read/miss-reader.ts'
+import type { ImageReads, ReadCounts, ReadLatencies } from './read/read-counters.ts'
 import type { PrefetchStatus } from './read/read-path.ts'
 
 /** One image for status. */
@@ -29,7 +29,7 @@ export interface ImageStatus extends ImageReads {
 }
 
 export interface CacheCounters {
-  readonly reads: ReadCounters
+  readonly reads: ReadCounts
   readonly latencies: ReadLatencies
   readonly promotion: PromotionCounters
   readonly eviction: EvictionCounters

@@ -19,6 +19,7 @@ import { Pins } from './evict/pins.ts'
 import { RecencySaver } from './evict/recency-saver.ts'
 import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
 import { prefetchWindowBytesMax } from './fetch/limits.ts'
+import type { FetchEngine } from './fetch/native-fetches.ts'
 import { type MountedOrigin, OriginTable } from './fetch/origin-table.ts'
 import { Promoter } from './fetch/promoter.ts'
 import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
@@ -52,6 +53,7 @@ export interface CacheOptions {
   readonly leaving?: ImageExpiryLimits
   /** See {@link ReadingParts}. */
   readonly allocateShared?: (bytes: number) => Uint8Array
+  readonly engine?: FetchEngine
   /** Milliseconds, never going back. */
   readonly now: () => number
 }
@@ -136,8 +138,8 @@ export class Cache {
 
   get counters(): CacheCounters {
     return {
-      reads: this.#reading.reader.counters,
-      latencies: this.#reading.reader.latencies,
+      reads: this.#reading.reader.counters.counts,
+      latencies: this.#reading.reader.counters.latencies,
       promotion: this.#promoter.counters,
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
@@ -249,7 +251,7 @@ export class Cache {
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),
         open: this.#opens.has(image.id),
-        ...this.#reading.reader.readsOf(image, this.#options.store.find(image.id)),
+        ...this.#reading.reader.counters.of(image, this.#options.store.find(image.id)),
       })),
     )
   }

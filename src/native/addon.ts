@@ -72,6 +72,10 @@ export interface StoreFile {
    * Only `store/` writes it, with Atomics; the hit path writes lastUse.
    */
   readonly table: ArrayBuffer
+  /** 16 bytes an object, shared likewise: see src/store/image/claim-table.ts. */
+  readonly claims: ArrayBuffer
+  /** No other file of the process has it: reports of fetches name it. */
+  readonly number: number
   /**
    * Read `target.length` bytes at `offset`, under the reader's protocol: generations, bits, bytes, generations again.
    * Resolves false when a block is not resident, when a generation moved, or when the file gave too little or an error:
@@ -119,14 +123,23 @@ export interface StoreFile {
   /** The same, and nothing is told any more. Of all that is shelved when there is no `offset`. */
   removeBuffered(offset?: number): void
   /**
-   * The origin that session threads may ask for first reads of objects; null for none. What it answered is reported,
-   * bytes included. To be set when that changes, not for each read: it crosses to native code and takes a lock.
+   * The origin that session threads ask for blocks that are missing; null for none. What came is reported, see {@link
+   * Engine.onFetches}. To be set when that changes, not for each read: it crosses to native code and takes a lock.
    */
-  setFirstReadOrigin(source: OriginReader | null): void
+  setFetchOrigin(source: OriginReader | null): void
+  /** The native fetches that touch `blocks`. From now on each is reported however it ends; what fails stays claimed. */
+  joinFetches(object: number, blocks: bigint): readonly JoinedFetch[]
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
   hits(): FileHits
   /** Idempotent. Pending operations settle. */
   close(): void
+}
+
+/** A native fetch, and its run of blocks in its object. */
+export interface JoinedFetch {
+  readonly id: number
+  readonly first: number
+  readonly count: number
 }
 
 /** Counters of a session since it started. */
@@ -184,7 +197,7 @@ export interface Session {
    */
   forwardOverdue(ms: number): number
   /**
-   * The same of READs that an origin has not answered; and those that it has answered are reported, at the latest now.
+   * The same of READs that an origin has not answered; their fetches are ended by {@link Engine.abandonFetches}.
    */
   forwardUnanswered(ms: number): number
   /**
@@ -231,6 +244,20 @@ export interface Engine {
    */
   readingMs(): number
   startSession(fd: number, options: SessionOptions): Session
+  /** The bytes of native fetches. */
+  readonly fetchMemory: ArrayBuffer
+  /**
+   * From now on `listener` hears of native fetches that are over, in batches of nine numbers for each: its id, the
+   * number of its file, object, first block, count of blocks, offset in `fetchMemory`, bytes, microseconds that it
+   * took, and 1 when the bytes are right. Fetches that fail are reported when they were joined alone.
+   */
+  onFetches(listener: (batch: Float64Array) => void): void
+  /** The blocks of a fetch that came are published, or were dropped: its claim goes. Idempotent. */
+  releaseFetch(id: number): void
+  /** Nobody looks at the bytes of a fetch that came any more: their memory is used again. */
+  freeFetch(id: number): void
+  /** Give up native fetches that have been under way for more than `ms`. @returns how many */
+  abandonFetches(ms: number): number
   /** The `lastUse` that hits write from now on. */
   setTick(tick: number): void
   /** End the threads once their queue is empty. Files and sessions must be closed before. */

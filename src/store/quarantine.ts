@@ -8,7 +8,7 @@ import type { StoredImage } from './image/stored-image.ts'
  * @throws CacheError index-failed; SystemError: the rest is not published
  */
 export async function quarantine(stored: StoredImage): Promise<void> {
-  stored.file.setFirstReadOrigin(null)
+  stored.file.setFetchOrigin(null)
   stored.file.removeBuffered()
   // A scrub that comes to an object between the two passes must not publish it again.
   stored.residency.freeze(true)

@@ -24,8 +24,8 @@ const zeros = [[64 * KiB, 200 * KiB]] as const
 
 /** An origin that is far, and one that is near, of which readers get their own bytes first. */
 const kinds = {
-  far: { isNear: false, blockBytes: 4 * KiB, capacityBytes: 16 * 1024 * KiB },
-  near: { isNear: true, blockBytes: 16 * KiB, capacityBytes: 40 * 1024 * KiB },
+  far: { blockBytes: 4 * KiB, capacityBytes: 16 * 1024 * KiB },
+  near: { blockBytes: 16 * KiB, capacityBytes: 40 * 1024 * KiB },
 }
 
 /** A cache over an origin that changes, and what must be read from it. */
@@ -55,8 +55,8 @@ class World {
   }
 
   async start(): Promise<void> {
-    const { isNear, ...sizes } = kinds[this.#kind]
-    const origin = [{ directory: null, origin: this.#origin, isNear }]
+    const sizes = kinds[this.#kind]
+    const origin = [{ directory: null, origin: this.#origin }]
     const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
     this.#rooms = await openRooms({ directory: this.#directory, origin, ...options, ...sizes })
     await this.#lookUp()

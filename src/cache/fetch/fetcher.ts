@@ -4,16 +4,15 @@
  * A demand fetch starts at once. A prefetch is an in-flight fetch like any other, which readers join; once its bytes
  * have arrived, they are in the read-ahead buffer as well.
  */
-import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
+import type { JoinedFetch } from '../../native/addon.ts'
 import type { ReadOptions } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { type BufferPool, LazyBuffer, type PooledBuffer } from './buffer-pool.ts'
-import { DeferredFills } from './deferred-fill.ts'
-import { type DemandRange, demandRange, type ReceivedPart, remainderOf } from './demand-range.ts'
 import type { FetchBudgets } from './fetch-budgets.ts'
-import { type FetchPlan, InflightFetch } from './inflight-fetch.ts'
+import { InflightFetch } from './inflight-fetch.ts'
+import type { NativeFetches } from './native-fetches.ts'
 import type { OriginTable } from './origin-table.ts'
 import { PromotionHandoff, type PromotionHandoffContext } from './promotion-handoff.ts'
 import type { PrefetchListener, ReadaheadBuffer } from './readahead-buffer.ts'
@@ -24,6 +23,7 @@ export interface FetcherContext extends PromotionHandoffContext {
   readonly memory: BufferPool
   readonly readahead: ReadaheadBuffer
   readonly origins: Pick<OriginTable, 'of' | 'pathOf'>
+  readonly native: NativeFetches
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** The origin no longer has this version. */
@@ -36,11 +36,14 @@ export interface BlocksOfObject {
   readonly run: BlockRun
 }
 
-type Asked = DemandRange | ReceivedPart | null
+/** Bytes [offset, offset + length) of the image. */
+export interface DemandRange {
+  readonly offset: number
+  readonly length: number
+}
 
 export class Fetcher {
   readonly #parts: FetcherContext
-  readonly #rests: DeferredFills
   readonly #landings: PromotionHandoff
   #demanded = 0
   #demandedBytes = 0
@@ -48,7 +51,7 @@ export class Fetcher {
   constructor(parts: FetcherContext) {
     this.#parts = parts
     this.#landings = new PromotionHandoff(parts)
-    this.#rests = new DeferredFills({ demanded: () => this.#demanded, now: parts.now })
+    parts.native.onUnjoined = (stored, inflight, bytes) => this.#landings.handOver(stored, inflight, bytes)
   }
 
   /** Fetches under way that began because a reader waited. */
@@ -67,38 +70,31 @@ export class Fetcher {
   }
 
   /**
-   * Fetches that bring the missing blocks of an object: those in flight, and new ones for the rest.
-   * @param asked the range that a reader waits for, or has got already; null for all of it
+   * Fetches that bring the missing blocks of an object: those under way, and new ones for the rest.
    * @param opener the reader
    */
   fetchesFor(
     stored: StoredImage,
     object: number,
     missing: bigint,
-    asked: Asked = null,
     opener?: number,
   ): { fetches: InflightFetch[]; isNew: boolean } {
     if (missing === 0n) return { fetches: [], isNew: false }
-    const fetches = this.#parts.fetches.overlapping(stored.lockKey(object), missing)
-    const rest = fetches.reduce((mask, inflight) => mask & ~inflight.blocks, missing)
-    return {
-      fetches: fetches.concat(runsOf(rest).map(run => this.#takeOff(stored, object, run, asked, opener))),
-      isNew: rest !== 0n,
-    }
+    const { joined, native, rest, claims } = this.#parts.fetches.claim(stored, object, missing)
+    for (const fetch of native) joined.push(this.#joinNative(stored, object, fetch, opener))
+    for (const run of runsOf(rest)) joined.push(this.#begin(stored, object, run, claims, opener))
+    return { fetches: joined, isNew: rest !== 0n }
   }
 
   /** Those of `blocks` that are neither held nor on their way. */
   lacking(stored: StoredImage, object: number, blocks: bigint): bigint {
     const missing = blocks & ~stored.held(object)
-    if (missing === 0n) return 0n
-    const fetches = this.#parts.fetches.overlapping(stored.lockKey(object), missing)
-    return fetches.reduce((mask, inflight) => mask & ~inflight.blocks, missing)
+    return missing === 0n ? 0n : this.#parts.fetches.lacking(stored, object, missing)
   }
 
   /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
   releaseBytes(stored: StoredImage, object: number, blocks: bigint): void {
-    for (const inflight of this.#parts.fetches.overlapping(stored.lockKey(object), blocks))
-      inflight.retained?.releaseBytes()
+    for (const inflight of this.#parts.fetches.overlapping(stored, object, blocks)) inflight.retained?.releaseBytes()
   }
 
   /** Bytes that readers get without their going to the store. @throws CacheError aborted, image-changed, origin-* */
@@ -134,7 +130,7 @@ export class Fetcher {
       fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
       free: hasFailed => (hasFailed ? lease.discard() : lease.release()),
     })
-    fetches.add(stored.lockKey(object), inflight)
+    this.#add(stored, inflight, stored.claims.claim(object, inflight.blocks))
     stored.touch(object)
     return inflight.arrival.then(
       bytes => {
@@ -146,52 +142,57 @@ export class Fetcher {
       },
       error => {
         expected.remove()
-        fetches.remove(stored.lockKey(object), inflight)
+        fetches.remove(stored, inflight)
         if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       },
     )
   }
 
-  #takeOff(stored: StoredImage, object: number, run: BlockRun, asked: Asked, opener?: number): InflightFetch {
-    const { fetches } = this.#parts
-    const plan = this.#planOf(stored.image, stored.geometry.bytesOf(object, run), asked, opener)
-    const inflight = new InflightFetch(object, run, plan)
-    fetches.add(stored.lockKey(object), inflight)
+  /** A demand fetch of a run of which `claims` are this one's. */
+  #begin(stored: StoredImage, object: number, run: BlockRun, claims: bigint, opener?: number): InflightFetch {
+    const extent = stored.geometry.bytesOf(object, run)
+    const lending = new LazyBuffer(this.#parts.memory, extent.length)
+    const inflight = new InflightFetch(object, run, {
+      free: hasFailed => lending.end(hasFailed),
+      fetch: signal => this.#bring(stored.image, extent, lending, { signal, opener }),
+    })
+    this.#add(stored, inflight, claims & inflight.blocks)
+    return this.#promoteWhenHere(stored, inflight)
+  }
+
+  /** A fetch that a session thread began. What it does not bring, this one does. */
+  #joinNative(stored: StoredImage, object: number, { id, first, count }: JoinedFetch, opener?: number): InflightFetch {
+    const { native, memory } = this.#parts
+    const run = { first, count }
+    const extent = stored.geometry.bytesOf(object, run)
+    const lending = new LazyBuffer(memory, extent.length)
+    const joined = native.join(id)
+    const inflight = new InflightFetch(object, run, {
+      isNative: true,
+      free: hasFailed => (joined.isHere ? native.free(id) : lending.end(hasFailed)),
+      fetch: async signal =>
+        (await joined.arrival) ?? (await this.#bring(stored.image, extent, lending, { signal, opener })),
+    })
+    const release = () => (joined.isHere ? native.release(id) : stored.claims.release(object, inflight.blocks))
+    this.#parts.fetches.add(stored, inflight, release)
+    return this.#promoteWhenHere(stored, inflight)
+  }
+
+  async #bring(image: Image, extent: DemandRange, lending: LazyBuffer, options: ReadOptions): Promise<Uint8Array> {
+    await this.#demand(image, extent, options, () => lending.lease.bytes)
+    return lending.lease.bytes
+  }
+
+  #promoteWhenHere(stored: StoredImage, inflight: InflightFetch): InflightFetch {
     inflight.arrival.then(
       bytes => this.#landings.handOver(stored, inflight, bytes),
-      () => fetches.remove(stored.lockKey(object), inflight),
+      () => this.#parts.fetches.remove(stored, inflight),
     )
     return inflight
   }
 
-  #planOf(image: Image, extent: DemandRange, asked: Asked, opener?: number): FetchPlan {
-    const lending = new LazyBuffer(this.#parts.memory, extent.length)
-    const free = (hasFailed: boolean) => lending.end(hasFailed)
-    const placeOf = ({ offset, length }: DemandRange) =>
-      lending.lease.bytes.subarray(offset - extent.offset, offset - extent.offset + length)
-    const demand = async (range: DemandRange, signal: CancelSignal) => {
-      await this.#demand(image, range, { signal, opener }, () => placeOf(range))
-      return placeOf(range)
-    }
-    const given = asked && 'bytes' in asked ? asked : null
-    const range = given ?? (asked && this.#parts.origins.of(image).isNear ? demandRange(extent, asked) : null)
-    if (!range) return { free, fetch: signal => demand(extent, signal) }
-    let first: Promise<Uint8Array>
-    return {
-      free,
-      early: signal => {
-        if (given) placeOf(given).set(given.bytes)
-        first = given ? Promise.resolve(placeOf(given)) : demand(range, signal)
-        return { offset: range.offset, length: range.length, arrival: first }
-      },
-      fetch: async (signal, hurry) => {
-        await first
-        const rest = remainderOf(extent, range)
-        const read = (part: DemandRange) => this.#read(image, part.offset, placeOf(part), { signal })
-        await this.#rests.run(extent.length, hurry, signal, () => Promise.all(rest.map(read)))
-        return placeOf(extent)
-      },
-    }
+  #add(stored: StoredImage, inflight: InflightFetch, claims: bigint): void {
+    this.#parts.fetches.add(stored, inflight, () => stored.claims.release(inflight.object, claims))
   }
 
   /** Fetch what a reader waits for, into the place that is asked for when its turn has come. */
@@ -208,7 +209,6 @@ export class Fetcher {
         await this.#read(image, offset, target(), options)
       } finally {
         this.#demanded--
-        this.#rests.demand()
       }
     }
     return this.#parts.fetchBudgets.of(image.origin).run(length, options.signal, work, options.opener)

@@ -3,28 +3,26 @@
  *
  * A fetch begins when the first reader misses, and stays until its promotion has ended, so that a read between the
  * answer and the publication finds the bytes in memory instead of fetching them again. It stays longer where the store
- * did not take them: at least as long as they are in the read-ahead buffer. Readers may leave. A fetch without readers
- * that has not arrived is cancelled. A prefetch waits for its readers, and one of which a reader has got its range
- * first goes on.
+ * did not take them: at least as long as they are in the read-ahead buffer. Readers may leave. A demand fetch that is
+ * still coming when its last reader leaves is cancelled; a prefetch, and one that a session thread began, go on.
  */
 
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
-import type { FirstPart } from './demand-range.ts'
 
 /** The way in which a fetch brings its bytes. */
 export interface FetchPlan {
-  /** Brings the bytes of the extent; starts at once. `hurry` resolves when a reader waits for all of them. */
-  fetch(signal: CancelSignal, hurry: Promise<void>): Promise<Uint8Array>
+  /** Brings the bytes of the extent; starts at once. */
+  fetch(signal: CancelSignal): Promise<Uint8Array>
   /** Of a prefetch: is it for a long stream, see {@link Promote}? */
   readonly ahead?: {
     readonly isPassing: boolean
     /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
     whenReleased(then: () => void): void
   }
-  /** Of one that comes in two steps: the first. `fetch` rejects where this does. */
-  early?(signal: CancelSignal): FirstPart
+  /** A session thread began it: it goes on without readers here. */
+  readonly isNative?: boolean
   /** Its bytes are not needed any more: it has ended, well or not, and its readers have left. */
   free(hasFailed: boolean): void
 }
@@ -37,10 +35,7 @@ export interface Retained {
   offer(): void
 }
 
-/** Of a fetch that comes in one step, all is waited for from the beginning. */
-const atOnce = Promise.resolve()
 const nothing: () => void = () => {}
-const noFetches: readonly InflightFetch[] = []
 
 /** One extent on its way. */
 export class InflightFetch {
@@ -62,46 +57,29 @@ export class InflightFetch {
   #hasEnded = false
   // INVARIANT: true only after the end, with no reader on board.
   #isFree = false
-  /** The first part, where it comes in two steps. */
-  readonly early: FirstPart | null
-  /** A reader waits for all of it. Idempotent. */
-  makeDemand = nothing
   /** Not null once it has settled and only stays in memory, because the store did not take it. */
   retained: Retained | null = null
   #readers = 0
-  #arrived = false
-  #earlyArrived = false
-  #failed = false
+  #state: 'coming' | 'here' | 'failed' = 'coming'
+  readonly #goesOn: boolean
 
-  constructor(object: number, run: BlockRun, { fetch, ahead, early, free }: FetchPlan) {
+  constructor(object: number, run: BlockRun, { fetch, ahead, isNative = false, free }: FetchPlan) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
     this.isAhead = ahead !== undefined
     this.isPassing = ahead?.isPassing ?? false
+    this.#goesOn = this.isAhead || isNative
     this.whenReleased = then => (ahead ? ahead.whenReleased(then) : then())
     this.#free = free
-    this.early = early?.(this.#controller) ?? null
-    let hurry = atOnce
-    if (this.early) {
-      hurry = new Promise<void>(resolve => {
-        this.makeDemand = resolve
-      })
-      this.early.arrival.then(
-        () => {
-          this.#earlyArrived = true
-        },
-        () => {}, // Readers see the error.
-      )
-    }
-    this.#arrival = fetch(this.#controller, hurry)
+    this.#arrival = fetch(this.#controller)
     this.#arrival.then(
       () => {
-        this.#arrived = true
+        this.#state = 'here'
       },
       () => {
-        this.#failed = true
-      }, // Readers see the error; a inflight without readers has none to tell.
+        this.#state = 'failed'
+      }, // Readers see the error; a fetch without readers has none to tell.
     )
   }
 
@@ -129,17 +107,17 @@ export class InflightFetch {
 
   /** Are the bytes here already, because they were prefetched? */
   get isPrefetched(): boolean {
-    return this.isAhead && this.#arrived
+    return this.isAhead && this.#state === 'here'
   }
 
   /** Will its bytes never come? */
   get hasFailed(): boolean {
-    return this.#failed
+    return this.#state === 'failed'
   }
 
   /** Give it up if it has not arrived: its readers get `aborted`. */
   cancel(): void {
-    if (!this.#arrived) this.#controller.abort()
+    if (this.#state === 'coming') this.#controller.abort()
   }
 
   /** Was it given up, by its last reader or by {@link cancel}? It must not be joined then. */
@@ -156,12 +134,12 @@ export class InflightFetch {
 
   /** Count one more reader, which may look at the bytes until it leaves. @returns its leave, to be called once */
   acquire(): () => void {
-    if (this.#isFree) throw new Error('a reader boards a inflight after its end')
+    if (this.#isFree) throw new Error('a reader joins a fetch after its end')
     this.#readers++
     this.retained?.offer()
     return () => {
       this.#readers--
-      if (this.#readers === 0 && !this.isAhead && !this.#earlyArrived) this.cancel()
+      if (this.#readers === 0 && !this.#goesOn) this.cancel()
       this.#freeIfLeft()
     }
   }
@@ -169,50 +147,6 @@ export class InflightFetch {
   #freeIfLeft(): void {
     if (!this.#hasEnded || this.#readers > 0 || this.#isFree) return
     this.#isFree = true
-    this.#free(this.#failed)
-  }
-}
-
-/** The fetches of all images, by object. */
-export class InflightTable {
-  readonly #byObject = new Map<string, Set<InflightFetch>>()
-  #count = 0
-  #onEmpty: (() => void)[] = []
-
-  /** Flights in the air or waiting for promotion. */
-  get size(): number {
-    return this.#count
-  }
-
-  /** Flights that touch `blocks` of an object and may be joined. */
-  overlapping(key: string, blocks: bigint): InflightFetch[] {
-    const touching: InflightFetch[] = []
-    for (const inflight of this.#byObject.get(key) ?? noFetches) {
-      if ((inflight.blocks & blocks) !== 0n && !inflight.cancelled) touching.push(inflight)
-    }
-    return touching
-  }
-
-  add(key: string, inflight: InflightFetch): void {
-    const fetches = this.#byObject.get(key) ?? new Set()
-    fetches.add(inflight)
-    this.#byObject.set(key, fetches)
-    this.#count++
-  }
-
-  /** Idempotent. */
-  remove(key: string, inflight: InflightFetch): void {
-    const fetches = this.#byObject.get(key)
-    if (!fetches?.delete(inflight)) return
-    inflight.end()
-    this.#count--
-    if (fetches.size === 0) this.#byObject.delete(key)
-    if (this.#count === 0) for (const resolve of this.#onEmpty.splice(0)) resolve()
-  }
-
-  /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. */
-  async close(): Promise<void> {
-    for (const fetches of this.#byObject.values()) for (const inflight of fetches) inflight.cancel()
-    if (this.#count > 0) await new Promise<void>(resolve => this.#onEmpty.push(resolve))
+    this.#free(this.hasFailed)
   }
 }

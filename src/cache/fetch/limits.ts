@@ -37,21 +37,6 @@ export const prefetchSlotsShare = 0.25
 /** Pieces that wait for their turn: two windows of the largest pieces for each of 64 streams. */
 export const prefetchRequestsQueuedMax = 1024
 /**
- * Bytes that a reader gets before the rest of its blocks, where an origin is near: multiples of that, when that is no
- * more than this share of them. A block of 64 KiB takes twice as long as 4 KiB where a round trip is a fifth of a
- * millisecond.
- */
-export const demandUnitBytes = 4 * KiB
-export const demandShareMax = 0.25
-/**
- * Deferred fills: begun when no reader has asked an origin for so long, as many at once; the latest after so many
- * milliseconds, or when as much waits.
- */
-export const deferredFillQuietMs = 2
-export const deferredFillsMax = 4
-export const deferredFillMsMax = 250
-export const deferredFillBytesMax = 16 * MiB
-/**
  * Bytes of the read-ahead buffer, from which readers are answered in memory: a window of one stream, and the bytes that
  * it has just read, for readers that follow it closely.
  */

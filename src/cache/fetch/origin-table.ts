@@ -31,8 +31,6 @@ export interface MountedOrigin {
   readonly patience?: MissTimeoutOptions
   /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
   readonly prefetchRequestsMax?: number
-  /** A small read is answered much sooner than that of a block, and costs nothing else. Not when absent. */
-  readonly isNear?: boolean
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }

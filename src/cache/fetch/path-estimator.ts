@@ -20,6 +20,8 @@ export class PathEstimator {
   #bytesPerSecond = 0
   #underWay = 0
   #sinceMs = 0
+  /** All that was under way until then is in #busyMs. */
+  #coveredMs = 0
   /** Since the last measurement: how long something was under way until #sinceMs, and what came. */
   #busyMs = 0
   #bytes = 0
@@ -59,8 +61,22 @@ export class PathEstimator {
     return fetching
   }
 
+  /** A session thread has fetched `bytes` in the last `ms` milliseconds. */
+  arrivedNatively(bytes: number, ms: number): void {
+    const nowMs = this.#now()
+    // Several at once are under way for as long as one of them.
+    if (this.#underWay === 0) this.#busyMs += nowMs - Math.max(nowMs - ms, this.#coveredMs)
+    this.#coveredMs = nowMs
+    keep(this.#times, ms, samplesMax)
+    this.#latencyMs = leastOf(this.#times)
+    this.#bytes += bytes
+    this.#measureWidth(nowMs)
+  }
+
   #ended(): void {
-    if (--this.#underWay === 0) this.#busyMs += this.#now() - this.#sinceMs
+    if (--this.#underWay > 0) return
+    this.#coveredMs = this.#now()
+    this.#busyMs += this.#coveredMs - this.#sinceMs
   }
 
   #arrived(bytes: number, startMs: number): void {
@@ -68,7 +84,11 @@ export class PathEstimator {
     keep(this.#times, nowMs - startMs, samplesMax)
     this.#latencyMs = leastOf(this.#times)
     this.#bytes += bytes
-    const tookMs = this.#busyMs + nowMs - this.#sinceMs
+    this.#measureWidth(nowMs)
+  }
+
+  #measureWidth(nowMs: number): void {
+    const tookMs = this.#busyMs + (this.#underWay > 0 ? nowMs - this.#sinceMs : 0)
     if (tookMs < windowMs) return
     keep(this.#widths, (this.#bytes / tookMs) * 1000, widthsMax)
     this.#bytesPerSecond = mostOf(this.#widths)

@@ -4,7 +4,8 @@
  */
 import { SlicedQueue } from '../../async/loop-slicer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
-import type { InflightFetch, InflightTable } from './inflight-fetch.ts'
+import type { InflightFetch } from './inflight-fetch.ts'
+import type { InflightTable } from './inflight-table.ts'
 import type { UnpromotedBuffer } from './unpromoted-buffer.ts'
 
 /**
@@ -55,7 +56,7 @@ export class PromotionHandoff {
     inflight.settle()
     // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its
     // successor.
-    if (isStored || stored.usageGate.isClosed) this.#parts.fetches.remove(stored.lockKey(object), inflight)
+    if (isStored || stored.usageGate.isClosed) this.#parts.fetches.remove(stored, inflight)
     // The reader of a long stream has it from the read-ahead buffer, and does not come back.
     else if (isPassing) this.#keepBuffered(stored, inflight)
     else this.#retain(stored, inflight, bytes)
@@ -89,7 +90,7 @@ export class PromotionHandoff {
   #keepBuffered(stored: StoredImage, inflight: InflightFetch): void {
     const leave = () => {
       this.#buffered.delete(inflight)
-      this.#parts.fetches.remove(stored.lockKey(inflight.object), inflight)
+      this.#parts.fetches.remove(stored, inflight)
     }
     this.#buffered.add(inflight)
     inflight.retained = { releaseBytes: leave, offer: () => {} }

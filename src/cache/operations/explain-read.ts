@@ -6,7 +6,7 @@ import { runsOf } from '../../base/image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import { tickMs } from '../evict/limits.ts'
-import type { InflightTable } from '../fetch/inflight-fetch.ts'
+import type { InflightTable } from '../fetch/inflight-table.ts'
 import type { DigestState } from '../integrity/digest-verifier.ts'
 
 /**
@@ -95,9 +95,7 @@ function objectOf({ stored, store, fetches }: ExplanationContext, object: number
   const image = stored!
   const held = image.held(object)
   const published = image.residency.resident(object)
-  const flying = fetches
-    .overlapping(image.lockKey(object), blocks)
-    .reduce((mask, inflight) => mask | inflight.blocks, 0n)
+  const flying = fetches.overlapping(image, object, blocks).reduce((mask, inflight) => mask | inflight.blocks, 0n)
   const masks: readonly (readonly [BlockState, bigint])[] = [
     ['zero', published & image.zero(object)],
     ['published', published & ~image.zero(object)],

@@ -6,7 +6,6 @@ import { abortable } from '../../async/abortable.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
-import { type DemandRange, hasAll } from '../fetch/demand-range.ts'
 import type { InflightFetch } from '../fetch/inflight-fetch.ts'
 
 /** Bytes that arrived for a place in the image. */
@@ -16,19 +15,8 @@ export interface ReceivedRange {
   readonly bytes: Uint8Array
 }
 
-/** The wanted part of a fetch. */
-export function receivedRangeOf(
-  stored: StoredImage,
-  inflight: InflightFetch,
-  asked: DemandRange | null,
-): Promise<ReceivedRange> {
-  const extent = stored.geometry.bytesOf(inflight.object, inflight.run)
-  const { early } = inflight
-  if (early && asked && hasAll(early, extent, asked)) {
-    return early.arrival.then(bytes => ({ offset: early.offset, length: early.length, bytes }))
-  }
-  inflight.makeDemand()
-  const { offset, length } = extent
+function receivedRangeOf(stored: StoredImage, inflight: InflightFetch): Promise<ReceivedRange> {
+  const { offset, length } = stored.geometry.bytesOf(inflight.object, inflight.run)
   return inflight.arrival.then(bytes => ({ offset, length, bytes }))
 }
 
@@ -102,20 +90,18 @@ export function acquireAll(fetches: readonly InflightFetch[]): () => void {
 
 /**
  * Wait for joined fetches, see {@link acquireAll}.
- * @param asked the wanted part of them; null for all
  * @returns null when one failed that was begun ahead of its readers: it was of another moment, and says nothing of this
  * one
  */
 export async function arrivals(
   stored: StoredImage,
   fetches: readonly InflightFetch[],
-  asked: DemandRange | null,
   signal: CancelSignal,
 ): Promise<ReceivedRange[] | null> {
   try {
     // Nearly always it is one.
-    if (fetches.length === 1) return [await abortable(receivedRangeOf(stored, fetches[0]!, asked), signal)]
-    return await abortable(Promise.all(fetches.map(inflight => receivedRangeOf(stored, inflight, asked))), signal)
+    if (fetches.length === 1) return [await abortable(receivedRangeOf(stored, fetches[0]!), signal)]
+    return await abortable(Promise.all(fetches.map(inflight => receivedRangeOf(stored, inflight))), signal)
   } catch (error) {
     const mayTryAgain = !signal.aborted && !isCacheError(error, 'image-changed', 'closed')
     if (mayTryAgain && fetches.some(inflight => inflight.isAhead && inflight.hasFailed)) return null

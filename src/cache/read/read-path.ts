@@ -12,8 +12,9 @@ import type { Evictor } from '../evict/evictor.ts'
 import { BufferPool } from '../fetch/buffer-pool.ts'
 import { FetchBudgets } from '../fetch/fetch-budgets.ts'
 import { Fetcher } from '../fetch/fetcher.ts'
-import { InflightTable } from '../fetch/inflight-fetch.ts'
+import { InflightTable } from '../fetch/inflight-table.ts'
 import { profileShareMax, unpromotedBytesMax } from '../fetch/limits.ts'
+import { type FetchEngine, NativeFetches } from '../fetch/native-fetches.ts'
 import type { OriginTable } from '../fetch/origin-table.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
@@ -39,6 +40,8 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly logger: Logger
   /** Makes memory that all threads see, from the begin of a page on. */
   readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
+  /** Runs the fetches of session threads. None when absent. */
+  readonly engine?: FetchEngine | undefined
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
@@ -66,6 +69,7 @@ export class ReadPath {
   readonly #readahead: ReadaheadBuffer
   readonly #ahead: Prefetcher
   readonly #fetcher: Fetcher
+  readonly #native: NativeFetches
   readonly profiles: BootProfileRecorder
   #readAheadBytesMax: number
 
@@ -77,8 +81,17 @@ export class ReadPath {
     this.#unpromoted = new UnpromotedBuffer(unpromotedBytesMax, now)
     const memory = new BufferPool({}, parts.allocateShared)
     this.#readahead = new ReadaheadBuffer({ memory, now, isSound: stored => this.#isSound(stored) })
+    this.#native = new NativeFetches(parts.engine ?? null, {
+      fetches: this.fetches,
+      isStored: stored => store.find(stored.imageId) === stored,
+      count: (image, bytes, ms) => {
+        origins.nativeReadsOf(image)?.count(image, bytes, ms)
+        origins.pathOf(image).arrivedNatively(bytes, ms)
+      },
+    })
     const fetcher = (this.#fetcher = new Fetcher({
       fetches: this.fetches,
+      native: this.#native,
       fetchBudgets: this.#fetchBudgets,
       ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
       origins,
@@ -116,8 +129,6 @@ export class ReadPath {
       missTimeoutFor: image => origins.missTimeoutFor(image),
       stored: async image => (store.health.mayWait ? this.#use(image) : null),
       isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
-      countNativeRead: (image, bytes, ms) => origins.nativeReadsOf(image)?.count(image, bytes, ms),
-      mayPromote: stored => this.#mayPromote(stored, 0),
       find: image => (store.health.mayWait ? store.find(image.id) : null),
       imageChanged: image => {
         this.closed(image.id)
@@ -140,9 +151,10 @@ export class ReadPath {
     const stored = await this.#use(image)
     if (!stored) return null
     if (this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+    this.#native.watch(stored)
     const use = (reader: OriginReader | null) =>
       // Of a damaged image nothing may be served.
-      stored.file.setFirstReadOrigin(reader && this.#isSound(stored) ? reader : null)
+      stored.file.setFetchOrigin(reader && this.#isSound(stored) ? reader : null)
     this.#parts.origins.nativeReadsOf(image)?.follow(stored.imageId, use)
     return stored
   }
@@ -150,6 +162,8 @@ export class ReadPath {
   /** An image is not open any more, or its version is gone: session threads read nothing of it from its origin. */
   closed(imageId: string): void {
     for (const { direct } of this.#parts.origins.all) direct?.unfollow(imageId)
+    const stored = this.#parts.store.find(imageId)
+    if (stored) this.#native.unwatch(stored)
   }
 
   /** Other limits from now on. */

@@ -64,7 +64,10 @@ export class Rooms {
   readonly #closers = new CloserStack()
   readonly #engine: Engine
   readonly #origins: WorkerOrigins
-  readonly #diskWatch = new OverdueReads({ onHealthy: () => void this.#cache?.makeRoom() }) // Never rejects.
+  readonly #diskWatch = new OverdueReads({
+    engine: { abandonFetches: ms => this.#engine.abandonFetches(ms) },
+    onHealthy: () => void this.#cache?.makeRoom(), // Never rejects.
+  })
   #directory: CacheDirectory | null = null
   #store!: Store
   #memoryLock!: MemoryLock
@@ -146,6 +149,7 @@ export class Rooms {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
       },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
+      engine: this.#engine,
       now: () => performance.now(),
     })
     this.#closers.push('cache', () => this.#cache.close())

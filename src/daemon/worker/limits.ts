@@ -22,3 +22,9 @@ export const indexReserveShare = 1 / 128
 
 /** The interval at which the worker returns the free memory of its allocator: after a storm, some 75 MiB in 4 ms. */
 export const memoryReleaseMs = 10_000
+
+/**
+ * The time that an origin may take for the fetch of a session thread; then TypeScript takes over, which retries and
+ * hedges. Several trips to the other side of the earth.
+ */
+export const nativeFetchMsMax = 1000

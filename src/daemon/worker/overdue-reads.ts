@@ -8,14 +8,16 @@
  */
 
 import { PeriodicTask } from '../../async/periodic-task.ts'
-import type { Session } from '../../native/addon.ts'
+import type { Engine, Session } from '../../native/addon.ts'
 import type { DiskHealth, DiskHealthState } from '../../store/disk/disk-health.ts'
 import { storeReadLookMs } from '../../store/disk/limits.ts'
+import { nativeFetchMsMax } from './limits.ts'
 
 /** The calls of a session that concern us. */
 export type DeferringSession = Pick<Session, 'deferReads' | 'forwardOverdue' | 'forwardUnanswered'>
 
 export interface OverdueReadsOptions {
+  readonly engine: Pick<Engine, 'abandonFetches'>
   /** The disk is healthy again. */
   readonly onHealthy: () => void
 }
@@ -43,8 +45,9 @@ export class OverdueReads {
   look(): void {
     if (!this.#session || !this.#health) return
     const overdueMs = this.#health.readMsMax - storeReadLookMs
-    // Of an origin: its readers have deadlines of their own, in TypeScript.
-    this.#session.forwardUnanswered(storeReadLookMs)
+    // Of an origin: TypeScript has another try, and the deadlines of their readers.
+    this.#options.engine.abandonFetches(nativeFetchMsMax)
+    this.#session.forwardUnanswered(nativeFetchMsMax)
     // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
     if (this.#session.forwardOverdue(overdueMs) > 0) this.#health.late(overdueMs)
   }

@@ -14,7 +14,6 @@ import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
-import { isCephUrl } from '../../origin/ceph/ceph-url.ts'
 import { NativeReadSources } from '../../origin/ceph/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
@@ -99,7 +98,6 @@ export class WorkerOrigins {
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
-      isNear: isCephUrl(settings.url),
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),

@@ -183,9 +183,9 @@ export class FileSystem {
   }
 
   /** A session thread has answered a read of an image, which may have been closed since: its handle is its node id. */
-  originReadDone(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void {
+  originReadDone(handle: bigint, offset: number, length: number, ms: number): void {
     const known = this.#backend.imageOf(handle)
-    if (known) this.#backend.originReadDone(known.image, offset, bytes, ms)
+    if (known) this.#backend.originReadDone(known.image, offset, length, ms)
   }
 
   /** Prefetched bytes are being read: a session thread has answered, or the read comes next. */

@@ -2,8 +2,7 @@
  * Reports of READs that session threads dealt with by themselves: the side channel of a session, beside its requests.
  *
  * This file alone reads their format, and native-bindings/session/read-reports.h alone writes it. A report is a record
- * of 32 bytes, little-endian: kind u32 | length u32 | handle u64 | offset u64 | microseconds u64. Bytes of the origin
- * follow theirs, up to a multiple of 8.
+ * of 32 bytes, little-endian: kind u32 | length u32 | handle u64 | offset u64 | microseconds u64.
  */
 import { FsError } from '../filesystem/fs-error.ts'
 import { RequestReader } from './request-reader.ts'
@@ -13,7 +12,7 @@ export interface ReadReportListener {
   /** A range of the read-ahead buffer is read, answered from there or not. */
   bufferTouched(handle: bigint, offset: number, length: number): void
   /** A READ was answered with bytes of the origin, which took it `ms` milliseconds. */
-  originReadDone(handle: bigint, offset: number, bytes: Uint8Array, ms: number): void
+  originReadDone(handle: bigint, offset: number, length: number, ms: number): void
 }
 
 /** Passes one report on. */
@@ -37,9 +36,7 @@ export function* reportsOf(batch: Uint8Array): Generator<ReadReport> {
     if (kind === kinds.bufferTouched) {
       yield listener => listener.bufferTouched(handle, offset, length)
     } else if (kind === kinds.originRead) {
-      const bytes = reader.bytes(length)
-      reader.skip(-length & 7)
-      yield listener => listener.originReadDone(handle, offset, bytes, ms)
+      yield listener => listener.originReadDone(handle, offset, length, ms)
     } else throw new FsError('malformed', `a report of the kind ${kind}`)
   }
 }

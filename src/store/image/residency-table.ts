@@ -7,6 +7,7 @@
  */
 
 import type { Geometry } from '../../base/image.ts'
+import type { ClaimTable } from './claim-table.ts'
 
 export class ResidencyTable {
   readonly #words64: BigUint64Array
@@ -15,10 +16,13 @@ export class ResidencyTable {
   /** Objects below this one were seen with all their blocks published, and none was revoked since. */
   #wholeUpTo = 0
 
+  readonly #claims: Pick<ClaimTable, 'removeUnverified'>
+
   /** @param table 16 bytes an object, little-endian */
-  constructor(table: ArrayBuffer) {
+  constructor(table: ArrayBuffer, claims: Pick<ClaimTable, 'removeUnverified'>) {
     this.#words64 = new BigUint64Array(table)
     this.#words32 = new Int32Array(table)
+    this.#claims = claims
   }
 
   /** Mask of the blocks that can be served now. */
@@ -35,6 +39,7 @@ export class ResidencyTable {
   publish(object: number, blocks: bigint): void {
     if (this.#withheld) return
     Atomics.or(this.#words64, object * 2, blocks)
+    this.#claims.removeUnverified(object, blocks)
   }
 
   /** From now on nothing is published, or again as usual. */
@@ -47,6 +52,7 @@ export class ResidencyTable {
     this.#wholeUpTo = Math.min(this.#wholeUpTo, object)
     Atomics.and(this.#words64, object * 2, ~blocks & 0xffff_ffff_ffff_ffffn)
     Atomics.add(this.#words32, object * 4 + 2, 1)
+    this.#claims.removeUnverified(object, blocks)
   }
 
   /** Is every block of the image published? */

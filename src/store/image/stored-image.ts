@@ -11,6 +11,7 @@ import type { StoreFile } from '../../native/addon.ts'
 import { BlockBitmap } from './block-bitmap.ts'
 import { BlockVerifier } from './block-verifier.ts'
 import { BlockWriter, type WriteOutcome } from './block-writer.ts'
+import { ClaimTable } from './claim-table.ts'
 import { KernelRefs } from './kernel-refs.ts'
 import { ResidencyTable } from './residency-table.ts'
 import type { StoreContext } from './store-context.ts'
@@ -21,6 +22,8 @@ export class StoredImage {
   readonly geometry: Geometry
   readonly file: StoreFile
   readonly residency: ResidencyTable
+  /** The blocks that are on their way. */
+  readonly claims: ClaimTable
   readonly usageGate = new UsageGate() // Eviction is not counted: it has the locks, and finds nothing held.
   readonly #parts: StoreContext
   readonly #held = new BlockBitmap()
@@ -39,7 +42,8 @@ export class StoredImage {
     this.image = image
     this.geometry = new Geometry(image.sizeBytes, blockBytes)
     this.file = file
-    this.residency = new ResidencyTable(file.table)
+    this.claims = new ClaimTable(file.claims)
+    this.residency = new ResidencyTable(file.table, this.claims)
     this.#parts = parts
     const target = {
       image,
@@ -122,6 +126,7 @@ export class StoredImage {
   adopt(object: number, { resident, zero }: { readonly resident: bigint; readonly zero: bigint }): void {
     this.#directorySynced = true
     this.#held.add(object, resident)
+    this.claims.addUnverified(object, resident)
     if (zero !== 0n) this.#zero.add(object, zero)
     this.#parts.capacity.adopt(countOf(resident & ~zero) * this.geometry.blockBytes)
   }

@@ -2,9 +2,8 @@
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { FetchBudgets } from '../../../src/cache/fetch/fetch-budgets.ts'
-import { deferredFillQuietMs } from '../../../src/cache/fetch/limits.ts'
 import type { PrefetchListener } from '../../../src/cache/fetch/readahead-buffer.ts'
-import { deferred, nextIteration } from '../../fixtures/deferred.ts'
+import { deferred } from '../../fixtures/deferred.ts'
 import { blockBytes, fetching } from '../../fixtures/fetching.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -55,36 +54,6 @@ t.test('a fetch that failed is not joined: the next reader asks again', async t 
   t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, true)
   await settled()
   t.equal(stored.held(0), 1n)
-  await close()
-})
-
-t.test('of an origin that is near a reader gets its bytes first, and the rest comes when no reader asks', async t => {
-  const world = await fetching(t, {}, true)
-  const { fetcher, stored, origin, clock, settled, close } = world
-  const { fetches } = fetcher.fetchesFor(stored, 0, 0b10n, { offset: blockBytes + 10_000, length: 1000 })
-  const { early } = fetches[0]!
-  t.same([early?.offset, early?.length], [blockBytes + 8192, 4096])
-  t.ok(origin.bytes('a', blockBytes + 8192, 4096).equals(await early!.arrival))
-  await nextIteration()
-  t.same(origin.requests, [`read a ${blockBytes + 8192} 4096`])
-  clock.nowMs += deferredFillQuietMs
-  await settled()
-  t.same(origin.requests.slice(1), [`read a ${blockBytes} 8192`, `read a ${blockBytes + 12_288} 53248`])
-  const target = Buffer.alloc(blockBytes)
-  t.ok(await stored.read(blockBytes, target))
-  t.ok(origin.bytes('a', blockBytes, blockBytes).equals(target), 'one buffer has both parts')
-  await close()
-})
-
-t.test('of a block of which native threads have got a part only the rest is fetched', async t => {
-  const { fetcher, stored, origin, settled, close } = await fetching(t)
-  const bytes = origin.bytes('a', 4096, 4096)
-  fetcher.fetchesFor(stored, 0, 1n, { offset: 4096, length: 4096, bytes })
-  await settled()
-  t.same(origin.requests, ['read a 0 4096', 'read a 8192 57344'])
-  const target = Buffer.alloc(blockBytes)
-  t.ok(await stored.read(0, target))
-  t.ok(origin.bytes('a', 0, blockBytes).equals(target))
   await close()
 })
 

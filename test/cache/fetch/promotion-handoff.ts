@@ -1,6 +1,7 @@
 /** What becomes of bytes that the store did not take. */
 import t, { type Test } from 'tap'
-import { type FetchPlan, InflightFetch, InflightTable } from '../../../src/cache/fetch/inflight-fetch.ts'
+import { type FetchPlan, InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
+import { InflightTable } from '../../../src/cache/fetch/inflight-table.ts'
 import { PromotionHandoff } from '../../../src/cache/fetch/promotion-handoff.ts'
 import { UnpromotedBuffer } from '../../../src/cache/fetch/unpromoted-buffer.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
@@ -25,7 +26,7 @@ async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promi
   const stored = { lockKey: () => 'a 0', usageGate: { isClosed: isRemoved } } as unknown as StoredImage
   const bytes = new Uint8Array(4096)
   const inflight = new InflightFetch(0, { first: 0, count: 1 }, { fetch: async () => bytes, free: () => {} })
-  fetches.add('a 0', inflight)
+  fetches.add(stored, inflight, () => {})
   handoff.handOver(stored, inflight, bytes)
   await inflight.settled
   await until(() => offered === 1, 10_000, 'the offer')
@@ -60,7 +61,7 @@ function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
   const bytes = new Uint8Array(4096)
   const plan: FetchPlan = { fetch: async () => bytes, free: () => {}, ...(ahead ? { ahead } : {}) }
   const inflight = new InflightFetch(0, { first: 0, count: 1 }, plan)
-  fetches.add('a 0', inflight)
+  fetches.add(stored, inflight, () => {})
   const handOver = async () => {
     const { promotions } = state
     handoff.handOver(stored, inflight, bytes)

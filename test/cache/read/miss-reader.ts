@@ -21,8 +21,6 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
     missTimeoutFor: () => null,
     stored: async () => stored,
     isReadable: () => true,
-    countNativeRead: () => {},
-    mayPromote: () => true,
     find: () => stored,
     imageChanged: of => void changed.push(of),
     ...more,
@@ -43,10 +41,10 @@ t.test('a miss fetches the blocks that cover it, and the next read has them of t
   await settled()
   t.ok(await read(blockBytes, 2 * blockBytes))
   t.equal(origin.reads, 1)
-  t.same(reader.counters, { hits: 1, misses: 1, hitBytes: 2 * blockBytes, missBytes: blockBytes })
-  t.match(reader.readsOf(image), reader.counters)
+  t.same(reader.counters.counts, { hits: 1, misses: 1, hitBytes: 2 * blockBytes, missBytes: blockBytes })
+  t.match(reader.counters.of(image), reader.counters.counts)
   const count = ({ counts }: LatencyCounts) => counts.reduce((sum, each) => sum + each)
-  t.same([count(reader.latencies.store), count(reader.latencies.origin)], [1, 1])
+  t.same([count(reader.counters.latencies.store), count(reader.counters.latencies.origin)], [1, 1])
   const hit = { offset: blockBytes, length: 2 * blockBytes, stalled: false, missed: false }
   t.same(seen, [{ offset: blockBytes + 100, length: blockBytes, stalled: true, missed: true }, hit])
   t.equal((await reader.read(image, 5, 0, { signal })).length, 0)
@@ -80,7 +78,7 @@ t.test(
       await stored.writeBlocks(0, 0, origin.bytes('a', 0, blockBytes))
       t.ok(await read(1000, 3000))
       t.equal(origin.requests.at(-1), 'read a 1000 3000')
-      t.match(reader.counters, { hits: 0, misses: 1, missBytes: 3000 })
+      t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 3000 })
       await close()
     }
   },
@@ -100,7 +98,7 @@ t.test('a read under which blocks are evicted is tried again, and after four tim
     t.equal(reads, 4)
     t.equal(origin.reads, requests)
   }
-  t.match(reader.counters, { hits: 1, misses: 1 })
+  t.match(reader.counters.counts, { hits: 1, misses: 1 })
   stored.read = () => Promise.reject(new CacheError('store-failed', 'the file is closed'))
   t.ok(await read(0, 1000), 'nor does an error of the store reach the reader')
   await close()
@@ -117,7 +115,7 @@ t.test('a read that waited for the origin is a miss, although the store had all 
     return false
   }
   t.ok(await read(0, 2 * blockBytes))
-  t.match(reader.counters, { hits: 0, misses: 1 })
+  t.match(reader.counters.counts, { hits: 0, misses: 1 })
   t.equal(origin.reads, 1)
   await close()
 })
@@ -160,7 +158,7 @@ t.test('an origin that has another version is told of; other failures are the re
     await t.rejects(reader.fill(stored, 1, 1n, signal), { code })
     t.same(changed, code === 'image-changed' ? [image, image] : [])
   }
-  t.match(reader.counters, { hits: 0, misses: 0 })
+  t.match(reader.counters.counts, { hits: 0, misses: 0 })
   t.equal(parts.fetches.size, 0)
   await close()
 })
@@ -199,22 +197,16 @@ t.test('a reader waits as long as its patience lets it, and leaves the fetch to 
   await close()
 })
 
-t.test('what a native thread had of the origin counts as a miss, and the rest of its block is fetched', async t => {
-  const served: number[] = []
-  const { reader, image, origin, stored, seen, settled, close } = await reading(t, {
-    countNativeRead: (_image, bytes) => void served.push(bytes),
-  })
-  reader.originReadDone(image, 4096, origin.bytes('a', 4096, 4096), 5)
-  await settled()
-  t.same(served, [4096])
-  t.same(origin.requests, ['read a 0 4096', 'read a 8192 57344'])
-  t.equal(stored.held(0), 1n)
-  t.match(reader.counters, { hits: 0, misses: 1, missBytes: 4096 })
-  t.ok(reader.readsOf(image).missMs >= 5)
+t.test('what a session thread had of the origin counts as a miss, and is told of', async t => {
+  const { reader, image, origin, seen, close } = await reading(t)
+  reader.originReadDone(image, 4096, 4096, 5)
+  t.equal(origin.reads, 0)
+  t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 4096 })
+  t.ok(reader.counters.of(image).missMs >= 5)
   t.same(seen, [{ offset: 4096, length: 4096, stalled: true, missed: true }])
   reader.bufferTouched(image, 0, 10)
   t.same(seen[1], { offset: 0, length: 10, stalled: false, missed: false })
-  t.match(reader.counters, { hits: 0, misses: 1 }, 'the session counts what it answered')
+  t.match(reader.counters.counts, { hits: 0, misses: 1 }, 'the session counts what it answered')
   await close()
 })
 
@@ -226,7 +218,7 @@ t.test('a fill brings what is not held into the store, and ends when it is there
   t.same(origin.requests, [`read a 0 ${blockBytes}`, `read a ${2 * blockBytes} ${blockBytes}`])
   await Promise.all([reader.fill(stored, 1, 1n, signal), reader.fill(stored, 1, 1n, signal)])
   t.equal(origin.reads, 3, 'one fetch for both')
-  t.match(reader.counters, { hits: 0, misses: 0 })
+  t.match(reader.counters.counts, { hits: 0, misses: 0 })
   await settled()
   await close()
 })
@@ -252,6 +244,6 @@ t.test('a read that cannot be answered from the store is planned four times, the
   const reader = new MissReader(context as MissReaderContext)
   t.same(await reader.read(image, 20, 10, { signal }), bytes)
   t.same(asked, ['plan', 'plan', 'plan', 'plan', 'fetch 20 10', 'release'])
-  t.match(reader.counters, { hits: 0, misses: 1, missBytes: 10 })
+  t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 10 })
   t.equal(reader.waiting, 0)
 })

@@ -20,7 +20,7 @@ async function openCache(t: Test, direct?: NativeOriginReads) {
   const open = async () => {
     const file = await cache.open(image)
     const value = (next: OriginReader | null) => set.push(next)
-    if (file) Object.defineProperty(file, 'setFirstReadOrigin', { value, configurable: true })
+    if (file) Object.defineProperty(file, 'setFetchOrigin', { value, configurable: true })
   }
   await open()
   return { origin, cache, close, image, set, open }
@@ -35,7 +35,7 @@ function directOf(sources: NativeReadSources): NativeOriginReads {
   }
 }
 
-t.test('a miss does not set the origin of first reads: its opening at the origin does, once', async t => {
+t.test('a miss does not set the origin of native fetches: its opening at the origin does, once', async t => {
   const sources = new NativeReadSources(8)
   const { cache, close, image, set } = await openCache(t, directOf(sources))
   await cache.read(image, 0, 100, { signal })
@@ -56,7 +56,7 @@ t.test('of an origin without native reads nothing is set, ever', async t => {
   await close()
 })
 
-t.test('the last release takes the origin of first reads back, and the next open has it at once', async t => {
+t.test('the last release takes the origin of native fetches back, and the next open has it at once', async t => {
   const sources = new NativeReadSources(8)
   const { cache, close, image, set, open } = await openCache(t, directOf(sources))
   sources.set(image.id, reader)

@@ -2,14 +2,7 @@ import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { Geometry } from '../../../src/base/image.ts'
 import { type FetchPlan, InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
-import {
-  acquireAll,
-  arrivals,
-  assemble,
-  coalesce,
-  lendOrCopy,
-  receivedRangeOf,
-} from '../../../src/cache/read/read-assembly.ts'
+import { acquireAll, arrivals, assemble, coalesce, lendOrCopy } from '../../../src/cache/read/read-assembly.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
@@ -80,41 +73,18 @@ t.test('it is not whole where the store no longer has its share', async t => {
   t.notOk(await assemble(stored, new Uint8Array(60), 15, [piece(20, 20, 40)]))
 })
 
-t.test('a reader that has all that it wants in the first part does not wait for the rest', async t => {
-  const rest = deferred<Uint8Array>()
-  let demanded = false
-  const inflight = inFlight(2, 3, {
-    early: () => ({ offset: 30, length: 10, arrival: Promise.resolve(whole.subarray(30, 40)) }),
-    fetch: (_own, hurry) => {
-      void hurry.then(() => {
-        demanded = true
-      })
-      return rest.promise
-    },
-  })
-  const { stored } = storing()
-  t.same(await receivedRangeOf(stored, inflight, { offset: 32, length: 5 }), piece(30, 30, 40))
-  await nextIteration()
-  t.notOk(demanded)
-  const longer = receivedRangeOf(stored, inflight, { offset: 32, length: 15 })
-  await nextIteration()
-  t.ok(demanded)
-  rest.resolve(whole.subarray(20, 50))
-  t.same(await longer, piece(20, 20, 50))
-})
-
 t.test('a reader waits for all its fetches, or until it leaves', async t => {
   const late = deferred<Uint8Array>()
   const { stored } = storing()
   const fetches = [inFlight(0, 1), inFlight(5, 1, { fetch: () => late.promise })]
-  const waiting = arrivals(stored, fetches, null, signal)
+  const waiting = arrivals(stored, fetches, signal)
   const leaving = new AbortController()
-  const left = arrivals(stored, fetches, null, leaving.signal)
+  const left = arrivals(stored, fetches, leaving.signal)
   leaving.abort()
   await t.rejects(left, { code: 'aborted' })
   late.resolve(whole.subarray(50, 60))
   t.same(await waiting, [piece(0, 0, 10), piece(50, 50, 60)])
-  t.same(await arrivals(stored, [], null, signal), [])
+  t.same(await arrivals(stored, [], signal), [])
 })
 
 t.test(
@@ -130,13 +100,13 @@ t.test(
     ] as const) {
       const fetch = () => Promise.reject(new CacheError(code, 'no'))
       const inflight = inFlight(0, 1, { fetch, ...(isAhead ? { ahead } : {}) })
-      const found = arrivals(stored, [inflight, inFlight(3, 1)], null, signal)
+      const found = arrivals(stored, [inflight, inFlight(3, 1)], signal)
       if (expected) await t.rejects(found, { code: expected })
       else t.equal(await found, null)
     }
     const failed = inFlight(0, 1, { fetch: () => Promise.reject(new CacheError('origin-failed', 'no')), ahead })
     await nextIteration()
-    await t.rejects(arrivals(stored, [failed], null, AbortSignal.abort()), { code: 'aborted' }, 'it does not try again')
+    await t.rejects(arrivals(stored, [failed], AbortSignal.abort()), { code: 'aborted' }, 'it does not try again')
   },
 )
 

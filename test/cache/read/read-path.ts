@@ -57,7 +57,7 @@ t.test('a miss goes through origin and store; a fetch that the store refused is 
   t.ok(await read(10, 1000))
   await settled()
   t.ok(await read(10, 1000))
-  t.same(path.reader.counters, { hits: 1, misses: 1, hitBytes: 1000, missBytes: 1000 })
+  t.same(path.reader.counters.counts, { hits: 1, misses: 1, hitBytes: 1000, missBytes: 1000 })
   promoter.refuses = true
   t.ok(await read(10 * blockBytes, 1000))
   await settled()
@@ -102,7 +102,7 @@ t.test('session threads get no origin to read a damaged image from', async t => 
   const { image, path, close } = await reading(t, { digester }, { direct })
   const { file } = (await path.open(image))!
   const set: unknown[] = []
-  Object.defineProperty(file, 'setFirstReadOrigin', { value: (reader: unknown) => void set.push(reader) })
+  Object.defineProperty(file, 'setFetchOrigin', { value: (reader: unknown) => void set.push(reader) })
   const reader = {} as OriginReader
   given[0]!(reader)
   isSound = false

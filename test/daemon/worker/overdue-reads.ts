@@ -11,11 +11,16 @@ function watched() {
     overdue: 0,
     agesMs: [] as number[],
     unansweredMs: [] as number[],
+    abandonedMs: [] as number[],
     readingMs: 0,
     nowMs: 0,
   }
   let healthy = 0
-  const watch = new OverdueReads({ onHealthy: () => healthy++ })
+  const abandonFetches = (ms: number) => {
+    session.abandonedMs.push(ms)
+    return 0
+  }
+  const watch = new OverdueReads({ engine: { abandonFetches }, onHealthy: () => healthy++ })
   const probes: (() => void)[] = []
   const health = new DiskHealth({
     probe: async () => {},
@@ -54,7 +59,7 @@ t.test('a READ that is overdue is a stall: from then on none waits for the disk'
   t.equal(session.allowed, true)
   watch.look()
   t.equal(health.state, 'healthy', 'also when an origin does not answer')
-  t.same(session.unansweredMs, [250])
+  t.same([session.unansweredMs, session.abandonedMs], [[1000], [1000]])
   session.overdue = 3
   session.readingMs = 750
   watch.look()

@@ -9,6 +9,7 @@ import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
 import { BlockBitmap } from '../../../src/store/image/block-bitmap.ts'
 import { BlockWriter } from '../../../src/store/image/block-writer.ts'
+import { ClaimTable } from '../../../src/store/image/claim-table.ts'
 import { Committer } from '../../../src/store/image/committer.ts'
 import { ResidencyTable } from '../../../src/store/image/residency-table.ts'
 import type { StoreContext } from '../../../src/store/image/store-context.ts'
@@ -42,7 +43,7 @@ async function writing(failures = new Map<number, () => void>()) {
     ...{ index: index as unknown as IndexDatabase, health, logger: silentLogger, timing, onCommitted: () => {} },
   })
   const capacity = new Capacity(64 * 2 ** 20)
-  const residency = new ResidencyTable(file.table)
+  const residency = new ResidencyTable(file.table, new ClaimTable(file.claims))
   const masks = { held: new BlockBitmap(), zero: new BlockBitmap(), damaged: new BlockBitmap() }
   const punched: string[] = []
   const target = {

@@ -1,13 +1,15 @@
 /** The residency table: its layout, what is published and revoked, and what native readers can tell from it. */
 import t from 'tap'
 import { allBlocks, Geometry } from '../../../src/base/image.ts'
+import { ClaimTable } from '../../../src/store/image/claim-table.ts'
 import { ResidencyTable } from '../../../src/store/image/residency-table.ts'
 
 const objectTableBytes = 16
 
 function tableOf(objects: number) {
   const memory = new ArrayBuffer(objects * objectTableBytes)
-  return { memory, view: new DataView(memory), table: new ResidencyTable(memory) }
+  const claims = new ClaimTable(new ArrayBuffer(memory.byteLength))
+  return { memory, view: new DataView(memory), claims, table: new ResidencyTable(memory, claims) }
 }
 
 t.test('an object takes 16 bytes, as native readers expect them: blocks, generation, last use', async t => {

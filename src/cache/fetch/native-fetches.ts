@@ -1,0 +1,117 @@
+/**
+ * Native fetches: blocks that session threads brought by themselves. Their arrivals come here in batches, are counted,
+ * and handed over to promotion like any other fetch.
+ */
+import type { Image } from '../../base/image.ts'
+import type { Engine } from '../../native/addon.ts'
+import type { StoredImage } from '../../store/image/stored-image.ts'
+import { InflightFetch } from './inflight-fetch.ts'
+import type { InflightTable } from './inflight-table.ts'
+
+/** The calls of an engine that concern us. */
+export type FetchEngine = Pick<Engine, 'fetchMemory' | 'onFetches' | 'releaseFetch' | 'freeFetch'>
+
+export interface NativeFetchesContext {
+  readonly fetches: InflightTable
+  /** Is it still in the store? */
+  isStored(stored: StoredImage): boolean
+  /** One has come. */
+  count(image: Image, bytes: number, ms: number): void
+}
+
+/** A native fetch that TypeScript waits for. */
+export interface JoinedArrival {
+  /** Its bytes; null when it failed: its blocks are claimed for the one that joined then. */
+  readonly arrival: Promise<Uint8Array | null>
+  readonly isHere: boolean
+}
+
+/** Numbers of one fetch in a batch, see {@link Engine.onFetches}. */
+const fields = 9
+
+export class NativeFetches {
+  readonly #engine: FetchEngine | null
+  readonly #parts: NativeFetchesContext
+  readonly #memory: Uint8Array
+  /** The images whose files have an origin, by the numbers of these files. */
+  readonly #images = new Map<number, StoredImage>()
+  readonly #joined = new Map<number, (bytes: Uint8Array | null) => void>()
+  /** Takes one that nobody here waits for. */
+  onUnjoined: (stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array) => void = () => {}
+
+  /** @param engine null: there are none */
+  constructor(engine: FetchEngine | null, parts: NativeFetchesContext) {
+    this.#engine = engine
+    this.#parts = parts
+    this.#memory = new Uint8Array(engine?.fetchMemory ?? new ArrayBuffer(0))
+    engine?.onFetches(batch => this.#over(batch))
+  }
+
+  /** Session threads may fetch blocks of it from now on. */
+  watch(stored: StoredImage): void {
+    this.#images.set(stored.file.number, stored)
+  }
+
+  /** Nothing that they bring of it is kept any more. */
+  unwatch(stored: StoredImage): void {
+    this.#images.delete(stored.file.number)
+  }
+
+  /** Wait for one that was joined; see {@link StoreFile.joinFetches}. */
+  join(id: number): JoinedArrival {
+    const joined = { isHere: false, arrival: Promise.resolve<Uint8Array | null>(null) }
+    joined.arrival = new Promise(resolve => {
+      this.#joined.set(id, bytes => {
+        joined.isHere = bytes !== null
+        resolve(bytes)
+      })
+    })
+    return joined
+  }
+
+  release(id: number): void {
+    this.#engine?.releaseFetch(id)
+  }
+
+  free(id: number): void {
+    this.#engine?.freeFetch(id)
+  }
+
+  #over(batch: Float64Array): void {
+    for (let at = 0; at + fields <= batch.length; at += fields) {
+      const [id, file, object, first, count, offset, length, microseconds, right] = batch.subarray(
+        at,
+        at + fields,
+      ) as unknown as [number, number, number, number, number, number, number, number, number]
+      const bytes = right === 1 ? this.#memory.subarray(offset, offset + length) : null
+      const stored = this.#images.get(file)
+      if (bytes && stored) this.#parts.count(stored.image, length, microseconds / 1000)
+      const joined = this.#joined.get(id)
+      if (joined) {
+        this.#joined.delete(id)
+        joined(bytes)
+      } else if (bytes) this.#take(id, stored, object, { first, count }, bytes)
+    }
+  }
+
+  #take(
+    id: number,
+    stored: StoredImage | undefined,
+    object: number,
+    run: { first: number; count: number },
+    bytes: Uint8Array,
+  ) {
+    if (!stored || !this.#parts.isStored(stored)) {
+      this.release(id)
+      this.free(id)
+      return
+    }
+    const inflight = new InflightFetch(object, run, {
+      isNative: true,
+      fetch: () => Promise.resolve(bytes),
+      free: () => this.free(id),
+    })
+    this.#parts.fetches.add(stored, inflight, () => this.release(id))
+    this.onUnjoined(stored, inflight, bytes)
+  }
+}
