@@ -2,7 +2,7 @@
 import t, { type Test } from 'tap'
 import type { MountedOrigin, NativeOriginReads } from '../../../src/cache/fetch/origin-table.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
-import { NativeReadSources } from '../../../src/origin/ceph/native-read-sources.ts'
+import { NativeReadSources } from '../../../src/origin/contract/native-read-sources.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../../fixtures/rooms.ts'
 

@@ -1,7 +1,7 @@
 /** Readers for session threads: followers hear each change, and nothing twice. */
 import t from 'tap'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
-import { NativeReadSources } from '../../../src/origin/ceph/native-read-sources.ts'
+import { NativeReadSources } from '../../../src/origin/contract/native-read-sources.ts'
 
 const reader = () => ({}) as OriginReader
 const [one, other] = [reader(), reader()]
