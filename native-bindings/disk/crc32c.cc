@@ -1,4 +1,7 @@
-/** crc32c: eight bytes a step, with the instruction of x86-64 (SSE4.2) or arm64 (CRC32), or with eight tables. */
+/**
+ * crc32c: with the instruction of x86-64 (SSE4.2) or arm64 (CRC32) on three lanes at once, or eight bytes a step with
+ * eight tables.
+ */
 #include "disk/crc32c.h"
 
 #include <array>
@@ -63,9 +66,61 @@ WITH_INSTRUCTION std::uint32_t add(std::uint32_t sum, std::uint8_t byte) { retur
 #endif
 
 #if defined(WITH_INSTRUCTION)
+/**
+ * Bytes of a lane, of which three are summed up at once: the instruction takes three cycles and may begin in each. Of a
+ * block of 64 KiB, 256 bytes are left over. Source: Intel 64 and IA-32 Architectures Optimization Reference Manual,
+ * latency and throughput of CRC32.
+ */
+constexpr std::size_t lane_bytes = 1280;
+/** A line of the processor's caches. */
+constexpr std::size_t line_bytes = 64;
+/**
+ * The distance at which bytes are fetched into them: two rounds of lanes. What another thread has received lies in
+ * memory, and waiting for that takes three times as long as the sum.
+ */
+constexpr std::size_t ahead_bytes = 2 * 3 * lane_bytes;
+
+/** A sum after `lane_bytes` zero bytes: the exclusive or of four entries, as the sum of an exclusive or is that of the sums. */
+using LaneTables = std::array<std::array<std::uint32_t, 256>, 4>;
+
+constexpr LaneTables make_lane_tables() {
+  LaneTables after{};
+  for (std::size_t bit = 0; bit < 32; bit++) {
+    std::uint32_t sum = std::uint32_t{1} << bit;
+    for (std::size_t k = 0; k < lane_bytes; k++) sum = (sum >> 8) ^ tables[0][sum & 0xff];
+    auto& table = after[bit / 8];
+    for (std::size_t byte = 0; byte < 256; byte++) {
+      if (((byte >> (bit % 8)) & 1) != 0) table[byte] ^= sum;
+    }
+  }
+  return after;
+}
+
+constexpr LaneTables lane_tables = make_lane_tables();
+
+std::uint64_t after_lane(std::uint64_t sum) {
+  return lane_tables[0][sum & 0xff] ^ lane_tables[1][(sum >> 8) & 0xff] ^ lane_tables[2][(sum >> 16) & 0xff] ^
+         lane_tables[3][(sum >> 24) & 0xff];
+}
+
 WITH_INSTRUCTION std::uint32_t crc32c_instruction(std::span<const std::byte> bytes) {
   std::uint64_t sum = 0xFFFFFFFF;
   std::size_t at = 0;
+  for (; at + 3 * lane_bytes <= bytes.size(); at += 3 * lane_bytes) {
+    std::uint64_t second = 0;
+    std::uint64_t third = 0;
+    const std::byte* line = &bytes[at];
+    for (const std::byte* end = line + lane_bytes; line != end; line += line_bytes) {
+      // It reads nothing, also past the end.
+      for (std::size_t lane = 0; lane < 3; lane++) __builtin_prefetch(line + lane * lane_bytes + ahead_bytes);
+      for (const std::byte* word = line; word != line + line_bytes; word += 8) {
+        sum = add(sum, load_word(word));
+        second = add(second, load_word(word + lane_bytes));
+        third = add(third, load_word(word + 2 * lane_bytes));
+      }
+    }
+    sum = after_lane(after_lane(sum) ^ second) ^ third;
+  }
   for (; at + 8 <= bytes.size(); at += 8) sum = add(sum, load_word(&bytes[at]));
   auto tail = static_cast<std::uint32_t>(sum);
   for (; at < bytes.size(); at++) tail = add(tail, std::to_integer<std::uint8_t>(bytes[at]));

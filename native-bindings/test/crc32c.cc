@@ -44,7 +44,8 @@ void vectors(Checks& t) {
 
 void agreement(Checks& t) {
   std::mt19937 random(20240607);
-  Bytes bytes(1000);
+  // Long enough for several rounds of lanes, of 3,840 bytes each.
+  Bytes bytes(20'000);
   for (auto& byte : bytes) byte = static_cast<std::byte>(random());
   for (int k = 0; k < 2000; k++) {
     const std::size_t first = random() % bytes.size();
