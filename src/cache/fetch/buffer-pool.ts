@@ -98,7 +98,12 @@ export class BufferPool {
   }
 
   #keep(buffer: Uint8Array): void {
-    if (this.#lentBytes + this.#freeBytes + buffer.length > this.#limits.keptBytesMax) return
+    const excess = () => this.#lentBytes + this.#freeBytes + buffer.length - this.#limits.keptBytesMax
+    // Those of other lengths have been free for longer: a stream that has found its pace never takes them again.
+    for (const [size, alike] of this.#free) {
+      if (size !== buffer.length) while (excess() > 0 && alike.pop()) this.#freeBytes -= size
+    }
+    if (excess() > 0) return
     const alike = this.#free.get(buffer.length) ?? []
     alike.push(buffer)
     this.#free.set(buffer.length, alike)

@@ -48,3 +48,15 @@ t.test('what is small is not kept', async t => {
   memory.lend(4 * KiB).release()
   t.equal(memory.freeBytes, 0)
 })
+
+t.test('free ones of another length make room for what comes back', async t => {
+  const memory = new BufferPool({ keptBytesMax: 256 * KiB, idleMs: 60_000 })
+  const small = Array.from({ length: 4 }, () => memory.lend(32 * KiB))
+  for (const lease of small) lease.release()
+  t.equal(memory.freeBytes, 128 * KiB)
+  const first = memory.lend(128 * KiB)
+  memory.lend(64 * KiB)
+  first.release()
+  t.equal(memory.freeBytes, 192 * KiB, 'two of the small ones have left')
+  t.equal(memory.lend(128 * KiB).bytes.buffer, first.bytes.buffer)
+})
