@@ -113,6 +113,7 @@ void InflightTable::over(const std::shared_ptr<InflightFetch>& fetch, bool right
     }
   }
   engine_->ended(*fetch);
+  is_far_.store(std::chrono::steady_clock::now() - fetch->since > far_latency, std::memory_order_relaxed);
   for (const auto& waiter : waiters) waiter->count_down(right);
   if (is_told) engine_->report({.table = shared_from_this(), .fetch = fetch, .right = right});
 }

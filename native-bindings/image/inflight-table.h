@@ -63,6 +63,11 @@ class InflightTable : public std::enable_shared_from_this<InflightTable> {
   /** The memory of all `Claims`. */
   [[nodiscard]] const std::shared_ptr<residency::Table>& memory() const { return claims_; }
 
+  /**
+   * Did the last fetch take so long that a prediction made at its begin is worth a call? Also as long as there was none.
+   */
+  [[nodiscard]] bool is_far() const { return is_far_.load(std::memory_order_relaxed); }
+  static constexpr std::chrono::milliseconds far_latency{1};
   /** The origin that is asked; null for none. Fetches that are under way go on. */
   void set_origin(std::shared_ptr<OriginReader> origin) EXCLUDES(mutex_);
   [[nodiscard]] bool has_origin() const { return has_origin_.load(std::memory_order_acquire); }
@@ -94,6 +99,7 @@ class InflightTable : public std::enable_shared_from_this<InflightTable> {
   const residency::Geometry geometry_;
   const std::uint32_t number_;
   std::atomic<bool> has_origin_{false};
+  std::atomic<bool> is_far_{true};
   Mutex mutex_;
   std::shared_ptr<OriginReader> origin_ GUARDED_BY(mutex_);
   std::unordered_map<std::uint64_t, Fetches> by_object_ GUARDED_BY(mutex_);

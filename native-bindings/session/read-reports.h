@@ -33,30 +33,35 @@ class ReadReports {
     std::uint32_t length;
     std::uint64_t fh;
     std::uint64_t offset;
-    /** The time that the origin took; 0 in a `buffer_touched`. */
+    /** The time that the origin took; 0 where there is none yet. */
     std::uint64_t microseconds;
   };
   static_assert(sizeof(Record) == 32);
 
   /** A range of the read-ahead buffer is read, answered from there or not. */
   static constexpr std::uint32_t buffer_touched = 1;
-  /** A READ was answered with bytes of the origin. */
-  static constexpr std::uint32_t origin_read = 2;
+  /** A READ waits for bytes of the origin. */
+  static constexpr std::uint32_t origin_read_begun = 2;
+  /** One whose begin was reported was answered. */
+  static constexpr std::uint32_t origin_read_done = 3;
+  /** Both at once, of a near origin: one call for a READ is enough there. */
+  static constexpr std::uint32_t origin_read = 4;
 
   /** Bytes that wait at most, and those of the READs that the origin has then: a consumer that hangs gets no more. */
   static constexpr std::size_t waiting_bytes_max = std::size_t{1024} * 1024;
 
   /** @returns whether the consumer has to be called: true once until `take` */
-  [[nodiscard]] bool add_buffer_touched(const ReadRange& read) EXCLUDES(mutex_) {
+  [[nodiscard]] bool add(std::uint32_t kind, const ReadRange& read, std::chrono::nanoseconds took = {}) EXCLUDES(mutex_) {
+    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
+    const Record record{.kind = kind,
+                        .length = static_cast<std::uint32_t>(read.length),
+                        .fh = read.fh,
+                        .offset = read.offset,
+                        .microseconds = static_cast<std::uint64_t>(microseconds)};
     const Lock lock(mutex_);
-    add(buffer_touched, read, {});
-    return !std::exchange(armed_, true);
-  }
-
-  /** @returns as {@link add_buffer_touched} */
-  [[nodiscard]] bool add_origin_read(const ReadRange& read, std::chrono::nanoseconds took) EXCLUDES(mutex_) {
-    const Lock lock(mutex_);
-    add(origin_read, read, took);
+    const std::size_t at = waiting_.size();
+    waiting_.resize(at + sizeof record);
+    std::memcpy(&waiting_[at], &record, sizeof record);
     return !std::exchange(armed_, true);
   }
 
@@ -74,18 +79,6 @@ class ReadReports {
   }
 
  private:
-  void add(std::uint32_t kind, const ReadRange& read, std::chrono::nanoseconds took) REQUIRES(mutex_) {
-    const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
-    const Record record{.kind = kind,
-                        .length = static_cast<std::uint32_t>(read.length),
-                        .fh = read.fh,
-                        .offset = read.offset,
-                        .microseconds = static_cast<std::uint64_t>(microseconds)};
-    const std::size_t at = waiting_.size();
-    waiting_.resize(at + sizeof record);
-    std::memcpy(&waiting_[at], &record, sizeof record);
-  }
-
   Mutex mutex_;
   std::vector<std::byte> waiting_ GUARDED_BY(mutex_);
   bool armed_ GUARDED_BY(mutex_) = false;

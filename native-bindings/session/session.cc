@@ -130,10 +130,10 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   // The session may have ended when the disk answers: without the claim, the job keeps off it.
   const bool taken = store_threads_.submit(disk::Lane::read, [this, entry, &clock = clock_](auto scratch) {
     if (entry->claimed()) return;
-    const auto& [file, unique, fh, offset, length, pages] = entry->read();
-    const auto bytes = ReplyBuffer(scratch).bytes(length);
+    const DeferredRead& read = entry->read();
+    const auto bytes = ReplyBuffer(scratch).bytes(read.length);
     const auto tick = clock.tick.load(std::memory_order_relaxed);
-    const bool hit = file->read(offset, bytes, image::Blocking::yes, tick, pages) == image::ReadOutcome::hit;
+    const bool hit = read.file->read(read.offset, bytes, image::Blocking::yes, tick, read.pages) == image::ReadOutcome::hit;
     if (entry->claim()) finish_deferred(*entry, scratch, hit);
   });
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
@@ -165,6 +165,7 @@ void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t
 
 bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   if (reports_.full()) return false;
+  read.is_begun = read.file->inflight()->is_far();
   const auto entry = fetched_.add(std::move(read), request);
   // As with store threads: the session may have ended when the answer comes, and without the claim it is kept off.
   const auto done = [this, entry](Fetches fetches, bool right) {
@@ -172,7 +173,11 @@ bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   };
   const DeferredRead& asked = entry->read();
   using Outcome = image::InflightTable::Outcome;
-  if (asked.file->inflight()->fetch(asked.offset, asked.length, done) == Outcome::waiting || !entry->claim()) return true;
+  if (asked.file->inflight()->fetch(asked.offset, asked.length, done) == Outcome::waiting) {
+    if (asked.is_begun) report(ReadReports::origin_read_begun, asked);
+    return true;
+  }
+  if (!entry->claim()) return true;
   fetched_.done(*entry);
   return false;
 }
@@ -180,8 +185,7 @@ bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
 void Session::finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right) {
   const DeferredRead& read = entry.read();
   if (right && answer_fetched(read, fetches)) {
-    const ReadRange range{.fh = read.fh, .offset = read.offset, .length = read.length};
-    if (reports_.add_origin_read(range, entry.age())) events_.on_waiting();
+    report(read.is_begun ? ReadReports::origin_read_done : ReadReports::origin_read, read, entry.age());
   } else {
     forward(entry.request());
   }
@@ -221,8 +225,13 @@ bool Session::answer_fetched(const DeferredRead& read, Fetches fetches) const {
   return true;
 }
 
+void Session::report(std::uint32_t kind, const DeferredRead& read, std::chrono::nanoseconds took) {
+  const ReadRange range{.fh = read.fh, .offset = read.offset, .length = read.length};
+  if (reports_.add(kind, range, took)) events_.on_waiting();
+}
+
 void Session::buffer_touched(const ReadRange& read) {
-  if (reports_.add_buffer_touched(read)) events_.on_waiting();
+  if (reports_.add(ReadReports::buffer_touched, read)) events_.on_waiting();
 }
 
 std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {

@@ -102,6 +102,7 @@ class Session final : private RequestSink {
   [[nodiscard]] bool answer_fetched(const DeferredRead& read, Fetches fetches) const;
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
   void finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit);
+  void report(std::uint32_t kind, const DeferredRead& read, std::chrono::nanoseconds took = {});
   void work(Worker& worker) EXCLUDES(mutex_);
   void supervise() EXCLUDES(mutex_);
   void wait_for_workers() REQUIRES(mutex_);

@@ -21,13 +21,13 @@ ReadReports::Record record_at(std::span<const std::byte> batch, std::size_t at) 
 
 void layout(Checks& t) {
   ReadReports reports;
-  CHECK(reports.add_origin_read({.fh = 7, .offset = 500, .length = 13}, std::chrono::nanoseconds(2'500'999)));
-  CHECK(!reports.add_buffer_touched({.fh = ~std::uint64_t{0}, .offset = std::uint64_t{1} << 45, .length = 4096}));
+  CHECK(reports.add(ReadReports::origin_read, {.fh = 7, .offset = 500, .length = 13}, std::chrono::nanoseconds(2'500'999)));
+  CHECK(!reports.add(ReadReports::buffer_touched, {.fh = ~std::uint64_t{0}, .offset = std::uint64_t{1} << 45, .length = 4096}));
   const auto batch = reports.take();
   CHECK(batch.size() == 64);
   if (batch.size() != 64) return;
   const auto first = record_at(batch, 0);
-  CHECK(first.kind == 2 && first.length == 13 && first.fh == 7 && first.offset == 500 && first.microseconds == 2500);
+  CHECK(first.kind == 4 && first.length == 13 && first.fh == 7 && first.offset == 500 && first.microseconds == 2500);
   const auto second = record_at(batch, 32);
   CHECK(second.kind == 1 && second.length == 4096 && second.fh == ~std::uint64_t{0} && second.microseconds == 0);
   CHECK(second.offset == std::uint64_t{1} << 45);
@@ -37,17 +37,17 @@ void layout(Checks& t) {
 void calls_once(Checks& t) {
   ReadReports reports;
   const ReadRange range{.fh = 1, .offset = 0, .length = 0};
-  CHECK(reports.add_origin_read(range, {}) && !reports.add_buffer_touched(range) && !reports.add_origin_read(range, {}));
+  CHECK(reports.add(ReadReports::origin_read, range) && !reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::origin_read, range));
   CHECK(reports.take().size() == 96);
-  CHECK(reports.add_buffer_touched(range) && !reports.add_buffer_touched(range));
+  CHECK(reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::buffer_touched, range));
 }
 
 void limits(Checks& t) {
   ReadReports reports;
   const ReadRange range{.fh = 1, .offset = 0, .length = 0};
-  for (std::size_t bytes = 0; bytes < ReadReports::waiting_bytes_max; bytes += 32) (void)reports.add_origin_read(range, {});
+  for (std::size_t bytes = 0; bytes < ReadReports::waiting_bytes_max; bytes += 32) (void)reports.add(ReadReports::origin_read, range);
   CHECK(!reports.full());
-  CHECK(!reports.add_origin_read(range, {}) && reports.full());
+  CHECK(!reports.add(ReadReports::origin_read, range) && reports.full());
   CHECK(reports.take().size() == ReadReports::waiting_bytes_max + 32 && !reports.full());
 }
 

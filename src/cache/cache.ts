@@ -77,7 +77,8 @@ export class Cache {
   readonly #leaving: ImageExpiry
   readonly passthrough: PassthroughImages
   readonly operations: CacheOperations
-  /** See {@link MissReader.originReadDone} and {@link MissReader.bufferTouched}. */
+  /** See {@link MissReader.originReadBegun}, {@link MissReader.originReadDone} and {@link MissReader.bufferTouched}. */
+  readonly originReadBegun: ReadPath['reader']['originReadBegun']
   readonly originReadDone: ReadPath['reader']['originReadDone']
   readonly bufferTouched: ReadPath['reader']['bufferTouched']
   readonly #recencySaver: RecencySaver
@@ -117,6 +118,7 @@ export class Cache {
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
     })
+    this.originReadBegun = (...read) => this.#reading.reader.originReadBegun(...read)
     this.originReadDone = (...read) => this.#reading.reader.originReadDone(...read)
     this.bufferTouched = (...read) => this.#reading.reader.bufferTouched(...read)
     this.operations = new CacheOperations({

@@ -147,11 +147,15 @@ export class MissReader {
     await Promise.all(fetches.map(inflight => inflight.settled))
   }
 
-  /** A session thread has answered a read with bytes of the origin, `ms` milliseconds after it came. */
-  originReadDone(image: Image, offset: number, length: number, ms: number): void {
-    this.counters.add(image, length, true, ms)
+  /** A session thread fetches what a read wants. */
+  originReadBegun(image: Image, offset: number, length: number): void {
     const stored = this.#parts.find(image)
     if (stored) this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
+  }
+
+  /** A session thread has answered a read with bytes of the origin, `ms` milliseconds after it came. */
+  originReadDone(image: Image, length: number, ms: number): void {
+    this.counters.add(image, length, true, ms)
   }
 
   /** Prefetched bytes are being read, by a reader that needs nothing of this one. */

@@ -87,8 +87,10 @@ export interface Backend {
    * @throws CacheError origin-*, image-changed, aborted, overloaded
    */
   read(image: Image, offset: number, length: number, options: BackendOptions): Promise<Uint8Array>
+  /** A session thread fetches what a read wants, which has to wait. */
+  originReadBegun(image: Image, offset: number, length: number): void
   /** A session thread has answered a read with bytes of the origin, in `ms` milliseconds. */
-  originReadDone(image: Image, offset: number, length: number, ms: number): void
+  originReadDone(image: Image, length: number, ms: number): void
   /** These bytes of the read-ahead buffer, which lie within the image, are read; their reader needs nothing of us. */
   bufferTouched(image: Image, offset: number, length: number): void
   /** A stretch of data or hole at `offset` (within the image) and its first byte after. What is unknown is data. */

@@ -182,10 +182,16 @@ export class FileSystem {
     return bytes
   }
 
-  /** A session thread has answered a read of an image, which may have been closed since: its handle is its node id. */
-  originReadDone(handle: bigint, offset: number, length: number, ms: number): void {
+  /** A session thread fetches what a read wants. */
+  originReadBegun(handle: bigint, offset: number, length: number): void {
     const known = this.#backend.imageOf(handle)
-    if (known) this.#backend.originReadDone(known.image, offset, length, ms)
+    if (known) this.#backend.originReadBegun(known.image, offset, length)
+  }
+
+  /** A session thread has answered a read of an image, which may have been closed since: its handle is its node id. */
+  originReadDone(handle: bigint, length: number, ms: number): void {
+    const known = this.#backend.imageOf(handle)
+    if (known) this.#backend.originReadDone(known.image, length, ms)
   }
 
   /** Prefetched bytes are being read: a session thread has answered, or the read comes next. */

@@ -11,14 +11,16 @@ import { RequestReader } from './request-reader.ts'
 export interface ReadReportListener {
   /** A range of the read-ahead buffer is read, answered from there or not. */
   bufferTouched(handle: bigint, offset: number, length: number): void
-  /** A READ was answered with bytes of the origin, which took it `ms` milliseconds. */
-  originReadDone(handle: bigint, offset: number, length: number, ms: number): void
+  /** A READ waits for bytes of the origin. */
+  originReadBegun(handle: bigint, offset: number, length: number): void
+  /** It was answered `ms` milliseconds after it came. */
+  originReadDone(handle: bigint, length: number, ms: number): void
 }
 
 /** Passes one report on. */
 export type ReadReport = (listener: ReadReportListener) => void
 
-const kinds = { bufferTouched: 1, originRead: 2 } as const
+const kinds = { bufferTouched: 1, originReadBegun: 2, originReadDone: 3, originRead: 4 } as const
 
 /**
  * The reports of a batch, in order.
@@ -35,8 +37,15 @@ export function* reportsOf(batch: Uint8Array): Generator<ReadReport> {
     if (!Number.isSafeInteger(offset + length)) throw new FsError('malformed', `a report of a READ at ${offset}`)
     if (kind === kinds.bufferTouched) {
       yield listener => listener.bufferTouched(handle, offset, length)
+    } else if (kind === kinds.originReadBegun) {
+      yield listener => listener.originReadBegun(handle, offset, length)
     } else if (kind === kinds.originRead) {
-      yield listener => listener.originReadDone(handle, offset, length, ms)
+      yield listener => {
+        listener.originReadBegun(handle, offset, length)
+        listener.originReadDone(handle, length, ms)
+      }
+    } else if (kind === kinds.originReadDone) {
+      yield listener => listener.originReadDone(handle, length, ms)
     } else throw new FsError('malformed', `a report of the kind ${kind}`)
   }
 }

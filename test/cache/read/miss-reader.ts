@@ -199,7 +199,9 @@ t.test('a reader waits as long as its patience lets it, and leaves the fetch to 
 
 t.test('what a session thread had of the origin counts as a miss, and is told of', async t => {
   const { reader, image, origin, seen, close } = await reading(t)
-  reader.originReadDone(image, 4096, 4096, 5)
+  reader.originReadBegun(image, 4096, 4096)
+  t.match(reader.counters.counts, { misses: 0 })
+  reader.originReadDone(image, 4096, 5)
   t.equal(origin.reads, 0)
   t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 4096 })
   t.ok(reader.counters.of(image).missMs >= 5)

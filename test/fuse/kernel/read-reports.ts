@@ -28,7 +28,7 @@ function record({ kind, length, handle, offset = 500, microseconds = 0 }: Report
 const touched = (handle: bigint, offset: number, length: number) => record({ kind: 1, length, handle, offset })
 
 function originRead(handle: bigint, length: number, microseconds = 2500): Uint8Array {
-  return record({ kind: 2, length, handle, microseconds })
+  return record({ kind: 4, length, handle, microseconds })
 }
 
 /** What each report of a batch says, until one is malformed. */
@@ -36,7 +36,8 @@ function said(batch: Uint8Array): unknown[] {
   const heard: unknown[] = []
   const listener: ReadReportListener = {
     bufferTouched: (...range) => heard.push(['touched', ...range]),
-    originReadDone: (...read) => heard.push(['read', ...read]),
+    originReadBegun: (...read) => heard.push(['begun', ...read]),
+    originReadDone: (...read) => heard.push(['done', ...read]),
   }
   try {
     for (const report of reportsOf(batch)) report(listener)
@@ -48,12 +49,14 @@ function said(batch: Uint8Array): unknown[] {
 
 t.test('reports of a batch are read in order', async t => {
   const [large, end] = [2n ** 64n - 1n, 2 ** 46]
-  const batch = bytesFrom(originRead(7n, 3), touched(large, end, 4096), originRead(7n, 8, 0), originRead(8n, 0))
-  t.same(said(batch), [
-    ['read', 7n, 500, 3, 2.5],
+  const begun = record({ kind: 2, length: 8, handle: 7n })
+  const done = record({ kind: 3, length: 8, handle: 7n, microseconds: 20 })
+  t.same(said(bytesFrom(originRead(7n, 3), touched(large, end, 4096), begun, done)), [
+    ['begun', 7n, 500, 3],
+    ['done', 7n, 3, 2.5],
     ['touched', large, end, 4096],
-    ['read', 7n, 500, 8, 0],
-    ['read', 8n, 500, 0, 2.5],
+    ['begun', 7n, 500, 8],
+    ['done', 7n, 8, 0.02],
   ])
   t.same(said(new Uint8Array(0)), [])
 })
@@ -67,7 +70,7 @@ t.test('a batch is refused from the first report on that is none', async t => {
   }
   const broken = {
     'no kind': record({ kind: 0, length: 1, handle: 7n }),
-    'an unknown kind': record({ kind: 3, length: 1, handle: 7n }),
+    'an unknown kind': record({ kind: 5, length: 1, handle: 7n }),
     'an offset that is no number': record({ kind: 1, length: 1, handle: 7n, offset: 2n ** 53n }),
   }
   for (const [what, bytes] of Object.entries(broken))
@@ -82,10 +85,11 @@ t.test('reports are passed on for images that there are, and never answered', as
   )
   await until(() => backend.told.length > 1, 5000, 'the reports')
   const told = [
-    { key: 'a', offset: 500, length: 4, ms: 2.5 },
+    { key: 'a', offset: 500, length: 4, begun: true },
     { key: 'a', offset: 500, length: 10 },
   ]
   t.same(backend.told, told)
+  t.same(backend.answered, [{ key: 'a', length: 4, ms: 2.5 }])
   session.report(bytesFrom(touched(nodeId, 0, 10), new Uint8Array(31)))
   await until(() => backend.told.length > 2, 5000, 'the report before the malformed one')
   t.match(
