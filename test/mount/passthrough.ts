@@ -52,7 +52,7 @@ fd=os.open(sys.argv[1],os.O_RDONLY); size=os.fstat(fd).st_size; at=libc.mmap(Non
 print("mapped",flush=True); sys.stdin.readline(); print(hashlib.sha256(ctypes.string_at(at,size)).hexdigest())`
 
 t.test('a complete image is read by the kernel alone, by every kind of read', options, async t => {
-  const where = await mountComplete(t)
+  const where = await mountComplete(t, '--passthrough', 'always')
   const { ino } = statSync(where.target)
   const handle = await openPassed(t, where, 'a.raw')
   const before = await statusOf(where)
@@ -97,7 +97,7 @@ t.test('a complete image is read by the kernel alone, by every kind of read', op
 t.test('fio verifies what the kernel reads: direct, buffered and mapped, 4 jobs', options, async t => {
   const where = place(t)
   await writeVerified(join(where.originDirectory, 'a.raw'), 8 * MiB)
-  await mountDaemon(t, where)
+  await mountDaemon(t, where, '--passthrough', 'always')
   await makeComplete(where, 'a.raw')
   const target = join(where.mountpoint, 'a.raw')
   const handle = await openPassed(t, where, 'a.raw')

@@ -60,6 +60,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/package': 50,
   'mount/page-cache': 4,
   'mount/passthrough': 30,
+  'mount/passthrough-direct': 30,
   'mount/poison': 10,
   'mount/reads': 45,
   'mount/takeover': 45,

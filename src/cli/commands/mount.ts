@@ -24,7 +24,8 @@ export interface MountArguments {
   readonly id?: string
   readonly keyring?: string
   readonly transport?: string
-  readonly passthrough?: boolean
+  /** False is never. */
+  readonly passthrough?: string | false
   readonly metricsPort?: number
   readonly o: readonly string[]
   readonly background?: boolean

@@ -47,7 +47,11 @@ export function defineMount(program: Command, ended: Ended): void {
     .option('--id <name>', 'client id for the Ceph cluster, without "client." (default: admin)')
     .option('--keyring <file>', 'keyring with the key of --id (default: where Ceph looks)')
     .option('--transport <name>', 'kernel, or fuse-native for libfuse 2 of that npm package (default: kernel)')
-    .option('--no-passthrough', 'serve complete images through the daemon, never by passthrough')
+    .option(
+      '--passthrough <opens>',
+      'opens of complete images that the kernel reads for: auto, buffered, always, never',
+    )
+    .option('--no-passthrough', 'serve complete images through the daemon: --passthrough never')
     .option(
       '--metrics-port <port>',
       'answer GET /metrics on this port of 127.0.0.1, to every user of this machine',

@@ -47,7 +47,7 @@ import {
   shown,
   sizeField,
 } from './setting-fields.ts'
-import { logLevels, transports } from './settings.ts'
+import { logLevels, passthroughModes, transports } from './settings.ts'
 
 /** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
 export type JudgedSettings = z.output<typeof schema>
@@ -249,12 +249,19 @@ const fields = z.strictObject({
     live: false,
     what: 'kernel: the FUSE protocol on /dev/fuse; fuse-native: libfuse 2 of the npm package of that name',
   }),
-  passthrough: setting(z.boolean({ error: ({ input }) => `${shown(input)} is not true or false` }).default(true), {
-    kind: 'yes-no',
-    range: 'true, false',
-    live: false,
-    what: 'complete images are read by the kernel where it supports that: at the speed of the cache disk, and without the origin as a fallback',
-  }),
+  passthrough: setting(
+    z
+      .union([z.enum(passthroughModes), z.boolean().transform(wanted => (wanted ? 'auto' : 'never'))], {
+        error: ({ input }) => `passthrough ${shown(input)} is unknown: there is ${passthroughModes.join(', ')}`,
+      })
+      .default('auto'),
+    {
+      kind: 'text',
+      range: passthroughModes.join(', '),
+      live: false,
+      what: 'opens of complete images for which the kernel reads the data file itself, where it supports that. auto: those that it makes faster, at present as buffered; buffered: those without O_DIRECT; always: all, and O_DIRECT needs the alignment of the cache disk; true and false mean auto and never',
+    },
+  ),
   attributes: attributes.prefault({}),
   allowOther: booleanField({
     live: false,

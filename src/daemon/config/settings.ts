@@ -44,3 +44,6 @@ export const outageChoices = ['fail', 'wait'] as const
 
 /** Transports that `--transport` accepts; with the first, the supervisor mounts, with the second, the worker. */
 export const transports = ['kernel', 'fuse-native'] as const
+
+/** Opens of complete images for which the kernel reads the data file itself. */
+export const passthroughModes = ['auto', 'buffered', 'always', 'never'] as const

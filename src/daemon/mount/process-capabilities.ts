@@ -11,7 +11,7 @@ export function maySysAdmin(status: string = readFileSync('/proc/self/status', '
 }
 
 /** Why the kernel must not read data files by itself, or null when it may. */
-export function whyNoPassthrough({ passthrough }: { readonly passthrough: boolean }): string | null {
-  if (!passthrough) return 'the configuration says so'
+export function whyNoPassthrough({ passthrough }: { readonly passthrough: string }): string | null {
+  if (passthrough === 'never') return 'the configuration says so'
   return maySysAdmin() ? null : 'it needs CAP_SYS_ADMIN: mount as root'
 }

@@ -179,6 +179,7 @@ export class Rooms {
       work,
       onNegotiated,
       passthroughOff: whyNoPassthrough(this.#configuration),
+      passesDirect: this.#configuration.passthrough === 'always',
     })
     this.#transport = transport
     await transport.ready

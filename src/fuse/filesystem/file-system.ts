@@ -4,6 +4,7 @@
  * Both transports call this. It keeps nothing that a successor would need: node ids and handles of images are
  * permanent, and the rest is found again by asking. The transports refuse every change.
  */
+import { constants } from 'node:fs'
 import { throwIfAborted } from '../../base/errors.ts'
 import { nameBytesMax } from '../../base/limits.ts'
 import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
@@ -29,8 +30,16 @@ export interface FileSystemOptions {
 export interface OpenedImage {
   /** The node id, but of an open by passthrough. */
   readonly handle: bigint
-  /** The backing id of the file that the kernel reads by itself, or null. */
+  /** The backing id of an open by passthrough, or null. */
   readonly backingId: number | null
+  /** Its reads come to us. */
+  readonly isServed: boolean
+}
+
+/** An open file, as a request names it. */
+export interface OpenFile {
+  readonly nodeId: bigint
+  readonly handle: bigint
 }
 
 /** Numbers for statfs, in bytes: the cache, not the images. */
@@ -155,24 +164,22 @@ export class FileSystem {
   async open(nodeId: bigint, flags: number): Promise<OpenedImage> {
     if ((flags & writing) !== 0) throw new FsError('read-only')
     const known = this.#nodes.image(nodeId)
-    if (isPassthroughNode(nodeId)) {
-      if (!this.#passthrough) throw new FsError('stale-node')
-      return this.#passthrough.open(known)
-    }
+    if (isPassthroughNode(nodeId)) return this.#openPassed(known, (flags & constants.O_DIRECT) !== 0)
     await this.#images.open(known)
-    return { handle: nodeId, backingId: null }
+    return { handle: nodeId, backingId: null, isServed: true }
   }
 
   release(handle: bigint): void {
-    if (!this.#passthrough?.release(handle)) this.#images.release(handle)
+    this.#passthrough?.release(handle)
+    this.#images.release(handle)
   }
 
   /**
    * The bytes at `offset`, whole: cut at the end of the image, none past it.
    * @throws Refusal stale-node, is-a-directory; CacheError as Backend.read
    */
-  async read(handle: bigint, offset: number, length: number, options: BackendOptions): Promise<Uint8Array> {
-    const known = this.#images.ready(handle) ?? (await this.#ensureOpen(handle, options))
+  async read(file: OpenFile, offset: number, length: number, options: BackendOptions): Promise<Uint8Array> {
+    const known = this.#images.ready(file.handle) ?? (await this.#ensureOpen(file, options))
     const { image } = known
     const wanted = Math.min(length, image.sizeBytes - offset)
     if (wanted <= 0) return noBytes
@@ -184,19 +191,19 @@ export class FileSystem {
 
   /** A session thread fetches what a read wants. */
   originReadBegun(handle: bigint, offset: number, length: number): void {
-    const known = this.#backend.imageOf(handle)
+    const known = this.#imageOf(handle)
     if (known) this.#backend.originReadBegun(known.image, offset, length)
   }
 
-  /** A session thread has answered a read of an image, which may have been closed since: its handle is its node id. */
+  /** A session thread has answered a read of an image, which may have been closed since. */
   originReadDone(handle: bigint, length: number, ms: number): void {
-    const known = this.#backend.imageOf(handle)
+    const known = this.#imageOf(handle)
     if (known) this.#backend.originReadDone(known.image, length, ms)
   }
 
   /** Prefetched bytes are being read: a session thread has answered, or the read comes next. */
   bufferTouched(handle: bigint, offset: number, length: number): void {
-    const known = this.#backend.imageOf(handle)
+    const known = this.#imageOf(handle)
     if (known) this.#backend.bufferTouched(known.image, offset, length)
   }
 
@@ -261,7 +268,7 @@ export class FileSystem {
   gauges(): FileSystemGauges {
     return {
       nodes: this.#nodes.count,
-      openImages: this.#images.count + (this.#passthrough?.count ?? 0),
+      openImages: new Set([...this.#images.ids(), ...(this.#passthrough?.ids() ?? [])]).size,
       openDirectories: this.#directories.count,
       refusedDirectories: this.#directories.refused,
     }
@@ -273,8 +280,26 @@ export class FileSystem {
     this.#passthrough?.close()
   }
 
-  async #ensureOpen(handle: bigint, { signal }: BackendOptions): Promise<KnownImage> {
-    const known = this.#nodes.image(handle)
+  async #openPassed(known: KnownImage, isDirect: boolean): Promise<OpenedImage> {
+    const passthrough = this.#passthrough
+    if (!passthrough) throw new FsError('stale-node')
+    const opened = passthrough.open(known, isDirect)
+    try {
+      if (opened.isServed) await this.#images.open({ image: known.image, nodeId: opened.handle })
+      return opened
+    } catch (error) {
+      passthrough.release(opened.handle)
+      throw error
+    }
+  }
+
+  /** Null of a handle by passthrough that has been closed. Others are node ids. */
+  #imageOf(handle: bigint): KnownImage | null {
+    return this.#images.ready(handle) ?? this.#backend.imageOf(handle)
+  }
+
+  async #ensureOpen({ nodeId, handle }: OpenFile, { signal }: BackendOptions): Promise<KnownImage> {
+    const known = { image: this.#nodes.image(nodeId).image, nodeId: handle }
     await this.#images.ensure(known)
     throwIfAborted(signal)
     return known

@@ -2,9 +2,9 @@
  * Open images, and the binding of their data files to native readers.
  *
  * The handle of an open image is its node id, the same for all who open it and in every process that serves the mount.
- * The first open binds, the last release unbinds. A read of an image that was not opened here (a predecessor opened it)
- * opens it. Opens that a predecessor answered are not counted: a release may close too early, and the next read opens
- * again.
+ * Opens by passthrough whose reads come to us have a handle of their own, which stands for the node id here. The first
+ * open binds, the last release unbinds. A read of an image that was not opened here (a predecessor opened it) opens it.
+ * Opens that a predecessor answered are not counted: a release may close too early, and the next read opens again.
  */
 import type { StoreFile } from '../../native/addon.ts'
 import type { Backend, KnownImage } from './backend.ts'
@@ -34,8 +34,9 @@ export class OpenImages {
     this.#binder = binder
   }
 
-  get count(): number {
-    return this.#open.size
+  /** The ids of images that are open, one for each handle. */
+  *ids(): Iterable<string> {
+    for (const { known } of this.#open.values()) yield known.image.id
   }
 
   isOpen(handle: bigint): boolean {

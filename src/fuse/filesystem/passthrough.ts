@@ -1,10 +1,15 @@
 /**
  * Opens by passthrough: the kernel reads a data file by itself, and asks us nothing.
  *
- * The kernel's rules decide all of this. On one node, opens by passthrough and others do not go together, and neither
- * do two backing files: an open that mixes them is EIO. So an image has a second node for these opens, on which there
- * are no others. An open of it that cannot be one is stale, and the kernel looks the name up again. All of them share
- * one backing id, which is closed with the last. Source: Linux fs/fuse/iomode.c, passthrough.c (6.9 and newer).
+ * The kernel's rules decide all of this. On one node, opens by passthrough and cached ones do not go together, and
+ * neither do two backing files: an open that mixes them is EIO. So an image has a second node for these opens, on which
+ * there are no others. An open of it that cannot be one is stale, and the kernel looks the name up again. All of them
+ * share one backing id, which is closed with the last.
+ *
+ * An open with O_DIRECT is one of them, but its reads come to us (FOPEN_DIRECT_IO beside FOPEN_PASSTHROUGH): from the
+ * page cache that all readers share, at any offset. Read by the kernel they would go to the disk, each one, and need
+ * its alignment. Source: Linux fs/fuse/iomode.c (FOPEN_PASSTHROUGH_MASK), file.c (fuse_file_read_iter), passthrough.c
+ * (6.9 and newer).
  */
 import { randomBytes } from 'node:crypto'
 import { messageOf } from '../../base/errors.ts'
@@ -32,6 +37,14 @@ export function isPassthroughNode(nodeId: bigint): boolean {
   return (nodeId & passthroughBit) !== 0n
 }
 
+/** The bit of a handle of opens whose reads come to us. */
+const servedBit = 1n
+
+/** The handle beside it, of opens that the kernel reads for. */
+function passedHandle(handle: bigint): bigint {
+  return BigInt.asUintN(64, handle & ~servedBit) | (1n << 63n)
+}
+
 /** Says which images may be opened so, and holds their data files. */
 export interface PassthroughBackend {
   offers(image: Image): boolean
@@ -44,6 +57,8 @@ export interface PassthroughBackend {
 export interface PassthroughKernel {
   /** Why it reads nothing by itself; null when it does. */
   readonly off: () => string | null
+  /** It reads for opens with O_DIRECT too. */
+  readonly readsDirect: boolean
   /** @throws SystemError */
   openBacking(file: StoreFile): number
   /** @throws SystemError */
@@ -52,14 +67,19 @@ export interface PassthroughKernel {
 
 /** An open that was answered by passthrough. */
 export interface OpenedByPassthrough {
-  /** Its own, with bit 63 set: no node has that. */
+  /** With bit 63 set: no node has that. Opens of one kind and one image share it. */
   readonly handle: bigint
   readonly backingId: number
+  /** Its reads come to us. */
+  readonly isServed: boolean
 }
 
 interface OpenNode {
   readonly image: Image
+  readonly nodeId: bigint
   readonly backingId: number
+  /** The handle of opens that the kernel reads for. */
+  readonly handle: bigint
   /** Each holds the data file once. */
   opens: number
 }
@@ -70,10 +90,10 @@ export class Passthrough {
   readonly #logger: Logger
   readonly #now: () => number
   readonly #nodes = new Map<bigint, OpenNode>()
-  /** By handle: the node. */
-  readonly #handles = new Map<bigint, bigint>()
+  /** By {@link OpenNode.handle}. */
+  readonly #handles = new Map<bigint, OpenNode>()
   /** Random, so that a handle of an earlier process on the same mount is none of ours. */
-  #nextHandle = randomBytes(8).readBigUInt64LE() | (1n << 63n)
+  #nextHandle = passedHandle(randomBytes(8).readBigUInt64LE())
   /** Images that could not be opened so, and until when they are not offered. */
   readonly #notBeforeMs = new Map<string, number>()
   #failure: string | null = null
@@ -97,21 +117,22 @@ export class Passthrough {
     return { image: known.image, nodeId: passthroughNodeId(known.nodeId) }
   }
 
-  /** @throws Refusal stale-node: the name has to be looked up again */
-  open({ image, nodeId }: KnownImage): OpenedByPassthrough {
+  /**
+   * @param isDirect it has O_DIRECT
+   * @throws Refusal stale-node: the name has to be looked up again
+   */
+  open({ image, nodeId }: KnownImage, isDirect: boolean): OpenedByPassthrough {
     const file = this.off === null ? this.#backend.begin(image) : null
     if (!file) throw this.#refusal(image)
     const node = this.#nodes.get(nodeId) ?? this.#begin(image, nodeId, file)
     node.opens++
-    const handle = this.#nextHandle
-    this.#nextHandle = BigInt.asUintN(64, handle + 1n) | (1n << 63n)
-    this.#handles.set(handle, nodeId)
-    return { handle, backingId: node.backingId }
+    const isServed = isDirect && !this.#kernel.readsDirect
+    return { handle: isServed ? node.handle | servedBit : node.handle, backingId: node.backingId, isServed }
   }
 
-  /** Images that are open so. */
-  get count(): number {
-    return this.#nodes.size
+  /** The ids of images that are open so. */
+  *ids(): Iterable<string> {
+    for (const { image } of this.#nodes.values()) yield image.id
   }
 
   isOpen(nodeId: bigint): boolean {
@@ -120,29 +141,30 @@ export class Passthrough {
 
   /** @returns whether it was one of these opens */
   release(handle: bigint): boolean {
-    const nodeId = this.#handles.get(handle)
-    if (nodeId === undefined) return false
-    this.#handles.delete(handle)
-    const node = this.#nodes.get(nodeId)
-    if (!node) return true
-    if (--node.opens === 0) this.#end(nodeId, node)
+    const node = this.#handles.get(passedHandle(handle))
+    if (!node) return false
+    if (--node.opens === 0) {
+      this.#forget(node)
+      this.#closeBacking(node)
+    }
     this.#backend.end(node.image)
     return true
   }
 
-  /** End every open. */
+  /** End every open. Backing ids stay: a reader that has been answered may not have come to take its own yet. */
   close(): void {
-    this.#handles.clear()
-    for (const [nodeId, node] of this.#nodes) {
-      this.#end(nodeId, node)
+    for (const node of this.#nodes.values()) {
+      this.#forget(node)
       for (; node.opens > 0; node.opens--) this.#backend.end(node.image)
     }
   }
 
   #begin(image: Image, nodeId: bigint, file: StoreFile): OpenNode {
     try {
-      const node = { image, backingId: this.#kernel.openBacking(file), opens: 0 }
+      const node = { image, nodeId, backingId: this.#kernel.openBacking(file), handle: this.#nextHandle, opens: 0 }
+      this.#nextHandle = passedHandle(node.handle + servedBit + 1n)
       this.#nodes.set(nodeId, node)
+      this.#handles.set(node.handle, node)
       return node
     } catch (error) {
       this.#backend.end(image)
@@ -153,8 +175,12 @@ export class Passthrough {
     }
   }
 
-  #end(nodeId: bigint, { backingId }: OpenNode): void {
+  #forget({ nodeId, handle }: OpenNode): void {
     this.#nodes.delete(nodeId)
+    this.#handles.delete(handle)
+  }
+
+  #closeBacking({ backingId }: OpenNode): void {
     try {
       this.#kernel.closeBacking(backingId)
     } catch {

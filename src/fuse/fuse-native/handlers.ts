@@ -126,7 +126,10 @@ function fileHandlers({ fileSystem, names, files, calls, deadlines }: FuseNative
         operation: 'READ',
         path,
         deadlineMs: deadlines().readDeadlineMs,
-        run: options => fileSystem.read(files.nodeId(handle), joined(low, high), length, options),
+        run: options => {
+          const nodeId = files.nodeId(handle)
+          return fileSystem.read({ nodeId, handle: nodeId }, joined(low, high), length, options)
+        },
         answer: bytes => {
           target.set(bytes)
           reply(bytes.length, bytes.length, buffer)

@@ -104,7 +104,8 @@ function fileOperations(fileSystem: FileSystem): Entries {
       async (call, body) => {
         const { handle, offset, length } = request.readRead(body)
         if (length > readBytesMax) throw new FsError('malformed', `a READ of ${length} bytes`)
-        return answerOf(await fileSystem.read(handle, Number(offset), length, call))
+        const file = { nodeId: call.header.nodeId, handle }
+        return answerOf(await fileSystem.read(file, Number(offset), length, call))
       },
     ],
     [

@@ -13,6 +13,7 @@ import type { Session, SessionCounters, SessionLatencies, SessionOptions, StoreF
 import { type Presentation, presentationDefault } from '../filesystem/attributes.ts'
 import type { Backend } from '../filesystem/backend.ts'
 import { FileSystem, type FileSystemGauges } from '../filesystem/file-system.ts'
+import { passthroughRetryMs } from '../filesystem/limits.ts'
 import { Passthrough, passthroughNodeId } from '../filesystem/passthrough.ts'
 import type { Deadlines, SupersededEntry, Transport } from '../filesystem/transport.ts'
 import type { TransportCapabilities } from '../filesystem/transport-capabilities.ts'
@@ -52,6 +53,8 @@ export interface KernelTransportOptions {
   readonly negotiated: Negotiated | null
   /** Why the kernel must not read data files by itself, or null when it may. */
   readonly passthroughOff?: string | null
+  /** The kernel reads data files for opens with O_DIRECT too; false when it is left out. */
+  readonly passesDirect?: boolean
   /** The journal of requests in work; null: none. */
   readonly work?: Omit<InflightJournalOptions, 'logger'> | null
   /** Called with what is about to be agreed; INIT is answered when it has returned. */
@@ -77,6 +80,8 @@ export class KernelTransport implements Transport {
   readonly #fileSystem: FileSystem
   readonly #passthrough: Passthrough
   #negotiated: Negotiated | null = null
+  /** Until backing ids of the earlier process are closed. */
+  #hasEarlierBackings = false
   readonly #dispatcher: Dispatcher
   #stopping: Promise<void> | null = null
 
@@ -92,6 +97,7 @@ export class KernelTransport implements Transport {
     )
     const kernel = {
       off: () => this.#passthroughOff(),
+      readsDirect: options.passesDirect ?? false,
       openBacking: (file: StoreFile) => this.#session.openBacking(file),
       closeBacking: (id: number) => this.#session.closeBacking(id),
     }
@@ -214,11 +220,14 @@ export class KernelTransport implements Transport {
   #passthroughOff(): string | null {
     if (this.#options.passthroughOff != null) return this.#options.passthroughOff
     if (!this.#negotiated) return 'nothing is agreed yet'
-    return this.#negotiated.flags2 & passthroughFlag ? null : 'the kernel does not offer it (Linux 6.9 and newer do)'
+    if (!(this.#negotiated.flags2 & passthroughFlag)) return 'the kernel does not offer it (Linux 6.9 and newer do)'
+    return this.#hasEarlierBackings ? 'a worker has just taken over: in some seconds' : null
   }
 
   /** Those of the earlier process would hold their files for as long as the mount lives. */
   #closeBackings(): void {
+    if (this.#stopping) return
+    this.#hasEarlierBackings = false
     try {
       this.#session.closeBackings()
     } catch (error) {
@@ -230,7 +239,11 @@ export class KernelTransport implements Transport {
   }
 
   #takeOver(negotiated: Negotiated, ready: Settlable<Negotiated>): void {
-    if (negotiated.flags2 & passthroughFlag) this.#closeBackings()
+    if (negotiated.flags2 & passthroughFlag) {
+      // A reader whose open the earlier process has answered may still come to take its backing file.
+      this.#hasEarlierBackings = true
+      setTimeout(() => this.#closeBackings(), passthroughRetryMs).unref()
+    }
     if (negotiated.flags2 & hasResend) this.#session.notify(notifyResend, null)
     ready.resolve(negotiated)
   }

@@ -13,6 +13,9 @@ import { type ReplyWriter, replyOf } from './reply-writer.ts'
 /** struct fuse_entry_out, at the head of a directory entry too. */
 export const entryBytes = 128
 
+/** open_out.open_flags: each read comes to us; only mappings are of the backing file, when there is one. */
+const directIo = 1 << 0
+
 /** open_out.open_flags: what the page cache has of an image stays right, because images are immutable. */
 const keepCache = 1 << 1
 
@@ -85,11 +88,11 @@ export function statxReply(attributes: Attributes): Uint8Array {
 }
 
 /** struct fuse_open_out of a file. */
-export function openReply({ handle, backingId }: OpenedImage): Uint8Array {
+export function openReply({ handle, backingId, isServed }: OpenedImage): Uint8Array {
   const writer = replyOf(16).u64(handle)
   return backingId === null
     ? writer.u32(keepCache | noFlush).bytes
-    : writer.u32(passthrough | noFlush).u32(backingId).bytes
+    : writer.u32(passthrough | noFlush | (isServed ? directIo : 0)).u32(backingId).bytes
 }
 
 /**

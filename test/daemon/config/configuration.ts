@@ -37,6 +37,13 @@ t.test('the smallest capacity is taken, and a byte less is refused', async t => 
   }
 })
 
+t.test('passthrough is a word, or yes or no', async t => {
+  t.equal(of({}).passthrough, 'auto')
+  for (const word of ['auto', 'buffered', 'always', 'never']) t.equal(of({ passthrough: word }).passthrough, word)
+  t.equal(of({ passthrough: true }).passthrough, 'auto')
+  t.equal(of({ passthrough: false }).passthrough, 'never')
+})
+
 t.test('what is not usable is refused with its value, and what would be right', async t => {
   const cases: [ConfigurationDocument, RegExp][] = [
     [{ cache: { blockSize: 65537 } }, /block size 65537 is not a power of two/],
@@ -49,6 +56,7 @@ t.test('what is not usable is refused with its value, and what would be right', 
     [{ cache: { directory: `/${'x'.repeat(4095)}` } }, /is longer than 4095 bytes/],
     [{ origin: { url: 'http://host/', unixSocket: `/${'x'.repeat(107)}` } }, /is longer than 107 bytes/],
     [{ transport: 'carrier-pigeon' }, /transport "carrier-pigeon"/],
+    [{ passthrough: 'direct' }, /passthrough "direct" is unknown: there is auto, buffered, always, never/],
     [{ attributes: { mode: '0644' } }, /"0644" is not a mode/],
     [{ attributes: { mode: 444 } }, /444 is not a mode: write it in quotes/],
     [{ attributes: { uid: 0xffffffff } }, /4294967295/],

@@ -81,6 +81,7 @@ t.test('one origin in the root and several in directories are not the same mount
 t.test('every setting that calls itself live is taken, and no other', async t => {
   const others: Record<string, unknown> = { size: '3GiB', rate: '1MiB/s', duration: '1500ms', share: '40%', count: 7 }
   const special: Record<string, unknown> = {
+    passthrough: 'always',
     'origin.bearer': { env: 'X' },
     'origin.basic': { username: 'a', password: { env: 'X' } },
     'origin.proxyBasic': { username: 'a', password: { env: 'X' } },

@@ -84,24 +84,27 @@ t.test('reads are cut at the end, and whole', async t => {
   const { image, nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
   const fileSystem = over(backend)
   await fileSystem.open(nodeId, 0)
-  t.same(await fileSystem.read(nodeId, 990, 100, { signal }), backend.bytesOf(image, 990, 10))
-  t.same(await fileSystem.read(nodeId, 3, 5, { signal }), backend.bytesOf(image, 3, 5))
-  for (const offset of [1000, 1001, 2 ** 63]) t.equal((await fileSystem.read(nodeId, offset, 10, { signal })).length, 0)
-  t.equal((await fileSystem.read(nodeId, 0, 0, { signal })).length, 0)
+  t.same(await fileSystem.read({ nodeId, handle: nodeId }, 990, 100, { signal }), backend.bytesOf(image, 990, 10))
+  t.same(await fileSystem.read({ nodeId, handle: nodeId }, 3, 5, { signal }), backend.bytesOf(image, 3, 5))
+  for (const offset of [1000, 1001, 2 ** 63])
+    t.equal((await fileSystem.read({ nodeId, handle: nodeId }, offset, 10, { signal })).length, 0)
+  t.equal((await fileSystem.read({ nodeId, handle: nodeId }, 0, 0, { signal })).length, 0)
   t.equal(backend.counts.reads, 2, 'nothing is asked for nothing')
   backend.lieBytes = 1
-  await t.rejects(fileSystem.read(nodeId, 0, 10, { signal }), /9 bytes of 10/)
+  await t.rejects(fileSystem.read({ nodeId, handle: nodeId }, 0, 10, { signal }), /9 bytes of 10/)
 })
 
 t.test('a read of an image that only a predecessor opened opens it', async t => {
   const backend = new FakeBackend()
   const { image, nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
   const fileSystem = over(backend)
-  t.equal((await fileSystem.read(nodeId, 0, 10, { signal })).length, 10)
-  await fileSystem.read(nodeId, 0, 10, { signal })
+  t.equal((await fileSystem.read({ nodeId, handle: nodeId }, 0, 10, { signal })).length, 10)
+  await fileSystem.read({ nodeId, handle: nodeId }, 0, 10, { signal })
   t.equal(backend.opens.get(image.id), 1)
-  await t.rejects(fileSystem.read(1n, 0, 10, { signal }), { code: 'is-a-directory' })
-  await t.rejects(fileSystem.read(99_999_999n, 0, 10, { signal }), { code: 'stale-node' })
+  await t.rejects(fileSystem.read({ nodeId: 1n, handle: 1n }, 0, 10, { signal }), { code: 'is-a-directory' })
+  await t.rejects(fileSystem.read({ nodeId: 99_999_999n, handle: 99_999_999n }, 0, 10, { signal }), {
+    code: 'stale-node',
+  })
 })
 
 t.test('an open file keeps its version when the name gets another', async t => {
@@ -113,7 +116,10 @@ t.test('an open file keeps its version when the name gets another', async t => {
   const after = backend.add({ name: 'a', sizeBytes: 2000, validator: 'v2' })
   t.equal((await fileSystem.lookup(1n, 'a', { signal })).nodeId, after.nodeId)
   t.equal(fileSystem.attributes(before.nodeId).sizeBytes, 1000)
-  t.same(await fileSystem.read(before.nodeId, 0, 9, { signal }), backend.bytesOf(before.image, 0, 9))
+  t.same(
+    await fileSystem.read({ nodeId: before.nodeId, handle: before.nodeId }, 0, 9, { signal }),
+    backend.bytesOf(before.image, 0, 9),
+  )
 })
 
 t.test('access allows reading, and entering directories', async t => {

@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { passthroughFlag } from '../../../src/fuse/kernel/negotiation.ts'
+import type { StoreFile } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
+import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { cannotMount, mountKernel } from '../../fixtures/kernel-mount.ts'
 import { pattern } from '../../fixtures/pattern.ts'
 import { type Running, start } from '../../fixtures/run.ts'
@@ -83,6 +85,39 @@ t.test('an open outlives its worker, and is known by the lease', { skip: cannotM
   t.equal(await between.ask(), byUs, 'who has it open goes on as before')
   between.child.stdin!.end()
   await between.ended
+})
+
+t.test('an open that meets a takeover is refused once at most', { skip: cannotMount }, async t => {
+  const { backend, mount, path } = await setUp(t)
+  if (((await mount.transport().ready).flags2 & passthroughFlag) === 0)
+    return t.pass('passthrough', { skip: 'the kernel offers no passthrough' })
+  let mayGoOn = () => {}
+  const untilThen = new Promise<void>(resolve => (mayGoOn = resolve))
+  // It is told by its other node, and opens of that cannot be answered: by no worker. The next lookup waits.
+  backend.passthrough.begin = () => {
+    backend.holdUntil = { method: 'lookup', promise: untilThen }
+    return null
+  }
+  const opening = readerOf(path)
+  await until(() => backend.holdUntil !== null, 30_000, 'the open')
+  await mount.takeOver()
+  mayGoOn()
+  const opened = await opening
+  t.equal(await opened.ask(), byUs)
+  opened.child.stdin!.end()
+  await opened.ended
+})
+
+t.test('backing files of an earlier worker stay while a reader may come to take one', async t => {
+  const flags = { minor: 45, flags: 0, flags2: passthroughFlag, maxReadaheadBytes: 131072 }
+  const { session, transport } = fakeTransport(new FakeBackend(), { negotiated: flags })
+  session.openBacking({} as StoreFile)
+  await transport.ready
+  t.match(transport.passthroughOff, /taken over/)
+  t.equal(session.backings.size, 1)
+  await until(() => session.backings.size === 0, 30_000, 'the end of it')
+  t.equal(transport.passthroughOff, null)
+  await transport.stop()
 })
 
 t.test('without the setting, nothing of it is agreed', { skip: cannotMount }, async t => {

@@ -73,17 +73,19 @@ t.test('times before 1970 and whole seconds', async t => {
 })
 
 t.test('the small ones', async t => {
-  const opened = Buffer.from(replies.openReply({ handle: 77n, backingId: null }))
+  const opened = Buffer.from(replies.openReply({ handle: 77n, backingId: null, isServed: true }))
   t.same(
     [opened.length, opened.readBigUInt64LE(0), opened.readUInt32LE(8), opened.readUInt32LE(12)],
     [16, 77n, 2 + 32, 0],
   )
-  const passed = Buffer.from(replies.openReply({ handle: 79n, backingId: 5 }))
+  const passed = Buffer.from(replies.openReply({ handle: 79n, backingId: 5, isServed: false }))
   // FOPEN_KEEP_CACHE with it, or a backing id that is not the fourth word, makes the kernel fail the open.
   t.same(
     [passed.length, passed.readBigUInt64LE(0), passed.readUInt32LE(8), passed.readUInt32LE(12)],
     [16, 79n, 128 + 32, 5],
   )
+  const served = Buffer.from(replies.openReply({ handle: 79n, backingId: 5, isServed: true }))
+  t.same([served.readUInt32LE(8), served.readUInt32LE(12)], [128 + 32 + 1, 5])
   const directory = Buffer.from(replies.openDirectoryReply(78n))
   t.same([directory.length, directory.readBigUInt64LE(0), directory.readUInt32LE(8)], [16, 78n, 0])
   t.equal(Buffer.from(replies.valueBytesReply(9)).readUInt32LE(0), 9)
