@@ -5,10 +5,10 @@
 #   make test                           set up, build, run every test; the last line says how many passed, failed, were skipped
 #   make test FILES="test/base/sizes.ts ..."  the same of these test files alone
 #   make test-nodes                     what depends on Node.js, on each version it may be; NODES="22 24" for fewer. Half an hour for each
-#   make bench                          beside what a user would pick instead: docs/BENCHMARKS.md, written anew, within an hour
+#   make bench                          beside other programs, printed and as docs/BENCHMARKS.md, within an hour
 #   make bench RESUME=1                 the same, going on where one was interrupted
 #   make bench QUICK=1                  a part of it in five minutes, printed
-#   make bench-check                    warm reads against the ratios of bench/results/warm.json; fails on a loss beyond the spread
+#   make bench-check                    warm reads against the ratios of bench/results/compare.json; fails on a loss beyond the spread
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
 #   make mutants SEED=n COUNT=n         judges the tests: n small changes of the code (30), drawn by a seed, and which of them no test sees
 #   make build                          dist/ and the native addon
@@ -95,11 +95,9 @@ run: setup
 	@node build/bench/demo.js
 endif
 
-# Warm reads beside a server that only reads and writes, then everything beside other programs.
 bench: setup-bench
 	@$(MAKE) --no-print-directory build build/.built
 	@$(MAKE) --no-print-directory -C native-bindings comparison-server
-	@$(if $(RESUME),:,node build/bench/warm.js $(if $(QUICK),--rounds 2 --seconds 1,--rounds 6 --seconds 2 --json bench/results/warm.json))
 	@node build/bench/compare.js $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 ifndef QUICK
 	@node build/bench/growth.js
@@ -108,7 +106,8 @@ endif
 bench-check: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@$(MAKE) --no-print-directory -C native-bindings comparison-server
-	@node build/bench/warm.js --rounds 5 --seconds 1 --check bench/results/warm.json
+	@node build/bench/compare.js --scenes complete --only 'parentfs,comparison 2 threads,comparison 4 threads' \
+	  --seconds 1 --out build/bench-check --check bench/results/compare.json
 
 clean:
 	rm -rf dist build .tap

@@ -1,22 +1,18 @@
 /**
- * `node build/bench/cold.js [--rounds 5] [--gibibytes 1] [--links 2,10,10:tls] [--delay 10]`: what a cold byte costs, beside the least
- * that it could.
+ * `node build/bench/cold.js [--rounds 5] [--gibibytes 1] [--links 2,10,10:tls]`: sequential cold reads over a link.
  *
- * Sequential reads of a new mount over a link of a known rate, beside 8 parallel downloads of curl over the same link; random reads of
- * an origin so many milliseconds away, beside one request of as many bytes at a time. Alternating rounds; a ratio is taken within one.
- * Needs root, nginx, curl, iproute2 and openssl. The server is in a network namespace of its own, on the same processors.
+ * A new mount reads over a link of a known rate, beside 8 parallel downloads of curl over the same link, in alternating
+ * rounds. A ratio is taken within a round. Needs root, nginx, curl, iproute2 and openssl. The server is in a network
+ * namespace of its own, on the same processors.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { makeCertificate } from '../test/fixtures/certificate.ts'
-import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
-import { randomFrom, writeSample } from '../test/fixtures/images.ts'
+import { writeSample } from '../test/fixtures/images.ts'
 import { startNginx } from '../test/fixtures/nginx.ts'
-import { read } from './compare/reading.ts'
 import { startParentfs } from './contenders/parentfs.ts'
 import { type Link, openLink } from './link/link.ts'
 import { describeMachine } from './report/machine.ts'
@@ -27,12 +23,10 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     gibibytes: { type: 'string', default: '1' },
     links: { type: 'string', default: '2,10,10:tls' },
-    delay: { type: 'string', default: '10' },
   },
 })
 const rounds = Number(values.rounds)
 const streams = 8
-const randomReads = 64
 const home = await mkdtemp(join(tmpdir(), 'parentfs-cold-'))
 const imageBytes = Number(values.gibibytes) * 2 ** 30
 const image = { name: 'image.raw', path: join(home, 'images', 'image.raw') }
@@ -47,7 +41,6 @@ async function main(): Promise<void> {
   console.log(`${processors} x ${processor}, Linux ${kernel}, load ${load.toFixed(1)}; ${rounds} rounds\n`)
   await mkdir(join(home, 'images'))
   writeSample(image.path, { seed: 11, sizeBytes: imageBytes, dataShare: 1 })
-  await random(Number(values.delay))
   const link = openLink()
   try {
     for (const each of values.links.split(',')) await sequential(link, each)
@@ -134,48 +127,6 @@ async function mounted<T>(url: string, ca: string | undefined, work: (path: stri
     await running.stop()
     await rm(directory, { recursive: true })
   }
-}
-
-async function random(delayMs: number): Promise<void> {
-  const server = await spawnHttpOrigin({ directory: join(home, 'images'), listing: 'json', delayMs })
-  const [means, differences, fetched]: [number[], number[], number[]] = [[], [], []]
-  try {
-    for (let round = 0; round < rounds; round++) {
-      const trip = await roundTrip(server.url, 300 + round)
-      const before = (await server.counters()).bytes
-      const mean = await mounted(server.url, undefined, async path => {
-        const work = { kind: 'random', reads: randomReads, atOnce: 1, seed: 300 + round } as const
-        const { latenciesMs, wrong } = await read({ path, imagePath: image.path, work })
-        if (wrong > 0) throw new Error(`${wrong} wrong reads`)
-        return latenciesMs.reduce((sum, each) => sum + each, 0) / latenciesMs.length
-      })
-      means.push(mean)
-      differences.push(mean - trip)
-      fetched.push(((await server.counters()).bytes - before) / (randomReads * 4096))
-    }
-  } finally {
-    await server.close()
-  }
-  console.log(`random 4 KiB, ${delayMs} ms: mean ${spread(means)} ms, ${spread(differences)} ms more than a request`)
-  console.log(`    fetched ${spread(fetched)} times what was read`)
-}
-
-/** Of a request for 4 KiB on a connection that is open. @returns the mean of as many, in milliseconds */
-async function roundTrip(url: string, seed: number): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  const draw = randomFrom(seed)
-  const latencies: number[] = []
-  for (let k = 0; k <= randomReads; k++) {
-    const at = Math.floor(draw() * (imageBytes / 4096)) * 4096
-    const startedMs = performance.now()
-    await new Promise<void>((resolve, reject) => {
-      const headers = { range: `bytes=${at}-${at + 4095}` }
-      get(url + image.name, { agent, headers }, answer => answer.on('end', resolve).resume()).on('error', reject)
-    })
-    if (k > 0) latencies.push(performance.now() - startedMs) // The first one connects.
-  }
-  agent.destroy()
-  return latencies.reduce((sum, each) => sum + each, 0) / latencies.length
 }
 
 function perSecond(startedMs: number): number {

@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 
-/** What a run measured. */
+/** Result of a run: rates of all its groups, latencies of the first. */
 export interface FioResult {
   readonly iops: number
   readonly mibPerSecond: number
@@ -32,14 +32,15 @@ export async function runFio(job: string, target: string, seconds: number): Prom
   const { stdout } = await promisify(execFile)('fio', ['--readonly', '--output-format=json', job], { env })
   // fio may say something before its JSON.
   const output = JSON.parse(stdout.slice(stdout.indexOf('{'))) as FioOutput
-  const only = output.jobs[0]!
-  if (only.error !== 0) throw new Error(`${job} on ${target}: fio met error ${only.error}`)
-  const { iops, bw_bytes, clat_ns } = only.read
+  const failed = output.jobs.find(({ error }) => error !== 0)
+  if (failed) throw new Error(`${job} on ${target}: fio met error ${failed.error}`)
+  const groups = output.jobs.map(({ read }) => read)
+  const { percentile } = groups[0]!.clat_ns
   return {
-    iops,
-    mibPerSecond: bw_bytes / 2 ** 20,
-    p50Us: clat_ns.percentile['50.000000']! / 1000,
-    p99Us: clat_ns.percentile['99.000000']! / 1000,
+    iops: groups.reduce((sum, { iops }) => sum + iops, 0),
+    mibPerSecond: groups.reduce((sum, { bw_bytes }) => sum + bw_bytes, 0) / 2 ** 20,
+    p50Us: percentile['50.000000']! / 1000,
+    p99Us: percentile['99.000000']! / 1000,
   }
 }
 

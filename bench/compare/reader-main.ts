@@ -1,90 +1,83 @@
 /**
- * The process that reads a contender's file: what it is told as JSON, with what it measured as JSON. Apart, so that a read that
- * hangs can be left alone.
+ * Reader process of the comparison: takes a {@link Reading} as JSON on standard input, prints what it measured as JSON.
+ * Reads are system calls on the thread that measures them, and threads begin together.
  */
-import { constants, open } from 'node:fs/promises'
-import { randomFrom } from '../../test/fixtures/images.ts'
+import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { type Played, play } from '../replay/player.ts'
-import { readReplay } from '../replay/trace.ts'
+import { readReplay, type TracedRead } from '../replay/trace.ts'
 import type { Reading } from './reading.ts'
 
-const { path, imagePath, work } = JSON.parse(process.argv[2]!) as Reading
-const measured = await measure()
-process.stdout.write(JSON.stringify(measured))
+interface Lane {
+  readonly path: string
+  readonly imagePath: string
+  readonly reads: readonly TracedRead[]
+  /** Set to 1 when all lanes are ready. */
+  readonly gate: Int32Array
+}
 
-async function measure(): Promise<Played> {
-  switch (work.kind) {
-    case 'random':
-      return readRandomly(work.reads, work.atOnce, work.seed)
-    case 'herd':
-      return readTogether(work.readers, work.offset)
-    case 'sequential':
-      return readThrough()
-    case 'replay':
-      return play(await readReplay(work.trace), { path, imagePath, realTime: false, direct: true })
+if (isMainThread) {
+  const reading = JSON.parse(readFileSync(0, 'utf8')) as Reading
+  process.stdout.write(JSON.stringify(await measure(reading)))
+} else {
+  const { path, imagePath, reads, gate } = workerData as Lane
+  const opened = () => {
+    parentPort!.postMessage('ready')
+    Atomics.wait(gate, 0, 0)
   }
+  parentPort!.postMessage(await play(reads, { path, imagePath, realTime: false, direct: true, opened }))
 }
 
-/** 4 KiB each, `atOnce` of them at a time. */
-async function readRandomly(count: number, atOnce: number, seed: number): Promise<Played> {
-  const random = randomFrom(seed)
-  const blocks = Math.floor((await sizeOf(imagePath)) / 4096)
-  const reads = Array.from({ length: count }, () => ({
-    atMs: 0,
-    offset: Math.floor(random() * blocks) * 4096,
-    length: 4096,
-  }))
-  const startedMs = performance.now()
-  const lanes = Array.from({ length: atOnce }, (_, lane) => reads.filter((_, k) => k % atOnce === lane))
-  const played = await Promise.all(lanes.map(lane => play(lane, { path, imagePath, realTime: false, direct: true })))
-  return together(played, (performance.now() - startedMs) / 1000)
+async function measure({ path, imagePath, work }: Reading): Promise<Played> {
+  if (work.kind === 'sequential') return readThrough(path, imagePath)
+  const lists = work.kind === 'replay' ? [await readReplay(work.trace)] : work.lists
+  if (lists.length === 1) return play(lists[0]!, { path, imagePath, realTime: false, direct: true })
+  return readTogether(path, imagePath, lists)
 }
 
-async function readTogether(readers: number, offset: number): Promise<Played> {
-  const startedMs = performance.now()
-  const one = [{ atMs: 0, offset, length: 4096 }]
-  const played = await Promise.all(
-    Array.from({ length: readers }, () => play(one, { path, imagePath, realTime: false, direct: true })),
-  )
-  return together(played, (performance.now() - startedMs) / 1000)
-}
-
-/** Pieces of a megabyte through the page cache, as `cp` reads. */
-async function readThrough(): Promise<Played> {
-  const [file, image] = [await open(path, constants.O_RDONLY), await open(imagePath)]
-  const [piece, wanted] = [Buffer.alloc(2 ** 20), Buffer.alloc(2 ** 20)]
-  const latenciesMs: number[] = []
-  let [bytes, wrong, seconds] = [0, 0, 0]
-  const size = await sizeOf(imagePath)
-  while (bytes < size) {
-    const startedMs = performance.now()
-    const { bytesRead } = await file.read(piece, 0, piece.length, bytes)
-    const tookMs = performance.now() - startedMs
-    latenciesMs.push(tookMs)
-    seconds += tookMs / 1000
-    if (bytesRead === 0) break
-    await image.read(wanted, 0, bytesRead, bytes)
-    if (piece.compare(wanted, 0, bytesRead, 0, bytesRead) !== 0) wrong++
-    bytes += bytesRead
-  }
-  if (bytes !== size) wrong++
-  await Promise.all([file.close(), image.close()])
-  return { latenciesMs, seconds, bytes, wrong }
-}
-
-async function sizeOf(file: string): Promise<number> {
-  const handle = await open(file)
-  const { size } = await handle.stat()
-  await handle.close()
-  return size
-}
-
-function together(played: readonly Played[], seconds: number): Played {
+async function readTogether(path: string, imagePath: string, lists: readonly (readonly TracedRead[])[]) {
+  const gate = new Int32Array(new SharedArrayBuffer(4))
+  let ready = 0
+  const lanes = lists.map(reads => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { path, imagePath, reads, gate } satisfies Lane })
+    return new Promise<Played>((resolve, reject) => {
+      worker.once('error', reject)
+      worker.on('message', (message: Played | 'ready') => {
+        if (message !== 'ready') return resolve(message)
+        if (++ready < lists.length) return
+        Atomics.store(gate, 0, 1)
+        Atomics.notify(gate, 0)
+      })
+    })
+  })
+  const played = await Promise.all(lanes)
   const sum = (of: (each: Played) => number) => played.reduce((total, each) => total + of(each), 0)
   return {
     latenciesMs: played.flatMap(each => each.latenciesMs),
-    seconds,
+    // Lanes begin together: the longest is the time of all.
+    seconds: Math.max(...played.map(each => each.seconds)),
     bytes: sum(each => each.bytes),
     wrong: sum(each => each.wrong),
   }
+}
+
+/** Pieces of a megabyte through the page cache, as `cp` reads. Comparing is not timed. */
+function readThrough(path: string, imagePath: string): Played {
+  const [file, image] = [openSync(path, 'r'), openSync(imagePath, 'r')]
+  const [piece, wanted] = [Buffer.alloc(2 ** 20, 1), Buffer.alloc(2 ** 20)]
+  const latenciesMs: number[] = []
+  let [bytes, wrong] = [0, 0]
+  const { size } = fstatSync(image)
+  while (bytes < size) {
+    const startedMs = performance.now()
+    const count = readSync(file, piece, 0, piece.length, bytes)
+    latenciesMs.push(performance.now() - startedMs)
+    if (count === 0) break
+    readSync(image, wanted, 0, count, bytes)
+    if (piece.compare(wanted, 0, count, 0, count) !== 0) wrong++
+    bytes += count
+  }
+  if (bytes !== size) wrong++
+  for (const fd of [file, image]) closeSync(fd)
+  return { latenciesMs, seconds: latenciesMs.reduce((sum, each) => sum + each, 0) / 1000, bytes, wrong }
 }

@@ -1,15 +1,14 @@
 /** nbdkit's curl plugin under its cache filter, which keeps what was read, shown as a file by nbdfuse. */
 import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Contender, Place, Running } from './contender.ts'
+import { allLives, type Contender, type Place, programs, type Running } from './contender.ts'
 import { begin, show } from './process.ts'
 
 /** Source: nbdkit-cache-filter(1), nbdfuse(1). Its cache is an unlinked temporary file. */
 export const nbdkit: Contender = {
   name: 'nbdkit',
-  programs: ['nbdkit', 'nbdfuse'],
-  far: true,
-  keeps: false,
+  lives: allLives,
+  missing: programs('nbdkit', 'nbdfuse'),
   start: startNbdkit,
 }
 

@@ -3,15 +3,14 @@ import { execFile } from 'node:child_process'
 import { access, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import type { Contender, Place, Running } from './contender.ts'
+import { allLives, type Contender, type Place, programs, type Running } from './contender.ts'
 import { show } from './process.ts'
 
 /** Source: qemu-storage-daemon(1), qemu-block-drivers(7). */
 export const qemu: Contender = {
   name: 'qemu-storage-daemon',
-  programs: ['qemu-storage-daemon', 'qemu-img'],
-  far: true,
-  keeps: true,
+  lives: allLives,
+  missing: programs('qemu-storage-daemon', 'qemu-img'),
   start: startQemu,
 }
 

@@ -1,15 +1,14 @@
 /** rclone and s3fs: mounts of a remote directory with a cache of files on the local disk. */
 import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { bucketName, type Contender, type Place, type Running } from './contender.ts'
+import { allLives, bucketName, type Contender, type Place, programs, type Running } from './contender.ts'
 import { show } from './process.ts'
 
 /** Source: rclone(1), section on the VFS file caching of `rclone mount`. */
 export const rclone: Contender = {
   name: 'rclone',
-  programs: ['rclone', 'fusermount3'],
-  far: true,
-  keeps: true,
+  lives: allLives,
+  missing: programs('rclone', 'fusermount3'),
   start: place => startMount(place, 'rclone', rcloneArguments(place)),
 }
 
@@ -29,9 +28,8 @@ export const rcloneTuned: Contender = {
 /** A public bucket; its cache is a directory of sparse files. Source: s3fs(1). */
 export const s3fs: Contender = {
   name: 's3fs',
-  programs: ['s3fs', 'fusermount3'],
-  far: true,
-  keeps: true,
+  lives: allLives,
+  missing: programs('s3fs', 'fusermount3'),
   start: place =>
     startMount(place, 's3fs', [
       bucketName,

@@ -1,14 +1,14 @@
 /** From samples to ratios: within a round, so that what else the machine does meets both sides. Pure. */
 import type { Sample } from '../compare/samples.ts'
 
-/** Of one contender, for one question at one distance. */
+/** Of one contender, for one question in one scene. */
 export interface Row {
   readonly question: string
   readonly contender: string
-  readonly distance: string | null
+  readonly scene: string
   readonly rounds: number
   readonly median: number
-  /** How many times as good as the reference it is: above 1 is better. Null for the reference itself, and where both are 0. */
+  /** Times as good as the reference: above 1 is better. Null for the reference itself, and where a value is not above 0. */
   readonly ratio: { readonly median: number; readonly min: number; readonly max: number; readonly best: number } | null
   readonly cpuMs: number
   readonly rssAnonBytes: number
@@ -25,25 +25,24 @@ export function rowsOf(
 ): Row[] {
   const groups = new Map<string, Sample[]>()
   for (const sample of samples) {
-    const key = JSON.stringify([sample.question, sample.distance, sample.contender])
+    const key = JSON.stringify([sample.question, sample.scene, sample.contender])
     groups.set(key, [...(groups.get(key) ?? []), sample])
   }
   return [...groups.values()].map(group => {
-    const { question, contender, distance } = group[0]!
+    const { question, contender, scene } = group[0]!
     const others = group.flatMap(sample => {
-      const same = (each: Sample) =>
-        each.contender === reference && each.question === question && each.distance === distance
+      const same = (each: Sample) => each.contender === reference && each.question === question && each.scene === scene
       const pair = samples.find(each => same(each) && each.round === sample.round)
       return pair && pair !== sample ? [[sample.value, pair.value] as const] : []
     })
     const goodness = (a: number, b: number) => (better(question) === 'higher' ? a / b : b / a)
-    const ratios = others.map(([own, theirs]) => goodness(own, theirs)).filter(Number.isFinite)
+    const ratios = others.flatMap(([own, theirs]) => (own > 0 && theirs > 0 ? [goodness(own, theirs)] : []))
     const best = better(question) === 'higher' ? Math.max : Math.min
     const bests = [best(...others.map(([own]) => own)), best(...others.map(([, theirs]) => theirs))] as const
     return {
       question,
       contender,
-      distance,
+      scene,
       rounds: group.length,
       median: median(group.map(({ value }) => value)),
       ratio:
