@@ -3,11 +3,11 @@
  *
  *   node build/bench/ceph.js [--rounds 5] [--seconds 1] [--json]
  *
- * Needs root, Ceph's packages, dist/ and build/ceph-reader of native-bindings/ (`make ceph-reader` there). Both sides are read by the same
- * program at the same offsets: librbd as a client of its own, without its cache, and the mount past the page cache. Before each cold
- * run the OSD forgets what it has in memory, and the mount gets a snapshot that it has never seen; it has been running for a
- * while, but for one question that is asked of a worker just started. What is read cold is summed and compared. Bytes from the cluster
- * are the OSD's own count. `--json` prints every sample as well.
+ * Needs root, Ceph's packages, dist/ and build/ceph-reader of native-bindings/ (`make ceph-reader` there). One program
+ * reads both sides at the same offsets: librbd as a client of its own, without its cache, and the mount past the page
+ * cache. Before each cold run the OSD drops its memory, and the mount gets a snapshot that it has never seen. The
+ * worker has been running for a while, except where the question names a new one. Cold bytes are summed and compared.
+ * Bytes from the cluster are the OSD's own count. `--json` prints every sample as well.
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { parentfs } from './demo/command.ts'
 import { describeMachine } from './report/machine.ts'
 import { median } from './report/ratios.ts'
 
-/** What one side did in one round. */
+/** Result of one side in one round. */
 interface Sample extends ReadingResult {
   /** Bytes that the OSD sent, as a multiple of those that were read; null where warm. */
   readonly fetched: number | null
@@ -28,7 +28,7 @@ interface Sample extends ReadingResult {
 interface Question {
   readonly name: string
   readonly readingOf: (round: number) => Reading
-  /** Which figure is compared. */
+  /** Figures that are compared. */
   readonly figures: readonly (keyof Sample & ('p50Us' | 'p99Us' | 'mibPerSecond' | 'fetched'))[]
   readonly state: 'cold' | 'cold, new worker' | 'warm'
 }

@@ -5,9 +5,10 @@
  *   node build/bench/compare.js [--quick] [--rounds n] [--only NAME,...] [--scenes ID,...] [--seconds n]
  *     [--mebibytes n] [--out DIR] [--resume] [--check FILE]
  *
- * Needs root, dist/ and the comparison server. Prints one table, and writes every sample as JSON, from which it makes the
- * tables and plots of docs/BENCHMARKS.md. Programs that are not installed are left out aloud; those that hang are ended
- * and listed. `--check` fails when a contender is further ahead than in each round of a kept result. The journal beside the results has the steps of an interrupted run, and `--resume` goes on from it.
+ * Needs root, dist/ and the comparison server. Prints one table, and writes every sample as JSON, from which it makes
+ * the tables and plots of docs/BENCHMARKS.md. Programs that are not installed are left out aloud; those that hang are
+ * ended and listed. `--check` fails when a contender is further ahead than in each round of a kept result. The journal
+ * beside the results has the steps of an interrupted run, and `--resume` goes on from it.
  */
 import { truncateSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
@@ -88,7 +89,8 @@ const directory = await mkdtemp(join(tmpdir(), 'parentfs-compare-'))
 /** Alive now, and to be ended with the run. */
 let [life, origin]: [Life | null, SceneOrigin | null] = [null, null]
 let isGivenUp = false
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void giveUp(signal)) // Ends the process.
+// Ends the process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void giveUp(signal))
 try {
   await main()
 } finally {

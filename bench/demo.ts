@@ -1,10 +1,10 @@
 /**
  * `make run`: the main job of parentfs on a sample image, from nothing to nothing.
  *
- * An image is made and served over HTTP by another process, 10 ms away. It is mounted with the real command and read cold,
- * warm, and after a restart of the daemon; a table says how each pass did and what it asked of the origin. The checksums of
- * origin and mount must agree. Everything lies in one temporary directory and is gone at the end, also after a failure or
- * Ctrl-C.
+ * An image is made, and another process serves it over HTTP, 10 ms away. The real command mounts it. It is read cold,
+ * warm, and after a restart of the daemon; a table has the time of each pass and its bytes from the origin. The
+ * checksums of origin and mount must agree. Everything lies in one temporary directory and is gone at the end, also
+ * after a failure or Ctrl-C.
  */
 import { createHash } from 'node:crypto'
 import { createReadStream, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
@@ -121,7 +121,7 @@ async function pass(demo: Demo, name: string, rows: Row[]): Promise<string> {
 
 type ReadOptions = Parameters<typeof readThrough>[0]
 
-/** What was read last may still be on its way into the cache. */
+/** The last reads may still be on their way into the cache. */
 async function promoted({ mountpoint, signal }: Demo): Promise<void> {
   for (let tries = 0; tries < 100; tries++) {
     signal.throwIfAborted()

@@ -44,7 +44,10 @@ export async function runFio(job: string, target: string, seconds: number): Prom
   }
 }
 
-/** Take the pages of a file out of the page cache; what is dirty is written first. Source: dd(1), oflag=nocache with count=0. */
+/**
+ * Take the pages of a file out of the page cache; what is dirty is written first. Source: dd(1), oflag=nocache with
+ * count=0.
+ */
 export async function dropPages(path: string): Promise<void> {
   await promisify(execFile)('dd', [`of=${path}`, 'oflag=nocache', 'conv=notrunc,fdatasync', 'count=0', 'status=none'])
 }

@@ -1,11 +1,11 @@
 /**
- * How parentfs grows: start, open, hits and memory against what the cache holds and how many images it knows.
+ * Growth of parentfs: start, open, hits and memory against the size of the cache and the number of its images.
  *
  *   node build/bench/growth.js [--out DIR]
  *
- * The cache is made as it would be after weeks: an index full of records and sparse data files, all of them holes, as the records say;
- * what it takes to start and to answer does not depend on the bytes. Writes a JSON, and the growth section of docs/BENCHMARKS.md with its
- * plots.
+ * The cache is made as it would be after weeks: an index full of records, and sparse data files that are all holes. The
+ * times of a start and of an answer do not depend on the bytes. Writes a JSON, and the growth section of
+ * docs/BENCHMARKS.md with its plots.
  */
 import { closeSync, ftruncateSync, openSync, statSync } from 'node:fs'
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises'

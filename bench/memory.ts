@@ -1,10 +1,11 @@
 /**
- * What hot data costs in memory: pages of the mounted file, pages of the data file, private memory of the worker.
+ * Memory cost of hot data: pages of the mounted file, pages of the data file, private memory of the worker.
  *
  *   node build/bench/memory.js [--mib 256]
  *
- * Needs root, fio, fincore and dist/. Each way of reading begins with nothing in the page cache and reads the whole image once; printed is
- * what is there afterwards, in MiB, and all of it for each byte of the image. Private memory is what it grew by meanwhile.
+ * Needs root, fio, fincore and dist/. Each way of reading begins with an empty page cache and reads the whole image
+ * once. Prints the memory afterwards in MiB, and all of it for each byte of the image. Private memory is the growth
+ * meanwhile.
  */
 import { execFile } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
@@ -37,7 +38,7 @@ interface Mount {
   readonly cache: string
 }
 
-/** What is in memory, in bytes. */
+/** Bytes in memory. */
 interface Held {
   readonly mounted: number
   readonly data: number

@@ -1,10 +1,10 @@
 /**
- * `node build/bench/miss.js [--reads 8000] [--readers 64]`: what a miss costs the thread of all requests, in its own time and in bytes
- * of V8's heap.
+ * `node build/bench/miss.js [--reads 8000] [--readers 64]`: main-thread time and V8 heap of a miss that TypeScript
+ * answers.
  *
- * All of it but the kernel: requests are handed in as a session does, an origin in another process answers after 5 ms, what came is
- * promoted and recorded. Each read is 4 KiB at random, of which nothing is here; half as many go before, so that the code is
- * compiled. Times depend on what else the machine does, bytes hardly do.
+ * The kernel is left out: requests are handed in as a session does. An origin in another process answers after 5 ms;
+ * the bytes are promoted and recorded. Each read is 4 KiB at random of an image of which nothing is resident. Half as
+ * many reads go before, so that the code is compiled. Times depend on other work of the machine, bytes hardly do.
  */
 import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
@@ -112,7 +112,7 @@ try {
   await rm(home, { recursive: true, force: true })
 }
 
-/** How long this thread has run. Source: Linux Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat. */
+/** Processor time of this thread. Source: Linux Documentation/scheduler/sched-stats.rst, /proc/<pid>/schedstat. */
 function ownCpuNs(): number {
   return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0])
 }

@@ -1,9 +1,11 @@
 /**
- * `make mutants SEED=n COUNT=n`: judges the tests by small changes of the code that they should notice, drawn by a seed.
+ * `make mutants SEED=n COUNT=n`: judges the tests by small changes of the code that they should notice, drawn by a
+ * seed.
  *
- * Each mutant is built in a copy of the tree, never in the tree itself. Test files run from the nearest on, unit tests before
- * mounts, until one fails that passes with the code as it is. NATIVE=n of the mutants are C++ (a third); ONLY=2,5 runs these of
- * the draw, LIST=1 prints it, FILES=n bounds the unit test files of each, MOUNTS=a,b names those of test/mount/.
+ * Each mutant is built in a copy of the tree, never in the tree itself. Test files run from the nearest on, unit tests
+ * before mounts, until one fails that passes with the code as it is. NATIVE=n of the mutants are C++ (a third);
+ * ONLY=2,5 runs these of the draw, LIST=1 prints it, FILES=n bounds the unit test files of each, MOUNTS=a,b names those
+ * of test/mount/.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

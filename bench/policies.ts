@@ -3,9 +3,9 @@
  *
  *   node build/bench/policies.js --traces DIR [--only TRACE,...] [--shares 0.01,0.1] [--out DIR]
  *
- * Writes policies.json and the section of docs/BENCHMARKS.md; rows of traces that were not chosen stay as they were. A row has hit
- * ratios; a cache has room for a share of the trace's footprint. Each unit of a trace counts as an object of its own, so rows compare
- * policies and do not foretell the hit ratio of a cache.
+ * Writes policies.json and the section of docs/BENCHMARKS.md; rows of traces that were not chosen stay as they were. A
+ * row has hit ratios; a cache has room for a share of the trace's footprint. Each unit of a trace counts as an object
+ * of its own, so rows compare policies and do not foretell the hit ratio of a cache.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -32,7 +32,7 @@ const names = [...Object.keys(own), ...Object.keys(literature), 'optimum']
 /** Results that lie elsewhere leave the page as it is. */
 const committed = 'bench/results'
 const marks = ['<!-- policies, from here -->', '<!-- policies, to here -->'] as const
-/** How far behind the better of LRU and S3-FIFO the adaptive policy may be. */
+/** Most that the adaptive policy may be behind the better of LRU and S3-FIFO. */
 const behindMax = 0.01
 
 /** Of one trace in a cache of one size. */

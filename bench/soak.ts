@@ -1,8 +1,8 @@
 /**
- * `make soak MINUTES=n`: everything at once for as long as you like, seeded, with a report at the end.
+ * `make soak MINUTES=n`: every kind of work and of fault at once, seeded, with a report at the end.
  *
- * Half of the time goes to one mount to which everything happens; the rest to the test files that take a count. SEED=n
- * draws another sequence; the variables of the suites (RUNS, KILLS, OPERATIONS, ...) set their counts. The exit code is 1
+ * Half of the time goes to one mount and all faults on it; the rest to the test files that take a count. SEED=n draws
+ * another sequence; the variables of the suites (RUNS, KILLS, OPERATIONS, ...) set their counts. The exit code is 1
  * after any wrong byte, leak or failed check.
  */
 import { readdirSync } from 'node:fs'

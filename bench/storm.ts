@@ -1,8 +1,8 @@
 /**
  * `node build/bench/storm.js [--clones 100]`: clones of one cold parent that boot at once.
  *
- * Each is a process that reads a recorded boot and compares every byte. Prints the bytes that the origin sent, and those
- * of them that it sent twice. Needs root and perl.
+ * Each is a process that reads a recorded boot and compares every byte. Prints the bytes that the origin sent, and
+ * those of them that it sent twice. Needs root and perl.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'

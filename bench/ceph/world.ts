@@ -1,6 +1,6 @@
 /**
- * A cluster with one image, and a mount that shows it. Each snapshot of the image is an image of its own to the mount, of which it
- * holds nothing: that is what cold reads are of.
+ * A cluster with one image, and a mount that shows it. Each snapshot is an image of its own to the mount, which holds
+ * nothing of it: cold reads read a new one.
  */
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -54,7 +54,7 @@ export class CephWorld {
     await parentfs(
       ...['mount', 'rbd://rbd/', mountpoint, '--cache-dir', cache, '--capacity', '4GiB'],
       ...['--ceph-conf', this.#cluster.configuration, '--keyring', keyring],
-      // What is measured is how we answer, not how the disk does.
+      // The daemon's answers are measured, not the disk's.
       ...['--no-passthrough', '--background'],
     )
     this.#mounts.add(mountpoint)
@@ -66,12 +66,12 @@ export class CephWorld {
     await parentfs('unmount', mountpoint, '--force')
   }
 
-  /** A version that nobody has read. */
+  /** A version that has never been read. */
   async snapshot(name: string): Promise<void> {
     await this.#cluster.tool('rbd', 'snap', 'create', '--no-progress', `rbd/golden@${name}`)
   }
 
-  /** How ceph-reader reads it without us. */
+  /** Arguments with which ceph-reader reads it through librbd. */
   librbd(snapshot: string): string[] {
     return ['librbd', this.#cluster.configuration, 'rbd', 'golden', snapshot]
   }
@@ -108,7 +108,7 @@ async function statusOf(mountpoint: string): Promise<Status> {
   return JSON.parse(await parentfs('status', mountpoint, '--json')) as Status
 }
 
-/** Where there is data in the image, at random. */
+/** Offsets of data in the image, at random. */
 export function randomOffsets(seed: number, count: number): number[] {
   const random = randomFrom(seed)
   return Array.from({ length: count }, () => {

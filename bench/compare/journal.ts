@@ -1,11 +1,11 @@
 /**
- * What a run has measured so far, step by step, in a file: a run that was interrupted goes on from it. A step is one contender in one
- * round, at one distance.
+ * Journal of a run: its finished steps in a file, from which an interrupted run goes on. A step is one contender in one
+ * scene of one round.
  */
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Failure, Sample } from './samples.ts'
 
-/** What came of a step. */
+/** Samples and failures of a step. */
 export interface Done {
   readonly step: string
   readonly seconds: number
@@ -25,13 +25,13 @@ export class Journal {
     this.#path = path
     const [first, ...lines] = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : []
     if (first === JSON.stringify(kind)) {
-      // What was being written when that run ended is no whole line.
+      // The line that the end of that run cut is not whole.
       for (const line of lines.slice(0, -1)) this.#take(JSON.parse(line) as Done)
     }
     writeFileSync(path, [kind, ...this.all].map(each => `${JSON.stringify(each)}\n`).join(''))
   }
 
-  /** How many steps there are of runs before, or of this one. */
+  /** Number of steps, those of earlier runs included. */
   get size(): number {
     return this.#done.size
   }
@@ -45,7 +45,7 @@ export class Journal {
     return this.#done.has(step)
   }
 
-  /** What came of a step that it has. */
+  /** Result of a step that the journal has. */
   get(step: string): Done {
     return this.#done.get(step)!
   }

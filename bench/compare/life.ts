@@ -273,7 +273,10 @@ function mean(values: readonly number[]): number {
   return values.reduce((sum, each) => sum + each, 0) / values.length
 }
 
-/** Processor time of a process's main thread. Source: Linux Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat. */
+/**
+ * Processor time of a process's main thread. Source: Linux Documentation/scheduler/sched-stats.rst,
+ * /proc/PID/schedstat.
+ */
 function mainThreadUs(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'latin1').split(' ')[0]) / 1000
 }

@@ -1,6 +1,6 @@
 /**
- * Programs that show an image of a web server as a file: parentfs, and those that a user would pick instead. Each is set
- * up as its manual says for this purpose, and is started, measured and ended the same way.
+ * Programs that show an image of a web server as a file: parentfs, and those that a user would pick instead. Each is
+ * set up as its manual says for this purpose, and is started, measured and ended the same way.
  */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'

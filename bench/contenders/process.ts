@@ -61,7 +61,7 @@ export class Child {
 export interface Shown {
   readonly path: string
   readonly sizeBytes: number
-  /** What has to be unmounted. */
+  /** The mountpoint to unmount. */
   readonly mountpoint: string
   /** The program unmounts by itself when it is told to end; others end when they are unmounted. */
   readonly endsItself?: true
@@ -102,7 +102,7 @@ async function unmount(directory: string): Promise<void> {
   }
 }
 
-/** The same whoever uses it. Never rejects: there may be nothing. */
+/** Lazy unmount, in use or not. Never rejects: there may be nothing. */
 export async function unmountLazily(directory: string): Promise<void> {
   await promisify(execFile)('umount', ['-l', directory]).catch(() => {})
 }

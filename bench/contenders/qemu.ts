@@ -1,4 +1,6 @@
-/** qemu-storage-daemon: a qcow2 overlay that keeps what is read of a backing image behind HTTP, exported through FUSE. */
+/**
+ * qemu-storage-daemon: a qcow2 overlay that keeps what is read of a backing image behind HTTP, exported through FUSE.
+ */
 import { execFile } from 'node:child_process'
 import { access, mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'

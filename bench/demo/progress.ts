@@ -1,5 +1,5 @@
 /**
- * How far the demo is: bars on a terminal, a line per step elsewhere.
+ * Progress of the demo: bars on a terminal, a line for each step elsewhere.
  */
 import cliProgress from 'cli-progress'
 

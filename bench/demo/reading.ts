@@ -1,13 +1,13 @@
 /**
- * What a pass of the demo reads, and what it measures: each read's latency, and the bytes' checksum.
+ * A pass of the demo: its reads, their latencies, and the checksum of their bytes.
  *
- * Files are opened with O_DIRECT, so that each read goes to parentfs: what the kernel remembers would look like our cache. Reads are
- * aligned as a disk wants them: those of a complete image go to the data file itself.
+ * Files are opened with O_DIRECT, so that each read goes to parentfs and none to the kernel's page cache. Reads are
+ * aligned as a disk needs them: those of a complete image go to the data file itself.
  */
 import { createHash } from 'node:crypto'
 import { constants, type FileHandle, open } from 'node:fs/promises'
 
-/** How one kind of read did. */
+/** Result of one kind of read. */
 export interface Measured {
   readonly reads: number
   readonly bytes: number
@@ -24,7 +24,7 @@ export interface ReadingOptions {
   readonly signal: AbortSignal
 }
 
-/** What Node has of it and its types have not. */
+/** Members that Node has and its types lack. */
 declare const WebAssembly: {
   readonly Memory: new (pages: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
 }

@@ -7,20 +7,22 @@ export interface Link {
   readonly namespace: string
   /** Of the other end. */
   readonly address: string
-  /** How fast the other end sends. */
+  /** Rate of the other end. */
   limit(gigabitsPerSecond: number): void
   /** Remove it, and all that still sends through it. */
   close(): void
 }
 
-/** The least burst with which tbf reaches its rate: what arrives between two looks at the clock, generously. Source: tc-tbf(8). */
+/**
+ * Least burst with which tbf reaches its rate: the bytes between two looks at the clock, generously. Source: tc-tbf(8).
+ */
 const burstSeconds = 0.001
 
 /** Needs root, and ip and tc of Debian's iproute2. @throws Error when one of them fails */
 export function openLink(): Link {
   const namespace = `parentfs-${process.pid}`
   const [here, there] = [`pfs${process.pid}a`, `pfs${process.pid}b`]
-  const [own, address] = ['10.213.77.1', '10.213.77.2'] // Nobody's: the link is a network of two.
+  const [own, address] = ['10.213.77.1', '10.213.77.2'] // A network of two: no other host has these addresses.
   const run = (line: string) => execFileSync('ip', line.split(' '), { stdio: ['ignore', 'ignore', 'pipe'] })
   const close = () => run(`netns del ${namespace}`)
   run(`netns add ${namespace}`)

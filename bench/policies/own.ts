@@ -1,5 +1,5 @@
 /**
- * A cache of units that evicts by the code that parentfs evicts by: over its high watermark, down to the low one, in one choice.
+ * A cache of units with parentfs' own eviction: above its high watermark, down to the low one, in one choice.
  */
 import type { EvictionPolicy } from '../../src/cache/evict/eviction-policy.ts'
 

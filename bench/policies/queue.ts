@@ -1,5 +1,6 @@
 /**
- * A queue of small numbers, each in it at most once, that can be taken out of its middle: linked lists in two typed arrays.
+ * A queue of small numbers, each in it at most once, that can be taken out of its middle: linked lists in two typed
+ * arrays.
  */
 const nobody = -1
 

@@ -1,6 +1,6 @@
 /**
- * Policies from the literature, each as its paper states it, to compare with: LRU, S3-FIFO, 2Q, ARC, and the optimum that
- * knows the future. Units are numbers below the footprint; all have one size.
+ * Policies from the literature, each as its paper states it: LRU, S3-FIFO, 2Q, ARC, and the optimum that knows the
+ * future. Units are numbers below the footprint; all have one size.
  */
 import { Queue } from './queue.ts'
 
@@ -31,8 +31,8 @@ export class Lru implements Simulated {
 }
 
 /**
- * Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23: a tenth is the small queue, frequencies go to
- * 3, the ghost queue has as many entries as the main queue.
+ * Source: Yang and others, "FIFO queues are all you need for cache eviction", SOSP 23: a tenth is the small queue,
+ * frequencies go to 3, the ghost queue has as many entries as the main queue.
  */
 export class S3Fifo implements Simulated {
   readonly #smallMax: number
@@ -99,7 +99,10 @@ export class S3Fifo implements Simulated {
   }
 }
 
-/** Source: Johnson and Shasha, "2Q: A Low Overhead High Performance Buffer Management Replacement Algorithm", VLDB 94; its full version. */
+/**
+ * Source: Johnson and Shasha, "2Q: A Low Overhead High Performance Buffer Management Replacement Algorithm", VLDB 94;
+ * its full version.
+ */
 export class TwoQ implements Simulated {
   readonly #capacity: number
   readonly #inMax: number

@@ -1,9 +1,9 @@
 /**
  * Public block traces, as the simulator wants them: one number a reference, small and dense.
  *
- * Three formats: the ARC paper's `.lis` (lines of first block, number of blocks, ignored, request number; 512-byte blocks), the
- * CSV of libCacheSim's cloudPhysicsIO sample (time, op, size in bytes, first sector), and little-endian 32-bit block numbers
- * (`.trace`). Each may be packed by xz or zstd, and is unpacked by the program of that name.
+ * Three formats: the ARC paper's `.lis` (lines of first block, number of blocks, ignored, request number; 512-byte
+ * blocks), the CSV of libCacheSim's cloudPhysicsIO sample (time, op, size in bytes, first sector), and little-endian
+ * 32-bit block numbers (`.trace`). Each may be packed by xz or zstd, and is unpacked by the program of that name.
  */
 import { spawn } from 'node:child_process'
 import { createReadStream } from 'node:fs'
@@ -12,12 +12,12 @@ import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 
-/** A trace whose units are numbered in the order in which they were first asked for. */
+/** A trace with its units numbered in the order of their first reference. */
 export interface Trace {
   readonly name: string
-  /** What was asked for, in order; below `footprint`. */
+  /** References in order, each below `footprint`. */
   readonly references: Uint32Array
-  /** How many different units. */
+  /** Number of different units. */
   readonly footprint: number
 }
 

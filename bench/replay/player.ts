@@ -1,8 +1,8 @@
 /**
- * Plays recorded reads on a file and compares each byte with the image itself.
+ * Player of recorded reads: plays them on a file and compares each byte with the image itself.
  *
- * As fast as possible, the next read begins when the last one has ended, as a guest that boots waits for most of what it reads. In
- * real time a read begins when it began in the recording, however many are still out.
+ * As fast as possible, the next read begins when the last one has ended: a booting guest waits for most of its reads.
+ * In real time a read begins when it began in the recording, however many are still out.
  */
 import { readSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'

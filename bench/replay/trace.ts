@@ -1,6 +1,7 @@
 /**
- * Recorded reads of a block device, as bench/traces/record.sh writes them: lines of `milliseconds offset length`, times since the
- * first read, offsets and lengths in bytes; packed by gzip where the name ends so. Lines that begin with `#` are for people.
+ * Recorded reads of a block device, as bench/traces/record.sh writes them: lines of `milliseconds offset length`, times
+ * since the first read, offsets and lengths in bytes; packed by gzip where the name ends so. Lines that begin with `#`
+ * are for people.
  */
 import { open, readFile } from 'node:fs/promises'
 import { gunzipSync } from 'node:zlib'

@@ -1,4 +1,4 @@
-/** What a result was measured on, and with which versions: without it figures say nothing. */
+/** Description of the machine of a result, with all versions: figures mean nothing without it. */
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os'

@@ -8,7 +8,9 @@ export interface Row {
   readonly scene: string
   readonly rounds: number
   readonly median: number
-  /** Times as good as the reference: above 1 is better. Null for the reference itself, and where a value is not above 0. */
+  /**
+   * Times as good as the reference: above 1 is better. Null for the reference itself, and where a value is not above 0.
+   */
   readonly ratio: { readonly median: number; readonly min: number; readonly max: number; readonly best: number } | null
   readonly cpuMs: number
   readonly rssAnonBytes: number

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 export interface Suite {
   /** Under build/test/, without its ending. */
   readonly file: string
-  /** What sets the count, and how many of them a minute allows for on two slow cores. */
+  /** Variable of the count, and the count that a minute allows on two slow cores. */
   readonly variable: string
   readonly perMinute: number
   /** No more than this is asked for, and nothing below `least`: then it is left out, and the report says so. */
@@ -36,7 +36,7 @@ export interface SuiteResult {
   readonly passed: number
   readonly failed: number
   readonly seconds: number
-  /** What it said of itself. */
+  /** Comments that it printed. */
   readonly comments: readonly string[]
 }
 

@@ -1,6 +1,5 @@
 /**
- * The mixed part of a soak: a real mount over a web server, readers that check every byte, and, one after another, whatever
- * can happen to it.
+ * The mixed part of a soak: a real mount over a web server, readers that check every byte, and one fault after another.
  */
 import { renameSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
@@ -20,10 +19,12 @@ const MiB = 1024 ** 2
 const names = ['a.raw', 'b.raw']
 const sizeBytes = 12 * MiB + 345
 const verifiedBytes = 16 * MiB
-/** Versions of one name that a reader may still find: names are asked for each second, files reopened after 50 reads. */
+/**
+ * Versions of one name that a reader may still find: names are revalidated each second, files reopened after 50 reads.
+ */
 const versionsMax = 8
 const readerCount = 6
-/** How long the readers may take to go on after something has happened. */
+/** Longest time until the readers go on after a fault. */
 const goOnMsMax = 120_000
 const capacities = [16, 24, 40].map(size => size * MiB)
 
@@ -44,7 +45,7 @@ const faults: readonly Omit<Fault, 'method'>[] = [
 
 export class World {
   readonly counts = { events: 0, kills: 0, restarts: 0, replaced: 0, resized: 0, faults: 0, fio: 0, evicted: 0 }
-  /** What must not be: wrong bytes, a ceiling that was passed, a daemon that ended by itself. */
+  /** Wrong bytes, a ceiling that was passed, a daemon that ended by itself: each fails the soak. */
   readonly offences: string[] = []
   readonly reads = { reads: 0, failed: 0, wrongReads: 0, longestMs: 0 }
   peakShare = 0
@@ -186,7 +187,7 @@ export class World {
     const path = join(this.#where.originDirectory, name)
     const versions = this.#versions.get(name)!
     writeSample(`${path}.new`, image)
-    // Known before anybody can find it.
+    // Known before a reader can find it.
     versions.push(sampleBytes(image, 0, image.sizeBytes))
     renameSync(`${path}.new`, path)
     if (versions.length > versionsMax) versions.shift()
