@@ -23,6 +23,13 @@ struct World {
     image.file->inflight()->set_origin(origin);
     rig.session.bind(fh, image.file);
   }
+  /** A fetch that nobody ended holds its readers, and they hold it. */
+  ~World() {
+    image.file->inflight()->set_origin(nullptr);
+    (void)image.misses->abandon_older(std::chrono::milliseconds(-1));
+  }
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   [[nodiscard]] std::uint64_t claimed(std::uint64_t object) const { return image.file->inflight()->memory()->resident(object); }
 
