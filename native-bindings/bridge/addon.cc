@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "bridge/arguments.h"
+#include "bridge/connection-pool.h"
 #include "bridge/classes.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
@@ -162,6 +163,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
   classes->receiver = Napi::Persistent(RangeReceiver::define(env));
+  classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));

@@ -13,6 +13,7 @@ struct Classes {
   Napi::FunctionReference store_file;
   Napi::FunctionReference session;
   Napi::FunctionReference receiver;
+  Napi::FunctionReference connection_pool;
   Napi::FunctionReference log_writer;
 };
 

@@ -13,6 +13,7 @@
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
 #include "bridge/errors.h"
+#include "http/connection-pool.h"
 
 namespace parentfs::bridge {
 
@@ -59,7 +60,9 @@ Napi::Function RangeReceiver::define(Napi::Env env) {
   return DefineClass(env, "RangeReceiver",
                      {InstanceMethod("trust", &RangeReceiver::trust), InstanceMethod("adopt", &RangeReceiver::adopt),
                       InstanceMethod("adoptTls", &RangeReceiver::adopt_tls), InstanceMethod("ask", &RangeReceiver::ask),
-                      InstanceMethod("drop", &RangeReceiver::drop), InstanceMethod("close", &RangeReceiver::close)});
+                      InstanceMethod("drop", &RangeReceiver::drop), InstanceMethod("forget", &RangeReceiver::forget),
+                      InstanceMethod("createPool", &RangeReceiver::create_pool),
+                      InstanceMethod("close", &RangeReceiver::close)});
 }
 
 RangeReceiver::RangeReceiver(const Napi::CallbackInfo& info)
@@ -67,7 +70,7 @@ RangeReceiver::RangeReceiver(const Napi::CallbackInfo& info)
   made_by_us<NewRangeReceiver>(info);
   wake_.Unref(env_);
   try {
-    receiver_ = std::make_unique<http::RangeReceiver>([this] { wake_.NonBlockingCall(); });
+    receiver_ = std::make_shared<http::RangeReceiver>([this] { wake_.NonBlockingCall(); });
   } catch (const std::system_error& error) {
     wake_.Release();
     throw_on_error(env_, error.code().value(), "epoll_create1");
@@ -148,12 +151,21 @@ void RangeReceiver::drop(const Napi::CallbackInfo& info) {
   held_.erase(id);
 }
 
+void RangeReceiver::forget(const Napi::CallbackInfo& info) { held_.erase(small_number(info[0], "connection", id_max)); }
+
+Napi::Value RangeReceiver::create_pool(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), ended_ ? ECANCELED : 0, "createPool");
+  auto pool = std::make_shared<http::ConnectionPool>(receiver_);
+  return info.Env().GetInstanceData<Classes>()->connection_pool.New(
+      {Napi::External<std::shared_ptr<http::ConnectionPool>>::New(info.Env(), &pool)});
+}
+
 void RangeReceiver::close(const Napi::CallbackInfo& /*info*/) { end(); }
 
 void RangeReceiver::end() {
   if (std::exchange(ended_, true)) return;
   ::napi_remove_env_cleanup_hook(env_, &RangeReceiver::tear_down, this);
-  receiver_.reset();
+  receiver_->close();
   wake_.Release();
   held_.clear();
 }
@@ -161,7 +173,7 @@ void RangeReceiver::end() {
 void RangeReceiver::tear_down(void* self) {
   auto* receiver = static_cast<RangeReceiver*>(self);
   receiver->ended_ = true;
-  receiver->receiver_.reset();
+  receiver->receiver_->close();
 }
 
 }  // namespace parentfs::bridge

@@ -43,6 +43,8 @@ class RangeReceiver : public Napi::ObjectWrap<RangeReceiver> {
   Napi::Value adopt_tls(const Napi::CallbackInfo& info);
   void ask(const Napi::CallbackInfo& info);
   void drop(const Napi::CallbackInfo& info);
+  void forget(const Napi::CallbackInfo& info);
+  Napi::Value create_pool(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   /** Take the socket behind the descriptor `info[0]`, for the listener `info[listener]`. */
@@ -59,7 +61,8 @@ class RangeReceiver : public Napi::ObjectWrap<RangeReceiver> {
   std::map<std::uint32_t, Held> held_;
   /** The trusts of TLS connections, by the text that each was made from. A number is a place here, from 1 on. */
   std::vector<std::pair<std::string, std::shared_ptr<http::TlsContext>>> trusts_;
-  std::unique_ptr<http::RangeReceiver> receiver_;
+  /** Shared with pools. Closed when this ends. */
+  std::shared_ptr<http::RangeReceiver> receiver_;
 };
 
 }  // namespace parentfs::bridge

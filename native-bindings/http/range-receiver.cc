@@ -72,7 +72,7 @@ Result<std::uint32_t> RangeReceiver::take(OwnedFd socket, std::unique_ptr<Transp
   return Failure{error};
 }
 
-int RangeReceiver::ask(std::uint32_t id, std::string_view request, std::span<std::byte> target) {
+int RangeReceiver::ask(std::uint32_t id, std::string_view request, std::span<std::byte> target, Ended ended) {
   const auto connection = find(id);
   if (!connection) return ENOTCONN;
   const Lock lock(connection->mutex);
@@ -88,6 +88,17 @@ int RangeReceiver::ask(std::uint32_t id, std::string_view request, std::span<std
   connection->target = target;
   connection->at = connection->untold = 0;
   connection->exchange++;
+  connection->ended = std::move(ended);
+  return 0;
+}
+
+int RangeReceiver::take_over(std::uint32_t id) {
+  const auto connection = find(id);
+  if (!connection) return ENOTCONN;
+  const Lock lock(connection->mutex);
+  if (connection->state == Connection::State::ended) return ENOTCONN;
+  if (connection->state != Connection::State::idle) return EBUSY;
+  connection->is_taken_over = true;
   return 0;
 }
 
@@ -102,8 +113,13 @@ void RangeReceiver::drop(std::uint32_t id) {
   }
   // Even if the peer never stops sending, the thread releases the lock within one slice.
   ::shutdown(connection->socket.get(), SHUT_RDWR);
-  const Lock lock(connection->mutex);
-  leave(*connection);
+  Ended ended;
+  {
+    const Lock lock(connection->mutex);
+    leave(*connection);
+    ended = std::exchange(connection->ended, {});
+  }
+  if (ended) ended({.connection = id, .kind = Event::Kind::lost, .error = ECANCELED});
 }
 
 std::vector<Event> RangeReceiver::take_events() {
@@ -165,7 +181,7 @@ bool RangeReceiver::greet(Connection& connection) {
   else watch(connection, greeted.then == IoResult::Then::wait_to_send);
   if (greeted.then != IoResult::Then::again) return false;
   connection.state = Connection::State::idle;
-  tell({.connection = connection.id, .kind = Event::Kind::ready});
+  tell(connection, {.connection = connection.id, .kind = Event::Kind::ready});
   return true;
 }
 
@@ -202,16 +218,17 @@ void RangeReceiver::receive(Connection& connection) {
     }
     if (connection.state == State::body && connection.at == connection.target.size()) {
       connection.state = State::idle;
-      tell({.connection = connection.id,
-            .kind = Event::Kind::whole,
-            .bytes = std::exchange(connection.untold, 0),
-            .head = std::exchange(connection.head, {})});
+      tell(connection, {.connection = connection.id,
+                        .kind = Event::Kind::whole,
+                        .bytes = std::exchange(connection.untold, 0),
+                        .head = std::exchange(connection.head, {})});
       break;
     }
     if (!body) continue;
     if (const auto now = Clock::now(); now - connection.told_at >= progress_pause) {
       connection.told_at = now;
-      tell({.connection = connection.id, .kind = Event::Kind::progress, .bytes = std::exchange(connection.untold, 0)});
+      const auto bytes = std::exchange(connection.untold, 0);
+      tell(connection, {.connection = connection.id, .kind = Event::Kind::progress, .bytes = bytes});
     }
     if (got.then != IoResult::Then::again) return;
   }
@@ -243,7 +260,7 @@ bool RangeReceiver::begin_body(Connection& connection) {
   if (answer != Answer::range || rest > connection.target.size()) {
     if (end > 0) head.resize(end);
     leave(connection);
-    tell({.connection = connection.id, .kind = Event::Kind::other, .head = std::move(head)});
+    tell(connection, {.connection = connection.id, .kind = Event::Kind::other, .head = std::move(head)});
     return false;
   }
   std::memcpy(connection.target.data(), head.data() + end, rest);
@@ -251,6 +268,7 @@ bool RangeReceiver::begin_body(Connection& connection) {
   head.resize(end);
   connection.state = Connection::State::body;
   connection.told_at = Clock::now();
+  if (connection.is_taken_over) return true;
   late_.push_back({.connection = connection.id, .exchange = connection.exchange, .at = connection.told_at + late_head});
   return true;
 }
@@ -262,10 +280,10 @@ void RangeReceiver::tell_late_heads() {
     const Lock lock(connection->mutex);
     if (connection->exchange != late_.front().exchange || connection->state != Connection::State::body) continue;
     connection->told_at = now;
-    tell({.connection = connection->id,
-          .kind = Event::Kind::head,
-          .bytes = std::exchange(connection->untold, 0),
-          .head = std::exchange(connection->head, {})});
+    tell(*connection, {.connection = connection->id,
+                       .kind = Event::Kind::head,
+                       .bytes = std::exchange(connection->untold, 0),
+                       .head = std::exchange(connection->head, {})});
   }
 }
 
@@ -300,16 +318,24 @@ void RangeReceiver::lose(Connection& connection, int error) {
   const bool is_refused = connection.state == Connection::State::greeting && error == EPROTO;
   leave(connection);
   const auto kind = is_refused ? Event::Kind::refused : Event::Kind::lost;
-  tell({.connection = connection.id, .kind = kind, .error = error, .head = std::move(connection.head)});
+  tell(connection, {.connection = connection.id, .kind = kind, .error = error, .head = std::move(connection.head)});
 }
 
-void RangeReceiver::tell(Event event) {
+void RangeReceiver::tell(Connection& connection, Event event) {
+  if (connection.is_taken_over) {
+    if (event.kind == Event::Kind::progress) return;
+    if (event.kind != Event::Kind::whole) lost_.push_back(connection.id);
+    if (connection.ended) ended_.emplace_back(std::exchange(connection.ended, {}), std::move(event));
+    return;
+  }
   const Lock lock(events_mutex_);
   events_.push_back(std::move(event));
   if (!std::exchange(armed_, true)) is_wake_due_ = true;
 }
 
 void RangeReceiver::wake() {
+  for (const std::uint32_t id : std::exchange(lost_, {})) drop(id);
+  for (const auto& [ended, event] : std::exchange(ended_, {})) ended(event);
   if (std::exchange(is_wake_due_, false)) on_events_();
 }
 

@@ -65,6 +65,9 @@ struct Event {
 
 class RangeReceiver {
  public:
+  /** Hears once of the end of an exchange: `whole`, `other` or `lost`. Called on any thread, without a lock held. */
+  using Ended = std::function<void(const Event&)>;
+
   /** The longest head. */
   static constexpr std::size_t head_bytes_max = std::size_t{16} * 1024;
   /**
@@ -90,7 +93,19 @@ class RangeReceiver {
    * Send a request, and receive the body of its answer into `target`, which stays until `whole`, `other`, `lost` or {@link drop}.
    * @returns 0 or an errno: ENOTCONN when the connection is lost, EBUSY while a request is under way, or while it is not ready
    */
-  int ask(std::uint32_t connection, std::string_view request, std::span<std::byte> target) EXCLUDES(mutex_);
+  int ask(std::uint32_t connection, std::string_view request, std::span<std::byte> target) EXCLUDES(mutex_) {
+    return ask(connection, request, target, {});
+  }
+  /**
+   * The same on a connection that is taken over: `ended` hears of the outcome, also of {@link drop}, and holds what
+   * keeps `target` alive. It is not called when this fails.
+   */
+  int ask(std::uint32_t connection, std::string_view request, std::span<std::byte> target, Ended ended) EXCLUDES(mutex_);
+  /**
+   * Take an idle connection over: {@link take_events} tells nothing more of it, and one that is lost is dropped.
+   * @returns 0 or an errno: ENOTCONN when the connection is lost, EBUSY while it has a request or is not ready
+   */
+  int take_over(std::uint32_t connection) EXCLUDES(mutex_);
   /** End a connection. When it returns, nothing is written to its target any more. Idempotent. */
   void drop(std::uint32_t connection) EXCLUDES(mutex_);
   /** The events since the last call, in order. */
@@ -133,6 +148,8 @@ class RangeReceiver {
     Clock::time_point told_at GUARDED_BY(mutex);
     /** Counts its requests. */
     std::uint64_t exchange GUARDED_BY(mutex) = 0;
+    bool is_taken_over GUARDED_BY(mutex) = false;
+    Ended ended GUARDED_BY(mutex);
   };
 
   void work();
@@ -155,8 +172,9 @@ class RangeReceiver {
   /** Nothing is written to its target any more. */
   void leave(Connection& connection) REQUIRES(connection.mutex);
   void lose(Connection& connection, int error) REQUIRES(connection.mutex);
-  void tell(Event event) EXCLUDES(events_mutex_);
-  /** Calls the listener once no lock is held that it may want: this thread may lose its processor to it. */
+  /** Of the thread alone. */
+  void tell(Connection& connection, Event event) REQUIRES(connection.mutex) EXCLUDES(events_mutex_);
+  /** Calls the listeners once no lock is held that they may want: this thread may lose its processor to them. */
   void wake();
 
   /** A head that was not told at once. */
@@ -177,6 +195,9 @@ class RangeReceiver {
   bool armed_ GUARDED_BY(events_mutex_) = false;
   /** Of the thread alone: is the listener to be called? */
   bool is_wake_due_ = false;
+  /** Of the thread alone: exchanges of connections that were taken over, and those of these that are no more. */
+  std::vector<std::pair<Ended, Event>> ended_;
+  std::vector<std::uint32_t> lost_;
   /** Of the thread alone, in the order of their times. */
   std::deque<Late> late_;
   /** Of the thread alone: connections that hold more than their turn gave them. */

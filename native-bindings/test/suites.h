@@ -16,6 +16,7 @@ Tests faults_tests();
 Tests store_threads_tests();
 Tests detached_pool_tests();
 Tests receiver_tests();
+Tests range_reader_tests();
 Tests session_tests();
 Tests session_end_tests();
 Tests session_fetch_tests();

@@ -2,6 +2,7 @@
  * Range receiver: a thread of the addon that receives bodies of ranges straight into the reader's memory. It works on
  * connections that are handed to it, one request at a time on each. See native-bindings/http/range-receiver.h.
  */
+import type { ConnectionPool } from './connection-pool.ts'
 
 /**
  * Events of a connection:
@@ -47,6 +48,10 @@ export interface RangeReceiver {
   ask(connection: number, request: Uint8Array, target: Uint8Array): void
   /** End a connection: when it returns, nothing is written to its target any more, and nothing is told. Idempotent. */
   drop(connection: number): void
+  /** Tell nothing more of a connection, which goes on and is given to a pool. */
+  forget(connection: number): void
+  /** A pool of one server, for connections that native threads use by themselves. */
+  createPool(): ConnectionPool
   /** End all. Idempotent. */
   close(): void
 }

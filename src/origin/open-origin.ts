@@ -15,14 +15,14 @@ import type { RangeReceiver } from '../native/range-receiver.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
 import { RadosOrigin } from './ceph/rados.ts'
 import { type RbdOptions, RbdOrigin } from './ceph/rbd.ts'
-import type { NativeReadSources } from './contract/native-read-sources.ts'
+import type { ReaderTable } from './contract/native-read-sources.ts'
 import type { Origin } from './contract/origin.ts'
 import { withoutCredentials } from './contract/url-credentials.ts'
 import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
 import { type HttpOptions, httpOptionsDefault } from './http/http-client.ts'
 import { HttpOrigin } from './http/http-origin.ts'
-import { originConcurrencyDefault } from './http/limits.ts'
+import { nativeShareOf, originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
@@ -47,8 +47,8 @@ export interface OriginDependencies {
   readonly availability?: CircuitState
   /** Counts second requests; likewise. */
   readonly hedges?: Hedges
-  /** The table of sources for native threads; none when absent. */
-  readonly sources?: NativeReadSources
+  /** Takes the readers for native threads; there are none when absent. */
+  readonly readers?: ReaderTable
   /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
   /** Other than the defaults. */
@@ -112,7 +112,7 @@ interface SchemeParts {
   readonly loadCeph: () => CephAddon
   readonly meter: Meter
   readonly hedges: Hedges
-  readonly sources: NativeReadSources | null
+  readonly readers: ReaderTable | null
   readonly receiver: RangeReceiver | null
   readonly options: OriginOptions
 }
@@ -135,8 +135,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
   // Native threads know no rates.
-  const sources = isThrottled(options) ? null : (dependencies.sources ?? null)
-  const inner = open(url, { addon, loadCeph, meter, hedges, sources, receiver, options })
+  const readers = isThrottled(options) ? null : (dependencies.readers ?? null)
+  const inner = open(url, { addon, loadCeph, meter, hedges, readers, receiver, options })
   const breaker = new CircuitBreakerOrigin(inner, dependencies.availability ?? new CircuitState(inner.url))
   const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
   const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
@@ -145,7 +145,7 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   return new FairShareOrigin(new ConcurrencyLimitOrigin(throttled, concurrencyMax), readsMax, names)
 }
 
-function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts): Origin {
+function openHttp(url: string, { meter, hedges, readers, receiver, options }: SchemeParts): Origin {
   const http = { ...httpOptionsDefault, ...options.http }
   // A try that hangs must end before all of the time is over, or it would never be known that the origin is away.
   const tryMs = Math.ceil(options.missMsMax / 3)
@@ -153,6 +153,8 @@ function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts
     connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
     ...options.http,
     receiver,
+    readers,
+    nativeConnectionsMax: nativeShareOf(options.concurrencyMax),
     connectMsMax: Math.min(http.connectMsMax, tryMs),
     firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
     stallMsMax: Math.min(http.stallMsMax, tryMs),
@@ -161,7 +163,7 @@ function openHttp(url: string, { meter, hedges, receiver, options }: SchemeParts
 }
 
 /** @throws CacheError invalid-argument when a library of Ceph's is missing */
-function openCeph(url: string, { loadCeph, meter, sources, options }: SchemeParts): Origin {
+function openCeph(url: string, { loadCeph, meter, readers, options }: SchemeParts): Origin {
   const place = cephUrlOf(cephPlaceOf(url))
   let addon: CephAddon
   try {
@@ -171,7 +173,7 @@ function openCeph(url: string, { loadCeph, meter, sources, options }: SchemePart
   }
   // As with a web server: several tries in the time of a read.
   const callMsMax = Math.ceil(options.missMsMax / 3)
-  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, sources }
+  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, readers }
   const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
   return metered(origin, meter)
 }

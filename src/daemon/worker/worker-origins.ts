@@ -14,8 +14,7 @@ import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
-import { NativeReadSources } from '../../origin/contract/native-read-sources.ts'
-import type { Origin } from '../../origin/contract/origin.ts'
+import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
@@ -67,7 +66,9 @@ export class WorkerOrigins {
     if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
-      return { place, ...counted, origin: new ReplaceableOrigin(this.#openOne(place, counted)) }
+      const { origin, readers } = this.#openOne(place, counted)
+      counted.sources.replace(readers)
+      return { place, ...counted, origin: new ReplaceableOrigin(origin) }
     })
   }
 
@@ -82,11 +83,12 @@ export class WorkerOrigins {
       const before = this.#open.find(open => open.place.directory === place.directory)
       const counted = before ?? this.#countersOf(place)
       const { meter, hedges, availability, sources } = counted
-      return { place, before, meter, hedges, availability, sources, opened: this.#openOne(place, counted) }
+      return { place, before, meter, hedges, availability, sources, ...this.#openOne(place, counted) }
     })
-    this.#open = next.map(({ before, opened, ...rest }) => {
-      before?.origin.replace(opened)
-      return { ...rest, origin: before?.origin ?? new ReplaceableOrigin(opened) }
+    this.#open = next.map(({ before, origin, readers, ...rest }) => {
+      rest.sources.replace(readers)
+      before?.origin.replace(origin)
+      return { ...rest, origin: before?.origin ?? new ReplaceableOrigin(origin) }
     })
   }
 
@@ -152,18 +154,19 @@ export class WorkerOrigins {
   readonly #endReceiving = () => this.#receiver.close()
 
   #countersOf({ settings }: OriginPlace): Counted {
-    const sources = new NativeReadSources(originDescriptorsMax)
+    const sources = new NativeReadSources()
     const onChange = (state: CircuitStateName) => sources.setAway(state !== 'available')
     const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger, onChange })
     return { meter: new Meter(), hedges: new Hedges(), availability, sources }
   }
 
-  #openOne({ settings }: OriginPlace, { meter, hedges, availability, sources }: Counted): Origin {
+  #openOne({ settings }: OriginPlace, { meter, hedges, availability }: Counted) {
     const { addon, logger } = this.#parts
     if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
     const options = originOptionsOf(settings, logger)
-    const counted = { meter, hedges, availability, sources }
-    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, options, ...counted })
+    const readers = new ReaderTable(originDescriptorsMax)
+    const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, meter, hedges, availability, readers }
+    return { origin: openOrigin(settings.url, { ...parts, options }), readers }
   }
 
   #sayIfTlsIsSlow(): void {

@@ -16,7 +16,7 @@ import { listingNamesMax } from '../../base/limits.ts'
 import type { CephImage, CephImageDescription } from '../../native/ceph-types.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
-import type { NativeReadSources } from '../contract/native-read-sources.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { CephConnection, type CephConnectionOptions, type CephSession } from './ceph-connection.ts'
 import { cephErrnoOf } from './ceph-errors.ts'
@@ -28,8 +28,8 @@ import { namesOf, parentOf, partsOfName, rbdValidatorOf, versionOf } from './rbd
 export interface RbdOptions extends CephConnectionOptions {
   /** Show images as they are now where no snapshot stands for them: they must not be written to. */
   readonly allowMutable: boolean
-  /** The table of open snapshots for native threads; null for none. */
-  readonly sources: NativeReadSources | null
+  /** Readers of open snapshots for native threads; null for none. */
+  readonly readers: ReaderTable | null
 }
 
 /** The parts of an open image. */
@@ -43,7 +43,7 @@ export class RbdOrigin implements Origin {
   readonly url: string
   readonly #connection: CephConnection
   readonly #allowMutable: boolean
-  readonly #sources: NativeReadSources | null
+  readonly #readers: ReaderTable | null
   readonly #known = new WeakMap<CephImage, Known>()
 
   /** @throws CacheError invalid-argument */
@@ -52,7 +52,7 @@ export class RbdOrigin implements Origin {
     this.url = cephUrlOf(place)
     this.#connection = new CephConnection(this.url, place, options)
     this.#allowMutable = options.allowMutable
-    this.#sources = options.sources
+    this.#readers = options.readers
   }
 
   async list({ signal }: ReadOptions): Promise<readonly string[]> {
@@ -170,7 +170,7 @@ export class RbdOrigin implements Origin {
       const ids = await this.#connection.answer(subject, new AbortController().signal, pool.snapshotIds(imageId))
       if (snapshot !== 0n && !ids.includes(snapshot)) throw this.#changed(image)
     })
-    if (snapshot !== 0n) this.#sources?.set(image.id, opened.source())
+    if (snapshot !== 0n) this.#readers?.set(image.id, opened.source())
     this.#known.set(opened, { holes: new RbdHoles(opened, () => confirmed.run()), confirmed })
     return opened
   }

@@ -1,7 +1,6 @@
 /**
- * Sources of native origin reads: the readers of open images that session threads may use by themselves, by version. A
- * reader does not keep its image open: one whose image has been closed answers nothing, and the next read that comes to
- * TypeScript opens the image again.
+ * Sources of native origin reads: the readers of images that session threads may use by themselves, by version. A
+ * reader answers nothing where it cannot, and the next read that comes to TypeScript has the origin publish another.
  *
  * The cache follows an image for as long as it is open, and hears each change: no read has to ask.
  */
@@ -17,27 +16,49 @@ interface Follower {
   reader: OriginReader | null
 }
 
-export class NativeReadSources {
-  /** Used when they are opened. */
+/** Readers that one opening of an origin publishes. They are in use while it is the table of the sources. */
+export class ReaderTable {
+  /** Used when they are set. */
   readonly #byImage: LruMap<string, OriginReader>
+  /** Hears of each change. */
+  onChange: (imageId: string) => void = () => {}
+
+  /** @param max images that have one */
+  constructor(max: number) {
+    this.#byImage = new LruMap(max, { onLeave: (_, imageId) => this.onChange(imageId) })
+  }
+
+  get(imageId: string): OriginReader | null {
+    return this.#byImage.get(imageId) ?? null
+  }
+
+  set(imageId: string, reader: OriginReader): void {
+    this.#byImage.set(imageId, reader)
+    this.onChange(imageId)
+  }
+
+  delete(imageId: string): void {
+    if (this.#byImage.delete(imageId)) this.onChange(imageId)
+  }
+}
+
+export class NativeReadSources {
+  #table: ReaderTable | null = null
   readonly #followers = new Map<string, Follower>()
   #isAway = false
 
-  /** @param max as many as images stay open */
-  constructor(max: number) {
-    this.#byImage = new LruMap(max, { onLeave: (_, imageId) => this.#tell(imageId) })
-  }
-
-  /** An image has been opened. */
-  set(imageId: string, reader: OriginReader): void {
-    this.#byImage.set(imageId, reader)
-    this.#tell(imageId)
+  /** The origin has been opened: readers of an earlier time are not used any more. */
+  replace(table: ReaderTable): void {
+    if (this.#table) this.#table.onChange = () => {}
+    this.#table = table
+    table.onChange = imageId => this.#tell(imageId)
+    this.#tellAll()
   }
 
   /** While the origin is away nothing is read natively: reads wait for it in TypeScript. */
   setAway(isAway: boolean): void {
     this.#isAway = isAway
-    for (const imageId of this.#followers.keys()) this.#tell(imageId)
+    this.#tellAll()
   }
 
   /**
@@ -55,9 +76,13 @@ export class NativeReadSources {
     if (follower?.reader) follower.use(null)
   }
 
+  #tellAll(): void {
+    for (const imageId of this.#followers.keys()) this.#tell(imageId)
+  }
+
   #tell(imageId: string): void {
     const follower = this.#followers.get(imageId)
-    const reader = this.#isAway ? null : (this.#byImage.get(imageId) ?? null)
+    const reader = this.#isAway ? null : (this.#table?.get(imageId) ?? null)
     if (!follower || follower.reader === reader) return
     follower.reader = reader
     follower.use(reader)

@@ -14,6 +14,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
 import { Dialer } from './connections/dialer.ts'
 import { RangeConnectionPool } from './connections/range-connection-pool.ts'
 import { ProxyRefused, proxyAuthorizationOf } from './connections/tunnel.ts'
@@ -21,6 +22,7 @@ import {
   connectMsMax,
   firstByteMsMax,
   listingBytesMax,
+  nativeShareOf,
   originConcurrencyDefault,
   redirectsMax,
   stallMsMax,
@@ -61,6 +63,10 @@ export interface HttpOptions {
   readonly ca: string | null
   /** Receives long ranges; null: undici does. */
   readonly receiver: RangeReceiver | null
+  /** Takes readers for native threads; null: there are none. */
+  readonly readers: ReaderTable | null
+  /** Connections per host that native threads may have. */
+  readonly nativeConnectionsMax: number
   /** The proxy that leads to a host. */
   readonly proxyFor: ProxyChoice
   /** Path of our own host's Unix socket, in place of its address; null: none. */
@@ -79,6 +85,8 @@ export const httpOptionsDefault: HttpOptions = {
   credentials: null,
   ca: null,
   receiver: null,
+  readers: null,
+  nativeConnectionsMax: nativeShareOf(originConcurrencyDefault),
   proxyFor: noProxy,
   unixSocket: null,
   lookup,
@@ -132,12 +140,13 @@ export class HttpClient {
       // It ends when its last request has. Nothing waits for that, and its errors are those requests' own.
       onLeave: pool => void pool.close().catch(() => {}),
     })
-    const { connectMsMax, connectionsMax, ca, receiver, proxyFor, unixSocket } = options
+    const { connectMsMax, connectionsMax, nativeConnectionsMax, ca, receiver, proxyFor, unixSocket } = options
     this.#redirects = new LocalRedirects(home, options.lookup)
     const lookupFor = (origin: string | null) => this.#redirects.lookupFor(origin)
     this.#dialer = new Dialer({ home, unixSocket, connectMsMax, ca, proxyFor, lookupFor })
     this.#dialer.proxyFor(home) // Throws now, not at the first request.
-    const ranges = { connectMsMax, connectionsMax, ca, hostsMax, keepAliveMs, dialer: this.#dialer }
+    const native = { nativeConnectionsMax, exchangeMsMax: options.firstByteMsMax }
+    const ranges = { connectMsMax, connectionsMax, ...native, ca, hostsMax, keepAliveMs, dialer: this.#dialer }
     this.#ranges = receiver && new RangeConnectionPool(ranges, receiver)
   }
 
@@ -194,8 +203,9 @@ export class HttpClient {
       await this.#redirects.mustBeAllowed(url)
       answer = await this.#sendWithCredentials({ ...request, url }, watch)
       if (isRedirect(answer.status)) continue
-      if (request.target && answer.status === 206) this.#remembered.remember(request.url, url, goodMs)
-      return answer
+      if (!request.target || answer.status !== 206) return answer
+      this.#remembered.remember(request.url, url, goodMs)
+      return this.#redirected(answer, request)
     }
     discard(answer.body, this.#options.stallMsMax)
     throw new CacheError('origin-protocol', `${httpPlaceOf(request.url)}: redirected more than ${redirectsMax} times`)
@@ -207,13 +217,18 @@ export class HttpClient {
     if (url === null) return null
     try {
       const answer = await this.#sendWithCredentials({ ...request, url }, watch)
-      if (answer.status === 206) return answer
+      if (answer.status === 206) return this.#redirected(answer, request)
       discard(answer.body, this.#options.stallMsMax)
     } catch (error) {
       if (watch.error !== null) throw error
     }
     this.#remembered.forget(request.url)
     return null
+  }
+
+  /** An answer of the place that the request was led to: that is asked directly as long as the redirect is known. */
+  #redirected(answer: HttpAnswer, { url }: HttpRequest): HttpAnswer {
+    return { ...answer, repeatMs: Math.min(answer.repeatMs, this.#remembered.leftMs(url)) }
   }
 
   /** Once more with other secrets where the server refuses these and there are others by now. */
@@ -265,6 +280,10 @@ export class HttpClient {
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
     const { origin, place, isDirectory } = factsOf(url)
+    const repeatMs = Math.min(
+      (secrets && this.#options.credentials?.freshMs) ?? Number.POSITIVE_INFINITY,
+      this.#dialer.proxyFor(origin)?.credentials?.freshMs ?? Number.POSITIVE_INFINITY,
+    )
     const headers: Record<string, string> = { 'user-agent': 'parentfs', 'accept-encoding': 'identity' }
     for (const name in secrets) headers[name] = secrets[name]!
     for (const name in asked) headers[name] = asked[name]!
@@ -274,7 +293,7 @@ export class HttpClient {
       const answer = await this.#ranges.ask({ url, headers, target }, watch)
       if (answer) {
         const { status, headers, body, inPlace } = answer
-        return { status, headers, body, inPlace, place, isDirectory }
+        return { status, headers, body, inPlace, repeatMs, place, isDirectory }
       }
     }
     const pool = await this.#poolFor(origin)
@@ -293,7 +312,7 @@ export class HttpClient {
       signal: watch.signal as AbortSignal,
       onInfo: ({ headers }) => informations.add(bytesOf(headers)),
     })
-    return { status: statusCode, headers: answered, body, inPlace: null, place, isDirectory }
+    return { status: statusCode, headers: answered, body, inPlace: null, repeatMs: 0, place, isDirectory }
   }
 
   /**

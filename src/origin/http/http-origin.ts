@@ -19,6 +19,7 @@ import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.
 import { httpDigest } from './http-digest.ts'
 import { HttpListing } from './http-listing.ts'
 import { httpTickMs } from './limits.ts'
+import { NativeReaders } from './native-readers.ts'
 import { type HttpAnswer, receiveInto } from './protocol/http-body.ts'
 import { failureOf } from './protocol/http-status.ts'
 import { baseOf } from './protocol/http-url.ts'
@@ -41,6 +42,7 @@ export class HttpOrigin implements Origin {
   readonly #base: URL
   readonly #client: HttpClient
   readonly #listing: HttpListing
+  readonly #readers: NativeReaders | null
   readonly #young = new YoungVersions()
   /** False once this server has said that it knows no HEAD. */
   #knowsHead = true
@@ -58,6 +60,7 @@ export class HttpOrigin implements Origin {
     const all = { ...httpOptionsDefault, ...options }
     this.#client = new HttpClient(base.origin, authorization, all)
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
+    this.#readers = all.readers && new NativeReaders(all.readers)
   }
 
   list({ signal }: ReadOptions): Promise<readonly string[] | null> {
@@ -75,7 +78,7 @@ export class HttpOrigin implements Origin {
   read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     if (target.length === 0) return Promise.resolve()
-    return callSafely(() => this.#readRange(image, this.#placeOf(image.key), offset, target, signal))
+    return callSafely(() => this.#readRange(image, this.#placeOf(image.key), offset, target, signal, image))
   }
 
   async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
@@ -89,6 +92,7 @@ export class HttpOrigin implements Origin {
   }
 
   close(): Promise<void> {
+    this.#readers?.close()
     return this.#client.close()
   }
 
@@ -160,13 +164,27 @@ export class HttpOrigin implements Origin {
     }
   }
 
-  #readRange(facts: ImageFacts, url: URL, offset: number, target: Uint8Array, signal: CancelSignal): Promise<void> {
+  /** @param image `facts` where native threads may read it from then on */
+  #readRange(
+    facts: ImageFacts,
+    url: URL,
+    offset: number,
+    target: Uint8Array,
+    signal: CancelSignal,
+    image: Image | null = null,
+  ): Promise<void> {
+    const readers = image && this.#readers
     const last = offset + target.length - 1
     const headers = conditionOf(facts.validator)
     headers.range = `bytes=${offset}-${last}`
     return this.#client.exchange({ method: 'GET', url, headers, target }, signal, (answer, watch) => {
-      mustBeRange(answer, facts, offset, last)
-      return receiveInto(answer, target, watch)
+      const refusal = refusalOf(answer, facts, offset, last)
+      if (refusal) {
+        if (image) readers?.refused(image)
+        throw refusal
+      }
+      const received = receiveInto(answer, target, watch)
+      return image && readers ? received.then(() => readers.answered(image, answer)) : received
     })
   }
 
@@ -188,23 +206,25 @@ interface Asked extends Look {
   readonly provesRanges: boolean
 }
 
-/** @throws CacheError image-changed, origin-protocol and what a status stands for */
-function mustBeRange(answer: HttpAnswer, facts: ImageFacts, first: number, last: number): void {
+/** image-changed, origin-protocol or what a status stands for; null: it is that range of that version. */
+function refusalOf(answer: HttpAnswer, facts: ImageFacts, first: number, last: number): CacheError | null {
   const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: ${why}; nothing of it is served`)
-  if (answer.status === 200) throw refuse(`sent the whole image for bytes ${first}-${last}`)
-  if (answer.status !== 206) throw failureOf(answer, 'read')
+  if (answer.status === 200) return refuse(`sent the whole image for bytes ${first}-${last}`)
+  if (answer.status !== 206) return failureOf(answer, 'read')
   const version = compareValidator(answer.headers, facts.validator)
   if (version === 'other') {
-    throw new CacheError('image-changed', `${answer.place}: is no longer version ${facts.validator}`)
+    return new CacheError('image-changed', `${answer.place}: is no longer version ${facts.validator}`)
   }
-  if (version === 'missing') throw refuse('did not say which version of the image it sent')
-  if (isEncoded(answer.headers)) throw refuse('encoded the body although it was asked not to')
+  if (version === 'missing') return refuse('did not say which version of the image it sent')
+  if (isEncoded(answer.headers)) return refuse('encoded the body although it was asked not to')
   if (!isRange(answer.headers, first, last, facts.sizeBytes)) {
     const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
-    throw refuse(`sent ${sent} when asked for bytes ${first}-${last}/${facts.sizeBytes}`)
+    return refuse(`sent ${sent} when asked for bytes ${first}-${last}/${facts.sizeBytes}`)
   }
   const length = contentLengthOf(answer.headers)
-  if (length !== null && length !== last - first + 1) throw refuse(`sent ${length} bytes for bytes ${first}-${last}`)
+  return length === null || length === last - first + 1
+    ? null
+    : refuse(`sent ${length} bytes for bytes ${first}-${last}`)
 }
 
 function unsupported(answer: HttpAnswer, why: string): CacheError {

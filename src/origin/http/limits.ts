@@ -6,6 +6,11 @@ import { KiB, MiB } from '../../base/limits.ts'
 /** Origin requests in flight at once, per origin. */
 export const originConcurrencyDefault = 64
 
+/** The part of them that native reads may take: half is left to those of TypeScript, where processes take turns. */
+export function nativeShareOf(concurrencyMax: number): number {
+  return Math.floor(concurrencyMax / 2)
+}
+
 /** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
 export const connectMsMax = 5_000
 
@@ -26,6 +31,9 @@ export const secretFileMs = 5_000
 
 /** Pause between two readings because a server refuses what it was sent: refusals are not all about secrets. */
 export const secretRenewMs = 5_000
+
+/** The time for which an image that was answered otherwise natively is read by TypeScript alone. */
+export const nativePauseMs = 60_000
 
 /** Redirects followed in one request. */
 export const redirectsMax = 5

@@ -55,6 +55,11 @@ export class Credentials {
     return { ...this.#plain, ...Object.fromEntries(await Promise.all(entries)) }
   }
 
+  /** The time for which they are good without being asked for again, in milliseconds. */
+  get freshMs(): number {
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#parts.map(({ secret }) => secret.freshMs))
+  }
+
   /**
    * The server refuses what it was sent: read the secrets anew, unless that was done a moment ago.
    * @returns true when there is something else to send now

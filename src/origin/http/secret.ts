@@ -50,8 +50,12 @@ export class Secret {
    * @throws CacheError access-denied when there never was one
    */
   async value(): Promise<string> {
-    if (this.#value !== null && this.#now() - this.#readMs < this.#freshMs) return this.#value
-    return await this.renew()
+    return this.#value !== null && this.freshMs > 0 ? this.#value : await this.renew()
+  }
+
+  /** The time for which the value is good without being read anew, in milliseconds. */
+  get freshMs(): number {
+    return this.#value === null ? 0 : this.#goodMs - (this.#now() - this.#readMs)
   }
 
   /**
@@ -62,7 +66,7 @@ export class Secret {
     return this.#readings.run(() => this.#renew())
   }
 
-  get #freshMs(): number {
+  get #goodMs(): number {
     if ('command' in this.#source) return this.#source.refresh
     return 'file' in this.#source ? secretFileMs : Number.POSITIVE_INFINITY
   }

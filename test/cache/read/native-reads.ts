@@ -2,12 +2,19 @@
 import t, { type Test } from 'tap'
 import type { MountedOrigin, NativeOriginReads } from '../../../src/cache/fetch/origin-table.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
-import { NativeReadSources } from '../../../src/origin/contract/native-read-sources.ts'
+import { NativeReadSources, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../../fixtures/rooms.ts'
 
 const signal = forever
 const reader = {} as OriginReader
+
+/** Sources whose origin has been opened. */
+function opened(max: number) {
+  const [sources, table] = [new NativeReadSources(), new ReaderTable(max)]
+  sources.replace(table)
+  return { sources, table }
+}
 
 /** A cache with one image, and an open of it that notes what its data file is told. */
 async function openCache(t: Test, direct?: NativeOriginReads) {
@@ -36,11 +43,11 @@ function directOf(sources: NativeReadSources): NativeOriginReads {
 }
 
 t.test('a miss does not set the origin of native fetches: its opening at the origin does, once', async t => {
-  const sources = new NativeReadSources(8)
+  const { sources, table } = opened(8)
   const { cache, close, image, set } = await openCache(t, directOf(sources))
   await cache.read(image, 0, 100, { signal })
   t.same(set, [])
-  sources.set(image.id, reader)
+  table.set(image.id, reader)
   for (let k = 1; k < 10; k++) await cache.read(image, k * 8192, 100, { signal })
   t.same(set, [reader])
   await close()
@@ -57,16 +64,16 @@ t.test('of an origin without native reads nothing is set, ever', async t => {
 })
 
 t.test('the last release takes the origin of native fetches back, and the next open has it at once', async t => {
-  const sources = new NativeReadSources(8)
+  const { sources, table } = opened(8)
   const { cache, close, image, set, open } = await openCache(t, directOf(sources))
-  sources.set(image.id, reader)
+  table.set(image.id, reader)
   await cache.open(image)
   cache.release(image)
   t.same(set.slice(0, 1), [reader])
   const before = set.length
   cache.release(image)
   t.same(set.slice(before), [null])
-  sources.set(image.id, {} as OriginReader)
+  table.set(image.id, {} as OriginReader)
   t.equal(set.length, before + 1, 'nothing is set of an image that nobody has open')
   await open()
   t.equal(set.length, before + 2)
@@ -74,13 +81,13 @@ t.test('the last release takes the origin of native fetches back, and the next o
 })
 
 t.test('a version that the origin no longer has is not read natively any more', async t => {
-  const sources = new NativeReadSources(8)
+  const { sources, table } = opened(8)
   const { origin, cache, close, image, set } = await openCache(t, directOf(sources))
-  sources.set(image.id, reader)
+  table.set(image.id, reader)
   origin.put('a', 100_000, 2)
   await t.rejects(cache.read(image, 0, 100, { signal }), { code: 'image-changed' })
   t.same(set, [reader, null])
-  sources.set(image.id, {} as OriginReader)
+  table.set(image.id, {} as OriginReader)
   t.equal(set.length, 2)
   await close()
 })

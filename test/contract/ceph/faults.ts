@@ -61,7 +61,7 @@ async function prepare(t: Test, cluster: CephTestCluster): Promise<Parts> {
     configurationFile: cluster.configuration,
     callMsMax,
     allowMutable: false,
-    sources: null,
+    readers: null,
   }
   const origin = (t: Test, others: Partial<RbdOptions> = {}) => {
     const opened = new RbdOrigin('rbd://rbd/', { ...options, ...others })

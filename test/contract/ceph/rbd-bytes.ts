@@ -60,7 +60,7 @@ export function rbdBytes(cluster: () => CephTestCluster): void {
       configurationFile: cluster().configuration,
       callMsMax: 30_000,
       allowMutable: false,
-      sources: null,
+      readers: null,
     }
     const origin = new RbdOrigin('rbd://rbd/bytes/', options)
     t.teardown(() => origin.close())

@@ -1,10 +1,17 @@
 /** Readers for session threads: followers hear each change, and nothing twice. */
 import t from 'tap'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
-import { NativeReadSources } from '../../../src/origin/contract/native-read-sources.ts'
+import { NativeReadSources, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
 
 const reader = () => ({}) as OriginReader
 const [one, other] = [reader(), reader()]
+
+/** Sources whose origin has been opened. */
+function opened(max: number) {
+  const [sources, table] = [new NativeReadSources(), new ReaderTable(max)]
+  sources.replace(table)
+  return { sources, table }
+}
 
 function following(sources: NativeReadSources, imageId: string) {
   const heard: (OriginReader | null)[] = []
@@ -18,39 +25,39 @@ function isHeard(heard: readonly (OriginReader | null)[], ...expected: readonly 
 }
 
 t.test('a follower has the reader of its image, whichever comes first', async t => {
-  const sources = new NativeReadSources(2)
+  const { sources, table } = opened(2)
   const early = following(sources, 'a')
   t.ok(isHeard(early), 'nothing is said of an image that is not open at its origin')
-  sources.set('a', one)
-  sources.set('a', one)
-  sources.set('b', other)
+  table.set('a', one)
+  table.set('a', one)
+  table.set('b', other)
   t.ok(isHeard(early, one))
   t.ok(isHeard(following(sources, 'b'), other))
-  sources.set('a', other)
+  table.set('a', other)
   t.ok(isHeard(early, one, other), 'an image that was opened anew')
 })
 
 t.test('a follower that ends loses its reader, and hears nothing more', async t => {
-  const sources = new NativeReadSources(2)
+  const { sources, table } = opened(2)
   const [had, none] = [following(sources, 'a'), following(sources, 'b')]
-  sources.set('a', one)
+  table.set('a', one)
   for (const imageId of ['a', 'a', 'b', 'c']) sources.unfollow(imageId)
-  sources.set('a', other)
-  sources.set('b', other)
+  table.set('a', other)
+  table.set('b', other)
   t.ok(isHeard(had, one, null))
   t.ok(isHeard(none))
   t.ok(isHeard(following(sources, 'a'), other), 'the next open has it')
 })
 
 t.test('there is no reader while the origin is away', async t => {
-  const sources = new NativeReadSources(2)
+  const { sources, table } = opened(2)
   const heard = following(sources, 'a')
-  sources.set('a', one)
+  table.set('a', one)
   for (const isAway of [true, true, false, true]) sources.setAway(isAway)
   t.ok(isHeard(heard, one, null, one, null))
   const late = following(sources, 'b')
-  sources.set('b', other)
-  sources.set('a', other)
+  table.set('b', other)
+  table.set('a', other)
   sources.unfollow('a')
   t.ok(isHeard(late))
   sources.setAway(false)
@@ -59,10 +66,28 @@ t.test('there is no reader while the origin is away', async t => {
 })
 
 t.test('beyond the images that stay open the one that was opened first has no reader', async t => {
-  const sources = new NativeReadSources(2)
+  const { sources, table } = opened(2)
   const heard = following(sources, 'a')
-  for (const imageId of ['a', 'b', 'c']) sources.set(imageId, one)
+  for (const imageId of ['a', 'b', 'c']) table.set(imageId, one)
   t.ok(isHeard(heard, one, null))
-  sources.set('a', other)
+  table.set('a', other)
   t.ok(isHeard(heard, one, null, other))
+})
+
+t.test('an image that is refused has no reader, and an origin that is opened anew none of before', async t => {
+  const { sources, table } = opened(2)
+  const heard = following(sources, 'a')
+  table.set('a', one)
+  table.delete('b')
+  table.delete('a')
+  table.delete('a')
+  t.ok(isHeard(heard, one, null))
+  table.set('a', one)
+  const next = new ReaderTable(2)
+  sources.replace(next)
+  t.ok(isHeard(heard, one, null, one, null))
+  table.set('a', one)
+  t.ok(isHeard(heard, one, null, one, null), 'calls under way may end later')
+  next.set('a', other)
+  t.ok(isHeard(heard, one, null, one, null, other))
 })

@@ -160,6 +160,15 @@ export class NativeRangeConnection {
     if (this.#exchange && !isWhole(this.#exchange)) this.#exchange.fail(this.#error)
   }
 
+  /** Give an idle connection away. @returns its id at the receiver, or null where it has ended */
+  release(): number | null {
+    const id = this.#error === null ? this.#id : null
+    if (id !== null) this.#receiver.forget(id)
+    this.#id = null
+    this.destroy(null)
+    return id
+  }
+
   #handOver(socket: Socket, host: string): void {
     if (this.#error !== null) throw this.#error
     const fd = (socket as unknown as WithHandle)._handle?.fd ?? -1

@@ -12,9 +12,10 @@ import { SlicedQueue } from '../../../async/loop-slicer.ts'
 import { LruMap } from '../../../base/lru-map.ts'
 import type { RangeReceiver } from '../../../native/range-receiver.ts'
 import type { TimedPhase } from '../protocol/exchange-timeout.ts'
-import type { HttpAnswer, InPlaceBody } from '../protocol/http-body.ts'
+import type { HttpAnswer, InPlaceBody, RepeatableRequest } from '../protocol/http-body.ts'
 import { factsOf, type UrlFacts } from '../protocol/http-url.ts'
 import type { Dialer } from './dialer.ts'
+import { NativeConnections } from './native-connections.ts'
 import { HandshakeRefused, NativeRangeConnection, type RangeConnectOptions } from './native-range-connection.ts'
 import { tlsTrust } from './tls-trust.ts'
 
@@ -28,6 +29,10 @@ export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 't
   readonly hostsMax: number
   /** The time that an idle one is kept. */
   readonly keepAliveMs: number
+  /** Per host, for native threads. */
+  readonly nativeConnectionsMax: number
+  /** The time that one of their exchanges may take. */
+  readonly exchangeMsMax: number
 }
 
 /** A range that is to be received in place. */
@@ -39,7 +44,7 @@ export interface RangeRequest {
 }
 
 /** An answer whose final URL the caller knows. */
-export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory'>
+export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory' | 'repeatMs'>
 
 interface Host {
   readonly idle: { readonly connection: NativeRangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]
@@ -48,6 +53,8 @@ interface Host {
   readonly waiting: (() => void)[]
   /** Until then it is left to undici. */
   notBeforeMs: number
+  /** Its connections for native threads, once there is a range that they could repeat. */
+  native: NativeConnections | null
 }
 
 /** The time of that. */
@@ -74,7 +81,10 @@ export class RangeConnectionPool {
     this.#options = options
     this.#hosts = new LruMap(options.hostsMax, {
       mayLeave: ({ busy, waiting }) => busy === 0 && waiting.length === 0,
-      onLeave: ({ idle }) => [...idle].forEach(kept => void kept.drop()),
+      onLeave: ({ idle, native }) => {
+        for (const kept of [...idle]) kept.drop()
+        native?.close()
+      },
     })
     this.#receiver = receiver
   }
@@ -90,15 +100,15 @@ export class RangeConnectionPool {
     const host = this.#hostOf(facts.origin)
     const proxy = dialer.proxyFor(facts.origin)
     const isAbsolute = proxy !== null && url.protocol === 'http:'
-    const request = requestOf(facts, isAbsolute, headers)
+    const text = requestOf(facts, isAbsolute, headers)
     const trust = url.protocol === 'https:' ? this.#trustOf() : null
     // In TLS with a proxy no descriptor has the bytes.
-    if (request === null || proxy?.url.protocol === 'https:' || (url.protocol === 'https:' && trust === null))
-      return null
+    if (text === null || proxy?.url.protocol === 'https:' || (url.protocol === 'https:' && trust === null)) return null
     if (this.#isLeft(host)) return null
     while (host.busy >= connectionsMax) await turn(host, watch)
     if (this.#isLeft(host)) return null
     host.busy++
+    const request = `${text}range: ${headers.range}\r\n\r\n`
     for (;;) {
       const connection = this.#take(host, url, trust)
       const { isUsed } = connection
@@ -108,7 +118,9 @@ export class RangeConnectionPool {
         const head = await connection.ask(request, target, watch)
         const { status, headers: answered, bodyBytes } = head
         if (connection.isReceiving) {
-          return { status, headers: answered, body: noBody, inPlace: new Reception(host, connection, this.#end) }
+          const repeatable = { text, host: this.#nativeHostOf(host, url, trust) }
+          const inPlace = new Reception(repeatable, host, connection, this.#end)
+          return { status, headers: answered, body: noBody, inPlace }
         }
         host.notBeforeMs = performance.now() + leaveMs
         this.#end(host, connection)
@@ -133,7 +145,10 @@ export class RangeConnectionPool {
   /** Idempotent; what is being received breaks off. */
   close(error: unknown): void {
     this.#closed = true
-    for (const { idle } of this.#hosts.values()) for (const { timer } of idle) clearTimeout(timer)
+    for (const { idle, native } of this.#hosts.values()) {
+      for (const { timer } of idle) clearTimeout(timer)
+      native?.close()
+    }
     for (const connection of this.#open) connection.destroy(error)
     this.#open.clear()
   }
@@ -152,7 +167,7 @@ export class RangeConnectionPool {
 
   #hostOf(origin: string): Host {
     if (this.#latest?.origin === origin) return this.#latest.host
-    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0 }
+    const host = this.#hosts.get(origin) ?? { idle: [], busy: 0, waiting: [], notBeforeMs: 0, native: null }
     this.#hosts.set(origin, host)
     this.#latest = { origin, host }
     return host
@@ -164,16 +179,26 @@ export class RangeConnectionPool {
       if (kept.connection.isOpen) return kept.connection
       this.#open.delete(kept.connection)
     }
-    const { connectMsMax, dialer } = this.#options
     try {
-      const options = { connectMsMax, dialer, trust }
-      const connection = new NativeRangeConnection(url, options, this.#receiver, this.#slicer)
+      const connection = this.#dial(url, trust)
       this.#open.add(connection)
       return connection
     } catch (error) {
       leave(host)
       throw error
     }
+  }
+
+  #dial(url: URL, trust: number | null): NativeRangeConnection {
+    const { connectMsMax, dialer } = this.#options
+    return new NativeRangeConnection(url, { connectMsMax, dialer, trust }, this.#receiver, this.#slicer)
+  }
+
+  #nativeHostOf(host: Host, url: URL, trust: number | null): NativeConnections {
+    const { keepAliveMs, nativeConnectionsMax, exchangeMsMax } = this.#options
+    const limits = { connectionsMax: nativeConnectionsMax, idleMsMax: keepAliveMs, exchangeMsMax }
+    host.native ??= new NativeConnections(this.#receiver.createPool(), () => this.#dial(url, trust), limits)
+    return host.native
   }
 
   /** Of connections in TLS; null: that is Node's, and so undici's. */
@@ -200,16 +225,19 @@ export class RangeConnectionPool {
 
 /** A body on its way into its place. */
 class Reception implements InPlaceBody {
+  readonly request: RepeatableRequest
   readonly #host: Host
   readonly #connection: NativeRangeConnection
   readonly #end: (host: Host, connection: NativeRangeConnection) => void
   #hasEnded = false
 
   constructor(
+    request: RepeatableRequest,
     host: Host,
     connection: NativeRangeConnection,
     end: (host: Host, connection: NativeRangeConnection) => void,
   ) {
+    this.request = request
     this.#host = host
     this.#connection = connection
     this.#end = end
@@ -247,14 +275,15 @@ function leave(host: Host): void {
   host.waiting.shift()?.()
 }
 
-/** The request as it is sent; null where a header cannot be sent like this: undici says what is wrong with it. */
+/** The request up to Range; null where a header cannot be sent like this: undici says what is wrong with it. */
 function requestOf(facts: UrlFacts, isAbsolute: boolean, headers: Readonly<Record<string, string>>): string | null {
   // A proxy is told the whole URL. Source: RFC 9112 3.2.2.
   let request = isAbsolute ? facts.request.replace('GET ', `GET ${facts.origin}`) : facts.request
   for (const name in headers) {
     const value = headers[name]!
+    if (name === 'range') continue
     if (!plain.test(name) || !plain.test(value)) return null
     request += `${name}: ${value}\r\n`
   }
-  return `${request}\r\n`
+  return request
 }

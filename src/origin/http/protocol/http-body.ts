@@ -4,6 +4,7 @@
 import type { Readable } from 'node:stream'
 import { TimeSlice } from '../../../async/time-slice.ts'
 import { CacheError } from '../../../base/errors.ts'
+import type { OriginReader } from '../../../native/origin-reader.ts'
 import type { ExchangeTimeout } from './exchange-timeout.ts'
 import type { Headers } from './response-headers.ts'
 
@@ -14,6 +15,8 @@ export interface HttpAnswer {
   readonly body: Readable
   /** The reader's memory, where the body goes straight into it; null: it is read from `body`. */
   readonly inPlace: InPlaceBody | null
+  /** The time for which its request may be repeated as it is, for other ranges, in milliseconds; 0: it may not. */
+  readonly repeatMs: number
   /** The final URL, without credentials and query; for messages. */
   readonly place: string
   /** True when that is a directory: a path that ends in a slash. */
@@ -21,10 +24,37 @@ export interface HttpAnswer {
 }
 
 export interface InPlaceBody {
+  /** The request for it. */
+  readonly request: RepeatableRequest
   /** Resolves when all of it is there. */
   received(): Promise<void>
   /** Nothing more is wanted of it, and nothing is written any more. Idempotent. */
   end(): void
+}
+
+/** A request for a range that native threads can repeat for other ranges. */
+export interface RepeatableRequest {
+  /** All but Range and the empty line. */
+  readonly text: string
+  /** The host that has answered it. */
+  readonly host: NativeHost
+}
+
+/** A host as native threads can ask it. */
+export interface NativeHost {
+  /** @param ms the time for which the request may be sent */
+  reader(text: string, version: AnsweredVersion, ms: number): OriginReader
+  /** Did the host answer that reader otherwise? */
+  isOver(reader: OriginReader): boolean
+  /** See to it that there are connections, as many as native threads want. */
+  connect(): void
+}
+
+/** A version of an image, as answers name it: the values of two headers; null: it is not compared. */
+export interface AnsweredVersion {
+  readonly sizeBytes: number
+  readonly etag: string | null
+  readonly lastModified: string | null
 }
 
 /** An unwanted body is read up to this many bytes, so that its connection can be used again. */

@@ -12,6 +12,8 @@ import { authorizationOf, hostOf, portOf } from './http-url.ts'
 /** Credentials for a proxy: the header Authorization, sent as Proxy-Authorization. */
 export interface ProxyCredentials {
   headers(): Promise<Readonly<Record<string, string>>>
+  /** The time for which they are good without being asked for again, in milliseconds. */
+  readonly freshMs: number
   /** The proxy refused them. @returns whether there are others by now */
   renew(sent: Readonly<Record<string, string>>): Promise<boolean>
 }
@@ -39,7 +41,10 @@ export function proxyAt(url: string, credentials: ProxyCredentials | null = null
     throw new CacheError('invalid-argument', `${withoutCredentials(text)}: not a proxy: write http://host:port`)
   }
   const authorization = authorizationOf(parsed)
-  const own = authorization === null ? null : { headers: async () => ({ authorization }), renew: async () => false }
+  const own =
+    authorization === null
+      ? null
+      : { headers: async () => ({ authorization }), freshMs: Number.POSITIVE_INFINITY, renew: async () => false }
   return { url: new URL(parsed.origin), credentials: credentials ?? own }
 }
 

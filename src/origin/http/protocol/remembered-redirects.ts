@@ -69,6 +69,11 @@ export class RememberedRedirects {
     return null
   }
 
+  /** The time for which it will be known, in milliseconds; 0: it is not. */
+  leftMs(url: URL): number {
+    return Math.max(0, (this.#places.get(url.href)?.untilMs ?? 0) - this.#now())
+  }
+
   /** @param ms its lifetime; 0: it is not used again */
   remember(url: URL, place: URL, ms: number): void {
     if (ms > 0) this.#places.set(url.href, { place, untilMs: this.#now() + ms })

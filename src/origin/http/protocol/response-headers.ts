@@ -88,6 +88,19 @@ export function conditionOf(validator: string): Record<string, string> {
   return { 'if-unmodified-since': isWeak(validator) ? validator.replace(/^W\/"[^"]*" /, '') : validator }
 }
 
+/**
+ * The values of ETag and Last-Modified by which an answer shows, without a doubt, that its version is `validator`; a
+ * null one need not come. Null where none would show it.
+ */
+export function versionHeadersOf(
+  validator: string,
+): { readonly etag: string | null; readonly lastModified: string | null } | null {
+  if (isStrong(validator)) return { etag: validator, lastModified: null }
+  if (!isWeak(validator)) return { etag: null, lastModified: validator }
+  const [, etag, lastModified] = /^(W\/"[^"]*") (.+)$/.exec(validator) ?? []
+  return etag === undefined || lastModified === undefined ? null : { etag, lastModified }
+}
+
 /** Is the version of this answer `validator`? `missing` when the answer does not say. */
 export function compareValidator(headers: Headers, validator: string): 'same' | 'other' | 'missing' {
   const etag = headerOf(headers, 'etag')
