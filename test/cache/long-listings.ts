@@ -1,8 +1,8 @@
 /**
- * A listing of a million names holds up nobody: while it is received, recorded, told and read again, requests have their turn.
+ * A listing of a million names holds up no request, while it is received, recorded, told and read again.
  *
- * NAMES=n sets how long it is. What counts is the work of a turn of the event loop: how long it took by the clock depends on what
- * else the machine does, and is said besides.
+ * NAMES=n sets its length. The work in one iteration of the event loop counts. Its time by the clock depends on other
+ * work of the machine, and is printed besides.
  */
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -60,7 +60,7 @@ class Turns {
   }
 }
 
-/** How long this thread has had a processor. Source: Linux Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat. */
+/** Processor time of this thread. Source: Linux Documentation/scheduler/sched-stats.rst, /proc/PID/schedstat. */
 function workedMs(): number {
   return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'latin1').split(' ')[0]) / 1e6
 }

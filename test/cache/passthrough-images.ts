@@ -11,12 +11,13 @@ const sizeBytes = 300 * 1024 + 5
 const patienceMs = 10_000
 const verifying = { signal, onProgress: () => {} }
 
-/** A complete image, of which nobody has asked for the digest yet. */
+/** A complete image; its digest has not been asked for yet. */
 async function complete(t: Test, hexOf: ((bytes: Buffer) => string) | null) {
   const origin = new MemoryOrigin()
   origin.put('a', sizeBytes)
   if (hexOf) origin.published.set('a', { algorithm: 'sha-256', hex: hexOf(origin.bytes('a', 0, sizeBytes)) })
-  const directory = mkdtempSync(join(tmpdir(), 'parentfs-passthroughs-')) // Not testdir(): it goes before the teardown below.
+  // Not testdir(): it goes before the teardown below.
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-passthroughs-'))
   const rooms = await openRooms({ directory, origin })
   t.teardown(async () => {
     await rooms.close()

@@ -1,9 +1,10 @@
 /**
- * Bits flipped anywhere in the cache directory while nobody uses it: after a clean stop and after kill -9, in data files,
- * database, lock table, VERSION and mark. What comes back is right bytes, or a refusal that says what to do. A process may
- * die of an index that was not closed, or may not be able to read it. The next one, told so as by a supervisor, then gives
- * right bytes.
- * FLIPS=n sets how many; SEED=n another sequence.
+ * Bits flipped anywhere in the cache directory while it is not in use: after a clean stop and after kill -9, in data
+ * files, database, lock table, VERSION and mark. Reads give right bytes, or a refusal that says what to do. A process
+ * may die of an index that was not closed, or may not be able to read it. The next one, told so as by a supervisor,
+ * then gives right bytes.
+ *
+ * FLIPS=n sets their number; SEED=n another sequence.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -90,7 +91,7 @@ async function checkAll(mode: 'check' | 'doubt', directories: readonly string[])
   return outcomes
 }
 
-// For any number of them; who runs this file has a limit of his own.
+// For any number of them: the user that runs this file has a limit too.
 t.setTimeout(3_600_000)
 
 t.test(`${flipsWanted} flipped bits never give a wrong byte (SEED=${seed})`, async t => {

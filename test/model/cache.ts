@@ -1,8 +1,9 @@
 /**
- * Seeded random operations on a small cache, against a plain byte array: reads of any length at any offset, many at once,
- * with reading ahead, promotion and eviction racing, readers that leave, an origin that fails, images that are replaced, open or not, by versions
- * that were there before, too, and restarts in between.
- * OPERATIONS=n sets how many; SEED=n another sequence.
+ * Seeded random operations on a small cache, against a plain byte array. Reads have any length and any offset, many at
+ * once, while read-ahead, promotion and eviction race. Readers leave, the origin fails, and images are replaced, open
+ * or not, also by versions that were there before. The cache is restarted in between.
+ *
+ * OPERATIONS=n sets their number; SEED=n another sequence.
  */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -73,7 +74,7 @@ class World {
     const { cache } = this.#rooms
     this.#release(this.#open.length)
     const known = new Set(this.#images.map(({ image }) => image.id))
-    // What is still on its way into a version keeps it for a moment, and a look under way may have begun when it was open.
+    // Work that is on its way into a version keeps it for a moment. A look under way may have begun when it was open.
     const isRetired = async () => {
       await cache.retireVersions()
       return cache.capacity().images === known.size
@@ -133,7 +134,8 @@ class World {
     if (random() < 0.05) setImmediate(() => controller.abort())
     try {
       const { signal } = controller
-      // Half of them give the bytes back when they have looked at them, some of those late: nobody else may have the memory until then.
+      // Half of them give the bytes back after they have looked at them, some of those late: until then the memory is
+      // theirs alone.
       let release = () => {}
       const lend = (given: () => void) => {
         release = given

@@ -1,9 +1,10 @@
 /**
- * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile and shutdown: the store's and the index's own
- * code over a disk that loses, tears and reorders what was not synced. After each: right bytes only, no record without its
- * bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known that the kernel was told.
+ * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile and shutdown: the code of
+ * the store and of the index over a disk that loses, tears and reorders unsynced writes. After each: right bytes only,
+ * no record without its bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known
+ * that the kernel was told.
  *
- * A life is lived to its end; at some of its steps what a power cut would find there is kept, cut in several ways, and
+ * A life is lived to its end. At some of its steps the remains of a power cut there are kept, cut in several ways, and
  * started again. RUNS=n cuts per step; SEED=n another sequence.
  */
 import t from 'tap'
@@ -68,7 +69,7 @@ class Moments {
   }
 }
 
-/** A first life, which leaves something behind: records, orphans of a cut, a lost or a foreign data file, a flipped bit. */
+/** A first life, with its remains: records, orphans of a cut, a lost or a foreign data file, a flipped bit. */
 async function leaveSomething(random: () => number): Promise<Pick<Cut, 'disk' | 'index'>> {
   const world = new CrashWorld(random)
   let [seen, cut] = [0, null as Cut | null]
@@ -106,7 +107,7 @@ async function live(random: () => number, isWanted: (step: string) => boolean): 
 
 interface Outcome {
   cuts: number
-  /** What was found wrong, with what leads there again. */
+  /** Errors found, each with the seed that leads there again. */
   readonly wrong: string[]
 }
 

@@ -2,8 +2,9 @@
  * The protocol of the in-flight table, tried in every interleaving: session threads look, claim, look again and fetch;
  * TypeScript claims, fetches, publishes and releases, and takes over what session threads brought.
  *
- * In the right orders a block is fetched once and no claim stays. Each wrong order fetches it twice somewhere, or leaves
- * a claim for ever, of which a reader would wait for ever. Steps under the mutex of the native table are one step.
+ * In the right orders a block is fetched once and no claim stays. Each wrong order fetches it twice somewhere, or
+ * leaves a claim for ever, of which a reader would wait for ever. Steps under the mutex of the native table are one
+ * step.
  */
 import t from 'tap'
 
@@ -30,7 +31,7 @@ interface Waiting {
 type Thread = readonly (Step | Waiting)[]
 
 const look: Step = (world, at) => (world.resident ? end : at + 1)
-/** What another one has claimed is joined, which fetches nothing. */
+/** A claim of another thread is joined, which fetches nothing. */
 const claim: Step = (world, at) => {
   if (world.claimed) return end
   world.claimed = true

@@ -1,6 +1,6 @@
 /**
- * Boots replayed against the policy of read-ahead alone: how many reads wait for the origin, and how many bytes that costs. What is
- * fetched ahead is there at the next read; a native hit is not seen, as in the daemon.
+ * Boots replayed against the policy of read-ahead alone: reads that wait for the origin, and the bytes that it costs.
+ * Bytes fetched ahead are there at the next read; a native hit is not seen, as in the daemon.
  */
 import t from 'tap'
 import { AccessPredictor } from '../../src/cache/prefetch/access-predictor.ts'

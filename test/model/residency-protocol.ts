@@ -1,10 +1,10 @@
 /**
- * The protocol of the residency table, tried in every interleaving: eviction clears, bumps, punches; promotion writes, sets; a
- * reader takes generation, bits, bytes, generation.
+ * The protocol of the residency table, tried in every interleaving: eviction clears, bumps, punches; promotion writes,
+ * sets; a reader takes generation, bits, bytes, generation.
  *
- * The right orders never give wrong bytes. Each wrong order does somewhere, which shows that the model sees what it looks for.
- * A step is what the machine does at once; writes, punches and reads of a block are two steps each, because files change page
- * by page.
+ * The right orders never give wrong bytes. Each wrong order does somewhere, which shows that the model sees what it
+ * looks for. A step is what the machine does at once; writes, punches and reads of a block are two steps each, because
+ * files change page by page.
  */
 import t from 'tap'
 
@@ -81,7 +81,10 @@ interface Outcome {
   wrong: number
 }
 
-/** Run every interleaving of `threads`; a hit is what a reader may return, wrong when a page of it is not the image's. */
+/**
+ * Run every interleaving of `threads`. A hit is a read that returns bytes, wrong when a page of them is not the
+ * image's.
+ */
 function explore(threads: readonly (readonly Step[])[], world: World): Outcome {
   const outcome: Outcome = { interleavings: 0, hits: 0, wrong: 0 }
   const at = threads.map(() => 0)

@@ -67,7 +67,8 @@ t.test('what is used again and again keeps nine tenths, though many go at once',
 t.test('where recency serves better it is followed', async t => {
   const [adaptive, lru] = [new Units(new AdaptivePolicy(), 500), new Units(new LruPolicy(), 500)]
   for (const cache of [adaptive, lru]) {
-    // Each unit twice, the second time when 200 others came: a short queue of new ones has forgotten it then, and it is not asked for again.
+    // Each unit twice, the second time when 200 others came: a short queue of new ones has forgotten it then, and it is
+    // not asked for again.
     for (let k = 0; k < 60_000; k++) {
       await cache.ask(k)
       if (k >= 200) await cache.ask(k - 200)

@@ -26,7 +26,7 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
     await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
     rooms.clock.advance()
     if (k % 8 !== 7) continue
-    // What is set aside for records that are not written yet must not fill the cache.
+    // Bytes set aside for unwritten records must not fill the cache.
     await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
     await rooms.store.flush()
   }

@@ -8,7 +8,8 @@ t.test('numbers go in and out as they would of arrays, in the same order', async
     const lines = new IndexedLists(3)
     const model: number[][] = [[], [], []]
     const values = new Map<number, number>()
-    // Of several images: beyond 32 bits, alike in the lower ones. Few at first, so that slots are used again, and many later.
+    // Of several images: beyond 32 bits, alike in the lower ones. Few at first, so that slots are used again, and many
+    // later.
     const draw = (most: number) => between(random, 0, 4) * 2 ** 32 + between(random, 0, most)
     let wrong = 0
     for (let k = 0; k < 20_000; k++) {

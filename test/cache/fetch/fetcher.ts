@@ -1,4 +1,7 @@
-/** The fetcher: each block is asked of the origin once, and goes to readers, to the store, or stays in memory for a while. */
+/**
+ * The fetcher: each block is asked of the origin once, and goes to readers, to the store, or stays in memory for a
+ * while.
+ */
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { FetchBudgets } from '../../../src/cache/fetch/fetch-budgets.ts'

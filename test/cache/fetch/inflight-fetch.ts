@@ -7,7 +7,7 @@ import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 const block = { first: 2, count: 3 } // Blocks 2, 3 and 4.
 const bytes = new Uint8Array(12)
 
-/** A fetch of blocks 2 to 4 whose bytes come when the test says so, and which notes how it ended. */
+/** A fetch of blocks 2 to 4: its bytes come when the test says so, and it notes its end. */
 function inFlight(more: Partial<FetchPlan> = {}, run = block) {
   const origin = deferred<Uint8Array>()
   const seen = { cancelled: false, freed: [] as boolean[] }

@@ -27,7 +27,7 @@ function imageWith(native: JoinedFetch[] = []) {
   return { stored, claims, joins }
 }
 
-/** A fetch whose bytes come when the test says so, and which notes how it ended. */
+/** A fetch that notes its end; its bytes come when the test says so. */
 function inFlight(run: BlockRun = { first: 2, count: 3 }, object = 0) {
   const origin = deferred<Uint8Array>()
   const seen = { cancelled: false, freed: [] as boolean[] }

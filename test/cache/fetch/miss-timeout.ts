@@ -1,5 +1,5 @@
 /**
- * How long readers wait, whose time it is, and what they are told in the end.
+ * Time that readers wait, the reader that it is counted for, and the error at its end.
  */
 
 import { getEventListeners } from 'node:events'
@@ -32,7 +32,7 @@ function setUp(missMs: number, onOutage: OnOutage = 'fail') {
   return { availability, change, patience: new MissTimeout({ missMs, onOutage, availability }) }
 }
 
-/** What hangs until its signal fires, as a fetch does. */
+/** A call that hangs until its signal fires, as a fetch does. */
 function hang(own: CancelSignal): Promise<never> {
   return new Promise((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'left'))))
 }

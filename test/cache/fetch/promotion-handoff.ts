@@ -1,4 +1,4 @@
-/** What becomes of bytes that the store did not take. */
+/** Bytes that the store did not take. */
 import t, { type Test } from 'tap'
 import { type FetchPlan, InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
 import { InflightTable } from '../../../src/cache/fetch/inflight-table.ts'
@@ -42,7 +42,7 @@ t.test('bytes of an image that was removed do not stay: its successor fetches it
   t.equal(await listedAfter(t, true), 0)
 })
 
-/** A fetch of one block whose bytes are here; the store says what the test wants. */
+/** A fetch of one block with its bytes here; the store says what the test wants. */
 function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
   const state = { takes: false, mayTake: false, promotions: 0 }
   const fetches = new InflightTable()

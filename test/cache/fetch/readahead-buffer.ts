@@ -14,7 +14,9 @@ const KiB = 1024
 const MiB = 1024 * KiB
 const blockBytes = 64 * KiB
 
-/** A shelf, an image of which it keeps things, and what native threads and those who expect things hear. */
+/**
+ * A read-ahead buffer, an image with ranges in it, and the reports to native threads and to callers that expect ranges.
+ */
 function world({ isScarce = false, isSound = true } = {}) {
   const log: string[] = []
   const state = { nowMs: 0, isScarce, isSound }

@@ -14,7 +14,7 @@ import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
 const blockBytes = 4096
 const objectBytes = 64 * blockBytes
 
-/** An image whose blocks 1, 2 and 5 of object 0, and the first of object 1, are damaged under the kernel's eyes. */
+/** An image with damage under the kernel's eyes: blocks 1, 2 and 5 of object 0, and the first of object 1. */
 async function damaged(t: Test) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-repair-')) // Not testdir(): it goes before the teardown below.
   const origin = new MemoryOrigin()

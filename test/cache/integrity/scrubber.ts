@@ -70,7 +70,7 @@ t.test('the scrub keeps its pace', async t => {
   await rooms.close()
 })
 
-/** Waiting takes no time but by the clock, until that has come to `endMs`: then it goes on until somebody stops. */
+/** Waits take no time but by the clock, until it has come to `endMs`: then they last until the scrubber is stopped. */
 function quickTime(endMs: number) {
   const clock = { nowMs: 0 }
   const wait = async (ms: number, signal: CancelSignal) => {

@@ -1,4 +1,7 @@
-/** Names and the versions that they mean: asked of the origin when they are not fresh, recorded, and kept over a restart. */
+/**
+ * Names and the versions that they mean: asked of the origin when they are not fresh, recorded, and kept over a
+ * restart.
+ */
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { Catalog, type CatalogOptions } from '../../../src/cache/names/catalog.ts'

@@ -27,7 +27,8 @@ async function world(t: Test, imagesMax: number, more: Partial<RoomsOptions> = {
   }
   const origin = new MemoryOrigin()
   const logger = keepingLogger()
-  const directory = mkdtempSync(join(tmpdir(), 'parentfs-forgetter-')) // Not testdir(): it goes before the teardown below.
+  // Not testdir(): it goes before the teardown below.
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-forgetter-'))
   const options = {
     directory,
     origin,

@@ -12,13 +12,14 @@ const KiB = 1024
 const sizeBytes = 600 * KiB + 5
 const patienceMs = 10_000
 
-/** A cache whose clock stands still, over an origin whose answers are asked for at each lookup. */
+/** A cache with a clock that stands still, over an origin that is asked at each lookup. */
 async function world(t: Test, more: Partial<RoomsOptions> = {}) {
   const clock = { nowMs: 0 }
   const known = new Set<bigint>()
   const origin = new MemoryOrigin()
   origin.put('a', sizeBytes, 1)
-  const directory = mkdtempSync(join(tmpdir(), 'parentfs-retirer-')) // Not testdir(): it goes before the teardown below.
+  // Not testdir(): it goes before the teardown below.
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-retirer-'))
   const options = {
     directory,
     origin,
@@ -39,7 +40,10 @@ async function world(t: Test, more: Partial<RoomsOptions> = {}) {
 
 const lookUp = ({ cache }: Rooms, name = 'a') => cache.lookup(null, name, { signal })
 
-/** Read all of the version that the name means now, until it is held: while its predecessor goes, reads are not promoted. */
+/**
+ * Read all of the version that the name means now, until it is held: while its predecessor goes, reads are not
+ * promoted.
+ */
 async function hold(rooms: Rooms, origin: MemoryOrigin, name = 'a') {
   const entry = await lookUp(rooms, name)
   const { image } = entry

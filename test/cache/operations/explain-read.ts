@@ -1,4 +1,4 @@
-/** What is said of a read before anybody reads. */
+/** The explanation of a read before it happens. */
 import t from 'tap'
 import { explainBytesMax } from '../../../src/cache/operations/limits.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'

@@ -11,7 +11,7 @@ import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.
 const blockBytes = 64 * 1024
 const stored = { geometry: { blockBytes } } as unknown as StoredImage
 
-/** A queue whose fetches end when the test says so. */
+/** A queue with fetches that end when the test says so. */
 function queueing(_t: Test) {
   const state = { requestsMax: 2, demanded: 0, bdpBytes: 0, hasRoom: true, lacking: ~0n }
   const begun: string[] = []

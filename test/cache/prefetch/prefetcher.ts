@@ -90,7 +90,7 @@ t.test('whoever joined what then fails has it fetched again', async t => {
     fail = () => reject(new CacheError('origin-failed', 'cut'))
   })
   failed.catch(() => {})
-  // What is demanded comes, what is fetched ahead does not.
+  // Demanded bytes come, bytes fetched ahead do not.
   let demanded = 0
   origin.gate = (_key, offset) => (offset === 7 * block || demanded > 0 ? Promise.resolve() : failed)
   await read(7 * block, 4 * KiB)

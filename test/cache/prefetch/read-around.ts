@@ -1,4 +1,6 @@
-/** Neighbours of misses: fetched where misses cluster, and never where they are as scattered as chance would have them. */
+/**
+ * Neighbours of misses: fetched where misses cluster, and never where they are as scattered as chance would have them.
+ */
 import t from 'tap'
 import { ReadAround } from '../../../src/cache/prefetch/read-around.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'

@@ -4,7 +4,7 @@ import { between, seed, seeded } from '../../fixtures/seeded.ts'
 
 const limits = { runMin: 2, windowMin: 2, windowMax: 256 }
 
-/** A read that waited for blocks that nobody had fetched. */
+/** A read that waited for blocks that were never fetched. */
 function miss(from: number, count = 1): SeenRead {
   return { from, to: from + count, stalled: true, missed: true }
 }
@@ -105,7 +105,7 @@ t.test('what is told late of a stream begins no other one', async t => {
   }
   t.same([...new Set(next.flatMap(wish => (wish ? [wish.stream === stream] : [])))], [true], 'it goes on as it was')
   t.equal(streams.active, 1)
-  // Who misses there is another reader.
+  // The miss there is another reader's.
   for (const _ of reader(streams, 1100, 20));
   t.equal(streams.active, 2)
 })
