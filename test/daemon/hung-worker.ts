@@ -1,4 +1,4 @@
-/** A worker that hangs is killed, and only then it is logged: a log that nobody reads must not keep guests waiting. */
+/** A worker that hangs is killed, and logged only then: a log without a reader must not keep guests waiting. */
 import t from 'tap'
 import { silentLogger } from '../../src/base/logger.ts'
 import { stopMsMax, workerHangMsMax } from '../../src/daemon/supervisor/limits.ts'

@@ -7,7 +7,7 @@ import { parseConfiguration, readConfigurationFile } from '../../../src/daemon/c
 import { configurationBytesMax, configurationDepthMax, originsMax } from '../../../src/daemon/config/limits.ts'
 import { directoryNodeId } from '../../../src/fuse/filesystem/backend.ts'
 
-/** What is said of a text; nothing when it is good. */
+/** Complaints about a text; none when it is good. */
 function complaints(text: string): readonly string[] {
   try {
     parseConfiguration('f', text)

@@ -1,4 +1,4 @@
-/** The log of a process, and what becomes of who logs when nobody takes the lines. */
+/** The log of a process, and its writers when no reader takes the lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
@@ -105,7 +105,7 @@ t.test('a log that cannot be opened is refused, and a pipe without a reader is n
 })
 
 interface LoggingOptions {
-  /** What it does with `log`. */
+  /** Script that uses `log`. */
   readonly script: string
   readonly file?: string | null
   /** Words before those of the program. */

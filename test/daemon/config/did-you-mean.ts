@@ -1,4 +1,4 @@
-/** What somebody who mistyped a word may have meant. */
+/** Suggestions for a mistyped word. */
 import t from 'tap'
 import { nearest } from '../../../src/daemon/config/did-you-mean.ts'
 

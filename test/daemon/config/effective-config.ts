@@ -1,4 +1,4 @@
-/** What is in effect, said as a file. */
+/** The effective configuration as a file. */
 import t from 'tap'
 import { configure } from '../../../src/daemon/config/configuration.ts'
 import { parseConfiguration } from '../../../src/daemon/config/configuration-file.ts'

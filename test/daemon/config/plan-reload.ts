@@ -1,4 +1,4 @@
-/** What a file that was read again changes. */
+/** Changes of a file that was read again. */
 import t from 'tap'
 import { configure } from '../../../src/daemon/config/configuration.ts'
 import { planReload } from '../../../src/daemon/config/plan-reload.ts'

@@ -1,4 +1,4 @@
-/** Who uses something under a directory. A plain directory does: only links under /proc are looked at. */
+/** Processes that use a file under a directory. A plain directory does: only links under /proc are looked at. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'

@@ -46,7 +46,7 @@ t.test('a mount that has come to the place of ours stays, also by force', option
   // The worker has one of its own, for when it is left alone.
   const worker = createMounter(addon, mountpoint)
   await worker.adopt(fd)
-  await run('umount', '-l', mountpoint) // Without, it would ask for what nobody answers.
+  await run('umount', '-l', mountpoint) // Without it a call would ask a daemon that never answers.
   const device = async () => (await mountsAt(mountpoint))[0]?.device
   await mountOther(mountpoint)
   t.comment(

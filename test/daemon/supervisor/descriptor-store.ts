@@ -1,4 +1,4 @@
-/** What a service manager holds for the next supervisor, and what that one makes of it. */
+/** Descriptors that a service manager holds for the next supervisor, and their adoption. */
 import { closeSync, openSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -110,7 +110,7 @@ function handOver(t: Test, files: readonly (readonly [name: string, text: string
   }
 }
 
-/** As a manager hands over files with these contents; `fuse` is empty. @returns also whose descriptors were closed */
+/** Files of these contents as a manager hands them over; `fuse` is empty. @returns also those that were closed */
 function hand(t: Test, files: readonly (readonly [name: string, text: string])[], isConnected = true) {
   const top = t.testdir()
   const closed: string[] = []

@@ -1,4 +1,4 @@
-/** Which of the requests in work is the one that kills. */
+/** The request in work that kills workers. */
 import { closeSync, existsSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

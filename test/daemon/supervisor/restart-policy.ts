@@ -1,4 +1,4 @@
-/** When another worker is started, and when a mount without one is given up. */
+/** Time of the next worker's start, and the end of a mount without one. */
 import t from 'tap'
 import { workerCrashLimitDefault, workerStableMsDefault } from '../../../src/daemon/config/limits.ts'
 import { restartPauseMsMax, restartPauseMsMin, workerlessMsMax } from '../../../src/daemon/supervisor/limits.ts'

@@ -1,4 +1,4 @@
-/** What a service manager is told, and when. */
+/** Messages to a service manager, and their times. */
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

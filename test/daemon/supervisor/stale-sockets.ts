@@ -18,14 +18,14 @@ function newDirectory(t: Test): string {
   return directory
 }
 
-/** A socket at which somebody listens until the test is over. */
+/** A socket with a listener until the test is over. */
 async function live(t: Test, path: string): Promise<void> {
   const server = createServer()
   await new Promise<void>(resolve => server.listen(path, resolve))
   t.teardown(() => new Promise(resolve => server.close(resolve)))
 }
 
-/** A socket whose listener was killed. */
+/** A socket with a killed listener. */
 const dead = (path: string) =>
   run('perl', '-MIO::Socket::UNIX', '-e', 'IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die $!', path)
 

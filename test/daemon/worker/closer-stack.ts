@@ -1,4 +1,4 @@
-/** What was opened is closed in the opposite order. */
+/** Closers run in the opposite order of opening. */
 import t from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { CloserStack } from '../../../src/daemon/worker/closer-stack.ts'

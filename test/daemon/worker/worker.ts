@@ -38,7 +38,7 @@ const boot = { type: 'boot', settings, keeperPid: 77, bypass: null, indexDoubt: 
 
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
 
-/** What came of it: one setting changes and one waits. */
+/** Result of a reload: one setting changes and one waits. */
 function reconfigured(said: Configuration, happened: string[]) {
   happened.push(`reconfigure ${said.log.level}`)
   return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')] }
@@ -51,7 +51,7 @@ function mounterOf(mountpoint: string, happened: string[]) {
   }
 }
 
-/** What a worker says, its first word apart from the rest. */
+/** Messages of a worker, the first word apart from the rest. */
 function ear(happened: string[]) {
   const [first, said]: [ToSupervisor[], ToSupervisor[]] = [[], []]
   const send = async (message: ToSupervisor) => {
@@ -226,7 +226,7 @@ t.test('a reload is asked of the supervisor, applied, and told', async t => {
   t.same(happened.slice(-3), ['reload-request', 'reconfigure debug', 'log-level'])
   t.match(said.at(-1), { type: 'log-level', level: 'debug' })
   t.equal(logger.level, 'debug')
-  // Of a signal nobody waits for an answer.
+  // A signal gets no answer.
   hear({ type: 'reload', id: null, document: { level: 'warn' } })
   await saw('reconfigure warn')
   const refused = requestReload(socket)
@@ -311,7 +311,7 @@ t.test('left alone by a supervisor whose mount is kept, it leaves that to the ne
     disconnect()
     await saw('exit 1')
     t.notOk(happened.includes('detach /mnt'), `told at once: ${whenServing}`)
-    // What ends with a process, this one has to close.
+    // The worker has to close everything that would end with a process.
     hear({ type: 'stop' })
     await saw('exit 0')
   }

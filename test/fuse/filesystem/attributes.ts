@@ -1,4 +1,4 @@
-/** What stat says. */
+/** Attributes that stat shows. */
 import t from 'tap'
 import { directoryAttributes, imageAttributes, type Presentation } from '../../../src/fuse/filesystem/attributes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'

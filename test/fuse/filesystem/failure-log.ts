@@ -1,4 +1,4 @@
-/** What the log says of failures. */
+/** Log lines of failures. */
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { FailureLog } from '../../../src/fuse/filesystem/failure-log.ts'

@@ -61,7 +61,7 @@ t.test('several origins are a directory each', async t => {
   )
 })
 
-/** What a listing shows. */
+/** Entries that a listing shows. */
 function shown(entries: DirectoryEntries): DirectoryEntry[] {
   return Array.from({ length: entries.length }, (_, k) => entries.at(k)).filter(
     entry => entry !== null && entry !== undefined,

@@ -21,7 +21,7 @@ function packageOf(directory: string, version: string, source: string): NodeJS.R
 }
 
 t.test('a package that is missing, another or broken is refused with what to do', async t => {
-  // Not below this repository, whose packages would be found.
+  // Not below this repository: its packages would be found.
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
   t.teardown(() => rmSync(directory, { recursive: true }))
   const addon = { loadLibfuse2: () => {} }

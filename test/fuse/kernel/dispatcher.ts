@@ -10,7 +10,7 @@ import { until } from '../../fixtures/until.ts'
 
 const errno = constants.errno
 
-/** A backend with one image, whose calls of `method` hang until `go` is called. */
+/** A backend with one image: calls of `method` hang until `go` is called. */
 function hanging(method: string) {
   const backend = new FakeBackend()
   const known = backend.add({ name: 'a', sizeBytes: 1000 })
@@ -81,7 +81,7 @@ t.test('a request that nothing answers ends at its deadline, and the work below 
   t.equal(reply.errno, errno.EIO)
   t.equal(backend.signals[0]?.aborted, true)
   t.match(transport.gauges(), { expired: 1, inFlight: 0 })
-  // What the abort makes the backend throw arrives within a turn.
+  // The error that the abort makes the backend throw arrives within one iteration.
   await new Promise(resolve => setImmediate(resolve))
   t.equal(session.replies.length, 1, 'it is not answered again')
 })

@@ -1,4 +1,4 @@
-/** Interrupts: who ends, who is looked at again, what is repeated. */
+/** Interrupts: requests that end, requests that are looked at again, and interrupts that are repeated. */
 import t, { type Test } from 'tap'
 import { Interrupts } from '../../../src/fuse/kernel/interrupts.ts'
 import { interruptsWaitingMax, killedSweepMax, killedSweepMs } from '../../../src/fuse/kernel/limits.ts'

@@ -34,7 +34,9 @@ async function hanging(t: Test, method: string, options: Partial<KernelTransport
   return { backend, known, mount, path: join(mount.mountpoint, 'a'), go, gauges: () => mount.transport().gauges() }
 }
 
-/** Opens a file, answers every USR1 with a line, and prints how many bytes it read: 0 bytes, or an error, would show. */
+/**
+ * Opens a file, answers every USR1 with a line, and prints how many bytes it read: 0 bytes, or an error, would show.
+ */
 const readerWithSignals =
   '$|=1; $SIG{USR1} = sub { print "signal\n" }; print "begin\n"; open F, "<", $ARGV[0] or die $!; print sysread(F, $b, 4096) // "error $!", "\n"'
 

@@ -42,7 +42,7 @@ async function setUp(t: Test) {
   const directory = await mkdtemp(join(tmpdir(), 'parentfs-passthrough-'))
   t.teardown(() => rm(directory, { recursive: true }))
   const dataFile = join(directory, 'data')
-  // Other bytes than the backend has: they tell who answered.
+  // Other bytes than the backend has: they tell the source of an answer.
   await writeFile(dataFile, Buffer.alloc(sizeBytes, 0xee))
   /** As another process would: with a descriptor of its own. */
   const openFile = async () => {
@@ -73,7 +73,7 @@ t.test('an open outlives its worker, and is known by the lease', { skip: cannotM
   t.equal(backend.held.get(image.id), 0)
   t.equal(await old.ask(), byKernel, 'after the takeover')
   t.equal(file.isOpenElsewhere(), true, 'its successor sees that somebody reads')
-  // As the store does: what somebody else reads is not given.
+  // As the store does: memory that another reader holds is not given.
   backend.offered.clear()
   const between = await readerOf(path)
   t.equal(await between.ask(), byUs, 'the node of the earlier one is stale, and the name is looked up again')

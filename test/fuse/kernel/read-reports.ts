@@ -31,7 +31,7 @@ function originRead(handle: bigint, length: number, microseconds = 2500): Uint8A
   return record({ kind: 4, length, handle, microseconds })
 }
 
-/** What each report of a batch says, until one is malformed. */
+/** Contents of each report of a batch, until one is malformed. */
 function said(batch: Uint8Array): unknown[] {
   const heard: unknown[] = []
   const listener: ReadReportListener = {

@@ -1,4 +1,4 @@
-/** Whether a waiting thread was killed. */
+/** Detection of a SIGKILL that waits for a thread. */
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { isKillPending, wasKilled } from '../../../src/fuse/kernel/sigkill-pending.ts'
