@@ -1,8 +1,10 @@
 /**
- * Runs every check there is, or the test files that it is given, or what depends on Node.js (`--of-node`), and sums them into one last line: `N passed, N failed, N skipped`.
+ * Runs every check, or the test files that it is given, or those that depend on Node.js (`--of-node`), and sums them
+ * into one last line: `N passed, N failed, N skipped`.
  *
- * Called by `make test` after the build. A check that ends badly without counting a failure counts as one, so that the line
- * and the exit code always agree. With CI=true a skip that nothing here explains is a failure too (test/runner/skips.ts).
+ * Called by `make test` after the build. A check that ends badly without counting a failure counts as one, so that the
+ * line and the exit code always agree. With CI=true a skip without an explanation here is a failure too
+ * (test/runner/skips.ts).
  */
 import type { Check, Result } from './runner/check.ts'
 import { endChildren } from './runner/child.ts'

@@ -1,4 +1,7 @@
-/** The run itself: what it counts, whom it puts beside whom, and that nothing is late, skipped or lost without being seen. */
+/**
+ * The run itself: its counts, the neighbours of each check, and that nothing is late, skipped or lost without being
+ * seen.
+ */
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,5 +1,6 @@
 /**
- * What a machine can hold of the style: floors, lengths, headers, forbidden words, and what the lock file may say.
+ * Rules of the style that a machine can hold: floors, lengths, headers, forbidden words, and the contents of the lock
+ * file.
  *
  * Each rule is shown a planted offence, so that a rule that has gone blind is a failure.
  */
@@ -120,7 +121,7 @@ t.test('every dependency accepts the Node.js that it is meant to run on', async 
   const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: Record<string, LockedPackage> }
   const refusing: string[] = []
   for (const [path, { engines, dev }] of Object.entries(lock.packages)) {
-    // What we only develop with may want a later 20.
+    // Development dependencies may want a later 20.
     const version = dev ? '20.20.0' : lowest
     if (engines?.node && !satisfies(version, engines.node.replace(/^node /, ''))) {
       refusing.push(`${path} wants Node.js ${engines.node}, not ${version}`)

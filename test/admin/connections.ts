@@ -1,4 +1,4 @@
-/** How many may be connected to the admin socket, and how long an answer may be. */
+/** Limits of the admin socket: connections at once, and the length of an answer. */
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'

@@ -170,7 +170,7 @@ t.test('docs/OPERATIONS.md lists every metric, and no other', async t => {
   t.same(written, known)
 })
 
-/** What may stand in a query: the name of a metric, or of the series of a histogram, and which labels. */
+/** Words of a query: names of metrics and of the series of histograms, each with its labels. */
 const seriesNames = new Map(
   metricList.flatMap(({ name, kind, labels }) =>
     kind === 'histogram'

@@ -1,4 +1,4 @@
-/** Who asks for work that takes long, while those who do it come and go. */
+/** Clients of long work, while the workers that do it come and go. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import { loadAddon } from '../../src/native/addon.ts'
 const addon = loadAddon()
 const evicted = { objects: 1, bytes: 2, leftBytes: 0 }
 
-/** What a worker says to the question that it is asked as the n-th. */
+/** Answer of a worker to its n-th question. */
 type Answer = (response: ServerResponse, nth: number) => void
 
 const say = (response: ServerResponse, ...lines: readonly object[]) => {

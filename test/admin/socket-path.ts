@@ -1,4 +1,4 @@
-/** Where sockets lie, and whose directories are trusted. */
+/** Paths of sockets, and the directories that are trusted. */
 import { chmodSync, mkdirSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,4 @@
-/** What `make run` does, to its end, and how it reads. */
+/** `make run` to its end, and its output. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'

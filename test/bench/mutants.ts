@@ -1,4 +1,4 @@
-/** What a draw of mutants is made of. */
+/** The draw of mutants. */
 import t from 'tap'
 import { draw, type Mutation } from '../fixtures/mutation/mutation.ts'
 import { mutationsOfNative } from '../fixtures/mutation/native.ts'

@@ -1,5 +1,5 @@
 /**
- * What every Origin, and every wrapper around one, promises.
+ * Contract of every Origin, and of every wrapper around one.
  */
 import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs'
@@ -25,9 +25,9 @@ const big: SampleImage = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 777 }
 
 /**
  * Run the suite.
- * @param make gives an Origin whose images are the files of `directory`; what it starts it ends in a teardown of `t`
- * @param skip why it cannot run here, or false
- * @param digests does it have those that lie beside images?
+ * @param make gives an Origin with the files of `directory` as its images; it ends its parts in a teardown of `t`
+ * @param skip the reason why it cannot run here, or false
+ * @param digests true when it reads digests beside images
  */
 export function originContract(
   name: string,

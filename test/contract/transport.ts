@@ -1,5 +1,5 @@
 /**
- * What every transport does for tools on a real mount, as far as it declares that it can.
+ * Contract of every transport with tools on a real mount, as far as it declares that it can.
  *
  * The suite mounts a fake backend and looks at it with the tools of the system, each in a process of its own.
  */
@@ -191,7 +191,7 @@ function contents(t: Test, mounted: Mounted, capabilities: TransportCapabilities
   })
 }
 
-/** What is refused. */
+/** Changes are refused. */
 function changes(t: Test, mounted: Mounted): void {
   t.test('nothing can be changed', async t => {
     const { at } = await mounted(t)

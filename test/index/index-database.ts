@@ -21,7 +21,7 @@ function sumsOf(values: Record<number, number>): Uint32Array {
   return sums
 }
 
-/** How an index is opened in one test, the second time with what it held. */
+/** Opener of an index in one test; the second call opens it with its records. */
 type Opener = (t: Test) => () => IndexDatabase
 
 const openers: Record<string, Opener> = {

@@ -1,5 +1,5 @@
 /**
- * How a process ends that has used the addon: by itself when all is closed or idle, and in one piece when it is not.
+ * End of a process that has used the addon: by itself when all is closed or idle, and in one piece when it is not.
  */
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -32,7 +32,7 @@ interface Rig {
   readonly generations: Uint32Array<ArrayBuffer>
 }
 
-/** A mount whose store holds the whole image; nothing is resident yet. */
+/** A mount with the whole image in its store; nothing is resident yet. */
 async function start(t: Test): Promise<Rig> {
   const directory = await mkdtemp(join(tmpdir(), 'parentfs-session-'))
   await mkdir(join(directory, 'mnt'))

@@ -4,7 +4,7 @@
 
 /** A check that has not been made, and why. */
 export interface Skip {
-  /** As whoever skipped it says; '' when he says nothing. */
+  /** Reason given for the skip; '' when there is none. */
   readonly reason: string
   /** The environment that the check ran with. */
   readonly env: NodeJS.ProcessEnv
@@ -18,13 +18,13 @@ export interface Result {
   readonly seconds: number
   /** Of the check and of all its children that it waited for; null when it was ended from outside. */
   readonly cpuSeconds: number | null
-  /** What somebody who looks for the cause wants to read; empty when all is well. */
+  /** Output for the search of a cause; empty when all is well. */
   readonly output: readonly string[]
 }
 
 /**
- * Whom a check bears beside it. `unit`: anybody. `mount`: one other mount, and units. `alone`: nobody, for it measures time, or the bytes
- * of a disk or a link.
+ * Neighbours that a check tolerates. `unit`: any. `mount`: one other mount, and units. `alone`: none, because it
+ * measures time, or the bytes of a disk or a link.
  */
 export type Company = 'unit' | 'mount' | 'alone'
 

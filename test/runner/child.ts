@@ -1,7 +1,7 @@
 /**
- * A program in a process group of its own: what it says, what it costs, and its end, by force when it is late.
+ * A program in a process group of its own: its output, its cost, and its end, by force when it is late.
  *
- * The group is ended as a whole, so that nothing that a check started disturbs the next one. Signals to the run reach it too.
+ * The group is ended as a whole, so that no process of a check disturbs the next one. Signals to the run reach it too.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -12,7 +12,7 @@ export interface ChildOptions {
   readonly env: NodeJS.ProcessEnv
   /** It is ended when it takes longer. */
   readonly msMax: number
-  /** How long it has for an end of its own when it is late, or when somebody still holds its outputs. */
+  /** Time for an end of its own when it is late, or when a process still holds its outputs. */
   readonly graceMs?: number
 }
 
@@ -58,7 +58,7 @@ export async function runChild(words: readonly string[], options: ChildOptions):
   const isLate = await endWhenLate(child, exited, { msMax, graceMs })
   const [code, signal] = await exited
   const seconds = (performance.now() - startedMs) / 1000
-  // Whoever it left behind may hold its outputs.
+  // Processes that it left behind may hold its outputs.
   await Promise.race([closed, sleep(graceMs, undefined, { ref: false })])
   signalGroup(child.pid!, 'SIGTERM')
   groups.delete(child.pid!)
@@ -96,7 +96,7 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal)
   } catch {
-    // Nobody is left in it.
+    // The group is empty.
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * All checks of `make test`: which there are, beside whom each may run, and about how long it takes.
+ * All checks of `make test`: their names, the neighbours that each tolerates, and about how long it takes.
  *
  * Files that measure time, or the bytes of a disk or a link, are alone: a neighbour would make them fail now and then.
  */
@@ -100,7 +100,10 @@ export function everything(env: NodeJS.ProcessEnv): Check[] {
   ]
 }
 
-/** The checks that another version of Node.js may fail: the mounts over both transports, the addon, and TLS with Node's own OpenSSL. */
+/**
+ * The checks that another version of Node.js may fail: the mounts over both transports, the addon, and TLS with Node's
+ * own OpenSSL.
+ */
 export function ofNode(env: NodeJS.ProcessEnv): Check[] {
   const names = /^(over fuse-native: )?mount\/|^native\/|^origin\/(https|native-tls)$/
   return everything(env).filter(({ name }) => names.test(name))

@@ -1,5 +1,6 @@
 /**
- * Checks that are programs: one that only succeeds or fails, and targets of native-bindings/Makefile, which count by themselves.
+ * Checks that are programs: one that only succeeds or fails, and targets of native-bindings/Makefile, which count by
+ * themselves.
  */
 import type { Check, Result, Skip } from './check.ts'
 import { type Ended, runChild } from './child.ts'

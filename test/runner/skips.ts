@@ -1,14 +1,15 @@
 /**
- * Why a check may be left out where all of them are wanted (CI=true): a closed list, each reason with what explains it here.
+ * Reasons to leave out a check where all of them are wanted (CI=true): a closed list, each reason with its explanation
+ * here.
  *
- * A reason that is not in it, or that this machine does not bear out, fails the run: else a test that never runs looks like one
- * that passes. What test/setup.sh installs is no reason where it can install.
+ * A reason that is not in it, or that this machine does not bear out, fails the run: else a test that never runs looks
+ * like one that passes. A missing program of test/setup.sh is no reason where the script can install it.
  */
 import { existsSync } from 'node:fs'
 import { release } from 'node:os'
 import type { Skip } from './check.ts'
 
-/** What of a machine may explain a skip. */
+/** Facts of a machine that may explain a skip. */
 export interface Machine {
   readonly isRoot: boolean
   readonly hasFuse: boolean

@@ -1,5 +1,6 @@
 /**
- * Checks side by side, the longest first, each in the company that it bears; those that want to be alone come last, one by one.
+ * Checks side by side, the longest first, each with the neighbours that it tolerates; those that run alone come last,
+ * one by one.
  */
 import type { Check } from './check.ts'
 

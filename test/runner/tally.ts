@@ -1,5 +1,5 @@
 /**
- * What all checks have shown so far, and how it is told: some lines for each, and in the end what failed, what took longest, and the sum.
+ * Results of all checks so far, and their text: some lines for each; at the end the failures, the slowest, and the sum.
  */
 import type { Result, Skip } from './check.ts'
 

@@ -1,5 +1,5 @@
 /**
- * A compiled test file as a check: a process of its own, whose TAP is counted here.
+ * A compiled test file as a check: a process of its own. Its TAP is counted here.
  *
  * Source: the Test Anything Protocol, version 14; node-tap's last lines sum the assertions of all subtests.
  */
@@ -29,7 +29,7 @@ export function tapFile({ name, path, env, company, weightSeconds, msMax }: TapF
   return { name, company, weightSeconds, run }
 }
 
-/** What a file's process has shown. What went wrong without being counted counts as one failure. */
+/** Result of a file's process. An error that was not counted counts as one failure. */
 export function judgeTap(ended: Ended, env: NodeJS.ProcessEnv): Result {
   const { code, signal, isLate, lines, seconds, cpuSeconds } = ended
   const totals = totalsOf(lines)

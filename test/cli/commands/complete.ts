@@ -141,7 +141,7 @@ t.test(
 )
 
 t.test('a daemon that answers late hides no other, neither its mountpoint nor its images', async t => {
-  // The directory of others' sockets lies elsewhere: whoever is mounted on this machine is not asked.
+  // The directory of others' sockets lies elsewhere: mounts of this machine are not asked.
   const surroundings = { uid: 1000, userDirectory: realpathSync(mkdtempSync(join(tmpdir(), 'parentfs-'))) }
   t.teardown(() => rmSync(surroundings.userDirectory, { recursive: true }))
   const directory = runtimeDirectory(surroundings)
@@ -161,7 +161,7 @@ t.test('a daemon that answers late hides no other, neither its mountpoint nor it
   t.ok(completionEachMsMax < completionMsMax, 'the images are asked for after it')
 })
 
-/** What answers in the place of a daemon. @returns its mountpoint */
+/** A server in the place of a daemon. @returns its mountpoint */
 async function daemonAt(
   t: Test,
   name: string,
@@ -180,7 +180,7 @@ async function daemonAt(
   return mountpoint
 }
 
-/** Where the sockets of our own daemons lie. */
+/** Directory of the sockets of own daemons. */
 function ownDirectory(): string {
   const surroundings = runtimeSurroundings()
   const directory = runtimeDirectory(surroundings)

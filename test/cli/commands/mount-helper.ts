@@ -1,4 +1,4 @@
-/** What mount.parentfs understands. */
+/** Arguments of mount.parentfs. */
 import t from 'tap'
 import { helperOptionNames, parseHelperCall } from '../../../src/cli/commands/mount-helper.ts'
 

@@ -1,4 +1,4 @@
-/** What top shows of two statuses. */
+/** The screen of top, from two statuses. */
 import t from 'tap'
 import type { Status } from '../../../src/admin/status.ts'
 import { addLatencies, type LatencyCounts, LatencyHistogram, noLatencies } from '../../../src/base/latency-histogram.ts'

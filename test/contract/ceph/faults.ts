@@ -1,6 +1,6 @@
 /**
- * What a Ceph cluster does wrong, or somebody does to it: errors within their time, right bytes afterwards without another origin, and an
- * event loop that nothing has held up.
+ * Faults of a Ceph cluster, and faults done to it: errors within their time, right bytes afterwards without another
+ * origin, and an event loop that was never held up.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,7 +15,7 @@ import { type SampleImage, sampleBytes, writeSample } from '../../fixtures/image
 import { until } from '../../fixtures/until.ts'
 
 const sample: SampleImage = { seed: 31, sizeBytes: 4 * 1024 * 1024, dataShare: 1 }
-/** How long one call may take here, and what a busy machine adds to it. */
+/** Longest time of one call here, and the time that a busy machine adds to it. */
 const callMsMax = 2_000
 const marginMs = 8_000
 const patienceMs = 60_000

@@ -1,6 +1,6 @@
 /**
- * A snapshot in a Ceph cluster as a file of a mount: qemu's overlays run on it, also when the cluster has stopped, and whatever hangs then
- * does not keep the mount from ending.
+ * A snapshot in a Ceph cluster as a file of a mount: qemu's overlays run on it, also when the cluster has stopped.
+ * Calls that hang then do not keep the mount from ending.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'

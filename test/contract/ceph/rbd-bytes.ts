@@ -1,5 +1,6 @@
 /**
- * What is read of RBD images is what `rbd export` says, whatever their shape: holes, stripes, a data pool of their own, clones.
+ * Bytes of RBD images are those of `rbd export`, whatever their shape: holes, stripes, a data pool of their own,
+ * clones.
  *
  * READS=n reads so many places of each at random; the seed is printed.
  */
@@ -50,7 +51,7 @@ export function rbdBytes(cluster: () => CephTestCluster): void {
     await tool('bench', '--io-type', 'write', ...random, spec('clone'))
     await tool('resize', '--no-progress', '--size', '8M', spec('clone'))
     await snapshot('clone')
-    // What is written later is not in the snapshot.
+    // Later writes are not in the snapshot.
     await tool('bench', '--io-type', 'write', ...random, spec('mapped'))
 
     const options: RbdOptions = {

@@ -1,4 +1,4 @@
-/** What of the index is locked in memory needs no disk any more; what is not locked would end the process. */
+/** Parts of the index that are locked in memory need no disk; a disk error in another part would end the process. */
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -45,7 +45,7 @@ function damagePages(path: string): void {
   writeFileSync(path, bytes)
 }
 
-/** What becomes of it; the disk may have no room. */
+/** Salvage of the index; the disk may have no room. */
 function doubting(told: (string | null)[], roomBytes: number = Number.POSITIVE_INFINITY) {
   const onSalvaged = (failure: string | null) => void told.push(failure)
   return { salvage: { isInDoubt: true, copyBytesMax: () => roomBytes, onSalvaged } }
@@ -54,7 +54,7 @@ function doubting(told: (string | null)[], roomBytes: number = Number.POSITIVE_I
 /** In every version of a page that says where `name` has its first page, say that it has it far beyond the file. */
 function loseRoot(path: string, name: string): void {
   const bytes = readFileSync(path)
-  // Source: liblmdb/mdb.c: the key of a named database ends with NUL, and MDB_db follows, whose md_root is at 40.
+  // Source: liblmdb/mdb.c: the key of a named database ends with NUL. MDB_db follows, with md_root at 40.
   const key = `${name}\0`
   for (let at = bytes.indexOf(key); at >= 0; at = bytes.indexOf(key, at + 1)) {
     const root = at + key.length + 40
