@@ -107,13 +107,13 @@ void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineSta
     const Napi::HandleScope scope(env);
     state->settle(env, *operation);
   }
-  if (!state->released_) state->deliver_fetches(env);
+  if (state->released_ || state->on_fetches_.IsEmpty() || !state->misses_->has_reports()) return;
+  const Napi::HandleScope scope(env);
+  call_listener(state->on_fetches_.Value());
 }
 
-void EngineState::deliver_fetches(Napi::Env env) {
+Napi::Value EngineState::take_fetches(Napi::Env env) {
   const auto reports = misses_->take_reports();
-  if (reports.empty() || on_fetches_.IsEmpty()) return;
-  const Napi::HandleScope scope(env);
   // Numbers: id, file, object, its first block, count of blocks, offset in the memory of fetches, bytes, microseconds, right.
   constexpr std::size_t fields = 9;
   auto batch = Napi::Float64Array::New(env, reports.size() * fields);
@@ -131,7 +131,7 @@ void EngineState::deliver_fetches(Napi::Env env) {
     }
     if (report.right) reported_.emplace(fetch.id, report);
   }
-  call_listener(on_fetches_.Value(), static_cast<napi_value>(batch));
+  return batch;
 }
 
 void EngineState::release_fetch(std::uint64_t id) {

@@ -60,8 +60,10 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   /** The same object for the same path, whatever `bytes_max` is the second time. */
   std::shared_ptr<disk::LockedFile> locked_file(const std::string& path, std::uint64_t bytes_max);
   [[nodiscard]] const std::shared_ptr<image::MissEngine>& misses() { return misses_; }
-  /** From now on this hears of fetches that are over; see src/native/addon.ts. */
+  /** From now on this is called when fetches are over; see src/native/addon.ts. */
   void listen_for_fetches(const Napi::Function& listener) { on_fetches_ = Napi::Persistent(listener); }
+  /** The fetches that are over since the last call, as JavaScript reads them. */
+  Napi::Value take_fetches(Napi::Env env);
   /** The blocks of a fetch that was reported as here are in the store, or were dropped. */
   void release_fetch(std::uint64_t id);
   /** Nobody looks at the bytes of a reported fetch any more. */
@@ -78,7 +80,6 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
   /** From any thread. */
   void complete(Operation* operation) EXCLUDES(mutex_);
   void settle(Napi::Env env, Operation& operation);
-  void deliver_fetches(Napi::Env env);
   std::vector<Operation*> take() EXCLUDES(mutex_);
   void pending(Napi::Env env, int change);
   void release();

@@ -26,7 +26,7 @@ Napi::Function Engine::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod("openFile", &Engine::open_file), InstanceMethod("keepInMemory", &Engine::keep_in_memory),
        InstanceMethod("reserveAfterEnd", &Engine::reserve_after_end), InstanceMethod("readingMs", &Engine::reading_ms), InstanceMethod("startSession", &Engine::start_session),
-       InstanceMethod("onFetches", &Engine::on_fetches), InstanceMethod("releaseFetch", &Engine::release_fetch),
+       InstanceMethod("onFetches", &Engine::on_fetches), InstanceMethod("takeFetches", &Engine::take_fetches), InstanceMethod("releaseFetch", &Engine::release_fetch),
        InstanceMethod("freeFetch", &Engine::free_fetch), InstanceMethod("abandonFetches", &Engine::abandon_fetches),
        InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("close", &Engine::close)});
 }
@@ -102,6 +102,8 @@ Napi::Value Engine::start_session(const Napi::CallbackInfo& info) {
 }
 
 void Engine::on_fetches(const Napi::CallbackInfo& info) { state_->listen_for_fetches(function(info[0], "listener")); }
+
+Napi::Value Engine::take_fetches(const Napi::CallbackInfo& info) { return state_->take_fetches(info.Env()); }
 
 void Engine::release_fetch(const Napi::CallbackInfo& info) { state_->release_fetch(whole_number(info[0], "id")); }
 

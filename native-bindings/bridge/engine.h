@@ -22,6 +22,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value reserve_after_end(const Napi::CallbackInfo& info);
   Napi::Value reading_ms(const Napi::CallbackInfo& info);
   void on_fetches(const Napi::CallbackInfo& info);
+  Napi::Value take_fetches(const Napi::CallbackInfo& info);
   void release_fetch(const Napi::CallbackInfo& info);
   void free_fetch(const Napi::CallbackInfo& info);
   Napi::Value abandon_fetches(const Napi::CallbackInfo& info);

@@ -19,6 +19,12 @@ namespace {
 /** An errno or a notification's code fits in here, whatever the kernel's list is. */
 constexpr std::uint32_t code_max = 4095;
 
+Napi::Uint8Array copy_of(Napi::Env env, std::span<const std::byte> bytes) {
+  auto array = Napi::Uint8Array::New(env, bytes.size());
+  if (!bytes.empty()) std::memcpy(array.Data(), bytes.data(), bytes.size());
+  return array;
+}
+
 /** A LatencyCounts. */
 Napi::Object counts_of(Napi::Env env, const session::Latencies::Counts& counted) {
   const Napi::Array counts = Napi::Array::New(env, counted.counts.size());
@@ -38,7 +44,7 @@ Napi::Function Session::define(Napi::Env env) {
       env, "Session",
       {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
-       InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
+       InstanceMethod("takeReports", &Session::take_reports), InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
        InstanceMethod("forwardUnanswered", &Session::forward_unanswered),
        InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("closeBacking", &Session::close_backing),
        InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
@@ -78,15 +84,18 @@ void Session::called(Napi::Env env, Napi::Function /*unused*/, Session* self, En
 
 void Session::deliver(Napi::Env env) {
   hand_over(env, on_requests_, session_->take_requests());
-  hand_over(env, on_reports_, session_->take_reports());
+  if (session_->reports_urgent()) {
+    hand_over(env, on_reports_, session_->take_reports());
+  } else if (session_->has_reports()) {
+    call_listener(on_reports_.Value(), static_cast<napi_value>(env.Null()));
+  }
 }
 
 void Session::hand_over(Napi::Env env, const Napi::FunctionReference& listener, std::span<const std::byte> batch) {
-  if (batch.empty()) return;
-  auto array = Napi::Uint8Array::New(env, batch.size());
-  std::memcpy(array.Data(), batch.data(), batch.size());
-  call_listener(listener.Value(), static_cast<napi_value>(array));
+  if (!batch.empty()) call_listener(listener.Value(), static_cast<napi_value>(copy_of(env, batch)));
 }
+
+Napi::Value Session::take_reports(const Napi::CallbackInfo& info) { return copy_of(info.Env(), session_->take_reports()); }
 
 void Session::finish(Napi::Env env, int error) {
   session_->join();

@@ -46,6 +46,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value reply(const Napi::CallbackInfo& info);
   Napi::Value notify(const Napi::CallbackInfo& info);
   void defer_reads(const Napi::CallbackInfo& info);
+  Napi::Value take_reports(const Napi::CallbackInfo& info);
   Napi::Value forward_overdue(const Napi::CallbackInfo& info);
   Napi::Value forward_unanswered(const Napi::CallbackInfo& info);
   Napi::Value open_backing(const Napi::CallbackInfo& info);

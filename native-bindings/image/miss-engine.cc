@@ -33,6 +33,11 @@ std::vector<MissEngine::Report> MissEngine::take_reports() {
   return std::exchange(reports_, {});
 }
 
+bool MissEngine::has_reports() {
+  const Lock lock(mutex_);
+  return !reports_.empty();
+}
+
 std::size_t MissEngine::abandon_older(std::chrono::milliseconds age) {
   const auto before = std::chrono::steady_clock::now() - age;
   std::vector<UnderWay> older;

@@ -49,6 +49,7 @@ class MissEngine {
   /** A number for the table of another file. */
   [[nodiscard]] std::uint32_t next_file() { return files_.fetch_add(1, std::memory_order_relaxed) + 1; }
   [[nodiscard]] std::vector<Report> take_reports() EXCLUDES(mutex_);
+  [[nodiscard]] bool has_reports() EXCLUDES(mutex_);
   /** Give up what is under way for longer than `age`: its readers are TypeScript's then. @returns the number of fetches */
   std::size_t abandon_older(std::chrono::milliseconds age) EXCLUDES(mutex_);
   /** No report is announced any more. */

@@ -50,7 +50,10 @@ class ReadReports {
   /** Bytes that wait at most, and those of the READs that the origin has then: a consumer that hangs gets no more. */
   static constexpr std::size_t waiting_bytes_max = std::size_t{1024} * 1024;
 
-  /** @returns whether the consumer has to be called: true once until `take` */
+  /**
+   * @returns whether the consumer has to be called: true once until `take`, and once more when something urgent comes
+   * after what is not
+   */
   [[nodiscard]] bool add(std::uint32_t kind, const ReadRange& read, std::chrono::nanoseconds took = {}) EXCLUDES(mutex_) {
     const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(took).count();
     const Record record{.kind = kind,
@@ -62,7 +65,20 @@ class ReadReports {
     const std::size_t at = waiting_.size();
     waiting_.resize(at + sizeof record);
     std::memcpy(&waiting_[at], &record, sizeof record);
-    return !std::exchange(armed_, true);
+    const bool is_urgent = kind == buffer_touched || kind == origin_read_begun;
+    const bool was_urgent = std::exchange(urgent_, urgent_ || is_urgent);
+    return !std::exchange(armed_, true) || (is_urgent && !was_urgent);
+  }
+
+  [[nodiscard]] bool empty() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return waiting_.empty();
+  }
+
+  /** Is one of them of use only at once, to a prediction? The others may wait, and come together. */
+  [[nodiscard]] bool urgent() EXCLUDES(mutex_) {
+    const Lock lock(mutex_);
+    return urgent_;
   }
 
   /** Does so much wait that nothing more should be done of which is to be reported? */
@@ -74,7 +90,7 @@ class ReadReports {
   /** All reports since the last call, in order. */
   [[nodiscard]] std::vector<std::byte> take() EXCLUDES(mutex_) {
     const Lock lock(mutex_);
-    armed_ = false;
+    armed_ = urgent_ = false;
     return std::exchange(waiting_, {});
   }
 
@@ -82,6 +98,7 @@ class ReadReports {
   Mutex mutex_;
   std::vector<std::byte> waiting_ GUARDED_BY(mutex_);
   bool armed_ GUARDED_BY(mutex_) = false;
+  bool urgent_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace parentfs::session

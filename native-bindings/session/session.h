@@ -59,6 +59,9 @@ class Session final : private RequestSink {
   [[nodiscard]] int notify(int code, std::span<const std::byte> bytes) const;
   [[nodiscard]] std::vector<std::byte> take_requests() { return requests_.take(); }
   [[nodiscard]] std::vector<std::byte> take_reports() { return reports_.take(); }
+  /** Are there reports that may wait for others, or such that may not? */
+  [[nodiscard]] bool has_reports() { return !reports_.empty(); }
+  [[nodiscard]] bool reports_urgent() { return reports_.urgent(); }
   /** May a hit that the page cache does not answer go to a store thread? Otherwise it is handed over. */
   void defer_reads(bool allowed) { may_defer_.store(allowed, std::memory_order_relaxed); }
   /**

@@ -22,7 +22,7 @@ ReadReports::Record record_at(std::span<const std::byte> batch, std::size_t at) 
 void layout(Checks& t) {
   ReadReports reports;
   CHECK(reports.add(ReadReports::origin_read, {.fh = 7, .offset = 500, .length = 13}, std::chrono::nanoseconds(2'500'999)));
-  CHECK(!reports.add(ReadReports::buffer_touched, {.fh = ~std::uint64_t{0}, .offset = std::uint64_t{1} << 45, .length = 4096}));
+  CHECK(reports.add(ReadReports::buffer_touched, {.fh = ~std::uint64_t{0}, .offset = std::uint64_t{1} << 45, .length = 4096}));
   const auto batch = reports.take();
   CHECK(batch.size() == 64);
   if (batch.size() != 64) return;
@@ -37,9 +37,12 @@ void layout(Checks& t) {
 void calls_once(Checks& t) {
   ReadReports reports;
   const ReadRange range{.fh = 1, .offset = 0, .length = 0};
-  CHECK(reports.add(ReadReports::origin_read, range) && !reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::origin_read, range));
-  CHECK(reports.take().size() == 96);
-  CHECK(reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::buffer_touched, range));
+  CHECK(reports.empty() && reports.add(ReadReports::origin_read, range) && !reports.add(ReadReports::origin_read_done, range));
+  CHECK(!reports.urgent() && !reports.empty());
+  CHECK(reports.add(ReadReports::origin_read_begun, range) && reports.urgent());
+  CHECK(!reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::origin_read, range));
+  CHECK(reports.take().size() == 5 * 32 && reports.empty() && !reports.urgent());
+  CHECK(reports.add(ReadReports::buffer_touched, range) && !reports.add(ReadReports::origin_read_begun, range));
 }
 
 void limits(Checks& t) {
@@ -56,7 +59,7 @@ void limits(Checks& t) {
 Tests read_reports_tests() {
   return {
       {"a report is a record of 32 bytes", layout},
-      {"the consumer of reports is called once until it takes them", calls_once},
+      {"the consumer of reports is called once until it takes them, and once more when one is urgent", calls_once},
       {"it is told when too many wait", limits},
   };
 }

@@ -170,9 +170,9 @@ export interface SessionOptions {
   readonly onRequests: (batch: Uint8Array) => void
   /**
    * Reports of READs that session threads dealt with, see src/fuse/kernel/read-reports.ts. Requests of the same time
-   * come first.
+   * come first. Null: there are some that may wait for others, to be taken with {@link Session.takeReports}.
    */
-  readonly onReports: (batch: Uint8Array) => void
+  readonly onReports: (batch: Uint8Array | null) => void
   /** The session is over, once: errno 0 after `stop()`, ENODEV after an unmount, else what read(2) said. */
   readonly onEnd: (errno: number) => void
 }
@@ -189,6 +189,8 @@ export interface Session {
   reply(unique: bigint, errno: number, bytes: Uint8Array | null): number
   /** Write a notification (`code` > 0, unique 0). @returns 0 or the errno of the write. */
   notify(code: number, bytes: Uint8Array | null): number
+  /** The reports since the last ones. */
+  takeReports(): Uint8Array
   /** May a hit that the page cache does not answer go to a store thread? Otherwise it is handed to TypeScript. */
   deferReads(allowed: boolean): void
   /**
@@ -246,12 +248,14 @@ export interface Engine {
   startSession(fd: number, options: SessionOptions): Session
   /** The bytes of native fetches. */
   readonly fetchMemory: ArrayBuffer
+  /** From now on `listener` is called when native fetches are over: once until {@link takeFetches}. */
+  onFetches(listener: () => void): void
   /**
-   * From now on `listener` hears of native fetches that are over, in batches of nine numbers for each: its id, the
-   * number of its file, object, first block, count of blocks, offset in `fetchMemory`, bytes, microseconds that it
-   * took, and 1 when the bytes are right. Fetches that fail are reported when they were joined alone.
+   * The native fetches that are over since the last call, nine numbers for each: its id, the number of its file,
+   * object, first block, count of blocks, offset in `fetchMemory`, bytes, microseconds that it took, and 1 when the
+   * bytes are right. Fetches that fail are reported when they were joined alone.
    */
-  onFetches(listener: (batch: Float64Array) => void): void
+  takeFetches(): Float64Array
   /** The blocks of a fetch that came are published, or were dropped: its claim goes. Idempotent. */
   releaseFetch(id: number): void
   /** Nobody looks at the bytes of a fetch that came any more: their memory is used again. */

@@ -83,3 +83,6 @@ export const promotionEntriesMax = 4096
 
 /** Promotions that run at once: enough to keep an SSD busy. */
 export const promotionConcurrency = 8
+
+/** The time for which arrivals of native fetches that nobody waits for are gathered, for the same reason as reports. */
+export const arrivalDelayMs = 2

@@ -7,9 +7,10 @@ import type { Engine } from '../../native/addon.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { InflightFetch } from './inflight-fetch.ts'
 import type { InflightTable } from './inflight-table.ts'
+import { arrivalDelayMs } from './limits.ts'
 
 /** The calls of an engine that concern us. */
-export type FetchEngine = Pick<Engine, 'fetchMemory' | 'onFetches' | 'releaseFetch' | 'freeFetch'>
+export type FetchEngine = Pick<Engine, 'fetchMemory' | 'onFetches' | 'takeFetches' | 'releaseFetch' | 'freeFetch'>
 
 export interface NativeFetchesContext {
   readonly fetches: InflightTable
@@ -44,7 +45,7 @@ export class NativeFetches {
     this.#engine = engine
     this.#parts = parts
     this.#memory = new Uint8Array(engine?.fetchMemory ?? new ArrayBuffer(0))
-    engine?.onFetches(batch => this.#over(batch))
+    engine?.onFetches(() => this.#announced())
   }
 
   /** Session threads may fetch blocks of it from now on. */
@@ -77,7 +78,15 @@ export class NativeFetches {
     this.#engine?.freeFetch(id)
   }
 
-  #over(batch: Float64Array): void {
+  /** At once where a reader waits here, else together with others. */
+  #announced(): void {
+    if (this.#joined.size > 0) this.#takeAll()
+    else setTimeout(() => this.#takeAll(), arrivalDelayMs).unref()
+  }
+
+  #takeAll(): void {
+    if (!this.#engine) return
+    const batch = this.#engine.takeFetches()
     for (let at = 0; at + fields <= batch.length; at += fields) {
       const [id, file, object, first, count, offset, length, microseconds, right] = batch.subarray(
         at,

@@ -21,6 +21,7 @@ import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import type { RequestHandler } from './handler.ts'
 import { handlersOf } from './handlers.ts'
 import { InflightJournal, type InflightJournalOptions } from './inflight-journal.ts'
+import { reportDelayMs } from './limits.ts'
 import { hasResend, initReply, type Negotiated, negotiate, passthroughFlag } from './negotiation.ts'
 import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
@@ -190,7 +191,11 @@ export class KernelTransport implements Transport {
   }
 
   /** A batch as Session hands it over. Only a bug makes one that is malformed, and no READ waits for it. */
-  #acceptReports(batch: Uint8Array): void {
+  #acceptReports(batch: Uint8Array | null): void {
+    if (batch === null) {
+      setTimeout(() => this.#acceptReports(this.#session.takeReports()), reportDelayMs).unref()
+      return
+    }
     try {
       for (const report of reportsOf(batch)) this.#dispatcher.afterRequests(() => report(this.#fileSystem))
     } catch (error) {

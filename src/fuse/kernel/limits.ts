@@ -33,3 +33,6 @@ export const interruptsWaitingMax = 4096
 
 /** Requests in work that are noted for the supervisor: 512 KiB of notes. */
 export const workNotesMax = 4096
+
+/** The time for which reports of READs that may wait are gathered: each call of the main thread costs a wake. */
+export const reportDelayMs = 2

@@ -5,16 +5,23 @@ import { type ClaimedImage, InflightTable } from '../../../src/cache/fetch/infli
 import { NativeFetches } from '../../../src/cache/fetch/native-fetches.ts'
 import { ClaimTable } from '../../../src/store/image/claim-table.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
+import { until } from '../../fixtures/until.ts'
 
 /** An engine that reports what the test says, and an image with the file number 5. */
 function fetching() {
   const calls: string[] = []
-  let report: (batch: Float64Array) => void = () => {}
+  let announce = () => {}
+  let batch = new Float64Array(0)
   const fetchMemory = Uint8Array.from({ length: 64 }, (_, k) => k).buffer
   const engine = {
     fetchMemory,
-    onFetches: (listener: typeof report) => {
-      report = listener
+    onFetches: (listener: () => void) => {
+      announce = listener
+    },
+    takeFetches: () => {
+      const taken = batch
+      batch = new Float64Array(0)
+      return taken
     },
     releaseFetch: (id: number) => void calls.push(`release ${id}`),
     freeFetch: (id: number) => void calls.push(`free ${id}`),
@@ -35,14 +42,18 @@ function fetching() {
   }
   const stored = { ...claimed, image: { key: 'a' }, file: { number: 5 } } as unknown as StoredImage
   /** Id, and the bytes from 10 on of the blocks 2 and 3 of object 1. */
-  const over = (id: number, right = 1, file = 5) => report(Float64Array.of(id, file, 1, 2, 2, 10, 4, 2500, right))
+  const over = async (id: number, right = 1, file = 5) => {
+    batch = Float64Array.of(id, file, 1, 2, 2, 10, 4, 2500, right)
+    announce()
+    await until(() => batch.length === 0, 10_000, 'the look at arrivals')
+  }
   return { native, fetches, calls, given, stored, over, state }
 }
 
 t.test('bytes that nobody here waits for are a fetch like any other, until they are in the store', async t => {
   const { native, fetches, calls, given, stored, over } = fetching()
   native.watch(stored)
-  over(7)
+  await over(7)
   t.same(
     given.map(({ bytes }) => bytes),
     [[10, 11, 12, 13]],
@@ -62,8 +73,8 @@ t.test('a fetch that is waited for goes to its waiter, and says when it failed',
   const { native, fetches, given, calls, stored, over } = fetching()
   native.watch(stored)
   const [right, wrong] = [native.join(7), native.join(8)]
-  over(7)
-  over(8, 0)
+  await over(7)
+  await over(8, 0)
   t.same([...(await right.arrival)!], [10, 11, 12, 13])
   t.equal(await wrong.arrival, null)
   t.same([right.isHere, wrong.isHere], [true, false])
@@ -73,13 +84,13 @@ t.test('a fetch that is waited for goes to its waiter, and says when it failed',
 
 t.test('bytes of an image that is closed, or not in the store any more, are dropped at once', async t => {
   const { native, calls, given, stored, over, state } = fetching()
-  over(7)
+  await over(7)
   native.watch(stored)
-  over(8, 1, 6)
+  await over(8, 1, 6)
   state.isStored = false
-  over(9)
+  await over(9)
   native.unwatch(stored)
-  over(10)
+  await over(10)
   t.same(
     calls.filter(call => !call.startsWith('count')),
     [7, 8, 9, 10].flatMap(id => [`release ${id}`, `free ${id}`]),
