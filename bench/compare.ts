@@ -267,9 +267,9 @@ async function chooseSteps() {
   const steps: { contender: Contender; scene: Scene }[] = []
   for (const scene of scenes) {
     const isAsked = values.scenes ? values.scenes.split(',').includes(scene.id) : !values.quick || scene.isQuick
-    const needs = scene.life === 'storm' || scene.life === 'complete' ? ['fio'] : []
+    const needs = { misses: [], first: ['curl'], sequential: ['fio'], boot: [], storm: ['fio'], complete: ['fio'] }
     const server = isNear(scene) ? ['nginx'] : []
-    if (!isAsked || !(await isHere(scene.title, programs(...needs, ...server)))) continue
+    if (!isAsked || !(await isHere(scene.title, programs(...needs[scene.life], ...server)))) continue
     const own = chosen.filter(({ lives }) => lives.includes(scene.life))
     steps.push(...own.map(contender => ({ contender, scene })))
   }

@@ -1,8 +1,9 @@
 /** Origin of a scene: nginx where the origin's own time counts, else the test's web server in a process of its own. */
+import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { spawnHttpOrigin } from '../../test/fixtures/http-origin.ts'
 import { startNginx } from '../../test/fixtures/nginx.ts'
 import { bucketName } from '../contenders/contender.ts'
@@ -61,19 +62,15 @@ async function startNear(directory: string): Promise<SceneOrigin> {
   }
 }
 
-/** Time of one range request on an open connection. @returns the mean over `reads`, in milliseconds */
+/** Time of one range request on an open connection, by curl. @returns the mean over `reads`, in milliseconds */
 export async function roundTripMs(url: string, reads: readonly TracedRead[]): Promise<number> {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  const tookMs: number[] = []
   // The first request connects, and does not count.
-  for (const { offset, length } of [reads[0]!, ...reads]) {
-    const startedMs = performance.now()
-    await new Promise<void>((resolve, reject) => {
-      const headers = { range: `bytes=${offset}-${offset + length - 1}` }
-      get(url, { agent, headers }, answer => answer.on('end', resolve).resume()).on('error', reject)
-    })
-    tookMs.push(performance.now() - startedMs)
-  }
-  agent.destroy()
-  return tookMs.slice(1).reduce((sum, each) => sum + each, 0) / reads.length
+  const requests = [reads[0]!, ...reads].map(({ offset, length }) => {
+    const range = `range = "${offset}-${offset + length - 1}"`
+    return `url = "${url}"\n${range}\noutput = "/dev/null"\nwrite-out = "%{time_total} "\nsilent\n`
+  })
+  const curl = promisify(execFile)('curl', ['--config', '-'])
+  curl.child.stdin!.end(requests.join('next\n'))
+  const seconds = (await curl).stdout.trim().split(' ').map(Number)
+  return (1000 * seconds.slice(1).reduce((sum, each) => sum + each, 0)) / reads.length
 }
