@@ -1,4 +1,4 @@
-/** What cannot be mounted: one line that says why, and nothing left mounted, locked or running. */
+/** Input that cannot be mounted: one line with the reason, and nothing left mounted, locked or running. */
 import { randomUUID } from 'node:crypto'
 import {
   chmodSync,
@@ -41,7 +41,7 @@ async function refuses(t: Test, where: Place, line: RegExp, code: number, ...mor
   t.same(processesWith(process.env.PARENTFS_TEST_MARK), [], 'no process left')
 }
 
-/** Process ids of those whose environment has `mark`. */
+/** Process ids with `mark` in their environment. */
 function processesWith(mark: string): string[] {
   return readdirSync('/proc').filter(pid => {
     try {

@@ -1,4 +1,4 @@
-/** What a broken, lying or vanished origin does to readers: an errno in time, and never a wrong byte, now or later. */
+/** Broken, lying and vanished origins: readers get an errno in time, and never a wrong byte, now or later. */
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
@@ -22,11 +22,11 @@ import { until } from '../fixtures/until.ts'
 
 const options = { skip: cannotMount }
 const [KiB, MiB] = [1024, 1024 ** 2]
-/** How long a miss is waited for in these tests. */
+/** Longest wait of a miss in these tests. */
 const missSeconds = 2
 const image = { seed: 13, sizeBytes: 8 * MiB + 77, dataShare: 1 }
 
-/** A mount over a web server, whose names are asked for each time. */
+/** A mount over a web server; its names are asked for each time. */
 async function mountedOverHttp(t: Test, names: readonly string[]): Promise<[Place, HttpOriginServer]> {
   const where = place(t)
   for (const name of names) writeSample(join(where.originDirectory, name), image)
@@ -97,7 +97,10 @@ t.test('of a server whose images cannot be served, mount says why and what to do
   }
 })
 
-/** Faults of one read, with the errno it gets. A version that is gone is a stale file. More that may pass are in sick-origin.ts. */
+/**
+ * Faults of one read, with the errno it gets. A version that is gone is a stale file. Faults that may pass are in
+ * sick-origin.ts.
+ */
 const reads: readonly (readonly [Omit<Fault, 'method'>, string])[] = [
   [{ kind: 'status', status: 404 }, 'ESTALE'],
   [{ kind: 'status', status: 403 }, 'EACCES'],

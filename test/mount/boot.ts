@@ -1,4 +1,7 @@
-/** A recorded boot, read on a mount one read after the other: how many reads wait for the origin, and how many bytes that costs. */
+/**
+ * A recorded boot, read on a mount one read after the other: reads that wait for the origin, and the bytes that it
+ * costs.
+ */
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'

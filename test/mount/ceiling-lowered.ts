@@ -1,6 +1,6 @@
 /**
- * `parentfs set capacity` on a mount under load: nothing is promoted over the new ceiling from the moment it is set, and when
- * the command returns, what is there is under it too. Sampled from outside, by du and by the file system's own
+ * `parentfs set capacity` on a mount under load. Nothing is promoted over the new ceiling from the moment it is set,
+ * and when the command returns, the cache is under it too. Sampled from outside, by du and by the file system's own
  * count; with CHURN=10 on ext4 too.
  */
 import { join } from 'node:path'
@@ -22,10 +22,14 @@ const samples = {
   'b.raw': { seed: 62, sizeBytes: 50 * MiB, dataShare: 0.95 },
 }
 const roomyBytes = 64 * MiB
-/** What was granted before the new ceiling may still land: promotions that run, and the pages of the index for them. */
+/**
+ * Bytes granted before the new ceiling may still be written: promotions that run, and the pages of the index for them.
+ */
 const grantedBytesMax = 6 * MiB
 
-/** Lower it by the command, as operators do, or by the socket, which is quicker: then what was seen is of that time only. */
+/**
+ * Lower it by the command, as operators do, or by the socket, which is quicker: then the samples are of that time only.
+ */
 type Way = 'command' | 'socket'
 
 const types = Number(process.env.CHURN ?? 0) < 10 ? (['xfs'] as const) : (['ext4', 'xfs'] as const)

@@ -1,6 +1,6 @@
 /**
- * Images that are replaced at their origin while they are open, again and again, on a cache much smaller than all versions: what
- * the file system counts as taken, deleted files that somebody has open included, stays under the capacity.
+ * Images that are replaced at their origin while they are open, again and again, on a cache much smaller than all
+ * versions. The file system's own count, deleted open files included, stays under the capacity.
  */
 import { renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -50,7 +50,7 @@ for (const type of churn < 10 ? (['ext4'] as const) : (['ext4', 'xfs'] as const)
         const file = await MountedFile.open(t, where.mountpoint, name)
         open.push({ file, name, bytes: sampleBytes(versionOf(name, k), 0, sizeBytes) })
       }
-      // All versions that are open, side by side: the new ones come from the origin, of the old ones what is still held.
+      // All open versions side by side: the new ones come from the origin, the old ones from their held bytes.
       const offsets = Array.from({ length: Math.ceil(sizeBytes / readBytes) }, (_, k) => k * readBytes)
       await Promise.all(
         open.map(({ file, bytes }) =>
@@ -71,7 +71,7 @@ for (const type of churn < 10 ? (['ext4'] as const) : (['ext4', 'xfs'] as const)
     t.comment(`${describePauses({ files, fileSystem, ...pauses })}; ${JSON.stringify({ seen, eviction, promotion })}`)
     t.equal(seen.wrong, 0)
     t.ok(seen.right > versions * names.length * 100, `${seen.right} reads were right`)
-    // How often beyond once is a matter of speed: while eviction makes room, promotions are dropped.
+    // The number beyond once is a matter of speed: while eviction makes room, promotions are dropped.
     t.ok(promotion.promotedBytes > capacityBytes && eviction.bytes > 0, 'more was promoted than there is room for')
     t.ok(files.highestBytes <= capacityBytes, `files: ${files.highestBytes}`)
     t.ok(fileSystem.highestBytes <= capacityBytes, `file system: ${fileSystem.highestBytes}`)

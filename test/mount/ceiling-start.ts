@@ -1,9 +1,9 @@
 /**
- * A start in a cache directory that is over its ceiling: nothing is promoted until it is under, what it takes only goes down
+ * A start in a cache directory that is over its ceiling: nothing is promoted until it is under, its size only goes down
  * until then, and it is never over again. Sampled from the exec on, by du and by the file system's own count.
  *
- * What put it over: a ceiling that was lowered while no daemon ran; bytes without records, as a kill leaves them in the middle of
- * promotions; data files whose records are gone; what somebody else left there.
+ * Causes: a ceiling that was lowered while no daemon ran; bytes without records, as a kill leaves them in the middle of
+ * promotions; data files without records; foreign files.
  */
 import { randomBytes } from 'node:crypto'
 import {
@@ -39,10 +39,13 @@ const samples = {
 const images = new Map(
   Object.entries(samples).map(([name, image]) => [name, [sampleBytes(image, 0, image.sizeBytes)] as const]),
 )
-/** What a start writes while it is over: pages of the index that forgetting takes, and its copy when it was not closed. */
+/**
+ * Bytes that a start writes while it is over: pages of the index that forgetting takes, and its copy when it was not
+ * closed.
+ */
 const indexBytesMax = 1.5 * MiB
 
-/** What puts the directory over the ceiling; said by how much of it is left then. */
+/** Cause of a directory over the ceiling, told by its remains. */
 interface Case {
   /** The others run with CHURN=10. */
   readonly usual: 'ext4' | 'xfs'
@@ -147,7 +150,7 @@ function fillHoles(cache: string): void {
   closeSync(fd)
 }
 
-/** All that lies here and is nobody's: in images/ it goes; elsewhere it stays, and counts. */
+/** Files without an owner: in images/ they go; elsewhere they stay, and count. */
 function strayFiles(cache: string): void {
   const [images, index] = [join(cache, 'images'), join(cache, 'index')]
   writeFileSync(join(images, '0123456789abcdef0123456789abcdef'), randomBytes(9 * MiB))

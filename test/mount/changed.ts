@@ -28,7 +28,7 @@ const before = { seed: 21, sizeBytes: 6 * MiB + 5, dataShare: 1 }
 const after = { seed: 22, sizeBytes: 6 * MiB + 5, dataShare: 1 }
 const [old, fresh] = [before, after].map(image => sampleBytes(image, 0, image.sizeBytes)) as [Buffer, Buffer]
 
-/** How an image comes to be another one. */
+/** Ways in which an image becomes another one. */
 const changes: Readonly<Record<string, (file: string) => Promise<void>>> = {
   'replaced by a file of the same size': async file => {
     writeSample(`${file}.new`, after)

@@ -1,4 +1,7 @@
-/** Workers that die one after the other on a real mount: the cache is passed by, then the mount goes; of kills from outside it does not. */
+/**
+ * Workers that die one after the other on a real mount: the cache is bypassed, then the mount goes. Kills from outside
+ * lead to neither.
+ */
 import { closeSync, existsSync, openSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -70,7 +73,7 @@ t.test(
   },
 )
 
-/** How long workers are killed for, and how often one is looked for. */
+/** Time for which workers are killed, and between two looks for one. */
 const killMs = Number(process.env.KILL_SECONDS ?? 2) * 1000
 const killEveryMs = 400
 

@@ -1,6 +1,8 @@
 /**
- * A mount whose service manager holds it: its supervisor is killed like its workers, and another one goes on with the mount.
- * KILLS=n sets how often; SEED=n another sequence.
+ * A mount that its service manager holds: its supervisor is killed like its workers, and another one goes on with the
+ * mount.
+ *
+ * KILLS=n sets their number; SEED=n another sequence.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
@@ -88,7 +90,7 @@ async function killSupervisor({ where, service }: Unit, way: Way, againMs: numbe
   const serves = () =>
     statusOf(where).then(
       ({ supervisorPid }) => supervisorPid === service.supervisorPid(),
-      () => false, // Nobody is there to be asked.
+      () => false, // No daemon is there to be asked.
     )
   await until(serves, patienceMs, `that it serves: ${service.log().slice(-2000)}`)
   if ([worker, ...killed].some(isRunning)) throw new Error('the processes of before are there still')

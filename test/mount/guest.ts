@@ -1,7 +1,8 @@
 /**
- * A virtual machine that reads its disk through the mount while worker and supervisor are killed and the worker is upgraded: it sees right
- * bytes, and no error.
- * KILLS=n sets how often each happens; SEED=n another sequence.
+ * A virtual machine that reads its disk through the mount while worker and supervisor are killed and the worker is
+ * upgraded: it sees right bytes, and no error.
+ *
+ * KILLS=n sets the number of each; SEED=n another sequence.
  */
 import { join } from 'node:path'
 import t from 'tap'
@@ -50,7 +51,7 @@ t.test(name, { skip, timeout: 180_000 + kills * 180_000 }, async t => {
     const isAnother = () =>
       statusOf(where).then(
         now => now.pid !== pid,
-        () => false, // Between two supervisors nobody is there to be asked.
+        () => false, // Between two supervisors no daemon is there to be asked.
       )
     await until(isAnother, patienceMs, 'another worker')
   }

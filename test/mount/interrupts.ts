@@ -1,6 +1,6 @@
 /**
- * Signals to readers who wait for the origin: a harmless one breaks nothing, a killed reader leaves, and a fetch goes on for exactly
- * as long as somebody wants it.
+ * Signals to readers that wait for the origin: a harmless one breaks nothing, a killed reader leaves, and a fetch goes
+ * on for exactly as long as a reader wants it.
  */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -14,7 +14,7 @@ import { until } from '../fixtures/until.ts'
 const options = { skip: cannotMount }
 const MiB = 1024 ** 2
 const image = { seed: 41, sizeBytes: 16 * MiB, dataShare: 1 }
-/** Far longer than anything here takes: nobody leaves because his time is over. */
+/** Far longer than anything here takes: no reader leaves at its time-out. */
 const missSeconds = 120
 
 interface World {
@@ -33,7 +33,7 @@ async function world(t: Test, ...options: string[]): Promise<World> {
   return { where: onHttp, origin, path: join(where.mountpoint, 'a.raw') }
 }
 
-/** A reader of 64 KiB at `megabyte`, whose read hangs at the origin by now. */
+/** A reader of 64 KiB at `megabyte`; its read hangs at the origin by now. */
 async function hangingReader({ path, origin, where }: World, megabyte: number, flags: string) {
   const before = (await origin.counters()).requests
   const asked = `skip=${megabyte * 16}`

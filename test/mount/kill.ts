@@ -44,7 +44,7 @@ async function sweep(where: Place): Promise<number> {
   return wrong
 }
 
-// For any number of them; who runs this file has a limit of his own.
+// For any number of them: the user that runs this file has a limit too.
 t.setTimeout(3_600_000)
 
 t.test(

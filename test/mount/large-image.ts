@@ -1,4 +1,7 @@
-/** Images that are larger than any may be: refused by name, beside others that are served, and dropped from a cache that knows one. */
+/**
+ * Images that are larger than any may be: refused by name, beside others that are served, and dropped from a cache that
+ * knows one.
+ */
 import { mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -73,7 +73,7 @@ async function operate({ mountpoint }: Place, random: () => number): Promise<boo
   return true
 }
 
-/** A thousand mounts are ended by who makes them. */
+/** The caller ends its thousand mounts. */
 const silent = { teardown: () => {} } as unknown as Test
 
 const missing = (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? null : Promise.reject(error))
@@ -88,7 +88,7 @@ async function abandonReads(path: string): Promise<boolean> {
   return code === 0 && ended.every(each => [0, 137, null].includes(each.code))
 }
 
-/** Wait until nobody waits for anything; then what the worker holds. */
+/** Resources of the worker once no request waits. */
 async function settled(socket: string): Promise<ProcessUsage & { readonly gauges: Status['gauges'] }> {
   const isIdle = async () => {
     const { gauges, promotion } = await ask(socket)

@@ -1,8 +1,8 @@
 /**
- * Names as servers list them: odd ones are shown as they are and found again, impossible ones are left out, and a very long listing
- * costs one request and bounded memory.
+ * Names as servers list them: odd ones are shown as they are and found again, impossible ones are left out, and a very
+ * long listing costs one request and bounded memory.
  *
- * NAMES=n sets how long the long one is.
+ * NAMES=n sets the length of the long one.
  */
 import { readFileSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
@@ -16,11 +16,13 @@ import { run } from '../fixtures/run.ts'
 const options = { skip: cannotMount, timeout: 0 }
 
 const count = Number(process.env.NAMES ?? 20_000)
-/** Per name, at the worst: its text and its entry, twice while the listing is replaced, and what has not been collected yet. */
+/** Per name, at the worst: its text and its entry, twice while the listing is replaced, and the garbage meanwhile. */
 const bytesPerNameMax = 384
 const bytesAlways = 150 * 1024 ** 2
 
-/** A server that lists `listing`, and has an image of so many bytes as its name has under every name that `has` says. */
+/**
+ * A server that lists `listing`, and has an image of so many bytes as its name has under every name that `has` accepts.
+ */
 async function serve(t: Test, listing: Buffer, has: (name: string) => boolean) {
   const requests: string[] = []
   const server: Server = createServer((request, response) => {
@@ -78,7 +80,7 @@ t.setTimeout(3_600_000)
 
 t.test('odd names are shown and found, impossible ones are neither', options, async t => {
   const where = place(t)
-  // Bytes that are no UTF-8 stand for a character that no server has; they harm nobody else.
+  // Bytes that are no UTF-8 stand for a character that no server has; other names are not harmed.
   const listing = Buffer.concat([
     Buffer.from(JSON.stringify([...possible, ...impossible]).replace(/\]$/, ',"')),
     Buffer.from([0x62, 0xff, 0xfe, 0xc0, 0xaf]),

@@ -1,4 +1,6 @@
-/** A kernel that repeats no requests (before Linux 6.9): a version of ours that does not take the flag stands for it. */
+/**
+ * A kernel that repeats no requests (before Linux 6.9): a version of ours that does not take the flag stands for it.
+ */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'

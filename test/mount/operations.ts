@@ -1,4 +1,4 @@
-/** What an operator can ask of a mount, through the real command: each command, and each bad input. */
+/** Operations on a mount through the real command: each command, and each bad input. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, symlinkSync } from 'node:fs'
@@ -43,7 +43,7 @@ function isRight({ mountpoint }: Place): Promise<boolean> {
   return run('dd', ...words).then(read => read.equals(bytes))
 }
 
-/** What top writes to a terminal until somebody presses q after the first picture. */
+/** Output of top on a terminal until q is pressed after the first picture. */
 async function topUntilQ(mountpoint: string, terminal: string): Promise<string> {
   const line = [...command, 'top', mountpoint, '--interval', '100ms'].join(' ')
   const env = { ...process.env, TERM: terminal }

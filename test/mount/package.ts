@@ -1,7 +1,9 @@
 /**
- * The package, as npm makes it: what is in it, and that it runs from a directory that knows nothing of this one, and when that has gone.
+ * The package, as npm makes it: its contents, and that it runs from a directory that knows nothing of this one, also
+ * when this one has gone.
  *
- * INSTALL=1 has npm compile the addon, too, which takes a minute; otherwise the installed package gets the one that is built here.
+ * INSTALL=1 has npm compile the addon, too, which takes a minute; otherwise the installed package gets the one that is
+ * built here.
  */
 import { execFile } from 'node:child_process'
 import {
@@ -48,7 +50,7 @@ interface Packed {
 t.test('the package has what runs, what explains and what compiles, and installs', async t => {
   const unpacked = join(where, 'unpacked')
   mkdirSync(unpacked)
-  // What the script before it builds is built already, but for the pages.
+  // Everything that the script before it builds is built already, but for the pages.
   const isPaged = (await attempt('make', 'man')).code === 0
   const { stdout } = await npm('.', 'pack', '--json', '--ignore-scripts', '--pack-destination', where)
   const { filename, size, unpackedSize, files } = (JSON.parse(stdout) as [Packed])[0]

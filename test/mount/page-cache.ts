@@ -1,4 +1,6 @@
-/** Whoever reads through the page cache has each byte once in memory, and whoever does not finds it in ours. */
+/**
+ * Page cache: a buffered reader has each byte once in memory, and a direct reader finds it in that of the data file.
+ */
 import { readdirSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
@@ -45,7 +47,7 @@ t.test('buffered reads leave their pages with the mounted file alone', { skip },
   for (let k = 0; k < 50; k++) await step(`skip=${(k * 1009) % 6000}`)
   const left = await residentBytes(data)
   t.ok((await residentBytes(target)) >= 50 * 4096)
-  // What the kernel read ahead at the begin of the file may stay.
+  // Pages that the kernel read ahead at the begin of the file may stay.
   if (canDropAtOnce) t.ok(left <= 25 * 4096, `${left} bytes are there twice`)
   else t.pass('pages', { skip: `Linux ${release()} may have no RWF_DONTCACHE` })
 

@@ -1,4 +1,4 @@
-/** Complete images that the kernel reads by itself: by whom, how far, and what that keeps from changing. */
+/** Complete images that the kernel reads by itself: by which opens, how far, and the changes that this prevents. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
@@ -35,7 +35,7 @@ async function mountComplete(t: Test, ...more: string[]): Promise<Place & { read
   return { ...where, target: join(where.mountpoint, 'a.raw') }
 }
 
-/** What a descriptor reads past every page cache but the data file's own. */
+/** Bytes that a descriptor reads past every page cache but the data file's own. */
 async function hashOf(handle: FileHandle): Promise<string> {
   const bytes = Buffer.alloc(image.sizeBytes)
   const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
@@ -44,7 +44,10 @@ async function hashOf(handle: FileHandle): Promise<string> {
 
 const wanted = sampleBytes(image, 0, image.sizeBytes)
 const wantedHash = createHash('sha256').update(wanted).digest('hex')
-/** Maps the file, closes it (the module mmap would keep it open), says so, and hashes what is mapped when it hears a line. */
+/**
+ * Maps the file, closes it (the module mmap would keep it open), says so, and hashes what is mapped when it hears a
+ * line.
+ */
 const mapper = `import ctypes,hashlib,os,sys
 libc=ctypes.CDLL(None); libc.mmap.restype=ctypes.c_void_p
 libc.mmap.argtypes=[ctypes.c_void_p,ctypes.c_size_t,ctypes.c_int,ctypes.c_int,ctypes.c_int,ctypes.c_long]
@@ -172,7 +175,7 @@ t.test('reads go on while workers are killed, and nothing is held of them in the
     const readBefore = seen.reads
     process.kill(pid, 'SIGKILL')
     await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another worker')
-    // Its backing file would be another one than that of who has it open: it is read through us.
+    // Its backing file would be another one than that of the present opens: it is read through the daemon.
     const opened = await open(where.target, 'r')
     handles.push(opened)
     t.equal(await hashOf(opened), wantedHash, 'a new open')

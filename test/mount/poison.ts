@@ -1,4 +1,4 @@
-/** A request that kills each worker that works on it, beside readers who want other things. */
+/** A request that kills each worker that works on it, beside readers with other requests. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** A mount whose origin is behind TLS, and reached through a proxy alone. */
+/** A mount of an origin behind TLS, reached through a proxy alone. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,4 +1,4 @@
-/** What is fetched before anybody asks, on a real mount: streams, and the boot profile from its learning to its import. */
+/** Prefetch on a real mount: streams, and the boot profile from its learning to its import. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'

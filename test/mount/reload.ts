@@ -1,4 +1,4 @@
-/** A mount whose configuration file is read again, and whose secrets are nowhere but where they belong. */
+/** A mount that reads its configuration file again. Its secrets are nowhere but where they belong. */
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
@@ -70,7 +70,8 @@ t.test('a reload takes what it can, names what it cannot, and adds an origin', o
   configure(settings('capacity: 250MiB', `  b: { url: "${far}", missTimeout: 2s }\n`, 'warn'))
   process.kill(status.supervisorPid, 'SIGHUP')
   await until(async () => (await statusOf(where)).cache.capacityBytes === 250 * 1024 ** 2, patienceMs, 'the reload')
-  // The first reload, the third one and the signal; then nothing of level info is logged any more, by worker or supervisor.
+  // The first reload, the third one and the signal; then nothing of level info is logged any more, by worker or
+  // supervisor.
   const said = () => logged().split('the configuration was read again').length - 1
   await until(() => said() === 3, patienceMs, 'the last line of level info')
   t.match(await reload(), { code: 0, stdout: /nothing to change/ })
@@ -122,7 +123,7 @@ log: { file: ${log}, level: trace }
   const path = join(where.mountpoint, 'a.raw')
   t.ok((await readFile(path)).equals(bytes))
   t.equal(refused.length, 0)
-  // The token in the file is replaced before the server wants it; what the server refuses is tried again with the new one.
+  // The token in the file is replaced before the server wants it; a refused request is tried again with the new one.
   writeFileSync(token, `${secrets[1]}\n`)
   wanted.token = secrets[1]
   replace(where, 23)
@@ -134,7 +135,7 @@ log: { file: ${log}, level: trace }
   // And a wrong one is an error that says nothing of it.
   wanted.token = 'another'
   t.match(await reload(), { code: 0, stdout: /secrets are read again/ })
-  // One that nobody has asked for yet: what is cached is served whatever the server says.
+  // A new one: cached names are served whatever the server says.
   writeSample(join(where.originDirectory, 'c.raw'), image)
   await t.rejects(readFile(join(where.mountpoint, 'c.raw')))
   t.ok(refused.length > 0)
@@ -181,7 +182,7 @@ async function leaksNothing(
   }
 }
 
-/** A web server over the place's origin that answers 401 to who is not let in. */
+/** A web server over the place's origin that answers 401 to requests that are not let in. */
 async function serve(t: Test, where: Place, letsIn: (request: IncomingMessage) => boolean): Promise<string> {
   const responder = new HttpResponder({ directory: where.originDirectory })
   const server = createServer((request, response) => {

@@ -1,7 +1,8 @@
 /**
- * Images that are replaced or deleted upstream, hundreds of times, on a real mount: descriptors, files, nodes, threads and memory
- * of the worker come back to what the names need, and who has an old version open keeps it.
- * REPLACEMENTS=n sets how many.
+ * Images that are replaced or deleted upstream, hundreds of times, on a real mount: descriptors, files, nodes, threads
+ * and memory of the worker come back to the needs of the names. A reader with an old version open keeps it.
+ *
+ * REPLACEMENTS=n sets their number.
  */
 import { readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { open, readdir, readFile } from 'node:fs/promises'
@@ -92,7 +93,7 @@ t.test(
     const closed = await settled(where, 0)
     t.equal(closed.files, names.length)
 
-    // Deleted: nobody looks the names up again, one listing tells.
+    // Deleted: the names are not looked up again, one listing tells.
     await readdir(where.mountpoint)
     for (const name of names) rmSync(join(where.originDirectory, name))
     await until(async () => (await readdir(where.mountpoint)).length === 0, patienceMs, 'an empty listing')

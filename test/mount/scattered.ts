@@ -1,6 +1,7 @@
 /**
- * Single blocks read all over a large image, each a record of its own: the index stays in its share of the capacity, gives up
- * records for it, and starts again as what it is then. OBJECTS=n sets how many objects are touched; the capacity grows with it.
+ * Single blocks read all over a large image, each a record of its own. The index stays in its share of the capacity,
+ * gives up records for it, and starts again with the rest. OBJECTS=n sets the number of touched objects; the capacity
+ * grows with it.
  */
 import { closeSync, ftruncateSync, openSync, readdirSync, statSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -27,8 +28,8 @@ const dataEvery = 4
 /** No common divisor with a power of ten: each object once, never one after its neighbour. */
 const stride = 7_919
 /**
- * Pages that the file of the index has beyond those in use: a commit writes up to 512 leaves anew, and those before it are free
- * only two commits later. More where recency is saved meanwhile: that is one value.
+ * Pages that the file of the index has beyond those in use. A commit writes up to 512 leaves anew, and those before it
+ * are free only two commits later. More where recency is saved meanwhile: that is one value.
  */
 const sparePagesBytesMax = 8 * MiB + 64 * objects
 

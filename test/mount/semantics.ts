@@ -38,7 +38,7 @@ const [KiB, MiB] = [1024, 1024 ** 2]
 const missSeconds = 1
 const errnos: Readonly<Record<string, number>> = os.errno
 
-/** What a situation is tried on. */
+/** Mount on which a situation is tried. */
 interface Scene {
   readonly where: Place
   readonly daemon: Daemon
@@ -170,7 +170,7 @@ async function answerOf(call: () => unknown): Promise<string> {
   }
 }
 
-/** What makes the calls, compiled once. */
+/** Program that makes the calls, compiled once. */
 let compiled: Promise<string> | undefined
 
 async function compileCalls(): Promise<string> {
@@ -228,7 +228,7 @@ t.test(
   },
 )
 
-/** The one call whose answer is the cache's file system's: many ask for an alignment. */
+/** The one call with the answer of the cache's file system: many ask for an alignment. */
 const oddDirectRead = 'O_DIRECT: pread(77) at 3, odd memory'
 
 /** A mount of the image that the calls are made on. */

@@ -114,7 +114,7 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
   const where = place(t)
   const image = join(where.originDirectory, 'a.raw')
   writeSample(image, sample)
-  // Nobody's own: root reads it by right of CAP_DAC_READ_SEARCH alone.
+  // A file of no user: root reads it by right of CAP_DAC_READ_SEARCH alone.
   chmodSync(image, 0o600)
   chownSync(image, 65534, 65534)
   const socket = await listenAsManager(t, join(where.top, 'notify'))
@@ -138,12 +138,15 @@ t.test('what the unit leaves of root is enough, and holders are still named', op
     'it stays',
   )
   t.ok(await mountAt(where.mountpoint))
-  // What the unit's ExecStop leads to: the second signal takes it away, whoever uses it.
+  // Result of the unit's ExecStop: the second signal takes the mount away, in use or not.
   t.equal(await stop(daemon), 0)
   t.ok(await isGone(where, pid, supervisorPid))
 })
 
-/** What systemd says of a unit. Of all units that it needs it says something, too: those of other packages are not ours to mend. */
+/**
+ * Complaints of systemd about a unit. It complains about all units that this one needs too: those of other packages are
+ * not ours to mend.
+ */
 async function wrongIn(file: string): Promise<string[]> {
   const { stderr } = await attempt('systemd-analyze', 'verify', '--man=no', file)
   return stderr.split('\n').filter(line => line.includes(basename(file, '.service')))

@@ -1,4 +1,4 @@
-/** Readers share what is fetched, and those who wait for an origin do not hold up those who need none. */
+/** Readers share fetches, and those that wait for an origin do not hold up those that need none. */
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -24,7 +24,7 @@ const [KiB, MiB] = [1024, 1024 ** 2]
 async function mountedOverHttp(t: Test, where: Place, delayMs: number): Promise<HttpOriginServer> {
   const origin = await spawnHttpOrigin({ directory: where.originDirectory, delayMs })
   t.teardown(() => origin.close())
-  // What is complete would be read by the kernel itself.
+  // The kernel itself would read a complete image.
   await mountDaemon(t, { ...where, origin: origin.url }, ...readingAhead, '--no-passthrough')
   return origin
 }
@@ -81,7 +81,7 @@ t.test('hits go on while 300 misses hang, and those end when the origin does', o
     '--readonly',
     ...what,
   ])
-  // Not all of them ask: an origin that answers nobody is left in peace.
+  // Not all of them ask: an origin that answers no request is left in peace.
   const areHanging = async () => (await statusOf(where)).gauges.requests >= 300
   await until(areHanging, patienceMs, 'the misses')
   const isAsFast = ({ iops, p99Ms }: Best) => iops >= 0.45 * best.iops && p99Ms < Math.max(5, 2 * best.p99Ms)
@@ -137,7 +137,7 @@ t.test('a process with 300 misses under way makes those of another wait for its 
   t.ok(ratioAt(0.5) < 3, `half of them ${ratioAt(0.5).toFixed(2)} times as long`)
 })
 
-/** One process, one read after the other, of what is not here and nobody foresees. @returns milliseconds of each */
+/** One process that reads one miss after the other; nothing foresees them. @returns milliseconds of each */
 async function missesOf(path: string): Promise<number[]> {
   const random = randomFrom(3)
   const offsets = Array.from({ length: 60 }, () => Math.floor(random() * 256 * 1024) * 4 * KiB)

@@ -1,6 +1,7 @@
 /**
- * Reads go on, and every byte is right, on disks that are sick for real: file systems that the kernel makes read-only or that
- * are full to the last byte, and a block device that gives EIO or nothing at all. Nothing here comes from the layer of faults.
+ * Reads go on, and every byte is right, on disks that are sick for real: file systems that the kernel makes read-only
+ * or that are full to the last byte, and a block device that gives EIO or nothing at all. Nothing here comes from the
+ * layer of faults.
  */
 import { statfsSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -117,7 +118,7 @@ t.test('a device that hangs for ten seconds, under hits, misses and promotions',
     disk.hang(true)
     const beganMs = performance.now()
     await sick.becomes('bypass')
-    // An image that nobody knows yet: its name is to be recorded, its data file to be made.
+    // A new image: its name is to be recorded, its data file to be made.
     const readMs = performance.now()
     const { code, stderr } = await attempt(
       'cmp',
@@ -144,7 +145,7 @@ t.test('a device that hangs for ten seconds, under hits, misses and promotions',
 /** Let the page cache lose what it has of the data files: what is read next comes from the disk. */
 async function forgetPages(where: Place): Promise<void> {
   const { cacheDirectory } = where
-  // What was recorded last is locked a moment later.
+  // The latest record is locked a moment later.
   const isQuiet = async () =>
     (await statusOf(where)).gauges.inflightFetches === 0 &&
     Date.now() - statSync(join(cacheDirectory, 'index', 'data.mdb')).mtimeMs > 1000
@@ -154,7 +155,7 @@ async function forgetPages(where: Place): Promise<void> {
   await run('sh', '-c', drop, cacheDirectory)
 }
 
-/** Ask for the status again and again: who answers has an event loop that runs. */
+/** Ask for the status again and again: an answer shows that the event loop runs. */
 function answering({ mountpoint }: Place): { finish(): Promise<number> } {
   const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
   let [longestMs, stopped] = [0, false]

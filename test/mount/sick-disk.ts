@@ -63,7 +63,7 @@ t.test('a disk that stalls for ten seconds costs a read a second, once', options
 })
 
 t.test('a disk that is slow and has much to do is not taken for a sick one', options, async t => {
-  // What is complete would be read by the kernel itself.
+  // The kernel itself would read a complete image.
   const sick = await patient(t, image, undefined, '--no-passthrough')
   await makeComplete(sick.where, 'a.raw')
   sick.say('read stall 100')

@@ -1,8 +1,9 @@
 /**
- * An origin that fails, hangs, trickles, turns us away or is not there at all: readers wait for it as long as was agreed, nobody
- * ever reads a wrong byte, what is held is read as if nothing were, and all of it ends by itself.
+ * An origin that fails, hangs, trickles, refuses or is not there at all. Readers wait for it as long as the settings
+ * say, no reader ever gets a wrong byte, held bytes are read as if nothing were, and all of it ends by itself.
  *
- * For every fault it prints what a reader was told, and after how long. FAULTS=10 tries all that may pass; SEED=n chooses others.
+ * For every fault it prints the reader's result, and its time. FAULTS=10 tries all that may pass; SEED=n chooses
+ * others.
  */
 import { readdirSync, renameSync, statSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
@@ -31,7 +32,7 @@ const options = { skip: cannotMount }
 const [KiB, MiB] = [1024, 1024 ** 2]
 const image = { seed: 31, sizeBytes: 24 * MiB + 5, dataShare: 1 }
 const expected = sampleBytes(image, 0, image.sizeBytes)
-/** How long a miss waits, and what a busy machine may add to it. */
+/** Longest wait of a miss, and the time that a busy machine may add to it. */
 const missSeconds = 2
 const slackMs = 2_500
 
@@ -61,7 +62,7 @@ async function world(t: Test, ...more: string[]): Promise<World> {
   return made
 }
 
-/** Blocks that nobody has read yet, from the second MiB on. */
+/** Blocks that were never read, from the second MiB on. */
 function* freshBlocks(): Generator<number> {
   for (let offset = MiB; offset + 64 * KiB <= image.sizeBytes; offset += 64 * KiB) yield offset
 }
@@ -95,7 +96,7 @@ function changes(daemon: Daemon): string[] {
   return [...daemon.log().matchAll(/"msg":"(the origin is (?:away|back))/g)].map(([, text]) => text!)
 }
 
-/** Read what nobody holds until it is right, and the origin is taken for well. */
+/** Read blocks that are not held until they are right, and the origin counts as well. */
 async function recover({ where, file }: World, blocks: Generator<number>): Promise<number> {
   const startMs = performance.now()
   const isWell = async () => {
@@ -191,7 +192,7 @@ t.test(
     }
     const tried = (await statusOf(where)).origin.requests - requests
     t.ok(tried <= 8, `${tried} requests for 40 readers and 100 names`)
-    // Who waits while it comes back is served.
+    // A reader that waits while it comes back is served.
     const waiting = readInCrowd(path, 64 * KiB, take(blocks, 20))
     made.origin = await made.open()
     let served = 0

@@ -40,8 +40,8 @@ t.test(
       t.equal(health.state, 'healthy', 'slow is not sick')
       if (rules) t.ok(promotion.dropped > 0, 'where the disk has no turn, nobody waits for one')
       t.ok(stream.readBytes > 0.8 * image.sizeBytes, `${stream.readBytes} bytes were there before they were asked for`)
-      // What the store did not take is fetched once all the same, unless it waits too long for a reader (in memory), or reads are kept from a
-      // disk that is too busy for them: on a machine that slow.
+      // Blocks that the store did not take are fetched once all the same, unless it waits too long for a reader (in
+      // memory), or reads are kept from a disk that is too busy for them: on a machine that slow.
       const isSlow = seconds * 1000 > 3 * readaheadBufferMsMax || health.busyTimes > 0
       if (isSlow) t.comment(`too slow to count by: ${unreadBytes} bytes unread, busy ${health.busyTimes} times`)
       else t.equal(asked.bytes, image.sizeBytes, 'each byte was fetched once')

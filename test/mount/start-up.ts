@@ -1,5 +1,6 @@
 /**
- * A warm restart with a full index: how long until the mount answers, what it takes of memory, and what it asks of the origin.
+ * A warm restart with a full index: time until the mount answers, its memory, and its requests to the origin.
+ *
  * OBJECTS=n adds a second index, of n scattered single blocks.
  */
 import { closeSync, ftruncateSync, openSync, readSync, statfsSync, statSync } from 'node:fs'
@@ -121,7 +122,7 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })
 
-/** What is there is served, once it is verified, and still nobody else is asked. */
+/** Held blocks are served once they are verified, and the origin is still not asked. */
 async function readsZeros(t: Test, where: Place, origin: HttpOriginServer): Promise<void> {
   const fd = openSync(join(where.mountpoint, 'a.raw'), 'r')
   const bytes = Buffer.alloc(MiB, 1)

@@ -1,6 +1,7 @@
 /**
- * A storm of cold readers, one after the other and at random, on a cache that knows 262,144 objects: how long others wait for the thread of
- * all requests, and what memory it takes. What a busy machine does to the figures is why the bounds are wide; the figures are said.
+ * A storm of cold readers, one after the other and at random, on a cache that knows 262,144 objects: the time that
+ * others wait for the main thread, and the memory that it takes. The bounds are wide, as a busy machine changes the
+ * figures; the figures are printed.
  */
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

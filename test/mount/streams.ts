@@ -57,7 +57,7 @@ t.test(
       'and all that was fetched ahead is known to be read',
     )
     if (keepsPages) t.pass('pages', { skip: 'this file system keeps its pages' })
-    // What had been fetched ahead of the first part was read from the disk.
+    // Bytes that were fetched ahead of the first part are read from the disk.
     else t.ok((await residentBytes()) < 32 * MiB, `${await residentBytes()} bytes in the page cache`)
     // The same from the disk.
     await sameDirectly(target, source)

@@ -1,6 +1,6 @@
 /**
- * What waits for its answer, or has no name any more, when a worker dies: requests that are sent again twice, that are interrupted or
- * given up between two workers, and versions that only who has them open still knows.
+ * Requests without an answer, and versions without a name, when a worker dies. Requests are sent again twice,
+ * interrupted, or given up between two workers; some versions are known only to their openers.
  */
 import { renameSync, rmSync, statSync } from 'node:fs'
 import { open } from 'node:fs/promises'
@@ -107,7 +107,7 @@ t.test('readers that are killed while nobody serves go, and leave nothing behind
     start('dd', [`if=${path}`, 'bs=64K', 'count=1', `skip=${k * 32}`, 'status=none', ...(flags ? [flags] : [])]),
   )
   await haveCome(where, 2)
-  // Nobody starts another worker while the supervisor stands.
+  // No process starts another worker while the supervisor is stopped.
   const { pid } = await statusOf(where)
   process.kill(daemon.supervisorPid, 'SIGSTOP')
   process.kill(pid, 'SIGKILL')

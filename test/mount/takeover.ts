@@ -1,7 +1,9 @@
 /**
- * kill -9 of the worker, again and again, under fio and readers that check every byte, with misses in flight and eviction: nobody
- * sees an error, a wrong byte or an end.
- * KILLS=n sets how many; SEED=n another sequence; BUSY=n runs so many loops beside it that do nothing but take the processors.
+ * kill -9 of the worker, again and again, under fio and readers that check every byte, with misses in flight and
+ * eviction: no reader sees an error, a wrong byte or an end.
+ *
+ * KILLS=n sets their number; SEED=n another sequence; BUSY=n runs so many loops beside it that only take processor
+ * time.
  */
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'

@@ -1,4 +1,6 @@
-/** The same command for a user who is not root: fusermount3 mounts, and sockets and caches lie in the user's own places. */
+/**
+ * The same command for a user other than root: fusermount3 mounts, and sockets and caches lie in the user's own places.
+ */
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -11,7 +13,7 @@ import { cannotMount, command, mountArguments, type Place, patienceMs, place } f
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { start } from '../fixtures/run.ts'
 
-/** nobody */
+/** The user `nobody`. */
 const uid = 65534
 const image = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 17 }
 
@@ -22,13 +24,13 @@ interface User {
   readonly where: Place
   /** Run something as that user. */
   as(...words: readonly string[]): SpawnSyncReturns<string>
-  /** What the user sees mounted on the mountpoint. */
+  /** The mount on the mountpoint, as the user sees it. */
   mounted(): MountEntry | undefined
 }
 
 /**
- * Directories of the user's own, in a mount namespace in which everybody may open /dev/fuse: on Debian everybody may, in
- * many containers not.
+ * Directories of the user's own, in a mount namespace in which every user may open /dev/fuse: on Debian every user may,
+ * in many containers not.
  */
 async function setUpUser(t: Pick<Test, 'teardown'>): Promise<User> {
   const where = place(t)

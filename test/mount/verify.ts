@@ -1,4 +1,4 @@
-/** What rots on the cache disk, or was never what its publisher says, through the real command. */
+/** Bytes that rot on the cache disk, or that never had their publisher's digest, through the real command. */
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
