@@ -1,6 +1,7 @@
 /**
  * The ceiling on file systems of its own, by what files take and by what the file system itself counts, through churn.
- * CHURN=n sets how many times the capacity is promoted; from 10 on, 1 MiB blocks have the least capacity that a mount with them takes, 2 GiB.
+ * CHURN=n sets how many times the capacity is promoted; from 10 on, 1 MiB blocks have the least capacity that a mount
+ * with them takes, 2 GiB.
  */
 import { join } from 'node:path'
 import t from 'tap'

@@ -1,6 +1,6 @@
 /**
- * The order data, sync, record as the kernel sees it: which system calls a promotion makes, and in which order. A sync that does nothing
- * looks like one that works to everything but the power.
+ * The order data, sync, record as the kernel sees it: the system calls of a promotion, in their order. A sync that does
+ * nothing looks like one that works, until the power fails.
  */
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -9,7 +9,7 @@ import { run } from '../fixtures/run.ts'
 
 const fixture = (name: string) => new URL(`../fixtures/${name}.js`, import.meta.url).href
 
-/** Promote one block of an image, twice, in a process whose system calls are written down; and mark where each begins. */
+/** Promote one block of an image, twice, in a process with recorded system calls; and mark the begin of each. */
 const body = (directory: string) => `
   import { appendFileSync } from 'node:fs'
   import { MemoryOrigin } from '${fixture('memory-origin')}'

@@ -1,7 +1,7 @@
 /**
- * What somebody may have put into a cache directory while no daemon used it, or before it makes a file: links that lead outside, pipes,
- * devices, directories, files of other lengths or of other images. What comes back is right bytes, or a refusal that says what
- * to do; nothing waits, and nothing outside is touched.
+ * Hostile contents of a cache directory, put there while no daemon used it, or before it makes a file: links that lead
+ * outside, pipes, devices, directories, files of other lengths or of other images. Reads give right bytes, or a refusal
+ * that says what to do. Nothing waits, and nothing outside is touched.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -36,10 +36,10 @@ const remedy = /remove .* to start|name an empty directory|name another director
 /** Longest that a start, every read and a stop may take. */
 const msMax = 20_000
 
-/** Put something in the place of `path`; `outside` is a directory of somebody else's. */
+/** Put something in the place of `path`; `outside` is a foreign directory. */
 type Plant = (path: string, outside: string) => void
 
-/** What is no file of ours, whatever it was. */
+/** Files that are not the daemon's, whatever they were. */
 const strange: Record<string, Plant> = {
   'nothing in it': path => truncateSync(path, 0),
   'cut in the middle': path => truncateSync(path, Math.floor(statSync(path).size / 2)),
@@ -125,7 +125,8 @@ t.test('a directory that takes the place of the cache once it is open is not tou
   ] as const) {
     const { directory, outside } = copyOf(t, killed)
     spoil(join(directory, 'index', 'data.mdb'))
-    // What a start would remove: a data file that no record knows, locks, a copy that was not finished, the mark, a probe.
+    // Files that a start would remove: a data file that no record knows, locks, a copy that was not finished, the mark,
+    // a probe.
     for (const name of [
       'images/file',
       'images/tree/below',
@@ -214,7 +215,7 @@ function isComplete({ cache }: Rooms, name: string): boolean {
   return cache.images().find(image => image.name === name)?.complete === true
 }
 
-/** A database whose pages have other numbers than their places: see test/index/recovery/salvage.ts. */
+/** A database with pages that have other numbers than their places: see test/index/recovery/salvage.ts. */
 function flipped(bytes: Buffer): Buffer {
   for (let page = 2; page < bytes.length / 4096; page++) bytes[page * 4096 + 5]! ^= 1
   return bytes
@@ -234,7 +235,7 @@ async function fillTwo(): Promise<[string, string]> {
   return [closed, copied]
 }
 
-/** A copy of a cache, and a directory of somebody else. */
+/** A copy of a cache, and a foreign directory. */
 function copyOf(t: Pick<Test, 'teardown'>, cache: string): { directory: string; outside: string } {
   const top = mkdtempSync(join(tmpdir(), 'parentfs-hostile-'))
   t.teardown(() => rmSync(top, { recursive: true, force: true }))

@@ -1,4 +1,4 @@
-/** What a start takes over, and what it drops. */
+/** Files that a start takes over, and files that it drops. */
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -73,7 +73,7 @@ t.test('what is being punched when the disk is measured is counted twice rather 
   const capacity = new Capacity(100 * MiB)
   capacity.adopt(20 * MiB)
   capacity.measured({ ...plentyOfDisk, allocatedBytes: 25 * MiB })
-  // The disk has punched it already, and nobody has told us.
+  // The disk has punched it already, and the answer has not come.
   await capacity.release(8 * MiB, async () => {
     capacity.measured({ ...plentyOfDisk, allocatedBytes: 17 * MiB })
     t.ok(capacity.usedBytes >= 17 * MiB)

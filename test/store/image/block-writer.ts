@@ -1,4 +1,7 @@
-/** Blocks on their way into a data file: reserved, written, published, and given up where the disk or the ceiling says no. */
+/**
+ * Blocks on their way into a data file: reserved, written, published, and given up where the disk or the ceiling says
+ * no.
+ */
 import t from 'tap'
 import { Geometry, identify } from '../../../src/base/image.ts'
 import { silentLogger } from '../../../src/base/logger.ts'

@@ -1,4 +1,4 @@
-/** The claim table: its layout, whose a claim is, and how long blocks count as unverified. */
+/** The claim table: its layout, the owner of a claim, and the time for which blocks count as unverified. */
 import t from 'tap'
 import { ClaimTable } from '../../../src/store/image/claim-table.ts'
 import { ResidencyTable } from '../../../src/store/image/residency-table.ts'

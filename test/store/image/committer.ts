@@ -1,4 +1,4 @@
-/** When a batch ends. */
+/** The end of a batch. */
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'

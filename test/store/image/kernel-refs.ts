@@ -1,8 +1,8 @@
-/** Who reads a data file past us. */
+/** Readers of a data file that bypass the daemon. */
 import t from 'tap'
 import { KernelRefs } from '../../../src/store/image/kernel-refs.ts'
 
-/** A file that somebody else has open, or of which nobody can tell. */
+/** A file that another process has open, or one without an answer. */
 class LeasedFile {
   elsewhere = false
   errno: string | null = null
