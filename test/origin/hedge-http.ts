@@ -1,5 +1,5 @@
 /**
- * The hedge over real HTTP: a server that lets 1 in 50 reads hang, and what the slowest per cent costs with and without.
+ * The hedge over real HTTP: a server that lets 1 in 50 reads hang, and the slowest per cent with and without.
  *
  * READS=n takes more of them.
  */
@@ -46,7 +46,7 @@ async function measure(t: Test, shareMax: number) {
     times.push(performance.now() - startMs)
     if (Buffer.compare(target, expected.subarray(offset, offset + lengthBytes)) !== 0) wrong++
   }
-  // What is usual is known.
+  // The usual latency is known.
   for (let k = 0; k < 110; k++) await read(k)
   times.length = 0
   await server.fault({ kind: 'stall-before-headers', method: 'GET', every: 50 })

@@ -1,7 +1,7 @@
 /**
- * Answers that chance has spoiled: never a wrong byte, never a wait without an end, never an error that nobody sees.
+ * Answers spoiled by chance: never a wrong byte, never a wait without an end, never an unhandled error.
  *
- * ANSWERS=n sets how many; SEED=n another sequence.
+ * ANSWERS=n sets their number; SEED=n another sequence.
  */
 
 import t from 'tap'

@@ -1,6 +1,6 @@
 /**
- * A web server behind TLS. Which authorities Node trusts beside its own is fixed when it starts, so the tests that trust the
- * server run in a process of their own.
+ * A web server behind TLS. Node fixes its own further authorities when it starts, so the tests that trust the server
+ * run in a process of their own.
  */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

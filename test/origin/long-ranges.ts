@@ -10,7 +10,7 @@ import { until } from '../fixtures/until.ts'
 const image = Buffer.from(Array.from({ length: 2 ** 20 }, (_, k) => (k * 7 + (k >> 8)) % 251))
 const { signal } = new AbortController()
 
-/** What becomes of one request. */
+/** Fate of one request. */
 type Answer = (body: Buffer, head: string, socket: Socket) => void
 
 const right: Answer = (body, head, socket) => {

@@ -1,4 +1,4 @@
-/** TLS as the native receiver speaks it: whom it believes, and what becomes of what it does not. */
+/** TLS of the native receiver: the peers that it trusts, and the fate of the others. */
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'

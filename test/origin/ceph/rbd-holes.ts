@@ -6,7 +6,7 @@ import type { CephImage } from '../../../src/native/ceph-types.ts'
 import { rbdHolesRetryMs, rbdRegionBytes } from '../../../src/origin/ceph/limits.ts'
 import { RbdHoles } from '../../../src/origin/ceph/rbd-holes.ts'
 
-/** An image whose data lies in these stretches. */
+/** An image with data in these stretches. */
 function imageOf(sizeBytes: number, stretches: readonly (readonly [number, number])[]) {
   const asked: number[] = []
   const image: CephImage = {

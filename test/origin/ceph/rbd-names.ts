@@ -1,5 +1,5 @@
 /**
- * What the files of an RBD pool are called, and what their names stand for.
+ * Names of the files of an RBD pool, and the images that they stand for.
  */
 import t from 'tap'
 import type { CephImageDescription } from '../../../src/native/ceph-types.ts'

@@ -1,5 +1,5 @@
 /**
- * Which names can be files.
+ * Names that can be files.
  */
 import t from 'tap'
 import { nameBytesMax } from '../../../src/base/limits.ts'

@@ -253,7 +253,7 @@ t.test('a bounded number of files stays open, and none after closing', async t =
   t.ok(open() <= before)
 })
 
-/** Where the descriptors of this process lead. */
+/** Targets of this process's descriptors. */
 function openFiles(): string[] {
   return readdirSync('/proc/self/fd').flatMap(fd => {
     try {

@@ -24,7 +24,7 @@ function openSockets(): number {
   return process.getActiveResourcesInfo().filter(name => name === 'TCPSocketWrap').length
 }
 
-/** How long `call` takes until it rejects with `code`. */
+/** Time until `call` rejects with `code`. */
 async function msUntil(t: Test, code: string, call: () => Promise<unknown>): Promise<number> {
   const startMs = performance.now()
   await t.rejects(call(), { code })

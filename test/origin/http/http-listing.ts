@@ -1,5 +1,5 @@
 /**
- * Which listing a server has, and how many requests it takes to know.
+ * Kind of listing that a server has, and the requests that it takes to know.
  */
 import { unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-/** What a web server is told of us, and when it is told something else. */
+/** Credentials of requests, and their changes. */
 import { chmodSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -108,7 +108,7 @@ t.test('a program that fails, hangs or says too much is refused, and its words a
   const cases: [() => Promise<string>, RegExp][] = [
     [failing('echo s3cret; echo s3cret >&2; exit 3'), /command \/bin\/sh is not usable: it ended with 3$/],
     [failing('echo s3cret; sleep 5', 300), /took longer than 300 ms/],
-    // What it started holds its output open.
+    // A process that it started holds its output open.
     [failing('sleep 5 & sleep 5', 300), /took longer than 300 ms/],
     [failing('head -c 10000 /dev/zero'), /wrote more than 8192 bytes/],
     [failing('true'), /it is empty/],

@@ -1,5 +1,5 @@
 /**
- * What counts against an origin, and what becomes of calls while it is away.
+ * Failures that count against an origin, and the calls while it is away.
  */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'

@@ -1,5 +1,5 @@
 /**
- * When an origin is taken for away, who may ask it then, and how it comes back. The clock is ours.
+ * Times at which an origin counts as away, the callers that may ask it then, and its return. The test has the clock.
  */
 import t from 'tap'
 import { CacheError, isCacheError } from '../../../src/base/errors.ts'
@@ -27,7 +27,7 @@ function setUp() {
   const fail = (times: number) => {
     for (let k = 0; k < times; k++) availability.enterNow().failed(failure)
   }
-  /** Let go: away, and nobody has tried since. */
+  /** Over: away, and not tried since. */
   const away = () => fail(originFailuresMax)
   return { clock, logger, states, availability, fail, away }
 }

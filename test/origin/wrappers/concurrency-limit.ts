@@ -19,7 +19,7 @@ originContract('a limited directory', async directory => {
 
 const signal = new AbortController().signal
 
-/** An origin whose calls wait to be let go, in order of arrival. */
+/** An origin with calls that wait to be let go, in order of arrival. */
 function held(activeMax: number, queueMax?: number) {
   const waiting: (() => void)[] = []
   const inner = new ScriptedOrigin({ a: new Uint8Array(1) }, () => new Promise<void>(resolve => waiting.push(resolve)))

@@ -1,5 +1,5 @@
 /**
- * Second requests: when they are sent, who wins, and what they cost.
+ * Second requests: their times, their winners, and their cost.
  */
 
 import { pathToFileURL } from 'node:url'
@@ -30,7 +30,7 @@ const image = scriptedImage('a', 100)
 
 type Script = (call: number, clock: FakeClock) => Promise<void> | void
 
-/** An origin that has answered as many reads at once as are needed to know what is slow; `script` has its own count of calls. */
+/** An origin that has answered as many reads as it takes to know which is slow; `script` has its own count of calls. */
 async function warmed(script: Script, warmReads = hedgeSamplesMin) {
   const clock = fakeClock()
   const hedges = new Hedges()

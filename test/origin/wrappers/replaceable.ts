@@ -1,4 +1,4 @@
-/** An origin that is exchanged under those who use it. */
+/** An origin that is exchanged under its callers. */
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { identify } from '../../../src/base/image.ts'

@@ -23,7 +23,7 @@ originContract('a throttled directory', async directory => {
 /** Reads of so many bytes each, and when they began. */
 async function started(options: ConstructorParameters<typeof ThrottleOrigin>[1]) {
   const fake = fakeClock()
-  // Who has just come must have looked at the clock before it moves.
+  // A new caller must have looked at the clock before it moves.
   const clock = { ...fake, advance: (ms: number) => fake.advance(0).then(() => fake.advance(ms)) }
   const times: number[] = []
   const inner = new ScriptedOrigin({ a: new Uint8Array(1000) }, async () => void times.push(clock.now()))

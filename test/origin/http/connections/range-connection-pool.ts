@@ -17,7 +17,7 @@ import { until } from '../../../fixtures/until.ts'
 const image = Buffer.from(Array.from({ length: 10_000 }, (_, k) => k % 251))
 const { signal } = new AbortController()
 
-/** What becomes of one request: bytes to send, and whether the connection ends then. */
+/** Fate of one request: bytes to send, and the end of the connection. */
 type Answer = (range: [number, number], socket: Socket) => void
 
 const headOf = ([first, last]: [number, number], more = '') =>
@@ -193,7 +193,7 @@ for (const way of waysToReceive(t)) {
     await t.rejects(readOther(0, 100), { code: 'origin-protocol' })
     const { read: readChanged } = await serving(t, [changed])
     await t.rejects(readChanged(0, 100), { code: 'image-changed' })
-    // A server that knows no condition and no range, and whose new image is as long as what was asked for.
+    // A server that knows no condition and no range. Its new image is as long as the range.
     for (const etag of ['"v"', '"w"']) {
       const whole: Answer = (range, socket) => {
         socket.write(`HTTP/1.1 200 OK\r\nETag: ${etag}\r\nContent-Length: ${range[1] - range[0] + 1}\r\n\r\n`)
@@ -216,7 +216,7 @@ for (const way of waysToReceive(t)) {
     }
     const { read: readMany, seen } = await serving(t, [many])
     t.ok(await readMany(0, 100))
-    // What comes too late to belong to the answer may arrive before the next head: that read is refused, never wrong.
+    // Bytes that come too late for their answer may arrive before the next head: that read is refused, never wrong.
     const again = async () => {
       const isRight = await readMany(100, 100).catch(error => t.equal(error.code, 'origin-protocol'))
       return isRight && seen.connections >= 2

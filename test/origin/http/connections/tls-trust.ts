@@ -1,4 +1,4 @@
-/** Whom native TLS may believe, by what Node.js was told: never more than Node.js. */
+/** Trust of native TLS, by the settings of Node.js: never more than that of Node.js. */
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { run } from '../../../fixtures/run.ts'
 const module = join(import.meta.dirname, '../../../../src/origin/http/connections/tls-trust.js')
 const authority = '-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n'
 
-/** What it is in a process that was told this. */
+/** Trust in a process with this environment and these options. */
 async function trustIn(environment: Readonly<Record<string, string>>, options: readonly string[], ca: string | null) {
   const told = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
   const code = `import(${JSON.stringify(module)}).then(({ tlsTrust }) => console.log(JSON.stringify(tlsTrust(${JSON.stringify(ca)}))))`

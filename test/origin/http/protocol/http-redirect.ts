@@ -1,5 +1,5 @@
 /**
- * Where redirects lead.
+ * Targets of redirects.
  */
 import t from 'tap'
 import { isRedirect, nextPlace } from '../../../../src/origin/http/protocol/http-redirect.ts'

@@ -5,7 +5,7 @@ import t from 'tap'
 import { withoutCredentials } from '../../../../src/origin/contract/url-credentials.ts'
 import { baseOf, httpPlaceOf } from '../../../../src/origin/http/protocol/http-url.ts'
 
-/** What Basic authentication makes of a name and a password. Source: RFC 7617. */
+/** Header of Basic authentication for a name and a password. Source: RFC 7617. */
 const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`
 
 t.test('a base ends in a slash and has no credentials', async t => {

@@ -73,7 +73,10 @@ t.test('who is elsewhere may not lead here by an address, who is here may', asyn
   })
 })
 
-/** An origin that was found here, and that is elsewhere by now; it redirects to `location`. @returns how often what is here was asked */
+/**
+ * An origin that was found here, and that is elsewhere by now; it redirects to `location`. @returns the number of
+ * requests here
+ */
 async function redirected(t: Test, location: (port: string) => string) {
   const directory = t.testdir({ 'a.img': 'x'.repeat(1000) })
   const [home, here] = [await startHttpOrigin({ directory }), await startHttpOrigin({ directory })]

@@ -1,4 +1,4 @@
-/** How long a redirect may be used, and what is remembered of it. */
+/** Lifetime of a redirect, and the parts of it that are remembered. */
 import t from 'tap'
 import { redirectKeptMsMax, redirectsKeptMax } from '../../../../src/origin/http/protocol/limits.ts'
 import { RememberedRedirects, redirectMsOf } from '../../../../src/origin/http/protocol/remembered-redirects.ts'
