@@ -43,8 +43,9 @@ import { aligned, costs, leads, lossesOf, tablesOf } from './report/tables.ts'
 
 const reference = 'parentfs'
 const contenders: readonly Contender[] = [
-  parentfsContender(reference, allLives, '--no-passthrough'),
-  parentfsContender('parentfs passthrough', ['complete']),
+  parentfsContender(reference, allLives),
+  parentfsContender('parentfs never', ['complete'], '--passthrough', 'never'),
+  parentfsContender('parentfs always', ['complete'], '--passthrough', 'always'),
   parentfsContender('parentfs fuse-native', ['complete'], '--transport', 'fuse-native'),
   readAround('frugal'),
   readAround('balanced'),
@@ -61,7 +62,7 @@ const contenders: readonly Contender[] = [
   comparison(2),
   comparison(4),
 ]
-const quickContenders = [reference, 'parentfs passthrough', nbdkit.name, s3fs.name, curl.name, rawFile.name]
+const quickContenders = [reference, nbdkit.name, s3fs.name, curl.name, rawFile.name]
 const trace = 'bench/traces/debian-12-ext4.txt.gz'
 const stormBytes = 64 * 2 ** 30
 const heldBytes = 2 ** 40

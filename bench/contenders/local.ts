@@ -31,7 +31,7 @@ async function startComparison({ directory, imagePath }: Place, threads: number)
 
 /** Bytes that curl discards: nothing is mounted, and its lives call {@link download}. */
 export const curl: Contender = {
-  name: 'curl, 8 streams',
+  name: 'curl 8 streams',
   lives: ['sequential'],
   missing: programs('curl'),
   start: async ({ originUrl, imageName }) => running(`${originUrl}${imageName}`),

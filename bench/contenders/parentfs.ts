@@ -38,7 +38,7 @@ export function readAround(value: string): Contender {
 
 /** A boot with a profile of an earlier one, which is imported before it begins. */
 export const profileImported: Contender = {
-  name: 'parentfs, profile imported',
+  name: 'parentfs profile imported',
   lives: ['boot'],
   missing: async () => null,
   start: async place => {
@@ -50,7 +50,7 @@ export const profileImported: Contender = {
 
 /** The same, with the profile beside the image at the origin. */
 export const profilePublished: Contender = {
-  name: 'parentfs, profile published',
+  name: 'parentfs profile published',
   lives: ['boot'],
   missing: async () => {
     const help = await command('profile', '--help')
