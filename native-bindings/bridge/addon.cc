@@ -12,6 +12,7 @@
 #include "bridge/classes.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
+#include "bridge/grant.h"
 #include "bridge/log-writer.h"
 #include "bridge/range-receiver.h"
 #include "bridge/session.h"
@@ -57,6 +58,12 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
 Napi::Value create_receiver(const Napi::CallbackInfo& info) {
   NewRangeReceiver made;
   return info.Env().GetInstanceData<Classes>()->receiver.New({Napi::External<NewRangeReceiver>::New(info.Env(), &made)});
+}
+
+Napi::Value create_grant(const Napi::CallbackInfo& info) {
+  auto grant = std::make_shared<image::Grant>(flag(info[0], "hasReadsRation"), flag(info[1], "hasBytesRation"));
+  return info.Env().GetInstanceData<Classes>()->grant.New(
+      {Napi::External<std::shared_ptr<image::Grant>>::New(info.Env(), &grant)});
 }
 
 Napi::Value open_fuse(const Napi::CallbackInfo& info) { return give(info.Env(), syscalls::open_fuse(), "open"); }
@@ -163,12 +170,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
   classes->receiver = Napi::Persistent(RangeReceiver::define(env));
+  classes->grant = Napi::Persistent(OriginGrant::define(env));
   classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
   exports.Set("createReceiver", Napi::Function::New(env, create_receiver, "createReceiver"));
+  exports.Set("createGrant", Napi::Function::New(env, create_grant, "createGrant"));
   exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));
   exports.Set("isFuseConnected", Napi::Function::New(env, is_fuse_connected, "isFuseConnected"));

@@ -17,6 +17,7 @@ Tests store_threads_tests();
 Tests detached_pool_tests();
 Tests receiver_tests();
 Tests range_reader_tests();
+Tests grant_tests();
 Tests session_tests();
 Tests session_end_tests();
 Tests session_fetch_tests();

@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { Libfuse2 } from './libfuse2.ts'
 import type { LogWriters } from './log-writer.ts'
-import type { OriginReader } from './origin-reader.ts'
+import type { OriginGrant, OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
 
 /** The error of a failed system call: the fields of Node's own errors. */
@@ -274,6 +274,8 @@ export interface Addon extends Libfuse2, LogWriters {
   createEngine(options: { readonly storeThreads: number }): Engine
   /** A thread that receives: it keeps no process alive. */
   createReceiver(): RangeReceiver
+  /** @param hasReadsRation and `hasBytesRation`: are the reads and the bytes of the origin limited? */
+  createGrant(hasReadsRation: boolean, hasBytesRation: boolean): OriginGrant
   /** Open /dev/fuse, close-on-exec. */
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */

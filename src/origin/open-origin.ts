@@ -22,7 +22,7 @@ import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
 import { type HttpOptions, httpOptionsDefault } from './http/http-client.ts'
 import { HttpOrigin } from './http/http-origin.ts'
-import { nativeShareOf, originConcurrencyDefault } from './http/limits.ts'
+import { originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
@@ -31,7 +31,7 @@ import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
 import { DeadlineOrigin } from './wrappers/deadline.ts'
 import { FairShareOrigin } from './wrappers/fair-share.ts'
 import { HedgeOrigin, Hedges } from './wrappers/hedge.ts'
-import { hedgeBurstMax, hedgeShareMax } from './wrappers/limits.ts'
+import { hedgeBurstMax, hedgeShareMax, nativeShareOf } from './wrappers/limits.ts'
 import { Meter, MeterOrigin } from './wrappers/meter.ts'
 import { type RetryOptions, RetryOrigin } from './wrappers/retry.ts'
 import { SizeLimitOrigin } from './wrappers/size-limit.ts'
@@ -134,15 +134,42 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges(), receiver = null } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
-  // Native threads know no rates.
-  const readers = isThrottled(options) ? null : (dependencies.readers ?? null)
+  const { readers = null } = dependencies
+  const grant = readers?.grant ?? null
   const inner = open(url, { addon, loadCeph, meter, hedges, readers, receiver, options })
-  const breaker = new CircuitBreakerOrigin(inner, dependencies.availability ?? new CircuitState(inner.url))
-  const bounded = new DeadlineOrigin(new RetryOrigin(breaker, retry), missMsMax)
-  const throttled = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle) : bounded
+  const availability = dependencies.availability ?? new CircuitState(inner.url)
+  const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
+  const throttle = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle, undefined, grant) : null
+  if (readers) countNativeReads(readers, { meter, availability, throttle, inner })
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
-  return new FairShareOrigin(new ConcurrencyLimitOrigin(throttled, concurrencyMax), readsMax, names)
+  const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
+  return new FairShareOrigin(limited, readsMax, names)
+}
+
+interface Counting {
+  readonly meter: Meter
+  readonly availability: CircuitState
+  readonly throttle: ThrottleOrigin | null
+  readonly inner: Origin
+}
+
+/** Have reads of session threads counted where those of TypeScript are. */
+function countNativeReads(readers: ReaderTable, { meter, availability, throttle, inner }: Counting): void {
+  const count = (key: string | null, bytes: number, ms: number, error: 'aborted' | null) => {
+    meter.begin()
+    meter.end({ operation: 'read', key, bytes, ms, error, reason: '' })
+  }
+  readers.onAnswered = ({ key }, bytes, ms) => {
+    count(key, bytes, ms, null)
+    availability.enterAtOnce()?.answered()
+    if (inner instanceof HedgeOrigin) inner.answered(bytes, ms)
+    throttle?.ration()
+  }
+  // TypeScript asks again, and judges: of these it is known only that they were sent.
+  readers.onFailed = failed => {
+    for (let k = 0; k < failed; k++) count(null, 0, 0, 'aborted')
+  }
 }
 
 function openHttp(url: string, { meter, hedges, readers, receiver, options }: SchemeParts): Origin {

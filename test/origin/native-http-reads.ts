@@ -8,11 +8,15 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/base/image.ts'
 import { silentLogger } from '../../src/base/logger.ts'
+import { loadAddon } from '../../src/native/addon.ts'
 import { ReaderTable } from '../../src/origin/contract/native-read-sources.ts'
 import type { HttpOptions } from '../../src/origin/http/http-client.ts'
 import { HttpOrigin } from '../../src/origin/http/http-origin.ts'
 import { proxyAt } from '../../src/origin/http/protocol/proxy-rules.ts'
 import { Credentials } from '../../src/origin/http/request-credentials.ts'
+import { openOrigin } from '../../src/origin/open-origin.ts'
+import { Meter } from '../../src/origin/wrappers/meter.ts'
+import { noHoles } from '../fixtures/extents.ts'
 import { type HttpOriginOptions, startHttpOrigin } from '../fixtures/http-origin.ts'
 import { startHttpProxy } from '../fixtures/http-proxy.ts'
 import { startHttps } from '../fixtures/https.ts'
@@ -24,12 +28,15 @@ import { until } from '../fixtures/until.ts'
 const { signal } = new AbortController()
 const sizeBytes = 1_000_000
 const image = Buffer.from(pattern(1, 0, sizeBytes))
+const addon = loadAddon()
 const [plain, tls] = waysToReceive(t)
 const { receiver } = plain!
 
 /** An origin whose readers a session thread uses, as the cache has it use them. */
 async function open(t: Test, url: string, options: Partial<HttpOptions> = {}) {
-  const readers = new ReaderTable(10)
+  const grant = addon.createGrant(false, false)
+  grant.limit(100)
+  const readers = new ReaderTable(10, grant)
   const origin = new HttpOrigin(url, { inPlaceBytesMin: 1, receiver, readers, ...options })
   t.teardown(() => origin.close())
   const native = await startNativeReads(t, directoryIn(t), sizeBytes)
@@ -51,7 +58,7 @@ async function open(t: Test, url: string, options: Partial<HttpOptions> = {}) {
     const both = async () => (await read()) && (await readNatively(500_000)) === true
     await until(both, 30_000, 'a native read')
   }
-  return { origin, native, read, readNatively, publish }
+  return { origin, readers, grant, native, read, readNatively, publish }
 }
 
 function directoryIn(t: Test): string {
@@ -207,4 +214,67 @@ t.test('without a receiver, without a table, and of short ranges nothing is publ
     for (let k = 0; k < 3; k++) t.ok(await read())
     t.equal(native.reader, null)
   }
+})
+
+t.test('session threads read as much as the grant allows', async t => {
+  const server = await served(t, directoryOf(t))
+  const { grant, native, readNatively, publish } = await open(t, server.url)
+  await publish()
+  t.equal(grant.limit(0), 0)
+  await server.reset()
+  t.equal(await readNatively(0), null)
+  grant.limit(1)
+  for (let k = 0; k < 5; k++) t.equal(await readNatively(0), true, 'each gives its slot back')
+  t.equal((await server.counters()).requests, 5)
+  t.same(grant.refill(1, 1), { reads: 0, bytes: 0 }, 'there is no ration')
+  const rationed = addon.createGrant(true, true)
+  rationed.limit(10)
+  native.use(rationed.reader(native.reader!))
+  t.equal(await readNatively(0), null, 'the ration is empty')
+  t.same(rationed.refill(3, 140_000), { reads: 3, bytes: 140_000 })
+  t.same([await readNatively(0), await readNatively(0), await readNatively(0)], [true, true, null], 'bytes')
+  t.same(rationed.refill(1, 140_000), { reads: 0, bytes: 131_072 })
+  t.same([await readNatively(0), await readNatively(0)], [true, null], 'reads')
+  t.throws(() => grant.reader(null as never), TypeError)
+  t.throws(() => grant.limit(-1), RangeError)
+})
+
+t.test('requests whose answers cannot be used are counted', async t => {
+  const server = await served(t, directoryOf(t))
+  const { readers, read, readNatively, publish } = await open(t, server.url)
+  let failed = 0
+  readers.onFailed = count => {
+    failed += count
+  }
+  await publish()
+  await server.fault({ kind: 'status', status: 503, times: 1 })
+  t.equal(await readNatively(0), null)
+  t.ok(await read())
+  t.equal(failed, 1)
+})
+
+t.test('session threads keep the rates of an origin, and their reads count like all others', async t => {
+  const server = await served(t, directoryOf(t))
+  const meter = new Meter()
+  const readers = new ReaderTable(10, addon.createGrant(true, false))
+  // Nothing comes back while the test runs.
+  const throttle = { reads: { perSecond: 0.001, burst: 3 }, bytes: { perSecond: 0, burst: 0 } }
+  const http = { inPlaceBytesMin: 1 }
+  const origin = openOrigin(server.url, { addon: noHoles, meter, receiver, readers, options: { throttle, http } })
+  t.teardown(() => origin.close())
+  const native = await startNativeReads(t, directoryIn(t), sizeBytes)
+  const known = identify(await origin.lookup('a.img', { signal }))
+  readers.onChange = imageId => native.use(readers.get(imageId))
+  await origin.read(known, 0, Buffer.alloc(4096), { signal })
+  const isRead = async () => (await native.read(0, 10)) !== null
+  await until(isRead, 30_000, 'a native read')
+  t.notOk(await isRead(), 'one is given ahead')
+  readers.onAnswered(known, 65_536, 3)
+  t.ok(await isRead())
+  readers.onAnswered(known, 65_536, 3)
+  for (let k = 0; k < 3; k++) t.notOk(await isRead(), 'the burst is used up')
+  readers.onFailed(2)
+  t.same(meter.counters(), { requests: 6, bytes: 4096 + 2 * 65_536, errors: 0, cancelled: 2 })
+  t.equal((await server.counters()).methods.GET, 3)
+  t.equal(meter.details().inFlight, 0)
 })

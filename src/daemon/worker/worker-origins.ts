@@ -32,7 +32,7 @@ const sourceBytesMax = 255
 const undiciLoadMs = 250
 
 export interface WorkerOriginsContext {
-  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver'>
+  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant'>
   readonly logger: Logger
 }
 
@@ -94,7 +94,7 @@ export class WorkerOrigins {
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings }, origin, availability, meter, sources }) => ({
+    return this.#open.map(({ place: { directory, settings }, origin, availability, sources }) => ({
       directory,
       origin,
       revalidateSeconds: settings.revalidate / 1000,
@@ -103,10 +103,7 @@ export class WorkerOrigins {
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),
-        count: ({ key }, bytes, ms) => {
-          meter.begin()
-          meter.end({ operation: 'read', key, bytes, ms, error: null, reason: '' })
-        },
+        count: (image, bytes, ms) => sources.answered(image, bytes, ms),
       },
     }))
   }
@@ -164,7 +161,9 @@ export class WorkerOrigins {
     const { addon, logger } = this.#parts
     if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
     const options = originOptionsOf(settings, logger)
-    const readers = new ReaderTable(originDescriptorsMax)
+    const { reads, bytes } = options.throttle ?? {}
+    const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
+    const readers = new ReaderTable(originDescriptorsMax, grant)
     const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, meter, hedges, availability, readers }
     return { origin: openOrigin(settings.url, { ...parts, options }), readers }
   }

@@ -4,8 +4,10 @@
  *
  * The cache follows an image for as long as it is open, and hears each change: no read has to ask.
  */
+
+import type { Image } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
-import type { OriginReader } from '../../native/origin-reader.ts'
+import type { OriginGrant, OriginReader } from '../../native/origin-reader.ts'
 
 /** Takes the reader of an image; null: there is none now. */
 export type UseReader = (reader: OriginReader | null) => void
@@ -20,11 +22,18 @@ interface Follower {
 export class ReaderTable {
   /** Used when they are set. */
   readonly #byImage: LruMap<string, OriginReader>
+  /** Limits all of them together. */
+  readonly grant: OriginGrant
   /** Hears of each change. */
   onChange: (imageId: string) => void = () => {}
+  /** Hears of each read that was answered. */
+  onAnswered: (image: Image, bytes: number, ms: number) => void = () => {}
+  /** Hears of requests that were sent, and whose answers could not be used. */
+  onFailed: (count: number) => void = () => {}
 
   /** @param max images that have one */
-  constructor(max: number) {
+  constructor(max: number, grant: OriginGrant) {
+    this.grant = grant
     this.#byImage = new LruMap(max, { onLeave: (_, imageId) => this.onChange(imageId) })
   }
 
@@ -33,7 +42,7 @@ export class ReaderTable {
   }
 
   set(imageId: string, reader: OriginReader): void {
-    this.#byImage.set(imageId, reader)
+    this.#byImage.set(imageId, this.grant.reader(reader))
     this.onChange(imageId)
   }
 
@@ -74,6 +83,11 @@ export class NativeReadSources {
     const follower = this.#followers.get(imageId)
     this.#followers.delete(imageId)
     if (follower?.reader) follower.use(null)
+  }
+
+  /** A read was answered. */
+  answered(image: Image, bytes: number, ms: number): void {
+    this.#table?.onAnswered(image, bytes, ms)
   }
 
   #tellAll(): void {

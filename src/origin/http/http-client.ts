@@ -15,6 +15,7 @@ import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
+import { nativeShareOf } from '../wrappers/limits.ts'
 import { Dialer } from './connections/dialer.ts'
 import { RangeConnectionPool } from './connections/range-connection-pool.ts'
 import { ProxyRefused, proxyAuthorizationOf } from './connections/tunnel.ts'
@@ -22,7 +23,6 @@ import {
   connectMsMax,
   firstByteMsMax,
   listingBytesMax,
-  nativeShareOf,
   originConcurrencyDefault,
   redirectsMax,
   stallMsMax,
@@ -145,7 +145,8 @@ export class HttpClient {
     const lookupFor = (origin: string | null) => this.#redirects.lookupFor(origin)
     this.#dialer = new Dialer({ home, unixSocket, connectMsMax, ca, proxyFor, lookupFor })
     this.#dialer.proxyFor(home) // Throws now, not at the first request.
-    const native = { nativeConnectionsMax, exchangeMsMax: options.firstByteMsMax }
+    const onNativeFailed = (count: number) => options.readers?.onFailed(count)
+    const native = { nativeConnectionsMax, exchangeMsMax: options.firstByteMsMax, onNativeFailed }
     const ranges = { connectMsMax, connectionsMax, ...native, ca, hostsMax, keepAliveMs, dialer: this.#dialer }
     this.#ranges = receiver && new RangeConnectionPool(ranges, receiver)
   }

@@ -6,11 +6,6 @@ import { KiB, MiB } from '../../base/limits.ts'
 /** Origin requests in flight at once, per origin. */
 export const originConcurrencyDefault = 64
 
-/** The part of them that native reads may take: half is left to those of TypeScript, where processes take turns. */
-export function nativeShareOf(concurrencyMax: number): number {
-  return Math.floor(concurrencyMax / 2)
-}
-
 /** Deadlines of one origin request: connection, first byte, and a pause between bytes. */
 export const connectMsMax = 5_000
 

@@ -80,6 +80,11 @@ export class HedgeOrigin extends ForwardingOrigin {
     return reading
   }
 
+  /** A read of session threads was answered: it shows what is slow, and cannot be hedged itself. */
+  answered(bytes: number, ms: number): void {
+    this.#latenciesOf(bytes).add(ms)
+  }
+
   #latenciesOf(bytes: number): LatencyWindow {
     const magnitude = Math.floor(Math.log2(Math.max(1, bytes)) / 2)
     const latencies = this.#latencies.get(magnitude) ?? new LatencyWindow(hedgeSamplesMax)

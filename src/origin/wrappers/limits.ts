@@ -6,6 +6,14 @@ import { TiB } from '../../base/limits.ts'
 /** Calls that wait for their turn at one origin: as many as the kernel may have reads outstanding. */
 export const originQueueMax = 65_535
 
+/** Calls at once that session threads may make: half is left to TypeScript, where processes take turns. */
+export function nativeShareOf(concurrencyMax: number): number {
+  return Math.floor(concurrencyMax / 2)
+}
+
+/** The ration that session threads get ahead of an origin's rates: as much as comes in so many milliseconds. */
+export const nativeRationMs = 100
+
 /** Tries of one origin request, and the first and longest pause between them. */
 export const originTriesMax = 3
 

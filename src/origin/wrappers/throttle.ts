@@ -9,6 +9,9 @@
  * It belongs above the deadline, so that waiting takes nothing off that (a reader's own time-out still ends it), and
  * below the limit, which bounds the waiters. Names pass: they are few, and a caller waits for each. A read that is
  * tried again is counted once.
+ *
+ * Session threads read at the same rates: they get a small ration ahead, renewed with each read of an image, theirs or
+ * not, as long as nothing is overdrawn.
  */
 
 import { abortable } from '../../async/abortable.ts'
@@ -16,8 +19,10 @@ import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import type { OriginGrant } from '../../native/origin-reader.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin } from './forwarding-origin.ts'
+import { nativeRationMs } from './limits.ts'
 
 export interface Rate {
   /** 0: no limit. */
@@ -45,11 +50,19 @@ export class ThrottleOrigin extends ForwardingOrigin {
   readonly #reads: Bucket
   readonly #bytes: Bucket
   readonly #clock: ThrottleClock
+  readonly #grant: Pick<OriginGrant, 'refill'> | null
   /** Settles when all earlier callers have had their turn or left. */
   #last: Promise<void> = Promise.resolve()
 
-  constructor(inner: Origin, { reads, bytes }: ThrottleOptions, clock: ThrottleClock = realClock) {
+  /** @param grant gets the rations of session threads; null: there are none */
+  constructor(
+    inner: Origin,
+    { reads, bytes }: ThrottleOptions,
+    clock: ThrottleClock = realClock,
+    grant: Pick<OriginGrant, 'refill'> | null = null,
+  ) {
     super(inner)
+    this.#grant = grant
     this.#reads = new Bucket(reads, clock)
     this.#bytes = new Bucket(bytes, clock)
     this.#clock = clock
@@ -58,6 +71,14 @@ export class ThrottleOrigin extends ForwardingOrigin {
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     await this.#turn(target.length, options)
     await this.inner.read(image, offset, target, options)
+  }
+
+  /** Give session threads another ration, where they have used the last one. */
+  ration(): void {
+    if (this.#grant === null) return
+    const { reads, bytes } = this.#grant.refill(this.#reads.ration, this.#bytes.ration)
+    this.#reads.take(reads)
+    this.#bytes.take(bytes)
   }
 
   async #turn(bytes: number, { signal }: ReadOptions): Promise<void> {
@@ -79,6 +100,7 @@ export class ThrottleOrigin extends ForwardingOrigin {
     }
     this.#reads.take(1)
     this.#bytes.take(bytes)
+    this.ration()
   }
 }
 
@@ -103,6 +125,12 @@ class Bucket {
     if (this.#perMs === 0) return 0
     this.#fill()
     return this.#left > 0 ? 0 : (1 - this.#left) / this.#perMs
+  }
+
+  /** So much may be given ahead now: one at least, if there is that. */
+  get ration(): number {
+    if (this.#perMs > 0) this.#fill()
+    return Math.max(0, Math.floor(Math.min(this.#left, Math.max(1, this.#perMs * nativeRationMs))))
   }
 
   take(amount: number): void {

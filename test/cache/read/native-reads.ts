@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import type { MountedOrigin, NativeOriginReads } from '../../../src/cache/fetch/origin-table.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { NativeReadSources, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
+import { freeGrant } from '../../fixtures/free-grant.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../../fixtures/rooms.ts'
 
@@ -11,7 +12,7 @@ const reader = {} as OriginReader
 
 /** Sources whose origin has been opened. */
 function opened(max: number) {
-  const [sources, table] = [new NativeReadSources(), new ReaderTable(max)]
+  const [sources, table] = [new NativeReadSources(), new ReaderTable(max, freeGrant)]
   sources.replace(table)
   return { sources, table }
 }

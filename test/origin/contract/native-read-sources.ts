@@ -1,14 +1,16 @@
 /** Readers for session threads: followers hear each change, and nothing twice. */
 import t from 'tap'
+import { identify } from '../../../src/base/image.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { NativeReadSources, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
+import { freeGrant } from '../../fixtures/free-grant.ts'
 
 const reader = () => ({}) as OriginReader
 const [one, other] = [reader(), reader()]
 
 /** Sources whose origin has been opened. */
 function opened(max: number) {
-  const [sources, table] = [new NativeReadSources(), new ReaderTable(max)]
+  const [sources, table] = [new NativeReadSources(), new ReaderTable(max, freeGrant)]
   sources.replace(table)
   return { sources, table }
 }
@@ -83,11 +85,28 @@ t.test('an image that is refused has no reader, and an origin that is opened ane
   table.delete('a')
   t.ok(isHeard(heard, one, null))
   table.set('a', one)
-  const next = new ReaderTable(2)
+  const next = new ReaderTable(2, freeGrant)
   sources.replace(next)
   t.ok(isHeard(heard, one, null, one, null))
   table.set('a', one)
   t.ok(isHeard(heard, one, null, one, null), 'calls under way may end later')
   next.set('a', other)
   t.ok(isHeard(heard, one, null, one, null, other))
+})
+
+t.test('answered reads are told to the opening of now', async t => {
+  const { sources, table } = opened(2)
+  const told: unknown[] = []
+  const image = identify({ origin: 'http://a/', key: 'a', sizeBytes: 1, validator: '"v"', modifiedMs: 0 })
+  table.onAnswered = (...facts) => told.push(['before', ...facts])
+  sources.answered(image, 10, 2)
+  const next = new ReaderTable(2, freeGrant)
+  next.onAnswered = (...facts) => told.push(['now', ...facts])
+  sources.replace(next)
+  sources.answered(image, 20, 3)
+  t.same(told, [
+    ['before', image, 10, 2],
+    ['now', image, 20, 3],
+  ])
+  new NativeReadSources().answered(image, 1, 1)
 })

@@ -108,3 +108,68 @@ t.test('one caller more than the queue holds is refused, and the others are not'
   }
   await Promise.all(calls)
 })
+
+/** Reads of session threads under a grant, which begin and end as a test says. */
+function granted(activeMax: number) {
+  const grant = {
+    readsMax: -1,
+    underWay: 0,
+    limit: (readsMax: number) => {
+      grant.readsMax = readsMax
+      return grant.underWay
+    },
+  }
+  const waiting: (() => void)[] = []
+  const inner = new ScriptedOrigin({ a: new Uint8Array(1) }, () => new Promise<void>(resolve => waiting.push(resolve)))
+  const limited = new ConcurrencyLimitOrigin(inner, activeMax, undefined, grant)
+  const calls: Promise<unknown>[] = []
+  const call = () => calls.push(limited.lookup('a', { signal }))
+  const end = async () => {
+    const active = inner.calls
+    waiting.shift()?.()
+    await new Promise(resolve => setImmediate(resolve))
+    return inner.calls - active
+  }
+  return { grant, inner, limited, waiting, calls, call, end }
+}
+
+t.test('session threads have what is left of the bound, and half of it at most', async t => {
+  const { grant, limited, calls, call, end } = granted(8)
+  t.equal(grant.readsMax, 4)
+  const left: number[] = []
+  for (let k = 0; k < 8; k++) {
+    call()
+    left.push(grant.readsMax)
+  }
+  t.same(left, [4, 4, 4, 4, 3, 2, 1, 0])
+  t.same(limited.load, { active: 8, waiting: 0 })
+  const given: number[] = []
+  for (let k = 0; k < 8; k++) {
+    await end()
+    given.push(grant.readsMax)
+  }
+  t.same(given, [1, 2, 3, 4, 4, 4, 4, 4])
+  await Promise.all(calls)
+  const alone = granted(1)
+  t.equal(alone.grant.readsMax, 0, 'a single slot is not shared')
+})
+
+t.test('a call takes no slot that a session thread has, and the calls that wait get it back', async t => {
+  const { grant, inner, limited, waiting, calls, call, end } = granted(8)
+  grant.underWay = 4
+  for (let k = 0; k < 6; k++) call()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(limited.load, { active: 4, waiting: 2 })
+  t.equal(grant.readsMax, 3, 'the next one that ends is not theirs any more')
+  grant.underWay = 3
+  call()
+  t.same(limited.load, { active: 4, waiting: 3 }, 'it does not pass those that wait')
+  t.equal(await end(), 2, 'the slot of the call that ended, and the other one')
+  t.same(limited.load, { active: 5, waiting: 1 })
+  grant.underWay = 0
+  while (waiting.length > 0) await end()
+  await Promise.all(calls)
+  t.equal(inner.calls, 7)
+  t.same(limited.load, { active: 0, waiting: 0 })
+  t.equal(grant.readsMax, 4)
+})

@@ -108,3 +108,42 @@ t.test('names pass', async () => {
   await clock.advance(2000)
   await reads
 })
+
+t.test('session threads get a tenth of a second ahead, never more than there is', async t => {
+  const clock = fakeClock()
+  const has = { reads: 0, bytes: 0 }
+  const refill = (reads: number, bytes: number) => {
+    const added = { reads: Math.max(0, reads - has.reads), bytes: Math.max(0, bytes - has.bytes) }
+    has.reads += added.reads
+    has.bytes += added.bytes
+    return added
+  }
+  const times: number[] = []
+  const inner = new ScriptedOrigin({ a: new Uint8Array(2000) }, async () => void times.push(clock.now()))
+  const pause: ThrottleClock['pause'] = (ms, own) =>
+    abortable(new Promise(resolve => clock.after(ms, resolve as () => void)), own)
+  const rates = { reads: { perSecond: 5, burst: 4 }, bytes: { perSecond: 10_000, burst: 3000 } }
+  const origin = new ThrottleOrigin(inner, rates, { nowMs: clock.now, pause }, { refill })
+  const image = { ...(await origin.lookup('a', { signal })), id: 'a' }
+  times.length = 0
+  const read = (bytes: number) => origin.read(image, 0, new Uint8Array(bytes), { signal })
+  t.same(has, { reads: 0, bytes: 0 }, 'nothing before the first read')
+  await read(500)
+  t.same(has, { reads: 1, bytes: 1000 })
+  origin.ration()
+  t.same(has, { reads: 1, bytes: 1000 }, 'what is not used is not renewed')
+  has.reads = has.bytes = 0
+  origin.ration()
+  t.same(has, { reads: 1, bytes: 1000 })
+  has.reads = has.bytes = 0
+  origin.ration()
+  t.same(has, { reads: 1, bytes: 500 }, 'the burst is used up')
+  has.reads = has.bytes = 0
+  origin.ration()
+  t.same(has, { reads: 0, bytes: 0 })
+  const waiting = read(1)
+  await clock.advance(0)
+  await clock.advance(1000)
+  await waiting
+  t.ok(times[1]! > 0, 'what session threads have taken is not there for others')
+})

@@ -24,14 +24,22 @@ export class NativeConnections implements NativeHost {
   readonly #pool: ConnectionPool
   readonly #dial: () => NativeRangeConnection
   readonly #limits: NativeConnectionsLimits
+  readonly #onFailed: (count: number) => void
   readonly #dialing = new Set<NativeRangeConnection>()
   #timer: NodeJS.Timeout | null = null
   #isClosed = false
 
-  constructor(pool: ConnectionPool, dial: () => NativeRangeConnection, limits: NativeConnectionsLimits) {
+  /** @param onFailed hears how many exchanges failed */
+  constructor(
+    pool: ConnectionPool,
+    dial: () => NativeRangeConnection,
+    limits: NativeConnectionsLimits,
+    onFailed: (count: number) => void,
+  ) {
     this.#pool = pool
     this.#dial = dial
     this.#limits = limits
+    this.#onFailed = onFailed
   }
 
   reader(text: string, { sizeBytes, etag, lastModified }: AnsweredVersion, ms: number): OriginReader {
@@ -51,7 +59,7 @@ export class NativeConnections implements NativeHost {
 
   connect(): void {
     if (this.#isClosed) return
-    const { starved } = this.#pool.news()
+    const starved = this.#starved()
     const open = this.#pool.size() + this.#dialing.size
     const wanted = Math.max(starved, open === 0 ? 1 : 0)
     // Errors are of no use: where no connection can be had, TypeScript reads, and finds out.
@@ -64,6 +72,14 @@ export class NativeConnections implements NativeHost {
     if (this.#timer) clearTimeout(this.#timer)
     for (const connection of this.#dialing) connection.destroy(null)
     this.#pool.close()
+    this.#starved()
+  }
+
+  /** Exchanges that found no connection lately. */
+  #starved(): number {
+    const { starved, failed } = this.#pool.news()
+    if (failed > 0) this.#onFailed(failed)
+    return starved
   }
 
   async #add(): Promise<void> {
@@ -86,6 +102,7 @@ export class NativeConnections implements NativeHost {
       this.#timer = null
       this.#pool.expire(this.#limits.idleMsMax, this.#limits.exchangeMsMax)
       if (this.#pool.size() > 0) this.#look()
+      else this.#starved()
     }, lookMs)
     this.#timer.unref()
   }

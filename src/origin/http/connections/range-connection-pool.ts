@@ -33,6 +33,8 @@ export interface RangeConnectionPoolOptions extends Omit<RangeConnectOptions, 't
   readonly nativeConnectionsMax: number
   /** The time that one of their exchanges may take. */
   readonly exchangeMsMax: number
+  /** Hears how many of these failed. */
+  readonly onNativeFailed: (count: number) => void
 }
 
 /** A range that is to be received in place. */
@@ -195,9 +197,14 @@ export class RangeConnectionPool {
   }
 
   #nativeHostOf(host: Host, url: URL, trust: number | null): NativeConnections {
-    const { keepAliveMs, nativeConnectionsMax, exchangeMsMax } = this.#options
+    const { keepAliveMs, nativeConnectionsMax, exchangeMsMax, onNativeFailed } = this.#options
     const limits = { connectionsMax: nativeConnectionsMax, idleMsMax: keepAliveMs, exchangeMsMax }
-    host.native ??= new NativeConnections(this.#receiver.createPool(), () => this.#dial(url, trust), limits)
+    host.native ??= new NativeConnections(
+      this.#receiver.createPool(),
+      () => this.#dial(url, trust),
+      limits,
+      onNativeFailed,
+    )
     return host.native
   }
 
