@@ -17,11 +17,11 @@ bool find(Function& function, const char* name) {
 
 bool find_all(OpenSsl& found) {
   return FIND(OpenSSL_version_num) && FIND(ERR_clear_error) && FIND(BIO_new_mem_buf) && FIND(BIO_free) &&
-         FIND(PEM_read_bio_X509) && FIND(X509_free) && FIND(X509_STORE_add_cert) && FIND(X509_VERIFY_PARAM_set1_ip_asc) &&
+         FIND(BIO_new) && FIND(BIO_new_socket) && FIND(BIO_f_buffer) && FIND(BIO_push) && FIND(BIO_ctrl) &&
+         FIND(BIO_int_ctrl) && FIND(PEM_read_bio_X509) && FIND(X509_free) && FIND(X509_STORE_add_cert) && FIND(X509_VERIFY_PARAM_set1_ip_asc) &&
          FIND(X509_VERIFY_PARAM_set_hostflags) && FIND(TLS_client_method) && FIND(SSL_CTX_new) && FIND(SSL_CTX_free) &&
          FIND(SSL_CTX_ctrl) && FIND(SSL_CTX_set_options) && FIND(SSL_CTX_set_verify) && FIND(SSL_CTX_set_cipher_list) &&
-         FIND(SSL_CTX_set_ciphersuites) && FIND(SSL_CTX_set_alpn_protos) && FIND(SSL_CTX_set_default_read_buffer_len) &&
-         FIND(SSL_CTX_get_cert_store) && FIND(SSL_new) && FIND(SSL_free) && FIND(SSL_set_fd) && FIND(SSL_ctrl) &&
+         FIND(SSL_CTX_set_ciphersuites) && FIND(SSL_CTX_set_alpn_protos) && FIND(SSL_CTX_get_cert_store) && FIND(SSL_new) && FIND(SSL_free) && FIND(SSL_set_wfd) && FIND(SSL_set0_rbio) && FIND(SSL_ctrl) &&
          FIND(SSL_set1_host) && FIND(SSL_get0_param) && FIND(SSL_connect) && FIND(SSL_read) && FIND(SSL_write) &&
          FIND(SSL_get_error) && FIND(SSL_has_pending);
 }

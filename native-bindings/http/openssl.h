@@ -21,6 +21,12 @@ struct OpenSsl {
 
   Any* (*BIO_new_mem_buf)(const void* bytes, int length);
   int (*BIO_free)(Any* bio);
+  Any* (*BIO_new)(const Any* kind);
+  Any* (*BIO_new_socket)(int fd, int is_closed_with_it);
+  const Any* (*BIO_f_buffer)();
+  Any* (*BIO_push)(Any* bio, Any* next);
+  long (*BIO_ctrl)(Any* bio, int command, long number, void* pointer);
+  long (*BIO_int_ctrl)(Any* bio, int command, long number, int argument);
   Any* (*PEM_read_bio_X509)(Any* bio, Any** into, Password password, void* argument);
   void (*X509_free)(Any* certificate);
   int (*X509_STORE_add_cert)(Any* store, Any* certificate);
@@ -36,12 +42,12 @@ struct OpenSsl {
   int (*SSL_CTX_set_cipher_list)(Any* context, const char* list);
   int (*SSL_CTX_set_ciphersuites)(Any* context, const char* list);
   int (*SSL_CTX_set_alpn_protos)(Any* context, const unsigned char* protocols, unsigned length);
-  void (*SSL_CTX_set_default_read_buffer_len)(Any* context, std::size_t bytes);
   Any* (*SSL_CTX_get_cert_store)(const Any* context);
 
   Any* (*SSL_new)(Any* context);
   void (*SSL_free)(Any* ssl);
-  int (*SSL_set_fd)(Any* ssl, int fd);
+  int (*SSL_set_wfd)(Any* ssl, int fd);
+  void (*SSL_set0_rbio)(Any* ssl, Any* bio);
   long (*SSL_ctrl)(Any* ssl, int command, long number, void* pointer);
   int (*SSL_set1_host)(Any* ssl, const char* name);
   Any* (*SSL_get0_param)(Any* ssl);
@@ -51,8 +57,10 @@ struct OpenSsl {
   int (*SSL_get_error)(const Any* ssl, int result);
   int (*SSL_has_pending)(const Any* ssl);
 
+  static constexpr int bio_pending = 10;
+  static constexpr int bio_set_buffer_bytes = 117;
+  static constexpr int bio_of_receiving = 0;
   static constexpr int control_mode = 33;
-  static constexpr int control_read_ahead = 41;
   static constexpr int control_clear_mode = 78;
   static constexpr int control_server_name = 55;
   static constexpr int control_version_min = 123;

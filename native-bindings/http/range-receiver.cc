@@ -173,6 +173,7 @@ void RangeReceiver::serve(Connection& connection) {
   // A failed send is reported where nothing is received, either.
   if (!connection.unsent.empty()) send(connection);
   receive(connection);
+  tell_progress(connection);
 }
 
 bool RangeReceiver::greet(Connection& connection) {
@@ -205,8 +206,11 @@ void RangeReceiver::receive(Connection& connection) {
     std::byte* place = body ? connection.target.data() + connection.at : scratch_.data();
     const IoResult got = connection.stream->receive({place, room});
     if (got.then == IoResult::Then::end) return lose(connection, got.error);
-    // Level-triggered: what the kernel still has is told again.
-    if (got.bytes == 0) return watch(connection, got.then == IoResult::Then::wait_to_send || connection.is_full);
+    if (got.bytes == 0) {
+      if (got.then == IoResult::Then::again) continue;
+      // Level-triggered: what the kernel still has is told again.
+      return watch(connection, got.then == IoResult::Then::wait_to_send || connection.is_full);
+    }
     if (connection.state == State::idle) return lose(connection, EPROTO);
     taken += got.bytes;
     if (body) {
@@ -223,12 +227,6 @@ void RangeReceiver::receive(Connection& connection) {
                         .bytes = std::exchange(connection.untold, 0),
                         .head = std::exchange(connection.head, {})});
       break;
-    }
-    if (!body) continue;
-    if (const auto now = Clock::now(); now - connection.told_at >= progress_pause) {
-      connection.told_at = now;
-      const auto bytes = std::exchange(connection.untold, 0);
-      tell(connection, {.connection = connection.id, .kind = Event::Kind::progress, .bytes = bytes});
     }
     if (got.then != IoResult::Then::again) return;
   }
@@ -271,6 +269,15 @@ bool RangeReceiver::begin_body(Connection& connection) {
   if (connection.is_taken_over) return true;
   late_.push_back({.connection = connection.id, .exchange = connection.exchange, .at = connection.told_at + late_head});
   return true;
+}
+
+void RangeReceiver::tell_progress(Connection& connection) {
+  if (connection.state != Connection::State::body || connection.untold == 0) return;
+  const auto now = Clock::now();
+  if (now - connection.told_at < progress_pause) return;
+  connection.told_at = now;
+  const auto bytes = std::exchange(connection.untold, 0);
+  tell(connection, {.connection = connection.id, .kind = Event::Kind::progress, .bytes = bytes});
 }
 
 void RangeReceiver::tell_late_heads() {

@@ -164,6 +164,7 @@ class RangeReceiver {
   void receive(Connection& connection) REQUIRES(connection.mutex);
   /** @returns false when nothing more is to be received */
   bool begin_body(Connection& connection) REQUIRES(connection.mutex);
+  void tell_progress(Connection& connection) REQUIRES(connection.mutex);
   void tell_late_heads();
   [[nodiscard]] int wait_ms() const;
   std::shared_ptr<Connection> find(std::uint32_t id) EXCLUDES(mutex_);

@@ -15,10 +15,11 @@ namespace parentfs::http {
 namespace {
 
 /**
- * For three of the longest records. OpenSSL moves the rest of them to the front before each: more of them are more
- * work, and with one each takes two calls of the kernel. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
+ * Received at once, from where OpenSSL copies one record at a time. Its own read-ahead moves the rest of what it holds
+ * to the front before each record, so that more of it is more work; with records received one by one, each is two calls
+ * of the kernel and an acknowledgement. Source: OpenSSL 3.0 ssl/record/rec_layer_s3.c, ssl3_read_n.
  */
-constexpr std::size_t read_buffer_bytes = std::size_t{49} * 1024;
+constexpr int read_buffer_bytes = 64 * 1024;
 /**
  * Those of TLS 1.3, the cheapest of the strong ones first: with 128 bits it is a fifth less work for both sides.
  * Source: RFC 8446 B.4.
@@ -48,21 +49,34 @@ class TlsStream : public Transport {
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
 
+  /** Read through `received`, which becomes its own, and write to `socket`. @returns false where OpenSSL has failed */
+  bool connect(int socket, void* received) {
+    received_ = received;
+    ssl_.SSL_set0_rbio(own_, received);
+    return ssl_.SSL_set_wfd(own_, socket) == 1;
+  }
+
   IoResult greet() override {
     return tried([&] { return ssl_.SSL_connect(own_); }, false);
   }
   IoResult receive(std::span<std::byte> place) override {
-    return tried([&] { return ssl_.SSL_read(own_, place.data(), as_int(place.size())); }, true);
+    IoResult got = tried([&] { return ssl_.SSL_read(own_, place.data(), as_int(place.size())); }, true);
+    // A record without bytes for us, such as a ticket, and others behind it.
+    if (got.then == IoResult::Then::wait_to_receive && has_buffered()) got.then = IoResult::Then::again;
+    return got;
   }
   IoResult send(std::string_view bytes) override {
     return tried([&] { return ssl_.SSL_write(own_, bytes.data(), as_int(bytes.size())); }, true);
   }
-  [[nodiscard]] bool holds_more() const override { return ssl_.SSL_has_pending(own_) == 1; }
+  [[nodiscard]] bool holds_more() const override { return ssl_.SSL_has_pending(own_) == 1 || has_buffered(); }
 
  private:
   static int as_int(std::size_t bytes) {
     return static_cast<int>(std::min<std::size_t>(bytes, std::numeric_limits<int>::max()));
   }
+
+  /** The first part of a record does not count: OpenSSL has taken it, and waits for the rest. */
+  [[nodiscard]] bool has_buffered() const { return ssl_.BIO_ctrl(received_, OpenSsl::bio_pending, 0, nullptr) > 0; }
 
   template <class Call>
   IoResult tried(Call call, bool moves_bytes) {
@@ -89,7 +103,22 @@ class TlsStream : public Transport {
 
   const OpenSsl& ssl_;
   void* own_;
+  /** Of `own_`: the buffer in front of the socket. */
+  void* received_ = nullptr;
 };
+
+/** A buffer in front of a socket that stays the caller's. @returns null where OpenSSL has failed */
+void* buffer_of(const OpenSsl& ssl, int socket) {
+  void* buffer = ssl.BIO_new(ssl.BIO_f_buffer());
+  void* bare = ssl.BIO_new_socket(socket, 0);
+  if (buffer == nullptr || bare == nullptr ||
+      ssl.BIO_int_ctrl(buffer, OpenSsl::bio_set_buffer_bytes, read_buffer_bytes, OpenSsl::bio_of_receiving) != 1) {
+    ssl.BIO_free(buffer);
+    ssl.BIO_free(bare);
+    return nullptr;
+  }
+  return ssl.BIO_push(buffer, bare);
+}
 
 }  // namespace
 
@@ -105,8 +134,6 @@ std::shared_ptr<TlsContext> TlsContext::create(const std::string& trusted, const
   ssl->SSL_CTX_ctrl(context, OpenSsl::control_mode, OpenSsl::mode_partial_write | OpenSsl::mode_moving_buffer, nullptr);
   // A server may send tickets and new keys for ever: SSL_read gives up its turn once it has none of them left in memory.
   ssl->SSL_CTX_ctrl(context, OpenSsl::control_clear_mode, OpenSsl::mode_auto_retry, nullptr);
-  ssl->SSL_CTX_ctrl(context, OpenSsl::control_read_ahead, 1, nullptr);
-  ssl->SSL_CTX_set_default_read_buffer_len(context, read_buffer_bytes);
   const bool is_strict = ssl->SSL_CTX_ctrl(context, OpenSsl::control_version_min, OpenSsl::version_tls_1_2, nullptr) == 1 &&
                          ssl->SSL_CTX_set_cipher_list(context, ciphers.c_str()) == 1 &&
                          ssl->SSL_CTX_set_ciphersuites(context, suites) == 1 &&
@@ -132,7 +159,8 @@ std::unique_ptr<Transport> TlsContext::open(int socket, const std::string& host)
       ssl.X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1 ||
       (!host.empty() && ssl.SSL_set1_host(own, host.c_str()) == 1 &&
        ssl.SSL_ctrl(own, OpenSsl::control_server_name, OpenSsl::server_name_host, const_cast<char*>(host.c_str())) == 1);
-  const bool is_ready = is_checked && ssl.SSL_set_fd(own, socket) == 1;
+  void* received = is_checked ? buffer_of(ssl, socket) : nullptr;
+  const bool is_ready = received != nullptr && made->connect(socket, received);
   ssl.ERR_clear_error();
   return is_ready ? std::move(made) : nullptr;
 }

@@ -1,8 +1,10 @@
 /** TLS of the native receiver: the peers that it trusts, and the fate of the others. */
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import type { SecureVersion } from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/base/image.ts'
@@ -13,6 +15,7 @@ import { noCertificates } from '../fixtures/certificate.ts'
 import { NotingReceiver, startHttps } from '../fixtures/https.ts'
 import { type Identity, identityIn } from '../fixtures/receiving.ts'
 import { seeded } from '../fixtures/seeded.ts'
+import { until } from '../fixtures/until.ts'
 
 const skip = noCertificates
 const { signal } = new AbortController()
@@ -167,6 +170,56 @@ t.test('records that were spoiled or cut on their way are errors, never bytes', 
   t.ok(outcomes.right > 20 && outcomes.failed > 20 && spoiled > 20, JSON.stringify({ ...outcomes, spoiled }))
   t.ok(receiver.agreed.some(Boolean) && receiver.agreed.length > 10, `${receiver.agreed.length} connections`)
 })
+
+t.test(
+  'an answer that comes together with tickets is taken at once, and for half a record no processor',
+  { skip },
+  async t => {
+    const { origin, find } = await serve(t, identity, { ca })
+    const found = await find()
+    const { port } = new URL(origin.url)
+    const answerBytes = 20_000 // With all around it less than the receive buffer has room for.
+    let sending: Promise<void> | null = null
+    const url = await listen(t, socket => {
+      const there = connect(Number(port), '127.0.0.1')
+      there.on('error', () => socket.destroy())
+      socket.on('close', () => there.destroy())
+      let flights = 0
+      socket.on('data', bytes => {
+        flights++
+        there.write(bytes)
+      })
+      let held = Buffer.alloc(0)
+      const sendHeld = async () => {
+        socket.write(held.subarray(0, -10))
+        await setTimeout(100)
+        await until(async () => (await stateOfReceiver()) === 'S', 20_000, 'the receiver sleeps')
+        socket.write(held.subarray(-10))
+      }
+      there.on('data', bytes => {
+        // The first flight is the hello: what follows the second one waits for the answer.
+        if (flights < 2) return void socket.write(bytes)
+        held = Buffer.concat([held, bytes])
+        if (held.length >= answerBytes) sending ??= setTimeout(100).then(sendHeld)
+      })
+    })
+    const receiver = new NotingReceiver(native)
+    const through = readerOf(t, url, { receiver, ca, stallMsMax: 60_000, firstByteMsMax: 60_000, connectMsMax: 60_000 })
+    t.ok(await through.read({ ...found, origin: through.origin.url }, 1000, answerBytes))
+    t.same(receiver.agreed, [true])
+    await sending
+  },
+)
+
+/** R while it works, S while it waits. Source: proc_pid_stat(5). */
+async function stateOfReceiver(): Promise<string> {
+  for (const id of await readdir('/proc/self/task')) {
+    const stat = await readFile(`/proc/self/task/${id}/stat`, 'utf8').catch(() => '') // It may have ended.
+    const [, name, state = ''] = /\((.*)\) (.)/.exec(stat) ?? []
+    if (name === 'pfs-receive') return state
+  }
+  throw new Error('there is none')
+}
 
 /** A server without TLS. @returns where it would be, if it had */
 async function listen(t: Test, onConnection: (socket: Socket) => void): Promise<string> {
