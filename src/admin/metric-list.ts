@@ -128,6 +128,16 @@ const prefetch: readonly Metric[] = [
     'Boot profiles dropped for bad predictions.',
     m => m.prefetch.profiles.dropped,
   ),
+  {
+    name: 'parentfs_read_around_held_back_total',
+    kind: 'counter',
+    help: 'Reads whose neighbours were not fetched: over-budget or busy.',
+    labels: ['reason'],
+    read: ({ prefetch: { readAround } }) => [
+      { labels: { reason: 'over-budget' }, value: readAround.overBudget },
+      { labels: { reason: 'busy' }, value: readAround.busy },
+    ],
+  },
   gauge('parentfs_prefetch_bytes_in_flight', 'Bytes in flight ahead of readers.', ({ prefetch }) => prefetch.bytes),
   gauge('parentfs_prefetch_queued_requests', 'Prefetch requests in the queue.', m => m.prefetch.queuedRequests),
   gauge('parentfs_readahead_buffer_bytes', 'Bytes in the read-ahead buffer.', ({ prefetch }) => prefetch.bufferedBytes),

@@ -44,6 +44,7 @@ const measured: Measurements = {
   },
   prefetch: {
     ...{ bytes: 38, queuedRequests: 39, skippedRequests: 40, bufferedBytes: 41 },
+    readAround: { overBudget: 58, busy: 59 },
     profiles: { recording: 51, recorded: 52, replayed: 53, dropped: 54 },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },

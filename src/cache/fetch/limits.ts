@@ -54,6 +54,31 @@ export const unpromotedMsMax = 10_000
  */
 export const prefetchRecentBytes = 64 * MiB
 export const prefetchUnreadShareMax = 0.5
+/** The bounds on bytes that are fetched around misses of one image, and never read. */
+export interface ReadAroundLimits {
+  /** Their share of all that is fetched around misses. */
+  readonly unreadShareMax: number
+  /** Bytes that may be fetched before any of them was read. */
+  readonly startBytes: number
+}
+
+/**
+ * The operator's choices. Where the link carries more, a boot of 45 MiB in clusters fetches about 1.9, 3 and 5 times
+ * its bytes by them; docs/PERFORMANCE.md has the figures.
+ */
+export const readAroundChoices = {
+  frugal: { unreadShareMax: 0.4, startBytes: 8 * MiB },
+  balanced: { unreadShareMax: 0.7, startBytes: 32 * MiB },
+  fast: { unreadShareMax: 0.85, startBytes: 64 * MiB },
+} as const satisfies Readonly<Record<string, ReadAroundLimits>>
+export type ReadAroundChoice = keyof typeof readAroundChoices
+export const readAroundDefault: ReadAroundChoice = 'balanced'
+/** The share of the start that one miss may take: what lies further away is read less often. 512 KiB, 2 and 4 MiB. */
+export const readAroundMissShare = 1 / 16
+/** Credit that an image can save up, in starts: good times are not paid for in bad ones without an end. */
+export const readAroundCreditMax = 2
+/** Credit for bytes that readers wait for: what shows, for 6 % more bytes, that neighbours are read again. */
+export const readAroundEarnedShare = 1 / 16
 /** The time after a cold open in which the reads of an image are recorded: longer than a slow guest boots. */
 export const profileMs = 120_000
 /**

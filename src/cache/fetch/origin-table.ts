@@ -6,6 +6,7 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
+import { type ReadAroundLimits, readAroundChoices, readAroundDefault } from './limits.ts'
 import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
 import { PathEstimator } from './path-estimator.ts'
 
@@ -31,6 +32,8 @@ export interface MountedOrigin {
   readonly patience?: MissTimeoutOptions
   /** Turns that reading ahead may take; some when absent, none where demand has only one itself. */
   readonly prefetchRequestsMax?: number
+  /** The bytes around misses that it may bring in vain; those of the default when absent. */
+  readonly readAround?: ReadAroundLimits
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }
@@ -113,6 +116,11 @@ export class OriginTable {
     const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
     const state = mounted?.patience?.availability.state ?? 'available'
     return mounted && state === 'available' ? (mounted.prefetchRequestsMax ?? prefetchRequestsDefault) : 0
+  }
+
+  /** The bytes around misses of an image that may be fetched in vain. */
+  readAroundOf({ origin: url }: Image): ReadAroundLimits {
+    return this.#all.find(({ origin }) => origin.url === url)?.readAround ?? readAroundChoices[readAroundDefault]
   }
 
   /** The directory that shows an image; null is the root, and where its origin is not mounted. */

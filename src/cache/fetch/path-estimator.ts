@@ -1,6 +1,9 @@
 /**
  * Path estimator: round trip and bandwidth of the path to an origin, from its fetches. Their product (BDP) is the
  * number of bytes that keep it full.
+ *
+ * The bandwidth that was used says little while readers wait for one small fetch after the other. `bytesPerWait` is
+ * found from delays instead: how much longer fetches took beside more bytes.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
@@ -10,15 +13,32 @@ const samplesMax = 64
 /** The time under way for one measurement of the bandwidth, pauses left out, and the number of those that are kept. */
 const windowMs = 50
 const widthsMax = 20
+/** Fetches beside so many times the bytes of the quickest one show the delay that bytes cause. */
+const loadedMin = 2
+/** The bytes for which the delays seen are believed, as a multiple of the most that was in flight at once. */
+const trustedGrowth = 4
+
+/** One fetch that arrived. */
+interface Sample {
+  readonly ms: number
+  readonly atMs: number
+  /** In flight when it began, its own included. */
+  readonly inFlightBytes: number
+  /** Its own, if a session thread fetched it. */
+  readonly nativeBytes: number
+}
 
 export class PathEstimator {
   readonly #now: () => number
-  readonly #times: number[] = []
+  readonly #samples: Sample[] = []
   readonly #widths: number[] = []
   /** The least of the times and the most of the widths: they are asked for more often than they change. */
   #latencyMs = 0
   #bytesPerSecond = 0
+  /** Null: to be found anew. */
+  #bytesPerWait: number | null = 0
   #underWay = 0
+  #inFlightBytes = 0
   #sinceMs = 0
   /** All that was under way until then is in #busyMs. */
   #coveredMs = 0
@@ -46,17 +66,32 @@ export class PathEstimator {
     return (this.latencyMs / 1000) * this.bytesPerSecond
   }
 
+  /**
+   * Bytes that the path carries in the time of one wait for it: fetched ahead, they cost as much time as they may save.
+   * 0 before the first fetch; little as long as nothing is known of the bandwidth.
+   */
+  get bytesPerWait(): number {
+    return (this.#bytesPerWait ??= bytesPerWaitOf(this.#samples))
+  }
+
+  /** Bytes of fetches under way; those of session threads as many as came in the time of one. */
+  get inFlightBytes(): number {
+    return this.#inFlightBytes + this.#nativeBytesSince(this.#now() - this.#latencyMs)
+  }
+
   /** Do a fetch of `bytes`, and measure it. */
   measure<T>(bytes: number, fetch: () => Promise<T>): Promise<T> {
     const startMs = this.#now()
     if (this.#underWay++ === 0) this.#sinceMs = startMs
+    this.#inFlightBytes += bytes
+    const { inFlightBytes } = this
     const fetching = callSafely(fetch)
     fetching.then(
       () => {
-        this.#arrived(bytes, startMs)
-        this.#ended()
+        this.#arrived(bytes, startMs, inFlightBytes)
+        this.#ended(bytes)
       },
-      () => this.#ended(),
+      () => this.#ended(bytes),
     )
     return fetching
   }
@@ -67,24 +102,38 @@ export class PathEstimator {
     // Several at once are under way for as long as one of them.
     if (this.#underWay === 0) this.#busyMs += nowMs - Math.max(nowMs - ms, this.#coveredMs)
     this.#coveredMs = nowMs
-    keep(this.#times, ms, samplesMax)
-    this.#latencyMs = leastOf(this.#times)
+    this.#keep({ ms, atMs: nowMs, nativeBytes: bytes, inFlightBytes: bytes + this.#nativeBytesSince(nowMs - ms) })
     this.#bytes += bytes
     this.#measureWidth(nowMs)
   }
 
-  #ended(): void {
+  #ended(bytes: number): void {
+    this.#inFlightBytes -= bytes
     if (--this.#underWay > 0) return
     this.#coveredMs = this.#now()
     this.#busyMs += this.#coveredMs - this.#sinceMs
   }
 
-  #arrived(bytes: number, startMs: number): void {
+  #arrived(bytes: number, startMs: number, inFlightBytes: number): void {
     const nowMs = this.#now()
-    keep(this.#times, nowMs - startMs, samplesMax)
-    this.#latencyMs = leastOf(this.#times)
+    this.#keep({ ms: nowMs - startMs, atMs: nowMs, nativeBytes: 0, inFlightBytes })
     this.#bytes += bytes
     this.#measureWidth(nowMs)
+  }
+
+  #keep(sample: Sample): void {
+    keep(this.#samples, sample, samplesMax)
+    this.#latencyMs = quickestOf(this.#samples).ms
+    this.#bytesPerWait = null
+  }
+
+  /** As many come in the time of a fetch as are in flight at once. */
+  #nativeBytesSince(sinceMs: number): number {
+    let bytes = 0
+    for (let k = this.#samples.length - 1; k >= 0 && this.#samples[k]!.atMs > sinceMs; k--) {
+      bytes += this.#samples[k]!.nativeBytes
+    }
+    return bytes
   }
 
   #measureWidth(nowMs: number): void {
@@ -98,15 +147,34 @@ export class PathEstimator {
   }
 }
 
-function keep(values: number[], value: number, max: number): void {
+/**
+ * The quickest fetch has the latency in it and the transfer of its bytes; the median of the others' delays is the time
+ * of each further byte. A delay of chance (a busy machine, a slow server) makes it less, never more.
+ */
+function bytesPerWaitOf(samples: readonly Sample[]): number {
+  const quickest = quickestOf(samples)
+  let most = 0
+  const msPerByte: number[] = []
+  for (const { ms, inFlightBytes } of samples) {
+    most = Math.max(most, inFlightBytes)
+    if (inFlightBytes < loadedMin * quickest.inFlightBytes) continue
+    msPerByte.push((ms - quickest.ms) / (inFlightBytes - quickest.inFlightBytes))
+  }
+  msPerByte.sort((a, b) => a - b)
+  const median = msPerByte[msPerByte.length >> 1] ?? 0
+  const carried = median > 0 ? quickest.ms / median - quickest.inFlightBytes : Number.POSITIVE_INFINITY
+  return Math.max(0, Math.min(trustedGrowth * most, carried))
+}
+
+function keep<T>(values: T[], value: T, max: number): void {
   values.push(value)
   if (values.length > max) values.shift()
 }
 
-function leastOf(values: readonly number[]): number {
-  let least = Number.POSITIVE_INFINITY
-  for (const value of values) if (value < least) least = value
-  return least
+function quickestOf(samples: readonly Sample[]): Sample {
+  let quickest = samples[0]!
+  for (const sample of samples) if (sample.ms < quickest.ms) quickest = sample
+  return quickest
 }
 
 function mostOf(values: readonly number[]): number {

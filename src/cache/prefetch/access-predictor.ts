@@ -7,7 +7,7 @@ import { type SeenRead, type Span, type Stream, StreamDetector, type StreamLimit
 /** Blocks to fetch ahead. */
 export interface PrefetchPlan {
   readonly spans: readonly Span[]
-  /** The stream that wants them; null when they lie around a miss. */
+  /** The stream that wants them; null when they lie around a miss, nearest first. */
   readonly stream: Stream | null
 }
 
@@ -30,11 +30,15 @@ export class AccessPredictor {
     return this.#streams.isLongStream(block, comeMin)
   }
 
-  /** Note a read. @returns what to fetch ahead now; null for nothing */
-  observe(read: SeenRead, limits: StreamLimits): PrefetchPlan | null {
+  /**
+   * Note a read.
+   * @param aroundBytesMax neighbours of a miss that are worth fetching now
+   * @returns what to fetch ahead now; null for nothing
+   */
+  observe(read: SeenRead, limits: StreamLimits, aroundBytesMax: () => number): PrefetchPlan | null {
     const goesOn = this.#streams.observe(read, limits)
-    const around = this.#neighbourhood.observe(read)
+    const around = this.#neighbourhood.observe(read, goesOn ? () => 0 : aroundBytesMax)
     if (goesOn) return goesOn
-    return around ? { spans: [around], stream: null } : null
+    return around.length > 0 ? { spans: around, stream: null } : null
   }
 }

@@ -20,7 +20,7 @@ export interface PrefetchRequest {
   readonly stored: StoredImage
   readonly object: number
   readonly run: BlockRun
-  readonly accuracy: PrefetchAccuracy
+  readonly accuracy: Pick<PrefetchAccuracy, 'fetched' | 'read' | 'unread'>
   /** Does the first read of it say that all of it is of use, or each of its blocks for itself? */
   readonly unit: 'piece' | 'block'
   /** Is it for a long stream, see {@link Promote}? */
@@ -41,7 +41,7 @@ export interface PrefetchQueueContext {
   /** Is there room for that many bytes when they come, those that are under way included? */
   hasRoom(stored: StoredImage, bytes: number, isPassing: boolean): boolean
   /** The way to its origin. */
-  pathOf(stored: StoredImage): Pick<PathEstimator, 'bdpBytes' | 'bytesPerSecond'>
+  pathOf(stored: StoredImage): Pick<PathEstimator, 'bdpBytes' | 'bytesPerSecond' | 'bytesPerWait' | 'inFlightBytes'>
 }
 
 export interface PrefetchQueueCounters {
@@ -128,8 +128,13 @@ export class PrefetchQueue {
   #mayBegin(stored: StoredImage, bytes: number): boolean {
     const { fetcher, requestsMax, pathOf } = this.#parts
     if (this.#requests >= requestsMax(stored)) return false
-    const bytesMax = fetcher.demanded > 0 ? Math.max(prefetchBytesMin, pathOf(stored).bdpBytes) : prefetchBytesMax
-    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax, prefetchBytesMax)
+    return this.#bytes === 0 || this.#bytes + bytes <= Math.min(bytesMax(), prefetchBytesMax)
+
+    function bytesMax(): number {
+      if (fetcher.demanded === 0) return prefetchBytesMax
+      const { bdpBytes, bytesPerWait } = pathOf(stored)
+      return Math.max(prefetchBytesMin, bdpBytes, bytesPerWait)
+    }
   }
 
   #begin(piece: PrefetchRequest, run: BlockRun): void {

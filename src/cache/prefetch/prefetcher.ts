@@ -15,6 +15,7 @@ import {
   prefetchRunBytesMin,
   prefetchWindowBytesMin,
   profileBatchBytes,
+  type ReadAroundLimits,
 } from '../fetch/limits.ts'
 import { AccessPredictor } from './access-predictor.ts'
 import type { BootProfile } from './boot-profile.ts'
@@ -25,6 +26,7 @@ import {
   type PrefetchQueueCounters,
   type PrefetchRequest,
 } from './prefetch-queue.ts'
+import { isBusy, ReadAroundBudget, type ReadAroundCounters, ReadAroundTally } from './read-around-budget.ts'
 import type { Span, Stream } from './stream-detector.ts'
 
 /** A read, in bytes of the image. */
@@ -40,6 +42,8 @@ export interface SeenByteRead {
 export interface PrefetcherContext extends PrefetchQueueContext {
   /** The distance up to which bytes are fetched ahead of a stream. */
   windowBytesMax(): number
+  /** The bytes around misses of an image that may be fetched in vain. */
+  readAroundOf(stored: StoredImage): ReadAroundLimits
   /** A long stream has left these blocks behind. */
   onLeft(stored: StoredImage, span: Span): void
   /** Blocks are read, be it that each was seen, or the first of those that were fetched together. */
@@ -51,6 +55,13 @@ export type Purpose = 'stream' | 'around' | 'profile'
 
 export interface PrefetchCounters extends PrefetchQueueCounters {
   readonly purposes: Readonly<Record<Purpose, PrefetchAccuracyCounters>>
+  readonly readAround: ReadAroundCounters
+}
+
+/** The reads of one image, and what its misses may cost. */
+interface Observed {
+  readonly predictor: AccessPredictor
+  readonly around: ReadAroundBudget
 }
 
 /** The way in which requests are accounted for. */
@@ -62,7 +73,8 @@ interface RequestPolicy extends Pick<PrefetchRequest, 'accuracy' | 'unit'> {
 export class Prefetcher {
   readonly #parts: PrefetcherContext
   readonly #queue: PrefetchQueue
-  readonly #byImage = new WeakMap<StoredImage, AccessPredictor>()
+  readonly #byImage = new WeakMap<StoredImage, Observed>()
+  readonly #tally = new ReadAroundTally()
   readonly #accuracy = {
     stream: new PrefetchAccuracy(),
     around: new PrefetchAccuracy(),
@@ -77,7 +89,7 @@ export class Prefetcher {
   get counters(): PrefetchCounters {
     const { stream, around, profile } = this.#accuracy
     const purposes = { stream: stream.counters, around: around.counters, profile: profile.counters }
-    return { ...this.#queue.counters, purposes }
+    return { ...this.#queue.counters, purposes, readAround: this.#tally.counters }
   }
 
   /** A reader has asked for something; what it needs is on its way by now. */
@@ -86,10 +98,13 @@ export class Prefetcher {
     const from = Math.floor(offset / blockBytes)
     const to = Math.ceil((offset + length) / blockBytes)
     this.#parts.onBlocks(stored, { from, to })
-    const wish = this.#foresightOf(stored).observe({ from, to, stalled, missed }, this.#limits(blockBytes))
+    const { predictor, around } = this.#observed(stored)
+    if (missed) around.missed((to - from) * blockBytes)
+    const aroundBytesMax = () => Math.min(this.#parts.windowBytesMax(), around.bytesMax(this.#parts.pathOf(stored)))
+    const wish = predictor.observe({ from, to, stalled, missed }, this.#limits(blockBytes), aroundBytesMax)
     if (!wish) return
     const { stream, spans } = wish
-    const { stream: ofStreams, around } = this.#accuracy
+    const { stream: ofStreams } = this.#accuracy
     // Of what lies around a miss each block may be wanted or not; of a stream all are, or none.
     const policy: RequestPolicy = stream
       ? { accuracy: ofStreams, unit: 'piece', stream }
@@ -104,7 +119,7 @@ export class Prefetcher {
   /** Is a block one of those that a long stream passes? */
   isPassing(stored: StoredImage, { object, first }: { readonly object: number; readonly first: number }): boolean {
     const block = object * blocksPerObject + first
-    return this.#byImage.get(stored)?.isPassing(block, leftBehindBytes / stored.geometry.blockBytes) ?? false
+    return this.#byImage.get(stored)?.predictor.isPassing(block, leftBehindBytes / stored.geometry.blockBytes) ?? false
   }
 
   /** Fetch what a profile says, up to `bytesMax`. */
@@ -126,13 +141,17 @@ export class Prefetcher {
     this.#queue.close()
   }
 
-  #foresightOf(stored: StoredImage): AccessPredictor {
+  #observed(stored: StoredImage): Observed {
     const known = this.#byImage.get(stored)
     if (known) return known
     const { sizeBytes, blockBytes } = stored.geometry
-    const foresight = new AccessPredictor(Math.ceil(sizeBytes / blockBytes), blockBytes)
-    this.#byImage.set(stored, foresight)
-    return foresight
+    const limits = () => this.#parts.readAroundOf(stored)
+    const observed = {
+      predictor: new AccessPredictor(Math.ceil(sizeBytes / blockBytes), blockBytes),
+      around: new ReadAroundBudget(this.#accuracy.around, limits, this.#tally),
+    }
+    this.#byImage.set(stored, observed)
+    return observed
   }
 
   #limits(blockBytes: number) {
@@ -161,7 +180,7 @@ export class Prefetcher {
         yield {
           ...{ stored, accuracy, unit, isPassing, object },
           run: { first: from - base, count: to - from },
-          isWanted: () => stream?.wants(to) ?? true,
+          isWanted: () => stream?.wants(to) ?? (unit === 'piece' || !isBusy(this.#parts.pathOf(stored))),
           onSkipped: () => stream?.rewindFrontier(from),
           onRead: run => this.#parts.onBlocks(stored, { from: base + run.first, to: base + run.first + run.count }),
           onUnread: () => stream?.shrink(),

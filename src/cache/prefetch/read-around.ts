@@ -2,7 +2,7 @@
  * Read-around: where misses cluster, as in the small steps of a boot, it fetches the neighbours of missed blocks too
  * (spatial locality).
  *
- * Their number depends on the number of near misses lately. It is off unless misses have neighbours more often than by
+ * Their number is the caller's: read-around-budget.ts. It is off unless misses have neighbours more often than by
  * chance: uniformly random reads over a large image have few. Pure.
  */
 import type { SeenRead, Span } from './stream-detector.ts'
@@ -14,14 +14,10 @@ const missesMax = 64
 const missesMin = 8
 /** The clustering above chance that it takes, as a share of the possible. */
 const clusteringMin = 0.3
-/** Neighbours to fetch: some, more for each miss that was near, up to a bound. */
-const neighbourBytes = 128 * 1024
-const neighbourBytesPerMiss = 128 * 1024
-const neighbourBytesMax = 256 * 1024
-/** Bytes fetched before a missed block, as a share of those fetched after it. */
-const beforeShare = 0.5
-/** Bytes fetched behind a neighbour when that is read: a reader that comes so far goes on, and need not wait again. */
-const furtherBytes = 128 * 1024
+/** The share of the neighbours that lie before the missed block: those after it are read half as often again. */
+const beforeShare = 1 / 3
+/** The share that is fetched when a neighbour is read: a reader that comes so far goes on, and need not wait again. */
+const furtherShare = 1 / 4
 
 /** One miss, and how it lay. */
 interface Miss {
@@ -43,27 +39,27 @@ export class ReadAround {
     this.#blockBytes = blockBytes
   }
 
-  /** Note a read. @returns the blocks to fetch around it, itself included; null for none */
-  observe({ from, to, missed }: SeenRead): Span | null {
-    return missed ? this.#aroundMiss(from, to) : this.#behind(from, to)
+  /**
+   * Note a read.
+   * @param bytesMax neighbours of a miss that are worth fetching now; asked for only where misses cluster
+   * @returns the blocks to fetch around it, itself included: those after it come first
+   */
+  observe({ from, to, missed }: SeenRead, bytesMax: () => number): readonly Span[] {
+    if (missed) this.#note(from)
+    if (!this.#isClustered()) return []
+    const blocks = Math.floor(((missed ? 1 : furtherShare) * bytesMax()) / this.#blockBytes)
+    if (blocks <= 0) return []
+    const before = Math.floor(blocks * beforeShare)
+    const after = { from, to: Math.min(this.#blocks, to + blocks - before) }
+    return before > 0 && from > 0 ? [after, { from: Math.max(0, from - before), to: from }] : [after]
   }
 
-  #behind(from: number, to: number): Span | null {
-    const after = Math.floor(furtherBytes / this.#blockBytes)
-    return after > 0 && this.#isClustered() ? { from, to: Math.min(this.#blocks, to + after) } : null
-  }
-
-  #aroundMiss(from: number, to: number): Span | null {
+  #note(block: number): void {
     const nearBlocks = nearBytes / this.#blockBytes
-    const near = this.#misses.filter(({ block }) => Math.abs(block - from) <= nearBlocks).length
+    const isClustered = this.#misses.some(miss => Math.abs(miss.block - block) <= nearBlocks)
     const chance = 1 - Math.exp((-this.#misses.length * (2 * nearBlocks + 1)) / this.#blocks)
-    this.#misses.push({ block: from, isClustered: near > 0, chance })
+    this.#misses.push({ block, isClustered, chance })
     if (this.#misses.length > missesMax) this.#misses.shift()
-    if (!this.#isClustered()) return null
-    const bytes = Math.min(neighbourBytesMax, neighbourBytes + near * neighbourBytesPerMiss)
-    const after = Math.floor(bytes / this.#blockBytes)
-    if (after === 0) return null
-    return { from: Math.max(0, from - Math.round(after * beforeShare)), to: Math.min(this.#blocks, to + after) }
   }
 
   #isClustered(): boolean {

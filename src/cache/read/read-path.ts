@@ -109,6 +109,7 @@ export class ReadPath {
       hasRoom: (stored, bytes, isPassing) =>
         (store.capacity.fits(bytes) && this.#mayPromote(stored, bytes, isPassing)) || this.#readahead.hasRoom(bytes),
       pathOf: ({ image }) => origins.pathOf(image),
+      readAroundOf: ({ image }) => origins.readAroundOf(image),
       onLeft: (stored, { from, to }) => void stored.dropPages(from, to - from), // Never rejects.
       onBlocks: (stored, span) => this.profiles.read(stored, span),
       windowBytesMax: () => Math.min(this.#readAheadBytesMax, store.capacity.capacityBytes * windowShareMax),

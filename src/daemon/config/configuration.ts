@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { CacheError } from '../../base/errors.ts'
+import type { ReadAroundChoice } from '../../cache/fetch/limits.ts'
 import type { Watermarks } from '../../store/disk/capacity.ts'
 import type { DiskTimeouts } from '../../store/disk/disk-timeouts.ts'
 import { nearest } from './did-you-mean.ts'
@@ -30,6 +31,8 @@ export interface Configuration extends Omit<JudgedSettings, 'mountpoint' | 'cach
 export interface OriginPlace {
   readonly directory: string | null
   readonly settings: OriginSettings
+  /** Of its own settings, or else of the cache's. */
+  readonly readAround: ReadAroundChoice
 }
 
 /** The surroundings that defaults depend on. */
@@ -176,9 +179,16 @@ function unknownKey(path: readonly PropertyKey[], key: string): string {
 }
 
 /** The origins with their directories, in the order of the document. */
-export function placesOf({ origin, origins }: Pick<JudgedSettings, 'origin' | 'origins'>): OriginPlace[] {
-  if (origin) return [{ directory: null, settings: origin }]
-  return Object.entries(origins ?? {}).map(([directory, settings]) => ({ directory, settings }))
+export function placesOf({
+  origin,
+  origins,
+  cache,
+}: Pick<JudgedSettings, 'origin' | 'origins'> & { readonly cache: Pick<JudgedSettings['cache'], 'readAround'> }) {
+  const place = (directory: string | null, settings: OriginSettings): OriginPlace => {
+    return { directory, settings, readAround: settings.readAround ?? cache.readAround }
+  }
+  if (origin) return [place(null, origin)]
+  return Object.entries(origins ?? {}).map(([directory, settings]) => place(directory, settings))
 }
 
 /** Sixteen hex digits that name an origin. */

@@ -30,6 +30,7 @@ import {
   choiceField,
   countField,
   durationField,
+  optionalChoiceField,
   pathField,
   secretField,
   secretSchema,
@@ -39,7 +40,7 @@ import {
   sizeField,
   textOrSecretSchema,
 } from './setting-fields.ts'
-import { outageChoices } from './settings.ts'
+import { outageChoices, readAroundWords } from './settings.ts'
 import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
@@ -85,6 +86,11 @@ const common = {
   revalidate: durationField({ min: 0, max: 365 * day }, revalidateSecondsDefault * second, {
     live: true,
     what: 'time for which names and versions count as fresh',
+  }),
+  readAround: optionalChoiceField('readAround', readAroundWords, {
+    live: true,
+    what: 'the same as cache.readAround for the images of this origin: the share of bytes fetched around misses that may go unread',
+    unset: 'cache.readAround',
   }),
   ...throttleFields,
 }

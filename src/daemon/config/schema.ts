@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { blocksPerObject } from '../../base/image.ts'
 import { evictionPolicies, evictionPolicyDefault } from '../../cache/evict/eviction-policy.ts'
-import { prefetchWindowBytesMax, promotionBytesMax } from '../../cache/fetch/limits.ts'
+import { prefetchWindowBytesMax, promotionBytesMax, readAroundDefault } from '../../cache/fetch/limits.ts'
 import { scrubBytesPerSecond, scrubIntervalMs } from '../../cache/integrity/limits.ts'
 import { fetchBytesMax } from '../../cache/limits.ts'
 import { directoryNodeId } from '../../fuse/filesystem/backend.ts'
@@ -47,7 +47,7 @@ import {
   shown,
   sizeField,
 } from './setting-fields.ts'
-import { logLevels, passthroughModes, transports } from './settings.ts'
+import { logLevels, passthroughModes, readAroundWords, transports } from './settings.ts'
 
 /** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
 export type JudgedSettings = z.output<typeof schema>
@@ -112,6 +112,10 @@ const cache = z
     readAhead: sizeField({ min: 0, max: GiB }, prefetchWindowBytesMax, {
       live: true,
       what: 'read-ahead window of a sequential reader, at most; 0: no read-ahead of any kind',
+    }),
+    readAround: choiceField('readAround', readAroundWords, readAroundDefault, {
+      live: true,
+      what: 'bytes fetched around clustered misses, as many as the link carries in the time of a wait; at most 40 % (frugal), 70 % (balanced) or 85 % (fast) of them go unread',
     }),
     readTimeout: durationField({ min: 2 * storeReadLookMs, max: 30_000 }, storeReadMsMax, {
       live: false,

@@ -96,10 +96,24 @@ export function choiceField<const T extends readonly [string, ...string[]]>(
   fallback: T[number],
   described: Described,
 ) {
-  const schema = z.enum(words, {
+  const schema = choice(what, words).default(fallback as never)
+  return setting(schema, { kind: 'text', range: words.join(', '), ...described })
+}
+
+/** The same; null when it is not said. */
+export function optionalChoiceField<const T extends readonly [string, ...string[]]>(
+  what: string,
+  words: T,
+  described: Described & { readonly unset: string },
+) {
+  const schema = choice(what, words).nullable().default(null)
+  return setting(schema, { kind: 'text', range: words.join(', '), ...described })
+}
+
+function choice<const T extends readonly [string, ...string[]]>(what: string, words: T) {
+  return z.enum(words, {
     error: ({ input }) => `${what} ${shown(input)} is unknown: there is ${words.join(', ')}`,
   })
-  return setting(schema.default(fallback as never), { kind: 'text', range: words.join(', '), ...described })
 }
 
 /** An absolute path; null when it is not said. */

@@ -6,6 +6,8 @@
  * the worker, fills in the defaults and judges the whole.
  */
 
+import type { ReadAroundChoice } from '../../cache/fetch/limits.ts'
+
 /** Plain JSON: it crosses two processes. */
 export interface Settings {
   /** The file that the document was read from, absolute; null when the command line said everything. */
@@ -41,6 +43,9 @@ export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 's
 
 /** The fate of a miss whose origin is away when its time is over. */
 export const outageChoices = ['fail', 'wait'] as const
+
+/** Choices of the bytes that may be fetched around misses in vain; src/cache/fetch/limits.ts has their meaning. */
+export const readAroundWords = ['frugal', 'balanced', 'fast'] as const satisfies readonly ReadAroundChoice[]
 
 /** Transports that `--transport` accepts; with the first, the supervisor mounts, with the second, the worker. */
 export const transports = ['kernel', 'fuse-native'] as const

@@ -9,7 +9,7 @@ import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
-import { prefetchSlotsShare } from '../../cache/fetch/limits.ts'
+import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
@@ -94,12 +94,13 @@ export class WorkerOrigins {
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings }, origin, availability, sources }) => ({
+    return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources }) => ({
       directory,
       origin,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
+      readAround: readAroundChoices[readAround],
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),

@@ -107,3 +107,92 @@ t.test('what a fetch brings comes through, and so does what it throws, at once o
   }
   await t.rejects(estimator.measure(1, atOnce), failure)
 })
+
+/** A link with a latency and a rate, on which fetches queue. */
+function link(latencyMs: number, bytesPerSecond: number) {
+  const { estimator, pass, begin } = path()
+  /** Fetch side by side, each after those before it. @param noiseMs by which each comes late */
+  const fetch = async (sizes: readonly number[], noiseMs = 0) => {
+    const ends = sizes.map(bytes => begin(bytes))
+    let passedMs = 0
+    let sentBytes = 0
+    for (const [k, end] of ends.entries()) {
+      sentBytes += sizes[k]!
+      const atMs = latencyMs + (sentBytes / bytesPerSecond) * 1000 + noiseMs
+      pass(atMs - passedMs)
+      passedMs = atMs
+      await end()
+    }
+  }
+  return { estimator, fetch }
+}
+
+const [KiB, MiB] = [1024, 1024 ** 2]
+
+t.test('before more was in flight than one block, four times that is trusted to the path', async t => {
+  const { estimator, fetch } = link(10, 100 * MiB)
+  t.equal(estimator.bytesPerWait, 0, 'nothing is known')
+  for (let k = 0; k < 5; k++) await fetch([64 * KiB])
+  t.equal(estimator.bytesPerWait, 256 * KiB)
+  await fetch([64 * KiB, 256 * KiB])
+  t.equal(Math.round(estimator.bytesPerWait / KiB), 1024, '10 ms of 100 MiB/s')
+})
+
+t.test('delays tell what a path carries in a wait, be it much or little', async t => {
+  for (const [latencyMs, bytesPerSecond] of [
+    [10, 100 * MiB],
+    [10, 1.25e6],
+    [50, 40 * MiB],
+    [0.25, 512 * MiB],
+  ] as const) {
+    const expected = (latencyMs / 1000) * bytesPerSecond
+    const { estimator, fetch } = link(latencyMs, bytesPerSecond)
+    for (let k = 0; k < 20; k++) await fetch([64 * KiB, 512 * KiB])
+    for (let k = 0; k < 3; k++) await fetch([64 * KiB])
+    t.ok(Math.abs(estimator.bytesPerWait - expected) < 0.01 * expected, `${estimator.bytesPerWait} of ${expected}`)
+  }
+})
+
+t.test('where nothing slows, four times the most that was in flight is trusted to the path', async t => {
+  const { estimator, fetch } = link(10, Number.POSITIVE_INFINITY)
+  await fetch([64 * KiB])
+  await fetch([64 * KiB, 192 * KiB])
+  t.equal(estimator.bytesPerWait, 1 * MiB)
+  await fetch([64 * KiB, 960 * KiB])
+  t.equal(estimator.bytesPerWait, 4 * MiB)
+})
+
+t.test('a few late answers do not count, and what was long ago is forgotten', async t => {
+  const { estimator, fetch } = link(10, 100 * MiB)
+  for (let k = 0; k < 20; k++) await fetch([64 * KiB, 512 * KiB], k % 4 === 3 ? 2000 : 0)
+  t.equal(Math.round(estimator.bytesPerWait / KiB), 1024)
+  for (let k = 0; k < 20; k++) await fetch([64 * KiB, 512 * KiB], k % 4 === 3 ? 0 : 2000)
+  t.ok(estimator.bytesPerWait < 100 * KiB, 'most of them do')
+  for (let k = 0; k < 64; k++) await fetch([64 * KiB])
+  t.equal(estimator.bytesPerWait, 256 * KiB, 'as at first: it is tried again')
+})
+
+t.test('a storm of native fetches fills the path, and is over when none comes any more', async t => {
+  const { estimator, pass } = path()
+  // 32 readers, each of which fetches its next block when it has one: 10 ms and 100 MiB/s, which 16 blocks fill.
+  for (let k = 0; k < 200; k++) {
+    pass(0.625)
+    estimator.arrivedNatively(64 * KiB, k < 32 ? 10 + 0.625 * (k + 1) : 20)
+  }
+  t.ok(estimator.inFlightBytes >= 15 * 64 * KiB, `${estimator.inFlightBytes} bytes`)
+  pass(21)
+  t.equal(estimator.inFlightBytes, 0)
+  pass(1000)
+  estimator.arrivedNatively(64 * KiB, 10.625)
+  t.equal(estimator.inFlightBytes, 64 * KiB)
+})
+
+t.test('bytes in flight are counted until they come, or fail', async t => {
+  const { estimator, begin } = path()
+  const [first, second] = [begin(1000), begin(500)]
+  t.equal(estimator.inFlightBytes, 1500)
+  await first()
+  t.equal(estimator.inFlightBytes, 500)
+  await second(new CacheError('origin-failed', '503'))
+  t.equal(estimator.inFlightBytes, 0)
+})

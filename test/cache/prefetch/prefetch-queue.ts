@@ -11,9 +11,11 @@ import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.
 const blockBytes = 64 * 1024
 const stored = { geometry: { blockBytes } } as unknown as StoredImage
 
+const unknownPath = { bdpBytes: 0, bytesPerSecond: 0, bytesPerWait: 0, inFlightBytes: 0 }
+
 /** A queue with fetches that end when the test says so. */
 function queueing(_t: Test) {
-  const state = { requestsMax: 2, demanded: 0, bdpBytes: 0, hasRoom: true, lacking: ~0n }
+  const state = { requestsMax: 2, demanded: 0, bdpBytes: 0, bytesPerWait: 0, hasRoom: true, lacking: ~0n }
   const begun: string[] = []
   const ends: Deferred<void>[] = []
   const log: string[] = []
@@ -32,7 +34,7 @@ function queueing(_t: Test) {
     fetcher,
     requestsMax: () => state.requestsMax,
     hasRoom: () => state.hasRoom,
-    pathOf: () => ({ bdpBytes: state.bdpBytes, bytesPerSecond: 0 }),
+    pathOf: () => ({ ...unknownPath, bdpBytes: state.bdpBytes, bytesPerWait: state.bytesPerWait }),
   })
   const request = (object: number, count = 1, more: Partial<PrefetchRequest> = {}): PrefetchRequest => ({
     ...{
@@ -132,6 +134,9 @@ t.test('while a reader waits as much is under way as fills the path, and a littl
   state.bdpBytes = 2 * prefetchBytesMin
   await end()
   t.equal(queue.counters.bytes, 2 * prefetchBytesMin)
+  state.bytesPerWait = 3 * prefetchBytesMin
+  await end()
+  t.equal(queue.counters.bytes, 3 * prefetchBytesMin, 'by what delays say of the path')
   state.demanded = 0
   await end()
   t.equal(queue.counters.queuedRequests, 0)
@@ -186,7 +191,7 @@ t.test('what becomes of the bytes is told in the units that were asked for, and 
           listener = expectation
         },
       } as unknown as Fetcher,
-      ...{ requestsMax: () => 1, hasRoom: () => true, pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0 }) },
+      ...{ requestsMax: () => 1, hasRoom: () => true, pathOf: () => unknownPath },
     })
     const note = { onRead: () => void told.push('read'), onUnread: () => void told.push('unread') }
     const rest = { stored, object: 0, isPassing: false, isWanted: () => true, onSkipped: () => {}, ...note }

@@ -1,7 +1,11 @@
 import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import type { Image } from '../../../src/base/image.ts'
-import { leftBehindBytes } from '../../../src/cache/fetch/limits.ts'
+import type { Fetcher } from '../../../src/cache/fetch/fetcher.ts'
+import { leftBehindBytes, readAroundChoices, readAroundEarnedShare } from '../../../src/cache/fetch/limits.ts'
+import { Prefetcher } from '../../../src/cache/prefetch/prefetcher.ts'
+import type { StoredImage } from '../../../src/store/image/stored-image.ts'
+import { nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms, type RoomsOptions } from '../../fixtures/rooms.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
@@ -167,4 +171,72 @@ t.test('what is fetched ahead and never read is counted, and kept', async t => {
   t.equal(shelvedBytes, 0)
   t.ok(rooms.cache.residence(image).residentBytes >= 2 * MiB + stream.unreadBytes)
   await rooms.close()
+})
+
+/** A prefetcher over a path that the test sets. @returns the bytes fetched ahead */
+function prefetching(path: { bytesPerWait: number; inFlightBytes: number }) {
+  const fetched: number[] = []
+  const stored = { geometry: { blockBytes: 64 * KiB, sizeBytes: 16 * 1024 * MiB } } as unknown as StoredImage
+  const prefetcher = new Prefetcher({
+    fetcher: {
+      demanded: 1,
+      lacking: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
+      fetchAhead: async (_stored: StoredImage, { run }: { run: { count: number } }) => {
+        fetched.push(run.count * 64 * KiB)
+      },
+    } as unknown as Fetcher,
+    ...{ requestsMax: () => 16, hasRoom: () => true, windowBytesMax: () => 32 * MiB },
+    pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0, ...path }),
+    readAroundOf: () => readAroundChoices.balanced,
+    ...{ onLeft: () => {}, onBlocks: () => {} },
+  })
+  const random = seeded(seed)
+  /** Misses of single blocks at random places of 128 MiB in 16 GiB: a cluster, and no stream. */
+  const miss = (count: number) => {
+    for (let k = 0; k < count; k++) {
+      const offset = between(random, 0, 2048) * 64 * KiB
+      prefetcher.onRead(stored, { offset, length: 4 * KiB, stalled: true, missed: true })
+    }
+  }
+  const fetchedBytes = () => fetched.reduce((sum, bytes) => sum + bytes, 0)
+  return { prefetcher, miss, fetchedBytes }
+}
+
+t.test(`in a storm nothing is fetched around misses, and before and after it is (SEED=${seed})`, async t => {
+  const path = { bytesPerWait: 1 * MiB, inFlightBytes: 64 * KiB }
+  const { prefetcher, miss, fetchedBytes } = prefetching(path)
+  miss(80) // Those before the cluster shows count, too.
+  const before = fetchedBytes()
+  t.ok(before > 0)
+  path.inFlightBytes = 2 * MiB
+  miss(500)
+  for (let k = 0; k < 50; k++) await nextIteration() // Those under way end.
+  t.equal(fetchedBytes(), before)
+  const { busy, overBudget } = prefetcher.counters.readAround
+  t.ok(busy > 400, `${busy} misses had no neighbours for that`)
+  t.equal(overBudget, 0)
+  path.inFlightBytes = 64 * KiB
+  miss(10)
+  t.ok(fetchedBytes() > before)
+})
+
+t.test('what waits in the queue when a storm begins is given up', async t => {
+  const path = { bytesPerWait: 1 * MiB, inFlightBytes: 64 * KiB }
+  const { miss, fetchedBytes } = prefetching(path)
+  miss(200)
+  const before = fetchedBytes()
+  path.inFlightBytes = 64 * MiB
+  for (let k = 0; k < 50; k++) await nextIteration() // Those under way end, and let the next ones begin.
+  t.equal(fetchedBytes(), before)
+})
+
+t.test(`of a cluster in which no neighbour is ever read, the start of a budget is fetched (SEED=${seed})`, async t => {
+  const { prefetcher, miss, fetchedBytes } = prefetching({ bytesPerWait: 1 * MiB, inFlightBytes: 64 * KiB })
+  for (let k = 0; k < 400; k++) {
+    miss(5)
+    await nextIteration()
+  }
+  const most = readAroundChoices.balanced.startBytes + 2000 * 64 * KiB * readAroundEarnedShare + 2 * MiB
+  t.ok(fetchedBytes() <= most, `${fetchedBytes()} of ${most} bytes`)
+  t.ok(prefetcher.counters.readAround.overBudget > 0)
 })

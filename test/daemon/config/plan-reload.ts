@@ -92,6 +92,8 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.listingSize': '2MiB',
     'cache.blockSize': '128KiB',
     'cache.readAhead': '2MiB',
+    'cache.readAround': 'fast',
+    'origin.readAround': 'frugal',
     'cache.syncBytes': '2MiB',
     'cache.scrubInterval': '1d',
     'cache.eviction': 'lru',

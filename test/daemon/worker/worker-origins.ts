@@ -13,7 +13,9 @@ async function warningsOf(urls: readonly string[], knowsOpenssl: boolean): Promi
   const receiver = addon.createReceiver()
   if (!knowsOpenssl) Object.defineProperty(receiver, 'trust', { value: () => null })
   const parts = { addon: { ...addon, createReceiver: () => receiver }, logger }
-  const places = urls.map((url, k) => ({ directory: `origin-${k}`, settings: originSchema.parse({ url }) }))
+  const places = urls.map((url, k) => {
+    return { directory: `origin-${k}`, settings: originSchema.parse({ url }), readAround: 'fast' as const }
+  })
   await new WorkerOrigins(places, parts).close()
   return logger.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)
 }
