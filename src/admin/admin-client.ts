@@ -6,7 +6,7 @@ import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
 import { fitMsMax } from '../cache/evict/limits.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
-import type { ProfileRecord } from '../index/format/records.ts'
+import type { LearnedProfile } from '../cache/operations/operations.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
@@ -111,23 +111,25 @@ export async function requestExplanation(
 }
 
 /**
+ * @param endsRecording see CacheOperations.profile
  * @returns the boot profile of an image, null in it when there is none; null when no daemon is there
  * @throws CacheError not-found, access-denied, closed, and what the daemon says
  */
 export async function requestProfile(
   socketPath: string,
   image: string,
-): Promise<{ readonly profile: ProfileRecord | null } | null> {
-  return (await askForSuccess(socketPath, 'POST', '/profile', { image })) as { profile: ProfileRecord | null } | null
+  endsRecording: boolean,
+): Promise<{ readonly profile: LearnedProfile | null } | null> {
+  const answer = await askForSuccess(socketPath, 'POST', '/profile', { image, endsRecording })
+  return answer as { profile: LearnedProfile | null } | null
 }
 
 /**
- * @param profile as it was exported, whatever that is
  * @returns whether a daemon is there
  * @throws CacheError not-found, invalid-argument, access-denied, closed, and what the daemon says
  */
-export async function importProfile(socketPath: string, image: string, profile: unknown): Promise<boolean> {
-  return (await askForSuccess(socketPath, 'POST', '/profile/import', { image, profile })) !== null
+export async function importProfile(socketPath: string, image: string, file: string): Promise<boolean> {
+  return (await askForSuccess(socketPath, 'POST', '/profile/import', { image, file })) !== null
 }
 
 interface Answer {

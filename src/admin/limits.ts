@@ -4,7 +4,7 @@
 import { KiB, MiB } from '../base/limits.ts'
 
 /** Bytes of a request to the admin socket, and of an answer that the command line accepts. */
-export const adminRequestBytesMax = 64 * KiB
+export const adminRequestBytesMax = 256 * KiB
 
 export const adminAnswerBytesMax = 64 * MiB
 

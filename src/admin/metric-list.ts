@@ -138,6 +138,17 @@ const prefetch: readonly Metric[] = [
       { labels: { reason: 'busy' }, value: readAround.busy },
     ],
   },
+  {
+    kind: 'counter',
+    name: 'parentfs_published_profiles_total',
+    help: 'Searches for boot profiles beside images: used for this version or by name, or why none was used.',
+    labels: ['outcome'],
+    read: ({ prefetch: { profiles } }) =>
+      Object.entries({ ...profiles.published.replayed, ...profiles.published.refused }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
+  },
   gauge('parentfs_prefetch_bytes_in_flight', 'Bytes in flight ahead of readers.', ({ prefetch }) => prefetch.bytes),
   gauge('parentfs_prefetch_queued_requests', 'Prefetch requests in the queue.', m => m.prefetch.queuedRequests),
   gauge('parentfs_readahead_buffer_bytes', 'Bytes in the read-ahead buffer.', ({ prefetch }) => prefetch.bufferedBytes),

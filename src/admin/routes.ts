@@ -9,9 +9,9 @@ import { CacheError } from '../base/errors.ts'
 import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
-import type { LongOptions } from '../cache/operations/operations.ts'
+import type { LearnedProfile, LongOptions } from '../cache/operations/operations.ts'
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
-import type { ProfileRecord } from '../index/format/records.ts'
+import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -47,8 +47,8 @@ export interface AdminOperations {
   ): Promise<PreloadedImage>
   pin(image: string): Promise<void>
   unpin(image: string): Promise<void>
-  profile(image: string): Promise<ProfileRecord | null>
-  importProfile(image: string, record: ProfileRecord): Promise<void>
+  profile(image: string, endsRecording: boolean): Promise<LearnedProfile | null>
+  importProfile(image: string, file: ProfileFile): Promise<void>
   explain(image: string, offset: number, length: number): Promise<Explanation>
 }
 
@@ -91,7 +91,6 @@ type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOpti
 const count = z.number().int().nonnegative()
 const name = z.string().min(1)
 const named = z.object({ image: name })
-const profileShape = z.object({ blockBytes: count, openers: count, runs: z.array(z.tuple([count, count, count])) })
 
 /** By method and path. */
 export const answers: Readonly<Record<string, AnswerRoute>> = {
@@ -119,11 +118,12 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     return { status: 200, body: {} }
   },
   'POST /profile': async (body, { operations }) => {
-    return { status: 200, body: { profile: await operations.profile(read(body, named).image) } }
+    const { image, endsRecording } = read(body, named.extend({ endsRecording: z.boolean().default(false) }))
+    return { status: 200, body: { profile: await operations.profile(image, endsRecording) } }
   },
   'POST /profile/import': async (body, { operations }) => {
-    const { image, profile } = read(body, z.object({ image: name, profile: profileShape }))
-    await operations.importProfile(image, profile)
+    const { image, file } = read(body, named.extend({ file: z.string() }))
+    await operations.importProfile(image, parseProfileFile(file))
     return { status: 200, body: {} }
   },
   'POST /explain': async (body, { operations }) => {

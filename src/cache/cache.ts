@@ -127,6 +127,7 @@ export class Cache {
       catalog: this.#catalog,
       reader: this.#reading.reader,
       fetches: this.#reading.fetches,
+      profiles: this.#reading.profiles,
       promoter: this.#promoter,
       evictor: this.#evictor,
       isOpen: image => this.#opens.has(image.id),

@@ -45,7 +45,14 @@ const measured: Measurements = {
   prefetch: {
     ...{ bytes: 38, queuedRequests: 39, skippedRequests: 40, bufferedBytes: 41 },
     readAround: { overBudget: 58, busy: 59 },
-    profiles: { recording: 51, recorded: 52, replayed: 53, dropped: 54 },
+    profiles: {
+      ...{ recording: 51, recorded: 52, replayed: 53, dropped: 54 },
+      published: {
+        found: 57,
+        replayed: { version: 58, name: 59 },
+        refused: { absent: 60, denied: 61, unavailable: 62, 'too-large': 63, invalid: 64 },
+      },
+    },
     purposes: {
       stream: { fetchedBytes: 42, readBytes: 43, unreadBytes: 44 },
       around: { fetchedBytes: 45, readBytes: 46, unreadBytes: 47 },

@@ -34,6 +34,8 @@ export interface MountedOrigin {
   readonly prefetchRequestsMax?: number
   /** The bytes around misses that it may bring in vain; those of the default when absent. */
   readonly readAround?: ReadAroundLimits
+  /** Boot profiles that lie beside its images are used. Not when absent. */
+  readonly hasProfiles?: boolean
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }

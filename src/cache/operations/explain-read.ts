@@ -51,6 +51,8 @@ export interface Explanation {
   readonly digest: DigestState
   readonly pinned: boolean
   readonly open: boolean
+  /** The boot profile that its next cold open has, or why it has none. */
+  readonly profile: string
   readonly health: { readonly state: string; readonly reason: string }
   readonly objects: readonly ExplainedObject[]
   readonly answer: ReadVerdict<'store' | 'store after verification' | 'origin' | 'error' | 'nobody'>

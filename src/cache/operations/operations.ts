@@ -5,7 +5,6 @@
 import PQueue from 'p-queue'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
-import type { ProfileRecord } from '../../index/format/records.ts'
 import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -13,11 +12,14 @@ import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
 import { dataBytes, type Pins } from '../evict/pins.ts'
 import type { InflightTable } from '../fetch/inflight-table.ts'
+import { profileBytesMax } from '../fetch/limits.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import { type VerificationProgress, type VerifiedImage, verifyImage } from '../integrity/verify-image.ts'
 import type { Catalog } from '../names/catalog.ts'
 import { BootProfile } from '../prefetch/boot-profile.ts'
+import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
+import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
 import type { MissReader } from '../read/miss-reader.ts'
 import { type Explanation, explain } from './explain-read.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
@@ -35,6 +37,7 @@ export interface CacheOperationsContext {
   readonly catalog: Catalog
   readonly store: Store
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
+  readonly profiles: Pick<BootProfileRecorder, 'finish' | 'stateOf'>
   readonly reader: MissReader
   readonly fetches: InflightTable
   readonly promoter: Promoter
@@ -42,6 +45,12 @@ export interface CacheOperationsContext {
   readonly digester: DigestVerifier
   readonly pins: Pins
   isOpen(image: Image): boolean
+}
+
+/** A boot profile, and the number of cold opens that it was learned from. */
+export interface LearnedProfile {
+  readonly openers: number
+  readonly file: ProfileFile
 }
 
 /** The image of a name. */
@@ -184,35 +193,44 @@ export class CacheOperations {
       digest: digester.state(image),
       pinned: pins.has(origin, own),
       open: this.#parts.isOpen(image),
+      profile: this.#parts.profiles.stateOf(image),
     }
     const mayQueue = (bytes: number) => promoter.hasRoom(bytes)
     return explain({ facts, stored: store.find(image.id), store, fetches, mayQueue })
   }
 
   /**
-   * The learned profile of an image, or of earlier versions of its name; null when there is none. @throws CacheError
-   * not-found, origin-*
+   * The learned profile of an image, or of earlier versions of its name; null when there is none.
+   * @param endsRecording what is being noted of it is kept first, and is part of the answer
+   * @throws CacheError not-found, origin-*
    */
-  async profile(name: string): Promise<ProfileRecord | null> {
-    const { origin, own } = await this.#find(name, this.#stop.signal)
-    return this.#parts.index.profile(origin.url, own)
+  async profile(name: string, endsRecording: boolean): Promise<LearnedProfile | null> {
+    const { index, profiles, store } = this.#parts
+    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const stored = endsRecording ? store.find(entry.image.id) : null
+    if (stored) await profiles.finish(stored)
+    const record = index.profile(origin.url, own)
+    return record && { openers: record.openers, file: profileFileOf(entry.image, record) }
   }
 
   /**
    * Replace the profile by one that was learned elsewhere: it is fetched at the next cold open.
-   * @throws CacheError not-found, invalid-argument (it is none, or of other blocks), overloaded (no room), origin-*,
+   * @throws CacheError not-found, invalid-argument (none of it lies in the image), overloaded (no room), origin-*,
    * index-failed
    */
-  async importProfile(name: string, record: ProfileRecord): Promise<void> {
+  async importProfile(name: string, file: ProfileFile): Promise<void> {
     const { index, store } = this.#parts
-    const { origin, own } = await this.#find(name, this.#stop.signal)
-    const profile = BootProfile.from(record, store.blockBytes)
-    if (!profile) {
-      const problem = `that is no boot profile for blocks of ${store.blockBytes} bytes`
-      throw new CacheError('invalid-argument', `${problem}: give what "parentfs profile export" says`)
+    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const ranges = rangesWithin(file, entry.image.sizeBytes, profileBytesMax)
+    const { record } = BootProfile.ofRanges(store.blockBytes, ranges)
+    if (record.runs.length === 0) {
+      throw new CacheError(
+        'invalid-argument',
+        `that is no boot profile of ${name}: it begins past the end of the image`,
+      )
     }
-    const write = () => index.putProfile(origin.url, own, profile.record)
-    if (await store.recordWithin(16 * profile.record.runs.length, true, write)) return
+    const write = () => index.putProfile(origin.url, own, record)
+    if (await store.recordWithin(16 * record.runs.length, true, write)) return
     throw new CacheError('overloaded', 'the cache has no room for the profile: set a larger capacity')
   }
 

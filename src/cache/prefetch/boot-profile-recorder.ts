@@ -1,20 +1,28 @@
 /**
  * Learned boot profiles: the reads of an image after a cold open are recorded in the index, and prefetched the next
  * time, also for a new version of the same name. A profile that predicts badly is dropped.
+ *
+ * Before anything was learned, the profile that the publisher put beside the image takes its place.
  */
 
 import { messageOf } from '../../base/errors.ts'
 import { blocksPerObject, type Image } from '../../base/image.ts'
-import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { profileBytesMax, profileColdBytesMax, profileMs, profileUsedShareMin } from '../fetch/limits.ts'
 import { BootProfile } from './boot-profile.ts'
+import { profileImageShareMax } from './limits.ts'
+import { type ProfileFile, type ProfileTrust, rangesWithin, trustIn } from './profile-file.ts'
+import { ProfileReplay } from './profile-replay.ts'
+import {
+  type PublishedProfileCounters,
+  PublishedProfiles,
+  type PublishedProfilesContext,
+} from './published-profiles.ts'
 import type { Span } from './stream-detector.ts'
 
-export interface BootProfilesContext {
+export interface BootProfilesContext extends PublishedProfilesContext {
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile' | 'removeProfile'>
-  readonly logger: Logger
   /** See Store.recordWithin. */
   recordWithin(bytes: number, write: () => Promise<void>): Promise<boolean>
   /** The tick of now, for `lastUse`. */
@@ -32,13 +40,26 @@ export interface BootProfileCounters {
   readonly replayed: number
   /** Dropped, because what they had fetched was not read. */
   readonly dropped: number
+  readonly published: PublishedProfileCounters & {
+    /** Fetched ahead from its begin: the profile of the version, or of another one, part by part. */
+    readonly replayed: Readonly<Record<ProfileTrust, number>>
+  }
+}
+
+/** The fetches of a profile. */
+interface Replayed {
+  readonly profile: BootProfile
+  /** The time of the first fetch. */
+  readonly tick: number
+  readonly replay: ProfileReplay
+  readonly isPublished: boolean
 }
 
 /** The record of one image. */
 interface Recording {
   readonly blocks: Set<number>
-  /** The fetches of a profile, and their time; null where there was none. */
-  readonly replayed: { readonly profile: BootProfile; readonly tick: number } | null
+  /** Null where there is no profile, or not yet. */
+  replayed: Replayed | null
   readonly timer: NodeJS.Timeout
 }
 
@@ -46,17 +67,21 @@ export class BootProfileRecorder {
   readonly #parts: BootProfilesContext
   readonly #recordings = new Map<StoredImage, Recording>()
   readonly #saving = new Set<Promise<void>>()
+  readonly #published: PublishedProfiles
+  readonly #replayedPublished = { version: 0, name: 0 }
   #recorded = 0
   #replayed = 0
   #dropped = 0
 
   constructor(parts: BootProfilesContext) {
     this.#parts = parts
+    this.#published = new PublishedProfiles(parts)
   }
 
   get counters(): BootProfileCounters {
     const [recorded, replayed, dropped] = [this.#recorded, this.#replayed, this.#dropped]
-    return { recording: this.#recordings.size, recorded, replayed, dropped }
+    const published = { ...this.#published.counters, replayed: { ...this.#replayedPublished } }
+    return { recording: this.#recordings.size, recorded, replayed, dropped, published }
   }
 
   /** The profile of an image, or of an earlier version of it. */
@@ -65,38 +90,45 @@ export class BootProfileRecorder {
     return record && BootProfile.from(record, blockBytes)
   }
 
+  /** The boot profile of an image in words: of its next cold open, or of this one. */
+  stateOf(image: Image): string {
+    const stored = [...this.#recordings.keys()].find(each => each.image.id === image.id)
+    const replayed = stored && this.#recordings.get(stored)?.replayed
+    if (replayed?.isPublished) return 'published, fetched ahead at this open'
+    const record = this.#parts.index.profile(image.origin, image.key)
+    if (record) return `learned from ${record.openers} cold opens`
+    const refusal = this.#published.refusalOf(image)
+    if (refusal) return `none learned, none published (${refusal})`
+    return stored ? 'none yet: recorded now' : 'none learned; a published one is looked for at a cold open'
+  }
+
   /** An image has been opened. */
   opened(stored: StoredImage): void {
     if (this.#recordings.has(stored)) return
     const profile = this.of(stored.image, stored.geometry.blockBytes)
     if (!isCold(stored, profile)) return
-    const timer = setTimeout(() => this.#finish(stored), profileMs).unref()
-    const replayed = profile && { profile, tick: this.#parts.tick() }
-    this.#recordings.set(stored, { blocks: new Set(), replayed, timer })
-    if (!profile) return
-    this.#replayed++
-    this.#parts.fetch(stored, profile, Math.min(profileBytesMax, this.#parts.bytesMax()))
+    const timer = setTimeout(() => void this.finish(stored), profileMs).unref() // Never rejects.
+    const recording: Recording = { blocks: new Set(), replayed: null, timer }
+    this.#recordings.set(stored, recording)
+    if (profile) recording.replayed = this.#replay(stored, profile, null)
+    else void this.#replayPublished(stored, recording) // Never rejects.
   }
 
   /** Blocks of an image are read. */
   read(stored: StoredImage, { from, to }: Span): void {
     const recording = this.#recordings.get(stored)
     if (!recording) return
-    const { blocks } = recording
+    const { blocks, replayed } = recording
     for (let block = from; block < to && blocks.size * stored.geometry.blockBytes < profileBytesMax; block++) {
       blocks.add(block)
+      replayed?.replay.read(block)
     }
   }
 
-  /** Keep what was noted until now. Idempotent. */
-  async close(): Promise<void> {
-    for (const stored of this.#recordings.keys()) this.#finish(stored)
-    await Promise.all(this.#saving)
-  }
-
-  #finish(stored: StoredImage): void {
+  /** End the recording of an image now, and keep what was noted. Never rejects. */
+  finish(stored: StoredImage): Promise<void> {
     const recording = this.#recordings.get(stored)
-    if (!recording) return
+    if (!recording) return Promise.resolve()
     clearTimeout(recording.timer)
     this.#recordings.delete(stored)
     const saving = this.#save(stored, recording)
@@ -106,41 +138,76 @@ export class BootProfileRecorder {
       })
       .finally(() => this.#saving.delete(saving))
     this.#saving.add(saving)
+    return saving
+  }
+
+  /** Keep what was noted until now. Idempotent. */
+  async close(): Promise<void> {
+    this.#published.close()
+    for (const stored of this.#recordings.keys()) void this.finish(stored) // Waited for below.
+    await Promise.all(this.#saving)
+  }
+
+  /** The profile beside the image, once it is found: readers have begun meanwhile. Never rejects. */
+  async #replayPublished(stored: StoredImage, recording: Recording): Promise<void> {
+    const file = await this.#published.find(stored.image)
+    if (!file || this.#recordings.get(stored) !== recording) return
+    const trust = trustIn(file, stored.image)
+    this.#replayedPublished[trust]++
+    recording.replayed = this.#replay(stored, this.#profileOf(stored, file), trust)
+    for (const block of recording.blocks) recording.replayed.replay.read(block)
+  }
+
+  /** @param published its trust where a publisher made it; null for a learned one */
+  #replay(stored: StoredImage, profile: BootProfile, published: ProfileTrust | null): Replayed {
+    const { blockBytes } = stored.geometry
+    const bytesMax = Math.min(profileBytesMax, this.#parts.bytesMax())
+    const tick = this.#parts.tick()
+    this.#replayed++
+    const replay = new ProfileReplay({
+      blocks: [...profile.blocks].slice(0, Math.floor(bytesMax / blockBytes)),
+      blockBytes,
+      isTrusted: published !== 'name',
+      fetch: part => this.#parts.fetch(stored, BootProfile.of(blockBytes, part), bytesMax),
+    })
+    return { profile, tick, replay, isPublished: published !== null }
+  }
+
+  /** The part of a file that may be fetched. */
+  #profileOf({ geometry: { sizeBytes, blockBytes } }: StoredImage, file: ProfileFile): BootProfile {
+    const bytesMax = Math.min(profileBytesMax, this.#parts.bytesMax(), Math.ceil(sizeBytes * profileImageShareMax))
+    return BootProfile.ofRanges(blockBytes, rangesWithin(file, sizeBytes, bytesMax))
   }
 
   async #save(stored: StoredImage, { blocks, replayed }: Recording): Promise<void> {
     const { index, logger, recordWithin } = this.#parts
     const { image, geometry } = stored
     if (blocks.size === 0) return
-    if (replayed) {
-      const usedShare = this.#usedShare(stored, blocks, replayed)
-      if (usedShare < profileUsedShareMin) {
-        this.#dropped++
-        logger.info({ image: image.key, usedShare }, 'a boot profile predicted badly, and is dropped')
-        await index.removeProfile(image.origin, image.key)
-        return
-      }
+    const own = BootProfile.of(geometry.blockBytes, blocks)
+    const usedShare = replayed ? this.#usedShare(stored, blocks, replayed) : 1
+    const isBad = usedShare < profileUsedShareMin
+    if (isBad) {
+      this.#dropped++
+      logger.info({ image: image.key, usedShare }, 'a boot profile predicted badly, and is dropped')
+      if (!replayed!.isPublished) return await index.removeProfile(image.origin, image.key)
     }
-    const profile = replayed?.profile.mergedWith(blocks) ?? BootProfile.of(geometry.blockBytes, blocks)
-    const { record } = profile
+    const { record } = replayed && !isBad ? replayed.profile.mergedWith(blocks) : own
     if (await recordWithin(16 * record.runs.length, () => index.putProfile(image.origin, image.key, record)))
       this.#recorded++
   }
 
-  /** Of the objects that a profile names, how many were read since: seen here, or answered natively. */
+  /** Of the objects that were fetched, how many were read since: seen here, or answered natively. */
   #usedShare(
     stored: StoredImage,
     blocks: ReadonlySet<number>,
-    replayed: { profile: BootProfile; tick: number },
+    { replay, tick }: Pick<Replayed, 'replay' | 'tick'>,
   ): number {
     const objectOf = (block: number) => Math.floor(block / blocksPerObject)
     const { objects: count } = stored.geometry
-    const objects = new Set([...replayed.profile.blocks].map(objectOf).filter(object => object < count))
+    const objects = new Set(replay.fetched.map(objectOf).filter(object => object < count))
     const seen = new Set([...blocks].map(objectOf))
     // Fetching counts as a use: whatever was read in a later tick was read after it, or fetched late, which is as good.
-    const used = [...objects].filter(
-      object => seen.has(object) || stored.residency.lastUse(object) > replayed.tick + 20,
-    )
+    const used = [...objects].filter(object => seen.has(object) || stored.residency.lastUse(object) > tick + 20)
     return objects.size === 0 ? 0 : used.length / objects.size
   }
 }

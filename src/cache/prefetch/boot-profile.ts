@@ -7,6 +7,7 @@
 
 import type { ProfileRecord } from '../../index/format/records.ts'
 import { profileRunsMax, profileStrikesMax } from '../fetch/limits.ts'
+import type { ByteRange } from './profile-file.ts'
 import type { Span } from './stream-detector.ts'
 
 export class BootProfile {
@@ -37,6 +38,15 @@ export class BootProfile {
       for (let block = run[0]; block < run[0] + run[1]; block++) strikes.set(block, run[2])
     }
     return new BootProfile(blockBytes, openers, strikes)
+  }
+
+  /** As a published file says, of the blocks that its ranges touch. */
+  static ofRanges(blockBytes: number, ranges: Iterable<ByteRange>): BootProfile {
+    const blocks = new Set<number>()
+    for (const [offset, length] of ranges) {
+      for (let block = Math.floor(offset / blockBytes); block * blockBytes < offset + length; block++) blocks.add(block)
+    }
+    return BootProfile.of(blockBytes, blocks)
   }
 
   get blocks(): Iterable<number> {

@@ -38,6 +38,7 @@ export function tableOfExplanation(explanation: Explanation, origin: Status['ori
     ['answered by', `${answer.verdict}: ${answer.why}`],
     ['promoted', `${promotion.verdict}: ${promotion.why}`],
     ['image', [`inode ${nodeId}`, `validator ${validator}`, ...traitsOf(explanation)].join(', ')],
+    ['boot profile', explanation.profile],
     ['cache disk', health.state === 'healthy' ? 'healthy' : `${health.state}: ${health.reason}`],
     ['origin', `${originOf(origin)}, ${origin.url}`],
   )

@@ -2,7 +2,9 @@
  * Definitions of the commands about boot profiles.
  */
 import type { Command } from 'commander'
-import type { Ended } from '../output/argument-parsers.ts'
+import { parseDuration } from '../../base/sizes.ts'
+import { recordMs } from '../commands/limits.ts'
+import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
 import { type OnMount, ofImage } from './define-images.ts'
 
 export function defineProfile(program: Command, ended: Ended): void {
@@ -12,7 +14,7 @@ export function defineProfile(program: Command, ended: Ended): void {
     .description('Boot profiles: what is read of an image after it was opened cold, and fetched ahead the next time.')
   const descriptions = {
     show: 'Say what was learned of IMAGE.',
-    export: 'Print the profile of IMAGE, for "parentfs profile import" on another host.',
+    export: 'Print the profile of IMAGE, for "parentfs profile import" on another host, or to publish it.',
   }
   for (const command of ['show', 'export'] as const) {
     ofImage(profile, command, descriptions[command]).action(async (image: string, { mountpoint }: OnMount) => {
@@ -26,4 +28,45 @@ export function defineProfile(program: Command, ended: Ended): void {
       const module = await import('../commands/profile.ts')
       ended(await module.takeProfile(image, file, mountpoint ?? null))
     })
+  defineCheck(profile, ended)
+  defineRecord(profile, ended)
+}
+
+function defineCheck(profile: Command, ended: Ended): void {
+  profile
+    .command('check')
+    .copyInheritedSettings(profile)
+    .description('Say what is in FILE, and whether it can be published beside IMAGE.')
+    .argument('<file>', 'a profile', value(parsePath))
+    .argument('[image]', 'the file of its image', value(parsePath))
+    .action(async (file: string, image: string | undefined) => {
+      const module = await import('../commands/profile.ts')
+      ended(module.checkProfile(file, image ?? null))
+    })
+}
+
+interface RecordOptions {
+  readonly output?: string
+  readonly boot?: boolean
+  readonly time?: number
+}
+
+function defineRecord(profile: Command, ended: Ended): void {
+  profile
+    .command('record')
+    .copyInheritedSettings(profile)
+    .description('Run COMMAND on IMAGE behind an empty cache, and write down what it reads, to be published.')
+    .usage('[options] <image> -- <command> [argument...]\n       parentfs profile record --boot [options] <image>')
+    .argument('<image>', 'its path, or its URL', value(parsePath))
+    .argument('[command...]', '{} in it is the path of the image, and so is $PARENTFS_IMAGE')
+    .option('--output <file>', 'where to write it (default: IMAGE.parentfs-profile here)', value(parsePath))
+    .option('--boot', 'boot the image in qemu, in place of a command')
+    .option('--time <duration>', 'end it after that long (default: 2m)', value(parseDuration))
+    .action(
+      async (image: string, words: readonly string[], { output, boot = false, time = recordMs }: RecordOptions) => {
+        const module = await import('../commands/record-profile.ts')
+        const args = { image, words, boots: boot, output: output ?? null, msMax: time }
+        ended(await module.recordProfile(args))
+      },
+    )
 }

@@ -27,6 +27,7 @@ import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../ori
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import { revalidateSecondsDefault } from './limits.ts'
 import {
+  booleanField,
   choiceField,
   countField,
   durationField,
@@ -95,6 +96,15 @@ const common = {
   ...throttleFields,
 }
 
+/** Settings of origins whose images can have files beside them. */
+const besideImages = {
+  profiles: booleanField({
+    live: true,
+    what: 'boot profiles that lie beside images, as NAME.parentfs-profile, are used (docs/PROFILES.md)',
+    unset: 'true',
+  }),
+}
+
 /** Headers that say what is asked for are ours to send. */
 const ourHeaders = new Set(
   'accept-encoding connection content-length expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive range te trailer transfer-encoding upgrade want-repr-digest'.split(
@@ -121,11 +131,12 @@ function basicField(key: string, described: { readonly what: string; readonly un
   return setting(schema.optional(), { kind: 'text', range, live: true, ...described })
 }
 
-const file = z.strictObject({ kind: z.literal('file'), ...common })
+const file = z.strictObject({ kind: z.literal('file'), ...common, ...besideImages })
 
 const http = z.strictObject({
   kind: z.literal('http'),
   ...common,
+  ...besideImages,
   connectTimeout: durationField({ min: 1, max: hour }, connectMsMax, {
     live: true,
     what: 'time-out of a new connection, TLS handshake included',
@@ -179,7 +190,7 @@ const http = z.strictObject({
 
 const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
-const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...radosFields })
+const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideImages, ...radosFields })
 
 /** The kinds there are, and the schemes of URLs that tell them. */
 export const originKinds = { file, http, rbd, rados } as const

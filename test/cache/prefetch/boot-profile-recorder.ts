@@ -99,24 +99,23 @@ t.test('an image that is warm is neither noted nor fetched', async t => {
   await second.close()
 })
 
-t.test('a profile goes to another cache, and is of use there at once', async t => {
+t.test('a profile goes to another cache, of other blocks, and is of use there at once', async t => {
   const origin = new MemoryOrigin()
   origin.put('a', 64 * MiB, 1)
   const [here, there] = [t.testdir({ here: {}, there: {} })].flatMap(top => [`${top}/here`, `${top}/there`])
   const first = await openRooms({ ...options, directory: here!, origin })
-  t.equal(await first.cache.operations.profile('a'), null)
+  t.equal(await first.cache.operations.profile('a', false), null)
   t.ok(await readAll(first, origin, boot))
   await first.close()
   const second = await openRooms({ ...options, directory: here!, origin })
-  const profile = await second.cache.operations.profile('a')
+  const profile = await second.cache.operations.profile('a', false)
   await second.close()
-  t.match(profile, { blockBytes: block, openers: 1 })
+  t.match(profile, { openers: 1, file: { sizeBytes: 64 * MiB, validator: 'seed 1' } })
 
-  const other = await openRooms({ ...options, directory: there!, origin })
-  await t.rejects(other.cache.operations.importProfile('a', { ...profile!, blockBytes: 4096 }), {
-    code: 'invalid-argument',
-  })
-  await other.cache.operations.importProfile('a', profile!)
+  const other = await openRooms({ ...options, blockBytes: 16 * KiB, directory: there!, origin })
+  const past = { ...profile!.file, ranges: [[64 * MiB, 4096]] as const }
+  await t.rejects(other.cache.operations.importProfile('a', past), { code: 'invalid-argument' })
+  await other.cache.operations.importProfile('a', profile!.file)
   await open(other)
   await settled(other)
   t.ok(await readAll(other, origin, boot))
