@@ -74,6 +74,7 @@ Napi::Promise EngineState::close(Napi::Env env) {
   auto* operation = new Operation{.engine = shared_from_this(), .deferred = deferred, .keep = {}, .task = {}};
   operation->task.result = [this](Napi::Env result_env) {
     closer_.join();
+    locked_files_.clear();
     return result_env.Undefined();
   };
   pending(env, 1);

@@ -27,9 +27,11 @@ export type ToWorker =
       readonly bypass: string | null
       /** Why an index that was not closed may be damaged, and has to be copied; null: it need not be. */
       readonly indexDoubt: string | null
+      /** Requests of guests wait for this worker: it warms up later. */
+      readonly isAwaited: boolean
     }
-  /** Instead of `boot`, which may follow: say whether you could, and touch nothing. */
-  | { readonly type: 'prepare'; readonly settings: Settings }
+  /** Instead of `boot`, which may follow: say whether you could, and touch nothing. `isAwaited`: as in `boot`. */
+  | { readonly type: 'prepare'; readonly settings: Settings; readonly isAwaited: boolean }
   /** The fate of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies. */
   | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
   /** The answer to `upgrade-request`: refused, or another worker is ready and `stop` follows. */

@@ -55,9 +55,12 @@ const toSupervisor: Shapes<ToSupervisor> = {
 }
 
 const toWorker: Shapes<ToWorker> = {
-  // Earlier supervisors say no indexDoubt.
-  boot: { settings, keeperPid: count, bypass: orNull(text), indexDoubt: orAbsent(orNull(text)) },
-  prepare: { settings },
+  // Earlier supervisors say no indexDoubt, and not who waits.
+  boot: {
+    ...{ settings, keeperPid: count, bypass: orNull(text), indexDoubt: orAbsent(orNull(text)) },
+    isAwaited: orAbsent(truth),
+  },
+  prepare: { settings, isAwaited: orAbsent(truth) },
   history: { takeovers, kept: truth },
   'upgrade-answer': {
     id: count,

@@ -20,8 +20,11 @@ import type { WorkerExit, WorkerProcess } from './worker-process.ts'
 
 export type MessageOf<T extends ToSupervisor['type']> = Extract<ToSupervisor, { type: T }>
 
-/** Doubts about the cache that earlier workers leave to the next one's boot. */
-export type CacheDoubts = Pick<Extract<ToWorker, { readonly type: 'boot' }>, 'bypass' | 'indexDoubt'>
+/** Doubts about the cache that earlier workers leave to the next one's boot, and whether guests wait for it. */
+export type BootCircumstances = Pick<
+  Extract<ToWorker, { readonly type: 'boot' }>,
+  'bypass' | 'indexDoubt' | 'isAwaited'
+>
 
 export interface WorkerHandshakeContext {
   /** The settings for its boot. */
@@ -89,40 +92,41 @@ export class WorkerHandshake {
 
   /**
    * Before a boot: could it? Nothing is touched.
+   * @param isAwaited guests wait for it
    * @returns its version
    * @throws CacheError why it could not
    */
-  async prepare(): Promise<string> {
+  async prepare(isAwaited: boolean): Promise<string> {
     const prepared = this.#expect('prepared', prepareMsMax)
-    this.send({ type: 'prepare', settings: this.#parts.settings() })
+    this.send({ type: 'prepare', settings: this.#parts.settings(), isAwaited })
     const answer = await prepared
     return this.#versionOf(this.#said ?? answer)
   }
 
   /**
-   * @param doubts why it is to run without the cache, or to copy the index; or null
+   * @param circumstances why it is to run without the cache, or to copy the index, or null; and whether guests wait
    * @param expected the version that served before, or null. The files of another version may have come to its place
    * meanwhile: a worker of another one is asked first whether it could.
    * @returns its answer, and its version
    * @throws CacheError whatever stood in the way
    */
   async boot(
-    doubts: CacheDoubts,
+    circumstances: BootCircumstances,
     expected: string | null,
   ): Promise<MessageOf<'booted'> & { readonly version: string }> {
     const late = () => new CacheError('mount-failed', `the worker said nothing for ${bootMsMax / 1000} seconds`)
     const version = this.#versionOf(await withTimeout(bootMsMax, this.orFailed(this.#hello), late))
     if (expected !== null && version !== expected) {
       this.#parts.logger.warn({ expected, version }, 'another version lies where the one that served was')
-      await this.prepare()
+      await this.prepare(circumstances.isAwaited)
     }
     this.#isUnderstood = true
-    return { ...(await this.#boot(doubts)), version }
+    return { ...(await this.#boot(circumstances)), version }
   }
 
-  async #boot(doubts: CacheDoubts): Promise<MessageOf<'booted'>> {
+  async #boot(circumstances: BootCircumstances): Promise<MessageOf<'booted'>> {
     const booted = this.#expect('booted', bootMsMax)
-    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, ...doubts })
+    this.send({ type: 'boot', settings: this.#parts.settings(), keeperPid: process.pid, ...circumstances })
     const message = await booted
     this.#hasBooted = true
     return message

@@ -132,7 +132,7 @@ export class WorkerSupervisor {
   async start(): Promise<void> {
     let link = this.#begin()
     try {
-      await this.#lead(link, this.#directory)
+      await this.#lead(link, this.#directory, false)
     } catch (error) {
       link = await this.#tryAgain(link, error)
     }
@@ -147,7 +147,7 @@ export class WorkerSupervisor {
     if (this.#indexDoubt === null && !isCacheError(error, 'index-failed')) throw error
     this.#parts.logger.error({ reason: messageOf(error) }, 'the worker could not boot; another one is tried')
     const next = this.#begin()
-    await this.#lead(next, this.#directory)
+    await this.#lead(next, this.#directory, false)
     return next
   }
 
@@ -178,7 +178,7 @@ export class WorkerSupervisor {
     mustServe()
     const link = this.#linkTo(this.#parts.startWorker(directory, true))
     try {
-      const version = await link.prepare()
+      const version = await link.prepare(false)
       mustServe()
       return { version, takeOver: () => this.#exchange(link, directory) }
     } catch (error) {
@@ -239,9 +239,10 @@ export class WorkerSupervisor {
     return link
   }
 
-  async #lead(link: WorkerHandshake, directory: string | null): Promise<void> {
+  /** @param isAwaited requests of guests wait for it */
+  async #lead(link: WorkerHandshake, directory: string | null, isAwaited: boolean): Promise<void> {
     const { bypass } = this.#policy
-    const booted = await link.boot({ bypass, indexDoubt: this.#indexDoubt }, this.#version)
+    const booted = await link.boot({ bypass, indexDoubt: this.#indexDoubt, isAwaited }, this.#version)
     if (bypass === null) this.#indexDoubt = null
     this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
@@ -278,7 +279,7 @@ export class WorkerSupervisor {
     try {
       this.#policy.forgive()
       this.#version = null
-      await this.#lead(next, directory)
+      await this.#lead(next, directory, true)
       this.#directory = directory
       this.#tookOver(next, beganMs, null)
     } catch (error) {
@@ -345,7 +346,7 @@ export class WorkerSupervisor {
     let link: WorkerHandshake | null = null
     try {
       link = this.#begin()
-      await this.#lead(link, this.#directory)
+      await this.#lead(link, this.#directory, true)
       this.#tookOver(link, beganMs, refusedUpgrade)
       return null
     } catch (error) {

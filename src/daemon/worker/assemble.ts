@@ -258,6 +258,12 @@ export class Rooms {
     return this.#cache.operations
   }
 
+  /** Changes when guests ask. */
+  requestsSeen(): number {
+    const { hits, misses } = measureReads(this.#cache, this.#transport).reads
+    return hits + misses + (this.#transport?.gauges().inFlight ?? 0)
+  }
+
   /** For metrics. */
   measurements(): RoomsMeasurements {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]

@@ -28,3 +28,16 @@ export const memoryReleaseMs = 10_000
  * hedges. Several trips to the other side of the earth.
  */
 export const nativeFetchMsMax = 1000
+
+/**
+ * Bounds of the warm-up: processor time, from which on it reads no more; time, after which the worker goes on without
+ * it; reads that miss; and bytes of a stream.
+ */
+export const warmUpCpuMsMax = 300
+export const warmUpMsMax = 2_000
+/** The time without a request after which a worker that took over a mount is idle, and how often that is looked for. */
+export const warmUpIdleMs = 250
+export const warmUpLooksMax = 20
+/** A power of two: see `readAll`, which reads each block once. */
+export const warmUpRandomReads = 32
+export const warmUpStreamBytes = 1 * MiB

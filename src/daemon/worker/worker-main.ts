@@ -8,12 +8,13 @@ import { Socket } from 'node:net'
 import { homedir } from 'node:os'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
-import type { Logger } from '../../base/logger.ts'
+import { type Logger, silentLogger } from '../../base/logger.ts'
 import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
 import { loadAddon } from '../../native/addon.ts'
 import { checkLayout } from '../../store/disk/cache-directory.ts'
 import { type Configuration, configure } from '../config/configuration.ts'
 import { createLogger } from '../config/create-logger.ts'
+import type { Settings } from '../config/settings.ts'
 import { readVersion } from '../config/version.ts'
 import { LineChannel } from '../ipc/line-channel.ts'
 import { workerChannelFd, workerJournalFd, workerSocketFd } from '../ipc/worker-descriptors.ts'
@@ -21,6 +22,7 @@ import { createMounter } from '../mount/mounter.ts'
 import { Rooms } from './assemble.ts'
 import { openCacheless } from './cacheless-mode.ts'
 import { memoryReleaseMs } from './limits.ts'
+import { warmUp } from './warm-up.ts'
 import { Worker } from './worker.ts'
 
 process.title = 'parentfs worker'
@@ -49,8 +51,7 @@ const worker = new Worker({
   },
   version: readVersion(),
   addons: () => Object.keys(createRequire(import.meta.url).cache).filter(path => path.endsWith('.node')),
-  configure: settings =>
-    configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }),
+  configure: configureFor,
   createLogger: async log => {
     const created = await createLogger('worker', log, addon)
     logger = created.logger
@@ -64,7 +65,7 @@ const worker = new Worker({
           logger: log,
           signal,
           reason: bypass,
-          directory: bypassDirectoryOf(configuration),
+          directory: besideSocketOf(configuration, '.bypass'),
         }),
   adminSocketPath: adminSocketPathOf,
   checkLayout: ({ cache }) => checkLayout(cache.directory, cache.blockSize),
@@ -73,6 +74,15 @@ const worker = new Worker({
   closeFd: fd => addon.closeFd(fd),
   writeNotes: (bytes, position) => void writeSync(workerJournalFd, bytes, 0, bytes.length, position),
   mounter: mountpoint => createMounter(addon, mountpoint),
+  warmUp: (configuration, isUnwanted) =>
+    warmUp({
+      addon,
+      logger: logger ?? silentLogger,
+      configure: document => configureFor({ document, mountpoint: configuration.mountpoint }),
+      directory: () => besideSocketOf(configuration, '.warm'),
+      isWeb: configuration.places.some(({ settings }) => /^https?:/.test(settings.url)),
+      isUnwanted,
+    }),
   exit: code => process.exit(code),
 })
 worker.run()
@@ -84,7 +94,11 @@ function adminSocketPathOf({ mountpoint }: Configuration): string {
   return socketPath(mountpoint, directory)
 }
 
-/** Beside the socket: gone with the next boot of the machine at the latest. */
-function bypassDirectoryOf(configuration: Configuration): string {
-  return adminSocketPathOf(configuration).replace(/\.sock$/, '.bypass')
+function configureFor(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration {
+  return configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() })
+}
+
+/** A directory beside the socket: gone with the next boot of the machine at the latest. */
+function besideSocketOf(configuration: Configuration, suffix: string): string {
+  return adminSocketPathOf(configuration).replace(/\.sock$/, suffix)
 }

@@ -11,6 +11,7 @@ import { Metrics } from '../../admin/metrics.ts'
 import type { MetricsPort } from '../../admin/metrics-port.ts'
 import type { AdminOperations, ReloadOutcome } from '../../admin/routes.ts'
 import type { DaemonState, Status } from '../../admin/status.ts'
+import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
@@ -32,6 +33,7 @@ import { PendingCalls } from '../ipc/pending-calls.ts'
 import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
 import type { RoomsStatus } from './collect-status.ts'
+import { warmUpIdleMs, warmUpLooksMax } from './limits.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 
 /** The supervisor as its worker sees it. */
@@ -69,6 +71,8 @@ export interface WorkerContext {
   /** See WorkNotesOptions.write. */
   readonly writeNotes: InflightJournalOptions['write']
   mounter(mountpoint: string): Pick<Mounter, 'adopt' | 'unmount'>
+  /** Never rejects; ends soon once it is unwanted. See warm-up.ts. */
+  warmUp(configuration: Configuration, isUnwanted: () => boolean): Promise<void>
   exit(code: number): void
 }
 
@@ -94,6 +98,8 @@ export interface WorkerRooms {
   ended(): Promise<string | null>
   status(): RoomsStatus
   measurements(): RoomsMeasurements
+  /** Changes when guests ask. */
+  requestsSeen(): number
   setCapacity(capacityBytes: number): Promise<number>
   reconfigure(said: Configuration): Promise<ReloadPlan>
   readonly operations: AdminOperations
@@ -125,6 +131,8 @@ export class Worker {
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
   #document: ConfigurationDocument = {}
+  /** The path of a miss has been exercised. */
+  #isWarm = false
 
   constructor(parts: WorkerContext) {
     this.#parts = parts
@@ -153,15 +161,17 @@ export class Worker {
     else if (message.type === 'unmount-answer') this.#unmounts.answered(message.id, message.refusal)
     else if (message.type === 'reload-failed') this.#reloads.answered(message.id, message)
     else if (message.type === 'reload') this.#receiveReload(message)
-    else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message.settings))
+    else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message))
     else if (message.type === 'history') this.#history = message
     else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
     else if (message.type === 'stop') void this.#stop(0)
   }
 
-  async #prepare(settings: Settings): Promise<void> {
+  async #prepare({ settings, isAwaited }: MessageTo<'prepare'>): Promise<void> {
     const { channel, configure, checkLayout, version } = this.#parts
-    checkLayout(configure(settings))
+    const configuration = configure(settings)
+    checkLayout(configuration)
+    if (isAwaited === false) await this.#warmUp(configuration)
     await channel.send({ type: 'prepared', version, protocol: preparedProtocol })
   }
 
@@ -175,6 +185,9 @@ export class Worker {
     this.#logger = logger
     const { bypass, indexDoubt } = message
     const doubts = { bypass, indexDoubt: indexDoubt ?? null } // An older supervisor does not say.
+    // After a crash loop nothing is done that need not be.
+    this.#isWarm ||= bypass !== null
+    if (message.isAwaited === false) await this.#warmUp(configuration)
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, doubts)
     this.#rooms = rooms
     const { version } = this.#parts
@@ -238,9 +251,28 @@ export class Worker {
     }
     this.#state = 'ready'
     await channel.send({ type: 'ready' })
+    void this.#warmUpWhenIdle(configuration, rooms) // Never rejects.
     const reason = await rooms.ended()
     if (reason === null) this.#mounter = null
     if (this.#state === 'ready') await channel.send({ type: 'ended', reason })
+  }
+
+  async #warmUp(configuration: Configuration, isUnwanted = () => false): Promise<void> {
+    if (this.#isWarm) return
+    this.#isWarm = true
+    const { signal } = this.#stopped
+    await this.#parts.warmUp(configuration, () => signal.aborted || isUnwanted())
+  }
+
+  /** Guests that ask in each of the first seconds warm it up themselves. */
+  async #warmUpWhenIdle(configuration: Configuration, rooms: WorkerRooms): Promise<void> {
+    const { signal } = this.#stopped
+    for (let looks = 0; looks < warmUpLooksMax && !this.#isWarm; looks++) {
+      const seen = rooms.requestsSeen()
+      await pause(warmUpIdleMs, signal)
+      if (signal.aborted) return
+      if (rooms.requestsSeen() === seen) await this.#warmUp(configuration, () => rooms.requestsSeen() !== seen)
+    }
   }
 
   /** A failed step is reported, leaves nothing open, and ends the worker. */

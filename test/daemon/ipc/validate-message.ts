@@ -11,7 +11,7 @@ const settings: Settings = {
   log: { level: 'info', pretty: false, file: null },
   document: { cache: { capacity: 1 } },
 }
-const boot = { type: 'boot', settings, keeperPid: 7, bypass: null, indexDoubt: 'it died' }
+const boot = { type: 'boot', settings, keeperPid: 7, bypass: null, indexDoubt: 'it died', isAwaited: false }
 const judgement = { suspects: ['1'], poisoned: [] }
 const mounted = { type: 'mounted', negotiated, judgement, kept: true }
 const history = { type: 'history', takeovers: noTakeovers, kept: false }
@@ -67,7 +67,9 @@ const directions = {
     right: [
       boot,
       without(boot, 'indexDoubt'), // As earlier versions say it.
+      without(boot, 'isAwaited'),
       { type: 'prepare', settings },
+      { type: 'prepare', settings, isAwaited: true },
       history,
       { type: 'upgrade-answer', id: 1, outcome: { version: '2', refusal: null } },
       { type: 'upgrade-answer', id: 1, outcome: { version: null, refusal: { code: 'closed', message: '' } } },
@@ -88,6 +90,7 @@ const directions = {
       { ...boot, keeperPid: '7' },
       { ...boot, bypass: 1 },
       { ...boot, indexDoubt: true },
+      { ...boot, isAwaited: 1 },
       ...Object.keys(settings).map(field => ({ ...boot, settings: without(settings, field) })),
       { ...boot, settings: { ...settings, log: { level: 'info' } } },
       { ...boot, settings: { ...settings, document: [] } },

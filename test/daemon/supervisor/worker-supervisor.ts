@@ -297,3 +297,20 @@ t.test('a first start that fails twice, or is cancelled, or fails of something e
   t.equal(locked.workers.length, 1)
   for (const { supervisor } of [twice, cancelled, locked]) await supervisor.stop()
 })
+
+t.test('a worker is told whether guests wait for it: not of a new mount, nor before it takes over', async t => {
+  const { supervisor, workers } = setUpWorkerSupervisor()
+  await supervisor.start()
+  t.same(workers[0]!.awaited, [false])
+  const { takeOver } = await supervisor.prepare(null)
+  t.same(workers[1]!.awaited, [false])
+  await takeOver()
+  t.same(workers[1]!.awaited, [false, true])
+  const another = new FakeWorker()
+  another.hello = { type: 'hello', version: '2', protocol: protocolVersion }
+  workers.push(another)
+  workers[1]!.dies('SIGABRT')
+  await until(() => another.given !== undefined, patienceMs, 'the next worker')
+  t.same(another.awaited, [true, true], 'it is asked whether it could, and guests wait meanwhile')
+  await supervisor.stop()
+})

@@ -34,7 +34,7 @@ const settings: Settings = {
   log: { level: 'info', pretty: false, file: null },
   document: {},
 }
-const boot = { type: 'boot', settings, keeperPid: 77, bypass: null, indexDoubt: null } as const
+const boot = { type: 'boot', settings, keeperPid: 77, bypass: null, indexDoubt: null, isAwaited: true } as const
 
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
 
@@ -63,7 +63,7 @@ function ear(happened: string[]) {
 }
 
 /** Rooms that do nothing but say so. @param ended settles when the session is over */
-function roomsIn(happened: string[], socket: string, ended: Promise<string | null>): WorkerRooms {
+function roomsIn(happened: string[], socket: string, ended: Promise<string | null>, seen: () => number): WorkerRooms {
   return {
     source: 'http://origin/',
     mount: async () => void happened.push('mount'),
@@ -74,6 +74,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
     measurements: () => ({}) as RoomsMeasurements,
+    requestsSeen: seen,
     setCapacity: async bytes => bytes,
     reconfigure: async said => reconfigured(said, happened),
     operations: {} as AdminOperations,
@@ -89,6 +90,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   const socket = join(directory, 's')
   const happened: string[] = []
   const warned: object[] = []
+  const warmed: string[] = []
   const logger = { ...silentLogger, warn: (facts: object) => void warned.push(facts) }
   const { said, hello, send } = ear(happened)
   const { channel, listen, disconnect } = fakeChannel(send)
@@ -96,7 +98,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   const ended = new Promise<string | null>(resolve => {
     end = resolve
   })
-  const rooms = roomsIn(happened, socket, ended)
+  const rooms = roomsIn(happened, socket, ended, () => warmed.length)
   const worker = new Worker({
     channel,
     version: '1.2.3',
@@ -116,6 +118,10 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
     ...{ receiveFd: () => 9, writeNotes: () => {} },
     closeFd: fd => void happened.push(`close fd ${fd}`),
     mounter: mountpoint => mounterOf(mountpoint, happened),
+    warmUp: async (_, isUnwanted) => {
+      warmed.push(`after ${happened.at(-1)}`)
+      if (isUnwanted()) warmed.push('unwanted')
+    },
     exit: code => void happened.push(`exit ${code}`),
   })
   worker.run()
@@ -132,6 +138,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   }
   return {
     logger,
+    warmed,
     warned,
     socket,
     happened,
@@ -355,9 +362,37 @@ t.test(
   'asked whether it could serve, a worker touches nothing, and names the version that every supervisor leads',
   async t => {
     const { hear, saw, said, happened } = setUp(t)
-    hear({ type: 'prepare', settings: boot.settings })
+    hear({ type: 'prepare', settings: boot.settings, isAwaited: true })
     await saw('prepared')
     t.same(said, [{ type: 'prepared', version: '1.2.3', protocol: 1 }])
     t.same(happened, ['prepared'])
   },
 )
+
+t.test('a worker warms up once: before it serves where no guest waits, and not after a crash loop', async t => {
+  const { isAwaited: _, ...older } = boot
+  const asked = { type: 'prepare', settings: boot.settings, isAwaited: false } as const
+  for (const [messages, expected] of [
+    [[asked, { ...boot, isAwaited: false }], ['after undefined']],
+    [[{ ...boot, isAwaited: false }], ['after undefined']],
+    [[older], []],
+    [[{ ...boot, bypass: 'a crash loop', isAwaited: false }], []],
+  ] as const) {
+    const { hear, saw, warmed } = setUp(t)
+    for (const message of messages) {
+      hear(message as ToWorker)
+      await saw(message.type === 'boot' ? 'booted' : 'prepared')
+    }
+    t.same(warmed, expected, JSON.stringify(messages))
+    hear({ type: 'stop' })
+    await saw('exit 0')
+  }
+})
+
+t.test('a worker that guests wait for warms up when it is idle, until they ask', async t => {
+  const { serve, hear, warmed } = setUp(t)
+  await serve()
+  await until(() => warmed.length > 0, 10_000, 'it warms up')
+  t.same(warmed, ['after ready', 'unwanted'])
+  hear({ type: 'stop' })
+})
