@@ -75,6 +75,10 @@ Napi::Promise EngineState::close(Napi::Env env) {
   operation->task.result = [this](Napi::Env result_env) {
     closer_.join();
     locked_files_.clear();
+    // The listener refers to the engine: neither would ever be collected.
+    misses_->close();
+    on_fetches_.Reset();
+    reported_.clear();
     return result_env.Undefined();
   };
   pending(env, 1);
@@ -102,8 +106,10 @@ std::vector<EngineState::Operation*> EngineState::take() {
 
 void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineState* state, void* /*data*/) {
   if (static_cast<napi_env>(env) == nullptr) return;
+  // The last operation may hold the last other reference to the state.
+  const auto held = state->weak_from_this().lock();
+  if (!held) return;
   for (Operation* operation : state->take()) {
-    // The last one may hold the last reference to the state.
     const std::unique_ptr<Operation> owned(operation);
     const Napi::HandleScope scope(env);
     state->settle(env, *operation);
