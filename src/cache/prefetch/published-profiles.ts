@@ -73,7 +73,7 @@ export class PublishedProfiles {
     try {
       const { origin, hasProfiles = false } = origins.of(image)
       if (!hasProfiles || !isImageName(key)) return null
-      const file = await this.#turnsOf(origin).run(1, signal, () => read(origin, key, { signal }))
+      const file = await this.#turnsOf(origin).run(1, signal, () => read(origin, key, { signal, isOptional: true }))
       this.#found++
       return file
     } catch (error) {

@@ -12,6 +12,8 @@ export interface ReadOptions {
   readonly signal: CancelSignal
   /** The process that asks, by its id: where calls have to wait, those of one process wait behind each other alone. */
   readonly opener?: number | undefined
+  /** Nothing depends on the answer: it is asked for once, and a failure says nothing about the origin. */
+  readonly isOptional?: boolean | undefined
 }
 
 export interface Origin {

@@ -5,6 +5,7 @@
  * Reads wait for that leave, since a guest would rather wait than fail; names are refused at once (`origin-away`),
  * since the index knows them. Only failures of the origin as a whole count against it: no connection, no answer in
  * time, a failure of its own. A missing or changed image, a refused one, and an answer that cannot be used are answers.
+ * A failed optional call counts as given up: what it asked for may be all that is wrong.
  *
  * It belongs below retries: each try is judged.
  */
@@ -26,9 +27,10 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
 
   override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const call = () => this.inner.read(image, offset, target, options)
-    const { signal } = options
+    const { signal, isOptional } = options
     const ticket = signal.aborted ? null : this.#availability.enterAtOnce()
-    return ticket ? judge(ticket, call) : this.#availability.enter(signal).then(ticket => judge(ticket, call))
+    if (ticket) return judge(ticket, call, isOptional)
+    return this.#availability.enter(signal).then(ticket => judge(ticket, call, isOptional))
   }
 
   override close(): Promise<void> {
@@ -43,17 +45,17 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
     options: ReadOptions,
   ): Promise<T> {
     const forwarded = () => call(this.inner, options)
-    return operation === 'extentAt' ? forwarded() : judge(this.#availability.enterNow(), forwarded)
+    return operation === 'extentAt' ? forwarded() : judge(this.#availability.enterNow(), forwarded, options.isOptional)
   }
 }
 
-function judge<T>(ticket: CircuitTicket, call: () => Promise<T>): Promise<T> {
+function judge<T>(ticket: CircuitTicket, call: () => Promise<T>, isOptional = false): Promise<T> {
   const trying = callSafely(call)
   trying.then(
     () => ticket.answered(),
     error => {
-      if (mayPass(error)) ticket.failed(error)
-      else if (!isCacheError(error) || isCacheError(error, 'aborted', 'closed')) ticket.cancelled()
+      if (mayPass(error) && !isOptional) ticket.failed(error)
+      else if (mayPass(error) || !isCacheError(error) || isCacheError(error, 'aborted', 'closed')) ticket.cancelled()
       else ticket.answered()
     },
   )

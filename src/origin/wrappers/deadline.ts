@@ -21,7 +21,7 @@ export class DeadlineOrigin extends ForwardingOrigin {
   }
 
   protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
-    const { signal: caller } = options
+    const { signal: caller, isOptional } = options
     const signal = new LightAbortSignal(caller)
     let late = false
     const timer = setTimeout(() => {
@@ -32,7 +32,7 @@ export class DeadlineOrigin extends ForwardingOrigin {
       clearTimeout(timer)
       signal.end()
     }
-    return callSafely(() => call(this.inner, { signal })).then(
+    return callSafely(() => call(this.inner, { signal, isOptional })).then(
       result => {
         end()
         return result

@@ -3,7 +3,7 @@
  * readers that failed together do not come back together.
  *
  * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a
- * deadline belongs around this. A read that is tried again fills its whole target again.
+ * deadline belongs around this. A read that is tried again fills its whole target again. Optional calls have one try.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
@@ -44,9 +44,10 @@ export class RetryOrigin extends ForwardingOrigin {
   }
 
   protected override forward<T>(operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
-    const { signal } = options
+    const { signal, isOptional = false } = options
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     const forwarded = () => call(this.inner, options)
+    if (isOptional) return callSafely(forwarded)
     const triesMax = operation === 'read' ? Number.POSITIVE_INFINITY : this.#options.triesMax
     return callSafely(forwarded).catch(error => this.#tryAgain(forwarded, signal, triesMax, error))
   }

@@ -11,6 +11,10 @@ import {
 } from '../../../src/cache/prefetch/limits.ts'
 import { formatProfileFile, profileSuffix } from '../../../src/cache/prefetch/profile-file.ts'
 import { PublishedProfiles } from '../../../src/cache/prefetch/published-profiles.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import type { Origin } from '../../../src/origin/contract/origin.ts'
+import { openOrigin } from '../../../src/origin/open-origin.ts'
+import { type Fault, startHttpOrigin } from '../../fixtures/http-origin.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -18,6 +22,8 @@ import { until } from '../../fixtures/until.ts'
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
+/** Longest that a search may take here: far more than it needs on a busy machine. */
+const patienceMs = 60_000
 const sizeBytes = 256 * MiB
 const options = { blockBytes: block, capacityBytes: 1024 * MiB, readAheadBytesMax: 16 * MiB }
 
@@ -51,13 +57,13 @@ function published({ cache }: Rooms) {
 async function settled(rooms: Rooms): Promise<void> {
   const { cache } = rooms
   const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0
-  await until(() => isSettled() && cache.counters.prefetch.queuedRequests === 0, 30_000, 'the end of all fetches')
+  await until(() => isSettled() && cache.counters.prefetch.queuedRequests === 0, patienceMs, 'the end of all fetches')
 }
 
 /** The search has ended, one way or the other. */
 async function searched(rooms: Rooms, count = 1): Promise<void> {
   const ended = () => published(rooms).found + Object.values(published(rooms).refused).reduce((a, b) => a + b)
-  await until(() => ended() === count, 30_000, 'the end of the search')
+  await until(() => ended() === count, patienceMs, 'the end of the search')
   await settled(rooms)
 }
 
@@ -236,6 +242,40 @@ t.test('an origin that is slow is waited for in the background, as long as a sea
   t.ok(await found.find(image), 'the next open asks again')
 })
 
+t.test('a web server that answers oddly about a profile is refused by the rules of its origin', async t => {
+  const directory = t.testdir({ 'a.raw': 'x', [`a.raw${profileSuffix}`]: formatProfileFile(profile) })
+  const server = await startHttpOrigin({ directory })
+  t.teardown(() => server.close())
+  const path = `/a.raw${profileSuffix}`
+  const cases: readonly (readonly [Fault, keyof ReturnType<typeof published>['refused']])[] = [
+    [{ kind: 'status', status: 404, path }, 'absent'],
+    [{ kind: 'status', status: 403, path }, 'denied'],
+    [{ kind: 'redirect', location: path, path }, 'unavailable'],
+    [{ kind: 'stall-before-headers', path }, 'unavailable'],
+    [{ kind: 'html', path }, 'invalid'],
+    [{ kind: 'cut', path, method: 'GET' }, 'unavailable'],
+  ]
+  for (const [fault, reason] of cases) {
+    const origin = openOrigin(server.url, { addon: loadAddon() })
+    const image = identify(await origin.lookup('a.raw', { signal }))
+    const find = async (profileFindMsMax: number) => {
+      const found = new PublishedProfiles({ origins: tableOf(origin), logger: silentLogger, profileFindMsMax })
+      return { file: await found.find(image), counters: found.counters }
+    }
+    // All but this one end by themselves.
+    const msMax = fault.kind === 'stall-before-headers' ? 100 : patienceMs
+    await server.fault(fault)
+    t.match(await find(msMax), { file: null, counters: { refused: { [reason]: 1 } } }, JSON.stringify(fault))
+    // A host with many cold images: a fault of their profiles is no outage.
+    const many = Array.from({ length: 8 }, (_, k) => ({ ...image, id: `${k}` }))
+    const found = new PublishedProfiles({ origins: tableOf(origin), logger: silentLogger, profileFindMsMax: msMax })
+    await Promise.all(many.map(each => found.find(each)))
+    await server.fault(null)
+    t.match((await find(patienceMs)).file, profile, 'and found afterwards')
+    await origin.close()
+  }
+})
+
 t.test('few are looked for at once', async t => {
   const origin = publish(formatProfileFile(profile))
   let [now, most] = [0, 0]
@@ -250,7 +290,7 @@ t.test('few are looked for at once', async t => {
   const count = profileFindsMax + 1
   const finds = Promise.all(Array.from({ length: count }, (_, k) => found.find({ ...image, id: `${k}` })))
   for (let opened = 0; opened < count; opened++) {
-    await until(() => gates.length > 0, 30_000, 'a read')
+    await until(() => gates.length > 0, patienceMs, 'a read')
     gates.shift()!()
   }
   t.equal((await finds).filter(Boolean).length, count)
@@ -266,6 +306,6 @@ t.test('as many images without a profile are remembered as the limit says', asyn
   t.equal(found.refusalOf({ ...image, id: '1' }), 'absent')
 })
 
-function tableOf(origin: MemoryOrigin) {
+function tableOf(origin: Origin) {
   return { of: () => ({ directory: null, origin, hasProfiles: true }), prefetchRequestsMax: () => 8 }
 }
