@@ -18,6 +18,11 @@ export const prefetchWindowBytesMax = 32 * MiB
  * a buffered reader twice.
  */
 export const leftBehindBytes = 64 * MiB
+/**
+ * The run from which a stream bypasses the page cache: writing into new pages takes ten times the CPU of O_DIRECT, and
+ * readers of a stream are answered from the read-ahead buffer. A shorter one may be a file that is read again soon.
+ */
+export const uncachedRunBytesMin = 16 * MiB
 /** One request: below it most of the time goes into asking, above it a reader waits long for its first block. */
 export const prefetchRequestBytesMin = 256 * KiB
 export const prefetchRequestBytesMax = 4 * MiB

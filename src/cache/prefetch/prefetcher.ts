@@ -16,6 +16,7 @@ import {
   prefetchWindowBytesMin,
   profileBatchBytes,
   type ReadAroundLimits,
+  uncachedRunBytesMin,
 } from '../fetch/limits.ts'
 import { AccessPredictor } from './access-predictor.ts'
 import type { BootProfile } from './boot-profile.ts'
@@ -119,7 +120,7 @@ export class Prefetcher {
   /** Is a block one of those that a long stream passes? */
   isPassing(stored: StoredImage, { object, first }: { readonly object: number; readonly first: number }): boolean {
     const block = object * blocksPerObject + first
-    return this.#byImage.get(stored)?.predictor.isPassing(block, leftBehindBytes / stored.geometry.blockBytes) ?? false
+    return this.#byImage.get(stored)?.predictor.isPassing(block, uncachedRunBytesMin / stored.geometry.blockBytes) ?? false
   }
 
   /** Fetch what a profile says, up to `bytesMax`. */
@@ -172,7 +173,7 @@ export class Prefetcher {
   ): Generator<PrefetchRequest> {
     const { blockBytes, sizeBytes } = stored.geometry
     const blocks = Math.ceil(sizeBytes / blockBytes)
-    const isPassing = stream !== null && stream.advance * blockBytes >= leftBehindBytes
+    const isPassing = stream !== null && stream.advance * blockBytes >= uncachedRunBytesMin
     for (const span of spans) {
       for (const { from, to } of cut(span, blocks, Math.min(blocksPerObject, pieceBlocks))) {
         const object = Math.floor(from / blocksPerObject)

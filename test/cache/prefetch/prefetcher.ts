@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import type { Image } from '../../../src/base/image.ts'
 import type { Fetcher } from '../../../src/cache/fetch/fetcher.ts'
-import { leftBehindBytes, readAroundChoices, readAroundEarnedShare } from '../../../src/cache/fetch/limits.ts'
+import { readAroundChoices, readAroundEarnedShare, uncachedRunBytesMin } from '../../../src/cache/fetch/limits.ts'
 import { Prefetcher } from '../../../src/cache/prefetch/prefetcher.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { nextIteration } from '../../fixtures/deferred.ts'
@@ -127,10 +127,10 @@ t.test(
 )
 
 t.test('what a long stream has on the shelf is found by a read that comes here, and is not fetched again', async t => {
-  const { rooms, origin, image, read } = await openWorld(t, leftBehindBytes + 28 * MiB)
+  const { rooms, origin, image, read } = await openWorld(t, uncachedRunBytesMin + 28 * MiB)
   while (rooms.store.capacity.reserve(MiB)) {} // Nothing else is stored.
-  for (let at = 0; at < leftBehindBytes + 16 * MiB; at += 2 * MiB) await read(at, 2 * MiB)
-  for (let at = leftBehindBytes + 16 * MiB; at < image.sizeBytes; at += 512 * KiB) {
+  for (let at = 0; at < uncachedRunBytesMin + 16 * MiB; at += 2 * MiB) await read(at, 2 * MiB)
+  for (let at = uncachedRunBytesMin + 16 * MiB; at < image.sizeBytes; at += 512 * KiB) {
     // All that is under way has come, and the store has taken nothing of it.
     await settled(rooms)
     await read(at, 512 * KiB)
@@ -142,6 +142,41 @@ t.test('what a long stream has on the shelf is found by a read that comes here, 
   t.equal(prefetch.purposes.stream.unreadBytes, 0)
   t.ok(prefetch.purposes.stream.readBytes > 8 * MiB, `${prefetch.purposes.stream.readBytes} bytes were foreseen`)
   await rooms.close()
+})
+
+t.test('a stream bypasses the page cache from the run on at which it is long', t => {
+  const stored = {
+    geometry: { blockBytes: 64 * KiB, sizeBytes: 256 * MiB },
+    held: () => 0n,
+  } as unknown as StoredImage
+  const asked: { bytes: number; isPassing: boolean }[] = []
+  const fetcher = { demanded: 0, lacking: (_: unknown, _object: number, blocks: bigint) => blocks }
+  const prefetcher = new Prefetcher({
+    fetcher: fetcher as unknown as Fetcher,
+    requestsMax: () => 1,
+    hasRoom: (_stored, bytes, isPassing) => {
+      asked.push({ bytes, isPassing })
+      return false
+    },
+    pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0 }),
+    windowBytesMax: () => 32 * MiB,
+    onLeft: () => {},
+    onBlocks: () => {},
+  })
+  const read = (offset: number) => {
+    asked.length = 0
+    prefetcher.onRead(stored, { offset, length: MiB, stalled: true, missed: true })
+    return asked.some(each => each.isPassing)
+  }
+  const place = (offset: number) => ({ object: Math.floor(offset / (4 * MiB)), first: (offset / (64 * KiB)) % 64 })
+  for (let at = 0; at < uncachedRunBytesMin - MiB; at += MiB) {
+    t.equal(read(at), false, `${at / MiB} MiB`)
+    t.equal(prefetcher.isPassing(stored, place(at)), false)
+  }
+  t.equal(read(uncachedRunBytesMin - MiB), true)
+  t.equal(prefetcher.isPassing(stored, place(uncachedRunBytesMin - MiB)), true)
+  prefetcher.close()
+  t.end()
 })
 
 t.test(`random reads cost their covering blocks only (SEED=${seed})`, async t => {
