@@ -49,7 +49,7 @@ function sections(parts: PageParts): string {
     version.includes(name) ? version : `${name} ${version}`,
   )
   return [
-    `${when}; ${processors} x ${processor}, ${memoryGiB} GiB, Linux ${kernel}, ${system}; load ${load.toFixed(1)} at the beginning; ${rounds} rounds.`,
+    `${when}; ${processors} x ${processor}, ${memoryGiB} GiB, Linux ${kernel}, ${system}; load ${load.toFixed(1)} at the beginning; rounds: ${rounds}.`,
     `${said.join(', ')}.`,
     '',
     shown(plots),

@@ -37,7 +37,7 @@ function cell(row: Row | undefined, unit: string): string {
   if (!row) return '-'
   if (!row.ratio) return `${figure(row.median)} ${unit}`
   const { median, min, max } = row.ratio
-  return `${figure(1 / median)} (${figure(1 / max)} - ${figure(1 / min)})`
+  return row.rounds === 1 ? figure(1 / median) : `${figure(1 / median)} (${figure(1 / max)} - ${figure(1 / min)})`
 }
 
 /** Processor time and private memory of the questions that need most of them. */
