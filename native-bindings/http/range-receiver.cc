@@ -140,6 +140,9 @@ void RangeReceiver::close() {
   if (!thread.joinable()) return;
   ::eventfd_write(wake_.get(), 1);
   thread.join();
+  // Its last reference may go much later. No connection is watched any more, and none is adopted without the thread.
+  epoll_.reset();
+  wake_.reset();
 }
 
 void RangeReceiver::work() {

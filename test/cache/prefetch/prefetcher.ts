@@ -158,7 +158,7 @@ t.test('a stream bypasses the page cache from the run on at which it is long', t
       asked.push({ bytes, isPassing })
       return false
     },
-    pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0 }),
+    pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0, bytesPerWait: 0, inFlightBytes: 0 }),
     windowBytesMax: () => 32 * MiB,
     onLeft: () => {},
     onBlocks: () => {},
