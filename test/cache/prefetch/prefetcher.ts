@@ -159,6 +159,7 @@ t.test('a stream bypasses the page cache from the run on at which it is long', t
       return false
     },
     pathOf: () => ({ bdpBytes: 0, bytesPerSecond: 0, bytesPerWait: 0, inFlightBytes: 0 }),
+    readAroundOf: () => readAroundChoices.balanced,
     windowBytesMax: () => 32 * MiB,
     onLeft: () => {},
     onBlocks: () => {},
