@@ -1,13 +1,14 @@
 /**
- * What bench/ceph.ts reads with: the same offsets in the same way, through librbd alone or from a file.
+ * Reader of bench/ceph.ts: the same offsets in the same way, through librbd alone or from a file.
  *
  *   ceph-reader DEPTH LENGTH SECONDS librbd CONF POOL IMAGE SNAPSHOT
  *   ceph-reader DEPTH LENGTH SECONDS file PATH
  *
- * Offsets come on standard input, one a line. Each is read once, DEPTH at once and in that order; where SECONDS is not 0, over and over
- * until they have passed. librbd is used as its own clients do: rbd_aio_read, completions on its threads, without its cache and its
- * read-ahead, which a parent cache stands in for. A file is read past the page cache by Linux's own asynchronous I/O, as qemu's
- * aio=native does. Says one line of JSON: what a read took, and the sum of all bytes, so that both can be compared.
+ * Offsets come on standard input, one a line. Each is read once, DEPTH at once and in that order; where SECONDS is not
+ * 0, over and over until they have passed. librbd is used as its own clients do: rbd_aio_read, completions on its
+ * threads. Its cache and its read-ahead are off: a parent cache stands in for them. A file is read past the page cache
+ * by Linux's own asynchronous I/O, as by qemu's aio=native. Prints one line of JSON: times of reads, and the sum of all
+ * bytes, so that both can be compared.
  */
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -40,12 +41,12 @@ using Clock = std::chrono::steady_clock;
   std::_Exit(1);
 }
 
-/** Where bytes come from: reads by slot, each slot one at a time. */
+/** Source of bytes: reads by slot, each slot one at a time. */
 class OriginReader {
  public:
   virtual ~OriginReader() = default;
   virtual void submit(std::size_t slot, std::uint64_t offset, std::byte* target, std::size_t length) = 0;
-  /** A slot whose read is over. */
+  /** A slot with a finished read. */
   virtual std::size_t wait() = 0;
 };
 

@@ -1,6 +1,5 @@
 /**
- * What the hit engine is measured against: a FUSE server that preads and writes, and knows nothing of blocks, objects
- * or caches.
+ * Comparison for the hit path: a FUSE server that preads and writes, and knows nothing of blocks, objects or caches.
  *
  *   comparison-server FILE MOUNTPOINT THREADS
  *
@@ -38,7 +37,7 @@ using parentfs::wire::ReadIn;
 constexpr std::uint64_t image_node = 2;
 constexpr std::uint64_t valid_seconds = 3600;
 
-/** What every thread shares; nothing of it changes. */
+/** Constants that all threads share. */
 struct Server {
   int device;
   int file;

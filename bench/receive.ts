@@ -1,10 +1,11 @@
 /**
- * What receiving ranges costs: by the native thread and through undici, in alternating rounds on one machine.
+ * Cost of receiving ranges: by the native thread and through undici, in alternating rounds on one machine.
  *
  *   node build/bench/receive.js [--rounds 5] [--mebibytes 512] [--tls]
  *
- * Needs nginx, which serves from the page cache; with --tls openssl too. A round reads one file with 8 streams of 4 MiB ranges each way;
- * printed are the rate and the CPU of this process, the server's left out, and the ratio of each within its round.
+ * Needs nginx, which serves from the page cache; with --tls openssl too. A round reads one file with 8 streams of 4 MiB
+ * ranges each way. Prints the rate and the CPU time of this process, without the server's, and the ratio of each within
+ * its round.
  */
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,10 +1,10 @@
 /**
- * Plays a recorded trace of block reads against a file, verifies each byte, and says how it went.
+ * Replay of a recorded trace of block reads on a file: verifies each byte, and prints times and bytes.
  *
  *   node build/bench/replay.js TRACE FILE --image IMAGE [--real-time] [--buffered] [--stall-ms 2]
  *
- * FILE is what is tried, on any mount; IMAGE has the same bytes on the local disk. Where FILE lies on parentfs, what was fetched
- * and the share of hits come from its status. A read is stalled when it took longer than `--stall-ms`.
+ * FILE is on any mount; IMAGE has the same bytes on the local disk. Where FILE lies on parentfs, fetched bytes and the
+ * share of hits come from its status. A read is stalled when it took longer than `--stall-ms`.
  */
 import { realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'

@@ -31,7 +31,7 @@ const { values } = parseArgs({
     link: { type: 'string' },
   },
 })
-/** Of utime and stime. Source: proc_pid_stat(5), sysconf(_SC_CLK_TCK): 100 on each architecture of Linux that we build for. */
+/** Of utime and stime. Source: proc_pid_stat(5), sysconf(_SC_CLK_TCK): 100 on each supported architecture. */
 const ticksPerSecond = 100
 const restMs = 300
 const imageMiB = Number(values.mebibytes)

@@ -1,4 +1,4 @@
-/** Boot profiles of publishers on a real mount: recorded by the command, put beside the image, there at the first open. */
+/** Published boot profiles on a real mount: recorded by the command, put beside the image, there at the first open. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'

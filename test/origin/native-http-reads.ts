@@ -32,7 +32,7 @@ const addon = loadAddon()
 const [plain, tls] = waysToReceive(t)
 const { receiver } = plain!
 
-/** An origin whose readers a session thread uses, as the cache has it use them. */
+/** An origin with readers that a session thread uses, as the cache has it use them. */
 async function open(t: Test, url: string, options: Partial<HttpOptions> = {}) {
   const grant = addon.createGrant(false, false)
   grant.limit(100)

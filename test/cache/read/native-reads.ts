@@ -10,7 +10,7 @@ import { forever, openRooms } from '../../fixtures/rooms.ts'
 const signal = forever
 const reader = {} as OriginReader
 
-/** Sources whose origin has been opened. */
+/** Sources with an origin that has been opened. */
 function opened(max: number) {
   const [sources, table] = [new NativeReadSources(), new ReaderTable(max, freeGrant)]
   sources.replace(table)

@@ -8,7 +8,7 @@ import { freeGrant } from '../../fixtures/free-grant.ts'
 const reader = () => ({}) as OriginReader
 const [one, other] = [reader(), reader()]
 
-/** Sources whose origin has been opened. */
+/** Sources with an origin that has been opened. */
 function opened(max: number) {
   const [sources, table] = [new NativeReadSources(), new ReaderTable(max, freeGrant)]
   sources.replace(table)
