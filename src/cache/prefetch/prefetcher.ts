@@ -13,6 +13,7 @@ import {
   prefetchRequestBytesMin,
   prefetchRequestMs,
   prefetchRunBytesMin,
+  prefetchSteepRunBytesMin,
   prefetchWindowBytesMin,
   profileBatchBytes,
   type ReadAroundLimits,
@@ -160,6 +161,7 @@ export class Prefetcher {
     const windowMin = Math.max(2, prefetchWindowBytesMin / blockBytes)
     return {
       runMin: Math.max(2, prefetchRunBytesMin / blockBytes),
+      steepMin: prefetchSteepRunBytesMin / blockBytes,
       windowMin,
       windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#accuracy.stream.scale) / blockBytes)),
     }

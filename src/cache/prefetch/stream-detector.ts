@@ -25,6 +25,8 @@ export interface SeenRead extends Span {
 export interface StreamLimits {
   /** Blocks that a reader has come without a gap before anything is fetched ahead of it: less is a small file. */
   readonly runMin: number
+  /** Blocks of such a run from which on a reader that waits has twice as many fetched ahead at each trip. */
+  readonly steepMin: number
   /** Blocks that are fetched ahead of a new stream, and of one that has gone on for long. */
   readonly windowMin: number
   readonly windowMax: number
@@ -120,12 +122,16 @@ export class Stream {
     this.#grownAt = this.position
   }
 
-  /** Twice the window when the reader waits for us, or has come so far again; at most half of all it has come. */
-  grow({ runMin, windowMin, windowMax }: StreamLimits, stalled: boolean): void {
+  /**
+   * Twice the window when the reader waits for us, or has come so far again; at most half of all it has come. A long
+   * run whose reader waits leaves a part of the path empty. Its window is at most all that it has come: it doubles at
+   * each trip, as TCP does.
+   */
+  grow({ runMin, steepMin, windowMin, windowMax }: StreamLimits, stalled: boolean): void {
     const come = Math.abs(this.position - this.#start)
     const advanced = Math.abs(this.position - this.#grownAt)
-    const isTrusted = this.stride !== 0 || (this.window === 0 ? come >= runMin : come >= 4 * this.window)
-    if (!isTrusted) return
+    const comeMin = this.window === 0 ? runMin : (stalled && come >= steepMin ? 2 : 4) * this.window
+    if (this.stride === 0 && come < comeMin) return
     if (this.window > 0 && !(stalled && advanced > 0) && advanced < this.window) return
     this.window = Math.min(windowMax, Math.max(windowMin, 2 * this.window))
     this.#grownAt = this.position

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type SeenRead, StreamDetector, type StreamPrediction } from '../../../src/cache/prefetch/stream-detector.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
 
-const limits = { runMin: 2, windowMin: 2, windowMax: 256 }
+const limits = { runMin: 2, steepMin: 32, windowMin: 2, windowMax: 256 }
 
 /** A read that waited for blocks that were never fetched. */
 function miss(from: number, count = 1): SeenRead {
@@ -130,4 +130,38 @@ t.test(`random reads are no streams (SEED=${seed})`, async t => {
     for (const { from, to } of wish?.spans ?? []) blocks += to - from
   }
   t.ok(blocks < 1000, `${blocks} blocks ahead of 20,000 reads`)
+})
+
+/** A reader as fast as its bytes come, each fetch of which takes one trip. @returns blocks come and under way by trip */
+function ramp(readBlocks: number): { come: number; underWay: number }[] {
+  const streams = new StreamDetector()
+  const arrivals = new Map<number, number>()
+  const trips: { come: number; underWay: number }[] = []
+  for (let at = 0; trips.length < 16; at += readBlocks) {
+    const blocks = Array.from({ length: readBlocks }, (_, k) => at + k)
+    const now = trips.length
+    const missed = blocks.some(block => !arrivals.has(block))
+    for (const block of blocks) if (!arrivals.has(block)) arrivals.set(block, now + 1)
+    const stalled = blocks.some(block => arrivals.get(block)! > now)
+    const read = { from: at, to: at + readBlocks, stalled, missed }
+    const { spans = [] } = streams.observe(read, { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 512 }) ?? {}
+    for (const { from, to } of spans) for (let k = from; k < to; k++) if (!arrivals.has(k)) arrivals.set(k, now + 1)
+    if (!stalled) continue
+    trips.push({ come: at, underWay: [...arrivals.values()].filter(arrival => arrival > now).length })
+  }
+  return trips
+}
+
+t.test('the bytes under way double at each trip once a run is long, and are no more than the run', async t => {
+  for (const readBlocks of [1, 2, 16]) {
+    const trips = ramp(readBlocks)
+    const first = trips.findIndex(({ underWay }) => underWay > readBlocks)
+    // 64 KiB each: 4 MiB are 2 Gbit/s over 16 ms, and 16 MiB have come.
+    const full = trips.findIndex(({ underWay }) => underWay >= 64)
+    t.ok(full - first <= 6, `full after ${full - first} trips, reads of ${readBlocks} blocks`)
+    t.ok(trips[full]!.come < 256, `${trips[full]!.come} blocks have come then`)
+    for (let k = full; k + 1 < trips.length && trips[k]!.underWay < 256; k++)
+      t.ok(trips[k + 1]!.underWay >= 1.5 * trips[k]!.underWay, 'it grows')
+    for (const { come, underWay } of trips) t.ok(underWay <= come + 2 * readBlocks, `${underWay} ahead of ${come}`)
+  }
 })
