@@ -1,17 +1,29 @@
 /**
- * A complete image on a mount beside the raw file on the same disk, in alternating rounds.
+ * A complete image on mounts with every kind of passthrough beside the raw file on the same disk, in alternating rounds.
  *
  *   node build/bench/passthrough.js [--rounds 5] [--seconds 1]
  *
- * Needs root, fio, Linux 6.9 and dist/. Both files are read with O_DIRECT, which goes to the disk, and through the page cache, which is
- * warm then; printed are the median of each, and of the ratio within a round, with least and most.
+ * Needs root, fio, Linux 6.9 and dist/. O_DIRECT of the raw file goes to the disk, and so does passthrough `always`; the
+ * page cache is warm for all others. Printed are the median of each, and of the ratios to the default within a round,
+ * with least and most.
  */
+import { execFile } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
-import { copyFileSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { parseArgs, promisify } from 'node:util'
 import type { Status } from '../src/admin/status.ts'
 import { parentfs } from './demo/command.ts'
 import { runFio } from './fio.ts'
@@ -20,50 +32,61 @@ const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '1' } },
 })
 const sizeBytes = 256 * 2 ** 20
-const jobs = ['warm-4k-qd1', 'warm-4k-qd32', 'warm-1m-qd4', 'warm-4k-buffered', 'warm-1m-buffered']
+const jobs = ['warm-4k-qd1', 'warm-4k-qd32', 'warm-4k-4jobs', 'warm-1m-qd4', 'warm-4k-buffered', 'warm-1m-buffered']
+/** The first is the default, which is compared with the others. */
+const modes = ['auto', 'always', 'never'] as const
 
 const home = mkdtempSync(join(tmpdir(), 'parentfs-passthrough-'))
-const [origin, mountpoint] = [join(home, 'origin'), join(home, 'mnt')]
-for (const directory of [origin, mountpoint]) mkdirSync(directory)
-const [raw, passed] = [join(home, 'raw'), join(mountpoint, 'a.raw')]
+const origin = join(home, 'origin')
+mkdirSync(origin)
+const raw = join(home, 'raw')
 writeRandom(join(origin, 'a.raw'))
 copyFileSync(join(origin, 'a.raw'), raw)
-await parentfs('mount', `file://${origin}`, mountpoint, '--cache-dir', join(home, 'cache'), '--background')
+const mountpoints = modes.map(mode => join(home, mode))
+const endings: (() => unknown)[] = []
 try {
-  await parentfs('promote', passed)
-  const handle = await openPassed()
+  for (const [index, mode] of modes.entries()) {
+    const mountpoint = mountpoints[index]!
+    mkdirSync(mountpoint)
+    const cache = ['--cache-dir', join(home, `${mode}-cache`)]
+    await parentfs('mount', `file://${origin}`, mountpoint, ...cache, '--passthrough', mode, '--background')
+    endings.push(() => parentfs('unmount', '--force', mountpoint))
+    await parentfs('promote', join(mountpoint, 'a.raw'))
+    if (mode !== 'never') endings.push(await openPassed(mountpoint))
+  }
+  const others = [...modes.slice(1), 'raw file']
+  console.log(`| job | ${[...modes, 'raw file'].join(' | ')} | ${others.map(name => `to ${name}`).join(' | ')} |`)
   for (const job of jobs) await compare(job)
-  handle()
 } finally {
-  await parentfs('unmount', '--force', mountpoint)
+  for (const end of endings.reverse()) await end()
   rmSync(home, { recursive: true, force: true })
 }
 
 async function compare(job: string): Promise<void> {
-  // fio would drop the raw file's pages first, and those of the data file not.
+  // fio would drop the raw file's pages first, and those of the data files not.
   const jobFile = join(home, `${job}.fio`)
   writeFileSync(jobFile, `${readFileSync(join('bench', 'jobs', `${job}.fio`), 'utf8')}\ninvalidate=0\n`)
-  if (job.endsWith('buffered')) for (const file of [passed, raw]) readFileSync(file)
-  const rounds: { passed: number; raw: number }[] = []
-  for (let round = -1; round < Number(values.rounds); round++) {
-    const order = round % 2 === 0 ? [passed, raw] : [raw, passed]
-    const iops = new Map<string, number>()
-    for (const file of order) {
-      const result = await runFio(jobFile, file, Number(values.seconds))
-      iops.set(file, result.iops)
-    }
-    if (round >= 0) rounds.push({ passed: iops.get(passed)!, raw: iops.get(raw)! })
+  const files = [...mountpoints.map(mountpoint => join(mountpoint, 'a.raw')), raw]
+  const flags = job.endsWith('buffered') ? [] : ['iflag=direct']
+  for (const file of files) {
+    await promisify(execFile)('dd', [`if=${file}`, 'of=/dev/null', 'bs=1M', 'status=none', ...flags])
   }
-  const ratios = rounds.map(each => each.passed / each.raw)
-  const [a, b] = [rounds.map(each => each.passed), rounds.map(each => each.raw)]
-  console.log(`| ${job} | ${middle(a).toFixed(0)} | ${middle(b).toFixed(0)} | ${spread(ratios)} |`)
+  const rounds: number[][] = []
+  for (let round = -1; round < Number(values.rounds); round++) {
+    const iops = files.map(() => 0)
+    const order = round % 2 === 0 ? files : files.toReversed()
+    for (const file of order) iops[files.indexOf(file)] = (await runFio(jobFile, file, Number(values.seconds))).iops
+    if (round >= 0) rounds.push(iops)
+  }
+  const medians = files.map((_, index) => middle(rounds.map(each => each[index]!)).toFixed(0))
+  const ratios = files.slice(1).map((_, index) => spread(rounds.map(each => each[0]! / each[index + 1]!)))
+  console.log(`| ${[job, ...medians, ...ratios].join(' | ')} |`)
 }
 
 /** @returns how to close it again */
-async function openPassed(): Promise<() => void> {
-  const { closeSync } = await import('node:fs')
+async function openPassed(mountpoint: string): Promise<() => void> {
   for (let tries = 0; tries < 60; tries++) {
-    const fd = openSync(passed, 'r')
+    const fd = openSync(join(mountpoint, 'a.raw'), 'r')
     const { passthrough } = JSON.parse(await parentfs('status', mountpoint, '--json')) as Status
     if (passthrough.openNow > 0) return () => closeSync(fd)
     closeSync(fd)

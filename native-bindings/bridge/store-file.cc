@@ -135,7 +135,7 @@ Napi::Value StoreFile::punch(const Napi::CallbackInfo& info) {
 Napi::Value StoreFile::drop_pages(const Napi::CallbackInfo& info) {
   const std::uint64_t offset = whole_number(info[0], "offset");
   const std::uint64_t length = whole_number(info[1], "length");
-  auto work = [file = file_, offset, length](auto) { return syscalls::drop_pages(file->fd(), offset, length); };
+  auto work = [file = file_, offset, length](auto) { return file->drop_pages(offset, length); };
   return perform(info.Env(), disk::Lane::write, info.Env().Undefined(), {"fadvise", std::move(work), {}});
 }
 

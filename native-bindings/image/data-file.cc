@@ -87,7 +87,7 @@ void DataFile::touch(std::uint64_t offset, std::size_t length, std::uint32_t tic
   }
 }
 
-Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium) const {
+Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium) {
   const std::uint64_t block_bytes = geometry_.block_bytes();
   const std::uint64_t count = (bytes.size() + block_bytes - 1) / block_bytes;
   const bool whole = bytes.size() % block_bytes == 0 || offset + bytes.size() == geometry_.size_bytes();
@@ -117,7 +117,19 @@ Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<con
                            : disk_.write(offset + begin, bytes.subspan(begin, stop - begin), direct.get());
     if (error != 0) return Failure{error};
   }
+  if (direct.get() >= 0) bypassed_.add(offset, bytes.size());
   return landed;
+}
+
+int DataFile::drop_pages(std::uint64_t offset, std::uint64_t length) {
+  bypassed_.add(offset, length);
+  return syscalls::drop_pages(fd(), offset, length);
+}
+
+void DataFile::bring_back(std::uint64_t offset) {
+  if (!bypassed_.take(offset)) return;
+  const std::uint64_t unit = offset / BypassedPages::unit_bytes * BypassedPages::unit_bytes;
+  (void)syscalls::read_pages_ahead(fd(), unit, BypassedPages::unit_bytes);
 }
 
 Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,

@@ -22,6 +22,7 @@
 #include "result.h"
 #include "disk/disk-file.h"
 #include "image/hit-counts.h"
+#include "image/bypassed-pages.h"
 #include "image/drop-behind.h"
 #include "image/resident-read.h"
 #include "image/readahead-buffer.h"
@@ -65,7 +66,7 @@ class DataFile {
 
   DataFile(disk::DiskFile disk, std::shared_ptr<residency::Table> table, const residency::Geometry& geometry,
            std::shared_ptr<InflightTable> inflight)
-      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry), inflight_(std::move(inflight)) {}
+      : disk_(std::move(disk)), table_(std::move(table)), geometry_(geometry), bypassed_(geometry.size_bytes()), inflight_(std::move(inflight)) {}
 
   [[nodiscard]] int fd() const { return disk_.fd(); }
   [[nodiscard]] const residency::Geometry& geometry() const { return geometry_; }
@@ -95,7 +96,7 @@ class DataFile {
    * @param medium `disk` leaves nothing in the page cache, where `bytes` begin at a page and the file system can
    */
   [[nodiscard]] Result<WrittenBlocks> write_blocks(std::uint64_t offset, std::span<const std::byte> bytes,
-                                    Medium medium = Medium::page_cache) const;
+                                    Medium medium = Medium::page_cache);
 
   /**
    * Verify `blocks` of `object`: those with the right checksum, whatever the table says, and those that could not be
@@ -108,6 +109,10 @@ class DataFile {
                                 std::span<std::byte> scratch) const;
   /** `length` may reach past the end; the size stays. @returns 0 or an errno */
   [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const { return disk_.punch(offset, length); }
+  /** Drop the pages that a stream has left behind in a range. May wait for the disk. @returns 0 or an errno */
+  int drop_pages(std::uint64_t offset, std::uint64_t length);
+  /** A random reader had to wait for the disk at `offset`: what was bypassed there comes into the page cache. */
+  void bring_back(std::uint64_t offset);
   /** fdatasync. @returns 0 or an errno */
   [[nodiscard]] int sync() const { return disk_.sync(); }
 
@@ -118,6 +123,7 @@ class DataFile {
   HitCounts hits_;
   DropBehind streams_;
   ReadaheadBuffer shelf_;
+  BypassedPages bypassed_;
   std::shared_ptr<InflightTable> inflight_;
 };
 

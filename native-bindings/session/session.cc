@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "image/drop-behind.h"
-#include "syscalls/files.h"
 
 namespace parentfs::session {
 
@@ -135,6 +134,8 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
     const auto tick = clock.tick.load(std::memory_order_relaxed);
     const bool hit = read.file->read(read.offset, bytes, image::Blocking::yes, tick, read.pages) == image::ReadOutcome::hit;
     if (entry->claim()) finish_deferred(*entry, scratch, hit);
+    // The reader has its bytes, and the session may have ended.
+    if (hit && pages == disk::Pages::leave) file->bring_back(offset);
   });
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
 }
@@ -159,7 +160,7 @@ void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t
   if (!begin) return;
   // Not here: it can wait for the disk. When the threads are ending, the pages stay.
   (void)store_threads_.submit(disk::Lane::write, [file, begin = *begin](auto) {
-    (void)syscalls::drop_pages(file->fd(), begin, image::stretch_bytes);
+    (void)file->drop_pages(begin, image::stretch_bytes);
   });
 }
 

@@ -87,6 +87,10 @@ int drop_pages(int fd, std::uint64_t offset, std::uint64_t length) {
   return ::posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_DONTNEED);
 }
 
+int read_pages_ahead(int fd, std::uint64_t offset, std::uint64_t length) {
+  return ::posix_fadvise(fd, static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+}
+
 Result<bool> open_elsewhere(int fd) {
   // Who opens the file meanwhile breaks the lease, and we are sent a signal: SIGIO would end the process, this one does nothing.
   // Source: fcntl(2), "Leases" and F_SETSIG; signal(7).

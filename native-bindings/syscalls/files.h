@@ -51,6 +51,9 @@ int reserve_after_end(const std::string& path, std::uint64_t bytes);
 Result<bool> open_elsewhere(int fd);
 /** Let the page cache forget a range; what is not written yet stays. @returns 0 or an errno. */
 int drop_pages(int fd, std::uint64_t offset, std::uint64_t length);
+
+/** Begin to read a range into the page cache. @returns 0 or an errno */
+int read_pages_ahead(int fd, std::uint64_t offset, std::uint64_t length);
 /** A flag of preadv2 (RWF_NOWAIT): only what the page cache has. Source: Linux include/uapi/linux/fs.h. */
 inline constexpr int read_without_waiting = 0x08;
 /**

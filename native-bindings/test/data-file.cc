@@ -8,7 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <thread>
 
 #include "disk/crc32c.h"
 #include "image/drop-behind.h"
@@ -139,6 +141,29 @@ void pages_left(Checks& t) {
   CHECK(read(Blocking::no, disk::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
 }
 
+void bypassed(Checks& t) {
+  constexpr std::uint64_t unit = image::BypassedPages::unit_bytes;
+  image::BypassedPages seen(100 * unit + 5);
+  seen.add(unit, unit + 1);
+  CHECK(!seen.take(0) && seen.take(2 * unit - 1) && !seen.take(unit) && seen.take(2 * unit) && !seen.take(3 * unit));
+  seen.add(98 * unit, 100 * unit);
+  CHECK(seen.take(98 * unit) && seen.take(100 * unit + 4) && !seen.take(101 * unit) && !seen.take(unit << 30));
+
+  constexpr std::uint64_t size = 4 * unit;
+  const Image image(size, unit / 4);
+  image.promote_all();
+  const int fd = image.file->fd();
+  CHECK(syscalls::sync_data(fd) == 0 && image.file->drop_pages(0, size) == 0);
+  if (pages_of(image, size) != 0) return t.skip("this file system drops no pages");
+  image.file->bring_back(unit + 1);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (pages_of(image, size) != unit / 4096 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(pages_of(image, size) == unit / 4096);
+  CHECK(syscalls::drop_pages(fd, 0, size) == 0);
+  image.file->bring_back(unit);
+  CHECK(pages_of(image, size) == 0);  // Once for each time that it was bypassed.
+}
+
 void streams(Checks& t) {
   const std::uint64_t stretch = image::stretch_bytes;
   CHECK(!image::drop_behind(0, stretch - 1) && !image::drop_behind(0, stretch));
@@ -214,6 +239,7 @@ Tests data_file_tests() {
       {"landing refuses what is not whole blocks of the image", land_refuses},
       {"verification names exactly the blocks that are whole and right", verify},
       {"a reader with pages of its own leaves none behind that were not there, and another one does", pages_left},
+      {"what a stream bypassed is brought back once, a unit at a time", bypassed},
       {"a stream has left a stretch behind when it has read the next one", streams},
       {"verification of the disk leaves the page cache as it is", verify_disk},
       {"a punch past the end frees the tail and keeps the size", punch_past_the_end},

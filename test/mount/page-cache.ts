@@ -5,9 +5,10 @@ import { readdirSync } from 'node:fs'
 import { release } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { cannotMount, makeComplete, mountDaemon, place, stop, transport } from '../fixtures/daemon.ts'
+import { cannotMount, makeComplete, mountDaemon, patienceMs, place, stop, transport } from '../fixtures/daemon.ts'
 import { writeSample } from '../fixtures/images.ts'
 import { run } from '../fixtures/run.ts'
+import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 ** 2
 
@@ -54,7 +55,9 @@ t.test('buffered reads leave their pages with the mounted file alone', { skip },
   await drop()
   for (let k = 0; k < 50; k++) await step(`skip=${(k * 1009) % 6000}`, 'iflag=direct')
   t.equal(await residentBytes(target), 0)
-  t.ok((await residentBytes(data)) >= 50 * 4096, 'what has no pages of its own finds those of the data file')
+  // The stream has bypassed nearly all of it: each of these brings the 64 KiB around it back.
+  const isBack = async () => (await residentBytes(data)) >= 30 * 64 * 1024
+  await until(isBack, patienceMs, 'what has no pages of its own to bring back those of the data file')
   await stop(daemon)
 })
 
