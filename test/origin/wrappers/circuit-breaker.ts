@@ -44,6 +44,24 @@ t.test('only failures that may pass count against an origin: whatever else it sa
   }
 })
 
+t.test('a failed optional call does not count, and an answered one does', async t => {
+  const { failure, availability, origin } = failing()
+  const optional = { signal, isOptional: true }
+  const fails = async (options: typeof optional | { signal: typeof signal }) => {
+    await t.rejects(origin.lookup('a', options), { code: 'origin-failed' })
+    await t.rejects(origin.read(image, 0, new Uint8Array(9), options), { code: 'origin-failed' })
+  }
+  failure.code = 'origin-failed'
+  for (let k = 0; k < originFailuresMax; k++) await fails(optional)
+  t.equal(availability.state, 'available')
+  await fails({ signal })
+  failure.code = 'not-found'
+  await t.rejects(origin.lookup('a', optional), { code: 'not-found' })
+  failure.code = 'origin-failed'
+  for (let k = 0; k < originFailuresMax - 1; k += 2) await fails({ signal })
+  t.not(availability.state, 'away', 'the failures before the answer are forgiven')
+})
+
 t.test('while it is away names are refused without asking, and reads wait and are right', async t => {
   const { clock, failure, inner, availability, origin } = failing()
   failure.code = 'origin-failed'

@@ -49,6 +49,12 @@ t.test('any other failure is an answer and is not tried again', async t => {
   }
 })
 
+t.test('an optional call is not tried again', async t => {
+  const { inner, origin } = failing(1, 'origin-failed')
+  await t.rejects(origin.lookup('a', { signal, isOptional: true }), { code: 'origin-failed' })
+  t.equal(inner.calls, 1)
+})
+
 t.test('a failure without a code is not tried again', async t => {
   const inner = new ScriptedOrigin({}, () => {
     throw new TypeError('a bug')
