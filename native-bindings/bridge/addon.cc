@@ -12,6 +12,7 @@
 #include "bridge/classes.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
+#include "bridge/file-readers.h"
 #include "bridge/grant.h"
 #include "bridge/log-writer.h"
 #include "bridge/range-receiver.h"
@@ -64,6 +65,12 @@ Napi::Value create_grant(const Napi::CallbackInfo& info) {
   auto grant = std::make_shared<image::Grant>(flag(info[0], "hasReadsRation"), flag(info[1], "hasBytesRation"));
   return info.Env().GetInstanceData<Classes>()->grant.New(
       {Napi::External<std::shared_ptr<image::Grant>>::New(info.Env(), &grant)});
+}
+
+Napi::Value create_file_readers(const Napi::CallbackInfo& info) {
+  auto threads = std::make_shared<image::FileThreads>();
+  return info.Env().GetInstanceData<Classes>()->file_readers.New(
+      {Napi::External<std::shared_ptr<image::FileThreads>>::New(info.Env(), &threads)});
 }
 
 Napi::Value open_fuse(const Napi::CallbackInfo& info) { return give(info.Env(), syscalls::open_fuse(), "open"); }
@@ -173,11 +180,13 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->grant = Napi::Persistent(OriginGrant::define(env));
   classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
+  classes->file_readers = Napi::Persistent(FileReaders::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
   exports.Set("createReceiver", Napi::Function::New(env, create_receiver, "createReceiver"));
   exports.Set("createGrant", Napi::Function::New(env, create_grant, "createGrant"));
+  exports.Set("createFileReaders", Napi::Function::New(env, create_file_readers, "createFileReaders"));
   exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));
   exports.Set("isFuseConnected", Napi::Function::New(env, is_fuse_connected, "isFuseConnected"));

@@ -16,6 +16,7 @@ struct Classes {
   Napi::FunctionReference connection_pool;
   Napi::FunctionReference grant;
   Napi::FunctionReference log_writer;
+  Napi::FunctionReference file_readers;
 };
 
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */

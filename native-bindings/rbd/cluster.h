@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "rbd/library.h"
-#include "rbd/detached-pool.h"
+#include "threads/detached-pool.h"
 
 namespace parentfs::rbd {
 
@@ -29,9 +29,9 @@ struct Problem {
 struct CephThreads {
   CephThreads(unsigned calls_count, std::size_t waiting_max) : calls(calls_count, waiting_max), sends(1, waiting_max) {}
   /** For calls that block. */
-  DetachedPool calls;
+  threads::DetachedPool calls;
   /** For sending reads: the library makes the sender wait while it has too much under way. */
-  DetachedPool sends;
+  threads::DetachedPool sends;
 };
 
 struct ClusterOptions {

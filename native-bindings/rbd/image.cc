@@ -94,7 +94,7 @@ std::shared_ptr<Image> Image::open(const std::shared_ptr<Pool>& pool, const std:
     const auto threads = image->pool()->cluster()->threads();
     threads->calls.submit_end([image, threads] { delete image; });
   };
-  std::shared_ptr<Image> made(new Image(pool), end);
+  std::shared_ptr<Image> made(new Image(pool, id, snapshot), end);
   const Library& library = pool->library();
   Calls calls(problem);
   if (!calls.ok(library.rbd_open_by_id_read_only(pool->handle(), id.c_str(), &made->handle_, nullptr), "rbd_open")) {

@@ -52,6 +52,9 @@ class Image {
   [[nodiscard]] const Library& library() const { return pool_->library(); }
   [[nodiscard]] const std::shared_ptr<Pool>& pool() const { return pool_; }
   [[nodiscard]] rbd_image_t handle() const { return handle_; }
+  [[nodiscard]] const std::string& id() const { return id_; }
+  /** 0 for the image as it is now. */
+  [[nodiscard]] std::uint64_t snapshot() const { return snapshot_; }
   [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
   /** No stretch between two multiples of this lies in two objects. */
   [[nodiscard]] std::uint64_t unit_bytes() const { return unit_bytes_; }
@@ -64,9 +67,12 @@ class Image {
   std::vector<DataExtent> data(std::uint64_t offset, std::uint64_t length, Problem& problem);
 
  private:
-  explicit Image(std::shared_ptr<Pool> pool) : pool_(std::move(pool)) {}
+  Image(std::shared_ptr<Pool> pool, std::string id, std::uint64_t snapshot)
+      : pool_(std::move(pool)), id_(std::move(id)), snapshot_(snapshot) {}
 
   std::shared_ptr<Pool> pool_;
+  const std::string id_;
+  const std::uint64_t snapshot_;
   rbd_image_t handle_ = nullptr;
   std::uint64_t size_bytes_ = 0;
   std::uint64_t unit_bytes_ = 0;

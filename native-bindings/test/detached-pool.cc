@@ -1,5 +1,5 @@
 /** Threads that may hang in a library: how they end, and how many wait for them. */
-#include "rbd/detached-pool.h"
+#include "threads/detached-pool.h"
 
 #include <atomic>
 #include <thread>
@@ -10,7 +10,7 @@ namespace parentfs::test {
 
 namespace {
 
-using rbd::DetachedPool;
+using threads::DetachedPool;
 
 std::atomic<int> ended{0};
 

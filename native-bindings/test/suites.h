@@ -12,6 +12,7 @@ Tests residency_tests();
 Tests crc32c_tests();
 Tests data_file_tests();
 Tests shelf_tests();
+Tests file_reader_tests();
 Tests faults_tests();
 Tests store_threads_tests();
 Tests detached_pool_tests();

@@ -13,6 +13,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../base/latency-histogram.ts'
+import type { FileReaders } from './file-readers.ts'
 import type { Libfuse2 } from './libfuse2.ts'
 import type { LogWriters } from './log-writer.ts'
 import type { OriginGrant, OriginReader } from './origin-reader.ts'
@@ -276,6 +277,8 @@ export interface Addon extends Libfuse2, LogWriters {
   createReceiver(): RangeReceiver
   /** @param hasReadsRation and `hasBytesRation`: are the reads and the bytes of the origin limited? */
   createGrant(hasReadsRation: boolean, hasBytesRation: boolean): OriginGrant
+  /** The readers of one origin's files. */
+  createFileReaders(): FileReaders
   /** Open /dev/fuse, close-on-exec. */
   openFuse(): number
   /** mount(2) of type fuse.parentfs; `options` as the kernel reads them, without `fd=`. Needs CAP_SYS_ADMIN. */

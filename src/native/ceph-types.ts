@@ -81,6 +81,8 @@ export interface CephPool {
   statObject(name: string): Promise<CephObjectFacts>
   /** Fails with EOVERFLOW or ERANGE when the object has another version, with ESTALE when it ends before. */
   readObject(name: string, version: bigint, offset: number, target: Uint8Array): CephRead<void>
+  /** This version of an object, for native threads; it reads nothing any more once the pool is closed. */
+  source(name: string, version: bigint): OriginReader
   close(): void
 }
 

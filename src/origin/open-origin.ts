@@ -11,6 +11,7 @@
 import { CacheError, messageOf } from '../base/errors.ts'
 import { missSecondsMax } from '../base/limits.ts'
 import type { CephAddon } from '../native/ceph-types.ts'
+import type { FileReaders } from '../native/file-readers.ts'
 import type { RangeReceiver } from '../native/range-receiver.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
 import { RadosOrigin } from './ceph/rados.ts'
@@ -49,6 +50,8 @@ export interface OriginDependencies {
   readonly hedges?: Hedges
   /** Takes the readers for native threads; there are none when absent. */
   readonly readers?: ReaderTable
+  /** Makes the readers of files. Needed with `readers`. */
+  readonly createFileReaders?: () => FileReaders
   /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
   /** Other than the defaults. */
@@ -100,7 +103,7 @@ export function identityOf(url: string): string {
 
 /** The schemes and what makes an Origin of each. */
 const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Origin>> = {
-  'file:': (url, { addon, meter }) => metered(new FileOrigin(url, addon), meter),
+  'file:': openFile,
   'http:': openHttp,
   'https:': openHttp,
   'rbd:': openCeph,
@@ -113,6 +116,7 @@ interface SchemeParts {
   readonly meter: Meter
   readonly hedges: Hedges
   readonly readers: ReaderTable | null
+  readonly createFileReaders: (() => FileReaders) | null
   readonly receiver: RangeReceiver | null
   readonly options: OriginOptions
 }
@@ -136,7 +140,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { concurrencyMax, missMsMax, retry } = options
   const { readers = null } = dependencies
   const grant = readers?.grant ?? null
-  const inner = open(url, { addon, loadCeph, meter, hedges, readers, receiver, options })
+  const { createFileReaders = null } = dependencies
+  const inner = open(url, { addon, loadCeph, meter, hedges, readers, createFileReaders, receiver, options })
   const availability = dependencies.availability ?? new CircuitState(inner.url)
   const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
   const throttle = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle, undefined, grant) : null
@@ -170,6 +175,11 @@ function countNativeReads(readers: ReaderTable, { meter, availability, throttle,
   readers.onFailed = failed => {
     for (let k = 0; k < failed; k++) count(null, 0, 0, 'aborted')
   }
+}
+
+function openFile(url: string, { addon, meter, readers, createFileReaders }: SchemeParts): Origin {
+  const native = readers && createFileReaders ? { readers, createReaders: createFileReaders } : null
+  return metered(new FileOrigin(url, addon, {}, native), meter)
 }
 
 function openHttp(url: string, { meter, hedges, readers, receiver, options }: SchemeParts): Origin {

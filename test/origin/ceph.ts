@@ -4,6 +4,7 @@
 import t from 'tap'
 import { cephFaults } from '../contract/ceph/faults.ts'
 import { cephMounted } from '../contract/ceph/mounted.ts'
+import { cephNativeReads } from '../contract/ceph/native-reads.ts'
 import { radosContract } from '../contract/ceph/rados-contract.ts'
 import { rbdBytes } from '../contract/ceph/rbd-bytes.ts'
 import { rbdContract } from '../contract/ceph/rbd-contract.ts'
@@ -16,6 +17,7 @@ if (noCeph !== false) {
   rbdContract(() => cluster)
   rbdBytes(() => cluster)
   radosContract(() => cluster)
+  cephNativeReads(() => cluster)
   cephFaults(() => cluster)
   cephMounted(() => cluster)
 }

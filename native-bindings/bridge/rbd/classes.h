@@ -39,6 +39,7 @@ class CephPool : public Napi::ObjectWrap<CephPool> {
   Napi::Value objects(const Napi::CallbackInfo& info);
   Napi::Value stat_object(const Napi::CallbackInfo& info);
   Napi::Value read_object(const Napi::CallbackInfo& info);
+  Napi::Value source(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   /** @throws EBADF once it is closed */
   const std::shared_ptr<rbd::Pool>& open(Napi::Env env);

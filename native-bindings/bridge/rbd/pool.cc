@@ -9,7 +9,7 @@
 #include "bridge/classes.h"
 #include "bridge/errors.h"
 #include "bridge/rbd/classes.h"
-#include "bridge/rbd/image-reader.h"
+#include "rbd/origin-readers.h"
 #include "bridge/origin-reader.h"
 
 namespace parentfs::bridge {
@@ -55,7 +55,8 @@ Napi::Function CephPool::define(Napi::Env env) {
       {InstanceMethod("images", &CephPool::images), InstanceMethod("describeImage", &CephPool::describe_image),
        InstanceMethod("openImage", &CephPool::open_image), InstanceMethod("snapshotIds", &CephPool::snapshot_ids),
        InstanceMethod("objects", &CephPool::objects), InstanceMethod("statObject", &CephPool::stat_object),
-       InstanceMethod("readObject", &CephPool::read_object), InstanceMethod("close", &CephPool::close)});
+       InstanceMethod("readObject", &CephPool::read_object), InstanceMethod("source", &CephPool::source),
+       InstanceMethod("close", &CephPool::close)});
 }
 
 CephPool::CephPool(const Napi::CallbackInfo& info)
@@ -156,6 +157,11 @@ Napi::Value CephPool::read_object(const Napi::CallbackInfo& info) {
   return read_into(info, info[3], target, "rados_aio_read_op_operate", start);
 }
 
+Napi::Value CephPool::source(const Napi::CallbackInfo& info) {
+  auto reader = std::make_shared<rbd::ObjectReader>(open(info.Env()), text(info[0], "name"), word(info[1], "version"));
+  return source_value(info.Env(), std::move(reader));
+}
+
 void CephPool::close(const Napi::CallbackInfo& /*info*/) { pool_.reset(); }
 
 Napi::Function CephImage::define(Napi::Env env) {
@@ -207,7 +213,7 @@ Napi::Value CephImage::read(const Napi::CallbackInfo& info) {
 
 Napi::Value CephImage::source(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), image_ ? 0 : EBADF, "rbd_aio_read");
-  return source_value(info.Env(), std::make_shared<ImageReader>(image_));
+  return source_value(info.Env(), std::make_shared<rbd::ImageReader>(image_));
 }
 
 void CephImage::close(const Napi::CallbackInfo& /*info*/) { image_.reset(); }

@@ -2,9 +2,12 @@
  * Everything that rbd/ does, against a real cluster, as a plain executable: what AddressSanitizer runs. Sums what it read, so that
  * whoever runs it can compare.
  *
- *   exercise CONF POOL IMAGE SNAPSHOT READS    reads at random, half of which are left before they are answered
+ *   exercise CONF POOL IMAGE SNAPSHOT READS [OBJECT]
+ *                                              reads at random, half of which are left before they are answered; then
+ *                                              what session threads read, of the image and of a plain object
  *   exercise --plant                           a fault that has to be reported
  */
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "rbd/image.h"
+#include "rbd/origin-readers.h"
 #include "rbd/requests.h"
 
 namespace {
@@ -75,6 +79,66 @@ void ask(const std::shared_ptr<Pool>& pool, const std::string& id) {
   if (missing.get_future().get().problem.error != ENOENT) fail("a missing object is there");
 }
 
+/**
+ * Read all of something in pieces of 1 MiB by its origin reader, all at once. @returns the sum of what was right
+ */
+std::uint64_t read_natively(parentfs::image::OriginReader& reader, std::uint64_t size_bytes) {
+  constexpr std::uint64_t piece_bytes = 1UL << 20U;
+  std::atomic<std::uint64_t> sum = 0;
+  std::atomic<int> open = 0;
+  std::atomic<std::uint64_t> wrong = 0;
+  const auto read = [&](std::uint64_t offset, std::uint64_t length) {
+    auto bytes = std::make_shared<std::vector<std::byte>>(length);
+    open++;
+    if (reader.read(offset, *bytes, [bytes, &sum, &wrong, &open](bool right) {
+          if (!right) wrong++;
+          for (const std::byte each : *bytes) sum += right ? static_cast<std::uint64_t>(each) : 0;
+          open--;
+        })) {
+      return true;
+    }
+    open--;
+    return false;
+  };
+  for (std::uint64_t offset = 0; offset < size_bytes; offset += piece_bytes) {
+    while (!read(offset, std::min(piece_bytes, size_bytes - offset))) {
+      std::this_thread::yield();
+    }
+  }
+  while (open > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  // Past the end: not right, and no memory is touched.
+  std::promise<bool> past;
+  auto bytes = std::make_shared<std::vector<std::byte>>(piece_bytes);
+  if (!reader.read(size_bytes - 1, *bytes, [bytes, &past](bool right) { past.set_value(right); })) fail("not taken");
+  if (past.get_future().get()) fail("bytes past the end");
+  std::printf("%llu not right\n", static_cast<unsigned long long>(wrong.load()));
+  return sum;
+}
+
+/** The same of an object, of another version of it, and of one whose pool is closed under it. */
+void read_object_natively(std::shared_ptr<Pool> pool, const std::string& name) {
+  std::promise<ObjectFacts> asked;
+  if (!stat_object(pool, name, [&asked](const ObjectFacts& found) { asked.set_value(found); })) fail("not taken");
+  const ObjectFacts facts = asked.get_future().get();
+  must(facts.problem);
+  ObjectReader reader(pool, name, facts.version);
+  const std::uint64_t sum = read_natively(reader, facts.size_bytes);
+  std::printf("object sum %llu\n", static_cast<unsigned long long>(sum));
+  for (const std::uint64_t version : {facts.version - 1, facts.version + 1}) {
+    ObjectReader other(pool, name, version);
+    std::promise<bool> outcome;
+    auto byte = std::make_shared<std::vector<std::byte>>(1);
+    if (!other.read(0, *byte, [byte, &outcome](bool right) { outcome.set_value(right); })) fail("not taken");
+    if (outcome.get_future().get()) fail("another version was read");
+  }
+  // The pool may be closed while a read is under way, which then ends as it would have.
+  std::promise<void> last;
+  auto bytes = std::make_shared<std::vector<std::byte>>(1);
+  if (!reader.read(0, *bytes, [bytes, &last](bool) { last.set_value(); })) fail("not taken");
+  pool.reset();
+  last.get_future().get();
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -85,7 +149,7 @@ int main(int count, char** arguments) {
     std::printf("%d\n", bytes[0]);
     return 0;
   }
-  if (count != 6) fail("exercise CONF POOL IMAGE SNAPSHOT READS");
+  if (count != 6 && count != 7) fail("exercise CONF POOL IMAGE SNAPSHOT READS [OBJECT]");
   const auto opened = open_library();
   if (opened.library == nullptr) fail(opened.complaint);
   std::promise<void> ended;
@@ -112,7 +176,11 @@ int main(int count, char** arguments) {
       std::printf("%zu stretches of data\n", image->data(0, image->size_bytes(), problem).size());
       must(problem);
       std::printf("sum %llu\n", static_cast<unsigned long long>(read_at_random(image, std::atoi(arguments[5]))));
+      ImageReader reader(image);
+      const std::uint64_t sum = read_natively(reader, image->size_bytes());
+      std::printf("native sum %llu\n", static_cast<unsigned long long>(sum));
     }
+    if (count == 7) read_object_natively(pool, arguments[6]);
     ask(pool, description.id);
     // What fails, and what is let go.
     Problem wrong;

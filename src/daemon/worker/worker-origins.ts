@@ -32,7 +32,7 @@ const sourceBytesMax = 255
 const undiciLoadMs = 250
 
 export interface WorkerOriginsContext {
-  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant'>
+  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'>
   readonly logger: Logger
 }
 
@@ -167,7 +167,8 @@ export class WorkerOrigins {
     const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
     const readers = new ReaderTable(originDescriptorsMax, grant)
     const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, meter, hedges, availability, readers }
-    return { origin: openOrigin(settings.url, { ...parts, options }), readers }
+    const createFileReaders = () => addon.createFileReaders()
+    return { origin: openOrigin(settings.url, { ...parts, createFileReaders, options }), readers }
   }
 
   #sayIfTlsIsSlow(): void {

@@ -11,6 +11,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { CephAddon, CephCluster, CephImage, CephOptions, CephPool, CephRead } from '../../native/ceph-types.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
 import { cephErrnoOf, cephError, connectError } from './ceph-errors.ts'
 import type { CephPlace } from './ceph-url.ts'
 import { cephCallsWaitingMax, cephCloseMsMax, cephThreads } from './limits.ts'
@@ -24,6 +25,8 @@ export interface CephConnectionOptions {
   readonly keyring: string | null
   /** The time that one call may take. */
   readonly callMsMax: number
+  /** Takes the readers for native threads; null for none. */
+  readonly readers: ReaderTable | null
 }
 
 /** The parts of a connection, as long as it lasts. */

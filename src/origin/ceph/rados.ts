@@ -10,6 +10,7 @@ import type { Image, ImageFacts } from '../../base/image.ts'
 import { digestFileBytesMax, listingNamesMax } from '../../base/limits.ts'
 import { type Digest, digestBeside } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { CephConnection, type CephConnectionOptions } from './ceph-connection.ts'
 import { cephErrnoOf } from './ceph-errors.ts'
@@ -19,12 +20,14 @@ export class RadosOrigin implements Origin {
   readonly url: string
   readonly #place: CephPlace
   readonly #connection: CephConnection
+  readonly #readers: ReaderTable | null
 
   /** @throws CacheError invalid-argument */
   constructor(url: string, options: CephConnectionOptions) {
     this.#place = cephPlaceOf(url)
     this.url = cephUrlOf(this.#place)
     this.#connection = new CephConnection(this.url, this.#place, options)
+    this.#readers = options.readers
   }
 
   async list({ signal }: ReadOptions): Promise<readonly string[]> {
@@ -55,9 +58,11 @@ export class RadosOrigin implements Origin {
       if (target.length === 0) return
       const [poolId, version = ''] = image.validator.split('-')
       if (poolId !== String(pool.id)) throw this.#changed(image)
-      const read = pool.readObject(this.#place.prefix + image.key, BigInt(version), offset, target)
+      const name = this.#place.prefix + image.key
+      const read = pool.readObject(name, BigInt(version), offset, target)
       try {
         await this.#connection.answers(this.#subject(image.key), signal, [read])
+        this.#readers?.offer(image.id, pool, () => pool.source(name, BigInt(version)))
       } catch (error) {
         throw isAnother(error) ? this.#changed(image, error) : error
       }

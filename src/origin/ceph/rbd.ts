@@ -28,8 +28,6 @@ import { namesOf, parentOf, partsOfName, rbdValidatorOf, versionOf } from './rbd
 export interface RbdOptions extends CephConnectionOptions {
   /** Show images as they are now where no snapshot stands for them: they must not be written to. */
   readonly allowMutable: boolean
-  /** Readers of open snapshots for native threads; null for none. */
-  readonly readers: ReaderTable | null
 }
 
 /** The parts of an open image. */

@@ -12,6 +12,12 @@ import type { OriginGrant, OriginReader } from '../../native/origin-reader.ts'
 /** Takes the reader of an image; null: there is none now. */
 export type UseReader = (reader: OriginReader | null) => void
 
+interface Published {
+  readonly reader: OriginReader
+  /** The open file, image or connection behind it. */
+  readonly owner: object
+}
+
 interface Follower {
   readonly use: UseReader
   /** The one that it has. */
@@ -21,7 +27,7 @@ interface Follower {
 /** Readers that one opening of an origin publishes. They are in use while it is the table of the sources. */
 export class ReaderTable {
   /** Used when they are set. */
-  readonly #byImage: LruMap<string, OriginReader>
+  readonly #byImage: LruMap<string, Published>
   /** Limits all of them together. */
   readonly grant: OriginGrant
   /** Hears of each change. */
@@ -38,12 +44,22 @@ export class ReaderTable {
   }
 
   get(imageId: string): OriginReader | null {
-    return this.#byImage.get(imageId) ?? null
+    return this.#byImage.get(imageId)?.reader ?? null
   }
 
-  set(imageId: string, reader: OriginReader): void {
-    this.#byImage.set(imageId, this.grant.reader(reader))
+  set(imageId: string, reader: OriginReader, owner: object = reader): void {
+    this.#byImage.set(imageId, { reader: this.grant.reader(reader), owner })
     this.onChange(imageId)
+  }
+
+  /**
+   * An image was read right by way of `owner`: has `make` make the reader of it, unless the image has the one of this
+   * owner already. Null is no reader.
+   */
+  offer(imageId: string, owner: object, make: () => OriginReader | null): void {
+    if (this.#byImage.get(imageId)?.owner === owner) return
+    const reader = make()
+    if (reader) this.set(imageId, reader, owner)
   }
 
   delete(imageId: string): void {

@@ -18,12 +18,15 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, type ErrorCode, isCacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import { digestFileBytesMax, listingNamesMax, originDescriptorsMax } from '../../base/limits.ts'
+import type { FileReaders } from '../../native/file-readers.ts'
 import { type Digest, digestBeside } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { type Look, type Waiting, YoungVersions } from '../contract/recently-modified.ts'
 import { directoryOf, identityOfDirectory } from './file-url.ts'
 import { fileTickMs, wholeSecondsTickMs } from './limits.ts'
+import { OpenImageFile } from './open-image-file.ts'
 
 /** A descriptor that names a file without opening it. Source: Linux include/uapi/asm-generic/fcntl.h, O_PATH. */
 const pathOnly = 0o10000000
@@ -42,11 +45,20 @@ export interface FileClocks {
   readonly waiting: Partial<Waiting>
 }
 
+/** Readers of its files for native threads. */
+export interface NativeFileReads {
+  readonly readers: ReaderTable
+  /** Called for the first of them. */
+  readonly createReaders: () => FileReaders
+}
+
 export class FileOrigin implements Origin {
   readonly url: string
   readonly #root: string
   readonly #extents: ExtentFinder
-  readonly #descriptors = new OpenDescriptors<FileHandle>(originDescriptorsMax)
+  readonly #descriptors = new OpenDescriptors<OpenImageFile>(originDescriptorsMax)
+  readonly #native: NativeFileReads | null
+  #readers: FileReaders | null = null
   readonly #young: YoungVersions
   readonly #now: () => number
   #closing: Promise<void> | null = null
@@ -54,13 +66,20 @@ export class FileOrigin implements Origin {
   /**
    * @param url `file:///dir`; the directory need not be there yet
    * @param clocks that of the times of files, in milliseconds since 1970, and what waits
+   * @param native null: native threads read nothing of it
    * @throws CacheError invalid-argument
    */
-  constructor(url: string, extents: ExtentFinder, clocks: Partial<FileClocks> = {}) {
+  constructor(
+    url: string,
+    extents: ExtentFinder,
+    clocks: Partial<FileClocks> = {},
+    native: NativeFileReads | null = null,
+  ) {
     this.#young = new YoungVersions(clocks.waiting)
     this.#now = clocks.now ?? Date.now
     this.#root = directoryOf(url)
     this.#extents = extents
+    this.#native = native
     this.url = identityOfDirectory(url)
   }
 
@@ -89,16 +108,17 @@ export class FileOrigin implements Origin {
 
   async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
     throwIfAborted(signal)
-    await this.#use(image, signal, async handle => {
-      await this.#readPieces(handle, image, offset, target, signal)
-      await this.#mustBe(image, handle)
+    await this.#use(image, signal, async file => {
+      await this.#readPieces(file.handle, image, offset, target, signal)
+      await this.#mustBe(image, file.handle)
+      this.#native?.readers.offer(image.id, file, () => file.readerOf(image.validator, this.#nativeReaders))
     })
   }
 
   async extentAt(image: Image, offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
     throwIfAborted(signal)
     if (offset >= image.sizeBytes) return null
-    return await this.#use(image, signal, async handle => this.#extents.extentAt(handle.fd, offset))
+    return await this.#use(image, signal, async ({ handle }) => this.#extents.extentAt(handle.fd, offset))
   }
 
   async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
@@ -123,13 +143,13 @@ export class FileOrigin implements Origin {
   }
 
   /** Call `work` with the open file of exactly this version. */
-  async #use<T>(image: Image, signal: CancelSignal, work: (handle: FileHandle) => Promise<T>): Promise<T> {
+  async #use<T>(image: Image, signal: CancelSignal, work: (file: OpenImageFile) => Promise<T>): Promise<T> {
     const used = this.#descriptors.use(
       image.id,
-      () => this.#open(image.key),
-      async handle => {
-        await this.#mustBe(image, handle)
-        return await work(handle)
+      async () => new OpenImageFile(await this.#open(image.key)),
+      async file => {
+        await this.#mustBe(image, file.handle)
+        return await work(file)
       },
     )
     try {
@@ -139,6 +159,11 @@ export class FileOrigin implements Origin {
       if (isCacheError(error, 'not-found')) throw this.#changed(image, error)
       throw isCacheError(error) ? error : this.#failed(image.key, error)
     }
+  }
+
+  get #nativeReaders(): FileReaders {
+    this.#readers ??= this.#native!.createReaders()
+    return this.#readers
   }
 
   /**

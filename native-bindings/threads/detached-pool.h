@@ -11,7 +11,7 @@
 #include <functional>
 #include <memory>
 
-namespace parentfs::rbd {
+namespace parentfs::threads {
 
 class DetachedPool {
  public:
@@ -35,4 +35,4 @@ class DetachedPool {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace parentfs::rbd
+}  // namespace parentfs::threads

@@ -1,5 +1,5 @@
 /** The threads, their queue, and how they end. */
-#include "rbd/detached-pool.h"
+#include "threads/detached-pool.h"
 
 #include <deque>
 #include <thread>
@@ -7,7 +7,7 @@
 
 #include "mutex.h"
 
-namespace parentfs::rbd {
+namespace parentfs::threads {
 
 struct DetachedPool::State {
   explicit State(std::size_t max) : waiting_max(max) {}
@@ -83,4 +83,4 @@ std::size_t DetachedPool::running() const {
   return state_->running;
 }
 
-}  // namespace parentfs::rbd
+}  // namespace parentfs::threads
