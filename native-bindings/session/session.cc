@@ -135,7 +135,7 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
     const bool hit = read.file->read(read.offset, bytes, image::Blocking::yes, tick, read.pages) == image::ReadOutcome::hit;
     if (entry->claim()) finish_deferred(*entry, scratch, hit);
     // The reader has its bytes, and the session may have ended.
-    if (hit && pages == disk::Pages::leave) file->bring_back(offset);
+    if (hit && read.pages == disk::Pages::leave) read.file->bring_back(read.offset);
   });
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
 }
