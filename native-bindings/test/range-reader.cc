@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -180,6 +182,12 @@ void lost_answers(Checks& t) {
   }
 }
 
+/** Descriptors that this process has open. */
+std::size_t descriptors() {
+  const std::filesystem::directory_iterator all("/proc/self/fd");
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
+}
+
 void connections_that_end(Checks& t) {
   Server server(0);
   CHECK(!server.read() && server.pool->take_news().starved == 1 && server.pool->take_news().starved == 0);
@@ -189,7 +197,9 @@ void connections_that_end(Checks& t) {
   CHECK(server.ended() == 1 && server.pool->size() == 0 && server.pool->take_news().failed == 0);
   // It has ended while it was idle, and is found out before anything is asked; the other one is good.
   CHECK(server.add() == 0 && server.add() == 0);
+  const std::size_t before = descriptors();
   server.ends.at(2).reset();
+  CHECK(until([&] { return descriptors() == before - 2; }));
   CHECK(until([&] { return server.receiver->take_over(2) == 0 && server.receiver->take_over(3) == ENOTCONN; }));
   CHECK(server.read());
   CHECK(server.answer(right_head + body, 1) == asked && server.ended() == 1 && server.pool->size() == 1);
