@@ -148,22 +148,29 @@ export class PathEstimator {
 }
 
 /**
- * The quickest fetch has the latency in it and the transfer of its bytes; the median of the others' delays is the time
- * of each further byte. A delay of chance (a busy machine, a slow server) makes it less, never more.
+ * Fetches with little in flight beside them show the wait; the median of the others' delays is the time of each further
+ * byte. A machine or a server that is late delays both alike, and so does not count.
  */
 function bytesPerWaitOf(samples: readonly Sample[]): number {
-  const quickest = quickestOf(samples)
+  const loadedBytes = loadedMin * quickestOf(samples).inFlightBytes
+  const alone = samples.filter(({ inFlightBytes }) => inFlightBytes < loadedBytes)
+  const waitMs = medianOf(alone.map(({ ms }) => ms))
+  const aloneBytes = medianOf(alone.map(({ inFlightBytes }) => inFlightBytes))
   let most = 0
   const msPerByte: number[] = []
   for (const { ms, inFlightBytes } of samples) {
     most = Math.max(most, inFlightBytes)
-    if (inFlightBytes < loadedMin * quickest.inFlightBytes) continue
-    msPerByte.push((ms - quickest.ms) / (inFlightBytes - quickest.inFlightBytes))
+    if (inFlightBytes >= loadedBytes) msPerByte.push((ms - waitMs) / (inFlightBytes - aloneBytes))
   }
-  msPerByte.sort((a, b) => a - b)
-  const median = msPerByte[msPerByte.length >> 1] ?? 0
-  const carried = median > 0 ? quickest.ms / median - quickest.inFlightBytes : Number.POSITIVE_INFINITY
+  const median = medianOf(msPerByte)
+  const carried = median > 0 ? waitMs / median - aloneBytes : Number.POSITIVE_INFINITY
   return Math.max(0, Math.min(trustedGrowth * most, carried))
+}
+
+/** 0 of none. */
+function medianOf(values: number[]): number {
+  values.sort((a, b) => a - b)
+  return values[values.length >> 1] ?? 0
 }
 
 function keep<T>(values: T[], value: T, max: number): void {
