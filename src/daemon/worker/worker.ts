@@ -133,6 +133,8 @@ export class Worker {
   #document: ConfigurationDocument = {}
   /** The path of a miss has been exercised. */
   #isWarm = false
+  /** It has removed its directory then. */
+  #warmedUp: Promise<void> = Promise.resolve()
 
   constructor(parts: WorkerContext) {
     this.#parts = parts
@@ -261,7 +263,8 @@ export class Worker {
     if (this.#isWarm) return
     this.#isWarm = true
     const { signal } = this.#stopped
-    await this.#parts.warmUp(configuration, () => signal.aborted || isUnwanted())
+    this.#warmedUp = this.#parts.warmUp(configuration, () => signal.aborted || isUnwanted())
+    await this.#warmedUp
   }
 
   /** Guests that ask in each of the first seconds warm it up themselves. */
@@ -349,6 +352,7 @@ export class Worker {
     this.#stopped.abort()
     await this.#booting
     await this.#close()
+    await this.#warmedUp
     this.#parts.exit(code)
   }
 
