@@ -24,9 +24,10 @@ InflightTable::InflightTable(std::shared_ptr<MissEngine> engine, std::shared_ptr
       number_(engine_->next_file()) {}
 
 void InflightTable::set_origin(std::shared_ptr<OriginReader> origin) {
+  // The one before goes after the lock: it may close files.
   const Lock lock(mutex_);
   has_origin_.store(origin != nullptr, std::memory_order_release);
-  origin_ = std::move(origin);
+  origin_.swap(origin);
 }
 
 std::uint64_t InflightTable::unverified(std::uint64_t object) const {

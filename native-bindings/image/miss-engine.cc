@@ -50,6 +50,7 @@ std::size_t MissEngine::abandon_older(std::chrono::milliseconds age) {
   }
   for (const auto& [table, fetch] : older) {
     if (const auto alive = table.lock()) alive->over(fetch, false);
+    else ended(*fetch);
   }
   return older.size();
 }

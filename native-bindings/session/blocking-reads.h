@@ -35,6 +35,9 @@ class BlockingReads {
     /** The time that it has been waited for. */
     [[nodiscard]] std::chrono::nanoseconds age() const { return std::chrono::steady_clock::now() - since_; }
     [[nodiscard]] bool claimed() const { return claimed_.load(std::memory_order_acquire); }
+    /** It is reported that it waits; who answers it need not say so. */
+    void set_begun() { begun_.store(true, std::memory_order_release); }
+    [[nodiscard]] bool begun() const { return begun_.load(std::memory_order_acquire); }
 
    private:
     friend class BlockingReads;
@@ -42,6 +45,7 @@ class BlockingReads {
     std::vector<std::byte> request_;
     std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();
     std::atomic<bool> claimed_{false};
+    std::atomic<bool> begun_{false};
     /** Its place in `entries_`. */
     std::list<std::shared_ptr<Entry>>::iterator place_;
   };

@@ -42,8 +42,6 @@ struct DeferredRead {
   std::uint64_t offset;
   std::size_t length;
   disk::Pages pages;
-  /** Of one that waits for the origin: was its begin reported? */
-  bool is_begun = false;
 };
 
 /** Interface of a session to its threads. Called from any of them. */

@@ -166,7 +166,7 @@ void Session::passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t
 
 bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   if (reports_.full()) return false;
-  read.is_begun = read.file->inflight()->is_far();
+  const bool is_far = read.file->inflight()->is_far();
   const auto entry = fetched_.add(std::move(read), request);
   // As with store threads: the session may have ended when the answer comes, and without the claim it is kept off.
   const auto done = [this, entry](Fetches fetches, bool right) {
@@ -175,7 +175,11 @@ bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   const DeferredRead& asked = entry->read();
   using Outcome = image::InflightTable::Outcome;
   if (asked.file->inflight()->fetch(asked.offset, asked.length, done) == Outcome::waiting) {
-    if (asked.is_begun) report(ReadReports::origin_read_begun, asked);
+    // One that was refused is TypeScript's, which sees it as its own.
+    if (is_far && !entry->claimed()) {
+      entry->set_begun();
+      report(ReadReports::origin_read_begun, asked);
+    }
     return true;
   }
   if (!entry->claim()) return true;
@@ -186,7 +190,7 @@ bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
 void Session::finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right) {
   const DeferredRead& read = entry.read();
   if (right && answer_fetched(read, fetches)) {
-    report(read.is_begun ? ReadReports::origin_read_done : ReadReports::origin_read, read, entry.age());
+    report(entry.begun() ? ReadReports::origin_read_done : ReadReports::origin_read, read, entry.age());
   } else {
     forward(entry.request());
   }

@@ -70,6 +70,12 @@ export class NativeFetches {
     return joined
   }
 
+  /** Nobody waits for them any more: what was joined counts as failed. */
+  close(): void {
+    for (const resolve of this.#joined.values()) resolve(null)
+    this.#joined.clear()
+  }
+
   release(id: number): void {
     this.#engine?.releaseFetch(id)
   }

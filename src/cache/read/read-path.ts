@@ -178,7 +178,9 @@ export class ReadPath {
     this.#ahead.close()
     this.#readahead.close()
     this.#unpromoted.close()
-    await this.fetches.close()
+    const ended = this.fetches.close()
+    this.#native.close() // What waits for a session thread sees now that it was cancelled.
+    await ended
     await this.profiles.close()
   }
 

@@ -162,3 +162,16 @@ t.test('bytes that the store did not take stay for the next reader, until they a
   t.equal(origin.reads, 2)
   await close()
 })
+
+t.test('the fetches end though a native one that was joined hangs at its origin', async t => {
+  const { fetcher, stored, parts, close } = await fetching(t)
+  stored.claims.claim(0, 1n)
+  Object.defineProperty(stored.file, 'joinFetches', { value: () => [{ id: 7, first: 0, count: 1 }] })
+  const { fetches } = fetcher.fetchesFor(stored, 0, 1n)
+  t.equal(fetches.length, 1)
+  const ended = parts.fetches.close()
+  parts.native.close()
+  await ended
+  await t.rejects(fetches[0]!.arrival, { code: 'aborted' })
+  await close()
+})
