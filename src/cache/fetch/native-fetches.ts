@@ -70,8 +70,9 @@ export class NativeFetches {
     return joined
   }
 
-  /** Nobody waits for them any more: what was joined counts as failed. */
+  /** Take what has come; what was joined and has not come counts as failed. */
   close(): void {
+    this.#takeAll()
     for (const resolve of this.#joined.values()) resolve(null)
     this.#joined.clear()
   }

@@ -178,9 +178,8 @@ export class ReadPath {
     this.#ahead.close()
     this.#readahead.close()
     this.#unpromoted.close()
-    const ended = this.fetches.close()
-    this.#native.close() // What waits for a session thread sees now that it was cancelled.
-    await ended
+    this.#native.close()
+    await this.fetches.close()
     await this.profiles.close()
   }
 

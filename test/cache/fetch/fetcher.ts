@@ -169,9 +169,8 @@ t.test('the fetches end though a native one that was joined hangs at its origin'
   Object.defineProperty(stored.file, 'joinFetches', { value: () => [{ id: 7, first: 0, count: 1 }] })
   const { fetches } = fetcher.fetchesFor(stored, 0, 1n)
   t.equal(fetches.length, 1)
-  const ended = parts.fetches.close()
   parts.native.close()
-  await ended
+  await parts.fetches.close()
   await t.rejects(fetches[0]!.arrival, { code: 'aborted' })
   await close()
 })
