@@ -48,14 +48,10 @@ export class NativeFetches {
     engine?.onFetches(() => this.#announced())
   }
 
-  /** Session threads may fetch blocks of it from now on. */
+  /** Session threads may fetch blocks of it from now on. What they bring is kept as long as it is in the store. */
   watch(stored: StoredImage): void {
+    for (const [number, other] of this.#images) if (!this.#parts.isStored(other)) this.#images.delete(number)
     this.#images.set(stored.file.number, stored)
-  }
-
-  /** Nothing that they bring of it is kept any more. */
-  unwatch(stored: StoredImage): void {
-    this.#images.delete(stored.file.number)
   }
 
   /** Wait for one that was joined; see {@link StoreFile.joinFetches}. */

@@ -121,7 +121,9 @@ export class Prefetcher {
   /** Is a block one of those that a long stream passes? */
   isPassing(stored: StoredImage, { object, first }: { readonly object: number; readonly first: number }): boolean {
     const block = object * blocksPerObject + first
-    return this.#byImage.get(stored)?.predictor.isPassing(block, uncachedRunBytesMin / stored.geometry.blockBytes) ?? false
+    return (
+      this.#byImage.get(stored)?.predictor.isPassing(block, uncachedRunBytesMin / stored.geometry.blockBytes) ?? false
+    )
   }
 
   /** Fetch what a profile says, up to `bytesMax`. */

@@ -163,8 +163,6 @@ export class ReadPath {
   /** An image is not open any more, or its version is gone: session threads read nothing of it from its origin. */
   closed(imageId: string): void {
     for (const { direct } of this.#parts.origins.all) direct?.unfollow(imageId)
-    const stored = this.#parts.store.find(imageId)
-    if (stored) this.#native.unwatch(stored)
   }
 
   /** Other limits from now on. */
