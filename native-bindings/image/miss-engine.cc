@@ -24,6 +24,7 @@ void MissEngine::ended(const InflightFetch& fetch) {
 void MissEngine::report(Report report) {
   report.took = std::chrono::steady_clock::now() - report.fetch->since;
   const Lock lock(mutex_);
+  if (closed_) return;
   reports_.push_back(std::move(report));
   if (reports_.size() == 1 && on_reports_) on_reports_();
 }
@@ -56,8 +57,11 @@ std::size_t MissEngine::abandon_older(std::chrono::milliseconds age) {
 }
 
 void MissEngine::close() {
+  decltype(reports_) gone;  // They go after the lock.
   const Lock lock(mutex_);
+  closed_ = true;
   on_reports_ = nullptr;
+  gone.swap(reports_);
 }
 
 }  // namespace parentfs::image

@@ -52,7 +52,7 @@ class MissEngine {
   [[nodiscard]] bool has_reports() EXCLUDES(mutex_);
   /** Give up what is under way for longer than `age`: its readers are TypeScript's then. @returns the number of fetches */
   std::size_t abandon_older(std::chrono::milliseconds age) EXCLUDES(mutex_);
-  /** No report is announced any more. */
+  /** Nothing is reported any more: a report refers to its table, and that to this. */
   void close() EXCLUDES(mutex_);
 
  private:
@@ -65,6 +65,7 @@ class MissEngine {
   std::atomic<std::uint32_t> files_{0};
   Mutex mutex_;
   std::function<void()> on_reports_ GUARDED_BY(mutex_);
+  bool closed_ GUARDED_BY(mutex_) = false;
   std::uint64_t last_id_ GUARDED_BY(mutex_) = 0;
   /** By id, so the oldest first. */
   std::map<std::uint64_t, UnderWay> under_way_ GUARDED_BY(mutex_);

@@ -13,7 +13,7 @@ import { MountedFile } from '../fixtures/mounted-file.ts'
 const pageBytes = 4096
 
 t.test(
-  'of the first boot less than a third of the reads wait, for hardly more than twice the bytes',
+  'of the first boot less than a quarter of the reads wait, within the bytes that `balanced` may cost',
   { skip: cannotMount || (transport === 'kernel' ? false : 'it is the same policy over fuse-native') },
   async t => {
     const where = place(t)
@@ -38,10 +38,10 @@ t.test(
     const { misses } = (await statusOf(where)).reads
     const { bytes } = await origin.counters()
     const ratio = bytes / (pages.size * pageBytes)
-    t.comment(`${misses} of ${reads.length} reads waited, aim 300; ${ratio.toFixed(2)} times the bytes, aim 2.1`)
+    t.comment(`${misses} of ${reads.length} reads waited; ${ratio.toFixed(2)} times the bytes`)
     // Of what was fetched ahead, more comes too late on a machine that has much else to do.
-    t.ok(misses < reads.length / 3, `${misses} reads waited`)
-    t.ok(ratio < 2.15, `${ratio}`)
+    t.ok(misses < reads.length / 4, `${misses} reads waited`)
+    t.ok(ratio < 3.7, `${ratio}`)
     await image.close()
     t.equal(await stop(daemon), 0)
   },

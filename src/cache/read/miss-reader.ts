@@ -66,8 +66,9 @@ export class MissReader {
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
     const range = { offset, length }
+    const { opener, lend } = options // A request has them as getters, which a spread would leave out.
     const { bytes, missed } = await this.#withinPatience(image, options.signal, async signal => {
-      const own = { ...options, signal }
+      const own = { signal, opener, lend }
       let missed = false
       for (let tries = 0; tries < triesMax; tries++) {
         const stored = await this.#parts.stored(image)

@@ -249,3 +249,35 @@ t.test('a read that cannot be answered from the store is planned four times, the
   t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 10 })
   t.equal(reader.waiting, 0)
 })
+
+t.test('a reader keeps its place in turns and lends its bytes, also when it says so by getters', async t => {
+  const { reader, image, parts, settled, close } = await reading(t)
+  const openers: (number | undefined)[] = []
+  const budget = parts.fetchBudgets.of(image.origin)
+  const run = budget.run.bind(budget)
+  budget.run = (bytes, own, work, owner) => {
+    openers.push(owner)
+    return run(bytes, own, work, owner)
+  }
+  let releases = 0
+  class Request {
+    get signal() {
+      return signal
+    }
+
+    get opener() {
+      return 77
+    }
+
+    get lend() {
+      return (release: () => void) => {
+        releases++
+        release()
+      }
+    }
+  }
+  await reader.read(image, 0, 100, new Request())
+  t.same([openers, releases], [[77], 1])
+  await settled()
+  await close()
+})
