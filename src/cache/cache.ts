@@ -97,6 +97,7 @@ export class Cache {
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
     this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.collector.unwanted() })
+    options.store.onRecorded = () => void this.#evictor.check() // Never rejects.
     this.#scrubber = new Scrubber(options.store, options.logger, {
       isBusy: () => this.#reads.size > 0,
       ...options.scrub,

@@ -60,6 +60,8 @@ export class Store {
   #latestUse = 0
   #indexBytes = 0
   #stopping = false
+  /** Called when a batch was recorded and the disk measured: the index may have grown over its budget. */
+  onRecorded: () => void = () => {}
   readonly #failedFiles: OpenBackoff
   readonly #retirement: ImageRemoval
   #closing: Promise<void> | undefined
@@ -286,5 +288,6 @@ export class Store {
       this.#options.logger.error({ err: error }, 'the disk could not be measured')
     }
     this.capacity.settle(entries.length * overheadBytesPerEntry, 0)
+    this.onRecorded()
   }
 }

@@ -138,6 +138,9 @@ t.test('two readers of images three times as large as the cache both get on', op
   )
   t.ok(Math.min(...whenFirstEnded) > 0.5, 'neither waits for the other')
   t.ok(Math.max(...readers.map(({ longestMs }) => longestMs)) < 10_000, 'no read hangs')
-  t.ok(eviction.bytes > 2 * capacityMiB * MiB && eviction.bytes < promotion.promotedBytes, 'promotion goes on, and nothing is evicted twice')
+  t.ok(
+    eviction.bytes > 2 * capacityMiB * MiB && eviction.bytes < promotion.promotedBytes,
+    'promotion goes on, and nothing is evicted twice',
+  )
   t.ok((await finish()).highestBytes <= capacityMiB * MiB)
 })

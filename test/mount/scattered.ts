@@ -56,15 +56,15 @@ t.test(`${objects} scattered blocks: the index keeps to its budget`, { skip: can
   const file = await MountedFile.open(t, where.mountpoint, 'a.raw')
   const [wrong, sizes]: [number[], number[]] = [[], []]
   const startedMs = performance.now()
-  await forEachAtOnce(
-    Array.from({ length: objects }, (_, k) => (k * stride) % objects),
-    16,
-    async (object, k) => {
+  const places = Array.from({ length: objects }, (_, k) => (k * stride) % objects)
+  // A local origin may be faster than promotions: what the store did not take is read again.
+  do {
+    await forEachAtOnce(places, 16, async (object, k) => {
       const bytes = await file.read({ offset: offsetOf(object), length: blockBytes })
       if (!bytes.equals(expected(object))) wrong.push(object)
       if (k % 100 === 0) sizes.push(statSync(indexPath).blocks * 512)
-    },
-  )
+    })
+  } while ((await settled(status)).eviction.objects <= objects / 20 && performance.now() - startedMs < 60_000)
   const seconds = (performance.now() - startedMs) / 1000
   await file.close()
   const { cache, eviction, promotion, pid } = await settled(status)
