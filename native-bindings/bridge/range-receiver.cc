@@ -70,7 +70,7 @@ RangeReceiver::RangeReceiver(const Napi::CallbackInfo& info)
   made_by_us<NewRangeReceiver>(info);
   wake_.Unref(env_);
   try {
-    receiver_ = std::make_shared<http::RangeReceiver>([this] { wake_.NonBlockingCall(); });
+    receiver_ = http::RangeReceiver::make([this] { wake_.NonBlockingCall(); });
   } catch (const std::system_error& error) {
     wake_.Release();
     throw_on_error(env_, error.code().value(), "epoll_create1");

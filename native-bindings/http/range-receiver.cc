@@ -42,6 +42,15 @@ RangeReceiver::RangeReceiver(std::function<void()> on_events)
     throw std::system_error(errno, std::generic_category(), "epoll");
   }
   thread_ = std::thread([this] { work(); });
+  thread_id_ = thread_.get_id();
+}
+
+std::shared_ptr<RangeReceiver> RangeReceiver::make(std::function<void()> on_events) {
+  return {new RangeReceiver(std::move(on_events)), [](RangeReceiver* receiver) {
+            // A thread cannot wait for its own end: another one does.
+            if (receiver->thread_id_ == std::this_thread::get_id()) std::thread([receiver] { delete receiver; }).detach();
+            else delete receiver;
+          }};
 }
 
 Result<std::uint32_t> RangeReceiver::adopt(OwnedFd socket) {

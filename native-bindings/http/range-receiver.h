@@ -78,6 +78,8 @@ class RangeReceiver {
 
   /** @param on_events called from any thread when there is something to take: once until {@link take_events} */
   explicit RangeReceiver(std::function<void()> on_events);
+  /** The same, shared: its last reference may go on its own thread, with the end of an exchange. */
+  static std::shared_ptr<RangeReceiver> make(std::function<void()> on_events);
   ~RangeReceiver() { close(); }
   RangeReceiver(const RangeReceiver&) = delete;
   RangeReceiver& operator=(const RangeReceiver&) = delete;
@@ -206,6 +208,8 @@ class RangeReceiver {
   /** Of the thread alone: where heads are received. */
   std::array<std::byte, head_bytes_max> scratch_{};
   std::thread thread_;
+  /** That of `thread_`, also when it is being waited for. Set before there is a second reference to this. */
+  std::thread::id thread_id_;
 };
 
 }  // namespace parentfs::http

@@ -41,7 +41,7 @@ const std::string body(range_bytes, 'x');
 struct Server {
   explicit Server(std::size_t connections = 1, Version version = {.size_bytes = 1000, .etag = "\"v\"", .last_modified = ""},
                   RangeReader::Clock::duration lifetime = std::chrono::hours(1))
-      : receiver(std::make_shared<RangeReceiver>([] {})),
+      : receiver(RangeReceiver::make([] {})),
         pool(std::make_shared<ConnectionPool>(receiver)),
         reader(std::make_shared<RangeReader>(pool, request, std::move(version), RangeReader::Clock::now() + lifetime)) {
     while (ends.size() < connections) add();
@@ -259,6 +259,30 @@ void closed_pools(Checks& t) {
   }
 }
 
+/** The end of an exchange, on the receiver's thread, has the last reference to the receiver. */
+void last_reference(Checks& t) {
+  for (unsigned round = 0; round < 50; round++) {
+    Server server;
+    CHECK(server.read());
+    const std::weak_ptr<RangeReceiver> watched = server.receiver;
+    std::atomic<bool> may_end{false};
+    auto target = std::make_shared<std::vector<std::byte>>(range_bytes);
+    server.answer(right_head + body);
+    CHECK(server.ended() == 1);
+    while (!server.reader->read(50, *target, [&may_end, target](bool) {
+      while (!may_end) std::this_thread::yield();
+    })) {
+      std::this_thread::yield();
+    }
+    server.answer(right_head + body);
+    server.reader.reset();
+    server.pool.reset();
+    server.receiver.reset();
+    may_end = true;
+    CHECK(until([&] { return watched.expired(); }));
+  }
+}
+
 /** Many threads read while connections come and go; each read ends once, and what is right has the bytes. */
 void many_threads(Checks& t) {
   constexpr unsigned readers = 4;
@@ -319,6 +343,7 @@ Tests range_reader_tests() {
           {"what is outside of the image, and what comes too late, is not asked", refused_reads},
           {"an exchange that takes too long is given up, and so are idle connections", slow_heads},
           {"nothing is written to a target once its pool or receiver is closed", closed_pools},
+          {"a receiver may go with the end of an exchange", last_reference},
           {"many threads read at once, and each hears of its own end", many_threads}};
 }
 

@@ -66,9 +66,10 @@ export class NativeFetches {
     return joined
   }
 
-  /** Take what has come; what was joined and has not come counts as failed. */
+  /** Take what has come, and nothing that comes later; what was joined and has not come counts as failed. */
   close(): void {
     this.#takeAll()
+    this.#images.clear()
     for (const resolve of this.#joined.values()) resolve(null)
     this.#joined.clear()
   }
