@@ -45,8 +45,8 @@ class DiskFile {
   [[nodiscard]] int fd() const { return fd_.get(); }
 
   /**
-   * What the page cache has of a range right now: fewer bytes than asked, or none, when it does not have it all. The kernel then
-   * begins to read it, with what lies behind it.
+   * Read without waiting: as much of a range as the page cache has right now, fewer bytes than asked or none. The kernel
+   * then begins to read the rest, with what lies behind it.
    */
   [[nodiscard]] std::size_t read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const;
   /** Waits for the disk. */

@@ -208,7 +208,7 @@ class RangeReceiver {
   /** Of the thread alone: where heads are received. */
   std::array<std::byte, head_bytes_max> scratch_{};
   std::thread thread_;
-  /** That of `thread_`, also when it is being waited for. Set before there is a second reference to this. */
+  /** The id of `thread_`, also when it is being waited for. Set before there is a second reference to this. */
   std::thread::id thread_id_;
 };
 

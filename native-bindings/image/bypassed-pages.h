@@ -14,7 +14,7 @@
 
 namespace parentfs::image {
 
-/** Which units are bypassed: one bit each, and no memory as long as none is. From any thread. */
+/** Bypassed units of a file: one bit each, and no memory as long as there is none. From any thread. */
 class BypassedPages {
  public:
   /** Bytes of a unit: a disk that gives a page in 0.1 ms gives them in about twice that. */

@@ -87,7 +87,7 @@ class DataFile {
   /** The same for any length, with full patience. */
   [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
 
-  /** What of it is on its way from the origin. Null where all misses are TypeScript's. */
+  /** Blocks of it that are on their way from the origin. Null where all misses are TypeScript's. */
   [[nodiscard]] const std::shared_ptr<InflightTable>& inflight() const { return inflight_; }
 
   /**

@@ -58,7 +58,7 @@ class InflightTable : public std::enable_shared_from_this<InflightTable> {
   InflightTable(std::shared_ptr<MissEngine> engine, std::shared_ptr<residency::Table> residency,
                 std::shared_ptr<residency::Table> claims, const residency::Geometry& geometry);
 
-  /** That of its file: reports name it, and no other file of the process has it. */
+  /** The number of its file: reports name it, and no other file of the process has it. */
   [[nodiscard]] std::uint32_t number() const { return number_; }
   /** The memory of all `Claims`. */
   [[nodiscard]] const std::shared_ptr<residency::Table>& memory() const { return claims_; }

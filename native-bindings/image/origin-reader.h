@@ -1,6 +1,6 @@
 /**
- * Origin reader: the origin of an image, as far as a session thread may ask it by itself. It does so for the first read
- * of an object, of which nothing can be held or on its way. Only a whole answer is trusted.
+ * Origin reader: the origin of an image, as far as a session thread may ask it by itself, for whole blocks that are
+ * neither resident nor on their way. Only a whole answer is trusted.
  */
 #pragma once
 

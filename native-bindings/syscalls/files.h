@@ -15,7 +15,7 @@
 
 namespace parentfs::syscalls {
 
-/** What fstat says, in bytes. */
+/** Size and allocation of a file by fstat, in bytes. */
 struct Usage {
   std::uint64_t size_bytes;
   /** st_blocks * 512. */
@@ -70,7 +70,7 @@ int sync_data(int fd);
 Result<Usage> usage(int fd);
 /** The first offset at or after `offset` that holds data; -1 when there is none. */
 Result<std::int64_t> seek_data(int fd, std::uint64_t offset);
-/** What lies at `offset`: ENXIO at or past the end. Where the file system cannot tell, it is data to the end. */
+/** The data or hole at `offset`: ENXIO at or past the end. Where the file system cannot tell, it is data to the end. */
 Result<Extent> extent_at(int fd, std::uint64_t offset);
 /** Open or create `path`, see open_plain, and lock it. EWOULDBLOCK when somebody has it. The lock ends with the descriptor. */
 Result<OwnedFd> lock_file(const std::string& path);

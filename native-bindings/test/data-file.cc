@@ -114,7 +114,7 @@ void verify(Checks& t) {
   CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b011'1011);
 }
 
-/** How many pages of [0, size) the page cache has. Not asked by a read that does not wait: it starts a read-ahead. */
+/** Pages of [0, size) in the page cache. Not asked by a read that does not wait: it starts a read-ahead. */
 std::size_t pages_of(const Image& image, std::uint64_t size) {
   std::vector<unsigned char> pages((size + 4095) / 4096);
   void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, image.file->fd(), 0);

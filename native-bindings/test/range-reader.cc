@@ -167,7 +167,7 @@ void other_answers(Checks& t) {
   }
 }
 
-/** What breaks says nothing of the image: only the connection goes. */
+/** A broken answer says nothing of the image: only the connection goes. */
 void lost_answers(Checks& t) {
   for (const std::string& bytes : {std::string(), right_head.substr(0, 20), right_head, right_head + body.substr(1)}) {
     Server server;

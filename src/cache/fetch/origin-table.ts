@@ -85,8 +85,8 @@ export class OriginTable {
 
   /** @throws CacheError not-found */
   of(image: Image): MountedOrigin {
-    // A loop: every miss asks several times.
-    for (const mounted of this.#all) if (mounted.origin.url === image.origin) return mounted
+    const mounted = this.#mounted(image.origin)
+    if (mounted) return mounted
     throw new CacheError('not-found', `${image.key}: its origin ${image.origin} is not mounted`)
   }
 
@@ -101,7 +101,7 @@ export class OriginTable {
 
   /** Reads of an image by session threads; null where there are none. */
   nativeReadsOf(image: Image): NativeOriginReads | null {
-    return this.#all.find(({ origin }) => origin.url === image.origin)?.direct ?? null
+    return this.#mounted(image.origin)?.direct ?? null
   }
 
   /** The path to the origin of an image. */
@@ -115,24 +115,30 @@ export class OriginTable {
 
   /** Turns that reading ahead may take; none while the origin is not well. */
   prefetchRequestsMax(image: Image): number {
-    const mounted = this.#all.find(({ origin }) => origin.url === image.origin)
+    const mounted = this.#mounted(image.origin)
     const state = mounted?.patience?.availability.state ?? 'available'
     return mounted && state === 'available' ? (mounted.prefetchRequestsMax ?? prefetchRequestsDefault) : 0
   }
 
   /** The bytes around misses of an image that may be fetched in vain. */
-  readAroundOf({ origin: url }: Image): ReadAroundLimits {
-    return this.#all.find(({ origin }) => origin.url === url)?.readAround ?? readAroundChoices[readAroundDefault]
+  readAroundOf(image: Image): ReadAroundLimits {
+    return this.#mounted(image.origin)?.readAround ?? readAroundChoices[readAroundDefault]
   }
 
   /** The directory that shows an image; null is the root, and where its origin is not mounted. */
   directoryOf(image: Image): string | null {
-    return this.#all.find(({ origin }) => origin.url === image.origin)?.directory ?? null
+    return this.#mounted(image.origin)?.directory ?? null
   }
 
   /** The time for which an origin's answer about names counts as fresh. */
   freshMs({ url }: Pick<Origin, 'url'>): number {
-    const mounted = this.#all.find(({ origin }) => origin.url === url)
+    const mounted = this.#mounted(url)
     return (mounted?.revalidateSeconds ?? this.#revalidateSeconds) * 1000
+  }
+
+  /** A loop without a closure: every miss asks several times. */
+  #mounted(url: string): MountedOrigin | undefined {
+    for (const mounted of this.#all) if (mounted.origin.url === url) return mounted
+    return undefined
   }
 }

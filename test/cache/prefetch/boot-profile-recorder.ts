@@ -1,7 +1,7 @@
 import t from 'tap'
+import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
 
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
@@ -11,24 +11,10 @@ const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax
 /** Scattered enough for nothing but a profile to foresee it: no two are near, and no steps are equal. */
 const boot = Array.from({ length: 24 }, (_, k) => ((k * k * 37 + 11) % 1000) * block)
 
-async function open({ cache }: Rooms) {
-  const { image } = await cache.lookup(null, 'a', { signal })
-  await cache.open(image)
-  return image
-}
-
-function settled({ cache }: Rooms): Promise<void> {
-  const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0
-  return until(() => isSettled() && cache.counters.prefetch.queuedRequests === 0, 10_000, 'the end of all fetches')
-}
+const settled = (rooms: Rooms) => fetchesEnded(rooms, 10_000)
 
 async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly number[]): Promise<boolean> {
-  const image = await open(rooms)
-  let isRight = true
-  for (const offset of offsets) {
-    const bytes = await rooms.cache.read(image, offset, 4 * KiB, { signal })
-    isRight &&= origin.bytes('a', offset, 4 * KiB).equals(bytes)
-  }
+  const isRight = await readPlaces(rooms, origin, offsets)
   await settled(rooms)
   return isRight
 }
@@ -36,7 +22,7 @@ async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly num
 /** Evict everything, and open it again. */
 async function openCold(rooms: Rooms): Promise<void> {
   await rooms.cache.operations.evict('a', { signal, onProgress: () => {} })
-  await open(rooms)
+  await openImage(rooms)
   await settled(rooms)
 }
 
@@ -61,7 +47,7 @@ t.test('what was read after a cold open is there at the next one, also of a new 
 
   origin.put('a', 64 * MiB, 2)
   const third = await openRooms({ ...options, directory, origin, revalidateSeconds: 0 })
-  await open(third)
+  await openImage(third)
   await settled(third)
   t.ok(await readAll(third, origin, boot), 'bytes of the new version')
   t.equal(third.cache.counters.reads.misses, 0)
@@ -94,7 +80,7 @@ t.test('an image that is warm is neither noted nor fetched', async t => {
   t.ok(await readAll(first, origin, boot))
   await first.close()
   const second = await openRooms({ ...options, directory, origin })
-  await open(second)
+  await openImage(second)
   t.match(second.cache.counters.prefetch.profiles, { recording: 0, replayed: 0 })
   await second.close()
 })
@@ -116,7 +102,7 @@ t.test('a profile goes to another cache, of other blocks, and is of use there at
   const past = { ...profile!.file, ranges: [[64 * MiB, 4096]] as const }
   await t.rejects(other.cache.operations.importProfile('a', past), { code: 'invalid-argument' })
   await other.cache.operations.importProfile('a', profile!.file)
-  await open(other)
+  await openImage(other)
   await settled(other)
   t.ok(await readAll(other, origin, boot))
   t.equal(other.cache.counters.reads.misses, 0)

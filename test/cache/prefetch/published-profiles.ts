@@ -14,6 +14,7 @@ import { PublishedProfiles } from '../../../src/cache/prefetch/published-profile
 import { loadAddon } from '../../../src/native/addon.ts'
 import type { Origin } from '../../../src/origin/contract/origin.ts'
 import { openOrigin } from '../../../src/origin/open-origin.ts'
+import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { type Fault, startHttpOrigin } from '../../fixtures/http-origin.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
@@ -44,21 +45,11 @@ function roomsOf(directory: string, origin: MemoryOrigin): Promise<Rooms> {
   return openRooms({ ...options, directory, origin: [{ directory: null, origin, hasProfiles: true }] })
 }
 
-async function open({ cache }: Rooms, name = 'a') {
-  const { image } = await cache.lookup(null, name, { signal })
-  await cache.open(image)
-  return image
-}
-
 function published({ cache }: Rooms) {
   return cache.counters.prefetch.profiles.published
 }
 
-async function settled(rooms: Rooms): Promise<void> {
-  const { cache } = rooms
-  const isSettled = () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0
-  await until(() => isSettled() && cache.counters.prefetch.queuedRequests === 0, patienceMs, 'the end of all fetches')
-}
+const settled = (rooms: Rooms) => fetchesEnded(rooms, patienceMs)
 
 /** The search has ended, one way or the other. */
 async function searched(rooms: Rooms, count = 1): Promise<void> {
@@ -68,12 +59,7 @@ async function searched(rooms: Rooms, count = 1): Promise<void> {
 }
 
 async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly number[]): Promise<boolean> {
-  const image = await open(rooms)
-  let isRight = true
-  for (const offset of offsets) {
-    const bytes = await rooms.cache.read(image, offset, 4 * KiB, { signal })
-    isRight &&= origin.bytes('a', offset, 4 * KiB).equals(bytes)
-  }
+  const isRight = await readPlaces(rooms, origin, offsets)
   await settled(rooms)
   return isRight
 }
@@ -81,7 +67,7 @@ async function readAll(rooms: Rooms, origin: MemoryOrigin, offsets: readonly num
 t.test('at the first open of all, the blocks of a published profile are there before they are read', async t => {
   const origin = publish(formatProfileFile({ ...profile, validator: 'seed 1' }))
   const rooms = await roomsOf(t.testdir(), origin)
-  const image = await open(rooms)
+  const image = await openImage(rooms)
   await searched(rooms)
   t.match(published(rooms), { found: 1, replayed: { version: 1, name: 0 } })
   t.equal((await rooms.cache.operations.explain('a', 0, 1)).profile, 'published, fetched ahead at this open')
@@ -95,7 +81,7 @@ t.test('at the first open of all, the blocks of a published profile are there be
 
   const without = publish(null)
   const bare = await roomsOf(t.testdir(), without)
-  await open(bare)
+  await openImage(bare)
   await searched(bare)
   t.ok(await readAll(bare, without, boot))
   t.equal(bare.cache.counters.reads.misses, ranges.length)
@@ -109,13 +95,13 @@ t.test(
     const origin = publish(formatProfileFile(profile))
     const directory = t.testdir()
     const first = await openRooms({ ...options, directory, origin })
-    await open(first)
+    await openImage(first)
     t.ok(await readAll(first, origin, [5 * MiB]))
     await first.close()
     t.notOk(origin.requests.some(request => request.includes(profileSuffix)))
     const second = await roomsOf(directory, origin)
     await second.cache.operations.evict('a', { signal, onProgress: () => {} })
-    const image = await open(second)
+    const image = await openImage(second)
     await settled(second)
     t.equal(second.cache.residence(image).residentBytes, block)
     t.match(await second.cache.operations.explain('a', 0, 1), { profile: 'learned from 1 cold opens' })
@@ -131,7 +117,7 @@ t.test('a profile of another version is fetched part by part, as far as it prove
   const other = { sizeBytes: sizeBytes * 2, validator: 'x', ranges: order.map(offset => [offset, block] as const) }
   const origin = publish(formatProfileFile(other))
   const rooms = await roomsOf(t.testdir(), origin)
-  const image = await open(rooms)
+  const image = await openImage(rooms)
   await searched(rooms)
   t.match(published(rooms), { found: 1, replayed: { version: 0, name: 1 } })
   const held = () => rooms.cache.residence(image).residentBytes
@@ -152,7 +138,7 @@ t.test('a profile of another image costs one part, and what was read in its plac
   const origin = publish(formatProfileFile(other))
   const directory = t.testdir()
   const rooms = await roomsOf(directory, origin)
-  const image = await open(rooms)
+  const image = await openImage(rooms)
   await searched(rooms)
   t.ok(await readAll(rooms, origin, [0, 9 * MiB]))
   t.equal(rooms.cache.residence(image).residentBytes, profileTrialBytes + 2 * block)
@@ -172,7 +158,7 @@ t.test('no profile fetches more than half of its image', async t => {
   origin.put('a', 8 * MiB, 1)
   origin.putText(`a${profileSuffix}`, formatProfileFile({ ...profile, sizeBytes: 8 * MiB, ranges: [[0, 8 * MiB]] }))
   const rooms = await roomsOf(t.testdir(), origin)
-  const image = await open(rooms)
+  const image = await openImage(rooms)
   await searched(rooms)
   t.equal(rooms.cache.residence(image).residentBytes, 4 * MiB)
   await rooms.close()
