@@ -167,7 +167,7 @@ t.test('a secret is sent as long as it is fresh, and another one takes its place
   let nowMs = 0
   const basic = { username: 'me', password: { env: 'SECRET' } }
   const credentials = new Credentials({ basic }, { logger: silentLogger, environment, now: () => nowMs })
-  const { read, readNatively, publish } = await open(t, server.url, { credentials })
+  const { read, readNatively, publish } = await open(t, server.url, { authorizer: credentials })
   await publish()
   await server.fault({ kind: 'status', status: 401, times: 1 })
   t.equal(await readNatively(0), null)

@@ -161,6 +161,11 @@ const http = z.strictObject({
     what: 'further request headers for the server; targets of redirects get none of them',
     unset: 'none',
   }),
+  query: secretField({
+    live: true,
+    what: 'query added to each URL of the server, such as a shared access signature (NAME=VALUE&..., encoded)',
+    unset: 'none',
+  }),
   ca: pathField({
     live: true,
     what: 'file of CA certificates (PEM) trusted in addition to the usual ones',
@@ -279,16 +284,16 @@ function proxiesOf({ proxy, proxyBasic }: HttpSettings, logger: Logger): ProxyCh
 }
 
 function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['http'] {
-  const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, ca } = settings
+  const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, query, ca } = settings
   const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const sources = { basic, bearer, headers: Object.fromEntries(named) }
-  const hasCredentials = basic !== undefined || bearer !== undefined || named.length > 0
+  const sources = { basic, bearer, headers: Object.fromEntries(named), query }
+  const hasCredentials = named.length > 0 || [basic, bearer, query].some(source => source !== undefined)
   return {
     connectMsMax: connectTimeout,
     firstByteMsMax: answerTimeout,
     stallMsMax: stallTimeout,
     listingBytesMax: listingSize,
-    credentials: hasCredentials ? new Credentials(sources, { logger }) : null,
+    authorizer: hasCredentials ? new Credentials(sources, { logger }) : null,
     proxyFor: proxiesOf(settings, logger),
     unixSocket: settings.unixSocket,
     ca: ca === null ? null : certificatesIn(ca),

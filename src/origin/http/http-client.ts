@@ -16,6 +16,7 @@ import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import { nativeShareOf } from '../wrappers/limits.ts'
+import type { Authorization, Authorizer } from './authorizer.ts'
 import { Dialer } from './connections/dialer.ts'
 import { RangeConnectionPool } from './connections/range-connection-pool.ts'
 import { ProxyRefused, proxyAuthorizationOf } from './connections/tunnel.ts'
@@ -30,13 +31,12 @@ import {
 import { ExchangeTimeout } from './protocol/exchange-timeout.ts'
 import { discard, type HttpAnswer } from './protocol/http-body.ts'
 import { isRedirect, nextPlace } from './protocol/http-redirect.ts'
-import { factsOf, httpPlaceOf } from './protocol/http-url.ts'
+import { factsOf, httpPlaceOf, QueriedUrls } from './protocol/http-url.ts'
 import { InterimResponses } from './protocol/interim-responses.ts'
 import { LocalRedirects } from './protocol/local-redirects.ts'
 import { type HttpProxy, noProxy, type ProxyChoice } from './protocol/proxy-rules.ts'
 import { RememberedRedirects, redirectMsOf } from './protocol/remembered-redirects.ts'
 import type { Headers } from './protocol/response-headers.ts'
-import type { Credentials } from './request-credentials.ts'
 
 /**
  * The time that an idle connection is kept where the server does not say: shorter than that of nginx (75 s) and most
@@ -57,8 +57,8 @@ export interface HttpOptions {
   readonly listingBytesMax: number
   /** Ranges from this length on are received by {@link receiver}. */
   readonly inPlaceBytesMin: number
-  /** Headers for our own host; null: those of the URL alone. */
-  readonly credentials: Credentials | null
+  /** Lets requests in at our own host; null: the credentials of the URL alone do. */
+  readonly authorizer: Authorizer | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
   readonly ca: string | null
   /** Receives long ranges; null: undici does. */
@@ -82,7 +82,7 @@ export const httpOptionsDefault: HttpOptions = {
   connectionsMax: originConcurrencyDefault,
   listingBytesMax,
   inPlaceBytesMin: 64 * 1024,
-  credentials: null,
+  authorizer: null,
   ca: null,
   receiver: null,
   readers: null,
@@ -99,8 +99,6 @@ export interface HttpRequest {
   /** The reader's memory for the body of a range: it may be received in place. */
   readonly target?: Uint8Array
 }
-
-type Secrets = Readonly<Record<string, string>>
 
 const require = createRequire(import.meta.url)
 
@@ -124,6 +122,7 @@ export class HttpClient {
   readonly #redirects: LocalRedirects
   /** Of ranges alone: their version is compared. Names are always asked at the origin's own URL. */
   readonly #remembered = new RememberedRedirects()
+  readonly #queried = new QueriedUrls()
   #closing: Promise<void> | null = null
 
   /**
@@ -232,35 +231,35 @@ export class HttpClient {
     return { ...answer, repeatMs: Math.min(answer.repeatMs, this.#remembered.leftMs(url)) }
   }
 
-  /** Once more with other secrets where the server refuses these and there are others by now. */
+  /** Once more with another head where the server refuses this one and there is another by now. */
   #sendWithCredentials(request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
-    const { credentials } = this.#options
+    const { authorizer } = this.#options
     watch.arm('no answer', this.#options.firstByteMsMax)
-    if (credentials === null || factsOf(request.url).origin !== this.#home) return this.#send(request, null, watch)
-    return this.#sendWith(credentials, request, watch)
+    if (authorizer === null || factsOf(request.url).origin !== this.#home) return this.#send(request, null, watch)
+    return this.#sendWith(authorizer, request, watch)
   }
 
-  async #sendWith(credentials: Credentials, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
-    const secrets = await credentials.headers()
-    const answer = await this.#send(request, secrets, watch)
-    if ((answer.status !== 401 && answer.status !== 403) || !(await credentials.renew(secrets))) return answer
+  async #sendWith(authorizer: Authorizer, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
+    const sent = await authorizer.authorize(request)
+    const answer = await this.#send(request, sent, watch)
+    if (!authorizer.refusals.has(answer.status) || !(await authorizer.refused(request, sent, answer))) return answer
     discard(answer.body, this.#options.stallMsMax)
     watch.arm('no answer', this.#options.firstByteMsMax)
-    return await this.#send(request, await credentials.headers(), watch)
+    return await this.#send(request, await authorizer.authorize(request), watch)
   }
 
-  #send(request: HttpRequest, secrets: Secrets | null, watch: ExchangeTimeout): Promise<HttpAnswer> {
+  #send(request: HttpRequest, head: Authorization | null, watch: ExchangeTimeout): Promise<HttpAnswer> {
     const proxy = this.#dialer.proxyFor(factsOf(request.url).origin)
-    return proxy === null ? this.#sendOnce(request, secrets, {}, watch) : this.#sendBy(proxy, request, secrets, watch)
+    return proxy === null ? this.#sendOnce(request, head, {}, watch) : this.#sendBy(proxy, request, head, watch)
   }
 
   /** Once more where the proxy refuses our credentials and there are others by now. */
-  async #sendBy(proxy: HttpProxy, request: HttpRequest, secrets: Secrets | null, watch: ExchangeTimeout) {
+  async #sendBy(proxy: HttpProxy, request: HttpRequest, head: Authorization | null, watch: ExchangeTimeout) {
     const send = async () => {
       // A tunnel has been told already, and a 407 in it is the server's.
-      if (request.url.protocol === 'https:') return await this.#sendOnce(request, secrets, {}, watch)
+      if (request.url.protocol === 'https:') return await this.#sendOnce(request, head, {}, watch)
       const sent = (await proxy.credentials?.headers()) ?? {}
-      const answer = await this.#sendOnce(request, secrets, proxyAuthorizationOf(sent), watch)
+      const answer = await this.#sendOnce(request, head, proxyAuthorizationOf(sent), watch)
       if (answer.status !== 407) return answer
       discard(answer.body, this.#options.stallMsMax)
       throw new ProxyRefused(proxy, sent)
@@ -274,20 +273,21 @@ export class HttpClient {
   }
 
   async #sendOnce(
-    { method, url, headers: asked, target }: HttpRequest,
-    secrets: Secrets | null,
-    forProxy: Secrets,
+    { method, url: asked, headers: own, target }: HttpRequest,
+    head: Authorization | null,
+    forProxy: Readonly<Record<string, string>>,
     watch: ExchangeTimeout,
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
+    const url = head === null || head.query === '' ? asked : this.#queried.with(asked, head.query)
     const { origin, place, isDirectory } = factsOf(url)
     const repeatMs = Math.min(
-      (secrets && this.#options.credentials?.freshMs) ?? Number.POSITIVE_INFINITY,
+      head?.freshMs ?? Number.POSITIVE_INFINITY,
       this.#dialer.proxyFor(origin)?.credentials?.freshMs ?? Number.POSITIVE_INFINITY,
     )
     const headers: Record<string, string> = { 'user-agent': 'parentfs', 'accept-encoding': 'identity' }
-    for (const name in secrets) headers[name] = secrets[name]!
-    for (const name in asked) headers[name] = asked[name]!
+    for (const name in head?.headers) headers[name] = head!.headers[name]!
+    for (const name in own) headers[name] = own[name]!
     if (this.#authorization !== null && origin === this.#home) headers.authorization = this.#authorization
     for (const name in forProxy) headers[name] = forProxy[name]!
     if (this.#ranges && target && target.length >= this.#options.inPlaceBytesMin) {

@@ -1,51 +1,27 @@
 /**
  * A web server as an origin: `http(s)://host/directory/`, the files directly in it.
  *
- * The server must name its versions (a strong ETag, or at least a date) and send single ranges. Both are checked at
- * lookup. Every read asks for one range of one version, and every answer is compared with the request: another version,
- * another range, another length or an encoded body is never served. No client can see a file that is written in place
- * while the server sends it: images are to be replaced by rename.
+ * No client can see a file that is written in place while the server sends it: images are to be replaced by rename.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
-import type { CancelSignal } from '../../base/cancel-signal.ts'
-import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
+import { abortedBy, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
-import { type Look, YoungVersions } from '../contract/recently-modified.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
 import { httpDigest } from './http-digest.ts'
 import { HttpListing } from './http-listing.ts'
-import { httpTickMs } from './limits.ts'
-import { NativeReaders } from './native-readers.ts'
-import { type HttpAnswer, receiveInto } from './protocol/http-body.ts'
-import { failureOf } from './protocol/http-status.ts'
+import { HttpObjects, missing } from './http-objects.ts'
 import { baseOf } from './protocol/http-url.ts'
-import {
-  ageMsOf,
-  compareValidator,
-  conditionOf,
-  contentLengthOf,
-  contentRangeOf,
-  headerOf,
-  isEncoded,
-  isRange,
-  modifiedMsOf,
-  saysEmpty,
-  validatorOf,
-} from './protocol/response-headers.ts'
 
 export class HttpOrigin implements Origin {
   readonly url: string
   readonly #base: URL
   readonly #client: HttpClient
   readonly #listing: HttpListing
-  readonly #readers: NativeReaders | null
-  readonly #young = new YoungVersions()
-  /** False once this server has said that it knows no HEAD. */
-  #knowsHead = true
+  readonly #objects: HttpObjects
   /** The last read image is read next. */
   #latest: { readonly key: string; readonly url: URL } | null = null
 
@@ -60,7 +36,7 @@ export class HttpOrigin implements Origin {
     const all = { ...httpOptionsDefault, ...options }
     this.#client = new HttpClient(base.origin, authorization, all)
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
-    this.#readers = all.readers && new NativeReaders(all.readers)
+    this.#objects = new HttpObjects(this.url, this.#client, all.readers)
   }
 
   list({ signal }: ReadOptions): Promise<readonly string[] | null> {
@@ -69,16 +45,13 @@ export class HttpOrigin implements Origin {
 
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
     throwIfAborted(signal)
-    const url = this.#placeOf(key)
-    const { facts, provesRanges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
-    if (!provesRanges && facts.sizeBytes > 0) await this.#proveRanges(facts, url, signal)
-    return facts
+    return await this.#objects.lookup(key, this.#placeOf(key), signal)
   }
 
   read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     if (target.length === 0) return Promise.resolve()
-    return callSafely(() => this.#readRange(image, this.#placeOf(image.key), offset, target, signal, image))
+    return callSafely(() => this.#objects.read(image, this.#placeOf(image.key), offset, target, signal))
   }
 
   async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
@@ -92,141 +65,15 @@ export class HttpOrigin implements Origin {
   }
 
   close(): Promise<void> {
-    this.#readers?.close()
+    this.#objects.close()
     return this.#client.close()
-  }
-
-  /** HEAD, or the first byte where the server knows no HEAD. */
-  async #ask(key: string, url: URL, isAgain: boolean, signal: CancelSignal): Promise<Asked> {
-    // Source: RFC 9111 5.2.1.4.
-    const always: Readonly<Record<string, string>> = isAgain ? { 'cache-control': 'no-cache' } : {}
-    if (this.#knowsHead) {
-      const asked = await this.#client.exchange({ method: 'HEAD', url, headers: always }, signal, async answer => {
-        if (answer.status === 405 || answer.status === 501) return null
-        return this.#factsOfWhole(key, answer)
-      })
-      if (asked !== null) return asked
-      this.#knowsHead = false
-    }
-    const headers = { ...always, range: 'bytes=0-0' }
-    const asked = await this.#client.exchange({ method: 'GET', url, headers }, signal, async answer => {
-      if (answer.status === 416 && saysEmpty(answer.headers)) return null
-      return answer.status === 206 ? this.#factsOfPart(key, answer) : this.#factsOfWhole(key, answer)
-    })
-    if (asked !== null) return asked
-    // An empty image has no first byte, and a 416 names no version: ask for the whole of nothing.
-    return await this.#client.exchange({ method: 'GET', url, headers: always }, signal, async answer =>
-      this.#factsOfWhole(key, answer),
-    )
-  }
-
-  #factsOfWhole(key: string, answer: HttpAnswer): Asked {
-    // Redirected to a directory: whether the server would list it or refuses to, the name is no image.
-    if (answer.isDirectory && (answer.status === 200 || answer.status === 403)) throw this.#missing(key)
-    if (answer.status !== 200) throw failureOf(answer, 'lookup')
-    const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
-    if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
-    const sizeBytes = contentLengthOf(answer.headers)
-    return { ...this.#seen(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
-  }
-
-  #factsOfPart(key: string, answer: HttpAnswer): Asked {
-    const range = contentRangeOf(answer.headers)
-    if (range === null || range.first !== 0 || range.last !== 0) {
-      throw unsupported(answer, 'it answered a request for one byte with another range')
-    }
-    return { ...this.#seen(key, answer, range.sizeBytes), provesRanges: true }
-  }
-
-  /** No ETag makes a version older by its looks: many servers put theirs together of the date and the length. */
-  #seen(key: string, answer: HttpAnswer, sizeBytes: number | null): Look {
-    const facts = this.#factsOf(key, answer, sizeBytes)
-    return { facts, ageMs: ageMsOf(answer.headers, Date.now()), tickMs: httpTickMs }
-  }
-
-  #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
-    if (isEncoded(answer.headers)) throw unsupported(answer, 'it encodes the body although it was asked not to')
-    if (sizeBytes === null) throw unsupported(answer, 'it does not say how long the image is (Content-Length)')
-    const validator = validatorOf(answer.headers)
-    if (validator === null) {
-      throw unsupported(answer, 'it names no version of the image: it needs a strong ETag or Last-Modified')
-    }
-    return { origin: this.url, key, sizeBytes, validator, modifiedMs: modifiedMsOf(answer.headers) }
-  }
-
-  /** The server does not say whether it sends ranges: ask for one. */
-  async #proveRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<void> {
-    try {
-      await this.#readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
-    } catch (cause) {
-      if (!isCacheError(cause, 'origin-protocol')) throw cause
-      throw new CacheError('origin-unsupported', `${cause.message}; an origin must send ranges`, { cause })
-    }
-  }
-
-  /** @param image `facts` where native threads may read it from then on */
-  #readRange(
-    facts: ImageFacts,
-    url: URL,
-    offset: number,
-    target: Uint8Array,
-    signal: CancelSignal,
-    image: Image | null = null,
-  ): Promise<void> {
-    const readers = image && this.#readers
-    const last = offset + target.length - 1
-    const headers = conditionOf(facts.validator)
-    headers.range = `bytes=${offset}-${last}`
-    return this.#client.exchange({ method: 'GET', url, headers, target }, signal, (answer, watch) => {
-      const refusal = refusalOf(answer, facts, offset, last)
-      if (refusal) {
-        if (image) readers?.refused(image)
-        throw refusal
-      }
-      const received = receiveInto(answer, target, watch)
-      return image && readers ? received.then(() => readers.answered(image, answer)) : received
-    })
   }
 
   #placeOf(key: string): URL {
     if (this.#latest?.key === key) return this.#latest.url
-    if (!isImageName(key)) throw this.#missing(key)
+    if (!isImageName(key)) throw missing(this.url, key)
     const url = new URL(encodeURIComponent(key), this.#base)
     this.#latest = { key, url }
     return url
   }
-
-  #missing(key: string): CacheError {
-    return new CacheError('not-found', `${this.url}: has no image ${JSON.stringify(key)}`)
-  }
-}
-
-interface Asked extends Look {
-  /** True when the answer showed, or promised, that the server sends ranges. */
-  readonly provesRanges: boolean
-}
-
-/** image-changed, origin-protocol or what a status stands for; null: it is that range of that version. */
-function refusalOf(answer: HttpAnswer, facts: ImageFacts, first: number, last: number): CacheError | null {
-  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: ${why}; nothing of it is served`)
-  if (answer.status === 200) return refuse(`sent the whole image for bytes ${first}-${last}`)
-  if (answer.status !== 206) return failureOf(answer, 'read')
-  const version = compareValidator(answer.headers, facts.validator)
-  if (version === 'other') {
-    return new CacheError('image-changed', `${answer.place}: is no longer version ${facts.validator}`)
-  }
-  if (version === 'missing') return refuse('did not say which version of the image it sent')
-  if (isEncoded(answer.headers)) return refuse('encoded the body although it was asked not to')
-  if (!isRange(answer.headers, first, last, facts.sizeBytes)) {
-    const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
-    return refuse(`sent ${sent} when asked for bytes ${first}-${last}/${facts.sizeBytes}`)
-  }
-  const length = contentLengthOf(answer.headers)
-  return length === null || length === last - first + 1
-    ? null
-    : refuse(`sent ${length} bytes for bytes ${first}-${last}`)
-}
-
-function unsupported(answer: HttpAnswer, why: string): CacheError {
-  return new CacheError('origin-unsupported', `${answer.place}: cannot be served: ${why}`)
 }

@@ -1,6 +1,9 @@
 /**
- * Request credentials: headers for a web server that may be secret, and that only the origin's own host gets.
+ * Request credentials: headers and a query for a web server that may be secret, and that only the origin's own host
+ * gets.
  */
+import { CacheError } from '../../base/errors.ts'
+import { type Authorization, type AuthorizedRequest, type Authorizer, usualRefusals } from './authorizer.ts'
 import { secretRenewMs } from './limits.ts'
 import { Secret, type SecretOptions, type SecretSource } from './secret.ts'
 
@@ -10,21 +13,25 @@ export interface CredentialSources {
   readonly bearer?: SecretSource | undefined
   /** By name in small letters. */
   readonly headers?: Readonly<Record<string, string | SecretSource>> | undefined
+  /** Such as a shared access signature: `NAME=VALUE&...`, encoded. */
+  readonly query?: SecretSource | undefined
 }
 
 type Headers = Readonly<Record<string, string>>
 
-export class Credentials {
+export class Credentials implements Authorizer {
+  readonly refusals = usualRefusals
   readonly #parts: readonly {
     readonly header: string
     readonly secret: Secret
     readonly format: (value: string) => string
   }[]
   readonly #plain: Headers
+  readonly #query: Secret | null
   readonly #now: () => number
   #renewedMs = Number.NEGATIVE_INFINITY
 
-  constructor({ basic, bearer, headers = {} }: CredentialSources, options: SecretOptions) {
+  constructor({ basic, bearer, headers = {}, query }: CredentialSources, options: SecretOptions) {
     this.#now = options.now ?? (() => performance.now())
     const parts = []
     const plain: Record<string, string> = {}
@@ -45,6 +52,17 @@ export class Credentials {
     }
     this.#parts = parts
     this.#plain = plain
+    this.#query = query === undefined ? null : new Secret(query, options)
+  }
+
+  async authorize(): Promise<Authorization> {
+    const [headers, query] = await Promise.all([this.headers(), this.#query?.value().then(queryOf) ?? ''])
+    return { headers, query, freshMs: this.freshMs }
+  }
+
+  async refused(_request: AuthorizedRequest, sent: Authorization): Promise<boolean> {
+    const isRenewed = await this.renew(sent.headers)
+    return isRenewed || (this.#query !== null && queryOf(await this.#query.value()) !== sent.query)
   }
 
   /** @throws CacheError access-denied when a secret is not there */
@@ -57,7 +75,7 @@ export class Credentials {
 
   /** The time for which they are good without being asked for again, in milliseconds. */
   get freshMs(): number {
-    return Math.min(Number.POSITIVE_INFINITY, ...this.#parts.map(({ secret }) => secret.freshMs))
+    return Math.min(Number.POSITIVE_INFINITY, ...this.#secrets.map(({ freshMs }) => freshMs))
   }
 
   /**
@@ -65,11 +83,24 @@ export class Credentials {
    * @returns true when there is something else to send now
    */
   async renew(sent: Headers): Promise<boolean> {
-    if (this.#parts.length > 0 && this.#now() - this.#renewedMs >= secretRenewMs) {
+    const secrets = this.#secrets
+    if (secrets.length > 0 && this.#now() - this.#renewedMs >= secretRenewMs) {
       this.#renewedMs = this.#now()
-      await Promise.all(this.#parts.map(({ secret }) => secret.renew()))
+      await Promise.all(secrets.map(secret => secret.renew()))
     }
     const headers = await this.headers()
     return Object.keys(headers).some(header => headers[header] !== sent[header])
   }
+
+  get #secrets(): readonly Secret[] {
+    const secrets = this.#parts.map(({ secret }) => secret)
+    return this.#query === null ? secrets : [...secrets, this.#query]
+  }
+}
+
+/** @throws CacheError access-denied */
+function queryOf(secret: string): string {
+  const query = secret.replace(/^\?/, '')
+  if (/^[\x21-\x7e]+$/.test(query) && !query.includes('#')) return query
+  throw new CacheError('access-denied', 'the secret query is not usable: it is not an encoded query NAME=VALUE&...')
 }

@@ -81,7 +81,7 @@ t.test('an expired token is replaced between two requests, without an error', as
   const file = join(t.testdirName, 'token')
   writeFileSync(file, 'one', { mode: 0o600 })
   const credentials = new Credentials({ bearer: { file } }, { logger: silentLogger })
-  const origin = new HttpOrigin(near, { credentials })
+  const origin = new HttpOrigin(near, { authorizer: credentials })
   t.teardown(() => origin.close())
   await origin.lookup('a.img', { signal })
   writeFileSync(file, 'two')
@@ -101,11 +101,39 @@ t.test('what a redirect leads to gets none of it', async t => {
   const file = join(t.testdirName, 'token')
   writeFileSync(file, 'one', { mode: 0o600 })
   const credentials = new Credentials({ bearer: { file }, headers: { 'x-key': { file } } }, { logger: silentLogger })
-  const origin = new HttpOrigin(near, { credentials })
+  const origin = new HttpOrigin(near, { authorizer: credentials })
   t.teardown(() => origin.close())
   await origin.lookup('far.img', { signal })
   t.match(seen, [
     { far: false, authorization: 'Bearer one', key: 'one' },
     { far: true, authorization: undefined, key: undefined },
   ])
+})
+
+t.test('a secret query goes with each request, is renewed when it is refused, and is in no message', async t => {
+  const asked: string[] = []
+  let wanted = 'sv=1&sig=one%2B'
+  const server = createServer((request, response) => {
+    asked.push(request.url ?? '')
+    const isGood = request.url?.split('?')[1] === wanted
+    response.writeHead(isGood ? 404 : 403, { 'content-length': 0 }).end()
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => server.close())
+  const file = join(t.testdir({}), 'query')
+  writeFileSync(file, '?sv=1&sig=one%2B\n', { mode: 0o600 })
+  const authorizer = new Credentials({ query: { file } }, { logger: silentLogger })
+  const origin = new HttpOrigin(`http://127.0.0.1:${(server.address() as AddressInfo).port}/d/`, { authorizer })
+  t.teardown(() => origin.close())
+  await t.rejects(origin.lookup('a b.img', { signal }), { code: 'not-found' })
+  wanted = 'sv=1&sig=two'
+  const refused = await origin.lookup('a b.img', { signal }).catch((error: Error) => error)
+  t.match(refused, { code: 'access-denied' }, 'the file has the same one')
+  t.notMatch((refused as Error).message, /sig|one/)
+  writeFileSync(file, 'sv=1&sig=two')
+  const later = new Credentials({ query: { file } }, { logger: silentLogger })
+  t.match(await later.authorize(), { headers: {}, query: 'sv=1&sig=two' })
+  t.same(asked.slice(0, 2), ['/d/a%20b.img?sv=1&sig=one%2B', '/d/a%20b.img?sv=1&sig=one%2B'])
+  writeFileSync(file, 'two lines\nof text')
+  await t.rejects(new Credentials({ query: { file } }, { logger: silentLogger }).authorize(), { code: 'access-denied' })
 })

@@ -55,6 +55,21 @@ export function factsOf(url: URL): UrlFacts {
   return facts
 }
 
+/** URLs with a secret query, each made once for as long as its query stays the same. */
+export class QueriedUrls {
+  readonly #known = new WeakMap<URL, { readonly query: string; readonly url: URL }>()
+
+  /** @param query encoded, without its question mark */
+  with(url: URL, query: string): URL {
+    const before = this.#known.get(url)
+    if (before?.query === query) return before.url
+    const whole = new URL(url)
+    whole.search = whole.search === '' ? query : `${whole.search}&${query}`
+    this.#known.set(url, { query, url: whole })
+    return whole
+  }
+}
+
 /** A URL as messages may show it: without credentials, query and fragment. */
 export function httpPlaceOf(url: URL): string {
   return factsOf(url).place

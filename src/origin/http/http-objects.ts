@@ -1,0 +1,207 @@
+/**
+ * Objects of a web server, each at a URL of its own: asked about, and read by ranges of one version.
+ *
+ * The server must name its versions (a strong ETag, or at least a date) and send single ranges. Both are checked at
+ * lookup. Every read asks for one range of one version, and every answer is compared with the request: another version,
+ * another range, another length or an encoded body is never served.
+ */
+
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { CacheError, isCacheError } from '../../base/errors.ts'
+import type { Image, ImageFacts } from '../../base/image.ts'
+import type { ReaderTable } from '../contract/native-read-sources.ts'
+import { type Look, YoungVersions } from '../contract/recently-modified.ts'
+import type { HttpClient } from './http-client.ts'
+import { httpTickMs } from './limits.ts'
+import { NativeReaders } from './native-readers.ts'
+import { type HttpAnswer, receiveInto } from './protocol/http-body.ts'
+import { failureOf } from './protocol/http-status.ts'
+import {
+  ageMsOf,
+  compareValidator,
+  conditionOf,
+  contentLengthOf,
+  contentRangeOf,
+  headerOf,
+  isEncoded,
+  isRange,
+  modifiedMsOf,
+  saysEmpty,
+  validatorOf,
+} from './protocol/response-headers.ts'
+
+/** One version of an object. */
+export type ObjectVersion = Pick<ImageFacts, 'sizeBytes' | 'validator'>
+
+export class HttpObjects {
+  readonly #identity: string
+  readonly #client: HttpClient
+  readonly #readers: NativeReaders | null
+  readonly #young = new YoungVersions()
+  /** False once this server has said that it knows no HEAD. */
+  #knowsHead = true
+
+  /**
+   * @param identity the origin's URL, for facts and messages
+   * @param readers takes readers for native threads; null: there are none
+   */
+  constructor(identity: string, client: HttpClient, readers: ReaderTable | null) {
+    this.#identity = identity
+    this.#client = client
+    this.#readers = readers && new NativeReaders(readers)
+  }
+
+  /**
+   * The facts of the image `key`, which is the object at `url`.
+   * @throws CacheError as Origin.lookup
+   */
+  async lookup(key: string, url: URL, signal: CancelSignal): Promise<ImageFacts> {
+    const { facts, provesRanges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
+    if (!provesRanges && facts.sizeBytes > 0) await this.#proveRanges(facts, url, signal)
+    return facts
+  }
+
+  /**
+   * Fill `target` with the bytes of the image at `offset`; native threads may read it from then on.
+   * @throws CacheError as Origin.read
+   */
+  read(image: Image, url: URL, offset: number, target: Uint8Array, signal: CancelSignal): Promise<void> {
+    return this.readRange(image, url, offset, target, signal, image)
+  }
+
+  /**
+   * Fill `target` with the bytes of one version of an object at `offset`.
+   * @param image the image that it is, where native threads may read it from then on; null: a part of one
+   * @throws CacheError as Origin.read
+   */
+  readRange(
+    version: ObjectVersion,
+    url: URL,
+    offset: number,
+    target: Uint8Array,
+    signal: CancelSignal,
+    image: Image | null = null,
+  ): Promise<void> {
+    const readers = image && this.#readers
+    const last = offset + target.length - 1
+    const headers = conditionOf(version.validator)
+    headers.range = `bytes=${offset}-${last}`
+    return this.#client.exchange({ method: 'GET', url, headers, target }, signal, (answer, watch) => {
+      const refusal = refusalOf(answer, version, offset, last)
+      if (refusal) {
+        if (image) readers?.refused(image)
+        throw refusal
+      }
+      const received = receiveInto(answer, target, watch)
+      return image && readers ? received.then(() => readers.answered(image, answer)) : received
+    })
+  }
+
+  /** The origin is closed. */
+  close(): void {
+    this.#readers?.close()
+  }
+
+  /** HEAD, or the first byte where the server knows no HEAD. */
+  async #ask(key: string, url: URL, isAgain: boolean, signal: CancelSignal): Promise<Asked> {
+    // Source: RFC 9111 5.2.1.4.
+    const always: Readonly<Record<string, string>> = isAgain ? { 'cache-control': 'no-cache' } : {}
+    if (this.#knowsHead) {
+      const asked = await this.#client.exchange({ method: 'HEAD', url, headers: always }, signal, async answer => {
+        if (answer.status === 405 || answer.status === 501) return null
+        return this.#factsOfWhole(key, answer)
+      })
+      if (asked !== null) return asked
+      this.#knowsHead = false
+    }
+    const headers = { ...always, range: 'bytes=0-0' }
+    const asked = await this.#client.exchange({ method: 'GET', url, headers }, signal, async answer => {
+      if (answer.status === 416 && saysEmpty(answer.headers)) return null
+      return answer.status === 206 ? this.#factsOfPart(key, answer) : this.#factsOfWhole(key, answer)
+    })
+    if (asked !== null) return asked
+    // An empty image has no first byte, and a 416 names no version: ask for the whole of nothing.
+    return await this.#client.exchange({ method: 'GET', url, headers: always }, signal, async answer =>
+      this.#factsOfWhole(key, answer),
+    )
+  }
+
+  #factsOfWhole(key: string, answer: HttpAnswer): Asked {
+    // Redirected to a directory: whether the server would list it or refuses to, the name is no image.
+    if (answer.isDirectory && (answer.status === 200 || answer.status === 403)) throw missing(this.#identity, key)
+    if (answer.status !== 200) throw failureOf(answer, 'lookup')
+    const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
+    if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
+    const sizeBytes = contentLengthOf(answer.headers)
+    return { ...this.#seen(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
+  }
+
+  #factsOfPart(key: string, answer: HttpAnswer): Asked {
+    const range = contentRangeOf(answer.headers)
+    if (range === null || range.first !== 0 || range.last !== 0) {
+      throw unsupported(answer, 'it answered a request for one byte with another range')
+    }
+    return { ...this.#seen(key, answer, range.sizeBytes), provesRanges: true }
+  }
+
+  /** No ETag makes a version older by its looks: many servers put theirs together of the date and the length. */
+  #seen(key: string, answer: HttpAnswer, sizeBytes: number | null): Look {
+    const facts = this.#factsOf(key, answer, sizeBytes)
+    return { facts, ageMs: ageMsOf(answer.headers, Date.now()), tickMs: httpTickMs }
+  }
+
+  #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
+    if (isEncoded(answer.headers)) throw unsupported(answer, 'it encodes the body although it was asked not to')
+    if (sizeBytes === null) throw unsupported(answer, 'it does not say how long the image is (Content-Length)')
+    const validator = validatorOf(answer.headers)
+    if (validator === null) {
+      throw unsupported(answer, 'it names no version of the image: it needs a strong ETag or Last-Modified')
+    }
+    return { origin: this.#identity, key, sizeBytes, validator, modifiedMs: modifiedMsOf(answer.headers) }
+  }
+
+  /** The server does not say whether it sends ranges: ask for one. */
+  async #proveRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<void> {
+    try {
+      await this.readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
+    } catch (cause) {
+      if (!isCacheError(cause, 'origin-protocol')) throw cause
+      throw new CacheError('origin-unsupported', `${cause.message}; an origin must send ranges`, { cause })
+    }
+  }
+}
+
+interface Asked extends Look {
+  /** True when the answer showed, or promised, that the server sends ranges. */
+  readonly provesRanges: boolean
+}
+
+/** image-changed, origin-protocol or what a status stands for; null: it is that range of that version. */
+function refusalOf(answer: HttpAnswer, version: ObjectVersion, first: number, last: number): CacheError | null {
+  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: ${why}; nothing of it is served`)
+  if (answer.status === 200) return refuse(`sent the whole image for bytes ${first}-${last}`)
+  if (answer.status !== 206) return failureOf(answer, 'read')
+  const compared = compareValidator(answer.headers, version.validator)
+  if (compared === 'other') {
+    return new CacheError('image-changed', `${answer.place}: is no longer version ${version.validator}`)
+  }
+  if (compared === 'missing') return refuse('did not say which version of the image it sent')
+  if (isEncoded(answer.headers)) return refuse('encoded the body although it was asked not to')
+  if (!isRange(answer.headers, first, last, version.sizeBytes)) {
+    const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
+    return refuse(`sent ${sent} when asked for bytes ${first}-${last}/${version.sizeBytes}`)
+  }
+  const length = contentLengthOf(answer.headers)
+  return length === null || length === last - first + 1
+    ? null
+    : refuse(`sent ${length} bytes for bytes ${first}-${last}`)
+}
+
+function unsupported(answer: HttpAnswer, why: string): CacheError {
+  return new CacheError('origin-unsupported', `${answer.place}: cannot be served: ${why}`)
+}
+
+/** The answer to a name that the origin has not. */
+export function missing(identity: string, key: string): CacheError {
+  return new CacheError('not-found', `${identity}: has no image ${JSON.stringify(key)}`)
+}
