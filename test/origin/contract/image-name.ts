@@ -28,7 +28,7 @@ t.test('a name that a directory cannot hold is none', async t => {
 })
 
 t.test('keys are image names with slashes between them', async t => {
-  for (const key of ['a', 'a/b.img', 'a b/é+(1).raw', 'a/'.repeat(511) + 'b']) t.ok(isImageKey(key), key.slice(0, 20))
-  for (const key of ['', '/a', 'a/', 'a//b', 'a/../b', './a', `a/${'b'.repeat(256)}`, 'a/'.repeat(512) + 'b', 'a/\0'])
+  for (const key of ['a', 'a/b.img', 'a b/é+(1).raw', `${'a/'.repeat(511)}b`]) t.ok(isImageKey(key), key.slice(0, 20))
+  for (const key of ['', '/a', 'a/', 'a//b', 'a/../b', './a', `a/${'b'.repeat(256)}`, `${'a/'.repeat(512)}b`, 'a/\0'])
     t.notOk(isImageKey(key), key.slice(0, 20))
 })
