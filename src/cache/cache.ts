@@ -27,6 +27,7 @@ import { DigestVerifier } from './integrity/digest-verifier.ts'
 import { Scrubber, type ScrubberOptions, type ScrubPace } from './integrity/scrubber.ts'
 import { fetchBytesMax } from './limits.ts'
 import { Catalog } from './names/catalog.ts'
+import { DirectoryTrees } from './names/directory-tree.ts'
 import { ImageRefcounts } from './names/image-refcounts.ts'
 import type { KernelKnowledge } from './names/version-gc.ts'
 import { CacheOperations, shownName } from './operations/operations.ts'
@@ -66,6 +67,7 @@ export class Cache {
   readonly #options: CacheOptions
   readonly #origins: OriginTable
   readonly #catalog: Catalog
+  readonly #trees: DirectoryTrees
   readonly #promoter: Promoter
   readonly #evictor: Evictor
   readonly #reading: ReadPath
@@ -92,6 +94,7 @@ export class Cache {
       freshMs: origin => this.#origins.freshMs(origin),
       makeRoom: signal => this.#leaving.forgetter.makeRoom(signal),
     })
+    this.#trees = new DirectoryTrees({ catalog: this.#catalog, logger: options.logger })
     this.#promoter = new Promoter(options.promotionBytesMax)
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
@@ -172,17 +175,42 @@ export class Cache {
     this.#reading.reconfigure(limits)
   }
 
-  lookup(directory: string | null, name: string, options: ReadOptions): Promise<ImageEntry> {
-    return this.#catalog.lookup(this.#origins.in(directory), name, options)
+  lookup(directory: string | null, key: string, options: ReadOptions): Promise<ImageEntry> {
+    return this.#catalog.lookup(this.#origins.in(directory), key, options)
   }
 
   /** See {@link Catalog.absentMs}. */
-  absentMs(directory: string | null, name: string): number {
-    return this.#catalog.absentMs(this.#origins.in(directory), name)
+  absentMs(directory: string | null, key: string): number {
+    return this.#catalog.absentMs(this.#origins.in(directory), key)
   }
 
-  async list(directory: string | null, options: ReadOptions) {
+  isHierarchical(directory: string | null): boolean {
+    return this.#origins.in(directory).isHierarchical === true
+  }
+
+  knowsDirectory(directory: string | null, prefix: string): boolean {
+    return this.#trees.knows(this.#origins.in(directory), prefix)
+  }
+
+  hasDirectory(directory: string | null, prefix: string, options: ReadOptions): Promise<boolean> {
+    return this.#trees.has(this.#origins.in(directory), prefix, options)
+  }
+
+  /** The directories below those of origins that are known. */
+  *nestedDirectories(): Iterable<{ readonly directory: string | null; readonly prefix: string }> {
+    for (const { directory, origin } of this.#origins.all) {
+      for (const prefix of this.#trees.known(origin)) yield { directory, prefix }
+    }
+  }
+
+  /** Have the directories of an earlier process known again. */
+  async loadDirectories(signal: CancelSignal): Promise<void> {
+    for (const { origin } of this.#origins.all) if (origin.isHierarchical) await this.#trees.load(origin, signal)
+  }
+
+  async list(directory: string | null, prefix: string, options: ReadOptions) {
     const origin = this.#origins.in(directory)
+    if (origin.isHierarchical) return this.#listNested(origin, prefix, options)
     const names = await this.#catalog.list(origin, options)
     const imageOf = (name: string) => this.#catalog.imageShown(origin, name)
     // Entries are made when they are read: there may be a million, and all listings share their names.
@@ -192,6 +220,20 @@ export class Cache {
       at(index: number) {
         const name = names[index]
         return name === undefined ? undefined : { name, image: imageOf(name) }
+      },
+    }
+  }
+
+  async #listNested(origin: Origin, prefix: string, options: ReadOptions) {
+    const entries = await this.#trees.list(origin, prefix, options)
+    return {
+      length: entries.length,
+      names: entries,
+      at: (index: number) => {
+        const entry = entries[index]
+        return (
+          entry && { ...entry, image: entry.isDirectory ? null : this.#catalog.imageShown(origin, prefix + entry.name) }
+        )
       },
     }
   }

@@ -63,14 +63,14 @@ t.test('after a restart everything is read without a request, and nothing is pub
   const directory = t.testdir()
   const first = await openRooms({ directory, origin })
   const { image } = await first.cache.lookup(null, 'a', { signal })
-  await first.cache.list(null, { signal })
+  await first.cache.list(null, '', { signal })
   await first.cache.read(image, 0, image.sizeBytes, { signal })
   await first.close()
   const before = origin.requests.length
   const second = await openRooms({ directory, origin })
   const entry = await second.cache.lookup(null, 'a', { signal })
   t.same(entry.image, image)
-  const listed = await second.cache.list(null, { signal })
+  const listed = await second.cache.list(null, '', { signal })
   t.same(
     Array.from({ length: listed.length }, (_, k) => listed.at(k)?.name),
     ['a'],

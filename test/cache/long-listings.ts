@@ -97,7 +97,7 @@ async function measure(t: Test, form: 'json' | 'html'): Promise<Turns> {
   const rooms = await open()
   // Once in a process the client is loaded.
   await t.rejects(origin.lookup('none', { signal: forever }), { code: 'not-found' })
-  const list = () => rooms.cache.list(null, { signal: forever })
+  const list = () => rooms.cache.list(null, '', { signal: forever })
   await turns.during('first', list)
   nowMs += 1e6
   await turns.during('the same again', list)
@@ -108,7 +108,7 @@ async function measure(t: Test, form: 'json' | 'html'): Promise<Turns> {
   t.equal(await turns.during('told', () => tell(entries)), count)
   await rooms.close()
   const later = await open()
-  const known = await turns.during('after a restart', () => later.cache.list(null, { signal: forever }))
+  const known = await turns.during('after a restart', () => later.cache.list(null, '', { signal: forever }))
   t.equal(known.length, count)
   await later.close()
   await origin.close()
@@ -140,8 +140,8 @@ t.test('images that are known by the ten thousand hold up nobody who lists their
     await Promise.all(names.slice(k, k + 1000).map(name => rooms.cache.lookup(null, name, { signal: forever })))
   }
   const turns = new Turns()
-  const entries = await turns.during('list', () => rooms.cache.list(null, { signal: forever }))
-  await turns.during('list again', () => rooms.cache.list(null, { signal: forever }))
+  const entries = await turns.during('list', () => rooms.cache.list(null, '', { signal: forever }))
+  await turns.during('list again', () => rooms.cache.list(null, '', { signal: forever }))
   t.not(entries.at(29_999)?.image, null)
   for (const [what, { workMs }] of turns.longest) t.ok(workMs <= sliceMsMax, `${what}: ${workMs} ms`)
   await rooms.close()

@@ -235,6 +235,11 @@ export class Catalog {
     return this.#listings.list(origin, options)
   }
 
+  /** The names that it listed last, in this run or before; null: none are recorded. It is not asked. */
+  recordedList(origin: Origin, signal: CancelSignal): Promise<readonly string[] | null> {
+    return this.#listings.recorded(origin, signal)
+  }
+
   /** Listings that had more names than are shown. */
   get cutListings(): number {
     return this.#listings.cut

@@ -80,6 +80,11 @@ export class ListingCache {
     }
   }
 
+  /** The names that it listed last, in this run or before; null: none are recorded. It is not asked. */
+  async recorded(origin: Origin, signal: CancelSignal): Promise<readonly string[] | null> {
+    return (await this.#listing(origin, signal))?.names ?? null
+  }
+
   /** Its last answer, in this run or before. */
   async #listing(origin: Origin, signal: CancelSignal): Promise<Listing | null> {
     const listing = this.#listings.use(origin.url)

@@ -11,7 +11,7 @@ import { CacheError, type ErrorCode, isCacheError, messageOf } from '../../base/
 import { type Image, identify } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
-import { isImageName } from '../../origin/contract/image-name.ts'
+import { isImageKey } from '../../origin/contract/image-name.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import type { OriginTable } from '../fetch/origin-table.ts'
 import { profileFileBytesMax, profileFindMsMax, profileFindsMax, profilesMissingMax } from './limits.ts'
@@ -72,7 +72,7 @@ export class PublishedProfiles {
     const timer = setTimeout(() => signal.abort(), this.#parts.profileFindMsMax ?? profileFindMsMax)
     try {
       const { origin, hasProfiles = false } = origins.of(image)
-      if (!hasProfiles || !isImageName(key)) return null
+      if (!hasProfiles || !isImageKey(key)) return null
       const file = await this.#turnsOf(origin).run(1, signal, () => read(origin, key, { signal, isOptional: true }))
       this.#found++
       return file

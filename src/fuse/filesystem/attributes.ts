@@ -86,7 +86,7 @@ export function directoryAttributes(node: DirectoryNode, countsLinks: boolean, s
   const readable = shown.mode & 0o444
   return {
     nodeId: node.nodeId,
-    inode: node.nodeId,
+    inode: BigInt.asUintN(63, node.nodeId),
     mode: directory | readable | (readable >> 2),
     links: countsLinks ? 2 : 1,
     uid: shown.uid,

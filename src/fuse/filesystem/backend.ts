@@ -25,6 +25,8 @@ export interface NamedEntry {
   readonly name: string
   /** The image, where it is known without asking the origin. */
   readonly image: KnownImage | null
+  /** A directory. Not when absent. */
+  readonly isDirectory?: boolean
 }
 
 /** The entries of a directory: an array, or an object that makes its entries when they are read. */
@@ -43,6 +45,14 @@ export interface KnownImage {
   readonly nodeId: bigint
 }
 
+/** A directory of images: that of an origin, or one below it. */
+export interface DirectoryPath {
+  /** The origin's directory in the root; null where the root itself holds the images. */
+  readonly directory: string | null
+  /** The keys of its images begin so: empty, or path components that each end in a slash. */
+  readonly prefix: string
+}
+
 /** Node ids up to this one are directories: the root is 1, and see {@link directoryNodeId}. */
 export const reservedNodeIds = (1n << 33n) - 1n
 
@@ -52,6 +62,20 @@ export const reservedNodeIds = (1n << 33n) - 1n
  */
 export function directoryNodeId(name: string): bigint {
   return (1n << 32n) | BigInt(createHash('sha256').update(name).digest().readUInt32LE(0))
+}
+
+/** The bit of the node id of a directory below that of an origin: no image has it. */
+const nestedBit = 1n << 63n
+
+/** Is it the node id of a directory below that of an origin? */
+export function isNestedNode(nodeId: bigint): boolean {
+  return (nodeId & nestedBit) !== 0n
+}
+
+/** The node id of a directory below that of an origin: 62 bits of its path's hash, the same for ever. */
+export function nestedNodeId({ directory, prefix }: DirectoryPath): bigint {
+  const path = `${directory ?? ''}/${prefix}`
+  return nestedBit | (createHash('sha256').update(path).digest().readBigUInt64LE(0) >> 2n)
 }
 
 /** Cached state of one image, for `user.parentfs.*` attributes and status. */
@@ -66,14 +90,26 @@ export interface Backend {
   /** Decides which images the kernel may read by itself. */
   readonly passthrough: PassthroughBackend
   /**
-   * The image of that name now; `directory` is null for the root's own.
+   * The image of a key now; `directory` is that of its origin, null for the root's own.
    * @throws CacheError not-found, access-denied, origin-*, aborted
    */
-  lookup(directory: string | null, name: string, options: BackendOptions): Promise<KnownImage>
-  /** After a `not-found`: how long the name stays absent for sure, in milliseconds; 0 when it may be there at once. */
-  absentMs(directory: string | null, name: string): number
-  /** @throws CacheError as `lookup` */
-  list(directory: string | null, options: BackendOptions): Promise<NamedEntries>
+  lookup(directory: string | null, key: string, options: BackendOptions): Promise<KnownImage>
+  /** After a `not-found`: how long the key stays absent for sure, in milliseconds; 0 when it may be there at once. */
+  absentMs(directory: string | null, key: string): number
+  /**
+   * The entries of a directory.
+   * @param prefix as {@link DirectoryPath} has it
+   * @throws CacheError as `lookup`
+   */
+  list(directory: string | null, prefix: string, options: BackendOptions): Promise<NamedEntries>
+  /** May the directory of an origin hold directories? */
+  isHierarchical(directory: string | null): boolean
+  /** Is this the prefix of a directory, as far as is known without asking? */
+  knowsDirectory(directory: string | null, prefix: string): boolean
+  /** After a `not-found`: is it one now? @throws CacheError as `list` */
+  hasDirectory(directory: string | null, prefix: string, options: BackendOptions): Promise<boolean>
+  /** The directories below those of origins that are known without asking. */
+  nestedDirectories(): Iterable<DirectoryPath>
   /** The image that this node id was given to, in this run or an earlier one; null when there is none. */
   imageOf(nodeId: bigint): KnownImage | null
   /**

@@ -5,13 +5,20 @@
  * permanent, and the rest is found again by asking. The transports refuse every change.
  */
 import { constants } from 'node:fs'
-import { throwIfAborted } from '../../base/errors.ts'
+import { isCacheError, throwIfAborted } from '../../base/errors.ts'
 import { nameBytesMax } from '../../base/limits.ts'
 import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
-import type { Backend, BackendOptions, KnownImage, NamedEntry } from './backend.ts'
+import {
+  type Backend,
+  type BackendOptions,
+  type DirectoryPath,
+  type KnownImage,
+  type NamedEntry,
+  nestedNodeId,
+} from './backend.ts'
 import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
 import { FsError } from './fs-error.ts'
-import { Nodes, rootNodeId } from './nodes.ts'
+import { type DirectoryNode, enclosingDirectory, Nodes, rootNodeId } from './nodes.ts'
 import { type DirectoryEntries, type DirectoryEntry, type DirectoryPlace, OpenDirectories } from './open-directories.ts'
 import { type Binder, OpenImages } from './open-images.ts'
 import { isPassthroughNode, type Passthrough, passthroughNodeId } from './passthrough.ts'
@@ -90,13 +97,26 @@ export class FileSystem {
     const directory = this.#nodes.directory(parent)
     if (Buffer.byteLength(name) > nameBytesMax) throw new FsError('name-too-long')
     if (!isFileName(name)) throw new FsError('no-such-name')
-    if (directory.name === null && this.#backend.directories) {
+    if (this.#holdsOrigins(directory)) {
       const found = this.#nodes.directoryNamed(name)
       if (!found) throw new FsError('no-such-name')
       return this.attributes(found.nodeId)
     }
-    const known = await this.#backend.lookup(directory.name, name, options)
-    return this.remember(known)
+    const known = await this.#imageOrDirectory(within(directory.place, name), options)
+    return 'image' in known ? this.remember(known) : this.#directoryAttributes(this.#nodes.rememberNested(known))
+  }
+
+  /** @param path of the name, as if it were a directory */
+  async #imageOrDirectory(path: DirectoryPath, options: BackendOptions): Promise<KnownImage | DirectoryPath> {
+    const { directory, prefix } = path
+    if (this.#backend.knowsDirectory(directory, prefix)) return path
+    try {
+      return await this.#backend.lookup(directory, prefix.slice(0, -1), options)
+    } catch (error) {
+      const mayBe = isCacheError(error, 'not-found') && this.#backend.isHierarchical(directory)
+      if (mayBe && (await this.#backend.hasDirectory(directory, prefix, options))) return path
+      throw error
+    }
   }
 
   /**
@@ -105,8 +125,8 @@ export class FileSystem {
    */
   absentMs(parent: bigint, name: string): number {
     const directory = this.#nodes.directory(parent)
-    if (directory.name === null && this.#backend.directories) return 0
-    return this.#backend.absentMs(directory.name, name)
+    const { place } = directory
+    return this.#holdsOrigins(directory) ? 0 : this.#backend.absentMs(place.directory, place.prefix + name)
   }
 
   /** Count a lookup of an image that is about to be told, and say its attributes. */
@@ -116,9 +136,9 @@ export class FileSystem {
     return imageAttributes(told, this.#presentation)
   }
 
-  /** The node of a directory of the root, or of the root itself (null); null when there is no such directory. */
-  directoryId(name: string | null): bigint | null {
-    return name === null ? rootNodeId : (this.#nodes.directoryNamed(name)?.nodeId ?? null)
+  /** The node of the directory at a path; null when there is none. */
+  directoryId(place: DirectoryPath): bigint | null {
+    return this.#nodes.directoryAt(place)?.nodeId ?? null
   }
 
   /** The same for an image of a listing, which may be old: null when the image is not known any more. */
@@ -141,9 +161,7 @@ export class FileSystem {
   attributes(nodeId: bigint): Attributes {
     const node = this.#nodes.get(nodeId)
     if (node.kind === 'image') return imageAttributes(node.known, this.#presentation)
-    // The kernel keeps attributes for a day, and a directory may come in a minute.
-    const countsLinks = nodeId !== rootNodeId || this.#backend.directories === null
-    return directoryAttributes(node, countsLinks, this.#presentation)
+    return this.#directoryAttributes(node)
   }
 
   /**
@@ -228,13 +246,14 @@ export class FileSystem {
     place: DirectoryPlace,
     options: BackendOptions,
   ): Promise<DirectoryEntries> {
-    const { name } = this.#nodes.directory(nodeId)
+    const directory = this.#nodes.directory(nodeId)
+    const parent = this.#nodes.directoryAt(enclosingDirectory(directory.place))
     return this.#directories.read(handle, place, async () => {
       const dots: DirectoryEntry[] = [
         { name: '.', kind: 'directory', nodeId, known: null },
-        { name: '..', kind: 'directory', nodeId: rootNodeId, known: null },
+        { name: '..', kind: 'directory', nodeId: parent?.nodeId ?? rootNodeId, known: null },
       ]
-      const entries = await this.#entriesOf(name, options)
+      const entries = await this.#entriesOf(directory, options)
       return {
         length: dots.length + entries.length,
         names: entries.names ?? entries,
@@ -305,21 +324,43 @@ export class FileSystem {
     return known
   }
 
-  async #entriesOf(directory: string | null, options: BackendOptions): Promise<DirectoryEntries> {
-    const directories = directory === null ? this.#nodes.directories() : null
+  /** Do the directories of origins lie in it? */
+  #holdsOrigins({ nodeId }: DirectoryNode): boolean {
+    return nodeId === rootNodeId && this.#backend.directories !== null
+  }
+
+  #directoryAttributes(node: DirectoryNode): Attributes {
+    // The kernel keeps attributes for a day, and a directory may come in a minute.
+    const countsLinks = !this.#holdsOrigins(node) && !this.#backend.isHierarchical(node.place.directory)
+    return directoryAttributes(node, countsLinks, this.#presentation)
+  }
+
+  async #entriesOf(directory: DirectoryNode, options: BackendOptions): Promise<DirectoryEntries> {
+    const directories = this.#holdsOrigins(directory) ? this.#nodes.directories() : null
     if (directories) {
-      return directories.map(({ nodeId, name }) => ({ name: name ?? '', kind: 'directory', nodeId, known: null }))
+      return directories.map(({ nodeId, place }) => ({
+        name: place.directory ?? '',
+        kind: 'directory',
+        nodeId,
+        known: null,
+      }))
     }
-    const listed = await this.#backend.list(directory, options)
-    return { length: listed.length, names: listed.names ?? listed, at: index => entryOf(listed.at(index)) }
+    const { place } = directory
+    const listed = await this.#backend.list(place.directory, place.prefix, options)
+    return { length: listed.length, names: listed.names ?? listed, at: index => entryOf(place, listed.at(index)) }
   }
 }
 
+function within({ directory, prefix }: DirectoryPath, name: string): DirectoryPath {
+  return { directory, prefix: `${prefix}${name}/` }
+}
+
 /** One bad name would fail the whole listing. Source: Linux fs/fuse/readdir.c, parse_dirfile. */
-function entryOf(named: NamedEntry | undefined): DirectoryEntry | null | undefined {
+function entryOf(place: DirectoryPath, named: NamedEntry | undefined): DirectoryEntry | null | undefined {
   if (!named) return undefined
   const { name, image } = named
   if (!isFileName(name) || Buffer.byteLength(name) > nameBytesMax) return null
+  if (named.isDirectory) return { name, kind: 'directory', nodeId: nestedNodeId(within(place, name)), known: null }
   return { name, kind: 'file', nodeId: image?.nodeId ?? null, known: image }
 }
 

@@ -32,8 +32,9 @@ export interface Deadlines {
 
 /** A name that means nothing any more. */
 export interface SupersededEntry {
-  /** The directory of the root that it was in; null is the root itself. */
+  /** The directory of its origin in the root; null is the root itself. */
   readonly directory: string | null
+  /** With the directories below that. */
   readonly name: string
 }
 

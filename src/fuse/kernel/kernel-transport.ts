@@ -161,8 +161,10 @@ export class KernelTransport implements Transport {
     const tell = (node: bigint) => this.#tell(invalidateAttributes(node))
     const known = this.#fileSystem.knows(nodeId) || (await tell(nodeId)) || (await tell(passthroughNodeId(nodeId)))
     // It may never be looked up again: without this the kernel would keep it as long as it has memory.
-    const directoryId = lost && this.#fileSystem.directoryId(lost.directory)
-    if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name))
+    const end = lost ? lost.name.lastIndexOf('/') + 1 : 0
+    const directoryId =
+      lost && this.#fileSystem.directoryId({ directory: lost.directory, prefix: lost.name.slice(0, end) })
+    if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name.slice(end)))
     return known
   }
 

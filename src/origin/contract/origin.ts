@@ -19,10 +19,13 @@ export interface ReadOptions {
 export interface Origin {
   /** The origin's identity in ids, logs and attributes: a URL without credentials. */
   readonly url: string
+  /** Its keys may have slashes, which the mount shows as directories. Not when absent. */
+  readonly isHierarchical?: boolean
   /**
    * The names of the images, in one request, each once, or null for an origin without listing (names are found by
    * lookup alone then). No promise that a lookup finds them. Names that could not be files (empty, `.`, `..`, with `/`
-   * or NUL, over 255 bytes) are left out, and so may be those beyond the first listingNamesMax + 1.
+   * or NUL, over 255 bytes) are left out, and so may be those beyond the first listingNamesMax + 1. Of a hierarchical
+   * origin these are keys: such names with slashes between them.
    * @throws CacheError origin-*, access-denied
    */
   list(options: ReadOptions): Promise<readonly string[] | null>

@@ -7,7 +7,7 @@ import type { Image, ImageFacts } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 
-export type OriginOperation = Exclude<keyof Origin, 'url' | 'close'>
+export type OriginOperation = Exclude<keyof Origin, 'url' | 'isHierarchical' | 'close'>
 
 /** One call of any operation, on an origin that a wrapper chooses and with options that it may change. */
 export type OriginCall<T> = (origin: Origin, options: ReadOptions) => Promise<T>
@@ -20,6 +20,10 @@ export abstract class ForwardingOrigin implements Origin {
   constructor(inner: Origin) {
     this.url = inner.url
     this.inner = inner
+  }
+
+  get isHierarchical(): boolean {
+    return this.inner.isHierarchical === true
   }
 
   list(options: ReadOptions): Promise<readonly string[] | null> {

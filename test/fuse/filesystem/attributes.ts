@@ -23,7 +23,7 @@ t.test('a file is regular, cannot be written, and claims all its blocks', async 
 })
 
 t.test('a directory can be entered by whoever may read', async t => {
-  const node = { kind: 'directory', nodeId: 1n, name: null } as const
+  const node = { kind: 'directory', nodeId: 1n, place: { directory: null, prefix: '' } } as const
   t.match(directoryAttributes(node, false, shown), { mode: 0o040555, links: 1, modifiedMs: 5 })
   t.match(directoryAttributes(node, true, { ...shown, mode: 0o440 }), { mode: 0o040550, links: 2 })
 })

@@ -1,6 +1,7 @@
 /** The filesystem without a wire. */
 import t from 'tap'
-import { directoryNodeId } from '../../../src/fuse/filesystem/backend.ts'
+import { isDirectory } from '../../../src/fuse/filesystem/attributes.ts'
+import { directoryNodeId, nestedNodeId } from '../../../src/fuse/filesystem/backend.ts'
 import { FileSystem } from '../../../src/fuse/filesystem/file-system.ts'
 import type { DirectoryEntries, DirectoryEntry } from '../../../src/fuse/filesystem/open-directories.ts'
 import { startOfDirectory } from '../../../src/fuse/filesystem/open-directories.ts'
@@ -61,6 +62,43 @@ t.test('several origins are a directory each', async t => {
   )
 })
 
+t.test('keys with slashes lie in directories, whose node ids outlive the process', async t => {
+  const backend = new FakeBackend(['one', 'two'])
+  const deep = backend.add({ name: 'a/b/c.img', sizeBytes: 3, directory: 'two' })
+  backend.add({ name: 'a/d', sizeBytes: 3, directory: 'two' })
+  const fileSystem = over(backend)
+  const path = async (names: readonly string[]) => {
+    let nodeId = 1n
+    for (const name of names) nodeId = (await fileSystem.lookup(nodeId, name, { signal })).nodeId
+    return nodeId
+  }
+  t.equal(await path(['two', 'a', 'b', 'c.img']), deep.nodeId)
+  await t.rejects(path(['one', 'a']), { code: 'not-found' })
+  await t.rejects(path(['two', 'a', 'c.img']), { code: 'not-found' })
+  const [two, a, b] = [await path(['two']), await path(['two', 'a']), await path(['two', 'a', 'b'])]
+  t.equal(fileSystem.attributes(two).links, 1, 'not counted: more may come')
+  t.ok(isDirectory(fileSystem.attributes(a)))
+  t.not(a, nestedNodeId({ directory: 'one', prefix: 'a/' }))
+  t.equal(fileSystem.directoryId({ directory: 'two', prefix: 'a/b/' }), b)
+  for (const later of [fileSystem, over(backend)]) {
+    const entries = await later.readDirectory(a, later.openDirectory(a), startOfDirectory, { signal })
+    t.same(
+      shown(entries).map(({ name, kind, nodeId }) => [name, kind, nodeId]),
+      [
+        ['.', 'directory', a],
+        ['..', 'directory', two],
+        ['b', 'directory', b],
+        ['d', 'file', (await later.lookup(a, 'd', { signal })).nodeId],
+      ],
+    )
+    const below = await later.readDirectory(b, later.openDirectory(b), startOfDirectory, { signal })
+    t.equal(shown(below)[1]?.nodeId, a)
+  }
+  for (let k = 0; k < 9; k++) fileSystem.forget(a, 1)
+  t.ok(isDirectory(fileSystem.attributes(a)), 'forgotten, it is found again')
+  t.throws(() => fileSystem.attributes(nestedNodeId({ directory: 'two', prefix: 'x/' })), { code: 'stale-node' })
+})
+
 /** Entries that a listing shows. */
 function shown(entries: DirectoryEntries): DirectoryEntry[] {
   return Array.from({ length: entries.length }, (_, k) => entries.at(k)).filter(
@@ -70,7 +108,7 @@ function shown(entries: DirectoryEntries): DirectoryEntry[] {
 
 t.test('a listing leaves out what the kernel would refuse', async t => {
   const backend = new FakeBackend()
-  for (const name of ['good', 'bad/name', '', '..', 'x'.repeat(256)]) backend.add({ name, sizeBytes: 1 })
+  for (const name of ['good', 'bad\0name', '', '..', 'x'.repeat(256)]) backend.add({ name, sizeBytes: 1 })
   const fileSystem = over(backend)
   const entries = await fileSystem.readDirectory(1n, fileSystem.openDirectory(1n), startOfDirectory, { signal })
   t.same(

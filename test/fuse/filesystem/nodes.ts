@@ -39,9 +39,9 @@ t.test('node ids that stand for nothing are stale', async t => {
   for (const nodeId of [0n, 4n, directoryNodeId('three'), reservedNodeIds, reservedNodeIds + 9n, 2n ** 64n - 1n]) {
     t.throws(() => nodes.get(nodeId), { code: 'stale-node' }, String(nodeId))
   }
-  t.match(nodes.get(1n), { kind: 'directory', name: null })
-  t.match(nodes.get(directoryNodeId('one')), { kind: 'directory', name: 'one' })
-  t.match(nodes.get(directoryNodeId('two')), { kind: 'directory', name: 'two' })
+  t.match(nodes.get(1n), { kind: 'directory', place: { directory: null, prefix: '' } })
+  t.match(nodes.get(directoryNodeId('one')), { kind: 'directory', place: { directory: 'one' } })
+  t.match(nodes.get(directoryNodeId('two')), { kind: 'directory', place: { directory: 'two' } })
   t.match(nodes.directoryNamed('two'), { nodeId: directoryNodeId('two') })
   t.equal(nodes.directoryNamed('three'), null)
 })
@@ -51,7 +51,7 @@ t.test('the node id of a directory depends on nothing but its name', async t => 
   for (const name of ['b', 'c']) {
     const { nodeId } = before.directoryNamed(name)!
     t.ok(nodeId > 1n && nodeId <= reservedNodeIds)
-    t.match(after.get(nodeId), { name, nodeId })
+    t.match(after.get(nodeId), { place: { directory: name }, nodeId })
   }
   t.equal(directoryNodeId('debian'), 0x15737d981n, 'and is the same in every version')
 })
