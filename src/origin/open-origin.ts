@@ -16,6 +16,7 @@ import type { RangeReceiver } from '../native/range-receiver.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
 import { RadosOrigin } from './ceph/rados.ts'
 import { type RbdOptions, RbdOrigin } from './ceph/rbd.ts'
+import { profileSuffix } from './contract/image-name.ts'
 import type { ReaderTable } from './contract/native-read-sources.ts'
 import type { Origin } from './contract/origin.ts'
 import { withoutCredentials } from './contract/url-credentials.ts'
@@ -34,6 +35,7 @@ import { FairShareOrigin } from './wrappers/fair-share.ts'
 import { HedgeOrigin, Hedges } from './wrappers/hedge.ts'
 import { hedgeBurstMax, hedgeShareMax, nativeShareOf } from './wrappers/limits.ts'
 import { Meter, MeterOrigin } from './wrappers/meter.ts'
+import { NameFilterOrigin, type NamePatterns } from './wrappers/name-filter.ts'
 import { type RetryOptions, RetryOrigin } from './wrappers/retry.ts'
 import { SizeLimitOrigin } from './wrappers/size-limit.ts'
 import { type ThrottleOptions, ThrottleOrigin } from './wrappers/throttle.ts'
@@ -71,6 +73,8 @@ export interface OriginOptions {
   readonly throttle: ThrottleOptions
   /** Second requests for slow reads, as a share of all. Of a web server only. */
   readonly hedgeShareMax: number
+  /** Names that are shown. */
+  readonly names: Omit<NamePatterns, 'besideSuffixes'>
   /** Of a web server only. */
   readonly http: Partial<HttpOptions>
   /** Of a Ceph cluster only. */
@@ -86,6 +90,7 @@ const originOptionsDefault: OriginOptions = {
   retry: {},
   throttle: { reads: { perSecond: 0, burst: 0 }, bytes: { perSecond: 0, burst: 0 } },
   hedgeShareMax,
+  names: { include: null, exclude: [] },
   http: {},
   ceph: {},
 }
@@ -149,7 +154,13 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
-  return new FairShareOrigin(limited, readsMax, names)
+  return shownOf(new FairShareOrigin(limited, readsMax, names), options)
+}
+
+/** The origin with the names that are to be shown. */
+function shownOf(origin: Origin, { names }: OriginOptions): Origin {
+  if (names.include === null && names.exclude.length === 0) return origin
+  return new NameFilterOrigin(origin, { ...names, besideSuffixes: [profileSuffix] })
 }
 
 interface Counting {

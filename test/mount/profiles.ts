@@ -3,7 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseProfileFile, profileSuffix } from '../../src/cache/prefetch/profile-file.ts'
+import { parseProfileFile } from '../../src/cache/prefetch/profile-file.ts'
+import { profileSuffix } from '../../src/origin/contract/image-name.ts'
 import {
   cannotMount,
   mountDaemon,

@@ -2,7 +2,7 @@
 import { truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { profileSuffix } from '../../src/cache/prefetch/profile-file.ts'
+import { profileSuffix } from '../../src/origin/contract/image-name.ts'
 import {
   cannotMount,
   makeComplete,

@@ -11,9 +11,6 @@ import type { ProfileRecord } from '../../index/format/records.ts'
 import { profileBytesMax, profileRunsMax } from '../fetch/limits.ts'
 import { profileFileBytesMax, profileValidatorCharsMax } from './limits.ts'
 
-/** The end of the name of a published profile, behind the name of the image. */
-export const profileSuffix = '.parentfs-profile'
-
 /** The format that is written, and the only one that is read. */
 const [format, version] = ['parentfs-profile', 1] as const
 

@@ -11,11 +11,11 @@ import { CacheError, type ErrorCode, isCacheError, messageOf } from '../../base/
 import { type Image, identify } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
-import { isImageKey } from '../../origin/contract/image-name.ts'
+import { isImageKey, profileSuffix } from '../../origin/contract/image-name.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import type { OriginTable } from '../fetch/origin-table.ts'
 import { profileFileBytesMax, profileFindMsMax, profileFindsMax, profilesMissingMax } from './limits.ts'
-import { type ProfileFile, parseProfileFile, profileSuffix } from './profile-file.ts'
+import { type ProfileFile, parseProfileFile } from './profile-file.ts'
 
 /**
  * The outcomes of a search. `absent`: there is none; `denied`: the origin refuses it; `unavailable`: no answer in time,

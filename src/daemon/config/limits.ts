@@ -59,3 +59,8 @@ export const logFlushMsMax = 500
 
 /** Longest path. Source: Linux include/uapi/linux/limits.h, PATH_MAX is 4096 with the NUL. */
 export const pathBytesMax = 4095
+
+/** Patterns of names, and the length of one: far more than are written by hand, and matched at once. */
+export const patternsMax = 256
+
+export const patternLengthMax = 256

@@ -24,8 +24,9 @@ import { Credentials } from '../../origin/http/request-credentials.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
 import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
+import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
-import { revalidateSecondsDefault } from './limits.ts'
+import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import {
   booleanField,
   choiceField,
@@ -93,7 +94,29 @@ const common = {
     what: 'the same as cache.readAround for the images of this origin: the share of bytes fetched around misses that may go unread',
     unset: 'cache.readAround',
   }),
+  include: patternsField({
+    live: true,
+    what: 'names that are shown, as globs over the whole name; `*` stops at a slash, `**` does not',
+    unset: 'all',
+  }),
+  exclude: patternsField({ live: true, what: 'names that are not shown, as `include`', unset: 'none' }),
   ...throttleFields,
+}
+
+function patternsField(described: { readonly live: boolean; readonly what: string; readonly unset: string }) {
+  const pattern = z.string({ error: 'a pattern is a text' }).refine(isPattern, {
+    error: ({ input }) => `${shown(input)} is not a pattern: write it like "**/*.qcow2"`,
+  })
+  const schema = z.array(pattern, { error: ({ input }) => `${shown(input)} is not a list: write ["*.qcow2"]` })
+  return setting(schema.max(patternsMax).optional(), { kind: 'text', range: '[PATTERN, ...]', ...described })
+}
+
+function isPattern(text: string): boolean {
+  try {
+    return text !== '' && text.length <= patternLengthMax && matcherOf([text]) !== null
+  } catch {
+    return false
+  }
 }
 
 /** Settings of origins whose images can have files beside them. */
@@ -257,6 +280,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     throttle: throttleOptionsOf(settings),
     hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
     http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
+    names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
   }
 }

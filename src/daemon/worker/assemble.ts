@@ -156,7 +156,12 @@ export class Rooms {
     await this.#cache.loadDirectories(signal)
     // A typing error must show at the first mount; an origin that we know is not asked.
     if (index.images().length === 0) {
-      await probeOrigins(this.#origins.mounted, directory => this.#cache.list(directory, '', { signal }), logger, signal)
+      await probeOrigins(
+        this.#origins.mounted,
+        directory => this.#cache.list(directory, '', { signal }),
+        logger,
+        signal,
+      )
     }
   }
 

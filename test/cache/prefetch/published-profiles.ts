@@ -9,9 +9,10 @@ import {
   profilesMissingMax,
   profileTrialBytes,
 } from '../../../src/cache/prefetch/limits.ts'
-import { formatProfileFile, profileSuffix } from '../../../src/cache/prefetch/profile-file.ts'
+import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
 import { PublishedProfiles } from '../../../src/cache/prefetch/published-profiles.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
+import { profileSuffix } from '../../../src/origin/contract/image-name.ts'
 import type { Origin } from '../../../src/origin/contract/origin.ts'
 import { openOrigin } from '../../../src/origin/open-origin.ts'
 import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
