@@ -15,6 +15,8 @@ interface World {
   fetches: number
   /** Arrivals that were reported and not published yet. */
   reported: number
+  /** A prefetch has looked and not begun: session threads alone do something in between. */
+  inTurn: boolean
 }
 
 /** Does something, and says at which step its thread goes on. */
@@ -50,12 +52,28 @@ const report: Step = (world, at) => {
   world.reported++
   return at + 1
 }
-const publish: Step = (world, at) => {
-  world.resident = true
-  return at + 1
+/** Not within the turn of a prefetch, which is TypeScript's too. */
+const publish: Waiting = {
+  may: world => !world.inTurn,
+  step: (world, at) => {
+    world.resident = true
+    return at + 1
+  },
 }
 const release: Step = (world, at) => {
   world.claimed = false
+  return at + 1
+}
+const plan: Step = (world, at) => {
+  world.inTurn = !world.resident && !world.claimed
+  return world.inTurn ? at + 1 : end
+}
+const begin: Step = (world, at) => {
+  world.inTurn = false
+  return claim(world, at)
+}
+const beginAnyway: Step = (world, at) => {
+  begin(world, at)
   return at + 1
 }
 /** TypeScript alone publishes, so nothing is published between its look and its claim. */
@@ -71,6 +89,7 @@ const take: Waiting = {
 const native: Thread = [look, claim, lookAgain, fetch, report]
 const failing: Thread = [look, claim, lookAgain, fetch, release]
 const script: Thread = [lookAndClaim, fetch, publish, release]
+const prefetch: Thread = [plan, begin, fetch, publish, release]
 const promotion: Thread = [take, publish, release]
 
 interface Outcome {
@@ -100,7 +119,7 @@ function explore(threads: readonly Thread[], fetchesMax = 1): Outcome {
     if (world.claimed) stuck++
   }
   visit(
-    { resident: false, claimed: false, fetches: 0, reported: 0 },
+    { resident: false, claimed: false, fetches: 0, reported: 0, inTurn: false },
     threads.map(() => 0),
   )
   return { interleavings, twice, stuck }
@@ -111,6 +130,7 @@ t.test('a block is fetched once, whoever wants it, and no claim stays', async t 
     ['two session threads', [native, native, promotion]],
     ['a session thread and TypeScript', [native, script, promotion]],
     ['two and TypeScript', [native, native, script, promotion]],
+    ['a session thread, a prefetch and TypeScript', [native, prefetch, script, promotion]],
   ] as const) {
     const { interleavings, twice, stuck } = explore(threads)
     t.ok(interleavings > 10, `${name}: ${interleavings} interleavings`)
@@ -132,6 +152,7 @@ t.test('each wrong order fetches a block twice somewhere', async t => {
     ['released before it is published', [native, [lookAndClaim, fetch, release, publish], promotion]],
     ['a native one released before it is published', [native, native, [take, release, publish]]],
     ['TypeScript looks in an earlier turn', [native, [look, claim, fetch, publish, release], promotion]],
+    ['a prefetch that does not heed its claim', [native, [plan, beginAnyway, fetch, publish, release], promotion]],
     ['TypeScript without a claim', [native, [look, fetch, publish, release], promotion]],
   ] as const) {
     const { twice, interleavings } = explore(threads)

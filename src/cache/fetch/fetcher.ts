@@ -92,6 +92,15 @@ export class Fetcher {
     return missing === 0n ? 0n : this.#parts.fetches.lacking(stored, object, missing)
   }
 
+  /**
+   * Claim those of `blocks` that have no claim, for {@link fetchAhead}: a session thread may have claimed some since
+   * they were {@link lacking}.
+   * @returns the caller's, each to be fetched
+   */
+  claimAhead(stored: StoredImage, object: number, blocks: bigint): bigint {
+    return stored.claims.claim(object, blocks)
+  }
+
   /** Forget what only stays in memory of `blocks`, because the store did not take it: it is to be offered again. */
   releaseBytes(stored: StoredImage, object: number, blocks: bigint): void {
     for (const inflight of this.#parts.fetches.overlapping(stored, object, blocks)) inflight.retained?.releaseBytes()
@@ -110,7 +119,7 @@ export class Fetcher {
   }
 
   /**
-   * Fetch a run of blocks ahead, none of which is held or on its way.
+   * Fetch a run of blocks ahead that {@link claimAhead} has claimed.
    * @param isPassing for a long stream, see {@link Promote}
    * @returns resolves when the bytes are here, or never come; never rejects
    */
@@ -130,7 +139,7 @@ export class Fetcher {
       fetch: signal => this.#read(image, offset, lease.bytes, { signal }).then(() => lease.bytes),
       free: hasFailed => (hasFailed ? lease.discard() : lease.release()),
     })
-    this.#add(stored, inflight, stored.claims.claim(object, inflight.blocks))
+    this.#add(stored, inflight, inflight.blocks)
     stored.touch(object)
     return inflight.arrival.then(
       bytes => {

@@ -92,12 +92,13 @@ export class PrefetchQueue {
   }
 
   #pump(): void {
+    const { fetcher } = this.#parts
     for (;;) {
       const next = this.#pieces.entries().next().value
       if (!next) return
       const [owner, pieces] = next
       const piece = pieces[0]!
-      const blocks = piece.isWanted() ? this.#parts.fetcher.lacking(piece.stored, piece.object, maskOf(piece.run)) : 0n
+      const blocks = piece.isWanted() ? fetcher.lacking(piece.stored, piece.object, maskOf(piece.run)) : 0n
       const bytes = countOf(blocks) * piece.stored.geometry.blockBytes
       if (bytes > 0 && !this.#mayBegin(piece.stored, bytes)) {
         if (this.#requests > 0) return // Its end is heard of.
@@ -107,9 +108,9 @@ export class PrefetchQueue {
       }
       this.#take(owner, pieces)
       if (bytes === 0) continue
-      if (this.#parts.hasRoom(piece.stored, this.#bytes + bytes, piece.isPassing))
-        for (const run of runsOf(blocks)) this.#begin(piece, run)
-      else this.#skip(piece)
+      const { stored, object, isPassing } = piece
+      if (!this.#parts.hasRoom(stored, this.#bytes + bytes, isPassing)) this.#skip(piece)
+      else for (const run of runsOf(fetcher.claimAhead(stored, object, blocks))) this.#begin(piece, run)
     }
   }
 

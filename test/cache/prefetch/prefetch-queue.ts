@@ -7,6 +7,7 @@ import { PrefetchAccuracy } from '../../../src/cache/prefetch/prefetch-accuracy.
 import { PrefetchQueue, type PrefetchRequest } from '../../../src/cache/prefetch/prefetch-queue.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.ts'
+import { fetching } from '../../fixtures/fetching.ts'
 
 const blockBytes = 64 * 1024
 const stored = { geometry: { blockBytes } } as unknown as StoredImage
@@ -24,6 +25,7 @@ function queueing(_t: Test) {
       return state.demanded
     },
     lacking: (_stored: StoredImage, _object: number, blocks: bigint) => blocks & state.lacking,
+    claimAhead: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
     fetchAhead: (_stored: StoredImage, { object, run }: { object: number; run: { first: number; count: number } }) => {
       begun.push(`${object}: ${run.first}+${run.count}`)
       ends.push(deferred())
@@ -107,6 +109,26 @@ t.test(
   },
 )
 
+t.test('blocks that a session thread claims after the look are its own: each is fetched once', async t => {
+  const { fetcher, stored, origin, parts, settled, close } = await fetching(t)
+  const foreign = 0b0110n
+  const queue = new PrefetchQueue({
+    fetcher,
+    requestsMax: () => 4,
+    // Asked between the look and the begin.
+    hasRoom: () => stored.claims.claim(0, foreign) === foreign,
+    pathOf: () => unknownPath,
+  })
+  const { request } = queueing(t)
+  queue.add({}, [request(0, 4, { stored })])
+  await settled()
+  t.same(origin.requests, [`read a 0 ${blockBytes}`, `read a ${3 * blockBytes} ${blockBytes}`])
+  t.equal(stored.claims.claimed(0), foreign, 'its claim stays until it ends it')
+  t.equal(queue.counters.bytes, 0)
+  parts.readahead.close()
+  await close()
+})
+
 t.test('while no reader waits the bytes under way are bounded; a large one goes alone', async t => {
   const { state, begun, queue, request, end } = queueing(t)
   state.requestsMax = 1000
@@ -187,6 +209,7 @@ t.test('what becomes of the bytes is told in the units that were asked for, and 
       fetcher: {
         demanded: 0,
         lacking: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
+        claimAhead: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
         fetchAhead: async (...[, , expectation]: Parameters<Fetcher['fetchAhead']>) => {
           listener = expectation
         },

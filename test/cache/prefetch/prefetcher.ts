@@ -217,6 +217,7 @@ function prefetching(path: { bytesPerWait: number; inFlightBytes: number }) {
     fetcher: {
       demanded: 1,
       lacking: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
+      claimAhead: (_stored: StoredImage, _object: number, blocks: bigint) => blocks,
       fetchAhead: async (_stored: StoredImage, { run }: { run: { count: number } }) => {
         fetched.push(run.count * 64 * KiB)
       },
