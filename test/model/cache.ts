@@ -1,7 +1,10 @@
 /**
  * Seeded random operations on a small cache, against a plain byte array. Reads have any length and any offset, many at
  * once, while read-ahead, promotion and eviction race. Readers leave, the origin fails, and images are replaced, open
- * or not, also by versions that were there before. The cache is restarted in between.
+ * or not, also by versions that were there before. The cache is restarted in between, in the middle of reads.
+ *
+ * Half of the reads are READs of guests, which session threads answer from the store or from the origin, or hand over.
+ * The origin's file is damaged under them, they lose their grant, and their fetches are taken for overdue.
  *
  * OPERATIONS=n sets their number; SEED=n another sequence.
  */
@@ -11,13 +14,17 @@ import t, { type Test } from 'tap'
 import { CacheError, isCacheError } from '../../src/base/errors.ts'
 import type { Image } from '../../src/base/image.ts'
 import type { ImageEntry } from '../../src/index/index-database.ts'
-import { MemoryOrigin } from '../fixtures/memory-origin.ts'
+import type { Engine } from '../../src/native/addon.ts'
+import { CheckedFetches } from '../fixtures/checked-fetches.ts'
+import { nextIteration } from '../fixtures/deferred.ts'
+import { KernelLanes } from '../fixtures/kernel-lanes.ts'
+import { NativeMemoryOrigin } from '../fixtures/native-memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { until } from '../fixtures/until.ts'
 
 const KiB = 1024
-const operations = Number(process.env.OPERATIONS ?? 20_000)
+const operations = Number(process.env.OPERATIONS ?? 8000)
 const sizes = { a: 40_000 * KiB + 777, b: 3000 * KiB, c: 5, d: 0, e: 256 * KiB }
 type Name = keyof typeof sizes
 const names = Object.keys(sizes) as Name[]
@@ -29,11 +36,35 @@ const kinds = {
   near: { blockBytes: 16 * KiB, capacityBytes: 40 * 1024 * KiB },
 }
 
+/** Sessions that read at once, and the longest READ. */
+const lanes = 6
+const readBytesMax = 128 * KiB
+/** Of each step: session threads lose their origin, or what they asked for, or a writer damages what they read. */
+const troubles = { limit: 0.1, abandon: 0.05, damage: 0.03, flush: 0.05 }
+
+/** An image that a guest has open: session threads answer READs of its handle. */
+interface Guest {
+  readonly image: Image
+  readonly handle: bigint
+}
+
+/** A READ of a guest. */
+interface GuestRead extends Guest {
+  readonly offset: number
+  readonly length: number
+}
+
 /** A cache over an origin that changes, and what must be read from it. */
 class World {
   readonly random = seeded(seed)
-  readonly counts = { wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0, ahead: 0 }
-  readonly #origin = new MemoryOrigin()
+  readonly counts = {
+    ...{ wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0, ahead: 0 },
+    /** READs that session threads answered, those that came to TypeScript, and those that a worker left to the next. */
+    ...{ native: 0, forwarded: 0, resent: 0 },
+    /** Fetches of session threads. */
+    fetched: 0,
+  }
+  readonly #origin: NativeMemoryOrigin
   /** By name and validator. */
   readonly #truth = new Map<string, Buffer>()
   readonly #test: Test
@@ -43,11 +74,20 @@ class World {
   #images: readonly ImageEntry[] = []
   /** Held open, with a name or without. */
   readonly #open: Image[] = []
+  #fetches!: CheckedFetches
+  #lanes!: KernelLanes
+  #guests: Guest[] = []
+  /** Of this life, by handle. */
+  readonly #handles = new Map<bigint, Image>()
+  /** READs that the last worker left. */
+  #unanswered: GuestRead[] = []
 
   constructor(t: Test, kind: keyof typeof kinds) {
     this.#test = t
     this.#kind = kind
-    this.#directory = t.testdir()
+    this.#directory = t.testdir({ cache: {} })
+    this.#origin = new NativeMemoryOrigin(this.#directory, this.random)
+    t.teardown(() => this.#origin.close())
     for (const name of names) this.#replace(name)
     this.#origin.gate = async () => {
       if (this.random() < 0.02) throw new CacheError('origin-failed', 'one in fifty')
@@ -57,22 +97,52 @@ class World {
 
   async start(): Promise<void> {
     const sizes = kinds[this.#kind]
-    const origin = [{ directory: null, origin: this.#origin }]
+    const origin = [{ directory: null, origin: this.#origin, direct: this.#origin.direct }]
     const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
-    this.#rooms = await openRooms({ directory: this.#directory, origin, ...options, ...sizes })
+    const fetchesOf = (engine: Engine) => (this.#fetches = new CheckedFetches(engine))
+    const directory = join(this.#directory, 'cache')
+    this.#rooms = await openRooms({ directory, origin, fetchesOf, ...options, ...sizes })
+    const { engine, cache } = this.#rooms
+    const of = (handle: bigint, then: (image: Image) => void) => {
+      const image = this.#handles.get(handle)
+      if (image) then(image)
+    }
+    this.#lanes = new KernelLanes(engine, lanes, {
+      bufferTouched: (handle, offset, length) => of(handle, image => cache.bufferTouched(image, offset, length)),
+      originReadBegun: (handle, offset, length) => of(handle, image => cache.originReadBegun(image, offset, length)),
+      originReadDone: (handle, length, ms) => of(handle, image => cache.originReadDone(image, length, ms)),
+    })
+    this.#origin.grant.limit(lanes)
     await this.#lookUp()
+    for (const { image } of this.#images) await this.#openGuest(image)
+    await Promise.all(
+      this.#unanswered.splice(0).map(({ image, offset, length }) => this.#readAt(image, offset, length)),
+    )
   }
 
   /** Sixteen reads at once, and perhaps another version of an image. */
   async step(): Promise<void> {
     if (this.random() < 0.3) await this.#replaceOne()
-    await Promise.all(Array.from({ length: 16 }, () => this.#read(this.#draw())))
+    if (this.random() < troubles.limit) this.#origin.grant.limit(between(this.random, 0, lanes))
+    if (this.random() < troubles.damage) this.#origin.damage(this.#drawGuest().image)
+    if (this.random() < troubles.flush) void this.#rooms.store.flush() // Its errors would be those of a disk.
+    const reads = Array.from({ length: 16 }, () =>
+      this.random() < 0.5 ? this.#readAsGuest() : this.#read(this.#draw()),
+    )
+    if (this.random() < troubles.abandon) this.#lanes.abandon()
+    await Promise.all(reads)
   }
 
   /** Stop; nothing is left of versions without a name. */
   async end(): Promise<void> {
     const { cache } = this.#rooms
+    // In the middle of READs: what is not answered is the next worker's.
+    const last = Array.from({ length: 2 * lanes }, () => this.#readAsGuest())
+    for (let turns = between(this.random, 0, 4); turns > 0; turns--) await nextIteration()
+    await this.#lanes.stop()
+    await Promise.all(last)
     this.#release(this.#open.length)
+    for (const { image } of this.#guests.splice(0)) cache.release(image)
     const known = new Set(this.#images.map(({ image }) => image.id))
     // Work that is on its way into a version keeps it for a moment. A look under way may have begun when it was open.
     const isRetired = async () => {
@@ -80,7 +150,7 @@ class World {
       return cache.capacity().images === known.size
     }
     await until(isRetired, 10_000, 'the end of versions without a name')
-    const files = readdirSync(join(this.#directory, 'images'))
+    const files = readdirSync(join(this.#directory, 'cache', 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
     const { reads, eviction, retirement, prefetch } = cache.counters
     this.counts.ahead += prefetch.purposes.stream.fetchedBytes
@@ -88,7 +158,14 @@ class World {
     this.counts.misses += reads.misses
     this.counts.evicted += eviction.objects
     this.counts.retired += retirement.retired
+    this.counts.fetched += this.#origin.answered
+    this.#origin.answered = 0
+    await cache.close()
+    this.#fetches.end()
+    if (this.#fetches.offences.length > 0)
+      this.#test.fail('fetches of session threads', { found: this.#fetches.offences })
     await this.#rooms.close()
+    this.#handles.clear()
   }
 
   #replace(name: Name): void {
@@ -107,8 +184,52 @@ class World {
     }
     this.#replace(names[at]!)
     await this.#lookUp()
+    await this.#openGuest(this.#images[at]!.image)
+    if (this.random() < 0.7) this.#closeGuest(between(this.random, 1, this.#guests.length))
     void this.#rooms.cache.retireVersions() // Never rejects.
     if (this.random() < 0.5) this.#release(between(this.random, 0, this.#open.length + 1))
+  }
+
+  async #openGuest(image: Image): Promise<void> {
+    const guest = { image, handle: BigInt(this.#handles.size + 1) }
+    const file = await this.#rooms.cache.open(image)
+    if (file) {
+      this.#fetches.watch(file)
+      this.#lanes.bind(guest.handle, file)
+    }
+    this.#handles.set(guest.handle, image)
+    this.#guests.push(guest)
+  }
+
+  /** Not that of the first image. */
+  #closeGuest(at: number): void {
+    for (const { image, handle } of this.#guests.splice(at, 1)) {
+      this.#lanes.unbind(handle)
+      this.#rooms.cache.release(image)
+    }
+  }
+
+  #drawGuest(): Guest {
+    return this.#guests[this.random() < 0.5 ? 0 : between(this.random, 0, this.#guests.length)]!
+  }
+
+  async #readAsGuest(): Promise<void> {
+    const { random, counts } = this
+    const guest = this.#drawGuest()
+    const { image, handle } = guest
+    const offset = between(random, 0, image.sizeBytes + 1)
+    const length = Math.min(between(random, 1, random() < 0.5 ? 5000 : readBytesMax), image.sizeBytes - offset)
+    const answer = await this.#lanes.read(handle, offset, length)
+    if (answer === 'unanswered') {
+      counts.resent++
+      this.#unanswered.push({ ...guest, offset, length })
+    } else if (answer === 'forwarded') {
+      counts.forwarded++
+      await this.#readAt(image, offset, length)
+    } else {
+      counts.native++
+      this.#compare(image, offset, length, answer)
+    }
   }
 
   #release(count: number): void {
@@ -126,10 +247,19 @@ class World {
   }
 
   async #read(image: Image): Promise<void> {
-    const { random, counts } = this
+    const { random } = this
     const offset = between(random, 0, image.sizeBytes + 1)
     const wanted = random() < 0.5 ? between(random, 1, 5000) : between(random, 1, 1024 * KiB)
-    const length = Math.min(wanted, image.sizeBytes - offset)
+    await this.#readAt(image, offset, Math.min(wanted, image.sizeBytes - offset))
+  }
+
+  #compare(image: Image, offset: number, length: number, bytes: Uint8Array): void {
+    const truth = this.#truth.get(`${image.key} ${image.validator}`)!
+    if (!truth.subarray(offset, offset + length).equals(bytes)) this.counts.wrong++
+  }
+
+  async #readAt(image: Image, offset: number, length: number): Promise<void> {
+    const { random, counts } = this
     const controller = new AbortController()
     if (random() < 0.05) setImmediate(() => controller.abort())
     try {
@@ -142,9 +272,8 @@ class World {
       }
       const options = random() < 0.5 ? { signal, lend } : { signal }
       const bytes = await this.#rooms.cache.read(image, offset, length, options)
-      while (random() < 0.3) await new Promise(resolve => setImmediate(resolve))
-      const truth = this.#truth.get(`${image.key} ${image.validator}`)!
-      if (!truth.subarray(offset, offset + length).equals(bytes)) counts.wrong++
+      while (random() < 0.3) await nextIteration()
+      this.#compare(image, offset, length, bytes)
       release()
     } catch (error) {
       if (isCacheError(error, 'aborted')) counts.left++
@@ -174,9 +303,13 @@ t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t =
   const counts = await run(t, 'far', operations)
   t.ok(counts.hits > operations / 100 && counts.misses > operations / 100 && counts.evicted > 50, 'everything happened')
   t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
+  t.ok(counts.native > operations / 100 && counts.forwarded > operations / 100, 'guests read')
+  t.ok(counts.fetched > operations / 100, 'session threads asked the origin')
+  t.ok(counts.resent > 0 || operations < 5000, 'a worker left reads to the next one')
 })
 
 t.test(`${operations / 4} operations over an origin that is near (SEED=${seed})`, async t => {
   const counts = await run(t, 'near', operations / 4)
-  t.ok(counts.hits > 0 && counts.misses > 0 && counts.failed > 0 && counts.left > 0 && counts.changed > 0)
+  t.ok(counts.hits > 0 && counts.misses > 0 && counts.left > 0 && counts.changed > 0)
+  t.ok(counts.native > 0 && counts.forwarded > 0 && counts.fetched > 0)
 })
