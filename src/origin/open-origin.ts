@@ -27,6 +27,8 @@ import { HttpOrigin } from './http/http-origin.ts'
 import { originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
+import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
+import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
 import { CircuitState } from './wrappers/circuit-state.ts'
 import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
@@ -79,6 +81,8 @@ export interface OriginOptions {
   readonly http: Partial<HttpOptions>
   /** Of a Ceph cluster only. */
   readonly ceph: Partial<CephOptions>
+  /** Of OpenStack Swift only. */
+  readonly swift: SwiftOptions
 }
 
 type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
@@ -93,6 +97,7 @@ const originOptionsDefault: OriginOptions = {
   names: { include: null, exclude: [] },
   http: {},
   ceph: {},
+  swift: swiftOptionsDefault,
 }
 
 const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
@@ -103,6 +108,7 @@ const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, key
  */
 export function identityOf(url: string): string {
   if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
+  if (isSwiftUrl(url)) return swiftUrlOf(swiftPlaceOf(url))
   return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
 
@@ -113,6 +119,7 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'https:': openHttp,
   'rbd:': openCeph,
   'rados:': openCeph,
+  'swift:': openSwift,
 }
 
 interface SchemeParts {
@@ -193,11 +200,23 @@ function openFile(url: string, { addon, meter, readers, createFileReaders }: Sch
   return metered(new FileOrigin(url, addon, {}, native), meter)
 }
 
-function openHttp(url: string, { meter, hedges, readers, receiver, options }: SchemeParts): Origin {
+function openHttp(url: string, parts: SchemeParts): Origin {
+  return hedged(new HttpOrigin(url, httpOptionsOf(parts)), parts)
+}
+
+function openSwift(url: string, parts: SchemeParts): Origin {
+  return hedged(new SwiftOrigin(url, parts.options.swift, httpOptionsOf(parts)), parts)
+}
+
+function hedged(origin: Origin, { meter, hedges, options }: SchemeParts): Origin {
+  return new HedgeOrigin(metered(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+}
+
+function httpOptionsOf({ readers, receiver, options }: SchemeParts): Partial<HttpOptions> {
   const http = { ...httpOptionsDefault, ...options.http }
   // A try that hangs must end before all of the time is over, or it would never be known that the origin is away.
   const tryMs = Math.ceil(options.missMsMax / 3)
-  const origin = new HttpOrigin(url, {
+  return {
     connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
     ...options.http,
     receiver,
@@ -206,8 +225,7 @@ function openHttp(url: string, { meter, hedges, readers, receiver, options }: Sc
     connectMsMax: Math.min(http.connectMsMax, tryMs),
     firstByteMsMax: Math.min(http.firstByteMsMax, tryMs),
     stallMsMax: Math.min(http.stallMsMax, tryMs),
-  })
-  return new HedgeOrigin(metered(origin, meter), { hedges, shareMax: options.hedgeShareMax })
+  }
 }
 
 /** @throws CacheError invalid-argument when a library of Ceph's is missing */

@@ -23,6 +23,8 @@ import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http
 import { Credentials } from '../../origin/http/request-credentials.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
+import { swiftOptionsDefault } from '../../origin/swift/swift-origin.ts'
+import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
 import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
 import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
@@ -43,6 +45,7 @@ import {
   textOrSecretSchema,
 } from './setting-fields.ts'
 import { outageChoices, readAroundWords } from './settings.ts'
+import { swiftFields, swiftOptionsOf } from './swift-settings.ts'
 import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
@@ -156,10 +159,8 @@ function basicField(key: string, described: { readonly what: string; readonly un
 
 const file = z.strictObject({ kind: z.literal('file'), ...common, ...besideImages })
 
-const http = z.strictObject({
-  kind: z.literal('http'),
-  ...common,
-  ...besideImages,
+/** Settings of origins that are reached over HTTP. */
+const webFields = {
   connectTimeout: durationField({ min: 1, max: hour }, connectMsMax, {
     live: true,
     what: 'time-out of a new connection, TLS handshake included',
@@ -171,23 +172,6 @@ const http = z.strictObject({
   stallTimeout: durationField({ min: 1, max: hour }, stallMsMax, {
     live: true,
     what: 'longest pause within an answer',
-  }),
-  basic: basicField('basic', {
-    what: 'user name and password for the server; a SECRET has the form of `bearer`',
-    unset: 'none',
-  }),
-  bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
-  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
-    kind: 'text',
-    range: '{NAME: TEXT or SECRET}',
-    live: true,
-    what: 'further request headers for the server; targets of redirects get none of them',
-    unset: 'none',
-  }),
-  query: secretField({
-    live: true,
-    what: 'query added to each URL of the server, such as a shared access signature (NAME=VALUE&..., encoded)',
-    unset: 'none',
   }),
   ca: pathField({
     live: true,
@@ -205,29 +189,56 @@ const http = z.strictObject({
     what: 'user name and password for `proxy`; a SECRET has the form of `bearer`',
     unset: 'none',
   }),
-  unixSocket: pathField(
-    { live: true, what: 'Unix socket of the server of `url`, in place of its address', unset: 'none' },
-    socketPathBytesMax,
-  ),
   hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
     live: true,
     what: 'budget of second requests for slow reads, as a share of all requests; 0%: none',
   }),
+}
+
+const http = z.strictObject({
+  kind: z.literal('http'),
+  ...common,
+  ...besideImages,
+  ...webFields,
+  basic: basicField('basic', {
+    what: 'user name and password for the server; a SECRET has the form of `bearer`',
+    unset: 'none',
+  }),
+  bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
+  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
+    kind: 'text',
+    range: '{NAME: TEXT or SECRET}',
+    live: true,
+    what: 'further request headers for the server; targets of redirects get none of them',
+    unset: 'none',
+  }),
+  query: secretField({
+    live: true,
+    what: 'query added to each URL of the server, such as a shared access signature (NAME=VALUE&..., encoded)',
+    unset: 'none',
+  }),
+  unixSocket: pathField(
+    { live: true, what: 'Unix socket of the server of `url`, in place of its address', unset: 'none' },
+    socketPathBytesMax,
+  ),
   listingSize: sizeField({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'largest listing that is read' }),
 })
 
 const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
+const swift = z.strictObject({ kind: z.literal('swift'), ...common, ...besideImages, ...webFields, ...swiftFields })
+
 const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideImages, ...radosFields })
 
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd, rados } as const
+export const originKinds = { file, http, rbd, rados, swift } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
   'https:': 'http',
   'rbd:': 'rbd',
   'rados:': 'rados',
+  'swift:': 'swift',
 }
 
 /** The settings of one origin, judged. */
@@ -239,14 +250,14 @@ export const originSchema = z
     const problem = problemOf(input)
     if (problem === null) {
       const { url, kind } = input as { url: string; kind?: unknown }
-      const whole = isCephUrl(url) ? cephUrlWith(url, input as object) : url
+      const whole = urlWith(url, input as object)
       return { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object), url: whole }
     }
     ctx.addIssue({ code: 'custom', ...problem })
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd, rados], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados, swift], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -254,10 +265,11 @@ export const originSchema = z
     const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
     const { retryPause, retryPauseMax } = origin
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
-    if (origin.kind !== 'http') return
+    if (origin.kind !== 'http' && origin.kind !== 'swift') return
     if (origin.proxyBasic && (origin.proxy === null || origin.proxy === 'none')) {
       complain(['proxyBasic'], 'proxyBasic goes with proxy: write proxy: http://HOST:PORT')
     }
+    if (origin.kind !== 'http') return
     if (origin.basic && origin.bearer) complain(['bearer'], 'basic and bearer do not go together: give one of them')
     for (const [name, value] of Object.entries(origin.headers ?? {})) {
       if (typeof value !== 'string') continue
@@ -278,14 +290,21 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     missMsMax: missTimeout,
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
     throttle: throttleOptionsOf(settings),
-    hedgeShareMax: settings.kind === 'http' ? settings.hedgeShare : 0,
-    http: settings.kind === 'http' ? httpOptionsOf(settings, logger) : {},
+    hedgeShareMax: 'hedgeShare' in settings ? settings.hedgeShare : 0,
+    http: httpOptionsOf(settings, logger),
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
+    swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
   }
 }
 
-type HttpSettings = Extract<OriginSettings, { kind: 'http' }>
+type WebSettings = Extract<OriginSettings, { kind: 'http' | 'swift' }>
+
+/** The URL with what the settings say of the place. @throws CacheError invalid-argument */
+function urlWith(url: string, settings: object): string {
+  if (isCephUrl(url)) return cephUrlWith(url, settings)
+  return isSwiftUrl(url) ? swiftUrlWith(url, { ...settings }) : url
+}
 
 function judgeProxy(text: string, ctx: z.RefinementCtx): void {
   const complain = (message: string) => void ctx.addIssue({ code: 'custom', message })
@@ -300,26 +319,31 @@ function judgeProxy(text: string, ctx: z.RefinementCtx): void {
   }
 }
 
-function proxiesOf({ proxy, proxyBasic }: HttpSettings, logger: Logger): ProxyChoice {
+function proxiesOf({ proxy, proxyBasic }: WebSettings, logger: Logger): ProxyChoice {
   if (proxy === null) return proxiesIn(process.env)
   if (proxy === 'none') return noProxy
   const chosen = proxyAt(proxy, proxyBasic ? new Credentials({ basic: proxyBasic }, { logger }) : null)
   return () => chosen
 }
 
-function httpOptionsOf(settings: HttpSettings, logger: Logger): OriginOptions['http'] {
-  const { connectTimeout, answerTimeout, stallTimeout, listingSize, basic, bearer, headers, query, ca } = settings
+function httpOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions['http'] {
+  if (settings.kind === 'swift') return webOptionsOf(settings, logger)
+  if (settings.kind !== 'http') return {}
+  const { listingSize, basic, bearer, headers, query, unixSocket } = settings
   const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
   const sources = { basic, bearer, headers: Object.fromEntries(named), query }
   const hasCredentials = named.length > 0 || [basic, bearer, query].some(source => source !== undefined)
+  const authorizer = hasCredentials ? new Credentials(sources, { logger }) : null
+  return { ...webOptionsOf(settings, logger), listingBytesMax: listingSize, authorizer, unixSocket }
+}
+
+function webOptionsOf(settings: WebSettings, logger: Logger): OriginOptions['http'] {
+  const { connectTimeout, answerTimeout, stallTimeout, ca } = settings
   return {
     connectMsMax: connectTimeout,
     firstByteMsMax: answerTimeout,
     stallMsMax: stallTimeout,
-    listingBytesMax: listingSize,
-    authorizer: hasCredentials ? new Credentials(sources, { logger }) : null,
     proxyFor: proxiesOf(settings, logger),
-    unixSocket: settings.unixSocket,
     ca: ca === null ? null : certificatesIn(ca),
   }
 }
@@ -365,8 +389,7 @@ function problemOf(input: unknown): Problem | null {
     return { path: ['url'], message: `${text}: has credentials in it, which others would see: ${advice}` }
   }
   try {
-    if (isCephUrl(url)) cephUrlWith(url, input)
-    else identityOf(url)
+    identityOf(urlWith(url, input as object))
     return null
   } catch (error) {
     return { path: ['url'], message: messageOf(error) }

@@ -7,8 +7,9 @@
  */
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
-import { digestFileBytesMax, listingNamesMax } from '../../base/limits.ts'
-import { type Digest, digestBeside } from '../contract/digest.ts'
+import { listingNamesMax } from '../../base/limits.ts'
+import type { Digest } from '../contract/digest.ts'
+import { digestBesideObject } from '../contract/digest-beside.ts'
 import { isImageName } from '../contract/image-name.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
@@ -75,37 +76,12 @@ export class RadosOrigin implements Origin {
     return null
   }
 
-  async digest(image: Image, options: ReadOptions): Promise<Digest | null> {
-    await this.#mustBeCurrent(image, options)
-    const digest = await digestBeside(image.key, file => this.#textOf(file, options))
-    // An object of sums is about the version that was there all the while.
-    if (digest !== null) await this.#mustBeCurrent(image, options)
-    return digest
+  digest(image: Image, options: ReadOptions): Promise<Digest | null> {
+    return digestBesideObject(this, image, options)
   }
 
   close(): Promise<void> {
     return this.#connection.close()
-  }
-
-  async #mustBeCurrent(image: Image, options: ReadOptions): Promise<void> {
-    const now = await this.lookup(image.key, options).catch(error => {
-      throw (error as CacheError).code === 'not-found' ? this.#changed(image, error) : error
-    })
-    if (now.validator !== image.validator) throw this.#changed(image)
-  }
-
-  /** A small object beside the images; null where it is none. */
-  async #textOf(key: string, options: ReadOptions): Promise<string | null> {
-    try {
-      const facts = await this.lookup(key, options)
-      if (facts.sizeBytes > digestFileBytesMax) return null
-      const bytes = Buffer.alloc(facts.sizeBytes)
-      await this.read({ ...facts, id: key }, 0, bytes, options)
-      return bytes.toString('utf8')
-    } catch (error) {
-      if ((error as CacheError).code === 'not-found') return null
-      throw error
-    }
   }
 
   #subject(key: string): string {

@@ -93,9 +93,12 @@ export const httpOptionsDefault: HttpOptions = {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD'
+  /** A POST is not redirected. */
+  readonly method: 'GET' | 'HEAD' | 'POST'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  /** Of a POST. */
+  readonly body?: string
   /** The reader's memory for the body of a range: it may be received in place. */
   readonly target?: Uint8Array
 }
@@ -166,7 +169,7 @@ export class HttpClient {
       let answer =
         (request.target && this.#remembered.size > 0 && (await this.#askRemembered(request, watch))) ||
         (await this.#sendWithCredentials(request, watch))
-      if (isRedirect(answer.status)) answer = await this.#follow(answer, request, watch)
+      if (isRedirect(answer.status) && request.method !== 'POST') answer = await this.#follow(answer, request, watch)
       watch.arm('not enough of the answer', this.#options.stallMsMax)
       try {
         return await consume(answer, watch)
@@ -273,7 +276,7 @@ export class HttpClient {
   }
 
   async #sendOnce(
-    { method, url: asked, headers: own, target }: HttpRequest,
+    { method, url: asked, headers: own, target, body: sent }: HttpRequest,
     head: Authorization | null,
     forProxy: Readonly<Record<string, string>>,
     watch: ExchangeTimeout,
@@ -309,6 +312,7 @@ export class HttpClient {
       path,
       method,
       headers,
+      body: sent ?? null,
       // It needs no more of a signal than ours have. Source: undici 7.30, lib/core/util.js, addAbortListener.
       signal: watch.signal as AbortSignal,
       onInfo: ({ headers }) => informations.add(bytesOf(headers)),

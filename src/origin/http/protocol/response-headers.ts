@@ -2,7 +2,8 @@
  * Response headers that concern an image: its version, its length, the range that came. Pure.
  *
  * A validator is the text of a strong ETag (`"abc"`), or that of a weak one followed by a space and the date (`W/"abc"
- * Tue, ...`), or the date alone. Source: RFC 9110 8.8 (validators), 13.1 (conditions), 14.4 (Content-Range).
+ * Tue, ...`), or the date alone. Source: RFC 9110 8.8 (validators), 13.1 (conditions), 14.4 (Content-Range). Or it is
+ * an MD5 without quotes, as Swift writes it. Source: OpenStack Object Storage API, "Get object content and metadata".
  */
 import { retryAfterMsMax } from './limits.ts'
 
@@ -56,10 +57,13 @@ export function saysEmpty(headers: Headers): boolean {
   return /^bytes \*\/0$/i.test(headerOf(headers, 'content-range') ?? '')
 }
 
-/** The validator of an answer, or null where nothing in it can be used in a condition. */
-export function validatorOf(headers: Headers): string | null {
+/**
+ * The validator of an answer, or null where nothing in it can be used in a condition.
+ * @param acceptsBare the server writes strong ETags without quotes
+ */
+export function validatorOf(headers: Headers, { acceptsBare = false } = {}): string | null {
   const etag = headerOf(headers, 'etag')
-  if (etag !== null && isStrong(etag)) return etag
+  if (etag !== null && isStrong(etag) && (acceptsBare || !isBare(etag))) return etag
   const date = dateOf(headers)
   if (date === null) return null
   return etag !== null && isWeak(etag) ? `${etag} ${date}` : date
@@ -84,7 +88,7 @@ export function ageMsOf(headers: Headers, nowMs: number): number | null {
 
 /** The header that makes a server refuse (412) when its version is not `validator`. */
 export function conditionOf(validator: string): Record<string, string> {
-  if (isStrong(validator)) return { 'if-match': validator }
+  if (isStrong(validator)) return { 'if-match': isBare(validator) ? `"${validator}"` : validator }
   return { 'if-unmodified-since': isWeak(validator) ? validator.replace(/^W\/"[^"]*" /, '') : validator }
 }
 
@@ -135,7 +139,12 @@ function dateOf(headers: Headers): string | null {
 }
 
 function isStrong(etag: string): boolean {
-  return /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(etag)
+  return /^"[\x21\x23-\x7e\x80-\xff]*"$/.test(etag) || isBare(etag)
+}
+
+/** An MD5, or that of a number of parts. */
+function isBare(etag: string): boolean {
+  return /^[0-9a-f]{32}(-\d+)?$/.test(etag)
 }
 
 function isWeak(text: string): boolean {

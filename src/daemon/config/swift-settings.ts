@@ -1,0 +1,98 @@
+/**
+ * Settings of an origin in OpenStack Swift, beside those that every origin has; those of the account are of any service
+ * of OpenStack.
+ */
+import { z } from 'zod'
+import type { Logger } from '../../base/logger.ts'
+import { logins } from '../../origin/openstack/openstack-options.ts'
+import type { SwiftOptions } from '../../origin/swift/swift-origin.ts'
+import { optionalChoiceField, secretField, setting, shown } from './setting-fields.ts'
+
+/** One line of text; null when it is not said. */
+function textField(
+  range: string,
+  described: { readonly what: string; readonly unset: string; readonly live: boolean },
+) {
+  const schema = z
+    .string({ error: ({ input }) => `${shown(input)} is not a text` })
+    .regex(/^[^\p{Cc}]+$/u, { error: ({ input }) => `${shown(input)} is not one line of text` })
+  return setting(schema.nullable().default(null), { kind: 'text', range, ...described })
+}
+
+/** Of an account. */
+export const openStackFields = {
+  authUrl: textField('a URL', {
+    live: false,
+    what: 'swift: URL of the login, such as https://HOST:5000/v3 or https://HOST/auth/v1.0; part of the identity of cached images',
+    unset: '`OS_AUTH_URL`, `ST_AUTH`',
+  }),
+  auth: optionalChoiceField('auth', logins, {
+    live: true,
+    what: 'swift: version of the login: that of Keystone, or the first one of Swift',
+    unset: 'as the path of authUrl says',
+  }),
+  username: textField('a name', { live: true, what: 'swift: user of the login', unset: '`OS_USERNAME`, `ST_USER`' }),
+  userDomain: textField('a name', {
+    live: true,
+    what: 'swift: domain of `username`',
+    unset: '`OS_USER_DOMAIN_NAME`, else the default one',
+  }),
+  password: secretField({
+    live: true,
+    what: 'swift: password of `username`, or its key',
+    unset: '`OS_PASSWORD`, `ST_KEY`',
+  }),
+  project: textField('a name', {
+    live: false,
+    what: 'swift: project of the images; part of the identity of cached images',
+    unset: '`OS_PROJECT_NAME`',
+  }),
+  projectDomain: textField('a name', {
+    live: true,
+    what: 'swift: domain of `project`',
+    unset: '`OS_PROJECT_DOMAIN_NAME`, else the default one',
+  }),
+  applicationCredentialId: textField('an id', {
+    live: true,
+    what: 'swift: id of an application credential, in place of user and project',
+    unset: '`OS_APPLICATION_CREDENTIAL_ID`',
+  }),
+  applicationCredentialSecret: secretField({
+    live: true,
+    what: 'swift: secret of applicationCredentialId',
+    unset: '`OS_APPLICATION_CREDENTIAL_SECRET`',
+  }),
+  token: secretField({
+    live: true,
+    what: 'swift: a token that is renewed elsewhere, in place of a login; with storageUrl',
+    unset: 'none',
+  }),
+  region: textField('a name', {
+    live: false,
+    what: 'swift: region in the catalog of services; part of the identity of cached images',
+    unset: '`OS_REGION_NAME`, else the first one',
+  }),
+  interface: textField('a name', {
+    live: true,
+    what: 'swift: interface in the catalog of services: public, internal or admin',
+    unset: '`OS_INTERFACE`, else public',
+  }),
+}
+
+/** Of swift origins. */
+export const swiftFields = {
+  ...openStackFields,
+  storageUrl: textField('a URL', {
+    live: false,
+    what: 'swift: URL of the account, in place of the one that the login gives; part of the identity of cached images',
+    unset: '`OS_STORAGE_URL`, else that of the login',
+  }),
+}
+
+type SwiftSettings = z.output<z.ZodObject<typeof swiftFields>>
+
+/** The same, as src/origin/open-origin.ts wants it. */
+export function swiftOptionsOf(settings: SwiftSettings, logger: Logger): SwiftOptions {
+  const { password = null, applicationCredentialSecret = null, token = null } = settings
+  return { settings: { ...settings, password, applicationCredentialSecret, token }, environment: process.env, logger }
+}
