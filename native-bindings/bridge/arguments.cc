@@ -58,6 +58,11 @@ Napi::Object object(const Napi::Value& value, const char* name) {
   return value.As<Napi::Object>();
 }
 
+Napi::Array array(const Napi::Value& value, const char* name) {
+  if (!value.IsArray()) fail_type(value, name, "an array");
+  return value.As<Napi::Array>();
+}
+
 Napi::Function function(const Napi::Value& value, const char* name) {
   if (!value.IsFunction()) fail_type(value, name, "a function");
   return value.As<Napi::Function>();

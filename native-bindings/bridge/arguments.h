@@ -21,6 +21,7 @@ std::uint64_t word(const Napi::Value& value, const char* name);
 bool flag(const Napi::Value& value, const char* name);
 std::string text(const Napi::Value& value, const char* name);
 Napi::Object object(const Napi::Value& value, const char* name);
+Napi::Array array(const Napi::Value& value, const char* name);
 Napi::Function function(const Napi::Value& value, const char* name);
 /** A Uint8Array. The memory is that of JavaScript: keep a reference while it is used. */
 std::span<std::byte> bytes(const Napi::Value& value, const char* name);

@@ -79,22 +79,39 @@ Napi::Value StoreFile::read(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value StoreFile::write_blocks(const Napi::CallbackInfo& info) {
-  const std::uint64_t offset = whole_number(info[0], "offset");
-  const std::span<const std::byte> source = bytes(info[1], "bytes");
+  const Napi::Array offsets = array(info[0], "offsets");
+  const Napi::Array extents = array(info[1], "extents");
   const bool to_disk = !info[2].IsUndefined() && flag(info[2], "toDisk");
   const auto medium = to_disk ? image::Medium::disk : image::Medium::page_cache;
-  const auto landed = std::make_shared<image::WrittenBlocks>();
-  auto work = [file = file_, landed, offset, source, medium](auto) {
-    auto outcome = file->write_blocks(offset, source, medium);
-    if (outcome.ok()) *landed = std::move(outcome.value());
-    return outcome.error();
+  struct Written {
+    std::vector<std::uint32_t> sums;
+    std::vector<std::uint64_t> zeros;
+    int error = 0;
   };
-  auto result = [landed](Napi::Env env) -> Napi::Value {
-    auto sums = Napi::Uint32Array::New(env, landed->sums.size());
-    std::ranges::copy(landed->sums, sums.Data());
+  const auto written = std::make_shared<Written>();
+  std::vector<std::pair<std::uint64_t, std::span<const std::byte>>> writes;
+  for (std::uint32_t k = 0; k < extents.Length(); k++) {
+    writes.emplace_back(whole_number(offsets.Get(k), "offset"), bytes(extents.Get(k), "bytes"));
+  }
+  auto work = [file = file_, written, writes = std::move(writes), medium](auto) {
+    for (const auto& [offset, source] : writes) {
+      const auto outcome = file->write_blocks(offset, source, medium);
+      written->error = outcome.error();
+      if (!outcome.ok()) break;
+      written->sums.insert(written->sums.end(), outcome.value().sums.begin(), outcome.value().sums.end());
+      written->zeros.push_back(outcome.value().zero);
+    }
+    return 0;
+  };
+  auto result = [written](Napi::Env env) -> Napi::Value {
+    auto sums = Napi::Uint32Array::New(env, written->sums.size());
+    std::ranges::copy(written->sums, sums.Data());
+    auto zeros = Napi::BigUint64Array::New(env, written->zeros.size());
+    std::ranges::copy(written->zeros, zeros.Data());
     Napi::Object made = Napi::Object::New(env);
     made.Set("sums", sums);
-    made.Set("zero", Napi::BigInt::New(env, landed->zero));
+    made.Set("zeros", zeros);
+    made.Set("error", written->error != 0 ? system_error(env, written->error, "write").Value() : env.Null());
     return made;
   };
   return perform(info.Env(), disk::Lane::write, info[1], {"write", std::move(work), std::move(result)});

@@ -1,8 +1,8 @@
 /**
  * Mutual exclusion by key, first come first served: the lock of an object.
  *
- * A key costs memory only while it is held or waited for. A caller that needs several keys takes them in ascending
- * order (`runAll` does), so that no two callers can wait for each other.
+ * A key costs memory only while it is held or waited for. A caller that needs several keys stands in line for all of
+ * them from the same moment on, so that no two callers can wait for each other.
  */
 
 import { callSafely, onSettled } from './on-settled.ts'
@@ -13,23 +13,22 @@ export class KeyedMutex {
 
   /** Run `work` while holding `key`. */
   run<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const before = this.#tails.get(key)
-    const holder = new Holder()
-    this.#tails.set(key, holder)
-    return onSettled(before ? before.ended.then(work) : callSafely(work), () => {
-      if (this.#tails.get(key) === holder) this.#tails.delete(key)
-      holder.end()
-    })
+    return this.runAll([key], work)
   }
 
   /** Run `work` while holding all of `keys`. */
   runAll<T>(keys: readonly string[], work: () => Promise<T>): Promise<T> {
-    const ordered = [...new Set(keys)].sort()
-    const descend = (depth: number): Promise<T> => {
-      const key = ordered[depth]
-      return key === undefined ? work() : this.run(key, () => descend(depth + 1))
+    const holder = new Holder()
+    const before: Promise<void>[] = []
+    for (const key of keys) {
+      const last = this.#tails.get(key)
+      if (last && last !== holder) before.push(last.ended)
+      this.#tails.set(key, holder)
     }
-    return descend(0)
+    return onSettled(before.length > 0 ? Promise.all(before).then(work) : callSafely(work), () => {
+      for (const key of keys) if (this.#tails.get(key) === holder) this.#tails.delete(key)
+      holder.end()
+    })
   }
 
   /** Keys that are held now. */
@@ -43,7 +42,7 @@ class Holder {
   #ended: Promise<void> | null = null
   #resolve: (() => void) | null = null
 
-  /** For the next one in line; most have none. */
+  /** For those next in line; most have none. */
   get ended(): Promise<void> {
     this.#ended ??= new Promise(resolve => {
       this.#resolve = resolve

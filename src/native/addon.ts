@@ -31,10 +31,12 @@ export interface SystemError extends Error {
 
 /** The outcome of writing an extent, one entry per block of the extent. */
 export interface WrittenSums {
-  /** crc32c of each block, in order; the last block of an image is summed over the bytes it has. */
+  /** crc32c of the blocks of all extents, in order; the last block of an image is summed over the bytes it has. */
   readonly sums: Uint32Array
-  /** Bit k: block k of the extent is all zeros, was punched and takes no space. */
-  readonly zero: bigint
+  /** One mask an extent that was written. Bit k: its block k is all zeros, was punched and takes no space. */
+  readonly zeros: BigUint64Array
+  /** The reason why the next extent, and those after it, were not written; null when all were. */
+  readonly error: Error | null
 }
 
 /** The outcome of a verification, one bit a block; blocks in neither mask are there and wrong. */
@@ -84,12 +86,13 @@ export interface StoreFile {
    */
   read(offset: number, target: Uint8Array): Promise<boolean>
   /**
-   * Write whole blocks at `offset` (block-aligned; the length is whole blocks, or reaches the end of the image) and say
-   * their checksums. Runs of zero blocks are punched instead of written. Changes no residency.
-   * @param toDisk leave nothing in the page cache (O_DIRECT), where `bytes` begin at a page, see {@link
+   * Write extents, in order, and say their checksums: whole blocks at each of `offsets` (block-aligned; the length is
+   * whole blocks, or reaches the end of the image). Runs of zero blocks are punched instead of written. Changes no
+   * residency.
+   * @param toDisk leave nothing in the page cache (O_DIRECT), where an extent begins at a page, see {@link
    * Addon.bytesToPage}, objects are multiples of 2 MiB, and the file system can
    */
-  writeBlocks(offset: number, bytes: Uint8Array, toDisk?: boolean): Promise<WrittenSums>
+  writeBlocks(offsets: readonly number[], extents: readonly Uint8Array[], toDisk?: boolean): Promise<WrittenSums>
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64
    * entries). Resolves those that were whole and right, and those that could not be read. Changes no residency.

@@ -19,7 +19,7 @@ import { type DiskTimeouts, diskTimeoutsDefault } from './disk/disk-timeouts.ts'
 import { OpenBackoff } from './disk/open-backoff.ts'
 import { type EvictionCandidate, evictLocked } from './evict-objects.ts'
 import { FileOpener } from './file-opener.ts'
-import { Committer, type WrittenBlocks } from './image/committer.ts'
+import { Committer } from './image/committer.ts'
 import type { StoreContext } from './image/store-context.ts'
 import { StoredImage } from './image/stored-image.ts'
 import { ImageRemoval } from './image-removal.ts'
@@ -281,13 +281,13 @@ export class Store {
     return stored
   }
 
-  #committed(entries: readonly WrittenBlocks[]): void {
+  #committed(writes: number): void {
     try {
       this.measure()
     } catch (error) {
       this.#options.logger.error({ err: error }, 'the disk could not be measured')
     }
-    this.capacity.settle(entries.length * overheadBytesPerEntry, 0)
+    this.capacity.settle(writes * overheadBytesPerEntry, 0)
     this.onRecorded()
   }
 }

@@ -46,3 +46,17 @@ t.test('two who want several keys in opposite order do not wait for each other f
   await Promise.all([mutex.runAll(['a', 'b', 'a'], turn), mutex.runAll(['b', 'a'], turn), mutex.run('b', turn)])
   t.equal(mutex.size, 0)
 })
+
+t.test('one who wants several keys stands in every line from the moment of asking', async t => {
+  const mutex = new KeyedMutex()
+  const order: string[] = []
+  const hold = (keys: readonly string[]) =>
+    mutex.runAll(keys, async () => {
+      order.push(`${keys} in`)
+      await new Promise(resolve => setImmediate(resolve))
+      order.push(`${keys} out`)
+    })
+  await Promise.all([hold(['a']), hold(['b', 'a']), hold(['b'])])
+  t.same(order, ['a in', 'a out', 'b,a in', 'b,a out', 'b in', 'b out'])
+  t.equal(mutex.size, 0)
+})

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { type Engine, loadAddon, type StoreFile } from '../../src/native/addon.ts'
 import { until } from '../fixtures/until.ts'
+import { writeBlocks } from '../fixtures/write-blocks.ts'
 
 const run = promisify(execFile)
 const addon = loadAddon()
@@ -56,14 +57,14 @@ t.test('what landed is read back where the table says so, and nowhere else', asy
   const { engine, file } = await start(t, sizeBytes)
   const image = randomBytes(sizeBytes)
   image.fill(0, 3 * blockBytes, 5 * blockBytes)
-  const landed = await file.writeBlocks(0, image.subarray(0, objectBytes))
+  const landed = await writeBlocks(file, 0, image.subarray(0, objectBytes))
   t.equal(landed.zero, 0b11000n)
   t.same(
     [...landed.sums].slice(0, 6),
     [0, 1, 2, 3, 4, 5].map(k => addon.crc32c(block(image, k))),
   )
-  await file.writeBlocks(objectBytes, image.subarray(objectBytes, 2 * objectBytes))
-  const tail = await file.writeBlocks(2 * objectBytes, image.subarray(2 * objectBytes))
+  await writeBlocks(file, objectBytes, image.subarray(objectBytes, 2 * objectBytes))
+  const tail = await writeBlocks(file, 2 * objectBytes, image.subarray(2 * objectBytes))
   t.same([...tail.sums], [addon.crc32c(image.subarray(2 * objectBytes))])
 
   const whole = new Uint8Array(sizeBytes)
@@ -86,7 +87,7 @@ t.test('what landed is read back where the table says so, and nowhere else', asy
 t.test('verification names the blocks that are right', async t => {
   const { file, path } = await start(t, objectBytes + 10)
   const image = randomBytes(objectBytes + 10)
-  const { sums } = await file.writeBlocks(0, image.subarray(0, objectBytes))
+  const { sums } = await writeBlocks(file, 0, image.subarray(0, objectBytes))
   t.same(await file.verify(0, ~0n & 0xffff_ffff_ffff_ffffn, sums, false), { good: 0xffff_ffff_ffff_ffffn, unread: 0n })
   t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b1010n, unread: 0n })
   const handle = await open(path, 'r+')
@@ -94,7 +95,7 @@ t.test('verification names the blocks that are right', async t => {
   await handle.close()
   t.same(await file.verify(0, 0b1010n, sums, false), { good: 0b0010n, unread: 0n }, 'a byte that changed')
   const tail = new Uint32Array(64)
-  tail[0] = (await file.writeBlocks(objectBytes, image.subarray(objectBytes))).sums[0]!
+  tail[0] = (await writeBlocks(file, objectBytes, image.subarray(objectBytes))).sums[0]!
   const last = await file.verify(1, ~0n & 0xffff_ffff_ffff_ffffn, tail, false)
   t.same(last, { good: 1n, unread: 0n }, 'the last block, and none behind it')
   t.same(await file.verify(2, 1n, tail, false), { good: 0n, unread: 0n }, 'no such object')
@@ -104,8 +105,8 @@ t.test('holes are punched and found, whole blocks also past the end', async t =>
   const sizeBytes = 2 * objectBytes + 100
   const { file } = await start(t, sizeBytes)
   t.equal(await file.seekData(0), -1)
-  await file.writeBlocks(objectBytes, randomBytes(objectBytes))
-  await file.writeBlocks(2 * objectBytes, randomBytes(100))
+  await writeBlocks(file, objectBytes, randomBytes(objectBytes))
+  await writeBlocks(file, 2 * objectBytes, randomBytes(100))
   await file.sync()
   t.equal(await file.seekData(0), objectBytes)
   t.same(file.usage(), { sizeBytes, allocatedBytes: objectBytes + blockBytes })
@@ -125,7 +126,7 @@ t.test('an empty image has an empty table; one of 3 TiB is read at its far end',
   const sizeBytes = 3 * 2 ** 40
   const huge = await empty.engine.openFile(join(t.testdir(), 'huge'), sizeBytes, blockBytes)
   const bytes = randomBytes(blockBytes)
-  await huge.writeBlocks(sizeBytes - blockBytes, bytes)
+  await writeBlocks(huge, sizeBytes - blockBytes, bytes)
   const resident = new BigUint64Array(huge.table)
   t.equal(resident.length, 2 * (sizeBytes / objectBytes))
   Atomics.store(resident, resident.length - 2, 1n << 63n)
@@ -135,14 +136,29 @@ t.test('an empty image has an empty table; one of 3 TiB is read at its far end',
   huge.close()
 })
 
+t.test('extents are written in order, up to the first that fails', async t => {
+  const { file } = await start(t, objectBytes)
+  const [one, two] = [randomBytes(blockBytes), new Uint8Array(2 * blockBytes)]
+  const { sums, zeros, error } = await file.writeBlocks([4 * blockBytes, 0, 1, 8 * blockBytes], [two, one, one, one])
+  t.same(
+    [...sums],
+    [addon.crc32c(new Uint8Array(blockBytes)), addon.crc32c(new Uint8Array(blockBytes)), addon.crc32c(one)],
+  )
+  t.same([...zeros], [0b11n, 0n])
+  t.match(error, { code: 'EINVAL', syscall: 'write' })
+  t.equal(await file.seekData(blockBytes), -1, 'nothing behind it')
+  t.throws(() => file.writeBlocks([0], [one, one]), { name: 'TypeError' })
+  t.same((await file.writeBlocks([], [])).error, null)
+})
+
 t.test('a system call that fails says its name, its errno and the call', async t => {
   const { engine, file, path } = await start(t, 10 * blockBytes)
   await t.rejects(engine.openFile(path, 9 * blockBytes, blockBytes), { code: 'EFBIG', errno: 27, syscall: 'open' })
   await t.rejects(engine.openFile(join(path, 'no'), 1, blockBytes), { code: 'ENOTDIR', syscall: 'open' })
   await t.rejects(engine.openFile(path, 1, 5000), { code: 'EINVAL' })
-  await t.rejects(file.writeBlocks(1, new Uint8Array(blockBytes)), { code: 'EINVAL', syscall: 'write' })
-  await t.rejects(file.writeBlocks(0, new Uint8Array(10)), { code: 'EINVAL' })
-  await t.rejects(file.writeBlocks(10 * blockBytes, new Uint8Array(blockBytes)), { code: 'EINVAL' })
+  await t.rejects(writeBlocks(file, 1, new Uint8Array(blockBytes)), { code: 'EINVAL', syscall: 'write' })
+  await t.rejects(writeBlocks(file, 0, new Uint8Array(10)), { code: 'EINVAL' })
+  await t.rejects(writeBlocks(file, 10 * blockBytes, new Uint8Array(blockBytes)), { code: 'EINVAL' })
   t.throws(() => addon.unmount('/proc/nowhere', false), { code: 'ENOENT', syscall: 'umount2' })
   t.throws(() => addon.closeFd(1_000_000), { code: 'EBADF' })
   await truncate(path, blockBytes)
@@ -164,7 +180,7 @@ t.test(
       await rmdir(small)
     })
     const file = await engine.openFile(join(small, 'data'), 8 * objectBytes, blockBytes)
-    const landings = Array.from({ length: 8 }, (_, k) => file.writeBlocks(k * objectBytes, randomBytes(objectBytes)))
+    const landings = Array.from({ length: 8 }, (_, k) => writeBlocks(file, k * objectBytes, randomBytes(objectBytes)))
     const settled = await Promise.allSettled(landings)
     const refused = settled.filter(each => each.status === 'rejected')
     t.ok(refused.length >= 4, `${refused.length} refused`)
@@ -196,7 +212,7 @@ t.test('closing lets go of the descriptor, and of nothing that is still in use',
   const { file, path } = await start(t, 100 * objectBytes)
   const bytes = randomBytes(objectBytes)
   t.equal(descriptorsOf(path), 1)
-  const pending = Array.from({ length: 20 }, (_, k) => file.writeBlocks(k * objectBytes, bytes))
+  const pending = Array.from({ length: 20 }, (_, k) => writeBlocks(file, k * objectBytes, bytes))
   file.close()
   file.close()
   const landed = await Promise.all(pending)
@@ -213,7 +229,7 @@ t.test('a closed engine has done its work, and takes no more', async t => {
   const file = await engine.openFile(join(t.testdir(), 'data'), 50 * objectBytes, blockBytes)
   let landed = 0
   for (let k = 0; k < 50; k++)
-    void file.writeBlocks(k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
+    void writeBlocks(file, k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
   await engine.close()
   t.equal(landed, 50)
   await t.rejects(file.sync(), { code: 'ECANCELED' })
@@ -245,7 +261,7 @@ t.test('a descriptor travels over a socket', async t => {
 
 t.test('extents of a plain file', async t => {
   const { file, path } = await start(t, 1_000_000)
-  await file.writeBlocks(65536, randomBytes(65536))
+  await writeBlocks(file, 65536, randomBytes(65536))
   const handle = await open(path)
   t.same(addon.extentAt(handle.fd, 10), { hole: true, end: 65536 })
   t.same(addon.extentAt(handle.fd, 65536), { hole: false, end: 131072 })

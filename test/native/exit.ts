@@ -46,7 +46,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
   ['a process with an idle engine ends by itself', '', ''],
   [
     'a process waits for its operations',
-    `file.writeBlocks(0, Buffer.alloc(65536, 1)).then(x => console.log(x.sums.length))`,
+    `file.writeBlocks([0], [Buffer.alloc(65536, 1)]).then(x => console.log(x.sums.length))`,
     '16\n',
   ],
   [
@@ -71,7 +71,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
   ],
   [
     'exit with a session running is clean',
-    `startSession(); file.writeBlocks(0, Buffer.alloc(65536)); process.exit(3)`,
+    `startSession(); file.writeBlocks([0], [Buffer.alloc(65536)]); process.exit(3)`,
     '',
     3,
   ],
@@ -123,7 +123,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
         const engine = addon.createEngine({ storeThreads: 2 })
         const file = await engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
         engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onReports() {}, onEnd() {} })
-        file.writeBlocks(0, Buffer.alloc(1 << 18, 1))
+        file.writeBlocks([0], [Buffer.alloc(1 << 18, 1)])
         import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage('up'))
       })\`, { eval: true })
     await new Promise(resolve => worker.once('message', resolve))

@@ -13,6 +13,7 @@ import { addLatencies, latencyBuckets } from '../../src/base/latency-histogram.t
 import { loadAddon, type StoreFile } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
 import { until } from '../fixtures/until.ts'
+import { writeBlocks } from '../fixtures/write-blocks.ts'
 
 const run = promisify(execFile)
 const blockBytes = 65536
@@ -42,7 +43,7 @@ async function start(t: Test): Promise<Rig> {
   const dataPath = join(directory, 'data')
   const file = await engine.openFile(dataPath, sizeBytes, blockBytes)
   for (let at = 0; at < sizeBytes; at += 64 * blockBytes)
-    await file.writeBlocks(at, image.subarray(at, at + 64 * blockBytes))
+    await writeBlocks(file, at, image.subarray(at, at + 64 * blockBytes))
   const mountpoint = join(directory, 'mnt')
   const onMiss = (offset: number, length: number) => image.subarray(offset, offset + length)
   const fuse = mountTiny({ addon, engine, mountpoint, file, sizeBytes, threads: 4, onMiss })

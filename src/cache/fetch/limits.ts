@@ -116,7 +116,10 @@ export const promotionBytesMax = 64 * MiB
 
 export const promotionEntriesMax = 4096
 
-/** Promotions that run at once: enough to keep an SSD busy. */
+/** Bytes that are written together at most, unless one extent has more: 8 ms of a disk that writes 250 MB/s. */
+export const promotionBatchBytesMax = 2 * MiB
+
+/** Batches of promotions that run at once: enough to keep an SSD busy. */
 export const promotionConcurrency = 8
 
 /** The time for which arrivals of native fetches that nobody waits for are gathered, for the same reason as reports. */

@@ -5,7 +5,7 @@
  * waits.
  */
 import PQueue from 'p-queue'
-import type { WriteOutcome } from '../../store/image/block-writer.ts'
+import type { Extent, WriteOutcome } from '../../store/image/block-writer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { promotionBytesMax, promotionConcurrency, promotionEntriesMax } from './limits.ts'
 
@@ -56,30 +56,28 @@ export class Promoter {
   }
 
   /**
-   * Offer an extent: whole blocks of `object` from block `first` on. Resolves when it is in the store or was dropped;
-   * never rejects.
-   * @param isPassing see {@link Promote}: it goes past the page cache then
+   * Offer extents, to be written together. Resolves when they are in the store or were dropped, with an outcome for
+   * each; never rejects.
+   * @param isPassing see {@link Promote}: they go past the page cache then
    */
-  async offer(
-    stored: StoredImage,
-    object: number,
-    first: number,
-    bytes: Uint8Array,
-    isPassing = false,
-  ): Promise<WriteOutcome> {
-    if (!this.hasRoom(bytes.length, isPassing)) {
-      this.#droppedBy['queue-full']++
-      return 'full'
-    }
-    this.#queuedBytes += bytes.length
-    try {
-      const result = await this.#queue.add(() => stored.writeBlocks(object, first, bytes, isPassing))
-      if (result === 'landed') this.#promotedBytes += bytes.length
-      else if (result === 'full') this.#droppedBy['no-room']++
-      else if (result === 'failed') this.#droppedBy['disk-failed']++
-      return result
-    } finally {
-      this.#queuedBytes -= bytes.length
-    }
+  async offer(stored: StoredImage, extents: readonly Extent[], isPassing = false): Promise<WriteOutcome[]> {
+    const taken = extents.filter(({ bytes }) => {
+      const hasRoom = this.hasRoom(bytes.length, isPassing)
+      if (hasRoom) this.#queuedBytes += bytes.length
+      else this.#droppedBy['queue-full']++
+      return hasRoom
+    })
+    const written = taken.length > 0 ? await this.#queue.add(() => stored.writeExtents(taken, isPassing)) : []
+    let k = 0
+    return extents.map(extent => {
+      if (extent !== taken[k]) return 'full'
+      const outcome = written[k++]!
+      const { length } = extent.bytes
+      this.#queuedBytes -= length
+      if (outcome === 'landed') this.#promotedBytes += length
+      else if (outcome === 'full') this.#droppedBy['no-room']++
+      else if (outcome === 'failed') this.#droppedBy['disk-failed']++
+      return outcome
+    })
   }
 }

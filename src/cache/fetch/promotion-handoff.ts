@@ -3,36 +3,52 @@
  * take them.
  */
 import { SlicedQueue } from '../../async/loop-slicer.ts'
+import type { Extent } from '../../store/image/block-writer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { InflightFetch } from './inflight-fetch.ts'
 import type { InflightTable } from './inflight-table.ts'
+import { promotionBatchBytesMax } from './limits.ts'
 import type { UnpromotedBuffer } from './unpromoted-buffer.ts'
 
 /**
- * Take bytes of `object` from block `first` on; resolves when they are in the store (true) or were dropped. Never
- * rejects.
+ * Take extents, to be written together; resolves when each is in the store (true) or was dropped. Never rejects.
  * @param isPassing they belong to a long stream, which leaves nothing in the page cache anyway
  */
 export type Promote = (
   stored: StoredImage,
-  object: number,
-  first: number,
-  bytes: Uint8Array,
+  extents: readonly Extent[],
   isPassing: boolean,
-) => Promise<boolean>
+) => Promise<readonly boolean[]>
 
 export interface PromotionHandoffContext {
   readonly fetches: InflightTable
   readonly unpromoted: UnpromotedBuffer
   /** See {@link Promote}. */
   readonly promote: Promote
+  /** Does it belong to a long stream? */
+  isPassing(stored: StoredImage, inflight: InflightFetch): boolean
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
+}
+
+/** An extent on its way into the store, and its fetch. */
+interface HandedOver extends Extent {
+  readonly inflight: InflightFetch
+}
+
+/** Extents that are written together. */
+interface Batch {
+  readonly stored: StoredImage
+  readonly isPassing: boolean
+  readonly extents: HandedOver[]
+  bytes: number
 }
 
 export class PromotionHandoff {
   readonly #parts: PromotionHandoffContext
   readonly #slicer = new SlicedQueue()
+  /** Handed over in this turn. */
+  #batches: Batch[] = []
   /** Settled ones that stay because the shelf has their bytes. */
   readonly #buffered = new Set<InflightFetch>()
 
@@ -45,20 +61,40 @@ export class PromotionHandoff {
     return this.#buffered.size
   }
 
-  /** After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. */
+  /**
+   * After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. What is handed
+   * over in one turn goes together.
+   */
   handOver(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): void {
-    setImmediate(() => this.#slicer.run(() => void this.#promote(stored, inflight, bytes))) // Never rejects.
+    if (this.#batches.length === 0) setImmediate(this.#begin)
+    const isPassing = this.#parts.isPassing(stored, inflight)
+    let batch = this.#batches.findLast(known => known.stored === stored && known.isPassing === isPassing)
+    if (!batch || batch.bytes + bytes.length > promotionBatchBytesMax) {
+      batch = { stored, isPassing, extents: [], bytes: 0 }
+      this.#batches.push(batch)
+    }
+    batch.extents.push({ inflight, object: inflight.object, first: inflight.run.first, bytes })
+    batch.bytes += bytes.length
   }
 
-  async #promote(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): Promise<void> {
-    const { object, run, isPassing } = inflight
-    const isStored = await this.#parts.promote(stored, object, run.first, bytes, isPassing) // Never rejects.
+  readonly #begin = () => {
+    const batches = this.#batches
+    this.#batches = []
+    for (const batch of batches) this.#slicer.run(() => void this.#promote(batch)) // Never rejects.
+  }
+
+  async #promote({ stored, extents, isPassing }: Batch): Promise<void> {
+    const areStored = await this.#parts.promote(stored, extents, isPassing) // Never rejects.
+    for (const [k, { inflight, bytes }] of extents.entries()) this.#settle(stored, inflight, bytes, areStored[k]!)
+  }
+
+  #settle(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array, isStored: boolean): void {
     inflight.settle()
     // A removed image takes nothing any more: kept here, its bytes would be offered in vain to every reader of its
     // successor.
     if (isStored || stored.usageGate.isClosed) this.#parts.fetches.remove(stored, inflight)
     // The reader of a long stream has it from the read-ahead buffer, and does not come back.
-    else if (isPassing) this.#keepBuffered(stored, inflight)
+    else if (inflight.isPassing) this.#keepBuffered(stored, inflight)
     else this.#retain(stored, inflight, bytes)
   }
 

@@ -97,8 +97,9 @@ export class ReadPath {
       origins,
       now,
       // The demand reads of a long stream are dropped behind it, too.
-      promote: (stored, object, first, bytes, isPassing) =>
-        this.#promote(stored, object, first, bytes, isPassing || this.#ahead.isPassing(stored, { object, first })),
+      isPassing: (stored, { isPassing, object, run }) =>
+        isPassing || this.#ahead.isPassing(stored, { object, first: run.first }),
+      promote: (...offer) => this.#promote(...offer),
       mayPromote: (stored, bytes) => this.#mayPromote(stored, bytes),
       imageChanged: image => parts.catalog.imageChanged(image),
     }))
@@ -190,15 +191,14 @@ export class ReadPath {
     return catalog.isRecorded(image) ? store.use(image) : store.find(image.id)
   }
 
-  /** @returns whether it is in the store now */
-  async #promote(...offer: Parameters<Promote>): Promise<boolean> {
+  /** @returns of each extent whether it is in the store now */
+  async #promote(...[stored, extents, isPassing]: Parameters<Promote>): Promise<boolean[]> {
     const { digester, evictor, promoter } = this.#parts
-    const [stored] = offer
-    if (!this.#isSound(stored)) return false
-    const result = await promoter.offer(...offer)
+    if (!this.#isSound(stored)) return extents.map(() => false)
+    const outcomes = await promoter.offer(stored, extents, isPassing)
     if (stored.complete) digester.check()
     void evictor.check() // Never rejects.
-    return result === 'landed' || result === 'held-already'
+    return outcomes.map(outcome => outcome === 'landed' || outcome === 'held-already')
   }
 
   /** Would so many bytes be taken now? */

@@ -92,7 +92,8 @@ export class RealDataDirectory implements DataDirectory {
     const file = await this.#open(top, probeName, probeBytes, probeBytes)
     try {
       const sent = randomBytes(probeBytes)
-      const landed = await file.writeBlocks(0, sent)
+      const landed = await file.writeBlocks([0], [sent])
+      if (landed.error) throw landed.error
       const sums = new Uint32Array(64)
       sums.set(landed.sums)
       await file.sync()

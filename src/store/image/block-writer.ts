@@ -1,17 +1,24 @@
 /**
  * Fills blocks of a data file: reserve, checksum, write, publish. Then readers may have them; the committer records
- * them.
+ * them. What is offered together is written together: a write of its own for each block would cost more than its bytes.
  */
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { type BlockRun, countOf, type Geometry, type Image, maskOf, runsOf } from '../../base/image.ts'
-import type { StoreFile, WrittenSums } from '../../native/addon.ts'
+import type { StoreFile } from '../../native/addon.ts'
 import { overheadBytesPerEntry } from '../disk/capacity.ts'
 import type { BlockBitmap } from './block-bitmap.ts'
 import type { CommitTarget } from './committer.ts'
 import type { ResidencyTable } from './residency-table.ts'
 import type { StoreContext } from './store-context.ts'
 
-/** The outcome for offered blocks: written, or the reason why not. */
+/** Bytes of an object from its block `first` on: whole blocks, or up to the end of the image. */
+export interface Extent {
+  readonly object: number
+  readonly first: number
+  readonly bytes: Uint8Array
+}
+
+/** The outcome for an offered extent: written, or the reason why not all of it. */
 export type WriteOutcome = 'landed' | 'held-already' | 'full' | 'failed'
 
 /** Interface of a stored image to the block writer. */
@@ -33,6 +40,19 @@ export interface BlockWriterMasks {
   readonly damaged: BlockBitmap
 }
 
+/** A run of blocks to be written, with room for it. */
+interface Write {
+  /** The place of its extent in the offer. */
+  readonly of: number
+  readonly object: number
+  readonly run: BlockRun
+  readonly bytes: Uint8Array
+  /** Right bytes over damaged ones: their place is theirs already. */
+  readonly isRepair: boolean
+  /** Beside those of its record. */
+  readonly reservedBytes: number
+}
+
 export class BlockWriter {
   readonly #target: BlockWriterTarget
   readonly #masks: BlockWriterMasks
@@ -44,102 +64,97 @@ export class BlockWriter {
     this.#parts = parts
   }
 
-  /** See {@link StoredImage.land}. The caller holds the object's lock. */
-  async writeBlocks(object: number, first: number, bytes: Uint8Array, toDisk: boolean): Promise<WriteOutcome> {
-    const { blockBytes } = this.#target.geometry
-    const offered = maskOf({ first, count: Math.ceil(bytes.length / blockBytes) })
-    const broken = offered & this.#masks.damaged.get(object)
-    const piece = (run: BlockRun) => {
-      const start = (run.first - first) * blockBytes
-      return bytes.subarray(start, start + run.count * blockBytes)
+  /**
+   * See {@link StoredImage.writeExtents}. The caller holds the locks of the objects.
+   * @returns an outcome for each extent
+   */
+  async writeExtents(extents: readonly Extent[], toDisk: boolean): Promise<WriteOutcome[]> {
+    const outcomes = extents.map((): WriteOutcome => 'held-already')
+    const writes: Write[] = []
+    /** By object: an extent that is offered twice is written once. */
+    const taken = new Map<number, bigint>()
+    for (const [of, extent] of extents.entries()) {
+      for (const write of this.#writesOf(extent, of, taken.get(extent.object) ?? 0n)) {
+        outcomes[of] = this.#reserve(write)
+        if (outcomes[of] !== 'landed') break
+        taken.set(write.object, (taken.get(write.object) ?? 0n) | maskOf(write.run))
+        writes.push(write)
+      }
     }
-    let result: WriteOutcome = 'held-already'
-    for (const run of runsOf(broken)) {
-      result = await this.#mend(object, run, piece(run))
-      if (result !== 'landed') return result
-    }
-    for (const run of runsOf(offered & ~this.#masks.held.get(object))) {
-      result = await this.#landRun(object, run, piece(run), toDisk)
-      if (result !== 'landed') return result
-    }
-    return result
-  }
-
-  async #landRun(object: number, run: BlockRun, bytes: Uint8Array, toDisk: boolean): Promise<WriteOutcome> {
-    const { capacity, committer, health } = this.#parts
-    const { blockBytes } = this.#target.geometry
-    if (!health.mayWrite) return 'failed'
-    const blocks = maskOf(run)
-    const reserved = run.count * blockBytes + overheadBytesPerEntry
-    if (!capacity.reserve(reserved)) {
-      void committer.flush() // What is pending is given back then. Never rejects.
-      return 'full'
-    }
-    try {
-      const landed = await this.#write(object, run, bytes, toDisk)
-      const zero = (landed.zero << BigInt(run.first)) & blocks
-      this.#masks.held.add(object, blocks)
-      this.#masks.zero.add(object, zero)
-      // The overhead stays pending: the committer settles it when the disk has been measured.
-      capacity.settle(reserved - overheadBytesPerEntry, countOf(blocks & ~zero) * blockBytes)
-      this.#publish(object, run, bytes, landed)
-      return 'landed'
-    } catch {
+    if (writes.length === 0) return outcomes
+    const written = await this.#write(writes, toDisk)
+    for (const write of writes.slice(written)) {
+      if (outcomes[write.of] === 'landed') outcomes[write.of] = 'failed'
       // The same disk: the rest is an orphan, reclaimed at the next boot.
-      await this.#target.punchIfAlone(object, run).catch(() => {})
-      capacity.settle(reserved, 0)
-      return 'failed'
+      if (!write.isRepair) await this.#target.punchIfAlone(write.object, write.run).catch(() => {})
+      this.#parts.capacity.settle(write.reservedBytes + overheadBytesPerEntry, 0)
+    }
+    return outcomes
+  }
+
+  /** The runs of an extent that are to be written: damaged blocks first, then those that are not held. */
+  *#writesOf({ object, first, bytes }: Extent, of: number, taken: bigint): Generator<Write> {
+    const { blockBytes } = this.#target.geometry
+    const offered = maskOf({ first, count: Math.ceil(bytes.length / blockBytes) }) & ~taken
+    for (const isRepair of [true, false]) {
+      const blocks = isRepair ? this.#masks.damaged.get(object) : ~this.#masks.held.get(object)
+      for (const run of runsOf(offered & blocks)) {
+        const start = (run.first - first) * blockBytes
+        const own = bytes.subarray(start, start + run.count * blockBytes)
+        const reservedBytes = isRepair ? 0 : run.count * blockBytes
+        yield { of, object, run, bytes: own, isRepair, reservedBytes }
+      }
     }
   }
 
-  /** Write right bytes over wrong ones: their place is theirs already. */
-  async #mend(object: number, run: BlockRun, bytes: Uint8Array): Promise<WriteOutcome> {
+  #reserve({ reservedBytes }: Write): WriteOutcome {
     const { capacity, committer, health } = this.#parts
     if (!health.mayWrite) return 'failed'
-    if (!capacity.reserve(overheadBytesPerEntry)) {
-      void committer.flush() // Never rejects.
-      return 'full'
-    }
-    try {
-      const landed = await this.#write(object, run, bytes, false)
-      this.#masks.damaged.remove(object, maskOf(run))
-      this.#publish(object, run, bytes, landed)
-      return 'landed'
-    } catch {
-      capacity.settle(overheadBytesPerEntry, 0)
-      return 'failed'
-    }
+    if (capacity.reserve(reservedBytes + overheadBytesPerEntry)) return 'landed'
+    void committer.flush() // What is pending is given back then. Never rejects.
+    return 'full'
   }
 
-  #publish(object: number, run: BlockRun, bytes: Uint8Array, landed: WrittenSums): void {
-    const blocks = maskOf(run)
-    this.#target.residency.publish(object, blocks)
-    this.#parts.committer.add({
-      target: this.#target,
-      object,
-      first: run.first,
-      blocks,
-      landed,
-      bytes: bytes.length,
-    })
-  }
-
-  /** @throws when the bytes may not be there; the health has heard of it */
-  async #write(object: number, run: BlockRun, bytes: Uint8Array, toDisk: boolean): Promise<WrittenSums> {
+  /** Write, and publish what was written. @returns the number of writes that were done, the first ones */
+  async #write(writes: readonly Write[], toDisk: boolean): Promise<number> {
     const { health, logger } = this.#parts
     const { file, geometry, image } = this.#target
-    const { offset } = geometry.bytesOf(object, run)
+    const offsets = writes.map(({ object, run }) => geometry.bytesOf(object, run).offset)
     const { failedSyncs } = this.#target
     const hasFailedSync = () => this.#target.failedSyncs !== failedSyncs
+    // Repairs go through the page cache: the kernel reads there.
+    const isDirect = toDisk && !writes.some(({ isRepair }) => isRepair)
+    let done = 0
     try {
-      const landed = await health.watchWrite(file.writeBlocks(offset, bytes, toDisk))
+      const extents = writes.map(({ bytes }) => bytes)
+      const { sums, zeros, error } = await health.watchWrite(file.writeBlocks(offsets, extents, isDirect))
       if (hasFailedSync()) throw new CacheError('store-failed', 'a sync failed meanwhile')
-      return landed
+      for (let block = 0; done < zeros.length; done++) {
+        const write = writes[done]!
+        this.#publish(write, sums.subarray(block, block + write.run.count), zeros[done]!)
+        block += write.run.count
+      }
+      if (error) throw error
     } catch (error) {
       // The caller of a failed sync tells the disk's health, with its errno.
       if (!hasFailedSync()) health.writeFailed(error)
-      logger.debug({ image: image.key, offset, err: error }, `an extent could not be stored: ${messageOf(error)}`)
-      throw error
+      const fields = { image: image.key, offset: offsets[done], err: error }
+      logger.debug(fields, `an extent could not be stored: ${messageOf(error)}`)
     }
+    return done
+  }
+
+  #publish({ object, run, bytes, isRepair, reservedBytes }: Write, sums: Uint32Array, zeroOfRun: bigint): void {
+    const blocks = maskOf(run)
+    const zero = (zeroOfRun << BigInt(run.first)) & blocks
+    if (isRepair) this.#masks.damaged.remove(object, blocks)
+    else {
+      this.#masks.held.add(object, blocks)
+      this.#masks.zero.add(object, zero)
+      // The overhead stays pending: the committer settles it when the disk has been measured.
+      this.#parts.capacity.settle(reservedBytes, countOf(blocks & ~zero) * this.#target.geometry.blockBytes)
+    }
+    this.#target.residency.publish(object, blocks)
+    this.#parts.committer.add({ target: this.#target, object, run, sums, zero, bytes: bytes.length })
   }
 }

@@ -1,18 +1,19 @@
 /**
  * Commits batches of written blocks to the index: data, sync, record.
  *
- * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. Its data files are synced, then its
- * entries are recorded in one transaction, so that **a record implies durable bytes**. An entry names only blocks whose
- * write had returned before the sync began, and loses those that are revoked before the transaction runs. A failed sync
+ * A batch ends after `batchBytesMax` or `batchMsMax`, whichever comes first. It has one entry for each object, however
+ * many writes filled that. Its data files are synced, then its entries are recorded in one transaction, so that **a
+ * record implies durable bytes**. An entry names only blocks whose write had returned before the sync began, and loses
+ * those that are revoked before the transaction runs. A failed sync
  * is never retried as if it had worked: the kernel reports lost pages of a file once, and the next sync of that file
  * succeeds without them. So all blocks of the file that were written before the failure are revoked, and fetched again
  * at their next read.
  */
 
 import { type RunAfter, runAfter } from '../../async/timers.ts'
+import { type BlockRun, blocksPerObject, maskOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
-import type { WrittenSums } from '../../native/addon.ts'
 import type { DiskHealth } from '../disk/disk-health.ts'
 import type { DiskTimeouts } from '../disk/disk-timeouts.ts'
 import { batchEntriesMax } from './limits.ts'
@@ -32,9 +33,11 @@ export interface CommitTarget {
 export interface WrittenBlocks {
   readonly target: CommitTarget
   readonly object: number
-  readonly first: number
-  readonly blocks: bigint
-  readonly landed: WrittenSums
+  readonly run: BlockRun
+  /** crc32c of each block of the run. */
+  readonly sums: Uint32Array
+  /** Mask of those that are zeros. */
+  readonly zero: bigint
   readonly bytes: number
 }
 
@@ -43,16 +46,16 @@ export interface CommitterOptions {
   readonly health: DiskHealth
   readonly logger: Logger
   readonly timing: Pick<DiskTimeouts, 'batchMsMax' | 'batchBytesMax'>
-  /** Called after each batch: the moment to measure the disk. */
-  readonly onCommitted: (entries: readonly WrittenBlocks[]) => void
+  /** Called after each batch, with the number of writes in it: the moment to measure the disk. */
+  readonly onCommitted: (writes: number) => void
 }
 
 export class Committer {
   readonly #options: CommitterOptions
   readonly #after: RunAfter
-  #open: Uncommitted[] = []
-  /** All entries that are not recorded yet, by object: the open batch and the one under way. */
-  readonly #byObject = new Map<string, Uncommitted[]>()
+  /** The open batch and the one under way, by object. */
+  #open = new Map<string, Uncommitted>()
+  #underWay = new Map<string, Uncommitted>()
   #openBytes = 0
   /** Of the flush that ends the open batch after its time. */
   #cancelTimer: (() => void) | null = null
@@ -70,26 +73,49 @@ export class Committer {
     return this.#failures
   }
 
-  add(landed: WrittenBlocks): void {
-    const entry = { ...landed, revoked: 0n }
-    const key = entry.target.lockKey(entry.object)
-    this.#open.push(entry)
-    this.#byObject.set(key, [...(this.#byObject.get(key) ?? []), entry])
-    this.#openBytes += entry.bytes
+  add({ target, object, run, sums, zero, bytes }: WrittenBlocks): void {
+    const key = target.lockKey(object)
+    let entry = this.#open.get(key)
+    if (!entry) {
+      entry = {
+        target,
+        object,
+        blocks: 0n,
+        zero: 0n,
+        sums: new Uint32Array(blocksPerObject),
+        revoked: 0n,
+        bytes: 0,
+        writes: 0,
+      }
+      this.#open.set(key, entry)
+    }
+    const blocks = maskOf(run)
+    entry.blocks |= blocks
+    entry.zero = (entry.zero & ~blocks) | zero
+    entry.sums.set(sums, run.first)
+    entry.revoked &= ~blocks
+    entry.writes++
+    entry.bytes += bytes
+    this.#openBytes += bytes
     const { batchBytesMax, batchMsMax } = this.#options.timing
-    if (this.#openBytes >= batchBytesMax || this.#open.length >= batchEntriesMax)
+    if (this.#openBytes >= batchBytesMax || this.#open.size >= batchEntriesMax)
       void this.flush() // Never rejects: #commit reports to the log.
     else this.#cancelTimer ??= this.#after(batchMsMax, () => void this.flush())
   }
 
   /** `blocks` of an object lose their bytes: what is not recorded of them yet never will be. */
   revoke(key: string, blocks: bigint): void {
-    for (const entry of this.#byObject.get(key) ?? []) entry.revoked |= blocks
+    for (const batch of [this.#open, this.#underWay]) {
+      const entry = batch.get(key)
+      if (entry) entry.revoked |= blocks
+    }
   }
 
   /** Is anything of `target` not recorded yet? */
   hasPending(target: CommitTarget): boolean {
-    for (const entries of this.#byObject.values()) if (entries.some(entry => entry.target === target)) return true
+    for (const batch of [this.#open, this.#underWay]) {
+      for (const entry of batch.values()) if (entry.target === target) return true
+    }
     return false
   }
 
@@ -102,20 +128,21 @@ export class Committer {
   }
 
   async #commit(): Promise<void> {
-    const entries = this.#open
-    if (entries.length === 0) return
-    this.#open = []
+    if (this.#open.size === 0) return
+    const batch = this.#open
+    this.#underWay = batch
+    this.#open = new Map()
     this.#openBytes = 0
-    const failed = await this.#sync(new Set(entries.map(entry => entry.target)))
-    const lost = failed.size > 0 ? [...entries, ...this.#takeOpen(failed)] : entries
-    if (failed.size > 0 || !(await this.#record(entries))) {
+    const failed = await this.#sync(new Set([...batch.values()].map(entry => entry.target)))
+    this.#takeOpen(failed)
+    if (failed.size > 0 || !(await this.#record([...batch.values()]))) {
       this.#failures++
-      this.#options.logger.error({ entries: lost.length }, 'a batch did not become durable; its blocks are dropped')
+      this.#options.logger.error({ entries: batch.size }, 'a batch did not become durable; its blocks are dropped')
+      const lost = [...batch.values()]
       await Promise.all(lost.map(({ target, object, blocks }) => target.abandon(object, blocks).catch(() => {})))
     }
-    const committed = new Set(lost)
-    for (const { target, object } of lost) this.#settle(target.lockKey(object), committed)
-    this.#options.onCommitted(lost)
+    this.#underWay = new Map()
+    this.#options.onCommitted([...batch.values()].reduce((sum, { writes }) => sum + writes, 0))
   }
 
   /** @returns those whose sync failed; the disk's health has been told */
@@ -142,35 +169,35 @@ export class Committer {
     }
   }
 
-  /** Entries of the open batch that were written into one of `targets`. */
-  #takeOpen(targets: ReadonlySet<CommitTarget>): Uncommitted[] {
-    const taken = this.#open.filter(({ target }) => targets.has(target))
-    this.#open = this.#open.filter(({ target }) => !targets.has(target))
-    this.#openBytes = this.#open.reduce((sum, { bytes }) => sum + bytes, 0)
-    return taken
-  }
-
-  #settle(key: string, committed: ReadonlySet<Uncommitted>): void {
-    const left = this.#byObject.get(key)?.filter(entry => !committed.has(entry)) ?? []
-    if (left.length > 0) this.#byObject.set(key, left)
-    else this.#byObject.delete(key)
+  /** Entries of the open batch that were written into one of `targets` are lost with the batch under way. */
+  #takeOpen(targets: ReadonlySet<CommitTarget>): void {
+    for (const [key, entry] of this.#open) {
+      if (!targets.has(entry.target)) continue
+      this.#open.delete(key)
+      this.#openBytes -= entry.bytes
+      const { blocks = 0n, writes = 0, bytes = 0 } = this.#underWay.get(key) ?? {}
+      entry.blocks |= blocks
+      entry.writes += writes
+      entry.bytes += bytes
+      this.#underWay.set(key, entry)
+    }
   }
 }
 
-interface Uncommitted extends WrittenBlocks {
+/** Blocks of one object that were written and are not recorded. */
+interface Uncommitted {
+  readonly target: CommitTarget
+  readonly object: number
+  blocks: bigint
+  zero: bigint
+  readonly sums: Uint32Array
   revoked: bigint
+  bytes: number
+  writes: number
 }
 
 function recordOf(entry: Uncommitted) {
-  const { target, object, first, blocks, landed } = entry
-  const sums = new Uint32Array(64)
-  sums.set(landed.sums, first)
-  return {
-    imageId: target.imageId,
-    object,
-    zero: landed.zero << BigInt(first),
-    sums,
-    // Asked inside the transaction: a revocation that comes later has its own transaction, which runs after this one.
-    blocks: () => blocks & ~entry.revoked,
-  }
+  const { target, object, zero, sums } = entry
+  // Asked inside the transaction: a revocation that comes later has its own transaction, which runs after this one.
+  return { imageId: target.imageId, object, zero, sums, blocks: () => entry.blocks & ~entry.revoked }
 }

@@ -10,7 +10,7 @@ import { allBlocks, type BlockRun, countOf, Geometry, type Image, type ObjectPar
 import type { StoreFile } from '../../native/addon.ts'
 import { BlockBitmap } from './block-bitmap.ts'
 import { BlockVerifier } from './block-verifier.ts'
-import { BlockWriter, type WriteOutcome } from './block-writer.ts'
+import { BlockWriter, type Extent, type WriteOutcome } from './block-writer.ts'
 import { ClaimTable } from './claim-table.ts'
 import { KernelRefs } from './kernel-refs.ts'
 import { ResidencyTable } from './residency-table.ts'
@@ -160,7 +160,7 @@ export class StoredImage {
     // They were not taken away: it was the disk.
     if (whole === false && wasResident && isUnchanged) {
       const again = (part: ObjectPart) => () => this.#verification.verifyAgain(part.object, part.blocks)
-      await health.watchRead(Promise.all(parts.map(part => this.#locked(part.object, undefined, again(part)))), null)
+      await health.watchRead(Promise.all(parts.map(part => this.#locked([part.object], undefined, again(part)))), null)
     }
     return whole === true
   }
@@ -171,7 +171,7 @@ export class StoredImage {
    */
   verify(object: number, blocks: bigint): Promise<void> {
     let hasBegun = false
-    const verified = this.#locked(object, undefined, () => {
+    const verified = this.#locked([object], undefined, () => {
       hasBegun = true
       return this.#verification.verify(object, blocks)
     })
@@ -186,16 +186,24 @@ export class StoredImage {
    * @throws CacheError index-failed
    */
   scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
-    return this.#locked(object, 0n, () => this.#verification.scrub(object, blocks, fromDisk))
+    return this.#locked([object], 0n, () => this.#verification.scrub(object, blocks, fromDisk))
   }
 
   /**
-   * Put an extent into the store and let readers have it. `bytes` are whole blocks from `first` on, or reach the end of
-   * the image. Never throws: what cannot be stored is only slower.
+   * Put extents into the store together and let readers have them. Never throws: what cannot be stored is only slower.
    * @param toDisk leave nothing in the page cache, if possible
+   * @returns an outcome for each
    */
-  writeBlocks(object: number, first: number, bytes: Uint8Array, toDisk = false): Promise<WriteOutcome> {
-    return this.#locked<WriteOutcome>(object, 'failed', () => this.#landing.writeBlocks(object, first, bytes, toDisk))
+  writeExtents(extents: readonly Extent[], toDisk = false): Promise<readonly WriteOutcome[]> {
+    const objects = extents.map(({ object }) => object)
+    const refused = extents.map((): WriteOutcome => 'failed')
+    return this.#locked(objects, refused, () => this.#landing.writeExtents(extents, toDisk))
+  }
+
+  /** One extent; see {@link writeExtents}. */
+  async writeBlocks(object: number, first: number, bytes: Uint8Array): Promise<WriteOutcome> {
+    const [outcome] = await this.writeExtents([{ object, first, bytes }])
+    return outcome!
   }
 
   get failedSyncs(): number {
@@ -217,7 +225,7 @@ export class StoredImage {
 
   /** Give up blocks that did not become durable. */
   abandon(object: number, blocks: bigint): Promise<void> {
-    return this.#locked(object, undefined, () => this.#drop(object, blocks & this.held(object)))
+    return this.#locked([object], undefined, () => this.#drop(object, blocks & this.held(object)))
   }
 
   /**
@@ -243,7 +251,7 @@ export class StoredImage {
 
   /** Punch what lies in the file at `object` and is not held. */
   punchOrphans(object: number): Promise<void> {
-    return this.#locked(object, undefined, async () => {
+    return this.#locked([object], undefined, async () => {
       if (this.kernelRefs.exist) return // Not now; the next start looks again.
       const kept = this.held(object) & ~this.zero(object)
       for (const run of runsOf(~kept & allBlocks)) await this.#punch(object, run)
@@ -294,12 +302,14 @@ export class StoredImage {
     return this.file.punch(this.geometry.bytesOf(object, run).offset, run.count * this.geometry.blockBytes)
   }
 
-  /** Do `work` holding the object's lock; `otherwise` once the image is retired. */
-  #locked<T>(object: number, otherwise: T, work: () => Promise<T>): Promise<T> {
-    const { objects } = this.geometry
-    if (object < 0 || object >= objects) {
-      throw new CacheError('invalid-argument', `${this.image.key} has ${objects} objects, not one of number ${object}`)
+  /** Do `work` holding the locks of `objects`; `otherwise` once the image is retired. */
+  #locked<T>(objects: readonly number[], otherwise: T, work: () => Promise<T>): Promise<T> {
+    for (const object of objects) {
+      if (object >= 0 && object < this.geometry.objects) continue
+      const has = `${this.image.key} has ${this.geometry.objects} objects`
+      throw new CacheError('invalid-argument', `${has}, not one of number ${object}`)
     }
-    return this.usageGate.enter(() => this.#parts.locks.run(this.lockKey(object), work), otherwise)
+    const keys = objects.map(object => this.lockKey(object))
+    return this.usageGate.enter(() => this.#parts.locks.runAll(keys, work), otherwise)
   }
 }

@@ -80,9 +80,9 @@ t.test('what readers wait for stays within the budget of its origin; what is fet
 t.test('what was fetched ahead is in memory until the store has it, and readers are told of', async t => {
   const promoting = deferred()
   const { fetcher, stored, parts, settled, close } = await fetching(t, {
-    promote: async (into, object, first, bytes) => {
+    promote: async (into, extents) => {
       await promoting.promise
-      return (await into.writeBlocks(object, first, bytes)) === 'landed'
+      return (await into.writeExtents(extents)).map(outcome => outcome === 'landed')
     },
   })
   const { told, expectation } = listener()
@@ -146,7 +146,7 @@ t.test(
 
 t.test('bytes that the store did not take stay for the next reader, until they are released', async t => {
   const { fetcher, stored, parts, origin, close } = await fetching(t, {
-    promote: async () => false,
+    promote: async (_, extents) => extents.map(() => false),
     mayPromote: () => false,
   })
   const [inflight] = fetcher.fetchesFor(stored, 0, 1n).fetches

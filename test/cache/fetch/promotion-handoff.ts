@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { type FetchPlan, InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
 import { InflightTable } from '../../../src/cache/fetch/inflight-table.ts'
+import { promotionBatchBytesMax } from '../../../src/cache/fetch/limits.ts'
 import { PromotionHandoff } from '../../../src/cache/fetch/promotion-handoff.ts'
 import { UnpromotedBuffer } from '../../../src/cache/fetch/unpromoted-buffer.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
@@ -19,9 +20,10 @@ async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promi
     unpromoted,
     promote: async () => {
       offered++
-      return false
+      return [false]
     },
     mayPromote: () => true,
+    isPassing: () => false,
   })
   const stored = { lockKey: () => 'a 0', usageGate: { isClosed: isRemoved } } as unknown as StoredImage
   const bytes = new Uint8Array(4096)
@@ -53,9 +55,10 @@ function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
     unpromoted,
     promote: async () => {
       state.promotions++
-      return state.takes
+      return [state.takes]
     },
     mayPromote: () => state.mayTake,
+    isPassing: () => false,
   })
   const stored = { lockKey: () => 'a 0', usageGate: { isClosed: false } } as unknown as StoredImage
   const bytes = new Uint8Array(4096)
@@ -128,4 +131,39 @@ t.test('bytes that are pushed out of memory leave with those of the read-ahead b
   unshelved.resolve()
   await nextIteration()
   t.equal(fetches.size, 0)
+})
+
+t.test('what comes in one turn is offered together: by image, long streams apart, up to a bound of bytes', async t => {
+  const fetches = new InflightTable()
+  const unpromoted = new UnpromotedBuffer(1 << 20, () => 0)
+  t.teardown(() => unpromoted.close())
+  const offers: string[] = []
+  const handoff = new PromotionHandoff({
+    ...{ fetches, unpromoted, mayPromote: () => true },
+    isPassing: (_, { object }) => object === 9,
+    promote: async (stored, extents, isPassing) => {
+      const blocks = extents.map(({ object, first }) => `${object}/${first}`)
+      offers.push(`${stored.imageId}${isPassing ? ' passing' : ''}: ${blocks}`)
+      return extents.map(() => true)
+    },
+  })
+  const image = (imageId: string) => {
+    const lockKey = (object: number) => `${imageId} ${object}`
+    return { imageId, lockKey, usageGate: { isClosed: false } } as unknown as StoredImage
+  }
+  const [a, b] = [image('a'), image('b')]
+  const hand = (stored: StoredImage, object: number, first: number, bytes = 4096) => {
+    const plan = { fetch: async () => new Uint8Array(0), free: () => {} }
+    const inflight = new InflightFetch(object, { first, count: 1 }, plan)
+    fetches.add(stored, inflight, () => {})
+    handoff.handOver(stored, inflight, new Uint8Array(bytes))
+  }
+  hand(a, 0, 1)
+  hand(b, 0, 2)
+  hand(a, 9, 3)
+  hand(a, 0, 4, promotionBatchBytesMax - 4096)
+  hand(a, 0, 5, 1)
+  hand(b, 7, 6)
+  await until(() => fetches.size === 0, 10_000, 'the promotions')
+  t.same(offers, ['a: 0/1,0/4', 'b: 0/2,7/6', 'a passing: 9/3', 'a: 0/5'])
 })

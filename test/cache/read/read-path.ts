@@ -17,7 +17,7 @@ const blockBytes = 64 * 1024
 class RefusingPromoter extends Promoter {
   refuses = false
   override offer(...offer: Parameters<Promoter['offer']>): ReturnType<Promoter['offer']> {
-    return this.refuses ? Promise.resolve('full') : super.offer(...offer)
+    return this.refuses ? Promise.resolve(offer[1].map(() => 'full')) : super.offer(...offer)
   }
 }
 

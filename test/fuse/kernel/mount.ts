@@ -12,6 +12,7 @@ import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { cannotMount, mountKernel } from '../../fixtures/kernel-mount.ts'
 import { attempt, run, start } from '../../fixtures/run.ts'
 import { until } from '../../fixtures/until.ts'
+import { writeBlocks } from '../../fixtures/write-blocks.ts'
 
 const MiB = 2 ** 20
 const skip = cannotMount
@@ -127,7 +128,7 @@ t.test('a data file that is bound answers natively, under the node id', { skip }
   const mount = await mountKernel(t, backend)
   const file = await mount.engine.openFile(join(t.testdir(), 'data'), image.sizeBytes, 65536)
   t.teardown(() => file.close())
-  await file.writeBlocks(0, backend.bytesOf(image, 0, image.sizeBytes))
+  await writeBlocks(file, 0, backend.bytesOf(image, 0, image.sizeBytes))
   Atomics.store(new BigUint64Array(file.table), 0, (1n << 17n) - 1n)
   backend.file = file
   const bytes = await run('dd', `if=${join(mount.mountpoint, 'a')}`, 'iflag=direct', 'bs=1M', 'status=none')

@@ -29,10 +29,17 @@ async function writing(failures = new Map<number, () => void>()) {
   const file = await disk.open(image.id, image.sizeBytes, blockBytes)
   const written: string[] = []
   const { writeBlocks } = file
-  file.writeBlocks = async (offset, bytes) => {
-    written.push(`${offset}+${bytes.length}`)
-    failures.get(offset)?.()
-    return writeBlocks.call(file, offset, bytes)
+  file.writeBlocks = async (offsets, extents) => {
+    const failing = offsets.findIndex(offset => failures.has(offset))
+    const count = failing < 0 ? offsets.length : failing
+    for (const [k, { length }] of extents.entries()) written.push(`${offsets[k]}+${length}`)
+    const landed = await writeBlocks.call(file, offsets.slice(0, count), extents.slice(0, count))
+    try {
+      failures.get(offsets[failing]!)?.()
+      return failing < 0 ? landed : await writeBlocks.call(file, offsets, extents)
+    } catch (error) {
+      return { ...landed, error: error as Error }
+    }
   }
   const after = () => () => {}
   const health = new DiskHealth({
@@ -69,11 +76,14 @@ async function writing(failures = new Map<number, () => void>()) {
   return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target }
 }
 
+const write = async (writer: BlockWriter, object: number, first: number, bytes: Uint8Array, toDisk = false) =>
+  (await writer.writeExtents([{ object, first, bytes }], toDisk))[0]
+
 const filled = (blocks: number, byte = 7) => Buffer.alloc(blocks * blockBytes, byte)
 
 t.test('what was written is published at once, counts for the ceiling, and is recorded with its checksums', async t => {
   const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
-  t.equal(await writer.writeBlocks(1, 3, filled(2), false), 'landed')
+  t.equal(await write(writer, 1, 3, filled(2), false), 'landed')
   t.same(written, [`${67 * blockBytes}+8192`])
   t.equal(residency.resident(1), 0b11000n)
   t.equal(masks.held.get(1), 0b11000n)
@@ -89,9 +99,9 @@ t.test('what was written is published at once, counts for the ceiling, and is re
 t.test('blocks that are held are not written again', async t => {
   const { writer, written, capacity, masks, committer } = await writing()
   masks.held.add(0, 0b0110n)
-  t.equal(await writer.writeBlocks(0, 1, filled(2), false), 'held-already')
+  t.equal(await write(writer, 0, 1, filled(2), false), 'held-already')
   t.equal(capacity.usedBytes, 0)
-  t.equal(await writer.writeBlocks(0, 0, filled(4), false), 'landed')
+  t.equal(await write(writer, 0, 0, filled(4), false), 'landed')
   t.same(written, ['0+4096', `${3 * blockBytes}+4096`])
   await committer.flush()
 })
@@ -99,7 +109,7 @@ t.test('blocks that are held are not written again', async t => {
 t.test('blocks of zeros are held and take no space', async t => {
   const { writer, capacity, masks, committer } = await writing()
   const bytes = Buffer.concat([filled(1), filled(2, 0)])
-  t.equal(await writer.writeBlocks(0, 5, bytes, false), 'landed')
+  t.equal(await write(writer, 0, 5, bytes, false), 'landed')
   t.equal(masks.held.get(0), 0b1110_0000n)
   t.equal(masks.zero.get(0), 0b1100_0000n)
   t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
@@ -108,12 +118,12 @@ t.test('blocks of zeros are held and take no space', async t => {
 
 t.test('over the ceiling nothing is written, and what waits for its record is committed to make room', async t => {
   const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
-  await writer.writeBlocks(0, 0, filled(1), false)
+  await write(writer, 0, 0, filled(1), false)
   while (capacity.reserve(blockBytes)) {} // Nothing else finds room.
-  t.equal(await writer.writeBlocks(0, 1, filled(1), false), 'full')
+  t.equal(await write(writer, 0, 1, filled(1), false), 'full')
   masks.damaged.add(0, 0b1n)
   await until(() => recorded.length === 1, 10_000, 'the commit')
-  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'full', 'nor is a block repaired')
+  t.equal(await write(writer, 0, 0, filled(1), false), 'full', 'nor is a block repaired')
   t.same([written.length, residency.resident(0), masks.held.get(0)], [1, 1n, 1n])
   await committer.flush()
 })
@@ -121,10 +131,10 @@ t.test('over the ceiling nothing is written, and what waits for its record is co
 t.test('on a disk that must not be written nothing is', async t => {
   const { writer, written, masks, health } = await writing()
   health.stalled('write', 1)
-  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.equal(await write(writer, 0, 0, filled(1), false), 'failed')
   masks.held.add(0, 0b1n)
   masks.damaged.add(0, 0b1n)
-  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.equal(await write(writer, 0, 0, filled(1), false), 'failed')
   t.same(written, [])
 })
 
@@ -135,7 +145,7 @@ t.test('a write that fails leaves nothing: no reader gets it, no byte is counted
   const world = await writing(new Map([[2 * blockBytes, failure]]))
   const { writer, capacity, residency, masks, punched, health, committer } = world
   masks.held.add(0, 0b0010n)
-  t.equal(await writer.writeBlocks(0, 0, filled(4), false), 'failed')
+  t.equal(await write(writer, 0, 0, filled(4), false), 'failed')
   t.equal(residency.resident(0), 0b0001n, 'the run before it has landed')
   t.equal(masks.held.get(0), 0b0011n)
   t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
@@ -150,7 +160,7 @@ t.test('a sync that failed meanwhile may have lost the bytes: they are not publi
   )
   const { writer, capacity, residency, masks, health } = world
   health.writeFailed = () => t.fail('the failed sync has been told already')
-  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.equal(await write(writer, 0, 0, filled(1), false), 'failed')
   t.same([residency.resident(0), masks.held.get(0), capacity.usedBytes], [0n, 0n, 0])
 })
 
@@ -158,7 +168,7 @@ t.test('damaged blocks are written in their place, where the kernel reads them',
   const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
   masks.held.add(0, 0b1111n)
   masks.damaged.add(0, 0b0110n)
-  t.equal(await writer.writeBlocks(0, 0, filled(4), true), 'landed')
+  t.equal(await write(writer, 0, 0, filled(4), true), 'landed')
   t.same(written, [`${blockBytes}+8192`])
   t.equal(masks.damaged.get(0), 0n)
   t.equal(residency.resident(0), 0b0110n)
@@ -174,7 +184,59 @@ t.test('a repair that fails punches nothing: the kernel may be reading', async t
   const { writer, capacity, residency, masks, punched } = await writing(new Map([[0, failure]]))
   masks.held.add(0, 0b1n)
   masks.damaged.add(0, 0b1n)
-  t.equal(await writer.writeBlocks(0, 0, filled(1), false), 'failed')
+  t.equal(await write(writer, 0, 0, filled(1), false), 'failed')
   t.same([masks.damaged.get(0), residency.resident(0), capacity.usedBytes], [1n, 0n, 0])
   t.same(punched, [])
+})
+
+t.test('extents that are offered together are one write, and each has its outcome', async t => {
+  const { writer, written, recorded, residency, masks, committer } = await writing()
+  masks.held.add(2, 0b1n)
+  const extents = [
+    { object: 0, first: 5, bytes: filled(1) },
+    { object: 2, first: 0, bytes: filled(1) },
+    { object: 1, first: 63, bytes: filled(1, 0) },
+    { object: 0, first: 9, bytes: filled(2, 8) },
+  ]
+  t.same(await writer.writeExtents(extents, false), ['landed', 'held-already', 'landed', 'landed'])
+  t.same(written, [`${5 * blockBytes}+4096`, `${127 * blockBytes}+4096`, `${9 * blockBytes}+8192`])
+  t.equal(residency.resident(0), 0b110_0010_0000n)
+  t.equal(masks.zero.get(1), 1n << 63n)
+  await committer.flush()
+  const sums = (byte: number) => addon.crc32c(filled(1, byte))
+  t.same(
+    recorded.map(({ object, blocks }) => [object, blocks()]),
+    [
+      [0, 0b110_0010_0000n],
+      [1, 1n << 63n],
+    ],
+    'one record an object',
+  )
+  t.same([recorded[0]!.sums[5], recorded[0]!.sums[10], recorded[1]!.sums[63]], [sums(7), sums(8), sums(0)])
+})
+
+t.test('the same blocks twice are written and counted once', async t => {
+  const { writer, written, capacity, committer } = await writing()
+  const twice = [
+    { object: 0, first: 0, bytes: filled(2) },
+    { object: 0, first: 1, bytes: filled(2) },
+  ]
+  t.same(await writer.writeExtents(twice, false), ['landed', 'landed'])
+  t.same(written, ['0+8192', `${2 * blockBytes}+4096`])
+  t.equal(capacity.usedBytes, 3 * blockBytes + 2 * overheadBytesPerEntry)
+  t.same(await writer.writeExtents([twice[0]!, twice[0]!], false), ['held-already', 'held-already'])
+  await committer.flush()
+})
+
+t.test('of extents that are offered together those before a failed one have landed, and no other', async t => {
+  const failure = () => {
+    throw Object.assign(new Error('EIO: i/o error, pwrite'), { code: 'EIO' })
+  }
+  const { writer, capacity, residency, punched, committer } = await writing(new Map([[64 * blockBytes, failure]]))
+  const extents = [0, 1, 2].map(object => ({ object, first: 0, bytes: filled(1) }))
+  t.same(await writer.writeExtents(extents, false), ['landed', 'failed', 'failed'])
+  t.same([residency.resident(0), residency.resident(1), residency.resident(2)], [1n, 0n, 0n])
+  t.same(punched, ['1: 0+1', '2: 0+1'])
+  t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
+  await committer.flush()
 })

@@ -11,7 +11,11 @@ import { fakeClock } from '../../fixtures/fake-clock.ts'
 function committing(timing: { readonly batchMsMax: number; readonly batchBytesMax: number }) {
   const clock = fakeClock()
   const recorded: number[] = []
-  const record = async (entries: readonly unknown[]) => void recorded.push(entries.length)
+  const blocks: bigint[] = []
+  const record = async (entries: readonly { blocks(): bigint }[]) => {
+    recorded.push(entries.length)
+    blocks.push(...entries.map(entry => entry.blocks()))
+  }
   const health = new DiskHealth({
     probe: async () => {},
     logger: silentLogger,
@@ -21,17 +25,19 @@ function committing(timing: { readonly batchMsMax: number; readonly batchBytesMa
     timing: diskTimeoutsDefault,
   })
   const index = { record } as Partial<IndexDatabase> as IndexDatabase
-  const options = { index, health, logger: silentLogger, timing, onCommitted: () => {} }
-  return { recorded, clock, committer: new Committer(options, clock.after) }
+  const committed: number[] = []
+  const onCommitted = (writes: number) => void committed.push(writes)
+  const options = { index, health, logger: silentLogger, timing, onCommitted }
+  return { recorded, blocks, committed, clock, committer: new Committer(options, clock.after) }
 }
 
 const target: CommitTarget = { imageId: 'a', lockKey: String, sync: async () => {}, abandon: async () => {} }
 const landed = (object: number, bytes: number): WrittenBlocks => ({
   target,
   object,
-  first: 0,
-  blocks: 1n,
-  landed: { sums: new Uint32Array(1), zero: 0n },
+  run: { first: 0, count: 1 },
+  sums: new Uint32Array(1),
+  zero: 0n,
   bytes,
 })
 
@@ -73,4 +79,51 @@ t.test('a batch that is flushed has its time no more: the next one has all of it
   t.same(recorded, [1])
   await clock.advance(1)
   t.same(recorded, [1, 1])
+})
+
+t.test('writes into one object are one record, and each of them is settled', async t => {
+  const { recorded, blocks, committed, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
+  committer.add(landed(1, 1))
+  committer.add({ ...landed(1, 1), run: { first: 4, count: 2 }, sums: new Uint32Array(2) })
+  committer.add(landed(2, 1))
+  t.ok(committer.hasPending(target))
+  await committer.flush()
+  t.same([recorded, blocks, committed], [[2], [0b110001n, 1n], [3]])
+  t.notOk(committer.hasPending(target))
+})
+
+t.test('a revoked block is not recorded, unless it was written again', async t => {
+  const { blocks, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
+  for (const object of [1, 2]) {
+    committer.add(landed(object, 1))
+    committer.revoke(target.lockKey(object), 1n)
+  }
+  committer.add(landed(2, 1))
+  await committer.flush()
+  t.same(blocks, [0n, 1n])
+})
+
+t.test('a sync that fails loses what was written since it began too', async t => {
+  const { recorded, committed, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
+  const abandoned: string[] = []
+  const failing: CommitTarget = {
+    ...target,
+    sync: async () => {
+      committer.add({ ...landed(1, 1), target: failing, run: { first: 1, count: 1 } })
+      committer.add({ ...landed(3, 1), target: failing })
+      committer.add(landed(4, 1))
+      throw new Error('EIO')
+    },
+    abandon: async (object, blocks) => {
+      t.ok(committer.hasPending(failing))
+      abandoned.push(`${object}: ${blocks}`)
+    },
+  }
+  committer.add({ ...landed(1, 1), target: failing })
+  await committer.flush()
+  t.same(abandoned, ['1: 3', '3: 1'])
+  t.notOk(committer.hasPending(failing))
+  t.same([recorded, committed], [[], [3]])
+  await committer.flush()
+  t.same([recorded, committed], [[1], [3, 1]], 'those of another file stay')
 })
