@@ -27,6 +27,8 @@ import { HttpOrigin } from './http/http-origin.ts'
 import { originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
+import { type NbdOptions, NbdOrigin } from './nbd/nbd-origin.ts'
+import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
@@ -83,9 +85,12 @@ export interface OriginOptions {
   readonly ceph: Partial<CephOptions>
   /** Of OpenStack Swift only. */
   readonly swift: SwiftOptions
+  /** Of an NBD server only. */
+  readonly nbd: Partial<NbdSettings>
 }
 
 type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
+type NbdSettings = Pick<NbdOptions, 'tls' | 'allowMutable' | 'digests'>
 
 const originOptionsDefault: OriginOptions = {
   concurrencyMax: originConcurrencyDefault,
@@ -98,6 +103,7 @@ const originOptionsDefault: OriginOptions = {
   http: {},
   ceph: {},
   swift: swiftOptionsDefault,
+  nbd: {},
 }
 
 const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
@@ -109,6 +115,7 @@ const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, key
 export function identityOf(url: string): string {
   if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
   if (isSwiftUrl(url)) return swiftUrlOf(swiftPlaceOf(url))
+  if (isNbdUrl(url)) return nbdUrlOf(partsOfNbdUrl(url).place)
   return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
 
@@ -120,6 +127,10 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'rbd:': openCeph,
   'rados:': openCeph,
   'swift:': openSwift,
+  'nbd:': openNbd,
+  'nbds:': openNbd,
+  'nbd+unix:': openNbd,
+  'nbds+unix:': openNbd,
 }
 
 interface SchemeParts {
@@ -242,6 +253,12 @@ function openCeph(url: string, { loadCeph, meter, readers, options }: SchemePart
   const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, readers }
   const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
   return metered(origin, meter)
+}
+
+function openNbd(url: string, { meter, options }: SchemeParts): Origin {
+  // As with a web server: several tries in the time of a read.
+  const callMsMax = Math.ceil(options.missMsMax / 3)
+  return metered(new NbdOrigin(url, { ...options.nbd, concurrencyMax: options.concurrencyMax, callMsMax }), meter)
 }
 
 /** Refuses what is too large to be served, and counts it. */

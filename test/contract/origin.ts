@@ -23,16 +23,23 @@ const oddNames = [
 
 const big: SampleImage = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 777 }
 
+export interface ContractOptions {
+  readonly skip?: string | false
+  readonly digests?: boolean | 'given'
+  readonly times?: boolean
+}
+
 /**
  * Run the suite.
  * @param make gives an Origin with the files of `directory` as its images; it ends its parts in a teardown of `t`
  * @param skip the reason why it cannot run here, or false
- * @param digests true when it reads digests beside images
+ * @param digests true when it reads digests beside images, `given` when its settings have one of each
+ * @param times false when it has no times of images
  */
 export function originContract(
   name: string,
   make: (directory: string, t: Test) => Promise<Origin>,
-  { skip = false, digests: hasDigests = true }: { readonly skip?: string | false; readonly digests?: boolean } = {},
+  { skip = false, digests: hasDigests = true, times = true }: ContractOptions = {},
 ): void {
   t.test(`${name} keeps the contract of an origin`, { skip }, async t => {
     const directory = t.testdir()
@@ -46,14 +53,17 @@ export function originContract(
       utimesSync(join(directory, name), 1_600_000_000, 1_600_000_000)
     const origin = await make(directory, t)
     t.teardown(() => origin.close())
-    const context: Context = { origin, directory, signal: new AbortController().signal }
+    const context: Context = { origin, directory, times, signal: new AbortController().signal }
 
     await t.test('names', async t => await names(t, context))
     await t.test('reads', async t => await reads(t, context))
     await t.test('aborted callers', async t => await aborted(t, context))
     await t.test('changed images', async t => await changed(t, context))
     await t.test('extents', async t => await extents(t, context))
-    await t.test('digests', async t => await (hasDigests ? digests(t, context) : noDigests(t, context)))
+    await t.test('digests', async t => {
+      if (hasDigests === 'given') await givenDigests(t, context)
+      else await (hasDigests ? digests(t, context) : noDigests(t, context))
+    })
     await t.test('closing', async t => await closing(t, context))
   })
 }
@@ -61,6 +71,7 @@ export function originContract(
 interface Context {
   readonly origin: Origin
   readonly directory: string
+  readonly times: boolean
   readonly signal: AbortSignal
 }
 
@@ -69,12 +80,12 @@ async function imageOf({ origin, signal }: Context, key: string): Promise<Image>
 }
 
 async function names(t: Test, context: Context): Promise<void> {
-  const { origin, signal, directory } = context
+  const { origin, signal, directory, times } = context
 
   await t.test('a lookup tells size, key and origin, and the same version each time', async t => {
     const facts = await origin.lookup('big.img', { signal })
     t.match(facts, { origin: origin.url, key: 'big.img', sizeBytes: big.sizeBytes })
-    t.ok(facts.modifiedMs > 0)
+    t.equal(facts.modifiedMs > 0, times)
     t.not(facts.validator, '')
     t.same(await origin.lookup('big.img', { signal }), facts)
   })
@@ -284,6 +295,17 @@ async function digests(t: Test, context: Context): Promise<void> {
 async function noDigests(t: Test, context: Context): Promise<void> {
   const image = await imageOf(context, 'big.img')
   t.equal(await context.origin.digest(image, { signal: context.signal }), null)
+  await t.rejects(context.origin.digest(image, { signal: AbortSignal.abort() }), { code: 'aborted' })
+}
+
+async function givenDigests(t: Test, context: Context): Promise<void> {
+  const image = await imageOf(context, 'big.img')
+  const hex = createHash('sha256')
+    .update(sampleBytes(big, 0, big.sizeBytes))
+    .digest('hex')
+  t.same(await context.origin.digest(image, { signal: context.signal }), { algorithm: 'sha-256', hex })
+  const other = { ...image, validator: `${image.validator}0` }
+  await t.rejects(context.origin.digest(other, { signal: context.signal }), { code: 'image-changed' })
   await t.rejects(context.origin.digest(image, { signal: AbortSignal.abort() }), { code: 'aborted' })
 }
 

@@ -59,7 +59,7 @@ export const rbdFields = {
   ...radosFields,
   allowMutable: booleanField({
     live: true,
-    what: 'rbd: show an image without a snapshot as it is now; the operator guarantees that no client writes to it',
+    what: 'rbd: show an image without a snapshot as it is now; nbd: serve exports without a digest; the operator guarantees that no client writes to them',
     unset: 'false',
   }),
 }

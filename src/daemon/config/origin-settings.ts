@@ -22,6 +22,7 @@ import {
 import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http/protocol/proxy-rules.ts'
 import { Credentials } from '../../origin/http/request-credentials.ts'
 import { imageShareMax } from '../../origin/limits.ts'
+import { isNbdUrl } from '../../origin/nbd/nbd-url.ts'
 import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
 import { swiftOptionsDefault } from '../../origin/swift/swift-origin.ts'
 import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
@@ -29,6 +30,7 @@ import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../ori
 import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
+import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import {
   booleanField,
   choiceField,
@@ -55,7 +57,8 @@ const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 const common = {
   url: setting(z.string(), {
     kind: 'text',
-    range: 'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix',
+    range:
+      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, nbd://host/, nbds://host/, nbd+unix:///?socket=/path',
     live: false,
     what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',
@@ -230,8 +233,10 @@ const swift = z.strictObject({ kind: z.literal('swift'), ...common, ...besideIma
 
 const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideImages, ...radosFields })
 
+const nbd = z.strictObject({ kind: z.literal('nbd'), ...common, ...nbdFields, allowMutable: rbdFields.allowMutable })
+
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd, rados, swift } as const
+export const originKinds = { file, http, rbd, rados, swift, nbd } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
@@ -239,6 +244,10 @@ const kindOfScheme: Readonly<Record<string, string>> = {
   'rbd:': 'rbd',
   'rados:': 'rados',
   'swift:': 'swift',
+  'nbd:': 'nbd',
+  'nbds:': 'nbd',
+  'nbd+unix:': 'nbd',
+  'nbds+unix:': 'nbd',
 }
 
 /** The settings of one origin, judged. */
@@ -250,14 +259,14 @@ export const originSchema = z
     const problem = problemOf(input)
     if (problem === null) {
       const { url, kind } = input as { url: string; kind?: unknown }
-      const whole = urlWith(url, input as object)
-      return { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object), url: whole }
+      const whole = { kind: kind ?? kindOfScheme[new URL(url).protocol], ...(input as object) }
+      return isNbdUrl(url) ? withNbdUrl(url, whole) : { ...whole, url: urlWith(url, input as object) }
     }
     ctx.addIssue({ code: 'custom', ...problem })
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd, rados, swift], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -265,6 +274,8 @@ export const originSchema = z
     const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
     const { retryPause, retryPauseMax } = origin
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
+    if (origin.kind === 'nbd' && origin.tlsPskFile !== null && origin.tlsPskKey !== undefined)
+      complain(['tlsPskKey'], 'tlsPskFile and tlsPskKey do not go together: give one of them')
     if (origin.kind !== 'http' && origin.kind !== 'swift') return
     if (origin.proxyBasic && (origin.proxy === null || origin.proxy === 'none')) {
       complain(['proxyBasic'], 'proxyBasic goes with proxy: write proxy: http://HOST:PORT')
@@ -295,6 +306,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
     swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
+    nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
   }
 }
 
@@ -384,12 +396,14 @@ function problemOf(input: unknown): Problem | null {
     return { path: ['url'], message: `${text}: not an origin; it must begin with ${known.join(', ')}` }
   }
   const { username, password } = new URL(url)
-  if (username !== '' || password !== '') {
+  // The user of a pre-shared key is no secret.
+  if (!isNbdUrl(url) && (username !== '' || password !== '')) {
     const advice = 'write basic: {username: NAME, password: SECRET} in a configuration file'
     return { path: ['url'], message: `${text}: has credentials in it, which others would see: ${advice}` }
   }
   try {
-    identityOf(urlWith(url, input as object))
+    if (isNbdUrl(url)) withNbdUrl(url, input)
+    else identityOf(urlWith(url, input as object))
     return null
   } catch (error) {
     return { path: ['url'], message: messageOf(error) }

@@ -101,7 +101,7 @@ export class WorkerOrigins {
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
       readAround: readAroundChoices[readAround],
-      hasProfiles: settings.kind !== 'rbd' && settings.profiles !== false,
+      hasProfiles: 'profiles' in settings && settings.profiles !== false,
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),

@@ -90,6 +90,8 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.retryPause': '7ms',
     'origin.cephId': 'parents',
     'origin.listingSize': '2MiB',
+    'origin.tlsPskKey': { env: 'X' },
+    'origin.digests': { a: `sha256:${'0'.repeat(64)}` },
     'cache.blockSize': '128KiB',
     'cache.readAhead': '2MiB',
     'cache.readAround': 'fast',
@@ -109,7 +111,8 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     if (skipped.has(key)) continue
     const [group, name] = key.split('.') as [string, string | undefined]
     const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
-    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : url, ...proxy }
+    const inNbd = /^origin\.(tls|digests)/.test(key)
+    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : inNbd ? 'nbds://host/' : url, ...proxy }
     const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
     const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
     const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))
