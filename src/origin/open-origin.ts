@@ -5,14 +5,16 @@
  * hedge sends a second one beside a slow one; the breaker judges each try and holds it back while the origin is away;
  * retries repeat it; the deadline covers all tries together, because that is the time of a reader; the limit is
  * outermost, so that waiting for a slot takes nothing off the deadline, and names have slots of their own. Between the
- * two, reads wait for their rate, where one is set.
+ * two, reads wait for their rate, where one is set. A view stands in front of all of it: each of its requests is one.
  */
 
 import { CacheError, messageOf } from '../base/errors.ts'
 import { missSecondsMax } from '../base/limits.ts'
+import { type Logger, silentLogger } from '../base/logger.ts'
 import type { CephAddon } from '../native/ceph-types.ts'
 import type { FileReaders } from '../native/file-readers.ts'
 import type { RangeReceiver } from '../native/range-receiver.ts'
+import type { Unpacker } from '../native/unpacker.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
 import { RadosOrigin } from './ceph/rados.ts'
 import { type RbdOptions, RbdOrigin } from './ceph/rbd.ts'
@@ -31,6 +33,7 @@ import { type NbdOptions, NbdOrigin } from './nbd/nbd-origin.ts'
 import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
+import { RawViewOrigin } from './views/raw-view.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
 import { CircuitState } from './wrappers/circuit-state.ts'
 import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
@@ -60,6 +63,10 @@ export interface OriginDependencies {
   readonly createFileReaders?: () => FileReaders
   /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
+  /** Unpacks the images of views. Needed with {@link OriginOptions.views}. */
+  readonly unpacker?: Unpacker
+  /** Hears of names that hide a view; nothing does when absent. */
+  readonly logger?: Logger
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -75,6 +82,8 @@ export interface OriginOptions {
   readonly retry: Partial<RetryOptions>
   /** Reads and bytes a second. */
   readonly throttle: ThrottleOptions
+  /** Other forms in which its images are shown. */
+  readonly views: readonly OriginView[]
   /** Second requests for slow reads, as a share of all. Of a web server only. */
   readonly hedgeShareMax: number
   /** Names that are shown. */
@@ -89,6 +98,10 @@ export interface OriginOptions {
   readonly nbd: Partial<NbdSettings>
 }
 
+/** Views that there are: `raw` shows qcow2 and VMDK images unpacked. */
+export const originViews = ['raw'] as const
+export type OriginView = (typeof originViews)[number]
+
 type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
 type NbdSettings = Pick<NbdOptions, 'tls' | 'allowMutable' | 'digests'>
 
@@ -98,6 +111,7 @@ const originOptionsDefault: OriginOptions = {
   missMsMax: missSecondsMax * 1000,
   retry: {},
   throttle: { reads: { perSecond: 0, burst: 0 }, bytes: { perSecond: 0, burst: 0 } },
+  views: [],
   hedgeShareMax,
   names: { include: null, exclude: [] },
   http: {},
@@ -172,13 +186,24 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
-  return shownOf(new FairShareOrigin(limited, readsMax, names), options)
+  const viewed = viewOf(new FairShareOrigin(limited, readsMax, names), options, dependencies)
+  return shownOf(viewed, options)
 }
 
-/** The origin with the names that are to be shown. */
+/** The names that views add can be hidden like all others. */
 function shownOf(origin: Origin, { names }: OriginOptions): Origin {
   if (names.include === null && names.exclude.length === 0) return origin
   return new NameFilterOrigin(origin, { ...names, besideSuffixes: [profileSuffix] })
+}
+
+function viewOf(
+  origin: Origin,
+  { views }: OriginOptions,
+  { unpacker, logger = silentLogger }: OriginDependencies,
+): Origin {
+  if (!views.includes('raw')) return origin
+  if (!unpacker) throw new Error('a raw view needs an unpacker')
+  return new SizeLimitOrigin(new RawViewOrigin(origin, { unpacker, logger }))
 }
 
 interface Counting {

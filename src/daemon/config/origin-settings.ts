@@ -23,7 +23,7 @@ import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http
 import { Credentials } from '../../origin/http/request-credentials.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { isNbdUrl } from '../../origin/nbd/nbd-url.ts'
-import { identityOf, type OriginOptions } from '../../origin/open-origin.ts'
+import { identityOf, type OriginOptions, originViews } from '../../origin/open-origin.ts'
 import { swiftOptionsDefault } from '../../origin/swift/swift-origin.ts'
 import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
 import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
@@ -34,6 +34,7 @@ import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import {
   booleanField,
   choiceField,
+  choicesField,
   countField,
   durationField,
   optionalChoiceField,
@@ -106,6 +107,11 @@ const common = {
     unset: 'all',
   }),
   exclude: patternsField({ live: true, what: 'names that are not shown, as `include`', unset: 'none' }),
+  views: choicesField('views', originViews, {
+    live: true,
+    what: 'raw: each NAME.qcow2 and NAME.vmdk is shown as NAME.raw, too, with the bytes of its disk (docs/ORIGINS.md)',
+    unset: 'none',
+  }),
   ...throttleFields,
 }
 
@@ -294,13 +300,14 @@ export const originSchema = z
  * @throws CacheError invalid-argument when a file that it names cannot be read
  */
 export function originOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions {
-  const { requests, imageShare, missTimeout, tries, retryPause, retryPauseMax } = settings
+  const { requests, imageShare, missTimeout, tries, retryPause, retryPauseMax, views } = settings
   return {
     concurrencyMax: requests,
     imageShareMax: imageShare,
     missMsMax: missTimeout,
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
     throttle: throttleOptionsOf(settings),
+    views: views ?? [],
     hedgeShareMax: 'hedgeShare' in settings ? settings.hedgeShare : 0,
     http: httpOptionsOf(settings, logger),
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },

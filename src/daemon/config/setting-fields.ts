@@ -110,6 +110,17 @@ export function optionalChoiceField<const T extends readonly [string, ...string[
   return setting(schema, { kind: 'text', range: words.join(', '), ...described })
 }
 
+/** Some of some words, as a list; null when it is not said. */
+export function choicesField<const T extends readonly [string, ...string[]]>(
+  what: string,
+  words: T,
+  described: Described & { readonly unset: string },
+) {
+  const message = ({ input }: { readonly input?: unknown }) => `${what} ${shown(input)} is no list: write [${words[0]}]`
+  const schema = z.array(choice(what, words), { error: message }).nullable().default(null)
+  return setting(schema, { kind: 'text', range: `[${words.join(', ')}]`, ...described })
+}
+
 function choice<const T extends readonly [string, ...string[]]>(what: string, words: T) {
   return z.enum(words, {
     error: ({ input }) => `${what} ${shown(input)} is unknown: there is ${words.join(', ')}`,

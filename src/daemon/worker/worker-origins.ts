@@ -14,6 +14,7 @@ import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
+import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
@@ -32,7 +33,7 @@ const sourceBytesMax = 255
 const undiciLoadMs = 250
 
 export interface WorkerOriginsContext {
-  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'>
+  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> & Unpacker
   readonly logger: Logger
 }
 
@@ -166,7 +167,8 @@ export class WorkerOrigins {
     const { reads, bytes } = options.throttle ?? {}
     const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
     const readers = new ReaderTable(originDescriptorsMax, grant)
-    const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, meter, hedges, availability, readers }
+    const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
+    const parts = { ...native, meter, hedges, availability, readers, logger }
     const createFileReaders = () => addon.createFileReaders()
     return { origin: openOrigin(settings.url, { ...parts, createFileReaders, options }), readers }
   }

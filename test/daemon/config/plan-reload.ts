@@ -96,6 +96,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'cache.readAhead': '2MiB',
     'cache.readAround': 'fast',
     'origin.readAround': 'frugal',
+    'origin.views': ['raw'],
     'cache.syncBytes': '2MiB',
     'cache.scrubInterval': '1d',
     'cache.eviction': 'lru',
