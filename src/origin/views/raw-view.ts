@@ -132,8 +132,8 @@ export class RawViewOrigin extends ForwardingOrigin {
 
   /** The packed image that is shown as `key`; null where there is none. */
   async #sourceOf(key: string, options: ReadOptions): Promise<Source | null> {
-    if (!key.endsWith(rawEnding) || key === rawEnding) return null
-    const name = key.slice(0, -rawEnding.length)
+    const name = nameBefore(rawEnding, key)
+    if (name === null) return null
     for (const [ending, open] of packedEndings) {
       try {
         const facts = await this.inner.lookup(`${name}${ending}`, options)
@@ -173,7 +173,16 @@ function isView(image: Image): boolean {
 }
 
 /** The name under which a packed image is shown; null for other names. */
-function viewNameOf(name: string): string | null {
-  const ending = packedEndings.map(([packed]) => packed).find(packed => name.endsWith(packed) && name !== packed)
-  return ending === undefined ? null : `${name.slice(0, -ending.length)}${rawEnding}`
+function viewNameOf(key: string): string | null {
+  for (const [ending] of packedEndings) {
+    const name = nameBefore(ending, key)
+    if (name !== null) return `${name}${rawEnding}`
+  }
+  return null
+}
+
+/** The key without its ending; null for one with another ending, and for one that is nothing else in its directory. */
+function nameBefore(ending: string, key: string): string | null {
+  const name = key.slice(0, -ending.length)
+  return key.endsWith(ending) && name !== '' && !name.endsWith('/') ? name : null
 }

@@ -151,9 +151,11 @@ t.test('names: a file hides the view of its name, aloud, and qcow2 goes before v
     'b.vmdk': vmdkOf(other),
     'c.vmdk': vmdk,
     '.qcow2': qcow2,
+    'in/d.vmdk': vmdk,
+    'in/.vmdk': vmdk,
   }
   const origin = new RawViewOrigin(new ScriptedOrigin(images), { unpacker: addon, logger })
-  t.same([...(await origin.list({ signal }))!].sort(), [...Object.keys(images), 'b.raw', 'c.raw'].sort())
+  t.same([...(await origin.list({ signal }))!].sort(), [...Object.keys(images), 'b.raw', 'c.raw', 'in/d.raw'].sort())
   await origin.list({ signal })
   t.same(
     logger.lines.map(({ level, message }) => [level, message]),
