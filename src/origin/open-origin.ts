@@ -254,6 +254,7 @@ function httpOptionsOf({ readers, receiver, options }: SchemeParts): Partial<Htt
   const tryMs = Math.ceil(options.missMsMax / 3)
   return {
     connectionsMax: options.concurrencyMax + namesMaxOf(options) + hedgeBurstMax,
+    takesSequential: true,
     ...options.http,
     receiver,
     readers,

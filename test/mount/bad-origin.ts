@@ -83,10 +83,7 @@ t.test('a name that the origin does not give is an errno, after as many tries as
 t.test('of a server whose images cannot be served, mount says why and what to do', options, async t => {
   const where = place(t)
   for (const name of ['a.raw', 'b.raw']) writeSample(join(where.originDirectory, name), image)
-  for (const [lacking, why] of [
-    [{ ranges: 'no' }, /ranges/],
-    [{ etag: 'none', lastModified: false }, /strong ETag or Last-Modified/],
-  ] as const) {
+  for (const [lacking, why] of [[{ etag: 'none', lastModified: false }, /strong ETag or Last-Modified/]] as const) {
     const origin = await spawnHttpOrigin({ directory: where.originDirectory, ...lacking })
     t.teardown(() => origin.close())
     const refused = await parentfs(...mountArguments({ ...where, origin: origin.url }, '--background'))

@@ -4,7 +4,8 @@
  * A demand fetch starts at once. A prefetch is an in-flight fetch like any other, which readers join; once its bytes
  * have arrived, they are in the read-ahead buffer as well.
  */
-import { isCacheError } from '../../base/errors.ts'
+import { abortable } from '../../async/abortable.ts'
+import { CacheError, isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
 import type { JoinedFetch } from '../../native/addon.ts'
 import type { ReadOptions } from '../../origin/contract/origin.ts'
@@ -22,7 +23,7 @@ export interface FetcherContext extends PromotionHandoffContext {
   readonly fetchBudgets: FetchBudgets
   readonly memory: BufferPool
   readonly readahead: ReadaheadBuffer
-  readonly origins: Pick<OriginTable, 'of' | 'pathOf'>
+  readonly origins: Pick<OriginTable, 'of' | 'pathOf' | 'isSequential'>
   readonly native: NativeFetches
   /** Milliseconds, never going back. */
   readonly now: () => number
@@ -157,6 +158,30 @@ export class Fetcher {
     )
   }
 
+  /**
+   * Take a run of blocks from a pass, none of which is held or on its way.
+   * @param arrival resolves when they are in the target; false: they do not come, and readers fetch them
+   * @returns the target
+   */
+  land(stored: StoredImage, { object, run }: BlocksOfObject, arrival: Promise<boolean>): Uint8Array {
+    const { image, geometry, claims } = stored
+    const extent = geometry.bytesOf(object, run)
+    const lending = new LazyBuffer(this.#parts.memory, extent.length)
+    const inflight = new InflightFetch(object, run, {
+      isNative: true,
+      free: hasFailed => lending.end(hasFailed),
+      fetch: async signal => {
+        if (await abortable(arrival, signal)) return lending.lease.bytes
+        if (inflight.hasReaders) return await this.#bring(image, extent, lending, { signal })
+        throw new CacheError('aborted', 'the pass has ended, and no reader waits')
+      },
+    })
+    this.#add(stored, inflight, claims.claim(object, inflight.blocks))
+    stored.touch(object)
+    this.#promoteWhenHere(stored, inflight)
+    return lending.lease.bytes
+  }
+
   /** A demand fetch of a run of which `claims` are this one's. */
   #begin(stored: StoredImage, object: number, run: BlockRun, claims: bigint, opener?: number): InflightFetch {
     const extent = stored.geometry.bytesOf(object, run)
@@ -226,6 +251,8 @@ export class Fetcher {
   #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { origins } = this.#parts
     const { origin } = origins.of(image)
+    // Its time is that of the pass, and says nothing about the path.
+    if (origins.isSequential(image)) return origin.read(image, offset, target, options)
     return origins.pathOf(image).measure(target.length, () => origin.read(image, offset, target, options))
   }
 }

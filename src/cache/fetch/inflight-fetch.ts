@@ -21,7 +21,7 @@ export interface FetchPlan {
     /** Calls `then` when the shelf has its bytes no more: at once where it does not. */
     whenReleased(then: () => void): void
   }
-  /** A session thread began it: it goes on without readers here. */
+  /** A session thread or a pass began it: it goes on without readers here. */
   readonly isNative?: boolean
   /** Its bytes are not needed any more: it has ended, well or not, and its readers have left. */
   free(hasFailed: boolean): void
@@ -130,6 +130,11 @@ export class InflightFetch {
     this.#hasEnded = true
     this.settle()
     this.#freeIfLeft()
+  }
+
+  /** Does a reader wait for it? */
+  get hasReaders(): boolean {
+    return this.#readers > 0
   }
 
   /** Count one more reader, which may look at the bytes until it leaves. @returns its leave, to be called once */

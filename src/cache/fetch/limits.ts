@@ -124,3 +124,11 @@ export const promotionConcurrency = 8
 
 /** The time for which arrivals of native fetches that nobody waits for are gathered, for the same reason as reports. */
 export const arrivalDelayMs = 2
+
+/** Bytes of a pass over a sequential image that are claimed at once: a reader that joins waits for all of them. */
+export const passPieceBytesMax = 1 * MiB
+
+/** The pause of a pass that waits for room, and its tries under a ceiling that leaves none: a second. */
+export const passRoomMs = 10
+
+export const passRoomTriesMax = 100

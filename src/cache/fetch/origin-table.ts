@@ -6,6 +6,7 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
+import type { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import { type ReadAroundLimits, readAroundChoices, readAroundDefault } from './limits.ts'
 import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
 import { PathEstimator } from './path-estimator.ts'
@@ -36,6 +37,8 @@ export interface MountedOrigin {
   readonly readAround?: ReadAroundLimits
   /** Boot profiles that lie beside its images are used. Not when absent. */
   readonly hasProfiles?: boolean
+  /** Passes over its sequential images. None when absent. */
+  readonly passes?: Pick<SequentialOrigin, 'landWith' | 'isSequential' | 'positionOf'>
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }
@@ -113,9 +116,18 @@ export class OriginTable {
     return link
   }
 
-  /** Turns that reading ahead may take; none while the origin is not well. */
+  /** Is it had from the front alone? */
+  isSequential(image: Image): boolean {
+    return this.#mounted(image.origin)?.passes?.isSequential(image) ?? false
+  }
+
+  /**
+   * Turns that reading ahead may take; none while the origin is not well, and for sequential images, which their passes
+   * bring.
+   */
   prefetchRequestsMax(image: Image): number {
     const mounted = this.#mounted(image.origin)
+    if (mounted?.passes?.isSequential(image)) return 0
     const state = mounted?.patience?.availability.state ?? 'available'
     return mounted && state === 'available' ? (mounted.prefetchRequestsMax ?? prefetchRequestsDefault) : 0
   }

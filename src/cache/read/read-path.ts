@@ -16,6 +16,7 @@ import { InflightTable } from '../fetch/inflight-table.ts'
 import { profileShareMax, unpromotedBytesMax } from '../fetch/limits.ts'
 import { type FetchEngine, NativeFetches } from '../fetch/native-fetches.ts'
 import type { OriginTable } from '../fetch/origin-table.ts'
+import { PassLanding } from '../fetch/pass-landing.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
 import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
@@ -47,7 +48,7 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
   readonly digester: Pick<DigestVerifier, 'isSound' | 'check'>
   readonly promoter: Promoter
-  readonly evictor: Pick<Evictor, 'check'>
+  readonly evictor: Pick<Evictor, 'check' | 'checkNow'>
 }
 
 /** Counters of prefetches. */
@@ -72,6 +73,7 @@ export class ReadPath {
   readonly #native: NativeFetches
   readonly profiles: BootProfileRecorder
   #readAheadBytesMax: number
+  #isClosed = false
 
   constructor(parts: ReadPathContext) {
     const { store, origins, now } = parts
@@ -137,6 +139,25 @@ export class ReadPath {
         parts.catalog.imageChanged(image)
       },
     })
+    this.#landPasses()
+  }
+
+  /** Origins that have come since have their passes landed, too. */
+  #landPasses(): void {
+    for (const { passes } of this.#parts.origins.all) passes?.landWith(image => this.#beginLanding(image))
+  }
+
+  async #beginLanding(image: Image): Promise<PassLanding | null> {
+    const { store, evictor } = this.#parts
+    const stored = store.health.mayWait ? await this.#use(image) : null
+    if (!stored) return null
+    return new PassLanding(stored, {
+      fetcher: this.#fetcher,
+      isWritable: () => !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,
+      fits: bytes => store.capacity.fits(bytes),
+      mayPromote: (_, bytes) => this.#mayPromote(stored, bytes),
+      makeRoom: () => evictor.checkNow(),
+    })
   }
 
   /** Extents being fetched or promoted now. */
@@ -170,10 +191,12 @@ export class ReadPath {
   reconfigure(limits: ReadPathLimits): void {
     this.#fetchBudgets.change(limits.fetchBytesMax, urlsOf(this.#parts.origins))
     this.#readAheadBytesMax = limits.readAheadBytesMax
+    this.#landPasses()
   }
 
   /** Cancel what has not arrived; resolves when the rest has been promoted or dropped. Idempotent. */
   async close(): Promise<void> {
+    this.#isClosed = true
     this.#ahead.close()
     this.#readahead.close()
     this.#unpromoted.close()

@@ -16,9 +16,11 @@ import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
+import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
 import { Hedges } from '../../origin/wrappers/hedge.ts'
 import { Meter } from '../../origin/wrappers/meter.ts'
@@ -47,7 +49,9 @@ interface Counted {
 
 interface OpenOrigin extends Counted {
   readonly place: OriginPlace
-  readonly origin: ReplaceableOrigin
+  readonly replaceable: ReplaceableOrigin
+  /** Around it: passes go on while its settings change. */
+  readonly origin: SequentialOrigin
 }
 
 export class WorkerOrigins {
@@ -69,7 +73,7 @@ export class WorkerOrigins {
       const counted = this.#countersOf(place)
       const { origin, readers } = this.#openOne(place, counted)
       counted.sources.replace(readers)
-      return { place, ...counted, origin: new ReplaceableOrigin(origin) }
+      return { place, ...counted, ...around(origin) }
     })
   }
 
@@ -88,8 +92,8 @@ export class WorkerOrigins {
     })
     this.#open = next.map(({ before, origin, readers, ...rest }) => {
       rest.sources.replace(readers)
-      before?.origin.replace(origin)
-      return { ...rest, origin: before?.origin ?? new ReplaceableOrigin(origin) }
+      before?.replaceable.replace(origin)
+      return { ...rest, ...(before ? { replaceable: before.replaceable, origin: before.origin } : around(origin)) }
     })
   }
 
@@ -103,6 +107,7 @@ export class WorkerOrigins {
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
       readAround: readAroundChoices[readAround],
       hasProfiles: 'profiles' in settings && settings.profiles !== false,
+      passes: origin,
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),
@@ -187,6 +192,11 @@ export class WorkerOrigins {
     process.off('exit', this.#endReceiving)
     this.#endReceiving()
   }
+}
+
+function around(origin: Origin): Pick<OpenOrigin, 'replaceable' | 'origin'> {
+  const replaceable = new ReplaceableOrigin(origin)
+  return { replaceable, origin: new SequentialOrigin(replaceable) }
 }
 
 /** Counters added up, and the state of the one that is worst off. */

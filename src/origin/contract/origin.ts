@@ -16,6 +16,15 @@ export interface ReadOptions {
   readonly isOptional?: boolean | undefined
 }
 
+/**
+ * Facts of an image that was looked up. A sequential image is one that its origin sends from the front alone: it has
+ * no ranges of it.
+ */
+export type FoundImage = ImageFacts & { readonly isSequential?: true }
+
+/** Takes the next bytes of an image, which are its own until it resolves; then more come. */
+export type TakeBytes = (bytes: Uint8Array) => Promise<void> | void
+
 export interface Origin {
   /** The origin's identity in ids, logs and attributes: a URL without credentials. */
   readonly url: string
@@ -34,14 +43,20 @@ export interface Origin {
    * @throws CacheError not-found, access-denied, origin-unsupported (no ranges, no validator), image-too-large,
    * origin-*
    */
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts>
+  lookup(key: string, options: ReadOptions): Promise<FoundImage>
   /**
    * Fill `target` exactly with the bytes of this version at `offset`, or throw; after a throw, `target` holds garbage
    * and is not written to any more, so it can be used again. The range lies within the image.
-   * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes),
-   * origin-*
+   * @throws CacheError image-changed (another validator, or gone), origin-protocol (a wrong range, too few bytes; as a
+   * NoRangesError for a sequential image), origin-*
    */
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
+  /**
+   * Give all bytes of a sequential image to `take`, from the front on; once, without further tries. Origins whose
+   * images all have ranges lack it.
+   * @throws CacheError image-changed, image-corrupt, origin-*, and what `take` throws
+   */
+  readWhole?(image: Image, take: TakeBytes, options: ReadOptions): Promise<void>
   /**
    * The first hole and the first data at or after `offset`, for lseek; null where the origin cannot tell.
    * What is not known to be a hole is data.

@@ -55,6 +55,8 @@ export interface HttpOptions {
   /** Connections per host. */
   readonly connectionsMax: number
   readonly listingBytesMax: number
+  /** Images without ranges are sequential ones; else their lookups are refused. */
+  readonly takesSequential: boolean
   /** Ranges from this length on are received by {@link receiver}. */
   readonly inPlaceBytesMin: number
   /** Lets requests in at our own host; null: the credentials of the URL alone do. */
@@ -81,6 +83,7 @@ export const httpOptionsDefault: HttpOptions = {
   stallMsMax,
   connectionsMax: originConcurrencyDefault,
   listingBytesMax,
+  takesSequential: false,
   inPlaceBytesMin: 64 * 1024,
   authorizer: null,
   ca: null,
@@ -170,7 +173,7 @@ export class HttpClient {
         (request.target && this.#remembered.size > 0 && (await this.#askRemembered(request, watch))) ||
         (await this.#sendWithCredentials(request, watch))
       if (isRedirect(answer.status) && request.method !== 'POST') answer = await this.#follow(answer, request, watch)
-      watch.arm('not enough of the answer', this.#options.stallMsMax)
+      this.armBody(watch)
       try {
         return await consume(answer, watch)
       } finally {
@@ -184,6 +187,11 @@ export class HttpClient {
     } finally {
       watch.end()
     }
+  }
+
+  /** More of a body has to come within its time. */
+  armBody(watch: ExchangeTimeout): void {
+    watch.arm('not enough of the answer', this.#options.stallMsMax)
   }
 
   close(): Promise<void> {

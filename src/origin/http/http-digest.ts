@@ -52,7 +52,9 @@ async function inHeaders(image: Image, client: HttpClient, url: URL, signal: Can
   if (asked !== 'unknown') return asked
   if (image.sizeBytes === 0) return null
   const range = { ...headers, range: 'bytes=0-0' }
-  return await client.exchange({ method: 'GET', url, headers: range }, signal, async answer => judge(answer, 206))
+  return await client.exchange({ method: 'GET', url, headers: range }, signal, async answer =>
+    judge(answer, answer.status === 200 ? 200 : 206),
+  )
 }
 
 async function textOf(

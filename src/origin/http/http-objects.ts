@@ -1,21 +1,26 @@
 /**
- * Objects of a web server, each at a URL of its own: asked about, and read by ranges of one version.
+ * Objects of a web server, each at a URL of its own: asked about, and read by ranges of one version or as a whole.
  *
- * The server must name its versions (a strong ETag, or at least a date) and send single ranges. Both are checked at
- * lookup. Every read asks for one range of one version, and every answer is compared with the request: another version,
- * another range, another length or an encoded body is never served.
+ * The server must name its versions (a strong ETag, or at least a date). Objects of which it sends no single ranges are
+ * sequential images, or refused. Both are checked at lookup. Every read asks for one range of one version, or for the
+ * whole, and every answer is compared with the request: another version, another range, another length or an encoded
+ * body is never served.
  */
 
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
+import { NoRangesError } from '../contract/no-ranges-error.ts'
+import type { FoundImage, TakeBytes } from '../contract/origin.ts'
 import { type Look, YoungVersions } from '../contract/recently-modified.ts'
 import type { HttpClient } from './http-client.ts'
-import { httpTickMs } from './limits.ts'
+import { httpTickMs, sequentialNamesMax } from './limits.ts'
 import { NativeReaders } from './native-readers.ts'
-import { type HttpAnswer, receiveInto } from './protocol/http-body.ts'
+import { type HttpAnswer, receiveInto, receiveSteadily } from './protocol/http-body.ts'
 import { failureOf } from './protocol/http-status.ts'
+import { httpPlaceOf } from './protocol/http-url.ts'
 import {
   ageMsOf,
   compareValidator,
@@ -37,15 +42,20 @@ export class HttpObjects {
   readonly #identity: string
   readonly #client: HttpClient
   readonly #readers: NativeReaders | null
+  readonly #takesSequential: boolean
   readonly #young = new YoungVersions()
+  /** Validators, by name, of images that are known to have no ranges. */
+  readonly #sequential = new LruMap<string, string>(sequentialNamesMax)
   /** False once this server has said that it knows no HEAD. */
   #knowsHead = true
 
   /**
    * @param identity the origin's URL, for facts and messages
    * @param readers takes readers for native threads; null: there are none
+   * @param takesSequential objects without ranges are sequential images; else their lookups are refused
    */
-  constructor(identity: string, client: HttpClient, readers: ReaderTable | null) {
+  constructor(identity: string, client: HttpClient, readers: ReaderTable | null, takesSequential = false) {
+    this.#takesSequential = takesSequential
     this.#identity = identity
     this.#client = client
     this.#readers = readers && new NativeReaders(readers)
@@ -55,10 +65,17 @@ export class HttpObjects {
    * The facts of the image `key`, which is the object at `url`.
    * @throws CacheError as Origin.lookup
    */
-  async lookup(key: string, url: URL, signal: CancelSignal): Promise<ImageFacts> {
-    const { facts, provesRanges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
-    if (!provesRanges && facts.sizeBytes > 0) await this.#proveRanges(facts, url, signal)
-    return facts
+  async lookup(key: string, url: URL, signal: CancelSignal): Promise<FoundImage> {
+    const { facts, ranges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
+    if (facts.sizeBytes === 0 || ranges === 'yes') return facts
+    const sequential = { ...facts, isSequential: true } as const
+    if (this.#sequential.get(key) === facts.validator) return sequential
+    const why =
+      ranges === 'no' ? 'it sends no ranges (Accept-Ranges: none)' : await this.#whyNoRanges(facts, url, signal)
+    if (why === null) return facts
+    if (!this.#takesSequential) throw unsupported(httpPlaceOf(url), why)
+    this.#sequential.set(key, facts.validator)
+    return sequential
   }
 
   /**
@@ -97,6 +114,26 @@ export class HttpObjects {
     })
   }
 
+  /**
+   * Give all bytes of the image to `take`.
+   * @throws CacheError as Origin.readWhole
+   */
+  readWhole(image: Image, url: URL, take: TakeBytes, signal: CancelSignal): Promise<void> {
+    const request = { method: 'GET', url, headers: conditionOf(image.validator) } as const
+    return this.#client.exchange(request, signal, async (answer, watch) => {
+      const refusal = refusalOfWhole(answer, image)
+      if (refusal) throw refusal
+      let bytes = 0
+      const takeCounted: TakeBytes = chunk => {
+        bytes += chunk.length
+        if (bytes > image.sizeBytes) throw refusedFor(answer)(`sent more than the ${image.sizeBytes} bytes there are`)
+        return take(chunk)
+      }
+      await receiveSteadily(answer, watch, () => this.#client.armBody(watch), takeCounted)
+      if (bytes < image.sizeBytes) throw refusedFor(answer)(`sent ${bytes} of ${image.sizeBytes} bytes`)
+    })
+  }
+
   /** The origin is closed. */
   close(): void {
     this.#readers?.close()
@@ -131,17 +168,16 @@ export class HttpObjects {
     if (answer.isDirectory && (answer.status === 200 || answer.status === 403)) throw missing(this.#identity, key)
     if (answer.status !== 200) throw failureOf(answer, 'lookup')
     const acceptRanges = headerOf(answer.headers, 'accept-ranges')?.toLowerCase() ?? null
-    if (acceptRanges === 'none') throw unsupported(answer, 'it sends no ranges (Accept-Ranges: none)')
-    const sizeBytes = contentLengthOf(answer.headers)
-    return { ...this.#seen(key, answer, sizeBytes), provesRanges: acceptRanges === 'bytes' }
+    const ranges = acceptRanges === 'none' ? 'no' : acceptRanges === 'bytes' ? 'yes' : 'unknown'
+    return { ...this.#seen(key, answer, contentLengthOf(answer.headers)), ranges }
   }
 
   #factsOfPart(key: string, answer: HttpAnswer): Asked {
     const range = contentRangeOf(answer.headers)
     if (range === null || range.first !== 0 || range.last !== 0) {
-      throw unsupported(answer, 'it answered a request for one byte with another range')
+      throw unsupported(answer.place, 'it answered a request for one byte with another range')
     }
-    return { ...this.#seen(key, answer, range.sizeBytes), provesRanges: true }
+    return { ...this.#seen(key, answer, range.sizeBytes), ranges: 'yes' }
   }
 
   /** No ETag makes a version older by its looks: many servers put theirs together of the date and the length. */
@@ -151,20 +187,22 @@ export class HttpObjects {
   }
 
   #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
-    if (isEncoded(answer.headers)) throw unsupported(answer, 'it encodes the body although it was asked not to')
-    if (sizeBytes === null) throw unsupported(answer, 'it does not say how long the image is (Content-Length)')
+    if (isEncoded(answer.headers)) throw unsupported(answer.place, 'it encodes the body although it was asked not to')
+    if (sizeBytes === null) throw unsupported(answer.place, 'it does not say how long the image is (Content-Length)')
     const validator = validatorOf(answer.headers)
     if (validator === null) {
-      throw unsupported(answer, 'it names no version of the image: it needs a strong ETag or Last-Modified')
+      throw unsupported(answer.place, 'it names no version of the image: it needs a strong ETag or Last-Modified')
     }
     return { origin: this.#identity, key, sizeBytes, validator, modifiedMs: modifiedMsOf(answer.headers) }
   }
 
-  /** The server does not say whether it sends ranges: ask for one. */
-  async #proveRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<void> {
+  /** The server does not say whether it sends ranges: ask for one. @returns why it does not; null: it does */
+  async #whyNoRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<string | null> {
     try {
       await this.readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
+      return null
     } catch (cause) {
+      if (cause instanceof NoRangesError) return 'it sends no ranges'
       if (!isCacheError(cause, 'origin-protocol')) throw cause
       throw new CacheError('origin-unsupported', `${cause.message}; an origin must send ranges`, { cause })
     }
@@ -172,21 +210,16 @@ export class HttpObjects {
 }
 
 interface Asked extends Look {
-  /** True when the answer showed, or promised, that the server sends ranges. */
-  readonly provesRanges: boolean
+  /** Ranges of it, as the answer showed or promised. */
+  readonly ranges: 'yes' | 'no' | 'unknown'
 }
 
 /** image-changed, origin-protocol or what a status stands for; null: it is that range of that version. */
 function refusalOf(answer: HttpAnswer, version: ObjectVersion, first: number, last: number): CacheError | null {
-  const refuse = (why: string) => new CacheError('origin-protocol', `${answer.place}: ${why}; nothing of it is served`)
-  if (answer.status === 200) return refuse(`sent the whole image for bytes ${first}-${last}`)
-  if (answer.status !== 206) return failureOf(answer, 'read')
-  const compared = compareValidator(answer.headers, version.validator)
-  if (compared === 'other') {
-    return new CacheError('image-changed', `${answer.place}: is no longer version ${version.validator}`)
-  }
-  if (compared === 'missing') return refuse('did not say which version of the image it sent')
-  if (isEncoded(answer.headers)) return refuse('encoded the body although it was asked not to')
+  const refuse = refusedFor(answer)
+  if (answer.status === 200) return new NoRangesError(refuse(`sent the whole image for bytes ${first}-${last}`).message)
+  const refusal = answer.status === 206 ? refusalOfVersion(answer, version) : failureOf(answer, 'read')
+  if (refusal) return refusal
   if (!isRange(answer.headers, first, last, version.sizeBytes)) {
     const sent = headerOf(answer.headers, 'content-range') ?? 'no single range'
     return refuse(`sent ${sent} when asked for bytes ${first}-${last}/${version.sizeBytes}`)
@@ -197,8 +230,28 @@ function refusalOf(answer: HttpAnswer, version: ObjectVersion, first: number, la
     : refuse(`sent ${length} bytes for bytes ${first}-${last}`)
 }
 
-function unsupported(answer: HttpAnswer, why: string): CacheError {
-  return new CacheError('origin-unsupported', `${answer.place}: cannot be served: ${why}`)
+/** Likewise for the whole. */
+function refusalOfWhole(answer: HttpAnswer, version: ObjectVersion): CacheError | null {
+  const refusal = answer.status === 200 ? refusalOfVersion(answer, version) : failureOf(answer, 'read')
+  if (refusal) return refusal
+  const length = contentLengthOf(answer.headers)
+  if (length === null || length === version.sizeBytes) return null
+  return refusedFor(answer)(`sends ${length} bytes of an image of ${version.sizeBytes}`)
+}
+
+function refusalOfVersion(answer: HttpAnswer, { validator }: ObjectVersion): CacheError | null {
+  const compared = compareValidator(answer.headers, validator)
+  if (compared === 'other') return new CacheError('image-changed', `${answer.place}: is no longer version ${validator}`)
+  if (compared === 'missing') return refusedFor(answer)('did not say which version of the image it sent')
+  return isEncoded(answer.headers) ? refusedFor(answer)('encoded the body although it was asked not to') : null
+}
+
+function refusedFor({ place }: HttpAnswer): (why: string) => CacheError {
+  return why => new CacheError('origin-protocol', `${place}: ${why}; nothing of it is served`)
+}
+
+function unsupported(place: string, why: string): CacheError {
+  return new CacheError('origin-unsupported', `${place}: cannot be served: ${why}`)
 }
 
 /** The answer to a name that the origin has not. */

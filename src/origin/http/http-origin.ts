@@ -6,10 +6,10 @@
 
 import { callSafely } from '../../async/on-settled.ts'
 import { abortedBy, throwIfAborted } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Image } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from './http-client.ts'
 import { httpDigest } from './http-digest.ts'
 import { HttpListing } from './http-listing.ts'
@@ -36,14 +36,14 @@ export class HttpOrigin implements Origin {
     const all = { ...httpOptionsDefault, ...options }
     this.#client = new HttpClient(base.origin, authorization, all)
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
-    this.#objects = new HttpObjects(this.url, this.#client, all.readers)
+    this.#objects = new HttpObjects(this.url, this.#client, all.readers, all.takesSequential)
   }
 
   list({ signal }: ReadOptions): Promise<readonly string[] | null> {
     return this.#listing.list(signal)
   }
 
-  async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
+  async lookup(key: string, { signal }: ReadOptions): Promise<FoundImage> {
     throwIfAborted(signal)
     return await this.#objects.lookup(key, this.#placeOf(key), signal)
   }
@@ -52,6 +52,11 @@ export class HttpOrigin implements Origin {
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     if (target.length === 0) return Promise.resolve()
     return callSafely(() => this.#objects.read(image, this.#placeOf(image.key), offset, target, signal))
+  }
+
+  readWhole(image: Image, take: TakeBytes, { signal }: ReadOptions): Promise<void> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    return callSafely(() => this.#objects.readWhole(image, this.#placeOf(image.key), take, signal))
   }
 
   async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {

@@ -43,3 +43,6 @@ export const listingEntryBytesMax = 1 * MiB
  * and the clock of the date need not be that of the time of modification: two. Source: RFC 9110 8.8.2.2.
  */
 export const httpTickMs = 2_000
+
+/** Names of images without ranges that are remembered: others are asked for a range at each lookup. */
+export const sequentialNamesMax = 4_096

@@ -13,9 +13,9 @@
 import { callSafely } from '../../async/on-settled.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
-import type { Origin, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import type { CircuitState, CircuitTicket } from './circuit-state.ts'
-import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation, readWholeOf } from './forwarding-origin.ts'
 
 export class CircuitBreakerOrigin extends ForwardingOrigin {
   readonly #availability: CircuitState
@@ -31,6 +31,20 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
     const ticket = signal.aborted ? null : this.#availability.enterAtOnce()
     if (ticket) return judge(ticket, call, isOptional)
     return this.#availability.enter(signal).then(ticket => judge(ticket, call, isOptional))
+  }
+
+  /** Judged by its first bytes: the last ones may be hours later. */
+  override async readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+    const ticket = await this.#availability.enter(options.signal)
+    let answered = () => {}
+    const first = new Promise<void>(resolve => (answered = resolve))
+    const takeFirst: TakeBytes = bytes => {
+      answered()
+      return take(bytes)
+    }
+    const reading = readWholeOf(this.inner, image, takeFirst, options)
+    void judge(ticket, () => Promise.race([first, reading]), options.isOptional).catch(() => {}) // The caller sees it.
+    await reading
   }
 
   override close(): Promise<void> {

@@ -3,6 +3,8 @@
  * caller gets `origin-timeout`, or `origin-away` when that was the cause of the wait. It bounds what no single time-out
  * of an exchange does: an answer that drips, and tries that add up.
  *
+ * An image that is read whole takes as long as it takes; its origin sees to it that it goes on.
+ *
  * It trusts the Origin inside to end as soon as its signal fires, as every Origin promises.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
@@ -20,7 +22,8 @@ export class DeadlineOrigin extends ForwardingOrigin {
     this.#msMax = msMax
   }
 
-  protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+  protected override forward<T>(operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
+    if (operation === 'readWhole') return call(this.inner, options)
     const { signal: caller, isOptional } = options
     const signal = new LightAbortSignal(caller)
     let late = false

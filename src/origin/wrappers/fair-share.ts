@@ -7,9 +7,9 @@
 
 import { onSettled } from '../../async/on-settled.ts'
 import type { Image } from '../../base/image.ts'
-import type { Origin, ReadOptions } from '../contract/origin.ts'
+import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ConcurrencyLimitOrigin } from './concurrency-limit.ts'
-import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
+import { ForwardingOrigin, type OriginCall, type OriginOperation, readWholeOf } from './forwarding-origin.ts'
 
 export class FairShareOrigin extends ForwardingOrigin {
   readonly #names: Origin
@@ -39,6 +39,11 @@ export class FairShareOrigin extends ForwardingOrigin {
     return onSettled(limit.read(image, offset, target, options), () => {
       if (limit.isIdle) this.#limits.delete(image.id)
     })
+  }
+
+  /** It has one slot for as long as it takes. */
+  override readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+    return readWholeOf(this.inner, image, take, options)
   }
 
   protected override forward<T>(_: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {

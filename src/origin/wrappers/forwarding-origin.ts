@@ -3,9 +3,10 @@
  * ForwardingOrigin.forward}, which all calls but `close` pass through, or single calls that need more.
  */
 
-import type { Image, ImageFacts } from '../../base/image.ts'
+import { CacheError } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
 
 export type OriginOperation = Exclude<keyof Origin, 'url' | 'isHierarchical' | 'close'>
 
@@ -30,12 +31,16 @@ export abstract class ForwardingOrigin implements Origin {
     return this.forward('list', (origin, options) => origin.list(options), options)
   }
 
-  lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+  lookup(key: string, options: ReadOptions): Promise<FoundImage> {
     return this.forward('lookup', (origin, options) => origin.lookup(key, options), options)
   }
 
   read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     return this.forward('read', (origin, options) => origin.read(image, offset, target, options), options)
+  }
+
+  readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+    return this.forward('readWhole', (origin, options) => readWholeOf(origin, image, take, options), options)
   }
 
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null> {
@@ -54,4 +59,10 @@ export abstract class ForwardingOrigin implements Origin {
   protected forward<T>(_operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
     return call(this.inner, options)
   }
+}
+
+/** {@link Origin.readWhole} of an origin that may lack it. @throws CacheError origin-unsupported */
+export async function readWholeOf(origin: Origin, image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+  if (origin.readWhole) return await origin.readWhole(image, take, options)
+  throw new CacheError('origin-unsupported', `${origin.url}: ${image.key} can only be read by ranges`)
 }

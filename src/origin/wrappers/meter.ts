@@ -6,18 +6,18 @@
 
 import { callSafely } from '../../async/on-settled.ts'
 import { type ErrorCode, isCacheError, messageOf } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Image } from '../../base/image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
 import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginCounters, ReadOptions } from '../contract/origin.ts'
-import { ForwardingOrigin } from './forwarding-origin.ts'
+import type { FoundImage, Origin, OriginCounters, ReadOptions, TakeBytes } from '../contract/origin.ts'
+import { ForwardingOrigin, readWholeOf } from './forwarding-origin.ts'
 
 /** One call that has ended. */
 export interface MeterEvent {
-  readonly operation: 'list' | 'lookup' | 'read' | 'digest'
+  readonly operation: 'list' | 'lookup' | 'read' | 'readWhole' | 'digest'
   /** The image's key; null for a listing. */
   readonly key: string | null
-  /** Image bytes received: all or none. */
+  /** Image bytes received: all or none; of whole images, those that were not {@link Meter.received} before. */
   readonly bytes: number
   readonly ms: number
   /** null when it worked; origin-failed for what is not a CacheError. */
@@ -71,6 +71,11 @@ export class Meter {
     this.#inFlight++
   }
 
+  /** Bytes of an image that is read whole have come. */
+  received(bytes: number): void {
+    this.#bytes += bytes
+  }
+
   /** It has ended. */
   end(event: MeterEvent): void {
     const { error } = event
@@ -104,13 +109,21 @@ export class MeterOrigin extends ForwardingOrigin {
     return this.#count('list', null, 0, () => this.inner.list(options))
   }
 
-  override lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+  override lookup(key: string, options: ReadOptions): Promise<FoundImage> {
     return this.#count('lookup', key, 0, () => this.inner.lookup(key, options))
   }
 
   override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const call = () => this.inner.read(image, offset, target, options)
     return this.#count('read', image.key, target.length, call)
+  }
+
+  override readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+    const takeCounted: TakeBytes = bytes => {
+      this.#meter.received(bytes.length)
+      return take(bytes)
+    }
+    return this.#count('readWhole', image.key, 0, () => readWholeOf(this.inner, image, takeCounted, options))
   }
 
   override digest(image: Image, options: ReadOptions): Promise<Digest | null> {

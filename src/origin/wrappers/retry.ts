@@ -3,7 +3,8 @@
  * readers that failed together do not come back together.
  *
  * Names are tried a few times: the index knows them too. Reads are tried for as long as their signal lets them: a
- * deadline belongs around this. A read that is tried again fills its whole target again. Optional calls have one try.
+ * deadline belongs around this. A read that is tried again fills its whole target again. Optional calls have one try,
+ * and so has a whole image: bytes that were taken cannot be given back.
  */
 
 import { callSafely } from '../../async/on-settled.ts'
@@ -47,7 +48,7 @@ export class RetryOrigin extends ForwardingOrigin {
     const { signal, isOptional = false } = options
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     const forwarded = () => call(this.inner, options)
-    if (isOptional) return callSafely(forwarded)
+    if (isOptional || operation === 'readWhole') return callSafely(forwarded)
     const triesMax = operation === 'read' ? Number.POSITIVE_INFINITY : this.#options.triesMax
     return callSafely(forwarded).catch(error => this.#tryAgain(forwarded, signal, triesMax, error))
   }

@@ -5,8 +5,7 @@
  * the same: its size is unknown before its lookup.
  */
 import { CacheError } from '../../base/errors.ts'
-import type { ImageFacts } from '../../base/image.ts'
-import type { Origin, ReadOptions } from '../contract/origin.ts'
+import type { FoundImage, Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin } from './forwarding-origin.ts'
 import { imageBytesMax } from './limits.ts'
 
@@ -20,7 +19,7 @@ export class SizeLimitOrigin extends ForwardingOrigin {
   }
 
   /** @throws CacheError image-too-large, and what the origin throws */
-  override async lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+  override async lookup(key: string, options: ReadOptions): Promise<FoundImage> {
     const facts = await this.inner.lookup(key, options)
     if (facts.sizeBytes <= this.#bytesMax) return facts
     const what = `${this.url}: ${key} has ${facts.sizeBytes} bytes, and no image may have more than ${this.#bytesMax}`

@@ -20,8 +20,8 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginGrant } from '../../native/origin-reader.ts'
-import type { Origin, ReadOptions } from '../contract/origin.ts'
-import { ForwardingOrigin } from './forwarding-origin.ts'
+import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
+import { ForwardingOrigin, readWholeOf } from './forwarding-origin.ts'
 import { nativeRationMs } from './limits.ts'
 
 export interface Rate {
@@ -69,8 +69,18 @@ export class ThrottleOrigin extends ForwardingOrigin {
   }
 
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    await this.#turn(target.length, options)
+    await this.#turn(1, target.length, options)
     await this.inner.read(image, offset, target, options)
+  }
+
+  /** One read, whose bytes have their turns as they come. */
+  override async readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {
+    await this.#turn(1, 0, options)
+    const takeInTurn = async (bytes: Uint8Array) => {
+      await this.#turn(0, bytes.length, options)
+      await take(bytes)
+    }
+    await readWholeOf(this.inner, image, takeInTurn, options)
   }
 
   /** Give session threads another ration, where they have used the last one. */
@@ -81,16 +91,16 @@ export class ThrottleOrigin extends ForwardingOrigin {
     this.#bytes.take(bytes)
   }
 
-  async #turn(bytes: number, { signal }: ReadOptions): Promise<void> {
+  async #turn(reads: number, bytes: number, { signal }: ReadOptions): Promise<void> {
     throwIfAborted(signal)
     const before = this.#last
-    const turn = this.#take(before, bytes, signal)
+    const turn = this.#take(before, reads, bytes, signal)
     // A leaving caller lets the next one go on, but not before those that were there first.
     this.#last = turn.catch(() => before)
     await turn
   }
 
-  async #take(before: Promise<void>, bytes: number, signal: CancelSignal): Promise<void> {
+  async #take(before: Promise<void>, reads: number, bytes: number, signal: CancelSignal): Promise<void> {
     await abortable(before, signal)
     while (true) {
       throwIfAborted(signal)
@@ -98,7 +108,7 @@ export class ThrottleOrigin extends ForwardingOrigin {
       if (waitMs <= 0) break
       await this.#clock.pause(Math.ceil(waitMs), signal)
     }
-    this.#reads.take(1)
+    this.#reads.take(reads)
     this.#bytes.take(bytes)
     this.ration()
   }

@@ -35,7 +35,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     now: () => performance.now(),
     catalog: { isRecorded: () => true, imageChanged: of => void changed.push(of) },
     digester: { isSound: () => true, check: () => {} },
-    evictor: { check: async () => {} },
+    evictor: { check: async () => {}, checkNow: async () => {} },
     promoter: new Promoter(),
     ...more,
   })

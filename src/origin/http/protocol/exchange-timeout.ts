@@ -56,6 +56,12 @@ export class ExchangeTimeout {
     }, ms)
   }
 
+  /** Nothing is expected until {@link arm}: the caller has not taken yet what came. */
+  rest(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
   /** So many bytes of what was expected have arrived: once they are worth mentioning, its time starts again. */
   progress(bytes: number): void {
     this.#bytes += bytes
@@ -66,8 +72,7 @@ export class ExchangeTimeout {
 
   /** The exchange is over: no timer, no listener is left. */
   end(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
+    this.rest()
     this.#signal.end()
   }
 }

@@ -2,9 +2,11 @@
  * Receiving the body of an answer: straight into the reader's memory, as bounded text, or not at all.
  */
 import type { Readable } from 'node:stream'
+import { once } from '../../../async/light-abort-signal.ts'
 import { TimeSlice } from '../../../async/time-slice.ts'
 import { CacheError } from '../../../base/errors.ts'
 import type { OriginReader } from '../../../native/origin-reader.ts'
+import type { TakeBytes } from '../../contract/origin.ts'
 import type { ExchangeTimeout } from './exchange-timeout.ts'
 import type { Headers } from './response-headers.ts'
 
@@ -104,6 +106,30 @@ export async function receiveChunks(
     answer.body.pause()
     void turns.yield().then(() => answer.body.resume()) // Neither rejects.
   })
+}
+
+/**
+ * Give each chunk of the body to `take`, and receive no more until it is taken: the server waits then, and and `arm`
+ * begins its time anew.
+ * @throws the watch's error, the stream's own when it breaks, and what `take` throws
+ */
+export async function receiveSteadily(
+  { body }: HttpAnswer,
+  watch: ExchangeTimeout,
+  arm: () => void,
+  take: TakeBytes,
+): Promise<void> {
+  const leave = () => body.destroy(watch.error!)
+  watch.signal.addEventListener('abort', leave, once)
+  if (watch.error !== null) throw watch.error
+  for await (const chunk of body) {
+    watch.progress((chunk as Uint8Array).length)
+    const taken = take(chunk as Uint8Array)
+    if (!taken) continue
+    watch.rest()
+    await taken
+    arm()
+  }
 }
 
 /** The body as text, or null when it is longer than `bytesMax`; then no more of it is received. */
