@@ -34,6 +34,9 @@ import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { RawViewOrigin } from './views/raw-view.ts'
+import { type OciOptions, ociOptionsDefault } from './oci/oci-options.ts'
+import { OciOrigin } from './oci/oci-origin.ts'
+import { isOciUrl, ociPlaceOf, ociUrlOf } from './oci/oci-url.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
 import { CircuitState } from './wrappers/circuit-state.ts'
 import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
@@ -96,6 +99,8 @@ export interface OriginOptions {
   readonly swift: SwiftOptions
   /** Of an NBD server only. */
   readonly nbd: Partial<NbdSettings>
+  /** Of a registry only. */
+  readonly oci: Partial<OciOptions>
 }
 
 /** Views that there are: `raw` shows qcow2 and VMDK images unpacked. */
@@ -118,6 +123,7 @@ const originOptionsDefault: OriginOptions = {
   ceph: {},
   swift: swiftOptionsDefault,
   nbd: {},
+  oci: {},
 }
 
 const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
@@ -129,6 +135,7 @@ const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, key
 export function identityOf(url: string): string {
   if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
   if (isSwiftUrl(url)) return swiftUrlOf(swiftPlaceOf(url))
+  if (isOciUrl(url)) return ociUrlOf(ociPlaceOf(url))
   if (isNbdUrl(url)) return nbdUrlOf(partsOfNbdUrl(url).place)
   return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
@@ -145,6 +152,7 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'nbds:': openNbd,
   'nbd+unix:': openNbd,
   'nbds+unix:': openNbd,
+  'oci:': openOci,
 }
 
 interface SchemeParts {
@@ -242,6 +250,10 @@ function openHttp(url: string, parts: SchemeParts): Origin {
 
 function openSwift(url: string, parts: SchemeParts): Origin {
   return hedged(new SwiftOrigin(url, parts.options.swift, httpOptionsOf(parts)), parts)
+}
+
+function openOci(url: string, parts: SchemeParts): Origin {
+  return hedged(new OciOrigin(url, { ...ociOptionsDefault, ...parts.options.oci }, httpOptionsOf(parts)), parts)
 }
 
 function hedged(origin: Origin, { meter, hedges, options }: SchemeParts): Origin {

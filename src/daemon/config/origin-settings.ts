@@ -31,6 +31,7 @@ import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
+import { ociFields, ociOptionsOf } from './oci-settings.ts'
 import {
   booleanField,
   choiceField,
@@ -59,7 +60,7 @@ const common = {
   url: setting(z.string(), {
     kind: 'text',
     range:
-      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, nbd://host/, nbds://host/, nbd+unix:///?socket=/path',
+      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
     live: false,
     what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',
@@ -241,8 +242,10 @@ const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideIma
 
 const nbd = z.strictObject({ kind: z.literal('nbd'), ...common, ...nbdFields, allowMutable: rbdFields.allowMutable })
 
+const oci = z.strictObject({ kind: z.literal('oci'), ...common, ...webFields, basic: http.shape.basic, ...ociFields })
+
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd, rados, swift, nbd } as const
+export const originKinds = { file, http, rbd, rados, swift, nbd, oci } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
@@ -254,6 +257,7 @@ const kindOfScheme: Readonly<Record<string, string>> = {
   'nbds:': 'nbd',
   'nbd+unix:': 'nbd',
   'nbds+unix:': 'nbd',
+  'oci:': 'oci',
 }
 
 /** The settings of one origin, judged. */
@@ -272,7 +276,7 @@ export const originSchema = z
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd, oci], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -282,7 +286,7 @@ export const originSchema = z
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
     if (origin.kind === 'nbd' && origin.tlsPskFile !== null && origin.tlsPskKey !== undefined)
       complain(['tlsPskKey'], 'tlsPskFile and tlsPskKey do not go together: give one of them')
-    if (origin.kind !== 'http' && origin.kind !== 'swift') return
+    if (origin.kind !== 'http' && origin.kind !== 'swift' && origin.kind !== 'oci') return
     if (origin.proxyBasic && (origin.proxy === null || origin.proxy === 'none')) {
       complain(['proxyBasic'], 'proxyBasic goes with proxy: write proxy: http://HOST:PORT')
     }
@@ -314,10 +318,11 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
     swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
     nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
+    oci: settings.kind === 'oci' ? ociOptionsOf(settings, logger) : {},
   }
 }
 
-type WebSettings = Extract<OriginSettings, { kind: 'http' | 'swift' }>
+type WebSettings = Extract<OriginSettings, { kind: 'http' | 'swift' | 'oci' }>
 
 /** The URL with what the settings say of the place. @throws CacheError invalid-argument */
 function urlWith(url: string, settings: object): string {
@@ -346,7 +351,7 @@ function proxiesOf({ proxy, proxyBasic }: WebSettings, logger: Logger): ProxyCho
 }
 
 function httpOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions['http'] {
-  if (settings.kind === 'swift') return webOptionsOf(settings, logger)
+  if (settings.kind === 'swift' || settings.kind === 'oci') return webOptionsOf(settings, logger)
   if (settings.kind !== 'http') return {}
   const { listingSize, basic, bearer, headers, query, unixSocket } = settings
   const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)

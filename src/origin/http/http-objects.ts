@@ -33,6 +33,7 @@ import {
   modifiedMsOf,
   saysEmpty,
   validatorOf,
+  versionHeadersOf,
 } from './protocol/response-headers.ts'
 
 /** One version of an object. */
@@ -43,6 +44,7 @@ export class HttpObjects {
   readonly #client: HttpClient
   readonly #readers: NativeReaders | null
   readonly #takesSequential: boolean
+  readonly #isNamedByContent: boolean
   readonly #young = new YoungVersions()
   /** Validators, by name, of images that are known to have no ranges. */
   readonly #sequential = new LruMap<string, string>(sequentialNamesMax)
@@ -53,12 +55,20 @@ export class HttpObjects {
    * @param identity the origin's URL, for facts and messages
    * @param readers takes readers for native threads; null: there are none
    * @param takesSequential objects without ranges are sequential images; else their lookups are refused
+   * @param isNamedByContent each URL has one version for ever: no answer has to tell it
    */
-  constructor(identity: string, client: HttpClient, readers: ReaderTable | null, takesSequential = false) {
+  constructor(
+    identity: string,
+    client: HttpClient,
+    readers: ReaderTable | null,
+    takesSequential = false,
+    isNamedByContent = false,
+  ) {
     this.#takesSequential = takesSequential
     this.#identity = identity
     this.#client = client
-    this.#readers = readers && new NativeReaders(readers)
+    this.#isNamedByContent = isNamedByContent
+    this.#readers = readers && new NativeReaders(readers, isNamedByContent ? () => anyVersion : versionHeadersOf)
   }
 
   /**
@@ -71,7 +81,7 @@ export class HttpObjects {
     const sequential = { ...facts, isSequential: true } as const
     if (this.#sequential.get(key) === facts.validator) return sequential
     const why =
-      ranges === 'no' ? 'it sends no ranges (Accept-Ranges: none)' : await this.#whyNoRanges(facts, url, signal)
+      ranges === 'no' ? 'it sends no ranges (Accept-Ranges: none)' : await this.whyNoRanges(facts, url, signal)
     if (why === null) return facts
     if (!this.#takesSequential) throw unsupported(httpPlaceOf(url), why)
     this.#sequential.set(key, facts.validator)
@@ -101,10 +111,11 @@ export class HttpObjects {
   ): Promise<void> {
     const readers = image && this.#readers
     const last = offset + target.length - 1
-    const headers = conditionOf(version.validator)
+    const asked = this.#asked(version)
+    const headers = asked.validator === null ? {} : conditionOf(asked.validator)
     headers.range = `bytes=${offset}-${last}`
     return this.#client.exchange({ method: 'GET', url, headers, target }, signal, (answer, watch) => {
-      const refusal = refusalOf(answer, version, offset, last)
+      const refusal = refusalOf(answer, asked, offset, last)
       if (refusal) {
         if (image) readers?.refused(image)
         throw refusal
@@ -118,10 +129,11 @@ export class HttpObjects {
    * Give all bytes of the image to `take`.
    * @throws CacheError as Origin.readWhole
    */
-  readWhole(image: Image, url: URL, take: TakeBytes, signal: CancelSignal): Promise<void> {
-    const request = { method: 'GET', url, headers: conditionOf(image.validator) } as const
+  readWhole(image: ObjectVersion, url: URL, take: TakeBytes, signal: CancelSignal): Promise<void> {
+    const asked = this.#asked(image)
+    const request = { method: 'GET', url, headers: asked.validator === null ? {} : conditionOf(asked.validator) } as const
     return this.#client.exchange(request, signal, async (answer, watch) => {
-      const refusal = refusalOfWhole(answer, image)
+      const refusal = refusalOfWhole(answer, asked)
       if (refusal) throw refusal
       let bytes = 0
       const takeCounted: TakeBytes = chunk => {
@@ -132,6 +144,10 @@ export class HttpObjects {
       await receiveSteadily(answer, watch, () => this.#client.armBody(watch), takeCounted)
       if (bytes < image.sizeBytes) throw refusedFor(answer)(`sent ${bytes} of ${image.sizeBytes} bytes`)
     })
+  }
+
+  #asked({ sizeBytes, validator }: ObjectVersion): AskedVersion {
+    return { sizeBytes, validator: this.#isNamedByContent ? null : validator }
   }
 
   /** The origin is closed. */
@@ -197,7 +213,7 @@ export class HttpObjects {
   }
 
   /** The server does not say whether it sends ranges: ask for one. @returns why it does not; null: it does */
-  async #whyNoRanges(facts: ImageFacts, url: URL, signal: CancelSignal): Promise<string | null> {
+  async whyNoRanges(facts: ObjectVersion, url: URL, signal: CancelSignal): Promise<string | null> {
     try {
       await this.readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
       return null
@@ -209,13 +225,19 @@ export class HttpObjects {
   }
 }
 
+/** A version as answers are compared with it; without a validator, its URL is enough. */
+type AskedVersion = Pick<ObjectVersion, 'sizeBytes'> & { readonly validator: string | null }
+
+/** Any answer shows it. */
+const anyVersion = { etag: null, lastModified: null }
+
 interface Asked extends Look {
   /** Ranges of it, as the answer showed or promised. */
   readonly ranges: 'yes' | 'no' | 'unknown'
 }
 
 /** image-changed, origin-protocol or what a status stands for; null: it is that range of that version. */
-function refusalOf(answer: HttpAnswer, version: ObjectVersion, first: number, last: number): CacheError | null {
+function refusalOf(answer: HttpAnswer, version: AskedVersion, first: number, last: number): CacheError | null {
   const refuse = refusedFor(answer)
   if (answer.status === 200) return new NoRangesError(refuse(`sent the whole image for bytes ${first}-${last}`).message)
   const refusal = answer.status === 206 ? refusalOfVersion(answer, version) : failureOf(answer, 'read')
@@ -231,7 +253,7 @@ function refusalOf(answer: HttpAnswer, version: ObjectVersion, first: number, la
 }
 
 /** Likewise for the whole. */
-function refusalOfWhole(answer: HttpAnswer, version: ObjectVersion): CacheError | null {
+function refusalOfWhole(answer: HttpAnswer, version: AskedVersion): CacheError | null {
   const refusal = answer.status === 200 ? refusalOfVersion(answer, version) : failureOf(answer, 'read')
   if (refusal) return refusal
   const length = contentLengthOf(answer.headers)
@@ -239,8 +261,8 @@ function refusalOfWhole(answer: HttpAnswer, version: ObjectVersion): CacheError 
   return refusedFor(answer)(`sends ${length} bytes of an image of ${version.sizeBytes}`)
 }
 
-function refusalOfVersion(answer: HttpAnswer, { validator }: ObjectVersion): CacheError | null {
-  const compared = compareValidator(answer.headers, validator)
+function refusalOfVersion(answer: HttpAnswer, { validator }: AskedVersion): CacheError | null {
+  const compared = validator === null ? 'same' : compareValidator(answer.headers, validator)
   if (compared === 'other') return new CacheError('image-changed', `${answer.place}: is no longer version ${validator}`)
   if (compared === 'missing') return refusedFor(answer)('did not say which version of the image it sent')
   return isEncoded(answer.headers) ? refusedFor(answer)('encoded the body although it was asked not to') : null

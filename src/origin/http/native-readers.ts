@@ -22,12 +22,17 @@ interface Published {
 
 export class NativeReaders {
   readonly #table: ReaderTable
+  readonly #versionHeadersOf: typeof versionHeadersOf
   readonly #now: () => number
   readonly #published = new LruMap<string, Published>(originDescriptorsMax)
 
-  /** @param now milliseconds, never going back */
-  constructor(table: ReaderTable, now: () => number = () => performance.now()) {
+  /**
+   * @param headersOf the values of answers that show a version
+   * @param now milliseconds, never going back
+   */
+  constructor(table: ReaderTable, headersOf = versionHeadersOf, now: () => number = () => performance.now()) {
     this.#table = table
+    this.#versionHeadersOf = headersOf
     this.#now = now
   }
 
@@ -42,7 +47,7 @@ export class NativeReaders {
       // A host that answers otherwise now and then is left to TypeScript for a while.
       if (!host.isOver(known.reader) || nowMs < known.sinceMs + nativePauseMs) return
     }
-    const version = versionHeadersOf(image.validator)
+    const version = this.#versionHeadersOf(image.validator)
     if (version === null) return
     const reader = host.reader(text, { sizeBytes: image.sizeBytes, ...version }, repeatMs)
     this.#published.set(image.id, { text, host, reader, sinceMs: nowMs, untilMs: nowMs + repeatMs })

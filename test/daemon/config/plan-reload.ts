@@ -90,6 +90,11 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.retryPause': '7ms',
     'origin.cephId': 'parents',
     'origin.listingSize': '2MiB',
+    'origin.query': { env: 'X' },
+    'origin.include': ['*.qcow2'],
+    'origin.exclude': ['*.iso'],
+    'origin.platform': 'linux/riscv64',
+    'origin.diskType': 'raw',
     'origin.tlsPskKey': { env: 'X' },
     'origin.digests': { a: `sha256:${'0'.repeat(64)}` },
     'cache.blockSize': '128KiB',
@@ -113,7 +118,9 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     const [group, name] = key.split('.') as [string, string | undefined]
     const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
     const inNbd = /^origin\.(tls|digests)/.test(key)
-    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : inNbd ? 'nbds://host/' : url, ...proxy }
+    const isOci = /^origin\.(platform|diskType|insecure|dockerConfig)$/.test(key)
+    const inOne = isOci ? 'oci://host/images' : url
+    const origin = { url: inCeph.has(key) ? 'rbd://pool/' : inNbd ? 'nbds://host/' : inOne, ...proxy }
     const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
     const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
     const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))

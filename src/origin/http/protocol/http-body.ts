@@ -138,6 +138,15 @@ export async function receiveText(
   bytesMax: number,
   watch: ExchangeTimeout,
 ): Promise<string | null> {
+  return (await receiveBytes(answer, bytesMax, watch))?.toString('utf8') ?? null
+}
+
+/** The same, as bytes. */
+export async function receiveBytes(
+  answer: HttpAnswer,
+  bytesMax: number,
+  watch: ExchangeTimeout,
+): Promise<Buffer | null> {
   const tooLong = new Error('longer than is read')
   const chunks: Uint8Array[] = []
   let bytes = 0
@@ -151,7 +160,7 @@ export async function receiveText(
     if (error === tooLong) return null
     throw error
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 /** Read the rest of an unwanted body, a little and for a while; else give its connection up. Never throws. */
