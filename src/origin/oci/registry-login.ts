@@ -105,7 +105,7 @@ export class RegistryLogin {
     if (!/^[\w.-]{1,64}$/.test(helper)) throw new Error('a credential helper has a name that is none')
     const text = await this.#outputOf(`docker-credential-${helper}`, name)
     if (text === null) return null
-    const { Username, Secret } = JSON.parse(text) as { readonly Username?: unknown; readonly Secret?: unknown }
+    const { Username, Secret } = parsed(text, `docker-credential-${helper} wrote what`)
     if (typeof Username !== 'string' || typeof Secret !== 'string')
       throw new Error(`docker-credential-${helper} gave none`)
     if (Username === '<token>') throw new Error(`docker-credential-${helper} gave an identity token: use a password`)
@@ -149,7 +149,7 @@ async function readKept(file: string): Promise<Kept | null> {
     const stat = await handle.stat()
     if (!stat.isFile()) throw new Error('it is not a regular file')
     if (stat.size > loginFileBytesMax) throw new Error(`it is longer than ${loginFileBytesMax} bytes`)
-    const value = parsed(await handle.readFile('utf8'))
+    const value = parsed(await handle.readFile('utf8'), 'it')
     const { auths, credHelpers, credsStore } = value
     const helpers = Object.entries(isObject(credHelpers) ? credHelpers : {})
     return {
@@ -164,12 +164,12 @@ async function readKept(file: string): Promise<Kept | null> {
 }
 
 /** @throws Error without the text, which has secrets in it */
-function parsed(text: string): Record<string, unknown> {
+function parsed(text: string, subject: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text)
     if (isObject(value)) return value
   } catch {}
-  throw new Error('it is no JSON object')
+  throw new Error(`${subject} is no JSON object`)
 }
 
 /** @returns null for an entry that has none: its login is in a store @throws Error */
