@@ -2,7 +2,7 @@
  * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile and shutdown: the code of
  * the store and of the index over a disk that loses, tears and reorders unsynced writes. After each: right bytes only,
  * no record without its bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known
- * that the kernel was told.
+ * that the kernel was told. Session threads miss beside all that, by a script.
  *
  * A life is lived to its end. At some of its steps the remains of a power cut there are kept, cut in several ways, and
  * started again. RUNS=n cuts per step; SEED=n another sequence.
@@ -11,7 +11,7 @@ import t from 'tap'
 import { CrashWorld, type Cut } from '../fixtures/crash-world.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 
-const cutsWanted = Number(process.env.RUNS ?? 30)
+const cutsWanted = Number(process.env.RUNS ?? 8)
 /** Moments that one life keeps of each step, and the ways in which the power is cut there. */
 const momentsPerStep = 2
 const waysPerMoment = 2
@@ -47,6 +47,11 @@ const steps = [
   'remove-image:after',
   'remove:before',
   'remove:after',
+  'fetch:claimed',
+  'fetch:here',
+  'fetch:failed',
+  'fetch:released',
+  'fetch:freed',
 ]
 
 /** Moments of one life: of each wanted step a few, each as likely as any other. */
