@@ -87,7 +87,12 @@ async function compare(kind: string, options: readonly string[], source: string)
     for (const depth of [1, 32]) {
       const [ours, theirs]: [number, number][][] = [[], []]
       for (let round = 0; round < Number(values.rounds); round++) {
-        ours!.push(await randomReads(['--ioengine=libaio', '--direct=1', `--filename=${running.path}`], depth))
+        ours!.push(
+          await randomReads(
+            [`--ioengine=${depth === 1 ? 'psync' : 'libaio'}`, '--direct=1', `--filename=${running.path}`],
+            depth,
+          ),
+        )
         theirs!.push(await randomReads(['--ioengine=nbd', `--uri=nbd+unix:///?socket=${socket}`], depth))
       }
       console.log(

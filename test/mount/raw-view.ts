@@ -1,22 +1,11 @@
-/** A raw view of a compressed qcow2 is a parent like any other: for clones, over restarts, at the cost of its packed bytes. */
-import { statSync, writeFileSync } from 'node:fs'
+/** The example of docs/ORIGINS.md: a raw view is a parent for clones, over restarts, at the cost of its packed bytes. */
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import {
-  cannotMount,
-  command,
-  type Daemon,
-  makeComplete,
-  patienceMs,
-  place,
-  startCommand,
-  statusOf,
-  stop,
-} from '../fixtures/daemon.ts'
+import { cannotMount, command, makeComplete, parentfs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
-import { convert, noQemuImg } from '../fixtures/qemu-images.ts'
+import { noQemuImg } from '../fixtures/qemu-images.ts'
 import { run } from '../fixtures/run.ts'
-import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 * 1024
 const sizeBytes = 24 * MiB + 512
@@ -30,59 +19,55 @@ function diskBytes(): Buffer {
   return disk
 }
 
-t.test('a clone over a raw view, and a restart', { skip: cannotMount || noQemuImg }, async t => {
+/** The commands of docs/ORIGINS.md, with the places of a test. */
+function documentedCommands(places: Readonly<Record<string, string>>): string {
+  const section = readFileSync('docs/ORIGINS.md', 'utf8').split('\n## Raw views\n')[1]!
+  let commands = section.split('```')[1]!
+  for (const [from, to] of Object.entries(places)) {
+    if (!commands.includes(from)) throw new Error(`the example says nothing of ${from}`)
+    commands = commands.replaceAll(from, to)
+  }
+  return commands
+}
+
+t.test('a clone over a raw view as documented, and a restart', { skip: cannotMount || noQemuImg }, async t => {
   const where = place(t)
-  const source = join(where.top, 'source.raw')
-  const packed = join(where.originDirectory, 'a.qcow2')
+  const source = join(where.top, 'debian-12.img')
+  const [packed, view] = [join(where.originDirectory, 'debian-12.qcow2'), join(where.mountpoint, 'debian-12.raw')]
+  const [file, clone] = [join(where.top, 'images.yaml'), join(where.top, 'one.qcow2')]
   writeFileSync(source, diskBytes())
-  convert(source, packed, 'qcow2', '', true)
   const server = await spawnHttpOrigin({ directory: where.originDirectory })
   t.teardown(() => server.close())
-  const file = join(where.top, 'p.yaml')
-  const cache = `{ directory: ${where.cacheDirectory}, capacity: 200MiB }`
-  writeFileSync(
-    file,
-    `mountpoint: ${where.mountpoint}\norigin: { url: "${server.url}", views: [raw] }\ncache: ${cache}\n`,
-  )
-  const mount = async (): Promise<Daemon> => {
-    const daemon = startCommand(t, [...command, 'mount', '--config', file])
-    const isReady = () => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null
-    await until(isReady, patienceMs, 'the mount')
-    t.equal(daemon.child.exitCode, null, 'it is mounted')
-    return daemon
-  }
-
-  const first = await mount()
-  const view = join(where.mountpoint, 'a.raw')
-  t.same((await run('ls', where.mountpoint)).toString(), 'a.qcow2\na.raw\n')
+  t.teardown(() => parentfs('unmount', where.mountpoint, '--force'))
+  const commands = documentedCommands({
+    'debian-12.img': source,
+    '/srv/images/': `${where.originDirectory}/`,
+    '/etc/parentfs/images.yaml': file,
+    '/mnt/parents': where.mountpoint,
+    'https://images.example.com/': server.url,
+    '/ssd/parents': where.cacheDirectory,
+    '200GiB': '200MiB',
+    '/var/lib/vms/one.qcow2': clone,
+    'parentfs mount': `${command.join(' ')} mount`,
+  })
+  const said = (await run('sh', '-e', '-c', commands)).toString()
+  t.match(said, 'debian-12.qcow2\ndebian-12.raw\n')
   t.equal(statSync(view).size, sizeBytes)
-  const clone = join(where.top, 'clone.qcow2')
-  await run('qemu-img', 'create', '-q', '-f', 'qcow2', '-b', view, '-F', 'raw', clone)
   await run('qemu-img', 'compare', '-f', 'qcow2', '-F', 'raw', clone, source)
-  await run(
-    'qemu-io',
-    '-f',
-    'qcow2',
-    '-c',
-    'write -P 0x5a 1M 64k',
-    '-c',
-    'read -P 0x5a 1M 64k',
-    '-c',
-    'read -P 0 9M 1M',
-    clone,
-  )
+  const write = ['-c', 'write -P 0x5a 1M 64k', '-c', 'read -P 0x5a 1M 64k', '-c', 'read -P 0 9M 1M']
+  await run('qemu-io', '-f', 'qcow2', ...write, clone)
   await run('cmp', view, source)
-  await makeComplete(where, 'a.raw')
+  await makeComplete(where, 'debian-12.raw')
   const { bytes } = (await statusOf(where)).origin
   const share = bytes / statSync(packed).size
   t.ok(share > 0.85 && share < 1.15, `${share} of the packed bytes were fetched`)
-  await stop(first)
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 
-  const second = await mount()
+  t.match(await parentfs('mount', '--config', file, '--background'), { code: 0 })
   await run('cmp', view, source)
-  const { origin, reads } = await statusOf(where)
+  const { origin, reads, images } = await statusOf(where)
   t.equal(origin.bytes, 0, 'unpacked bytes outlast a restart')
   t.equal(reads.misses, 0)
-  t.match((await statusOf(where)).images, [{ name: 'a.raw', complete: true }])
-  await stop(second)
+  t.match(images, [{ name: 'debian-12.raw', complete: true }])
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })

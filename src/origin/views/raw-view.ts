@@ -7,13 +7,13 @@
 import { SingleFlight } from '../../async/single-flight.ts'
 import { TimeSlice } from '../../async/time-slice.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
-import { type Image, type ImageFacts, identify } from '../../base/image.ts'
+import { type Image, identify } from '../../base/image.ts'
 import { listingNamesMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import type { Digest } from '../contract/digest.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { FoundImage, Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin } from '../wrappers/forwarding-origin.ts'
 import type { OpenDisk } from './disk-format.ts'
 import { DiskReader } from './disk-reader.ts'
@@ -84,7 +84,7 @@ export class RawViewOrigin extends ForwardingOrigin {
   }
 
   /** @throws CacheError origin-unsupported, origin-protocol for what cannot be shown as raw */
-  override async lookup(key: string, options: ReadOptions): Promise<ImageFacts> {
+  override async lookup(key: string, options: ReadOptions): Promise<FoundImage> {
     try {
       return await this.inner.lookup(key, options)
     } catch (error) {
@@ -137,6 +137,7 @@ export class RawViewOrigin extends ForwardingOrigin {
     for (const [ending, open] of packedEndings) {
       try {
         const facts = await this.inner.lookup(`${name}${ending}`, options)
+        if (facts.isSequential) throw this.#withoutRanges(facts.key)
         return { image: identify(facts), open, validator: `${validatorPrefix}${ending} ${facts.validator}` }
       } catch (error) {
         if (!isCacheError(error, 'not-found')) throw error
@@ -157,6 +158,10 @@ export class RawViewOrigin extends ForwardingOrigin {
       this.#readers.set(image.id, reader)
       return reader
     })
+  }
+
+  #withoutRanges(key: string): CacheError {
+    return new CacheError('origin-unsupported', `${this.url}: has no ranges of ${key}; it is not shown as raw`)
   }
 
   #sayShadowed(view: string, name: string): void {

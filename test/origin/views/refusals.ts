@@ -5,6 +5,7 @@ import t from 'tap'
 import { identify } from '../../../src/base/image.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import type { Unpacker } from '../../../src/native/unpacker.ts'
+import type { FoundImage, ReadOptions } from '../../../src/origin/contract/origin.ts'
 import { RawViewOrigin } from '../../../src/origin/views/raw-view.ts'
 import { qcow2Of, vmdkOf } from '../../fixtures/disk-images.ts'
 import { sampleBytes } from '../../fixtures/images.ts'
@@ -87,6 +88,17 @@ t.test('a missing library is named in the refusal', async t => {
     code: 'origin-unsupported',
     message: /library for zstd: libzstd/,
   })
+})
+
+t.test('an image that comes from its front alone is refused', async t => {
+  class FrontOnly extends ScriptedOrigin {
+    override async lookup(key: string, options: ReadOptions): Promise<FoundImage> {
+      return { ...(await super.lookup(key, options)), isSequential: true }
+    }
+  }
+  const origin = new RawViewOrigin(new FrontOnly({ 'x.qcow2': qcow2 }), { unpacker: addon, logger: keepingLogger() })
+  await t.rejects(origin.lookup('x.raw', { signal }), { code: 'origin-unsupported', message: /no ranges of x\.qcow2/ })
+  t.match(await origin.lookup('x.qcow2', { signal }), { isSequential: true })
 })
 
 t.test('tables and clusters that make no sense are errors', async t => {
