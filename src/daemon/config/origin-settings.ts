@@ -60,7 +60,7 @@ const common = {
   url: setting(z.string(), {
     kind: 'text',
     range:
-      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
+      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
     live: false,
     what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',

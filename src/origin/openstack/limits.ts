@@ -12,7 +12,10 @@ export const loginPauseMs = 5_000
 /** A token is renewed so long before its end, or a quarter of its time before, where that is less. */
 export const tokenMarginMs = 60_000
 
-/** The lifetime of a token whose server tells none. Source: Swift 2.30 tempauth, token_life: a day; Keystone: an hour. */
+/**
+ * The lifetime of a token whose server tells none. Source: Swift 2.30 tempauth, token_life is a day; Keystone 22: an
+ * hour.
+ */
 export const tokenMsDefault = 3_600_000
 
 /** Bytes of the answer to a login: catalogs have some kilobytes for each region. */

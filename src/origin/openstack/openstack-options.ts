@@ -65,10 +65,10 @@ export type AccountLogin =
       readonly projectDomain: Named
     }
 
-export type Environment = Readonly<Record<string, string | undefined>>
+export type OpenStackEnvironment = Readonly<Record<string, string | undefined>>
 
 /** @throws CacheError invalid-argument when something is missing, or does not go together */
-export function accountLoginOf(settings: OpenStackSettings, environment: Environment): AccountLogin {
+export function accountLoginOf(settings: OpenStackSettings, environment: OpenStackEnvironment): AccountLogin {
   const { token } = settings
   if (token !== null) return { kind: 'token', token }
   const variable = (...names: string[]) => names.map(name => environment[name]).find(Boolean) ?? null
@@ -89,7 +89,7 @@ export function accountLoginOf(settings: OpenStackSettings, environment: Environ
 }
 
 /** The endpoint that is wanted of the catalog. */
-export function endpointChoiceOf(settings: OpenStackSettings, environment: Environment): EndpointChoice {
+export function endpointChoiceOf(settings: OpenStackSettings, environment: OpenStackEnvironment): EndpointChoice {
   const name = settings.interface ?? environment.OS_INTERFACE ?? 'public'
   // Older tools write publicURL.
   return { interface: name.replace(/URL$/, ''), region: settings.region ?? (environment.OS_REGION_NAME || null) }
@@ -98,7 +98,7 @@ export function endpointChoiceOf(settings: OpenStackSettings, environment: Envir
 function ofCredential(
   { authUrl, applicationCredentialSecret }: OpenStackSettings & { readonly authUrl: string },
   id: string,
-  environment: Environment,
+  environment: OpenStackEnvironment,
 ): AccountLogin {
   const secret = applicationCredentialSecret ?? secretIn(environment, 'OS_APPLICATION_CREDENTIAL_SECRET')
   return { kind: 'application credential', authUrl, id, secret: needed(secret, 'applicationCredentialSecret') }
@@ -106,7 +106,7 @@ function ofCredential(
 
 function ofPassword(
   settings: OpenStackSettings & { readonly authUrl: string },
-  environment: Environment,
+  environment: OpenStackEnvironment,
 ): AccountLogin {
   const named = (said: string | null, name: string, ...older: string[]): Named | null => {
     if (said !== null) return { name: said }
@@ -135,7 +135,7 @@ function versionOf(authUrl: string): 'v3' | 'v1' {
   return /\/v1(\.0)?\/?$/.test(authUrl) ? 'v1' : 'v3'
 }
 
-function secretIn(environment: Environment, ...names: string[]): SecretSource | null {
+function secretIn(environment: OpenStackEnvironment, ...names: string[]): SecretSource | null {
   const name = names.find(name => environment[name])
   return name === undefined ? null : { env: name }
 }

@@ -24,8 +24,8 @@ import { contentLengthOf, headerOf, isEncoded, modifiedMsOf, validatorOf } from 
 import { OpenStackAccount } from '../openstack/openstack-account.ts'
 import {
   accountLoginOf,
-  type Environment,
   endpointChoiceOf,
+  type OpenStackEnvironment,
   type OpenStackSettings,
   openStackSettingsDefault,
 } from '../openstack/openstack-options.ts'
@@ -37,7 +37,7 @@ import { objectUrlOf, type SwiftPlace, swiftPlaceOf, swiftUrlOf } from './swift-
 
 export interface SwiftOptions {
   readonly settings: OpenStackSettings
-  readonly environment: Environment
+  readonly environment: OpenStackEnvironment
   readonly logger: Logger
 }
 
