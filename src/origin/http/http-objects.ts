@@ -131,7 +131,11 @@ export class HttpObjects {
    */
   readWhole(image: ObjectVersion, url: URL, take: TakeBytes, signal: CancelSignal): Promise<void> {
     const asked = this.#asked(image)
-    const request = { method: 'GET', url, headers: asked.validator === null ? {} : conditionOf(asked.validator) } as const
+    const request = {
+      method: 'GET',
+      url,
+      headers: asked.validator === null ? {} : conditionOf(asked.validator),
+    } as const
     return this.#client.exchange(request, signal, async (answer, watch) => {
       const refusal = refusalOfWhole(answer, asked)
       if (refusal) throw refusal
