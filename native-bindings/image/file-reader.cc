@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "syscalls/files.h"
 
 namespace parentfs::image {
 
@@ -22,12 +21,13 @@ std::string nanoseconds(const timespec& time) {
 struct FileReader::File {
   OwnedFd fd;
   std::string validator;
+  ReadSome read_some;
 
   /** @returns whether the whole target has bytes of this version */
   [[nodiscard]] bool read(std::uint64_t offset, std::span<std::byte> target) const {
     if (validator_of(fd.get()) != validator) return false;
     while (!target.empty()) {
-      const ssize_t got = syscalls::read_some(fd.get(), offset, target, 0);
+      const ssize_t got = read_some(fd.get(), offset, target, 0);
       if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return false;
       offset += static_cast<std::uint64_t>(got);
@@ -37,9 +37,10 @@ struct FileReader::File {
   }
 };
 
-FileReader::FileReader(std::shared_ptr<FileThreads> threads, OwnedFd fd, std::string validator)
+FileReader::FileReader(std::shared_ptr<FileThreads> threads, OwnedFd fd, std::string validator, ReadSome read_some)
     : threads_(std::move(threads)),
-      file_(std::make_shared<const File>(File{.fd = std::move(fd), .validator = std::move(validator)})) {}
+      file_(std::make_shared<const File>(
+          File{.fd = std::move(fd), .validator = std::move(validator), .read_some = std::move(read_some)})) {}
 
 bool FileReader::read(std::uint64_t offset, std::span<std::byte> target, Done done) {
   std::shared_ptr<const File> file;

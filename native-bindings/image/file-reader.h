@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -14,6 +15,7 @@
 #include "image/origin-reader.h"
 #include "mutex.h"
 #include "owned-fd.h"
+#include "syscalls/files.h"
 #include "threads/detached-pool.h"
 
 namespace parentfs::image {
@@ -28,13 +30,17 @@ struct FileThreads {
   threads::DetachedPool pool{threads_max, waiting_max};
 };
 
+/** As `syscalls::read_some`. */
+using ReadSome = std::function<ssize_t(int fd, std::uint64_t offset, std::span<std::byte> target, int flags)>;
+
 class FileReader final : public OriginReader {
  public:
   /**
    * @param fd of this reader alone, open for reading
    * @param validator the version, see `validator_of`
    */
-  FileReader(std::shared_ptr<FileThreads> threads, OwnedFd fd, std::string validator);
+  FileReader(std::shared_ptr<FileThreads> threads, OwnedFd fd, std::string validator,
+             ReadSome read_some = syscalls::read_some);
 
   bool read(std::uint64_t offset, std::span<std::byte> target, Done done) override EXCLUDES(mutex_);
   /** Nothing is read any more; the descriptor is closed with the last read that is under way. Idempotent. */
