@@ -6,14 +6,7 @@ import type { Unpacker } from '../../native/unpacker.ts'
 import { pieceNumbers } from '../../native/unpacker.ts'
 import type { OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { cutPieces, type DiskFormat, type DiskPiece } from './disk-format.ts'
-import {
-  extentStepBytesMin,
-  extentStepsMax,
-  gapBytesMax,
-  requestBytesMax,
-  requestsMax,
-  unitBytesMin,
-} from './limits.ts'
+import { extentEntriesMax, extentStepsMax, gapBytesMax, requestBytesMax, requestsMax, unitBytesMin } from './limits.ts'
 import type { PackedFile } from './packed-file.ts'
 import type { Units, UnpackedUnits } from './unpacked-units.ts'
 
@@ -60,16 +53,16 @@ export class DiskReader {
     if (!wereRead.includes(true)) await this.#file.confirm(options)
   }
 
-  /** Looks at a bounded number of tables: an extent may end before the next one is of the other kind. */
+  /** Looks at a bounded number of entries: an extent may end before the next one is of the other kind. */
   async extentAt(offset: number, options: ReadOptions): Promise<OriginExtent> {
-    const { sizeBytes, tableSpanBytes } = this.disk
-    const stepBytes = Math.max(extentStepBytesMin, tableSpanBytes)
+    const { sizeBytes, clusterBytes, tableSpanBytes } = this.disk
+    const stepBytes = Math.min(tableSpanBytes, extentEntriesMax * clusterBytes)
     let hole: boolean | null = null
     let end = offset
     for (let step = 0; step < extentStepsMax && end < sizeBytes; step++) {
       const length = Math.min(stepBytes - (end % stepBytes), sizeBytes - end)
       // Of a packed piece all is known by its cluster.
-      const from = Math.floor(end / this.disk.clusterBytes) * this.disk.clusterBytes
+      const from = Math.floor(end / clusterBytes) * clusterBytes
       for (const piece of await this.disk.map(from, end + length - from, options)) {
         hole ??= piece.kind === 'hole'
         if ((piece.kind === 'hole') !== hole) return { hole, end: piece.offset }

@@ -40,9 +40,12 @@ export const requestsMax = 4
 /** Names whose view is hidden by a file, and that the log has been told of. */
 export const shadowedNamesMax = 1_024
 
-/** Steps of one search for the end of an extent: each looks at the tables of a MiB, or at one table. */
+/**
+ * Steps of one search for the end of an extent, and the entries that each looks at, of one table: 4 GiB of disk in
+ * clusters of 64 KiB, some milliseconds.
+ */
 export const extentStepsMax = 64
-export const extentStepBytesMin = 1 * MiB
+export const extentEntriesMax = 1_024
 
 /** Clusters of qcow2, as powers of two: 512 bytes to 2 MiB. Source: QEMU, docs/interop/qcow2.txt. */
 export const clusterBitsMin = 9

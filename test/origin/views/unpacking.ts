@@ -119,3 +119,21 @@ t.test('a unit whose readers have all left is given up, and fetched anew for the
   await view.read(image, 0, bytes, { signal })
   t.ok(disk.subarray(0, 10).equals(bytes))
 })
+
+t.test(
+  'a version that is known from before is read without a lookup of its view, and no other in its place',
+  async t => {
+    const disk = textDisk(256 * KiB)
+    const { inner, image } = await open(qcow2Of(disk))
+    const later = () => new RawViewOrigin(inner, { unpacker: loadAddon(), logger: silentLogger })
+    const bytes = new Uint8Array(1000)
+    await later().read(image, 70_000, bytes, { signal })
+    t.ok(disk.subarray(70_000, 71_000).equals(bytes))
+    t.same(await later().extentAt(image, 0, { signal }), { hole: false, end: disk.length })
+    inner.putText('x.qcow2', qcow2Of(textDisk(512 * KiB)))
+    await t.rejects(later().read(image, 0, bytes, { signal }), { code: 'image-changed' })
+    await t.rejects(later().extentAt(image, 0, { signal }), { code: 'image-changed' })
+    inner.remove('x.qcow2')
+    await t.rejects(later().read(image, 0, bytes, { signal }), { code: 'image-changed' })
+  },
+)
