@@ -8,6 +8,7 @@
  */
 import { CacheError } from '../../base/errors.ts'
 import { withoutCredentials } from '../contract/url-credentials.ts'
+import { isLoopback } from '../http/protocol/http-url.ts'
 
 /** A repository, or one manifest of it. */
 export interface OciPlace {
@@ -83,11 +84,6 @@ export function loginNamesOf({ registry, repository }: OciPlace): readonly strin
   const paths = parts.map((_, k) => [registry, ...parts.slice(0, parts.length - k)].join('/'))
   const plain = registry === hub ? ['https://index.docker.io/v1/', ...hubNames] : [registry]
   return [...paths, ...plain, `https://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`]
-}
-
-/** Does a host of a URL mean this machine? */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
 /** @returns null where it is none */

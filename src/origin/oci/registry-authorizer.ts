@@ -6,17 +6,17 @@
  * is where that is on the same host or on this machine: a login goes there.
  * Source: Docker "Token Authentication Specification".
  */
+
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Authorization, AuthorizedRequest, Authorizer, Refusal } from '../http/authorizer.ts'
 import { HttpClient, type HttpOptions } from '../http/http-client.ts'
 import { secretBytesMax, secretRenewMs } from '../http/limits.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
-import { httpPlaceOf } from '../http/protocol/http-url.ts'
+import { httpPlaceOf, isLoopback } from '../http/protocol/http-url.ts'
 import { LocalRedirects } from '../http/protocol/local-redirects.ts'
 import { type Challenge, challengeOf } from './challenge.ts'
 import { scopesMax, smallAnswerBytesMax, tokenMarginMsMax, tokenSecondsDefault } from './limits.ts'
-import { isLoopback } from './oci-url.ts'
 import { refusalBy } from './registry.ts'
 import type { Login, RegistryLogin } from './registry-login.ts'
 

@@ -5,8 +5,8 @@ import { statSync } from 'node:fs'
 import { loadCephAddon } from '../../../src/native/ceph-addon.ts'
 import { openOrigin } from '../../../src/origin/open-origin.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
-import { noHoles } from '../../fixtures/extents.ts'
 import { MirroringOrigin } from '../../fixtures/ceph/mirror.ts'
+import { noHoles } from '../../fixtures/extents.ts'
 import { originContract } from '../origin.ts'
 
 export function rbdContract(cluster: () => CephTestCluster): void {

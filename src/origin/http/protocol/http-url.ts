@@ -2,6 +2,7 @@
  * URLs of web origins, taken apart and fit for messages. Pure.
  */
 
+import { isIP } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
 import { withoutCredentials } from '../../contract/url-credentials.ts'
 
@@ -78,6 +79,12 @@ export function httpPlaceOf(url: URL): string {
 /** The host of a URL: an address without brackets. */
 export function hostOf(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '')
+}
+
+/** Is it an address of this machine's own, or its usual name? An IPv6 address may be in brackets. */
+export function isLoopback(host: string): boolean {
+  const name = host.replace(/^\[|\]$/g, '')
+  return name === 'localhost' || name === '::1' || (isIP(name) === 4 && name.startsWith('127.'))
 }
 
 /** Its port, be it written or not. */

@@ -7,7 +7,7 @@
 import { BlockList, isIP } from 'node:net'
 import { CacheError } from '../../../base/errors.ts'
 import { withoutCredentials } from '../../contract/url-credentials.ts'
-import { authorizationOf, hostOf, portOf } from './http-url.ts'
+import { authorizationOf, hostOf, isLoopback, portOf } from './http-url.ts'
 
 /** Credentials for a proxy: the header Authorization, sent as Proxy-Authorization. */
 export interface ProxyCredentials {
@@ -91,8 +91,4 @@ function ruleOf(entry: string): (url: URL) => boolean {
     const asked = hostOf(url).replace(/\.$/, '')
     return asked === name || (isIP(asked) === 0 && asked.endsWith(`.${name}`))
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 }

@@ -1,0 +1,269 @@
+/**
+ * The images of OpenStack's image service: `glance://host/`.
+ *
+ * An image is found by its name or its id, and its bytes never change: the id and the digest are its version. They come
+ * by ranges where the service's store can read at random (file, cinder), else from the front. Tried with Glance 25.1,
+ * which answers a range of an image in Swift, S3 or RBD with 400.
+ */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
+import { listingNamesMax } from '../../base/limits.ts'
+import { type Logger, silentLogger } from '../../base/logger.ts'
+import { LruMap } from '../../base/lru-map.ts'
+import type { Digest } from '../contract/digest.ts'
+import { keyOfPath, pathOfKey } from '../contract/image-name.ts'
+import { NoRangesError } from '../contract/no-ranges-error.ts'
+import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
+import { HttpClient, type HttpOptions, httpOptionsDefault } from '../http/http-client.ts'
+import { HttpObjects, missing } from '../http/http-objects.ts'
+import { receiveText } from '../http/protocol/http-body.ts'
+import { failureOf } from '../http/protocol/http-status.ts'
+import { OpenStackAccount } from '../openstack/openstack-account.ts'
+import {
+  accountLoginOf,
+  endpointChoiceOf,
+  type OpenStackEnvironment,
+  type OpenStackSettings,
+  openStackSettingsDefault,
+} from '../openstack/openstack-options.ts'
+import { glanceApiOf, glancePlaceOf, glanceUrlOf } from './glance-url.ts'
+import { type ImageRecord, idOfValidator, isImageId, pageOf, recordOf } from './image-record.ts'
+import { imagePageBytesMax, imagePagesMax, pageImagesMax, rangeAnswersMax } from './limits.ts'
+
+export interface GlanceOptions {
+  readonly settings: OpenStackSettings
+  readonly environment: OpenStackEnvironment
+  readonly logger: Logger
+  /** HTTP without TLS; null: with loopback addresses alone. */
+  readonly isInsecure: boolean | null
+}
+
+export const glanceOptionsDefault: GlanceOptions = {
+  settings: openStackSettingsDefault,
+  environment: {},
+  logger: silentLogger,
+  isInsecure: null,
+}
+
+/** The service as it is asked. */
+interface Service {
+  /** Of its API, such as `http://host:9292/`. */
+  readonly base: URL
+  readonly client: HttpClient
+  readonly objects: HttpObjects
+}
+
+export class GlanceOrigin implements Origin {
+  readonly url: string
+  readonly isHierarchical = true
+  readonly #said: URL | null
+  readonly #account: OpenStackAccount
+  readonly #http: HttpOptions
+  readonly #logger: Logger
+  #service: Service | null = null
+  /** Whether an image has ranges, by its id. */
+  readonly #ranges = new LruMap<string, boolean>(rangeAnswersMax)
+  /** Names that were said to be shared. */
+  #shared = ''
+  #closing: Promise<void> | null = null
+
+  /** @throws CacheError invalid-argument */
+  constructor(
+    url: string,
+    { settings, environment, logger, isInsecure }: GlanceOptions,
+    options: Partial<HttpOptions> = {},
+  ) {
+    const place = glancePlaceOf(url)
+    this.url = glanceUrlOf(place)
+    this.#said = glanceApiOf(place, isInsecure)
+    this.#http = { ...httpOptionsDefault, ...options }
+    this.#logger = logger
+    const login = accountLoginOf(settings, environment)
+    if (this.#said === null && (login.kind === 'none' || login.kind === 'token')) {
+      throw new CacheError('invalid-argument', `${this.url}: needs authUrl for the catalog, or a host in the URL`)
+    }
+    this.#account = new OpenStackAccount(
+      { login, endpoint: endpointChoiceOf(settings, environment), logger },
+      this.#http,
+    )
+  }
+
+  /** Names that one image has; of those that have no name of their own, the id. */
+  async list({ signal }: ReadOptions): Promise<readonly string[] | null> {
+    const service = await this.#serviceNow(signal)
+    const ids = new Map<string, string[]>()
+    let images = 0
+    for await (const page of this.#pages(service, {}, 'list', signal)) {
+      for (const { id, name } of page) {
+        const key = pathOfKey(name) ?? id
+        ids.set(key, [...(ids.get(key) ?? []), id])
+      }
+      if ((images += page.length) > listingNamesMax) break
+    }
+    const shared = [...ids].filter(([, those]) => those.length > 1)
+    this.#sayShared(shared.map(([name]) => name))
+    return [...ids].flatMap(([name, those]) => (those.length === 1 ? [name] : those)).slice(0, listingNamesMax + 1)
+  }
+
+  async lookup(key: string, { signal }: ReadOptions): Promise<FoundImage> {
+    const service = await this.#serviceNow(signal)
+    const record = await this.#find(service, key, signal)
+    const { sizeBytes, validator, createdMs } = record
+    const facts = { origin: this.url, key, sizeBytes, validator, modifiedMs: createdMs }
+    const hasRanges = await this.#hasRanges(service, facts, signal)
+    return hasRanges ? facts : { ...facts, isSequential: true }
+  }
+
+  async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
+    const service = await this.#serviceNow(signal)
+    if (target.length === 0) return
+    if (!(await this.#hasRanges(service, image, signal))) {
+      throw new NoRangesError(`${this.url} ${image.key}: the store of the image service sends no ranges`)
+    }
+    await service.objects.read(image, fileOf(service, image), offset, target, signal)
+  }
+
+  async readWhole(image: Image, take: TakeBytes, { signal }: ReadOptions): Promise<void> {
+    const service = await this.#serviceNow(signal)
+    await service.objects.readWhole(image, fileOf(service, image), take, signal)
+  }
+
+  async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
+    throwIfAborted(signal)
+    return null
+  }
+
+  async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
+    const service = await this.#serviceNow(signal)
+    const record = await this.#recordOf(service, idOfValidator(image.validator), signal)
+    if (record?.validator === image.validator) return record.digest
+    throw new CacheError('image-changed', `${this.url} ${image.key}: is no longer the version that was opened`)
+  }
+
+  close(): Promise<void> {
+    this.#service?.objects.close()
+    this.#closing ??= Promise.all([this.#account.close(), this.#service?.client.close()]).then(() => {})
+    return this.#closing
+  }
+
+  /** The service at the URL that it has now. */
+  async #serviceNow(signal: CancelSignal): Promise<Service> {
+    throwIfAborted(signal)
+    const said = this.#said?.href ?? (await this.#account.endpointOf('image', signal))
+    if (this.#closing !== null) throw new CacheError('closed', `${this.url}: the origin has been closed`)
+    const href = `${said.replace(/\/(v2\/?)?$/, '')}/`
+    if (this.#service?.base.href === href) return this.#service
+    if (!URL.canParse(href)) throw new CacheError('origin-protocol', `${this.url}: its service is at no URL`)
+    const base = new URL(href)
+    const client = new HttpClient(base.origin, null, { ...this.#http, authorizer: this.#account.authorizer })
+    const before = this.#service
+    this.#service = { base, client, objects: new HttpObjects(this.url, client, this.#http.readers, false, true) }
+    before?.objects.close()
+    void before?.client.close().catch(() => {}) // Its requests end as they are.
+    return this.#service
+  }
+
+  /** By id, or else by name. @throws CacheError not-found, origin-unsupported when several have the name */
+  async #find(service: Service, key: string, signal: CancelSignal): Promise<ImageRecord> {
+    const byId = isImageId(key) ? await this.#recordOf(service, key, signal) : null
+    if (byId !== null) return byId
+    const name = keyOfPath(key)
+    const named: ImageRecord[] = []
+    for await (const page of this.#pages(service, filterOf(name), 'lookup', signal)) {
+      named.push(...page.filter(image => image.name === name))
+    }
+    if (named.length === 0) throw missing(this.url, key)
+    if (named.length === 1) return named[0]!
+    const ids = named.map(({ id }) => id).join(', ')
+    throw new CacheError(
+      'origin-unsupported',
+      `${this.url}: ${JSON.stringify(key)} is the name of several images: ${ids}`,
+    )
+  }
+
+  async *#pages(
+    service: Service,
+    filter: Readonly<Record<string, string>>,
+    purpose: 'list' | 'lookup',
+    signal: CancelSignal,
+  ): AsyncGenerator<readonly ImageRecord[]> {
+    const query = new URLSearchParams({ ...filter, status: 'active', limit: String(pageImagesMax) })
+    let next: string | null = `v2/images?${query}`
+    for (let pages = 0; next !== null; pages++) {
+      if (pages > imagePagesMax) throw new CacheError('origin-protocol', `${this.url}: its listing has no end`)
+      const page = pageOf(await this.#textOf(service, next, purpose, signal), service.base.href)
+      yield page.images
+      next = page.next && nextOf(service.base, page.next)
+    }
+  }
+
+  async #recordOf(service: Service, id: string, signal: CancelSignal): Promise<ImageRecord | null> {
+    try {
+      return recordOf(await this.#textOf(service, `v2/images/${id}`, 'lookup', signal), service.base.href)
+    } catch (error) {
+      if (isCacheError(error, 'not-found')) return null
+      throw error
+    }
+  }
+
+  async #textOf(service: Service, path: string, purpose: 'list' | 'lookup', signal: CancelSignal): Promise<string> {
+    const url = new URL(path, service.base)
+    return await service.client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
+      if (answer.status !== 200) throw failureOf(answer, purpose)
+      const text = await receiveText(answer, imagePageBytesMax, watch)
+      if (text !== null) return text
+      throw new CacheError('origin-protocol', `${answer.place}: sent more than ${imagePageBytesMax} bytes`)
+    })
+  }
+
+  /** Asked for one byte, an image in a store without ranges is answered 400, or whole. */
+  async #hasRanges(
+    service: Service,
+    image: Pick<Image, 'key' | 'sizeBytes' | 'validator'>,
+    signal: CancelSignal,
+  ): Promise<boolean> {
+    const id = idOfValidator(image.validator)
+    const known = image.sizeBytes === 0 ? true : this.#ranges.use(id)
+    if (known !== undefined) return known
+    let hasRanges = true
+    try {
+      await service.objects.readRange(image, fileOf(service, image), image.sizeBytes - 1, new Uint8Array(1), signal)
+    } catch (error) {
+      if (!isCacheError(error, 'origin-protocol')) throw error
+      hasRanges = false
+    }
+    this.#ranges.set(id, hasRanges)
+    return hasRanges
+  }
+
+  #sayShared(names: readonly string[]): void {
+    const text = names.slice(0, 10).join(', ')
+    if (text !== '' && text !== this.#shared) {
+      const facts = { origin: this.url, names: names.length, first: text }
+      this.#logger.warn(facts, 'several images have one name; they are shown by their ids')
+    }
+    this.#shared = text
+  }
+}
+
+/**
+ * The filter of a listing for images of a name, and of some others. What stands before a colon is taken for an
+ * operator, so that such a name is a list of values in quotes; one with quotes has no filter.
+ * Source: Glance 25, glance/common/utils.py, split_filter_op and split_filter_value_for_quotes.
+ */
+function filterOf(name: string): Readonly<Record<string, string>> {
+  if (!name.includes(':')) return { name }
+  return name.includes('"') ? {} : { name: `in:"${name}"` }
+}
+
+/** The bytes of an image. */
+function fileOf({ base }: Service, { validator }: Pick<Image, 'validator'>): URL {
+  return new URL(`v2/images/${idOfValidator(validator)}/file`, base)
+}
+
+/** The next page, below the service's own URL. */
+function nextOf(base: URL, next: string): string | null {
+  const { search } = new URL(next, base)
+  return search === '' ? null : `v2/images${search}`
+}
