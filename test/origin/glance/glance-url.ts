@@ -22,10 +22,7 @@ t.test('a URL has one way to be written', async t => {
   ]) {
     t.throws(() => glancePlaceOf(url), { code: 'invalid-argument' }, url)
   }
-  t.throws(
-    () => glancePlaceOf('glance://user:key@host/'),
-    error => !/key/.test(String(error)),
-  )
+  t.throws(() => glancePlaceOf('glance://user:key@host/'), { message: /^(?!.*key)/ })
 })
 
 t.test('HTTP without TLS is spoken on loopback, or where it is asked for', async t => {
