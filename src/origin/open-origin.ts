@@ -34,6 +34,8 @@ import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type OciOptions, ociOptionsDefault } from './oci/oci-options.ts'
 import { OciOrigin } from './oci/oci-origin.ts'
 import { isOciUrl, ociPlaceOf, ociUrlOf } from './oci/oci-url.ts'
+import { type S3Options, S3Origin } from './s3/s3-origin.ts'
+import { isS3Url, s3PlaceOf, s3UrlOf } from './s3/s3-url.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { RawViewOrigin } from './views/raw-view.ts'
@@ -91,7 +93,7 @@ export interface OriginOptions {
   readonly hedgeShareMax: number
   /** Names that are shown. */
   readonly names: Omit<NamePatterns, 'besideSuffixes'>
-  /** Of a web server only. */
+  /** Of origins over HTTP only. */
   readonly http: Partial<HttpOptions>
   /** Of a Ceph cluster only. */
   readonly ceph: Partial<CephOptions>
@@ -101,6 +103,8 @@ export interface OriginOptions {
   readonly nbd: Partial<NbdSettings>
   /** Of a registry only. */
   readonly oci: Partial<OciOptions>
+  /** Of a bucket of S3 only. */
+  readonly s3: Partial<S3Options>
 }
 
 /** Views that there are: `raw` shows qcow2 and VMDK images unpacked. */
@@ -124,6 +128,7 @@ const originOptionsDefault: OriginOptions = {
   swift: swiftOptionsDefault,
   nbd: {},
   oci: {},
+  s3: {},
 }
 
 const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
@@ -137,6 +142,7 @@ export function identityOf(url: string): string {
   if (isSwiftUrl(url)) return swiftUrlOf(swiftPlaceOf(url))
   if (isOciUrl(url)) return ociUrlOf(ociPlaceOf(url))
   if (isNbdUrl(url)) return nbdUrlOf(partsOfNbdUrl(url).place)
+  if (isS3Url(url)) return s3UrlOf(s3PlaceOf(url))
   return /^file:/i.test(url) ? identityOfDirectory(url) : baseOf(url).base.href
 }
 
@@ -153,6 +159,7 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'nbd+unix:': openNbd,
   'nbds+unix:': openNbd,
   'oci:': openOci,
+  's3:': openS3,
 }
 
 interface SchemeParts {
@@ -254,6 +261,10 @@ function openSwift(url: string, parts: SchemeParts): Origin {
 
 function openOci(url: string, parts: SchemeParts): Origin {
   return hedged(new OciOrigin(url, { ...ociOptionsDefault, ...parts.options.oci }, httpOptionsOf(parts)), parts)
+}
+
+function openS3(url: string, parts: SchemeParts): Origin {
+  return hedged(new S3Origin(url, parts.options.s3, httpOptionsOf(parts)), parts)
 }
 
 function hedged(origin: Origin, { meter, hedges, options }: SchemeParts): Origin {

@@ -4,34 +4,27 @@
  *
  * The kind may be left out where the URL's scheme tells it.
  */
-import { readFileSync } from 'node:fs'
 import { z } from 'zod'
-import { socketPathBytesMax } from '../../admin/limits.ts'
-import { CacheError, messageOf } from '../../base/errors.ts'
+import { messageOf } from '../../base/errors.ts'
 import { missSecondsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { cephUrlWith, isCephUrl } from '../../origin/ceph/ceph-url.ts'
 import { withoutCredentials } from '../../origin/contract/url-credentials.ts'
-import {
-  connectMsMax,
-  firstByteMsMax,
-  listingBytesMax,
-  originConcurrencyDefault,
-  stallMsMax,
-} from '../../origin/http/limits.ts'
-import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http/protocol/proxy-rules.ts'
-import { Credentials } from '../../origin/http/request-credentials.ts'
+import { originConcurrencyDefault } from '../../origin/http/limits.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { isNbdUrl } from '../../origin/nbd/nbd-url.ts'
 import { identityOf, type OriginOptions, originViews } from '../../origin/open-origin.ts'
+import { isS3Url, s3UrlWith } from '../../origin/s3/s3-url.ts'
 import { swiftOptionsDefault } from '../../origin/swift/swift-origin.ts'
 import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
-import { hedgeShareMax, originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
+import { originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
 import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
+import { httpOptionsOf, proxyComplaint, webFields, webServerComplaints, webServerFields } from './http-settings.ts'
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import { ociFields, ociOptionsOf } from './oci-settings.ts'
+import { s3Complaint, s3Fields, s3OptionsOf } from './s3-settings.ts'
 import {
   booleanField,
   choiceField,
@@ -39,20 +32,14 @@ import {
   countField,
   durationField,
   optionalChoiceField,
-  pathField,
-  secretField,
-  secretSchema,
   setting,
   shareField,
   shown,
-  sizeField,
-  textOrSecretSchema,
 } from './setting-fields.ts'
 import { outageChoices, readAroundWords } from './settings.ts'
 import { swiftFields, swiftOptionsOf } from './swift-settings.ts'
 import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 
-const [KiB, GiB] = [1024, 1024 ** 3]
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 
 /** Settings of every origin. */
@@ -60,14 +47,14 @@ const common = {
   url: setting(z.string(), {
     kind: 'text',
     range:
-      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
+      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, s3://bucket/prefix/, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
     live: false,
     what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',
   }),
   requests: countField({ min: 1, max: 1024 }, originConcurrencyDefault, {
     live: true,
-    what: 'concurrent requests to the origin; for http(s) also connections to a host',
+    what: 'concurrent requests to the origin; over HTTP also connections to a host',
   }),
   imageShare: shareField({ min: 0.01, max: 1 }, imageShareMax, {
     live: true,
@@ -141,102 +128,15 @@ const besideImages = {
   }),
 }
 
-/** Headers that say what is asked for are ours to send. */
-const ourHeaders = new Set(
-  'accept-encoding connection content-length expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive range te trailer transfer-encoding upgrade want-repr-digest'.split(
-    ' ',
-  ),
-)
-
-const headerName = z
-  .string()
-  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: ({ input }) => `${shown(input)} is not the name of a header` })
-  .refine(name => !ourHeaders.has(name.toLowerCase()), {
-    error: ({ input }) => `the header ${input} is not to be set: parentfs needs it`,
-  })
-
-/** Matches names of headers whose values are secret. */
-const secretHeader = /auth|token|key|secret|cookie|password|signature/i
-
-function basicField(key: string, described: { readonly what: string; readonly unset: string }) {
-  const username = z
-    .string({ error: 'the username is a text' })
-    .regex(/^[^:\p{Cc}]+$/u, { error: 'a username has no colon' })
-  const range = '{username: NAME, password: SECRET}'
-  const schema = z.strictObject({ username, password: secretSchema }, { error: `${key} is ${range}` })
-  return setting(schema.optional(), { kind: 'text', range, live: true, ...described })
-}
-
 const file = z.strictObject({ kind: z.literal('file'), ...common, ...besideImages })
 
-/** Settings of origins that are reached over HTTP. */
-const webFields = {
-  connectTimeout: durationField({ min: 1, max: hour }, connectMsMax, {
-    live: true,
-    what: 'time-out of a new connection, TLS handshake included',
-  }),
-  answerTimeout: durationField({ min: 1, max: hour }, firstByteMsMax, {
-    live: true,
-    what: 'time-out until the first byte of an answer',
-  }),
-  stallTimeout: durationField({ min: 1, max: hour }, stallMsMax, {
-    live: true,
-    what: 'longest pause within an answer',
-  }),
-  ca: pathField({
-    live: true,
-    what: 'file of CA certificates (PEM) trusted in addition to the usual ones',
-    unset: 'none',
-  }),
-  proxy: setting(z.string().superRefine(judgeProxy).nullable().default(null), {
-    kind: 'text',
-    range: 'http://HOST:PORT, https://HOST:PORT, none',
-    live: true,
-    what: 'HTTP proxy for all requests of this origin, redirects included; `none` overrules the environment',
-    unset: '`http_proxy`, `https_proxy`, `no_proxy`',
-  }),
-  proxyBasic: basicField('proxyBasic', {
-    what: 'user name and password for `proxy`; a SECRET has the form of `bearer`',
-    unset: 'none',
-  }),
-  hedgeShare: shareField({ min: 0, max: 0.5 }, hedgeShareMax, {
-    live: true,
-    what: 'budget of second requests for slow reads, as a share of all requests; 0%: none',
-  }),
-}
-
-const http = z.strictObject({
-  kind: z.literal('http'),
-  ...common,
-  ...besideImages,
-  ...webFields,
-  basic: basicField('basic', {
-    what: 'user name and password for the server; a SECRET has the form of `bearer`',
-    unset: 'none',
-  }),
-  bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
-  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
-    kind: 'text',
-    range: '{NAME: TEXT or SECRET}',
-    live: true,
-    what: 'further request headers for the server; targets of redirects get none of them',
-    unset: 'none',
-  }),
-  query: secretField({
-    live: true,
-    what: 'query added to each URL of the server, such as a shared access signature (NAME=VALUE&..., encoded)',
-    unset: 'none',
-  }),
-  unixSocket: pathField(
-    { live: true, what: 'Unix socket of the server of `url`, in place of its address', unset: 'none' },
-    socketPathBytesMax,
-  ),
-  listingSize: sizeField({ min: KiB, max: GiB }, listingBytesMax, { live: true, what: 'largest listing that is read' }),
-})
+const http = z.strictObject({ kind: z.literal('http'), ...common, ...besideImages, ...webFields, ...webServerFields })
 
 const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
 const swift = z.strictObject({ kind: z.literal('swift'), ...common, ...besideImages, ...webFields, ...swiftFields })
+
+const s3 = z.strictObject({ kind: z.literal('s3'), ...common, ...besideImages, ...webFields, ...s3Fields })
 
 const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideImages, ...radosFields })
 
@@ -245,7 +145,7 @@ const nbd = z.strictObject({ kind: z.literal('nbd'), ...common, ...nbdFields, al
 const oci = z.strictObject({ kind: z.literal('oci'), ...common, ...webFields, basic: http.shape.basic, ...ociFields })
 
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd, rados, swift, nbd, oci } as const
+export const originKinds = { file, http, rbd, rados, swift, nbd, oci, s3 } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
@@ -258,6 +158,7 @@ const kindOfScheme: Readonly<Record<string, string>> = {
   'nbd+unix:': 'nbd',
   'nbds+unix:': 'nbd',
   'oci:': 'oci',
+  's3:': 's3',
 }
 
 /** The settings of one origin, judged. */
@@ -276,7 +177,7 @@ export const originSchema = z
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd, oci], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd, oci, s3], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -286,17 +187,11 @@ export const originSchema = z
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
     if (origin.kind === 'nbd' && origin.tlsPskFile !== null && origin.tlsPskKey !== undefined)
       complain(['tlsPskKey'], 'tlsPskFile and tlsPskKey do not go together: give one of them')
-    if (origin.kind !== 'http' && origin.kind !== 'swift' && origin.kind !== 'oci') return
-    if (origin.proxyBasic && (origin.proxy === null || origin.proxy === 'none')) {
-      complain(['proxyBasic'], 'proxyBasic goes with proxy: write proxy: http://HOST:PORT')
-    }
-    if (origin.kind !== 'http') return
-    if (origin.basic && origin.bearer) complain(['bearer'], 'basic and bearer do not go together: give one of them')
-    for (const [name, value] of Object.entries(origin.headers ?? {})) {
-      if (typeof value !== 'string') continue
-      if (secretHeader.test(name)) complain(['headers', name], secretSchema.safeParse('').error!.issues[0]!.message)
-      if (!/^[\x20-\x7e]*$/.test(value)) complain(['headers', name], 'the value of a header is one line of plain text')
-    }
+    const proxyWrong = 'hedgeShare' in origin ? proxyComplaint(origin) : null
+    if (proxyWrong !== null) complain(['proxyBasic'], proxyWrong)
+    const s3Wrong = origin.kind === 's3' ? s3Complaint(origin) : null
+    if (s3Wrong !== null) complain([s3Wrong.at], s3Wrong.message)
+    if (origin.kind === 'http') for (const { path, message } of webServerComplaints(origin)) complain(path, message)
   })
 
 /**
@@ -313,73 +208,13 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     throttle: throttleOptionsOf(settings),
     views: views ?? [],
     hedgeShareMax: 'hedgeShare' in settings ? settings.hedgeShare : 0,
-    http: httpOptionsOf(settings, logger),
+    http: 'hedgeShare' in settings ? httpOptionsOf(settings, logger) : {},
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
     swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
     nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
     oci: settings.kind === 'oci' ? ociOptionsOf(settings, logger) : {},
-  }
-}
-
-type WebSettings = Extract<OriginSettings, { kind: 'http' | 'swift' | 'oci' }>
-
-/** The URL with what the settings say of the place. @throws CacheError invalid-argument */
-function urlWith(url: string, settings: object): string {
-  if (isCephUrl(url)) return cephUrlWith(url, settings)
-  return isSwiftUrl(url) ? swiftUrlWith(url, { ...settings }) : url
-}
-
-function judgeProxy(text: string, ctx: z.RefinementCtx): void {
-  const complain = (message: string) => void ctx.addIssue({ code: 'custom', message })
-  if (text === 'none') return
-  try {
-    if (proxyAt(text).credentials === null) return
-    complain(
-      'a proxy is written without credentials, which others would see: write proxyBasic: {username: NAME, password: SECRET}',
-    )
-  } catch (error) {
-    complain(messageOf(error))
-  }
-}
-
-function proxiesOf({ proxy, proxyBasic }: WebSettings, logger: Logger): ProxyChoice {
-  if (proxy === null) return proxiesIn(process.env)
-  if (proxy === 'none') return noProxy
-  const chosen = proxyAt(proxy, proxyBasic ? new Credentials({ basic: proxyBasic }, { logger }) : null)
-  return () => chosen
-}
-
-function httpOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions['http'] {
-  if (settings.kind === 'swift' || settings.kind === 'oci') return webOptionsOf(settings, logger)
-  if (settings.kind !== 'http') return {}
-  const { listingSize, basic, bearer, headers, query, unixSocket } = settings
-  const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const sources = { basic, bearer, headers: Object.fromEntries(named), query }
-  const hasCredentials = named.length > 0 || [basic, bearer, query].some(source => source !== undefined)
-  const authorizer = hasCredentials ? new Credentials(sources, { logger }) : null
-  return { ...webOptionsOf(settings, logger), listingBytesMax: listingSize, authorizer, unixSocket }
-}
-
-function webOptionsOf(settings: WebSettings, logger: Logger): OriginOptions['http'] {
-  const { connectTimeout, answerTimeout, stallTimeout, ca } = settings
-  return {
-    connectMsMax: connectTimeout,
-    firstByteMsMax: answerTimeout,
-    stallMsMax: stallTimeout,
-    proxyFor: proxiesOf(settings, logger),
-    ca: ca === null ? null : certificatesIn(ca),
-  }
-}
-
-/** @throws CacheError invalid-argument */
-function certificatesIn(file: string): string {
-  try {
-    const text = readFileSync(file, 'utf8')
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
-    throw new Error('there is no certificate in it')
-  } catch (cause) {
-    throw new CacheError('invalid-argument', `ca ${file} is not usable: ${messageOf(cause)}`, { cause })
+    s3: settings.kind === 's3' ? s3OptionsOf(settings, logger) : {},
   }
 }
 
@@ -415,9 +250,16 @@ function problemOf(input: unknown): Problem | null {
   }
   try {
     if (isNbdUrl(url)) withNbdUrl(url, input)
-    else identityOf(urlWith(url, input as object))
+    else identityOf(urlWith(url, input))
     return null
   } catch (error) {
     return { path: ['url'], message: messageOf(error) }
   }
+}
+
+/** The URL with what the settings say of the place. @throws CacheError invalid-argument */
+function urlWith(url: string, settings: object): string {
+  if (isCephUrl(url)) return cephUrlWith(url, settings)
+  if (isS3Url(url)) return s3UrlWith(url, settings)
+  return isSwiftUrl(url) ? swiftUrlWith(url, { ...settings }) : url
 }

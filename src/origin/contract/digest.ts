@@ -7,7 +7,8 @@
 
 /** Algorithms that we check, the strongest first. */
 export const digestAlgorithms = ['sha-512', 'sha-256'] as const
-export type DigestAlgorithm = (typeof digestAlgorithms)[number]
+/** MD5 is taken from servers that name the bytes they hold by it; no publisher's file is looked for. */
+export type DigestAlgorithm = (typeof digestAlgorithms)[number] | 'md5'
 
 /** A digest of all bytes of an image, as its publisher gives it. */
 export interface Digest {
@@ -17,7 +18,7 @@ export interface Digest {
 }
 
 /** Letters of a digest in hex. */
-export const hexLength: Readonly<Record<DigestAlgorithm, number>> = { 'sha-512': 128, 'sha-256': 64 }
+export const hexLength: Readonly<Record<DigestAlgorithm, number>> = { 'sha-512': 128, 'sha-256': 64, md5: 32 }
 
 /**
  * Look into the files beside an image, the strongest and the most particular first.

@@ -158,7 +158,11 @@ export class GlanceOrigin implements Origin {
     const base = new URL(href)
     const client = new HttpClient(base.origin, null, { ...this.#http, authorizer: this.#account.authorizer })
     const before = this.#service
-    this.#service = { base, client, objects: new HttpObjects(this.url, client, this.#http.readers, false, true) }
+    this.#service = {
+      base,
+      client,
+      objects: new HttpObjects(this.url, client, this.#http.readers, { isNamedByContent: true }),
+    }
     before?.objects.close()
     void before?.client.close().catch(() => {}) // Its requests end as they are.
     return this.#service

@@ -5,6 +5,7 @@
  * may repeat it until then.
  */
 import type { Headers } from './protocol/response-headers.ts'
+import type { ServerError } from './protocol/server-error.ts'
 
 export interface AuthorizedRequest {
   readonly method: 'GET' | 'HEAD' | 'POST'
@@ -39,6 +40,8 @@ export interface Authorizer {
 export interface Refusal {
   readonly status: number
   readonly headers: Headers
+  /** The server's own words, where the client reads them. */
+  readonly error: ServerError | null
 }
 
 /** The usual answers to a head that is not, or no longer, good. */

@@ -11,7 +11,7 @@ import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
 import type { Pool } from 'undici'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
-import { CacheError, type ErrorCode, messageOf } from '../../base/errors.ts'
+import { CacheError } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
@@ -28,15 +28,18 @@ import {
   redirectsMax,
   stallMsMax,
 } from './limits.ts'
+import { exchangeErrorOf } from './protocol/exchange-error.ts'
 import { ExchangeTimeout } from './protocol/exchange-timeout.ts'
-import { discard, type HttpAnswer } from './protocol/http-body.ts'
+import { discard, type HttpAnswer, receiveText } from './protocol/http-body.ts'
 import { isRedirect, nextPlace } from './protocol/http-redirect.ts'
 import { factsOf, httpPlaceOf, QueriedUrls } from './protocol/http-url.ts'
 import { InterimResponses } from './protocol/interim-responses.ts'
+import { serverErrorBytesMax } from './protocol/limits.ts'
 import { LocalRedirects } from './protocol/local-redirects.ts'
 import { type HttpProxy, noProxy, type ProxyChoice } from './protocol/proxy-rules.ts'
 import { RememberedRedirects, redirectMsOf } from './protocol/remembered-redirects.ts'
 import type { Headers } from './protocol/response-headers.ts'
+import type { ServerErrorReader } from './protocol/server-error.ts'
 
 /**
  * The time that an idle connection is kept where the server does not say: shorter than that of nginx (75 s) and most
@@ -61,6 +64,8 @@ export interface HttpOptions {
   readonly inPlaceBytesMin: number
   /** Lets requests in at our own host; null: the credentials of the URL alone do. */
   readonly authorizer: Authorizer | null
+  /** Reads the server's own words in the body of a refusal; null: they are not looked for. */
+  readonly readError: ServerErrorReader | null
   /** Certificates of authorities that are trusted besides the usual ones, as PEM; null: none. */
   readonly ca: string | null
   /** Receives long ranges; null: undici does. */
@@ -86,6 +91,7 @@ export const httpOptionsDefault: HttpOptions = {
   takesSequential: false,
   inPlaceBytesMin: 64 * 1024,
   authorizer: null,
+  readError: null,
   ca: null,
   receiver: null,
   readers: null,
@@ -183,7 +189,7 @@ export class HttpClient {
     } catch (error) {
       // Abandoned, it says nothing about the place.
       if (request.target && watch.error?.code !== 'aborted') this.#remembered.forget(request.url)
-      throw watch.error ?? (error instanceof CacheError ? error : failed(request.url, error))
+      throw watch.error ?? (error instanceof CacheError ? error : exchangeErrorOf(request.url, error))
     } finally {
       watch.end()
     }
@@ -305,7 +311,7 @@ export class HttpClient {
       const answer = await this.#ranges.ask({ url, headers, target }, watch)
       if (answer) {
         const { status, headers, body, inPlace } = answer
-        return { status, headers, body, inPlace, repeatMs, place, isDirectory }
+        return { status, headers, body, inPlace, repeatMs, error: null, place, isDirectory }
       }
     }
     const pool = await this.#poolFor(origin)
@@ -325,7 +331,10 @@ export class HttpClient {
       signal: watch.signal as AbortSignal,
       onInfo: ({ headers }) => informations.add(bytesOf(headers)),
     })
-    return { status: statusCode, headers: answered, body, inPlace: null, repeatMs: 0, place, isDirectory }
+    const { readError } = this.#options
+    const isRefusal = readError !== null && statusCode >= 300 && method !== 'HEAD'
+    const error = isRefusal ? readError((await receiveText({ body }, serverErrorBytesMax, watch)) ?? '') : null
+    return { status: statusCode, headers: answered, body, inPlace: null, repeatMs: 0, error, place, isDirectory }
   }
 
   /**
@@ -355,42 +364,4 @@ export class HttpClient {
 /** About so many bytes were these headers. */
 function bytesOf(headers: Headers): number {
   return Object.entries(headers).reduce((bytes, [name, value]) => bytes + name.length + String(value).length, 0)
-}
-
-/** Codes of Node and undici that mean: there was no connection at all. */
-const unreachable: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EADDRNOTAVAIL',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'ETIMEDOUT',
-  // Of a Unix socket.
-  'ENOENT',
-  'EACCES',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-
-/** Codes that mean: a connection was there and broke. */
-const broken: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET'])
-
-function failed(url: URL, cause: unknown): CacheError {
-  return new CacheError(codeOf(cause), `${httpPlaceOf(url)}: ${messageOf(cause) || codeNameOf(cause)}`, { cause })
-}
-
-function codeOf(cause: unknown): ErrorCode {
-  const name = codeNameOf(cause)
-  if (unreachable.has(name) || name.startsWith('ERR_TLS_') || /CERT/.test(name)) return 'origin-unreachable'
-  if (broken.has(name)) return 'origin-failed'
-  // A parser's error says so in its name only: its code depends on what was wrong, and may be missing.
-  if (name.startsWith('UND_ERR_') || (cause as Error).name === 'HTTPParserError') return 'origin-protocol'
-  return 'origin-failed'
-}
-
-function codeNameOf(cause: unknown): string {
-  // Node tries several addresses of one name and reports them together: the first one speaks for all.
-  const error = cause instanceof AggregateError ? cause.errors[0] : cause
-  const code = (error as { readonly code?: unknown } | null)?.code
-  return typeof code === 'string' ? code : ''
 }

@@ -19,6 +19,7 @@ const missing = new Set([403, 404, 410])
 
 /**
  * @param place of a name in the origin's directory
+ * @param own the digest in the headers of the image's own answers
  * @returns null where none is published
  * @throws CacheError image-changed when the server has another version now; origin-*
  */
@@ -27,24 +28,31 @@ export async function httpDigest(
   client: HttpClient,
   place: (name: string) => URL,
   signal: CancelSignal,
+  own: (headers: Headers) => Digest | null = digestOfHeaders,
 ): Promise<Digest | null> {
-  const digest = await inHeaders(image, client, place(image.key), signal)
+  const digest = await inHeaders(image, client, place(image.key), signal, own)
   if (digest !== null) return digest
   const beside = await digestBeside(image.key, file => textOf(client, file, place, signal))
   // A file of sums is about the version that was there all the while.
-  if (beside !== null) await inHeaders(image, client, place(image.key), signal)
+  if (beside !== null) await inHeaders(image, client, place(image.key), signal, own)
   return beside
 }
 
 /** Of a HEAD, or of the first byte where the server knows no HEAD: a digest is that of the whole either way. */
-async function inHeaders(image: Image, client: HttpClient, url: URL, signal: CancelSignal): Promise<Digest | null> {
+async function inHeaders(
+  image: Image,
+  client: HttpClient,
+  url: URL,
+  signal: CancelSignal,
+  own: (headers: Headers) => Digest | null,
+): Promise<Digest | null> {
   const headers = { 'want-repr-digest': 'sha-512=2, sha-256=1', ...conditionOf(image.validator) }
   const judge = (answer: HttpAnswer, status: number) => {
     if (answer.status !== status) throw failureOf(answer, 'read')
     if (compareValidator(answer.headers, image.validator) === 'other') {
       throw new CacheError('image-changed', `${answer.place}: is no longer version ${image.validator}`)
     }
-    return isEncoded(answer.headers) ? null : digestOfHeaders(answer.headers)
+    return isEncoded(answer.headers) ? null : own(answer.headers)
   }
   const asked = await client.exchange({ method: 'HEAD', url, headers }, signal, async answer =>
     unknownMethod.has(answer.status) ? 'unknown' : judge(answer, 200),

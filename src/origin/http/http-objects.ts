@@ -27,6 +27,7 @@ import {
   conditionOf,
   contentLengthOf,
   contentRangeOf,
+  type Headers,
   headerOf,
   isEncoded,
   isRange,
@@ -36,6 +37,28 @@ import {
   versionHeadersOf,
 } from './protocol/response-headers.ts'
 
+/** Rules by which servers of a kind differ. */
+export interface ObjectRules {
+  /** Lookups ask for the first byte in place of a HEAD, whose refusals have no body that explains them. */
+  readonly asksFirstByte: boolean
+  /** A strong ETag is that of one content alone, however soon the next one came. */
+  readonly hasContentETags: boolean
+  /** Objects without ranges are sequential images; else their lookups are refused. */
+  readonly takesSequential: boolean
+  /** Each URL has one version for ever: no answer has to tell it. */
+  readonly isNamedByContent: boolean
+  /** The facts as readers are to know them, where the answer has more to tell than they say. */
+  readonly pin: (facts: ImageFacts, headers: Headers) => ImageFacts
+}
+
+const rulesDefault: ObjectRules = {
+  asksFirstByte: false,
+  hasContentETags: false,
+  takesSequential: false,
+  isNamedByContent: false,
+  pin: facts => facts,
+}
+
 /** One version of an object. */
 export type ObjectVersion = Pick<ImageFacts, 'sizeBytes' | 'validator'>
 
@@ -43,32 +66,24 @@ export class HttpObjects {
   readonly #identity: string
   readonly #client: HttpClient
   readonly #readers: NativeReaders | null
-  readonly #takesSequential: boolean
-  readonly #isNamedByContent: boolean
   readonly #young = new YoungVersions()
   /** Validators, by name, of images that are known to have no ranges. */
   readonly #sequential = new LruMap<string, string>(sequentialNamesMax)
+  readonly #rules: ObjectRules
   /** False once this server has said that it knows no HEAD. */
-  #knowsHead = true
+  #knowsHead: boolean
 
   /**
    * @param identity the origin's URL, for facts and messages
    * @param readers takes readers for native threads; null: there are none
-   * @param takesSequential objects without ranges are sequential images; else their lookups are refused
-   * @param isNamedByContent each URL has one version for ever: no answer has to tell it
    */
-  constructor(
-    identity: string,
-    client: HttpClient,
-    readers: ReaderTable | null,
-    takesSequential = false,
-    isNamedByContent = false,
-  ) {
-    this.#takesSequential = takesSequential
+  constructor(identity: string, client: HttpClient, readers: ReaderTable | null, rules: Partial<ObjectRules> = {}) {
     this.#identity = identity
     this.#client = client
-    this.#isNamedByContent = isNamedByContent
-    this.#readers = readers && new NativeReaders(readers, isNamedByContent ? () => anyVersion : versionHeadersOf)
+    this.#rules = { ...rulesDefault, ...rules }
+    this.#readers =
+      readers && new NativeReaders(readers, this.#rules.isNamedByContent ? () => anyVersion : versionHeadersOf)
+    this.#knowsHead = !this.#rules.asksFirstByte
   }
 
   /**
@@ -76,14 +91,15 @@ export class HttpObjects {
    * @throws CacheError as Origin.lookup
    */
   async lookup(key: string, url: URL, signal: CancelSignal): Promise<FoundImage> {
-    const { facts, ranges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
-    if (facts.sizeBytes === 0 || ranges === 'yes') return facts
-    const sequential = { ...facts, isSequential: true } as const
+    const { facts, headers, ranges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
+    const found = this.#rules.pin(facts, headers)
+    if (facts.sizeBytes === 0 || ranges === 'yes') return found
+    const sequential = { ...found, isSequential: true } as const
     if (this.#sequential.get(key) === facts.validator) return sequential
     const why =
       ranges === 'no' ? 'it sends no ranges (Accept-Ranges: none)' : await this.whyNoRanges(facts, url, signal)
-    if (why === null) return facts
-    if (!this.#takesSequential) throw unsupported(httpPlaceOf(url), why)
+    if (why === null) return found
+    if (!this.#rules.takesSequential) throw unsupported(httpPlaceOf(url), why)
     this.#sequential.set(key, facts.validator)
     return sequential
   }
@@ -151,7 +167,7 @@ export class HttpObjects {
   }
 
   #asked({ sizeBytes, validator }: ObjectVersion): AskedVersion {
-    return { sizeBytes, validator: this.#isNamedByContent ? null : validator }
+    return { sizeBytes, validator: this.#rules.isNamedByContent ? null : validator }
   }
 
   /** The origin is closed. */
@@ -173,7 +189,7 @@ export class HttpObjects {
     }
     const headers = { ...always, range: 'bytes=0-0' }
     const asked = await this.#client.exchange({ method: 'GET', url, headers }, signal, async answer => {
-      if (answer.status === 416 && saysEmpty(answer.headers)) return null
+      if (answer.status === 416 && (this.#rules.asksFirstByte || saysEmpty(answer.headers))) return null
       return answer.status === 206 ? this.#factsOfPart(key, answer) : this.#factsOfWhole(key, answer)
     })
     if (asked !== null) return asked
@@ -201,9 +217,11 @@ export class HttpObjects {
   }
 
   /** No ETag makes a version older by its looks: many servers put theirs together of the date and the length. */
-  #seen(key: string, answer: HttpAnswer, sizeBytes: number | null): Look {
+  #seen(key: string, answer: HttpAnswer, sizeBytes: number | null): Omit<Asked, 'ranges'> {
+    const { headers } = answer
     const facts = this.#factsOf(key, answer, sizeBytes)
-    return { facts, ageMs: ageMsOf(answer.headers, Date.now()), tickMs: httpTickMs }
+    const isOfContent = this.#rules.hasContentETags && facts.validator.startsWith('"')
+    return { facts, headers, ageMs: isOfContent ? null : ageMsOf(headers, Date.now()), tickMs: httpTickMs }
   }
 
   #factsOf(key: string, answer: HttpAnswer, sizeBytes: number | null): ImageFacts {
@@ -236,6 +254,7 @@ type AskedVersion = Pick<ObjectVersion, 'sizeBytes'> & { readonly validator: str
 const anyVersion = { etag: null, lastModified: null }
 
 interface Asked extends Look {
+  readonly headers: Headers
   /** Ranges of it, as the answer showed or promised. */
   readonly ranges: 'yes' | 'no' | 'unknown'
 }

@@ -36,7 +36,9 @@ export class HttpOrigin implements Origin {
     const all = { ...httpOptionsDefault, ...options }
     this.#client = new HttpClient(base.origin, authorization, all)
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
-    this.#objects = new HttpObjects(this.url, this.#client, all.readers, all.takesSequential)
+    this.#objects = new HttpObjects(this.url, this.#client, all.readers, {
+      takesSequential: all.takesSequential,
+    })
   }
 
   list({ signal }: ReadOptions): Promise<readonly string[] | null> {

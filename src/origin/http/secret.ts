@@ -85,7 +85,7 @@ export class Secret {
 
   async #read(): Promise<string> {
     if ('file' in this.#source) return await this.#readFile(this.#source.file)
-    if ('command' in this.#source) return await outputOf(this.#source.command, this.#options.commandMsMax)
+    if ('command' in this.#source) return await outputOfProgram(this.#source.command, this.#options.commandMsMax)
     const value = (this.#options.environment ?? process.env)[this.#source.env]
     if (value === undefined) throw new Error('the variable is not set')
     return value
@@ -129,7 +129,14 @@ function headerValueOf(text: string): string {
   return value
 }
 
-function outputOf([program, ...args]: readonly [string, ...string[]], timeout = secretCommandMsMax): Promise<string> {
+/**
+ * The output of a program and its arguments, started without a shell.
+ * @throws Error, with nothing of the arguments and of what the program wrote
+ */
+export function outputOfProgram(
+  [program, ...args]: readonly [string, ...string[]],
+  timeout = secretCommandMsMax,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { timeout, killSignal: 'SIGKILL', maxBuffer: secretBytesMax, cwd: '/', shell: false } as const
     const child = execFile(program, args, options, (error, stdout) => {

@@ -67,7 +67,7 @@ export class OciOrigin implements Origin {
     this.#authorizer = new RegistryAuthorizer(home, repository, logins, http)
     this.#client = new HttpClient(home.origin, null, { ...http, authorizer: this.#authorizer })
     this.#registry = new Registry(this.#client, home, repository)
-    this.#objects = new HttpObjects(this.url, this.#client, http.readers, false, true)
+    this.#objects = new HttpObjects(this.url, this.#client, http.readers, { isNamedByContent: true })
   }
 
   async list({ signal }: ReadOptions): Promise<readonly string[]> {

@@ -46,7 +46,7 @@ export interface RangeRequest {
 }
 
 /** An answer whose final URL the caller knows. */
-export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory' | 'repeatMs'>
+export type RangeAnswer = Omit<HttpAnswer, 'place' | 'isDirectory' | 'repeatMs' | 'error'>
 
 interface Host {
   readonly idle: { readonly connection: NativeRangeConnection; readonly timer: NodeJS.Timeout; drop(): void }[]

@@ -9,6 +9,7 @@ import type { OriginReader } from '../../../native/origin-reader.ts'
 import type { TakeBytes } from '../../contract/origin.ts'
 import type { ExchangeTimeout } from './exchange-timeout.ts'
 import type { Headers } from './response-headers.ts'
+import type { ServerError } from './server-error.ts'
 
 /** An answer whose body has yet to be read. */
 export interface HttpAnswer {
@@ -19,6 +20,8 @@ export interface HttpAnswer {
   readonly inPlace: InPlaceBody | null
   /** The time for which its request may be repeated as it is, for other ranges, in milliseconds; 0: it may not. */
   readonly repeatMs: number
+  /** The server's own words, where it refuses and the client reads them. */
+  readonly error: ServerError | null
   /** The final URL, without credentials and query; for messages. */
   readonly place: string
   /** True when that is a directory: a path that ends in a slash. */
@@ -134,7 +137,7 @@ export async function receiveSteadily(
 
 /** The body as text, or null when it is longer than `bytesMax`; then no more of it is received. */
 export async function receiveText(
-  answer: HttpAnswer,
+  answer: Pick<HttpAnswer, 'body'>,
   bytesMax: number,
   watch: ExchangeTimeout,
 ): Promise<string | null> {
@@ -143,7 +146,7 @@ export async function receiveText(
 
 /** The same, as bytes. */
 export async function receiveBytes(
-  answer: HttpAnswer,
+  answer: Pick<HttpAnswer, 'body'>,
   bytesMax: number,
   watch: ExchangeTimeout,
 ): Promise<Buffer | null> {

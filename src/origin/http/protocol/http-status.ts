@@ -5,17 +5,19 @@ import { CacheError, type ErrorCode } from '../../../base/errors.ts'
 import { RetryAfterError } from '../../contract/retry-after-error.ts'
 import type { HttpAnswer } from './http-body.ts'
 import { retryAfterMsOf } from './response-headers.ts'
+import { shownError } from './server-error.ts'
 
 /** The purpose of a request: a known image that is gone has changed, an unknown one never was there. */
 export type HttpPurpose = 'lookup' | 'read' | 'list'
 
 /** The error for an answer that is not the one hoped for; a TryLater where the server says when to come back. */
 export function failureOf(
-  answer: Pick<HttpAnswer, 'status' | 'place' | 'headers'>,
+  answer: Pick<HttpAnswer, 'status' | 'place' | 'headers'> & Partial<Pick<HttpAnswer, 'error'>>,
   purpose: HttpPurpose,
   nowMs: number = Date.now(),
 ): CacheError {
-  const message = `${answer.place}: the server answered ${answer.status}`
+  const words = answer.error ? ` (${shownError(answer.error)})` : ''
+  const message = `${answer.place}: the server answered ${answer.status}${words}`
   // Source: RFC 6585 4 (429), RFC 9110 15.6.4 (503).
   const isBusy = answer.status === 429 || answer.status === 503
   const ms = isBusy ? retryAfterMsOf(answer.headers, nowMs) : null

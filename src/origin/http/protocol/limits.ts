@@ -20,6 +20,11 @@ export const informationsMax = 8
 
 export const informationBytesMax = 16 * 1024
 
+/** Bytes of a refusal's body that are read for the server's own words, and characters of these that messages show. */
+export const serverErrorBytesMax = 16 * KiB
+
+export const serverErrorCharsMax = 300
+
 /** Redirects remembered at once: more than images that are read at a time. The oldest goes. */
 export const redirectsKeptMax = 1024
 
