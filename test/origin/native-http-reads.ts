@@ -178,6 +178,40 @@ t.test('a secret is sent as long as it is fresh, and another one takes its place
   await t.rejects(read(), { code: 'access-denied' })
 })
 
+t.test('credentials that are renewed because the server refuses them are those of session threads at once', async t => {
+  for (const refusesNatively of [true, false]) {
+    let [password, accepted] = ['first', 'first']
+    const environment = {
+      get SECRET() {
+        return password
+      },
+    }
+    const directory = directoryOf(t)
+    const server = await startHttpOrigin({
+      directory,
+      get credentials() {
+        return `me:${accepted}`
+      },
+    })
+    t.teardown(() => server.close())
+    const basic = { username: 'me', password: { env: 'SECRET' } }
+    const authorizer = new Credentials({ basic }, { logger: silentLogger, environment })
+    const { native, read, readNatively, publish } = await open(t, server.url, { authorizer })
+    await publish()
+    const before = native.reader
+    password = accepted = 'second'
+    if (refusesNatively) t.equal(await readNatively(0), null, 'a session thread does not renew them')
+    await server.reset()
+    t.ok(await read(), 'TypeScript does, and asks again')
+    t.equal((await server.counters()).requests, 2)
+    t.not(native.reader, before)
+    await until(async () => (await readNatively(500_000)) === true, 30_000, 'a native read')
+    const asked = (await server.counters()).requests
+    for (let k = 0; k < 5; k++) t.equal(await readNatively(k * 49_152), true)
+    t.equal((await server.counters()).requests, asked + 5, 'none is refused any more')
+  }
+})
+
 t.test('a redirect that is remembered is followed natively, and no other one', async t => {
   for (const isRemembered of [true, false]) {
     const target = await served(t, directoryOf(t))

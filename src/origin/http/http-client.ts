@@ -261,6 +261,7 @@ export class HttpClient {
     const answer = await this.#send(request, sent, watch)
     if (!authorizer.refusals.has(answer.status) || !(await authorizer.refused(request, sent, answer))) return answer
     discard(answer.body, this.#options.stallMsMax)
+    this.#ranges?.returnTo(factsOf(request.url).origin)
     watch.arm('no answer', this.#options.firstByteMsMax)
     return await this.#send(request, await authorizer.authorize(request), watch)
   }
@@ -285,6 +286,7 @@ export class HttpClient {
       return await send()
     } catch (error) {
       if (!(error instanceof ProxyRefused) || !(await proxy.credentials?.renew(error.sent))) throw error
+      this.#ranges?.returnTo(factsOf(request.url).origin)
       return await send()
     }
   }

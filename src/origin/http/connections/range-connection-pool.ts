@@ -144,6 +144,11 @@ export class RangeConnectionPool {
     }
   }
 
+  /** A host that refused a head is sent another one: its answers are received in place again. */
+  returnTo(origin: string): void {
+    this.#hostOf(origin).notBeforeMs = 0
+  }
+
   /** Idempotent; what is being received breaks off. */
   close(error: unknown): void {
     this.#closed = true
