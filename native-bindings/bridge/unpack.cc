@@ -15,8 +15,8 @@ namespace parentfs::bridge {
 
 namespace {
 
-/** As src/native/unpacker.ts writes a piece: five numbers. */
-struct Piece {
+/** As src/native/unpacker.ts writes a stream: five numbers. */
+struct Stream {
   std::uint32_t packed_offset;
   std::uint32_t packed_bytes;
   std::uint32_t offset;
@@ -35,22 +35,22 @@ bool is_within(std::uint32_t offset, std::uint32_t bytes, std::size_t whole) {
   return offset <= whole && bytes <= whole - offset;
 }
 
-std::vector<Piece> pieces_of(const Napi::Value& value, std::size_t packed_bytes, std::size_t target_bytes) {
-  constexpr std::size_t numbers = sizeof(Piece) / sizeof(std::uint32_t);
+std::vector<Stream> streams_of(const Napi::Value& value, std::size_t packed_bytes, std::size_t target_bytes) {
+  constexpr std::size_t numbers = sizeof(Stream) / sizeof(std::uint32_t);
   if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array ||
       value.As<Napi::Uint32Array>().ElementLength() % numbers != 0) {
-    throw Napi::TypeError::New(value.Env(), "pieces must be a Uint32Array of five numbers each");
+    throw Napi::TypeError::New(value.Env(), "streams must be a Uint32Array of five numbers each");
   }
   auto given = value.As<Napi::Uint32Array>();
-  std::vector<Piece> pieces(given.ElementLength() / numbers);
-  std::copy_n(given.Data(), given.ElementLength(), reinterpret_cast<std::uint32_t*>(pieces.data()));
-  for (const Piece& piece : pieces) {
-    if (!is_within(piece.packed_offset, piece.packed_bytes, packed_bytes) ||
-        !is_within(piece.offset, piece.bytes, target_bytes) || piece.bytes_min > piece.bytes) {
-      throw Napi::RangeError::New(value.Env(), "a piece must lie within its buffers");
+  std::vector<Stream> streams(given.ElementLength() / numbers);
+  std::copy_n(given.Data(), given.ElementLength(), reinterpret_cast<std::uint32_t*>(streams.data()));
+  for (const Stream& stream : streams) {
+    if (!is_within(stream.packed_offset, stream.packed_bytes, packed_bytes) ||
+        !is_within(stream.offset, stream.bytes, target_bytes) || stream.bytes_min > stream.bytes) {
+      throw Napi::RangeError::New(value.Env(), "a stream must lie within its buffers");
     }
   }
-  return pieces;
+  return streams;
 }
 
 /** Both buffers are referenced until it is over. */
@@ -62,7 +62,7 @@ class Work final : public Napi::AsyncWorker {
         packing_(packing_of(info[0])),
         packed_(bytes(info[1], "packed")),
         target_(bytes(info[3], "target")),
-        pieces_(pieces_of(info[2], packed_.size(), target_.size())) {
+        streams_(streams_of(info[2], packed_.size(), target_.size())) {
     kept_packed_ = Napi::Persistent(info[1].As<Napi::Object>());
     kept_target_ = Napi::Persistent(info[3].As<Napi::Object>());
   }
@@ -71,11 +71,11 @@ class Work final : public Napi::AsyncWorker {
 
  protected:
   void Execute() override {
-    for (std::size_t k = 0; k < pieces_.size() && bad_ < 0; k++) {
-      const Piece& piece = pieces_[k];
+    for (std::size_t k = 0; k < streams_.size() && bad_ < 0; k++) {
+      const Stream& stream = streams_[k];
       if (!unpacker_) unpacker_ = unpack::create_unpacker(packing_);
-      const bool is_whole = unpacker_->unpack(packed_.subspan(piece.packed_offset, piece.packed_bytes),
-                                              target_.subspan(piece.offset, piece.bytes), piece.bytes_min);
+      const bool is_whole = unpacker_->unpack(packed_.subspan(stream.packed_offset, stream.packed_bytes),
+                                              target_.subspan(stream.offset, stream.bytes), stream.bytes_min);
       if (!is_whole) bad_ = static_cast<std::int32_t>(k);
     }
     unpacker_.reset();
@@ -90,7 +90,7 @@ class Work final : public Napi::AsyncWorker {
   unpack::Packing packing_;
   std::span<const std::byte> packed_;
   std::span<std::byte> target_;
-  std::vector<Piece> pieces_;
+  std::vector<Stream> streams_;
   std::unique_ptr<unpack::Unpacker> unpacker_;
   std::int32_t bad_ = -1;
 };

@@ -7,7 +7,7 @@ import { tablePageBytesMax, tablePageBytesMin } from './limits.ts'
 import type { PackedFile } from './packed-file.ts'
 
 /** A stretch of the disk. Those of a map follow each other without a gap. */
-export interface DiskPiece {
+export interface DiskStretch {
   /** Zeros; bytes as they are; or one whole cluster, cut at the end of the disk, that has to be unpacked. */
   readonly kind: 'hole' | 'plain' | 'packed'
   /** On the disk. */
@@ -19,7 +19,7 @@ export interface DiskPiece {
   readonly storedBytes: number
 }
 
-/** A place of a stream within the bytes of a packed piece. */
+/** A place of a stream within the bytes of a packed stretch. */
 export interface StreamPlace {
   readonly begin: number
   readonly length: number
@@ -27,7 +27,7 @@ export interface StreamPlace {
 
 export interface DiskFormat {
   readonly sizeBytes: number
-  /** A power of two: pieces that are packed begin at a multiple of it. */
+  /** A power of two: stretches that are packed begin at a multiple of it. */
   readonly clusterBytes: number
   /** Bytes of disk that one table describes. */
   readonly tableSpanBytes: number
@@ -35,39 +35,39 @@ export interface DiskFormat {
   /** The last cluster may end with the disk. */
   readonly mayEndEarly: boolean
   /**
-   * The pieces of `length` bytes at `offset`, which lie on the disk.
+   * The stretches of `length` bytes at `offset`, which lie on the disk.
    * @throws CacheError origin-protocol for entries that make no sense, and what the origin throws
    */
-  map(offset: number, length: number, options: ReadOptions): Promise<DiskPiece[]>
-  /** The place of the stream in the bytes of a packed piece. @throws CacheError origin-protocol */
-  streamIn(stored: Uint8Array, piece: DiskPiece): StreamPlace
+  map(offset: number, length: number, options: ReadOptions): Promise<DiskStretch[]>
+  /** The place of the stream in the bytes of a packed stretch. @throws CacheError origin-protocol */
+  streamIn(stored: Uint8Array, stretch: DiskStretch): StreamPlace
 }
 
 /** Opens the packed disk in a file. @throws CacheError origin-unsupported, origin-protocol */
 export type OpenDisk = (file: PackedFile, options: ReadOptions) => Promise<DiskFormat>
 
-/** Adds a piece at the end of `pieces`; one that goes on where the last one ends becomes part of it. */
-export function addPiece(pieces: DiskPiece[], piece: DiskPiece): void {
-  const last = pieces.at(-1)
-  const goesOn = last?.kind === piece.kind && piece.kind !== 'packed'
-  if (!goesOn || (piece.kind === 'plain' && last.at + last.storedBytes !== piece.at)) {
-    pieces.push(piece)
+/** Adds a stretch at the end of `stretches`; one that goes on where the last one ends becomes part of it. */
+export function addStretch(stretches: DiskStretch[], stretch: DiskStretch): void {
+  const last = stretches.at(-1)
+  const goesOn = last?.kind === stretch.kind && stretch.kind !== 'packed'
+  if (!goesOn || (stretch.kind === 'plain' && last.at + last.storedBytes !== stretch.at)) {
+    stretches.push(stretch)
     return
   }
-  const storedBytes = last.storedBytes + piece.storedBytes
-  pieces[pieces.length - 1] = { ...last, length: last.length + piece.length, storedBytes }
+  const storedBytes = last.storedBytes + stretch.storedBytes
+  stretches[stretches.length - 1] = { ...last, length: last.length + stretch.length, storedBytes }
 }
 
-/** The parts of pieces in [from, to); a packed piece is there whole or not at all. */
-export function cutPieces(pieces: readonly DiskPiece[], from: number, to: number): DiskPiece[] {
-  const cut: DiskPiece[] = []
-  for (const piece of pieces) {
-    const begin = Math.max(from, piece.offset)
-    const length = Math.min(to, piece.offset + piece.length) - begin
+/** The parts of stretches in [from, to); a packed stretch is there whole or not at all. */
+export function cutStretches(stretches: readonly DiskStretch[], from: number, to: number): DiskStretch[] {
+  const cut: DiskStretch[] = []
+  for (const stretch of stretches) {
+    const begin = Math.max(from, stretch.offset)
+    const length = Math.min(to, stretch.offset + stretch.length) - begin
     if (length <= 0) continue
-    if (piece.kind === 'packed') cut.push(piece)
-    else if (piece.kind === 'hole') cut.push({ ...piece, offset: begin, length })
-    else cut.push({ ...piece, offset: begin, length, at: piece.at + begin - piece.offset, storedBytes: length })
+    if (stretch.kind === 'packed') cut.push(stretch)
+    else if (stretch.kind === 'hole') cut.push({ ...stretch, offset: begin, length })
+    else cut.push({ ...stretch, offset: begin, length, at: stretch.at + begin - stretch.offset, storedBytes: length })
   }
   return cut
 }

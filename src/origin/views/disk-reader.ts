@@ -3,9 +3,9 @@
  * unpacked whole, by requests that bring neighbours along.
  */
 import type { Unpacker } from '../../native/unpacker.ts'
-import { pieceNumbers } from '../../native/unpacker.ts'
+import { streamNumbers } from '../../native/unpacker.ts'
 import type { OriginExtent, ReadOptions } from '../contract/origin.ts'
-import { cutPieces, type DiskFormat, type DiskPiece } from './disk-format.ts'
+import { cutStretches, type DiskFormat, type DiskStretch } from './disk-format.ts'
 import { extentEntriesMax, extentStepsMax, gapBytesMax, requestBytesMax, requestsMax, unitBytesMin } from './limits.ts'
 import type { PackedFile } from './packed-file.ts'
 import type { Units, UnpackedUnits } from './unpacked-units.ts'
@@ -14,7 +14,7 @@ import type { Units, UnpackedUnits } from './unpacked-units.ts'
 interface Request {
   readonly at: number
   readonly bytes: number
-  readonly pieces: readonly DiskPiece[]
+  readonly stretches: readonly DiskStretch[]
 }
 
 export class DiskReader {
@@ -37,15 +37,15 @@ export class DiskReader {
     const end = offset + target.length
     const first = Math.floor(offset / this.#unitBytes)
     const last = Math.floor((end - 1) / this.#unitBytes)
-    const pieces = await this.#map(first, last, options)
-    const packed = pieces.filter(({ kind }) => kind === 'packed')
-    const numbers = [...new Set(packed.map(piece => Math.floor(piece.offset / this.#unitBytes)))]
-    const work = [() => this.#readUnits(numbers, pieces, offset, target, options)]
+    const stretches = await this.#map(first, last, options)
+    const packed = stretches.filter(({ kind }) => kind === 'packed')
+    const numbers = [...new Set(packed.map(stretch => Math.floor(stretch.offset / this.#unitBytes)))]
+    const work = [() => this.#readUnits(numbers, stretches, offset, target, options)]
     for (const [from, to] of this.#rangesWithout(numbers, offset, end)) {
-      for (const piece of cutPieces(pieces, from, to)) {
-        const place = target.subarray(piece.offset - offset, piece.offset - offset + piece.length)
-        if (piece.kind === 'hole') place.fill(0)
-        else work.push(() => this.#readPlain(piece, place, options))
+      for (const stretch of cutStretches(stretches, from, to)) {
+        const place = target.subarray(stretch.offset - offset, stretch.offset - offset + stretch.length)
+        if (stretch.kind === 'hole') place.fill(0)
+        else work.push(() => this.#readPlain(stretch, place, options))
       }
     }
     const wereRead = await runAll(work, requestsMax)
@@ -61,18 +61,18 @@ export class DiskReader {
     let end = offset
     for (let step = 0; step < extentStepsMax && end < sizeBytes; step++) {
       const length = Math.min(stepBytes - (end % stepBytes), sizeBytes - end)
-      // Of a packed piece all is known by its cluster.
+      // Of a packed stretch all is known by its cluster.
       const from = Math.floor(end / clusterBytes) * clusterBytes
-      for (const piece of await this.disk.map(from, end + length - from, options)) {
-        hole ??= piece.kind === 'hole'
-        if ((piece.kind === 'hole') !== hole) return { hole, end: piece.offset }
+      for (const stretch of await this.disk.map(from, end + length - from, options)) {
+        hole ??= stretch.kind === 'hole'
+        if ((stretch.kind === 'hole') !== hole) return { hole, end: stretch.offset }
       }
       end += length
     }
     return { hole: hole ?? false, end }
   }
 
-  #map(first: number, last: number, options: ReadOptions): Promise<DiskPiece[]> {
+  #map(first: number, last: number, options: ReadOptions): Promise<DiskStretch[]> {
     const from = first * this.#unitBytes
     const to = Math.min((last + 1) * this.#unitBytes, this.disk.sizeBytes)
     return this.disk.map(from, to - from, options)
@@ -91,7 +91,7 @@ export class DiskReader {
   }
 
   /** @returns true: the inner origin was asked */
-  async #readPlain({ at }: DiskPiece, target: Uint8Array, options: ReadOptions): Promise<true> {
+  async #readPlain({ at }: DiskStretch, target: Uint8Array, options: ReadOptions): Promise<true> {
     await this.#file.fill(at, target, options)
     return true
   }
@@ -99,13 +99,13 @@ export class DiskReader {
   /** @returns true when the inner origin was asked */
   async #readUnits(
     numbers: readonly number[],
-    pieces: readonly DiskPiece[],
+    stretches: readonly DiskStretch[],
     offset: number,
     target: Uint8Array,
     options: ReadOptions,
   ): Promise<boolean> {
     if (numbers.length === 0) return false
-    const unpack = (some: readonly number[], shared: ReadOptions) => this.#unpack(some, pieces, shared)
+    const unpack = (some: readonly number[], shared: ReadOptions) => this.#unpack(some, stretches, shared)
     const wanted = { disk: this.#file.image.id, unitBytes: this.#unitBytes, numbers, unpack }
     const { units, isFresh } = await this.#units.get(wanted, options)
     for (const number of numbers) {
@@ -118,11 +118,11 @@ export class DiskReader {
   }
 
   /** Fetch and unpack units whose numbers follow each other. */
-  async #unpack(numbers: readonly number[], pieces: readonly DiskPiece[], options: ReadOptions): Promise<Units> {
+  async #unpack(numbers: readonly number[], stretches: readonly DiskStretch[], options: ReadOptions): Promise<Units> {
     const units = new Map(numbers.map(number => [number, Buffer.alloc(this.#unitBytes)]))
     const from = numbers[0]! * this.#unitBytes
-    const wanted = cutPieces(pieces, from, from + numbers.length * this.#unitBytes).flatMap(piece =>
-      piece.kind === 'plain' ? this.#atUnits(piece) : piece.kind === 'packed' ? [piece] : [],
+    const wanted = cutStretches(stretches, from, from + numbers.length * this.#unitBytes).flatMap(stretch =>
+      stretch.kind === 'plain' ? this.#atUnits(stretch) : stretch.kind === 'packed' ? [stretch] : [],
     )
     const fetches = requestsFor(wanted).map(request => async () => {
       const bytes = await this.#file.bytes(request.at, request.bytes, options)
@@ -132,31 +132,37 @@ export class DiskReader {
     return units
   }
 
-  /** A plain piece, cut at the borders of units. */
-  #atUnits(piece: DiskPiece): DiskPiece[] {
-    const cut: DiskPiece[] = []
-    for (let at = piece.offset; at < piece.offset + piece.length; ) {
+  /** A plain stretch, cut at the borders of units. */
+  #atUnits(stretch: DiskStretch): DiskStretch[] {
+    const cut: DiskStretch[] = []
+    for (let at = stretch.offset; at < stretch.offset + stretch.length; ) {
       const end = (Math.floor(at / this.#unitBytes) + 1) * this.#unitBytes
-      cut.push(...cutPieces([piece], at, end))
+      cut.push(...cutStretches([stretch], at, end))
       at = end
     }
     return cut
   }
 
-  /** Put the pieces of a request into their units: those of one unit by one call of the unpacker. */
-  async #place({ at, pieces }: Request, bytes: Buffer, units: ReadonlyMap<number, Buffer>): Promise<void> {
+  /** Put the stretches of a request into their units: those of one unit by one call of the unpacker. */
+  async #place({ at, stretches }: Request, bytes: Buffer, units: ReadonlyMap<number, Buffer>): Promise<void> {
     const streams = new Map<number, number[]>()
-    for (const piece of pieces) {
-      const number = Math.floor(piece.offset / this.#unitBytes)
-      const begin = piece.offset - number * this.#unitBytes
-      const stored = bytes.subarray(piece.at - at, piece.at - at + piece.storedBytes)
-      if (piece.kind === 'plain') {
+    for (const stretch of stretches) {
+      const number = Math.floor(stretch.offset / this.#unitBytes)
+      const begin = stretch.offset - number * this.#unitBytes
+      const stored = bytes.subarray(stretch.at - at, stretch.at - at + stretch.storedBytes)
+      if (stretch.kind === 'plain') {
         units.get(number)!.set(stored, begin)
         continue
       }
-      const stream = this.disk.streamIn(stored, piece)
+      const stream = this.disk.streamIn(stored, stretch)
       const numbers = streams.get(number) ?? []
-      numbers.push(piece.at - at + stream.begin, stream.length, begin, this.disk.clusterBytes, this.#bytesMinOf(piece))
+      numbers.push(
+        stretch.at - at + stream.begin,
+        stream.length,
+        begin,
+        this.disk.clusterBytes,
+        this.#bytesMinOf(stretch),
+      )
       streams.set(number, numbers)
     }
     await Promise.all(
@@ -164,29 +170,29 @@ export class DiskReader {
         const target = units.get(number)!
         const bad = await this.#unpacker.unpack(this.disk.packing, bytes, Uint32Array.from(list), target)
         if (bad < 0) return
-        const cluster = number * this.#unitBytes + list[bad * pieceNumbers + 2]!
+        const cluster = number * this.#unitBytes + list[bad * streamNumbers + 2]!
         throw this.#file.damaged(`the cluster at ${cluster} of its disk cannot be unpacked`)
       }),
     )
   }
 
   /** A cluster is whole, but for the last one of a VMDK, which may end with the disk. */
-  #bytesMinOf({ length }: DiskPiece): number {
+  #bytesMinOf({ length }: DiskStretch): number {
     return this.disk.mayEndEarly ? length : this.disk.clusterBytes
   }
 }
 
-/** Requests for pieces, in the order of the file: those that are near each other are asked for together. */
-function requestsFor(pieces: readonly DiskPiece[]): Request[] {
-  const requests: { at: number; bytes: number; pieces: DiskPiece[] }[] = []
-  for (const piece of [...pieces].sort((a, b) => a.at - b.at)) {
+/** Requests for stretches, in the order of the file: those that are near each other are asked for together. */
+function requestsFor(stretches: readonly DiskStretch[]): Request[] {
+  const requests: { at: number; bytes: number; stretches: DiskStretch[] }[] = []
+  for (const stretch of [...stretches].sort((a, b) => a.at - b.at)) {
     const last = requests.at(-1)
-    const end = piece.at + piece.storedBytes
-    const isNear = last && piece.at <= last.at + last.bytes + gapBytesMax
+    const end = stretch.at + stretch.storedBytes
+    const isNear = last && stretch.at <= last.at + last.bytes + gapBytesMax
     if (isNear && Math.max(end, last.at + last.bytes) - last.at <= requestBytesMax) {
       last.bytes = Math.max(last.bytes, end - last.at)
-      last.pieces.push(piece)
-    } else requests.push({ at: piece.at, bytes: piece.storedBytes, pieces: [piece] })
+      last.stretches.push(stretch)
+    } else requests.push({ at: stretch.at, bytes: stretch.storedBytes, stretches: [stretch] })
   }
   return requests
 }

@@ -7,7 +7,7 @@
  */
 import type { Packing } from '../../native/unpacker.ts'
 import type { ReadOptions } from '../contract/origin.ts'
-import { addPiece, type DiskFormat, type DiskPiece, type StreamPlace, tablePageBytesFor } from './disk-format.ts'
+import { addStretch, type DiskFormat, type DiskStretch, type StreamPlace, tablePageBytesFor } from './disk-format.ts'
 import { clusterBitsMax, clusterBitsMin } from './limits.ts'
 import type { PackedFile } from './packed-file.ts'
 
@@ -99,29 +99,36 @@ class Qcow2Disk implements DiskFormat {
     this.#pageBytes = tablePageBytesFor(this.clusterBytes)
   }
 
-  async map(offset: number, length: number, options: ReadOptions): Promise<DiskPiece[]> {
-    const pieces: DiskPiece[] = []
+  async map(offset: number, length: number, options: ReadOptions): Promise<DiskStretch[]> {
+    const stretches: DiskStretch[] = []
     const end = offset + length
     for (let at = offset; at < end; ) {
       const l1Index = Math.floor(at / this.tableSpanBytes)
       const to = Math.min(end, (l1Index + 1) * this.tableSpanBytes)
-      await this.#mapTable(pieces, l1Index, at, to, options)
+      await this.#mapTable(stretches, l1Index, at, to, options)
       at = to
     }
-    return pieces
+    return stretches
   }
 
-  /** The whole piece: bytes after the end of the stream do not matter. */
+  /** The whole stretch: bytes after the end of the stream do not matter. */
   streamIn(stored: Uint8Array): StreamPlace {
     return { begin: 0, length: stored.length }
   }
 
   /** Map [from, to), which one L2 table describes. */
-  async #mapTable(pieces: DiskPiece[], l1Index: number, from: number, to: number, options: ReadOptions): Promise<void> {
+  async #mapTable(
+    stretches: DiskStretch[],
+    l1Index: number,
+    from: number,
+    to: number,
+    options: ReadOptions,
+  ): Promise<void> {
     const { l1Offset } = this.#header
     const entry = await this.#file.table(l1Offset + l1Index * entryBytes, entryBytes, this.#pageBytes, options)
     const table = this.#placeOf(entry.readUInt32BE(0), entry.readUInt32BE(4), 'an L2 table')
-    if (table === 0) return addPiece(pieces, { kind: 'hole', offset: from, length: to - from, at: 0, storedBytes: 0 })
+    if (table === 0)
+      return addStretch(stretches, { kind: 'hole', offset: from, length: to - from, at: 0, storedBytes: 0 })
     const first = Math.floor(from / this.clusterBytes)
     const count = Math.ceil(to / this.clusterBytes) - first
     const begin = table + (first % this.#entries) * entryBytes
@@ -130,16 +137,16 @@ class Qcow2Disk implements DiskFormat {
       const cluster = (first + k) * this.clusterBytes
       const high = entries.readUInt32BE(k * entryBytes)
       const low = entries.readUInt32BE(k * entryBytes + 4)
-      addPiece(
-        pieces,
-        this.#pieceOf(high, low, cluster, Math.max(from, cluster), Math.min(to, cluster + this.clusterBytes)),
+      addStretch(
+        stretches,
+        this.#stretchOf(high, low, cluster, Math.max(from, cluster), Math.min(to, cluster + this.clusterBytes)),
       )
     }
   }
 
-  /** The piece [from, to) of the cluster at `cluster`, by the halves of its entry. */
-  #pieceOf(high: number, low: number, cluster: number, from: number, to: number): DiskPiece {
-    if ((high & 0x4000_0000) !== 0) return this.#packedPieceOf(high, low, cluster)
+  /** The stretch [from, to) of the cluster at `cluster`, by the halves of its entry. */
+  #stretchOf(high: number, low: number, cluster: number, from: number, to: number): DiskStretch {
+    if ((high & 0x4000_0000) !== 0) return this.#packedStretchOf(high, low, cluster)
     const isZero = (low & 1) === 1
     if (isZero && this.#header.version === 2)
       throw this.#file.damaged('it has clusters of zeros, which version 2 has not')
@@ -150,7 +157,7 @@ class Qcow2Disk implements DiskFormat {
   }
 
   /** The length of a packed cluster is told in sectors: it may reach into its neighbour, or past the file's end. */
-  #packedPieceOf(high: number, low: number, cluster: number): DiskPiece {
+  #packedStretchOf(high: number, low: number, cluster: number): DiskStretch {
     const placeBits = 70 - this.#header.clusterBits - 32
     const at = (high & (2 ** placeBits - 1)) * 2 ** 32 + low
     const sectors = ((high & 0x3fff_ffff) >>> placeBits) + 1

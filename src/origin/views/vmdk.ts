@@ -6,7 +6,7 @@
  * Source: VMware, Virtual Disk Format 5.0; for what writers do, QEMU, block/vmdk.c.
  */
 import type { ReadOptions } from '../contract/origin.ts'
-import { addPiece, type DiskFormat, type DiskPiece, type StreamPlace, tablePageBytesFor } from './disk-format.ts'
+import { addStretch, type DiskFormat, type DiskStretch, type StreamPlace, tablePageBytesFor } from './disk-format.ts'
 import {
   descriptorBytesMax,
   grainExcessBytesMax,
@@ -125,20 +125,20 @@ class VmdkDisk implements DiskFormat {
     if (this.#directory + tables * entryBytes > file.sizeBytes) throw file.damaged('its tables are not within the file')
   }
 
-  async map(offset: number, length: number, options: ReadOptions): Promise<DiskPiece[]> {
-    const pieces: DiskPiece[] = []
+  async map(offset: number, length: number, options: ReadOptions): Promise<DiskStretch[]> {
+    const stretches: DiskStretch[] = []
     const end = offset + length
     for (let at = offset; at < end; ) {
       const index = Math.floor(at / this.tableSpanBytes)
       const to = Math.min(end, (index + 1) * this.tableSpanBytes)
-      await this.#mapTable(pieces, index, at, to, options)
+      await this.#mapTable(stretches, index, at, to, options)
       at = to
     }
-    return pieces
+    return stretches
   }
 
   /** A marker that names another grain, or more bytes than there are, is damage. */
-  streamIn(stored: Uint8Array, { offset }: DiskPiece): StreamPlace {
+  streamIn(stored: Uint8Array, { offset }: DiskStretch): StreamPlace {
     const marker = Buffer.from(stored.buffer, stored.byteOffset, stored.length)
     if (marker.length <= markerBytes) throw this.#file.damaged('a grain lies past its end')
     const length = marker.readUInt32LE(8)
@@ -150,11 +150,18 @@ class VmdkDisk implements DiskFormat {
   }
 
   /** Map [from, to), which one grain table describes. */
-  async #mapTable(pieces: DiskPiece[], index: number, from: number, to: number, options: ReadOptions): Promise<void> {
+  async #mapTable(
+    stretches: DiskStretch[],
+    index: number,
+    from: number,
+    to: number,
+    options: ReadOptions,
+  ): Promise<void> {
     const pageBytes = tablePageBytesFor(this.#tableBytes)
     const entry = await this.#file.table(this.#directory + index * entryBytes, entryBytes, pageBytes, options)
     const table = entry.readUInt32LE(0) * sectorBytes
-    if (table === 0) return addPiece(pieces, { kind: 'hole', offset: from, length: to - from, at: 0, storedBytes: 0 })
+    if (table === 0)
+      return addStretch(stretches, { kind: 'hole', offset: from, length: to - from, at: 0, storedBytes: 0 })
     // The last table may be cut with the disk.
     const grains = Math.ceil((this.sizeBytes - index * this.tableSpanBytes) / this.clusterBytes)
     const bytes = Math.min(this.#tableBytes, grains * entryBytes)
@@ -164,15 +171,15 @@ class VmdkDisk implements DiskFormat {
     const first = Math.floor((from - index * this.tableSpanBytes) / this.clusterBytes)
     for (let k = first; index * this.tableSpanBytes + k * this.clusterBytes < to; k++) {
       const grain = index * this.tableSpanBytes + k * this.clusterBytes
-      addPiece(
-        pieces,
-        this.#pieceOf(places[k]!, following, grain, Math.max(from, grain), Math.min(to, grain + this.clusterBytes)),
+      addStretch(
+        stretches,
+        this.#stretchOf(places[k]!, following, grain, Math.max(from, grain), Math.min(to, grain + this.clusterBytes)),
       )
     }
   }
 
   /** A grain ends before the next one of its table begins: so a request asks for little more than its stream. */
-  #pieceOf(sector: number, following: readonly number[], grain: number, from: number, to: number): DiskPiece {
+  #stretchOf(sector: number, following: readonly number[], grain: number, from: number, to: number): DiskStretch {
     const isZero = sector === 1 && this.#hasZeroGrains
     if (sector === 0 || isZero) return { kind: 'hole', offset: from, length: to - from, at: 0, storedBytes: 0 }
     const at = sector * sectorBytes
