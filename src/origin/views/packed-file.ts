@@ -25,7 +25,7 @@ export class TablePages {
   async get(key: string, options: ReadOptions, read: (options: ReadOptions) => Promise<Buffer>): Promise<Buffer> {
     const kept = this.#kept.use(key)
     if (kept) return kept
-    const page = await this.#reads.run(key, options.signal, signal => read({ ...options, signal }))
+    const page = await this.#reads.run(key, options.signal, signal => read({ opener: options.opener, signal }))
     this.#kept.set(key, page)
     return page
   }

@@ -151,7 +151,7 @@ export class RawViewOrigin extends ForwardingOrigin {
     if (known) return known
     return await this.#opening.run(image.id, options.signal, async signal => {
       const file = new PackedFile(image, this.inner, this.#pages)
-      const disk = await open(file, { ...options, signal })
+      const disk = await open(file, { opener: options.opener, signal })
       const complaint = this.#unpacker.unpackComplaint(disk.packing)
       if (complaint !== '') throw file.refused(`it needs a library for ${disk.packing}: ${complaint}`)
       const reader = new DiskReader(file, disk, this.#units, this.#unpacker)

@@ -73,7 +73,7 @@ export class UnpackedUnits {
 
   #start({ disk, unitBytes, unpack }: UnitsWanted, numbers: readonly number[], options: ReadOptions): Batch {
     const cancel = new LightAbortSignal()
-    const shared = { ...options, signal: cancel }
+    const shared = { opener: options.opener, signal: cancel }
     const bytes = numbers.length * unitBytes
     const units = this.#unpacking.run(bytes, cancel, () => unpack(numbers, shared), options.opener)
     const batch: Batch = { units, cancel, waiters: 0 }
