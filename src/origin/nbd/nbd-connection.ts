@@ -65,7 +65,7 @@ export class NbdConnection {
 
   /** End a request whose caller has left. */
   leave(request: Pending, error: unknown): void {
-    if (request.isAbandoned) return
+    if (request.isSettled) return
     request.leave(error)
     this.#abandoned++
     if (this.#abandoned <= nbdAbandonedMax) return

@@ -28,6 +28,8 @@ export class NbdSocket {
   #socket: Socket
   #error: unknown = null
   #connected = false
+  /** `new` until the server has said something in it. */
+  #tls: 'none' | 'new' | 'in use' = 'none'
   /** Received, and not asked for yet. */
   #held: Buffer = Buffer.alloc(0)
   #waiting: Waiting | null = null
@@ -82,6 +84,7 @@ export class NbdSocket {
     // Else an attacker on the way could say something in the name of the server.
     this.#mustHoldNothing()
     const plain = this.#socket
+    this.#tls = 'new'
     plain.removeAllListeners('data')
     await new Promise<void>((resolve, reject) => {
       this.#waiting = { bytes: 0, resolve: () => resolve(), reject }
@@ -126,12 +129,22 @@ export class NbdSocket {
   }
 
   #listen(socket: Socket): void {
-    socket.on('error', error => this.fail(error))
-    socket.once('close', () => this.fail(new CacheError('origin-unreachable', 'the connection broke')))
+    socket.on('error', error => this.fail(this.#explained(error)))
+    socket.once('close', () => this.fail(this.#explained(new Error('the connection broke'))))
+  }
+
+  /** Servers that do not like a certificate or a key mostly hang up, and not all before the client is done. */
+  #explained(cause: NodeJS.ErrnoException): Error {
+    const code = cause.code?.startsWith('ERR_SSL') && /ALERT/.test(cause.code) ? 'access-denied' : 'origin-unreachable'
+    const hasHungUp = cause.code === undefined || cause.code === 'ECONNRESET' || cause.code === 'EPIPE'
+    if (code !== 'access-denied' && !(hasHungUp && this.#tls === 'new')) return cause
+    const why = 'in the TLS handshake or right after it: the server may want another certificate or key'
+    return new CacheError(code, `${cause.message}, ${why}`, { cause })
   }
 
   #received(bytes: Uint8Array): void {
     if (this.#error !== null) return
+    if (this.#tls === 'new') this.#tls = 'in use'
     try {
       this.#receive(bytes)
     } catch (error) {

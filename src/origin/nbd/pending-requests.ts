@@ -26,6 +26,7 @@ abstract class PendingRequest<T> {
   readonly length: number
   readonly done: Promise<T>
   protected error: Error | null = null
+  #isAbandoned = false
   #settle: { readonly resolve: (value: T) => void; readonly reject: (error: unknown) => void } | null = null
 
   constructor(offset: number, length: number) {
@@ -37,9 +38,13 @@ abstract class PendingRequest<T> {
     this.done.catch(() => {}) // A caller that has left asks no more.
   }
 
+  get isSettled(): boolean {
+    return this.#settle === null
+  }
+
   /** Its caller has left: the answer is only read past. */
   get isAbandoned(): boolean {
-    return this.#settle === null
+    return this.#isAbandoned
   }
 
   /** The server could not do it. */
@@ -49,8 +54,10 @@ abstract class PendingRequest<T> {
 
   /** It ends now, whatever still comes. */
   leave(error: unknown): void {
-    this.#settle?.reject(error)
+    if (this.#settle === null) return
+    this.#settle.reject(error)
     this.#settle = null
+    this.#isAbandoned = true
   }
 
   /** The answer is over. */

@@ -147,8 +147,9 @@ export class ReplyParser {
     this.#request = null
     this.#collect(this.#headPart, part => this.#head(part))
     if (!this.#isLast) return
-    this.#requests.delete(this.#handle)
+    // In this order: one whose end is wrong is still there when the connection ends.
     request.end()
+    this.#requests.delete(this.#handle)
   }
 }
 

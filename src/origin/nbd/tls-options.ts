@@ -79,7 +79,13 @@ async function preSharedKey({ pskFile, pskKey, username }: NbdTls): Promise<Conn
   const psk = Buffer.from(hex, 'hex')
   // A server that shows a certificate in place of the key does not have the key.
   const checkServerIdentity = () => new Error('the server did not prove that it has the pre-shared key')
-  return { ciphers: pskCiphers, rejectUnauthorized: true, pskCallback: () => ({ psk, identity }), checkServerIdentity }
+  return {
+    ciphers: pskCiphers,
+    ca: [],
+    rejectUnauthorized: true,
+    pskCallback: () => ({ psk, identity }),
+    checkServerIdentity,
+  }
 }
 
 /** Source: GnuTLS, psktool(1): one `user:hex` a line. */
