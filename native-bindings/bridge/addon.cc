@@ -18,6 +18,7 @@
 #include "bridge/range-receiver.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
+#include "bridge/stream-decoder.h"
 #include "bridge/unpack.h"
 #include "libfuse2/loop.h"
 #include "disk/crc32c.h"
@@ -208,6 +209,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("isLibfuse2LoopRunning", Napi::Function::New(env, is_libfuse2_loop_running, "isLibfuse2LoopRunning"));
   exports.Set("createLogWriter", Napi::Function::New(env, create_log_writer, "createLogWriter"));
   exports.Set("unpackComplaint", Napi::Function::New(env, unpack_complaint, "unpackComplaint"));
+  exports.Set("streamDecoderComplaint", Napi::Function::New(env, stream_decoder_complaint, "streamDecoderComplaint"));
+  exports.Set("createStreamDecoder", Napi::Function::New(env, create_stream_decoder, "createStreamDecoder"));
   exports.Set("unpack", Napi::Function::New(env, unpack, "unpack"));
   return exports;
 }

@@ -1,4 +1,4 @@
-/** Finding zlib and libzstd: in the process first, then among the libraries of the system. They stay for good. */
+/** Finding the libraries: in the process first, then among the libraries of the system. They stay for good. */
 #include "unpack/libraries.h"
 
 #include <dlfcn.h>
@@ -43,6 +43,10 @@ bool find_all(void* handle, Zstd& found) {
       .is_complete();
 }
 
+bool find_all(void* handle, Lzma& found) {
+  return Finder(handle).FIND(lzma_stream_decoder).FIND(lzma_code).FIND(lzma_end).is_complete();
+}
+
 #undef FIND
 
 template <class Functions>
@@ -67,6 +71,11 @@ const Found<Zlib>& zlib() {
 
 const Found<Zstd>& zstd() {
   static const Found<Zstd> found = look_for<Zstd>("libzstd.so.1");
+  return found;
+}
+
+const Found<Lzma>& lzma() {
+  static const Found<Lzma> found = look_for<Lzma>("liblzma.so.5");
   return found;
 }
 

@@ -1,13 +1,14 @@
 /**
- * Functions of zlib and libzstd as we call them, found when the first cluster is unpacked. zlib is Node.js's own;
- * libzstd is Node.js's own where it has one (22.15), else `libzstd.so.1`.
+ * Functions of zlib, libzstd and liblzma as we call them, found when something is unpacked for the first time. zlib is
+ * Node.js's own; libzstd is Node.js's own where it has one (22.15), else `libzstd.so.1`; liblzma is `liblzma.so.5`.
  *
  * Source: zlib.h of zlib 1.3 (the layout of z_stream is that of every 1.x, and inflateInit2_ refuses another size);
- * zstd.h of Zstandard 1.4 and later, its stable part.
+ * zstd.h of Zstandard 1.4 and later, its stable part; lzma/base.h and lzma/container.h of XZ Utils 5.2 and later.
  */
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace parentfs::unpack {
@@ -33,6 +34,8 @@ struct ZlibStream {
 struct Zlib {
   static constexpr int ok = 0;
   static constexpr int stream_end = 1;
+  static constexpr int buf_error = -5;
+  static constexpr int no_flush = 0;
   static constexpr int finish = 4;
   static constexpr int window_bits = 15;
   static constexpr const char* version = "1";
@@ -66,6 +69,35 @@ struct Zstd {
   unsigned (*ZSTD_isError)(std::size_t code);
 };
 
+/** lzma_stream: zeros are LZMA_STREAM_INIT. */
+struct LzmaStream {
+  const void* next_in;
+  std::size_t avail_in;
+  std::uint64_t total_in;
+  void* next_out;
+  std::size_t avail_out;
+  std::uint64_t total_out;
+  const void* allocator;
+  void* internal;
+  void* reserved_pointers[4];
+  std::uint64_t reserved_integers[2];
+  std::size_t reserved_sizes[2];
+  int reserved_enums[2];
+};
+
+struct Lzma {
+  static constexpr int ok = 0;
+  static constexpr int stream_end = 1;
+  static constexpr int buf_error = 10;
+  static constexpr int run = 0;
+  static constexpr int finish = 3;
+  static constexpr std::uint32_t concatenated = 8;
+
+  int (*lzma_stream_decoder)(LzmaStream* stream, std::uint64_t memory_bytes_max, std::uint32_t flags);
+  int (*lzma_code)(LzmaStream* stream, int action);
+  void (*lzma_end)(LzmaStream* stream);
+};
+
 /** A library, or the complaint that it is missing. */
 template <class Functions>
 struct Found {
@@ -75,5 +107,6 @@ struct Found {
 
 const Found<Zlib>& zlib();
 const Found<Zstd>& zstd();
+const Found<Lzma>& lzma();
 
 }  // namespace parentfs::unpack

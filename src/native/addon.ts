@@ -18,6 +18,7 @@ import type { Libfuse2 } from './libfuse2.ts'
 import type { LogWriters } from './log-writer.ts'
 import type { OriginGrant, OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
+import type { StreamDecoders } from './stream-decoder.ts'
 import type { Unpacker } from './unpacker.ts'
 
 /** The error of a failed system call: the fields of Node's own errors. */
@@ -273,7 +274,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon extends Libfuse2, LogWriters, Unpacker {
+export interface Addon extends Libfuse2, LogWriters, StreamDecoders, Unpacker {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine

@@ -14,6 +14,7 @@ import { type Logger, silentLogger } from '../base/logger.ts'
 import type { CephAddon } from '../native/ceph-types.ts'
 import type { FileReaders } from '../native/file-readers.ts'
 import type { RangeReceiver } from '../native/range-receiver.ts'
+import type { StreamDecoders } from '../native/stream-decoder.ts'
 import type { Unpacker } from '../native/unpacker.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
 import { RadosOrigin } from './ceph/rados.ts'
@@ -39,6 +40,7 @@ import { isS3Url, s3PlaceOf, s3UrlOf } from './s3/s3-url.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { RawViewOrigin } from './views/raw-view.ts'
+import { UnpackedViewOrigin } from './views/unpacked-view.ts'
 import { CircuitBreakerOrigin } from './wrappers/circuit-breaker.ts'
 import { CircuitState } from './wrappers/circuit-state.ts'
 import { ConcurrencyLimitOrigin } from './wrappers/concurrency-limit.ts'
@@ -69,7 +71,7 @@ export interface OriginDependencies {
   /** Receives bodies natively; undici does when absent. */
   readonly receiver?: RangeReceiver
   /** Unpacks the images of views. Needed with {@link OriginOptions.views}. */
-  readonly unpacker?: Unpacker
+  readonly unpacker?: Unpacker & StreamDecoders
   /** Hears of names that hide a view; nothing does when absent. */
   readonly logger?: Logger
   /** Other than the defaults. */
@@ -107,8 +109,8 @@ export interface OriginOptions {
   readonly s3: Partial<S3Options>
 }
 
-/** Views that there are: `raw` shows qcow2 and VMDK images unpacked. */
-export const originViews = ['raw'] as const
+/** Views that there are: `raw` shows qcow2 and VMDK images as raw, `unpacked` files of gzip, xz and Zstandard. */
+export const originViews = ['raw', 'unpacked'] as const
 export type OriginView = (typeof originViews)[number]
 
 type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
@@ -216,9 +218,10 @@ function viewOf(
   { views }: OriginOptions,
   { unpacker, logger = silentLogger }: OriginDependencies,
 ): Origin {
-  if (!views.includes('raw')) return origin
-  if (!unpacker) throw new Error('a raw view needs an unpacker')
-  return new SizeLimitOrigin(new RawViewOrigin(origin, { unpacker, logger }))
+  if (views.length === 0) return origin
+  if (!unpacker) throw new Error('a view needs an unpacker')
+  const raw = views.includes('raw') ? new RawViewOrigin(origin, { unpacker, logger }) : origin
+  return new SizeLimitOrigin(views.includes('unpacked') ? new UnpackedViewOrigin(raw, unpacker) : raw)
 }
 
 interface Counting {

@@ -6,6 +6,7 @@
  * back: bytes that are dropped cost another pass.
  */
 import { pause } from '../../async/pause.ts'
+import { type CacheError, isCacheError } from '../../base/errors.ts'
 import { type BlockRun, countOf, runsOf } from '../../base/image.ts'
 import type { Landing } from '../../origin/sequential/sequential-image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -20,6 +21,8 @@ export interface PassLandingContext {
   fits(bytes: number): boolean
   /** Would so many bytes be promoted now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
+  /** The bytes that the pass brought are not those of the image's publisher. */
+  onCorrupt(stored: StoredImage, error: CacheError): void
   /** Evict if need be. Never rejects. */
   makeRoom(): Promise<void>
 }
@@ -60,7 +63,8 @@ export class PassLanding implements Landing {
     return isKept
   }
 
-  end(): void {
+  end(error: unknown): void {
+    if (isCacheError(error, 'image-corrupt')) this.#parts.onCorrupt(this.#stored, error)
     this.#hasEnded = true
     for (const { end } of this.#filling) end(false)
     this.#filling = []

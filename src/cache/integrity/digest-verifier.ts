@@ -109,6 +109,18 @@ export class DigestVerifier {
     return this.#conclude(stored, { state: 'mismatch', algorithm, published: again.hex, computed })
   }
 
+  /** Something else has shown that the image is not its publisher's: it is quarantined. Never rejects. */
+  async condemn(stored: StoredImage, { message }: CacheError): Promise<void> {
+    const { logger } = this.#parts
+    const image = stored.image.key
+    try {
+      logger.error({ image, reason: message }, 'an image is damaged at its origin')
+      await this.#conclude(stored, { state: 'mismatch', algorithm: null, published: null, computed: null })
+    } catch (error) {
+      logger.error({ image, reason: messageOf(error) }, 'an image that is damaged could not be quarantined')
+    }
+  }
+
   /** The image has gone. */
   forget(imageId: string): void {
     this.#records.delete(imageId)

@@ -46,7 +46,7 @@ export interface ReadPathContext extends ReadPathLimits {
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
-  readonly digester: Pick<DigestVerifier, 'isSound' | 'check'>
+  readonly digester: Pick<DigestVerifier, 'isSound' | 'check' | 'condemn'>
   readonly promoter: Promoter
   readonly evictor: Pick<Evictor, 'check' | 'checkNow'>
 }
@@ -148,14 +148,16 @@ export class ReadPath {
   }
 
   async #beginLanding(image: Image): Promise<PassLanding | null> {
-    const { store, evictor } = this.#parts
+    const { store, evictor, digester } = this.#parts
     const stored = store.health.mayWait ? await this.#use(image) : null
     if (!stored) return null
     return new PassLanding(stored, {
       fetcher: this.#fetcher,
-      isWritable: () => !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,
+      isWritable: () =>
+        !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,
       fits: bytes => store.capacity.fits(bytes),
       mayPromote: (_, bytes) => this.#mayPromote(stored, bytes),
+      onCorrupt: (_, error) => void digester.condemn(stored, error), // Never rejects.
       makeRoom: () => evictor.checkNow(),
     })
   }

@@ -97,7 +97,7 @@ const common = {
   exclude: patternsField({ live: true, what: 'names that are not shown, as `include`', unset: 'none' }),
   views: choicesField('views', originViews, {
     live: true,
-    what: 'raw: each NAME.qcow2 and NAME.vmdk is shown as NAME.raw, too, with the bytes of its disk (docs/ORIGINS.md)',
+    what: 'raw: each NAME.qcow2 and NAME.vmdk is shown as NAME.raw, too, with the bytes of its disk; unpacked: each NAME.gz, NAME.xz and NAME.zst is shown as NAME, too (docs/ORIGINS.md)',
     unset: 'none',
   }),
   ...throttleFields,

@@ -14,6 +14,7 @@ import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
+import type { StreamDecoders } from '../../native/stream-decoder.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
@@ -35,7 +36,10 @@ const sourceBytesMax = 255
 const undiciLoadMs = 250
 
 export interface WorkerOriginsContext {
-  readonly addon: ExtentFinder & Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> & Unpacker
+  readonly addon: ExtentFinder &
+    Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> &
+    StreamDecoders &
+    Unpacker
   readonly logger: Logger
 }
 

@@ -21,8 +21,8 @@ import { passIdleMs } from './limits.ts'
 export interface Landing {
   /** The next bytes, which are looked at until it resolves; false: nothing of them is kept. */
   take(bytes: Uint8Array): Promise<boolean>
-  /** The pass has ended, early or not. Idempotent. */
-  end(): void
+  /** The pass has ended. @param error why it ended early; null: it did not */
+  end(error: unknown): void
 }
 
 export interface PassContext {
@@ -135,15 +135,20 @@ export class SequentialImage {
     this.#chunk = noBytes
     for (const read of this.#reads) read.filled = 0
     const landing = await this.#parts.beginLanding()
+    let failure: unknown = null
     try {
       await this.#parts.readWhole(bytes => this.#take(bytes, landing, signal), signal)
+      const { key, sizeBytes } = this.#image
+      if (this.#position < sizeBytes) {
+        throw new CacheError('origin-protocol', `${key}: has ${this.#position} bytes and should have ${sizeBytes}`)
+      }
+    } catch (error) {
+      failure = error
+      throw error
     } finally {
-      landing?.end()
+      landing?.end(failure)
       this.#chunk = noBytes
     }
-    if (this.#position === this.#image.sizeBytes) return
-    const { key, sizeBytes } = this.#image
-    throw new CacheError('origin-protocol', `${key}: has ${this.#position} bytes and should have ${sizeBytes}`)
   }
 
   async #take(bytes: Uint8Array, landing: Landing | null, signal: CancelSignal): Promise<void> {

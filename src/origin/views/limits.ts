@@ -63,3 +63,20 @@ export const descriptorBytesMax = 64 * KiB
 
 /** Bytes that a grain may have more when it is packed: deflate stores what does not shrink, 5 bytes for 16 KiB. */
 export const grainExcessBytesMax = 1 * KiB
+
+/** Packed bytes of one request of a pass, and its tries, each of which takes as long as a read may. */
+export const packedRangeBytes = 1 * MiB
+export const packedRangeTriesMax = 10
+
+/** Bytes that one step of a decoder puts out: enough that the way to another thread is little beside the work. */
+export const decodedBytesMax = 256 * KiB
+
+/** Packed files whose sizes are remembered. */
+export const measuredFilesMax = 4_096
+
+/** The time that a lookup waits for a size to be measured: a file of some hundred MiB on a quick link. */
+export const measureWaitMs = 5_000
+
+/** Bytes of the index of an xz stream that are read: 100,000 blocks. And streams of a file, its padding included. */
+export const xzIndexBytesMax = 1 * MiB
+export const xzStreamsMax = 256

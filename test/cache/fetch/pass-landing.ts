@@ -113,3 +113,26 @@ t.test('preloading has one pass, and skips what is held', async t => {
   await readRight(7 * MiB, MiB)
   await close()
 })
+
+t.test('of an image that its pass finds damaged nothing is served any more, and its blocks are dropped', async t => {
+  const { inner, rooms, image, readRight, close } = await world(t)
+  inner.beforeChunk = (_, offset) => {
+    if (offset > 9 * MiB) throw new CacheError('image-corrupt', 'another digest')
+  }
+  // Promotions that were under way when it was quarantined are dropped by the next look.
+  rooms.cache.startBackground()
+  await readRight(8 * MiB, 10)
+  await until(() => rooms.cache.images()[0]?.digest === 'mismatch', 60_000, 'the quarantine')
+  await t.rejects(rooms.cache.read(image, 0, 10, { signal }), { code: 'image-corrupt' })
+  await until(() => rooms.cache.residence(image).residentBytes === 0, 60_000, 'the end of its blocks')
+  t.equal(rooms.cache.passthrough.offers(image), false)
+  await close()
+})
+
+t.test('a disk that takes nothing holds no reader up', async t => {
+  const { inner, rooms, readRight, close } = await world(t)
+  rooms.store.health.writeFailed(Object.assign(new Error('EIO'), { code: 'EIO' }))
+  await readRight(9 * MiB, 1000)
+  t.equal(inner.passes, 1)
+  await close()
+})

@@ -34,7 +34,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     origins: new OriginTable([{ directory: null, origin, ...mounted }], 60, () => performance.now()),
     now: () => performance.now(),
     catalog: { isRecorded: () => true, imageChanged: of => void changed.push(of) },
-    digester: { isSound: () => true, check: () => {} },
+    digester: { isSound: () => true, check: () => {}, condemn: async () => {} },
     evictor: { check: async () => {}, checkNow: async () => {} },
     promoter: new Promoter(),
     ...more,
@@ -98,7 +98,7 @@ t.test('session threads get no origin to read a damaged image from', async t => 
     unfollow: () => {},
     count: () => {},
   }
-  const digester = { isSound: () => isSound, check: () => {} }
+  const digester = { isSound: () => isSound, check: () => {}, condemn: async () => {} }
   const { image, path, close } = await reading(t, { digester }, { direct })
   const { file } = (await path.open(image))!
   const set: unknown[] = []
