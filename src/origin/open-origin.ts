@@ -25,6 +25,8 @@ import type { Origin } from './contract/origin.ts'
 import { withoutCredentials } from './contract/url-credentials.ts'
 import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
+import { type GlanceOptions, GlanceOrigin, glanceOptionsDefault } from './glance/glance-origin.ts'
+import { glancePlaceOf, glanceUrlOf, isGlanceUrl } from './glance/glance-url.ts'
 import { type HttpOptions, httpOptionsDefault } from './http/http-client.ts'
 import { HttpOrigin } from './http/http-origin.ts'
 import { originConcurrencyDefault } from './http/limits.ts'
@@ -101,6 +103,8 @@ export interface OriginOptions {
   readonly ceph: Partial<CephOptions>
   /** Of OpenStack Swift only. */
   readonly swift: SwiftOptions
+  /** Of an image service of OpenStack only. */
+  readonly glance: GlanceOptions
   /** Of an NBD server only. */
   readonly nbd: Partial<NbdSettings>
   /** Of a registry only. */
@@ -128,6 +132,7 @@ const originOptionsDefault: OriginOptions = {
   http: {},
   ceph: {},
   swift: swiftOptionsDefault,
+  glance: glanceOptionsDefault,
   nbd: {},
   oci: {},
   s3: {},
@@ -142,6 +147,7 @@ const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, key
 export function identityOf(url: string): string {
   if (isCephUrl(url)) return cephUrlOf(cephPlaceOf(url))
   if (isSwiftUrl(url)) return swiftUrlOf(swiftPlaceOf(url))
+  if (isGlanceUrl(url)) return glanceUrlOf(glancePlaceOf(url))
   if (isOciUrl(url)) return ociUrlOf(ociPlaceOf(url))
   if (isNbdUrl(url)) return nbdUrlOf(partsOfNbdUrl(url).place)
   if (isS3Url(url)) return s3UrlOf(s3PlaceOf(url))
@@ -156,6 +162,7 @@ const schemes: Readonly<Record<string, (url: string, parts: SchemeParts) => Orig
   'rbd:': openCeph,
   'rados:': openCeph,
   'swift:': openSwift,
+  'glance:': openGlance,
   'nbd:': openNbd,
   'nbds:': openNbd,
   'nbd+unix:': openNbd,
@@ -264,6 +271,10 @@ function openSwift(url: string, parts: SchemeParts): Origin {
 
 function openOci(url: string, parts: SchemeParts): Origin {
   return hedged(new OciOrigin(url, { ...ociOptionsDefault, ...parts.options.oci }, httpOptionsOf(parts)), parts)
+}
+
+function openGlance(url: string, parts: SchemeParts): Origin {
+  return hedged(new GlanceOrigin(url, parts.options.glance, httpOptionsOf(parts)), parts)
 }
 
 function openS3(url: string, parts: SchemeParts): Origin {

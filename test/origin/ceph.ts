@@ -8,6 +8,7 @@ import { cephNativeReads } from '../contract/ceph/native-reads.ts'
 import { radosContract } from '../contract/ceph/rados-contract.ts'
 import { rbdBytes } from '../contract/ceph/rbd-bytes.ts'
 import { rbdContract } from '../contract/ceph/rbd-contract.ts'
+import { swiftGateway } from '../contract/ceph/swift-gateway.ts'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
 
 if (noCeph !== false) {
@@ -20,4 +21,5 @@ if (noCeph !== false) {
   cephNativeReads(() => cluster)
   cephFaults(() => cluster)
   cephMounted(() => cluster)
+  await swiftGateway(() => cluster)
 }

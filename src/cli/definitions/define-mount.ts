@@ -12,7 +12,7 @@ export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
   mount
     .description(
-      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, s3://bucket/prefix/, nbd://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag) on MOUNTPOINT, and stay.',
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, glance://host/, s3://bucket/prefix/, nbd://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag) on MOUNTPOINT, and stay.',
     )
     .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
     .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))

@@ -32,7 +32,7 @@ export const ociFields = {
   }),
   insecure: booleanField({
     live: true,
-    what: 'oci: HTTP without TLS is spoken with the registry',
+    what: 'oci and glance: HTTP without TLS is spoken with the host of the URL',
     unset: 'on loopback addresses only',
   }),
   dockerConfig: pathField({

@@ -10,6 +10,7 @@ import { missSecondsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { cephUrlWith, isCephUrl } from '../../origin/ceph/ceph-url.ts'
 import { withoutCredentials } from '../../origin/contract/url-credentials.ts'
+import { glanceOptionsDefault } from '../../origin/glance/glance-origin.ts'
 import { originConcurrencyDefault } from '../../origin/http/limits.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { isNbdUrl } from '../../origin/nbd/nbd-url.ts'
@@ -24,6 +25,7 @@ import { httpOptionsOf, proxyComplaint, webFields, webServerComplaints, webServe
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import { ociFields, ociOptionsOf } from './oci-settings.ts'
+import { glanceFields, glanceOptionsOf, swiftFields, swiftOptionsOf } from './openstack-settings.ts'
 import { s3Complaint, s3Fields, s3OptionsOf } from './s3-settings.ts'
 import {
   booleanField,
@@ -37,7 +39,6 @@ import {
   shown,
 } from './setting-fields.ts'
 import { outageChoices, readAroundWords } from './settings.ts'
-import { swiftFields, swiftOptionsOf } from './swift-settings.ts'
 import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
 
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
@@ -47,7 +48,7 @@ const common = {
   url: setting(z.string(), {
     kind: 'text',
     range:
-      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, s3://bucket/prefix/, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
+      'file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, glance://host/, s3://bucket/prefix/, nbd://host/, nbds://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag',
     live: false,
     what: 'location of the images; cached blocks belong to this URL',
     unset: 'required',
@@ -136,6 +137,8 @@ const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
 const swift = z.strictObject({ kind: z.literal('swift'), ...common, ...besideImages, ...webFields, ...swiftFields })
 
+const glance = z.strictObject({ kind: z.literal('glance'), ...common, ...webFields, ...glanceFields })
+
 const s3 = z.strictObject({ kind: z.literal('s3'), ...common, ...besideImages, ...webFields, ...s3Fields })
 
 const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideImages, ...radosFields })
@@ -145,7 +148,7 @@ const nbd = z.strictObject({ kind: z.literal('nbd'), ...common, ...nbdFields, al
 const oci = z.strictObject({ kind: z.literal('oci'), ...common, ...webFields, basic: http.shape.basic, ...ociFields })
 
 /** The kinds there are, and the schemes of URLs that tell them. */
-export const originKinds = { file, http, rbd, rados, swift, nbd, oci, s3 } as const
+export const originKinds = { file, http, rbd, rados, swift, glance, nbd, oci, s3 } as const
 const kindOfScheme: Readonly<Record<string, string>> = {
   'file:': 'file',
   'http:': 'http',
@@ -153,6 +156,7 @@ const kindOfScheme: Readonly<Record<string, string>> = {
   'rbd:': 'rbd',
   'rados:': 'rados',
   'swift:': 'swift',
+  'glance:': 'glance',
   'nbd:': 'nbd',
   'nbds:': 'nbd',
   'nbd+unix:': 'nbd',
@@ -177,7 +181,7 @@ export const originSchema = z
     return z.NEVER
   })
   .pipe(
-    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, nbd, oci, s3], {
+    z.discriminatedUnion('kind', [file, http, rbd, rados, swift, glance, nbd, oci, s3], {
       error: () => `the kinds are ${Object.keys(originKinds).join(', ')}`,
     }),
   )
@@ -212,6 +216,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
     swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
+    glance: settings.kind === 'glance' ? glanceOptionsOf(settings, logger) : glanceOptionsDefault,
     nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
     oci: settings.kind === 'oci' ? ociOptionsOf(settings, logger) : {},
     s3: settings.kind === 's3' ? s3OptionsOf(settings, logger) : {},

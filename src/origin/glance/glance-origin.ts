@@ -62,7 +62,7 @@ export class GlanceOrigin implements Origin {
   readonly #http: HttpOptions
   readonly #logger: Logger
   #service: Service | null = null
-  /** Whether an image has ranges, by its id. */
+  /** True for images that have ranges, by id. */
   readonly #ranges = new LruMap<string, boolean>(rangeAnswersMax)
   /** Names that were said to be shared. */
   #shared = ''

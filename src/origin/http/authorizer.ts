@@ -34,10 +34,10 @@ export interface Authorizer {
    * The server refuses a request; its answer's headers (its Date among them) may say why.
    * @returns true when there is another head to send now
    */
-  refused(request: AuthorizedRequest, sent: Authorization, answer: Refusal): Promise<boolean>
+  refused(request: AuthorizedRequest, sent: Authorization, answer: RefusedAnswer): Promise<boolean>
 }
 
-export interface Refusal {
+export interface RefusedAnswer {
   readonly status: number
   readonly headers: Headers
   /** The server's own words, where the client reads them. */

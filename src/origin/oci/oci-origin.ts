@@ -33,6 +33,7 @@ interface KnownDisks {
 
 export class OciOrigin implements Origin {
   readonly url: string
+  readonly isHierarchical = true
   readonly #place: OciPlace
   readonly #platform: Platform
   readonly #diskType: string | null

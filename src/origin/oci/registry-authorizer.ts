@@ -9,7 +9,7 @@
 
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
-import type { Authorization, AuthorizedRequest, Authorizer, Refusal } from '../http/authorizer.ts'
+import type { Authorization, AuthorizedRequest, Authorizer, RefusedAnswer } from '../http/authorizer.ts'
 import { HttpClient, type HttpOptions } from '../http/http-client.ts'
 import { secretBytesMax, secretRenewMs } from '../http/limits.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
@@ -71,7 +71,7 @@ export class RegistryAuthorizer implements Authorizer {
     return authorizationBy(header, untilMs - this.#now())
   }
 
-  async refused(_request: AuthorizedRequest, sent: Authorization, { headers }: Refusal): Promise<boolean> {
+  async refused(_request: AuthorizedRequest, sent: Authorization, { headers }: RefusedAnswer): Promise<boolean> {
     const asked = challengeOf(headers)
     if (asked === null) return false
     this.#challenge = asked

@@ -15,7 +15,7 @@ import { headerOf } from '../http/protocol/response-headers.ts'
 import type { Secret } from '../http/secret.ts'
 import { loginBytesMax, tokenMsDefault, wordsCharsMax } from './limits.ts'
 import { catalogOf, textIn } from './service-catalog.ts'
-import type { Login } from './token-authorizer.ts'
+import type { TokenLogin } from './token-authorizer.ts'
 
 /** A user, project or domain, by one of the two. */
 export type Named = { readonly id: string } | { readonly name: string }
@@ -41,7 +41,7 @@ export async function keystoneLogin(
   authUrl: string,
   identity: KeystoneIdentity,
   signal: CancelSignal,
-): Promise<Login> {
+): Promise<TokenLogin> {
   const source = 'password' in identity ? identity.password : identity.secret
   const secret = await source.value()
   const login = await ask(client, authUrl, bodyOf(identity, secret), signal)
@@ -67,7 +67,12 @@ function bodyOf(identity: KeystoneIdentity, secret: string): string {
 }
 
 /** @returns the error instead where Keystone refuses the secret */
-function ask(client: HttpClient, authUrl: string, body: string, signal: CancelSignal): Promise<Login | CacheError> {
+function ask(
+  client: HttpClient,
+  authUrl: string,
+  body: string,
+  signal: CancelSignal,
+): Promise<TokenLogin | CacheError> {
   const url = new URL(`${authUrl.replace(/\/+$/, '')}/auth/tokens`)
   const headers = { 'content-type': 'application/json', accept: 'application/json' }
   return client.exchange({ method: 'POST', url, headers, body }, signal, async (answer, watch) => {

@@ -13,7 +13,7 @@ import { keystoneLogin } from './keystone-login.ts'
 import type { AccountLogin } from './openstack-options.ts'
 import { type EndpointChoice, endpointIn } from './service-catalog.ts'
 import { tempauthLogin } from './tempauth-login.ts'
-import { type Login, TokenAuthorizer } from './token-authorizer.ts'
+import { TokenAuthorizer, type TokenLogin } from './token-authorizer.ts'
 
 export interface AccountOptions {
   readonly login: AccountLogin
@@ -75,7 +75,7 @@ function logInWith(
   login: Exclude<AccountLogin, { readonly kind: 'none' | 'token' }>,
   client: HttpClient,
   logger: Logger,
-): () => Promise<Login> {
+): () => Promise<TokenLogin> {
   const { authUrl } = login
   if (login.kind === 'v1') return () => tempauthLogin(client, authUrl, neverAborted)
   const identity =

@@ -10,7 +10,7 @@ import type { HttpClient } from '../http/http-client.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
 import { headerOf } from '../http/protocol/response-headers.ts'
 import { tokenMsDefault } from './limits.ts'
-import type { Login } from './token-authorizer.ts'
+import type { TokenLogin } from './token-authorizer.ts'
 
 /**
  * Log in.
@@ -18,7 +18,7 @@ import type { Login } from './token-authorizer.ts'
  * @param authUrl such as `https://host/auth/v1.0`
  * @throws CacheError access-denied, origin-*
  */
-export function tempauthLogin(client: HttpClient, authUrl: string, signal: CancelSignal): Promise<Login> {
+export function tempauthLogin(client: HttpClient, authUrl: string, signal: CancelSignal): Promise<TokenLogin> {
   const url = new URL(authUrl)
   return client.exchange({ method: 'GET', url, headers: {} }, signal, async answer => {
     if (answer.status === 401 || answer.status === 403) {

@@ -10,7 +10,7 @@ import { loginPauseMs, tokenMarginMs } from './limits.ts'
 import type { ServiceEndpoint } from './service-catalog.ts'
 
 /** The outcome of a login. */
-export interface Login {
+export interface TokenLogin {
   readonly token: string
   /** From the moment at which it was asked for, in milliseconds. */
   readonly lifetimeMs: number
@@ -29,11 +29,11 @@ const tokenHeader = 'x-auth-token'
 export class TokenAuthorizer implements Authorizer {
   /** 403 is an answer to a good token: another one brings the same. */
   readonly refusals: ReadonlySet<number> = new Set([401])
-  readonly #logIn: () => Promise<Login>
+  readonly #logIn: () => Promise<TokenLogin>
   readonly #logger: Logger
   readonly #now: () => number
-  readonly #logins = new SharedRun<Login>()
-  #login: Login | null = null
+  readonly #logins = new SharedRun<TokenLogin>()
+  #login: TokenLogin | null = null
   /** Of the token. */
   #sinceMs = 0
   /** The last login, be it a failure or not. */
@@ -41,7 +41,7 @@ export class TokenAuthorizer implements Authorizer {
   #failure: unknown = null
 
   /** @param logIn rejects with a CacheError whose message has no secret in it */
-  constructor(logIn: () => Promise<Login>, { logger, now = () => performance.now() }: TokenAuthorizerOptions) {
+  constructor(logIn: () => Promise<TokenLogin>, { logger, now = () => performance.now() }: TokenAuthorizerOptions) {
     this.#logIn = logIn
     this.#logger = logger
     this.#now = now
@@ -64,7 +64,7 @@ export class TokenAuthorizer implements Authorizer {
    * The login in use, with a token that is good.
    * @throws CacheError access-denied, origin-*; the same one for a while
    */
-  async login(): Promise<Login> {
+  async login(): Promise<TokenLogin> {
     const known = this.#login
     if (known !== null && this.#freshMs > 0) return known
     if (this.#logins.current === null && this.#now() - this.#triedMs < loginPauseMs) {
@@ -80,7 +80,7 @@ export class TokenAuthorizer implements Authorizer {
     }
   }
 
-  async #renew(): Promise<Login> {
+  async #renew(): Promise<TokenLogin> {
     const startMs = this.#now()
     try {
       const login = await this.#logIn()

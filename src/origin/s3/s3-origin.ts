@@ -61,6 +61,7 @@ const movesMax = 2
 
 export class S3Origin implements Origin {
   readonly url: string
+  readonly isHierarchical = true
   readonly #place: S3Place
   readonly #options: S3Options
   readonly #http: HttpOptions

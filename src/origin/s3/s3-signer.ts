@@ -4,7 +4,7 @@
  *
  * Range and If-Match are no part of what is signed, so one head serves all ranges of an image.
  */
-import type { Authorization, AuthorizedRequest, Authorizer, Refusal } from '../http/authorizer.ts'
+import type { Authorization, AuthorizedRequest, Authorizer, RefusedAnswer } from '../http/authorizer.ts'
 import { headerOf } from '../http/protocol/response-headers.ts'
 import type { AwsCredentials } from './credentials/aws-credentials.ts'
 import type { AwsKeys } from './credentials/aws-keys.ts'
@@ -71,7 +71,7 @@ export class S3Signer implements Authorizer {
     return authorizationOf(signed, nowMs)
   }
 
-  async refused(_request: AuthorizedRequest, sent: Authorization, { headers, error }: Refusal): Promise<boolean> {
+  async refused(_request: AuthorizedRequest, sent: Authorization, { headers, error }: RefusedAnswer): Promise<boolean> {
     const hasChanged = this.#hearRegion(headerOf(headers, 'x-amz-bucket-region') ?? error?.region ?? null)
     if (this.#options.credentials === null) return false
     const isTimely = this.#hearDate(headerOf(headers, 'date'))

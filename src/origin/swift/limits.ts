@@ -16,7 +16,7 @@ export const pageBytesMax = 16 * MiB
 export const listingPagesMax = (2 * listingNamesMax) / pageNamesMax
 
 /** Bytes of the manifest of a static large object. Source: Swift, max_manifest_size: 8 MiB. */
-export const manifestBytesMax = 16 * MiB
+export const staticManifestBytesMax = 16 * MiB
 
 /** Manifests within manifests. Source: Swift, the SLO middleware follows ten. */
 export const manifestDepthMax = 10

@@ -1,7 +1,8 @@
 /**
  * Manifests of large objects: the segments that a static one lists, and those that a dynamic one finds by a prefix.
  *
- * Source: Swift documentation, "Large Object Support"; tried with Swift 2.30 and radosgw 16.2.
+ * Source: Swift documentation, "Large Object Support"; tried with Swift 2.30, and with radosgw 16.2, which answers a
+ * question for the manifest of a static one with nothing.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
@@ -9,7 +10,7 @@ import type { HttpClient } from '../http/http-client.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
 import { listedObjects } from './container-listing.ts'
-import { manifestBytesMax, manifestDepthMax, segmentsMax } from './limits.ts'
+import { manifestDepthMax, segmentsMax, staticManifestBytesMax } from './limits.ts'
 import type { Segment } from './segments.ts'
 import { objectUrlOf } from './swift-url.ts'
 
@@ -38,7 +39,7 @@ export async function staticSegments(source: ManifestSource, url: URL, depth = 1
     source.signal,
     async (answer, watch) => {
       if (answer.status !== 200) throw failureOf(answer, depth === 1 ? 'lookup' : 'read')
-      return parsedManifest(await receiveText(answer, manifestBytesMax, watch), source.subject)
+      return parsedManifest(await receiveText(answer, staticManifestBytesMax, watch), source.subject)
     },
   )
   const segments: Segment[] = []
@@ -83,8 +84,13 @@ export function urlOf({ account, subject }: ManifestSource, { container, name }:
 type Entry = Readonly<Record<string, unknown>>
 
 function parsedManifest(text: string | null, subject: string): readonly Entry[] {
+  // radosgw 16.2: without its segments, a range of it could be of any version.
+  if (text === '') {
+    const why = 'the server does not tell the segments of static large objects; make it a dynamic one, or a plain one'
+    throw new CacheError('origin-unsupported', `${subject}: ${why}`)
+  }
   try {
-    if (text === null) throw new Error(`it is longer than ${manifestBytesMax} bytes`)
+    if (text === null) throw new Error(`it is longer than ${staticManifestBytesMax} bytes`)
     const parsed = JSON.parse(text) as unknown
     if (!Array.isArray(parsed) || !parsed.every(entry => typeof entry === 'object' && entry !== null)) {
       throw new Error('it is not a list of segments')

@@ -3,7 +3,7 @@
  *
  * A plain object has its MD5 as its validator, and is read with If-Match. A large one is read by its segments, each
  * with its own If-Match: of a whole one radosgw answers If-Match with 412 always, and serves the new bytes of a segment
- * that was written anew under the old ETag. Tried with Swift 2.30 and radosgw 16.2.
+ * that was written anew under the old ETag. Source: tried with Swift 2.30 and radosgw 16.2.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
@@ -60,6 +60,7 @@ const storesMax = 4
 
 export class SwiftOrigin implements Origin {
   readonly url: string
+  readonly isHierarchical = true
   readonly #place: SwiftPlace
   readonly #account: OpenStackAccount
   readonly #storageUrl: string | null

@@ -97,7 +97,10 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.diskType': 'raw',
     'origin.tlsPskKey': { env: 'X' },
     'origin.digests': { a: `sha256:${'0'.repeat(64)}` },
-    'origin.region': 'eu-2',
+    'origin.auth': 'v1',
+    'origin.password': { env: 'Y' },
+    'origin.applicationCredentialSecret': { env: 'Y' },
+    'origin.token': { env: 'Y' },
     'origin.addressing': 'path',
     'origin.sessionToken': { env: 'X' },
     'origin.secretAccessKey': { env: 'Y' },
@@ -116,20 +119,24 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   }
   const skipped = new Set(['mountpoint', 'origins', 'origin.url', 'transport'])
   // A part of the URL.
-  for (const name of ['cluster', 'namespace', 'endpoint']) skipped.add(`origin.${name}`)
-  const s3 = { url: 's3://bucket/', accessKeyId: 'id', secretAccessKey: { env: 'X' } }
+  const inUrl = ['cluster', 'namespace', 'endpoint', 'authUrl', 'project', 'storageUrl', 'region']
+  for (const name of inUrl) skipped.add(`origin.${name}`)
+  const login = { authUrl: 'https://keystone/v3', username: 'a', password: { env: 'X' }, project: 'b' }
+  const samples: Record<string, Record<string, unknown>> = {
+    rbd: { url: 'rbd://pool/' },
+    nbd: { url: 'nbds://host/' },
+    oci: { url: 'oci://host/images' },
+    swift: { url: 'swift://container/', ...login },
+    glance: { url: 'glance://host/', ...login },
+    s3: { url: 's3://bucket/', accessKeyId: 'id', secretAccessKey: { env: 'X' } },
+  }
   const keyless = new Set(['origin.profile', 'origin.anonymous'])
-  const inCeph = new Set(['origin.cephConf', 'origin.cephId', 'origin.cephKeyring', 'origin.allowMutable'])
   for (const { key, kind, live, what } of allSettings()) {
     if (skipped.has(key)) continue
     const [group, name] = key.split('.') as [string, string | undefined]
     const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
-    const inNbd = /^origin\.(tls|digests)/.test(key)
-    const isOci = /^origin\.(platform|diskType|insecure|dockerConfig)$/.test(key)
-    const inOne = isOci ? 'oci://host/images' : url
-    const inS3 = keyless.has(key) ? { url: s3.url } : s3
-    const ofOne = { url: inCeph.has(key) ? 'rbd://pool/' : inNbd ? 'nbds://host/' : inOne, ...proxy }
-    const origin = what.startsWith('s3: ') ? inS3 : ofOne
+    const sample = samples[/^(\w+)(?: and \w+)?: /.exec(what)?.[1] ?? '']
+    const origin = keyless.has(key) ? { url: 's3://bucket/' } : { url, ...sample, ...proxy }
     const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
     const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
     const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))

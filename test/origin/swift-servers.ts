@@ -47,7 +47,7 @@ if (noSwift !== false || noKeystone !== false) {
   }
   swiftContract('Swift with tokens of its own', () => own, ['plain'])
   swiftContract('Swift with Keystone', () => byKeystone)
-  swiftLargeObjects('Swift', () => own, { hasNested: true })
+  swiftLargeObjects('Swift', () => own, true)
 
   t.test('an application credential, and secrets that are wrong', async t => {
     await byKeystone.objects.create('credentials')

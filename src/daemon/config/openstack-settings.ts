@@ -1,12 +1,12 @@
 /**
- * Settings of an origin in OpenStack Swift, beside those that every origin has; those of the account are of any service
- * of OpenStack.
+ * Settings of origins in OpenStack, beside those that every origin has: of Swift, and of the image service.
  */
 import { z } from 'zod'
 import type { Logger } from '../../base/logger.ts'
+import type { GlanceOptions } from '../../origin/glance/glance-origin.ts'
 import { logins } from '../../origin/openstack/openstack-options.ts'
 import type { SwiftOptions } from '../../origin/swift/swift-origin.ts'
-import { optionalChoiceField, secretField, setting, shown } from './setting-fields.ts'
+import { booleanField, optionalChoiceField, secretField, setting, shown } from './setting-fields.ts'
 
 /** One line of text; null when it is not said. */
 function textField(
@@ -23,58 +23,62 @@ function textField(
 export const openStackFields = {
   authUrl: textField('a URL', {
     live: false,
-    what: 'swift: URL of the login, such as https://HOST:5000/v3 or https://HOST/auth/v1.0; part of the identity of cached images',
+    what: 'swift and glance: URL of the login, such as https://HOST:5000/v3 or https://HOST/auth/v1.0; part of the identity of cached images',
     unset: '`OS_AUTH_URL`, `ST_AUTH`',
   }),
   auth: optionalChoiceField('auth', logins, {
     live: true,
-    what: 'swift: version of the login: that of Keystone, or the first one of Swift',
+    what: 'swift and glance: version of the login: that of Keystone, or the first one of Swift',
     unset: 'as the path of authUrl says',
   }),
-  username: textField('a name', { live: true, what: 'swift: user of the login', unset: '`OS_USERNAME`, `ST_USER`' }),
+  username: textField('a name', {
+    live: true,
+    what: 'swift and glance: user of the login',
+    unset: '`OS_USERNAME`, `ST_USER`',
+  }),
   userDomain: textField('a name', {
     live: true,
-    what: 'swift: domain of `username`',
+    what: 'swift and glance: domain of `username`',
     unset: '`OS_USER_DOMAIN_NAME`, else the default one',
   }),
   password: secretField({
     live: true,
-    what: 'swift: password of `username`, or its key',
+    what: 'swift and glance: password of `username`, or its key',
     unset: '`OS_PASSWORD`, `ST_KEY`',
   }),
   project: textField('a name', {
     live: false,
-    what: 'swift: project of the images; part of the identity of cached images',
+    what: 'swift and glance: project of the images; part of the identity of cached images',
     unset: '`OS_PROJECT_NAME`',
   }),
   projectDomain: textField('a name', {
     live: true,
-    what: 'swift: domain of `project`',
+    what: 'swift and glance: domain of `project`',
     unset: '`OS_PROJECT_DOMAIN_NAME`, else the default one',
   }),
   applicationCredentialId: textField('an id', {
     live: true,
-    what: 'swift: id of an application credential, in place of user and project',
+    what: 'swift and glance: id of an application credential, in place of user and project',
     unset: '`OS_APPLICATION_CREDENTIAL_ID`',
   }),
   applicationCredentialSecret: secretField({
     live: true,
-    what: 'swift: secret of applicationCredentialId',
+    what: 'swift and glance: secret of applicationCredentialId',
     unset: '`OS_APPLICATION_CREDENTIAL_SECRET`',
   }),
   token: secretField({
     live: true,
-    what: 'swift: a token that is renewed elsewhere, in place of a login; with storageUrl',
+    what: 'swift and glance: a token that is renewed elsewhere, in place of a login; with storageUrl, or a host in the URL',
     unset: 'none',
   }),
   region: textField('a name', {
     live: false,
-    what: 'swift: region in the catalog of services; part of the identity of cached images',
+    what: 'swift and glance: region in the catalog of services; part of the identity of cached images',
     unset: '`OS_REGION_NAME`, else the first one',
   }),
   interface: textField('a name', {
     live: true,
-    what: 'swift: interface in the catalog of services: public, internal or admin',
+    what: 'swift and glance: interface in the catalog of services: public, internal or admin',
     unset: '`OS_INTERFACE`, else public',
   }),
 }
@@ -95,4 +99,21 @@ type SwiftSettings = z.output<z.ZodObject<typeof swiftFields>>
 export function swiftOptionsOf(settings: SwiftSettings, logger: Logger): SwiftOptions {
   const { password = null, applicationCredentialSecret = null, token = null } = settings
   return { settings: { ...settings, password, applicationCredentialSecret, token }, environment: process.env, logger }
+}
+
+/** Of glance origins. */
+export const glanceFields = {
+  ...openStackFields,
+  insecure: booleanField({
+    live: true,
+    what: 'oci and glance: HTTP without TLS is spoken with the host of the URL',
+    unset: 'on loopback addresses only',
+  }),
+}
+
+type GlanceSettings = z.output<z.ZodObject<typeof glanceFields>>
+
+/** The same, as src/origin/open-origin.ts wants it. */
+export function glanceOptionsOf({ insecure, ...settings }: GlanceSettings, logger: Logger): GlanceOptions {
+  return { ...swiftOptionsOf({ ...settings, storageUrl: null }, logger), isInsecure: insecure }
 }

@@ -1,0 +1,162 @@
+/** Containers at a scripted server: answers that real ones do not give on demand. */
+import { createHash } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { identify } from '../../../src/base/image.ts'
+import { listingPagesMax } from '../../../src/origin/swift/limits.ts'
+import { SwiftOrigin, swiftOptionsDefault } from '../../../src/origin/swift/swift-origin.ts'
+import { type Asked, type Scripted, type ScriptedServer, startScripted } from '../../fixtures/scripted-server.ts'
+
+const options = { signal: new AbortController().signal }
+const md5 = (text: string | Uint8Array) => createHash('md5').update(text).digest('hex')
+
+/** Answers by method and path below the account; of others 404. */
+type Script = Readonly<Record<string, Scripted | ((asked: Asked) => Scripted)>>
+
+async function subject(
+  t: Test,
+  script: Script,
+): Promise<{ readonly origin: SwiftOrigin; readonly server: ScriptedServer }> {
+  const server = await startScripted(t, asked => {
+    const answer = script[`${asked.method} ${decodeURIComponent(asked.url.pathname.replace('/v1/A/', ''))}`]
+    return typeof answer === 'function' ? answer(asked) : (answer ?? { status: 404 })
+  })
+  const storage = encodeURIComponent(`http://${server.host}/v1/A`)
+  const origin = new SwiftOrigin(`swift://c/p/?storage=${storage}`, swiftOptionsDefault)
+  t.teardown(() => origin.close())
+  return { origin, server }
+}
+
+/** An object as Swift serves it. */
+function plain(text: string): (asked: Asked) => Scripted {
+  const etag = md5(text)
+  return ({ headers }) => {
+    if (headers['if-match'] !== undefined && headers['if-match'] !== `"${etag}"`) return { status: 412 }
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? []
+    if (first === undefined) return { headers: { etag, 'content-length': String(text.length) }, body: text }
+    const range = `bytes ${first}-${last}/${text.length}`
+    return { status: 206, headers: { etag, 'content-range': range }, body: text.slice(Number(first), Number(last) + 1) }
+  }
+}
+
+const entry = (name: unknown, more: object = {}) => ({ name, hash: md5('x'), bytes: 1, ...more })
+const page = (...entries: unknown[]): Scripted => ({ body: JSON.stringify(entries) })
+const slo = (sizeBytes: number): Scripted => ({
+  headers: { etag: '"slo"', 'x-static-large-object': 'True', 'content-length': String(sizeBytes) },
+})
+
+t.test('a listing goes on until an empty page, and names that no file can have are left out', async t => {
+  const pages: Record<string, Scripted> = {
+    '': page(entry('p/a'), entry('p/sub/b'), entry('p/dir/'), entry('other')),
+    other: page(
+      entry('p/marker', { content_type: 'application/directory' }),
+      entry(`p/${'x'.repeat(256)}`),
+      entry('p/c//d'),
+    ),
+    'p/c//d': page(),
+  }
+  const { origin, server } = await subject(t, { 'GET c': ({ url }) => pages[url.searchParams.get('marker') ?? '']! })
+  t.same(await origin.list(options), ['a', 'sub/b', 'c/%2Fd'])
+  t.same(
+    server.asked.map(({ url }) => url.searchParams.get('prefix')),
+    ['p/', 'p/', 'p/'],
+  )
+})
+
+t.test('hostile listings', async t => {
+  const bodies = ['{', '{}', '"x"', '[1]', '[{"name":1,"hash":"x","bytes":1}]', '[{"name":"p/a","bytes":1}]']
+  for (const body of [...bodies, '[{"name":"p/a","hash":"x","bytes":-1}]', '[{"name":"p/a","hash":"x"}]']) {
+    const { origin } = await subject(t, { 'GET c': { body } })
+    await t.rejects(origin.list(options), { code: 'origin-protocol' }, body)
+  }
+  const { origin } = await subject(t, { 'GET c': page(entry('p/a')) })
+  await t.rejects(origin.list(options), { code: 'origin-protocol' }, 'the same page for ever')
+  let pages = 0
+  const endless = await subject(t, { 'GET c': () => page(entry(`q${pages++}`)) })
+  await t.rejects(endless.origin.list(options), { code: 'origin-protocol' }, 'names of others for ever')
+  t.ok(pages <= listingPagesMax + 2, `${pages}`)
+  for (const [status, code] of [
+    [404, 'not-found'],
+    [500, 'origin-failed'],
+    [301, 'origin-protocol'],
+  ] as const) {
+    const { origin } = await subject(t, { 'GET c': { status } })
+    await t.rejects(origin.list(options), { code })
+  }
+})
+
+t.test('objects that cannot be images', async t => {
+  const heads: [Record<string, string>, string][] = [
+    [{ 'content-length': '3' }, 'origin-unsupported'],
+    [{ 'content-length': '3', etag: '"abc"' }, 'origin-unsupported'],
+    [{ 'content-length': '3', etag: md5('x'), 'content-encoding': 'gzip' }, 'origin-unsupported'],
+    [{ 'content-length': '3', etag: '"dlo"', 'x-object-manifest': 'nothing' }, 'origin-unsupported'],
+    [{ 'content-length': '3', etag: '"dlo"', 'x-object-manifest': 'c%/x' }, 'origin-unsupported'],
+    [{ 'content-length': '3', etag: '"dlo"', 'x-object-manifest': 'segments/gone' }, 'not-found'],
+  ]
+  for (const [headers, code] of heads) {
+    const { origin } = await subject(t, { 'HEAD c/p/a': { headers } })
+    await t.rejects(origin.lookup('a', options), { code }, JSON.stringify(headers))
+  }
+})
+
+t.test('manifests that cannot be read', async t => {
+  const segment = { name: '/s/a', hash: md5('abc'), bytes: 3 }
+  const manifests: [unknown, string][] = [
+    ['{', 'origin-protocol'],
+    ['', 'origin-unsupported'],
+    [{}, 'origin-protocol'],
+    [[null], 'origin-protocol'],
+    [[{ ...segment, name: 'a' }], 'origin-protocol'],
+    [[{ ...segment, hash: undefined }], 'origin-protocol'],
+    [[{ ...segment, bytes: 1.5 }], 'origin-protocol'],
+    [[{ ...segment, range: '1' }], 'origin-unsupported'],
+    [[{ ...segment, range: '2-3' }], 'origin-unsupported'],
+    [[{ data: 'YWJj' }], 'origin-unsupported'],
+    [[segment, segment], 'origin-failed'],
+    [[{ ...segment, name: '/c/p/a', sub_slo: true }], 'origin-unsupported'],
+  ]
+  for (const [manifest, code] of manifests) {
+    const body = typeof manifest === 'string' ? manifest : JSON.stringify(manifest)
+    const { origin } = await subject(t, { 'HEAD c/p/a': slo(3), 'GET c/p/a': { body } })
+    await t.rejects(origin.lookup('a', options), { code }, body)
+  }
+  const dots = [{ ...segment, name: '/s/../a' }]
+  const { origin } = await subject(t, { 'HEAD c/p/a': slo(3), 'GET c/p/a': { body: JSON.stringify(dots) } })
+  const image = identify(await origin.lookup('a', options))
+  await t.rejects(origin.read(image, 0, new Uint8Array(3), options), { code: 'origin-unsupported' })
+})
+
+t.test('one part that fails ends the reads of the others', async t => {
+  const body = JSON.stringify(['a', 'b', 'c'].map(name => ({ name: `/s/${name}`, hash: md5('abc'), bytes: 3 })))
+  const { origin } = await subject(t, {
+    'HEAD c/p/a': slo(9),
+    'GET c/p/a': { body },
+    'GET s/a': plain('abc'),
+    'GET s/b': plain('ABC'),
+    'GET s/c': { status: 500 },
+  })
+  const image = identify(await origin.lookup('a', options))
+  const target = new Uint8Array(9)
+  const error = await origin.read(image, 0, target, options).catch(error => error)
+  t.match(error.code, /^(image-changed|origin-failed)$/)
+  target.fill(7)
+  await origin.read(image, 0, target.subarray(0, 3), options)
+  t.same([...target.subarray(3)], [7, 7, 7, 7, 7, 7])
+  await t.rejects(origin.read(image, 2, target, { signal: AbortSignal.abort() }), { code: 'aborted' })
+})
+
+t.test('lists of segments that are not kept are had again', async t => {
+  const body = JSON.stringify([{ name: '/s/a', hash: md5('abc'), bytes: 3 }])
+  const script = { 'HEAD c/p/a': slo(3), 'GET c/p/a': { body }, 'GET s/a': plain('abc') }
+  const first = await subject(t, script)
+  const image = identify(await first.origin.lookup('a', options))
+  const asked = () => first.server.asked.map(({ method, url }) => `${method} ${url.pathname}`)
+  await first.origin.read(image, 0, new Uint8Array(3), options)
+  t.same(asked(), ['HEAD /v1/A/c/p/a', 'GET /v1/A/c/p/a', 'GET /v1/A/s/a'])
+  const another = new SwiftOrigin(first.origin.url, swiftOptionsDefault)
+  t.teardown(() => another.close())
+  const target = Buffer.alloc(3)
+  await another.read(image, 0, target, options)
+  t.equal(target.toString(), 'abc')
+  t.equal(asked().length, 6)
+})
