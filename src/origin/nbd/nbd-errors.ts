@@ -2,20 +2,20 @@
  * Errors of an NBD server, in our words. Pure.
  */
 import { CacheError, type ErrorCode, isCacheError, messageOf } from '../../base/errors.ts'
-import type { Refusal } from './protocol.ts'
+import type { OptionRefusal } from './protocol.ts'
 
 /** An option that the server refuses. */
 export class OptionRefused extends Error {
-  readonly refusal: Refusal
+  readonly refusal: OptionRefusal
 
-  constructor(refusal: Refusal, message: string) {
+  constructor(refusal: OptionRefusal, message: string) {
     super(message)
     this.refusal = refusal
   }
 }
 
 /** Codes and advice of refusals of an export. */
-const refused: Readonly<Record<Refusal, readonly [code: ErrorCode, what: string]>> = {
+const refused: Readonly<Record<OptionRefusal, readonly [code: ErrorCode, what: string]>> = {
   unsupported: ['origin-unsupported', 'the server is too old: it knows no NBD_OPT_GO'],
   policy: ['access-denied', 'the server refuses this client'],
   invalid: ['origin-protocol', 'the server takes a right request for a wrong one'],

@@ -7,14 +7,7 @@ import { SharedRun } from '../../async/shared-run.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { OriginExtent } from '../contract/origin.ts'
-import {
-  nbdFurtherMs,
-  nbdIdleMs,
-  nbdRequestBytesMax,
-  nbdRequestsBeforeNext,
-  nbdStatusBytes,
-  nbdStretchesMax,
-} from './limits.ts'
+import { nbdFurtherMs, nbdRequestBytesMax, nbdRequestsBeforeNext, nbdStatusBytes, nbdStretchesMax } from './limits.ts'
 import { NbdConnection } from './nbd-connection.ts'
 import type { NbdSocket } from './nbd-socket.ts'
 import { enterExport, type Terms } from './negotiation.ts'
@@ -26,6 +19,8 @@ export interface NbdExportOptions {
   readonly name: string
   readonly sizeBytes: number
   readonly connectionsMax: number
+  /** The time after which unused connections are closed. */
+  readonly idleMs: number
   /** Longest time without a byte while something is asked for. */
   readonly silenceMsMax: number
 }
@@ -50,7 +45,7 @@ export class NbdExport {
 
   constructor(options: NbdExportOptions) {
     this.#options = options
-    this.#idle = setTimeout(() => this.#closeIdle(), nbdIdleMs).unref()
+    this.#idle = setTimeout(() => this.#closeIdle(), options.idleMs).unref()
   }
 
   /** Fill `target`. @throws CacheError image-changed, origin-*, aborted; OptionRefused */

@@ -13,7 +13,7 @@ import { listingNamesMax, originDescriptorsMax } from '../../base/limits.ts'
 import type { Digest } from '../contract/digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { dial } from './dial.ts'
-import { nbdConnectionsMax } from './limits.ts'
+import { nbdConnectionsMax, nbdIdleMs } from './limits.ts'
 import { nbdError } from './nbd-errors.ts'
 import { NbdExport } from './nbd-export.ts'
 import { exportOfImageName, imageNameOfExport, imageNameOfOne, nbdValidatorOf } from './nbd-names.ts'
@@ -34,9 +34,11 @@ export interface NbdOptions {
   readonly concurrencyMax: number
   /** The time that one call may take, and a connection may be silent. */
   readonly callMsMax: number
+  /** The time for which unused connections stay open. */
+  readonly idleMs: number
 }
 
-const optionsDefault = { tls: {}, allowMutable: false, digests: {} }
+const optionsDefault = { tls: {}, allowMutable: false, digests: {}, idleMs: nbdIdleMs }
 
 export class NbdOrigin implements Origin {
   readonly url: string
@@ -126,13 +128,14 @@ export class NbdOrigin implements Origin {
   }
 
   #open(image: Image): NbdExport {
-    const { callMsMax, concurrencyMax } = this.#options
+    const { callMsMax, concurrencyMax, idleMs } = this.#options
     return new NbdExport({
       dial: () => this.#dial(),
       name: this.#exportOf(image.key)!,
       sizeBytes: image.sizeBytes,
       connectionsMax: Math.min(nbdConnectionsMax, concurrencyMax),
       silenceMsMax: callMsMax,
+      idleMs,
     })
   }
 

@@ -20,11 +20,11 @@ import {
   infos,
   initMagic,
   noZeroes,
+  type OptionRefusal,
   optionMagic,
   optionMessage,
   optionReplyMagic,
   options,
-  type Refusal,
   refusalBit,
   refusals,
   replies,
@@ -177,7 +177,7 @@ async function isGranted(asked: Promise<void>): Promise<boolean> {
   }
 }
 
-function refusalOf(type: number): Refusal {
+function refusalOf(type: number): OptionRefusal {
   const number = type - refusalBit
   return Object.hasOwn(refusals, number) ? refusals[number as keyof typeof refusals] : 'other'
 }

@@ -41,7 +41,7 @@ export const refusals = {
   9: 'too-big',
 } as const
 
-export type Refusal = (typeof refusals)[keyof typeof refusals] | 'other'
+export type OptionRefusal = (typeof refusals)[keyof typeof refusals] | 'other'
 
 export const infos = { export: 0, blockSize: 3 } as const
 

@@ -156,6 +156,16 @@ t.test('several connections are used where the server allows it, never more than
   }
 })
 
+t.test('unused connections are closed after a while, and made anew for the next read', async t => {
+  const { origin, server } = await openedNbd(t, {}, { idleMs: 100 })
+  const image = await nbdImageOf(origin)
+  for (let round = 0; round < 2; round++) {
+    t.ok(await readsPattern(origin, image, 0, 100))
+    await until(() => server.open === 0, patienceMs, 'the end of the connection')
+  }
+  t.equal(server.connections, 3, 'one for the lookup')
+})
+
 t.test('a silent server is origin-timeout, and a broken connection origin-unreachable', async t => {
   const silent = await openedNbd(t, { onRequest: () => {} }, { callMsMax: 300 })
   const image = await nbdImageOf(silent.origin)
