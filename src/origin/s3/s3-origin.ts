@@ -8,7 +8,7 @@
 import { SharedRun } from '../../async/shared-run.ts'
 import { abortedBy, CacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
-import type { Logger } from '../../base/logger.ts'
+import { type Logger, silentLogger } from '../../base/logger.ts'
 import type { Digest } from '../contract/digest.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
 import { type HttpOptions, httpOptionsDefault } from '../http/http-client.ts'
@@ -39,8 +39,6 @@ export interface S3Options {
   readonly now: () => number
 }
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
-
 export const s3OptionsDefault: S3Options = {
   region: null,
   addressing: 'auto',
@@ -49,7 +47,7 @@ export const s3OptionsDefault: S3Options = {
   anonymous: false,
   requesterPays: false,
   environment: process.env,
-  logger: silent,
+  logger: silentLogger,
   now: Date.now,
 }
 
