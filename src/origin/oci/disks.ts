@@ -10,14 +10,24 @@ import type { Digest } from '../contract/digest.ts'
 import { isImageKey } from '../contract/image-name.ts'
 import type { Descriptor } from './manifest.ts'
 import { isContentDigest } from './oci-url.ts'
-import { diskEntryOf, type ReadArchive } from './tar-entry.ts'
+import { diskEntryOf, type ReadArchive, type TarEntry } from './tar-entry.ts'
 
 /** A run of bytes in a blob. */
 export interface BlobPart {
   readonly digest: string
   /** Size of the whole blob. */
   readonly blobBytes: number
+  /** Within the blob; of a compressed one, within what it unpacks to. */
   readonly offset: number
+  readonly isCompressed: boolean
+}
+
+/** Reads the blobs of a registry. */
+export interface LayerReader {
+  /** Reads ranges of it. */
+  ranges(layer: Descriptor): ReadArchive
+  /** The first bytes that it unpacks to. */
+  head(layer: Descriptor): Promise<Uint8Array>
 }
 
 /** An image in a manifest. */
@@ -35,14 +45,13 @@ const archive =
  * The disks among the layers of one manifest; a file of an upper layer stands for one of a lower.
  * @param place for messages
  * @param defaultName of a layer that has no title
- * @param readBlob reads a blob of them
- * @throws CacheError origin-unsupported when one of them has a form that is not read; what `readBlob` throws
+ * @throws CacheError origin-unsupported when one of them has a form that is not read; what `reader` throws
  */
 export async function disksOf(
   layers: readonly Descriptor[],
   place: string,
   defaultName: string,
-  readBlob: (layer: Descriptor) => ReadArchive,
+  reader: LayerReader,
 ): Promise<readonly Disk[]> {
   const disks: Disk[] = []
   let isFound = false
@@ -58,8 +67,7 @@ export async function disksOf(
       continue
     }
     if (isFound) continue
-    if (compression !== undefined) throw compressed(place, compression)
-    const disk = await containerDiskOf(layer, place, readBlob(layer))
+    const disk = await containerDiskOf(layer, compression ?? null, place, reader)
     if (disk === null) continue
     disks.unshift(disk)
     isFound = true
@@ -68,41 +76,61 @@ export async function disksOf(
 }
 
 /** The validator of a disk: by it alone an image can be read. */
-export function validatorOfPart({ digest, blobBytes, offset }: BlobPart, sizeBytes: number): string {
-  return offset === 0 && blobBytes === sizeBytes ? digest : `${digest}/${blobBytes}+${offset}`
+export function validatorOfPart(part: BlobPart, sizeBytes: number): string {
+  const { digest, blobBytes, offset, isCompressed } = part
+  return isWhole(part, sizeBytes) ? digest : `${digest}/${blobBytes}${isCompressed ? '~' : '+'}${offset}`
+}
+
+/** Is the image all of a blob, as it is? */
+export function isWhole({ blobBytes, offset, isCompressed }: BlobPart, sizeBytes: number): boolean {
+  return offset === 0 && blobBytes === sizeBytes && !isCompressed
 }
 
 /** @returns null where it is the validator of something else */
 export function partOfValidator(validator: string, sizeBytes: number): BlobPart | null {
-  const [, digest, blobBytes, offset] = /^([^/]+)(?:\/(\d+)\+(\d+))?$/.exec(validator) ?? []
+  const [, digest, blobBytes, how, offset] = /^([^/]+)(?:\/(\d+)([+~])(\d+))?$/.exec(validator) ?? []
   if (digest === undefined || !isContentDigest(digest)) return null
-  return { digest, blobBytes: Number(blobBytes ?? sizeBytes), offset: Number(offset ?? 0) }
+  return { digest, blobBytes: Number(blobBytes ?? sizeBytes), offset: Number(offset ?? 0), isCompressed: how === '~' }
 }
 
 /** The digest of an image that is a whole blob; null: it is a part of one. */
-export function digestOfPart({ digest, blobBytes, offset }: BlobPart, sizeBytes: number): Digest | null {
-  if (offset !== 0 || blobBytes !== sizeBytes) return null
-  const [algorithm, hex] = digest.split(':') as [string, string]
+export function digestOfPart(part: BlobPart, sizeBytes: number): Digest | null {
+  if (!isWhole(part, sizeBytes)) return null
+  const [algorithm, hex] = part.digest.split(':') as [string, string]
   return { algorithm: algorithm === 'sha512' ? 'sha-512' : 'sha-256', hex }
 }
 
 function wholeOf({ digest, sizeBytes }: Descriptor): BlobPart {
-  return { digest, blobBytes: sizeBytes, offset: 0 }
+  return { digest, blobBytes: sizeBytes, offset: 0, isCompressed: false }
 }
 
-async function containerDiskOf(layer: Descriptor, place: string, read: ReadArchive): Promise<Disk | null> {
+async function containerDiskOf(
+  layer: Descriptor,
+  compression: string | null,
+  place: string,
+  reader: LayerReader,
+): Promise<Disk | null> {
+  const refuse = (why: string, cause?: unknown) =>
+    new CacheError('origin-unsupported', `${place}: layer ${layer.digest}: ${why}`, { cause })
+  if (compression !== null && compression !== 'gzip') throw refuse(`it is packed by ${compression}, which is not read`)
   try {
-    const entry = await diskEntryOf(layer.sizeBytes, read)
+    const entry =
+      compression === null
+        ? await diskEntryOf(layer.sizeBytes, reader.ranges(layer))
+        : await entryInHead(await reader.head(layer))
     if (entry === null || !isImageKey(entry.name)) return null
     const { name, sizeBytes, offset } = entry
-    return { name, sizeBytes, part: { digest: layer.digest, blobBytes: layer.sizeBytes, offset } }
+    const part = { digest: layer.digest, blobBytes: layer.sizeBytes, offset, isCompressed: compression !== null }
+    return { name, sizeBytes, part }
   } catch (cause) {
-    if (cause instanceof CacheError) throw cause
-    throw new CacheError('origin-unsupported', `${place}: layer ${layer.digest}: ${messageOf(cause)}`, { cause })
+    throw cause instanceof CacheError ? cause : refuse(messageOf(cause), cause)
   }
 }
 
-function compressed(place: string, compression: string): CacheError {
-  const advice = 'a compressed layer has no ranges: push the disk as an artifact, or its layer uncompressed'
-  return new CacheError('origin-unsupported', `${place}: its layer is a ${compression} archive; ${advice}`)
+/** Of an archive of unknown length, of which these are the first bytes: behind them there may be anything. */
+function entryInHead(head: Uint8Array): Promise<TarEntry | null> {
+  return diskEntryOf(Number.MAX_SAFE_INTEGER, async (offset, target) => {
+    target.fill(0)
+    target.set(head.subarray(offset, offset + target.length))
+  })
 }

@@ -48,6 +48,12 @@ export const scopesMax = 4
 /** Bytes of a layer asked for at once while its archive is searched: a containerDisk's file begins in these. */
 export const tarWindowBytes = 64 * KiB
 
+/** Bytes of a compressed layer that are unpacked to find its disk, which begins some KiB behind its front. */
+export const archiveHeadBytesMax = 1 * MiB
+
+/** Bytes that zlib gives at once: as many as a block of the cache and more, so that few calls cross threads. */
+export const unpackedChunkBytes = 256 * KiB
+
 /** Entries of an archive that are looked at: a containerDisk has a directory and a file. */
 export const tarEntriesMax = 256
 

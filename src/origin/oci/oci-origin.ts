@@ -8,14 +8,24 @@
 import { callSafely } from '../../async/on-settled.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
-import type { Image, ImageFacts } from '../../base/image.ts'
+import type { Image } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageKey } from '../contract/image-name.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import { NoRangesError } from '../contract/no-ranges-error.ts'
+import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { HttpClient, type HttpOptions, httpOptionsDefault } from '../http/http-client.ts'
 import { HttpObjects, missing } from '../http/http-objects.ts'
-import { type BlobPart, type Disk, digestOfPart, disksOf, partOfValidator, validatorOfPart } from './disks.ts'
+import {
+  type BlobPart,
+  type Disk,
+  digestOfPart,
+  disksOf,
+  isWhole,
+  type LayerReader,
+  partOfValidator,
+  validatorOfPart,
+} from './disks.ts'
 import { listedTagsMax, manifestsKeptMax, tagNamesMs, tagsAtOnceMax } from './limits.ts'
 import type { Descriptor, Platform } from './manifest.ts'
 import type { OciOptions } from './oci-options.ts'
@@ -24,6 +34,7 @@ import { chosenOf, hostPlatform, platformText } from './platform.ts'
 import { type NamedManifest, Registry } from './registry.ts'
 import { RegistryAuthorizer } from './registry-authorizer.ts'
 import { RegistryLogin } from './registry-login.ts'
+import { headOfLayer, type ReadBlob, streamDisk, verified } from './unpacked-layer.ts'
 
 /** The disks of one manifest or index. */
 interface KnownDisks {
@@ -47,6 +58,7 @@ export class OciOrigin implements Origin {
   readonly #tagNames = new LruMap<string, { readonly names: readonly string[]; readonly untilMs: number }>(
     listedTagsMax,
   )
+  readonly #takesSequential: boolean
   /** Has a blob of this registry been read by a range? */
   #sendsRanges = false
   /** The last read image is read next. */
@@ -63,6 +75,7 @@ export class OciOrigin implements Origin {
     this.#diskType = diskType
     const home = homeOf(this.#place, isInsecure)
     const http = { ...httpOptionsDefault, ...options }
+    this.#takesSequential = http.takesSequential
     const { repository } = this.#place
     const logins = new RegistryLogin(login, loginNamesOf(this.#place), login.secrets)
     this.#authorizer = new RegistryAuthorizer(home, repository, logins, http)
@@ -85,19 +98,16 @@ export class OciOrigin implements Origin {
     return names.flat()
   }
 
-  async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {
+  async lookup(key: string, { signal }: ReadOptions): Promise<FoundImage> {
     throwIfAborted(signal)
     if (!isImageKey(key)) throw missing(this.url, key)
     const { disks, createdMs } = await this.#disksOf(this.#place.reference ?? this.#tagOf(key), signal)
     const disk = disks.find(disk => this.#keyOf(disk, disks, key) === key)
     if (disk === undefined) throw missing(this.url, key)
     const { sizeBytes, part } = disk
-    if (!this.#sendsRanges && part.blobBytes > 0) {
-      const why = await this.#objects.whyNoRanges(versionOf(part), this.#registry.blob(part.digest), signal)
-      if (why !== null) throw unsupported(this.url, why)
-      this.#sendsRanges = true
-    }
-    return { origin: this.url, key, sizeBytes, validator: validatorOfPart(part, sizeBytes), modifiedMs: createdMs }
+    const validator = validatorOfPart(part, sizeBytes)
+    const facts = { origin: this.url, key, sizeBytes, validator, modifiedMs: createdMs }
+    return (await this.#isSequential(part, sizeBytes, signal)) ? { ...facts, isSequential: true } : facts
   }
 
   read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
@@ -105,9 +115,20 @@ export class OciOrigin implements Origin {
     if (target.length === 0) return Promise.resolve()
     return callSafely(() => {
       const { url, part } = this.#blobOf(image)
+      if (part.isCompressed) throw new NoRangesError(`${this.url}: ${image.key} is compressed, and has no ranges`)
       // Native threads ask for ranges of the image: those of a part of a blob lie elsewhere.
-      if (part.blobBytes === image.sizeBytes) return this.#objects.read(image, url, offset, target, signal)
+      if (isWhole(part, image.sizeBytes)) return this.#objects.read(image, url, offset, target, signal)
       return this.#objects.readRange(versionOf(part), url, part.offset + offset, target, signal)
+    })
+  }
+
+  readWhole(image: Image, take: TakeBytes, { signal }: ReadOptions): Promise<void> {
+    if (signal.aborted) return Promise.reject(abortedBy(signal))
+    return callSafely(() => {
+      const { url, part } = this.#blobOf(image)
+      const read: ReadBlob = take => this.#objects.readWhole(versionOf(part), url, take, signal)
+      if (part.isCompressed) return streamDisk(read, part, image.sizeBytes, take, this.url)
+      return verified(read, part.digest, this.url, checked => checked(take))
     })
   }
 
@@ -173,21 +194,38 @@ export class OciOrigin implements Origin {
     const found: Disk[] = []
     let createdMs = 0
     const defaultName = this.#place.repository.split('/').at(-1)!
-    const readBlob = (layer: Descriptor) => (offset: number, target: Uint8Array) => {
-      const version = { sizeBytes: layer.sizeBytes, validator: layer.digest }
-      return this.#objects.readRange(version, this.#registry.blob(layer.digest), offset, target, signal)
-    }
     const chosen = manifest.kind === 'index' ? chosenOf(manifest.manifests, this.#platform, this.#diskType) : [null]
     for (const entry of chosen) {
       const inner = entry === null ? manifest : (await this.#registry.manifest(entry.digest, signal)).manifest
       if (inner.kind === 'index') throw unsupported(place, 'an index in an index is not read')
-      found.push(...(await disksOf(inner.layers, place, defaultName, readBlob)))
+      found.push(...(await disksOf(inner.layers, place, defaultName, this.#layerReader(signal))))
       createdMs = Math.max(createdMs, inner.createdMs)
     }
     if (chosen.length === 0) throw unsupported(place, `it has nothing for ${this.#wanted()}`)
     const names = new Set(found.map(({ name }) => name))
     if (names.size === found.length) return { disks: found, createdMs }
     throw unsupported(place, `it has several disks of one name for ${this.#wanted()}: set platform or diskType`)
+  }
+
+  /** The layers of a manifest, for the search of disks in them. */
+  #layerReader(signal: CancelSignal): LayerReader {
+    const placeOf = ({ digest, sizeBytes }: Descriptor) =>
+      [{ sizeBytes, validator: digest }, this.#registry.blob(digest)] as const
+    return {
+      ranges: layer => (offset, target) => this.#objects.readRange(...placeOf(layer), offset, target, signal),
+      head: layer => headOfLayer(take => this.#objects.readWhole(...placeOf(layer), take, signal)),
+    }
+  }
+
+  /** Can it be read from the front alone? @throws CacheError origin-unsupported where such images are not taken */
+  async #isSequential(part: BlobPart, sizeBytes: number, signal: CancelSignal): Promise<boolean> {
+    if (sizeBytes === 0 || (this.#sendsRanges && !part.isCompressed)) return false
+    const why = part.isCompressed
+      ? 'its layer is compressed'
+      : await this.#objects.whyNoRanges(versionOf(part), this.#registry.blob(part.digest), signal)
+    if (why === null) this.#sendsRanges = true
+    else if (!this.#takesSequential) throw unsupported(this.url, why)
+    return why !== null
   }
 
   #wanted(): string {

@@ -1,9 +1,13 @@
 /** A repository as an origin: names, tags that move, indexes, containerDisks, and registries that answer amiss. */
 import { createHash } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
 import { identify } from '../../../src/base/image.ts'
+import { NoRangesError } from '../../../src/origin/contract/no-ranges-error.ts'
+import type { TakeBytes } from '../../../src/origin/contract/origin.ts'
 import type { OciOrigin } from '../../../src/origin/oci/oci-origin.ts'
 import { platformOf } from '../../../src/origin/oci/platform.ts'
+import { streamDisk } from '../../../src/origin/oci/unpacked-layer.ts'
 import { openOci } from '../../fixtures/open-oci.ts'
 import { noRegistry, RegistryServer } from '../../fixtures/registry-server.ts'
 import { type Asked, type Scripted, startScripted } from '../../fixtures/scripted-server.ts'
@@ -13,6 +17,8 @@ import { until } from '../../fixtures/until.ts'
 const { signal } = new AbortController()
 const tar = 'application/vnd.oci.image.layer.v1.tar'
 const bytesOf = (text: string) => Buffer.from(text.repeat(1000))
+
+const digestOf = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 
 async function textOf(origin: OciOrigin, key: string): Promise<string> {
   const image = identify(await origin.lookup(key, { signal }))
@@ -42,7 +48,7 @@ t.test('names and tags of a real registry', { skip: noRegistry }, async t => {
     await registry.push('many/debian', 'both', both)
     await registry.push('many/debian', 'signature', [{ bytes: bytesOf('{}'), mediaType: 'application/x.simple+json' }])
     await registry.push('many/debian', 'app', [{ bytes: tarOf({ 'bin/sh': 'x' }), mediaType: tar }])
-    await registry.push('many/debian', 'zipped', [{ bytes: bytesOf('x'), mediaType: `${tar}+gzip` }])
+    await registry.push('many/debian', 'packed', [{ bytes: bytesOf('x'), mediaType: `${tar}+zstd` }])
     const origin = at('many/debian')
     t.same([...(await origin.list({ signal }))].sort(), ['11', '12', 'both/a.raw', 'both/sub/b.raw'])
     t.equal(await textOf(origin, '12'), bytesOf('twelve').toString())
@@ -60,7 +66,7 @@ t.test('names and tags of a real registry', { skip: noRegistry }, async t => {
     ]) {
       await t.rejects(origin.lookup(key, { signal }), { code: 'not-found' }, key)
     }
-    await t.rejects(origin.lookup('zipped', { signal }), { code: 'origin-unsupported', message: /gzip/ })
+    await t.rejects(origin.lookup('packed', { signal }), { code: 'origin-unsupported', message: /zstd/ })
     const untitled = at('many/debian:11')
     t.same(await untitled.list({ signal }), ['debian'])
     t.equal(await textOf(untitled, 'debian'), bytesOf('eleven').toString())
@@ -136,6 +142,90 @@ t.test('indexes and containerDisks of a real registry', { skip: noRegistry }, as
   })
 })
 
+/** All bytes of a sequential image. */
+async function wholeOf(origin: OciOrigin, key: string): Promise<string> {
+  const { isSequential, ...facts } = await origin.lookup(key, { signal })
+  t.equal(isSequential, true, key)
+  const chunks: Buffer[] = []
+  await origin.readWhole(identify(facts), chunk => void chunks.push(Buffer.from(chunk)), { signal })
+  return Buffer.concat(chunks).toString()
+}
+
+t.test('a compressed containerDisk is read from the front', { skip: noRegistry }, async t => {
+  const registry = await RegistryServer.start(t)
+  const disk = Buffer.from(Array.from({ length: 400_000 }, (_, k) => `${k} `).join(''))
+  const bytes = gzipSync(tarOf({ 'disk/': '', 'disk/vm.qcow2': disk }))
+  const docker = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
+  await registry.push('disks/vm', 'packed', [{ bytes, mediaType: `${tar}+gzip` }])
+  await registry.push('disks/vm', 'docker', [{ bytes, mediaType: docker }])
+  await registry.push('disks/vm', 'broken', [{ bytes: bytesOf('x'), mediaType: docker }])
+  const far = { 'usr/lib': Buffer.alloc(2 * 1024 * 1024), 'disk/vm.qcow2': disk }
+  await registry.push('disks/vm', 'far', [{ bytes: gzipSync(tarOf(far)), mediaType: docker }])
+  const origin = opened(t, `oci://${registry.host}/disks/vm`, {}, { takesSequential: true })
+  t.same([...(await origin.list({ signal }))].sort(), ['docker', 'packed'])
+  t.equal(await wholeOf(origin, 'packed'), disk.toString())
+  t.equal(await wholeOf(origin, 'docker'), disk.toString())
+  await t.rejects(origin.lookup('far', { signal }), { code: 'not-found' }, 'it begins behind the first MiB')
+  await t.rejects(origin.lookup('broken', { signal }), { code: 'origin-unsupported', message: /header/ })
+  const image = identify(await origin.lookup('packed', { signal }))
+  const read = origin.read(image, 0, new Uint8Array(5), { signal })
+  t.ok((await read.catch(error => error)) instanceof NoRangesError)
+  t.equal(await origin.digest(image, { signal }), null)
+  const failure = new Error('the taker has failed')
+  const take = () => Promise.reject(failure)
+  t.equal(await origin.readWhole(image, take, { signal }).catch(error => error), failure)
+  const strict = opened(t, `oci://${registry.host}/disks/vm:packed`)
+  await t.rejects(strict.lookup('vm.qcow2', { signal }), { code: 'origin-unsupported', message: /compressed/ })
+})
+
+t.test('a layer that is not the one of its digest, or ends early, is not taken as whole', async t => {
+  const disk = bytesOf('0123456789')
+  const good = gzipSync(tarOf({ 'disk/a': disk }))
+  const cases: readonly (readonly [Uint8Array, string])[] = [
+    [gzipSync(tarOf({ 'disk/a': disk.toReversed() })), 'image-corrupt'],
+    [Buffer.concat([good.subarray(0, 40), Buffer.alloc(good.length - 40, 0x55)]), 'image-corrupt'],
+    [gzipSync(tarOf({ 'disk/a': disk }).subarray(0, 3000)), 'image-corrupt'],
+  ]
+  for (const [bytes, code] of cases) {
+    const read = async (take: TakeBytes) => void (await take(bytes))
+    const part = { digest: digestOf(good), blobBytes: good.length, offset: 512, isCompressed: true }
+    await t.rejects(
+      streamDisk(read, part, disk.length, () => {}, 'here'),
+      { code },
+    )
+  }
+  const short = gzipSync(tarOf({ 'disk/a': disk }).subarray(0, 3000))
+  const part = { digest: digestOf(short), blobBytes: short.length, offset: 512, isCompressed: true }
+  const read = async (take: TakeBytes) => void (await take(short))
+  await t.rejects(
+    streamDisk(read, part, disk.length, () => {}, 'here'),
+    { code: 'origin-protocol', message: /ends/ },
+  )
+  const cut = async (take: TakeBytes) => void (await take(good.subarray(0, good.length - 20)))
+  await t.rejects(
+    streamDisk(cut, { ...part, digest: digestOf(good) }, disk.length, () => {}, 'here'),
+    {
+      code: 'image-corrupt',
+    },
+  )
+})
+
+t.test(
+  'a registry without ranges sends its blobs from the front, and they are compared with their digests',
+  async t => {
+    let body = bytesOf('whole')
+    const { server } = await scripted(
+      t,
+      ({ url }) => (url.pathname.includes('/blobs/') ? { body } : null),
+      bytesOf('whole'),
+    )
+    const origin = opened(t, `oci://${server.host}/a:x`, {}, { takesSequential: true })
+    t.equal(await wholeOf(origin, 'a'), bytesOf('whole').toString())
+    body = bytesOf('other')
+    await t.rejects(wholeOf(origin, 'a'), { code: 'image-corrupt' })
+  },
+)
+
 t.test('a redirect that expires is had again, without an error', { skip: noRegistry }, async t => {
   const registry = await RegistryServer.start(t, { redirectSeconds: 2 })
   await registry.push('a/b', 'x', [{ bytes: bytesOf('redirected') }])
@@ -164,7 +254,6 @@ t.test('a redirect that expires is had again, without an error', { skip: noRegis
 
 /** A registry of one artifact that answers as it should, but where `amiss` says otherwise. */
 async function scripted(t: Test, amiss: (asked: Asked) => Scripted | null, blob = bytesOf('blob')) {
-  const digestOf = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`
   const layer = { mediaType: 'application/octet-stream', digest: digestOf(blob), size: blob.length }
   const manifest = JSON.stringify({ schemaVersion: 2, layers: [layer] })
   const digest = digestOf(Buffer.from(manifest))
