@@ -61,8 +61,8 @@ class World {
     ...{ wrong: 0, failed: 0, left: 0, changed: 0, hits: 0, misses: 0, evicted: 0, retired: 0, ahead: 0 },
     /** READs that session threads answered, those that came to TypeScript, and those that a worker left to the next. */
     ...{ native: 0, forwarded: 0, resent: 0 },
-    /** Fetches of session threads. */
-    fetched: 0,
+    /** Fetches of session threads, and those that were in the store when their claim ended. */
+    ...{ fetched: 0, published: 0 },
   }
   readonly #origin: NativeMemoryOrigin
   /** By name and validator. */
@@ -161,6 +161,7 @@ class World {
     this.counts.fetched += this.#origin.answered
     this.#origin.answered = 0
     await cache.close()
+    this.counts.published += this.#fetches.published
     this.#fetches.end()
     if (this.#fetches.offences.length > 0)
       this.#test.fail('fetches of session threads', { found: this.#fetches.offences })
@@ -305,6 +306,8 @@ t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t =
   t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
   t.ok(counts.native > operations / 100 && counts.forwarded > operations / 100, 'guests read')
   t.ok(counts.fetched > operations / 100, 'session threads asked the origin')
+  // Of the others the store took nothing, for want of room.
+  t.ok(counts.published > counts.fetched / 10, 'and claimed what they got until the store had it')
   t.ok(counts.resent > 0 || operations < 5000, 'a worker left reads to the next one')
 })
 
