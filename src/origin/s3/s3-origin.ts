@@ -58,7 +58,6 @@ const regionDefault = 'us-east-1'
 const movesMax = 2
 
 export class S3Origin implements Origin {
-  readonly isHierarchical = true
   readonly url: string
   readonly isHierarchical = true
   readonly #place: S3Place
