@@ -5,6 +5,7 @@ import { messageOf } from '../../base/errors.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
 import { Secret, type SecretSource } from '../../origin/http/secret.ts'
 import type { Configuration } from './configuration.ts'
+import { checkNbdFiles } from './nbd-settings.ts'
 import { originOptionsOf } from './origin-settings.ts'
 
 /** Errors keep a mount, or its reads, from working; warnings do not. One sentence each. */
@@ -27,9 +28,10 @@ export async function checkSecrets({ places }: Configuration, silent: LeveledLog
     } catch (error) {
       wrong.push(`${key}: ${messageOf(error)}`)
     }
-    for (const source of secretFilesIn(settings)) {
+    const looks = secretFilesIn(settings).map(source => () => new Secret(source, { logger }).value())
+    for (const look of [...looks, ...(settings.kind === 'nbd' ? [() => checkNbdFiles(settings, logger)] : [])]) {
       try {
-        await new Secret(source, { logger }).value()
+        await look()
       } catch (error) {
         // The secret of another user, whose daemon can read it.
         const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException

@@ -8,6 +8,7 @@ import { type Digest, digestAlgorithms, hexLength } from '../../origin/contract/
 import { isImageName } from '../../origin/contract/image-name.ts'
 import { Secret } from '../../origin/http/secret.ts'
 import { nbdUrlOf, partsOfNbdUrl } from '../../origin/nbd/nbd-url.ts'
+import { tlsDefault, tlsOptionsOf } from '../../origin/nbd/tls-options.ts'
 import type { OriginOptions } from '../../origin/open-origin.ts'
 import { booleanField, pathField, secretField, setting, shown } from './setting-fields.ts'
 
@@ -93,6 +94,12 @@ export function nbdOptionsOf(settings: NbdSettings, logger: Logger): OriginOptio
       verifyPeer: settings.tlsVerifyPeer ?? true,
     },
   }
+}
+
+/** Reads the files that TLS needs, as a mount would; no secret of elsewhere. @throws CacheError access-denied */
+export async function checkNbdFiles(settings: NbdSettings & { readonly url: string }, logger: Logger): Promise<void> {
+  if (!partsOfNbdUrl(settings.url).place.isTls) return
+  await tlsOptionsOf({ ...tlsDefault, ...nbdOptionsOf(settings, logger).tls, pskKey: null }, 'localhost')
 }
 
 /** The digest that a text means; null: none. */

@@ -16,10 +16,10 @@ import { dial } from './dial.ts'
 import { nbdConnectionsMax, nbdIdleMs } from './limits.ts'
 import { nbdError } from './nbd-errors.ts'
 import { NbdExport } from './nbd-export.ts'
-import { exportOfImageName, imageNameOfExport, imageNameOfOne, nbdValidatorOf } from './nbd-names.ts'
+import { exportOfImageName, imageNameOfOne, nbdValidatorOf } from './nbd-names.ts'
 import type { NbdSocket } from './nbd-socket.ts'
 import { type NbdPlace, nbdUrlOf, partsOfNbdUrl } from './nbd-url.ts'
-import { describeExport, listExports } from './negotiation.ts'
+import { describeExport, listImages } from './negotiation.ts'
 import { optionMessage, options } from './protocol.ts'
 import { type NbdTls, tlsDefault } from './tls-options.ts'
 
@@ -63,9 +63,7 @@ export class NbdOrigin implements Origin {
       await this.#ask(this.url, signal, socket => describeExport(socket, exportName))
       return [imageNameOfOne(exportName)]
     }
-    const listed = await this.#ask(this.url, signal, socket => listExports(socket, listingNamesMax + 1))
-    if (listed === null) return null
-    return [...new Set(listed.map(imageNameOfExport).filter(name => name !== null))]
+    return await this.#ask(this.url, signal, socket => listImages(socket, listingNamesMax + 1))
   }
 
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {

@@ -129,7 +129,10 @@ export class NbdSocket {
   }
 
   #listen(socket: Socket): void {
-    socket.on('error', error => this.fail(this.#explained(error)))
+    socket.on('error', error => {
+      // A name with several addresses has an error of each, and no words of its own.
+      this.fail(this.#explained(error instanceof AggregateError ? error.errors[0] : error))
+    })
     socket.once('close', () => this.fail(this.#explained(new Error('the connection broke'))))
   }
 

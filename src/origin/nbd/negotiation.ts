@@ -10,6 +10,7 @@ import {
   nbdStringBytesMax,
 } from './limits.ts'
 import { OptionRefused, protocolError } from './nbd-errors.ts'
+import { imageNameOfExport } from './nbd-names.ts'
 import type { NbdSocket } from './nbd-socket.ts'
 import {
   allocationContext,
@@ -72,19 +73,21 @@ export async function askForTls(socket: NbdSocket): Promise<void> {
 }
 
 /**
- * Names of all exports; null where they are not told. With more than `max` of them, the connection is of no further
- * use.
+ * Images of all exports, each once; null where exports are not told. With more than `max` of them, the connection is
+ * of no further use.
  */
-export async function listExports(socket: NbdSocket, max: number): Promise<string[] | null> {
-  const names: string[] = []
+export async function listImages(socket: NbdSocket, max: number): Promise<string[] | null> {
+  const names = new Set<string>()
   const take: TakeReply = (type, data) => {
     if (type !== replies.server || data.length < 4) throw protocolError('a wrong answer about exports')
     const end = 4 + data.readUInt32BE(0)
     if (end > data.length || end > 4 + nbdStringBytesMax) throw protocolError('a wrong name of an export')
-    names.push(data.toString('utf8', 4, end))
-    return names.length < max
+    // What can be no file is not kept: a name has 4 KiB here.
+    const image = imageNameOfExport(data.toString('utf8', 4, end))
+    if (image !== null) names.add(image)
+    return names.size < max
   }
-  return (await isGranted(ask(socket, options.list, undefined, take, Number.POSITIVE_INFINITY))) ? names : null
+  return (await isGranted(ask(socket, options.list, undefined, take, Number.POSITIVE_INFINITY))) ? [...names] : null
 }
 
 /** The facts of an export, which the connection does not enter. @throws OptionRefused, CacheError */

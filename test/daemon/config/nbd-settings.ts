@@ -1,5 +1,6 @@
 /** Settings of NBD origins, in the file and in the URL. */
 import t from 'tap'
+import { checkNbdFiles } from '../../../src/daemon/config/nbd-settings.ts'
 import { originOptionsOf, originSchema } from '../../../src/daemon/config/origin-settings.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 
@@ -45,4 +46,20 @@ t.test('what is no digest, no name and no URL is refused', async t => {
   t.match(complaintsAbout({ url: 'nbds://a:secret@host/' }), /^url: (?!.*secret)/)
   t.match(complaintsAbout({ url: 'nbd+unix:///' }), /absolute path of a socket/)
   t.match(complaintsAbout({ url, cephId: 'a' }), /cephId/)
+})
+
+t.test('files for TLS are looked at, and those of a server without it are not', async t => {
+  const directory = t.testdir({ 'ca-cert.pem': 'any', 'client-cert.pem': 'any' })
+  const check = (origin: object) => {
+    const settings = originSchema.parse(origin)
+    if (settings.kind !== 'nbd') throw new Error('it is no NBD server')
+    return checkNbdFiles(settings, keepingLogger())
+  }
+  await t.rejects(check({ url: 'nbds://host/', tlsCertificates: directory }), {
+    code: 'access-denied',
+    message: /client-cert.pem and client-key.pem go together/,
+  })
+  await t.rejects(check({ url: 'nbds://a@host/', tlsPskFile: '/nowhere' }), { message: /no key of the user "a"/ })
+  await check({ url: 'nbds://host/', tlsPskKey: { command: ['/bin/false'] } })
+  await check({ url: 'nbd://host/', tlsCertificates: '/nowhere' })
 })

@@ -1,7 +1,20 @@
 /** Handshakes of NBD servers that are wrong. */
 import t from 'tap'
-import { openedNbd } from '../../fixtures/nbd-origin.ts'
-import { ack, type NbdScript, optionReply, refusal, u16, u32, u64 } from '../../fixtures/scripted-nbd.ts'
+import { NbdOrigin } from '../../../src/origin/nbd/nbd-origin.ts'
+import { NbdSocket } from '../../../src/origin/nbd/nbd-socket.ts'
+import { greet, listImages } from '../../../src/origin/nbd/negotiation.ts'
+import { freePort } from '../../fixtures/free-port.ts'
+import { openedNbd, patienceMs } from '../../fixtures/nbd-origin.ts'
+import {
+  ack,
+  type NbdScript,
+  optionReply,
+  refusal,
+  startScriptedNbd,
+  u16,
+  u32,
+  u64,
+} from '../../fixtures/scripted-nbd.ts'
 
 const { signal } = new AbortController()
 
@@ -57,3 +70,39 @@ t.test('a server that breaks the handshake is origin-protocol or origin-unsuppor
 function answering(answer: (option: number) => Buffer): NbdScript {
   return { onOption: (option, _, socket) => void socket.write(answer(option)) !== null }
 }
+
+t.test('what is said in the clear before TLS begins is not believed to be said in it', async t => {
+  const early = Buffer.concat([optionReply(5, ack), optionReply(6, ack)])
+  const script: NbdScript = { onOption: (option, _, socket) => option === 5 && socket.write(early) }
+  const server = await startScriptedNbd(t, script)
+  const origin = new NbdOrigin(server.url.replace('nbd', 'nbds'), { concurrencyMax: 1, callMsMax: patienceMs })
+  t.teardown(() => origin.close())
+  await t.rejects(origin.lookup('default', { signal }), { code: 'origin-protocol' })
+})
+
+t.test('the reason says why no server is reached, also where a name has several addresses', async t => {
+  const port = await freePort()
+  for (const host of ['127.0.0.1', 'localhost']) {
+    const origin = new NbdOrigin(`nbd://${host}:${port}/`, { concurrencyMax: 1, callMsMax: patienceMs })
+    t.teardown(() => origin.close())
+    await t.rejects(origin.list({ signal }), { code: 'origin-unreachable', message: /ECONNREFUSED/ })
+  }
+  const nowhere = new NbdOrigin('nbd+unix:///?socket=/nowhere', { concurrencyMax: 1, callMsMax: patienceMs })
+  t.teardown(() => nowhere.close())
+  await t.rejects(nowhere.list({ signal }), { code: 'origin-unreachable', message: /ENOENT/ })
+})
+
+t.test('a listing without an end ends with as many names as are wanted', async t => {
+  const name = (text: string) => Buffer.concat([u32(text.length), Buffer.from(text)])
+  const script: NbdScript = {
+    onOption: (option, _, socket) => {
+      for (let k = 0; k < 10_000; k++) socket.write(optionReply(option, 2, name(`${'x'.repeat(k % 300)}${k}`)))
+      return true
+    },
+  }
+  const { port } = new URL((await startScriptedNbd(t, script)).url)
+  const socket = new NbdSocket({ host: '127.0.0.1', port: Number(port) }, false, patienceMs)
+  await greet(socket)
+  t.equal((await listImages(socket, 5_000))?.length, 5_000)
+  socket.fail(new Error('enough'))
+})
