@@ -10,8 +10,8 @@ import { ForwardingOrigin } from '../../../src/origin/wrappers/forwarding-origin
 import { originContract } from '../../contract/origin.ts'
 import { MirroringOrigin } from '../../fixtures/ceph/mirror.ts'
 import { makeCertificate, noCertificates } from '../../fixtures/certificate.ts'
-import { noNbdkit, noQemuNbd, startNbdkit } from '../../fixtures/nbd-server.ts'
-import { startQemuStorage } from '../../fixtures/qemu-storage.ts'
+import { noNbdkit, startNbdkit } from '../../fixtures/nbd-server.ts'
+import { noQemuStorage, startQemuStorage } from '../../fixtures/qemu-storage.ts'
 
 const calls = { concurrencyMax: 16, callMsMax: 30_000 }
 const options = { digests: 'given', times: false } as const
@@ -61,7 +61,7 @@ originContract(
     const origin = new NbdOrigin(server.url, { ...calls, digests: digestsOf(directory) })
     return new MirroringOrigin(new TrimmedOrigin(origin, directory), directory, server)
   },
-  { skip: noQemuNbd, ...options },
+  { skip: noQemuStorage, ...options },
 )
 
 /** Exports of qemu have whole sectors. This shows them as long as their files. */

@@ -1,9 +1,11 @@
 /** TLS with real NBD servers: certificates of both sides, pre-shared keys, and nothing in the clear instead. */
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../../src/base/image.ts'
 import { NbdOrigin } from '../../../src/origin/nbd/nbd-origin.ts'
+import { tlsDefault, tlsOptionsOf } from '../../../src/origin/nbd/tls-options.ts'
 import { makeCertificate, makeSignedCertificate, noCertificates } from '../../fixtures/certificate.ts'
 import { sampleBytes, writeSample } from '../../fixtures/images.ts'
 import { noNbdkit, noQemuNbd, startNbdkit, startQemuNbd } from '../../fixtures/nbd-server.ts'
@@ -87,17 +89,17 @@ t.test('certificates, of the server and of the client', { skip }, async t => {
   const words = ['--tls=require', `--tls-certificates=${serverSide}`]
   const open = await startNbdkit(t, [...words, 'file', image])
   const careful = await startNbdkit(t, [...words, '--tls-verify-peer', 'file', image], { unix: true })
-  const tls = (directory: string) => `tls-certificates=${directory}`
-  await canBeRead(t, secure(open.url, tls(others.withoutProof)))
-  await canBeRead(t, secure(careful.url, tls(clientSide)))
-  await isRefused(t, secure(careful.url, tls(others.withoutProof)), hungUp)
-  await isRefused(t, secure(careful.url, tls(others.withWrongProof)), hungUp)
+  const trusting = (directory: string) => `tls-certificates=${directory}`
+  await canBeRead(t, secure(open.url, trusting(others.withoutProof)))
+  await canBeRead(t, secure(careful.url, trusting(clientSide)))
+  await isRefused(t, secure(careful.url, trusting(others.withoutProof)), hungUp)
+  await isRefused(t, secure(careful.url, trusting(others.withWrongProof)), hungUp)
   await isRefused(t, secure(open.url, ''), 'origin-unreachable')
-  await isRefused(t, secure(open.url, tls(others.withOtherAuthority)), 'origin-unreachable')
-  await isRefused(t, secure(open.url, `${tls(clientSide)}&tls-hostname=elsewhere`), 'origin-unreachable')
+  await isRefused(t, secure(open.url, trusting(others.withOtherAuthority)), 'origin-unreachable')
+  await isRefused(t, secure(open.url, `${trusting(clientSide)}&tls-hostname=elsewhere`), 'origin-unreachable')
   await canBeRead(t, secure(open.url, 'tls-verify-peer=0'))
   await isRefused(t, open.url, 'access-denied')
-  await isRefused(t, secure(open.url, tls('/nowhere')), 'access-denied')
+  await isRefused(t, secure(open.url, trusting('/nowhere')), 'access-denied')
 })
 
 t.test('qemu-nbd with certificates', { skip }, async t => {
@@ -124,6 +126,31 @@ t.test('pre-shared keys', { skip }, async t => {
     const posing = await startNbdkit(t, ['--tls=require', `--tls-certificates=${serverSide}`, 'file', image])
     await isRefused(t, secure(posing.url, `tls-psk-file=${psk}`, 'parents@'), 'origin-unreachable')
   })
+})
+
+t.test('TLS 1.2 will do, with certificates and with keys', { skip }, async t => {
+  const { image, serverSide, clientSide, psk } = files(t)
+  const before = tls.DEFAULT_MAX_VERSION
+  tls.DEFAULT_MAX_VERSION = 'TLSv1.2'
+  t.teardown(() => {
+    tls.DEFAULT_MAX_VERSION = before
+  })
+  const words = ['--tls=require', '--tls-verify-peer', `--tls-certificates=${serverSide}`]
+  const certified = await startNbdkit(t, [...words, 'file', image])
+  await canBeRead(t, secure(certified.url, `tls-certificates=${clientSide}`))
+  const keyed = await startNbdkit(t, ['--tls=require', `--tls-psk=${psk}`, 'file', image])
+  await canBeRead(t, secure(keyed.url, `tls-psk-file=${psk}`, 'parents@'))
+  await isRefused(t, secure(certified.url, `tls-psk-file=${psk}`, 'parents@'), /^(access-denied|origin-unreachable)$/)
+})
+
+t.test('a certificate that is trusted does not stand for a key', async t => {
+  const { checkServerIdentity, ca } = await tlsOptionsOf(
+    { ...tlsDefault, username: 'a', pskKey: { value: async () => key } },
+    'host',
+  )
+  const certificate = { raw: Buffer.from('any') } as tls.PeerCertificate
+  t.match(checkServerIdentity?.('host', certificate), { message: /did not prove/ })
+  t.same(ca, [], 'and none is trusted')
 })
 
 t.test('a server without TLS is refused, not read in the clear', { skip }, async t => {
