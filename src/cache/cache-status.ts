@@ -16,6 +16,8 @@ export interface ImageStatus extends ImageReads {
   readonly sizeBytes: number
   readonly residentBytes: number
   readonly complete: boolean
+  /** The place that a pass over a sequential image has come to, in its bytes; null: none is under way. */
+  readonly passBytes: number | null
   readonly validator: string
   /**
    * The whole image against its publisher's digest: `none` where none is given, `unverified` until the image is

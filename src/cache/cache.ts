@@ -288,11 +288,12 @@ export class Cache {
 
   /** The images of names now, for status; no origin is asked. */
   images(): ImageStatus[] {
-    return this.#origins.all.flatMap(({ directory, origin }) =>
+    return this.#origins.all.flatMap(({ directory, origin, passes }) =>
       this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
         name: shownName(directory, name),
         sizeBytes: image.sizeBytes,
         ...this.residence(image),
+        passBytes: passes?.positionOf(image.id) ?? null,
         validator: image.validator,
         digest: this.#digester.state(image),
         pinned: this.#pins.has(origin, name),

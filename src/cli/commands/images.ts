@@ -27,8 +27,9 @@ export function tableOfImages(images: readonly ImageStatus[]): string {
   return trimmed(table.toString())
 }
 
-/** The verdict of its publisher's digest: only one of these is bad. */
-function stateOf({ digest }: ImageStatus): string {
+/** The pass that brings it, or the verdict of its publisher's digest: only one of these is bad. */
+function stateOf({ digest, passBytes, sizeBytes }: ImageStatus): string {
+  if (typeof passBytes === 'number' && digest !== 'mismatch') return `a pass is at ${share(passBytes, sizeBytes)}`
   const states = { none: 'served', unverified: 'served', verified: 'served, verified', mismatch: 'quarantined' }
   return states[digest]
 }

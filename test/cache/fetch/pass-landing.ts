@@ -79,6 +79,7 @@ t.test('what has landed outlasts a restart, and the rest comes by another pass',
   await first.readRight(0, 10)
   const { residence } = { residence: () => first.rooms.cache.residence(first.image).residentBytes }
   await until(() => residence() >= 5 * MiB, 60_000, 'half of it')
+  t.ok(first.rooms.cache.images()[0]!.passBytes! >= 5 * MiB, 'the pass shows how far it is')
   await first.rooms.close()
   never.resolve()
   await first.origin.close()

@@ -71,4 +71,6 @@ t.test('images: a line each, with what is pinned, open, and not served', async t
   t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +- +- +quarantined +"abc"$/m)
   t.match(text, /^empty\.raw +0 B +complete +yes +- +served, verified +"def"$/m)
   t.match(tableOfImages([]), /list the mount/)
+  const [first] = status.images
+  t.match(tableOfImages([{ ...first!, digest: 'unverified', passBytes: 2 ** 30 }]), /a pass is at 50\.0 %/)
 })

@@ -10,7 +10,14 @@ const KiB = 1024
 const noMisses = { misses: 0, missBytes: 0, missMs: 0 }
 
 function image(name: string, more: Partial<ImageStatus>): ImageStatus {
-  const facts = { sizeBytes: 1000 * KiB, residentBytes: 0, complete: false, validator: 'v', digest: 'none' as const }
+  const facts = {
+    sizeBytes: 1000 * KiB,
+    residentBytes: 0,
+    complete: false,
+    passBytes: null,
+    validator: 'v',
+    digest: 'none' as const,
+  }
   return { name, ...facts, pinned: false, open: false, hits: 0, hitBytes: 0, ...noMisses, ...more }
 }
 
