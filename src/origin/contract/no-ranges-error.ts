@@ -4,7 +4,11 @@
 import { CacheError } from '../../base/errors.ts'
 
 export class NoRangesError extends CacheError {
-  constructor(message: string) {
+  /** True for all of its images; else one answer may have been a mistake, and a lookup knows. */
+  readonly isSure: boolean
+
+  constructor(message: string, isSure = false) {
     super('origin-protocol', message)
+    this.isSure = isSure
   }
 }

@@ -54,10 +54,13 @@ export class SequentialOrigin extends ForwardingOrigin {
 
   override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     if (this.#known.use(image.id)) return this.#wait(image, offset, target, options)
-    return super.read(image, offset, target, options).catch(error => {
+    return super.read(image, offset, target, options).catch(async error => {
       if (!(error instanceof NoRangesError)) throw error
+      // Without an answer to it, the first error stands.
+      if (!error.isSure) await this.lookup(image.key, options).catch(() => {})
+      if (!error.isSure && !this.#known.has(image.id)) throw error
       this.#known.set(image.id, true)
-      return this.#wait(image, offset, target, options)
+      await this.#wait(image, offset, target, options)
     })
   }
 

@@ -92,7 +92,7 @@ export class UnpackedViewOrigin extends ForwardingOrigin {
 
   override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     if (!isView(image)) return this.inner.read(image, offset, target, options)
-    return Promise.reject(new NoRangesError(`${this.url}${image.key}: is unpacked from the front`))
+    return Promise.reject(new NoRangesError(`${this.url}${image.key}: is unpacked from the front`, true))
   }
 
   override readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {

@@ -64,7 +64,7 @@ t.test('an image that was not looked up shows itself at its first read', async t
   const target = new Uint8Array(1000)
   await other.read(image, 2_000_000, target, { signal })
   t.ok(sampleBytes(sample, 2_000_000, 1000).equals(target))
-  t.equal(await gets(), 2, 'the one that was refused, and the pass')
+  t.equal(await gets(), 3, 'the one that was refused, that of the lookup, and the pass')
 })
 
 t.test('a pass that breaks is begun anew, and its readers hear nothing of it', async t => {
@@ -83,4 +83,12 @@ t.test('an origin that sends other than the image is refused', async t => {
   await t.rejects(read(), { code: 'image-changed' })
   await server.fault({ kind: 'status', status: 403, times: 1 })
   await t.rejects(read(), { code: 'access-denied' })
+})
+
+t.test('a whole answer of a server with ranges is a mistake, and makes no image sequential', async t => {
+  const { server, origin, image } = await bench(t, { ranges: 'yes' })
+  await server.fault({ kind: 'whole', times: 1, method: 'GET' })
+  await t.rejects(origin.read(image, 100, new Uint8Array(10), { signal }), { code: 'origin-protocol' })
+  t.notOk(origin.isSequential(image))
+  await origin.read(image, 100, new Uint8Array(10), { signal })
 })
