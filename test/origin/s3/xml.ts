@@ -26,9 +26,9 @@ t.test('anything else is refused', async t => {
       'x<a></a>',
     ],
     ...['<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', '<a><!-- b --></a>', '<a><![CDATA[b]]></a>', '<a <b></b></a>'],
-    '<a>'.repeat(1000),
   ]
   for (const text of wrong) t.throws(() => leaves(text), Error, text.slice(0, 50))
+  t.throws(() => leaves('<a>'.repeat(1000)), /too deep/)
 })
 
 t.test('a long hostile document is judged in a moment', async t => {
