@@ -25,6 +25,9 @@ export const s3PageBytesMax = 4 * MiB
 /** Pages of one listing: twice those of as many names as are shown, for keys that are no names. */
 export const s3ListingPagesMax = 2 * Math.ceil((listingNamesMax + 1) / s3PageNamesMax)
 
+/** The time for which a listing that no caller waited for any more is kept for the next one. */
+export const listingKeptMs = 30_000
+
 /** Names of regions. Source: AWS General Reference; the longest is 14. */
 export const regionCharsMax = 64
 

@@ -16,6 +16,7 @@ import type { ConfiguredKeysOptions } from './credentials/configured-keys.ts'
 import { defaultCredentials } from './credentials/default-credentials.ts'
 import type { AwsEnvironment } from './credentials/environment-keys.ts'
 import { SharedFiles } from './credentials/shared-files.ts'
+import { LongListing } from './long-listing.ts'
 import { type Addressing, bucketUrlOf } from './s3-address.ts'
 import { S3Bucket } from './s3-bucket.ts'
 import { isRegion } from './s3-error.ts'
@@ -65,6 +66,7 @@ export class S3Origin implements Origin {
   readonly #http: HttpOptions
   readonly #openings = new SharedRun<S3Bucket>()
   readonly #buckets: S3Bucket[] = []
+  readonly #listing = new LongListing<readonly string[] | null>()
   #signer: S3Signer | null = null
   #endpoint: URL | null = null
   #isClosed = false
@@ -82,7 +84,7 @@ export class S3Origin implements Origin {
 
   async list({ signal }: ReadOptions): Promise<readonly string[] | null> {
     throwIfAborted(signal)
-    return await this.#with(bucket => bucket.list(signal))
+    return await this.#listing.names(own => this.#with(bucket => bucket.list(own)), signal)
   }
 
   async lookup(key: string, { signal }: ReadOptions): Promise<ImageFacts> {

@@ -4,6 +4,7 @@ import { type Image, identify } from '../../../src/base/image.ts'
 import { RetryAfterError } from '../../../src/origin/contract/retry-after-error.ts'
 import { type S3Options, S3Origin } from '../../../src/origin/s3/s3-origin.ts'
 import { S3TestServer } from '../../fixtures/s3-server.ts'
+import { until } from '../../fixtures/until.ts'
 
 const signal = new AbortController().signal
 const environment = { AWS_ACCESS_KEY_ID: 'test-id', AWS_SECRET_ACCESS_KEY: 'test-secret', HOME: '/nonexistent' }
@@ -217,6 +218,16 @@ t.test('endpoint and region come from the environment and the profile, when the 
   t.teardown(() => ofEnvironment.close())
   await imageOf(ofEnvironment)
   t.equal(server.seen.length, 3)
+})
+
+t.test('a listing that is under way ends with its origin', async t => {
+  const { server, origin } = await made(t)
+  server.script = () => true // No answer comes.
+  const list = origin.list({ signal })
+  await until(() => server.seen.length > 0, 30_000, 'the request')
+  await Promise.all([origin.close(), t.rejects(list, { code: 'closed' })])
+  await t.rejects(origin.list({ signal }), { code: 'closed' })
+  await t.rejects(origin.lookup('a.img', { signal }), { code: 'closed' })
 })
 
 t.test('no error shows a secret', async t => {
