@@ -7,6 +7,7 @@ import { openOrigin } from '../../src/origin/open-origin.ts'
 import { type OpenStackSettings, openStackSettingsDefault } from '../../src/origin/openstack/openstack-options.ts'
 import { swiftOptionsDefault } from '../../src/origin/swift/swift-origin.ts'
 import { swiftLargeObjects } from '../contract/swift/large-objects.ts'
+import { swiftMounted } from '../contract/swift/mounted.ts'
 import { type SwiftSubject, swiftContract } from '../contract/swift/swift-contract.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { freePort } from '../fixtures/free-port.ts'
@@ -48,6 +49,7 @@ if (noSwift !== false || noKeystone !== false) {
   swiftContract('Swift with tokens of its own', () => own, ['plain'])
   swiftContract('Swift with Keystone', () => byKeystone)
   swiftLargeObjects('Swift', () => own, true)
+  swiftMounted(keystone, byKeystone.objects)
 
   t.test('an application credential, and secrets that are wrong', async t => {
     await byKeystone.objects.create('credentials')
