@@ -10,6 +10,13 @@ import { receiveText } from '../http/protocol/http-body.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
 import { listingPagesMax, pageBytesMax, pageNamesMax } from './limits.ts'
 
+/** The account may not list the container. Its objects may be read all the same. */
+export class ListingForbidden extends CacheError {
+  constructor(place: string) {
+    super('access-denied', `${place}: may not be listed (403)`)
+  }
+}
+
 /** An object as a listing has it, whose size may be wrong: that of a dynamic large object is 0. */
 export interface ListedObject {
   readonly name: string
@@ -38,6 +45,7 @@ export async function* listedObjects(
     url.search = `${new URLSearchParams({ format: 'json', limit: String(pageNamesMax), prefix, marker })}`
     const page = await client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
       if (answer.status === 204) return []
+      if (answer.status === 403) throw new ListingForbidden(answer.place)
       if (answer.status !== 200) throw failureOf(answer, 'list')
       const text = await receiveText(answer, pageBytesMax, watch)
       return parsedPage(text, `${answer.place}?prefix=${prefix}`)

@@ -29,7 +29,7 @@ import {
   type OpenStackSettings,
   openStackSettingsDefault,
 } from '../openstack/openstack-options.ts'
-import { listedObjects } from './container-listing.ts'
+import { ListingForbidden, listedObjects } from './container-listing.ts'
 import { segmentsKeptMax } from './limits.ts'
 import { dynamicSegments, type ManifestSource, staticSegments, urlOf } from './manifests.ts'
 import { isOfSegments, SegmentList } from './segments.ts'
@@ -102,8 +102,9 @@ export class SwiftOrigin implements Origin {
         if (keys.length > listingNamesMax) break
       }
     } catch (error) {
-      // Objects may be read by all, and listed by none.
-      if (isCacheError(error, 'access-denied')) return null
+      // Objects may be read by all, and listed by none. Without a token that is a 401.
+      const isStranger = this.#account.authorizer === null && isCacheError(error, 'access-denied')
+      if (isStranger || error instanceof ListingForbidden) return null
       throw error
     }
     return keys.slice(0, listingNamesMax + 1)

@@ -1,6 +1,6 @@
 /**
- * A container as a mount: qemu's overlays run on a plain object, a static and a dynamic large one. Neither the password
- * nor a token is in the log, in status, or anywhere in the cache.
+ * A container as the mount that docs/ORIGINS.md shows: qemu's overlays run on a plain object, a static and a dynamic
+ * large one. Neither the secret nor a token is in the log, in status, or anywhere in the cache.
  */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -11,22 +11,23 @@ import { run } from '../../fixtures/run.ts'
 import type { SwiftObjects } from '../../fixtures/swift-objects.ts'
 
 const [imageBytes, segmentBytes] = [8 * 2 ** 20, 1_500_000]
-const container = 'mounted'
+/** Of the example in docs/ORIGINS.md. */
+const container = 'images'
 
 /** Bytes by offset, each with what is expected there. */
 const patterns = ['-P 0x11 0 1M', '-P 0x00 1M 1M', '-P 0x33 4M 300k', '-P 0x44 8000k 100k']
 
 export function swiftMounted(keystone: KeystoneServer, objects: SwiftObjects): void {
   t.test('a container with Keystone, mounted', { skip: cannotMount }, async t => {
-    const where = { ...place(t), origin: `swift://${container}/golden/` }
+    const where = place(t)
     const raw = join(where.top, 'golden.raw')
     await run('qemu-img', 'create', '-f', 'raw', raw, String(imageBytes))
     await qemuIo(raw, 'raw', ...patterns.map(pattern => `write ${pattern}`))
     await upload(objects, readFileSync(raw))
-    const password = join(where.top, 'password')
-    writeFileSync(password, keystone.user.password, { mode: 0o600 })
+    const secret = join(where.top, 'secret')
+    writeFileSync(secret, keystone.applicationCredential.secret, { mode: 0o600 })
     const file = join(where.top, 'mount.yaml')
-    writeFileSync(file, configurationText(where, keystone, password))
+    writeFileSync(file, configurationText(where, keystone, secret))
     const daemon = startCommand(t, [...command, 'mount', '--config', file])
     await logs(daemon, /"msg":"mounted"/)
     for (const name of ['plain.raw', 'large/static.raw', 'large/dynamic.raw']) {
@@ -43,18 +44,25 @@ export function swiftMounted(keystone: KeystoneServer, objects: SwiftObjects): v
   })
 }
 
+/** The example of docs/ORIGINS.md, with the login of the test in it. */
 function configurationText(
-  where: { readonly origin: string; readonly mountpoint: string; readonly cacheDirectory: string },
-  { authUrl, user }: KeystoneServer,
-  password: string,
+  where: { readonly mountpoint: string; readonly cacheDirectory: string },
+  { authUrl, applicationCredential }: KeystoneServer,
+  secret: string,
 ): string {
-  return `mountpoint: ${where.mountpoint}
-origin:
-  url: ${where.origin}
-  authUrl: ${authUrl}
-  username: ${user.username}
-  project: ${user.project}
-  password: {file: ${password}}
+  const [, example = ''] =
+    /```yaml\n(origin:\n {2}url: swift:[\s\S]*?)```/.exec(readFileSync('docs/ORIGINS.md', 'utf8')) ?? []
+  const own = {
+    authUrl,
+    applicationCredentialId: applicationCredential.id,
+    applicationCredentialSecret: `{file: ${secret}}`,
+  }
+  const origin = Object.entries(own).reduce(
+    (text, [key, value]) => text.replace(new RegExp(`^  ${key}: .*$`, 'm'), `  ${key}: ${value}`),
+    example,
+  )
+  return `${origin}
+mountpoint: ${where.mountpoint}
 cache: {directory: ${where.cacheDirectory}, capacity: 200MiB}
 log: {level: trace}
 `
@@ -77,7 +85,12 @@ async function upload(objects: SwiftObjects, bytes: Buffer): Promise<void> {
 /** Tokens of Keystone begin with the version byte of Fernet and a time. Source: fernet, Spec.md. */
 const fernetToken = /gAAAAA[\w-]{80}/
 
-function leaksNothing(t: Test, directory: string, texts: Record<string, string>, { user }: KeystoneServer): void {
+function leaksNothing(
+  t: Test,
+  directory: string,
+  texts: Record<string, string>,
+  { applicationCredential }: KeystoneServer,
+): void {
   const files = readdirSync(directory, { recursive: true, withFileTypes: true, encoding: 'utf8' })
   const places = files
     .filter(entry => entry.isFile() && !/^\d+\.data$/.test(entry.name))
@@ -86,7 +99,7 @@ function leaksNothing(t: Test, directory: string, texts: Record<string, string>,
   for (const path of places) texts[path] = readFileSync(path, 'latin1')
   t.ok(texts.log!.length > 1000, 'there is a log to look at')
   for (const [name, text] of Object.entries(texts)) {
-    t.notOk(text.includes(user.password) || fernetToken.test(text), name)
+    t.notOk(text.includes(applicationCredential.secret) || fernetToken.test(text), name)
   }
 }
 

@@ -77,11 +77,28 @@ t.test('hostile listings', async t => {
   for (const [status, code] of [
     [404, 'not-found'],
     [500, 'origin-failed'],
+    [498, 'origin-failed'],
     [301, 'origin-protocol'],
   ] as const) {
     const { origin } = await subject(t, { 'GET c': { status } })
     await t.rejects(origin.list(options), { code })
   }
+})
+
+t.test('a container that may not be listed has images all the same; a refused login is an error', async t => {
+  const listOf = async (token: boolean, status: number) => {
+    const server = await startScripted(t, () => ({ status }))
+    const settings = { ...swiftOptionsDefault.settings, token: token ? { env: 'SWIFT_ORIGIN_TOKEN' } : null }
+    const url = `swift://c/?storage=${encodeURIComponent(`http://${server.host}/v1/A`)}`
+    const origin = new SwiftOrigin(url, { ...swiftOptionsDefault, settings })
+    t.teardown(() => origin.close())
+    return await origin.list(options)
+  }
+  process.env.SWIFT_ORIGIN_TOKEN = 'a-token'
+  t.equal(await listOf(true, 403), null)
+  t.equal(await listOf(false, 403), null)
+  t.equal(await listOf(false, 401), null)
+  await t.rejects(listOf(true, 401), { code: 'access-denied', message: /^(?!.*a-token)/ })
 })
 
 t.test('objects that cannot be images', async t => {

@@ -37,6 +37,8 @@ function codeOf(status: number, purpose: HttpPurpose): ErrorCode {
       return 'access-denied'
     case 408:
     case 429:
+    // Rate limited. Source: Swift 2.30, swift/common/middleware/ratelimit.py.
+    case 498:
       return 'origin-failed'
     default:
       return status >= 500 ? 'origin-failed' : 'origin-protocol'
