@@ -26,3 +26,6 @@ export const segmentsMax = 100_000
 
 /** Segments of all images whose lists are kept, 300 bytes each. An image that left is asked about again. */
 export const segmentsKeptMax = 200_000
+
+/** Segments that one read asks for at once: a quarter of the usual connections, and most reads touch one or two. */
+export const partsAtOnceMax = 16

@@ -30,9 +30,9 @@ import {
   openStackSettingsDefault,
 } from '../openstack/openstack-options.ts'
 import { ListingForbidden, listedObjects } from './container-listing.ts'
-import { segmentsKeptMax } from './limits.ts'
+import { partsAtOnceMax, segmentsKeptMax } from './limits.ts'
 import { dynamicSegments, type ManifestSource, staticSegments, urlOf } from './manifests.ts'
-import { isOfSegments, SegmentList } from './segments.ts'
+import { isOfSegments, type Segment, SegmentList } from './segments.ts'
 import { objectUrlOf, type SwiftPlace, swiftPlaceOf, swiftUrlOf } from './swift-url.ts'
 
 export interface SwiftOptions {
@@ -218,7 +218,7 @@ export class SwiftOrigin implements Origin {
     return list
   }
 
-  /** All of them at once; when one fails, the others end before that is told. */
+  /** Several at once; when one fails, the others end before that is told. */
   async #readParts(
     store: Store,
     image: Image,
@@ -233,7 +233,7 @@ export class SwiftOrigin implements Origin {
     const shared = new LightAbortSignal(signal, abortedBy)
     let failure: unknown = null
     let at = 0
-    const reads = parts.map(async part => {
+    const readPart = async (part: Segment) => {
       const into = target.subarray(at, (at += part.length))
       try {
         const version = { sizeBytes: part.objectBytes, validator: part.etag }
@@ -242,8 +242,10 @@ export class SwiftOrigin implements Origin {
         failure ??= error
         shared.abort()
       }
-    })
-    await Promise.all(reads)
+    }
+    for (let k = 0; k < parts.length && failure === null; k += partsAtOnceMax) {
+      await Promise.all(parts.slice(k, k + partsAtOnceMax).map(readPart))
+    }
     shared.end()
     if (failure !== null) throw failure
   }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { identify } from '../../../src/base/image.ts'
-import { listingPagesMax } from '../../../src/origin/swift/limits.ts'
+import { listingPagesMax, partsAtOnceMax } from '../../../src/origin/swift/limits.ts'
 import { SwiftOrigin, swiftOptionsDefault } from '../../../src/origin/swift/swift-origin.ts'
 import { type Asked, type Scripted, type ScriptedServer, startScripted } from '../../fixtures/scripted-server.ts'
 
@@ -160,6 +160,30 @@ t.test('one part that fails ends the reads of the others', async t => {
   await origin.read(image, 0, target.subarray(0, 3), options)
   t.same([...target.subarray(3)], [7, 7, 7, 7, 7, 7])
   await t.rejects(origin.read(image, 2, target, { signal: AbortSignal.abort() }), { code: 'aborted' })
+})
+
+t.test('a read of many small segments asks for some of them at a time', async t => {
+  const names = Array.from({ length: 3 * partsAtOnceMax + 1 }, (_, k) => `s/${k}`)
+  const manifest = names.map(name => ({ name: `/${name}`, hash: md5(name), bytes: name.length }))
+  const whole = names.join('')
+  let [now, most] = [0, 0]
+  const server = await startScripted(t, async asked => {
+    const name = asked.url.pathname.replace('/v1/A/', '')
+    if (asked.method === 'HEAD') return slo(whole.length)
+    if (name === 'c/a') return { body: JSON.stringify(manifest) }
+    most = Math.max(most, ++now)
+    await new Promise(resolve => setTimeout(resolve, 5))
+    now--
+    return plain(name)(asked)
+  })
+  const storage = encodeURIComponent(`http://${server.host}/v1/A`)
+  const origin = new SwiftOrigin(`swift://c/?storage=${storage}`, swiftOptionsDefault)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a', options))
+  const target = Buffer.alloc(whole.length)
+  await origin.read(image, 0, target, options)
+  t.equal(target.toString(), whole)
+  t.ok(most > 1 && most <= partsAtOnceMax, `${most} at once`)
 })
 
 t.test('lists of segments that are not kept are had again', async t => {
