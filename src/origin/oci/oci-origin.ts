@@ -31,7 +31,7 @@ import type { Descriptor, Platform } from './manifest.ts'
 import type { OciOptions } from './oci-options.ts'
 import { homeOf, isTag, loginNamesOf, type OciPlace, ociPlaceOf, ociUrlOf } from './oci-url.ts'
 import { chosenOf, hostPlatform, platformText } from './platform.ts'
-import { type NamedManifest, Registry } from './registry.ts'
+import { type NamedManifest, Registry, registryErrorIn } from './registry.ts'
 import { RegistryAuthorizer } from './registry-authorizer.ts'
 import { RegistryLogin } from './registry-login.ts'
 import { headOfLayer, type ReadBlob, streamDisk, verified } from './unpacked-layer.ts'
@@ -74,7 +74,7 @@ export class OciOrigin implements Origin {
     this.#platform = platform ?? hostPlatform()
     this.#diskType = diskType
     const home = homeOf(this.#place, isInsecure)
-    const http = { ...httpOptionsDefault, ...options }
+    const http = { ...httpOptionsDefault, ...options, readError: registryErrorIn }
     this.#takesSequential = http.takesSequential
     const { repository } = this.#place
     const logins = new RegistryLogin(login, loginNamesOf(this.#place), login.secrets)

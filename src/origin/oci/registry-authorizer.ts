@@ -10,15 +10,15 @@
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Authorization, AuthorizedRequest, Authorizer, RefusedAnswer } from '../http/authorizer.ts'
-import { HttpClient, type HttpOptions } from '../http/http-client.ts'
+import { HttpClient, type HttpOptions, type HttpRequest } from '../http/http-client.ts'
 import { secretBytesMax, secretRenewMs } from '../http/limits.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
+import { failureOf } from '../http/protocol/http-status.ts'
 import { httpPlaceOf, isLoopback } from '../http/protocol/http-url.ts'
 import { LocalRedirects } from '../http/protocol/local-redirects.ts'
 import { type Challenge, challengeOf } from './challenge.ts'
 import { scopesMax, smallAnswerBytesMax, tokenMarginMsMax, tokenSecondsDefault } from './limits.ts'
-import { refusalBy } from './registry.ts'
-import type { Login, RegistryLogin } from './registry-login.ts'
+import { identityTokenUser, type Login, type RegistryLogin } from './registry-login.ts'
 
 interface Token {
   readonly header: string
@@ -64,7 +64,7 @@ export class RegistryAuthorizer implements Authorizer {
     if (challenge === null) return nothing
     if (challenge.kind === 'basic') {
       const login = await this.#login.current()
-      return login === null ? nothing : authorizationBy(basicOf(login), this.#login.freshMs)
+      return login === null || isIdentityToken(login) ? nothing : authorizationBy(basicOf(login), this.#login.freshMs)
     }
     if (this.#token === null || this.#token.untilMs <= this.#now()) await this.#renew(challenge)
     const { header, untilMs } = this.#token!
@@ -115,24 +115,26 @@ export class RegistryAuthorizer implements Authorizer {
 
   async #ask({ realm, service }: BearerChallenge): Promise<Token> {
     const url = await this.#placeOf(realm)
-    if (service !== null) url.searchParams.set('service', service)
-    for (const scope of this.#scopes) url.searchParams.append('scope', scope)
     const login = await this.#login.current()
     const sinceMs = this.#now()
-    const text = await this.#fetch(url, login && basicOf(login))
+    const asked = { service, scopes: [...this.#scopes] }
+    const text = await (login !== null && isIdentityToken(login)
+      ? this.#fetch(exchangeOf(url, asked, login), null)
+      : this.#fetch(requestOf(url, asked), login && basicOf(login)))
     const { value, seconds } = tokenIn(text, httpPlaceOf(url))
     const ms = seconds * 1000
     const untilMs = sinceMs + ms - Math.min(tokenMarginMsMax, ms / 4)
     return { header: `Bearer ${value}`, sinceMs, untilMs }
   }
 
-  async #fetch(url: URL, authorization: string | null): Promise<string> {
+  async #fetch(request: HttpRequest, authorization: string | null): Promise<string> {
+    const { url } = request
     const { signal } = this.#closed
     if (signal.aborted) throw new CacheError('closed', `${this.#home.origin}: the origin has been closed`)
     const server = new HttpClient(url.origin, authorization, this.#serverOptions(url))
     try {
-      return await server.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
-        if (answer.status !== 200) throw await refusalBy(answer, watch)
+      return await server.exchange(request, signal, async (answer, watch) => {
+        if (answer.status !== 200) throw failureOf(answer, 'lookup')
         return (await receiveText(answer, smallAnswerBytesMax, watch)) ?? ''
       })
     } finally {
@@ -160,6 +162,29 @@ export class RegistryAuthorizer implements Authorizer {
     const lookup = new LocalRedirects(this.#home.origin, this.#options.lookup).lookupFor(url.origin)
     return { ...this.#options, lookup, authorizer: null, receiver: null, readers: null, unixSocket: null }
   }
+}
+
+interface AskedToken {
+  readonly service: string | null
+  readonly scopes: readonly string[]
+}
+
+function requestOf(url: URL, { service, scopes }: AskedToken): HttpRequest {
+  const whole = new URL(url)
+  if (service !== null) whole.searchParams.set('service', service)
+  for (const scope of scopes) whole.searchParams.append('scope', scope)
+  return { method: 'GET', url: whole, headers: {} }
+}
+
+/** An identity token is exchanged. Source: Docker "Oauth2 Token Authentication" (grant_type, refresh_token). */
+function exchangeOf(url: URL, { service, scopes }: AskedToken, { password }: Login): HttpRequest {
+  const form = { grant_type: 'refresh_token', client_id: 'parentfs', service: service ?? '', scope: scopes.join(' ') }
+  const body = new URLSearchParams({ ...form, refresh_token: password }).toString()
+  return { method: 'POST', url, headers: { 'content-type': 'application/x-www-form-urlencoded' }, body }
+}
+
+function isIdentityToken({ username }: Login): boolean {
+  return username === identityTokenUser
 }
 
 function authorizationBy(authorization: string, freshMs: number): Authorization {

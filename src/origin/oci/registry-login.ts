@@ -16,7 +16,11 @@ import { secretCommandMsMax, secretRenewMs } from '../http/limits.ts'
 import { Secret, type SecretOptions, type SecretSource } from '../http/secret.ts'
 import { loginFileBytesMax, loginFreshMs, smallAnswerBytesMax } from './limits.ts'
 
+/** The user name of an identity token, which is in place of a password. Source: docker-credential-helpers, README. */
+export const identityTokenUser = '<token>'
+
 export interface Login {
+  /** Or {@link identityTokenUser}. */
   readonly username: string
   readonly password: string
 }
@@ -108,7 +112,6 @@ export class RegistryLogin {
     const { Username, Secret } = parsed(text, `docker-credential-${helper} wrote what`)
     if (typeof Username !== 'string' || typeof Secret !== 'string')
       throw new Error(`docker-credential-${helper} gave none`)
-    if (Username === '<token>') throw new Error(`docker-credential-${helper} gave an identity token: use a password`)
     return { username: Username, password: Secret }
   }
 
@@ -176,7 +179,7 @@ function parsed(text: string, subject: string): Record<string, unknown> {
 function loginOf(entry: unknown): Login | null {
   if (!isObject(entry)) return null
   if (typeof entry.identitytoken === 'string' && entry.identitytoken !== '') {
-    throw new Error('it has an identity token for this registry: use a password')
+    return { username: identityTokenUser, password: entry.identitytoken }
   }
   const { auth, username, password } = entry
   if (typeof username === 'string' && typeof password === 'string') return { username, password }

@@ -9,10 +9,11 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { HttpClient } from '../http/http-client.ts'
 import type { ExchangeTimeout } from '../http/protocol/exchange-timeout.ts'
-import { type HttpAnswer, receiveBytes, receiveText } from '../http/protocol/http-body.ts'
+import { type HttpAnswer, receiveBytes } from '../http/protocol/http-body.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
 import { headerOf } from '../http/protocol/response-headers.ts'
-import { manifestBytesMax, smallAnswerBytesMax, tagPageBytesMax, tagPagesMax } from './limits.ts'
+import type { ServerError } from '../http/protocol/server-error.ts'
+import { manifestBytesMax, tagPageBytesMax, tagPagesMax } from './limits.ts'
 import { acceptedManifests, type Manifest, manifestOf } from './manifest.ts'
 import { isContentDigest, isTag } from './oci-url.ts'
 
@@ -115,7 +116,7 @@ export class Registry {
   }
 
   async #text(answer: HttpAnswer, watch: ExchangeTimeout, bytesMax: number): Promise<Buffer> {
-    if (answer.status !== 200) throw await refusalBy(answer, watch)
+    if (answer.status !== 200) throw failureOf(answer, 'lookup')
     const bytes = await receiveBytes(answer, bytesMax, watch)
     if (bytes !== null) return bytes
     throw new CacheError('origin-protocol', `${answer.place}: sent more than ${bytesMax} bytes`)
@@ -126,22 +127,14 @@ export class Registry {
   }
 }
 
-/** The error for an answer, with the registry's own codes for it. */
-export async function refusalBy(answer: HttpAnswer, watch: ExchangeTimeout): Promise<CacheError> {
-  const error = failureOf(answer, 'lookup')
-  const codes = errorCodesIn((await receiveText(answer, smallAnswerBytesMax, watch)) ?? '')
-  if (codes !== '') error.message += ` (${codes})`
-  return error
-}
-
-/** The codes of an error's body, such as MANIFEST_UNKNOWN; empty: it has none. */
-function errorCodesIn(text: string): string {
+/** The codes of an error's body, such as MANIFEST_UNKNOWN; its words may repeat what they were asked with. */
+export function registryErrorIn(body: string): ServerError | null {
   try {
-    const { errors } = JSON.parse(text) as { readonly errors?: readonly { readonly code?: unknown }[] }
-    const codes = (errors ?? []).slice(0, 4).map(({ code }) => String(code))
-    return codes.filter(code => /^[A-Z_]{1,40}$/.test(code)).join(', ')
+    const { errors } = JSON.parse(body) as { readonly errors?: readonly { readonly code?: unknown }[] }
+    const codes = (errors ?? []).map(({ code }) => String(code)).filter(code => /^[A-Z_]{1,40}$/.test(code))
+    return codes.length === 0 ? null : { code: codes.slice(0, 4).join(', '), message: '', region: null }
   } catch {
-    return ''
+    return null
   }
 }
 

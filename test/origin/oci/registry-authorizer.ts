@@ -99,6 +99,25 @@ t.test('a token that is refused is had anew, but not again and again', async t =
   t.equal(tokens().length, 2)
 })
 
+t.test('an identity token is exchanged for others, and goes nowhere else', async t => {
+  const { server, tokens } = await withTokens(t, () => ({ body: '{"access_token":"t","token":"t"}' }))
+  const { ask } = client(t, server.host, { username: '<token>', password: 'hunter&2' })
+  t.equal(await ask(), 200)
+  const [asked] = tokens()
+  t.match(asked, { method: 'POST', url: { search: '' } })
+  t.same(Object.fromEntries(new URLSearchParams(asked!.body)), {
+    grant_type: 'refresh_token',
+    client_id: 'parentfs',
+    service: 's',
+    scope: 'repository:a/b:pull',
+    refresh_token: 'hunter&2',
+  })
+  t.notOk(server.asked.some(({ headers }) => headers.authorization?.startsWith('Basic')))
+  const basic = await startScripted(t, () => ({ status: 401, headers: { 'www-authenticate': 'Basic realm="x"' } }))
+  t.equal(await client(t, basic.host, { username: '<token>', password: 'x' }).ask(), 401)
+  t.notOk(basic.asked.some(({ headers }) => headers.authorization !== undefined))
+})
+
 t.test('a wider scope is asked for at once, beside ours', async t => {
   const wider = 'repository:a/b:metadata_read other:x:y'
   const { server, tokens, refuse } = await withTokens(t, (_, count) => ({ body: `{"token":"t${count}"}` }), wider)
