@@ -111,7 +111,7 @@ export const profileUsedShareMin = 0.5
  */
 export const profileBatchBytes = 8 * MiB
 
-/** Bytes and entries that wait for promotion; over it, a miss is answered and not promoted. */
+/** Bytes and batches that wait for promotion; over it, a miss is answered and not promoted. */
 export const promotionBytesMax = 64 * MiB
 
 export const promotionEntriesMax = 4096

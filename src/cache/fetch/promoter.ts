@@ -1,7 +1,7 @@
 /**
  * Promoter: puts extents that a reader has already got into the store, in the background.
  *
- * The queue is bounded in bytes and entries. When it is full, the miss stays a proxy read, counted, and no reader
+ * The queue is bounded in bytes and batches. When it is full, the miss stays a proxy read, counted, and no reader
  * waits.
  */
 import PQueue from 'p-queue'
