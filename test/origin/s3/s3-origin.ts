@@ -144,7 +144,7 @@ t.test('hostile listings end with an error, and those we may not have are none',
     await t.rejects(origin.list({ signal }), { code: 'origin-protocol' }, body.slice(0, 80))
   }
   t.ok(server.seen.length < 10, 'a token that repeats is seen at once')
-  const keys = ['golden/a', 'other/b', 'b', 'golden/'].map(key => `<Contents><Key>${key}</Key></Contents>`)
+  const keys = ['golden/a', 'elsewhere/b', 'b', 'golden/'].map(key => `<Contents><Key>${key}</Key></Contents>`)
   say(`<ListBucketResult><IsTruncated>false</IsTruncated>${keys.join('')}</ListBucketResult>`)
   t.same(await origin.list({ signal }), ['a'], 'keys of other places are none of ours')
   server.script = (_, response) => server.refuse(response, 403, 'AccessDenied')
