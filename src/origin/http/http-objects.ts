@@ -34,7 +34,6 @@ import {
   modifiedMsOf,
   saysEmpty,
   validatorOf,
-  versionHeadersOf,
 } from './protocol/response-headers.ts'
 
 /** Rules by which servers of a kind differ. */
@@ -81,8 +80,7 @@ export class HttpObjects {
     this.#identity = identity
     this.#client = client
     this.#rules = { ...rulesDefault, ...rules }
-    this.#readers =
-      readers && new NativeReaders(readers, this.#rules.isNamedByContent ? () => anyVersion : versionHeadersOf)
+    this.#readers = readers && new NativeReaders(readers, this.#rules.isNamedByContent ? ownValidatorOf : undefined)
     this.#knowsHead = !this.#rules.asksFirstByte
   }
 
@@ -250,8 +248,10 @@ export class HttpObjects {
 /** A version as answers are compared with it; without a validator, its URL is enough. */
 type AskedVersion = Pick<ObjectVersion, 'sizeBytes'> & { readonly validator: string | null }
 
-/** Any answer shows it. */
-const anyVersion = { etag: null, lastModified: null }
+/** The server has a validator of its own, which is none of ours, and stays. */
+function ownValidatorOf(_image: Image, answer: HttpAnswer): string | null {
+  return validatorOf(answer.headers)
+}
 
 interface Asked extends Look {
   readonly headers: Headers

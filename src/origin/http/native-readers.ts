@@ -20,24 +20,31 @@ interface Published {
   readonly untilMs: number
 }
 
+type ValidatorOf = (image: Image, answer: HttpAnswer) => string | null
+
 export class NativeReaders {
   readonly #table: ReaderTable
-  readonly #versionHeadersOf: typeof versionHeadersOf
+  readonly #validatorOf: ValidatorOf
   readonly #now: () => number
   readonly #published = new LruMap<string, Published>(originDescriptorsMax)
 
   /**
-   * @param headersOf the values of answers that show a version
+   * @param validatorOf the validator by which further answers show the version of an image; null: none would
    * @param now milliseconds, never going back
    */
-  constructor(table: ReaderTable, headersOf = versionHeadersOf, now: () => number = () => performance.now()) {
+  constructor(
+    table: ReaderTable,
+    validatorOf: ValidatorOf = ({ validator }) => validator,
+    now = () => performance.now(),
+  ) {
     this.#table = table
-    this.#versionHeadersOf = headersOf
+    this.#validatorOf = validatorOf
     this.#now = now
   }
 
   /** A range of an image was answered right. */
-  answered(image: Image, { inPlace, repeatMs }: HttpAnswer): void {
+  answered(image: Image, answer: HttpAnswer): void {
+    const { inPlace, repeatMs } = answer
     if (inPlace === null || repeatMs <= 0) return
     const { text, host } = inPlace.request
     host.connect()
@@ -47,7 +54,8 @@ export class NativeReaders {
       // A host that answers otherwise now and then is left to TypeScript for a while.
       if (!host.isOver(known.reader) || nowMs < known.sinceMs + nativePauseMs) return
     }
-    const version = this.#versionHeadersOf(image.validator)
+    const validator = this.#validatorOf(image, answer)
+    const version = validator === null ? null : versionHeadersOf(validator)
     if (version === null) return
     const reader = host.reader(text, { sizeBytes: image.sizeBytes, ...version }, repeatMs)
     this.#published.set(image.id, { text, host, reader, sinceMs: nowMs, untilMs: nowMs + repeatMs })
