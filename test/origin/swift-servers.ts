@@ -8,6 +8,7 @@ import { type OpenStackSettings, openStackSettingsDefault } from '../../src/orig
 import { swiftOptionsDefault } from '../../src/origin/swift/swift-origin.ts'
 import { swiftLargeObjects } from '../contract/swift/large-objects.ts'
 import { swiftMounted } from '../contract/swift/mounted.ts'
+import { swiftNativeReads } from '../contract/swift/native-reads.ts'
 import { type SwiftSubject, swiftContract } from '../contract/swift/swift-contract.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { freePort } from '../fixtures/free-port.ts'
@@ -49,6 +50,7 @@ if (noSwift !== false || noKeystone !== false) {
   swiftContract('Swift with tokens of its own', () => own, ['plain'])
   swiftContract('Swift with Keystone', () => byKeystone)
   swiftLargeObjects('Swift', () => own, true)
+  swiftNativeReads(swift, own.objects)
   swiftMounted(keystone, byKeystone.objects)
 
   t.test('an application credential, and secrets that are wrong', async t => {
