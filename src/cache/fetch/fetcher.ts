@@ -43,6 +43,12 @@ export interface DemandRange {
   readonly length: number
 }
 
+/** See {@link Fetcher.land}. */
+export interface LandingRun {
+  readonly target: Uint8Array
+  readonly settled: Promise<void>
+}
+
 export class Fetcher {
   readonly #parts: FetcherContext
   readonly #landings: PromotionHandoff
@@ -161,9 +167,9 @@ export class Fetcher {
   /**
    * Take a run of blocks from a pass, none of which is held or on its way.
    * @param arrival resolves when they are in the target; false: they do not come, and readers fetch them
-   * @returns the target
+   * @returns the target; `settled` resolves when its promotion has ended, well or not, or it does not come
    */
-  land(stored: StoredImage, { object, run }: BlocksOfObject, arrival: Promise<boolean>): Uint8Array {
+  land(stored: StoredImage, { object, run }: BlocksOfObject, arrival: Promise<boolean>): LandingRun {
     const { image, geometry, claims } = stored
     const extent = geometry.bytesOf(object, run)
     const lending = new LazyBuffer(this.#parts.memory, extent.length)
@@ -179,7 +185,7 @@ export class Fetcher {
     this.#add(stored, inflight, claims.claim(object, inflight.blocks))
     stored.touch(object)
     this.#promoteWhenHere(stored, inflight)
-    return lending.lease.bytes
+    return { target: lending.lease.bytes, settled: inflight.settled }
   }
 
   /** A demand fetch of a run of which `claims` are this one's. */

@@ -128,6 +128,9 @@ export const arrivalDelayMs = 2
 /** Bytes of a pass over a sequential image that are claimed at once: a reader that joins waits for all of them. */
 export const passPieceBytesMax = 1 * MiB
 
+/** Bytes of one pass that wait for promotion: a quarter of all, so that four passes have no piece dropped. */
+export const passUnsettledBytesMax = 16 * MiB
+
 /** The pause of a pass that waits for room, and its tries under a ceiling that leaves none: a second. */
 export const passRoomMs = 10
 

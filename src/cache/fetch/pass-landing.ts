@@ -11,7 +11,7 @@ import { type BlockRun, countOf, runsOf } from '../../base/image.ts'
 import type { Landing } from '../../origin/sequential/sequential-image.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Fetcher } from './fetcher.ts'
-import { passPieceBytesMax, passRoomMs, passRoomTriesMax } from './limits.ts'
+import { passPieceBytesMax, passRoomMs, passRoomTriesMax, passUnsettledBytesMax } from './limits.ts'
 
 export interface PassLandingContext {
   readonly fetcher: Pick<Fetcher, 'lacking' | 'land'>
@@ -43,6 +43,8 @@ export class PassLanding implements Landing {
   #isKept = true
   #filling: readonly FillingRun[] = []
   #roomTriesMax = passRoomTriesMax
+  /** Bytes whose promotion has not ended: the queue does not know of all of them yet. */
+  #unsettledBytes = 0
   #hasEnded = false
 
   constructor(stored: StoredImage, parts: PassLandingContext) {
@@ -89,7 +91,10 @@ export class PassLanding implements Landing {
     let end: FillingRun['end'] = () => {}
     const arrival = new Promise<boolean>(resolve => (end = resolve))
     const { offset } = this.#stored.geometry.bytesOf(object, run)
-    return { from: offset, target: this.#parts.fetcher.land(this.#stored, { object, run }, arrival), end }
+    const { target, settled } = this.#parts.fetcher.land(this.#stored, { object, run }, arrival)
+    this.#unsettledBytes += target.length
+    void settled.then(() => void (this.#unsettledBytes -= target.length)) // Never rejects.
+    return { from: offset, target, end }
   }
 
   #fill(bytes: Uint8Array): void {
@@ -108,7 +113,9 @@ export class PassLanding implements Landing {
     for (let tries = 0; !this.#hasEnded && isWritable(this.#stored); ) {
       if (bytes === 0) return true
       const hasRoom = fits(bytes)
-      if (hasRoom && mayPromote(this.#stored, bytes)) {
+      const unsettledBytes = this.#unsettledBytes + bytes
+      const isBehind = this.#unsettledBytes > 0 && unsettledBytes > passUnsettledBytesMax
+      if (hasRoom && !isBehind && mayPromote(this.#stored, unsettledBytes)) {
         this.#roomTriesMax = passRoomTriesMax
         return true
       }

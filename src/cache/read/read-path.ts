@@ -156,7 +156,8 @@ export class ReadPath {
       isWritable: () =>
         !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,
       fits: bytes => store.capacity.fits(bytes),
-      mayPromote: (_, bytes) => this.#mayPromote(stored, bytes),
+      // As a long stream: a quarter of the queue is left to what readers fetch.
+      mayPromote: (_, bytes) => this.#mayPromote(stored, bytes, true),
       onCorrupt: (_, error) => void digester.condemn(stored, error), // Never rejects.
       makeRoom: () => evictor.checkNow(),
     })

@@ -137,3 +137,12 @@ t.test('a disk that takes nothing holds no reader up', async t => {
   t.equal(inner.passes, 1)
   await close()
 })
+
+t.test('a pass that is quicker than the disk waits, and loses nothing', async t => {
+  const { inner, rooms, readRight, isWhole, close } = await world(t, { promotionBytesMax: 2 * MiB })
+  await readRight(9 * MiB, 10)
+  await until(isWhole, 60_000, 'the whole image')
+  t.equal(inner.passes, 1)
+  t.equal(rooms.cache.counters.promotion.dropped, 0)
+  await close()
+})
