@@ -229,7 +229,7 @@ t.test('a closed engine has done its work, and takes no more', async t => {
   const file = await engine.openFile(join(t.testdir(), 'data'), 50 * objectBytes, blockBytes)
   let landed = 0
   for (let k = 0; k < 50; k++)
-    void writeBlocks(file, k * objectBytes, new Uint8Array(objectBytes).fill(k)).then(() => landed++)
+    void file.writeBlocks([k * objectBytes], [new Uint8Array(objectBytes).fill(k)]).then(() => landed++)
   await engine.close()
   t.equal(landed, 50)
   await t.rejects(file.sync(), { code: 'ECANCELED' })
