@@ -19,6 +19,7 @@ import {
   type Stats,
   unlinkSync,
 } from 'node:fs'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Nested directories that are removed at once: more than are made by hand, and each keeps a descriptor open. */
@@ -73,6 +74,16 @@ export class HeldDirectory {
   /** The facts of what has that name, a link for itself; null where nothing does. */
   look(name: string): Stats | null {
     return lstatSync(this.at(name), { throwIfNoEntry: false }) ?? null
+  }
+
+  /** The same, off the event loop: a name that is not known to the kernel is read from the disk, which may hang. */
+  async lookAside(name: string): Promise<Stats | null> {
+    try {
+      return await lstat(this.at(name))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
+      throw error
+    }
   }
 
   /** Hold a directory in this one. @throws SystemError, ENOTDIR for a link */

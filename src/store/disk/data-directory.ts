@@ -118,7 +118,7 @@ export class RealDataDirectory implements DataDirectory {
 
   /** A foreign entry in the place of a data file makes way for it. */
   async #open(directory: HeldDirectory, name: string, sizeBytes: number, blockBytes: number): Promise<StoreFile> {
-    const stat = directory.look(name)
+    const stat = await directory.lookAside(name)
     if (stat && !(stat.isFile() && stat.nlink === 1 && stat.size <= sizeBytes)) await remove(directory, name)
     return this.#engine.openFile(directory.at(name), sizeBytes, blockBytes)
   }
