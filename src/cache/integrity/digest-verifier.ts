@@ -8,10 +8,10 @@
  */
 
 import { createHash } from 'node:crypto'
+import { CoalescedCheck } from '../../async/coalesced-check.ts'
 import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import { RatePacer } from '../../async/rate-pacer.ts'
-import { SharedRun } from '../../async/shared-run.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Image, maskOf } from '../../base/image.ts'
@@ -51,7 +51,8 @@ export class DigestVerifier {
   /** Images whose comparison failed, and the time from which it may be tried again. */
   readonly #notBeforeMs = new Map<string, number>()
   readonly #checks = new PeriodicTask(digestStartMs, () => this.check())
-  readonly #passes = new SharedRun()
+  /** An image that becomes complete during a pass may be behind it: then another one follows. */
+  readonly #passes = new CoalescedCheck(() => this.#pass())
 
   constructor(parts: DigestVerifierContext) {
     this.#parts = parts
@@ -82,7 +83,7 @@ export class DigestVerifier {
   /** Compare what is complete and has not been compared, one after the other. Never rejects. */
   check(): void {
     if (!this.#checks.isStarted || this.#stop.signal.aborted) return
-    void this.#passes.run(() => this.#pass())
+    void this.#passes.run()
   }
 
   /**
@@ -131,7 +132,7 @@ export class DigestVerifier {
   async close(): Promise<void> {
     this.#checks.stop()
     this.#stop.abort()
-    await this.#passes.current
+    await this.#passes.run() // It sees that it is to stop.
   }
 
   async #pass(): Promise<void> {

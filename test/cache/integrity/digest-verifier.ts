@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { DigestAlgorithm } from '../../../src/origin/contract/digest.ts'
 import { damage } from '../../fixtures/damage.ts'
+import { deferred } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -72,6 +73,28 @@ for (const algorithm of ['sha-256', 'sha-512'] as const) {
     t.same(origin.digests, ['a'])
   })
 }
+
+t.test('an image that becomes complete while another one is compared is compared next', async t => {
+  const { origin, open } = worldOf(t)
+  origin.put('b', 100 * KiB)
+  const gate = deferred()
+  const digest = origin.digest.bind(origin)
+  origin.digest = async image => {
+    if (image.key === 'a') await gate.promise
+    return digest(image)
+  }
+  const { cache } = await open()
+  const readWhole = async (key: string) => {
+    const { image } = await cache.lookup(null, key, { signal: forever })
+    await cache.read(image, 0, image.sizeBytes, { signal: forever })
+    await until(() => cache.images().find(({ name }) => name === key)?.complete === true, patienceMs, key)
+  }
+  await readWhole('a')
+  await readWhole('b')
+  gate.resolve()
+  await until(() => cache.images().every(({ digest }) => digest === 'none'), patienceMs, 'both comparisons')
+  t.same(origin.digests, ['a', 'b'])
+})
 
 t.test('an image without a digest is asked for it once', async t => {
   const { origin, open } = worldOf(t)
