@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
+import { authorizationFor, signingTimeOf } from '../src/origin/s3/signature.ts'
 import { noGlance, startGlance } from '../test/fixtures/glance-server.ts'
 import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
 import { noNbdkit, startNbdkit } from '../test/fixtures/nbd-server.ts'
@@ -191,13 +192,16 @@ async function startS3Bucket(t: Teardown, image: Buffer): Promise<Subject> {
   await client.ask({ method: 'PUT', key: 'a.raw', body: image })
   process.env.PARENTFS_BENCH_KEY = s3.secretKey
   const keys = `accessKeyId: "${s3.accessKey}", secretAccessKey: { env: PARENTFS_BENCH_KEY }, region: ${s3.region}`
-  const signed = [
-    `user = "${s3.accessKey}:${s3.secretKey}"`,
-    `aws-sigv4 = "aws:amz:${s3.region}:s3"`,
-    'header = "x-amz-content-sha256: UNSIGNED-PAYLOAD"',
-  ]
+  const url = new URL(`${s3.endpoint}/images/a.raw`)
+  // Good for a quarter of an hour, whatever the range.
+  const [time, payload] = [signingTimeOf(Date.now()), 'UNSIGNED-PAYLOAD']
+  const headers = { 'x-amz-content-sha256': payload, 'x-amz-date': time }
+  const secrets = { accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey }
+  const scope = { region: s3.region, service: 's3', time }
+  const authorization = authorizationFor({ method: 'GET', url, headers, payload }, scope, secrets)
+  const signed = Object.entries({ ...headers, authorization }).map(([name, value]) => `header = "${name}: ${value}"`)
   const settings = `{ url: "s3://images/", endpoint: "${s3.endpoint}", ${keys} }`
-  return { settings, name: 'a.raw', ...byCurl(`${s3.endpoint}/images/a.raw`, signed) }
+  return { settings, name: 'a.raw', ...byCurl(url.href, signed) }
 }
 
 async function startImageService(t: Teardown, bytes: Buffer): Promise<Subject> {
@@ -208,10 +212,10 @@ async function startImageService(t: Teardown, bytes: Buffer): Promise<Subject> {
 
 async function startRegistry(t: Teardown, bytes: Buffer): Promise<Subject> {
   const registry = await RegistryServer.start(t)
-  const { digest } = await registry.push('images', 'a', [{ bytes }])
-  const manifest = (await (await fetch(`http://${registry.host}/v2/images/manifests/${digest}`)).json()) as {
-    layers: { digest: string }[]
-  }
+  const { digest, mediaType } = await registry.push('images', 'a', [{ bytes }])
+  const headers = { accept: mediaType }
+  const answer = await fetch(`http://${registry.host}/v2/images/manifests/${digest}`, { headers })
+  const manifest = (await answer.json()) as { layers: { digest: string }[] }
   const url = `http://${registry.host}/v2/images/blobs/${manifest.layers[0]!.digest}`
   return { settings: `{ url: "oci://${registry.host}/images" }`, name: 'a', ...byCurl(url) }
 }
