@@ -2,8 +2,8 @@
  * Unpacking of the clusters of packed disk images, with the zlib of the process and with libzstd, which is looked up
  * when it is first needed. Neither needs a header to be built.
  *
- * What is unpacked was written by a stranger: no stream writes past its target, and none makes more than some MiB of
- * memory of its own.
+ * The streams were written by a stranger: none writes past its target, and none makes more than some MiB of memory of
+ * its own.
  */
 #pragma once
 

@@ -59,7 +59,7 @@ export interface Origin {
   readWhole?(image: Image, take: TakeBytes, options: ReadOptions): Promise<void>
   /**
    * The first hole and the first data at or after `offset`, for lseek; null where the origin cannot tell.
-   * What is not known to be a hole is data.
+   * Bytes that are not known to be a hole are data.
    */
   extentAt(image: Image, offset: number, options: ReadOptions): Promise<OriginExtent | null>
   /**

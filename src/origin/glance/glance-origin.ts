@@ -97,7 +97,9 @@ export class GlanceOrigin implements Origin {
     for await (const page of this.#pages(service, {}, 'list', signal)) {
       for (const { id, name } of page) {
         const key = pathOfKey(name) ?? id
-        ids.set(key, [...(ids.get(key) ?? []), id])
+        const those = ids.get(key)
+        if (those) those.push(id)
+        else ids.set(key, [id])
       }
       if ((images += page.length) > listingNamesMax) break
     }

@@ -6,15 +6,15 @@ import { openOrigin } from '../../../src/origin/open-origin.ts'
 import { openStackSettingsDefault } from '../../../src/origin/openstack/openstack-options.ts'
 import { swiftOptionsDefault } from '../../../src/origin/swift/swift-origin.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
-import { noSwiftGateway, startSwiftGateway } from '../../fixtures/ceph/swift-gateway.ts'
+import { noRadosgw, startSwiftGateway } from '../../fixtures/ceph/radosgw.ts'
 import { noHoles } from '../../fixtures/extents.ts'
 import { SwiftObjects, swiftAccess } from '../../fixtures/swift-objects.ts'
 import { swiftLargeObjects } from '../swift/large-objects.ts'
 import { type SwiftSubject, swiftContract } from '../swift/swift-contract.ts'
 
 export async function swiftGateway(cluster: () => CephTestCluster): Promise<void> {
-  if (noSwiftGateway !== false) {
-    t.test('the Swift API of radosgw', { skip: noSwiftGateway }, async () => {})
+  if (noRadosgw !== false) {
+    t.test('the Swift API of radosgw', { skip: noRadosgw }, async () => {})
     return
   }
   const { authUrl, user, key } = await startSwiftGateway(t, cluster())
