@@ -16,6 +16,21 @@
 
 namespace parentfs::syscalls {
 
+namespace {
+
+/**
+ * No access time is written for reads of `fd`. Otherwise a read, even one with RWF_NOWAIT, begins a transaction of the
+ * file system's journal once a day, and waits for a disk that hangs. Only the owner of a file may ask for this; without
+ * it reads are right all the same.
+ * Source: Linux fs/inode.c, touch_atime; open(2), O_NOATIME.
+ */
+void forgo_access_times(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags >= 0) (void)::fcntl(fd, F_SETFL, flags | O_NOATIME);
+}
+
+}  // namespace
+
 Result<OwnedFd> open_plain(const std::string& path, int flags) {
   // Without O_NONBLOCK a pipe would hold us until somebody writes to it. Regular files do not know it.
   OwnedFd fd(::open(path.c_str(), flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600));
@@ -36,6 +51,7 @@ Result<OwnedFd> open_exact(const std::string& path, std::uint64_t size_bytes) {
   const auto size_now = static_cast<std::uint64_t>(facts.st_size);
   if (size_now > size_bytes) return Failure{EFBIG};
   if (size_now < size_bytes && ::ftruncate(fd.get(), static_cast<off_t>(size_bytes)) != 0) return Failure{errno};
+  forgo_access_times(fd.get());
   return fd;
 }
 
@@ -43,6 +59,7 @@ Result<OwnedFd> open_uncached(int fd, int access) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   OwnedFd opened(::open(path.c_str(), access | O_DIRECT | O_CLOEXEC));
   if (opened.get() < 0) return Failure{errno};
+  forgo_access_times(opened.get());
   return opened;
 }
 

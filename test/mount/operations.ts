@@ -204,17 +204,26 @@ t.test('top shows rates, once, in a pipe and on a terminal, until it is told to 
   const where = await mounted(t)
   const { mountpoint } = where
   t.match(await parentfs('top', mountpoint, '--interval', '50ms'), { code: 1, stderr: /too short: give 100ms or more/ })
-  const once = parentfs('top', mountpoint, '--once', '--interval', '3s')
-  await new Promise(resolve => setTimeout(resolve, 1000))
-  t.ok(await isRight(where))
+  let hasEnded = false
+  const once = parentfs('top', mountpoint, '--once', '--interval', '1s').finally(() => {
+    hasEnded = true
+  })
+  // Misses all the time, whenever it looks.
+  while (!hasEnded) {
+    t.ok(await isRight(where))
+    t.match(await parentfs('evict', '-m', mountpoint, 'a.raw'), { code: 0 })
+  }
   t.match(await once, { code: 0, stdout: /^misses +(0\.[1-9]|[1-9][\d.]*)\/s.*\n(.*\n)*a\.raw +\S+\/s/m })
   const [file, ...words] = command
   const piped = start(file, [...words, 'top', mountpoint, '--interval', '100ms'])
-  await new Promise(resolve => setTimeout(resolve, 2000))
+  let shown = ''
+  piped.child.stdout!.on('data', chunk => {
+    shown += chunk
+  })
+  await until(() => shown.split(/^IMAGE/m).length > 2, 30_000, 'several pictures')
   piped.child.kill('SIGINT')
   const { code, stdout } = await piped.ended
   t.equal(code, 0)
-  t.ok(stdout.toString().split(/^IMAGE/m).length > 2, 'several pictures')
   t.notOk(stdout.includes('\u001b'))
   const onTerminal = await topUntilQ(mountpoint, 'xterm')
   for (const sequence of ['\u001b[?25l', '\u001b[H\u001b[J', '\u001b[?25h']) {

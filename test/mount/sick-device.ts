@@ -8,6 +8,7 @@ import { basename, join } from 'node:path'
 import t from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
+import { awakeClock } from '../fixtures/awake-clock.ts'
 import { cannotMount, isRunning, logs, type Place, statusOf, stop } from '../fixtures/daemon.ts'
 import { writeSample } from '../fixtures/images.ts'
 import { makeLoopDisk } from '../fixtures/loop-disk.ts'
@@ -158,18 +159,20 @@ async function forgetPages(where: Place): Promise<void> {
 /** Ask for the status again and again: an answer shows that the event loop runs. */
 function answering({ mountpoint }: Place): { finish(): Promise<number> } {
   const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
+  const clock = awakeClock()
   let [longestMs, stopped] = [0, false]
   const running = (async () => {
     while (!stopped) {
-      const beganMs = performance.now()
+      const beganMs = clock.now()
       await fetchStatus(socket)
-      longestMs = Math.max(longestMs, performance.now() - beganMs)
+      longestMs = Math.max(longestMs, clock.now() - beganMs)
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   })()
   const finish = async () => {
     stopped = true
     await running
+    clock.stop()
     return Math.round(longestMs)
   }
   return { finish }
