@@ -132,6 +132,14 @@ void peers(Checks& t) {
   CHECK(syscalls::peer_uid(syscalls::open_exact(directory.file("f"), 1).value().get()).error() == ENOTSOCK);
 }
 
+void access_times(Checks& t) {
+  Directory directory;
+  const auto fd = syscalls::open_exact(directory.file("read"), 4096).value();
+  CHECK((::fcntl(fd.get(), F_GETFL) & O_NOATIME) != 0);
+  const auto uncached = syscalls::open_uncached(fd.get(), O_RDONLY);
+  CHECK(!uncached.ok() || (::fcntl(uncached.value().get(), F_GETFL) & O_NOATIME) != 0);
+}
+
 std::atomic<int> lease_signals{0};
 
 /** Whoever opens a file while it is asked about breaks a lease, of which SIGIO tells by default: that ends a process. */
@@ -192,6 +200,7 @@ Tests syscalls_tests() {
       {"a descriptor sent over a socket is the same file; a closed socket says so", descriptors},
       {"a datagram comes with the descriptor beside it, or without", datagrams},
       {"the user at the other end of a socket is known, and nobody where there is none", peers},
+      {"reads of a data file write no access times", access_times},
       {"whoever opens a file while it is asked about sends nobody a signal that ends him", leases},
       {"a process that forbids it leaves no core", dumps},
       {"errnos have the names that glibc gives them", errno_names},
