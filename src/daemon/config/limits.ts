@@ -64,3 +64,6 @@ export const pathBytesMax = 4095
 export const patternsMax = 256
 
 export const patternLengthMax = 256
+
+/** Members of a group: from there on ranks take long, and one group is one domain of trust. */
+export const fleetMembersMax = 1000

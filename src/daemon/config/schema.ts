@@ -19,6 +19,7 @@ import {
   storeReadMsMax,
   storeWriteMsMax,
 } from '../../store/disk/limits.ts'
+import { fleetSchema } from './fleet-settings.ts'
 import {
   blockBytesDefault,
   blockBytesMax,
@@ -266,6 +267,7 @@ const fields = z.strictObject({
       what: 'opens of complete images for which the kernel reads the data file itself, where it supports that. auto: those that it makes faster, at present as buffered; buffered: those without O_DIRECT; always: all, and O_DIRECT needs the alignment of the cache disk; true and false mean auto and never',
     },
   ),
+  fleet: fleetSchema.prefault({}),
   attributes: attributes.prefault({}),
   allowOther: booleanField({
     live: false,

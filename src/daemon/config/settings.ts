@@ -52,3 +52,9 @@ export const transports = ['kernel', 'fuse-native'] as const
 
 /** Opens of complete images for which the kernel reads the data file itself. */
 export const passthroughModes = ['auto', 'buffered', 'always', 'never'] as const
+
+/** Choice between a member and the origin for a read. */
+export const fleetPreferences = ['sooner', 'origin-relief'] as const
+
+/** Services that are told of the copies of this host. */
+export const fleetRegistrations = ['none', 'glance'] as const

@@ -132,7 +132,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   }
   const keyless = new Set(['origin.profile', 'origin.anonymous'])
   for (const { key, kind, live, what } of allSettings()) {
-    if (skipped.has(key)) continue
+    if (skipped.has(key) || key.startsWith('fleet.')) continue
     const [group, name] = key.split('.') as [string, string | undefined]
     const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
     const sample = samples[/^(\w+)(?: and \w+)?: /.exec(what)?.[1] ?? '']
@@ -143,3 +143,38 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     t.same([changed.map(each => each.key), waiting.map(each => each.key)], live ? [[key], []] : [[], [key]], key)
   }
 })
+
+t.test('so it is with the settings of the fleet', async t => {
+  const others: Record<string, unknown> = { rate: '1MiB/s', duration: '1500ms', share: '40%', 'yes-no': false }
+  const special: Record<string, unknown> = {
+    'fleet.registry.etcd': ['https://a:2379'],
+    'fleet.registry.members': ['https://a:7447'],
+    'fleet.registry.password': { env: 'X' },
+    'fleet.listen': '127.0.0.1:7',
+    'fleet.url': 'https://host:7',
+    'fleet.token': { env: 'X' },
+    'fleet.prefer': 'origin-relief',
+    'fleet.register': 'glance',
+  }
+  const secret = { env: 'A' }
+  const registry = { user: 'a', password: secret }
+  const tls = { ca: '/a', certificate: '/a', key: '/a' }
+  const fleet = { registry, tls, token: secret }
+  for (const { key, kind, live } of allSettings().filter(each => each.key.startsWith('fleet.'))) {
+    const value = special[key] ?? others[kind] ?? wordOrPath(key)
+    const said = changedAt(fleet, key.split('.').slice(1), value)
+    const { changed, waiting } = planReload(of({ origin: { url }, fleet }), of({ origin: { url }, fleet: said }))
+    t.same([changed.map(each => each.key), waiting.map(each => each.key)], live ? [[key], []] : [[], [key]], key)
+  }
+})
+
+function wordOrPath(key: string): string {
+  return /ca$|certificate$|key$/.test(key) ? '/b' : 'b'
+}
+
+/** The mapping with another value at the end of `path`. */
+function changedAt(mapping: Readonly<Record<string, unknown>>, path: readonly string[], value: unknown): object {
+  const [key, ...rest] = path as [string, ...string[]]
+  const below = (mapping[key] ?? {}) as Record<string, unknown>
+  return { ...mapping, [key]: rest.length === 0 ? value : changedAt(below, rest, value) }
+}
