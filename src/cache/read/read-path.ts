@@ -16,10 +16,10 @@ import { InflightTable } from '../fetch/inflight-table.ts'
 import { profileShareMax, unpromotedBytesMax } from '../fetch/limits.ts'
 import { type FetchEngine, NativeFetches } from '../fetch/native-fetches.ts'
 import type { OriginTable } from '../fetch/origin-table.ts'
-import { PassLanding } from '../fetch/pass-landing.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { Promote } from '../fetch/promotion-handoff.ts'
 import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
+import { SequentialFill } from '../fetch/sequential-fill.ts'
 import { UnpromotedBuffer } from '../fetch/unpromoted-buffer.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import type { Catalog } from '../names/catalog.ts'
@@ -147,11 +147,11 @@ export class ReadPath {
     for (const { passes } of this.#parts.origins.all) passes?.landWith(image => this.#beginLanding(image))
   }
 
-  async #beginLanding(image: Image): Promise<PassLanding | null> {
+  async #beginLanding(image: Image): Promise<SequentialFill | null> {
     const { store, evictor, digester } = this.#parts
     const stored = store.health.mayWait ? await this.#use(image) : null
     if (!stored) return null
-    return new PassLanding(stored, {
+    return new SequentialFill(stored, {
       fetcher: this.#fetcher,
       isWritable: () =>
         !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,

@@ -21,7 +21,7 @@ import {
   type ToSupervisor,
   type ToWorker,
 } from '../ipc/messages.ts'
-import { Heartbeat } from './heartbeat.ts'
+import { HangDetector } from './hang-detector.ts'
 import type { JournalledRequest } from './inflight-journal-file.ts'
 import { workerHangMsMax } from './limits.ts'
 import { PoisonDetector } from './poison-detector.ts'
@@ -79,7 +79,7 @@ export const realTime: Pick<WorkerSupervisorContext, 'now' | 'pause'> = {
 
 export class WorkerSupervisor {
   readonly #parts: WorkerSupervisorContext
-  readonly #pulse: Heartbeat
+  readonly #hangDetector: HangDetector
   #link: WorkerHandshake | null = null
   readonly #stopped = new AbortController()
   /** The last one has died, and the next has not been started. */
@@ -100,7 +100,7 @@ export class WorkerSupervisor {
   constructor(parts: WorkerSupervisorContext) {
     this.#parts = parts
     this.#policy = new RestartPolicy({ deathsMax: workerCrashLimitDefault, wellMs: workerStableMsDefault }, parts.now())
-    this.#pulse = new Heartbeat({
+    this.#hangDetector = new HangDetector({
       everyMs: parts.askMs,
       hangMsMax: workerHangMsMax,
       ask: () => this.send({ type: 'ping' }),
@@ -158,7 +158,7 @@ export class WorkerSupervisor {
     this.#directory = directory
     this.#takeovers = takeovers
     this.#isBetween = true
-    this.#pulse.changing()
+    this.#hangDetector.changing()
     await this.#replace({ fate: 'killed', how: 'the supervisor has died', servedMs: 0 }, this.#parts.now(), null)
   }
 
@@ -206,7 +206,7 @@ export class WorkerSupervisor {
   /** End the current worker for good, and start no other. @returns how it ended; null when there was none */
   async stop(): Promise<WorkerExit | null> {
     this.#stopped.abort()
-    this.#pulse.close()
+    this.#hangDetector.close()
     const [exit] = await Promise.all([this.#link && !this.#isBetween ? this.#link.end() : null, this.#leaving?.end()])
     return exit
   }
@@ -229,7 +229,7 @@ export class WorkerSupervisor {
       logger,
       onMessage: message => {
         if (link !== this.#link) return
-        if (message.type === 'pong') this.#pulse.answered()
+        if (message.type === 'pong') this.#hangDetector.answered()
         else onMessage(message)
       },
     })
@@ -259,7 +259,7 @@ export class WorkerSupervisor {
 
   #watch(link: WorkerHandshake): void {
     const sinceMs = this.#parts.now()
-    this.#pulse.serving()
+    this.#hangDetector.serving()
     void link.process.exited.then(exit => this.#died(link, exit, this.#parts.now() - sinceMs)) // Never rejects.
   }
 
@@ -270,7 +270,7 @@ export class WorkerSupervisor {
     const leaving = this.#link
     this.#leaving = leaving
     this.#link = next
-    this.#pulse.changing()
+    this.#hangDetector.changing()
     const exit = await leaving?.end()
     this.#leaving = null
     if (this.#isStopping) return
@@ -307,7 +307,7 @@ export class WorkerSupervisor {
     const { how } = exit
     const beganMs = now()
     this.#isBetween = true
-    this.#pulse.changing()
+    this.#hangDetector.changing()
     logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the worker has died')
     this.#lookAtWork(link)
     if (await onDeath(exit)) await this.#replace({ fate: link.fate, how, servedMs }, beganMs, null)

@@ -10,7 +10,7 @@ import type { AwsCredentials } from './credentials/aws-credentials.ts'
 import type { AwsKeys } from './credentials/aws-keys.ts'
 import { signatureMsMax, skewMsMin } from './limits.ts'
 import { isRegion, keyErrors } from './s3-error.ts'
-import { authorizationFor, signingTimeOf, unsignedPayload } from './signature.ts'
+import { authorizationFor, signingTimeOf, unsignedPayload } from './signature-v4.ts'
 
 export interface S3SignerOptions {
   /** null: requests are not signed. */

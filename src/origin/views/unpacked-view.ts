@@ -22,8 +22,8 @@ import { NoRangesError } from '../contract/no-ranges-error.ts'
 import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ForwardingOrigin } from '../wrappers/forwarding-origin.ts'
 import { measuredFilesMax, measureWaitMs } from './limits.ts'
-import { decode, eachPacked } from './packed-pass.ts'
 import { type ReadPacked, xzSize, zstdSize } from './packed-sizes.ts'
+import { decode, eachPacked } from './packed-stream.ts'
 
 /** Endings of names, and the format behind each. The first one of a name is shown. */
 const endings: readonly (readonly [ending: string, format: FileFormat])[] = [

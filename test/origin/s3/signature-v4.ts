@@ -1,7 +1,7 @@
 /** Signatures, compared with those that AWS has published. */
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { authorizationFor, signingTimeOf, unsignedPayload } from '../../../src/origin/s3/signature.ts'
+import { authorizationFor, signingTimeOf, unsignedPayload } from '../../../src/origin/s3/signature-v4.ts'
 
 const empty = createHash('sha256').digest('hex')
 

@@ -1,13 +1,13 @@
 /**
- * Heartbeat of the serving worker: it is asked again and again, and one whose event loop has hung is killed, so that
- * another takes its place.
+ * Hang detector of the serving worker: a heartbeat asks it again and again, and one whose event loop has hung is killed,
+ * so that another takes its place.
  *
  * The service manager's watchdog is fed here too, while the worker answers or another one is on its way: another
  * supervisor could do no better.
  */
 import { PeriodicTask } from '../../async/periodic-task.ts'
 
-export interface HeartbeatContext {
+export interface HangDetectorContext {
   readonly everyMs: number
   /** The time that a question may stay unanswered. */
   readonly hangMsMax: number
@@ -20,14 +20,14 @@ export interface HeartbeatContext {
   readonly now: () => number
 }
 
-export class Heartbeat {
-  readonly #parts: HeartbeatContext
+export class HangDetector {
+  readonly #parts: HangDetectorContext
   readonly #beats: PeriodicTask
   /** The time at which the worker was asked; null when it has answered since. One question at a time. */
   #askedMs: number | null = null
   #isServing = false
 
-  constructor(parts: HeartbeatContext) {
+  constructor(parts: HangDetectorContext) {
     this.#parts = parts
     this.#beats = new PeriodicTask(parts.everyMs, () => this.beat())
   }

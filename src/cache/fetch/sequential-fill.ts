@@ -1,6 +1,6 @@
 /**
- * Landing of one pass over a sequential image: all that comes goes to the store, in pieces, but for the blocks that are
- * held or on their way to readers.
+ * Sequential fill: one pass over an image that comes from the front. All that comes goes to the store, in pieces, but
+ * for the blocks that are held or on their way to readers.
  *
  * A piece is claimed before its first byte comes, so that readers of it join. It waits for room, which holds the pass
  * back: bytes that are dropped cost another pass.
@@ -13,7 +13,7 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Fetcher } from './fetcher.ts'
 import { passPieceBytesMax, passRoomMs, passRoomTriesMax, passUnsettledBytesMax } from './limits.ts'
 
-export interface PassLandingContext {
+export interface SequentialFillContext {
   readonly fetcher: Pick<Fetcher, 'lacking' | 'land'>
   /** May anything of the image be written? */
   isWritable(stored: StoredImage): boolean
@@ -34,9 +34,9 @@ interface FillingRun {
   readonly end: (isWhole: boolean) => void
 }
 
-export class PassLanding implements Landing {
+export class SequentialFill implements Landing {
   readonly #stored: StoredImage
-  readonly #parts: PassLandingContext
+  readonly #parts: SequentialFillContext
   /** The place of the next byte, and the end of its piece. */
   #at = 0
   #pieceEnd = 0
@@ -47,7 +47,7 @@ export class PassLanding implements Landing {
   #unsettledBytes = 0
   #hasEnded = false
 
-  constructor(stored: StoredImage, parts: PassLandingContext) {
+  constructor(stored: StoredImage, parts: SequentialFillContext) {
     this.#stored = stored
     this.#parts = parts
   }

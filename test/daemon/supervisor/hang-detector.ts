@@ -1,11 +1,11 @@
 /** Asking a worker whether it is there. */
 import t from 'tap'
-import { Heartbeat } from '../../../src/daemon/supervisor/heartbeat.ts'
+import { HangDetector } from '../../../src/daemon/supervisor/hang-detector.ts'
 
 function setUp() {
   const seen = { asked: 0, alive: 0, hung: 0 }
   let nowMs = 0
-  const pulse = new Heartbeat({
+  const pulse = new HangDetector({
     // Far away: the test beats.
     everyMs: 2 ** 30,
     hangMsMax: 100,
