@@ -1,6 +1,6 @@
 /**
- * Hang detector of the serving worker: a heartbeat asks it again and again, and one whose event loop has hung is killed,
- * so that another takes its place.
+ * Hang detector of the serving worker: a heartbeat asks it again and again. One whose event loop has hung is
+ * killed, so that another takes its place.
  *
  * The service manager's watchdog is fed here too, while the worker answers or another one is on its way: another
  * supervisor could do no better.
