@@ -5,7 +5,9 @@ import { request } from 'node:http'
 import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
 import { fitMsMax } from '../cache/evict/limits.ts'
+import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile } from '../cache/operations/operations.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
@@ -130,6 +132,21 @@ export async function requestProfile(
  */
 export async function importProfile(socketPath: string, image: string, file: string): Promise<boolean> {
   return (await askForSuccess(socketPath, 'POST', '/profile/import', { image, file })) !== null
+}
+
+/** A mode for a place; null takes the operator's word back. */
+export interface ModeRequest extends ModeScope {
+  readonly mode: CacheMode | null
+}
+
+/**
+ * @param request null: nothing changes
+ * @returns the modes in force then; null when no daemon is there
+ * @throws CacheError not-found, invalid-argument, access-denied, closed, and what the daemon says
+ */
+export async function requestModes(socketPath: string, request: ModeRequest | null): Promise<ModeEntry[] | null> {
+  const [method, path] = request ? ['POST', '/mode'] : ['GET', '/modes']
+  return (await askForSuccess(socketPath, method!, path!, request)) as ModeEntry[] | null
 }
 
 interface Answer {

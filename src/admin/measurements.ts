@@ -5,6 +5,7 @@
 import type { ErrorCode } from '../base/errors.ts'
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { PromotionCounters } from '../cache/fetch/promoter.ts'
+import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
 import type { DaemonState, Status } from './status.ts'
 
@@ -16,6 +17,7 @@ export interface OriginMeasurements
   readonly hedges: Status['origin']['hedges']
   /** Its directory, or its URL where its images are in the root. */
   readonly name: string
+  readonly mode: CacheMode
   readonly inFlight: number
   readonly errorsByCode: ReadonlyMap<ErrorCode, number>
   readonly readLatencies: LatencyCounts
@@ -39,7 +41,7 @@ export interface RoomsMeasurements
   readonly health: Status['health']['state']
   readonly busyTimes: number
   readonly origins: readonly OriginMeasurements[]
-  readonly promotion: PromotionCounters
+  readonly promotion: PromotionCounters & { readonly withheldBytes: number }
   readonly knownImages: KnownImageCounters
   /** Listings that had more names than are shown. */
   readonly truncatedListings: number

@@ -6,6 +6,7 @@
  * beforehand except the names of origins, of which there are at most `originsMax`; no label names an image.
  */
 import type { LatencyCounts } from '../base/latency-histogram.ts'
+import { cacheModes } from '../cache/modes/cache-mode.ts'
 import type { Measurements } from './measurements.ts'
 
 export interface Sample<T> {
@@ -90,6 +91,11 @@ const cache: readonly Metric[] = [
     read: ({ promotion }) =>
       Object.entries(promotion.droppedBy).map(([reason, value]) => ({ labels: { reason }, value })),
   },
+  counter(
+    'parentfs_promotion_withheld_bytes_total',
+    'Bytes answered and not promoted because of the mode of their image.',
+    m => m.promotion.withheldBytes,
+  ),
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
   gauge('parentfs_superseded_versions', 'Superseded versions still in the cache.', m => m.retirement.superseded),
@@ -191,6 +197,16 @@ const origins: readonly Metric[] = [
     read: ({ origins }) =>
       origins.flatMap(({ name: origin, state: now }) =>
         originStates.map(state => ({ labels: { origin, state }, value: Number(state === now) })),
+      ),
+  },
+  {
+    kind: 'gauge',
+    name: 'parentfs_origin_mode',
+    help: 'Mode of the images of the origin: 1 for the one in force.',
+    labels: ['origin', 'mode'],
+    read: ({ origins }) =>
+      origins.flatMap(({ name: origin, mode: now }) =>
+        cacheModes.map(mode => ({ labels: { origin, mode }, value: Number(mode === now) })),
       ),
   },
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),

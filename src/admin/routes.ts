@@ -8,7 +8,9 @@ import { z } from 'zod'
 import { CacheError } from '../base/errors.ts'
 import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
+import { type CacheMode, cacheModes } from '../cache/modes/cache-mode.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile, LongOptions } from '../cache/operations/operations.ts'
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
 import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
@@ -49,6 +51,8 @@ export interface AdminOperations {
   unpin(image: string): Promise<void>
   profile(image: string, endsRecording: boolean): Promise<LearnedProfile | null>
   importProfile(image: string, file: ProfileFile): Promise<void>
+  modes(): ModeEntry[]
+  setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]>
   explain(image: string, offset: number, length: number): Promise<Explanation>
 }
 
@@ -125,6 +129,13 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     const { image, file } = read(body, named.extend({ file: z.string() }))
     await operations.importProfile(image, parseProfileFile(file))
     return { status: 200, body: {} }
+  },
+  'GET /modes': (_body, { operations }) => ({ status: 200, body: operations.modes() }),
+  'POST /mode': async (body, { operations }) => {
+    const orNull = name.nullable().default(null)
+    const asked = z.object({ mode: z.enum(cacheModes).nullable(), origin: orNull, image: orNull })
+    const { mode, ...scope } = read(body, asked)
+    return { status: 200, body: await operations.setMode(scope, mode) }
   },
   'POST /explain': async (body, { operations }) => {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))

@@ -6,6 +6,7 @@
 
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { ImageStatus } from '../cache/cache-status.ts'
+import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { PrefetchStatus } from '../cache/read/read-path.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
@@ -92,13 +93,15 @@ export interface Status {
     /** Slow reads that were sent a second time, those won by the second answer, and those over the budget. */
     readonly hedges: { readonly sent: number; readonly won: number; readonly overBudget: number }
   }
-  /** Each by itself; `name` is its directory, null where its images are in the root. */
-  readonly origins: readonly (Status['origin'] & { readonly name: string | null })[]
+  /** Each by itself; `name` is its directory, null where its images are in the root; `mode`: of its images. */
+  readonly origins: readonly (Status['origin'] & { readonly name: string | null; readonly mode: CacheMode })[]
   readonly promotion: {
     readonly queuedBytes: number
     readonly promotedBytes: number
     /** Extents that were answered and not promoted. */
     readonly dropped: number
+    /** Bytes that were answered and not promoted, because the mode of their image says so. */
+    readonly withheldBytes: number
   }
   /** Lateness of timers, sampled: misses wait for it on top. */
   readonly eventLoopLag: LatencyCounts

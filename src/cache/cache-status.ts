@@ -4,6 +4,7 @@ import type { EvictionCounters } from './evict/evictor.ts'
 import type { PromotionCounters } from './fetch/promoter.ts'
 import type { DigestState } from './integrity/digest-verifier.ts'
 import type { ScrubCounters } from './integrity/scrubber.ts'
+import type { CacheMode } from './modes/cache-mode.ts'
 import type { KnownImageCounters } from './names/forget-unused.ts'
 import type { VersionGcCounters } from './names/version-gc.ts'
 import type { PassthroughCounters } from './passthrough-images.ts'
@@ -24,6 +25,8 @@ export interface ImageStatus extends ImageReads {
    * complete; after a `mismatch` its reads fail.
    */
   readonly digest: DigestState
+  /** The part that the cache takes in its reads. */
+  readonly mode: CacheMode
   /** Never evicted, as far as pinned images take no more than half of the capacity. */
   readonly pinned: boolean
   /** Is it open? */
@@ -33,7 +36,8 @@ export interface ImageStatus extends ImageReads {
 export interface CacheCounters {
   readonly reads: ReadCounts
   readonly latencies: ReadLatencies
-  readonly promotion: PromotionCounters
+  /** `withheldBytes`: bytes that were answered and not promoted, because the mode of their image says so. */
+  readonly promotion: PromotionCounters & { readonly withheldBytes: number }
   readonly eviction: EvictionCounters
   readonly scrub: ScrubCounters
   readonly retirement: VersionGcCounters

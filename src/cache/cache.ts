@@ -11,6 +11,7 @@ import type { Logger } from '../base/logger.ts'
 import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
+import type { StoredImage } from '../store/image/stored-image.ts'
 import type { Store } from '../store/store.ts'
 import type { CacheCounters, ImageStatus } from './cache-status.ts'
 import type { EvictionPolicyName } from './evict/eviction-policy.ts'
@@ -26,11 +27,14 @@ import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
 import { DigestVerifier } from './integrity/digest-verifier.ts'
 import { Scrubber, type ScrubberOptions, type ScrubPace } from './integrity/scrubber.ts'
 import { fetchBytesMax } from './limits.ts'
+import { type CacheMode, cacheModeDefault, keepsMisses, servesHits } from './modes/cache-mode.ts'
+import { ModeTable } from './modes/mode-table.ts'
 import { Catalog } from './names/catalog.ts'
 import { DirectoryTrees } from './names/directory-tree.ts'
 import { ImageRefcounts } from './names/image-refcounts.ts'
 import type { KernelKnowledge } from './names/version-gc.ts'
-import { CacheOperations, shownName } from './operations/operations.ts'
+import { shownName } from './operations/named-images.ts'
+import { CacheOperations } from './operations/operations.ts'
 import { PassthroughImages } from './passthrough-images.ts'
 import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
 import type { CacheReadOptions } from './read/miss-reader.ts'
@@ -49,6 +53,10 @@ export interface CacheOptions {
   readonly fetchBytesMax?: number
   readonly readAheadBytesMax?: number
   readonly evictionPolicy?: EvictionPolicyName
+  /** The mode of the images of origins that have none of their own; `promote` when absent. */
+  readonly mode?: CacheMode
+  /** Data files of open images may be read by session threads again, or not any more. */
+  readonly onModes?: () => Promise<void>
   readonly scrub?: Partial<ScrubberOptions>
   readonly knownImagesMax?: number
   readonly leaving?: ImageExpiryLimits
@@ -61,7 +69,11 @@ export interface CacheOptions {
 
 /** Limits that can be changed while it runs; the origins of before come first, in their order. */
 type CacheLimits = Pick<ReadPathLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
-  Pick<CacheOptions, 'origins'> & { readonly scrub: ScrubPace; readonly promotionBytesMax: number }
+  Pick<CacheOptions, 'origins'> & {
+    readonly scrub: ScrubPace
+    readonly promotionBytesMax: number
+    readonly mode: CacheMode
+  }
 
 export class Cache {
   readonly #options: CacheOptions
@@ -69,6 +81,7 @@ export class Cache {
   readonly #catalog: Catalog
   readonly #trees: DirectoryTrees
   readonly #promoter: Promoter
+  readonly #modes: ModeTable
   readonly #evictor: Evictor
   readonly #reading: ReadPath
   readonly #scrubber: Scrubber
@@ -95,7 +108,12 @@ export class Cache {
       makeRoom: signal => this.#leaving.forgetter.makeRoom(signal),
     })
     this.#trees = new DirectoryTrees({ catalog: this.#catalog, logger: options.logger })
-    this.#promoter = new Promoter(options.promotionBytesMax)
+    this.#modes = new ModeTable({
+      index: options.index,
+      configured: this.#origins.configuredModes(options.mode ?? cacheModeDefault),
+    })
+    const isWanted = (stored: StoredImage) => keepsMisses(this.#modes.of(stored.image))
+    this.#promoter = new Promoter(options.promotionBytesMax, isWanted)
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
@@ -110,13 +128,14 @@ export class Cache {
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
     this.#leaving = new ImageExpiry({ ...options, ...parts, isInUse }, options.leaving ?? {})
     const opens = { begin: (id: string) => this.#opens.begin(id), end: (id: string) => this.#endOpen(id) }
-    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester }
+    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes: this.#modes }
     this.passthrough = new PassthroughImages(shared)
     this.#reading = new ReadPath({
       ...options,
       origins: this.#origins,
       catalog: this.#catalog,
       digester: this.#digester,
+      modes: this.#modes,
       promoter: this.#promoter,
       evictor: this.#evictor,
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
@@ -135,6 +154,7 @@ export class Cache {
       promoter: this.#promoter,
       evictor: this.#evictor,
       isOpen: image => this.#opens.has(image.id),
+      modesChanged: () => this.#modesChanged(),
     })
     this.#recencySaver = new RecencySaver(options.store, options.logger)
   }
@@ -147,7 +167,7 @@ export class Cache {
     return {
       reads: this.#reading.reader.counters.counts,
       latencies: this.#reading.reader.counters.latencies,
-      promotion: this.#promoter.counters,
+      promotion: { ...this.#promoter.counters, withheldBytes: this.#reading.withheldBytes },
       eviction: this.#evictor.counters,
       scrub: this.#scrubber.counters,
       retirement: this.#leaving.collector.counters,
@@ -172,7 +192,25 @@ export class Cache {
     for (const { origin } of this.#origins.change(limits.origins)) this.#pins.adopt(origin)
     this.#scrubber.setPace(limits.scrub)
     this.#promoter.resize(limits.promotionBytesMax)
+    this.#modes.configure(this.#origins.configuredModes(limits.mode))
     this.#reading.reconfigure(limits)
+    void this.#modesChanged() // Never rejects.
+  }
+
+  /** See {@link ModeTable.ofOrigin}. */
+  modeOfOrigin(url: string): CacheMode {
+    return this.#modes.ofOrigin(url)
+  }
+
+  /** The data file of an open image that may answer hits now; null where there is none, or it is not asked. */
+  async fileOf(image: Image): Promise<StoreFile | null> {
+    return (await this.#reading.attach(image))?.file ?? null
+  }
+
+  /** Resolves when nothing goes on as the modes of before said. Never rejects. */
+  async #modesChanged(): Promise<void> {
+    await this.#options.onModes?.()
+    await this.#promoter.written()
   }
 
   lookup(directory: string | null, key: string, options: ReadOptions): Promise<ImageEntry> {
@@ -272,13 +310,15 @@ export class Cache {
   }
 
   extentAt(image: Image, offset: number, { signal }: { readonly signal: CancelSignal }): Promise<DataOrHole> {
-    return dataOrHoleAt(image, offset, this.#origins.of(image).origin, this.#options.store.find(image.id), signal)
+    const stored = servesHits(this.#modes.of(image)) ? this.#options.store.find(image.id) : null
+    return dataOrHoleAt(image, offset, this.#origins.of(image).origin, stored, signal)
   }
 
-  residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
+  residence(image: Image): Pick<ImageStatus, 'residentBytes' | 'complete' | 'mode'> {
     const stored = this.#options.store.find(image.id)
-    if (!stored) return { residentBytes: 0, complete: image.sizeBytes === 0 }
-    return { residentBytes: stored.heldBytes, complete: stored.complete }
+    const mode = this.#modes.of(image)
+    if (!stored) return { residentBytes: 0, complete: image.sizeBytes === 0, mode }
+    return { residentBytes: stored.heldBytes, complete: stored.complete, mode }
   }
 
   capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number } {

@@ -18,11 +18,14 @@ import { dataBytes, type Pins } from './evict/pins.ts'
 import { BlockRepair, type BlockRepairContext } from './integrity/block-repair.ts'
 import type { DigestVerifier } from './integrity/digest-verifier.ts'
 import { passthroughLookMs } from './limits.ts'
+import { servesHits } from './modes/cache-mode.ts'
+import type { ModeTable } from './modes/mode-table.ts'
 
 export interface PassthroughImagesContext extends BlockRepairContext {
   readonly store: Store
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly pins: Pick<Pins, 'bytes'>
+  readonly modes: Pick<ModeTable, 'of'>
   /** The image is open, or not any more. */
   readonly opens: { begin(imageId: string): void; end(imageId: string): void }
 }
@@ -77,7 +80,7 @@ export class PassthroughImages {
   offers(image: Image): boolean {
     const { store, digester } = this.#parts
     const stored = store.find(image.id)
-    if (!stored || store.health.state !== 'healthy') return false
+    if (!stored || store.health.state !== 'healthy' || !servesHits(this.#parts.modes.of(image))) return false
     // Once it is given away nothing can be taken back: what the publisher says of it must be known.
     const digest = digester.state(image)
     if (digest !== 'verified' && digest !== 'none') return false

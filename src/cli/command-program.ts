@@ -14,7 +14,14 @@ import {
   defineUpgrade,
   defineVerify,
 } from './definitions/define-daemon.ts'
-import { defineEvict, defineExplain, defineImages, definePin, definePromote } from './definitions/define-images.ts'
+import {
+  defineEvict,
+  defineExplain,
+  defineImages,
+  defineMode,
+  definePin,
+  definePromote,
+} from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import type { Ended } from './output/argument-parsers.ts'
@@ -47,6 +54,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     definePromote,
     defineEvict,
     definePin,
+    defineMode,
     defineProfile,
     defineExplain,
     defineVerify,

@@ -10,7 +10,7 @@ import type { HeldDirectory } from '../base/held-directory.ts'
 import type { Image } from '../base/image.ts'
 import * as layout from './format/encoding.ts'
 import { joinListing, splitListing } from './format/listing-chunks.ts'
-import type { DigestRecord, ForgetEntry, PinRecord, ProfileRecord, RecordEntry } from './format/records.ts'
+import type { DigestRecord, ForgetEntry, ModeRecord, PinRecord, ProfileRecord, RecordEntry } from './format/records.ts'
 import { reasonOf } from './guard/stray-rejection.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
@@ -143,6 +143,20 @@ export class IndexDatabase {
 
   async removePin(origin: string, name: string): Promise<void> {
     await this.#write(() => void this.#databases.pins.remove(layout.nameKey(origin, name)))
+  }
+
+  /** The modes that operators said of an origin and its images; of the mount under an empty origin. */
+  modes(origin: string): ModeRecord[] {
+    return this.#ofOrigin<Omit<ModeRecord, 'name'>>(this.#databases.modes, origin)
+  }
+
+  async putMode(origin: string, { name, mode, over }: ModeRecord): Promise<void> {
+    const key = layout.nameKey(origin, name)
+    await this.#write(() => void this.#databases.modes.put(key, layout.encodeJson(key, { mode, over })))
+  }
+
+  async removeMode(origin: string, name: string): Promise<void> {
+    await this.#write(() => void this.#databases.modes.remove(layout.nameKey(origin, name)))
   }
 
   /** The last listing of an origin. Not while it is being put: it has several values. */

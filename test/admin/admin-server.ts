@@ -81,6 +81,11 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     unpin: async name => {
       throw new CacheError('not-found', `${name} is not pinned`)
     },
+    modes: () => [],
+    setMode: async (scope, mode) => {
+      asked.push({ scope, mode })
+      return []
+    },
     ...{ profile: async () => null, importProfile: async () => {} },
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }

@@ -20,7 +20,17 @@ for (const ms of [0.001, 0.01, 0.01, 1e9]) memory.add(ms)
 
 function origin(name: string): Measurements['origins'][number] {
   return {
-    ...{ name, requests: 5, bytes: 4096, cancelled: 1, inFlight: 2, state: 'suspect', waiting: 3, outages: 4 },
+    ...{
+      name,
+      mode: 'promote',
+      requests: 5,
+      bytes: 4096,
+      cancelled: 1,
+      inFlight: 2,
+      state: 'suspect',
+      waiting: 3,
+      outages: 4,
+    },
     ...{ delayed: 6, refused: 7, hedges: { sent: 8, won: 9, overBudget: 10 }, readLatencies: noLatencies },
     errorsByCode: new Map([['origin-timeout', 11]]),
   }
@@ -39,7 +49,7 @@ const measured: Measurements = {
   busyTimes: 41,
   origins: [origin('https://host/"odd"\\\n/')],
   promotion: {
-    ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6 },
+    ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6, withheldBytes: 65 },
     droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
   },
   prefetch: {

@@ -7,6 +7,8 @@ import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
+import type { CacheMode } from '../modes/cache-mode.ts'
+import type { ConfiguredModes } from '../modes/mode-table.ts'
 import { type ReadAroundLimits, readAroundChoices, readAroundDefault } from './limits.ts'
 import { MissTimeout, type MissTimeoutOptions } from './miss-timeout.ts'
 import { PathEstimator } from './path-estimator.ts'
@@ -37,6 +39,8 @@ export interface MountedOrigin {
   readonly readAround?: ReadAroundLimits
   /** Boot profiles that lie beside its images are used. Not when absent. */
   readonly hasProfiles?: boolean
+  /** The mode of its images that the configuration says; null or absent: that of the mount. */
+  readonly mode?: CacheMode | null
   /** Passes over its sequential images. None when absent. */
   readonly passes?: Pick<SequentialOrigin, 'landWith' | 'isSequential' | 'positionOf'>
   /** The readers that session threads may use, and what counts their reads. None when absent. */
@@ -135,6 +139,11 @@ export class OriginTable {
   /** The bytes around misses of an image that may be fetched in vain. */
   readAroundOf(image: Image): ReadAroundLimits {
     return this.#mounted(image.origin)?.readAround ?? readAroundChoices[readAroundDefault]
+  }
+
+  /** The modes that the configuration says. @param mount that of all others */
+  configuredModes(mount: CacheMode): ConfiguredModes {
+    return { mount, origins: new Map(this.#all.map(({ origin, mode }) => [origin.url, mode ?? null])) }
   }
 
   /** The directory that shows an image; null is the root, and where its origin is not mounted. */

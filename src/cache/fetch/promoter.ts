@@ -27,6 +27,10 @@ const passingShareMax = 0.75
 
 export class Promoter {
   readonly #queue = new PQueue({ concurrency: promotionConcurrency })
+  /** May this image be written to now? Asked when its turn has come. */
+  readonly #isWanted: (stored: StoredImage) => boolean
+  /** Those that write now. */
+  readonly #writing = new Set<Promise<unknown>>()
   #bytesMax: number
   // INVARIANT: an extent is let in only when queuedBytes is not over bytesMax then.
   #queuedBytes = 0
@@ -34,8 +38,14 @@ export class Promoter {
   readonly #droppedBy: Record<DropReason, number> = { 'queue-full': 0, 'no-room': 0, 'disk-failed': 0 }
 
   /** @param bytesMax bytes that may wait */
-  constructor(bytesMax: number = promotionBytesMax) {
+  constructor(bytesMax: number = promotionBytesMax, isWanted: (stored: StoredImage) => boolean = () => true) {
     this.#bytesMax = bytesMax
+    this.#isWanted = isWanted
+  }
+
+  /** Resolves when what is being written now has been: what comes later is judged anew. Never rejects. */
+  async written(): Promise<void> {
+    await Promise.all(this.#writing)
   }
 
   /** Let another number of bytes wait from now on. */
@@ -67,17 +77,34 @@ export class Promoter {
       else this.#droppedBy['queue-full']++
       return hasRoom
     })
-    const written = taken.length > 0 ? await this.#queue.add(() => stored.writeExtents(taken, isPassing)) : []
+    const written = taken.length > 0 ? await this.#queue.add(() => this.#write(stored, taken, isPassing)) : []
     let k = 0
     return extents.map(extent => {
       if (extent !== taken[k]) return 'full'
-      const outcome = written[k++]!
+      const outcome = written?.[k++] ?? null
       const { length } = extent.bytes
       this.#queuedBytes -= length
+      if (outcome === null) return 'full'
       if (outcome === 'landed') this.#promotedBytes += length
       else if (outcome === 'full') this.#droppedBy['no-room']++
       else if (outcome === 'failed') this.#droppedBy['disk-failed']++
       return outcome
     })
+  }
+
+  /** @returns null: the image takes nothing any more */
+  async #write(
+    stored: StoredImage,
+    extents: readonly Extent[],
+    isPassing: boolean,
+  ): Promise<readonly WriteOutcome[] | null> {
+    if (!this.#isWanted(stored)) return null
+    const writing = stored.writeExtents(extents, isPassing)
+    this.#writing.add(writing)
+    try {
+      return await writing
+    } finally {
+      this.#writing.delete(writing)
+    }
   }
 }

@@ -8,6 +8,7 @@ import type { Store } from '../../store/store.ts'
 import { tickMs } from '../evict/limits.ts'
 import type { InflightTable } from '../fetch/inflight-table.ts'
 import type { DigestState } from '../integrity/digest-verifier.ts'
+import { type CacheMode, keepsMisses, servesHits } from '../modes/cache-mode.ts'
 
 /**
  * - `published`: in the store, verified since this start: answered natively when the image is open
@@ -49,6 +50,7 @@ export interface Explanation {
   readonly offset: number
   readonly length: number
   readonly digest: DigestState
+  readonly mode: CacheMode
   readonly pinned: boolean
   readonly open: boolean
   /** The boot profile that its next cold open has, or why it has none. */
@@ -124,6 +126,7 @@ function answerOf({ facts, stored, store }: ExplanationContext, runs: readonly E
   if (facts.digest === 'mismatch') {
     return { verdict: 'error', why: 'the image differs from the digest of its publisher and is not served' }
   }
+  if (!servesHits(facts.mode)) return { verdict: 'origin', why: 'its mode is none: the cache is not asked' }
   if (!stored) return { verdict: 'origin', why: 'the store has nothing of this image' }
   if (!store.health.mayRead && !has('in flight', 'missing', 'held')) {
     return {
@@ -146,6 +149,7 @@ function promotionOf(parts: ExplanationContext, runs: readonly ExplainedRun[]): 
   if (facts.length === 0) return no('there is nothing to read')
   if (facts.digest === 'mismatch') return no('the image is quarantined')
   if (stored && missing.length === 0) return { verdict: 'there already', why: 'every block is held' }
+  if (!keepsMisses(facts.mode)) return no(`its mode is ${facts.mode}: what is fetched is not kept`)
   if (!store.health.mayWrite) return no(`the cache disk is ${store.health.state}: ${store.health.reason}`)
   const bytes = stored ? missing.reduce((sum, { length }) => sum + length, 0) : facts.length
   if (!parts.mayQueue(bytes)) return no('the promotion queue is full; the next read tries again')

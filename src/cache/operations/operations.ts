@@ -3,10 +3,9 @@
  * `directory/name` where there are several origins.
  */
 import PQueue from 'p-queue'
-import { CacheError, isCacheError } from '../../base/errors.ts'
+import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
-import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
-import type { Origin } from '../../origin/contract/origin.ts'
+import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
@@ -16,6 +15,8 @@ import { profileBytesMax } from '../fetch/limits.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import { type VerificationProgress, type VerifiedImage, verifyImage } from '../integrity/verify-image.ts'
+import { type CacheMode, keepsMisses } from '../modes/cache-mode.ts'
+import type { ModeTable } from '../modes/mode-table.ts'
 import type { Catalog } from '../names/catalog.ts'
 import { BootProfile } from '../prefetch/boot-profile.ts'
 import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
@@ -23,6 +24,8 @@ import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profi
 import type { MissReader } from '../read/miss-reader.ts'
 import { type Explanation, explain } from './explain-read.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
+import { type ModeEntry, ModeOperations, type ModeScope } from './mode-operations.ts'
+import { NamedImages, type NamedOrigin, noImage } from './named-images.ts'
 import { type PreloadBytes, type PreloadedImage, type PreloadProgress, preloadImage } from './preload-image.ts'
 
 /** Long work tells its progress, and ends when its caller leaves. */
@@ -32,8 +35,7 @@ export interface LongOptions<P> {
 }
 
 export interface CacheOperationsContext {
-  /** With the directory that shows its images; null is the root. */
-  readonly origins: readonly { readonly directory: string | null; readonly origin: Origin }[]
+  readonly origins: readonly NamedOrigin[]
   readonly catalog: Catalog
   readonly store: Store
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
@@ -44,6 +46,9 @@ export interface CacheOperationsContext {
   readonly evictor: Evictor
   readonly digester: DigestVerifier
   readonly pins: Pins
+  readonly modes: ModeTable
+  /** Resolves when nothing goes on as the modes of before said. Never rejects. */
+  modesChanged(): Promise<void>
   isOpen(image: Image): boolean
 }
 
@@ -53,23 +58,28 @@ export interface LearnedProfile {
   readonly file: ProfileFile
 }
 
-/** The image of a name. */
-interface Named {
-  readonly name: string
-  readonly origin: Origin
-  /** Without its directory. */
-  readonly own: string
-  readonly entry: ImageEntry
-}
-
 export class CacheOperations {
   readonly #parts: CacheOperationsContext
+  readonly #names: NamedImages
+  readonly #modes: ModeOperations
   readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
   /** Fires when the cache closes. */
   readonly #stop = new AbortController()
 
   constructor(parts: CacheOperationsContext) {
     this.#parts = parts
+    this.#names = new NamedImages(parts)
+    this.#modes = new ModeOperations({ ...parts, names: this.#names, modesChanged: () => parts.modesChanged() })
+  }
+
+  /** See {@link ModeOperations.list}. */
+  modes(): ModeEntry[] {
+    return this.#modes.list()
+  }
+
+  /** See {@link ModeOperations.set}. */
+  setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]> {
+    return this.#modes.set(scope, mode, this.#stop.signal)
   }
 
   /**
@@ -79,7 +89,7 @@ export class CacheOperations {
    */
   async verify(name: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]> {
     const { store, digester } = this.#parts
-    const known = this.#known().map(async ({ name: own, entry: { image } }) => ({
+    const known = this.#names.known().map(async ({ name: own, entry: { image } }) => ({
       name: own,
       // Of what is quarantined nothing is held, and its digest may fit by now.
       stored: store.find(image.id) ?? (digester.state(image) === 'mismatch' ? await store.use(image) : null),
@@ -103,7 +113,7 @@ export class CacheOperations {
    */
   async evict(name: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage> {
     const { store, pins, evictor } = this.#parts
-    const { origin, own, entry } = this.#mustKnow(name)
+    const { origin, own, entry } = this.#names.mustKnow(name)
     if (pins.has(origin, own)) {
       throw new CacheError('invalid-argument', `${name} is pinned and never evicted: "parentfs unpin" it first`)
     }
@@ -132,10 +142,15 @@ export class CacheOperations {
   ): Promise<PreloadedImage> {
     const { store, digester, evictor } = this.#parts
     const stop = AbortSignal.any([signal, this.#stop.signal])
-    const { entry } = await this.#find(name, stop)
+    const { entry } = await this.#names.find(name, stop)
     const { image } = entry
     const wanted = checkRanges(name, image, ranges)
     digester.mustBeSound(image)
+    const mode = this.#parts.modes.of(image)
+    if (!keepsMisses(mode)) {
+      const advice = `"parentfs mode promote ${name}" first`
+      throw new CacheError('invalid-argument', `${name} cannot be promoted: its mode is ${mode}: ${advice}`)
+    }
     const stored = await store.use(image)
     if (!stored) {
       const { state, reason } = store.health
@@ -160,13 +175,13 @@ export class CacheOperations {
 
   /** @throws CacheError not-found, invalid-argument (too much is pinned), origin-*, index-failed */
   async pin(name: string): Promise<void> {
-    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const { origin, own, entry } = await this.#names.find(name, this.#stop.signal)
     await this.#parts.pins.pin(origin, own, entry.image)
   }
 
   /** @throws CacheError not-found when it is not pinned, index-failed */
   async unpin(name: string): Promise<void> {
-    const { origin, own } = this.#place(name)
+    const { origin, own } = this.#names.place(name)
     await this.#parts.pins.unpin(origin, own)
   }
 
@@ -179,7 +194,7 @@ export class CacheOperations {
       throw new CacheError('invalid-argument', `a read of ${length} bytes: give a length from 1 to ${explainBytesMax}`)
     }
     const { store, fetches, promoter, digester, pins } = this.#parts
-    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const { origin, own, entry } = await this.#names.find(name, this.#stop.signal)
     const { image, nodeId } = entry
     const facts = {
       name,
@@ -191,6 +206,7 @@ export class CacheOperations {
       offset,
       length: Math.max(0, Math.min(length, image.sizeBytes - offset)),
       digest: digester.state(image),
+      mode: this.#parts.modes.of(image),
       pinned: pins.has(origin, own),
       open: this.#parts.isOpen(image),
       profile: this.#parts.profiles.stateOf(image),
@@ -206,7 +222,7 @@ export class CacheOperations {
    */
   async profile(name: string, endsRecording: boolean): Promise<LearnedProfile | null> {
     const { index, profiles, store } = this.#parts
-    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const { origin, own, entry } = await this.#names.find(name, this.#stop.signal)
     const stored = endsRecording ? store.find(entry.image.id) : null
     if (stored) await profiles.finish(stored)
     const record = index.profile(origin.url, own)
@@ -220,7 +236,7 @@ export class CacheOperations {
    */
   async importProfile(name: string, file: ProfileFile): Promise<void> {
     const { index, store } = this.#parts
-    const { origin, own, entry } = await this.#find(name, this.#stop.signal)
+    const { origin, own, entry } = await this.#names.find(name, this.#stop.signal)
     const ranges = rangesWithin(file, entry.image.sizeBytes, profileBytesMax)
     const { record } = BootProfile.ofRanges(store.blockBytes, ranges)
     if (record.runs.length === 0) {
@@ -248,51 +264,6 @@ export class CacheOperations {
       return sum + (other && other !== stored ? dataBytes(other) : 0)
     }, 0)
   }
-
-  /** Every name that means something; nothing is asked. */
-  #known(): Named[] {
-    return this.#parts.origins.flatMap(({ directory, origin }) =>
-      this.#parts.catalog
-        .known(origin)
-        .map(({ name, entry }) => ({ name: shownName(directory, name), origin, own: name, entry })),
-    )
-  }
-
-  #mustKnow(name: string): Named {
-    const { origin, own } = this.#place(name)
-    const entry = this.#parts.catalog.imageOfName(origin, own)
-    if (!entry) throw noImage(name)
-    return { name, origin, own, entry }
-  }
-
-  /** The image of a name now; the origin is asked when that is due. */
-  async #find(name: string, signal: AbortSignal): Promise<Named> {
-    const { origin, own } = this.#place(name)
-    try {
-      return { name, origin, own, entry: await this.#parts.catalog.lookup(origin, own, { signal }) }
-    } catch (error) {
-      if (isCacheError(error, 'not-found')) throw noImage(name)
-      throw error
-    }
-  }
-
-  /** Split a name at its directory. */
-  #place(name: string): { readonly origin: Origin; readonly own: string } {
-    for (const { directory, origin } of this.#parts.origins) {
-      if (directory === null) return { origin, own: name }
-      if (name.startsWith(`${directory}/`)) return { origin, own: name.slice(directory.length + 1) }
-    }
-    throw noImage(name)
-  }
-}
-
-/** The name of an image for operators. */
-export function shownName(directory: string | null, name: string): string {
-  return directory === null ? name : `${directory}/${name}`
-}
-
-function noImage(name: string): CacheError {
-  return new CacheError('not-found', `there is no image ${JSON.stringify(name)}: "parentfs images" names them`)
 }
 
 /** @throws CacheError invalid-argument */

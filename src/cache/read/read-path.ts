@@ -22,6 +22,8 @@ import { ReadaheadBuffer } from '../fetch/readahead-buffer.ts'
 import { SequentialFill } from '../fetch/sequential-fill.ts'
 import { UnpromotedBuffer } from '../fetch/unpromoted-buffer.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
+import { keepsMisses, servesHits } from '../modes/cache-mode.ts'
+import type { ModeTable } from '../modes/mode-table.ts'
 import type { Catalog } from '../names/catalog.ts'
 import { type BootProfileCounters, BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
@@ -47,6 +49,7 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
   readonly digester: Pick<DigestVerifier, 'isSound' | 'check' | 'condemn'>
+  readonly modes: Pick<ModeTable, 'of'>
   readonly promoter: Promoter
   readonly evictor: Pick<Evictor, 'check' | 'checkNow'>
 }
@@ -73,6 +76,7 @@ export class ReadPath {
   readonly #native: NativeFetches
   readonly profiles: BootProfileRecorder
   #readAheadBytesMax: number
+  #withheldBytes = 0
   #isClosed = false
 
   constructor(parts: ReadPathContext) {
@@ -122,7 +126,9 @@ export class ReadPath {
       recordWithin: (bytes, write) => store.recordWithin(bytes, false, write),
       tick: () => store.tick,
       bytesMax: () => store.capacity.capacityBytes * profileShareMax,
-      fetch: (stored, profile, bytesMax) => this.#ahead.fetchProfile(stored, profile, bytesMax),
+      fetch: (stored, profile, bytesMax) => {
+        if (this.#isKept(stored)) this.#ahead.fetchProfile(stored, profile, bytesMax)
+      },
     })
     this.reader = new MissReader({
       ...{ fetcher, memory },
@@ -131,9 +137,9 @@ export class ReadPath {
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
       },
       missTimeoutFor: image => origins.missTimeoutFor(image),
-      stored: async image => (store.health.mayWait ? this.#use(image) : null),
-      isReadable: stored => store.health.mayWait && store.find(stored.imageId) === stored,
-      find: image => (store.health.mayWait ? store.find(image.id) : null),
+      stored: async image => (this.#mayAsk(image) ? this.#use(image) : null),
+      isReadable: stored => this.#mayAsk(stored.image) && store.find(stored.imageId) === stored,
+      find: image => (this.#mayAsk(image) ? store.find(image.id) : null),
       imageChanged: image => {
         this.closed(image.id)
         parts.catalog.imageChanged(image)
@@ -149,18 +155,27 @@ export class ReadPath {
 
   async #beginLanding(image: Image): Promise<SequentialFill | null> {
     const { store, evictor, digester } = this.#parts
-    const stored = store.health.mayWait ? await this.#use(image) : null
+    const stored = this.#mayAsk(image) ? await this.#use(image) : null
     if (!stored) return null
     return new SequentialFill(stored, {
       fetcher: this.#fetcher,
       isWritable: () =>
-        !this.#isClosed && this.#isSound(stored) && store.health.mayWrite && store.find(stored.imageId) === stored,
+        !this.#isClosed &&
+        this.#isKept(stored) &&
+        this.#isSound(stored) &&
+        store.health.mayWrite &&
+        store.find(stored.imageId) === stored,
       fits: bytes => store.capacity.fits(bytes),
       // As a long stream: a quarter of the queue is left to what readers fetch.
       mayPromote: (_, bytes) => this.#mayPromote(stored, bytes, true),
       onCorrupt: (_, error) => void digester.condemn(stored, error), // Never rejects.
       makeRoom: () => evictor.checkNow(),
     })
+  }
+
+  /** Bytes that were answered and not promoted, because the mode of their image says so. */
+  get withheldBytes(): number {
+    return this.#withheldBytes
   }
 
   /** Extents being fetched or promoted now. */
@@ -172,11 +187,24 @@ export class ReadPath {
     return { ...this.#ahead.counters, bufferedBytes: this.#readahead.usedBytes, profiles: this.profiles.counters }
   }
 
-  /** Begin an open of an image. @returns the image in the store; null where the store cannot take it */
+  /**
+   * Begin an open of an image.
+   * @returns the image in the store; null where the store cannot take it, or is not asked
+   */
   async open(image: Image): Promise<StoredImage | null> {
+    const stored = await this.attach(image)
+    if (stored && this.#readAheadBytesMax > 0 && this.#isKept(stored)) this.profiles.opened(stored)
+    return stored
+  }
+
+  /** Have session threads read an open image, as far as its mode lets them: see {@link open}. */
+  async attach(image: Image): Promise<StoredImage | null> {
+    if (!servesHits(this.#parts.modes.of(image))) {
+      this.closed(image.id)
+      return null
+    }
     const stored = await this.#use(image)
-    if (!stored) return null
-    if (this.#readAheadBytesMax > 0) this.profiles.opened(stored)
+    if (!stored || !servesHits(this.#parts.modes.of(image))) return null
     this.#native.watch(stored)
     const use = (reader: OriginReader | null) =>
       // Of a damaged image nothing may be served.
@@ -220,6 +248,10 @@ export class ReadPath {
   /** @returns of each extent whether it is in the store now */
   async #promote(...[stored, extents, isPassing]: Parameters<Promote>): Promise<boolean[]> {
     const { digester, evictor, promoter } = this.#parts
+    if (!this.#isKept(stored)) {
+      for (const { bytes } of extents) this.#withheldBytes += bytes.length
+      return extents.map(() => false)
+    }
     if (!this.#isSound(stored)) return extents.map(() => false)
     const outcomes = await promoter.offer(stored, extents, isPassing)
     if (stored.complete) digester.check()
@@ -230,7 +262,17 @@ export class ReadPath {
   /** Would so many bytes be taken now? */
   #mayPromote(stored: StoredImage, bytes: number, isPassing?: boolean): boolean {
     const { promoter, store } = this.#parts
-    return this.#isSound(stored) && store.health.mayWrite && promoter.hasRoom(bytes, isPassing)
+    return this.#isKept(stored) && this.#isSound(stored) && store.health.mayWrite && promoter.hasRoom(bytes, isPassing)
+  }
+
+  /** Does its mode let what was fetched be promoted? */
+  #isKept({ image }: StoredImage): boolean {
+    return keepsMisses(this.#parts.modes.of(image))
+  }
+
+  /** May the store be asked about an image, and its disk be waited for? */
+  #mayAsk(image: Image): boolean {
+    return this.#parts.store.health.mayWait && servesHits(this.#parts.modes.of(image))
   }
 
   /** Is it without known damage? */

@@ -58,8 +58,8 @@ function originOf({ state, reason, sinceSeconds, waiting }: Status['origin']): s
   return state === 'available' ? state : `${state} for ${sinceSeconds} s, ${waiting} reads wait for it: ${reason}`
 }
 
-function traitsOf({ digest, pinned, open }: Explanation): string[] {
-  return [...(open ? ['open'] : []), ...(pinned ? ['pinned'] : []), `digest ${digest}`]
+function traitsOf({ digest, pinned, open, mode }: Explanation): string[] {
+  return [...(open ? ['open'] : []), ...(pinned ? ['pinned'] : []), `digest ${digest}`, `mode ${mode}`]
 }
 
 /** Of running: the clock stands still while no daemon runs. */

@@ -18,11 +18,11 @@ export async function images(path: string | null, json: boolean): Promise<number
 /** One line an image. */
 export function tableOfImages(images: readonly ImageStatus[]): string {
   if (images.length === 0) return 'no image was looked up yet: list the mount, or open one'
-  const table = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'PINNED', 'OPEN', 'STATE', 'VALIDATOR'])
+  const table = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'MODE', 'PINNED', 'OPEN', 'STATE', 'VALIDATOR'])
   for (const image of images) {
-    const { name, sizeBytes, residentBytes, complete, pinned, open, validator } = image
+    const { name, sizeBytes, residentBytes, complete, mode, pinned, open, validator } = image
     const resident = complete ? 'complete' : `${size(residentBytes)} (${share(residentBytes, sizeBytes)})`
-    table.push([name, size(sizeBytes), resident, yes(pinned), yes(open), stateOf(image), validator])
+    table.push([name, size(sizeBytes), resident, mode, yes(pinned), yes(open), stateOf(image), validator])
   }
   return trimmed(table.toString())
 }

@@ -1,12 +1,18 @@
 /**
  * Definitions of the commands about images.
  */
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import { parseRange, parseSize } from '../../base/sizes.ts'
+import { type CacheMode, cacheModes } from '../../cache/modes/cache-mode.ts'
 import { type Ended, value } from '../output/argument-parsers.ts'
 
 export interface OnMount {
   readonly mountpoint?: string
+}
+
+interface OnMode extends OnMount {
+  readonly origin?: string
+  readonly json?: boolean
 }
 
 export function defineImages(program: Command, ended: Ended): void {
@@ -63,6 +69,26 @@ export function definePin(program: Command, ended: Ended): void {
       ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
     })
   }
+}
+
+export function defineMode(program: Command, ended: Ended): void {
+  program
+    .command('mode')
+    .copyInheritedSettings(program)
+    .description(
+      'Say the MODE of the mount, of an origin or of IMAGE, and show all that are in force; without one, show them. Restarts keep them.',
+    )
+    .addArgument(new Argument('[mode]', 'configured: as the configuration says').choices([...cacheModes, 'configured']))
+    .argument('[image]', 'its name, as "parentfs images" shows it, or the path of its file')
+    .option('--origin <name>', 'of this origin, by its directory or its URL')
+    .option('-m, --mountpoint <dir>', 'which mount (default: the one that the path is in, or the only one)')
+    .option('--json', 'for machines: an array')
+    .action(async (said: string | undefined, image: string | undefined, options: OnMode) => {
+      const module = await import('../commands/mode.ts')
+      const { origin = null, mountpoint = null, json = false } = options
+      const mode = said === 'configured' ? null : (said as CacheMode | undefined)
+      ended(await module.modeCommand({ mode, image: image ?? null, origin, path: mountpoint, json }))
+    })
 }
 
 export function defineExplain(program: Command, ended: Ended): void {

@@ -43,6 +43,7 @@ export function tableOfOne(status: Status): string {
     ['hits', `${reads.hits} reads (${share(reads.hits, reads.hits + reads.misses)}), ${size(reads.hitBytes)}`],
     ['misses', `${reads.misses} reads, ${size(reads.missBytes)}`],
     ['fetched', `${size(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
+    ['mode', modesOf(status)],
     [
       'promoted',
       `${size(promotion.promotedBytes)}, ${size(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
@@ -65,6 +66,19 @@ export function tableOfOne(status: Status): string {
 function originStateOf({ origin: { state, reason, sinceSeconds, waiting } }: Status): string {
   if (state === 'available') return state
   return `${state} for ${ms(sinceSeconds * 1000)}: ${reason}; ${waiting} reads wait`
+}
+
+/** The one of all, or of each origin: `a promote, b proxy` */
+function modesOf({ origins, images }: Status): string {
+  const [first] = origins
+  const isOne = origins.every(({ mode }) => mode === first?.mode)
+  const all = isOne ? (first?.mode ?? '-') : origins.map(({ name, url, mode }) => `${name ?? url} ${mode}`).join(', ')
+  const own = images.filter(({ name, mode }) => mode !== originOf(name, origins)?.mode).length
+  return own === 0 ? all : `${all}; ${own} images have another`
+}
+
+function originOf(image: string, origins: Status['origins']): Status['origins'][number] | undefined {
+  return origins.find(({ name }) => name === null || image.startsWith(`${name}/`))
 }
 
 /** `bypass for 5s: a read took over 750 ms` */

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { messageOf } from '../../base/errors.ts'
 import { missSecondsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
+import { cacheModes } from '../../cache/modes/cache-mode.ts'
 import { cephUrlWith, isCephUrl } from '../../origin/ceph/ceph-url.ts'
 import { withoutCredentials } from '../../origin/contract/url-credentials.ts'
 import { glanceOptionsDefault } from '../../origin/glance/glance-origin.ts'
@@ -89,6 +90,11 @@ const common = {
     live: true,
     what: 'the same as cache.readAround for the images of this origin: the share of bytes fetched around misses that may go unread',
     unset: 'cache.readAround',
+  }),
+  mode: optionalChoiceField('mode', cacheModes, {
+    live: true,
+    what: 'the same as cache.mode for the images of this origin: promote, proxy, forward or none',
+    unset: 'cache.mode',
   }),
   include: patternsField({
     live: true,

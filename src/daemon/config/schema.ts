@@ -7,6 +7,7 @@ import { evictionPolicies, evictionPolicyDefault } from '../../cache/evict/evict
 import { prefetchWindowBytesMax, promotionBytesMax, readAroundDefault } from '../../cache/fetch/limits.ts'
 import { scrubBytesPerSecond, scrubIntervalMs } from '../../cache/integrity/limits.ts'
 import { fetchBytesMax } from '../../cache/limits.ts'
+import { cacheModeDefault, cacheModes } from '../../cache/modes/cache-mode.ts'
 import { directoryNodeId } from '../../fuse/filesystem/backend.ts'
 import { identityOf } from '../../origin/open-origin.ts'
 import {
@@ -93,6 +94,10 @@ const cache = z
     eviction: choiceField('eviction policy', evictionPolicies, evictionPolicyDefault, {
       live: false,
       what: 'eviction policy; adaptive: recency or S3-FIFO, whichever hit more lately; lru: exact least-recently-used (docs/BENCHMARKS.md)',
+    }),
+    mode: choiceField('mode', cacheModes, cacheModeDefault, {
+      live: true,
+      what: 'mode of images of which neither they nor their origin have another. promote: misses are kept; proxy: hits are served, misses not kept; forward: misses go back to where the reader can read by itself, else as proxy; none: the cache is not asked (docs/TIERING.md)',
     }),
     scrubRate: rateField({ min: 64 * KiB, max: TiB }, scrubBytesPerSecond, {
       live: true,

@@ -142,6 +142,8 @@ export class Rooms {
       logger,
       revalidateSeconds: revalidateSecondsDefault,
       evictionPolicy: cache.eviction,
+      mode: cache.mode,
+      onModes: async () => this.#transport?.rebind(),
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
       reservedNodeIds,
@@ -251,6 +253,7 @@ export class Rooms {
     capacity.setWatermarks(watermarksOf(cache))
     this.#cache.reconfigure({
       origins: this.#origins.mounted,
+      mode: cache.mode,
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
     })
@@ -278,7 +281,7 @@ export class Rooms {
 
   status(): RoomsStatus {
     const { promotion, prefetch, eviction, scrub, retirement } = this.#cache.counters
-    const { queuedBytes, promotedBytes, dropped } = promotion
+    const { queuedBytes, promotedBytes, dropped, withheldBytes } = promotion
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs, busyTimes } = this.#store.health
@@ -290,8 +293,8 @@ export class Rooms {
       pinned: this.#cache.pinned,
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
       ...measureReads(this.#cache, this.#transport),
-      ...this.#origins.status(),
-      promotion: { queuedBytes, promotedBytes, dropped },
+      ...this.#origins.status(url => this.#cache.modeOfOrigin(url)),
+      promotion: { queuedBytes, promotedBytes, dropped, withheldBytes },
       prefetch,
       eventLoopLag: this.#lag.latencies,
       eviction,

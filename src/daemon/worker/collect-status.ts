@@ -58,7 +58,7 @@ export function collectStatus({
     pinned: cache.pinned,
     health: store.health.state,
     busyTimes: store.health.busyTimes,
-    origins: origins.measurements(),
+    origins: origins.measurements(url => cache.modeOfOrigin(url)),
     promotion,
     prefetch,
     eviction,

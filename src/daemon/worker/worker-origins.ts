@@ -11,6 +11,7 @@ import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
+import type { CacheMode } from '../../cache/modes/cache-mode.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
@@ -106,6 +107,7 @@ export class WorkerOrigins {
     return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources }) => ({
       directory,
       origin,
+      mode: settings.mode ?? null,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
@@ -136,9 +138,11 @@ export class WorkerOrigins {
     return names.join('+').slice(0, sourceBytesMax)
   }
 
-  status(): Pick<Status, 'origin' | 'origins'> {
+  /** @param modeOf of an origin, by its URL */
+  status(modeOf: (url: string) => CacheMode): Pick<Status, 'origin' | 'origins'> {
     const origins = this.#open.map(({ place, origin, meter, hedges, availability }) => ({
       name: place.directory,
+      mode: modeOf(origin.url),
       url: origin.url,
       ...meter.counters(),
       unsupported: meter.details().unsupported,
@@ -150,13 +154,15 @@ export class WorkerOrigins {
     return { origin: together(url, origins), origins }
   }
 
-  measurements(): OriginMeasurements[] {
+  /** @param modeOf of an origin, by its URL */
+  measurements(modeOf: (url: string) => CacheMode): OriginMeasurements[] {
     return this.#open.map(({ place, origin, meter, hedges, availability }) => ({
       ...meter.counters(),
       ...meter.details(),
       ...availability.status(),
       hedges: hedges.counters(),
       name: place.directory ?? origin.url,
+      mode: modeOf(origin.url),
     }))
   }
 

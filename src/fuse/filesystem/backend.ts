@@ -82,6 +82,8 @@ export function nestedNodeId({ directory, prefix }: DirectoryPath): bigint {
 export interface Residence {
   readonly residentBytes: number
   readonly complete: boolean
+  /** The part that the cache takes in reads of the image: see cache/modes/cache-mode.ts. */
+  readonly mode: string
 }
 
 export interface Backend {
@@ -116,6 +118,8 @@ export interface Backend {
    * Hold the image open; its data file may answer hits, null where it has none (an empty image, a store out of order).
    */
   open(image: Image): Promise<StoreFile | null>
+  /** The data file of an open image that may answer hits now; null where there is none, or it is not asked. */
+  fileOf(image: Image): Promise<StoreFile | null>
   /** End one `open`. */
   release(image: Image): void
   /**

@@ -13,6 +13,7 @@ const values: Readonly<Record<string, Value>> = {
   'user.parentfs.validator': image => image.validator,
   'user.parentfs.resident_bytes': (_image, residence) => String(residence().residentBytes),
   'user.parentfs.complete': (_image, residence) => String(residence().complete),
+  'user.parentfs.mode': (_image, residence) => residence().mode,
 }
 
 /** The names that every image has. */

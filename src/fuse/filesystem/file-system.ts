@@ -207,6 +207,11 @@ export class FileSystem {
     return bytes
   }
 
+  /** See {@link OpenImages.rebind}. */
+  rebind(): Promise<void> {
+    return this.#images.rebind()
+  }
+
   /** A session thread fetches what a read wants. */
   originReadBegun(handle: bigint, offset: number, length: number): void {
     const known = this.#imageOf(handle)

@@ -25,11 +25,13 @@ interface OpenImage {
 }
 
 export class OpenImages {
-  readonly #backend: Pick<Backend, 'open' | 'release'>
+  readonly #backend: Pick<Backend, 'open' | 'release' | 'fileOf'>
   readonly #binder: Binder
   readonly #open = new Map<bigint, OpenImage>()
+  /** One after the other: the last one has the last word. */
+  #rebound = Promise.resolve()
 
-  constructor(backend: Pick<Backend, 'open' | 'release'>, binder: Binder) {
+  constructor(backend: Pick<Backend, 'open' | 'release' | 'fileOf'>, binder: Binder) {
     this.#backend = backend
     this.#binder = binder
   }
@@ -71,12 +73,28 @@ export class OpenImages {
     this.#end(entry)
   }
 
+  /** Data files may be read by native readers again, or not any more: bind what is open anew. Never rejects. */
+  rebind(): Promise<void> {
+    return (this.#rebound = this.#rebound.then(() => this.#rebind()))
+  }
+
   /** End every open. */
   close(): void {
     for (const [handle, entry] of this.#open) {
       this.#open.delete(handle)
       this.#end(entry)
     }
+  }
+
+  async #rebind(): Promise<void> {
+    const rebound = [...this.#open].map(async ([handle, entry]) => {
+      await entry.ready
+      const file = await this.#backend.fileOf(entry.known.image)
+      if (this.#open.get(handle) !== entry) return
+      if (file) this.#binder.bind(handle, file)
+      else this.#binder.unbind(handle)
+    })
+    await Promise.allSettled(rebound) // An open that failed has bound nothing.
   }
 
   #start(known: KnownImage): OpenImage {

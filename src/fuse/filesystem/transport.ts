@@ -55,6 +55,8 @@ export interface Transport {
   readonly passthroughOff: string | null
   /** The time for which later requests may wait for their answers. */
   setDeadlines(deadlines: Deadlines): void
+  /** See {@link FileSystem.rebind}. */
+  rebind(): Promise<void>
   counters(): TransportCounters
   latencies(): TransportLatencies
   /** Answer nothing from now on, and release all that is open. Idempotent. */

@@ -146,6 +146,10 @@ export class FuseNativeTransport implements Transport {
     return { ...this.#calls.gauges(), ...this.#fileSystem.gauges(), interrupted: 0 }
   }
 
+  rebind(): Promise<void> {
+    return this.#fileSystem.rebind()
+  }
+
   setDeadlines(deadlines: Deadlines): void {
     this.#deadlines.now = deadlines
   }

@@ -173,6 +173,10 @@ export class KernelTransport implements Transport {
     return this.#passthrough.off
   }
 
+  rebind(): Promise<void> {
+    return this.#fileSystem.rebind()
+  }
+
   /** Counters of the native threads. */
   counters(): SessionCounters {
     return this.#session.counters()

@@ -38,6 +38,15 @@ export interface PinRecord {
   readonly pinnedMs: number
 }
 
+/** A mode that an operator said: see cache/modes/mode-table.ts. */
+export interface ModeRecord {
+  /** The image's; empty for its origin, or the mount. */
+  readonly name: string
+  readonly mode: string
+  /** The mode that the configuration said there then; null: none. */
+  readonly over: string | null
+}
+
 /** The reads of an image after a cold open: see cache/prefetch/boot-profile.ts. */
 export interface ProfileRecord {
   readonly blockBytes: number

@@ -10,6 +10,7 @@ import { crc32 } from 'node:zlib'
 export const databaseNames = [
   ...(['images', 'names', 'listings', 'residency', 'sums', 'recency', 'digests', 'pins'] as const),
   'profiles',
+  'modes',
 ] as const
 
 /** The layout of the whole cache directory; also the first byte of each value. */

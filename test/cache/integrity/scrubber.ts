@@ -128,7 +128,7 @@ t.test('the scrub waits for busy readers, a tenth of the interval at most; anoth
   const { rooms, stored } = await restarted(t, { bytesPerSecond: 1e9, intervalMs, ...busy })
   const moments = momentsOf(stored, clock)
   const { scrub: read } = stored
-  const limits = { origins: [], fetchBytesMax: 1, readAheadBytesMax: 0, promotionBytesMax: 1 }
+  const limits = { mode: 'promote' as const, origins: [], fetchBytesMax: 1, readAheadBytesMax: 0, promotionBytesMax: 1 }
   stored.scrub = (...piece) => {
     isBusy = moments.length >= 11
     const pace = { bytesPerSecond: 1e9, intervalMs: 2 * intervalMs }

@@ -36,6 +36,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     catalog: { isRecorded: () => true, imageChanged: of => void changed.push(of) },
     digester: { isSound: () => true, check: () => {}, condemn: async () => {} },
     evictor: { check: async () => {}, checkNow: async () => {} },
+    modes: { of: () => 'promote' },
     promoter: new Promoter(),
     ...more,
   })

@@ -33,13 +33,23 @@ const status = {
     sinceSeconds: 7,
     waiting: 2,
   },
+  origins: [
+    { name: 'a', url: 'https://host/images/', mode: 'promote' },
+    { name: null, url: 'https://other/', mode: 'proxy' },
+  ],
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
   eviction: { objects: 0, bytes: 0 },
   retirement: { superseded: 0, retired: 0, forced: 0 },
   scrub: { rounds: 0, roundStartedSeconds: 5, verifiedBytes: 65536, corruptBlocks: 0 },
   images: [
-    { name: 'debian.qcow2', sizeBytes: 2 * 1024 ** 3, residentBytes: 1024 ** 3, complete: false, validator: '"abc"' },
-    { name: 'empty.raw', sizeBytes: 0, residentBytes: 0, complete: true, validator: '"def"', pinned: true },
+    {
+      ...{ name: 'debian.qcow2', sizeBytes: 2 * 1024 ** 3, residentBytes: 1024 ** 3, complete: false },
+      ...{ mode: 'none', validator: '"abc"' },
+    },
+    {
+      ...{ name: 'empty.raw', sizeBytes: 0, residentBytes: 0, complete: true },
+      ...{ mode: 'proxy', validator: '"def"', pinned: true },
+    },
   ],
 } as unknown as Status
 
@@ -50,6 +60,7 @@ t.test('one mount: sizes in binary units, shares in per cent, no boxes', async t
   t.match(text, /^cache +1\.5 GiB of 10 GiB in 3 objects, \/var\/cache\/x$/m)
   t.match(text, /^pinned +1 GiB held of 6 GiB, at most 5 GiB can be; the oldest pins are kept/m)
   t.match(text, /^cache disk +bypass for 5s: a read took over 750 ms$/m)
+  t.match(text, /^mode +a promote, https:\/\/other\/ proxy; 1 images have another$/m)
   t.match(text, /^hits +3 reads \(75\.0 %\), 12 KiB$/m)
   t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +"abc"$/m)
   t.match(text, /^empty\.raw +0 B +complete +"def"$/m)
@@ -68,8 +79,8 @@ t.test('all mounts: a line each, also for what does not answer', async t => {
 t.test('images: a line each, with what is pinned, open, and not served', async t => {
   const digests = ['mismatch', 'verified'] as const
   const text = tableOfImages(status.images.map((image, k) => ({ ...image, digest: digests[k]! })))
-  t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +- +- +quarantined +"abc"$/m)
-  t.match(text, /^empty\.raw +0 B +complete +yes +- +served, verified +"def"$/m)
+  t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +none +- +- +quarantined +"abc"$/m)
+  t.match(text, /^empty\.raw +0 B +complete +proxy +yes +- +served, verified +"def"$/m)
   t.match(tableOfImages([]), /list the mount/)
   const [first] = status.images
   t.match(tableOfImages([{ ...first!, digest: 'unverified', passBytes: 2 ** 30 }]), /a pass is at 50\.0 %/)

@@ -111,6 +111,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'origin.views': ['raw'],
     'cache.syncBytes': '2MiB',
     'cache.scrubInterval': '1d',
+    ...{ 'cache.mode': 'proxy', 'origin.mode': 'forward' },
     'cache.eviction': 'lru',
     'cache.highWatermark': '91%',
     'log.level': 'warn',

@@ -6,7 +6,7 @@ import { FakeBackend } from '../../fixtures/fake-backend.ts'
 const { image } = new FakeBackend().add({ name: 'a', sizeBytes: 10, validator: '"é"' })
 
 t.test('each attribute is text', async t => {
-  const residence = () => ({ residentBytes: 10, complete: true })
+  const residence = () => ({ residentBytes: 10, complete: true, mode: 'proxy' })
   const texts = extendedAttributeNames.map(name => [
     name,
     Buffer.from(extendedAttribute(name, image, residence)).toString(),
@@ -16,6 +16,7 @@ t.test('each attribute is text', async t => {
     'user.parentfs.validator': '"é"',
     'user.parentfs.resident_bytes': '10',
     'user.parentfs.complete': 'true',
+    'user.parentfs.mode': 'proxy',
   })
 })
 

@@ -166,6 +166,7 @@ t.test('GETXATTR and LISTXATTR tell sizes first', async t => {
     'user.parentfs.validator',
     'user.parentfs.resident_bytes',
     'user.parentfs.complete',
+    'user.parentfs.mode',
     '',
   ])
   t.equal((await get(bytes - 1, null)).errno, errno.ERANGE)
