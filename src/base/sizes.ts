@@ -57,3 +57,25 @@ export function parseDuration(text: string): number {
   }
   return durationMs
 }
+
+const units = ['', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** A size as it is written: `64KiB`. {@link parseSize} reads the same number back. */
+export function formatSize(bytes: number): string {
+  let power = 0
+  while (power < units.length - 1 && bytes !== 0 && bytes % 1024 ** (power + 1) === 0) power++
+  return `${bytes / 1024 ** power}${units[power]}`
+}
+
+/** A duration as it is written: `1m`. {@link parseDuration} reads the same number back. */
+export function formatDuration(ms: number): string {
+  if (ms === 0 || ms % 1000 !== 0) return `${ms}ms`
+  for (const [unit, unitMs] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+  ] as const) {
+    if (ms % unitMs === 0) return `${ms / unitMs}${unit}`
+  }
+  return `${ms / 1000}s`
+}

@@ -12,7 +12,6 @@ import {
   defineStatus,
   defineTop,
   defineUpgrade,
-  defineVerify,
 } from './definitions/define-daemon.ts'
 import {
   defineEvict,
@@ -21,6 +20,7 @@ import {
   defineMode,
   definePin,
   definePromote,
+  defineVerify,
 } from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'

@@ -8,10 +8,11 @@ import { say } from '../output/terminal-output.ts'
 import { findMount, noDaemon } from './target.ts'
 
 /**
+ * @param path null: the only mount there is
  * @returns the exit code: 0 when the cache fits, 1 when it could not be made to
  * @throws CacheError invalid-argument, not-found when no daemon is there
  */
-export async function setCapacity(path: string, capacityBytes: number): Promise<number> {
+export async function setCapacity(path: string | null, capacityBytes: number): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const usedBytes = await requestCapacity(socket, capacityBytes)
   if (usedBytes === null) throw noDaemon(mountpoint)

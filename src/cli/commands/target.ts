@@ -12,7 +12,7 @@ import { socketPath, socketPaths, trustedRuntimeDirectory } from '../../admin/so
 import type { Status } from '../../admin/status.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError } from '../../base/errors.ts'
-import { fileSystemType, type MountEntry, readMountTable } from '../../daemon/mount/mount-table.ts'
+import { fileSystemType, readMountTable } from '../../daemon/mount/mount-table.ts'
 import { resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 
 export interface Mount {
@@ -51,9 +51,7 @@ export async function findImage(image: string, mountpoint: string | null): Promi
   if (mountpoint === null && image.includes('/')) {
     const found = await findPath(image)
     if (found) return found
-    const absolute = resolve(image)
-    const isMount = ({ mountpoint, type }: MountEntry) => type === fileSystemType && mountpoint === absolute
-    if ((await readMountTable()).some(isMount)) {
+    if (await mountNamed(image)) {
       throw new CacheError('invalid-argument', `${image} is a whole mount: name an image in it, like ${image}/NAME`)
     }
     if (/^\.{0,2}\//.test(image)) {
@@ -68,6 +66,16 @@ export async function findImage(image: string, mountpoint: string | null): Promi
     throw new CacheError('invalid-argument', `${image} is in the mount ${found.mountpoint}, not in ${mount.mountpoint}`)
   }
   return found ?? { ...mount, name: image }
+}
+
+/** The mountpoint that a path names, without its links; null: it is none. Nothing in the mount is touched. */
+export async function mountNamed(path: string): Promise<string | null> {
+  if (!path.includes('/')) return null
+  const absolute = resolve(path)
+  const directory = dirname(absolute)
+  const linked = existsSync(directory) ? join(await realpath(directory), basename(absolute)) : absolute
+  const mounts = (await readMountTable()).filter(({ type }) => type === fileSystemType)
+  return mounts.find(({ mountpoint }) => mountpoint === absolute || mountpoint === linked)?.mountpoint ?? null
 }
 
 /**
@@ -94,7 +102,7 @@ function mountOf(mountpoint: string): Mount {
 }
 
 /** The mount that a path leads into, and the rest of it. Nothing in the mount is touched: it may hang. */
-async function findPath(path: string): Promise<ImageTarget | null> {
+export async function findPath(path: string): Promise<ImageTarget | null> {
   const table = await readMountTable()
   const mountpoints = table.filter(({ type }) => type === fileSystemType).map(({ mountpoint }) => mountpoint)
   const inMount = (absolute: string) => {

@@ -14,11 +14,12 @@ import { upgradeMsMax } from './limits.ts'
 import { findMount, noDaemon } from './target.ts'
 
 /**
+ * @param path null: the only mount there is
  * @param to the directory of the other version; null: the one that the daemon was started from
  * @returns the exit code
  * @throws CacheError when it is refused: nothing has happened then; or when the old version goes on in its place
  */
-export async function upgrade(path: string, to: string | null): Promise<number> {
+export async function upgrade(path: string | null, to: string | null): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const before = await fetchStatus(socket)
   const outcome = before && (await requestUpgrade(socket, to === null ? null : resolve(to)))

@@ -3,9 +3,10 @@
  */
 import { Argument, type Command } from 'commander'
 import type { Ended } from '../output/argument-parsers.ts'
+import { addExamples } from './examples.ts'
 
 export function defineCompletion(program: Command, ended: Ended): void {
-  program
+  const completion = program
     .command('completion')
     .copyInheritedSettings(program)
     .description('Print the completion script of a shell; it says in its first lines how to load it.')
@@ -15,6 +16,7 @@ export function defineCompletion(program: Command, ended: Ended): void {
       process.stdout.write(completionScripts[shell])
       ended(0)
     })
+  addExamples(completion, 'parentfs completion bash')
   program
     .command('complete', { hidden: true })
     .copyInheritedSettings(program)

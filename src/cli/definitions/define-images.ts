@@ -5,10 +5,8 @@ import { Argument, type Command } from 'commander'
 import { parseRange, parseSize } from '../../base/sizes.ts'
 import { type CacheMode, cacheModes } from '../../cache/modes/cache-mode.ts'
 import { type Ended, value } from '../output/argument-parsers.ts'
-
-export interface OnMount {
-  readonly mountpoint?: string
-}
+import { addExamples } from './examples.ts'
+import { chosenMount, type OnMount, ofImage, onMount, withMountOption } from './mount-choice.ts'
 
 interface OnMode extends OnMount {
   readonly origin?: string
@@ -17,45 +15,41 @@ interface OnMode extends OnMount {
 
 export function defineImages(program: Command, ended: Ended): void {
   const images = program.command('images').copyInheritedSettings(program)
-  images
+  onMount(images)
     .description(
       'List the images of the mount on MOUNTPOINT, or of the only one, and how much of each is in the cache.',
     )
-    .argument('[mountpoint]')
     .option('--json', 'for machines: an array')
-    .action(async (mountpoint: string | undefined, { json = false }: { json?: boolean }) => {
+    .action(async (mountpoint: string | undefined, options: OnMount & { json?: boolean }) => {
       const module = await import('../commands/images.ts')
-      ended(await module.images(mountpoint ?? null, json))
+      ended(await module.images(chosenMount(images, mountpoint, options), options.json ?? false))
     })
-}
-
-/** A command of `parent` about one image of one mount. */
-export function ofImage(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .copyInheritedSettings(parent)
-    .description(description)
-    .argument('<image>', 'its name, as "parentfs images" shows it, or the path of its file')
-    .option('-m, --mountpoint <dir>', 'which mount (default: the one that the path is in, or the only one)')
+  addExamples(images, 'parentfs images', 'parentfs images /srv/parents --json')
 }
 
 export function definePromote(program: Command, ended: Ended): void {
   const what =
     'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.'
-  ofImage(program, 'promote', what)
+  const promote = ofImage(program, 'promote', what)
     .option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)', collectRanges, [])
     .action(async (image: string, { range, mountpoint }: OnMount & { range: ReturnType<typeof parseRange>[] }) => {
       const module = await import('../commands/promote.ts')
       ended(await module.promote(image, range, mountpoint ?? null))
     })
+  addExamples(
+    promote,
+    'parentfs promote debian.raw',
+    'parentfs promote /srv/parents/debian.raw --range 0-1GiB --range 10GiB-',
+  )
 }
 
 export function defineEvict(program: Command, ended: Ended): void {
   const what = 'Free what the cache holds of IMAGE. Whoever reads it goes on reading, from the origin.'
-  ofImage(program, 'evict', what).action(async (image: string, { mountpoint }: OnMount) => {
+  const evict = ofImage(program, 'evict', what).action(async (image: string, { mountpoint }: OnMount) => {
     const module = await import('../commands/evict.ts')
     ended(await module.evict(image, mountpoint ?? null))
   })
+  addExamples(evict, 'parentfs evict debian.raw -m /srv/parents')
 }
 
 export function definePin(program: Command, ended: Ended): void {
@@ -64,10 +58,13 @@ export function definePin(program: Command, ended: Ended): void {
     unpin: 'Let IMAGE be evicted again.',
   }
   for (const command of ['pin', 'unpin'] as const) {
-    ofImage(program, command, descriptions[command]).action(async (image: string, { mountpoint }: OnMount) => {
-      const module = await import('../commands/pin.ts')
-      ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
-    })
+    const pin = ofImage(program, command, descriptions[command]).action(
+      async (image: string, { mountpoint }: OnMount) => {
+        const module = await import('../commands/pin.ts')
+        ended(await module.pin(image, mountpoint ?? null, command === 'pin'))
+      },
+    )
+    addExamples(pin, `parentfs ${command} debian.raw`)
   }
 }
 
@@ -92,7 +89,7 @@ export function defineMode(program: Command, ended: Ended): void {
 }
 
 export function defineExplain(program: Command, ended: Ended): void {
-  ofImage(program, 'explain', 'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
+  const explain = ofImage(program, 'explain', 'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
     .argument('<offset>', 'in bytes, or like 10GiB', value(parseSize))
     .argument('[length]', 'in bytes, or like 4KiB; 1MiB at most', value(parseSize), 4096)
     .option('--json', 'for machines: one object')
@@ -101,6 +98,25 @@ export function defineExplain(program: Command, ended: Ended): void {
       const { mountpoint = null, json = false } = options
       ended(await module.explainCommand({ image, offset, length, path: mountpoint, json }))
     })
+  addExamples(explain, 'parentfs explain debian.raw 0', 'parentfs explain /srv/parents/debian.raw 1GiB 64KiB --json')
+}
+
+export function defineVerify(program: Command, ended: Ended): void {
+  const verify = program.command('verify').copyInheritedSettings(program)
+  withMountOption(verify, 'which mount (default: the one that the path is in, or the only one)')
+    .description(
+      'Compare what is held of IMAGE, or of all, with its checksums and digests. Exits 1 when anything was bad.',
+    )
+    .usage('[options] [image]')
+    .argument('[image]', 'its name, the path of its file, or a mountpoint for all of it (default: all images)')
+    .argument('[rest]', 'the image, where the mountpoint stands first as in versions before 0.1')
+    .action(async (first: string | undefined, second: string | undefined, { mountpoint }: OnMount) => {
+      if (second !== undefined && mountpoint !== undefined) verify.error('error: too many arguments')
+      const module = await import('../commands/verify.ts')
+      const chosen = second === undefined ? { image: first, path: mountpoint } : { image: second, path: first }
+      ended(await module.verify(chosen.image ?? null, chosen.path ?? null))
+    })
+  addExamples(verify, 'parentfs verify', 'parentfs verify debian.raw', 'parentfs verify -m /srv/parents debian.raw')
 }
 
 function collectRanges(text: string, before: readonly ReturnType<typeof parseRange>[]) {

@@ -2,11 +2,15 @@
  * Definitions of the commands that make and end a mount.
  */
 import { type Command, Option } from 'commander'
-import { parseDuration, parseSize } from '../../base/sizes.ts'
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../base/sizes.ts'
+import { prefetchWindowBytesMax } from '../../cache/fetch/limits.ts'
+import { blockBytesDefault, capacityBytesDefault, revalidateSecondsDefault } from '../../daemon/config/limits.ts'
 import { logLevels } from '../../daemon/config/settings.ts'
 import type { MountArguments } from '../commands/mount.ts'
 import { mountOptionsKnown, parseMountOptions } from '../commands/mount-options.ts'
 import { type Ended, parsePath, parsePort, value } from '../output/argument-parsers.ts'
+import { addExamples } from './examples.ts'
+import { chosenMount, type OnMount, onMount } from './mount-choice.ts'
 
 export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
@@ -25,22 +29,22 @@ export function defineMount(program: Command, ended: Ended): void {
     )
     .option(
       '--capacity <size>',
-      'ceiling of the cache directory, like 10GiB; G, GB and GiB are the same (default: 10GiB)',
+      `ceiling of the cache directory, like 10GiB; G, GB and GiB are the same (default: ${formatSize(capacityBytesDefault)})`,
       value(parseSize),
     )
     .option(
       '--block-size <size>',
-      'a power of two, 4KiB to 1MiB; fixed when the cache is made (default: 64KiB)',
+      `a power of two, 4KiB to 1MiB; fixed when the cache is made (default: ${formatSize(blockBytesDefault)})`,
       value(parseSize),
     )
     .option(
       '--read-ahead <size>',
-      'read-ahead window of a sequential reader, at most; 0: no read-ahead of any kind (default: 32MiB)',
+      `read-ahead window of a sequential reader, at most; 0: no read-ahead of any kind (default: ${formatSize(prefetchWindowBytesMax)})`,
       value(parseSize),
     )
     .option(
       '--revalidate <duration>',
-      'time for which names and versions count as fresh, like 60s (default: 1m)',
+      `time for which names and versions count as fresh, like 60s (default: ${formatDuration(revalidateSecondsDefault * 1000)})`,
       value(parseDuration),
     )
     .option('--ceph-conf <file>', "Ceph's configuration file, for rbd and rados (default: where Ceph looks)")
@@ -70,6 +74,12 @@ export function defineMount(program: Command, ended: Ended): void {
       const module = await import('../commands/mount.ts')
       ended(await module.mount({ ...options, places }))
     })
+  addExamples(
+    mount,
+    'parentfs mount https://images.example.org/parents/ /srv/parents --capacity 200GiB',
+    'parentfs mount s3://bucket/parents/ /srv/parents --background --log-file /var/log/parentfs.log',
+    'parentfs mount --config /etc/parentfs/parents.yaml',
+  )
 }
 
 type MountFlags = Omit<MountArguments, 'places'>
@@ -103,18 +113,21 @@ export function defineCheckConfig(program: Command, ended: Ended): void {
       const module = await import('../commands/check-config.ts')
       ended(await module.checkConfig(file))
     })
+  addExamples(check, 'parentfs check-config /etc/parentfs/parents.yaml')
 }
 
 export function defineUnmount(program: Command, ended: Ended): void {
   const unmount = program.command('unmount').copyInheritedSettings(program)
-  unmount
+  onMount(unmount, 'the mount to end: always named')
     .description('Unmount MOUNTPOINT and wait until its daemon has gone.')
-    .argument('<mountpoint>')
     .option('--force', 'unmount a mount in use as well: its reads fail')
-    .action(async (mountpoint: string, { force = false }: { force?: boolean }) => {
+    .action(async (argument: string | undefined, options: OnMount & { force?: boolean }) => {
+      const missing = () => unmount.error("error: missing required argument 'mountpoint'")
+      const mountpoint = chosenMount(unmount, argument, options) ?? missing()
       const module = await import('../commands/unmount.ts')
-      ended(await module.unmount(mountpoint, force))
+      ended(await module.unmount(mountpoint, options.force ?? false))
     })
+  addExamples(unmount, 'parentfs unmount /srv/parents', 'parentfs unmount /srv/parents --force')
 }
 
 /** Several `-o` add up; each is checked where it stands. */

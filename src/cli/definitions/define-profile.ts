@@ -2,10 +2,11 @@
  * Definitions of the commands about boot profiles.
  */
 import type { Command } from 'commander'
-import { parseDuration } from '../../base/sizes.ts'
+import { formatDuration, parseDuration } from '../../base/sizes.ts'
 import { recordMs } from '../commands/limits.ts'
 import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
-import { type OnMount, ofImage } from './define-images.ts'
+import { addExamples } from './examples.ts'
+import { type OnMount, ofImage } from './mount-choice.ts'
 
 export function defineProfile(program: Command, ended: Ended): void {
   const profile = program
@@ -17,23 +18,27 @@ export function defineProfile(program: Command, ended: Ended): void {
     export: 'Print the profile of IMAGE, for "parentfs profile import" on another host, or to publish it.',
   }
   for (const command of ['show', 'export'] as const) {
-    ofImage(profile, command, descriptions[command]).action(async (image: string, { mountpoint }: OnMount) => {
-      const module = await import('../commands/profile.ts')
-      ended(await module.printProfile(image, mountpoint ?? null, command === 'export'))
-    })
+    const print = ofImage(profile, command, descriptions[command]).action(
+      async (image: string, { mountpoint }: OnMount) => {
+        const module = await import('../commands/profile.ts')
+        ended(await module.printProfile(image, mountpoint ?? null, command === 'export'))
+      },
+    )
+    addExamples(print, `parentfs profile ${command} debian.raw`)
   }
-  ofImage(profile, 'import', 'Take a profile that was exported, in the place of what is known of IMAGE.')
+  const take = ofImage(profile, 'import', 'Take a profile that was exported, in the place of what is known of IMAGE.')
     .argument('<file>', 'what "parentfs profile export" printed')
     .action(async (image: string, file: string, { mountpoint }: OnMount) => {
       const module = await import('../commands/profile.ts')
       ended(await module.takeProfile(image, file, mountpoint ?? null))
     })
+  addExamples(take, 'parentfs profile import debian.raw debian.raw.parentfs-profile')
   defineCheck(profile, ended)
   defineRecord(profile, ended)
 }
 
 function defineCheck(profile: Command, ended: Ended): void {
-  profile
+  const check = profile
     .command('check')
     .copyInheritedSettings(profile)
     .description('Say what is in FILE, and whether it can be published beside IMAGE.')
@@ -43,6 +48,7 @@ function defineCheck(profile: Command, ended: Ended): void {
       const module = await import('../commands/profile.ts')
       ended(module.checkProfile(file, image ?? null))
     })
+  addExamples(check, 'parentfs profile check debian.raw.parentfs-profile debian.raw')
 }
 
 interface RecordOptions {
@@ -52,7 +58,7 @@ interface RecordOptions {
 }
 
 function defineRecord(profile: Command, ended: Ended): void {
-  profile
+  const record = profile
     .command('record')
     .copyInheritedSettings(profile)
     .description('Run COMMAND on IMAGE behind an empty cache, and write down what it reads, to be published.')
@@ -61,7 +67,7 @@ function defineRecord(profile: Command, ended: Ended): void {
     .argument('[command...]', '{} in it is the path of the image, and so is $PARENTFS_IMAGE')
     .option('--output <file>', 'where to write it (default: IMAGE.parentfs-profile here)', value(parsePath))
     .option('--boot', 'boot the image in qemu, in place of a command')
-    .option('--time <duration>', 'end it after that long (default: 2m)', value(parseDuration))
+    .option('--time <duration>', `end it after that long (default: ${formatDuration(recordMs)})`, value(parseDuration))
     .action(
       async (image: string, words: readonly string[], { output, boot = false, time = recordMs }: RecordOptions) => {
         const module = await import('../commands/record-profile.ts')
@@ -69,4 +75,9 @@ function defineRecord(profile: Command, ended: Ended): void {
         ended(await module.recordProfile(args))
       },
     )
+  addExamples(
+    record,
+    'parentfs profile record --boot /images/debian.raw',
+    'parentfs profile record https://host/images/debian.raw -- cat {}',
+  )
 }

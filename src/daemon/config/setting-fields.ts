@@ -6,7 +6,7 @@
  */
 import { z } from 'zod'
 import { messageOf } from '../../base/errors.ts'
-import { parseDuration, parseSize } from '../../base/sizes.ts'
+import { formatDuration, formatSize, parseDuration, parseSize } from '../../base/sizes.ts'
 import type { SecretSource } from '../../origin/http/secret.ts'
 import { pathBytesMax, secretCommandRefreshMsDefault } from './limits.ts'
 
@@ -246,24 +246,4 @@ function parseShare(input: unknown): number {
 function parseCount(input: unknown): number {
   if (!Number.isSafeInteger(input)) throw new Error(`${shown(input)} is not a whole number`)
   return input as number
-}
-
-const units = ['', 'KiB', 'MiB', 'GiB', 'TiB'] as const
-
-function formatSize(bytes: number): string {
-  let power = 0
-  while (power < units.length - 1 && bytes !== 0 && bytes % 1024 ** (power + 1) === 0) power++
-  return `${bytes / 1024 ** power}${units[power]}`
-}
-
-function formatDuration(ms: number): string {
-  if (ms === 0 || ms % 1000 !== 0) return `${ms}ms`
-  for (const [unit, unitMs] of [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-  ] as const) {
-    if (ms % unitMs === 0) return `${ms / unitMs}${unit}`
-  }
-  return `${ms / 1000}s`
 }

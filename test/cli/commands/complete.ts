@@ -33,10 +33,10 @@ t.test('each place of the command line has its own candidates', async t => {
       ['capacity', 'help'],
     ],
     [
-      ['set', 'capacity', ''],
+      ['set', 'capacity', '1GiB', ''],
       ['/mnt/a', '/mnt/b'],
     ],
-    [['set', 'capacity', '/mnt/a', ''], []],
+    [['set', 'capacity', '1GiB', '/mnt/a', ''], []],
     [
       ['promote', 'd'],
       ['debian.raw', ':files'],
@@ -59,7 +59,7 @@ t.test('each place of the command line has its own candidates', async t => {
     [['explain', 'debian.raw', '4', ''], []],
     [
       ['status', '--'],
-      ['--json', '--help'],
+      ['--json', '--mountpoint', '--help'],
     ],
     [['unmount', '/mnt/b'], ['/mnt/b']],
     [['mount', ''], []],
