@@ -64,7 +64,11 @@ t.test('verify finds what is damaged, drops it, and says so; the next one finds 
   t.ok(await isRight(where))
   await makeComplete(where, 'a.raw')
   t.match(await parentfs('verify', where.mountpoint, 'a.raw'), { code: 0 })
-  for (const words of [['a.raw', '-m', where.mountpoint], [join(where.mountpoint, 'a.raw')], ['-m', where.mountpoint]]) {
+  for (const words of [
+    ['a.raw', '-m', where.mountpoint],
+    [join(where.mountpoint, 'a.raw')],
+    ['-m', where.mountpoint],
+  ]) {
     t.match(await parentfs('verify', ...words), { code: 0, stdout: /^a\.raw: / }, words.join(' '))
   }
   t.match(await parentfs('verify', where.mountpoint, '-m', '/elsewhere'), { code: 1 })

@@ -55,6 +55,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/leaks': 50,
   'mount/lifecycle': 70,
   'mount/metrics': 8,
+  'mount/mistyped-origin': 30,
   'mount/names': 8,
   'mount/operations': 45,
   'mount/package': 50,

@@ -89,7 +89,11 @@ export function defineMode(program: Command, ended: Ended): void {
 }
 
 export function defineExplain(program: Command, ended: Ended): void {
-  const explain = ofImage(program, 'explain', 'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.')
+  const explain = ofImage(
+    program,
+    'explain',
+    'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.',
+  )
     .argument('<offset>', 'in bytes, or like 10GiB', value(parseSize))
     .argument('[length]', 'in bytes, or like 4KiB; 1MiB at most', value(parseSize), 4096)
     .option('--json', 'for machines: one object')

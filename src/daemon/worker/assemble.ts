@@ -56,6 +56,10 @@ export interface AssemblyContext {
   readonly bypass: CachelessMode | null
   /** Why an index that was not closed is copied, and not opened as it is; null: it is. */
   readonly indexDoubt: string | null
+  /** Requests of guests wait for it. */
+  readonly isAwaited: boolean
+  /** Takes sentences for the person at the terminal, if there is one. */
+  readonly tell: (sentence: string) => void
 }
 
 export class Rooms {
@@ -108,7 +112,7 @@ export class Rooms {
     }
   }
 
-  async #open({ addon, signal, bypass, indexDoubt }: AssemblyContext): Promise<void> {
+  async #open({ addon, signal, bypass, indexDoubt, isAwaited, tell }: AssemblyContext): Promise<void> {
     const { cache } = this.#configuration
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
@@ -156,15 +160,11 @@ export class Rooms {
     })
     this.#closers.push('cache', () => this.#cache.close())
     await this.#cache.loadDirectories(signal)
-    // A typing error must show at the first mount; an origin that we know is not asked.
-    if (index.images().length === 0) {
-      await probeOrigins(
-        this.#origins.mounted,
-        directory => this.#cache.list(directory, '', { signal }),
-        logger,
-        signal,
-      )
-    }
+    // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
+    if (isAwaited) return
+    const known = new Set(index.images().map(({ image }) => image.origin))
+    const list = (at: string | null) => this.#cache.list(at, '', { signal })
+    await probeOrigins(this.#origins.mounted, { list, known, logger, tell }, signal)
   }
 
   /** The source in the mount table. */

@@ -1,5 +1,5 @@
 /**
- * Probes unknown origins before they are mounted.
+ * Probes unknown origins before they are mounted. Images of other URLs in the cache say nothing about an origin.
  *
  * An origin that does not answer is no reason not to mount: hosts and origins start together. An origin that refuses,
  * whose name does not resolve, or whose images cannot be served, is one: the operator should read so at once. Among
@@ -12,6 +12,7 @@ import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import { revalidateMsMax } from '../../cache/names/limits.ts'
+import { plainEmptiness, plainFailure } from '../../origin/plain-failure.ts'
 
 /** Its listing, as the cache gives it. */
 interface Names {
@@ -22,31 +23,40 @@ interface Names {
 /** Names that are tried: the first ones may be no images, as a page that a server makes when it is asked. */
 const samples = 3
 
-/**
- * @param list asks one of them; all of it is not waited for longer than `revalidateMsMax`
- * @throws CacheError why none of them should be mounted
- */
+export interface ProbeContext {
+  /** Asks one of them; all of it is not waited for longer than `revalidateMsMax`. */
+  readonly list: (directory: string | null) => Promise<Names>
+  /** URLs of origins that have images in the cache: they are not asked. */
+  readonly known: ReadonlySet<string>
+  readonly logger: Logger
+  /** Takes sentences for the person at the terminal. */
+  readonly tell: (sentence: string) => void
+}
+
+/** @throws CacheError why none of them should be mounted */
 export async function probeOrigins(
   origins: readonly MountedOrigin[],
-  list: (directory: string | null) => Promise<Names>,
-  logger: Logger,
+  context: ProbeContext,
   signal: CancelSignal,
 ): Promise<void> {
-  const failures = await Promise.all(origins.map(mounted => failureOf(mounted, list, logger, signal)))
+  const { known, logger, tell } = context
+  const unknown = origins.filter(({ origin }) => !known.has(origin.url))
+  const failures = await Promise.all(unknown.map(mounted => failureOf(mounted, context, signal)))
   const hopeless = failures.filter(failure => failure !== null && !isPassing(failure))
   if (hopeless[0] && hopeless.length === origins.length) throw hopeless[0]
   for (const [k, failure] of failures.entries()) {
     if (failure === null) continue
-    const facts = { origin: origins[k]!.origin.url, reason: failure.message }
+    const { url } = unknown[k]!.origin
     const does = isCacheError(failure, 'origin-unsupported') ? 'cannot be served' : 'does not answer'
-    logger.warn(facts, `the origin ${does}; mounted all the same: names and reads fail until it does`)
+    const consequence = 'mounted all the same: names and reads fail until it does'
+    logger.warn({ origin: url, reason: failure.message }, `the origin ${does}; ${consequence}`)
+    tell(`${failure.message}; ${consequence} ("parentfs doctor ${url}" looks closer)`)
   }
 }
 
 async function failureOf(
   mounted: MountedOrigin,
-  list: (directory: string | null) => Promise<Names>,
-  logger: Logger,
+  { list, logger, tell }: ProbeContext,
   signal: CancelSignal,
 ): Promise<CacheError | null> {
   const { directory, origin } = mounted
@@ -54,9 +64,10 @@ async function failureOf(
   try {
     await withTimeout(
       revalidateMsMax,
-      list(directory).then(names => {
-        if (names.length === 0) logger.warn({ origin: origin.url }, 'the origin lists no images: is its URL right?')
-        return mustBeServed(mounted, names, signal)
+      list(directory).then(async names => {
+        if (names.length > 0) return mustBeServed(mounted, names, signal)
+        logger.warn({ origin: origin.url }, 'the origin lists no images: is its URL right?')
+        tell(plainEmptiness(origin.url, (await origin.list({ signal })) !== null))
       }),
       late,
     )
@@ -65,11 +76,9 @@ async function failureOf(
     if (!(cause instanceof CacheError)) throw cause
     // Told to stop: there is nothing to advise.
     if (cause.code === 'aborted') throw cause
-    const name = directory === null ? 'origin' : `origin ${directory}:`
-    const advice = isCacheError(cause, 'origin-unsupported')
-      ? 'put a server in front of it that sends ranges and names versions, such as nginx'
-      : 'check the URL, and that it can be reached'
-    return new CacheError(cause.code, `${name} ${cause.message}: ${advice}`, { cause })
+    const sentence = plainFailure(origin.url, cause)
+    const named = directory === null ? sentence : sentence.replace(/^origin /, `origin ${directory}: `)
+    return new CacheError(cause.code, named, { cause })
   }
 }
 

@@ -94,7 +94,8 @@ async function serveScratch(
       cache: { directory: join(directory, 'cache'), capacity: capacityMin(blockBytes), blockSize: blockBytes },
       worker: { sessionThreads: 1, storeThreads: 1 },
     } as ConfigurationDocument)
-    rooms = await Rooms.open(configuration, { addon, logger: silentLogger, signal, bypass: null, indexDoubt: null })
+    const quiet = { logger: silentLogger, bypass: null, indexDoubt: null, isAwaited: false, tell: () => {} }
+    rooms = await Rooms.open(configuration, { addon, signal, ...quiet })
     kernel = new ScratchKernel(addon)
     signal.addEventListener('abort', () => kernel?.hangUp(), once)
     const work = { judgement: noPoisonVerdict, write: () => {} }

@@ -6,14 +6,17 @@ import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Socket } from 'node:net'
 import { homedir } from 'node:os'
+import { isatty } from 'node:tty'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import { type Logger, silentLogger } from '../../base/logger.ts'
+import { printable } from '../../base/printable.ts'
 import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
 import { loadAddon } from '../../native/addon.ts'
 import { checkLayout } from '../../store/disk/cache-directory.ts'
 import { type Configuration, configure } from '../config/configuration.ts'
 import { createLogger } from '../config/create-logger.ts'
+import { openLogDestination } from '../config/log-destination.ts'
 import type { Settings } from '../config/settings.ts'
 import { readVersion } from '../config/version.ts'
 import { LineChannel } from '../ipc/line-channel.ts'
@@ -29,6 +32,7 @@ process.title = 'parentfs worker'
 // Ctrl-C reaches both of us. The supervisor decides: it unmounts first, or finds that it must not.
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => {})
 
+const standardError = 2
 const addon = loadAddon()
 // Secrets of the configuration, and what guests read, would lie in a core.
 addon.forbidDumps()
@@ -42,6 +46,10 @@ process.on('unhandledRejection', error => {
   if (!isStrayRejection(error)) throw error
   if (strays++ === 0) logger?.warn({ err: error }, 'the index could not be written; from now on its health says so')
 })
+
+/** Sentences for the person who started a mount in the foreground; nobody reads them elsewhere. */
+const terminal = isatty(standardError) ? openLogDestination(addon, null, '') : null
+const tell = (sentence: string) => terminal?.write(`parentfs: ${printable(sentence)}\n`)
 
 const worker = new Worker({
   channel: {
@@ -57,13 +65,15 @@ const worker = new Worker({
     logger = created.logger
     return created
   },
-  openRooms: (configuration, log, signal, { bypass, indexDoubt }) =>
+  openRooms: (configuration, log, signal, { bypass, indexDoubt, isAwaited }) =>
     bypass === null
-      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null, indexDoubt })
+      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null, indexDoubt, isAwaited, tell })
       : openCacheless(configuration, {
           addon,
           logger: log,
           signal,
+          isAwaited,
+          tell,
           reason: bypass,
           directory: besideSocketOf(configuration, '.bypass'),
         }),

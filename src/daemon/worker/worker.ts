@@ -53,12 +53,12 @@ export interface WorkerContext {
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
   createLogger(settings: LogSettings): Promise<ProcessLog>
-  /** @param doubts why the cache must be passed by, or its index copied; or null */
+  /** @param doubts why the cache must be passed by, or its index copied, or null; and whether guests wait */
   openRooms(
     configuration: Configuration,
     logger: LeveledLogger,
     signal: CancelSignal,
-    doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt'>,
+    doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt' | 'isAwaited'>,
   ): Promise<WorkerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
@@ -186,7 +186,8 @@ export class Worker {
     const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
     const { bypass, indexDoubt } = message
-    const doubts = { bypass, indexDoubt: indexDoubt ?? null } // An older supervisor does not say.
+    // An older supervisor does not say.
+    const doubts = { bypass, indexDoubt: indexDoubt ?? null, isAwaited: message.isAwaited ?? false }
     // After a crash loop nothing is done that need not be.
     this.#isWarm ||= bypass !== null
     if (message.isAwaited === false) await this.#warmUp(configuration)

@@ -74,6 +74,7 @@ t.test('the defaults in help and in the manual are those of the configuration', 
     const help = mount?.options.find(({ long }) => long === flag)?.description
     t.match(help, `(default: ${fallback})`, flag)
     const page = manual.split(`*${flag}* `)[1]?.split('\n\n')[0]
-    if (page?.includes('By default')) t.match(page, new RegExp(`By default _?${fallback}_?\\.`), `${flag} in the manual`)
+    if (page?.includes('By default'))
+      t.match(page, new RegExp(`By default _?${fallback}_?\\.`), `${flag} in the manual`)
   }
 })

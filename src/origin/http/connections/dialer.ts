@@ -8,6 +8,7 @@
 import { connect as connectPlain, isIP, type LookupFunction, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { buildConnector } from 'undici'
+import { CacheError } from '../../../base/errors.ts'
 import { LruMap } from '../../../base/lru-map.ts'
 import { hostOf, portOf } from '../protocol/http-url.ts'
 import type { HttpProxy, ProxyChoice } from '../protocol/proxy-rules.ts'
@@ -75,7 +76,12 @@ export class Dialer {
     socket.on('error', () => {}) // Told by `connected`, and by 'close' afterwards.
     const prepare = proxy && url.protocol === 'https:' ? () => openTunnel(socket, url, proxy) : undefined
     const connected = connectWithin(socket, isTls ? 'secureConnect' : 'connect', connectMsMax, url, prepare)
-    return { socket, connected: connected.then(() => this.#note(host, socket)) }
+    const note = () => this.#note(host, socket)
+    if (proxy === null) return { socket, connected: connected.then(note) }
+    const fail = (error: unknown): never => {
+      throw namingProxy(error, proxy)
+    }
+    return { socket, connected: connected.then(note, fail) }
   }
 
   /** Connector for undici, TLS with the server included. @param origin as in URL.origin */
@@ -124,4 +130,12 @@ export class Dialer {
         )
       })
   }
+}
+
+/** The failure of a connection to a proxy, which is not the server's: it keeps its code. */
+function namingProxy(error: unknown, { url }: HttpProxy): unknown {
+  if (!(error instanceof Error) || error.message.startsWith('proxy ')) return error
+  const message = `proxy ${url.origin}: ${error.message}`
+  if (error instanceof CacheError) return new CacheError(error.code, message, { cause: error })
+  return Object.assign(new Error(message, { cause: error }), { code: (error as NodeJS.ErrnoException).code })
 }
