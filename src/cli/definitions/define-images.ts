@@ -69,7 +69,7 @@ export function definePin(program: Command, ended: Ended): void {
 }
 
 export function defineMode(program: Command, ended: Ended): void {
-  program
+  const command = program
     .command('mode')
     .copyInheritedSettings(program)
     .description(
@@ -86,6 +86,7 @@ export function defineMode(program: Command, ended: Ended): void {
       const mode = said === 'configured' ? null : (said as CacheMode | undefined)
       ended(await module.modeCommand({ mode, image: image ?? null, origin, path: mountpoint, json }))
     })
+  addExamples(command, 'parentfs mode', 'parentfs mode configured debian.raw -m /srv/parents')
 }
 
 export function defineExplain(program: Command, ended: Ended): void {
