@@ -7,9 +7,10 @@ import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
 import { fitMsMax } from '../cache/evict/limits.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile } from '../cache/operations/operations.ts'
-import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs } from './limits.ts'
+import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs, walkMsMax } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
 import { successorWaitMs } from './supervisor-presence.ts'
@@ -110,6 +111,11 @@ export async function requestExplanation(
   asked: { readonly image: string; readonly offset: number; readonly length: number },
 ): Promise<Explanation | null> {
   return (await askForSuccess(socketPath, 'POST', '/explain', asked)) as Explanation | null
+}
+
+/** @returns null when no daemon is there. @throws CacheError access-denied, closed, and what the daemon says */
+export async function requestTemperatures(socketPath: string): Promise<Temperatures | null> {
+  return (await askForSuccess(socketPath, 'POST', '/temperatures', {}, walkMsMax)) as Temperatures | null
 }
 
 /**

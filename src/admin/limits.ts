@@ -42,3 +42,6 @@ export const nextSupervisorMsMax = 5_000
 
 /** Resumptions of long work by successors. Fewer than the crashes of a loop: the work may be what kills. */
 export const longResumesMax = 3
+
+/** The time that a client waits for an answer that takes a walk over all objects: ten million take some seconds. */
+export const walkMsMax = 60_000

@@ -27,7 +27,16 @@ export interface OriginMeasurements
 export interface RoomsMeasurements
   extends Pick<
     Status,
-    'reads' | 'latencies' | 'prefetch' | 'eventLoopLag' | 'eviction' | 'scrub' | 'retirement' | 'pinned' | 'passthrough'
+    | 'reads'
+    | 'latencies'
+    | 'prefetch'
+    | 'eventLoopLag'
+    | 'eviction'
+    | 'written'
+    | 'scrub'
+    | 'retirement'
+    | 'pinned'
+    | 'passthrough'
   > {
   readonly cache: {
     readonly capacityBytes: number

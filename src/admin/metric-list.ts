@@ -86,7 +86,7 @@ const cache: readonly Metric[] = [
   {
     kind: 'counter',
     name: 'parentfs_promotions_dropped_total',
-    help: 'Extents that were answered and not promoted: queue-full, no-room or disk-failed.',
+    help: 'Extents that were answered and not promoted: queue-full, no-room, disk-failed, recency, write-budget, max-objects or too-young.',
     labels: ['reason'],
     read: ({ promotion }) =>
       Object.entries(promotion.droppedBy).map(([reason, value]) => ({ labels: { reason }, value })),
@@ -96,6 +96,14 @@ const cache: readonly Metric[] = [
     'Bytes answered and not promoted because of the mode of their image.',
     m => m.promotion.withheldBytes,
   ),
+  counter('parentfs_written_bytes_total', 'Bytes of blocks written to the cache disk.', m => m.written.bytes),
+  {
+    kind: 'gauge',
+    name: 'parentfs_write_budget_left_bytes',
+    help: 'Bytes that the write budget has left; no sample without a budget.',
+    labels: [],
+    read: ({ written: { leftBytes } }) => (leftBytes === null ? [] : [{ labels: {}, value: leftBytes }]),
+  },
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
   gauge('parentfs_superseded_versions', 'Superseded versions still in the cache.', m => m.retirement.superseded),

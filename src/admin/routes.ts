@@ -10,6 +10,7 @@ import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
 import { type CacheMode, cacheModes } from '../cache/modes/cache-mode.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
+import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile, LongOptions } from '../cache/operations/operations.ts'
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
@@ -54,6 +55,7 @@ export interface AdminOperations {
   modes(): ModeEntry[]
   setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]>
   explain(image: string, offset: number, length: number): Promise<Explanation>
+  temperatures(): Promise<Temperatures>
 }
 
 /** A setting by its key, with values as the file would write them. */
@@ -137,6 +139,7 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     const { mode, ...scope } = read(body, asked)
     return { status: 200, body: await operations.setMode(scope, mode) }
   },
+  'POST /temperatures': async (_body, { operations }) => ({ status: 200, body: await operations.temperatures() }),
   'POST /explain': async (body, { operations }) => {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))
     return { status: 200, body: await operations.explain(image, offset, length) }

@@ -108,6 +108,14 @@ export interface Status {
   /** Prefetch: now, and since the daemon started. */
   readonly prefetch: PrefetchStatus
   readonly eviction: { readonly objects: number; readonly bytes: number }
+  /** Blocks that were written to the cache disk; the records of the index come on top. */
+  readonly written: {
+    /** Since the daemon started, and since the cache was made. */
+    readonly bytes: number
+    readonly totalBytes: number
+    /** What the write budget has left now; null: there is none. */
+    readonly leftBytes: number | null
+  }
   /** Versions of images that the origin has replaced or deleted. */
   readonly retirement: {
     /** Those that are still here: in use, or kept for a while in case that they come back. */

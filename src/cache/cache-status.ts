@@ -1,6 +1,7 @@
 /** Status of the cache. */
 
 import type { EvictionCounters } from './evict/evictor.ts'
+import type { WrittenStatus } from './evict/write-budget.ts'
 import type { PromotionCounters } from './fetch/promoter.ts'
 import type { DigestState } from './integrity/digest-verifier.ts'
 import type { ScrubCounters } from './integrity/scrubber.ts'
@@ -39,6 +40,7 @@ export interface CacheCounters {
   /** `withheldBytes`: bytes that were answered and not promoted, because the mode of their image says so. */
   readonly promotion: PromotionCounters & { readonly withheldBytes: number }
   readonly eviction: EvictionCounters
+  readonly written: WrittenStatus
   readonly scrub: ScrubCounters
   readonly retirement: VersionGcCounters
   readonly prefetch: PrefetchStatus

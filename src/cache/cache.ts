@@ -7,73 +7,35 @@ import { callSafely, onSettled } from '../async/on-settled.ts'
 import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import type { Image } from '../base/image.ts'
-import type { Logger } from '../base/logger.ts'
-import type { ImageEntry, IndexDatabase } from '../index/index-database.ts'
+import type { ImageEntry } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
 import type { StoredImage } from '../store/image/stored-image.ts'
-import type { Store } from '../store/store.ts'
+import type { CacheLimits, CacheOptions } from './cache-options.ts'
 import type { CacheCounters, ImageStatus } from './cache-status.ts'
-import type { EvictionPolicyName } from './evict/eviction-policy.ts'
 import { Evictor } from './evict/evictor.ts'
 import { Pins } from './evict/pins.ts'
+import { PromotionGate } from './evict/promotion-gate.ts'
 import { RecencySaver } from './evict/recency-saver.ts'
 import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
 import { prefetchWindowBytesMax } from './fetch/limits.ts'
-import type { FetchEngine } from './fetch/native-fetches.ts'
-import { type MountedOrigin, OriginTable } from './fetch/origin-table.ts'
+import { OriginTable } from './fetch/origin-table.ts'
 import { Promoter } from './fetch/promoter.ts'
-import { ImageExpiry, type ImageExpiryLimits } from './image-expiry.ts'
+import { ImageExpiry } from './image-expiry.ts'
 import { DigestVerifier } from './integrity/digest-verifier.ts'
-import { Scrubber, type ScrubberOptions, type ScrubPace } from './integrity/scrubber.ts'
+import { Scrubber } from './integrity/scrubber.ts'
 import { fetchBytesMax } from './limits.ts'
 import { type CacheMode, cacheModeDefault, keepsMisses, servesHits } from './modes/cache-mode.ts'
 import { ModeTable } from './modes/mode-table.ts'
 import { Catalog } from './names/catalog.ts'
 import { DirectoryTrees } from './names/directory-tree.ts'
 import { ImageRefcounts } from './names/image-refcounts.ts'
-import type { KernelKnowledge } from './names/version-gc.ts'
 import { shownName } from './operations/named-images.ts'
 import { CacheOperations } from './operations/operations.ts'
 import { PassthroughImages } from './passthrough-images.ts'
 import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
 import type { CacheReadOptions } from './read/miss-reader.ts'
-import { ReadPath, type ReadPathLimits } from './read/read-path.ts'
-
-export interface CacheOptions {
-  readonly origins: readonly MountedOrigin[]
-  readonly index: IndexDatabase
-  readonly store: Store
-  readonly logger: Logger
-  readonly revalidateSeconds: number
-  readonly reservedNodeIds: bigint
-  readonly acquaintance: KernelKnowledge
-  /** Other than the defaults: bytes that wait for promotion, bytes being fetched at once, and ahead of readers. */
-  readonly promotionBytesMax?: number
-  readonly fetchBytesMax?: number
-  readonly readAheadBytesMax?: number
-  readonly evictionPolicy?: EvictionPolicyName
-  /** The mode of the images of origins that have none of their own; `promote` when absent. */
-  readonly mode?: CacheMode
-  /** Data files of open images may be read by session threads again, or not any more. */
-  readonly onModes?: () => Promise<void>
-  readonly scrub?: Partial<ScrubberOptions>
-  readonly knownImagesMax?: number
-  readonly leaving?: ImageExpiryLimits
-  /** See {@link ReadingParts}. */
-  readonly allocateShared?: (bytes: number) => Uint8Array
-  readonly engine?: FetchEngine
-  /** Milliseconds, never going back. */
-  readonly now: () => number
-}
-
-/** Limits that can be changed while it runs; the origins of before come first, in their order. */
-type CacheLimits = Pick<ReadPathLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
-  Pick<CacheOptions, 'origins'> & {
-    readonly scrub: ScrubPace
-    readonly promotionBytesMax: number
-    readonly mode: CacheMode
-  }
+import { ReadPath } from './read/read-path.ts'
 
 export class Cache {
   readonly #options: CacheOptions
@@ -83,6 +45,7 @@ export class Cache {
   readonly #promoter: Promoter
   readonly #modes: ModeTable
   readonly #evictor: Evictor
+  readonly #gate: PromotionGate
   readonly #reading: ReadPath
   readonly #scrubber: Scrubber
   readonly #digester: DigestVerifier
@@ -117,7 +80,15 @@ export class Cache {
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
-    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted: () => this.#leaving.collector.unwanted() })
+    this.#gate = new PromotionGate({
+      ...options,
+      wallMs: options.wallMs ?? Date.now,
+      origins: () => this.#origins.hitSets,
+      isHeldByAge: () => this.#evictor.isHeldByAge,
+    })
+    const { hitSets } = this.#gate
+    const unwanted = () => this.#leaving.collector.unwanted()
+    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted, hitSets })
     options.store.onRecorded = () => void this.#evictor.check() // Never rejects.
     this.#scrubber = new Scrubber(options.store, options.logger, {
       isBusy: () => this.#reads.size > 0,
@@ -138,6 +109,8 @@ export class Cache {
       modes: this.#modes,
       promoter: this.#promoter,
       evictor: this.#evictor,
+      gate: this.#gate,
+      hitSets,
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
     })
@@ -153,6 +126,7 @@ export class Cache {
       profiles: this.#reading.profiles,
       promoter: this.#promoter,
       evictor: this.#evictor,
+      hitSets,
       isOpen: image => this.#opens.has(image.id),
       modesChanged: () => this.#modesChanged(),
     })
@@ -169,6 +143,7 @@ export class Cache {
       latencies: this.#reading.reader.counters.latencies,
       promotion: { ...this.#promoter.counters, withheldBytes: this.#reading.withheldBytes },
       eviction: this.#evictor.counters,
+      written: this.#gate.written,
       scrub: this.#scrubber.counters,
       retirement: this.#leaving.collector.counters,
       passthrough: this.passthrough.counters,
@@ -182,6 +157,7 @@ export class Cache {
   /** Begin what goes on in the background for as long as the cache is open. */
   startBackground(): void {
     this.#scrubber.start()
+    this.#gate.hitSets.start()
     this.#digester.start()
     this.#leaving.start()
     this.passthrough.start()
@@ -193,6 +169,8 @@ export class Cache {
     this.#scrubber.setPace(limits.scrub)
     this.#promoter.resize(limits.promotionBytesMax)
     this.#modes.configure(this.#origins.configuredModes(limits.mode))
+    this.#gate.reconfigure(limits)
+    this.#evictor.reconfigure(limits)
     this.#reading.reconfigure(limits)
     void this.#modesChanged() // Never rejects.
   }
@@ -372,6 +350,7 @@ export class Cache {
     await this.#leaving.close()
     await this.#reading.close()
     await this.#evictor.close()
+    await this.#gate.close()
   }
 
   /** Bytes of pinned images: held now, at most, and allowed together. */

@@ -10,7 +10,15 @@ import type { HeldDirectory } from '../base/held-directory.ts'
 import type { Image } from '../base/image.ts'
 import * as layout from './format/encoding.ts'
 import { joinListing, splitListing } from './format/listing-chunks.ts'
-import type { DigestRecord, ForgetEntry, ModeRecord, PinRecord, ProfileRecord, RecordEntry } from './format/records.ts'
+import type {
+  DigestRecord,
+  ForgetEntry,
+  HitSetRecord,
+  ModeRecord,
+  PinRecord,
+  ProfileRecord,
+  RecordEntry,
+} from './format/records.ts'
 import { reasonOf } from './guard/stray-rejection.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
@@ -239,6 +247,46 @@ export class IndexDatabase {
   async putDigest(imageId: string, record: DigestRecord): Promise<void> {
     const key = layout.imageKey(imageId)
     await this.#write(() => void this.#databases.digests.put(key, layout.encodeJson(key, record)))
+  }
+
+  /** The hit sets of an origin, newest first. */
+  hitSets(origin: string): HitSetRecord[] {
+    const start = layout.originKey(origin)
+    const found: HitSetRecord[] = []
+    this.#forEach(this.#databases.hitsets, { start }, (key, value) => {
+      if (!key.subarray(0, 16).equals(start)) return false
+      const record = layout.decodeHitSet(key, value)
+      if (record) found.unshift(record)
+      else this.#damagedValues++
+      return true
+    })
+    return found
+  }
+
+  /** @param startedMs begins of the periods whose sets stay; others go */
+  async putHitSets(origin: string, changed: readonly HitSetRecord[], startedMs: readonly number[]): Promise<void> {
+    const { hitsets } = this.#databases
+    const kept = startedMs.map(ms => layout.hitSetKey(origin, ms))
+    const [start, end] = [0, Number.MAX_SAFE_INTEGER].map(ms => layout.hitSetKey(origin, ms)) as [Buffer, Buffer]
+    await this.#write(() => {
+      for (const key of [...hitsets.getKeys({ start, end })].map(view => Buffer.from(view))) {
+        if (!kept.some(each => each.equals(key))) void hitsets.remove(key)
+      }
+      for (const record of changed) {
+        const key = layout.hitSetKey(origin, record.startedMs)
+        void hitsets.put(key, layout.encodeHitSet(key, record))
+      }
+    })
+  }
+
+  /** Numbers that outlive restarts, as they were put under a name. */
+  counters<T extends object>(name: string): T | null {
+    return this.#get(this.#databases.counters, Buffer.from(name), layout.decodeJson<T>)
+  }
+
+  async putCounters(name: string, counters: object): Promise<void> {
+    const key = Buffer.from(name)
+    await this.#write(() => void this.#databases.counters.put(key, layout.encodeJson(key, counters)))
   }
 
   /** Write and sync something small. @throws CacheError index-failed */

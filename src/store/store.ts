@@ -62,6 +62,8 @@ export class Store {
   #stopping = false
   /** Called when a batch was recorded and the disk measured: the index may have grown over its budget. */
   onRecorded: () => void = () => {}
+  /** Called when blocks were written into data files, with their bytes. */
+  onWritten: (bytes: number) => void = () => {}
   readonly #failedFiles: OpenBackoff
   readonly #retirement: ImageRemoval
   #closing: Promise<void> | undefined
@@ -90,6 +92,7 @@ export class Store {
       locks: new KeyedMutex(),
       logger: options.logger,
       tick: options.tick,
+      written: bytes => this.onWritten(bytes),
       syncDirectory: () => options.directory.sync(),
     }
     this.#retirement = new ImageRemoval({ ...this.#parts, images: this.#images, directory: options.directory })
@@ -124,6 +127,13 @@ export class Store {
   /** Every image that has a data file. */
   images(): Iterable<StoredImage> {
     return this.#images.values()
+  }
+
+  /** Objects of which at least one block is held. */
+  get objects(): number {
+    let objects = 0
+    for (const stored of this.#images.values()) objects += stored.objects
+    return objects
   }
 
   /** The image, if it has a data file. */

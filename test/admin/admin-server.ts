@@ -87,6 +87,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
       return []
     },
     ...{ profile: async () => null, importProfile: async () => {} },
+    temperatures: async () => ({ origins: [], images: [] }),
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
   }
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })

@@ -50,7 +50,10 @@ const measured: Measurements = {
   origins: [origin('https://host/"odd"\\\n/')],
   promotion: {
     ...{ queuedBytes: 22, promotedBytes: 23, dropped: 6, withheldBytes: 65 },
-    droppedBy: { 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
+    droppedBy: {
+      ...{ 'queue-full': 1, 'no-room': 2, 'disk-failed': 3 },
+      ...{ recency: 4, 'write-budget': 5, 'max-objects': 6, 'too-young': 7 },
+    },
   },
   prefetch: {
     ...{ bytes: 38, queuedRequests: 39, skippedRequests: 40, bufferedBytes: 41 },
@@ -70,6 +73,7 @@ const measured: Measurements = {
     },
   },
   eviction: { objects: 24, bytes: 25 },
+  written: { bytes: 65, totalBytes: 66, leftBytes: 67 },
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
   retirement: { superseded: 35, retired: 36, forced: 42 },
   passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, repairedBlocks: 43 },

@@ -12,8 +12,11 @@ export interface ObjectUse {
   readonly bytes: number
 }
 
-/** `lru` is exact; `adaptive` resists one pass over much that is never used again. */
-export const evictionPolicies = ['lru', 'adaptive'] as const
+/**
+ * `lru` is exact; `adaptive` resists one pass over much that is never used again; `temperature` takes first what is in
+ * no hit set.
+ */
+export const evictionPolicies = ['lru', 'adaptive', 'temperature'] as const
 export type EvictionPolicyName = (typeof evictionPolicies)[number]
 
 /** It hit more on every trace that was tried: docs/BENCHMARKS.md. */

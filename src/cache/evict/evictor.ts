@@ -16,23 +16,23 @@ import type { Logger } from '../../base/logger.ts'
 import type { EvictionCandidate } from '../../store/evict-objects.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
-import { AdaptivePolicy } from './adaptive-policy.ts'
-import {
-  type EvictionPolicy,
-  type EvictionPolicyName,
-  evictionPolicyDefault,
-  LruPolicy,
-  type ObjectUse,
-} from './eviction-policy.ts'
+import { AdaptivePolicy, type KnownObject } from './adaptive-policy.ts'
+import { type EvictionPolicy, type EvictionPolicyName, evictionPolicyDefault, LruPolicy } from './eviction-policy.ts'
+import type { HitSetTable } from './hit-set-table.ts'
 import {
   evictionRetryMsMax,
   evictionRetryMsMin,
   evictRoundsMax,
   indexHighShare,
   indexLowShare,
+  objectsHighShare,
+  objectsLowShare,
   pinnedShareMax,
+  tickMs,
+  youngPauseMs,
 } from './limits.ts'
 import { dataBytes } from './pins.ts'
+import { TemperaturePolicy } from './temperature-policy.ts'
 
 export interface EvictionCounters {
   readonly objects: number
@@ -62,7 +62,7 @@ export interface KeptImages {
   kept(cost: (stored: StoredImage) => number, costMax: number): ReadonlySet<string>
 }
 
-type Candidate = EvictionCandidate & ObjectUse
+type Candidate = EvictionCandidate & KnownObject
 
 /** Versions whose objects go before all others. */
 export type Unwanted = () => readonly StoredImage[]
@@ -75,19 +75,28 @@ const pieceObjects = 1024
 /** The task of a pass: free `amount` in units of which each object frees some. */
 interface Excess {
   readonly amount: number
-  readonly unit: 'bytes' | 'records'
+  readonly unit: 'bytes' | 'records' | 'objects'
   /** Units that pinned images may keep. */
   readonly pinnedMax: number
 }
 
-export interface EvictorContext {
+/** Settings of the eviction. */
+export interface EvictionOptions {
+  readonly evictionPolicy?: EvictionPolicyName
+  /** Objects that are held at most; 0: no limit. */
+  readonly objectsMax?: number
+  /** What was used more recently stays. Time counts while the daemon runs. */
+  readonly evictAgeMsMin?: number
+}
+
+export interface EvictorContext extends EvictionOptions {
   readonly store: Store
   readonly logger: Logger
   readonly pins: KeptImages
   readonly unwanted: Unwanted
   /** Milliseconds, never going back. */
   readonly now: () => number
-  readonly evictionPolicy?: EvictionPolicyName
+  readonly hitSets?: Pick<HitSetTable, 'isWarm' | 'going'>
 }
 
 export class Evictor {
@@ -96,12 +105,17 @@ export class Evictor {
   /** Milliseconds, never going back. */
   readonly #now: () => number
   /** The operator's choice; it sees all images at each choice, or none. */
-  readonly #policy: EvictionPolicy<Candidate>
+  #policy: EvictionPolicy<Candidate>
+  readonly #hitSets: Pick<HitSetTable, 'isWarm' | 'going'> | null
+  #objectsMax: number
+  #evictAgeMsMin: number
   readonly #recency = new LruPolicy<Candidate>()
   readonly #logger: Logger
   readonly #pins: KeptImages
   readonly #passes = new SharedRun()
   #stopped = false
+  /** The last pass found that everything is too young. */
+  #isHeldByAge = false
   #objects = 0
   #bytes = 0
   /** Passes that failed in a row, the pause after the last one, and when it ends. */
@@ -109,13 +123,37 @@ export class Evictor {
   #pauseMs = 0
   #notBeforeMs = Number.NEGATIVE_INFINITY
 
-  constructor({ store, pins, unwanted, now, evictionPolicy = evictionPolicyDefault, logger }: EvictorContext) {
+  constructor(context: EvictorContext) {
+    const { store, pins, unwanted, now, hitSets = null, logger } = context
     this.#store = store
     this.#pins = pins
     this.#unwanted = unwanted
     this.#now = now
-    this.#policy = evictionPolicy === 'lru' ? this.#recency : new AdaptivePolicy()
+    this.#hitSets = hitSets
+    this.#policy = this.#policyNamed(context.evictionPolicy ?? evictionPolicyDefault)
+    this.#objectsMax = context.objectsMax ?? 0
+    this.#evictAgeMsMin = context.evictAgeMsMin ?? 0
     this.#logger = logger
+  }
+
+  /** Is there no room, and everything that could go younger than it has to be? Then nothing should come. */
+  get isHeldByAge(): boolean {
+    return this.#isHeldByAge
+  }
+
+  /** Other settings from now on; another policy begins without a memory. */
+  reconfigure({ evictionPolicy = evictionPolicyDefault, objectsMax = 0, evictAgeMsMin = 0 }: EvictionOptions): void {
+    if (evictionPolicy !== this.#policy.name) this.#policy = this.#policyNamed(evictionPolicy)
+    this.#objectsMax = objectsMax
+    this.#evictAgeMsMin = evictAgeMsMin
+    this.#setHeldByAge(false)
+  }
+
+  #policyNamed(name: EvictionPolicyName): EvictionPolicy<Candidate> {
+    if (name === 'lru') return this.#recency
+    return name === 'adaptive'
+      ? new AdaptivePolicy()
+      : new TemperaturePolicy(candidate => this.#hitSets?.isWarm(candidate) ?? true)
   }
 
   get counters(): EvictionCounters {
@@ -134,7 +172,11 @@ export class Evictor {
   /** The same without the pause: a caller waits for the room, or the cause of the failure may have gone. */
   checkNow(): Promise<void> {
     const { current } = this.#passes
-    if (current || this.#stopped || !this.#excess()) return current ?? Promise.resolve()
+    if (current || this.#stopped) return current ?? Promise.resolve()
+    if (!this.#excess()) {
+      if (this.#isHeldByAge) this.#setHeldByAge(false)
+      return Promise.resolve()
+    }
     return this.#passes.run(() =>
       this.#pass().then(
         () => this.#succeeded(),
@@ -185,7 +227,16 @@ export class Evictor {
     if (this.#pauseMs > 0) this.#logger.info({ failures: this.#failures }, 'evictions work again')
     this.#pauseMs = 0
     this.#failures = 0
+    this.#notBeforeMs = this.#isHeldByAge ? this.#now() + youngPauseMs : Number.NEGATIVE_INFINITY
+  }
+
+  /** One line when nothing may go, and one when something may again. */
+  #setHeldByAge(isHeld: boolean): void {
+    if (isHeld === this.#isHeldByAge) return
+    this.#isHeldByAge = isHeld
     this.#notBeforeMs = Number.NEGATIVE_INFINITY
+    if (isHeld) this.#logger.warn({}, 'all that could be evicted is younger than minEvictAge; nothing is promoted')
+    else this.#logger.info({}, 'there is room, or something to evict, again')
   }
 
   async #pass(): Promise<void> {
@@ -193,10 +244,13 @@ export class Evictor {
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
       const { amount, unit, pinnedMax } = excess
       const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
-      const choose = (policy: EvictionPolicy<Candidate>, images: Iterable<StoredImage>) =>
-        policy.choose(() => this.#candidates(images, unit, kept), amount)
-      const unwanted = await choose(this.#recency, this.#unwanted())
-      const chosen = unwanted.length > 0 ? unwanted : await choose(this.#policy, [...this.#store.images()])
+      const choose = (policy: EvictionPolicy<Candidate>, images: Iterable<StoredImage>, usedBefore: number) =>
+        policy.choose(() => this.#candidates(images, unit, kept, usedBefore), amount)
+      const unwanted = await choose(this.#recency, this.#unwanted(), Number.POSITIVE_INFINITY)
+      const all = () => choose(this.#policy, [...this.#store.images()], this.#usedBefore())
+      const chosen = unwanted.length > 0 ? unwanted : await all()
+      this.#hitSets?.going(chosen)
+      this.#setHeldByAge(chosen.length === 0 && this.#evictAgeMsMin > 0)
       const objects = await this.#evictChosen(chosen)
       this.#store.measure()
       if (objects === 0) return
@@ -243,30 +297,46 @@ export class Evictor {
     return { ...total, leftBytes: stored.heldBytes }
   }
 
+  /** The first tick of uses that are too young. */
+  #usedBefore(): number {
+    if (this.#evictAgeMsMin === 0) return Number.POSITIVE_INFINITY
+    return this.#store.tick + 1 - Math.ceil(this.#evictAgeMsMin / tickMs)
+  }
+
   #excess(): Excess | null {
     const { capacity, indexShare } = this.#store
     const { capacityBytes, excessBytes } = capacity
     if (excessBytes > 0) return { amount: excessBytes, unit: 'bytes', pinnedMax: capacityBytes * pinnedShareMax }
+    if (this.#objectsMax > 0) {
+      const { objects } = this.#store
+      const amount = objects - Math.floor(this.#objectsMax * objectsLowShare)
+      const isOver = objects > this.#objectsMax * objectsHighShare
+      if (isOver) return { amount, unit: 'objects', pinnedMax: this.#objectsMax * pinnedShareMax }
+    }
     if (indexShare <= indexHighShare) return null
-    let records = 0
-    for (const stored of this.#store.images()) records += recordsOf(stored)
+    const records = this.#store.objects
     const amount = Math.ceil(records * (1 - indexLowShare / indexShare))
     return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax }
   }
 
-  *#candidates(images: Iterable<StoredImage>, unit: Excess['unit'], kept: ReadonlySet<string>): Generator<Candidate> {
+  /** @param usedBefore the tick before which they were used last */
+  *#candidates(
+    images: Iterable<StoredImage>,
+    unit: Excess['unit'],
+    kept: ReadonlySet<string>,
+    usedBefore: number,
+  ): Generator<Candidate> {
     for (const stored of images) {
       if (kept.has(stored.imageId)) continue
       for (const object of stored.heldObjects()) {
         const bytes = unit === 'bytes' ? stored.allocatedBytes(object) : 1
-        if (bytes > 0) yield { stored, object, lastUse: stored.residency.lastUse(object), bytes }
+        const lastUse = stored.residency.lastUse(object)
+        if (bytes > 0 && lastUse < usedBefore) yield { stored, object, lastUse, bytes }
       }
     }
   }
 }
 
 function recordsOf(stored: StoredImage): number {
-  let records = 0
-  for (const _ of stored.heldObjects()) records++
-  return records
+  return stored.objects
 }

@@ -33,3 +33,46 @@ export const pinsMax = 4096
 
 /** Rounds over the objects of an image that is evicted on request: objects that are read come back in between. */
 export const evictRoundsMax = 4
+
+/**
+ * Objects of one hit set: twice those that the cache can hold, so that what was read by proxy is in it, too. A Bloom
+ * filter of the most has 1.2 MiB at 1 % of false positives, a list 5 MiB.
+ */
+export const hitSetObjectsMin = 4096
+
+export const hitSetObjectsMax = 2 ** 20
+
+export const explicitObjectsMax = 2 ** 17
+
+/** Hit sets of one origin, and the interval at which their periods are looked at. */
+export const hitSetsMax = 32
+
+export const hitSetLookMs = 500
+
+/** The interval at which hit sets are saved: a set of the most, once in ten minutes, is 0.2 GB a day. */
+export const hitSetSaveMs = 600_000
+
+/** The interval of the walks that enter native hits: 40 ms in slices for a quarter of a million objects. */
+export const walkMs = 60_000
+
+/**
+ * The time for which reads of an object count as one use: kernel and readers ask for an object in pieces, and a second
+ * piece is not a second reading.
+ */
+export const visitMs = 1_000
+
+/** Visits that are remembered, the same of objects that were fetched ahead: one more makes the oldest be forgotten. */
+export const visitsMax = 8192
+
+/** The pause of the eviction after a pass that found everything too young. */
+export const youngPauseMs = 1_000
+
+/** The shares of `maxObjects` above which eviction starts, and below which it stops. */
+export const objectsHighShare = 0.95
+
+export const objectsLowShare = 0.9
+
+/** Bytes of the write budget that are spent between two savings of it, as a share of its burst; and the time between. */
+export const writeSaveShare = 1 / 16
+
+export const writeSaveMs = 60_000

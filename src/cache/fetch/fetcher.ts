@@ -27,6 +27,8 @@ export interface FetcherContext extends PromotionHandoffContext {
   readonly native: NativeFetches
   /** Milliseconds, never going back. */
   readonly now: () => number
+  /** Blocks of an object are fetched though no reader has asked for them. */
+  onFetchAhead(stored: StoredImage, object: number): void
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
 }
@@ -148,6 +150,7 @@ export class Fetcher {
     })
     this.#add(stored, inflight, inflight.blocks)
     stored.touch(object)
+    this.#parts.onFetchAhead(stored, object)
     return inflight.arrival.then(
       bytes => {
         expected.insert(lease)
@@ -184,6 +187,7 @@ export class Fetcher {
     })
     this.#add(stored, inflight, claims.claim(object, inflight.blocks))
     stored.touch(object)
+    this.#parts.onFetchAhead(stored, object)
     this.#promoteWhenHere(stored, inflight)
     return { target: lending.lease.bytes, settled: inflight.settled }
   }

@@ -37,6 +37,14 @@ export interface MountedOrigin {
   readonly prefetchRequestsMax?: number
   /** The bytes around misses that it may bring in vain; those of the default when absent. */
   readonly readAround?: ReadAroundLimits
+  /** Its hit sets, and the number of the newest ones of which one has to have an object that is promoted; 0: any. */
+  readonly hitSet?: {
+    readonly type: 'bloom' | 'explicit' | 'none'
+    readonly count: number
+    readonly periodMs: number
+    readonly falsePositives: number
+  }
+  readonly minReadRecency?: number
   /** Boot profiles that lie beside its images are used. Not when absent. */
   readonly hasProfiles?: boolean
   /** The mode of its images that the configuration says; null or absent: that of the mount. */
@@ -49,6 +57,8 @@ export interface MountedOrigin {
 
 /** Turns for reading ahead where nothing is said. */
 const prefetchRequestsDefault = 8
+
+const noHitSets = { type: 'none', count: 1, periodMs: 3_600_000, falsePositives: 0.01 } as const
 
 export class OriginTable {
   /** One array for as long as the cache is open: its holders see those that come. */
@@ -109,6 +119,13 @@ export class OriginTable {
   /** Reads of an image by session threads; null where there are none. */
   nativeReadsOf(image: Image): NativeOriginReads | null {
     return this.#mounted(image.origin)?.direct ?? null
+  }
+
+  /** Their settings of hit sets; none are kept where nothing is said. */
+  get hitSets() {
+    return this.#all.map(({ origin: { url }, hitSet = noHitSets, minReadRecency = 0 }) => {
+      return { url, hitSet, minReadRecency }
+    })
   }
 
   /** The path to the origin of an image. */

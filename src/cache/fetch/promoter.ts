@@ -9,7 +9,14 @@ import type { Extent, WriteOutcome } from '../../store/image/block-writer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { promotionBytesMax, promotionConcurrency, promotionEntriesMax } from './limits.ts'
 
-export type DropReason = 'queue-full' | 'no-room' | 'disk-failed'
+export type DropReason =
+  | 'queue-full'
+  | 'no-room'
+  | 'disk-failed'
+  | 'recency'
+  | 'write-budget'
+  | 'max-objects'
+  | 'too-young'
 
 export interface PromotionCounters {
   /** Bytes that wait or are being written now. */
@@ -18,7 +25,7 @@ export interface PromotionCounters {
   readonly promotedBytes: number
   /** Extents that were answered and not promoted. */
   readonly dropped: number
-  /** Why: the queue was full, there was no room in the cache, or its disk failed. */
+  /** Why: the queue was full, there was no room in the cache, its disk failed; and see promotion-gate.ts. */
   readonly droppedBy: Readonly<Record<DropReason, number>>
 }
 
@@ -35,7 +42,15 @@ export class Promoter {
   // INVARIANT: an extent is let in only when queuedBytes is not over bytesMax then.
   #queuedBytes = 0
   #promotedBytes = 0
-  readonly #droppedBy: Record<DropReason, number> = { 'queue-full': 0, 'no-room': 0, 'disk-failed': 0 }
+  readonly #droppedBy: Record<DropReason, number> = {
+    'queue-full': 0,
+    'no-room': 0,
+    'disk-failed': 0,
+    recency: 0,
+    'write-budget': 0,
+    'max-objects': 0,
+    'too-young': 0,
+  }
 
   /** @param bytesMax bytes that may wait */
   constructor(bytesMax: number = promotionBytesMax, isWanted: (stored: StoredImage) => boolean = () => true) {
@@ -55,8 +70,13 @@ export class Promoter {
 
   get counters(): PromotionCounters {
     const droppedBy = { ...this.#droppedBy }
-    const dropped = droppedBy['queue-full'] + droppedBy['no-room'] + droppedBy['disk-failed']
+    const dropped = Object.values(droppedBy).reduce((sum, count) => sum + count, 0)
     return { queuedBytes: this.#queuedBytes, promotedBytes: this.#promotedBytes, dropped, droppedBy }
+  }
+
+  /** Count an extent that was not offered. */
+  refused(reason: DropReason): void {
+    this.#droppedBy[reason]++
   }
 
   /** Would an extent of that many bytes be let in now? */

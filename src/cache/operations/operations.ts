@@ -9,6 +9,7 @@ import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
+import type { HitSetStatus, HitSetTable } from '../evict/hit-set-table.ts'
 import { dataBytes, type Pins } from '../evict/pins.ts'
 import type { InflightTable } from '../fetch/inflight-table.ts'
 import { profileBytesMax } from '../fetch/limits.ts'
@@ -23,6 +24,7 @@ import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
 import type { MissReader } from '../read/miss-reader.ts'
 import { type Explanation, explain } from './explain-read.ts'
+import { imageTemperatures, type Temperatures } from './image-temperatures.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
 import { type ModeEntry, ModeOperations, type ModeScope } from './mode-operations.ts'
 import { NamedImages, type NamedOrigin, noImage } from './named-images.ts'
@@ -49,6 +51,7 @@ export interface CacheOperationsContext {
   readonly modes: ModeTable
   /** Resolves when nothing goes on as the modes of before said. Never rejects. */
   modesChanged(): Promise<void>
+  readonly hitSets: HitSetTable
   isOpen(image: Image): boolean
 }
 
@@ -80,6 +83,17 @@ export class CacheOperations {
   /** See {@link ModeOperations.set}. */
   setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]> {
     return this.#modes.set(scope, mode, this.#stop.signal)
+  }
+
+  /** How much of each image was used in how many of the last periods. */
+  temperatures(): Promise<Temperatures> {
+    return imageTemperatures(this.#names.known(), this.#parts)
+  }
+
+  /** Hit sets of the origin in a directory; null is the root. */
+  hitSetsOf(directory: string | null): HitSetStatus | null {
+    const found = this.#parts.origins.find(each => each.directory === directory)
+    return found ? this.#parts.hitSets.status(found.origin.url) : null
   }
 
   /**

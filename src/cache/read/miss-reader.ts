@@ -22,6 +22,9 @@ import { ReadCounters } from './read-counters.ts'
 export interface MissReaderContext {
   readonly fetcher: Fetcher
   readonly memory: BufferPool
+  /** Hears of every object that a reader wants, before it is looked for; and of those that operators want here. */
+  onUse(stored: StoredImage, object: number): void
+  onWanted(stored: StoredImage, object: number): void
   /** Hears of every read that comes here, once what it needs is on its way. */
   readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
   /** The time-out of a reader of this image; null: as long as its signal lets it. */
@@ -91,7 +94,10 @@ export class MissReader {
     // 1. Look up: what is held and not published yet is verified first.
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
-    for (const { object } of parts) stored.touch(object)
+    for (const { object } of parts) {
+      this.#parts.onUse(stored, object)
+      stored.touch(object)
+    }
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
     throwIfAborted(options.signal)
     // A disk that did not answer in time is not asked again.
@@ -135,6 +141,7 @@ export class MissReader {
    */
   async fill(stored: StoredImage, object: number, blocks: bigint, signal: CancelSignal): Promise<void> {
     stored.touch(object)
+    this.#parts.onWanted(stored, object)
     let fetches: readonly InflightFetch[] = []
     await this.#withinPatience(stored.image, signal, async own => {
       for (let isHere = false; !isHere; ) {
@@ -150,8 +157,7 @@ export class MissReader {
 
   /** A session thread fetches what a read wants. */
   originReadBegun(image: Image, offset: number, length: number): void {
-    const stored = this.#parts.find(image)
-    if (stored) this.#parts.onRead(stored, { offset, length, stalled: true, missed: true })
+    this.#readNatively(image, { offset, length, stalled: true, missed: true })
   }
 
   /** A session thread has answered a read with bytes of the origin, `ms` milliseconds after it came. */
@@ -161,8 +167,14 @@ export class MissReader {
 
   /** Prefetched bytes are being read, by a reader that needs nothing of this one. */
   bufferTouched(image: Image, offset: number, length: number): void {
+    this.#readNatively(image, { offset, length, stalled: false, missed: false })
+  }
+
+  #readNatively(image: Image, read: SeenByteRead): void {
     const stored = this.#parts.find(image)
-    if (stored) this.#parts.onRead(stored, { offset, length, stalled: false, missed: false })
+    if (!stored) return
+    for (const { object } of stored.geometry.parts(read.offset, read.length)) this.#parts.onUse(stored, object)
+    this.#parts.onRead(stored, read)
   }
 
   /** Do `work` within the miss time-out of the image, and pass on that it has changed. */

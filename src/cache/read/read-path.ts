@@ -9,6 +9,8 @@ import type { OriginReader } from '../../native/origin-reader.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { Evictor } from '../evict/evictor.ts'
+import type { HitSetTable } from '../evict/hit-set-table.ts'
+import type { PromotionGate } from '../evict/promotion-gate.ts'
 import { BufferPool } from '../fetch/buffer-pool.ts'
 import { FetchBudgets } from '../fetch/fetch-budgets.ts'
 import { Fetcher } from '../fetch/fetcher.ts'
@@ -52,6 +54,8 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly modes: Pick<ModeTable, 'of'>
   readonly promoter: Promoter
   readonly evictor: Pick<Evictor, 'check' | 'checkNow'>
+  readonly gate: Pick<PromotionGate, 'enter' | 'settled'>
+  readonly hitSets: Pick<HitSetTable, 'used' | 'fetchedAhead' | 'wanted'>
 }
 
 /** Counters of prefetches. */
@@ -102,6 +106,7 @@ export class ReadPath {
       ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
       origins,
       now,
+      onFetchAhead: (stored, object) => parts.hitSets.fetchedAhead(stored, object),
       // The demand reads of a long stream are dropped behind it, too.
       isPassing: (stored, { isPassing, object, run }) =>
         isPassing || this.#ahead.isPassing(stored, { object, first: run.first }),
@@ -132,6 +137,8 @@ export class ReadPath {
     })
     this.reader = new MissReader({
       ...{ fetcher, memory },
+      onUse: (stored, object) => parts.hitSets.used(stored, object),
+      onWanted: (stored, object) => parts.hitSets.wanted(stored, object),
       onRead: (stored, read) => {
         this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
@@ -247,13 +254,23 @@ export class ReadPath {
 
   /** @returns of each extent whether it is in the store now */
   async #promote(...[stored, extents, isPassing]: Parameters<Promote>): Promise<boolean[]> {
-    const { digester, evictor, promoter } = this.#parts
+    const { digester, evictor, gate, promoter } = this.#parts
     if (!this.#isKept(stored)) {
       for (const { bytes } of extents) this.#withheldBytes += bytes.length
       return extents.map(() => false)
     }
     if (!this.#isSound(stored)) return extents.map(() => false)
-    const outcomes = await promoter.offer(stored, extents, isPassing)
+    const isPassed = this.#parts.origins.isSequential(stored.image)
+    const admitted = extents.map(({ object, bytes }) => {
+      const refusal = gate.enter(stored, object, bytes.length, isPassed)
+      if (refusal) promoter.refused(refusal)
+      return refusal === null
+    })
+    const offered = extents.filter((_, k) => admitted[k])
+    const ends = await promoter.offer(stored, offered, isPassing)
+    for (const { bytes } of offered) gate.settled(bytes.length)
+    let k = 0
+    const outcomes = admitted.map(isAdmitted => (isAdmitted ? ends[k++]! : 'full'))
     if (stored.complete) digester.check()
     void evictor.check() // Never rejects.
     return outcomes.map(outcome => outcome === 'landed' || outcome === 'held-already')

@@ -1,8 +1,10 @@
 /**
  * `parentfs images`: what a mount shows, and how much of it the cache has.
  */
-import { fetchStatus } from '../../admin/admin-client.ts'
+import ms from 'ms'
+import { fetchStatus, requestTemperatures } from '../../admin/admin-client.ts'
 import type { ImageStatus } from '../../cache/cache-status.ts'
+import type { Temperatures } from '../../cache/operations/image-temperatures.ts'
 import { newTable, share, size, trimmed } from '../output/tables.ts'
 import { findMount, noDaemon } from './target.ts'
 
@@ -13,6 +15,32 @@ export async function images(path: string | null, json: boolean): Promise<number
   if (!status) throw noDaemon(mountpoint)
   console.log(json ? JSON.stringify(status.images, null, 2) : tableOfImages(status.images))
   return 0
+}
+
+/** @param path null: the only mount. @returns the exit code. @throws CacheError not-found, access-denied, closed */
+export async function temperatures(path: string | null, json: boolean): Promise<number> {
+  const { mountpoint, socket } = await findMount(path)
+  const found = await requestTemperatures(socket)
+  if (!found) throw noDaemon(mountpoint)
+  console.log(json ? JSON.stringify(found, null, 2) : tableOfTemperatures(found))
+  return 0
+}
+
+/** One line an image, with a column for each number of periods; above them the hit sets of each origin. */
+export function tableOfTemperatures({ origins, images }: Temperatures): string {
+  const sets = origins.map(({ name, type, sets: now, count, periodSeconds, memoryBytes, overflow }) => {
+    const missing = overflow > 0 ? `; ${overflow} uses found no room` : ''
+    const periods = `${now} of ${count} periods of ${ms(periodSeconds * 1000)}, ${size(memoryBytes)}`
+    return `${name ?? 'hit sets'}: ${type === 'none' ? 'no hit sets' : `${type}, ${periods}${missing}`}`
+  })
+  if (images.length === 0) return sets.join('\n')
+  const columns = Math.max(...images.map(({ bytesByPeriods }) => bytesByPeriods.length))
+  const table = newTable(['IMAGE', 'SIZE', ...Array.from({ length: columns }, (_, k) => `IN ${k}`)])
+  for (const { name, sizeBytes, bytesByPeriods } of images) {
+    const cells = Array.from({ length: columns }, (_, k) => size(bytesByPeriods[k] ?? 0))
+    table.push([name, size(sizeBytes), ...cells])
+  }
+  return `${sets.join('\n')}\n\n${trimmed(table.toString())}`
 }
 
 /** One line an image. */

@@ -19,10 +19,12 @@ export function defineImages(program: Command, ended: Ended): void {
     .description(
       'List the images of the mount on MOUNTPOINT, or of the only one, and how much of each is in the cache.',
     )
-    .option('--json', 'for machines: an array')
-    .action(async (mountpoint: string | undefined, options: OnMount & { json?: boolean }) => {
+    .option('--temperature', 'how much of each was used in how many of the last periods, by the hit sets')
+    .option('--json', 'for machines: an array; with --temperature an object')
+    .action(async (mountpoint: string | undefined, options: OnMount & { json?: boolean; temperature?: boolean }) => {
+      const { json = false, temperature = false } = options
       const module = await import('../commands/images.ts')
-      ended(await module.images(chosenMount(images, mountpoint, options), options.json ?? false))
+      ended(await (temperature ? module.temperatures : module.images)(chosenMount(images, mountpoint, options), json))
     })
   addExamples(images, 'parentfs images', 'parentfs images /srv/parents --json')
 }

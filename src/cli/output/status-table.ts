@@ -48,6 +48,8 @@ export function tableOfOne(status: Status): string {
       'promoted',
       `${size(promotion.promotedBytes)}, ${size(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
     ],
+    // An older daemon does not say.
+    ...(status.written ? [['written', writtenOf(status)]] : []),
     ['evicted', `${size(eviction.bytes)} in ${eviction.objects} objects`],
     [
       'scrub',
@@ -91,6 +93,12 @@ function pinnedOf({ pinned: { heldBytes, maxBytes: wholeBytes, allowedBytes } }:
   const whole = `${size(heldBytes)} held of ${size(wholeBytes)}`
   const over = wholeBytes > allowedBytes ? '; the oldest pins are kept as far as that goes' : ''
   return `${whole}, at most ${size(allowedBytes)} can be${over}`
+}
+
+/** `1 GiB, 5 TiB since the cache was made; 100 GiB of the write budget are left` */
+function writtenOf({ written: { bytes, totalBytes, leftBytes } }: Status): string {
+  const left = leftBytes === null ? '' : `; ${size(Math.max(0, leftBytes))} of the write budget are left`
+  return `${size(bytes)}, ${size(totalBytes)} since the cache was made${left}`
 }
 
 function takeoversOf({ takeovers: { possible, count, longestPauseMs } }: Status): string {

@@ -201,7 +201,12 @@ export function timingOf({ readTimeout, writeTimeout, syncInterval, syncBytes }:
   return { readMsMax: readTimeout, writeMsMax: writeTimeout, batchMsMax: syncInterval, batchBytesMax: syncBytes }
 }
 
-/** The byte limits of the cache, by the names that src/cache/ uses. */
-export function limitsOf({ promotionQueue, fetchBudget, readAhead }: Configuration['cache']) {
-  return { promotionBytesMax: promotionQueue, fetchBytesMax: fetchBudget, readAheadBytesMax: readAhead }
+/** The limits of the cache, by the names that src/cache/ uses. */
+export function limitsOf(cache: Configuration['cache']) {
+  const { promotionQueue, fetchBudget, readAhead, writeBudget, writeBurst } = cache
+  return {
+    ...{ promotionBytesMax: promotionQueue, fetchBytesMax: fetchBudget, readAheadBytesMax: readAhead },
+    ...{ evictionPolicy: cache.eviction, objectsMax: cache.maxObjects, evictAgeMsMin: cache.minEvictAge },
+    writeBudget: { bytesPerDay: writeBudget, burstBytes: writeBurst || Math.ceil(writeBudget / 8) },
+  }
 }

@@ -22,6 +22,7 @@ import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
 import { originTriesMax, retryMsMax, retryMsMin } from '../../origin/wrappers/limits.ts'
 import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
+import { hitSetFields } from './hit-set-settings.ts'
 import { httpOptionsOf, proxyComplaint, webFields, webServerComplaints, webServerFields } from './http-settings.ts'
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
@@ -107,6 +108,7 @@ const common = {
     what: 'raw: each NAME.qcow2 and NAME.vmdk is shown as NAME.raw, too, with the bytes of its disk; unpacked: each NAME.gz, NAME.xz and NAME.zst is shown as NAME, too (docs/ORIGINS.md)',
     unset: 'none',
   }),
+  ...hitSetFields,
   ...throttleFields,
 }
 

@@ -92,8 +92,24 @@ const cache = z
       what: 'share of the cache file system that stays free, whatever the capacity is',
     }),
     eviction: choiceField('eviction policy', evictionPolicies, evictionPolicyDefault, {
-      live: false,
-      what: 'eviction policy; adaptive: recency or S3-FIFO, whichever hit more lately; lru: exact least-recently-used (docs/BENCHMARKS.md)',
+      live: true,
+      what: 'eviction policy; adaptive: recency or S3-FIFO, whichever hit more lately; lru: exact least-recently-used; temperature: first what is in no hit set, then by recency (docs/BENCHMARKS.md)',
+    }),
+    maxObjects: countField({ min: 0, max: 2 ** 32 }, 0, {
+      live: true,
+      what: 'objects of 64 blocks in the cache, at most; eviction starts at 95 % of it; 0: no limit but capacity',
+    }),
+    minEvictAge: durationField({ min: 0, max: 365 * 86_400_000 }, 0, {
+      live: true,
+      what: 'time of running since its last use for which an object is not evicted; where nothing else could go, nothing is promoted',
+    }),
+    writeBudget: sizeField({ min: 0, max: 1024 * TiB }, 0, {
+      live: true,
+      what: 'bytes a day that are written to the cache disk for promotions; over it a miss is answered and not promoted; 0: no limit',
+    }),
+    writeBurst: sizeField({ min: 0, max: 1024 * TiB }, 0, {
+      live: true,
+      what: 'bytes of writeBudget that may be written at once after a quiet time; 0: an eighth of writeBudget',
     }),
     mode: choiceField('mode', cacheModes, cacheModeDefault, {
       live: true,

@@ -145,7 +145,6 @@ export class Rooms {
       store,
       logger,
       revalidateSeconds: revalidateSecondsDefault,
-      evictionPolicy: cache.eviction,
       mode: cache.mode,
       onModes: async () => this.#transport?.rebind(),
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
@@ -280,14 +279,13 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
-    const { promotion, prefetch, eviction, scrub, retirement } = this.#cache.counters
+    const { promotion, prefetch, eviction, written, scrub, retirement } = this.#cache.counters
     const { queuedBytes, promotedBytes, dropped, withheldBytes } = promotion
     const { directory, blockSize: blockBytes } = this.#configuration.cache
     const { capacityBytes, usedBytes } = this.#store.capacity
     const { state, reason, sinceMs, busyTimes } = this.#store.health
     const { unlockedBytes: unlockedIndexBytes } = this.#memoryLock
-    let objects = 0
-    for (const stored of this.#store.images()) for (const _ of stored.heldObjects()) objects++
+    const { objects } = this.#store
     return {
       cache: { directory, blockBytes, capacityBytes, usedBytes, objects, unlockedIndexBytes },
       pinned: this.#cache.pinned,
@@ -298,6 +296,7 @@ export class Rooms {
       prefetch,
       eventLoopLag: this.#lag.latencies,
       eviction,
+      written,
       scrub,
       retirement,
       passthrough: measurePassthrough(this.#cache, this.#transport),

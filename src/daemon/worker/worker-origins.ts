@@ -28,6 +28,7 @@ import { Hedges } from '../../origin/wrappers/hedge.ts'
 import { Meter } from '../../origin/wrappers/meter.ts'
 import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
+import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import { originOptionsOf } from '../config/origin-settings.ts'
 
 /** Longest source in the mount table, in bytes; the kernel takes a page. */
@@ -112,6 +113,7 @@ export class WorkerOrigins {
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
       prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
       readAround: readAroundChoices[readAround],
+      ...hitSetOptionsOf(settings),
       hasProfiles: 'profiles' in settings && settings.profiles !== false,
       passes: origin,
       direct: {

@@ -6,12 +6,14 @@
  * - a residency value is resident u64, zero u64; a sums value is the mask of the blocks that have a sum (u64), and one
  * crc32c (u32) for each of them, in ascending order. All little-endian.
  * - `images`, `names`, `listings` (a long one in several values, see listing-chunks.ts), `digests`, `pins`, `profiles`
- * hold JSON; `recency` pairs of object (u32) and lastUse (u32).
+ * hold JSON; `recency` pairs of object (u32) and lastUse (u32); `counters` hold JSON by name.
+ * - `hitsets`: key = origin + begin of the period in milliseconds (u64, big-endian); type, u8, and the set.
  *
  * Decoding gives null for a value that is not as it was written: it counts as absent.
  */
 import { createHash } from 'node:crypto'
 import { blocksPerObject, highHalf, isSet, lowHalf } from '../../base/image.ts'
+import type { HitSetRecord } from './records.ts'
 import { addChecksum, checkedContent, checksumBytes, hasValidChecksum } from './value-checksum.ts'
 
 /** The record of one object. */
@@ -101,4 +103,26 @@ export function encodeRecency(key: Buffer, pairs: Uint32Array): Buffer {
 export function decodeRecency(key: Buffer, value: Buffer): Uint32Array | null {
   const content = checkedContent(key, value)
   return content && content.length % 8 === 0 ? new Uint32Array(Uint8Array.from(content).buffer) : null
+}
+
+/** Types of hit sets, by their first byte. */
+const hitSetTypes = ['', 'bloom', 'explicit'] as const
+
+/** @param startedMs begin of the period, milliseconds since 1970 */
+export function hitSetKey(origin: string, startedMs: number): Buffer {
+  const time = Buffer.allocUnsafe(8)
+  time.writeBigUInt64BE(BigInt(startedMs))
+  return Buffer.concat([originKey(origin), time])
+}
+
+export function encodeHitSet(key: Buffer, { type, content }: Pick<HitSetRecord, 'type' | 'content'>): Buffer {
+  const first = Buffer.from([hitSetTypes.indexOf(type as (typeof hitSetTypes)[number])])
+  return addChecksum(key, Buffer.concat([first, content]))
+}
+
+export function decodeHitSet(key: Buffer, value: Buffer): HitSetRecord | null {
+  const content = checkedContent(key, value)
+  const type = content && hitSetTypes[content[0] ?? 0]
+  if (!content || !type) return null
+  return { type, startedMs: Number(key.readBigUInt64BE(16)), content: Buffer.from(content.subarray(1)) }
 }

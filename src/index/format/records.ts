@@ -58,3 +58,11 @@ export interface ProfileRecord {
    */
   readonly runs: readonly (readonly [number, number, number])[]
 }
+
+/** A hit set: the objects of an origin that were used in one period. */
+export interface HitSetRecord {
+  readonly type: string
+  /** Begin of the period, milliseconds since 1970. */
+  readonly startedMs: number
+  readonly content: Buffer
+}

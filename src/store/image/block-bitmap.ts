@@ -27,9 +27,15 @@ export class BlockBitmap {
   #taken = 0
   /** Bits set in all masks. */
   #count = 0
+  /** Objects with a bit. */
+  #held = 0
 
   get count(): number {
     return this.#count
+  }
+
+  get objectCount(): number {
+    return this.#held
   }
 
   get(object: number): bigint {
@@ -87,6 +93,7 @@ export class BlockBitmap {
     if (before === mask) return
     this.#masks[slot] = mask
     this.#count += countOf(mask) - countOf(before)
+    this.#held += Number(mask !== 0n) - Number(before !== 0n)
   }
 
   /** Into new arrays, without the objects that were removed: larger ones, or smaller. */

@@ -147,12 +147,14 @@ export class BlockWriter {
   #publish({ object, run, bytes, isRepair, reservedBytes }: Write, sums: Uint32Array, zeroOfRun: bigint): void {
     const blocks = maskOf(run)
     const zero = (zeroOfRun << BigInt(run.first)) & blocks
+    const writtenBytes = countOf(blocks & ~zero) * this.#target.geometry.blockBytes
+    this.#parts.written(writtenBytes)
     if (isRepair) this.#masks.damaged.remove(object, blocks)
     else {
       this.#masks.held.add(object, blocks)
       this.#masks.zero.add(object, zero)
       // The overhead stays pending: the committer settles it when the disk has been measured.
-      this.#parts.capacity.settle(reservedBytes, countOf(blocks & ~zero) * this.#target.geometry.blockBytes)
+      this.#parts.capacity.settle(reservedBytes, writtenBytes)
     }
     this.#target.residency.publish(object, blocks)
     this.#parts.committer.add({ target: this.#target, object, run, sums, zero, bytes: bytes.length })

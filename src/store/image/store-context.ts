@@ -17,6 +17,8 @@ export interface StoreContext {
   readonly logger: Logger
   /** The tick of now, for `lastUse`. */
   readonly tick: () => number
+  /** Blocks were written into a data file; zeros are not. */
+  readonly written: (bytes: number) => void
   /** Make the directory of the data files durable. */
   readonly syncDirectory: () => Promise<void>
 }

@@ -104,6 +104,11 @@ export class StoredImage {
     return this.#damaged.objects()
   }
 
+  /** Objects of which at least one block is held. */
+  get objects(): number {
+    return this.#held.objectCount
+  }
+
   heldObjects(): Generator<number> {
     return this.#held.objects()
   }

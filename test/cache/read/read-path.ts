@@ -38,6 +38,8 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     evictor: { check: async () => {}, checkNow: async () => {} },
     modes: { of: () => 'promote' },
     promoter: new Promoter(),
+    gate: { enter: () => null, settled: () => {} },
+    hitSets: { used: () => {}, fetchedAhead: () => {}, wanted: () => {} },
     ...more,
   })
   const read = async (offset: number, length: number) => {

@@ -1,7 +1,7 @@
 /** Tables for people. */
 import t from 'tap'
 import type { Status } from '../../../src/admin/status.ts'
-import { tableOfImages } from '../../../src/cli/commands/images.ts'
+import { tableOfImages, tableOfTemperatures } from '../../../src/cli/commands/images.ts'
 import { tableOfAll, tableOfOne } from '../../../src/cli/output/status-table.ts'
 
 const status = {
@@ -39,6 +39,7 @@ const status = {
   ],
   promotion: { queuedBytes: 0, promotedBytes: 65536, dropped: 0 },
   eviction: { objects: 0, bytes: 0 },
+  written: { bytes: 65536, totalBytes: 3 * 1024 ** 3, leftBytes: 1024 ** 2 },
   retirement: { superseded: 0, retired: 0, forced: 0 },
   scrub: { rounds: 0, roundStartedSeconds: 5, verifiedBytes: 65536, corruptBlocks: 0 },
   images: [
@@ -62,6 +63,8 @@ t.test('one mount: sizes in binary units, shares in per cent, no boxes', async t
   t.match(text, /^cache disk +bypass for 5s: a read took over 750 ms$/m)
   t.match(text, /^mode +a promote, https:\/\/other\/ proxy; 1 images have another$/m)
   t.match(text, /^hits +3 reads \(75\.0 %\), 12 KiB$/m)
+  t.match(text, /^written +64 KiB, 3 GiB since the cache was made; 1 MiB of the write budget are left$/m)
+  t.notMatch(tableOfOne({ ...status, written: undefined } as unknown as Status), /^written/m)
   t.match(text, /^debian\.qcow2 +2 GiB +1 GiB \(50\.0 %\) +"abc"$/m)
   t.match(text, /^empty\.raw +0 B +complete +"def"$/m)
   t.notMatch(text, /[│─]| $/m)
@@ -84,4 +87,22 @@ t.test('images: a line each, with what is pinned, open, and not served', async t
   t.match(tableOfImages([]), /list the mount/)
   const [first] = status.images
   t.match(tableOfImages([{ ...first!, digest: 'unverified', passBytes: 2 ** 30 }]), /a pass is at 50\.0 %/)
+})
+
+t.test('temperatures: the hit sets of each origin, and a column for each number of periods', async t => {
+  const sets = { sets: 2, count: 4, periodSeconds: 3600, memoryBytes: 2048, overflow: 0 }
+  const images = [{ name: 'a.raw', sizeBytes: 3 * 2 ** 20, bytesByPeriods: [2 ** 20, 2 ** 20, 2 ** 20] }]
+  const text = tableOfTemperatures({ origins: [{ name: null, type: 'bloom', ...sets }], images })
+  t.match(text, /^hit sets: bloom, 2 of 4 periods of 1h, 2 KiB$/m)
+  t.match(text, /^IMAGE +SIZE +IN 0 +IN 1 +IN 2$/m)
+  t.match(text, /^a\.raw +3 MiB +1 MiB +1 MiB +1 MiB$/m)
+  const [none, full] = [{ type: 'none' as const }, { type: 'explicit' as const, overflow: 7 }]
+  const names = {
+    origins: [
+      { name: 'x', ...sets, ...none },
+      { name: 'y', ...sets, ...full },
+    ],
+    images: [],
+  }
+  t.match(tableOfTemperatures(names), /^x: no hit sets\ny: explicit, .*; 7 uses found no room$/)
 })

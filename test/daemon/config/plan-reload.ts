@@ -114,6 +114,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     ...{ 'cache.mode': 'proxy', 'origin.mode': 'forward' },
     'cache.eviction': 'lru',
     'cache.highWatermark': '91%',
+    'origin.hitSet.type': 'explicit',
     'log.level': 'warn',
     'log.format': 'json',
     'attributes.mode': '0400',
@@ -134,11 +135,12 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   const keyless = new Set(['origin.profile', 'origin.anonymous'])
   for (const { key, kind, live, what } of allSettings()) {
     if (skipped.has(key) || key.startsWith('fleet.')) continue
-    const [group, name] = key.split('.') as [string, string | undefined]
+    const [group, name, part] = key.split('.') as [string, string | undefined, string | undefined]
     const proxy = key === 'origin.proxyBasic' ? { proxy: 'http://proxy:3128' } : {}
     const sample = samples[/^(\w+)(?: and \w+)?: /.exec(what)?.[1] ?? '']
     const origin = keyless.has(key) ? { url: 's3://bucket/' } : { url, ...sample, ...proxy }
-    const value = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
+    const own = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
+    const value = part === undefined ? own : { [part]: own }
     const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
     const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))
     t.same([changed.map(each => each.key), waiting.map(each => each.key)], live ? [[key], []] : [[], [key]], key)
