@@ -113,7 +113,7 @@ export interface Status {
     /** Since the daemon started, and since the cache was made. */
     readonly bytes: number
     readonly totalBytes: number
-    /** What the write budget has left now; null: there is none. */
+    /** Left of the write budget now; null: there is none. */
     readonly leftBytes: number | null
   }
   /** Versions of images that the origin has replaced or deleted. */

@@ -255,7 +255,7 @@ export class IndexDatabase {
     const found: HitSetRecord[] = []
     this.#forEach(this.#databases.hitsets, { start }, (key, value) => {
       if (!key.subarray(0, 16).equals(start)) return false
-      const record = layout.decodeHitSet(key, value)
+      const record = layout.decodeHitSetRecord(key, value)
       if (record) found.unshift(record)
       else this.#damagedValues++
       return true

@@ -85,7 +85,7 @@ export interface EvictionOptions {
   readonly evictionPolicy?: EvictionPolicyName
   /** Objects that are held at most; 0: no limit. */
   readonly objectsMax?: number
-  /** What was used more recently stays. Time counts while the daemon runs. */
+  /** An object that was used more recently stays. Time counts while the daemon runs. */
   readonly evictAgeMsMin?: number
 }
 

@@ -1,8 +1,8 @@
 /**
  * Hit-set history of one origin: the set of the current period and those of the periods before it, newest first.
  *
- * Periods go by the clock of the wall, as they outlive restarts. A pause of several periods leaves as many empty sets; a
- * clock that was set back begins the period anew.
+ * Periods go by the clock of the wall, as they outlive restarts. A pause of several periods leaves as many empty sets.
+ * A clock that was set back begins the period anew.
  */
 import type { HitSetRecord } from '../../index/format/records.ts'
 import { decodeHitSet, type HitSet, type HitSetOptions, newHitSet } from './hit-set.ts'
@@ -14,7 +14,7 @@ interface Period {
   isKept: boolean
 }
 
-/** What the index is to have. */
+/** Changes that the index is to have. */
 export interface HitSetChanges {
   readonly changed: readonly HitSetRecord[]
   /** Begins of all periods there are: other sets go. */
@@ -114,7 +114,7 @@ export class HitSetHistory {
     return sets
   }
 
-  /** What has changed since the last call, to be kept; null: nothing. */
+  /** Changes since the last call, to be kept; null: none. */
   takeChanges(): HitSetChanges | null {
     if (!this.#isChanged) return null
     this.#isChanged = false

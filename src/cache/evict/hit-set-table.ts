@@ -1,10 +1,10 @@
 /**
  * Hit sets of all origins: fed by the reads that come to the main thread, and by the recency ticks of native hits.
  *
- * Native hits write the tick of their object, and nothing else. A walk over the held objects enters them each minute, at
- * the end of a period, and when they are evicted. The order and the number of uses between two walks are lost, and so
- * are those of an object that is read ahead in the same tick. A crash loses what was entered since the last saving. No
- * answer to a reader depends on any of it.
+ * Native hits write the tick of their object, and nothing else. A walk over the held objects enters them each minute,
+ * at the end of a period, and when they are evicted. The order and the number of uses between two walks are lost. So
+ * are those of an object that is read ahead in the same tick. A crash loses what was entered since the last saving.
+ * No answer to a reader depends on any of it.
  */
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import { TimeSlice } from '../../async/time-slice.ts'
@@ -141,10 +141,7 @@ export class HitSetTable {
     return { type, sets, count, periodSeconds: periodMs / 1000, memoryBytes, overflow }
   }
 
-  /**
-   * Objects of an image by the number of sets that they are in: the first is that of objects in none. Waits for the uses
-   * of now to be entered.
-   */
+  /** Objects of an image by the number of sets that they are in: first those in none. */
   async temperatures(image: { readonly id: string; readonly origin: string }, objects: number): Promise<number[]> {
     const history = this.#histories.get(image.origin)
     const counts = new Array<number>((history?.length ?? 0) + 1).fill(0)

@@ -72,7 +72,7 @@ export const objectsHighShare = 0.95
 
 export const objectsLowShare = 0.9
 
-/** Bytes of the write budget that are spent between two savings of it, as a share of its burst; and the time between. */
+/** Bytes of the write budget that are spent between two savings of it, as a share of its burst; and the time. */
 export const writeSaveShare = 1 / 16
 
 export const writeSaveMs = 60_000

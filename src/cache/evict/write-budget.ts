@@ -39,7 +39,7 @@ export interface WrittenStatus {
   /** Since the daemon started, and since the cache was made. */
   readonly bytes: number
   readonly totalBytes: number
-  /** What may be written now; null: there is no limit. */
+  /** Bytes that may be written now; null: there is no limit. */
   readonly leftBytes: number | null
 }
 
@@ -90,7 +90,7 @@ export class WriteBudget {
     return true
   }
 
-  /** What was taken was written, or dropped. */
+  /** Bytes that were taken were written, or dropped. */
   arrived(bytes: number): void {
     this.#pendingBytes -= bytes
   }

@@ -85,7 +85,7 @@ export class CacheOperations {
     return this.#modes.set(scope, mode, this.#stop.signal)
   }
 
-  /** How much of each image was used in how many of the last periods. */
+  /** See {@link imageTemperatures}. */
   temperatures(): Promise<Temperatures> {
     return imageTemperatures(this.#names.known(), this.#parts)
   }

@@ -22,9 +22,7 @@ import { ReadCounters } from './read-counters.ts'
 export interface MissReaderContext {
   readonly fetcher: Fetcher
   readonly memory: BufferPool
-  /** Hears of every object that a reader wants, before it is looked for; and of those that operators want here. */
-  onUse(stored: StoredImage, object: number): void
-  onWanted(stored: StoredImage, object: number): void
+  readonly uses: ObjectUses
   /** Hears of every read that comes here, once what it needs is on its way. */
   readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
   /** The time-out of a reader of this image; null: as long as its signal lets it. */
@@ -40,6 +38,12 @@ export interface MissReaderContext {
   find(image: Image): StoredImage | null
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
+}
+
+/** Hears of objects that readers use, before they are looked for, and of those that operators want here. */
+export interface ObjectUses {
+  used(stored: StoredImage, object: number): void
+  wanted(stored: StoredImage, object: number): void
 }
 
 export interface CacheReadOptions extends ReadOptions, LendingReader {}
@@ -95,7 +99,7 @@ export class MissReader {
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
     for (const { object } of parts) {
-      this.#parts.onUse(stored, object)
+      this.#parts.uses.used(stored, object)
       stored.touch(object)
     }
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
@@ -141,7 +145,7 @@ export class MissReader {
    */
   async fill(stored: StoredImage, object: number, blocks: bigint, signal: CancelSignal): Promise<void> {
     stored.touch(object)
-    this.#parts.onWanted(stored, object)
+    this.#parts.uses.wanted(stored, object)
     let fetches: readonly InflightFetch[] = []
     await this.#withinPatience(stored.image, signal, async own => {
       for (let isHere = false; !isHere; ) {
@@ -173,7 +177,7 @@ export class MissReader {
   #readNatively(image: Image, read: SeenByteRead): void {
     const stored = this.#parts.find(image)
     if (!stored) return
-    for (const { object } of stored.geometry.parts(read.offset, read.length)) this.#parts.onUse(stored, object)
+    for (const { object } of stored.geometry.parts(read.offset, read.length)) this.#parts.uses.used(stored, object)
     this.#parts.onRead(stored, read)
   }
 

@@ -137,8 +137,7 @@ export class ReadPath {
     })
     this.reader = new MissReader({
       ...{ fetcher, memory },
-      onUse: (stored, object) => parts.hitSets.used(stored, object),
-      onWanted: (stored, object) => parts.hitSets.wanted(stored, object),
+      uses: parts.hitSets,
       onRead: (stored, read) => {
         this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)

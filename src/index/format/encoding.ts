@@ -120,7 +120,7 @@ export function encodeHitSet(key: Buffer, { type, content }: Pick<HitSetRecord, 
   return addChecksum(key, Buffer.concat([first, content]))
 }
 
-export function decodeHitSet(key: Buffer, value: Buffer): HitSetRecord | null {
+export function decodeHitSetRecord(key: Buffer, value: Buffer): HitSetRecord | null {
   const content = checkedContent(key, value)
   const type = content && hitSetTypes[content[0] ?? 0]
   if (!content || !type) return null

@@ -17,7 +17,7 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
   const changed: Image[] = []
   const reader = new MissReader({
     ...{ fetcher, memory: parts.memory },
-    ...{ onUse: () => {}, onWanted: () => {} },
+    uses: { used: () => {}, wanted: () => {} },
     onRead: (_stored, read) => void seen.push(read),
     missTimeoutFor: () => null,
     stored: async () => stored,
