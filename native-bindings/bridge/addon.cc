@@ -19,6 +19,7 @@
 #include "bridge/session.h"
 #include "bridge/store-file.h"
 #include "bridge/stream-decoder.h"
+#include "bridge/tree-proof.h"
 #include "bridge/unpack.h"
 #include "libfuse2/loop.h"
 #include "disk/crc32c.h"
@@ -183,6 +184,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   classes->file_readers = Napi::Persistent(FileReaders::define(env));
+  classes->tree_proof = Napi::Persistent(TreeProof::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
@@ -211,6 +213,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("unpackComplaint", Napi::Function::New(env, unpack_complaint, "unpackComplaint"));
   exports.Set("streamDecoderComplaint", Napi::Function::New(env, stream_decoder_complaint, "streamDecoderComplaint"));
   exports.Set("createStreamDecoder", Napi::Function::New(env, create_stream_decoder, "createStreamDecoder"));
+  exports.Set("verityComplaint", Napi::Function::New(env, verity_complaint, "verityComplaint"));
+  exports.Set("createTreeProof", Napi::Function::New(env, create_tree_proof, "createTreeProof"));
+  exports.Set("hashBlocks", Napi::Function::New(env, hash_blocks, "hashBlocks"));
   exports.Set("unpack", Napi::Function::New(env, unpack, "unpack"));
   return exports;
 }

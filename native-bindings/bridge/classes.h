@@ -17,6 +17,7 @@ struct Classes {
   Napi::FunctionReference grant;
   Napi::FunctionReference log_writer;
   Napi::FunctionReference file_readers;
+  Napi::FunctionReference tree_proof;
 };
 
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */

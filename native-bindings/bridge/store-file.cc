@@ -12,6 +12,7 @@
 #include "bridge/errors.h"
 #include "bridge/origin-reader.h"
 #include "bridge/shared-buffer.h"
+#include "bridge/tree-proof.h"
 #include "syscalls/files.h"
 
 namespace parentfs::bridge {
@@ -129,8 +130,8 @@ Napi::Value StoreFile::verify(const Napi::CallbackInfo& info) {
   std::copy_n(given.Data(), sums.size(), sums.begin());
   const auto medium = flag(info[3], "fromDisk") ? image::Medium::disk : image::Medium::page_cache;
   const auto found = std::make_shared<image::Verified>();
-  auto work = [file = file_, found, number, blocks, sums, medium](auto scratch) {
-    *found = file->verify(number, blocks, sums, medium, scratch);
+  auto work = [file = file_, found, number, blocks, sums, medium, proof = TreeProof::proof_of(info[4])](auto scratch) {
+    *found = file->verify(number, blocks, sums, medium, scratch, proof.get());
     return 0;
   };
   auto result = [found](Napi::Env env) -> Napi::Value {

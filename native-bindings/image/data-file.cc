@@ -133,7 +133,10 @@ void DataFile::bring_back(std::uint64_t offset) {
 }
 
 Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
-                          std::span<std::byte> scratch) const {
+                          std::span<std::byte> scratch, const BlockProof* proof) const {
+  const auto is_proven = [proof](std::uint64_t offset, std::span<const std::byte> bytes) {
+    return proof == nullptr || proof->prove(offset, bytes) != Proof::wrong;
+  };
   Verified found;
   if (object >= geometry_.objects()) return found;
   // Opened for each object: some microseconds, and no second descriptor an image.
@@ -152,7 +155,7 @@ Verified DataFile::verify(std::uint64_t object, std::uint64_t blocks, const Sums
         medium == Medium::disk ? disk_.read_uncached(direct.get(), offset, scratch, length) : disk_.read(offset, bytes);
     if (got.error != 0) {
       found.unread |= std::uint64_t{1} << k;
-    } else if (got.bytes == length && disk::crc32c(bytes) == sums[k]) {
+    } else if (got.bytes == length && disk::crc32c(bytes) == sums[k] && is_proven(offset, bytes)) {
       found.good |= std::uint64_t{1} << k;
     }
   }

@@ -21,6 +21,7 @@
 #include "residency/table.h"
 #include "result.h"
 #include "disk/disk-file.h"
+#include "image/block-proof.h"
 #include "image/hit-counts.h"
 #include "image/bypassed-pages.h"
 #include "image/drop-behind.h"
@@ -104,9 +105,10 @@ class DataFile {
    * @param medium `disk` neither trusts nor changes the page cache; a file system that cannot read past it is read
    * through it
    * @param scratch room for at least one block, aligned to a page
+   * @param proof of a sealed image: blocks that it finds wrong are not good, whatever their checksum
    */
   [[nodiscard]] Verified verify(std::uint64_t object, std::uint64_t blocks, const Sums& sums, Medium medium,
-                                std::span<std::byte> scratch) const;
+                                std::span<std::byte> scratch, const BlockProof* proof = nullptr) const;
   /** `length` may reach past the end; the size stays. @returns 0 or an errno */
   [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const { return disk_.punch(offset, length); }
   /** Drop the pages that a stream has left behind in a range. May wait for the disk. @returns 0 or an errno */

@@ -18,6 +18,7 @@ export const errorCodes = {
   'image-changed': 'the origin no longer has this version of the image',
   'image-too-large': 'the image is larger than anything here can count',
   'image-corrupt': 'the bytes of the image are not those that its publisher names',
+  'image-unproven': 'nothing proves the bytes of the image, and its origin requires a proof',
   'too-many-images': 'as many images are known as may be, and none can be let go',
   overloaded: 'a bound on work in flight was reached',
   aborted: 'the caller no longer wants the answer',

@@ -19,6 +19,7 @@ import type { LogWriters } from './log-writer.ts'
 import type { OriginGrant, OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
 import type { StreamDecoders } from './stream-decoder.ts'
+import type { TreeProof, TreeProofs } from './tree-proof.ts'
 import type { Unpacker } from './unpacker.ts'
 
 /** The error of a failed system call: the fields of Node's own errors. */
@@ -100,8 +101,15 @@ export interface StoreFile {
    * entries). Resolves those that were whole and right, and those that could not be read. Changes no residency.
    * @param fromDisk read past the page cache (O_DIRECT), and leave that as it is; where the file system cannot, through
    * it
+   * @param proof of a sealed image: what it finds wrong is not good either; null for none
    */
-  verify(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<Verified>
+  verify(
+    object: number,
+    blocks: bigint,
+    sums: Uint32Array,
+    fromDisk: boolean,
+    proof?: TreeProof | null,
+  ): Promise<Verified>
   /** Punch a hole. `length` may reach past the end of the file; its size stays. */
   punch(offset: number, length: number): Promise<void>
   /** Let the page cache forget a range: it will be read from the disk. What is not written yet stays. */
@@ -274,7 +282,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon extends Libfuse2, LogWriters, StreamDecoders, Unpacker {
+export interface Addon extends Libfuse2, LogWriters, StreamDecoders, TreeProofs, Unpacker {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine

@@ -6,6 +6,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
@@ -15,6 +16,7 @@
 #include <type_traits>
 
 #include "http/openssl.h"
+#include "verity/sha2.h"
 
 namespace {
 
@@ -109,5 +111,35 @@ static_assert(OpenSsl::error_want_read == SSL_ERROR_WANT_READ);
 static_assert(OpenSsl::error_want_write == SSL_ERROR_WANT_WRITE);
 static_assert(OpenSsl::error_system_call == SSL_ERROR_SYSCALL);
 static_assert(OpenSsl::error_ended == SSL_ERROR_ZERO_RETURN);
+
+using parentfs::verity::Sha2;
+
+#define SAME_SHA(name, context) \
+  static_assert(std::is_same_v<decltype(Sha2::name), SameButContext<decltype(&::name), context>::Type>)
+
+/** The pointer to OpenSSL's structure becomes one to void. */
+template <class Function, class Context>
+struct SameButContext;
+template <class Context, class... Rest>
+struct SameButContext<int (*)(Context*, Rest...), Context> {
+  using Type = int (*)(void*, Rest...);
+};
+template <class Context>
+struct SameButContext<int (*)(unsigned char*, Context*), Context> {
+  using Type = int (*)(unsigned char*, void*);
+};
+
+// They are deprecated in favour of EVP, which allocates for each digest, and stay for all of OpenSSL 3.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+SAME_SHA(SHA256_Init, SHA256_CTX);
+SAME_SHA(SHA256_Update, SHA256_CTX);
+SAME_SHA(SHA256_Final, SHA256_CTX);
+SAME_SHA(SHA512_Init, SHA512_CTX);
+SAME_SHA(SHA512_Update, SHA512_CTX);
+SAME_SHA(SHA512_Final, SHA512_CTX);
+#pragma GCC diagnostic pop
+static_assert(sizeof(SHA256_CTX) == parentfs::verity::sha256_context_bytes);
+static_assert(sizeof(SHA512_CTX) == parentfs::verity::sha512_context_bytes);
 
 }  // namespace

@@ -24,6 +24,7 @@ const ofCode: Readonly<Record<ErrorCode, number>> = {
   'image-changed': errno.ESTALE,
   'image-too-large': errno.EFBIG,
   'image-corrupt': errno.EIO,
+  'image-unproven': errno.EIO,
   'too-many-images': errno.ENFILE,
   // Never EAGAIN: programs read it as "this descriptor does not block" and poll a file that cannot be polled.
   overloaded: errno.EIO,

@@ -16,6 +16,8 @@ interface Published {
   readonly reader: OriginReader
   /** The open file, image or connection behind it. */
   readonly owner: object
+  /** What {@link ReaderTable.guard} makes of it; undefined: not asked yet. */
+  guarded: OriginReader | null | undefined
 }
 
 interface Follower {
@@ -36,6 +38,8 @@ export class ReaderTable {
   onAnswered: (image: Image, bytes: number, ms: number) => void = () => {}
   /** Hears of requests that were sent, and whose answers could not be used. */
   onFailed: (count: number) => void = () => {}
+  /** Puts something around the reader of an image before it is used; null: session threads read nothing of it now. */
+  guard: (imageId: string, reader: OriginReader) => OriginReader | null = (_, reader) => reader
 
   /** @param max images that have one */
   constructor(max: number, grant: OriginGrant) {
@@ -44,11 +48,22 @@ export class ReaderTable {
   }
 
   get(imageId: string): OriginReader | null {
-    return this.#byImage.get(imageId)?.reader ?? null
+    const published = this.#byImage.get(imageId)
+    if (!published) return null
+    if (published.guarded === undefined) published.guarded = this.guard(imageId, published.reader)
+    return published.guarded
+  }
+
+  /** {@link guard} says something else of an image. */
+  changed(imageId: string): void {
+    const published = this.#byImage.get(imageId)
+    if (!published) return
+    published.guarded = undefined
+    this.onChange(imageId)
   }
 
   set(imageId: string, reader: OriginReader, owner: object = reader): void {
-    this.#byImage.set(imageId, { reader: this.grant.reader(reader), owner })
+    this.#byImage.set(imageId, { reader: this.grant.reader(reader), owner, guarded: undefined })
     this.onChange(imageId)
   }
 

@@ -1,0 +1,126 @@
+/**
+ * Seal finder: finds the hash tree of an image and a root hash that may be trusted, and judges both.
+ *
+ * The tree lies beside the image as `NAME.verity`. Its root hash is the operator's; or it comes beside the image as
+ * `NAME.roothash`, or with the tree alone, and then the first one is pinned.
+ */
+import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
+import { type Image, identify } from '../../base/image.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
+import { rootHashFileBytesMax, superblockBytes } from './limits.ts'
+import type { SealRecord, SealTrust } from './seal.ts'
+import { digestBytesOf, parseSuperblock, type TreeParameters } from './superblock.ts'
+import { treeLayoutOf } from './tree-layout.ts'
+import { rootHashSuffix, treeSuffix, type VerifyOptions } from './verify-options.ts'
+
+/** A tree that was found, not trusted yet. */
+interface FoundTree {
+  readonly parameters: TreeParameters
+  readonly file: Image
+  readonly offset: number
+}
+
+export interface SealFinderContext {
+  readonly origin: Pick<Origin, 'url' | 'lookup' | 'read'>
+  /** The digest of a block. */
+  hash(parameters: TreeParameters, block: Buffer): Promise<Buffer>
+}
+
+export class SealFinder {
+  readonly #parts: SealFinderContext
+
+  constructor(parts: SealFinderContext) {
+    this.#parts = parts
+  }
+
+  /**
+   * @returns the seal of an image, whose tree has not been read yet; null where there is no tree
+   * @throws CacheError image-unproven for a tree or a root hash that cannot be used, and what the origin throws
+   */
+  async find(image: Image, options: VerifyOptions, read: ReadOptions): Promise<SealRecord | null> {
+    const found = await this.#treeBeside(image, read)
+    if (!found) return null
+    const { rootHash, trust } = await this.#rootHashOf(image, found, options, read)
+    const hashBytes = digestBytesOf[found.parameters.algorithm]
+    if (rootHash.length !== 2 * hashBytes) {
+      const what = `its root hash has ${rootHash.length / 2} bytes, and ${found.parameters.algorithm} has ${hashBytes}`
+      throw this.#unproven(image, what)
+    }
+    return { ...found, rootHash, trust }
+  }
+
+  async #treeBeside(image: Image, read: ReadOptions): Promise<FoundTree | null> {
+    const file = await this.#beside(image, treeSuffix, read)
+    if (!file) return null
+    const name = `${this.#parts.origin.url}${file.key}`
+    if (file.sizeBytes < superblockBytes) throw this.#unproven(image, `${name} has ${file.sizeBytes} bytes`)
+    const bytes = Buffer.alloc(superblockBytes)
+    await this.#parts.origin.read(file, 0, bytes, read)
+    const parameters = this.#judged(image, () => parseSuperblock(bytes, name))
+    const layout = treeLayoutOf(parameters)
+    if (file.sizeBytes < layout.bytes) {
+      throw this.#unproven(image, `${name} is cut off: it has ${file.sizeBytes} of ${layout.bytes} bytes`)
+    }
+    if (layout.dataBytes !== image.sizeBytes) {
+      throw this.#unproven(image, `${name} is the tree of ${layout.dataBytes} bytes, and the image has others`)
+    }
+    return { parameters, file, offset: 0 }
+  }
+
+  async #rootHashOf(
+    image: Image,
+    tree: FoundTree,
+    options: VerifyOptions,
+    read: ReadOptions,
+  ): Promise<{ readonly rootHash: string; readonly trust: SealTrust }> {
+    if (options.rootHash !== null) return { rootHash: options.rootHash, trust: 'configured' }
+    const text = await this.#smallFile(image, rootHashSuffix, rootHashFileBytesMax, read)
+    if (text === null) return { rootHash: await this.#hashOfTop(tree, read), trust: 'pinned' }
+    const rootHash = text.toString('latin1').trim().toLowerCase()
+    if (!/^([0-9a-f]{2})+$/.test(rootHash)) throw this.#unproven(image, `${image.key}${rootHashSuffix} is no root hash`)
+    return { rootHash, trust: 'pinned' }
+  }
+
+  /** The root hash that the tree itself says. */
+  async #hashOfTop({ parameters, file, offset }: FoundTree, read: ReadOptions): Promise<string> {
+    const top = treeLayoutOf(parameters).levels.at(-1)
+    const block = Buffer.alloc(top ? parameters.hashBlockBytes : parameters.dataBlockBytes)
+    // Without a level the only data block is hashed, which such a file cannot vouch for: it is the first that came.
+    if (top) await this.#parts.origin.read(file, offset + top.offset, block, read)
+    return (await this.#parts.hash(parameters, block)).toString('hex')
+  }
+
+  async #smallFile(image: Image, suffix: string, bytesMax: number, read: ReadOptions): Promise<Buffer | null> {
+    const file = await this.#beside(image, suffix, read)
+    if (!file) return null
+    if (file.sizeBytes > bytesMax) {
+      throw this.#unproven(image, `${file.key} has ${file.sizeBytes} bytes, over ${bytesMax}`)
+    }
+    const bytes = Buffer.alloc(file.sizeBytes)
+    await this.#parts.origin.read(file, 0, bytes, read)
+    return bytes
+  }
+
+  async #beside(image: Image, suffix: string, read: ReadOptions): Promise<Image | null> {
+    try {
+      const { isSequential, ...facts } = await this.#parts.origin.lookup(`${image.key}${suffix}`, read)
+      if (isSequential) throw this.#unproven(image, `the origin has no ranges of ${facts.key}`)
+      return identify(facts)
+    } catch (error) {
+      if (isCacheError(error, 'not-found', 'access-denied')) return null
+      throw error
+    }
+  }
+
+  #judged<T>(image: Image, judge: () => T): T {
+    try {
+      return judge()
+    } catch (error) {
+      throw this.#unproven(image, messageOf(error))
+    }
+  }
+
+  #unproven(image: Image, why: string): CacheError {
+    return new CacheError('image-unproven', `${this.#parts.origin.url}${image.key}: cannot be proven: ${why}`)
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Wrong blocks of an origin: answers that did not fit the hash trees of their images, counted, located and logged.
+ */
+import { CacheError } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { HashTree } from './hash-tree.ts'
+import { locatedBlocksMax } from './limits.ts'
+
+export interface WrongBlockCounters {
+  /** Data blocks, and blocks of trees, that were not as their publisher made them. */
+  readonly blocks: number
+  readonly treeBlocks: number
+  /** The latest one: the key of its image, and the offset in it; null: there was none. */
+  readonly latest: { readonly image: string; readonly offset: number } | null
+}
+
+export class WrongBlocks {
+  readonly #url: string
+  readonly #logger: Logger
+  readonly #onAnswer: (image: Image, reason: string) => void
+  #blocks = 0
+  #treeBlocks = 0
+  #latest: WrongBlockCounters['latest'] = null
+
+  /** @param onAnswer counts the answer against the place that gave it */
+  constructor(url: string, logger: Logger, onAnswer: (image: Image, reason: string) => void) {
+    this.#url = url
+    this.#logger = logger
+    this.#onAnswer = onAnswer
+  }
+
+  get counters(): WrongBlockCounters {
+    return { blocks: this.#blocks, treeBlocks: this.#treeBlocks, latest: this.#latest }
+  }
+
+  /** An answer did not fit: find all of its wrong blocks. */
+  async count(image: Image, tree: HashTree, offset: number, bytes: Uint8Array): Promise<void> {
+    const { dataBlockBytes } = tree.parameters
+    const offsets: number[] = []
+    for (let at = 0; at < bytes.length && offsets.length < locatedBlocksMax; ) {
+      const { proof, block } = await tree.proof.find(offset + at, bytes.subarray(at))
+      if (proof !== 'wrong') break
+      offsets.push(block * dataBlockBytes)
+      at = (block + 1) * dataBlockBytes - offset
+    }
+    if (offsets.length === 0) return
+    this.#blocks += offsets.length
+    this.#latest = { image: image.key, offset: offsets.at(-1)! }
+    const message = 'blocks from the origin differ from their hash tree; they are not served, and fetched again'
+    this.#logger.warn({ image: image.key, origin: this.#url, offsets }, message)
+    this.#onAnswer(image, `${image.key}: the block at ${offsets[0]} differs from its hash tree`)
+  }
+
+  /** The same of a block of the tree itself. */
+  countOfTree(image: Image, level: number, block: number): void {
+    this.#treeBlocks++
+    const message = 'a block of a hash tree differs from its root hash; it is not used, and fetched again'
+    this.#logger.warn({ image: image.key, origin: this.#url, level, block }, message)
+    this.#onAnswer(image, `${image.key}: block ${block} of level ${level} of its hash tree is wrong`)
+  }
+
+  /** The error of a block of which no answer fits. */
+  error(image: Image, tree: HashTree, block: number, answers: number): CacheError {
+    const offset = block * tree.parameters.dataBlockBytes
+    const what = `${this.#url}${image.key}: none of ${answers} answers for the block at ${offset} fits its hash tree`
+    return new CacheError('image-corrupt', `${what}: publish the image or its tree again`)
+  }
+}
