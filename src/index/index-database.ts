@@ -90,10 +90,10 @@ export class IndexDatabase {
    * replace.
    */
   async removeImage(imageId: string): Promise<void> {
-    const { images, digests } = this.#databases
+    const { images, digests, seals } = this.#databases
     await this.#write(() => {
       // The transaction's promise is awaited.
-      for (const database of [images, digests]) void database.remove(layout.imageKey(imageId))
+      for (const database of [images, digests, seals]) void database.remove(layout.imageKey(imageId))
       this.#objects.removeAll(imageId)
     })
   }
@@ -287,6 +287,16 @@ export class IndexDatabase {
   async putCounters(name: string, counters: object): Promise<void> {
     const key = Buffer.from(name)
     await this.#write(() => void this.#databases.counters.put(key, layout.encodeJson(key, counters)))
+  }
+
+  /** The seal of an image: see origin/sealed/seal.ts; null where none was found. */
+  seal(imageId: string): object | null {
+    return this.#get(this.#databases.seals, layout.imageKey(imageId), layout.decodeJson<object>)
+  }
+
+  async putSeal(imageId: string, record: object): Promise<void> {
+    const key = layout.imageKey(imageId)
+    await this.#write(() => void this.#databases.seals.put(key, layout.encodeJson(key, record)))
   }
 
   /** Write and sync something small. @throws CacheError index-failed */

@@ -6,6 +6,7 @@
  * retries repeat it; the deadline covers all tries together, because that is the time of a reader; the limit is
  * outermost, so that waiting for a slot takes nothing off the deadline, and names have slots of their own. Between the
  * two, reads wait for their rate, where one is set. A view stands in front of all of it: each of its requests is one.
+ * Proofs stand in front of views: what is proven are the bytes that readers get.
  */
 
 import { CacheError, messageOf } from '../base/errors.ts'
@@ -39,6 +40,8 @@ import { OciOrigin } from './oci/oci-origin.ts'
 import { isOciUrl, ociPlaceOf, ociUrlOf } from './oci/oci-url.ts'
 import { type S3Options, S3Origin } from './s3/s3-origin.ts'
 import { isS3Url, s3PlaceOf, s3UrlOf } from './s3/s3-url.ts'
+import type { OriginSeals } from './sealed/origin-seals.ts'
+import type { OriginVerifyOptions } from './sealed/verify-options.ts'
 import { type SwiftOptions, SwiftOrigin, swiftOptionsDefault } from './swift/swift-origin.ts'
 import { isSwiftUrl, swiftPlaceOf, swiftUrlOf } from './swift/swift-url.ts'
 import { RawViewOrigin } from './views/raw-view.ts'
@@ -76,6 +79,8 @@ export interface OriginDependencies {
   readonly unpacker?: Unpacker & StreamDecoders
   /** Hears of names that hide a view; nothing does when absent. */
   readonly logger?: Logger
+  /** Proves images by their hash trees, where the options want it; nothing is proven when absent. */
+  readonly seals?: OriginSeals
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -97,6 +102,8 @@ export interface OriginOptions {
   readonly hedgeShareMax: number
   /** Names that are shown. */
   readonly names: Omit<NamePatterns, 'besideSuffixes'>
+  /** Proofs of its images; null for none. */
+  readonly verify: OriginVerifyOptions | null
   /** Of origins over HTTP only. */
   readonly http: Partial<HttpOptions>
   /** Of a Ceph cluster only. */
@@ -129,6 +136,7 @@ const originOptionsDefault: OriginOptions = {
   views: [],
   hedgeShareMax,
   names: { include: null, exclude: [] },
+  verify: null,
   http: {},
   ceph: {},
   swift: swiftOptionsDefault,
@@ -211,7 +219,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
   const viewed = viewOf(new FairShareOrigin(limited, readsMax, names), options, dependencies)
-  return shownOf(viewed, options)
+  const { seals } = dependencies
+  return shownOf(seals ? seals.around(viewed, options.verify, readers) : viewed, options)
 }
 
 /** The names that views add can be hidden like all others. */

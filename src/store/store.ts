@@ -40,6 +40,8 @@ export interface StoreOptions {
   readonly tick: () => number
   /** Milliseconds, never going back. */
   readonly now: () => number
+  /** Bytes that hash trees take on disk; none when absent. */
+  readonly trees?: { readonly allocatedBytes: number; remove(imageId: string): Promise<void> }
   /** Hears every change of the disk's health. */
   readonly onHealth?: (health: DiskHealth) => void
 }
@@ -173,7 +175,10 @@ export class Store {
    */
   async removeImage(imageId: string): Promise<boolean> {
     this.#failedFiles.forget(imageId)
-    return !this.#stopping && !this.#openings.isOpening(imageId) && this.#retirement.remove(imageId)
+    if (this.#stopping || this.#openings.isOpening(imageId)) return false
+    const isRemoved = await this.#retirement.remove(imageId)
+    if (isRemoved) await this.#options.trees?.remove(imageId)
+    return isRemoved
   }
 
   /**
@@ -237,9 +242,9 @@ export class Store {
 
   /** Read from the disk what the cache directory takes. */
   measure(): void {
-    const { directory, index } = this.#options
+    const { directory, index, trees } = this.#options
     const files = [...this.#images.values()].map(stored => stored.file)
-    this.capacity.measured(directory.measure(files, index.allocatedBytes))
+    this.capacity.measured(directory.measure(files, index.allocatedBytes + (trees?.allocatedBytes ?? 0)))
     this.#indexBytes = index.recordBytes // LMDB takes 40 us to count: per batch, not per promotion.
   }
 

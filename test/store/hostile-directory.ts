@@ -88,7 +88,7 @@ t.test('VERSION and directories that are not what they were are refused', async 
     plant(join(directory, 'VERSION'), outside)
     await serves(t, directory, outside, 'refused', `VERSION: ${what}`)
   }
-  for (const file of ['images', 'index']) {
+  for (const file of ['images', 'index', 'trees']) {
     for (const what of ['a link to nothing', 'a link to itself', 'a pipe']) {
       const { directory, outside } = copyOf(t, clean)
       strange[what]!(join(directory, file), outside)
@@ -150,7 +150,7 @@ t.test('a directory that takes the place of the cache once it is open is not tou
     await until(() => names.every(name => isComplete(rooms, name)), 10_000, 'promotion')
     await rooms.close()
     t.same(contents(outside), before, what)
-    t.same(readdirSync(away).sort(), ['VERSION', 'images', 'index'], 'the cache is where it was moved to')
+    t.same(readdirSync(away).sort(), ['VERSION', 'images', 'index', 'trees'], 'the cache is where it was moved to')
     t.ok(readdirSync(join(away, 'index')).includes('CLEAN'))
   }
 })

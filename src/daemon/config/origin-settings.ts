@@ -42,6 +42,7 @@ import {
 } from './setting-fields.ts'
 import { outageChoices, readAroundWords } from './settings.ts'
 import { throttleFields, throttleOptionsOf } from './throttle-settings.ts'
+import { verifyFields, verifyOptionsOf } from './verify-settings.ts'
 
 const [second, hour, day] = [1000, 3_600_000, 86_400_000]
 
@@ -109,6 +110,7 @@ const common = {
     unset: 'none',
   }),
   ...hitSetFields,
+  ...verifyFields,
   ...throttleFields,
 }
 
@@ -219,6 +221,7 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     retry: { triesMax: tries, msMin: retryPause, msMax: retryPauseMax },
     throttle: throttleOptionsOf(settings),
     views: views ?? [],
+    verify: verifyOptionsOf(settings.verify),
     hedgeShareMax: 'hedgeShare' in settings ? settings.hedgeShare : 0,
     http: 'hedgeShare' in settings ? httpOptionsOf(settings, logger) : {},
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },

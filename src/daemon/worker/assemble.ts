@@ -22,6 +22,8 @@ import type { Addon, Engine } from '../../native/addon.ts'
 import { allocateShared } from '../../native/shared-memory.ts'
 import { type CacheDirectory, openCacheDirectory } from '../../store/disk/cache-directory.ts'
 import { RealDataDirectory } from '../../store/disk/data-directory.ts'
+import { KeptSeals } from '../../store/seals/kept-seals.ts'
+import { RealTreeDirectory } from '../../store/seals/tree-directory.ts'
 import { Store } from '../../store/store.ts'
 import { checkOverlap } from '../config/check-overlap.ts'
 import {
@@ -123,7 +125,12 @@ export class Rooms {
     this.#memoryLock = memoryLock
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))
     this.#closers.push('clock', () => clock.close())
+    const trees = new RealTreeDirectory(directory.trees, this.#engine)
+    const seals = new KeptSeals({ index, directory: trees, logger })
+    await seals.load()
+    this.#closers.push('seals', () => seals.close())
     const store = await Store.open({
+      trees: seals,
       directory: new RealDataDirectory(directory, this.#engine),
       blockBytes,
       capacityBytes,
@@ -137,6 +144,8 @@ export class Rooms {
     })
     this.#closers.push('store', () => store.close())
     if (bypass) store.health.forceBypass(bypass.reason)
+    seals.use(store)
+    this.#origins.keepSealsIn(seals)
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({

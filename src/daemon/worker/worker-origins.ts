@@ -7,6 +7,7 @@
 import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
+import type { Image } from '../../base/image.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
@@ -16,12 +17,15 @@ import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { StreamDecoders } from '../../native/stream-decoder.ts'
+import type { TreeProofs } from '../../native/tree-proof.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
+import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
+import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
 import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
 import { Hedges } from '../../origin/wrappers/hedge.ts'
@@ -41,6 +45,7 @@ export interface WorkerOriginsContext {
   readonly addon: ExtentFinder &
     Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> &
     StreamDecoders &
+    TreeProofs &
     Unpacker
   readonly logger: Logger
 }
@@ -51,6 +56,7 @@ interface Counted {
   readonly hedges: Hedges
   readonly availability: CircuitState
   readonly sources: NativeReadSources
+  readonly seals: OriginSeals
 }
 
 interface OpenOrigin extends Counted {
@@ -64,6 +70,7 @@ export class WorkerOrigins {
   readonly #parts: WorkerOriginsContext
   readonly #receiver: RangeReceiver
   #open: readonly OpenOrigin[]
+  #keeper: SealKeeper = noKeeper
   /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
   #knowsOpenssl: boolean | undefined
 
@@ -93,8 +100,8 @@ export class WorkerOrigins {
     const next = places.map(place => {
       const before = this.#open.find(open => open.place.directory === place.directory)
       const counted = before ?? this.#countersOf(place)
-      const { meter, hedges, availability, sources } = counted
-      return { place, before, meter, hedges, availability, sources, ...this.#openOne(place, counted) }
+      const { meter, hedges, availability, sources, seals } = counted
+      return { place, before, meter, hedges, availability, sources, seals, ...this.#openOne(place, counted) }
     })
     this.#open = next.map(({ before, origin, readers, ...rest }) => {
       rest.sources.replace(readers)
@@ -103,9 +110,15 @@ export class WorkerOrigins {
     })
   }
 
+  /** From now on seals and hash trees are kept there. */
+  keepSealsIn(keeper: SealKeeper): void {
+    this.#keeper = keeper
+    for (const { seals } of this.#open) seals.keepIn(keeper)
+  }
+
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources }) => ({
+    return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources, seals }) => ({
       directory,
       origin,
       mode: settings.mode ?? null,
@@ -116,6 +129,7 @@ export class WorkerOrigins {
       ...hitSetOptionsOf(settings),
       hasProfiles: 'profiles' in settings && settings.profiles !== false,
       passes: origin,
+      seals,
       direct: {
         follow: (imageId, use) => sources.follow(imageId, use),
         unfollow: imageId => sources.unfollow(imageId),
@@ -174,10 +188,19 @@ export class WorkerOrigins {
     const sources = new NativeReadSources()
     const onChange = (state: CircuitStateName) => sources.setAway(state !== 'available')
     const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger, onChange })
-    return { meter: new Meter(), hedges: new Hedges(), availability, sources }
+    const meter = new Meter()
+    // A wrong answer is a failed request of the place that gave it.
+    const onWrong = ({ key }: Image, reason: string) => {
+      meter.begin()
+      meter.end({ operation: 'read', key, bytes: 0, ms: 0, error: 'image-corrupt', reason })
+    }
+    const { addon: proofs, logger } = this.#parts
+    const seals = new OriginSeals({ url: identityOf(settings.url), proofs, logger, onWrong })
+    seals.keepIn(this.#keeper)
+    return { meter, hedges: new Hedges(), availability, sources, seals }
   }
 
-  #openOne({ settings }: OriginPlace, { meter, hedges, availability }: Counted) {
+  #openOne({ settings }: OriginPlace, { meter, hedges, availability, seals }: Counted) {
     const { addon, logger } = this.#parts
     if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
     const options = originOptionsOf(settings, logger)
@@ -185,7 +208,7 @@ export class WorkerOrigins {
     const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
     const readers = new ReaderTable(originDescriptorsMax, grant)
     const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
-    const parts = { ...native, meter, hedges, availability, readers, logger }
+    const parts = { ...native, meter, hedges, availability, readers, logger, seals }
     const createFileReaders = () => addon.createFileReaders()
     return { origin: openOrigin(settings.url, { ...parts, createFileReaders, options }), readers }
   }

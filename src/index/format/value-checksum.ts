@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib'
 /** The databases in the index; all their values are sealed. */
 export const databaseNames = [
   ...(['images', 'names', 'listings', 'residency', 'sums', 'recency', 'digests', 'pins'] as const),
-  ...(['profiles', 'modes', 'hitsets', 'counters'] as const),
+  ...(['profiles', 'modes', 'hitsets', 'counters', 'seals'] as const),
 ] as const
 
 /** The layout of the whole cache directory; also the first byte of each value. */

@@ -16,7 +16,7 @@ interface Published {
   readonly reader: OriginReader
   /** The open file, image or connection behind it. */
   readonly owner: object
-  /** What {@link ReaderTable.guard} makes of it; undefined: not asked yet. */
+  /** The outcome of {@link ReaderTable.guard}; undefined: not asked yet. */
   guarded: OriginReader | null | undefined
 }
 

@@ -116,13 +116,7 @@ export class SealedOrigin extends ForwardingOrigin {
     await super.close()
   }
 
-  async #readProven(
-    image: Image,
-    seal: Seal,
-    offset: number,
-    target: Uint8Array,
-    options: ReadOptions,
-  ): Promise<void> {
+  async #readProven(image: Image, seal: Seal, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { wrongBlocks } = this.#parts
     let isUnknown = false
     for (let tries = 1; ; ) {
@@ -253,4 +247,3 @@ export class SealedOrigin extends ForwardingOrigin {
     return this.#free.has(imageId) ? reader : null
   }
 }
-

@@ -33,6 +33,7 @@ export interface CacheDirectory {
   readonly top: HeldDirectory
   readonly index: HeldDirectory
   readonly images: HeldDirectory
+  readonly trees: HeldDirectory
   /** Give up the lock, and the directories, once they are in no use any more. Idempotent. */
   unlock(): void
 }
@@ -67,7 +68,7 @@ export function openCacheDirectory(
     recognised(top, blockBytes, uid)
     lock = lockOf(top, addon)
     checkVersion(readVersion(lock), top.path, blockBytes)
-    const [images, index] = ['images', 'index'].map(name => {
+    const [images, index, trees] = ['images', 'index', 'trees'].map(name => {
       const directory = top.look(name)
       if (directory) mustBeOurs(join(top.path, name), directory, 'directory', uid)
       const opened = top.made(name)
@@ -75,7 +76,7 @@ export function openCacheDirectory(
       mustHoldOurs(opened, uid)
       return opened
     })
-    return { top, images: images!, index: index!, unlock }
+    return { top, images: images!, index: index!, trees: trees!, unlock }
   } catch (error) {
     unlock()
     throw failed(place, error)
@@ -168,9 +169,9 @@ export function checkLayout(path: string, blockBytes: number): void {
  * Bytes that may be written into a cache directory without open files, below its ceiling and the free share of its
  * disk.
  */
-export function roomBytes({ top, index, images }: CacheDirectory, capacityBytes: number): number {
+export function roomBytes({ top, index, images, trees }: CacheDirectory, capacityBytes: number): number {
   let takenBytes = 0
-  for (const directory of [top, index, images]) {
+  for (const directory of [top, index, images, trees]) {
     takenBytes += directory.stat.blocks * 512
     for (const name of directory.names()) {
       const facts = directory.look(name)

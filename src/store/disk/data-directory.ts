@@ -54,7 +54,8 @@ export class RealDataDirectory implements DataDirectory {
     const { top, index } = directory
     // Of a daemon that was killed while it probed.
     top.remove(probeName)
-    this.#strayBytes = bytesBeside(top.place, ['VERSION', 'images', 'index']) + bytesBeside(index.place, indexNames)
+    this.#strayBytes =
+      bytesBeside(top.place, ['VERSION', 'images', 'index', 'trees']) + bytesBeside(index.place, indexNames)
   }
 
   names(): Promise<string[]> {
@@ -106,10 +107,10 @@ export class RealDataDirectory implements DataDirectory {
   }
 
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage {
-    const { top, index, images } = this.#directory
+    const { top, index, images, trees } = this.#directory
     let allocatedBytes = indexBytes + this.#strayBytes
     for (const file of files) allocatedBytes += file.usage().allocatedBytes
-    for (const facts of [top.stat, index.stat, images.stat, top.look('VERSION')]) {
+    for (const facts of [top.stat, index.stat, images.stat, trees.stat, top.look('VERSION')]) {
       allocatedBytes += (facts?.blocks ?? 0) * 512
     }
     const { bavail, blocks, bsize } = statfsSync(top.place)

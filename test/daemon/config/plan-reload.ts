@@ -109,6 +109,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     'cache.readAround': 'fast',
     'origin.readAround': 'frugal',
     'origin.views': ['raw'],
+    'origin.verify': { verity: 'require' },
     'cache.syncBytes': '2MiB',
     'cache.scrubInterval': '1d',
     ...{ 'cache.mode': 'proxy', 'origin.mode': 'forward' },

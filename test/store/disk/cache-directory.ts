@@ -94,7 +94,7 @@ t.test('a directory that others own, can write, or lead us to is refused, and le
   const directory = openCacheDirectory(link, blockBytes, addon)
   t.equal(directory.top.path, join(base, 'ours'), 'a link of our own is followed once')
   directory.unlock()
-  for (const name of ['VERSION', 'images', 'index']) {
+  for (const name of ['VERSION', 'images', 'index', 'trees']) {
     const { mode } = statSync(join(base, 'ours', name))
     t.equal(mode & 0o077, 0, `${name} is for nobody else`)
     chmodSync(join(base, 'ours', name), mode | 0o002)

@@ -10,7 +10,7 @@ t.test('a probe of a disk that works succeeds and leaves nothing', async t => {
   const directory = openCacheDirectory(t.testdir(), 4096, addon)
   const engine = addon.createEngine({ storeThreads: 1 })
   await new RealDataDirectory(directory, engine).probe()
-  t.same(readdirSync(directory.top.path).sort(), ['VERSION', 'images', 'index'])
+  t.same(readdirSync(directory.top.path).sort(), ['VERSION', 'images', 'index', 'trees'])
   await engine.close()
   directory.unlock()
 })
@@ -20,7 +20,7 @@ t.test('the lock and the descriptors are given up together', async t => {
   const open = () => readdirSync('/proc/self/fd').length
   const before = open()
   const directory = openCacheDirectory(t.testdir(), 4096, addon)
-  t.equal(open() - before, 4, 'the lock, and three directories')
+  t.equal(open() - before, 5, 'the lock, and four directories')
   directory.unlock()
   t.equal(open(), before)
 })

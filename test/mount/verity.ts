@@ -1,0 +1,101 @@
+/**
+ * A mount whose images are proven: what veritysetup sealed is served, what was changed on the way is not, by session
+ * threads and by TypeScript, before and after a restart.
+ */
+import { closeSync, openSync, readFileSync, readSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { cannotMount, makeComplete, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { run } from '../fixtures/run.ts'
+import { noVeritysetup, seal } from '../fixtures/sealed-images.ts'
+
+const MiB = 1024 * 1024
+const image = { seed: 29, sizeBytes: 40 * MiB, dataShare: 0.8 }
+
+/** Flip a bit, and leave the version as it is. */
+function flip(path: string, offset: number): void {
+  const { atime, mtime } = statSync(path)
+  const fd = openSync(path, 'r+')
+  const byte = Buffer.alloc(1)
+  readSync(fd, byte, 0, 1, offset)
+  byte[0]! ^= 0x10
+  writeSync(fd, byte, 0, 1, offset)
+  closeSync(fd)
+  utimesSync(path, atime, mtime)
+}
+
+async function mounted(t: Test, verify: (rootHash: string) => string) {
+  const where = place(t)
+  const source = join(where.originDirectory, 'a.raw')
+  writeSample(source, image)
+  const rootHash = seal(source, `${source}.verity`)
+  const server = await spawnHttpOrigin({ directory: where.originDirectory })
+  t.teardown(() => server.close())
+  t.teardown(() => parentfs('unmount', where.mountpoint, '--force'))
+  const [file, log] = [join(where.top, 'p.yaml'), join(where.top, 'log')]
+  const lines = [
+    `mountpoint: ${where.mountpoint}`,
+    `origin: { url: "${server.url}", missTimeout: 10s, verify: ${verify(rootHash)} }`,
+    `cache: { directory: ${where.cacheDirectory}, capacity: 300MiB }`,
+    `log: { file: ${log} }`,
+  ]
+  writeFileSync(file, lines.join('\n'))
+  const mount = async () => t.match(await parentfs('mount', '--background', '--config', file), { code: 0, stderr: '' })
+  await mount()
+  const said = () => readFileSync(log, 'utf8')
+  return { where, source, server, mount, said, view: join(where.mountpoint, 'a.raw') }
+}
+
+t.test(
+  'what was sealed is served, over a restart without its origin',
+  { skip: cannotMount || noVeritysetup },
+  async t => {
+    const { where, source, server, mount, view } = await mounted(
+      t,
+      rootHash => `{ verity: require, rootHash: ${rootHash} }`,
+    )
+    await run('cmp', view, source)
+    await makeComplete(where, 'a.raw')
+    const { origin, reads } = await statusOf(where)
+    t.ok(origin.bytes < image.sizeBytes * 1.03, `${origin.bytes} bytes were fetched: the image and its tree`)
+    t.equal(origin.errors, 0)
+    t.ok(reads.misses > 0)
+    t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+    await server.close()
+
+    await mount()
+    const held = readFileSync(view)
+    t.ok(held.equals(sampleBytes(image, 0, image.sizeBytes)), 'by the tree on the disk')
+    t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  },
+)
+
+t.test('what was changed on the way is EIO, and no other block', { skip: cannotMount || noVeritysetup }, async t => {
+  const { where, source, said, view } = await mounted(t, rootHash => `{ verity: require, rootHash: ${rootHash} }`)
+  const bytes = sampleBytes(image, 0, image.sizeBytes)
+  const wrong = [5_000_000, 5_100_000, 17_000_001, image.sizeBytes - 1]
+  for (const offset of wrong) flip(source, offset)
+  const fd = openSync(view, 'r')
+  t.teardown(() => closeSync(fd))
+  const part = Buffer.alloc(65_536)
+  let failed = 0
+  for (let at = 0; at < image.sizeBytes; at += part.length) {
+    try {
+      readSync(fd, part, 0, part.length, at)
+      if (!part.equals(bytes.subarray(at, at + part.length))) t.fail(`wrong bytes at ${at}`)
+    } catch (error) {
+      t.match(error, { code: 'EIO' })
+      t.ok(
+        wrong.some(offset => offset >= at && offset < at + part.length),
+        `${at} has a wrong block`,
+      )
+      failed++
+    }
+  }
+  t.equal(failed, 4)
+  for (const offset of wrong) t.match(said(), new RegExp(`"offsets":\\[[^\\]]*\\b${offset - (offset % 4096)}\\b`))
+  const { origin } = await statusOf(where)
+  t.ok(origin.errors >= 12, `${origin.errors} answers count against the origin`)
+})
