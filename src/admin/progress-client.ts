@@ -7,6 +7,7 @@ import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, isCacheError } from '../base/errors.ts'
 import type { EvictedImage } from '../cache/evict/evictor.ts'
 import type { VerifiedImage } from '../cache/integrity/verify-image.ts'
+import type { EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { PreloadedImage } from '../cache/operations/preload-image.ts'
 import { absentOrThrow, whyNobody } from './admin-client.ts'
 import { adminMsMax, longResumesMax, successorLookMs } from './limits.ts'
@@ -18,6 +19,8 @@ import { successorWaitMs } from './supervisor-presence.ts'
 export interface LongRequests {
   verify: { readonly asked: { readonly image: string | null }; readonly result: readonly VerifiedImage[] }
   evict: { readonly asked: { readonly image: string }; readonly result: EvictedImage }
+  'evict-all': { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
+  drain: { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
   promote: {
     readonly asked: {
       readonly image: string

@@ -9,6 +9,7 @@ import { CacheError } from '../base/errors.ts'
 import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
 import { type CacheMode, cacheModes } from '../cache/modes/cache-mode.ts'
+import type { DrainProgress, EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
 import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
@@ -52,6 +53,8 @@ export interface AdminOperations {
   unpin(image: string): Promise<void>
   profile(image: string, endsRecording: boolean): Promise<LearnedProfile | null>
   importProfile(image: string, file: ProfileFile): Promise<void>
+  evictAll(origin: string | null, options: LongOptions<DrainProgress>): Promise<EmptiedCache>
+  drain(origin: string | null, options: LongOptions<DrainProgress>): Promise<EmptiedCache>
   modes(): ModeEntry[]
   setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]>
   explain(image: string, offset: number, length: number): Promise<Explanation>
@@ -97,6 +100,7 @@ type LinesRoute = (body: unknown, handlers: AdminHandlers) => (options: LongOpti
 const count = z.number().int().nonnegative()
 const name = z.string().min(1)
 const named = z.object({ image: name })
+const ofOrigin = z.object({ origin: name.nullable().default(null) })
 
 /** By method and path. */
 export const answers: Readonly<Record<string, AnswerRoute>> = {
@@ -160,6 +164,14 @@ export const lines: Readonly<Record<string, LinesRoute>> = {
   'POST /evict': (body, { operations }) => {
     const { image } = read(body, named)
     return options => operations.evict(image, options)
+  },
+  'POST /evict-all': (body, { operations }) => {
+    const { origin } = read(body, ofOrigin)
+    return options => operations.evictAll(origin, options)
+  },
+  'POST /drain': (body, { operations }) => {
+    const { origin } = read(body, ofOrigin)
+    return options => operations.drain(origin, options)
   },
   'POST /promote': (body, { operations }) => {
     const ranges = z

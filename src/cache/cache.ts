@@ -10,7 +10,6 @@ import type { Image } from '../base/image.ts'
 import type { ImageEntry } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
-import type { StoredImage } from '../store/image/stored-image.ts'
 import type { CacheLimits, CacheOptions } from './cache-options.ts'
 import type { CacheCounters, ImageStatus } from './cache-status.ts'
 import { Evictor } from './evict/evictor.ts'
@@ -71,12 +70,9 @@ export class Cache {
       makeRoom: signal => this.#leaving.forgetter.makeRoom(signal),
     })
     this.#trees = new DirectoryTrees({ catalog: this.#catalog, logger: options.logger })
-    this.#modes = new ModeTable({
-      index: options.index,
-      configured: this.#origins.configuredModes(options.mode ?? cacheModeDefault),
-    })
-    const isWanted = (stored: StoredImage) => keepsMisses(this.#modes.of(stored.image))
-    this.#promoter = new Promoter(options.promotionBytesMax, isWanted)
+    const configured = this.#origins.configuredModes(options.mode ?? cacheModeDefault)
+    this.#modes = new ModeTable({ index: options.index, configured })
+    this.#promoter = new Promoter(options.promotionBytesMax, ({ image }) => keepsMisses(this.#modes.of(image)))
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
     this.#pins = new Pins({ ...options, origins: options.origins.map(each => each.origin), imageOf, wallMs: Date.now })
@@ -99,14 +95,15 @@ export class Cache {
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
     this.#leaving = new ImageExpiry({ ...options, ...parts, isInUse }, options.leaving ?? {})
     const opens = { begin: (id: string) => this.#opens.begin(id), end: (id: string) => this.#endOpen(id) }
-    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes: this.#modes }
+    const modes = this.#modes
+    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes }
     this.passthrough = new PassthroughImages(shared)
     this.#reading = new ReadPath({
       ...options,
       origins: this.#origins,
       catalog: this.#catalog,
       digester: this.#digester,
-      modes: this.#modes,
+      modes,
       promoter: this.#promoter,
       evictor: this.#evictor,
       gate: this.#gate,

@@ -25,7 +25,7 @@ export interface PassthroughImagesContext extends BlockRepairContext {
   readonly store: Store
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly pins: Pick<Pins, 'bytes'>
-  readonly modes: Pick<ModeTable, 'of'>
+  readonly modes: Pick<ModeTable, 'of' | 'draining'>
   /** The image is open, or not any more. */
   readonly opens: { begin(imageId: string): void; end(imageId: string): void }
 }
@@ -81,6 +81,7 @@ export class PassthroughImages {
     const { store, digester } = this.#parts
     const stored = store.find(image.id)
     if (!stored || store.health.state !== 'healthy' || !servesHits(this.#parts.modes.of(image))) return false
+    if (this.#parts.modes.draining.has(image.origin)) return false
     // Once it is given away nothing can be taken back: what the publisher says of it must be known.
     const digest = digester.state(image)
     if (digest !== 'verified' && digest !== 'none') return false

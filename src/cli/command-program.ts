@@ -13,17 +13,10 @@ import {
   defineTop,
   defineUpgrade,
 } from './definitions/define-daemon.ts'
-import {
-  defineEvict,
-  defineExplain,
-  defineImages,
-  defineMode,
-  definePin,
-  definePromote,
-  defineVerify,
-} from './definitions/define-images.ts'
+import { defineExplain, defineImages, definePin, definePromote, defineVerify } from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'
+import { defineDrain, defineEvict, defineMode } from './definitions/define-tier.ts'
 import type { Ended } from './output/argument-parsers.ts'
 import { exitCodes } from './output/exit-codes.ts'
 
@@ -53,6 +46,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineImages,
     definePromote,
     defineEvict,
+    defineDrain,
     definePin,
     defineMode,
     defineProfile,

@@ -81,6 +81,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     unpin: async name => {
       throw new CacheError('not-found', `${name} is not pinned`)
     },
+    evictAll: async () => ({ images: 0, objects: 0, bytes: 0, held: [] }),
+    drain: async () => ({ images: 0, objects: 0, bytes: 0, held: [] }),
     modes: () => [],
     setMode: async (scope, mode) => {
       asked.push({ scope, mode })

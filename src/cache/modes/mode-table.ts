@@ -10,6 +10,7 @@ import type { Image } from '../../base/image.ts'
 import type { ModeRecord } from '../../index/format/records.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import { type CacheMode, isCacheMode } from './cache-mode.ts'
+import { Draining } from './draining.ts'
 import { imageModesMax } from './limits.ts'
 
 /** The modes that the configuration says; null: nothing about this origin. */
@@ -46,6 +47,8 @@ interface Words {
 const mountKey = ''
 
 export class ModeTable {
+  /** Origins whose images are leaving the cache, whatever their modes. */
+  readonly draining = new Draining()
   readonly #index: ModeTableContext['index']
   #configured: ConfiguredModes
   /** By URL. */

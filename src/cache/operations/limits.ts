@@ -22,3 +22,9 @@ export const promoteRangesMax = 1024
 
 /** The longest read that is explained, in bytes: the longest that the kernel asks for. */
 export const explainBytesMax = readBytesMax
+
+/** The pause between two rounds of a drain that waits for pins and readers. */
+export const drainLookMs = 500
+
+/** Images that a drain names of those that it waits for: a line of text. */
+export const drainHoldersShownMax = 5

@@ -23,6 +23,7 @@ import { BootProfile } from '../prefetch/boot-profile.ts'
 import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
 import type { MissReader } from '../read/miss-reader.ts'
+import { type DrainProgress, type EmptiedCache, EmptyCache } from './empty-cache.ts'
 import { type Explanation, explain } from './explain-read.ts'
 import { imageTemperatures, type Temperatures } from './image-temperatures.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
@@ -65,6 +66,7 @@ export class CacheOperations {
   readonly #parts: CacheOperationsContext
   readonly #names: NamedImages
   readonly #modes: ModeOperations
+  readonly #emptying: EmptyCache
   readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
   /** Fires when the cache closes. */
   readonly #stop = new AbortController()
@@ -72,7 +74,19 @@ export class CacheOperations {
   constructor(parts: CacheOperationsContext) {
     this.#parts = parts
     this.#names = new NamedImages(parts)
-    this.#modes = new ModeOperations({ ...parts, names: this.#names, modesChanged: () => parts.modesChanged() })
+    const shared = { ...parts, names: this.#names, modesChanged: () => parts.modesChanged() }
+    this.#modes = new ModeOperations(shared)
+    this.#emptying = new EmptyCache(shared)
+  }
+
+  /** See {@link EmptyCache.evictAll}. */
+  evictAll(origin: string | null, options: LongOptions<DrainProgress>): Promise<EmptiedCache> {
+    return this.#emptying.evictAll(origin, options)
+  }
+
+  /** See {@link EmptyCache.drain}. */
+  drain(origin: string | null, { signal, onProgress }: LongOptions<DrainProgress>): Promise<EmptiedCache> {
+    return this.#emptying.drain(origin, { signal: AbortSignal.any([signal, this.#stop.signal]), onProgress })
   }
 
   /** See {@link ModeOperations.list}. */

@@ -1,17 +1,11 @@
 /**
  * Definitions of the commands about images.
  */
-import { Argument, type Command } from 'commander'
+import type { Command } from 'commander'
 import { parseRange, parseSize } from '../../base/sizes.ts'
-import { type CacheMode, cacheModes } from '../../cache/modes/cache-mode.ts'
 import { type Ended, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { chosenMount, type OnMount, ofImage, onMount, withMountOption } from './mount-choice.ts'
-
-interface OnMode extends OnMount {
-  readonly origin?: string
-  readonly json?: boolean
-}
 
 export function defineImages(program: Command, ended: Ended): void {
   const images = program.command('images').copyInheritedSettings(program)
@@ -45,15 +39,6 @@ export function definePromote(program: Command, ended: Ended): void {
   )
 }
 
-export function defineEvict(program: Command, ended: Ended): void {
-  const what = 'Free what the cache holds of IMAGE. Whoever reads it goes on reading, from the origin.'
-  const evict = ofImage(program, 'evict', what).action(async (image: string, { mountpoint }: OnMount) => {
-    const module = await import('../commands/evict.ts')
-    ended(await module.evict(image, mountpoint ?? null))
-  })
-  addExamples(evict, 'parentfs evict debian.raw -m /srv/parents')
-}
-
 export function definePin(program: Command, ended: Ended): void {
   const descriptions = {
     pin: 'Never evict IMAGE, until it is unpinned. Half of the capacity may be pinned. Restarts keep pins.',
@@ -68,27 +53,6 @@ export function definePin(program: Command, ended: Ended): void {
     )
     addExamples(pin, `parentfs ${command} debian.raw`)
   }
-}
-
-export function defineMode(program: Command, ended: Ended): void {
-  const command = program
-    .command('mode')
-    .copyInheritedSettings(program)
-    .description(
-      'Say the MODE of the mount, of an origin or of IMAGE, and show all that are in force; without one, show them. Restarts keep them.',
-    )
-    .addArgument(new Argument('[mode]', 'configured: as the configuration says').choices([...cacheModes, 'configured']))
-    .argument('[image]', 'its name, as "parentfs images" shows it, or the path of its file')
-    .option('--origin <name>', 'of this origin, by its directory or its URL')
-    .option('-m, --mountpoint <dir>', 'which mount (default: the one that the path is in, or the only one)')
-    .option('--json', 'for machines: an array')
-    .action(async (said: string | undefined, image: string | undefined, options: OnMode) => {
-      const module = await import('../commands/mode.ts')
-      const { origin = null, mountpoint = null, json = false } = options
-      const mode = said === 'configured' ? null : (said as CacheMode | undefined)
-      ended(await module.modeCommand({ mode, image: image ?? null, origin, path: mountpoint, json }))
-    })
-  addExamples(command, 'parentfs mode', 'parentfs mode configured debian.raw -m /srv/parents')
 }
 
 export function defineExplain(program: Command, ended: Ended): void {

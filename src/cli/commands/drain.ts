@@ -1,0 +1,42 @@
+/**
+ * `parentfs evict --all` and `parentfs drain`: empty the cache of a mount, or of one origin.
+ */
+
+import { requestLong } from '../../admin/progress-client.ts'
+import { type EmptiedCache, namesOfHeld } from '../../cache/operations/empty-cache.ts'
+import { createProgressView } from '../output/progress.ts'
+import { size } from '../output/tables.ts'
+import { say } from '../output/terminal-output.ts'
+import { findMount, noDaemon } from './target.ts'
+
+export interface EmptyArguments {
+  readonly what: 'evict-all' | 'drain'
+  /** Its directory or URL; null for all. */
+  readonly origin: string | null
+  /** Of the mount; null: the only one. */
+  readonly path: string | null
+}
+
+/**
+ * @returns the exit code: 1 when something is left
+ * @throws CacheError not-found, store-failed, access-denied, closed
+ */
+export async function emptyCommand({ what, origin, path }: EmptyArguments): Promise<number> {
+  const { mountpoint, socket } = await findMount(path, 'say which one with -m DIR')
+  const view = await createProgressView()
+  try {
+    const emptied = await requestLong(socket, what, { origin }, { onProgress: view.update })
+    if (!emptied) throw noDaemon(mountpoint)
+    view.stop()
+    say(`${origin ?? mountpoint}: ${summaryOf(emptied)}`)
+    return emptied.held.length > 0 ? 1 : 0
+  } finally {
+    view.stop()
+  }
+}
+
+function summaryOf({ images, bytes, held }: EmptiedCache): string {
+  const left = held.reduce((sum, each) => sum + each.bytes, 0)
+  const who = held.length > 0 ? `, held by ${namesOfHeld(held)}` : ''
+  return `${size(bytes)} of ${images} images evicted, ${size(left)} left${who}`
+}
