@@ -29,6 +29,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   /** Data files of open images may be read by session threads again, or not any more. */
   readonly onModes?: () => Promise<void>
   readonly scrub?: Partial<ScrubberOptions>
+  /** Share of the capacity for what only other hosts read; 0 when absent. */
+  readonly foreignShareMax?: number
   readonly knownImagesMax?: number
   readonly leaving?: ImageExpiryLimits
   /** See {@link ReadingParts}. */
@@ -42,7 +44,7 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
 
 /** Limits that can be changed while it runs; the origins of before come first, in their order. */
 export type CacheLimits = Pick<ReadPathLimits, 'fetchBytesMax' | 'readAheadBytesMax'> &
-  Pick<CacheOptions, 'origins'> &
+  Pick<CacheOptions, 'origins' | 'foreignShareMax'> &
   EvictionOptions &
   PromotionGateOptions & {
     readonly scrub: ScrubPace

@@ -13,6 +13,7 @@ import type { Origin, ReadOptions } from '../origin/contract/origin.ts'
 import type { CacheLimits, CacheOptions } from './cache-options.ts'
 import type { CacheCounters, ImageStatus } from './cache-status.ts'
 import { Evictor } from './evict/evictor.ts'
+import { ForeignObjects } from './evict/foreign-objects.ts'
 import { Pins } from './evict/pins.ts'
 import { PromotionGate } from './evict/promotion-gate.ts'
 import { RecencySaver } from './evict/recency-saver.ts'
@@ -35,6 +36,7 @@ import { PassthroughImages } from './passthrough-images.ts'
 import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
 import type { CacheReadOptions } from './read/miss-reader.ts'
 import { ReadPath } from './read/read-path.ts'
+import { ServedImages } from './served-images.ts'
 
 export class Cache {
   readonly #options: CacheOptions
@@ -45,6 +47,7 @@ export class Cache {
   readonly #modes: ModeTable
   readonly #evictor: Evictor
   readonly #gate: PromotionGate
+  readonly #foreign: ForeignObjects
   readonly #reading: ReadPath
   readonly #scrubber: Scrubber
   readonly #digester: DigestVerifier
@@ -54,6 +57,8 @@ export class Cache {
   readonly #leaving: ImageExpiry
   readonly passthrough: PassthroughImages
   readonly operations: CacheOperations
+  /** For other hosts. */
+  readonly served: ServedImages
   /** See {@link MissReader.originReadBegun}, {@link MissReader.originReadDone} and {@link MissReader.bufferTouched}. */
   readonly originReadBegun: ReadPath['reader']['originReadBegun']
   readonly originReadDone: ReadPath['reader']['originReadDone']
@@ -84,7 +89,8 @@ export class Cache {
     })
     const { hitSets } = this.#gate
     const unwanted = () => this.#leaving.collector.unwanted()
-    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted, hitSets })
+    const foreign = (this.#foreign = new ForeignObjects(options.foreignShareMax ?? 0, options.now))
+    this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted, hitSets, foreign })
     options.store.onRecorded = () => void this.#evictor.check() // Never rejects.
     this.#scrubber = new Scrubber(options.store, options.logger, {
       isBusy: () => this.#reads.size > 0,
@@ -105,9 +111,7 @@ export class Cache {
       digester: this.#digester,
       modes,
       promoter: this.#promoter,
-      evictor: this.#evictor,
-      gate: this.#gate,
-      hitSets,
+      ...{ evictor: this.#evictor, gate: this.#gate, hitSets, foreign },
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
     })
@@ -126,6 +130,11 @@ export class Cache {
       hitSets,
       isOpen: image => this.#opens.has(image.id),
       modesChanged: () => this.#modesChanged(),
+    })
+    this.served = new ServedImages({
+      ...{ index: options.index, store: options.store, catalog: this.#catalog, origins: this.#origins, foreign },
+      ...{ digester: this.#digester, operations: this.operations },
+      read: (image, offset, length, own) => this.read(image, offset, length, { ...own, isForOthers: true }),
     })
     this.#recencySaver = new RecencySaver(options.store, options.logger)
   }
@@ -168,6 +177,7 @@ export class Cache {
     this.#modes.configure(this.#origins.configuredModes(limits.mode))
     this.#gate.reconfigure(limits)
     this.#evictor.reconfigure(limits)
+    this.#foreign.resize(limits.foreignShareMax ?? 0)
     this.#reading.reconfigure(limits)
     void this.#modesChanged() // Never rejects.
   }

@@ -18,6 +18,7 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import { AdaptivePolicy, type KnownObject } from './adaptive-policy.ts'
 import { type EvictionPolicy, type EvictionPolicyName, evictionPolicyDefault, LruPolicy } from './eviction-policy.ts'
+import type { ForeignObjects } from './foreign-objects.ts'
 import type { HitSetTable } from './hit-set-table.ts'
 import {
   evictionRetryMsMax,
@@ -78,6 +79,8 @@ interface Excess {
   readonly unit: 'bytes' | 'records' | 'objects'
   /** Units that pinned images may keep. */
   readonly pinnedMax: number
+  /** Only what other hosts read is over its share. */
+  readonly isForeign: boolean
 }
 
 /** Settings of the eviction. */
@@ -94,6 +97,8 @@ export interface EvictorContext extends EvictionOptions {
   readonly logger: Logger
   readonly pins: KeptImages
   readonly unwanted: Unwanted
+  /** Objects that only other hosts read; none when absent. */
+  readonly foreign?: ForeignObjects
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly hitSets?: Pick<HitSetTable, 'isWarm' | 'going'>
@@ -102,6 +107,7 @@ export interface EvictorContext extends EvictionOptions {
 export class Evictor {
   readonly #store: Store
   readonly #unwanted: Unwanted
+  readonly #foreign: ForeignObjects | null
   /** Milliseconds, never going back. */
   readonly #now: () => number
   /** The operator's choice; it sees all images at each choice, or none. */
@@ -124,10 +130,11 @@ export class Evictor {
   #notBeforeMs = Number.NEGATIVE_INFINITY
 
   constructor(context: EvictorContext) {
-    const { store, pins, unwanted, now, hitSets = null, logger } = context
+    const { store, pins, unwanted, foreign = null, now, hitSets = null, logger } = context
     this.#store = store
     this.#pins = pins
     this.#unwanted = unwanted
+    this.#foreign = foreign
     this.#now = now
     this.#hitSets = hitSets
     this.#policy = this.#policyNamed(context.evictionPolicy ?? evictionPolicyDefault)
@@ -242,16 +249,20 @@ export class Evictor {
   async #pass(): Promise<void> {
     // Objects that a hit keeps from eviction are chosen again, colder ones first; a pass that frees nothing ends.
     for (let excess = this.#excess(); excess && !this.#stopped; excess = this.#excess()) {
-      const { amount, unit, pinnedMax } = excess
+      const { amount, unit, pinnedMax, isForeign } = excess
       const kept = this.#kept(unit === 'bytes' ? dataBytes : recordsOf, pinnedMax)
       const choose = (policy: EvictionPolicy<Candidate>, images: Iterable<StoredImage>, usedBefore: number) =>
         policy.choose(() => this.#candidates(images, unit, kept, usedBefore), amount)
       const unwanted = await choose(this.#recency, this.#unwanted(), Number.POSITIVE_INFINITY)
       const all = () => choose(this.#policy, [...this.#store.images()], this.#usedBefore())
-      const chosen = unwanted.length > 0 ? unwanted : await all()
+      const foreign = () => this.#foreign?.candidates(this.#store, kept, unit === 'bytes') ?? []
+      const ofOthers = unwanted.length > 0 ? [] : await this.#recency.choose(foreign, amount)
+      const first = unwanted.length > 0 ? unwanted : ofOthers
+      const chosen = first.length > 0 || isForeign ? first : await all()
       this.#hitSets?.going(chosen)
-      this.#setHeldByAge(chosen.length === 0 && this.#evictAgeMsMin > 0)
+      this.#setHeldByAge(chosen.length === 0 && !isForeign && this.#evictAgeMsMin > 0)
       const objects = await this.#evictChosen(chosen)
+      this.#foreign?.evicted()
       this.#store.measure()
       if (objects === 0) return
     }
@@ -306,17 +317,21 @@ export class Evictor {
   #excess(): Excess | null {
     const { capacity, indexShare } = this.#store
     const { capacityBytes, excessBytes } = capacity
-    if (excessBytes > 0) return { amount: excessBytes, unit: 'bytes', pinnedMax: capacityBytes * pinnedShareMax }
+    const pinnedMax = capacityBytes * pinnedShareMax
+    if (excessBytes > 0) return { amount: excessBytes, unit: 'bytes', pinnedMax, isForeign: false }
     if (this.#objectsMax > 0) {
       const { objects } = this.#store
       const amount = objects - Math.floor(this.#objectsMax * objectsLowShare)
       const isOver = objects > this.#objectsMax * objectsHighShare
-      if (isOver) return { amount, unit: 'objects', pinnedMax: this.#objectsMax * pinnedShareMax }
+      if (isOver) return { amount, unit: 'objects', pinnedMax: this.#objectsMax * pinnedShareMax, isForeign: false }
     }
-    if (indexShare <= indexHighShare) return null
+    if (indexShare <= indexHighShare) {
+      const amount = this.#foreign?.excessBytes(this.#store) ?? 0
+      return amount > 0 ? { amount, unit: 'bytes', pinnedMax, isForeign: true } : null
+    }
     const records = this.#store.objects
     const amount = Math.ceil(records * (1 - indexLowShare / indexShare))
-    return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax }
+    return { amount, unit: 'records', pinnedMax: (records / indexShare) * pinnedShareMax, isForeign: false }
   }
 
   /** @param usedBefore the tick before which they were used last */

@@ -76,3 +76,6 @@ export const objectsLowShare = 0.9
 export const writeSaveShare = 1 / 16
 
 export const writeSaveMs = 60_000
+
+/** Interval of adding up what only other hosts read: a walk over a quarter of the objects. */
+export const foreignLookMs = 1_000

@@ -187,6 +187,11 @@ export class Catalog {
     return this.#images.ofNode(nodeId)
   }
 
+  /** The image of an id, if it is known; nothing is asked. */
+  imageOfId(imageId: string): ImageEntry | null {
+    return this.#images.find(imageId)
+  }
+
   /** The image of a name, as far as is known; the origin is not asked. */
   imageOfName(origin: Origin, name: string): ImageEntry | null {
     return this.#names.get(origin, name)?.entry ?? null

@@ -38,6 +38,8 @@ export interface MissReaderContext {
   find(image: Image): StoredImage | null
   /** The origin no longer has this version. */
   imageChanged(image: Image): void
+  /** An object is read for another host. */
+  readForOthers(stored: StoredImage, object: number): void
 }
 
 /** Hears of objects that readers use, before they are looked for, and of those that operators want here. */
@@ -46,7 +48,10 @@ export interface ObjectUses {
   wanted(stored: StoredImage, object: number): void
 }
 
-export interface CacheReadOptions extends ReadOptions, LendingReader {}
+export interface CacheReadOptions extends ReadOptions, LendingReader {
+  /** For another host, whose reads are predicted there: none is here, and nothing is counted as a read. */
+  readonly isForOthers?: boolean | undefined
+}
 
 /** Tries of a read before it goes to the origin whole: evictions that race with it four times are a storm. */
 const triesMax = 4
@@ -73,9 +78,9 @@ export class MissReader {
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
     const range = { offset, length }
-    const { opener, lend } = options // A request has them as getters, which a spread would leave out.
+    const { opener, lend, isForOthers } = options // A request has them as getters, which a spread would leave out.
     const { bytes, missed } = await this.#withinPatience(image, options.signal, async signal => {
-      const own = { signal, opener, lend }
+      const own = { signal, opener, lend, isForOthers }
       let missed = false
       for (let tries = 0; tries < triesMax; tries++) {
         const stored = await this.#parts.stored(image)
@@ -87,7 +92,7 @@ export class MissReader {
       const lease = await this.#whileWaiting(true, () => this.#parts.fetcher.fetch(image, range, own))
       return { bytes: lendOrCopy(lease.bytes, () => lease.release(), own), missed: true }
     })
-    this.counters.add(image, length, missed, performance.now() - startedMs)
+    if (!isForOthers) this.counters.add(image, length, missed, performance.now() - startedMs)
     return bytes
   }
 
@@ -99,6 +104,10 @@ export class MissReader {
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
     for (const { object } of parts) {
+      if (options.isForOthers) {
+        this.#parts.readForOthers(stored, object)
+        continue
+      }
       this.#parts.uses.used(stored, object)
       stored.touch(object)
     }
@@ -117,7 +126,8 @@ export class MissReader {
     const leave = acquireAll(fetches)
     let isLent = false
     try {
-      onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
+      if (!options.isForOthers)
+        onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
       // 3. Wait.
       const arrived = await this.#whileWaiting(missed, () => arrivals(stored, fetches, options.signal))
       if (!arrived) return { missed, bytes: null }

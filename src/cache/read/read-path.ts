@@ -9,6 +9,7 @@ import type { OriginReader } from '../../native/origin-reader.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { Evictor } from '../evict/evictor.ts'
+import type { ForeignObjects } from '../evict/foreign-objects.ts'
 import type { HitSetTable } from '../evict/hit-set-table.ts'
 import type { PromotionGate } from '../evict/promotion-gate.ts'
 import { BufferPool } from '../fetch/buffer-pool.ts'
@@ -56,6 +57,7 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly evictor: Pick<Evictor, 'check' | 'checkNow'>
   readonly gate: Pick<PromotionGate, 'enter' | 'settled'>
   readonly hitSets: Pick<HitSetTable, 'used' | 'fetchedAhead' | 'wanted'>
+  readonly foreign: Pick<ForeignObjects, 'touch'>
 }
 
 /** Counters of prefetches. */
@@ -146,6 +148,7 @@ export class ReadPath {
       stored: async image => (this.#mayAsk(image) ? this.#use(image) : null),
       isReadable: stored => this.#mayAsk(stored.image) && store.find(stored.imageId) === stored,
       find: image => (this.#mayAsk(image) ? store.find(image.id) : null),
+      readForOthers: (stored, object) => parts.foreign.touch(stored, object, store.tick),
       imageChanged: image => {
         this.closed(image.id)
         parts.catalog.imageChanged(image)

@@ -127,6 +127,11 @@ export class StoredImage {
     this.residency.touch(object, this.#parts.tick())
   }
 
+  /** The same, at an earlier time. */
+  touchAt(object: number, tick: number): void {
+    this.residency.touch(object, tick)
+  }
+
   /** Take over a record at boot: held, not published. */
   adopt(object: number, { resident, zero }: { readonly resident: bigint; readonly zero: bigint }): void {
     this.#directorySynced = true

@@ -24,6 +24,7 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
     isReadable: () => true,
     find: () => stored,
     imageChanged: of => void changed.push(of),
+    readForOthers: () => {},
     ...more,
   })
   const read = async (offset: number, length: number) => {

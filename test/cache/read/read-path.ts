@@ -40,6 +40,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     promoter: new Promoter(),
     gate: { enter: () => null, settled: () => {} },
     hitSets: { used: () => {}, fetchedAhead: () => {}, wanted: () => {} },
+    foreign: { touch: () => {} },
     ...more,
   })
   const read = async (offset: number, length: number) => {

@@ -1,0 +1,190 @@
+/**
+ * Images as other hosts are served: by id, by name, or by origin and key; resident ranges at once, the rest by the miss
+ * path.
+ *
+ * Nothing that another host reads starts read-ahead here, counts as a read of this host, or changes what its eviction
+ * policy sees: see evict/foreign-objects.ts.
+ */
+import type { CancelSignal } from '../base/cancel-signal.ts'
+import { CacheError } from '../base/errors.ts'
+import { countOf, type Image, runsOf } from '../base/image.ts'
+import type { IndexDatabase } from '../index/index-database.ts'
+import type { Store } from '../store/store.ts'
+import type { ForeignObjects } from './evict/foreign-objects.ts'
+import type { OriginTable } from './fetch/origin-table.ts'
+import type { DigestState, DigestVerifier } from './integrity/digest-verifier.ts'
+import type { Catalog } from './names/catalog.ts'
+import type { CacheOperations } from './operations/operations.ts'
+import { formatProfileFile } from './prefetch/profile-file.ts'
+import type { LendingReader } from './read/read-assembly.ts'
+
+export interface ServedImagesContext {
+  readonly index: Pick<IndexDatabase, 'sums' | 'digest'>
+  readonly store: Store
+  readonly catalog: Catalog
+  readonly origins: OriginTable
+  readonly foreign: ForeignObjects
+  readonly digester: Pick<DigestVerifier, 'state'>
+  readonly operations: Pick<CacheOperations, 'profile'>
+  /** See {@link Cache.read}. */
+  read(image: Image, offset: number, length: number, options: ServedReadOptions): Promise<Uint8Array>
+}
+
+export interface ServedReadOptions extends LendingReader {
+  readonly signal: CancelSignal
+  /** Turns at the origin, see src/fleet/wire/wire.ts. */
+  readonly opener?: number | undefined
+}
+
+/** An entry of a directory of names. */
+export interface ServedEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+  /** Null: not known without asking the origin. */
+  readonly image: Image | null
+}
+
+export class ServedImages {
+  readonly #parts: ServedImagesContext
+
+  constructor(parts: ServedImagesContext) {
+    this.#parts = parts
+  }
+
+  get blockBytes(): number {
+    return this.#parts.store.blockBytes
+  }
+
+  /** Bytes that only other hosts read. */
+  get foreignBytes(): number {
+    return this.#parts.foreign.bytes
+  }
+
+  /** May missing blocks be brought for other hosts? */
+  get mayBring(): boolean {
+    return this.#parts.foreign.mayBring
+  }
+
+  /** An image by its id; null where it is not known. Nothing is asked. */
+  byId(imageId: string): Image | null {
+    return this.#parts.catalog.imageOfId(imageId)?.image ?? null
+  }
+
+  /**
+   * The image that a key of an origin means now; null where that origin is not mounted.
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
+   */
+  async byKey(origin: string, key: string, options: ServedReadOptions): Promise<Image | null> {
+    const mounted = this.#parts.origins.all.find(each => each.origin.url === origin)
+    return mounted ? (await this.#parts.catalog.lookup(mounted.origin, key, options)).image : null
+  }
+
+  /**
+   * The image of a name as the mount shows it.
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
+   */
+  async byName(name: string, options: ServedReadOptions): Promise<Image> {
+    const { catalog, origins } = this.#parts
+    for (const { directory, origin } of origins.all) {
+      const own = directory === null ? name : name.startsWith(`${directory}/`) ? name.slice(directory.length + 1) : null
+      if (own === null || (own.includes('/') && !origin.isHierarchical)) continue
+      return (await catalog.lookup(origin, own, options)).image
+    }
+    throw new CacheError('not-found', `there is no image ${JSON.stringify(name)}`)
+  }
+
+  /**
+   * The entries of a directory: empty for the root, else with a slash at its end.
+   * @returns null where there is no such directory
+   * @throws CacheError access-denied, origin-*, aborted
+   */
+  async list(path: string, options: ServedReadOptions): Promise<Iterable<ServedEntry> | null> {
+    const { catalog, origins } = this.#parts
+    const { directories } = origins
+    if (path === '' && directories) return directories.map(name => ({ name, isDirectory: true, image: null }))
+    for (const { directory, origin } of origins.all) {
+      const prefix =
+        directory === null ? path : path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : null
+      if (prefix === null || (prefix !== '' && !origin.isHierarchical)) continue
+      const names = await catalog.list(origin, options)
+      return entriesBelow(prefix, names, name => catalog.imageOfName(origin, name)?.image ?? null)
+    }
+    return null
+  }
+
+  /** Bytes of an image that are here. */
+  residence(image: Image): { readonly residentBytes: number; readonly complete: boolean } {
+    const stored = this.#parts.store.find(image.id)
+    if (!stored) return { residentBytes: 0, complete: image.sizeBytes === 0 }
+    return { residentBytes: stored.heldBytes, complete: stored.complete }
+  }
+
+  /** Can this range be read without the origin, by our own account? */
+  isHeld(image: Image, offset: number, length: number): boolean {
+    const stored = this.#parts.store.find(image.id)
+    if (!stored) return length === 0
+    return stored.geometry.parts(offset, length).every(part => (part.blocks & ~stored.held(part.object)) === 0n)
+  }
+
+  /** @throws CacheError aborted, image-changed, image-corrupt, origin-*, closed */
+  async read(image: Image, offset: number, length: number, options: ServedReadOptions): Promise<Uint8Array> {
+    const stored = await this.#parts.store.use(image)
+    const work = () => this.#parts.read(image, offset, length, options)
+    if (!stored) return work()
+    const objects = stored.geometry.parts(offset, length).map(({ object }) => object)
+    return this.#parts.foreign.reading(stored, objects, work)
+  }
+
+  /** The recorded checksums of the blocks of an object; null for blocks without one. */
+  sums(image: Image, object: number): (number | null)[] {
+    const stored = this.#parts.store.find(image.id)
+    const recorded = this.#parts.index.sums(image.id, object)
+    if (!stored || !recorded) return []
+    const known = stored.held(object) & recorded.blocks
+    return Array.from({ length: countOf(stored.geometry.blocksOf(object)) }, (_, block) =>
+      (known >> BigInt(block)) & 1n ? recorded.sums[block]! : null,
+    )
+  }
+
+  /** Runs of an object that are held, from its first block on. */
+  heldRuns(image: Image, object: number) {
+    const stored = this.#parts.store.find(image.id)
+    return stored ? runsOf(stored.held(object) & stored.geometry.blocksOf(object)) : []
+  }
+
+  /** The publisher's digest, where all bytes were compared with it. */
+  verifiedDigest(image: Image): { readonly algorithm: string; readonly hex: string } | null {
+    const state: DigestState = this.#parts.digester.state(image)
+    if (state !== 'verified') return null
+    const { algorithm, published } = this.#parts.index.digest(image.id) ?? { algorithm: null, published: null }
+    return algorithm !== null && published !== null ? { algorithm, hex: published } : null
+  }
+
+  /**
+   * The boot profile that was learned of a name, as a file beside the image, for clients that know it by `validator`.
+   * @throws CacheError not-found, origin-*
+   */
+  async profileOf(name: string, validator: string): Promise<string | null> {
+    const learned = await this.#parts.operations.profile(name, false)
+    return learned && formatProfileFile({ ...learned.file, validator })
+  }
+}
+
+/** The entries directly below a prefix; those of deeper names once, as directories. */
+function* entriesBelow(
+  prefix: string,
+  names: Iterable<string>,
+  imageOf: (name: string) => Image | null,
+): Generator<ServedEntry> {
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (!name.startsWith(prefix)) continue
+    const own = name.slice(prefix.length)
+    const slash = own.indexOf('/')
+    if (slash < 0) yield { name: own, isDirectory: false, image: imageOf(name) }
+    else if (!seen.has(own.slice(0, slash))) {
+      seen.add(own.slice(0, slash))
+      yield { name: own.slice(0, slash), isDirectory: true, image: null }
+    }
+  }
+}
