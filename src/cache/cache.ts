@@ -131,12 +131,17 @@ export class Cache {
       isOpen: image => this.#opens.has(image.id),
       modesChanged: () => this.#modesChanged(),
     })
-    this.served = new ServedImages({
-      ...{ index: options.index, store: options.store, catalog: this.#catalog, origins: this.#origins, foreign },
+    this.served = this.#servedImages()
+    this.#recencySaver = new RecencySaver(options.store, options.logger)
+  }
+
+  #servedImages(): ServedImages {
+    const { index, store } = this.#options
+    return new ServedImages({
+      ...{ index, store, catalog: this.#catalog, origins: this.#origins, foreign: this.#foreign },
       ...{ digester: this.#digester, operations: this.operations },
       read: (image, offset, length, own) => this.read(image, offset, length, { ...own, isForOthers: true }),
     })
-    this.#recencySaver = new RecencySaver(options.store, options.logger)
   }
 
   get directories(): readonly string[] | null {

@@ -95,7 +95,10 @@ export class ForeignObjects {
     this.#lookedMs = Number.NEGATIVE_INFINITY
   }
 
-  /** All that may go, but for the images of `kept`; what is foreign no more is forgotten. @param inBytes or each as one */
+  /**
+   * All that may go, but for the images of `kept`; what is foreign no more is forgotten.
+   * @param inBytes how much each frees; else each is one
+   */
   candidates(store: Pick<Store, 'find'>, kept: ReadonlySet<string>, inBytes: boolean): ForeignCandidate[] {
     const found: ForeignCandidate[] = []
     for (const [imageId, objects] of this.#lastUses) {

@@ -102,9 +102,7 @@ export class ReadPath {
       },
     })
     const fetcher = (this.#fetcher = new Fetcher({
-      fetches: this.fetches,
-      native: this.#native,
-      fetchBudgets: this.#fetchBudgets,
+      ...{ fetches: this.fetches, native: this.#native, fetchBudgets: this.#fetchBudgets },
       ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
       origins,
       now,
@@ -138,8 +136,7 @@ export class ReadPath {
       },
     })
     this.reader = new MissReader({
-      ...{ fetcher, memory },
-      uses: parts.hitSets,
+      ...{ fetcher, memory, uses: parts.hitSets },
       onRead: (stored, read) => {
         this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)

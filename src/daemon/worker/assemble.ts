@@ -12,6 +12,7 @@ import type { Logger } from '../../base/logger.ts'
 import { Cache } from '../../cache/cache.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
+import { FleetService } from '../../fleet/server/fleet-service.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
 import type { Deadlines, Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
@@ -43,6 +44,7 @@ import { collectStatus, measureGauges, measurePassthrough, measureReads, type Ro
 import { EventLoopLag } from './event-loop-lag.ts'
 import { answerMarginMs } from './limits.ts'
 import { writeOffLoop } from './off-loop-write.ts'
+import { servingSettingsOf } from './open-fleet.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
@@ -78,6 +80,7 @@ export class Rooms {
   #store!: Store
   #memoryLock!: MemoryLock
   #cache!: Cache
+  #fleet!: FleetService
   #transport: Transport | null = null
   readonly #addon: Addon
   readonly #lag = new EventLoopLag()
@@ -158,6 +161,7 @@ export class Rooms {
       onModes: async () => this.#transport?.rebind(),
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
+      foreignShareMax: this.#configuration.fleet.share,
       reservedNodeIds,
       acquaintance: {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
@@ -168,11 +172,20 @@ export class Rooms {
     })
     this.#closers.push('cache', () => this.#cache.close())
     await this.#cache.loadDirectories(signal)
+    await this.#openFleet()
     // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
     if (isAwaited) return
     const known = new Set(index.images().map(({ image }) => image.origin))
     const list = (at: string | null) => this.#cache.list(at, '', { signal })
     await probeOrigins(this.#origins.mounted, { list, known, logger, tell }, signal)
+  }
+
+  async #openFleet(): Promise<void> {
+    const { fleet } = this.#configuration
+    const parts = { source: this.#cache.served, crc32c: (bytes: Uint8Array) => this.#addon.crc32c(bytes) }
+    this.#fleet = new FleetService(await servingSettingsOf(fleet, this.#logger), { ...parts, logger: this.#logger })
+    this.#closers.push('serving port', () => this.#fleet.close())
+    await this.#fleet.open()
   }
 
   /** The source in the mount table. */
@@ -253,8 +266,10 @@ export class Rooms {
     const { cache, places } = plan.next
     await checkOverlap(plan.next)
     await checkFileSystem(cache)
+    const changeFleet = await this.#fleet.prepare(await servingSettingsOf(plan.next.fleet, this.#logger))
     // The last step that can fail.
     this.#origins.change(places)
+    await changeFleet()
     this.#configuration = plan.next
     const { capacity } = this.#store
     capacity.resize(cache.capacity)
@@ -264,6 +279,7 @@ export class Rooms {
       mode: cache.mode,
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
+      foreignShareMax: plan.next.fleet.share,
     })
     this.#transport?.setDeadlines(this.#deadlines())
     void this.#cache.makeRoom() // Never rejects.

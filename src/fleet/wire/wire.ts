@@ -25,6 +25,12 @@ export const rankHeader = 'parentfs-rank'
 /** Request: members that the question has passed; at {@link hopsMax} no further member is asked. */
 export const hopHeader = 'parentfs-hop'
 
+/**
+ * Request: origin and key of the image, for a host that does not know its id yet; see {@link formatImageKey}. It looks
+ * the key up, and answers 412 where that means another version.
+ */
+export const keyHeader = 'parentfs-key'
+
 /** Request: `yes` has missing blocks brought (the default), `no` answers 404. */
 export const fillHeader = 'parentfs-fill'
 
@@ -50,7 +56,7 @@ export const hopsMax = 3
 export const unitBlocks = 16
 
 /** Longest body of a profile: that of a file beside an image. */
-export const profileBodyBytesMax = 64 * KiB
+export const profileBodyBytesMax = 128 * KiB
 
 /** Largest range of one request that has {@link sumsHeader}: one unit at the largest block. */
 export const summedBytesMax = 16 * MiB
@@ -79,6 +85,39 @@ export function namePath(name: string): string {
 /** The strong entity tag of an image. */
 export function entityTag(imageId: string): string {
   return `"${imageId}"`
+}
+
+/** Origin and key as {@link keyHeader} has them. */
+export function formatImageKey(origin: string, key: string): string {
+  return `${encodeURIComponent(origin)} ${encodeURIComponent(key)}`
+}
+
+/** @returns null for text that is no {@link keyHeader} */
+export function parseImageKey(text: string): { readonly origin: string; readonly key: string } | null {
+  try {
+    const [origin, key, more] = text.split(' ').map(decodeURIComponent)
+    return origin && key && more === undefined ? { origin, key } : null
+  } catch {
+    return null
+  }
+}
+
+/**
+ * The opener of reads for other hosts, by the members that the question has passed: they take turns with the processes
+ * of this host, whose numbers are positive.
+ */
+export function openerOfHops(hops: number): number {
+  return -1 - hops
+}
+
+/** The members that a question has passed; 0 for one of this host. */
+export function hopsOfOpener(opener: number | undefined): number {
+  return opener === undefined || opener >= 0 ? 0 : -1 - opener
+}
+
+/** Is it a read for another host? */
+export function isForeignOpener(opener: number | undefined): boolean {
+  return opener !== undefined && opener < 0
 }
 
 /** Checksums as {@link sumsHeader} has them. */

@@ -1,0 +1,62 @@
+/**
+ * Gatekeeper of the serving port: a client has a certificate of the group's authority or the token, or gets nothing,
+ * not even names.
+ *
+ * The end of a certificate is looked at for each request, as connections live long. The token is compared without
+ * telling how much of it was right.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { TLSSocket } from 'node:tls'
+import { isCacheError } from '../../base/errors.ts'
+
+export interface GatekeeperOptions {
+  /** Clients with a certificate of the authority are let in. */
+  readonly takesCertificates: boolean
+  /** The token; null where there is none. @throws CacheError access-denied when there never was one to be read */
+  readonly token: (() => Promise<string>) | null
+  /** Everybody is let in: neither is asked for. */
+  readonly isOpen: boolean
+  /** Milliseconds since 1970. */
+  readonly wallMs?: () => number
+}
+
+export class Gatekeeper {
+  readonly #options: GatekeeperOptions
+  /** The last millisecond of a client's certificate, since 1970. */
+  readonly #endsMs = new WeakMap<TLSSocket, number>()
+
+  constructor(options: GatekeeperOptions) {
+    this.#options = options
+  }
+
+  /** May this client ask? Never rejects. */
+  async admits({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<boolean> {
+    const { isOpen, takesCertificates, token } = this.#options
+    if (isOpen) return true
+    if (takesCertificates && socket instanceof TLSSocket && this.#isCertified(socket)) return true
+    const said = /^Bearer ([\x21-\x7e]{1,8192})$/i.exec(headers.authorization ?? '')?.[1]
+    if (token === null || said === undefined) return false
+    try {
+      return isSame(said, await token())
+    } catch (error) {
+      if (isCacheError(error)) return false // The secret says why in the log.
+      throw error
+    }
+  }
+
+  #isCertified(socket: TLSSocket): boolean {
+    if (!socket.authorized) return false
+    let endMs = this.#endsMs.get(socket)
+    if (endMs === undefined) {
+      endMs = Date.parse(socket.getPeerCertificate().valid_to)
+      this.#endsMs.set(socket, endMs)
+    }
+    return (this.#options.wallMs ?? Date.now)() < endMs
+  }
+}
+
+function isSame(said: string, wanted: string): boolean {
+  const [a, b] = [said, wanted].map(text => createHash('sha256').update(text).digest())
+  return timingSafeEqual(a!, b!)
+}

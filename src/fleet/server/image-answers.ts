@@ -1,0 +1,240 @@
+/**
+ * Answers with images: heads, ranges and checksums. Resident ranges are sent at once; the rest is brought through the
+ * miss path, or refused where the client asked for that.
+ *
+ * A range that goes while it is sent ends the connection: bytes that were not read under the store's protocol are
+ * never sent. A member hears within 20 ms that its bytes are being brought.
+ */
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { blocksPerObject, Geometry, type Image } from '../../base/image.ts'
+import {
+  completeHeader,
+  entityTag,
+  fillHeader,
+  formatSums,
+  hopHeader,
+  hopsMax,
+  imageIdHeader,
+  openerOfHops,
+  rankHeader,
+  replicasHeader,
+  residentHeader,
+  sumsHeader,
+} from '../wire/wire.ts'
+import { refuse, sendText, writePiece } from './answer.ts'
+import { judgeRange } from './byte-range.ts'
+import type { ImageSource, SourceOptions } from './image-source.ts'
+import { pieceBytes, processingMs } from './limits.ts'
+import type { ServingTurns } from './serving-turns.ts'
+
+export interface ImageAnswersContext {
+  readonly source: ImageSource
+  readonly turns: ServingTurns
+  /** Checksum of a block. */
+  readonly crc32c: (bytes: Uint8Array) => number
+}
+
+interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** One request, as its answer goes on. */
+interface Exchange {
+  readonly image: Image
+  readonly response: ServerResponse
+  readonly headers: IncomingHttpHeaders
+  readonly options: SourceOptions
+  /** Turns at memory and rate. */
+  readonly owner: number
+}
+
+/** Ranks that a refusal advises at most. */
+const replicasMax = 64
+
+export class ImageAnswers {
+  readonly #parts: ImageAnswersContext
+  #refused = 0
+
+  constructor(parts: ImageAnswersContext) {
+    this.#parts = parts
+  }
+
+  /** Requests that were answered 503. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** @throws CacheError what the source says, before a head has gone */
+  async answer(image: Image, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { headers, method } = request
+    const isHead = method === 'HEAD'
+    const verdict = judgeRange(headers, image, isHead)
+    const facts = this.#headOf(image)
+    if (verdict.status === 416)
+      return refuse(response, 416, { ...facts, 'content-range': `bytes */${image.sizeBytes}` })
+    if (!('length' in verdict)) return refuse(response, verdict.status, facts)
+    if (isHead) {
+      response.writeHead(200, { ...facts, ...this.#stateOf(image), 'content-length': image.sizeBytes })
+      return void response.end()
+    }
+    const signal = new LightAbortSignal()
+    const leave = () => signal.abort()
+    response.once('close', leave)
+    try {
+      const hops = hopsOf(headers)
+      const options = { signal, opener: openerOfHops(hops) }
+      const owner = ownerOf(request.socket.remoteAddress)
+      await this.#send({ image, response, headers, options, owner }, verdict, facts)
+    } finally {
+      response.off('close', leave)
+      signal.end()
+    }
+  }
+
+  /**
+   * The checksums of an object as they were at its first write, and its SHA-256 as its bytes are now.
+   * @throws CacheError what the source says
+   */
+  async sums(image: Image, object: number, response: ServerResponse): Promise<void> {
+    const { source, turns } = this.#parts
+    const geometry = new Geometry(image.sizeBytes, source.blockBytes)
+    if (object >= geometry.objects) return refuse(response, 404)
+    const signal = new LightAbortSignal()
+    response.once('close', () => signal.abort())
+    const sums = source.sums(image, object).map(sum => (sum === null ? null : formatSums([sum])))
+    const { offset, length } = geometry.bytesOf(object, { first: 0, count: blocksPerObject })
+    let sha256: string | null = null
+    if (source.isHeld(image, offset, length)) {
+      const hash = createHash('sha256')
+      for (let at = 0; at < length; at += pieceBytes) {
+        const bytes = Math.min(pieceBytes, length - at)
+        await turns.piece(bytes, 0, signal, async () => {
+          hash.update(await source.read(image, offset + at, bytes, { signal, opener: openerOfHops(0) }))
+        })
+      }
+      sha256 = hash.digest('hex')
+    }
+    sendText(response, JSON.stringify({ object, offset, length, blockBytes: source.blockBytes, sums, sha256 }))
+  }
+
+  async #send(
+    exchange: Exchange,
+    { status, offset, length }: Range & { status: 200 | 206 },
+    facts: OutgoingHttpHeaders,
+  ) {
+    const { source, turns } = this.#parts
+    const { image, response, headers } = exchange
+    const isMember = headers[rankHeader] !== undefined
+    if (isMember && turns.isBusy) return this.#refuseBusy(response, headers)
+    const isHeld = source.isHeld(image, offset, length)
+    if (!isHeld && (headers[fillHeader] === 'no' || !source.mayBring)) return refuse(response, 404)
+    const endFill = isHeld ? () => {} : turns.beginFill()
+    if (!endFill) return this.#refuseBusy(response, headers)
+    const processing = isMember && !isHeld ? setTimeout(() => sayProcessing(response), processingMs) : undefined
+    try {
+      const range = `bytes ${offset}-${offset + length - 1}/${image.sizeBytes}`
+      const head = { ...facts, 'content-length': length, ...(status === 206 ? { 'content-range': range } : {}) }
+      const isSummed = isMember && length > 0 && this.#isSummable(image, { offset, length })
+      const first = isSummed ? length : Math.min(pieceBytes, length)
+      await this.#piece(exchange, { offset, length: first }, bytes => {
+        clearTimeout(processing)
+        const sums = isSummed ? { [sumsHeader]: formatSums(this.#sumsOf(image, offset, bytes)) } : {}
+        response.writeHead(status, { ...head, ...sums })
+      })
+      for (let at = first; at < length; at += pieceBytes)
+        await this.#piece(exchange, { offset: offset + at, length: Math.min(pieceBytes, length - at) })
+      response.end()
+    } finally {
+      clearTimeout(processing)
+      endFill()
+    }
+  }
+
+  /** Read a piece and write it; the memory is used again once the kernel has it. */
+  #piece({ image, response, options, owner }: Exchange, { offset, length }: Range, begin = (_bytes: Uint8Array) => {}) {
+    const { source, turns } = this.#parts
+    return turns.piece(length, owner, options.signal, async () => {
+      let release = () => {}
+      const lend = (then: () => void) => {
+        release = then
+      }
+      const bytes = await source.read(image, offset, length, { ...options, lend })
+      try {
+        begin(bytes)
+        if (length > 0) await writePiece(response, bytes)
+      } finally {
+        release()
+      }
+    })
+  }
+
+  /** Whole blocks of one object, which a member compares as they land. */
+  #isSummable({ sizeBytes }: Image, { offset, length }: Range): boolean {
+    const { blockBytes } = this.#parts.source
+    const objectBytes = blockBytes * blocksPerObject
+    const end = offset + length
+    const isAligned = offset % blockBytes === 0 && (end % blockBytes === 0 || end === sizeBytes)
+    return isAligned && Math.floor(offset / objectBytes) === Math.floor((end - 1) / objectBytes)
+  }
+
+  /** Checksums of the first write where they are recorded; else those of the bytes, which have just come. */
+  #sumsOf(image: Image, offset: number, bytes: Uint8Array): number[] {
+    const { source, crc32c } = this.#parts
+    const { blockBytes } = source
+    const block = offset / blockBytes
+    const recorded = source.sums(image, Math.floor(block / blocksPerObject))
+    return Array.from({ length: Math.ceil(bytes.length / blockBytes) }, (_, at) => {
+      const own = bytes.subarray(at * blockBytes, (at + 1) * blockBytes)
+      return recorded[(block % blocksPerObject) + at] ?? crc32c(own)
+    })
+  }
+
+  #refuseBusy(response: ServerResponse, headers: IncomingHttpHeaders): void {
+    this.#refused++
+    const rank = Number(headers[rankHeader])
+    const replicas = Number.isSafeInteger(rank) && rank >= 0 ? Math.min(replicasMax, 2 * (rank + 1)) : 1
+    refuse(response, 503, { [replicasHeader]: replicas, 'retry-after': '1' })
+  }
+
+  #headOf({ id, modifiedMs }: Image): OutgoingHttpHeaders {
+    const modified = modifiedMs > 0 ? { 'last-modified': new Date(modifiedMs).toUTCString() } : {}
+    return {
+      'content-type': 'application/octet-stream',
+      'accept-ranges': 'bytes',
+      etag: entityTag(id),
+      [imageIdHeader]: id,
+      ...modified,
+    }
+  }
+
+  #stateOf(image: Image): OutgoingHttpHeaders {
+    const { residentBytes, complete } = this.#parts.source.residence(image)
+    const digest = this.#parts.source.verifiedDigest(image)
+    const isNamed = digest?.algorithm.startsWith('sha-') === true
+    const base64 = isNamed ? Buffer.from(digest.hex, 'hex').toString('base64') : ''
+    return {
+      [residentHeader]: String(residentBytes),
+      [completeHeader]: complete ? 'yes' : 'no',
+      ...(isNamed ? { 'repr-digest': `${digest.algorithm}=:${base64}:` } : {}),
+    }
+  }
+}
+
+/** Members that the question has passed; one that says nonsense has passed all. */
+function hopsOf(headers: IncomingHttpHeaders): number {
+  const text = headers[hopHeader]
+  if (text === undefined) return 0
+  return typeof text === 'string' && /^[0-3]$/.test(text) ? Number(text) : hopsMax
+}
+
+/** A number of the address, for turns. */
+function ownerOf(address: string | undefined): number {
+  return createHash('sha256').update(`${address}`).digest().readUInt32LE(0)
+}
+
+function sayProcessing(response: ServerResponse): void {
+  if (!response.headersSent && !response.destroyed) response.writeProcessing()
+}

@@ -1,0 +1,37 @@
+/**
+ * Interface of the serving port to the cache; declared here, where it is consumed.
+ */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import type { BlockRun, Image } from '../../base/image.ts'
+
+export interface SourceOptions {
+  readonly signal: CancelSignal
+  /** See {@link openerOfHops}. */
+  readonly opener?: number | undefined
+  /** Takes the release of the bytes of a read, to be called once they are not looked at any more. */
+  readonly lend?: ((release: () => void) => void) | undefined
+}
+
+export interface SourceEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+  readonly image: Image | null
+}
+
+/** See src/cache/served-images.ts for the errors of each. */
+export interface ImageSource {
+  readonly blockBytes: number
+  /** May missing blocks be brought for other hosts? */
+  readonly mayBring: boolean
+  byId(imageId: string): Image | null
+  byKey(origin: string, key: string, options: SourceOptions): Promise<Image | null>
+  byName(name: string, options: SourceOptions): Promise<Image>
+  list(path: string, options: SourceOptions): Promise<Iterable<SourceEntry> | null>
+  residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
+  isHeld(image: Image, offset: number, length: number): boolean
+  read(image: Image, offset: number, length: number, options: SourceOptions): Promise<Uint8Array>
+  sums(image: Image, object: number): readonly (number | null)[]
+  heldRuns(image: Image, object: number): readonly BlockRun[]
+  verifiedDigest(image: Image): { readonly algorithm: string; readonly hex: string } | null
+  profileOf(name: string, validator: string): Promise<string | null>
+}

@@ -1,0 +1,73 @@
+/**
+ * Turns of other hosts: the rate at which this host sends, the memory of what is being sent, and the few requests that
+ * may wait for an origin. Local readers have all else.
+ */
+import { ByteSemaphore } from '../../async/byte-semaphore.ts'
+import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { busyMsMax, fillsMax, sendingBytesMax } from './limits.ts'
+
+export class ServingTurns {
+  readonly #memory = new ByteSemaphore(sendingBytesMax)
+  readonly #now: () => number
+  readonly #fillsMax: number
+  #bytesPerSecond: number
+  /** The time at which all that was granted will have been sent. */
+  #nextMs = 0
+  #fills = 0
+  #sentBytes = 0
+
+  /** @param now milliseconds, never going back */
+  constructor(bytesPerSecond: number, now: () => number = () => performance.now(), most = fillsMax) {
+    this.#bytesPerSecond = bytesPerSecond
+    this.#now = now
+    this.#fillsMax = most
+  }
+
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
+
+  /** Requests that wait for an origin. */
+  get fills(): number {
+    return this.#fills
+  }
+
+  get bytesPerSecond(): number {
+    return this.#bytesPerSecond
+  }
+
+  /** Another rate from now on. */
+  setRate(bytesPerSecond: number): void {
+    this.#bytesPerSecond = bytesPerSecond
+  }
+
+  /** Would a request wait for its turn longer than another member takes to be asked? */
+  get isBusy(): boolean {
+    return this.#nextMs - this.#now() > busyMsMax
+  }
+
+  /** Hold the memory of a piece while `send` runs, and the rate. @param owner takes turns with others */
+  piece<T>(bytes: number, owner: number, signal: CancelSignal, send: () => Promise<T>): Promise<T> {
+    return this.#memory.run(
+      bytes,
+      signal,
+      async () => {
+        const nowMs = this.#now()
+        // A tenth of a second is made up for, so that timers do not cost rate.
+        this.#nextMs = Math.max(this.#nextMs, nowMs - 100) + (bytes / this.#bytesPerSecond) * 1000
+        this.#sentBytes += bytes
+        if (this.#nextMs > nowMs + 1) await pause(this.#nextMs - nowMs, signal)
+        return await send()
+      },
+      owner,
+    )
+  }
+
+  /** @returns its end, to be called once; null: there are enough */
+  beginFill(): (() => void) | null {
+    if (this.#fills >= this.#fillsMax) return null
+    this.#fills++
+    return () => void this.#fills--
+  }
+}

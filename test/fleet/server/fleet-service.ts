@@ -1,0 +1,172 @@
+/** The serving port as clients see it: images by id and by name, ranges, checksums, listings, profiles. */
+import t from 'tap'
+import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
+import { formatImageKey, imagePath, parseSums } from '../../../src/fleet/wire/wire.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import { forever } from '../../fixtures/rooms.ts'
+import { ask, openServing, sha256 } from '../../fixtures/serving.ts'
+import { until } from '../../fixtures/until.ts'
+
+const sizeBytes = 8 * 64 * 4096 + 777
+
+t.test('an image is served by name and by id, whole and by ranges', async t => {
+  const { service, origin, served } = await openServing(t)
+  const { port } = service
+  const whole = await ask(port, '/v1/images/a')
+  t.equal(whole.status, 200)
+  t.ok(whole.bytes.equals(origin.bytes('a', 0, sizeBytes)))
+  const { id } = await served.byName('a', { signal: forever })
+  t.match(whole.headers, { etag: `"${id}"`, 'parentfs-image': id, 'accept-ranges': 'bytes' })
+  const cases: [string, number, number][] = [
+    ['bytes=0-0', 0, 1],
+    ['bytes=5-4100', 5, 4096],
+    ['bytes=1000000-', 1_000_000, sizeBytes - 1_000_000],
+    ['bytes=-777', sizeBytes - 777, 777],
+    [`bytes=${sizeBytes - 1}-${sizeBytes + 5}`, sizeBytes - 1, 1],
+  ]
+  for (const [range, offset, length] of cases) {
+    const { status, headers, bytes } = await ask(port, imagePath(id), { headers: { range } })
+    t.equal(status, 206, range)
+    t.equal(headers['content-range'], `bytes ${offset}-${offset + length - 1}/${sizeBytes}`)
+    t.ok(bytes.equals(origin.bytes('a', offset, length)), range)
+  }
+  for (const range of [`bytes=${sizeBytes}-`, 'bytes=-0', 'bytes=0-0,5-5']) {
+    t.match(await ask(port, imagePath(id), { headers: { range } }), {
+      status: 416,
+      headers: { 'content-range': `bytes */${sizeBytes}` },
+    })
+  }
+  t.match(await ask(port, '/v1/images/empty'), { status: 200, headers: { 'content-length': '0' } })
+})
+
+t.test('conditions are kept: a client never gets another version', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const said = async (headers: Record<string, string>) => (await ask(service.port, imagePath(id), { headers })).status
+  t.equal(await said({ 'if-match': `"${id}"`, range: 'bytes=0-9' }), 206)
+  t.equal(await said({ 'if-match': '"other"', range: 'bytes=0-9' }), 412)
+  t.equal(await said({ 'if-match': `W/"${id}"`, range: 'bytes=0-9' }), 412)
+  t.equal(await said({ 'if-range': `"${id}"`, range: 'bytes=0-9' }), 206)
+  t.equal(await said({ 'if-range': '"other"', range: 'bytes=0-9' }), 200)
+  t.equal(await said({ 'if-none-match': `"${id}"` }), 304)
+})
+
+t.test('a head tells the size and what is here, and brings nothing', async t => {
+  const { service, origin } = await openServing(t)
+  const head = () => ask(service.port, '/v1/images/a', { method: 'HEAD' })
+  t.match(await head(), {
+    status: 200,
+    headers: { 'content-length': `${sizeBytes}`, 'parentfs-resident': '0', 'parentfs-complete': 'no' },
+  })
+  t.equal(origin.reads, 0)
+  await ask(service.port, '/v1/images/a')
+  const isComplete = async () => (await head()).headers['parentfs-complete'] === 'yes'
+  await until(isComplete, 20_000, 'the promotions')
+  t.equal((await head()).headers['parentfs-resident'], `${sizeBytes}`)
+})
+
+t.test('missing blocks are brought once, or refused as asked; reads of others start no read-ahead', async t => {
+  const { service, origin, served, rooms } = await openServing(t, {}, { readAheadBytesMax: 2 ** 20 })
+  const { id } = await served.byName('a', { signal: forever })
+  const range = 'bytes=4096-8191'
+  t.equal((await ask(service.port, imagePath(id), { headers: { range, 'parentfs-fill': 'no' } })).status, 404)
+  t.equal(origin.reads, 0)
+  for (let k = 0; k < 3; k++) t.equal((await ask(service.port, imagePath(id), { headers: { range } })).status, 206)
+  t.same(
+    origin.requests.filter(asked => asked.startsWith('read')),
+    ['read a 4096 4096'],
+  )
+  t.same(rooms.cache.counters.reads, { hits: 0, misses: 0, hitBytes: 0, missBytes: 0 })
+})
+
+t.test('a member gets checksums of whole blocks, and hears that its bytes are being brought', async t => {
+  const { service, origin, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  let open = () => {}
+  const opened = new Promise<void>(resolve => {
+    open = resolve
+  })
+  origin.gate = () => opened
+  const headers = { range: 'bytes=0-8191', 'parentfs-rank': '0', 'parentfs-hop': '1' }
+  const asked = ask(service.port, imagePath(id), { headers })
+  await until(() => service.counters.waiting === 1, 20_000, 'the request')
+  setTimeout(open, 60)
+  const { status, headers: said, bytes, interim } = await asked
+  t.same([status, interim], [206, [102]])
+  const sums = parseSums(`${said['parentfs-sums']}`, 2)
+  const addon = loadAddon()
+  t.same(sums, [addon.crc32c(bytes.subarray(0, 4096)), addon.crc32c(bytes.subarray(4096))])
+  const tail = `bytes=${8 * 64 * 4096}-`
+  const last = await ask(service.port, imagePath(id), { headers: { ...headers, range: tail } })
+  t.same(parseSums(`${last.headers['parentfs-sums']}`, 1), [addon.crc32c(last.bytes)])
+  const odd = await ask(service.port, imagePath(id), { headers: { ...headers, range: 'bytes=1-8191' } })
+  t.same([odd.status, odd.headers['parentfs-sums']], [206, undefined])
+})
+
+t.test('a host that does not know an id finds it by origin and key, or says that its version is another', async t => {
+  const { service, served, origin, rooms } = await openServing(t)
+  const key = { 'parentfs-key': formatImageKey(origin.url, 'a'), range: 'bytes=0-99' }
+  const wrong = '0'.repeat(32)
+  t.equal((await ask(service.port, imagePath(wrong), {})).status, 404)
+  t.equal((await ask(service.port, imagePath(wrong), { headers: key })).status, 412)
+  const { id } = await served.byName('a', { signal: forever })
+  t.equal((await ask(service.port, imagePath(id), { headers: key })).status, 206)
+  const other = { 'parentfs-key': formatImageKey('http://elsewhere/', 'a') }
+  t.equal((await ask(service.port, imagePath(wrong), { headers: other })).status, 404)
+  t.equal(rooms.cache.capacity().images, 1)
+})
+
+t.test('checksums of an object as it lies here', async t => {
+  const { service, served, origin } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  await ask(service.port, imagePath(id))
+  const sums = async (object: number) => (await ask(service.port, `${imagePath(id)}/sums?object=${object}`)).bytes
+  const whole = async () => JSON.parse((await sums(1)).toString()) as { sha256: string | null; sums: string[] }
+  await until(async () => (await whole()).sums.length === 64, 20_000, 'the records')
+  const bytes = origin.bytes('a', 64 * 4096, 64 * 4096)
+  t.equal((await whole()).sha256, sha256(bytes))
+  t.equal((await whole()).sums[0], loadAddon().crc32c(bytes.subarray(0, 4096)).toString(16).padStart(8, '0'))
+  t.equal((await ask(service.port, `${imagePath(id)}/sums?object=9`)).status, 404)
+})
+
+t.test('listing, health, and paths that are none', async t => {
+  const { service } = await openServing(t)
+  const listing = await ask(service.port, '/v1/images/')
+  t.match(JSON.parse(listing.bytes.toString()), [
+    { name: 'a', type: 'file' },
+    { name: 'empty', type: 'file' },
+  ])
+  t.match(JSON.parse((await ask(service.port, '/v1/health')).bytes.toString()), { version: 1, blockBytes: 4096 })
+  for (const path of ['/', '/v1/image/', '/v1/image/x', '/v1/images/../a', '/v1/images/b', '/v1/images/%2Fa', '/v1/x'])
+    t.equal((await ask(service.port, path)).status, 404, path)
+  for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS', 'PATCH'])
+    t.equal((await ask(service.port, '/v1/images/a', { method })).status, 405, method)
+})
+
+t.test('profiles are kept and merged', async t => {
+  const { service } = await openServing(t)
+  const path = `/v1/profile/${sha256('name')}`
+  const file = (...ranges: [number, number][]) => formatProfileFile({ sizeBytes: 10_000, validator: null, ranges })
+  t.equal((await ask(service.port, path)).status, 404)
+  t.equal((await ask(service.port, path, { method: 'PUT', body: file([0, 100], [500, 100]) })).status, 204)
+  t.equal((await ask(service.port, path, { method: 'PUT', body: file([50, 500]) })).status, 204)
+  t.equal((await ask(service.port, path)).bytes.toString(), file([50, 500], [0, 50], [550, 50]))
+  t.equal((await ask(service.port, path, { method: 'PUT', body: '{}' })).status, 400)
+  t.equal((await ask(service.port, path, { method: 'PUT', body: 'x'.repeat(200_000) })).status, 413)
+})
+
+t.test('without the token there is nothing, not even names', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const paths = ['/v1/images/', '/v1/images/a', '/v1/images/b', imagePath(id), '/v1/health', '/nothing']
+  const seen = new Set<string>()
+  for (const path of paths) {
+    for (const token of [null, 'wrong-token', '']) {
+      const { status, headers, bytes } = await ask(service.port, path, { token })
+      const { date: _, ...rest } = headers
+      seen.add(JSON.stringify([status, rest, bytes.toString()]))
+    }
+  }
+  t.equal(seen.size, 1, 'one answer to all')
+  t.match([...seen][0], /^\[401,/)
+})
