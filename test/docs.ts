@@ -16,7 +16,7 @@ const pages = [
 ]
 
 /** Every file of the repository that a page may name. */
-const files = ['src', 'test', 'bench', 'docs', 'native-bindings', 'systemd'].flatMap(top =>
+const files = ['src', 'test', 'bench', 'docs', 'native-bindings', 'systemd', 'web'].flatMap(top =>
   readdirSync(top, { recursive: true, encoding: 'utf8' }).map(name => `/${top}/${name}`),
 )
 

@@ -10,6 +10,7 @@ if [ "${1:-run}" != run ]; then
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common radosgw qemu-system-x86 busybox-static"
   packages="$packages g++-aarch64-linux-gnu qemu-user musl-dev"
   packages="$packages cryptsetup-bin docker-registry swift-account swift-container swift-object swift-proxy memcached keystone glance-api"
+  packages="$packages chromium"
 fi
 if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl iproute2"; fi
 

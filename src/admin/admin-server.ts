@@ -21,6 +21,9 @@ import {
   texts,
 } from './routes.ts'
 
+/** Path below which the page is: docs/WEB.md. */
+const pagePath = '/web/'
+
 /** The users that are served. */
 export interface Admission {
   /** The user at the other end of a connected Unix socket. @throws SystemError */
@@ -97,6 +100,9 @@ export class AdminServer {
   ): Promise<void> {
     try {
       mustBeHeard(request.socket, admission)
+      if (request.url?.startsWith(pagePath)) {
+        return await handlers.web(request.url.slice(pagePath.length), request, response)
+      }
       const route = `${request.method} ${request.url}`
       const body = parse(await readBody(request))
       if (lines[route]) await streamProgress(response, lines[route](body, handlers), this.#stop.signal)

@@ -61,7 +61,7 @@ export interface Measurements extends RoomsMeasurements {
   readonly version: string
   readonly state: DaemonState
   /** Connections over the bound. */
-  readonly refusedConnections: { readonly admin: number; readonly metrics: number }
+  readonly refusedConnections: { readonly admin: number; readonly metrics: number; readonly web: number }
   readonly process: {
     readonly residentBytes: number
     readonly heapUsedBytes: number

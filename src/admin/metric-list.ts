@@ -243,7 +243,7 @@ const daemon: readonly Metric[] = [
   {
     kind: 'counter',
     name: 'parentfs_refused_connections_total',
-    help: 'Connections refused over the limit, to the admin socket or to the metrics port.',
+    help: 'Connections refused over the limit: to the admin socket, the metrics port or the page.',
     labels: ['to'],
     read: ({ refusedConnections }) =>
       Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),

@@ -4,11 +4,14 @@
  * `answers` give one JSON object, `texts` a text for another program; `lines` go on as long as the work: see
  * progress-stream.ts.
  */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { z } from 'zod'
 import { CacheError } from '../base/errors.ts'
 import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
 import { type CacheMode, cacheModes } from '../cache/modes/cache-mode.ts'
+import type { BlockMap, BlockMapOptions } from '../cache/operations/block-map.ts'
+import type { ImageDescription } from '../cache/operations/describe-image.ts'
 import type { DrainProgress, EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
 import type { Temperatures } from '../cache/operations/image-temperatures.ts'
@@ -33,6 +36,8 @@ export interface AdminHandlers {
   /** Have another worker take over, of the version in `directory` or of the supervisor's own. */
   upgrade(directory: string | null): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
+  /** Answer a request of the page, see src/web/. @param path below `/web/`. Never rejects. */
+  web(path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
 }
 
 /** The version that is about to take over, or why none is: nothing has happened then. */
@@ -59,6 +64,8 @@ export interface AdminOperations {
   setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]>
   explain(image: string, offset: number, length: number): Promise<Explanation>
   temperatures(): Promise<Temperatures>
+  describe(image: string): ImageDescription
+  blockMap(image: string, options: BlockMapOptions): Promise<BlockMap>
 }
 
 /** A setting by its key, with values as the file would write them. */

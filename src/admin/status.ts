@@ -39,6 +39,9 @@ export interface Status {
     readonly blockBytes: number
     readonly capacityBytes: number
     readonly usedBytes: number
+    /** Used bytes at which eviction starts, and at which it stops. */
+    readonly highBytes: number
+    readonly lowBytes: number
     /** Objects of which the store holds at least one block. */
     readonly objects: number
     /** The part of the index that is not locked in memory: a disk error there ends the worker. */

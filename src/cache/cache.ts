@@ -318,19 +318,27 @@ export class Cache {
 
   /** The images of names now, for status; no origin is asked. */
   images(): ImageStatus[] {
-    return this.#origins.all.flatMap(({ directory, origin, passes }) =>
-      this.#catalog.known(origin).map(({ name, entry: { image } }) => ({
-        name: shownName(directory, name),
-        sizeBytes: image.sizeBytes,
-        ...this.residence(image),
-        passBytes: passes?.positionOf(image.id) ?? null,
-        validator: image.validator,
-        digest: this.#digester.state(image),
-        pinned: this.#pins.has(origin, name),
-        open: this.#opens.has(image.id),
-        ...this.#reading.reader.counters.of(image, this.#options.store.find(image.id)),
-      })),
-    )
+    return [...this.eachImage()]
+  }
+
+  /** The same one by one, for a walk that yields now and then: what is added meanwhile may be missed. */
+  *eachImage(): Generator<ImageStatus> {
+    for (const { directory, origin, passes } of this.#origins.all) {
+      for (const { name, entry } of this.#catalog.known(origin)) {
+        const { image } = entry
+        yield {
+          name: shownName(directory, name),
+          sizeBytes: image.sizeBytes,
+          ...this.residence(image),
+          passBytes: passes?.positionOf(image.id) ?? null,
+          validator: image.validator,
+          digest: this.#digester.state(image),
+          pinned: this.#pins.has(origin, name),
+          open: this.#opens.has(image.id),
+          ...this.#reading.reader.counters.of(image, this.#options.store.find(image.id)),
+        }
+      }
+    }
   }
 
   /** Let superseded versions go that are not in use. Never rejects. */

@@ -17,6 +17,7 @@ import { defineExplain, defineImages, definePin, definePromote, defineVerify } f
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import { defineDrain, defineEvict, defineMode } from './definitions/define-tier.ts'
+import { defineWeb } from './definitions/define-web.ts'
 import type { Ended } from './output/argument-parsers.ts'
 import { exitCodes } from './output/exit-codes.ts'
 
@@ -57,6 +58,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineUpgrade,
     defineTop,
     defineMetrics,
+    defineWeb,
     defineUnmount,
     defineCompletion,
   ]) {

@@ -22,6 +22,8 @@ import type { AdminError, AdminHandlers, AdminOperations } from '../../src/admin
 import type { Status } from '../../src/admin/status.ts'
 import { CacheError } from '../../src/base/errors.ts'
 import type { VerifiedImage } from '../../src/cache/integrity/verify-image.ts'
+import type { BlockMap } from '../../src/cache/operations/block-map.ts'
+import type { ImageDescription } from '../../src/cache/operations/describe-image.ts'
 import type { Explanation } from '../../src/cache/operations/explain-read.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { attempt } from '../fixtures/run.ts'
@@ -91,11 +93,14 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     ...{ profile: async () => null, importProfile: async () => {} },
     temperatures: async () => ({ origins: [], images: [] }),
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
+    describe: name => ({ name }) as ImageDescription,
+    blockMap: async (_name, { from, to }) => ({ from, to }) as BlockMap,
   }
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })
   const upgrade = async () => ({ version: '2.0.0', refusal: null })
   const metrics = async () => 'parentfs_hits_total 1\n'
-  return { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, forced, asked }
+  const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
+  return { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, web, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {

@@ -40,7 +40,7 @@ const measured: Measurements = {
   version: '1.2.3',
   state: 'ready',
   process: { ...measureProcess(), logLinesLost: 55 },
-  refusedConnections: { admin: 38, metrics: 39 },
+  refusedConnections: { admin: 38, metrics: 39, web: 61 },
   reads: { hits: 12, misses: 13, hitBytes: 14, missBytes: 15 },
   latencies: { memory: memory.snapshot(), disk: noLatencies, store: noLatencies, origin: noLatencies },
   cache: { capacityBytes: 16, usedBytes: 17, indexBytes: 18, images: 19, failedBatches: 20, unlockedIndexBytes: 40 },
@@ -92,6 +92,7 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(value('parentfs_hits_total'), 12)
   t.equal(value('parentfs_cache_used_bytes'), 17)
   t.equal(value('parentfs_refused_connections_total', 'to="metrics"'), 39)
+  t.equal(value('parentfs_refused_connections_total', 'to="web"'), 61)
   t.equal(value('parentfs_log_lines_lost_total'), 55)
   t.equal(value('parentfs_cache_index_unlocked_bytes'), 40)
   t.equal(value('parentfs_cache_disk_busy_total'), 41)

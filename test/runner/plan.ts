@@ -41,7 +41,7 @@ export const alone: ReadonlySet<string> = new Set([
 ])
 
 /** Files outside mount/ that mount all the same, or start as many processes. */
-export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph'])
+export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph', 'web/browser'])
 
 /** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
 export const weights: Readonly<Record<string, number>> = {
@@ -72,6 +72,7 @@ export const weights: Readonly<Record<string, number>> = {
   'model/residency-protocol': 20,
   'origin/ceph': 60,
   'bench/demo': 20,
+  'web/browser': 25,
 }
 
 /** Of files that are not in the table, by whether they mount. */
@@ -90,6 +91,7 @@ export function everything(env: NodeJS.ProcessEnv): Check[] {
       'src',
       'test',
       'bench',
+      'web',
     ]),
     nativeTarget('test', 60),
     nativeTarget('test-arm64', 150),

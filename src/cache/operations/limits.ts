@@ -28,3 +28,11 @@ export const drainLookMs = 500
 
 /** Images that a drain names of those that it waits for: a line of text. */
 export const drainHoldersShownMax = 5
+/** Cells of a block map: more than a screen has room for, and 16 KiB at most as runs. */
+export const blockMapCellsMax = 4096
+
+/** The time since its last use for which an object counts as hot: a guest that boots reads for some minutes. */
+export const hotMsMax = 300_000
+
+/** Ranges of a boot profile in the description of an image: a picture shows no more. */
+export const describedRangesMax = 512

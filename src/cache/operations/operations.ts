@@ -23,6 +23,8 @@ import { BootProfile } from '../prefetch/boot-profile.ts'
 import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
 import type { MissReader } from '../read/miss-reader.ts'
+import { type BlockMap, type BlockMapOptions, blockMapOf } from './block-map.ts'
+import { describeImage, type ImageDescription } from './describe-image.ts'
 import { type DrainProgress, type EmptiedCache, EmptyCache } from './empty-cache.ts'
 import { type Explanation, explain } from './explain-read.ts'
 import { imageTemperatures, type Temperatures } from './image-temperatures.ts'
@@ -241,6 +243,20 @@ export class CacheOperations {
     }
     const mayQueue = (bytes: number) => promoter.hasRoom(bytes)
     return explain({ facts, stored: store.find(image.id), store, fetches, mayQueue })
+  }
+
+  /** Facts about an image as it is known; no origin is asked. @throws CacheError not-found */
+  describe(name: string): ImageDescription {
+    const { origin, own, entry } = this.#names.mustKnow(name)
+    const pinned = this.#parts.pins.has(origin, own)
+    return describeImage({ ...this.#parts, name, entry, pinned, record: this.#parts.index.profile(origin.url, own) })
+  }
+
+  /** The cached blocks of a range of an image; no origin is asked. @throws CacheError not-found, aborted */
+  async blockMap(name: string, options: BlockMapOptions): Promise<BlockMap> {
+    const { store } = this.#parts
+    const { image } = this.#names.mustKnow(name).entry
+    return blockMapOf(image, store.find(image.id), store, options)
   }
 
   /**

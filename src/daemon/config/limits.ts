@@ -67,3 +67,6 @@ export const patternLengthMax = 256
 
 /** Members of a group: from there on ranks take long, and one group is one domain of trust. */
 export const fleetMembersMax = 1000
+
+/** Names of the page's host: an address, a name or two, and those of proxies. */
+export const webHostsMax = 16

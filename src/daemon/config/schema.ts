@@ -50,6 +50,7 @@ import {
   sizeField,
 } from './setting-fields.ts'
 import { logLevels, passthroughModes, readAroundWords, transports } from './settings.ts'
+import { webSchema } from './web-settings.ts'
 
 /** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
 export type JudgedSettings = z.output<typeof schema>
@@ -297,6 +298,7 @@ const fields = z.strictObject({
   }),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
+  web: webSchema.prefault({}),
   worker: worker.prefault({}),
 })
 

@@ -1,6 +1,7 @@
 /**
- * Lists the files of a worker's program: its manifest, the compiled program, the addons, and the packages that it
- * imports with their dependencies. Of a package, the files that Node.js can load; not its tests, types and maps.
+ * Lists the files of a worker's program: its manifest, the compiled program, the page, the addons, and the packages
+ * that it imports with their dependencies. Of a package, the files that Node.js can load; not its tests, types and
+ * maps.
  *
  * Imports are read from the compiled program, so that no list has to be kept. The command line is left out, with its
  * packages.
@@ -28,6 +29,8 @@ export interface WorkerProgramFiles {
 
 /** Extensions that Node.js loads. */
 const loadable = new Set(['.js', '.cjs', '.mjs', '.json', '.node', '.wasm'])
+/** Extensions of the page. */
+const pageFiles = new Set(['.js', '.css', '.html', '.svg'])
 /** Of packages, and the command line of ours. */
 const leftOut = new Set(['test', 'tests', 'docs', 'benchmarks', 'examples', '.bin', '.git'])
 
@@ -48,6 +51,10 @@ export function workerProgramFilesOf(main: string, filesMax = programFilesMax): 
   }
   files.push({ path: join(root, 'package.json'), place: 'package.json' })
   add(compiled, relative(root, compiled), new Set(['cli', 'man']))
+  const page = join(root, 'web')
+  if (existsSync(page)) {
+    for (const path of filesIn(page, new Set(), pageFiles)) files.push({ path, place: relative(root, path) })
+  }
   const names = new Set(files.flatMap(({ path }) => (extname(path) === '.js' ? importedBy(path) : [])))
   const addons = join(root, 'native-bindings', 'build')
   if (existsSync(addons)) {
@@ -106,11 +113,11 @@ function rootOf(directory: string): string {
   return at
 }
 
-function* filesIn(directory: string, skips: ReadonlySet<string>): Generator<string> {
+function* filesIn(directory: string, skips: ReadonlySet<string>, wanted = loadable): Generator<string> {
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     const path = join(directory, entry.name)
-    if (entry.isDirectory() && !skips.has(entry.name)) yield* filesIn(path, skips)
-    else if (entry.isFile() && loadable.has(extname(entry.name))) yield path
+    if (entry.isDirectory() && !skips.has(entry.name)) yield* filesIn(path, skips, wanted)
+    else if (entry.isFile() && wanted.has(extname(entry.name))) yield path
   }
 }
 

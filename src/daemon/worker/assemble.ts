@@ -10,6 +10,7 @@ import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Cache } from '../../cache/cache.ts'
+import type { ImageStatus } from '../../cache/cache-status.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
 import { FleetService } from '../../fleet/server/fleet-service.ts'
@@ -40,7 +41,14 @@ import { planReload, type ReloadPlan } from '../config/plan-reload.ts'
 import { whyNoPassthrough } from '../mount/process-capabilities.ts'
 import type { CachelessMode } from './cacheless-mode.ts'
 import { CloserStack } from './closer-stack.ts'
-import { collectStatus, measureGauges, measurePassthrough, measureReads, type RoomsStatus } from './collect-status.ts'
+import {
+  collectStatus,
+  type LiveRoomsStatus,
+  measureGauges,
+  measurePassthrough,
+  measureReads,
+  type RoomsStatus,
+} from './collect-status.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { answerMarginMs } from './limits.ts'
 import { writeOffLoop } from './off-loop-write.ts'
@@ -304,15 +312,31 @@ export class Rooms {
   }
 
   status(): RoomsStatus {
+    const { cache, ...rest } = this.live()
+    const { images: _, ...measured } = cache
+    return { ...rest, cache: measured, images: this.#cache.images() }
+  }
+
+  /** The images of names, one by one. */
+  images(): Iterable<ImageStatus> {
+    return this.#cache.eachImage()
+  }
+
+  /** The part of the status that costs no walk over the cache. */
+  live(): LiveRoomsStatus {
     const { promotion, prefetch, eviction, written, scrub, retirement } = this.#cache.counters
     const { queuedBytes, promotedBytes, dropped, withheldBytes } = promotion
     const { directory, blockSize: blockBytes } = this.#configuration.cache
-    const { capacityBytes, usedBytes } = this.#store.capacity
+    const { capacityBytes, usedBytes, highBytes, lowBytes } = this.#store.capacity
+    const { images } = this.#cache.capacity()
     const { state, reason, sinceMs, busyTimes } = this.#store.health
     const { unlockedBytes: unlockedIndexBytes } = this.#memoryLock
     const { objects } = this.#store
     return {
-      cache: { directory, blockBytes, capacityBytes, usedBytes, objects, unlockedIndexBytes },
+      cache: {
+        ...{ directory, blockBytes, capacityBytes, usedBytes, highBytes, lowBytes, objects, images },
+        unlockedIndexBytes,
+      },
       pinned: this.#cache.pinned,
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
       ...measureReads(this.#cache, this.#transport),
@@ -326,7 +350,6 @@ export class Rooms {
       retirement,
       passthrough: measurePassthrough(this.#cache, this.#transport),
       gauges: measureGauges(this.#cache, this.#transport),
-      images: this.#cache.images(),
     }
   }
 

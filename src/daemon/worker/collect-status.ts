@@ -9,6 +9,7 @@ import type { Transport } from '../../fuse/filesystem/transport.ts'
 import type { MemoryLock } from '../../index/guard/memory-lock.ts'
 import { indexShareMax } from '../../store/limits.ts'
 import type { Store } from '../../store/store.ts'
+import type { LiveStatus } from '../../web/live-status.ts'
 import type { EventLoopLag } from './event-loop-lag.ts'
 import type { WorkerOrigins } from './worker-origins.ts'
 
@@ -17,6 +18,9 @@ export type RoomsStatus = Omit<
   Status,
   'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'supervisorPid' | 'takeovers' | 'uptimeSeconds'
 >
+
+/** The part of it that costs no walk over the cache. */
+export type LiveRoomsStatus = Omit<RoomsStatus, 'images' | 'cache'> & Pick<LiveStatus, 'cache'>
 
 export interface CollectedRooms {
   readonly cache: Cache

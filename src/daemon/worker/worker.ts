@@ -15,6 +15,7 @@ import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
+import type { ImageStatus } from '../../cache/cache-status.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
 import type { Configuration } from '../config/configuration.ts'
@@ -24,7 +25,6 @@ import {
   noTakeovers,
   preparedProtocol,
   protocolVersion,
-  type ToSupervisor,
   type ToWorker,
   type UnmountRefused,
   type UpgradeOutcome,
@@ -32,18 +32,11 @@ import {
 import { PendingCalls } from '../ipc/pending-calls.ts'
 import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
-import type { RoomsStatus } from './collect-status.ts'
+import type { LiveRoomsStatus, RoomsStatus } from './collect-status.ts'
 import { warmUpIdleMs, warmUpLooksMax } from './limits.ts'
+import { MountPage } from './mount-page.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
-
-/** The supervisor as its worker sees it. */
-export interface SupervisorChannel {
-  /** Resolves when the message is on its way, or the supervisor has gone. */
-  send(message: ToSupervisor): Promise<void>
-  /** Hears messages that are not validated yet. */
-  onMessage(listener: (value: unknown) => void): void
-  onDisconnect(listener: () => void): void
-}
+import type { SupervisorChannel } from './supervisor-channel.ts'
 
 export interface WorkerContext {
   readonly channel: SupervisorChannel
@@ -97,6 +90,8 @@ export interface WorkerRooms {
   mount(): Promise<void>
   ended(): Promise<string | null>
   status(): RoomsStatus
+  live(): LiveRoomsStatus
+  images(): Iterable<ImageStatus>
   measurements(): RoomsMeasurements
   /** Changes when guests ask. */
   requestsSeen(): number
@@ -119,6 +114,7 @@ export class Worker {
   #rooms: WorkerRooms | null = null
   #admin: AdminServer | null = null
   #metricsPort: MetricsPort | null = null
+  #page: MountPage | null = null
   #fd: number | null = null
   /** Not null while something of ours is mounted, or may be. */
   #mounter: Pick<Mounter, 'unmount'> | null = null
@@ -195,10 +191,14 @@ export class Worker {
     this.#rooms = rooms
     const { version } = this.#parts
     const metrics = new Metrics(() => {
-      const refusedConnections = { admin: this.#admin?.refused ?? 0, metrics: this.#metricsPort?.refused ?? 0 }
+      const [admin, port, web] = [this.#admin, this.#metricsPort, this.#page].map(each => each?.refused ?? 0)
+      const refusedConnections = { admin: admin!, metrics: port!, web: web! }
       const process = { ...measureProcess(), logLinesLost: linesLost() }
       return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
     })
+    const live = () => ({ ...this.#identity(configuration), ...rooms.live() })
+    const { operations } = rooms
+    const page = (this.#page = new MountPage({ live, images: () => rooms.images(), operations }, logger))
     const handlers = {
       metrics: () => metrics.text(),
       status: () => this.#status(configuration, rooms),
@@ -211,11 +211,13 @@ export class Worker {
       reload: () => this.#askReload(),
       upgrade: (directory: string | null) =>
         this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
-      operations: rooms.operations,
+      operations,
+      web: page.handle,
     }
     const { adminSocketPath, admission } = this.#parts
     this.#admin = await AdminServer.listen(adminSocketPath(configuration), handlers, admission)
     this.#metricsPort = await openMetricsPort(configuration.metrics.port, handlers.metrics, logger)
+    await page.apply(configuration.web)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
     const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
@@ -293,6 +295,10 @@ export class Worker {
   }
 
   #status(configuration: Configuration, rooms: WorkerRooms): Status {
+    return { ...this.#identity(configuration), ...rooms.status() }
+  }
+
+  #identity(configuration: Configuration): Omit<Status, keyof RoomsStatus> {
     return {
       version: this.#parts.version,
       mountpoint: configuration.mountpoint,
@@ -302,7 +308,6 @@ export class Worker {
       supervisorPid: this.#keeperPid,
       takeovers: { possible: this.#canBeFollowed, heldByManager: this.#history.kept, ...this.#history.takeovers },
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
-      ...rooms.status(),
     }
   }
 
@@ -341,6 +346,7 @@ export class Worker {
       const waiting = [...moved, ...below]
       logger.info({ changed, waiting }, 'the configuration was read again')
       logger.level = next.log.level
+      await this.#page?.apply(next.web)
       await channel.send({ type: 'log-level', level: next.log.level })
       return { changed, waiting }
     } catch (error) {
@@ -376,6 +382,7 @@ export class Worker {
     this.#state = 'stopping'
     await this.#rooms?.stopServing()
     await this.#metricsPort?.close()
+    await this.#page?.close()
     await this.#admin?.close()
     await this.#rooms?.close()
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)

@@ -12,15 +12,26 @@ const allOnes = 0xffff_ffff_ffff_ffffn
 
 export class ClaimTable {
   readonly #words: BigUint64Array
+  /** The same, four an object: a look at them makes no bigint. */
+  readonly #words32: Int32Array
 
   /** @param table 16 bytes an object, little-endian */
   constructor(table: ArrayBuffer) {
     this.#words = new BigUint64Array(table)
+    this.#words32 = new Int32Array(table)
   }
 
   /** Mask of the blocks that are on their way. */
   claimed(object: number): bigint {
     return Atomics.load(this.#words, object * 2)
+  }
+
+  /** Objects from `first` to before `end` with a block on its way. A claim that is made meanwhile may be missed. */
+  *claimedObjects(first: number, end: number): Generator<number> {
+    const last = Math.min(end, this.#words32.length / 4)
+    for (let object = first; object < last; object++) {
+      if ((this.#words32[object * 4]! | this.#words32[object * 4 + 1]!) !== 0) yield object
+    }
   }
 
   /** Claim `blocks`. @returns those that had no claim: they are the caller's, to be released once */

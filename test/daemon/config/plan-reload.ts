@@ -78,48 +78,53 @@ t.test('one origin in the root and several in directories are not the same mount
   }
 })
 
+/** Values of settings that take none of their kind's. */
+const special: Record<string, unknown> = {
+  passthrough: 'always',
+  'origin.bearer': { env: 'X' },
+  'origin.basic': { username: 'a', password: { env: 'X' } },
+  'origin.proxyBasic': { username: 'a', password: { env: 'X' } },
+  'origin.headers': { 'X-A': 'b' },
+  'origin.onOutage': 'wait',
+  'origin.retryPause': '7ms',
+  'origin.cephId': 'parents',
+  'origin.listingSize': '2MiB',
+  'origin.query': { env: 'X' },
+  'origin.include': ['*.qcow2'],
+  'origin.exclude': ['*.iso'],
+  'origin.platform': 'linux/riscv64',
+  'origin.diskType': 'raw',
+  'origin.tlsPskKey': { env: 'X' },
+  'origin.digests': { a: `sha256:${'0'.repeat(64)}` },
+  'origin.auth': 'v1',
+  'origin.password': { env: 'Y' },
+  'origin.applicationCredentialSecret': { env: 'Y' },
+  'origin.token': { env: 'Y' },
+  'origin.addressing': 'path',
+  'origin.sessionToken': { env: 'X' },
+  'origin.secretAccessKey': { env: 'Y' },
+  'cache.blockSize': '128KiB',
+  'cache.readAhead': '2MiB',
+  'cache.readAround': 'fast',
+  'origin.readAround': 'frugal',
+  'origin.views': ['raw'],
+  'origin.verify': { verity: 'require' },
+  'cache.syncBytes': '2MiB',
+  'cache.scrubInterval': '1d',
+  ...{ 'cache.mode': 'proxy', 'origin.mode': 'forward' },
+  'cache.eviction': 'lru',
+  'cache.highWatermark': '91%',
+  'origin.hitSet.type': 'explicit',
+  'web.listen': '127.0.0.1:9181',
+  'web.token': { env: 'Y' },
+  'web.hosts': ['images.example'],
+  'log.level': 'warn',
+  'log.format': 'json',
+  'attributes.mode': '0400',
+}
+
 t.test('every setting that calls itself live is taken, and no other', async t => {
   const others: Record<string, unknown> = { size: '3GiB', rate: '1MiB/s', duration: '1500ms', share: '40%', count: 7 }
-  const special: Record<string, unknown> = {
-    passthrough: 'always',
-    'origin.bearer': { env: 'X' },
-    'origin.basic': { username: 'a', password: { env: 'X' } },
-    'origin.proxyBasic': { username: 'a', password: { env: 'X' } },
-    'origin.headers': { 'X-A': 'b' },
-    'origin.onOutage': 'wait',
-    'origin.retryPause': '7ms',
-    'origin.cephId': 'parents',
-    'origin.listingSize': '2MiB',
-    'origin.query': { env: 'X' },
-    'origin.include': ['*.qcow2'],
-    'origin.exclude': ['*.iso'],
-    'origin.platform': 'linux/riscv64',
-    'origin.diskType': 'raw',
-    'origin.tlsPskKey': { env: 'X' },
-    'origin.digests': { a: `sha256:${'0'.repeat(64)}` },
-    'origin.auth': 'v1',
-    'origin.password': { env: 'Y' },
-    'origin.applicationCredentialSecret': { env: 'Y' },
-    'origin.token': { env: 'Y' },
-    'origin.addressing': 'path',
-    'origin.sessionToken': { env: 'X' },
-    'origin.secretAccessKey': { env: 'Y' },
-    'cache.blockSize': '128KiB',
-    'cache.readAhead': '2MiB',
-    'cache.readAround': 'fast',
-    'origin.readAround': 'frugal',
-    'origin.views': ['raw'],
-    'origin.verify': { verity: 'require' },
-    'cache.syncBytes': '2MiB',
-    'cache.scrubInterval': '1d',
-    ...{ 'cache.mode': 'proxy', 'origin.mode': 'forward' },
-    'cache.eviction': 'lru',
-    'cache.highWatermark': '91%',
-    'origin.hitSet.type': 'explicit',
-    'log.level': 'warn',
-    'log.format': 'json',
-    'attributes.mode': '0400',
-  }
   const skipped = new Set(['mountpoint', 'origins', 'origin.url', 'transport'])
   // A part of the URL.
   const inUrl = ['cluster', 'namespace', 'endpoint', 'authUrl', 'project', 'storageUrl', 'region']
@@ -133,6 +138,8 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     glance: { url: 'glance://host/', ...login },
     s3: { url: 's3://bucket/', accessKeyId: 'id', secretAccessKey: { env: 'X' } },
   }
+  // One of these needs the others.
+  const web = { listen: '127.0.0.1:9180', token: { env: 'X' }, certificate: '/cert', key: '/key' }
   const keyless = new Set(['origin.profile', 'origin.anonymous'])
   for (const { key, kind, live, what } of allSettings()) {
     if (skipped.has(key) || key.startsWith('fleet.')) continue
@@ -142,8 +149,9 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
     const origin = keyless.has(key) ? { url: 's3://bucket/' } : { url, ...sample, ...proxy }
     const own = special[key] ?? others[kind] ?? (kind === 'yes-no' ? false : '/other')
     const value = part === undefined ? own : { [part]: own }
-    const change = name === undefined ? value : { ...(group === 'origin' ? origin : {}), [name]: value }
-    const { changed, waiting } = planReload(of({ origin }), of({ origin, [group]: change }))
+    const base = group === 'origin' ? origin : group === 'web' ? web : {}
+    const change = name === undefined ? value : { ...base, [name]: value }
+    const { changed, waiting } = planReload(of({ origin, web }), of({ origin, web, [group]: change }))
     t.same([changed.map(each => each.key), waiting.map(each => each.key)], live ? [[key], []] : [[], [key]], key)
   }
 })

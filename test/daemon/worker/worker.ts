@@ -18,6 +18,7 @@ import type { WorkerRooms } from '../../../src/daemon/worker/worker.ts'
 import { Worker } from '../../../src/daemon/worker/worker.ts'
 import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
 import { until } from '../../fixtures/until.ts'
+import { liveStatus } from '../../fixtures/web-page.ts'
 
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 const configuration = {
@@ -25,9 +26,9 @@ const configuration = {
   transport: 'kernel',
   allowOther: true,
   cache: {},
-  metrics: { port: null },
+  ...{ metrics: { port: null }, web: { listen: null } },
   worker: { crashLimit: 5, stableAfter: 60_000 },
-} as Configuration
+} as unknown as Configuration
 
 const settings: Settings = {
   ...{ configFile: null, mountpoint: '/mnt', cacheDirectory: null, source: null },
@@ -73,6 +74,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
     },
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
+    ...{ live: () => liveStatus(), images: () => [] },
     measurements: () => ({}) as RoomsMeasurements,
     requestsSeen: seen,
     setCapacity: async bytes => bytes,

@@ -1,0 +1,206 @@
+/** The page in a real browser: every view in both themes, keys, many and hostile names, and large images. */
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import t, { type Test } from 'tap'
+import { noBrowser, openPage, startBrowser } from '../fixtures/chromium.ts'
+import { until } from '../fixtures/until.ts'
+import { fakeSource, imageStatus, liveStatus, servePage, TiB } from '../fixtures/web-page.ts'
+
+const MiB = 1024 ** 2
+const options = { skip: noBrowser }
+const hostile = [
+  '<script>window.broken = 1</script>.raw',
+  '"><img src=x onerror="window.broken = 1">',
+  'a\u202egpj.exe',
+  'tab\there\u0007\u001b[2J',
+  '../../%2e%2e/#/health?x=1&y=2',
+]
+
+/** Longest wait for a state of the page, in milliseconds: far more than a busy machine needs. */
+const waitMs = Number(process.env.WAIT_MS ?? 60_000)
+
+let browser: Browser
+if (!noBrowser) browser = await startBrowser(t)
+
+async function opened(t: Test, served: { readonly port: number; link(): string }, more = {}) {
+  const allowed = `http://127.0.0.1:${served.port}/`
+  const { page, context, complaints } = await openPage(browser, allowed, more)
+  page.setDefaultTimeout(waitMs)
+  t.teardown(() => context.close())
+  await page.goto(served.link())
+  await page.waitForSelector('#state:not(:text("connecting"))')
+  return { page, context, complaints }
+}
+
+/** A directory beside the test for pictures. */
+function shotsIn(t: Test): string {
+  const directory = process.env.SCREENSHOTS ?? join(t.testdirName, 'shots')
+  mkdirSync(directory, { recursive: true })
+  return directory
+}
+
+const view = (page: Page) => page.getAttribute('#main', 'data-view')
+
+t.test('every view in both themes says what there is, with nothing from elsewhere', options, async t => {
+  const { source } = fakeSource([imageStatus('debian.raw', 64 * MiB, 32 * MiB), imageStatus('b.raw', MiB, MiB)], busy())
+  const served = await servePage(t, source)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    const { page, complaints } = await opened(t, served, { colorScheme, reducedMotion: 'reduce' })
+    t.notMatch(page.url(), /token/, 'the token is out of the address')
+    const shots = shotsIn(t)
+    for (const [key, name, figures] of [
+      ['1', 'overview', ['capacity', 'throughput', 'reads', 'hit-latency', 'miss-latency', 'promotion', 'used']],
+      ['2', 'health', ['disk', 'storm', 'in-flight', 'lag', 'origins', 'work']],
+      ['3', 'images', ['images']],
+      ['4', 'curve', []],
+      ['5', 'fleet', []],
+    ] as const) {
+      await page.keyboard.press(key)
+      await page.waitForSelector(`#main[data-view="${name}"]`)
+      for (const id of figures) await page.waitForSelector(`[data-figure="${id}"]:visible`)
+      await page.screenshot({ path: join(shots, `${name}-${colorScheme}.png`), fullPage: true })
+    }
+    await page.keyboard.press('3')
+    await page.click('a:has-text("debian.raw")')
+    for (const id of ['map', 'ages', 'profile', 'facts']) await page.waitForSelector(`[data-figure="${id}"]:visible`)
+    await page.waitForSelector('text=The whole image')
+    await page.screenshot({ path: join(shots, `image-${colorScheme}.png`), fullPage: true })
+    const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
+    t.equal(ground === 'rgb(251, 251, 250)', colorScheme === 'light', 'the theme of the system')
+    // Every picture as a table.
+    for (const [key, tables] of [
+      ['1', 7],
+      ['2', 7],
+    ] as const) {
+      await page.keyboard.press(key)
+      await page.keyboard.press('t')
+      const isThere = async () => (await page.locator('#main figure table').count()) >= tables
+      await until(isThere, waitMs, 'the tables')
+      t.equal(await page.locator('#main figure svg').count(), 0, 'no picture is left')
+      await page.keyboard.press('t')
+    }
+    t.same(complaints, [])
+  }
+})
+
+/** A status that goes on: each look is a second of work later. */
+function busy(): () => ReturnType<typeof liveStatus> {
+  let looks = 0
+  return () => {
+    looks++
+    const counts = new Array<number>(27).fill(0)
+    counts[5] = 90 * looks
+    counts[12] = 2 * looks
+    const latency = { counts, sumSeconds: looks }
+    return liveStatus({
+      reads: { hits: 900 * looks, misses: 10 * looks, hitBytes: 90 * MiB * looks, missBytes: MiB * looks },
+      latencies: { memory: latency, disk: latency, store: latency, origin: latency },
+    })
+  }
+}
+
+t.test('keys: a letter right after the slash is in the search; help; themes; rows', options, async t => {
+  const names = ['alpha.raw', 'beta.raw', 'alphabet.raw']
+  const { source } = fakeSource(names.map(name => imageStatus(name, MiB, 0)))
+  const { page, complaints } = await opened(t, await servePage(t, source))
+  await page.keyboard.type('/alpha')
+  t.equal(await page.inputValue('#search'), 'alpha')
+  await page.waitForSelector('#main[data-view="images"]')
+  await until(async () => (await page.locator('#main tbody tr').count()) === 2, waitMs, 'two rows')
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('j')
+  await page.keyboard.press('j')
+  await page.keyboard.press('Enter')
+  await page.waitForSelector('#main[data-view="image"]')
+  t.match(await page.textContent('#main h2'), 'alphabet.raw')
+  await page.keyboard.press('?')
+  t.ok(await page.isVisible('#keys'))
+  await page.keyboard.press('Escape')
+  t.notOk(await page.isVisible('#keys'))
+  await page.keyboard.press('d')
+  t.equal(await page.getAttribute('html', 'data-theme'), 'dark')
+  await page.keyboard.press('d')
+  t.equal(await page.getAttribute('html', 'data-theme'), 'light')
+  t.same(complaints, [])
+})
+
+t.test('ten thousand images come in windows, and names are text whatever they say', options, async t => {
+  const many = Array.from({ length: 10_000 }, (_, k) => imageStatus(`image-${`${k}`.padStart(5, '0')}.raw`, MiB * k, 0))
+  const { source } = fakeSource([...hostile.map(name => imageStatus(name, MiB, MiB)), ...many])
+  const { page, complaints } = await opened(t, await servePage(t, source))
+  await page.keyboard.press('3')
+  await page.waitForSelector('text=1 to 100 of 10005')
+  t.equal(await page.locator('#main tbody tr').count(), 100)
+  const shown = await page.$$eval('#main tbody a', links => links.slice(0, 5).map(link => link.textContent))
+  t.same(shown, [hostile[0], hostile[1], 'a\\u{202e}gpj.exe', 'tab\\u{9}here\\u{7}\\u{1b}[2J', hostile[4]])
+  for (const k of [0, 1, 2, 3, 4]) {
+    await page.keyboard.press('3')
+    await page.waitForSelector('#main tbody tr')
+    await page.locator('#main tbody a').nth(k).click()
+    await page.waitForSelector('[data-figure="facts"] table')
+    t.equal(await view(page), 'image')
+    t.equal(await page.locator('#main p[role=alert]').textContent(), '', 'the name came through')
+  }
+  await page.keyboard.press('3')
+  await page.waitForSelector('text=1 to 100 of 10005')
+  await page.keyboard.press('n')
+  await page.waitForSelector('text=101 to 200 of 10005')
+  await page.click('th button:text("size")')
+  await page.waitForSelector('a:has-text("image-09999.raw")')
+  await page.keyboard.type('/04217')
+  await page.waitForSelector('text=1 to 1 of 1')
+  t.equal(await page.evaluate('"broken" in window'), false)
+  t.same(complaints, [])
+})
+
+t.test('an image of 4 TiB has a map of bounded size, down to single blocks', options, async t => {
+  const { source } = fakeSource([imageStatus('huge.raw', 4 * TiB, TiB)])
+  const { page, complaints } = await opened(t, await servePage(t, source))
+  let mapBytes = 0
+  page.on('response', async response => {
+    if (response.url().includes('api/map'))
+      mapBytes = Math.max(mapBytes, (await response.body().catch(() => '')).length)
+  })
+  await page.keyboard.press('3')
+  await page.click('a:has-text("huge.raw")')
+  await page.waitForSelector('text=A cell is 1.00 GiB')
+  const canvas = page.locator('canvas')
+  t.match(await canvas.getAttribute('aria-label'), /The whole image: .* held/)
+  // Sixteen times a quarter.
+  for (let k = 0; k < 16; k++) {
+    const before = await canvas.getAttribute('aria-label')
+    if (before?.includes('A cell is 64.0 KiB')) break
+    await page.keyboard.press('+')
+    await until(async () => (await canvas.getAttribute('aria-label')) !== before, waitMs, 'another map')
+  }
+  t.match(await canvas.getAttribute('aria-label'), /A cell is 64.0 KiB/)
+  await page.keyboard.press('0')
+  await page.waitForSelector('text=A cell is 1.00 GiB')
+  await page.keyboard.press('t')
+  await page.waitForSelector('[data-figure="map"] table')
+  t.ok(mapBytes > 0 && mapBytes < 64 * 1024, `${mapBytes} bytes`)
+  t.same(complaints, [])
+})
+
+t.test('actions are there where they are allowed, and nowhere else', options, async t => {
+  const { source, asked } = fakeSource([imageStatus('a.raw', MiB, 0)])
+  const looking = await opened(t, await servePage(t, source))
+  await looking.page.keyboard.press('3')
+  await looking.page.click('a:has-text("a.raw")')
+  await looking.page.waitForSelector('[data-figure="facts"] table')
+  t.equal(await looking.page.locator('button:text("Promote")').count(), 0)
+  const acting = await opened(t, await servePage(t, source, true))
+  await acting.page.keyboard.press('3')
+  await acting.page.click('a:has-text("a.raw")')
+  await acting.page.click('button:text("Promote")')
+  await acting.page.waitForSelector('text=1 B promoted, 1 B were there.')
+  await acting.page.click('button:text("Pin")')
+  await acting.page.waitForSelector('text=Pinned.')
+  await acting.page.click('button:text("Evict")')
+  t.same(asked, ['promote a.raw', 'pin a.raw'], 'evicting is asked for twice')
+  await acting.page.click('button:text("press again")')
+  await acting.page.waitForSelector('text=1.00 MiB evicted.')
+  t.same(asked, ['promote a.raw', 'pin a.raw', 'evict a.raw'])
+  t.same([...looking.complaints, ...acting.complaints], [])
+})
