@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 packages="g++ make fuse3"
 if [ "${1:-run}" != run ]; then
-  packages="$packages fio qemu-utils nginx-light xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin openssl xz-utils zstd"
+  packages="$packages fio qemu-utils nginx-light etcd-server etcd-client xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin openssl xz-utils zstd"
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common radosgw qemu-system-x86 busybox-static"
   packages="$packages g++-aarch64-linux-gnu qemu-user musl-dev"
   packages="$packages cryptsetup-bin docker-registry swift-account swift-container swift-object swift-proxy memcached keystone glance-api"

@@ -81,6 +81,8 @@ export interface OriginDependencies {
   readonly logger?: Logger
   /** Proves images by their hash trees, where the options want it; nothing is proven when absent. */
   readonly seals?: OriginSeals
+  /** Puts the origin behind other hosts that have its images; their bytes are compared with seals like its own. */
+  readonly share?: (origin: Origin) => Origin
   /** Other than the defaults. */
   readonly options?: Partial<OriginOptions>
 }
@@ -219,8 +221,9 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
   const viewed = viewOf(new FairShareOrigin(limited, readsMax, names), options, dependencies)
-  const { seals } = dependencies
-  return shownOf(seals ? seals.around(viewed, options.verify, readers) : viewed, options)
+  const { seals, share } = dependencies
+  const shared = share ? share(viewed) : viewed
+  return shownOf(seals ? seals.around(shared, options.verify, readers) : shared, options)
 }
 
 /** The names that views add can be hidden like all others. */

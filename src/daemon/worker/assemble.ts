@@ -49,10 +49,12 @@ import {
   measureReads,
   type RoomsStatus,
 } from './collect-status.ts'
+import { dropUnits } from './drop-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { answerMarginMs } from './limits.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { servingSettingsOf } from './open-fleet.ts'
+import { OpenGroup } from './open-group.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
@@ -90,6 +92,7 @@ export class Rooms {
   #cache!: Cache
   #fleet!: FleetService
   #transport: Transport | null = null
+  #group: OpenGroup | null = null
   readonly #addon: Addon
   readonly #lag = new EventLoopLag()
 
@@ -181,6 +184,8 @@ export class Rooms {
     this.#closers.push('cache', () => this.#cache.close())
     await this.#cache.loadDirectories(signal)
     await this.#openFleet()
+    // Others may ask from then on.
+    if (bypass === null) await this.#openGroup(directory)
     // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
     if (isAwaited) return
     const known = new Set(index.images().map(({ image }) => image.origin))
@@ -194,6 +199,19 @@ export class Rooms {
     this.#fleet = new FleetService(await servingSettingsOf(fleet, this.#logger), { ...parts, logger: this.#logger })
     this.#closers.push('serving port', () => this.#fleet.close())
     await this.#fleet.open()
+  }
+
+  async #openGroup({ top }: CacheDirectory): Promise<void> {
+    this.#group = await OpenGroup.open(this.#configuration, {
+      logger: this.#logger,
+      viewPath: top.at('fleet-members.json'),
+      sumOf: bytes => this.#addon.crc32c(bytes),
+      dropUnits: units => void dropUnits(this.#store, units, this.#logger), // Never rejects.
+    })
+    if (!this.#group) return
+    const { group } = this.#group
+    this.#closers.push('fleet', () => group.close())
+    this.#origins.share(group)
   }
 
   /** The source in the mount table. */
@@ -290,6 +308,7 @@ export class Rooms {
       foreignShareMax: plan.next.fleet.share,
     })
     this.#transport?.setDeadlines(this.#deadlines())
+    await this.#group?.reconfigure(plan.next)
     void this.#cache.makeRoom() // Never rejects.
     return plan
   }

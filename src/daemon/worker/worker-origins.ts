@@ -66,11 +66,17 @@ interface OpenOrigin extends Counted {
   readonly origin: SequentialOrigin
 }
 
+/** Wraps the origins that hosts share. */
+export interface OriginSharing {
+  wrap(inner: Origin): Origin
+}
+
 export class WorkerOrigins {
   readonly #parts: WorkerOriginsContext
   readonly #receiver: RangeReceiver
   #open: readonly OpenOrigin[]
   #keeper: SealKeeper = noKeeper
+  #sharing: OriginSharing | null = null
   /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
   #knowsOpenssl: boolean | undefined
 
@@ -114,6 +120,17 @@ export class WorkerOrigins {
   keepSealsIn(keeper: SealKeeper): void {
     this.#keeper = keeper
     for (const { seals } of this.#open) seals.keepIn(keeper)
+  }
+
+  /** From now on reads of origins that hosts can share ask members of the group first. */
+  share(sharing: OriginSharing): void {
+    this.#sharing = sharing
+    for (const { settings } of this.#open.map(({ place }) => place)) {
+      if (isShared(settings.url)) continue
+      const message = 'origin takes no part in the fleet: the versions of its files are those of this host'
+      this.#parts.logger.warn({ url: identityOf(settings.url) }, message)
+    }
+    this.change(this.#open.map(({ place }) => place))
   }
 
   /** As the cache wants them. */
@@ -207,8 +224,11 @@ export class WorkerOrigins {
     const { reads, bytes } = options.throttle ?? {}
     const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
     const readers = new ReaderTable(originDescriptorsMax, grant)
+    const sharing = isShared(settings.url) ? this.#sharing : null
     const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
-    const parts = { ...native, meter, hedges, availability, readers, logger, seals }
+    const share = (origin: Origin) => sharing!.wrap(origin)
+    // Session threads know no members: what is shared, they leave to TypeScript.
+    const parts = { ...native, meter, hedges, availability, logger, seals, ...(sharing ? { share } : { readers }) }
     const createFileReaders = () => addon.createFileReaders()
     return { origin: openOrigin(settings.url, { ...parts, createFileReaders, options }), readers }
   }
@@ -227,6 +247,11 @@ export class WorkerOrigins {
     process.off('exit', this.#endReceiving)
     this.#endReceiving()
   }
+}
+
+/** A file's version names its device and inode: no other host has that. */
+function isShared(url: string): boolean {
+  return !/^file:/i.test(url)
 }
 
 function around(origin: Origin): Pick<OpenOrigin, 'replaceable' | 'origin'> {

@@ -1,0 +1,155 @@
+/**
+ * Opens this host's part in a group: its registry, its record, its trust, from the settings.
+ */
+import { resolveSrv } from 'node:dns/promises'
+import { readFile } from 'node:fs/promises'
+import { OwnTime } from '../../async/own-time.ts'
+import { runAfter } from '../../async/timers.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import { TiB } from '../../base/limits.ts'
+import type { Logger } from '../../base/logger.ts'
+import { FleetGroup } from '../../fleet/asking/fleet-group.ts'
+import { MemberClient, type MemberTrust } from '../../fleet/asking/member-client.ts'
+import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
+import { ViewFile } from '../../fleet/asking/view-file.ts'
+import type { Member } from '../../fleet/group/member.ts'
+import { DnsRegistry } from '../../fleet/registry/dns-registry.ts'
+import { EtcdRegistry } from '../../fleet/registry/etcd-registry.ts'
+import type { MemberRegistry } from '../../fleet/registry/registry.ts'
+import { idOfUrl, StaticRegistry } from '../../fleet/registry/static-registry.ts'
+import { Secret } from '../../origin/http/secret.ts'
+import type { Configuration } from '../config/configuration.ts'
+import type { FleetSettings } from '../config/fleet-settings.ts'
+
+export interface GroupContext {
+  readonly logger: Logger
+  /** Path of the file that keeps the view. */
+  readonly viewPath: string
+  /** crc32c. */
+  sumOf(bytes: Uint8Array): number
+  dropUnits(units: readonly SecondHandUnit[]): void
+}
+
+/** A group, and the trust of its channels, which is read again at a reload. */
+export class OpenGroup {
+  readonly group: FleetGroup
+  readonly #trust: TrustFiles
+
+  private constructor(group: FleetGroup, trust: TrustFiles) {
+    this.group = group
+    this.#trust = trust
+  }
+
+  /**
+   * @returns null: this host is in no group
+   * @throws CacheError invalid-argument when a file of the settings cannot be read, or no registry is named
+   */
+  static async open(configuration: Configuration, parts: GroupContext): Promise<OpenGroup | null> {
+    const { fleet, cache } = configuration
+    if (fleet.group === null) return null
+    const { logger, viewPath, sumOf, dropUnits } = parts
+    const trust = new TrustFiles(logger)
+    await trust.read(fleet)
+    const time = new OwnTime()
+    const group = await FleetGroup.open({
+      name: fleet.group,
+      own: ownMemberOf(configuration),
+      rack: fleet.rack ?? '',
+      blockBytes: cache.blockSize,
+      registry: registryOf(configuration, logger),
+      viewFile: new ViewFile(viewPath, fleet.group, logger),
+      settings: askSettingsOf(fleet),
+      logger,
+      now: () => performance.now(),
+      wallMs: () => Date.now(),
+      after: runAfter,
+      random: Math.random,
+      sumOf,
+      openChannel: ({ url }) =>
+        new MemberClient({ url, trust: trust.current, blockBytes: cache.blockSize, time, sumOf }),
+      dropUnits,
+    })
+    return new OpenGroup(group, trust)
+  }
+
+  /** Other settings; files are read again. Never rejects: the trust of before stays where they cannot be read. */
+  async reconfigure({ fleet }: Configuration): Promise<void> {
+    await this.#trust.read(fleet).catch(error => this.#trust.warn(error))
+    this.group.reconfigure(askSettingsOf(fleet))
+  }
+}
+
+/** The PEM files and the token of the group. */
+class TrustFiles {
+  readonly #logger: Logger
+  current: MemberTrust = { ca: null, certificate: null, key: null, token: null }
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** @throws CacheError invalid-argument */
+  async read({ tls, token }: FleetSettings): Promise<void> {
+    const [ca, certificate, key] = await Promise.all([tls.ca, tls.certificate, tls.key].map(pemOf))
+    const secret = token === undefined ? null : new Secret(token, { logger: this.#logger })
+    this.current = {
+      ca: ca ?? null,
+      certificate: certificate ?? null,
+      key: key ?? null,
+      token: secret && (() => secret.value()),
+    }
+  }
+
+  warn(error: unknown): void {
+    this.#logger.warn({ reason: messageOf(error) }, 'the certificates of the fleet are those of before')
+  }
+}
+
+/** @throws CacheError invalid-argument */
+async function pemOf(path: string | null): Promise<string | null> {
+  if (path === null) return null
+  try {
+    return await readFile(path, 'utf8')
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `fleet: ${messageOf(cause)}`, { cause })
+  }
+}
+
+function askSettingsOf({ patience, hedgeShare, prefer }: FleetSettings) {
+  return { patienceMs: patience, hedgeShare, prefersSooner: prefer === 'sooner' }
+}
+
+/** Ourselves as the group is told; null where nothing is served, or nothing is brought for others. */
+export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
+  if (fleet.listen === null || fleet.share === 0) return null
+  const scheme = fleet.tls.certificate === null ? 'http' : 'https'
+  const url = new URL(fleet.url ?? `${scheme}://${fleet.listen}`).origin
+  return {
+    id: idOfUrl(url),
+    url,
+    rack: fleet.rack ?? '',
+    weight: cache.capacity / TiB,
+    blockBytes: cache.blockSize,
+    state: 'up',
+    since: Date.now(),
+  }
+}
+
+/** @throws CacheError invalid-argument */
+function registryOf({ fleet, cache }: Configuration, logger: Logger): MemberRegistry {
+  const { etcd, dns, members, prefix, user, password, ca, certificate, key } = fleet.registry
+  const facts = { rack: fleet.rack ?? '', weight: cache.capacity / TiB, blockBytes: cache.blockSize }
+  if (etcd !== null) {
+    const secret = password === undefined ? null : new Secret(password, { logger })
+    const login = { user, password: secret && (() => secret.renew()) }
+    const place = { servers: etcd, ca, certificate, key, ...login }
+    return new EtcdRegistry({ ...place, prefix: prefix ?? 'parentfs', group: fleet.group!, logger })
+  }
+  if (dns !== null) {
+    const scheme = fleet.tls.certificate === null && fleet.tls.ca === null ? 'http' : 'https'
+    return new DnsRegistry({ name: dns, scheme, facts, logger, resolve: resolveSrv })
+  }
+  if (members !== null) return new StaticRegistry(members, facts)
+  const advice = 'give fleet.registry.etcd, dns or members'
+  throw new CacheError('invalid-argument', `fleet.group: the group ${fleet.group} has no registry: ${advice}`)
+}

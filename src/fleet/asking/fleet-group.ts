@@ -1,0 +1,316 @@
+/**
+ * Fleet group: this host's part in a group. It follows the registry, keeps the view, knows the members' health, and
+ * wraps origins so that their reads ask members first.
+ */
+
+import type { RunAfter } from '../../async/timers.ts'
+import type { Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
+import type { Origin } from '../../origin/contract/origin.ts'
+import { GroupView, type KnownMember } from '../group/group-view.ts'
+import { joiningMs } from '../group/limits.ts'
+import type { Member } from '../group/member.ts'
+import type { MemberRegistry, RegistryState } from '../registry/registry.ts'
+import { FleetCounters, type UnitAnswer } from './fleet-counters.ts'
+import { FleetOrigin } from './fleet-origin.ts'
+import { HedgeBudget } from './hedge-budget.ts'
+import type { MemberChannel } from './member-channel.ts'
+import { OriginPace } from './origin-pace.ts'
+import { type MemberCounters, PeerHealth, type PeerHealthName } from './peer-health.ts'
+import { ReplicaCounts } from './replica-counts.ts'
+import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
+import { type OriginReason, type Peer, UnitReader } from './unit-reader.ts'
+import type { ViewFile } from './view-file.ts'
+
+/** Settings that may change while the group is open. */
+export interface AskSettings {
+  readonly patienceMs: number
+  readonly hedgeShare: number
+  readonly prefersSooner: boolean
+}
+
+export interface FleetGroupContext {
+  readonly name: string
+  /** Ourselves; null: this host asks and does not serve. */
+  readonly own: Member | null
+  readonly rack: string
+  readonly blockBytes: number
+  readonly registry: MemberRegistry
+  readonly viewFile: Pick<ViewFile, 'read' | 'keep' | 'settled'>
+  readonly settings: AskSettings
+  readonly logger: Logger
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  /** Milliseconds since 1970. */
+  readonly wallMs: () => number
+  readonly after: RunAfter
+  readonly random: () => number
+  /** crc32c. */
+  sumOf(bytes: Uint8Array): number
+  openChannel(member: Member): MemberChannel
+  /** Blocks that a liar sent are to leave the cache. */
+  dropUnits(units: readonly SecondHandUnit[]): void
+}
+
+/** A member, for operators. */
+export interface MemberStatus extends MemberCounters {
+  readonly id: string
+  readonly url: string
+  readonly rack: string
+  readonly weight: number
+  readonly state: Member['state'] | 'vanished'
+  readonly isOwn: boolean
+  readonly health: PeerHealthName
+  readonly reason: string
+  /** The median of its answers to short requests; null: too few are known. */
+  readonly latencyMs: number | null
+}
+
+export interface FleetStatus {
+  readonly group: string
+  readonly registry: RegistryState
+  /** Null: this host does not serve. */
+  readonly ownId: string | null
+  readonly state: Member['state'] | null
+  /** Seconds since the registry was heard of; null: never. */
+  readonly viewAgeSeconds: number | null
+  readonly members: readonly MemberStatus[]
+  /** Members that the view leaves out: over the bound, or with another block size. */
+  readonly refusedMembers: number
+  readonly memberBytes: number
+  readonly originBytes: Readonly<Record<OriginReason, number>>
+  readonly originReads: Readonly<Record<OriginReason, number>>
+  readonly offload: number | null
+  readonly hedges: { readonly paid: number; readonly unpaid: number }
+  readonly audits: SecondHandCounters
+}
+
+interface OpenPeer extends Peer {
+  readonly url: string
+  readonly since: number
+}
+
+/** The members that are responsible for a unit, for explanations. */
+export interface UnitExplanation {
+  readonly unit: number
+  /** Ids, the owner first. */
+  readonly ranks: readonly string[]
+  readonly ownRank: number | null
+  readonly answeredBy: UnitAnswer | null
+}
+
+export class FleetGroup {
+  readonly #parts: FleetGroupContext
+  readonly view: GroupView
+  readonly #peers = new Map<string, OpenPeer>()
+  readonly #budget: HedgeBudget
+  readonly #counters = new FleetCounters()
+  readonly #replicas: ReplicaCounts
+  readonly #closing = new Set<Promise<void>>()
+  readonly #audits = new Map<string, SecondHand>()
+  #settings: AskSettings
+  #reads = 0
+  #memberSince: number | null = null
+  #isClosed = false
+
+  private constructor(parts: FleetGroupContext) {
+    this.#parts = parts
+    this.#settings = parts.settings
+    this.#budget = new HedgeBudget(parts.settings.hedgeShare)
+    this.#replicas = new ReplicaCounts(parts.now)
+    const { own, blockBytes, rack, now } = parts
+    this.view = new GroupView({ own, blockBytes, rack, now })
+  }
+
+  /** A group whose members of an earlier start are known; the registry is followed from now on. */
+  static async open(parts: FleetGroupContext): Promise<FleetGroup> {
+    const group = new FleetGroup(parts)
+    const remembered = await parts.viewFile.read()
+    group.#memberSince = remembered.memberSince ?? (parts.own ? parts.wallMs() : null)
+    if (remembered.members.length > 0) group.view.update(remembered.members, true)
+    parts.registry.register(parts.own)
+    parts.registry.watch({
+      onMembers: members => group.#listed(members),
+      onHeard: () => group.view.heard(),
+    })
+    return group
+  }
+
+  /** An origin whose reads ask members first. */
+  wrap(inner: Origin): Origin {
+    const { now, after, random, blockBytes } = this.#parts
+    const originPace = new OriginPace()
+    const secondHand = this.#auditsOf(inner)
+    const reader = new UnitReader({
+      view: this.view,
+      peerOf: member => this.#peerOf(member),
+      replicas: this.#replicas,
+      budget: this.#budget,
+      originPace,
+      isJoining: () => this.#isJoining,
+      settings: () => this.#settings,
+      now,
+      after,
+      random,
+      onBytes: ({ id }, { image, unit, offset, target }) => {
+        this.#counters.fromMember(id, image.id, unit, target.length)
+        secondHand.received(id, image, unit, offset, target, blockBytes)
+      },
+    })
+    return new FleetOrigin(inner, {
+      blockBytes,
+      reader,
+      originPace,
+      now,
+      sharesImage: () => this.view.members.length > (this.view.own ? 1 : 0),
+      onOrigin: (reason, { image, unit, target }) => {
+        this.#counters.fromOrigin(reason, image.id, unit, target.length)
+      },
+      onReads: change => {
+        this.#reads += change
+      },
+    })
+  }
+
+  /** Others are told, and give this host no ranks from then on; it serves and asks as before. */
+  leave(): void {
+    const own = this.view.own
+    if (own === null || own.state === 'leaving') return
+    const leaving: Member = { ...own, state: 'leaving' }
+    this.view.setOwn(leaving)
+    this.#parts.registry.register(leaving)
+  }
+
+  /** Other settings; channels are opened anew, so that certificates and tokens are read again. */
+  reconfigure(settings: AskSettings): void {
+    this.#settings = settings
+    this.#budget.setShare(settings.hedgeShare)
+    for (const [id, peer] of this.#peers) {
+      this.#closeChannel(peer)
+      this.#peers.set(id, { ...peer, url: '' }) // Its health stays.
+    }
+  }
+
+  /** The responsibility for a unit, and its last source. */
+  explain(image: Image, unit: number): UnitExplanation {
+    const { near, far } = this.view.ranks(image.id, unit)
+    const ranks = [...new Set([...near, ...(far ?? [])].map(({ id }) => id))]
+    const ownRank = ranks.indexOf(this.view.own?.id ?? '')
+    const answeredBy = this.#counters.answerOf(image.id, unit)
+    return { unit, ranks: ranks.slice(0, 4), ownRank: ownRank < 0 ? null : ownRank, answeredBy }
+  }
+
+  status(): FleetStatus {
+    const { name, registry } = this.#parts
+    const { ageMs, own, refused } = this.view
+    return {
+      group: name,
+      registry: registry.state,
+      ownId: own?.id ?? null,
+      state: own?.state ?? null,
+      viewAgeSeconds: ageMs === null ? null : Math.round(ageMs / 1000),
+      members: this.view.members.map(member => this.#statusOf(member)),
+      refusedMembers: refused,
+      memberBytes: this.#counters.memberBytes,
+      originBytes: this.#counters.originBytes,
+      originReads: this.#counters.originReads,
+      offload: this.#counters.offload,
+      hedges: this.#budget.counters,
+      audits: this.#auditCounters(),
+    }
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const audits of this.#audits.values()) audits.close()
+    await this.#parts.registry.close()
+    for (const id of [...this.#peers.keys()]) this.#drop(id)
+    await Promise.all([...this.#closing])
+    await this.#parts.viewFile.settled()
+  }
+
+  get #isJoining(): boolean {
+    return this.#memberSince !== null && this.#parts.wallMs() - this.#memberSince < joiningMs
+  }
+
+  #listed(members: readonly Member[]): void {
+    this.view.update(members)
+    for (const id of this.#peers.keys()) if (!this.view.find(id)) this.#drop(id)
+    this.#parts.viewFile.keep({ members: this.view.records, memberSince: this.#memberSince })
+  }
+
+  #peerOf(member: KnownMember): Peer {
+    const known = this.#peers.get(member.id)
+    const isSame = known && known.since === member.since && known.url === member.url
+    if (isSame) return known
+    if (known) this.#drop(member.id)
+    const { now, openChannel } = this.#parts
+    const { url, since } = member
+    // Another address does not make an honest member of a liar.
+    const health = known?.since === since ? known.health : new PeerHealth(now)
+    const peer = { channel: openChannel(member), health, url, since }
+    this.#peers.set(member.id, peer)
+    return peer
+  }
+
+  #drop(id: string): void {
+    const peer = this.#peers.get(id)
+    this.#peers.delete(id)
+    if (peer) this.#closeChannel(peer)
+  }
+
+  #closeChannel({ channel }: OpenPeer): void {
+    const closing = channel.close().catch(() => {}) // Its requests say so themselves.
+    this.#closing.add(closing)
+    void closing.then(() => this.#closing.delete(closing))
+  }
+
+  #auditsOf(inner: Origin): SecondHand {
+    this.#audits.get(inner.url)?.close()
+    const { logger, random, sumOf, dropUnits } = this.#parts
+    const audits = new SecondHand({
+      logger,
+      random,
+      sumOf,
+      isIdle: () => this.#reads === 0,
+      readOrigin: (image, offset, target, signal) => inner.read(image, offset, target, { signal, isOptional: true }),
+      onLie: (id, reason, units) => {
+        const member = this.view.find(id)
+        if (member) this.#peerOf(member).health.lied(reason)
+        dropUnits(units)
+      },
+    })
+    this.#audits.set(inner.url, audits)
+    audits.start()
+    return audits
+  }
+
+  #auditCounters(): SecondHandCounters {
+    const sum = { compared: 0, different: 0, leftOut: 0, forgottenUnits: 0 }
+    for (const { counters } of this.#audits.values()) {
+      for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += counters[key]
+    }
+    return sum
+  }
+
+  #statusOf(member: KnownMember): MemberStatus {
+    const { id, url, rack, weight, state, isListed } = member
+    const isOwn = id === this.view.own?.id
+    const health = isOwn ? null : (this.#peers.get(id)?.health ?? null)
+    const counters = health?.counters ?? { requests: 0, bytes: 0, refusals: 0, failures: 0 }
+    return {
+      id,
+      url,
+      rack,
+      weight,
+      state: isListed ? state : 'vanished',
+      isOwn,
+      health: health?.state ?? 'well',
+      reason: health?.reason ?? '',
+      latencyMs: health?.quantile(0, 0.5) ?? null,
+      ...counters,
+    }
+  }
+}

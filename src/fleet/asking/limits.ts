@@ -1,0 +1,81 @@
+/**
+ * Limits of fleet/asking/: each with its unit last and the reason or the sum that led to it.
+ */
+
+/** Silent members that one read waits for: together they take the patience, and then the origin is asked. */
+export const silentMembersMax = 2
+
+/** Members that one read asks in vain, busy ones left out, before the origin is asked. */
+export const failedMembersMax = 4
+
+/** A body that brings fewer bytes in this time is broken off: the next member goes on where it stopped. */
+export const memberStallMsMax = 250
+
+export const memberStallBytesMin = 64 * 1024
+
+/** Requests to one member under way: more are refused here, as it would refuse them. */
+export const memberRequestsMax = 32
+
+/** A member that failed is passed by: the first time, doubled at each further failure up to the longest. */
+export const passedByMsMin = 1_000
+
+export const passedByMsMax = 60_000
+
+/** Images whose number of replicas is remembered, and for how long. */
+export const replicaImagesMax = 1_024
+
+export const replicasMs = 60_000
+
+/** The pause of a read that all its members have refused. */
+export const refusedMsMin = 5
+
+export const refusedMsMax = 25
+
+/** Longest that a read waits for members that are busy or bringing, and the time in which any of them has to answer. */
+export const waitMsMax = 5_000
+
+export const groupMovesMs = 1_000
+
+/** A second request goes out after so many times the slow ones of a member, or after this time. */
+export const hedgeFactor = 3
+
+export const memberHedgeMsMin = 100
+
+/** Second requests that are saved up. */
+export const hedgeSavedMax = 4
+
+/** Samples of a member or the origin, until its time is predicted. */
+export const samplesMin = 8
+
+export const samplesMax = 64
+
+/** The origin is taken for the sooner one when a member takes so many times as long. */
+export const soonerFactor = 1.5
+
+/** One in so many second-hand blocks is compared with the origin. */
+export const auditOneIn = 256
+
+/** Blocks that wait for their audit; the time between two, and for one. */
+export const auditsMax = 64
+
+export const auditEveryMs = 1_000
+
+export const auditMsMax = 10_000
+
+/** Units that are remembered as second-hand, of all members together: 256 GiB. */
+export const secondHandUnitsMax = 262_144
+
+/** Units whose last answers are remembered, for explanations. */
+export const answersMax = 4_096
+
+/** Longest answer that is no bytes of an image. */
+export const memberAnswerBytesMax = 64 * 1024
+
+/** Longest wait for a profile of the group at a cold open. */
+export const profileMsMax = 50
+
+/** Longest wait for a member to take a profile, or a promotion. */
+export const pushMsMax = 5_000
+
+/** Ranks of an image's name that keep its profile. */
+export const profileRanks = 3

@@ -1,0 +1,50 @@
+/**
+ * The MemberChannel interface: one request to one member, and the outcome. A channel never rejects.
+ */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import type { Image } from '../../base/image.ts'
+
+/** A run of whole blocks of one unit. */
+export interface AskedRange {
+  readonly image: Image
+  /** Bytes within the image, on a border of blocks. */
+  readonly offset: number
+  readonly target: Uint8Array
+  /** The rank that the asker takes the member for. */
+  readonly rank: number
+  /** Members that the question has passed already. */
+  readonly hop: number
+  /** Is the member to bring what it lacks? */
+  readonly fill: boolean
+}
+
+/**
+ * - `bytes`: the target has them, and each block its checksum
+ * - `busy`: ask another member; it knows of so many replicas
+ * - `absent`: it has not got them, and was not to bring them, or has another version
+ * - `silent`: no head in time
+ * - `lost`: it broke off, or was too slow; the first `goodBytes` of the target are whole blocks with right checksums
+ * - `wrong`: bytes, checksums, version or length were not those that were asked for
+ * - `aborted`: the asker has left
+ */
+export type AskOutcome =
+  | { readonly kind: 'bytes' }
+  | { readonly kind: 'busy'; readonly replicas: number }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'silent' }
+  | { readonly kind: 'lost'; readonly goodBytes: number; readonly why: string }
+  | { readonly kind: 'wrong'; readonly why: string }
+  | { readonly kind: 'aborted' }
+
+export interface AskOptions {
+  readonly signal: CancelSignal
+  /** Time for the first sign of life: a head, or an interim one. */
+  readonly headMsMax: number
+}
+
+export interface MemberChannel {
+  /** After it resolves nothing is written to the target. */
+  ask(range: AskedRange, options: AskOptions): Promise<AskOutcome>
+  /** Idempotent; what is under way ends as `lost`. */
+  close(): Promise<void>
+}

@@ -1,0 +1,162 @@
+/**
+ * Member client: a MemberChannel over HTTP, with the group's authentication and a bound of requests at once.
+ */
+import { isIP } from 'node:net'
+import type { Dispatcher, Pool } from 'undici'
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { messageOf } from '../../base/errors.ts'
+import { loadUndici } from '../../origin/http/http-client.ts'
+import { InterimResponses } from '../../origin/http/protocol/interim-responses.ts'
+import { entityTag, fillHeader, formatImageKey, hopHeader, imagePath, keyHeader, rankHeader } from '../wire/wire.ts'
+import { memberAnswerBytesMax, memberRequestsMax } from './limits.ts'
+import { ExchangeEnded, MemberAnswer, type MemberAnswerOptions } from './member-answer.ts'
+import type { AskedRange, AskOptions, AskOutcome, MemberChannel } from './member-channel.ts'
+
+/** Our side of the group's authentication, as PEM; null: none. */
+export interface MemberTrust {
+  readonly ca: string | null
+  readonly certificate: string | null
+  readonly key: string | null
+  /** Gives the bearer token, which may have changed. */
+  readonly token: (() => Promise<string>) | null
+}
+
+export interface MemberClientOptions extends MemberAnswerOptions {
+  readonly trust: MemberTrust
+}
+
+/** The time that an idle connection is kept: shorter than the serving port keeps it. */
+const keepAliveMs = 20_000
+
+export interface SmallAnswer {
+  readonly status: number
+  readonly text: string
+}
+
+export class MemberClient implements MemberChannel {
+  readonly #options: MemberClientOptions
+  #pool: Pool | null = null
+  #isClosed = false
+  #inFlight = 0
+
+  constructor(options: MemberClientOptions) {
+    this.#options = options
+  }
+
+  async ask(range: AskedRange, { signal, headMsMax }: AskOptions): Promise<AskOutcome> {
+    if (this.#inFlight >= memberRequestsMax) return { kind: 'busy', replicas: 0 }
+    this.#inFlight++
+    const reception = new MemberAnswer(range, this.#options)
+    const exchange = new LightAbortSignal(signal, () => new ExchangeEnded({ kind: 'aborted' }))
+    const over = reception.watch(exchange, headMsMax)
+    try {
+      return await this.#exchange(range, reception, exchange)
+    } catch (error) {
+      if (exchange.aborted && exchange.reason instanceof ExchangeEnded) return exchange.reason.outcome
+      return reception.brokenBy(messageOf(error))
+    } finally {
+      over()
+      exchange.end()
+      this.#inFlight--
+    }
+  }
+
+  /**
+   * A request that is not for bytes of an image. @throws Error, also for an answer that is too long
+   */
+  async request(
+    method: 'GET' | 'PUT' | 'POST',
+    path: string,
+    body: string | null,
+    signal: CancelSignal,
+  ): Promise<SmallAnswer> {
+    const answer = await this.#send(method, path, {}, body, signal, new InterimResponses())
+    let text = ''
+    for await (const chunk of answer.body) {
+      text += (chunk as Buffer).toString('utf8')
+      if (text.length > memberAnswerBytesMax)
+        throw new Error(`${this.#options.url}: sent over ${memberAnswerBytesMax} bytes`)
+    }
+    return { status: answer.statusCode, text }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#pool?.destroy(new Error('the member is asked no more'))
+  }
+
+  async #exchange(range: AskedRange, reception: MemberAnswer, exchange: LightAbortSignal): Promise<AskOutcome> {
+    const { image, offset, target, rank, hop, fill } = range
+    const headers = {
+      range: `bytes=${offset}-${offset + target.length - 1}`,
+      'if-match': entityTag(image.id),
+      [keyHeader]: formatImageKey(image.origin, image.key),
+      [rankHeader]: String(rank),
+      [hopHeader]: String(hop),
+      [fillHeader]: fill ? 'yes' : 'no',
+    }
+    const interim = new InterimResponses()
+    const answer = await this.#send('GET', imagePath(image.id), headers, null, exchange, interim, () =>
+      reception.isAlive(),
+    )
+    const refusal = reception.head(answer.statusCode, answer.headers)
+    if (refusal) {
+      answer.body.on('error', () => {})
+      // A small body lets the connection live.
+      await answer.body.dump({ limit: memberAnswerBytesMax }).catch(() => {})
+      return refusal
+    }
+    return await reception.body(answer.body, exchange)
+  }
+
+  async #send(
+    method: 'GET' | 'PUT' | 'POST',
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body: string | null,
+    signal: CancelSignal,
+    interim: InterimResponses,
+    onInterim = () => {},
+  ): Promise<Dispatcher.ResponseData> {
+    const { token } = this.#options.trust
+    const bearer = token === null ? {} : { authorization: `Bearer ${await token()}` }
+    return await this.#connected().request({
+      method,
+      path,
+      headers: { ...headers, ...bearer },
+      body,
+      // It needs no more of a signal than ours have. Source: undici 7.30, lib/core/util.js, addAbortListener.
+      signal: signal as AbortSignal,
+      onInfo: ({ headers }) => {
+        interim.add(JSON.stringify(headers).length)
+        onInterim()
+      },
+    })
+  }
+
+  #connected(): Pool {
+    if (this.#isClosed) throw new Error('the member is asked no more')
+    if (this.#pool) return this.#pool
+    const { url, trust } = this.#options
+    const { Pool } = loadUndici()
+    const { hostname } = new URL(url)
+    const host = hostname.replace(/^\[|\]$/g, '')
+    this.#pool = new Pool(url, {
+      connections: memberRequestsMax,
+      pipelining: 1,
+      keepAliveTimeout: keepAliveMs,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: {
+        timeout: 10_000, // Its connections are given up with their requests before.
+        minVersion: 'TLSv1.3',
+        ...(isIP(host) ? {} : { servername: host }),
+        ...(trust.ca === null ? {} : { ca: trust.ca }),
+        ...(trust.certificate === null ? {} : { cert: trust.certificate }),
+        ...(trust.key === null ? {} : { key: trust.key }),
+      },
+    })
+    return this.#pool
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Peer health, judged by our own requests alone: a member that fails is passed by for a while, doubled at each
+ * further failure, and then tried by one request. One that lied is asked no more until it registers anew.
+ */
+import { LatencyWindow } from '../../origin/wrappers/latency-window.ts'
+import { passedByMsMax, passedByMsMin, samplesMax, samplesMin } from './limits.ts'
+
+export type PeerHealthName = 'well' | 'passed-by' | 'quarantined'
+
+/** Counters of one member, for status. */
+export interface MemberCounters {
+  readonly requests: number
+  readonly bytes: number
+  readonly refusals: number
+  readonly failures: number
+}
+
+/** Reads up to this length are short ones, which have their own times. */
+const shortBytes = 256 * 1024
+
+export class PeerHealth {
+  readonly #now: () => number
+  readonly #short = new LatencyWindow(samplesMax)
+  readonly #long = new LatencyWindow(samplesMax)
+  #passedByMs = 0
+  #untilMs = 0
+  #isProbing = false
+  #liar: string | null = null
+  #reason = ''
+  #inFlight = 0
+  #requests = 0
+  #bytes = 0
+  #refusals = 0
+  #failures = 0
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  get state(): PeerHealthName {
+    return this.#liar !== null ? 'quarantined' : this.#passedByMs > 0 ? 'passed-by' : 'well'
+  }
+
+  /** Why it is not well; empty: it is. */
+  get reason(): string {
+    return this.#liar ?? this.#reason
+  }
+
+  get counters(): MemberCounters {
+    return { requests: this.#requests, bytes: this.#bytes, refusals: this.#refusals, failures: this.#failures }
+  }
+
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** May it be asked now? Of one that is passed by that is so when its time is over, for one request. */
+  get isUsable(): boolean {
+    if (this.#liar !== null) return false
+    return this.#passedByMs === 0 || (!this.#isProbing && this.#now() >= this.#untilMs)
+  }
+
+  /** A request begins. */
+  begin(): void {
+    this.#requests++
+    this.#inFlight++
+    if (this.#passedByMs > 0) this.#isProbing = true
+  }
+
+  /** It has ended; one of the calls below says how. */
+  end(): void {
+    this.#inFlight--
+    this.#isProbing = false
+  }
+
+  answered(bytes: number, ms: number): void {
+    this.#bytes += bytes
+    this.#windowOf(bytes).add(ms)
+    this.#well()
+  }
+
+  /** It is alive, and does not give what it was asked for. */
+  refused(): void {
+    this.#refusals++
+    this.#well()
+  }
+
+  failed(reason: string): void {
+    this.#failures++
+    // Requests of one failure end together: they count once.
+    if (this.#passedByMs > 0 && this.#now() < this.#untilMs) return
+    this.#passedByMs = Math.min(passedByMsMax, Math.max(passedByMsMin, this.#passedByMs * 2))
+    this.#untilMs = this.#now() + this.#passedByMs
+    this.#reason = reason
+  }
+
+  /** It sent bytes that are not the image's. */
+  lied(reason: string): void {
+    this.#liar ??= reason
+  }
+
+  /** A quantile of the times of answers of such a length; null: too few are known. */
+  quantile(bytes: number, share: number): number | null {
+    const window = this.#windowOf(bytes)
+    return window.size < samplesMin ? null : window.quantile(share)
+  }
+
+  #well(): void {
+    this.#passedByMs = 0
+    this.#reason = ''
+  }
+
+  #windowOf(bytes: number): LatencyWindow {
+    return bytes <= shortBytes ? this.#short : this.#long
+  }
+}

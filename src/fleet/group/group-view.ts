@@ -1,0 +1,183 @@
+/**
+ * Group view: the members as this host knows them, and the ranks of each unit.
+ *
+ * The view never shrinks because a registry is silent. A member that vanished from a list keeps its ranks for some
+ * minutes; health is judged by reads. Ranks are remembered by unit until the view changes.
+ */
+import { LruMap } from '../../base/lru-map.ts'
+import { joiningMs, membersMax, rampMs, rampSteps, rankedUnitsMax, vanishedMsMax } from './limits.ts'
+import type { Member } from './member.ts'
+import { type HashedMembers, hashMembers, ranksOf } from './rendezvous.ts'
+
+/** A member and our knowledge of it. */
+export interface KnownMember extends Member {
+  /** Is it listed, or does it only keep its ranks? */
+  readonly isListed: boolean
+  /** It joined while we looked on, at this time of ours; null: it was there before. */
+  readonly joinedMs: number | null
+}
+
+export interface GroupViewContext {
+  /** Ourselves; null: this host asks and does not serve. */
+  readonly own: Member | null
+  readonly blockBytes: number
+  readonly rack: string
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+}
+
+/** The view, hashed for ranks. */
+interface Tables {
+  readonly all: readonly KnownMember[]
+  /** Those that have ranks. */
+  readonly ranked: HashedMembers<KnownMember>
+  /** Those of our rack; null where all are, or none is. */
+  readonly near: HashedMembers<KnownMember> | null
+  /** They are made anew then: a ramp goes on, or a vanished member's time is over. */
+  readonly goodUntilMs: number
+}
+
+/** The order of a unit's members. */
+export interface UnitRanks {
+  /** Within our rack, where racks are given, else of the group. */
+  readonly near: readonly KnownMember[]
+  /** Of the group; null: {@link near} is of the group. */
+  readonly far: readonly KnownMember[] | null
+}
+
+interface Entry {
+  readonly member: Member
+  readonly joinedMs: number | null
+  /** Null while it is listed. */
+  vanishedMs: number | null
+}
+
+export class GroupView {
+  readonly #parts: GroupViewContext
+  readonly #entries = new Map<string, Entry>()
+  #ranks = new LruMap<string, UnitRanks>(rankedUnitsMax)
+  #own: Member | null
+  #tables: Tables | null = null
+  #isFirst = true
+  #refused = 0
+  #revision = 0
+  #heardMs: number | null = null
+
+  constructor(parts: GroupViewContext) {
+    this.#parts = parts
+    this.#own = parts.own
+  }
+
+  /** Ourselves, as the others are told; null: this host does not serve. */
+  get own(): Member | null {
+    return this.#own
+  }
+
+  /** Other facts of ourselves. */
+  setOwn(own: Member | null): void {
+    this.#own = own
+    this.#tables = null
+  }
+
+  /** Counts the changes of the view. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  /** Members that were left out: over the bound, or with another block size. */
+  get refused(): number {
+    return this.#refused
+  }
+
+  /** Milliseconds since the registry was heard of; null: it never was. */
+  get ageMs(): number | null {
+    return this.#heardMs === null ? null : this.#parts.now() - this.#heardMs
+  }
+
+  /** The registry answers, and the list is as it was. */
+  heard(): void {
+    this.#heardMs = this.#parts.now()
+  }
+
+  /** All members that are known, ourselves included, by id. */
+  get members(): readonly KnownMember[] {
+    return this.#current().all
+  }
+
+  find(id: string): KnownMember | null {
+    return this.members.find(member => member.id === id) ?? null
+  }
+
+  /** Records for a later start: members that are listed. */
+  get records(): readonly Member[] {
+    return [...this.#entries.values()].filter(({ vanishedMs }) => vanishedMs === null).map(({ member }) => member)
+  }
+
+  /**
+   * A list of the registry.
+   * @param isRemembered of an earlier start: it says nothing about now
+   */
+  update(listed: readonly Member[], isRemembered = false): void {
+    const { blockBytes, now } = this.#parts
+    const own = this.#own
+    if (!isRemembered) this.heard()
+    const usable = listed.filter(member => member.blockBytes === blockBytes && member.id !== own?.id)
+    const kept = usable.slice(0, membersMax - 1)
+    this.#refused = listed.filter(({ id }) => id !== own?.id).length - kept.length
+    const byId = new Map(kept.map(member => [member.id, member]))
+    for (const [id, entry] of this.#entries) if (!byId.has(id)) entry.vanishedMs ??= now()
+    for (const [id, member] of byId) {
+      const known = this.#entries.get(id)
+      const joinedMs = known ? known.joinedMs : this.#isFirst ? null : now()
+      this.#entries.set(id, { member, joinedMs, vanishedMs: null })
+    }
+    this.#isFirst = false
+    this.#tables = null
+  }
+
+  /** The ranks of a unit, ourselves included. */
+  ranks(imageId: string, unit: number): UnitRanks {
+    const { ranked, near } = this.#current()
+    const key = `${imageId}/${unit}`
+    const known = this.#ranks.use(key)
+    if (known) return known
+    const all = ranksOf(ranked, imageId, unit)
+    const ranks = near ? { near: ranksOf(near, imageId, unit), far: all } : { near: all, far: null }
+    this.#ranks.set(key, ranks)
+    return ranks
+  }
+
+  /** Did this host join so lately that others hold its units? */
+  isJoining(sinceMs: number): boolean {
+    return this.#parts.now() - sinceMs < joiningMs
+  }
+
+  #current(): Tables {
+    const nowMs = this.#parts.now()
+    if (this.#tables && nowMs < this.#tables.goodUntilMs) return this.#tables
+    this.#forgetVanished()
+    let goodUntilMs = Number.POSITIVE_INFINITY
+    const all: KnownMember[] = this.#own ? [{ ...this.#own, isListed: true, joinedMs: null }] : []
+    for (const { member, joinedMs, vanishedMs } of this.#entries.values()) {
+      if (vanishedMs !== null) goodUntilMs = Math.min(goodUntilMs, vanishedMs + vanishedMsMax)
+      const step = joinedMs === null ? rampSteps : Math.floor(((nowMs - joinedMs) / rampMs) * rampSteps) + 1
+      if (step < rampSteps) goodUntilMs = Math.min(goodUntilMs, joinedMs! + (step * rampMs) / rampSteps)
+      const weight = (member.weight * Math.min(step, rampSteps)) / rampSteps
+      all.push({ ...member, weight, joinedMs, isListed: vanishedMs === null })
+    }
+    all.sort((a, b) => (a.id < b.id ? -1 : 1))
+    const ranked = all.filter(({ state }) => state === 'up')
+    const near = ranked.filter(({ rack }) => rack !== '' && rack === this.#parts.rack)
+    const hasRacks = near.length > 0 && near.length < ranked.length
+    this.#ranks = new LruMap(rankedUnitsMax)
+    this.#revision++
+    this.#tables = { all, ranked: hashMembers(ranked), near: hasRacks ? hashMembers(near) : null, goodUntilMs }
+    return this.#tables
+  }
+
+  #forgetVanished(): void {
+    for (const [id, { vanishedMs }] of this.#entries) {
+      if (vanishedMs !== null && this.#parts.now() - vanishedMs >= vanishedMsMax) this.#entries.delete(id)
+    }
+  }
+}

@@ -1,0 +1,203 @@
+/** One request to one member, and every way in which a hostile one can answer it. */
+import { createHash } from 'node:crypto'
+import { once, setMaxListeners } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
+import t, { type Test } from 'tap'
+import { OwnTime } from '../../../src/async/own-time.ts'
+import { identify } from '../../../src/base/image.ts'
+import { memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
+import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
+import { MemberClient } from '../../../src/fleet/asking/member-client.ts'
+import { formatSums, replicasHeader, sumsHeader } from '../../../src/fleet/wire/wire.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import { type Behaviour, MemberServer } from '../../fixtures/member-server.ts'
+import { until } from '../../fixtures/until.ts'
+
+const addon = loadAddon()
+const blockBytes = 65_536
+const bytes = Buffer.alloc(blockBytes * 16 + 100)
+for (let k = 0; k < bytes.length; k += 32) createHash('sha256').update(`${k}`).digest().copy(bytes, k)
+const image = identify({
+  origin: 'https://images.example/',
+  key: 'a.raw',
+  sizeBytes: bytes.length,
+  validator: '"1"',
+  modifiedMs: 0,
+})
+const trust = { ca: null, certificate: null, key: null, token: null }
+const never = new AbortController().signal
+
+function clientOf(t: Test, url: string) {
+  const sumOf = (block: Uint8Array) => addon.crc32c(block)
+  const client = new MemberClient({ url, trust, blockBytes, time: new OwnTime(), sumOf })
+  t.teardown(() => client.close())
+  return client
+}
+
+const serverOf = (t: Test) => MemberServer.open(t, [{ id: image.id, bytes }], blockBytes)
+
+function rangeOf(offset: number, length: number): AskedRange {
+  return { image, offset, target: Buffer.alloc(length, 0xee), rank: 0, hop: 1, fill: true }
+}
+
+const patient = { signal: never, headMsMax: 20_000 }
+
+t.test('a range comes with its checksums, also the short block at the end', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  for (const [offset, length] of [
+    [0, blockBytes * 16],
+    [blockBytes, blockBytes],
+    [blockBytes * 15, blockBytes + 100],
+    [blockBytes * 16, 100],
+  ] as const) {
+    const range = rangeOf(offset, length)
+    t.same(await client.ask(range, patient), { kind: 'bytes' })
+    t.ok(bytes.subarray(offset, offset + length).equals(range.target))
+  }
+  const { headers } = server.requests[0]!
+  t.match(headers, { 'if-match': `"${image.id}"`, 'parentfs-rank': '0', 'parentfs-hop': '1', 'parentfs-fill': 'yes' })
+})
+
+/** Behaviours, and the outcome of each. */
+const hostile: Record<string, [Behaviour, Partial<AskOutcome>]> = {
+  'other bytes': [answer => ({ ...answer, body: Buffer.alloc(answer.body.length) }), { kind: 'wrong' }],
+  'one other bit': [answer => ({ ...answer, body: flipped(answer.body) }), { kind: 'wrong' }],
+  'other checksums': [
+    answer => ({ ...answer, headers: { ...answer.headers, [sumsHeader]: formatSums(Array(4).fill(7)) } }),
+    { kind: 'wrong' },
+  ],
+  'no checksums': [answer => ({ ...answer, headers: { ...answer.headers, [sumsHeader]: '' } }), { kind: 'wrong' }],
+  'another version': [answer => ({ ...answer, headers: { ...answer.headers, etag: '"x"' } }), { kind: 'wrong' }],
+  'another range': [
+    answer => ({ ...answer, headers: { ...answer.headers, 'content-range': `bytes 1-5/${bytes.length}` } }),
+    { kind: 'wrong' },
+  ],
+  'another size': [
+    answer => ({ ...answer, headers: { ...answer.headers, 'content-range': `bytes 0-${4 * blockBytes - 1}/9` } }),
+    { kind: 'wrong' },
+  ],
+  'the whole image': [answer => ({ ...answer, status: 200 }), { kind: 'wrong' }],
+  'a redirect': [() => ({ status: 302, headers: { location: '/' }, body: Buffer.alloc(0) }), { kind: 'wrong' }],
+  'a shorter length': [
+    answer => ({
+      ...answer,
+      headers: { ...answer.headers, 'content-length': '10' },
+      body: answer.body.subarray(0, 10),
+    }),
+    { kind: 'wrong' },
+  ],
+  'a packed body': [
+    answer => ({ ...answer, headers: { ...answer.headers, 'content-encoding': 'gzip' } }),
+    { kind: 'wrong' },
+  ],
+  'that it has another version': [() => ({ status: 412, headers: {}, body: Buffer.alloc(0) }), { kind: 'absent' }],
+  'that it has nothing': [() => ({ status: 404, headers: {}, body: Buffer.alloc(10) }), { kind: 'absent' }],
+  'that it is busy': [
+    () => ({ status: 503, headers: { [replicasHeader]: '8' }, body: Buffer.alloc(0) }),
+    { kind: 'busy', replicas: 8 },
+  ],
+  'that it is busy, and nonsense': [
+    () => ({ status: 503, headers: { [replicasHeader]: 'many' }, body: Buffer.alloc(0) }),
+    { kind: 'busy', replicas: 0 },
+  ],
+  'a reset': [
+    (_answer, request) => {
+      request.socket.resetAndDestroy()
+      return null
+    },
+    { kind: 'lost', goodBytes: 0 },
+  ],
+}
+
+function flipped(body: Uint8Array): Uint8Array {
+  const copy = Buffer.from(body)
+  copy[copy.length - 1]! ^= 1
+  return copy
+}
+
+t.test('a member that lies in bytes, sums, version, range or length is found out', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  for (const [what, [behaviour, outcome]] of Object.entries(hostile)) {
+    server.behaviour = behaviour
+    t.match(await client.ask(rangeOf(0, 4 * blockBytes), patient), outcome, what)
+  }
+  server.behaviour = answer => answer
+  t.match(await client.ask(rangeOf(0, blockBytes), patient), { kind: 'bytes' }, 'it is asked again afterwards')
+})
+
+t.test('a body that breaks off keeps its whole blocks that are right', async t => {
+  const server = await serverOf(t)
+  server.behaviour = ({ status, headers, body }, _request, response) => {
+    response.writeHead(status, headers)
+    response.write(body.subarray(0, 2 * blockBytes + 7), () => setTimeout(() => response.destroy(), 20))
+    return null
+  }
+  const range = rangeOf(0, 4 * blockBytes)
+  t.match(await clientOf(t, server.url).ask(range, patient), { kind: 'lost', goodBytes: 2 * blockBytes })
+  t.ok(bytes.subarray(0, 2 * blockBytes).equals(range.target.subarray(0, 2 * blockBytes)))
+})
+
+t.test('a member that sends 10 KiB a second is given up', async t => {
+  const server = await serverOf(t)
+  server.behaviour = ({ status, headers, body }, _request, response) => {
+    response.writeHead(status, headers)
+    let at = 0
+    const drip = setInterval(() => {
+      response.write(body.subarray(at, at + 1024))
+      at += 1024
+    }, 100)
+    response.once('close', () => clearInterval(drip))
+    return null
+  }
+  t.match(await clientOf(t, server.url).ask(rangeOf(0, 4 * blockBytes), patient), { kind: 'lost', goodBytes: 0 })
+})
+
+t.test('a silent member is given up in time; one that says that it works on it is not', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  server.behaviour = () => null
+  t.same(await client.ask(rangeOf(0, blockBytes), { signal: never, headMsMax: 20 }), { kind: 'silent' })
+  server.behaviour = async (answer, _request, response) => {
+    response.writeProcessing()
+    await new Promise(resolve => setTimeout(resolve, 1_000))
+    return answer
+  }
+  // The interim head may be late on a busy machine, and the answer later than that: it was not waited for in vain.
+  t.same(await client.ask(rangeOf(0, blockBytes), { signal: never, headMsMax: 500 }), { kind: 'bytes' })
+  const closed = createServer().listen(0, '127.0.0.1')
+  await once(closed, 'listening')
+  const { port } = closed.address() as AddressInfo
+  closed.close()
+  t.match(await clientOf(t, `http://127.0.0.1:${port}`).ask(rangeOf(0, blockBytes), patient), { kind: 'lost' })
+})
+
+t.test('an asker that leaves ends its request, and nothing is written to its target any more', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  server.behaviour = ({ status, headers, body }, _request, response) => {
+    response.writeHead(status, headers)
+    response.write(body.subarray(0, blockBytes))
+    return null
+  }
+  const leaving = new AbortController()
+  const range = rangeOf(0, 4 * blockBytes)
+  const asked = client.ask(range, { signal: leaving.signal, headMsMax: 20_000 })
+  await until(() => range.target[0] === bytes[0], 20_000, 'the first bytes')
+  leaving.abort()
+  t.same(await asked, { kind: 'aborted' })
+})
+
+t.test('more requests than the bound are refused here, as the member would refuse them', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  server.behaviour = () => null
+  const leaving = new AbortController()
+  setMaxListeners(0, leaving.signal)
+  const options = { signal: leaving.signal, headMsMax: 60_000 }
+  const held = Array.from({ length: memberRequestsMax }, () => client.ask(rangeOf(0, blockBytes), options))
+  t.same(await client.ask(rangeOf(0, blockBytes), options), { kind: 'busy', replicas: 0 })
+  leaving.abort()
+  t.ok((await Promise.all(held)).every(({ kind }) => kind === 'aborted'))
+})

@@ -1,0 +1,88 @@
+import t from 'tap'
+import { GroupView } from '../../../src/fleet/group/group-view.ts'
+import { joiningMs, membersMax, rampMs, vanishedMsMax } from '../../../src/fleet/group/limits.ts'
+import type { Member } from '../../../src/fleet/group/member.ts'
+import { fakeClock } from '../../fixtures/fake-clock.ts'
+
+const image = '00112233445566778899aabbccddeeff'
+const blockBytes = 65_536
+
+function memberOf(k: number, facts: Partial<Member> = {}): Member {
+  const host = `10.0.${k >> 8}.${k & 255}:7447`
+  return { id: host, url: `https://${host}`, rack: '', weight: 1, blockBytes, state: 'up', since: 0, ...facts }
+}
+
+function viewOf(own: Member | null, rack = '') {
+  const clock = fakeClock()
+  return { clock, view: new GroupView({ own, blockBytes, rack, now: clock.now }) }
+}
+
+const owners = (view: GroupView, units = 200) =>
+  Array.from({ length: units }, (_, unit) => view.ranks(image, unit).near[0]!.id)
+
+t.test('a member that vanished keeps its ranks for five minutes, and no unit moves for a reboot', async t => {
+  const { clock, view } = viewOf(memberOf(0))
+  view.update([0, 1, 2].map(k => memberOf(k)))
+  const before = owners(view)
+  view.update([0, 1].map(k => memberOf(k)))
+  await clock.advance(vanishedMsMax - 1)
+  t.same(owners(view), before)
+  t.equal(view.find(memberOf(2).id)?.isListed, false)
+  view.update([0, 1, 2].map(k => memberOf(k, { since: 9 })))
+  t.same(owners(view), before, 'it is back')
+  view.update([0, 1].map(k => memberOf(k)))
+  await clock.advance(vanishedMsMax)
+  t.notOk(owners(view).includes(memberOf(2).id))
+  t.equal(view.find(memberOf(2).id), null)
+})
+
+t.test('a member that joins grows to its weight in a minute; one that leaves has no ranks', async t => {
+  const { clock, view } = viewOf(memberOf(0))
+  view.update([1, 2, 3].map(k => memberOf(k)))
+  view.update([1, 2, 3, 4].map(k => memberOf(k)))
+  const share = () => owners(view, 2_000).filter(id => id === memberOf(4).id).length / 2_000
+  const young = share()
+  t.ok(young > 0 && young < 0.12, `${young} at first`)
+  await clock.advance(rampMs)
+  t.ok(share() > 0.15, `${share()} afterwards`)
+  view.update([1, 2, 3].map(k => memberOf(k)).concat(memberOf(4, { state: 'leaving' })))
+  t.equal(share(), 0)
+  t.ok(view.find(memberOf(4).id), 'it is still known')
+})
+
+t.test('a member with other blocks, and those beyond the bound, are left out and counted', async t => {
+  const { view } = viewOf(memberOf(0))
+  view.update([memberOf(1), memberOf(2, { blockBytes: 4_096 })])
+  t.equal(view.refused, 1)
+  t.equal(view.members.length, 2)
+  view.update(Array.from({ length: membersMax + 1 }, (_, k) => memberOf(k)))
+  t.equal(view.members.length, membersMax)
+  t.equal(view.refused, 1)
+})
+
+t.test('ranks are those of our rack first, and of the group', async t => {
+  const own = memberOf(0, { rack: 'a' })
+  const { view } = viewOf(own, 'a')
+  view.update([1, 2, 3, 4, 5].map(k => memberOf(k, { rack: k < 3 ? 'a' : 'b' })))
+  const { near, far } = view.ranks(image, 1)
+  t.same(
+    near.map(({ rack }) => rack),
+    ['a', 'a', 'a'],
+  )
+  t.equal(far?.length, 6)
+  t.equal(near[0]!.id, far!.find(({ rack }) => rack === 'a')!.id, 'the first of a rack is its first in the group')
+  const alone = viewOf(memberOf(0, { rack: 'a' }), 'a').view
+  alone.update([memberOf(1, { rack: 'a' })])
+  t.equal(alone.ranks(image, 1).far, null, 'one rack is no racks')
+})
+
+t.test('a list of an earlier start is no news of the registry', async t => {
+  const { clock, view } = viewOf(memberOf(0))
+  view.update([memberOf(1)], true)
+  t.equal(view.ageMs, null)
+  t.equal(view.members.length, 2)
+  view.update([memberOf(1), memberOf(2)])
+  await clock.advance(5)
+  t.equal(view.ageMs, 5)
+  t.ok(joiningMs > rampMs)
+})

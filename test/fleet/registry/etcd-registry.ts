@@ -1,0 +1,226 @@
+/** Membership in Debian's etcd, three processes: each fault of the cluster leaves the view as it was. */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Member } from '../../../src/fleet/group/member.ts'
+import { EtcdRegistry, type EtcdRegistryOptions } from '../../../src/fleet/registry/etcd-registry.ts'
+import { makeCertificate, makeSignedCertificate, noCertificates } from '../../fixtures/certificate.ts'
+import { EtcdCluster, noEtcd } from '../../fixtures/etcd.ts'
+import { keepingLogger } from '../../fixtures/keeping-logger.ts'
+import { until } from '../../fixtures/until.ts'
+
+const waitMs = 60_000
+
+function memberOf(k: number): Member {
+  const url = `https://10.0.0.${k}:7447`
+  return { id: `10.0.0.${k}:7447`, url, rack: '', weight: 1, blockBytes: 65_536, state: 'up', since: k }
+}
+
+/** A registry that follows, and its latest list. */
+class Following {
+  readonly registry: EtcdRegistry
+  readonly logger = keepingLogger()
+  members: readonly Member[] = []
+  /** The least members that a list had since {@link forget}. */
+  fewest = Number.POSITIVE_INFINITY
+
+  constructor(t: Test, servers: readonly string[], k: number | null, options: Partial<EtcdRegistryOptions> = {}) {
+    const none = { ca: null, certificate: null, key: null, user: null, password: null }
+    const times = { leaseMs: 3_000, renewMs: 500 }
+    const place = { servers, ...none, prefix: 'parentfs', group: 'az1', ...times, logger: this.logger }
+    this.registry = new EtcdRegistry({ ...place, ...options })
+    t.teardown(() => this.registry.close())
+    this.registry.register(k === null ? null : memberOf(k))
+    this.registry.watch({
+      onHeard: () => {},
+      onMembers: members => {
+        this.members = members
+        this.fewest = Math.min(this.fewest, members.length)
+      },
+    })
+  }
+
+  forget(): void {
+    this.fewest = Number.POSITIVE_INFINITY
+  }
+
+  sees(count: number): Promise<void> {
+    return until(() => this.members.length === count, waitMs, `${count} members are seen`)
+  }
+
+  is(state: 'connected' | 'away'): Promise<void> {
+    return until(() => this.registry.state.state === state, waitMs, `the registry is ${state}`)
+  }
+}
+
+t.test('members see each other come, change and leave', { skip: noEtcd }, async t => {
+  const cluster = await EtcdCluster.open(t, { count: 1 })
+  const [a, b, onlooker] = [1, 2, null].map(k => new Following(t, cluster.urls, k)) as [Following, Following, Following]
+  await Promise.all([a.sees(2), b.sees(2), onlooker.sees(2)])
+  t.same(
+    [...onlooker.members].sort((x, y) => x.since - y.since),
+    [memberOf(1), memberOf(2)],
+  )
+  a.registry.register({ ...memberOf(1), state: 'leaving' })
+  await until(() => b.members.some(({ state }) => state === 'leaving'), waitMs, 'a member that leaves')
+  await a.registry.close()
+  await b.sees(1)
+  b.registry.register(null)
+  await onlooker.sees(0)
+  cluster.control('put', 'parentfs/az1/member/evil', '{"v":1,"url":"https://x:1/path?q","weight":"NaN"}')
+  cluster.control('put', 'parentfs/az2/member/10.0.0.9:7447', JSON.stringify({ v: 1 }))
+  cluster.control('put', 'parentfs/az1/member/big', 'x'.repeat(5_000))
+  b.registry.register(memberOf(2))
+  await onlooker.sees(1)
+})
+
+/** A cluster of three with three members. */
+async function startedCluster(t: Test) {
+  const cluster = await EtcdCluster.open(t)
+  const hosts = [1, 2, 3].map(k => new Following(t, cluster.urls, k))
+  const all = (count: number) => Promise.all(hosts.map(host => host.sees(count)))
+  await all(3)
+  const renewals = () => Promise.all(hosts.map(host => host.is('connected')))
+  const forget = () => {
+    for (const host of hosts) host.forget()
+  }
+  const nobodyWasLost = (t: Test) => t.ok(Math.min(...hosts.map(({ fewest }) => fewest)) >= 3, 'nobody was lost')
+  return { cluster, hosts, all, renewals, forget, nobodyWasLost }
+}
+
+t.test('faults of a leader', { skip: noEtcd, timeout: 240_000 }, async t => {
+  const { cluster, all, renewals, forget, nobodyWasLost } = await startedCluster(t)
+
+  await t.test('the leader is killed', async t => {
+    forget()
+    const leader = cluster.leader()
+    await cluster.kill(leader)
+    const late = new Following(t, cluster.urls, 4)
+    await all(4)
+    nobodyWasLost(t)
+    await late.registry.close()
+    await all(3)
+    await cluster.start([leader])
+    await renewals()
+  })
+
+  await t.test('the leader is stopped', async t => {
+    forget()
+    const leader = cluster.leader()
+    cluster.signal(leader, 'SIGSTOP')
+    t.teardown(() => cluster.signal(leader, 'SIGCONT'))
+    const late = new Following(t, cluster.urls, 5)
+    await all(4)
+    nobodyWasLost(t)
+    cluster.signal(leader, 'SIGCONT')
+    await late.registry.close()
+    await all(3)
+    await renewals()
+  })
+})
+
+t.test('faults of a cluster of three', { skip: noEtcd, timeout: 240_000 }, async t => {
+  const { cluster, hosts, all, renewals, forget, nobodyWasLost } = await startedCluster(t)
+
+  await t.test('the quorum is lost for longer than a lease', async t => {
+    forget()
+    const names = cluster.names.slice(0, 2)
+    for (const name of names) await cluster.kill(name)
+    await Promise.all(hosts.map(host => host.is('away')))
+    const startMs = performance.now()
+    await until(() => performance.now() - startMs > 4_000, waitMs, 'a lease is over')
+    t.ok(hosts.every(({ members }) => members.length === 3))
+    nobodyWasLost(t)
+    await cluster.start(names)
+    await renewals()
+    nobodyWasLost(t)
+  })
+
+  await t.test('all are stopped, and started again', async t => {
+    forget()
+    for (const name of cluster.names) await cluster.kill(name)
+    await Promise.all(hosts.map(host => host.is('away')))
+    await cluster.start()
+    await renewals()
+    await all(3)
+    nobodyWasLost(t)
+    const warnings = hosts[0]!.logger.lines.filter(({ message }) => /away/.test(message)).length
+    t.ok(warnings <= 8, `${warnings} warnings: not one for each try`)
+  })
+
+  await t.test('it comes back empty: all register anew', async t => {
+    const before = hosts.map(({ registry }) => registry.state.registeredAnew)
+    for (const name of cluster.names) await cluster.kill(name)
+    for (const name of cluster.names) cluster.wipe(name)
+    await cluster.start()
+    await until(() => hosts.every(({ registry }, k) => registry.state.registeredAnew > before[k]!), waitMs, 'anew')
+    await renewals()
+    await all(3)
+    t.pass('all are there again')
+  })
+})
+
+t.test('it is started after the hosts', { skip: noEtcd }, async t => {
+  const cluster = await EtcdCluster.open(t, { count: 1, isStarted: false })
+  const host = new Following(t, cluster.urls, 1)
+  await host.is('away')
+  await cluster.start()
+  await host.sees(1)
+  await host.is('connected')
+  t.same(host.members, [memberOf(1)])
+})
+
+t.test('a user logs in, and again when the login is over; a wrong one is refused', { skip: noEtcd }, async t => {
+  const cluster = await EtcdCluster.open(t, { count: 1 })
+  const set = (...words: readonly string[]) => cluster.control(...words)
+  set('user', 'add', 'root:secret')
+  set('user', 'add', 'pfs:good')
+  set('role', 'add', 'members')
+  set('role', 'grant-permission', 'members', '--prefix=true', 'readwrite', 'parentfs/')
+  set('user', 'grant-role', 'pfs', 'members')
+  set('user', 'grant-role', 'root', 'root')
+  set('auth', 'enable')
+  const host = new Following(t, cluster.urls, 1, { user: 'pfs', password: async () => 'good' })
+  await host.sees(1)
+  const stranger = new Following(t, cluster.urls, 2, { user: 'pfs', password: async () => 'bad' })
+  await stranger.is('away')
+  t.match(stranger.registry.state.reason, /invalid user ID or password|authentication failed/)
+  const outside = new Following(t, cluster.urls, 3, { user: 'pfs', password: async () => 'good', prefix: 'other' })
+  await outside.is('away')
+  t.match(outside.registry.state.reason, /permission denied/)
+  // The tokens of a server end with it.
+  await cluster.kill('e0')
+  await host.is('away')
+  await cluster.start(['e0'], 'root:secret')
+  await host.is('connected')
+  t.equal(host.members.length, 1)
+  t.notMatch(JSON.stringify(host.logger.lines), /good/)
+})
+
+t.test(
+  'certificates of both sides; one that is over is replaced without a restart',
+  {
+    skip: noEtcd || noCertificates,
+  },
+  async t => {
+    const directory = mkdtempSync(join(tmpdir(), 'parentfs-etcd-tls-'))
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+    const place = (name: string) => {
+      mkdirSync(join(directory, name))
+      return join(directory, name)
+    }
+    const authority = makeCertificate(place('ca'), 'DNS:ca.example')
+    const server = makeSignedCertificate(place('server'), authority, 'IP:127.0.0.1')
+    const tls = { ca: authority.certificate, certificate: server.certificate, key: server.key }
+    const cluster = await EtcdCluster.open(t, { count: 1, tls })
+    const over = makeSignedCertificate(place('over'), { ...authority, days: -1 }, 'DNS:host.example')
+    const host = new Following(t, cluster.urls, 1, { ca: tls.ca, certificate: over.certificate, key: over.key })
+    await host.is('away')
+    t.equal(host.members.length, 0)
+    // As a renewal writes it: in the place of the one of before.
+    makeSignedCertificate(join(directory, 'over'), authority, 'DNS:host.example')
+    await host.is('connected')
+    await host.sees(1)
+  },
+)
