@@ -214,6 +214,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("streamDecoderComplaint", Napi::Function::New(env, stream_decoder_complaint, "streamDecoderComplaint"));
   exports.Set("createStreamDecoder", Napi::Function::New(env, create_stream_decoder, "createStreamDecoder"));
   exports.Set("verityComplaint", Napi::Function::New(env, verity_complaint, "verityComplaint"));
+  exports.Set("signatureComplaint", Napi::Function::New(env, signature_complaint, "signatureComplaint"));
   exports.Set("createTreeProof", Napi::Function::New(env, create_tree_proof, "createTreeProof"));
   exports.Set("hashBlocks", Napi::Function::New(env, hash_blocks, "hashBlocks"));
   exports.Set("unpack", Napi::Function::New(env, unpack, "unpack"));

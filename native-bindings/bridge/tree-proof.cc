@@ -10,6 +10,7 @@
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
 #include "bridge/origin-reader.h"
+#include "verity/signature.h"
 
 namespace parentfs::bridge {
 
@@ -160,6 +161,14 @@ Napi::Value TreeProof::wrong(const Napi::CallbackInfo& info) {
 
 Napi::Value verity_complaint(const Napi::CallbackInfo& info) {
   return Napi::String::New(info.Env(), verity::sha2() ? "" : "the process has no OpenSSL that computes SHA-2");
+}
+
+Napi::Value signature_complaint(const Napi::CallbackInfo& info) {
+  const Napi::Array given = array(info[0], "certificates");
+  std::vector<std::string> certificates;
+  for (std::uint32_t k = 0; k < given.Length(); k++) certificates.push_back(text(given.Get(k), "certificate"));
+  return Napi::String::New(info.Env(), verity::signature_complaint(certificates, bytes(info[1], "signature"),
+                                                                   bytes(info[2], "content")));
 }
 
 Napi::Value create_tree_proof(const Napi::CallbackInfo& info) {

@@ -44,6 +44,7 @@ class TreeProof final : public Napi::ObjectWrap<TreeProof> {
 
 Napi::Value verity_complaint(const Napi::CallbackInfo& info);
 Napi::Value create_tree_proof(const Napi::CallbackInfo& info);
+Napi::Value signature_complaint(const Napi::CallbackInfo& info);
 Napi::Value hash_blocks(const Napi::CallbackInfo& info);
 
 }  // namespace parentfs::bridge

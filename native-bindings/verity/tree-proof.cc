@@ -21,7 +21,8 @@ image::Proof TreeProof::prove(std::uint64_t offset, std::span<const std::byte> b
 
 bool TreeProof::knows(std::uint64_t offset, std::uint64_t length) const {
   if (length == 0) return true;
-  const std::uint64_t last = std::min((offset + length - 1) / shape_.data_block_bytes, shape_.data_blocks - 1);
+  if (offset + length > shape_.data_blocks * shape_.data_block_bytes) return false;
+  const std::uint64_t last = (offset + length - 1) / shape_.data_block_bytes;
   for (std::uint64_t leaf = offset / shape_.data_block_bytes / shape_.digests_per_leaf;
        leaf <= last / shape_.digests_per_leaf; leaf++) {
     if (!cache_->use(image_, leaf)) return false;

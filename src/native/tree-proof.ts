@@ -32,7 +32,7 @@ export interface TreeProof {
   put(index: number, leaf: Uint8Array): void
   /** A copy of a leaf that is in memory; null for another. */
   leaf(index: number): Uint8Array | null
-  /** Are the leaves of a range of the image in memory? */
+  /** Are the leaves of a range of the image in memory? Never of one that ends behind the data of the tree. */
   knows(offset: number, length: number): boolean
   /**
    * Prove bytes of the image, which may not be changed until it resolves.
@@ -48,6 +48,12 @@ export interface TreeProof {
 export interface TreeProofs {
   /** The reason why nothing can be proven in this process; empty where there is none. */
   verityComplaint(): string
+  /**
+   * The reason why `content` is not signed by one of the certificates; empty when it is.
+   * @param certificates texts in PEM
+   * @param signature a detached PKCS#7 in DER or PEM
+   */
+  signatureComplaint(certificates: readonly string[], signature: Uint8Array, content: Uint8Array): string
   createTreeProof(hashing: BlockHashing, shape: TreeShape): TreeProof
   /**
    * The digests of the blocks of `bytes`, one behind another.

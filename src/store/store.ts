@@ -66,6 +66,8 @@ export class Store {
   onRecorded: () => void = () => {}
   /** Called when blocks were written into data files, with their bytes. */
   onWritten: (bytes: number) => void = () => {}
+  /** See {@link StoreContext.proofOf}. */
+  proofOf: StoreContext['proofOf'] = async () => null
   readonly #failedFiles: OpenBackoff
   readonly #retirement: ImageRemoval
   #closing: Promise<void> | undefined
@@ -96,6 +98,7 @@ export class Store {
       tick: options.tick,
       written: bytes => this.onWritten(bytes),
       syncDirectory: () => options.directory.sync(),
+      proofOf: (...range) => this.proofOf(...range),
     }
     this.#retirement = new ImageRemoval({ ...this.#parts, images: this.#images, directory: options.directory })
   }

@@ -159,6 +159,7 @@ export class Rooms {
     this.#closers.push('store', () => store.close())
     if (bypass) store.health.forceBypass(bypass.reason)
     seals.use(store)
+    store.proofOf = (image, offset, length) => this.#origins.localProof(image, offset, length)
     this.#origins.keepSealsIn(seals)
     clock.advanceTo(store.latestUse + 1)
     this.#store = store

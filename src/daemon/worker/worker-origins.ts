@@ -7,6 +7,7 @@
 import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { Image } from '../../base/image.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -17,7 +18,7 @@ import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { StreamDecoders } from '../../native/stream-decoder.ts'
-import type { TreeProofs } from '../../native/tree-proof.ts'
+import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
@@ -34,6 +35,9 @@ import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import { originOptionsOf } from '../config/origin-settings.ts'
+
+/** Proofs that are asked of the disk end with its time-outs. */
+const neverAborted = new LightAbortSignal()
 
 /** Longest source in the mount table, in bytes; the kernel takes a page. */
 const sourceBytesMax = 255
@@ -153,6 +157,12 @@ export class WorkerOrigins {
         count: (image, bytes, ms) => sources.answered(image, bytes, ms),
       },
     }))
+  }
+
+  /** See {@link OriginSeals.localProof}. */
+  async localProof(image: Image, offset: number, length: number): Promise<TreeProof | null> {
+    const found = this.#open.find(({ origin }) => origin.url === image.origin)
+    return (await found?.seals.localProof(image, offset, length, { signal: neverAborted })) ?? null
   }
 
   /** The longest that a miss of any of them is waited for. */

@@ -56,9 +56,10 @@ export class HashTree {
   /** The run of leaves that was loaded last: the next one is loaded ahead. */
   #latestRun = -1
 
-  constructor(parameters: TreeParameters, rootHash: Buffer, parts: HashTreeContext) {
+  /** @param offset of the superblock in its file */
+  constructor(parameters: TreeParameters, rootHash: Buffer, offset: number, parts: HashTreeContext) {
     this.parameters = parameters
-    this.layout = treeLayoutOf(parameters)
+    this.layout = treeLayoutOf(parameters, offset)
     this.rootHash = rootHash
     this.#parts = parts
     this.#hashing = hashingOf(parameters)
@@ -96,6 +97,25 @@ export class HashTree {
         else if (begin + k >= first && begin + k <= last) throw this.#corrupt(0, begin + k)
       }
       if (!isLocal) this.#loadAhead(run)
+    }
+  }
+
+  /**
+   * Put right blocks of the tree into bytes of its file: readers of an image with an appended tree get it proven.
+   * @param offset of `target`, counted from the superblock
+   */
+  async copyTo(offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const { hashBlockBytes } = this.parameters
+    for (const [level, { blocks, offset: begin }] of this.layout.levels.entries()) {
+      const first = Math.max(0, Math.floor((offset - begin) / hashBlockBytes))
+      const end = Math.min(blocks, Math.ceil((offset + target.length - begin) / hashBlockBytes))
+      for (let block = first; block < end; block++) {
+        const run = await this.#run(level, this.#runOf(block), options, false)
+        const bytes = run[block % this.#runBlocks]
+        if (!bytes) throw this.#corrupt(level, block)
+        const at = begin + block * hashBlockBytes - offset
+        target.set(bytes.subarray(Math.max(0, -at), Math.min(hashBlockBytes, target.length - at)), Math.max(0, at))
+      }
     }
   }
 

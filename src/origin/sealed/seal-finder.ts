@@ -1,17 +1,19 @@
 /**
  * Seal finder: finds the hash tree of an image and a root hash that may be trusted, and judges both.
  *
- * The tree lies beside the image as `NAME.verity`. Its root hash is the operator's; or it comes beside the image as
- * `NAME.roothash`, or with the tree alone, and then the first one is pinned.
+ * The tree lies beside the image as `NAME.verity`, or behind the data in the image. Its root hash is the operator's; or
+ * it comes beside the image as `NAME.roothash`, signed by `NAME.roothash.p7s`. Where no certificates are configured, it
+ * may be unsigned, or come with the tree alone: then the first one is pinned.
  */
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import { rootHashFileBytesMax, superblockBytes } from './limits.ts'
+import { appendedOffsets } from './appended-tree.ts'
+import { rootHashFileBytesMax, signatureFileBytesMax, superblockBytes } from './limits.ts'
 import type { SealRecord, SealTrust } from './seal.ts'
-import { digestBytesOf, parseSuperblock, type TreeParameters } from './superblock.ts'
+import { digestBytesOf, isSuperblock, parseSuperblock, type TreeParameters } from './superblock.ts'
 import { treeLayoutOf } from './tree-layout.ts'
-import { rootHashSuffix, treeSuffix, type VerifyOptions } from './verify-options.ts'
+import { rootHashSuffix, signatureSuffix, treeSuffix, type VerifyOptions } from './verify-options.ts'
 
 /** A tree that was found, not trusted yet. */
 interface FoundTree {
@@ -24,6 +26,8 @@ export interface SealFinderContext {
   readonly origin: Pick<Origin, 'url' | 'lookup' | 'read'>
   /** The digest of a block. */
   hash(parameters: TreeParameters, block: Buffer): Promise<Buffer>
+  /** See {@link TreeProofs.signatureComplaint}. */
+  signatureComplaint(certificates: readonly string[], signature: Uint8Array, content: Uint8Array): string
 }
 
 export class SealFinder {
@@ -38,7 +42,7 @@ export class SealFinder {
    * @throws CacheError image-unproven for a tree or a root hash that cannot be used, and what the origin throws
    */
   async find(image: Image, options: VerifyOptions, read: ReadOptions): Promise<SealRecord | null> {
-    const found = await this.#treeBeside(image, read)
+    const found = (await this.#treeBeside(image, read)) ?? (await this.#treeBehind(image, options, read))
     if (!found) return null
     const { rootHash, trust } = await this.#rootHashOf(image, found, options, read)
     const hashBytes = digestBytesOf[found.parameters.algorithm]
@@ -67,6 +71,22 @@ export class SealFinder {
     return { parameters, file, offset: 0 }
   }
 
+  /** A tree behind the data, in the image itself. */
+  async #treeBehind(image: Image, { verity }: VerifyOptions, read: ReadOptions): Promise<FoundTree | null> {
+    for (const offset of appendedOffsets(image.sizeBytes, verity === 'require')) {
+      const bytes = Buffer.alloc(superblockBytes)
+      await this.#parts.origin.read(image, offset, bytes, read)
+      if (!isSuperblock(bytes)) continue
+      const name = `${this.#parts.origin.url}${image.key} at ${offset}`
+      const parameters = this.#judged(image, () => parseSuperblock(bytes, name))
+      const layout = treeLayoutOf(parameters, offset)
+      if (layout.dataBytes === offset && offset + layout.bytes <= image.sizeBytes) {
+        return { parameters, file: image, offset }
+      }
+    }
+    return null
+  }
+
   async #rootHashOf(
     image: Image,
     tree: FoundTree,
@@ -75,15 +95,35 @@ export class SealFinder {
   ): Promise<{ readonly rootHash: string; readonly trust: SealTrust }> {
     if (options.rootHash !== null) return { rootHash: options.rootHash, trust: 'configured' }
     const text = await this.#smallFile(image, rootHashSuffix, rootHashFileBytesMax, read)
+    const isSigned = options.certificates.length > 0
+    if (isSigned) await this.#mustBeSigned(image, text, options.certificates, read)
     if (text === null) return { rootHash: await this.#hashOfTop(tree, read), trust: 'pinned' }
     const rootHash = text.toString('latin1').trim().toLowerCase()
     if (!/^([0-9a-f]{2})+$/.test(rootHash)) throw this.#unproven(image, `${image.key}${rootHashSuffix} is no root hash`)
-    return { rootHash, trust: 'pinned' }
+    return { rootHash, trust: isSigned ? 'signed' : 'pinned' }
+  }
+
+  /** @throws CacheError image-unproven: absent; image-corrupt: there, and not right */
+  async #mustBeSigned(
+    image: Image,
+    text: Buffer | null,
+    certificates: readonly string[],
+    read: ReadOptions,
+  ): Promise<void> {
+    if (text === null) throw this.#unproven(image, `there is no ${image.key}${rootHashSuffix} beside it`)
+    const signature = await this.#smallFile(image, signatureSuffix, signatureFileBytesMax, read)
+    if (signature === null) throw this.#unproven(image, `there is no ${image.key}${signatureSuffix} beside it`)
+    // Some sign the file, some the hash in it.
+    const hash = Buffer.from(text.toString('latin1').trim(), 'latin1')
+    const complaints = [text, hash].map(content => this.#parts.signatureComplaint(certificates, signature, content))
+    if (complaints.includes('')) return
+    const what = `${this.#parts.origin.url}${image.key}${signatureSuffix}: ${complaints[0]}`
+    throw new CacheError('image-corrupt', `${what}: nothing of ${image.key} is served`)
   }
 
   /** The root hash that the tree itself says. */
   async #hashOfTop({ parameters, file, offset }: FoundTree, read: ReadOptions): Promise<string> {
-    const top = treeLayoutOf(parameters).levels.at(-1)
+    const top = treeLayoutOf(parameters, offset).levels.at(-1)
     const block = Buffer.alloc(top ? parameters.hashBlockBytes : parameters.dataBlockBytes)
     // Without a level the only data block is hashed, which such a file cannot vouch for: it is the first that came.
     if (top) await this.#parts.origin.read(file, offset + top.offset, block, read)

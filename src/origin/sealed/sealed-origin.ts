@@ -59,7 +59,9 @@ export class SealedOrigin extends ForwardingOrigin {
     this.#now = parts.now ?? (() => performance.now())
     const hash = (parameters: SealRecord['parameters'], block: Buffer) =>
       parts.proofs.hashBlocks(hashingOf(parameters), block, block.length, 1)
-    this.#finder = new SealFinder({ origin: inner, hash })
+    const signatureComplaint = (...signed: Parameters<TreeProofs['signatureComplaint']>) =>
+      parts.proofs.signatureComplaint(...signed)
+    this.#finder = new SealFinder({ origin: inner, hash, signatureComplaint })
     if (parts.readers) parts.readers.guard = (imageId, reader) => this.#guarded(imageId, reader)
   }
 
@@ -127,7 +129,12 @@ export class SealedOrigin extends ForwardingOrigin {
       if (read.status === 'rejected') throw read.reason
       if (loaded.status === 'rejected') throw this.#withoutSeal(image, loaded.reason)
       const { proof, block } = await seal.tree.proof.find(offset, target)
-      if (proof === 'right') return
+      if (proof === 'right') {
+        const behind = offset + target.length - seal.tree.layout.dataBytes
+        if (behind <= 0) return
+        const tail = target.subarray(Math.max(0, target.length - behind))
+        return await seal.tree.copyTo(offset + target.length - tail.length - seal.record.offset, tail, options)
+      }
       // Its leaf has left memory meanwhile.
       isUnknown = proof === 'unknown'
       if (isUnknown) continue
@@ -192,7 +199,7 @@ export class SealedOrigin extends ForwardingOrigin {
   async #found(image: Image, policy: VerifyOptions, read: ReadOptions): Promise<Seal> {
     const record = await this.#finder.find(image, policy, read)
     if (!record) {
-      const what = `${this.url}${image.key}: cannot be proven: there is no ${image.key}.verity beside it`
+      const what = `${this.url}${image.key}: cannot be proven: there is no ${image.key}.verity beside it, and no tree in it`
       throw new CacheError('image-unproven', what)
     }
     const seal = this.#sealed(image, record)
@@ -227,7 +234,7 @@ export class SealedOrigin extends ForwardingOrigin {
   #sealed(image: Image, record: SealRecord): Seal {
     const { proofs, keeper, wrongBlocks } = this.#parts
     const { parameters, file, offset } = record
-    const tree = new HashTree(parameters, Buffer.from(record.rootHash, 'hex'), {
+    const tree = new HashTree(parameters, Buffer.from(record.rootHash, 'hex'), offset, {
       name: `${this.url}${image.key}`,
       id: image.id,
       proofs,

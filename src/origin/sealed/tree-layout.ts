@@ -27,7 +27,11 @@ export interface TreeLayout {
 
 type Shape = Omit<TreeParameters, 'salt' | 'hashType'>
 
-export function treeLayoutOf({ algorithm, dataBlockBytes, hashBlockBytes, dataBlocks }: Shape): TreeLayout {
+/** @param superblockOffset in its file: blocks of the tree begin at multiples of their size there */
+export function treeLayoutOf(
+  { algorithm, dataBlockBytes, hashBlockBytes, dataBlocks }: Shape,
+  superblockOffset = 0,
+): TreeLayout {
   const digestBytes = digestBytesOf[algorithm]
   const digestsPerBlock = 2 ** Math.floor(Math.log2(hashBlockBytes / digestBytes))
   const counts: number[] = []
@@ -37,7 +41,8 @@ export function treeLayoutOf({ algorithm, dataBlockBytes, hashBlockBytes, dataBl
   }
   if (counts.length > treeLevelsMax) throw new Error(`${counts.length} levels, at most ${treeLevelsMax}`)
   const levels: TreeLevel[] = []
-  let offset = Math.ceil(superblockBytes / hashBlockBytes) * hashBlockBytes
+  const behind = superblockOffset + superblockBytes
+  let offset = Math.ceil(behind / hashBlockBytes) * hashBlockBytes - superblockOffset
   for (const [level, blocks] of [...counts.entries()].reverse()) {
     levels[level] = { blocks, offset }
     offset += blocks * hashBlockBytes

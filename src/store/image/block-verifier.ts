@@ -5,18 +5,20 @@
  * it stays as it is, unpublished, because it may be as good as ever when the disk is back.
  */
 import { CacheError } from '../../base/errors.ts'
-import { countOf, type Image } from '../../base/image.ts'
+import { countOf, type Geometry, type Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoreFile, Verified } from '../../native/addon.ts'
 import type { DiskHealth } from '../disk/disk-health.ts'
 import type { ResidencyTable } from './residency-table.ts'
+import type { StoreContext } from './store-context.ts'
 
 /** Interface of a stored image to verification. */
 export interface VerifierTarget {
   readonly image: Image
   readonly file: StoreFile
   readonly residency: ResidencyTable
+  readonly geometry: Geometry
   held(object: number): bigint
   /** Revoke, forget, punch. */
   drop(object: number, blocks: bigint): Promise<void>
@@ -26,6 +28,7 @@ export interface VerifierContext {
   readonly index: IndexDatabase
   readonly health: DiskHealth
   readonly logger: Logger
+  readonly proofOf: StoreContext['proofOf']
 }
 
 export class BlockVerifier {
@@ -45,32 +48,41 @@ export class BlockVerifier {
 
   /** Verify those of `blocks` that are held and not published. The caller holds the object's lock. */
   async verify(object: number, blocks: bigint): Promise<void> {
-    const { image, file, residency, held } = this.#target
+    const { image, residency, held } = this.#target
     const { index } = this.#parts
     const unverified = held(object) & ~residency.resident(object) & blocks
     if (unverified === 0n) return
     const stored = index.sums(image.id, object)
     const summed = unverified & (stored?.blocks ?? 0n)
-    const found = stored && summed !== 0n ? await file.verify(object, summed, stored.sums, false) : nothingFound
+    const found = stored && summed !== 0n ? await this.#compare(object, summed, stored.sums, false) : nothingFound
     residency.publish(object, found.good)
     await this.#settle(object, unverified, found)
   }
 
   /** See {@link StoredImage.scrub}. The caller holds the object's lock. */
   async scrub(object: number, blocks: bigint, fromDisk: boolean): Promise<bigint> {
-    const { image, file, residency, held } = this.#target
+    const { image, residency, held } = this.#target
     const unpublished = held(object) & ~residency.resident(object) & blocks
     const recorded = this.#parts.index.sums(image.id, object)
     const summed = held(object) & blocks & (recorded?.blocks ?? 0n)
     let found: Verified | null = nothingFound
     if (recorded && summed !== 0n) {
-      found = await this.#parts.health.watchRead(file.verify(object, summed, recorded.sums, fromDisk), null)
+      found = await this.#parts.health.watchRead(this.#compare(object, summed, recorded.sums, fromDisk), null)
     }
     if (found === null) return 0n
     residency.publish(object, found.good & unpublished)
     // Blocks taken over at boot without a checksum cannot be trusted; blocks written since will have one.
     await this.#settle(object, summed | unpublished, found)
     return summed | unpublished
+  }
+
+  /** Of a sealed image, checksums are not enough: its hash tree has to say the same. */
+  async #compare(object: number, blocks: bigint, sums: Uint32Array, fromDisk: boolean): Promise<Verified> {
+    const { image, file, geometry } = this.#target
+    const { objectBytes, sizeBytes } = geometry
+    const offset = object * objectBytes
+    const proof = await this.#parts.proofOf(image, offset, Math.min(objectBytes, sizeBytes - offset))
+    return await file.verify(object, blocks, sums, fromDisk, proof)
   }
 
   /** Verify published blocks that a reader did not get: readers miss them meanwhile. The caller holds the lock. */
@@ -88,7 +100,7 @@ export class BlockVerifier {
     }
     const bad = compared & ~good & ~unread
     this.#corruptBlocks += countOf(bad)
-    await this.#giveUp(object, bad, 'blocks on disk differ from their checksums')
+    await this.#giveUp(object, bad, 'blocks on disk differ from their checksums or their hash tree')
     if (health.mayRead) await this.#giveUp(object, unread, 'blocks on disk cannot be read')
   }
 

@@ -1,8 +1,10 @@
 /** Shared context of the images of one store: index, capacity, health, batches and locks. */
 
 import type { KeyedMutex } from '../../async/keyed-mutex.ts'
+import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
+import type { TreeProof } from '../../native/tree-proof.ts'
 import type { Capacity } from '../disk/capacity.ts'
 import type { DiskHealth } from '../disk/disk-health.ts'
 import type { Committer } from './committer.ts'
@@ -19,6 +21,8 @@ export interface StoreContext {
   readonly tick: () => number
   /** Blocks were written into a data file; zeros are not. */
   readonly written: (bytes: number) => void
+  /** The proof of a range of a sealed image, as far as it is known here; null for none. Never rejects. */
+  readonly proofOf: (image: Image, offset: number, length: number) => Promise<TreeProof | null>
   /** Make the directory of the data files durable. */
   readonly syncDirectory: () => Promise<void>
 }

@@ -49,6 +49,7 @@ export class StoredImage {
       image,
       file,
       residency: this.residency,
+      geometry: this.geometry,
       held: (object: number) => this.held(object),
       drop: (object: number, blocks: bigint) => this.#drop(object, blocks),
     }

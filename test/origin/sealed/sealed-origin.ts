@@ -1,7 +1,8 @@
 /**
  * Images proven by trees that veritysetup has made: right bytes pass, wrong ones never do.
  */
-import { readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
@@ -196,4 +197,95 @@ t.test('options of a single image come before those of all', { skip: noVerityset
   t.ok(bytes.subarray(1).equals((await read()).subarray(1)))
   const { read: proven } = await opened(t, directory)
   await t.rejects(proven(0, 1), { code: 'image-corrupt' })
+})
+
+for (const shape of [
+  {},
+  { dataBlockBytes: 512, hashBlockBytes: 512, hash: 'sha512' },
+  { dataBlockBytes: 1024, hashBlockBytes: 4096 },
+  { fecRoots: 2 },
+  { fecRoots: 24, salt: '' },
+] as const satisfies readonly (SealOptions & { fecRoots?: number })[]) {
+  t.test(`a tree behind the data: ${JSON.stringify(shape)}`, { skip: noVeritysetup }, async t => {
+    const directory = t.testdir()
+    const path = join(directory, 'a.raw')
+    const bytes = Buffer.from(sampleBytes(sample, 0, sizeBytes))
+    writeFileSync(path, bytes)
+    const { dataBlockBytes = 4096 } = shape as SealOptions
+    const blocks = sizeBytes / dataBlockBytes
+    const more = [`--data-blocks=${blocks}`, `--hash-offset=${sizeBytes}`]
+    const fecRoots = 'fecRoots' in shape ? shape.fecRoots : 0
+    const rootHash = seal(path, path, { ...shape, more })
+    if (fecRoots > 0) {
+      // Its length, then once more with FEC behind the tree.
+      const fecOffset = statSync(path).size
+      seal(path, path, {
+        ...shape,
+        more: [...more, `--fec-device=${path}`, `--fec-offset=${fecOffset}`, `--fec-roots=${fecRoots}`],
+      })
+      t.ok(statSync(path).size > fecOffset)
+    }
+    put(path, readFileSync(path))
+    const whole = readFileSync(path)
+    const { read, seals, image } = await opened(t, directory, { rootHash })
+    t.ok(whole.equals(await read()), 'with the tree')
+    t.match(seals.sealOf(image), { record: { offset: sizeBytes, file: { key: 'a.raw' } } })
+    t.ok(whole.subarray(sizeBytes - 5, sizeBytes + 9000).equals(await read(sizeBytes - 5, 9005)))
+    damage(path, 70_000)
+    const data = await opened(t, directory, { rootHash })
+    await t.rejects(data.read(65_536, 8192), { code: 'image-corrupt' })
+    put(path, whole)
+    damage(path, sizeBytes + 8192 + 100)
+    const tree = await opened(t, directory, { rootHash })
+    await t.rejects(tree.read(), { code: 'image-corrupt' })
+  })
+}
+
+t.test('a signed root hash', { skip: noVeritysetup }, async t => {
+  const { directory, bytes, rootHash } = sealedImage(t)
+  const at = (name: string) => join(directory, name)
+  const keys: readonly (readonly [string, readonly string[]])[] = [
+    ['rsa', ['-newkey', 'rsa:2048']],
+    ['ec', ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']],
+  ]
+  for (const [name, words] of keys) {
+    const subject = ['-nodes', '-subj', `/CN=${name}`, '-keyout', at(`${name}.key`), '-out', at(`${name}.pem`)]
+    execFileSync('openssl', ['req', '-x509', ...words, ...subject], { stdio: 'pipe' })
+  }
+  put(at('a.raw.roothash'), rootHash)
+  const sign = (words: readonly string[], key: string) => {
+    const common = ['-binary', '-in', at('a.raw.roothash'), '-signer', at(`${key}.pem`), '-inkey', at(`${key}.key`)]
+    execFileSync('openssl', [...words, ...common, '-out', at('a.raw.roothash.p7s')], { stdio: 'pipe' })
+    put(at('a.raw.roothash.p7s'), readFileSync(at('a.raw.roothash.p7s')))
+  }
+  const certificate = (name: string) => readFileSync(at(`${name}.pem`), 'utf8')
+  const ways: readonly (readonly [readonly string[], string])[] = [
+    [['smime', '-sign', '-nocerts', '-noattr', '-outform', 'DER'], 'rsa'],
+    [['smime', '-sign', '-outform', 'PEM'], 'ec'],
+    [['cms', '-sign', '-outform', 'DER'], 'ec'],
+    [['cms', '-sign', '-outform', 'PEM', '-keyopt', 'rsa_padding_mode:pss'], 'rsa'],
+  ]
+  for (const [words, key] of ways) {
+    const isPss = words.includes('-keyopt')
+    if (isPss) {
+      const common = ['-binary', '-in', at('a.raw.roothash'), '-signer', at(`${key}.pem`), '-inkey', at(`${key}.key`)]
+      const options = ['-keyopt', 'rsa_padding_mode:pss', '-outform', 'PEM', '-out', at('a.raw.roothash.p7s')]
+      execFileSync('openssl', ['cms', '-sign', ...common, ...options], { stdio: 'pipe' })
+      put(at('a.raw.roothash.p7s'), readFileSync(at('a.raw.roothash.p7s')))
+    } else sign(words, key)
+    const { read, seals, image } = await opened(t, directory, { certificates: [certificate('rsa'), certificate('ec')] })
+    t.ok(bytes.equals(await read()), `${words} ${key}`)
+    t.match(seals.sealOf(image), { record: { rootHash, trust: 'signed' } })
+    const other = key === 'rsa' ? 'ec' : 'rsa'
+    const wrong = await opened(t, directory, { certificates: [certificate(other)] })
+    await t.rejects(wrong.read(0, 1), { code: 'image-corrupt', message: /not by one of the certificates/ })
+    const preferred = await opened(t, directory, { verity: 'prefer', certificates: [certificate(other)] })
+    await t.rejects(preferred.read(0, 1), { code: 'image-corrupt' }, 'a wrong signature is no missing one')
+  }
+  put(at('a.raw.roothash'), 'ab'.repeat(32))
+  const changed = await opened(t, directory, { certificates: [certificate('rsa')] })
+  await t.rejects(changed.read(0, 1), { code: 'image-corrupt', message: /of another text/ })
+  rmSync(at('a.raw.roothash.p7s'))
+  const unsigned = await opened(t, directory, { certificates: [certificate('rsa')] })
+  await t.rejects(unsigned.read(0, 1), { code: 'image-unproven', message: /no a.raw.roothash.p7s/ })
 })
