@@ -16,6 +16,7 @@ import {
 import { defineExplain, defineImages, definePin, definePromote, defineVerify } from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'
+import { defineSeal } from './definitions/define-seal.ts'
 import { defineDrain, defineEvict, defineMode } from './definitions/define-tier.ts'
 import { defineWeb } from './definitions/define-web.ts'
 import type { Ended } from './output/argument-parsers.ts'
@@ -51,6 +52,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     definePin,
     defineMode,
     defineProfile,
+    defineSeal,
     defineExplain,
     defineVerify,
     defineSet,

@@ -33,3 +33,6 @@ export const recordRequests = 3
 
 /** Capacity of the cache of a recording: four times the longest profile. */
 export const recordCapacityBytes = 1024 ** 3
+
+/** A random salt of `parentfs seal`: as veritysetup's. */
+export const sealSaltBytes = 32
