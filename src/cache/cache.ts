@@ -311,6 +311,10 @@ export class Cache {
     return { residentBytes: stored.heldBytes, complete: stored.complete, mode }
   }
 
+  properties(image: Image): Readonly<Record<string, string>> | null {
+    return this.#origins.of(image).origin.describe?.(image) ?? null
+  }
+
   capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number } {
     const { capacity } = this.#options.store
     return { capacityBytes: capacity.capacityBytes, usedBytes: capacity.usedBytes, images: this.#catalog.size }

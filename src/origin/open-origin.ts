@@ -114,6 +114,8 @@ export interface OriginOptions {
   readonly swift: SwiftOptions
   /** Of an image service of OpenStack only. */
   readonly glance: GlanceOptions
+  /** Stores behind it that are read without it. */
+  readonly imageStores: readonly ImageStoreOptions[]
   /** Of an NBD server only. */
   readonly nbd: Partial<NbdSettings>
   /** Of a registry only. */
@@ -125,6 +127,13 @@ export interface OriginOptions {
 /** Views that there are: `raw` shows qcow2 and VMDK images as raw, `unpacked` files of gzip, xz and Zstandard. */
 export const originViews = ['raw', 'unpacked'] as const
 export type OriginView = (typeof originViews)[number]
+
+/** A store behind an image service: see glance/image-stores.ts. */
+export interface ImageStoreOptions {
+  readonly location: string
+  readonly url: string
+  readonly options: Partial<OriginOptions>
+}
 
 type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
 type NbdSettings = Pick<NbdOptions, 'tls' | 'allowMutable' | 'digests'>
@@ -143,6 +152,7 @@ const originOptionsDefault: OriginOptions = {
   ceph: {},
   swift: swiftOptionsDefault,
   glance: glanceOptionsDefault,
+  imageStores: [],
   nbd: {},
   oci: {},
   s3: {},
@@ -197,15 +207,7 @@ interface SchemeParts {
  * @throws CacheError invalid-argument
  */
 export function openOrigin(url: string, dependencies: OriginDependencies): Origin {
-  const scheme = URL.canParse(url) ? new URL(url).protocol : null
-  const open = scheme === null ? undefined : schemes[scheme]
-  if (open === undefined) {
-    const known = Object.keys(schemes).map(name => `${name}//`)
-    throw new CacheError(
-      'invalid-argument',
-      `${withoutCredentials(url)}: not an origin; it must begin with ${known.join(', ')}`,
-    )
-  }
+  const open = schemeOf(url)
   const { addon, loadCeph = noCeph, meter = new Meter(), hedges = new Hedges(), receiver = null } = dependencies
   const options = { ...originOptionsDefault, ...dependencies.options }
   const { concurrencyMax, missMsMax, retry } = options
@@ -224,6 +226,15 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { seals, share } = dependencies
   const shared = share ? share(viewed) : viewed
   return shownOf(seals ? seals.around(shared, options.verify, readers) : shared, options)
+}
+
+/** @throws CacheError invalid-argument */
+function schemeOf(url: string): (url: string, parts: SchemeParts) => Origin {
+  const open = URL.canParse(url) ? schemes[new URL(url).protocol] : undefined
+  if (open !== undefined) return open
+  const known = Object.keys(schemes).map(name => `${name}//`)
+  const place = withoutCredentials(url)
+  throw new CacheError('invalid-argument', `${place}: not an origin; it must begin with ${known.join(', ')}`)
 }
 
 /** The names that views add can be hidden like all others. */
@@ -286,7 +297,22 @@ function openOci(url: string, parts: SchemeParts): Origin {
 }
 
 function openGlance(url: string, parts: SchemeParts): Origin {
-  return hedged(new GlanceOrigin(url, parts.options.glance, httpOptionsOf(parts)), parts)
+  const stores = parts.options.imageStores.map(store => ({
+    location: store.location,
+    origin: openStore(store, parts),
+  }))
+  return hedged(new GlanceOrigin(url, { ...parts.options.glance, stores }, httpOptionsOf(parts)), parts)
+}
+
+/**
+ * A store behind an image service. Requests, tries and hedges are counted and bounded once, around the service; native
+ * threads do not know the images under the names that the store gives them.
+ */
+function openStore({ url, options }: ImageStoreOptions, parts: SchemeParts): Origin {
+  const { concurrencyMax, missMsMax } = parts.options
+  const own = { ...originOptionsDefault, ...options, concurrencyMax, missMsMax, hedgeShareMax: 0 }
+  const alone = { meter: new Meter(), hedges: new Hedges(), readers: null, createFileReaders: null }
+  return schemeOf(url)(url, { ...parts, ...alone, options: own })
 }
 
 function openS3(url: string, parts: SchemeParts): Origin {

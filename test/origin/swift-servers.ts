@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { identify } from '../../src/base/image.ts'
+import { glanceOptionsDefault } from '../../src/origin/glance/glance-origin.ts'
 import { openOrigin } from '../../src/origin/open-origin.ts'
 import { type OpenStackSettings, openStackSettingsDefault } from '../../src/origin/openstack/openstack-options.ts'
 import { swiftOptionsDefault } from '../../src/origin/swift/swift-origin.ts'
@@ -12,6 +13,7 @@ import { swiftNativeReads } from '../contract/swift/native-reads.ts'
 import { type SwiftSubject, swiftContract } from '../contract/swift/swift-contract.ts'
 import { noHoles } from '../fixtures/extents.ts'
 import { freePort } from '../fixtures/free-port.ts'
+import { noGlance, startGlance } from '../fixtures/glance-server.ts'
 import { noKeystone, startKeystone } from '../fixtures/keystone-server.ts'
 import { SwiftObjects, swiftAccess } from '../fixtures/swift-objects.ts'
 import { noSwift, startSwift } from '../fixtures/swift-server.ts'
@@ -22,7 +24,11 @@ if (noSwift !== false || noKeystone !== false) {
   t.test('origins in OpenStack Swift', { skip: noSwift || noKeystone }, async () => {})
 } else {
   const [port, keystonePort] = [await freePort(), await freePort()]
-  const catalog = { 'object-store': `http://127.0.0.1:${port}/v1/AUTH_%(project_id)s` }
+  const imagePort = await freePort()
+  const catalog = {
+    'object-store': `http://127.0.0.1:${port}/v1/AUTH_%(project_id)s`,
+    image: `http://127.0.0.1:${imagePort}`,
+  }
   const [keystone, swift] = await Promise.all([
     startKeystone(t, catalog, keystonePort),
     startSwift(t, { port, keystonePort }),
@@ -96,6 +102,33 @@ if (noSwift !== false || noKeystone !== false) {
     t.teardown(() => stranger.close())
     t.equal(await stranger.list(options), null)
     t.equal((await stranger.lookup('a.img', options)).sizeBytes, 8)
+  })
+
+  t.test('an image service that the catalog names, with the login of its user', { skip: noGlance }, async t => {
+    const service = await startGlance(t, { keystone: { port: imagePort, keystonePort } })
+    const bytes = Buffer.from('contents of an image')
+    await service.put({ name: 'mine', bytes, token: await keystone.token() })
+    const open = (login: Partial<OpenStackSettings>) => {
+      const settings = { ...openStackSettingsDefault, authUrl: keystone.authUrl, ...login }
+      const origin = openOrigin('glance:///', {
+        addon: noHoles,
+        options: { glance: { ...glanceOptionsDefault, settings } },
+      })
+      t.teardown(() => origin.close())
+      return origin
+    }
+    const password = { env: 'SWIFT_TEST_PASSWORD' }
+    const origin = open({ username, project, password })
+    t.same(await origin.list(options), ['mine'])
+    const image = identify(await origin.lookup('mine', options))
+    const target = Buffer.alloc(5)
+    await origin.read(image, 12, target, options)
+    t.equal(target.toString(), 'an im')
+    t.match(origin.describe?.(image), { visibility: 'shared', disk_format: 'raw' })
+    const wrong = open({ username, project, password: { env: 'SWIFT_TEST_CREDENTIAL' } })
+    const error = await wrong.list(options).catch((error: Error) => error)
+    t.match(error, { code: 'access-denied' })
+    t.notMatch(String(error), keystone.applicationCredential.secret)
   })
 
   // The last one: the token of our own tools is gone with it.

@@ -115,5 +115,5 @@ type GlanceSettings = z.output<z.ZodObject<typeof glanceFields>>
 
 /** The same, as src/origin/open-origin.ts wants it. */
 export function glanceOptionsOf({ insecure, ...settings }: GlanceSettings, logger: Logger): GlanceOptions {
-  return { ...swiftOptionsOf({ ...settings, storageUrl: null }, logger), isInsecure: insecure }
+  return { ...swiftOptionsOf({ ...settings, storageUrl: null }, logger), isInsecure: insecure, stores: [] }
 }

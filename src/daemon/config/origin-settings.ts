@@ -15,7 +15,7 @@ import { glanceOptionsDefault } from '../../origin/glance/glance-origin.ts'
 import { originConcurrencyDefault } from '../../origin/http/limits.ts'
 import { imageShareMax } from '../../origin/limits.ts'
 import { isNbdUrl } from '../../origin/nbd/nbd-url.ts'
-import { identityOf, type OriginOptions, originViews } from '../../origin/open-origin.ts'
+import { type ImageStoreOptions, identityOf, type OriginOptions, originViews } from '../../origin/open-origin.ts'
 import { isS3Url, s3UrlWith } from '../../origin/s3/s3-url.ts'
 import { swiftOptionsDefault } from '../../origin/swift/swift-origin.ts'
 import { isSwiftUrl, swiftUrlWith } from '../../origin/swift/swift-url.ts'
@@ -24,6 +24,7 @@ import { matcherOf } from '../../origin/wrappers/name-filter.ts'
 import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import { hitSetFields } from './hit-set-settings.ts'
 import { httpOptionsOf, proxyComplaint, webFields, webServerComplaints, webServerFields } from './http-settings.ts'
+import { imageStoresField, type JudgedStore } from './image-store-settings.ts'
 import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import { ociFields, ociOptionsOf } from './oci-settings.ts'
@@ -147,7 +148,13 @@ const rbd = z.strictObject({ kind: z.literal('rbd'), ...common, ...rbdFields })
 
 const swift = z.strictObject({ kind: z.literal('swift'), ...common, ...besideImages, ...webFields, ...swiftFields })
 
-const glance = z.strictObject({ kind: z.literal('glance'), ...common, ...webFields, ...glanceFields })
+const glance = z.strictObject({
+  kind: z.literal('glance'),
+  ...common,
+  ...webFields,
+  ...glanceFields,
+  stores: imageStoresField(judgeStore),
+})
 
 const s3 = z.strictObject({ kind: z.literal('s3'), ...common, ...besideImages, ...webFields, ...s3Fields })
 
@@ -156,6 +163,11 @@ const rados = z.strictObject({ kind: z.literal('rados'), ...common, ...besideIma
 const nbd = z.strictObject({ kind: z.literal('nbd'), ...common, ...nbdFields, allowMutable: rbdFields.allowMutable })
 
 const oci = z.strictObject({ kind: z.literal('oci'), ...common, ...webFields, basic: http.shape.basic, ...ociFields })
+
+/** Judges the origin of such a store, by the schema below. */
+function judgeStore(input: unknown): JudgedStore {
+  return originSchema.safeParse(input)
+}
 
 /** The kinds there are, and the schemes of URLs that tell them. */
 export const originKinds = { file, http, rbd, rados, swift, glance, nbd, oci, s3 } as const
@@ -228,10 +240,20 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
     swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
     glance: settings.kind === 'glance' ? glanceOptionsOf(settings, logger) : glanceOptionsDefault,
+    imageStores: settings.kind === 'glance' ? imageStoresOf(settings, logger) : [],
     nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
     oci: settings.kind === 'oci' ? ociOptionsOf(settings, logger) : {},
     s3: settings.kind === 's3' ? s3OptionsOf(settings, logger) : {},
   }
+}
+
+/** The stores behind an image service, judged when the configuration was. */
+function imageStoresOf({ stores = [] }: z.output<typeof glance>, logger: Logger): ImageStoreOptions[] {
+  return stores.flatMap(input => {
+    const { location, origin } = input as { location: string; origin: unknown }
+    const settings = originSchema.parse(origin)
+    return { location, url: settings.url, options: originOptionsOf(settings, logger) }
+  })
 }
 
 interface Problem {

@@ -140,6 +140,8 @@ export interface Backend {
     options: BackendOptions,
   ): Promise<{ readonly hole: boolean; readonly end: number }>
   residence(image: Image): Residence
+  /** The origin's own words about an image, by name, as it said them last; null: none. */
+  properties(image: Image): Readonly<Record<string, string>> | null
   /** Bytes, for statfs: the cache's capacity and what is free in it. */
   capacity(): { readonly capacityBytes: number; readonly usedBytes: number; readonly images: number }
 }

@@ -1,5 +1,6 @@
 /**
- * `user.parentfs.*`: what the cache knows of an image, readable with getfattr. Directories have none.
+ * `user.parentfs.*`: what the cache knows of an image, readable with getfattr; `user.parentfs.property.*`: what its
+ * origin says of it. Directories have none.
  */
 import type { Image } from '../../base/image.ts'
 import type { Residence } from './backend.ts'
@@ -16,12 +17,37 @@ const values: Readonly<Record<string, Value>> = {
   'user.parentfs.mode': (_image, residence) => residence().mode,
 }
 
-/** The names that every image has. */
-export const extendedAttributeNames: readonly string[] = Object.keys(values)
+/** In front of the name of a property. */
+const propertyPrefix = 'user.parentfs.property.'
+
+/** Bytes of all names together. Source: Linux include/uapi/linux/limits.h, XATTR_LIST_MAX, which is the double of it. */
+const nameBytesMax = 32 * 1024
+
+/** The words of an origin about an image, by name; null: it has none. */
+export type Properties = Readonly<Record<string, string>> | null
+
+/** The names that an image has. */
+export function extendedAttributeNames(properties: Properties): readonly string[] {
+  const names = Object.keys(values)
+  let bytes = 0
+  for (const name of Object.keys(properties ?? {})) {
+    bytes += propertyPrefix.length + name.length + 1
+    if (bytes > nameBytesMax) break
+    names.push(propertyPrefix + name)
+  }
+  return names
+}
 
 /** @throws Refusal no-such-attribute */
-export function extendedAttribute(name: string, image: Image, residence: () => Residence): Uint8Array {
-  const value = Object.hasOwn(values, name) ? values[name] : undefined
-  if (!value) throw new FsError('no-such-attribute', `${image.key} has no attribute ${name}`)
-  return Buffer.from(value(image, residence))
+export function extendedAttribute(
+  name: string,
+  image: Image,
+  residence: () => Residence,
+  properties: () => Properties,
+): Uint8Array {
+  if (Object.hasOwn(values, name)) return Buffer.from(values[name]!(image, residence))
+  const property = name.startsWith(propertyPrefix) ? name.slice(propertyPrefix.length) : null
+  const known = property === null ? null : properties()
+  if (known && Object.hasOwn(known, property!)) return Buffer.from(known[property!]!)
+  throw new FsError('no-such-attribute', `${image.key} has no attribute ${name}`)
 }

@@ -276,12 +276,19 @@ export class FileSystem {
     const node = this.#nodes.get(nodeId)
     if (node.kind !== 'image') throw new FsError('no-such-attribute')
     const { image } = node.known
-    return extendedAttribute(name, image, () => this.#backend.residence(image))
+    const backend = this.#backend
+    return extendedAttribute(
+      name,
+      image,
+      () => backend.residence(image),
+      () => backend.properties(image),
+    )
   }
 
   /** @throws Refusal stale-node */
   extendedAttributeNames(nodeId: bigint): readonly string[] {
-    return this.#nodes.get(nodeId).kind === 'image' ? extendedAttributeNames : []
+    const node = this.#nodes.get(nodeId)
+    return node.kind === 'image' ? extendedAttributeNames(this.#backend.properties(node.known.image)) : []
   }
 
   capacity(): FileSystemCapacity {

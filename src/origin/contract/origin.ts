@@ -67,6 +67,11 @@ export interface Origin {
    * @throws CacheError image-changed (the origin has another version, whose digest it would be), origin-*
    */
   digest(image: Image, options: ReadOptions): Promise<Digest | null>
+  /**
+   * The origin's own words about an image, by name, as it said them last; null: none. Nothing is asked for it. Origins
+   * without such words lack it.
+   */
+  describe?(image: Image): Readonly<Record<string, string>> | null
   /** Idempotent. */
   close(): Promise<void>
 }

@@ -2,8 +2,9 @@
  * The images of OpenStack's image service: `glance://host/`.
  *
  * An image is found by its name or its id, and its bytes never change: the id and the digest are its version. They come
- * by ranges where the service's store can read at random (file, cinder), else from the front. Tried with Glance 25.1,
- * which answers a range of an image in Swift, S3 or RBD with 400.
+ * from the store that its location names, where the configuration knows that; else by ranges where the service's store
+ * can read at random (file, cinder), else from the front. Tried with Glance 25.1, which answers a range of an image in
+ * Swift, S3 or RBD with 400.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
@@ -29,7 +30,8 @@ import {
 } from '../openstack/openstack-options.ts'
 import { glanceApiOf, glancePlaceOf, glanceUrlOf } from './glance-url.ts'
 import { type ImageRecord, idOfValidator, isImageId, pageOf, recordOf } from './image-record.ts'
-import { imagePageBytesMax, imagePagesMax, pageImagesMax, rangeAnswersMax } from './limits.ts'
+import { type ImageStore, ImageStores, type StoredCopy } from './image-stores.ts'
+import { imagePageBytesMax, imagePagesMax, pageImagesMax, propertyCharsMax, rangeAnswersMax } from './limits.ts'
 
 export interface GlanceOptions {
   readonly settings: OpenStackSettings
@@ -37,6 +39,8 @@ export interface GlanceOptions {
   readonly logger: Logger
   /** HTTP without TLS; null: with loopback addresses alone. */
   readonly isInsecure: boolean | null
+  /** Stores that are read without the service. They are closed with the origin. */
+  readonly stores: readonly ImageStore[]
 }
 
 export const glanceOptionsDefault: GlanceOptions = {
@@ -44,6 +48,7 @@ export const glanceOptionsDefault: GlanceOptions = {
   environment: {},
   logger: silentLogger,
   isInsecure: null,
+  stores: [],
 }
 
 /** The service as it is asked. */
@@ -64,6 +69,9 @@ export class GlanceOrigin implements Origin {
   #service: Service | null = null
   /** True for images that have ranges, by id. */
   readonly #ranges = new LruMap<string, boolean>(rangeAnswersMax)
+  readonly #stores: ImageStores
+  /** By id. */
+  readonly #properties = new LruMap<string, ImageRecord['properties']>(propertyCharsMax, { weightOf: charsOf })
   /** Names that were said to be shared. */
   #shared = ''
   #closing: Promise<void> | null = null
@@ -71,7 +79,7 @@ export class GlanceOrigin implements Origin {
   /** @throws CacheError invalid-argument */
   constructor(
     url: string,
-    { settings, environment, logger, isInsecure }: GlanceOptions,
+    { settings, environment, logger, isInsecure, stores }: GlanceOptions,
     options: Partial<HttpOptions> = {},
   ) {
     const place = glancePlaceOf(url)
@@ -79,6 +87,7 @@ export class GlanceOrigin implements Origin {
     this.#said = glanceApiOf(place, isInsecure)
     this.#http = { ...httpOptionsDefault, ...options }
     this.#logger = logger
+    this.#stores = new ImageStores(stores, logger)
     const login = accountLoginOf(settings, environment)
     if (this.#said === null && (login.kind === 'none' || login.kind === 'token')) {
       throw new CacheError('invalid-argument', `${this.url}: needs authUrl for the catalog, or a host in the URL`)
@@ -113,6 +122,7 @@ export class GlanceOrigin implements Origin {
     const record = await this.#find(service, key, signal)
     const { sizeBytes, validator, createdMs } = record
     const facts = { origin: this.url, key, sizeBytes, validator, modifiedMs: createdMs }
+    if ((await this.#copyOf(service, record, signal)) !== null) return facts
     const hasRanges = await this.#hasRanges(service, facts, signal)
     return hasRanges ? facts : { ...facts, isSequential: true }
   }
@@ -120,6 +130,7 @@ export class GlanceOrigin implements Origin {
   async read(image: Image, offset: number, target: Uint8Array, { signal }: ReadOptions): Promise<void> {
     const service = await this.#serviceNow(signal)
     if (target.length === 0) return
+    if (await this.#readCopy(service, image, offset, target, signal)) return
     if (!(await this.#hasRanges(service, image, signal))) {
       throw new NoRangesError(`${this.url} ${image.key}: the store of the image service sends no ranges`)
     }
@@ -131,21 +142,27 @@ export class GlanceOrigin implements Origin {
     await service.objects.readWhole(image, fileOf(service, image), take, signal)
   }
 
-  async extentAt(_image: Image, _offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
+  async extentAt(image: Image, offset: number, { signal }: ReadOptions): Promise<OriginExtent | null> {
     throwIfAborted(signal)
-    return null
+    const copy = this.#stores.known(idOfValidator(image.validator))
+    return copy && (await copy.origin.extentAt(copy.image, offset, { signal }))
+  }
+
+  describe({ validator }: Image): ImageRecord['properties'] | null {
+    return this.#properties.use(idOfValidator(validator)) ?? null
   }
 
   async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
     const service = await this.#serviceNow(signal)
     const record = await this.#recordOf(service, idOfValidator(image.validator), signal)
     if (record?.validator === image.validator) return record.digest
-    throw new CacheError('image-changed', `${this.url} ${image.key}: is no longer the version that was opened`)
+    throw changed(this.url, image)
   }
 
   close(): Promise<void> {
     this.#service?.objects.close()
-    this.#closing ??= Promise.all([this.#account.close(), this.#service?.client.close()]).then(() => {})
+    const closing = () => [this.#account.close(), this.#service?.client.close(), this.#stores.close()]
+    this.#closing ??= Promise.all(closing()).then(() => {})
     return this.#closing
   }
 
@@ -199,6 +216,7 @@ export class GlanceOrigin implements Origin {
     for (let pages = 0; next !== null; pages++) {
       if (pages > imagePagesMax) throw new CacheError('origin-protocol', `${this.url}: its listing has no end`)
       const page = pageOf(await this.#textOf(service, next, purpose, signal), service.base.href)
+      for (const { id, properties } of page.images) this.#properties.set(id, properties)
       yield page.images
       next = page.next && nextOf(service.base, page.next)
     }
@@ -206,7 +224,9 @@ export class GlanceOrigin implements Origin {
 
   async #recordOf(service: Service, id: string, signal: CancelSignal): Promise<ImageRecord | null> {
     try {
-      return recordOf(await this.#textOf(service, `v2/images/${id}`, 'lookup', signal), service.base.href)
+      const record = recordOf(await this.#textOf(service, `v2/images/${id}`, 'lookup', signal), service.base.href)
+      if (record) this.#properties.set(id, record.properties)
+      return record
     } catch (error) {
       if (isCacheError(error, 'not-found')) return null
       throw error
@@ -221,6 +241,40 @@ export class GlanceOrigin implements Origin {
       if (text !== null) return text
       throw new CacheError('origin-protocol', `${answer.place}: sent more than ${imagePageBytesMax} bytes`)
     })
+  }
+
+  /** The copy in a store, which need not answer where the service can send ranges itself; null: there is none. */
+  async #copyOf(service: Service, record: ImageRecord, signal: CancelSignal): Promise<StoredCopy | null> {
+    try {
+      return this.#stores.known(record.id) ?? (await this.#stores.find(record, signal))
+    } catch (error) {
+      const facts = { key: record.id, sizeBytes: record.sizeBytes, validator: record.validator }
+      if (isCacheError(error, 'aborted') || !(await this.#hasRanges(service, facts, signal))) throw error
+      return null
+    }
+  }
+
+  /** Read it from its store. @returns false when it is in none, or the service can do what its store could not */
+  async #readCopy(service: Service, image: Image, offset: number, target: Uint8Array, signal: CancelSignal) {
+    if (this.#stores.isEmpty) return false
+    const id = idOfValidator(image.validator)
+    let copy = this.#stores.known(id)
+    if (copy === null) {
+      const record = await this.#recordOf(service, id, signal)
+      if (record?.validator !== image.validator) throw changed(this.url, image)
+      copy = await this.#copyOf(service, record, signal)
+    }
+    if (copy === null) return false
+    try {
+      await copy.origin.read(copy.image, offset, target, { signal })
+      return true
+    } catch (error) {
+      if (isCacheError(error, 'aborted')) throw error
+      // It was put elsewhere, or is gone: the service knows at the next try.
+      if (isCacheError(error, 'image-changed', 'not-found')) this.#stores.forget(id)
+      if (await this.#hasRanges(service, image, signal)) return false
+      throw error
+    }
   }
 
   /** Asked for one byte, an image in a store without ranges is answered 400, or whole. */
@@ -251,6 +305,14 @@ export class GlanceOrigin implements Origin {
     }
     this.#shared = text
   }
+}
+
+function charsOf(properties: ImageRecord['properties']): number {
+  return Object.entries(properties).reduce((chars, [name, text]) => chars + name.length + text.length, 32)
+}
+
+function changed(url: string, { key }: Image): CacheError {
+  return new CacheError('image-changed', `${url} ${key}: is no longer the version that was opened`)
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import { CacheError } from '../../base/errors.ts'
 import { type Digest, digestAlgorithms, hexLength } from '../contract/digest.ts'
+import { propertiesMax, propertyTextCharsMax } from './limits.ts'
 
 /** An image with data. */
 export interface ImageRecord {
@@ -17,6 +18,10 @@ export interface ImageRecord {
   readonly digest: Digest | null
   /** The version: an id never has other bytes, and a digest tells them. */
   readonly validator: string
+  /** Where its bytes lie, as far as the service says so. Some have credentials in them. */
+  readonly locations: readonly string[]
+  /** Visibility, formats, and what people have written of it, by name. */
+  readonly properties: Readonly<Record<string, string>>
 }
 
 /** A page of a listing. */
@@ -25,6 +30,13 @@ export interface ImagePage {
   /** Path and query of the next one; null: it was the last. */
   readonly next: string | null
 }
+
+/** Fields that are no properties: shown otherwise, or with credentials in them. */
+const otherFields = new Set(
+  'id name status size created_at updated_at checksum os_hash_algo os_hash_value self file schema direct_url locations'.split(
+    ' ',
+  ),
+)
 
 const imageId = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -71,7 +83,8 @@ function fieldsOf(text: string, place: string): Fields {
 }
 
 function recordIn(image: unknown): ImageRecord | null {
-  const { id, name, status, size, created_at: created, ...hashes } = (image ?? {}) as Fields
+  const fields = (image ?? {}) as Fields
+  const { id, name, status, size, created_at: created, ...hashes } = fields
   if (typeof id !== 'string' || !isImageId(id) || status !== 'active') return null
   if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return null
   const algorithm = digestAlgorithms.find(known => known.replace('-', '') === hashes.os_hash_algo)
@@ -85,7 +98,25 @@ function recordIn(image: unknown): ImageRecord | null {
     createdMs: Math.max(0, Date.parse(String(created)) || 0),
     digest: isKnown ? { algorithm, hex } : null,
     validator: `${id} ${isKnown ? `${algorithm}:${hex}` : `md5:${checksum}`}`,
+    locations: locationsIn(fields),
+    properties: propertiesIn(fields),
   }
+}
+
+/** The direct URL is the first location, where both are shown. */
+function locationsIn({ direct_url: direct, locations }: Fields): string[] {
+  const all = [direct, ...(Array.isArray(locations) ? locations.map(location => (location as Fields | null)?.url) : [])]
+  return [...new Set(all.filter(url => typeof url === 'string' && url !== ''))] as string[]
+}
+
+function propertiesIn(fields: Fields): Record<string, string> {
+  const shown = Object.entries(fields).flatMap(([name, value]): [string, string][] => {
+    if (otherFields.has(name) || !/^[\w.:-]{1,200}$/.test(name)) return []
+    const text = Array.isArray(value) ? value.join(',') : value
+    if (typeof text !== 'string' && typeof text !== 'number' && typeof text !== 'boolean') return []
+    return [[name, String(text).slice(0, propertyTextCharsMax)]]
+  })
+  return Object.fromEntries(shown.slice(0, propertiesMax))
 }
 
 function notOurs(place: string, what: string): CacheError {

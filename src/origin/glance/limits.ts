@@ -14,3 +14,18 @@ export const imagePagesMax = 10_000
 
 /** Images whose kind of answer to ranges is known: two words each. */
 export const rangeAnswersMax = 10_000
+
+/** Images whose place in a store is known: an Image and a reference each. */
+export const storedImagesMax = 10_000
+
+/** Stores behind one image service. */
+export const imageStoresMax = 16
+
+/** Images whose properties are known, weighed by their characters: 4 MiB. */
+export const propertyCharsMax = 2 * MiB
+
+/** Longest text of a property that is shown; Glance takes 64 KiB. */
+export const propertyTextCharsMax = 4096
+
+/** Properties of one image that are shown. Source: Glance, image_property_quota: 128 by default. */
+export const propertiesMax = 128

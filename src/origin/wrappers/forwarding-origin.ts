@@ -8,7 +8,7 @@ import type { Image } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
 import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
 
-export type OriginOperation = Exclude<keyof Origin, 'url' | 'isHierarchical' | 'close'>
+export type OriginOperation = Exclude<keyof Origin, 'url' | 'isHierarchical' | 'describe' | 'close'>
 
 /** One call of any operation, on an origin that a wrapper chooses and with options that it may change. */
 export type OriginCall<T> = (origin: Origin, options: ReadOptions) => Promise<T>
@@ -49,6 +49,10 @@ export abstract class ForwardingOrigin implements Origin {
 
   digest(image: Image, options: ReadOptions): Promise<Digest | null> {
     return this.forward('digest', (origin, options) => origin.digest(image, options), options)
+  }
+
+  describe(image: Image): Readonly<Record<string, string>> | null {
+    return this.inner.describe?.(image) ?? null
   }
 
   close(): Promise<void> {

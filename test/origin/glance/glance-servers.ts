@@ -6,7 +6,10 @@ import { identify } from '../../../src/base/image.ts'
 import { pathOfKey } from '../../../src/origin/contract/image-name.ts'
 import { NoRangesError } from '../../../src/origin/contract/no-ranges-error.ts'
 import { GlanceOrigin, glanceOptionsDefault } from '../../../src/origin/glance/glance-origin.ts'
+import { openStackSettingsDefault } from '../../../src/origin/openstack/openstack-options.ts'
 import { SequentialOrigin } from '../../../src/origin/sequential/sequential-origin.ts'
+import { swiftOptionsDefault } from '../../../src/origin/swift/swift-origin.ts'
+import { knownStore } from '../../contract/glance/known-stores.ts'
 import { originContract } from '../../contract/origin.ts'
 import { MirroringOrigin } from '../../fixtures/ceph/mirror.ts'
 import { noGlance, startGlance } from '../../fixtures/glance-server.ts'
@@ -16,11 +19,11 @@ const options = { signal: new AbortController().signal }
 const bytesOf = (seed: number, length: number) => Buffer.alloc(length, createHash('sha512').update(`${seed}`).digest())
 
 const skip = noGlance || noSwift
-const starting = skip ? null : startSwift(t).then(swift => startGlance(t, swift))
+const starting = skip ? null : startSwift(t).then(async swift => ({ swift, server: await startGlance(t, { swift }) }))
 
 for (const store of ['file', 'swift'] as const) {
   const make = async (directory: string) => {
-    const server = (await starting)!
+    const { server } = (await starting)!
     for (const { id } of await server.images()) await server.delete(id)
     const ids = new Map<string, string>()
     const inner = new GlanceOrigin(server.url, glanceOptionsDefault)
@@ -32,8 +35,22 @@ for (const store of ['file', 'swift'] as const) {
   originContract(`images of a store (${store})`, make, { skip, digests: 'given' })
 }
 
+if (skip === false) {
+  knownStore('swift', async () => {
+    const { server, swift } = (await starting)!
+    process.env.GLANCE_TEST_KEY = swift.key
+    const settings = { ...openStackSettingsDefault, username: swift.user, password: { env: 'GLANCE_TEST_KEY' } }
+    const store = {
+      location: 'swift+config://ref1/glance/',
+      url: `swift://glance/?auth=${encodeURIComponent(swift.authUrl)}`,
+      options: { swift: { ...swiftOptionsDefault, settings } },
+    }
+    return { server, imageStores: [store] }
+  })
+}
+
 t.test('an image service with a store of files and one in Swift', { skip }, async t => {
-  const server = (await starting)!
+  const { server, swift } = (await starting)!
   const open = () => {
     const origin = new GlanceOrigin(server.url, glanceOptionsDefault)
     t.teardown(() => origin.close())
@@ -98,5 +115,14 @@ t.test('an image service with a store of files and one in Swift', { skip }, asyn
     await server.put({ name: 'a/moved', bytes: small })
     t.not(identify(await origin.lookup('a/moved', options)).id, old.id, 'of the same bytes')
     t.ok((await origin.list(options))?.includes('a/moved'))
+  })
+
+  await t.test('what the service says of an image, but its credentials', async t => {
+    const properties = { os_distro: 'debian', visibility: 'shared' }
+    await server.put({ name: 'described', bytes: small, store: 'swift', properties })
+    const described = origin.describe(identify(await origin.lookup('described', options)))
+    t.match(described, { ...properties, disk_format: 'raw', container_format: 'bare' })
+    t.notMatch(JSON.stringify(described), swift.key)
+    t.equal(open().describe(identify(await origin.lookup('described', options))), null, 'not asked for by itself')
   })
 })

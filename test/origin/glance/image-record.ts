@@ -1,6 +1,7 @@
 /** Records of images, as a service says them, or something else. */
 import t from 'tap'
 import { idOfValidator, isImageId, pageOf, recordOf } from '../../../src/origin/glance/image-record.ts'
+import { propertiesMax, propertyTextCharsMax } from '../../../src/origin/glance/limits.ts'
 
 const id = '744822ef-1921-4fcf-9edf-aba4fbe901e8'
 const hex = 'ab'.repeat(64)
@@ -19,7 +20,8 @@ t.test('the id and the strongest digest name the version', async t => {
   const record = recordOf(JSON.stringify(image), 'here')
   const digest = { algorithm: 'sha-512', hex }
   const validator = `${id} sha-512:${hex}`
-  t.same(record, { id, name: 'a', sizeBytes: 10, createdMs: Date.UTC(2026, 0, 2, 3, 4, 5), digest, validator })
+  const createdMs = Date.UTC(2026, 0, 2, 3, 4, 5)
+  t.same(record, { id, name: 'a', sizeBytes: 10, createdMs, digest, validator, locations: [], properties: {} })
   t.equal(idOfValidator(validator), id)
   const older = recordOf(JSON.stringify({ ...image, os_hash_algo: 'md5', os_hash_value: 'x' }), 'here')
   t.match(older, { digest: null, validator: `${id} md5:${image.checksum}` })
@@ -43,4 +45,25 @@ t.test('anything else is no answer of an image service', async t => {
     t.throws(() => pageOf(text, 'here'), { code: 'origin-protocol' }, text)
     t.throws(() => recordOf(text, 'here'), { code: 'origin-protocol' }, text)
   }
+})
+
+t.test('its words are shown, but those that say where it lies', async t => {
+  const said = {
+    visibility: 'public',
+    tags: ['a', 'b'],
+    min_disk: 3,
+    protected: false,
+    direct_url: 's3://key:secret@host/bucket/x',
+    locations: [{ url: 'rbd://f/p/i/s' }, { url: 's3://key:secret@host/bucket/x' }, { url: 7 }, null],
+    'with space': 'left out',
+    nested: { left: 'out' },
+    long: 'x'.repeat(10_000),
+  }
+  const record = recordOf(JSON.stringify({ ...image, ...said }), 'here')!
+  t.same(record.locations, ['s3://key:secret@host/bucket/x', 'rbd://f/p/i/s'])
+  const { long, ...others } = record.properties
+  t.same(others, { visibility: 'public', tags: 'a,b', min_disk: '3', protected: 'false' })
+  t.equal(long!.length, propertyTextCharsMax)
+  const many = Object.fromEntries(Array.from({ length: propertiesMax + 1 }, (_, k) => [`p${k}`, '']))
+  t.equal(Object.keys(recordOf(JSON.stringify({ ...image, ...many }), 'here')!.properties).length, propertiesMax)
 })
