@@ -16,10 +16,10 @@ namespace parentfs::bridge {
 
 namespace {
 
-constexpr std::uint32_t number_max = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint32_t small_number_max = std::numeric_limits<std::uint32_t>::max();
 
 std::chrono::milliseconds milliseconds(const Napi::Value& value, const char* name) {
-  return std::chrono::milliseconds(small_number(value, name, number_max));
+  return std::chrono::milliseconds(small_number(value, name, small_number_max));
 }
 
 /** Nothing for null. Values of headers are bytes, each a character of JavaScript's. */
@@ -42,7 +42,7 @@ ConnectionPool::ConnectionPool(const Napi::CallbackInfo& info)
     : ObjectWrap(info), pool_(made_by_us<std::shared_ptr<http::ConnectionPool>>(info)) {}
 
 void ConnectionPool::add(const Napi::CallbackInfo& info) {
-  throw_on_error(info.Env(), pool_->add(small_number(info[0], "connection", number_max)), "send");
+  throw_on_error(info.Env(), pool_->add(small_number(info[0], "connection", small_number_max)), "send");
 }
 
 Napi::Value ConnectionPool::reader(const Napi::CallbackInfo& info) {

@@ -54,9 +54,9 @@ std::vector<Stream> streams_of(const Napi::Value& value, std::size_t packed_byte
 }
 
 /** Both buffers are referenced until it is over. */
-class Work final : public Napi::AsyncWorker {
+class UnpackWork final : public Napi::AsyncWorker {
  public:
-  explicit Work(const Napi::CallbackInfo& info)
+  explicit UnpackWork(const Napi::CallbackInfo& info)
       : AsyncWorker(info.Env()),
         deferred_(Napi::Promise::Deferred::New(info.Env())),
         packing_(packing_of(info[0])),
@@ -105,7 +105,7 @@ Napi::Value unpack(const Napi::CallbackInfo& info) {
   const std::string missing = unpack::complaint(packing_of(info[0]));
   if (!missing.empty()) throw Napi::Error::New(info.Env(), missing);
   // Deletes itself when it is over.
-  auto* work = new Work(info);
+  auto* work = new UnpackWork(info);
   work->Queue();
   return work->promise();
 }
