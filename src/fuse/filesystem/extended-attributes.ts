@@ -20,7 +20,7 @@ const values: Readonly<Record<string, Value>> = {
 /** In front of the name of a property. */
 const propertyPrefix = 'user.parentfs.property.'
 
-/** Bytes of all names together. Source: Linux include/uapi/linux/limits.h, XATTR_LIST_MAX, which is the double of it. */
+/** Bytes of all names together: half of XATTR_LIST_MAX. Source: Linux include/uapi/linux/limits.h. */
 const nameBytesMax = 32 * 1024
 
 /** The words of an origin about an image, by name; null: it has none. */

@@ -18,7 +18,7 @@ export interface ImageRecord {
   readonly digest: Digest | null
   /** The version: an id never has other bytes, and a digest tells them. */
   readonly validator: string
-  /** Where its bytes lie, as far as the service says so. Some have credentials in them. */
+  /** Locations of its bytes, as far as the service says them. Some have credentials in them. */
   readonly locations: readonly string[]
   /** Visibility, formats, and what people have written of it, by name. */
   readonly properties: Readonly<Record<string, string>>
