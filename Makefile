@@ -13,6 +13,8 @@
 #   make mutants SEED=n COUNT=n         judges the tests: n small changes of the code (30), drawn by a seed, and which of them no test sees
 #   make build                          dist/ and the native addon
 #   make man                            the manual pages, in dist/man (needs scdoc)
+#   make deb                            packages/parentfs_VERSION_ARCH.deb, with a Node.js of its own (docs/INSTALL.md)
+#   make image                          packages/parentfs_VERSION_ARCH.oci.tar, an OCI image of the package (needs root, podman)
 #   make clean                          remove what was built
 
 SHELL := /bin/sh
@@ -23,7 +25,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man test test-nodes run demo bench bench-check soak mutants clean
+.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak mutants clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -59,6 +61,15 @@ man: dist/.built
 	    process.stdout.write(withSettings(fs.readFileSync('$$page', 'utf8'))))" | scdoc > "dist/man/$$(basename "$$page" .scd)"; \
 	done
 	@echo "dist/man has$$(printf ' %s' $$(ls dist/man)): copy them to /usr/local/share/man/manN"
+
+# A Debian package, with a Node.js of its own.
+deb: setup
+	@$(MAKE) --no-print-directory build man
+	@sh packaging/deb/build.sh
+
+# An OCI image that mounts into the host: docs/INSTALL.md.
+image: deb
+	@sh packaging/oci/build.sh
 
 build/.built: $(ALL_SOURCES) tsconfig.json
 	rm -rf build

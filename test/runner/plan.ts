@@ -27,6 +27,8 @@ const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools'
 /** Files that are run alone. */
 export const alone: ReadonlySet<string> = new Set([
   'mount/boot',
+  'mount/container',
+  'mount/debian',
   'mount/interrupts',
   'mount/long-operations',
   'mount/read-ahead',
@@ -48,6 +50,8 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/ceiling': 45,
   'mount/ceiling-open': 45,
   'mount/ceiling-start': 60,
+  'mount/container': 90,
+  'mount/debian': 120,
   'mount/descriptor-store': 40,
   'mount/fstab': 30,
   'mount/guest': 45,
