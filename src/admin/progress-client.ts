@@ -9,6 +9,7 @@ import type { EvictedImage } from '../cache/evict/evictor.ts'
 import type { VerifiedImage } from '../cache/integrity/verify-image.ts'
 import type { EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { PreloadedImage } from '../cache/operations/preload-image.ts'
+import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
 import { absentOrThrow, whyNobody } from './admin-client.ts'
 import { adminMsMax, longResumesMax, successorLookMs } from './limits.ts'
 import type { Progress, ProgressLine } from './progress-stream.ts'
@@ -18,6 +19,7 @@ import { successorWaitMs } from './supervisor-presence.ts'
 /** Parameters and results of each long request. */
 export interface LongRequests {
   verify: { readonly asked: { readonly image: string | null }; readonly result: readonly VerifiedImage[] }
+  'verify-locations': { readonly asked: { readonly image: string }; readonly result: readonly ComparedLocation[] }
   evict: { readonly asked: { readonly image: string }; readonly result: EvictedImage }
   'evict-all': { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
   drain: { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }

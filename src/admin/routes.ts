@@ -15,10 +15,13 @@ import type { ImageDescription } from '../cache/operations/describe-image.ts'
 import type { DrainProgress, EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
 import type { Temperatures } from '../cache/operations/image-temperatures.ts'
+import type { ComparisonProgress } from '../cache/operations/location-operations.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile, LongOptions } from '../cache/operations/operations.ts'
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
 import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
+import type { ImageLocation } from '../origin/locations/located-origin.ts'
+import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -48,6 +51,8 @@ export type UpgradeAnswer =
 /** Operations of the cache for operators: see cache/operations/operations.ts for the errors of each. */
 export interface AdminOperations {
   verify(image: string | null, options: LongOptions<VerificationProgress>): Promise<VerifiedImage[]>
+  locations(image: string): Promise<ImageLocation[]>
+  verifyLocations(image: string, options: LongOptions<ComparisonProgress>): Promise<ComparedLocation[]>
   evict(image: string, options: LongOptions<EvictionProgress>): Promise<EvictedImage>
   promote(
     image: string,
@@ -151,6 +156,9 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     return { status: 200, body: await operations.setMode(scope, mode) }
   },
   'POST /temperatures': async (_body, { operations }) => ({ status: 200, body: await operations.temperatures() }),
+  'POST /locations': async (body, { operations }) => {
+    return { status: 200, body: await operations.locations(read(body, named).image) }
+  },
   'POST /explain': async (body, { operations }) => {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))
     return { status: 200, body: await operations.explain(image, offset, length) }
@@ -167,6 +175,10 @@ export const lines: Readonly<Record<string, LinesRoute>> = {
   'POST /verify': (body, { operations }) => {
     const { image } = read(body, z.object({ image: name.nullable().default(null) }))
     return options => operations.verify(image, options)
+  },
+  'POST /verify-locations': (body, { operations }) => {
+    const { image } = read(body, named)
+    return options => operations.verifyLocations(image, options)
   },
   'POST /evict': (body, { operations }) => {
     const { image } = read(body, named)

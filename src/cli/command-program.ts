@@ -13,7 +13,14 @@ import {
   defineTop,
   defineUpgrade,
 } from './definitions/define-daemon.ts'
-import { defineExplain, defineImages, definePin, definePromote, defineVerify } from './definitions/define-images.ts'
+import {
+  defineExplain,
+  defineImages,
+  defineLocations,
+  definePin,
+  definePromote,
+  defineVerify,
+} from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import { defineSeal } from './definitions/define-seal.ts'
@@ -54,6 +61,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineProfile,
     defineSeal,
     defineExplain,
+    defineLocations,
     defineVerify,
     defineSet,
     defineReload,

@@ -33,6 +33,7 @@ import { HttpOrigin } from './http/http-origin.ts'
 import { originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
+import { LocatedOrigin } from './locations/located-origin.ts'
 import { type NbdOptions, NbdOrigin } from './nbd/nbd-origin.ts'
 import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type OciOptions, ociOptionsDefault } from './oci/oci-options.ts'
@@ -77,6 +78,10 @@ export interface OriginDependencies {
   readonly receiver?: RangeReceiver
   /** Unpacks the images of views. Needed with {@link OriginOptions.views}. */
   readonly unpacker?: Unpacker & StreamDecoders
+  /** Further locations of its images; it closes them. None when absent. */
+  readonly locations?: readonly Origin[]
+  /** Takes what shows and compares them. */
+  readonly onLocated?: (located: LocatedOrigin) => void
   /** Hears of names that hide a view; nothing does when absent. */
   readonly logger?: Logger
   /** Proves images by their hash trees, where the options want it; nothing is proven when absent. */
@@ -222,7 +227,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const readsMax = Math.max(1, Math.floor(concurrencyMax * options.imageShareMax))
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
-  const viewed = viewOf(new FairShareOrigin(limited, readsMax, names), options, dependencies)
+  const fair = new FairShareOrigin(limited, readsMax, names)
+  const viewed = viewOf(locatedOf(fair, dependencies), options, dependencies)
   const { seals, share } = dependencies
   const shared = share ? share(viewed) : viewed
   return shownOf(seals ? seals.around(shared, options.verify, readers) : shared, options)
@@ -235,6 +241,17 @@ function schemeOf(url: string): (url: string, parts: SchemeParts) => Origin {
   const known = Object.keys(schemes).map(name => `${name}//`)
   const place = withoutCredentials(url)
   throw new CacheError('invalid-argument', `${place}: not an origin; it must begin with ${known.join(', ')}`)
+}
+
+/** With its further locations, where it has any. */
+function locatedOf(
+  origin: Origin,
+  { locations = [], onLocated, readers, logger = silentLogger }: OriginDependencies,
+): Origin {
+  if (locations.length === 0) return origin
+  const located = new LocatedOrigin(origin, locations, { logger, readers: readers ?? null })
+  onLocated?.(located)
+  return located
 }
 
 /** The names that views add can be hidden like all others. */

@@ -73,6 +73,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   }
   const operations: AdminOperations = {
     verify,
+    locations: async () => [],
+    verifyLocations: async () => [],
     evict: async name => ({ name, objects: 1, bytes: 2, leftBytes: 3 }),
     promote: async (name, ranges, { signal }) => {
       asked.push({ name, ranges })

@@ -6,6 +6,7 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
+import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
 import type { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import type { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import type { CacheMode } from '../modes/cache-mode.ts'
@@ -54,6 +55,8 @@ export interface MountedOrigin {
   readonly passes?: Pick<SequentialOrigin, 'landWith' | 'isSequential' | 'positionOf'>
   /** Proofs of its images by their hash trees. None when absent. */
   readonly seals?: Pick<OriginSeals, 'isProven' | 'localProof' | 'sealOf'>
+  /** Further locations of its images; null: it has none. */
+  readonly located?: Pick<LocatedOrigin, 'locationsOf' | 'compareAll'> | null
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
 }

@@ -6,6 +6,8 @@ import PQueue from 'p-queue'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
+import type { ImageLocation } from '../../origin/locations/located-origin.ts'
+import type { ComparedLocation } from '../../origin/locations/same-bytes.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
@@ -13,6 +15,7 @@ import type { HitSetStatus, HitSetTable } from '../evict/hit-set-table.ts'
 import { dataBytes, type Pins } from '../evict/pins.ts'
 import type { InflightTable } from '../fetch/inflight-table.ts'
 import { profileBytesMax } from '../fetch/limits.ts'
+import type { MountedOrigin } from '../fetch/origin-table.ts'
 import type { Promoter } from '../fetch/promoter.ts'
 import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import { type VerificationProgress, type VerifiedImage, verifyImage } from '../integrity/verify-image.ts'
@@ -29,6 +32,7 @@ import { type DrainProgress, type EmptiedCache, EmptyCache } from './empty-cache
 import { type Explanation, explain } from './explain-read.ts'
 import { imageTemperatures, type Temperatures } from './image-temperatures.ts'
 import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
+import { type ComparisonProgress, LocationOperations } from './location-operations.ts'
 import { type ModeEntry, ModeOperations, type ModeScope } from './mode-operations.ts'
 import { NamedImages, type NamedOrigin, noImage } from './named-images.ts'
 import { type PreloadBytes, type PreloadedImage, type PreloadProgress, preloadImage } from './preload-image.ts'
@@ -40,7 +44,7 @@ export interface LongOptions<P> {
 }
 
 export interface CacheOperationsContext {
-  readonly origins: readonly NamedOrigin[]
+  readonly origins: readonly (NamedOrigin & Pick<MountedOrigin, 'located'>)[]
   readonly catalog: Catalog
   readonly store: Store
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
@@ -69,6 +73,7 @@ export class CacheOperations {
   readonly #names: NamedImages
   readonly #modes: ModeOperations
   readonly #emptying: EmptyCache
+  readonly #locations: LocationOperations
   readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
   /** Fires when the cache closes. */
   readonly #stop = new AbortController()
@@ -79,6 +84,7 @@ export class CacheOperations {
     const shared = { ...parts, names: this.#names, modesChanged: () => parts.modesChanged() }
     this.#modes = new ModeOperations(shared)
     this.#emptying = new EmptyCache(shared)
+    this.#locations = new LocationOperations(shared)
   }
 
   /** See {@link EmptyCache.evictAll}. */
@@ -89,6 +95,16 @@ export class CacheOperations {
   /** See {@link EmptyCache.drain}. */
   drain(origin: string | null, { signal, onProgress }: LongOptions<DrainProgress>): Promise<EmptiedCache> {
     return this.#emptying.drain(origin, { signal: AbortSignal.any([signal, this.#stop.signal]), onProgress })
+  }
+
+  /** See {@link LocationOperations.list}. */
+  locations(image: string): Promise<ImageLocation[]> {
+    return this.#locations.list(image, this.#stop.signal)
+  }
+
+  /** See {@link LocationOperations.compare}. */
+  verifyLocations(image: string, { signal, onProgress }: LongOptions<ComparisonProgress>): Promise<ComparedLocation[]> {
+    return this.#locations.compare(image, { signal: AbortSignal.any([signal, this.#stop.signal]), onProgress })
   }
 
   /** See {@link ModeOperations.list}. */

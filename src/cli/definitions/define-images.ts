@@ -72,6 +72,17 @@ export function defineExplain(program: Command, ended: Ended): void {
   addExamples(explain, 'parentfs explain debian.raw 0', 'parentfs explain /srv/parents/debian.raw 1GiB 64KiB --json')
 }
 
+export function defineLocations(program: Command, ended: Ended): void {
+  const what = 'List the locations of IMAGE with their figures; a star marks the one that is read.'
+  const locations = ofImage(program, 'locations', what)
+    .option('--json', 'for machines: an array')
+    .action(async (image: string, { mountpoint, json = false }: OnMount & { json?: boolean }) => {
+      const module = await import('../commands/locations.ts')
+      ended(await module.locationsCommand(image, mountpoint ?? null, json))
+    })
+  addExamples(locations, 'parentfs locations debian.raw', 'parentfs locations /srv/parents/debian.raw --json')
+}
+
 export function defineVerify(program: Command, ended: Ended): void {
   const verify = program.command('verify').copyInheritedSettings(program)
   withMountOption(verify, 'which mount (default: the one that the path is in, or the only one)')
@@ -80,14 +91,29 @@ export function defineVerify(program: Command, ended: Ended): void {
     )
     .usage('[options] [image]')
     .argument('[image]', 'its name, the path of its file, or a mountpoint for all of it (default: all images)')
+    .option('--locations', 'compare every location of IMAGE with its origin, block by block where no digest exists')
     .argument('[rest]', 'the image, where the mountpoint stands first as in versions before 0.1')
-    .action(async (first: string | undefined, second: string | undefined, { mountpoint }: OnMount) => {
+    .action(async (first: string | undefined, second: string | undefined, options: OnVerify) => {
+      const { mountpoint, locations = false } = options
       if (second !== undefined && mountpoint !== undefined) verify.error('error: too many arguments')
       const module = await import('../commands/verify.ts')
       const chosen = second === undefined ? { image: first, path: mountpoint } : { image: second, path: first }
-      ended(await module.verify(chosen.image ?? null, chosen.path ?? null))
+      if (!locations) return ended(await module.verify(chosen.image ?? null, chosen.path ?? null))
+      if (chosen.image === undefined) return verify.error('error: --locations needs an image')
+      const { verifyLocations } = await import('../commands/locations.ts')
+      ended(await verifyLocations(chosen.image, chosen.path ?? null))
     })
-  addExamples(verify, 'parentfs verify', 'parentfs verify debian.raw', 'parentfs verify -m /srv/parents debian.raw')
+  addExamples(
+    verify,
+    'parentfs verify',
+    'parentfs verify debian.raw',
+    'parentfs verify -m /srv/parents debian.raw',
+    'parentfs verify --locations debian.raw',
+  )
+}
+
+interface OnVerify extends OnMount {
+  readonly locations?: boolean
 }
 
 function collectRanges(text: string, before: readonly ReturnType<typeof parseRange>[]) {

@@ -70,3 +70,6 @@ export const fleetMembersMax = 1000
 
 /** Names of the page's host: an address, a name or two, and those of proxies. */
 export const webHostsMax = 16
+
+/** Further locations of one origin: each is compared and measured for each image that is read. */
+export const locationsMax = 16

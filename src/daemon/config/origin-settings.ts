@@ -25,7 +25,7 @@ import { cephOptionsOf, radosFields, rbdFields } from './ceph-settings.ts'
 import { hitSetFields } from './hit-set-settings.ts'
 import { httpOptionsOf, proxyComplaint, webFields, webServerComplaints, webServerFields } from './http-settings.ts'
 import { imageStoresField, type JudgedStore } from './image-store-settings.ts'
-import { patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
+import { locationsMax, patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import { ociFields, ociOptionsOf } from './oci-settings.ts'
 import { glanceFields, glanceOptionsOf, swiftFields, swiftOptionsOf } from './openstack-settings.ts'
@@ -89,6 +89,19 @@ const common = {
     live: true,
     what: 'time for which names and versions count as fresh',
   }),
+  locations: setting(
+    z
+      .array(z.unknown(), { error: ({ input }) => `${shown(input)} is not a list: write [URL, ...]` })
+      .max(locationsMax, { error: `at most ${locationsMax} go together` })
+      .optional(),
+    {
+      kind: 'text',
+      range: '[URL or settings of an `origin`, ...]',
+      live: true,
+      what: 'further locations of the same images; the one that is expected to answer first is read, and those that differ from this origin are not (docs/FLEET.md); a URL alone has the other settings of this origin',
+      unset: 'none',
+    },
+  ),
   readAround: optionalChoiceField('readAround', readAroundWords, {
     live: true,
     what: 'the same as cache.readAround for the images of this origin: the share of bytes fetched around misses that may go unread',
@@ -211,6 +224,7 @@ export const originSchema = z
     const complain = (path: string[], message: string) => ctx.addIssue({ code: 'custom', path, message })
     const { retryPause, retryPauseMax } = origin
     if (retryPause > retryPauseMax) complain(['retryPause'], `${retryPause}ms is longer than retryPauseMax: give less`)
+    for (const { path, message } of locationComplaints(origin)) complain(path, message)
     if (origin.kind === 'nbd' && origin.tlsPskFile !== null && origin.tlsPskKey !== undefined)
       complain(['tlsPskKey'], 'tlsPskFile and tlsPskKey do not go together: give one of them')
     const proxyWrong = 'hedgeShare' in origin ? proxyComplaint(origin) : null
@@ -219,6 +233,39 @@ export const originSchema = z
     if (s3Wrong !== null) complain([s3Wrong.at], s3Wrong.message)
     if (origin.kind === 'http') for (const { path, message } of webServerComplaints(origin)) complain(path, message)
   })
+
+/** The settings of the further locations of an origin; a URL alone has those of the origin itself. */
+export function locationSettingsOf(settings: OriginSettings): OriginSettings[] {
+  return (settings.locations ?? []).map(input => {
+    const own = { ...settings, locations: undefined, views: null }
+    return isOfKind(input, settings.kind) ? { ...own, url: input } : originSchema.parse(asSettings(input))
+  })
+}
+
+/** The complaints about locations of an origin. */
+function locationComplaints({ kind, locations }: { readonly kind: string; readonly locations?: unknown }): Complaint[] {
+  return ((locations as readonly unknown[] | undefined) ?? []).flatMap((input, at): Complaint[] => {
+    const path = ['locations', String(at)]
+    if ((input as { locations?: unknown } | null)?.locations !== undefined)
+      return [{ path, message: 'a location has no locations of its own: leave them out' }]
+    const issue = isOfKind(input, kind) ? undefined : originSchema.safeParse(asSettings(input)).error?.issues[0]
+    return issue ? [{ path: [...path, ...issue.path.map(String)], message: issue.message }] : []
+  })
+}
+
+interface Complaint {
+  readonly path: string[]
+  readonly message: string
+}
+
+function asSettings(input: unknown): unknown {
+  return typeof input === 'string' ? { url: input } : input
+}
+
+/** A URL of the same kind of origin. */
+function isOfKind(input: unknown, kind: string): input is string {
+  return typeof input === 'string' && URL.canParse(input) && kindOfScheme[new URL(input).protocol] === kind
+}
 
 /**
  * The same, as src/origin/open-origin.ts wants it.

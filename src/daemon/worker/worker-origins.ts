@@ -24,6 +24,7 @@ import { NativeReadSources, ReaderTable } from '../../origin/contract/native-rea
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
+import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
@@ -34,7 +35,7 @@ import { Meter } from '../../origin/wrappers/meter.ts'
 import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
-import { originOptionsOf } from '../config/origin-settings.ts'
+import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
 
 /** Proofs that are asked of the disk end with its time-outs. */
 const neverAborted = new LightAbortSignal()
@@ -65,6 +66,8 @@ interface Counted {
 
 interface OpenOrigin extends Counted {
   readonly place: OriginPlace
+  /** Shows and compares the locations of its images; null where it has none but its own. */
+  readonly located: LocatedOrigin | null
   readonly replaceable: ReplaceableOrigin
   /** Around it: passes go on while its settings change. */
   readonly origin: SequentialOrigin
@@ -94,9 +97,9 @@ export class WorkerOrigins {
     if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
-      const { origin, readers } = this.#openOne(place, counted)
+      const { origin, readers, located } = this.#openOne(place, counted)
       counted.sources.replace(readers)
-      return { place, ...counted, ...around(origin) }
+      return { place, ...counted, located, ...around(origin) }
     })
   }
 
@@ -139,24 +142,27 @@ export class WorkerOrigins {
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources, seals }) => ({
-      directory,
-      origin,
-      mode: settings.mode ?? null,
-      revalidateSeconds: settings.revalidate / 1000,
-      patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
-      prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
-      readAround: readAroundChoices[readAround],
-      ...hitSetOptionsOf(settings),
-      hasProfiles: 'profiles' in settings && settings.profiles !== false,
-      passes: origin,
-      seals,
-      direct: {
-        follow: (imageId, use) => sources.follow(imageId, use),
-        unfollow: imageId => sources.unfollow(imageId),
-        count: (image, bytes, ms) => sources.answered(image, bytes, ms),
-      },
-    }))
+    return this.#open.map(
+      ({ place: { directory, settings, readAround }, origin, availability, sources, seals, located }) => ({
+        directory,
+        located,
+        origin,
+        mode: settings.mode ?? null,
+        revalidateSeconds: settings.revalidate / 1000,
+        patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
+        prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
+        readAround: readAroundChoices[readAround],
+        ...hitSetOptionsOf(settings),
+        hasProfiles: 'profiles' in settings && settings.profiles !== false,
+        passes: origin,
+        seals,
+        direct: {
+          follow: (imageId, use) => sources.follow(imageId, use),
+          unfollow: imageId => sources.unfollow(imageId),
+          count: (image, bytes, ms) => sources.answered(image, bytes, ms),
+        },
+      }),
+    )
   }
 
   /** See {@link OriginSeals.localProof}. */
@@ -240,7 +246,22 @@ export class WorkerOrigins {
     // Session threads know no members: what is shared, they leave to TypeScript.
     const parts = { ...native, meter, hedges, availability, logger, seals, ...(sharing ? { share } : { readers }) }
     const createFileReaders = () => addon.createFileReaders()
-    return { origin: openOrigin(settings.url, { ...parts, createFileReaders, options }), readers }
+    const locations = locationSettingsOf(settings).map(location => this.#openLocation(location))
+    let located: LocatedOrigin | null = null
+    const onLocated = (origin: LocatedOrigin) => {
+      located = origin
+    }
+    const own = { ...parts, createFileReaders, options, locations, onLocated }
+    const origin = openOrigin(settings.url, own)
+    return { origin, readers, located: located as LocatedOrigin | null }
+  }
+
+  /** A further location: judged and counted by itself, and read by TypeScript alone. */
+  #openLocation(settings: OriginSettings): Origin {
+    const { addon, logger } = this.#parts
+    if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
+    const options = { ...originOptionsOf(settings, logger), views: [] }
+    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, logger, options })
   }
 
   #sayIfTlsIsSlow(): void {

@@ -41,6 +41,9 @@ export class ReaderTable {
   /** Puts something around the reader of an image before it is used; null: session threads read nothing of it now. */
   guard: (imageId: string, reader: OriginReader) => OriginReader | null = (_, reader) => reader
 
+  /** May session threads read this image at its origin by themselves? Asked at each change. */
+  mayRead: (imageId: string) => boolean = () => true
+
   /** @param max images that have one */
   constructor(max: number, grant: OriginGrant) {
     this.grant = grant
@@ -49,7 +52,7 @@ export class ReaderTable {
 
   get(imageId: string): OriginReader | null {
     const published = this.#byImage.get(imageId)
-    if (!published) return null
+    if (!published || !this.mayRead(imageId)) return null
     if (published.guarded === undefined) published.guarded = this.guard(imageId, published.reader)
     return published.guarded
   }

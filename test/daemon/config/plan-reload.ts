@@ -91,6 +91,8 @@ const special: Record<string, unknown> = {
   'origin.listingSize': '2MiB',
   'origin.query': { env: 'X' },
   'origin.include': ['*.qcow2'],
+  'origin.locations': ['http://other/'],
+  'origin.stores': [{ location: 'https://a/', origin: { url: 'https://a/' } }],
   'origin.exclude': ['*.iso'],
   'origin.platform': 'linux/riscv64',
   'origin.diskType': 'raw',
