@@ -28,7 +28,7 @@ Napi::Function Engine::define(Napi::Env env) {
        InstanceMethod("reserveAfterEnd", &Engine::reserve_after_end), InstanceMethod("readingMs", &Engine::reading_ms), InstanceMethod("startSession", &Engine::start_session),
        InstanceMethod("onFetches", &Engine::on_fetches), InstanceMethod("takeFetches", &Engine::take_fetches), InstanceMethod("releaseFetch", &Engine::release_fetch),
        InstanceMethod("freeFetch", &Engine::free_fetch), InstanceMethod("abandonFetches", &Engine::abandon_fetches),
-       InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("close", &Engine::close)});
+       InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("setSampling", &Engine::set_sampling), InstanceMethod("close", &Engine::close)});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info)
@@ -117,6 +117,11 @@ Napi::Value Engine::abandon_fetches(const Napi::CallbackInfo& info) {
 void Engine::set_tick(const Napi::CallbackInfo& info) {
   const std::uint32_t tick = small_number(info[0], "tick", std::numeric_limits<std::uint32_t>::max());
   state_->clock().tick.store(tick, std::memory_order_relaxed);
+}
+
+void Engine::set_sampling(const Napi::CallbackInfo& info) {
+  const std::uint32_t below = small_number(info[0], "below", std::numeric_limits<std::uint32_t>::max());
+  state_->clock().sampled_below.store(below, std::memory_order_relaxed);
 }
 
 Napi::Value Engine::close(const Napi::CallbackInfo& info) { return state_->close(info.Env()); }

@@ -28,6 +28,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   Napi::Value abandon_fetches(const Napi::CallbackInfo& info);
   Napi::Value start_session(const Napi::CallbackInfo& info);
   void set_tick(const Napi::CallbackInfo& info);
+  void set_sampling(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   std::shared_ptr<EngineState> state_;

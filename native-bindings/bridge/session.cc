@@ -47,7 +47,7 @@ Napi::Function Session::define(Napi::Env env) {
        InstanceMethod("takeReports", &Session::take_reports), InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
        InstanceMethod("forwardUnanswered", &Session::forward_unanswered),
        InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("closeBacking", &Session::close_backing),
-       InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("latencies", &Session::latencies),
+       InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("takeSamples", &Session::take_samples), InstanceMethod("latencies", &Session::latencies),
        InstanceMethod("stop", &Session::stop)});
 }
 
@@ -175,6 +175,22 @@ Napi::Value Session::counters(const Napi::CallbackInfo& info) {
   set("hitBytes", counted.hit_bytes);
   set("deferred", counted.deferred);
   set("forwarded", counted.forwarded);
+  set("droppedSamples", session_->dropped_samples());
+  return made;
+}
+
+Napi::Value Session::take_samples(const Napi::CallbackInfo& info) {
+  constexpr std::size_t fields = 5;
+  const auto taken = session_->take_samples();
+  auto made = Napi::Float64Array::New(info.Env(), taken.size() * fields);
+  double* at = made.Data();
+  for (const auto& sample : taken) {
+    *at++ = sample.file;
+    *at++ = sample.object;
+    *at++ = static_cast<double>(sample.blocks & 0xffffffffU);
+    *at++ = static_cast<double>(sample.blocks >> 32);
+    *at++ = sample.reads;
+  }
   return made;
 }
 

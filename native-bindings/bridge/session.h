@@ -53,6 +53,7 @@ class Session : public Napi::ObjectWrap<Session> {
   void close_backing(const Napi::CallbackInfo& info);
   void close_backings(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value take_samples(const Napi::CallbackInfo& info);
   Napi::Value latencies(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
 

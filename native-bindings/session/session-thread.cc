@@ -76,10 +76,12 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
     if (shelved.whole()) {
       file->touch(offset, deferred.length, tick);
       file->hits().add(lane_, deferred.length);
+      sample(*file, offset, deferred.length);
       return image::ReadOutcome::hit;
     }
     const auto found = file->read(offset, reply.bytes(deferred.length), image::Blocking::no, tick, deferred.pages);
     if (found == image::ReadOutcome::would_wait) deferred.file = file;
+    if (found != image::ReadOutcome::miss) sample(*file, offset, deferred.length);
     if (found == image::ReadOutcome::hit) {
       file->hits().add(lane_, deferred.length);
       if (deferred.pages == disk::Pages::drop_behind) sink_.passed(file, offset, deferred.length);
@@ -109,6 +111,11 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   count(hits_, 1);
   count(hit_bytes_, read.length);
   return Answer::sent;
+}
+
+void SessionThread::sample(const image::DataFile& file, std::uint64_t offset, std::size_t length) {
+  const auto below = clock_.sampled_below.load(std::memory_order_relaxed);
+  if (below != 0 && length > 0 && file.inflight()) samples_.add(file.inflight()->number(), file.geometry(), offset, length, below);
 }
 
 Counters SessionThread::counters() const {

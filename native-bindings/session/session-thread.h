@@ -16,14 +16,18 @@
 #include "session/latencies.h"
 #include "session/read-reports.h"
 #include "session/reply.h"
+#include "session/use-samples.h"
 #include "disk/aligned-buffer.h"
 #include "wire/fuse.h"
 
 namespace parentfs::session {
 
-/** The `lastUse` that hits write: TypeScript sets it, every thread reads it. On a cache line of its own. */
+/** What hits ask for: TypeScript sets it, every thread reads it. On a cache line of its own. */
 struct alignas(64) Clock {
+  /** The `lastUse` that hits write. */
   std::atomic<std::uint32_t> tick{0};
+  /** Objects whose hash is below it are sampled, see UseSamples; 0: none. */
+  std::atomic<std::uint32_t> sampled_below{0};
 };
 
 /** Counters of a session. Each thread counts for itself; the numbers are added when they are asked for. */
@@ -71,6 +75,8 @@ class alignas(64) SessionThread {
   void serve(std::span<const std::byte> request);
 
   [[nodiscard]] HandleTable& bindings() { return bindings_; }
+  /** Of its hits, and of those that it left to store threads. */
+  [[nodiscard]] UseSamples& samples() { return samples_; }
   /** Any thread may ask. */
   [[nodiscard]] Counters counters() const;
   /** Of its hits, from the request to the end of the answer. Any thread may ask. */
@@ -79,6 +85,7 @@ class alignas(64) SessionThread {
  private:
   enum class Answer { sent, deferred, none };
 
+  void sample(const image::DataFile& file, std::uint64_t offset, std::size_t length);
   Answer answer_read(std::uint64_t unique, const wire::ReadIn& in, std::span<const std::byte> request);
 
   int fd_;
@@ -92,6 +99,7 @@ class alignas(64) SessionThread {
   std::atomic<std::uint64_t> hits_{0};
   std::atomic<std::uint64_t> hit_bytes_{0};
   Latencies latencies_;
+  UseSamples samples_;
 };
 
 }  // namespace parentfs::session

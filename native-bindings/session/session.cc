@@ -89,6 +89,18 @@ Counters Session::counters() const {
   return sum;
 }
 
+std::vector<UseSamples::Sample> Session::take_samples() {
+  std::vector<UseSamples::Sample> taken;
+  for (const auto& worker : workers_) worker->thread.samples().take(taken);
+  return taken;
+}
+
+std::uint64_t Session::dropped_samples() const {
+  std::uint64_t sum = 0;
+  for (const auto& worker : workers_) sum += worker->thread.samples().dropped();
+  return sum;
+}
+
 Latencies::Counts Session::memory_latencies() const {
   Latencies::Counts sum;
   for (const auto& worker : workers_) sum.add(worker->thread.latencies());

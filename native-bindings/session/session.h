@@ -75,6 +75,10 @@ class Session final : private RequestSink {
    */
   std::size_t forward_unanswered(std::chrono::milliseconds age);
   [[nodiscard]] Counters counters() const;
+  /** Uses of the sampled objects since the last call. From one thread. */
+  [[nodiscard]] std::vector<UseSamples::Sample> take_samples();
+  /** Those that found no room. */
+  [[nodiscard]] std::uint64_t dropped_samples() const;
   /** Of hits that the page cache answered. */
   [[nodiscard]] Latencies::Counts memory_latencies() const;
   /** Of hits that store threads answered. */

@@ -24,6 +24,7 @@ Tests session_end_tests();
 Tests session_fetch_tests();
 Tests inflight_table_tests();
 Tests read_reports_tests();
+Tests use_samples_tests();
 Tests deferred_reads_tests();
 Tests session_fuzz_tests();
 Tests race_tests();

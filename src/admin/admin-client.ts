@@ -10,6 +10,7 @@ import type { Explanation } from '../cache/operations/explain-read.ts'
 import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile } from '../cache/operations/operations.ts'
+import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs, walkMsMax } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
@@ -112,6 +113,11 @@ export async function requestExplanation(
   asked: { readonly image: string; readonly offset: number; readonly length: number },
 ): Promise<Explanation | null> {
   return (await askForSuccess(socketPath, 'POST', '/explain', asked)) as Explanation | null
+}
+
+/** @returns null when no daemon is there. @throws CacheError access-denied, closed */
+export async function requestPlanBasis(socketPath: string): Promise<PlanBasis | null> {
+  return (await askForSuccess(socketPath, 'GET', '/plan', null, walkMsMax)) as PlanBasis | null
 }
 
 /** @returns null when no daemon is there. @throws CacheError access-denied, closed, and what the daemon says */

@@ -19,6 +19,7 @@ import type { ComparisonProgress } from '../cache/operations/location-operations
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile, LongOptions } from '../cache/operations/operations.ts'
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
+import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
 import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
@@ -71,6 +72,7 @@ export interface AdminOperations {
   temperatures(): Promise<Temperatures>
   describe(image: string): ImageDescription
   blockMap(image: string, options: BlockMapOptions): Promise<BlockMap>
+  planBasis(): PlanBasis
 }
 
 /** A setting by its key, with values as the file would write them. */
@@ -155,6 +157,7 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
     const { mode, ...scope } = read(body, asked)
     return { status: 200, body: await operations.setMode(scope, mode) }
   },
+  'GET /plan': (_body, { operations }) => ({ status: 200, body: operations.planBasis() }),
   'POST /temperatures': async (_body, { operations }) => ({ status: 200, body: await operations.temperatures() }),
   'POST /locations': async (body, { operations }) => {
     return { status: 200, body: await operations.locations(read(body, named).image) }

@@ -10,6 +10,7 @@ import type { ImageExpiryLimits } from './image-expiry.ts'
 import type { ScrubberOptions, ScrubPace } from './integrity/scrubber.ts'
 import type { CacheMode } from './modes/cache-mode.ts'
 import type { KernelKnowledge } from './names/version-gc.ts'
+import type { NativeUses } from './plan/use-sampler.ts'
 import type { ReadPathLimits } from './read/read-path.ts'
 
 export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
@@ -33,6 +34,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   readonly foreignShareMax?: number
   readonly knownImagesMax?: number
   readonly leaving?: ImageExpiryLimits
+  /** The hits of session threads; none where absent. */
+  readonly nativeUses?: NativeUses
   /** See {@link ReadingParts}. */
   readonly allocateShared?: (bytes: number) => Uint8Array
   readonly engine?: FetchEngine

@@ -33,6 +33,7 @@ import { ImageRefcounts } from './names/image-refcounts.ts'
 import { shownName } from './operations/named-images.ts'
 import { CacheOperations } from './operations/operations.ts'
 import { PassthroughImages } from './passthrough-images.ts'
+import { UseSampler } from './plan/use-sampler.ts'
 import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
 import type { CacheReadOptions } from './read/miss-reader.ts'
 import { ReadPath } from './read/read-path.ts'
@@ -48,6 +49,7 @@ export class Cache {
   readonly #evictor: Evictor
   readonly #gate: PromotionGate
   readonly #foreign: ForeignObjects
+  readonly #sampler: UseSampler
   readonly #reading: ReadPath
   readonly #scrubber: Scrubber
   readonly #digester: DigestVerifier
@@ -92,10 +94,8 @@ export class Cache {
     const foreign = (this.#foreign = new ForeignObjects(options.foreignShareMax ?? 0, options.now))
     this.#evictor = new Evictor({ ...options, pins: this.#pins, unwanted, hitSets, foreign })
     options.store.onRecorded = () => void this.#evictor.check() // Never rejects.
-    this.#scrubber = new Scrubber(options.store, options.logger, {
-      isBusy: () => this.#reads.size > 0,
-      ...options.scrub,
-    })
+    const isBusy = () => this.#reads.size > 0
+    this.#scrubber = new Scrubber(options.store, options.logger, { isBusy, ...options.scrub })
     this.#digester = new DigestVerifier({ ...options, originOf })
     const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
     const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
@@ -104,6 +104,7 @@ export class Cache {
     const modes = this.#modes
     const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes }
     this.passthrough = new PassthroughImages(shared)
+    const sampler = (this.#sampler = new UseSampler(options.nativeUses ?? null, () => this.#ownReads, options.now))
     this.#reading = new ReadPath({
       ...options,
       origins: this.#origins,
@@ -111,7 +112,7 @@ export class Cache {
       digester: this.#digester,
       modes,
       promoter: this.#promoter,
-      ...{ evictor: this.#evictor, gate: this.#gate, hitSets, foreign },
+      ...{ evictor: this.#evictor, gate: this.#gate, hitSets, foreign, sampler },
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
       readAheadBytesMax: options.readAheadBytesMax ?? prefetchWindowBytesMax,
     })
@@ -128,6 +129,7 @@ export class Cache {
       promoter: this.#promoter,
       evictor: this.#evictor,
       hitSets,
+      sampler,
       isOpen: image => this.#opens.has(image.id),
       modesChanged: () => this.#modesChanged(),
     })
@@ -142,6 +144,12 @@ export class Cache {
       ...{ digester: this.#digester, operations: this.operations },
       read: (image, offset, length, own) => this.read(image, offset, length, { ...own, isForOthers: true }),
     })
+  }
+
+  /** Reads that came here: those that session threads answered from the store did not. */
+  get #ownReads(): number {
+    const { hits, misses } = this.#reading.reader.counters.counts
+    return hits + misses
   }
 
   get directories(): readonly string[] | null {
@@ -169,6 +177,7 @@ export class Cache {
   startBackground(): void {
     this.#scrubber.start()
     this.#gate.hitSets.start()
+    this.#sampler.start()
     this.#digester.start()
     this.#leaving.start()
     this.passthrough.start()
@@ -368,6 +377,7 @@ export class Cache {
   async #close(): Promise<void> {
     this.#recencySaver.close()
     this.operations.close()
+    this.#sampler.close()
     await this.passthrough.close()
     await this.#scrubber.close()
     await this.#digester.close()

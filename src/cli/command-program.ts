@@ -22,6 +22,7 @@ import {
   defineVerify,
 } from './definitions/define-images.ts'
 import { defineCheckConfig, defineMount, defineUnmount } from './definitions/define-mount.ts'
+import { definePlan } from './definitions/define-plan.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import { defineSeal } from './definitions/define-seal.ts'
 import { defineDrain, defineEvict, defineMode } from './definitions/define-tier.ts'
@@ -64,6 +65,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineLocations,
     defineVerify,
     defineSet,
+    definePlan,
     defineReload,
     defineUpgrade,
     defineTop,

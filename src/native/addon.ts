@@ -165,6 +165,8 @@ export interface SessionCounters {
   readonly deferred: number
   /** Requests handed to TypeScript. */
   readonly forwarded: number
+  /** Objects of the sample whose use found no room, see {@link Session.takeSamples}. */
+  readonly droppedSamples: number
 }
 
 /** Latencies of native hits since the session started, from the request to the end of its answer. */
@@ -226,6 +228,11 @@ export interface Session {
   /** Close all ids of the connection: an earlier process may have left some. */
   closeBackings(): void
   counters(): SessionCounters
+  /**
+   * Hits of sampled objects since the last call, five numbers for each: the number of its file, object, the low and the
+   * high half of the mask of its blocks, reads. A hot object comes once, with all its blocks; their order is lost.
+   */
+  takeSamples(): Float64Array
   latencies(): SessionLatencies
   /**
    * Stop the threads; the descriptor stays open and is the caller's. Resolves when no thread uses it. READs that still
@@ -278,6 +285,8 @@ export interface Engine {
   abandonFetches(ms: number): number
   /** The `lastUse` that hits write from now on. */
   setTick(tick: number): void
+  /** Hits of objects whose hash is below it are sampled, see {@link Session.takeSamples}; 0: of none. */
+  setSampling(below: number): void
   /** End the threads once their queue is empty. Files and sessions must be closed before. */
   close(): Promise<void>
 }

@@ -25,6 +25,7 @@ import type { VerifiedImage } from '../../src/cache/integrity/verify-image.ts'
 import type { BlockMap } from '../../src/cache/operations/block-map.ts'
 import type { ImageDescription } from '../../src/cache/operations/describe-image.ts'
 import type { Explanation } from '../../src/cache/operations/explain-read.ts'
+import type { PlanBasis } from '../../src/cache/plan/plan-basis.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { attempt } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
@@ -93,6 +94,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
       return []
     },
     ...{ profile: async () => null, importProfile: async () => {} },
+    planBasis: () => ({}) as PlanBasis,
     temperatures: async () => ({ origins: [], images: [] }),
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
     describe: name => ({ name }) as ImageDescription,

@@ -65,6 +65,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/package': 50,
   'mount/page-cache': 4,
   'mount/passthrough': 30,
+  'mount/plan': 25,
   'mount/passthrough-direct': 30,
   'mount/poison': 10,
   'mount/reads': 45,

@@ -37,6 +37,12 @@ export class AdaptivePolicy<T extends KnownObject> implements EvictionPolicy<T> 
   /** Of the look before: what was used since is younger. */
   #lastLook = -1
   readonly #books = { lru: new Book(new LruList()), fifo: new Book(new S3FifoQueues()) }
+  readonly #sampleObjects: number
+
+  /** @param sampleRate share of the objects that it sees: its own sample is to be of the same share */
+  constructor({ sampleRate = 1 }: { readonly sampleRate?: number } = {}) {
+    this.#sampleObjects = sampleObjects * sampleRate
+  }
 
   async choose(objects: () => Iterable<T>, bytesWanted: number): Promise<T[]> {
     const held = await this.#look(objects())
@@ -73,7 +79,7 @@ export class AdaptivePolicy<T extends KnownObject> implements EvictionPolicy<T> 
       if (turns.isOver) await turns.yield()
       if (!held.has(id)) this.#order.remove(id)
     }
-    const sampling = Math.max(1, Math.round(held.size / sampleObjects))
+    const sampling = Math.max(1, Math.round(held.size / this.#sampleObjects))
     for (const book of [this.#books.lru, this.#books.fifo]) book.begin(Math.floor(held.size / sampling))
     for (const each of await sorted(used, ({ lastUse }) => lastUse, turns)) {
       if (turns.isOver) await turns.yield()

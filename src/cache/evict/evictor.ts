@@ -143,6 +143,10 @@ export class Evictor {
     this.#logger = logger
   }
 
+  get policyName(): EvictionPolicyName {
+    return this.#policy.name as EvictionPolicyName
+  }
+
   /** Is there no room, and everything that could go younger than it has to be? Then nothing should come. */
   get isHeldByAge(): boolean {
     return this.#isHeldByAge

@@ -22,6 +22,8 @@ import { type VerificationProgress, type VerifiedImage, verifyImage } from '../i
 import { type CacheMode, keepsMisses } from '../modes/cache-mode.ts'
 import type { ModeTable } from '../modes/mode-table.ts'
 import type { Catalog } from '../names/catalog.ts'
+import { type PlanBasis, planBasis } from '../plan/plan-basis.ts'
+import type { UseSampler } from '../plan/use-sampler.ts'
 import { BootProfile } from '../prefetch/boot-profile.ts'
 import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
@@ -59,6 +61,7 @@ export interface CacheOperationsContext {
   /** Resolves when nothing goes on as the modes of before said. Never rejects. */
   modesChanged(): Promise<void>
   readonly hitSets: HitSetTable
+  readonly sampler: UseSampler
   isOpen(image: Image): boolean
 }
 
@@ -120,6 +123,11 @@ export class CacheOperations {
   /** See {@link imageTemperatures}. */
   temperatures(): Promise<Temperatures> {
     return imageTemperatures(this.#names.known(), this.#parts)
+  }
+
+  /** See {@link planBasis}. */
+  planBasis(): PlanBasis {
+    return planBasis(this.#parts)
   }
 
   /** Hit sets of the origin in a directory; null is the root. */

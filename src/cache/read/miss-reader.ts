@@ -44,7 +44,8 @@ export interface MissReaderContext {
 
 /** Hears of objects that readers use, before they are looked for, and of those that operators want here. */
 export interface ObjectUses {
-  used(stored: StoredImage, object: number): void
+  /** @param blocks those that are wanted; 0: they were counted as a native hit */
+  used(stored: StoredImage, object: number, blocks: bigint): void
   wanted(stored: StoredImage, object: number): void
 }
 
@@ -103,12 +104,12 @@ export class MissReader {
     // 1. Look up: what is held and not published yet is verified first.
     const parts = stored.geometry.parts(offset, length)
     // At the time of the read, not of the promotion: those end in another order.
-    for (const { object } of parts) {
+    for (const { object, blocks } of parts) {
       if (options.isForOthers) {
         this.#parts.readForOthers(stored, object)
         continue
       }
-      this.#parts.uses.used(stored, object)
+      this.#parts.uses.used(stored, object, blocks)
       stored.touch(object)
     }
     await Promise.all(parts.map(part => verifyHeld(stored, part)))
@@ -187,7 +188,9 @@ export class MissReader {
   #readNatively(image: Image, read: SeenByteRead): void {
     const stored = this.#parts.find(image)
     if (!stored) return
-    for (const { object } of stored.geometry.parts(read.offset, read.length)) this.#parts.uses.used(stored, object)
+    for (const { object, blocks } of stored.geometry.parts(read.offset, read.length)) {
+      this.#parts.uses.used(stored, object, read.missed ? blocks : 0n)
+    }
     this.#parts.onRead(stored, read)
   }
 

@@ -28,9 +28,10 @@ import type { DigestVerifier } from '../integrity/digest-verifier.ts'
 import { keepsMisses, servesHits } from '../modes/cache-mode.ts'
 import type { ModeTable } from '../modes/mode-table.ts'
 import type { Catalog } from '../names/catalog.ts'
+import type { UseSampler } from '../plan/use-sampler.ts'
 import { type BootProfileCounters, BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
-import { MissReader } from './miss-reader.ts'
+import { MissReader, type ObjectUses } from './miss-reader.ts'
 
 export interface ReadPathLimits {
   /** Bytes on their way to readers that wait for them. */
@@ -58,6 +59,7 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly gate: Pick<PromotionGate, 'enter' | 'settled'>
   readonly hitSets: Pick<HitSetTable, 'used' | 'fetchedAhead' | 'wanted'>
   readonly foreign: Pick<ForeignObjects, 'touch'>
+  readonly sampler: Pick<UseSampler, 'used'>
 }
 
 /** Counters of prefetches. */
@@ -136,7 +138,7 @@ export class ReadPath {
       },
     })
     this.reader = new MissReader({
-      ...{ fetcher, memory, uses: parts.hitSets },
+      ...{ fetcher, memory, uses: this.#uses() },
       onRead: (stored, read) => {
         this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)
@@ -152,6 +154,17 @@ export class ReadPath {
       },
     })
     this.#landPasses()
+  }
+
+  #uses(): ObjectUses {
+    const { hitSets, sampler } = this.#parts
+    return {
+      used(stored, object, blocks) {
+        hitSets.used(stored, object)
+        if (blocks !== 0n) sampler.used(stored.file.number, object, blocks)
+      },
+      wanted: (stored, object) => hitSets.wanted(stored, object),
+    }
   }
 
   /** Origins that have come since have their passes landed, too. */

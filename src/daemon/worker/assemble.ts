@@ -52,6 +52,7 @@ import {
 import { dropUnits } from './drop-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { answerMarginMs } from './limits.ts'
+import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { servingSettingsOf } from './open-fleet.ts'
 import { OpenGroup } from './open-group.ts'
@@ -180,6 +181,7 @@ export class Rooms {
       },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       engine: this.#engine,
+      nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
       now: () => performance.now(),
     })
     this.#closers.push('cache', () => this.#cache.close())

@@ -57,6 +57,8 @@ export interface Transport {
   setDeadlines(deadlines: Deadlines): void
   /** See {@link FileSystem.rebind}. */
   rebind(): Promise<void>
+  /** Hits of sampled objects since the last call, see {@link Session.takeSamples}. */
+  takeSamples(): Float64Array
   counters(): TransportCounters
   latencies(): TransportLatencies
   /** Answer nothing from now on, and release all that is open. Idempotent. */

@@ -154,6 +154,11 @@ export class FuseNativeTransport implements Transport {
     this.#deadlines.now = deadlines
   }
 
+  /** All reads come to the main thread. */
+  takeSamples(): Float64Array {
+    return new Float64Array(0)
+  }
+
   counters(): TransportCounters {
     return counters
   }

@@ -182,6 +182,10 @@ export class KernelTransport implements Transport {
     return this.#session.counters()
   }
 
+  takeSamples(): Float64Array {
+    return this.#session.takeSamples()
+  }
+
   latencies(): SessionLatencies {
     return this.#session.latencies()
   }

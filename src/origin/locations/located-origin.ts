@@ -18,10 +18,10 @@ import {
   auditReads,
   compareRetryMs,
   locatedImagesMax,
+  locationSoonerFactor,
   lookMsMax,
   remeasureMs,
   sampleBytes,
-  locationSoonerFactor,
 } from './limits.ts'
 import { Location, type LocationFigures } from './location.ts'
 import { type ComparedLocation, compareLocation, isSame, locateImage } from './same-bytes.ts'

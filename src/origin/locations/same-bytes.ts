@@ -4,7 +4,7 @@
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import { comparedBytes, differencesMax, sampleBytes, locationSamplesMin } from './limits.ts'
+import { comparedBytes, differencesMax, locationSamplesMin, sampleBytes } from './limits.ts'
 
 /** The same image as a location knows it, with the validator there. */
 export type LocatedImage =

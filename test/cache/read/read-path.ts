@@ -39,6 +39,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     modes: { of: () => 'promote' },
     promoter: new Promoter(),
     gate: { enter: () => null, settled: () => {} },
+    sampler: { used: () => {} },
     hitSets: { used: () => {}, fetchedAhead: () => {}, wanted: () => {} },
     foreign: { touch: () => {} },
     ...more,

@@ -1,0 +1,93 @@
+/**
+ * Use sampler: takes the native hits of sampled objects, joins the reads that come to the main thread, and keeps their
+ * log.
+ *
+ * Its cost is bounded over time, not by throwing the sample away: a taking that was slow is followed by a longer pause,
+ * in which the uses of an object become one entry.
+ */
+import { type RunAfter, runAfter } from '../../async/timers.ts'
+import { sampleMsMax, sampleMsMin, sampleShareMax } from './limits.ts'
+import { sampleHash } from './sample-hash.ts'
+import { UseLog, type UseSample } from './use-log.ts'
+
+/** Reads that a transport answers by itself. */
+export interface NativeUses {
+  /** Those of objects whose hash is below it are sampled from now on. */
+  setSampling(below: number): void
+  /** Uses since the last call, see {@link Session.takeSamples}, and all native hits until now. */
+  take(): { readonly samples: Float64Array; readonly hits: number }
+}
+
+/** Numbers of one native sample. */
+const fields = 5
+
+export class UseSampler {
+  readonly #log: UseLog
+  readonly #native: NativeUses | null
+  readonly #ownReads: () => number
+  readonly #now: () => number
+  readonly #after: RunAfter
+  #below = 0
+  #hits = 0
+  #cancel: () => void = () => {}
+  #isClosed = false
+
+  /** @param ownReads reads that came to the main thread until now */
+  constructor(native: NativeUses | null, ownReads: () => number, now: () => number, after: RunAfter = runAfter) {
+    this.#native = native
+    this.#ownReads = ownReads
+    this.#now = now
+    this.#after = after
+    this.#log = new UseLog(now())
+  }
+
+  start(): void {
+    this.#takeLater(sampleMsMin)
+  }
+
+  /** A reader that came to the main thread uses blocks of an object. */
+  used(file: number, object: number, blocks: bigint): void {
+    if (sampleHash(file, object) >= this.#log.threshold) return
+    const [low, high] = [Number(blocks & 0xffff_ffffn), Number(blocks >> 32n)]
+    this.#log.add({ file, object, low, high, reads: 1 }, this.#reads)
+  }
+
+  /** The log until now. */
+  sample(): UseSample {
+    this.#take()
+    return this.#log.sample(this.#reads)
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#isClosed = true
+    this.#cancel()
+  }
+
+  get #reads(): number {
+    return this.#hits + this.#ownReads()
+  }
+
+  #takeLater(ms: number): void {
+    if (this.#isClosed) return
+    this.#cancel = this.#after(ms, () => {
+      const startedMs = performance.now()
+      this.#take()
+      const tookMs = performance.now() - startedMs
+      this.#takeLater(Math.min(sampleMsMax, Math.max(sampleMsMin, tookMs / sampleShareMax)))
+    })
+  }
+
+  #take(): void {
+    this.#log.look(this.#now())
+    if (!this.#native || this.#isClosed) return
+    if (this.#below !== this.#log.threshold) this.#native.setSampling((this.#below = this.#log.threshold))
+    const { samples, hits } = this.#native.take()
+    this.#hits = hits
+    const until = this.#reads
+    for (let at = 0; at + fields <= samples.length; at += fields) {
+      const [file, object, low, high, reads] = samples.subarray(at, at + fields) as unknown as number[]
+      this.#log.add({ file: file!, object: object!, low: low!, high: high!, reads: reads! }, until)
+    }
+  }
+}
