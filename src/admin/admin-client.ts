@@ -11,6 +11,7 @@ import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
 import type { LearnedProfile } from '../cache/operations/operations.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'
+import type { FleetStatus, UnitExplanation } from '../fleet/asking/fleet-group.ts'
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs, walkMsMax } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
@@ -111,8 +112,19 @@ export async function requestPin(socketPath: string, image: string, pinned: bool
 export async function requestExplanation(
   socketPath: string,
   asked: { readonly image: string; readonly offset: number; readonly length: number },
-): Promise<Explanation | null> {
-  return (await askForSuccess(socketPath, 'POST', '/explain', asked)) as Explanation | null
+): Promise<(Explanation & { readonly units: readonly UnitExplanation[] }) | null> {
+  const answer = await askForSuccess(socketPath, 'POST', '/explain', asked)
+  return answer as (Explanation & { units: readonly UnitExplanation[] }) | null
+}
+
+/** @returns the group, null in it where there is none; null when no daemon is there. @throws CacheError likewise */
+export async function requestFleet(socketPath: string): Promise<{ readonly fleet: FleetStatus | null } | null> {
+  return (await askForSuccess(socketPath, 'GET', '/fleet', null)) as { fleet: FleetStatus | null } | null
+}
+
+/** @returns whether a daemon is there. @throws CacheError invalid-argument (in no group), access-denied, closed */
+export async function requestFleetLeave(socketPath: string): Promise<boolean> {
+  return (await askForSuccess(socketPath, 'POST', '/fleet/leave', {})) !== null
 }
 
 /** @returns null when no daemon is there. @throws CacheError access-denied, closed */

@@ -23,6 +23,7 @@ import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
 import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
+import type { FleetHandlers } from './fleet-handlers.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -40,6 +41,7 @@ export interface AdminHandlers {
   /** Have another worker take over, of the version in `directory` or of the supervisor's own. */
   upgrade(directory: string | null): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
+  readonly fleet: FleetHandlers
   /** Answer a request of the page, see src/web/. @param path below `/web/`. Never rejects. */
   web(path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
 }
@@ -162,9 +164,16 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
   'POST /locations': async (body, { operations }) => {
     return { status: 200, body: await operations.locations(read(body, named).image) }
   },
-  'POST /explain': async (body, { operations }) => {
+  'GET /fleet': (_body, { fleet }) => ({ status: 200, body: { fleet: fleet.status() } }),
+  'POST /fleet/leave': (_body, { fleet }) => {
+    fleet.leave()
+    return { status: 200, body: {} }
+  },
+  'POST /explain': async (body, { operations, fleet }) => {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))
-    return { status: 200, body: await operations.explain(image, offset, length) }
+    const explanation = await operations.explain(image, offset, length)
+    const units = fleet.explain(explanation.imageId, explanation.offset, explanation.length)
+    return { status: 200, body: { ...explanation, units } }
   },
 }
 

@@ -13,6 +13,7 @@ import {
   defineTop,
   defineUpgrade,
 } from './definitions/define-daemon.ts'
+import { defineFleet } from './definitions/define-fleet.ts'
 import {
   defineExplain,
   defineImages,
@@ -69,6 +70,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineReload,
     defineUpgrade,
     defineTop,
+    defineFleet,
     defineMetrics,
     defineWeb,
     defineUnmount,

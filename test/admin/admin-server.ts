@@ -16,6 +16,7 @@ import {
   requestUnmount,
 } from '../../src/admin/admin-client.ts'
 import { AdminServer } from '../../src/admin/admin-server.ts'
+import { noFleet } from '../../src/admin/fleet-handlers.ts'
 import { adminRequestBytesMax, socketPathBytesMax } from '../../src/admin/limits.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
 import type { AdminError, AdminHandlers, AdminOperations } from '../../src/admin/routes.ts'
@@ -104,7 +105,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   const upgrade = async () => ({ version: '2.0.0', refusal: null })
   const metrics = async () => 'parentfs_hits_total 1\n'
   const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
-  return { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, web, forced, asked }
+  const parts = { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, web }
+  return { ...parts, fleet: noFleet, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {

@@ -22,7 +22,9 @@ function commandsOf(command: Command, words: readonly string[] = []): [string, s
     const flags = help
       .visibleOptions(each)
       .flatMap(({ short, long }) => [short, long].filter(flag => flag !== undefined))
-    return below.length > 0 ? below : [[name.join(' '), flags.filter(flag => !['-h', '--help'].includes(flag))]]
+    const own: [string, string[]] = [name.join(' '), flags.filter(flag => !['-h', '--help'].includes(flag))]
+    // One that takes a mountpoint does something by itself, too.
+    return below.length === 0 || each.registeredArguments.length > 0 ? [own, ...below] : below
   })
 }
 

@@ -5,6 +5,7 @@ import { fetchStatus, requestExplanation } from '../../admin/admin-client.ts'
 import type { Status } from '../../admin/status.ts'
 import type { ExplainedObject, Explanation } from '../../cache/operations/explain-read.ts'
 import { newTable, size, trimmed } from '../output/tables.ts'
+import { linesOfUnits } from './fleet.ts'
 import { findImage, noDaemon } from './target.ts'
 
 export interface ExplainArguments {
@@ -25,12 +26,16 @@ export async function explainCommand({ image, offset, length, path, json }: Expl
   if (!explanation || !status) throw noDaemon(mountpoint)
   const origin = status.origins.find(({ url }) => url === explanation.origin) ?? status.origin
   if (json) console.log(JSON.stringify({ ...explanation, originStatus: origin }, null, 2))
-  else console.log(tableOfExplanation(explanation, origin))
+  else console.log(tableOfExplanation(explanation, origin, linesOfUnits(explanation.units ?? [])))
   return 0
 }
 
 /** Verdicts first, then what they rest on. */
-export function tableOfExplanation(explanation: Explanation, origin: Status['origin']): string {
+export function tableOfExplanation(
+  explanation: Explanation,
+  origin: Status['origin'],
+  units: readonly (readonly [string, string])[] = [],
+): string {
   const { name, sizeBytes, offset, length, answer, promotion, health, validator, nodeId } = explanation
   const facts = newTable()
   facts.push(
@@ -41,6 +46,7 @@ export function tableOfExplanation(explanation: Explanation, origin: Status['ori
     ['boot profile', explanation.profile],
     ['cache disk', health.state === 'healthy' ? 'healthy' : `${health.state}: ${health.reason}`],
     ['origin', `${originOf(origin)}, ${origin.url}`],
+    ...units,
   )
   if (explanation.objects.length === 0) return trimmed(facts.toString())
   const blocks = newTable(['OBJECT', 'BLOCKS', 'OFFSET', 'LENGTH', 'STATE', 'GENERATION', 'LAST USE'])

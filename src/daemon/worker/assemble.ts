@@ -6,6 +6,7 @@
  */
 
 import { getSystemErrorName } from 'node:util'
+import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -319,6 +320,10 @@ export class Rooms {
   /** Operations of the cache for operators. */
   get operations(): CacheOperations {
     return this.#cache.operations
+  }
+
+  get fleet(): FleetHandlers {
+    return this.#group ?? noFleet
   }
 
   /** Changes when guests ask. */

@@ -3,20 +3,22 @@
  */
 import { resolveSrv } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
+import type { FleetHandlers } from '../../admin/fleet-handlers.ts'
 import { OwnTime } from '../../async/own-time.ts'
 import { runAfter } from '../../async/timers.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { TiB } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
-import { FleetGroup } from '../../fleet/asking/fleet-group.ts'
+import { FleetGroup, type FleetStatus, type UnitExplanation } from '../../fleet/asking/fleet-group.ts'
 import { MemberClient, type MemberTrust } from '../../fleet/asking/member-client.ts'
 import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
 import { ViewFile } from '../../fleet/asking/view-file.ts'
-import type { Member } from '../../fleet/group/member.ts'
+import { boundedWeight, type Member } from '../../fleet/group/member.ts'
 import { DnsRegistry } from '../../fleet/registry/dns-registry.ts'
 import { EtcdRegistry } from '../../fleet/registry/etcd-registry.ts'
 import type { MemberRegistry } from '../../fleet/registry/registry.ts'
 import { idOfUrl, StaticRegistry } from '../../fleet/registry/static-registry.ts'
+import { unitBlocks } from '../../fleet/wire/wire.ts'
 import { Secret } from '../../origin/http/secret.ts'
 import type { Configuration } from '../config/configuration.ts'
 import type { FleetSettings } from '../config/fleet-settings.ts'
@@ -30,14 +32,19 @@ export interface GroupContext {
   dropUnits(units: readonly SecondHandUnit[]): void
 }
 
+/** Units of one explanation. */
+const explainedUnitsMax = 64
+
 /** A group, and the trust of its channels, which is read again at a reload. */
-export class OpenGroup {
+export class OpenGroup implements FleetHandlers {
   readonly group: FleetGroup
   readonly #trust: TrustFiles
+  readonly #blockBytes: number
 
-  private constructor(group: FleetGroup, trust: TrustFiles) {
+  private constructor(group: FleetGroup, trust: TrustFiles, blockBytes: number) {
     this.group = group
     this.#trust = trust
+    this.#blockBytes = blockBytes
   }
 
   /**
@@ -69,7 +76,22 @@ export class OpenGroup {
         new MemberClient({ url, trust: trust.current, blockBytes: cache.blockSize, time, sumOf }),
       dropUnits,
     })
-    return new OpenGroup(group, trust)
+    return new OpenGroup(group, trust, cache.blockSize)
+  }
+
+  status(): FleetStatus {
+    return this.group.status()
+  }
+
+  leave(): void {
+    this.group.leave()
+  }
+
+  explain(imageId: string, offset: number, length: number): readonly UnitExplanation[] {
+    const unitBytes = unitBlocks * this.#blockBytes
+    const [first, last] = [offset, offset + Math.max(1, length) - 1].map(at => Math.floor(at / unitBytes))
+    const count = Math.min(explainedUnitsMax, last! - first! + 1)
+    return Array.from({ length: count }, (_, k) => this.group.explain(imageId, first! + k))
   }
 
   /** Other settings; files are read again. Never rejects: the trust of before stays where they cannot be read. */
@@ -128,7 +150,7 @@ export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
     id: idOfUrl(url),
     url,
     rack: fleet.rack ?? '',
-    weight: cache.capacity / TiB,
+    weight: boundedWeight(cache.capacity / TiB),
     blockBytes: cache.blockSize,
     state: 'up',
     since: Date.now(),
@@ -138,7 +160,7 @@ export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
 /** @throws CacheError invalid-argument */
 function registryOf({ fleet, cache }: Configuration, logger: Logger): MemberRegistry {
   const { etcd, dns, members, prefix, user, password, ca, certificate, key } = fleet.registry
-  const facts = { rack: fleet.rack ?? '', weight: cache.capacity / TiB, blockBytes: cache.blockSize }
+  const facts = { rack: fleet.rack ?? '', weight: 1, blockBytes: cache.blockSize }
   if (etcd !== null) {
     const secret = password === undefined ? null : new Secret(password, { logger })
     const login = { user, password: secret && (() => secret.renew()) }

@@ -6,6 +6,7 @@
  */
 
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
+import type { FleetHandlers } from '../../admin/fleet-handlers.ts'
 import { measureProcess, type RoomsMeasurements } from '../../admin/measurements.ts'
 import { Metrics } from '../../admin/metrics.ts'
 import type { MetricsPort } from '../../admin/metrics-port.ts'
@@ -98,6 +99,7 @@ export interface WorkerRooms {
   setCapacity(capacityBytes: number): Promise<number>
   reconfigure(said: Configuration): Promise<ReloadPlan>
   readonly operations: AdminOperations
+  readonly fleet: FleetHandlers
   stopServing(): Promise<void>
   close(): Promise<void>
 }
@@ -212,6 +214,7 @@ export class Worker {
       upgrade: (directory: string | null) =>
         this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
       operations,
+      fleet: rooms.fleet,
       web: page.handle,
     }
     const { adminSocketPath, admission } = this.#parts

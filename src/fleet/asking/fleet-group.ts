@@ -4,7 +4,6 @@
  */
 
 import type { RunAfter } from '../../async/timers.ts'
-import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import { GroupView, type KnownMember } from '../group/group-view.ts'
@@ -192,11 +191,11 @@ export class FleetGroup {
   }
 
   /** The responsibility for a unit, and its last source. */
-  explain(image: Image, unit: number): UnitExplanation {
-    const { near, far } = this.view.ranks(image.id, unit)
+  explain(imageId: string, unit: number): UnitExplanation {
+    const { near, far } = this.view.ranks(imageId, unit)
     const ranks = [...new Set([...near, ...(far ?? [])].map(({ id }) => id))]
     const ownRank = ranks.indexOf(this.view.own?.id ?? '')
-    const answeredBy = this.#counters.answerOf(image.id, unit)
+    const answeredBy = this.#counters.answerOf(imageId, unit)
     return { unit, ranks: ranks.slice(0, 4), ownRank: ownRank < 0 ? null : ownRank, answeredBy }
   }
 

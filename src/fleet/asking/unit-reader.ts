@@ -115,7 +115,8 @@ export class UnitReader {
       const rest = { ...range, offset: range.offset + goodBytes, target: range.target.subarray(goodBytes) }
       const step = order.next()
       if (step === null) {
-        if (refused === 0) return { reason: order.isOrigins ? 'own' : failed > 0 ? 'failed' : 'nobody', goodBytes }
+        if (refused === 0)
+          return { reason: order.isOrigins || order.rank === 0 ? 'own' : failed > 0 ? 'failed' : 'nobody', goodBytes }
         if (!this.#mayWait(startMs)) return { reason: 'late', goodBytes }
         await this.#pause(signal)
         asked.clear()

@@ -5,7 +5,7 @@
  * minutes; health is judged by reads. Ranks are remembered by unit until the view changes.
  */
 import { LruMap } from '../../base/lru-map.ts'
-import { joiningMs, membersMax, rampMs, rampSteps, rankedUnitsMax, vanishedMsMax } from './limits.ts'
+import { membersMax, rankedUnitsMax, vanishedMsMax } from './limits.ts'
 import type { Member } from './member.ts'
 import { type HashedMembers, hashMembers, ranksOf } from './rendezvous.ts'
 
@@ -13,8 +13,6 @@ import { type HashedMembers, hashMembers, ranksOf } from './rendezvous.ts'
 export interface KnownMember extends Member {
   /** Is it listed, or does it only keep its ranks? */
   readonly isListed: boolean
-  /** It joined while we looked on, at this time of ours; null: it was there before. */
-  readonly joinedMs: number | null
 }
 
 export interface GroupViewContext {
@@ -33,7 +31,7 @@ interface Tables {
   readonly ranked: HashedMembers<KnownMember>
   /** Those of our rack; null where all are, or none is. */
   readonly near: HashedMembers<KnownMember> | null
-  /** They are made anew then: a ramp goes on, or a vanished member's time is over. */
+  /** They are made anew then: a vanished member's time is over. */
   readonly goodUntilMs: number
 }
 
@@ -47,7 +45,6 @@ export interface UnitRanks {
 
 interface Entry {
   readonly member: Member
-  readonly joinedMs: number | null
   /** Null while it is listed. */
   vanishedMs: number | null
 }
@@ -58,7 +55,6 @@ export class GroupView {
   #ranks = new LruMap<string, UnitRanks>(rankedUnitsMax)
   #own: Member | null
   #tables: Tables | null = null
-  #isFirst = true
   #refused = 0
   #revision = 0
   #heardMs: number | null = null
@@ -126,12 +122,7 @@ export class GroupView {
     this.#refused = listed.filter(({ id }) => id !== own?.id).length - kept.length
     const byId = new Map(kept.map(member => [member.id, member]))
     for (const [id, entry] of this.#entries) if (!byId.has(id)) entry.vanishedMs ??= now()
-    for (const [id, member] of byId) {
-      const known = this.#entries.get(id)
-      const joinedMs = known ? known.joinedMs : this.#isFirst ? null : now()
-      this.#entries.set(id, { member, joinedMs, vanishedMs: null })
-    }
-    this.#isFirst = false
+    for (const [id, member] of byId) this.#entries.set(id, { member, vanishedMs: null })
     this.#tables = null
   }
 
@@ -147,23 +138,15 @@ export class GroupView {
     return ranks
   }
 
-  /** Did this host join so lately that others hold its units? */
-  isJoining(sinceMs: number): boolean {
-    return this.#parts.now() - sinceMs < joiningMs
-  }
-
   #current(): Tables {
     const nowMs = this.#parts.now()
     if (this.#tables && nowMs < this.#tables.goodUntilMs) return this.#tables
     this.#forgetVanished()
     let goodUntilMs = Number.POSITIVE_INFINITY
-    const all: KnownMember[] = this.#own ? [{ ...this.#own, isListed: true, joinedMs: null }] : []
-    for (const { member, joinedMs, vanishedMs } of this.#entries.values()) {
+    const all: KnownMember[] = this.#own ? [{ ...this.#own, isListed: true }] : []
+    for (const { member, vanishedMs } of this.#entries.values()) {
       if (vanishedMs !== null) goodUntilMs = Math.min(goodUntilMs, vanishedMs + vanishedMsMax)
-      const step = joinedMs === null ? rampSteps : Math.floor(((nowMs - joinedMs) / rampMs) * rampSteps) + 1
-      if (step < rampSteps) goodUntilMs = Math.min(goodUntilMs, joinedMs! + (step * rampMs) / rampSteps)
-      const weight = (member.weight * Math.min(step, rampSteps)) / rampSteps
-      all.push({ ...member, weight, joinedMs, isListed: vanishedMs === null })
+      all.push({ ...member, isListed: vanishedMs === null })
     }
     all.sort((a, b) => (a.id < b.id ? -1 : 1))
     const ranked = all.filter(({ state }) => state === 'up')

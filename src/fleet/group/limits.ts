@@ -14,16 +14,10 @@ export const rankedUnitsMax = 65_536
 /** A member that vanished keeps its ranks for so long: a reboot moves no unit. */
 export const vanishedMsMax = 5 * 60_000
 
-/** The weight of a member that joins grows to its full value in this time. */
-export const rampMs = 60_000
-
-/** Steps of that growth: the ranks are computed anew at each. */
-export const rampSteps = 4
-
 /** A member that joined less than this ago asks the former owner before the origin. */
 export const joiningMs = 10 * 60_000
 
 /** Weights that are believed, in TiB: more would let one member own the group. */
-export const weightMin = 0.001
+export const weightMin = 1 / 1024 ** 2
 
 export const weightMax = 1_024

@@ -56,11 +56,16 @@ export function parseMember(id: string, text: string): Member | null {
     id,
     url: place,
     rack,
-    weight: Math.min(weightMax, Math.max(weightMin, weight)),
+    weight: boundedWeight(weight),
     blockBytes: blockBytes as number,
     state: state as MemberState,
     since: since as number,
   }
+}
+
+/** A weight that is believed: all hosts must rank with the same one. */
+export function boundedWeight(weight: number): number {
+  return Math.min(weightMax, Math.max(weightMin, weight))
 }
 
 /** The serving port in a URL; null: it is none that may be asked. */

@@ -1,10 +1,10 @@
 /** The worker between a supervisor and rooms that do as the test says. */
-
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus, requestReload, requestUnmount } from '../../../src/admin/admin-client.ts'
+import { noFleet } from '../../../src/admin/fleet-handlers.ts'
 import type { RoomsMeasurements } from '../../../src/admin/measurements.ts'
 import type { AdminOperations } from '../../../src/admin/routes.ts'
 import type { CancelSignal } from '../../../src/base/cancel-signal.ts'
@@ -14,8 +14,7 @@ import type { Configuration } from '../../../src/daemon/config/configuration.ts'
 import type { Settings } from '../../../src/daemon/config/settings.ts'
 import { noTakeovers, protocolVersion, type ToSupervisor, type ToWorker } from '../../../src/daemon/ipc/messages.ts'
 import type { RoomsStatus } from '../../../src/daemon/worker/collect-status.ts'
-import type { WorkerRooms } from '../../../src/daemon/worker/worker.ts'
-import { Worker } from '../../../src/daemon/worker/worker.ts'
+import { Worker, type WorkerRooms } from '../../../src/daemon/worker/worker.ts'
 import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
 import { until } from '../../fixtures/until.ts'
 import { liveStatus } from '../../fixtures/web-page.ts'
@@ -80,6 +79,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
     setCapacity: async bytes => bytes,
     reconfigure: async said => reconfigured(said, happened),
     operations: {} as AdminOperations,
+    fleet: noFleet,
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
