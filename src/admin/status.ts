@@ -19,6 +19,10 @@ export interface Status {
   readonly state: DaemonState
   readonly pid: number
   readonly supervisorPid: number
+  /** The file that its settings are from; null: the command line. */
+  readonly configFile: string | null
+  /** The file that the log goes to; null: standard error. */
+  readonly logFile: string | null
   /**
    * Workers that took over on this mount, and the time that requests waited for the last and for the slowest of them.
    * `possible`: false on kernels that repeat no requests, and over fuse-native. `heldByManager`: the service manager

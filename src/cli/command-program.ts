@@ -26,6 +26,7 @@ import { defineCheckConfig, defineMount, defineUnmount } from './definitions/def
 import { definePlan } from './definitions/define-plan.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import { defineSeal } from './definitions/define-seal.ts'
+import { defineBench, defineDoctor, defineInit, defineSupportBundle } from './definitions/define-setup.ts'
 import { defineDrain, defineEvict, defineMode } from './definitions/define-tier.ts'
 import { defineWeb } from './definitions/define-web.ts'
 import type { Ended } from './output/argument-parsers.ts'
@@ -51,6 +52,8 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
       `\nExit codes:\n${exitCodes.map(([code, means]) => `  ${`${code}`.padEnd(4)} ${means}`).join('\n')}`,
     )
   for (const define of [
+    defineDoctor,
+    defineInit,
     defineMount,
     defineCheckConfig,
     defineStatus,
@@ -73,6 +76,8 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     defineFleet,
     defineMetrics,
     defineWeb,
+    defineBench,
+    defineSupportBundle,
     defineUnmount,
     defineCompletion,
   ]) {

@@ -53,6 +53,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/container': 90,
   'mount/debian': 120,
   'mount/descriptor-store': 40,
+  'mount/first-minutes': 45,
   'mount/fstab': 30,
   'mount/guest': 45,
   'mount/kill': 60,

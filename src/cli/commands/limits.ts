@@ -36,3 +36,40 @@ export const recordCapacityBytes = 1024 ** 3
 
 /** A random salt of `parentfs seal`: as veritysetup's. */
 export const sealSaltBytes = 32
+
+/** Output of a program that a command runs, in bytes: fio's report of a job has some 10 KiB. */
+export const programOutputBytesMax = 1024 ** 2
+
+/** Open files below which `doctor` warns: half a thousand images with their data files, and the connections. */
+export const openFilesMin = 4096
+
+/** Bytes that `doctor` writes and reads to measure a disk: a fraction of a second on an SSD. */
+export const diskProbeBytes = 64 * 1024 ** 2
+
+/** The time that each step of it may take: a disk that needs more is no place for a cache. */
+export const diskProbeMsMax = 20_000
+
+/** The time of a read of 4 KiB above which `doctor` calls a disk slow: SSDs take 0.1 ms, disks that turn 8 ms. */
+export const smallReadMsMax = 2
+
+/** The time that `doctor` gives an origin for all its questions: it asks some ten. */
+export const doctorOriginMsMax = 30_000
+
+/** Ranges that `doctor` reads, and the time of one above which it calls an origin far. */
+export const originProbeReads = 9
+export const originReadMsMax = 100
+
+/** Answers to one question of `init` that may be wrong before it gives up. */
+export const initAnswersMax = 5
+
+/** The time of each job of `bench`: eight of them and the preparation take under a minute. */
+export const benchJobSeconds = 5
+
+/** Bytes of an image that `bench` reads, and of the file beside it. */
+export const benchBytesMax = 256 * 1024 ** 2
+
+/** Bytes of the log's end in a support bundle: some 20,000 lines. */
+export const bundleLogBytesMax = 4 * 1024 ** 2
+
+/** The time for each part of a support bundle: a daemon that hangs must not hold up the report about it. */
+export const bundlePartMsMax = 10_000

@@ -16,7 +16,16 @@ import type { WorkerOrigins } from './worker-origins.ts'
 /** The part of a status that the rooms know. */
 export type RoomsStatus = Omit<
   Status,
-  'version' | 'mountpoint' | 'transport' | 'state' | 'pid' | 'supervisorPid' | 'takeovers' | 'uptimeSeconds'
+  | 'version'
+  | 'mountpoint'
+  | 'transport'
+  | 'state'
+  | 'pid'
+  | 'supervisorPid'
+  | 'configFile'
+  | 'logFile'
+  | 'takeovers'
+  | 'uptimeSeconds'
 >
 
 /** The part of it that costs no walk over the cache. */

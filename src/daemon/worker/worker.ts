@@ -112,6 +112,7 @@ export class Worker {
   #booting: Promise<void> = Promise.resolve()
   #configuration: Configuration | null = null
   #keeperPid = 0
+  #configFile: string | null = null
   #logger: LeveledLogger | null = null
   #rooms: WorkerRooms | null = null
   #admin: AdminServer | null = null
@@ -181,6 +182,7 @@ export class Worker {
     this.#configuration = configuration
     this.#document = message.settings.document
     this.#keeperPid = message.keeperPid
+    this.#configFile = message.settings.configFile
     const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
     const { bypass, indexDoubt } = message
@@ -309,6 +311,8 @@ export class Worker {
       state: this.#state,
       pid: process.pid,
       supervisorPid: this.#keeperPid,
+      configFile: this.#configFile,
+      logFile: configuration.log.file,
       takeovers: { possible: this.#canBeFollowed, heldByManager: this.#history.kept, ...this.#history.takeovers },
       uptimeSeconds: Math.round((performance.now() - this.#startedMs) / 1000),
     }

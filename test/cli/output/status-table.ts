@@ -11,6 +11,8 @@ const status = {
   state: 'ready',
   pid: 11,
   supervisorPid: 10,
+  configFile: null,
+  logFile: null,
   takeovers: { possible: true, count: 2, lastPauseMs: 300, longestPauseMs: 1200, refusedUpgrade: null },
   uptimeSeconds: 7200,
   cache: {
