@@ -176,7 +176,7 @@ function lineOf({ name, of }, samples, { x, y }) {
 
 /** A bar of parts of a whole, with marks; and its table. @param read `{ whole, parts: [[class, label, value]], marks }` */
 export function barFigure(id, title, keys, format, makeRows) {
-  const svg = s('svg', { role: 'img', 'aria-label': title, viewBox: '0 0 600 58' })
+  const svg = s('svg', { role: 'img', 'aria-label': title, viewBox: '0 0 1100 58' })
   let read = { whole: 1, parts: [], marks: [] }
   const shown = figure(
     title,
@@ -194,7 +194,7 @@ export function barFigure(id, title, keys, format, makeRows) {
     update(next) {
       read = next
       if (!shown.isPicture()) return shown.update()
-      const wide = value => Math.min(600, (600 * value) / Math.max(1, read.whole))
+      const wide = value => Math.min(1100, (1100 * value) / Math.max(1, read.whole))
       let at = 0
       const parts = read.parts.map(([name, , value]) => {
         const rect = s('rect', { class: `f-${name}`, x: at, y: 18, width: Math.max(0, wide(value)), height: 20 })
@@ -205,7 +205,7 @@ export function barFigure(id, title, keys, format, makeRows) {
         s('line', { class: 'mark', x1: wide(value), x2: wide(value), y1: 13, y2: 43 }),
         s('text', { x: wide(value) - 4, y: k % 2 ? 55 : 10, 'text-anchor': 'end' }, `${label} ${format(value)}`),
       ])
-      put(svg, s('rect', { class: 'edge', x: 0, y: 18, width: 600, height: 20 }), parts, marks)
+      put(svg, s('rect', { class: 'edge', x: 0, y: 18, width: 1100, height: 20 }), parts, marks)
     },
   }
 }

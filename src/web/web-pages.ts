@@ -25,7 +25,13 @@ export interface WebSource {
   /** In the order of their names. */
   images(): Iterable<ImageStatus>
   readonly operations: Pick<AdminOperations, 'promote' | 'evict' | 'pin' | 'unpin' | 'describe' | 'blockMap'>
+  /** Reports that not every mount has; null: this one has none. */
+  readonly reports?: Partial<Readonly<Record<ReportName, () => object | null | Promise<object | null>>>>
 }
+
+/** The plan for other capacities, and the group of hosts. */
+const reportNames = ['plan', 'fleet'] as const
+export type ReportName = (typeof reportNames)[number]
 
 export class WebPages {
   readonly #source: WebSource
@@ -83,6 +89,8 @@ export class WebPages {
       const { image, from, to } = read(query, mapSchema)
       return sendJson(response, 200, await this.#maps.get(image, from, to))
     }
+    const report = reportNames.find(name => place === `api/${name}`)
+    if (report) return sendJson(response, 200, { [report]: (await this.#source.reports?.[report]?.()) ?? null })
     const file = await this.#files.find(place)
     if (!file) throw new CacheError('not-found', `there is no ${JSON.stringify(place)}`)
     const headers = { ...securityHeaders, etag: file.etag, 'cache-control': 'no-cache' }

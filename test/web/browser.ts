@@ -53,8 +53,8 @@ t.test('every view in both themes says what there is, with nothing from elsewher
       ['1', 'overview', ['capacity', 'throughput', 'reads', 'hit-latency', 'miss-latency', 'promotion', 'used']],
       ['2', 'health', ['disk', 'storm', 'in-flight', 'lag', 'origins', 'work']],
       ['3', 'images', ['images']],
-      ['4', 'curve', []],
-      ['5', 'fleet', []],
+      ['4', 'curve', ['curve']],
+      ['5', 'fleet', ['fleet']],
     ] as const) {
       await page.keyboard.press(key)
       await page.waitForSelector(`#main[data-view="${name}"]`)
@@ -72,12 +72,16 @@ t.test('every view in both themes says what there is, with nothing from elsewher
     for (const [key, tables] of [
       ['1', 7],
       ['2', 7],
+      ['4', 1],
+      ['5', 1],
     ] as const) {
       await page.keyboard.press(key)
       await page.keyboard.press('t')
       const isThere = async () => (await page.locator('#main figure table').count()) >= tables
       await until(isThere, waitMs, 'the tables')
       t.equal(await page.locator('#main figure svg').count(), 0, 'no picture is left')
+      if (key === '4') await page.waitForSelector('td:text("1000 MiB (now)")')
+      if (key === '5') await page.waitForSelector('tr:has-text("<b>c\\\\u{202e}"):has-text("quarantined")')
       await page.keyboard.press('t')
     }
     t.same(complaints, [])

@@ -1,70 +1,85 @@
 /** Miss-ratio curve: misses at other capacities, as `parentfs plan` estimates them, where the mount samples. */
 import { figure } from '../chart.js'
 import { h, put, s, table } from '../dom.js'
-import { share, size } from '../format.js'
+import { count, share, size } from '../format.js'
+import { watchReport } from '../report.js'
+
+const refreshMs = 60_000
+const [wide, high, left, bottom] = [1100, 300, 56, 30]
 
 export function curve(state) {
-  const svg = s('svg', { role: 'img', 'aria-label': 'Share of reads that miss, by capacity', viewBox: '0 0 600 260' })
-  const words = h('p', {})
-  let points = []
-  const shown = figure(
-    'Miss-ratio curve',
-    [['miss', 'share of bytes that miss']],
-    svg,
-    () =>
-      table(
-        'Miss-ratio curve',
-        [{ n: 'capacity' }, { n: 'misses' }],
-        points.map(({ capacityBytes, missRatio }) => [{ n: size(capacityBytes) }, { n: share(missRatio, 1) }]),
+  const svg = s('svg', { role: 'img', 'aria-label': 'Misses by capacity', viewBox: `0 0 ${wide} ${high}` })
+  const words = h('p', {}, 'Estimating…')
+  let [plan, rows] = [null, []]
+  const keys = [
+    ['miss', 'the eviction policy in force'],
+    ['hit', 'exact LRU'],
+  ]
+  const shown = figure('Miss-ratio curve', keys, svg, () => tableOf(rows, plan), { id: 'curve', wide: true })
+  shown.element.hidden = true
+  const stop = watchReport('plan', refreshMs, show, message => put(words, message))
+  function show(next) {
+    plan = next
+    rows = (next?.capacities ?? []).filter(({ policy, lru }) => policy && lru)
+    shown.element.hidden = rows.length === 0
+    if (next === null) put(words, 'This mount estimates no miss-ratio curve.')
+    else if (rows.length === 0) put(words, 'Nothing was read yet: a curve needs the reads of some hours.')
+    else put(words, `From ${count(next.reads)} reads, of which a sample was looked at; eviction ${next.policy}.`)
+    draw()
+  }
+  function draw() {
+    if (rows.length === 0) return
+    if (!shown.isPicture()) return shown.update()
+    // Capacities double: an even step for each.
+    const logs = rows.map(({ capacityBytes }) => Math.log2(capacityBytes))
+    const [first, last] = [Math.min(...logs), Math.max(...logs)]
+    const x = bytes => left + ((wide - left - 70) * (Math.log2(bytes) - first)) / Math.max(1e-9, last - first)
+    const y = ratio => 14 + (high - bottom - 14) * (1 - ratio)
+    const line = (name, of) => {
+      const points = rows.map(row => `${x(row.capacityBytes).toFixed(1)} ${y(of(row).missRatio).toFixed(1)}`)
+      return s('path', { class: `c-${name}`, d: `M${points.join('L')}` })
+    }
+    const now = plan.capacityBytes ?? state.status?.cache.capacityBytes
+    put(
+      svg,
+      [0, 0.25, 0.5, 0.75, 1].flatMap(tick => [
+        s('line', { class: 'grid-line', x1: left, x2: wide - 60, y1: y(tick), y2: y(tick) }),
+        s('text', { x: left - 6, y: y(tick) + 4, 'text-anchor': 'end' }, `${100 * tick} %`),
+      ]),
+      rows.map(({ capacityBytes }) =>
+        s('text', { x: x(capacityBytes), y: high - 8, 'text-anchor': 'middle' }, size(capacityBytes)),
       ),
-    { id: 'curve', wide: true },
-  )
+      now ? s('line', { class: 'mark', x1: x(now), x2: x(now), y1: 14, y2: high - bottom }) : null,
+      now ? s('text', { x: x(now) + 5, y: 26 }, 'capacity now') : null,
+      line('hit', row => row.lru),
+      line('miss', row => row.policy),
+    )
+  }
   return {
     title: 'Miss-ratio curve',
     element: h('div', {}, words, shown.element),
-    update() {
-      points = curveOf(state.status)
-      shown.element.hidden = points.length === 0
-      put(
-        words,
-        points.length === 0
-          ? 'This mount estimates no miss-ratio curve.'
-          : 'An estimate from samples of the reads until now: the misses that another capacity would have had.',
-      )
-      if (points.length === 0) return
-      if (!shown.isPicture()) return shown.update()
-      const max = points.at(-1).capacityBytes
-      const [x, y] = [bytes => 50 + (540 * bytes) / max, ratio => 10 + 220 * (1 - ratio)]
-      const capacity = Math.min(max, state.status.cache.capacityBytes)
-      put(
-        svg,
-        [0, 0.5, 1].flatMap(tick => [
-          s('line', { class: 'grid-line', x1: 50, x2: 590, y1: y(tick), y2: y(tick) }),
-          s('text', { x: 44, y: y(tick) + 4, 'text-anchor': 'end' }, share(tick, 1)),
-        ]),
-        [0, 0.5, 1].map(part => s('text', { x: x(part * max), y: 250, 'text-anchor': 'middle' }, size(part * max))),
-        s('line', { class: 'mark', x1: x(capacity), x2: x(capacity), y1: 10, y2: 230 }),
-        s('text', { x: x(capacity) - 4, y: 22, 'text-anchor': 'end' }, 'capacity now'),
-        s('path', {
-          class: 'c-miss',
-          d: points
-            .map(
-              ({ capacityBytes, missRatio }, k) =>
-                `${k ? 'L' : 'M'}${x(capacityBytes).toFixed(1)} ${y(missRatio).toFixed(1)}`,
-            )
-            .join(''),
-        }),
-      )
+    update: () => shown.update(),
+    close() {
+      stop()
+      shown.close()
     },
-    close: () => shown.close(),
   }
 }
 
-/** Points of the status by capacity; none where the mount has none. */
-function curveOf(status) {
-  const list = status?.plan?.curve ?? status?.plan?.points ?? []
-  return list
-    .map(point => ({ capacityBytes: point.capacityBytes, missRatio: point.missRatio }))
-    .filter(({ capacityBytes, missRatio }) => capacityBytes >= 0 && missRatio >= 0 && missRatio <= 1)
-    .sort((a, b) => a.capacityBytes - b.capacityBytes)
+function tableOf(rows, plan) {
+  const head = ['misses', 'from the origin', 'requests', 'misses, exact LRU', 'from the origin', 'requests']
+  const cells = ({ missRatio, originBytes, originRequests }) => [
+    { n: share(missRatio, 1) },
+    { n: size(originBytes) },
+    { n: count(Math.round(originRequests)) },
+  ]
+  return table(
+    'Miss-ratio curve',
+    ['capacity', ...head.map(n => ({ n }))],
+    rows.map(({ capacityBytes, policy, lru }) => [
+      `${size(capacityBytes)}${capacityBytes === plan.capacityBytes ? ' (now)' : ''}`,
+      ...cells(policy),
+      ...cells(lru),
+    ]),
+  )
 }

@@ -45,7 +45,7 @@ export function health(state) {
     update() {
       const { status, samples } = state
       if (!status) return
-      const { health, takeovers, scrub, passthrough, prefetch, promotion, retirement, pinned } = status
+      const { health, takeovers, scrub, passthrough, prefetch, promotion, retirement, pinned, written } = status
       put(
         disk,
         h('figcaption', {}, h('h3', {}, 'Cache disk'), badge(health.state)),
@@ -87,6 +87,10 @@ export function health(state) {
             fact('read ahead and not read yet', size(prefetch.bufferedBytes)),
             fact('waiting for promotion', size(promotion.queuedBytes)),
             fact('promoted', size(promotion.promotedBytes)),
+            ...(written ? [fact('written to the cache disk', size(written.bytes))] : []),
+            ...(written && written.leftBytes !== null
+              ? [fact('left of the write budget', size(written.leftBytes))]
+              : []),
             fact('pinned images hold', `${size(pinned.heldBytes)} of ${size(pinned.allowedBytes)}`),
             fact('compared by the scrub', size(scrub.verifiedBytes)),
             fact('damaged blocks found', count(scrub.corruptBlocks)),
@@ -110,6 +114,7 @@ function originTable(origins) {
   const head = [
     'origin',
     'state',
+    'mode',
     'reason',
     { n: 'requests' },
     { n: 'received' },
@@ -121,6 +126,7 @@ function originTable(origins) {
   const rows = origins.map(each => [
     h('span', {}, each.name === null ? null : [foreign(each.name), ' '], foreign(each.url)),
     badge(each.state),
+    each.mode ?? 'promote',
     each.reason === '' && each.unsupported === ''
       ? `since ${age(each.sinceSeconds)}`
       : foreign(`${each.reason}${each.unsupported}`),

@@ -144,6 +144,7 @@ function rowOf(image) {
     image.open ? 'open' : null,
     image.pinned ? 'pinned' : null,
     image.digest === 'mismatch' ? 'wrong digest' : null,
+    image.mode && image.mode !== 'promote' ? `mode ${image.mode}` : null,
   ].filter(mark => mark !== null)
   return h(
     'tr',
