@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the program with everything that it needs at run time below a directory: dist/, the addon, the npm packages
-# without their tests and papers, and Node.js as bin/node. Needs "make build". Nothing of it is compiled on the target.
+# Puts the program with everything that it needs at run time below a directory: dist/, the page, the addon, the npm
+# packages without their tests and papers, and Node.js as bin/node. Needs "make build". Nothing of it is compiled on the target.
 # Usage: stage.sh DIRECTORY x64|arm64
 set -eu
 cd "$(dirname "$0")/.."
@@ -17,6 +17,7 @@ mkdir -p "$to/bin" "$to/native-bindings/build" "$to/node_modules"
 $strip --strip-unneeded -o "$to/bin/node" "$runtime/bin/node"
 chmod 755 "$to/bin/node"
 cp package.json "$to/"
+cp -R web "$to/"
 mkdir "$to/dist"
 (cd dist && find . -name '*.js' -print0 | copy "$to/dist")
 for addon in native-bindings/build/*.node; do $strip --strip-unneeded -o "$to/native-bindings/build/$(basename "$addon")" "$addon"; done

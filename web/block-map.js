@@ -62,12 +62,13 @@ export function blockMap(name, onMap) {
   async function load() {
     clearTimeout(timer)
     const mine = ++asked
-    let pauseMs = 2000
+    let pauseMs = 5000
     try {
       const answer = await get('map', { image: name, from, to })
       if (isClosed || mine !== asked) return
       map = answer
-      pauseMs = Math.max(pauseMs, map.refreshMs)
+      // What is on its way changes soon.
+      pauseMs = Math.max(map.fetchingBytes > 0 ? 2000 : pauseMs, map.refreshMs)
       show()
       onMap(map)
     } catch (error) {

@@ -1,11 +1,12 @@
 /**
  * Image windows: a part of the list of images, by order and search. The list is made at most every few seconds for all
- * pages, by a walk that yields.
+ * pages, by a walk that yields, and less often where that takes long.
  */
 import { SharedRun } from '../async/shared-run.ts'
 import { sorted, TimeSlice } from '../async/time-slice.ts'
+import { LruMap } from '../base/lru-map.ts'
 import type { ImageStatus } from '../cache/cache-status.ts'
-import { webImagesFreshMs, webImagesMax } from './limits.ts'
+import { webImagesCostShare, webImagesFreshMs, webImagesMax, webWindowsMax } from './limits.ts'
 
 /** Orders of the list; all but by name have the largest first. */
 export const imageOrders = ['name', 'size', 'resident', 'hits', 'misses'] as const
@@ -38,7 +39,9 @@ export class ImageWindows {
   readonly #walk: () => Iterable<ImageStatus>
   readonly #now: () => number
   readonly #making = new SharedRun<readonly ImageStatus[]>()
-  #made: { readonly images: readonly ImageStatus[]; readonly atMs: number } | null = null
+  #made: { readonly images: readonly ImageStatus[]; readonly freshMs: number } | null = null
+  /** Answers of the present list, by request. */
+  readonly #texts = new LruMap<string, string>(webWindowsMax)
   /** The last order and search, and their result. */
   #last: { readonly key: string; readonly images: readonly ImageStatus[]; readonly of: unknown } | null = null
 
@@ -59,25 +62,39 @@ export class ImageWindows {
     return { found: images.length, total: all.length, from, images: shown }
   }
 
+  /** The window as JSON; pages that look at the same get the same. */
+  async windowText(request: WindowRequest): Promise<string> {
+    const before = this.#made
+    const { from, count, order, search } = request
+    const key = JSON.stringify([from, count, order, search])
+    const kept = before && this.#now() < before.freshMs ? this.#texts.use(key) : undefined
+    if (kept !== undefined) return kept
+    const text = JSON.stringify(await this.window(request))
+    if (this.#made && this.#now() < this.#made.freshMs) this.#texts.set(key, text)
+    return text
+  }
+
   /** Another list is to be made: something was changed on request. */
   forget(): void {
     this.#made = null
   }
 
   async #all(): Promise<readonly ImageStatus[]> {
-    if (this.#made && this.#now() - this.#made.atMs < webImagesFreshMs) return this.#made.images
-    const images = await this.#making.run(() => this.#collect())
-    this.#made = { images, atMs: this.#now() }
-    return images
+    if (this.#made && this.#now() < this.#made.freshMs) return this.#made.images
+    return this.#making.run(() => this.#make())
   }
 
-  async #collect(): Promise<readonly ImageStatus[]> {
+  async #make(): Promise<readonly ImageStatus[]> {
+    const startedMs = this.#now()
     const images: ImageStatus[] = []
     const slice = new TimeSlice(64)
     for (const image of this.#walk()) {
       if (slice.isOver) await slice.yield()
       images.push(image)
     }
+    const pauseMs = Math.max(webImagesFreshMs, (this.#now() - startedMs) / webImagesCostShare)
+    for (const key of [...this.#texts.keys()]) this.#texts.delete(key)
+    this.#made = { images, freshMs: this.#now() + pauseMs }
     return images
   }
 }

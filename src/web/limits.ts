@@ -16,9 +16,16 @@ export const webWatchersMax = 48
 /** The time for which a stream may take nothing before it is ended. */
 export const webWatcherStallMs = 30_000
 
-/** Images in one answer, and the age of a list that is ordered otherwise than by name. */
+/**
+ * Images in one answer; the least age up to which a list is given to every page, and the share of a core that making it
+ * may take: 10,000 images take some 30 ms.
+ */
 export const webImagesMax = 200
 export const webImagesFreshMs = 5_000
+export const webImagesCostShare = 0.004
+
+/** Answers with images that are kept as text, for pages that look at the same: 50 KiB each. */
+export const webWindowsMax = 8
 
 /** Characters of a search. */
 export const webSearchCharsMax = 256
@@ -57,9 +64,6 @@ export const webLinksMax = 32
 /** Wrong logins in a minute: then all are refused until it is over. */
 export const webLoginFailuresMax = 20
 export const webLoginWindowMs = 60_000
-
-/** The least characters of `web.token`: as 96 random bits have in base64. */
-export const webTokenCharsMin = 16
 
 /** Bytes of the page's files together; a test compares. */
 export const webPageBytesMax = 150 * KiB

@@ -6,7 +6,7 @@ import { foreign, h, put, s, table } from '../dom.js'
 import { count, share, size } from '../format.js'
 import { allowsActions } from '../session.js'
 
-const refreshMs = 3000
+const refreshMs = 10_000
 const ageNames = ['in the last minute', 'in ten minutes', 'in an hour', 'in a day', 'longer ago']
 const ageClasses = ['hot', 'hit', 'second', 'third', 'cold']
 

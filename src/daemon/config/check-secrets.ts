@@ -7,6 +7,7 @@ import { Secret, type SecretSource } from '../../origin/http/secret.ts'
 import type { Configuration } from './configuration.ts'
 import { checkNbdFiles } from './nbd-settings.ts'
 import { originOptionsOf } from './origin-settings.ts'
+import { checkWebFiles } from './web-settings.ts'
 
 /** Errors keep a mount, or its reads, from working; warnings do not. One sentence each. */
 export interface SecretsCheck {
@@ -18,9 +19,20 @@ export interface SecretsCheck {
  * No program that says a secret is started, and what is in the environment of a daemon is not known here.
  * @param silent what is odd is taken from it
  */
-export async function checkSecrets({ places }: Configuration, silent: LeveledLogger): Promise<SecretsCheck> {
+export async function checkSecrets({ places, web }: Configuration, silent: LeveledLogger): Promise<SecretsCheck> {
   const [wrong, odd]: [string[], string[]] = [[], []]
   const logger = { ...silent, warn: (_facts: object, message: string) => void odd.push(message) }
+  const look = async (key: string, file: () => Promise<unknown>) => {
+    try {
+      await file()
+    } catch (error) {
+      // The secret of another user, whose daemon can read it.
+      const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+      const list = code === 'EACCES' ? odd : wrong
+      list.push(`${key}: ${messageOf(error)}`)
+    }
+  }
+  if (web.listen !== null) await look('web', () => checkWebFiles(web, logger))
   for (const { directory, settings } of places) {
     const key = directory === null ? 'origin' : `origins.${directory}`
     try {
@@ -29,15 +41,8 @@ export async function checkSecrets({ places }: Configuration, silent: LeveledLog
       wrong.push(`${key}: ${messageOf(error)}`)
     }
     const looks = secretFilesIn(settings).map(source => () => new Secret(source, { logger }).value())
-    for (const look of [...looks, ...(settings.kind === 'nbd' ? [() => checkNbdFiles(settings, logger)] : [])]) {
-      try {
-        await look()
-      } catch (error) {
-        // The secret of another user, whose daemon can read it.
-        const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
-        const list = code === 'EACCES' ? odd : wrong
-        list.push(`${key}: ${messageOf(error)}`)
-      }
+    for (const file of [...looks, ...(settings.kind === 'nbd' ? [() => checkNbdFiles(settings, logger)] : [])]) {
+      await look(key, file)
     }
   }
   return { wrong, odd }

@@ -73,3 +73,6 @@ export const webHostsMax = 16
 
 /** Further locations of one origin: each is compared and measured for each image that is read. */
 export const locationsMax = 16
+
+/** The least characters of `web.token`: as 96 random bits have in base64. */
+export const webTokenCharsMin = 16

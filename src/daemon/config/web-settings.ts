@@ -1,9 +1,14 @@
 /**
  * Settings of the page on a TCP port. Beyond this machine it is served over TLS alone, and never without a token.
  */
+import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { z } from 'zod'
-import { webHostsMax } from './limits.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import type { Logger } from '../../base/logger.ts'
+import { Secret } from '../../origin/http/secret.ts'
+import { webHostsMax, webTokenCharsMin } from './limits.ts'
 import { booleanField, pathField, secretField, setting, shown } from './setting-fields.ts'
 
 /** An address of this machine and a port. */
@@ -86,4 +91,36 @@ export function listenAddressOf(text: string): ListenAddress | null {
 /** A name or address that stays on this machine. */
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '[::1]' || (/^127\.[0-9.]+$/.test(host) && isIP(host) === 4)
+}
+
+/** A certificate chain and its key as PEM, read at this moment. */
+export interface PageCertificate {
+  readonly certificate: Buffer
+  readonly key: Buffer
+}
+
+/** @returns null without TLS. @throws CacheError invalid-argument when they are none, or do not fit */
+export async function certificateOf({ certificate, key }: WebSettings): Promise<PageCertificate | null> {
+  if (certificate === null || key === null) return null
+  try {
+    const read = { certificate: await readFile(certificate), key: await readFile(key) }
+    createSecureContext({ cert: read.certificate, key: read.key })
+    return read
+  } catch (cause) {
+    const message = `the certificate ${certificate} with the key ${key} is not usable: ${messageOf(cause)}`
+    throw new CacheError('invalid-argument', message, { cause })
+  }
+}
+
+/** The token now, of a secret that is read anew when it may have changed. @throws CacheError access-denied */
+export async function tokenOf(secret: Pick<Secret, 'value'>): Promise<string> {
+  const value = await secret.value()
+  if (value.length >= webTokenCharsMin) return value
+  throw new CacheError('access-denied', `web.token has less than ${webTokenCharsMin} characters: make a longer one`)
+}
+
+/** Look at the files of the settings as a daemon would; no program is started. @throws CacheError */
+export async function checkWebFiles(settings: WebSettings, logger: Logger): Promise<void> {
+  await certificateOf(settings)
+  if (settings.token && 'file' in settings.token) await tokenOf(new Secret(settings.token, { logger }))
 }

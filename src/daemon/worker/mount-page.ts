@@ -2,16 +2,20 @@
  * The page of a mount: for the admin socket, and on a TCP port (`web.listen`). No mount depends on it: what keeps the
  * port from being served is logged, and a reload tries again.
  */
-import { readFile } from 'node:fs/promises'
-import { CacheError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Secret } from '../../origin/http/secret.ts'
-import { webTokenCharsMin } from '../../web/limits.ts'
 import { isSameText, Sessions } from '../../web/sessions.ts'
 import { WebGate } from '../../web/web-gate.ts'
 import { WebListener, type WebListenerOptions } from '../../web/web-listener.ts'
 import { WebPages, type WebSource } from '../../web/web-pages.ts'
-import { isLoopbackHost, type ListenAddress, listenAddressOf, type WebSettings } from '../config/web-settings.ts'
+import {
+  certificateOf,
+  isLoopbackHost,
+  type ListenAddress,
+  listenAddressOf,
+  tokenOf,
+  type WebSettings,
+} from '../config/web-settings.ts'
 
 export class MountPage {
   readonly #pages: WebPages
@@ -64,11 +68,7 @@ export class MountPage {
 
   async #open(settings: WebSettings, address: ListenAddress, tls: WebListenerOptions['tls']): Promise<WebListener> {
     const secret = new Secret(settings.token!, { logger: this.#logger })
-    const token = async () => {
-      const value = await secret.value()
-      if (value.length >= webTokenCharsMin) return value
-      throw new CacheError('access-denied', `web.token has less than ${webTokenCharsMin} characters: make a longer one`)
-    }
+    const token = () => tokenOf(secret)
     let sessions = { of: await token(), sessions: new Sessions(await token()) }
     const gate = new WebGate({
       handler: this.handle,
@@ -85,9 +85,4 @@ export class MountPage {
     const handle: WebListenerOptions['handle'] = (request, response) => gate.handle(request, response)
     return WebListener.listen({ host, port: address.port, tls, handle })
   }
-}
-
-async function certificateOf({ certificate, key }: WebSettings): Promise<WebListenerOptions['tls']> {
-  if (certificate === null || key === null) return null
-  return { certificate: await readFile(certificate), key: await readFile(key) }
 }

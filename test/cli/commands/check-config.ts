@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { makeCertificate, noCertificates } from '../../fixtures/certificate.ts'
 import { parentfs } from '../../fixtures/daemon.ts'
 
 t.test('a good file is shown with its defaults, and nobody is asked', async t => {
@@ -77,4 +78,21 @@ t.test('the files that it names are looked at, and who can write it', async t =>
     code: 2,
     stderr: /can be written by others than its owner: run "chmod go-w/,
   })
+})
+
+t.test('the token and the certificate of the page are looked at', { skip: noCertificates }, async t => {
+  const directory = t.testdir()
+  const [file, token] = [join(directory, 'p.yaml'), join(directory, 'token')]
+  const { certificate, key } = makeCertificate(directory, 'IP:127.0.0.1')
+  const check = (web: object) => {
+    writeFileSync(file, JSON.stringify({ origin: { url: 'http://127.0.0.1:1/' }, web }))
+    return parentfs('check-config', file)
+  }
+  const good = { listen: '192.0.2.1:9180', token: { file: token }, certificate, key }
+  writeFileSync(token, 'too-short', { mode: 0o600 })
+  t.match(await check(good), { code: 2, stderr: /web: web\.token has less than 16 characters/ })
+  writeFileSync(token, 'correct-horse-battery')
+  t.match(await check(good), { code: 0, stderr: '' })
+  t.match(await check({ ...good, certificate: token }), { code: 2, stderr: /web: the certificate .* is not usable/ })
+  t.match(await check({ ...good, key: '/none' }), { code: 2, stderr: /web: .*ENOENT/ })
 })
