@@ -1,13 +1,13 @@
-/** A report that is asked for now and then while its view is open: the plan, the fleet. */
+/** A report that is asked for now and then while its view is open: the plan, the fleet, locations of an image. */
 import { get } from './api.js'
 
 /** @param show hears the report; null: this mount has none. @param complain hears why there was no answer */
-export function watchReport(name, everyMs, show, complain) {
+export function watchReport(name, everyMs, show, complain, params = {}) {
   let [timer, isClosed] = [0, false]
   async function load() {
     clearTimeout(timer)
     try {
-      const answer = await get(name, {})
+      const answer = await get(name, params)
       if (!isClosed) show(answer[name])
     } catch (error) {
       if (!isClosed) complain(error.message)

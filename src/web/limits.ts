@@ -21,7 +21,7 @@ export const webWatcherStallMs = 30_000
  * may take: 10,000 images take some 30 ms.
  */
 export const webImagesMax = 200
-export const webImagesFreshMs = 5_000
+export const webImagesFreshMs = 10_000
 export const webImagesCostShare = 0.004
 
 /** Answers with images that are kept as text, for pages that look at the same: 50 KiB each. */

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { streamProgress } from '../admin/progress-stream.ts'
 import type { AdminOperations } from '../admin/routes.ts'
 import { PeriodicTask } from '../async/periodic-task.ts'
-import { CacheError } from '../base/errors.ts'
+import { CacheError, isCacheError } from '../base/errors.ts'
 import type { ImageStatus } from '../cache/cache-status.ts'
 import { BlockMaps } from './block-maps.ts'
 import { EventStream, eventOf } from './event-stream.ts'
@@ -24,7 +24,10 @@ export interface WebSource {
   live(): LiveStatus
   /** In the order of their names. */
   images(): Iterable<ImageStatus>
-  readonly operations: Pick<AdminOperations, 'promote' | 'evict' | 'pin' | 'unpin' | 'describe' | 'blockMap'>
+  readonly operations: Pick<
+    AdminOperations,
+    'promote' | 'evict' | 'pin' | 'unpin' | 'describe' | 'blockMap' | 'locations'
+  >
   /** Reports that not every mount has; null: this one has none. */
   readonly reports?: Partial<Readonly<Record<ReportName, () => object | null | Promise<object | null>>>>
 }
@@ -89,6 +92,9 @@ export class WebPages {
       const { image, from, to } = read(query, mapSchema)
       return sendJson(response, 200, await this.#maps.get(image, from, to))
     }
+    if (place === 'api/locations') {
+      return sendJson(response, 200, { locations: await this.#locationsOf(read(query, namedSchema).image) })
+    }
     const report = reportNames.find(name => place === `api/${name}`)
     if (report) return sendJson(response, 200, { [report]: (await this.#source.reports?.[report]?.()) ?? null })
     const file = await this.#files.find(place)
@@ -96,6 +102,16 @@ export class WebPages {
     const headers = { ...securityHeaders, etag: file.etag, 'cache-control': 'no-cache' }
     if (request.headers['if-none-match'] === file.etag) return void response.writeHead(304, headers).end()
     response.writeHead(200, { ...headers, 'content-type': file.type }).end(file.bytes)
+  }
+
+  /** Null where the image has none but its origin. */
+  async #locationsOf(image: string): Promise<object | null> {
+    try {
+      return await this.#source.operations.locations(image)
+    } catch (error) {
+      if (isCacheError(error, 'invalid-argument')) return null
+      throw error
+    }
   }
 
   #watch(response: ServerResponse): void {

@@ -65,6 +65,7 @@ t.test('every view in both themes says what there is, with nothing from elsewher
     await page.click('a:has-text("debian.raw")')
     for (const id of ['map', 'ages', 'profile', 'facts']) await page.waitForSelector(`[data-figure="${id}"]:visible`)
     await page.waitForSelector('text=The whole image')
+    await page.waitForSelector('[data-figure="locations"] tr:has-text("quarantined"):has-text("<b>")')
     await page.screenshot({ path: join(shots, `image-${colorScheme}.png`), fullPage: true })
     const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
     t.equal(ground === 'rgb(251, 251, 250)', colorScheme === 'light', 'the theme of the system')

@@ -3,10 +3,12 @@ import { act, get } from '../api.js'
 import { blockMap } from '../block-map.js'
 import { barFigure, figure } from '../chart.js'
 import { foreign, h, put, s, table } from '../dom.js'
-import { count, share, size } from '../format.js'
+import { count, rate, share, size, time } from '../format.js'
+import { watchReport } from '../report.js'
 import { allowsActions } from '../session.js'
 
 const refreshMs = 10_000
+const locationsMs = 30_000
 const ageNames = ['in the last minute', 'in ten minutes', 'in an hour', 'in a day', 'longer ago']
 const ageClasses = ['hot', 'hit', 'second', 'third', 'cold']
 
@@ -32,6 +34,8 @@ export function image(name) {
     ages.update({ whole: heldBytes, parts: bytes.map((value, k) => [ageClasses[k], ageNames[k], value]), marks: [] }),
   )
   const profile = profileFigure()
+  const complain = message => put(locations, h('p', {}, message))
+  const stop = watchReport('locations', locationsMs, showLocations, complain, { image: name })
   const actions = actionsFor(name, buttons, () => void load())
   async function load() {
     clearTimeout(timer)
@@ -41,7 +45,6 @@ export function image(name) {
       put(problem)
       showFacts()
       profile.update(described)
-      showLocations()
       actions.update(described)
     } catch (error) {
       if (isClosed) return
@@ -73,24 +76,20 @@ export function image(name) {
     ]
     put(facts, h('figcaption', {}, h('h3', {}, 'Facts')), table('Facts', ['', ''], rows))
   }
-  function showLocations() {
-    const list = described.locations
-    if (!Array.isArray(list) || list.length === 0) return put(locations)
-    const names = [...new Set(list.flatMap(each => Object.keys(each)))]
-    const text = value => (typeof value === 'string' ? foreign(value) : foreign(JSON.stringify(value) ?? ''))
-    put(
-      locations,
-      h(
-        'figure',
-        { class: 'wide', 'data-figure': 'locations' },
-        h('figcaption', {}, h('h3', {}, 'Locations')),
-        table(
-          'Locations',
-          names,
-          list.map(each => names.map(key => text(each[key]))),
-        ),
-      ),
-    )
+  function showLocations(list) {
+    if (list === null) return put(locations)
+    const head = ['location', 'state', 'why', { n: 'latency' }, { n: 'rate' }, { n: 'requests' }, { n: 'errors' }]
+    const rows = list.map(each => [
+      foreign(each.url),
+      `${each.state}${each.isRead ? ', read next' : ''}`,
+      foreign(each.reason),
+      { n: each.latencyMs === null ? '–' : time(each.latencyMs / 1000) },
+      { n: each.bytesPerSecond === null ? '–' : rate(each.bytesPerSecond) },
+      { n: count(each.requests) },
+      { n: count(each.errors) },
+    ])
+    const caption = h('figcaption', {}, h('h3', {}, 'Locations'))
+    put(locations, h('figure', { class: 'wide', 'data-figure': 'locations' }, caption, table('Locations', head, rows)))
   }
   const visible = () => {
     if (!document.hidden) void load()
@@ -111,6 +110,7 @@ export function image(name) {
     onKey: key => map.onKey(key),
     close() {
       isClosed = true
+      stop()
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', visible)
       for (const each of [map, ages, profile, actions]) each.close()

@@ -4,7 +4,7 @@ import { foreign, h, plain, put } from '../dom.js'
 import { count, share, size } from '../format.js'
 
 const pageImages = 100
-const refreshMs = 5000
+const refreshMs = 10_000
 const columns = [
   ['name', 'image', false],
   ['size', 'size', true],
