@@ -5,11 +5,11 @@ import { webRequestBytesMax } from './limits.ts'
 import { securityHeaders } from './web-files.ts'
 
 export function sendJson(response: ServerResponse, status: number, body: object): void {
-  sendText(response, JSON.stringify(body), status)
+  sendJsonText(response, JSON.stringify(body), status)
 }
 
 /** @param text JSON */
-export function sendText(response: ServerResponse, text: string, status = 200): void {
+export function sendJsonText(response: ServerResponse, text: string, status = 200): void {
   const headers = { ...securityHeaders, 'content-type': 'application/json; charset=utf-8', 'cache-control': 'no-store' }
   response.writeHead(status, headers).end(`${text}\n`)
 }

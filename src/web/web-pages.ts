@@ -15,7 +15,7 @@ import { ImageWindows, imageOrders } from './image-windows.ts'
 import { webActionsMax, webIdleSampleMs, webImagesMax, webSearchCharsMax, webSnapshotMs } from './limits.ts'
 import { LiveSamples, sampleColumns } from './live-samples.ts'
 import type { LiveStatus } from './live-status.ts'
-import { readJson, sendJson, sendProblem, sendText } from './web-exchange.ts'
+import { readJson, sendJson, sendJsonText, sendProblem } from './web-exchange.ts'
 import { securityHeaders, WebFiles } from './web-files.ts'
 
 /** The daemon as pages see it. */
@@ -84,7 +84,7 @@ export class WebPages {
 
   async #show(place: string, query: URLSearchParams, request: IncomingMessage, response: ServerResponse) {
     if (place === 'api/events') return this.#watch(response)
-    if (place === 'api/images') return sendText(response, await this.#windows.windowText(read(query, windowSchema)))
+    if (place === 'api/images') return sendJsonText(response, await this.#windows.windowText(read(query, windowSchema)))
     if (place === 'api/image') {
       return sendJson(response, 200, this.#source.operations.describe(read(query, namedSchema).image))
     }
