@@ -69,6 +69,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/plan': 25,
   'mount/passthrough-direct': 30,
   'mount/poison': 10,
+  'mount/prometheus': 12,
   'mount/reads': 45,
   'mount/takeover': 45,
   'mount/upgrade': 45,
