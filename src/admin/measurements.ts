@@ -23,6 +23,23 @@ export interface OriginMeasurements
   readonly readLatencies: LatencyCounts
 }
 
+/** The serving port. */
+export interface ServingMeasurements {
+  readonly requests: number
+  readonly sentBytes: number
+  /** Answered 401. */
+  readonly denied: number
+  /** Answered 503. */
+  readonly busy: number
+  /** Connections and requests over a bound. */
+  readonly tooMany: number
+  readonly connections: number
+  /** Requests that wait for bytes of an origin. */
+  readonly waiting: number
+  /** Bytes held that only other hosts read. */
+  readonly foreignBytes: number
+}
+
 /** Measurements of the rooms. */
 export interface RoomsMeasurements
   extends Pick<
@@ -55,6 +72,7 @@ export interface RoomsMeasurements
   /** Listings that had more names than are shown. */
   readonly truncatedListings: number
   readonly gauges: Status['gauges']
+  readonly serving: ServingMeasurements
 }
 
 export interface Measurements extends RoomsMeasurements {

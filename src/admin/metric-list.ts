@@ -231,6 +231,25 @@ const origins: readonly Metric[] = [
   ),
 ]
 
+const serving: readonly Metric[] = [
+  counter('parentfs_served_requests_total', 'Requests of other hosts to the serving port.', m => m.serving.requests),
+  counter('parentfs_served_bytes_total', 'Bytes of images sent to other hosts.', m => m.serving.sentBytes),
+  {
+    kind: 'counter',
+    name: 'parentfs_served_refused_total',
+    help: 'Requests and connections refused: unauthorized, busy (503) or too-many.',
+    labels: ['reason'],
+    read: ({ serving: { denied, busy, tooMany } }) => [
+      { labels: { reason: 'unauthorized' }, value: denied },
+      { labels: { reason: 'busy' }, value: busy },
+      { labels: { reason: 'too-many' }, value: tooMany },
+    ],
+  },
+  gauge('parentfs_served_connections', 'Connections to the serving port.', ({ serving }) => serving.connections),
+  gauge('parentfs_served_waiting_requests', 'Requests of other hosts that wait for an origin.', m => m.serving.waiting),
+  gauge('parentfs_foreign_bytes', 'Bytes held that only other hosts read.', ({ serving }) => serving.foreignBytes),
+]
+
 const daemon: readonly Metric[] = [
   {
     kind: 'gauge',
@@ -267,7 +286,7 @@ const daemon: readonly Metric[] = [
   gauge('nodejs_external_memory_bytes', 'Memory of JavaScript buffers outside the heap.', m => m.process.externalBytes),
 ]
 
-export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...daemon]
+export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...serving, ...daemon]
 
 function counter(name: string, help: string, value: Read<number>): CounterMetric {
   return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }

@@ -79,6 +79,10 @@ const measured: Measurements = {
   passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, repairedBlocks: 43 },
   truncatedListings: 37,
   knownImages: { known: 54, forgotten: 55, refused: 56 },
+  serving: {
+    ...{ requests: 70, sentBytes: 71, denied: 72, busy: 73, tooMany: 74 },
+    ...{ connections: 75, waiting: 76, foreignBytes: 77 },
+  },
   gauges: { requests: 29, interrupted: 30, inflightFetches: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
 }
@@ -93,6 +97,7 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(value('parentfs_cache_used_bytes'), 17)
   t.equal(value('parentfs_refused_connections_total', 'to="metrics"'), 39)
   t.equal(value('parentfs_refused_connections_total', 'to="web"'), 61)
+  t.equal(value('parentfs_served_refused_total', 'reason="busy"'), 73)
   t.equal(value('parentfs_log_lines_lost_total'), 55)
   t.equal(value('parentfs_cache_index_unlocked_bytes'), 40)
   t.equal(value('parentfs_cache_disk_busy_total'), 41)

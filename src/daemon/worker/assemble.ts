@@ -14,7 +14,7 @@ import { Cache } from '../../cache/cache.ts'
 import type { ImageStatus } from '../../cache/cache-status.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
-import { FleetService } from '../../fleet/server/fleet-service.ts'
+import type { FleetService } from '../../fleet/server/fleet-service.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
 import type { Deadlines, Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
@@ -55,7 +55,7 @@ import { EventLoopLag } from './event-loop-lag.ts'
 import { answerMarginMs } from './limits.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
-import { servingSettingsOf } from './open-fleet.ts'
+import { createFleetService, servingSettingsOf } from './open-fleet.ts'
 import { OpenGroup } from './open-group.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
@@ -198,9 +198,8 @@ export class Rooms {
   }
 
   async #openFleet(): Promise<void> {
-    const { fleet } = this.#configuration
-    const parts = { source: this.#cache.served, crc32c: (bytes: Uint8Array) => this.#addon.crc32c(bytes) }
-    this.#fleet = new FleetService(await servingSettingsOf(fleet, this.#logger), { ...parts, logger: this.#logger })
+    const parts = { source: this.#cache.served, logger: this.#logger }
+    this.#fleet = await createFleetService(this.#configuration.fleet, this.#addon, parts)
     this.#closers.push('serving port', () => this.#fleet.close())
     await this.#fleet.open()
   }
@@ -335,7 +334,8 @@ export class Rooms {
   /** For metrics. */
   measurements(): RoomsMeasurements {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    return collectStatus({ cache, store, origins, memoryLock, transport: this.#transport, lag: this.#lag })
+    const [transport, lag, fleet] = [this.#transport, this.#lag, this.#fleet]
+    return collectStatus({ cache, store, origins, memoryLock, transport, lag, fleet })
   }
 
   status(): RoomsStatus {

@@ -5,6 +5,7 @@ import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { noLatencies } from '../../base/latency-histogram.ts'
 import type { Cache } from '../../cache/cache.ts'
+import type { FleetService } from '../../fleet/server/fleet-service.ts'
 import type { Transport } from '../../fuse/filesystem/transport.ts'
 import type { MemoryLock } from '../../index/guard/memory-lock.ts'
 import { indexShareMax } from '../../store/limits.ts'
@@ -39,6 +40,7 @@ export interface CollectedRooms {
   /** Null until something is mounted. */
   readonly transport: Transport | null
   readonly lag: EventLoopLag
+  readonly fleet: FleetService
 }
 
 export function collectStatus({
@@ -48,6 +50,7 @@ export function collectStatus({
   memoryLock,
   transport,
   lag,
+  fleet,
 }: CollectedRooms): RoomsMeasurements {
   const {
     promotion,
@@ -84,6 +87,7 @@ export function collectStatus({
     passthrough: measurePassthrough(cache, transport),
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
+    serving: { ...fleet.counters, foreignBytes: cache.served.foreignBytes },
   }
 }
 

@@ -2,13 +2,24 @@
 import { readFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import type { Logger } from '../../base/logger.ts'
-import type { ServingSettings } from '../../fleet/server/fleet-service.ts'
+import { FleetService, type FleetServiceContext, type ServingSettings } from '../../fleet/server/fleet-service.ts'
 import { serveRateDefault } from '../../fleet/server/limits.ts'
+import type { Addon } from '../../native/addon.ts'
 import { Secret } from '../../origin/http/secret.ts'
 import { addressOf, type FleetSettings } from '../config/fleet-settings.ts'
 
 /** Bytes a second of one Mbit/s. */
 const bytesOfMbit = 125_000
+
+/** The service, not opened yet. */
+export async function createFleetService(
+  fleet: FleetSettings,
+  addon: Pick<Addon, 'crc32c'>,
+  parts: Omit<FleetServiceContext, 'crc32c'>,
+): Promise<FleetService> {
+  const settings = await servingSettingsOf(fleet, parts.logger)
+  return new FleetService(settings, { ...parts, crc32c: bytes => addon.crc32c(bytes) })
+}
 
 /** The settings of the serving port; its rate is half of what the network card says of itself, unless it is set. */
 export async function servingSettingsOf(fleet: FleetSettings, logger: Logger): Promise<ServingSettings> {

@@ -33,6 +33,8 @@ export interface FleetServerContext {
   readonly gatekeeper: Gatekeeper
   readonly guard: ConnectionGuard
   readonly logger: Logger
+  /** Hears of each request that is answered 401. */
+  readonly onDenied: () => void
   /** Answers a request of a client who may ask. Never rejects. */
   readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>
 }
@@ -179,6 +181,7 @@ export class FleetServer {
     if (!end) return refuse(response, 503, { connection: 'close' })
     response.once('close', end)
     if (!(await this.#gatekeeper.admits(request))) {
+      this.#parts.onDenied()
       return refuse(response, 401, { connection: 'close', 'www-authenticate': 'Bearer' })
     }
     await this.#parts.answer(request, response)

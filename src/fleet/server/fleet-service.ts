@@ -50,8 +50,10 @@ export interface ServingCounters {
   readonly sentBytes: number
   /** Answered 401. */
   readonly denied: number
-  /** Answered 503, or over a bound of connections. */
-  readonly refused: number
+  /** Answered 503. */
+  readonly busy: number
+  /** Connections and requests over a bound. */
+  readonly tooMany: number
   readonly connections: number
   readonly waiting: number
 }
@@ -65,6 +67,7 @@ export class FleetService {
   #server: FleetServer | null = null
   #settings: ServingSettings
   #requests = 0
+  #denied = 0
   #state: MemberHealth['state'] = 'up'
 
   constructor(settings: ServingSettings, parts: FleetServiceContext) {
@@ -74,10 +77,11 @@ export class FleetService {
     this.#images = new ImageAnswers({ ...parts, turns: this.#turns })
   }
 
-  get counters(): Omit<ServingCounters, 'denied'> {
-    const refused = this.#images.refused + this.#guard.refused
+  get counters(): ServingCounters {
     const { sentBytes, fills: waiting } = this.#turns
-    return { requests: this.#requests, sentBytes, refused, connections: this.#guard.connections, waiting }
+    const { connections, refused: tooMany } = this.#guard
+    const busy = this.#images.refused
+    return { requests: this.#requests, sentBytes, denied: this.#denied, busy, tooMany, connections, waiting }
   }
 
   /** The port that is served; 0: none. */
@@ -134,6 +138,7 @@ export class FleetService {
       guard: this.#guard,
       logger: this.#parts.logger,
       answer: (request, response) => this.#answer(request, response),
+      onDenied: () => this.#denied++,
     }
   }
 

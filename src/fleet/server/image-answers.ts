@@ -57,6 +57,8 @@ const replicasMax = 64
 export class ImageAnswers {
   readonly #parts: ImageAnswersContext
   #refused = 0
+  /** By connection. */
+  readonly #owners = new WeakMap<object, number>()
 
   constructor(parts: ImageAnswersContext) {
     this.#parts = parts
@@ -86,7 +88,7 @@ export class ImageAnswers {
     try {
       const hops = hopsOf(headers)
       const options = { signal, opener: openerOfHops(hops) }
-      const owner = ownerOf(request.socket.remoteAddress)
+      const owner = this.#ownerOf(request.socket)
       await this.#send({ image, response, headers, options, owner }, verdict, facts)
     } finally {
       response.off('close', leave)
@@ -190,6 +192,12 @@ export class ImageAnswers {
       const own = bytes.subarray(at * blockBytes, (at + 1) * blockBytes)
       return recorded[(block % blocksPerObject) + at] ?? crc32c(own)
     })
+  }
+
+  #ownerOf(socket: IncomingMessage['socket']): number {
+    const known = this.#owners.get(socket) ?? ownerOf(socket.remoteAddress)
+    this.#owners.set(socket, known)
+    return known
   }
 
   #refuseBusy(response: ServerResponse, headers: IncomingHttpHeaders): void {
