@@ -143,6 +143,10 @@ export class FleetGroup {
     const reader = new UnitReader({
       view: this.view,
       peerOf: member => this.#peerOf(member),
+      isUsable: ({ id, since }) => {
+        const peer = this.#peers.get(id)
+        return peer?.since !== since || peer.health.isUsable
+      },
       replicas: this.#replicas,
       budget: this.#budget,
       originPace,
@@ -164,6 +168,13 @@ export class FleetGroup {
       sharesImage: () => this.view.members.length > (this.view.own ? 1 : 0),
       onOrigin: (reason, { image, unit, target }) => {
         this.#counters.fromOrigin(reason, image.id, unit, target.length)
+      },
+      onDisputed: (imageId, units) => {
+        for (const unit of units) {
+          const answer = this.#counters.answerOf(imageId, unit)
+          const member = answer && 'member' in answer ? this.view.find(answer.member) : null
+          if (member) this.#peerOf(member).health.failed('its bytes do not fit the hash tree of their image')
+        }
       },
       onReads: change => {
         this.#reads += change

@@ -24,6 +24,8 @@ export interface FleetOriginContext {
   sharesImage(image: Image): boolean
   /** The origin is asked for bytes of a unit. */
   onOrigin(reason: OriginReason, range: UnitRange): void
+  /** Bytes of these units were proven wrong. */
+  onDisputed(imageId: string, units: readonly number[]): void
   /** A read of an image that is shared has begun, and ended. */
   onReads(change: 1 | -1): void
 }
@@ -38,6 +40,10 @@ export class FleetOrigin extends ForwardingOrigin {
 
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { onReads, sharesImage } = this.#parts
+    if (options.isDisputed) {
+      this.#parts.onDisputed(image.id, this.#unitsOf(offset, target.length))
+      return await this.inner.read(image, offset, target, options)
+    }
     if (
       target.length === 0 ||
       options.isOptional ||
@@ -112,6 +118,13 @@ export class FleetOrigin extends ForwardingOrigin {
     }
     flush(end)
     return parts
+  }
+
+  #unitsOf(offset: number, length: number): number[] {
+    const unitBytes = unitBlocks * this.#parts.blockBytes
+    const first = Math.floor(offset / unitBytes)
+    const last = Math.floor((offset + Math.max(1, length) - 1) / unitBytes)
+    return Array.from({ length: last - first + 1 }, (_, k) => first + k)
   }
 
   #isWholeBlocks({ sizeBytes }: Image, offset: number, { length }: Uint8Array): boolean {

@@ -55,6 +55,8 @@ export interface Peer {
 export interface UnitReaderContext {
   readonly view: GroupView
   peerOf(member: KnownMember): Peer
+  /** May it be asked now? One that never was may be. */
+  isUsable(member: KnownMember): boolean
   readonly replicas: ReplicaCounts
   readonly budget: HedgeBudget
   readonly originPace: OriginPace
@@ -85,11 +87,11 @@ export class UnitReader {
 
   /** The order of members for a unit, as it would be asked now. */
   orderOf(imageId: string, unit: number, hop: number, asked = new Set<string>()): AskOrder {
-    const { view, peerOf, replicas, isJoining } = this.#parts
+    const { view, isUsable, replicas, isJoining } = this.#parts
     return new AskOrder({
       ranks: view.ranks(imageId, unit),
       ownId: view.own?.id ?? null,
-      isUsable: member => peerOf(member).health.isUsable,
+      isUsable,
       replicas: () => replicas.of(imageId),
       hop,
       isJoining: isJoining(),

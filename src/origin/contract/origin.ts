@@ -14,6 +14,8 @@ export interface ReadOptions {
   readonly opener?: number | undefined
   /** Nothing depends on the answer: it is asked for once, and a failure says nothing about the origin. */
   readonly isOptional?: boolean | undefined
+  /** The bytes of before were proven wrong: copies of other hosts are not asked again. */
+  readonly isDisputed?: boolean | undefined
 }
 
 /**

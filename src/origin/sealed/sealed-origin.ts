@@ -123,7 +123,9 @@ export class SealedOrigin extends ForwardingOrigin {
     let isUnknown = false
     for (let tries = 1; ; ) {
       const loading = seal.tree.load(offset, target.length, options)
-      const reading = isUnknown ? Promise.resolve() : this.inner.read(image, offset, target, options)
+      const reading = isUnknown
+        ? Promise.resolve()
+        : this.inner.read(image, offset, target, { ...options, isDisputed: tries > 1 })
       // Both have ended when this throws: the target is the caller's again.
       const [loaded, read] = await Promise.allSettled([loading, reading])
       if (read.status === 'rejected') throw read.reason

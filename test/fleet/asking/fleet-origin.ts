@@ -1,0 +1,167 @@
+/** Reads of a host by its group: the origin where a copy was proven wrong, a member that lied, a view kept on disk. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { runAfter } from '../../../src/async/timers.ts'
+import { type Image, identify } from '../../../src/base/image.ts'
+import { FleetGroup, type FleetGroupContext } from '../../../src/fleet/asking/fleet-group.ts'
+import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
+import { ViewFile } from '../../../src/fleet/asking/view-file.ts'
+import type { Member } from '../../../src/fleet/group/member.ts'
+import { StaticRegistry } from '../../../src/fleet/registry/static-registry.ts'
+import type { Origin, ReadOptions } from '../../../src/origin/contract/origin.ts'
+import { keepingLogger } from '../../fixtures/keeping-logger.ts'
+import { until } from '../../fixtures/until.ts'
+
+const blockBytes = 4_096
+const unitBytes = 16 * blockBytes
+const image = identify({ origin: 'https://o/', key: 'a', sizeBytes: 8 * unitBytes, validator: 'v', modifiedMs: 0 })
+const facts = { rack: '', weight: 1, blockBytes }
+const urls = [1, 2].map(k => `https://10.0.0.${k}:1`)
+const signal = new AbortController().signal
+
+/** A host without units of its own, whose members answer as the test says; the origin's bytes are ones, theirs twos. */
+async function groupOf(
+  t: Test,
+  answer: (range: AskedRange) => AskOutcome | Promise<AskOutcome>,
+  more: Partial<FleetGroupContext> = {},
+) {
+  const originReads: { offset: number; length: number }[] = []
+  const asked: AskedRange[] = []
+  const group = await FleetGroup.open({
+    name: 'g',
+    own: null,
+    rack: '',
+    blockBytes,
+    registry: new StaticRegistry(urls, facts),
+    viewFile: { read: async () => ({ members: [], memberSince: null }), keep: () => {}, settled: async () => {} },
+    settings: { patienceMs: 60_000, hedgeShare: 0, prefersSooner: false },
+    logger: keepingLogger(),
+    now: () => performance.now(),
+    wallMs: () => 0,
+    after: runAfter,
+    random: () => 0.999,
+    sumOf: bytes => bytes[0]!,
+    openChannel: () => ({
+      ask: async range => {
+        asked.push(range)
+        return await answer(range)
+      },
+      close: async () => {},
+    }),
+    dropUnits: () => {},
+    ...more,
+  })
+  t.teardown(() => group.close())
+  const read = async (_: Image, offset: number, target: Uint8Array) => {
+    originReads.push({ offset, length: target.length })
+    target.fill(1)
+  }
+  const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin)
+  const bytesAt = async (offset: number, length: number, options: Partial<ReadOptions> = {}) => {
+    const target = Buffer.alloc(length)
+    await origin.read(image, offset, target, { signal, ...options })
+    return target
+  }
+  return { group, bytesAt, originReads, asked }
+}
+
+function honest({ target }: AskedRange): AskOutcome {
+  target.fill(2)
+  return { kind: 'bytes' }
+}
+
+t.test('a read is split by units, and each unit asks its own member', async t => {
+  const { bytesAt, asked, originReads, group } = await groupOf(t, honest)
+  t.ok((await bytesAt(blockBytes, 3 * unitBytes)).every(byte => byte === 2))
+  t.same(
+    asked.map(({ offset }) => offset).sort((a, b) => a - b),
+    [blockBytes, unitBytes, 2 * unitBytes, 3 * unitBytes],
+  )
+  t.same(originReads, [])
+  t.equal(group.status().offload, 1)
+})
+
+t.test('bytes that were proven wrong are the origin’s the next time, and their member is passed by', async t => {
+  const { bytesAt, originReads, group } = await groupOf(t, honest)
+  await bytesAt(0, unitBytes)
+  t.ok((await bytesAt(0, unitBytes, { isDisputed: true })).every(byte => byte === 1))
+  t.same(originReads, [{ offset: 0, length: unitBytes }])
+  t.equal(group.status().members.filter(({ health }) => health === 'passed-by').length, 1)
+})
+
+t.test('a member that breaks off is followed by the next one, from where it stopped', async t => {
+  let first = true
+  const { bytesAt, asked, originReads } = await groupOf(t, range => {
+    if (!first) return honest(range)
+    first = false
+    range.target.subarray(0, 3 * blockBytes).fill(2)
+    return { kind: 'lost', goodBytes: 3 * blockBytes, why: 'gone' }
+  })
+  t.ok((await bytesAt(0, unitBytes)).every(byte => byte === 2))
+  t.same(
+    asked.map(({ offset }) => offset),
+    [0, 3 * blockBytes],
+  )
+  t.same(originReads, [])
+})
+
+t.test('members that are silent, lie or lack it lead to the origin, never to an error', async t => {
+  const outcomes: AskOutcome[] = [{ kind: 'silent' }, { kind: 'wrong', why: 'sums' }, { kind: 'absent' }]
+  for (const outcome of outcomes) {
+    const { bytesAt, asked } = await groupOf(t, () => outcome)
+    t.ok(
+      (await bytesAt(0, unitBytes)).every(byte => byte === 1),
+      outcome.kind,
+    )
+    t.ok(asked.length <= 2)
+  }
+})
+
+t.test('members that are busy for ever are waited for within a bound', async t => {
+  const { bytesAt, group } = await groupOf(t, () => ({ kind: 'busy', replicas: 2 }))
+  t.ok((await bytesAt(0, unitBytes)).every(byte => byte === 1))
+  t.equal(group.status().originReads.late, 1)
+})
+
+t.test('one block that differs from the origin: the member is asked no more, and its units are dropped', async t => {
+  const dropped: unknown[] = []
+  const more = { random: () => 0, dropUnits: (units: readonly unknown[]) => void dropped.push(...units) }
+  const { bytesAt, group, asked } = await groupOf(t, honest, more)
+  await bytesAt(0, unitBytes)
+  const isQuarantined = () => group.status().members.some(({ health }) => health === 'quarantined')
+  await until(isQuarantined, 60_000, 'a sample is compared')
+  t.match(dropped, [{ imageId: image.id, unit: 0 }])
+  const before = asked.length
+  for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes)
+  t.ok(asked.length - before >= 1, 'the other member is asked')
+  t.ok(group.status().audits.different >= 1)
+})
+
+t.test('reads that are optional, or no whole blocks, go to the origin', async t => {
+  const { bytesAt, asked } = await groupOf(t, honest)
+  t.equal((await bytesAt(0, unitBytes, { isOptional: true }))[0], 1)
+  t.equal((await bytesAt(10, 100))[0], 1)
+  t.same(asked, [])
+})
+
+t.test('the view outlasts a restart without a registry; a damaged file is none', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-view-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const path = join(directory, 'members.json')
+  const logger = keepingLogger()
+  const members: Member[] = urls.map(url => ({ id: new URL(url).host, url, ...facts, state: 'up', since: 3 }))
+  const file = new ViewFile(path, 'g', logger)
+  file.keep({ members: [], memberSince: null })
+  file.keep({ members, memberSince: 7 })
+  await file.settled()
+  t.same(await new ViewFile(path, 'g', logger).read(), { members, memberSince: 7 })
+  t.same((await new ViewFile(path, 'other', logger).read()).members, [])
+  writeFileSync(path, '{"group":"g","members":[1,["x"]]')
+  t.same((await file.read()).members, [])
+  const nowhere = new ViewFile(join(directory, 'none', 'f'), 'g', logger)
+  nowhere.keep({ members, memberSince: null })
+  await nowhere.settled()
+  t.match(logger.lines, [{ message: /are not kept/ }])
+})
