@@ -51,6 +51,9 @@ export const webConnectionsMax = 128
 /** The time that a request may take to arrive. */
 export const webRequestMsMax = 10_000
 
+/** The age up to which an estimate for other capacities is given to every page: it takes seconds. */
+export const webPlanFreshMs = 60_000
+
 /** Promotions and evictions at once that pages have started. */
 export const webActionsMax = 4
 

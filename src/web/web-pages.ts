@@ -95,6 +95,12 @@ export class WebPages {
     if (place === 'api/locations') {
       return sendJson(response, 200, { locations: await this.#locationsOf(read(query, namedSchema).image) })
     }
+    if (place === 'api/plan' && !this.#source.reports?.plan) {
+      throw new CacheError(
+        'not-found',
+        'the curve takes seconds to estimate: open the page by "parentfs web" to see it',
+      )
+    }
     const report = reportNames.find(name => place === `api/${name}`)
     if (report) return sendJson(response, 200, { [report]: (await this.#source.reports?.[report]?.()) ?? null })
     const file = await this.#files.find(place)

@@ -6,7 +6,8 @@ import { request as ask, type IncomingMessage, type ServerResponse } from 'node:
 import { troubleOf } from '../admin/supervisor-presence.ts'
 import { CacheError } from '../base/errors.ts'
 import { webRequestMsMax } from './limits.ts'
-import { sendProblem } from './web-exchange.ts'
+import { PlanReports } from './plan-report.ts'
+import { sendJson, sendProblem } from './web-exchange.ts'
 import { securityHeaders, WebFiles } from './web-files.ts'
 
 /** Headers of the daemon's answer that reach the page. */
@@ -16,16 +17,19 @@ export class WebRelay {
   readonly #socketPath: string
   readonly #mountpoint: string
   readonly #files = new WebFiles()
+  readonly #plans: PlanReports
 
   constructor(socketPath: string, mountpoint: string) {
     this.#socketPath = socketPath
     this.#mountpoint = mountpoint
+    this.#plans = new PlanReports(socketPath)
   }
 
   /** @param path without a slash in front. Never rejects. */
   async handle(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
-      if (path.startsWith('api/')) await this.#pass(path, request, response)
+      if (/^api\/plan(\?|$)/.test(path)) sendJson(response, 200, { plan: await this.#plans.get() })
+      else if (path.startsWith('api/')) await this.#pass(path, request, response)
       else await this.#serve(path, response)
     } catch (error) {
       sendProblem(response, error)

@@ -72,6 +72,10 @@ t.test('a page goes on when the worker dies, and shows what is held', { skip: ca
   await page.keyboard.press('2')
   await page.waitForSelector('tr:has-text("workers that took over"):has-text("1")')
   await run('dd', `if=${join(where.mountpoint, 'a.raw')}`, 'of=/dev/null', 'bs=64k', 'iflag=direct', 'status=none')
+  await page.keyboard.press('5')
+  await page.waitForSelector('text=This mount belongs to no fleet.')
+  await page.keyboard.press('4')
+  await page.waitForSelector('#main p:has-text("reads")')
   // The stream that was cut, and questions that found no daemon.
   const isOfDeath = (each: string) => /status of 503|ERR_INCOMPLETE_CHUNKED_ENCODING/.test(each)
   t.same(

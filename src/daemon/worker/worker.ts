@@ -201,8 +201,8 @@ export class Worker {
       return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
     })
     const live = () => ({ ...this.#identity(configuration), ...rooms.live() })
-    const { operations } = rooms
-    const page = (this.#page = new MountPage({ live, images: () => rooms.images(), operations }, logger))
+    const [{ operations }, reports] = [rooms, { fleet: () => rooms.fleet.status() }]
+    const page = (this.#page = new MountPage({ live, images: () => rooms.images(), operations, reports }, logger))
     const handlers = {
       metrics: () => metrics.text(),
       status: () => this.#status(configuration, rooms),
