@@ -164,6 +164,15 @@ export async function importProfile(socketPath: string, image: string, file: str
   return (await askForSuccess(socketPath, 'POST', '/profile/import', { image, file })) !== null
 }
 
+/**
+ * @returns once another worker is ready to take over; null when no daemon is there
+ * @throws CacheError invalid-argument, cache-foreign, cache-layout, access-denied, closed, and what the daemon says
+ */
+export async function requestMove(socketPath: string, directory: string): Promise<{ readonly version: string } | null> {
+  const answer = await askForSuccess(socketPath, 'POST', '/move-cache', { directory }, prepareMsMax + adminMsMax)
+  return answer as { readonly version: string } | null
+}
+
 /** A mode for a place; null takes the operator's word back. */
 export interface ModeRequest extends ModeScope {
   readonly mode: CacheMode | null

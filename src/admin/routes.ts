@@ -40,6 +40,8 @@ export interface AdminHandlers {
   reload(): Promise<ReloadOutcome>
   /** Have another worker take over, of the version in `directory` or of the supervisor's own. */
   upgrade(directory: string | null): Promise<UpgradeAnswer>
+  /** Have another worker take over with the cache in `directory`. @throws CacheError invalid-argument, cache-* */
+  moveCache(directory: string): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
   readonly fleet: FleetHandlers
   /** Answer a request of the page, see src/web/. @param path below `/web/`. Never rejects. */
@@ -133,6 +135,10 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
   'POST /upgrade': async (body, { upgrade }) => {
     const { directory } = read(body, z.object({ directory: name.nullable().default(null) }))
     const { version, refusal } = await upgrade(directory)
+    return refusal ? { status: 409, body: refusal } : { status: 200, body: { version } }
+  },
+  'POST /move-cache': async (body, { moveCache }) => {
+    const { version, refusal } = await moveCache(read(body, z.object({ directory: name })).directory)
     return refusal ? { status: 409, body: refusal } : { status: 200, body: { version } }
   },
   'POST /pin': async (body, { operations }) => {

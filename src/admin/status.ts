@@ -40,6 +40,8 @@ export interface Status {
   readonly uptimeSeconds: number
   readonly cache: {
     readonly directory: string
+    /** The directory that the cache has left and that is being emptied; null: none. */
+    readonly movedFrom: string | null
     readonly blockBytes: number
     readonly capacityBytes: number
     readonly usedBytes: number

@@ -27,6 +27,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   readonly readAheadBytesMax?: number
   /** The mode of the images of origins that have none of their own; `promote` when absent. */
   readonly mode?: CacheMode
+  /** See {@link PassthroughImages}. */
+  readonly passedElsewhere?: readonly string[]
   /** Data files of open images may be read by session threads again, or not any more. */
   readonly onModes?: () => Promise<void>
   readonly scrub?: Partial<ScrubberOptions>

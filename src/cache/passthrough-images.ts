@@ -26,6 +26,8 @@ export interface PassthroughImagesContext extends BlockRepairContext {
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly pins: Pick<Pins, 'bytes'>
   readonly modes: Pick<ModeTable, 'of' | 'draining'>
+  /** Ids of images that the kernel reads from files of another cache directory. */
+  readonly passedElsewhere?: readonly string[]
   /** The image is open, or not any more. */
   readonly opens: { begin(imageId: string): void; end(imageId: string): void }
 }
@@ -50,6 +52,7 @@ export class PassthroughImages {
   #opens = 0
   #openNow = 0
   #refused = 0
+  #suspensions = 0
   readonly #looks = new PeriodicTask(passthroughLookMs, () => this.#look())
 
   constructor(parts: PassthroughImagesContext) {
@@ -81,7 +84,9 @@ export class PassthroughImages {
     const { store, digester } = this.#parts
     const stored = store.find(image.id)
     if (!stored || store.health.state !== 'healthy' || !servesHits(this.#parts.modes.of(image))) return false
-    if (this.#parts.modes.draining.has(image.origin)) return false
+    if (this.#parts.modes.draining.has(image.origin) || this.#suspensions > 0) return false
+    // On one node, two backing files are EIO.
+    if (this.#parts.passedElsewhere?.includes(image.id)) return false
     // Once it is given away nothing can be taken back: what the publisher says of it must be known.
     const digest = digester.state(image)
     if (digest !== 'verified' && digest !== 'none') return false
@@ -111,6 +116,17 @@ export class PassthroughImages {
     stored.kernelRefs.end()
     this.#parts.opens.end(image.id)
     this.#openNow--
+  }
+
+  /**
+   * Give no further image, before the cache moves away.
+   * @returns ids of those that the kernel may read until then; `resume` ends it, to be called once
+   */
+  suspend(): { readonly passed: readonly string[]; resume(): void } {
+    this.#suspensions++
+    const held = this.#held().map(({ imageId }) => imageId)
+    const passed = [...new Set([...(this.#parts.passedElsewhere ?? []), ...held])]
+    return { passed, resume: () => void this.#suspensions-- }
   }
 
   #fits(stored: StoredImage): boolean {

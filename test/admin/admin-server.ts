@@ -105,8 +105,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   const upgrade = async () => ({ version: '2.0.0', refusal: null })
   const metrics = async () => 'parentfs_hits_total 1\n'
   const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
-  const parts = { status: () => status, metrics, unmount, setCapacity, reload, upgrade, operations, web }
-  return { ...parts, fleet: noFleet, forced, asked }
+  const own = { metrics, unmount, setCapacity, reload, upgrade, moveCache: upgrade }
+  return { status: () => status, ...own, operations, web, fleet: noFleet, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {

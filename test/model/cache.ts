@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CacheError, isCacheError } from '../../src/base/errors.ts'
 import type { Image } from '../../src/base/image.ts'
+import { type CacheMode, cacheModes } from '../../src/cache/modes/cache-mode.ts'
 import type { ImageEntry } from '../../src/index/index-database.ts'
 import type { Engine } from '../../src/native/addon.ts'
 import { CheckedFetches } from '../fixtures/checked-fetches.ts'
@@ -40,7 +41,7 @@ const kinds = {
 const lanes = 6
 const readBytesMax = 128 * KiB
 /** Of each step: session threads lose their origin, or what they asked for, or a writer damages what they read. */
-const troubles = { limit: 0.1, abandon: 0.05, damage: 0.03, flush: 0.05 }
+const troubles = { limit: 0.1, abandon: 0.05, damage: 0.03, flush: 0.05, mode: 0.05 }
 
 /** An image that a guest has open: session threads answer READs of its handle. */
 interface Guest {
@@ -63,6 +64,8 @@ class World {
     ...{ native: 0, forwarded: 0, resent: 0 },
     /** Fetches of session threads, and those that were in the store when their claim ended. */
     ...{ fetched: 0, published: 0 },
+    /** Switches of the mode, and what its rules forbid. */
+    ...{ switches: 0, kept: 0, asked: 0 },
   }
   readonly #origin: NativeMemoryOrigin
   /** By name and validator. */
@@ -79,6 +82,9 @@ class World {
   #guests: Guest[] = []
   /** Of this life, by handle. */
   readonly #handles = new Map<bigint, Image>()
+  #mode: CacheMode = 'promote'
+  /** Bytes promoted when the mode came to keep nothing; null: it keeps what is fetched. */
+  #keptBytes: number | null = null
   /** READs that the last worker left. */
   #unanswered: GuestRead[] = []
 
@@ -101,8 +107,10 @@ class World {
     const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
     const fetchesOf = (engine: Engine) => (this.#fetches = new CheckedFetches(engine))
     const directory = join(this.#directory, 'cache')
-    this.#rooms = await openRooms({ directory, origin, fetchesOf, ...options, ...sizes })
+    this.#rooms = await openRooms({ directory, origin, fetchesOf, ...options, ...sizes, onModes: () => this.#rebind() })
     const { engine, cache } = this.#rooms
+    if (cache.modeOfOrigin(this.#origin.url) !== this.#mode) this.#test.fail('a restart keeps the mode')
+    if (this.#mode !== 'promote') this.#keptBytes = 0
     const of = (handle: bigint, then: (image: Image) => void) => {
       const image = this.#handles.get(handle)
       if (image) then(image)
@@ -125,6 +133,7 @@ class World {
     if (this.random() < 0.3) await this.#replaceOne()
     if (this.random() < troubles.limit) this.#origin.grant.limit(between(this.random, 0, lanes))
     if (this.random() < troubles.damage) this.#origin.damage(this.#drawGuest().image)
+    if (this.random() < troubles.mode) await this.#switchMode()
     if (this.random() < troubles.flush) void this.#rooms.store.flush() // Its errors would be those of a disk.
     const reads = Array.from({ length: 16 }, () =>
       this.random() < 0.5 ? this.#readAsGuest() : this.#read(this.#draw()),
@@ -153,6 +162,8 @@ class World {
     const files = readdirSync(join(this.#directory, 'cache', 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
     const { reads, eviction, retirement, prefetch } = cache.counters
+    this.#lookAtMode()
+    this.#keptBytes = null
     this.counts.ahead += prefetch.purposes.stream.fetchedBytes
     this.counts.hits += reads.hits
     this.counts.misses += reads.misses
@@ -167,6 +178,35 @@ class World {
       this.#test.fail('fetches of session threads', { found: this.#fetches.offences })
     await this.#rooms.close()
     this.#handles.clear()
+  }
+
+  /** Mostly to `promote`, so that the store has something. */
+  async #switchMode(): Promise<void> {
+    this.#lookAtMode()
+    const { cache } = this.#rooms
+    this.#keptBytes = null
+    const mode = this.random() < 0.7 ? 'promote' : cacheModes[between(this.random, 1, cacheModes.length)]!
+    await cache.operations.setMode({ origin: null, image: null }, mode)
+    this.#mode = mode
+    this.counts.switches++
+    if (mode !== 'promote') this.#keptBytes = cache.counters.promotion.promotedBytes
+  }
+
+  #lookAtMode(): void {
+    if (this.#keptBytes === null) return
+    if (this.#rooms.cache.counters.promotion.promotedBytes !== this.#keptBytes) this.counts.kept++
+  }
+
+  /** As a transport does. */
+  async #rebind(): Promise<void> {
+    for (const { image, handle } of [...this.#guests]) {
+      const file = await this.#rooms.cache.fileOf(image)
+      if (!this.#guests.some(guest => guest.handle === handle)) continue
+      if (file) {
+        this.#fetches.watch(file)
+        this.#lanes.bind(handle, file)
+      } else this.#lanes.unbind(handle)
+    }
   }
 
   #replace(name: Name): void {
@@ -220,7 +260,10 @@ class World {
     const { image, handle } = guest
     const offset = between(random, 0, image.sizeBytes + 1)
     const length = Math.min(between(random, 1, random() < 0.5 ? 5000 : readBytesMax), image.sizeBytes - offset)
+    const { switches } = counts
     const answer = await this.#lanes.read(handle, offset, length)
+    const isAnswered = answer !== 'unanswered' && answer !== 'forwarded' && length > 0
+    if (isAnswered && this.#mode === 'none' && counts.switches === switches) counts.asked++
     if (answer === 'unanswered') {
       counts.resent++
       this.#unanswered.push({ ...guest, offset, length })
@@ -297,6 +340,9 @@ async function run(t: Test, kind: keyof typeof kinds, count: number): Promise<Wo
   }
   t.comment(world.counts)
   t.equal(world.counts.wrong, 0)
+  t.equal(world.counts.kept, 0, 'nothing is kept in a mode that keeps nothing')
+  t.equal(world.counts.asked, 0, 'session threads answer nothing in the mode none')
+  t.ok(world.counts.switches > 0)
   return world.counts
 }
 

@@ -78,3 +78,18 @@ export function defineDrain(program: Command, ended: Ended): void {
   })
   addExamples(drain, 'parentfs drain --origin near')
 }
+
+export function defineMoveCache(program: Command, ended: Ended): void {
+  const move = program
+    .command('move-cache')
+    .copyInheritedSettings(program)
+    .description(
+      'Exchange the cache directory for DIR, which is empty, while readers go on. The cache begins empty there; names, pins and modes stay, and the old directory is emptied.',
+    )
+    .argument('<dir>', 'on another disk, perhaps')
+  withMountOption(move).action(async (to: string, { mountpoint }: OnMount) => {
+    const module = await import('../commands/move-cache.ts')
+    ended(await module.moveCache(to, mountpoint ?? null))
+  })
+  addExamples(move, 'parentfs move-cache /mnt/nvme1/parentfs')
+}

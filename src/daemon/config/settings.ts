@@ -24,6 +24,20 @@ export interface Settings {
   /** Both processes log before anything is judged. */
   readonly log: LogSettings
   readonly document: ConfigurationDocument
+  /** The last move of the cache to another directory, which the document names then; null or absent: none. */
+  readonly move?: CacheMove | null
+}
+
+/** A move of the cache to another directory. */
+export interface CacheMove {
+  readonly from: string
+  readonly to: string
+  /** No worker has booted there yet: what lies in the new directory is of a move that failed. */
+  readonly isNew: boolean
+  /** The old directory has been emptied. */
+  readonly isClean: boolean
+  /** Ids of images that the kernel reads by itself, from files of an old directory. */
+  readonly passed: readonly string[]
 }
 
 /** Settings by the names of docs/OPERATIONS.md, not yet judged. */

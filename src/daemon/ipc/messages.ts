@@ -76,6 +76,19 @@ export type ToSupervisor =
   | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
   /** An operator asked for another worker: of the version in that directory, or of the supervisor's own. */
   | { readonly type: 'upgrade-request'; readonly id: number; readonly directory: string | null }
+  /**
+   * An operator moves the cache to `directory`: another worker has to take over there. `passed`: images that the kernel
+   * reads by itself from files of the old one. The answer is an `upgrade-answer`.
+   */
+  | {
+      readonly type: 'move-request'
+      readonly id: number
+      readonly from: string
+      readonly directory: string
+      readonly passed: readonly string[]
+    }
+  /** The directory that the cache has left is empty. */
+  | { readonly type: 'move-cleaned'; readonly from: string }
   /** Another capacity, which holds for the workers that follow as well. */
   | { readonly type: 'capacity'; readonly capacityBytes: number }
   /** The worker cannot start and is about to exit. */

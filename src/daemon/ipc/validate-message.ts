@@ -26,10 +26,11 @@ const texts = listOf(text)
 const numbers: Check = value => isObject(value) && Object.values(value).every(each => Number.isFinite(each))
 const errorCode: Check = value => typeof value === 'string' && isErrorCode(value)
 
+const cacheMove = fields({ from: text, to: text, isNew: truth, isClean: truth, passed: texts })
 const log = fields({ level: text, pretty: truth, file: orNull(text) })
 const settings = fields({
   ...{ configFile: orNull(text), mountpoint: text, cacheDirectory: orNull(text), source: orNull(text) },
-  ...{ log, document: isObject },
+  ...{ log, document: isObject, move: orAbsent(orNull(cacheMove)) },
 })
 const takeovers = fields({ count, lastPauseMs: count, longestPauseMs: count, refusedUpgrade: orNull(text) })
 const holder = fields({ pid: orNull(count), command: text })
@@ -43,6 +44,8 @@ const toSupervisor: Shapes<ToSupervisor> = {
   },
   prepared: { version: text, protocol: count },
   'upgrade-request': { id: count, directory: orNull(text) },
+  'move-request': { id: count, from: text, directory: text, passed: texts },
+  'move-cleaned': { from: text },
   capacity: { capacityBytes: count },
   failed: { code: errorCode, message: text },
   negotiated: { negotiated: numbers },

@@ -160,7 +160,11 @@ export class Supervisor {
     else if (message.type === 'unmount') void this.#answerUnmount(message)
     else if (message.type === 'reload-request') void this.#reload(message.id)
     else if (message.type === 'upgrade-request') void this.#upgrade(message)
-    else if (message.type === 'capacity') {
+    else if (message.type === 'move-request') void this.#move(message)
+    else if (message.type === 'move-cleaned') {
+      this.#settings.cleaned(message.from)
+      this.#hold()
+    } else if (message.type === 'capacity') {
       this.#settings.setCapacity(message.capacityBytes)
       this.#hold()
     } else if (message.type === 'log-level') {
@@ -189,20 +193,36 @@ export class Supervisor {
     }
   }
 
-  async #upgrade({ id, directory }: MessageOf<'upgrade-request'>): Promise<void> {
+  #upgrade({ id, directory }: MessageOf<'upgrade-request'>): Promise<void> {
+    return this.#exchange(id, () => this.#workers.prepare(directory))
+  }
+
+  /** From the boot of a worker in the new directory on, that one is in force; until then, the old one. */
+  #move({ id, from, directory: to, passed }: MessageOf<'move-request'>): Promise<void> {
+    const move = { from, to, passed }
+    const onBooted = () => {
+      this.#settings.moved({ ...move, isClean: false })
+      this.#hold()
+    }
+    const change = { settings: this.#settings.movingTo(move), onBooted }
+    return this.#exchange(id, () => this.#workers.prepare(this.#workers.past.directory, change))
+  }
+
+  /** Have another worker take over, and tell the one that asked before it ends. */
+  async #exchange(id: number, prepare: () => ReturnType<WorkerSupervisor['prepare']>): Promise<void> {
     const { logger } = this.#parts
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `the mount is ${this.#state}`)
       if (!this.#canTakeOver) {
         throw new CacheError('invalid-argument', 'here no worker can take over from another: unmount, and mount again')
       }
-      const { version, takeOver } = await this.#workers.prepare(directory)
-      logger.info({ version, directory }, 'another worker is ready')
+      const { version, takeOver } = await prepare()
+      logger.info({ version }, 'another worker is ready')
       this.#workers.send({ type: 'upgrade-answer', id, outcome: { version, refusal: null } })
       await takeOver()
     } catch (error) {
       const refusal = { code: isCacheError(error) ? error.code : 'mount-failed', message: messageOf(error) } as const
-      logger.error({ directory, reason: refusal.message }, 'no upgrade; everything stays as it is')
+      logger.error({ reason: refusal.message }, 'no upgrade; everything stays as it is')
       this.#workers.send({ type: 'upgrade-answer', id, outcome: { version: null, refusal } })
     }
   }

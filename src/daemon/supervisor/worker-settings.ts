@@ -3,7 +3,7 @@
  * takes over goes on with those of the one before.
  */
 import { CacheError } from '../../base/errors.ts'
-import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+import type { CacheMove, ConfigurationDocument, Settings } from '../config/settings.ts'
 
 export class WorkerSettings {
   readonly #read: (file: string) => Promise<ConfigurationDocument>
@@ -33,7 +33,10 @@ export class WorkerSettings {
 
   /** The worker has taken what was read last. */
   taken(): void {
-    if (this.#sent) this.#current = { ...this.#current, document: this.#sent }
+    const { move } = this.#current
+    if (!this.#sent) return
+    this.#current = { ...this.#current, document: this.#sent }
+    if (move) this.moved(move)
   }
 
   /** An operator has set another capacity. */
@@ -42,4 +45,27 @@ export class WorkerSettings {
     const { cache } = document as { readonly cache?: object }
     this.#current = { ...this.#current, document: { ...document, cache: { ...cache, capacity } } }
   }
+
+  /** The settings of a worker that tries the cache in another directory; nothing changes yet. */
+  movingTo(move: Pick<CacheMove, 'from' | 'to' | 'passed'>): Settings {
+    return withMove(this.#current, { ...move, isNew: true, isClean: false })
+  }
+
+  /** A worker has booted there: all that follow do. */
+  moved(move: Omit<CacheMove, 'isNew'>): void {
+    this.#current = withMove(this.#current, { ...move, isNew: false })
+  }
+
+  /** The directory that the cache has left is empty. */
+  cleaned(from: string): void {
+    const { move } = this.#current
+    if (move?.from === from) this.#current = { ...this.#current, move: { ...move, isClean: true } }
+  }
+}
+
+function withMove(settings: Settings, move: CacheMove): Settings {
+  const { document } = settings
+  const { cache } = document as { readonly cache?: object }
+  const { to } = move
+  return { ...settings, cacheDirectory: to, document: { ...document, cache: { ...cache, directory: to } }, move }
 }

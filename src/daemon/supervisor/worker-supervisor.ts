@@ -71,6 +71,12 @@ export interface WorkerSupervisorContext {
   readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
 }
 
+/** Other settings for the worker that takes over, which hold from its boot on: `onBooted` hears of it. */
+export interface SettingsChange {
+  readonly settings: Settings
+  readonly onBooted: () => void
+}
+
 /** Time as it passes. */
 export const realTime: Pick<WorkerSupervisorContext, 'now' | 'pause'> = {
   now: () => performance.now(),
@@ -165,22 +171,24 @@ export class WorkerSupervisor {
   /**
    * Have another worker ready to take the place of the one that serves. Nothing has happened when this fails.
    * @param directory of its version; null: our own
+   * @param change the present version goes on, with these settings; none: with those of now
    * @returns its version, and what makes it take over; that never rejects
    * @throws CacheError why it could not boot; closed when there is nothing to replace
    */
   async prepare(
     directory: string | null,
+    change?: SettingsChange,
   ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
     const mustServe = () => {
       if (this.#isStopping || this.#isBetween || this.#leaving)
         throw new CacheError('closed', 'the worker is being replaced')
     }
     mustServe()
-    const link = this.#linkTo(this.#parts.startWorker(directory, true))
+    const link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings)
     try {
       const version = await link.prepare(false)
       mustServe()
-      return { version, takeOver: () => this.#exchange(link, directory) }
+      return { version, takeOver: () => this.#exchange(link, directory, change?.onBooted) }
     } catch (error) {
       await link.end()
       throw error
@@ -222,8 +230,9 @@ export class WorkerSupervisor {
     return link
   }
 
-  #linkTo(process: WorkerProcess): WorkerHandshake {
-    const { settings, logger, onMessage } = this.#parts
+  #linkTo(process: WorkerProcess, own?: Settings): WorkerHandshake {
+    const { logger, onMessage } = this.#parts
+    const settings = () => own ?? this.#parts.settings()
     const link: WorkerHandshake = new WorkerHandshake(process, {
       settings,
       logger,
@@ -240,10 +249,16 @@ export class WorkerSupervisor {
   }
 
   /** @param isAwaited requests of guests wait for it */
-  async #lead(link: WorkerHandshake, directory: string | null, isAwaited: boolean): Promise<void> {
+  async #lead(
+    link: WorkerHandshake,
+    directory: string | null,
+    isAwaited: boolean,
+    onBooted: () => void = () => {},
+  ): Promise<void> {
     const { bypass } = this.#policy
     const booted = await link.boot({ bypass, indexDoubt: this.#indexDoubt, isAwaited }, this.#version)
     if (bypass === null) this.#indexDoubt = null
+    onBooted()
     this.#policy.configure(booted.restarts)
     await this.#parts.serve(link, booted)
     // A mount by libfuse has no successor.
@@ -264,7 +279,7 @@ export class WorkerSupervisor {
   }
 
   /** The worker that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
-  async #exchange(next: WorkerHandshake, directory: string | null): Promise<void> {
+  async #exchange(next: WorkerHandshake, directory: string | null, onBooted?: () => void): Promise<void> {
     const { logger, now } = this.#parts
     const beganMs = now()
     const leaving = this.#link
@@ -279,7 +294,7 @@ export class WorkerSupervisor {
     try {
       this.#policy.forgive()
       this.#version = null
-      await this.#lead(next, directory, true)
+      await this.#lead(next, directory, true, onBooted)
       this.#directory = directory
       this.#tookOver(next, beganMs, null)
     } catch (error) {

@@ -16,7 +16,7 @@ import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
 import type { FleetService } from '../../fleet/server/fleet-service.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
-import type { Deadlines, Transport } from '../../fuse/filesystem/transport.ts'
+import type { Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
 import { loadFuseNative } from '../../fuse/fuse-native/load-package.ts'
 import { KernelTransport } from '../../fuse/kernel/kernel-transport.ts'
@@ -40,6 +40,7 @@ import {
 import { revalidateSecondsDefault } from '../config/limits.ts'
 import { planReload, type ReloadPlan } from '../config/plan-reload.ts'
 import { whyNoPassthrough } from '../mount/process-capabilities.ts'
+import { CacheMover } from './cache-move.ts'
 import type { CachelessMode } from './cacheless-mode.ts'
 import { CloserStack } from './closer-stack.ts'
 import {
@@ -52,7 +53,6 @@ import {
 } from './collect-status.ts'
 import { dropUnits } from './drop-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
-import { answerMarginMs } from './limits.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { createFleetService, servingSettingsOf } from './open-fleet.ts'
@@ -60,8 +60,8 @@ import { OpenGroup } from './open-group.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
-import type { Serving } from './worker.ts'
 import { WorkerOrigins } from './worker-origins.ts'
+import type { Serving } from './worker-rooms.ts'
 
 export interface AssemblyContext {
   readonly addon: Addon
@@ -72,6 +72,8 @@ export interface AssemblyContext {
   readonly bypass: CachelessMode | null
   /** Why an index that was not closed is copied, and not opened as it is; null: it is. */
   readonly indexDoubt: string | null
+  /** The last move of the cache to another directory; none when absent. */
+  readonly move?: ConstructorParameters<typeof CacheMover>[0]
   /** Requests of guests wait for it. */
   readonly isAwaited: boolean
   /** Takes sentences for the person at the terminal, if there is one. */
@@ -89,6 +91,7 @@ export class Rooms {
     onHealthy: () => void this.#cache?.makeRoom(), // Never rejects.
   })
   #directory: CacheDirectory | null = null
+  readonly mover: CacheMover
   #store!: Store
   #memoryLock!: MemoryLock
   #cache!: Cache
@@ -98,10 +101,11 @@ export class Rooms {
   readonly #addon: Addon
   readonly #lag = new EventLoopLag()
 
-  private constructor(configuration: Configuration, { addon, logger, bypass }: AssemblyContext) {
+  private constructor(configuration: Configuration, { addon, logger, bypass, move }: AssemblyContext) {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
+    this.mover = new CacheMover(move ?? null, configuration, addon)
     this.#closers.push('bypass', () => bypass?.close())
     // After the engine, whose threads open files there.
     this.#closers.push('cache directory', () => this.#directory?.unlock())
@@ -135,7 +139,7 @@ export class Rooms {
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const logger = this.#logger
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
-    await bypass?.seed(directory.index)
+    await (bypass ? bypass.seed(directory.index) : this.mover.begin(directory, logger))
     const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, indexDoubt, logger)
     this.#closers.push('index', () => index.close())
     this.#memoryLock = memoryLock
@@ -172,6 +176,7 @@ export class Rooms {
       logger,
       revalidateSeconds: revalidateSecondsDefault,
       mode: cache.mode,
+      passedElsewhere: this.mover.passed,
       onModes: async () => this.#transport?.rebind(),
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
@@ -186,6 +191,7 @@ export class Rooms {
       now: () => performance.now(),
     })
     this.#closers.push('cache', () => this.#cache.close())
+    this.mover.use(this.#cache.passthrough)
     await this.#cache.loadDirectories(signal)
     await this.#openFleet()
     // Others may ask from then on.
@@ -254,7 +260,7 @@ export class Rooms {
 
   #transportParts() {
     const presentation = this.#configuration.attributes
-    return { backend: this.#cache, presentation, logger: this.#logger, ...this.#deadlines() }
+    return { backend: this.#cache, presentation, logger: this.#logger, ...this.#origins.deadlines }
   }
 
   #startBackground(): void {
@@ -310,7 +316,7 @@ export class Rooms {
       ...limitsOf(cache),
       foreignShareMax: plan.next.fleet.share,
     })
-    this.#transport?.setDeadlines(this.#deadlines())
+    this.#transport?.setDeadlines(this.#origins.deadlines)
     await this.#group?.reconfigure(plan.next)
     void this.#cache.makeRoom() // Never rejects.
     return plan
@@ -362,7 +368,7 @@ export class Rooms {
     return {
       cache: {
         ...{ directory, blockBytes, capacityBytes, usedBytes, highBytes, lowBytes, objects, images },
-        unlockedIndexBytes,
+        ...{ movedFrom: this.mover.left, unlockedIndexBytes },
       },
       pinned: this.#cache.pinned,
       health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
@@ -378,12 +384,6 @@ export class Rooms {
       passthrough: measurePassthrough(this.#cache, this.#transport),
       gauges: measureGauges(this.#cache, this.#transport),
     }
-  }
-
-  /** A waiter further down knows the end of its time itself, and the reason. */
-  #deadlines(): Deadlines {
-    const deadlineMs = this.#origins.missMs + answerMarginMs
-    return { deadlineMs, readDeadlineMs: this.#origins.anyWaits ? null : deadlineMs }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */

@@ -65,9 +65,9 @@ const worker = new Worker({
     logger = created.logger
     return created
   },
-  openRooms: (configuration, log, signal, { bypass, indexDoubt, isAwaited }) =>
+  openRooms: (configuration, log, signal, { bypass, indexDoubt, isAwaited, move }) =>
     bypass === null
-      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null, indexDoubt, isAwaited, tell })
+      ? Rooms.open(configuration, { addon, logger: log, signal, bypass: null, indexDoubt, isAwaited, move, tell })
       : openCacheless(configuration, {
           addon,
           logger: log,

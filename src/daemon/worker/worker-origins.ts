@@ -14,6 +14,7 @@ import type { Logger } from '../../base/logger.ts'
 import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { CacheMode } from '../../cache/modes/cache-mode.ts'
+import type { Deadlines } from '../../fuse/filesystem/transport.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
@@ -36,6 +37,7 @@ import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
+import { answerMarginMs } from './limits.ts'
 
 /** Proofs that are asked of the disk end with its time-outs. */
 const neverAborted = new LightAbortSignal()
@@ -171,14 +173,12 @@ export class WorkerOrigins {
     return (await found?.seals.localProof(image, offset, length, { signal: neverAborted })) ?? null
   }
 
-  /** The longest that a miss of any of them is waited for. */
-  get missMs(): number {
-    return Math.max(...this.#open.map(({ place }) => place.settings.missTimeout))
-  }
-
-  /** May a read wait for ever? */
-  get anyWaits(): boolean {
-    return this.#open.some(({ place }) => place.settings.onOutage === 'wait')
+  /** The longest that a miss of any of them is waited for: a waiter further down knows the end, and the reason. */
+  get deadlines(): Deadlines {
+    const missMs = Math.max(...this.#open.map(({ place }) => place.settings.missTimeout))
+    const anyWaits = this.#open.some(({ place }) => place.settings.onOutage === 'wait')
+    const deadlineMs = missMs + answerMarginMs
+    return { deadlineMs, readDeadlineMs: anyWaits ? null : deadlineMs }
   }
 
   /** The source in the mount table: the URL of the one origin without credentials, or the names of several. */

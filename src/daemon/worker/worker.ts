@@ -6,22 +6,20 @@
  */
 
 import { AdminServer, type Admission } from '../../admin/admin-server.ts'
-import type { FleetHandlers } from '../../admin/fleet-handlers.ts'
-import { measureProcess, type RoomsMeasurements } from '../../admin/measurements.ts'
+import { measureProcess } from '../../admin/measurements.ts'
 import { Metrics } from '../../admin/metrics.ts'
 import type { MetricsPort } from '../../admin/metrics-port.ts'
-import type { AdminOperations, ReloadOutcome } from '../../admin/routes.ts'
+import type { ReloadOutcome } from '../../admin/routes.ts'
 import type { DaemonState, Status } from '../../admin/status.ts'
 import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
-import type { ImageStatus } from '../../cache/cache-status.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
 import type { Configuration } from '../config/configuration.ts'
-import { movedTo, type ReloadPlan } from '../config/plan-reload.ts'
-import type { ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
+import { movedTo } from '../config/plan-reload.ts'
+import type { CacheMove, ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
 import {
   noTakeovers,
   preparedProtocol,
@@ -33,11 +31,12 @@ import {
 import { PendingCalls } from '../ipc/pending-calls.ts'
 import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
-import type { LiveRoomsStatus, RoomsStatus } from './collect-status.ts'
+import type { RoomsStatus } from './collect-status.ts'
 import { warmUpIdleMs, warmUpLooksMax } from './limits.ts'
 import { MountPage } from './mount-page.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 import type { SupervisorChannel } from './supervisor-channel.ts'
+import type { WorkerRooms } from './worker-rooms.ts'
 
 export interface WorkerContext {
   readonly channel: SupervisorChannel
@@ -52,7 +51,7 @@ export interface WorkerContext {
     configuration: Configuration,
     logger: LeveledLogger,
     signal: CancelSignal,
-    doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt' | 'isAwaited'>,
+    doubts: Pick<MessageTo<'boot'>, 'bypass' | 'indexDoubt' | 'isAwaited'> & { readonly move: CacheMove | null },
   ): Promise<WorkerRooms>
   adminSocketPath(configuration: Configuration): string
   /** Is the cache there one that we can read, or none yet? @throws CacheError cache-layout, cache-foreign */
@@ -72,37 +71,6 @@ export interface WorkerContext {
 
 type ReloadMessage = Extract<ToWorker, { readonly type: 'reload' | 'reload-failed' }>
 type MessageTo<T extends ToWorker['type']> = Extract<ToWorker, { readonly type: T }>
-
-/** The way a mount is served. */
-export interface Serving {
-  /** The descriptor of the mount; it stays the caller's. */
-  readonly fd: number
-  /** The agreement of an earlier worker with the kernel, or null on a new mount. */
-  readonly negotiated: Negotiated | null
-  /** The journal of requests in flight, and the verdicts on them. */
-  readonly work: Omit<InflightJournalOptions, 'logger'>
-  /** Hears what is about to be settled, before the kernel does. */
-  readonly onNegotiated: (value: Negotiated) => Promise<void>
-}
-
-export interface WorkerRooms {
-  readonly source: string
-  serve(serving: Serving): Promise<void>
-  mount(): Promise<void>
-  ended(): Promise<string | null>
-  status(): RoomsStatus
-  live(): LiveRoomsStatus
-  images(): Iterable<ImageStatus>
-  measurements(): RoomsMeasurements
-  /** Changes when guests ask. */
-  requestsSeen(): number
-  setCapacity(capacityBytes: number): Promise<number>
-  reconfigure(said: Configuration): Promise<ReloadPlan>
-  readonly operations: AdminOperations
-  readonly fleet: FleetHandlers
-  stopServing(): Promise<void>
-  close(): Promise<void>
-}
 
 export class Worker {
   readonly #parts: WorkerContext
@@ -186,8 +154,8 @@ export class Worker {
     const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
     this.#logger = logger
     const { bypass, indexDoubt } = message
-    // An older supervisor does not say.
-    const doubts = { bypass, indexDoubt: indexDoubt ?? null, isAwaited: message.isAwaited ?? false }
+    const { move = null } = message.settings // An older supervisor does not say all of it.
+    const doubts = { bypass, indexDoubt: indexDoubt ?? null, isAwaited: message.isAwaited ?? false, move }
     // After a crash loop nothing is done that need not be.
     this.#isWarm ||= bypass !== null
     if (message.isAwaited === false) await this.#warmUp(configuration)
@@ -213,6 +181,10 @@ export class Worker {
         return usedBytes
       },
       reload: () => this.#askReload(),
+      moveCache: (directory: string) =>
+        rooms.mover.move(directory, move =>
+          this.#upgrades.call(id => channel.send({ type: 'move-request', id, ...move })),
+        ),
       upgrade: (directory: string | null) =>
         this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
       operations,
@@ -262,6 +234,7 @@ export class Worker {
     this.#state = 'ready'
     await channel.send({ type: 'ready' })
     void this.#warmUpWhenIdle(configuration, rooms) // Never rejects.
+    void rooms.mover.emptyLeft(from => channel.send({ type: 'move-cleaned', from })) // Never rejects.
     const reason = await rooms.ended()
     if (reason === null) this.#mounter = null
     if (this.#state === 'ready') await channel.send({ type: 'ended', reason })

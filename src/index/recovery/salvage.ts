@@ -89,17 +89,23 @@ function takePlace(directory: HeldDirectory): void {
  * Copy the lists of images and names from an index that must not be opened, into a new one. Values that cannot be
  * copied, or not in time, are left out: there may be no copy at all.
  */
-export async function copyImages(from: HeldDirectory, to: HeldDirectory, logger: Logger): Promise<void> {
-  const child = spawn(
-    process.execPath,
-    [...noInspectorArguments, copyMain, firstGiven, secondGiven, 'images', 'names'],
-    {
-      stdio: ['ignore', 'ignore', 'ignore', from.fd, to.fd],
-      timeout: salvageMsMax,
-      killSignal: 'SIGKILL',
-      env: {}, // Damaged pages may end it, and secrets do not belong in its core.
-    },
-  )
+export function copyImages(from: HeldDirectory, to: HeldDirectory, logger: Logger): Promise<void> {
+  return copyDatabases(from, to, ['images', 'names'], logger)
+}
+
+/** The same of the databases with these names. */
+export async function copyDatabases(
+  from: HeldDirectory,
+  to: HeldDirectory,
+  names: readonly string[],
+  logger: Logger,
+): Promise<void> {
+  const child = spawn(process.execPath, [...noInspectorArguments, copyMain, firstGiven, secondGiven, ...names], {
+    stdio: ['ignore', 'ignore', 'ignore', from.fd, to.fd],
+    timeout: salvageMsMax,
+    killSignal: 'SIGKILL',
+    env: {}, // Damaged pages may end it, and secrets do not belong in its core.
+  })
   try {
     // One that the disk holds cannot even be killed.
     const late = () => new CacheError('index-failed', 'it takes too long')

@@ -14,7 +14,8 @@ import type { Configuration } from '../../../src/daemon/config/configuration.ts'
 import type { Settings } from '../../../src/daemon/config/settings.ts'
 import { noTakeovers, protocolVersion, type ToSupervisor, type ToWorker } from '../../../src/daemon/ipc/messages.ts'
 import type { RoomsStatus } from '../../../src/daemon/worker/collect-status.ts'
-import { Worker, type WorkerRooms } from '../../../src/daemon/worker/worker.ts'
+import { Worker } from '../../../src/daemon/worker/worker.ts'
+import type { WorkerRooms } from '../../../src/daemon/worker/worker-rooms.ts'
 import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
 import { until } from '../../fixtures/until.ts'
 import { liveStatus } from '../../fixtures/web-page.ts'
@@ -74,12 +75,11 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
     ...{ live: () => liveStatus(), images: () => [] },
-    measurements: () => ({}) as RoomsMeasurements,
-    requestsSeen: seen,
+    ...{ measurements: () => ({}) as RoomsMeasurements, requestsSeen: seen },
     setCapacity: async bytes => bytes,
     reconfigure: async said => reconfigured(said, happened),
-    operations: {} as AdminOperations,
-    fleet: noFleet,
+    ...{ operations: {} as AdminOperations, fleet: noFleet },
+    mover: { move: async () => ({ version: 'next', refusal: null }), emptyLeft: async () => {} },
     stopServing: async () => void happened.push('stop serving'),
     close: async () => void happened.push(`close, admin ${existsSync(socket) ? 'up' : 'down'}`),
   }
