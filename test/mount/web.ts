@@ -52,6 +52,11 @@ t.test('a page goes on when the worker dies, and shows what is held', { skip: ca
   const browser = await startBrowser(t)
   const { page, complaints } = await openPage(browser, new URL('/', link).href)
   page.setDefaultTimeout(patienceMs)
+  // As text: it runs in the page. A state may be gone before anyone looks.
+  const note = '() => states.add(document.querySelector("#state")?.textContent)'
+  const everything = '{ subtree: true, childList: true, characterData: true }'
+  await page.addInitScript(`window.states = new Set(); new MutationObserver(${note}).observe(document, ${everything})`)
+  const hasSaid = (state: string) => page.evaluate<boolean>(`states.has(${JSON.stringify(state)})`)
   await page.goto(link)
   await page.waitForSelector('#state:text("live")')
   await page.keyboard.press('3')
@@ -64,8 +69,7 @@ t.test('a page goes on when the worker dies, and shows what is held', { skip: ca
 
   const before = (await statusOf(where)).pid
   process.kill(before, 'SIGKILL')
-  await page.waitForSelector('#state:text("no daemon")')
-  await page.waitForSelector('#notice:visible')
+  await until(() => hasSaid('no daemon'), patienceMs, 'the page to say that the worker has gone')
   await page.waitForSelector('#state:text("live")')
   t.not((await statusOf(where)).pid, before)
   t.equal(await page.isVisible('#notice'), false)
