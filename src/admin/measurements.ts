@@ -7,6 +7,7 @@ import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { PromotionCounters } from '../cache/fetch/promoter.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
+import type { FleetStatus } from '../fleet/asking/fleet-group.ts'
 import type { DaemonState, Status } from './status.ts'
 
 /** One origin; see admin/status.ts for what is counted. */
@@ -78,6 +79,8 @@ export interface RoomsMeasurements
 export interface Measurements extends RoomsMeasurements {
   readonly version: string
   readonly state: DaemonState
+  /** Null: this host is in no group. */
+  readonly fleet: FleetStatus | null
   /** Connections over the bound. */
   readonly refusedConnections: { readonly admin: number; readonly metrics: number; readonly web: number }
   readonly process: {

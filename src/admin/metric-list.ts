@@ -7,6 +7,8 @@
  */
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import { cacheModes } from '../cache/modes/cache-mode.ts'
+import { peerHealths } from '../fleet/asking/peer-health.ts'
+import { originReasons } from '../fleet/asking/unit-reader.ts'
 import type { Measurements } from './measurements.ts'
 
 export interface Sample<T> {
@@ -250,6 +252,53 @@ const serving: readonly Metric[] = [
   gauge('parentfs_foreign_bytes', 'Bytes held that only other hosts read.', ({ serving }) => serving.foreignBytes),
 ]
 
+const fleet: readonly Metric[] = [
+  {
+    kind: 'gauge',
+    name: 'parentfs_fleet_members',
+    help: 'Members of the group, this host included, by health as this host sees it.',
+    labels: ['health'],
+    read: ({ fleet }) =>
+      peerHealths.map(health => ({
+        labels: { health },
+        value: fleet?.members.filter(member => member.health === health).length ?? 0,
+      })),
+  },
+  gauge('parentfs_fleet_registry_up', 'Does the registry of the group answer?', ({ fleet }) =>
+    Number(fleet?.registry.state === 'connected'),
+  ),
+  gauge(
+    'parentfs_fleet_view_age_seconds',
+    'Time since the registry was heard of; 0: never, or in no group.',
+    ({ fleet }) => fleet?.viewAgeSeconds ?? 0,
+  ),
+  counter(
+    'parentfs_fleet_member_bytes_total',
+    'Bytes of reads that came from members.',
+    m => m.fleet?.memberBytes ?? 0,
+  ),
+  {
+    kind: 'counter',
+    name: 'parentfs_fleet_origin_bytes_total',
+    help: 'Bytes of shared reads that came from the origin, by reason: own is the part of this host, the others are fallbacks.',
+    labels: ['reason'],
+    read: ({ fleet }) => originReasons.map(reason => ({ labels: { reason }, value: fleet?.originBytes[reason] ?? 0 })),
+  },
+  counter('parentfs_fleet_refusals_total', 'Questions that members refused.', ({ fleet }) =>
+    (fleet?.members ?? []).reduce((sum, { refusals }) => sum + refusals, 0),
+  ),
+  {
+    kind: 'counter',
+    name: 'parentfs_fleet_audited_blocks_total',
+    help: 'Blocks of members that were compared with the origin.',
+    labels: ['result'],
+    read: ({ fleet }) => [
+      { labels: { result: 'same' }, value: (fleet?.audits.compared ?? 0) - (fleet?.audits.different ?? 0) },
+      { labels: { result: 'different' }, value: fleet?.audits.different ?? 0 },
+    ],
+  },
+]
+
 const daemon: readonly Metric[] = [
   {
     kind: 'gauge',
@@ -286,7 +335,15 @@ const daemon: readonly Metric[] = [
   gauge('nodejs_external_memory_bytes', 'Memory of JavaScript buffers outside the heap.', m => m.process.externalBytes),
 ]
 
-export const metricList: readonly Metric[] = [...reads, ...cache, ...prefetch, ...origins, ...serving, ...daemon]
+export const metricList: readonly Metric[] = [
+  ...reads,
+  ...cache,
+  ...prefetch,
+  ...origins,
+  ...serving,
+  ...fleet,
+  ...daemon,
+]
 
 function counter(name: string, help: string, value: Read<number>): CounterMetric {
   return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }

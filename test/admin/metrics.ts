@@ -38,6 +38,7 @@ function origin(name: string): Measurements['origins'][number] {
 
 const measured: Measurements = {
   version: '1.2.3',
+  fleet: null,
   state: 'ready',
   process: { ...measureProcess(), logLinesLost: 55 },
   refusedConnections: { admin: 38, metrics: 39, web: 61 },

@@ -165,8 +165,8 @@ export class Worker {
     const metrics = new Metrics(() => {
       const [admin, port, web] = [this.#admin, this.#metricsPort, this.#page].map(each => each?.refused ?? 0)
       const refusedConnections = { admin: admin!, metrics: port!, web: web! }
-      const process = { ...measureProcess(), logLinesLost: linesLost() }
-      return { version, state: this.#state, process, refusedConnections, ...rooms.measurements() }
+      const [process, fleet] = [{ ...measureProcess(), logLinesLost: linesLost() }, rooms.fleet.status()]
+      return { version, state: this.#state, fleet, process, refusedConnections, ...rooms.measurements() }
     })
     const live = () => ({ ...this.#identity(configuration), ...rooms.live() })
     const [{ operations }, reports] = [rooms, { fleet: () => rooms.fleet.status() }]

@@ -5,7 +5,9 @@
 import { LatencyWindow } from '../../origin/wrappers/latency-window.ts'
 import { passedByMsMax, passedByMsMin, samplesMax, samplesMin } from './limits.ts'
 
-export type PeerHealthName = 'well' | 'passed-by' | 'quarantined'
+/** The healths of a member. */
+export const peerHealths = ['well', 'passed-by', 'quarantined'] as const
+export type PeerHealthName = (typeof peerHealths)[number]
 
 /** Counters of one member, for status. */
 export interface MemberCounters {
