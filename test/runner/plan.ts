@@ -61,6 +61,8 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/lifecycle': 70,
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,
+  'mount/modes': 15,
+  'mount/move-cache': 45,
   'mount/names': 8,
   'mount/operations': 45,
   'mount/package': 50,
