@@ -14,6 +14,7 @@
 #include "bridge/errors.h"
 #include "bridge/file-readers.h"
 #include "bridge/grant.h"
+#include "bridge/librbd.h"
 #include "bridge/log-writer.h"
 #include "bridge/range-receiver.h"
 #include "bridge/session.h"
@@ -185,6 +186,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   classes->file_readers = Napi::Persistent(FileReaders::define(env));
   classes->tree_proof = Napi::Persistent(TreeProof::define(env));
+  classes->librbd_keeper = Napi::Persistent(LibrbdKeeper::define(env));
+  classes->librbd_responder = Napi::Persistent(LibrbdResponder::define(env));
   env.SetInstanceData(classes);
   exports.Set("crc32c", Napi::Function::New(env, crc32c, "crc32c"));
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
@@ -218,6 +221,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createTreeProof", Napi::Function::New(env, create_tree_proof, "createTreeProof"));
   exports.Set("hashBlocks", Napi::Function::New(env, hash_blocks, "hashBlocks"));
   exports.Set("unpack", Napi::Function::New(env, unpack, "unpack"));
+  add_librbd(env, exports);
   return exports;
 }
 

@@ -18,6 +18,8 @@ struct Classes {
   Napi::FunctionReference log_writer;
   Napi::FunctionReference file_readers;
   Napi::FunctionReference tree_proof;
+  Napi::FunctionReference librbd_keeper;
+  Napi::FunctionReference librbd_responder;
 };
 
 /** Marks our own StoreFile objects, so that no other object is ever taken for one. */

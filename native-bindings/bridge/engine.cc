@@ -92,6 +92,7 @@ Napi::Value Engine::start_session(const Napi::CallbackInfo& info) {
       .engine = state_,
       .fd = static_cast<int>(small_number(info[0], "fd", std::numeric_limits<std::int32_t>::max())),
       .threads = small_number(options.Get("threads"), "threads", session_threads_max),
+      .addressing = options.Get("byObject").ToBoolean() ? session::Addressing::by_object : session::Addressing::by_handle,
       .on_requests = function(options.Get("onRequests"), "onRequests"),
       .on_reports = function(options.Get("onReports"), "onReports"),
       .on_end = function(options.Get("onEnd"), "onEnd"),

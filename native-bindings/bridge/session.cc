@@ -67,7 +67,8 @@ Session::Session(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   session_ = std::make_unique<session::Session>(
       started.fd, started.threads, engine_->threads(), engine_->clock(),
       session::Session::Events{.on_waiting = [this] { wake_.NonBlockingCall(); },
-                               .on_end = [this](int error) { wake_.NonBlockingCall(new End{error}); }});
+                               .on_end = [this](int error) { wake_.NonBlockingCall(new End{error}); }},
+      started.addressing);
 }
 
 Session::~Session() {

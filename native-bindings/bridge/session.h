@@ -22,6 +22,7 @@ struct StartedSession {
   std::shared_ptr<EngineState> engine;
   int fd;
   unsigned threads;
+  session::Addressing addressing;
   Napi::Function on_requests;
   Napi::Function on_reports;
   Napi::Function on_end;

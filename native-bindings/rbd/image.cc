@@ -17,6 +17,11 @@ constexpr int user_snapshot = 0;
 /** Source: src/include/rbd/features.h, RBD_FEATURE_FAST_DIFF. */
 constexpr std::uint64_t fast_diff = 1ULL << 4U;
 
+/** Source: src/include/rbd/features.h, RBD_FEATURE_MIGRATING. */
+constexpr std::uint64_t migrating = 1ULL << 11U;
+/** Longest name or prefix with its end; a longer one is an error of the library. */
+constexpr std::size_t name_bytes_max = 4096;
+
 std::int64_t milliseconds(const timespec& time) {
   return static_cast<std::int64_t>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
 }
@@ -119,14 +124,37 @@ Image::~Image() {
   if (handle_ != nullptr) library().rbd_close(handle_);
 }
 
-std::vector<DataExtent> Image::data(std::uint64_t offset, std::uint64_t length, Problem& problem) {
+Layout Image::layout(Problem& problem) const {
+  Layout layout;
+  Calls calls(problem);
+  std::array<char, name_bytes_max> text{};
+  std::size_t bytes = text.size();
+  std::uint64_t features = 0;
+  ImageInfo info{};
+  if (!calls.ok(library().rbd_get_name(handle_, text.data(), &bytes), "rbd_get_name")) return layout;
+  layout.name = text.data();
+  text = {};
+  if (!calls.ok(library().rbd_get_block_name_prefix(handle_, text.data(), text.size()), "rbd_get_block_name_prefix") ||
+      !calls.ok(library().rbd_get_stripe_count(handle_, &layout.stripe_count), "rbd_get_stripe_count") ||
+      !calls.ok(library().rbd_get_features(handle_, &features), "rbd_get_features") ||
+      !calls.ok(library().rbd_stat(handle_, &info, sizeof info), "rbd_stat")) {
+    return layout;
+  }
+  layout.prefix = text.data();
+  layout.data_pool_id = library().rbd_get_data_pool_id(handle_);
+  layout.object_bytes = info.object_size;
+  layout.is_migrating = (features & migrating) != 0;
+  return layout;
+}
+
+std::vector<DataExtent> Image::data(std::uint64_t offset, std::uint64_t length, Problem& problem, bool with_parent) {
   std::vector<DataExtent> extents;
   const auto found = [](std::uint64_t at, std::size_t bytes, int exists, void* argument) {
     if (exists != 0) static_cast<std::vector<DataExtent>*>(argument)->push_back({.offset = at, .end = at + bytes});
     return 0;
   };
   Calls calls(problem);
-  calls.ok(library().rbd_diff_iterate2(handle_, nullptr, offset, length, 1, 1, found, &extents), "rbd_diff_iterate2");
+  calls.ok(library().rbd_diff_iterate2(handle_, nullptr, offset, length, with_parent ? 1 : 0, 1, found, &extents), "rbd_diff_iterate2");
   if (problem.error != 0) return {};
   // With striping they come object by object.
   std::ranges::sort(extents, {}, &DataExtent::offset);

@@ -34,6 +34,19 @@ struct ImageDescription {
 
 ImageDescription describe(const std::shared_ptr<Pool>& pool, const std::string& name, Problem& problem);
 
+/** The way in which an image lies in objects. */
+struct Layout {
+  /** The image's. */
+  std::string name;
+  /** Objects are named by it, a dot and their number. */
+  std::string prefix;
+  std::int64_t data_pool_id = 0;
+  std::uint64_t object_bytes = 0;
+  /** 1: no striping. */
+  std::uint64_t stripe_count = 0;
+  bool is_migrating = false;
+};
+
 /** A stretch that is data; what lies between two is a hole. */
 struct DataExtent {
   std::uint64_t offset;
@@ -63,8 +76,12 @@ class Image {
   /** Can it tell quickly what exists? */
   [[nodiscard]] bool has_object_map() const { return has_object_map_; }
 
-  /** The data in [offset, offset + length), whole objects, in ascending order; neighbours are one. */
-  std::vector<DataExtent> data(std::uint64_t offset, std::uint64_t length, Problem& problem);
+  /**
+   * The data in [offset, offset + length), whole objects, in ascending order; neighbours are one.
+   * @param with_parent also what a clone has from its parent
+   */
+  std::vector<DataExtent> data(std::uint64_t offset, std::uint64_t length, Problem& problem, bool with_parent = true);
+  [[nodiscard]] Layout layout(Problem& problem) const;
 
  private:
   Image(std::shared_ptr<Pool> pool, std::string id, std::uint64_t snapshot)

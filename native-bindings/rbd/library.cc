@@ -81,6 +81,11 @@ std::string find_rbd(Library& library) {
   FIND(rbd_get_id);
   FIND(rbd_get_size);
   FIND(rbd_get_features);
+  FIND(rbd_get_name);
+  FIND(rbd_get_block_name_prefix);
+  FIND(rbd_get_data_pool_id);
+  FIND(rbd_get_stripe_count);
+  FIND(rbd_stat);
   FIND(rbd_get_stripe_unit);
   FIND(rbd_get_overlap);
   FIND(rbd_get_modify_timestamp);

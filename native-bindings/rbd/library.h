@@ -36,6 +36,17 @@ struct SnapshotInfo {
   const char* name;
 };
 
+/** rbd_image_info_t. */
+struct ImageInfo {
+  std::uint64_t size;
+  std::uint64_t object_size;
+  std::uint64_t objects;
+  int order;
+  char prefix[24];
+  std::int64_t parent_pool;
+  char parent_name[96];
+};
+
 /**
  * The functions, under their own names. All return 0 or more, or a negative errno, unless their type says otherwise.
  */
@@ -75,6 +86,11 @@ struct Library {
   int (*rbd_get_id)(rbd_image_t, char* id, std::size_t bytes);
   int (*rbd_get_size)(rbd_image_t, std::uint64_t* bytes);
   int (*rbd_get_features)(rbd_image_t, std::uint64_t* features);
+  int (*rbd_get_name)(rbd_image_t, char* name, std::size_t* bytes);
+  int (*rbd_get_block_name_prefix)(rbd_image_t, char* prefix, std::size_t bytes);
+  std::int64_t (*rbd_get_data_pool_id)(rbd_image_t);
+  int (*rbd_get_stripe_count)(rbd_image_t, std::uint64_t* count);
+  int (*rbd_stat)(rbd_image_t, ImageInfo*, std::size_t bytes);
   int (*rbd_get_stripe_unit)(rbd_image_t, std::uint64_t* bytes);
   int (*rbd_get_overlap)(rbd_image_t, std::uint64_t* bytes);
   int (*rbd_get_modify_timestamp)(rbd_image_t, timespec*);

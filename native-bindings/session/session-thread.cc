@@ -8,8 +8,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <limits>
 
 #include "wire/cursor.h"
+#include "wire/object-node.h"
 
 namespace parentfs::session {
 
@@ -21,8 +23,8 @@ void count(std::atomic<std::uint64_t>& counter, std::uint64_t more) {
 }
 
 /** The kernel keeps the pages of the mounted file itself, unless its reader asked for none. */
-disk::Pages pages_of(const wire::ReadIn& in, image::DataFile& file) {
-  return (in.flags & O_DIRECT) != 0 ? disk::Pages::leave : file.streams().pages_of(in.offset, in.size);
+disk::Pages pages_of(const wire::ReadIn& in, std::uint64_t offset, image::DataFile& file) {
+  return (in.flags & O_DIRECT) != 0 ? disk::Pages::leave : file.streams().pages_of(offset, in.size);
 }
 
 }  // namespace
@@ -52,25 +54,34 @@ void SessionThread::serve(std::span<const std::byte> request) {
   if (!header) return;  // Without a header there is no request to answer.
   if (header->opcode == wire::opcode_read && header->length == request.size()) {
     const auto in = cursor.take<wire::ReadIn>();
-    if (in && answer_read(header->unique, *in, request) != Answer::none) return;
+    if (in && answer_read(header->unique, place_of(*header, *in), *in, request) != Answer::none) return;
   }
   sink_.forward(request);
 }
 
-SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wire::ReadIn& in,
+SessionThread::Place SessionThread::place_of(const wire::InHeader& header, const wire::ReadIn& in) const {
+  if (addressing_ == Addressing::by_handle) {
+    return {.handle = in.fh, .offset = in.offset, .end = std::numeric_limits<std::uint64_t>::max()};
+  }
+  const auto object = wire::ObjectNode::of(header.node_id);
+  const std::uint64_t end = object.offset() + object.bytes();
+  return {.handle = object.image, .offset = object.offset() + std::min(in.offset, object.bytes()), .end = end};
+}
+
+SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const Place& place, const wire::ReadIn& in,
                                                  std::span<const std::byte> request) {
   if (in.size > wire::read_bytes_max) return Answer::none;
   const auto since = std::chrono::steady_clock::now();
   const ReplyBuffer reply(reply_memory_.bytes());
-  DeferredRead deferred{.file = nullptr, .unique = unique, .fh = in.fh, .offset = in.offset, .length = 0,
+  DeferredRead deferred{.file = nullptr, .unique = unique, .fh = place.handle, .offset = place.offset, .length = 0,
                         .pages = disk::Pages::leave};
   image::ReadaheadBuffer::Found shelved;
-  const auto outcome = bindings_.with(in.fh, image::ReadOutcome::miss, [&](const auto& file) {
-    const std::uint64_t size_bytes = file->geometry().size_bytes();
+  const auto outcome = bindings_.with(place.handle, image::ReadOutcome::miss, [&](const auto& file) {
+    const std::uint64_t end = std::min(place.end, file->geometry().size_bytes());
     // At and past the end there is nothing: an answer of 0 bytes.
-    deferred.length = in.offset >= size_bytes ? 0 : std::min<std::uint64_t>(in.size, size_bytes - in.offset);
-    const std::uint64_t offset = std::min(in.offset, size_bytes);
-    deferred.pages = pages_of(in, *file);
+    deferred.length = place.offset >= end ? 0 : std::min<std::uint64_t>(in.size, end - place.offset);
+    const std::uint64_t offset = std::min(place.offset, end);
+    deferred.pages = pages_of(in, place.offset, *file);
     const auto tick = clock_.tick.load(std::memory_order_relaxed);
     if (!file->shelf().empty()) shelved = file->shelf().look(offset, deferred.length);
     if (shelved.whole()) {
@@ -95,7 +106,7 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const wir
   if (outcome == image::ReadOutcome::miss) {
     return deferred.file && sink_.fetch(std::move(deferred), request) ? Answer::deferred : Answer::none;
   }
-  const ReadRange read{.fh = in.fh, .offset = in.offset, .length = deferred.length};
+  const ReadRange read{.fh = place.handle, .offset = place.offset, .length = deferred.length};
   if (outcome == image::ReadOutcome::would_wait) {
     sink_.defer(std::move(deferred), request);
     if (shelved.news()) sink_.buffer_touched(read);

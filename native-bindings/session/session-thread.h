@@ -38,6 +38,9 @@ struct Counters {
   std::uint64_t forwarded = 0;
 };
 
+/** The names under which READs find their bytes: file handles of images, or node ids of objects of images. */
+enum class Addressing { by_handle, by_object };
+
 /** A READ that waits for the disk or the origin: all that its answer needs. */
 struct DeferredRead {
   std::shared_ptr<image::DataFile> file;
@@ -66,8 +69,9 @@ class RequestSink {
 class alignas(64) SessionThread {
  public:
   /** @param lane which of the threads it is, from 0 on */
-  SessionThread(int fd, std::size_t lane, const Clock& clock, RequestSink& sink)
-      : fd_(fd), lane_(lane), clock_(clock), sink_(sink) {}
+  SessionThread(int fd, std::size_t lane, const Clock& clock, RequestSink& sink,
+                Addressing addressing = Addressing::by_handle)
+      : fd_(fd), lane_(lane), addressing_(addressing), clock_(clock), sink_(sink) {}
 
   /** Serve until read(2) fails for good or `stopping` is set. @returns 0 when stopped, else the errno */
   int run(const std::atomic<bool>& stopping);
@@ -86,10 +90,20 @@ class alignas(64) SessionThread {
   enum class Answer { sent, deferred, none };
 
   void sample(const image::DataFile& file, std::uint64_t offset, std::size_t length);
-  Answer answer_read(std::uint64_t unique, const wire::ReadIn& in, std::span<const std::byte> request);
+  /** A READ in terms of a bound file: its handle, and where its bytes end at the latest. */
+  struct Place {
+    std::uint64_t handle;
+    std::uint64_t offset;
+    std::uint64_t end;
+  };
+
+  [[nodiscard]] Place place_of(const wire::InHeader& header, const wire::ReadIn& in) const;
+  Answer answer_read(std::uint64_t unique, const Place& place, const wire::ReadIn& in,
+                     std::span<const std::byte> request);
 
   int fd_;
   std::size_t lane_;
+  Addressing addressing_;
   const Clock& clock_;
   RequestSink& sink_;
   HandleTable bindings_;

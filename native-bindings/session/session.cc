@@ -44,11 +44,12 @@ void allow_wake_signal_only() {
 
 }  // namespace
 
-Session::Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events)
+Session::Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events,
+                 Addressing addressing)
     : fd_(fd), store_threads_(store_threads), clock_(clock), events_(std::move(events)) {
   handle_wake_signal();
   RequestSink& sink = *this;
-  for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, k, clock, sink));
+  for (unsigned k = 0; k < threads; k++) workers_.push_back(std::make_unique<Worker>(fd, k, clock, sink, addressing));
   {
     const Lock lock(mutex_);
     running_ = workers_.size();

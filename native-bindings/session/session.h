@@ -46,7 +46,8 @@ class Session final : private RequestSink {
   };
 
   /** Starts at once. `store_threads` and `clock` outlive the session. */
-  Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events);
+  Session(int fd, unsigned threads, disk::StoreThreads& store_threads, const Clock& clock, Events events,
+          Addressing addressing = Addressing::by_handle);
   /** Stops it and waits. */
   ~Session() override;
 
@@ -92,7 +93,8 @@ class Session final : private RequestSink {
   using Fetches = std::span<const std::shared_ptr<image::InflightFetch>>;
 
   struct Worker {
-    Worker(int fd, std::size_t lane, const Clock& clock, RequestSink& sink) : thread(fd, lane, clock, sink) {}
+    Worker(int fd, std::size_t lane, const Clock& clock, RequestSink& sink, Addressing addressing)
+        : thread(fd, lane, clock, sink, addressing) {}
     SessionThread thread;
     std::thread handle;
     bool ended = false;

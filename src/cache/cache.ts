@@ -30,6 +30,7 @@ import { ModeTable } from './modes/mode-table.ts'
 import { Catalog } from './names/catalog.ts'
 import { DirectoryTrees } from './names/directory-tree.ts'
 import { ImageRefcounts } from './names/image-refcounts.ts'
+import { KnownNames } from './names/known-names.ts'
 import { shownName } from './operations/named-images.ts'
 import { CacheOperations } from './operations/operations.ts'
 import { PassthroughImages } from './passthrough-images.ts'
@@ -121,15 +122,9 @@ export class Cache {
     this.bufferTouched = (...read) => this.#reading.reader.bufferTouched(...read)
     this.operations = new CacheOperations({
       ...shared,
-      origins: this.#origins.all,
-      catalog: this.#catalog,
-      reader: this.#reading.reader,
-      fetches: this.#reading.fetches,
-      profiles: this.#reading.profiles,
-      promoter: this.#promoter,
-      evictor: this.#evictor,
-      hitSets,
-      sampler,
+      ...{ origins: this.#origins.all, catalog: this.#catalog, reader: this.#reading.reader },
+      ...{ fetches: this.#reading.fetches, profiles: this.#reading.profiles },
+      ...{ promoter: this.#promoter, evictor: this.#evictor, hitSets, sampler },
       isOpen: image => this.#opens.has(image.id),
       modesChanged: () => this.#modesChanged(),
     })
@@ -150,6 +145,11 @@ export class Cache {
   get #ownReads(): number {
     const { hits, misses } = this.#reading.reader.counters.counts
     return hits + misses
+  }
+
+  /** Names and images that are known without asking. */
+  get known(): KnownNames {
+    return new KnownNames(this.#catalog, directory => this.#origins.in(directory))
   }
 
   get directories(): readonly string[] | null {

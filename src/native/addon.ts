@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { FileReaders } from './file-readers.ts'
 import type { Libfuse2 } from './libfuse2.ts'
+import type { Librbd } from './librbd.ts'
 import type { LogWriters } from './log-writer.ts'
 import type { OriginGrant, OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
@@ -180,6 +181,8 @@ export interface SessionLatencies {
 export interface SessionOptions {
   /** Threads that read the device. */
   readonly threads: number
+  /** READs are of objects of images, by node id: see native-bindings/wire/object-node.h. By handle when absent. */
+  readonly byObject?: boolean
   /**
    * Requests in wire format, each at an offset that is a multiple of 8; the first u32 of each is its length in bytes.
    */
@@ -291,7 +294,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon extends Libfuse2, LogWriters, StreamDecoders, TreeProofs, Unpacker {
+export interface Addon extends Libfuse2, Librbd, LogWriters, StreamDecoders, TreeProofs, Unpacker {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine

@@ -86,14 +86,31 @@ export interface CephPool {
   close(): void
 }
 
+/** The way in which an image lies in objects. */
+export interface CephLayout {
+  /** The image's. */
+  readonly name: string
+  /** Objects are named by it, a dot and their number. */
+  readonly prefix: string
+  readonly dataPoolId: bigint
+  readonly objectBytes: number
+  /** 1: no striping. */
+  readonly stripeCount: number
+  readonly isMigrating: boolean
+}
+
 export interface CephImage {
   readonly sizeBytes: number
   /** It is a clone: what it lacks is read from its parent. */
   readonly hasParent: boolean
   /** It can tell quickly what exists. */
   readonly hasObjectMap: boolean
-  /** The data in a range, by whole objects: offset, end, offset, end, ascending. What lies between is a hole. */
-  data(offset: number, length: number): Promise<Float64Array>
+  layout(): Promise<CephLayout>
+  /**
+   * The data in a range, by whole objects: offset, end, offset, end, ascending. What lies between is a hole.
+   * @param withParent also what a clone has from its parent
+   */
+  data(offset: number, length: number, withParent: boolean): Promise<Float64Array>
   /** Resolves true when some piece of an object that was read is all zeros, as it would be if the object had gone. */
   read(offset: number, target: Uint8Array): CephRead<boolean>
   /** For native threads; it reads nothing any more once the image is closed. */

@@ -9,7 +9,7 @@
  * Proofs stand in front of views: what is proven are the bytes that readers get.
  */
 
-import { CacheError, messageOf } from '../base/errors.ts'
+import { CacheError } from '../base/errors.ts'
 import { missSecondsMax } from '../base/limits.ts'
 import { type Logger, silentLogger } from '../base/logger.ts'
 import type { CephAddon } from '../native/ceph-types.ts'
@@ -18,11 +18,11 @@ import type { RangeReceiver } from '../native/range-receiver.ts'
 import type { StreamDecoders } from '../native/stream-decoder.ts'
 import type { Unpacker } from '../native/unpacker.ts'
 import { cephPlaceOf, cephUrlOf, isCephUrl } from './ceph/ceph-url.ts'
-import { RadosOrigin } from './ceph/rados.ts'
-import { type RbdOptions, RbdOrigin } from './ceph/rbd.ts'
+import { type CephOriginOptions, cephOriginOf } from './ceph/open-ceph.ts'
 import { profileSuffix } from './contract/image-name.ts'
 import type { ReaderTable } from './contract/native-read-sources.ts'
 import type { Origin } from './contract/origin.ts'
+import type { ParentFinder } from './contract/parent-finder.ts'
 import { withoutCredentials } from './contract/url-credentials.ts'
 import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
@@ -72,6 +72,8 @@ export interface OriginDependencies {
   readonly hedges?: Hedges
   /** Takes the readers for native threads; there are none when absent. */
   readonly readers?: ReaderTable
+  /** Takes what finds the parents of clones in a pool; of other origins it is not called. */
+  readonly onParentFinder?: (finder: ParentFinder) => void
   /** Makes the readers of files. Needed with `readers`. */
   readonly createFileReaders?: () => FileReaders
   /** Receives bodies natively; undici does when absent. */
@@ -114,7 +116,7 @@ export interface OriginOptions {
   /** Of origins over HTTP only. */
   readonly http: Partial<HttpOptions>
   /** Of a Ceph cluster only. */
-  readonly ceph: Partial<CephOptions>
+  readonly ceph: Partial<CephOriginOptions>
   /** Of OpenStack Swift only. */
   readonly swift: SwiftOptions
   /** Of an image service of OpenStack only. */
@@ -140,7 +142,6 @@ export interface ImageStoreOptions {
   readonly options: Partial<OriginOptions>
 }
 
-type CephOptions = Pick<RbdOptions, 'id' | 'configurationFile' | 'keyring' | 'allowMutable'>
 type NbdSettings = Pick<NbdOptions, 'tls' | 'allowMutable' | 'digests'>
 
 const originOptionsDefault: OriginOptions = {
@@ -162,8 +163,6 @@ const originOptionsDefault: OriginOptions = {
   oci: {},
   s3: {},
 }
-
-const cephOptionsDefault: CephOptions = { id: null, configurationFile: null, keyring: null, allowMutable: false }
 
 /**
  * The identity of an origin's images: its URL, written in one way and without credentials.
@@ -203,6 +202,7 @@ interface SchemeParts {
   readonly hedges: Hedges
   readonly readers: ReaderTable | null
   readonly createFileReaders: (() => FileReaders) | null
+  readonly onParentFinder: (finder: ParentFinder) => void
   readonly receiver: RangeReceiver | null
   readonly options: OriginOptions
 }
@@ -218,8 +218,9 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { concurrencyMax, missMsMax, retry } = options
   const { readers = null } = dependencies
   const grant = readers?.grant ?? null
-  const { createFileReaders = null } = dependencies
-  const inner = open(url, { addon, loadCeph, meter, hedges, readers, createFileReaders, receiver, options })
+  const { createFileReaders = null, onParentFinder = () => {} } = dependencies
+  const own = { createFileReaders, onParentFinder, receiver, options }
+  const inner = open(url, { addon, loadCeph, meter, hedges, readers, ...own })
   const availability = dependencies.availability ?? new CircuitState(inner.url)
   const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
   const throttle = isThrottled(options) ? new ThrottleOrigin(bounded, options.throttle, undefined, grant) : null
@@ -357,20 +358,9 @@ function httpOptionsOf({ readers, receiver, options }: SchemeParts): Partial<Htt
   }
 }
 
-/** @throws CacheError invalid-argument when a library of Ceph's is missing */
-function openCeph(url: string, { loadCeph, meter, readers, options }: SchemeParts): Origin {
-  const place = cephUrlOf(cephPlaceOf(url))
-  let addon: CephAddon
-  try {
-    addon = loadCeph()
-  } catch (cause) {
-    throw new CacheError('invalid-argument', `${place}: ${messageOf(cause)}`, { cause })
-  }
-  // As with a web server: several tries in the time of a read.
-  const callMsMax = Math.ceil(options.missMsMax / 3)
-  const given = { ...cephOptionsDefault, ...options.ceph, addon, callMsMax, readers }
-  const origin = cephPlaceOf(url).scheme === 'rbd' ? new RbdOrigin(url, given) : new RadosOrigin(url, given)
-  return metered(origin, meter)
+function openCeph(url: string, parts: SchemeParts): Origin {
+  const { ceph, missMsMax } = parts.options
+  return metered(cephOriginOf(url, { ...parts, ceph, missMsMax }), parts.meter)
 }
 
 function openNbd(url: string, { meter, options }: SchemeParts): Origin {

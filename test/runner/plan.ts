@@ -58,6 +58,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/guest': 45,
   'mount/kill': 60,
   'mount/leaks': 50,
+  'mount/librbd': 45,
   'mount/lifecycle': 70,
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,

@@ -53,6 +53,7 @@ class CephImage : public Napi::ObjectWrap<CephImage> {
   explicit CephImage(const Napi::CallbackInfo& info);
 
  private:
+  Napi::Value layout(const Napi::CallbackInfo& info);
   Napi::Value data(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value source(const Napi::CallbackInfo& info);

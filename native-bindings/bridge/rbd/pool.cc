@@ -166,7 +166,7 @@ void CephPool::close(const Napi::CallbackInfo& /*info*/) { pool_.reset(); }
 
 Napi::Function CephImage::define(Napi::Env env) {
   return DefineClass(env, "CephImage",
-                     {InstanceMethod("data", &CephImage::data), InstanceMethod("read", &CephImage::read),
+                     {InstanceMethod("layout", &CephImage::layout), InstanceMethod("data", &CephImage::data), InstanceMethod("read", &CephImage::read),
                       InstanceMethod("source", &CephImage::source), InstanceMethod("close", &CephImage::close)});
 }
 
@@ -180,11 +180,29 @@ CephImage::CephImage(const Napi::CallbackInfo& info)
                                        napi_enumerable)});
 }
 
+Napi::Value CephImage::layout(const Napi::CallbackInfo& info) {
+  throw_on_error(info.Env(), image_ ? 0 : EBADF, "rbd_stat");
+  auto work = [image = image_](rbd::Problem& problem) {
+    return [layout = image->layout(problem)](Napi::Env env) -> Napi::Value {
+      const Napi::Object made = Napi::Object::New(env);
+      made.Set("name", Napi::String::New(env, layout.name));
+      made.Set("prefix", Napi::String::New(env, layout.prefix));
+      made.Set("dataPoolId", Napi::BigInt::New(env, layout.data_pool_id));
+      made.Set("objectBytes", number(env, layout.object_bytes));
+      made.Set("stripeCount", number(env, layout.stripe_count));
+      made.Set("isMigrating", Napi::Boolean::New(env, layout.is_migrating));
+      return made;
+    };
+  };
+  return call_for(info.Env(), image_->pool()->threads(), "rbd_stat", std::move(work));
+}
+
 Napi::Value CephImage::data(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), image_ ? 0 : EBADF, "rbd_diff_iterate2");
   auto work = [image = image_, offset = whole_number(info[0], "offset"),
-               length = whole_number(info[1], "length")](rbd::Problem& problem) {
-    return [extents = image->data(offset, length, problem)](Napi::Env env) -> Napi::Value {
+               length = whole_number(info[1], "length"),
+               with_parent = flag(info[2], "withParent")](rbd::Problem& problem) {
+    return [extents = image->data(offset, length, problem, with_parent)](Napi::Env env) -> Napi::Value {
       auto made = Napi::Float64Array::New(env, extents.size() * 2);
       for (std::size_t k = 0; k < extents.size(); k++) {
         made[k * 2] = static_cast<double>(extents[k].offset);

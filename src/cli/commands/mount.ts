@@ -4,6 +4,7 @@
  */
 import { resolve } from 'node:path'
 import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
+import { librbdSocketDefault } from '../../daemon/config/limits.ts'
 import type { LogSettings, Settings } from '../../daemon/config/settings.ts'
 import { creationAdvice, resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 import { runSupervisor } from '../../daemon/supervisor/run-supervisor.ts'
@@ -27,6 +28,8 @@ export interface MountArguments {
   /** False is never. */
   readonly passthrough?: string | false
   readonly metricsPort?: number
+  /** True is the default path. */
+  readonly librbdSocket?: string | true
   readonly o: readonly string[]
   readonly background?: boolean
   readonly logLevel?: string
@@ -71,6 +74,7 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
     transport: args.transport,
     passthrough: args.passthrough,
     metrics: { port: args.metricsPort },
+    librbd: librbdSettingsOf(args),
     attributes,
     allowOther,
     log,
@@ -83,6 +87,11 @@ async function settingsOf(args: MountArguments): Promise<Settings> {
     log: logSettingsOf({ level: log.level ?? 'info', file: log.file ?? null, format: 'auto' }, args),
     document,
   }
+}
+
+function librbdSettingsOf({ librbdSocket }: MountArguments): { readonly socket?: string } {
+  if (librbdSocket === undefined) return {}
+  return { socket: librbdSocket === true ? librbdSocketDefault : resolve(librbdSocket) }
 }
 
 /** Absent arguments are left out: other kinds of origins have no such setting. */

@@ -14,13 +14,11 @@ import { chosenMount, type OnMount, onMount } from './mount-choice.ts'
 
 export function defineMount(program: Command, ended: Ended): void {
   const mount = program.command('mount').copyInheritedSettings(program)
-  mount
-    .description(
-      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, glance://host/, s3://bucket/prefix/, nbd://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag) on MOUNTPOINT, and stay.',
+  describeMount(mount)
+    .option(
+      '--librbd-socket [path]',
+      "serve objects of parents to librbd on this socket (default: librbd's own path); see docs/LIBRBD.md",
     )
-    .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
-    .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))
-    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent', value(parsePath))
     .option('--config <file>', 'take everything from a file, see "parentfs check-config"', value(parsePath))
     .option(
       '--cache-dir <dir>',
@@ -80,6 +78,17 @@ export function defineMount(program: Command, ended: Ended): void {
     'parentfs mount s3://bucket/parents/ /srv/parents --background --log-file /var/log/parentfs.log',
     'parentfs mount --config /etc/parentfs/parents.yaml',
   )
+}
+
+/** Its purpose and its arguments. */
+function describeMount(mount: Command): Command {
+  return mount
+    .description(
+      'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, glance://host/, s3://bucket/prefix/, nbd://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag) on MOUNTPOINT, and stay.',
+    )
+    .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
+    .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent', value(parsePath))
 }
 
 type MountFlags = Omit<MountArguments, 'places'>

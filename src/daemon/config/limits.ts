@@ -76,3 +76,12 @@ export const locationsMax = 16
 
 /** The least characters of `web.token`: as 96 random bits have in base64. */
 export const webTokenCharsMin = 16
+
+/** Librbd's own socket, where immutable_object_cache_sock is not set. Source: Ceph src/common/options/rbd.yaml.in. */
+export const librbdSocketDefault = '/var/run/ceph/immutable_object_cache_sock'
+
+/** Longest path of a socket. Source: unix(7), sun_path is 108 with the NUL. */
+export const librbdSocketBytesMax = 107
+
+/** Longest path of the object view: its objects' paths have 17 bytes more, and fit into an answer of 512. */
+export const librbdDirectoryBytesMax = 400

@@ -21,6 +21,7 @@ import {
   storeWriteMsMax,
 } from '../../store/disk/limits.ts'
 import { fleetSchema } from './fleet-settings.ts'
+import { librbdSettings } from './librbd-settings.ts'
 import {
   blockBytesDefault,
   blockBytesMax,
@@ -299,6 +300,7 @@ const fields = z.strictObject({
   log: log.prefault({}),
   metrics: metrics.prefault({}),
   web: webSchema.prefault({}),
+  librbd: librbdSettings.prefault({}),
   worker: worker.prefault({}),
 })
 

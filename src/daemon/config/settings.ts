@@ -72,3 +72,13 @@ export const fleetPreferences = ['sooner', 'origin-relief'] as const
 
 /** Services that are told of the copies of this host. */
 export const fleetRegistrations = ['none', 'glance'] as const
+
+/** The socket on which librbd asks, and the directory that shows objects to it. */
+export interface LibrbdPlace {
+  readonly socket: string
+  readonly directory: string
+  /** Permission bits of the socket. */
+  readonly mode: number
+  /** Of socket and objects; null: the process's own. */
+  readonly group: number | null
+}

@@ -9,7 +9,7 @@
 import type { ErrorCode } from '../../base/errors.ts'
 import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
 import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
-import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+import type { ConfigurationDocument, LibrbdPlace, Settings } from '../config/settings.ts'
 import type { Holder } from '../mount/mount-holders.ts'
 
 /**
@@ -45,7 +45,14 @@ export type ToWorker =
       readonly negotiated: Negotiated | null
       readonly judgement: PoisonVerdict
       readonly kept: boolean
+      /**
+       * Two more descriptors are in the socket: /dev/fuse of the object view, and the channel of librbd's connections.
+       * `negotiated`: as above, of the view. Null: librbd has no socket.
+       */
+      readonly librbd?: { readonly negotiated: Negotiated | null } | null
     }
+  /** Librbd's socket is closed: retreat, fall silent, hang up, and say `librbd-ended`. */
+  | { readonly type: 'librbd-end' }
   /** To the worker that mounts: do so, and serve. */
   | { readonly type: 'mount' }
   /** The answer to `unmount`; null: it is unmounted, and `stop` follows. */
@@ -71,6 +78,8 @@ export type ToSupervisor =
       readonly restarts: Restarts
       /** Paths of the addons that it has loaded. */
       readonly addons: readonly string[]
+      /** The socket for librbd and the directory of its objects; null: there is none. Earlier workers do not say. */
+      readonly librbd?: LibrbdPlace | null
     }
   /** It could boot. `protocol`: which messages it understands. */
   | { readonly type: 'prepared'; readonly version: string; readonly protocol: number }
@@ -95,6 +104,10 @@ export type ToSupervisor =
   | { readonly type: 'failed'; readonly code: ErrorCode; readonly message: string }
   /** The outcome of INIT: the supervisor knows it before the kernel does. */
   | { readonly type: 'negotiated'; readonly negotiated: Negotiated }
+  /** The same of the object view. */
+  | { readonly type: 'view-negotiated'; readonly negotiated: Negotiated }
+  /** The answer to `librbd-end`. */
+  | { readonly type: 'librbd-ended' }
   /** The session runs and INIT is answered. */
   | { readonly type: 'ready' }
   /** The session is over without our doing: unmounted from outside (`reason` null), or the device failed. */

@@ -36,11 +36,13 @@ const takeovers = fields({ count, lastPauseMs: count, longestPauseMs: count, ref
 const holder = fields({ pid: orNull(count), command: text })
 const refused = fields({ code: errorCode, message: text, holders: listOf(holder) })
 
+const librbdPlace = fields({ socket: text, directory: text, mode: count, group: orNull(count) })
+
 const toSupervisor: Shapes<ToSupervisor> = {
   hello: { version: text, protocol: count },
   booted: {
     ...{ source: text, allowOther: truth, mounter: value => value === 'keeper' || value === 'server' },
-    ...{ restarts: numbers, addons: texts },
+    ...{ restarts: numbers, addons: texts, librbd: orAbsent(orNull(librbdPlace)) },
   },
   prepared: { version: text, protocol: count },
   'upgrade-request': { id: count, directory: orNull(text) },
@@ -49,6 +51,8 @@ const toSupervisor: Shapes<ToSupervisor> = {
   capacity: { capacityBytes: count },
   failed: { code: errorCode, message: text },
   negotiated: { negotiated: numbers },
+  'view-negotiated': { negotiated: numbers },
+  'librbd-ended': {},
   ready: {},
   ended: { reason: orNull(text) },
   unmount: { id: count, force: truth },
@@ -75,7 +79,9 @@ const toWorker: Shapes<ToWorker> = {
     negotiated: orNull(numbers),
     judgement: fields({ suspects: texts, poisoned: texts }),
     kept: orAbsent(truth), // Nor what is kept.
+    librbd: orAbsent(orNull(fields({ negotiated: orNull(numbers) }))),
   },
+  'librbd-end': {},
   mount: {},
   'unmount-answer': { id: count, refusal: orNull(refused) },
   reload: { id: orNull(count), document: isObject },

@@ -57,3 +57,9 @@ export const programFilesMax = 10_000
 
 /** A request that was in work when this many workers died, one after the other, is refused. At least 2. */
 export const poisonDeaths = 3
+
+/** The time that a socket for librbd is probed: a listener answers at once, or its queue is full. */
+export const librbdProbeMsMax = 1_000
+
+/** The time in which a worker lets librbd's clients go: twice 250 ms, and a busy machine. */
+export const librbdEndMsMax = 5_000

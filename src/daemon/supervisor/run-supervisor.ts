@@ -14,6 +14,7 @@ import { createMounter, type Mounter } from '../mount/mounter.ts'
 import { lockMountpoint, mountpointLockPath } from '../mount/mountpoint-lock.ts'
 import { DescriptorStore, type Handed, listenFdsStart, takeHanded } from './descriptor-store.ts'
 import { makeAnonymousFile, takeJournal } from './inflight-journal-file.ts'
+import { LibrbdService } from './librbd-service.ts'
 import { programCopyMs } from './limits.ts'
 import { createServiceManager } from './service-manager.ts'
 import { removeStaleSockets } from './stale-sockets.ts'
@@ -97,6 +98,7 @@ async function keepPrepared(
     first?.kill()
     throw error
   })
+  const librbd = new LibrbdService({ addon, logger, createMounter: directory => createMounter(addon, directory) })
   const uid = process.geteuid?.() ?? 0
   const mainIn = (directory: string | null) => (directory === null ? ownWorkerMain : workerMainIn(directory, uid))
   const places = workerProgramPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
@@ -108,8 +110,7 @@ async function keepPrepared(
     return worker
   }
   const closeFd = (fd: number) => addon.closeFd(fd)
-  const surroundings = { environment: process.env, pid: process.pid }
-  const manager = createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
+  const manager = managerOf(addon, logger)
   const store = new DescriptorStore({ manager, makeFile, closeFd, mark, logger }, handed.names)
   // Of a mount that has gone.
   if (handed.mount === null) store.drop()
@@ -121,16 +122,13 @@ async function keepPrepared(
     logger,
     manager,
     store,
+    librbd,
     kept: handed.mount,
     closeFd,
     takeWork: () => takeJournal(workFd),
     readConfiguration,
   })
-  const listeners = endingSignals.map(name => {
-    const listener = () => void supervisor.handleSignal(name) // Logs its own errors.
-    process.on(name, listener)
-    return () => process.off(name, listener)
-  })
+  const endListening = listenForSignals(supervisor)
   const abort = () => supervisor.cancel('whoever asked for it went away')
   signal?.addEventListener('abort', abort, { once: true })
   if (signal?.aborted) abort()
@@ -143,9 +141,26 @@ async function keepPrepared(
     return await supervisor.finished
   } finally {
     signal?.removeEventListener('abort', abort)
-    for (const remove of listeners) remove()
+    endListening()
     await program.close()
   }
+}
+
+/** @returns the end of it */
+function listenForSignals(supervisor: Supervisor): () => void {
+  const listeners = endingSignals.map(name => {
+    const listener = () => void supervisor.handleSignal(name) // Logs its own errors.
+    process.on(name, listener)
+    return () => process.off(name, listener)
+  })
+  return () => {
+    for (const remove of listeners) remove()
+  }
+}
+
+function managerOf(addon: Addon, logger: LeveledLogger) {
+  const surroundings = { environment: process.env, pid: process.pid }
+  return createServiceManager(surroundings, (name, text, fd) => addon.sendDatagram(name, text, fd), logger)
 }
 
 /** Writes the lock file that commands read. A trouble that cannot be said there is in the log. */

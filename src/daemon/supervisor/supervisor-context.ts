@@ -4,6 +4,7 @@ import type { ConfigurationDocument } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
 import type { DescriptorStore, KeptMount } from './descriptor-store.ts'
 import type { JournalledRequest } from './inflight-journal-file.ts'
+import type { LibrbdService } from './librbd-service.ts'
 import type { ServiceManager } from './service-manager.ts'
 import type { WorkerProcess } from './worker-process.ts'
 
@@ -19,6 +20,8 @@ export interface SupervisorContext {
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
   readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>
+  /** Serves librbd, where a worker says so. */
+  readonly librbd: Pick<LibrbdService, 'negotiated' | 'ended' | 'handOver' | 'close'>
   /** The mount of an earlier supervisor, to go on with; then nothing is mounted. */
   readonly kept: KeptMount | null
   closeFd(fd: number): void

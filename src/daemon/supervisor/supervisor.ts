@@ -131,7 +131,12 @@ export class Supervisor {
     }
     this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
     this.#mounting = true
-    await link.serve(this.#fd, this.#negotiated, this.#workers.judgement, this.#parts.store.isHeld)
+    const librbd = await this.#parts.librbd.handOver(booted.librbd ?? null)
+    try {
+      await link.serve(this.#fd, this.#negotiated, this.#workers.judgement, this.#parts.store.isHeld, librbd)
+    } finally {
+      if (librbd) this.#parts.closeFd(librbd.channel)
+    }
   }
 
   /**
@@ -157,6 +162,8 @@ export class Supervisor {
   #receive(message: ToSupervisor): void {
     // Slow handlers answer their own errors.
     if (message.type === 'negotiated') this.#negotiated = message.negotiated
+    else if (message.type === 'view-negotiated') this.#parts.librbd.negotiated(message.negotiated)
+    else if (message.type === 'librbd-ended') this.#parts.librbd.ended()
     else if (message.type === 'unmount') void this.#answerUnmount(message)
     else if (message.type === 'reload-request') void this.#reload(message.id)
     else if (message.type === 'upgrade-request') void this.#upgrade(message)
@@ -294,6 +301,7 @@ export class Supervisor {
     this.#parts.manager.stopping(why)
     this.#parts.logger.error({ why }, 'no worker; unmounting')
     await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    await this.#endLibrbd(false)
     this.#closeFd()
     this.#finish(1)
   }
@@ -302,6 +310,7 @@ export class Supervisor {
   async #stop(code: number): Promise<void> {
     this.#state = 'stopping'
     this.#parts.manager.stopping('unmounted; the worker stops')
+    await this.#endLibrbd(true)
     const exit = await this.#workers.stop()
     this.#closeFd()
     if (exit === null || exit.code === 0) return this.#finish(code)
@@ -313,8 +322,13 @@ export class Supervisor {
   async #abandon(): Promise<void> {
     this.#state = 'stopping'
     if (this.#mounting) await forceUnmount(this.#parts.mounter, this.#parts.logger)
+    await this.#endLibrbd(false)
     await this.#workers.stop()
     this.#closeFd()
+  }
+
+  #endLibrbd(isServed: boolean): Promise<void> {
+    return this.#parts.librbd.close(() => this.#workers.send({ type: 'librbd-end' }), isServed)
   }
 
   /** The mount is no more, so its descriptor need not be held. */

@@ -14,6 +14,7 @@ import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
 import type { Settings } from '../config/settings.ts'
 import { protocolVersion, type ToSupervisor, type ToWorker } from '../ipc/messages.ts'
 import { mountAnswerMsMax } from '../mount/limits.ts'
+import type { LibrbdHandover } from './librbd-service.ts'
 import { bootMsMax, stopMsMax } from './limits.ts'
 import type { Fate } from './restart-policy.ts'
 import type { WorkerExit, WorkerProcess } from './worker-process.ts'
@@ -137,12 +138,20 @@ export class WorkerHandshake {
    * @param negotiated what an earlier worker settled on the same descriptor, or null
    * @param judgement requests that may kill it
    * @param kept the mount stays when we die
+   * @param librbd the same of the object view, and the channel of librbd's connections; null: librbd is not served
    * @throws CacheError
    */
-  async serve(fd: number, negotiated: Negotiated | null, judgement: PoisonVerdict, kept: boolean): Promise<void> {
+  async serve(
+    fd: number,
+    negotiated: Negotiated | null,
+    judgement: PoisonVerdict,
+    kept: boolean,
+    librbd: LibrbdHandover | null = null,
+  ): Promise<void> {
     const ready = this.#expect('ready', mountAnswerMsMax)
-    this.process.sendFd(fd)
-    this.send({ type: 'mounted', negotiated, judgement, kept })
+    for (const each of librbd ? [fd, librbd.view, librbd.channel] : [fd]) this.process.sendFd(each)
+    const view = librbd && { negotiated: librbd.negotiated }
+    this.send({ type: 'mounted', negotiated, judgement, kept, librbd: view })
     await ready
   }
 

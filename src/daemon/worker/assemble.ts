@@ -5,7 +5,6 @@
  * once mounted, the transport.
  */
 
-import { getSystemErrorName } from 'node:util'
 import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
@@ -21,7 +20,7 @@ import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transpor
 import { loadFuseNative } from '../../fuse/fuse-native/load-package.ts'
 import { KernelTransport } from '../../fuse/kernel/kernel-transport.ts'
 import type { MemoryLock } from '../../index/guard/memory-lock.ts'
-import type { Addon, Engine } from '../../native/addon.ts'
+import type { Addon, Engine, Session, SessionOptions } from '../../native/addon.ts'
 import { allocateShared } from '../../native/shared-memory.ts'
 import { type CacheDirectory, openCacheDirectory } from '../../store/disk/cache-directory.ts'
 import { RealDataDirectory } from '../../store/disk/data-directory.ts'
@@ -44,10 +43,10 @@ import { CacheMover } from './cache-move.ts'
 import type { CachelessMode } from './cacheless-mode.ts'
 import { CloserStack } from './closer-stack.ts'
 import {
+  type CollectedRooms,
+  collectLive,
   collectStatus,
   type LiveRoomsStatus,
-  measureGauges,
-  measurePassthrough,
   measureReads,
   type RoomsStatus,
 } from './collect-status.ts'
@@ -60,6 +59,8 @@ import { OpenGroup } from './open-group.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
+import { reasonOfEnd } from './session-end.ts'
+import { LibrbdRoom, openLibrbd } from './worker-librbd.ts'
 import { WorkerOrigins } from './worker-origins.ts'
 import type { Serving } from './worker-rooms.ts'
 
@@ -100,6 +101,13 @@ export class Rooms {
   #group: OpenGroup | null = null
   readonly #addon: Addon
   readonly #lag = new EventLoopLag()
+  readonly librbd = new LibrbdRoom(serving =>
+    openLibrbd(this.#configuration, serving, {
+      ...{ addon: this.#addon, backend: this.#cache, logger: this.#logger, deadlines: this.#origins.deadlines },
+      startSession: options => this.#startSession(serving.fd, options),
+      places: () => this.#origins.parentFinders,
+    }),
+  )
 
   private constructor(configuration: Configuration, { addon, logger, bypass, move }: AssemblyContext) {
     this.#configuration = configuration
@@ -135,9 +143,8 @@ export class Rooms {
   }
 
   async #open({ addon, signal, bypass, indexDoubt, isAwaited, tell }: AssemblyContext): Promise<void> {
-    const { cache } = this.#configuration
+    const [{ cache }, logger] = [this.#configuration, this.#logger]
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
-    const logger = this.#logger
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
     await (bypass ? bypass.seed(directory.index) : this.mover.begin(directory, logger))
     const { index, memoryLock } = await openIndex(directory, capacityBytes, this.#engine, indexDoubt, logger)
@@ -230,13 +237,8 @@ export class Rooms {
 
   /** Serve a mount. Call once; resolves when requests are answered. */
   async serve({ fd, negotiated, work, onNegotiated }: Serving): Promise<void> {
-    const { sessionThreads: threads } = this.#configuration.worker
-    const transport = KernelTransport.start({
-      startSession: handlers => {
-        const session = this.#engine.startSession(fd, { threads, ...handlers })
-        this.#diskWatch.watch(session, this.#store.health)
-        return session
-      },
+    const transport = (this.#transport = KernelTransport.start({
+      startSession: handlers => this.#startSession(fd, handlers),
       writeAside: bytes => writeOffLoop(fd, bytes),
       ...this.#transportParts(),
       negotiated,
@@ -244,8 +246,7 @@ export class Rooms {
       onNegotiated,
       passthroughOff: whyNoPassthrough(this.#configuration),
       passesDirect: this.#configuration.passthrough === 'always',
-    })
-    this.#transport = transport
+    }))
     await transport.ready
     this.#startBackground()
   }
@@ -253,9 +254,15 @@ export class Rooms {
   /** Mount, and serve: `serve` for a transport that mounts by itself. */
   async mount(): Promise<void> {
     const { mountpoint, allowOther } = this.#configuration
-    const place = { mountpoint, allowOther, source: this.source }
-    this.#transport = await FuseNativeTransport.mount({ addon: this.#addon, ...place, ...this.#transportParts() })
+    const place = { addon: this.#addon, mountpoint, allowOther, source: this.source }
+    this.#transport = await FuseNativeTransport.mount({ ...place, ...this.#transportParts() })
     this.#startBackground()
+  }
+
+  #startSession(fd: number, handlers: Omit<SessionOptions, 'threads'>): Session {
+    const session = this.#engine.startSession(fd, { threads: this.#configuration.worker.sessionThreads, ...handlers })
+    this.#diskWatch.watch(session, this.#store.health)
+    return session
   }
 
   #transportParts() {
@@ -271,9 +278,7 @@ export class Rooms {
 
   /** After `serve`: resolves when the session is over; null when the mount has gone or we stopped, else what failed. */
   async ended(): Promise<string | null> {
-    const errno = (await this.#transport?.ended) ?? 0
-    const name = errno === 0 ? 'ENODEV' : getSystemErrorName(-errno)
-    return name === 'ENODEV' ? null : `reading /dev/fuse failed with ${name}`
+    return reasonOfEnd((await this.#transport?.ended) ?? 0)
   }
 
   /**
@@ -286,8 +291,8 @@ export class Rooms {
     const { capacity } = this.#store
     this.#logger.info({ from: capacity.capacityBytes, to: capacityBytes }, 'another capacity')
     capacity.resize(capacityBytes)
-    const { cache } = this.#configuration
-    this.#configuration = { ...this.#configuration, cache: { ...cache, capacity: capacityBytes } }
+    const { cache, ...rest } = this.#configuration
+    this.#configuration = { ...rest, cache: { ...cache, capacity: capacityBytes } }
     await this.#cache.fit()
     return capacity.usedBytes
   }
@@ -318,6 +323,7 @@ export class Rooms {
     })
     this.#transport?.setDeadlines(this.#origins.deadlines)
     await this.#group?.reconfigure(plan.next)
+    this.librbd.reconfigure(this.#origins.deadlines, plan.next)
     void this.#cache.makeRoom() // Never rejects.
     return plan
   }
@@ -339,9 +345,7 @@ export class Rooms {
 
   /** For metrics. */
   measurements(): RoomsMeasurements {
-    const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    const [transport, lag, fleet] = [this.#transport, this.#lag, this.#fleet]
-    return collectStatus({ cache, store, origins, memoryLock, transport, lag, fleet })
+    return collectStatus(this.#collected)
   }
 
   status(): RoomsStatus {
@@ -357,38 +361,19 @@ export class Rooms {
 
   /** The part of the status that costs no walk over the cache. */
   live(): LiveRoomsStatus {
-    const { promotion, prefetch, eviction, written, scrub, retirement } = this.#cache.counters
-    const { queuedBytes, promotedBytes, dropped, withheldBytes } = promotion
-    const { directory, blockSize: blockBytes } = this.#configuration.cache
-    const { capacityBytes, usedBytes, highBytes, lowBytes } = this.#store.capacity
-    const { images } = this.#cache.capacity()
-    const { state, reason, sinceMs, busyTimes } = this.#store.health
-    const { unlockedBytes: unlockedIndexBytes } = this.#memoryLock
-    const { objects } = this.#store
-    return {
-      cache: {
-        ...{ directory, blockBytes, capacityBytes, usedBytes, highBytes, lowBytes, objects, images },
-        ...{ movedFrom: this.mover.left, unlockedIndexBytes },
-      },
-      pinned: this.#cache.pinned,
-      health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
-      ...measureReads(this.#cache, this.#transport),
-      ...this.#origins.status(url => this.#cache.modeOfOrigin(url)),
-      promotion: { queuedBytes, promotedBytes, dropped, withheldBytes },
-      prefetch,
-      eventLoopLag: this.#lag.latencies,
-      eviction,
-      written,
-      scrub,
-      retirement,
-      passthrough: measurePassthrough(this.#cache, this.#transport),
-      gauges: measureGauges(this.#cache, this.#transport),
-    }
+    return collectLive(this.#collected, this.#configuration.cache, this.mover.left)
+  }
+
+  get #collected(): CollectedRooms {
+    const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
+    const [transport, lag, fleet] = [this.#transport, this.#lag, this.#fleet]
+    return { cache, store, origins, memoryLock, transport, lag, fleet }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */
   async stopServing(): Promise<void> {
     this.#diskWatch.close()
+    await this.librbd.close()
     await this.#transport?.stop()
   }
 

@@ -91,6 +91,40 @@ export function collectStatus({
   }
 }
 
+/** The part of the status that costs no walk over the cache. */
+export function collectLive(
+  { cache, store, origins, memoryLock, transport, lag }: CollectedRooms,
+  { directory, blockSize: blockBytes }: { readonly directory: string; readonly blockSize: number },
+  movedFrom: LiveRoomsStatus['cache']['movedFrom'],
+): LiveRoomsStatus {
+  const { promotion, prefetch, eviction, written, scrub, retirement } = cache.counters
+  const { queuedBytes, promotedBytes, dropped, withheldBytes } = promotion
+  const { capacityBytes, usedBytes, highBytes, lowBytes } = store.capacity
+  const { images } = cache.capacity()
+  const { state, reason, sinceMs, busyTimes } = store.health
+  const { unlockedBytes: unlockedIndexBytes } = memoryLock
+  const { objects } = store
+  return {
+    cache: {
+      ...{ directory, blockBytes, capacityBytes, usedBytes, highBytes, lowBytes, objects, images },
+      ...{ movedFrom, unlockedIndexBytes },
+    },
+    pinned: cache.pinned,
+    health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
+    ...measureReads(cache, transport),
+    ...origins.status(url => cache.modeOfOrigin(url)),
+    promotion: { queuedBytes, promotedBytes, dropped, withheldBytes },
+    prefetch,
+    eventLoopLag: lag.latencies,
+    eviction,
+    written,
+    scrub,
+    retirement,
+    passthrough: measurePassthrough(cache, transport),
+    gauges: measureGauges(cache, transport),
+  }
+}
+
 /** Reads that came here, and those that the transport answered by itself. */
 export function measureReads(cache: Cache, transport: Transport | null): Pick<Status, 'reads' | 'latencies'> {
   const { reads, latencies } = cache.counters

@@ -24,7 +24,7 @@ export interface OverdueReadsOptions {
 
 export class OverdueReads {
   readonly #options: OverdueReadsOptions
-  #session: DeferringSession | null = null
+  readonly #sessions = new Set<DeferringSession>()
   #health: DiskHealth | null = null
   #state: DiskHealthState = 'healthy'
   readonly #looks = new PeriodicTask(storeReadLookMs, () => this.look())
@@ -33,9 +33,9 @@ export class OverdueReads {
     this.#options = options
   }
 
-  /** Look after a session, once, until {@link close}. */
+  /** Look after a session until {@link close}. */
   watch(session: DeferringSession, health: DiskHealth): void {
-    this.#session = session
+    this.#sessions.add(session)
     this.#health = health
     session.deferReads(health.mayWait)
     this.#looks.start()
@@ -43,18 +43,20 @@ export class OverdueReads {
 
   /** Take back what is overdue. A READ waits for a look at most, so that it is handed over within `readMsMax`. */
   look(): void {
-    if (!this.#session || !this.#health) return
+    if (this.#sessions.size === 0 || !this.#health) return
     const overdueMs = this.#health.readMsMax - storeReadLookMs
     // Of an origin: TypeScript has another try, and the deadlines of their readers.
     this.#options.engine.abandonFetches(nativeFetchMsMax)
-    this.#session.forwardUnanswered(nativeFetchMsMax)
+    for (const session of this.#sessions) session.forwardUnanswered(nativeFetchMsMax)
     // Told in the same turn, before TypeScript gets any of them: they must not wait for the disk again.
-    if (this.#session.forwardOverdue(overdueMs) > 0) this.#health.late(overdueMs)
+    let overdue = 0
+    for (const session of this.#sessions) overdue += session.forwardOverdue(overdueMs)
+    if (overdue > 0) this.#health.late(overdueMs)
   }
 
   /** Hears every change of the health. */
   changed(health: DiskHealth): void {
-    this.#session?.deferReads(health.mayWait)
+    for (const session of this.#sessions) session.deferReads(health.mayWait)
     if (health.state === 'healthy' && this.#state !== 'healthy') this.#options.onHealthy()
     this.#state = health.state
   }
@@ -62,6 +64,6 @@ export class OverdueReads {
   /** Idempotent. */
   close(): void {
     this.#looks.stop()
-    this.#session = null
+    this.#sessions.clear()
   }
 }

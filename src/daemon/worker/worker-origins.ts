@@ -23,6 +23,7 @@ import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
+import type { ParentFinder } from '../../origin/contract/parent-finder.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
@@ -71,6 +72,8 @@ interface OpenOrigin extends Counted {
   /** Shows and compares the locations of its images; null where it has none but its own. */
   readonly located: LocatedOrigin | null
   readonly replaceable: ReplaceableOrigin
+  /** Of a pool of a Ceph cluster; null for all others. */
+  readonly finder: ParentFinder | null
   /** Around it: passes go on while its settings change. */
   readonly origin: SequentialOrigin
 }
@@ -99,9 +102,9 @@ export class WorkerOrigins {
     if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
     this.#open = places.map(place => {
       const counted = this.#countersOf(place)
-      const { origin, readers, located } = this.#openOne(place, counted)
+      const { origin, readers, ...found } = this.#openOne(place, counted)
       counted.sources.replace(readers)
-      return { place, ...counted, located, ...around(origin) }
+      return { place, ...counted, ...found, ...around(origin) }
     })
   }
 
@@ -181,6 +184,11 @@ export class WorkerOrigins {
     return { deadlineMs, readDeadlineMs: anyWaits ? null : deadlineMs }
   }
 
+  /** Finders of the parents of clones, with the directories that show them. */
+  get parentFinders(): readonly { readonly directory: string | null; readonly finder: ParentFinder }[] {
+    return this.#open.flatMap(({ place: { directory }, finder }) => (finder ? [{ directory, finder }] : []))
+  }
+
   /** The source in the mount table: the URL of the one origin without credentials, or the names of several. */
   get source(): string {
     const names = this.#open.map(({ place, origin }) => place.directory ?? origin.url)
@@ -251,9 +259,13 @@ export class WorkerOrigins {
     const onLocated = (origin: LocatedOrigin) => {
       located = origin
     }
-    const own = { ...parts, createFileReaders, options, locations, onLocated }
+    let finder: ParentFinder | null = null
+    const onParentFinder = (found: ParentFinder) => {
+      finder = found
+    }
+    const own = { ...parts, createFileReaders, options, locations, onLocated, onParentFinder }
     const origin = openOrigin(settings.url, own)
-    return { origin, readers, located: located as LocatedOrigin | null }
+    return { origin, readers, located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
   }
 
   /** A further location: judged and counted by itself, and read by TypeScript alone. */

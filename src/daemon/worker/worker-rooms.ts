@@ -11,6 +11,7 @@ import type { Configuration } from '../config/configuration.ts'
 import type { ReloadPlan } from '../config/plan-reload.ts'
 import type { CacheMover } from './cache-move.ts'
 import type { LiveRoomsStatus, RoomsStatus } from './collect-status.ts'
+import type { LibrbdRooms } from './worker-librbd.ts'
 
 /** The way a mount is served. */
 export interface Serving {
@@ -24,7 +25,7 @@ export interface Serving {
   readonly onNegotiated: (value: Negotiated) => Promise<void>
 }
 
-export interface WorkerRooms {
+export interface WorkerRooms extends LibrbdRooms {
   readonly source: string
   serve(serving: Serving): Promise<void>
   mount(): Promise<void>

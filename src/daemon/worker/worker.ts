@@ -36,6 +36,7 @@ import { warmUpIdleMs, warmUpLooksMax } from './limits.ts'
 import { MountPage } from './mount-page.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
 import type { SupervisorChannel } from './supervisor-channel.ts'
+import { unmountOrLog, WorkerLibrbd } from './worker-librbd.ts'
 import type { WorkerRooms } from './worker-rooms.ts'
 
 export interface WorkerContext {
@@ -87,6 +88,7 @@ export class Worker {
   #metricsPort: MetricsPort | null = null
   #page: MountPage | null = null
   #fd: number | null = null
+  readonly #librbd = new WorkerLibrbd(() => this.#parts)
   /** Not null while something of ours is mounted, or may be. */
   #mounter: Pick<Mounter, 'unmount'> | null = null
   readonly #unmounts = new PendingCalls<UnmountRefused | null>()
@@ -133,6 +135,7 @@ export class Worker {
     else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message))
     else if (message.type === 'history') this.#history = message
     else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
+    else if (message.type === 'librbd-end') void this.#librbd.end()
     else if (message.type === 'stop') void this.#stop(0)
   }
 
@@ -197,16 +200,14 @@ export class Worker {
     await page.apply(configuration.web)
     const bootMs = Math.round(performance.now() - this.#startedMs)
     logger.info({ origin: rooms.source, cacheDirectory: configuration.cache.directory, bootMs }, 'booted')
-    const mounter = configuration.transport === 'fuse-native' ? 'server' : 'keeper'
-    const { allowOther, worker } = configuration
+    const { allowOther, transport, worker } = configuration
+    const mounter = transport === 'fuse-native' ? 'server' : 'keeper'
     const restarts = { deathsMax: worker.crashLimit, wellMs: worker.stableAfter }
     await channel.send({
       type: 'booted',
-      source: rooms.source,
-      allowOther,
-      mounter,
-      restarts,
+      ...{ source: rooms.source, allowOther, mounter, restarts },
       addons: this.#parts.addons(),
+      librbd: this.#librbd.placeFor(configuration),
     })
   }
 
@@ -226,6 +227,7 @@ export class Worker {
       const { negotiated, judgement, kept } = message
       this.#history = { ...this.#history, kept: kept === true } // An older supervisor does not say.
       this.#canBeFollowed = negotiated !== null
+      if (message.librbd) await this.#librbd.serve(rooms, configuration, message.librbd.negotiated)
       await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {
       await rooms.mount()
@@ -345,14 +347,11 @@ export class Worker {
 
   async #supervisorGone(): Promise<void> {
     if (this.#state === 'stopping') return
+    await this.#librbd.abandon(this.#logger)
     // Another supervisor is on its way, and its worker waits for what we have locked.
     if (this.#history.kept) return this.#parts.exit(1)
     this.#logger?.error({}, 'the supervisor has died; unmounting')
-    try {
-      await this.#mounter?.unmount(true)
-    } catch (error) {
-      this.#logger?.error({ err: error }, 'the mount could not be removed')
-    }
+    await unmountOrLog(this.#mounter, this.#logger)
     await this.#stop(1)
   }
 
@@ -367,6 +366,7 @@ export class Worker {
     await this.#rooms?.close()
     if (this.#fd !== null) this.#parts.closeFd(this.#fd)
     this.#fd = null
+    this.#librbd.close()
     // Of a start that failed there is one line to read, and this is not it.
     if (wasReady) this.#logger?.info({}, 'stopped')
   }

@@ -19,3 +19,6 @@ export const rbdDescribedAtOnce = 16
 export const rbdRegionBytes = 2048 * MiB
 export const rbdRegionBytesMapped = 1024 * 1024 * MiB
 export const rbdHolesRetryMs = 10_000
+
+/** Objects of a parent at most: node ids of the object view have 28 bits for their numbers. */
+export const parentObjectsMax = 2 ** 28

@@ -82,7 +82,7 @@ export class RbdHoles {
 
   async #fetch(region: Region, from: number): Promise<Float64Array> {
     try {
-      const data = await this.#image.data(from, Math.min(this.#regionBytes, this.#image.sizeBytes - from))
+      const data = await this.#image.data(from, Math.min(this.#regionBytes, this.#image.sizeBytes - from), true)
       // Of a snapshot that was deleted meanwhile, all would be holes.
       await this.#confirm()
       region.data = data

@@ -14,16 +14,19 @@ import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
 import { listingNamesMax } from '../../base/limits.ts'
 import type { CephImage, CephImageDescription } from '../../native/ceph-types.ts'
+import type { ParentName } from '../../native/librbd.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { FoundParent, ParentFinder, ParentRefusal } from '../contract/parent-finder.ts'
 import { CephConnection, type CephConnectionOptions, type CephSession } from './ceph-connection.ts'
 import { cephErrnoOf } from './ceph-errors.ts'
 import { cephPlaceOf, cephUrlOf } from './ceph-url.ts'
 import { rbdDescribedAtOnce } from './limits.ts'
 import { RbdHoles } from './rbd-holes.ts'
 import { namesOf, parentOf, partsOfName, rbdValidatorOf, versionOf } from './rbd-names.ts'
+import { findRbdParent, hasRbdParent } from './rbd-parents.ts'
 
 export interface RbdOptions extends CephConnectionOptions {
   /** Show images as they are now where no snapshot stands for them: they must not be written to. */
@@ -37,9 +40,10 @@ interface Known {
   readonly confirmed: CoalescedCheck
 }
 
-export class RbdOrigin implements Origin {
+export class RbdOrigin implements Origin, ParentFinder {
   readonly url: string
   readonly #connection: CephConnection
+  readonly #namespace: string
   readonly #allowMutable: boolean
   readonly #readers: ReaderTable | null
   readonly #known = new WeakMap<CephImage, Known>()
@@ -49,6 +53,7 @@ export class RbdOrigin implements Origin {
     const place = cephPlaceOf(url)
     this.url = cephUrlOf(place)
     this.#connection = new CephConnection(this.url, place, options)
+    this.#namespace = place.namespace
     this.#allowMutable = options.allowMutable
     this.#readers = options.readers
   }
@@ -124,6 +129,14 @@ export class RbdOrigin implements Origin {
   async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
     throwIfAborted(signal)
     return await this.#connection.use(`${this.url}${image.key}`, signal, async () => null)
+  }
+
+  findParent(name: ParentName, { signal }: ReadOptions): Promise<FoundParent | ParentRefusal | null> {
+    return findRbdParent(this.#connection, { url: this.url, namespace: this.#namespace }, name, signal)
+  }
+
+  hasParent(name: ParentName, { signal }: ReadOptions): Promise<boolean> {
+    return hasRbdParent(this.#connection, this.url, name, signal)
   }
 
   close(): Promise<void> {

@@ -122,7 +122,7 @@ const special: Record<string, unknown> = {
   'web.hosts': ['images.example'],
   'log.level': 'warn',
   'log.format': 'json',
-  'attributes.mode': '0400',
+  ...{ 'attributes.mode': '0400', 'librbd.mode': '0600' },
 }
 
 t.test('every setting that calls itself live is taken, and no other', async t => {

@@ -23,10 +23,9 @@ import { liveStatus } from '../../fixtures/web-page.ts'
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 const configuration = {
   mountpoint: '/mnt',
-  transport: 'kernel',
-  allowOther: true,
+  ...{ transport: 'kernel', allowOther: true },
   cache: {},
-  ...{ metrics: { port: null }, web: { listen: null } },
+  ...{ metrics: { port: null }, web: { listen: null }, librbd: { socket: null } },
   worker: { crashLimit: 5, stableAfter: 60_000 },
 } as unknown as Configuration
 
@@ -68,6 +67,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
   return {
     source: 'http://origin/',
     mount: async () => void happened.push('mount'),
+    librbd: { serve: () => {}, end: async () => {} },
     serve: async ({ fd, negotiated: before, onNegotiated }) => {
       happened.push(`serve ${fd}`)
       if (!before) await onNegotiated(negotiated)

@@ -13,6 +13,7 @@ function imageOf(sizeBytes: number, stretches: readonly (readonly [number, numbe
     sizeBytes,
     hasParent: false,
     hasObjectMap: false,
+    layout: () => Promise.reject(new Error('nobody asks for it here')),
     data: async (offset, length) => {
       asked.push(offset)
       const within = stretches

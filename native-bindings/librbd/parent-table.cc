@@ -1,0 +1,176 @@
+/** The decision about one object, and the changes of the table. */
+#include "librbd/parent-table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "wire/object-node.h"
+
+namespace parentfs::librbd {
+
+namespace {
+
+/** Digits of an object's number in its name. Source: Ceph src/librbd/Utils.h, RBD_DATA_PREFIX; "%016llx". */
+constexpr std::size_t number_digits = 16;
+
+struct ObjectName {
+  std::string_view prefix;
+  std::uint64_t number;
+};
+
+std::optional<ObjectName> parts_of(std::string_view object) {
+  if (object.size() < number_digits + 2 || object[object.size() - number_digits - 1] != '.') return std::nullopt;
+  const std::string_view digits = object.substr(object.size() - number_digits);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), number, 16);
+  if (error != std::errc{} || end != digits.end()) return std::nullopt;
+  return ObjectName{.prefix = object.substr(0, object.size() - number_digits - 1), .number = number};
+}
+
+template <class Number>
+void append(std::string& key, Number number) {
+  key.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+bool exists(const KnownParent& parent, std::uint64_t number) {
+  const std::size_t at = number / 8;
+  if (at >= parent.existing.size()) return true;
+  return (std::to_integer<unsigned>(parent.existing[at]) >> (number % 8) & 1U) != 0;
+}
+
+}  // namespace
+
+Answer ParentTable::answer(const ReadAsk& ask, Clock::time_point now) {
+  const auto object = parts_of(ask.object);
+  if (!object) return {.kind = AnswerKind::malformed, .node = 0};
+  const Lock lock(mutex_);
+  const auto found = entries_.find(key_of(ask.pool_id, ask.snapshot_id, ask.name_space, object->prefix));
+  if (found == entries_.end()) {
+    note_unknown(ask, object->prefix);
+    return {.kind = AnswerKind::unknown, .node = 0};
+  }
+  Entry& entry = found->second;
+  entry.asked = true;
+  const KnownParent& parent = entry.parent;
+  if (parent.image == 0) return {.kind = entry.refusal, .node = 0};
+  const std::uint64_t object_bytes = std::uint64_t{1} << parent.order;
+  const std::uint64_t objects = (parent.size_bytes + object_bytes - 1) >> parent.order;
+  const bool is_ours = object->number < objects && (ask.object_bytes == 0 || ask.object_bytes == object_bytes);
+  if (!is_ours) return {.kind = AnswerKind::malformed, .node = 0};
+  if (!exists(parent, object->number)) return {.kind = AnswerKind::absent, .node = 0};
+  const std::uint64_t node =
+      wire::ObjectNode{.image = parent.image, .order = parent.order, .number = object->number}.id();
+  const Held held_now = held(parent, object->number);
+  if (held_now == Held::all) return {.kind = AnswerKind::resident, .node = node};
+  if (held_now == Held::none && is_cold(node, now)) return {.kind = AnswerKind::cold, .node = 0};
+  if (!reads_.may_take(now) || !bytes_.may_take(now)) return {.kind = AnswerKind::throttled, .node = 0};
+  reads_.take(1);
+  bytes_.take(static_cast<double>(parent.file ? parent.file->geometry().block_bytes() : object_bytes));
+  return {.kind = AnswerKind::partial, .node = node};
+}
+
+ParentTable::Held ParentTable::held(const KnownParent& parent, std::uint64_t number) {
+  if (!parent.file) return Held::none;
+  const residency::Geometry& geometry = parent.file->geometry();
+  const std::uint64_t first = number << parent.order;
+  const std::uint64_t last = std::min(first + (std::uint64_t{1} << parent.order), geometry.size_bytes()) - 1;
+  const auto& table = *parent.file->table();
+  const auto& inflight = parent.file->inflight();
+  bool all = true;
+  bool any = false;
+  for (std::uint64_t k = geometry.object_of(first); k <= geometry.object_of(last) && (all || !any); k++) {
+    const std::uint64_t wanted = geometry.touched(k, first, last);
+    const std::uint64_t resident = table.resident(k).load(std::memory_order_relaxed) & wanted;
+    all = all && resident == wanted;
+    any = any || resident != 0;
+    if (any || !inflight) continue;
+    // On their way, or recorded before this start and not verified yet.
+    const auto* claims = static_cast<const image::InflightTable::Claims*>(inflight->memory()->data()) + k;
+    auto& claimed = const_cast<std::uint64_t&>(claims->claimed);
+    auto& unverified = const_cast<std::uint64_t&>(claims->unverified);
+    any = ((std::atomic_ref(claimed).load(std::memory_order_relaxed) |
+            std::atomic_ref(unverified).load(std::memory_order_relaxed)) & wanted) != 0;
+  }
+  return all ? Held::all : any ? Held::some : Held::none;
+}
+
+bool ParentTable::is_cold(std::uint64_t node, Clock::time_point now) {
+  // Fibonacci hashing: neighbouring objects go to places of their own.
+  Asks& asks = asks_[(node * 0x9E3779B97F4A7C15ULL >> 32U) % asks_remembered];
+  if (asks.node != node) asks = {.node = node, .count = 0, .first = now};
+  asks.count++;
+  return asks.count < cold_.asks && now - asks.first < cold_.time;
+}
+
+void ParentTable::note_unknown(const ReadAsk& ask, std::string_view prefix) {
+  if (unknown_.size() >= waiting_max || !waiting_.insert(key_).second) return;
+  unknown_.push_back({.pool_id = ask.pool_id,
+                      .snapshot_id = ask.snapshot_id,
+                      .name_space = std::string(ask.name_space),
+                      .prefix = std::string(prefix)});
+  if (unknown_.size() == 1) on_unknown_();
+}
+
+const std::string& ParentTable::key_of(std::uint64_t pool, std::uint64_t snapshot, std::string_view name_space,
+                                       std::string_view prefix) {
+  key_.clear();
+  append(key_, pool);
+  append(key_, snapshot);
+  append(key_, static_cast<std::uint32_t>(name_space.size()));
+  key_.append(name_space).append(prefix);
+  return key_;
+}
+
+void ParentTable::set(const ParentName& name, KnownParent parent) {
+  const Lock lock(mutex_);
+  Entry& entry = entries_[key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix)];
+  entry.parent = std::move(parent);
+  waiting_.erase(key_);
+}
+
+void ParentTable::refuse(const ParentName& name, std::uint8_t reason) {
+  const Lock lock(mutex_);
+  Entry& entry = entries_[key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix)];
+  entry.parent = {};
+  const auto last = static_cast<std::uint8_t>(answer_kinds - 1);
+  const auto first = static_cast<std::uint8_t>(AnswerKind::refused);
+  entry.refusal = static_cast<AnswerKind>(std::min<std::uint8_t>(last, first + reason));
+  waiting_.erase(key_);
+}
+
+bool ParentTable::remove(const ParentName& name) {
+  const Lock lock(mutex_);
+  const auto found = entries_.find(key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix));
+  waiting_.erase(key_);
+  if (found == entries_.end()) return false;
+  const bool asked = found->second.asked;
+  entries_.erase(found);
+  return asked;
+}
+
+bool ParentTable::take_asked(const ParentName& name) {
+  const Lock lock(mutex_);
+  const auto found = entries_.find(key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix));
+  return found != entries_.end() && std::exchange(found->second.asked, false);
+}
+
+std::vector<ParentName> ParentTable::take_unknown() {
+  const Lock lock(mutex_);
+  return std::exchange(unknown_, {});
+}
+
+void ParentTable::set_throttles(const Throttles& throttles, Clock::time_point now) {
+  const Lock lock(mutex_);
+  reads_.set(throttles.reads_per_second, throttles.reads_burst, now);
+  bytes_.set(throttles.bytes_per_second, throttles.bytes_burst, now);
+}
+
+void ParentTable::set_cold_policy(const ColdPolicy& policy) {
+  const Lock lock(mutex_);
+  cold_ = policy;
+}
+
+}  // namespace parentfs::librbd
