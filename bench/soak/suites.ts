@@ -23,6 +23,8 @@ export const suites: readonly Suite[] = [
   { file: 'model/crash', variable: 'RUNS', perMinute: 60, least: 10, most: 10_000, share: 0.2 },
   { file: 'model/bit-flips', variable: 'FLIPS', perMinute: 2000, least: 100, most: 10_000, share: 0.1 },
   { file: 'origin/views/mutants', variable: 'MUTANTS', perMinute: 40_000, least: 1000, most: 100_000, share: 0.05 },
+  { file: 'origin/sealed/mutants', variable: 'MUTANTS', perMinute: 60_000, least: 1000, most: 100_000, share: 0.05 },
+  { file: 'origin/sealed/flips', variable: 'FLIPS', perMinute: 10_000, least: 400, most: 10_000, share: 0.05 },
   { file: 'mount/kill', variable: 'KILLS', perMinute: 12, least: 2, most: 100, share: 0.2 },
   { file: 'mount/guest', variable: 'KILLS', perMinute: 4, least: 1, most: 100, share: 0.1 },
   { file: 'mount/leaks', variable: 'OPERATIONS', perMinute: 30_000, least: 5000, most: 1_000_000, share: 0.15 },

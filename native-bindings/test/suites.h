@@ -32,6 +32,7 @@ Tests fuse2_tests();
 Tests syscalls_tests();
 Tests log_tests();
 Tests unpack_tests();
+Tests verity_tests();
 
 /** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */
 void plant(const std::string& fault);

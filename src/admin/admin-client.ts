@@ -6,6 +6,7 @@ import { pause } from '../async/pause.ts'
 import { CacheError, type ErrorCode, messageOf } from '../base/errors.ts'
 import { fitMsMax } from '../cache/evict/limits.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
+import type { DeltaReport } from '../cache/operations/delta-cost.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
 import type { Temperatures } from '../cache/operations/image-temperatures.ts'
 import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.ts'
@@ -135,6 +136,11 @@ export async function requestPlanBasis(socketPath: string): Promise<PlanBasis | 
 /** @returns null when no daemon is there. @throws CacheError access-denied, closed, and what the daemon says */
 export async function requestLocations(socketPath: string, image: string): Promise<ImageLocation[] | null> {
   return (await askForSuccess(socketPath, 'POST', '/locations', { image })) as ImageLocation[] | null
+}
+
+/** @returns null when no daemon is there. @throws CacheError access-denied, closed, and what the daemon says */
+export async function requestDelta(socketPath: string, image: string): Promise<DeltaReport | null> {
+  return (await askForSuccess(socketPath, 'POST', '/delta', { image }, walkMsMax)) as DeltaReport | null
 }
 
 /** @returns null when no daemon is there. @throws CacheError access-denied, closed, and what the daemon says */

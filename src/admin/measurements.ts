@@ -19,6 +19,8 @@ export interface OriginMeasurements
   /** Its directory, or its URL where its images are in the root. */
   readonly name: string
   readonly mode: CacheMode
+  /** Blocks of images, and of their hash trees, that were not as their publisher made them. */
+  readonly wrongBlocks: { readonly data: number; readonly tree: number }
   readonly inFlight: number
   readonly errorsByCode: ReadonlyMap<ErrorCode, number>
   readonly readLatencies: LatencyCounts

@@ -219,6 +219,16 @@ const origins: readonly Metric[] = [
         cacheModes.map(mode => ({ labels: { origin, mode }, value: Number(mode === now) })),
       ),
   },
+  {
+    kind: 'counter',
+    name: 'parentfs_origin_wrong_blocks_total',
+    help: 'Blocks that differed from their hash trees (data), or blocks of trees from their root hashes (tree).',
+    labels: ['origin', 'kind'],
+    read: ({ origins }) =>
+      origins.flatMap(({ name: origin, wrongBlocks }) =>
+        Object.entries(wrongBlocks).map(([kind, value]) => ({ labels: { origin, kind }, value })),
+      ),
+  },
   ofOrigins('gauge', 'parentfs_origin_waiting_reads', 'Reads that wait for the origin to come back.', o => o.waiting),
   ofOrigins('counter', 'parentfs_origin_outages_total', 'Times that the origin went away.', o => o.outages),
   ofOrigins('counter', 'parentfs_origin_delayed_total', 'Attempts delayed until the origin came back.', o => o.delayed),

@@ -11,6 +11,7 @@ import type { EvictedImage, EvictionProgress } from '../cache/evict/evictor.ts'
 import type { VerificationProgress, VerifiedImage } from '../cache/integrity/verify-image.ts'
 import { type CacheMode, cacheModes } from '../cache/modes/cache-mode.ts'
 import type { BlockMap, BlockMapOptions } from '../cache/operations/block-map.ts'
+import type { DeltaReport } from '../cache/operations/delta-cost.ts'
 import type { ImageDescription } from '../cache/operations/describe-image.ts'
 import type { DrainProgress, EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { Explanation } from '../cache/operations/explain-read.ts'
@@ -74,6 +75,7 @@ export interface AdminOperations {
   setMode(scope: ModeScope, mode: CacheMode | null): Promise<ModeEntry[]>
   explain(image: string, offset: number, length: number): Promise<Explanation>
   temperatures(): Promise<Temperatures>
+  delta(image: string): Promise<DeltaReport>
   describe(image: string): ImageDescription
   blockMap(image: string, options: BlockMapOptions): Promise<BlockMap>
   planBasis(): PlanBasis
@@ -169,6 +171,10 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
   'POST /temperatures': async (_body, { operations }) => ({ status: 200, body: await operations.temperatures() }),
   'POST /locations': async (body, { operations }) => {
     return { status: 200, body: await operations.locations(read(body, named).image) }
+  },
+  'POST /delta': async (body, { operations }) => {
+    const { image } = read(body, z.object({ image: name }))
+    return { status: 200, body: await operations.delta(image) }
   },
   'GET /fleet': (_body, { fleet }) => ({ status: 200, body: { fleet: fleet.status() } }),
   'POST /fleet/leave': (_body, { fleet }) => {

@@ -1,5 +1,6 @@
 /** Status of the cache. */
 
+import type { SealTrust } from '../origin/sealed/seal.ts'
 import type { EvictionCounters } from './evict/evictor.ts'
 import type { WrittenStatus } from './evict/write-budget.ts'
 import type { PromotionCounters } from './fetch/promoter.ts'
@@ -26,12 +27,26 @@ export interface ImageStatus extends ImageReads {
    * complete; after a `mismatch` its reads fail.
    */
   readonly digest: DigestState
+  /** Its proof by a hash tree; null where its origin wants none. */
+  readonly proof: ImageProof | null
   /** The part that the cache takes in its reads. */
   readonly mode: CacheMode
   /** Never evicted, as far as pinned images take no more than half of the capacity. */
   readonly pinned: boolean
   /** Is it open? */
   readonly open: boolean
+}
+
+/** The proof of an image. */
+export interface ImageProof {
+  /**
+   * The reason why its root hash is trusted: `configured`, `signed` or `pinned`, which proves nothing against the way
+   * that the image came; null: it was not looked for yet, or there is none.
+   */
+  readonly trust: SealTrust | null
+  readonly rootHash: string | null
+  /** Why there is none, or why nothing is taken from an older version; null: there is nothing to say. */
+  readonly reason: string | null
 }
 
 export interface CacheCounters {

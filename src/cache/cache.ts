@@ -99,11 +99,10 @@ export class Cache {
     this.#scrubber = new Scrubber(options.store, options.logger, { isBusy, ...options.scrub })
     this.#digester = new DigestVerifier({ ...options, originOf })
     const parts = { catalog: this.#catalog, origins: this.#origins, pins: this.#pins, digester: this.#digester }
-    const isInUse = (imageId: string) => this.#opens.has(imageId) || this.#reads.has(imageId)
+    const isInUse = (id: string) => this.#opens.has(id) || this.#reads.has(id) || this.operations.deltas.isSource(id)
     this.#leaving = new ImageExpiry({ ...options, ...parts, isInUse }, options.leaving ?? {})
     const opens = { begin: (id: string) => this.#opens.begin(id), end: (id: string) => this.#endOpen(id) }
-    const modes = this.#modes
-    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes }
+    const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes: this.#modes }
     this.passthrough = new PassthroughImages(shared)
     const sampler = (this.#sampler = new UseSampler(options.nativeUses ?? null, () => this.#ownReads, options.now))
     this.#reading = new ReadPath({
@@ -111,7 +110,7 @@ export class Cache {
       origins: this.#origins,
       catalog: this.#catalog,
       digester: this.#digester,
-      modes,
+      modes: this.#modes,
       promoter: this.#promoter,
       ...{ evictor: this.#evictor, gate: this.#gate, hitSets, foreign, sampler },
       fetchBytesMax: options.fetchBytesMax ?? fetchBytesMax,
@@ -181,6 +180,7 @@ export class Cache {
     this.#digester.start()
     this.#leaving.start()
     this.passthrough.start()
+    this.operations.deltas.start()
   }
 
   /** Other limits, and origins that came, from now on. */
@@ -336,7 +336,7 @@ export class Cache {
 
   /** The same one by one, for a walk that yields now and then: what is added meanwhile may be missed. */
   *eachImage(): Generator<ImageStatus> {
-    for (const { directory, origin, passes } of this.#origins.all) {
+    for (const { directory, origin, passes, seals } of this.#origins.all) {
       for (const { name, entry } of this.#catalog.known(origin)) {
         const { image } = entry
         yield {
@@ -346,6 +346,7 @@ export class Cache {
           passBytes: passes?.positionOf(image.id) ?? null,
           validator: image.validator,
           digest: this.#digester.state(image),
+          proof: seals?.proofOf(image) ?? null,
           pinned: this.#pins.has(origin, name),
           open: this.#opens.has(image.id),
           ...this.#reading.reader.counters.of(image, this.#options.store.find(image.id)),
@@ -376,7 +377,7 @@ export class Cache {
 
   async #close(): Promise<void> {
     this.#recencySaver.close()
-    this.operations.close()
+    await this.operations.close()
     this.#sampler.close()
     await this.passthrough.close()
     await this.#scrubber.close()

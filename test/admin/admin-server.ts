@@ -96,6 +96,9 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     },
     ...{ profile: async () => null, importProfile: async () => {} },
     planBasis: () => ({}) as PlanBasis,
+    delta: async () => {
+      throw new Error('not asked for here')
+    },
     temperatures: async () => ({ origins: [], images: [] }),
     explain: async (name, offset, length) => ({ name, offset, length }) as Explanation,
     describe: name => ({ name }) as ImageDescription,

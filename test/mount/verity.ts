@@ -2,14 +2,26 @@
  * A mount whose images are proven: what veritysetup sealed is served, what was changed on the way is not, by session
  * threads and by TypeScript, before and after a restart.
  */
-import { closeSync, openSync, readFileSync, readSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, makeComplete, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, makeComplete, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { run } from '../fixtures/run.ts'
 import { noVeritysetup, seal } from '../fixtures/sealed-images.ts'
+import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 * 1024
 const image = { seed: 29, sizeBytes: 40 * MiB, dataShare: 0.8 }
@@ -26,7 +38,7 @@ function flip(path: string, offset: number): void {
   utimesSync(path, atime, mtime)
 }
 
-async function mounted(t: Test, verify: (rootHash: string) => string) {
+async function mounted(t: Test, verify: (rootHash: string) => string, more = '') {
   const where = place(t)
   const source = join(where.originDirectory, 'a.raw')
   writeSample(source, image)
@@ -37,7 +49,7 @@ async function mounted(t: Test, verify: (rootHash: string) => string) {
   const [file, log] = [join(where.top, 'p.yaml'), join(where.top, 'log')]
   const lines = [
     `mountpoint: ${where.mountpoint}`,
-    `origin: { url: "${server.url}", missTimeout: 10s, verify: ${verify(rootHash)} }`,
+    `origin: { url: "${server.url}", missTimeout: 10s, ${more === '' ? '' : `${more}, `}verify: ${verify(rootHash)} }`,
     `cache: { directory: ${where.cacheDirectory}, capacity: 300MiB }`,
     `log: { file: ${log} }`,
   ]
@@ -98,4 +110,34 @@ t.test('what was changed on the way is EIO, and no other block', { skip: cannotM
   for (const offset of wrong) t.match(said(), new RegExp(`"offsets":\\[[^\\]]*\\b${offset - (offset % 4096)}\\b`))
   const { origin } = await statusOf(where)
   t.ok(origin.errors >= 12, `${origin.errors} answers count against the origin`)
+})
+
+t.test('an upgrade costs what changed, and the older version goes', { skip: cannotMount || noVeritysetup }, async t => {
+  const { where, source, view } = await mounted(t, () => '{ verity: require }', 'revalidate: 1s')
+  await makeComplete(where, 'a.raw')
+  const before = (await statusOf(where)).origin.bytes
+  const after = Buffer.from(sampleBytes(image, 0, image.sizeBytes))
+  const changedBytes = 3 * MiB + 4096
+  after.set(sampleBytes({ seed: 77, sizeBytes: 3 * MiB, dataShare: 1 }, 0, 3 * MiB), 9 * MiB)
+  after[30 * MiB]! ^= 1
+  // In the place of the older files, as publishers do it.
+  const next = join(where.top, 'next.raw')
+  writeFileSync(next, after)
+  seal(next, `${next}.verity`)
+  renameSync(`${next}.verity`, `${source}.verity`)
+  renameSync(next, source)
+  const cost = (await parentfs('images', '--delta', 'a.raw', '--json', '-m', where.mountpoint)).stdout
+  t.match(JSON.parse(`${cost}`), { changedBytes, sameBytes: image.sizeBytes - changedBytes, reason: null })
+  const { images } = await statusOf(where)
+  t.match(images, [{ name: 'a.raw', proof: { trust: 'pinned', reason: null } }])
+  await until(async () => (await run('cat', view)).equals(after), patienceMs, 'the new version')
+  const { origin } = await statusOf(where)
+  const share = (origin.bytes - before) / changedBytes
+  t.ok(share < 1.1, `${share} of the changed bytes were fetched`)
+  await makeComplete(where, 'a.raw')
+  const files = () => readdirSync(join(where.cacheDirectory, 'images')).length
+  await until(() => files() === 1, patienceMs, 'the older version is retired')
+  const trees = () => readdirSync(join(where.cacheDirectory, 'trees')).length
+  await until(() => trees() === 1, patienceMs, 'and its tree')
+  t.match(await statusOf(where), { images: [{ name: 'a.raw', complete: true }] })
 })

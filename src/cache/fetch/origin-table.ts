@@ -54,7 +54,7 @@ export interface MountedOrigin {
   /** Passes over its sequential images. None when absent. */
   readonly passes?: Pick<SequentialOrigin, 'landWith' | 'isSequential' | 'positionOf'>
   /** Proofs of its images by their hash trees. None when absent. */
-  readonly seals?: Pick<OriginSeals, 'isProven' | 'localProof' | 'sealOf'>
+  readonly seals?: OriginSeals
   /** Further locations of its images; null: it has none. */
   readonly located?: Pick<LocatedOrigin, 'locationsOf' | 'compareAll'> | null
   /** The readers that session threads may use, and what counts their reads. None when absent. */

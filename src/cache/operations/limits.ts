@@ -36,3 +36,12 @@ export const hotMsMax = 300_000
 
 /** Ranges of a boot profile in the description of an image: a picture shows no more. */
 export const describedRangesMax = 512
+
+/** The interval at which upgraded names are looked for: a name is revalidated about as often. */
+export const deltaLookMs = 2_000
+
+/** The time for which an older version stays at most for the blocks that a new one may take from it. */
+export const deltaMsMax = 3_600_000
+
+/** Older versions of which it is remembered that nothing more is to be taken. */
+export const copiedVersionsMax = 1_024

@@ -5,6 +5,7 @@
 import PQueue from 'p-queue'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { ImageLocation } from '../../origin/locations/located-origin.ts'
 import type { ComparedLocation } from '../../origin/locations/same-bytes.ts'
@@ -29,6 +30,8 @@ import type { BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
 import { type ProfileFile, profileFileOf, rangesWithin } from '../prefetch/profile-file.ts'
 import type { MissReader } from '../read/miss-reader.ts'
 import { type BlockMap, type BlockMapOptions, blockMapOf } from './block-map.ts'
+import { DeltaCopier } from './delta-copier.ts'
+import { type DeltaReport, deltaOf } from './delta-cost.ts'
 import { describeImage, type ImageDescription } from './describe-image.ts'
 import { type DrainProgress, type EmptiedCache, EmptyCache } from './empty-cache.ts'
 import { type Explanation, explain } from './explain-read.ts'
@@ -46,7 +49,10 @@ export interface LongOptions<P> {
 }
 
 export interface CacheOperationsContext {
-  readonly origins: readonly (NamedOrigin & Pick<MountedOrigin, 'located'>)[]
+  readonly origins: readonly (NamedOrigin & Pick<MountedOrigin, 'located' | 'seals'>)[]
+  readonly logger: Logger
+  /** Milliseconds, never going back. */
+  readonly now: () => number
   readonly catalog: Catalog
   readonly store: Store
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile'>
@@ -77,6 +83,8 @@ export class CacheOperations {
   readonly #modes: ModeOperations
   readonly #emptying: EmptyCache
   readonly #locations: LocationOperations
+  /** Takes the blocks of upgraded names from their older versions. */
+  readonly deltas: DeltaCopier
   readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
   /** Fires when the cache closes. */
   readonly #stop = new AbortController()
@@ -87,6 +95,8 @@ export class CacheOperations {
     const shared = { ...parts, names: this.#names, modesChanged: () => parts.modesChanged() }
     this.#modes = new ModeOperations(shared)
     this.#emptying = new EmptyCache(shared)
+    const isKept = (image: Image) => keepsMisses(parts.modes.of(image)) && parts.digester.isSound(image)
+    this.deltas = new DeltaCopier({ ...parts, isKept })
     this.#locations = new LocationOperations(shared)
   }
 
@@ -227,6 +237,13 @@ export class CacheOperations {
     return promoted
   }
 
+  /** See {@link deltaOf}. */
+  delta(name: string): Promise<DeltaReport> {
+    const { origin, own } = this.#names.place(name)
+    const seals = this.#parts.origins.find(each => each.origin === origin)?.seals ?? null
+    return deltaOf({ name, origin, own, seals }, this.#stop)
+  }
+
   /** @throws CacheError not-found, invalid-argument (too much is pinned), origin-*, index-failed */
   async pin(name: string): Promise<void> {
     const { origin, own, entry } = await this.#names.find(name, this.#stop.signal)
@@ -319,8 +336,9 @@ export class CacheOperations {
   }
 
   /** End long work. Idempotent. */
-  close(): void {
+  async close(): Promise<void> {
     this.#stop.abort()
+    await this.deltas.close()
   }
 
   /** Bytes that pinned images other than this one hold. */

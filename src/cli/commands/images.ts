@@ -2,8 +2,9 @@
  * `parentfs images`: what a mount shows, and how much of it the cache has.
  */
 import ms from 'ms'
-import { fetchStatus, requestTemperatures } from '../../admin/admin-client.ts'
+import { fetchStatus, requestDelta, requestTemperatures } from '../../admin/admin-client.ts'
 import type { ImageStatus } from '../../cache/cache-status.ts'
+import type { DeltaReport } from '../../cache/operations/delta-cost.ts'
 import type { Temperatures } from '../../cache/operations/image-temperatures.ts'
 import { newTable, share, size, trimmed } from '../output/tables.ts'
 import { findMount, noDaemon } from './target.ts'
@@ -24,6 +25,28 @@ export async function temperatures(path: string | null, json: boolean): Promise<
   if (!found) throw noDaemon(mountpoint)
   console.log(json ? JSON.stringify(found, null, 2) : tableOfTemperatures(found))
   return 0
+}
+
+/**
+ * The cost of a new version.
+ * @param path null: the only mount
+ * @returns the exit code
+ * @throws CacheError not-found, access-denied, closed, origin-*
+ */
+export async function delta(name: string, path: string | null, json: boolean): Promise<number> {
+  const { mountpoint, socket } = await findMount(path)
+  const report = await requestDelta(socket, name)
+  if (!report) throw noDaemon(mountpoint)
+  console.log(json ? JSON.stringify(report, null, 2) : textOfDelta(report))
+  return 0
+}
+
+/** `a.raw of 1 GiB: 10 MiB changed, 1000 MiB are equal (4 MiB of them at other offsets)` */
+export function textOfDelta(report: DeltaReport): string {
+  const { name, sizeBytes, changedBytes, sameBytes, movedBytes, reason } = report
+  if (reason !== null) return `${name} of ${size(sizeBytes)}: costs all of it: ${reason}`
+  const moved = movedBytes > 0 ? ` (${size(movedBytes)} of them at other offsets)` : ''
+  return `${name} of ${size(sizeBytes)}: ${size(changedBytes)} changed, ${size(sameBytes + movedBytes)} are equal${moved}`
 }
 
 /** One line an image, with a column for each number of periods; above them the hit sets of each origin. */

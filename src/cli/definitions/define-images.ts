@@ -7,6 +7,12 @@ import { type Ended, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { chosenMount, type OnMount, ofImage, onMount, withMountOption } from './mount-choice.ts'
 
+interface ImagesOptions {
+  readonly json?: boolean
+  readonly temperature?: boolean
+  readonly delta?: string
+}
+
 export function defineImages(program: Command, ended: Ended): void {
   const images = program.command('images').copyInheritedSettings(program)
   onMount(images)
@@ -14,10 +20,15 @@ export function defineImages(program: Command, ended: Ended): void {
       'List the images of the mount on MOUNTPOINT, or of the only one, and how much of each is in the cache.',
     )
     .option('--temperature', 'how much of each was used in how many of the last periods, by the hit sets')
-    .option('--json', 'for machines: an array; with --temperature an object')
-    .action(async (mountpoint: string | undefined, options: OnMount & { json?: boolean; temperature?: boolean }) => {
-      const { json = false, temperature = false } = options
+    .option('--delta <name>', 'what the version of NAME now costs beside the older one that is held (docs/VERITY.md)')
+    .option('--json', 'for machines: an array; with --temperature or --delta an object')
+    .action(async (mountpoint: string | undefined, options: OnMount & ImagesOptions) => {
+      const { json = false, temperature = false, delta } = options
       const module = await import('../commands/images.ts')
+      if (delta !== undefined) {
+        ended(await module.delta(delta, chosenMount(images, mountpoint, options), json))
+        return
+      }
       ended(await (temperature ? module.temperatures : module.images)(chosenMount(images, mountpoint, options), json))
     })
   addExamples(images, 'parentfs images', 'parentfs images /srv/parents --json')

@@ -44,6 +44,7 @@ export function tableOfOne(status: Status): string {
     ['misses', `${reads.misses} reads, ${size(reads.missBytes)}`],
     ['fetched', `${size(origin.bytes)} in ${origin.requests} requests, ${origin.errors} failed`],
     ['mode', modesOf(status)],
+    ...proofsOf(status),
     [
       'promoted',
       `${size(promotion.promotedBytes)}, ${size(promotion.queuedBytes)} waiting, ${promotion.dropped} dropped`,
@@ -77,6 +78,19 @@ function modesOf({ origins, images }: Status): string {
   const all = isOne ? (first?.mode ?? '-') : origins.map(({ name, url, mode }) => `${name ?? url} ${mode}`).join(', ')
   const own = images.filter(({ name, mode }) => mode !== originOf(name, origins)?.mode).length
   return own === 0 ? all : `${all}; ${own} images have another`
+}
+
+/** `2 images proven; 1 by a root hash that came with it, which proves nothing against its origin` */
+function proofsOf({ images }: Status): string[][] {
+  // An older daemon does not say.
+  const proofs = images.flatMap(({ proof }) => proof ?? [])
+  if (proofs.length === 0) return []
+  const proven = proofs.filter(({ trust }) => trust !== null)
+  const pinned = proven.filter(({ trust }) => trust === 'pinned').length
+  const without = proofs.filter(({ trust, reason }) => trust === null && reason !== null).length
+  const weak = pinned > 0 ? `; ${pinned} by a root hash that came with it, which proves nothing against its origin` : ''
+  const rest = without > 0 ? `; ${without} without a proof` : ''
+  return [['proofs', `${proven.length} images proven${weak}${rest}`]]
 }
 
 function originOf(image: string, origins: Status['origins']): Status['origins'][number] | undefined {

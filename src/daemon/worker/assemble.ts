@@ -24,6 +24,7 @@ import type { Addon, Engine, Session, SessionOptions } from '../../native/addon.
 import { allocateShared } from '../../native/shared-memory.ts'
 import { type CacheDirectory, openCacheDirectory } from '../../store/disk/cache-directory.ts'
 import { RealDataDirectory } from '../../store/disk/data-directory.ts'
+import { heldVersionsOf } from '../../store/seals/held-versions.ts'
 import { KeptSeals } from '../../store/seals/kept-seals.ts'
 import { RealTreeDirectory } from '../../store/seals/tree-directory.ts'
 import { Store } from '../../store/store.ts'
@@ -153,8 +154,7 @@ export class Rooms {
     const clock = new RecencyClock(1, now => this.#engine.setTick(now))
     this.#closers.push('clock', () => clock.close())
     const trees = new RealTreeDirectory(directory.trees, this.#engine)
-    const seals = new KeptSeals({ index, directory: trees, logger })
-    await seals.load()
+    const seals = await KeptSeals.load({ index, directory: trees, logger })
     this.#closers.push('seals', () => seals.close())
     const store = await Store.open({
       trees: seals,
@@ -173,7 +173,7 @@ export class Rooms {
     if (bypass) store.health.forceBypass(bypass.reason)
     seals.use(store)
     store.proofOf = (image, offset, length) => this.#origins.localProof(image, offset, length)
-    this.#origins.keepSealsIn(seals)
+    this.#origins.keepSealsIn(seals, heldVersionsOf(store))
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({

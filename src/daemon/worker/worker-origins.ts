@@ -28,6 +28,7 @@ import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
+import { type HeldVersions, nothingHeld } from '../../origin/sealed/delta.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
 import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
@@ -88,6 +89,7 @@ export class WorkerOrigins {
   readonly #receiver: RangeReceiver
   #open: readonly OpenOrigin[]
   #keeper: SealKeeper = noKeeper
+  #held: HeldVersions = nothingHeld
   #sharing: OriginSharing | null = null
   /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
   #knowsOpenssl: boolean | undefined
@@ -128,10 +130,11 @@ export class WorkerOrigins {
     })
   }
 
-  /** From now on seals and hash trees are kept there. */
-  keepSealsIn(keeper: SealKeeper): void {
+  /** From now on seals and hash trees are kept there, and blocks are taken from versions that are held. */
+  keepSealsIn(keeper: SealKeeper, held: HeldVersions): void {
     this.#keeper = keeper
-    for (const { seals } of this.#open) seals.keepIn(keeper)
+    this.#held = held
+    for (const { seals } of this.#open) seals.keepIn(keeper, held)
   }
 
   /** From now on reads of origins that hosts can share ask members of the group first. */
@@ -213,11 +216,12 @@ export class WorkerOrigins {
 
   /** @param modeOf of an origin, by its URL */
   measurements(modeOf: (url: string) => CacheMode): OriginMeasurements[] {
-    return this.#open.map(({ place, origin, meter, hedges, availability }) => ({
+    return this.#open.map(({ place, origin, meter, hedges, availability, seals }) => ({
       ...meter.counters(),
       ...meter.details(),
       ...availability.status(),
       hedges: hedges.counters(),
+      wrongBlocks: { data: seals.counters.blocks, tree: seals.counters.treeBlocks },
       name: place.directory ?? origin.url,
       mode: modeOf(origin.url),
     }))
@@ -237,7 +241,7 @@ export class WorkerOrigins {
     }
     const { addon: proofs, logger } = this.#parts
     const seals = new OriginSeals({ url: identityOf(settings.url), proofs, logger, onWrong })
-    seals.keepIn(this.#keeper)
+    seals.keepIn(this.#keeper, this.#held)
     return { meter, hedges: new Hedges(), availability, sources, seals }
   }
 

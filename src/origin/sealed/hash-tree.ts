@@ -6,13 +6,13 @@
  * lie in the native proof, where session threads find them; blocks above them in a map that all trees share.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
-import { pause } from '../../async/pause.ts'
 import { SingleFlight } from '../../async/single-flight.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { LruMap } from '../../base/lru-map.ts'
 import type { BlockHashing, TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { ReadOptions } from '../contract/origin.ts'
-import { treeRunBytes, wrongAnswersMax, wrongPauseMsMin } from './limits.ts'
+import { treeRunBytes, wrongAnswersMax } from './limits.ts'
 import type { TreeParameters } from './superblock.ts'
 import { type TreeLayout, treeLayoutOf } from './tree-layout.ts'
 
@@ -33,11 +33,20 @@ export interface HashTreeContext {
   readonly upper: LruMap<string, Buffer>
   readonly kept: KeptTree
   /** Trees of other versions, which have most of the same blocks at the same places. */
-  readonly alike: () => readonly KeptTree[]
+  readonly alike: readonly KeptLevels[]
   /** Fetch bytes of the tree, counted from its superblock. @throws CacheError as Origin.read */
   fetch(offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
   /** An answer for the tree differed from what is proven. */
   onWrong(level: number, block: number): void
+  /** Wait before blocks are asked for again of which `tries` answers were wrong. */
+  pause(tries: number, signal: CancelSignal): Promise<void>
+}
+
+/** A kept tree, with the place of each level in it, and its end. */
+export interface KeptLevels {
+  readonly kept: KeptTree
+  readonly offsets: readonly number[]
+  readonly hashBlockBytes: number
 }
 
 /** Whole pages, where a block is less: the disk is written by them. */
@@ -55,6 +64,7 @@ export class HashTree {
   readonly #stop = new LightAbortSignal()
   /** The run of leaves that was loaded last: the next one is loaded ahead. */
   #latestRun = -1
+  #latestLeaf: { readonly leaf: number; readonly bytes: Uint8Array } | null = null
 
   /** @param offset of the superblock in its file */
   constructor(parameters: TreeParameters, rootHash: Buffer, offset: number, parts: HashTreeContext) {
@@ -70,6 +80,31 @@ export class HashTree {
       dataBlockBytes: parameters.dataBlockBytes,
       digestsPerLeaf: levels.length === 0 ? 1 : digestsPerBlock,
     })
+  }
+
+  /** The tree as it is kept. */
+  get keptPart(): KeptLevels {
+    const { parameters } = this
+    return { kept: this.#parts.kept, offsets: keptOffsets(parameters), hashBlockBytes: parameters.hashBlockBytes }
+  }
+
+  /** Fires when it is closed. */
+  get stop(): CancelSignal {
+    return this.#stop
+  }
+
+  /** A leaf, as far as it is here without asking the origin; not to be changed. Never rejects. */
+  async localLeaf(leaf: number, options: ReadOptions): Promise<Uint8Array | null> {
+    if (this.#latestLeaf?.leaf === leaf) return this.#latestLeaf.bytes
+    let bytes = this.proof.leaf(leaf)
+    if (!bytes) {
+      const offset = leaf * this.leafSpanBytes
+      const length = Math.min(this.leafSpanBytes, this.layout.dataBytes - offset)
+      await this.load(offset, length, options, true).catch(() => {}) // Then it is not here.
+      bytes = this.proof.leaf(leaf)
+    }
+    if (bytes) this.#latestLeaf = { leaf, bytes }
+    return bytes
   }
 
   /** Bytes of the image below one leaf. */
@@ -185,11 +220,14 @@ export class HashTree {
     const { kept, alike } = this.#parts
     const keptOffset = this.#keptOffset(level) + first * hashBlockBytes
     let isKept = true
-    for (const place of [kept, ...alike()]) {
+    for (const place of [this.keptPart, ...alike]) {
       if (!blocks.includes(null)) break
-      const given = Buffer.alloc(bytes.length)
-      if (await place.read(keptOffset, given)) await this.#takeRight(given, 0, count, wanted, bytes, blocks)
-      if (place === kept) isKept = !blocks.includes(null)
+      const given = keptBytesAt(place, level, first * hashBlockBytes, bytes.length, hashBlockBytes)
+      if (given && (await place.kept.read(given.offset, given.target))) {
+        const whole = Math.min(count, Math.floor(given.target.length / hashBlockBytes))
+        await this.#takeRight(given.target, 0, whole, wanted, bytes, blocks)
+      }
+      if (place.kept === kept) isKept = !blocks.includes(null)
     }
     if (!isLocal) await this.#fetchMissing(level, first, wanted, bytes, blocks, options)
     if (!isKept && !blocks.includes(null)) await kept.write(keptOffset, bytes)
@@ -207,7 +245,7 @@ export class HashTree {
   ): Promise<void> {
     const { hashBlockBytes } = this.parameters
     for (let tries = 1; blocks.includes(null) && tries <= wrongAnswersMax; tries++) {
-      if (tries > 1) await pause(wrongPauseMsMin * 2 ** (tries - 2), options.signal)
+      if (tries > 1) await this.#parts.pause(tries - 1, options.signal)
       for (let begin = 0, end = 0; begin < blocks.length; begin = end) {
         const isMissing = blocks[begin] === null
         for (end = begin + 1; end < blocks.length && (blocks[end] === null) === isMissing; ) end++
@@ -274,6 +312,22 @@ export class HashTree {
     const what = `${this.#parts.name}: block ${block} of level ${level} of its hash tree does not fit the root hash`
     return new CacheError('image-corrupt', `${what} ${this.rootHash.toString('hex')}: publish the tree of this image`)
   }
+}
+
+/** The part of a kept tree that has the same place in its level; null where it has none. */
+function keptBytesAt(
+  { offsets, hashBlockBytes }: KeptLevels,
+  level: number,
+  at: number,
+  length: number,
+  blockBytes: number,
+): { readonly offset: number; readonly target: Buffer } | null {
+  const [begin, isLast] = [offsets[level], level >= offsets.length - 1]
+  if (begin === undefined || isLast || hashBlockBytes !== blockBytes) return null
+  // Levels lie the other way round: the one below comes next.
+  const end = level === 0 ? offsets.at(-1)! : offsets[level - 1]!
+  const bytes = Math.min(length, end - begin - at)
+  return bytes > 0 ? { offset: begin + at, target: Buffer.alloc(bytes) } : null
 }
 
 export function hashingOf({ algorithm, salt, hashType }: TreeParameters): BlockHashing {

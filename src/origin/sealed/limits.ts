@@ -40,10 +40,19 @@ export const rootHashFileBytesMax = 4 * KiB
 export const signatureFileBytesMax = 256 * KiB
 
 /** The time of an answer "there is no tree", before it is asked for again. */
-export const unsealedMs = 300_000
+export const unsealedMs = 60_000
 
 /** Wrong blocks of one answer that are looked for one by one: each is a search of its own. */
 export const locatedBlocksMax = 64
 
 /** Bytes of a sequential image that are proven together. A multiple of each data block. */
 export const provenPieceBytes = 1 * MiB
+
+/** Blocks of an older version that can be found at other offsets: 4 GiB with blocks of 4 KiB, in a table of 16 MiB. */
+export const movedLeavesMax = 2 ** 20
+
+/** The longest that a read waits for that table. */
+export const movedWaitMs = 500
+
+/** Requests of one read for the blocks that an older version lacks, at once. */
+export const deltaRequestsMax = 8

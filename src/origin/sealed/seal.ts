@@ -2,6 +2,7 @@
  * Seal of an image: its hash tree, and the reason why the root hash is trusted.
  */
 import type { Image } from '../../base/image.ts'
+import type { Delta } from './delta.ts'
 import type { HashTree, KeptTree } from './hash-tree.ts'
 import type { TreeParameters } from './superblock.ts'
 
@@ -27,6 +28,18 @@ export interface SealRecord {
 export interface Seal {
   readonly record: SealRecord
   readonly tree: HashTree
+  /** Null: no older version is of use. */
+  delta: Delta | null
+  /** The reason why not, where there is one with another salt or shape. */
+  readonly deltaComplaint: string | null
+}
+
+/** The seal of an image for status; `record` null: none, for that reason, or it was not looked for yet. */
+export interface KnownSeal {
+  readonly record: SealRecord | null
+  readonly reason: string | null
+  /** The reason why nothing is taken from an older version; null where there is none. */
+  readonly deltaComplaint: string | null
 }
 
 /** The place where seals and trees are kept, on the disk of the cache. Without one everything is asked for again. */

@@ -5,7 +5,6 @@
  * It stands above the retries: each of its requests is one. Images without a tree are passed on, or refused where a
  * proof is required.
  */
-import { pause } from '../../async/pause.ts'
 import { SingleFlight } from '../../async/single-flight.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -15,10 +14,12 @@ import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ForwardingOrigin } from '../wrappers/forwarding-origin.ts'
-import { HashTree, hashingOf, type KeptTree, keptBytesOf } from './hash-tree.ts'
-import { sealsMax, unsealedMs, upperBlocksBytesMax, wrongAnswersMax, wrongPauseMsMin } from './limits.ts'
+import { type ComparedVersions, Delta, type HeldVersions } from './delta.ts'
+import { HashTree, hashingOf, keptBytesOf } from './hash-tree.ts'
+import { sealsMax, unsealedMs, upperBlocksBytesMax } from './limits.ts'
+import { type ProvenRead, readProven, TreeChangedError } from './proven-read.ts'
 import { ProvenStream } from './proven-stream.ts'
-import type { Seal, SealKeeper, SealRecord } from './seal.ts'
+import type { KnownSeal, Seal, SealKeeper, SealRecord } from './seal.ts'
 import { SealFinder } from './seal-finder.ts'
 import { isProofFile, type OriginVerifyOptions, type VerifyOptions } from './verify-options.ts'
 import type { WrongBlocks } from './wrong-blocks.ts'
@@ -27,6 +28,7 @@ export interface SealedOriginContext {
   readonly proofs: TreeProofs
   readonly options: OriginVerifyOptions
   readonly keeper: SealKeeper
+  readonly held: HeldVersions
   readonly logger: Logger
   /** Counts what did not fit. */
   readonly wrongBlocks: WrongBlocks
@@ -73,10 +75,10 @@ export class SealedOrigin extends ForwardingOrigin {
     const begin = offset - (offset % dataBlockBytes)
     const end = Math.min(Math.ceil((offset + target.length) / dataBlockBytes) * dataBlockBytes, image.sizeBytes)
     if (begin === offset && end === offset + target.length) {
-      return await this.#readProven(image, seal, offset, target, options)
+      return await this.#readProven({ image, seal, offset, target }, options)
     }
     const whole = Buffer.allocUnsafeSlow(end - begin)
-    await this.#readProven(image, seal, begin, whole, options)
+    await this.#readProven({ image, seal, offset: begin, target: whole }, options)
     target.set(whole.subarray(offset - begin, offset - begin + target.length))
   }
 
@@ -108,9 +110,39 @@ export class SealedOrigin extends ForwardingOrigin {
   }
 
   /** The seal of an image, as far as it is known. */
-  sealOf(image: Image): { readonly record: SealRecord | null; readonly reason: string | null } {
+  sealOf(image: Image): KnownSeal {
     const seal = this.#seals.get(image.id)
-    return { record: seal?.record ?? null, reason: seal ? null : (this.#unsealed.get(image.id)?.error.message ?? null) }
+    const reason = seal ? null : (this.#unsealed.get(image.id)?.error.message ?? null)
+    return { record: seal?.record ?? null, reason, deltaComplaint: seal?.deltaComplaint ?? null }
+  }
+
+  /** Have the seal of an image found. @throws CacheError as {@link read} */
+  async prepare(image: Image, options: ReadOptions): Promise<Seal | null> {
+    return this.#seals.use(image.id) ?? (await this.#sealOf(image, options))
+  }
+
+  /** Is an image to be proven? */
+  isWanted(image: Image): boolean {
+    return this.#policyOf(image) !== null
+  }
+
+  /** Nothing more is to be taken from the older version: session threads fetch the rest by themselves. */
+  endDelta({ id }: Image): void {
+    const seal = this.#seals.get(id)
+    if (!seal?.delta) return
+    seal.delta = null
+    this.#parts.readers?.changed(id)
+  }
+
+  /**
+   * The comparison with the older version that is held; null where there is none.
+   * @throws CacheError as {@link read}
+   */
+  async compare(image: Image, options: ReadOptions): Promise<ComparedVersions | null> {
+    const seal = await this.prepare(image, options)
+    if (!seal) return null
+    const delta = seal.delta ?? this.#deltaOf(image, seal.record, seal.tree).delta
+    return delta ? { older: delta.older, cost: await delta.cost(options) } : null
   }
 
   override async close(): Promise<void> {
@@ -118,44 +150,20 @@ export class SealedOrigin extends ForwardingOrigin {
     await super.close()
   }
 
-  async #readProven(image: Image, seal: Seal, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    const { wrongBlocks } = this.#parts
-    let isUnknown = false
-    for (let tries = 1; ; ) {
-      const loading = seal.tree.load(offset, target.length, options)
-      const reading = isUnknown
-        ? Promise.resolve()
-        : this.inner.read(image, offset, target, { ...options, isDisputed: tries > 1 })
-      // Both have ended when this throws: the target is the caller's again.
-      const [loaded, read] = await Promise.allSettled([loading, reading])
-      if (read.status === 'rejected') throw read.reason
-      if (loaded.status === 'rejected') throw this.#withoutSeal(image, loaded.reason)
-      const { proof, block } = await seal.tree.proof.find(offset, target)
-      if (proof === 'right') {
-        const behind = offset + target.length - seal.tree.layout.dataBytes
-        if (behind <= 0) return
-        const tail = target.subarray(Math.max(0, target.length - behind))
-        return await seal.tree.copyTo(offset + target.length - tail.length - seal.record.offset, tail, options)
-      }
-      // Its leaf has left memory meanwhile.
-      isUnknown = proof === 'unknown'
-      if (isUnknown) continue
-      await wrongBlocks.count(image, seal.tree, offset, target)
-      if (tries === wrongAnswersMax) throw wrongBlocks.error(image, seal.tree, block, tries)
-      await pause(wrongPauseMsMin * 2 ** (tries - 1), options.signal)
-      throwIfAborted(options.signal)
-      tries++
+  async #readProven(read: ProvenRead, options: ReadOptions): Promise<void> {
+    try {
+      await readProven(this.inner, read, this.#parts.wrongBlocks, options)
+    } catch (error) {
+      if (error instanceof TreeChangedError) this.#dropSeal(read.image)
+      throw error
     }
   }
 
   /** A tree whose file was replaced is looked for again at the next read. */
-  #withoutSeal(image: Image, error: unknown): unknown {
-    if (!isCacheError(error, 'image-changed', 'not-found')) return error
-    this.#seals.get(image.id)?.tree.close()
-    this.#seals.delete(image.id)
-    this.#parts.readers?.changed(image.id)
-    const what = `${this.url}${image.key}: its hash tree was replaced while it was read`
-    return new CacheError('origin-failed', what, { cause: error })
+  #dropSeal({ id }: Image): void {
+    this.#seals.get(id)?.tree.close()
+    this.#seals.delete(id)
+    this.#parts.readers?.changed(id)
   }
 
   /** The seal of an image; null where it needs none. @throws CacheError image-unproven, and what the origin throws */
@@ -236,23 +244,73 @@ export class SealedOrigin extends ForwardingOrigin {
   #sealed(image: Image, record: SealRecord): Seal {
     const { proofs, keeper, wrongBlocks } = this.#parts
     const { parameters, file, offset } = record
+    const alike = this.#olderOf(image, record).older?.kept
     const tree = new HashTree(parameters, Buffer.from(record.rootHash, 'hex'), offset, {
       name: `${this.url}${image.key}`,
       id: image.id,
       proofs,
       upper: this.#upper,
       kept: keeper.tree(image.id, keptBytesOf(parameters)),
-      alike: (): readonly KeptTree[] => [],
+      alike: alike ? [alike] : [],
       fetch: (at, target, options) => this.inner.read(file, offset + at, target, options),
       onWrong: (level, block) => wrongBlocks.countOfTree(image, level, block),
+      pause: (tries, signal) => wrongBlocks.pause(tries, signal),
     })
-    return { record, tree }
+    return { record, tree, ...this.#deltaOf(image, record, tree) }
+  }
+
+  #deltaOf(image: Image, record: SealRecord, tree: HashTree): Pick<Seal, 'delta' | 'deltaComplaint'> {
+    const { older, complaint } = this.#olderOf(image, record)
+    const delta = older ? new Delta(tree, older.image, older.tree, this.#parts.held, tree.stop) : null
+    return { delta, deltaComplaint: complaint }
+  }
+
+  /** The older version with the most bytes whose blocks are hashed in the same way. */
+  #olderOf(image: Image, { parameters }: SealRecord) {
+    const { keeper, held } = this.#parts
+    let complaint: string | null = null
+    for (const older of held.olderThan(image)) {
+      const known = keeper.record(older.id)
+      if (!known) continue
+      complaint = deltaComplaint(parameters, known.parameters)
+      if (complaint !== null) continue
+      const tree = this.#treeOf(older, known)
+      return { older: { image: older, tree, kept: tree.keptPart }, complaint: null }
+    }
+    return { older: null, complaint }
+  }
+
+  /** The tree of an image that is held: nothing of it is fetched. */
+  #treeOf(image: Image, { parameters, rootHash, offset }: SealRecord): HashTree {
+    const known = this.#seals.get(image.id)
+    if (known) return known.tree
+    const { proofs, keeper } = this.#parts
+    return new HashTree(parameters, Buffer.from(rootHash, 'hex'), offset, {
+      name: `${this.url}${image.key}`,
+      id: image.id,
+      proofs,
+      upper: this.#upper,
+      kept: keeper.tree(image.id, keptBytesOf(parameters)),
+      alike: [],
+      fetch: () => Promise.reject(new CacheError('closed', 'an older version is not fetched')),
+      onWrong: () => {},
+      pause: async () => {},
+    })
   }
 
   /** A reader that session threads may use; null while it is unknown whether the image has a seal. */
   #guarded(imageId: string, reader: Parameters<ReaderTable['guard']>[1]): ReturnType<ReaderTable['guard']> {
     const seal = this.#seals.get(imageId)
-    if (seal) return seal.tree.proof.guard(reader)
+    // TypeScript knows which blocks an older version has.
+    if (seal) return seal.delta ? null : seal.tree.proof.guard(reader)
     return this.#free.has(imageId) ? reader : null
   }
+}
+
+/** The reason why equal blocks of two versions have other digests; null where they have the same. */
+function deltaComplaint(one: SealRecord['parameters'], other: SealRecord['parameters']): string | null {
+  if (one.salt !== other.salt) return 'the older version was sealed with another salt'
+  const isAlike =
+    one.algorithm === other.algorithm && one.hashType === other.hashType && one.dataBlockBytes === other.dataBlockBytes
+  return isAlike ? null : 'the older version was sealed with another hash or block size'
 }

@@ -1,11 +1,13 @@
 /**
  * Wrong blocks of an origin: answers that did not fit the hash trees of their images, counted, located and logged.
  */
+import { pause } from '../../async/pause.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { HashTree } from './hash-tree.ts'
-import { locatedBlocksMax } from './limits.ts'
+import { locatedBlocksMax, wrongPauseMsMin } from './limits.ts'
 
 export interface WrongBlockCounters {
   /** Data blocks, and blocks of trees, that were not as their publisher made them. */
@@ -22,9 +24,16 @@ export class WrongBlocks {
   #blocks = 0
   #treeBlocks = 0
   #latest: WrongBlockCounters['latest'] = null
+  readonly #pauseMsMin: number
 
   /** @param onAnswer counts the answer against the place that gave it */
-  constructor(url: string, logger: Logger, onAnswer: (image: Image, reason: string) => void) {
+  constructor(
+    url: string,
+    logger: Logger,
+    onAnswer: (image: Image, reason: string) => void,
+    pauseMsMin = wrongPauseMsMin,
+  ) {
+    this.#pauseMsMin = pauseMsMin
     this.#url = url
     this.#logger = logger
     this.#onAnswer = onAnswer
@@ -32,6 +41,11 @@ export class WrongBlocks {
 
   get counters(): WrongBlockCounters {
     return { blocks: this.#blocks, treeBlocks: this.#treeBlocks, latest: this.#latest }
+  }
+
+  /** Wait before a range is asked for again of which `tries` answers were wrong. */
+  pause(tries: number, signal: CancelSignal): Promise<void> {
+    return pause(this.#pauseMsMin * 2 ** (tries - 1), signal)
   }
 
   /** An answer did not fit: find all of its wrong blocks. */

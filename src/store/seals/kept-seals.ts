@@ -51,7 +51,7 @@ export class KeptSeals implements SealKeeper {
   #treeBytes = 0
   #refused = 0
 
-  constructor(parts: KeptSealsContext) {
+  private constructor(parts: KeptSealsContext) {
     this.#parts = parts
   }
 
@@ -64,8 +64,14 @@ export class KeptSeals implements SealKeeper {
     return this.#treeBytes
   }
 
-  /** Take over what lies there: trees of images that are not known go. */
-  async load(): Promise<void> {
+  /** Take over what lies there: trees of images that are not known go. @throws SystemError */
+  static async load(parts: KeptSealsContext): Promise<KeptSeals> {
+    const seals = new KeptSeals(parts)
+    await seals.#load()
+    return seals
+  }
+
+  async #load(): Promise<void> {
     const { directory, index } = this.#parts
     const known = new Set(index.images().map(({ image }) => image.id))
     for (const name of await directory.names()) {

@@ -16,7 +16,7 @@ function image(name: string, more: Partial<ImageStatus>): ImageStatus {
     complete: false,
     passBytes: null,
     validator: 'v',
-    ...{ digest: 'none' as const, mode: 'promote' as const },
+    ...{ digest: 'none' as const, proof: null, mode: 'promote' as const },
   }
   return { name, ...facts, pinned: false, open: false, hits: 0, hitBytes: 0, ...noMisses, ...more }
 }

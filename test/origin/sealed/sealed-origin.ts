@@ -56,7 +56,7 @@ async function opened(t: Test, directory: string, options: Partial<OriginVerifyO
   const logger = keepingLogger()
   const url = pathToFileURL(directory).href
   const onWrong = (_: Image, reason: string) => void wrong.push(reason)
-  const seals = new OriginSeals({ url, proofs: addon, logger, onWrong })
+  const seals = new OriginSeals({ url, proofs: addon, logger, onWrong, pauseMsMin: 1 })
   const origin = seals.around(new FileOrigin(url, noHoles), { ...required, ...options }, null)
   t.teardown(() => origin.close())
   const image = identify(await origin.lookup('a.raw', { signal }))

@@ -1,0 +1,147 @@
+/**
+ * A new version takes from the older one what it has: at the same place, at another, and nothing that is wrong.
+ */
+import { utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import t, { type Test } from 'tap'
+import { type Image, identify } from '../../../src/base/image.ts'
+import { loadAddon } from '../../../src/native/addon.ts'
+import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
+import type { HeldVersions } from '../../../src/origin/sealed/delta.ts'
+import type { KeptTree } from '../../../src/origin/sealed/hash-tree.ts'
+import { OriginSeals } from '../../../src/origin/sealed/origin-seals.ts'
+import type { SealKeeper, SealRecord } from '../../../src/origin/sealed/seal.ts'
+import { noHoles } from '../../fixtures/extents.ts'
+import { sampleBytes } from '../../fixtures/images.ts'
+import { keepingLogger } from '../../fixtures/keeping-logger.ts'
+import { noVeritysetup, seal } from '../../fixtures/sealed-images.ts'
+
+const addon = loadAddon()
+const signal = new AbortController().signal
+const MiB = 1024 * 1024
+const sizeBytes = 48 * MiB
+const before = Buffer.from(sampleBytes({ seed: 31, sizeBytes, dataShare: 1 }, 0, sizeBytes))
+
+/** Seals and trees in memory. */
+function keeperInMemory(): SealKeeper {
+  const records = new Map<string, SealRecord>()
+  const trees = new Map<string, Buffer>()
+  return {
+    record: imageId => records.get(imageId) ?? null,
+    putRecord: async ({ id }, record) => void records.set(id, record),
+    tree: (imageId, bytes): KeptTree => {
+      const kept = trees.get(imageId) ?? Buffer.alloc(bytes)
+      trees.set(imageId, kept)
+      return {
+        read: async (offset, target) => kept.copy(target, 0, offset, offset + target.length) === target.length,
+        write: async (offset, bytes) => void kept.set(bytes, offset),
+      }
+    },
+  }
+}
+
+/** Reads all of the image, then replaces it by `after`, and reads that. */
+async function upgraded(t: Test, after: Buffer, salts: readonly [string, string], held: Partial<HeldVersions> = {}) {
+  const directory = t.testdir()
+  const url = pathToFileURL(directory).href
+  const inner = new FileOrigin(url, noHoles)
+  let fetched = 0
+  let treeBytes = 0
+  const counting = Object.assign(Object.create(inner) as typeof inner, {
+    url: inner.url,
+    read: (...[image, offset, target, options]: Parameters<typeof inner.read>) => {
+      if (image.key === 'a.raw') fetched += target.length
+      else treeBytes += target.length
+      return inner.read(image, offset, target, options)
+    },
+    lookup: (...call: Parameters<typeof inner.lookup>) => inner.lookup(...call),
+    close: () => inner.close(),
+  })
+  const logger = keepingLogger()
+  const seals = new OriginSeals({ url, proofs: addon, logger, onWrong: () => {} })
+  const older: Image[] = []
+  seals.keepIn(keeperInMemory(), {
+    olderThan: image => older.filter(({ id }) => id !== image.id),
+    holds: () => true,
+    read: async (_, offset, target) => before.copy(target, 0, offset, offset + target.length) === target.length,
+    ...held,
+  })
+  const options = { verity: 'require', rootHash: null, certificates: [], images: new Map() } as const
+  const origin = seals.around(counting, options, null)
+  t.teardown(() => origin.close())
+  const publish = (bytes: Buffer, salt: string, second: number) => {
+    const [image, tree] = [join(directory, 'a.raw'), join(directory, 'a.raw.verity')]
+    writeFileSync(image, bytes)
+    writeFileSync(tree, '')
+    seal(image, tree, { salt })
+    for (const path of [image, tree]) utimesSync(path, second, second)
+  }
+  const readAll = async () => {
+    const image = identify(await origin.lookup('a.raw', { signal }))
+    const bytes = Buffer.alloc(image.sizeBytes)
+    for (let at = 0; at < bytes.length; at += MiB) {
+      await origin.read(image, at, bytes.subarray(at, at + MiB), { signal })
+    }
+    return { image, bytes }
+  }
+  publish(before, salts[0], 1_600_000_000)
+  const first = await readAll()
+  t.ok(before.equals(first.bytes))
+  older.push(first.image)
+  publish(after, salts[1], 1_600_000_100)
+  fetched = treeBytes = 0
+  const second = await readAll()
+  t.ok(after.equals(second.bytes), 'every byte is that of the new version')
+  return { seals, image: second.image, fetched, treeBytes, wrong: seals.counters.blocks }
+}
+
+/** An upgrade: single blocks and stretches changed, some of it moved by a block, some appended. */
+function changed(): { after: Buffer; changedBytes: number } {
+  const after = Buffer.concat([before, Buffer.from(sampleBytes({ seed: 5, sizeBytes: MiB, dataShare: 1 }, 0, MiB))])
+  let changedBytes = MiB
+  for (const block of [3, 700, 701, 5000]) {
+    after[block * 4096 + 17]! ^= 1
+    changedBytes += 4096
+  }
+  after.set(sampleBytes({ seed: 6, sizeBytes: 2 * MiB, dataShare: 1 }, 0, 2 * MiB), 20 * MiB)
+  changedBytes += 2 * MiB
+  // What lay at 30 MiB lies one block further on.
+  before.copy(after, 30 * MiB + 4096, 30 * MiB, 34 * MiB)
+  before.copy(after, 30 * MiB, 34 * MiB, 34 * MiB + 4096)
+  return { after, changedBytes }
+}
+
+t.test('a full read of the new version costs what changed', { skip: noVeritysetup }, async t => {
+  const { after, changedBytes } = changed()
+  const { fetched, treeBytes, wrong, seals, image } = await upgraded(t, after, ['abcd', 'abcd'])
+  t.equal(wrong, 0)
+  t.equal(fetched, changedBytes, 'blocks')
+  const share = (fetched + treeBytes) / changedBytes
+  t.ok(share < 1.1, `${share} of the changed bytes, with ${treeBytes} bytes of the tree`)
+  const cost = (await seals.compare(image, { signal }))?.cost
+  t.match(cost, { changedBytes, movedBytes: 4 * MiB + 4096 })
+})
+
+t.test('with another salt it is an ordinary version', { skip: noVeritysetup }, async t => {
+  const { after } = changed()
+  const { fetched, seals, image } = await upgraded(t, after, ['abcd', 'abce'])
+  t.equal(fetched, after.length)
+  t.match(seals.sealOf(image), { deltaComplaint: /another salt/ })
+  t.equal(await seals.compare(image, { signal }), null)
+})
+
+t.test('what the older version has lost, or has wrong, is fetched', { skip: noVeritysetup }, async t => {
+  const { after } = changed()
+  const lost = await upgraded(t, after, ['ab', 'ab'], { read: async () => false })
+  t.equal(lost.fetched, after.length)
+  const rotten = await upgraded(t, after, ['ab', 'ab'], {
+    read: async (_, offset, target) => {
+      before.copy(target, 0, offset, offset + target.length)
+      target[0]! ^= 1
+      return true
+    },
+  })
+  t.equal(rotten.wrong, 0, 'nothing counts against the origin')
+  t.ok(rotten.fetched >= after.length)
+})
