@@ -1,7 +1,9 @@
 /**
  * Eviction policies over block traces: parentfs's own code beside the literature and the optimum.
  *
- *   node build/bench/policies.js --traces DIR [--only TRACE,...] [--shares 0.01,0.1] [--out DIR]
+ *   node build/bench/policies.js --traces DIR [--only TRACE,...] [--shares 0.01,0.1] [--out DIR] [--promotions]
+ *
+ * With --promotions only the bytes promoted for each byte read are measured anew, at recency 0, 1 and 2, of exact LRU.
  *
  * Writes policies.json and the section of docs/BENCHMARKS.md; rows of traces that were not chosen stay as they were. A
  * row has hit ratios; a cache has room for a share of the trace's footprint. Each unit of a trace counts as an object
@@ -14,6 +16,7 @@ import { AdaptivePolicy } from '../src/cache/evict/adaptive-policy.ts'
 import { LruPolicy } from '../src/cache/evict/eviction-policy.ts'
 import { optimalHits } from './policies/optimum.ts'
 import { OwnPolicy, type Unit } from './policies/own.ts'
+import { type PromotionCounts, promotionsOf } from './policies/recency.ts'
 import { Arc, Lru, S3Fifo, type SimulatedFactory, TwoQ } from './policies/references.ts'
 import { readTrace, type Trace, tracesIn } from './policies/traces.ts'
 import { between } from './report/page.ts'
@@ -44,7 +47,11 @@ interface Row {
   readonly ratios: Readonly<Record<string, number>>
   /** Of the adaptive policy, behind the better of LRU and S3-FIFO. */
   readonly lag: number
+  /** Of exact LRU at each recency. */
+  readonly promotions: readonly PromotionCounts[]
 }
+
+const recencies = [0, 1, 2] as const
 
 const { values } = parseArgs({
   options: {
@@ -52,6 +59,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     shares: { type: 'string', default: '0.01,0.1' },
     out: { type: 'string', default: committed },
+    promotions: { type: 'boolean', default: false },
   },
 })
 if (!values.traces) {
@@ -65,10 +73,13 @@ for (const row of JSON.parse(await readFile(path, 'utf8').catch(() => '[]')) as 
 console.log(head())
 for await (const trace of chosenTraces(values.traces)) {
   for (const share of values.shares.split(',').map(Number)) {
-    const ratios = await hitRatios(trace, Math.max(10, Math.round(trace.footprint * share)))
-    const lag = Math.max(ratios.LRU!, ratios['S3-FIFO']!) - ratios['parentfs adaptive']!
     const { name, references, footprint } = trace
-    const row = { trace: name, references: references.length, footprint, share, ratios, lag }
+    const capacity = Math.max(10, Math.round(footprint * share))
+    const known = rows.get(`${name} ${share}`)
+    const ratios = values.promotions && known ? known.ratios : await hitRatios(trace, capacity)
+    const lag = Math.max(ratios.LRU!, ratios['S3-FIFO']!) - ratios['parentfs adaptive']!
+    const promotions = recencies.map(recency => promotionsOf(references, footprint, capacity, recency))
+    const row = { trace: name, references: references.length, footprint, share, ratios, lag, promotions }
     keep(row)
     console.log(line(row))
   }
@@ -94,14 +105,17 @@ async function* chosenTraces(directory: string): AsyncGenerator<Trace> {
 }
 
 function head(): string {
-  const titles = ['trace', 'references', 'footprint', 'cache', ...names, 'behind the better']
+  const promotions = ['promoted for each byte read, recency 0, 1, 2', 'hits of these (LRU)']
+  const titles = ['trace', 'references', 'footprint', 'cache', ...names, 'behind the better', ...promotions]
   return `| ${titles.join(' | ')} |\n|${'---|'.repeat(titles.length)}`
 }
 
-function line({ trace, references, footprint, share, ratios, lag }: Row): string {
+function line({ trace, references, footprint, share, ratios, lag, promotions }: Row): string {
   const [count, units] = [references, footprint].map(number => number.toLocaleString('en'))
   const shown = names.map(name => ratios[name]!.toFixed(4))
-  return `| ${[trace, count, units, `${share * 100} %`, ...shown, lag.toFixed(4)].join(' | ')} |`
+  const list = (of: (counts: PromotionCounts) => number) => promotions.map(each => of(each).toFixed(3)).join(', ')
+  const written = [list(({ promoted }) => promoted), list(({ hits }) => hits)]
+  return `| ${[trace, count, units, `${share * 100} %`, ...shown, lag.toFixed(4), ...written].join(' | ')} |`
 }
 
 async function hitRatios({ references, footprint }: Trace, capacity: number): Promise<Record<string, number>> {

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { optimalHits } from '../../bench/policies/optimum.ts'
+import { promotionsOf } from '../../bench/policies/recency.ts'
 import { Arc, Lru, S3Fifo, type Simulated, TwoQ } from '../../bench/policies/references.ts'
 import { readTrace, tracesIn } from '../../bench/policies/traces.ts'
 import { between, seeded } from '../fixtures/seeded.ts'
@@ -89,3 +90,31 @@ t.test('traces of three formats, packed or plain', async t => {
   ])
   await t.rejects(readTrace(join(directory, 'other.txt')), /known format/)
 })
+
+t.test(
+  'at recency 0 every miss is promoted; at 1 what was asked for in this part; at 2 in the part before, too',
+  async t => {
+    const references = chance(11)
+    const all = promotionsOf(references, footprint, 15, 0)
+    t.equal(all.hits, hitsOf(new Lru(15, footprint), references) / references.length)
+    t.ok(Math.abs(all.hits + all.promoted - 1) < 1e-9)
+    const [one, two] = [1, 2].map(recency => promotionsOf(references, footprint, 15, recency))
+    t.ok(one!.promoted <= two!.promoted && two!.promoted <= all.promoted)
+    // 24 parts of two: each unit twice in its part, and in no other one.
+    const pairs = Uint32Array.from({ length: 48 }, (_, k) => k >> 1)
+    t.same(
+      [0, 1, 2].map(recency => promotionsOf(pairs, 24, 5, recency).promoted),
+      [0.5, 0.5, 0.5],
+    )
+    const once = Uint32Array.from({ length: 48 }, (_, k) => k)
+    t.same(
+      [0, 1, 2].map(recency => promotionsOf(once, 48, 5, recency).promoted),
+      [1, 0, 0],
+    )
+    const nextPart = Uint32Array.from({ length: 48 }, (_, k) => (k >> 2) * 2 + (k & 1))
+    t.same(
+      [0, 1, 2].map(recency => promotionsOf(nextPart, 24, 5, recency).promoted),
+      [0.5, 0, 0.5],
+    )
+  },
+)
