@@ -57,6 +57,10 @@ export const reasons: readonly Reason[] = [
   { said: /^no openssl\/ssl\.h in /, explained: () => true },
   // Debian's archive has it, or has it not: test/setup.sh goes on without.
   { said: /^no guest: .*\/vmlinuz is missing/, explained: () => true },
+  // Debian's archive cannot be reached, and no root of an earlier run is there.
+  { said: /^mmdebstrap cannot make /, explained: () => true },
+  // The rights or the cgroups of this machine are those of a container themselves.
+  { said: /^podman cannot run one here/, explained: () => true },
   { said: /^the file system has less than \d/, explained: () => true },
   // Not among the packages of test/setup.sh: it comes with a whole server.
   { said: /^promtool is not installed/, explained: () => true },
