@@ -170,6 +170,8 @@ void Keeper::keep(OwnedFd fd) {
 
 void Keeper::forget(int fd) {
   const auto found = connections_.find(fd);
+  // The worker has it open too, so closing it here does not end its events.
+  ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   free_slots_.insert(free_slots_.begin(), found->second.slot);
   std::erase(waiting_, fd);
   connections_.erase(found);

@@ -95,11 +95,18 @@ void Responder::run() {
       } else if (fd == channel_.get()) {
         take_connections();
       } else if (const auto found = connections_.find(fd); found != connections_.end()) {
-        if (!serve(found->second)) connections_.erase(found);
+        if (!serve(found->second)) {
+          // The supervisor has it open too, so closing it here does not end its events.
+          ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+          connections_.erase(found);
+        }
       }
     }
     if (hanging_up_.load(std::memory_order_acquire)) {
-      for (const auto& [fd, connection] : connections_) ::shutdown(fd, SHUT_RDWR);
+      for (const auto& [fd, connection] : connections_) {
+        ::shutdown(fd, SHUT_RDWR);
+        ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+      }
       connections_.clear();
     }
     connected_.store(connections_.size(), std::memory_order_relaxed);
