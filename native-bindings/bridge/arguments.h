@@ -7,10 +7,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 
 namespace parentfs::bridge {
+
+/** The largest number that an int holds. */
+inline constexpr std::uint32_t int_max = std::numeric_limits<std::int32_t>::max();
 
 /** A safe integer, 0 or more. */
 std::uint64_t whole_number(const Napi::Value& value, const char* name);

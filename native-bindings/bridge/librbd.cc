@@ -16,7 +16,6 @@ namespace parentfs::bridge {
 
 namespace {
 
-constexpr std::uint32_t number_max = std::numeric_limits<std::int32_t>::max();
 
 librbd::ParentName name_of(const Napi::Value& value) {
   const Napi::Object given = object(value, "name");
@@ -31,19 +30,19 @@ double rate(const Napi::Object& given, const char* name) {
 }
 
 Napi::Value listen_at(const Napi::CallbackInfo& info) {
-  const int group = info[2].IsNull() ? -1 : static_cast<int>(small_number(info[2], "group", number_max));
+  const int group = info[2].IsNull() ? -1 : static_cast<int>(small_number(info[2], "group", int_max));
   auto fd = librbd::listen_at(text(info[0], "path"), small_number(info[1], "mode", 0777), group);
   throw_on_error(info.Env(), fd.error(), "bind");
   return Napi::Number::New(info.Env(), fd.value().release());
 }
 
 Napi::Value create_keeper(const Napi::CallbackInfo& info) {
-  NewLibrbdKeeper made{.listener = OwnedFd(static_cast<int>(small_number(info[0], "listener", number_max)))};
+  NewLibrbdKeeper made{.listener = OwnedFd(static_cast<int>(small_number(info[0], "listener", int_max)))};
   return info.Env().GetInstanceData<Classes>()->librbd_keeper.New({Napi::External<NewLibrbdKeeper>::New(info.Env(), &made)});
 }
 
 Napi::Value create_responder(const Napi::CallbackInfo& info) {
-  NewLibrbdResponder made{.channel = OwnedFd(static_cast<int>(small_number(info[0], "channel", number_max))),
+  NewLibrbdResponder made{.channel = OwnedFd(static_cast<int>(small_number(info[0], "channel", int_max))),
                           .directory = text(info[1], "directory"),
                           .on_unknown = function(info[2], "onUnknown")};
   return info.Env().GetInstanceData<Classes>()->librbd_responder.New(
@@ -182,8 +181,8 @@ void LibrbdResponder::set_throttles(const Napi::CallbackInfo& info) {
 }
 
 void LibrbdResponder::set_cold_policy(const Napi::CallbackInfo& info) {
-  parents_->set_cold_policy({.asks = small_number(info[0], "asks", number_max),
-                             .time = std::chrono::milliseconds(small_number(info[1], "ms", number_max))});
+  parents_->set_cold_policy({.asks = small_number(info[0], "asks", int_max),
+                             .time = std::chrono::milliseconds(small_number(info[1], "ms", int_max))});
 }
 
 Napi::Value LibrbdResponder::counters(const Napi::CallbackInfo& info) {

@@ -18,7 +18,6 @@ namespace {
 
 /** Leaves in memory, of all images: they cover 3 GiB of data where blocks have 4 KiB and digests 32 bytes. */
 constexpr std::size_t leaf_bytes_max = std::size_t{24} * 1024 * 1024;
-constexpr std::uint32_t number_max = std::numeric_limits<std::int32_t>::max();
 constexpr std::uint32_t threads_max = 256;
 
 constexpr napi_type_tag tree_proof_tag = {0x71c4a90e5b2d8f36, 0x2e8a6d0f94b7c153};
@@ -175,8 +174,8 @@ Napi::Value create_tree_proof(const Napi::CallbackInfo& info) {
   const Napi::Object shape = object(info[1], "shape");
   const verity::TreeShape given{
       .data_blocks = whole_number(shape.Get("dataBlocks"), "dataBlocks"),
-      .data_block_bytes = small_number(shape.Get("dataBlockBytes"), "dataBlockBytes", number_max),
-      .digests_per_leaf = small_number(shape.Get("digestsPerLeaf"), "digestsPerLeaf", number_max),
+      .data_block_bytes = small_number(shape.Get("dataBlockBytes"), "dataBlockBytes", int_max),
+      .digests_per_leaf = small_number(shape.Get("digestsPerLeaf"), "digestsPerLeaf", int_max),
   };
   if (given.data_blocks == 0 || given.data_block_bytes == 0 || given.digests_per_leaf == 0) {
     throw Napi::RangeError::New(info.Env(), "a tree has data blocks and digests");
@@ -188,7 +187,7 @@ Napi::Value create_tree_proof(const Napi::CallbackInfo& info) {
 
 Napi::Value hash_blocks(const Napi::CallbackInfo& info) {
   const auto source = bytes(info[1], "bytes");
-  const std::uint32_t block_bytes = small_number(info[2], "blockBytes", number_max);
+  const std::uint32_t block_bytes = small_number(info[2], "blockBytes", int_max);
   const std::uint32_t threads = small_number(info[3], "threads", threads_max);
   if (block_bytes == 0 || source.size() % block_bytes != 0 || threads == 0) {
     throw Napi::RangeError::New(info.Env(), "bytes must be whole blocks, and threads at least 1");

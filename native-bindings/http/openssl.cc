@@ -1,19 +1,13 @@
 /** Finding OpenSSL among what the process has loaded. */
 #include "http/openssl.h"
 
-#include <dlfcn.h>
+#include "syscalls/loaded-function.h"
 
 namespace parentfs::http {
 
 namespace {
 
-template <class Function>
-bool find(Function& function, const char* name) {
-  function = reinterpret_cast<Function>(::dlsym(RTLD_DEFAULT, name));
-  return function != nullptr;
-}
-
-#define FIND(name) find(found.name, #name)
+#define FIND(name) syscalls::find_loaded(found.name, #name)
 
 bool find_all(OpenSsl& found) {
   return FIND(OpenSSL_version_num) && FIND(ERR_clear_error) && FIND(BIO_new_mem_buf) && FIND(BIO_free) &&

@@ -14,6 +14,7 @@
 
 #include "mutex.h"
 #include "syscalls/process.h"
+#include "syscalls/loaded-function.h"
 
 struct fuse;
 struct fuse_chan;
@@ -41,17 +42,11 @@ struct Library {
   int (*exited)(fuse_session*);
 };
 
-template <typename Function>
-bool find(Function*& function, const char* name) {
-  function = reinterpret_cast<Function*>(::dlsym(RTLD_DEFAULT, name));
-  return function != nullptr;
-}
-
 bool find_all(Library& library) {
-  return find(library.get_session, "fuse_get_session") && find(library.next_chan, "fuse_session_next_chan") &&
-         find(library.buffer_bytes, "fuse_chan_bufsize") && find(library.descriptor, "fuse_chan_fd") &&
-         find(library.receive, "fuse_chan_recv") && find(library.process, "fuse_session_process") &&
-         find(library.exit, "fuse_session_exit") && find(library.exited, "fuse_session_exited");
+  return syscalls::find_loaded(library.get_session, "fuse_get_session") && syscalls::find_loaded(library.next_chan, "fuse_session_next_chan") &&
+         syscalls::find_loaded(library.buffer_bytes, "fuse_chan_bufsize") && syscalls::find_loaded(library.descriptor, "fuse_chan_fd") &&
+         syscalls::find_loaded(library.receive, "fuse_chan_recv") && syscalls::find_loaded(library.process, "fuse_session_process") &&
+         syscalls::find_loaded(library.exit, "fuse_session_exit") && syscalls::find_loaded(library.exited, "fuse_session_exited");
 }
 
 /** Threads that answer requests until nothing is mounted any more: then every read of the descriptor fails. */

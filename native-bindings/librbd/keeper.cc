@@ -17,21 +17,16 @@
 #include <utility>
 
 #include "librbd/channel.h"
+#include "librbd/poll.h"
 
 namespace parentfs::librbd {
 
 namespace {
 
-constexpr int events_max = 64;
 /** Connections that the kernel holds until they are accepted. */
 constexpr int backlog = 1024;
 /** Without descriptors nothing can be accepted: a pause before it is tried again. */
 constexpr int pause_ms = 100;
-
-OwnedFd checked(int fd, const char* call) {
-  if (fd < 0) throw std::system_error(errno, std::system_category(), call);
-  return OwnedFd(fd);
-}
 
 OwnedFd made_journal() {
   auto made = AnswerJournal::make();

@@ -13,22 +13,16 @@
 #include <utility>
 
 #include "librbd/channel.h"
+#include "librbd/poll.h"
 
 namespace parentfs::librbd {
 
 namespace {
 
-/** Events of one wait. */
-constexpr int events_max = 64;
 /** Looks at one connection before others have their turn. */
 constexpr int looks_max = 16;
 /** Every change is told once: half a frame that stays in the socket must not keep the thread awake. */
 constexpr std::uint32_t watched = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-
-OwnedFd checked(int fd, const char* call) {
-  if (fd < 0) throw std::system_error(errno, std::system_category(), call);
-  return OwnedFd(fd);
-}
 
 void add(const OwnedFd& poll, int fd, std::uint32_t events) {
   epoll_event event{.events = events, .data = {.fd = fd}};

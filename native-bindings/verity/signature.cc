@@ -1,10 +1,10 @@
 /** Verification by the OpenSSL of the process. */
 #include "verity/signature.h"
 
-#include <dlfcn.h>
-
 #include <climits>
 #include <memory>
+
+#include "syscalls/loaded-function.h"
 
 namespace parentfs::verity {
 
@@ -35,21 +35,15 @@ constexpr unsigned no_chain = 0x20;
 constexpr unsigned detached = 0x40;
 constexpr unsigned binary = 0x80;
 
-template <class Function>
-bool find(Function& function, const char* name) {
-  function = reinterpret_cast<Function>(::dlsym(RTLD_DEFAULT, name));
-  return function != nullptr;
-}
-
 const Cms* cms_functions() {
   static Cms found;
   static const bool is_there =
-      find(found.BIO_new_mem_buf, "BIO_new_mem_buf") && find(found.BIO_free, "BIO_free") &&
-      find(found.PEM_read_bio_X509, "PEM_read_bio_X509") && find(found.X509_free, "X509_free") &&
-      find(found.PEM_read_bio_CMS, "PEM_read_bio_CMS") && find(found.d2i_CMS_bio, "d2i_CMS_bio") &&
-      find(found.CMS_ContentInfo_free, "CMS_ContentInfo_free") && find(found.CMS_verify, "CMS_verify") &&
-      find(found.OPENSSL_sk_new_null, "OPENSSL_sk_new_null") && find(found.OPENSSL_sk_push, "OPENSSL_sk_push") &&
-      find(found.OPENSSL_sk_pop_free, "OPENSSL_sk_pop_free") && find(found.ERR_clear_error, "ERR_clear_error");
+      syscalls::find_loaded(found.BIO_new_mem_buf, "BIO_new_mem_buf") && syscalls::find_loaded(found.BIO_free, "BIO_free") &&
+      syscalls::find_loaded(found.PEM_read_bio_X509, "PEM_read_bio_X509") && syscalls::find_loaded(found.X509_free, "X509_free") &&
+      syscalls::find_loaded(found.PEM_read_bio_CMS, "PEM_read_bio_CMS") && syscalls::find_loaded(found.d2i_CMS_bio, "d2i_CMS_bio") &&
+      syscalls::find_loaded(found.CMS_ContentInfo_free, "CMS_ContentInfo_free") && syscalls::find_loaded(found.CMS_verify, "CMS_verify") &&
+      syscalls::find_loaded(found.OPENSSL_sk_new_null, "OPENSSL_sk_new_null") && syscalls::find_loaded(found.OPENSSL_sk_push, "OPENSSL_sk_push") &&
+      syscalls::find_loaded(found.OPENSSL_sk_pop_free, "OPENSSL_sk_pop_free") && syscalls::find_loaded(found.ERR_clear_error, "ERR_clear_error");
   return is_there ? &found : nullptr;
 }
 
