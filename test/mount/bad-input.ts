@@ -82,7 +82,7 @@ t.test('origins that are not', options, async t => {
     ['gopher://host/', /gopher.*file:\/\/, http:\/\/, https:\/\//],
     ['/a/directory', /not a URL: write it like file:\/\/\/a\/directory/],
     [`file://${where.top}/nowhere`, /nowhere/],
-    [refused, /127\.0\.0\.1.*401.*check the URL/],
+    [refused, /127\.0\.0\.1.*401.*give the credentials/],
     [refused.replace('://', '://me:secret@'), /127\.0\.0\.1.*has credentials in it/],
   ]
   for (const [url, line] of cases) await refuses(t, { ...where, origin: url }, line, 1)

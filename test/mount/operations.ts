@@ -91,7 +91,7 @@ t.test('promote, explain, pin, evict and unpin do what they say; a restart keeps
   t.match(await parentfs('pin', 'a.raw', ...onMount), { code: 0, stdout: /^a\.raw: pinned/ })
   t.match(await parentfs('images', where.mountpoint), {
     code: 0,
-    stdout: /^IMAGE .*\na\.raw +6 MiB +complete +yes +- +served/,
+    stdout: /^IMAGE .*\na\.raw +6 MiB +complete +promote +yes +- +served/,
   })
   t.match(await parentfs('status', where.mountpoint), {
     stdout: /^pinned +6 MiB held of 6 MiB, at most 100 MiB can be$/m,

@@ -51,6 +51,7 @@ export const reasons: readonly Reason[] = [
   // Source: QEMU 7.2 linux-user/syscall.c, which has no preadv2.
   { said: /^no RWF_NOWAIT$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
   // Its libraries are those of the compiler alone.
+  { said: /^libcrypto\.so\.3 is missing$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
   { said: /^(its library|libzstd) is not installed$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
   { said: /^this file system keeps its pages/, explained: () => true },
   // Node comes with its headers from nodejs.org, and without them from Debian.

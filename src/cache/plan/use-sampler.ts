@@ -2,11 +2,12 @@
  * Use sampler: takes the native hits of sampled objects, joins the reads that come to the main thread, and keeps their
  * log.
  *
- * Its cost is bounded over time, not by throwing the sample away: a taking that was slow is followed by a longer pause,
- * in which the uses of an object become one entry.
+ * Its cost is bounded over time, not by throwing the sample away: a taking of many samples is followed by a longer
+ * pause, in which the uses of an object become one entry. Samples are counted, not milliseconds: on a busy machine a
+ * clock says more than the work took, and in a long pause a small cache would have missed what looks like one use.
  */
 import { type RunAfter, runAfter } from '../../async/timers.ts'
-import { sampleMsMax, sampleMsMin, sampleShareMax } from './limits.ts'
+import { sampleCostMs, sampleMsMax, sampleMsMin, sampleShareMax } from './limits.ts'
 import { sampleHash } from './sample-hash.ts'
 import { UseLog, type UseSample } from './use-log.ts'
 
@@ -71,16 +72,15 @@ export class UseSampler {
   #takeLater(ms: number): void {
     if (this.#isClosed) return
     this.#cancel = this.#after(ms, () => {
-      const startedMs = performance.now()
-      this.#take()
-      const tookMs = performance.now() - startedMs
-      this.#takeLater(Math.min(sampleMsMax, Math.max(sampleMsMin, tookMs / sampleShareMax)))
+      const costMs = this.#take() * sampleCostMs
+      this.#takeLater(Math.min(sampleMsMax, Math.max(sampleMsMin, costMs / sampleShareMax)))
     })
   }
 
-  #take(): void {
+  /** @returns samples that were taken */
+  #take(): number {
     this.#log.look(this.#now())
-    if (!this.#native || this.#isClosed) return
+    if (!this.#native || this.#isClosed) return 0
     if (this.#below !== this.#log.threshold) this.#native.setSampling((this.#below = this.#log.threshold))
     const { samples, hits } = this.#native.take()
     this.#hits = hits
@@ -89,5 +89,6 @@ export class UseSampler {
       const [file, object, low, high, reads] = samples.subarray(at, at + fields) as unknown as number[]
       this.#log.add({ file: file!, object: object!, low: low!, high: high!, reads: reads! }, until)
     }
+    return samples.length / fields
   }
 }

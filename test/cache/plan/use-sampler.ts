@@ -1,17 +1,16 @@
 /** The sampler: native samples and reads of the main thread in one log, at a bounded cost. */
 import t from 'tap'
-import { sampleMsMax, sampleMsMin } from '../../../src/cache/plan/limits.ts'
+import { sampleCostMs, sampleMsMax, sampleMsMin, sampleShareMax } from '../../../src/cache/plan/limits.ts'
 import { sampleAll } from '../../../src/cache/plan/sample-hash.ts'
 import { UseSampler } from '../../../src/cache/plan/use-sampler.ts'
 
-function world(slowMs = 0) {
+function world() {
   const told: number[] = []
   const timers: { ms: number; work: () => void }[] = []
   let samples = new Float64Array(0)
   const native = {
     setSampling: (below: number) => void told.push(below),
     take: () => {
-      for (const endMs = performance.now() + slowMs; performance.now() < endMs; );
       const taken = samples
       samples = new Float64Array(0)
       return { samples: taken, hits: 1000 }
@@ -47,12 +46,19 @@ t.test('what comes natively and what comes here are one log; all reads are known
   t.same(timers, [])
 })
 
-t.test('a slow taking is followed by a longer pause, and nothing else', async t => {
-  const { sampler, timers } = world(5)
+t.test('a taking of many samples is followed by a longer pause, and nothing else', async t => {
+  const { sampler, timers, put } = world()
+  const pauseAfter = (samples: number) => {
+    put(...Array.from({ length: samples }, (_, k) => [1, k, 1, 0, 1]).flat())
+    timers.shift()!.work()
+    return timers[0]!.ms
+  }
   sampler.start()
   t.equal(timers[0]!.ms, sampleMsMin)
-  timers.shift()!.work()
-  t.ok(timers[0]!.ms >= 250 && timers[0]!.ms <= sampleMsMax, `${timers[0]!.ms} ms after 5`)
+  t.equal(pauseAfter((sampleMsMin * sampleShareMax) / sampleCostMs), sampleMsMin)
+  t.equal(pauseAfter((2 * sampleMsMin * sampleShareMax) / sampleCostMs), 2 * sampleMsMin)
+  t.equal(pauseAfter((20 * sampleMsMin * sampleShareMax) / sampleCostMs), sampleMsMax)
+  t.equal(pauseAfter(0), sampleMsMin)
   t.equal(sampler.sample().rate, 1)
   sampler.close()
 })
