@@ -71,9 +71,12 @@ async function writing(failures = new Map<number, () => void>()) {
       throw new Error('the disk that could not be written')
     },
   }
-  const parts = { capacity, committer, health, logger: silentLogger } as Partial<StoreContext> as StoreContext
+  let writtenBytes = 0
+  const countWritten = (bytes: number) => void (writtenBytes += bytes)
+  const parts = { capacity, committer, health, logger: silentLogger, written: countWritten } as Partial<StoreContext> as StoreContext
   const writer = new BlockWriter(target, masks, parts)
-  return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target }
+  const counted = () => writtenBytes
+  return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target, counted }
 }
 
 const write = async (writer: BlockWriter, object: number, first: number, bytes: Uint8Array, toDisk = false) =>
@@ -82,9 +85,10 @@ const write = async (writer: BlockWriter, object: number, first: number, bytes: 
 const filled = (blocks: number, byte = 7) => Buffer.alloc(blocks * blockBytes, byte)
 
 t.test('what was written is published at once, counts for the ceiling, and is recorded with its checksums', async t => {
-  const { writer, written, recorded, capacity, residency, masks, committer } = await writing()
+  const { writer, written, recorded, capacity, residency, masks, committer, counted } = await writing()
   t.equal(await write(writer, 1, 3, filled(2), false), 'landed')
   t.same(written, [`${67 * blockBytes}+8192`])
+  t.equal(counted(), 2 * blockBytes, 'bytes that the disk wears by')
   t.equal(residency.resident(1), 0b11000n)
   t.equal(masks.held.get(1), 0b11000n)
   t.equal(capacity.usedBytes, 2 * blockBytes + overheadBytesPerEntry)
