@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <limits>
+#include <utility>
 
 #include "wire/cursor.h"
 #include "wire/object-node.h"
@@ -104,7 +105,12 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const Pla
     return found;
   });
   if (outcome == image::ReadOutcome::miss) {
-    return deferred.file && sink_.fetch(std::move(deferred), request) ? Answer::deferred : Answer::none;
+    const auto file = deferred.file;
+    const auto [offset, length] = std::pair(deferred.offset, deferred.length);
+    if (!file || !sink_.fetch(std::move(deferred), request)) return Answer::none;
+    // Here, and not by the report of it: those come late when there are many, and a sample lives by its order.
+    sample(*file, offset, length);
+    return Answer::deferred;
   }
   const ReadRange read{.fh = place.handle, .offset = place.offset, .length = deferred.length};
   if (outcome == image::ReadOutcome::would_wait) {

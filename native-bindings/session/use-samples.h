@@ -1,5 +1,5 @@
 /**
- * Samples of hits on their way to TypeScript: which objects of a spatial sample were read, and which blocks of them.
+ * Samples of reads that session threads answer, on their way to TypeScript: which objects of a spatial sample were read, and which blocks of them.
  *
  * One ring a session thread: the thread appends, the main thread takes, and nobody locks. Reads of an object that still
  * waits here are added to its entry, so that a hot object costs an entry a taking, not one a read. A full ring drops.

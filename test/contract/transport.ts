@@ -113,7 +113,7 @@ function metadata(t: Test, mounted: Mounted): void {
     const { backend, at, mountpoint } = await mounted(t)
     backend.residentBytes = 5 * MiB
     const lines = (await run('perl', '-e', readAttributes, at('a.raw'))).toString().split('\n')
-    t.same(lines, ['fake://', 'v1', String(5 * MiB), 'false', 'none', '7', '-1 too small', '97', ''])
+    t.same(lines, ['fake://', 'v1', String(5 * MiB), 'false', 'none', '7', '-1 too small', '116', ''])
     const ofRoot = (await run('perl', '-e', readAttributes, mountpoint)).toString().split('\n')
     t.same(ofRoot, ['none', 'none', 'none', 'none', 'none', '-1', '-1', '0', ''])
   })

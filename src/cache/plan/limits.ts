@@ -17,7 +17,7 @@ export const sampleMsMin = 100
 
 export const sampleMsMax = 1_000
 
-/** Time of the main thread for one sample: adding it to the log and its part of shrinking, measured as 0.9 to 1.4 us on a busy machine. */
+/** Time of the main thread for one sample, its part of shrinking included: measured as 0.9 to 1.4 us when busy. */
 export const sampleCostMs = 0.002
 
 /** The share of the time of the main thread that sampling may take: the next taking waits that much longer. */

@@ -1,6 +1,6 @@
 /**
- * Use sampler: takes the native hits of sampled objects, joins the reads that come to the main thread, and keeps their
- * log.
+ * Use sampler: takes the uses of sampled objects that session threads answer, hits and misses, joins the reads that
+ * come to the main thread, and keeps their log.
  *
  * Its cost is bounded over time, not by throwing the sample away: a taking of many samples is followed by a longer
  * pause, in which the uses of an object become one entry. Samples are counted, not milliseconds: on a busy machine a

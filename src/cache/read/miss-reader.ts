@@ -44,7 +44,7 @@ export interface MissReaderContext {
 
 /** Hears of objects that readers use, before they are looked for, and of those that operators want here. */
 export interface ObjectUses {
-  /** @param blocks those that are wanted; 0: they were counted as a native hit */
+  /** @param blocks those that are wanted; 0: a session thread has sampled them */
   used(stored: StoredImage, object: number, blocks: bigint): void
   wanted(stored: StoredImage, object: number): void
 }
@@ -188,9 +188,8 @@ export class MissReader {
   #readNatively(image: Image, read: SeenByteRead): void {
     const stored = this.#parts.find(image)
     if (!stored) return
-    for (const { object, blocks } of stored.geometry.parts(read.offset, read.length)) {
-      this.#parts.uses.used(stored, object, read.missed ? blocks : 0n)
-    }
+    // The session thread has sampled it.
+    for (const { object } of stored.geometry.parts(read.offset, read.length)) this.#parts.uses.used(stored, object, 0n)
     this.#parts.onRead(stored, read)
   }
 
