@@ -73,7 +73,13 @@ async function writing(failures = new Map<number, () => void>()) {
   }
   let writtenBytes = 0
   const countWritten = (bytes: number) => void (writtenBytes += bytes)
-  const parts = { capacity, committer, health, logger: silentLogger, written: countWritten } as Partial<StoreContext> as StoreContext
+  const parts = {
+    capacity,
+    committer,
+    health,
+    logger: silentLogger,
+    written: countWritten,
+  } as Partial<StoreContext> as StoreContext
   const writer = new BlockWriter(target, masks, parts)
   const counted = () => writtenBytes
   return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target, counted }
