@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <limits>
 
 #include "test/fake-kernel.h"
 #include "test/fake-origin.h"
@@ -63,6 +64,22 @@ void whole_blocks(Checks& t) {
   }
   CHECK(!done.empty() && done.front().microseconds < 60'000'000);
   CHECK(world.rig.forwarded().empty() && world.rig.session.counters().forwarded == 0);
+}
+
+void sampled(Checks& t) {
+  World world;
+  world.rig.clock.sampled_below = std::numeric_limits<std::uint32_t>::max();
+  world.rig.kernel.ask(read_request(unique, fh, object_bytes + 10, 2 * block_bytes));
+  const auto asked = world.origin->next(t);
+  // Before it is answered: a sample lives by the order of the reads.
+  std::vector<session::UseSamples::Sample> samples;
+  CHECK(until([&] { return !(samples = world.rig.session.take_samples()).empty(); }));
+  CHECK(samples.size() == 1 && samples.front().object == 1 && samples.front().blocks == 0b111 && samples.front().reads == 1);
+  FakeOrigin::answer(asked);
+  expect_answer(t, world, object_bytes + 10, 2 * block_bytes);
+  world.rig.kernel.ask(read_request(unique, fh, object_bytes - 1, 2));  // Of two objects: TypeScript's.
+  CHECK(!world.rig.next_forwarded().empty());
+  CHECK(world.rig.session.take_samples().empty());
 }
 
 void joined(Checks& t) {
@@ -193,6 +210,7 @@ void hanging_origin(Checks& t) {
 Tests session_fetch_tests() {
   return {
       {"a miss fetches the whole blocks that cover it, is answered, and told of", whole_blocks},
+      {"a miss that is fetched is sampled at once, and one that is handed over is not", sampled},
       {"a miss joins what is on its way, or here", joined},
       {"a miss is put together of what came and what is resident", held_and_missing},
       {"other misses are handed over as they came, and nothing is claimed", left_to_typescript},
