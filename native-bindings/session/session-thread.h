@@ -22,7 +22,7 @@
 
 namespace parentfs::session {
 
-/** What hits ask for: TypeScript sets it, every thread reads it. On a cache line of its own. */
+/** Clock and sampling of hits: TypeScript sets them, every thread reads them. On a cache line of its own. */
 struct alignas(64) Clock {
   /** The `lastUse` that hits write. */
   std::atomic<std::uint32_t> tick{0};

@@ -3,29 +3,19 @@
  */
 import { z } from 'zod'
 import { librbdDirectoryBytesMax, librbdSocketBytesMax, librbdSocketDefault } from './limits.ts'
-import { countField, pathField, rateField, setting, shown, sizeField } from './setting-fields.ts'
+import { pathField, setting, shown } from './setting-fields.ts'
 import type { LibrbdPlace } from './settings.ts'
+import { throttleShape } from './throttle-settings.ts'
 
-const TiB = 1024 ** 4
-
-const throttle = z.strictObject({
-  readsPerSecond: countField({ min: 0, max: 1_000_000 }, 0, {
-    live: true,
-    what: 'answers a second by which librbd may have parentfs read from the cluster; further asks are left to librbd itself; 0: no limit',
+const throttle = z.strictObject(
+  throttleShape({
+    reads:
+      'answers a second by which librbd may have parentfs read from the cluster; further asks are left to librbd itself; 0: no limit',
+    readsBurst: "answers of librbd.throttle.readsPerSecond at once after a pause; 0: one second's worth",
+    bytes: 'bytes a second that such answers may have parentfs read from the cluster, a block for each; 0: no limit',
+    bytesBurst: "bytes of librbd.throttle.bytesPerSecond at once after a pause; 0: one second's worth",
   }),
-  readsBurst: countField({ min: 0, max: 1_000_000 }, 0, {
-    live: true,
-    what: "answers of librbd.throttle.readsPerSecond at once after a pause; 0: one second's worth",
-  }),
-  bytesPerSecond: rateField({ min: 0, max: TiB }, 0, {
-    live: true,
-    what: 'bytes a second that such answers may have parentfs read from the cluster, a block for each; 0: no limit',
-  }),
-  bytesBurst: sizeField({ min: 0, max: TiB }, 0, {
-    live: true,
-    what: "bytes of librbd.throttle.bytesPerSecond at once after a pause; 0: one second's worth",
-  }),
-})
+)
 
 export const librbdSettings = z.strictObject({
   socket: pathField(
