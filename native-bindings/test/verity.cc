@@ -12,6 +12,7 @@
 
 #include "test/fake-origin.h"
 #include "test/suites.h"
+#include "verity/lane-hash.h"
 #include "verity/proving-reader.h"
 #include "verity/signature.h"
 
@@ -42,6 +43,60 @@ std::shared_ptr<verity::TreeProof> proof_of(std::span<const std::byte> bytes) {
   hash().hash_all(bytes, 4096, leaf.data(), 2);
   (void)proof->put(0, leaf);
   return proof;
+}
+
+/** Bytes that differ from block to block. */
+std::vector<std::byte> varied(std::size_t length) {
+  std::vector<std::byte> bytes(length);
+  std::uint32_t word = 1;
+  for (auto& byte : bytes) byte = static_cast<std::byte>((word = word * 1664525 + 1013904223) >> 24);
+  return bytes;
+}
+
+void lanes(Checks& t) {
+  if (!has_openssl(t)) return;
+  const auto kernels = verity::lane_kernels();
+  if (kernels.empty()) return t.skip("the processor has neither AVX-512 nor SHA-NI");
+  const auto salt = varied(256);
+  const auto bytes = varied(std::size_t{37} * 4096);
+  std::vector<std::span<const verity::LaneKernel>> choices{kernels};
+  for (const auto& kernel : kernels) choices.push_back({&kernel, 1});
+  for (const auto& choice : choices) {
+    for (const std::size_t salt_bytes : {0, 1, 2, 31, 32, 55, 56, 63, 64, 65, 127, 128, 200, 255, 256}) {
+      for (const std::size_t block_bytes : {512, 1024, 4096}) {
+        for (const auto place : {verity::SaltPlace::before, verity::SaltPlace::behind}) {
+          const auto used = std::span(salt).first(salt_bytes);
+          const bool is_before = place == verity::SaltPlace::before;
+          const verity::LaneHash made(choice, is_before ? used : used.first(0), is_before ? used.first(0) : used);
+          const auto reference = *verity::BlockHash::make(verity::Algorithm::sha256, place, used);
+          for (const std::size_t blocks : {1, 2, 3, 9, 16, 17, 37}) {
+            const auto part = std::span(bytes).first(blocks * block_bytes);
+            std::vector<std::byte> digests(blocks * 32);
+            std::vector<std::byte> wanted(blocks * 32);
+            made.hash(part, block_bytes, digests.data());
+            for (std::size_t k = 0; k < blocks; k++) {
+              reference.hash(part.subspan(k * block_bytes, block_bytes), &wanted[k * 32]);
+            }
+            t.hold(digests == wanted, "as OpenSSL has it", __FILE__, __LINE__);
+          }
+        }
+      }
+    }
+  }
+}
+
+void wrong_blocks(Checks& t) {
+  if (!has_openssl(t)) return;
+  const auto bytes = varied(std::size_t{40} * 4096);
+  const auto proof = proof_of(bytes);
+  for (std::size_t block = 0; block < 40; block++) {
+    auto flipped = bytes;
+    flipped[block * 4096 + block * 100] ^= std::byte{0x20};
+    const auto found = proof->find(0, flipped);
+    CHECK(found.proof == Proof::wrong && found.block == block);
+  }
+  CHECK(proof->find(0, bytes).proof == Proof::right);
+  CHECK(proof->find(4096, std::span(bytes).subspan(4096, 4096 * 20 + 1)).block == 21);
 }
 
 void leaves(Checks& t) {
@@ -114,6 +169,8 @@ void signatures(Checks& t) {
 
 Tests verity_tests() {
   return {{"the least recently used leaves leave memory first", leaves},
+          {"digests in lanes are those of OpenSSL", lanes},
+          {"the first wrong block of a range is located", wrong_blocks},
           {"a read of a session thread is right when it is proven", reader},
           {"a tree proves for many threads at once", many_threads},
           {"what is no certificate and no signature is complained about", signatures}};

@@ -18,6 +18,11 @@ BlockHash::BlockHash(const Sha2& sha2, Algorithm algorithm, SaltPlace place, std
   else sha2.SHA512_Init(start_.bytes.data());
   if (place == SaltPlace::before) update(start_, salt);
   else salt_behind_.assign(salt.begin(), salt.end());
+  const auto kernels = lane_kernels();
+  if (algorithm == Algorithm::sha256 && !kernels.empty()) {
+    const bool is_before = place == SaltPlace::before;
+    lanes_.emplace(kernels, is_before ? salt : salt.first(0), is_before ? salt.first(0) : salt);
+  }
 }
 
 void BlockHash::update(Sha2Context& context, std::span<const std::byte> bytes) const {
@@ -33,13 +38,22 @@ void BlockHash::hash(std::span<const std::byte> block, std::byte* digest) const 
   final(reinterpret_cast<unsigned char*>(digest), context.bytes.data());
 }
 
+void BlockHash::hash_blocks(std::span<const std::byte> bytes, std::size_t block_bytes, std::byte* digests) const {
+  if (lanes_) {
+    lanes_->hash(bytes, block_bytes, digests);
+    return;
+  }
+  for (std::size_t at = 0; at + block_bytes <= bytes.size(); at += block_bytes, digests += digest_bytes()) {
+    hash(bytes.subspan(at, block_bytes), digests);
+  }
+}
+
 void BlockHash::hash_all(std::span<const std::byte> bytes, std::size_t block_bytes, std::byte* digests,
                          unsigned threads) const {
   const std::size_t blocks = bytes.size() / block_bytes;
   const auto part = [&](std::size_t first, std::size_t end) {
-    for (std::size_t k = first; k < end; k++) {
-      hash(bytes.subspan(k * block_bytes, block_bytes), digests + k * digest_bytes());
-    }
+    hash_blocks(bytes.subspan(first * block_bytes, (end - first) * block_bytes), block_bytes,
+                digests + first * digest_bytes());
   };
   const std::size_t each = (blocks + threads - 1) / std::max(threads, 1U);
   std::vector<std::jthread> others;

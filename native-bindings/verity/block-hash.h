@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "verity/lane-hash.h"
 #include "verity/sha2.h"
 
 namespace parentfs::verity {
@@ -26,7 +27,9 @@ class BlockHash {
   [[nodiscard]] std::size_t digest_bytes() const { return algorithm_ == Algorithm::sha256 ? 32 : 64; }
   /** @param digest room for `digest_bytes()` */
   void hash(std::span<const std::byte> block, std::byte* digest) const;
-  /** The digests of all blocks of `bytes`, one behind another, by so many threads. */
+  /** The digests of all blocks of `bytes`, one behind another: several at once where the processor can. */
+  void hash_blocks(std::span<const std::byte> bytes, std::size_t block_bytes, std::byte* digests) const;
+  /** The same by so many threads. */
   void hash_all(std::span<const std::byte> bytes, std::size_t block_bytes, std::byte* digests, unsigned threads) const;
 
  private:
@@ -39,6 +42,8 @@ class BlockHash {
   /** With the salt hashed, where that comes first. */
   Sha2Context start_{};
   std::vector<std::byte> salt_behind_;
+  /** Of SHA-256, where the processor has instructions for it. */
+  std::optional<LaneHash> lanes_;
 };
 
 }  // namespace parentfs::verity

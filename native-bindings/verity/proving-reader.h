@@ -19,7 +19,7 @@ namespace parentfs::verity {
 
 /** The threads of all readers. */
 struct ProofThreads {
-  /** One hashes over a GiB/s with the processor's instructions; the receiving thread brings hardly more. */
+  /** One hashes two to three GiB/s with the processor's instructions; the receiving thread brings less. */
   static constexpr unsigned threads_max = 2;
   /** Answers that wait for one; more are proven by the thread that brought them. */
   static constexpr std::size_t waiting_max = 256;

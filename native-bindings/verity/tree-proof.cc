@@ -32,22 +32,27 @@ bool TreeProof::knows(std::uint64_t offset, std::uint64_t length) const {
 
 TreeProof::Finding TreeProof::find(std::uint64_t offset, std::span<const std::byte> bytes) const {
   const std::size_t block_bytes = shape_.data_block_bytes;
+  const std::size_t digest_bytes = hash_.digest_bytes();
   std::uint64_t block = offset / block_bytes;
   if (offset % block_bytes != 0) return {.proof = image::Proof::unknown, .block = block};
-  std::array<std::byte, 64> digest;
-  LeafCache::Leaf leaf;
-  std::uint64_t leaf_index = 0;
-  for (; !bytes.empty() && block < shape_.data_blocks; block++) {
-    const std::uint64_t index = block / shape_.digests_per_leaf;
-    if (!leaf || index != leaf_index) leaf = cache_->use(image_, leaf_index = index);
+  std::array<std::byte, lanes_max * 64> digests;
+  while (!bytes.empty() && block < shape_.data_blocks) {
+    const std::uint64_t in_leaf = block % shape_.digests_per_leaf;
+    const LeafCache::Leaf leaf = cache_->use(image_, block / shape_.digests_per_leaf);
     if (!leaf) return {.proof = image::Proof::unknown, .block = block};
-    if (bytes.size() < block_bytes) return {.proof = image::Proof::wrong, .block = block};
-    hash_.hash(bytes.first(block_bytes), digest.data());
-    const std::size_t place = block % shape_.digests_per_leaf * hash_.digest_bytes();
-    if (std::memcmp(leaf->data() + place, digest.data(), hash_.digest_bytes()) != 0) {
-      return {.proof = image::Proof::wrong, .block = block};
+    // Blocks of one leaf, several at once.
+    const std::uint64_t left = std::min(shape_.data_blocks - block, shape_.digests_per_leaf - in_leaf);
+    const std::size_t count = std::min({std::uint64_t{bytes.size() / block_bytes}, left, std::uint64_t{lanes_max}});
+    if (count == 0) return {.proof = image::Proof::wrong, .block = block};
+    hash_.hash_blocks(bytes.first(count * block_bytes), block_bytes, digests.data());
+    const std::byte* wanted = leaf->data() + in_leaf * digest_bytes;
+    for (std::size_t k = 0; k < count; k++) {
+      if (std::memcmp(wanted + k * digest_bytes, &digests[k * digest_bytes], digest_bytes) != 0) {
+        return {.proof = image::Proof::wrong, .block = block + k};
+      }
     }
-    bytes = bytes.subspan(block_bytes);
+    bytes = bytes.subspan(count * block_bytes);
+    block += count;
   }
   return {.proof = image::Proof::right, .block = block};
 }
