@@ -5,31 +5,11 @@
  * Names follow the conventions of Prometheus: base units, `_total` for counters. Labels have few values, all known
  * beforehand except the names of origins, of which there are at most `originsMax`; no label names an image.
  */
-import type { LatencyCounts } from '../base/latency-histogram.ts'
 import { cacheModes } from '../cache/modes/cache-mode.ts'
-import { peerHealths } from '../fleet/asking/peer-health.ts'
-import { originReasons } from '../fleet/asking/unit-reader.ts'
+import { fleetMetrics, servingMetrics } from './fleet-metrics.ts'
 import type { Measurements } from './measurements.ts'
+import { type CounterMetric, counter, gauge, type Metric, states } from './metric.ts'
 
-export interface Sample<T> {
-  readonly labels: Readonly<Record<string, string>>
-  readonly value: T
-}
-
-interface MetricOf<Kind extends string, T> {
-  readonly kind: Kind
-  readonly name: string
-  readonly help: string
-  readonly labels: readonly string[]
-  readonly read: (measured: Measurements) => readonly Sample<T>[]
-}
-
-export type CounterMetric = MetricOf<'counter', number>
-export type GaugeMetric = MetricOf<'gauge', number>
-export type HistogramMetric = MetricOf<'histogram', LatencyCounts>
-export type Metric = CounterMetric | GaugeMetric | HistogramMetric
-
-type Read<T> = (measured: Measurements) => T
 type Origin = Measurements['origins'][number]
 type Purposes = Measurements['prefetch']['purposes']
 
@@ -144,6 +124,11 @@ const prefetch: readonly Metric[] = [
     'Boot profiles dropped for bad predictions.',
     m => m.prefetch.profiles.dropped,
   ),
+  counter(
+    'parentfs_profiles_from_group_total',
+    'Cold opens with a boot profile that another host had learned.',
+    m => m.prefetch.profiles.fromGroup,
+  ),
   {
     name: 'parentfs_read_around_held_back_total',
     kind: 'counter',
@@ -243,72 +228,6 @@ const origins: readonly Metric[] = [
   ),
 ]
 
-const serving: readonly Metric[] = [
-  counter('parentfs_served_requests_total', 'Requests of other hosts to the serving port.', m => m.serving.requests),
-  counter('parentfs_served_bytes_total', 'Bytes of images sent to other hosts.', m => m.serving.sentBytes),
-  {
-    kind: 'counter',
-    name: 'parentfs_served_refused_total',
-    help: 'Requests and connections refused: unauthorized, busy (503) or too-many.',
-    labels: ['reason'],
-    read: ({ serving: { denied, busy, tooMany } }) => [
-      { labels: { reason: 'unauthorized' }, value: denied },
-      { labels: { reason: 'busy' }, value: busy },
-      { labels: { reason: 'too-many' }, value: tooMany },
-    ],
-  },
-  gauge('parentfs_served_connections', 'Connections to the serving port.', ({ serving }) => serving.connections),
-  gauge('parentfs_served_waiting_requests', 'Requests of other hosts that wait for an origin.', m => m.serving.waiting),
-  gauge('parentfs_foreign_bytes', 'Bytes held that only other hosts read.', ({ serving }) => serving.foreignBytes),
-]
-
-const fleet: readonly Metric[] = [
-  {
-    kind: 'gauge',
-    name: 'parentfs_fleet_members',
-    help: 'Members of the group, this host included, by health as this host sees it.',
-    labels: ['health'],
-    read: ({ fleet }) =>
-      peerHealths.map(health => ({
-        labels: { health },
-        value: fleet?.members.filter(member => member.health === health).length ?? 0,
-      })),
-  },
-  gauge('parentfs_fleet_registry_up', 'Does the registry of the group answer?', ({ fleet }) =>
-    Number(fleet?.registry.state === 'connected'),
-  ),
-  gauge(
-    'parentfs_fleet_view_age_seconds',
-    'Time since the registry was heard of; 0: never, or in no group.',
-    ({ fleet }) => fleet?.viewAgeSeconds ?? 0,
-  ),
-  counter(
-    'parentfs_fleet_member_bytes_total',
-    'Bytes of reads that came from members.',
-    m => m.fleet?.memberBytes ?? 0,
-  ),
-  {
-    kind: 'counter',
-    name: 'parentfs_fleet_origin_bytes_total',
-    help: 'Bytes of shared reads that came from the origin, by reason: own is the part of this host, the others are fallbacks.',
-    labels: ['reason'],
-    read: ({ fleet }) => originReasons.map(reason => ({ labels: { reason }, value: fleet?.originBytes[reason] ?? 0 })),
-  },
-  counter('parentfs_fleet_refusals_total', 'Questions that members refused.', ({ fleet }) =>
-    (fleet?.members ?? []).reduce((sum, { refusals }) => sum + refusals, 0),
-  ),
-  {
-    kind: 'counter',
-    name: 'parentfs_fleet_audited_blocks_total',
-    help: 'Blocks of members that were compared with the origin.',
-    labels: ['result'],
-    read: ({ fleet }) => [
-      { labels: { result: 'same' }, value: (fleet?.audits.compared ?? 0) - (fleet?.audits.different ?? 0) },
-      { labels: { result: 'different' }, value: fleet?.audits.different ?? 0 },
-    ],
-  },
-]
-
 const daemon: readonly Metric[] = [
   {
     kind: 'gauge',
@@ -350,30 +269,16 @@ export const metricList: readonly Metric[] = [
   ...cache,
   ...prefetch,
   ...origins,
-  ...serving,
-  ...fleet,
+  ...servingMetrics,
+  ...fleetMetrics,
   ...daemon,
 ]
-
-function counter(name: string, help: string, value: Read<number>): CounterMetric {
-  return { kind: 'counter', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
-}
-
-function gauge(name: string, help: string, value: Read<number>): GaugeMetric {
-  return { kind: 'gauge', name, help, labels: [], read: m => [{ labels: {}, value: value(m) }] }
-}
 
 /** One series for each reason to fetch ahead. */
 function ofPurposes(name: string, help: string, key: keyof Purposes['stream']): CounterMetric {
   const read = ({ prefetch }: Measurements) =>
     Object.entries(prefetch.purposes).map(([purpose, counters]) => ({ labels: { purpose }, value: counters[key] }))
   return { kind: 'counter', name, help, labels: ['purpose'], read }
-}
-
-/** One series for each state. */
-function states<S extends string>(name: string, help: string, all: readonly S[], now: Read<S>): GaugeMetric {
-  const read = (m: Measurements) => all.map(state => ({ labels: { state }, value: Number(state === now(m)) }))
-  return { kind: 'gauge', name, help, labels: ['state'], read }
 }
 
 /** One series for each origin. */

@@ -6,7 +6,8 @@ import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import { type LatencyCounts, latencyBoundsSeconds } from '../base/latency-histogram.ts'
 import { metricsFreshMs } from './limits.ts'
 import type { Measurements } from './measurements.ts'
-import { type CounterMetric, type GaugeMetric, metricList, type Sample } from './metric-list.ts'
+import type { CounterMetric, GaugeMetric, Sample } from './metric.ts'
+import { metricList } from './metric-list.ts'
 
 /** Content type of the text: version 0.0.4 of the exposition format. */
 export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8'

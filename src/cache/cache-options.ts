@@ -11,6 +11,7 @@ import type { ScrubberOptions, ScrubPace } from './integrity/scrubber.ts'
 import type { CacheMode } from './modes/cache-mode.ts'
 import type { KernelKnowledge } from './names/version-gc.ts'
 import type { NativeUses } from './plan/use-sampler.ts'
+import type { ProfileGroup } from './prefetch/group-profiles.ts'
 import type { ReadPathLimits } from './read/read-path.ts'
 
 export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
@@ -41,6 +42,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   /** See {@link ReadingParts}. */
   readonly allocateShared?: (bytes: number) => Uint8Array
   readonly engine?: FetchEngine
+  /** Hosts that boot profiles are shared with; none when absent. */
+  readonly profileGroup?: ProfileGroup
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Milliseconds since 1970, other than the clock's. */

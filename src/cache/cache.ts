@@ -135,7 +135,7 @@ export class Cache {
     const { index, store } = this.#options
     return new ServedImages({
       ...{ index, store, catalog: this.#catalog, origins: this.#origins, foreign: this.#foreign },
-      ...{ digester: this.#digester, operations: this.operations },
+      ...{ digester: this.#digester, operations: this.operations, fetches: this.#reading.fetches },
       read: (image, offset, length, own) => this.read(image, offset, length, { ...own, isForOthers: true }),
     })
   }

@@ -8,9 +8,11 @@
 import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import { countOf, type Image, runsOf } from '../base/image.ts'
+import type { OriginReads } from '../fleet/asking/origin-reads.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { Store } from '../store/store.ts'
 import type { ForeignObjects } from './evict/foreign-objects.ts'
+import type { InflightTable } from './fetch/inflight-table.ts'
 import type { OriginTable } from './fetch/origin-table.ts'
 import type { DigestState, DigestVerifier } from './integrity/digest-verifier.ts'
 import type { Catalog } from './names/catalog.ts'
@@ -23,6 +25,7 @@ export interface ServedImagesContext {
   readonly store: Store
   readonly catalog: Catalog
   readonly origins: OriginTable
+  readonly fetches: Pick<InflightTable, 'overlapping'>
   readonly foreign: ForeignObjects
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly operations: Pick<CacheOperations, 'profile'>
@@ -46,6 +49,8 @@ export interface ServedEntry {
 
 export class ServedImages {
   readonly #parts: ServedImagesContext
+  /** Reads of origins under way; null: this host is in no group. */
+  originReads: Pick<OriginReads, 'covers'> | null = null
 
   constructor(parts: ServedImagesContext) {
     this.#parts = parts
@@ -124,6 +129,24 @@ export class ServedImages {
     const stored = this.#parts.store.find(image.id)
     if (!stored) return length === 0
     return stored.geometry.parts(offset, length).every(part => (part.blocks & ~stored.held(part.object)) === 0n)
+  }
+
+  /**
+   * Are the missing blocks of this range in memory, or being read from the origin? A read of it then asks no other
+   * host.
+   */
+  isComing(image: Image, offset: number, length: number): boolean {
+    const { store, fetches } = this.#parts
+    const stored = store.find(image.id)
+    if (!stored) return false
+    return stored.geometry.parts(offset, length).every(({ object, blocks }) => {
+      const arrived = fetches.overlapping(stored, object, blocks).filter(({ hasArrived }) => hasArrived)
+      const missing = arrived.reduce((mask, fetch) => mask & ~fetch.blocks, blocks & ~stored.held(object))
+      return runsOf(missing).every(run => {
+        const { offset: from, length: bytes } = stored.geometry.bytesOf(object, run)
+        return this.originReads?.covers(image.id, from, bytes) === true
+      })
+    })
   }
 
   /** @throws CacheError aborted, image-changed, image-corrupt, origin-*, closed */

@@ -61,7 +61,7 @@ const measured: Measurements = {
     ...{ bytes: 38, queuedRequests: 39, skippedRequests: 40, bufferedBytes: 41 },
     readAround: { overBudget: 58, busy: 59 },
     profiles: {
-      ...{ recording: 51, recorded: 52, replayed: 53, dropped: 54 },
+      ...{ recording: 51, recorded: 52, replayed: 53, fromGroup: 70, dropped: 54 },
       published: {
         found: 57,
         replayed: { version: 58, name: 59 },

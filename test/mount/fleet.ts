@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { requestFleet } from '../../src/admin/admin-client.ts'
 import { socketPath, trustedRuntimeDirectory } from '../../src/admin/socket-path.ts'
+import type { MemberStatus } from '../../src/fleet/asking/fleet-group.ts'
 import { type Certificate, makeCertificate, makeSignedCertificate, noCertificates } from '../fixtures/certificate.ts'
 import { cannotMount, isGone, type Place, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { EtcdCluster, noEtcd } from '../fixtures/etcd.ts'
@@ -112,6 +113,16 @@ class Host {
   }
 }
 
+/** Bytes that hosts have sent to another one, by their own counts. */
+async function sentTo({ id }: Host, hosts: readonly Host[]): Promise<number> {
+  const groups = await Promise.all(hosts.map(host => host.fleet()))
+  return groups.reduce((sum, { members }) => sum + (members.find(member => member.id === id)?.sentBytes ?? 0), 0)
+}
+
+function receivedBytes(members: readonly MemberStatus[]): number {
+  return members.reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
 const digest = await (async () => {
   const { createHash } = await import('node:crypto')
   return createHash('sha256').update(whole).digest('hex')
@@ -142,6 +153,7 @@ t.test('a group of three, and a fourth', { skip, timeout: 400_000 }, async t => 
     const { members, offload } = await d.fleet()
     t.equal(offload, 1)
     t.ok(members.filter(({ bytes }) => bytes > 0).length >= 2, 'from several members')
+    t.equal(await sentTo(d, hosts), receivedBytes(members), 'bytes from each are bytes to it')
     t.match(await parentfs('fleet', d.where.mountpoint), { code: 0, stdout: /offload 100\.0 %/ })
     t.match(await parentfs('explain', join(d.where.mountpoint, 'a.raw'), '0'), {
       code: 0,

@@ -110,6 +110,11 @@ export class InflightFetch {
     return this.isAhead && this.#state === 'here'
   }
 
+  /** Are the bytes here? */
+  get hasArrived(): boolean {
+    return this.#state === 'here'
+  }
+
   /** Will its bytes never come? */
   get hasFailed(): boolean {
     return this.#state === 'failed'

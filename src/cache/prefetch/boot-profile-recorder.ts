@@ -2,7 +2,8 @@
  * Learned boot profiles: the reads of an image after a cold open are recorded in the index, and prefetched the next
  * time, also for a new version of the same name. A profile that predicts badly is dropped.
  *
- * Before anything was learned, the profile that the publisher put beside the image takes its place.
+ * Before anything was learned, the profile of another host of the group takes its place, or the one that the publisher
+ * put beside the image.
  */
 
 import { messageOf } from '../../base/errors.ts'
@@ -11,6 +12,7 @@ import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { profileBytesMax, profileColdBytesMax, profileMs, profileUsedShareMin } from '../fetch/limits.ts'
 import { BootProfile } from './boot-profile.ts'
+import { GroupProfiles, type ProfileGroup } from './group-profiles.ts'
 import { profileImageShareMax } from './limits.ts'
 import { type ProfileFile, type ProfileTrust, rangesWithin, trustIn } from './profile-file.ts'
 import { ProfileReplay } from './profile-replay.ts'
@@ -23,6 +25,8 @@ import type { Span } from './stream-detector.ts'
 
 export interface BootProfilesContext extends PublishedProfilesContext {
   readonly index: Pick<IndexDatabase, 'profile' | 'putProfile' | 'removeProfile'>
+  /** The group of this host; none when absent. */
+  readonly profileGroup?: ProfileGroup | undefined
   /** See Store.recordWithin. */
   recordWithin(bytes: number, write: () => Promise<void>): Promise<boolean>
   /** The tick of now, for `lastUse`. */
@@ -38,6 +42,8 @@ export interface BootProfileCounters {
   readonly recording: number
   readonly recorded: number
   readonly replayed: number
+  /** Those of them that another host had learned. */
+  readonly fromGroup: number
   /** Dropped, because what they had fetched was not read. */
   readonly dropped: number
   readonly published: PublishedProfileCounters & {
@@ -52,8 +58,10 @@ interface Replayed {
   /** The time of the first fetch. */
   readonly tick: number
   readonly replay: ProfileReplay
-  readonly isPublished: boolean
+  readonly source: ProfileSource
 }
+
+type ProfileSource = 'learned' | 'group' | 'published'
 
 /** The record of one image. */
 interface Recording {
@@ -68,20 +76,24 @@ export class BootProfileRecorder {
   readonly #recordings = new Map<StoredImage, Recording>()
   readonly #saving = new Set<Promise<void>>()
   readonly #published: PublishedProfiles
+  readonly #group: GroupProfiles | null
   readonly #replayedPublished = { version: 0, name: 0 }
   #recorded = 0
   #replayed = 0
   #dropped = 0
+  #fromGroup = 0
 
   constructor(parts: BootProfilesContext) {
     this.#parts = parts
     this.#published = new PublishedProfiles(parts)
+    this.#group = parts.profileGroup ? new GroupProfiles(parts.profileGroup, parts.logger) : null
   }
 
   get counters(): BootProfileCounters {
     const [recorded, replayed, dropped] = [this.#recorded, this.#replayed, this.#dropped]
     const published = { ...this.#published.counters, replayed: { ...this.#replayedPublished } }
-    return { recording: this.#recordings.size, recorded, replayed, dropped, published }
+    const fromGroup = this.#fromGroup
+    return { recording: this.#recordings.size, recorded, replayed, fromGroup, dropped, published }
   }
 
   /** The profile of an image, or of an earlier version of it. */
@@ -94,7 +106,8 @@ export class BootProfileRecorder {
   stateOf(image: Image): string {
     const stored = [...this.#recordings.keys()].find(each => each.image.id === image.id)
     const replayed = stored && this.#recordings.get(stored)?.replayed
-    if (replayed?.isPublished) return 'published, fetched ahead at this open'
+    if (replayed?.source === 'group') return 'of the group, fetched ahead at this open'
+    if (replayed?.source === 'published') return 'published, fetched ahead at this open'
     const record = this.#parts.index.profile(image.origin, image.key)
     if (record) return `learned from ${record.openers} cold opens`
     const refusal = this.#published.refusalOf(image)
@@ -110,8 +123,8 @@ export class BootProfileRecorder {
     const timer = setTimeout(() => void this.finish(stored), profileMs).unref() // Never rejects.
     const recording: Recording = { blocks: new Set(), replayed: null, timer }
     this.#recordings.set(stored, recording)
-    if (profile) recording.replayed = this.#replay(stored, profile, null)
-    else void this.#replayPublished(stored, recording) // Never rejects.
+    if (profile) recording.replayed = this.#replay(stored, profile, 'learned')
+    else void this.#replayFound(stored, recording) // Never rejects.
   }
 
   /** Blocks of an image are read. */
@@ -148,18 +161,20 @@ export class BootProfileRecorder {
     await Promise.all(this.#saving)
   }
 
-  /** The profile beside the image, once it is found: readers have begun meanwhile. Never rejects. */
-  async #replayPublished(stored: StoredImage, recording: Recording): Promise<void> {
-    const file = await this.#published.find(stored.image)
+  /** The profile of the group, or the one beside the image, once it is found: readers have begun. Never rejects. */
+  async #replayFound(stored: StoredImage, recording: Recording): Promise<void> {
+    const shared = (await this.#group?.find(stored.image)) ?? null
+    const file = shared ?? (await this.#published.find(stored.image))
     if (!file || this.#recordings.get(stored) !== recording) return
     const trust = trustIn(file, stored.image)
-    this.#replayedPublished[trust]++
-    recording.replayed = this.#replay(stored, this.#profileOf(stored, file), trust)
+    if (shared) this.#fromGroup++
+    else this.#replayedPublished[trust]++
+    const source = shared ? 'group' : 'published'
+    recording.replayed = this.#replay(stored, this.#profileOf(stored, file), source, trust)
     for (const block of recording.blocks) recording.replayed.replay.read(block)
   }
 
-  /** @param published its trust where a publisher made it; null for a learned one */
-  #replay(stored: StoredImage, profile: BootProfile, published: ProfileTrust | null): Replayed {
+  #replay(stored: StoredImage, profile: BootProfile, source: ProfileSource, trust: ProfileTrust = 'version'): Replayed {
     const { blockBytes } = stored.geometry
     const bytesMax = Math.min(profileBytesMax, this.#parts.bytesMax())
     const tick = this.#parts.tick()
@@ -167,10 +182,10 @@ export class BootProfileRecorder {
     const replay = new ProfileReplay({
       blocks: [...profile.blocks].slice(0, Math.floor(bytesMax / blockBytes)),
       blockBytes,
-      isTrusted: published !== 'name',
+      isTrusted: trust !== 'name',
       fetch: part => this.#parts.fetch(stored, BootProfile.of(blockBytes, part), bytesMax),
     })
-    return { profile, tick, replay, isPublished: published !== null }
+    return { profile, tick, replay, source }
   }
 
   /** The part of a file that may be fetched. */
@@ -189,9 +204,10 @@ export class BootProfileRecorder {
     if (isBad) {
       this.#dropped++
       logger.info({ image: image.key, usedShare }, 'a boot profile predicted badly, and is dropped')
-      if (!replayed!.isPublished) return await index.removeProfile(image.origin, image.key)
+      if (replayed!.source === 'learned') return await index.removeProfile(image.origin, image.key)
     }
     const { record } = replayed && !isBad ? replayed.profile.mergedWith(blocks) : own
+    this.#group?.learned(image, record)
     if (await recordWithin(16 * record.runs.length, () => index.putProfile(image.origin, image.key, record)))
       this.#recorded++
   }

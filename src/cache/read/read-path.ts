@@ -30,6 +30,7 @@ import type { ModeTable } from '../modes/mode-table.ts'
 import type { Catalog } from '../names/catalog.ts'
 import type { UseSampler } from '../plan/use-sampler.ts'
 import { type BootProfileCounters, BootProfileRecorder } from '../prefetch/boot-profile-recorder.ts'
+import type { ProfileGroup } from '../prefetch/group-profiles.ts'
 import { type PrefetchCounters, Prefetcher } from '../prefetch/prefetcher.ts'
 import { MissReader, type ObjectUses } from './miss-reader.ts'
 
@@ -49,6 +50,8 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly allocateShared?: ((bytes: number) => Uint8Array) | undefined
   /** Runs the fetches of session threads. None when absent. */
   readonly engine?: FetchEngine | undefined
+  /** See {@link BootProfileRecorder}. */
+  readonly profileGroup?: ProfileGroup | undefined
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>

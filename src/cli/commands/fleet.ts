@@ -42,16 +42,38 @@ export function tableOfFleet(fleet: FleetStatus): string {
     ['second requests', `${hedges.paid} sent, ${hedges.unpaid} not paid`],
     ['audits', `${audits.compared} compared, ${audits.different} different`],
   )
-  const members = newTable(['MEMBER', 'STATE', 'HEALTH', 'RACK', 'WEIGHT', 'MS', 'FROM IT', 'REFUSED', 'FAILED'])
+  const members = newTable([
+    'MEMBER',
+    'STATE',
+    'HEALTH',
+    'RACK',
+    'WEIGHT',
+    'MS',
+    'FROM IT',
+    'TO IT',
+    'REFUSED',
+    'FAILED',
+  ])
   for (const member of fleet.members) members.push(rowOf(member))
   return trimmed(`${facts}\n\n${members}`)
 }
 
 function rowOf(member: MemberStatus): (string | number)[] {
-  const { id, state, isOwn, health, reason, rack, weight, latencyMs, bytes, refusals, failures } = member
+  const { id, state, isOwn, health, reason, rack, weight, latencyMs, bytes, sentBytes, refusals, failures } = member
   const isWell = isOwn ? 'own' : reason === '' ? health : `${health}: ${reason}`
   const ms = latencyMs === null ? '-' : latencyMs.toFixed(1)
-  return [id, state, isWell, rack || '-', Number(weight.toFixed(3)), ms, size(bytes), refusals, failures]
+  return [
+    id,
+    state,
+    isWell,
+    rack || '-',
+    Number(weight.toFixed(3)),
+    ms,
+    size(bytes),
+    size(sentBytes),
+    refusals,
+    failures,
+  ]
 }
 
 /** The lines of an explanation about the group. */

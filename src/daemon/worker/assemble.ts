@@ -194,6 +194,10 @@ export class Rooms {
       },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       engine: this.#engine,
+      profileGroup: {
+        find: async (origin, key) => (await this.#group?.group.profiles.find(origin, key)) ?? null,
+        push: (...profile) => this.#group?.group.profiles.push(...profile),
+      },
       nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
       now: () => performance.now(),
     })
@@ -223,10 +227,13 @@ export class Rooms {
       viewPath: top.at('fleet-members.json'),
       sumOf: bytes => this.#addon.crc32c(bytes),
       dropUnits: units => void dropUnits(this.#store, units, this.#logger), // Never rejects.
+      ownProfiles: this.#fleet.profiles,
+      sentTo: id => this.#fleet.sentTo(id),
     })
     if (!this.#group) return
     const { group } = this.#group
     this.#closers.push('fleet', () => group.close())
+    this.#cache.served.originReads = group.originReads
     this.#origins.share(group)
   }
 

@@ -11,6 +11,7 @@ import { TiB } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { FleetGroup, type FleetStatus, type UnitExplanation } from '../../fleet/asking/fleet-group.ts'
 import { MemberClient, type MemberTrust } from '../../fleet/asking/member-client.ts'
+import type { OwnProfiles } from '../../fleet/asking/profile-exchange.ts'
 import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
 import { ViewFile } from '../../fleet/asking/view-file.ts'
 import { boundedWeight, type Member } from '../../fleet/group/member.ts'
@@ -30,6 +31,9 @@ export interface GroupContext {
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
   dropUnits(units: readonly SecondHandUnit[]): void
+  readonly ownProfiles: OwnProfiles
+  /** Bytes of images that a member was sent. */
+  sentTo(memberId: string): number
 }
 
 /** Units of one explanation. */
@@ -54,13 +58,15 @@ export class OpenGroup implements FleetHandlers {
   static async open(configuration: Configuration, parts: GroupContext): Promise<OpenGroup | null> {
     const { fleet, cache } = configuration
     if (fleet.group === null) return null
-    const { logger, viewPath, sumOf, dropUnits } = parts
+    const { logger, viewPath, sumOf, dropUnits, ownProfiles, sentTo } = parts
     const trust = new TrustFiles(logger)
     await trust.read(fleet)
     const time = new OwnTime()
+    const own = ownMemberOf(configuration)
+    const ownId = own?.id ?? null
     const group = await FleetGroup.open({
       name: fleet.group,
-      own: ownMemberOf(configuration),
+      own,
       rack: fleet.rack ?? '',
       blockBytes: cache.blockSize,
       registry: registryOf(configuration, logger),
@@ -73,8 +79,10 @@ export class OpenGroup implements FleetHandlers {
       random: Math.random,
       sumOf,
       openChannel: ({ url }) =>
-        new MemberClient({ url, trust: trust.current, blockBytes: cache.blockSize, time, sumOf }),
+        new MemberClient({ url, trust: trust.current, ownId, blockBytes: cache.blockSize, time, sumOf }),
       dropUnits,
+      ownProfiles,
+      sentTo,
     })
     return new OpenGroup(group, trust, cache.blockSize)
   }

@@ -1,8 +1,9 @@
 /**
  * Ask order: the members that a read of one unit asks, one after the other. Pure.
  *
- * A question goes to a lower rank than the asker's own, always: no circle can form. The owner asks nobody but, when it
- * has just joined, its predecessor. A replica asks its parent in a tree of four. All others begin at a replica that
+ * A question that has bytes brought goes to a lower rank than the asker's own, always: no circle can form. The owner
+ * asks nobody but former owners, which bring nothing: members that are leaving, and the next ranks when it has just
+ * joined. A replica asks its parent in a tree of four. All others begin at a replica that
  * they draw. The last hop goes to the owner, so that a question passes three members at most.
  */
 import type { KnownMember, UnitRanks } from '../group/group-view.ts'
@@ -32,6 +33,9 @@ export interface AskStep {
   readonly fill: boolean
 }
 
+/** Next ranks that a host which has just joined takes for former owners: others may have joined beside it. */
+const formerOwnersMax = 3
+
 /** Children of a rank in the tree of replicas. */
 const treeWidth = 4
 
@@ -41,7 +45,8 @@ export class AskOrder {
   readonly #lower: readonly KnownMember[]
   /** Our rank; null: none of the computed ones. */
   readonly rank: number | null
-  readonly #former: KnownMember | null
+  /** Those that may hold what we own now. */
+  readonly #former: readonly AskStep[]
 
   constructor(parts: AskOrderContext) {
     this.#parts = parts
@@ -54,26 +59,27 @@ export class AskOrder {
     const members = ranks.far && asksGroup ? usable(ranks.far) : near
     this.rank = rankIn(members, ownId)
     this.#lower = this.rank === null ? members : members.slice(0, this.rank)
-    this.#former = this.rank === 0 && isJoining ? (members[1] ?? null) : null
+    const leaving = this.rank === 0 ? usable(ranks.leaving ?? []).map(member => ({ member, rank: 0, fill: false })) : []
+    const next = this.rank === 0 && isJoining ? members.slice(1, 1 + formerOwnersMax) : []
+    this.#former = [...leaving, ...next.map((member, k) => ({ member, rank: k + 1, fill: false }))]
   }
 
   /** Is the origin our part, and no member's? */
   get isOrigins(): boolean {
-    const hasMember = this.#lower.length > 0 || this.#former !== null
+    const hasMember = this.#lower.length > 0 || this.#former.length > 0
     return !hasMember || this.#parts.hop >= hopsMax
   }
 
   /** The next member; null: all were asked. */
   next(): AskStep | null {
     const { hop } = this.#parts
-    const step = hop >= hopsMax ? null : this.#former ? this.#askFormer() : this.#lowerStep()
+    const step = hop >= hopsMax ? null : this.rank === 0 ? this.#askFormer() : this.#lowerStep()
     if (step) this.#parts.asked.add(step.member.id)
     return step
   }
 
   #askFormer(): AskStep | null {
-    const member = this.#former!
-    return this.#parts.asked.has(member.id) ? null : { member, rank: 1, fill: false }
+    return this.#former.find(({ member }) => !this.#parts.asked.has(member.id)) ?? null
   }
 
   #lowerStep(): AskStep | null {

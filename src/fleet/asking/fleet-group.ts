@@ -15,7 +15,9 @@ import { FleetOrigin } from './fleet-origin.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import type { MemberChannel } from './member-channel.ts'
 import { OriginPace } from './origin-pace.ts'
+import { OriginReads } from './origin-reads.ts'
 import { type MemberCounters, PeerHealth, type PeerHealthName } from './peer-health.ts'
+import { type OwnProfiles, ProfileExchange, type ProfileExchangeCounters } from './profile-exchange.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
 import { type OriginReason, type Peer, UnitReader } from './unit-reader.ts'
@@ -47,6 +49,10 @@ export interface FleetGroupContext {
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
   openChannel(member: Member): MemberChannel
+  /** Boot profiles that this host keeps for others. */
+  readonly ownProfiles: OwnProfiles
+  /** Bytes of images that a member was sent by this host. */
+  sentTo(memberId: string): number
   /** Blocks that a liar sent are to leave the cache. */
   dropUnits(units: readonly SecondHandUnit[]): void
 }
@@ -63,6 +69,8 @@ export interface MemberStatus extends MemberCounters {
   readonly reason: string
   /** The median of its answers to short requests; null: too few are known. */
   readonly latencyMs: number | null
+  /** Bytes that this host has sent to it. */
+  readonly sentBytes: number
 }
 
 export interface FleetStatus {
@@ -82,6 +90,7 @@ export interface FleetStatus {
   readonly offload: number | null
   readonly hedges: { readonly paid: number; readonly unpaid: number }
   readonly audits: SecondHandCounters
+  readonly profiles: ProfileExchangeCounters
 }
 
 interface OpenPeer extends Peer {
@@ -101,6 +110,9 @@ export interface UnitExplanation {
 export class FleetGroup {
   readonly #parts: FleetGroupContext
   readonly view: GroupView
+  /** The reads of origins by this host that go on. */
+  readonly originReads = new OriginReads()
+  readonly profiles: ProfileExchange
   readonly #peers = new Map<string, OpenPeer>()
   readonly #budget: HedgeBudget
   readonly #counters = new FleetCounters()
@@ -119,6 +131,13 @@ export class FleetGroup {
     this.#replicas = new ReplicaCounts(parts.now)
     const { own, blockBytes, rack, now } = parts
     this.view = new GroupView({ own, blockBytes, rack, now })
+    this.profiles = new ProfileExchange({
+      view: this.view,
+      own: parts.ownProfiles,
+      logger: parts.logger,
+      messagesOf: member => this.#peerOf(member).channel,
+      isUsable: member => this.#isUsable(member),
+    })
   }
 
   /** A group whose members of an earlier start are known; the registry is followed from now on. */
@@ -143,10 +162,7 @@ export class FleetGroup {
     const reader = new UnitReader({
       view: this.view,
       peerOf: member => this.#peerOf(member),
-      isUsable: ({ id, since }) => {
-        const peer = this.#peers.get(id)
-        return peer?.since !== since || peer.health.isUsable
-      },
+      isUsable: member => this.#isUsable(member),
       replicas: this.#replicas,
       budget: this.#budget,
       originPace,
@@ -164,6 +180,7 @@ export class FleetGroup {
       blockBytes,
       reader,
       originPace,
+      originReads: this.originReads,
       now,
       sharesImage: () => this.view.members.length > (this.view.own ? 1 : 0),
       onOrigin: (reason, { image, unit, target }) => {
@@ -227,6 +244,7 @@ export class FleetGroup {
       offload: this.#counters.offload,
       hedges: this.#budget.counters,
       audits: this.#auditCounters(),
+      profiles: this.profiles.counters,
     }
   }
 
@@ -235,6 +253,7 @@ export class FleetGroup {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const audits of this.#audits.values()) audits.close()
+    await this.profiles.close()
     await this.#parts.registry.close()
     for (const id of [...this.#peers.keys()]) this.#drop(id)
     await Promise.all([...this.#closing])
@@ -249,6 +268,12 @@ export class FleetGroup {
     this.view.update(members)
     for (const id of this.#peers.keys()) if (!this.view.find(id)) this.#drop(id)
     this.#parts.viewFile.keep({ members: this.view.records, memberSince: this.#memberSince })
+  }
+
+  /** May it be asked now? One that never was may be. */
+  #isUsable({ id, since }: Pick<KnownMember, 'id' | 'since'>): boolean {
+    const peer = this.#peers.get(id)
+    return peer?.since !== since || peer.health.isUsable
   }
 
   #peerOf(member: KnownMember): Peer {
@@ -320,6 +345,7 @@ export class FleetGroup {
       health: health?.state ?? 'well',
       reason: health?.reason ?? '',
       latencyMs: health?.quantile(0, 0.5) ?? null,
+      sentBytes: this.#parts.sentTo(id),
       ...counters,
     }
   }

@@ -13,12 +13,14 @@ import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
 import type { OriginPace } from './origin-pace.ts'
+import type { OriginReads } from './origin-reads.ts'
 import type { OriginReason, UnitRange, UnitReader } from './unit-reader.ts'
 
 export interface FleetOriginContext {
   readonly blockBytes: number
   readonly reader: Pick<UnitReader, 'read' | 'orderOf'>
   readonly originPace: OriginPace
+  readonly originReads: Pick<OriginReads, 'begin'>
   readonly now: () => number
   /** Do members take part in reads of this image? */
   sharesImage(image: Image): boolean
@@ -84,7 +86,8 @@ export class FleetOrigin extends ForwardingOrigin {
     const [offset, target] = [range.offset + goodBytes, range.target.subarray(goodBytes)]
     this.#parts.onOrigin(reason, { ...range, offset, target })
     const startMs = this.#parts.now()
-    await this.inner.read(range.image, offset, target, options)
+    const end = this.#parts.originReads.begin(range.image.id, offset, target.length)
+    await this.inner.read(range.image, offset, target, options).finally(end)
     this.#parts.originPace.answered(target.length, this.#parts.now() - startMs)
   }
 

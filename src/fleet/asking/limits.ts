@@ -77,5 +77,8 @@ export const profileMsMax = 50
 /** Longest wait for a member to take a profile, or a promotion. */
 export const pushMsMax = 5_000
 
+/** Profiles that wait to be pushed: some MiB at most. */
+export const pushesMax = 32
+
 /** Ranks of an image's name that keep its profile. */
 export const profileRanks = 3

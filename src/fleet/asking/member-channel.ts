@@ -1,5 +1,5 @@
 /**
- * The MemberChannel interface: one request to one member, and the outcome. A channel never rejects.
+ * The MemberChannel interface: one request to one member, and the outcome. A question for bytes never rejects.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
@@ -42,7 +42,26 @@ export interface AskOptions {
   readonly headMsMax: number
 }
 
-export interface MemberChannel {
+/** A request that is not for bytes of an image. */
+export interface MemberMessage {
+  readonly method: 'GET' | 'PUT' | 'POST'
+  readonly path: string
+  readonly body: string | null
+  /** Longest answer that is read. */
+  readonly bytesMax: number
+}
+
+export interface SmallAnswer {
+  readonly status: number
+  readonly text: string
+}
+
+export interface MemberMessages {
+  /** @throws Error, also for an answer that is too long */
+  request(message: MemberMessage, signal: CancelSignal): Promise<SmallAnswer>
+}
+
+export interface MemberChannel extends MemberMessages {
   /** After it resolves nothing is written to the target. */
   ask(range: AskedRange, options: AskOptions): Promise<AskOutcome>
   /** Idempotent; what is under way ends as `lost`. */

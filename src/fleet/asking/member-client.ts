@@ -8,10 +8,19 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { messageOf } from '../../base/errors.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { InterimResponses } from '../../origin/http/protocol/interim-responses.ts'
-import { entityTag, fillHeader, formatImageKey, hopHeader, imagePath, keyHeader, rankHeader } from '../wire/wire.ts'
+import {
+  entityTag,
+  fillHeader,
+  formatImageKey,
+  hopHeader,
+  imagePath,
+  keyHeader,
+  memberHeader,
+  rankHeader,
+} from '../wire/wire.ts'
 import { memberAnswerBytesMax, memberRequestsMax } from './limits.ts'
 import { ExchangeEnded, MemberAnswer, type MemberAnswerOptions } from './member-answer.ts'
-import type { AskedRange, AskOptions, AskOutcome, MemberChannel } from './member-channel.ts'
+import type { AskedRange, AskOptions, AskOutcome, MemberChannel, MemberMessage, SmallAnswer } from './member-channel.ts'
 
 /** Our side of the group's authentication, as PEM; null: none. */
 export interface MemberTrust {
@@ -24,15 +33,12 @@ export interface MemberTrust {
 
 export interface MemberClientOptions extends MemberAnswerOptions {
   readonly trust: MemberTrust
+  /** Our id in the group; null: we do not serve. */
+  readonly ownId: string | null
 }
 
 /** The time that an idle connection is kept: shorter than the serving port keeps it. */
 const keepAliveMs = 20_000
-
-export interface SmallAnswer {
-  readonly status: number
-  readonly text: string
-}
 
 export class MemberClient implements MemberChannel {
   readonly #options: MemberClientOptions
@@ -62,21 +68,12 @@ export class MemberClient implements MemberChannel {
     }
   }
 
-  /**
-   * A request that is not for bytes of an image. @throws Error, also for an answer that is too long
-   */
-  async request(
-    method: 'GET' | 'PUT' | 'POST',
-    path: string,
-    body: string | null,
-    signal: CancelSignal,
-  ): Promise<SmallAnswer> {
+  async request({ method, path, body, bytesMax }: MemberMessage, signal: CancelSignal): Promise<SmallAnswer> {
     const answer = await this.#send(method, path, {}, body, signal, new InterimResponses())
     let text = ''
     for await (const chunk of answer.body) {
       text += (chunk as Buffer).toString('utf8')
-      if (text.length > memberAnswerBytesMax)
-        throw new Error(`${this.#options.url}: sent over ${memberAnswerBytesMax} bytes`)
+      if (text.length > bytesMax) throw new Error(`${this.#options.url}: sent over ${bytesMax} bytes`)
     }
     return { status: answer.statusCode, text }
   }
@@ -92,6 +89,7 @@ export class MemberClient implements MemberChannel {
       range: `bytes=${offset}-${offset + target.length - 1}`,
       'if-match': entityTag(image.id),
       [keyHeader]: formatImageKey(image.origin, image.key),
+      ...(this.#options.ownId === null ? {} : { [memberHeader]: this.#options.ownId }),
       [rankHeader]: String(rank),
       [hopHeader]: String(hop),
       [fillHeader]: fill ? 'yes' : 'no',

@@ -31,6 +31,8 @@ interface Tables {
   readonly ranked: HashedMembers<KnownMember>
   /** Those of our rack; null where all are, or none is. */
   readonly near: HashedMembers<KnownMember> | null
+  /** Those that have ranks, and those that had before they began to leave; null where none is leaving. */
+  readonly before: HashedMembers<KnownMember> | null
   /** They are made anew then: a vanished member's time is over. */
   readonly goodUntilMs: number
 }
@@ -41,6 +43,8 @@ export interface UnitRanks {
   readonly near: readonly KnownMember[]
   /** Of the group; null: {@link near} is of the group. */
   readonly far: readonly KnownMember[] | null
+  /** Members that are leaving and owned it before, in their order; none when absent. */
+  readonly leaving?: readonly KnownMember[]
 }
 
 interface Entry {
@@ -128,12 +132,14 @@ export class GroupView {
 
   /** The ranks of a unit, ourselves included. */
   ranks(imageId: string, unit: number): UnitRanks {
-    const { ranked, near } = this.#current()
+    const { ranked, near, before } = this.#current()
     const key = `${imageId}/${unit}`
     const known = this.#ranks.use(key)
     if (known) return known
     const all = ranksOf(ranked, imageId, unit)
-    const ranks = near ? { near: ranksOf(near, imageId, unit), far: all } : { near: all, far: null }
+    const leaving = before ? { leaving: leavingFirst(ranksOf(before, imageId, unit)) } : {}
+    const own = near ? { near: ranksOf(near, imageId, unit), far: all } : { near: all, far: null }
+    const ranks: UnitRanks = { ...own, ...leaving }
     this.#ranks.set(key, ranks)
     return ranks
   }
@@ -154,7 +160,8 @@ export class GroupView {
     const hasRacks = near.length > 0 && near.length < ranked.length
     this.#ranks = new LruMap(rankedUnitsMax)
     this.#revision++
-    this.#tables = { all, ranked: hashMembers(ranked), near: hasRacks ? hashMembers(near) : null, goodUntilMs }
+    const before = ranked.length < all.length ? hashMembers(all) : null
+    this.#tables = { all, ranked: hashMembers(ranked), near: hasRacks ? hashMembers(near) : null, before, goodUntilMs }
     return this.#tables
   }
 
@@ -163,4 +170,10 @@ export class GroupView {
       if (vanishedMs !== null && this.#parts.now() - vanishedMs >= vanishedMsMax) this.#entries.delete(id)
     }
   }
+}
+
+/** The first ones, up to the one that owns the unit now. */
+function leavingFirst(members: readonly KnownMember[]): readonly KnownMember[] {
+  const owner = members.findIndex(({ state }) => state === 'up')
+  return owner < 0 ? members : members.slice(0, owner)
 }

@@ -25,6 +25,11 @@ export interface Member {
 /** Characters of an id: it is part of a key, of a metric and of log lines. */
 const plainId = /^[A-Za-z0-9._:[\]-]{1,128}$/
 
+/** May a text be the id of a member? */
+export function isMemberId(text: string): boolean {
+  return plainId.test(text)
+}
+
 /** The record of a member, as the registry keeps it. */
 export function formatMember({ id: _, ...record }: Member): string {
   return JSON.stringify({ v: 1, ...record })
@@ -38,7 +43,7 @@ export function parseMember(id: string, text: string): Member | null {
   } catch {
     return null
   }
-  if (typeof value !== 'object' || value === null || !plainId.test(id)) return null
+  if (typeof value !== 'object' || value === null || !isMemberId(id)) return null
   const { v, url, rack, weight, blockBytes, state, since } = value as Readonly<Record<string, unknown>>
   const place = placeOfMember(url)
   const isUsable =

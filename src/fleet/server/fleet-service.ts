@@ -84,6 +84,11 @@ export class FleetService {
     return { requests: this.#requests, sentBytes, denied: this.#denied, busy, tooMany, connections, waiting }
   }
 
+  /** Bytes of images that a member was sent. */
+  sentTo(memberId: string): number {
+    return this.#images.sent.of(memberId)
+  }
+
   /** The port that is served; 0: none. */
   get port(): number {
     return this.#server?.port ?? 0

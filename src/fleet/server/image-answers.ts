@@ -17,6 +17,7 @@ import {
   hopHeader,
   hopsMax,
   imageIdHeader,
+  memberHeader,
   openerOfHops,
   rankHeader,
   replicasHeader,
@@ -27,6 +28,7 @@ import { refuse, sendText, writePiece } from './answer.ts'
 import { judgeRange } from './byte-range.ts'
 import type { ImageSource, SourceOptions } from './image-source.ts'
 import { pieceBytes, processingMs } from './limits.ts'
+import { SentBytes } from './sent-bytes.ts'
 import type { ServingTurns } from './serving-turns.ts'
 
 export interface ImageAnswersContext {
@@ -56,6 +58,8 @@ const replicasMax = 64
 
 export class ImageAnswers {
   readonly #parts: ImageAnswersContext
+  /** By member. */
+  readonly sent = new SentBytes()
   #refused = 0
   /** By connection. */
   readonly #owners = new WeakMap<object, number>()
@@ -86,7 +90,8 @@ export class ImageAnswers {
     const leave = () => signal.abort()
     response.once('close', leave)
     try {
-      const hops = hopsOf(headers)
+      // Bytes that are only to be waited for lead to no further member: two could wait for each other.
+      const hops = headers[fillHeader] === 'no' ? hopsMax : hopsOf(headers)
       const options = { signal, opener: openerOfHops(hops) }
       const owner = this.#ownerOf(request.socket)
       await this.#send({ image, response, headers, options, owner }, verdict, facts)
@@ -132,7 +137,9 @@ export class ImageAnswers {
     const isMember = headers[rankHeader] !== undefined
     if (isMember && turns.isBusy) return this.#refuseBusy(response, headers)
     const isHeld = source.isHeld(image, offset, length)
-    if (!isHeld && (headers[fillHeader] === 'no' || !source.mayBring)) return refuse(response, 404)
+    // A new owner waits for what its former owner is reading.
+    const mayBring = headers[fillHeader] !== 'no' && source.mayBring
+    if (!isHeld && !mayBring && !source.isComing(image, offset, length)) return refuse(response, 404)
     const endFill = isHeld ? () => {} : turns.beginFill()
     if (!endFill) return this.#refuseBusy(response, headers)
     const processing = isMember && !isHeld ? setTimeout(() => sayProcessing(response), processingMs) : undefined
@@ -156,7 +163,11 @@ export class ImageAnswers {
   }
 
   /** Read a piece and write it; the memory is used again once the kernel has it. */
-  #piece({ image, response, options, owner }: Exchange, { offset, length }: Range, begin = (_bytes: Uint8Array) => {}) {
+  #piece(
+    { image, response, headers, options, owner }: Exchange,
+    { offset, length }: Range,
+    begin = (_bytes: Uint8Array) => {},
+  ) {
     const { source, turns } = this.#parts
     return turns.piece(length, owner, options.signal, async () => {
       let release = () => {}
@@ -167,6 +178,7 @@ export class ImageAnswers {
       try {
         begin(bytes)
         if (length > 0) await writePiece(response, bytes)
+        this.sent.add(headers[memberHeader], length)
       } finally {
         release()
       }

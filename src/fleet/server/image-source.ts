@@ -29,6 +29,7 @@ export interface ImageSource {
   list(path: string, options: SourceOptions): Promise<Iterable<SourceEntry> | null>
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
+  isComing(image: Image, offset: number, length: number): boolean
   read(image: Image, offset: number, length: number, options: SourceOptions): Promise<Uint8Array>
   sums(image: Image, object: number): readonly (number | null)[]
   heldRuns(image: Image, object: number): readonly BlockRun[]

@@ -1,7 +1,9 @@
 /**
  * Limits of fleet/server/: each with its unit last and the reason or the sum that led to it.
  */
+
 import { KiB, MiB } from '../../base/limits.ts'
+import { membersMax } from '../group/limits.ts'
 
 /** Connections to the serving port: a group of a thousand members, and as many others. */
 export const servedConnectionsMax = 2048
@@ -62,3 +64,6 @@ export const drainMsMax = 2_000
 
 /** Failures of one cause are logged once in this time. */
 export const logPauseMs = 60_000
+
+/** Members whose bytes are counted one by one: all of a group. */
+export const sentMembersMax = membersMax

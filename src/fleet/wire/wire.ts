@@ -22,6 +22,9 @@ export const healthPath = '/v1/health'
 /** Request: the asker's rank in the order of the unit. A plain client has none. */
 export const rankHeader = 'parentfs-rank'
 
+/** Request: the id of the member that asks; none of a host that does not serve. */
+export const memberHeader = 'parentfs-member'
+
 /** Request: members that the question has passed; at {@link hopsMax} no further member is asked. */
 export const hopHeader = 'parentfs-hop'
 

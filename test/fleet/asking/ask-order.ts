@@ -21,10 +21,19 @@ function stepsOf(order: AskOrder): string[] {
   return steps
 }
 
-t.test('the owner asks nobody; one that has just joined asks its predecessor, who brings nothing', async t => {
+t.test('the owner asks nobody; one that has just joined asks the next ranks, which bring nothing', async t => {
   t.ok(orderOf({ ownId: 'm0' }).isOrigins)
-  t.same(stepsOf(orderOf({ ownId: 'm0', isJoining: true })), ['m1 no'])
+  t.same(stepsOf(orderOf({ ownId: 'm0', isJoining: true })), ['m1 no', 'm2 no', 'm3 no'])
   t.notOk(orderOf({ ownId: 'm0', isJoining: true }).isOrigins)
+})
+
+t.test('the owner of a unit whose former owner is leaving asks that one first, and nobody else does', async t => {
+  const ranks = { near: members, far: null, leaving: [members[69]!] }
+  t.same(stepsOf(orderOf({ ranks, ownId: 'm0' })), ['m69 no'])
+  t.notOk(orderOf({ ranks, ownId: 'm0' }).isOrigins)
+  t.same(stepsOf(orderOf({ ranks, ownId: 'm0', isJoining: true })), ['m69 no', 'm1 no', 'm2 no', 'm3 no'])
+  t.same(stepsOf(orderOf({ ranks, ownId: 'm1' })), ['m0'])
+  t.ok(orderOf({ ranks, ownId: 'm0', isUsable: ({ id }) => id !== 'm69' }).isOrigins)
 })
 
 t.test('a replica asks its parent, its ancestors, and then all lower ranks', async t => {

@@ -29,6 +29,7 @@ async function groupOf(
 ) {
   const originReads: { offset: number; length: number }[] = []
   const asked: AskedRange[] = []
+  const wasKnown: boolean[] = []
   const group = await FleetGroup.open({
     name: 'g',
     own: null,
@@ -48,14 +49,18 @@ async function groupOf(
         asked.push(range)
         return await answer(range)
       },
+      request: async () => ({ status: 404, text: '' }),
       close: async () => {},
     }),
+    ownProfiles: { get: () => null, merge: () => true },
+    sentTo: () => 0,
     dropUnits: () => {},
     ...more,
   })
   t.teardown(() => group.close())
   const read = async (_: Image, offset: number, target: Uint8Array) => {
     originReads.push({ offset, length: target.length })
+    wasKnown.push(group.originReads.covers(image.id, offset, target.length))
     target.fill(1)
   }
   const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin)
@@ -64,7 +69,7 @@ async function groupOf(
     await origin.read(image, offset, target, { signal, ...options })
     return target
   }
-  return { group, bytesAt, originReads, asked }
+  return { group, bytesAt, originReads, asked, wasKnown }
 }
 
 function honest({ target }: AskedRange): AskOutcome {
@@ -137,6 +142,13 @@ t.test('one block that differs from the origin: the member is asked no more, and
   for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes)
   t.ok(asked.length - before >= 1, 'the other member is asked')
   t.ok(group.status().audits.different >= 1)
+})
+
+t.test('a range is known as one that the origin is read for, as long as that goes on', async t => {
+  const { bytesAt, group, wasKnown } = await groupOf(t, () => ({ kind: 'absent' }))
+  await bytesAt(0, unitBytes)
+  t.same(wasKnown, [true])
+  t.notOk(group.originReads.covers(image.id, 0, 1))
 })
 
 t.test('reads that are optional, or no whole blocks, go to the origin', async t => {

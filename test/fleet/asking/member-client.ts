@@ -29,7 +29,7 @@ const never = new AbortController().signal
 
 function clientOf(t: Test, url: string) {
   const sumOf = (block: Uint8Array) => addon.crc32c(block)
-  const client = new MemberClient({ url, trust, blockBytes, time: new OwnTime(), sumOf })
+  const client = new MemberClient({ url, trust, ownId: 'host:1', blockBytes, time: new OwnTime(), sumOf })
   t.teardown(() => client.close())
   return client
 }
@@ -56,7 +56,13 @@ t.test('a range comes with its checksums, also the short block at the end', asyn
     t.ok(bytes.subarray(offset, offset + length).equals(range.target))
   }
   const { headers } = server.requests[0]!
-  t.match(headers, { 'if-match': `"${image.id}"`, 'parentfs-rank': '0', 'parentfs-hop': '1', 'parentfs-fill': 'yes' })
+  t.match(headers, {
+    'if-match': `"${image.id}"`,
+    'parentfs-member': 'host:1',
+    'parentfs-rank': '0',
+    'parentfs-hop': '1',
+    'parentfs-fill': 'yes',
+  })
 })
 
 /** Behaviours, and the outcome of each. */

@@ -50,6 +50,22 @@ t.test('a member that joins has its full share at once, the same for all; one th
   t.ok(view.find(memberOf(4).id), 'it is still known')
 })
 
+t.test('the former owner of a unit is named while it is leaving, to nobody’s ranks', async t => {
+  const { view } = viewOf(memberOf(0))
+  const others = [1, 2, 3].map(k => memberOf(k))
+  view.update(others)
+  const before = owners(view)
+  t.equal(view.ranks(image, 0).leaving, undefined)
+  const leaving = memberOf(2, { state: 'leaving' })
+  view.update([memberOf(1), leaving, memberOf(3)])
+  const named = before.map((_, unit) => view.ranks(image, unit).leaving!.map(({ id }) => id))
+  t.same(
+    named,
+    before.map(id => (id === leaving.id ? [id] : [])),
+  )
+  t.notOk(owners(view).includes(leaving.id))
+})
+
 t.test('a member with other blocks, and those beyond the bound, are left out and counted', async t => {
   const { view } = viewOf(memberOf(0))
   view.update([memberOf(1), memberOf(2, { blockBytes: 4_096 })])

@@ -79,6 +79,34 @@ t.test('missing blocks are brought once, or refused as asked; reads of others st
   t.same(rooms.cache.counters.reads, { hits: 0, misses: 0, hitBytes: 0, missBytes: 0 })
 })
 
+t.test('a new owner waits for what is being read from the origin, and hears of nothing else', async t => {
+  const { service, origin, served, rooms } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const ranges: [number, number][] = []
+  served.originReads = {
+    covers: (_, offset, length) => ranges.some(([from, to]) => from <= offset && offset + length <= to),
+  }
+  let open = () => {}
+  const opened = new Promise<void>(resolve => {
+    open = resolve
+  })
+  origin.gate = () => opened
+  const headers = { range: 'bytes=0-8191', 'parentfs-rank': '1', 'parentfs-hop': '1' }
+  const bringing = ask(service.port, imagePath(id), { headers })
+  await until(() => origin.reads > 0, 20_000, 'the read of the origin')
+  const question = { headers: { ...headers, 'parentfs-fill': 'no' } }
+  t.equal((await ask(service.port, imagePath(id), question)).status, 404, 'it may come from another member')
+  ranges.push([0, 8_192])
+  const waiting = ask(service.port, imagePath(id), question)
+  await until(() => service.counters.waiting === 2, 20_000, 'the question')
+  open()
+  const [brought, waited] = await Promise.all([bringing, waiting])
+  t.same([brought.status, waited.status], [206, 206])
+  t.ok(waited.bytes.equals(origin.bytes('a', 0, 8_192)))
+  t.equal(origin.reads, 1, 'the origin was read once')
+  t.equal(rooms.cache.counters.reads.misses, 0)
+})
+
 t.test('a member gets checksums of whole blocks, and hears that its bytes are being brought', async t => {
   const { service, origin, served } = await openServing(t)
   const { id } = await served.byName('a', { signal: forever })

@@ -1,0 +1,26 @@
+/** Reads of origins under way: ranges, their unions, their ends. */
+import t from 'tap'
+import { OriginReads } from '../../../src/fleet/asking/origin-reads.ts'
+
+t.test('a range is covered by one read or by neighbours, as long as all go on', async t => {
+  const reads = new OriginReads()
+  const ends = [reads.begin('a', 100, 100), reads.begin('a', 0, 100), reads.begin('a', 150, 10)]
+  t.ok(reads.covers('a', 0, 200))
+  t.ok(reads.covers('a', 120, 10))
+  t.notOk(reads.covers('a', 0, 201))
+  t.notOk(reads.covers('b', 0, 1))
+  ends[1]!()
+  t.notOk(reads.covers('a', 99, 2))
+  t.ok(reads.covers('a', 100, 100))
+  for (const end of ends) end()
+  t.notOk(reads.covers('a', 100, 1))
+})
+
+t.test('the end of an old read does not end the reads that came since', async t => {
+  const reads = new OriginReads()
+  const end = reads.begin('a', 0, 10)
+  end()
+  reads.begin('a', 0, 10)
+  end()
+  t.ok(reads.covers('a', 0, 10))
+})
