@@ -23,7 +23,7 @@ import { reasonOf } from './guard/stray-rejection.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
 import { pageBytes } from './page-bytes.ts'
-import { saysDamage } from './recovery/damage-error.ts'
+import { refusesTransaction, saysDamage } from './recovery/damage-error.ts'
 
 /** An image and the node id that it keeps. */
 export interface ImageEntry {
@@ -36,17 +36,18 @@ export class IndexDatabase {
   readonly #environment: Environment
   readonly #databases: Environment['databases']
   readonly #onWritten: () => void
-  readonly #beforeWrite: (() => Promise<void>) | undefined
+  readonly #beforeWrite: IndexOptions['beforeWrite']
   readonly #objects: ObjectRecords
   #damagedValues = 0
+  /** Calls of `#write`: one that was refused may be made again while it is the last. */
+  #writes = 0
   /** LMDB could not follow its pages. */
   #isDamaged = false
   #closing: Promise<void> | undefined
 
   /**
    * Open or create the index in `directory`: one that is held until it is closed, or a path. One that may be damaged is
-   * copied first: see salvage.ts.
-   * @throws CacheError index-failed
+   * copied first: see salvage.ts. @throws CacheError index-failed
    */
   constructor(directory: HeldDirectory | string, options: IndexOptions = {}) {
     this.#directory = typeof directory === 'string' ? directory : directory.path
@@ -92,7 +93,6 @@ export class IndexDatabase {
   async removeImage(imageId: string): Promise<void> {
     const { images, digests, seals } = this.#databases
     await this.#write(() => {
-      // The transaction's promise is awaited.
       for (const database of [images, digests, seals]) void database.remove(layout.imageKey(imageId))
       this.#objects.removeAll(imageId)
     })
@@ -376,13 +376,17 @@ export class IndexDatabase {
     }
   }
 
-  // Always a transaction: lmdb runs those in the order of the calls, and single puts of a batch before all of them,
-  // whenever they were called.
+  // Always a transaction: lmdb runs those in the order of the calls, single puts of a batch before all of them.
   async #write(change: () => void): Promise<void> {
     if (this.#closing) throw new CacheError('closed', 'the index is closed')
+    const write = ++this.#writes
     try {
       await this.#beforeWrite?.()
-      await this.#environment.transaction(change)
+      await this.#environment.transaction(change).catch(async error => {
+        const cause = await reasonOf(error)
+        if (!refusesTransaction(cause) || write !== this.#writes) throw cause
+        await this.#environment.transaction(change)
+      })
     } catch (error) {
       const cause = await reasonOf(error)
       this.#isDamaged ||= saysDamage(cause)

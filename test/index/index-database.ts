@@ -200,3 +200,43 @@ t.test('a damaged value counts as absent, and is counted', async t => {
   t.equal(second.damagedValues, 1)
   await second.close()
 })
+
+/** An environment that refuses transactions as lmdb does, so many of the next ones. */
+function refusing(code: number) {
+  const environment = new MemoryEnvironment(seeded(1))
+  const state = { refusals: 0, calls: 0 }
+  const transaction = (action: () => void) => {
+    state.calls++
+    if (state.refusals === 0) return environment.transaction(action)
+    state.refusals--
+    const reason = Promise.reject(Object.assign(new Error('refused'), { code }))
+    return Promise.reject(Object.assign(new Error('Commit failed'), { commitError: reason }))
+  }
+  const wrapped = { databases: environment.databases, allocatedBytes: 0, transaction, close: () => environment.close() }
+  return { index: new IndexDatabase('in memory', { environment: wrapped }), state }
+}
+
+t.test('a commit that lmdb refuses for its free list is made once more, unless a later write was called', async t => {
+  const { index, state } = refusing(-30_782)
+  state.refusals = 1
+  await index.putListing('o', ['a'])
+  t.same(await index.listing('o'), ['a'])
+  t.equal(state.calls, 2)
+  state.refusals = 2
+  await t.rejects(index.putListing('o', ['b']), { code: 'index-failed', message: /refused/ }, 'once')
+  state.refusals = 1
+  const first = index.putListing('o', ['c'])
+  const second = index.putListing('o', ['d'])
+  await t.rejects(first, { code: 'index-failed' }, 'the later one stands')
+  await second
+  t.same(await index.listing('o'), ['d'])
+  await index.close()
+})
+
+t.test('a commit that failed for another reason is not made again', async t => {
+  const { index, state } = refusing(28)
+  state.refusals = 1
+  await t.rejects(index.putListing('o', ['a']), { code: 'index-failed' })
+  t.equal(state.calls, 1)
+  await index.close()
+})

@@ -17,3 +17,14 @@ export function saysDamage(error: unknown): boolean {
   const { code } = (error ?? {}) as { readonly code?: unknown }
   return (typeof code === 'number' && code >= codeMin && code <= codeMax) || offsetCodes.has(code)
 }
+
+/**
+ * True for MDB_BAD_TXN. lmdb compares its list of free pages with what it has reserved for it, and refuses the commit
+ * where they differ, which was seen for whole files as well. Nothing of the transaction is written, and the next one
+ * reads that list anew.
+ *
+ * Source: lmdb 3.5, dependencies/lmdb/libraries/liblmdb/mdb.c, mdb_freelist_save.
+ */
+export function refusesTransaction(error: unknown): boolean {
+  return ((error ?? {}) as { readonly code?: unknown }).code === -30_782
+}
