@@ -76,6 +76,8 @@ export interface RoomsMeasurements
   readonly truncatedListings: number
   readonly gauges: Status['gauges']
   readonly serving: ServingMeasurements
+  /** Spans of traced misses: taken by the collector, and lost on the way. */
+  readonly traces: { readonly exported: number; readonly dropped: number }
 }
 
 export interface Measurements extends RoomsMeasurements {

@@ -246,6 +246,16 @@ const daemon: readonly Metric[] = [
       Object.entries(refusedConnections).map(([to, value]) => ({ labels: { to }, value })),
   },
   counter('parentfs_log_lines_lost_total', 'Log lines of the worker that were lost.', m => m.process.logLinesLost),
+  counter(
+    'parentfs_trace_spans_exported_total',
+    'Spans of misses that the collector has taken.',
+    m => m.traces.exported,
+  ),
+  counter(
+    'parentfs_trace_spans_dropped_total',
+    'Spans of misses that the collector did not get.',
+    m => m.traces.dropped,
+  ),
   {
     kind: 'histogram',
     name: 'parentfs_event_loop_lag_seconds',

@@ -1,5 +1,6 @@
 /** Options of a cache, and those of them that can be changed while it runs. */
 import type { Logger } from '../base/logger.ts'
+import type { MissTraces } from '../base/trace.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { Store } from '../store/store.ts'
 import type { EvictionOptions } from './evict/evictor.ts'
@@ -44,6 +45,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   readonly engine?: FetchEngine
   /** Hosts that boot profiles are shared with; none when absent. */
   readonly profileGroup?: ProfileGroup
+  /** Begins the traces of misses; none are traced where absent. */
+  readonly traces?: MissTraces
   /** Milliseconds, never going back. */
   readonly now: () => number
   /** Milliseconds since 1970, other than the clock's. */

@@ -75,6 +75,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/prometheus': 12,
   'mount/reads': 45,
   'mount/takeover': 45,
+  'mount/traces': 9,
   'mount/upgrade': 45,
   'model/bit-flips': 40,
   'model/cache': 15,

@@ -7,6 +7,7 @@
 import { abortable } from '../../async/abortable.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import { type BlockRun, type Image, runsOf } from '../../base/image.ts'
+import { endingWith, type TraceSpan } from '../../base/trace.ts'
 import type { JoinedFetch } from '../../native/addon.ts'
 import type { ReadOptions } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -45,6 +46,16 @@ export interface DemandRange {
   readonly length: number
 }
 
+/** A reader that fetches are begun for. */
+export interface FetchReader {
+  /** Its process. */
+  readonly opener?: number | undefined
+  /** Its read is traced. */
+  readonly trace?: TraceSpan | undefined
+}
+
+const noReader: FetchReader = {}
+
 /** See {@link Fetcher.land}. */
 export interface LandingRun {
   readonly target: Uint8Array
@@ -80,18 +91,18 @@ export class Fetcher {
 
   /**
    * Fetches that bring the missing blocks of an object: those under way, and new ones for the rest.
-   * @param opener the reader
+   * @param reader the process, and its trace
    */
   fetchesFor(
     stored: StoredImage,
     object: number,
     missing: bigint,
-    opener?: number,
+    reader: FetchReader = noReader,
   ): { fetches: InflightFetch[]; isNew: boolean } {
     if (missing === 0n) return { fetches: [], isNew: false }
     const { joined, native, rest, claims } = this.#parts.fetches.claim(stored, object, missing)
-    for (const fetch of native) joined.push(this.#joinNative(stored, object, fetch, opener))
-    for (const run of runsOf(rest)) joined.push(this.#begin(stored, object, run, claims, opener))
+    for (const fetch of native) joined.push(this.#joinNative(stored, object, fetch, reader))
+    for (const run of runsOf(rest)) joined.push(this.#begin(stored, object, run, claims, reader))
     return { fetches: joined, isNew: rest !== 0n }
   }
 
@@ -193,19 +204,26 @@ export class Fetcher {
   }
 
   /** A demand fetch of a run of which `claims` are this one's. */
-  #begin(stored: StoredImage, object: number, run: BlockRun, claims: bigint, opener?: number): InflightFetch {
+  #begin(stored: StoredImage, object: number, run: BlockRun, claims: bigint, reader: FetchReader): InflightFetch {
+    const { opener, trace } = reader
     const extent = stored.geometry.bytesOf(object, run)
     const lending = new LazyBuffer(this.#parts.memory, extent.length)
     const inflight = new InflightFetch(object, run, {
+      trace,
       free: hasFailed => lending.end(hasFailed),
-      fetch: signal => this.#bring(stored.image, extent, lending, { signal, opener }),
+      fetch: signal => this.#bring(stored.image, extent, lending, { signal, opener, trace }),
     })
     this.#add(stored, inflight, claims & inflight.blocks)
     return this.#promoteWhenHere(stored, inflight)
   }
 
   /** A fetch that a session thread began. What it does not bring, this one does. */
-  #joinNative(stored: StoredImage, object: number, { id, first, count }: JoinedFetch, opener?: number): InflightFetch {
+  #joinNative(
+    stored: StoredImage,
+    object: number,
+    { id, first, count }: JoinedFetch,
+    { opener, trace }: FetchReader,
+  ): InflightFetch {
     const { native, memory } = this.#parts
     const run = { first, count }
     const extent = stored.geometry.bytesOf(object, run)
@@ -215,7 +233,7 @@ export class Fetcher {
       isNative: true,
       free: hasFailed => (joined.isHere ? native.free(id) : lending.end(hasFailed)),
       fetch: async signal =>
-        (await joined.arrival) ?? (await this.#bring(stored.image, extent, lending, { signal, opener })),
+        (await joined.arrival) ?? (await this.#bring(stored.image, extent, lending, { signal, opener, trace })),
     })
     const release = () => (joined.isHere ? native.release(id) : stored.claims.release(object, inflight.blocks))
     this.#parts.fetches.add(stored, inflight, release)
@@ -247,7 +265,9 @@ export class Fetcher {
     target: () => Uint8Array,
   ): Promise<void> {
     this.#demandedBytes += length
+    const queued = options.trace?.begin('queue', { 'parentfs.queue': 'budget', 'parentfs.bytes': length })
     const work = async () => {
+      queued?.end()
       this.#demanded++
       try {
         await this.#read(image, offset, target(), options)
@@ -255,7 +275,8 @@ export class Fetcher {
         this.#demanded--
       }
     }
-    return this.#parts.fetchBudgets.of(image.origin).run(length, options.signal, work, options.opener)
+    const budget = this.#parts.fetchBudgets.of(image.origin)
+    return endingWith(queued, budget.run(length, options.signal, work, options.opener))
   }
 
   #read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {

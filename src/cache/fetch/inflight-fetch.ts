@@ -10,6 +10,7 @@
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { type BlockRun, maskOf } from '../../base/image.ts'
+import type { TraceSpan } from '../../base/trace.ts'
 
 /** The way in which a fetch brings its bytes. */
 export interface FetchPlan {
@@ -23,6 +24,8 @@ export interface FetchPlan {
   }
   /** A session thread or a pass began it: it goes on without readers here. */
   readonly isNative?: boolean
+  /** The read that began it is traced. */
+  readonly trace?: TraceSpan | undefined
   /** Its bytes are not needed any more: it has ended, well or not, and its readers have left. */
   free(hasFailed: boolean): void
 }
@@ -62,8 +65,10 @@ export class InflightFetch {
   #readers = 0
   #state: 'coming' | 'here' | 'failed' = 'coming'
   readonly #goesOn: boolean
+  /** See {@link FetchPlan}. */
+  readonly trace: TraceSpan | undefined
 
-  constructor(object: number, run: BlockRun, { fetch, ahead, isNative = false, free }: FetchPlan) {
+  constructor(object: number, run: BlockRun, { fetch, ahead, isNative = false, trace, free }: FetchPlan) {
     this.object = object
     this.run = run
     this.blocks = maskOf(run)
@@ -72,6 +77,7 @@ export class InflightFetch {
     this.#goesOn = this.isAhead || isNative
     this.whenReleased = then => (ahead ? ahead.whenReleased(then) : then())
     this.#free = free
+    this.trace = trace
     this.#arrival = fetch(this.#controller)
     this.#arrival.then(
       () => {

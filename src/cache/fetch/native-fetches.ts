@@ -2,7 +2,8 @@
  * Native fetches: blocks that session threads brought by themselves. Their arrivals come here in batches, are counted,
  * and handed over to promotion like any other fetch.
  */
-import type { Image } from '../../base/image.ts'
+import type { BlockRun, Image } from '../../base/image.ts'
+import type { MissTraces, TraceSpan } from '../../base/trace.ts'
 import type { Engine } from '../../native/addon.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { InflightFetch } from './inflight-fetch.ts'
@@ -14,6 +15,9 @@ export type FetchEngine = Pick<Engine, 'fetchMemory' | 'onFetches' | 'takeFetche
 
 export interface NativeFetchesContext {
   readonly fetches: InflightTable
+  readonly traces: MissTraces
+  /** Milliseconds, never going back. */
+  readonly now: () => number
   /** Is it still in the store? */
   isStored(stored: StoredImage): boolean
   /** One has come. */
@@ -103,17 +107,11 @@ export class NativeFetches {
       if (joined) {
         this.#joined.delete(id)
         joined(bytes)
-      } else if (bytes) this.#take(id, stored, object, { first, count }, bytes)
+      } else if (bytes) this.#take(id, stored, object, { first, count }, bytes, microseconds / 1000)
     }
   }
 
-  #take(
-    id: number,
-    stored: StoredImage | undefined,
-    object: number,
-    run: { first: number; count: number },
-    bytes: Uint8Array,
-  ) {
+  #take(id: number, stored: StoredImage | undefined, object: number, run: BlockRun, bytes: Uint8Array, ms: number) {
     if (!stored || !this.#parts.isStored(stored)) {
       this.release(id)
       this.free(id)
@@ -121,10 +119,29 @@ export class NativeFetches {
     }
     const inflight = new InflightFetch(object, run, {
       isNative: true,
+      trace: this.#traced(stored, object, run, ms),
       fetch: () => Promise.resolve(bytes),
       free: () => this.free(id),
     })
     this.#parts.fetches.add(stored, inflight, () => this.release(id))
     this.onUnjoined(stored, inflight, bytes)
+  }
+
+  /**
+   * A fetch that nobody here has seen begin is traced as it is reported: some milliseconds late, without its plan and
+   * its queue.
+   * @returns undefined: it is not sampled
+   */
+  #traced(stored: StoredImage, object: number, run: BlockRun, ms: number): TraceSpan | undefined {
+    const { traces, now } = this.#parts
+    if (!traces.isSampled()) return undefined
+    const { image, geometry } = stored
+    const { offset, length } = geometry.bytesOf(object, run)
+    const startMs = now() - ms
+    const where = { 'parentfs.origin': image.origin, 'parentfs.offset': offset, 'parentfs.bytes': length }
+    const miss = traces.begin({ 'parentfs.image': image.key, 'parentfs.native': true, ...where }, startMs)
+    miss.begin('native fetch', where, startMs).end()
+    miss.end()
+    return miss
   }
 }

@@ -3,6 +3,7 @@
  * take them.
  */
 import { SlicedQueue } from '../../async/loop-slicer.ts'
+import type { TraceSpan } from '../../base/trace.ts'
 import type { Extent } from '../../store/image/block-writer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { InflightFetch } from './inflight-fetch.ts'
@@ -34,6 +35,8 @@ export interface PromotionHandoffContext {
 /** An extent on its way into the store, and its fetch. */
 interface HandedOver extends Extent {
   readonly inflight: InflightFetch
+  /** Of a traced read. */
+  readonly span: TraceSpan | undefined
 }
 
 /** Extents that are written together. */
@@ -73,7 +76,8 @@ export class PromotionHandoff {
       batch = { stored, isPassing, extents: [], bytes: 0 }
       this.#batches.push(batch)
     }
-    batch.extents.push({ inflight, object: inflight.object, first: inflight.run.first, bytes })
+    const span = inflight.trace?.begin('promotion', { 'parentfs.bytes': bytes.length })
+    batch.extents.push({ inflight, span, object: inflight.object, first: inflight.run.first, bytes })
     batch.bytes += bytes.length
   }
 
@@ -85,7 +89,11 @@ export class PromotionHandoff {
 
   async #promote({ stored, extents, isPassing }: Batch): Promise<void> {
     const areStored = await this.#parts.promote(stored, extents, isPassing) // Never rejects.
-    for (const [k, { inflight, bytes }] of extents.entries()) this.#settle(stored, inflight, bytes, areStored[k]!)
+    for (const [k, { inflight, span, bytes }] of extents.entries()) {
+      span?.add({ 'parentfs.promoted': areStored[k]! })
+      span?.end()
+      this.#settle(stored, inflight, bytes, areStored[k]!)
+    }
   }
 
   #settle(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array, isStored: boolean): void {

@@ -8,6 +8,7 @@
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ObjectPart } from '../../base/image.ts'
+import { endingWith, type MissTraces, type TraceSpan } from '../../base/trace.ts'
 import type { ReadOptions } from '../../origin/contract/origin.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool } from '../fetch/buffer-pool.ts'
@@ -23,6 +24,7 @@ export interface MissReaderContext {
   readonly fetcher: Fetcher
   readonly memory: BufferPool
   readonly uses: ObjectUses
+  readonly traces: MissTraces
   /** Hears of every read that comes here, once what it needs is on its way. */
   readonly onRead: (stored: StoredImage, read: SeenByteRead) => void
   /** The time-out of a reader of this image; null: as long as its signal lets it. */
@@ -54,6 +56,12 @@ export interface CacheReadOptions extends ReadOptions, LendingReader {
   readonly isForOthers?: boolean | undefined
 }
 
+/** A read and its trace, which begins when the read needs more than the store has. */
+interface ReadUnderWay extends CacheReadOptions {
+  readonly startedMs: number
+  trace: TraceSpan | undefined
+}
+
 /** Tries of a read before it goes to the origin whole: evictions that race with it four times are a storm. */
 const triesMax = 4
 
@@ -80,25 +88,52 @@ export class MissReader {
     const startedMs = performance.now()
     const range = { offset, length }
     const { opener, lend, isForOthers } = options // A request has them as getters, which a spread would leave out.
-    const { bytes, missed } = await this.#withinPatience(image, options.signal, async signal => {
-      const own = { signal, opener, lend, isForOthers }
+    const { bytes, missed } = await this.#withinPatience(image, options.signal, signal =>
+      this.#read(image, range, { signal, opener, lend, isForOthers, startedMs, trace: undefined }),
+    )
+    if (!isForOthers) this.counters.add(image, length, missed, performance.now() - startedMs)
+    return bytes
+  }
+
+  /** Tries, and after some the origin alone. The trace of the read, if it has one, ends with it. */
+  async #read(image: Image, range: DemandRange, own: ReadUnderWay) {
+    try {
       let missed = false
       for (let tries = 0; tries < triesMax; tries++) {
         const stored = await this.#parts.stored(image)
         if (!stored) break
         const tried = await this.#try(stored, range, own)
         missed ||= tried.missed
-        if (tried.bytes) return { bytes: tried.bytes, missed }
+        if (!tried.bytes) continue
+        own.trace?.add({ 'parentfs.stalled': missed })
+        own.trace?.end()
+        return { bytes: tried.bytes, missed }
       }
+      if (this.#draws(own)) this.#trace(image, range, own)
       const lease = await this.#whileWaiting(true, () => this.#parts.fetcher.fetch(image, range, own))
+      own.trace?.end()
       return { bytes: lendOrCopy(lease.bytes, () => lease.release(), own), missed: true }
-    })
-    if (!isForOthers) this.counters.add(image, length, missed, performance.now() - startedMs)
-    return bytes
+    } catch (error) {
+      own.trace?.end(error)
+      throw error
+    }
+  }
+
+  /** Is its trace to begin now? Reads for other hosts are traced there. */
+  #draws({ trace, isForOthers }: ReadUnderWay): boolean {
+    return trace === undefined && !isForOthers && this.#parts.traces.isSampled()
+  }
+
+  #trace(image: Image, { offset, length }: DemandRange, own: ReadUnderWay): void {
+    const place = { 'parentfs.origin': image.origin, 'parentfs.image': image.key }
+    const read = { 'parentfs.offset': offset, 'parentfs.bytes': length, 'parentfs.native': false }
+    const reader = own.opener === undefined ? {} : { 'parentfs.reader.pid': own.opener }
+    own.trace = this.#parts.traces.begin({ ...place, ...read, ...reader }, own.startedMs)
+    own.trace.begin('plan', {}, own.startedMs).end()
   }
 
   /** One try; null bytes when something was evicted under it, or could not be read. */
-  async #try(stored: StoredImage, range: DemandRange, options: CacheReadOptions) {
+  async #try(stored: StoredImage, range: DemandRange, options: ReadUnderWay) {
     const { offset, length } = range
     const { fetcher, memory, onRead, isReadable } = this.#parts
     // 1. Look up: what is held and not published yet is verified first.
@@ -116,9 +151,10 @@ export class MissReader {
     throwIfAborted(options.signal)
     // A disk that did not answer in time is not asked again.
     if (!isReadable(stored)) return { missed: true, bytes: null }
+    if (this.#draws(options) && lacks(stored, parts)) this.#trace(stored.image, range, options)
     // 2. Join or start, in one turn: no reader can begin the same fetch in between.
     const found = parts.map(({ object, blocks }) =>
-      fetcher.fetchesFor(stored, object, blocks & ~stored.residency.resident(object), options.opener),
+      fetcher.fetchesFor(stored, object, blocks & ~stored.residency.resident(object), options),
     )
     const fetches = found.flatMap(part => part.fetches)
     const missed = fetches.some(inflight => !inflight.isPrefetched)
@@ -130,7 +166,9 @@ export class MissReader {
       if (!options.isForOthers)
         onRead(stored, { offset, length, stalled: missed, missed: found.some(part => part.isNew) })
       // 3. Wait.
-      const arrived = await this.#whileWaiting(missed, () => arrivals(stored, fetches, options.signal))
+      const waited = options.trace?.begin('wait', waitFacts(found, fetches))
+      const arriving = this.#whileWaiting(missed, () => arrivals(stored, fetches, options.signal))
+      const arrived = await endingWith(waited, arriving)
       if (!arrived) return { missed, bytes: null }
       // 4. Assemble, without a copy where one buffer has it all.
       const only = coalesce(arrived)
@@ -220,4 +258,14 @@ async function verifyHeld(stored: StoredImage, part: ObjectPart): Promise<void> 
   const unverified = part.blocks & stored.held(part.object) & ~stored.residency.resident(part.object)
   if (unverified === 0n) return
   await stored.verify(part.object, unverified)
+}
+
+/** Does a read need more than is published? */
+function lacks(stored: StoredImage, parts: readonly ObjectPart[]): boolean {
+  return parts.some(({ object, blocks }) => (blocks & ~stored.residency.resident(object)) !== 0n)
+}
+
+/** Fetches that a read waits for; joined: others had begun them all. */
+function waitFacts(found: readonly { readonly isNew: boolean }[], fetches: readonly InflightFetch[]) {
+  return { 'parentfs.fetches': fetches.length, 'parentfs.joined': !found.some(part => part.isNew) }
 }

@@ -4,6 +4,7 @@
 
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
+import { type MissTraces, noTraces } from '../../base/trace.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
@@ -52,6 +53,8 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly engine?: FetchEngine | undefined
   /** See {@link BootProfileRecorder}. */
   readonly profileGroup?: ProfileGroup | undefined
+  /** Begins the traces of misses. None are traced when absent. */
+  readonly traces?: MissTraces | undefined
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
@@ -91,7 +94,7 @@ export class ReadPath {
   #isClosed = false
 
   constructor(parts: ReadPathContext) {
-    const { store, origins, now } = parts
+    const { store, origins, now, traces = noTraces } = parts
     this.#parts = parts
     this.#readAheadBytesMax = parts.readAheadBytesMax
     this.#fetchBudgets = new FetchBudgets(parts.fetchBytesMax, urlsOf(origins))
@@ -99,6 +102,7 @@ export class ReadPath {
     const memory = new BufferPool({}, parts.allocateShared)
     this.#readahead = new ReadaheadBuffer({ memory, now, isSound: stored => this.#isSound(stored) })
     this.#native = new NativeFetches(parts.engine ?? null, {
+      ...{ traces, now },
       fetches: this.fetches,
       isStored: stored => store.find(stored.imageId) === stored,
       count: (image, bytes, ms) => {
@@ -141,7 +145,7 @@ export class ReadPath {
       },
     })
     this.reader = new MissReader({
-      ...{ fetcher, memory, uses: this.#uses() },
+      ...{ fetcher, memory, traces, uses: this.#uses() },
       onRead: (stored, read) => {
         this.#readahead.touched(stored, read.offset, read.length)
         if (this.#readAheadBytesMax > 0) this.#ahead.onRead(stored, read)

@@ -7,6 +7,7 @@ import { Secret, type SecretSource } from '../../origin/http/secret.ts'
 import type { Configuration } from './configuration.ts'
 import { checkNbdFiles } from './nbd-settings.ts'
 import { originOptionsOf } from './origin-settings.ts'
+import { checkTracingFiles } from './tracing-settings.ts'
 import { checkWebFiles } from './web-settings.ts'
 
 /** Errors keep a mount, or its reads, from working; warnings do not. One sentence each. */
@@ -19,7 +20,10 @@ export interface SecretsCheck {
  * No program that says a secret is started, and what is in the environment of a daemon is not known here.
  * @param silent what is odd is taken from it
  */
-export async function checkSecrets({ places, web }: Configuration, silent: LeveledLogger): Promise<SecretsCheck> {
+export async function checkSecrets(
+  { places, tracing, web }: Configuration,
+  silent: LeveledLogger,
+): Promise<SecretsCheck> {
   const [wrong, odd]: [string[], string[]] = [[], []]
   const logger = { ...silent, warn: (_facts: object, message: string) => void odd.push(message) }
   const look = async (key: string, file: () => Promise<unknown>) => {
@@ -33,6 +37,7 @@ export async function checkSecrets({ places, web }: Configuration, silent: Level
     }
   }
   if (web.listen !== null) await look('web', () => checkWebFiles(web, logger))
+  if (tracing.otlp !== null) await look('tracing', () => checkTracingFiles(tracing, logger))
   for (const { directory, settings } of places) {
     const key = directory === null ? 'origin' : `origins.${directory}`
     try {

@@ -12,6 +12,7 @@ import { noProxy, type ProxyChoice, proxiesIn, proxyAt } from '../../origin/http
 import { Credentials } from '../../origin/http/request-credentials.ts'
 import type { OriginOptions } from '../../origin/open-origin.ts'
 import { hedgeShareMax } from '../../origin/wrappers/limits.ts'
+import { headerComplaints, headersField, headersIn, type SettingComplaint } from './header-settings.ts'
 import {
   durationField,
   pathField,
@@ -19,30 +20,11 @@ import {
   secretSchema,
   setting,
   shareField,
-  shown,
   sizeField,
-  textOrSecretSchema,
 } from './setting-fields.ts'
 
 const [KiB, GiB] = [1024, 1024 ** 3]
 const hour = 3_600_000
-
-/** Headers that say what is asked for are ours to send. */
-const ourHeaders = new Set(
-  'accept-encoding connection content-length expect host if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive range te trailer transfer-encoding upgrade want-repr-digest'.split(
-    ' ',
-  ),
-)
-
-const headerName = z
-  .string()
-  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, { error: ({ input }) => `${shown(input)} is not the name of a header` })
-  .refine(name => !ourHeaders.has(name.toLowerCase()), {
-    error: ({ input }) => `the header ${input} is not to be set: parentfs needs it`,
-  })
-
-/** Matches names of headers whose values are secret. */
-const secretHeader = /auth|token|key|secret|cookie|password|signature/i
 
 function basicField(key: string, described: { readonly what: string; readonly unset: string }) {
   const username = z
@@ -96,12 +78,8 @@ export const webServerFields = {
     unset: 'none',
   }),
   bearer: secretField({ live: true, what: 'token for the server (Authorization: Bearer)', unset: 'none' }),
-  headers: setting(z.record(headerName, textOrSecretSchema).optional(), {
-    kind: 'text',
-    range: '{NAME: TEXT or SECRET}',
-    live: true,
+  headers: headersField({
     what: 'further request headers for the server; targets of redirects get none of them',
-    unset: 'none',
   }),
   query: secretField({
     live: true,
@@ -126,20 +104,9 @@ export function proxyComplaint({ proxy, proxyBasic }: HttpSettings): string | nu
 
 /** The complaints about settings of a web server. */
 export function webServerComplaints({ basic, bearer, headers }: WebServerSettings): SettingComplaint[] {
-  const said: SettingComplaint[] = []
+  const said = headerComplaints(headers)
   if (basic && bearer) said.push({ path: ['bearer'], message: 'basic and bearer do not go together: give one of them' })
-  for (const [name, value] of Object.entries(headers ?? {})) {
-    if (typeof value !== 'string') continue
-    const complain = (message: string) => said.push({ path: ['headers', name], message })
-    if (secretHeader.test(name)) complain(secretSchema.safeParse('').error!.issues[0]!.message)
-    if (!/^[\x20-\x7e]*$/.test(value)) complain('the value of a header is one line of plain text')
-  }
   return said
-}
-
-interface SettingComplaint {
-  readonly path: string[]
-  readonly message: string
 }
 
 function judgeProxy(text: string, ctx: z.RefinementCtx): void {
@@ -180,9 +147,9 @@ export function httpOptionsOf(settings: HttpSettings | WebServerSettings, logger
 
 function webServerOptionsOf(settings: WebServerSettings, logger: Logger): OriginOptions['http'] {
   const { listingSize, basic, bearer, headers, query, unixSocket } = settings
-  const named = Object.entries(headers ?? {}).map(([name, value]) => [name.toLowerCase(), value] as const)
-  const sources = { basic, bearer, headers: Object.fromEntries(named), query }
-  const hasCredentials = named.length > 0 || [basic, bearer, query].some(source => source !== undefined)
+  const sources = { basic, bearer, headers: headersIn(headers), query }
+  const hasCredentials =
+    Object.keys(sources.headers).length > 0 || [basic, bearer, query].some(source => source !== undefined)
   return {
     listingBytesMax: listingSize,
     unixSocket,

@@ -51,6 +51,7 @@ import {
   sizeField,
 } from './setting-fields.ts'
 import { logLevels, passthroughModes, readAroundWords, transports } from './settings.ts'
+import { tracingSchema } from './tracing-settings.ts'
 import { webSchema } from './web-settings.ts'
 
 /** Settings with every default filled in, called as the file calls them; see setting-fields.ts for units. */
@@ -299,6 +300,7 @@ const fields = z.strictObject({
   }),
   log: log.prefault({}),
   metrics: metrics.prefault({}),
+  tracing: tracingSchema.prefault({}),
   web: webSchema.prefault({}),
   librbd: librbdSettings.prefault({}),
   worker: worker.prefault({}),

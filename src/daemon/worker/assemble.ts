@@ -53,6 +53,7 @@ import {
 } from './collect-status.ts'
 import { dropUnits } from './drop-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
+import { MountTraces } from './mount-traces.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { createFleetService, servingSettingsOf } from './open-fleet.ts'
@@ -101,6 +102,7 @@ export class Rooms {
   #transport: Transport | null = null
   #group: OpenGroup | null = null
   readonly #addon: Addon
+  readonly #traces: MountTraces
   readonly #lag = new EventLoopLag()
   readonly librbd = new LibrbdRoom(serving =>
     openLibrbd(this.#configuration, serving, {
@@ -115,6 +117,8 @@ export class Rooms {
     this.#logger = logger
     this.#addon = addon
     this.mover = new CacheMover(move ?? null, configuration, addon)
+    this.#traces = new MountTraces(configuration.mountpoint, logger)
+    this.#closers.push('traces', () => this.#traces.close())
     this.#closers.push('bypass', () => bypass?.close())
     // After the engine, whose threads open files there.
     this.#closers.push('cache directory', () => this.#directory?.unlock())
@@ -144,7 +148,8 @@ export class Rooms {
   }
 
   async #open({ addon, signal, bypass, indexDoubt, isAwaited, tell }: AssemblyContext): Promise<void> {
-    const [{ cache }, logger] = [this.#configuration, this.#logger]
+    const [{ cache, tracing }, logger] = [this.#configuration, this.#logger]
+    await this.#traces.apply(tracing)
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
     await (bypass ? bypass.seed(directory.index) : this.mover.begin(directory, logger))
@@ -198,6 +203,7 @@ export class Rooms {
         find: async (origin, key) => (await this.#group?.group.profiles.find(origin, key)) ?? null,
         push: (...profile) => this.#group?.group.profiles.push(...profile),
       },
+      traces: this.#traces.tracer,
       nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
       now: () => performance.now(),
     })
@@ -328,6 +334,7 @@ export class Rooms {
       ...limitsOf(cache),
       foreignShareMax: plan.next.fleet.share,
     })
+    await this.#traces.apply(plan.next.tracing)
     this.#transport?.setDeadlines(this.#origins.deadlines)
     await this.#group?.reconfigure(plan.next)
     this.librbd.reconfigure(this.#origins.deadlines, plan.next)
@@ -373,8 +380,8 @@ export class Rooms {
 
   get #collected(): CollectedRooms {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    const [transport, lag, fleet] = [this.#transport, this.#lag, this.#fleet]
-    return { cache, store, origins, memoryLock, transport, lag, fleet }
+    const [transport, lag, fleet, traces] = [this.#transport, this.#lag, this.#fleet, this.#traces.counters]
+    return { cache, store, origins, memoryLock, transport, lag, fleet, traces }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */

@@ -41,6 +41,7 @@ export interface CollectedRooms {
   readonly transport: Transport | null
   readonly lag: EventLoopLag
   readonly fleet: FleetService
+  readonly traces: RoomsMeasurements['traces']
 }
 
 export function collectStatus({
@@ -51,6 +52,7 @@ export function collectStatus({
   transport,
   lag,
   fleet,
+  traces,
 }: CollectedRooms): RoomsMeasurements {
   const {
     promotion,
@@ -87,6 +89,7 @@ export function collectStatus({
     passthrough: measurePassthrough(cache, transport),
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
+    traces: { exported: traces.exported, dropped: traces.dropped },
     serving: { ...fleet.counters, foreignBytes: cache.served.foreignBytes },
   }
 }

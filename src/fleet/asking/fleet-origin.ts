@@ -6,9 +6,9 @@
  * units that are ours to fetch go to the origin together.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
-import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import { endingWith } from '../../base/trace.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
@@ -80,7 +80,7 @@ export class FleetOrigin extends ForwardingOrigin {
   }
 
   async #readPart({ range, isOwn }: PlannedPart, options: ReadOptions): Promise<void> {
-    const fallBack = isOwn ? { reason: 'own' as const, goodBytes: 0 } : await this.#askMembers(range, options.signal)
+    const fallBack = isOwn ? { reason: 'own' as const, goodBytes: 0 } : await this.#askMembers(range, options)
     if (fallBack === null) return
     const { reason, goodBytes } = fallBack
     const [offset, target] = [range.offset + goodBytes, range.target.subarray(goodBytes)]
@@ -91,8 +91,11 @@ export class FleetOrigin extends ForwardingOrigin {
     this.#parts.originPace.answered(target.length, this.#parts.now() - startMs)
   }
 
-  #askMembers(range: UnitRange, signal: CancelSignal) {
-    return this.#parts.reader.read(range, signal)
+  async #askMembers(range: UnitRange, { signal, trace }: ReadOptions) {
+    const { offset, target } = range
+    const asking = trace?.begin('members', { 'parentfs.offset': offset, 'parentfs.bytes': target.length })
+    const fallBack = await endingWith(asking, this.#parts.reader.read(range, signal))
+    return fallBack
   }
 
   /** The parts by unit; neighbours that are ours are one. */

@@ -6,6 +6,7 @@
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
+import type { TraceSpan } from '../../base/trace.ts'
 import type { Digest } from './digest.ts'
 
 export interface ReadOptions {
@@ -16,6 +17,8 @@ export interface ReadOptions {
   readonly isOptional?: boolean | undefined
   /** The bytes of before were proven wrong: copies of other hosts are not asked again. */
   readonly isDisputed?: boolean | undefined
+  /** The read is traced, and its steps are steps of this span. */
+  readonly trace?: TraceSpan | undefined
 }
 
 /**

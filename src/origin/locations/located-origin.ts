@@ -276,13 +276,13 @@ export class LocatedOrigin extends ForwardingOrigin {
   async #try(
     location: Location,
     target: Uint8Array,
-    { signal, opener }: ReadOptions,
+    { signal, opener, trace }: ReadOptions,
     read: (options: ReadOptions) => Promise<void>,
   ): Promise<boolean> {
     const own = new LightAbortSignal(signal)
     const timer = setTimeout(() => own.abort(), location.tryMs(target.length))
     try {
-      const options = { signal: own, opener, isOptional: true }
+      const options = { signal: own, opener, isOptional: true, trace }
       await this.#timed(location, target.length, () => read(options), { signal })
       return true
     } catch (error) {

@@ -13,6 +13,7 @@
 import { callSafely } from '../../async/on-settled.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import { endingWith } from '../../base/trace.ts'
 import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import type { CircuitState, CircuitTicket } from './circuit-state.ts'
 import { ForwardingOrigin, type OriginCall, type OriginOperation, readWholeOf } from './forwarding-origin.ts'
@@ -30,7 +31,8 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
     const { signal, isOptional } = options
     const ticket = signal.aborted ? null : this.#availability.enterAtOnce()
     if (ticket) return judge(ticket, call, isOptional)
-    return this.#availability.enter(signal).then(ticket => judge(ticket, call, isOptional))
+    const queued = options.trace?.begin('queue', { 'parentfs.queue': 'outage' })
+    return endingWith(queued, this.#availability.enter(signal)).then(ticket => judge(ticket, call, isOptional))
   }
 
   /** Judged by its first bytes: the last ones may be hours later. */

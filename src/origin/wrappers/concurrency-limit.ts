@@ -9,6 +9,7 @@ import { once } from '../../async/light-abort-signal.ts'
 import { callSafely, onSettled } from '../../async/on-settled.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError } from '../../base/errors.ts'
+import { endingWith } from '../../base/trace.ts'
 import type { OriginGrant } from '../../native/origin-reader.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin, type OriginCall, type OriginOperation } from './forwarding-origin.ts'
@@ -57,7 +58,10 @@ export class ConcurrencyLimitOrigin extends ForwardingOrigin {
     if (signal.aborted) return Promise.reject(abortedBy(signal))
     const forwarded = () => call(this.inner, options)
     if (this.#queue.size > 0 || !this.#enter())
-      return this.#turn(signal, opener).then(() => onSettled(callSafely(forwarded), this.#next))
+      return endingWith(
+        options.trace?.begin('queue', { 'parentfs.queue': 'requests' }),
+        this.#turn(signal, opener),
+      ).then(() => onSettled(callSafely(forwarded), this.#next))
     return onSettled(callSafely(forwarded), this.#next)
   }
 

@@ -24,7 +24,7 @@ export class DeadlineOrigin extends ForwardingOrigin {
 
   protected override forward<T>(operation: OriginOperation, call: OriginCall<T>, options: ReadOptions): Promise<T> {
     if (operation === 'readWhole') return call(this.inner, options)
-    const { signal: caller, isOptional } = options
+    const { signal: caller, isOptional, trace } = options
     const signal = new LightAbortSignal(caller)
     let late = false
     const timer = setTimeout(() => {
@@ -35,7 +35,7 @@ export class DeadlineOrigin extends ForwardingOrigin {
       clearTimeout(timer)
       signal.end()
     }
-    return callSafely(() => call(this.inner, { signal, isOptional })).then(
+    return callSafely(() => call(this.inner, { signal, isOptional, trace })).then(
       result => {
         end()
         return result

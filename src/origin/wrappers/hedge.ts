@@ -14,6 +14,7 @@ import { type RunAfter, runAfter } from '../../async/timers.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, mayPass } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import type { TraceSpan } from '../../base/trace.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin } from './forwarding-origin.ts'
 import { LatencyWindow } from './latency-window.ts'
@@ -69,10 +70,11 @@ export class HedgeOrigin extends ForwardingOrigin {
     this.#budget = Math.min(hedgeBurstMax, this.#budget + shareMax)
     const latencies = this.#latenciesOf(target.length)
     const isHedged = shareMax > 0 && latencies.size >= hedgeSamplesMin
-    const request = (into: Uint8Array, signal: CancelSignal) => this.inner.read(image, offset, into, { signal })
-    if (isHedged) return this.#hedged(request, target, latencies, options.signal)
+    const { signal, trace } = options
+    const request: Request = (into, signal, trace) => this.inner.read(image, offset, into, { signal, trace })
+    if (isHedged) return this.#hedged(request, target, latencies, signal, trace)
     const startMs = now()
-    const reading = callSafely(() => request(target, options.signal))
+    const reading = callSafely(() => request(target, signal, trace))
     reading.then(
       () => latencies.add(now() - startMs),
       () => {}, // The reader sees it.
@@ -92,15 +94,25 @@ export class HedgeOrigin extends ForwardingOrigin {
     return latencies
   }
 
-  #hedged(request: Request, target: Uint8Array, latencies: LatencyWindow, caller: CancelSignal): Promise<void> {
+  #hedged(
+    request: Request,
+    target: Uint8Array,
+    latencies: LatencyWindow,
+    caller: CancelSignal,
+    trace: TraceSpan | undefined,
+  ): Promise<void> {
     const { after, now } = this.#options
-    const first = new Contender(request, target, caller, now)
+    const first = new Contender(own => request(target, own, trace), target, caller, now)
     let race: Promise<Contender> | null = null
     // Timers of one length cost Node less: whole milliseconds.
     const delayMs = Math.ceil(Math.max(hedgeMsMin, latencies.quantile(hedgeQuantile)))
     const cancel = after(delayMs, () => {
       if (first.isOver || caller.aborted || !this.#pay()) return
-      race = decide(first, new Contender(request, Buffer.allocUnsafeSlow(target.length), caller, now))
+      const hedge = trace?.begin('hedge', { 'parentfs.hedge.after_ms': delayMs })
+      const copy = Buffer.allocUnsafeSlow(target.length)
+      const second = new Contender(own => request(copy, own, hedge), copy, caller, now)
+      void second.settled.then(() => hedge?.end(second.error ?? undefined)) // Never rejects.
+      race = decide(first, second)
       race.catch(() => {}) // The reader sees it.
     })
     const brought = (winner: Contender) => {
@@ -147,7 +159,7 @@ async function decide(first: Contender, second: Contender): Promise<Contender> {
   return sooner
 }
 
-type Request = (target: Uint8Array, signal: CancelSignal) => Promise<void>
+type Request = (target: Uint8Array, signal: CancelSignal, trace: TraceSpan | undefined) => Promise<void>
 
 /** One of two requests for the same bytes. */
 class Contender {
@@ -160,11 +172,16 @@ class Contender {
   /** The time that it took, once it is over and without error. */
   ms = 0
 
-  constructor(request: Request, target: Uint8Array, caller: CancelSignal, now: () => number) {
+  constructor(
+    request: (signal: CancelSignal) => Promise<void>,
+    target: Uint8Array,
+    caller: CancelSignal,
+    now: () => number,
+  ) {
     this.target = target
     this.#signal = new LightAbortSignal(caller)
     const startMs = now()
-    this.settled = callSafely(() => request(target, this.#signal)).then(
+    this.settled = callSafely(() => request(this.#signal)).then(
       () => this.#over(null, now() - startMs),
       error => this.#over(error ?? new Error('a request failed without a reason'), 0),
     )

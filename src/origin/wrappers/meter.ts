@@ -8,6 +8,7 @@ import { callSafely } from '../../async/on-settled.ts'
 import { type ErrorCode, isCacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import { type LatencyCounts, LatencyHistogram } from '../../base/latency-histogram.ts'
+import { endingWith } from '../../base/trace.ts'
 import type { Digest } from '../contract/digest.ts'
 import type { FoundImage, Origin, OriginCounters, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ForwardingOrigin, readWholeOf } from './forwarding-origin.ts'
@@ -114,8 +115,10 @@ export class MeterOrigin extends ForwardingOrigin {
   }
 
   override read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
+    const facts = () => ({ 'parentfs.origin': this.url, 'parentfs.offset': offset, 'parentfs.bytes': target.length })
+    const request = options.trace?.begin('origin request', facts())
     const call = () => this.inner.read(image, offset, target, options)
-    return this.#count('read', image.key, target.length, call)
+    return endingWith(request, this.#count('read', image.key, target.length, call))
   }
 
   override readWhole(image: Image, take: TakeBytes, options: ReadOptions): Promise<void> {

@@ -19,6 +19,7 @@ import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
+import { endingWith } from '../../base/trace.ts'
 import type { OriginGrant } from '../../native/origin-reader.ts'
 import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ForwardingOrigin, readWholeOf } from './forwarding-origin.ts'
@@ -69,7 +70,8 @@ export class ThrottleOrigin extends ForwardingOrigin {
   }
 
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
-    await this.#turn(1, target.length, options)
+    const queued = options.trace?.begin('queue', { 'parentfs.queue': 'throttle' })
+    await endingWith(queued, this.#turn(1, target.length, options))
     await this.inner.read(image, offset, target, options)
   }
 

@@ -1,5 +1,6 @@
 /** Native fetches: what becomes of the bytes that session threads brought. */
 import t from 'tap'
+import { noTraces } from '../../../src/base/trace.ts'
 import type { InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
 import { type ClaimedImage, InflightTable } from '../../../src/cache/fetch/inflight-table.ts'
 import { NativeFetches } from '../../../src/cache/fetch/native-fetches.ts'
@@ -29,7 +30,7 @@ function fetching() {
   const fetches = new InflightTable()
   const state = { isStored: true }
   const native = new NativeFetches(engine, {
-    fetches,
+    ...{ fetches, traces: noTraces, now: () => 0 },
     isStored: () => state.isStored,
     count: (image, bytes, ms) => void calls.push(`count ${image.key} ${bytes} ${ms}`),
   })

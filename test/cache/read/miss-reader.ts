@@ -3,11 +3,13 @@ import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { type Image, identify } from '../../../src/base/image.ts'
 import type { LatencyCounts } from '../../../src/base/latency-histogram.ts'
+import { noTraces } from '../../../src/base/trace.ts'
 import { MissTimeout } from '../../../src/cache/fetch/miss-timeout.ts'
 import type { SeenByteRead } from '../../../src/cache/prefetch/prefetcher.ts'
 import { MissReader, type MissReaderContext } from '../../../src/cache/read/miss-reader.ts'
 import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { blockBytes, fetching } from '../../fixtures/fetching.ts'
+import { keptSpans } from '../../fixtures/kept-spans.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
 
 async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
@@ -16,7 +18,7 @@ async function reading(t: Test, more: Partial<MissReaderContext> = {}) {
   const seen: SeenByteRead[] = []
   const changed: Image[] = []
   const reader = new MissReader({
-    ...{ fetcher, memory: parts.memory },
+    ...{ fetcher, memory: parts.memory, traces: noTraces },
     uses: { used: () => {}, wanted: () => {} },
     onRead: (_stored, read) => void seen.push(read),
     missTimeoutFor: () => null,
@@ -214,6 +216,33 @@ t.test('what a session thread had of the origin counts as a miss, and is told of
   await close()
 })
 
+t.test('a sampled miss is traced from its plan to its promotion, and what needs no fetch is not', async t => {
+  const kept = keptSpans()
+  const { reader, image, origin, settled, close } = await reading(t, { traces: kept.tracer })
+  await reader.read(image, 100, 10, { signal, opener: 7 })
+  await settled()
+  t.same(kept.names(), ['plan', 'queue', 'wait', 'miss', 'promotion'])
+  const miss = kept.of('miss')
+  t.match(miss, { parentId: null, error: null })
+  const place = { 'parentfs.origin': image.origin, 'parentfs.image': 'a', 'parentfs.offset': 100, 'parentfs.bytes': 10 }
+  t.same(miss.facts, { ...place, 'parentfs.native': false, 'parentfs.reader.pid': 7, 'parentfs.stalled': true })
+  for (const name of ['plan', 'queue', 'wait', 'promotion'] as const) t.equal(kept.of(name).parentId, miss.spanId, name)
+  t.match(kept.of('wait').facts, { 'parentfs.fetches': 1, 'parentfs.joined': false })
+  t.match(kept.of('promotion').facts, { 'parentfs.promoted': true })
+  await reader.read(image, 100, 10, { signal })
+  await reader.read(image, blockBytes, 10, { signal, isForOthers: true })
+  t.equal(kept.ended.length, 5, 'a hit, and a read for another host')
+  origin.failure = new CacheError('origin-failed', 'no')
+  await t.rejects(reader.read(image, 5 * blockBytes, 10, { signal }), { code: 'origin-failed' })
+  t.same(kept.names().slice(5), ['plan', 'queue', 'wait', 'miss'])
+  t.same(
+    kept.ended.slice(5).map(({ error }) => error),
+    [null, null, 'origin-failed', 'origin-failed'],
+  )
+  await settled()
+  await close()
+})
+
 t.test('a fill brings what is not held into the store, and ends when it is there', async t => {
   const { reader, origin, stored, settled, close } = await reading(t)
   await stored.writeBlocks(0, 1, origin.bytes('a', blockBytes, blockBytes))
@@ -237,6 +266,7 @@ t.test('a read that cannot be answered from the store is planned four times, the
       asked.push('plan')
       return { geometry: { parts: () => [] } } as unknown as Awaited<ReturnType<MissReaderContext['stored']>>
     },
+    traces: noTraces,
     isReadable: () => false,
     fetcher: {
       fetch: async (_image: unknown, { offset, length }: { readonly offset: number; readonly length: number }) => {

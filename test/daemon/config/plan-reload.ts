@@ -120,6 +120,8 @@ const special: Record<string, unknown> = {
   'web.listen': '127.0.0.1:9181',
   'web.token': { env: 'Y' },
   'web.hosts': ['images.example'],
+  'tracing.otlp': 'https://collector:4318',
+  'tracing.headers': { 'x-tenant': 'a' },
   'log.level': 'warn',
   'log.format': 'json',
   ...{ 'attributes.mode': '0400', 'librbd.mode': '0600' },

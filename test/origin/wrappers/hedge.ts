@@ -12,6 +12,7 @@ import { hedgeBurstMax, hedgeMsMin, hedgeSamplesMin, hedgeShareMax } from '../..
 import { originContract } from '../../contract/origin.ts'
 import { noHoles } from '../../fixtures/extents.ts'
 import { type FakeClock, fakeClock } from '../../fixtures/fake-clock.ts'
+import { keptSpans } from '../../fixtures/kept-spans.ts'
 import { never, ScriptedOrigin, scriptedImage } from '../../fixtures/scripted-origin.ts'
 
 originContract('a hedged directory', async directory => {
@@ -64,6 +65,24 @@ t.test('a read that is slow is asked for again, the first answer is taken, and t
     [true, false],
   )
   t.same(hedges.counters(), { sent: 1, won: 1, overBudget: 0 })
+})
+
+t.test('a second request is a step of the trace, and its origin requests are steps of it', async t => {
+  const { clock, inner, origin } = await warmed(call => (call === 1 ? never : undefined))
+  const traces: unknown[] = []
+  const reading = inner.read.bind(inner)
+  inner.read = (...args) => {
+    traces.push(args[3].trace)
+    return reading(...args)
+  }
+  const kept = keptSpans()
+  const trace = kept.tracer.begin({}, 0)
+  const read = origin.read(image, 20, new Uint8Array(50), { signal, trace })
+  await clock.advance(hedgeMsMin)
+  await read
+  t.match(kept.of('hedge'), { error: null, facts: { 'parentfs.hedge.after_ms': hedgeMsMin } })
+  t.equal(traces[0], trace)
+  t.not(traces[1], trace)
 })
 
 t.test('a first answer that comes after all wins over a second that hangs', async t => {
