@@ -138,6 +138,7 @@ export class Rooms {
     await checkFileSystem(configuration.cache)
     if (configuration.transport === 'fuse-native') loadFuseNative(parts.addon)
     const rooms = new Rooms(configuration, parts)
+    await rooms.#traces.apply(configuration.tracing)
     try {
       await rooms.#open(parts)
       return rooms
@@ -148,8 +149,7 @@ export class Rooms {
   }
 
   async #open({ addon, signal, bypass, indexDoubt, isAwaited, tell }: AssemblyContext): Promise<void> {
-    const [{ cache, tracing }, logger] = [this.#configuration, this.#logger]
-    await this.#traces.apply(tracing)
+    const [{ cache }, logger] = [this.#configuration, this.#logger]
     const { directory: cacheDirectory, blockSize: blockBytes, capacity: capacityBytes } = cache
     const directory = (this.#directory = openCacheDirectory(cacheDirectory, blockBytes, addon))
     await (bypass ? bypass.seed(directory.index) : this.mover.begin(directory, logger))
@@ -198,12 +198,11 @@ export class Rooms {
         knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
       },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
-      engine: this.#engine,
+      ...{ engine: this.#engine, traces: this.#traces.tracer },
       profileGroup: {
         find: async (origin, key) => (await this.#group?.group.profiles.find(origin, key)) ?? null,
         push: (...profile) => this.#group?.group.profiles.push(...profile),
       },
-      traces: this.#traces.tracer,
       nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
       now: () => performance.now(),
     })
