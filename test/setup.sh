@@ -6,14 +6,14 @@ cd "$(dirname "$0")/.."
 
 packages="g++ make fuse3"
 if [ "${1:-run}" != run ]; then
-  packages="$packages fio qemu-utils nginx-light etcd-server etcd-client xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin openssl xz-utils zstd"
+  packages="$packages fio qemu-utils nginx-light etcd-server etcd-client xfsprogs scdoc zsh fish systemd nbdkit libnbd-bin openssl xz-utils zstd iproute2 faketime"
   packages="$packages ceph-mon ceph-mgr ceph-osd ceph-common radosgw qemu-system-x86 busybox-static"
   packages="$packages g++-aarch64-linux-gnu qemu-user musl-dev"
   packages="$packages cryptsetup-bin docker-registry swift-account swift-container swift-object swift-proxy memcached keystone glance-api"
   packages="$packages chromium"
   packages="$packages mmdebstrap lintian podman crun prometheus binutils dpkg-dev"
 fi
-if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl iproute2"; fi
+if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl"; fi
 
 say() { echo "setup: $*" >&2; }
 

@@ -63,6 +63,9 @@ export const reasons: readonly Reason[] = [
   // The rights or the cgroups of this machine are those of a container themselves.
   { said: /^podman cannot run one here/, explained: () => true },
   { said: /^the file system has less than \d/, explained: () => true },
+  // A container may have no right to make network namespaces, or its kernel no bridges.
+  { said: /^no network namespaces here: /, explained: () => true },
+  { said: /^namespaces of a network need root$/, explained: ({ isRoot }) => !isRoot },
   // Not among the packages of test/setup.sh: it comes with a whole server.
   { said: /^promtool is not installed/, explained: () => true },
   { said: /^no registry can be reached/, explained: () => true },

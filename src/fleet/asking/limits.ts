@@ -16,6 +16,9 @@ export const memberStallBytesMin = 64 * 1024
 /** Requests to one member under way: more are refused here, as it would refuse them. */
 export const memberRequestsMax = 32
 
+/** Longest try to connect to a member. Its request has been given up long before, and other tries wait for its end. */
+export const memberConnectMsMax = 2_000
+
 /** A member that failed is passed by: the first time, doubled at each further failure up to the longest. */
 export const passedByMsMin = 1_000
 

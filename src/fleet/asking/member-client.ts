@@ -3,6 +3,7 @@
  */
 import { isIP } from 'node:net'
 import type { Dispatcher, Pool } from 'undici'
+import { abortable } from '../../async/abortable.ts'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { messageOf } from '../../base/errors.ts'
@@ -18,7 +19,7 @@ import {
   memberHeader,
   rankHeader,
 } from '../wire/wire.ts'
-import { memberAnswerBytesMax, memberRequestsMax } from './limits.ts'
+import { memberAnswerBytesMax, memberConnectMsMax, memberRequestsMax, memberStallMsMax } from './limits.ts'
 import { ExchangeEnded, MemberAnswer, type MemberAnswerOptions } from './member-answer.ts'
 import type { AskedRange, AskOptions, AskOutcome, MemberChannel, MemberMessage, SmallAnswer } from './member-channel.ts'
 
@@ -100,9 +101,7 @@ export class MemberClient implements MemberChannel {
     )
     const refusal = reception.head(answer.statusCode, answer.headers)
     if (refusal) {
-      answer.body.on('error', () => {})
-      // A small body lets the connection live.
-      await answer.body.dump({ limit: memberAnswerBytesMax }).catch(() => {})
+      drain(answer.body)
       return refusal
     }
     return await reception.body(answer.body, exchange)
@@ -119,7 +118,7 @@ export class MemberClient implements MemberChannel {
   ): Promise<Dispatcher.ResponseData> {
     const { token } = this.#options.trust
     const bearer = token === null ? {} : { authorization: `Bearer ${await token()}` }
-    return await this.#connected().request({
+    const asked = this.#connected().request({
       method,
       path,
       headers: { ...headers, ...bearer },
@@ -130,6 +129,11 @@ export class MemberClient implements MemberChannel {
         interim.add(JSON.stringify(headers).length)
         onInterim()
       },
+    })
+    // undici ends a request without a connection only with the try to connect, which a silent host makes long.
+    return await abortable(asked, signal).catch(error => {
+      void asked.then(({ body }) => drain(body)).catch(() => {})
+      throw error
     })
   }
 
@@ -147,7 +151,7 @@ export class MemberClient implements MemberChannel {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: {
-        timeout: 10_000, // Its connections are given up with their requests before.
+        timeout: memberConnectMsMax,
         minVersion: 'TLSv1.3',
         ...(isIP(host) ? {} : { servername: host }),
         ...(trust.ca === null ? {} : { ca: trust.ca }),
@@ -157,4 +161,10 @@ export class MemberClient implements MemberChannel {
     })
     return this.#pool
   }
+}
+
+/** A body that nobody wants: a short one that comes soon lets the connection live. */
+function drain(body: Dispatcher.ResponseData['body']): void {
+  body.on('error', () => {})
+  void body.dump({ limit: memberAnswerBytesMax, signal: AbortSignal.timeout(memberStallMsMax) }).catch(() => {})
 }

@@ -5,12 +5,13 @@ import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { OwnTime } from '../../../src/async/own-time.ts'
 import { identify } from '../../../src/base/image.ts'
-import { memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
+import { memberConnectMsMax, memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
 import { MemberClient } from '../../../src/fleet/asking/member-client.ts'
-import { formatSums, replicasHeader, sumsHeader } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
-import { type Behaviour, MemberServer } from '../../fixtures/member-server.ts'
+import { awakeClock } from '../../fixtures/awake-clock.ts'
+import { type HostileAnswer, hostileAnswers } from '../../fixtures/hostile-answers.ts'
+import { MemberServer } from '../../fixtures/member-server.ts'
 import { until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
@@ -65,68 +66,33 @@ t.test('a range comes with its checksums, also the short block at the end', asyn
   })
 })
 
-/** Behaviours, and the outcome of each. */
-const hostile: Record<string, [Behaviour, Partial<AskOutcome>]> = {
-  'other bytes': [answer => ({ ...answer, body: Buffer.alloc(answer.body.length) }), { kind: 'wrong' }],
-  'one other bit': [answer => ({ ...answer, body: flipped(answer.body) }), { kind: 'wrong' }],
-  'other checksums': [
-    answer => ({ ...answer, headers: { ...answer.headers, [sumsHeader]: formatSums(Array(4).fill(7)) } }),
-    { kind: 'wrong' },
-  ],
-  'no checksums': [answer => ({ ...answer, headers: { ...answer.headers, [sumsHeader]: '' } }), { kind: 'wrong' }],
-  'another version': [answer => ({ ...answer, headers: { ...answer.headers, etag: '"x"' } }), { kind: 'wrong' }],
-  'another range': [
-    answer => ({ ...answer, headers: { ...answer.headers, 'content-range': `bytes 1-5/${bytes.length}` } }),
-    { kind: 'wrong' },
-  ],
-  'another size': [
-    answer => ({ ...answer, headers: { ...answer.headers, 'content-range': `bytes 0-${4 * blockBytes - 1}/9` } }),
-    { kind: 'wrong' },
-  ],
-  'the whole image': [answer => ({ ...answer, status: 200 }), { kind: 'wrong' }],
-  'a redirect': [() => ({ status: 302, headers: { location: '/' }, body: Buffer.alloc(0) }), { kind: 'wrong' }],
-  'a shorter length': [
-    answer => ({
-      ...answer,
-      headers: { ...answer.headers, 'content-length': '10' },
-      body: answer.body.subarray(0, 10),
-    }),
-    { kind: 'wrong' },
-  ],
-  'a packed body': [
-    answer => ({ ...answer, headers: { ...answer.headers, 'content-encoding': 'gzip' } }),
-    { kind: 'wrong' },
-  ],
-  'that it has another version': [() => ({ status: 412, headers: {}, body: Buffer.alloc(0) }), { kind: 'absent' }],
-  'that it has nothing': [() => ({ status: 404, headers: {}, body: Buffer.alloc(10) }), { kind: 'absent' }],
-  'that it is busy': [
-    () => ({ status: 503, headers: { [replicasHeader]: '8' }, body: Buffer.alloc(0) }),
-    { kind: 'busy', replicas: 8 },
-  ],
-  'that it is busy, and nonsense': [
-    () => ({ status: 503, headers: { [replicasHeader]: 'many' }, body: Buffer.alloc(0) }),
-    { kind: 'busy', replicas: 0 },
-  ],
-  'a reset': [
-    (_answer, request) => {
-      request.socket.resetAndDestroy()
-      return null
-    },
-    { kind: 'lost', goodBytes: 0 },
-  ],
-}
-
-function flipped(body: Uint8Array): Uint8Array {
-  const copy = Buffer.from(body)
-  copy[copy.length - 1]! ^= 1
-  return copy
+/** The outcome of each answer. */
+const outcomes: Partial<Record<HostileAnswer, Partial<AskOutcome>>> = {
+  'other bytes': { kind: 'wrong' },
+  'one other bit': { kind: 'wrong' },
+  'other checksums': { kind: 'wrong' },
+  'no checksums': { kind: 'wrong' },
+  'another version': { kind: 'wrong' },
+  'another range': { kind: 'wrong' },
+  'another size': { kind: 'wrong' },
+  'the whole image': { kind: 'wrong' },
+  'a redirect': { kind: 'wrong' },
+  'a shorter length': { kind: 'wrong' },
+  'a packed body': { kind: 'wrong' },
+  'that it has another version': { kind: 'absent' },
+  'that it has nothing': { kind: 'absent' },
+  'that it is busy': { kind: 'busy', replicas: 8 },
+  'that it is busy, and nonsense': { kind: 'busy', replicas: 0 },
+  'a reset': { kind: 'lost', goodBytes: 0 },
+  '10 KiB a second': { kind: 'lost', goodBytes: 0 },
+  'a head, and silence': { kind: 'lost', goodBytes: 0 },
 }
 
 t.test('a member that lies in bytes, sums, version, range or length is found out', async t => {
   const server = await serverOf(t)
   const client = clientOf(t, server.url)
-  for (const [what, [behaviour, outcome]] of Object.entries(hostile)) {
-    server.behaviour = behaviour
+  for (const [what, outcome] of Object.entries(outcomes)) {
+    server.behaviour = hostileAnswers[what as HostileAnswer]
     t.match(await client.ask(rangeOf(0, 4 * blockBytes), patient), outcome, what)
   }
   server.behaviour = answer => answer
@@ -143,21 +109,6 @@ t.test('a body that breaks off keeps its whole blocks that are right', async t =
   const range = rangeOf(0, 4 * blockBytes)
   t.match(await clientOf(t, server.url).ask(range, patient), { kind: 'lost', goodBytes: 2 * blockBytes })
   t.ok(bytes.subarray(0, 2 * blockBytes).equals(range.target.subarray(0, 2 * blockBytes)))
-})
-
-t.test('a member that sends 10 KiB a second is given up', async t => {
-  const server = await serverOf(t)
-  server.behaviour = ({ status, headers, body }, _request, response) => {
-    response.writeHead(status, headers)
-    let at = 0
-    const drip = setInterval(() => {
-      response.write(body.subarray(at, at + 1024))
-      at += 1024
-    }, 100)
-    response.once('close', () => clearInterval(drip))
-    return null
-  }
-  t.match(await clientOf(t, server.url).ask(rangeOf(0, 4 * blockBytes), patient), { kind: 'lost', goodBytes: 0 })
 })
 
 t.test('a silent member is given up in time; one that says that it works on it is not', async t => {
@@ -177,6 +128,29 @@ t.test('a silent member is given up in time; one that says that it works on it i
   const { port } = closed.address() as AddressInfo
   closed.close()
   t.match(await clientOf(t, `http://127.0.0.1:${port}`).ask(rangeOf(0, blockBytes), patient), { kind: 'lost' })
+})
+
+t.test('a member that never ends its handshake is given up before the try to connect is', async t => {
+  const mute = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  t.teardown(() => mute.close())
+  const client = clientOf(t, `https://127.0.0.1:${(mute.address() as AddressInfo).port}`)
+  const clock = awakeClock()
+  t.teardown(() => clock.stop())
+  const beganMs = clock.now()
+  const asked = Array.from({ length: 8 }, () => client.ask(rangeOf(0, blockBytes), { signal: never, headMsMax: 20 }))
+  t.ok((await Promise.all(asked)).every(({ kind }) => kind === 'silent'))
+  t.ok(clock.now() - beganMs < memberConnectMsMax)
+})
+
+t.test('a refusal whose body never comes is a refusal at once', async t => {
+  const server = await serverOf(t)
+  server.behaviour = (_answer, _request, response) => {
+    response.writeHead(503, { 'content-length': '10' })
+    response.flushHeaders()
+    return null
+  }
+  t.same(await clientOf(t, server.url).ask(rangeOf(0, blockBytes), patient), { kind: 'busy', replicas: 0 })
 })
 
 t.test('an asker that leaves ends its request, and nothing is written to its target any more', async t => {
