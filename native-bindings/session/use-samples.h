@@ -104,7 +104,7 @@ class UseSamples {
   /** Of the appending thread: the entry of the object that was read last of each place, counted from 1; 0: none. */
   std::array<std::uint64_t, 1024> recent_{};
   std::atomic<std::uint64_t> tail_{0};
-  // What the other thread writes is on a cache line of its own.
+  // A cache line of its own for the words that the other thread writes.
   alignas(64) std::atomic<std::uint64_t> head_{0};
   std::atomic<std::uint64_t> taken_{0};
   alignas(64) std::atomic<std::uint64_t> dropped_{0};

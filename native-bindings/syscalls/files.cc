@@ -109,7 +109,7 @@ int read_pages_ahead(int fd, std::uint64_t offset, std::uint64_t length) {
 }
 
 Result<bool> open_elsewhere(int fd) {
-  // Who opens the file meanwhile breaks the lease, and we are sent a signal: SIGIO would end the process, this one does nothing.
+  // An open of the file breaks the lease and sends us a signal: SIGIO would end the process, this one does nothing.
   // Source: fcntl(2), "Leases" and F_SETSIG; signal(7).
   if (::fcntl(fd, F_SETSIG, SIGURG) != 0) return Failure{errno};
   // A write lease is given only to who is alone. Source: fcntl(2), F_SETLEASE; Linux fs/locks.c, check_conflicting_open.

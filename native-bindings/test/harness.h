@@ -16,7 +16,7 @@
 
 namespace parentfs::test {
 
-/** What one test found. Threads of a test may check too. */
+/** Results of one test. Threads of a test may check too. */
 class Checks {
  public:
   void hold(bool holds, const char* what, const char* file, int line) {

@@ -174,7 +174,7 @@ void crowd_with(Checks& t, bool abandons) {
   threads.emplace_back([&] { crowd.answer(); });
   threads.emplace_back([&] { crowd.promote(); });
   for (auto& thread : threads) thread.join();
-  // What ended after the last look.
+  // Fetches that ended after the last look.
   for (auto& report : crowd.image.misses->take_reports()) {
     if (report.right) crowd.table.release(report.fetch);
     else crowd.table.memory()->resident(report.fetch->object).fetch_and(~report.fetch->blocks);

@@ -17,7 +17,7 @@
 #include "owned-fd.h"
 #include "test/suites.h"
 
-/** What the loop takes libfuse for: a session and a channel that know their filesystem. */
+/** Stand-ins for libfuse's own: a session and a channel that know their filesystem. */
 struct fuse_session {
   struct fuse* owner;
 };
@@ -43,7 +43,7 @@ struct fuse {
 
 namespace {
 
-/** What receive answers in place of a request. */
+/** The answer of receive in place of a request. */
 constexpr std::uint32_t interrupted = 0xffff0001;
 constexpr std::uint32_t taken_back = 0xffff0002;
 constexpr std::uint32_t broken = 0xffff0003;
@@ -140,7 +140,7 @@ struct Mounted {
     if (::send(library.kernel.get(), &number, sizeof number, MSG_NOSIGNAL) < 0) std::abort();
   }
 
-  /** What was asked, in order of the numbers. */
+  /** The requests, in order of the numbers. */
   std::vector<std::uint32_t> answered() {
     const std::lock_guard lock(library.answers_mutex);
     std::vector<std::uint32_t> numbers = library.answers;

@@ -40,7 +40,7 @@ struct Pipe {
   }
   /** The same end once more. */
   [[nodiscard]] OwnedFd writing() const { return OwnedFd(::fcntl(write.get(), F_DUPFD_CLOEXEC, 0)); }
-  /** What has come, until it ends with `last` or nothing comes any more. */
+  /** The text that has come, until it ends with `last` or nothing comes any more. */
   [[nodiscard]] std::string until_it_ends_with(const std::string& last) const {
     return until([&](const std::string& come) { return come.ends_with(last); });
   }
@@ -61,7 +61,7 @@ struct Pipe {
   OwnedFd write;
 };
 
-/** How many lines the notices in a log say are missing, all together. */
+/** The number of lines that the notices in a log say are missing, all together. */
 std::uint64_t missing_in(const std::string& log) {
   constexpr std::string_view notice = "missing ";
   std::uint64_t missing = 0;
@@ -166,7 +166,7 @@ void full(Checks& t) {
   CHECK(contents(path) == "0123456789\nabcdefghi\nmissing 2\nworks\n");
 }
 
-/** What a write answers now; 0: it is made. */
+/** The answer of a write from now on; 0: it is made. */
 std::atomic<int> write_error{0};
 
 ssize_t failing_write(int fd, const void* bytes, std::size_t count) {

@@ -205,7 +205,7 @@ void long_requests(Checks& t) {
   CHECK(served.next().kind == Kind::whole);
 }
 
-/** Who drops a connection in the middle of a body may use the memory at once. */
+/** Memory may be used at once after a connection was dropped in the middle of a body. */
 void dropped_memory(Checks& t) {
   for (unsigned round = 0; round < 200; round++) {
     Served served;

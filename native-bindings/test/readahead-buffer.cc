@@ -190,7 +190,7 @@ void session_answers(Checks& t) {
   const auto mixed = read_request(2, fh, 60 * KiB, 8 * KiB);
   rig.kernel.ask(mixed);
   CHECK(rig.next_forwarded() == mixed);
-  // What has been let go, and is in the store, is told all the same.
+  // Ranges that were let go, and are in the store, are told all the same.
   image.file->shelf().remove(64 * KiB);
   CHECK(image.file->shelf().put(0, std::span(bytes).first(64 * KiB), 64 * KiB, 0));
   image.file->shelf().release_bytes(0);

@@ -43,7 +43,7 @@ void extents(Checks& t) {
   CHECK(syscalls::seek_data(fd.get(), 600'000).value() == -1);
 }
 
-/** What somebody may have put where a file of ours is expected. Nothing of it is waited for, followed or changed. */
+/** Things that somebody may have put in the place of a file of ours: none is waited for, followed or changed. */
 void not_files(Checks& t) {
   Directory directory;
   const std::string outside = directory.file("outside");

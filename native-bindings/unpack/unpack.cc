@@ -64,7 +64,7 @@ class ZstdUnpacker final : public Unpacker {
     while (output.pos < output.size) {
       const std::size_t before = input.pos + output.pos;
       left = zstd().functions.ZSTD_decompressStream(context_, &output, &input);
-      // What failed, or stands within a frame, must not be gone on with: a new context begins at a frame.
+      // A context that failed, or stands within a frame, is not used again: a new one begins at a frame.
       if (fails(left) || input.pos + output.pos == before) return ended(false);
       if (left == 0 && output.pos >= bytes_min) break;
     }

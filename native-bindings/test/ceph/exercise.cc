@@ -50,7 +50,7 @@ std::uint64_t read_at_random(const std::shared_ptr<Image>& image, int reads) {
     auto target = std::make_shared<Target>(*bytes);
     const bool leaves = k % 2 == 1;
     open++;
-    // What leaves holds no memory: a library that wrote on would write into what is free.
+    // A reader that leaves holds no memory: a library that wrote on would write into what is free.
     auto held = leaves ? nullptr : bytes;
     const bool sent = read_image(image, offset, length, target, [held, &sum, &open](const ImageRead& read) {
       must(read.problem);
@@ -182,7 +182,7 @@ int main(int count, char** arguments) {
     }
     if (count == 7) read_object_natively(pool, arguments[6]);
     ask(pool, description.id);
-    // What fails, and what is let go.
+    // Reads that fail, and reads that are let go.
     Problem wrong;
     if (Image::open(pool, "nothing", 1, wrong) || wrong.error != ENOENT) fail("an image that is not there was opened");
     describe(pool, "nothing", wrong);

@@ -1,4 +1,4 @@
-/** What the answers of S3 servers say: errors, digests, versions, pages of listings. */
+/** Contents of answers of S3 servers: errors, digests, versions, pages of listings. */
 import t from 'tap'
 import { shownError } from '../../../src/origin/http/protocol/server-error.ts'
 import { checksumIn, md5In } from '../../../src/origin/s3/s3-digest.ts'
