@@ -46,7 +46,8 @@ Napi::Function Session::define(Napi::Env env) {
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
        InstanceMethod("takeReports", &Session::take_reports), InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
        InstanceMethod("forwardUnanswered", &Session::forward_unanswered),
-       InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("closeBacking", &Session::close_backing),
+       InstanceMethod("openBacking", &Session::open_backing), InstanceMethod("openBackingOf", &Session::open_backing_of),
+       InstanceMethod("closeBacking", &Session::close_backing),
        InstanceMethod("closeBackings", &Session::close_backings), InstanceMethod("counters", &Session::counters), InstanceMethod("takeSamples", &Session::take_samples), InstanceMethod("latencies", &Session::latencies),
        InstanceMethod("stop", &Session::stop)});
 }
@@ -153,6 +154,13 @@ Napi::Value Session::forward_unanswered(const Napi::CallbackInfo& info) {
 Napi::Value Session::open_backing(const Napi::CallbackInfo& info) {
   const auto file = StoreFile::file_of(info[0]);
   const auto id = ended_ ? Result<std::int32_t>(Failure{ENODEV}) : syscalls::open_backing(fd_, file->fd());
+  throw_on_error(info.Env(), id.error(), "ioctl");
+  return Napi::Number::New(info.Env(), id.value());
+}
+
+Napi::Value Session::open_backing_of(const Napi::CallbackInfo& info) {
+  const auto fd = static_cast<int>(small_number(info[0], "fd", std::numeric_limits<std::int32_t>::max()));
+  const auto id = ended_ ? Result<std::int32_t>(Failure{ENODEV}) : syscalls::open_backing(fd_, fd);
   throw_on_error(info.Env(), id.error(), "ioctl");
   return Napi::Number::New(info.Env(), id.value());
 }

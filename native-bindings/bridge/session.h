@@ -51,6 +51,7 @@ class Session : public Napi::ObjectWrap<Session> {
   Napi::Value forward_overdue(const Napi::CallbackInfo& info);
   Napi::Value forward_unanswered(const Napi::CallbackInfo& info);
   Napi::Value open_backing(const Napi::CallbackInfo& info);
+  Napi::Value open_backing_of(const Napi::CallbackInfo& info);
   void close_backing(const Napi::CallbackInfo& info);
   void close_backings(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);

@@ -57,6 +57,7 @@ export interface RoomsMeasurements
     | 'retirement'
     | 'pinned'
     | 'passthrough'
+    | 'forwarding'
   > {
   readonly cache: {
     readonly capacityBytes: number

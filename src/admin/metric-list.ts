@@ -110,6 +110,10 @@ const cache: readonly Metric[] = [
     'Complete images refused passthrough because too many bytes are held.',
     m => m.passthrough.refused,
   ),
+  counter('parentfs_forwarded_opens_total', "Opens given the origin's own file.", m => m.forwarding.opens),
+  gauge('parentfs_forwarded_open', "Opens of the origin's own files now.", ({ forwarding }) => forwarding.openNow),
+  counter('parentfs_forward_refused_total', 'Opens in mode forward that were served.', m => m.forwarding.refused),
+  counter('parentfs_forward_redirects_total', 'Requests sent on to the origin.', m => m.forwarding.redirects),
   counter('parentfs_repaired_blocks_total', 'Damaged blocks repaired in place.', m => m.passthrough.repairedBlocks),
 ]
 

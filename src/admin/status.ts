@@ -159,6 +159,16 @@ export interface Status {
     /** Damaged blocks that were written again from the origin while the kernel read their file. */
     readonly repairedBlocks: number
   }
+  /** Images in mode `forward`; hits and misses do not count these reads. */
+  readonly forwarding: {
+    /** Opens that were given the origin's own file since the daemon started, and those of them that are open now. */
+    readonly opens: number
+    readonly openNow: number
+    /** Opens that could not be given it: their reads are served as in `proxy`. */
+    readonly refused: number
+    /** Requests of other hosts that were sent on to the origin. */
+    readonly redirects: number
+  }
   /** Counts of the present. Without readers, listings and open files, all but `nodes` are 0. */
   readonly gauges: {
     /** Requests of the kernel that wait for an answer, and those of them whose reader was interrupted. */

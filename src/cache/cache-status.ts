@@ -4,6 +4,7 @@ import type { SealTrust } from '../origin/sealed/seal.ts'
 import type { EvictionCounters } from './evict/evictor.ts'
 import type { WrittenStatus } from './evict/write-budget.ts'
 import type { PromotionCounters } from './fetch/promoter.ts'
+import type { ForwardedCounters } from './forwarded-images.ts'
 import type { DigestState } from './integrity/digest-verifier.ts'
 import type { ScrubCounters } from './integrity/scrubber.ts'
 import type { CacheMode } from './modes/cache-mode.ts'
@@ -60,6 +61,7 @@ export interface CacheCounters {
   readonly retirement: VersionGcCounters
   readonly prefetch: PrefetchStatus
   readonly passthrough: PassthroughCounters
+  readonly forwarding: ForwardedCounters
   /** Extents being fetched or promoted now. */
   readonly inflightFetches: number
   readonly knownImages: KnownImageCounters

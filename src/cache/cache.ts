@@ -21,7 +21,9 @@ import { shrinkToCapacity } from './evict/shrink-to-capacity.ts'
 import { prefetchWindowBytesMax } from './fetch/limits.ts'
 import { OriginTable } from './fetch/origin-table.ts'
 import { Promoter } from './fetch/promoter.ts'
+import { ForwardedImages } from './forwarded-images.ts'
 import { ImageExpiry } from './image-expiry.ts'
+import { ImageListings } from './image-listings.ts'
 import { DigestVerifier } from './integrity/digest-verifier.ts'
 import { Scrubber } from './integrity/scrubber.ts'
 import { fetchBytesMax } from './limits.ts'
@@ -45,6 +47,7 @@ export class Cache {
   readonly #origins: OriginTable
   readonly #catalog: Catalog
   readonly #trees: DirectoryTrees
+  readonly #listings: ImageListings
   readonly #promoter: Promoter
   readonly #modes: ModeTable
   readonly #evictor: Evictor
@@ -59,6 +62,7 @@ export class Cache {
   readonly #reads = new ImageRefcounts()
   readonly #leaving: ImageExpiry
   readonly passthrough: PassthroughImages
+  readonly forwarding: ForwardedImages
   readonly operations: CacheOperations
   /** For other hosts. */
   readonly served: ServedImages
@@ -78,6 +82,7 @@ export class Cache {
       makeRoom: signal => this.#leaving.forgetter.makeRoom(signal),
     })
     this.#trees = new DirectoryTrees({ catalog: this.#catalog, logger: options.logger })
+    this.#listings = new ImageListings({ catalog: this.#catalog, trees: this.#trees })
     const configured = this.#origins.configuredModes(options.mode ?? cacheModeDefault)
     this.#modes = new ModeTable({ index: options.index, configured })
     this.#promoter = new Promoter(options.promotionBytesMax, ({ image }) => keepsMisses(this.#modes.of(image)))
@@ -104,6 +109,8 @@ export class Cache {
     const opens = { begin: (id: string) => this.#opens.begin(id), end: (id: string) => this.#endOpen(id) }
     const shared = { ...options, originOf, opens, pins: this.#pins, digester: this.#digester, modes: this.#modes }
     this.passthrough = new PassthroughImages(shared)
+    const imageChanged = (image: Image) => this.#catalog.imageChanged(image)
+    this.forwarding = new ForwardedImages({ ...shared, imageChanged })
     const sampler = (this.#sampler = new UseSampler(options.nativeUses ?? null, () => this.#ownReads, options.now))
     this.#reading = new ReadPath({
       ...options,
@@ -135,7 +142,8 @@ export class Cache {
     const { index, store } = this.#options
     return new ServedImages({
       ...{ index, store, catalog: this.#catalog, origins: this.#origins, foreign: this.#foreign },
-      ...{ digester: this.#digester, operations: this.operations, fetches: this.#reading.fetches },
+      ...{ digester: this.#digester, operations: this.operations },
+      ...{ fetches: this.#reading.fetches, forwarding: this.forwarding },
       read: (image, offset, length, own) => this.read(image, offset, length, { ...own, isForOthers: true }),
     })
   }
@@ -165,6 +173,7 @@ export class Cache {
       scrub: this.#scrubber.counters,
       retirement: this.#leaving.collector.counters,
       passthrough: this.passthrough.counters,
+      forwarding: this.forwarding.counters,
       prefetch: this.#reading.prefetchCounters,
       inflightFetches: this.#reading.fetchesUnderWay,
       knownImages: this.#leaving.forgetter.counters,
@@ -245,34 +254,8 @@ export class Cache {
     for (const { origin } of this.#origins.all) if (origin.isHierarchical) await this.#trees.load(origin, signal)
   }
 
-  async list(directory: string | null, prefix: string, options: ReadOptions) {
-    const origin = this.#origins.in(directory)
-    if (origin.isHierarchical) return this.#listNested(origin, prefix, options)
-    const names = await this.#catalog.list(origin, options)
-    const imageOf = (name: string) => this.#catalog.imageShown(origin, name)
-    // Entries are made when they are read: there may be a million, and all listings share their names.
-    return {
-      length: names.length,
-      names,
-      at(index: number) {
-        const name = names[index]
-        return name === undefined ? undefined : { name, image: imageOf(name) }
-      },
-    }
-  }
-
-  async #listNested(origin: Origin, prefix: string, options: ReadOptions) {
-    const entries = await this.#trees.list(origin, prefix, options)
-    return {
-      length: entries.length,
-      names: entries,
-      at: (index: number) => {
-        const entry = entries[index]
-        return (
-          entry && { ...entry, image: entry.isDirectory ? null : this.#catalog.imageShown(origin, prefix + entry.name) }
-        )
-      },
-    }
+  list(directory: string | null, prefix: string, options: ReadOptions) {
+    return callSafely(() => this.#listings.list(this.#origins.in(directory), prefix, options))
   }
 
   imageOf(nodeId: bigint): ImageEntry | null {
@@ -379,6 +362,7 @@ export class Cache {
     this.#recencySaver.close()
     await this.operations.close()
     this.#sampler.close()
+    this.forwarding.close()
     await this.passthrough.close()
     await this.#scrubber.close()
     await this.#digester.close()

@@ -14,6 +14,7 @@ import type { Store } from '../store/store.ts'
 import type { ForeignObjects } from './evict/foreign-objects.ts'
 import type { InflightTable } from './fetch/inflight-table.ts'
 import type { OriginTable } from './fetch/origin-table.ts'
+import type { ForwardedImages } from './forwarded-images.ts'
 import type { DigestState, DigestVerifier } from './integrity/digest-verifier.ts'
 import type { Catalog } from './names/catalog.ts'
 import type { CacheOperations } from './operations/operations.ts'
@@ -29,6 +30,7 @@ export interface ServedImagesContext {
   readonly foreign: ForeignObjects
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly operations: Pick<CacheOperations, 'profile'>
+  readonly forwarding: Pick<ForwardedImages, 'redirectionOf'>
   /** See {@link Cache.read}. */
   read(image: Image, offset: number, length: number, options: ServedReadOptions): Promise<Uint8Array>
 }
@@ -115,6 +117,11 @@ export class ServedImages {
       return entriesBelow(prefix, names, name => catalog.imageOfName(origin, name)?.image ?? null)
     }
     return null
+  }
+
+  /** See {@link ForwardedImages.redirectionOf}. */
+  redirectionOf(image: Image, reaches: (url: string) => boolean): string | null {
+    return this.#parts.forwarding.redirectionOf(image, reaches)
   }
 
   /** Bytes of an image that are here. */

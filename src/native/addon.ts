@@ -226,6 +226,8 @@ export interface Session {
    * and where INIT did not agree on it, ELOOP where the file's system lies on another one.
    */
   openBacking(file: StoreFile): number
+  /** The same with the file behind a descriptor, which stays the caller's: the kernel holds the file by itself. */
+  openBackingOf(fd: number): number
   /** No open is answered with this id any more; those that were go on. Throws ENOENT of an id that there is not. */
   closeBacking(id: number): void
   /** Close all ids of the connection: an earlier process may have left some. */

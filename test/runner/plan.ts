@@ -64,6 +64,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/lifecycle': 70,
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,
+  'mount/forward': 15,
   'mount/modes': 15,
   'mount/move-cache': 45,
   'mount/names': 8,

@@ -87,6 +87,7 @@ export function collectStatus({
     truncatedListings: cutListings,
     knownImages,
     passthrough: measurePassthrough(cache, transport),
+    forwarding: cache.counters.forwarding,
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
     traces: { exported: traces.exported, dropped: traces.dropped },
@@ -124,6 +125,7 @@ export function collectLive(
     scrub,
     retirement,
     passthrough: measurePassthrough(cache, transport),
+    forwarding: cache.counters.forwarding,
     gauges: measureGauges(cache, transport),
   }
 }

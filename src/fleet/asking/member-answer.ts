@@ -69,7 +69,8 @@ export class MemberAnswer {
       const replicas = Number(headerOf(headers, replicasHeader) ?? 0)
       return { kind: 'busy', replicas: Number.isSafeInteger(replicas) ? replicas : 0 }
     }
-    if (status === 404 || status === 412) return { kind: 'absent' }
+    // 307: it sends all who ask to the origin, which this host knows.
+    if (status === 307 || status === 404 || status === 412) return { kind: 'absent' }
     const wrong = (why: string): AskOutcome => ({ kind: 'wrong', why: `${this.#options.url}: ${why}` })
     if (status !== 206) return wrong(`answered with status ${status}`)
     if (headerOf(headers, 'etag') !== entityTag(image.id)) return wrong('sent another version')

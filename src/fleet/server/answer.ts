@@ -9,6 +9,7 @@ import { takeMsMax } from './limits.ts'
 /** Lines of text, by status; they tell nothing of what is here. */
 const texts: Readonly<Record<number, string>> = {
   304: '',
+  307: 'the origin has it\n',
   400: 'that is no request\n',
   401: 'a certificate or a token is needed\n',
   404: 'not here\n',

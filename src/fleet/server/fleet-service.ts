@@ -181,7 +181,7 @@ export class FleetService {
     if (!image) return refuse(response, 404)
     if (target.kind === 'sums') return this.#images.sums(image, target.object, response)
     if (target.kind === 'image' && image.id !== target.id) return refuse(response, 412)
-    await this.#images.answer(image, request, response)
+    await this.#images.answer(image, request, response, target.kind === 'name')
   }
 
   async #imageOf(target: RequestTarget, { headers }: IncomingMessage, signal: LightAbortSignal): Promise<Image | null> {

@@ -73,10 +73,15 @@ export class ImageAnswers {
     return this.#refused
   }
 
-  /** @throws CacheError what the source says, before a head has gone */
-  async answer(image: Image, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  /**
+   * @param isNamed it was asked for by its name, not by its id
+   * @throws CacheError what the source says, before a head has gone
+   */
+  async answer(image: Image, request: IncomingMessage, response: ServerResponse, isNamed: boolean): Promise<void> {
     const { headers, method } = request
     const isHead = method === 'HEAD'
+    const place = mayRedirect(headers, image, isNamed) ? this.#redirectionFor(image, request) : null
+    if (place !== null) return refuse(response, 307, { location: place, 'cache-control': 'no-store' })
     const verdict = judgeRange(headers, image, isHead)
     const facts = this.#headOf(image)
     if (verdict.status === 416)
@@ -212,6 +217,10 @@ export class ImageAnswers {
     return known
   }
 
+  #redirectionFor(image: Image, { socket }: IncomingMessage): string | null {
+    return this.#parts.source.redirectionOf(image, url => mayReach(url, socket.remoteAddress))
+  }
+
   #refuseBusy(response: ServerResponse, headers: IncomingHttpHeaders): void {
     this.#refused++
     const rank = Number(headers[rankHeader])
@@ -241,6 +250,23 @@ export class ImageAnswers {
       ...(isNamed ? { 'repr-digest': `${digest.algorithm}=:${base64}:` } : {}),
     }
   }
+}
+
+/**
+ * May it be sent to the origin? A member knows that itself. Any other client has to begin with it: one that knows the
+ * version by our tag, as a parentfs does that has this host for its origin, would meet another one there.
+ */
+function mayRedirect(headers: IncomingHttpHeaders, { id }: Image, isNamed: boolean): boolean {
+  if (headers[rankHeader] !== undefined) return true
+  const tags = [headers['if-match'], headers['if-range']].filter(tag => tag !== undefined)
+  if (!isNamed || /^parentfs\b/.test(headers['user-agent'] ?? '')) return false
+  return tags.length === 0 ? headers.range === undefined : !tags.some(tag => tag.includes(id))
+}
+
+/** Another host does not reach what is on this one alone. */
+function mayReach(url: string, asker: string | undefined): boolean {
+  const isHere = (host: string) => host === 'localhost' || host === '::1' || /^(::ffff:)?127\./.test(host)
+  return !isHere(new URL(url).hostname.replace(/^\[|\]$/g, '')) || isHere(asker ?? '')
 }
 
 /** Members that the question has passed; one that says nonsense has passed all. */

@@ -27,6 +27,8 @@ export interface ImageSource {
   byKey(origin: string, key: string, options: SourceOptions): Promise<Image | null>
   byName(name: string, options: SourceOptions): Promise<Image>
   list(path: string, options: SourceOptions): Promise<Iterable<SourceEntry> | null>
+  /** The URL to which another host is sent, if it `reaches` that; null: the image is served here. */
+  redirectionOf(image: Image, reaches: (url: string) => boolean): string | null
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
   isComing(image: Image, offset: number, length: number): boolean

@@ -7,6 +7,7 @@ import { createHash } from 'node:crypto'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
 import type { StoreFile } from '../../native/addon.ts'
+import type { ForwardingBackend } from './forwarding.ts'
 import type { PassthroughBackend } from './passthrough.ts'
 
 export interface BackendOptions {
@@ -64,12 +65,12 @@ export function directoryNodeId(name: string): bigint {
   return (1n << 32n) | BigInt(createHash('sha256').update(name).digest().readUInt32LE(0))
 }
 
-/** The bit of the node id of a directory below that of an origin: no image has it. */
+/** The bit of the node id of a directory below that of an origin; with bit 62 beside it, it is an image's. */
 const nestedBit = 1n << 63n
 
 /** Is it the node id of a directory below that of an origin? */
 export function isNestedNode(nodeId: bigint): boolean {
-  return (nodeId & nestedBit) !== 0n
+  return nodeId >> 62n === 2n
 }
 
 /** The node id of a directory below that of an origin: 62 bits of its path's hash, the same for ever. */
@@ -91,6 +92,8 @@ export interface Backend {
   readonly directories: readonly string[] | null
   /** Decides which images the kernel may read by itself. */
   readonly passthrough: PassthroughBackend
+  /** Decides which images the kernel may read from the origin's own files. */
+  readonly forwarding: ForwardingBackend
   /**
    * The image of a key now; `directory` is that of its origin, null for the root's own.
    * @throws CacheError not-found, access-denied, origin-*, aborted

@@ -5,6 +5,7 @@
  * permanent, and the rest is found again by asking. The transports refuse every change.
  */
 import { constants } from 'node:fs'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, throwIfAborted } from '../../base/errors.ts'
 import { nameBytesMax } from '../../base/limits.ts'
 import { type Attributes, directoryAttributes, imageAttributes, type Presentation } from './attributes.ts'
@@ -17,19 +18,22 @@ import {
   nestedNodeId,
 } from './backend.ts'
 import { extendedAttribute, extendedAttributeNames } from './extended-attributes.ts'
+import type { Forwarding } from './forwarding.ts'
 import { FsError } from './fs-error.ts'
+import { KernelReads } from './kernel-reads.ts'
 import { type DirectoryNode, enclosingDirectory, Nodes, rootNodeId } from './nodes.ts'
 import { type DirectoryEntries, type DirectoryEntry, type DirectoryPlace, OpenDirectories } from './open-directories.ts'
 import { type Binder, OpenImages } from './open-images.ts'
-import { isPassthroughNode, type Passthrough, passthroughNodeId } from './passthrough.ts'
+import type { Passthrough } from './passthrough.ts'
 import { type SeekTarget, seek } from './seek.ts'
 
 export interface FileSystemOptions {
   readonly backend: Backend
   readonly presentation: Presentation
   readonly binder: Binder
-  /** Null where the transport has none. */
+  /** Null where the transport has none; so is `forwarding`. */
   readonly passthrough: Passthrough | null
+  readonly forwarding?: Forwarding | null
   /** See OpenDirectories. */
   readonly firstDirectoryHandle: bigint
 }
@@ -78,14 +82,14 @@ export class FileSystem {
   readonly #nodes: Nodes
   readonly #images: OpenImages
   readonly #directories: OpenDirectories
-  readonly #passthrough: Passthrough | null
+  readonly #kernelReads: KernelReads
 
-  constructor({ backend, presentation, binder, passthrough, firstDirectoryHandle }: FileSystemOptions) {
+  constructor({ backend, presentation, binder, firstDirectoryHandle, ...passed }: FileSystemOptions) {
     this.#backend = backend
     this.#presentation = presentation
     this.#nodes = new Nodes(backend)
     this.#images = new OpenImages(backend, binder)
-    this.#passthrough = passthrough
+    this.#kernelReads = new KernelReads(passed.passthrough, passed.forwarding ?? null)
     this.#directories = new OpenDirectories({ firstHandle: firstDirectoryHandle })
   }
 
@@ -131,7 +135,7 @@ export class FileSystem {
 
   /** Count a lookup of an image that is about to be told, and say its attributes. */
   remember(known: KnownImage): Attributes {
-    const told = this.#passthrough?.choose(known) ?? known
+    const told = this.#kernelReads.choose(known)
     this.#nodes.remember(told)
     return imageAttributes(told, this.#presentation)
   }
@@ -146,11 +150,10 @@ export class FileSystem {
     return this.#backend.imageOf(known.nodeId) === null ? null : this.remember(known)
   }
 
-  /** Does the kernel hold this node of an image, or its other one, because of us, or is the image open? */
+  /** Does the kernel hold one of the nodes of an image because of us, or is the image open? */
   knows(nodeId: bigint): boolean {
-    const other = passthroughNodeId(nodeId)
-    const isHeld = this.#nodes.holds(nodeId) || this.#nodes.holds(other)
-    return isHeld || this.#images.isOpen(nodeId) || this.#passthrough?.isOpen(other) === true
+    const isHeld = [nodeId, ...KernelReads.nodesOf(nodeId)].some(node => this.#nodes.holds(node))
+    return isHeld || this.#images.isOpen(nodeId) || this.#kernelReads.isOpen(nodeId)
   }
 
   forget(nodeId: bigint, lookups: number): void {
@@ -179,16 +182,16 @@ export class FileSystem {
    * @param flags of open(2)
    * @throws Refusal read-only, stale-node, is-a-directory; whatever Backend.open throws
    */
-  async open(nodeId: bigint, flags: number): Promise<OpenedImage> {
+  async open(nodeId: bigint, flags: number, { signal }: BackendOptions): Promise<OpenedImage> {
     if ((flags & writing) !== 0) throw new FsError('read-only')
     const known = this.#nodes.image(nodeId)
-    if (isPassthroughNode(nodeId)) return this.#openPassed(known, (flags & constants.O_DIRECT) !== 0)
+    if (KernelReads.has(nodeId)) return this.#openPassed(known, (flags & constants.O_DIRECT) !== 0, signal)
     await this.#images.open(known)
     return { handle: nodeId, backingId: null, isServed: true }
   }
 
   release(handle: bigint): void {
-    this.#passthrough?.release(handle)
+    this.#kernelReads.release(handle)
     this.#images.release(handle)
   }
 
@@ -299,7 +302,7 @@ export class FileSystem {
   gauges(): FileSystemGauges {
     return {
       nodes: this.#nodes.count,
-      openImages: new Set([...this.#images.ids(), ...(this.#passthrough?.ids() ?? [])]).size,
+      openImages: new Set([...this.#images.ids(), ...this.#kernelReads.ids()]).size,
       openDirectories: this.#directories.count,
       refusedDirectories: this.#directories.refused,
     }
@@ -308,18 +311,16 @@ export class FileSystem {
   /** Release all that is open. */
   close(): void {
     this.#images.close()
-    this.#passthrough?.close()
+    this.#kernelReads.close()
   }
 
-  async #openPassed(known: KnownImage, isDirect: boolean): Promise<OpenedImage> {
-    const passthrough = this.#passthrough
-    if (!passthrough) throw new FsError('stale-node')
-    const opened = passthrough.open(known, isDirect)
+  async #openPassed(known: KnownImage, isDirect: boolean, signal: CancelSignal): Promise<OpenedImage> {
+    const opened = await this.#kernelReads.open(known, isDirect, signal)
     try {
       if (opened.isServed) await this.#images.open({ image: known.image, nodeId: opened.handle })
       return opened
     } catch (error) {
-      passthrough.release(opened.handle)
+      this.#kernelReads.release(opened.handle)
       throw error
     }
   }

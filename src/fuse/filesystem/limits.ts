@@ -14,6 +14,9 @@ export const openDirectoryNamesMax = 2_000_000
 /** Lines about failed requests that may be logged per second; the rest are counted. */
 export const failureLinesPerSecondMax = 10
 
+/** Nodes of which it is remembered that the kernel has forgotten them; others are asked about again. */
+export const forgottenNodesMax = 4096
+
 /**
  * The time for which an image is not offered by passthrough after an open could not be one, and no image after a
  * takeover. The open asks for the name again within microseconds, and must not be told the same node: the kernel asks

@@ -115,7 +115,7 @@ export class Nodes {
   /** Count one lookup of an image that the kernel is about to be told of. */
   remember(known: KnownImage): void {
     const { nodeId } = known
-    if (nodeId <= reservedNodeIds || nodeId >= 1n << 63n) throw new Error(`node id ${nodeId} is not one for an image`)
+    if (nodeId <= reservedNodeIds || isNestedNode(nodeId)) throw new Error(`node id ${nodeId} is not one for an image`)
     const remembered = this.#images.get(nodeId)
     if (remembered) remembered.lookups++
     else this.#images.set(nodeId, { node: { kind: 'image', known }, lookups: 1 })

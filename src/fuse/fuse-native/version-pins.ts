@@ -70,7 +70,7 @@ export class VersionPins {
     if (!told) throw new FsError('is-a-directory')
     told.opens++
     try {
-      return (await this.#fileSystem.open(told.nodeId, flags)).handle
+      return (await this.#fileSystem.open(told.nodeId, flags, options)).handle
     } catch (error) {
       told.opens--
       throw error

@@ -93,9 +93,9 @@ function fileOperations(fileSystem: FileSystem): Entries {
   return [
     [
       opcodes.OPEN,
-      async ({ header }, body) => {
+      async (call, body) => {
         const flags = request.readOpen(body)
-        const opened = await fileSystem.open(header.nodeId, flags)
+        const opened = await fileSystem.open(call.header.nodeId, flags, call)
         return { bytes: openReply(opened), undo: () => fileSystem.release(opened.handle) }
       },
     ],

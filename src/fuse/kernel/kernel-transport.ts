@@ -13,8 +13,10 @@ import type { Session, SessionCounters, SessionLatencies, SessionOptions, StoreF
 import { type Presentation, presentationDefault } from '../filesystem/attributes.ts'
 import type { Backend } from '../filesystem/backend.ts'
 import { FileSystem, type FileSystemGauges } from '../filesystem/file-system.ts'
+import { Forwarding } from '../filesystem/forwarding.ts'
+import { KernelReads } from '../filesystem/kernel-reads.ts'
 import { passthroughRetryMs } from '../filesystem/limits.ts'
-import { Passthrough, passthroughNodeId } from '../filesystem/passthrough.ts'
+import { Passthrough } from '../filesystem/passthrough.ts'
 import type { Deadlines, SupersededEntry, Transport } from '../filesystem/transport.ts'
 import type { TransportCapabilities } from '../filesystem/transport-capabilities.ts'
 import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
@@ -104,9 +106,17 @@ export class KernelTransport implements Transport {
     }
     const now = () => performance.now()
     this.#passthrough = new Passthrough(options.backend.passthrough, kernel, options.logger, now)
+    const forwardingKernel = {
+      ...kernel,
+      openBacking: (fd: number) => this.#session.openBackingOf(fd),
+      isTakenOver: options.negotiated !== null,
+      hasForgotten: async (nodeId: bigint) => !this.#stopping && !(await this.#tell(invalidateAttributes(nodeId))),
+    }
+    const forwarding = new Forwarding(options.backend.forwarding, forwardingKernel, options.logger, now)
     this.#fileSystem = new FileSystem({
       backend: options.backend,
       passthrough: this.#passthrough,
+      forwarding,
       presentation: { ...presentationDefault(), ...options.presentation },
       binder: {
         bind: (handle, file) => this.#session.bind(handle, file),
@@ -159,7 +169,8 @@ export class KernelTransport implements Transport {
   async knows(nodeId: bigint, lost: SupersededEntry | null): Promise<boolean> {
     if (this.#stopping) return true
     const tell = (node: bigint) => this.#tell(invalidateAttributes(node))
-    const known = this.#fileSystem.knows(nodeId) || (await tell(nodeId)) || (await tell(passthroughNodeId(nodeId)))
+    let known = this.#fileSystem.knows(nodeId) || (await tell(nodeId))
+    for (const other of KernelReads.nodesOf(nodeId)) known ||= await tell(other)
     // It may never be looked up again: without this the kernel would keep it as long as it has memory.
     const end = lost ? lost.name.lastIndexOf('/') + 1 : 0
     const directoryId =

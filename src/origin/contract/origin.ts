@@ -72,12 +72,31 @@ export interface Origin {
    * @throws CacheError image-changed (the origin has another version, whose digest it would be), origin-*
    */
   digest(image: Image, options: ReadOptions): Promise<Digest | null>
+  /** Its images are files of this host, which readers may read by themselves: see `openFile`. Not when absent. */
+  readonly hasOwnFiles?: boolean
+  /**
+   * The origin's own file of this version, open for reading; the caller closes it. Null where there is none. Origins
+   * without such files lack it.
+   * @throws CacheError image-changed, access-denied, origin-*
+   */
+  openFile?(image: Image, options: ReadOptions): Promise<OwnFile | null>
+  /**
+   * The URL at which others can read the image by themselves, without credentials; null: there is none. Nothing is
+   * asked for it. Origins without such URLs lack it.
+   */
+  publicUrlOf?(image: Image): string | null
   /**
    * The origin's own words about an image, by name, as it said them last; null: none. Nothing is asked for it. Origins
    * without such words lack it.
    */
   describe?(image: Image): Readonly<Record<string, string>> | null
   /** Idempotent. */
+  close(): Promise<void>
+}
+
+/** An open file. */
+export interface OwnFile {
+  readonly fd: number
   close(): Promise<void>
 }
 

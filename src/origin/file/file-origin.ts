@@ -22,7 +22,7 @@ import type { FileReaders } from '../../native/file-readers.ts'
 import { type Digest, digestBeside } from '../contract/digest.ts'
 import { isImageName } from '../contract/image-name.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
-import type { Origin, OriginExtent, ReadOptions } from '../contract/origin.ts'
+import type { Origin, OriginExtent, OwnFile, ReadOptions } from '../contract/origin.ts'
 import { type Look, type Waiting, YoungVersions } from '../contract/recently-modified.ts'
 import { directoryOf, identityOfDirectory } from './file-url.ts'
 import { fileTickMs, wholeSecondsTickMs } from './limits.ts'
@@ -54,6 +54,7 @@ export interface NativeFileReads {
 
 export class FileOrigin implements Origin {
   readonly url: string
+  readonly hasOwnFiles = true
   readonly #root: string
   readonly #extents: ExtentFinder
   readonly #descriptors = new OpenDescriptors<OpenImageFile>(originDescriptorsMax)
@@ -119,6 +120,30 @@ export class FileOrigin implements Origin {
     throwIfAborted(signal)
     if (offset >= image.sizeBytes) return null
     return await this.#use(image, signal, async ({ handle }) => this.#extents.extentAt(handle.fd, offset))
+  }
+
+  async openFile(image: Image, { signal }: ReadOptions): Promise<OwnFile | null> {
+    throwIfAborted(signal)
+    const opened = this.#openVersion(image)
+    try {
+      return await abortable(opened, signal)
+    } catch (error) {
+      // The file system may answer once the caller has gone.
+      void opened.then(file => file.close()).catch(() => {})
+      if (isCacheError(error, 'not-found')) throw this.#changed(image, error)
+      throw error
+    }
+  }
+
+  async #openVersion(image: Image): Promise<FileHandle> {
+    const handle = await this.#open(image.key)
+    try {
+      await this.#mustBe(image, handle)
+      return handle
+    } catch (error) {
+      await handle.close()
+      throw error
+    }
   }
 
   async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {

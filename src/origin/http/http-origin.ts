@@ -19,6 +19,8 @@ import { baseOf } from './protocol/http-url.ts'
 export class HttpOrigin implements Origin {
   readonly url: string
   readonly #base: URL
+  /** Its images can be read without credentials, at its own address. */
+  readonly #isPublic: boolean
   readonly #client: HttpClient
   readonly #listing: HttpListing
   readonly #objects: HttpObjects
@@ -34,6 +36,7 @@ export class HttpOrigin implements Origin {
     this.url = base.href
     this.#base = base
     const all = { ...httpOptionsDefault, ...options }
+    this.#isPublic = authorization === null && all.authorizer === null && all.unixSocket === null
     this.#client = new HttpClient(base.origin, authorization, all)
     this.#listing = new HttpListing(base, this.#client, all.listingBytesMax)
     this.#objects = new HttpObjects(this.url, this.#client, all.readers, {
@@ -69,6 +72,10 @@ export class HttpOrigin implements Origin {
   async digest(image: Image, { signal }: ReadOptions): Promise<Digest | null> {
     throwIfAborted(signal)
     return await httpDigest(image, this.#client, name => this.#placeOf(name), signal)
+  }
+
+  publicUrlOf({ key }: Image): string | null {
+    return this.#isPublic ? this.#placeOf(key).href : null
   }
 
   close(): Promise<void> {

@@ -67,6 +67,15 @@ export class SealedOrigin extends ForwardingOrigin {
     if (parts.readers) parts.readers.guard = (imageId, reader) => this.#guarded(imageId, reader)
   }
 
+  /** Bytes that the kernel reads by itself are not proven. */
+  override get hasOwnFiles(): boolean {
+    return false
+  }
+
+  override publicUrlOf(): null {
+    return null
+  }
+
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     throwIfAborted(options.signal)
     const seal = this.#seals.use(image.id) ?? (await this.#sealOf(image, options))

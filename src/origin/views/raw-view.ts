@@ -62,6 +62,14 @@ export class RawViewOrigin extends ForwardingOrigin {
     this.#logger = logger
   }
 
+  override get hasOwnFiles(): boolean {
+    return false
+  }
+
+  override publicUrlOf(): null {
+    return null
+  }
+
   override async list(options: ReadOptions): Promise<readonly string[] | null> {
     const listed = await this.inner.list(options)
     if (listed === null) return null

@@ -61,6 +61,14 @@ export class UnpackedViewOrigin extends ForwardingOrigin {
     this.#decoders = decoders
   }
 
+  override get hasOwnFiles(): boolean {
+    return false
+  }
+
+  override publicUrlOf(): null {
+    return null
+  }
+
   override async list(options: ReadOptions): Promise<readonly string[] | null> {
     const listed = await this.inner.list(options)
     const views = new Set(listed?.flatMap(name => viewNameOf(name) ?? []))

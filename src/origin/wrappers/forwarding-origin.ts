@@ -6,9 +6,11 @@
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Digest } from '../contract/digest.ts'
-import type { FoundImage, Origin, OriginExtent, ReadOptions, TakeBytes } from '../contract/origin.ts'
+import type { FoundImage, Origin, OriginExtent, OwnFile, ReadOptions, TakeBytes } from '../contract/origin.ts'
 
-export type OriginOperation = Exclude<keyof Origin, 'url' | 'isHierarchical' | 'describe' | 'close'>
+type Untold = 'url' | 'isHierarchical' | 'hasOwnFiles' | 'openFile' | 'publicUrlOf' | 'describe' | 'close'
+
+export type OriginOperation = Exclude<keyof Origin, Untold>
 
 /** One call of any operation, on an origin that a wrapper chooses and with options that it may change. */
 export type OriginCall<T> = (origin: Origin, options: ReadOptions) => Promise<T>
@@ -25,6 +27,10 @@ export abstract class ForwardingOrigin implements Origin {
 
   get isHierarchical(): boolean {
     return this.inner.isHierarchical === true
+  }
+
+  get hasOwnFiles(): boolean {
+    return this.inner.hasOwnFiles === true
   }
 
   list(options: ReadOptions): Promise<readonly string[] | null> {
@@ -49,6 +55,15 @@ export abstract class ForwardingOrigin implements Origin {
 
   digest(image: Image, options: ReadOptions): Promise<Digest | null> {
     return this.forward('digest', (origin, options) => origin.digest(image, options), options)
+  }
+
+  /** It counts as a lookup: that is the work that the origin has with it. */
+  openFile(image: Image, options: ReadOptions): Promise<OwnFile | null> {
+    return this.forward('lookup', async (origin, own) => (await origin.openFile?.(image, own)) ?? null, options)
+  }
+
+  publicUrlOf(image: Image): string | null {
+    return this.inner.publicUrlOf?.(image) ?? null
   }
 
   describe(image: Image): Readonly<Record<string, string>> | null {

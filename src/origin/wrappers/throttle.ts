@@ -69,6 +69,11 @@ export class ThrottleOrigin extends ForwardingOrigin {
     this.#clock = clock
   }
 
+  /** Readers that read by themselves would go past the rate. */
+  override get hasOwnFiles(): boolean {
+    return false
+  }
+
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const queued = options.trace?.begin('queue', { 'parentfs.queue': 'throttle' })
     await endingWith(queued, this.#turn(1, target.length, options))

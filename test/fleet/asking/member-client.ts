@@ -80,6 +80,7 @@ const outcomes: Partial<Record<HostileAnswer, Partial<AskOutcome>>> = {
   'a shorter length': { kind: 'wrong' },
   'a packed body': { kind: 'wrong' },
   'that it has another version': { kind: 'absent' },
+  'that the origin has it': { kind: 'absent' },
   'that it has nothing': { kind: 'absent' },
   'that it is busy': { kind: 'busy', replicas: 8 },
   'that it is busy, and nonsense': { kind: 'busy', replicas: 0 },

@@ -198,3 +198,24 @@ t.test('without the token there is nothing, not even names', async t => {
   t.equal(seen.size, 1, 'one answer to all')
   t.match([...seen][0], /^\[401,/)
 })
+
+t.test('in mode forward, members and beginners are sent to the origin; who knows the version stays', async t => {
+  const { service, origin, served, rooms } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const range = 'bytes=0-4095'
+  const said = (path: string, headers: Record<string, string> = {}) => ask(service.port, path, { headers })
+  origin.publicUrl = 'http://127.0.0.1:9/images/'
+  t.equal((await said('/v1/images/a')).status, 200, 'in mode promote')
+  await rooms.cache.operations.setMode({ origin: null, image: null }, 'forward')
+  const location = 'http://127.0.0.1:9/images/a'
+  t.match(await said('/v1/images/a'), { status: 307, headers: { location } })
+  t.match(await ask(service.port, '/v1/images/a', { method: 'HEAD' }), { status: 307, headers: { location } })
+  t.match(await said(imagePath(id), { range, 'parentfs-rank': '0' }), { status: 307, headers: { location } })
+  t.match(await said('/v1/images/a', { range, 'if-range': '"the origin\'s"' }), { status: 307 })
+  const kept: Record<string, string>[] = [{ range }, { range, 'if-range': `"${id}"` }, { 'user-agent': 'parentfs' }]
+  for (const headers of kept) t.ok((await said('/v1/images/a', headers)).status < 300, JSON.stringify(headers))
+  t.equal((await said(imagePath(id), { range })).status, 206, 'by its id')
+  t.match(rooms.cache.counters.forwarding, { redirects: 4 })
+  origin.publicUrl = null
+  t.equal((await said('/v1/images/a')).status, 200, 'where there is no way back')
+})

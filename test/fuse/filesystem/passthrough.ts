@@ -10,6 +10,8 @@ import { FakeSession } from '../../fixtures/fake-session.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { until } from '../../fixtures/until.ts'
 
+const neverAborted = new AbortController().signal
+
 function setUp({ readsDirect = false } = {}) {
   const backend = new FakeBackend()
   backend.file = {} as StoreFile
@@ -64,9 +66,9 @@ t.test('an open with O_DIRECT is of the same backing file, and its reads come to
   offer(true)
   const files = fileSystem(passthrough)
   const { nodeId } = passthrough.choose(known)
-  const passed = await files.open(nodeId, constants.O_RDONLY)
-  const direct = await files.open(nodeId, constants.O_DIRECT)
-  const another = await files.open(nodeId, constants.O_DIRECT)
+  const passed = await files.open(nodeId, constants.O_RDONLY, { signal: neverAborted })
+  const direct = await files.open(nodeId, constants.O_DIRECT, { signal: neverAborted })
+  const another = await files.open(nodeId, constants.O_DIRECT, { signal: neverAborted })
   t.match(passed, { isServed: false, backingId: direct.backingId! })
   t.match(direct, { isServed: true, handle: another.handle })
   t.not(direct.handle, passed.handle)
@@ -91,14 +93,19 @@ t.test('an open that cannot be bound holds nothing', async t => {
   const { backend, known, session, passthrough, held, offer, fileSystem } = setUp()
   offer(true)
   backend.failWith = { method: 'open', error: new Error('no') }
-  await t.rejects(fileSystem(passthrough).open(passthroughNodeId(known.nodeId), constants.O_DIRECT), { message: 'no' })
+  await t.rejects(
+    fileSystem(passthrough).open(passthroughNodeId(known.nodeId), constants.O_DIRECT, { signal: neverAborted }),
+    { message: 'no' },
+  )
   t.same([session.backings.size, held()], [0, 0])
 })
 
 t.test('where the kernel reads for O_DIRECT too, nothing comes to us', async t => {
   const { known, session, passthrough, offer, fileSystem } = setUp({ readsDirect: true })
   offer(true)
-  const opened = await fileSystem(passthrough).open(passthroughNodeId(known.nodeId), constants.O_DIRECT)
+  const opened = await fileSystem(passthrough).open(passthroughNodeId(known.nodeId), constants.O_DIRECT, {
+    signal: neverAborted,
+  })
   t.equal(opened.isServed, false)
   t.equal(session.bound.size, 0)
 })

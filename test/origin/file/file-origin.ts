@@ -263,3 +263,26 @@ function openFiles(): string[] {
     }
   })
 }
+
+t.test('readers are given its own file, of exactly the version that they ask for', async t => {
+  const directory = t.testdir({ 'a.img': 'first' })
+  const origin = new FileOrigin(pathToFileURL(directory).href, loadAddon())
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.img', { signal }))
+  const file = await origin.openFile(image, { signal })
+  t.equal(readlinkSync(`/proc/self/fd/${file!.fd}`), join(directory, 'a.img'))
+  writeFileSync(join(directory, 'b.img'), 'other')
+  renameSync(join(directory, 'b.img'), join(directory, 'a.img'))
+  t.ok(readlinkSync(`/proc/self/fd/${file!.fd}`).endsWith('(deleted)'), 'it stays as it was')
+  await file!.close()
+  const descriptors = () => readdirSync('/proc/self/fd').length
+  const before = descriptors()
+  await t.rejects(origin.openFile(image, { signal }), { code: 'image-changed' })
+  rmSync(join(directory, 'a.img'))
+  await t.rejects(origin.openFile(image, { signal }), { code: 'image-changed' })
+  const leaving = new AbortController()
+  const left = origin.openFile(image, { signal: leaving.signal })
+  leaving.abort()
+  await t.rejects(left)
+  await until(() => descriptors() <= before, 10_000, 'what was opened to be closed')
+})
