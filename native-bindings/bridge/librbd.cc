@@ -16,13 +16,17 @@ namespace parentfs::bridge {
 
 namespace {
 
-
 librbd::ParentName name_of(const Napi::Value& value) {
   const Napi::Object given = object(value, "name");
   return {.pool_id = word(given.Get("poolId"), "poolId"),
           .snapshot_id = word(given.Get("snapshotId"), "snapshotId"),
           .name_space = text(given.Get("namespace"), "namespace"),
           .prefix = text(given.Get("prefix"), "prefix")};
+}
+
+librbd::LeftToCluster left_of(const Napi::Value& value) {
+  return static_cast<librbd::LeftToCluster>(
+      small_number(value, "left", static_cast<std::uint32_t>(librbd::LeftToCluster::everything)));
 }
 
 double rate(const Napi::Object& given, const char* name) {
@@ -97,6 +101,7 @@ Napi::Function LibrbdResponder::define(Napi::Env env) {
   return DefineClass(
       env, "LibrbdResponder",
       {InstanceMethod("setParent", &LibrbdResponder::set_parent),
+       InstanceMethod("changeParent", &LibrbdResponder::change_parent), InstanceMethod("look", &LibrbdResponder::look),
        InstanceMethod("refuseParent", &LibrbdResponder::refuse_parent),
        InstanceMethod("removeParent", &LibrbdResponder::remove_parent),
        InstanceMethod("takeAsked", &LibrbdResponder::take_asked),
@@ -140,11 +145,23 @@ void LibrbdResponder::set_parent(const Napi::CallbackInfo& info) {
       .order = small_number(given.Get("order"), "order", wire::ObjectNode::order_max),
       .size_bytes = whole_number(given.Get("sizeBytes"), "sizeBytes"),
       .file = file.IsNull() ? nullptr : StoreFile::file_of(file),
-      .existing = {existing.begin(), existing.end()}};
+      .existing = {existing.begin(), existing.end()},
+      .left = left_of(given.Get("left"))};
   if (parent.order < wire::ObjectNode::order_min || parent.image == 0) {
     throw Napi::RangeError::New(info.Env(), "order and image must be those of a node");
   }
   parents_->set(name, std::move(parent));
+}
+
+void LibrbdResponder::change_parent(const Napi::CallbackInfo& info) {
+  const Napi::Value file = info[1];
+  parents_->change(small_number(info[0], "image", std::numeric_limits<std::uint32_t>::max()),
+                   file.IsNull() ? nullptr : StoreFile::file_of(file), left_of(info[2]));
+}
+
+Napi::Value LibrbdResponder::look(const Napi::CallbackInfo& info) {
+  const librbd::AnswerKind kind = parents_->look(name_of(info[0]), whole_number(info[1], "number"));
+  return Napi::Number::New(info.Env(), static_cast<double>(kind));
 }
 
 void LibrbdResponder::refuse_parent(const Napi::CallbackInfo& info) {

@@ -52,6 +52,8 @@ class LibrbdResponder : public Napi::ObjectWrap<LibrbdResponder> {
   using Wake = Napi::TypedThreadSafeFunction<LibrbdResponder, void, &LibrbdResponder::called>;
 
   void set_parent(const Napi::CallbackInfo& info);
+  void change_parent(const Napi::CallbackInfo& info);
+  Napi::Value look(const Napi::CallbackInfo& info);
   void refuse_parent(const Napi::CallbackInfo& info);
   void remove_parent(const Napi::CallbackInfo& info);
   Napi::Value take_asked(const Napi::CallbackInfo& info);

@@ -55,21 +55,39 @@ Answer ParentTable::answer(const ReadAsk& ask, Clock::time_point now) {
   Entry& entry = found->second;
   entry.asked = true;
   const KnownParent& parent = entry.parent;
-  if (parent.image == 0) return {.kind = entry.refusal, .node = 0};
   const std::uint64_t object_bytes = std::uint64_t{1} << parent.order;
-  const std::uint64_t objects = (parent.size_bytes + object_bytes - 1) >> parent.order;
-  const bool is_ours = object->number < objects && (ask.object_bytes == 0 || ask.object_bytes == object_bytes);
-  if (!is_ours) return {.kind = AnswerKind::malformed, .node = 0};
-  if (!exists(parent, object->number)) return {.kind = AnswerKind::absent, .node = 0};
+  if (parent.image != 0 && ask.object_bytes != 0 && ask.object_bytes != object_bytes) {
+    return {.kind = AnswerKind::malformed, .node = 0};
+  }
+  const AnswerKind kind = judge(entry, object->number);
   const std::uint64_t node =
       wire::ObjectNode{.image = parent.image, .order = parent.order, .number = object->number}.id();
-  const Held held_now = held(parent, object->number);
-  if (held_now == Held::all) return {.kind = AnswerKind::resident, .node = node};
-  if (held_now == Held::none && is_cold(node, now)) return {.kind = AnswerKind::cold, .node = 0};
+  if (kind == AnswerKind::resident) return {.kind = kind, .node = node};
+  if (kind != AnswerKind::partial && kind != AnswerKind::cold) return {.kind = kind, .node = 0};
+  if (kind == AnswerKind::cold && is_cold(node, now)) return {.kind = kind, .node = 0};
   if (!reads_.may_take(now) || !bytes_.may_take(now)) return {.kind = AnswerKind::throttled, .node = 0};
   reads_.take(1);
   bytes_.take(static_cast<double>(parent.file ? parent.file->geometry().block_bytes() : object_bytes));
   return {.kind = AnswerKind::partial, .node = node};
+}
+
+AnswerKind ParentTable::look(const ParentName& name, std::uint64_t number) {
+  const Lock lock(mutex_);
+  const auto found = entries_.find(key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix));
+  return found == entries_.end() ? AnswerKind::unknown : judge(found->second, number);
+}
+
+AnswerKind ParentTable::judge(const Entry& entry, std::uint64_t number) {
+  const KnownParent& parent = entry.parent;
+  if (parent.image == 0) return entry.refusal;
+  const std::uint64_t objects = (parent.size_bytes + (std::uint64_t{1} << parent.order) - 1) >> parent.order;
+  if (number >= objects) return AnswerKind::malformed;
+  if (parent.left == LeftToCluster::everything) return AnswerKind::mode;
+  if (!exists(parent, number)) return AnswerKind::absent;
+  const Held held_now = held(parent, number);
+  if (held_now == Held::all) return AnswerKind::resident;
+  if (parent.left == LeftToCluster::misses) return AnswerKind::mode;
+  return held_now == Held::none ? AnswerKind::cold : AnswerKind::partial;
 }
 
 ParentTable::Held ParentTable::held(const KnownParent& parent, std::uint64_t number) {
@@ -129,6 +147,15 @@ void ParentTable::set(const ParentName& name, KnownParent parent) {
   Entry& entry = entries_[key_of(name.pool_id, name.snapshot_id, name.name_space, name.prefix)];
   entry.parent = std::move(parent);
   waiting_.erase(key_);
+}
+
+void ParentTable::change(std::uint64_t image, const std::shared_ptr<image::DataFile>& file, LeftToCluster left) {
+  const Lock lock(mutex_);
+  for (auto& [key, entry] : entries_) {
+    if (entry.parent.image != image) continue;
+    entry.parent.file = file;
+    entry.parent.left = left;
+  }
 }
 
 void ParentTable::refuse(const ParentName& name, std::uint8_t reason) {

@@ -38,6 +38,8 @@ enum class AnswerKind : std::uint8_t {
   throttled,
   closing,
   malformed,
+  /** Of an image whose mode leaves it to the cluster. */
+  mode,
   /** The first of those that TypeScript gives a reason for. */
   refused,
 };
@@ -60,6 +62,9 @@ struct ParentName {
   std::string prefix;
 };
 
+/** The part of a parent that its mode leaves to the cluster: an object that is not held whole is a miss. */
+enum class LeftToCluster : std::uint8_t { nothing, misses, everything };
+
 /** A parent whose objects are in the view. */
 struct KnownParent {
   /** As in wire::ObjectNode. */
@@ -70,6 +75,7 @@ struct KnownParent {
   std::shared_ptr<image::DataFile> file;
   /** Bit k of the bytes: object k exists. Empty: that is not known. */
   std::vector<std::byte> existing;
+  LeftToCluster left = LeftToCluster::nothing;
 };
 
 struct ColdPolicy {
@@ -99,6 +105,10 @@ class ParentTable {
   void count(AnswerKind kind) { counts_.at(static_cast<std::size_t>(kind)).fetch_add(1, std::memory_order_relaxed); }
 
   void set(const ParentName& name, KnownParent parent) EXCLUDES(mutex_);
+  /** All parents that the image is: from now on read from another file, and left to the cluster as said. */
+  void change(std::uint64_t image, const std::shared_ptr<image::DataFile>& file, LeftToCluster left) EXCLUDES(mutex_);
+  /** The answer that an ask for an object would get now, as far as its state goes; nothing is counted or remembered. */
+  [[nodiscard]] AnswerKind look(const ParentName& name, std::uint64_t number) EXCLUDES(mutex_);
   /** @param reason 0 or more: counted as the kind `refused` + reason */
   void refuse(const ParentName& name, std::uint8_t reason) EXCLUDES(mutex_);
   /** It is unknown from now on. @returns whether it was asked for since the last such question */
@@ -123,6 +133,8 @@ class ParentTable {
   };
   enum class Held { all, some, none };
 
+  /** `cold` stands for an object of which nothing is held. */
+  [[nodiscard]] static AnswerKind judge(const Entry& entry, std::uint64_t number);
   [[nodiscard]] static Held held(const KnownParent& parent, std::uint64_t number);
   [[nodiscard]] bool is_cold(std::uint64_t node, Clock::time_point now) REQUIRES(mutex_);
   void note_unknown(const ReadAsk& ask, std::string_view prefix) REQUIRES(mutex_);

@@ -14,6 +14,7 @@ import type { LearnedProfile } from '../cache/operations/operations.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import type { FleetStatus, UnitExplanation } from '../fleet/asking/fleet-group.ts'
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
+import type { LibrbdObject } from './librbd-report.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs, walkMsMax } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'
 import type { Status } from './status.ts'
@@ -116,6 +117,15 @@ export async function requestExplanation(
 ): Promise<(Explanation & { readonly units: readonly UnitExplanation[] }) | null> {
   const answer = await askForSuccess(socketPath, 'POST', '/explain', asked)
   return answer as (Explanation & { units: readonly UnitExplanation[] }) | null
+}
+
+/**
+ * @param object as librbd names it
+ * @returns null when no daemon is there
+ * @throws CacheError not-found, invalid-argument, access-denied, closed
+ */
+export async function requestObject(socketPath: string, object: string): Promise<LibrbdObject | null> {
+  return (await askForSuccess(socketPath, 'POST', '/explain-object', { object })) as LibrbdObject | null
 }
 
 /** @returns the group, null in it where there is none; null when no daemon is there. @throws CacheError likewise */

@@ -8,6 +8,7 @@ import type { PromotionCounters } from '../cache/fetch/promoter.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
 import type { FleetStatus } from '../fleet/asking/fleet-group.ts'
+import type { LibrbdReport } from './librbd-report.ts'
 import type { DaemonState, Status } from './status.ts'
 
 /** One origin; see admin/status.ts for what is counted. */
@@ -79,6 +80,7 @@ export interface RoomsMeasurements
   readonly serving: ServingMeasurements
   /** Spans of traced misses: taken by the collector, and lost on the way. */
   readonly traces: { readonly exported: number; readonly dropped: number }
+  readonly librbd: Omit<LibrbdReport, 'parents'>
 }
 
 export interface Measurements extends RoomsMeasurements {

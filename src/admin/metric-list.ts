@@ -7,6 +7,7 @@
  */
 import { cacheModes } from '../cache/modes/cache-mode.ts'
 import { fleetMetrics, servingMetrics } from './fleet-metrics.ts'
+import { librbdMetrics } from './librbd-metrics.ts'
 import type { Measurements } from './measurements.ts'
 import { type CounterMetric, counter, gauge, type Metric, states } from './metric.ts'
 
@@ -285,6 +286,7 @@ export const metricList: readonly Metric[] = [
   ...origins,
   ...servingMetrics,
   ...fleetMetrics,
+  ...librbdMetrics,
   ...daemon,
 ]
 

@@ -25,6 +25,7 @@ import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-fi
 import type { ImageLocation } from '../origin/locations/located-origin.ts'
 import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
 import type { FleetHandlers } from './fleet-handlers.ts'
+import type { LibrbdHandlers } from './librbd-report.ts'
 import { metricsContentType } from './metrics.ts'
 import type { Progress } from './progress-stream.ts'
 import type { Status } from './status.ts'
@@ -45,6 +46,7 @@ export interface AdminHandlers {
   moveCache(directory: string): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
   readonly fleet: FleetHandlers
+  readonly librbd: LibrbdHandlers
   /** Answer a request of the page, see src/web/. @param path below `/web/`. Never rejects. */
   web(path: string, request: IncomingMessage, response: ServerResponse): Promise<void>
 }
@@ -180,6 +182,9 @@ export const answers: Readonly<Record<string, AnswerRoute>> = {
   'POST /fleet/leave': (_body, { fleet }) => {
     fleet.leave()
     return { status: 200, body: {} }
+  },
+  'POST /explain-object': (body, { librbd }) => {
+    return { status: 200, body: librbd.explain(read(body, z.object({ object: name })).object) }
   },
   'POST /explain': async (body, { operations, fleet }) => {
     const { image, offset, length } = read(body, z.object({ image: name, offset: count, length: count }))

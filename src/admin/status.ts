@@ -8,6 +8,7 @@ import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { ImageStatus } from '../cache/cache-status.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { PrefetchStatus } from '../cache/read/read-path.ts'
+import type { LibrbdReport } from './librbd-report.ts'
 
 /** `starting` until the mount answers; `stopping` when it has gone. */
 export type DaemonState = 'starting' | 'ready' | 'stopping'
@@ -181,5 +182,7 @@ export interface Status {
     /** Images that the kernel remembers. */
     readonly nodes: number
   }
+  /** Clients of librbd; null: they are not served. */
+  readonly librbd: LibrbdReport | null
   readonly images: readonly ImageStatus[]
 }

@@ -3,13 +3,18 @@
  */
 import { type ParentRefusal, parentRefusals } from '../origin/contract/parent-finder.ts'
 
-const own = ['resident', 'partial', 'absent', 'unknown', 'cold', 'throttled', 'closing', 'malformed'] as const
+const own = ['resident', 'partial', 'absent', 'unknown', 'cold', 'throttled', 'closing', 'malformed', 'mode'] as const
 
 /** The first three are answered by path, the others by READ_RADOS. */
-export const answerKinds = [...own, ...parentRefusals] as const
+const answerKinds = [...own, ...parentRefusals] as const
 export type AnswerKind = (typeof answerKinds)[number]
 
 export type AnswerCounts = Readonly<Record<AnswerKind, number>>
+
+/** The kind of that number. */
+export function kindOfNumber(number: number): AnswerKind {
+  return answerKinds[number] ?? 'unknown'
+}
 
 /** The counts of a responder, by name. */
 export function answerCountsOf(counts: readonly number[]): AnswerCounts {

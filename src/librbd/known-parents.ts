@@ -7,12 +7,14 @@
 import { ByteSemaphore } from '../async/byte-semaphore.ts'
 import { PeriodicTask } from '../async/periodic-task.ts'
 import { messageOf } from '../base/errors.ts'
+import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'
 import { LruMap } from '../base/lru-map.ts'
 import type { KnownImage } from '../fuse/filesystem/backend.ts'
-import type { LibrbdResponder, ParentName } from '../native/librbd.ts'
+import type { LeftToCluster, LibrbdResponder, ParentName } from '../native/librbd.ts'
 import type { FoundParent, ParentFinder, ParentRefusal } from '../origin/contract/parent-finder.ts'
 import { numberOfRefusal } from './answer-kinds.ts'
+import type { ExplainedParent } from './explain-object.ts'
 import { parentCheckMs, parentIdleMs, parentSearchMsMax, parentsMax, parentsSoughtAtOnce } from './limits.ts'
 import type { ObjectImages } from './object-images.ts'
 import { imagePartOf, orderOf } from './object-node.ts'
@@ -31,6 +33,8 @@ export interface KnownParentsContext {
   /** @throws CacheError */
   lookup(directory: string | null, key: string, options: { readonly signal: AbortSignal }): Promise<KnownImage>
   readonly images: Pick<ObjectImages, 'openAs' | 'close'>
+  /** As the mode of the image says now. */
+  leftToCluster(image: Image): LeftToCluster
   readonly logger: Logger
   /** Milliseconds, never going back. */
   readonly now: () => number
@@ -50,7 +54,7 @@ export interface ParentStatus {
 interface Entry {
   readonly name: ParentName
   readonly finder: ParentFinder | null
-  readonly image: { readonly key: string; readonly part: number } | null
+  readonly image: ExplainedParent['image']
   readonly refusal: ParentRefusal | null
   askedMs: number
 }
@@ -85,6 +89,16 @@ export class KnownParents {
       image: image?.key ?? null,
       refusal,
     }))
+  }
+
+  /** Parents that were asked for; refused ones too. */
+  entries(): Iterable<ExplainedParent> {
+    return this.#entries.values()
+  }
+
+  /** Parents that are answered by path. */
+  get known(): number {
+    return [...this.#entries.values()].filter(({ image }) => image !== null).length
   }
 
   /** Let go what is idle, refused, or whose snapshot has gone. Never rejects. */
@@ -138,10 +152,11 @@ export class KnownParents {
     if (opened === null) return this.#refuse(name, 'ambiguous')
     const part = imagePartOf(known.nodeId)
     const { sizeBytes, existing } = found
-    responder.setParent(name, { image: part, order, sizeBytes, file: opened.file, existing })
+    const left = this.#parts.leftToCluster(known.image)
+    responder.setParent(name, { image: part, order, sizeBytes, file: opened.file, existing, left })
     const key = place.directory === null ? known.image.key : `${place.directory}/${known.image.key}`
     logger.info({ ...shown(name), image: key }, 'a parent of clones is known')
-    this.#set({ name, finder: place.finder, image: { key, part }, refusal: null, askedMs: now() })
+    this.#set({ name, finder: place.finder, image: { key, part, order, sizeBytes }, refusal: null, askedMs: now() })
   }
 
   /** The key under which the image is known already, so that both ways share what is cached. */

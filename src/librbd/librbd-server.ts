@@ -8,6 +8,7 @@ import { pause } from '../async/pause.ts'
 import type { CancelSignal } from '../base/cancel-signal.ts'
 import type { Image } from '../base/image.ts'
 import type { Logger } from '../base/logger.ts'
+import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { Presentation } from '../fuse/filesystem/attributes.ts'
 import type { Backend, BackendOptions, KnownImage } from '../fuse/filesystem/backend.ts'
 import type { Deadlines } from '../fuse/filesystem/transport.ts'
@@ -16,7 +17,9 @@ import type { ReadReportListener } from '../fuse/kernel/read-reports.ts'
 import type { Session, SessionCounters, SessionLatencies, SessionOptions, StoreFile } from '../native/addon.ts'
 import type { Librbd, LibrbdResponder, LibrbdThrottles } from '../native/librbd.ts'
 import { type AnswerCounts, answerCountsOf } from './answer-kinds.ts'
+import { explainObject, type ObjectExplanation } from './explain-object.ts'
 import { KnownParents, type ParentPlace, type ParentStatus } from './known-parents.ts'
+import { leftToClusterIn } from './left-to-cluster.ts'
 import { retreatMs, silenceMs } from './limits.ts'
 import { ObjectImages } from './object-images.ts'
 import { ObjectTransport } from './object-transport.ts'
@@ -24,7 +27,7 @@ import { ObjectView } from './object-view.ts'
 
 /** The cache as the object view uses it. */
 export interface ObjectBackend
-  extends Pick<Backend, 'release' | 'read' | 'originReadBegun' | 'originReadDone' | 'bufferTouched'> {
+  extends Pick<Backend, 'release' | 'read' | 'fileOf' | 'originReadBegun' | 'originReadDone' | 'bufferTouched'> {
   open(image: Image): Promise<StoreFile | null>
   /** Images that are known without asking. */
   readonly known: {
@@ -32,6 +35,7 @@ export interface ObjectBackend
     imageOfName(directory: string | null, key: string): KnownImage | null
   }
   lookup(directory: string | null, key: string, options: BackendOptions): Promise<KnownImage>
+  residence(image: Image): { readonly mode: CacheMode }
 }
 
 export interface LibrbdServerOptions {
@@ -51,11 +55,16 @@ export interface LibrbdServerOptions {
   readonly onNegotiated: (negotiated: Negotiated) => Promise<void>
 }
 
-export interface LibrbdStatus {
+export interface LibrbdMeasurements {
   readonly connections: number
   /** Connections that were closed because their bytes were no frames. */
   readonly broken: number
   readonly answers: AnswerCounts
+  /** Parents that are answered by path. */
+  readonly parentsKnown: number
+}
+
+export interface LibrbdStatus extends LibrbdMeasurements {
   readonly parents: readonly ParentStatus[]
 }
 
@@ -64,13 +73,15 @@ export class LibrbdServer {
   readonly #images: ObjectImages
   readonly #parents: KnownParents
   readonly #transport: ObjectTransport
-  readonly #logger: Logger
+  readonly #options: LibrbdServerOptions
+  /** One after the other: the last one has the last word. */
+  #rebound = Promise.resolve()
   #ending: Promise<void> | undefined
   #closing: Promise<void> | undefined
 
   constructor(options: LibrbdServerOptions) {
     const { backend, logger } = options
-    this.#logger = logger
+    this.#options = options
     this.#images = new ObjectImages({
       open: image => backend.open(image),
       release: image => backend.release(image),
@@ -102,6 +113,7 @@ export class LibrbdServer {
       lookup: (directory, key, { signal }: { readonly signal: CancelSignal }) =>
         backend.lookup(directory, key, { signal }),
       images: this.#images,
+      leftToCluster: image => leftToClusterIn(backend.residence(image).mode),
       logger,
       now: () => performance.now(),
     })
@@ -115,9 +127,29 @@ export class LibrbdServer {
     this.#transport.setDeadlines(deadlines)
   }
 
+  /** Images have other modes: answer as they say, and read from the data files that they allow. Never rejects. */
+  rebind(): Promise<void> {
+    const { backend } = this.#options
+    const bound = (part: number, image: Image, file: StoreFile | null) =>
+      this.#responder.changeParent(part, file, leftToClusterIn(backend.residence(image).mode))
+    const rebind = () => this.#images.rebind(image => backend.fileOf(image), bound)
+    return (this.#rebound = this.#rebound.then(() => (this.#closing ? undefined : rebind())))
+  }
+
   status(): LibrbdStatus {
+    return { ...this.measurements(), parents: this.#parents.status() }
+  }
+
+  /** The part of the status that costs no walk over parents. */
+  measurements(): LibrbdMeasurements {
     const { connections, broken, answers } = this.#responder.counters()
-    return { connections, broken, answers: answerCountsOf(answers), parents: this.#parents.status() }
+    return { connections, broken, answers: answerCountsOf(answers), parentsKnown: this.#parents.known }
+  }
+
+  /** @throws CacheError not-found, invalid-argument */
+  explain(name: string): ObjectExplanation {
+    const { directory } = this.#options
+    return explainObject(name, { responder: this.#responder, directory, parents: this.#parents.entries() })
   }
 
   /** Counters of the view's session threads. */
@@ -149,7 +181,7 @@ export class LibrbdServer {
     this.#responder.fallSilent()
     await pause(silenceMs, never)
     this.#responder.hangUp()
-    this.#logger.info({}, 'clients of librbd were let go')
+    this.#options.logger.info({}, 'clients of librbd were let go')
   }
 
   async #close(): Promise<void> {

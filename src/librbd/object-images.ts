@@ -79,6 +79,26 @@ export class ObjectImages {
     return this.#openNow(known)
   }
 
+  /**
+   * Bind what is open to other data files, or to none.
+   * @param bound called for each with the file that answers hits from now on
+   */
+  async rebind(
+    fileOf: (image: Image) => Promise<StoreFile | null>,
+    bound: (part: number, image: Image, file: StoreFile | null) => void,
+  ): Promise<void> {
+    const rebound = [...this.#open.keys()].map(async part => {
+      const opened = this.#open.get(part)!
+      const { known } = await opened
+      const file = await fileOf(known.image)
+      if (this.#open.get(part) !== opened) return
+      if (file) this.#parts.binder.bind(BigInt(part), file)
+      else this.#parts.binder.unbind(BigInt(part))
+      bound(part, known.image, file)
+    })
+    await Promise.allSettled(rebound) // An open that failed has bound nothing.
+  }
+
   /** Let one go; the kernel may still ask, which opens it again. */
   close(part: number): void {
     const opened = this.#open.get(part)

@@ -32,11 +32,15 @@ export interface KnownParent {
   /** The size of its objects is 2 to the power of this. */
   readonly order: number
   readonly sizeBytes: number
-  /** Null: the store has none. */
+  /** Null: the store has none, or is not asked. */
   readonly file: StoreFile | null
   /** Bit k of the bytes: object k exists. Null: that is not known. */
   readonly existing: Uint8Array | null
+  readonly left: LeftToCluster
 }
+
+/** The part of a parent that its mode leaves to the cluster: 0 nothing, 1 objects that are not held whole, 2 all. */
+export type LeftToCluster = 0 | 1 | 2
 
 export interface LibrbdCounters {
   readonly connections: number
@@ -57,6 +61,10 @@ export interface LibrbdThrottles {
 /** Answers clients, on a thread of its own. */
 export interface LibrbdResponder {
   setParent(name: ParentName, parent: KnownParent): void
+  /** All parents that the image is. */
+  changeParent(image: number, file: StoreFile | null, left: LeftToCluster): void
+  /** The kind of answer that an ask for an object would get now, by its number; nothing is counted. */
+  look(name: ParentName, object: number): number
   /** Its objects are read from the cluster. @param reason counted as the kind `refused` + reason */
   refuseParent(name: ParentName, reason: number): void
   /** It is unknown from now on. */

@@ -3,7 +3,7 @@
  */
 import type { Status } from '../admin/status.ts'
 
-type Cheap = Omit<Status, 'images' | 'cache'>
+type Cheap = Omit<Status, 'images' | 'cache' | 'librbd'>
 
 export interface LiveStatus extends Cheap {
   readonly cache: Status['cache'] & {

@@ -17,6 +17,7 @@ import {
 } from '../../src/admin/admin-client.ts'
 import { AdminServer } from '../../src/admin/admin-server.ts'
 import { noFleet } from '../../src/admin/fleet-handlers.ts'
+import { noLibrbd } from '../../src/admin/librbd-report.ts'
 import { adminRequestBytesMax, socketPathBytesMax } from '../../src/admin/limits.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
 import type { AdminError, AdminHandlers, AdminOperations } from '../../src/admin/routes.ts'
@@ -109,7 +110,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   const metrics = async () => 'parentfs_hits_total 1\n'
   const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
   const own = { metrics, unmount, setCapacity, reload, upgrade, moveCache: upgrade }
-  return { status: () => status, ...own, operations, web, fleet: noFleet, forced, asked }
+  return { status: () => status, ...own, operations, web, fleet: noFleet, librbd: noLibrbd, forced, asked }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {

@@ -87,6 +87,7 @@ const measured: Measurements = {
     ...{ requests: 70, sentBytes: 71, denied: 72, busy: 73, tooMany: 74 },
     ...{ connections: 75, waiting: 76, foreignBytes: 77 },
   },
+  librbd: { connections: 78, broken: 79, parentsKnown: 80, answers: { resident: 81, cold: 82 } },
   gauges: { requests: 29, interrupted: 30, inflightFetches: 31, openImages: 32, openDirectories: 33, nodes: 34 },
   eventLoopLag: noLatencies,
 }
@@ -103,6 +104,8 @@ t.test('every metric is there, with the numbers that were measured, by the rules
   t.equal(value('parentfs_refused_connections_total', 'to="web"'), 61)
   t.equal(value('parentfs_served_refused_total', 'reason="busy"'), 73)
   t.equal(value('parentfs_log_lines_lost_total'), 55)
+  t.equal(value('parentfs_librbd_answers_total', 'kind="cold"'), 82)
+  t.equal(value('parentfs_librbd_broken_connections_total'), 79)
   t.equal(value('parentfs_cache_index_unlocked_bytes'), 40)
   t.equal(value('parentfs_cache_disk_busy_total'), 41)
   t.equal(value('parentfs_forced_retired_versions_total'), 42)

@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { kindOfNumber as answerKindOf } from '../../src/librbd/answer-kinds.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { randomFrom } from '../fixtures/images.ts'
 import { until } from '../fixtures/until.ts'
@@ -61,7 +62,7 @@ t.test('captured frames of librbd 18.2.7, byte by byte', async t => {
   await until(() => unknown.length === 1, 10_000, 'the parent is asked for once')
   t.same(unknown, ['rbd_data.103392f4174'])
   const existing = new Uint8Array(9)
-  responder.setParent(name, { image: 7, order: 22, sizeBytes: 2 ** 28, file: null, existing })
+  responder.setParent(name, { image: 7, order: 22, sizeBytes: 2 ** 28, file: null, existing, left: 0 })
   client.socket.write(Buffer.from(readFrame, 'hex'))
   await hears(client, '02010e0000001400020000000000000000000000')
   t.equal(responder.counters().answers[2], 1, 'an absent object, as such')
@@ -69,7 +70,14 @@ t.test('captured frames of librbd 18.2.7, byte by byte', async t => {
 
 t.test('a client that said no version gets a path that does not exist', async t => {
   const { path, responder } = openIn(t)
-  responder.setParent(name, { image: 7, order: 22, sizeBytes: 2 ** 28, file: null, existing: new Uint8Array(9) })
+  responder.setParent(name, {
+    image: 7,
+    order: 22,
+    sizeBytes: 2 ** 28,
+    file: null,
+    existing: new Uint8Array(9),
+    left: 0,
+  })
   const client = clientOf(t, path)
   client.socket.write(Buffer.from(`02010a00000011000000000000000000${readFrame}`, 'hex'))
   await hears(client, Buffer.from('/view/absent').toString('hex'))
@@ -86,6 +94,60 @@ t.test('half a frame waits for another worker, and is answered once', async t =>
   client.socket.write(Buffer.from(readFrame.slice(60), 'hex'))
   await hears(client, '02010a00000015000200000000000000')
   t.equal(client.heard(), `${registered}02010a00000015000200000000000000`)
+})
+
+/** READs of one object, with sequence numbers of their own. */
+const asks = (from: number, count: number) =>
+  Array.from({ length: count }, (_, k) => {
+    const frame = Buffer.from(readFrame, 'hex')
+    frame.writeBigUInt64LE(BigInt(from + k), 8)
+    return frame
+  })
+
+t.test('over librbd.throttle clients read by themselves, until tokens come', async t => {
+  const { path, responder } = openIn(t)
+  responder.setParent(name, { image: 7, order: 22, sizeBytes: 2 ** 28, file: null, existing: null, left: 0 })
+  responder.setColdPolicy(1, 0)
+  responder.setThrottles({ readsPerSecond: 1, readsBurst: 3, bytesPerSecond: 0, bytesBurst: 0 })
+  const client = clientOf(t, path)
+  client.socket.write(Buffer.concat([Buffer.from(registerFrame, 'hex'), ...asks(1, 40)]))
+  const answered = () => responder.counters().answers.reduce((sum, count) => sum + count, 0)
+  await until(() => answered() === 40, 10_000, 'all are answered')
+  const [, partial, , , , throttled] = responder.counters().answers
+  t.ok(partial! >= 3 && throttled! > 0, `${partial} by path, ${throttled} over the limit`)
+  let next = 100
+  const isServed = () => {
+    client.socket.write(asks(next++, 1)[0]!)
+    return responder.counters().answers[1]! > partial!
+  }
+  await until(isServed, 10_000, 'a token comes')
+  responder.setThrottles({ readsPerSecond: 0, readsBurst: 0, bytesPerSecond: 1, bytesBurst: 1 })
+  const before = responder.counters().answers[5]!
+  client.socket.write(Buffer.concat(asks(1000, 8)))
+  await until(() => responder.counters().answers[5]! > before, 10_000, 'bytes are limited too')
+  t.pass('an object of 4 MiB is over a byte a second')
+})
+
+t.test('a mode leaves misses or everything to the cluster, and looking counts nothing', async t => {
+  const { path, responder } = openIn(t)
+  const parent = { image: 7, order: 22, sizeBytes: 2 ** 28, file: null, existing: null } as const
+  responder.setParent(name, { ...parent, left: 0 })
+  const kind = (object = 63) => answerKindOf(responder.look(name, object))
+  t.equal(kind(), 'cold')
+  responder.changeParent(7, null, 1)
+  t.equal(kind(), 'mode')
+  responder.changeParent(8, null, 0)
+  t.equal(kind(), 'mode', 'another image')
+  t.equal(kind(64), 'malformed', 'past the end')
+  t.equal(answerKindOf(responder.look({ ...name, snapshotId: 5n }, 0)), 'unknown')
+  responder.refuseParent(name, 2)
+  t.equal(kind(), 'striped')
+  t.ok(responder.counters().answers.every(count => count === 0))
+  responder.setParent(name, { ...parent, left: 2 })
+  const client = clientOf(t, path)
+  client.socket.write(Buffer.from(registerFrame + readFrame, 'hex'))
+  await hears(client, '02010a00000015000200000000000000')
+  t.equal(kind(), 'mode')
 })
 
 t.test('mutated frames, split anywhere, end nothing but their own connection', async t => {

@@ -2,12 +2,11 @@
  * Clients of librbd on a mount, against a real cluster: what they read by path is right, cold, warm, and over deaths of
  * workers.
  */
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
-import { cannotMount, type Daemon, mountDaemon, type Place, place, statusOf, stop } from '../fixtures/daemon.ts'
-import { writeSample } from '../fixtures/images.ts'
+import { cannotMount, statusOf, stop } from '../fixtures/daemon.ts'
 import { type ClientPlace, clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
+import { mounted, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
 import { until } from '../fixtures/until.ts'
 
 const skip = noCeph !== false ? noCeph : cannotMount
@@ -21,39 +20,6 @@ if (skip !== false) {
   t.test('cold, warm, and after a restart that fetches nothing again', async t => await warmth(t, cluster, golden))
   t.test('deaths of workers under load are not seen', async t => await deaths(t, cluster, golden))
   t.test('an unmount under load lets clients go', async t => await orderlyEnd(t, cluster, golden))
-}
-
-/** A snapshot with 64 MiB of data and holes. */
-async function parentIn(cluster: CephTestCluster, image: string): Promise<Omit<ClientPlace, 'socket'>> {
-  const raw = join(cluster.directory, `${image}.raw`)
-  writeSample(raw, { seed: 21, sizeBytes: 64 * 2 ** 20, dataShare: 0.8 })
-  await cluster.tool('rbd', 'import', '--no-progress', raw, `rbd/${image}`)
-  await cluster.tool('rbd', 'snap', 'create', '--no-progress', `rbd/${image}@v1`)
-  return { configuration: cluster.configuration, pool: 'rbd', image, snapshot: 'v1', raw }
-}
-
-interface Mounted {
-  readonly where: Place
-  readonly daemon: Daemon
-  readonly client: ClientPlace
-}
-
-async function mounted(
-  t: Test,
-  cluster: CephTestCluster,
-  parent: Omit<ClientPlace, 'socket'>,
-  where: Place = { ...place(t), origin: 'rbd://rbd/' },
-): Promise<Mounted> {
-  const socket = join(where.top, 'librbd.sock')
-  const own = ['--ceph-conf', cluster.configuration, '--keyring', join(cluster.directory, 'client.admin.keyring')]
-  const daemon = await mountDaemon(t, where, ...own, '--librbd-socket', socket)
-  return { where, daemon, client: { ...parent, socket } }
-}
-
-/** The first ask of a parent is answered "read it yourself"; afterwards it is known. */
-async function untilKnown({ client }: Mounted): Promise<void> {
-  await clientReads(client, { reads: 1 })
-  await until(async () => (await clientReads(client, { reads: 4, object: 0 })).path > 0, 30_000, 'the parent is known')
 }
 
 async function warmth(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlace, 'socket'>): Promise<void> {
@@ -82,7 +48,9 @@ async function warmth(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlac
   await untilKnown(second)
   const again = await clientReads(second.client, { reads: 500, depth: 8, seed: 5 })
   t.equal(again.path, 500, 'what is held is answered by path at once')
-  t.ok((await statusOf(second.where)).origin.bytes < 2 ** 20, 'and not fetched again')
+  const { origin, reads } = await statusOf(second.where)
+  t.ok(origin.bytes < 2 ** 20, 'and not fetched again')
+  t.ok(reads.hits > 100, 'hits of objects are hits')
   t.equal(await stop(second.daemon), 0)
 }
 

@@ -61,6 +61,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/kill': 60,
   'mount/leaks': 50,
   'mount/librbd': 45,
+  'mount/librbd-answers': 40,
   'mount/lifecycle': 70,
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,

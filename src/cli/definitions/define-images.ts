@@ -70,7 +70,7 @@ export function defineExplain(program: Command, ended: Ended): void {
   const explain = ofImage(
     program,
     'explain',
-    'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why.',
+    'Say who would answer a read of LENGTH bytes at OFFSET of IMAGE, and why. IMAGE may be an object of librbd.',
   )
     .argument('<offset>', 'in bytes, or like 10GiB', value(parseSize))
     .argument('[length]', 'in bytes, or like 4KiB; 1MiB at most', value(parseSize), 4096)
@@ -80,7 +80,12 @@ export function defineExplain(program: Command, ended: Ended): void {
       const { mountpoint = null, json = false } = options
       ended(await module.explainCommand({ image, offset, length, path: mountpoint, json }))
     })
-  addExamples(explain, 'parentfs explain debian.raw 0', 'parentfs explain /srv/parents/debian.raw 1GiB 64KiB --json')
+  addExamples(
+    explain,
+    'parentfs explain debian.raw 0',
+    'parentfs explain /srv/parents/debian.raw 1GiB 64KiB --json',
+    'parentfs explain rbd_data.103392f4174.000000000000003f 0',
+  )
 }
 
 export function defineLocations(program: Command, ended: Ended): void {

@@ -56,13 +56,21 @@ export function tableOfOne(status: Status): string {
       'scrub',
       `${size(scrub.verifiedBytes)} verified, ${scrub.rounds} rounds, ${scrub.corruptBlocks} damaged blocks dropped`,
     ],
+    // An older daemon does not say.
+    ...(status.librbd ? librbdOf(status.librbd) : []),
   )
   const images = newTable(['IMAGE', 'SIZE', 'RESIDENT', 'DIGEST', 'VALIDATOR'])
   for (const { name, sizeBytes, residentBytes, complete, digest, validator } of status.images) {
     const resident = complete ? 'complete' : `${size(residentBytes)} (${share(residentBytes, sizeBytes)})`
     images.push([name, size(sizeBytes), resident, digest, validator])
   }
-  return status.images.length === 0 ? trimmed(facts.toString()) : trimmed(`${facts}\n\n${images}`)
+  const known = status.librbd?.parents ?? []
+  const parents = newTable(['PARENT', 'SNAPSHOT', 'POOL', 'NAMESPACE', 'IMAGE'])
+  for (const { prefix, snapshotId, poolId, namespace, image, refusal } of known) {
+    parents.push([prefix, snapshotId, poolId, namespace || '-', image ?? `left to the cluster: ${refusal}`])
+  }
+  const tables = [facts, ...(status.images.length > 0 ? [images] : []), ...(known.length > 0 ? [parents] : [])]
+  return trimmed(tables.map(String).join('\n\n'))
 }
 
 /** `away for 5s: connect ECONNREFUSED 127.0.0.1:80; 3 reads wait` */
@@ -100,6 +108,16 @@ function originOf(image: string, origins: Status['origins']): Status['origins'][
 /** `bypass for 5s: a read took over 750 ms` */
 function healthOf({ health: { state, reason, sinceSeconds } }: Status): string {
   return state === 'healthy' ? state : `${state} for ${ms(sinceSeconds * 1000)}: ${reason}`
+}
+
+/** `3 connections; 50 answers by path, 2 absent, 7 by the cluster (5 cold, 2 unknown)` */
+function librbdOf({ connections, answers }: NonNullable<Status['librbd']>): string[][] {
+  const { resident = 0, partial = 0, absent = 0, ...rest } = answers
+  const cluster = Object.entries(rest).filter(([, count]) => count > 0)
+  const why = cluster.map(([kind, count]) => `${count} ${kind}`).join(', ')
+  const left = cluster.reduce((sum, [, count]) => sum + count, 0)
+  const told = `${resident + partial} answers by path, ${absent} absent, ${left} by the cluster`
+  return [['librbd', `${connections} connections; ${told}${why && ` (${why})`}`]]
 }
 
 /** `1 GiB of the 2 GiB that they may take; 5 GiB may be pinned` */

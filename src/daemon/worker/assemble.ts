@@ -189,7 +189,7 @@ export class Rooms {
       revalidateSeconds: revalidateSecondsDefault,
       mode: cache.mode,
       passedElsewhere: this.mover.passed,
-      onModes: async () => this.#transport?.rebind(),
+      onModes: async () => void (await Promise.all([this.#transport?.rebind(), this.librbd.rebind()])),
       scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
       ...limitsOf(cache),
       foreignShareMax: this.#configuration.fleet.share,
@@ -352,7 +352,7 @@ export class Rooms {
 
   /** Changes when guests ask. */
   requestsSeen(): number {
-    const { hits, misses } = measureReads(this.#cache, this.#transport).reads
+    const { hits, misses } = measureReads(this.#cache, this.#transport, this.librbd).reads
     return hits + misses + (this.#transport?.gauges().inFlight ?? 0)
   }
 
@@ -364,7 +364,7 @@ export class Rooms {
   status(): RoomsStatus {
     const { cache, ...rest } = this.live()
     const { images: _, ...measured } = cache
-    return { ...rest, cache: measured, images: this.#cache.images() }
+    return { ...rest, cache: measured, images: this.#cache.images(), librbd: this.librbd.status() }
   }
 
   /** The images of names, one by one. */
@@ -379,8 +379,8 @@ export class Rooms {
 
   get #collected(): CollectedRooms {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    const [transport, lag, fleet, traces] = [this.#transport, this.#lag, this.#fleet, this.#traces.counters]
-    return { cache, store, origins, memoryLock, transport, lag, fleet, traces }
+    const [transport, lag, fleet, librbd] = [this.#transport, this.#lag, this.#fleet, this.librbd]
+    return { cache, store, origins, memoryLock, transport, lag, fleet, traces: this.#traces.counters, librbd }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */

@@ -3,7 +3,7 @@
  */
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
-import { noLatencies } from '../../base/latency-histogram.ts'
+import { addLatencies, noLatencies } from '../../base/latency-histogram.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { FleetService } from '../../fleet/server/fleet-service.ts'
 import type { Transport } from '../../fuse/filesystem/transport.ts'
@@ -12,6 +12,7 @@ import { indexShareMax } from '../../store/limits.ts'
 import type { Store } from '../../store/store.ts'
 import type { LiveStatus } from '../../web/live-status.ts'
 import type { EventLoopLag } from './event-loop-lag.ts'
+import type { LibrbdRoom } from './worker-librbd.ts'
 import type { WorkerOrigins } from './worker-origins.ts'
 
 /** The part of a status that the rooms know. */
@@ -30,7 +31,7 @@ export type RoomsStatus = Omit<
 >
 
 /** The part of it that costs no walk over the cache. */
-export type LiveRoomsStatus = Omit<RoomsStatus, 'images' | 'cache'> & Pick<LiveStatus, 'cache'>
+export type LiveRoomsStatus = Omit<RoomsStatus, 'images' | 'cache' | 'librbd'> & Pick<LiveStatus, 'cache'>
 
 export interface CollectedRooms {
   readonly cache: Cache
@@ -42,6 +43,7 @@ export interface CollectedRooms {
   readonly lag: EventLoopLag
   readonly fleet: FleetService
   readonly traces: RoomsMeasurements['traces']
+  readonly librbd: Pick<LibrbdRoom, 'measurements' | 'hits'>
 }
 
 export function collectStatus({
@@ -53,6 +55,7 @@ export function collectStatus({
   lag,
   fleet,
   traces,
+  librbd,
 }: CollectedRooms): RoomsMeasurements {
   const {
     promotion,
@@ -69,7 +72,7 @@ export function collectStatus({
   // The store keeps what it took as a share of its budget.
   const indexBytes = Math.round(indexShare * capacityBytes * indexShareMax)
   return {
-    ...measureReads(cache, transport),
+    ...measureReads(cache, transport, librbd),
     cache: {
       ...{ capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
       unlockedIndexBytes: memoryLock.unlockedBytes,
@@ -92,12 +95,13 @@ export function collectStatus({
     eventLoopLag: lag.latencies,
     traces: { exported: traces.exported, dropped: traces.dropped },
     serving: { ...fleet.counters, foreignBytes: cache.served.foreignBytes },
+    librbd: librbd.measurements(),
   }
 }
 
 /** The part of the status that costs no walk over the cache. */
 export function collectLive(
-  { cache, store, origins, memoryLock, transport, lag }: CollectedRooms,
+  { cache, store, origins, memoryLock, transport, lag, librbd }: CollectedRooms,
   { directory, blockSize: blockBytes }: { readonly directory: string; readonly blockSize: number },
   movedFrom: LiveRoomsStatus['cache']['movedFrom'],
 ): LiveRoomsStatus {
@@ -115,7 +119,7 @@ export function collectLive(
     },
     pinned: cache.pinned,
     health: { state, reason, sinceSeconds: Math.round((performance.now() - sinceMs) / 1000), busyTimes },
-    ...measureReads(cache, transport),
+    ...measureReads(cache, transport, librbd),
     ...origins.status(url => cache.modeOfOrigin(url)),
     promotion: { queuedBytes, promotedBytes, dropped, withheldBytes },
     prefetch,
@@ -131,17 +135,27 @@ export function collectLive(
 }
 
 /** Reads that came here, and those that the transport answered by itself. */
-export function measureReads(cache: Cache, transport: Transport | null): Pick<Status, 'reads' | 'latencies'> {
+export function measureReads(
+  cache: Cache,
+  transport: Transport | null,
+  librbd: Pick<LibrbdRoom, 'hits'>,
+): Pick<Status, 'reads' | 'latencies'> {
   const { reads, latencies } = cache.counters
-  const native = transport?.counters()
+  const objects = librbd.hits()
+  const native = [transport?.counters(), objects?.counters]
+  const own = transport?.latencies() ?? { memory: noLatencies, disk: noLatencies }
+  const all = objects && {
+    memory: addLatencies(own.memory, objects.latencies.memory),
+    disk: addLatencies(own.disk, objects.latencies.disk),
+  }
   return {
     reads: {
-      hits: reads.hits + (native?.hits ?? 0),
+      hits: native.reduce((sum, each) => sum + (each?.hits ?? 0), reads.hits),
       misses: reads.misses,
-      hitBytes: reads.hitBytes + (native?.hitBytes ?? 0),
+      hitBytes: native.reduce((sum, each) => sum + (each?.hitBytes ?? 0), reads.hitBytes),
       missBytes: reads.missBytes,
     },
-    latencies: { ...(transport?.latencies() ?? { memory: noLatencies, disk: noLatencies }), ...latencies },
+    latencies: { ...(all ?? own), ...latencies },
   }
 }
 

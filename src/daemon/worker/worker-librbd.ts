@@ -2,11 +2,19 @@
  * The worker's hold on what the supervisor hands over for librbd: the descriptor of the object view, and its mount for
  * the case that the supervisor dies.
  */
+import { type LibrbdHandlers, type LibrbdObject, noLibrbd } from '../../admin/librbd-report.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Deadlines } from '../../fuse/filesystem/transport.ts'
 import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
-import { LibrbdServer, type LibrbdServerOptions, type LibrbdStatus } from '../../librbd/librbd-server.ts'
+import { answerCountsOf } from '../../librbd/answer-kinds.ts'
+import {
+  type LibrbdMeasurements,
+  LibrbdServer,
+  type LibrbdServerOptions,
+  type LibrbdStatus,
+} from '../../librbd/librbd-server.ts'
+import type { SessionCounters, SessionLatencies } from '../../native/addon.ts'
 import type { Configuration } from '../config/configuration.ts'
 import { librbdPlaceOf, presentationOf } from '../config/librbd-settings.ts'
 import type { LibrbdPlace } from '../config/settings.ts'
@@ -26,7 +34,7 @@ export interface ServingLibrbd {
 
 /** The rooms of a worker, as far as librbd goes. */
 export interface LibrbdRooms {
-  readonly librbd: Pick<LibrbdRoom, 'serve' | 'end'>
+  readonly librbd: Pick<LibrbdRoom, 'serve' | 'end'> & LibrbdHandlers
 }
 
 export interface WorkerLibrbdContext {
@@ -94,8 +102,10 @@ export async function unmountOrLog(mounter: Pick<Mounter, 'unmount'> | null, log
   }
 }
 
+const nothingMeasured: LibrbdMeasurements = { connections: 0, broken: 0, answers: answerCountsOf([]), parentsKnown: 0 }
+
 /** The server of librbd, once there is one. */
-export class LibrbdRoom {
+export class LibrbdRoom implements LibrbdHandlers {
   readonly #open: (serving: ServingLibrbd) => LibrbdServer
   #server: LibrbdServer | null = null
 
@@ -116,6 +126,31 @@ export class LibrbdRoom {
   /** Null where librbd is not served. */
   status(): LibrbdStatus | null {
     return this.#server?.status() ?? null
+  }
+
+  /** All 0 where librbd is not served: metrics have all their series then. */
+  measurements(): LibrbdMeasurements {
+    return this.#server?.measurements() ?? nothingMeasured
+  }
+
+  /** Hits of the object view; null where there is none. */
+  hits(): { readonly counters: SessionCounters; readonly latencies: SessionLatencies } | null {
+    const server = this.#server
+    return server && { counters: server.counters(), latencies: server.latencies() }
+  }
+
+  /** See {@link LibrbdHandlers.explain}. @throws CacheError not-found, invalid-argument */
+  explain(name: string): LibrbdObject {
+    if (!this.#server) return noLibrbd.explain(name)
+    const { name: parent, place, ...rest } = this.#server.explain(name)
+    const refusal = place === null ? rest.kind : null
+    const ids = { ...parent, poolId: String(parent.poolId), snapshotId: String(parent.snapshotId) }
+    return { ...rest, place, parent: { ...ids, image: place?.image ?? null, refusal } }
+  }
+
+  /** Images have other modes. Never rejects. */
+  async rebind(): Promise<void> {
+    await this.#server?.rebind()
   }
 
   /** Let librbd's clients go: in half a second. Never rejects; idempotent. */

@@ -191,7 +191,7 @@ export class Worker {
       upgrade: (directory: string | null) =>
         this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
       operations,
-      fleet: rooms.fleet,
+      ...{ fleet: rooms.fleet, librbd: rooms.librbd },
       web: page.handle,
     }
     const { adminSocketPath, admission } = this.#parts

@@ -22,7 +22,7 @@ t.test('without a transport the reads of the cache are told, and everything of t
       nodes: 0,
     },
   )
-  const { reads, latencies } = measureReads(cache, null)
+  const { reads, latencies } = measureReads(cache, null, { hits: () => null })
   t.same(reads, { hits: 0, hitBytes: 0, misses: 1, missBytes: 100 })
   t.same([latencies.memory, latencies.disk], [noLatencies, noLatencies])
   t.match(measurePassthrough(cache, null), { off: /nothing is mounted/ })

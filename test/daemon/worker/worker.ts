@@ -67,7 +67,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
   return {
     source: 'http://origin/',
     mount: async () => void happened.push('mount'),
-    librbd: { serve: () => {}, end: async () => {} },
+    librbd: { serve: () => {}, end: async () => {} } as unknown as WorkerRooms['librbd'],
     serve: async ({ fd, negotiated: before, onNegotiated }) => {
       happened.push(`serve ${fd}`)
       if (!before) await onNegotiated(negotiated)
