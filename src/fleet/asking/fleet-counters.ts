@@ -44,6 +44,14 @@ export class FleetCounters {
     this.#answers.set(`${imageId}/${unit}`, { origin: reason })
   }
 
+  /** The member that a unit came from last, which is forgotten; null: it was none. */
+  takeMemberOf(imageId: string, unit: number): string | null {
+    const answer = this.answerOf(imageId, unit)
+    if (!answer || !('member' in answer)) return null
+    this.#answers.delete(`${imageId}/${unit}`)
+    return answer.member
+  }
+
   /** The source of a unit when it was read last; null: that is not known. */
   answerOf(imageId: string, unit: number): UnitAnswer | null {
     return this.#answers.get(`${imageId}/${unit}`) ?? null

@@ -3,7 +3,7 @@
  * wraps origins so that their reads ask members first.
  */
 
-import type { RunAfter } from '../../async/timers.ts'
+import type { RunAfter, RunEvery } from '../../async/timers.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import { GroupView, type KnownMember } from '../group/group-view.ts'
@@ -45,6 +45,8 @@ export interface FleetGroupContext {
   /** Milliseconds since 1970. */
   readonly wallMs: () => number
   readonly after: RunAfter
+  /** Other than the timers of the process. */
+  readonly every?: RunEvery
   readonly random: () => number
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
@@ -171,9 +173,9 @@ export class FleetGroup {
       now,
       after,
       random,
-      onBytes: ({ id }, { image, unit, offset, target }) => {
+      onBytes: ({ id }, { image, unit, offset, target, isProven }) => {
         this.#counters.fromMember(id, image.id, unit, target.length)
-        secondHand.received(id, image, unit, offset, target, blockBytes)
+        if (!isProven) secondHand.received(id, image, unit, offset, target, blockBytes)
       },
     })
     return new FleetOrigin(inner, {
@@ -187,11 +189,12 @@ export class FleetGroup {
         this.#counters.fromOrigin(reason, image.id, unit, target.length)
       },
       onDisputed: (imageId, units) => {
-        for (const unit of units) {
-          const answer = this.#counters.answerOf(imageId, unit)
-          const member = answer && 'member' in answer ? this.view.find(answer.member) : null
+        const senders = units.map(unit => this.#counters.takeMemberOf(imageId, unit)).filter(id => id !== null)
+        for (const id of new Set(senders)) {
+          const member = this.view.find(id)
           if (member) this.#peerOf(member).health.failed('its bytes do not fit the hash tree of their image')
         }
+        return senders.length > 0
       },
       onReads: change => {
         this.#reads += change
@@ -304,10 +307,11 @@ export class FleetGroup {
 
   #auditsOf(inner: Origin): SecondHand {
     this.#audits.get(inner.url)?.close()
-    const { logger, random, sumOf, dropUnits } = this.#parts
+    const { logger, random, sumOf, dropUnits, every } = this.#parts
     const audits = new SecondHand({
       logger,
       random,
+      ...(every ? { every } : {}),
       sumOf,
       isIdle: () => this.#reads === 0,
       readOrigin: (image, offset, target, signal) => inner.read(image, offset, target, { signal, isOptional: true }),

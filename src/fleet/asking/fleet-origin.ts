@@ -26,8 +26,8 @@ export interface FleetOriginContext {
   sharesImage(image: Image): boolean
   /** The origin is asked for bytes of a unit. */
   onOrigin(reason: OriginReason, range: UnitRange): void
-  /** Bytes of these units were proven wrong. */
-  onDisputed(imageId: string, units: readonly number[]): void
+  /** Bytes of these units were proven wrong. @returns true where a member had sent any of them */
+  onDisputed(imageId: string, units: readonly number[]): boolean
   /** A read of an image that is shared has begun, and ended. */
   onReads(change: 1 | -1): void
 }
@@ -43,8 +43,12 @@ export class FleetOrigin extends ForwardingOrigin {
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     const { onReads, sharesImage } = this.#parts
     if (options.isDisputed) {
-      this.#parts.onDisputed(image.id, this.#unitsOf(offset, target.length))
-      return await this.inner.read(image, offset, target, options)
+      const units = this.#unitsOf(offset, target.length)
+      const isMembers = this.#parts.onDisputed(image.id, units)
+      const range = { image, unit: units[0]!, offset, target, hop: 0, isProven: true }
+      this.#parts.onOrigin('failed', range)
+      // The origin's own places have not answered yet.
+      return await this.inner.read(image, offset, target, isMembers ? { ...options, isDisputed: false } : options)
     }
     if (
       target.length === 0 ||
@@ -56,7 +60,7 @@ export class FleetOrigin extends ForwardingOrigin {
     }
     onReads(1)
     try {
-      const parts = this.#plan(image, offset, target, hopsOfOpener(options.opener))
+      const parts = this.#plan(image, offset, target, options)
       if (parts.length === 1) return await this.#readPart(parts[0]!, options)
       await this.#readAll(parts, options)
     } finally {
@@ -99,14 +103,16 @@ export class FleetOrigin extends ForwardingOrigin {
   }
 
   /** The parts by unit; neighbours that are ours are one. */
-  #plan(image: Image, offset: number, target: Uint8Array, hop: number): readonly PlannedPart[] {
+  #plan(image: Image, offset: number, target: Uint8Array, options: ReadOptions): readonly PlannedPart[] {
+    const hop = hopsOfOpener(options.opener)
+    const { isProven = false } = options
     const unitBytes = unitBlocks * this.#parts.blockBytes
     const parts: PlannedPart[] = []
     let [ownFrom, ownUnit] = [-1, 0]
     const flush = (to: number) => {
       if (ownFrom < 0) return
       const own = target.subarray(ownFrom - offset, to - offset)
-      parts.push({ range: { image, unit: ownUnit, offset: ownFrom, target: own, hop }, isOwn: true })
+      parts.push({ range: { image, unit: ownUnit, offset: ownFrom, target: own, hop, isProven }, isOwn: true })
       ownFrom = -1
     }
     const end = offset + target.length
@@ -117,7 +123,7 @@ export class FleetOrigin extends ForwardingOrigin {
         if (ownFrom < 0) [ownFrom, ownUnit] = [at, unit]
       } else {
         flush(at)
-        const range = { image, unit, offset: at, target: target.subarray(at - offset, next - offset), hop }
+        const range = { image, unit, offset: at, target: target.subarray(at - offset, next - offset), hop, isProven }
         parts.push({ range, isOwn: false })
       }
       at = next

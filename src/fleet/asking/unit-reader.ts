@@ -44,6 +44,8 @@ export interface UnitRange {
   readonly target: Uint8Array
   /** Members that the question has passed; 0: a reader here wants it. */
   readonly hop: number
+  /** Its reader proves it: it needs no audit. */
+  readonly isProven: boolean
 }
 
 /** A member as it is asked. */

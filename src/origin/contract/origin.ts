@@ -19,6 +19,8 @@ export interface ReadOptions {
   readonly isDisputed?: boolean | undefined
   /** The read is traced, and its steps are steps of this span. */
   readonly trace?: TraceSpan | undefined
+  /** The bytes are proven when they have come: no place that gives them has to be trusted, or compared with another. */
+  readonly isProven?: boolean | undefined
 }
 
 /**

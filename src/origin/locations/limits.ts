@@ -14,6 +14,10 @@ export const locationSamplesMin = 4
 /** Reads of a location of which one is compared with the origin afterwards. */
 export const auditReads = 64
 
+/** Answers of which the place is remembered, of an image: those of all reads at once; and images of which they are. */
+export const answersMax = 256
+export const answeredImagesMax = 64
+
 /** The interval at which a location that is not read is measured again. */
 export const remeasureMs = 15_000
 

@@ -3,7 +3,8 @@
  * itself; reads go to the location that is expected to answer first, and on to the next within the same call.
  *
  * A location is read after its size, its digest or samples of its bytes agreed with the origin's. Now and then a read
- * is compared again. A location that disagrees is quarantined for that image until the origin is opened anew.
+ * is compared again. A location that disagrees is quarantined for that image until the origin is opened anew. Where
+ * bytes are proven, their proof takes the place of both comparisons.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { pause } from '../../async/pause.ts'
@@ -24,6 +25,7 @@ import {
   sampleBytes,
 } from './limits.ts'
 import { Location, type LocationFigures } from './location.ts'
+import { RecentAnswers } from './recent-answers.ts'
 import { type ComparedLocation, compareLocation, isSame, locateImage } from './same-bytes.ts'
 
 /** `unknown`: not compared yet, and not read. */
@@ -61,11 +63,18 @@ interface Place {
   reads: number
 }
 
+interface ReadRange {
+  readonly image: Image
+  readonly offset: number
+  readonly target: Uint8Array
+}
+
 export class LocatedOrigin extends ForwardingOrigin {
   readonly #parts: Required<Omit<LocatedOriginContext, 'readers'>>
   readonly #primary: Location
   readonly #others: readonly Location[]
   readonly #readers: ReaderTable | null
+  readonly #answers = new RecentAnswers<Place | null>()
   readonly #places = new LruMap<string, readonly Place[]>(locatedImagesMax)
   /** Ends comparisons and measurements. */
   readonly #stop = new LightAbortSignal()
@@ -91,21 +100,24 @@ export class LocatedOrigin extends ForwardingOrigin {
 
   override async read(image: Image, offset: number, target: Uint8Array, options: ReadOptions): Promise<void> {
     if (options.signal.aborted) throw abortedBy(options.signal)
-    const places = this.#lookAround(image)
-    const tried = new Set<Place>()
+    const range = { image, offset, target }
+    const places = this.#lookAround(image, options.isProven)
+    const tried = options.isDisputed ? await this.#disputed(range, places, options) : new Set<Place | null>()
     for (;;) {
       const best = this.#bestOf(places, target.length, tried)
       if (best === null) break
       tried.add(best)
-      if (await this.#readAt(best, offset, target, options)) return this.#audit(image, best, offset, target.length)
+      if (await this.#readAt(best, offset, target, options)) return this.#answered(range, best, options)
     }
     // While others are left, the origin has its time, too.
     const spare = places.find(place => place.image !== null && !tried.has(place))
-    if (spare && (await this.#tryPrimary(image, offset, target, options))) return
-    if (spare && (await this.#readAt(spare, offset, target, options))) {
-      return this.#audit(image, spare, offset, target.length)
+    const isPrimaryTried = tried.has(null)
+    if (spare && !isPrimaryTried && (await this.#tryPrimary(image, offset, target, options))) {
+      return this.#answered(range, null, options)
     }
+    if (spare && (await this.#readAt(spare, offset, target, options))) return this.#answered(range, spare, options)
     await this.#timed(this.#primary, target.length, () => this.inner.read(image, offset, target, options), options)
+    this.#answered(range, null, options)
   }
 
   /**
@@ -163,8 +175,28 @@ export class LocatedOrigin extends ForwardingOrigin {
     return places
   }
 
+  /** A place gave a range; null: the origin itself. */
+  #answered({ image, offset, target }: ReadRange, place: Place | null, { isProven }: ReadOptions): void {
+    if (isProven) this.#answers.note(image.id, offset, target.length, place)
+    else if (place) this.#audit(image, place, offset, target.length)
+  }
+
+  /** The places whose answers for a range were proven wrong: the latest one is read no more, or counts as failed. */
+  async #disputed({ image, offset, target }: ReadRange, places: readonly Place[], { signal }: ReadOptions) {
+    const wrong = this.#answers.placesOf(image.id, offset, target.length)
+    const latest = wrong.at(-1)
+    if (latest) {
+      latest.location.failed()
+      if (!latest.isQuarantined) this.#quarantine(image, latest, `its bytes from ${offset} on do not fit the hash tree`)
+    } else if (latest === null) this.#primary.failed()
+    // Another place may be about to be known.
+    const working = places.flatMap(place => (place.image === null && place.working ? [place.working] : []))
+    if (working.length > 0) await Promise.race([Promise.all(working), pause(lookMsMax, signal)])
+    return new Set<Place | null>(wrong)
+  }
+
   /** Begin what is due of an image in the background: comparisons, and measurements of locations that are not read. */
-  #lookAround(image: Image): readonly Place[] {
+  #lookAround(image: Image, isProven = false): readonly Place[] {
     const places = this.#placesOf(image)
     if (this.#stop.aborted) return places
     for (const place of places) {
@@ -172,7 +204,7 @@ export class LocatedOrigin extends ForwardingOrigin {
       if (!isDue || place.working || place.location.isAway || this.#parts.now() < place.notBeforeMs) continue
       place.notBeforeMs = this.#parts.now() + compareRetryMs
       const work =
-        place.image === null ? this.#compare(image, place) : this.#measure(image, place.location, place.image)
+        place.image === null ? this.#compare(image, place, isProven) : this.#measure(image, place.location, place.image)
       place.working = work.finally(() => {
         place.working = null
       })
@@ -185,9 +217,9 @@ export class LocatedOrigin extends ForwardingOrigin {
   }
 
   /** Never rejects. */
-  async #compare(image: Image, place: Place): Promise<void> {
+  async #compare(image: Image, place: Place, isProven: boolean): Promise<void> {
     const { location } = place
-    const options = { signal: this.#stop, isOptional: true }
+    const options = { signal: this.#stop, isOptional: true, isProven }
     try {
       const { random } = this.#parts
       const { image: located, difference } = await locateImage(image, this.inner, location.origin, random, options)
@@ -241,8 +273,9 @@ export class LocatedOrigin extends ForwardingOrigin {
   }
 
   /** The best place other than the origin; null: the origin is. */
-  #bestOf(places: readonly Place[], bytes: number, tried: ReadonlySet<Place> = new Set()): Place | null {
-    const primaryMs = this.#primary.isAway ? Number.POSITIVE_INFINITY : this.#primary.expectedMs(bytes)
+  #bestOf(places: readonly Place[], bytes: number, tried: ReadonlySet<Place | null> = new Set()): Place | null {
+    const primaryMs =
+      this.#primary.isAway || tried.has(null) ? Number.POSITIVE_INFINITY : this.#primary.expectedMs(bytes)
     let best: Place | null = null
     // Without figures of the origin there is nothing to compare with.
     let bestMs = (primaryMs ?? 0) * locationSoonerFactor

@@ -251,7 +251,8 @@ export class HashTree {
         for (end = begin + 1; end < blocks.length && (blocks[end] === null) === isMissing; ) end++
         if (!isMissing) continue
         const target = Buffer.allocUnsafe((end - begin) * hashBlockBytes)
-        await this.#parts.fetch(this.layout.levels[level]!.offset + (first + begin) * hashBlockBytes, target, options)
+        const offset = this.layout.levels[level]!.offset + (first + begin) * hashBlockBytes
+        await this.#parts.fetch(offset, target, { ...options, isProven: true, isDisputed: tries > 1 })
         await this.#takeRight(target, begin, end - begin, wanted, bytes, blocks)
         for (let k = begin; k < end; k++) if (blocks[k] === null) this.#parts.onWrong(level, first + k)
       }

@@ -34,7 +34,7 @@ export async function readProven(
   let isFilled = false
   for (let tries = 1; ; ) {
     // An answer that was wrong is asked for elsewhere.
-    const asked = { ...options, isDisputed: tries > 1 }
+    const asked = { ...options, isProven: true, isDisputed: tries > 1 }
     if (!isFilled) await (usesDelta ? fillByDelta(origin, read, asked) : fill(origin, read, asked))
     isFilled = false
     const { proof, block } = await seal.tree.proof.find(offset, target)

@@ -58,9 +58,11 @@ async function groupOf(
     ...more,
   })
   t.teardown(() => group.close())
-  const read = async (_: Image, offset: number, target: Uint8Array) => {
+  const disputes: boolean[] = []
+  const read = async (_: Image, offset: number, target: Uint8Array, { isDisputed }: ReadOptions) => {
     originReads.push({ offset, length: target.length })
     wasKnown.push(group.originReads.covers(image.id, offset, target.length))
+    if (isDisputed !== undefined) disputes.push(isDisputed)
     target.fill(1)
   }
   const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin)
@@ -69,7 +71,7 @@ async function groupOf(
     await origin.read(image, offset, target, { signal, ...options })
     return target
   }
-  return { group, bytesAt, originReads, asked, wasKnown }
+  return { group, bytesAt, originReads, asked, wasKnown, disputes }
 }
 
 function honest({ target }: AskedRange): AskOutcome {
@@ -93,6 +95,35 @@ t.test('bytes that were proven wrong are the origin’s the next time, and their
   await bytesAt(0, unitBytes)
   t.ok((await bytesAt(0, unitBytes, { isDisputed: true })).every(byte => byte === 1))
   t.same(originReads, [{ offset: 0, length: unitBytes }])
+  t.equal(group.status().members.filter(({ health }) => health === 'passed-by').length, 1)
+})
+
+t.test('blocks that their reader proves need no audit', async t => {
+  const turns: (() => void)[] = []
+  const every = (_: number, work: () => void) => {
+    turns.push(work)
+    return () => {}
+  }
+  const { bytesAt, originReads, group } = await groupOf(t, honest, { random: () => 0, every })
+  const audit = async () => {
+    for (const turn of turns) turn()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes, { isProven: true })
+  for (let k = 0; k < 20; k++) await audit()
+  t.match(group.status().audits, { compared: 0, leftOut: 0 })
+  t.same(originReads, [])
+  await bytesAt(0, unitBytes)
+  await audit()
+  t.match(group.status().audits, { compared: 1 }, 'others are compared')
+})
+
+t.test('a place of the origin is not blamed for what a member sent', async t => {
+  const { bytesAt, disputes, group } = await groupOf(t, honest)
+  await bytesAt(0, unitBytes, { isProven: true })
+  await bytesAt(0, unitBytes, { isProven: true, isDisputed: true })
+  await bytesAt(0, unitBytes, { isProven: true, isDisputed: true })
+  t.same(disputes, [false, true], 'the member first, then the origin')
   t.equal(group.status().members.filter(({ health }) => health === 'passed-by').length, 1)
 })
 

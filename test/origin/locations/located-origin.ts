@@ -53,6 +53,42 @@ async function locating(t: Test, ...seeds: number[]): Promise<World> {
   return { image, primary, others, origin, clock, read, states }
 }
 
+t.test('a location whose bytes are proven wrong is read no more, and another one answers', async t => {
+  const { image, origin, primary, others, states } = await locating(t, 2)
+  const prove = async (offset: number) => {
+    for (let tries = 1; tries <= 3; tries++) {
+      const target = Buffer.alloc(4096)
+      await origin.read(image, offset, target, { signal, isProven: true, isDisputed: tries > 1 })
+      if (target.equals(primary.bytes('a', offset, 4096))) return tries
+    }
+    return null
+  }
+  t.equal(await prove(0), 1, 'the origin, at first')
+  t.same(await states(), ['origin', 'good*'], 'by its size: its bytes are proven when they come')
+  t.equal(await prove(8192), 2)
+  t.same(await states(), ['origin*', 'quarantined'])
+  t.match(await origin.locationsOf(image), [{ errors: 0 }, { errors: 1, reason: /from 8192 on do not fit/ }])
+  const there = others[0]!.reads
+  t.equal(await prove(8192), 1)
+  t.equal(others[0]!.reads, there)
+})
+
+t.test('an origin whose bytes are proven wrong is followed by a location', async t => {
+  const { image, origin, primary } = await locating(t, 1)
+  const right = primary.bytes('a', 0, 4096)
+  const honest = primary.read.bind(primary)
+  primary.read = async (image, offset, target, options) => {
+    await honest(image, offset, target, options)
+    target[0]! ^= 1
+  }
+  const target = Buffer.alloc(4096)
+  await origin.read(image, 0, target, { signal, isProven: true })
+  t.notOk(target.equals(right))
+  await origin.read(image, 0, target, { signal, isProven: true, isDisputed: true })
+  t.ok(target.equals(right), 'also of one that was not compared yet')
+  t.match(await origin.locationsOf(image), [{ state: 'origin', errors: 1 }, { state: 'good' }])
+})
+
 t.test('the location that is expected to answer first is read, after it was compared', async t => {
   const { primary, others, read, states } = await locating(t, 1)
   t.ok(await read(0, 4096), 'the origin, at first')
