@@ -108,7 +108,7 @@ Napi::Function TreeProof::define(Napi::Env env) {
   return DefineClass(env, "TreeProof",
                      {InstanceMethod("put", &TreeProof::put), InstanceMethod("leaf", &TreeProof::leaf),
                       InstanceMethod("knows", &TreeProof::knows), InstanceMethod("find", &TreeProof::find),
-                      InstanceMethod("guard", &TreeProof::guard), InstanceMethod("wrong", &TreeProof::wrong)});
+                      InstanceMethod("guard", &TreeProof::guard), InstanceMethod("takeWrong", &TreeProof::take_wrong)});
 }
 
 TreeProof::TreeProof(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -154,8 +154,11 @@ Napi::Value TreeProof::guard(const Napi::CallbackInfo& info) {
   return source_value(info.Env(), std::make_shared<verity::ProvingReader>(std::move(reader), proof_, threads_));
 }
 
-Napi::Value TreeProof::wrong(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), static_cast<double>(proof_->wrong()));
+Napi::Value TreeProof::take_wrong(const Napi::CallbackInfo& info) {
+  const auto blocks = proof_->take_wrong();
+  auto made = Napi::Array::New(info.Env(), blocks.size());
+  for (std::uint32_t k = 0; k < blocks.size(); k++) made.Set(k, static_cast<double>(blocks[k]));
+  return made;
 }
 
 Napi::Value verity_complaint(const Napi::CallbackInfo& info) {

@@ -36,7 +36,7 @@ class TreeProof final : public Napi::ObjectWrap<TreeProof> {
   Napi::Value knows(const Napi::CallbackInfo& info);
   Napi::Value find(const Napi::CallbackInfo& info);
   Napi::Value guard(const Napi::CallbackInfo& info);
-  Napi::Value wrong(const Napi::CallbackInfo& info);
+  Napi::Value take_wrong(const Napi::CallbackInfo& info);
 
   std::shared_ptr<verity::TreeProof> proof_;
   std::shared_ptr<verity::ProofThreads> threads_;

@@ -132,8 +132,8 @@ void reader(Checks& t) {
     return true;
   };
   CHECK(read(4096, false, true) && right == 1);
-  CHECK(read(4096, true, true) && right == 0 && proof->wrong() == 1);
-  CHECK(read(4096, false, false) && right == 0 && proof->wrong() == 1);
+  CHECK(read(4096, true, true) && right == 0 && proof->take_wrong() == std::vector<std::uint64_t>{2});
+  CHECK(read(4096, false, false) && right == 0 && proof->take_wrong().empty());
   CHECK(!read(std::uint64_t{7} * 4096, false, true));  // It ends behind the data.
 }
 

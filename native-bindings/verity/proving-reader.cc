@@ -18,9 +18,9 @@ bool ProvingReader::read(std::uint64_t offset, std::span<std::byte> target, Done
           return;
         }
         const auto judge = [proof, offset, target, done] {
-          const auto found = proof->prove(offset, target);
-          if (found == image::Proof::wrong) proof->count_wrong();
-          done(found == image::Proof::right);
+          const auto found = proof->find(offset, target);
+          if (found.proof == image::Proof::wrong) proof->note_wrong(found.block);
+          done(found.proof == image::Proof::right);
         };
         if (!threads->pool.submit(judge)) judge();
       });

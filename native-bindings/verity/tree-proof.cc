@@ -57,4 +57,17 @@ TreeProof::Finding TreeProof::find(std::uint64_t offset, std::span<const std::by
   return {.proof = image::Proof::right, .block = block};
 }
 
+void TreeProof::note_wrong(std::uint64_t block) {
+  const Lock lock(mutex_);
+  if (wrong_.size() < wrong_max) wrong_.push_back(block);
+  has_wrong_ = true;
+}
+
+std::vector<std::uint64_t> TreeProof::take_wrong() {
+  if (!has_wrong_) return {};
+  const Lock lock(mutex_);
+  has_wrong_ = false;
+  return std::exchange(wrong_, {});
+}
+
 }  // namespace parentfs::verity

@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
+#include <vector>
 
 #include "image/block-proof.h"
+#include "mutex.h"
 #include "verity/block-hash.h"
 #include "verity/leaf-cache.h"
 
@@ -44,16 +47,22 @@ class TreeProof final : public image::BlockProof {
   /** The same, with the place. Bytes behind the data are not of the tree: they are passed over. */
   [[nodiscard]] Finding find(std::uint64_t offset, std::span<const std::byte> bytes) const;
 
-  /** Answers of session threads' reads that did not fit. */
-  void count_wrong() { wrong_.fetch_add(1, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t wrong() const { return wrong_.load(std::memory_order_relaxed); }
+  /** An answer for a session thread's read did not fit: its first wrong block is kept until it is taken. */
+  void note_wrong(std::uint64_t block) EXCLUDES(mutex_);
+  [[nodiscard]] std::vector<std::uint64_t> take_wrong() EXCLUDES(mutex_);
 
  private:
   const std::shared_ptr<LeafCache> cache_;
   const BlockHash hash_;
   const TreeShape shape_;
   const std::uint64_t image_;
-  std::atomic<std::uint64_t> wrong_{0};
+  /** Each is followed by a read of TypeScript, which takes it: more than are in flight do not gather. */
+  static constexpr std::size_t wrong_max = 1024;
+
+  Mutex mutex_;
+  std::vector<std::uint64_t> wrong_ GUARDED_BY(mutex_);
+  /** For a look without the lock. */
+  std::atomic<bool> has_wrong_{false};
 };
 
 }  // namespace parentfs::verity

@@ -21,7 +21,7 @@ export interface OriginMeasurements
   readonly name: string
   readonly mode: CacheMode
   /** Blocks of images, and of their hash trees, that were not as their publisher made them. */
-  readonly wrongBlocks: { readonly data: number; readonly tree: number }
+  readonly wrongBlocks: { readonly data: number; readonly tree: number; readonly kept_tree: number }
   readonly inFlight: number
   readonly errorsByCode: ReadonlyMap<ErrorCode, number>
   readonly readLatencies: LatencyCounts

@@ -212,7 +212,7 @@ const origins: readonly Metric[] = [
   {
     kind: 'counter',
     name: 'parentfs_origin_wrong_blocks_total',
-    help: 'Blocks that differed from their hash trees (data), or blocks of trees from their root hashes (tree).',
+    help: 'Blocks that differed from their hash trees (data), blocks of trees from their root hashes, from the origin (tree) and on disk (kept_tree).',
     labels: ['origin', 'kind'],
     read: ({ origins }) =>
       origins.flatMap(({ name: origin, wrongBlocks }) =>

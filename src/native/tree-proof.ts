@@ -41,8 +41,8 @@ export interface TreeProof {
   find(offset: number, bytes: Uint8Array): Promise<ProofFinding>
   /** The same reader, whose answers are right when they are proven. Ranges without their leaves it does not read. */
   guard(reader: OriginReader): OriginReader
-  /** Answers of such readers that did not fit. */
-  wrong(): number
+  /** The wrong blocks of such readers' answers, the first of each; those that were not taken yet. */
+  takeWrong(): number[]
 }
 
 export interface TreeProofs {

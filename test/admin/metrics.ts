@@ -26,7 +26,7 @@ function origin(name: string): Measurements['origins'][number] {
       requests: 5,
       bytes: 4096,
       cancelled: 1,
-      wrongBlocks: { data: 1, tree: 2 },
+      wrongBlocks: { data: 1, tree: 2, kept_tree: 3 },
       inFlight: 2,
       state: 'suspect',
       waiting: 3,

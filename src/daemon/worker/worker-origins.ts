@@ -221,7 +221,7 @@ export class WorkerOrigins {
       ...meter.details(),
       ...availability.status(),
       hedges: hedges.counters(),
-      wrongBlocks: { data: seals.counters.blocks, tree: seals.counters.treeBlocks },
+      wrongBlocks: wrongBlocksOf(seals),
       name: place.directory ?? origin.url,
       mode: modeOf(origin.url),
     }))
@@ -294,6 +294,10 @@ export class WorkerOrigins {
     process.off('exit', this.#endReceiving)
     this.#endReceiving()
   }
+}
+
+function wrongBlocksOf({ counters }: OriginSeals): OriginMeasurements['wrongBlocks'] {
+  return { data: counters.blocks, tree: counters.treeBlocks, kept_tree: counters.keptTreeBlocks }
 }
 
 /** A file's version names its device and inode: no other host has that. */

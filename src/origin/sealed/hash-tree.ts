@@ -9,10 +9,10 @@ import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { SingleFlight } from '../../async/single-flight.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
-import type { LruMap } from '../../base/lru-map.ts'
+import { LruMap } from '../../base/lru-map.ts'
 import type { BlockHashing, TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { ReadOptions } from '../contract/origin.ts'
-import { treeRunBytes, wrongAnswersMax } from './limits.ts'
+import { damagedBlocksMax, treeRunBytes, wrongAnswersMax } from './limits.ts'
 import type { TreeParameters } from './superblock.ts'
 import { type TreeLayout, treeLayoutOf } from './tree-layout.ts'
 
@@ -38,6 +38,8 @@ export interface HashTreeContext {
   fetch(offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
   /** An answer for the tree differed from what is proven. */
   onWrong(level: number, block: number): void
+  /** A block on the cache's disk is not the one that was written there. */
+  onKeptWrong(level: number, block: number): void
   /** Wait before blocks are asked for again of which `tries` answers were wrong. */
   pause(tries: number, signal: CancelSignal): Promise<void>
 }
@@ -62,6 +64,8 @@ export class HashTree {
   readonly #runBlocks: number
   readonly #runs = new SingleFlight<(Buffer | null)[]>()
   readonly #stop = new LightAbortSignal()
+  /** Blocks on the cache's disk that were found damaged, and not replaced since: each counts once. */
+  readonly #damaged = new LruMap<string, true>(damagedBlocksMax)
   /** The run of leaves that was loaded last: the next one is loaded ahead. */
   #latestRun = -1
   #latestLeaf: { readonly leaf: number; readonly bytes: Uint8Array } | null = null
@@ -227,11 +231,28 @@ export class HashTree {
         const whole = Math.min(count, Math.floor(given.target.length / hashBlockBytes))
         await this.#takeRight(given.target, 0, whole, wanted, bytes, blocks)
       }
-      if (place.kept === kept) isKept = !blocks.includes(null)
+      if (place.kept !== kept) continue
+      isKept = !blocks.includes(null)
+      if (given) this.#findDamage(level, first, given.target, blocks)
     }
     if (!isLocal) await this.#fetchMissing(level, first, wanted, bytes, blocks, options)
-    if (!isKept && !blocks.includes(null)) await kept.write(keptOffset, bytes)
+    if (isKept || blocks.includes(null)) return blocks
+    await kept.write(keptOffset, bytes)
+    for (const k of blocks.keys()) this.#damaged.delete(this.#keyOf(level, first + k))
     return blocks
+  }
+
+  /** Blocks that were written, and are others now: what was never written is zeros, which fit no digest. */
+  #findDamage(level: number, first: number, given: Buffer, blocks: readonly (Buffer | null)[]): void {
+    const { hashBlockBytes } = this.parameters
+    for (const [k, block] of blocks.entries()) {
+      if (block) continue
+      const kept = given.subarray(k * hashBlockBytes, (k + 1) * hashBlockBytes)
+      const key = this.#keyOf(level, first + k)
+      if (kept.length < hashBlockBytes || this.#damaged.has(key) || kept.every(byte => byte === 0)) continue
+      this.#damaged.set(key, true)
+      this.#parts.onKeptWrong(level, first + k)
+    }
   }
 
   /** Fetches runs of missing blocks, those that differ a few times. */

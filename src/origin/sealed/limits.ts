@@ -45,6 +45,9 @@ export const unsealedMs = 60_000
 /** Wrong blocks of one answer that are looked for one by one: each is a search of its own. */
 export const locatedBlocksMax = 64
 
+/** Damaged blocks of a kept tree that are remembered: one more is counted again when it is met again. */
+export const damagedBlocksMax = 1024
+
 /** Bytes of a sequential image that are proven together. A multiple of each data block. */
 export const provenPieceBytes = 1 * MiB
 

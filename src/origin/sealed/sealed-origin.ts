@@ -160,6 +160,7 @@ export class SealedOrigin extends ForwardingOrigin {
   }
 
   async #readProven(read: ProvenRead, options: ReadOptions): Promise<void> {
+    this.#parts.wrongBlocks.countNative(read.image, read.seal.tree)
     try {
       await readProven(this.inner, read, this.#parts.wrongBlocks, options)
     } catch (error) {
@@ -263,6 +264,7 @@ export class SealedOrigin extends ForwardingOrigin {
       alike: alike ? [alike] : [],
       fetch: (at, target, options) => this.inner.read(file, offset + at, target, options),
       onWrong: (level, block) => wrongBlocks.countOfTree(image, level, block),
+      onKeptWrong: (level, block) => wrongBlocks.countOfKeptTree(image, level, block),
       pause: (tries, signal) => wrongBlocks.pause(tries, signal),
     })
     return { record, tree, ...this.#deltaOf(image, record, tree) }
@@ -303,6 +305,7 @@ export class SealedOrigin extends ForwardingOrigin {
       alike: [],
       fetch: () => Promise.reject(new CacheError('closed', 'an older version is not fetched')),
       onWrong: () => {},
+      onKeptWrong: () => {},
       pause: async () => {},
     })
   }

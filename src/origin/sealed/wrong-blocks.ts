@@ -13,6 +13,8 @@ export interface WrongBlockCounters {
   /** Data blocks, and blocks of trees, that were not as their publisher made them. */
   readonly blocks: number
   readonly treeBlocks: number
+  /** Blocks of trees on the cache's disk that were others than those that were written. */
+  readonly keptTreeBlocks: number
   /** The latest one: the key of its image, and the offset in it; null: there was none. */
   readonly latest: { readonly image: string; readonly offset: number } | null
 }
@@ -23,6 +25,7 @@ export class WrongBlocks {
   readonly #onAnswer: (image: Image, reason: string) => void
   #blocks = 0
   #treeBlocks = 0
+  #keptTreeBlocks = 0
   #latest: WrongBlockCounters['latest'] = null
   readonly #pauseMsMin: number
 
@@ -40,7 +43,12 @@ export class WrongBlocks {
   }
 
   get counters(): WrongBlockCounters {
-    return { blocks: this.#blocks, treeBlocks: this.#treeBlocks, latest: this.#latest }
+    return {
+      blocks: this.#blocks,
+      treeBlocks: this.#treeBlocks,
+      keptTreeBlocks: this.#keptTreeBlocks,
+      latest: this.#latest,
+    }
   }
 
   /** Wait before a range is asked for again of which `tries` answers were wrong. */
@@ -58,6 +66,19 @@ export class WrongBlocks {
       offsets.push(block * dataBlockBytes)
       at = (block + 1) * dataBlockBytes - offset
     }
+    this.#note(image, offsets)
+  }
+
+  /** Answers for session threads did not fit: they are asked for again here. */
+  countNative(image: Image, tree: HashTree): void {
+    const { dataBlockBytes } = tree.parameters
+    this.#note(
+      image,
+      tree.proof.takeWrong().map(block => block * dataBlockBytes),
+    )
+  }
+
+  #note(image: Image, offsets: readonly number[]): void {
     if (offsets.length === 0) return
     this.#blocks += offsets.length
     this.#latest = { image: image.key, offset: offsets.at(-1)! }
@@ -72,6 +93,13 @@ export class WrongBlocks {
     const message = 'a block of a hash tree differs from its root hash; it is not used, and fetched again'
     this.#logger.warn({ image: image.key, origin: this.#url, level, block }, message)
     this.#onAnswer(image, `${image.key}: block ${block} of level ${level} of its hash tree is wrong`)
+  }
+
+  /** The same of a tree on the cache's disk, which speaks against no origin. */
+  countOfKeptTree(image: Image, level: number, block: number): void {
+    this.#keptTreeBlocks++
+    const message = 'a block of a hash tree on disk differs from its root hash; it is not used, and replaced'
+    this.#logger.warn({ image: image.key, level, block }, message)
   }
 
   /** The error of a block of which no answer fits. */

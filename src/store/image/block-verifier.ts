@@ -5,7 +5,7 @@
  * it stays as it is, unpublished, because it may be as good as ever when the disk is back.
  */
 import { CacheError } from '../../base/errors.ts'
-import { countOf, type Geometry, type Image } from '../../base/image.ts'
+import { countOf, type Geometry, type Image, runsOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
 import type { StoreFile, Verified } from '../../native/addon.ts'
@@ -110,7 +110,13 @@ export class BlockVerifier {
     const { health, logger } = this.#parts
     this.#target.residency.revoke(object, blocks)
     if (!health.mayWrite) return
-    const fields = { image: this.#target.image.key, object, blocks: countOf(blocks) }
+    const { image, geometry } = this.#target
+    const { blockBytes } = geometry
+    const offsets = runsOf(blocks).flatMap(run => {
+      const { offset } = geometry.bytesOf(object, run)
+      return Array.from({ length: run.count }, (_, k) => offset + k * blockBytes)
+    })
+    const fields = { image: image.key, object, blocks: countOf(blocks), offsets }
     logger.warn(fields, `${why}; they are dropped and fetched again`)
     await this.#target.drop(object, blocks).catch(error => health.writeFailed(error))
   }

@@ -1,5 +1,6 @@
 /**
- * Flipped bits at an origin: none is served, each is counted and located. `FLIPS=10000` makes it longer.
+ * Flipped bits at an origin, and at members that answer before it: none is served, each is counted and located.
+ * `FLIPS=10000` makes it longer.
  */
 import { utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -70,4 +71,47 @@ t.test(`${flips} flips, seed ${seed}`, { skip: noVeritysetup }, async t => {
     [...located].every(offset => wrong.has(offset / 4096)),
     'and located',
   )
+})
+
+t.test(`${flips} flips at members, seed ${seed}`, { skip: noVeritysetup }, async t => {
+  const random = seeded(seed)
+  const blocks = flips * 2
+  const sizeBytes = blocks * 4096
+  const directory = t.testdir()
+  const path = join(directory, 'a.raw')
+  const bytes = Buffer.from(sampleBytes({ seed, sizeBytes, dataShare: 1 }, 0, sizeBytes))
+  writeFileSync(path, bytes)
+  const rootHash = seal(path, `${path}.verity`)
+  const url = pathToFileURL(directory).href
+  const inner = new FileOrigin(url, noHoles)
+  const lied = new Set<number>()
+  // As a group does it: members at first, the origin itself where their bytes are disputed.
+  const group = Object.assign(Object.create(inner) as typeof inner, {
+    url: inner.url,
+    read: async (...[image, offset, target, options]: Parameters<typeof inner.read>) => {
+      await inner.read(image, offset, target, options)
+      if (image.key !== 'a.raw' || options.isDisputed || random() < 0.5) return
+      const at = Math.floor(random() * target.length)
+      target[at]! ^= 1 << Math.floor(random() * 8)
+      lied.add(offset + at - (at % 4096))
+    },
+    lookup: (...call: Parameters<typeof inner.lookup>) => inner.lookup(...call),
+    close: () => inner.close(),
+  })
+  const logger = keepingLogger()
+  const seals = new OriginSeals({ url, proofs: loadAddon(), logger, onWrong: () => {}, pauseMsMin: 0 })
+  const options = { verity: 'require', rootHash, certificates: [], images: new Map() } as const
+  const origin = seals.around(group, options, null)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.raw', { signal }))
+  for (let offset = 0; offset < sizeBytes; ) {
+    const target = Buffer.alloc(Math.min(sizeBytes - offset, 4096 * (1 + Math.floor(random() * 4))))
+    await origin.read(image, offset, target, { signal })
+    if (!target.equals(bytes.subarray(offset, offset + target.length))) t.fail(`wrong bytes at ${offset}`)
+    offset += target.length
+  }
+  const located = logger.lines.flatMap(line => (line.facts as { offsets?: number[] }).offsets ?? [])
+  t.same(located, [...lied], 'each is located')
+  t.ok(lied.size > flips / 4)
+  t.equal(seals.counters.blocks, lied.size, 'and counted')
 })
