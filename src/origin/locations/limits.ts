@@ -15,7 +15,7 @@ export const locationSamplesMin = 4
 export const auditReads = 64
 
 /** Answers of which the place is remembered, of an image: those of all reads at once; and images of which they are. */
-export const answersMax = 256
+export const rememberedAnswersMax = 256
 export const answeredImagesMax = 64
 
 /** The interval at which a location that is not read is measured again. */

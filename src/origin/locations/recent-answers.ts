@@ -3,7 +3,7 @@
  * asked of another place, and counts against its own.
  */
 import { LruMap } from '../../base/lru-map.ts'
-import { answeredImagesMax, answersMax } from './limits.ts'
+import { answeredImagesMax, rememberedAnswersMax } from './limits.ts'
 
 interface Answer<P> {
   readonly offset: number
@@ -17,7 +17,7 @@ export class RecentAnswers<P> {
   note(imageId: string, offset: number, length: number, place: P): void {
     const known = this.#answers.use(imageId) ?? []
     known.push({ offset, end: offset + length, place })
-    if (known.length > answersMax) known.shift()
+    if (known.length > rememberedAnswersMax) known.shift()
     if (known.length === 1) this.#answers.set(imageId, known)
   }
 
