@@ -37,6 +37,13 @@ export const prefetchRequestBytesMax = 4 * MiB
  */
 export const prefetchRequestMs = 12
 /**
+ * The requests of the window of a long stream, at most: a quarter of it is planned at once. A server that works for
+ * milliseconds on each request never shows its bandwidth with more. And the time that such a request may take: the
+ * reader of its first block waits for all of it.
+ */
+export const prefetchWindowRequestsMax = 4
+export const prefetchRequestMsMax = 100
+/**
  * Bytes being prefetched, beside those that readers wait for; and the bytes that are always allowed, also while a
  * reader waits for something else: 10 ms of 100 MiB/s.
  */

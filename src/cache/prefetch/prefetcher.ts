@@ -12,9 +12,11 @@ import {
   prefetchRequestBytesMax,
   prefetchRequestBytesMin,
   prefetchRequestMs,
+  prefetchRequestMsMax,
   prefetchRunBytesMin,
   prefetchSteepRunBytesMin,
   prefetchWindowBytesMin,
+  prefetchWindowRequestsMax,
   profileBatchBytes,
   type ReadAroundLimits,
   uncachedRunBytesMin,
@@ -113,7 +115,7 @@ export class Prefetcher {
       : { accuracy: around, unit: 'block', stream: null }
     const left = stream?.takeDropBehind(leftBehindBytes / blockBytes)
     if (left) this.#parts.onLeft(stored, left)
-    const pieceBlocks = this.#pieceBlocks(stored, to - from)
+    const pieceBlocks = this.#pieceBlocks(stored, to - from, stream)
     const wanted = stream ? spans.map(span => inWholePieces(span, pieceBlocks, stream)) : spans
     this.#queue.add(stream ?? stored, [...this.#piecesOf(stored, wanted, policy, pieceBlocks)])
   }
@@ -197,13 +199,16 @@ export class Prefetcher {
   /**
    * Half of the bytes that fill the path, so that a few requests are under way: a reader of the first block of a
    * request waits for all of it. But no less than a read, because such a reader waits for all of it anyway; and more on
-   * a short and wide path, where asking costs more than waiting.
+   * a short and wide path, where asking costs more than waiting. A long stream has few requests in its window, whatever
+   * the path has shown: small ones may be what makes it narrow.
    */
-  #pieceBlocks(stored: StoredImage, readBlocks: number): number {
+  #pieceBlocks(stored: StoredImage, readBlocks: number, stream: Stream | null): number {
     const { blockBytes } = stored.geometry
     const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.pathOf(stored)
     const filling = Math.max(fullBytes / 2, (bytesPerSecond * prefetchRequestMs) / 1000)
-    const wanted = Math.max(prefetchRequestBytesMin, readBlocks * blockBytes, filling)
+    const shareBytes = ((stream?.window ?? 0) * blockBytes) / prefetchWindowRequestsMax
+    const share = Math.min(shareBytes, (bytesPerSecond * prefetchRequestMsMax) / 1000)
+    const wanted = Math.max(prefetchRequestBytesMin, readBlocks * blockBytes, filling, share)
     const blocks = Math.min(prefetchRequestBytesMax, wanted) / blockBytes
     return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))
   }

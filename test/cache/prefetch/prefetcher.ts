@@ -180,6 +180,42 @@ t.test('a stream bypasses the page cache from the run on at which it is long', t
   t.end()
 })
 
+t.test('of a server that works long on each request, a long stream asks for more at once', async t => {
+  const stored = {
+    geometry: { blockBytes: 64 * KiB, sizeBytes: 256 * MiB },
+    held: () => 0n,
+    claims: { release: () => {} },
+  } as unknown as StoredImage
+  const requests: number[] = []
+  const fetcher = {
+    demanded: 0,
+    lacking: (_: unknown, _object: number, blocks: bigint) => blocks,
+    claimAhead: (_: unknown, _object: number, blocks: bigint) => blocks,
+    fetchAhead: async (_: unknown, { run }: { readonly run: { readonly count: number } }) =>
+      void requests.push(run.count * 64 * KiB),
+  }
+  // What such a server shows as long as it is asked for 256 KiB at a time, each for 10 ms.
+  const path = { bdpBytes: 256 * KiB, bytesPerSecond: 25 * MiB, bytesPerWait: 0, inFlightBytes: 0 }
+  const prefetcher = new Prefetcher({
+    fetcher: fetcher as unknown as Fetcher,
+    requestsMax: () => 16,
+    hasRoom: () => true,
+    pathOf: () => path,
+    readAroundOf: () => readAroundChoices.balanced,
+    windowBytesMax: () => 32 * MiB,
+    onLeft: () => {},
+    onBlocks: () => {},
+  })
+  for (let offset = 0; offset < 32 * MiB; offset += 128 * KiB) {
+    prefetcher.onRead(stored, { offset, length: 128 * KiB, stalled: true, missed: false })
+    await nextIteration()
+  }
+  t.comment(`${requests.map(bytes => bytes / KiB)}`)
+  t.ok(requests.length <= 60, `${requests.length} requests`)
+  t.equal(Math.max(...requests), 2 * MiB, 'as much as comes in a tenth of a second')
+  prefetcher.close()
+})
+
 t.test(`random reads cost their covering blocks only (SEED=${seed})`, async t => {
   const { rooms, origin, image, read } = await openWorld(t, 256 * MiB)
   const random = seeded(seed)
