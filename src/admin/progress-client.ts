@@ -9,6 +9,7 @@ import type { EvictedImage } from '../cache/evict/evictor.ts'
 import type { VerifiedImage } from '../cache/integrity/verify-image.ts'
 import type { EmptiedCache } from '../cache/operations/empty-cache.ts'
 import type { PreloadedImage } from '../cache/operations/preload-image.ts'
+import type { PromotedMember } from '../fleet/asking/group-promotion.ts'
 import type { ComparedLocation } from '../origin/locations/same-bytes.ts'
 import { absentOrThrow, whyNobody } from './admin-client.ts'
 import { adminMsMax, longResumesMax, successorLookMs } from './limits.ts'
@@ -23,6 +24,7 @@ export interface LongRequests {
   evict: { readonly asked: { readonly image: string }; readonly result: EvictedImage }
   'evict-all': { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
   drain: { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
+  'fleet/promote': { readonly asked: { readonly image: string }; readonly result: readonly PromotedMember[] }
   promote: {
     readonly asked: {
       readonly image: string

@@ -229,6 +229,10 @@ export const lines: Readonly<Record<string, LinesRoute>> = {
     const asked = read(body, z.object({ image: name, ranges }))
     return options => operations.promote(asked.image, asked.ranges, options)
   },
+  'POST /fleet/promote': (body, { fleet }) => {
+    const { image } = read(body, named)
+    return options => fleet.promote(image, options)
+  },
 }
 
 /** @throws CacheError invalid-argument */

@@ -39,7 +39,7 @@ class Surroundings {
     const directory = mkdtempSync(join(tmpdir(), 'parentfs-fleet-'))
     t.teardown(() => rmSync(directory, { recursive: true, force: true }))
     for (const name of ['images', 'authority']) mkdirSync(join(directory, name))
-    for (const name of ['a.raw', 'b.raw']) writeSample(join(directory, 'images', name), sample)
+    for (const name of ['a.raw', 'b.raw', 'c.raw']) writeSample(join(directory, 'images', name), sample)
     const authority = makeCertificate(join(directory, 'authority'), 'DNS:group.example')
     const origin = await spawnHttpOrigin({ directory: join(directory, 'images'), delayMs: 10 })
     t.teardown(() => origin.close())
@@ -124,6 +124,20 @@ function receivedBytes(members: readonly MemberStatus[]): number {
   return members.reduce((sum, { bytes }) => sum + bytes, 0)
 }
 
+async function promotesOnce(t: Test, group: Surroundings, hosts: readonly Host[]): Promise<void> {
+  const from = await group.originBytes()
+  const path = join(hosts[0]!.where.mountpoint, 'c.raw')
+  const { code, stdout } = await parentfs('promote', '--group', path)
+  t.equal(code, 0)
+  for (const { id } of hosts) t.match(stdout.toString(), new RegExp(`${id} .* complete`))
+  const bytes = (await group.originBytes()) - from
+  t.ok(bytes <= 1.05 * sample.sizeBytes, `${(bytes / sample.sizeBytes).toFixed(3)} of the unique bytes`)
+  for (const { where } of hosts) {
+    t.equal((await statusOf(where)).images.find(({ name }) => name === 'c.raw')?.complete, true)
+  }
+  t.match(await parentfs('promote', '--group', '--range', '0-1MiB', path), { code: 1, stderr: /whole images/ })
+}
+
 const digest = await (async () => {
   const { createHash } = await import('node:crypto')
   return createHash('sha256').update(whole).digest('hex')
@@ -164,6 +178,8 @@ t.test('a group of three, and a fourth', { skip, timeout: 400_000 }, async t => 
     await a.knows(3)
     await d.unmount(t)
   })
+
+  await t.test('a promotion by the group takes each byte from the origin once', t => promotesOnce(t, group, hosts))
 
   await t.test('a worker is killed in the middle of reads: the next one is a member as before', async t => {
     const { pid } = await statusOf(c.where)

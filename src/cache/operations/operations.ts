@@ -2,7 +2,6 @@
  * Operations for operators: verify, evict, promote, pin, explain. Images are named as status names them: `name`, or
  * `directory/name` where there are several origins.
  */
-import PQueue from 'p-queue'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -13,7 +12,7 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
 import type { HitSetStatus, HitSetTable } from '../evict/hit-set-table.ts'
-import { dataBytes, type Pins } from '../evict/pins.ts'
+import type { Pins } from '../evict/pins.ts'
 import type { InflightTable } from '../fetch/inflight-table.ts'
 import { profileBytesMax } from '../fetch/limits.ts'
 import type { MountedOrigin } from '../fetch/origin-table.ts'
@@ -36,11 +35,12 @@ import { describeImage, type ImageDescription } from './describe-image.ts'
 import { type DrainProgress, type EmptiedCache, EmptyCache } from './empty-cache.ts'
 import { type Explanation, explain } from './explain-read.ts'
 import { imageTemperatures, type Temperatures } from './image-temperatures.ts'
-import { explainBytesMax, promoteConcurrency, promoteRangesMax } from './limits.ts'
+import { explainBytesMax } from './limits.ts'
 import { type ComparisonProgress, LocationOperations } from './location-operations.ts'
 import { type ModeEntry, ModeOperations, type ModeScope } from './mode-operations.ts'
 import { NamedImages, type NamedOrigin, noImage } from './named-images.ts'
-import { type PreloadBytes, type PreloadedImage, type PreloadProgress, preloadImage } from './preload-image.ts'
+import type { PreloadBytes, PreloadedImage, PreloadProgress } from './preload-image.ts'
+import { PromoteOperations } from './promote-operations.ts'
 
 /** Long work tells its progress, and ends when its caller leaves. */
 export interface LongOptions<P> {
@@ -85,7 +85,7 @@ export class CacheOperations {
   readonly #locations: LocationOperations
   /** Takes the blocks of upgraded names from their older versions. */
   readonly deltas: DeltaCopier
-  readonly #promotions = new PQueue({ concurrency: promoteConcurrency })
+  readonly #promotion: PromoteOperations
   /** Fires when the cache closes. */
   readonly #stop = new AbortController()
 
@@ -98,6 +98,7 @@ export class CacheOperations {
     const isKept = (image: Image) => keepsMisses(parts.modes.of(image)) && parts.digester.isSound(image)
     this.deltas = new DeltaCopier({ ...parts, isKept })
     this.#locations = new LocationOperations(shared)
+    this.#promotion = new PromoteOperations(shared)
   }
 
   /** See {@link EmptyCache.evictAll}. */
@@ -193,48 +194,30 @@ export class CacheOperations {
     return evictor.evictImage(name, stored, options)
   }
 
-  /**
-   * Bring ranges of an image into the store, or all of it.
-   * @param ranges null for the whole image
-   * @throws CacheError not-found, invalid-argument (a range that is none), overloaded (no room), store-failed,
-   * image-changed, image-corrupt, aborted, origin-*
-   */
-  async promote(
+  /** See {@link PromoteOperations.promote}. */
+  promote(
     name: string,
     ranges: readonly PreloadBytes[] | null,
     { signal, onProgress }: LongOptions<PreloadProgress>,
   ): Promise<PreloadedImage> {
-    const { store, digester, evictor } = this.#parts
     const stop = AbortSignal.any([signal, this.#stop.signal])
-    const { entry } = await this.#names.find(name, stop)
-    const { image } = entry
-    const wanted = checkRanges(name, image, ranges)
-    digester.mustBeSound(image)
-    const mode = this.#parts.modes.of(image)
-    if (!keepsMisses(mode)) {
-      const advice = `"parentfs mode promote ${name}" first`
-      throw new CacheError('invalid-argument', `${name} cannot be promoted: its mode is ${mode}: ${advice}`)
-    }
-    const stored = await store.use(image)
-    if (!stored) {
-      const { state, reason } = store.health
-      if (image.sizeBytes === 0) return { name, wantedBytes: 0, presentBytes: 0, promotedBytes: 0, complete: true }
-      const why =
-        state === 'healthy'
-          ? 'its data file cannot be made, the log says why'
-          : `the cache disk is ${state} (${reason})`
-      throw new CacheError('store-failed', `${name} cannot be promoted: ${why}`)
-    }
-    const parts = {
-      ...this.#parts,
-      queue: this.#promotions,
-      keptBytes: this.#keptBytes(stored),
-      makeRoom: () => evictor.check(),
-      mustBeSound: () => digester.mustBeSound(image),
-    }
-    const promoted = await preloadImage(name, stored, wanted, parts, { signal: stop, onProgress })
-    if (stored.complete) digester.check()
-    return promoted
+    return this.#promotion.promote(name, ranges, { signal: stop, onProgress })
+  }
+
+  /** See {@link PromoteOperations.promoteImage}. */
+  promoteImage(
+    name: string,
+    image: Image,
+    ranges: readonly PreloadBytes[],
+    { signal, onProgress }: LongOptions<PreloadProgress>,
+  ): Promise<PreloadedImage> {
+    const stop = AbortSignal.any([signal, this.#stop.signal])
+    return this.#promotion.promoteImage(name, image, ranges, { signal: stop, onProgress })
+  }
+
+  /** The image of a name now. @throws CacheError not-found, origin-*, aborted */
+  async imageOf(name: string): Promise<Image> {
+    return (await this.#names.find(name, this.#stop.signal)).entry.image
   }
 
   /** See {@link deltaOf}. */
@@ -340,33 +323,4 @@ export class CacheOperations {
     this.#stop.abort()
     await this.deltas.close()
   }
-
-  /** Bytes that pinned images other than this one hold. */
-  #keptBytes(stored: StoredImage): number {
-    const { pins, store } = this.#parts
-    const kept = pins.kept(dataBytes, pins.bytes.allowedBytes)
-    return [...kept].reduce((sum, id) => {
-      const other = store.find(id)
-      return sum + (other && other !== stored ? dataBytes(other) : 0)
-    }, 0)
-  }
-}
-
-/** @throws CacheError invalid-argument */
-function checkRanges(
-  name: string,
-  { sizeBytes }: Image,
-  ranges: readonly PreloadBytes[] | null,
-): readonly PreloadBytes[] {
-  if (ranges === null) return [{ from: 0, to: sizeBytes }]
-  if (ranges.length > promoteRangesMax) {
-    throw new CacheError('invalid-argument', `${ranges.length} ranges: give ${promoteRangesMax} at most`)
-  }
-  for (const { from, to } of ranges) {
-    if (!(from >= 0 && from < to && from < sizeBytes)) {
-      const advice = `give FROM-TO with FROM below TO, within the image of ${sizeBytes} bytes`
-      throw new CacheError('invalid-argument', `${name} has no range ${from}-${to}: ${advice}`)
-    }
-  }
-  return ranges.map(({ from, to }) => ({ from, to: Math.min(to, sizeBytes) }))
 }

@@ -34,19 +34,27 @@ export function defineImages(program: Command, ended: Ended): void {
   addExamples(images, 'parentfs images', 'parentfs images /srv/parents --json')
 }
 
+interface PromoteOptions extends OnMount {
+  readonly range: ReturnType<typeof parseRange>[]
+  readonly group?: true
+}
+
 export function definePromote(program: Command, ended: Ended): void {
   const what =
     'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.'
   const promote = ofImage(program, 'promote', what)
     .option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)', collectRanges, [])
-    .action(async (image: string, { range, mountpoint }: OnMount & { range: ReturnType<typeof parseRange>[] }) => {
-      const module = await import('../commands/promote.ts')
-      ended(await module.promote(image, range, mountpoint ?? null))
+    .option('--group', 'have every member of the group bring it, each byte from the origin once')
+    .action(async (image: string, { range, group, mountpoint }: PromoteOptions) => {
+      const path = mountpoint ?? null
+      if (group !== true) return ended(await (await import('../commands/promote.ts')).promote(image, range, path))
+      ended(await (await import('../commands/promote-group.ts')).promoteGroup(image, range, path))
     })
   addExamples(
     promote,
     'parentfs promote debian.raw',
     'parentfs promote /srv/parents/debian.raw --range 0-1GiB --range 10GiB-',
+    'parentfs promote debian.raw --group',
   )
 }
 

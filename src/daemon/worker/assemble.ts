@@ -5,7 +5,7 @@
  * once mounted, the transport.
  */
 
-import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
+import type { FleetHandlers } from '../../admin/fleet-handlers.ts'
 import type { RoomsMeasurements } from '../../admin/measurements.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -13,7 +13,6 @@ import { Cache } from '../../cache/cache.ts'
 import type { ImageStatus } from '../../cache/cache-status.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
-import type { FleetService } from '../../fleet/server/fleet-service.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
 import type { Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
@@ -56,12 +55,12 @@ import { EventLoopLag } from './event-loop-lag.ts'
 import { MountTraces } from './mount-traces.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
-import { createFleetService, servingSettingsOf } from './open-fleet.ts'
-import { OpenGroup } from './open-group.ts'
+import { servingSettingsOf } from './open-fleet.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
 import { reasonOfEnd } from './session-end.ts'
+import { WorkerFleet } from './worker-fleet.ts'
 import { LibrbdRoom, openLibrbd } from './worker-librbd.ts'
 import { WorkerOrigins } from './worker-origins.ts'
 import type { Serving } from './worker-rooms.ts'
@@ -98,9 +97,8 @@ export class Rooms {
   #store!: Store
   #memoryLock!: MemoryLock
   #cache!: Cache
-  #fleet!: FleetService
+  readonly #fleet = new WorkerFleet()
   #transport: Transport | null = null
-  #group: OpenGroup | null = null
   readonly #addon: Addon
   readonly #traces: MountTraces
   readonly #lag = new EventLoopLag()
@@ -199,19 +197,14 @@ export class Rooms {
       },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       ...{ engine: this.#engine, traces: this.#traces.tracer },
-      profileGroup: {
-        find: async (origin, key) => (await this.#group?.group.profiles.find(origin, key)) ?? null,
-        push: (...profile) => this.#group?.group.profiles.push(...profile),
-      },
+      profileGroup: this.#fleet.profileGroup,
       nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
       now: () => performance.now(),
     })
     this.#closers.push('cache', () => this.#cache.close())
     this.mover.use(this.#cache.passthrough)
     await this.#cache.loadDirectories(signal)
-    await this.#openFleet()
-    // Others may ask from then on.
-    if (bypass === null) await this.#openGroup(directory)
+    await this.#openFleet(directory, bypass === null)
     // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
     if (isAwaited) return
     const known = new Set(index.images().map(({ image }) => image.origin))
@@ -219,27 +212,21 @@ export class Rooms {
     await probeOrigins(this.#origins.mounted, { list, known, logger, tell }, signal)
   }
 
-  async #openFleet(): Promise<void> {
-    const parts = { source: this.#cache.served, logger: this.#logger }
-    this.#fleet = await createFleetService(this.#configuration.fleet, this.#addon, parts)
+  async #openFleet({ top }: CacheDirectory, isMember: boolean): Promise<void> {
+    const [addon, logger] = [this.#addon, this.#logger]
     this.#closers.push('serving port', () => this.#fleet.close())
-    await this.#fleet.open()
-  }
-
-  async #openGroup({ top }: CacheDirectory): Promise<void> {
-    this.#group = await OpenGroup.open(this.#configuration, {
-      logger: this.#logger,
+    await this.#fleet.openService(this.#configuration, this.#cache, { addon, logger })
+    // Others may ask from then on.
+    if (!isMember) return
+    const opened = await this.#fleet.openGroup(this.#configuration, this.#cache, {
+      logger,
       viewPath: top.at('fleet-members.json'),
-      sumOf: bytes => this.#addon.crc32c(bytes),
-      dropUnits: units => void dropUnits(this.#store, units, this.#logger), // Never rejects.
-      ownProfiles: this.#fleet.profiles,
-      sentTo: id => this.#fleet.sentTo(id),
+      sumOf: bytes => addon.crc32c(bytes),
+      dropUnits: units => void dropUnits(this.#store, units, logger), // Never rejects.
     })
-    if (!this.#group) return
-    const { group } = this.#group
-    this.#closers.push('fleet', () => group.close())
-    this.#cache.served.originReads = group.originReads
-    this.#origins.share(group)
+    if (!opened) return
+    this.#closers.push('fleet', () => opened.group.close())
+    this.#origins.share(opened.group)
   }
 
   /** The source in the mount table. */
@@ -318,7 +305,7 @@ export class Rooms {
     const { cache, places } = plan.next
     await checkOverlap(plan.next)
     await checkFileSystem(cache)
-    const changeFleet = await this.#fleet.prepare(await servingSettingsOf(plan.next.fleet, this.#logger))
+    const changeFleet = await this.#fleet.service.prepare(await servingSettingsOf(plan.next.fleet, this.#logger))
     // The last step that can fail.
     this.#origins.change(places)
     await changeFleet()
@@ -335,7 +322,7 @@ export class Rooms {
     })
     await this.#traces.apply(plan.next.tracing)
     this.#transport?.setDeadlines(this.#origins.deadlines)
-    await this.#group?.reconfigure(plan.next)
+    await this.#fleet.group?.reconfigure(plan.next)
     this.librbd.reconfigure(this.#origins.deadlines, plan.next)
     void this.#cache.makeRoom() // Never rejects.
     return plan
@@ -347,7 +334,7 @@ export class Rooms {
   }
 
   get fleet(): FleetHandlers {
-    return this.#group ?? noFleet
+    return this.#fleet.handlers
   }
 
   /** Changes when guests ask. */
@@ -379,7 +366,7 @@ export class Rooms {
 
   get #collected(): CollectedRooms {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    const [transport, lag, fleet, librbd] = [this.#transport, this.#lag, this.#fleet, this.librbd]
+    const [transport, lag, fleet, librbd] = [this.#transport, this.#lag, this.#fleet.service, this.librbd]
     return { cache, store, origins, memoryLock, transport, lag, fleet, traces: this.#traces.counters, librbd }
   }
 

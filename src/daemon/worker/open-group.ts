@@ -4,13 +4,18 @@
 import { resolveSrv } from 'node:dns/promises'
 import { readFile } from 'node:fs/promises'
 import type { FleetHandlers } from '../../admin/fleet-handlers.ts'
+import type { Progress } from '../../admin/progress-stream.ts'
 import { OwnTime } from '../../async/own-time.ts'
 import { runAfter } from '../../async/timers.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
+import type { Image } from '../../base/image.ts'
 import { TiB } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { CacheOperations, LongOptions } from '../../cache/operations/operations.ts'
 import { FleetGroup, type FleetStatus, type UnitExplanation } from '../../fleet/asking/fleet-group.ts'
+import { GroupPromotion, type PromotedMember } from '../../fleet/asking/group-promotion.ts'
 import { MemberClient, type MemberTrust } from '../../fleet/asking/member-client.ts'
+import { ownedRanges } from '../../fleet/asking/owned-units.ts'
 import type { OwnProfiles } from '../../fleet/asking/profile-exchange.ts'
 import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
 import { ViewFile } from '../../fleet/asking/view-file.ts'
@@ -19,6 +24,8 @@ import { DnsRegistry } from '../../fleet/registry/dns-registry.ts'
 import { EtcdRegistry } from '../../fleet/registry/etcd-registry.ts'
 import type { MemberRegistry } from '../../fleet/registry/registry.ts'
 import { idOfUrl, StaticRegistry } from '../../fleet/registry/static-registry.ts'
+import type { PromotionProgress } from '../../fleet/server/promotion-requests.ts'
+import type { PromotionPart } from '../../fleet/wire/promotion.ts'
 import { unitBlocks } from '../../fleet/wire/wire.ts'
 import { Secret } from '../../origin/http/secret.ts'
 import type { Configuration } from '../config/configuration.ts'
@@ -34,6 +41,7 @@ export interface GroupContext {
   readonly ownProfiles: OwnProfiles
   /** Bytes of images that a member was sent. */
   sentTo(memberId: string): number
+  readonly operations: Pick<CacheOperations, 'imageOf' | 'promoteImage'>
 }
 
 /** Units of one explanation. */
@@ -44,11 +52,25 @@ export class OpenGroup implements FleetHandlers {
   readonly group: FleetGroup
   readonly #trust: TrustFiles
   readonly #blockBytes: number
+  readonly #operations: GroupContext['operations']
+  readonly #promotion: GroupPromotion
 
-  private constructor(group: FleetGroup, trust: TrustFiles, blockBytes: number) {
+  private constructor(
+    group: FleetGroup,
+    trust: TrustFiles,
+    blockBytes: number,
+    operations: GroupContext['operations'],
+  ) {
     this.group = group
     this.#trust = trust
     this.#blockBytes = blockBytes
+    this.#operations = operations
+    this.#promotion = new GroupPromotion({
+      view: group.view,
+      messagesOf: member => group.messagesOf(member),
+      promoteHere: (...part) => this.promoteHere(...part),
+      now: () => performance.now(),
+    })
   }
 
   /**
@@ -84,7 +106,7 @@ export class OpenGroup implements FleetHandlers {
       ownProfiles,
       sentTo,
     })
-    return new OpenGroup(group, trust, cache.blockSize)
+    return new OpenGroup(group, trust, cache.blockSize, parts.operations)
   }
 
   status(): FleetStatus {
@@ -93,6 +115,23 @@ export class OpenGroup implements FleetHandlers {
 
   leave(): void {
     this.group.leave()
+  }
+
+  /** See {@link GroupPromotion.run}. */
+  async promote(name: string, { signal, onProgress }: LongOptions<Progress>): Promise<readonly PromotedMember[]> {
+    const image = await this.#operations.imageOf(name)
+    return await this.#promotion.run(image, {
+      signal,
+      onProgress: progress => onProgress({ name, ...progress }),
+    })
+  }
+
+  /** Bring the units that this host owns, or all. @throws CacheError, see CacheOperations.promote */
+  async promoteHere(image: Image, part: PromotionPart, options: LongOptions<PromotionProgress>) {
+    const { view } = this.group
+    const whole = [{ from: 0, to: image.sizeBytes }]
+    const ranges = part === 'all' ? whole : await ownedRanges(image, view.own?.id ?? '', view, this.#blockBytes)
+    return await this.#operations.promoteImage(image.key, image, ranges, options)
   }
 
   explain(imageId: string, offset: number, length: number): readonly UnitExplanation[] {

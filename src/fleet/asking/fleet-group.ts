@@ -13,7 +13,7 @@ import type { MemberRegistry, RegistryState } from '../registry/registry.ts'
 import { FleetCounters, type UnitAnswer } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
 import { HedgeBudget } from './hedge-budget.ts'
-import type { MemberChannel } from './member-channel.ts'
+import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginReads } from './origin-reads.ts'
 import { type MemberCounters, PeerHealth, type PeerHealthName } from './peer-health.ts'
@@ -219,6 +219,11 @@ export class FleetGroup {
       this.#closeChannel(peer)
       this.#peers.set(id, { ...peer, url: '' }) // Its health stays.
     }
+  }
+
+  /** Members by their channels, for work that is not a read. */
+  messagesOf(member: KnownMember): MemberMessages {
+    return this.#peerOf(member).channel
   }
 
   /** The responsibility for a unit, and its last source. */

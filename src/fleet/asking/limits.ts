@@ -85,3 +85,11 @@ export const pushesMax = 32
 
 /** Ranks of an image's name that keep its profile. */
 export const profileRanks = 3
+
+/** Members that promote at once for one operator; the others wait. */
+export const promotedAtOnceMax = 64
+
+/** The time between two looks at a member that promotes, and its silence until it is gone around. */
+export const promotionAskMs = 500
+
+export const promotionLostMsMax = 15_000

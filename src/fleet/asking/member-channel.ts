@@ -47,6 +47,8 @@ export interface MemberMessage {
   readonly method: 'GET' | 'PUT' | 'POST'
   readonly path: string
   readonly body: string | null
+  /** The image that it is about; a member that does not know it looks it up. None when absent. */
+  readonly image?: Image
   /** Longest answer that is read. */
   readonly bytesMax: number
 }

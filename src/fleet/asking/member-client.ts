@@ -69,8 +69,9 @@ export class MemberClient implements MemberChannel {
     }
   }
 
-  async request({ method, path, body, bytesMax }: MemberMessage, signal: CancelSignal): Promise<SmallAnswer> {
-    const answer = await this.#send(method, path, {}, body, signal, new InterimResponses())
+  async request({ method, path, body, image, bytesMax }: MemberMessage, signal: CancelSignal): Promise<SmallAnswer> {
+    const headers = image ? { [keyHeader]: formatImageKey(image.origin, image.key) } : {}
+    const answer = await this.#send(method, path, headers, body, signal, new InterimResponses())
     let text = ''
     for await (const chunk of answer.body) {
       text += (chunk as Buffer).toString('utf8')

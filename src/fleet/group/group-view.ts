@@ -144,6 +144,11 @@ export class GroupView {
     return ranks
   }
 
+  /** The first rank of a unit in the whole group; null: nobody has ranks. Nothing is remembered. */
+  ownerOf(imageId: string, unit: number): KnownMember | null {
+    return ranksOf(this.#current().ranked, imageId, unit)[0] ?? null
+  }
+
   #current(): Tables {
     const nowMs = this.#parts.now()
     if (this.#tables && nowMs < this.#tables.goodUntilMs) return this.#tables

@@ -7,6 +7,7 @@ import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { profileSuffix } from '../../origin/contract/image-name.ts'
+import type { PromotionPart } from '../wire/promotion.ts'
 import {
   entityTag,
   keyHeader,
@@ -23,6 +24,7 @@ import { ImageAnswers } from './image-answers.ts'
 import type { ImageSource } from './image-source.ts'
 import { KeptProfiles } from './kept-profiles.ts'
 import { sendListing } from './listing-answer.ts'
+import { type PromotePart, PromotionRequests } from './promotion-requests.ts'
 import { type RequestTarget, targetOf } from './request-target.ts'
 import { ServingTurns } from './serving-turns.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
@@ -42,6 +44,8 @@ export interface FleetServiceContext {
   readonly source: ImageSource
   readonly crc32c: (bytes: Uint8Array) => number
   readonly logger: Logger
+  /** Brings a part of an image into the cache for the group; null: this host is in no group. */
+  readonly promote: () => PromotePart | null
 }
 
 /** Counters of the serving port. */
@@ -64,6 +68,7 @@ export class FleetService {
   readonly #turns: ServingTurns
   readonly #images: ImageAnswers
   readonly #guard = new ConnectionGuard()
+  readonly #promotions: PromotionRequests
   #server: FleetServer | null = null
   #settings: ServingSettings
   #requests = 0
@@ -75,6 +80,10 @@ export class FleetService {
     this.#settings = settings
     this.#turns = new ServingTurns(settings.bytesPerSecond)
     this.#images = new ImageAnswers({ ...parts, turns: this.#turns })
+    this.#promotions = new PromotionRequests({
+      promote: async (...part) => await parts.promote()!(...part),
+      now: () => performance.now(),
+    })
   }
 
   get counters(): ServingCounters {
@@ -131,6 +140,7 @@ export class FleetService {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    await this.#promotions.close()
     await this.#server?.close()
   }
 
@@ -153,7 +163,9 @@ export class FleetService {
       const target = targetOf(request.url ?? '')
       if (!target) return refuse(response, 404)
       const isPut = request.method === 'PUT' && target.kind === 'profile'
-      if (!isPut && request.method !== 'GET' && request.method !== 'HEAD')
+      const isPost = request.method === 'POST' && target.kind === 'promotion'
+      if (target.kind === 'promotion' && !isPost) return refuse(response, 405, { allow: 'POST', connection: 'close' })
+      if (!isPut && !isPost && request.method !== 'GET' && request.method !== 'HEAD')
         return refuse(response, 405, { allow: 'GET, HEAD', connection: 'close' })
       await this.#answerTo(target, request, response)
     } catch (error) {
@@ -180,6 +192,7 @@ export class FleetService {
     const image = await this.#imageOf(target, request, signal)
     if (!image) return refuse(response, 404)
     if (target.kind === 'sums') return this.#images.sums(image, target.object, response)
+    if (target.kind === 'promotion') return this.#answerPromotion(image, target, response)
     if (target.kind === 'image' && image.id !== target.id) return refuse(response, 412)
     await this.#images.answer(image, request, response, target.kind === 'name')
   }
@@ -187,7 +200,7 @@ export class FleetService {
   async #imageOf(target: RequestTarget, { headers }: IncomingMessage, signal: LightAbortSignal): Promise<Image | null> {
     const { source } = this.#parts
     if (target.kind === 'name') return source.byName(target.name, { signal })
-    if (target.kind !== 'image' && target.kind !== 'sums') return null
+    if (target.kind !== 'image' && target.kind !== 'sums' && target.kind !== 'promotion') return null
     const known = source.byId(target.id)
     const said = headers[keyHeader]
     const key = known || typeof said !== 'string' ? null : parseImageKey(said)
@@ -210,6 +223,16 @@ export class FleetService {
     if (text === null) return refuse(response, 413, { connection: 'close' })
     if (!this.profiles.merge(hash, text)) return refuse(response, 400)
     response.writeHead(204).end()
+  }
+
+  #answerPromotion(image: Image, { id, part }: { id: string; part: PromotionPart }, response: ServerResponse): void {
+    const isThis = image.id === id
+    if (!isThis || this.#parts.promote() === null) refuse(response, isThis ? 404 : 412)
+    else {
+      const state = this.#promotions.ask(image, part)
+      if (state) sendText(response, `${JSON.stringify(state)}\n`)
+      else refuse(response, 503)
+    }
   }
 
   #health(): MemberHealth {

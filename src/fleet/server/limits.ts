@@ -67,3 +67,9 @@ export const logPauseMs = 60_000
 
 /** Members whose bytes are counted one by one: all of a group. */
 export const sentMembersMax = membersMax
+
+/** Promotions for the group under way, and their outcomes that are kept. */
+export const promotionsMax = 16
+
+/** A promotion that nobody has asked about for so long ends: whoever wanted it is gone. */
+export const promotionLeaseMs = 20_000

@@ -2,11 +2,13 @@
  * Targets of requests to the serving port, from the path of a request. Pure; every path is taken for hostile.
  */
 import { isImageKey } from '../../origin/contract/image-name.ts'
+import { type PromotionPart, promotionParts } from '../wire/promotion.ts'
 import { healthPath, imagePathPrefix, namePathPrefix, profilePathPrefix } from '../wire/wire.ts'
 
 export type RequestTarget =
   | { readonly kind: 'image'; readonly id: string }
   | { readonly kind: 'sums'; readonly id: string; readonly object: number }
+  | { readonly kind: 'promotion'; readonly id: string; readonly part: PromotionPart }
   | { readonly kind: 'name'; readonly name: string }
   /** The path is empty, or ends in a slash. */
   | { readonly kind: 'listing'; readonly path: string }
@@ -27,10 +29,14 @@ export function targetOf(url: string): RequestTarget | null {
 }
 
 function imageTarget(rest: string, query: string): RequestTarget | null {
-  const match = /^([0-9a-f]{32})(\/sums)?$/.exec(rest)
+  const match = /^([0-9a-f]{32})(\/sums|\/promote)?$/.exec(rest)
   if (!match) return null
   const id = match[1]!
   if (match[2] === undefined) return { kind: 'image', id }
+  if (match[2] === '/promote') {
+    const part = promotionParts.find(each => query === `part=${each}`)
+    return part === undefined ? null : { kind: 'promotion', id, part }
+  }
   const object = /^object=(\d{1,9})$/.exec(query)?.[1]
   return object === undefined ? null : { kind: 'sums', id, object: Number(object) }
 }

@@ -1,6 +1,8 @@
 /** The serving port as clients see it: images by id and by name, ranges, checksums, listings, profiles. */
 import t from 'tap'
 import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
+import type { PromotePart } from '../../../src/fleet/server/promotion-requests.ts'
+import { parsePromotionState, promotePath } from '../../../src/fleet/wire/promotion.ts'
 import { formatImageKey, imagePath, parseSums } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { forever } from '../../fixtures/rooms.ts'
@@ -218,4 +220,35 @@ t.test('in mode forward, members and beginners are sent to the origin; who knows
   t.match(rooms.cache.counters.forwarding, { redirects: 4 })
   origin.publicUrl = null
   t.equal((await said('/v1/images/a')).status, 200, 'where there is no way back')
+})
+
+t.test('a member promotes its part of an image as long as it is asked; a host in no group does not', async t => {
+  const parts: unknown[] = []
+  let end = () => {}
+  const ending = new Promise<void>(resolve => {
+    end = resolve
+  })
+  const promote: PromotePart = async ({ key }, part, { onProgress }) => {
+    parts.push([key, part])
+    onProgress({ doneBytes: 5, totalBytes: 10 })
+    await ending
+    return { promotedBytes: 7, complete: true }
+  }
+  const { service, served } = await openServing(t, {}, {}, promote)
+  const { id } = await served.byName('a', { signal: forever })
+  const post = (path: string) => ask(service.port, path, { method: 'POST' })
+  const said = async () => parsePromotionState((await post(promotePath(id, 'own'))).bytes.toString())
+  t.match(await said(), { state: 'running' })
+  t.match(await said(), { state: 'running', doneBytes: 5, totalBytes: 10 })
+  end()
+  await until(async () => (await said())?.state === 'done', 20_000, 'its end')
+  t.match(await said(), { state: 'done', doneBytes: 10, promotedBytes: 7, complete: true })
+  t.same(parts, [['a', 'own']], 'one work for all who ask')
+  t.equal((await ask(service.port, promotePath(id, 'own'))).status, 405)
+  t.equal((await post(`${imagePath(id)}/promote?part=none`)).status, 404)
+  t.equal((await post(promotePath('0'.repeat(32), 'own'))).status, 404)
+  t.equal((await ask(service.port, promotePath(id, 'own'), { method: 'POST', token: null })).status, 401)
+  const alone = await openServing(t)
+  const own = await alone.served.byName('a', { signal: forever })
+  t.equal((await ask(alone.service.port, promotePath(own.id, 'all'), { method: 'POST' })).status, 404)
 })

@@ -1,0 +1,74 @@
+/**
+ * Fleet of a worker: its serving port, and its part in a group. The port is opened first; each uses the other.
+ */
+import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
+import type { Cache } from '../../cache/cache.ts'
+import type { ProfileGroup } from '../../cache/prefetch/group-profiles.ts'
+import type { FleetService } from '../../fleet/server/fleet-service.ts'
+import type { PromotePart } from '../../fleet/server/promotion-requests.ts'
+import type { Addon } from '../../native/addon.ts'
+import type { Configuration } from '../config/configuration.ts'
+import { createFleetService } from './open-fleet.ts'
+import { type GroupContext, OpenGroup } from './open-group.ts'
+
+export class WorkerFleet {
+  #service: FleetService | null = null
+  #group: OpenGroup | null = null
+
+  /** Open by then. */
+  get service(): FleetService {
+    return this.#service!
+  }
+
+  get group(): OpenGroup | null {
+    return this.#group
+  }
+
+  get handlers(): FleetHandlers {
+    return this.#group ?? noFleet
+  }
+
+  /** The group, once there is one. */
+  get profileGroup(): ProfileGroup {
+    return {
+      find: async (origin, key) => (await this.#group?.group.profiles.find(origin, key)) ?? null,
+      push: (...profile) => this.#group?.group.profiles.push(...profile),
+    }
+  }
+
+  /** @throws CacheError invalid-argument when a certificate is not usable */
+  async openService(
+    { fleet }: Configuration,
+    cache: Cache,
+    { addon, logger }: Pick<GroupContext, 'logger'> & { readonly addon: Pick<Addon, 'crc32c'> },
+  ): Promise<void> {
+    const promote = () => {
+      const group = this.#group
+      return group && ((...part: Parameters<PromotePart>) => group.promoteHere(...part))
+    }
+    this.#service = await createFleetService(fleet, addon, { source: cache.served, logger, promote })
+    await this.#service.open()
+  }
+
+  /** @returns null: this host is in no group. @throws CacheError invalid-argument, see {@link OpenGroup.open} */
+  async openGroup(
+    configuration: Configuration,
+    cache: Cache,
+    parts: Omit<GroupContext, 'ownProfiles' | 'sentTo' | 'operations'>,
+  ): Promise<OpenGroup | null> {
+    const { service } = this
+    this.#group = await OpenGroup.open(configuration, {
+      ...parts,
+      ownProfiles: service.profiles,
+      sentTo: id => service.sentTo(id),
+      operations: cache.operations,
+    })
+    cache.served.originReads = this.#group?.group.originReads ?? null
+    return this.#group
+  }
+
+  /** Idempotent. */
+  async close(): Promise<void> {
+    await this.#service?.close()
+  }
+}
