@@ -25,6 +25,8 @@ export const suites: readonly Suite[] = [
   { file: 'origin/views/mutants', variable: 'MUTANTS', perMinute: 40_000, least: 1000, most: 100_000, share: 0.05 },
   { file: 'origin/sealed/mutants', variable: 'MUTANTS', perMinute: 60_000, least: 1000, most: 100_000, share: 0.05 },
   { file: 'origin/sealed/flips', variable: 'FLIPS', perMinute: 10_000, least: 400, most: 10_000, share: 0.05 },
+  { file: 'model/fleet', variable: 'HOSTS', perMinute: 20_000, least: 1_000, most: 10_000, share: 0.05 },
+  { file: 'fleet/registry/etcd-registry', variable: 'QUORUM_SECONDS', perMinute: 60, least: 20, most: 600, share: 0.1 },
   { file: 'mount/kill', variable: 'KILLS', perMinute: 12, least: 2, most: 100, share: 0.2 },
   { file: 'mount/guest', variable: 'KILLS', perMinute: 4, least: 1, most: 100, share: 0.1 },
   { file: 'mount/leaks', variable: 'OPERATIONS', perMinute: 30_000, least: 5000, most: 1_000_000, share: 0.15 },
@@ -59,7 +61,7 @@ export async function runSuite(suite: Suite, minutes: number, signal: AbortSigna
       comments: [],
     }
   }
-  const more = file === 'mount/leaks' ? { CYCLES: String(Math.ceil(count / 1000)) } : {}
+  const more = moreOf(file, count)
   const startedMs = performance.now()
   const path = fileURLToPath(new URL(`../../test/${file}.js`, import.meta.url))
   const env = { ...process.env, ...more, [variable]: String(count), TAP_TIMEOUT: '86400' }
@@ -77,4 +79,11 @@ export async function runSuite(suite: Suite, minutes: number, signal: AbortSigna
   if (code !== 0 && totals.failed === 0) totals.failed = 1
   const seconds = Math.round((performance.now() - startedMs) / 1000)
   return { file, asked, ...totals, seconds, comments: [...complaints, ...comments] }
+}
+
+/** Further variables of a suite. */
+function moreOf(file: string, count: number): Readonly<Record<string, string>> {
+  if (file === 'mount/leaks') return { CYCLES: String(Math.ceil(count / 1000)) }
+  // Each of ten thousand hosts knows a thousand.
+  return file === 'model/fleet' ? { NODE_OPTIONS: '--max-old-space-size=10000' } : {}
 }

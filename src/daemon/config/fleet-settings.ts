@@ -170,7 +170,7 @@ export const fleetSchema = z
     }),
     hedgeShare: shareField({ min: 0, max: 0.5 }, 0.05, {
       live: true,
-      what: 'budget of second requests to members and the origin, as a share of all requests to members; it starts empty',
+      what: 'budget of second requests to members, as a share of their answers; it starts empty. All members together have one such share for early requests to the origin',
     }),
     prefer: choiceField('prefer', fleetPreferences, 'sooner', {
       live: true,

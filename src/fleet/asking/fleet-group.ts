@@ -117,19 +117,24 @@ export class FleetGroup {
   readonly profiles: ProfileExchange
   readonly #peers = new Map<string, OpenPeer>()
   readonly #budget: HedgeBudget
+  readonly #originBudget: HedgeBudget
   readonly #counters = new FleetCounters()
   readonly #replicas: ReplicaCounts
   readonly #closing = new Set<Promise<void>>()
   readonly #audits = new Map<string, SecondHand>()
   #settings: AskSettings
   #reads = 0
+  /** Milliseconds since 1970, for later starts; null: it never was one. */
   #memberSince: number | null = null
+  /** By the clock that never goes back. */
+  #joiningUntilMs = Number.NEGATIVE_INFINITY
   #isClosed = false
 
   private constructor(parts: FleetGroupContext) {
     this.#parts = parts
     this.#settings = parts.settings
     this.#budget = new HedgeBudget(parts.settings.hedgeShare)
+    this.#originBudget = new HedgeBudget(parts.settings.hedgeShare)
     this.#replicas = new ReplicaCounts(parts.now)
     const { own, blockBytes, rack, now } = parts
     this.view = new GroupView({ own, blockBytes, rack, now })
@@ -146,7 +151,7 @@ export class FleetGroup {
   static async open(parts: FleetGroupContext): Promise<FleetGroup> {
     const group = new FleetGroup(parts)
     const remembered = await parts.viewFile.read()
-    group.#memberSince = remembered.memberSince ?? (parts.own ? parts.wallMs() : null)
+    group.#startJoining(remembered.memberSince)
     if (remembered.members.length > 0) group.view.update(remembered.members, true)
     parts.registry.register(parts.own)
     parts.registry.watch({
@@ -167,6 +172,7 @@ export class FleetGroup {
       isUsable: member => this.#isUsable(member),
       replicas: this.#replicas,
       budget: this.#budget,
+      originBudget: this.#originBudget,
       originPace,
       isJoining: () => this.#isJoining,
       settings: () => this.#settings,
@@ -214,7 +220,7 @@ export class FleetGroup {
   /** Other settings; channels are opened anew, so that certificates and tokens are read again. */
   reconfigure(settings: AskSettings): void {
     this.#settings = settings
-    this.#budget.setShare(settings.hedgeShare)
+    for (const budget of [this.#budget, this.#originBudget]) budget.setShare(settings.hedgeShare)
     for (const [id, peer] of this.#peers) {
       this.#closeChannel(peer)
       this.#peers.set(id, { ...peer, url: '' }) // Its health stays.
@@ -250,7 +256,7 @@ export class FleetGroup {
       originBytes: this.#counters.originBytes,
       originReads: this.#counters.originReads,
       offload: this.#counters.offload,
-      hedges: this.#budget.counters,
+      hedges: sumOfBudgets(this.#budget.counters, this.#originBudget.counters),
       audits: this.#auditCounters(),
       profiles: this.profiles.counters,
     }
@@ -269,7 +275,15 @@ export class FleetGroup {
   }
 
   get #isJoining(): boolean {
-    return this.#memberSince !== null && this.#parts.wallMs() - this.#memberSince < joiningMs
+    return this.#parts.now() < this.#joiningUntilMs
+  }
+
+  /** The clock of the day is looked at once: one that is set back or ahead later makes no new member of this host. */
+  #startJoining(memberSince: number | null): void {
+    if (memberSince === null && !this.#parts.own) return
+    const wallMs = this.#parts.wallMs()
+    this.#memberSince = Math.min(memberSince ?? wallMs, wallMs)
+    this.#joiningUntilMs = this.#parts.now() + joiningMs - (wallMs - this.#memberSince)
   }
 
   #listed(members: readonly Member[]): void {
@@ -358,4 +372,8 @@ export class FleetGroup {
       ...counters,
     }
   }
+}
+
+function sumOfBudgets(a: HedgeBudget['counters'], b: HedgeBudget['counters']): HedgeBudget['counters'] {
+  return { paid: a.paid + b.paid, unpaid: a.unpaid + b.unpaid }
 }

@@ -1,6 +1,6 @@
 /**
- * Hedge budget: pays second requests to members and early ones to the origin. It starts empty, and each request to a
- * member adds a share: a storm of a healthy group pays for none.
+ * Hedge budget: pays second requests to members, or early ones to the origin. It starts empty, and each answer of a
+ * member adds a share: a storm of a healthy group pays for few, and refusals pay for none.
  */
 import { hedgeSavedMax } from './limits.ts'
 
@@ -25,9 +25,9 @@ export class HedgeBudget {
     this.#share = share
   }
 
-  /** A request was sent. */
-  earn(): void {
-    this.#saved = Math.min(hedgeSavedMax, this.#saved + this.#share)
+  /** A member has answered. @param sharers hosts that save for the same: one share is for all of them */
+  earn(sharers = 1): void {
+    this.#saved = Math.min(hedgeSavedMax, this.#saved + this.#share / Math.max(1, sharers))
   }
 
   pay(): boolean {

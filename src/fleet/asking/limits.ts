@@ -24,6 +24,9 @@ export const passedByMsMin = 1_000
 
 export const passedByMsMax = 60_000
 
+/** Requests in a row that a member keeps waiting until their reads go to the origin: then it has failed. */
+export const lateAnswersMax = 3
+
 /** Images whose number of replicas is remembered, and for how long. */
 export const replicaImagesMax = 1_024
 

@@ -3,7 +3,7 @@
  * further failure, and then tried by one request. One that lied is asked no more until it registers anew.
  */
 import { LatencyWindow } from '../../origin/wrappers/latency-window.ts'
-import { passedByMsMax, passedByMsMin, samplesMax, samplesMin } from './limits.ts'
+import { lateAnswersMax, passedByMsMax, passedByMsMin, samplesMax, samplesMin } from './limits.ts'
 
 /** The healths of a member. */
 export const peerHealths = ['well', 'passed-by', 'quarantined'] as const
@@ -34,6 +34,8 @@ export class PeerHealth {
   #bytes = 0
   #refusals = 0
   #failures = 0
+  /** Requests in a row that ended without an answer. */
+  #late = 0
 
   constructor(now: () => number) {
     this.#now = now
@@ -77,6 +79,7 @@ export class PeerHealth {
 
   answered(bytes: number, ms: number): void {
     this.#bytes += bytes
+    this.#late = 0
     this.#windowOf(bytes).add(ms)
     this.#well()
   }
@@ -94,6 +97,11 @@ export class PeerHealth {
     this.#passedByMs = Math.min(passedByMsMax, Math.max(passedByMsMin, this.#passedByMs * 2))
     this.#untilMs = this.#now() + this.#passedByMs
     this.#reason = reason
+  }
+
+  /** A read has waited for it as long as it may: once its origin is slow, and several times in a row it hangs. */
+  late(): void {
+    if (++this.#late >= lateAnswersMax) this.failed('kept requests waiting, and answered none')
   }
 
   /** It sent bytes that are not the image's. */

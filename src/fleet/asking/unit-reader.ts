@@ -61,6 +61,8 @@ export interface UnitReaderContext {
   isUsable(member: KnownMember): boolean
   readonly replicas: ReplicaCounts
   readonly budget: HedgeBudget
+  /** Pays early reads of the origin: all members together have one share, so that a storm of many is not there. */
+  readonly originBudget: HedgeBudget
   readonly originPace: OriginPace
   /** Did this host join so lately that others hold its units? */
   isJoining(): boolean
@@ -164,7 +166,7 @@ export class UnitReader {
     startMs: number,
     caller: CancelSignal,
   ): Promise<Contest | null> {
-    const { after, budget, originPace, settings } = this.#parts
+    const { after, budget, originBudget, originPace, settings } = this.#parts
     const bytes = range.target.length
     const all = new LightAbortSignal(caller)
     const first = new LightAbortSignal(all)
@@ -185,7 +187,9 @@ export class UnitReader {
     let cancelLate = () => {}
     const look = (ms: number) => {
       cancelLate = after(ms, () => {
-        isLate = budget.pay() || !this.#mayWait(startMs)
+        const isOver = !this.#mayWait(startMs)
+        isLate = isOver || originBudget.pay()
+        if (isOver) this.#parts.peerOf(step.member).health.late()
         if (isLate) all.abort()
         else look(memberHedgeMsMin)
       })
@@ -210,17 +214,18 @@ export class UnitReader {
   }
 
   async #askOnce(step: AskStep, { image, offset, target, hop }: UnitRange, signal: CancelSignal): Promise<Contest> {
-    const { peerOf, now, budget, settings } = this.#parts
+    const { peerOf, now, budget, originBudget, settings, view } = this.#parts
     const { channel, health } = peerOf(step.member)
     const { rank, fill } = step
     const startMs = now()
-    budget.earn()
     health.begin()
     const options = { signal, headMsMax: settings().patienceMs / silentMembersMax }
     const outcome = await channel.ask({ image, offset, target, rank, hop: hop + 1, fill }, options)
     health.end()
     if (outcome.kind === 'bytes') {
       this.#movedMs = now()
+      budget.earn()
+      originBudget.earn(view.members.length)
       health.answered(target.length, now() - startMs)
     } else if (outcome.kind === 'busy' || outcome.kind === 'absent') health.refused()
     else if (outcome.kind === 'silent') health.failed('no answer in time')

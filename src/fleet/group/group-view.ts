@@ -5,7 +5,7 @@
  * minutes; health is judged by reads. Ranks are remembered by unit until the view changes.
  */
 import { LruMap } from '../../base/lru-map.ts'
-import { membersMax, rankedUnitsMax, vanishedMsMax } from './limits.ts'
+import { membersListedMax, membersMax, rankedUnitsMax, vanishedMsMax } from './limits.ts'
 import type { Member } from './member.ts'
 import { type HashedMembers, hashMembers, ranksOf } from './rendezvous.ts'
 
@@ -60,6 +60,8 @@ export class GroupView {
   #own: Member | null
   #tables: Tables | null = null
   #refused = 0
+  /** Are there so many others before us that we have no ranks? */
+  #isOwnOver = false
   #revision = 0
   #heardMs: number | null = null
 
@@ -122,11 +124,19 @@ export class GroupView {
     const own = this.#own
     if (!isRemembered) this.heard()
     const usable = listed.filter(member => member.blockBytes === blockBytes && member.id !== own?.id)
-    const kept = usable.slice(0, membersMax - 1)
-    this.#refused = listed.filter(({ id }) => id !== own?.id).length - kept.length
-    const byId = new Map(kept.map(member => [member.id, member]))
+    const kept = firstOf(usable, own)
+    this.#isOwnOver = own !== null && !kept.includes(own)
+    const byId = new Map(kept.filter(({ id }) => id !== own?.id).map(member => [member.id, member]))
+    this.#refused = listed.filter(({ id }) => id !== own?.id).length - byId.size
     for (const [id, entry] of this.#entries) if (!byId.has(id)) entry.vanishedMs ??= now()
-    for (const [id, member] of byId) this.#entries.set(id, { member, vanishedMs: null })
+    for (const [id, member] of byId) {
+      this.#entries.delete(id) // Those that vanished come first.
+      this.#entries.set(id, { member, vanishedMs: null })
+    }
+    for (const [id, { vanishedMs }] of this.#entries) {
+      if (vanishedMs === null || this.#entries.size <= membersListedMax) break
+      this.#entries.delete(id)
+    }
     this.#tables = null
   }
 
@@ -160,12 +170,14 @@ export class GroupView {
       all.push({ ...member, isListed: vanishedMs === null })
     }
     all.sort((a, b) => (a.id < b.id ? -1 : 1))
-    const ranked = all.filter(({ state }) => state === 'up')
+    const over = this.#isOwnOver ? this.#own?.id : null
+    const ranked = all.filter(({ id, state }) => state === 'up' && id !== over)
     const near = ranked.filter(({ rack }) => rack !== '' && rack === this.#parts.rack)
     const hasRacks = near.length > 0 && near.length < ranked.length
     this.#ranks = new LruMap(rankedUnitsMax)
     this.#revision++
-    const before = ranked.length < all.length ? hashMembers(all) : null
+    const leaving = all.filter(({ state }) => state !== 'up')
+    const before = leaving.length > 0 ? hashMembers([...ranked, ...leaving]) : null
     this.#tables = { all, ranked: hashMembers(ranked), near: hasRacks ? hashMembers(near) : null, before, goodUntilMs }
     return this.#tables
   }
@@ -181,4 +193,11 @@ export class GroupView {
 function leavingFirst(members: readonly KnownMember[]): readonly KnownMember[] {
   const owner = members.findIndex(({ state }) => state === 'up')
   return owner < 0 ? members : members.slice(0, owner)
+}
+
+/** The members of the group: the first by their ids, on every host the same. */
+function firstOf(others: readonly Member[], own: Member | null): readonly Member[] {
+  const all = own ? [...others, own] : others
+  if (all.length <= membersMax) return all
+  return [...all].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, membersMax)
 }

@@ -5,6 +5,9 @@
 /** Members of a group: engines and ranks were tried with as many. */
 export const membersMax = 1_000
 
+/** Members of a registry's list: the first of them by their ids are the group, the same for all hosts. */
+export const membersListedMax = 2 * membersMax
+
 /** Ranks of a unit that are computed: as many members may hold copies of a hot unit. */
 export const ranksMax = 64
 

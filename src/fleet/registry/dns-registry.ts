@@ -7,7 +7,7 @@ import { PeriodicTask } from '../../async/periodic-task.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { membersMax } from '../group/limits.ts'
+import { membersListedMax } from '../group/limits.ts'
 import { registryRequestMsMax, resolveMs } from './limits.ts'
 import type { MemberRegistry, RegistryListener, RegistryState } from './registry.ts'
 import { membersOfUrls, type SharedFacts } from './static-registry.ts'
@@ -60,7 +60,9 @@ export class DnsRegistry implements MemberRegistry {
     try {
       const late = () => new Error(`no answer in ${registryRequestMsMax} ms`)
       const found = await withTimeout(registryRequestMsMax, resolve(name), late)
-      const urls = found.slice(0, membersMax).map(({ name: host, port }) => `${scheme}://${hostOfTarget(host)}:${port}`)
+      const urls = found
+        .slice(0, membersListedMax)
+        .map(({ name: host, port }) => `${scheme}://${hostOfTarget(host)}:${port}`)
       this.#state = 'connected'
       this.#reason = ''
       this.#listener?.onMembers(membersOfUrls(urls, facts))

@@ -10,7 +10,7 @@ import { pause } from '../../async/pause.ts'
 import { valueWithin } from '../../async/with-timeout.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { membersMax } from '../group/limits.ts'
+import { membersListedMax } from '../group/limits.ts'
 import { formatMember, type Member, parseMember } from '../group/member.ts'
 import { type EtcdAnswer, EtcdGateway, type EtcdPlace } from './etcd-gateway.ts'
 import { againMsMax, againMsMin, leaseMs, recordBytesMax, renewMs } from './limits.ts'
@@ -114,7 +114,7 @@ export class EtcdRegistry implements MemberRegistry {
       key: base64(this.#prefix),
       range_end: base64(end),
       serializable: true,
-      limit: membersMax,
+      limit: membersListedMax,
     })
     this.#known.clear()
     for (const kv of listOf(answer.kvs)) this.#put(kv)
@@ -160,7 +160,8 @@ export class EtcdRegistry implements MemberRegistry {
   #put(kv: EtcdAnswer): void {
     const text = fromBase64(kv.value)
     const member = text.length > recordBytesMax ? null : parseMember(this.#idOf(kv), text)
-    if (member && (this.#known.size < membersMax || this.#known.has(member.id))) this.#known.set(member.id, member)
+    if (member && (this.#known.size < membersListedMax || this.#known.has(member.id)))
+      this.#known.set(member.id, member)
   }
 
   #idOf({ key }: EtcdAnswer): string {

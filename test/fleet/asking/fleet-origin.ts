@@ -7,10 +7,12 @@ import { runAfter } from '../../../src/async/timers.ts'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { FleetGroup, type FleetGroupContext } from '../../../src/fleet/asking/fleet-group.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
-import { ViewFile } from '../../../src/fleet/asking/view-file.ts'
+import { type RememberedView, ViewFile } from '../../../src/fleet/asking/view-file.ts'
+import { joiningMs } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
 import { StaticRegistry } from '../../../src/fleet/registry/static-registry.ts'
 import type { Origin, ReadOptions } from '../../../src/origin/contract/origin.ts'
+import { fakeClock } from '../../fixtures/fake-clock.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -207,4 +209,57 @@ t.test('the view outlasts a restart without a registry; a damaged file is none',
   nowhere.keep({ members, memberSince: null })
   await nowhere.settled()
   t.match(logger.lines, [{ message: /are not kept/ }])
+})
+
+/** Milliseconds since 1970 of these tests. */
+const wallNowMs = 1_700_000_000_000
+const hourMs = 3_600_000
+
+t.test('a clock of the day that is an hour off makes no new member of a host, or for ten minutes at most', async t => {
+  const own: Member = { id: '10.0.0.9:1', url: 'https://10.0.0.9:1', ...facts, state: 'up', since: 1 }
+  for (const [memberSince, isNew] of [
+    [wallNowMs - hourMs, false],
+    [wallNowMs + hourMs, true],
+    [null, true],
+  ] as const) {
+    const clock = fakeClock()
+    let wallMs = wallNowMs
+    const kept: (number | null)[] = []
+    const viewFile = {
+      read: async () => ({ members: [], memberSince }),
+      keep: (view: RememberedView) => void kept.push(view.memberSince),
+      settled: async () => {},
+    }
+    const more = { own, viewFile, now: clock.now, wallMs: () => wallMs }
+    const { bytesAt, asked, group } = await groupOf(t, () => ({ kind: 'absent' }), more)
+    const unit = Array.from({ length: 8 }, (_, k) => k).find(k => group.explain(image.id, k).ownRank === 0)!
+    /** Are former owners asked for a unit that is ours? */
+    const asksFormer = async () => {
+      const before = asked.length
+      await bytesAt(unit * unitBytes, unitBytes)
+      return asked.length > before
+    }
+    t.equal(await asksFormer(), isNew, `a member since ${memberSince}`)
+    t.ok(kept[0]! <= wallNowMs, 'no later start is misled')
+    // It is set back while the host runs.
+    wallMs -= hourMs
+    await clock.advance(joiningMs)
+    t.notOk(await asksFormer(), 'ten minutes by the clock that never goes back')
+  }
+})
+
+t.test('ten minutes without a word of the registry lose nobody, and move no unit', async t => {
+  const clock = fakeClock()
+  const { bytesAt, group, originReads } = await groupOf(t, honest, { now: clock.now })
+  const owners = Array.from({ length: 8 }, (_, unit) => group.explain(image.id, unit).ranks[0])
+  const before = group.view.revision
+  await clock.advance(10 * 60_000)
+  t.same(
+    Array.from({ length: 8 }, (_, unit) => group.explain(image.id, unit).ranks[0]),
+    owners,
+  )
+  t.equal(group.view.revision, before)
+  t.match(group.status(), { viewAgeSeconds: 600, members: [{ state: 'up' }, { state: 'up' }] })
+  t.ok((await bytesAt(0, unitBytes)).every(byte => byte === 2))
+  t.same(originReads, [])
 })

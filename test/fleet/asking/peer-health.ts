@@ -1,6 +1,12 @@
 import t from 'tap'
 import { HedgeBudget } from '../../../src/fleet/asking/hedge-budget.ts'
-import { hedgeSavedMax, passedByMsMax, passedByMsMin, replicasMs } from '../../../src/fleet/asking/limits.ts'
+import {
+  hedgeSavedMax,
+  lateAnswersMax,
+  passedByMsMax,
+  passedByMsMin,
+  replicasMs,
+} from '../../../src/fleet/asking/limits.ts'
 import { PeerHealth } from '../../../src/fleet/asking/peer-health.ts'
 import { ReplicaCounts } from '../../../src/fleet/asking/replica-counts.ts'
 import { ranksMax } from '../../../src/fleet/group/limits.ts'
@@ -38,6 +44,16 @@ t.test('a member that fails is passed by, doubled at each failure, and tried by 
   t.ok(health.isUsable, 'it begins anew')
 })
 
+t.test('a member that keeps requests waiting and answers none is passed by; one that answers some is not', async t => {
+  const health = new PeerHealth(fakeClock().now)
+  for (let k = 1; k < lateAnswersMax; k++) health.late()
+  health.answered(1, 1)
+  for (let k = 1; k < lateAnswersMax; k++) health.late()
+  t.equal(health.state, 'well')
+  health.late()
+  t.equal(health.state, 'passed-by')
+})
+
 t.test('a liar is asked no more', async t => {
   const clock = fakeClock()
   const health = new PeerHealth(clock.now)
@@ -59,6 +75,10 @@ t.test('the budget of second requests starts empty, and saves a few', async t =>
   while (budget.pay()) paid++
   t.equal(paid, hedgeSavedMax)
   t.same(budget.counters, { paid: 1 + hedgeSavedMax, unpaid: 3 })
+  for (let k = 0; k < 8; k++) budget.earn(4)
+  t.notOk(budget.pay(), 'four hosts save for one request')
+  for (let k = 0; k < 8; k++) budget.earn(4)
+  t.ok(budget.pay())
 })
 
 t.test('replicas double at a refusal up to the ranks, and are forgotten', async t => {

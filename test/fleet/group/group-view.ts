@@ -1,6 +1,6 @@
 import t from 'tap'
 import { GroupView } from '../../../src/fleet/group/group-view.ts'
-import { membersMax, vanishedMsMax } from '../../../src/fleet/group/limits.ts'
+import { membersListedMax, membersMax, vanishedMsMax } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
 import { fakeClock } from '../../fixtures/fake-clock.ts'
 
@@ -74,6 +74,30 @@ t.test('a member with other blocks, and those beyond the bound, are left out and
   view.update(Array.from({ length: membersMax + 1 }, (_, k) => memberOf(k)))
   t.equal(view.members.length, membersMax)
   t.equal(view.refused, 1)
+})
+
+t.test('a group beyond the bound is the same for all: those over it own nothing, and ask', async t => {
+  const all = Array.from({ length: membersMax + 3 }, (_, k) => memberOf(k))
+  const ids = all.map(({ id }) => id).sort()
+  const [first, over] = [ids[0], ids[membersMax]].map(id => viewOf(all.find(member => member.id === id)!).view) as [
+    GroupView,
+    GroupView,
+  ]
+  first.update(all)
+  over.update([...all].reverse())
+  t.same(owners(over, 3_000), owners(first, 3_000))
+  t.notOk(owners(over, 3_000).includes(over.own!.id))
+  t.equal(over.refused, 2)
+  over.update(all.slice(0, 10))
+  t.ok(owners(over, 3_000).includes(over.own!.id), 'there is room again')
+})
+
+t.test('hosts that come and go under other names are remembered up to a bound', async t => {
+  const { view } = viewOf(memberOf(0))
+  for (let k = 0; k < 5; k++)
+    view.update(Array.from({ length: membersMax }, (_, j) => memberOf(1 + j + k * membersMax)))
+  t.ok(view.members.length <= membersListedMax + 1, `${view.members.length}`)
+  t.equal(view.records.length, membersMax - 1)
 })
 
 t.test('ranks are those of our rack first, and of the group', async t => {
