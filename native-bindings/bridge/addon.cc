@@ -17,6 +17,7 @@
 #include "bridge/librbd.h"
 #include "bridge/log-writer.h"
 #include "bridge/range-receiver.h"
+#include "bridge/serving-front.h"
 #include "bridge/session.h"
 #include "bridge/store-file.h"
 #include "bridge/stream-decoder.h"
@@ -181,6 +182,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->store_file = Napi::Persistent(StoreFile::define(env));
   classes->session = Napi::Persistent(Session::define(env));
   classes->receiver = Napi::Persistent(RangeReceiver::define(env));
+  classes->serving_front = Napi::Persistent(ServingFront::define(env));
   classes->grant = Napi::Persistent(OriginGrant::define(env));
   classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));

@@ -14,6 +14,7 @@ struct Classes {
   Napi::FunctionReference session;
   Napi::FunctionReference receiver;
   Napi::FunctionReference connection_pool;
+  Napi::FunctionReference serving_front;
   Napi::FunctionReference grant;
   Napi::FunctionReference log_writer;
   Napi::FunctionReference file_readers;

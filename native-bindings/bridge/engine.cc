@@ -7,6 +7,7 @@
 #include "bridge/arguments.h"
 #include "bridge/classes.h"
 #include "bridge/errors.h"
+#include "bridge/serving-front.h"
 #include "bridge/session.h"
 #include "bridge/shared-buffer.h"
 #include "bridge/store-file.h"
@@ -28,7 +29,7 @@ Napi::Function Engine::define(Napi::Env env) {
        InstanceMethod("reserveAfterEnd", &Engine::reserve_after_end), InstanceMethod("readingMs", &Engine::reading_ms), InstanceMethod("startSession", &Engine::start_session),
        InstanceMethod("onFetches", &Engine::on_fetches), InstanceMethod("takeFetches", &Engine::take_fetches), InstanceMethod("releaseFetch", &Engine::release_fetch),
        InstanceMethod("freeFetch", &Engine::free_fetch), InstanceMethod("abandonFetches", &Engine::abandon_fetches),
-       InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("setSampling", &Engine::set_sampling), InstanceMethod("close", &Engine::close)});
+       InstanceMethod("createServingFront", &Engine::create_serving_front), InstanceMethod("setTick", &Engine::set_tick), InstanceMethod("setSampling", &Engine::set_sampling), InstanceMethod("close", &Engine::close)});
 }
 
 Engine::Engine(const Napi::CallbackInfo& info)
@@ -114,6 +115,8 @@ Napi::Value Engine::abandon_fetches(const Napi::CallbackInfo& info) {
   const std::chrono::milliseconds age(small_number(info[0], "ms", std::numeric_limits<std::uint32_t>::max()));
   return Napi::Number::New(info.Env(), static_cast<double>(state_->misses()->abandon_older(age)));
 }
+
+Napi::Value Engine::create_serving_front(const Napi::CallbackInfo& info) { return bridge::create_serving_front(info, state_); }
 
 void Engine::set_tick(const Napi::CallbackInfo& info) {
   const std::uint32_t tick = small_number(info[0], "tick", std::numeric_limits<std::uint32_t>::max());

@@ -27,6 +27,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void free_fetch(const Napi::CallbackInfo& info);
   Napi::Value abandon_fetches(const Napi::CallbackInfo& info);
   Napi::Value start_session(const Napi::CallbackInfo& info);
+  Napi::Value create_serving_front(const Napi::CallbackInfo& info);
   void set_tick(const Napi::CallbackInfo& info);
   void set_sampling(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);

@@ -1,6 +1,7 @@
 /** System calls that go on after a signal, and fail where a test wants them to. */
 #include "disk/disk-file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,6 +50,19 @@ DiskRead DiskFile::read(std::uint64_t offset, std::span<std::byte> target, Pages
   const InflightReads::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, target.size());
   return fault != 0 ? DiskRead{.bytes = 0, .error = fault} : read_from(fd(), offset, target, flags(pages));
+}
+
+bool DiskFile::splice_cached(std::uint64_t offset, std::size_t length, int pipe) const {
+  if (faults_ != nullptr && faults_->concerns(DiskOperation::read, offset, length)) return false;
+  if (!syscalls::is_cached(fd(), offset, length)) return false;
+  auto at = static_cast<off64_t>(offset);
+  while (length > 0) {
+    const ssize_t moved = ::splice(fd(), &at, pipe, nullptr, length, SPLICE_F_NONBLOCK);
+    if (moved < 0 && errno == EINTR) continue;
+    if (moved <= 0) return false;
+    length -= static_cast<std::size_t>(moved);
+  }
+  return true;
 }
 
 DiskRead DiskFile::read_uncached(int direct_fd, std::uint64_t offset, std::span<std::byte> target,

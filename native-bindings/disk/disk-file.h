@@ -52,6 +52,11 @@ class DiskFile {
   /** Waits for the disk. */
   [[nodiscard]] DiskRead read(std::uint64_t offset, std::span<std::byte> target, Pages pages = Pages::leave) const;
   /**
+   * Put the pages of a range into an empty pipe with room for them, without a copy and without waiting for the disk.
+   * @returns false when the page cache lacks some; the pipe may have others then
+   */
+  [[nodiscard]] bool splice_cached(std::uint64_t offset, std::size_t length, int pipe) const;
+  /**
    * Past the page cache, by `direct_fd`; through it where the file system cannot, or where that is -1.
    * @param target begins at a page, with room up to the next one after `length` bytes
    */

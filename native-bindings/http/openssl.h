@@ -33,7 +33,12 @@ struct OpenSsl {
   int (*X509_VERIFY_PARAM_set1_ip_asc)(Any* parameters, const char* address);
   void (*X509_VERIFY_PARAM_set_hostflags)(Any* parameters, unsigned flags);
 
+  Any* (*PEM_read_bio_PrivateKey)(Any* bio, Any** into, Password password, void* argument);
+  void (*EVP_PKEY_free)(Any* key);
+  int (*i2d_X509)(const Any* certificate, unsigned char** into);
+
   const Any* (*TLS_client_method)();
+  const Any* (*TLS_server_method)();
   Any* (*SSL_CTX_new)(const Any* method);
   void (*SSL_CTX_free)(Any* context);
   long (*SSL_CTX_ctrl)(Any* context, int command, long number, void* pointer);
@@ -44,6 +49,12 @@ struct OpenSsl {
   int (*SSL_CTX_set_alpn_protos)(Any* context, const unsigned char* protocols, unsigned length);
   Any* (*SSL_CTX_get_cert_store)(const Any* context);
 
+  int (*SSL_CTX_use_certificate)(Any* context, Any* certificate);
+  int (*SSL_CTX_use_PrivateKey)(Any* context, Any* key);
+  int (*SSL_CTX_check_private_key)(const Any* context);
+  int (*SSL_CTX_add_client_CA)(Any* context, Any* certificate);
+  int (*SSL_CTX_set_num_tickets)(Any* context, std::size_t tickets);
+
   Any* (*SSL_new)(Any* context);
   void (*SSL_free)(Any* ssl);
   int (*SSL_set_wfd)(Any* ssl, int fd);
@@ -52,6 +63,9 @@ struct OpenSsl {
   int (*SSL_set1_host)(Any* ssl, const char* name);
   Any* (*SSL_get0_param)(Any* ssl);
   int (*SSL_connect)(Any* ssl);
+  int (*SSL_accept)(Any* ssl);
+  long (*SSL_get_verify_result)(const Any* ssl);
+  Any* (*SSL_get1_peer_certificate)(const Any* ssl);
   int (*SSL_read)(Any* ssl, void* into, int bytes);
   int (*SSL_write)(Any* ssl, const void* from, int bytes);
   int (*SSL_get_error)(const Any* ssl, int result);
@@ -62,15 +76,21 @@ struct OpenSsl {
   static constexpr int bio_of_receiving = 0;
   static constexpr int control_mode = 33;
   static constexpr int control_clear_mode = 78;
+  static constexpr int control_session_cache_mode = 44;
+  static constexpr int control_chain_certificate = 89;
   static constexpr int control_server_name = 55;
   static constexpr int control_version_min = 123;
   static constexpr long server_name_host = 0;
   static constexpr long version_tls_1_2 = 0x0303;
+  static constexpr long version_tls_1_3 = 0x0304;
+  static constexpr long mode_release_buffers = 16;
   static constexpr long mode_partial_write = 1;
   static constexpr long mode_moving_buffer = 2;
   static constexpr long mode_auto_retry = 4;
   static constexpr std::uint64_t option_no_renegotiation = std::uint64_t{1} << 30;
+  static constexpr std::uint64_t option_server_preference = std::uint64_t{1} << 22;
   static constexpr int verify_peer = 1;
+  static constexpr long verified = 0;
   static constexpr unsigned no_partial_wildcards = 4;
   static constexpr int error_want_read = 2;
   static constexpr int error_want_write = 3;

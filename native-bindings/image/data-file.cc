@@ -68,6 +68,28 @@ ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Bl
                        [&](auto at, auto into) { return disk_.read(at, into, pages).bytes; });
 }
 
+ReadOutcome DataFile::read_for_other(std::uint64_t offset, std::span<std::byte> target, Blocking patience) const {
+  if (!geometry_.contains(offset, target.size()) || target.size() > residency::claim_bytes_max) return ReadOutcome::miss;
+  if (target.empty()) return ReadOutcome::hit;
+  const residency::SeqlockRead claim(*table_, geometry_, offset, target.size());
+  if (!claim.whole()) return ReadOutcome::miss;
+  const bool is_patient = patience == Blocking::yes;
+  const std::size_t got = is_patient ? disk_.read(offset, target).bytes
+                                     : disk_.read_cached(offset, target, disk::Pages::leave);
+  if (got != target.size()) return is_patient ? ReadOutcome::miss : ReadOutcome::would_wait;
+  return claim.holds() ? ReadOutcome::hit : ReadOutcome::miss;
+}
+
+ReadOutcome DataFile::splice(std::uint64_t offset, std::size_t length, int pipe) const {
+  if (!geometry_.contains(offset, length) || length == 0 || length > residency::claim_bytes_max) return ReadOutcome::miss;
+  const residency::SeqlockRead claim(*table_, geometry_, offset, length);
+  if (!claim.whole()) return ReadOutcome::miss;
+  if (!disk_.splice_cached(offset, length, pipe)) return ReadOutcome::would_wait;
+  return claim.holds() ? ReadOutcome::hit : ReadOutcome::miss;
+}
+
+bool DataFile::can_splice() const { return may_pass_page_cache(geometry_); }
+
 bool DataFile::read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const {
   if (!geometry_.contains(offset, target.size())) return false;
   while (!target.empty()) {

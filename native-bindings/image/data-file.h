@@ -85,6 +85,19 @@ class DataFile {
   /** Read resident bytes, at most `claim_bytes_max`. Never waits for the disk without patience. */
   [[nodiscard]] ReadOutcome read(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
                                  std::uint32_t tick, disk::Pages pages = disk::Pages::leave) const;
+  /** The same for another host: recency stays as it is. */
+  [[nodiscard]] ReadOutcome read_for_other(std::uint64_t offset, std::span<std::byte> target, Blocking patience) const;
+  /**
+   * Put the pages of resident bytes, at most `claim_bytes_max`, into an empty pipe. They stay as they are there, also
+   * when the bytes are evicted. Never waits for the disk. Only where `can_splice`.
+   */
+  [[nodiscard]] ReadOutcome splice(std::uint64_t offset, std::size_t length, int pipe) const;
+  /**
+   * Does no folio of the page cache reach into another object? A punch zeroes its part of such a folio in place, also
+   * under those who have it; whole ones leave the file as they are. Source: Linux mm/truncate.c,
+   * truncate_inode_partial_folio.
+   */
+  [[nodiscard]] bool can_splice() const;
   /** The same for any length, with full patience. */
   [[nodiscard]] bool read_all(std::uint64_t offset, std::span<std::byte> target, std::uint32_t tick) const;
 

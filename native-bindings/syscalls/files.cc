@@ -121,6 +121,22 @@ Result<bool> open_elsewhere(int fd) {
   return false;
 }
 
+bool is_cached(int fd, std::uint64_t offset, std::uint64_t length) {
+  struct Range {
+    std::uint64_t offset;
+    std::uint64_t length;
+  } range{.offset = offset, .length = length};
+  struct Pages {
+    std::uint64_t cached;
+    std::uint64_t others[4];
+  } pages{};
+  // One number on every architecture.
+  constexpr long cachestat_number = 451;
+  static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (length == 0 || ::syscall(cachestat_number, fd, &range, &pages, 0) != 0) return length == 0;
+  return pages.cached == (offset + length - 1) / page_bytes - offset / page_bytes + 1;
+}
+
 int sync_data(int fd) { return ::fdatasync(fd) == 0 ? 0 : errno; }
 
 Result<Usage> usage(int fd) {

@@ -65,6 +65,11 @@ inline constexpr int read_leaving_no_pages = 0x80;
 ssize_t read_some(int fd, std::uint64_t offset, std::span<std::byte> target, int flags);
 /** Do kernel and file system know these flags for this file? */
 bool can_read_with(int fd, int flags);
+/**
+ * Has the page cache all pages of a range right now? Linux 6.5 and newer; no where that cannot be told.
+ * Source: Linux include/uapi/linux/mman.h, cachestat.
+ */
+bool is_cached(int fd, std::uint64_t offset, std::uint64_t length);
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

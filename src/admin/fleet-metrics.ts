@@ -8,6 +8,7 @@ import { counter, gauge, type Metric } from './metric.ts'
 export const servingMetrics: readonly Metric[] = [
   counter('parentfs_served_requests_total', 'Requests of other hosts to the serving port.', m => m.serving.requests),
   counter('parentfs_served_bytes_total', 'Bytes of images sent to other hosts.', m => m.serving.sentBytes),
+  counter('parentfs_served_native_bytes_total', 'Of these, bytes sent by native threads.', m => m.serving.nativeBytes),
   {
     kind: 'counter',
     name: 'parentfs_served_refused_total',

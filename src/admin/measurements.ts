@@ -31,6 +31,8 @@ export interface OriginMeasurements
 export interface ServingMeasurements {
   readonly requests: number
   readonly sentBytes: number
+  /** Of them, by native threads. */
+  readonly nativeBytes: number
   /** Answered 401. */
   readonly denied: number
   /** Answered 503. */

@@ -10,6 +10,7 @@ import { CacheError } from '../base/errors.ts'
 import { countOf, type Image, runsOf } from '../base/image.ts'
 import type { OriginReads } from '../fleet/asking/origin-reads.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
+import type { StoreFile } from '../native/addon.ts'
 import type { Store } from '../store/store.ts'
 import type { ForeignObjects } from './evict/foreign-objects.ts'
 import type { InflightTable } from './fetch/inflight-table.ts'
@@ -154,6 +155,18 @@ export class ServedImages {
         return this.originReads?.covers(image.id, from, bytes) === true
       })
     })
+  }
+
+  /**
+   * The data file with a range that is held, for reads of native threads; its foreign objects are used now.
+   * @returns null where it is not held
+   */
+  fileOf(image: Image, offset: number, length: number): StoreFile | null {
+    const stored = this.#parts.store.find(image.id)
+    if (!stored || length === 0 || !this.isHeld(image, offset, length)) return null
+    for (const { object } of stored.geometry.parts(offset, length))
+      this.#parts.foreign.touch(stored, object, this.#parts.store.tick)
+    return stored.file
   }
 
   /** @throws CacheError aborted, image-changed, image-corrupt, origin-*, closed */

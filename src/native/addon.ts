@@ -19,6 +19,7 @@ import type { Librbd } from './librbd.ts'
 import type { LogWriters } from './log-writer.ts'
 import type { OriginGrant, OriginReader } from './origin-reader.ts'
 import type { RangeReceiver } from './range-receiver.ts'
+import type { ServingFront, ServingFrontLimits, ServingFrontListener } from './serving-front.ts'
 import type { StreamDecoders } from './stream-decoder.ts'
 import type { TreeProof, TreeProofs } from './tree-proof.ts'
 import type { Unpacker } from './unpacker.ts'
@@ -288,6 +289,8 @@ export interface Engine {
   freeFetch(id: number): void
   /** Give up native fetches that have been under way for more than `ms`. @returns how many */
   abandonFetches(ms: number): number
+  /** Threads on connections of other hosts, whose reads wait for the store threads. */
+  createServingFront(limits: ServingFrontLimits, onEvent: ServingFrontListener): ServingFront
   /** The `lastUse` that hits write from now on. */
   setTick(tick: number): void
   /** Hits of objects whose hash is below it are sampled, see {@link Session.takeSamples}; 0: of none. */

@@ -84,7 +84,7 @@ const measured: Measurements = {
   truncatedListings: 37,
   knownImages: { known: 54, forgotten: 55, refused: 56 },
   serving: {
-    ...{ requests: 70, sentBytes: 71, denied: 72, busy: 73, tooMany: 74 },
+    ...{ requests: 70, sentBytes: 71, nativeBytes: 78, denied: 72, busy: 73, tooMany: 74 },
     ...{ connections: 75, waiting: 76, foreignBytes: 77 },
   },
   librbd: { connections: 78, broken: 79, parentsKnown: 80, answers: { resident: 81, cold: 82 } },

@@ -13,6 +13,7 @@ import { Cache } from '../../cache/cache.ts'
 import type { ImageStatus } from '../../cache/cache-status.ts'
 import { RecencyClock } from '../../cache/evict/recency-clock.ts'
 import type { CacheOperations } from '../../cache/operations/operations.ts'
+import type { CreateFront } from '../../fleet/server/serving-connections.ts'
 import { reservedNodeIds } from '../../fuse/filesystem/backend.ts'
 import type { Transport } from '../../fuse/filesystem/transport.ts'
 import { FuseNativeTransport } from '../../fuse/fuse-native/fuse-native-transport.ts'
@@ -214,8 +215,9 @@ export class Rooms {
 
   async #openFleet({ top }: CacheDirectory, isMember: boolean): Promise<void> {
     const [addon, logger] = [this.#addon, this.#logger]
+    const createFront: CreateFront = (limits, onEvent) => this.#engine.createServingFront(limits, onEvent)
     this.#closers.push('serving port', () => this.#fleet.close())
-    await this.#fleet.openService(this.#configuration, this.#cache, { addon, logger })
+    await this.#fleet.openService(this.#configuration, this.#cache, { addon, logger, createFront })
     // Others may ask from then on.
     if (!isMember) return
     const opened = await this.#fleet.openGroup(this.#configuration, this.#cache, {

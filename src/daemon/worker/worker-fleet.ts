@@ -4,7 +4,7 @@
 import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { ProfileGroup } from '../../cache/prefetch/group-profiles.ts'
-import type { FleetService } from '../../fleet/server/fleet-service.ts'
+import type { FleetService, FleetServiceContext } from '../../fleet/server/fleet-service.ts'
 import type { PromotePart } from '../../fleet/server/promotion-requests.ts'
 import type { Addon } from '../../native/addon.ts'
 import type { Configuration } from '../config/configuration.ts'
@@ -40,13 +40,16 @@ export class WorkerFleet {
   async openService(
     { fleet }: Configuration,
     cache: Cache,
-    { addon, logger }: Pick<GroupContext, 'logger'> & { readonly addon: Pick<Addon, 'crc32c'> },
+    {
+      addon,
+      ...parts
+    }: Pick<FleetServiceContext, 'logger' | 'createFront'> & { readonly addon: Pick<Addon, 'crc32c'> },
   ): Promise<void> {
     const promote = () => {
       const group = this.#group
       return group && ((...part: Parameters<PromotePart>) => group.promoteHere(...part))
     }
-    this.#service = await createFleetService(fleet, addon, { source: cache.served, logger, promote })
+    this.#service = await createFleetService(fleet, addon, { ...parts, source: cache.served, promote })
     await this.#service.open()
   }
 

@@ -4,8 +4,14 @@
  * A connection over a bound takes the place of one that has no request: the one of its own address that has been idle
  * for longest, or of the address that has most. So a client that opens thousands keeps nobody else out.
  */
-import type { Socket } from 'node:net'
 import { addressConnectionsMax, addressRequestsMax, servedConnectionsMax } from './limits.ts'
+
+/** A connection as the guard sees it: a socket of TCP, or a client of native threads. */
+export interface GuardedConnection {
+  readonly remoteAddress?: string | undefined
+  destroy(): unknown
+  once(event: 'close', listener: () => void): unknown
+}
 
 export interface ConnectionLimits {
   readonly connectionsMax: number
@@ -15,7 +21,7 @@ export interface ConnectionLimits {
 
 interface Address {
   /** In the order of their last request; the value: requests being answered. */
-  readonly sockets: Map<Socket, number>
+  readonly sockets: Map<GuardedConnection, number>
   requests: number
 }
 
@@ -29,7 +35,7 @@ export class ConnectionGuard {
   readonly #limits: ConnectionLimits
   readonly #addresses = new Map<string, Address>()
   /** By socket: its address is gone once it is closed. */
-  readonly #of = new WeakMap<Socket, string>()
+  readonly #of = new WeakMap<GuardedConnection, string>()
   #connections = 0
   #refused = 0
 
@@ -47,10 +53,10 @@ export class ConnectionGuard {
   }
 
   /** A connection has come. @param socket the one of TCP, TLS or not */
-  admit(socket: Socket): void {
+  admit(socket: GuardedConnection): void {
     const name = socket.remoteAddress
     if (name === undefined) return void socket.destroy()
-    const address = this.#addresses.get(name) ?? { sockets: new Map<Socket, number>(), requests: 0 }
+    const address = this.#addresses.get(name) ?? { sockets: new Map<GuardedConnection, number>(), requests: 0 }
     const isOverOwn = address.sockets.size >= this.#limits.addressConnectionsMax
     if (isOverOwn || this.#connections >= this.#limits.connectionsMax) {
       this.#refused++
@@ -71,7 +77,7 @@ export class ConnectionGuard {
    * A request has come whole.
    * @returns its end, to be called once; null: too many of this address are being answered
    */
-  begin(socket: Socket): (() => void) | null {
+  begin(socket: GuardedConnection): (() => void) | null {
     const address = this.#addresses.get(this.#of.get(socket) ?? '')
     const requests = address?.sockets.get(socket)
     if (!address || requests === undefined) return () => {}
@@ -98,7 +104,7 @@ export class ConnectionGuard {
   }
 
   /** Idempotent. */
-  #forget(socket: Socket): void {
+  #forget(socket: GuardedConnection): void {
     const name = this.#of.get(socket)
     if (name === undefined) return
     this.#of.delete(socket)
@@ -110,7 +116,7 @@ export class ConnectionGuard {
 }
 
 /** The connection without a request that has been so for longest. */
-function idleOf(address: Address | undefined): Socket | null {
+function idleOf(address: Address | undefined): GuardedConnection | null {
   for (const [socket, requests] of address?.sockets ?? []) if (requests === 0) return socket
   return null
 }

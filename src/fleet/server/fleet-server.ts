@@ -6,8 +6,10 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { Socket } from 'node:net'
+import { createServer as createListener, type Server as Listener, type Socket } from 'node:net'
 import type { SecureContextOptions } from 'node:tls'
+import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { pause } from '../../async/pause.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { refuse } from './answer.ts'
@@ -24,6 +26,7 @@ import {
   requestHeadBytesMax,
   requestMsMax,
 } from './limits.ts'
+import { type CreateFront, type NativeClient, ServingConnections } from './serving-connections.ts'
 
 export interface FleetServerContext {
   readonly host: string
@@ -36,12 +39,18 @@ export interface FleetServerContext {
   /** Hears of each request that is answered 401. */
   readonly onDenied: () => void
   /** Answers a request of a client who may ask. Never rejects. */
-  readonly answer: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  readonly answer: (request: IncomingMessage, response: ServerResponse, client: NativeClient | null) => Promise<void>
+  /** Null: connections stay with Node. */
+  readonly createFront: CreateFront | null
 }
 
 export class FleetServer {
   readonly #parts: FleetServerContext
+  /** Parses and answers requests; without native connections it is the listener, too. */
   readonly #server: Server
+  readonly #listener: Listener
+  readonly #native: ServingConnections | null
+  readonly #clients = new WeakMap<Socket, NativeClient>()
   #gatekeeper: Gatekeeper
   #retry: NodeJS.Timeout | undefined
   /** Requests behind the one that is being answered, by connection. */
@@ -62,22 +71,26 @@ export class FleetServer {
     }
     const onRequest = (request: IncomingMessage, response: ServerResponse) => this.#queue(request, response)
     const { tls } = parts
-    this.#server = tls
-      ? createTlsServer({ ...timeouts, ...tls, ...clientsOf(tls), handshakeTimeout: handshakeMsMax }, onRequest)
-      : createServer(timeouts, onRequest)
+    this.#native = this.#openNative()
+    this.#server = this.#native
+      ? createServer({ ...timeouts, keepAliveTimeout: 0 }, onRequest)
+      : tls
+        ? createTlsServer({ ...timeouts, ...tls, ...clientsOf(tls), handshakeTimeout: handshakeMsMax }, onRequest)
+        : createServer(timeouts, onRequest)
+    this.#listener = this.#native ? createListener({ pauseOnConnect: true, noDelay: true }) : this.#server
     // Of a TLS server these are the sockets below TLS: the handshake counts, too.
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket))
+    this.#listener.on('connection', (socket: Socket) => this.#connected(socket))
     this.#server.on('checkContinue', onRequest)
     this.#server.on('upgrade', (_request, socket) => socket.destroy())
     this.#server.on('connect', (_request, socket) => socket.destroy())
     this.#server.on('clientError', (_error, socket) => socket.destroy())
-    this.#server.on('error', error => this.#failed(error))
-    this.#server.on('listening', () => this.#listening())
+    this.#listener.on('error', error => this.#failed(error))
+    this.#listener.on('listening', () => this.#listening())
   }
 
   /** The port that it has; 0 while it has none. */
   get port(): number {
-    const address = this.#server.address()
+    const address = this.#listener.address()
     return address !== null && typeof address === 'object' ? address.port : 0
   }
 
@@ -86,16 +99,21 @@ export class FleetServer {
     return this.#isListening
   }
 
+  /** Bytes that native threads have sent. */
+  get nativeBytes(): number {
+    return this.#native?.sentBytes ?? 0
+  }
+
   /** Begin to listen; resolves when it does, or when the first try has failed: others follow. */
   listen(): Promise<void> {
     return new Promise(resolve => {
       const end = () => {
-        this.#server.off('listening', end)
-        this.#server.off('error', end)
+        this.#listener.off('listening', end)
+        this.#listener.off('error', end)
         resolve()
       }
-      this.#server.once('listening', end)
-      this.#server.once('error', end)
+      this.#listener.once('listening', end)
+      this.#listener.once('error', end)
       this.#listen()
     })
   }
@@ -103,6 +121,11 @@ export class FleetServer {
   /** Other certificates and another gatekeeper from now on; connections without a request end. */
   change(tls: SecureContextOptions | null, gatekeeper: Gatekeeper): void {
     this.#gatekeeper = gatekeeper
+    if (this.#native) {
+      this.#native.dropIdle()
+      if (tls && !this.#native.identify(tls)) this.#keepIdentity()
+      return
+    }
     if (tls && 'setSecureContext' in this.#server) {
       const server = this.#server as Server & { setSecureContext(options: SecureContextOptions): void }
       server.setSecureContext(tls)
@@ -117,17 +140,52 @@ export class FleetServer {
 
   async #close(): Promise<void> {
     clearTimeout(this.#retry)
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const closed = new Promise<void>(resolve => this.#listener.close(() => resolve()))
+    if (this.#native) return this.#closeNative(this.#native, closed)
     this.#server.closeIdleConnections()
     const timer = setTimeout(() => this.#server.closeAllConnections(), drainMsMax)
     await closed
     clearTimeout(timer)
   }
 
+  async #closeNative(native: ServingConnections, closed: Promise<void>): Promise<void> {
+    native.dropIdle()
+    const waiting = new LightAbortSignal()
+    await Promise.race([native.drained(), pause(drainMsMax, waiting)])
+    waiting.abort()
+    native.close()
+    await closed
+  }
+
+  /** Null: connections stay with Node, as TLS does where this process has no OpenSSL that the addon knows. */
+  #openNative(): ServingConnections | null {
+    const { createFront, tls } = this.#parts
+    if (!createFront) return null
+    const native = new ServingConnections({ createFront, onLink: (link, client) => this.#linked(link, client) })
+    if (tls === null || native.identify(tls)) return native
+    native.close()
+    return null
+  }
+
+  #linked(link: Socket, client: NativeClient): void {
+    this.#clients.set(link, client)
+    link.on('error', () => {}) // It is closed then.
+    this.#server.emit('connection', link)
+  }
+
+  #keepIdentity(): void {
+    const { host, port, logger } = this.#parts
+    const reason = 'the addon does not take these certificates'
+    logger.error(
+      { address: host, port, reason },
+      'other hosts see the certificates of before: those of now are not usable',
+    )
+  }
+
   #listen(): void {
     const { host, port } = this.#parts
     // IPv6 addresses mean themselves alone.
-    this.#server.listen({ host, port, ipv6Only: true })
+    this.#listener.listen({ host, port, ipv6Only: true })
   }
 
   #listening(): void {
@@ -149,9 +207,9 @@ export class FleetServer {
   }
 
   #connected(socket: Socket): void {
-    socket.setNoDelay(true)
     socket.on('error', () => {}) // It is closed then.
-    this.#parts.guard.admit(socket)
+    const connection = this.#native ? this.#native.adopt(socket) : socket.setNoDelay(true)
+    if (connection) this.#parts.guard.admit(connection)
   }
 
   /** Requests of one connection are answered one after the other. */
@@ -167,6 +225,7 @@ export class FleetServer {
 
   #begin(request: IncomingMessage, response: ServerResponse): void {
     response.once('close', () => {
+      this.#clients.get(request.socket)?.answered(request.socket)
       const next = this.#waiting.get(request.socket)?.shift()
       if (!next) this.#waiting.delete(request.socket)
       else if (!request.socket.destroyed) next()
@@ -176,15 +235,15 @@ export class FleetServer {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {}) // The client has gone.
-    const raw = rawSocketOf(request.socket)
-    const end = this.#parts.guard.begin(raw)
+    const client = this.#clients.get(request.socket) ?? null
+    const end = this.#parts.guard.begin(client ?? rawSocketOf(request.socket))
     if (!end) return refuse(response, 503, { connection: 'close' })
     response.once('close', end)
-    if (!(await this.#gatekeeper.admits(request))) {
+    if (!(await this.#gatekeeper.admits(request, client))) {
       this.#parts.onDenied()
       return refuse(response, 401, { connection: 'close', 'www-authenticate': 'Bearer' })
     }
-    await this.#parts.answer(request, response)
+    await this.#parts.answer(request, response, client)
   }
 }
 

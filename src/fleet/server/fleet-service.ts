@@ -26,6 +26,7 @@ import { KeptProfiles } from './kept-profiles.ts'
 import { sendListing } from './listing-answer.ts'
 import { type PromotePart, PromotionRequests } from './promotion-requests.ts'
 import { type RequestTarget, targetOf } from './request-target.ts'
+import type { CreateFront, NativeClient } from './serving-connections.ts'
 import { ServingTurns } from './serving-turns.ts'
 import { readTlsFiles, type TlsFiles } from './tls-files.ts'
 
@@ -46,12 +47,16 @@ export interface FleetServiceContext {
   readonly logger: Logger
   /** Brings a part of an image into the cache for the group; null: this host is in no group. */
   readonly promote: () => PromotePart | null
+  /** Makes native threads for connections; absent: connections stay with Node. */
+  readonly createFront?: CreateFront
 }
 
 /** Counters of the serving port. */
 export interface ServingCounters {
   readonly requests: number
   readonly sentBytes: number
+  /** Of them, by native threads. */
+  readonly nativeBytes: number
   /** Answered 401. */
   readonly denied: number
   /** Answered 503. */
@@ -73,6 +78,8 @@ export class FleetService {
   #settings: ServingSettings
   #requests = 0
   #denied = 0
+  /** Of servers that were closed. */
+  #nativeBytes = 0
   #state: MemberHealth['state'] = 'up'
 
   constructor(settings: ServingSettings, parts: FleetServiceContext) {
@@ -90,7 +97,9 @@ export class FleetService {
     const { sentBytes, fills: waiting } = this.#turns
     const { connections, refused: tooMany } = this.#guard
     const busy = this.#images.refused
-    return { requests: this.#requests, sentBytes, denied: this.#denied, busy, tooMany, connections, waiting }
+    const nativeBytes = this.#nativeBytes + (this.#server?.nativeBytes ?? 0)
+    const counted = { requests: this.#requests, sentBytes, nativeBytes, denied: this.#denied }
+    return { ...counted, busy, tooMany, connections, waiting }
   }
 
   /** Bytes of images that a member was sent. */
@@ -133,6 +142,7 @@ export class FleetService {
       if (isSame && server && next) return server.change(next.tls, next.gatekeeper)
       // The same address with or without TLS has to be free first.
       await server?.close()
+      this.#nativeBytes += server?.nativeBytes ?? 0
       this.#server = next && new FleetServer(next)
       await this.#server?.listen()
     }
@@ -152,12 +162,13 @@ export class FleetService {
       gatekeeper: gatekeeperOf(settings),
       guard: this.#guard,
       logger: this.#parts.logger,
-      answer: (request, response) => this.#answer(request, response),
+      createFront: this.#parts.createFront ?? null,
+      answer: (request, response, client) => this.#answer(request, response, client),
       onDenied: () => this.#denied++,
     }
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: IncomingMessage, response: ServerResponse, client: NativeClient | null): Promise<void> {
     this.#requests++
     try {
       const target = targetOf(request.url ?? '')
@@ -167,7 +178,7 @@ export class FleetService {
       if (target.kind === 'promotion' && !isPost) return refuse(response, 405, { allow: 'POST', connection: 'close' })
       if (!isPut && !isPost && request.method !== 'GET' && request.method !== 'HEAD')
         return refuse(response, 405, { allow: 'GET, HEAD', connection: 'close' })
-      await this.#answerTo(target, request, response)
+      await this.#answerTo(target, request, response, client)
     } catch (error) {
       if (!isCacheError(error)) this.#parts.logger.error({ err: error }, 'a request of another host failed')
       else if (!isCacheError(error, 'not-found', 'aborted'))
@@ -176,7 +187,12 @@ export class FleetService {
     }
   }
 
-  async #answerTo(target: RequestTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answerTo(
+    target: RequestTarget,
+    request: IncomingMessage,
+    response: ServerResponse,
+    client: NativeClient | null,
+  ): Promise<void> {
     if (target.kind === 'health') return sendText(response, `${JSON.stringify(this.#health())}\n`)
     if (target.kind === 'profile') return this.#answerProfile(target.hash, request, response)
     const signal = new LightAbortSignal()
@@ -194,7 +210,7 @@ export class FleetService {
     if (target.kind === 'sums') return this.#images.sums(image, target.object, response)
     if (target.kind === 'promotion') return this.#answerPromotion(image, target, response)
     if (target.kind === 'image' && image.id !== target.id) return refuse(response, 412)
-    await this.#images.answer(image, request, response, target.kind === 'name')
+    await this.#images.answer(image, request, response, { isNamed: target.kind === 'name', client })
   }
 
   async #imageOf(target: RequestTarget, { headers }: IncomingMessage, signal: LightAbortSignal): Promise<Image | null> {

@@ -10,6 +10,12 @@ import type { IncomingMessage } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { isCacheError } from '../../base/errors.ts'
 
+/** A client whose TLS is native. */
+export interface NativeIdentity {
+  /** The last millisecond of its certificate, since 1970; null: it has none of the authority. */
+  readonly certificateEndMs: number | null
+}
+
 export interface GatekeeperOptions {
   /** Clients with a certificate of the authority are let in. */
   readonly takesCertificates: boolean
@@ -33,9 +39,13 @@ export class Gatekeeper {
   }
 
   /** May this client ask? Never rejects. */
-  async admits({ socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>): Promise<boolean> {
+  async admits(
+    { socket, headers }: Pick<IncomingMessage, 'socket' | 'headers'>,
+    native: NativeIdentity | null = null,
+  ): Promise<boolean> {
     const { isOpen, takesCertificates, token } = this.#options
     if (isOpen) return true
+    if (takesCertificates && native && this.#isBefore(native.certificateEndMs)) return true
     if (takesCertificates && socket instanceof TLSSocket && this.#isCertified(socket)) return true
     const said = /^Bearer ([\x21-\x7e]{1,8192})$/i.exec(headers.authorization ?? '')?.[1]
     if (token === null || said === undefined) return false
@@ -59,7 +69,11 @@ export class Gatekeeper {
       endMs = Date.parse(socket.getPeerCertificate().valid_to)
       this.#endsMs.set(socket, endMs)
     }
-    return (this.#options.wallMs ?? Date.now)() < endMs
+    return this.#isBefore(endMs)
+  }
+
+  #isBefore(endMs: number | null): boolean {
+    return endMs !== null && (this.#options.wallMs ?? Date.now)() < endMs
   }
 }
 

@@ -28,7 +28,9 @@ import { refuse, sendText, writePiece } from './answer.ts'
 import { judgeRange } from './byte-range.ts'
 import type { ImageSource, SourceOptions } from './image-source.ts'
 import { pieceBytes, processingMs } from './limits.ts'
+import { recordedSums, sendResidentBody } from './resident-body.ts'
 import { SentBytes } from './sent-bytes.ts'
+import type { NativeClient } from './serving-connections.ts'
 import type { ServingTurns } from './serving-turns.ts'
 
 export interface ImageAnswersContext {
@@ -51,6 +53,8 @@ interface Exchange {
   readonly options: SourceOptions
   /** Turns at memory and rate. */
   readonly owner: number
+  /** Null: its connection is Node's. */
+  readonly client: NativeClient | null
 }
 
 /** Ranks that a refusal advises at most. */
@@ -75,12 +79,20 @@ export class ImageAnswers {
 
   /**
    * @param isNamed it was asked for by its name, not by its id
+   * @param client null: its connection is Node's
    * @throws CacheError what the source says, before a head has gone
    */
-  async answer(image: Image, request: IncomingMessage, response: ServerResponse, isNamed: boolean): Promise<void> {
+  async answer(
+    image: Image,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { isNamed, client }: { readonly isNamed: boolean; readonly client: NativeClient | null },
+  ): Promise<void> {
     const { headers, method } = request
     const isHead = method === 'HEAD'
-    const place = mayRedirect(headers, image, isNamed) ? this.#redirectionFor(image, request) : null
+    const place = mayRedirect(headers, image, isNamed)
+      ? this.#redirectionFor(image, (client ?? request.socket).remoteAddress)
+      : null
     if (place !== null) return refuse(response, 307, { location: place, 'cache-control': 'no-store' })
     const verdict = judgeRange(headers, image, isHead)
     const facts = this.#headOf(image)
@@ -98,8 +110,8 @@ export class ImageAnswers {
       // Bytes that are only to be waited for lead to no further member: two could wait for each other.
       const hops = headers[fillHeader] === 'no' ? hopsMax : hopsOf(headers)
       const options = { signal, opener: openerOfHops(hops) }
-      const owner = this.#ownerOf(request.socket)
-      await this.#send({ image, response, headers, options, owner }, verdict, facts)
+      const owner = this.#ownerOf(request.socket, client)
+      await this.#send({ image, response, headers, options, owner, client }, verdict, facts)
     } finally {
       response.off('close', leave)
       signal.end()
@@ -152,6 +164,13 @@ export class ImageAnswers {
       const range = `bytes ${offset}-${offset + length - 1}/${image.sizeBytes}`
       const head = { ...facts, 'content-length': length, ...(status === 206 ? { 'content-range': range } : {}) }
       const isSummed = isMember && length > 0 && this.#isSummable(image, { offset, length })
+      const native = isHeld && length > 0 ? exchange.client : null
+      const known = native && isSummed ? recordedSums(source, image, offset, length) : []
+      if (native && known) {
+        response.writeHead(status, { ...head, ...(isSummed ? { [sumsHeader]: formatSums(known) } : {}) })
+        await this.#sendResident(exchange, native, { offset, length })
+        return void response.end()
+      }
       const first = isSummed ? length : Math.min(pieceBytes, length)
       await this.#piece(exchange, { offset, length: first }, bytes => {
         clearTimeout(processing)
@@ -165,6 +184,15 @@ export class ImageAnswers {
       clearTimeout(processing)
       endFill()
     }
+  }
+
+  #sendResident(exchange: Exchange, client: NativeClient, { offset, length }: Range): Promise<void> {
+    const { image, response, headers, options } = exchange
+    return sendResidentBody(this.#parts, {
+      ...{ image, offset, length, response, client, signal: options.signal },
+      onSent: bytes => this.sent.add(headers[memberHeader], bytes),
+      bring: (offset, length) => this.#piece(exchange, { offset, length }),
+    })
   }
 
   /** Read a piece and write it; the memory is used again once the kernel has it. */
@@ -211,14 +239,14 @@ export class ImageAnswers {
     })
   }
 
-  #ownerOf(socket: IncomingMessage['socket']): number {
-    const known = this.#owners.get(socket) ?? ownerOf(socket.remoteAddress)
+  #ownerOf(socket: IncomingMessage['socket'], client: NativeClient | null): number {
+    const known = this.#owners.get(socket) ?? ownerOf((client ?? socket).remoteAddress)
     this.#owners.set(socket, known)
     return known
   }
 
-  #redirectionFor(image: Image, { socket }: IncomingMessage): string | null {
-    return this.#parts.source.redirectionOf(image, url => mayReach(url, socket.remoteAddress))
+  #redirectionFor(image: Image, asker: string | undefined): string | null {
+    return this.#parts.source.redirectionOf(image, url => mayReach(url, asker))
   }
 
   #refuseBusy(response: ServerResponse, headers: IncomingHttpHeaders): void {

@@ -3,6 +3,7 @@
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { BlockRun, Image } from '../../base/image.ts'
+import type { StoreFile } from '../../native/addon.ts'
 
 export interface SourceOptions {
   readonly signal: CancelSignal
@@ -29,6 +30,11 @@ export interface ImageSource {
   list(path: string, options: SourceOptions): Promise<Iterable<SourceEntry> | null>
   /** The URL to which another host is sent, if it `reaches` that; null: the image is served here. */
   redirectionOf(image: Image, reaches: (url: string) => boolean): string | null
+  /**
+   * The data file with a range that is held, for reads of native threads; its foreign objects are used now. Null where
+   * it is not held.
+   */
+  fileOf(image: Image, offset: number, length: number): StoreFile | null
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
   isComing(image: Image, offset: number, length: number): boolean

@@ -14,6 +14,14 @@ export const addressConnectionsMax = 160
 /** Requests of one address that are being answered; those over it are answered 503. */
 export const addressRequestsMax = 128
 
+/** Threads that send resident bytes: one sends some GB a second. */
+export const servingThreads = 2
+
+/** Longest and shortest part that is ordered from these threads at once; between them what 50 ms of the rate give. */
+export const sentPartBytesMax = 4 * MiB
+
+export const sentPartBytesMin = 256 * KiB
+
 /** Longest head of a request, its names percent-encoded. */
 export const requestHeadBytesMax = 8 * KiB
 

@@ -47,17 +47,27 @@ export class ServingTurns {
     return this.#nextMs - this.#now() > busyMsMax
   }
 
+  /** Wait for the turn of bytes that hold no memory here, at the rate. @throws CacheError aborted */
+  async rated(bytes: number, signal: CancelSignal): Promise<void> {
+    const nowMs = this.#now()
+    // A tenth of a second is made up for, so that timers do not cost rate.
+    this.#nextMs = Math.max(this.#nextMs, nowMs - 100) + (bytes / this.#bytesPerSecond) * 1000
+    this.#sentBytes += bytes
+    if (this.#nextMs > nowMs + 1) await pause(this.#nextMs - nowMs, signal)
+  }
+
+  /** Bytes that had their turn and were not sent. */
+  returned(bytes: number): void {
+    this.#sentBytes -= bytes
+  }
+
   /** Hold the memory of a piece while `send` runs, and the rate. @param owner takes turns with others */
   piece<T>(bytes: number, owner: number, signal: CancelSignal, send: () => Promise<T>): Promise<T> {
     return this.#memory.run(
       bytes,
       signal,
       async () => {
-        const nowMs = this.#now()
-        // A tenth of a second is made up for, so that timers do not cost rate.
-        this.#nextMs = Math.max(this.#nextMs, nowMs - 100) + (bytes / this.#bytesPerSecond) * 1000
-        this.#sentBytes += bytes
-        if (this.#nextMs > nowMs + 1) await pause(this.#nextMs - nowMs, signal)
+        await this.rated(bytes, signal)
         return await send()
       },
       owner,
