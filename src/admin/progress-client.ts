@@ -25,6 +25,7 @@ export interface LongRequests {
   'evict-all': { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
   drain: { readonly asked: { readonly origin: string | null }; readonly result: EmptiedCache }
   'fleet/promote': { readonly asked: { readonly image: string }; readonly result: readonly PromotedMember[] }
+  remove: { readonly asked: { readonly origin: string }; readonly result: EmptiedCache }
   promote: {
     readonly asked: {
       readonly image: string

@@ -45,6 +45,8 @@ export interface AdminHandlers {
   /** Have another worker take over with the cache in `directory`. @throws CacheError invalid-argument, cache-* */
   moveCache(directory: string): Promise<UpgradeAnswer>
   readonly operations: AdminOperations
+  /** Remove an origin from the mount, and wait until nothing is left of it. */
+  removeOrigin(origin: string, options: LongOptions<DrainProgress>): Promise<EmptiedCache>
   readonly fleet: FleetHandlers
   readonly librbd: LibrbdHandlers
   /** Answer a request of the page, see src/web/. @param path below `/web/`. Never rejects. */
@@ -220,6 +222,10 @@ export const lines: Readonly<Record<string, LinesRoute>> = {
   'POST /drain': (body, { operations }) => {
     const { origin } = read(body, ofOrigin)
     return options => operations.drain(origin, options)
+  },
+  'POST /remove': (body, { removeOrigin }) => {
+    const { origin } = read(body, z.object({ origin: name }))
+    return options => removeOrigin(origin, options)
   },
   'POST /promote': (body, { operations }) => {
     const ranges = z

@@ -35,6 +35,7 @@ import { ImageRefcounts } from './names/image-refcounts.ts'
 import { KnownNames } from './names/known-names.ts'
 import { shownName } from './operations/named-images.ts'
 import { CacheOperations } from './operations/operations.ts'
+import { type OriginRemovalContext, OriginRemovals } from './origin-removal.ts'
 import { PassthroughImages } from './passthrough-images.ts'
 import { UseSampler } from './plan/use-sampler.ts'
 import { type DataOrHole, dataOrHoleAt } from './read/hole-map.ts'
@@ -64,6 +65,8 @@ export class Cache {
   readonly passthrough: PassthroughImages
   readonly forwarding: ForwardedImages
   readonly operations: CacheOperations
+  /** Origins that are leaving the mount. */
+  readonly removals: OriginRemovals
   /** For other hosts. */
   readonly served: ServedImages
   /** See {@link MissReader.originReadBegun}, {@link MissReader.originReadDone} and {@link MissReader.bufferTouched}. */
@@ -84,7 +87,7 @@ export class Cache {
     this.#trees = new DirectoryTrees({ catalog: this.#catalog, logger: options.logger })
     this.#listings = new ImageListings({ catalog: this.#catalog, trees: this.#trees })
     const configured = this.#origins.configuredModes(options.mode ?? cacheModeDefault)
-    this.#modes = new ModeTable({ index: options.index, configured })
+    this.#modes = new ModeTable({ index: options.index, configured, leaving: this.#origins.leaving })
     this.#promoter = new Promoter(options.promotionBytesMax, ({ image }) => keepsMisses(this.#modes.of(image)))
     const originOf = (image: Image) => this.#origins.of(image).origin
     const imageOf = (origin: Origin, name: string) => this.#catalog.imageOfName(origin, name)?.image ?? null
@@ -135,7 +138,14 @@ export class Cache {
       modesChanged: () => this.#modesChanged(),
     })
     this.served = this.#servedImages()
+    this.removals = this.#originRemovals({ ...shared, isInUse })
     this.#recencySaver = new RecencySaver(options.store, options.logger)
+  }
+
+  #originRemovals(shared: Pick<OriginRemovalContext, 'store' | 'index' | 'isInUse' | 'acquaintance' | 'logger'>) {
+    const parts = { origins: this.#origins, catalog: this.#catalog, modes: this.#modes, digester: this.#digester }
+    const modesChanged = () => this.#modesChanged()
+    return new OriginRemovals({ ...shared, ...parts, operations: this.operations, modesChanged })
   }
 
   #servedImages(): ServedImages {
@@ -192,9 +202,11 @@ export class Cache {
     this.operations.deltas.start()
   }
 
-  /** Other limits, and origins that came, from now on. */
+  /** Other limits, and origins that came or went, from now on. */
   reconfigure(limits: CacheLimits): void {
-    for (const { origin } of this.#origins.change(limits.origins)) this.#pins.adopt(origin)
+    const { came, went } = this.#origins.change(limits.origins)
+    for (const { origin } of came) this.#pins.adopt(origin)
+    for (const { origin } of went) this.#pins.drop(origin)
     this.#scrubber.setPace(limits.scrub)
     this.#promoter.resize(limits.promotionBytesMax)
     this.#modes.configure(this.#origins.configuredModes(limits.mode))
@@ -360,6 +372,7 @@ export class Cache {
 
   async #close(): Promise<void> {
     this.#recencySaver.close()
+    await this.removals.close()
     await this.operations.close()
     this.#sampler.close()
     this.forwarding.close()

@@ -83,7 +83,7 @@ export class ServedImages {
    * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
    */
   async byKey(origin: string, key: string, options: ServedReadOptions): Promise<Image | null> {
-    const mounted = this.#parts.origins.all.find(each => each.origin.url === origin)
+    const mounted = this.#parts.origins.shown.find(each => each.origin.url === origin)
     return mounted ? (await this.#parts.catalog.lookup(mounted.origin, key, options)).image : null
   }
 
@@ -93,7 +93,7 @@ export class ServedImages {
    */
   async byName(name: string, options: ServedReadOptions): Promise<Image> {
     const { catalog, origins } = this.#parts
-    for (const { directory, origin } of origins.all) {
+    for (const { directory, origin } of origins.shown) {
       const own = directory === null ? name : name.startsWith(`${directory}/`) ? name.slice(directory.length + 1) : null
       if (own === null || (own.includes('/') && !origin.isHierarchical)) continue
       return (await catalog.lookup(origin, own, options)).image
@@ -110,7 +110,7 @@ export class ServedImages {
     const { catalog, origins } = this.#parts
     const { directories } = origins
     if (path === '' && directories) return directories.map(name => ({ name, isDirectory: true, image: null }))
-    for (const { directory, origin } of origins.all) {
+    for (const { directory, origin } of origins.shown) {
       const prefix =
         directory === null ? path : path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : null
       if (prefix === null || (prefix !== '' && !origin.isHierarchical)) continue

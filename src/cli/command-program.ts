@@ -27,7 +27,7 @@ import { definePlan } from './definitions/define-plan.ts'
 import { defineProfile } from './definitions/define-profile.ts'
 import { defineSeal } from './definitions/define-seal.ts'
 import { defineBench, defineDoctor, defineInit, defineSupportBundle } from './definitions/define-setup.ts'
-import { defineDrain, defineEvict, defineMode, defineMoveCache } from './definitions/define-tier.ts'
+import { defineDrain, defineEvict, defineMode, defineMoveCache, defineRemove } from './definitions/define-tier.ts'
 import { defineWeb } from './definitions/define-web.ts'
 import type { Ended } from './output/argument-parsers.ts'
 import { exitCodes } from './output/exit-codes.ts'
@@ -61,6 +61,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     definePromote,
     defineEvict,
     defineDrain,
+    defineRemove,
     defineMoveCache,
     definePin,
     defineMode,

@@ -22,6 +22,7 @@ import type {
 import { reasonOf } from './guard/stray-rejection.ts'
 import { type BinaryDatabase, type Environment, type IndexOptions, openEnvironment } from './lmdb-environment.ts'
 import { ObjectRecords } from './object-records.ts'
+import { keysOfOrigin, removeOriginRecords } from './origin-records.ts'
 import { pageBytes } from './page-bytes.ts'
 import { refusesTransaction, saysDamage } from './recovery/damage-error.ts'
 
@@ -86,10 +87,7 @@ export class IndexDatabase {
     await this.#write(() => void this.#databases.images.put(key, value))
   }
 
-  /**
-   * Forget all of an image: its node id, digest, objects and recency. Names that point to it stay for the caller to
-   * replace.
-   */
+  /** Forget all of an image; names that point to it stay for the caller to replace. */
   async removeImage(imageId: string): Promise<void> {
     const { images, digests, seals } = this.#databases
     await this.#write(() => {
@@ -176,18 +174,18 @@ export class IndexDatabase {
   async putListing(origin: string, names: readonly string[]): Promise<void> {
     const { listings } = this.#databases
     const pieces = await splitListing(origin, names)
-    const start = layout.originKey(origin)
-    const end = Buffer.concat([start, Buffer.alloc(5, 0xff)])
     await this.#write(() => {
-      for (const key of [...listings.getKeys({ start, end })]) void listings.remove(Buffer.from(key))
+      for (const key of keysOfOrigin(listings, origin, Number.POSITIVE_INFINITY)) void listings.remove(key)
       for (const [key, value] of pieces) void listings.put(key, value)
     })
   }
 
-  /**
-   * Call `visit` for each object that has a record; the objects of an image come together, in ascending order.
-   * @throws CacheError index-failed
-   */
+  /** Forget what belongs to an origin: see origin-records.ts. Its images are forgotten one by one. */
+  async removeOrigin(origin: string): Promise<void> {
+    await removeOriginRecords(this.#databases, origin, action => this.#write(action))
+  }
+
+  /** Call `visit` for each object with a record, by image, in ascending order. @throws CacheError index-failed */
   forEachObject(visit: (imageId: string, object: number, record: layout.ObjectRecord) => void): void {
     let imageKey = Buffer.alloc(16)
     let imageId = imageKey.toString('hex')

@@ -108,8 +108,9 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   const reload = async () => ({ changed: [{ key: 'log.level', from: 'info', to: 'warn' }], waiting: [] })
   const upgrade = async () => ({ version: '2.0.0', refusal: null })
   const metrics = async () => 'parentfs_hits_total 1\n'
+  const removeOrigin = async () => ({ images: 0, objects: 0, bytes: 0, held: [] })
   const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
-  const own = { metrics, unmount, setCapacity, reload, upgrade, moveCache: upgrade }
+  const own = { metrics, unmount, setCapacity, reload, upgrade, moveCache: upgrade, removeOrigin }
   return { status: () => status, ...own, operations, web, fleet: noFleet, librbd: noLibrbd, forced, asked }
 }
 

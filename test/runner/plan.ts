@@ -78,6 +78,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/poison': 10,
   'mount/prometheus': 12,
   'mount/reads': 45,
+  'mount/remove-origin': 25,
   'mount/takeover': 45,
   'mount/traces': 9,
   'mount/upgrade': 45,

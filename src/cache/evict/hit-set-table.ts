@@ -80,10 +80,14 @@ export class HitSetTable {
     this.#looks.start()
   }
 
-  /** Take the settings of the origins, and origins that came. */
+  /** Take the settings of the origins, and origins that came or went. */
   reconfigure(): void {
     const { store, index, origins, wallMs } = this.#parts
     const objects = () => Math.ceil(store.capacity.capacityBytes / (store.blockBytes * 64))
+    const urls = new Set(origins().map(({ url }) => url))
+    for (const known of [this.#histories, this.#recencies]) {
+      for (const url of known.keys()) if (!urls.has(url)) known.delete(url)
+    }
     for (const { url, hitSet, minReadRecency } of origins()) {
       this.#recencies.set(url, minReadRecency)
       const known = this.#histories.get(url)

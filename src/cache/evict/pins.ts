@@ -49,6 +49,11 @@ export class Pins {
     this.#pins = [...this.#pins, ...adopted].sort((a, b) => a.pinnedMs - b.pinnedMs)
   }
 
+  /** An origin has gone, and its pins with it. */
+  drop({ url }: Origin): void {
+    this.#pins = this.#pins.filter(({ origin }) => origin.url !== url)
+  }
+
   has(origin: Origin, name: string): boolean {
     return this.#pins.some(pin => pin.origin === origin && pin.name === name)
   }

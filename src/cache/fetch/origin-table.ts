@@ -1,6 +1,7 @@
 /**
  * Origin table: the origins whose images the cache shows, by directory and by image, with their time-outs and
- * freshness. Origins can come while the cache is open; none goes.
+ * freshness. Origins can come and go while the cache is open. One that is leaving is not shown any more, and serves the
+ * files of it that are open.
  */
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
@@ -70,6 +71,8 @@ export class OriginTable {
   /** One array for as long as the cache is open: its holders see those that come. */
   readonly all: readonly MountedOrigin[]
   readonly #all: MountedOrigin[]
+  /** URLs of those that are leaving. */
+  readonly leaving = new Set<string>()
   readonly #revalidateSeconds: number
   readonly #now: () => number
   /** By URL. */
@@ -84,24 +87,32 @@ export class OriginTable {
   }
 
   get directories(): readonly string[] | null {
-    const directories = this.#all.flatMap(({ directory }) => directory ?? [])
+    const directories = this.shown.flatMap(({ directory }) => directory ?? [])
     return directories.length === 0 ? null : directories
   }
 
+  /** Those that are not leaving. */
+  get shown(): readonly MountedOrigin[] {
+    return this.leaving.size === 0 ? this.#all : this.#all.filter(({ origin }) => !this.leaving.has(origin.url))
+  }
+
   /**
-   * Other settings, and origins that came.
-   * @param origins those of before in their order, and then the new ones
-   * @returns the new ones
+   * Other settings, and origins that came or went.
+   * @returns those that came, and those that went
    */
-  change(origins: readonly MountedOrigin[]): readonly MountedOrigin[] {
-    const before = this.#all.length
-    this.#all.splice(0, before, ...origins)
-    return this.#all.slice(before)
+  change(origins: readonly MountedOrigin[]): Record<'came' | 'went', readonly MountedOrigin[]> {
+    const before = [...this.#all]
+    const without = (all: readonly MountedOrigin[], others: readonly MountedOrigin[]) =>
+      all.filter(each => !others.some(other => other.origin.url === each.origin.url))
+    this.#all.splice(0, before.length, ...origins)
+    const went = without(before, origins)
+    for (const { origin } of went) this.#links.delete(origin.url)
+    return { came: without(origins, before), went }
   }
 
   /** @throws CacheError not-found */
   in(directory: string | null): Origin {
-    const mounted = this.#all.find(candidate => candidate.directory === directory)
+    const mounted = this.shown.find(candidate => candidate.directory === directory)
     if (!mounted) throw new CacheError('not-found', `there is no directory ${directory}`)
     return mounted.origin
   }

@@ -9,7 +9,7 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { ModeRecord } from '../../index/format/records.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
-import { type CacheMode, isCacheMode } from './cache-mode.ts'
+import { type CacheMode, isCacheMode, keepsMisses } from './cache-mode.ts'
 import { Draining } from './draining.ts'
 import { imageModesMax } from './limits.ts'
 
@@ -35,6 +35,8 @@ export interface SaidMode {
 export interface ModeTableContext {
   readonly index: Pick<IndexDatabase, 'modes' | 'putMode' | 'removeMode'>
   readonly configured: ConfiguredModes
+  /** URLs of origins that are being removed; none when absent. */
+  readonly leaving?: ReadonlySet<string>
 }
 
 /** An operator's words about one origin and its images; of the mount, the only one is `own`. */
@@ -49,12 +51,15 @@ const mountKey = ''
 export class ModeTable {
   /** Origins whose images are leaving the cache, whatever their modes. */
   readonly draining = new Draining()
+  /** URLs of origins that are being removed: nothing more is kept of them. */
+  readonly leaving: ReadonlySet<string>
   readonly #index: ModeTableContext['index']
   #configured: ConfiguredModes
   /** By URL. */
   readonly #words = new Map<string, Words>()
 
-  constructor({ index, configured }: ModeTableContext) {
+  constructor({ index, configured, leaving = new Set() }: ModeTableContext) {
+    this.leaving = leaving
     this.#index = index
     this.#configured = configured
     this.#load(mountKey)
@@ -63,7 +68,8 @@ export class ModeTable {
 
   /** The mode of an image. */
   of({ origin, key }: Pick<Image, 'origin' | 'key'>): CacheMode {
-    return this.#words.get(origin)?.images.get(key) ?? this.ofOrigin(origin)
+    const mode = this.#words.get(origin)?.images.get(key) ?? this.ofOrigin(origin)
+    return keepsMisses(mode) && this.leaving.has(origin) ? 'proxy' : mode
   }
 
   /** The mode of the images of an origin that have none of their own. */
@@ -114,9 +120,10 @@ export class ModeTable {
     else words.images.set(name, mode)
   }
 
-  /** Another configuration, perhaps with more origins. */
+  /** Another configuration, perhaps with other origins. */
   configure(configured: ConfiguredModes): void {
     this.#configured = configured
+    for (const url of this.#words.keys()) if (url !== mountKey && !configured.origins.has(url)) this.#words.delete(url)
     for (const url of configured.origins.keys()) if (!this.#words.has(url)) this.#load(url)
   }
 

@@ -21,8 +21,8 @@ import { type NamedImages, type NamedOrigin, shownName } from './named-images.ts
 export interface HeldImage {
   readonly name: string
   readonly bytes: number
-  /** `use`: it was read or promoted all the time. */
-  readonly by: 'pin' | 'passthrough' | 'use'
+  /** `open`: readers have it open; of a removal only. `use`: it was read or promoted all the time. */
+  readonly by: 'pin' | 'passthrough' | 'open' | 'use'
 }
 
 /** The outcome for all images. */
@@ -94,7 +94,7 @@ export class EmptyCache {
         const { held, ...freed } = await this.evictAll(origin, options)
         total = added(total, { ...freed, held: [] })
         if (held.length === 0) return total
-        options.onProgress(waitingFor(held, total))
+        options.onProgress(waitingFor('drain', held, total))
         await pause(drainLookMs, options.signal)
         throwIfAborted(options.signal)
       }
@@ -143,7 +143,8 @@ export class EmptyCache {
   }
 }
 
-function added(total: EmptiedCache, more: EmptiedCache): EmptiedCache {
+/** Both together. */
+export function added(total: EmptiedCache, more: EmptiedCache): EmptiedCache {
   return {
     images: total.images + more.images,
     objects: total.objects + more.objects,
@@ -152,7 +153,7 @@ function added(total: EmptiedCache, more: EmptiedCache): EmptiedCache {
   }
 }
 
-const holders = { pin: 'pinned', passthrough: 'open by passthrough', use: 'in use' } as const
+const holders = { pin: 'pinned', passthrough: 'open by passthrough', open: 'open', use: 'in use' } as const
 
 /** `a.raw (pinned), b.raw (open by passthrough) and 3 more` */
 export function namesOfHeld(held: readonly HeldImage[]): string {
@@ -161,8 +162,13 @@ export function namesOfHeld(held: readonly HeldImage[]): string {
   return `${shown.join(', ')}${more}`
 }
 
-function waitingFor(held: readonly HeldImage[], { bytes: doneBytes }: EmptiedCache): DrainProgress {
+/** The progress of what waits for holders. */
+export function waitingFor(
+  name: string,
+  held: readonly HeldImage[],
+  { bytes: doneBytes }: EmptiedCache,
+): DrainProgress {
   const leftBytes = held.reduce((sum, { bytes }) => sum + bytes, 0)
   const phase = `waits for ${namesOfHeld(held)}`
-  return { name: 'drain', phase, doneBytes, totalBytes: doneBytes + leftBytes }
+  return { name, phase, doneBytes, totalBytes: doneBytes + leftBytes }
 }

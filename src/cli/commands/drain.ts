@@ -1,5 +1,6 @@
 /**
- * `parentfs evict --all` and `parentfs drain`: empty the cache of a mount, or of one origin.
+ * `parentfs evict --all` and `parentfs drain`: empty the cache of a mount, or of one origin. `parentfs remove` takes an
+ * origin out of the mount.
  */
 
 import { requestLong } from '../../admin/progress-client.ts'
@@ -30,6 +31,25 @@ export async function emptyCommand({ what, origin, path }: EmptyArguments): Prom
     view.stop()
     say(`${origin ?? mountpoint}: ${summaryOf(emptied)}`)
     return emptied.held.length > 0 ? 1 : 0
+  } finally {
+    view.stop()
+  }
+}
+
+/**
+ * @param origin its directory or URL
+ * @returns the exit code
+ * @throws CacheError not-found, invalid-argument, access-denied, closed
+ */
+export async function removeCommand(origin: string, path: string | null): Promise<number> {
+  const { mountpoint, socket } = await findMount(path, 'say which one with -m DIR')
+  const view = await createProgressView()
+  try {
+    const emptied = await requestLong(socket, 'remove', { origin }, { onProgress: view.update })
+    if (!emptied) throw noDaemon(mountpoint)
+    view.stop()
+    say(`${origin}: removed from ${mountpoint}, ${size(emptied.bytes)} evicted`)
+    return 0
   } finally {
     view.stop()
   }

@@ -79,6 +79,21 @@ export function defineDrain(program: Command, ended: Ended): void {
   addExamples(drain, 'parentfs drain --origin near')
 }
 
+export function defineRemove(program: Command, ended: Ended): void {
+  const remove = program
+    .command('remove')
+    .copyInheritedSettings(program)
+    .description(
+      'Take ORIGIN out of a mount in use: its images vanish from listings, files that are open go on, and at the end nothing of it is in the cache. Names what it waits for; Ctrl-C stops the waiting alone. Take it out of the configuration, too.',
+    )
+    .argument('<origin>', 'its directory or its URL')
+  withMountOption(remove).action(async (origin: string, { mountpoint }: OnMount) => {
+    const module = await import('../commands/drain.ts')
+    ended(await module.removeCommand(origin, mountpoint ?? null))
+  })
+  addExamples(remove, 'parentfs remove near')
+}
+
 export function defineMoveCache(program: Command, ended: Ended): void {
   const move = program
     .command('move-cache')

@@ -1,8 +1,8 @@
 /**
  * Plans a reload: the changes that a running mount can take, and those that wait for the next mount. Pure.
  *
- * An origin of another kind or URL is left unchanged until the next mount, and so is one that the file no longer has:
- * its images may be open.
+ * An origin of another kind or URL is left unchanged until the next mount. One that the file no longer has is leaving,
+ * and in effect until it has left: its images may be open.
  */
 import type { SettingChange } from '../../admin/routes.ts'
 import type { Configuration } from './configuration.ts'
@@ -16,19 +16,23 @@ export interface ReloadPlan {
   readonly next: Configuration
   readonly changed: readonly SettingChange[]
   readonly waiting: readonly SettingChange[]
+  /** Directories of origins that are to leave. */
+  readonly leaving: readonly string[]
 }
 
 /** @param now what is in effect. @param said what the file says, defaults filled in */
 export function planReload(now: Configuration, said: Configuration): ReloadPlan {
   const [changed, waiting]: [SettingChange[], SettingChange[]] = [[], []]
+  const leaving: string[] = []
   const { places: _now, ...before } = now
   const { places: _said, ...after } = said
   const next = merged(before, after, []) as Omit<Configuration, 'places'>
-  return { next: { ...next, places: placesOf(next) }, changed, waiting }
+  return { next: { ...next, places: placesOf(next) }, changed, waiting, leaving }
 
   function merged(from: unknown, to: unknown, path: readonly string[]): unknown {
     if (JSON.stringify(from) === JSON.stringify(to)) return from
     const isOrigin = path[0] === 'origin' ? path.length === 1 : path[0] === 'origins' && path.length === 2
+    if (isOrigin && path.length === 2 && to === undefined) return leave(path[1]!)
     if (isOrigin && !isSame(from, to)) return from === undefined && path.length === 2 ? take(true) : take(false)
     const isRecord = path[0] === 'origins' && path.length === 1
     if (isMapping(from) && isMapping(to) && (isRecord || !factsAt(path))) {
@@ -38,12 +42,25 @@ export function planReload(now: Configuration, said: Configuration): ReloadPlan 
     }
     return take(!isRecord && factsAt(path)?.live === true)
 
+    function leave(directory: string): unknown {
+      leaving.push(directory)
+      changed.push({ key: path.join('.'), from: written(from, path), to: 'nothing' })
+      return from
+    }
+
     function take(live: boolean): unknown {
       const change = { key: path.join('.'), from: written(from, path), to: written(to, path) }
       ;(live ? changed : waiting).push(change)
       return live ? to : from
     }
   }
+}
+
+/** The configuration in effect once an origin has left. */
+export function withoutOrigin(now: Configuration, directory: string): Configuration {
+  const origins = Object.fromEntries(Object.entries(now.origins ?? {}).filter(([name]) => name !== directory))
+  const next = { ...now, origins } as Configuration
+  return { ...next, places: placesOf(next) }
 }
 
 /** A mountpoint that the file has changed, which waits for the next mount. */

@@ -26,6 +26,8 @@ export interface Settings {
   readonly document: ConfigurationDocument
   /** The last move of the cache to another directory, which the document names then; null or absent: none. */
   readonly move?: CacheMove | null
+  /** Directories of origins that the document names, and that are leaving the mount; none when absent. */
+  readonly leaving?: readonly string[]
 }
 
 /** A move of the cache to another directory. */

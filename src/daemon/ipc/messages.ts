@@ -98,6 +98,9 @@ export type ToSupervisor =
     }
   /** The directory that the cache has left is empty. */
   | { readonly type: 'move-cleaned'; readonly from: string }
+  /** An origin is leaving the mount, and once nothing of it is left, it is removed. */
+  | { readonly type: 'origin-leaving'; readonly directory: string }
+  | { readonly type: 'origin-removed'; readonly directory: string }
   /** Another capacity, which holds for the workers that follow as well. */
   | { readonly type: 'capacity'; readonly capacityBytes: number }
   /** The worker cannot start and is about to exit. */

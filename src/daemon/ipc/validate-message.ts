@@ -31,6 +31,7 @@ const log = fields({ level: text, pretty: truth, file: orNull(text) })
 const settings = fields({
   ...{ configFile: orNull(text), mountpoint: text, cacheDirectory: orNull(text), source: orNull(text) },
   ...{ log, document: isObject, move: orAbsent(orNull(cacheMove)) },
+  leaving: orAbsent(texts),
 })
 const takeovers = fields({ count, lastPauseMs: count, longestPauseMs: count, refusedUpgrade: orNull(text) })
 const holder = fields({ pid: orNull(count), command: text })
@@ -48,6 +49,8 @@ const toSupervisor: Shapes<ToSupervisor> = {
   'upgrade-request': { id: count, directory: orNull(text) },
   'move-request': { id: count, from: text, directory: text, passed: texts },
   'move-cleaned': { from: text },
+  'origin-leaving': { directory: text },
+  'origin-removed': { directory: text },
   capacity: { capacityBytes: count },
   failed: { code: errorCode, message: text },
   negotiated: { negotiated: numbers },

@@ -171,6 +171,12 @@ export class Supervisor {
     else if (message.type === 'move-cleaned') {
       this.#settings.cleaned(message.from)
       this.#hold()
+    } else if (message.type === 'origin-leaving') {
+      this.#settings.leaving(message.directory)
+      this.#hold()
+    } else if (message.type === 'origin-removed') {
+      this.#settings.removed(message.directory)
+      this.#hold()
     } else if (message.type === 'capacity') {
       this.#settings.setCapacity(message.capacityBytes)
       this.#hold()

@@ -33,10 +33,29 @@ export class WorkerSettings {
 
   /** The worker has taken what was read last. */
   taken(): void {
-    const { move } = this.#current
+    const { move, leaving = [], document } = this.#current
     if (!this.#sent) return
-    this.#current = { ...this.#current, document: this.#sent }
+    const [before, said] = [originsOf(document), originsOf(this.#sent)]
+    // One that is named again stays; the others are not named any more, and still there.
+    const left = leaving.filter(directory => !(directory in said) && directory in before)
+    const kept = Object.fromEntries(left.map(directory => [directory, before[directory]]))
+    const origins = left.length === 0 ? {} : { origins: { ...said, ...kept } }
+    this.#current = { ...this.#current, document: { ...this.#sent, ...origins }, leaving: left }
     if (move) this.moved(move)
+  }
+
+  /** An origin is leaving: workers that follow go on with that. */
+  leaving(directory: string): void {
+    const { leaving = [] } = this.#current
+    this.#current = { ...this.#current, leaving: [...new Set([...leaving, directory])] }
+  }
+
+  /** Nothing of an origin is left. */
+  removed(directory: string): void {
+    const { document, leaving = [] } = this.#current
+    const { [directory]: _removed, ...origins } = originsOf(document)
+    const left = leaving.filter(each => each !== directory)
+    this.#current = { ...this.#current, document: { ...document, origins }, leaving: left }
   }
 
   /** An operator has set another capacity. */
@@ -68,4 +87,8 @@ function withMove(settings: Settings, move: CacheMove): Settings {
   const { cache } = document as { readonly cache?: object }
   const { to } = move
   return { ...settings, cacheDirectory: to, document: { ...document, cache: { ...cache, directory: to } }, move }
+}
+
+function originsOf({ origins }: ConfigurationDocument): Readonly<Record<string, unknown>> {
+  return typeof origins === 'object' && origins !== null ? (origins as Record<string, unknown>) : {}
 }

@@ -29,17 +29,11 @@ import { KeptSeals } from '../../store/seals/kept-seals.ts'
 import { RealTreeDirectory } from '../../store/seals/tree-directory.ts'
 import { Store } from '../../store/store.ts'
 import { checkOverlap } from '../config/check-overlap.ts'
-import {
-  type Configuration,
-  checkCapacity,
-  checkFileSystem,
-  limitsOf,
-  timingOf,
-  watermarksOf,
-} from '../config/configuration.ts'
+import { type Configuration, checkCapacity, checkFileSystem, timingOf, watermarksOf } from '../config/configuration.ts'
 import { revalidateSecondsDefault } from '../config/limits.ts'
-import { planReload, type ReloadPlan } from '../config/plan-reload.ts'
+import { planReload, type ReloadPlan, withoutOrigin } from '../config/plan-reload.ts'
 import { whyNoPassthrough } from '../mount/process-capabilities.ts'
+import { cacheLimitsOf } from './cache-limits.ts'
 import { CacheMover } from './cache-move.ts'
 import type { CachelessMode } from './cacheless-mode.ts'
 import { CloserStack } from './closer-stack.ts'
@@ -53,6 +47,7 @@ import {
 } from './collect-status.ts'
 import { dropUnits } from './drop-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
+import { LeavingOrigins } from './leaving-origins.ts'
 import { MountTraces } from './mount-traces.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
@@ -99,6 +94,7 @@ export class Rooms {
   #memoryLock!: MemoryLock
   #cache!: Cache
   readonly #fleet = new WorkerFleet()
+  leaving!: LeavingOrigins
   #transport: Transport | null = null
   readonly #addon: Addon
   readonly #traces: MountTraces
@@ -181,21 +177,12 @@ export class Rooms {
     clock.advanceTo(store.latestUse + 1)
     this.#store = store
     this.#cache = new Cache({
-      origins: this.#origins.mounted,
-      index,
-      store,
-      logger,
-      revalidateSeconds: revalidateSecondsDefault,
-      mode: cache.mode,
+      ...cacheLimitsOf(this.#configuration, this.#origins.mounted),
+      ...{ index, store, logger, revalidateSeconds: revalidateSecondsDefault },
       passedElsewhere: this.mover.passed,
       onModes: async () => void (await Promise.all([this.#transport?.rebind(), this.librbd.rebind()])),
-      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
-      ...limitsOf(cache),
-      foreignShareMax: this.#configuration.fleet.share,
       reservedNodeIds,
-      acquaintance: {
-        knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true,
-      },
+      acquaintance: { knows: async (nodeId, lost) => this.#transport?.knows(nodeId, lost) ?? true },
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       ...{ engine: this.#engine, traces: this.#traces.tracer },
       profileGroup: this.#fleet.profileGroup,
@@ -204,6 +191,12 @@ export class Rooms {
     })
     this.#closers.push('cache', () => this.#cache.close())
     this.mover.use(this.#cache.passthrough)
+    const places = () => this.#configuration.places
+    this.leaving = new LeavingOrigins(this.#cache.removals, places, directory => {
+      this.#configuration = withoutOrigin(this.#configuration, directory)
+      this.#origins.change(places())
+      this.#applyToCache()
+    })
     await this.#cache.loadDirectories(signal)
     await this.#openFleet(directory, bypass === null)
     // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
@@ -307,6 +300,7 @@ export class Rooms {
     const { cache, places } = plan.next
     await checkOverlap(plan.next)
     await checkFileSystem(cache)
+    this.leaving.mustBeOnce(places)
     const changeFleet = await this.#fleet.service.prepare(await servingSettingsOf(plan.next.fleet, this.#logger))
     // The last step that can fail.
     this.#origins.change(places)
@@ -315,19 +309,18 @@ export class Rooms {
     const { capacity } = this.#store
     capacity.resize(cache.capacity)
     capacity.setWatermarks(watermarksOf(cache))
-    this.#cache.reconfigure({
-      origins: this.#origins.mounted,
-      mode: cache.mode,
-      scrub: { bytesPerSecond: cache.scrubRate, intervalMs: cache.scrubInterval },
-      ...limitsOf(cache),
-      foreignShareMax: plan.next.fleet.share,
-    })
+    this.#applyToCache()
     await this.#traces.apply(plan.next.tracing)
-    this.#transport?.setDeadlines(this.#origins.deadlines)
+    await this.leaving.change(plan.leaving, said.places)
     await this.#fleet.group?.reconfigure(plan.next)
     this.librbd.reconfigure(this.#origins.deadlines, plan.next)
     void this.#cache.makeRoom() // Never rejects.
     return plan
+  }
+
+  #applyToCache(): void {
+    this.#cache.reconfigure(cacheLimitsOf(this.#configuration, this.#origins.mounted))
+    this.#transport?.setDeadlines(this.#origins.deadlines)
   }
 
   /** Operations of the cache for operators. */

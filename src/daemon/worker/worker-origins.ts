@@ -111,9 +111,9 @@ export class WorkerOrigins {
   }
 
   /**
-   * Applies other settings, and adds origins. Every origin is opened anew, so that its files (secrets, certificates)
-   * are read again; calls under way end as they began.
-   * @param places those of before under their names and URLs, and more
+   * Applies other settings, adds origins, and closes those that are left out. Every origin is opened anew, so that its
+   * files (secrets, certificates) are read again; calls under way end as they began.
+   * @param places those of before under their names and URLs, and others
    * @throws CacheError invalid-argument; nothing has changed then
    */
   change(places: readonly OriginPlace[]): void {
@@ -123,11 +123,14 @@ export class WorkerOrigins {
       const { meter, hedges, availability, sources, seals } = counted
       return { place, before, meter, hedges, availability, sources, seals, ...this.#openOne(place, counted) }
     })
+    const gone = this.#open.filter(({ place }) => !places.some(({ directory }) => directory === place.directory))
     this.#open = next.map(({ before, origin, readers, ...rest }) => {
       rest.sources.replace(readers)
       before?.replaceable.replace(origin)
       return { ...rest, ...(before ? { replaceable: before.replaceable, origin: before.origin } : around(origin)) }
     })
+    // Nobody uses them any more, and an error could not be acted on.
+    for (const { origin } of gone) void origin.close().catch(() => {})
   }
 
   /** From now on seals and hash trees are kept there, and blocks are taken from versions that are held. */

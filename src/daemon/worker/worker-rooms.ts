@@ -11,6 +11,7 @@ import type { Configuration } from '../config/configuration.ts'
 import type { ReloadPlan } from '../config/plan-reload.ts'
 import type { CacheMover } from './cache-move.ts'
 import type { LiveRoomsStatus, RoomsStatus } from './collect-status.ts'
+import type { LeavingOrigins } from './leaving-origins.ts'
 import type { LibrbdRooms } from './worker-librbd.ts'
 
 /** The way a mount is served. */
@@ -39,6 +40,7 @@ export interface WorkerRooms extends LibrbdRooms {
   setCapacity(capacityBytes: number): Promise<number>
   reconfigure(said: Configuration): Promise<ReloadPlan>
   readonly mover: Pick<CacheMover, 'move' | 'emptyLeft'>
+  readonly leaving: Pick<LeavingOrigins, 'start' | 'remove'>
   readonly operations: AdminOperations
   readonly fleet: FleetHandlers
   stopServing(): Promise<void>

@@ -32,6 +32,7 @@ import { PendingCalls } from '../ipc/pending-calls.ts'
 import { readerOfSupervisor } from '../ipc/validate-message.ts'
 import type { Mounter } from '../mount/mounter.ts'
 import type { RoomsStatus } from './collect-status.ts'
+import type { LeavingOrigins } from './leaving-origins.ts'
 import { warmUpIdleMs, warmUpLooksMax } from './limits.ts'
 import { MountPage } from './mount-page.ts'
 import { openMetricsPort } from './open-metrics-port.ts'
@@ -164,6 +165,7 @@ export class Worker {
     if (message.isAwaited === false) await this.#warmUp(configuration)
     const rooms = await this.#parts.openRooms(configuration, logger, this.#stopped.signal, doubts)
     this.#rooms = rooms
+    rooms.leaving.start(message.settings.leaving ?? [], departure => channel.send(departure))
     const { version } = this.#parts
     const metrics = new Metrics(() => {
       const [admin, port, web] = [this.#admin, this.#metricsPort, this.#page].map(each => each?.refused ?? 0)
@@ -191,6 +193,7 @@ export class Worker {
       upgrade: (directory: string | null) =>
         this.#upgrades.call(id => channel.send({ type: 'upgrade-request', id, directory })),
       operations,
+      removeOrigin: (...asked: Parameters<LeavingOrigins['remove']>) => rooms.leaving.remove(...asked),
       ...{ fleet: rooms.fleet, librbd: rooms.librbd },
       web: page.handle,
     }

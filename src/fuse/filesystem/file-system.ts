@@ -140,9 +140,9 @@ export class FileSystem {
     return imageAttributes(told, this.#presentation)
   }
 
-  /** The node of the directory at a path; null when there is none. */
-  directoryId(place: DirectoryPath): bigint | null {
-    return this.#nodes.directoryAt(place)?.nodeId ?? null
+  /** The id that the directory at a path has, or had: its origin may be leaving. */
+  directoryId(place: DirectoryPath): bigint {
+    return Nodes.idAt(place)
   }
 
   /** The same for an image of a listing, which may be old: null when the image is not known any more. */

@@ -97,6 +97,12 @@ export class Nodes {
     return this.#backend.directories?.map(originDirectory) ?? null
   }
 
+  /** The id that the directory at a path has, or had. */
+  static idAt(place: DirectoryPath): bigint {
+    if (place.prefix !== '') return nestedNodeId(place)
+    return place.directory === null ? rootNodeId : directoryNodeId(place.directory)
+  }
+
   /** The node of a directory at a path, or null where the path is that of an origin that is not there. */
   directoryAt(place: DirectoryPath): DirectoryNode | null {
     if (place.prefix !== '') return { kind: 'directory', nodeId: nestedNodeId(place), place }

@@ -175,7 +175,7 @@ export class KernelTransport implements Transport {
     const end = lost ? lost.name.lastIndexOf('/') + 1 : 0
     const directoryId =
       lost && this.#fileSystem.directoryId({ directory: lost.directory, prefix: lost.name.slice(0, end) })
-    if (known && lost && directoryId) await this.#tell(invalidateName(directoryId, lost.name.slice(end)))
+    if (known && lost && directoryId !== null) await this.#tell(invalidateName(directoryId, lost.name.slice(end)))
     return known
   }
 

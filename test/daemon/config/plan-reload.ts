@@ -33,10 +33,10 @@ t.test('what is live changes, what is not waits, and both are said in words of t
   t.match(next.log, { level: 'debug', file: null })
   t.match(next.places, [{ directory: null, settings: { missTimeout: 60_000, bearer: { file: '/token' } } }])
   t.match(planReload(next, said), { next, changed: [], waiting }, 'what waits is said again')
-  t.same(planReload(now, now), { next: now, changed: [], waiting: [] })
+  t.same(planReload(now, now), { next: now, changed: [], waiting: [], leaving: [] })
 })
 
-t.test('origins come live; one that goes or is another waits, whole', async t => {
+t.test('origins come and go live; one that is another waits, whole', async t => {
   const cache = { directory: '/c' }
   const now = of({ cache, origins: { a: { url: 'http://a/' }, b: { url: 'http://b/' }, c: { url: 'file:///c' } } })
   const origins = {
@@ -44,15 +44,14 @@ t.test('origins come live; one that goes or is another waits, whole', async t =>
     a: { url: 'http://a/', tries: 7 },
     b: { url: 'http://other/', tries: 8 },
   }
-  const { next, changed, waiting } = planReload(now, of({ cache, origins }))
+  const { next, changed, waiting, leaving } = planReload(now, of({ cache, origins }))
+  t.same(leaving, ['c'])
   t.same(changed, [
     { key: 'origins.a.tries', from: '3', to: '7' },
+    { key: 'origins.c', from: 'file:///c', to: 'nothing' },
     { key: 'origins.new', from: 'nothing', to: 'http://new/' },
   ])
-  t.same(waiting, [
-    { key: 'origins.b', from: 'http://b/', to: 'http://other/' },
-    { key: 'origins.c', from: 'file:///c', to: 'nothing' },
-  ])
+  t.same(waiting, [{ key: 'origins.b', from: 'http://b/', to: 'http://other/' }])
   t.same(
     next.places.map(({ directory, settings }) => [directory, settings.url, settings.tries]),
     [

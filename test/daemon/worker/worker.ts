@@ -41,7 +41,7 @@ const change = (key: string) => ({ key, from: 'old', to: 'new' })
 /** Result of a reload: one setting changes and one waits. */
 function reconfigured(said: Configuration, happened: string[]) {
   happened.push(`reconfigure ${said.log.level}`)
-  return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')] }
+  return { next: said, changed: [change('cache.capacity')], waiting: [change('transport')], leaving: [] }
 }
 
 function mounterOf(mountpoint: string, happened: string[]) {
@@ -74,7 +74,7 @@ function roomsIn(happened: string[], socket: string, ended: Promise<string | nul
     },
     ended: () => ended,
     status: () => ({ images: [] }) as unknown as RoomsStatus,
-    ...{ live: () => liveStatus(), images: () => [] },
+    ...{ live: () => liveStatus(), images: () => [], leaving: { start: () => {} } as never },
     ...{ measurements: () => ({}) as RoomsMeasurements, requestsSeen: seen },
     setCapacity: async bytes => bytes,
     reconfigure: async said => reconfigured(said, happened),

@@ -1,0 +1,37 @@
+/** Settings that workers get at their boot: what has changed since the mount holds for those that follow. */
+import t from 'tap'
+import type { Settings } from '../../../src/daemon/config/settings.ts'
+import { WorkerSettings } from '../../../src/daemon/supervisor/worker-settings.ts'
+
+const origins = { a: { url: 'file:///a' }, b: { url: 'file:///b' } }
+const settings: Settings = {
+  ...{ configFile: '/p.yaml', mountpoint: '/mnt', cacheDirectory: '/c', source: null },
+  log: { level: 'info', pretty: false, file: null },
+  document: { origins },
+}
+
+t.test('an origin that leaves is named until it is removed, also where the file names it no more', async t => {
+  let said: Record<string, unknown> = { origins: { a: origins.a } }
+  const held = new WorkerSettings(settings, async () => said)
+  held.leaving('b')
+  held.leaving('b')
+  t.same(held.current.leaving, ['b'])
+  await held.readAgain()
+  held.taken()
+  t.same(held.current.document, { origins }, 'it is still there')
+  t.same(held.current.leaving, ['b'])
+  held.removed('b')
+  t.same(held.current.document, { origins: { a: origins.a } })
+  t.same(held.current.leaving, [])
+  await held.readAgain()
+  held.taken()
+  t.same(held.current.document, said)
+  // Named again while it leaves, it stays.
+  said = { origins }
+  await held.readAgain()
+  held.taken()
+  held.leaving('b')
+  await held.readAgain()
+  held.taken()
+  t.same([held.current.leaving, held.current.document], [[], said])
+})
