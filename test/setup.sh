@@ -11,6 +11,7 @@ if [ "${1:-run}" != run ]; then
   packages="$packages g++-aarch64-linux-gnu qemu-user musl-dev"
   packages="$packages cryptsetup-bin docker-registry swift-account swift-container swift-object swift-proxy memcached keystone glance-api"
   packages="$packages chromium"
+  packages="$packages libvirt-daemon-system libvirt-clients syslinux mtools"
   packages="$packages mmdebstrap lintian podman crun prometheus binutils dpkg-dev"
 fi
 if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl"; fi

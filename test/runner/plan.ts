@@ -58,6 +58,8 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/fleet-owner': 45,
   'mount/fstab': 30,
   'mount/guest': 45,
+  'mount/guide-libvirt': 35,
+  'mount/guides': 25,
   'mount/kill': 60,
   'mount/leaks': 50,
   'mount/librbd': 45,
