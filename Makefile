@@ -15,6 +15,7 @@
 #   make man                            the manual pages, in dist/man (needs scdoc)
 #   make deb                            packages/parentfs_VERSION_ARCH.deb, with a Node.js of its own (docs/INSTALL.md)
 #   make image                          packages/parentfs_VERSION_ARCH.oci.tar, an OCI image of the package (needs root, podman)
+#   make walk                           runs the commands of docs/WALK.md on a bare Debian, and writes their output into it
 #   make clean                          remove what was built
 
 SHELL := /bin/sh
@@ -25,7 +26,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak mutants clean
+.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak mutants walk clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -89,6 +90,10 @@ test-nodes: setup-test
 soak: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@UV_THREADPOOL_SIZE=16 MINUTES=$(MINUTES) node build/bench/soak.js
+
+walk: setup-test deb
+	@$(MAKE) --no-print-directory build build/.built
+	@node build/bench/walk.js
 
 mutants: setup-test
 	@$(MAKE) --no-print-directory build build/.built

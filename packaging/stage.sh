@@ -18,7 +18,6 @@ $strip --strip-unneeded -o "$to/bin/node" "$runtime/bin/node"
 chmod 755 "$to/bin/node"
 cp package.json "$to/"
 cp -R web "$to/"
-cp -R web "$to/"
 mkdir "$to/dist"
 (cd dist && find . -name '*.js' -print0 | copy "$to/dist")
 for addon in native-bindings/build/*.node; do $strip --strip-unneeded -o "$to/native-bindings/build/$(basename "$addon")" "$addon"; done

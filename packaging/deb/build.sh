@@ -49,7 +49,12 @@ gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
 when=$(git log -1 --format=%cD 2>/dev/null || date -R)
 printf 'parentfs (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz has the changes.\n\n -- %s  %s\n' \
   "$version" "$(sed -n 's/^Maintainer: //p' packaging/deb/control)" "$when" | gzip -9nc >"$doc/changelog.gz"
-cp docs/OPERATIONS.md docs/ORIGINS.md "$doc/"
+# The pages that messages, settings and each other name; not those about the development.
+mkdir -p "$doc/guides"
+for page in docs/*.md; do
+  case $page in docs/ARCHITECTURE.md | docs/PERFORMANCE-LOG.md) ;; *) cp "$page" "$doc/" ;; esac
+done
+cp docs/guides/*.md "$doc/guides/"
 cp docs/prometheus/parentfs.rules.yml docs/grafana/parentfs.json "$doc/examples/"
 sh packaging/deb/copyright.sh "$lib" >"$doc/copyright"
 sh packaging/deb/notices.sh "$(sh packaging/node-runtime.sh "$node")" "$lib" | gzip -9nc >"$doc/NOTICES.gz"

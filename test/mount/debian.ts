@@ -62,7 +62,7 @@ t.test('the package', { skip: cannotMount }, async t => {
     for (const name of ['before.deb', 'after.deb']) cpSync(join(where, name), join(root, 'tmp', name))
     cpSync('test/fixtures/debian-life.sh', join(root, 'tmp/life.sh'))
     const startedMs = performance.now()
-    const life = await inRoot(t, root, '/tmp/life.sh', '/tmp/before.deb', '/tmp/after.deb', version)
+    const life = await inRoot(t, root, {}, '/tmp/life.sh', '/tmp/before.deb', '/tmp/after.deb', version)
     const done = life.stdout
       .toString()
       .split('\n')

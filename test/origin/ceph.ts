@@ -3,6 +3,7 @@
  */
 import t from 'tap'
 import { cephFaults } from '../contract/ceph/faults.ts'
+import { cephGuide } from '../contract/ceph/guide.ts'
 import { cephMounted } from '../contract/ceph/mounted.ts'
 import { cephNativeReads } from '../contract/ceph/native-reads.ts'
 import { radosContract } from '../contract/ceph/rados-contract.ts'
@@ -22,5 +23,6 @@ if (noCeph !== false) {
   radosContract(() => cluster)
   cephNativeReads(() => cluster)
   cephMounted(() => cluster)
+  cephGuide(() => cluster)
   cephFaults(() => cluster)
 }

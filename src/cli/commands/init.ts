@@ -2,7 +2,7 @@
  * `parentfs init`: asks five questions and writes a configuration file, which `check-config` takes. An answer that is
  * not usable is asked for again, with the reason.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -35,6 +35,8 @@ export async function init(file: string | null, isForced: boolean): Promise<numb
   const isRoot = process.getuid?.() === 0
   const place = isRoot ? '/etc/parentfs' : join(homedir(), '.config', 'parentfs')
   const path = resolve(file ?? join(place, 'parents.yaml'))
+  // Before five answers are given for nothing.
+  if (!isForced && existsSync(path)) throw isThere(path)
   const cache = isRoot ? '/var/cache/parentfs' : join(homedir(), '.cache', 'parentfs')
   const questions: readonly Question[] = [
     { key: 'url', text: 'URL of the images, like https://host/parents/ or file:///images', fallback: null },
@@ -50,13 +52,16 @@ export async function init(file: string | null, isForced: boolean): Promise<numb
     writeFileSync(path, textOf(answers), { mode: 0o600, flag: isForced ? 'w' : 'wx' })
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
-    const advice = 'give another FILE, or --force'
-    throw new CacheError('invalid-argument', `${path} is there already: ${advice}`, { cause })
+    throw isThere(path, cause)
   }
   say(`${path} is written. Next:`)
   say(`  parentfs doctor --config ${path}`)
   say(`  mkdir -p ${answers.mountpoint} && parentfs mount --config ${path}`)
   return 0
+}
+
+function isThere(path: string, cause?: unknown): CacheError {
+  return new CacheError('invalid-argument', `${path} is there already: give another FILE, or --force`, { cause })
 }
 
 async function asked(questions: readonly Question[]): Promise<Answers> {
