@@ -81,6 +81,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/prometheus': 12,
   'mount/reads': 45,
   'mount/remove-origin': 25,
+  'mount/secrets': 40,
   'mount/takeover': 45,
   'mount/traces': 9,
   'mount/upgrade': 45,

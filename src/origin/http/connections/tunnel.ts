@@ -9,13 +9,18 @@ import { parseHead } from '../protocol/response-head.ts'
 
 /** A proxy wants other credentials (407). */
 export class ProxyRefused extends CacheError {
-  /** The headers that it was sent. */
-  readonly sent: Readonly<Record<string, string>>
+  /** Private: the log writes every other field of an error, and these are secret. */
+  readonly #sent: Readonly<Record<string, string>>
 
   constructor({ url, credentials }: HttpProxy, sent: Readonly<Record<string, string>>) {
     const advice = credentials === null ? 'it wants credentials' : 'it wants other credentials'
     super('access-denied', `proxy ${url.origin}: answered 407: ${advice}`)
-    this.sent = sent
+    this.#sent = sent
+  }
+
+  /** The headers that it was sent. */
+  get sent(): Readonly<Record<string, string>> {
+    return this.#sent
   }
 }
 
