@@ -47,6 +47,7 @@ export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph
 
 /** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
 export const weights: Readonly<Record<string, number>> = {
+  'logs-and-traces': 10,
   'mount/ceiling': 45,
   'mount/ceiling-open': 45,
   'mount/ceiling-start': 60,

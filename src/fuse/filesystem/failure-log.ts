@@ -13,7 +13,11 @@ import { failureLinesPerSecondMax } from './limits.ts'
 export interface FailedRequest {
   /** Name of the operation. */
   readonly opcode: string
-  readonly [fact: string]: unknown
+  readonly nodeId?: string
+  /** The process that asks; `pid` is the daemon's own. */
+  readonly readerPid?: number
+  /** Below the mountpoint. */
+  readonly path?: string
 }
 
 export class FailureLog {

@@ -254,8 +254,8 @@ export class Dispatcher {
   #countFailure(header: request.RequestHeader, error: unknown): void {
     this.#counts.failed++
     if (error instanceof FsError && error.code === 'malformed') this.#counts.malformed++
-    const { opcode, nodeId, pid } = header
-    this.#log.failed({ opcode: nameOfOpcode(opcode), nodeId: String(nodeId), pid }, error)
+    const { opcode, nodeId, pid: readerPid } = header
+    this.#log.failed({ opcode: nameOfOpcode(opcode), nodeId: String(nodeId), readerPid }, error)
   }
 
   /** The rest of a batch that has lost its frame: only a bug makes one, and there is no request to answer. */

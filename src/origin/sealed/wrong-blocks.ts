@@ -91,7 +91,7 @@ export class WrongBlocks {
   countOfTree(image: Image, level: number, block: number): void {
     this.#treeBlocks++
     const message = 'a block of a hash tree differs from its root hash; it is not used, and fetched again'
-    this.#logger.warn({ image: image.key, origin: this.#url, level, block }, message)
+    this.#logger.warn({ image: image.key, origin: this.#url, treeLevel: level, block }, message)
     this.#onAnswer(image, `${image.key}: block ${block} of level ${level} of its hash tree is wrong`)
   }
 
@@ -99,7 +99,7 @@ export class WrongBlocks {
   countOfKeptTree(image: Image, level: number, block: number): void {
     this.#keptTreeBlocks++
     const message = 'a block of a hash tree on disk differs from its root hash; it is not used, and replaced'
-    this.#logger.warn({ image: image.key, level, block }, message)
+    this.#logger.warn({ image: image.key, treeLevel: level, block }, message)
   }
 
   /** The error of a block of which no answer fits. */

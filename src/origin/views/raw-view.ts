@@ -175,7 +175,7 @@ export class RawViewOrigin extends ForwardingOrigin {
   #sayShadowed(view: string, name: string): void {
     if (this.#shadowed.use(view)) return
     this.#shadowed.set(view, true)
-    this.#logger.warn({ origin: this.url, name: view }, `${view} is a file: ${name} is not shown as raw`)
+    this.#logger.warn({ origin: this.url, view }, `${view} is a file: ${name} is not shown as raw`)
   }
 }
 

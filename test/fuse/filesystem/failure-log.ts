@@ -6,7 +6,7 @@ import { FsError } from '../../../src/fuse/filesystem/fs-error.ts'
 import { failureLinesPerSecondMax } from '../../../src/fuse/filesystem/limits.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 
-const request = { opcode: 'READ', nodeId: '7', pid: 42 }
+const request = { opcode: 'READ', nodeId: '7', readerPid: 42 }
 
 t.test('bugs are errors, failures below are warnings, and what callers expect is quiet', async t => {
   const logger = keepingLogger()
@@ -26,7 +26,7 @@ t.test('bugs are errors, failures below are warnings, and what callers expect is
     logger.lines.map(({ level }) => level),
     cases.map(([, level]) => level),
   )
-  t.match(logger.lines[0]?.facts, { opcode: 'READ', nodeId: '7', pid: 42, err: TypeError })
+  t.match(logger.lines[0]?.facts, { opcode: 'READ', nodeId: '7', readerPid: 42, err: TypeError })
 })
 
 t.test('a flood is cut, and goes on in the next second', async t => {
