@@ -1,6 +1,7 @@
 /** The methods of Session, in the order of src/native/addon.ts, and its events. */
 #include "bridge/session.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -43,6 +44,7 @@ Napi::Function Session::define(Napi::Env env) {
   return DefineClass(
       env, "Session",
       {InstanceMethod("bind", &Session::bind), InstanceMethod("unbind", &Session::unbind),
+       InstanceMethod("setEntry", &Session::set_entry),
        InstanceMethod("reply", &Session::reply), InstanceMethod("notify", &Session::notify),
        InstanceMethod("takeReports", &Session::take_reports), InstanceMethod("deferReads", &Session::defer_reads), InstanceMethod("forwardOverdue", &Session::forward_overdue),
        InstanceMethod("forwardUnanswered", &Session::forward_unanswered),
@@ -124,6 +126,16 @@ void Session::bind(const Napi::CallbackInfo& info) {
 }
 
 void Session::unbind(const Napi::CallbackInfo& info) { session_->unbind(word(info[0], "fh")); }
+
+void Session::set_entry(const Napi::CallbackInfo& info) {
+  const std::uint64_t image = word(info[0], "image");
+  const auto bytes = bytes_or_null(info[2], "entry");
+  if (bytes.empty()) return session_->remove_entry(image);
+  session::ObjectEntries::Entry entry{};
+  if (bytes.size() != entry.size()) throw Napi::RangeError::New(info.Env(), "entry must be a struct fuse_entry_out");
+  std::ranges::copy(bytes, entry.begin());
+  session_->set_entry(image, whole_number(info[1], "sizeBytes"), entry);
+}
 
 Napi::Value Session::reply(const Napi::CallbackInfo& info) {
   const std::uint64_t unique = word(info[0], "unique");

@@ -44,6 +44,7 @@ class Session : public Napi::ObjectWrap<Session> {
 
   void bind(const Napi::CallbackInfo& info);
   void unbind(const Napi::CallbackInfo& info);
+  void set_entry(const Napi::CallbackInfo& info);
   Napi::Value reply(const Napi::CallbackInfo& info);
   Napi::Value notify(const Napi::CallbackInfo& info);
   void defer_reads(const Napi::CallbackInfo& info);

@@ -16,6 +16,11 @@ namespace {
 /** Digits of an object's number in its name. Source: Ceph src/librbd/Utils.h, RBD_DATA_PREFIX; "%016llx". */
 constexpr std::size_t number_digits = 16;
 
+/** Nothing is held of an object that clients were sent to before: it was evicted. Sooner, its fetch may be on its way. */
+constexpr std::chrono::milliseconds evicted_after{500};
+/** One that was not used for longer is fetched again as any other: it was evicted in good order. */
+constexpr std::chrono::minutes in_use_for{10};
+
 struct ObjectName {
   std::string_view prefix;
   std::uint64_t number;
@@ -62,12 +67,21 @@ Answer ParentTable::answer(const ReadAsk& ask, Clock::time_point now) {
   const AnswerKind kind = judge(entry, object->number);
   const std::uint64_t node =
       wire::ObjectNode{.image = parent.image, .order = parent.order, .number = object->number}.id();
-  if (kind == AnswerKind::resident) return {.kind = kind, .node = node};
-  if (kind != AnswerKind::partial && kind != AnswerKind::cold) return {.kind = kind, .node = 0};
-  if (kind == AnswerKind::cold && is_cold(node, now)) return {.kind = kind, .node = 0};
+  if (kind != AnswerKind::resident && kind != AnswerKind::partial && kind != AnswerKind::cold) {
+    return {.kind = kind, .node = 0};
+  }
+  Asks& asks = asks_of(node, now);
+  if (kind == AnswerKind::resident) {
+    asks.by_path = now;
+    return {.kind = kind, .node = node};
+  }
+  if (kind == AnswerKind::cold && is_cold(asks, now)) return {.kind = kind, .node = 0};
+  const bool can_be_held = parent.file != nullptr;
+  if (can_be_held && !is_admitted(asks, kind, now)) return {.kind = AnswerKind::pressure, .node = 0};
   if (!reads_.may_take(now) || !bytes_.may_take(now)) return {.kind = AnswerKind::throttled, .node = 0};
   reads_.take(1);
   bytes_.take(static_cast<double>(parent.file ? parent.file->geometry().block_bytes() : object_bytes));
+  asks.by_path = now;
   return {.kind = AnswerKind::partial, .node = node};
 }
 
@@ -115,12 +129,23 @@ ParentTable::Held ParentTable::held(const KnownParent& parent, std::uint64_t num
   return all ? Held::all : any ? Held::some : Held::none;
 }
 
-bool ParentTable::is_cold(std::uint64_t node, Clock::time_point now) {
-  // Fibonacci hashing: neighbouring objects go to places of their own.
-  Asks& asks = asks_[(node * 0x9E3779B97F4A7C15ULL >> 32U) % asks_remembered];
-  if (asks.node != node) asks = {.node = node, .count = 0, .first = now};
+ParentTable::Asks& ParentTable::asks_of(std::uint64_t node, Clock::time_point now) {
+  Asks& asks = asks_[(hash_of_node(node) >> 32U) % asks_remembered];
+  if (asks.node != node) asks = {.node = node, .count = 0, .first = now, .by_path = {}};
+  return asks;
+}
+
+bool ParentTable::is_cold(Asks& asks, Clock::time_point now) const {
   asks.count++;
   return asks.count < cold_.asks && now - asks.first < cold_.time;
+}
+
+bool ParentTable::is_admitted(Asks& asks, AnswerKind kind, Clock::time_point now) {
+  if (!admission_.admits(asks.node, now)) return false;
+  const auto unused = now - asks.by_path;
+  const bool was_held = asks.by_path != Clock::time_point{} && unused > evicted_after && unused < in_use_for;
+  if (kind == AnswerKind::cold && was_held) admission_.refetched();
+  return true;
 }
 
 void ParentTable::note_unknown(const ReadAsk& ask, std::string_view prefix) {

@@ -5,7 +5,7 @@
  * A READ of the client follows each answer, so the answer says where it is read best: by path what the store has, from
  * the cluster what is cold. An object is cold while no block of it is held or on its way and it was asked for less than
  * `cold_asks` times, all within `cold_time`: most such objects are read once, and a fetch of whole blocks would cost
- * more than it brings.
+ * more than it brings. When clients use more than the cache holds, some objects are not fetched at all (admission.h).
  */
 #pragma once
 
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "image/data-file.h"
+#include "librbd/admission.h"
 #include "librbd/frames.h"
 #include "librbd/token-bucket.h"
 #include "mutex.h"
@@ -40,6 +41,8 @@ enum class AnswerKind : std::uint8_t {
   malformed,
   /** Of an image whose mode leaves it to the cluster. */
   mode,
+  /** Not admitted: clients use more than the cache holds. */
+  pressure,
   /** The first of those that TypeScript gives a reason for. */
   refused,
 };
@@ -79,7 +82,7 @@ struct KnownParent {
 };
 
 struct ColdPolicy {
-  std::uint32_t asks = 3;
+  std::uint32_t asks = 64;
   std::chrono::milliseconds time{200};
 };
 
@@ -130,13 +133,19 @@ class ParentTable {
     std::uint64_t node = 0;
     std::uint32_t count = 0;
     Clock::time_point first{};
+    /** Its last answer by path; 0 where there was none. */
+    Clock::time_point by_path{};
   };
   enum class Held { all, some, none };
 
   /** `cold` stands for an object of which nothing is held. */
   [[nodiscard]] static AnswerKind judge(const Entry& entry, std::uint64_t number);
   [[nodiscard]] static Held held(const KnownParent& parent, std::uint64_t number);
-  [[nodiscard]] bool is_cold(std::uint64_t node, Clock::time_point now) REQUIRES(mutex_);
+  /** What is known of the asks for an object; of another one that has its place, nothing. */
+  [[nodiscard]] Asks& asks_of(std::uint64_t node, Clock::time_point now) REQUIRES(mutex_);
+  [[nodiscard]] bool is_cold(Asks& asks, Clock::time_point now) const REQUIRES(mutex_);
+  /** An object of which something is missing: is it fetched? */
+  [[nodiscard]] bool is_admitted(Asks& asks, AnswerKind kind, Clock::time_point now) REQUIRES(mutex_);
   void note_unknown(const ReadAsk& ask, std::string_view prefix) REQUIRES(mutex_);
   const std::string& key_of(std::uint64_t pool, std::uint64_t snapshot, std::string_view name_space,
                             std::string_view prefix) REQUIRES(mutex_);
@@ -150,6 +159,7 @@ class ParentTable {
   std::unordered_set<std::string> waiting_ GUARDED_BY(mutex_);
   std::vector<Asks> asks_ GUARDED_BY(mutex_) = std::vector<Asks>(asks_remembered);
   ColdPolicy cold_ GUARDED_BY(mutex_);
+  Admission admission_ GUARDED_BY(mutex_);
   TokenBucket reads_ GUARDED_BY(mutex_);
   TokenBucket bytes_ GUARDED_BY(mutex_);
 };

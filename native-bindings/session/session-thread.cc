@@ -57,7 +57,18 @@ void SessionThread::serve(std::span<const std::byte> request) {
     const auto in = cursor.take<wire::ReadIn>();
     if (in && answer_read(header->unique, place_of(*header, *in), *in, request) != Answer::none) return;
   }
+  if (header->opcode == wire::opcode_lookup && header->length == request.size() && header->extension_length == 0 &&
+      answer_lookup(*header, cursor.rest())) {
+    return;
+  }
   sink_.forward(request);
+}
+
+bool SessionThread::answer_lookup(const wire::InHeader& header, std::span<const std::byte> name) const {
+  if (addressing_ != Addressing::by_object || header.node_id != wire::root_node_id) return false;
+  const auto entry = entries_.find(name);
+  if (entry) (void)write_reply(fd_, header.unique, 0, *entry);
+  return entry.has_value();
 }
 
 SessionThread::Place SessionThread::place_of(const wire::InHeader& header, const wire::ReadIn& in) const {

@@ -14,6 +14,7 @@
 
 #include "session/handle-table.h"
 #include "session/latencies.h"
+#include "session/object-entries.h"
 #include "session/read-reports.h"
 #include "session/reply.h"
 #include "session/use-samples.h"
@@ -79,6 +80,8 @@ class alignas(64) SessionThread {
   void serve(std::span<const std::byte> request);
 
   [[nodiscard]] HandleTable& bindings() { return bindings_; }
+  /** Of objects; empty where READs come by handle. */
+  [[nodiscard]] ObjectEntries& entries() { return entries_; }
   /** Of its hits, and of those that it left to store threads. */
   [[nodiscard]] UseSamples& samples() { return samples_; }
   /** Any thread may ask. */
@@ -98,6 +101,8 @@ class alignas(64) SessionThread {
   };
 
   [[nodiscard]] Place place_of(const wire::InHeader& header, const wire::ReadIn& in) const;
+  /** @returns false when it is TypeScript's */
+  bool answer_lookup(const wire::InHeader& header, std::span<const std::byte> name) const;
   Answer answer_read(std::uint64_t unique, const Place& place, const wire::ReadIn& in,
                      std::span<const std::byte> request);
 
@@ -107,6 +112,7 @@ class alignas(64) SessionThread {
   const Clock& clock_;
   RequestSink& sink_;
   HandleTable bindings_;
+  ObjectEntries entries_;
   disk::AlignedBuffer request_memory_{wire::request_bytes_max};
   disk::AlignedBuffer reply_memory_{ReplyBuffer::header_room + wire::read_bytes_max};
   // Written by this thread alone.

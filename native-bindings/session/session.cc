@@ -71,6 +71,14 @@ void Session::unbind(std::uint64_t fh) {
   for (const auto& worker : workers_) worker->thread.bindings().unbind(fh);
 }
 
+void Session::set_entry(std::uint64_t image, std::uint64_t size_bytes, const ObjectEntries::Entry& entry) {
+  for (const auto& worker : workers_) worker->thread.entries().set(image, size_bytes, entry);
+}
+
+void Session::remove_entry(std::uint64_t image) {
+  for (const auto& worker : workers_) worker->thread.entries().remove(image);
+}
+
 int Session::reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const {
   return write_reply(fd_, unique, -error, bytes);
 }

@@ -54,6 +54,9 @@ class Session final : private RequestSink {
   void bind(std::uint64_t fh, const std::shared_ptr<image::DataFile>& file);
   /** Afterwards no session thread reads that handle's file; store threads may still finish theirs. */
   void unbind(std::uint64_t fh);
+  /** LOOKUPs of its objects are answered like this from now on; see ObjectEntries. */
+  void set_entry(std::uint64_t image, std::uint64_t size_bytes, const ObjectEntries::Entry& entry);
+  void remove_entry(std::uint64_t image);
   /** `error` 0 or a positive errno. @returns 0 or the errno of the write */
   [[nodiscard]] int reply(std::uint64_t unique, int error, std::span<const std::byte> bytes) const;
   /** @returns 0 or the errno of the write */

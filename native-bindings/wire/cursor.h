@@ -26,6 +26,9 @@ class Cursor {
     return taken;
   }
 
+  /** What was not taken. */
+  [[nodiscard]] std::span<const std::byte> rest() const { return rest_; }
+
  private:
   std::span<const std::byte> rest_;
 };

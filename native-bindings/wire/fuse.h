@@ -1,5 +1,6 @@
 /**
- * The little of the FUSE protocol that native code speaks: the header of a request, READ, and the header of an answer.
+ * The little of the FUSE protocol that native code speaks: the header of a request, READ, the number of LOOKUP, and the
+ * header of an answer.
  *
  * Declared here and not taken from the system's header, which can be older than the kernel. All of it is in the byte
  * order of the machine. Source: Linux include/uapi/linux/fuse.h, 7.36 and newer.
@@ -49,6 +50,9 @@ struct OutHeader {
 };
 static_assert(sizeof(OutHeader) == 16);
 
+/** FUSE_LOOKUP, and the node id of the root. */
+inline constexpr std::uint32_t opcode_lookup = 1;
+inline constexpr std::uint64_t root_node_id = 1;
 /** FUSE_READ. */
 inline constexpr std::uint32_t opcode_read = 15;
 

@@ -3,10 +3,21 @@
  */
 import { type ParentRefusal, parentRefusals } from '../origin/contract/parent-finder.ts'
 
-const own = ['resident', 'partial', 'absent', 'unknown', 'cold', 'throttled', 'closing', 'malformed', 'mode'] as const
+const own = [
+  'resident',
+  'partial',
+  'absent',
+  'unknown',
+  'cold',
+  'throttled',
+  'closing',
+  'malformed',
+  'mode',
+  'pressure',
+] as const
 
 /** The first three are answered by path, the others by READ_RADOS. */
-const answerKinds = [...own, ...parentRefusals] as const
+export const answerKinds = [...own, ...parentRefusals] as const
 export type AnswerKind = (typeof answerKinds)[number]
 
 export type AnswerCounts = Readonly<Record<AnswerKind, number>>

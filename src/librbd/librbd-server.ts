@@ -89,6 +89,12 @@ export class LibrbdServer {
       binder: {
         bind: (part, file) => this.#transport.session.bind(part, file),
         unbind: part => this.#transport.session.unbind(part),
+        describe: (part, known) =>
+          this.#transport.session.setEntry(
+            BigInt(part),
+            known?.image.sizeBytes ?? 0,
+            known && view.entryOf(part, known),
+          ),
       },
     })
     const view = new ObjectView({

@@ -21,7 +21,10 @@ export interface ObjectImagesContext {
   release(image: Image): void
   /** The image that is known and of which this holds. */
   imageWhere(holds: (nodeId: bigint) => boolean): KnownImage | null
-  readonly binder: Binder
+  readonly binder: Binder & {
+    /** Answers LOOKUPs of the image's objects; null: not any more. */
+    describe(part: number, known: KnownImage | null): void
+  }
 }
 
 /** An image that is open for the view. */
@@ -131,6 +134,7 @@ export class ObjectImages {
       throw new FsError('expired', 'the object view is closed')
     }
     if (file) binder.bind(BigInt(part), file)
+    binder.describe(part, known)
     this.#ready.set(part, known)
     return { known, file }
   }
@@ -141,6 +145,7 @@ export class ObjectImages {
         if (!this.#open.has(part)) {
           this.#ready.delete(part)
           this.#parts.binder.unbind(BigInt(part))
+          this.#parts.binder.describe(part, null)
         }
         this.#parts.release(known.image)
       },

@@ -14,7 +14,7 @@ export interface ObjectNode {
 }
 
 const numberBits = 28n
-const orderMin = 12
+export const orderMin = 12
 const orderMax = 27
 
 /** The 32 highest of the 62 bits of an image's node id. Two images may share them: who names objects must check. */

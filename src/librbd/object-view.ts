@@ -13,7 +13,7 @@ import {
   imageAttributes,
   type Presentation,
 } from '../fuse/filesystem/attributes.ts'
-import type { BackendOptions } from '../fuse/filesystem/backend.ts'
+import type { BackendOptions, KnownImage } from '../fuse/filesystem/backend.ts'
 import { FsError } from '../fuse/filesystem/fs-error.ts'
 import { type DirectoryNode, rootNodeId } from '../fuse/filesystem/nodes.ts'
 import { answerOf, emptyAnswer, type RequestHandler, type RequestHandlers } from '../fuse/kernel/handler.ts'
@@ -22,7 +22,7 @@ import { absentReply, attributesReply, entryReply, statfsReply, statxReply } fro
 import * as request from '../fuse/kernel/requests.ts'
 import { absentPathMs } from './limits.ts'
 import type { ObjectImages } from './object-images.ts'
-import { type ObjectNode, objectNamed, objectNodeId, objectNodeOf, placeOfObject } from './object-node.ts'
+import { type ObjectNode, objectNamed, objectNodeId, objectNodeOf, orderMin, placeOfObject } from './object-node.ts'
 
 export interface ObjectViewContext {
   readonly images: Pick<ObjectImages, 'find' | 'ensure'>
@@ -61,6 +61,11 @@ export class ObjectView {
     ])
   }
 
+  /** The answer to a LOOKUP of the first object of an image; those of the others differ in node id and size alone. */
+  entryOf(part: number, known: KnownImage): Uint8Array {
+    return entryReply(this.#attributesIn(known, { image: part, order: orderMin, number: 0 })!)
+  }
+
   #lookup(parent: bigint, name: string | null): Uint8Array {
     if (parent !== rootNodeId) throw new FsError('not-a-directory')
     const object = name === null ? null : objectNamed(name)
@@ -80,8 +85,12 @@ export class ObjectView {
 
   #attributesOf(object: ObjectNode): Attributes | null {
     const known = this.#parts.images.find(object.image)
-    const place = known && placeOfObject(object, known.image.sizeBytes)
-    if (!known || !place) return null
+    return known && this.#attributesIn(known, object)
+  }
+
+  #attributesIn(known: KnownImage, object: ObjectNode): Attributes | null {
+    const place = placeOfObject(object, known.image.sizeBytes)
+    if (!place) return null
     const image = { ...known.image, sizeBytes: place.bytes }
     const nodeId = objectNodeId(object)
     return { ...imageAttributes({ image, nodeId }, this.#parts.presentation), inode: BigInt.asUintN(63, nodeId) }

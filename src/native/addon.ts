@@ -203,6 +203,11 @@ export interface Session {
   bind(fh: bigint, file: StoreFile): void
   unbind(fh: bigint): void
   /**
+   * LOOKUPs of the objects of an image of that size are answered like this one: struct fuse_entry_out of any of them.
+   * Only where READs are of objects. @param image the upper half of their node ids. @param entry null: not any more
+   */
+  setEntry(image: bigint, sizeBytes: number, entry: Uint8Array | null): void
+  /**
    * Answer one request: `errno` 0 and bytes (or null for none), or a positive errno. `unique` goes back as it came.
    * @returns 0, or the errno of the write; ENOENT means that the kernel no longer waits for it.
    */

@@ -1,0 +1,248 @@
+/** librbd/: frames, the table of parents, and answers over real sockets. FRAMES=n sets how many mutated ones, SEED=n another sequence. */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <string>
+
+#include "librbd/admission.h"
+#include "librbd/frames.h"
+#include "librbd/keeper.h"
+#include "librbd/parent-table.h"
+#include "librbd/responder.h"
+#include "session/object-entries.h"
+#include "test/images.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+using namespace std::chrono_literals;
+using librbd::AnswerKind;
+using librbd::FrameType;
+using Clock = librbd::ParentTable::Clock;
+
+template <class Number>
+void append(std::string& bytes, Number number) {
+  bytes.append(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+/** As librbd writes it. */
+std::string frame_of(FrameType type, std::uint64_t sequence, const std::string& payload) {
+  std::string frame("\x02\x01", 2);
+  append(frame, static_cast<std::uint32_t>(payload.size() + librbd::preamble_bytes));
+  append(frame, static_cast<std::uint16_t>(type));
+  append(frame, sequence);
+  return frame + payload;
+}
+
+std::string ask_frame(std::uint64_t sequence, const std::string& object = "rbd_data.1.0000000000000001") {
+  std::string payload(16, '\0');
+  append(payload, std::uint64_t{1});
+  append(payload, std::uint64_t{4});
+  append(payload, static_cast<std::uint32_t>(object.size()));
+  payload += object;
+  append(payload, std::uint32_t{0});
+  append(payload, std::uint64_t{1} << 22U);
+  return frame_of(FrameType::read, sequence, payload);
+}
+
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+void frames(Checks& t) {
+  const std::string whole = ask_frame(7);
+  librbd::Frame frame{};
+  CHECK(librbd::first_frame(bytes_of(whole), frame) == librbd::Found::whole);
+  CHECK(frame.sequence == 7 && frame.bytes == whole.size());
+  const auto ask = librbd::read_ask(frame);
+  CHECK(ask && ask->pool_id == 1 && ask->snapshot_id == 4 && ask->object == "rbd_data.1.0000000000000001");
+  CHECK(ask && ask->name_space.empty() && ask->object_bytes == std::uint64_t{1} << 22U);
+  for (std::size_t length = 0; length < whole.size(); length++) {
+    CHECK(librbd::first_frame(bytes_of(whole).first(length), frame) == librbd::Found::partial);
+  }
+  // Shorter payloads whose header says so: an ask or none, never bytes from behind.
+  for (std::uint32_t cut = 1; cut < whole.size() - librbd::head_bytes - librbd::preamble_bytes; cut++) {
+    std::string shorter = whole.substr(0, whole.size() - cut);
+    const auto length = static_cast<std::uint32_t>(shorter.size() - librbd::head_bytes);
+    std::memcpy(&shorter[2], &length, sizeof length);
+    CHECK(librbd::first_frame(bytes_of(shorter), frame) == librbd::Found::whole);
+    const auto found = librbd::read_ask(frame);
+    CHECK(!found || found->object_bytes == 0);
+  }
+  std::string endless = whole;
+  const auto length = static_cast<std::uint32_t>(librbd::frame_bytes_max + 1 - librbd::head_bytes);
+  std::memcpy(&endless[2], &length, sizeof length);
+  CHECK(librbd::first_frame(bytes_of(endless), frame) == librbd::Found::broken);
+}
+
+librbd::ParentName name() { return {.pool_id = 1, .snapshot_id = 4, .name_space = "", .prefix = "rbd_data.1"}; }
+
+AnswerKind kind_of(librbd::ParentTable& table, std::string_view object, Clock::time_point now) {
+  const librbd::ReadAsk ask{.pool_id = 1, .snapshot_id = 4, .object = object, .name_space = "", .object_bytes = 0};
+  return table.answer(ask, now).kind;
+}
+
+void cold_objects(Checks& t) {
+  librbd::ParentTable table([] {});
+  const Image image(16 << 20U, 65536);
+  table.set(name(), {.image = 7, .order = 22, .size_bytes = 16 << 20U, .file = image.file, .existing = {}});
+  const std::string object = "rbd_data.1.0000000000000001";
+  const auto now = Clock::now();
+  for (int k = 1; k < 64; k++) CHECK(kind_of(table, object, now) == AnswerKind::cold);
+  CHECK(kind_of(table, object, now) == AnswerKind::partial);
+  const std::string other = "rbd_data.1.0000000000000002";
+  CHECK(kind_of(table, other, now) == AnswerKind::cold);
+  CHECK(kind_of(table, other, now + 201ms) == AnswerKind::partial);
+  image.promote(2, 0, 1);
+  CHECK(table.look(name(), 2) == AnswerKind::partial);
+  image.promote(2, 0, 64);
+  CHECK(kind_of(table, other, now) == AnswerKind::resident);
+  CHECK(table.look(name(), 4) == AnswerKind::malformed);
+  table.change(7, image.file, librbd::LeftToCluster::misses);
+  CHECK(kind_of(table, other, now) == AnswerKind::resident && kind_of(table, object, now) == AnswerKind::mode);
+  table.change(7, nullptr, librbd::LeftToCluster::everything);
+  CHECK(kind_of(table, other, now) == AnswerKind::mode);
+}
+
+/** Objects that are evicted while they are in use make the share fall; it comes back by itself. */
+void pressure(Checks& t) {
+  librbd::ParentTable table([] {});
+  table.set_cold_policy({.asks = 1, .time = 0ms});
+  const Image image(std::uint64_t{1} << 30U, 65536);
+  table.set(name(), {.image = 7, .order = 22, .size_bytes = std::uint64_t{1} << 30U, .file = image.file, .existing = {}});
+  const auto asked = [&](Clock::time_point now) {
+    int by_path = 0;
+    for (int k = 0; k < 256; k++) {
+      std::array<char, 32> object{};
+      std::snprintf(object.data(), object.size(), "rbd_data.1.%016x", k);
+      if (kind_of(table, object.data(), now) == AnswerKind::partial) by_path++;
+    }
+    return by_path;
+  };
+  auto now = Clock::now();
+  CHECK(asked(now) == 256);
+  CHECK(asked(now + 100ms) == 256);  // Their fetches may be on their way.
+  now += 11min;
+  CHECK(asked(now) == 256);  // They were not in use any more.
+  now += 1s;
+  CHECK(asked(now) < 256);
+  now += 1s;
+  const int share = asked(now);
+  CHECK(share > 0 && share < 64);
+  now += 11min;
+  CHECK(asked(now) == 256);
+  librbd::Admission least;
+  for (int k = 0; k < 1000; k++) least.refetched();
+  CHECK(least.share() == librbd::Admission::share_min);
+}
+
+void object_entries(Checks& t) {
+  session::ObjectEntries entries;
+  session::ObjectEntries::Entry entry{};
+  entry[127] = std::byte{9};
+  const auto found = [&](const char* text) {
+    return entries.find(std::as_bytes(std::span(text, std::strlen(text) + 1)));
+  };
+  const auto number_at = [](const session::ObjectEntries::Entry& bytes, std::size_t at) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, &bytes[at], sizeof number);
+    return number;
+  };
+  const std::uint64_t size_bytes = (std::uint64_t{1} << 22U) + 5;
+  CHECK(!found("80000007a0000001"));
+  entries.set(0x80000007, size_bytes, entry);
+  const auto last = found("80000007a0000001");
+  CHECK(last && number_at(*last, 0) == 0x80000007a0000001 && number_at(*last, 40) == 0x00000007a0000001);
+  CHECK(last && number_at(*last, 48) == 5 && number_at(*last, 56) == 1 && (*last)[127] == std::byte{9});
+  const auto first = found("80000007a0000000");
+  CHECK(first && number_at(*first, 48) == std::uint64_t{1} << 22U);
+  for (const char* none : {"80000007a0000002", "80000008a0000000", "80000007A0000000", "80000007a000000", "absent", ""}) {
+    CHECK(!found(none));
+  }
+  CHECK(!entries.find({}) && !entries.find(std::as_bytes(std::span("80000007a0000000", 16))));
+  entries.remove(0x80000007);
+  CHECK(!found("80000007a0000001"));
+}
+
+/** A connection to a listener in the directory. */
+OwnedFd connection_to(const std::string& path) {
+  OwnedFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+  return fd;
+}
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+/** Every whole ask is answered once and in order, over worker after worker; garbage ends its own connection alone. */
+void mutated(Checks& t) {
+  const auto seed = static_cast<std::uint32_t>(number_from("SEED", 4711));
+  const std::uint64_t count = number_from("FRAMES", 20'000);
+  std::printf("  seed %u\n", seed);
+  std::mt19937 random(seed);
+  Directory directory;
+  const std::string path = directory.file("sock");
+  librbd::Keeper keeper(std::move(librbd::listen_at(path, 0600, -1).value()));
+  const auto table = std::make_shared<librbd::ParentTable>([] {});
+  auto responder = std::make_unique<librbd::Responder>(std::move(keeper.attach().value()), "/view", table);
+  const std::vector<std::string> good{frame_of(FrameType::register_client, 0, ""), ask_frame(1)};
+  OwnedFd client = connection_to(path);
+  std::array<char, 65536> heard{};
+  std::uint64_t answers = 0;
+  for (std::uint64_t sent = 0; sent < count; sent++) {
+    std::string frame = good.at(random() % 2);
+    if (random() % 2 == 0) frame[random() % frame.size()] = static_cast<char>(random());
+    if (random() % 5000 == 0) frame.resize(random() % frame.size());
+    for (std::size_t at = 0; at < frame.size();) {
+      const std::size_t part = random() % 3 == 0 ? 1 + random() % (frame.size() - at) : frame.size() - at;
+      if (::send(client.get(), &frame[at], part, MSG_NOSIGNAL) <= 0) {
+        client = connection_to(path);
+        CHECK(client.get() >= 0);
+        break;
+      }
+      at += part;
+    }
+    for (ssize_t got = 1; got > 0;) {
+      got = ::recv(client.get(), heard.data(), heard.size(), MSG_DONTWAIT);
+      if (got > 0) answers++;
+    }
+    if (sent % (count / 8 + 1) == count / 8) {
+      responder.reset();
+      responder = std::make_unique<librbd::Responder>(std::move(keeper.attach().value()), "/view", table);
+    }
+  }
+  // A good client is served after all of it.
+  client = connection_to(path);
+  const std::string ask = good[0] + ask_frame(77);
+  CHECK(::send(client.get(), ask.data(), ask.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(ask.size()));
+  std::string all;
+  CHECK(until([&] {
+    const ssize_t got = ::recv(client.get(), heard.data(), heard.size(), MSG_DONTWAIT);
+    if (got > 0) all.append(heard.data(), static_cast<std::size_t>(got));
+    return all.size() == 32;
+  }));
+  CHECK(all == frame_of(FrameType::registered, 0, "") + frame_of(FrameType::read_rados, 77, ""));
+  std::printf("  %llu mutated frames, %llu answers heard\n", static_cast<unsigned long long>(count),
+              static_cast<unsigned long long>(answers));
+}
+
+}  // namespace
+
+Tests librbd_tests() {
+  return {{"librbd: a frame is whole, partial or broken, whatever its lengths say", frames},
+          {"librbd: an object is cold until it is asked for often or again", cold_objects},
+          {"librbd: of more than the cache holds a share is fetched", pressure},
+          {"librbd: LOOKUPs of objects are answered natively, others are not", object_entries},
+          {"librbd: mutated frames end nothing but their own connection", mutated}};
+}
+
+}  // namespace parentfs::test
