@@ -10,6 +10,7 @@
 #   make bench QUICK=1                  a part of it in five minutes, printed
 #   make bench-check                    warm reads against the ratios of bench/results/compare.json; fails on a loss beyond the spread
 #   make soak MINUTES=n                everything mixed for so long (10), seeded (SEED=n), with a report
+#   make librbd-real                    real librbd and its plugin in a chroot, over the socket (docs/LIBRBD.md; needs root, mmdebstrap)
 #   make mutants SEED=n COUNT=n         judges the tests: n small changes of the code (30), drawn by a seed, and which of them no test sees
 #   make build                          dist/ and the native addon
 #   make man                            the manual pages, in dist/man (needs scdoc)
@@ -26,7 +27,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak mutants walk clean
+.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak librbd-real mutants walk clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -94,6 +95,10 @@ soak: setup-test
 walk: setup-test deb
 	@$(MAKE) --no-print-directory build build/.built
 	@node build/bench/walk.js
+
+librbd-real: setup-test
+	@$(MAKE) --no-print-directory build build/.built
+	@node build/bench/librbd-real.js $(REAL)
 
 mutants: setup-test
 	@$(MAKE) --no-print-directory build build/.built
