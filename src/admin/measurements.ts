@@ -62,6 +62,8 @@ export interface RoomsMeasurements
     | 'passthrough'
     | 'forwarding'
   > {
+  /** Uses of sampled objects that found no room: see {@link UseSampler.dropped}. */
+  readonly droppedSamples: number
   readonly cache: {
     readonly capacityBytes: number
     readonly usedBytes: number

@@ -87,6 +87,7 @@ const cache: readonly Metric[] = [
     labels: [],
     read: ({ written: { leftBytes } }) => (leftBytes === null ? [] : [{ labels: {}, value: leftBytes }]),
   },
+  counter('parentfs_dropped_samples_total', 'Uses that "parentfs plan" does not know.', m => m.droppedSamples),
   counter('parentfs_evicted_objects_total', 'Objects evicted.', ({ eviction }) => eviction.objects),
   counter('parentfs_evicted_bytes_total', 'Bytes freed by eviction.', ({ eviction }) => eviction.bytes),
   gauge('parentfs_superseded_versions', 'Superseded versions still in the cache.', m => m.retirement.superseded),

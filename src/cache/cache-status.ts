@@ -62,6 +62,8 @@ export interface CacheCounters {
   readonly prefetch: PrefetchStatus
   readonly passthrough: PassthroughCounters
   readonly forwarding: ForwardedCounters
+  /** Uses of sampled objects that found no room. */
+  readonly droppedSamples: number
   /** Extents being fetched or promoted now. */
   readonly inflightFetches: number
   readonly knownImages: KnownImageCounters

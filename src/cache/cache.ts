@@ -184,6 +184,7 @@ export class Cache {
       retirement: this.#leaving.collector.counters,
       passthrough: this.passthrough.counters,
       forwarding: this.forwarding.counters,
+      droppedSamples: this.#sampler.dropped,
       prefetch: this.#reading.prefetchCounters,
       inflightFetches: this.#reading.fetchesUnderWay,
       knownImages: this.#leaving.forgetter.counters,

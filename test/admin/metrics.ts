@@ -80,6 +80,7 @@ const measured: Measurements = {
   scrub: { rounds: 26, roundStartedSeconds: 0, verifiedBytes: 27, corruptBlocks: 28 },
   retirement: { superseded: 35, retired: 36, forced: 42 },
   passthrough: { off: '', opens: 38, openNow: 39, images: 40, heldBytes: 41, refused: 42, repairedBlocks: 43 },
+  droppedSamples: 124,
   forwarding: { opens: 120, openNow: 121, refused: 122, redirects: 123 },
   truncatedListings: 37,
   knownImages: { known: 54, forgotten: 55, refused: 56 },

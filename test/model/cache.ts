@@ -40,6 +40,8 @@ const kinds = {
 /** Sessions that read at once, and the longest READ. */
 const lanes = 6
 const readBytesMax = 128 * KiB
+/** Sets of uses: short periods, so that objects leave them, too. */
+const hitSets = { count: 3, periodMs: 400, falsePositives: 0.01 }
 /** Of each step: session threads lose their origin, or what they asked for, or a writer damages what they read. */
 const troubles = { limit: 0.1, abandon: 0.05, damage: 0.03, flush: 0.05, mode: 0.05 }
 
@@ -66,6 +68,8 @@ class World {
     ...{ fetched: 0, published: 0 },
     /** Switches of the mode, and what its rules forbid. */
     ...{ switches: 0, kept: 0, asked: 0 },
+    /** Extents that were not used recently enough, and one of these in a life without that rule. */
+    ...{ unfrequented: 0, refusedInVain: 0 },
   }
   readonly #origin: NativeMemoryOrigin
   /** By name and validator. */
@@ -83,6 +87,8 @@ class World {
   /** Of this life, by handle. */
   readonly #handles = new Map<bigint, Image>()
   #mode: CacheMode = 'promote'
+  /** `minReadRecency` of this life. */
+  #recency = 0
   /** Bytes promoted when the mode came to keep nothing; null: it keeps what is fetched. */
   #keptBytes: number | null = null
   /** READs that the last worker left. */
@@ -103,7 +109,12 @@ class World {
 
   async start(): Promise<void> {
     const sizes = kinds[this.#kind]
-    const origin = [{ directory: null, origin: this.#origin, direct: this.#origin.direct }]
+    // Of each life another: nothing that a reader gets depends on it.
+    const minReadRecency = [0, 0, 1, 2][between(this.random, 0, 3)]!
+    const hitSet = { type: this.random() < 0.5 ? 'bloom' : 'explicit', ...hitSets } as const
+    const place = { directory: null, origin: this.#origin, direct: this.#origin.direct }
+    const origin = [{ ...place, minReadRecency, hitSet }]
+    this.#recency = minReadRecency
     const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
     const fetchesOf = (engine: Engine) => (this.#fetches = new CheckedFetches(engine))
     const directory = join(this.#directory, 'cache')
@@ -161,7 +172,9 @@ class World {
     await until(isRetired, 10_000, 'the end of versions without a name')
     const files = readdirSync(join(this.#directory, 'cache', 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
-    const { reads, eviction, retirement, prefetch } = cache.counters
+    const { reads, eviction, retirement, prefetch, promotion } = cache.counters
+    this.counts.unfrequented += promotion.droppedBy.recency
+    if (this.#recency === 0) this.counts.refusedInVain += promotion.droppedBy.recency
     this.#lookAtMode()
     this.#keptBytes = null
     this.counts.ahead += prefetch.purposes.stream.fetchedBytes
@@ -343,12 +356,14 @@ async function run(t: Test, kind: keyof typeof kinds, count: number): Promise<Wo
   t.equal(world.counts.kept, 0, 'nothing is kept in a mode that keeps nothing')
   t.equal(world.counts.asked, 0, 'session threads answer nothing in the mode none')
   t.ok(world.counts.switches > 0)
+  t.equal(world.counts.refusedInVain, 0, 'recency 0 promotes always')
   return world.counts
 }
 
 t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
   const counts = await run(t, 'far', operations)
   t.ok(counts.hits > operations / 100 && counts.misses > operations / 100 && counts.evicted > 50, 'everything happened')
+  t.ok(counts.unfrequented > 0 || operations < 5000, 'recency had its say')
   t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
   t.ok(counts.native > operations / 100 && counts.forwarded > operations / 100, 'guests read')
   t.ok(counts.fetched > operations / 100, 'session threads asked the origin')

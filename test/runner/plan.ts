@@ -69,6 +69,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,
   'mount/forward': 15,
+  'mount/mode-switches-io': 20,
   'mount/modes': 15,
   'mount/move-cache': 45,
   'mount/names': 8,

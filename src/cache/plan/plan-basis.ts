@@ -23,6 +23,8 @@ export interface PlanBasis {
   readonly rate: number
   readonly countFrom: number
   readonly reads: number
+  /** Uses of sampled objects that found no room, and are in no column. */
+  readonly droppedSamples: number
   /** Columns of 32-bit numbers, little-endian, in base64. */
   readonly uses: Readonly<Record<keyof Columns, string>>
 }
@@ -30,7 +32,7 @@ export interface PlanBasis {
 export function planBasis(parts: {
   readonly store: Pick<Store, 'capacity' | 'blockBytes'>
   readonly evictor: Pick<Evictor, 'policyName'>
-  readonly sampler: Pick<UseSampler, 'sample'>
+  readonly sampler: Pick<UseSampler, 'sample' | 'dropped'>
 }): PlanBasis {
   const { capacity, blockBytes } = parts.store
   const { rate, countFrom, reads, ...columns } = parts.sampler.sample()
@@ -42,7 +44,7 @@ export function planBasis(parts: {
     policy: parts.evictor.policyName,
     highShare: capacity.highBytes / capacity.capacityBytes,
     lowShare: capacity.lowBytes / capacity.highBytes,
-    ...{ rate, countFrom, reads },
+    ...{ rate, countFrom, reads, droppedSamples: parts.sampler.dropped },
     uses: Object.fromEntries(encoded) as PlanBasis['uses'],
   }
 }

@@ -15,8 +15,8 @@ import { UseLog, type UseSample } from './use-log.ts'
 export interface NativeUses {
   /** Those of objects whose hash is below it are sampled from now on. */
   setSampling(below: number): void
-  /** Uses since the last call, see {@link Session.takeSamples}, and all native hits until now. */
-  take(): { readonly samples: Float64Array; readonly hits: number }
+  /** Uses since the last call, see {@link Session.takeSamples}; hits and uses without room since the start. */
+  take(): { readonly samples: Float64Array; readonly hits: number; readonly dropped: number }
 }
 
 /** Numbers of one native sample. */
@@ -30,6 +30,7 @@ export class UseSampler {
   readonly #after: RunAfter
   #below = 0
   #hits = 0
+  #dropped = 0
   #cancel: () => void = () => {}
   #isClosed = false
 
@@ -51,6 +52,11 @@ export class UseSampler {
     if (sampleHash(file, object) >= this.#log.threshold) return
     const [low, high] = [Number(blocks & 0xffff_ffffn), Number(blocks >> 32n)]
     this.#log.add({ file, object, low, high, reads: 1 }, this.#reads)
+  }
+
+  /** Uses of sampled objects that found no room: a curve is less sure where these are more than some. */
+  get dropped(): number {
+    return this.#dropped
   }
 
   /** The log until now. */
@@ -82,8 +88,9 @@ export class UseSampler {
     this.#log.look(this.#now())
     if (!this.#native || this.#isClosed) return 0
     if (this.#below !== this.#log.threshold) this.#native.setSampling((this.#below = this.#log.threshold))
-    const { samples, hits } = this.#native.take()
+    const { samples, hits, dropped } = this.#native.take()
     this.#hits = hits
+    this.#dropped = dropped
     const until = this.#reads
     for (let at = 0; at + fields <= samples.length; at += fields) {
       const [file, object, low, high, reads] = samples.subarray(at, at + fields) as unknown as number[]

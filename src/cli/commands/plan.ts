@@ -63,5 +63,8 @@ export function tableOfPlan(basis: PlanBasis, rows: readonly PlanRow[]): string 
     table.push([`${size(capacityBytes)}${capacityBytes === basis.capacityBytes ? ' (now)' : ''}`, ...cells])
   }
   const share = `${(100 * basis.rate).toPrecision(3)} % of the objects`
-  return `${Math.round(basis.reads)} reads, sampled by ${share}; eviction ${basis.policy}\n\n${trimmed(table.toString())}`
+  // An older daemon does not say.
+  const lost = basis.droppedSamples > 0 ? `, ${basis.droppedSamples} uses of them lost` : ''
+  const head = `${Math.round(basis.reads)} reads, sampled by ${share}${lost}; eviction ${basis.policy}`
+  return `${head}\n\n${trimmed(table.toString())}`
 }

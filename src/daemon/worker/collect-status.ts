@@ -90,7 +90,7 @@ export function collectStatus({
     truncatedListings: cutListings,
     knownImages,
     passthrough: measurePassthrough(cache, transport),
-    forwarding: cache.counters.forwarding,
+    ...{ forwarding: cache.counters.forwarding, droppedSamples: cache.counters.droppedSamples },
     gauges: measureGauges(cache, transport),
     eventLoopLag: lag.latencies,
     traces: { exported: traces.exported, dropped: traces.dropped },

@@ -9,6 +9,9 @@ const nothing = new Float64Array(0)
 export function nativeUsesOf(engine: Pick<Engine, 'setSampling'>, transport: () => Transport | null): NativeUses {
   return {
     setSampling: below => engine.setSampling(below),
-    take: () => ({ samples: transport()?.takeSamples() ?? nothing, hits: transport()?.counters().hits ?? 0 }),
+    take: () => {
+      const { hits = 0, droppedSamples: dropped = 0 } = transport()?.counters() ?? {}
+      return { samples: transport()?.takeSamples() ?? nothing, hits, dropped }
+    },
   }
 }

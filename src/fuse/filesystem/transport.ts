@@ -15,6 +15,8 @@ export interface TransportGauges extends FileSystemGauges {
 export interface TransportCounters {
   readonly hits: number
   readonly hitBytes: number
+  /** Uses of sampled objects that found no room, see {@link Session.takeSamples}. */
+  readonly droppedSamples: number
 }
 
 /** Latencies of those: answers from memory, and from the disk. */

@@ -66,7 +66,7 @@ export interface FuseNativeTransportOptions {
 export interface FuseNativeGauges extends TransportGauges, PendingRequestsGauges {}
 
 /** Nothing is answered natively. */
-const counters: TransportCounters = { hits: 0, hitBytes: 0 }
+const counters: TransportCounters = { hits: 0, hitBytes: 0, droppedSamples: 0 }
 const latencies: TransportLatencies = { memory: noLatencies, disk: noLatencies }
 
 /** They hold memory that native threads use until the process ends. */

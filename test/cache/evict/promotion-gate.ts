@@ -1,5 +1,7 @@
 /** The gate of promotions over real rooms: no rule of it reaches a reader. */
 import t, { type Test } from 'tap'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { PromotionGate } from '../../../src/cache/evict/promotion-gate.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
 import { until } from '../../fixtures/until.ts'
@@ -52,6 +54,26 @@ t.test(
     await read(4)
     t.same(held(), upTo(4))
     t.ok(dropped()['max-objects'] + dropped()['too-young'] > 0)
+    await rooms.close()
+  },
+)
+
+t.test(
+  'an object more than maxObjects is refused for that reason; blocks of those held, and repairs, are not',
+  async t => {
+    const { rooms, read } = await world(t, {})
+    await read(0)
+    const { store, index } = rooms
+    const stored = [...store.images()][0]!
+    const parts = { store, index, logger: silentLogger, wallMs: Date.now, origins: () => [], isHeldByAge: () => false }
+    const gate = new PromotionGate({ ...parts, objectsMax: 1 })
+    t.equal(gate.enter(stored, 1, 4096, false), 'max-objects')
+    t.equal(gate.enter(stored, 0, 4096, false), null)
+    gate.reconfigure({ objectsMax: 2 })
+    t.equal(gate.enter(stored, 1, 4096, false), null)
+    gate.reconfigure({})
+    t.equal(gate.enter(stored, 1, 4096, false), null, 'without a limit')
+    await gate.close()
     await rooms.close()
   },
 )

@@ -43,6 +43,25 @@ t.test(`a sample of a tenth is near the exact curve, for LRU and for the adaptiv
   }
 })
 
+t.test('where the misses of each object are a share of its reads, any sample gives that share', async t => {
+  const log = new UseLog(0, 400)
+  let reads = 0
+  // Some objects are read a hundred times as often as others, so that the sampled reads are no fair share.
+  for (let object = 0; object < 4000; object++) {
+    const blocks = object % 97 === 0 ? 32 : 1
+    for (let block = 0; block < blocks; block++) {
+      for (const _ of [1, 2]) log.add({ file: 1, object, low: (1 << block) >>> 0, high: 0, reads: 1 }, ++reads)
+    }
+  }
+  const sample = log.sample(reads)
+  const share = sample.files.length / sample.rate / reads
+  t.ok(sample.rate < 0.2 && Math.abs(share - 1) > 0.01, `${share} of the reads are in it`)
+  const cache = { capacityBytes: 10_000, blockBytes, lowShare, policy: 'exact-lru' } as const
+  const { missRatio, originBytes } = await simulate(sample, cache)
+  t.ok(Math.abs(missRatio - 0.5) < 1e-9, `${missRatio}`)
+  t.ok(Math.abs(originBytes - reads / 2) < 1e-6, `${originBytes}`)
+})
+
 t.test('where everything is sampled it is exact', async t => {
   const all = references(20_000, 2000)
   const lru = new Lru(300, 2000)

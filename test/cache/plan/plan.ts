@@ -12,7 +12,11 @@ const GiB = 2 ** 30
 function basisOf(log: UseLog, reads: number) {
   const capacity = { capacityBytes: 8 * GiB, highBytes: 7 * GiB, lowBytes: 6 * GiB }
   const store = { blockBytes: 65_536, capacity } as Parameters<typeof planBasis>[0]['store']
-  return planBasis({ store, evictor: { policyName: 'adaptive' }, sampler: { sample: () => log.sample(reads) } })
+  return planBasis({
+    store,
+    evictor: { policyName: 'adaptive' },
+    sampler: { dropped: 5, sample: () => log.sample(reads) },
+  })
 }
 
 t.test('capacities are multiples and sizes, in order, each once', async t => {
@@ -34,7 +38,7 @@ t.test('uses arrive as they were sampled, and a plan has a row for each capacity
   t.match(rows[1], { lru: { reads: 2000, missRatio: 0.5 }, policy: { missRatio: 0.5 } })
   t.ok(rows[0]!.lru.missRatio > 0.9)
   const table = tableOfPlan(basis, rows)
-  t.match(table, /^2000 reads, sampled by 100 % of the objects; eviction adaptive$/m)
+  t.match(table, /^2000 reads, sampled by 100 % of the objects, 5 uses of them lost; eviction adaptive$/m)
   t.match(table, /^8 GiB \(now\) +50\.0 % +/m)
   const svg = plotOf(basis, rows)
   t.match(svg, /^<svg .*<\/svg>\n$/s)

@@ -44,6 +44,14 @@ t.test(
   },
 )
 
+t.test('of one object too many, a quarter of them goes', async t => {
+  const log = new UseLog(0, 1000)
+  for (let object = 0; object <= 1000; object++) log.add(use(object), object + 1)
+  const { objects, rate } = log.sample(1001)
+  t.equal(objects.length, Math.floor(0.75 * 1001))
+  t.ok(Math.abs(rate - 0.75) < 0.06, `${rate}`)
+})
+
 t.test('a full log of many objects is of fewer of them; one of few forgets its oldest uses, and warms up', async t => {
   const many = new UseLog(0, 2 * sampledObjectsMin, 2 * sampledObjectsMin)
   for (let k = 0; k < 2.2 * sampledObjectsMin; k++) many.add(use(k % (1.5 * sampledObjectsMin)), k + 1)

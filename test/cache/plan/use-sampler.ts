@@ -13,7 +13,7 @@ function world() {
     take: () => {
       const taken = samples
       samples = new Float64Array(0)
-      return { samples: taken, hits: 1000 }
+      return { samples: taken, hits: 1000, dropped: 3 }
     },
   }
   const after = (ms: number, work: () => void) => {
