@@ -18,6 +18,7 @@ Tests store_threads_tests();
 Tests detached_pool_tests();
 Tests receiver_tests();
 Tests range_reader_tests();
+Tests serving_tests();
 Tests grant_tests();
 Tests session_tests();
 Tests session_end_tests();

@@ -7,9 +7,17 @@ import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { busyMsMax, fillsMax, sendingBytesMax } from './limits.ts'
 
+export interface ServingTurnsOptions {
+  /** Milliseconds, never going back. */
+  readonly now: () => number
+  readonly wait: (ms: number, signal: CancelSignal) => Promise<void>
+  readonly fillsMax: number
+}
+
 export class ServingTurns {
   readonly #memory = new ByteSemaphore(sendingBytesMax)
   readonly #now: () => number
+  readonly #wait: ServingTurnsOptions['wait']
   readonly #fillsMax: number
   #bytesPerSecond: number
   /** The time at which all that was granted will have been sent. */
@@ -17,11 +25,11 @@ export class ServingTurns {
   #fills = 0
   #sentBytes = 0
 
-  /** @param now milliseconds, never going back */
-  constructor(bytesPerSecond: number, now: () => number = () => performance.now(), most = fillsMax) {
+  constructor(bytesPerSecond: number, { now, wait, fillsMax: most }: Partial<ServingTurnsOptions> = {}) {
     this.#bytesPerSecond = bytesPerSecond
-    this.#now = now
-    this.#fillsMax = most
+    this.#now = now ?? (() => performance.now())
+    this.#wait = wait ?? pause
+    this.#fillsMax = most ?? fillsMax
   }
 
   get sentBytes(): number {
@@ -53,7 +61,7 @@ export class ServingTurns {
     // A tenth of a second is made up for, so that timers do not cost rate.
     this.#nextMs = Math.max(this.#nextMs, nowMs - 100) + (bytes / this.#bytesPerSecond) * 1000
     this.#sentBytes += bytes
-    if (this.#nextMs > nowMs + 1) await pause(this.#nextMs - nowMs, signal)
+    if (this.#nextMs > nowMs + 1) await this.#wait(this.#nextMs - nowMs, signal)
   }
 
   /** Bytes that had their turn and were not sent. */

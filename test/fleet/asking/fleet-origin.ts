@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { runAfter } from '../../../src/async/timers.ts'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { FleetGroup, type FleetGroupContext } from '../../../src/fleet/asking/fleet-group.ts'
+import { samplesMin } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
 import { type RememberedView, ViewFile } from '../../../src/fleet/asking/view-file.ts'
 import { joiningMs } from '../../../src/fleet/group/limits.ts'
@@ -263,3 +264,28 @@ t.test('ten minutes without a word of the registry lose nobody, and move no unit
   t.ok((await bytesAt(0, unitBytes)).every(byte => byte === 2))
   t.same(originReads, [])
 })
+
+for (const prefersSooner of [true, false]) {
+  const taken = prefersSooner ? 'the origin where it is sooner' : 'members although the origin is sooner'
+  t.test(`a host reads from ${taken}`, async t => {
+    const clock = fakeClock()
+    // The members lack everything at first, so that the origin's time is known; then they take 40 ms.
+    let areEmpty = true
+    const answer = async (range: AskedRange): Promise<AskOutcome> => {
+      if (areEmpty) return { kind: 'absent' }
+      await clock.advance(40)
+      return honest(range)
+    }
+    const settings = { patienceMs: 60_000, hedgeShare: 0, prefersSooner }
+    const { bytesAt, originReads, asked } = await groupOf(t, answer, { now: clock.now, settings })
+    for (let k = 0; k < samplesMin; k++) await bytesAt(0, unitBytes)
+    t.equal(originReads.length, samplesMin)
+    areEmpty = false
+    // Either member gets to be known.
+    for (let k = 0; k < 4 * samplesMin; k++) await bytesAt((k % 8) * unitBytes, unitBytes)
+    const before = { origin: originReads.length, asked: asked.length }
+    for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes)
+    t.equal(originReads.length - before.origin, prefersSooner ? 8 : 0)
+    t.equal(asked.length - before.asked, prefersSooner ? 0 : 8)
+  })
+}

@@ -1,0 +1,282 @@
+/** serving/: requests through links, parts of data files at their places, evictions meanwhile, clients that are hostile. */
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <mutex>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "disk/store-threads.h"
+#include "serving/front.h"
+#include "serving/request-frame.h"
+#include "test/images.h"
+#include "test/suites.h"
+
+namespace parentfs::test {
+
+namespace {
+
+using serving::Front;
+using serving::FrontEvent;
+using std::chrono::milliseconds;
+
+/** Folios do not reach into another object at this size of blocks: its pages are spliced. */
+constexpr std::uint32_t spliced_block = 65536;
+constexpr std::uint32_t copied_block = 4096;
+
+serving::FrontLimits limits(milliseconds most = milliseconds(60'000)) {
+  return {.threads = 2, .head_bytes_max = 8192, .handshake_max = most, .head_max = most, .idle_max = most, .take_max = most};
+}
+
+/** Both ends of a connection over loopback. */
+std::pair<OwnedFd, OwnedFd> connected() {
+  const OwnedFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(listener.get(), any, length) != 0 || ::listen(listener.get(), 1) != 0) std::abort();
+  ::getsockname(listener.get(), any, &length);
+  OwnedFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(client.get(), any, length) != 0) std::abort();
+  return {std::move(client), OwnedFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
+}
+
+/** Reads so many bytes, or what comes before the end. */
+std::string read_from(const OwnedFd& fd, std::size_t bytes) {
+  std::string text(bytes, '\0');
+  std::size_t done = 0;
+  while (done < bytes) {
+    pollfd waited{.fd = fd.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&waited, 1, 20'000) <= 0) break;
+    const ssize_t got = ::recv(fd.get(), text.data() + done, bytes - done, MSG_DONTWAIT);
+    if (got <= 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  text.resize(done);
+  return text;
+}
+
+void write_to(const OwnedFd& fd, std::string_view text) { (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL); }
+
+/** A front, and the part that TypeScript plays. */
+struct World {
+  explicit World(serving::FrontLimits most = limits())
+      : front(std::make_unique<Front>(most, [] {}, [this](disk::StoreThreads::Job job) {
+          jobs++;
+          return threads.submit(disk::Lane::read, std::move(job));
+        })) {}
+
+  /** The next event of a kind; others are dropped. */
+  FrontEvent next(FrontEvent::Kind kind) {
+    FrontEvent found{.connection = 0, .kind = FrontEvent::Kind::closed, .link = {}, .certificate = {}};
+    until([&] {
+      for (FrontEvent& event : front->take_events()) waiting.push_back(std::move(event));
+      while (!waiting.empty()) {
+        FrontEvent event = std::move(waiting.front());
+        waiting.erase(waiting.begin());
+        if (event.kind != kind) continue;
+        found = std::move(event);
+        return true;
+      }
+      return false;
+    }, milliseconds(20'000));
+    return found;
+  }
+
+  std::atomic<int> jobs{0};
+  disk::StoreThreads threads{2};
+  std::vector<FrontEvent> waiting;
+  std::unique_ptr<Front> front;
+};
+
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+
+constexpr std::string_view request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
+
+void sends_parts(Checks& t, std::uint32_t block_bytes) {
+  const std::uint64_t size = 3 * residency::blocks_per_object * std::uint64_t{block_bytes} + 777;
+  const Image image(size, block_bytes);
+  image.promote_all();
+  World world;
+  auto [client, server] = connected();
+  const auto id = world.front->adopt(std::move(server), nullptr);
+  CHECK(id.ok());
+  // Two at once: the second one waits for the answer to the first.
+  write_to(client, std::string(request) + "GET /b HTTP/1.1\r\n\r\n");
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  CHECK(link.connection == id.value());
+  CHECK(read_from(link.link, request.size()) == request);
+  write_to(link.link, "head");
+  world.front->send(id.value(), {.after = 4, .file = image.file, .offset = 5, .length = size - 5});
+  const std::string got = read_from(client, 4 + size - 5);
+  CHECK(got.substr(0, 4) == "head");
+  CHECK(got.size() == 4 + size - 5 && is_image(bytes_of(got).subspan(4), 5));
+  CHECK(world.next(FrontEvent::Kind::sent).bytes == size - 5);
+  CHECK(world.front->sent_bytes() == size - 5);
+  // A part, bytes of the link, another part: in that order.
+  world.front->send(id.value(), {.after = 4, .file = image.file, .offset = 0, .length = 10});
+  CHECK(world.next(FrontEvent::Kind::sent).bytes == 10);
+  write_to(link.link, "middle");
+  world.front->send(id.value(), {.after = 10, .file = image.file, .offset = 70'000, .length = 20});
+  const std::string rest = read_from(client, 36);
+  CHECK(is_image(bytes_of(rest).first(10), 0) && rest.substr(10, 6) == "middle" && is_image(bytes_of(rest).subspan(16), 70'000));
+  world.front->resume(id.value(), 10);
+  CHECK(read_from(link.link, 19) == "GET /b HTTP/1.1\r\n\r\n");
+}
+
+void sends_spliced(Checks& t) { sends_parts(t, spliced_block); }
+void sends_copied(Checks& t) { sends_parts(t, copied_block); }
+
+void reports_evictions(Checks& t) {
+  const std::uint64_t object_bytes = residency::blocks_per_object * std::uint64_t{spliced_block};
+  const Image image(2 * object_bytes, spliced_block);
+  image.promote(0, 0, residency::blocks_per_object);
+  World world;
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  write_to(client, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  world.front->send(id, {.after = 0, .file = image.file, .offset = object_bytes - 3 * spliced_block, .length = 4 * spliced_block});
+  const std::string got = read_from(client, 3 * spliced_block);
+  const std::uint64_t sent = world.next(FrontEvent::Kind::sent).bytes;
+  // A piece is all there or not sent: TypeScript goes on from where it stopped.
+  CHECK(sent <= 3 * spliced_block);
+  CHECK(is_image(bytes_of(got).first(sent), object_bytes - 3 * spliced_block));
+  write_to(link.link, "rest");
+  CHECK(read_from(client, 4) == "rest" || got.ends_with("rest"));
+}
+
+/** Readers while an object is evicted and comes again: never another byte. */
+void races_evictions(Checks& t) {
+  const std::uint64_t object_bytes = residency::blocks_per_object * std::uint64_t{spliced_block};
+  const Image image(object_bytes, spliced_block);
+  image.promote_all();
+  World world;
+  std::atomic<bool> stopping{false};
+  std::thread evictor([&] {
+    while (!stopping.load()) {
+      image.file->table()->resident(0).store(0);
+      image.file->table()->generation(0).fetch_add(1);
+      if (image.file->punch(0, object_bytes) != 0) std::abort();
+      image.promote(0, 0, residency::blocks_per_object);
+      std::this_thread::sleep_for(milliseconds(2));
+    }
+  });
+  std::uint64_t right = 0;
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  write_to(client, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  for (int round = 0; round < 200; round++) {
+    world.front->send(id, {.after = 0, .file = image.file, .offset = 100, .length = 100'000});
+    const FrontEvent event = world.next(FrontEvent::Kind::sent);
+    CHECK(event.connection == id);
+    if (event.connection != id) break;
+    const std::uint64_t sent = event.bytes;
+    const std::string got = read_from(client, sent);
+    CHECK(got.size() == sent && is_image(bytes_of(got), 100));
+    right += sent;
+  }
+  stopping.store(true);
+  evictor.join();
+  CHECK(right > 0);
+}
+
+void reads_from_disk(Checks& t) {
+  const Image image(spliced_block * 8, spliced_block);
+  image.promote_all();
+  if (image.file->sync() != 0) std::abort();
+  World world;
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  write_to(client, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  (void)syscalls::drop_pages(image.file->fd(), 0, spliced_block * 8);
+  world.front->send(id, {.after = 0, .file = image.file, .offset = 1, .length = spliced_block * 8 - 1});
+  const std::string got = read_from(client, spliced_block * 8 - 1);
+  CHECK(got.size() == spliced_block * 8 - 1 && is_image(bytes_of(got), 1));
+}
+
+void passes_bodies(Checks& t) {
+  World world;
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  const std::string put = "PUT /p HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345";
+  write_to(client, put + std::string(request));
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  CHECK(read_from(link.link, put.size()) == put);
+  write_to(link.link, "ok");
+  world.front->resume(id, 2);
+  CHECK(read_from(link.link, request.size()) == request);
+  CHECK(read_from(client, 2) == "ok");
+}
+
+void leaves_idle_and_deaf(Checks& t) {
+  const Image image(residency::blocks_per_object * std::uint64_t{spliced_block}, spliced_block);
+  image.promote_all();
+  World world(limits(milliseconds(300)));
+  auto [half, half_server] = connected();
+  CHECK(world.front->adopt(std::move(half_server), nullptr).ok());
+  write_to(half, "GET / HTTP/1.1\r\nX: ");
+  CHECK(read_from(half, 1).empty());
+  auto [deaf, deaf_server] = connected();
+  const int small = 4096;
+  ::setsockopt(deaf.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  const std::uint32_t id = world.front->adopt(std::move(deaf_server), nullptr).value();
+  write_to(deaf, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  world.waiting.clear();
+  world.front->send(id, {.after = 0, .file = image.file, .offset = 0, .length = image.file->geometry().size_bytes()});
+  CHECK(world.next(FrontEvent::Kind::closed).connection == id);
+}
+
+void survives_garbage(Checks& t) {
+  World world;
+  std::mt19937 random(20261123);
+  for (int round = 0; round < 60; round++) {
+    auto [client, server] = connected();
+    CHECK(world.front->adopt(std::move(server), nullptr).ok());
+    std::string text = round % 2 == 0 ? std::string(request) : "PUT / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n";
+    text.resize(random() % 12'000 + text.size());
+    for (std::size_t k = round % 3 == 0 ? 0 : text.size() / 2; k < text.size(); k++) text[k] = static_cast<char>(random());
+    write_to(client, text);
+    if (round % 4 == 0) ::shutdown(client.get(), SHUT_WR);
+  }
+  auto [client, server] = connected();
+  CHECK(world.front->adopt(std::move(server), nullptr).ok());
+  write_to(client, request);
+  CHECK(until([&] { return world.next(FrontEvent::Kind::link).link.get() >= 0; }));
+}
+
+void frames(Checks& t) {
+  using serving::frame_of;
+  CHECK(frame_of("GET / HTTP/1.1\r\nHost: x\r\n").head_bytes == 0);
+  CHECK(frame_of(request).head_bytes == request.size());
+  CHECK(frame_of("PUT / HTTP/1.1\r\ncontent-LENGTH:  12 \r\n\r\n").body_bytes == 12);
+  CHECK(frame_of("PUT / HTTP/1.1\r\nContent-Length: -1\r\n\r\n").is_endless);
+  CHECK(frame_of("PUT / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_endless);
+  CHECK(frame_of("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").is_endless);
+  CHECK(frame_of("GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n").is_endless);
+  CHECK(!frame_of(request).is_endless && frame_of(request).body_bytes == 0);
+}
+
+}  // namespace
+
+Tests serving_tests() {
+  return {{"resident parts are spliced to their places in a stream", sends_spliced},
+          {"resident parts are copied where a folio may reach into another object", sends_copied},
+          {"a part that is not resident any more is reported, and the rest comes by the link", reports_evictions},
+          {"parts that are evicted and come again are never sent wrong", races_evictions},
+          {"bytes that only the disk has are brought by a store thread", reads_from_disk},
+          {"a body is told from the request behind it", passes_bodies},
+          {"half a head, and a client that takes nothing, are left", leaves_idle_and_deaf},
+          {"garbage ends its connection alone", survives_garbage},
+          {"frames of requests", frames}};
+}
+
+}  // namespace parentfs::test
