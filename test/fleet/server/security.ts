@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { connect as connectTls } from 'node:tls'
 import t, { type Test } from 'tap'
 import { addressConnectionsMax } from '../../../src/fleet/server/limits.ts'
+import { healthPath, imagePath } from '../../../src/fleet/wire/wire.ts'
 import { type Certificate, makeCertificate, makeSignedCertificate, noCertificates } from '../../fixtures/certificate.ts'
+import { forever } from '../../fixtures/rooms.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
 import { ask, openServing, token } from '../../fixtures/serving.ts'
 import { until } from '../../fixtures/until.ts'
@@ -112,6 +114,33 @@ t.test('clients that take nothing hold a bounded part of the memory', async t =>
   t.ok(good.bytes.equals(origin.bytes('a', 0, good.bytes.length)), 'another client has its bytes')
   const grown = process.memoryUsage().rss - before.rss
   t.ok(grown < 400 * 2 ** 20, `${grown} bytes more`)
+})
+
+t.test('a stranger gets one answer from every route, also behind a request of somebody who may ask', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  await ask(service.port, imagePath(id))
+  const hash = '0'.repeat(64)
+  const image = imagePath(id)
+  const known = [image, `${image}/sums?object=0`, '/v1/images/a', '/v1/images/', '/v1/images/a.parentfs-profile']
+  const paths = [...known, `/v1/profile/${hash}`, healthPath, `${image}/promote?part=0`, '/v1/images/none', '/none']
+  const answers = new Set<string>()
+  for (const path of paths) {
+    for (const method of ['GET', 'PUT', 'POST', 'DELETE']) {
+      const headers = { range: 'bytes=0-99', 'parentfs-rank': '0' }
+      const { status, headers: said, bytes } = await ask(service.port, path, { method, headers, token: 'wrong' })
+      const { date: _, ...rest } = said
+      answers.add(JSON.stringify([status, rest, bytes.toString()]))
+    }
+    t.equal((await ask(service.port, path, { method: 'HEAD', token: null })).status, 401, path)
+  }
+  t.equal(answers.size, 1)
+  t.match([...answers][0], /^\[401,/)
+  const before = service.counters.sentBytes
+  const head = `GET ${image} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-9\r\n`
+  const received = await answersTo(service.port, `${head}Authorization: Bearer ${token}\r\n\r\n${head}\r\n`)
+  t.same(received.match(/HTTP\/1\.1 \d{3}/g), ['HTTP/1.1 206', 'HTTP/1.1 401'])
+  t.equal(service.counters.sentBytes, before + 10)
 })
 
 t.test('garbage is answered with an end, costs little and crashes nothing', async t => {
@@ -224,6 +253,20 @@ function malformed(random: () => number): Buffer {
   if (kind === 3) return bytes.subarray(0, between(random, 0, bytes.length))
   if (kind === 4) return Buffer.from(`PUT /v1/profile/${'0'.repeat(64)} HTTP/1.1\r\nContent-Length: -1\r\n\r\n`)
   return bytes
+}
+
+/** Send, and read until the server ends it. */
+function answersTo(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let received = ''
+    const socket = connect(port, '127.0.0.1')
+    socket.on('data', chunk => {
+      received += chunk.toString('latin1')
+    })
+    socket.on('error', reject)
+    socket.on('end', () => resolve(received))
+    socket.write(text)
+  })
 }
 
 /** Send, and read until the server ends it; or leave in the middle. */
