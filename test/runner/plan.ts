@@ -48,6 +48,9 @@ export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph
 /** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
 export const weights: Readonly<Record<string, number>> = {
   'logs-and-traces': 10,
+  'fleet/asking/hostile-members': 8,
+  'fleet/registry/etcd-registry': 20,
+  'fleet/server/security': 20,
   'mount/ceiling': 45,
   'mount/ceiling-open': 45,
   'mount/ceiling-start': 60,
@@ -57,6 +60,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/first-minutes': 45,
   'mount/fleet': 20,
   'mount/fleet-owner': 45,
+  'mount/fleet-storm': 40,
   'mount/fstab': 30,
   'mount/guest': 45,
   'mount/guide-libvirt': 35,
@@ -90,7 +94,7 @@ export const weights: Readonly<Record<string, number>> = {
   'model/bit-flips': 40,
   'model/cache': 15,
   'model/crash': 15,
-  'model/fleet': 15,
+  'model/fleet': 20,
   'model/residency-protocol': 20,
   'origin/ceph': 60,
   'bench/demo': 20,

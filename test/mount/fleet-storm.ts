@@ -1,0 +1,121 @@
+/**
+ * A group of real mounts in a network of its own: hosts that are cold at once, one that joins and leaves under checking
+ * readers, a split of the group, and a host whose clock is an hour ahead.
+ */
+import { loadavg } from 'node:os'
+import t, { type Test } from 'tap'
+import { CheckingReaders } from '../fixtures/checking-readers.ts'
+import type { SweepReport } from '../fixtures/cold-sweep.ts'
+import { patienceMs } from '../fixtures/daemon.ts'
+import { type FleetHost, FleetHosts, noFleetHosts } from '../fixtures/fleet-hosts.ts'
+import { seed } from '../fixtures/seeded.ts'
+import { missingProgram } from '../fixtures/server-processes.ts'
+import { until } from '../fixtures/until.ts'
+
+const skip = noFleetHosts || missingProgram(['faketime'], 'faketime')
+
+/** Hosts of the group; more by HOSTS=8. */
+const hostsMax = Number(process.env.HOSTS ?? 4)
+const sizeBytes = 8 * 1024 ** 2
+const hourMs = 3_600_000
+
+/** Members are asked first, and busy machines are waited for: these tests count bytes. */
+const fleet = 'prefer: origin-relief, patience: 5s'
+
+/** Its clock of the day is an hour ahead, and no other one is. */
+const hourAhead = ['env', 'DONT_FAKE_MONOTONIC=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-m', '-f', '+1h']
+
+const load = () => `load ${loadavg()[0]!.toFixed(1)}`
+
+function judge(t: Test, reports: readonly SweepReport[]): void {
+  t.same(
+    reports.flatMap(({ wrong }) => wrong),
+    [],
+    'no error, no wrong byte',
+  )
+}
+
+/** Reads that a host has made at the origin by itself; comparisons of blocks are left out. */
+async function originReadsOf(host: FleetHost): Promise<number> {
+  const { originReads } = await host.fleet()
+  return Object.values(originReads).reduce((sum, reads) => sum + reads, 0)
+}
+
+t.test('hosts that are cold at once, join, leave and are parted', { skip, timeout: 280_000 }, async t => {
+  const group = await FleetHosts.open(t, { sizeBytes, images: ['alone', 'cold', 'split', 'mended'] })
+  const hosts: FleetHost[] = []
+  for (let k = 1; k <= hostsMax; k++)
+    hosts.push(await group.host(t, `h${k}`, { fleet, before: k === hostsMax ? hourAhead : [] }))
+  await Promise.all(hosts.map(host => host.knows(hostsMax)))
+  const all = (name: string) => Promise.all(hosts.map((host, k) => host.sweeps(t, name, seed + k)))
+
+  await t.test('a host whose clock is an hour ahead is a member as the others', async t => {
+    const { since } = group.recordOf(hosts.at(-1)!.id)
+    t.ok(since - Date.now() > hourMs / 2, 'its clock is ahead')
+    t.ok(group.recordOf(hosts[0]!.id).since <= Date.now())
+    for (const host of hosts) await host.sees(hosts.at(-1)!, 'up')
+  })
+
+  await t.test('all are cold at once: each byte leaves the origin about once', async t => {
+    const alone = performance.now()
+    judge(t, [await hosts[0]!.sweeps(t, 'alone')])
+    const aloneMs = performance.now() - alone
+    const before = await group.originBytes()
+    const beganMs = performance.now()
+    judge(t, await all('cold'))
+    const ms = performance.now() - beganMs
+    const share = ((await group.originBytes()) - before) / sizeBytes
+    t.comment(
+      `${hostsMax} hosts: ${share.toFixed(3)} of the unique bytes, ${(ms / aloneMs).toFixed(2)} times one alone, ${load()}`,
+    )
+    t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
+  })
+
+  await t.test('a host joins and leaves under readers, and takes nothing from the origin', async t => {
+    const { mountpoint } = hosts[0]!.where
+    const images = new Map(['alone', 'cold'].map(name => [name, [group.bytes]]))
+    const readers = new CheckingReaders({ mountpoint, images, count: 2, seed })
+    t.teardown(() => readers.stop())
+    const ninth = await group.host(t, 'ninth', { fleet })
+    await Promise.all([...hosts, ninth].map(host => host.knows(hostsMax + 1)))
+    const beganMs = performance.now()
+    judge(t, [await ninth.sweeps(t, 'cold')])
+    t.comment(`second host: ${Math.round(performance.now() - beganMs)} ms, ${load()}`)
+    t.equal(await originReadsOf(ninth), 0, 'nothing from the origin')
+    t.match(await ninth.says('fleet', 'leave'), { code: 0 })
+    for (const host of hosts) await host.sees(ninth, 'leaving')
+    judge(t, [await ninth.sweeps(t, 'alone')])
+    await ninth.unmount()
+    await Promise.all(hosts.map(host => host.knows(hostsMax)))
+    const { reads, failed, wrongReads, errors, wrong, longestMs } = await readers.stop()
+    t.comment(`${reads} reads, longest ${Math.round(longestMs)} ms, ${load()}`)
+    t.same([failed, wrongReads, errors, wrong], [0, 0, [], []])
+    t.ok(reads > 0)
+  })
+
+  await t.test('the group is split: both sides read on, and are one group again', async t => {
+    const half = Math.floor(hostsMax / 2)
+    const [e1, e2, e3] = group.etcdHosts
+    const left = [...hosts.slice(0, half).map(({ at }) => at), e1!, e2!]
+    const right = [...hosts.slice(half).map(({ at }) => at), e3!]
+    for (const a of left) for (const b of right) group.network.part(a, b)
+    const before = await group.originBytes()
+    judge(t, await all('split'))
+    const share = ((await group.originBytes()) - before) / sizeBytes
+    t.comment(`split in two: ${share.toFixed(2)} of the unique bytes, ${load()}`)
+    for (const host of hosts) {
+      const known = new Set((await host.fleet()).members.map(({ id }) => id))
+      t.ok(
+        hosts.every(({ id }) => known.has(id)),
+        'nobody was forgotten',
+      )
+    }
+    for (const host of [...left, ...right]) group.network.mend(host)
+    for (const host of hosts) {
+      await host.knows(hostsMax)
+      await until(async () => (await host.fleet()).registry.state === 'connected', patienceMs, 'the registry')
+    }
+    judge(t, await all('mended'))
+  })
+  for (const host of hosts) await host.unmount()
+})
