@@ -11,7 +11,7 @@ import { seed, seeded } from '../fixtures/seeded.ts'
 const hostsMax = Number(process.env.HOSTS ?? 1_000)
 const hostsAiling = Math.min(hostsMax, process.env.HOSTS ? 1_000 : 100)
 const [units, unitsAiling] = [8, 32]
-const timeout = 280_000 + hostsMax * 60
+const timeout = 280_000 + hostsMax * 150
 
 interface Storm {
   readonly world: FleetWorld

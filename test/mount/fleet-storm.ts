@@ -47,7 +47,6 @@ t.test('hosts that are cold at once, join, leave and are parted', { skip, timeou
   for (let k = 1; k <= hostsMax; k++)
     hosts.push(await group.host(t, `h${k}`, { fleet, before: k === hostsMax ? hourAhead : [] }))
   await Promise.all(hosts.map(host => host.knows(hostsMax)))
-  const all = (name: string) => Promise.all(hosts.map((host, k) => host.sweeps(t, name, seed + k)))
 
   await t.test('a host whose clock is an hour ahead is a member as the others', async t => {
     const { since } = group.recordOf(hosts.at(-1)!.id)
@@ -56,66 +55,77 @@ t.test('hosts that are cold at once, join, leave and are parted', { skip, timeou
     for (const host of hosts) await host.sees(hosts.at(-1)!, 'up')
   })
 
-  await t.test('all are cold at once: each byte leaves the origin about once', async t => {
-    const alone = performance.now()
-    judge(t, [await hosts[0]!.sweeps(t, 'alone')])
-    const aloneMs = performance.now() - alone
-    const before = await group.originBytes()
-    const beganMs = performance.now()
-    judge(t, await all('cold'))
-    const ms = performance.now() - beganMs
-    const share = ((await group.originBytes()) - before) / sizeBytes
-    t.comment(
-      `${hostsMax} hosts: ${share.toFixed(3)} of the unique bytes, ${(ms / aloneMs).toFixed(2)} times one alone, ${load()}`,
-    )
-    t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
-  })
-
-  await t.test('a host joins and leaves under readers, and takes nothing from the origin', async t => {
-    const { mountpoint } = hosts[0]!.where
-    const images = new Map(['alone', 'cold'].map(name => [name, [group.bytes]]))
-    const readers = new CheckingReaders({ mountpoint, images, count: 2, seed })
-    t.teardown(() => readers.stop())
-    const ninth = await group.host(t, 'ninth', { fleet })
-    await Promise.all([...hosts, ninth].map(host => host.knows(hostsMax + 1)))
-    const beganMs = performance.now()
-    judge(t, [await ninth.sweeps(t, 'cold')])
-    t.comment(`second host: ${Math.round(performance.now() - beganMs)} ms, ${load()}`)
-    t.equal(await originReadsOf(ninth), 0, 'nothing from the origin')
-    t.match(await ninth.says('fleet', 'leave'), { code: 0 })
-    for (const host of hosts) await host.sees(ninth, 'leaving')
-    judge(t, [await ninth.sweeps(t, 'alone')])
-    await ninth.unmount()
-    await Promise.all(hosts.map(host => host.knows(hostsMax)))
-    const { reads, failed, wrongReads, errors, wrong, longestMs } = await readers.stop()
-    t.comment(`${reads} reads, longest ${Math.round(longestMs)} ms, ${load()}`)
-    t.same([failed, wrongReads, errors, wrong], [0, 0, [], []])
-    t.ok(reads > 0)
-  })
-
-  await t.test('the group is split: both sides read on, and are one group again', async t => {
-    const half = Math.floor(hostsMax / 2)
-    const [e1, e2, e3] = group.etcdHosts
-    const left = [...hosts.slice(0, half).map(({ at }) => at), e1!, e2!]
-    const right = [...hosts.slice(half).map(({ at }) => at), e3!]
-    for (const a of left) for (const b of right) group.network.part(a, b)
-    const before = await group.originBytes()
-    judge(t, await all('split'))
-    const share = ((await group.originBytes()) - before) / sizeBytes
-    t.comment(`split in two: ${share.toFixed(2)} of the unique bytes, ${load()}`)
-    for (const host of hosts) {
-      const known = new Set((await host.fleet()).members.map(({ id }) => id))
-      t.ok(
-        hosts.every(({ id }) => known.has(id)),
-        'nobody was forgotten',
-      )
-    }
-    for (const host of [...left, ...right]) group.network.mend(host)
-    for (const host of hosts) {
-      await host.knows(hostsMax)
-      await until(async () => (await host.fleet()).registry.state === 'connected', patienceMs, 'the registry')
-    }
-    judge(t, await all('mended'))
-  })
+  await t.test('all are cold at once: each byte leaves the origin about once', t => coldAtOnce(t, group, hosts))
+  await t.test('a host joins and leaves under readers, and takes nothing from the origin', t =>
+    joinsAndLeaves(t, group, hosts),
+  )
+  await t.test('the group is split: both sides read on, and are one group again', t => splits(t, group, hosts))
   for (const host of hosts) await host.unmount()
 })
+
+async function coldAtOnce(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
+  const alone = performance.now()
+  judge(t, [await hosts[0]!.sweeps(t, 'alone')])
+  const aloneMs = performance.now() - alone
+  const before = await group.originBytes()
+  const beganMs = performance.now()
+  judge(t, await sweepsOf(t, hosts, 'cold'))
+  const ms = performance.now() - beganMs
+  const share = ((await group.originBytes()) - before) / sizeBytes
+  t.comment(
+    `${hostsMax} hosts: ${share.toFixed(3)} of the unique bytes, ${(ms / aloneMs).toFixed(2)} times one alone, ${load()}`,
+  )
+  t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
+}
+
+async function joinsAndLeaves(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
+  const { mountpoint } = hosts[0]!.where
+  const images = new Map(['alone', 'cold'].map(name => [name, [group.bytes]]))
+  const readers = new CheckingReaders({ mountpoint, images, count: 2, seed })
+  t.teardown(() => readers.stop())
+  const ninth = await group.host(t, 'ninth', { fleet })
+  await Promise.all([...hosts, ninth].map(host => host.knows(hostsMax + 1)))
+  const beganMs = performance.now()
+  judge(t, [await ninth.sweeps(t, 'cold')])
+  t.comment(`second host: ${Math.round(performance.now() - beganMs)} ms, ${load()}`)
+  t.equal(await originReadsOf(ninth), 0, 'nothing from the origin')
+  t.match(await ninth.says('fleet', 'leave'), { code: 0 })
+  for (const host of hosts) await host.sees(ninth, 'leaving')
+  judge(t, [await ninth.sweeps(t, 'alone')])
+  await ninth.unmount()
+  await Promise.all(hosts.map(host => host.knows(hostsMax)))
+  const { reads, failed, wrongReads, errors, wrong, longestMs } = await readers.stop()
+  t.comment(`${reads} reads, longest ${Math.round(longestMs)} ms, ${load()}`)
+  t.same([failed, wrongReads, errors, wrong], [0, 0, [], []])
+  t.ok(reads > 0)
+}
+
+async function splits(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
+  const half = Math.floor(hostsMax / 2)
+  const [e1, e2, e3] = group.etcdHosts
+  const left = [...hosts.slice(0, half).map(({ at }) => at), e1!, e2!]
+  const right = [...hosts.slice(half).map(({ at }) => at), e3!]
+  for (const a of left) for (const b of right) group.network.part(a, b)
+  const before = await group.originBytes()
+  judge(t, await sweepsOf(t, hosts, 'split'))
+  const share = ((await group.originBytes()) - before) / sizeBytes
+  t.comment(`split in two: ${share.toFixed(2)} of the unique bytes, ${load()}`)
+  for (const host of hosts) {
+    const known = new Set((await host.fleet()).members.map(({ id }) => id))
+    t.ok(
+      hosts.every(({ id }) => known.has(id)),
+      'nobody was forgotten',
+    )
+  }
+  for (const host of [...left, ...right]) group.network.mend(host)
+  for (const host of hosts) {
+    await host.knows(hostsMax)
+    await until(async () => (await host.fleet()).registry.state === 'connected', patienceMs, 'the registry')
+  }
+  judge(t, await sweepsOf(t, hosts, 'mended'))
+}
+
+/** All hosts read an image at once, each in an order of its own. */
+function sweepsOf(t: Test, hosts: readonly FleetHost[], name: string): Promise<SweepReport[]> {
+  return Promise.all(hosts.map((host, k) => host.sweeps(t, name, seed + k)))
+}

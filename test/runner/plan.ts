@@ -49,6 +49,8 @@ export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph
 export const weights: Readonly<Record<string, number>> = {
   'logs-and-traces': 10,
   'fleet/asking/hostile-members': 8,
+  'fleet/asking/expired-trust': 12,
+  'fleet/registry/etcd-gateway': 15,
   'fleet/registry/etcd-registry': 20,
   'fleet/server/security': 20,
   'mount/ceiling': 45,
