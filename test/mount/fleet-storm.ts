@@ -41,7 +41,7 @@ async function originReadsOf(host: FleetHost): Promise<number> {
   return Object.values(originReads).reduce((sum, reads) => sum + reads, 0)
 }
 
-t.test('hosts that are cold at once, join, leave and are parted', { skip, timeout: 280_000 }, async t => {
+t.test('hosts that are cold at once, join, leave and are parted', { skip, timeout: 70_000 * hostsMax }, async t => {
   const group = await FleetHosts.open(t, { sizeBytes, images: ['alone', 'cold', 'split', 'mended'] })
   const hosts: FleetHost[] = []
   for (let k = 1; k <= hostsMax; k++)
