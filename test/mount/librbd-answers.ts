@@ -115,7 +115,7 @@ async function grandparent(t: Test, cluster: CephTestCluster, golden: Parent): P
   const raw = join(cluster.directory, 'middle.raw')
   await rbd('export', '--no-progress', 'rbd/middle@v1', raw)
   const at = await mounted(t, cluster, { ...golden, image: 'middle', raw })
-  await untilKnown(at)
+  await untilKnown(at, { parent: 1 })
   await clientReads(at.client, { ...whole, parent: 1 })
   const { absent } = await clientReads(at.client, { reads: 200, parent: 1, depth: 4 })
   t.ok(absent > 0, 'objects of the grandparent are absent in the parent')
