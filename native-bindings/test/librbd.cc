@@ -1,4 +1,5 @@
 /** librbd/: frames, the table of parents, and answers over real sockets. FRAMES=n sets how many mutated ones, SEED=n another sequence. */
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -235,6 +236,39 @@ void mutated(Checks& t) {
               static_cast<unsigned long long>(answers));
 }
 
+/** The connection over the bound is closed at once, and counted; one that ends makes room. */
+void connections_over_the_bound(Checks& t) {
+  constexpr std::uint32_t most = librbd::AnswerJournal::connections_max;
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlimit before = limit;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < 2 * most + 1000) return t.skip("too few descriptors");
+  {
+    Directory directory;
+    const std::string path = directory.file("sock");
+    librbd::Keeper keeper(std::move(librbd::listen_at(path, 0600, -1).value()));
+    std::vector<OwnedFd> clients;
+    for (std::uint32_t k = 0; k < most; k++) {
+      clients.push_back(connection_to(path));
+      // The queue of the listener is short.
+      if (k % 64 == 0) CHECK(until([&] { return keeper.connections() == k + 1; }));
+    }
+    CHECK(until([&] { return keeper.connections() == most; }));
+    CHECK(keeper.refused() == 0);
+    const OwnedFd over = connection_to(path);
+    std::byte byte{};
+    CHECK(::recv(over.get(), &byte, 1, 0) == 0);
+    CHECK(keeper.refused() == 1 && keeper.connections() == most);
+    clients.pop_back();
+    CHECK(until([&] { return keeper.connections() == most - 1; }));
+    clients.push_back(connection_to(path));
+    CHECK(until([&] { return keeper.connections() == most; }));
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
 }  // namespace
 
 Tests librbd_tests() {
@@ -242,6 +276,7 @@ Tests librbd_tests() {
           {"librbd: an object is cold until it is asked for often or again", cold_objects},
           {"librbd: of more than the cache holds a share is fetched", pressure},
           {"librbd: LOOKUPs of objects are answered natively, others are not", object_entries},
+          {"librbd: one connection more than there may be is closed", connections_over_the_bound},
           {"librbd: mutated frames end nothing but their own connection", mutated}};
 }
 

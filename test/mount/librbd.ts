@@ -4,9 +4,9 @@
  */
 import t, { type Test } from 'tap'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
-import { cannotMount, statusOf, stop } from '../fixtures/daemon.ts'
-import { type ClientPlace, clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
-import { mounted, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
+import { cannotMount, isGone, statusOf, stop } from '../fixtures/daemon.ts'
+import { clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
+import { mounted, type Parent, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
 import { until } from '../fixtures/until.ts'
 
 const skip = noCeph !== false ? noCeph : cannotMount
@@ -19,10 +19,11 @@ if (skip !== false) {
   const golden = await parentIn(cluster, 'golden')
   t.test('cold, warm, and after a restart that fetches nothing again', async t => await warmth(t, cluster, golden))
   t.test('deaths of workers under load are not seen', async t => await deaths(t, cluster, golden))
+  t.test('a death of the supervisor under load lets clients go', async t => await supervisorDeath(t, cluster, golden))
   t.test('an unmount under load lets clients go', async t => await orderlyEnd(t, cluster, golden))
 }
 
-async function warmth(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlace, 'socket'>): Promise<void> {
+async function warmth(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
   const first = await mounted(t, cluster, parent)
   await untilKnown(first)
   const cold = await clientReads(first.client, { reads: 16, seed: 3 })
@@ -57,7 +58,7 @@ async function warmth(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlac
 /** More of them by the environment. */
 const kills = Number(process.env.KILLS ?? 5)
 
-async function deaths(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlace, 'socket'>): Promise<void> {
+async function deaths(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
   const seconds = kills * 4
@@ -82,7 +83,7 @@ async function deaths(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlac
   t.equal(await stop(at.daemon), 0)
 }
 
-async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Omit<ClientPlace, 'socket'>): Promise<void> {
+async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
   const client = await startClient(at.client, { seconds: 4, depth: 8 })
@@ -91,4 +92,21 @@ async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Omit<Client
   const { code, stdout, stderr } = await client.ended
   t.equal(code, 0, stderr)
   t.match(JSON.parse(stdout.toString()), { wrong: 0, errors: 0, openFailed: 0, readFailed: 0, over: true })
+}
+
+/** The worker hears of it, and lets clients go in the same order. Another mount serves them then. */
+async function supervisorDeath(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
+  const at = await mounted(t, cluster, parent)
+  await untilKnown(at)
+  const client = await startClient(at.client, { seconds: 4, depth: 8 })
+  await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, 30_000, 'reads by path')
+  const { pid } = await statusOf(at.where)
+  process.kill(at.daemon.supervisorPid, 'SIGKILL')
+  const { code, stdout, stderr } = await client.ended
+  t.equal(code, 0, stderr)
+  t.match(JSON.parse(stdout.toString()), { wrong: 0, errors: 0, openFailed: 0, readFailed: 0, over: true })
+  await until(async () => await isGone(at.where, pid), 30_000, 'the worker has gone, and nothing is mounted')
+  const next = await mounted(t, cluster, parent, at.where)
+  await untilKnown(next)
+  t.equal(await stop(next.daemon), 0, 'the stale socket is replaced')
 }
