@@ -28,6 +28,8 @@ const { values } = parseArgs({
   },
 })
 const chroot = resolve(values.chroot)
+/** Packages, sources of 148 MB, and five files to compile. */
+const buildMsMax = 3_600_000
 
 interface Seen {
   readonly reads: number
@@ -45,7 +47,8 @@ try {
 }
 
 async function main(t: { teardown(end: () => unknown): void }): Promise<number> {
-  await run('sh', 'bench/librbd/build-plugin.sh', chroot)
+  const built = await start('sh', ['bench/librbd/build-plugin.sh', chroot], { msMax: buildMsMax }).ended
+  if (built.code !== 0) throw new Error(`no plugin: ${built.stdout}${built.stderr}`)
   const cluster = await CephTestCluster.start(t)
   const parent = await parentIn(cluster, 'golden')
   await cluster.tool('rbd', 'snap', 'protect', 'rbd/golden@v1')
@@ -88,7 +91,8 @@ function startReal({ where, client }: Mounted, cluster: CephTestCluster, raw: st
     'mount --bind /dev "$0/dev"',
     'exec chroot "$0" python3 - "$@"',
   ]
-  return start('unshare', ['-m', 'sh', '-ec', `${inside.join('; ')} < ${script}`, chroot, ...arguments_])
+  const msMax = Number(values.seconds) * 1000 + 120_000
+  return start('unshare', ['-m', 'sh', '-ec', `${inside.join('; ')} < ${script}`, chroot, ...arguments_], { msMax })
 }
 
 async function answersByPath({ where }: Mounted): Promise<number> {

@@ -24,7 +24,8 @@ cat > "$top/root/plugin.sh" <<'IN_CHROOT'
 set -eu
 cd /root
 apt-get update -q >/dev/null
-apt-get source -q --download-only ceph >/dev/null
+# apt compares each file with its list. The .dsc, which mirrors may lack, is not needed.
+apt-get source -q --download-only ceph >/dev/null || ls ceph_*.orig.tar.* ceph_*.debian.tar.* >/dev/null
 mkdir src && cd src
 tar -xf ../ceph_*.orig.tar.* --strip-components=1
 tar -xf ../ceph_*.debian.tar.*
