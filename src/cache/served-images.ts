@@ -195,6 +195,13 @@ export class ServedImages {
     return stored ? runsOf(stored.held(object) & stored.geometry.blocksOf(object)) : []
   }
 
+  /** Complete images whose bytes were compared with their publisher's digest. */
+  *verifiedCopies(): Generator<Image> {
+    for (const { image, complete } of this.#parts.store.images()) {
+      if (complete && this.#parts.digester.state(image) === 'verified') yield image
+    }
+  }
+
   /** The publisher's digest, where all bytes were compared with it. */
   verifiedDigest(image: Image): { readonly algorithm: string; readonly hex: string } | null {
     const state: DigestState = this.#parts.digester.state(image)

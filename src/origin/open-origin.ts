@@ -28,6 +28,7 @@ import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
 import { type GlanceOptions, GlanceOrigin, glanceOptionsDefault } from './glance/glance-origin.ts'
 import { glancePlaceOf, glanceUrlOf, isGlanceUrl } from './glance/glance-url.ts'
+import type { LocationRegistrar } from './glance/image-locations.ts'
 import { type HttpOptions, httpOptionsDefault } from './http/http-client.ts'
 import { HttpOrigin } from './http/http-origin.ts'
 import { originConcurrencyDefault } from './http/limits.ts'
@@ -74,6 +75,8 @@ export interface OriginDependencies {
   readonly readers?: ReaderTable
   /** Takes what finds the parents of clones in a pool; of other origins it is not called. */
   readonly onParentFinder?: (finder: ParentFinder) => void
+  /** Takes what adds locations at an image service; of other origins it is not called. */
+  readonly onRegistrar?: (registrar: LocationRegistrar) => void
   /** Makes the readers of files. Needed with `readers`. */
   readonly createFileReaders?: () => FileReaders
   /** Receives bodies natively; undici does when absent. */
@@ -203,6 +206,7 @@ interface SchemeParts {
   readonly readers: ReaderTable | null
   readonly createFileReaders: (() => FileReaders) | null
   readonly onParentFinder: (finder: ParentFinder) => void
+  readonly onRegistrar: (registrar: LocationRegistrar) => void
   readonly receiver: RangeReceiver | null
   readonly options: OriginOptions
 }
@@ -218,8 +222,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { concurrencyMax, missMsMax, retry } = options
   const { readers = null } = dependencies
   const grant = readers?.grant ?? null
-  const { createFileReaders = null, onParentFinder = () => {} } = dependencies
-  const own = { createFileReaders, onParentFinder, receiver, options }
+  const { createFileReaders = null, onParentFinder = () => {}, onRegistrar = () => {} } = dependencies
+  const own = { createFileReaders, onParentFinder, onRegistrar, receiver, options }
   const inner = open(url, { addon, loadCeph, meter, hedges, readers, ...own })
   const availability = dependencies.availability ?? new CircuitState(inner.url)
   const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
@@ -319,7 +323,9 @@ function openGlance(url: string, parts: SchemeParts): Origin {
     location: store.location,
     origin: openStore(store, parts),
   }))
-  return hedged(new GlanceOrigin(url, { ...parts.options.glance, stores }, httpOptionsOf(parts)), parts)
+  const origin = new GlanceOrigin(url, { ...parts.options.glance, stores }, httpOptionsOf(parts))
+  parts.onRegistrar(origin.registrar)
+  return hedged(origin, parts)
 }
 
 /**

@@ -213,6 +213,9 @@ export class Rooms {
     await this.#fleet.openService(this.#configuration, this.#cache, { addon, logger, createFront })
     // Others may ask from then on.
     if (!isMember) return
+    const registrarOf = (url: string) => this.#origins.registrarOf(url)
+    const path = top.at('fleet-registrations.json')
+    this.#fleet.startRegistration(() => this.#configuration, this.#cache, { path, logger, registrarOf })
     const opened = await this.#fleet.openGroup(this.#configuration, this.#cache, {
       logger,
       viewPath: top.at('fleet-members.json'),

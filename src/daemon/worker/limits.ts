@@ -41,3 +41,14 @@ export const warmUpLooksMax = 20
 /** A power of two: see `readAll`, which reads each block once. */
 export const warmUpRandomReads = 32
 export const warmUpStreamBytes = 1 * MiB
+
+/** Copies that are registered at image services: as many images as a host holds whole, with room. */
+export const registrationsMax = 4_096
+
+/** The time between two turns of registration, and the changes of one. */
+export const registrationTurnMs = 15_000
+
+export const registrationsPerTurn = 8
+
+/** The time after which an image service that refused a location is asked again. */
+export const registrationRefusedMs = 60 * 60_000

@@ -188,11 +188,17 @@ function askSettingsOf({ patience, hedgeShare, prefer }: FleetSettings) {
   return { patienceMs: patience, hedgeShare, prefersSooner: prefer === 'sooner' }
 }
 
+/** The URL by which other hosts reach this one; null: nothing is served. */
+export function placeOf({ fleet }: Pick<Configuration, 'fleet'>): string | null {
+  if (fleet.listen === null) return null
+  const scheme = fleet.tls.certificate === null ? 'http' : 'https'
+  return new URL(fleet.url ?? `${scheme}://${fleet.listen}`).origin
+}
+
 /** Ourselves as the group is told; null where nothing is served, or nothing is brought for others. */
 export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
-  if (fleet.listen === null || fleet.share === 0) return null
-  const scheme = fleet.tls.certificate === null ? 'http' : 'https'
-  const url = new URL(fleet.url ?? `${scheme}://${fleet.listen}`).origin
+  const url = placeOf({ fleet })
+  if (url === null || fleet.share === 0) return null
   return {
     id: idOfUrl(url),
     url,

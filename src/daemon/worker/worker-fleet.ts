@@ -2,22 +2,53 @@
  * Fleet of a worker: its serving port, and its part in a group. The port is opened first; each uses the other.
  */
 import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
+import type { Logger } from '../../base/logger.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { ProfileGroup } from '../../cache/prefetch/group-profiles.ts'
 import type { FleetService, FleetServiceContext } from '../../fleet/server/fleet-service.ts'
 import type { PromotePart } from '../../fleet/server/promotion-requests.ts'
 import type { Addon } from '../../native/addon.ts'
+import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import type { Configuration } from '../config/configuration.ts'
+import { GlanceRegistration } from './glance-registration.ts'
 import { createFleetService } from './open-fleet.ts'
-import { type GroupContext, OpenGroup } from './open-group.ts'
+import { type GroupContext, OpenGroup, placeOf } from './open-group.ts'
+import { RegistrationsFile } from './registrations-file.ts'
+
+interface RegistrationParts {
+  /** Of the file with what is registered. */
+  readonly path: string
+  readonly logger: Logger
+  /** By the URL of the origin. */
+  registrarOf(originUrl: string): LocationRegistrar | null
+}
 
 export class WorkerFleet {
   #service: FleetService | null = null
   #group: OpenGroup | null = null
+  #registration: GlanceRegistration | null = null
 
   /** Open by then. */
   get service(): FleetService {
     return this.#service!
+  }
+
+  /** Has complete copies registered at image services, where the settings want it. */
+  startRegistration(
+    configuration: () => Configuration,
+    cache: Cache,
+    { path, logger, registrarOf }: RegistrationParts,
+  ): void {
+    const file = new RegistrationsFile(path, logger)
+    this.#registration = new GlanceRegistration({
+      kept: file,
+      logger,
+      now: () => performance.now(),
+      place: () => (configuration().fleet.register === 'glance' ? placeOf(configuration()) : null),
+      copies: () => cache.served.verifiedCopies(),
+      registrarOf: ({ origin }) => registrarOf(origin),
+    })
+    this.#registration.start()
   }
 
   get group(): OpenGroup | null {
@@ -72,6 +103,7 @@ export class WorkerFleet {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    this.#registration?.close()
     await this.#service?.close()
   }
 }

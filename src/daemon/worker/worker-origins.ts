@@ -25,6 +25,7 @@ import { NativeReadSources, ReaderTable } from '../../origin/contract/native-rea
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ParentFinder } from '../../origin/contract/parent-finder.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
+import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
 import { identityOf, openOrigin } from '../../origin/open-origin.ts'
@@ -75,6 +76,8 @@ interface OpenOrigin extends Counted {
   readonly replaceable: ReplaceableOrigin
   /** Of a pool of a Ceph cluster; null for all others. */
   readonly finder: ParentFinder | null
+  /** Of an image service; null for all others. */
+  readonly registrar: LocationRegistrar | null
   /** Around it: passes go on while its settings change. */
   readonly origin: SequentialOrigin
 }
@@ -195,6 +198,11 @@ export class WorkerOrigins {
     return this.#open.flatMap(({ place: { directory }, finder }) => (finder ? [{ directory, finder }] : []))
   }
 
+  /** Adds locations at the image service of an origin; null: it is none. */
+  registrarOf(originUrl: string): LocationRegistrar | null {
+    return this.#open.find(({ origin }) => origin.url === originUrl)?.registrar ?? null
+  }
+
   /** The source in the mount table: the URL of the one origin without credentials, or the names of several. */
   get source(): string {
     const names = this.#open.map(({ place, origin }) => place.directory ?? origin.url)
@@ -270,9 +278,14 @@ export class WorkerOrigins {
     const onParentFinder = (found: ParentFinder) => {
       finder = found
     }
-    const own = { ...parts, createFileReaders, options, locations, onLocated, onParentFinder }
+    let registrar: LocationRegistrar | null = null
+    const onRegistrar = (found: LocationRegistrar) => {
+      registrar = found
+    }
+    const own = { ...parts, createFileReaders, options, locations, onLocated, onParentFinder, onRegistrar }
     const origin = openOrigin(settings.url, own)
-    return { origin, readers, located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
+    const found = { located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
+    return { origin, readers, ...found, registrar: registrar as LocationRegistrar | null }
   }
 
   /** A further location: judged and counted by itself, and read by TypeScript alone. */

@@ -29,6 +29,7 @@ import {
   openStackSettingsDefault,
 } from '../openstack/openstack-options.ts'
 import { glanceApiOf, glancePlaceOf, glanceUrlOf } from './glance-url.ts'
+import { ImageLocations, type LocationRegistrar } from './image-locations.ts'
 import { type ImageRecord, idOfValidator, isImageId, pageOf, recordOf } from './image-record.ts'
 import { type ImageStore, ImageStores, type StoredCopy } from './image-stores.ts'
 import { imagePageBytesMax, imagePagesMax, pageImagesMax, propertyCharsMax, rangeAnswersMax } from './limits.ts'
@@ -62,6 +63,8 @@ interface Service {
 export class GlanceOrigin implements Origin {
   readonly url: string
   readonly isHierarchical = true
+  /** Further locations of its images at the service. */
+  readonly registrar: LocationRegistrar
   readonly #said: URL | null
   readonly #account: OpenStackAccount
   readonly #http: HttpOptions
@@ -88,6 +91,10 @@ export class GlanceOrigin implements Origin {
     this.#http = { ...httpOptionsDefault, ...options }
     this.#logger = logger
     this.#stores = new ImageStores(stores, logger)
+    this.registrar = new ImageLocations({
+      service: signal => this.#serviceNow(signal),
+      record: (id, signal) => this.#recordText(id, signal),
+    })
     const login = accountLoginOf(settings, environment)
     if (this.#said === null && (login.kind === 'none' || login.kind === 'token')) {
       throw new CacheError('invalid-argument', `${this.url}: needs authUrl for the catalog, or a host in the URL`)
@@ -227,6 +234,16 @@ export class GlanceOrigin implements Origin {
       const record = recordOf(await this.#textOf(service, `v2/images/${id}`, 'lookup', signal), service.base.href)
       if (record) this.#properties.set(id, record.properties)
       return record
+    } catch (error) {
+      if (isCacheError(error, 'not-found')) return null
+      throw error
+    }
+  }
+
+  /** Null where there is no such image. */
+  async #recordText(id: string, signal: CancelSignal): Promise<string | null> {
+    try {
+      return await this.#textOf(await this.#serviceNow(signal), `v2/images/${id}`, 'lookup', signal)
     } catch (error) {
       if (isCacheError(error, 'not-found')) return null
       throw error

@@ -70,6 +70,12 @@ export function recordOf(text: string, place: string): ImageRecord | null {
   return recordIn(fields)
 }
 
+/** The locations in the record of an image; null: the service hides them. */
+export function locationsOf(text: string): readonly string[] | null {
+  const { locations } = fieldsOf(text, 'the image service')
+  return Array.isArray(locations) ? locations.map(location => String((location as Fields | null)?.url)) : null
+}
+
 type Fields = Readonly<Record<string, unknown>>
 
 function fieldsOf(text: string, place: string): Fields {

@@ -29,3 +29,9 @@ export const propertyTextCharsMax = 4096
 
 /** Properties of one image that are shown. Source: Glance, image_property_quota: 128 by default. */
 export const propertiesMax = 128
+
+/** Tries to remove a location, where others change the list at the same time. */
+export const registerTriesMax = 3
+
+/** Letters of a refusal that are shown. */
+export const refusalCharsMax = 300

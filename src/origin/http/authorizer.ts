@@ -8,7 +8,7 @@ import type { Headers } from './protocol/response-headers.ts'
 import type { ServerError } from './protocol/server-error.ts'
 
 export interface AuthorizedRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH'
   readonly url: URL
 }
 

@@ -102,11 +102,11 @@ export const httpOptionsDefault: HttpOptions = {
 }
 
 export interface HttpRequest {
-  /** A POST is not redirected. */
-  readonly method: 'GET' | 'HEAD' | 'POST'
+  /** POST and PATCH are not redirected. */
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** Of a POST. */
+  /** Of a POST, or a PATCH. */
   readonly body?: string
   /** The reader's memory for the body of a range: it may be received in place. */
   readonly target?: Uint8Array
@@ -178,7 +178,7 @@ export class HttpClient {
       let answer =
         (request.target && this.#remembered.size > 0 && (await this.#askRemembered(request, watch))) ||
         (await this.#sendWithCredentials(request, watch))
-      if (isRedirect(answer.status) && request.method !== 'POST') answer = await this.#follow(answer, request, watch)
+      if (isRedirect(answer.status) && request.body === undefined) answer = await this.#follow(answer, request, watch)
       this.armBody(watch)
       try {
         return await consume(answer, watch)

@@ -49,6 +49,15 @@ if (skip === false) {
   })
 }
 
+t.test('a service that hides locations says so when one is to be added', { skip }, async t => {
+  const { server } = (await starting)!
+  await server.put({ name: 'hidden', bytes: bytesOf(2, 4_096) })
+  const origin = new GlanceOrigin(server.url, glanceOptionsDefault)
+  t.teardown(() => origin.close())
+  const adding = origin.registrar.add(identify(await origin.lookup('hidden', options)), 'http://h/x', options.signal)
+  await t.rejects(adding, { code: 'origin-protocol', message: /show_multiple_locations/ })
+})
+
 t.test('an image service with a store of files and one in Swift', { skip }, async t => {
   const { server } = (await starting)!
   const open = () => {
