@@ -85,6 +85,8 @@ interface OpenOrigin extends Counted {
 /** Wraps the origins that hosts share. */
 export interface OriginSharing {
   wrap(inner: Origin): Origin
+  /** Calls `then` now and at each change: do other hosts take part in reads? */
+  followSharing(then: (isShared: boolean) => void): void
 }
 
 export class WorkerOrigins {
@@ -94,6 +96,8 @@ export class WorkerOrigins {
   #keeper: SealKeeper = noKeeper
   #held: HeldVersions = nothingHeld
   #sharing: OriginSharing | null = null
+  /** Do other hosts take part in reads? */
+  #hasOthers = false
   /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
   #knowsOpenssl: boolean | undefined
 
@@ -152,6 +156,10 @@ export class WorkerOrigins {
       this.#parts.logger.warn({ url: identityOf(settings.url) }, message)
     }
     this.change(this.#open.map(({ place }) => place))
+    sharing.followSharing(hasOthers => {
+      this.#hasOthers = hasOthers
+      for (const { place, sources } of this.#open) sources.setShared(hasOthers && isShared(place.settings.url))
+    })
   }
 
   /** As the cache wants them. */
@@ -242,6 +250,7 @@ export class WorkerOrigins {
 
   #countersOf({ settings }: OriginPlace): Counted {
     const sources = new NativeReadSources()
+    sources.setShared(this.#hasOthers && isShared(settings.url))
     const onChange = (state: CircuitStateName) => sources.setAway(state !== 'available')
     const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger, onChange })
     const meter = new Meter()
@@ -266,8 +275,7 @@ export class WorkerOrigins {
     const sharing = isShared(settings.url) ? this.#sharing : null
     const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
     const share = (origin: Origin) => sharing!.wrap(origin)
-    // Session threads know no members: what is shared, they leave to TypeScript.
-    const parts = { ...native, meter, hedges, availability, logger, seals, ...(sharing ? { share } : { readers }) }
+    const parts = { ...native, meter, hedges, availability, logger, seals, readers, ...(sharing ? { share } : {}) }
     const createFileReaders = () => addon.createFileReaders()
     const locations = locationSettingsOf(settings).map(location => this.#openLocation(location))
     let located: LocatedOrigin | null = null

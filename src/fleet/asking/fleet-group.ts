@@ -125,6 +125,7 @@ export class FleetGroup {
   #settings: AskSettings
   #reads = 0
   /** Milliseconds since 1970, for later starts; null: it never was one. */
+  #onSharing: (isShared: boolean) => void = () => {}
   #memberSince: number | null = null
   /** By the clock that never goes back. */
   #joiningUntilMs = Number.NEGATIVE_INFINITY
@@ -156,9 +157,23 @@ export class FleetGroup {
     parts.registry.register(parts.own)
     parts.registry.watch({
       onMembers: members => group.#listed(members),
-      onHeard: () => group.view.heard(),
+      onHeard: () => {
+        group.view.heard()
+        group.#tellSharing()
+      },
     })
     return group
+  }
+
+  /** Do members other than this host take part in reads? */
+  get hasOthers(): boolean {
+    return this.view.members.length > (this.view.own ? 1 : 0)
+  }
+
+  /** Calls `then` now and at each change of {@link hasOthers}, as far as the registry tells of it. */
+  followSharing(then: (isShared: boolean) => void): void {
+    this.#onSharing = then
+    then(this.hasOthers)
   }
 
   /** An origin whose reads ask members first. */
@@ -190,7 +205,7 @@ export class FleetGroup {
       originPace,
       originReads: this.originReads,
       now,
-      sharesImage: () => this.view.members.length > (this.view.own ? 1 : 0),
+      sharesImage: () => this.hasOthers,
       onOrigin: (reason, { image, unit, target }) => {
         this.#counters.fromOrigin(reason, image.id, unit, target.length)
       },
@@ -274,6 +289,10 @@ export class FleetGroup {
     await this.#parts.viewFile.settled()
   }
 
+  #tellSharing(): void {
+    if (!this.#isClosed) this.#onSharing(this.hasOthers)
+  }
+
   get #isJoining(): boolean {
     return this.#parts.now() < this.#joiningUntilMs
   }
@@ -289,6 +308,7 @@ export class FleetGroup {
   #listed(members: readonly Member[]): void {
     this.view.update(members)
     for (const id of this.#peers.keys()) if (!this.view.find(id)) this.#drop(id)
+    this.#tellSharing()
     this.#parts.viewFile.keep({ members: this.view.records, memberSince: this.#memberSince })
   }
 

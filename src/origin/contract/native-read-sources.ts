@@ -89,6 +89,7 @@ export class NativeReadSources {
   #table: ReaderTable | null = null
   readonly #followers = new Map<string, Follower>()
   #isAway = false
+  #isShared = false
 
   /** The origin has been opened: readers of an earlier time are not used any more. */
   replace(table: ReaderTable): void {
@@ -101,6 +102,13 @@ export class NativeReadSources {
   /** While the origin is away nothing is read natively: reads wait for it in TypeScript. */
   setAway(isAway: boolean): void {
     this.#isAway = isAway
+    this.#tellAll()
+  }
+
+  /** While members of a group take part in reads nothing is read natively: session threads know no members. */
+  setShared(isShared: boolean): void {
+    if (isShared === this.#isShared) return
+    this.#isShared = isShared
     this.#tellAll()
   }
 
@@ -130,7 +138,7 @@ export class NativeReadSources {
 
   #tell(imageId: string): void {
     const follower = this.#followers.get(imageId)
-    const reader = this.#isAway ? null : (this.#table?.get(imageId) ?? null)
+    const reader = this.#isAway || this.#isShared ? null : (this.#table?.get(imageId) ?? null)
     if (!follower || follower.reader === reader) return
     follower.reader = reader
     follower.use(reader)

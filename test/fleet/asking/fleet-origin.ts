@@ -11,6 +11,7 @@ import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-ch
 import { type RememberedView, ViewFile } from '../../../src/fleet/asking/view-file.ts'
 import { joiningMs } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
+import type { RegistryListener } from '../../../src/fleet/registry/registry.ts'
 import { StaticRegistry } from '../../../src/fleet/registry/static-registry.ts'
 import type { Origin, ReadOptions } from '../../../src/origin/contract/origin.ts'
 import { fakeClock } from '../../fixtures/fake-clock.ts'
@@ -190,6 +191,23 @@ t.test('reads that are optional, or no whole blocks, go to the origin', async t 
   t.equal((await bytesAt(0, unitBytes, { isOptional: true }))[0], 1)
   t.equal((await bytesAt(10, 100))[0], 1)
   t.same(asked, [])
+})
+
+t.test('a host hears whether others take part in reads, and of each change', async t => {
+  const heard: boolean[] = []
+  let list: (members: readonly Member[]) => void = () => {}
+  const registry = {
+    state: new StaticRegistry([], facts).state,
+    watch: ({ onMembers }: RegistryListener) => {
+      list = onMembers
+    },
+    register: () => {},
+    close: async () => {},
+  }
+  const { group } = await groupOf(t, honest, { registry })
+  group.followSharing(isShared => void heard.push(isShared))
+  list([{ id: 'm', url: urls[0]!, ...facts, state: 'up', since: 0 }])
+  t.same(heard, [false, true])
 })
 
 t.test('the view outlasts a restart without a registry; a damaged file is none', async t => {

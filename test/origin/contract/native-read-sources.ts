@@ -67,6 +67,19 @@ t.test('there is no reader while the origin is away', async t => {
   t.ok(isHeard(heard, one, null, one, null))
 })
 
+t.test('there is no reader while other hosts take part in reads', async t => {
+  const { sources, table } = opened(2)
+  const heard = following(sources, 'a')
+  sources.setShared(true)
+  table.set('a', one)
+  t.ok(isHeard(heard))
+  for (const isShared of [false, false, true, false]) sources.setShared(isShared)
+  t.ok(isHeard(heard, one, null, one))
+  sources.setAway(true)
+  sources.setShared(false)
+  t.ok(isHeard(heard, one, null, one, null))
+})
+
 t.test('beyond the images that stay open the one that was opened first has no reader', async t => {
   const { sources, table } = opened(2)
   const heard = following(sources, 'a')
