@@ -68,6 +68,21 @@ std::string find_rados(Library& library) {
   FIND(rados_read_op_assert_version);
   FIND(rados_read_op_read);
   FIND(rados_aio_read_op_operate);
+  FIND(rados_read_op_operate);
+  FIND(rados_read_op_omap_get_vals2);
+  FIND(rados_omap_get_next);
+  FIND(rados_omap_get_end);
+  FIND(rados_create_write_op);
+  FIND(rados_release_write_op);
+  FIND(rados_write_op_create);
+  FIND(rados_write_op_omap_set);
+  FIND(rados_write_op_omap_rm_keys);
+  FIND(rados_write_op_operate);
+  FIND(rados_watch2);
+  FIND(rados_unwatch2);
+  FIND(rados_watch_flush);
+  FIND(rados_notify2);
+  FIND(rados_notify_ack);
   return finder.complaint();
 }
 

@@ -18,6 +18,11 @@ using rados_t = void*;
 using rados_ioctx_t = void*;
 using rados_completion_t = void*;
 using rados_read_op_t = void*;
+using rados_write_op_t = void*;
+using rados_omap_iter_t = void*;
+using NoticeCallback = void (*)(void* argument, std::uint64_t notice, std::uint64_t handle, std::uint64_t notifier,
+                                void* data, std::size_t length);
+using WatchErrorCallback = void (*)(void* argument, std::uint64_t handle, int error);
 using rados_list_ctx_t = void*;
 using rbd_image_t = void*;
 using rbd_completion_t = void*;
@@ -77,6 +82,27 @@ struct Library {
   void (*rados_read_op_read)(rados_read_op_t, std::uint64_t offset, std::size_t length, char* buffer,
                              std::size_t* bytes_read, int* result);
   int (*rados_aio_read_op_operate)(rados_read_op_t, rados_ioctx_t, rados_completion_t, const char* object, int flags);
+  int (*rados_read_op_operate)(rados_read_op_t, rados_ioctx_t, const char* object, int flags);
+  void (*rados_read_op_omap_get_vals2)(rados_read_op_t, const char* start_after, const char* prefix,
+                                       std::uint64_t count_max, rados_omap_iter_t*, unsigned char* has_more,
+                                       int* result);
+  int (*rados_omap_get_next)(rados_omap_iter_t, char** key, char** value, std::size_t* length);
+  void (*rados_omap_get_end)(rados_omap_iter_t);
+  rados_write_op_t (*rados_create_write_op)();
+  void (*rados_release_write_op)(rados_write_op_t);
+  void (*rados_write_op_create)(rados_write_op_t, int exclusive, const char* category);
+  void (*rados_write_op_omap_set)(rados_write_op_t, char const* const* keys, char const* const* values,
+                                  const std::size_t* lengths, std::size_t count);
+  void (*rados_write_op_omap_rm_keys)(rados_write_op_t, char const* const* keys, std::size_t count);
+  int (*rados_write_op_operate)(rados_write_op_t, rados_ioctx_t, const char* object, std::time_t* mtime, int flags);
+  int (*rados_watch2)(rados_ioctx_t, const char* object, std::uint64_t* handle, NoticeCallback, WatchErrorCallback,
+                      void* argument);
+  int (*rados_unwatch2)(rados_ioctx_t, std::uint64_t handle);
+  int (*rados_watch_flush)(rados_t);
+  int (*rados_notify2)(rados_ioctx_t, const char* object, const char* data, int length, std::uint64_t ms_max,
+                       char** replies, std::size_t* reply_bytes);
+  int (*rados_notify_ack)(rados_ioctx_t, const char* object, std::uint64_t notice, std::uint64_t handle,
+                          const char* data, int length);
 
   int (*rbd_list2)(rados_ioctx_t, ImageSpec* images, std::size_t* count);
   void (*rbd_image_spec_list_cleanup)(ImageSpec* images, std::size_t count);

@@ -83,6 +83,22 @@ export interface CephPool {
   readObject(name: string, version: bigint, offset: number, target: Uint8Array): CephRead<void>
   /** This version of an object, for native threads; it reads nothing any more once the pool is closed. */
   source(name: string, version: bigint): OriginReader
+  /** The omap of an object: key, value, key, value, of keys that begin with `prefix`; none where there is no object. */
+  omapEntries(name: string, prefix: string, countMax: number): Promise<readonly string[]>
+  /** The object is made where there is none. */
+  setOmapEntry(name: string, key: string, value: string): Promise<void>
+  removeOmapEntry(name: string, key: string): Promise<void>
+  /** Tell those that watch an object; they are waited for that long at most. */
+  notifyWatchers(name: string, msMax: number): Promise<void>
+  watch(name: string): Promise<CephWatch>
+  close(): void
+}
+
+/** A watch of an object. */
+export interface CephWatch {
+  /** Resolves with the next notice; of one at a time. Rejects when the watch has ended. */
+  next(): Promise<void>
+  /** A promise that waits for a notice is rejected. */
   close(): void
 }
 

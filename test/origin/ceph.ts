@@ -9,6 +9,7 @@ import { cephNativeReads } from '../contract/ceph/native-reads.ts'
 import { radosContract } from '../contract/ceph/rados-contract.ts'
 import { rbdBytes } from '../contract/ceph/rbd-bytes.ts'
 import { rbdContract } from '../contract/ceph/rbd-contract.ts'
+import { cephRegistry } from '../contract/ceph/registry.ts'
 import { swiftGateway } from '../contract/ceph/swift-gateway.ts'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
 
@@ -22,6 +23,7 @@ if (noCeph !== false) {
   rbdBytes(() => cluster)
   radosContract(() => cluster)
   cephNativeReads(() => cluster)
+  cephRegistry(() => cluster)
   cephMounted(() => cluster)
   cephGuide(() => cluster)
   cephFaults(() => cluster)

@@ -57,6 +57,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->cluster = Napi::Persistent(CephCluster::define(env));
   classes->pool = Napi::Persistent(CephPool::define(env));
   classes->image = Napi::Persistent(CephImage::define(env));
+  classes->watch = Napi::Persistent(CephWatch::define(env));
   classes->answers = Answers::create(env);
   env.SetInstanceData(classes);
   exports.Set("openLibraries", Napi::Function::New(env, open_libraries, "openLibraries"));

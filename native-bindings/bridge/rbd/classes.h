@@ -8,7 +8,9 @@
 #include <memory>
 
 #include "bridge/rbd/answers.h"
+#include "bridge/rbd/notices.h"
 #include "rbd/image.h"
+#include "rbd/omap.h"
 #include "rbd/requests.h"
 
 namespace parentfs::bridge {
@@ -40,11 +42,28 @@ class CephPool : public Napi::ObjectWrap<CephPool> {
   Napi::Value stat_object(const Napi::CallbackInfo& info);
   Napi::Value read_object(const Napi::CallbackInfo& info);
   Napi::Value source(const Napi::CallbackInfo& info);
+  Napi::Value omap_entries(const Napi::CallbackInfo& info);
+  Napi::Value set_omap_entry(const Napi::CallbackInfo& info);
+  Napi::Value remove_omap_entry(const Napi::CallbackInfo& info);
+  Napi::Value notify_watchers(const Napi::CallbackInfo& info);
+  Napi::Value watch(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
   /** @throws EBADF once it is closed */
   const std::shared_ptr<rbd::Pool>& open(Napi::Env env);
 
   std::shared_ptr<rbd::Pool> pool_;
+};
+
+class CephWatch : public Napi::ObjectWrap<CephWatch> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit CephWatch(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value next(const Napi::CallbackInfo& info);
+  void close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<WatchedObject> watched_;
 };
 
 class CephImage : public Napi::ObjectWrap<CephImage> {
@@ -67,6 +86,7 @@ struct CephClasses {
   Napi::FunctionReference cluster;
   Napi::FunctionReference pool;
   Napi::FunctionReference image;
+  Napi::FunctionReference watch;
   std::shared_ptr<Answers> answers;
 
   static CephClasses& of(Napi::Env env) { return *env.GetInstanceData<CephClasses>(); }

@@ -56,6 +56,10 @@ Napi::Function CephPool::define(Napi::Env env) {
        InstanceMethod("openImage", &CephPool::open_image), InstanceMethod("snapshotIds", &CephPool::snapshot_ids),
        InstanceMethod("objects", &CephPool::objects), InstanceMethod("statObject", &CephPool::stat_object),
        InstanceMethod("readObject", &CephPool::read_object), InstanceMethod("source", &CephPool::source),
+       InstanceMethod("omapEntries", &CephPool::omap_entries),
+       InstanceMethod("setOmapEntry", &CephPool::set_omap_entry),
+       InstanceMethod("removeOmapEntry", &CephPool::remove_omap_entry),
+       InstanceMethod("notifyWatchers", &CephPool::notify_watchers), InstanceMethod("watch", &CephPool::watch),
        InstanceMethod("close", &CephPool::close)});
 }
 

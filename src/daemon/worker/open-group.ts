@@ -22,12 +22,18 @@ import { ViewFile } from '../../fleet/asking/view-file.ts'
 import { boundedWeight, type Member } from '../../fleet/group/member.ts'
 import { DnsRegistry } from '../../fleet/registry/dns-registry.ts'
 import { EtcdRegistry } from '../../fleet/registry/etcd-registry.ts'
+import { registryRequestMsMax } from '../../fleet/registry/limits.ts'
+import { RadosRegistry } from '../../fleet/registry/rados-registry.ts'
 import type { MemberRegistry } from '../../fleet/registry/registry.ts'
 import { idOfUrl, StaticRegistry } from '../../fleet/registry/static-registry.ts'
 import type { PromotionProgress } from '../../fleet/server/promotion-requests.ts'
 import type { PromotionPart } from '../../fleet/wire/promotion.ts'
 import { unitBlocks } from '../../fleet/wire/wire.ts'
+import { loadCephAddon } from '../../native/ceph-addon.ts'
+import { cephPlaceOf, isCephUrl } from '../../origin/ceph/ceph-url.ts'
+import { OmapObject } from '../../origin/ceph/omap-object.ts'
 import { Secret } from '../../origin/http/secret.ts'
+import { cephOptionsOf } from '../config/ceph-settings.ts'
 import type { Configuration } from '../config/configuration.ts'
 import type { FleetSettings } from '../config/fleet-settings.ts'
 
@@ -211,8 +217,9 @@ export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
 }
 
 /** @throws CacheError invalid-argument */
-function registryOf({ fleet, cache }: Configuration, logger: Logger): MemberRegistry {
-  const { etcd, dns, members, prefix, user, password, ca, certificate, key } = fleet.registry
+function registryOf(configuration: Configuration, logger: Logger): MemberRegistry {
+  const { fleet, cache } = configuration
+  const { etcd, rados, dns, members, prefix, user, password, ca, certificate, key } = fleet.registry
   const facts = { rack: fleet.rack ?? '', weight: 1, blockBytes: cache.blockSize }
   if (etcd !== null) {
     const secret = password === undefined ? null : new Secret(password, { logger })
@@ -220,11 +227,33 @@ function registryOf({ fleet, cache }: Configuration, logger: Logger): MemberRegi
     const place = { servers: etcd, ca, certificate, key, ...login }
     return new EtcdRegistry({ ...place, prefix: prefix ?? 'parentfs', group: fleet.group!, logger })
   }
+  if (rados.pool !== null) {
+    const object = omapObjectOf(configuration, rados.pool, rados.object ?? `parentfs.${fleet.group}`)
+    return new RadosRegistry({ object, group: fleet.group!, logger, now: () => performance.now() })
+  }
   if (dns !== null) {
     const scheme = fleet.tls.certificate === null && fleet.tls.ca === null ? 'http' : 'https'
     return new DnsRegistry({ name: dns, scheme, facts, logger, resolve: resolveSrv })
   }
   if (members !== null) return new StaticRegistry(members, facts)
-  const advice = 'give fleet.registry.etcd, dns or members'
+  const advice = 'give fleet.registry.etcd, rados, dns or members'
   throw new CacheError('invalid-argument', `fleet.group: the group ${fleet.group} has no registry: ${advice}`)
+}
+
+/** In the cluster of the first origin in one. @throws CacheError invalid-argument where none is, or Ceph is missing */
+function omapObjectOf({ places }: Configuration, pool: string, object: string): OmapObject {
+  const found = places.find(({ settings }) => isCephUrl(settings.url))
+  if (!found) {
+    const advice = 'fleet.registry.rados: no origin is in a Ceph cluster: take etcd, dns or members'
+    throw new CacheError('invalid-argument', advice)
+  }
+  const { cluster } = cephPlaceOf(found.settings.url)
+  const { id, configurationFile, keyring } = { ...cephOptionsOf(found.settings as Parameters<typeof cephOptionsOf>[0]) }
+  try {
+    const addon = loadCephAddon()
+    const options = { addon, id: id ?? null, configurationFile: configurationFile ?? null, keyring: keyring ?? null }
+    return new OmapObject({ cluster, pool }, object, { ...options, callMsMax: registryRequestMsMax })
+  } catch (cause) {
+    throw new CacheError('invalid-argument', `fleet.registry.rados: ${messageOf(cause)}`, { cause })
+  }
 }

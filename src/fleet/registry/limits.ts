@@ -29,5 +29,8 @@ export const radosPollMs = 5_000
 
 export const radosGoneMs = 15_000
 
+/** The age at which another host removes the entry of one that is gone: far longer than any stall. */
+export const radosForgottenMs = 60 * 60_000
+
 /** A watch is taken for dead when nothing came for so long: a progress notice comes every ten minutes at the least. */
 export const watchSilentMsMax = 15 * 60_000

@@ -22,3 +22,6 @@ export const rbdHolesRetryMs = 10_000
 
 /** Objects of a parent at most: node ids of the object view have 28 bits for their numbers. */
 export const parentObjectsMax = 2 ** 28
+
+/** The time that a notice waits for those who watch: one that is stopped would make it wait for ever. */
+export const notifyMsMax = 1_000
