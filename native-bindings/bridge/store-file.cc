@@ -87,6 +87,7 @@ Napi::Value StoreFile::write_blocks(const Napi::CallbackInfo& info) {
   struct Written {
     std::vector<std::uint32_t> sums;
     std::vector<std::uint64_t> zeros;
+    std::uint64_t cloned_bytes = 0;
     int error = 0;
   };
   const auto written = std::make_shared<Written>();
@@ -94,13 +95,37 @@ Napi::Value StoreFile::write_blocks(const Napi::CallbackInfo& info) {
   for (std::uint32_t k = 0; k < extents.Length(); k++) {
     writes.emplace_back(whole_number(offsets.Get(k), "offset"), bytes(extents.Get(k), "bytes"));
   }
-  auto work = [file = file_, written, writes = std::move(writes), medium](auto) {
+  // Blocks of all extents, one behind another.
+  std::shared_ptr<image::DataFile> older;
+  std::vector<std::int64_t> sources;
+  if (info[3].IsObject()) {
+    const Napi::Object clones = object(info[3], "clones");
+    older = file_of(clones.Get("file"));
+    const Napi::Array offsets_there = array(clones.Get("offsets"), "offsets");
+    for (std::uint32_t k = 0; k < offsets_there.Length(); k++) {
+      sources.push_back(offsets_there.Get(k).As<Napi::Number>().Int64Value());
+    }
+    std::size_t blocks = 0;
+    const std::size_t block_bytes = file_ ? file_->geometry().block_bytes() : 1;
+    for (const auto& write : writes) blocks += (write.second.size() + block_bytes - 1) / block_bytes;
+    if (blocks != sources.size()) throw Napi::RangeError::New(info.Env(), "clones must say a source of each block");
+  }
+  auto work = [file = file_, written, writes = std::move(writes), medium, older, sources = std::move(sources)](auto) {
+    std::span<const std::int64_t> left = sources;
     for (const auto& [offset, source] : writes) {
-      const auto outcome = file->write_blocks(offset, source, medium);
+      image::CloneSource clones;
+      if (older) {
+        const std::size_t block_bytes = file->geometry().block_bytes();
+        const std::size_t count = (source.size() + block_bytes - 1) / block_bytes;
+        clones = {.file = older.get(), .offsets = left.first(count)};
+        left = left.subspan(count);
+      }
+      const auto outcome = file->write_blocks(offset, source, medium, clones);
       written->error = outcome.error();
       if (!outcome.ok()) break;
       written->sums.insert(written->sums.end(), outcome.value().sums.begin(), outcome.value().sums.end());
       written->zeros.push_back(outcome.value().zero);
+      written->cloned_bytes += outcome.value().cloned_bytes;
     }
     return 0;
   };
@@ -112,6 +137,7 @@ Napi::Value StoreFile::write_blocks(const Napi::CallbackInfo& info) {
     Napi::Object made = Napi::Object::New(env);
     made.Set("sums", sums);
     made.Set("zeros", zeros);
+    made.Set("clonedBytes", static_cast<double>(written->cloned_bytes));
     made.Set("error", written->error != 0 ? system_error(env, written->error, "write").Value() : env.Null());
     return made;
   };

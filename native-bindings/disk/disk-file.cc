@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
+#include <vector>
 
 #include "disk/aligned-buffer.h"
 #include "syscalls/files.h"
@@ -13,6 +15,9 @@
 namespace parentfs::disk {
 
 namespace {
+
+/** Bytes that are read back at once of a range that was shared. */
+constexpr std::size_t cloned_piece_bytes = std::size_t{256} * 1024;
 
 DiskRead read_from(int fd, std::uint64_t offset, std::span<std::byte> target, int flags) {
   DiskRead done{.bytes = 0, .error = 0};
@@ -89,6 +94,25 @@ int DiskFile::write(std::uint64_t offset, std::span<const std::byte> bytes, int 
   // Some file systems take O_DIRECT and then want larger units than pages.
   if (error == EINVAL) return write_to(fd(), offset, bytes);
   return error != 0 ? error : write_to(fd(), offset + pages, bytes.subspan(pages));
+}
+
+Cloned DiskFile::clone(const DiskFile& source, std::uint64_t source_offset, std::uint64_t offset,
+                       std::span<const std::byte> bytes) const {
+  if (faults_ != nullptr && faults_->strike(DiskOperation::write, offset, bytes.size()) != 0) return Cloned::failed;
+  const int error = syscalls::clone_range(source.fd(), source_offset, fd(), offset, bytes.size());
+  if (error == EOPNOTSUPP || error == EXDEV || error == ENOTTY) return Cloned::impossible;
+  if (error != 0) return Cloned::failed;
+  // The source may have been punched, or have rotted, since its bytes were read.
+  std::vector<std::byte> piece(std::min<std::size_t>(bytes.size(), cloned_piece_bytes));
+  while (!bytes.empty()) {
+    const std::size_t length = std::min(bytes.size(), piece.size());
+    const DiskRead got = read(offset, std::span(piece).first(length), Pages::drop);
+    const bool is_same = got.error == 0 && got.bytes == length && std::memcmp(piece.data(), bytes.data(), length) == 0;
+    if (!is_same) return Cloned::failed;
+    bytes = bytes.subspan(length);
+    offset += length;
+  }
+  return Cloned::shared;
 }
 
 int DiskFile::punch(std::uint64_t offset, std::uint64_t length) const {

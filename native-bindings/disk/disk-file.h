@@ -33,6 +33,9 @@ enum class Pages {
   drop_behind,
 };
 
+/** `failed`: the range is not these bytes, and any of it may have changed. `impossible`: the file system never can. */
+enum class Cloned { shared, failed, impossible };
+
 class DiskFile {
  public:
   /** @param faults, reads null, or outlive this */
@@ -68,6 +71,12 @@ class DiskFile {
    * @returns 0 or an errno
    */
   [[nodiscard]] int write(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd = -1) const;
+  /**
+   * Share a range of `source` instead of writing it, and read it back.
+   * @param bytes what lies there
+   */
+  [[nodiscard]] Cloned clone(const DiskFile& source, std::uint64_t source_offset, std::uint64_t offset,
+                           std::span<const std::byte> bytes) const;
   /** @returns 0 or an errno; nothing is no error */
   [[nodiscard]] int punch(std::uint64_t offset, std::uint64_t length) const;
   /** fdatasync. @returns 0 or an errno */

@@ -109,7 +109,36 @@ void DataFile::touch(std::uint64_t offset, std::size_t length, std::uint32_t tic
   }
 }
 
-Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium) {
+int DataFile::write_data(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd,
+                         const CloneSource& source, std::uint64_t& cloned_bytes) const {
+  if (source.file == nullptr || !may_clone_) return disk_.write(offset, bytes, direct_fd);
+  const std::uint64_t block_bytes = geometry_.block_bytes();
+  const auto& from = source.offsets;
+  for (std::size_t first = 0, end = 0; first * block_bytes < bytes.size(); first = end) {
+    const bool has_source = from[first] >= 0;
+    const auto goes_on = [&](std::size_t k) {
+      if (k * block_bytes >= bytes.size()) return false;
+      return has_source ? from[k] == from[k - 1] + static_cast<std::int64_t>(block_bytes) : from[k] < 0;
+    };
+    for (end = first + 1; goes_on(end);) end++;
+    const std::uint64_t begin = first * block_bytes;
+    const auto part = bytes.subspan(begin, std::min<std::uint64_t>(end * block_bytes, bytes.size()) - begin);
+    if (has_source && may_clone_) {
+      const auto there = static_cast<std::uint64_t>(from[first]);
+      const disk::Cloned cloned = disk_.clone(source.file->disk_, there, offset + begin, part);
+      if (cloned == disk::Cloned::impossible) may_clone_ = false;
+      if (cloned == disk::Cloned::shared) {
+        cloned_bytes += part.size();
+        continue;
+      }
+    }
+    if (const int error = disk_.write(offset + begin, part, direct_fd); error != 0) return error;
+  }
+  return 0;
+}
+
+Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<const std::byte> bytes, Medium medium,
+                                             const CloneSource& source) {
   const std::uint64_t block_bytes = geometry_.block_bytes();
   const std::uint64_t count = (bytes.size() + block_bytes - 1) / block_bytes;
   const bool whole = bytes.size() % block_bytes == 0 || offset + bytes.size() == geometry_.size_bytes();
@@ -135,8 +164,10 @@ Result<WrittenBlocks> DataFile::write_blocks(std::uint64_t offset, std::span<con
     const std::uint64_t begin = first * block_bytes;
     const std::uint64_t stop = std::min<std::uint64_t>(end * block_bytes, bytes.size());
     // Whole blocks also past the end of the file: a tail that is punched exactly stays allocated.
+    const CloneSource part{.file = source.file,
+                           .offsets = source.file == nullptr ? source.offsets : source.offsets.subspan(first, end - first)};
     const int error = zero ? disk_.punch(offset + begin, (end - first) * block_bytes)
-                           : disk_.write(offset + begin, bytes.subspan(begin, stop - begin), direct.get());
+                           : write_data(offset + begin, bytes.subspan(begin, stop - begin), direct.get(), part, landed.cloned_bytes);
     if (error != 0) return Failure{error};
   }
   if (direct.get() >= 0) bypassed_.add(offset, bytes.size());

@@ -43,6 +43,16 @@ struct WrittenBlocks {
   std::vector<std::uint32_t> sums;
   /** Bit k: block k is all zeros and was punched. */
   std::uint64_t zero = 0;
+  /** Bytes that are shared with another file instead of written. */
+  std::uint64_t cloned_bytes = 0;
+};
+
+class DataFile;
+
+/** Another file with blocks of an extent: the offset of each there, negative for none. */
+struct CloneSource {
+  const DataFile* file = nullptr;
+  std::span<const std::int64_t> offsets;
 };
 
 using Sums = std::array<std::uint32_t, residency::blocks_per_object>;
@@ -108,9 +118,10 @@ class DataFile {
    * Write whole blocks (at most 64) and say their checksums; runs of zero blocks are punched instead. EINVAL when the
    * range is not of whole blocks, or lies outside of the image.
    * @param medium `disk` leaves nothing in the page cache, where `bytes` begin at a page and the file system can
+   * @param source blocks of which the file system may share the place, as long as they are these bytes
    */
   [[nodiscard]] Result<WrittenBlocks> write_blocks(std::uint64_t offset, std::span<const std::byte> bytes,
-                                    Medium medium = Medium::page_cache);
+                                    Medium medium = Medium::page_cache, const CloneSource& source = {});
 
   /**
    * Verify `blocks` of `object`: those with the right checksum, whatever the table says, and those that could not be
@@ -132,7 +143,13 @@ class DataFile {
   [[nodiscard]] int sync() const { return disk_.sync(); }
 
  private:
+  /** Blocks that are not zeros, shared where they can be. @returns 0 or an errno */
+  [[nodiscard]] int write_data(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd,
+                               const CloneSource& source, std::uint64_t& cloned_bytes) const;
+
   disk::DiskFile disk_;
+  /** Until the file system has refused once. */
+  mutable std::atomic<bool> may_clone_{true};
   std::shared_ptr<residency::Table> table_;
   residency::Geometry geometry_;
   HitCounts hits_;

@@ -2,7 +2,9 @@
 #include "syscalls/files.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -82,6 +84,15 @@ int punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {
   do {
     done = ::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                        static_cast<off_t>(length));
+  } while (done != 0 && errno == EINTR);
+  return done == 0 ? 0 : errno;
+}
+
+int clone_range(int from, std::uint64_t from_offset, int fd, std::uint64_t offset, std::uint64_t length) {
+  file_clone_range range{.src_fd = from, .src_offset = from_offset, .src_length = length, .dest_offset = offset};
+  int done = 0;
+  do {
+    done = ::ioctl(fd, FICLONERANGE, &range);
   } while (done != 0 && errno == EINTR);
   return done == 0 ? 0 : errno;
 }

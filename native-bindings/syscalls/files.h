@@ -40,6 +40,11 @@ Result<OwnedFd> open_uncached(int fd, int access);
 /** @returns 0 or an errno. `length` may reach past the end; the size stays. */
 int punch_hole(int fd, std::uint64_t offset, std::uint64_t length);
 /**
+ * Share a range of another file (FICLONERANGE). Both lie at blocks of the file system. @returns 0 or an errno; EOPNOTSUPP, EXDEV or
+ * ENOTTY where the file system cannot
+ */
+int clone_range(int from, std::uint64_t from_offset, int fd, std::uint64_t offset, std::uint64_t length);
+/**
  * See to it that the file at `path` can be written, and grow by `bytes` (where there is less room: a quarter of that) without
  * more room on its file system; its size stays. @returns 0 or an errno; a file system that cannot set room aside is no error
  */

@@ -71,6 +71,8 @@ export interface RoomsMeasurements
     /** Images with a data file. */
     readonly images: number
     readonly failedBatches: number
+    /** Bytes that came from older versions of sealed images. */
+    readonly taken: { readonly reflinkedBytes: number; readonly copiedBytes: number }
     readonly unlockedIndexBytes: number
   }
   readonly health: Status['health']['state']

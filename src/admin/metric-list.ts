@@ -64,6 +64,16 @@ const cache: readonly Metric[] = [
     m => m.cache.unlockedIndexBytes,
   ),
   counter('parentfs_cache_failed_batches_total', 'Batches of promotions lost to the disk.', m => m.cache.failedBatches),
+  {
+    kind: 'counter',
+    name: 'parentfs_taken_bytes_total',
+    help: 'Bytes that new versions of sealed images took from older ones: shared by the file system (reflink), or written once more (copy).',
+    labels: ['way'],
+    read: ({ cache: { taken } }) => [
+      { labels: { way: 'reflink' }, value: taken.reflinkedBytes },
+      { labels: { way: 'copy' }, value: taken.copiedBytes },
+    ],
+  },
   gauge('parentfs_promotion_queue_bytes', 'Bytes in the promotion queue.', m => m.promotion.queuedBytes),
   counter('parentfs_promoted_bytes_total', 'Bytes promoted into the cache.', m => m.promotion.promotedBytes),
   {

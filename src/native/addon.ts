@@ -40,8 +40,17 @@ export interface WrittenSums {
   readonly sums: Uint32Array
   /** One mask an extent that was written. Bit k: its block k is all zeros, was punched and takes no space. */
   readonly zeros: BigUint64Array
+  /** Bytes that share their place with another file instead of being written. */
+  readonly clonedBytes: number
   /** The reason why the next extent, and those after it, were not written; null when all were. */
   readonly error: Error | null
+}
+
+/** Another data file with blocks that are to be written. */
+export interface CloneSources {
+  readonly file: StoreFile
+  /** The offset there of each block of all extents, in order; -1 for a block that it lacks. */
+  readonly offsets: readonly number[]
 }
 
 /** The outcome of a verification, one bit a block; blocks in neither mask are there and wrong. */
@@ -96,8 +105,14 @@ export interface StoreFile {
    * residency.
    * @param toDisk leave nothing in the page cache (O_DIRECT), where an extent begins at a page, see {@link
    * Addon.bytesToPage}, objects are multiples of 2 MiB, and the file system can
+   * @param clones blocks whose place another file shares, where the file system can and its bytes are the same
    */
-  writeBlocks(offsets: readonly number[], extents: readonly Uint8Array[], toDisk?: boolean): Promise<WrittenSums>
+  writeBlocks(
+    offsets: readonly number[],
+    extents: readonly Uint8Array[],
+    toDisk?: boolean,
+    clones?: CloneSources | null,
+  ): Promise<WrittenSums>
   /**
    * Read the blocks of `object` that `blocks` names, whatever the table says, and compare them with `sums` (64
    * entries). Resolves those that were whole and right, and those that could not be read. Changes no residency.

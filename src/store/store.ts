@@ -68,6 +68,9 @@ export class Store {
   onWritten: (bytes: number) => void = () => {}
   /** See {@link StoreContext.proofOf}. */
   proofOf: StoreContext['proofOf'] = async () => null
+  /** See {@link StoreContext.takenOf}. */
+  takenOf: StoreContext['takenOf'] = () => null
+  #taken = { reflinkedBytes: 0, copiedBytes: 0 }
   readonly #failedFiles: OpenBackoff
   readonly #retirement: ImageRemoval
   #closing: Promise<void> | undefined
@@ -99,8 +102,19 @@ export class Store {
       written: bytes => this.onWritten(bytes),
       syncDirectory: () => options.directory.sync(),
       proofOf: (...range) => this.proofOf(...range),
+      takenOf: image => this.takenOf(image),
+      fileOf: imageId => this.#images.get(imageId)?.file ?? null,
+      onTaken: (reflinkedBytes, copiedBytes) => {
+        this.#taken.reflinkedBytes += reflinkedBytes
+        this.#taken.copiedBytes += copiedBytes
+      },
     }
     this.#retirement = new ImageRemoval({ ...this.#parts, images: this.#images, directory: options.directory })
+  }
+
+  /** Bytes that were taken from older versions: their places shared by the file system, or written once more. */
+  get taken(): { readonly reflinkedBytes: number; readonly copiedBytes: number } {
+    return { ...this.#taken }
   }
 
   /**

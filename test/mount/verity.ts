@@ -19,6 +19,7 @@ import t, { type Test } from 'tap'
 import { cannotMount, makeComplete, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { makeLoopDisk } from '../fixtures/loop-disk.ts'
 import { run } from '../fixtures/run.ts'
 import { noVeritysetup, seal } from '../fixtures/sealed-images.ts'
 import { until } from '../fixtures/until.ts'
@@ -38,8 +39,9 @@ function flip(path: string, offset: number): void {
   utimesSync(path, atime, mtime)
 }
 
-async function mounted(t: Test, verify: (rootHash: string) => string, more = '') {
-  const where = place(t)
+async function mounted(t: Test, verify: (rootHash: string) => string, more = '', cache: string | null = null) {
+  const made = place(t)
+  const where = cache === null ? made : { ...made, cacheDirectory: cache }
   const source = join(where.originDirectory, 'a.raw')
   writeSample(source, image)
   const rootHash = seal(source, `${source}.verity`)
@@ -113,7 +115,26 @@ t.test('what was changed on the way is EIO, and no other block', { skip: cannotM
 })
 
 t.test('an upgrade costs what changed, and the older version goes', { skip: cannotMount || noVeritysetup }, async t => {
-  const { where, source, view } = await mounted(t, () => '{ verity: require }', 'revalidate: 1s')
+  const { reflink, copy, where } = await upgrade(t, null)
+  t.ok(reflink + copy > 20 * MiB, 'the rest came from the older version')
+  const files = () => readdirSync(join(where.cacheDirectory, 'images')).length
+  await until(() => files() === 1, patienceMs, 'the older version is retired')
+  const trees = () => readdirSync(join(where.cacheDirectory, 'trees')).length
+  await until(() => trees() === 1, patienceMs, 'and its tree')
+  t.match(await statusOf(where), { images: [{ name: 'a.raw', complete: true }] })
+})
+
+t.test('a file system that can shares the blocks of both versions', { skip: cannotMount || noVeritysetup }, async t => {
+  const disk = await makeLoopDisk(t, 'xfs', 600 * MiB)
+  const { reflink, copy, stop } = await upgrade(t, join(disk.mountpoint, 'cache'))
+  t.ok(reflink > 20 * MiB, `${reflink} bytes are shared`)
+  t.ok(copy < reflink / 4, `${copy} bytes were copied`)
+  await stop()
+})
+
+/** @param cache its directory; null: a usual one */
+async function upgrade(t: Test, cache: string | null) {
+  const { where, source, view } = await mounted(t, () => '{ verity: require }', 'revalidate: 1s', cache)
   await makeComplete(where, 'a.raw')
   const before = (await statusOf(where)).origin.bytes
   const after = Buffer.from(sampleBytes(image, 0, image.sizeBytes))
@@ -135,9 +156,9 @@ t.test('an upgrade costs what changed, and the older version goes', { skip: cann
   const share = (origin.bytes - before) / changedBytes
   t.ok(share < 1.1, `${share} of the changed bytes were fetched`)
   await makeComplete(where, 'a.raw')
-  const files = () => readdirSync(join(where.cacheDirectory, 'images')).length
-  await until(() => files() === 1, patienceMs, 'the older version is retired')
-  const trees = () => readdirSync(join(where.cacheDirectory, 'trees')).length
-  await until(() => trees() === 1, patienceMs, 'and its tree')
-  t.match(await statusOf(where), { images: [{ name: 'a.raw', complete: true }] })
-})
+  const said = (await parentfs('metrics', where.mountpoint)).stdout.toString()
+  const taken = (way: string) =>
+    Number(new RegExp(`^parentfs_taken_bytes_total.*"${way}".* (\\d+)$`, 'm').exec(said)?.[1])
+  const stop = async () => t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  return { reflink: taken('reflink'), copy: taken('copy'), stop, where }
+}

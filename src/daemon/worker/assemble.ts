@@ -172,6 +172,7 @@ export class Rooms {
     this.#closers.push('store', () => store.close())
     if (bypass) store.health.forceBypass(bypass.reason)
     seals.use(store)
+    store.takenOf = image => this.#origins.takenOf(image)
     store.proofOf = (image, offset, length) => this.#origins.localProof(image, offset, length)
     this.#origins.keepSealsIn(seals, heldVersionsOf(store))
     clock.advanceTo(store.latestUse + 1)

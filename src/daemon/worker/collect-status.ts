@@ -68,13 +68,13 @@ export function collectStatus({
     knownImages,
   } = cache.counters
   const { capacityBytes, usedBytes } = store.capacity
-  const { indexShare, failedBatches } = store
+  const { indexShare, failedBatches, taken } = store
   // The store keeps what it took as a share of its budget.
   const indexBytes = Math.round(indexShare * capacityBytes * indexShareMax)
   return {
     ...measureReads(cache, transport, librbd),
     cache: {
-      ...{ capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches },
+      ...{ capacityBytes, usedBytes, indexBytes, images: [...store.images()].length, failedBatches, taken },
       unlockedIndexBytes: memoryLock.unlockedBytes,
     },
     pinned: cache.pinned,

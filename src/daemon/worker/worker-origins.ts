@@ -32,6 +32,7 @@ import { identityOf, openOrigin } from '../../origin/open-origin.ts'
 import { type HeldVersions, nothingHeld } from '../../origin/sealed/delta.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
+import type { TakenSource } from '../../origin/sealed/taken-blocks.ts'
 import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
 import { Hedges } from '../../origin/wrappers/hedge.ts'
@@ -191,6 +192,11 @@ export class WorkerOrigins {
   async localProof(image: Image, offset: number, length: number): Promise<TreeProof | null> {
     const found = this.#open.find(({ origin }) => origin.url === image.origin)
     return (await found?.seals.localProof(image, offset, length, { signal: neverAborted })) ?? null
+  }
+
+  /** See {@link SealedOrigin.takenOf}. */
+  takenOf(image: Image): TakenSource | null {
+    return this.#open.find(({ origin }) => origin.url === image.origin)?.seals.takenOf(image.id) ?? null
   }
 
   /** The longest that a miss of any of them is waited for: a waiter further down knows the end, and the reason. */

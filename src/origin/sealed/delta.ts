@@ -10,6 +10,7 @@ import type { ReadOptions } from '../contract/origin.ts'
 import type { HashTree } from './hash-tree.ts'
 import { movedWaitMs } from './limits.ts'
 import { MovedLeaves } from './moved-leaves.ts'
+import { TakenBlocks } from './taken-blocks.ts'
 
 /** Images that the cache holds. */
 export interface HeldVersions {
@@ -48,6 +49,7 @@ export class Delta {
   readonly #tree: HashTree
   readonly #held: HeldVersions
   readonly #moved: MovedLeaves
+  readonly taken: TakenBlocks
   readonly #building: Promise<void>
   #takenBytes = 0
 
@@ -57,6 +59,7 @@ export class Delta {
     this.older = older
     this.#olderTree = olderTree
     this.#held = held
+    this.taken = new TakenBlocks(older.id, olderTree.parameters.dataBlockBytes)
     this.#moved = new MovedLeaves(olderTree.parameters.dataBlocks)
     this.#building = this.#moved.addAll(olderTree, { signal }).catch(() => {})
   }
@@ -90,8 +93,9 @@ export class Delta {
   }
 
   /** Take a run from the older version. @returns false when it is not there any more */
-  async take({ source, length }: DeltaRun, target: Uint8Array): Promise<boolean> {
+  async take({ offset, source, length }: DeltaRun, target: Uint8Array): Promise<boolean> {
     if (source === null || !(await this.#held.read(this.older.id, source, target))) return false
+    this.taken.note(offset, length, source)
     this.#takenBytes += length
     return true
   }

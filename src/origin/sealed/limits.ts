@@ -57,5 +57,8 @@ export const movedLeavesMax = 2 ** 20
 /** The longest that a read waits for that table. */
 export const movedWaitMs = 500
 
+/** Blocks that were taken and may not be written yet: 64 MiB with blocks of 4 KiB, a hundred bytes each. */
+export const takenBlocksMax = 2 ** 14
+
 /** Requests of one read for the blocks that an older version lacks, at once. */
 export const deltaRequestsMax = 8

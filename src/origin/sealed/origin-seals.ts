@@ -10,6 +10,7 @@ import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { type ComparedVersions, type HeldVersions, nothingHeld } from './delta.ts'
 import { type KnownSeal, noKeeper, type Seal, type SealKeeper } from './seal.ts'
 import { SealedOrigin } from './sealed-origin.ts'
+import type { TakenSource } from './taken-blocks.ts'
 import { isAnyVerified, type OriginVerifyOptions } from './verify-options.ts'
 import { type WrongBlockCounters, WrongBlocks } from './wrong-blocks.ts'
 
@@ -72,6 +73,11 @@ export class OriginSeals {
   /** See {@link SealedOrigin.localProof}. */
   async localProof(image: Image, offset: number, length: number, options: ReadOptions): Promise<TreeProof | null> {
     return (await this.#origin?.localProof(image, offset, length, options)) ?? null
+  }
+
+  /** See {@link SealedOrigin.takenOf}. */
+  takenOf(imageId: string): TakenSource | null {
+    return this.#origin?.takenOf(imageId) ?? null
   }
 
   /** See {@link SealedOrigin.prepare}; null where proofs are off. */

@@ -21,6 +21,7 @@ import { type ProvenRead, readProven, TreeChangedError } from './proven-read.ts'
 import { ProvenStream } from './proven-stream.ts'
 import type { KnownSeal, Seal, SealKeeper, SealRecord } from './seal.ts'
 import { SealFinder } from './seal-finder.ts'
+import type { TakenSource } from './taken-blocks.ts'
 import { isProofFile, type OriginVerifyOptions, type VerifyOptions } from './verify-options.ts'
 import type { WrongBlocks } from './wrong-blocks.ts'
 
@@ -116,6 +117,11 @@ export class SealedOrigin extends ForwardingOrigin {
     } catch {
       return null
     }
+  }
+
+  /** The blocks of an image that were taken from an older version; null for none. */
+  takenOf(imageId: string): TakenSource | null {
+    return this.#seals.get(imageId)?.delta?.taken ?? null
   }
 
   /** The seal of an image, as far as it is known. */

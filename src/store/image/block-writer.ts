@@ -4,7 +4,7 @@
  */
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { type BlockRun, countOf, type Geometry, type Image, maskOf, runsOf } from '../../base/image.ts'
-import type { StoreFile } from '../../native/addon.ts'
+import type { CloneSources, StoreFile } from '../../native/addon.ts'
 import { overheadBytesPerEntry } from '../disk/capacity.ts'
 import type { BlockBitmap } from './block-bitmap.ts'
 import type { CommitTarget } from './committer.ts'
@@ -127,7 +127,10 @@ export class BlockWriter {
     let done = 0
     try {
       const extents = writes.map(({ bytes }) => bytes)
-      const { sums, zeros, error } = await health.watchWrite(file.writeBlocks(offsets, extents, isDirect))
+      const clones = this.#clonesOf(offsets, extents)
+      const written = await health.watchWrite(file.writeBlocks(offsets, extents, isDirect, clones))
+      const { sums, zeros, error, clonedBytes } = written
+      if (clones) this.#countTaken(clones, clonedBytes, writes.slice(0, zeros.length), zeros)
       if (hasFailedSync()) throw new CacheError('store-failed', 'a sync failed meanwhile')
       for (let block = 0; done < zeros.length; done++) {
         const write = writes[done]!
@@ -142,6 +145,33 @@ export class BlockWriter {
       logger.debug(fields, `an extent could not be stored: ${messageOf(error)}`)
     }
     return done
+  }
+
+  /** The places of blocks in the file of an older version; null for none. */
+  #clonesOf(offsets: readonly number[], extents: readonly Uint8Array[]): CloneSources | null {
+    const taken = this.#parts.takenOf(this.#target.image)
+    const file = taken && this.#parts.fileOf(taken.imageId)
+    if (!taken || !file) return null
+    const { blockBytes } = this.#target.geometry
+    const sources = extents.flatMap((bytes, k) =>
+      Array.from({ length: Math.ceil(bytes.length / blockBytes) }, (_, block) => {
+        const at = block * blockBytes
+        return taken.sourceOf(offsets[k]! + at, Math.min(blockBytes, bytes.length - at)) ?? -1
+      }),
+    )
+    return sources.some(source => source >= 0) ? { file, offsets: sources } : null
+  }
+
+  /** Zeros are punched: they are neither shared nor copied. */
+  #countTaken({ offsets }: CloneSources, clonedBytes: number, written: readonly Write[], zeros: BigUint64Array): void {
+    let blocks = 0
+    let at = 0
+    for (const [k, { run }] of written.entries()) {
+      for (let block = 0; block < run.count; block++, at++) {
+        if (offsets[at]! >= 0 && ((zeros[k]! >> BigInt(block)) & 1n) === 0n) blocks++
+      }
+    }
+    this.#parts.onTaken(clonedBytes, Math.max(0, blocks * this.#target.geometry.blockBytes - clonedBytes))
   }
 
   #publish({ object, run, bytes, isRepair, reservedBytes }: Write, sums: Uint32Array, zeroOfRun: bigint): void {

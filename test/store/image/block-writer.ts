@@ -7,6 +7,7 @@ import { Geometry, identify } from '../../../src/base/image.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { IndexDatabase } from '../../../src/index/index-database.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
+import type { TakenSource } from '../../../src/origin/sealed/taken-blocks.ts'
 import { Capacity, overheadBytesPerEntry } from '../../../src/store/disk/capacity.ts'
 import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
@@ -24,12 +25,14 @@ const blockBytes = 4096
 const image = identify({ origin: 'memory://', key: 'a', sizeBytes: 200 * blockBytes, validator: '1', modifiedMs: 0 })
 
 /** A writer on a disk in memory; `failures` are the writes that fail, by their offset, and how. */
-async function writing(failures = new Map<number, () => void>()) {
+async function writing(failures = new Map<number, () => void>(), source: TakenSource | null = null) {
   const disk = new FakeDisk(() => 0.5)
   const file = await disk.open(image.id, image.sizeBytes, blockBytes)
   const written: string[] = []
   const { writeBlocks } = file
-  file.writeBlocks = async (offsets, extents) => {
+  const clones: (readonly number[] | null)[] = []
+  file.writeBlocks = async (offsets, extents, _, given) => {
+    clones.push(given?.offsets ?? null)
     const failing = offsets.findIndex(offset => failures.has(offset))
     const count = failing < 0 ? offsets.length : failing
     for (const [k, { length }] of extents.entries()) written.push(`${offsets[k]}+${length}`)
@@ -72,6 +75,7 @@ async function writing(failures = new Map<number, () => void>()) {
     },
   }
   let writtenBytes = 0
+  const taken: (readonly [number, number])[] = []
   const countWritten = (bytes: number) => void (writtenBytes += bytes)
   const parts = {
     capacity,
@@ -79,10 +83,27 @@ async function writing(failures = new Map<number, () => void>()) {
     health,
     logger: silentLogger,
     written: countWritten,
+    takenOf: () => source,
+    fileOf: () => file,
+    onTaken: (reflinkedBytes: number, copiedBytes: number) => void taken.push([reflinkedBytes, copiedBytes]),
   } as Partial<StoreContext> as StoreContext
   const writer = new BlockWriter(target, masks, parts)
   const counted = () => writtenBytes
-  return { writer, written, recorded, capacity, residency, masks, punched, health, committer, target, counted }
+  return {
+    writer,
+    written,
+    recorded,
+    capacity,
+    residency,
+    masks,
+    punched,
+    health,
+    committer,
+    target,
+    counted,
+    taken,
+    clones,
+  }
 }
 
 const write = async (writer: BlockWriter, object: number, first: number, bytes: Uint8Array, toDisk = false) =>
@@ -124,6 +145,21 @@ t.test('blocks of zeros are held and take no space', async t => {
   t.equal(masks.zero.get(0), 0b1100_0000n)
   t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
   await committer.flush()
+})
+
+t.test('blocks that an older version has are offered to the file system with their places there', async t => {
+  const source = {
+    imageId: 'older',
+    sourceOf: (offset: number, length: number) => (length === blockBytes && offset !== 8192 ? offset + 65_536 : null),
+  }
+  const { writer, clones, taken, committer } = await writing(new Map(), source)
+  t.equal(await write(writer, 0, 1, filled(3), false), 'landed')
+  t.same(clones, [[65_536 + 4096, -1, 65_536 + 12_288]])
+  t.same(taken, [[0, 8192]], 'a disk in memory copies')
+  const { writer: other, clones: none, committer: last } = await writing()
+  await write(other, 0, 0, filled(1), false)
+  t.same(none, [null])
+  await Promise.all([committer.flush(), last.flush()])
 })
 
 t.test('over the ceiling nothing is written, and what waits for its record is committed to make room', async t => {

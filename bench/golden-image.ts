@@ -1,0 +1,233 @@
+/**
+ * Upgrade of a golden image: bytes that a host fetches of the new version, as a ratio of the blocks that changed.
+ *
+ *   bench/golden-image/build.sh DIRECTORY; node build/bench/golden-image.js --pair DIRECTORY
+ *
+ * DIRECTORY has before.raw and after.raw: a Debian root, and the same after `apt-get upgrade`. Both are sealed with one
+ * salt. A mount holds the first one whole when the second one takes its name. Read are all of it, and what a boot reads:
+ * the files of a Debian start, through the file system in the image. Beside it zsync and casync for the same pair, each
+ * with blocks of its own choice. Needs root, and zsync and casync where they are to be compared.
+ */
+import { execFile } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs, promisify } from 'node:util'
+import type { Status } from '../src/admin/status.ts'
+import { type HttpOriginServer, spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
+import { until } from '../test/fixtures/until.ts'
+import { parentfs } from './demo/command.ts'
+import { describeMachine } from './report/machine.ts'
+
+const { values } = parseArgs({ options: { pair: { type: 'string' } } })
+if (values.pair === undefined) throw new Error('--pair DIRECTORY: see bench/golden-image/build.sh')
+const pair = values.pair
+const MiB = 2 ** 20
+const leafBytes = 4096
+const blockBytes = 64 * 1024
+const salt = '6b1f3300d2c94e5d8f3c7a5d6a0e9b41'
+const patienceMs = 120_000
+const execute = promisify(execFile)
+const home = await mkdtemp(join(tmpdir(), 'parentfs-golden-'))
+
+/** Blocks of the new version that the older one has nowhere. */
+interface Changes {
+  readonly changed: ReadonlySet<number>
+  readonly leaves: number
+}
+
+try {
+  await main()
+} finally {
+  await rm(home, { recursive: true, force: true })
+}
+
+async function main(): Promise<void> {
+  const { processors, processor, kernel, load } = await describeMachine('')
+  console.log(`${processors} x ${processor}, Linux ${kernel}, load ${load.toFixed(1)}`)
+  const changes = await changesOf()
+  const changedBytes = changes.changed.size * leafBytes
+  console.log(`image ${mib(changes.leaves * leafBytes)} MiB, changed ${mib(changedBytes)} MiB in blocks of 4 KiB`)
+  const files = join(home, 'files')
+  await mkdir(files)
+  const server = await spawnHttpOrigin({ directory: files })
+  try {
+    await upgraded(server, files, 'full read', async view => {
+      await execute('dd', [`if=${view}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none'])
+      return changedBytes
+    })
+    const blocks = await bootBlocks()
+    console.log(`a boot reads ${mib(blocks.length * blockBytes)} MiB`)
+    await upgraded(server, files, 'boot', async view => {
+      const [program, ...args] = bootOf(view)
+      await execute(program!, args)
+      return changedBelow(changes, blocks)
+    })
+    if (existsSync('/usr/bin/zsync')) await zsync(server, files, changedBytes)
+    if (existsSync('/usr/bin/casync')) await casync(server, files, changedBytes)
+  } finally {
+    await server.close()
+  }
+}
+
+/** A host that holds the older version reads the new one. @param work returns the bytes that changed of what it reads */
+async function upgraded(
+  server: HttpOriginServer,
+  files: string,
+  what: string,
+  work: (view: string) => Promise<number>,
+): Promise<void> {
+  const directory = await mkdtemp(join(home, 'host-'))
+  const [config, mountpoint] = [join(directory, 'parentfs.yaml'), join(directory, 'mnt')]
+  await mkdir(mountpoint)
+  await publish(files, 'before.raw')
+  const origin = `origin: { url: "${server.url}", revalidate: 1s, verify: { verity: require } }`
+  const cache = `cache: { directory: "${join(directory, 'cache')}", capacity: 6GiB, readAhead: 0 }`
+  await writeFile(config, `${origin}\n${cache}\n`)
+  await parentfs('mount', mountpoint, '--config', config, '--background')
+  try {
+    const view = join(mountpoint, 'golden.raw')
+    await parentfs('promote', view)
+    const isComplete = async () => (await images(mountpoint)).some(({ complete }) => complete)
+    await until(isComplete, patienceMs, 'the older version')
+    const before = await pidStatus(mountpoint)
+    await publish(files, 'after.raw')
+    const cost = JSON.parse(await parentfs('images', '--delta', 'golden.raw', '--json', '-m', mountpoint))
+    await server.reset()
+    const asked = before.origin.bytes
+    const changedBytes = await work(view)
+    const fetched = (await pidStatus(mountpoint)).origin.bytes - asked
+    const ratio = (fetched / changedBytes).toFixed(3)
+    console.log(`\n${what}: fetched ${mib(fetched)} MiB of ${mib(changedBytes)} MiB that changed, ratio ${ratio}`)
+    console.log(`    images --delta: ${JSON.stringify(cost)}`)
+  } finally {
+    await parentfs('unmount', mountpoint)
+    await rm(directory, { recursive: true })
+  }
+}
+
+/** As a publisher does it: the tree first, then the image in the place of the older one. */
+async function publish(files: string, name: string): Promise<void> {
+  const next = join(files, '.next.raw')
+  await cp(join(pair, name), next)
+  await parentfs('seal', next, '--salt', salt)
+  await rename(`${next}.verity`, join(files, 'golden.raw.verity'))
+  await rename(next, join(files, 'golden.raw'))
+}
+
+/** A command that reads the files of a Debian start, through the file system in the image. */
+function bootOf(view: string): readonly string[] {
+  const files = 'etc usr/lib/systemd usr/sbin usr/bin/bash usr/bin/python3* usr/lib/x86_64-linux-gnu/*.so*'
+  const script = [
+    'root=$(mktemp -d)',
+    'mount -o loop,ro,noload "$1" "$root"',
+    `(cd "$root" && tar -chf - --ignore-failed-read ${files} 2>/dev/null | cat >/dev/null)`,
+    'umount "$root"',
+    'rmdir "$root"',
+  ].join('\n')
+  return ['unshare', '--mount', '--propagation', 'private', 'sh', '-euc', script, 'sh', view]
+}
+
+/** The blocks that such a boot of the new version reads. */
+async function bootBlocks(): Promise<readonly number[]> {
+  const file = join(home, 'boot.json')
+  await parentfs('profile', 'record', '--output', file, join(pair, 'after.raw'), '--', ...bootOf('{}'))
+  const { ranges } = JSON.parse(await readFile(file, 'utf8')) as { ranges: readonly (readonly [number, number])[] }
+  return ranges.flatMap(([offset, length]) =>
+    Array.from({ length: Math.ceil(length / blockBytes) }, (_, k) => Math.floor(offset / blockBytes) + k),
+  )
+}
+
+function changedBelow({ changed }: Changes, blocks: readonly number[]): number {
+  const perBlock = blockBytes / leafBytes
+  let leaves = 0
+  for (const block of new Set(blocks)) {
+    for (let k = 0; k < perBlock; k++) if (changed.has(block * perBlock + k)) leaves++
+  }
+  return leaves * leafBytes
+}
+
+async function zsync(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
+  await publish(files, 'after.raw')
+  await execute('zsyncmake', [
+    '-b',
+    '4096',
+    '-u',
+    'golden.raw',
+    '-o',
+    join(files, 'golden.zsync'),
+    join(files, 'golden.raw'),
+  ])
+  await server.reset()
+  const work = join(home, 'zsync')
+  await mkdir(work)
+  await execute('zsync', ['-q', '-i', join(pair, 'before.raw'), '-o', 'out.raw', `${server.url}golden.zsync`], {
+    cwd: work,
+  })
+  await compared('zsync -b 4096', server, join(work, 'out.raw'), changedBytes)
+}
+
+async function casync(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
+  const store = join(files, 'golden.castr')
+  const index = join(files, 'golden.caibx')
+  await execute('casync', ['make', `--store=${store}`, index, join(pair, 'after.raw')])
+  await server.reset()
+  const out = join(home, 'out.raw')
+  const options = [`--store=${server.url}golden.castr`, `--seed=${join(pair, 'before.raw')}`]
+  await execute('casync', ['extract', ...options, `${server.url}golden.caibx`, out])
+  await compared('casync', server, out, changedBytes)
+}
+
+async function compared(name: string, server: HttpOriginServer, out: string, changedBytes: number): Promise<void> {
+  const { bytes } = await server.counters()
+  await execute('cmp', [out, join(pair, 'after.raw')])
+  console.log(`\n${name}: fetched ${mib(bytes)} MiB, ratio ${(bytes / changedBytes).toFixed(3)}`)
+}
+
+/** By the digests of all blocks: one that lies elsewhere in the older version did not change. */
+async function changesOf(): Promise<Changes> {
+  const held = new Set<string>()
+  await eachLeaf('before.raw', (_, digest) => void held.add(digest))
+  const changed = new Set<number>()
+  let leaves = 0
+  await eachLeaf('after.raw', (leaf, digest) => {
+    leaves++
+    if (!held.has(digest)) changed.add(leaf)
+  })
+  return { changed, leaves }
+}
+
+async function eachLeaf(name: string, take: (leaf: number, digest: string) => void): Promise<void> {
+  const file = await open(join(pair, name))
+  try {
+    const bytes = Buffer.alloc(4 * MiB)
+    for (let leaf = 0; ; ) {
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, leaf * leafBytes)
+      if (bytesRead === 0) return
+      for (let at = 0; at < bytesRead; at += leafBytes, leaf++) {
+        take(
+          leaf,
+          createHash('sha256')
+            .update(bytes.subarray(at, at + leafBytes))
+            .digest('base64'),
+        )
+      }
+    }
+  } finally {
+    await file.close()
+  }
+}
+
+async function pidStatus(mountpoint: string): Promise<Status> {
+  return JSON.parse(await parentfs('status', mountpoint, '--json')) as Status
+}
+
+async function images(mountpoint: string): Promise<Status['images']> {
+  return (await pidStatus(mountpoint)).images
+}
+
+function mib(bytes: number): string {
+  return (bytes / MiB).toFixed(1)
+}
