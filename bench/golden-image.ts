@@ -1,7 +1,7 @@
 /**
  * Upgrade of a golden image: bytes that a host fetches of the new version, as a ratio of the blocks that changed.
  *
- *   bench/golden-image/build.sh DIRECTORY; node build/bench/golden-image.js --pair DIRECTORY
+ *   bench/golden-image/build.sh DIRECTORY; node build/bench/golden-image.js --pair DIRECTORY [--parts full,boot,zsync,casync]
  *
  * DIRECTORY has before.raw and after.raw: a Debian root, and the same after `apt-get upgrade`. Both are sealed with one
  * salt. A mount holds the first one whole when the second one takes its name. Read are all of it, and what a boot reads:
@@ -17,11 +17,15 @@ import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import type { Status } from '../src/admin/status.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
+import { startNginx } from '../test/fixtures/nginx.ts'
 import { until } from '../test/fixtures/until.ts'
 import { parentfs } from './demo/command.ts'
 import { describeMachine } from './report/machine.ts'
 
-const { values } = parseArgs({ options: { pair: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { pair: { type: 'string' }, parts: { type: 'string', default: 'full,boot,zsync,casync' } },
+})
+const parts = values.parts.split(',')
 if (values.pair === undefined) throw new Error('--pair DIRECTORY: see bench/golden-image/build.sh')
 const pair = values.pair
 const MiB = 2 ** 20
@@ -54,22 +58,30 @@ async function main(): Promise<void> {
   await mkdir(files)
   const server = await spawnHttpOrigin({ directory: files })
   try {
-    await upgraded(server, files, 'full read', async view => {
-      await execute('dd', [`if=${view}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none'])
-      return changedBytes
-    })
-    const blocks = await bootBlocks()
-    console.log(`a boot reads ${mib(blocks.length * blockBytes)} MiB`)
-    await upgraded(server, files, 'boot', async view => {
-      const [program, ...args] = bootOf(view)
-      await execute(program!, args)
-      return changedBelow(changes, blocks)
-    })
-    if (existsSync('/usr/bin/zsync')) await zsync(server, files, changedBytes)
-    if (existsSync('/usr/bin/casync')) await casync(server, files, changedBytes)
+    if (parts.includes('full')) await fullRead(server, files, changedBytes)
+    if (parts.includes('boot')) await bootRead(server, files, changes)
   } finally {
     await server.close()
   }
+  if (parts.includes('zsync') && existsSync('/usr/bin/zsync')) await zsync(files, changedBytes)
+  if (parts.includes('casync') && existsSync('/usr/bin/casync')) await casync(files, changedBytes)
+}
+
+async function fullRead(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
+  await upgraded(server, files, 'full read', async view => {
+    await execute('dd', [`if=${view}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none'])
+    return changedBytes
+  })
+}
+
+async function bootRead(server: HttpOriginServer, files: string, changes: Changes): Promise<void> {
+  const blocks = await bootBlocks()
+  console.log(`a boot reads ${mib(blocks.length * blockBytes)} MiB`)
+  await upgraded(server, files, 'boot', async view => {
+    const [program, ...args] = bootOf(view)
+    await execute(program!, args)
+    return changedBelow(changes, blocks)
+  })
 }
 
 /** A host that holds the older version reads the new one. @param work returns the bytes that changed of what it reads */
@@ -149,40 +161,46 @@ function changedBelow({ changed }: Changes, blocks: readonly number[]): number {
   return leaves * leafBytes
 }
 
-async function zsync(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
+async function zsync(files: string, changedBytes: number): Promise<void> {
   await publish(files, 'after.raw')
-  await execute('zsyncmake', [
-    '-b',
-    '4096',
-    '-u',
-    'golden.raw',
-    '-o',
-    join(files, 'golden.zsync'),
-    join(files, 'golden.raw'),
-  ])
-  await server.reset()
-  const work = join(home, 'zsync')
-  await mkdir(work)
-  await execute('zsync', ['-q', '-i', join(pair, 'before.raw'), '-o', 'out.raw', `${server.url}golden.zsync`], {
-    cwd: work,
+  const image = join(files, 'golden.raw')
+  await execute('zsyncmake', ['-b', '4096', '-u', 'golden.raw', '-o', join(files, 'golden.zsync'), image])
+  const out = join(home, 'zsync.raw')
+  await compared('zsync -b 4096', files, out, changedBytes, async url => {
+    await execute('zsync', ['-q', '-i', join(pair, 'before.raw'), '-o', out, `${url}golden.zsync`], { cwd: home })
   })
-  await compared('zsync -b 4096', server, join(work, 'out.raw'), changedBytes)
 }
 
-async function casync(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
+async function casync(files: string, changedBytes: number): Promise<void> {
   const store = join(files, 'golden.castr')
-  const index = join(files, 'golden.caibx')
-  await execute('casync', ['make', `--store=${store}`, index, join(pair, 'after.raw')])
-  await server.reset()
-  const out = join(home, 'out.raw')
-  const options = [`--store=${server.url}golden.castr`, `--seed=${join(pair, 'before.raw')}`]
-  await execute('casync', ['extract', ...options, `${server.url}golden.caibx`, out])
-  await compared('casync', server, out, changedBytes)
+  await execute('casync', ['make', `--store=${store}`, join(files, 'golden.caibx'), join(pair, 'after.raw')])
+  const out = join(home, 'casync.raw')
+  await compared('casync', files, out, changedBytes, async url => {
+    const options = [`--store=${url}golden.castr`, `--seed=${join(pair, 'before.raw')}`]
+    await execute('casync', ['extract', ...options, `${url}golden.caibx`, out])
+  })
 }
 
-async function compared(name: string, server: HttpOriginServer, out: string, changedBytes: number): Promise<void> {
-  const { bytes } = await server.counters()
+/** Fetch the new version by another program, from nginx, whose log counts. */
+async function compared(
+  name: string,
+  files: string,
+  out: string,
+  changedBytes: number,
+  fetch: (url: string) => Promise<void>,
+): Promise<void> {
+  const log = join(home, 'access.log')
+  await rm(log, { force: true })
+  const server = await startNginx({ directory: files, listing: 'none', extra: `access_log ${log};` })
+  try {
+    await fetch(server.url)
+  } finally {
+    await server.close()
+  }
   await execute('cmp', [out, join(pair, 'after.raw')])
+  // Of each line: "REQUEST" STATUS BYTES.
+  const sizes = (await readFile(log, 'utf8')).match(/" \d{3} \d+ "/g) ?? []
+  const bytes = sizes.reduce((sum, each) => sum + Number(each.split(' ')[2]), 0)
   console.log(`\n${name}: fetched ${mib(bytes)} MiB, ratio ${(bytes / changedBytes).toFixed(3)}`)
 }
 

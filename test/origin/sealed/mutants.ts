@@ -28,7 +28,11 @@ const url = 'memory://mutants/'
 type Files = ReadonlyMap<string, Buffer>
 
 /** Files in memory; a read outside of one is a mistake of ours. */
-function originOf(files: Files, outside: string[]): Origin {
+function originOf(
+  files: Files,
+  outside: string[],
+  onRead: (key: string, target: Uint8Array) => void = () => {},
+): Origin {
   const facts = (key: string) => {
     const bytes = files.get(key)
     if (!bytes) throw new CacheError('not-found', key)
@@ -42,6 +46,7 @@ function originOf(files: Files, outside: string[]): Origin {
       const bytes = files.get(key)!
       if (offset < 0 || offset + target.length > bytes.length) outside.push(`${key} ${offset} ${target.length}`)
       bytes.copy(target, 0, offset, offset + target.length)
+      onRead(key, target)
     },
     extentAt: async () => null,
     digest: async () => null,
@@ -128,4 +133,48 @@ t.test(`${mutants} mutants, seed ${seed}`, async t => {
   t.same(outside, [], 'nothing outside of a file was asked for')
   t.comment(JSON.stringify(Object.fromEntries(met)))
   t.ok((met.get('read') ?? 0) > 0 && met.size >= 3, 'some were read, some refused')
+})
+
+t.test(`${Math.ceil(mutants / 10)} trees that change while they are read`, async t => {
+  const random = seeded(seed + 1)
+  const shape = { hashType: 1, algorithm: 'sha256', salt: 'abcd', dataBlockBytes: 512, hashBlockBytes: 512 } as const
+  const [one, other] = [await sealed(shape, 300 * 512), await sealed(shape, 301 * 512)]
+  const files = new Map([
+    ['a', one.image],
+    ['a.verity', one.tree],
+  ])
+  const met = new Map<string, number>()
+  for (let k = 0; k < mutants / 10; k++) {
+    const share = random()
+    // Some answers are those of another tree, or of none; the version stays the same.
+    const onRead = (key: string, target: Uint8Array) => {
+      if (random() >= share) return
+      if (key === 'a') target[Math.floor(random() * target.length)]! ^= 1
+      else if (random() < 0.5) other.tree.copy(target, 0, 512 * Math.floor(random() * 20))
+      else target.fill(Math.floor(random() * 256))
+    }
+    const outside: string[] = []
+    const seals = new OriginSeals({ url, proofs: addon, logger: keepingLogger(), onWrong: () => {}, pauseMsMin: 0 })
+    const rootHash = random() < 0.5 ? one.rootHash : null
+    const options = { verity: 'require', rootHash, certificates: [], images: new Map() } as const
+    const origin = seals.around(originOf(files, outside, onRead), options, null)
+    const facts = identify(await origin.lookup('a', { signal }))
+    for (let read = 0; read < 3; read++) {
+      let outcome = 'read'
+      try {
+        const target = Buffer.alloc(facts.sizeBytes)
+        await origin.read(facts, 0, target, { signal })
+        // A root hash that came with the image proves nothing against its own way.
+        if (rootHash !== null && !target.equals(one.image)) t.fail(`round ${k} of seed ${seed} has wrong bytes`)
+      } catch (error) {
+        outcome = error instanceof CacheError ? error.code : String(error)
+        if (!codes.includes(outcome)) t.fail(`round ${k} of seed ${seed}: ${outcome}`)
+      }
+      met.set(outcome, (met.get(outcome) ?? 0) + 1)
+    }
+    if (outside.length > 0) t.fail(`round ${k} of seed ${seed} asked for ${outside[0]}`)
+    await origin.close()
+  }
+  t.comment(JSON.stringify(Object.fromEntries(met)))
+  t.ok((met.get('read') ?? 0) > 0 && (met.get('image-corrupt') ?? 0) > 0)
 })

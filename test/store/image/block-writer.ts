@@ -6,7 +6,7 @@ import t from 'tap'
 import { Geometry, identify } from '../../../src/base/image.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import type { IndexDatabase } from '../../../src/index/index-database.ts'
-import { loadAddon } from '../../../src/native/addon.ts'
+import { loadAddon, type StoreFile } from '../../../src/native/addon.ts'
 import type { TakenSource } from '../../../src/origin/sealed/taken-blocks.ts'
 import { Capacity, overheadBytesPerEntry } from '../../../src/store/disk/capacity.ts'
 import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
@@ -24,13 +24,11 @@ const addon = loadAddon()
 const blockBytes = 4096
 const image = identify({ origin: 'memory://', key: 'a', sizeBytes: 200 * blockBytes, validator: '1', modifiedMs: 0 })
 
-/** A writer on a disk in memory; `failures` are the writes that fail, by their offset, and how. */
-async function writing(failures = new Map<number, () => void>(), source: TakenSource | null = null) {
-  const disk = new FakeDisk(() => 0.5)
-  const file = await disk.open(image.id, image.sizeBytes, blockBytes)
+/** Notes what is written, and lets some of it fail. */
+function watchWrites(file: StoreFile, failures: ReadonlyMap<number, () => void>) {
   const written: string[] = []
-  const { writeBlocks } = file
   const clones: (readonly number[] | null)[] = []
+  const { writeBlocks } = file
   file.writeBlocks = async (offsets, extents, _, given) => {
     clones.push(given?.offsets ?? null)
     const failing = offsets.findIndex(offset => failures.has(offset))
@@ -44,6 +42,14 @@ async function writing(failures = new Map<number, () => void>(), source: TakenSo
       return { ...landed, error: error as Error }
     }
   }
+  return { written, clones }
+}
+
+/** A writer on a disk in memory; `failures` are the writes that fail, by their offset, and how. */
+async function writing(failures = new Map<number, () => void>(), source: TakenSource | null = null) {
+  const disk = new FakeDisk(() => 0.5)
+  const file = await disk.open(image.id, image.sizeBytes, blockBytes)
+  const { written, clones } = watchWrites(file, failures)
   const after = () => () => {}
   const health = new DiskHealth({
     ...{ probe: async () => {}, logger: silentLogger, now: () => 0, after, onChange: () => {}, readingMs: () => 0 },
