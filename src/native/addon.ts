@@ -13,6 +13,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LatencyCounts } from '../base/latency-histogram.ts'
+import type { Verified, WrittenSums } from './block-outcomes.ts'
 import type { FileReaders } from './file-readers.ts'
 import type { Libfuse2 } from './libfuse2.ts'
 import type { Librbd } from './librbd.ts'
@@ -34,30 +35,11 @@ export interface SystemError extends Error {
   readonly syscall: string
 }
 
-/** The outcome of writing an extent, one entry per block of the extent. */
-export interface WrittenSums {
-  /** crc32c of the blocks of all extents, in order; the last block of an image is summed over the bytes it has. */
-  readonly sums: Uint32Array
-  /** One mask an extent that was written. Bit k: its block k is all zeros, was punched and takes no space. */
-  readonly zeros: BigUint64Array
-  /** Bytes that share their place with another file instead of being written. */
-  readonly clonedBytes: number
-  /** The reason why the next extent, and those after it, were not written; null when all were. */
-  readonly error: Error | null
-}
-
 /** Another data file with blocks that are to be written. */
 export interface CloneSources {
   readonly file: StoreFile
   /** The offset there of each block of all extents, in order; -1 for a block that it lacks. */
   readonly offsets: readonly number[]
-}
-
-/** The outcome of a verification, one bit a block; blocks in neither mask are there and wrong. */
-export interface Verified {
-  readonly good: bigint
-  /** The disk gave an error instead of bytes. */
-  readonly unread: bigint
 }
 
 /** The result of `fstat` for a data file, in bytes. */
