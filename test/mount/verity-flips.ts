@@ -173,8 +173,8 @@ t.test('a member that lies is found out by its first answer', { skip, timeout: 3
   )
   t.ok((await metric('data')) >= wrong.length)
   const { stdout } = await parentfs('fleet', where.mountpoint, '--json')
-  const { members } = JSON.parse(stdout.toString()) as { members: { reason: string }[] }
-  t.match(members, [{ reason: /do not fit the hash tree/ }])
+  const { members } = JSON.parse(stdout.toString()) as { members: { failures: number }[] }
+  t.ok(members[0]!.failures > 0, 'and counted against it')
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })
 
