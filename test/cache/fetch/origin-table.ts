@@ -43,16 +43,24 @@ t.test('a single origin is shown in the root', async t => {
   t.equal(origins.directoryOf(imageOf('memory://one')), null)
 })
 
-t.test('settings are changed in place, and origins come at the end', async t => {
+t.test('settings are changed in place, and origins come and go', async t => {
   const origins = table()
   const { all } = origins
   const before = [...all]
   const third = { directory: 'three', origin: new MemoryOrigin('memory://three') }
-  t.same(origins.change([{ ...before[0]!, revalidateSeconds: 1 }, before[1]!, third]), [third])
+  const changed = origins.change([{ ...before[0]!, revalidateSeconds: 1 }, before[1]!, third])
+  t.same(changed, { came: [third], went: [] })
   t.equal(origins.all, all, 'the holder of the array sees them')
   t.equal(all.length, 3)
   t.equal(origins.freshMs(one), 1000)
   t.equal(origins.in('three'), third.origin)
+  // One that is leaving is not shown, and serves what is open of it.
+  origins.leaving.add(third.origin.url)
+  t.throws(() => origins.in('three'), { code: 'not-found' })
+  t.notOk(origins.directories?.includes('three'))
+  t.equal(all.length, 3)
+  t.same(origins.change(before), { came: [], went: [third] })
+  t.equal(all.length, 2)
 })
 
 t.test('names are fresh for as long as the origin says, or all of them', async t => {
