@@ -70,3 +70,12 @@ export const webLoginWindowMs = 60_000
 
 /** Bytes of the page's files together; a test compares. */
 export const webPageBytesMax = 150 * KiB
+
+/** Time of one estimate of a curve in a process of its own: ten times that of the largest sample on a busy machine. */
+export const planMsMax = 60_000
+
+/** Priority of that process: what serves reads goes first. */
+export const planPriority = 10
+
+/** Rows of a plan as JSON: seven of them are 4 KiB. */
+export const planRowsBytesMax = 1024 * 1024

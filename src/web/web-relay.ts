@@ -3,6 +3,7 @@
  * outlives workers: a question that finds none is answered so, and the page asks again.
  */
 import { request as ask, type IncomingMessage, type ServerResponse } from 'node:http'
+import { requestPlanBasis } from '../admin/admin-client.ts'
 import { troubleOf } from '../admin/supervisor-presence.ts'
 import { CacheError } from '../base/errors.ts'
 import { webRequestMsMax } from './limits.ts'
@@ -22,7 +23,7 @@ export class WebRelay {
   constructor(socketPath: string, mountpoint: string) {
     this.#socketPath = socketPath
     this.#mountpoint = mountpoint
-    this.#plans = new PlanReports(socketPath)
+    this.#plans = new PlanReports(() => requestPlanBasis(socketPath))
   }
 
   /** @param path without a slash in front. Never rejects. */

@@ -6,6 +6,7 @@ import { request } from 'node:https'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
+import type { PlanReport } from '../../src/web/plan-report.ts'
 import { makeCertificate, noCertificates } from '../fixtures/certificate.ts'
 import { noBrowser, openPage, startBrowser } from '../fixtures/chromium.ts'
 import {
@@ -108,6 +109,7 @@ t.test('web.listen serves it over TLS 1.3, and a reload moves it', { skip: canno
     }
     writeFileSync(config, JSON.stringify(settings))
   }
+  writeSample(join(where.originDirectory, 'a.raw'), { seed: 5, sizeBytes: 4 * 1024 ** 2 })
   write(first)
   const daemon = startCommand(t, [...command, 'mount', '--config', config])
   await logs(daemon, /"msg":"mounted"/)
@@ -133,6 +135,9 @@ t.test('web.listen serves it over TLS 1.3, and a reload moves it', { skip: canno
   const { token: bearer } = JSON.parse(session.text) as { token: string }
   const headers = { authorization: `Bearer ${bearer}` }
   t.match(await ask(first, '/api/images', { headers }), { status: 200, text: /"total":0/ })
+  await run('cat', join(where.mountpoint, 'a.raw'))
+  const { plan } = JSON.parse((await ask(first, '/api/plan', { headers })).text) as { plan: PlanReport }
+  t.equal(plan.capacities.length, plan.reads === 0 ? 0 : 7, `the curve of ${plan.reads} reads`)
   t.match(await ask(first, '/api/pin', { ...json, headers: { ...json.headers, ...headers } }, '{"image":"a"}'), {
     status: 403,
   })

@@ -18,7 +18,7 @@ t.test('twenty pages cost one estimate a minute, and one that failed is not kept
     asked++
     return answer
   }
-  const plans = new PlanReports('/none', ask, () => nowMs)
+  const plans = new PlanReports(ask, undefined, () => nowMs)
   await t.rejects(plans.get(), { code: 'closed' })
   answer = basis
   const reports = await Promise.all(Array.from({ length: 20 }, () => plans.get()))

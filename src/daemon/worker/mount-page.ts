@@ -2,8 +2,11 @@
  * The page of a mount: for the admin socket, and on a TCP port (`web.listen`). No mount depends on it: what keeps the
  * port from being served is logged, and a reload tries again.
  */
+import type { AdminOperations } from '../../admin/routes.ts'
 import type { Logger } from '../../base/logger.ts'
 import { Secret } from '../../origin/http/secret.ts'
+import { planInProcess } from '../../web/plan-process.ts'
+import { PlanReports } from '../../web/plan-report.ts'
 import { isSameText, Sessions } from '../../web/sessions.ts'
 import { WebGate } from '../../web/web-gate.ts'
 import { WebListener, type WebListenerOptions } from '../../web/web-listener.ts'
@@ -17,15 +20,23 @@ import {
   type WebSettings,
 } from '../config/web-settings.ts'
 
+/** The contents of the page, and the log of uses that its curve is made of. */
+export type MountPageSource = WebSource & { readonly operations: Pick<AdminOperations, 'planBasis'> }
+
 export class MountPage {
   readonly #pages: WebPages
+  readonly #stop = new AbortController()
   readonly #logger: Logger
   #listener: WebListener | null = null
   /** The settings and certificate that are in effect. */
   #applied = ''
 
-  constructor(source: WebSource, logger: Logger) {
-    this.#pages = new WebPages(source)
+  constructor(source: MountPageSource, logger: Logger) {
+    const plans = new PlanReports(
+      async () => source.operations.planBasis(),
+      (basis, capacities) => planInProcess(basis, capacities, this.#stop.signal),
+    )
+    this.#pages = new WebPages({ ...source, reports: { ...source.reports, plan: () => plans.get() } })
     this.#logger = logger
   }
 
@@ -56,6 +67,7 @@ export class MountPage {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    this.#stop.abort()
     this.#pages.close()
     await this.#closePort()
   }
