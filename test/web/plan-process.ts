@@ -8,7 +8,7 @@ const none = Buffer.alloc(0).toString('base64')
 const uses = { files: none, objects: none, lows: none, highs: none, counts: none }
 const basis: PlanBasis = {
   ...{ capacityBytes: 2 ** 30, blockBytes: 65_536, objectBytes: 2 ** 22, policy: 'lru', highShare: 0.9, lowShare: 0.9 },
-  ...{ rate: 1, countFrom: 0, reads: 10, uses },
+  ...{ rate: 1, countFrom: 0, reads: 10, droppedSamples: 0, uses },
 }
 const capacities = [2 ** 29, 2 ** 30]
 const { signal } = new AbortController()
