@@ -1,10 +1,12 @@
 /** serving/: requests through links, parts of data files at their places, evictions meanwhile, clients that are hostile. */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <atomic>
-#include <mutex>
 #include <random>
 #include <string>
 #include <utility>
@@ -111,8 +113,9 @@ void sends_parts(Checks& t, std::uint32_t block_bytes) {
   const FrontEvent link = world.next(FrontEvent::Kind::link);
   CHECK(link.connection == id.value());
   CHECK(read_from(link.link, request.size()) == request);
-  write_to(link.link, "head");
+  // Ordered first: it waits for the bytes before it.
   world.front->send(id.value(), {.after = 4, .file = image.file, .offset = 5, .length = size - 5});
+  write_to(link.link, "head");
   const std::string got = read_from(client, 4 + size - 5);
   CHECK(got.substr(0, 4) == "head");
   CHECK(got.size() == 4 + size - 5 && is_image(bytes_of(got).subspan(4), 5));
@@ -121,8 +124,8 @@ void sends_parts(Checks& t, std::uint32_t block_bytes) {
   // A part, bytes of the link, another part: in that order.
   world.front->send(id.value(), {.after = 4, .file = image.file, .offset = 0, .length = 10});
   CHECK(world.next(FrontEvent::Kind::sent).bytes == 10);
-  write_to(link.link, "middle");
   world.front->send(id.value(), {.after = 10, .file = image.file, .offset = 70'000, .length = 20});
+  write_to(link.link, "middle");
   const std::string rest = read_from(client, 36);
   CHECK(is_image(bytes_of(rest).first(10), 0) && rest.substr(10, 6) == "middle" && is_image(bytes_of(rest).subspan(16), 70'000));
   world.front->resume(id.value(), 10);
@@ -185,6 +188,39 @@ void races_evictions(Checks& t) {
   world.front->send(id, {.after = 0, .file = image.file, .offset = 0, .length = 100'000});
   CHECK(is_image(bytes_of(read_from(client, 100'000)), 0));
   CHECK(world.next(FrontEvent::Kind::sent).bytes == 100'000);
+}
+
+/** The pages themselves, in a pipe, beside an eviction at every moment. */
+void keeps_spliced_pages(Checks& t) {
+  const Image image(residency::blocks_per_object * std::uint64_t{spliced_block}, spliced_block);
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) std::abort();
+  const OwnedFd out(ends[0]);
+  const OwnedFd in(ends[1]);
+  std::atomic<bool> stopping{false};
+  std::thread evictor([&] {
+    while (!stopping.load()) {
+      image.promote(0, 0, 1);
+      std::this_thread::yield();
+      image.file->table()->resident(0).store(0);
+      image.file->table()->generation(0).fetch_add(1);
+      if (image.file->punch(0, spliced_block) != 0) std::abort();
+    }
+  });
+  std::vector<std::byte> got(spliced_block);
+  const auto end = std::chrono::steady_clock::now() + milliseconds(1500);
+  for (int hits = 0; hits < 3000 && std::chrono::steady_clock::now() < end;) {
+    const bool is_hit = image.file->splice(0, spliced_block, in.get()) == image::ReadOutcome::hit;
+    std::size_t done = 0;
+    for (ssize_t bytes = 1; bytes > 0 && done < got.size(); done += bytes > 0 ? static_cast<std::size_t>(bytes) : 0) {
+      bytes = ::read(out.get(), got.data() + done, got.size() - done);
+    }
+    if (!is_hit) continue;
+    hits++;
+    CHECK(done == got.size() && is_image(got, 0));
+  }
+  stopping.store(true);
+  evictor.join();
 }
 
 void reads_from_disk(Checks& t) {
@@ -272,6 +308,7 @@ Tests serving_tests() {
           {"resident parts are copied where a folio may reach into another object", sends_copied},
           {"a part that is not resident any more is reported, and the rest comes by the link", reports_evictions},
           {"parts that are evicted and come again are never sent wrong", races_evictions},
+          {"pages that were spliced stay as they are while their block is evicted", keeps_spliced_pages},
           {"bytes that only the disk has are brought by a store thread", reads_from_disk},
           {"a body is told from the request behind it", passes_bodies},
           {"half a head, and a client that takes nothing, are left", leaves_idle_and_deaf},
