@@ -2,10 +2,11 @@
  * Path of the admin socket of a mount: `status MOUNTPOINT` finds the daemon by the name of the directory alone.
  */
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, readdirSync } from 'node:fs'
+import { lstatSync, readdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { CacheError, messageOf } from '../base/errors.ts'
+import { makeDirectories } from '../base/make-directories.ts'
 import { mustBeTrusted } from '../base/trusted-path.ts'
 
 /** The user that asks, and the environment. */
@@ -49,7 +50,7 @@ export function socketPaths(directory: string): string[] {
  */
 export function prepareRuntimeDirectory(directory: string, { uid }: RuntimeSurroundings): void {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 })
+    makeDirectories(directory, 0o700)
   } catch (cause) {
     throw new CacheError('access-denied', `${directory} cannot be made: ${messageOf(cause)}`, { cause })
   }

@@ -2,12 +2,13 @@
  * `parentfs init`: asks five questions and writes a configuration file, which `check-config` takes. An answer that is
  * not usable is asked for again, with the reason.
  */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { stringify } from 'yaml'
-import { CacheError } from '../../base/errors.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
+import { makeDirectories } from '../../base/make-directories.ts'
 import { formatSize } from '../../base/sizes.ts'
 import { judge, sentence } from '../../daemon/config/configuration.ts'
 import { capacityBytesDefault } from '../../daemon/config/limits.ts'
@@ -46,13 +47,14 @@ export async function init(file: string | null, isForced: boolean): Promise<numb
     { key: 'onOutage', text: `reads while the origin is away (${outageChoices.join(' or ')})`, fallback: 'fail' },
   ]
   const answers = await asked(questions)
-  mkdirSync(dirname(path), { recursive: true })
   try {
+    makeDirectories(dirname(path))
     // It may get secrets later.
     writeFileSync(path, textOf(answers), { mode: 0o600, flag: isForced ? 'w' : 'wx' })
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
-    throw isThere(path, cause)
+    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') throw isThere(path, cause)
+    const message = `${path} cannot be written: ${messageOf(cause)}`
+    throw new CacheError('invalid-argument', `${message}: give another FILE`, { cause })
   }
   say(`${path} is written. Next:`)
   say(`  parentfs doctor --config ${path}`)

@@ -2,8 +2,9 @@
  * The destination of log lines: a file or standard error. A full disk, or a reader that has gone or stopped reading,
  * costs lines. Lost lines are counted. They never cost a process, or its time.
  */
-import { closeSync, constants, mkdirSync, openSync } from 'node:fs'
+import { closeSync, constants, openSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { makeDirectories } from '../../base/make-directories.ts'
 import type { LogWriter, LogWriters } from '../../native/log-writer.ts'
 import { logFlushMsMax, logQueueBytesMax } from './limits.ts'
 
@@ -30,7 +31,7 @@ export function openLogDestination(addon: LogWriters, file: string | null, notic
 }
 
 function openFile(addon: LogWriters, file: string, notice: string): LogWriter {
-  mkdirSync(dirname(file), { recursive: true })
+  makeDirectories(dirname(file))
   // A pipe without a reader is refused instead of waited for.
   const fd = openSync(file, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK)
   try {

@@ -12,7 +12,6 @@ import {
   closeSync,
   existsSync,
   lstatSync,
-  mkdirSync,
   openSync,
   readSync,
   realpathSync,
@@ -23,6 +22,7 @@ import {
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { HeldDirectory } from '../../base/held-directory.ts'
+import { makeDirectories } from '../../base/make-directories.ts'
 import { mustBeTrusted } from '../../base/trusted-path.ts'
 import { layoutVersion } from '../../index/format/value-checksum.ts'
 import type { Addon, SystemError } from '../../native/addon.ts'
@@ -86,7 +86,7 @@ export function openCacheDirectory(
 /** Make the directory, if it is not there, and hold it. @throws CacheError cache-foreign; SystemError */
 function prepared(place: string, uid: number): HeldDirectory {
   mustBeTrusted(place, 'cache-foreign', uid)
-  if (!lstatSync(place, { throwIfNoEntry: false })) mkdirSync(place, { recursive: true, mode: 0o700 })
+  makeDirectories(place, 0o700)
   // A place that was free may be another user's by now.
   mustBeTrusted(place, 'cache-foreign', uid)
   const path = realpathSync(place)
