@@ -16,6 +16,7 @@
 #   make man                            the manual pages, in dist/man (needs scdoc)
 #   make deb                            packages/parentfs_VERSION_ARCH.deb, with a Node.js of its own (docs/INSTALL.md)
 #   make image                          packages/parentfs_VERSION_ARCH.oci.tar, an OCI image of the package (needs root, podman)
+#   make test-guides                    the guides that run on hosts of a test, containers included: it makes an image first
 #   make walk                           runs the commands of docs/WALK.md on a bare Debian, and writes their output into it
 #   make clean                          remove what was built
 
@@ -27,7 +28,7 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
-.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak librbd-real mutants walk clean
+.PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak librbd-real mutants walk test-guides clean
 
 # What running needs; `setup-test` adds what only the tests need.
 setup:
@@ -91,6 +92,11 @@ test-nodes: setup-test
 soak: setup-test
 	@$(MAKE) --no-print-directory build build/.built
 	@UV_THREADPOOL_SIZE=16 MINUTES=$(MINUTES) node build/bench/soak.js
+
+# The guide to containers needs an image.
+test-guides: setup-test image
+	@$(MAKE) --no-print-directory build build/.built
+	@node build/test/run.js test/mount/guides.ts test/mount/guide-libvirt.ts test/mount/guide-containers.ts
 
 walk: setup-test deb
 	@$(MAKE) --no-print-directory build build/.built

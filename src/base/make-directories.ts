@@ -1,6 +1,6 @@
 /**
- * Makes a directory and those above it. Node's own `mkdirSync` with `recursive` never ends where the file system refuses a
- * new directory with ENOENT, as /proc does: it takes the directory above for missing, and tries again.
+ * Makes a directory and those above it. Node's own `mkdirSync` with `recursive` never ends where the file system
+ * refuses a new directory with ENOENT, as /proc does: it takes the directory above for missing, and tries again.
  */
 import { lstatSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'

@@ -61,6 +61,8 @@ export const reasons: readonly Reason[] = [
   // Debian's archive cannot be reached, and no root of an earlier run is there.
   { said: /^mmdebstrap cannot make /, explained: () => true },
   // The rights or the cgroups of this machine are those of a container themselves.
+  // It takes minutes to make: `make test-guides` does.
+  { said: /^no OCI image: /, explained: () => true },
   { said: /^podman cannot run one here/, explained: () => true },
   { said: /^the file system has less than \d/, explained: () => true },
   // A container may have no right to make network namespaces, or its kernel no bridges.
