@@ -1,9 +1,11 @@
 /** The log of a process, and its writers when no reader takes the lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { constants, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { run } from '../../fixtures/run.ts'
 import { until } from '../../fixtures/until.ts'
@@ -13,24 +15,31 @@ const top = mkdtempSync(join(tmpdir(), 'parentfs-log-'))
 t.teardown(() => rmSync(top, { recursive: true, force: true }))
 
 t.test('the last lines before an exit are there, on standard error and in a file', async t => {
-  const script = 'for (let k = 0; k < 1000; k++) log.logger.info({ k }, "line"); process.exit(3)'
+  // They fit into a pipe, whenever it is read.
+  const script = 'for (let k = 0; k < 500; k++) log.logger.info({ k }, "line"); process.exit(3)'
   const child = logging(t, { script })
-  const text = readAll(child)
+  const text = readAll(child.stderr!)
   t.same(await once(child, 'close'), [3, null])
-  t.same(numbers(text()), [...Array(1000).keys()])
+  t.same(numbers(text()), [...Array(500).keys()])
   const file = join(top, 'new', 'log')
   t.same(await once(logging(t, { script, file }), 'close'), [3, null])
-  t.same(numbers(readFileSync(file, 'utf8')), [...Array(1000).keys()])
+  t.same(numbers(readFileSync(file, 'utf8')), [...Array(500).keys()])
 })
 
 t.test('who stops reading holds up nobody, and hears how many lines are missing', async t => {
+  const pipe = join(top, 'unread')
+  await run('mkfifo', pipe)
+  const fd = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
   const child = logging(t, {
+    prefix: ['sh', '-c', 'pipe="$1"; shift; exec "$@" 2> "$pipe"', 'sh', pipe],
     script: `
       for (let k = 0; k < 4096; k++) log.logger.info({ k, filling: 'x'.repeat(1024) }, 'line')
       console.log('logged')`,
   })
   await once(child.stdout!, 'data')
-  const text = readAll(child)
+  const reader = new Socket({ fd, readable: true }) // It reads at once.
+  t.teardown(() => reader.destroy())
+  const text = readAll(reader)
   await until(() => /lines are missing here/.test(text()), patienceMs, 'the line that says so')
   await until(() => text().endsWith('\n'), patienceMs, 'the rest of it')
   const lines = text().trim().split('\n')
@@ -98,7 +107,7 @@ t.test('a log that cannot be opened is refused, and a pipe without a reader is n
     [top, 'EISDIR'],
   ] as const) {
     const child = logging(t, { file, script: '' })
-    const text = readAll(child)
+    const text = readAll(child.stderr!)
     t.same(await once(child, 'close'), [1, null])
     t.match(text(), code)
   }
@@ -130,9 +139,9 @@ function logging(t: Pick<Test, 'teardown'>, { script, file = null, prefix = [] }
   return child
 }
 
-function readAll(child: ChildProcess): () => string {
+function readAll(stream: Readable): () => string {
   let text = ''
-  child.stderr!.setEncoding('utf8').on('data', (part: string) => {
+  stream.setEncoding('utf8').on('data', (part: string) => {
     text += part
   })
   return () => text
