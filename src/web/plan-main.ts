@@ -2,6 +2,7 @@
  * Estimates a plan in a process of its own. The basis and the capacities come as JSON on standard input, and the rows
  * go to standard output.
  */
+import '../base/no-inspector.ts'
 import { text } from 'node:stream/consumers'
 import { planFor } from '../cache/plan/plan.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'

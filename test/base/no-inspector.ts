@@ -79,7 +79,7 @@ t.test('every program begins with it, and is started with that address', async t
       )
     const firstLine = text.split('\n', 1)[0]!
     if (firstLine.startsWith('#!')) t.equal(firstLine, `#!/usr/bin/env -S node ${noInspectorArguments.join(' ')}`, name)
-    for (const [, start] of text.matchAll(/\bspawn(?:Sync)?\(process\.execPath, (.*)/g)) {
+    for (const [, start] of text.matchAll(/\b(?:spawn(?:Sync)?|execFile)\(process\.execPath, (.*)/g)) {
       t.match(start, /^\[\.\.\.noInspectorArguments, /, name)
     }
   }

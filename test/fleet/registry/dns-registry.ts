@@ -1,6 +1,6 @@
 import type { SrvRecord } from 'node:dns'
 import t from 'tap'
-import { membersMax } from '../../../src/fleet/group/limits.ts'
+import { membersListedMax } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
 import { DnsRegistry } from '../../../src/fleet/registry/dns-registry.ts'
 import { StaticRegistry } from '../../../src/fleet/registry/static-registry.ts'
@@ -46,7 +46,7 @@ t.test('names are resolved again; while they do not resolve the view stays as it
   await until(() => registry.state.lists > asked + 3, 60_000, 'more looks')
   t.equal(lists.length, heard, 'no list is no empty list')
   t.equal(logger.lines.filter(({ level }) => level === 'warn').length, 1, 'it is said once')
-  answer = async () => Array.from({ length: membersMax + 1 }, (_, k) => record(`h${k}.example`, 1))
-  await until(() => lists.at(-1)!.length === membersMax, 60_000, 'as many as the bound')
+  answer = async () => Array.from({ length: membersListedMax + 1 }, (_, k) => record(`h${k}.example`, 1))
+  await until(() => lists.at(-1)!.length === membersListedMax, 60_000, 'as many as the bound')
   t.equal(registry.state.state, 'connected')
 })
