@@ -141,7 +141,7 @@ class ParentTable {
   /** `cold` stands for an object of which nothing is held. */
   [[nodiscard]] static AnswerKind judge(const Entry& entry, std::uint64_t number);
   [[nodiscard]] static Held held(const KnownParent& parent, std::uint64_t number);
-  /** What is known of the asks for an object; of another one that has its place, nothing. */
+  /** The known asks for an object; none where another object has its place. */
   [[nodiscard]] Asks& asks_of(std::uint64_t node, Clock::time_point now) REQUIRES(mutex_);
   [[nodiscard]] bool is_cold(Asks& asks, Clock::time_point now) const REQUIRES(mutex_);
   /** An object of which something is missing: is it fetched? */

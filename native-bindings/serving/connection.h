@@ -22,7 +22,7 @@
 
 namespace parentfs::serving {
 
-/** What a connection needs of its thread. */
+/** The parts of a thread that its connections use. */
 struct ConnectionHost {
   const FrontLimits* limits;
   PieceSender* pieces;

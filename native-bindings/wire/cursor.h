@@ -26,7 +26,7 @@ class Cursor {
     return taken;
   }
 
-  /** What was not taken. */
+  /** The bytes that were not taken. */
   [[nodiscard]] std::span<const std::byte> rest() const { return rest_; }
 
  private:

@@ -15,6 +15,7 @@ import { formatMember, type Member, parseMember } from '../group/member.ts'
 import { type EtcdAnswer, EtcdGateway, type EtcdPlace } from './etcd-gateway.ts'
 import { againMsMax, againMsMin, leaseMs, recordBytesMax, renewMs } from './limits.ts'
 import type { MemberRegistry, RegistryListener, RegistryState } from './registry.ts'
+import { RegistryHealth } from './registry-health.ts'
 
 export interface EtcdRegistryOptions extends EtcdPlace {
   /** Of all keys, without slashes at its ends. */
@@ -47,14 +48,13 @@ export class EtcdRegistry implements MemberRegistry {
   #ownChanged = new LightAbortSignal()
   #telling: NodeJS.Timeout | null = null
   #watching: { readonly generation: number; readonly signal: LightAbortSignal } | null = null
-  /** Why each half fails; null: it has not been tried yet. */
-  readonly #failures: { list: string | null; lease: string | null } = { list: null, lease: null }
-  #wasAway = false
+  readonly #health: RegistryHealth
   #registeredAnew = 0
   #lists = 0
 
   constructor(options: EtcdRegistryOptions) {
     this.#options = options
+    this.#health = new RegistryHealth('etcd', options.logger)
     this.#gateway = new EtcdGateway(options)
     this.#prefix = `${options.prefix}/${options.group}/member/`
   }
@@ -62,10 +62,7 @@ export class EtcdRegistry implements MemberRegistry {
   get state(): RegistryState {
     const { servers } = this.#options
     const counts = { registeredAnew: this.#registeredAnew, lists: this.#lists }
-    const { list, lease } = this.#failures
-    const reason = list || lease || ''
-    const state = reason !== '' ? 'away' : list === null || lease === null ? 'starting' : 'connected'
-    return { engine: `etcd:${servers.join(',')}`, state, reason, ...counts }
+    return { engine: `etcd:${servers.join(',')}`, ...this.#health.state, ...counts }
   }
 
   watch(listener: RegistryListener): void {
@@ -230,15 +227,7 @@ export class EtcdRegistry implements MemberRegistry {
   }
 
   #note(half: 'list' | 'lease', reason: string): void {
-    if (this.#stop.aborted) return
-    this.#failures[half] = reason
-    const { state, reason: why } = this.state
-    const isAway = state === 'away'
-    if (isAway === this.#wasAway) return
-    this.#wasAway = isAway
-    const { logger } = this.#options
-    if (isAway) logger.warn({ registry: 'etcd', reason: why }, 'fleet registry away: the view stays as it is')
-    else logger.info({ registry: 'etcd' }, 'fleet registry answers again')
+    if (!this.#stop.aborted) this.#health.note(half, reason)
   }
 }
 

@@ -21,6 +21,7 @@ import {
   renewMs,
 } from './limits.ts'
 import type { MemberRegistry, RegistryListener, RegistryState } from './registry.ts'
+import { RegistryHealth } from './registry-health.ts'
 
 /** The object, and its watchers. Each call rejects in its time. */
 export interface RegistryObject {
@@ -64,7 +65,7 @@ export class RadosRegistry implements MemberRegistry {
   readonly #stop = new LightAbortSignal()
   readonly #seen = new Map<string, Seen>()
   readonly #working: Promise<void>[] = []
-  readonly #failures: { list: string | null; lease: string | null } = { list: null, lease: null }
+  readonly #health: RegistryHealth
   #listener: RegistryListener | null = null
   #own: Member | null = null
   /** The id and record that the object has of this host. */
@@ -74,7 +75,6 @@ export class RadosRegistry implements MemberRegistry {
   #noticed = new LightAbortSignal()
   #count = 0
   #told = ''
-  #wasAway = false
   #registeredAnew = 0
   #lists = 0
   /** The last look that was answered. */
@@ -82,15 +82,13 @@ export class RadosRegistry implements MemberRegistry {
 
   constructor(options: RadosRegistryOptions) {
     this.#options = options
+    this.#health = new RegistryHealth('rados', options.logger)
     this.#prefix = `${options.group}/member/`
   }
 
   get state(): RegistryState {
     const counts = { registeredAnew: this.#registeredAnew, lists: this.#lists }
-    const { list, lease } = this.#failures
-    const reason = list || lease || ''
-    const state = reason !== '' ? 'away' : list === null || lease === null ? 'starting' : 'connected'
-    return { engine: `rados:${this.#options.object.place}`, state, reason, ...counts }
+    return { engine: `rados:${this.#options.object.place}`, ...this.#health.state, ...counts }
   }
 
   watch(listener: RegistryListener): void {
@@ -226,14 +224,6 @@ export class RadosRegistry implements MemberRegistry {
   }
 
   #note(half: 'list' | 'lease', reason: string): void {
-    if (this.#stop.aborted) return
-    this.#failures[half] = reason
-    const { state, reason: why } = this.state
-    const isAway = state === 'away'
-    if (isAway === this.#wasAway) return
-    this.#wasAway = isAway
-    const { logger } = this.#options
-    if (isAway) logger.warn({ registry: 'rados', reason: why }, 'fleet registry away: the view stays as it is')
-    else logger.info({ registry: 'rados' }, 'fleet registry answers again')
+    if (!this.#stop.aborted) this.#health.note(half, reason)
   }
 }
