@@ -24,6 +24,8 @@ export interface EtcdPlace {
   readonly user: string | null
   /** Reads the password, which may have changed. */
   readonly password: (() => Promise<string>) | null
+  /** Time-out of one request; {@link registryRequestMsMax} unless told. */
+  readonly requestMsMax?: number
 }
 
 export type EtcdAnswer = Readonly<Record<string, unknown>>
@@ -33,6 +35,7 @@ const loginIsOver = /invalid auth token|revision in header is old|user name is e
 
 export class EtcdGateway {
   readonly #place: EtcdPlace
+  readonly #requestMsMax: number
   readonly #stop = new LightAbortSignal()
   #at = 0
   #pool: Pool | null = null
@@ -44,6 +47,7 @@ export class EtcdGateway {
 
   constructor(place: EtcdPlace) {
     this.#place = place
+    this.#requestMsMax = place.requestMsMax ?? registryRequestMsMax
   }
 
   /** Changes when another server is asked: what follows the one of before is to begin anew. */
@@ -115,11 +119,8 @@ export class EtcdGateway {
 
   async #post(path: string, body: object): Promise<EtcdAnswer> {
     const signal = new LightAbortSignal(this.#stop)
-    const late = new CacheError(
-      'origin-timeout',
-      `etcd at ${this.#server}: no answer to ${path} in ${registryRequestMsMax} ms`,
-    )
-    const timer = setTimeout(() => signal.abort(late), registryRequestMsMax)
+    const late = `etcd at ${this.#server}: no answer to ${path} in ${this.#requestMsMax} ms`
+    const timer = setTimeout(() => signal.abort(new CacheError('origin-timeout', late)), this.#requestMsMax)
     try {
       const { body: answered } = await this.#open(path, body, signal)
       const chunks: Buffer[] = []
@@ -170,7 +171,7 @@ export class EtcdGateway {
       headersTimeout: 0,
       bodyTimeout: 0,
       connect: {
-        timeout: registryRequestMsMax,
+        timeout: this.#requestMsMax,
         ...(isIP(hostname) ? {} : { servername: hostname }),
         ...(authorities === undefined ? {} : { ca: authorities }),
         ...(own === undefined ? {} : { cert: own }),

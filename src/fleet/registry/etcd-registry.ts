@@ -174,19 +174,23 @@ export class EtcdRegistry implements MemberRegistry {
 
   /** Registers, and renews the lease. Never rejects. */
   async #renew(): Promise<void> {
-    const { renewMs: everyMs = renewMs, random = Math.random } = this.#options
+    const { servers, renewMs: everyMs = renewMs, random = Math.random } = this.#options
+    let failures = 0
     while (!this.#stop.aborted) {
       const changed = (this.#ownChanged = new LightAbortSignal())
       let waitMs = everyMs
       try {
         await this.#renewOnce()
+        failures = 0
         this.#note('lease', '')
         this.#listener?.onHeard()
         // A server that failed a renewal may have no news either. Without a quorum all fail, and the watch stays.
         if (this.#watching && this.#watching.generation !== this.#gateway.generation) this.#watching.signal.abort()
       } catch (error) {
         this.#note('lease', messageOf(error))
-        waitMs = againMsMin + random() * (againMsMax - againMsMin)
+        // The lease runs on: the next server is asked at once, until none is left.
+        const isAnotherLeft = ++failures % servers.length !== 0
+        waitMs = isAnotherLeft ? 0 : againMsMin + random() * (againMsMax - againMsMin)
       }
       if (!this.#stop.aborted) await pause(waitMs, changed)
     }

@@ -12,7 +12,7 @@ export const againMsMin = 300
 
 export const againMsMax = 700
 
-/** Time-out of one request to a registry: two renewals fit into a lease. */
+/** Time-out of one request to a registry: two that no server answers fit between a renewal and the lease's end. */
 export const registryRequestMsMax = 2_500
 
 /** Longest answer of a registry: a thousand members of a kilobyte, in base64, with room. */

@@ -13,7 +13,7 @@ import { until } from '../../fixtures/until.ts'
 const waitMs = 60_000
 
 /** The time without a quorum, longer than the lease of the hosts here; more by QUORUM_SECONDS=600. */
-const quorumLostMs = Number(process.env.QUORUM_SECONDS ?? 4) * 1000
+const quorumLostMs = Number(process.env.QUORUM_SECONDS ?? 5) * 1000
 
 function memberOf(k: number): Member {
   const url = `https://10.0.0.${k}:7447`
@@ -30,7 +30,7 @@ class Following {
 
   constructor(t: Test, servers: readonly string[], k: number | null, options: Partial<EtcdRegistryOptions> = {}) {
     const none = { ca: null, certificate: null, key: null, user: null, password: null }
-    const times = { leaseMs: 3_000, renewMs: 500 }
+    const times = { leaseMs: 4_000, renewMs: 500, requestMsMax: 1_000 }
     const place = { servers, ...none, prefix: 'parentfs', group: 'az1', ...times, logger: this.logger }
     this.registry = new EtcdRegistry({ ...place, ...options })
     t.teardown(() => this.registry.close())
