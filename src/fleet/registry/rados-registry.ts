@@ -9,7 +9,7 @@ import { pause } from '../../async/pause.ts'
 import { valueWithin } from '../../async/with-timeout.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { membersMax } from '../group/limits.ts'
+import { membersListedMax } from '../group/limits.ts'
 import { formatMember, type Member, parseMember } from '../group/member.ts'
 import {
   againMsMax,
@@ -138,7 +138,7 @@ export class RadosRegistry implements MemberRegistry {
   async #list(): Promise<void> {
     const { object, now, goneMs = radosGoneMs, forgottenMs = radosForgottenMs } = this.#options
     this.#lists++
-    const entries = await object.entries(this.#prefix, membersMax)
+    const entries = await object.entries(this.#prefix, membersListedMax)
     const nowMs = now()
     this.#leaveOutBlindTime(nowMs)
     const there = new Set<string>()

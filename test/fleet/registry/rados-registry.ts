@@ -1,5 +1,6 @@
 /** Members in an omap: counters that advance by nobody's clock but one's own, notices, an object that is away. */
 import t, { type Test } from 'tap'
+import { membersListedMax, membersMax } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
 import { RadosRegistry, type RegistryObject } from '../../../src/fleet/registry/rados-registry.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
@@ -23,9 +24,9 @@ class Shared {
     const own = new Set<() => void>()
     return {
       place: 'images/parentfs.g',
-      entries: async prefix => {
+      entries: async (prefix, countMax) => {
         await mustAnswer()
-        return [...this.values].filter(([key]) => key.startsWith(prefix))
+        return [...this.values].filter(([key]) => key.startsWith(prefix)).slice(0, countMax)
       },
       set: async (key, value) => {
         await mustAnswer()
@@ -124,6 +125,18 @@ t.test('a counter that stands still is a member that is gone, whatever any clock
   await pass(a, 60_000)
   await until(() => !shared.values.has('g/member/odd'), 30_000, 'what is forgotten is removed')
   t.ok(shared.values.has('g/member/m1'))
+})
+
+t.test('entries of hosts that are gone take no places of a full group', async t => {
+  const shared = new Shared()
+  const put = (id: string, k: number) =>
+    shared.values.set(`g/member/${id}`, `1.1 ${JSON.stringify({ v: 1, ...memberOf(k % 200) })}`)
+  for (let k = 0; k < membersMax; k++) put(`gone${k}`, k)
+  for (let k = 0; k < membersMax + 1; k++) put(`there${k}`, k)
+  const onlooker = hostOf(t, shared, null)
+  await until(() => onlooker.ids().length > 0, 30_000, 'a list')
+  t.equal(onlooker.ids().length, membersListedMax)
+  t.equal(onlooker.ids().filter(id => id.startsWith('there')).length, membersMax)
 })
 
 t.test('a notice is seen long before the next look', async t => {
