@@ -37,6 +37,8 @@ export class Supervisor {
   // The agreement of INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
+  // While the state is `unmounting`: whether it becomes `ready` again is being found out. Never rejects.
+  #attempt: Promise<unknown> | null = null
   // Why no worker serves, once none will.
   #givenUp: string | null = null
   // An end that came while we were unmounting: our own unmount ends the session too, a refused one does not.
@@ -148,7 +150,7 @@ export class Supervisor {
     this.#signals++
     if (this.#state === 'starting') {
       this.cancel(`${name} came`)
-    } else if (this.#state === 'ready') {
+    } else if (this.#state !== 'stopping') {
       this.#parts.logger.info({ signal: name }, 'unmounting')
       if ((await this.#unmount(this.#signals > 1)) === null) await this.#stop(0)
     }
@@ -242,19 +244,32 @@ export class Supervisor {
 
   /** @returns null, or why it stays mounted */
   async #unmount(force: boolean): Promise<UnmountRefused | null> {
-    const { mounter, logger } = this.#parts
-    if (this.#state !== 'ready') {
-      return { code: 'closed', message: `${mounter.mountpoint} is ${this.#state} already`, holders: [] }
-    }
-    this.#state = 'unmounting'
+    // Who asks during an attempt may ask for more than it does: by force.
+    while (this.#attempt) await this.#attempt
+    if (this.#state === 'ready') return await this.#attemptTo(() => this.#unmountOrStay(force))
+    const { mountpoint } = this.#parts.mounter
+    return { code: 'closed', message: `${mountpoint} is ${this.#state} already`, holders: [] }
+  }
+
+  async #unmountOrStay(force: boolean): Promise<UnmountRefused | null> {
+    const { mounter, logger, manager } = this.#parts
     const refusal = await tryToUnmount(mounter, force, logger)
     if (refusal === null) return null
     this.#state = 'ready'
     const missed = this.#missed
     this.#missed = null
     missed?.()
-    this.#parts.manager.status(refusal.message)
+    manager.status(refusal.message)
     return refusal
+  }
+
+  #attemptTo<T>(work: () => Promise<T>): Promise<T> {
+    this.#state = 'unmounting'
+    const attempt = work().finally(() => {
+      this.#attempt = null
+    })
+    this.#attempt = attempt
+    return attempt
   }
 
   /** Unmounted from outside, or the device gave up. */
@@ -293,10 +308,11 @@ export class Supervisor {
   async #mayWait(why: string, isNew: boolean): Promise<boolean> {
     // Otherwise an unmount or the end is under way already.
     if (this.#state !== 'ready') return true
-    this.#state = 'unmounting'
-    if (!(await staysForReaders(this.#parts, isNew ? why : null))) return false
-    this.#state = 'ready'
-    return true
+    return await this.#attemptTo(async () => {
+      const stays = await staysForReaders(this.#parts, isNew ? why : null)
+      if (stays) this.#state = 'ready'
+      return stays
+    })
   }
 
   /** No worker serves, and none will. */

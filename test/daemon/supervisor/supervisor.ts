@@ -67,6 +67,24 @@ t.test('a busy mount stays at the first signal and goes at the second', async t 
   t.equal(await supervisor.finished, 0)
 })
 
+t.test('who asks by force while an attempt looks for users is not refused because of it', async t => {
+  const { worker, mounter, supervisor } = setUp()
+  await supervisor.start()
+  mounter.busy = true
+  const first = supervisor.handleSignal('SIGTERM')
+  const forced = once(worker.events, 'unmount-answer')
+  worker.say({ type: 'unmount', id: 7, force: true })
+  await first
+  t.match((await forced)[0], { id: 7, refusal: null })
+  t.equal(await supervisor.finished, 0)
+  const signalled = setUp()
+  await signalled.supervisor.start()
+  signalled.mounter.busy = true
+  await Promise.all(['SIGTERM', 'SIGTERM'].map(name => signalled.supervisor.handleSignal(name)))
+  t.notOk(signalled.mounter.mounted)
+  t.equal(await signalled.supervisor.finished, 0)
+})
+
 t.test('an unmount that the worker asks for is answered before the stop', async t => {
   const { worker, mounter, supervisor } = setUp()
   await supervisor.start()
