@@ -164,7 +164,12 @@ async function killedOsd(t: Test, { cluster, origin, image }: Parts): Promise<vo
   await cluster.kill('osd')
   t.equal(await codeInTime(t, () => isRight(opened, read, 3)), 'origin-timeout')
   cluster.begin('osd')
-  t.ok(await again(() => isRight(opened, read, 3)))
+  try {
+    t.ok(await again(() => isRight(opened, read, 3)))
+  } catch (error) {
+    t.comment(await cluster.troubles())
+    throw error
+  }
 }
 
 async function blocklisted(t: Test, { cluster, origin, image }: Parts): Promise<void> {
