@@ -1,4 +1,6 @@
 /** A mount from its beginning to each of its ends, through the real command. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -99,6 +101,26 @@ t.test('a mount in use stays, its holders are named, and --force takes it away',
   t.match(await parentfs('unmount', '--force', where.mountpoint), { code: 0 })
   t.equal((await daemon.exited).code, 0)
   t.throws(() => readSync(fd, buffer, 0, 100, 0), 'its descriptor is dead')
+})
+
+t.test('a reader in a mount namespace of its own holds it', options, async t => {
+  const where = placeWithImage(t)
+  const daemon = await mountDaemon(t, where)
+  const file = join(where.mountpoint, 'a.raw')
+  const script = `exec 3< ${file}; echo up; read line; dd bs=4096 skip=100 count=1 status=none <&3`
+  const words = ['--mount', '--propagation', 'private', 'sh', '-c', script]
+  const reader = spawn('unshare', words, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => void reader.stdin.destroy())
+  await once(reader.stdout, 'data')
+  const refused = await parentfs('unmount', where.mountpoint)
+  t.match(refused, { code: 1, stderr: new RegExp(` in use by ${reader.pid} \\(`) })
+  const said = once(reader.stdout, 'data')
+  const exited = once(reader, 'exit')
+  reader.stdin.end('go\n')
+  t.ok(bytes.subarray(100 * 4096, 101 * 4096).equals((await said)[0]), 'it still reads')
+  await exited
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+  t.equal((await daemon.exited).code, 0)
 })
 
 t.test('unmount from inside the mount does not hold it itself', options, async t => {

@@ -48,7 +48,7 @@ async function unmountOurselves(mountpoint: string, force: boolean): Promise<voi
     await createMounter(loadAddon(), mountpoint).unmount(force || isStale)
   } catch (error) {
     if (!isCacheError(error, 'mount-busy')) throw error
-    const holders = formatHolders(await findHolders(mountpoint))
+    const holders = formatHolders(await findHolders(mountpoint, entry.device))
     throw new CacheError('mount-busy', `${error.message} by ${holders}; it stays mounted: end them, or use --force`)
   }
 }

@@ -8,6 +8,8 @@ import { readFile } from 'node:fs/promises'
 export const fileSystemType = 'fuse.parentfs'
 
 export interface MountEntry {
+  /** As in /proc/<pid>/fdinfo/<fd> of a process that has one of its files open. */
+  readonly id: number
   /** `major:minor`, as in /proc/<pid>/maps of a process that maps one of its files (there with two hex digits each). */
   readonly device: string
   readonly mountpoint: string
@@ -39,10 +41,10 @@ export function parseMountTable(text: string): MountEntry[] {
   const entries: MountEntry[] = []
   for (const line of text.split('\n')) {
     const [left, right] = line.split(' - ')
-    const [, , device, , mountpoint] = left?.split(' ') ?? []
+    const [id, , device, , mountpoint] = left?.split(' ') ?? []
     const [type, source] = right?.split(' ') ?? []
     if (!device || !mountpoint || !type || source === undefined) continue
-    entries.push({ device, mountpoint: plain(mountpoint), type, source: plain(source) })
+    entries.push({ id: Number(id), device, mountpoint: plain(mountpoint), type, source: plain(source) })
   }
   return entries
 }

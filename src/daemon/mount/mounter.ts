@@ -13,6 +13,7 @@ import { CacheError, messageOf } from '../../base/errors.ts'
 import { readBytesMax } from '../../base/limits.ts'
 import type { Addon } from '../../native/addon.ts'
 import { fusermountMsMax } from './limits.ts'
+import { findNamespaceHolders } from './mount-holders.ts'
 import { fileSystemType, mountAt, mountsAt } from './mount-table.ts'
 import { prepareMountpoint, probe } from './mountpoint.ts'
 
@@ -38,7 +39,8 @@ export interface Mounter {
   /**
    * Unmounts. Nothing mounted, or only a mount known not to be ours, is a success.
    * @param force detach it in spite of its users; with root's rights the connection is aborted too
-   * @throws CacheError mount-busy (only without force), mount-failed: also when ours lies under another mount
+   * @throws CacheError mount-busy (only without force): somebody uses it, in another mount namespace perhaps;
+   * mount-failed: also when ours lies under another mount
    */
   unmount(force: boolean): Promise<void>
 }
@@ -88,15 +90,22 @@ abstract class AnyMounter implements Mounter {
   }
 
   async unmount(force: boolean): Promise<void> {
+    const lives = this.#fd === null || this.addon.isFuseConnected(this.#fd)
+    if (lives && !force) await this.#mustNotBeUsedElsewhere()
     if (this.#device === null) return this.remove(force)
     const there = await mountsAt(this.mountpoint)
     const ours = there.findIndex(({ device, type }) => device === this.#device && type === fileSystemType)
     if (ours < 0) return
-    const lives = this.#fd === null || this.addon.isFuseConnected(this.#fd)
     if (!lives && (await probe(this.mountpoint)) !== 'stale') return
     const above = there[ours + 1]
     if (!above) return this.remove(force)
     throw failed(this.mountpoint, `lies under another mount (${above.type} of ${above.source}): unmount that one first`)
+  }
+
+  async #mustNotBeUsedElsewhere(): Promise<void> {
+    const device = this.#device ?? (await mountAt(this.mountpoint))?.device
+    if (device === undefined || (await findNamespaceHolders(device)).length === 0) return
+    throw new CacheError('mount-busy', `${this.mountpoint} is in use`)
   }
 
   /** Two users have a lock each (see mountpoint-lock.ts), so both may have found the directory free. */

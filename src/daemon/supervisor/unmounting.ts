@@ -17,7 +17,7 @@ export async function tryToUnmount(mounter: Mounter, force: boolean, logger: Log
     return null
   } catch (error) {
     const busy = isCacheError(error, 'mount-busy')
-    const holders = busy ? await findHolders(mounter.mountpoint) : []
+    const holders = busy ? await findHolders(mounter.mountpoint, mounter.device) : []
     const message = busy ? `${messageOf(error)} by ${formatHolders(holders)}; it stays mounted` : messageOf(error)
     logger.error({ holders }, message)
     return { code: busy ? 'mount-busy' : 'mount-failed', message, holders }

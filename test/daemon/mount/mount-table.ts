@@ -10,8 +10,8 @@ t.test('fields before the dash may be any number, and names may be escaped', asy
     'garbage',
   ].join('\n')
   t.same(parseMountTable(text), [
-    { device: '98:0', mountpoint: '/mnt', type: 'ext3', source: '/dev/root' },
-    { device: '0:52', mountpoint: '/mnt/with space\\', type: 'fuse.parentfs', source: 'http://host/a b/' },
+    { id: 36, device: '98:0', mountpoint: '/mnt', type: 'ext3', source: '/dev/root' },
+    { id: 60, device: '0:52', mountpoint: '/mnt/with space\\', type: 'fuse.parentfs', source: 'http://host/a b/' },
   ])
 })
 

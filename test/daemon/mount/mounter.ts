@@ -1,8 +1,11 @@
 /** Mounting and unmounting by system call: our own mount goes, and no other that has come to its place. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { findHolders } from '../../../src/daemon/mount/mount-holders.ts'
 import { fileSystemType, mountsAt } from '../../../src/daemon/mount/mount-table.ts'
 import { createMounter } from '../../../src/daemon/mount/mounter.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
@@ -36,6 +39,38 @@ t.test('what was mounted goes, and once more is no error', options, async t => {
   await mounter.unmount(false)
   t.same(await typesAt(mountpoint), [])
   await mounter.unmount(true)
+})
+
+t.test('a user in another mount namespace holds it; a copy that nobody uses does not', options, async t => {
+  const mountpoint = newMountpoint(t)
+  await mountOther(mountpoint)
+  writeFileSync(join(mountpoint, 'file'), 'x')
+  const elsewhere = async (script: string) => {
+    const words = ['--mount', '--propagation', 'private', 'sh', '-c', `${script}; echo up; read line`]
+    const child = spawn('unshare', words, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
+    const exited = once(child, 'exit')
+    const end = () => {
+      child.stdin.destroy()
+      return exited
+    }
+    t.teardown(end)
+    await once(child.stdout, 'data')
+    return { pid: child.pid!, end }
+  }
+  await elsewhere(':')
+  const users = ['exec 3< $0/file', 'cd $0'].map(each => each.replace('$0', mountpoint))
+  for (const script of users) {
+    const user = await elsewhere(script)
+    await t.rejects(createMounter(addon, mountpoint).unmount(false), { code: 'mount-busy' })
+    const { device } = (await mountsAt(mountpoint))[0]!
+    t.same(
+      (await findHolders(mountpoint, device)).map(({ pid }) => pid),
+      [user.pid],
+    )
+    await user.end()
+  }
+  await createMounter(addon, mountpoint).unmount(false)
+  t.same(await typesAt(mountpoint), [])
 })
 
 t.test('a mount that has come to the place of ours stays, also by force', options, async t => {
