@@ -43,6 +43,8 @@ interface Removal {
   readonly stop: AbortController
   readonly ended: Promise<void>
   emptied: EmptiedCache
+  /** Its last step has begun: nothing keeps the origin any more. */
+  isEnding: boolean
   isDone: boolean
 }
 
@@ -52,6 +54,8 @@ export class OriginRemovals {
   readonly #parts: OriginRemovalContext
   /** By URL. */
   readonly #removals = new Map<string, Removal>()
+  /** Origins that may be wanted again: their removals do not end meanwhile. */
+  #held: ReadonlySet<string> = new Set()
   /** An origin of which nothing is left: its holder closes it. */
   onRemoved: (url: string) => Promise<void> = async () => {}
 
@@ -70,12 +74,26 @@ export class OriginRemovals {
     const stop = new AbortController()
     this.#parts.origins.leaving.add(url)
     const endDraining = this.#parts.modes.draining.begin([url])
-    const removal: Removal = { stop, emptied: nothing, isDone: false, ended: Promise.resolve() }
+    const removal: Removal = { stop, emptied: nothing, isEnding: false, isDone: false, ended: Promise.resolve() }
     this.#removals.set(url, removal)
     Object.assign(removal, { ended: this.#run(url, removal).finally(endDraining) })
   }
 
-  /** It is wanted again; resolves when it is shown as before. */
+  /**
+   * Let none of these removals end until {@link release}, so that they can be cancelled. Resolves when those that were
+   * ending already have. One caller at a time.
+   */
+  async hold(urls: ReadonlySet<string>): Promise<void> {
+    this.#held = urls
+    const ending = [...this.#removals].filter(([url, { isEnding }]) => isEnding && urls.has(url))
+    await Promise.all(ending.map(([, { ended }]) => ended))
+  }
+
+  release(): void {
+    this.#held = new Set()
+  }
+
+  /** It is wanted again, and held; resolves when it is shown as before. */
   async cancel(url: string): Promise<void> {
     const removal = this.#removals.get(url)
     if (!removal) return
@@ -118,16 +136,19 @@ export class OriginRemovals {
       try {
         const { held, ...freed } = await this.#pass(url, signal)
         removal.emptied = { ...added(removal.emptied, { ...freed, held: [] }), held }
-        if (held.length === 0) {
+        // A pass that was broken off has not seen all that hold it.
+        if (held.length === 0 && !signal.aborted && !this.#held.has(url)) {
+          removal.isEnding = true
           await this.#parts.index.removeOrigin(url)
-          this.#removals.delete(url)
           await this.onRemoved(url)
+          this.#removals.delete(url)
           this.#parts.origins.leaving.delete(url)
           removal.isDone = true
           logger.info({ origin: url, bytes: removal.emptied.bytes }, 'the origin is removed')
           return
         }
       } catch (error) {
+        removal.isEnding = false
         const isNew = messageOf(error) !== failure
         failure = messageOf(error)
         if (!signal.aborted && isNew) logger.warn({ origin: url, err: error }, 'an origin is not removed yet')

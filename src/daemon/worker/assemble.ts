@@ -300,6 +300,15 @@ export class Rooms {
    * @throws CacheError invalid-argument; nothing has changed then
    */
   async reconfigure(said: Configuration): Promise<ReloadPlan> {
+    await this.leaving.hold(said.places)
+    try {
+      return await this.#reconfigure(said)
+    } finally {
+      this.leaving.release()
+    }
+  }
+
+  async #reconfigure(said: Configuration): Promise<ReloadPlan> {
     const plan = planReload(this.#configuration, said)
     const { cache, places } = plan.next
     await checkOverlap(plan.next)

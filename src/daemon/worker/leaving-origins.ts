@@ -38,6 +38,15 @@ export class LeavingOrigins {
     }
   }
 
+  /** Keep those that `wanted` has from ending while it is being put into force; see {@link OriginRemovals.hold}. */
+  hold(wanted: readonly OriginPlace[]): Promise<void> {
+    return this.#removals.hold(new Set(wanted.map(urlOf)))
+  }
+
+  release(): void {
+    this.#removals.release()
+  }
+
   /**
    * One that is leaving under another name has to be gone first.
    * @throws CacheError invalid-argument
