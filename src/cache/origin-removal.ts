@@ -43,9 +43,8 @@ interface Removal {
   readonly stop: AbortController
   readonly ended: Promise<void>
   emptied: EmptiedCache
-  /** Its last step has begun: nothing keeps the origin any more. */
-  isEnding: boolean
-  isDone: boolean
+  /** `ending`: the last step has begun, and nothing keeps the origin any more. */
+  step: 'emptying' | 'ending' | 'done'
 }
 
 const nothing: EmptiedCache = { images: 0, objects: 0, bytes: 0, held: [] }
@@ -74,23 +73,24 @@ export class OriginRemovals {
     const stop = new AbortController()
     this.#parts.origins.leaving.add(url)
     const endDraining = this.#parts.modes.draining.begin([url])
-    const removal: Removal = { stop, emptied: nothing, isEnding: false, isDone: false, ended: Promise.resolve() }
+    const removal: Removal = { stop, emptied: nothing, step: 'emptying', ended: Promise.resolve() }
     this.#removals.set(url, removal)
     Object.assign(removal, { ended: this.#run(url, removal).finally(endDraining) })
   }
 
   /**
-   * Let none of these removals end until {@link release}, so that they can be cancelled. Resolves when those that were
-   * ending already have. One caller at a time.
+   * Call `work` while none of these removals ends, so that it can cancel them. Those that were ending already are over
+   * by then. One caller at a time.
    */
-  async hold(urls: ReadonlySet<string>): Promise<void> {
+  async holding<T>(urls: ReadonlySet<string>, work: () => Promise<T>): Promise<T> {
     this.#held = urls
-    const ending = [...this.#removals].filter(([url, { isEnding }]) => isEnding && urls.has(url))
-    await Promise.all(ending.map(([, { ended }]) => ended))
-  }
-
-  release(): void {
-    this.#held = new Set()
+    try {
+      const ending = [...this.#removals].filter(([url, { step }]) => step === 'ending' && urls.has(url))
+      await Promise.all(ending.map(([, { ended }]) => ended))
+      return await work()
+    } finally {
+      this.#held = new Set()
+    }
   }
 
   /** It is wanted again, and held; resolves when it is shown as before. */
@@ -110,7 +110,7 @@ export class OriginRemovals {
   async wait(url: string, { signal, onProgress }: LongOptions<DrainProgress>): Promise<EmptiedCache> {
     const removal = this.#removals.get(url)
     if (!removal) throw new CacheError('not-found', `${url} is not being removed`)
-    while (!removal.isDone) {
+    while (removal.step !== 'done') {
       const { held } = removal.emptied
       if (held.length > 0) onProgress(waitingFor('remove', held, removal.emptied))
       await abortable(Promise.race([removal.ended, pause(removalLookMs, signal)]), signal)
@@ -132,23 +132,23 @@ export class OriginRemovals {
     const { modesChanged, logger } = this.#parts
     await modesChanged()
     let failure = ''
-    while (!signal.aborted && !removal.isDone) {
+    while (!signal.aborted) {
       try {
         const { held, ...freed } = await this.#pass(url, signal)
         removal.emptied = { ...added(removal.emptied, { ...freed, held: [] }), held }
         // A pass that was broken off has not seen all that hold it.
         if (held.length === 0 && !signal.aborted && !this.#held.has(url)) {
-          removal.isEnding = true
+          removal.step = 'ending'
           await this.#parts.index.removeOrigin(url)
           await this.onRemoved(url)
           this.#removals.delete(url)
           this.#parts.origins.leaving.delete(url)
-          removal.isDone = true
+          removal.step = 'done'
           logger.info({ origin: url, bytes: removal.emptied.bytes }, 'the origin is removed')
           return
         }
       } catch (error) {
-        removal.isEnding = false
+        removal.step = 'emptying'
         const isNew = messageOf(error) !== failure
         failure = messageOf(error)
         if (!signal.aborted && isNew) logger.warn({ origin: url, err: error }, 'an origin is not removed yet')

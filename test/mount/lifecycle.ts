@@ -1,6 +1,4 @@
 /** A mount from its beginning to each of its ends, through the real command. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, existsSync, openSync, readFileSync, readSync, statfsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -25,6 +23,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
+import { startInNamespace } from '../fixtures/namespace-process.ts'
 import { attempt, run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -108,17 +107,12 @@ t.test('a reader in a mount namespace of its own holds it', options, async t => 
   const daemon = await mountDaemon(t, where)
   const file = join(where.mountpoint, 'a.raw')
   const script = `exec 3< ${file}; echo up; read line; dd bs=4096 skip=100 count=1 status=none <&3`
-  const words = ['--mount', '--propagation', 'private', 'sh', '-c', script]
-  const reader = spawn('unshare', words, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
-  t.teardown(() => void reader.stdin.destroy())
-  await once(reader.stdout, 'data')
+  const { child, ended } = await startInNamespace(t, script)
   const refused = await parentfs('unmount', where.mountpoint)
-  t.match(refused, { code: 1, stderr: new RegExp(` in use by ${reader.pid} \\(`) })
-  const said = once(reader.stdout, 'data')
-  const exited = once(reader, 'exit')
-  reader.stdin.end('go\n')
-  t.ok(bytes.subarray(100 * 4096, 101 * 4096).equals((await said)[0]), 'it still reads')
-  await exited
+  t.match(refused, { code: 1, stderr: new RegExp(` in use by ${child.pid} \\(`) })
+  child.stdin!.end('go\n')
+  const { stdout } = await ended
+  t.ok(bytes.subarray(100 * 4096, 101 * 4096).equals(stdout.subarray('up\n'.length)), 'it still reads')
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
   t.equal((await daemon.exited).code, 0)
 })

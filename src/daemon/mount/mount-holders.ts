@@ -25,10 +25,9 @@ const commandCharactersMax = 80
  * @param device of the mount, so that users in other namespaces are found; null: they are not looked for
  */
 export async function findHolders(mountpoint: string, device: string | null = null): Promise<Holder[]> {
-  const isInside = (path: string) => path === mountpoint || path.startsWith(`${mountpoint}/`)
   const found = await Promise.all([
-    processesThat(pid => holds(pid, isInside)),
-    loopDevices(isInside),
+    processesThat(pid => holds(pid, [mountpoint])),
+    loopDevices(mountpoint),
     mountsBelow(mountpoint),
     device === null ? [] : findNamespaceHolders(device),
   ])
@@ -65,25 +64,27 @@ async function processesThat(hold: (pid: string) => Promise<boolean>): Promise<H
 
 /** Source: Documentation/filesystems/proc.rst, 3.8: fdinfo has the id of the mount that a file was opened on. */
 async function usesOneOf(pid: string, copies: readonly MountEntry[]): Promise<boolean> {
-  const isInside = (path: string) =>
-    copies.some(({ mountpoint }) => path === mountpoint || path.startsWith(`${mountpoint}/`))
   const ids = new Set(copies.map(({ id }) => id))
   for (const fd of await orElse(readdir(`/proc/${pid}/fdinfo`), [])) {
     const text = await orElse(readFile(`/proc/${pid}/fdinfo/${fd}`, 'utf8'), '')
     if (ids.has(Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]))) return true
   }
-  return await holds(pid, isInside)
+  return await holds(
+    pid,
+    copies.map(({ mountpoint }) => mountpoint),
+  )
 }
 
-async function holds(pid: string, isInside: (path: string) => boolean): Promise<boolean> {
+async function holds(pid: string, mountpoints: readonly string[]): Promise<boolean> {
+  const isOneOfTheirs = (path: string) => mountpoints.some(mountpoint => isInside(path, mountpoint))
   const fds = await orElse(readdir(`/proc/${pid}/fd`), [])
   const links = ['cwd', 'root', 'exe', ...fds.map(fd => `fd/${fd}`)]
   for (const link of links) {
-    if (isInside(await orElse(readlink(`/proc/${pid}/${link}`), ''))) return true
+    if (isOneOfTheirs(await orElse(readlink(`/proc/${pid}/${link}`), ''))) return true
   }
   // `address perms offset device inode path`: the path is what follows the fifth field.
   const maps = await orElse(readFile(`/proc/${pid}/maps`, 'utf8'), '')
-  return maps.split('\n').some(line => isInside(line.replace(/^(\S+\s+){5}/, '')))
+  return maps.split('\n').some(line => isOneOfTheirs(line.replace(/^(\S+\s+){5}/, '')))
 }
 
 async function describe(pid: string): Promise<Holder> {
@@ -95,11 +96,11 @@ async function describe(pid: string): Promise<Holder> {
   return { pid: Number(pid), command: command.slice(0, commandCharactersMax) }
 }
 
-async function loopDevices(isInside: (path: string) => boolean): Promise<Holder[]> {
+async function loopDevices(mountpoint: string): Promise<Holder[]> {
   const found: Holder[] = []
   for (const device of await orElse(readdir('/sys/block'), [])) {
     const file = (await orElse(readFile(`/sys/block/${device}/loop/backing_file`, 'utf8'), '')).trimEnd()
-    if (isInside(file)) found.push({ pid: null, command: `/dev/${device} of ${file}` })
+    if (isInside(file, mountpoint)) found.push({ pid: null, command: `/dev/${device} of ${file}` })
   }
   return found
 }
@@ -109,6 +110,10 @@ async function mountsBelow(mountpoint: string): Promise<Holder[]> {
   return table
     .filter(entry => entry.mountpoint.startsWith(`${mountpoint}/`))
     .map(entry => ({ pid: null, command: `the mount on ${entry.mountpoint}` }))
+}
+
+function isInside(path: string, mountpoint: string): boolean {
+  return path === mountpoint || path.startsWith(`${mountpoint}/`)
 }
 
 async function orElse<T>(promise: Promise<T>, fallback: T): Promise<T> {

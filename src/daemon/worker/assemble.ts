@@ -299,13 +299,8 @@ export class Rooms {
    * Take what a running mount can of `said`; the rest stays as it is.
    * @throws CacheError invalid-argument; nothing has changed then
    */
-  async reconfigure(said: Configuration): Promise<ReloadPlan> {
-    await this.leaving.hold(said.places)
-    try {
-      return await this.#reconfigure(said)
-    } finally {
-      this.leaving.release()
-    }
+  reconfigure(said: Configuration): Promise<ReloadPlan> {
+    return this.leaving.holding(said.places, () => this.#reconfigure(said))
   }
 
   async #reconfigure(said: Configuration): Promise<ReloadPlan> {

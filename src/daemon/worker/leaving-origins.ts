@@ -38,13 +38,9 @@ export class LeavingOrigins {
     }
   }
 
-  /** Keep those that `wanted` has from ending while it is being put into force; see {@link OriginRemovals.hold}. */
-  hold(wanted: readonly OriginPlace[]): Promise<void> {
-    return this.#removals.hold(new Set(wanted.map(urlOf)))
-  }
-
-  release(): void {
-    this.#removals.release()
+  /** Put places into force by `work`, while none of them ends leaving; see {@link OriginRemovals.holding}. */
+  holding<T>(wanted: readonly OriginPlace[], work: () => Promise<T>): Promise<T> {
+    return this.#removals.holding(new Set(wanted.map(urlOf)), work)
   }
 
   /**

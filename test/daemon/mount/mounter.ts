@@ -1,6 +1,4 @@
 /** Mounting and unmounting by system call: our own mount goes, and no other that has come to its place. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +8,7 @@ import { fileSystemType, mountsAt } from '../../../src/daemon/mount/mount-table.
 import { createMounter } from '../../../src/daemon/mount/mounter.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { cannotMount, mountDaemon, place, stop } from '../../fixtures/daemon.ts'
+import { startInNamespace } from '../../fixtures/namespace-process.ts'
 import { run } from '../../fixtures/run.ts'
 
 const addon = loadAddon()
@@ -45,29 +44,17 @@ t.test('a user in another mount namespace holds it; a copy that nobody uses does
   const mountpoint = newMountpoint(t)
   await mountOther(mountpoint)
   writeFileSync(join(mountpoint, 'file'), 'x')
-  const elsewhere = async (script: string) => {
-    const words = ['--mount', '--propagation', 'private', 'sh', '-c', `${script}; echo up; read line`]
-    const child = spawn('unshare', words, { cwd: '/', stdio: ['pipe', 'pipe', 'inherit'] })
-    const exited = once(child, 'exit')
-    const end = () => {
-      child.stdin.destroy()
-      return exited
-    }
-    t.teardown(end)
-    await once(child.stdout, 'data')
-    return { pid: child.pid!, end }
-  }
-  await elsewhere(':')
-  const users = ['exec 3< $0/file', 'cd $0'].map(each => each.replace('$0', mountpoint))
-  for (const script of users) {
-    const user = await elsewhere(script)
+  await startInNamespace(t, 'echo up; read line')
+  for (const use of [`exec 3< ${mountpoint}/file`, `cd ${mountpoint}`]) {
+    const { child, ended } = await startInNamespace(t, `${use}; echo up; read line`)
     await t.rejects(createMounter(addon, mountpoint).unmount(false), { code: 'mount-busy' })
     const { device } = (await mountsAt(mountpoint))[0]!
     t.same(
       (await findHolders(mountpoint, device)).map(({ pid }) => pid),
-      [user.pid],
+      [child.pid],
     )
-    await user.end()
+    child.stdin!.end()
+    await ended
   }
   await createMounter(addon, mountpoint).unmount(false)
   t.same(await typesAt(mountpoint), [])
