@@ -89,7 +89,8 @@ async function killSupervisor({ where, service }: Unit, way: Way, againMs: numbe
   }
   const serves = () =>
     statusOf(where).then(
-      ({ supervisorPid }) => supervisorPid === service.supervisorPid(),
+      // A daemon that is starting answers before it has mounted.
+      ({ state, supervisorPid }) => state === 'ready' && supervisorPid === service.supervisorPid(),
       () => false, // No daemon is there to be asked.
     )
   await until(serves, patienceMs, `that it serves: ${service.log().slice(-2000)}`)
