@@ -16,7 +16,8 @@ export function withTimeout<T>(ms: number, promise: Promise<T>, late: () => Erro
 export async function valueWithin<T>(ms: number, promise: Promise<T>, late: () => T): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const elapsed = new Promise<void>(resolve => {
-    timer = setTimeout(resolve, ms)
+    // One turn more: after a long one of the event loop, what has come in time is seen only now.
+    timer = setTimeout(() => setImmediate(resolve), ms)
   })
   try {
     return await Promise.race([promise, elapsed.then(late)])

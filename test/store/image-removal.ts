@@ -11,7 +11,7 @@ t.test('an image is retired when it holds nothing and nobody works on it; who co
   const origin = new MemoryOrigin()
   origin.put('a', 600 * KiB)
   const directory = t.testdir()
-  const { store, index, cache, close } = await openRooms({ directory, origin })
+  const { store, index, cache, close } = await openRooms({ directory, origin, timing: { batchMsMax: 3_600_000 } })
   const { image } = await cache.lookup(null, 'a', { signal })
   const stored = (await store.use(image))!
   const path = join(directory, 'images', image.id)

@@ -18,9 +18,8 @@ import { type Image, identify } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
-import type { Store } from '../../store/store.ts'
 import { ImageRefcounts } from './image-refcounts.ts'
-import { IndexWriteQueue } from './index-write-queue.ts'
+import { IndexWriteQueue, type RecordingStore } from './index-write-queue.ts'
 import { KnownImages, type TrackedImage } from './known-images.ts'
 import { absentMsMax, knownImagesMax, revalidateMsMax } from './limits.ts'
 import { ListingCache } from './listing-cache.ts'
@@ -32,7 +31,7 @@ import { VanishedNames } from './vanished-names.ts'
 export interface CatalogOptions {
   readonly index: IndexDatabase
   /** Has the ceiling. */
-  readonly store: Pick<Store, 'recordWithin'>
+  readonly store: RecordingStore
   readonly logger: Logger
   /** The time for which an origin's answer about names counts as fresh. */
   freshMs(origin: Origin): number

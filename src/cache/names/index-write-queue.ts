@@ -6,7 +6,7 @@
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { storeReadMsMax } from '../../store/disk/limits.ts'
+import type { DiskHealth } from '../../store/disk/disk-health.ts'
 import type { Store } from '../../store/store.ts'
 
 interface Write {
@@ -15,13 +15,19 @@ interface Write {
   readonly run: () => Promise<void>
 }
 
+/** The store, as far as it is asked here. */
+export interface RecordingStore extends Pick<Store, 'recordWithin'> {
+  /** A lookup waits for the index as long as a read waits for the disk. */
+  readonly health: Pick<DiskHealth, 'readMsMax'>
+}
+
 export class IndexWriteQueue {
-  readonly #store: Pick<Store, 'recordWithin'>
+  readonly #store: RecordingStore
   readonly #logger: Logger
   /** By what they write: a later one takes the place of an earlier one. */
   readonly #unwritten = new Map<string, Write>()
 
-  constructor(store: Pick<Store, 'recordWithin'>, logger: Logger) {
+  constructor(store: RecordingStore, logger: Logger) {
     this.#store = store
     this.#logger = logger
   }
@@ -41,8 +47,9 @@ export class IndexWriteQueue {
     const before = this.#unwritten.size
     const write = { bytes, isNeeded, run }
     this.#unwritten.set(what, write)
-    const late = () => new CacheError('index-failed', `the index was not written within ${storeReadMsMax} ms`)
-    const reason = await withTimeout(storeReadMsMax, this.#try(what, write), late).catch(error => {
+    const { readMsMax } = this.#store.health
+    const late = () => new CacheError('index-failed', `the index was not written within ${readMsMax} ms`)
+    const reason = await withTimeout(readMsMax, this.#try(what, write), late).catch(error => {
       if (isCacheError(error, 'index-failed')) return { err: error } // What is late goes on.
       throw error
     })

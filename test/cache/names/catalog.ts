@@ -14,6 +14,7 @@ import { forever as signal } from '../../fixtures/rooms.ts'
 import { seeded } from '../../fixtures/seeded.ts'
 
 const freshMs = 60_000
+const health = { readMsMax: 60_000 }
 
 /** A catalog over an index in memory; `more` may be of the next start. */
 function world(more: Partial<CatalogOptions> = {}, environment = new MemoryEnvironment(seeded(1))) {
@@ -28,7 +29,7 @@ function world(more: Partial<CatalogOptions> = {}, environment = new MemoryEnvir
   }
   const open = (other: Partial<CatalogOptions> = {}) =>
     new Catalog({
-      ...{ index, logger, store: { recordWithin }, freshMs: () => freshMs, reservedNodeIds: 100n },
+      ...{ index, logger, store: { recordWithin, health }, freshMs: () => freshMs, reservedNodeIds: 100n },
       makeRoom: async () => {},
       now: () => clock.nowMs,
       ...more,
@@ -210,7 +211,7 @@ t.test('what finds no room in the index is known all the same, and written when 
     if (hasRoom) await write()
     return hasRoom
   }
-  const { origin, index, catalog, lookup } = world({ store: { recordWithin } })
+  const { origin, index, catalog, lookup } = world({ store: { recordWithin, health } })
   const entry = await lookup()
   t.notOk(catalog.isRecorded(entry.image), 'blocks of it would be lost at the next start')
   await catalog.catchUp(signal)

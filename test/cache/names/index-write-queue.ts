@@ -1,10 +1,12 @@
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { IndexWriteQueue } from '../../../src/cache/names/index-write-queue.ts'
+import { deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 
 /** A store that has room, or none, or an index that fails. */
 class Room {
+  readonly health = { readMsMax: 60_000 }
   state: 'room' | 'full' | 'failing' = 'room'
   async recordWithin(_bytes: number, _isNeeded: boolean, write: () => Promise<void>): Promise<boolean> {
     if (this.state === 'failing') throw new CacheError('index-failed', 'no')
@@ -50,5 +52,18 @@ t.test('any other error is the caller’s', async t => {
   const recorder = new IndexWriteQueue(new Room(), keepingLogger())
   const closed = () => Promise.reject(new CacheError('closed', 'closed'))
   await t.rejects(recorder.record('a', 1, true, closed), { code: 'closed' })
+  t.equal(recorder.unwritten, 0)
+})
+
+t.test('a lookup waits for the index as long as a read waits for the disk; what is late goes on', async t => {
+  const logger = keepingLogger()
+  const room = Object.assign(new Room(), { health: { readMsMax: 1 } })
+  const recorder = new IndexWriteQueue(room, logger)
+  const writing = deferred()
+  await recorder.record('a', 1, true, () => writing.promise)
+  t.match(logger.lines, [{ level: 'warn', facts: { err: { message: /within 1 ms/ } } }])
+  t.equal(recorder.unwritten, 1)
+  writing.resolve()
+  await nextIteration()
   t.equal(recorder.unwritten, 0)
 })

@@ -29,7 +29,7 @@ function listingsOn(index: IndexDatabase, options: Partial<ListingCacheOptions> 
   const vanished: string[] = []
   const listings = new ListingCache({
     index,
-    recorder: new IndexWriteQueue({ recordWithin }, silentLogger),
+    recorder: new IndexWriteQueue({ recordWithin, health: { readMsMax: 60_000 } }, silentLogger),
     logger: silentLogger,
     isFresh: () => false,
     known: () => new Map(),
