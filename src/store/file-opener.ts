@@ -4,7 +4,6 @@
  * Making a file on a hanging disk takes until the disk is back. Meanwhile the image is read by proxy, and later readers
  * do not wait at all.
  */
-import { valueWithin } from '../async/with-timeout.ts'
 import type { DiskHealth } from './disk/disk-health.ts'
 import type { StoredImage } from './image/stored-image.ts'
 
@@ -39,7 +38,7 @@ export class FileOpener {
       opening.isLate = true
       return null
     }
-    const opening: Opening = { inTime: valueWithin(this.#health.readMsMax, opened, late), isLate: false }
+    const opening: Opening = { inTime: this.#health.waitAsForRead(opened, late), isLate: false }
     this.#openings.set(imageId, opening)
     return opening.inTime
   }

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { PeriodicTask } from '../../src/async/periodic-task.ts'
 import { runEvery } from '../../src/async/timers.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 /** A timer that goes off when the test says so. */
 function fakeTimer() {
@@ -57,7 +57,7 @@ t.test('a task may stop itself, and the real timer runs it again and again', asy
     if (++runs === 3) task.stop()
   })
   task.start()
-  await until(() => runs === 3, 60_000, 'three runs')
+  await until(() => runs === 3, patienceMs, 'three runs')
   t.equal(task.isStarted, false)
   t.teardown(runEvery(60_000, () => {}))
   // A task that is never stopped, and a timer of its own, would keep this file from ending.

@@ -4,9 +4,8 @@ import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { noInspectorArguments } from '../../src/base/no-inspector.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
-const patienceMs = 60_000
 const module = JSON.stringify(new URL('../../src/base/no-inspector.js', import.meta.url))
 // Says at each line that it is sent whether an inspector listens.
 const program = `

@@ -2,7 +2,7 @@ import t from 'tap'
 import { CacheError } from '../../src/base/errors.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../fixtures/rooms.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const signal = forever
 const KiB = 1024
@@ -15,7 +15,7 @@ t.test('a cold read fetches its covering blocks once, and a warm one asks the or
   const cold = await rooms.cache.read(image, 5000, 3000, { signal })
   t.ok(origin.bytes('a', 5000, 3000).equals(cold))
   t.same(origin.requests, ['lookup a', `read a 4096 4096`])
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
   const warm = await rooms.cache.read(image, 4096, 4096, { signal })
   t.ok(origin.bytes('a', 4096, 4096).equals(warm))
   t.equal(origin.reads, 1)
@@ -48,10 +48,10 @@ t.test('a read that crosses objects and meets resident, missing and zero blocks 
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 250 * KiB, 4 * KiB, { signal })
   await rooms.cache.read(image, 600 * KiB, 9 * KiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   const whole = await rooms.cache.read(image, 0, sizeBytes, { signal })
   t.ok(origin.bytes('a', 0, sizeBytes).equals(whole))
-  await until(() => rooms.cache.residence(image).complete, 5000, 'completeness')
+  await until(() => rooms.cache.residence(image).complete, patienceMs, 'completeness')
   t.equal(rooms.cache.residence(image).residentBytes, sizeBytes)
   t.ok(rooms.store.capacity.usedBytes < sizeBytes + 400 * KiB, 'zeros take no space beyond the index')
   await rooms.close()
@@ -99,7 +99,7 @@ t.test('a inflight that nobody wants any more is cancelled, and the next reader 
   const controllers = [new AbortController(), new AbortController()]
   const reads = controllers.map(({ signal }) => rooms.cache.read(image, 0, 10, { signal }))
   const outcomes = reads.map(read => t.rejects(read, { code: 'aborted' }))
-  await until(() => origin.reads === 1, 5000, 'the fetch')
+  await until(() => origin.reads === 1, patienceMs, 'the fetch')
   controllers[0]!.abort()
   await outcomes[0]
   t.equal(cancelled, 0, 'somebody still wants it')
@@ -131,7 +131,7 @@ t.test('when the origin has another version, reads of the old one fail and the n
   const old = await rooms.cache.lookup(null, 'a', { signal })
   const kept = origin.bytes('a', 0, 4096)
   await rooms.cache.read(old.image, 0, 4096, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
   origin.put('a', 100 * KiB, 2)
   t.equal(
     (await rooms.cache.lookup(null, 'a', { signal })).nodeId,
@@ -162,7 +162,7 @@ t.test(
     const readAll = async () => {
       const bytes = await rooms.cache.read(image, 0, image.sizeBytes, { signal })
       t.ok(origin.bytes('a', 0, image.sizeBytes).equals(bytes))
-      await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+      await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
       return rooms.cache.residence(image).residentBytes
     }
     t.equal(await readAll(), 0)

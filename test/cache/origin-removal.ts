@@ -2,10 +2,9 @@
 import t from 'tap'
 import { type OriginRemovalContext, OriginRemovals } from '../../src/cache/origin-removal.ts'
 import { keepingLogger } from '../fixtures/keeping-logger.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const url = 'http://near/'
-const patienceMs = 30_000
 
 /** An origin with two images, the second of which is open. */
 function setUp({ isOpen = true } = {}) {

@@ -5,10 +5,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../fixtures/rooms.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const sizeBytes = 300 * 1024 + 5
-const patienceMs = 10_000
 const verifying = { signal, onProgress: () => {} }
 
 /** A complete image; its digest has not been asked for yet. */

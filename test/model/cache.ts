@@ -22,7 +22,7 @@ import { KernelLanes } from '../fixtures/kernel-lanes.ts'
 import { NativeMemoryOrigin } from '../fixtures/native-memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const KiB = 1024
 const operations = Number(process.env.OPERATIONS ?? 8000)
@@ -169,7 +169,7 @@ class World {
       await cache.retireVersions()
       return cache.capacity().images === known.size
     }
-    await until(isRetired, 10_000, 'the end of versions without a name')
+    await until(isRetired, patienceMs, 'the end of versions without a name')
     const files = readdirSync(join(this.#directory, 'cache', 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
     const { reads, eviction, retirement, prefetch, promotion } = cache.counters

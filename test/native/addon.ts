@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { type Engine, loadAddon, type StoreFile } from '../../src/native/addon.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 import { writeBlocks } from '../fixtures/write-blocks.ts'
 
 const run = promisify(execFile)
@@ -217,7 +217,7 @@ t.test('closing lets go of the descriptor, and of nothing that is still in use',
   file.close()
   const landed = await Promise.all(pending)
   t.ok(landed.every(each => each.sums.length === 64))
-  await until(() => descriptorsOf(path) === 0, 5000, 'the descriptor is closed')
+  await until(() => descriptorsOf(path) === 0, patienceMs, 'the descriptor is closed')
   t.equal(new BigUint64Array(file.table)[0], 0n, 'the table is there as long as JavaScript has it')
   await t.rejects(file.read(0, bytes), { code: 'EBADF' })
   await t.rejects(file.sync(), { code: 'EBADF' })

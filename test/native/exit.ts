@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { patienceMs } from '../fixtures/until.ts'
 
 interface Ended {
   readonly code: number | null
@@ -15,16 +16,20 @@ interface Ended {
 
 const loader = new URL('../../src/native/addon.js', import.meta.url).href
 
-/** Run `body` in a process of its own: `addon`, `engine`, `file` (1 MiB) and `pair` (a socket pair) are there. */
+/**
+ * Run `body` in a process of its own: `directory`, `addon`, `engine`, `file` (1 MiB) and `pair` (a socket pair) are
+ * there.
+ */
 async function runBody(t: Test, body: string): Promise<Ended> {
   const directory = await mkdtemp(join(tmpdir(), 'parentfs-exit-'))
   t.teardown(() => rm(directory, { recursive: true }))
   const script = `
     import { loadAddon } from '${loader}'
     import { Worker } from 'node:worker_threads'
+    const directory = '${directory}'
     const addon = loadAddon()
     const engine = addon.createEngine({ storeThreads: 4 })
-    const file = await engine.openFile('${join(directory, 'data')}', 1048576, 4096)
+    const file = await engine.openFile(directory + '/data', 1048576, 4096)
     const pair = addon.socketPair()
     const startSession = (onRequests = () => {}) => engine.startSession(pair[1], {
       threads: 4, onRequests, onReports() {}, onEnd: errno => console.log('end', errno),
@@ -34,7 +39,7 @@ async function runBody(t: Test, body: string): Promise<Ended> {
   const chunks: Buffer[] = []
   child.stdout.on('data', chunk => chunks.push(chunk))
   child.stderr.on('data', chunk => chunks.push(chunk))
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 2 * patienceMs)
   const ended = await new Promise<Ended>(resolve => {
     child.once('close', (code, signal) => resolve({ code, signal, said: Buffer.concat(chunks).toString() }))
   })
@@ -90,10 +95,12 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     const { readdirSync } = await import('node:fs')
     const count = () => readdirSync('/proc/self/fd').length
     const before = count()
-    for (let k = 0; k < 50; k++) await engine.openFile('${join(tmpdir(), 'parentfs-exit-collected')}', 4096, 4096)
-    for (let k = 0; k < 20 && count() > before; k++) { global.gc(); await new Promise(setImmediate) }
-    console.log(count() - before)
-    ;(await import('node:fs')).unlinkSync('${join(tmpdir(), 'parentfs-exit-collected')}')`,
+    for (let k = 0; k < 50; k++) await engine.openFile(directory + '/collected', 4096, 4096)
+    for (const endMs = performance.now() + ${patienceMs}; count() > before && performance.now() < endMs; ) {
+      global.gc()
+      await new Promise(setImmediate)
+    }
+    console.log(count() - before)`,
     '0\n',
   ],
   [
@@ -101,8 +108,8 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     `
     const { existsSync, mkdtempSync, rmSync, statSync } = await import('node:fs')
     const { constants } = await import('node:buffer')
-    const directory = mkdtempSync('/dev/shm/parentfs-exit-')
-    const [large, largest] = [directory + '/large', directory + '/largest']
+    const inMemory = mkdtempSync('/dev/shm/parentfs-exit-')
+    const [large, largest] = [inMemory + '/large', inMemory + '/largest']
     for (const [sizeBytes, blockBytes] of [[2 ** 46 + 1, 4096], [2 ** 51, 65536], [2 ** 53 - 1, 4096]]) {
       console.log(await engine.openFile(large, sizeBytes, blockBytes).catch(error => error.code), existsSync(large))
     }
@@ -111,7 +118,7 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     Atomics.store(new BigUint64Array(file64.table), 2 ** 29 - 2, 1n)
     file64 = null
     for (let k = 0; k < 10; k++) { global.gc(); await new Promise(setImmediate) }
-    rmSync(directory, { recursive: true })`,
+    rmSync(inMemory, { recursive: true })`,
     'EFBIG false\nEFBIG false\nEFBIG false\ntrue true true\n',
   ],
   [
@@ -121,14 +128,13 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
       import('${loader}').then(async ({ loadAddon }) => {
         const addon = loadAddon()
         const engine = addon.createEngine({ storeThreads: 2 })
-        const file = await engine.openFile('${join(tmpdir(), 'parentfs-exit-worker')}', 1 << 20, 4096)
+        const file = await engine.openFile('\${directory}/worker', 1 << 20, 4096)
         engine.startSession(\${pair[1]}, { threads: 2, onRequests() {}, onReports() {}, onEnd() {} })
         file.writeBlocks([0], [Buffer.alloc(1 << 18, 1)])
         import('node:worker_threads').then(({ parentPort }) => parentPort.postMessage('up'))
       })\`, { eval: true })
     await new Promise(resolve => worker.once('message', resolve))
-    console.log(await worker.terminate())
-    ;(await import('node:fs')).unlinkSync('${join(tmpdir(), 'parentfs-exit-worker')}')`,
+    console.log(await worker.terminate())`,
     '1\n',
   ],
 ]

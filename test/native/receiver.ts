@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { loadAddon } from '../../src/native/addon.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const addon = loadAddon()
 const request = Buffer.from('GET / HTTP/1.1\r\n\r\n')
@@ -40,12 +40,12 @@ t.test('a connection goes on though its first descriptor is closed', async t => 
     const [asked] = await once(there, 'data')
     t.ok(request.equals(asked))
     there.write(answer)
-    await until(() => events.length === k, 10_000, 'the body')
+    await until(() => events.length === k, patienceMs, 'the body')
     t.same(events[k - 1], ['whole', 4, answer.slice(0, -4)])
     t.equal(target.toString(), 'body')
   }
   there.destroy()
-  await until(() => events.length === 4, 10_000, 'its end')
+  await until(() => events.length === 4, patienceMs, 'its end')
   t.same(events[3], ['lost', 0, null])
   t.throws(() => receiver.ask(id, request, target), { code: 'ENOTCONN' })
   receiver.drop(id)

@@ -12,7 +12,7 @@ import t, { type Test } from 'tap'
 import { addLatencies, latencyBuckets } from '../../src/base/latency-histogram.ts'
 import { loadAddon, type StoreFile } from '../../src/native/addon.ts'
 import { mountTiny, opcodes, type TinyFuse } from '../fixtures/tiny-fuse.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 import { writeBlocks } from '../fixtures/write-blocks.ts'
 
 const run = promisify(execFile)
@@ -78,7 +78,7 @@ t.test('what is not resident comes to JavaScript, and what is does not', mountin
   t.ok(Buffer.from(target.buffer).equals(image.subarray(4 << 20, 5 << 20)), 'warm')
   t.equal(fuse.seen.get(opcodes.read), missesBefore)
   // Counted when the answer has gone out.
-  await until(() => fuse.session.counters().hitBytes === 1 << 20, 5000, 'the hits are counted')
+  await until(() => fuse.session.counters().hitBytes === 1 << 20, patienceMs, 'the hits are counted')
   t.ok(fuse.session.counters().hits > 0)
   const { memory, disk } = fuse.session.latencies()
   for (const { counts } of [memory, disk]) t.equal(counts.length, latencyBuckets)
@@ -108,7 +108,7 @@ t.test('a hit whose pages are not in memory is answered by a store thread', moun
   await dropPages(rig.dataPath)
   t.ok((await readDirect(rig.path)).equals(image))
   // Counted when the answer has gone out.
-  await until(() => rig.fuse.session.counters().hitBytes === sizeBytes, 5000, 'the hits are counted')
+  await until(() => rig.fuse.session.counters().hitBytes === sizeBytes, patienceMs, 'the hits are counted')
   const { deferred, hits } = rig.fuse.session.counters()
   t.ok(deferred > 0 && deferred <= hits, `${deferred} of ${hits} hits`)
   t.same(
@@ -140,7 +140,7 @@ t.test('stop ends threads that wait, says 0, and leaves the descriptor to its ow
 t.test('stop under load loses no request: all are answered or left to the next session', mounting, async t => {
   const rig = await start(t)
   const reading = readDirect(rig.path)
-  await until(() => (rig.fuse.seen.get(opcodes.read) ?? 0) > 0, 5000, 'reads have begun')
+  await until(() => (rig.fuse.seen.get(opcodes.read) ?? 0) > 0, patienceMs, 'reads have begun')
   await rig.fuse.session.stop()
   const next = rig.fuse.resume()
   t.ok((await reading).equals(image))

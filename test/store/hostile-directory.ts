@@ -26,7 +26,7 @@ import { withTimeout } from '../../src/async/with-timeout.ts'
 import { isCacheError, messageOf } from '../../src/base/errors.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
 const sizeBytes = 300 * 1024
 const names = ['a', 'b'] as const
@@ -147,7 +147,7 @@ t.test('a directory that takes the place of the cache once it is open is not tou
     }
     const rooms = await openRooms({ directory, origin, onOpen, isInDoubt: what === 'damaged' })
     t.equal(await wrongIn(rooms), '', what)
-    await until(() => names.every(name => isComplete(rooms, name)), 10_000, 'promotion')
+    await until(() => names.every(name => isComplete(rooms, name)), patienceMs, 'promotion')
     await rooms.close()
     t.same(contents(outside), before, what)
     t.same(readdirSync(away).sort(), ['VERSION', 'images', 'index', 'trees'], 'the cache is where it was moved to')
@@ -168,7 +168,7 @@ t.test('what lies where a data file is to be made makes way for it', async t => 
       rmSync(join(outside, 'theirs'), { force: true })
     }
     t.equal(await wrongIn(rooms), '', what)
-    await until(() => names.every(name => isComplete(rooms, name)), 10_000, `promotion over ${what}`)
+    await until(() => names.every(name => isComplete(rooms, name)), patienceMs, `promotion over ${what}`)
     t.equal(await wrongIn(rooms), '', what)
     await rooms.close()
     rmSync(directory, { recursive: true })
@@ -228,7 +228,7 @@ async function fillTwo(): Promise<[string, string]> {
   const [closed, copied] = [join(top, 'clean'), join(top, 'killed')]
   const rooms = await openRooms({ directory: closed, origin })
   await wrongIn(rooms)
-  await until(() => names.every(name => isComplete(rooms, name)), 10_000, 'promotion')
+  await until(() => names.every(name => isComplete(rooms, name)), patienceMs, 'promotion')
   await rooms.store.flush()
   cpSync(closed, copied, { recursive: true })
   await rooms.close()

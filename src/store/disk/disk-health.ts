@@ -168,6 +168,16 @@ export class DiskHealth {
     return late
   }
 
+  /** The result of `work`, or of `late` when it takes longer than `readMsMax`, for which the disk is not to blame. */
+  async waitAsForRead<T>(work: Promise<T>, late: () => T): Promise<T> {
+    const { promise: deadline, cancel } = this.#deadline(this.readMsMax, null)
+    try {
+      return await Promise.race([work, deadline.then(late)])
+    } finally {
+      cancel()
+    }
+  }
+
   /** `write` as it is; when it takes longer than `writeMsMax`, that is noted meanwhile. */
   async watchWrite<T>(write: Promise<T>): Promise<T> {
     const { after, timing } = this.#options

@@ -9,7 +9,7 @@ import type { Store } from '../../../src/store/store.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -27,11 +27,11 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
     rooms.clock.advance()
     if (k % 8 !== 7) continue
     // Bytes set aside for unwritten records must not fill the cache.
-    await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+    await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
     await rooms.store.flush()
   }
   const stored = rooms.store.find(image.id)!
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await rooms.cache.makeRoom()
   // One hit makes the coldest object the hottest.
   rooms.clock.advance()
@@ -41,7 +41,7 @@ t.test('over the high watermark the least recently used objects go, exactly, dow
   t.match(rooms.cache.counters.eviction, { objects: 0, bytes: 0 })
   for (let object = 34; rooms.cache.counters.eviction.objects === 0 && object < 48; object++) {
     await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
-    await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+    await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
     await rooms.store.flush()
     await rooms.cache.makeRoom()
   }
@@ -72,7 +72,7 @@ t.test(
           clock.advance()
           await cache.read(image, object * objectBytes, objectBytes, { signal })
         }
-        await until(() => cache.counters.inflightFetches === 0, 5000, 'the promotions')
+        await until(() => cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
         await store.flush()
       }
       const pins = { kept: () => new Set<string>() }
@@ -143,7 +143,7 @@ t.test('a stop does not wait for the end of a long pass', async t => {
   rooms.store.capacity.resize(16 * MiB)
   const pass = rooms.cache.makeRoom()
   const counters = () => rooms.cache.counters.eviction.objects
-  await until(() => counters() > 0, 20_000, 'the first piece')
+  await until(() => counters() > 0, patienceMs, 'the first piece')
   t.ok(counters() < objects / 4, 'the counters show how far it is')
   await rooms.cache.close()
   await pass
@@ -157,7 +157,7 @@ t.test('a ceiling that is lowered holds at once for promotions, and soon for wha
   const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 32 * MiB })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 0, 18 * MiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await rooms.store.flush()
   rooms.store.capacity.resize(12 * MiB)
   t.equal(rooms.store.capacity.reserve(1), false)
@@ -174,7 +174,7 @@ t.test('a ceiling is kept when what was granted before has landed, too', async t
   const rooms = await openRooms({ directory: t.testdir(), origin, capacityBytes: 32 * MiB })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 0, 10 * MiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await rooms.store.flush()
   const { capacity } = rooms.store
   t.equal(capacity.reserve(4 * MiB), true)
@@ -191,7 +191,7 @@ t.test('a ceiling is kept when what was granted before has landed, too', async t
     fits = true
   })
   await rooms.cache.makeRoom()
-  await until(() => looks >= 3, 10_000, 'several looks at what is used')
+  await until(() => looks >= 3, patienceMs, 'several looks at what is used')
   t.ok(capacity.usedBytes > capacity.capacityBytes, 'over, with what is still being written')
   t.equal(fits, false)
   capacity.settle(4 * MiB, 4 * MiB)
@@ -210,7 +210,7 @@ t.test('evictions that fail are tried at longer and longer pauses, and said once
   const rooms = await openRooms({ directory: t.testdir(), ...options })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 0, 12 * MiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await rooms.store.flush()
   const { forget } = rooms.index
   let tries = 0

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { ForeignObjects } from '../../../src/cache/evict/foreign-objects.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const objectBytes = 64 * 4096
 
@@ -16,7 +16,7 @@ async function serving(t: Test, foreignShareMax: number) {
   const here = (object: number) => rooms.cache.read(image, object * objectBytes, 4096, { signal })
   const stored = () => rooms.store.find(image.id)!
   const held = () => [...stored().heldObjects()].sort((a, b) => a - b)
-  const landed = (object: number) => until(() => stored().held(object) !== 0n, 20_000, 'the promotion')
+  const landed = (object: number) => until(() => stored().held(object) !== 0n, patienceMs, 'the promotion')
   return { origin, rooms, image, forOthers, here, stored, held, landed }
 }
 
@@ -41,7 +41,7 @@ t.test('what only other hosts read stays within its share, and what is read here
       await rooms.cache.makeRoom()
       return held().length <= 32 + 3
     },
-    20_000,
+    patienceMs,
     'the eviction',
   )
   const left = held()

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import type { MountedOrigin } from '../../../src/cache/fetch/origin-table.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -19,7 +19,7 @@ function world(t: Test, settings: Partial<MountedOrigin>, more: Partial<RoomsOpt
   const open = async () => {
     const rooms = await openRooms({ directory, origin, wallMs: () => clock.nowMs, ...more })
     const { image } = await rooms.cache.lookup(null, 'a', { signal })
-    const settled = () => until(() => rooms.cache.counters.inflightFetches === 0, 20_000, 'the promotions')
+    const settled = () => until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
     const read = async (object: number, offset = 0) => {
       const bytes = await rooms.cache.read(image, object * objectBytes + offset, 4096, { signal })
       if (!memory.bytes('a', object * objectBytes + offset, 4096).equals(bytes)) throw new Error('other bytes')
@@ -48,7 +48,7 @@ t.test(
       t.equal(await read(1, 8192), true, 'the second read')
       await read(2)
       clock.nowMs += 60_000
-      await until(() => rooms.cache.operations.hitSetsOf(null)?.sets === 2, 20_000, 'the next period')
+      await until(() => rooms.cache.operations.hitSetsOf(null)?.sets === 2, patienceMs, 'the next period')
       t.equal(await read(2, 8192), minReadRecency !== 1, 'it was read in the period before')
       t.equal(rooms.cache.counters.promotion.droppedBy.recency > 0, minReadRecency > 0)
       await rooms.close()
@@ -83,7 +83,7 @@ for (const type of ['bloom', 'explicit'] as const) {
       for (const object of [1, 2, 3]) await first.read(object)
       t.same(await first.byPeriods(), [45, 3])
       clock.nowMs += 60_000
-      await until(() => first.rooms.cache.operations.hitSetsOf(null)?.sets === 2, 20_000, 'the next period')
+      await until(() => first.rooms.cache.operations.hitSetsOf(null)?.sets === 2, patienceMs, 'the next period')
       first.rooms.clock.advance()
       // As session threads do.
       first.rooms.store.find(first.image.id)!.residency.touch(2, first.rooms.clock.tick)
@@ -109,7 +109,7 @@ t.test('what is fetched ahead is no use, until it is read', async t => {
     return 48 - cold
   }
   for (let offset = 0; offset < 2 * MiB; offset += 64 * KiB) await rooms.cache.read(image, offset, 64 * KiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 20_000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await rooms.store.flush()
   const stored = rooms.store.find(image.id)!
   t.ok(stored.objects > 8, `${stored.objects} objects are held`)

@@ -5,7 +5,7 @@ import { Pins, type PinsContext } from '../../../src/cache/evict/pins.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../../fixtures/rooms.ts'
 import { scriptedImage } from '../../fixtures/scripted-origin.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -17,7 +17,7 @@ async function readAll({ cache }: Rooms, name: string): Promise<void> {
   for (let at = 0; at < image.sizeBytes; at += MiB) {
     await cache.read(image, at, Math.min(MiB, image.sizeBytes - at), { signal })
   }
-  await until(() => cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   await cache.makeRoom()
 }
 

@@ -4,7 +4,7 @@ import { silentLogger } from '../../../src/base/logger.ts'
 import { PromotionGate } from '../../../src/cache/evict/promotion-gate.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -19,7 +19,7 @@ async function world(t: Test, more: Partial<RoomsOptions>) {
     rooms.clock.advance()
     const bytes = await rooms.cache.read(image, object * objectBytes, objectBytes, { signal })
     if (!origin.bytes('a', object * objectBytes, objectBytes).equals(bytes)) throw new Error('other bytes')
-    await until(() => rooms.cache.counters.inflightFetches === 0, 20_000, 'the promotions')
+    await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
     await rooms.store.flush()
   }
   const held = () => [...rooms.store.find(image.id)!.heldObjects()].sort((a, b) => a - b)
@@ -50,7 +50,7 @@ t.test(
     const { image } = await rooms.cache.lookup(null, 'a', { signal })
     for (const object of upTo(3)) await read(object)
     await rooms.cache.read(image, 3 * objectBytes, 4096, { signal })
-    await until(() => rooms.cache.counters.inflightFetches === 0, 20_000, 'the promotion')
+    await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
     await read(4)
     t.same(held(), upTo(4))
     t.ok(dropped()['max-objects'] + dropped()['too-young'] > 0)
@@ -97,7 +97,7 @@ t.test(
     for (let k = 0; k < 1000; k++) rooms.clock.advance()
     nowMs += 10_000
     await read(71)
-    await until(() => rooms.cache.counters.eviction.objects > 0, 20_000, 'an eviction')
+    await until(() => rooms.cache.counters.eviction.objects > 0, patienceMs, 'an eviction')
     await rooms.cache.makeRoom()
     await read(72)
     t.ok(held().includes(72))
@@ -132,7 +132,7 @@ t.test('zeros are not written, and cost nothing', async t => {
   const rooms = await openRooms({ directory: t.testdir(), origin })
   const { image } = await rooms.cache.lookup(null, 'zeros', { signal })
   await rooms.cache.read(image, 0, MiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 20_000, 'the promotions')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   t.ok(rooms.store.find(image.id)!.heldBytes >= MiB)
   t.equal(rooms.cache.counters.written.bytes, 0)
   await rooms.close()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { BufferPool } from '../../../src/cache/fetch/buffer-pool.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 
@@ -40,7 +40,7 @@ t.test('no more is kept than with what is lent makes the bound, and nothing when
   t.equal(memory.freeBytes, 256 * KiB)
   memory.lend(64 * KiB)
   t.equal(memory.freeBytes, 192 * KiB)
-  await until(() => memory.freeBytes === 0, 10_000, 'the end of an idle while')
+  await until(() => memory.freeBytes === 0, patienceMs, 'the end of an idle while')
 })
 
 t.test('what is small is not kept', async t => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { FetchBudgets } from '../../../src/cache/fetch/fetch-budgets.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const signal = forever
 const KiB = 1024
@@ -28,7 +28,7 @@ t.test('misses of an origin that hangs do not hold up those of another, and both
   far.gate = () => gate
   const { image } = await rooms.cache.lookup('far', 'a', { signal })
   const hanging = Array.from({ length: 64 }, (_, k) => rooms.cache.read(image, 16 * KiB * k, 100, { signal }))
-  await until(() => far.reads > 0, 10_000, 'reads that hang')
+  await until(() => far.reads > 0, patienceMs, 'reads that hang')
   const other = await rooms.cache.lookup('near', 'a', { signal })
   const soon = AbortSignal.timeout(10_000)
   const bytes = await rooms.cache.read(other.image, 5, 100, { signal: soon })
@@ -46,13 +46,13 @@ t.test('another whole, or another origin, changes every share', async t => {
   const take = (url: string, bytes: number) =>
     budgets.of(url).run(bytes, signal, () => new Promise<void>(resolve => held.push(resolve)))
   const working = [take('a', 50), take('a', 30), take('b', 50)]
-  await until(() => held.length === 2, 10_000, 'what fits')
+  await until(() => held.length === 2, patienceMs, 'what fits')
   t.equal(budgets.of('a').waiting, 1)
   budgets.change(160, ['a', 'b'])
-  await until(() => held.length === 3, 10_000, 'what fits now')
+  await until(() => held.length === 3, patienceMs, 'what fits now')
   budgets.change(160, ['a', 'b', 'c', 'd'])
   working.push(take('c', 30), take('c', 20))
-  await until(() => held.length === 4, 10_000, 'what fits a quarter')
+  await until(() => held.length === 4, patienceMs, 'what fits a quarter')
   t.equal(budgets.of('c').waiting, 1)
   while (held.length > 0) {
     held.pop()?.()

@@ -9,7 +9,7 @@ import type { PrefetchListener } from '../../../src/cache/fetch/readahead-buffer
 import { deferred } from '../../fixtures/deferred.ts'
 import { blockBytes, fetching } from '../../fixtures/fetching.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 /** Notes what becomes of a prefetch. */
 function listener() {
@@ -94,7 +94,7 @@ t.test('what was fetched ahead is in memory until the store has it, and readers 
   t.same(told, ['read 3+1'])
   promoting.resolve()
   await settled()
-  await until(() => parts.readahead.usedBytes === 0, 10_000, 'the page cache has it now')
+  await until(() => parts.readahead.usedBytes === 0, patienceMs, 'the page cache has it now')
   t.equal(stored.held(0), 0b1100n)
   parts.readahead.close()
   t.same(told, ['read 3+1', 'unread 2+1'])
@@ -151,14 +151,14 @@ t.test('bytes that the store did not take stay for the next reader, until they a
   })
   const [inflight] = fetcher.fetchesFor(stored, 0, 1n).fetches
   await inflight!.settled
-  await until(() => parts.unpromoted.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  await until(() => parts.unpromoted.usedBytes === blockBytes, patienceMs, 'the unpromoted buffer')
   t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, false)
   fetcher.releaseBytes(stored, 0, 0b10n)
   t.equal(parts.unpromoted.usedBytes, blockBytes, 'other blocks')
   fetcher.releaseBytes(stored, 0, 0b11n)
   t.same([parts.unpromoted.usedBytes, parts.fetches.size], [0, 0])
   t.equal(fetcher.fetchesFor(stored, 0, 1n).isNew, true)
-  await until(() => parts.unpromoted.usedBytes === blockBytes, 10_000, 'the unpromoted buffer')
+  await until(() => parts.unpromoted.usedBytes === blockBytes, patienceMs, 'the unpromoted buffer')
   t.equal(origin.reads, 2)
   await close()
 })

@@ -6,7 +6,7 @@ import { type ClaimedImage, InflightTable } from '../../../src/cache/fetch/infli
 import { NativeFetches } from '../../../src/cache/fetch/native-fetches.ts'
 import { ClaimTable } from '../../../src/store/image/claim-table.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 /** An engine that reports what the test says, and an image with the file number 5. */
 function fetching() {
@@ -46,7 +46,7 @@ function fetching() {
   const over = async (id: number, right = 1, file = 5) => {
     batch = Float64Array.of(id, file, 1, 2, 2, 10, 4, 2500, right)
     announce()
-    await until(() => batch.length === 0, 10_000, 'the look at arrivals')
+    await until(() => batch.length === 0, patienceMs, 'the look at arrivals')
   }
   return { native, fetches, calls, given, stored, over, state }
 }

@@ -7,7 +7,7 @@ import { PromotionHandoff } from '../../../src/cache/fetch/promotion-handoff.ts'
 import { UnpromotedBuffer } from '../../../src/cache/fetch/unpromoted-buffer.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { deferred, nextIteration } from '../../fixtures/deferred.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 /** Fetches one block and hands it over to a store that takes nothing. @returns fetches that are listed afterwards */
 async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promise<number> {
@@ -31,7 +31,7 @@ async function listedAfter(t: Pick<Test, 'teardown'>, isRemoved: boolean): Promi
   fetches.add(stored, inflight, () => {})
   handoff.handOver(stored, inflight, bytes)
   await inflight.settled
-  await until(() => offered === 1, 10_000, 'the offer')
+  await until(() => offered === 1, patienceMs, 'the offer')
   await new Promise(resolve => setImmediate(resolve))
   return fetches.size
 }
@@ -68,7 +68,7 @@ function handing(t: Pick<Test, 'teardown'>, ahead?: FetchPlan['ahead']) {
   const handOver = async () => {
     const { promotions } = state
     handoff.handOver(stored, inflight, bytes)
-    await until(() => state.promotions > promotions, 10_000, 'the offer')
+    await until(() => state.promotions > promotions, patienceMs, 'the offer')
     await nextIteration()
   }
   return { state, fetches, unpromoted, handoff, inflight, handOver }
@@ -98,11 +98,11 @@ t.test('each reader that comes back has it offered again, once the store may tak
   state.mayTake = true
   inflight.acquire()()
   t.equal(unpromoted.size, 0)
-  await until(() => state.promotions === 2, 10_000, 'the second offer')
-  await until(() => unpromoted.size === 1, 10_000, 'it was refused again')
+  await until(() => state.promotions === 2, patienceMs, 'the second offer')
+  await until(() => unpromoted.size === 1, patienceMs, 'it was refused again')
   state.takes = true
   inflight.acquire()()
-  await until(() => fetches.size === 0, 10_000, 'the store has it')
+  await until(() => fetches.size === 0, patienceMs, 'the store has it')
   t.equal(state.promotions, 3)
 })
 
@@ -164,6 +164,6 @@ t.test('what comes in one turn is offered together: by image, long streams apart
   hand(a, 0, 4, promotionBatchBytesMax - 4096)
   hand(a, 0, 5, 1)
   hand(b, 7, 6)
-  await until(() => fetches.size === 0, 10_000, 'the promotions')
+  await until(() => fetches.size === 0, patienceMs, 'the promotions')
   t.same(offers, ['a: 0/1,0/4', 'b: 0/2,7/6', 'a passing: 9/3', 'a: 0/5'])
 })

@@ -7,7 +7,7 @@ import { SequentialOrigin } from '../../../src/origin/sequential/sequential-orig
 import { deferred } from '../../fixtures/deferred.ts'
 import { FrontOnlyOrigin } from '../../fixtures/front-only-origin.ts'
 import { openRooms, type RoomsOptions } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const signal = new AbortController().signal
 const [KiB, MiB] = [1024, 1024 * 1024]
@@ -39,7 +39,7 @@ async function world(t: Test, options: Partial<RoomsOptions> = {}, idleMs = 60_0
 t.test('one read has the whole image land, and each byte is sent once', async t => {
   const { inner, readRight, isWhole, close } = await world(t)
   await Promise.all([readRight(9 * MiB, 300 * KiB), readRight(5, 1000), readRight(3 * MiB - 7, 90 * KiB)])
-  await until(isWhole, 60_000, 'the whole image')
+  await until(isWhole, patienceMs, 'the whole image')
   for (let offset = 0; offset < sizeBytes; offset += MiB) await readRight(offset, Math.min(MiB, sizeBytes - offset))
   t.equal(inner.passes, 1)
   t.equal(inner.sentBytes, sizeBytes)
@@ -51,11 +51,11 @@ t.test('a reader joins the piece that the pass is in, before it is whole', async
   const gate = deferred()
   inner.beforeChunk = (_, offset) => (offset > 2.5 * MiB ? gate.promise : undefined)
   await readRight(0, 10)
-  await until(() => inner.sentBytes > 2.5 * MiB, 60_000, 'the middle of the third piece')
+  await until(() => inner.sentBytes > 2.5 * MiB, patienceMs, 'the middle of the third piece')
   const read = readRight(2 * MiB + 5, 10)
   gate.resolve()
   await read
-  await until(isWhole, 60_000, 'the whole image')
+  await until(isWhole, patienceMs, 'the whole image')
   t.equal(inner.passes, 1)
   await close()
 })
@@ -67,7 +67,7 @@ t.test('a pass that breaks goes on anew for its readers, and held blocks are not
   }
   await readRight(9 * MiB, 10)
   t.equal(inner.passes, 2)
-  await until(isWhole, 60_000, 'the whole image')
+  await until(isWhole, patienceMs, 'the whole image')
   t.ok(rooms.cache.counters.promotion.promotedBytes < sizeBytes + 64 * KiB)
   await close()
 })
@@ -78,7 +78,7 @@ t.test('what has landed outlasts a restart, and the rest comes by another pass',
   inner.beforeChunk = (pass, offset) => (pass === 1 && offset > 6 * MiB ? never.promise : undefined)
   await first.readRight(0, 10)
   const { residence } = { residence: () => first.rooms.cache.residence(first.image).residentBytes }
-  await until(() => residence() >= 5 * MiB, 60_000, 'half of it')
+  await until(() => residence() >= 5 * MiB, patienceMs, 'half of it')
   t.ok(first.rooms.cache.images()[0]!.passBytes! >= 5 * MiB, 'the pass shows how far it is')
   await first.rooms.close()
   never.resolve()
@@ -88,7 +88,7 @@ t.test('what has landed outlasts a restart, and the rest comes by another pass',
   await second.readRight(4 * MiB, 100 * KiB)
   t.equal(inner.passes, 1, 'that was held')
   await second.readRight(8 * MiB, 100 * KiB)
-  await until(second.isWhole, 60_000, 'the whole image')
+  await until(second.isWhole, patienceMs, 'the whole image')
   t.equal(inner.passes, 2)
   await second.close()
 })
@@ -123,9 +123,9 @@ t.test('of an image that its pass finds damaged nothing is served any more, and 
   // Promotions that were under way when it was quarantined are dropped by the next look.
   rooms.cache.startBackground()
   await readRight(8 * MiB, 10)
-  await until(() => rooms.cache.images()[0]?.digest === 'mismatch', 60_000, 'the quarantine')
+  await until(() => rooms.cache.images()[0]?.digest === 'mismatch', patienceMs, 'the quarantine')
   await t.rejects(rooms.cache.read(image, 0, 10, { signal }), { code: 'image-corrupt' })
-  await until(() => rooms.cache.residence(image).residentBytes === 0, 60_000, 'the end of its blocks')
+  await until(() => rooms.cache.residence(image).residentBytes === 0, patienceMs, 'the end of its blocks')
   t.equal(rooms.cache.passthrough.offers(image), false)
   await close()
 })
@@ -141,7 +141,7 @@ t.test('a disk that takes nothing holds no reader up', async t => {
 t.test('a pass that is quicker than the disk waits, and loses nothing', async t => {
   const { inner, rooms, readRight, isWhole, close } = await world(t, { promotionBytesMax: 2 * MiB })
   await readRight(9 * MiB, 10)
-  await until(isWhole, 60_000, 'the whole image')
+  await until(isWhole, patienceMs, 'the whole image')
   t.equal(inner.passes, 1)
   t.equal(rooms.cache.counters.promotion.dropped, 0)
   await close()

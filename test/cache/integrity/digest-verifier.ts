@@ -8,11 +8,10 @@ import { damage } from '../../fixtures/damage.ts'
 import { deferred } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const sizeBytes = 900 * KiB + 5
-const patienceMs = 10_000
 const options = { signal: forever, onProgress: () => {} }
 
 interface World {

@@ -9,10 +9,9 @@ import { errnoOf } from '../../../src/fuse/filesystem/errno.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const sizeBytes = 100
-const patienceMs = 10_000
 
 /** A cache that knows so many images at most, over an origin of many; nothing is held. */
 async function world(t: Test, imagesMax: number, more: Partial<RoomsOptions> = {}) {

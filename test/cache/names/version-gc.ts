@@ -6,11 +6,10 @@ import { CacheError } from '../../../src/base/errors.ts'
 import { supersededVersionsMax } from '../../../src/cache/names/limits.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, type RoomsOptions, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const sizeBytes = 600 * KiB + 5
-const patienceMs = 10_000
 
 /** A cache with a clock that stands still, over an origin that is asked at each lookup. */
 async function world(t: Test, more: Partial<RoomsOptions> = {}) {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { explainBytesMax } from '../../../src/cache/operations/limits.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 
@@ -16,7 +16,7 @@ t.test('an explanation says of each block where it is, and who would answer', as
   t.match(await explain(0, 4096), { answer: { verdict: 'origin' }, promotion: { verdict: 'yes' }, objects: [] })
   const { image, nodeId } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 0, 20 * KiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
   rooms.clock.advance()
   const mixed = await explain(4096, 300 * KiB)
   t.match(mixed, {
@@ -54,14 +54,14 @@ t.test('an explanation says of each block where it is, and who would answer', as
   let release: () => void = () => {}
   origin.gate = () => new Promise(resolve => (release = resolve))
   const read = rooms.cache.read(image, 100 * KiB, 10, { signal })
-  await until(() => origin.reads === 2, 5000, 'the fetch')
+  await until(() => origin.reads === 2, patienceMs, 'the fetch')
   t.match(await explain(100 * KiB, 10), {
     answer: { verdict: 'origin', why: /in flight/ },
     objects: [{ runs: [{ state: 'in flight' }] }],
   })
   release()
   await read
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
   await rooms.close()
   rooms = await openRooms({ directory, origin })
   t.match(await explain(0, 10), {

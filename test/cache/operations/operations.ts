@@ -2,7 +2,7 @@
 import t from 'tap'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -32,12 +32,12 @@ t.test('an image that is evicted under load is read right, before, meanwhile and
   for (let round = 0; round < 5; round++) {
     const evicted = await cache.operations.evict('a', quiet)
     t.ok(evicted.bytes > 0, `${evicted.bytes} evicted, ${evicted.leftBytes} left`)
-    await until(() => cache.images()[0]!.residentBytes > 0, 10_000, 'the readers to bring something back')
+    await until(() => cache.images()[0]!.residentBytes > 0, patienceMs, 'the readers to bring something back')
   }
   stop = true
   await Promise.all(readers)
   t.ok(reads > 20, `${reads} reads`)
-  await until(() => cache.counters.inflightFetches === 0, 5000, 'the promotions')
+  await until(() => cache.counters.inflightFetches === 0, patienceMs, 'the promotions')
   t.match(await cache.operations.evict('a', quiet), { leftBytes: 0 })
   t.match(cache.images(), [{ residentBytes: 0, complete: false }])
   t.ok(origin.bytes('a', 0, sizeBytes).equals(await cache.read(image, 0, sizeBytes, { signal })))

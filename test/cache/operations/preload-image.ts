@@ -6,7 +6,7 @@ import { promoteConcurrency, promoteRangesMax } from '../../../src/cache/operati
 import { type Deferred, deferred, nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -19,7 +19,7 @@ t.test('a promotion brings in what is missing, once, and tells how far it is', a
   const rooms = await openRooms({ directory: t.testdir(), origin })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   await rooms.cache.read(image, 1 * MiB, 300 * KiB, { signal })
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'the promotion')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'the promotion')
   const seen: number[] = []
   const onProgress = ({ doneBytes, totalBytes }: { doneBytes: number; totalBytes: number }) => {
     t.equal(totalBytes, sizeBytes)
@@ -116,7 +116,7 @@ t.test('a promotion is cancelled in the middle, keeps what it has, and goes on f
   const { operations } = rooms.cache
   await t.rejects(operations.promote('a', null, { signal: left.signal, onProgress: () => {} }), { code: 'aborted' })
   t.ok(aborted > 0, 'fetches that nobody wants are cancelled')
-  await until(() => rooms.cache.counters.inflightFetches === 0, 5000, 'what had arrived')
+  await until(() => rooms.cache.counters.inflightFetches === 0, patienceMs, 'what had arrived')
   const { image } = await rooms.cache.lookup(null, 'a', { signal })
   const heldBytes = rooms.store.find(image.id)!.heldBytes
   t.ok(heldBytes >= 2 * MiB && heldBytes < 8 * MiB, `${heldBytes} held`)
@@ -185,12 +185,12 @@ t.test('readers come first: while one waits for the origin, one piece at most is
   const rooms = await openRooms({ directory: t.testdir(), origin })
   const { image } = await rooms.cache.lookup(null, 'b', { signal })
   const promoted = rooms.cache.operations.promote('a', null, quiet)
-  await until(() => pieces.length === promoteConcurrency, 10_000, 'several pieces at once')
+  await until(() => pieces.length === promoteConcurrency, patienceMs, 'several pieces at once')
   const read = rooms.cache.read(image, 0, 4096, { signal })
-  await until(() => origin.requests.some(request => request.startsWith('read b')), 10_000, 'the reader')
+  await until(() => origin.requests.some(request => request.startsWith('read b')), patienceMs, 'the reader')
   for (const piece of pieces.splice(0)) piece.resolve()
   for (let k = 0; k < 4; k++) {
-    await until(() => pieces.length > 0, 10_000, 'one more piece')
+    await until(() => pieces.length > 0, patienceMs, 'one more piece')
     for (let turns = 0; turns < 10; turns++) await nextIteration()
     t.equal(pieces.length, 1)
     pieces.shift()!.resolve()

@@ -4,7 +4,7 @@ import { formatProfileFile, parseProfileFile } from '../../../src/cache/prefetch
 import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
@@ -28,7 +28,7 @@ t.test('what one host has learned is fetched ahead on another at its first open'
   const second = groupWith(first.pushed[0]!)
   const pupil = await openRooms({ ...options, directory: t.testdir(), origin, profileGroup: second })
   await openImage(pupil)
-  await until(() => pupil.cache.counters.prefetch.profiles.fromGroup === 1, 20_000, 'the profile')
+  await until(() => pupil.cache.counters.prefetch.profiles.fromGroup === 1, patienceMs, 'the profile')
   await fetchesEnded(pupil, 20_000)
   const before = origin.reads
   t.ok(await readPlaces(pupil, origin, boot))
@@ -51,7 +51,7 @@ t.test('a profile that is none is left out, and one that predicts badly is dropp
   const wrong = groupWith(formatProfileFile(file))
   const other = await openRooms({ ...options, directory: t.testdir(), origin, profileGroup: wrong })
   await openImage(other)
-  await until(() => other.cache.counters.prefetch.profiles.fromGroup === 1, 20_000, 'the profile')
+  await until(() => other.cache.counters.prefetch.profiles.fromGroup === 1, patienceMs, 'the profile')
   await fetchesEnded(other, 20_000)
   t.ok(await readPlaces(other, origin, [200 * MiB, 240 * MiB]))
   await other.close()

@@ -9,7 +9,7 @@ import { nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms, type RoomsOptions } from '../../fixtures/rooms.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
@@ -41,7 +41,7 @@ async function openWorld(t: Test, sizeBytes: number, more: Partial<RoomsOptions>
 function settled({ cache }: Rooms): Promise<void> {
   return until(
     () => cache.counters.inflightFetches === 0 && cache.counters.prefetch.bytes === 0,
-    10_000,
+    patienceMs,
     'the end of all fetches',
   )
 }
@@ -72,10 +72,10 @@ t.test('whoever wants what is being fetched ahead joins it', async t => {
   })
   origin.gate = () => opened
   const eighth = read(7 * block, 4 * KiB)
-  await until(() => rooms.cache.counters.prefetch.bytes > 0, 5000, 'read-prefetch')
+  await until(() => rooms.cache.counters.prefetch.bytes > 0, patienceMs, 'read-prefetch')
   const before = origin.reads
   const ninth = read(8 * block, 4 * KiB)
-  await until(() => origin.reads > before, 5000, 'more of it: the reader who joined shows that it is of use')
+  await until(() => origin.reads > before, patienceMs, 'more of it: the reader who joined shows that it is of use')
   const log = origin.requests.slice(1).map(line => Number(line.split(' ')[2]))
   t.equal(new Set(log).size, log.length, 'each place once')
   open()

@@ -19,13 +19,11 @@ import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.t
 import { type Fault, startHttpOrigin } from '../../fixtures/http-origin.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
-/** Longest that a search may take here: far more than it needs on a busy machine. */
-const patienceMs = 60_000
 const sizeBytes = 256 * MiB
 const options = { blockBytes: block, capacityBytes: 1024 * MiB, readAheadBytesMax: 16 * MiB }
 

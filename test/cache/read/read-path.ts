@@ -10,7 +10,7 @@ import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { deferred } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const blockBytes = 64 * 1024
 
@@ -48,7 +48,7 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
     const bytes = await path.reader.read(image, offset, length, { signal })
     return origin.bytes('a', offset, length).equals(bytes)
   }
-  const settled = () => until(() => path.fetchesUnderWay === 0, 20_000, 'the promotions')
+  const settled = () => until(() => path.fetchesUnderWay === 0, patienceMs, 'the promotions')
   const close = async () => {
     await path.close()
     await rooms.close()
@@ -140,9 +140,9 @@ t.test('another budget of fetches holds from the next one on', async t => {
   const gate = deferred()
   origin.gate = () => gate.promise
   const reads = [0, 10, 20].map(block => read(block * blockBytes, 10))
-  await until(() => origin.reads === 1, 10_000, 'the first one')
+  await until(() => origin.reads === 1, patienceMs, 'the first one')
   path.reconfigure({ fetchBytesMax: 3 * blockBytes, readAheadBytesMax: 0 })
-  await until(() => origin.reads === 3, 10_000, 'the others')
+  await until(() => origin.reads === 3, patienceMs, 'the others')
   gate.resolve()
   t.same(await Promise.all(reads), [true, true, true])
   await settled()
@@ -154,7 +154,7 @@ t.test('a stop cancels what has not arrived', async t => {
   origin.gate = (_key, _offset, own) =>
     new Promise((_, reject) => own.addEventListener('abort', () => reject(new CacheError('aborted', 'cancelled'))))
   const left = t.rejects(read(0, 10), { code: 'aborted' })
-  await until(() => origin.reads === 1, 10_000, 'the fetch')
+  await until(() => origin.reads === 1, patienceMs, 'the fetch')
   await path.close()
   await left
   t.equal(path.fetches.size, 0)

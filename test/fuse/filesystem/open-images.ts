@@ -4,7 +4,7 @@ import { CacheError } from '../../../src/base/errors.ts'
 import { OpenImages } from '../../../src/fuse/filesystem/open-images.ts'
 import type { StoreFile } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 /** Never called here: only its identity matters. */
 const file = {} as StoreFile
@@ -33,7 +33,7 @@ t.test('several opens share one binding, and the last release ends it', async t 
   images.release(known.nodeId)
   t.equal(images.ready(known.nodeId), known, 'one open is left')
   images.release(known.nodeId)
-  await until(() => opens() === 0, 1000, 'the backend has its image back')
+  await until(() => opens() === 0, patienceMs, 'the backend has its image back')
   t.equal(bound.size, 0)
   t.equal(images.ready(known.nodeId), null)
   images.release(known.nodeId)
@@ -72,7 +72,7 @@ t.test('an open right after a release that was still opening ends bound', async 
   const second = images.open(known)
   go()
   await Promise.all([first, second])
-  await until(() => opens() === 1, 1000, 'the first open has ended')
+  await until(() => opens() === 1, patienceMs, 'the first open has ended')
   t.equal(bound.get(known.nodeId), file)
   t.equal([...images.ids()].length, 1)
 })
@@ -83,7 +83,7 @@ t.test('ensuring opens once, and counts no further open', async t => {
   await images.ensure(known)
   t.equal(opens(), 1)
   images.release(known.nodeId)
-  await until(() => opens() === 0, 1000, 'released')
+  await until(() => opens() === 0, patienceMs, 'released')
 })
 
 t.test('closing ends every open', async t => {
@@ -91,7 +91,7 @@ t.test('closing ends every open', async t => {
   await images.open(known)
   await images.open(known)
   images.close()
-  await until(() => opens() === 0, 1000, 'released')
+  await until(() => opens() === 0, patienceMs, 'released')
   t.equal(bound.size, 0)
   t.equal([...images.ids()].length, 0)
 })

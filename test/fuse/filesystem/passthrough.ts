@@ -8,7 +8,7 @@ import type { StoreFile } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { FakeSession } from '../../fixtures/fake-session.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const neverAborted = new AbortController().signal
 
@@ -86,7 +86,7 @@ t.test('an open with O_DIRECT is of the same backing file, and its reads come to
   t.same([session.backings.size, held()], [1, 1])
   files.release(another.handle)
   t.same([session.backings.size, held()], [0, 0])
-  await until(() => session.bound.size === 0, 10_000, 'that nothing is bound')
+  await until(() => session.bound.size === 0, patienceMs, 'that nothing is bound')
 })
 
 t.test('an open that cannot be bound holds nothing', async t => {

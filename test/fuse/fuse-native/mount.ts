@@ -17,7 +17,7 @@ import { transportContract } from '../../contract/transport.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { cannotMountFuseNative, mountFuseNative } from '../../fixtures/fuse-native-mount.ts'
 import { attempt, run, start } from '../../fixtures/run.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const MiB = 2 ** 20
 const skip = cannotMountFuseNative
@@ -68,7 +68,7 @@ t.test('more readers than threads are all answered, and no thread is started bey
   const readers = Array.from({ length: fuseNativeThreads + 16 }, (_, k) =>
     start('dd', [`if=${path}`, 'iflag=direct', 'bs=4096', 'count=1', `skip=${k}`, 'status=none']),
   )
-  await until(() => transport.gauges().inFlight === fuseNativeThreads, 10_000, 'every thread to be taken')
+  await until(() => transport.gauges().inFlight === fuseNativeThreads, patienceMs, 'every thread to be taken')
   t.ok(threads() - before <= fuseNativeThreads, `${threads() - before} more threads`)
   go()
   for (const [k, { ended }] of readers.entries()) {
@@ -112,7 +112,7 @@ t.test('a name stays with the version that is open, and shows the next one when 
   t.ok((await run('cat', path)).equals(backend.bytesOf(before.image, 0, MiB)), 'a second open has the same version')
   await run('touch', closing)
   t.ok((await holder.ended).stdout.subarray(-MiB).equals(backend.bytesOf(before.image, 0, MiB)))
-  await until(() => transport.gauges().openImages === 0, 5000, 'the release')
+  await until(() => transport.gauges().openImages === 0, patienceMs, 'the release')
   t.ok((await run('cat', path)).equals(backend.bytesOf(after.image, 0, 2 * MiB + 1)), 'the new version, whole')
   t.equal((await run('stat', '-c', '%s', path)).toString().trim(), `${2 * MiB + 1}`)
   t.equal(transport.gauges().nodes, 1, 'the old one is forgotten')
@@ -122,14 +122,14 @@ t.test('an open that is answered too late leaves nothing open', { skip }, async 
   const { backend, known, path, transport, go } = await hanging(t, 'open', { deadlineMs: 200 })
   t.match((await attempt('cat', path)).stderr, /Input\/output error/)
   go()
-  await until(() => backend.opens.get(known.image.id) === 0, 5000, 'the release')
+  await until(() => backend.opens.get(known.image.id) === 0, patienceMs, 'the release')
   t.equal(transport.gauges().openImages, 0)
 })
 
 t.test('an external unmount ends the session, with requests that wait', { skip }, async t => {
   const { path, mountpoint, transport, stayUnmounted } = await hanging(t, 'read', { deadlineMs: 1000 })
   const reader = start('cat', [path])
-  await until(() => transport.gauges().inFlight > 0, 5000, 'the read')
+  await until(() => transport.gauges().inFlight > 0, patienceMs, 'the read')
   await run('umount', '-f', '-l', mountpoint)
   stayUnmounted()
   t.not((await reader.ended).code, 0)

@@ -4,7 +4,7 @@ import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { PendingRequests, type Work } from '../../../src/fuse/fuse-native/pending-requests.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 function setUp() {
   const logger = keepingLogger()
@@ -52,7 +52,7 @@ t.test('a deadline answers, ends the work, and takes back what comes later; null
     },
   })
   accept({ deadlineMs: null, run: () => new Promise(() => {}) })
-  await until(() => said.length === 1, 5000, 'the deadline')
+  await until(() => said.length === 1, patienceMs, 'the deadline')
   t.same(said, [-5])
   t.ok(ended)
   finish(7)

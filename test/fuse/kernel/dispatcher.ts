@@ -6,7 +6,7 @@ import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { bytesFrom, nameBody, openBody, readBody } from '../../fixtures/fuse-bodies.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const errno = constants.errno
 
@@ -103,7 +103,7 @@ t.test('an open that ends after its deadline is taken back', async t => {
   const { nodeId, image } = known
   t.equal((await session.ask({ opcode: opcodes.OPEN, nodeId, body: openBody(0) })).errno, errno.EIO)
   go()
-  await until(() => backend.opens.get(image.id) === 0, 1000, 'the backend has its image back')
+  await until(() => backend.opens.get(image.id) === 0, patienceMs, 'the backend has its image back')
   t.equal(transport.gauges().openImages, 0)
   t.equal(session.replies.length, 1)
 })
@@ -126,7 +126,7 @@ t.test('a reader with a harmless signal is answered as if there had been none', 
   const unique = session.nextUnique()
   const reply = session.ask({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 100), pid: process.pid, unique })
   session.send({ opcode: opcodes.INTERRUPT, nodeId: 0n, body: bytesFrom(['u64', unique]), unique: unique | 1n })
-  await until(() => transport.gauges().interrupted === 1, 1000, 'the INTERRUPT has been looked at')
+  await until(() => transport.gauges().interrupted === 1, patienceMs, 'the INTERRUPT has been looked at')
   t.equal(session.replies.length, 0)
   go()
   t.same([(await reply).errno, (await reply).bytes.length], [0, 100])
@@ -140,7 +140,7 @@ t.test('a reader that was killed gets EINTR at once, and the work below is told'
   const { nodeId } = known
   const unique = session.nextUnique()
   const reply = session.ask({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 100), pid: 42, unique })
-  await until(() => backend.signals.length === 1, 1000, 'the read has begun')
+  await until(() => backend.signals.length === 1, patienceMs, 'the read has begun')
   session.send({ opcode: opcodes.INTERRUPT, nodeId: 0n, body: bytesFrom(['u64', unique]), unique: unique | 1n })
   t.equal(session.replies.length, 0, 'not killed yet')
   killed.add(42)

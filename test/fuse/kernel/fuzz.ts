@@ -10,7 +10,7 @@ import { padded, rawRequest } from '../../fixtures/fake-session.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { nameBody, openBody, readBody, seekBody, valueBody } from '../../fixtures/fuse-bodies.ts'
 import { seed, seeded } from '../../fixtures/seeded.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const requests = Number(process.env.REQUESTS ?? 10_000)
 /** Requests of one transport: their answers are kept until all are there. */
@@ -66,7 +66,7 @@ async function live(lifeSeed: number, count: number) {
   }
   // An INTERRUPT of an unknown request is answered, later, under its own unique; that is no answer to a request.
   const answers = () => session.replies.filter(({ unique }) => expected.has(unique))
-  await until(() => answers().length >= expected.size, 60_000, 'an answer to each')
+  await until(() => answers().length >= expected.size, patienceMs, 'an answer to each')
   const replies = answers()
   const different = new Set(replies.map(({ unique }) => unique)).size
   const left = transport.gauges().inFlight

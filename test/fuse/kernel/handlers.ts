@@ -8,7 +8,7 @@ import type { StoreFile } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import * as bodies from '../../fixtures/fuse-bodies.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const errno = constants.errno
 
@@ -27,7 +27,7 @@ t.test('LOOKUP finds an image, and FORGET takes it back', async t => {
   t.equal(transport.gauges().nodes, 1)
   const one = bodies.bytesFrom(['u32', 1], ['u32', 0], ['u64', known.nodeId], ['u64', 1])
   session.send({ opcode: opcodes.BATCH_FORGET, nodeId: 0n, body: one })
-  await until(() => transport.gauges().nodes === 0, 1000, 'both forgets')
+  await until(() => transport.gauges().nodes === 0, patienceMs, 'both forgets')
   t.equal(session.replies.length, 2, 'forgets get no reply')
   t.equal((await lookup(bodies.nameBody('other'))).errno, errno.ENOENT)
   backend.absentForMs = 1250
@@ -77,7 +77,7 @@ t.test('OPEN binds under the node id, READ is cut at the end, RELEASE unbinds', 
   t.same(await read(2n ** 63n, 4096).then(({ errno, bytes }) => [errno, bytes.length]), [0, 0])
   t.equal((await read(0, 2 ** 20 + 1)).errno, errno.EIO, 'one byte more than the longest READ')
   t.equal((await session.ask({ opcode: opcodes.RELEASE, nodeId, body: bodies.releaseBody(nodeId) })).errno, 0)
-  await until(() => !session.bound.has(nodeId), 1000, 'unbound')
+  await until(() => !session.bound.has(nodeId), patienceMs, 'unbound')
   t.equal((await session.ask({ opcode: opcodes.OPEN, nodeId: 1n, body: bodies.openBody(0) })).errno, errno.EISDIR)
   t.equal((await session.ask({ opcode: opcodes.OPEN, nodeId: 2n, body: bodies.openBody(0) })).errno, errno.ESTALE)
 })

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { Interrupts } from '../../../src/fuse/kernel/interrupts.ts'
 import { interruptsWaitingMax, killedSweepMax, killedSweepMs } from '../../../src/fuse/kernel/limits.ts'
 import { PendingRequest } from '../../../src/fuse/kernel/pending-request.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 function setUp(t: Test) {
   const call = new PendingRequest({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
@@ -48,10 +48,10 @@ t.test('a reader with a harmless signal goes on, and ends when it is killed late
   interrupts.interrupt(9n, 8n)
   interrupts.interrupt(9n, 8n)
   t.equal(interrupts.watched, 1)
-  await until(() => state.looks >= 3, 5000, 'three looks')
+  await until(() => state.looks >= 3, patienceMs, 'three looks')
   t.equal(state.ended, 0)
   state.killed = true
-  await until(() => state.ended === 1, 5000, 'the end')
+  await until(() => state.ended === 1, patienceMs, 'the end')
   t.equal(interrupts.watched, 0)
 })
 
@@ -67,7 +67,7 @@ t.test('an INTERRUPT that overtook its request is repeated, later', async t => {
   const { state, interrupts } = setUp(t)
   interrupts.interrupt(11n, 10n)
   t.same(state.repeated, [], 'not at once')
-  await until(() => state.repeated.length > 0, 5000, 'the repetition')
+  await until(() => state.repeated.length > 0, patienceMs, 'the repetition')
   t.same(state.repeated, [11n])
 })
 
@@ -82,10 +82,10 @@ t.test(
     state.nowMs = 5_000
     interrupts.sweepWhileAnyWaits()
     interrupts.sweepWhileAnyWaits()
-    await until(() => state.looks === 1, 5_000, 'the first sweep')
+    await until(() => state.looks === 1, patienceMs, 'the first sweep')
     t.equal(state.ended, 0)
     state.killed = true
-    await until(() => state.ended === 5, 5_000, 'the second sweep')
+    await until(() => state.ended === 5, patienceMs, 'the second sweep')
     t.equal(state.looks, 2, 'one look a sweep for all that a reader waits for')
     state.waiting = []
   },
@@ -107,7 +107,7 @@ t.test('a sweep looks at a bounded number of readers', async t => {
   })
   t.teardown(() => interrupts.stop())
   interrupts.sweepWhileAnyWaits()
-  await until(() => looked.length > 0, 5_000, 'the sweep')
+  await until(() => looked.length > 0, patienceMs, 'the sweep')
   t.equal(looked.length, killedSweepMax)
 })
 
@@ -115,5 +115,5 @@ t.test('one INTERRUPT more than may wait is dropped and counted', async t => {
   const { state, interrupts } = setUp(t)
   for (let k = 0; k <= interruptsWaitingMax; k++) interrupts.interrupt(BigInt(2 * k + 101), 10n)
   t.equal(interrupts.dropped, 1)
-  await until(() => state.repeated.length === interruptsWaitingMax, 5000, 'the repetitions')
+  await until(() => state.repeated.length === interruptsWaitingMax, patienceMs, 'the repetitions')
 })

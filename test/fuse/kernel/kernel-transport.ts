@@ -6,7 +6,7 @@ import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { initBody, openBody, readBody } from '../../fixtures/fuse-bodies.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const errno = constants.errno
 const init = (minor: number, major = 7) => ({ opcode: opcodes.INIT, nodeId: 0n, body: initBody(minor, -1, -1, major) })
@@ -22,7 +22,7 @@ t.test('INIT is answered once its result is kept', async t => {
     },
   })
   const reply = session.ask(init(45))
-  await until(() => kept !== null, 1000, 'told')
+  await until(() => kept !== null, patienceMs, 'told')
   t.equal(session.replies.length, 0)
   go()
   t.equal((await reply).bytes.length, 64)
@@ -60,14 +60,14 @@ t.test('stopping answers nothing more, ends the work below, and gives images bac
   await session.ask({ opcode: opcodes.OPEN, nodeId, body: openBody(0) })
   backend.holdUntil = { method: 'read', promise: new Promise(() => {}) }
   session.send({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 10) })
-  await until(() => backend.signals.length === 1, 1000, 'the read has begun')
+  await until(() => backend.signals.length === 1, patienceMs, 'the read has begun')
   const stopping = transport.stop()
   t.equal(transport.stop(), stopping)
   await stopping
   t.equal(await transport.ended, 0)
   t.equal(session.stopped, true)
   t.equal(backend.signals[0]?.aborted, true)
-  await until(() => backend.opens.get(image.id) === 0, 1000, 'released')
+  await until(() => backend.opens.get(image.id) === 0, patienceMs, 'released')
   session.send({ opcode: opcodes.STATFS })
   t.equal(session.replies.length, 1, 'only the open was answered')
 })

@@ -10,7 +10,7 @@ import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { cannotMount, mountKernel } from '../../fixtures/kernel-mount.ts'
 import { pattern } from '../../fixtures/pattern.ts'
 import { type Running, start } from '../../fixtures/run.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const sizeBytes = 1024 * 1024
 /** Opens a file, says so, and prints what it reads whenever it hears a line. */
@@ -25,11 +25,11 @@ async function readerOf(path: string): Promise<Running & { ask(): Promise<string
   running.child.stdout!.on('data', chunk => {
     said += chunk
   })
-  await until(() => said.includes('open\n') || running.child.exitCode !== null, 30_000, 'the reader')
+  await until(() => said.includes('open\n') || running.child.exitCode !== null, patienceMs, 'the reader')
   const ask = async () => {
     const from = said.length
     running.child.stdin!.write('\n')
-    await until(() => said.length > from, 30_000, 'its answer')
+    await until(() => said.length > from, patienceMs, 'its answer')
     return said.slice(from).trim()
   }
   return { ...running, ask }
@@ -79,9 +79,13 @@ t.test('an open outlives its worker, and is known by the lease', { skip: cannotM
   t.equal(await between.ask(), byUs, 'the node of the earlier one is stale, and the name is looked up again')
   old.child.stdin!.end()
   await old.ended
-  await until(() => !file.isOpenElsewhere(), 30_000, 'the last reader: no backing file of the earlier worker is left')
+  await until(
+    () => !file.isOpenElsewhere(),
+    patienceMs,
+    'the last reader: no backing file of the earlier worker is left',
+  )
   backend.offered.add(image.id)
-  await until(async () => (await readAgain(path)) === byKernel, 30_000, 'the next open by passthrough')
+  await until(async () => (await readAgain(path)) === byKernel, patienceMs, 'the next open by passthrough')
   t.equal(await between.ask(), byUs, 'who has it open goes on as before')
   between.child.stdin!.end()
   await between.ended
@@ -99,7 +103,7 @@ t.test('an open that meets a takeover is refused once at most', { skip: cannotMo
     return null
   }
   const opening = readerOf(path)
-  await until(() => backend.holdUntil !== null, 30_000, 'the open')
+  await until(() => backend.holdUntil !== null, patienceMs, 'the open')
   await mount.takeOver()
   mayGoOn()
   const opened = await opening
@@ -115,7 +119,7 @@ t.test('backing files of an earlier worker stay while a reader may come to take 
   await transport.ready
   t.match(transport.passthroughOff, /taken over/)
   t.equal(session.backings.size, 1)
-  await until(() => session.backings.size === 0, 30_000, 'the end of it')
+  await until(() => session.backings.size === 0, patienceMs, 'the end of it')
   t.equal(transport.passthroughOff, null)
   await transport.stop()
 })

@@ -10,7 +10,7 @@ import { rawRequest } from '../../fixtures/fake-session.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { bytesFrom, readBody } from '../../fixtures/fuse-bodies.ts'
 import { pattern } from '../../fixtures/pattern.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 interface Report {
   readonly kind: number
@@ -83,7 +83,7 @@ t.test('reports are passed on for images that there are, and never answered', as
   session.report(
     bytesFrom(originRead(nodeId + 1n, 3), originRead(nodeId, 4), touched(nodeId + 1n, 0, 10), touched(nodeId, 500, 10)),
   )
-  await until(() => backend.told.length > 1, 5000, 'the reports')
+  await until(() => backend.told.length > 1, patienceMs, 'the reports')
   const told = [
     { key: 'a', offset: 500, length: 4, begun: true },
     { key: 'a', offset: 500, length: 10 },
@@ -91,7 +91,7 @@ t.test('reports are passed on for images that there are, and never answered', as
   t.same(backend.told, told)
   t.same(backend.answered, [{ key: 'a', length: 4, ms: 2.5 }])
   session.report(bytesFrom(touched(nodeId, 0, 10), new Uint8Array(31)))
-  await until(() => backend.told.length > 2, 5000, 'the report before the malformed one')
+  await until(() => backend.told.length > 2, patienceMs, 'the report before the malformed one')
   t.match(
     logger.lines.filter(({ level }) => level === 'error'),
     [{ facts: { bytes: 63 } }],
@@ -116,7 +116,7 @@ t.test('requests that came together with a report go before it', async t => {
   const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
   session.send({ opcode: opcodes.STATFS }, { opcode: opcodes.STATFS }, { opcode: opcodes.STATFS })
   session.report(touched(nodeId, 0, 10))
-  await until(() => answeredBefore.length > 0, 5000, 'the report')
+  await until(() => answeredBefore.length > 0, patienceMs, 'the report')
   t.same(answeredBefore, [3])
 })
 
@@ -136,7 +136,7 @@ t.test('what a session itself writes can be read', async t => {
   session.bind(9n, file)
   const read = rawRequest({ opcode: opcodes.READ, nodeId: 9n, unique: 2n, body: readBody(9n, 135168, 4096) })
   writeSync(kernel, read)
-  await until(() => heard.length > 0, 10_000, 'the report')
+  await until(() => heard.length > 0, patienceMs, 'the report')
   t.same(heard, [['touched', 9n, 135168, 4096]])
   await session.stop()
   session.unbind(9n)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const blockBytes = 4096
 const objectBytes = 64 * blockBytes
@@ -40,7 +40,7 @@ t.test('a block that cannot be read is dropped, its neighbours stay, and the rea
   say(`read EIO ${blockBytes} 1`)
   const bytes = await rooms.cache.read(image, 0, 4 * blockBytes, { signal })
   t.ok(origin.bytes('a', 0, 4 * blockBytes).equals(bytes))
-  await until(() => stored.residency.resident(0) === 0b1111n, 5000, 'the block is promoted again')
+  await until(() => stored.residency.resident(0) === 0b1111n, patienceMs, 'the block is promoted again')
   t.equal(stored.corruptBlocks, 0, 'unread is not damaged')
   t.equal(rooms.store.health.state, 'healthy')
 })
@@ -55,7 +55,7 @@ t.test('on a disk that reads nothing blocks are kept, and published when it is b
   t.ok(origin.bytes('a', 0, 4 * blockBytes).equals(bytes))
   t.equal(stored.held(0), 0b1111n)
   say('')
-  await until(() => rooms.store.health.state === 'healthy', 20_000, 'recovery')
+  await until(() => rooms.store.health.state === 'healthy', patienceMs, 'recovery')
   const requests = origin.requests.length
   await rooms.cache.read(image, 0, 4 * blockBytes, { signal })
   t.equal(origin.requests.length, requests, 'nothing is fetched again')

@@ -18,7 +18,7 @@ import { Committer } from '../../../src/store/image/committer.ts'
 import { ResidencyTable } from '../../../src/store/image/residency-table.ts'
 import type { StoreContext } from '../../../src/store/image/store-context.ts'
 import { FakeDisk } from '../../fixtures/fake-disk.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
 const blockBytes = 4096
@@ -174,7 +174,7 @@ t.test('over the ceiling nothing is written, and what waits for its record is co
   while (capacity.reserve(blockBytes)) {} // Nothing else finds room.
   t.equal(await write(writer, 0, 1, filled(1), false), 'full')
   masks.damaged.add(0, 0b1n)
-  await until(() => recorded.length === 1, 10_000, 'the commit')
+  await until(() => recorded.length === 1, patienceMs, 'the commit')
   t.equal(await write(writer, 0, 0, filled(1), false), 'full', 'nor is a block repaired')
   t.same([written.length, residency.resident(0), masks.held.get(0)], [1, 1n, 1n])
   await committer.flush()
