@@ -98,8 +98,9 @@ export class Worker {
   #history: Pick<MessageTo<'history'>, 'takeovers' | 'kept'> = { takeovers: noTakeovers, kept: false }
   /** The agreement of INIT lets another worker take over. */
   #canBeFollowed = false
-  /** One after the other. */
-  #reloading: Promise<unknown> = Promise.resolve()
+  /** One after the other, the first when it serves or never will. */
+  #reloading: Promise<unknown>
+  #hasStarted: () => void = () => {}
   #document: ConfigurationDocument = {}
   /** The path of a miss has been exercised. */
   #isWarm = false
@@ -108,6 +109,9 @@ export class Worker {
 
   constructor(parts: WorkerContext) {
     this.#parts = parts
+    this.#reloading = new Promise<void>(resolve => {
+      this.#hasStarted = resolve
+    })
   }
 
   /** Listen to the supervisor from now on. */
@@ -237,6 +241,7 @@ export class Worker {
       await mounter.adopt(null)
     }
     this.#state = 'ready'
+    this.#hasStarted()
     await channel.send({ type: 'ready' })
     void this.#warmUpWhenIdle(configuration, rooms) // Never rejects.
     void rooms.mover.emptyLeft(from => channel.send({ type: 'move-cleaned', from })) // Never rejects.
@@ -362,6 +367,7 @@ export class Worker {
   async #close(): Promise<void> {
     const wasReady = this.#state === 'ready'
     this.#state = 'stopping'
+    this.#hasStarted()
     await this.#rooms?.stopServing()
     await this.#metricsPort?.close()
     await this.#page?.close()

@@ -17,6 +17,7 @@ import type { RoomsStatus } from '../../../src/daemon/worker/collect-status.ts'
 import { Worker } from '../../../src/daemon/worker/worker.ts'
 import type { WorkerRooms } from '../../../src/daemon/worker/worker-rooms.ts'
 import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
+import { deferred } from '../../fixtures/deferred.ts'
 import { until } from '../../fixtures/until.ts'
 import { liveStatus } from '../../fixtures/web-page.ts'
 
@@ -96,10 +97,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   const logger = { ...silentLogger, warn: (facts: object) => void warned.push(facts) }
   const { said, hello, send } = ear(happened)
   const { channel, listen, disconnect } = fakeChannel(send)
-  let end: (reason: string | null) => void = () => {}
-  const ended = new Promise<string | null>(resolve => {
-    end = resolve
-  })
+  const { promise: ended, resolve: end } = deferred<string | null>()
   const rooms = roomsIn(happened, socket, ended, () => warmed.length)
   const worker = new Worker({
     channel,
@@ -138,23 +136,8 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
     hear({ type: 'mounted', negotiated: null, judgement: noPoisonVerdict, kept })
     await saw('ready')
   }
-  return {
-    logger,
-    warmed,
-    warned,
-    socket,
-    happened,
-    said,
-    hello,
-    rooms,
-    hear,
-    saw,
-    boot: bootIt,
-    listen,
-    serve,
-    end,
-    disconnect,
-  }
+  const seen = { logger, warmed, warned, happened, said, hello, saw }
+  return { ...seen, socket, rooms, hear, boot: bootIt, listen, serve, end, disconnect }
 }
 
 /** The worker's end of a channel, and what the supervisor does at its own. */
@@ -201,6 +184,23 @@ t.test('told to mount, it mounts, and takes it away when it is left alone', asyn
   disconnect()
   await saw('exit 1')
   t.ok(happened.includes('detach /mnt'))
+})
+
+t.test('a reload that comes before it serves waits until it does, or ends', async t => {
+  const { happened, hear, saw, serve } = setUp(t)
+  hear({ type: 'reload', id: null, document: { level: 'debug' } })
+  await serve()
+  await saw('reconfigure debug')
+  t.same(happened.slice(-3), ['ready', 'reconfigure debug', 'log-level'])
+  const other = setUp(t)
+  await other.boot()
+  const refused = requestReload(other.socket)
+  await other.saw('reload-request')
+  const { id } = other.said.at(-1) as Extract<ToSupervisor, { type: 'reload-request' }>
+  other.hear({ type: 'reload', id, document: { level: 'debug' } })
+  other.hear({ type: 'stop' })
+  await t.rejects(refused, { code: 'closed' })
+  await other.saw('exit 0')
 })
 
 t.test('an unmount through the socket asks the supervisor, and hears its answer', async t => {
