@@ -4,16 +4,16 @@
  */
 import { loadavg } from 'node:os'
 import t, { type Test } from 'tap'
-import type { SweepReport } from '../fixtures/cold-sweep.ts'
-import { patienceMs } from '../fixtures/daemon.ts'
+import type { ColdSweep, SweepReport } from '../fixtures/cold-sweep.ts'
 import { type FleetHost, FleetHosts, noFleetHosts as skip } from '../fixtures/fleet-hosts.ts'
 import type { HostileAnswer } from '../fixtures/hostile-answers.ts'
 import { HostileMember } from '../fixtures/hostile-member.ts'
-import { until } from '../fixtures/until.ts'
 
 const MiB = 1024 ** 2
 /** Members are asked before the origin, so that the fault is met. */
 const fleet = 'prefer: origin-relief'
+/** The share of an image that is read until its owner has changed. */
+const heldAt = 0.5
 
 /** The figures of a sweep: the longest read is a goal, and no bound on a busy machine. */
 function judge(t: Test, what: string, { reads, wrong, longestMs, p99Ms }: SweepReport): void {
@@ -71,28 +71,32 @@ t.test('an owner answers wrongly in the middle of reads', { skip, timeout: 280_0
   const [reader, other] = [await hosts.host(t, 'reader', { fleet }), await hosts.host(t, 'other', { fleet })]
   const hostile = await HostileMember.open(t, hosts, 'hostile')
   let longest = { what: '', ms: 0 }
-  const sweeps = async (t: Test, name: string, change: () => unknown) => {
-    const sweep = await reader.sweep(t, name)
+  const sweeps = async (t: Test, name: string, change: (sweep: ColdSweep) => Promise<unknown>) => {
+    const sweep = await reader.sweep(t, name, 1, heldAt)
     await sweep.reached(0.2)
-    await change()
+    await change(sweep)
+    sweep.goOn()
     const report = await sweep.over()
     if (report.longestMs > longest.ms) longest = { what: name, ms: report.longestMs }
     t.same(report.wrong, [], `${name}: no error, no wrong byte`)
   }
   for (const manner of manners) {
     await hostile.answers(null)
-    hostile.register()
-    await sweeps(t, manner, async () => {
-      // It is asked on after that: else the answer was of no use.
-      const asked = await hostile.answers(manner)
-      await until(async () => (await hostile.answers(manner)) > asked, patienceMs, `a request, answered with ${manner}`)
+    await hostile.register(reader)
+    let asked = 0
+    await sweeps(t, manner, async sweep => {
+      asked = await hostile.answers(manner)
+      await sweep.reached(heldAt)
+      // It was slow on a busy machine, and would not be asked for a while.
+      if ((await reader.memberOf(hostile.id))?.health !== 'well') await hostile.register(reader)
     })
+    t.ok((await hostile.answers(manner)) > asked, `${manner}: it was asked on after that`)
     const { failures = 0 } = (await reader.memberOf(hostile.id))!
     if (manner !== 'that it works on it, for ever') t.ok(failures > 0, `${manner}: the fault was met`)
   }
   await hostile.answers(null)
-  hostile.register()
-  await sweeps(t, 'mute', () => hostile.register(true))
+  await hostile.register(reader)
+  await sweeps(t, 'mute', () => hostile.register(reader, true))
   t.comment(`longest read ${longest.ms} ms: ${longest.what}, load ${loadavg()[0]!.toFixed(1)}`)
   for (const host of [reader, other]) await host.unmount()
 })

@@ -22,6 +22,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { type FilledOptions, fillCache } from '../fixtures/filled-cache.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { kill } from '../fixtures/kills.ts'
 import { type ProcessUsage, usageOf } from '../fixtures/process-usage.ts'
 import { until } from '../fixtures/until.ts'
 
@@ -115,7 +116,7 @@ t.test('262,144 objects are ready soon, in little memory, without the origin', o
     const { pid, supervisorPid, ...status } = await statusOf(where)
     t.match(status, { cache: { objects }, scrub: { corruptBlocks: 0 }, eviction: { objects: 0 } })
     if (run === 'after kill -9') break
-    for (const victim of [supervisorPid, pid]) process.kill(victim, 'SIGKILL')
+    for (const victim of [supervisorPid, pid]) kill(victim)
     await until(() => ![supervisorPid, pid].some(isRunning), patienceMs, 'the end')
   }
   await readsZeros(t, where, origin)

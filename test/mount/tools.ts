@@ -1,7 +1,7 @@
 /** fio, dd, cmp, mmap and loop devices find in a mount what they find in a directory. */
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { cannotMount, mountDaemon, type Place, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, mountDaemon, type Place, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { type FioOptions, readWithFio, writeVerified } from '../fixtures/fio.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -88,6 +88,6 @@ t.test('a loop device over an image reads it, buffered and with direct I/O', opt
     t.not((await attempt('dd', 'if=/dev/zero', `of=${device}`, 'bs=512', 'count=1')).code, 0, 'it takes no writes')
     await detach()
     const isDetached = async () => (await run('losetup', '-j', target)).length === 0
-    await until(isDetached, 5000, `${device} to let go`)
+    await until(isDetached, patienceMs, `${device} to let go`)
   }
 })

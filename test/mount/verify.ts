@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import {
   cannotMount,
   type Daemon,
+  logs,
   makeComplete,
   mountDaemon,
   type Place,
@@ -133,7 +134,7 @@ t.test(
     for (let at = 64; at < content.length; at++) content[at] = (at * 7) & 0xff
     writeFileSync(path, content)
     const next = await mountDaemon(t, where)
-    t.match(next.log(), /the index may be damaged (and was not copied: the cache starts empty|.*were copied)/)
+    await logs(next, /the index may be damaged (and was not copied: the cache starts empty|.*were copied)/)
     t.ok(await isRight(where))
   },
 )

@@ -62,12 +62,18 @@ async function world(
   const view = join(where.mountpoint, 'a.raw')
   /** All of it, past the page cache of the mount. */
   const readsRight = async () => (await run('dd', `if=${view}`, 'bs=1M', 'iflag=direct', 'status=none')).equals(bytes)
-  /** Offsets in all lines of the log that say so. */
-  const located = (message: RegExp) =>
+  const offsetsIn = (message: RegExp) =>
     readFileSync(log, 'utf8')
       .split('\n')
+      .slice(0, -1) // What follows the last end of a line is being written.
       .filter(line => message.test(line))
       .flatMap(line => (JSON.parse(line) as { offsets?: number[] }).offsets ?? [])
+  /** Offsets in all lines of the log that say so, so many or more. A thread of its own writes them, after the event. */
+  const located = async (message: RegExp, countMin: number) => {
+    const offsets = () => [...new Set(offsetsIn(message))].sort((a, b) => a - b)
+    await until(() => offsets().length >= countMin, patienceMs, `${countMin} offsets in the log`)
+    return offsets()
+  }
   const metric = async (kind: string) => {
     const { stdout } = await parentfs('metrics', where.mountpoint)
     const lines = stdout
@@ -109,7 +115,7 @@ t.test(`flips in the cache directory, seed ${seed}`, { skip, timeout: 300_000 },
   t.equal(await corrupt(), flips, 'each is counted')
   const differ = /differ from their checksums or their hash tree/
   t.same(
-    [...new Set(located(differ))].sort((a, b) => a - b),
+    await located(differ, flips),
     between.map(block => block * blockBytes),
     'and located',
   )
@@ -165,8 +171,7 @@ t.test('a member that lies is found out by its first answer', { skip, timeout: 3
   await mount({ fleet: `{ group: g, registry: { members: ["${member.url}"] } }` })
   t.ok(await readsRight())
   t.ok(lied.size > 0, 'it was asked')
-  const wrong = [...new Set(located(/differ from their hash tree; they are not served/))]
-  t.ok(wrong.length > 0)
+  const wrong = await located(/differ from their hash tree; they are not served/, 1)
   t.ok(
     wrong.every(offset => lied.has(offset)),
     'located where it lied',
@@ -197,8 +202,11 @@ t.test('a mirror with flips is quarantined, and the origin answers', { skip, tim
   await run('dd', `if=${view}`, 'of=/dev/null', `bs=${blockBytes}`, 'count=1', 'iflag=direct')
   await until(async () => (await locations())[1]?.isRead === true, patienceMs, 'the mirror is read')
   t.ok(await readsRight())
-  const found = [...new Set(located(/differ from their hash tree; they are not served/))]
-  t.ok(found.length > 0 && found.every(offset => wrong.includes(offset)), 'located')
+  const found = await located(/differ from their hash tree; they are not served/, 1)
+  t.ok(
+    found.every(offset => wrong.includes(offset)),
+    'located',
+  )
   t.ok((await metric('data')) >= found.length, 'counted')
   t.match(await locations(), [{ state: 'origin' }, { state: 'quarantined', reason: /do not fit the hash tree/ }])
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
