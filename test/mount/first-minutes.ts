@@ -61,9 +61,12 @@ t.test('init asks five questions, and check-config takes what it writes', option
     child.stdin?.end(`${lines.join('\n')}\n`)
     return ended
   }
-  const answers = ['/not/a/url', where.origin, where.mountpoint, where.cacheDirectory, '10 apples', '200MiB', 'wait']
+  const hidden = join(where.mountpoint, 'cache')
+  const [url, ...others] = [where.origin, where.mountpoint, hidden, where.cacheDirectory, '10 apples', '200MiB', 'wait']
+  const answers = ['/not/a/url', url!, ...others]
   const made = await answer(answers)
   t.match(made, { code: 0, stderr: /is not a URL: write it like file:\/\/\/not\/a\/url[\s\S]*is not a size/ })
+  t.match(made.stderr, /cache directory \S+ lies in the mountpoint/)
   t.equal(statSync(file).mode & 0o777, 0o600)
   const checked = await parentfs('check-config', file)
   t.equal(checked.code, 0)
@@ -109,7 +112,12 @@ log: {file: ${log}}
   await until(said, patienceMs, 'the mount')
   await run('cat', join(where.mountpoint, 'a.raw'))
   appendFileSync(log, `{"msg":"asked","url":"https://bob:${secret}@host/x?sig=${secret}"}\n`)
+  const nowhere = join(where.top, 'none', 'report.tar.gz')
+  const refusal =
+    /^parentfs: \S+none\/report.tar.gz cannot be written: ENOENT[^\n]*: give another path with --output\n$/
+  t.match(await parentfs('support-bundle', where.mountpoint, '--output', nowhere), { code: 1, stderr: refusal })
   const archive = join(where.top, 'report.tar.gz')
+  writeFileSync(archive, 'an older one', { mode: 0o644 })
   t.match(await parentfs('support-bundle', where.mountpoint, '--output', archive), { code: 0 })
   t.equal(statSync(archive).mode & 0o777, 0o600)
   const names = (await run('tar', '-tzf', archive)).toString()

@@ -6,6 +6,7 @@
 import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { silentLogger } from '../../base/logger.ts'
+import { findOverlaps } from '../../daemon/config/check-overlap.ts'
 import { checkSecrets } from '../../daemon/config/check-secrets.ts'
 import { configure } from '../../daemon/config/configuration.ts'
 import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
@@ -22,8 +23,9 @@ export async function checkConfig(path: string): Promise<number> {
     const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
     const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
     const { wrong, odd } = await checkSecrets(configuration, silentLogger)
-    for (const line of [...wrong, ...odd]) remark(`parentfs: ${line}`)
-    if (wrong.length > 0) return usageExitCode
+    const overlaps = settings.mountpoint === null ? [] : await findOverlaps(configuration)
+    for (const line of [...wrong, ...overlaps, ...odd]) remark(`parentfs: ${line}`)
+    if (wrong.length + overlaps.length > 0) return usageExitCode
     process.stdout.write(effectiveConfigText(document, configuration))
     return 0
   } catch (error) {

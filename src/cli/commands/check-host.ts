@@ -1,10 +1,11 @@
 /**
- * Checks of the host for `parentfs doctor`: kernel, FUSE, limits, clock, AppArmor and Node.js.
+ * Checks of the host for `parentfs doctor`: kernel, FUSE, mount propagation, limits, clock, AppArmor and Node.js.
  */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
+import { parseMountTable } from '../../daemon/mount/mount-table.ts'
 import { indexLockedBytesMax } from '../../index/guard/limits.ts'
 import { loadAddon } from '../../native/addon.ts'
 import { bad, type Finding, fine, note } from './finding.ts'
@@ -30,11 +31,13 @@ const takeoverKernel = [6, 9] as const
 /** Kernels older than this are not tested. */
 const oldestKernel = [5, 10] as const
 
-export function checkHost(facts: HostFacts = hostFacts): Finding[] {
+/** @param mountpoint null: where the images are to be mounted is not known */
+export function checkHost(mountpoint: string | null, facts = hostFacts): Finding[] {
   return [
     kernelOf(facts),
     fuseOf(facts),
     rightsOf(facts),
+    propagationOf(facts, mountpoint ?? '/'),
     openFilesOf(facts),
     lockedMemoryOf(facts),
     clockOf(facts),
@@ -74,6 +77,22 @@ function rightsOf({ uid, read, hasProgram }: HostFacts): Finding {
   if (/^\s*user_allow_other\b/m.test(read('/etc/fuse.conf') ?? '')) return fine('rights', 'by fusermount3')
   const what = 'by fusermount3: hypervisors of other users cannot read the mount'
   return note('rights', what, 'write user_allow_other in /etc/fuse.conf, or mount as root')
+}
+
+/**
+ * Containers, and services with mounts of their own, see a mount that is made later only below a shared one.
+ * Source: mount_namespaces(7).
+ */
+function propagationOf({ read }: HostFacts, mountpoint: string): Finding {
+  const contains = (directory: string) => `${mountpoint}/`.startsWith(directory === '/' ? '/' : `${directory}/`)
+  const above = parseMountTable(read('/proc/self/mountinfo') ?? '').filter(entry => contains(entry.mountpoint))
+  // Of several on one directory, the last is the visible one.
+  const [holder] = above.reverse().sort((a, b) => b.mountpoint.length - a.mountpoint.length)
+  if (!holder) return note('propagation', 'not known: no mounts in /proc/self/mountinfo', 'mount /proc')
+  const where = holder.mountpoint
+  if (holder.isShared) return fine('propagation', `mounts below ${where} are shared`)
+  const what = `mounts below ${where} are private: what runs in other containers, or outside of this one, sees none`
+  return note('propagation', what, `mount --make-rshared ${where}, or give the directory to a container with rshared`)
 }
 
 /** The soft limit; null: none, or unknown. */

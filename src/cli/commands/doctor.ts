@@ -27,21 +27,28 @@ export interface DoctorArguments {
  */
 export async function doctor({ origin, config, cacheDir, json }: DoctorArguments): Promise<number> {
   const uid = process.getuid?.() ?? 0
-  const document = await documentOf(origin, config)
+  const { document, mountpoint } = await documentOf(origin, config)
   const surroundings = { uid, gid: process.getgid?.() ?? 0, home: homedir() }
   const configuration = document && configure({ document, mountpoint: '' }, surroundings)
   const fallback = uid === 0 ? '/var/cache/parentfs' : `${homedir()}/.cache/parentfs`
   const directory = cacheDir ?? configuration?.cache.directory ?? fallback
-  const findings: Finding[] = [...checkHost(), ...(await checkDisk(resolve(directory)))]
+  const findings: Finding[] = [...checkHost(mountpoint), ...(await checkDisk(resolve(directory)))]
   // One after the other: their latencies are measured.
   for (const place of configuration?.places ?? []) findings.push(...(await checkOrigin(place)))
   console.log(json ? JSON.stringify(findings, null, 2) : tableOf(findings))
   return findings.some(({ judgement }) => judgement === 'bad') ? failedExitCode : 0
 }
 
-async function documentOf(origin: string | null, config: string | null): Promise<ConfigurationDocument | null> {
-  if (config !== null) return (await readConfigurationFile(resolve(config))).document
-  return origin === null ? null : { origin: { url: origin } }
+interface Asked {
+  /** Null: about the host alone. */
+  readonly document: ConfigurationDocument | null
+  readonly mountpoint: string | null
+}
+
+async function documentOf(origin: string | null, config: string | null): Promise<Asked> {
+  if (config === null) return { document: origin === null ? null : { origin: { url: origin } }, mountpoint: null }
+  const { document, settings } = await readConfigurationFile(resolve(config))
+  return { document, mountpoint: settings.mountpoint }
 }
 
 function tableOf(findings: readonly Finding[]): string {

@@ -10,7 +10,8 @@ import { stringify } from 'yaml'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { makeDirectories } from '../../base/make-directories.ts'
 import { formatSize } from '../../base/sizes.ts'
-import { judge, sentence } from '../../daemon/config/configuration.ts'
+import { findOverlaps } from '../../daemon/config/check-overlap.ts'
+import { configure, judge, sentence } from '../../daemon/config/configuration.ts'
 import { capacityBytesDefault } from '../../daemon/config/limits.ts'
 import { outageChoices } from '../../daemon/config/settings.ts'
 import { remark, say } from '../output/terminal-output.ts'
@@ -78,7 +79,7 @@ async function asked(questions: readonly Question[]): Promise<Answers> {
         const { value, done } = await lines.next()
         if (done) throw new CacheError('invalid-argument', `the input ended before: ${text}`)
         const answer = String(value).trim() || fallback
-        const complaint = answer === null ? 'an answer is needed' : complaintAbout({ ...answers, [key]: answer })
+        const complaint = answer === null ? 'an answer is needed' : await complaintAbout({ ...answers, [key]: answer })
         if (complaint === null) answers[key] = answer!
         else remark(complaint)
       }
@@ -90,9 +91,14 @@ async function asked(questions: readonly Question[]): Promise<Answers> {
 }
 
 /** The complaint about the configuration as far as it is known; null: none. */
-function complaintAbout(answers: Partial<Answers>): string | null {
-  const verdict = judge(documentOf({ url: 'file:///', ...answers }))
-  return verdict.complaints === null ? null : verdict.complaints.map(sentence).join('; ')
+async function complaintAbout(answers: Partial<Answers>): Promise<string | null> {
+  const document = documentOf({ url: 'file:///', ...answers })
+  const { complaints } = judge(document)
+  if (complaints !== null) return complaints.map(sentence).join('; ')
+  if (answers.mountpoint === undefined) return null
+  const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
+  const overlaps = await findOverlaps(configure({ document, mountpoint: answers.mountpoint }, surroundings))
+  return overlaps.length === 0 ? null : overlaps.join('; ')
 }
 
 function documentOf({ url, mountpoint, directory, capacity, onOutage }: Partial<Answers>) {

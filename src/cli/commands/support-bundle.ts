@@ -3,8 +3,8 @@
  * its secrets, and facts of the host. A part that cannot be had is named in it with the reason.
  */
 import {
-  chmodSync,
   closeSync,
+  fchmodSync,
   fstatSync,
   mkdirSync,
   mkdtempSync,
@@ -54,6 +54,7 @@ export async function supportBundle(path: string | null, output: string | null):
   const pids = status === null ? [] : [status.supervisorPid, status.pid]
   const name = `parentfs-support-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}`
   const archive = resolve(output ?? `${name}.tar.gz`)
+  makeArchive(archive)
   const parts = [...partsOf(socket, places), ...hostParts(mountpoint, pids)]
   const top = mkdtempSync(join(tmpdir(), 'parentfs-support-'))
   try {
@@ -74,12 +75,23 @@ export async function supportBundle(path: string | null, output: string | null):
     writeFileSync(join(directory, 'README.txt'), `${about.join('\n')}\n`)
     const packed = await runProgram('tar', ['-czf', archive, '-C', top, name], diskProbeMsMax)
     if (packed.code !== 0) throw new CacheError('store-failed', `${archive}: ${packed.stderr.trim()}`)
-    chmodSync(archive, 0o600)
   } finally {
     rmSync(top, { recursive: true, force: true })
   }
   say(`${archive} is written: ${parts.length} parts. Look through it before you send it.`)
   return 0
+}
+
+/** Made before the work, which may take a while: for its owner's eyes alone. @throws CacheError invalid-argument */
+function makeArchive(archive: string): void {
+  try {
+    const fd = openSync(archive, 'w', 0o600)
+    fchmodSync(fd, 0o600) // It may have been there.
+    closeSync(fd)
+  } catch (cause) {
+    const message = `${archive} cannot be written: ${messageOf(cause)}: give another path with --output`
+    throw new CacheError('invalid-argument', message, { cause })
+  }
 }
 
 function partsOf(socket: string, { config, log }: Places): Part[] {
@@ -129,7 +141,7 @@ function hostParts(mountpoint: string, pids: readonly number[]): Part[] {
     }
   const isOurs = (line: string) => /parentfs/.test(line) || line.includes(` ${mountpoint} `)
   return [
-    { name: 'doctor.json', read: async () => JSON.stringify(checkHost(), null, 2) },
+    { name: 'doctor.json', read: async () => JSON.stringify(checkHost(mountpoint), null, 2) },
     {
       name: 'kernel.txt',
       read: async () => `${text('/proc/version')}${text('/proc/uptime')}${text('/etc/os-release')}`,

@@ -14,17 +14,25 @@ type Places = Pick<Configuration, 'mountpoint' | 'places'> & { readonly cache: {
  * Check the cache directory and the directories that are origins.
  * @throws CacheError invalid-argument
  */
-export async function checkOverlap({ mountpoint, cache, places }: Places): Promise<void> {
+export async function checkOverlap(places: Places): Promise<void> {
+  const [overlap] = await findOverlaps(places)
+  if (overlap !== undefined) throw new CacheError('invalid-argument', overlap)
+}
+
+/** @returns a sentence for each of these directories that lies in the mountpoint */
+export async function findOverlaps({ mountpoint, cache, places }: Places): Promise<string[]> {
   const lived = places
     .map(({ settings: { url } }) => url)
     .filter(url => url.startsWith('file:'))
     .map(url => ({ what: `origin ${url}`, path: fileURLToPath(url) }))
   lived.push({ what: `cache directory ${cache.directory}`, path: cache.directory })
+  const found: string[] = []
   for (const { what, path } of lived) {
     if (!isWithin(path, mountpoint) && !isWithin(await resolved(path), mountpoint)) continue
     const why = `lies in the mountpoint ${mountpoint}, which would hide it`
-    throw new CacheError('invalid-argument', `${what} ${why}: mount elsewhere, or name another directory`)
+    found.push(`${what} ${why}: mount elsewhere, or name another directory`)
   }
+  return found
 }
 
 function isWithin(path: string, directory: string): boolean {

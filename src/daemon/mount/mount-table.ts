@@ -16,6 +16,8 @@ export interface MountEntry {
   readonly type: string
   /** The source that was mounted: for ours, the origin's URL. */
   readonly source: string
+  /** Mounts below it show in the other namespaces that have it. */
+  readonly isShared: boolean
 }
 
 /** Every mount, in the order of mounting: of several on one directory, the last is the visible one. */
@@ -41,10 +43,11 @@ export function parseMountTable(text: string): MountEntry[] {
   const entries: MountEntry[] = []
   for (const line of text.split('\n')) {
     const [left, right] = line.split(' - ')
-    const [id, , device, , mountpoint] = left?.split(' ') ?? []
+    const [id, , device, , mountpoint, , ...optional] = left?.split(' ') ?? []
     const [type, source] = right?.split(' ') ?? []
     if (!device || !mountpoint || !type || source === undefined) continue
-    entries.push({ id: Number(id), device, mountpoint: plain(mountpoint), type, source: plain(source) })
+    const isShared = optional.some(field => field.startsWith('shared:'))
+    entries.push({ id: Number(id), device, mountpoint: plain(mountpoint), type, source: plain(source), isShared })
   }
   return entries
 }

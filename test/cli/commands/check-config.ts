@@ -45,6 +45,20 @@ t.test('what goes into the file does not go beside it', async t => {
   t.match(await parentfs('mount', '--config', file, '/mnt'), { code: 2, stderr: /p\.yaml:1:45: origin\.tries: "x"/ })
 })
 
+t.test('a directory of ours in the mountpoint is a complaint', async t => {
+  const directory = t.testdir({ link: t.fixture('symlink', 'mnt'), mnt: {} })
+  const file = join(directory, 'p.yaml')
+  const check = (cache: string, url: string) => {
+    writeFileSync(file, `mountpoint: ${directory}/mnt\norigin: {url: '${url}'}\ncache: {directory: ${cache}}\n`)
+    return parentfs('check-config', file)
+  }
+  const within = /^parentfs: cache directory \S+ lies in the mountpoint \S+\/mnt, which would hide it: mount elsewhere/
+  t.match(await check(`${directory}/mnt/cache`, 'http://host/'), { code: 2, stderr: within })
+  t.match(await check(`${directory}/link/cache`, 'http://host/'), { code: 2, stderr: within }, 'by a symbolic link')
+  t.match(await check(`${directory}/cache`, `file://${directory}/mnt/`), { code: 2, stderr: /^parentfs: origin file/ })
+  t.match(await check(`${directory}/mnt-cache`, 'http://host/'), { code: 0, stderr: '' })
+})
+
 t.test('the files that it names are looked at, and who can write it', async t => {
   const directory = t.testdir({ token: 'abc', 'ca.pem': 'no certificate' })
   const at = (name: string) => join(directory, name)

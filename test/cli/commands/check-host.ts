@@ -4,11 +4,13 @@ import { checkHost, type HostFacts } from '../../../src/cli/commands/check-host.
 
 const limits =
   'Max open files            524288     524288     files\nMax locked memory         277000000  277000000 bytes\n'
+const shared = '24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n'
+const isPrivate = '24 1 8:1 / / rw,relatime - overlay overlay rw\n'
 const good: HostFacts = {
   kernel: '6.12.1-amd64',
   node: 'v24.21.0',
   uid: 0,
-  read: path => (path === '/proc/self/limits' ? limits : null),
+  read: path => (path === '/proc/self/limits' ? limits : path === '/proc/self/mountinfo' ? shared : null),
   exists: path => path === '/dev/fuse' || path === '/run/chrony',
   isUsable: () => true,
   hasProgram: () => true,
@@ -17,7 +19,7 @@ const good: HostFacts = {
 
 t.test('a good host has nothing to be done', async t => {
   t.same(
-    checkHost(good).filter(({ judgement, remedy }) => judgement !== 'ok' || remedy !== ''),
+    checkHost(null, good).filter(({ judgement, remedy }) => judgement !== 'ok' || remedy !== ''),
     [],
   )
 })
@@ -30,6 +32,8 @@ t.test('each thing that is wrong is found, with a remedy', async t => {
     ['FUSE', { isUsable: () => false }, 'bad', /allow it/],
     ['rights', { uid: 1000, hasProgram: () => false }, 'bad', /fuse3/],
     ['rights', { uid: 1000 }, 'note', /user_allow_other/],
+    ['propagation', { read: () => isPrivate }, 'note', /mount --make-rshared \/,/],
+    ['propagation', { read: () => null }, 'note', /proc/],
     ['open files', { read: () => 'Max open files            1024     4096     files\n' }, 'note', /LimitNOFILE/],
     ['locked memory', { uid: 1000, read: () => 'Max locked memory   65536  65536 bytes\n' }, 'note', /LimitMEMLOCK/],
     ['clock', { exists: path => path === '/dev/fuse' }, 'note', /timesyncd/],
@@ -55,7 +59,17 @@ t.test('each thing that is wrong is found, with a remedy', async t => {
     ['Node.js', { whyNoAddon: () => 'no such file' }, 'bad', /make build/],
   ]
   for (const [subject, differently, judgement, remedy] of cases) {
-    const finding = checkHost({ ...good, ...differently }).find(each => each.subject === subject)
+    const finding = checkHost(null, { ...good, ...differently }).find(each => each.subject === subject)
     t.match(finding, { judgement, remedy }, `${subject} ${remedy}`)
   }
+})
+
+t.test('propagation is that of the directory that holds the mountpoint', async t => {
+  const table = `${isPrivate}60 24 8:2 / /srv rw shared:9 - ext4 /dev/sdb rw\n61 24 8:2 / /srv/a\\040b rw - ext4 /dev/sdc rw\n`
+  const judged = (mountpoint: string) =>
+    checkHost(mountpoint, { ...good, read: () => table }).find(({ subject }) => subject === 'propagation')
+  t.match(judged('/srv/parents'), { judgement: 'ok', found: 'mounts below /srv are shared' })
+  t.match(judged('/srv'), { judgement: 'ok' })
+  t.match(judged('/srv/a b/parents'), { judgement: 'note', found: /below \/srv\/a b are private/ })
+  t.match(judged('/srvother'), { judgement: 'note', found: /below \/ are private/ })
 })
