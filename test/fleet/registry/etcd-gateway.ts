@@ -65,7 +65,7 @@ t.test(
       'user grant-role root root',
       'auth enable',
     ])
-      cluster.control(...line.split(' '))
+      await cluster.control(...line.split(' '))
     let logins = 0
     const password = async () => {
       logins++
@@ -79,7 +79,13 @@ t.test(
     host.registry.register({ ...memberOf(1), state: 'leaving' })
     await until(() => host.members().some(({ state }) => state === 'leaving'), waitMs, 'another record')
     t.ok(logins > first, 'it has logged in again')
-    cluster.control('put', `parentfs/g/member/${memberOf(2).id}`, formatMember(memberOf(2)), '--user', 'root:secret')
+    await cluster.control(
+      'put',
+      `parentfs/g/member/${memberOf(2).id}`,
+      formatMember(memberOf(2)),
+      '--user',
+      'root:secret',
+    )
     await host.sees(memberOf(2).id)
     t.equal(host.fewest(), 1)
     t.equal(host.registry.state.registeredAnew, 0, 'its lease was renewed')
