@@ -3,12 +3,14 @@
  *
  * Ours are exact timers of this exchange. undici's `headersTimeout` and `bodyTimeout` share coarse ones and start only
  * when the request is written, so a request that waits for a connection would escape them.
+ *
+ * A process that stood still has not read what came meanwhile: its server gets that time once more.
  */
 
 import { LightAbortSignal } from '../../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../../base/cancel-signal.ts'
 import { abortedBy, CacheError } from '../../../base/errors.ts'
-import { dripBytesMin } from './limits.ts'
+import { dripBytesMin, lateTimerMsMin } from './limits.ts'
 
 /** The members that a connection needs. */
 export type TimedPhase = Pick<ExchangeTimeout, 'signal' | 'error' | 'progress'>
@@ -17,7 +19,13 @@ export class ExchangeTimeout {
   readonly #subject: string
   readonly #signal: LightAbortSignal
   #timer: NodeJS.Timeout | null = null
+  /** The time that the timer is set to, and the one that is allowed. */
   #timerMs = 0
+  #msMax = 0
+  /** By performance.now(). */
+  #dueMs = 0
+  /** Has the time been made longer, for a process that stood still? */
+  #isLonger = false
   #missing = ''
   /** Arrived since the timer was set. */
   #bytes = 0
@@ -45,15 +53,8 @@ export class ExchangeTimeout {
   arm(missing: string, ms: number): void {
     this.#bytes = 0
     this.#missing = missing
-    if (this.#timer !== null && this.#timerMs === ms) {
-      this.#timer.refresh()
-      return
-    }
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timerMs = ms
-    this.#timer = setTimeout(() => {
-      this.#signal.abort(new CacheError('origin-timeout', `${this.#subject}: ${this.#missing} in ${ms} ms`))
-    }, ms)
+    this.#msMax = ms
+    this.#start()
   }
 
   /** Nothing is expected until {@link arm}: the caller has not taken yet what came. */
@@ -67,12 +68,38 @@ export class ExchangeTimeout {
     this.#bytes += bytes
     if (this.#bytes < dripBytesMin) return
     this.#bytes = 0
-    this.#timer?.refresh()
+    if (this.#timer !== null) this.#start()
   }
 
   /** The exchange is over: no timer, no listener is left. */
   end(): void {
     this.rest()
     this.#signal.end()
+  }
+
+  #start(): void {
+    this.#isLonger = false
+    this.#set(this.#msMax)
+  }
+
+  #set(ms: number): void {
+    this.#dueMs = performance.now() + ms
+    if (this.#timer !== null && this.#timerMs === ms) {
+      this.#timer.refresh()
+      return
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timerMs = ms
+    this.#timer = setTimeout(() => this.#fire(), ms)
+  }
+
+  #fire(): void {
+    const lateMs = Math.ceil(performance.now() - this.#dueMs)
+    if (lateMs >= lateTimerMsMin && !this.#isLonger) {
+      this.#isLonger = true
+      this.#set(Math.min(lateMs, this.#msMax))
+      return
+    }
+    this.#signal.abort(new CacheError('origin-timeout', `${this.#subject}: ${this.#missing} in ${this.#msMax} ms`))
   }
 }

@@ -12,6 +12,9 @@ export const retryAfterMsMax = 10_000
  */
 export const dripBytesMin = 4 * KiB
 
+/** Lateness of a timer from which on its process stood still: less is an ordinary iteration of the event loop. */
+export const lateTimerMsMin = 100
+
 /**
  * Answers before an answer (1xx), and bytes of them together: a server sends one or two, of some hundred bytes. Must be
  * what native-bindings/http/range-receiver.h says. Source: RFC 9110 15.2.
