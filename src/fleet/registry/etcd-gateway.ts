@@ -57,11 +57,14 @@ export class EtcdGateway {
 
   /** @throws CacheError origin-timeout, origin-failed, access-denied, closed */
   async call(path: string, body: object): Promise<EtcdAnswer> {
+    const asked = this.#left
     try {
       return await this.#logIn(() => this.#post(path, body))
     } catch (error) {
       // An answer of etcd itself is none of the server's faults, but for one without a leader.
-      if (!(error instanceof CacheError && error.code === 'access-denied')) this.#leave()
+      const isDenied = error instanceof CacheError && error.code === 'access-denied'
+      // Of several calls that one server failed, the first one leaves it: the next server is passed over by none.
+      if (!isDenied && asked === this.#left) this.#leave()
       throw error
     }
   }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { formatMember, type Member } from '../../../src/fleet/group/member.ts'
+import { EtcdGateway } from '../../../src/fleet/registry/etcd-gateway.ts'
 import { EtcdRegistry, type EtcdRegistryOptions } from '../../../src/fleet/registry/etcd-registry.ts'
 import {
   makeCertificate,
@@ -14,7 +15,9 @@ import {
   noEndings,
 } from '../../fixtures/certificate.ts'
 import { EtcdCluster, noEtcd } from '../../fixtures/etcd.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
+import { startScripted } from '../../fixtures/scripted-server.ts'
 import { until } from '../../fixtures/until.ts'
 
 const waitMs = 60_000
@@ -122,4 +125,16 @@ t.test('a certificate that ends while it is in use', { skip: noEtcd || noCertifi
   makeSignedCertificate(own, authority, 'DNS:host.example')
   await host.is('connected')
   await host.sees(memberOf(1).id)
+})
+
+t.test('of calls that one server fails at once, none passes over the next server', async t => {
+  const [gone, alsoGone] = [await freePort(), await freePort()]
+  const there = await startScripted(t, () => ({ body: '{"header":{}}' }))
+  const servers = [`http://127.0.0.1:${gone}`, `http://${there.host}`, `http://127.0.0.1:${alsoGone}`]
+  const gateway = new EtcdGateway({ servers, ca: null, certificate: null, key: null, user: null, password: null })
+  t.teardown(() => gateway.close())
+  const ask = () => gateway.call('/v3/kv/range', {})
+  await Promise.all([t.rejects(ask(), { code: 'origin-failed' }), t.rejects(ask(), { code: 'origin-failed' })])
+  t.equal(gateway.generation, 1)
+  t.same(await ask(), { header: {} })
 })
