@@ -116,12 +116,11 @@ t.test('where the addon does not know OpenSSL, TLS is left to Node', { skip }, a
 })
 
 t.test('a server that does not speak TLS, or does not answer, is unreachable or has failed', { skip }, async t => {
-  const options = { receiver: new NotingReceiver(native), ca, connectMsMax: 1000 }
+  const options = { receiver: new NotingReceiver(native), ca, connectMsMax: 60_000 }
   const facts = { origin: '', key: 'a.img', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
-  const deaf = readerOf(t, await listen(t, () => {}), options)
-  const startedMs = performance.now()
-  await t.rejects(deaf.read({ ...facts, origin: deaf.origin.url }, 0, 1000), { code: 'origin-unreachable' })
-  t.ok(performance.now() - startedMs < 5000)
+  const deaf = readerOf(t, await listen(t, () => {}), { ...options, connectMsMax: 1000 })
+  const late = { code: 'origin-unreachable', message: /no connection in 1000 ms/ }
+  await t.rejects(deaf.read({ ...facts, origin: deaf.origin.url }, 0, 1000), late)
   const plain = readerOf(t, await listen(t, socket => void socket.end('HTTP/1.1 400 x\r\n\r\n')), options)
   await t.rejects(plain.read({ ...facts, origin: plain.origin.url }, 0, 1000), { code: 'origin-failed' })
 })

@@ -257,18 +257,20 @@ t.test('a redirect without end, to nowhere, or to what is no web server is origi
 })
 
 t.test('a caller who leaves while the server is silent is let go at once', async t => {
-  const { server, origin } = await bench(t)
+  const { server } = await bench(t)
+  // Nothing else ends its reads before the test's own time is over.
+  const never = 24 * 3_600_000
+  const origin = new HttpOrigin(server.url, { firstByteMsMax: never, stallMsMax: never })
+  t.teardown(() => origin.close())
   const image = identify(await origin.lookup('a.img', { signal }))
   for (const kind of ['stall-before-headers', 'stall-after-headers', 'drip'] as const) {
     await server.fault({ kind })
     const before = (await server.counters()).requests
     const controller = new AbortController()
-    const read = origin.read(image, 0, new Uint8Array(1000), { signal: controller.signal })
+    const read = origin.read(image, 0, new Uint8Array(200_000), { signal: controller.signal })
     const rejected = t.rejects(read, { code: 'aborted' }, kind)
-    await until(async () => (await server.counters()).requests > before, 1000, 'the server has been asked')
-    const startMs = performance.now()
+    await until(async () => (await server.counters()).requests > before, 60_000, 'the server has been asked')
     controller.abort()
     await rejected
-    t.ok(performance.now() - startMs < 5_000, `${kind}: ${performance.now() - startMs} ms`)
   }
 })

@@ -113,6 +113,7 @@ t.test('a read whose caller has left is not written, and its late answer harms n
 t.test('a server that lets left reads pile up loses its connection', async t => {
   const { origin, server } = await openedNbd(t, { onRequest: () => {}, sizeBytes: 2 ** 30 })
   const image = await nbdImageOf(origin)
+  await until(() => server.open === 0, patienceMs, 'the end of the connection of the lookup')
   const leave = async (count: number) => {
     const controller = new AbortController()
     const left = Array.from({ length: count }, (_, k) =>
@@ -167,9 +168,11 @@ t.test('unused connections are closed after a while, and made anew for the next 
 })
 
 t.test('a silent server is origin-timeout, and a broken connection origin-unreachable', async t => {
-  const silent = await openedNbd(t, { onRequest: () => {} }, { callMsMax: 300 })
+  const silent = await openedNbd(t, { onRequest: () => {} })
   const image = await nbdImageOf(silent.origin)
-  await t.rejects(readsPattern(silent.origin, image, 0, 10), { code: 'origin-timeout' })
+  const impatient = new NbdOrigin(silent.server.url, { concurrencyMax: 1, callMsMax: 300, allowMutable: true })
+  t.teardown(() => impatient.close())
+  await t.rejects(readsPattern(impatient, image, 0, 10), { code: 'origin-timeout' })
   const deaf = await openedNbd(t, { onOption: () => true }, { callMsMax: 300 })
   await t.rejects(nbdImageOf(deaf.origin), { code: 'origin-timeout' })
   let breaks = true

@@ -154,8 +154,8 @@ t.test('a server that dies during a read and comes back', { skip: noNbdkit }, as
 
 t.test('a server that takes longer than it may is origin-timeout', { skip: noNbdkit }, async t => {
   const server = await startNbdkit(t, ['--filter=delay', 'memory', '1M', 'rdelay=3600'])
+  const image = await imageOf(originAt(t, server.url))
   const origin = originAt(t, server.url, { callMsMax: 2_000 })
-  const image = await imageOf(origin)
   await t.rejects(origin.read(image, 0, new Uint8Array(10), { signal }), { code: 'origin-timeout' })
 })
 

@@ -244,12 +244,11 @@ t.test('a redirect that expires is had again, without an error', { skip: noRegis
     async () => {
       await read()
       reads++
-      return led() >= before + 2
+      return led() >= before + 2 && reads > 2 * (led() - before)
     },
     60_000,
-    'the redirect has expired twice',
+    'the redirect has expired twice, and most reads were at its target itself',
   )
-  t.ok(reads > 4, `${reads} reads, most of them at the target itself`)
 })
 
 /** A registry of one artifact that answers as it should, but where `amiss` says otherwise. */

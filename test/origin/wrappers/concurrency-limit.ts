@@ -18,6 +18,7 @@ originContract('a limited directory', async directory => {
 })
 
 const signal = new AbortController().signal
+const patienceMs = 60_000
 
 /** An origin with calls that wait to be let go, in order of arrival. */
 function held(activeMax: number, queueMax?: number) {
@@ -30,11 +31,11 @@ t.test('no more calls than allowed are under way, and the others go in order of 
   const { waiting, inner, limited } = held(2)
   const ended: number[] = []
   const calls = [0, 1, 2, 3, 4].map(k => limited.lookup('a', { signal }).then(() => ended.push(k)))
-  await until(() => inner.calls === 2, 1000, 'two calls are under way')
+  await until(() => inner.calls === 2, patienceMs, 'two calls are under way')
   t.same(limited.load, { active: 2, waiting: 3 })
   for (let done = 1; done <= 5; done++) {
     waiting.shift()?.()
-    await until(() => ended.length === done, 1000, `${done} calls have ended`)
+    await until(() => ended.length === done, patienceMs, `${done} calls have ended`)
     t.equal(inner.calls, Math.min(5, done + 2))
   }
   await Promise.all(calls)
@@ -50,9 +51,9 @@ t.test('those who wait for one process do not hold up another', async t => {
     limited.read(image, 0, new Uint8Array(1), { signal, opener }).then(() => ended.push(name))
   const reads = [read('a1', 1), read('a2', 1), read('a3', 1), read('b1', 2), read('nobody')]
   for (const end of [1, 2, 3, 4, 5]) {
-    await until(() => waiting.length > 0, 1000, `call ${end}`)
+    await until(() => waiting.length > 0, patienceMs, `call ${end}`)
     waiting.shift()?.()
-    await until(() => ended.length === end, 1000, `${end} have ended`)
+    await until(() => ended.length === end, patienceMs, `${end} have ended`)
   }
   await Promise.all(reads)
   t.same(ended, ['a1', 'a2', 'b1', 'nobody', 'a3'])
@@ -69,7 +70,7 @@ t.test('a caller who leaves the queue gives up its place and nobody else its own
   t.same(limited.load, { active: 1, waiting: 1 })
   waiting.shift()?.()
   await first
-  await until(() => inner.calls === 2, 1000, 'the third is under way')
+  await until(() => inner.calls === 2, patienceMs, 'the third is under way')
   waiting.shift()?.()
   await third
   t.same(limited.load, { active: 0, waiting: 0 })
@@ -103,7 +104,7 @@ t.test('one caller more than the queue holds is refused, and the others are not'
   const calls = [0, 1, 2].map(() => limited.lookup('a', { signal }))
   await t.rejects(limited.lookup('a', { signal }), { code: 'overloaded' })
   for (let k = 1; k <= 3; k++) {
-    await until(() => inner.calls === k, 1000, `call ${k} is under way`)
+    await until(() => inner.calls === k, patienceMs, `call ${k} is under way`)
     waiting.shift()?.()
   }
   await Promise.all(calls)

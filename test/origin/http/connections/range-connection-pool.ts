@@ -85,7 +85,7 @@ for (const way of waysToReceive(t)) {
       target,
       new ExchangeTimeout('a', signal),
     )
-    await until(() => !connection.isOpen, 1000, 'its server has closed it')
+    await until(() => !connection.isOpen, 60_000, 'its server has closed it')
     for (const piece of held) piece()
     t.equal((await head).status, 206)
     await connection.body()
