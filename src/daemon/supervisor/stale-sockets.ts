@@ -2,12 +2,16 @@
  * Removes the remains of killed daemons from the runtime directory: sockets without a listener, and locks without a
  * holder.
  *
- * A starting daemon has the lock of its mountpoint before it listens. So a process that holds the lock and is refused
- * at the socket knows that the daemon is dead, and no other can take its place meanwhile.
+ * A starting daemon has the lock of its mountpoint before it listens, and listens at a socket of its own. So a process
+ * that holds the lock, and finds the very socket at which it was refused, knows that the daemon is dead.
+ *
+ * The lock is held for no longer than that takes: another supervisor may be about to start there. One is for sure where
+ * a service manager holds the mount. Its remains tell commands to wait, and stay.
  */
-import { readdirSync, unlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
+import { keptMark } from '../../admin/supervisor-presence.ts'
 import type { Addon } from '../../native/addon.ts'
 import { lockMountpoint } from '../mount/mountpoint-lock.ts'
 
@@ -19,18 +23,35 @@ export async function removeStaleSockets(
   const names = readdirSync(directory).flatMap(name => /^([0-9a-f]+)\.(?:sock|lock)$/.exec(name)?.[1] ?? [])
   let removed = 0
   for (const name of new Set(names)) {
-    const socket = join(directory, `${name}.sock`)
+    const [socket, lock] = [join(directory, `${name}.sock`), join(directory, `${name}.lock`)]
+    const before = markOf(socket)
     // Most are alive: their locks are not touched.
-    if ((await stateOf(socket)) === 'alive') continue
-    const unlock = lockOrNull(join(directory, `${name}.lock`), addon)
+    const state = await stateOf(socket)
+    if (state === 'alive' || isKept(lock)) continue
+    const unlock = lockOrNull(lock, addon)
     if (unlock === null) continue
-    if ((await stateOf(socket)) === 'dead') {
+    if (state === 'dead' && markOf(socket) === before) {
       unlinkSync(socket)
       removed++
     }
     unlock()
   }
   return removed
+}
+
+/** Another socket in its place has another one; null where there is none. */
+function markOf(socket: string): string | null {
+  const stat = statSync(socket, { bigint: true, throwIfNoEntry: false })
+  return stat ? `${stat.dev} ${stat.ino} ${stat.ctimeNs}` : null
+}
+
+/** A service manager holds the mount for another supervisor. */
+function isKept(lock: string): boolean {
+  try {
+    return readFileSync(lock, 'utf8').startsWith(keptMark)
+  } catch {
+    return false
+  }
 }
 
 /** Null where another process has it. */

@@ -4,6 +4,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { presenceText } from '../../../src/admin/supervisor-presence.ts'
 import { lockMountpoint } from '../../../src/daemon/mount/mountpoint-lock.ts'
 import { removeStaleSockets } from '../../../src/daemon/supervisor/stale-sockets.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
@@ -46,6 +47,37 @@ t.test('dead sockets and locks that nobody holds go, all else stays', async t =>
   unlock()
   t.equal(await removeStaleSockets(directory, addon), 1)
   t.same(readdirSync(directory).sort(), ['dd.sock', 'notes'])
+})
+
+t.test('remains of a mount that a service manager holds stay: commands wait for its next supervisor', async t => {
+  const directory = newDirectory(t)
+  await dead(join(directory, 'aa.sock'))
+  writeFileSync(join(directory, 'aa.lock'), presenceText(true, null))
+  t.equal(await removeStaleSockets(directory, addon), 0)
+  t.same(readdirSync(directory).sort(), ['aa.lock', 'aa.sock'])
+})
+
+t.test('nothing is waited for with a lock held: a daemon that starts finds it free', async t => {
+  const directory = newDirectory(t)
+  for (const name of ['aa', 'bb']) await dead(join(directory, `${name}.sock`))
+  const held = new Set<number>()
+  let waited = 0
+  const watched = {
+    closeFd: (fd: number) => {
+      held.delete(fd)
+      addon.closeFd(fd)
+    },
+    lockFile: (path: string) => {
+      const fd = addon.lockFile(path)
+      held.add(fd)
+      queueMicrotask(() => {
+        if (held.has(fd)) waited++
+      })
+      return fd
+    },
+  }
+  t.equal(await removeStaleSockets(directory, watched), 2)
+  t.equal(waited, 0)
 })
 
 t.test('a daemon that takes the place of a dead one while it is looked at keeps its socket', async t => {
