@@ -90,6 +90,8 @@ export class WorkerSupervisor {
   readonly #stopped = new AbortController()
   /** The last one has died, and the next has not been started. */
   #isBetween = false
+  /** The current one serves; one that boots, or takes over, does not yet. */
+  #serves = false
   readonly #policy: RestartPolicy
   /** Of the one that served last; null where that is not known. */
   #version: string | null = null
@@ -180,8 +182,7 @@ export class WorkerSupervisor {
     change?: SettingsChange,
   ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
     const mustServe = () => {
-      if (this.#isStopping || this.#isBetween || this.#leaving)
-        throw new CacheError('closed', 'the worker is being replaced')
+      if (this.#isStopping || !this.#serves) throw new CacheError('closed', 'the worker is being replaced')
     }
     mustServe()
     const link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings)
@@ -273,6 +274,7 @@ export class WorkerSupervisor {
   }
 
   #watch(link: WorkerHandshake): void {
+    this.#serves = true
     const sinceMs = this.#parts.now()
     this.#hangDetector.serving()
     void link.process.exited.then(exit => this.#died(link, exit, this.#parts.now() - sinceMs)) // Never rejects.
@@ -283,6 +285,7 @@ export class WorkerSupervisor {
     const { logger, now } = this.#parts
     const beganMs = now()
     const leaving = this.#link
+    this.#serves = false
     this.#leaving = leaving
     this.#link = next
     this.#hangDetector.changing()
@@ -322,6 +325,7 @@ export class WorkerSupervisor {
     const { how } = exit
     const beganMs = now()
     this.#isBetween = true
+    this.#serves = false
     this.#hangDetector.changing()
     logger.error({ how, servedSeconds: Math.round(servedMs / 1000) }, 'the worker has died')
     this.#lookAtWork(link)

@@ -314,3 +314,29 @@ t.test('a worker is told whether guests wait for it: not of a new mount, nor bef
   t.same(another.awaited, [true, true], 'it is asked whether it could, and guests wait meanwhile')
   await supervisor.stop()
 })
+
+t.test('no worker is prepared while the next one boots: it could not be replaced yet', async t => {
+  const { supervisor, workers } = setUpWorkerSupervisor()
+  await supervisor.start()
+  const next = new FakeWorker()
+  const { answer } = next
+  let serve = () => {}
+  next.answer = message => {
+    if (message.type === 'mounted') serve = () => answer(message)
+    else answer(message)
+  }
+  workers.push(next)
+  workers[0]!.dies('SIGKILL')
+  await once(next.events, 'mounted')
+  await t.rejects(supervisor.prepare(null), { code: 'closed' })
+  t.equal(workers.length, 2, 'none was started')
+  serve()
+  const prepared = async () => {
+    const { takeOver } = await supervisor.prepare(null)
+    await takeOver()
+    return true
+  }
+  await until(() => prepared().catch(() => false), patienceMs, 'one is, once it serves')
+  t.equal(workers.length, 3)
+  await supervisor.stop()
+})
