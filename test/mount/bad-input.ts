@@ -156,9 +156,9 @@ t.test('a signal while the origin keeps us waiting ends the start at once', opti
   await origin.fault({ kind: 'stall-before-headers' })
   const daemon = startDaemon(t, { ...where, origin: origin.url })
   await until(async () => (await origin.counters()).requests > 0, patienceMs, 'a request')
-  const sentMs = performance.now()
   daemon.child.kill('SIGINT')
-  t.match(await daemon.exited, { code: 1, stderr: /^parentfs: SIGINT came before the mount was up\n$/m })
-  t.ok(performance.now() - sentMs < 3000, 'without waiting for the origin')
+  const ran = await daemon.exited
+  t.match(ran, { code: 1, stderr: /^parentfs: SIGINT came before the mount was up\n$/m })
+  t.notMatch(ran.stderr, /does not answer/, 'without waiting for the origin')
   t.ok(await isGone(where, daemon.supervisorPid))
 })

@@ -94,8 +94,9 @@ async function keepPrepared(
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: WorkerProcess | null = isUpgraded ? null : startWorker(addon, ownWorkerMain, workFd)
-  const logger = await openLog(settings, addon).catch(error => {
+  const logger = await openLog(settings, addon).catch(async error => {
     first?.kill()
+    await first?.exited
     throw error
   })
   const librbd = new LibrbdService({ addon, logger, createMounter: directory => createMounter(addon, directory) })
