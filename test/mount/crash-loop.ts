@@ -12,7 +12,7 @@ import {
   cannotMount,
   command,
   isGone,
-  isRunning,
+  logs,
   mountDaemon,
   patienceMs,
   place,
@@ -53,7 +53,8 @@ t.test(
     t.ok((await readFile(path)).equals(bytes))
     await kill(1)
     t.equal((await statusOf(where)).health.state, 'healthy', 'the first death may be chance')
-    t.match(daemon.log(), /a worker ended with signal SIGABRT.*its intact values were copied/)
+    // The worker says so, and the takeover is said by its supervisor: each has a log of its own.
+    await logs(daemon, /a worker ended with signal SIGABRT.*its intact values were copied/)
     await kill(2)
     t.match(await statusOf(where), { health: { state: 'bypass', reason: /bypassed: 2 workers have died in a row/ } })
     const digest = async () => (await run('sha256sum', `/proc/${process.pid}/fd/${opened}`)).toString().slice(0, 64)
@@ -73,9 +74,10 @@ t.test(
   },
 )
 
-/** Time for which workers are killed, and between two looks for one. */
+/** Time for which workers are killed, and between two looks for one; and kills at least, however slow the machine. */
 const killMs = Number(process.env.KILL_SECONDS ?? 2) * 1000
 const killEveryMs = 400
+const killsMin = 3
 
 t.test(
   `a worker that is killed every ${killEveryMs} ms for ${killMs / 1000} s costs pauses, and no error`,
@@ -89,10 +91,11 @@ t.test(
     await readers.haveRead(5, patienceMs)
     const endMs = performance.now() + killMs
     let kills = 0
-    while (performance.now() < endMs) {
+    while (performance.now() < endMs || kills < killsMin) {
       for (const pid of childrenOf(daemon.supervisorPid)) {
-        // One that has ended meanwhile is as good.
-        if (isRunning(pid)) process.kill(pid, 'SIGKILL')
+        try {
+          process.kill(pid, 'SIGKILL')
+        } catch {} // One that has ended meanwhile is as good.
         kills++
       }
       await sleep(killEveryMs)
@@ -100,7 +103,7 @@ t.test(
     await readers.haveRead(readers.report().reads + 20, patienceMs)
     const { reads, failed, wrong, longestMs } = await readers.stop()
     t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
-    t.ok(kills > 2, `${kills} kills`)
+    t.ok(kills >= killsMin, `${kills} kills`)
     t.equal((await statusOf(where)).health.state, 'healthy', 'the cache is not passed by')
     t.comment(`${kills} kills, ${reads} reads, the longest took ${Math.round(longestMs)} ms`)
     t.equal(await stop(daemon), 0)
