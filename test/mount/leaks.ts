@@ -12,7 +12,7 @@ import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/adm
 import type { Status } from '../../src/admin/status.ts'
 import { mountAt } from '../../src/daemon/mount/mount-table.ts'
 import { CheckedFile } from '../fixtures/checked-file.ts'
-import { cannotMount, isGone, mountDaemon, type Place, patienceMs, place, stop } from '../fixtures/daemon.ts'
+import { cannotMount, isGone, logs, mountDaemon, type Place, patienceMs, place, stop } from '../fixtures/daemon.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { drawRanges, forEachAtOnce } from '../fixtures/mounted-file.ts'
@@ -115,10 +115,12 @@ t.test(
   { skip: cannotMount, timeout: 0 },
   async t => {
     const [where, origin, socket] = await mountedImages(t)
-    await mountDaemon(t, where, '--capacity', '32MiB', '--block-size', '4KiB', '--revalidate', '1s')
+    const daemon = await mountDaemon(t, where, '--capacity', '32MiB', '--block-size', '4KiB', '--revalidate', '1s')
     const tenth = Math.ceil(operations / 10)
     // Pools, caches and compiled code have grown to their size after these.
     t.equal(await operateMany(where, 3 * tenth, seed), 0)
+    // The supervisor copies the program some seconds after its start, file by file.
+    await logs(daemon, /workers start from a copy of the program/)
     const before = await settled(socket)
     const { pid, supervisorPid } = await ask(socket)
     const descriptors = descriptorsOf(pid)
