@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
-import { cannotMount, parentfs, place, statusOf, stop } from '../fixtures/daemon.ts'
+import { cannotMount, parentfs, patienceMs, place, statusOf, stop } from '../fixtures/daemon.ts'
 import { clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
 import { type Mounted, mounted, type Parent, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
 import { until } from '../fixtures/until.ts'
@@ -39,7 +39,7 @@ async function fill({ client, where }: Mounted, more: Readonly<Record<string, nu
     const { rados } = await clientReads(client, { ...whole, ...more })
     return rados === 0 && (await statusOf(where)).promotion.queuedBytes === 0
   }
-  await until(isFull, 60_000, 'all of it is answered by path')
+  await until(isFull, patienceMs, 'all of it is answered by path')
 }
 
 async function seen(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
@@ -135,7 +135,7 @@ async function namespace(t: Test, cluster: CephTestCluster, golden: Parent): Pro
   await clientReads({ ...golden, socket: at.client.socket }, { reads: 1 })
   const isRefused = async () =>
     (await statusOf(at.where)).librbd?.parents.some(each => each.refusal === 'not-an-origin')
-  await until(async () => (await isRefused()) === true, 30_000, 'the other parent is refused')
+  await until(async () => (await isRefused()) === true, patienceMs, 'the other parent is refused')
   t.equal(await stop(at.daemon), 0)
 }
 
@@ -165,7 +165,7 @@ async function refused(t: Test, cluster: CephTestCluster, golden: Parent): Promi
     const client = { ...at.client, image, raw }
     await clientReads(client, { reads: 4 })
     const isRefused = async () => (await statusOf(at.where)).librbd?.parents.some(each => each.refusal === refusal)
-    await until(async () => (await isRefused()) === true, 30_000, `${image} is refused`)
+    await until(async () => (await isRefused()) === true, patienceMs, `${image} is refused`)
     t.match(await clientReads(client, { reads: 8 }), { path: 0, rados: 8 }, image)
   }
   t.equal(await stop(at.daemon), 0)
@@ -176,7 +176,7 @@ async function deleted(t: Test, cluster: CephTestCluster): Promise<void> {
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
   const client = await startClient(at.client, { seconds: 3, depth: 4, bytes: 4096, fallback: 0 })
-  await until(async () => (await statusOf(at.where)).reads.misses > 20, 30_000, 'reads by path')
+  await until(async () => (await statusOf(at.where)).reads.misses > 20, patienceMs, 'reads by path')
   await cluster.tool('rbd', 'snap', 'rm', '--no-progress', 'rbd/doomed@v1')
   const { code, stdout, stderr } = await client.ended
   t.equal(code, 0, stderr)

@@ -4,7 +4,7 @@
  */
 import t, { type Test } from 'tap'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
-import { cannotMount, isGone, statusOf, stop } from '../fixtures/daemon.ts'
+import { cannotMount, isGone, patienceMs, statusOf, stop } from '../fixtures/daemon.ts'
 import { clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
 import { mounted, type Parent, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
 import { until } from '../fixtures/until.ts'
@@ -36,7 +36,7 @@ async function warmth(t: Test, cluster: CephTestCluster, parent: Parent): Promis
       const { promotion } = await statusOf(first.where)
       return seen.rados === 0 && promotion.queuedBytes === 0
     },
-    60_000,
+    patienceMs,
     'all of it is answered by path',
   )
   const { bytes } = (await statusOf(first.where)).origin
@@ -73,7 +73,7 @@ async function deaths(t: Test, cluster: CephTestCluster, parent: Parent): Promis
     process.kill(pid, 'SIGKILL')
     const hasFollowed = async () =>
       (await statusOf(at.where).catch(() => null))?.takeovers.count === takeovers.count + 1
-    await until(hasFollowed, 60_000, 'another worker')
+    await until(hasFollowed, patienceMs, 'another worker')
   }
   const { code, stdout, stderr } = await client.ended
   t.equal(code, 0, stderr)
@@ -86,8 +86,8 @@ async function deaths(t: Test, cluster: CephTestCluster, parent: Parent): Promis
 async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
-  const client = await startClient(at.client, { seconds: 4, depth: 8 })
-  await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, 30_000, 'reads by path')
+  const client = await startClient(at.client, { seconds: 60, over: 1, depth: 8 })
+  await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, patienceMs, 'reads by path')
   t.equal(await stop(at.daemon), 0)
   const { code, stdout, stderr } = await client.ended
   t.equal(code, 0, stderr)
@@ -98,14 +98,14 @@ async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Parent): Pr
 async function supervisorDeath(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
-  const client = await startClient(at.client, { seconds: 4, depth: 8 })
-  await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, 30_000, 'reads by path')
+  const client = await startClient(at.client, { seconds: 60, over: 1, depth: 8 })
+  await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, patienceMs, 'reads by path')
   const { pid } = await statusOf(at.where)
   process.kill(at.daemon.supervisorPid, 'SIGKILL')
   const { code, stdout, stderr } = await client.ended
   t.equal(code, 0, stderr)
   t.match(JSON.parse(stdout.toString()), { wrong: 0, errors: 0, openFailed: 0, readFailed: 0, over: true })
-  await until(async () => await isGone(at.where, pid), 30_000, 'the worker has gone, and nothing is mounted')
+  await until(async () => await isGone(at.where, pid), patienceMs, 'the worker has gone, and nothing is mounted')
   const next = await mounted(t, cluster, parent, at.where)
   await untilKnown(next)
   t.equal(await stop(next.daemon), 0, 'the stale socket is replaced')
