@@ -10,6 +10,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { constants } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { firstByteMsMax } from '../../src/origin/http/limits.ts'
 import { readInCrowd, sha256Of } from '../fixtures/crowd.ts'
 import {
   cannotMount,
@@ -32,9 +33,10 @@ const options = { skip: cannotMount }
 const [KiB, MiB] = [1024, 1024 ** 2]
 const image = { seed: 31, sizeBytes: 24 * MiB + 5, dataShare: 1 }
 const expected = sampleBytes(image, 0, image.sizeBytes)
-/** Longest wait of a miss, and the time that a busy machine may add to it. */
+/** Longest wait of a miss. */
 const missSeconds = 2
-const slackMs = 2_500
+/** The time after which an origin that is silent ends a read where the wait of misses does not. */
+const otherwiseMs = firstByteMsMax
 
 interface World {
   readonly where: Place
@@ -129,7 +131,7 @@ const chosen = [...passing].sort(() => random() - 0.5).slice(0, Number(process.e
 
 t.test('a fault that passes is waited for, one that stays is EIO when the time is over', options, async t => {
   const made = await world(t)
-  const { origin, file } = made
+  const { origin, where, file } = made
   t.comment(`SEED=${seed}`)
   const blocks = freshBlocks()
   for (const [name, fault] of chosen) {
@@ -137,7 +139,7 @@ t.test('a fault that passes is waited for, one that stays is EIO when the time i
     await origin.fault({ ...fault, method: 'GET', times: 2 })
     const short = await outcomeOf(file, blocks.next().value!)
     t.ok(short.what === 'right' || short.what === 'EIO', `${name}, twice: ${short.what}`)
-    t.ok(short.ms < missSeconds * 1000 + slackMs, `${name}, twice: ${short.ms} ms`)
+    t.ok(short.ms < otherwiseMs, `${name}, twice: ${short.ms} ms`)
     if (!/stall|drip|Retry/.test(name)) t.equal(short.what, 'right', `${name}, twice: right`)
     // Lasting.
     await origin.fault({ ...fault, method: 'GET' })
@@ -146,11 +148,12 @@ t.test('a fault that passes is waited for, one that stays is EIO when the time i
     const [direct] = lasting
     for (const { what, ms } of lasting) {
       t.equal(what, 'EIO', `${name}: EIO`)
-      t.ok(ms >= missSeconds * 1000 - 100 && ms < missSeconds * 1000 + slackMs, `${name}: after ${ms} ms`)
+      t.ok(ms >= missSeconds * 1000 - 100 && ms < otherwiseMs, `${name}: after ${ms} ms`)
     }
+    const { misses } = (await statusOf(where)).reads
     const held = await outcomeOf(file, 512 * KiB)
     t.equal(held.what, 'right', `${name}: what is held is read`)
-    t.ok(held.ms < 500, `${name}: in ${held.ms} ms`)
+    t.equal((await statusOf(where)).reads.misses, misses, `${name}: and waits for nothing: ${held.ms} ms`)
     await origin.fault(null)
     const backMs = await recover(made, blocks)
     for (const each of [offset, again])
@@ -171,8 +174,8 @@ t.test(
     await made.origin.close()
     const first = await outcomeOf(file, blocks.next().value!)
     t.equal(first.what, 'EIO')
-    t.ok(first.ms >= missSeconds * 1000 - 100 && first.ms < missSeconds * 1000 + slackMs, `${first.ms} ms`)
-    const away = (await statusOf(where)).origin
+    t.ok(first.ms >= missSeconds * 1000 - 100 && first.ms < otherwiseMs, `${first.ms} ms`)
+    const { origin: away, reads } = await statusOf(where)
     t.match(away, { state: 'away', reason: /ECONNREFUSED/, outages: 1 })
     const requests = away.requests
     // A crowd, for as long as it has, and names all the while.
@@ -184,13 +187,14 @@ t.test(
       t.same(readdirSync(where.mountpoint).sort(), ['a.raw', 'b.raw'])
       t.equal((await outcomeOf(file, (k % 16) * 64 * KiB)).what, 'right')
     }
-    const namesMs = performance.now() - startMs
-    t.ok(namesMs < 5_000, `150 names and hits in ${Math.round(namesMs)} ms`)
+    t.comment(`150 names and hits in ${Math.round(performance.now() - startMs)} ms`)
     for (const { errno, ms } of await crowd) {
       t.equal(nameOf(-errno), 'EIO')
-      t.ok(ms < missSeconds * 1000 + slackMs, `${ms} ms`)
+      t.ok(ms < otherwiseMs, `${ms} ms`)
     }
-    const tried = (await statusOf(where)).origin.requests - requests
+    const after = await statusOf(where)
+    t.ok(after.reads.hits - reads.hits >= 50, 'what is held was read without the origin')
+    const tried = after.origin.requests - requests
     t.ok(tried <= 8, `${tried} requests for 40 readers and 100 names`)
     // A reader that waits while it comes back is served.
     const waiting = readInCrowd(path, 64 * KiB, take(blocks, 20))

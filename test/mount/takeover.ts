@@ -101,11 +101,10 @@ t.test(`${kills} kills of the worker under fio and checking readers are not seen
   await readers.haveRead(readers.report().reads + 50, loadMsMax)
   fioOver = true
   await loads
-  const { reads, failed, wrong, longestMs } = await readers.stop()
+  const { reads, failed, errors, wrong, longestMs } = await readers.stop()
   const { eviction } = await statusOf(where)
-  t.same({ failed, wrong }, { failed: 0, wrong: [] }, `${reads} reads`)
+  t.same({ failed, errors, wrong }, { failed: 0, errors: [], wrong: [] }, `${reads} reads`)
   t.same(childrenOf(daemon.supervisorPid), [pid], 'one worker, and nothing else')
-  // The supervisor has the files of the program open while it copies them, some seconds after the mount.
   const isAsBefore = () => isDeepStrictEqual(openIn(daemon.supervisorPid, pid), openBefore)
   await until(isAsBefore, patienceMs, 'nothing more open than before').catch(() => {})
   t.same(openIn(daemon.supervisorPid, pid), openBefore, 'what both have open')

@@ -141,9 +141,9 @@ t.test('ten thousand images come in windows, and names are text whatever they sa
   t.same(shown, [hostile[0], hostile[1], 'a\\u{202e}gpj.exe', 'tab\\u{9}here\\u{7}\\u{1b}[2J', hostile[4]])
   for (const k of [0, 1, 2, 3, 4]) {
     await page.keyboard.press('3')
-    await page.waitForSelector('#main tbody tr')
+    await page.waitForSelector('#main[data-view="images"] tbody tr')
     await page.locator('#main tbody a').nth(k).click()
-    await page.waitForSelector('[data-figure="facts"] table')
+    await page.waitForSelector('#main[data-view="image"] [data-figure="facts"] table')
     t.equal(await view(page), 'image')
     t.equal(await page.locator('#main p[role=alert]').textContent(), '', 'the name came through')
   }
