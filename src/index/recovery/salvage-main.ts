@@ -8,13 +8,10 @@
  */
 import '../../base/no-inspector.ts'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { checkedContent, databaseNames } from '../format/value-checksum.ts'
-import { saysDamage } from './damage-error.ts'
+import { databaseNames } from '../format/value-checksum.ts'
+import { copyValues } from './copy-values.ts'
 
 type Binary = RootDatabase<Buffer, Buffer>
-
-/** Values in one transaction of the copy. */
-const batchValues = 4096
 
 const [from, to, ...names] = process.argv.slice(2)
 if (from === undefined || to === undefined) throw new Error('which directories?')
@@ -30,24 +27,12 @@ await source.close()
 
 function copy(name: string): void {
   const targetDatabase = target.openDB<Buffer, Buffer>({ name, ...binary })
-  let batch: [Buffer, Buffer][] = []
-  const write = () => {
+  // Of an index that was cut off while it was made, a database may be missing.
+  const open = () => source.openDB<Buffer, Buffer>({ name, ...binary }) as Database<Buffer, Buffer> | undefined
+  const getRange = () => open()?.getRange({}) ?? []
+  copyValues({ getRange, resetReadTxn: () => source.resetReadTxn() }, values => {
     target.transactionSync(() => {
-      for (const [key, value] of batch) targetDatabase.putSync(key, value)
+      for (const [key, value] of values) targetDatabase.putSync(key, value)
     })
-    batch = []
-  }
-  try {
-    // Of an index that was cut off while it was made, a database may be missing.
-    const sourceDatabase = source.openDB<Buffer, Buffer>({ name, ...binary }) as Database<Buffer, Buffer> | undefined
-    for (const { key, value } of sourceDatabase?.getRange({}) ?? []) {
-      // Both are views that the next step may overwrite.
-      if (checkedContent(key, value) !== null) batch.push([Buffer.from(key), Buffer.from(value)])
-      if (batch.length === batchValues) write()
-    }
-  } catch (error) {
-    if (!saysDamage(error)) throw error
-    source.resetReadTxn() // The databases after this one may be whole.
-  }
-  write()
+  })
 }
