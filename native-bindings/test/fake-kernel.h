@@ -68,7 +68,7 @@ class FakeKernel {
   }
 
   /** The next answer, or nothing within `deadline_ms`. */
-  [[nodiscard]] std::optional<Answer> answer(int deadline_ms = 10'000) const {
+  [[nodiscard]] std::optional<Answer> answer(int deadline_ms = 60'000) const {
     pollfd waiting{.fd = kernel_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, deadline_ms) != 1) return std::nullopt;
     std::vector<std::byte> bytes(sizeof(wire::OutHeader) + wire::read_bytes_max);

@@ -49,7 +49,7 @@ using Tests = std::vector<Test>;
 
 /** Wait for a condition, with a deadline. @returns whether it came */
 template <class Condition>
-bool until(Condition&& condition, std::chrono::milliseconds deadline = std::chrono::seconds(10)) {
+bool until(Condition&& condition, std::chrono::milliseconds deadline = std::chrono::seconds(60)) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   while (!condition()) {
     if (std::chrono::steady_clock::now() > end) return false;

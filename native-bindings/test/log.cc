@@ -23,7 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds patience{10'000};
+constexpr milliseconds patience{60'000};
 
 log::WriterOptions options(std::size_t queued_bytes_max = std::size_t{1} << 20) {
   return {.queued_bytes_max = queued_bytes_max, .retry_pause = milliseconds(5), .notice = [](std::uint64_t lost) {

@@ -196,10 +196,8 @@ void hanging_origin(Checks& t) {
     rig.session.bind(fh, image.file);
     rig.kernel.ask(read_request(unique, fh, 0, 100));
     asked = origin->next(t);
-    const auto since = std::chrono::steady_clock::now();
     rig.session.stop();
-    rig.session.join();
-    CHECK(std::chrono::steady_clock::now() - since < 3 * session::Session::stop_patience);
+    rig.session.join();  // Before the origin answers.
     CHECK(rig.ends == 1);
   }
   FakeOrigin::answer(asked);

@@ -109,11 +109,12 @@ t.test('an index over its budget gives up records, though their blocks take no s
   const { image } = await rooms.cache.lookup(null, 'zeros', { signal })
   const stored = (await rooms.store.use(image))!
   const zeros = Buffer.alloc(4096)
+  const landings: Promise<unknown>[] = []
   for (let object = 0; object < 16_000; object++) {
     stored.touch(object)
-    const landing = stored.writeBlocks(object, object % 64, zeros)
+    landings.push(stored.writeBlocks(object, object % 64, zeros))
     if (object % 500 !== 499) continue
-    await landing
+    await Promise.all(landings.splice(0))
     rooms.clock.advance() // Those that come next are younger.
     await rooms.store.flush()
     await rooms.cache.makeRoom()

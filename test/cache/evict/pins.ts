@@ -43,7 +43,9 @@ t.test('what is pinned stays while everything else is turned over, before and af
     rooms = await openRooms({ directory, origin, capacityBytes: 16 * MiB })
   }
   await rooms.cache.operations.unpin('kept')
-  for (const name of ['b', 'c', 'd']) await readAll(rooms, name)
+  for (let round = 0; round < 10 && rooms.cache.counters.eviction.objects === 0; round++) {
+    for (const name of ['b', 'c', 'd']) await readAll(rooms, name)
+  }
   t.equal(rooms.cache.images().find(({ name }) => name === 'kept')?.complete, false, 'it was the coldest')
   await rooms.close()
 })
