@@ -1,12 +1,12 @@
 import t from 'tap'
 import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
-import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
+import { forever, openRooms, type Rooms, slowTime } from '../../fixtures/rooms.ts'
 
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
-const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB }
+const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB, now: slowTime }
 
 /** Scattered enough for nothing but a profile to foresee it: no two are near, and no steps are equal. */
 const boot = Array.from({ length: 24 }, (_, k) => ((k * k * 37 + 11) % 1000) * block)

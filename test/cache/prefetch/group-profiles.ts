@@ -3,12 +3,12 @@ import t from 'tap'
 import { formatProfileFile, parseProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
 import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
-import { openRooms } from '../../fixtures/rooms.ts'
+import { openRooms, slowTime } from '../../fixtures/rooms.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
-const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB }
+const options = { blockBytes: block, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB, now: slowTime }
 const boot = Array.from({ length: 24 }, (_, k) => ((k * k * 37 + 11) % 1000) * block)
 
 /** A group with one text for all names. */

@@ -7,7 +7,7 @@ import { Prefetcher } from '../../../src/cache/prefetch/prefetcher.ts'
 import type { StoredImage } from '../../../src/store/image/stored-image.ts'
 import { nextIteration } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
-import { forever, openRooms, type Rooms, type RoomsOptions } from '../../fixtures/rooms.ts'
+import { forever, openRooms, type Rooms, type RoomsOptions, slowTime } from '../../fixtures/rooms.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
@@ -27,6 +27,7 @@ async function openWorld(t: Test, sizeBytes: number, more: Partial<RoomsOptions>
   origin.put('a', sizeBytes)
   const rooms = await openRooms({
     ...{ directory: t.testdir(), origin, blockBytes: 64 * KiB, capacityBytes: 512 * MiB, readAheadBytesMax: 16 * MiB },
+    now: slowTime,
     ...more,
   })
   const { image } = await rooms.cache.lookup(null, 'a', { signal })

@@ -18,14 +18,14 @@ import { openOrigin } from '../../../src/origin/open-origin.ts'
 import { fetchesEnded, openImage, readPlaces } from '../../fixtures/cold-reads.ts'
 import { type Fault, startHttpOrigin } from '../../fixtures/http-origin.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
-import { forever, openRooms, type Rooms } from '../../fixtures/rooms.ts'
+import { forever, openRooms, type Rooms, slowTime } from '../../fixtures/rooms.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
 const signal = forever
 const [KiB, MiB] = [1024, 1024 ** 2]
 const block = 64 * KiB
 const sizeBytes = 256 * MiB
-const options = { blockBytes: block, capacityBytes: 1024 * MiB, readAheadBytesMax: 16 * MiB }
+const options = { blockBytes: block, capacityBytes: 1024 * MiB, readAheadBytesMax: 16 * MiB, now: slowTime }
 
 /** Scattered enough for nothing but a profile to foresee it. */
 const boot = Array.from({ length: 24 }, (_, k) => ((k * k * 37 + 11) % 1000) * block)

@@ -9,7 +9,7 @@ import { ReadPath, type ReadPathContext } from '../../../src/cache/read/read-pat
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
 import { deferred } from '../../fixtures/deferred.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
-import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
+import { openRooms, forever as signal, slowTime } from '../../fixtures/rooms.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
 const blockBytes = 64 * 1024
@@ -31,8 +31,8 @@ async function reading(t: Test, more: Partial<ReadPathContext> = {}, mounted: Pa
   const changed: Image[] = []
   const path = new ReadPath({
     ...{ store, index, logger: silentLogger, fetchBytesMax: 2 ** 26, readAheadBytesMax: 0 },
-    origins: new OriginTable([{ directory: null, origin, ...mounted }], 60, () => performance.now()),
-    now: () => performance.now(),
+    origins: new OriginTable([{ directory: null, origin, ...mounted }], 60, slowTime),
+    now: slowTime,
     catalog: { isRecorded: () => true, imageChanged: of => void changed.push(of) },
     digester: { isSound: () => true, check: () => {}, condemn: async () => {} },
     evictor: { check: async () => {}, checkNow: async () => {} },
