@@ -34,7 +34,18 @@ export interface WarmUpContext {
   readonly isWeb: boolean
   /** Asked between two reads: guests wait, and the warm-up ends. */
   readonly isUnwanted: () => boolean
+  /** Those of limits.ts by default. */
+  readonly bounds?: WarmUpBounds
 }
+
+export interface WarmUpBounds {
+  /** Processor time, from which on it reads no more. */
+  readonly cpuMsMax: number
+  /** The time after which the worker goes on without it. */
+  readonly msMax: number
+}
+
+const ownBounds: WarmUpBounds = { cpuMsMax: warmUpCpuMsMax, msMax: warmUpMsMax }
 
 const blockBytes = 64 * KiB
 /** The agreement with a kernel that offers nothing. */
@@ -42,6 +53,7 @@ const negotiated = { minor: 45, flags: 0, flags2: 0, maxReadaheadBytes: 128 * Ki
 
 /** Never rejects: a failure is a line for debugging. */
 export async function warmUp(context: WarmUpContext): Promise<void> {
+  const { cpuMsMax, msMax } = context.bounds ?? ownBounds
   const stopped = new AbortController()
   const beganMs = performance.now()
   const began = process.cpuUsage()
@@ -49,11 +61,11 @@ export async function warmUp(context: WarmUpContext): Promise<void> {
     const { user, system } = process.cpuUsage(began)
     return (user + system) / 1000
   }
-  const isOver = () => stopped.signal.aborted || context.isUnwanted() || usedMs() >= warmUpCpuMsMax
+  const isOver = () => stopped.signal.aborted || context.isUnwanted() || usedMs() >= cpuMsMax
   let failure: unknown = null
   try {
-    const late = () => new Error(`not done in ${warmUpMsMax} ms`)
-    await withTimeout(warmUpMsMax, withScratch(context, isOver, stopped.signal), late)
+    const late = () => new Error(`not done in ${msMax} ms`)
+    await withTimeout(msMax, withScratch(context, isOver, stopped.signal), late)
   } catch (error) {
     failure = error
   }

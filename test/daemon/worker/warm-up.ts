@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { configure } from '../../../src/daemon/config/configuration.ts'
-import { warmUpRandomReads } from '../../../src/daemon/worker/limits.ts'
+import { warmUpCpuMsMax, warmUpRandomReads } from '../../../src/daemon/worker/limits.ts'
 import { type WarmUpContext, warmUp } from '../../../src/daemon/worker/warm-up.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
+const patienceMs = 60_000
 
 interface Line {
   readonly fields: { readonly cpuMs?: number; readonly err?: Error }
@@ -31,6 +32,8 @@ function setUp(t: Pick<Test, 'teardown'>, changes: Partial<WarmUpContext> = {}) 
       asked.times++
       return false
     },
+    // A busy machine is slower than the bounds of a worker.
+    bounds: { cpuMsMax: patienceMs, msMax: patienceMs },
     ...changes,
   }
   return { home, lines, asked, context }
@@ -54,7 +57,7 @@ for (const isWeb of [true, false]) {
     t.ok(asked.times > warmUpRandomReads, 'it has read')
     t.same(readdirSync(home), [], 'no files')
     t.equal(process.listenerCount('exit'), listeners)
-    await until(() => descriptors() <= before, 10_000, 'all descriptors are closed')
+    await until(() => descriptors() <= before, patienceMs, 'all descriptors are closed')
   })
 }
 
@@ -76,7 +79,7 @@ t.test('a warm-up that is not wanted reads nothing more', async t => {
 })
 
 t.test('a warm-up ends when its processor time is over', async t => {
-  const { asked, context } = setUp(t)
+  const { lines, asked, context } = setUp(t, { bounds: { cpuMsMax: warmUpCpuMsMax, msMax: patienceMs } })
   const { cpuUsage } = process
   let spent = 0
   // Ten reads.
@@ -85,6 +88,7 @@ t.test('a warm-up ends when its processor time is over', async t => {
     process.cpuUsage = cpuUsage
   })
   await warmUp(context)
+  t.equal(lines[0]?.message, 'warmed up')
   t.ok(asked.times <= 12, `${asked.times} reads`)
 })
 
@@ -108,8 +112,8 @@ t.test('a warm-up whose reads are never answered is given up', async t => {
     },
   })
   t.teardown(() => pairs.forEach(fd => void addon.closeFd(fd)))
-  const { home, lines, context } = setUp(t, { addon: deaf })
+  const { home, lines, context } = setUp(t, { addon: deaf, bounds: { cpuMsMax: patienceMs, msMax: 500 } })
   await warmUp(context)
   t.equal(lines[0]?.message, 'the warm-up has failed')
-  await until(() => !existsSync(join(home, 'scratch')), 10_000, 'its directory is removed')
+  await until(() => !existsSync(join(home, 'scratch')), patienceMs, 'its directory is removed')
 })
