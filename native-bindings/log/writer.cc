@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <deque>
 #include <optional>
@@ -21,6 +22,9 @@ namespace {
 
 /** The interval at which the thread looks, while its output is not taken, whether it is still wanted. */
 constexpr int look_ms = 1000;
+
+/** A flush counts its wait in slices of this length. */
+constexpr std::chrono::milliseconds flush_slice{50};
 
 }  // namespace
 
@@ -43,12 +47,14 @@ class Writer::Work {
   }
 
   bool flush(std::chrono::milliseconds wait) EXCLUDES(mutex_) {
-    const auto end = Clock::now() + wait;
     const Lock lock(mutex_);
+    Clock::duration left = wait;
     while (!is_idle_) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
       if (left.count() <= 0) return false;
-      emptied_.wait_for(mutex_, left);
+      const auto began = Clock::now();
+      emptied_.wait_for(mutex_, flush_slice);
+      // A slice counts for its length at most: a process that was stopped, or had no processor, wrote nothing meanwhile.
+      left -= std::min<Clock::duration>(Clock::now() - began, flush_slice);
     }
     return true;
   }

@@ -45,7 +45,7 @@ class Writer {
 
   /** @param line with its end. @returns false when there is no room for it: then it is lost */
   bool write(std::string line);
-  /** Wait until nothing is queued. @returns false when that took longer than `wait` */
+  /** Wait until nothing is queued. @returns false when that took longer than `wait`, in which this process could run */
   bool flush(std::chrono::milliseconds wait);
   /** Lines that were not written and never will be, since the begin. */
   [[nodiscard]] std::uint64_t lost() const;

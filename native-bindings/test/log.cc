@@ -1,7 +1,9 @@
 /** log/: lines come in order, nobody waits, and what is lost is counted and told at its place. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -211,6 +213,39 @@ void several_threads(Checks& t) {
   CHECK(writer.flush(patience));
 }
 
+/** Set once somebody waits for the line that `stopped_write` writes. */
+std::atomic<bool> is_flushing{false};
+
+constexpr milliseconds flush_wait{1000};
+
+/** The whole process stands still, for longer than the flush waits. */
+ssize_t stopped_write(int fd, const void* bytes, std::size_t count) {
+  while (!is_flushing) std::this_thread::sleep_for(milliseconds(1));
+  std::this_thread::sleep_for(milliseconds(20));
+  const pid_t parent = ::getpid();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::kill(parent, SIGSTOP);
+    std::this_thread::sleep_for(flush_wait);
+    ::kill(parent, SIGCONT);
+    ::_exit(0);
+  }
+  if (child < 0 || ::waitpid(child, nullptr, 0) != child) return -1;
+  std::this_thread::sleep_for(milliseconds(20));
+  return ::write(fd, bytes, count);
+}
+
+void stopped(Checks& t) {
+  const Pipe pipe;
+  log::WriterOptions stopping = options();
+  stopping.write = stopped_write;
+  log::Writer writer(pipe.writing(), std::move(stopping));
+  CHECK(writer.write("last\n"));
+  is_flushing = true;
+  CHECK(writer.flush(flush_wait));
+  CHECK(pipe.until_it_ends_with("last\n") == "last\n");
+}
+
 }  // namespace
 
 Tests log_tests() {
@@ -222,6 +257,7 @@ Tests log_tests() {
       {"a file that takes no more costs lines, and none is glued to the half of another", full},
       {"a write that fails for any reason costs its lines, which are told once one is made", failing},
       {"lines of several threads are whole", several_threads},
+      {"the time for which a process stands still is none of a flush", stopped},
   };
 }
 

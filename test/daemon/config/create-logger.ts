@@ -1,7 +1,7 @@
 /** The log of a process, and its writers when no reader takes the lines. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { constants, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,25 +15,24 @@ const top = mkdtempSync(join(tmpdir(), 'parentfs-log-'))
 t.teardown(() => rmSync(top, { recursive: true, force: true }))
 
 t.test('the last lines before an exit are there, on standard error and in a file', async t => {
-  // They fit into a pipe, whenever it is read.
+  // They fit into a pipe, whenever it is read; a socket, as Node.js gives to a child, has room for fewer.
   const script = 'for (let k = 0; k < 500; k++) log.logger.info({ k }, "line"); process.exit(3)'
-  const child = logging(t, { script })
-  const text = readAll(child.stderr!)
-  t.same(await once(child, 'close'), [3, null])
-  t.same(numbers(text()), [...Array(500).keys()])
+  const { fd, prefix } = await errorPipe('read-later')
+  t.same(await once(logging(t, { script, prefix }), 'close'), [3, null])
+  t.same(numbers(readFileSync(fd, 'utf8')), [...Array(500).keys()])
+  closeSync(fd)
   const file = join(top, 'new', 'log')
   t.same(await once(logging(t, { script, file }), 'close'), [3, null])
   t.same(numbers(readFileSync(file, 'utf8')), [...Array(500).keys()])
 })
 
 t.test('who stops reading holds up nobody, and hears how many lines are missing', async t => {
-  const pipe = join(top, 'unread')
-  await run('mkfifo', pipe)
-  const fd = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
+  const { fd, prefix } = await errorPipe('unread')
   const child = logging(t, {
-    prefix: ['sh', '-c', 'pipe="$1"; shift; exec "$@" 2> "$pipe"', 'sh', pipe],
+    prefix,
     script: `
       for (let k = 0; k < 4096; k++) log.logger.info({ k, filling: 'x'.repeat(1024) }, 'line')
+      process.stdin.resume() // It stays: at its end the lines would have a bounded time.
       console.log('logged')`,
   })
   await once(child.stdout!, 'data')
@@ -137,6 +136,14 @@ function logging(t: Pick<Test, 'teardown'>, { script, file = null, prefix = [] }
   })
   t.teardown(() => child.kill('SIGKILL'))
   return child
+}
+
+/** A pipe for the standard error of a process. @returns also the words before those of its program */
+async function errorPipe(name: string) {
+  const pipe = join(top, name)
+  await run('mkfifo', pipe)
+  const fd = openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK)
+  return { fd, prefix: ['sh', '-c', 'pipe="$1"; shift; exec "$@" 2> "$pipe"', 'sh', pipe] }
 }
 
 function readAll(stream: Readable): () => string {
