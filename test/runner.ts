@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { attempt } from './fixtures/run.ts'
 import { until } from './fixtures/until.ts'
@@ -191,19 +191,44 @@ t.test('a program says what it said, what it cost, and how it ended', async t =>
   t.ok(cpuSeconds !== null && cpuSeconds > 0, `${cpuSeconds} s`)
 })
 
+/** Has the time of a check be over, whatever it is, once there is a file `child` in its directory. */
+function endOnceBegun(t: Test, directory: string): number {
+  const lateMs = 12_345
+  const later = globalThis.setTimeout
+  t.capture(globalThis, 'setTimeout', ((then: () => void, ms: number) => {
+    if (ms !== lateMs) return later(then, ms)
+    const look = setInterval(() => {
+      if (!existsSync(join(directory, 'child'))) return
+      clearInterval(look)
+      then()
+    }, 5)
+    return look
+  }) as typeof setTimeout)
+  return lateMs
+}
+
 t.test('whoever is late is ended with all that it started, by force if need be', async t => {
   const directory = t.testdir()
+  const msMax = endOnceBegun(t, directory)
   // Neither it nor its child ends by itself, or when it is asked to.
-  const script = `trap '' TERM; (trap '' TERM; echo $$ >child; while :; do sleep 0.1; done) & echo $! >child; wait; while :; do sleep 0.1; done`
-  const ended = await runChild(['sh', '-c', `cd '${directory}'; ${script}`], {
-    env: process.env,
-    msMax: 300,
-    graceMs: 300,
-  })
+  const forever = 'while :; do sleep 0.1; done'
+  const script = `trap '' TERM; (${forever}) & echo $! >new; mv new child; wait; ${forever}`
+  const words = ['sh', '-c', `cd '${directory}'; ${script}`]
+  const ended = await runChild(words, { env: process.env, msMax, graceMs: 300 })
   t.match(ended, { isLate: true, cpuSeconds: null })
   const child = Number(readFileSync(join(directory, 'child'), 'utf8'))
   await until(() => !existsSync(`/proc/${child}`), patienceMs, 'the end of its child')
   t.match(judgeTap(ended, {}), { failed: 1 })
+})
+
+t.test('whoever is late has a time to tidy up', async t => {
+  const directory = t.testdir()
+  const msMax = endOnceBegun(t, directory)
+  const script = `trap 'sleep 0.3; echo tidied; exit 1' TERM; echo >child; while :; do sleep 0.1; done`
+  const words = ['sh', '-c', `cd '${directory}'; ${script}`]
+  const { isLate, lines } = await runChild(words, { env: process.env, msMax, graceMs: patienceMs })
+  t.ok(isLate)
+  t.ok(lines.includes('tidied'), lines.join())
 })
 
 t.test('who leaves a process behind that holds its outputs has ended all the same, and the process ends', async t => {

@@ -28,8 +28,11 @@ export interface Ended {
   readonly cpuSeconds: number | null
 }
 
-/** Says in the end, at descriptor 3, what its child took. Source: POSIX, "times". */
-const timed = '"$@" 3>&-; code=$?; times >&3; exit $code'
+/**
+ * Says in the end, at descriptor 3, what its child took. Asked to end, it waits for its child, which is asked too.
+ * Source: POSIX, "times", "trap".
+ */
+const timed = 'trap : TERM; "$@" 3>&-; code=$?; times >&3; exit $code'
 
 /** Groups that run, for the end of the run itself. */
 const groups = new Set<number>()
