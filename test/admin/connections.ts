@@ -13,6 +13,8 @@ import type { AdminHandlers } from '../../src/admin/routes.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { until } from '../fixtures/until.ts'
 
+const patienceMs = 60_000
+
 /** A path that is short enough. */
 function socketIn(t: Pick<Test, 'teardown'>): string {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-'))
@@ -29,10 +31,10 @@ t.test('one connection more than there may be is closed unanswered, and the next
   const sockets = Array.from({ length: adminConnectionsMax }, () => connect(path))
   await Promise.all(sockets.map(socket => once(socket, 'connect')))
   const over = connect(path).resume()
-  await until(() => over.destroyed, 5000, 'the end of one too many')
+  await until(() => over.destroyed, patienceMs, 'the end of one too many')
   t.ok(sockets.every(socket => !socket.destroyed))
   for (const socket of sockets) socket.destroy()
-  await until(async () => (await fetchMetrics(path).catch(() => null)) === 'a', 5000, 'a turn')
+  await until(async () => (await fetchMetrics(path).catch(() => null)) === 'a', patienceMs, 'a turn')
 })
 
 t.test('an answer of one byte more than is accepted is an error, and no more of it is taken', async t => {

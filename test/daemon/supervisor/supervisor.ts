@@ -178,7 +178,7 @@ t.test('what the service manager holds is said to the worker, and dropped with t
   const told = once(worker.events, 'history')
   await supervisor.start()
   t.match((await told)[0], { kept: true, takeovers: { count: 0 } })
-  t.match(held, [{ device: '0:99', negotiated, directory: null }])
+  t.match(held, [{ device: '0:0', negotiated, directory: null }])
   worker.say({ type: 'capacity', capacityBytes: 5 })
   t.match(held[1], { settings: { document: { cache: { capacity: 5 } } } })
   await supervisor.handleSignal('SIGTERM')

@@ -21,6 +21,7 @@ import { deferred } from '../../fixtures/deferred.ts'
 import { until } from '../../fixtures/until.ts'
 import { liveStatus } from '../../fixtures/web-page.ts'
 
+const patienceMs = 60_000
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 const configuration = {
   mountpoint: '/mnt',
@@ -36,7 +37,6 @@ const settings: Settings = {
   document: {},
 }
 const boot = { type: 'boot', settings, keeperPid: 77, bypass: null, indexDoubt: null, isAwaited: true } as const
-
 const change = (key: string) => ({ key, from: 'old', to: 'new' })
 
 /** Result of a reload: one setting changes and one waits. */
@@ -126,7 +126,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   })
   worker.run()
   const hear = (message: ToWorker) => listen(message)
-  const saw = (what: string) => until(() => happened.includes(what), 5000, what)
+  const saw = (what: string) => until(() => happened.includes(what), patienceMs, what)
   const bootIt = async () => {
     hear(boot)
     await saw('booted')
@@ -214,7 +214,7 @@ t.test('an unmount through the socket asks the supervisor, and hears its answer'
   hear({ type: 'unmount-answer', id: request.id, refusal })
   t.match(await asked, refusal)
   const forced = requestUnmount(socket, true)
-  await until(() => said.filter(({ type }) => type === 'unmount').length === 2, 5000, 'the second request')
+  await until(() => said.filter(({ type }) => type === 'unmount').length === 2, patienceMs, 'the second request')
   hear({ type: 'unmount-answer', id: request.id + 1, refusal: null })
   hear({ type: 'stop' })
   t.equal(await forced, null, 'answered before it goes')
@@ -239,12 +239,12 @@ t.test('a reload is asked of the supervisor, applied, and told', async t => {
   hear({ type: 'reload', id: null, document: { level: 'warn' } })
   await saw('reconfigure warn')
   const refused = requestReload(socket)
-  await until(() => said.filter(({ type }) => type === 'reload-request').length === 2, 5000, 'the second request')
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 2, patienceMs, 'the second request')
   hear({ type: 'reload', id: id + 1, document: { bad: true } })
   await t.rejects(refused, { code: 'invalid-argument', message: /not usable/ })
   hear({ type: 'reload', id: null, document: { bad: true } })
   const failed = requestReload(socket)
-  await until(() => said.filter(({ type }) => type === 'reload-request').length === 3, 5000, 'the third request')
+  await until(() => said.filter(({ type }) => type === 'reload-request').length === 3, patienceMs, 'the third request')
   hear({ type: 'reload-failed', id: id + 2, code: 'invalid-argument', message: 'f:3:1: no' })
   await t.rejects(failed, { code: 'invalid-argument', message: /^f:3:1: no/ })
   t.equal(happened.filter(what => what.startsWith('reconfigure')).length, 2)
@@ -394,7 +394,7 @@ t.test('a worker warms up once: before it serves where no guest waits, and not a
 t.test('a worker that guests wait for warms up when it is idle, until they ask', async t => {
   const { serve, hear, warmed } = setUp(t)
   await serve()
-  await until(() => warmed.length > 0, 10_000, 'it warms up')
+  await until(() => warmed.length > 0, patienceMs, 'it warms up')
   t.same(warmed, ['after ready', 'unwanted'])
   hear({ type: 'stop' })
 })
