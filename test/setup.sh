@@ -18,6 +18,9 @@ if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extr
 
 say() { echo "setup: $*" >&2; }
 
+# A mirror may fail once, and another apt may be at work. Source: apt.conf(5), apt-get(8).
+apt="apt-get -qq -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300"
+
 if ! command -v node >/dev/null; then
   say "Node.js is missing: install 20 or newer, with npm, and try again"
   exit 1
@@ -43,9 +46,10 @@ if [ -n "$missing" ]; then
       printf '#!/bin/sh\nexit 101\n' >"$policy"
       chmod 755 "$policy"
     fi
-    apt-get -qq update
-    # shellcheck disable=SC2086  # a list of names, on purpose
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+    # shellcheck disable=SC2086  # lists of words, on purpose
+    $apt update
+    # shellcheck disable=SC2086
+    DEBIAN_FRONTEND=noninteractive $apt install -y --no-install-recommends $missing >/dev/null
   else
     say "missing Debian packages:$missing (as root: apt-get install$missing); going on without them"
   fi
@@ -57,7 +61,8 @@ if [ "${1:-run}" != run ] && [ ! -e "$guest/vmlinuz" ] && command -v apt-get >/d
   kernel=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: //p')
   unpacked=$(mktemp -d)
   say "unpacking ${kernel:-no kernel} in $guest"
-  if (cd "$unpacked" && apt-get -qq download "$kernel" 2>/dev/null && dpkg-deb -x ./*.deb .); then
+  # shellcheck disable=SC2086
+  if (cd "$unpacked" && $apt download "$kernel" 2>/dev/null && dpkg-deb -x ./*.deb .); then
     mkdir -p "$guest"
     find "$unpacked/lib/modules" -name 'virtio*.ko' -exec cp {} "$guest" \;
     cp "$unpacked"/boot/vmlinuz-* "$guest/vmlinuz"
