@@ -48,12 +48,35 @@ const found: VerifiedImage = {
   problem: null,
 }
 
+/** @param seen progress that its client has heard of */
+function verifying(asked: unknown[], seen: ReadonlySet<number>): AdminOperations['verify'] {
+  return async (image, { signal, onProgress }) => {
+    if (image === 'missing') throw new CacheError('not-found', 'no such image')
+    if (image === 'endless') {
+      asked.push({ verify: image })
+      await once(signal, 'abort')
+      throw new CacheError('aborted', 'stopped')
+    }
+    onProgress({ name: 'a', phase: 'blocks', doneBytes: 1, totalBytes: 2 })
+    // The same image is spoken of ten times a second at most.
+    const isHeard = () => {
+      onProgress({ name: 'a', phase: 'blocks', doneBytes: 2, totalBytes: 2 })
+      return seen.has(2)
+    }
+    await until(isHeard, patienceMs, 'a line')
+    return [found]
+  }
+}
+
 /** Handlers that remember how they were called. */
 function handlers(refusal: AdminError | null = null): AdminHandlers & {
   readonly forced: boolean[]
   readonly asked: unknown[]
+  /** Progress that its client has heard of: the client adds it. */
+  readonly seen: Set<number>
 } {
   const asked: unknown[] = []
+  const seen = new Set<number>()
   const forced: boolean[] = []
   const unmount = async (force: boolean) => {
     forced.push(force)
@@ -63,21 +86,8 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     if (capacityBytes < 100) throw new CacheError('invalid-argument', 'too small')
     return capacityBytes - 1
   }
-  const verify: AdminOperations['verify'] = async (image, { signal, onProgress }) => {
-    if (image === 'missing') throw new CacheError('not-found', 'no such image')
-    if (image === 'endless') {
-      asked.push({ verify: image })
-      await once(signal, 'abort')
-      throw new CacheError('aborted', 'stopped')
-    }
-    onProgress({ name: 'a', phase: 'blocks', doneBytes: 1, totalBytes: 2 })
-    // The same image is spoken of ten times a second at most.
-    await new Promise(resolve => setTimeout(resolve, 150))
-    onProgress({ name: 'a', phase: 'blocks', doneBytes: 2, totalBytes: 2 })
-    return [found]
-  }
   const operations: AdminOperations = {
-    verify,
+    verify: verifying(asked, seen),
     locations: async () => [],
     verifyLocations: async () => [],
     evict: async name => ({ name, objects: 1, bytes: 2, leftBytes: 3 }),
@@ -113,7 +123,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
   const removeOrigin = async () => ({ images: 0, objects: 0, bytes: 0, held: [] })
   const web: AdminHandlers['web'] = async (path, _, response) => void response.end(`page ${path}`)
   const own = { metrics, unmount, setCapacity, reload, upgrade, moveCache: upgrade, removeOrigin }
-  return { status: () => status, ...own, operations, web, fleet: noFleet, librbd: noLibrbd, forced, asked }
+  return { status: () => status, ...own, operations, web, fleet: noFleet, librbd: noLibrbd, forced, asked, seen }
 }
 
 t.test('status and unmount arrive, and the socket is its owner’s alone', async t => {
@@ -146,11 +156,10 @@ t.test('a verification tells how far it is and what it found, or why not', async
   const ours = handlers()
   const server = await AdminServer.listen(path, ours, admission)
   t.teardown(() => server.close())
-  const seen: number[] = []
   // A second of silence is filled with what was said last.
-  const onProgress = ({ doneBytes }: { doneBytes: number }) => void (seen.at(-1) !== doneBytes && seen.push(doneBytes))
+  const onProgress = ({ doneBytes }: { doneBytes: number }) => void ours.seen.add(doneBytes)
   t.same(await requestLong(path, 'verify', { image: null }, { onProgress }), [found])
-  t.same(seen, [1, 2])
+  t.same([...ours.seen], [1, 2])
   const missing = requestLong(path, 'verify', { image: 'missing' }, { onProgress })
   await t.rejects(missing, { code: 'not-found', message: 'no such image' })
   const endless = t.rejects(requestLong(path, 'verify', { image: 'endless' }, { onProgress }), { code: 'closed' })
