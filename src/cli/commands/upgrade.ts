@@ -38,13 +38,16 @@ export async function upgrade(path: string | null, to: string | null): Promise<n
   return 0
 }
 
-/** The status of the next worker, once it serves. */
+/**
+ * The status of the next worker, once it serves. One that has just taken over hears of that a moment later, so its
+ * count may rise by its own takeover.
+ */
 async function successor(socket: string, before: Status): Promise<Status> {
   const endMs = performance.now() + upgradeMsMax
   while (performance.now() < endMs) {
     // Between two workers this waits for the second.
     const now = await fetchStatus(socket)
-    if (now && now.takeovers.count > before.takeovers.count) return now
+    if (now && now.pid !== before.pid && now.takeovers.count > before.takeovers.count) return now
     await pause(successorLookMs)
   }
   throw new CacheError(

@@ -92,6 +92,8 @@ export class WorkerSupervisor {
   #isBetween = false
   /** The current one serves; one that boots, or takes over, does not yet. */
   #serves = false
+  /** Another one is on its way to serving; null: none is. Never rejects. */
+  #coming: Promise<unknown> | null = null
   readonly #policy: RestartPolicy
   /** Of the one that served last; null where that is not known. */
   #version: string | null = null
@@ -171,7 +173,8 @@ export class WorkerSupervisor {
   }
 
   /**
-   * Have another worker ready to take the place of the one that serves. Nothing has happened when this fails.
+   * Have another worker ready to take the place of the one that serves, or is on its way there: such a one answers
+   * commands already, and is waited for. Nothing has happened when this fails.
    * @param directory of its version; null: our own
    * @param change the present version goes on, with these settings; none: with those of now
    * @returns its version, and what makes it take over; that never rejects
@@ -181,14 +184,15 @@ export class WorkerSupervisor {
     directory: string | null,
     change?: SettingsChange,
   ): Promise<{ readonly version: string; readonly takeOver: () => Promise<void> }> {
-    const mustServe = () => {
+    const mustServe = async () => {
+      while (this.#coming) await this.#coming
       if (this.#isStopping || !this.#serves) throw new CacheError('closed', 'the worker is being replaced')
     }
-    mustServe()
+    await mustServe()
     const link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings)
     try {
       const version = await link.prepare(false)
-      mustServe()
+      await mustServe()
       return { version, takeOver: () => this.#exchange(link, directory, change?.onBooted) }
     } catch (error) {
       await link.end()
@@ -297,9 +301,12 @@ export class WorkerSupervisor {
     try {
       this.#policy.forgive()
       this.#version = null
-      await this.#lead(next, directory, true, onBooted)
-      this.#directory = directory
-      this.#tookOver(next, beganMs, null)
+      const takeOver = async () => {
+        await this.#lead(next, directory, true, onBooted)
+        this.#directory = directory
+        this.#tookOver(next, beganMs, null)
+      }
+      await this.#awaited(takeOver())
     } catch (error) {
       const how = messageOf(error)
       logger.error({ reason: how }, 'the upgrade has failed; the version of before goes on')
@@ -307,6 +314,16 @@ export class WorkerSupervisor {
       this.#version = version
       await next.end()
       await this.#replace({ fate: next.fate, how, servedMs: 0 }, beganMs, how)
+    }
+  }
+
+  /** Whoever needs a worker that serves waits until this is over. */
+  async #awaited<T>(coming: Promise<T>): Promise<T> {
+    this.#coming = coming.catch(() => {})
+    try {
+      return await coming
+    } finally {
+      this.#coming = null
     }
   }
 
@@ -352,7 +369,7 @@ export class WorkerSupervisor {
       if (doubt !== null && !(await onDoubt(doubt, isNewDoubt))) return onGivenUp(doubt)
       await pause(pauseMs, this.#stopped.signal)
       if (this.#isStopping) return
-      const failed = await this.#next(beganMs, refusedUpgrade)
+      const failed = await this.#awaited(this.#next(beganMs, refusedUpgrade))
       if (failed === null) return
       logger.error({ reason: failed.how }, 'the next worker cannot take over')
       this.#isBetween = true

@@ -315,28 +315,31 @@ t.test('a worker is told whether guests wait for it: not of a new mount, nor bef
   await supervisor.stop()
 })
 
-t.test('no worker is prepared while the next one boots: it could not be replaced yet', async t => {
-  const { supervisor, workers } = setUpWorkerSupervisor()
+t.test('an upgrade that is wanted while a worker comes up waits for it', async t => {
+  const { supervisor, workers, state } = setUpWorkerSupervisor()
   await supervisor.start()
-  const next = new FakeWorker()
-  const { answer } = next
-  let serve = () => {}
-  next.answer = message => {
-    if (message.type === 'mounted') serve = () => answer(message)
-    else answer(message)
+  const [failing, slow] = [new FakeWorker(), new FakeWorker()]
+  let refused: Promise<unknown> | null = null
+  failing.answer = message => {
+    if (message.type !== 'boot') return
+    refused = t.rejects(supervisor.prepare(null), { code: 'closed' }, 'there is nothing to replace once it has failed')
+    failing.exit(1)
   }
-  workers.push(next)
-  workers[0]!.dies('SIGKILL')
-  await once(next.events, 'mounted')
-  await t.rejects(supervisor.prepare(null), { code: 'closed' })
-  t.equal(workers.length, 2, 'none was started')
-  serve()
-  const prepared = async () => {
-    const { takeOver } = await supervisor.prepare(null)
-    await takeOver()
-    return true
-  }
-  await until(() => prepared().catch(() => false), patienceMs, 'one is, once it serves')
-  t.equal(workers.length, 3)
+  const answer = slow.answer
+  slow.answer = message => message.type !== 'mounted' && answer(message)
+  workers.push(failing, slow)
+  workers[0]!.kill()
+  await until(() => slow.heard.includes('mounted'), patienceMs, 'the one after that')
+  await refused
+  const upgrade = supervisor.prepare(null).then(({ takeOver }) => takeOver())
+  for (let turn = 0; turn < 10; turn++) await new Promise(resolve => setImmediate(resolve))
+  t.equal(workers.length, 3, 'none is started beside it')
+  slow.say({ type: 'ready' })
+  await upgrade
+  t.equal(workers.length, 4)
+  t.same(slow.heard.slice(-2), ['mounted', 'stop'])
+  t.same(workers[3]!.heard.slice(0, 2), ['prepare', 'boot'])
+  t.equal(state.givenUp, null)
+  t.equal(supervisor.past.takeovers.count, 2)
   await supervisor.stop()
 })
