@@ -129,6 +129,9 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const Pla
     if (shelved.news()) sink_.buffer_touched(read);
     return Answer::deferred;
   }
+  // Before the answer: its reader may look at the counters at once.
+  count(hits_, 1);
+  count(hit_bytes_, read.length);
   if (shelved.whole()) {
     write_parts(fd_, unique, read.length, shelved.parts());
   } else {
@@ -136,8 +139,6 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const Pla
   }
   if (shelved.news()) sink_.buffer_touched(read);
   latencies_.count_alone(std::chrono::steady_clock::now() - since);
-  count(hits_, 1);
-  count(hit_bytes_, read.length);
   return Answer::sent;
 }
 

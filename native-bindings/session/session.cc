@@ -164,12 +164,13 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
 void Session::finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
   if (hit) {
     const DeferredRead& read = entry.read();
-    ReplyBuffer(scratch).send(fd_, read.unique, read.length);
-    deferred_latencies_.count_shared(entry.age());
+    // As session threads count: before the answer.
     read.file->hits().add(workers_.size(), read.length);
-    if (read.pages == disk::Pages::drop_behind) passed(read.file, read.offset, read.length);
     deferred_hits_.fetch_add(1, std::memory_order_relaxed);
     deferred_hit_bytes_.fetch_add(read.length, std::memory_order_relaxed);
+    ReplyBuffer(scratch).send(fd_, read.unique, read.length);
+    deferred_latencies_.count_shared(entry.age());
+    if (read.pages == disk::Pages::drop_behind) passed(read.file, read.offset, read.length);
   } else {
     forward(entry.request());
   }
