@@ -143,14 +143,22 @@ t.test('a promotion that is interrupted keeps what it has, says so, and goes on'
   await run('stat', join(where.mountpoint, 'slow.raw'))
   const [file, ...words] = command
   const { child, ended } = start(file, [...words, 'promote', 'slow.raw', '-m', where.mountpoint])
+  let said = ''
+  child.stderr!.on('data', chunk => {
+    said += chunk
+  })
   const held = async () => (await statusOf(where)).images[0]?.residentBytes ?? 0
+  await until(() => said.includes('promoting'), patienceMs, 'the begin')
   await until(async () => (await held()) > 0, patienceMs, 'the first pieces')
+  // However late it hears of the signal, it is not done.
+  await origin.fault({ kind: 'stall-before-headers' })
   child.kill('SIGINT')
   t.match(await ended, {
     code: 130,
     stderr: /parentfs: interrupted: .* of 24 MiB of slow.raw are there; the same command goes on/,
   })
   await until(async () => (await statusOf(where)).gauges.inflightFetches === 0, patienceMs, 'the end of the work')
+  await origin.fault(null)
   const before = await held()
   t.ok(before < sizeBytes, `${before} held`)
   t.match(await parentfs('promote', 'slow.raw', '-m', where.mountpoint), { code: 0, stdout: /the image is complete/ })
@@ -196,31 +204,36 @@ t.test('names are completed live', options, async t => {
   const where = await mounted(t)
   await run('stat', join(where.mountpoint, 'a.raw'))
   const completed = async (...words: string[]) => (await parentfs('complete', '--', ...words)).stdout.toString()
-  t.equal(await completed('promote', '-m', where.mountpoint, 'a'), 'a.raw\n:files\n')
-  t.match(await completed('images', where.top), `${where.mountpoint}\n`)
+  // A daemon that answers late offers nothing.
+  const isNamed = async () => (await completed('promote', '-m', where.mountpoint, 'a')) === 'a.raw\n:files\n'
+  await until(isNamed, patienceMs, 'the name of the image')
+  const isMountNamed = async () => (await completed('images', where.top)) === `${where.mountpoint}\n`
+  await until(isMountNamed, patienceMs, 'the mountpoint')
 })
 
 t.test('top shows rates, once, in a pipe and on a terminal, until it is told to end', options, async t => {
   const where = await mounted(t)
   const { mountpoint } = where
   t.match(await parentfs('top', mountpoint, '--interval', '50ms'), { code: 1, stderr: /too short: give 100ms or more/ })
-  let hasEnded = false
-  const once = parentfs('top', mountpoint, '--once', '--interval', '1s').finally(() => {
-    hasEnded = true
-  })
   // Misses all the time, whenever it looks.
-  while (!hasEnded) {
-    t.ok(await isRight(where))
-    t.match(await parentfs('evict', '-m', mountpoint, 'a.raw'), { code: 0 })
-  }
-  t.match(await once, { code: 0, stdout: /^misses +(0\.[1-9]|[1-9][\d.]*)\/s.*\n(.*\n)*a\.raw +\S+\/s/m })
+  t.match(await parentfs('mode', 'none', '-m', mountpoint), { code: 0 })
+  const reading = [`--directory=${mountpoint}`, '--filename=a.raw', '--readonly', '--rw=randread', '--bs=64k']
+  const endless = ['--direct=1', '--ioengine=libaio', '--iodepth=8', '--time_based', '--runtime=3600', '--thread']
+  const load = start('fio', ['--name=load', ...reading, ...endless])
+  t.teardown(() => load.child.kill('SIGKILL'))
+  await until(async () => (await statusOf(where)).reads.misses > 0, patienceMs, 'the first misses')
+  const once = await parentfs('top', mountpoint, '--once', '--interval', '1s')
+  load.child.kill('SIGKILL')
+  await load.ended
+  t.match(once, { code: 0, stdout: /^misses +(0\.[1-9]|[1-9][\d.]*)\/s.*\n(.*\n)*a\.raw +\S+\/s/m })
+  t.ok(await isRight(where))
   const [file, ...words] = command
   const piped = start(file, [...words, 'top', mountpoint, '--interval', '100ms'])
   let shown = ''
   piped.child.stdout!.on('data', chunk => {
     shown += chunk
   })
-  await until(() => shown.split(/^IMAGE/m).length > 2, 30_000, 'several pictures')
+  await until(() => shown.split(/^IMAGE/m).length > 2, patienceMs, 'several pictures')
   piped.child.kill('SIGINT')
   const { code, stdout } = await piped.ended
   t.equal(code, 0)
