@@ -28,6 +28,7 @@ t.test('a promotion goes on with the next worker, of whichever version', { skip 
   const { where, daemon, promoted } = await setUp(t)
   const { pid } = await statusOf(where)
   process.kill(pid, 'SIGKILL')
+  // It answers before it serves: the upgrade waits for it.
   await until(async () => (await statusOf(where)).pid !== pid, patienceMs, 'another worker')
   t.match(await parentfs('upgrade', where.mountpoint), { code: 0 })
   t.match(await promoted, { code: 0, stdout: /the image is complete/ })

@@ -52,6 +52,9 @@ t.test('a boot and fio go on while modes are switched', options, async t => {
     const of = round % 3 === 2 ? ['fio.raw'] : []
     t.match(await parentfs('mode', mode, ...of, '-m', where.mountpoint), { code: 0, stderr: '' })
     await until(() => seen.fio > before.fio && seen.reads > before.reads + 100, patienceMs, `reads in ${mode}`)
+    // An open file stays what it was: only opens since then are sent to that of the origin.
+    const isForwarded = async () => (await statusOf(where)).forwarding.opens > 0
+    if (mode === 'forward') await until(isForwarded, patienceMs, 'an open that is forwarded')
   }
   const { forwarding } = await statusOf(where)
   isOver = true

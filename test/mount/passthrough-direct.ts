@@ -102,13 +102,15 @@ t.test('both kinds of open go together, whichever comes first, and a takeover en
   const { where, opens, openAs } = await mounted(t)
   await makeComplete(where, 'a.raw')
   await (await openPassed(t, where, 'a.raw')).close()
+  const areReleased = async () => (await statusOf(where)).passthrough.openNow === 0
+  await until(areReleased, patienceMs, 'the first release')
   for (const first of kinds) {
     const second = first === 'direct' ? 'buffered' : 'direct'
     for (const kind of [first, second, second, first] as const) await openAs(kind, `${first} first`)
     t.match((await statusOf(where)).passthrough, { openNow: 4, images: 1 }, `${first} first`)
     for (const opened of opens) await readsOddly(opened, t)
     for (const { handle } of opens.splice(0)) await handle.close()
-    await until(async () => (await statusOf(where)).passthrough.openNow === 0, patienceMs, 'the releases')
+    await until(areReleased, patienceMs, 'the releases')
   }
   for (const kind of kinds) await openAs(kind, 'before the kill')
   const { pid } = await statusOf(where)

@@ -55,6 +55,9 @@ t.test('three workers die of it, the fourth answers EIO, and nobody else sees an
   await readers.haveRead(readers.report().reads + 20, patienceMs)
   const { failed, wrong, errors } = await readers.stop()
   t.same({ failed, wrong }, { failed: 0, wrong: [] }, errors.join())
+  // The worker hears of its takeover a moment after it has begun to serve.
+  const takeovers = async () => (await statusOf(where)).takeovers.count
+  await until(async () => (await takeovers()) === 3, patienceMs, 'the third takeover')
   t.match(await statusOf(where), { takeovers: { count: 3 }, health: { state: 'healthy' } })
   const other = await file.read(Buffer.alloc(4096), 0, 4096, poisonedOffset)
   t.ok(

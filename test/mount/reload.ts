@@ -185,7 +185,8 @@ async function leaksNothing(
 /** A web server over the place's origin that answers 401 to requests that are not let in. */
 async function serve(t: Test, where: Place, letsIn: (request: IncomingMessage) => boolean): Promise<string> {
   const responder = new HttpResponder({ directory: where.originDirectory })
-  const server = createServer((request, response) => {
+  // Its own end of a connection must not cross a request: there is one try of each.
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (!letsIn(request)) return void response.writeHead(401).end()
     responder.respond(request, response).catch(() => response.destroy())
   })

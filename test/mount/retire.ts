@@ -44,13 +44,17 @@ async function readAll({ mountpoint }: Place, version: number): Promise<void> {
   })
 }
 
-/** Wait until no more than so many versions have no name; then what the worker holds. */
-async function settled(where: Place, nameless: number) {
+/**
+ * Wait until no more than so many versions have no name, and so many have gone: one that is not known any more may
+ * still be going. Then what the worker holds.
+ */
+async function settled(where: Place, nameless: number, retired: number) {
   const look = async () => {
     const { retirement, promotion, gauges } = await statusOf(where)
-    return retirement.superseded <= nameless && promotion.queuedBytes === 0 && gauges.requests === 0
+    const isOver = retirement.superseded <= nameless && retirement.retired >= retired
+    return isOver && promotion.queuedBytes === 0 && gauges.requests === 0
   }
-  await until(look, goneMsMax, `at most ${nameless} versions without a name`)
+  await until(look, goneMsMax, `at most ${nameless} versions without a name, and ${retired} gone`)
   const { pid, gauges, retirement } = await statusOf(where)
   const files = readdirSync(join(where.cacheDirectory, 'images')).length
   // By path: the scrub has its own way to a data file, for as long as it likes. The directory itself is held open.
@@ -68,14 +72,14 @@ t.test(
     await readAll(where, 0)
     const held = await open(join(where.mountpoint, names[0]!))
     await held.read(Buffer.alloc(4096), 0, 4096, 0)
-    const before = await settled(where, 0)
+    const before = await settled(where, 0, 0)
     let mostDescriptors = 0
     for (let version = 1; version <= rounds; version++) {
       publish(where, version)
       await readAll(where, version)
       mostDescriptors = Math.max(mostDescriptors, usageOf((await statusOf(where)).pid).descriptors)
     }
-    const after = await settled(where, 1)
+    const after = await settled(where, 1, rounds * names.length - 1)
     t.comment(JSON.stringify({ before, after, mostDescriptors }))
     t.equal(after.retirement.retired, rounds * names.length - 1)
     t.equal(after.files, names.length + 1)
@@ -90,7 +94,7 @@ t.test(
     await held.read(bytes, 0, bytes.length, 0)
     t.ok(bytes.equals(contentOf(names[0]!, 0).subarray(0, bytes.length)), 'who has it open reads what is held of it')
     await held.close()
-    const closed = await settled(where, 0)
+    const closed = await settled(where, 0, rounds * names.length)
     t.equal(closed.files, names.length)
 
     // Deleted: the names are not looked up again, one listing tells.
@@ -99,7 +103,7 @@ t.test(
     await until(async () => (await readdir(where.mountpoint)).length === 0, patienceMs, 'an empty listing')
     const isEmpty = () => readdirSync(join(where.cacheDirectory, 'images')).length === 0
     await until(isEmpty, goneMsMax, 'an empty store')
-    const deleted = await settled(where, 0)
+    const deleted = await settled(where, 0, (rounds + 1) * names.length)
     t.equal(deleted.nodes, 0)
     t.equal(deleted.dataFiles, 0)
     t.equal(await stop(daemon), 0)

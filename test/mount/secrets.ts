@@ -75,7 +75,7 @@ t.test('no secret of any kind of origin is anywhere', { skip }, async t => {
     `mountpoint: ${where.mountpoint}
 origins:
 ${Object.entries(world.origins)
-  .map(([name, settings]) => `  ${name}: { ${settings}, tries: 1, revalidate: 0ms }`)
+  .map(([name, settings]) => `  ${name}: { ${settings}, revalidate: 0ms }`)
   .join('\n')}
 cache: { directory: ${where.cacheDirectory}, capacity: 200MiB }
 log: { file: ${log}, level: trace }
@@ -265,7 +265,8 @@ async function serve(
   letsIn: (request: IncomingMessage) => boolean,
 ): Promise<string> {
   const responder = new HttpResponder({ directory, ...(bucket === null ? {} : { bucket }) })
-  const server = createServer((request, response) => {
+  // Its own end of a connection must not cross a request.
+  const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     if (!letsIn(request)) return void response.writeHead(403).end('refused')
     responder.respond(request, response).catch(() => response.destroy())
   })
