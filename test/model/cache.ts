@@ -42,6 +42,8 @@ const lanes = 6
 const readBytesMax = 128 * KiB
 /** Sets of uses: short periods, so that objects leave them, too. */
 const hitSets = { count: 3, periodMs: 400, falsePositives: 0.01 }
+/** `minReadRecency` of the lives, in turn. */
+const recencies = [0, 1, 0, 0, 2, 0]
 /** Of each step: session threads lose their origin, or what they asked for, or a writer damages what they read. */
 const troubles = { limit: 0.1, abandon: 0.05, damage: 0.03, flush: 0.05, mode: 0.05 }
 
@@ -87,6 +89,8 @@ class World {
   /** Of this life, by handle. */
   readonly #handles = new Map<bigint, Image>()
   #mode: CacheMode = 'promote'
+  /** That have ended. */
+  #lives = 0
   /** `minReadRecency` of this life. */
   #recency = 0
   /** Bytes promoted when the mode came to keep nothing; null: it keeps what is fetched. */
@@ -110,7 +114,7 @@ class World {
   async start(): Promise<void> {
     const sizes = kinds[this.#kind]
     // Of each life another: nothing that a reader gets depends on it.
-    const minReadRecency = [0, 0, 1, 2][between(this.random, 0, 3)]!
+    const minReadRecency = recencies[this.#lives % recencies.length]!
     const hitSet = { type: this.random() < 0.5 ? 'bloom' : 'explicit', ...hitSets } as const
     const place = { directory: null, origin: this.#origin, direct: this.#origin.direct }
     const origin = [{ ...place, minReadRecency, hitSet }]
@@ -158,7 +162,9 @@ class World {
     const { cache } = this.#rooms
     // In the middle of READs: what is not answered is the next worker's.
     const last = Array.from({ length: 2 * lanes }, () => this.#readAsGuest())
-    for (let turns = between(this.random, 0, 4); turns > 0; turns--) await nextIteration()
+    // In the first life at once, before those without a lane can begin; later ones may all be answered by then.
+    const turnsMax = this.#lives++ === 0 ? 0 : 3
+    for (let turns = between(this.random, 0, turnsMax + 1); turns > 0; turns--) await nextIteration()
     await this.#lanes.stop()
     await Promise.all(last)
     this.#release(this.#open.length)
@@ -369,7 +375,7 @@ t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t =
   t.ok(counts.fetched > operations / 100, 'session threads asked the origin')
   // Of the others the store took nothing, for want of room.
   t.ok(counts.published > counts.fetched / 10, 'and claimed what they got until the store had it')
-  t.ok(counts.resent > 0 || operations < 5000, 'a worker left reads to the next one')
+  t.ok(counts.resent > 0, 'a worker left reads to the next one')
 })
 
 t.test(`${operations / 4} operations over an origin that is near (SEED=${seed})`, async t => {

@@ -34,7 +34,7 @@ const origin = new MemoryOrigin()
 for (const [k, name] of names.entries()) origin.put(name, sizeBytes, 31 + k)
 const remedy = /remove .* to start|name an empty directory|name another directory/
 /** Longest that a start, every read and a stop may take. */
-const msMax = 20_000
+const msMax = patienceMs
 
 /** Put something in the place of `path`; `outside` is a foreign directory. */
 type Plant = (path: string, outside: string) => void

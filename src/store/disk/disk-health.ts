@@ -196,11 +196,18 @@ export class DiskHealth {
   }
 
   #deadline<T>(ms: number, value: T): { readonly promise: Promise<T>; readonly cancel: () => void } {
-    let cancel!: () => void
+    let cancelTimer!: () => void
+    let turn: NodeJS.Immediate | undefined
     const promise = new Promise<T>(resolve => {
-      // One turn more: after a long one of the event loop, what has come in time is seen only now.
-      cancel = this.#options.after(ms, () => setImmediate(() => resolve(value)))
+      cancelTimer = this.#options.after(ms, () => {
+        // One turn more: after a long one of the event loop, what has come in time is seen only now.
+        turn = setImmediate(() => resolve(value))
+      })
     })
+    const cancel = () => {
+      cancelTimer()
+      clearImmediate(turn)
+    }
     return { promise, cancel }
   }
 
