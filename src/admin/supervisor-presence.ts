@@ -7,7 +7,7 @@
  * come, and why no worker comes up, where that takes long.
  */
 import { closeSync, ftruncateSync, openSync, readFileSync, statSync, writeSync } from 'node:fs'
-import { nextSupervisorMsMax, successorMsMax } from './limits.ts'
+import { lockListPageBytes, lockLooksMax, nextSupervisorMsMax, successorMsMax } from './limits.ts'
 
 /** The path of the supervisor's lock for the mount with this admin socket. */
 export function lockPathBeside(socketPath: string): string {
@@ -38,10 +38,15 @@ export function writePresence(lockPath: string, text: string): void {
   }
 }
 
+/** The locks of this machine as text, in the form of /proc/locks. */
+export type ListLocks = () => string
+
+const kernelLocks: ListLocks = () => readFileSync('/proc/locks', 'utf8')
+
 /** Why the supervisor of the mount with this admin socket has no worker; null where it has not said so, or is gone. */
-export function troubleOf(socketPath: string): string | null {
+export function troubleOf(socketPath: string, listLocks = kernelLocks): string | null {
   try {
-    if (!isLocked(lockPathBeside(socketPath))) return null
+    if (!isLocked(lockPathBeside(socketPath), listLocks)) return null
     const line = linesIn(lockPathBeside(socketPath)).find(each => each.startsWith(troubleMark))
     return line?.slice(troubleMark.length) ?? null
   } catch {
@@ -54,18 +59,25 @@ export function troubleOf(socketPath: string): string | null {
  * none to come.
  * @param socketPath of the admin socket
  */
-export function successorWaitMs(socketPath: string): number {
+export function successorWaitMs(socketPath: string, listLocks = kernelLocks): number {
   const path = lockPathBeside(socketPath)
   try {
-    if (isLocked(path)) return successorMsMax
+    if (isLocked(path, listLocks)) return successorMsMax
     return linesIn(path).includes(keptMark.trim()) ? nextSupervisorMsMax : 0
   } catch {
     return 0
   }
 }
 
-function isLocked(path: string): boolean {
-  return lockedInodes(readFileSync('/proc/locks', 'utf8')).has(statSync(path).ino)
+/** The kernel lists locks page by page. One that ends between two pages hides another, so none is looked for again. */
+function isLocked(path: string, listLocks: ListLocks): boolean {
+  const { ino } = statSync(path)
+  for (let looks = 0; looks < lockLooksMax; looks++) {
+    const text = listLocks()
+    if (lockedInodes(text).has(ino)) return true
+    if (text.length < lockListPageBytes) return false
+  }
+  return false
 }
 
 function linesIn(path: string): string[] {

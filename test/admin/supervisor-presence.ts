@@ -1,9 +1,16 @@
 /** The lock file of a supervisor: what it says is there at every moment. */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { keptMark, presenceText, writePresence } from '../../src/admin/supervisor-presence.ts'
+import { lockListPageBytes, lockLooksMax, successorMsMax } from '../../src/admin/limits.ts'
+import {
+  keptMark,
+  presenceText,
+  successorWaitMs,
+  troubleOf,
+  writePresence,
+} from '../../src/admin/supervisor-presence.ts'
 
 t.test('a text is replaced by a longer and by a shorter one', async t => {
   const path = join(t.testdir(), 'x.lock')
@@ -47,4 +54,28 @@ t.test('a mount that outlives its supervisor is said to at every moment, also wh
   }
   await over
   t.same(without, [], `${reads} reads`)
+})
+
+t.test('a lock that a look at a long list misses is looked for again; one of a short list is absent', async t => {
+  const socket = join(t.testdir({ 'x.lock': presenceText(false, 'no disk') }), 'x.sock')
+  const line = (ino: number) => `7: FLOCK  ADVISORY  WRITE 708 fe:01:${ino} 0 EOF\n`
+  const ours = line(statSync(socket.replace('.sock', '.lock')).ino)
+  const others = line(1).repeat(lockListPageBytes / line(1).length + 1)
+  const looks = (texts: readonly string[]) => {
+    let at = 0
+    const list = () => texts[Math.min(at++, texts.length - 1)]!
+    return { waitMs: successorWaitMs(socket, list), looks: at }
+  }
+  t.same(looks([others, others + ours]), { waitMs: successorMsMax, looks: 2 })
+  t.same(looks([others]), { waitMs: 0, looks: lockLooksMax })
+  t.same(looks([line(1)]), { waitMs: 0, looks: 1 })
+  t.same(looks([ours]), { waitMs: successorMsMax, looks: 1 })
+  t.equal(
+    troubleOf(socket, () => others + ours),
+    'no disk',
+  )
+  t.equal(
+    troubleOf(socket, () => others),
+    null,
+  )
 })
