@@ -19,8 +19,8 @@ const hostsMax = Number(process.env.HOSTS ?? 4)
 const sizeBytes = 8 * 1024 ** 2
 const hourMs = 3_600_000
 
-/** Members are asked first, and busy machines are waited for: these tests count bytes. */
-const fleet = 'prefer: origin-relief, patience: 5s'
+/** Members are asked first, and busy machines are waited for, without second requests: these tests count bytes. */
+const fleet = 'prefer: origin-relief, patience: 5s, hedgeShare: 0%'
 
 /** Its clock of the day is an hour ahead, and no other one is. */
 const hourAhead = ['env', 'DONT_FAKE_MONOTONIC=1', 'FAKETIME_DONT_FAKE_MONOTONIC=1', 'faketime', '-m', '-f', '+1h']
