@@ -6,7 +6,7 @@ import t from 'tap'
 import { imageBytesMax } from '../../src/origin/wrappers/limits.ts'
 import { fillCache } from '../fixtures/filled-cache.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
-import { openRooms, forever as signal } from '../fixtures/rooms.ts'
+import { noTicks, openRooms, forever as signal } from '../fixtures/rooms.ts'
 
 const blockBytes = 4096
 
@@ -43,7 +43,7 @@ t.test(
     const origin = new MemoryOrigin()
     const facts = { origin: origin.url, key: 'a', sizeBytes: 20 * 64 * blockBytes, validator: '1', modifiedMs: 1 }
     const image = await fillCache({ directory, blockBytes, facts, objects: [3, 7], blocks: 0b101n })
-    const rooms = await openRooms({ directory, origin })
+    const rooms = await openRooms({ directory, origin, everyTick: noTicks })
     const stored = rooms.store.find(image.id)!
     t.same([...stored.heldObjects()], [3, 7])
     t.same([stored.held(7), stored.zero(7), stored.residency.resident(7)], [0b101n, 0b101n, 0n])
