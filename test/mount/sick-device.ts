@@ -5,7 +5,7 @@
  */
 import { statfsSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import { awakeClock } from '../fixtures/awake-clock.ts'
@@ -114,7 +114,7 @@ t.test('a device that hangs for ten seconds, under hits, misses and promotions',
   await forgetPages(sick.where)
   writeSample(join(sick.where.originDirectory, 'b.raw'), image)
   t.teardown(() => disk.hang(false)) // Before the daemon is stopped, which would wait.
-  const answers = answering(sick.where)
+  const answers = answering(t, sick.where)
   await sick.reading('hang', image.sizeBytes, async () => {
     disk.hang(true)
     const beganMs = performance.now()
@@ -156,8 +156,8 @@ async function forgetPages(where: Place): Promise<void> {
   await run('sh', '-c', drop, cacheDirectory)
 }
 
-/** Ask for the status again and again: an answer shows that the event loop runs. */
-function answering({ mountpoint }: Place): { finish(): Promise<number> } {
+/** Ask for the status again and again, to the end of the test at most: an answer shows that the event loop runs. */
+function answering(t: Pick<Test, 'teardown'>, { mountpoint }: Place): { finish(): Promise<number> } {
   const socket = socketPath(mountpoint, runtimeDirectory(runtimeSurroundings()))
   const clock = awakeClock()
   let [longestMs, stopped] = [0, false]
@@ -175,5 +175,6 @@ function answering({ mountpoint }: Place): { finish(): Promise<number> } {
     clock.stop()
     return Math.round(longestMs)
   }
+  t.teardown(finish)
   return { finish }
 }
