@@ -145,6 +145,7 @@ export class CephConnection {
       client_mount_timeout: seconds,
       rados_mon_op_timeout: seconds,
       rados_osd_op_timeout: seconds,
+      ...mapOptions(callMsMax),
       // We cache and read ahead ourselves.
       rbd_cache: 'false',
       rbd_readahead_max_bytes: '0',
@@ -174,6 +175,17 @@ async function end(opening: Promise<OpenSession>): Promise<void> {
     await cluster.close()
   })
   await withTimeout(cephCloseMsMax, ended, () => new Error('late')).catch(() => {})
+}
+
+/**
+ * The library asks for the cluster's map where a call is late to it, at a look now and then. Our calls end before its
+ * own times for that: an OSD that comes back at another address would stay unknown.
+ * Source: Ceph src/osdc/Objecter.cc, tick; src/common/options.cc: objecter_timeout (10 s), objecter_tick_interval
+ * (5 s).
+ */
+function mapOptions(callMsMax: number): Record<string, string> {
+  const seconds = callMsMax / 1000
+  return { objecter_timeout: String(seconds / 2), objecter_tick_interval: String(seconds / 4) }
 }
 
 /** Adds the number of calls that the library has not come back from to the error of a late one. */
