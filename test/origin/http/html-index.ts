@@ -112,12 +112,13 @@ t.test('a page with more names than are kept gives the first ones', async t => {
 })
 
 t.test('a hostile page is read in time that grows with its length alone', async t => {
-  const startMs = performance.now()
+  const before = process.cpuUsage()
   parse(`<title>Index of /</title>${'<a '.repeat(200_000)}`)
   namesOf(`<a href="${'&#'.repeat(200_000)}">`)
   namesOf(`<a ${'href= '.repeat(200_000)}>`)
   namesOf(`<a ${' '.repeat(200_000)}>`)
   namesOf('', '<title'.repeat(200_000))
   namesOf('', `<title${' '.repeat(200_000)}`)
-  t.ok(performance.now() - startMs < 2_000, `${performance.now() - startMs} ms`)
+  const { user } = process.cpuUsage(before)
+  t.ok(user < 2_000_000, `${user} us of the processor`)
 })
