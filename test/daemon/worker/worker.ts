@@ -126,6 +126,7 @@ function setUp(t: Pick<Test, 'teardown'>, openRooms?: (signal: CancelSignal) => 
   })
   worker.run()
   const hear = (message: ToWorker) => listen(message)
+  t.teardown(() => hear({ type: 'stop' })) // One that goes on would hold up the end of the tests.
   const saw = (what: string) => until(() => happened.includes(what), patienceMs, what)
   const bootIt = async () => {
     hear(boot)
@@ -392,9 +393,8 @@ t.test('a worker warms up once: before it serves where no guest waits, and not a
 })
 
 t.test('a worker that guests wait for warms up when it is idle, until they ask', async t => {
-  const { serve, hear, warmed } = setUp(t)
+  const { serve, warmed } = setUp(t)
   await serve()
   await until(() => warmed.length > 0, patienceMs, 'it warms up')
   t.same(warmed, ['after ready', 'unwanted'])
-  hear({ type: 'stop' })
 })
