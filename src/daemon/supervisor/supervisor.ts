@@ -37,6 +37,8 @@ export class Supervisor {
   // The agreement of INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
+  // A signal to reload came while no worker served: the next one hears of it.
+  #owesReload = false
   // While the state is `unmounting`: whether it becomes `ready` again is being found out. Never rejects.
   #attempt: Promise<unknown> | null = null
   // Why no worker serves, once none will.
@@ -63,6 +65,7 @@ export class Supervisor {
       onDoubt: (why, isNew) => this.#mayWait(why, isNew),
       onTakeover: ({ lastPauseMs }) => {
         this.#hold()
+        if (this.#owesReload) void this.#reload(null) // Never rejects.
         parts.sayTrouble(null)
         parts.manager.status(`mounted on ${parts.mounter.mountpoint}; another worker took over in ${lastPauseMs} ms`)
       },
@@ -198,6 +201,8 @@ export class Supervisor {
   /** Read here, not in the worker: a parser that is busy holds up no reads. */
   async #reload(id: number | null): Promise<void> {
     const { logger, mounter } = this.#parts
+    this.#owesReload = id === null && this.#state !== 'starting' && !this.#workers.serves
+    if (this.#owesReload) return
     try {
       if (this.#state !== 'ready') throw new CacheError('closed', `${mounter.mountpoint} is ${this.#state}`)
       this.#workers.send({ type: 'reload', id, document: await this.#settings.readAgain() })

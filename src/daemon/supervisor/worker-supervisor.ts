@@ -130,6 +130,11 @@ export class WorkerSupervisor {
     return { directory: this.#directory, takeovers: this.#takeovers }
   }
 
+  /** False from the end of one, or its leave, until the next one answers requests. */
+  get serves(): boolean {
+    return this.#serves
+  }
+
   /** Of the current process. */
   get pid(): number {
     return this.#link?.process.pid ?? 0
@@ -288,9 +293,8 @@ export class WorkerSupervisor {
   async #exchange(next: WorkerHandshake, directory: string | null, onBooted?: () => void): Promise<void> {
     const { logger, now } = this.#parts
     const beganMs = now()
-    const leaving = this.#link
+    const leaving = (this.#leaving = this.#link)
     this.#serves = false
-    this.#leaving = leaving
     this.#link = next
     this.#hangDetector.changing()
     const exit = await leaving?.end()
@@ -332,8 +336,8 @@ export class WorkerSupervisor {
     const pauseMs = Math.round(now() - beganMs)
     this.#takeovers = oneMore(this.#takeovers, pauseMs, refusedUpgrade)
     logger.info({ worker: this.pid, pauseMs }, 'another worker has taken over')
-    onTakeover(this.#takeovers)
     this.#watch(link)
+    onTakeover(this.#takeovers)
   }
 
   async #died(link: WorkerHandshake, exit: WorkerExit, servedMs: number): Promise<void> {

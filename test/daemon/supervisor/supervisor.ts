@@ -262,6 +262,20 @@ t.test('SIGHUP reads the configuration again, and so does who asks; without a fi
   t.equal(await without.supervisor.finished, 0)
 })
 
+t.test('SIGHUP while no worker serves reaches the next one, once', async t => {
+  const { worker, workers, supervisor, read } = setUp('good')
+  await supervisor.start()
+  const next = (workers[1] = new FakeWorker())
+  const reloaded = once(next.events, 'reload')
+  worker.dies('SIGKILL')
+  await worker.exited
+  await supervisor.handleSignal('SIGHUP')
+  await supervisor.handleSignal('SIGHUP')
+  t.same(read, [], 'not for one that has died')
+  t.match((await reloaded)[0], { type: 'reload', id: null, document: { log: { level: 'debug' } } })
+  t.same(read, ['good'])
+})
+
 t.test('a file that is not usable reaches nobody but who asked', async t => {
   const { worker, mounter, supervisor } = setUp('bad')
   await supervisor.start()
