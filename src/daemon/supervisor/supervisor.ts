@@ -34,6 +34,7 @@ export class Supervisor {
   #fd: number | null = null
   // Something is mounted, or may be.
   #mounting = false
+  #hasStopped = false
   // The agreement of INIT: there is no second INIT on this descriptor.
   #negotiated: Negotiated | null = null
   #signals = 0
@@ -252,6 +253,7 @@ export class Supervisor {
     // Who asks during an attempt may ask for more than it does: by force.
     while (this.#attempt) await this.#attempt
     if (this.#state === 'ready') return await this.#attemptTo(() => this.#unmountOrStay(force))
+    if (this.#state === 'stopping') return null
     const { mountpoint } = this.#parts.mounter
     return { code: 'closed', message: `${mountpoint} is ${this.#state} already`, holders: [] }
   }
@@ -259,8 +261,8 @@ export class Supervisor {
   async #unmountOrStay(force: boolean): Promise<UnmountRefused | null> {
     const { mounter, logger, manager } = this.#parts
     const refusal = await tryToUnmount(mounter, force, logger)
+    this.#state = refusal === null ? 'stopping' : 'ready'
     if (refusal === null) return null
-    this.#state = 'ready'
     const missed = this.#missed
     this.#missed = null
     missed?.()
@@ -333,8 +335,10 @@ export class Supervisor {
     this.#finish(1)
   }
 
-  /** Nothing is mounted any more: end the worker, and with it `finished`. */
+  /** Nothing is mounted any more: end the worker, and with it `finished`. Idempotent. */
   async #stop(code: number): Promise<void> {
+    if (this.#hasStopped) return
+    this.#hasStopped = true
     this.#state = 'stopping'
     this.#parts.manager.stopping('unmounted; the worker stops')
     await this.#endLibrbd(true)

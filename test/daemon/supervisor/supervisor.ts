@@ -99,6 +99,21 @@ t.test('an unmount that the worker asks for is answered before the stop', async 
   t.same(worker.heard.slice(-2), ['unmount-answer', 'stop'])
 })
 
+t.test('two who ask at once are both told that it is unmounted', async t => {
+  const { worker, mounter, supervisor } = setUp()
+  await supervisor.start()
+  const answers: unknown[] = []
+  worker.events.on('unmount-answer', answer => answers.push(answer))
+  for (const id of [7, 8]) worker.say({ type: 'unmount', id, force: false })
+  t.equal(await supervisor.finished, 0)
+  t.match(answers, [
+    { id: 7, refusal: null },
+    { id: 8, refusal: null },
+  ])
+  t.same(mounter.calls.slice(1), ['unmount'])
+  t.equal(worker.heard.filter(type => type === 'stop').length, 1)
+})
+
 t.test('an unmount from outside is a clean stop; a failing device is not', async t => {
   for (const [reason, code] of [
     [null, 0],
