@@ -12,6 +12,8 @@ const blockPattern = /^```console\n([\s\S]*?)^```$/gm
 const mark = '-- walked --'
 /** A page whose lines are wider is not read. */
 const columnsMax = 160
+/** Lines of one kind in a row, as those of a compiler: more are told as a number. */
+const alikeMax = 5
 
 /** The commands of each block: its lines that begin with `# `. */
 export function commandsOf(page: string): string[][] {
@@ -70,7 +72,22 @@ export function withResults(
 
 function outputLines(output: string): string[] {
   const lines = output.split('\n').map(line => line.trimEnd().split('\r').at(-1)!)
-  return output === '' ? [] : lines.map(line => (line.length > columnsMax ? `${line.slice(0, columnsMax)}…` : line))
+  if (output === '') return []
+  return withoutRuns(lines).map(line => (line.length > columnsMax ? `${line.slice(0, columnsMax)}…` : line))
+}
+
+/** Of more lines in a row that are indented and begin with the same word, the first and the last. */
+function withoutRuns(lines: readonly string[]): string[] {
+  const kindOf = (line: string | undefined) => /^ +\S+ /.exec(line ?? '')?.[0] ?? null
+  const kept: string[] = []
+  for (let k = 0; k < lines.length; ) {
+    let end = k + 1
+    while (kindOf(lines[k]) !== null && kindOf(lines[end]) === kindOf(lines[k])) end++
+    const run = lines.slice(k, end)
+    kept.push(...(run.length > alikeMax ? [run[0]!, `  … ${run.length - 2} lines …`, run.at(-1)!] : run))
+    k = end
+  }
+  return kept
 }
 
 function slowestOf(walked: readonly WalkedCommand[]): string {
