@@ -18,6 +18,9 @@ export const auditReads = 64
 export const rememberedAnswersMax = 256
 export const answeredImagesMax = 64
 
+/** Reads of a measurement, of which the soonest counts: the first may open a connection, and any meet a busy moment. */
+export const measurementReads = 3
+
 /** The interval at which a location that is not read is measured again. */
 export const remeasureMs = 15_000
 

@@ -21,6 +21,7 @@ import {
   locatedImagesMax,
   locationSoonerFactor,
   lookMsMax,
+  measurementReads,
   remeasureMs,
   sampleBytes,
 } from './limits.ts'
@@ -76,6 +77,7 @@ export class LocatedOrigin extends ForwardingOrigin {
   readonly #readers: ReaderTable | null
   readonly #answers = new RecentAnswers<Place | null>()
   readonly #places = new LruMap<string, readonly Place[]>(locatedImagesMax)
+  #isPrimaryMeasured = false
   /** Ends comparisons and measurements. */
   readonly #stop = new LightAbortSignal()
 
@@ -209,9 +211,12 @@ export class LocatedOrigin extends ForwardingOrigin {
         place.working = null
       })
     }
-    const isPrimaryDue = this.#primary.ageMs > remeasureMs && !this.#primary.isAway
+    const isPrimaryDue = this.#primary.ageMs > remeasureMs && !this.#primary.isAway && !this.#isPrimaryMeasured
     if (isPrimaryDue && places.some(({ image: located }) => located !== null)) {
-      void this.#measure(image, this.#primary, image)
+      this.#isPrimaryMeasured = true
+      void this.#measure(image, this.#primary, image).then(() => {
+        this.#isPrimaryMeasured = false
+      })
     }
     return places
   }
@@ -247,7 +252,13 @@ export class LocatedOrigin extends ForwardingOrigin {
     const offset = Math.min(Math.floor(this.#parts.random() * samples) * sampleBytes, image.sizeBytes - length)
     const options = { signal: this.#stop, isOptional: true }
     const read = () => location.origin.read(located, offset, Buffer.allocUnsafeSlow(length), options)
-    await this.#timed(location, length, read, options).catch(() => {})
+    let soonestMs = Number.POSITIVE_INFINITY
+    try {
+      for (let reads = 0; reads < measurementReads; reads++) {
+        soonestMs = Math.min(soonestMs, await this.#timed(location, length, read, options))
+      }
+      location.measured(soonestMs)
+    } catch {} // It counts as failed.
     this.#changed(image)
   }
 
@@ -329,12 +340,15 @@ export class LocatedOrigin extends ForwardingOrigin {
     }
   }
 
-  async #timed(location: Location, bytes: number, read: () => Promise<void>, { signal }: ReadOptions): Promise<void> {
+  /** @returns the time that it took, in milliseconds */
+  async #timed(location: Location, bytes: number, read: () => Promise<void>, { signal }: ReadOptions): Promise<number> {
     const { now } = this.#parts
     const startMs = now()
     try {
       await read()
-      location.answered(bytes, now() - startMs)
+      const tookMs = now() - startMs
+      location.answered(bytes, tookMs)
+      return tookMs
     } catch (error) {
       if (!signal.aborted) location.failed()
       throw error

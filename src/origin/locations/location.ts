@@ -80,6 +80,11 @@ export class Location {
     if (bytes > smallBytes && ms > 0) this.#bytesPerSecond = mixed(this.#bytesPerSecond, (bytes / ms) * 1000)
   }
 
+  /** A measurement, in the place of the figure of before, which may be old. */
+  measured(latencyMs: number): void {
+    this.#latencyMs = latencyMs
+  }
+
   failed(): void {
     this.#requests++
     this.#errors++

@@ -20,7 +20,7 @@ interface World {
   readonly clock: { nowMs: number }
   states(): Promise<string[]>
   /** Is a read right? */
-  read(offset: number, length: number): Promise<boolean>
+  read(offset: number, length: number, isProven?: boolean): Promise<boolean>
 }
 
 /** An origin that takes 100 ms by the clock of the test, and locations of 1 ms. */
@@ -44,9 +44,9 @@ async function locating(t: Test, ...seeds: number[]): Promise<World> {
   const origin = new LocatedOrigin(primary, others, parts)
   t.teardown(() => origin.close())
   const image = identify(await primary.lookup('a'))
-  const read = async (offset: number, length: number) => {
+  const read = async (offset: number, length: number, isProven = false) => {
     const target = Buffer.alloc(length)
-    await origin.read(image, offset, target, { signal })
+    await origin.read(image, offset, target, { signal, isProven })
     return target.equals(primary.bytes('a', offset, length))
   }
   const states = async () => (await origin.locationsOf(image)).map(({ state, isRead }) => state + (isRead ? '*' : ''))
@@ -100,6 +100,28 @@ t.test('the location that is expected to answer first is read, after it was comp
   t.ok(await read(90_000, 8192))
   // Two for readers, and one of the audit.
   t.same([primary.reads, others[0]!.reads], [before + 1, there + 3])
+})
+
+t.test('a location that is slow while it is measured', async t => {
+  for (const [slowReads, expected] of [
+    [2, 'good*'],
+    [3, 'good'],
+  ] as const) {
+    const { others, clock, read, states } = await locating(t, 1)
+    let reads = 0
+    others[0]!.gate = async () => {
+      clock.nowMs += reads++ < slowReads ? 500 : 1
+    }
+    // Of proven bytes, the size alone is compared: all reads of the location measure it.
+    t.ok(await read(0, 4096, true))
+    t.same((await states()).at(-1), expected, `${slowReads} of three reads are slow`)
+    // Some while later; the origin is read in between.
+    for (let looks = 0; looks < 2; looks++) {
+      clock.nowMs += 8_000
+      t.ok(await read(70_000, 4096, true))
+    }
+    t.same((await states()).at(-1), 'good*', 'the next measurement counts alone')
+  }
 })
 
 t.test('a location with other bytes, another size or another digest is quarantined and never read', async t => {
