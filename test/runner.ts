@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { parse } from 'yaml'
 import { attempt } from './fixtures/run.ts'
-import { until } from './fixtures/until.ts'
+import { patienceMs, until } from './fixtures/until.ts'
 import type { Check, Company, Result } from './runner/check.ts'
 import { type Ended, runChild } from './runner/child.ts'
 import { alone, everything, fileMsMax, mounting, ofNode, onlyFiles, slots, testFiles, weights } from './runner/plan.ts'
@@ -18,7 +18,6 @@ import { runInSlots } from './runner/slots.ts'
 import { Tally } from './runner/tally.ts'
 import { judgeTap, tapFile } from './runner/tap-file.ts'
 
-const patienceMs = 60_000
 const well = { code: 0, signal: null, isLate: false, seconds: 1, cpuSeconds: 1 } as const
 const wellResult: Result = { passed: 1, failed: 0, skipped: [], seconds: 1, cpuSeconds: 1, output: [] }
 const unexplainedBy = (machine: Partial<Machine>, reason: string, env: NodeJS.ProcessEnv = {}) =>

@@ -10,6 +10,18 @@ export const runAfter: RunAfter = (ms, work) => {
   return () => clearTimeout(timer)
 }
 
+/** The same a turn later: after a long one of the event loop, what has come in time is seen only then. */
+export function runAfterTurn(ms: number, work: () => void, after = runAfter): () => void {
+  let turn: NodeJS.Immediate | undefined
+  const cancel = after(ms, () => {
+    turn = setImmediate(work)
+  })
+  return () => {
+    cancel()
+    clearImmediate(turn)
+  }
+}
+
 /** No reason for the process to stay. */
 export const runEvery: RunEvery = (ms, work) => {
   const timer = setInterval(work, ms).unref()

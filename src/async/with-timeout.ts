@@ -1,6 +1,7 @@
 /**
  * Waiting, but not for ever.
  */
+import { runAfterTurn } from './timers.ts'
 
 /**
  * The value of `promise`, unless it takes longer than `ms`. What comes too late is dropped, a late rejection too.
@@ -14,18 +15,13 @@ export function withTimeout<T>(ms: number, promise: Promise<T>, late: () => Erro
 
 /** The same with what `late` returns in the place of a value that takes longer. */
 export async function valueWithin<T>(ms: number, promise: Promise<T>, late: () => T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  let turn: NodeJS.Immediate | undefined
+  let cancel!: () => void
   const elapsed = new Promise<void>(resolve => {
-    timer = setTimeout(() => {
-      // One turn more: after a long one of the event loop, what has come in time is seen only now.
-      turn = setImmediate(resolve)
-    }, ms)
+    cancel = runAfterTurn(ms, resolve)
   })
   try {
     return await Promise.race([promise, elapsed.then(late)])
   } finally {
-    clearTimeout(timer)
-    clearImmediate(turn)
+    cancel()
   }
 }

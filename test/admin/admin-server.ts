@@ -30,9 +30,8 @@ import type { Explanation } from '../../src/cache/operations/explain-read.ts'
 import type { PlanBasis } from '../../src/cache/plan/plan-basis.ts'
 import { loadAddon } from '../../src/native/addon.ts'
 import { attempt } from '../fixtures/run.ts'
-import { until } from '../fixtures/until.ts'
+import { patienceMs, until } from '../fixtures/until.ts'
 
-const patienceMs = 60_000
 const { peerUid } = loadAddon()
 const uid = process.getuid!()
 const admission = { peerUid, uid }

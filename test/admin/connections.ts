@@ -11,9 +11,7 @@ import { AdminServer } from '../../src/admin/admin-server.ts'
 import { adminAnswerBytesMax, adminConnectionsMax } from '../../src/admin/limits.ts'
 import type { AdminHandlers } from '../../src/admin/routes.ts'
 import { loadAddon } from '../../src/native/addon.ts'
-import { until } from '../fixtures/until.ts'
-
-const patienceMs = 60_000
+import { patienceMs, until } from '../fixtures/until.ts'
 
 /** A path that is short enough. */
 function socketIn(t: Pick<Test, 'teardown'>): string {

@@ -3,12 +3,11 @@
  * the files that it names. It asks no daemon and no origin.
  */
 
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import { silentLogger } from '../../base/logger.ts'
 import { findOverlaps } from '../../daemon/config/check-overlap.ts'
 import { checkSecrets } from '../../daemon/config/check-secrets.ts'
-import { configure } from '../../daemon/config/configuration.ts'
+import { configure, ownSurroundings } from '../../daemon/config/configuration.ts'
 import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
 import { readConfigurationFile } from '../../daemon/config/configuration-file.ts'
 import { effectiveConfigText } from '../../daemon/config/effective-config.ts'
@@ -20,8 +19,7 @@ export async function checkConfig(path: string): Promise<number> {
   const file = resolve(path)
   try {
     const { document, settings } = await readConfigurationFile(file)
-    const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
-    const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, surroundings)
+    const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, ownSurroundings())
     const { wrong, odd } = await checkSecrets(configuration, silentLogger)
     const overlaps = settings.mountpoint === null ? [] : await findOverlaps(configuration)
     for (const line of [...wrong, ...overlaps, ...odd]) remark(`parentfs: ${line}`)

@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { messageOf } from '../../base/errors.ts'
+import { isWithin } from '../../base/is-within.ts'
 import { parseMountTable } from '../../daemon/mount/mount-table.ts'
 import { indexLockedBytesMax } from '../../index/guard/limits.ts'
 import { loadAddon } from '../../native/addon.ts'
@@ -84,8 +85,8 @@ function rightsOf({ uid, read, hasProgram }: HostFacts): Finding {
  * Source: mount_namespaces(7).
  */
 function propagationOf({ read }: HostFacts, mountpoint: string): Finding {
-  const contains = (directory: string) => `${mountpoint}/`.startsWith(directory === '/' ? '/' : `${directory}/`)
-  const above = parseMountTable(read('/proc/self/mountinfo') ?? '').filter(entry => contains(entry.mountpoint))
+  const table = parseMountTable(read('/proc/self/mountinfo') ?? '')
+  const above = table.filter(entry => isWithin(mountpoint, entry.mountpoint))
   // Of several on one directory, the last is the visible one.
   const [holder] = above.reverse().sort((a, b) => b.mountpoint.length - a.mountpoint.length)
   if (!holder) return note('propagation', 'not known: no mounts in /proc/self/mountinfo', 'mount /proc')

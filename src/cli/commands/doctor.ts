@@ -1,9 +1,8 @@
 /**
  * `parentfs doctor`: looks at the host, the cache disk and the origins, and says what to do about each finding.
  */
-import { homedir } from 'node:os'
 import { resolve } from 'node:path'
-import { configure } from '../../daemon/config/configuration.ts'
+import { configure, ownSurroundings } from '../../daemon/config/configuration.ts'
 import { readConfigurationFile } from '../../daemon/config/configuration-file.ts'
 import type { ConfigurationDocument } from '../../daemon/config/settings.ts'
 import { failedExitCode } from '../output/exit-codes.ts'
@@ -26,11 +25,10 @@ export interface DoctorArguments {
  * @throws ConfigurationError when the file or the URL cannot be understood
  */
 export async function doctor({ origin, config, cacheDir, json }: DoctorArguments): Promise<number> {
-  const uid = process.getuid?.() ?? 0
   const { document, mountpoint } = await documentOf(origin, config)
-  const surroundings = { uid, gid: process.getgid?.() ?? 0, home: homedir() }
+  const surroundings = ownSurroundings()
   const configuration = document && configure({ document, mountpoint: '' }, surroundings)
-  const fallback = uid === 0 ? '/var/cache/parentfs' : `${homedir()}/.cache/parentfs`
+  const fallback = surroundings.uid === 0 ? '/var/cache/parentfs' : `${surroundings.home}/.cache/parentfs`
   const directory = cacheDir ?? configuration?.cache.directory ?? fallback
   const findings: Finding[] = [...checkHost(mountpoint), ...(await checkDisk(resolve(directory)))]
   // One after the other: their latencies are measured.

@@ -11,7 +11,7 @@ import { CacheError, messageOf } from '../../base/errors.ts'
 import { makeDirectories } from '../../base/make-directories.ts'
 import { formatSize } from '../../base/sizes.ts'
 import { findOverlaps } from '../../daemon/config/check-overlap.ts'
-import { configure, judge, sentence } from '../../daemon/config/configuration.ts'
+import { configure, judge, ownSurroundings, sentence } from '../../daemon/config/configuration.ts'
 import { capacityBytesDefault } from '../../daemon/config/limits.ts'
 import { outageChoices } from '../../daemon/config/settings.ts'
 import { remark, say } from '../output/terminal-output.ts'
@@ -96,8 +96,7 @@ async function complaintAbout(answers: Partial<Answers>): Promise<string | null>
   const { complaints } = judge(document)
   if (complaints !== null) return complaints.map(sentence).join('; ')
   if (answers.mountpoint === undefined) return null
-  const surroundings = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
-  const overlaps = await findOverlaps(configure({ document, mountpoint: answers.mountpoint }, surroundings))
+  const overlaps = await findOverlaps(configure({ document, mountpoint: answers.mountpoint }, ownSurroundings()))
   return overlaps.length === 0 ? null : overlaps.join('; ')
 }
 

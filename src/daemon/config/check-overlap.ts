@@ -6,6 +6,7 @@ import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { CacheError } from '../../base/errors.ts'
+import { isWithin } from '../../base/is-within.ts'
 import type { Configuration } from './configuration.ts'
 
 type Places = Pick<Configuration, 'mountpoint' | 'places'> & { readonly cache: { readonly directory: string } }
@@ -33,10 +34,6 @@ export async function findOverlaps({ mountpoint, cache, places }: Places): Promi
     found.push(`${what} ${why}: mount elsewhere, or name another directory`)
   }
   return found
-}
-
-function isWithin(path: string, directory: string): boolean {
-  return `${path}/`.startsWith(directory === '/' ? '/' : `${directory}/`)
 }
 
 /** Without symbolic links, as far as it is there. */

@@ -3,6 +3,7 @@
  */
 import { createHash } from 'node:crypto'
 import { statfs } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { z } from 'zod'
 import { CacheError } from '../../base/errors.ts'
@@ -40,6 +41,11 @@ export interface Surroundings {
   readonly uid: number
   readonly gid: number
   readonly home: string
+}
+
+/** Those of this process. */
+export function ownSurroundings(): Surroundings {
+  return { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() }
 }
 
 /** Something wrong with a document. */

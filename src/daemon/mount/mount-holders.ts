@@ -8,6 +8,7 @@
  * Only files under /proc and /sys are read, never one of the mount itself: the mount may be the one that hangs.
  */
 import { readdir, readFile, readlink } from 'node:fs/promises'
+import { isWithin } from '../../base/is-within.ts'
 import { type MountEntry, parseMountTable, readMountTable } from './mount-table.ts'
 
 export interface Holder {
@@ -76,7 +77,7 @@ async function usesOneOf(pid: string, copies: readonly MountEntry[]): Promise<bo
 }
 
 async function holds(pid: string, mountpoints: readonly string[]): Promise<boolean> {
-  const isOneOfTheirs = (path: string) => mountpoints.some(mountpoint => isInside(path, mountpoint))
+  const isOneOfTheirs = (path: string) => mountpoints.some(mountpoint => isWithin(path, mountpoint))
   const fds = await orElse(readdir(`/proc/${pid}/fd`), [])
   const links = ['cwd', 'root', 'exe', ...fds.map(fd => `fd/${fd}`)]
   for (const link of links) {
@@ -100,7 +101,7 @@ async function loopDevices(mountpoint: string): Promise<Holder[]> {
   const found: Holder[] = []
   for (const device of await orElse(readdir('/sys/block'), [])) {
     const file = (await orElse(readFile(`/sys/block/${device}/loop/backing_file`, 'utf8'), '')).trimEnd()
-    if (isInside(file, mountpoint)) found.push({ pid: null, command: `/dev/${device} of ${file}` })
+    if (isWithin(file, mountpoint)) found.push({ pid: null, command: `/dev/${device} of ${file}` })
   }
   return found
 }
@@ -110,10 +111,6 @@ async function mountsBelow(mountpoint: string): Promise<Holder[]> {
   return table
     .filter(entry => entry.mountpoint.startsWith(`${mountpoint}/`))
     .map(entry => ({ pid: null, command: `the mount on ${entry.mountpoint}` }))
-}
-
-function isInside(path: string, mountpoint: string): boolean {
-  return path === mountpoint || path.startsWith(`${mountpoint}/`)
 }
 
 async function orElse<T>(promise: Promise<T>, fallback: T): Promise<T> {

@@ -5,7 +5,6 @@ import '../../base/no-inspector.ts'
 import { writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Socket } from 'node:net'
-import { homedir } from 'node:os'
 import { isatty } from 'node:tty'
 import { prepareRuntimeDirectory, runtimeDirectory, runtimeSurroundings, socketPath } from '../../admin/socket-path.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
@@ -14,7 +13,7 @@ import { printable } from '../../base/printable.ts'
 import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
 import { loadAddon } from '../../native/addon.ts'
 import { checkLayout } from '../../store/disk/cache-directory.ts'
-import { type Configuration, configure } from '../config/configuration.ts'
+import { type Configuration, configure, ownSurroundings } from '../config/configuration.ts'
 import { createLogger } from '../config/create-logger.ts'
 import { openLogDestination } from '../config/log-destination.ts'
 import type { Settings } from '../config/settings.ts'
@@ -105,7 +104,7 @@ function adminSocketPathOf({ mountpoint }: Configuration): string {
 }
 
 function configureFor(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration {
-  return configure(settings, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0, home: homedir() })
+  return configure(settings, ownSurroundings())
 }
 
 /** A directory beside the socket: gone with the next boot of the machine at the latest. */

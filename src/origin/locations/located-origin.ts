@@ -77,7 +77,7 @@ export class LocatedOrigin extends ForwardingOrigin {
   readonly #readers: ReaderTable | null
   readonly #answers = new RecentAnswers<Place | null>()
   readonly #places = new LruMap<string, readonly Place[]>(locatedImagesMax)
-  #isPrimaryMeasured = false
+  #isMeasuringPrimary = false
   /** Ends comparisons and measurements. */
   readonly #stop = new LightAbortSignal()
 
@@ -211,11 +211,11 @@ export class LocatedOrigin extends ForwardingOrigin {
         place.working = null
       })
     }
-    const isPrimaryDue = this.#primary.ageMs > remeasureMs && !this.#primary.isAway && !this.#isPrimaryMeasured
+    const isPrimaryDue = this.#primary.ageMs > remeasureMs && !this.#primary.isAway && !this.#isMeasuringPrimary
     if (isPrimaryDue && places.some(({ image: located }) => located !== null)) {
-      this.#isPrimaryMeasured = true
+      this.#isMeasuringPrimary = true
       void this.#measure(image, this.#primary, image).then(() => {
-        this.#isPrimaryMeasured = false
+        this.#isMeasuringPrimary = false
       })
     }
     return places

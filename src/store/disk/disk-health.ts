@@ -10,7 +10,7 @@
  * It takes several failures in a short time to leave `healthy` (one, where it can only repeat: a full or a read-only
  * file system, a failed sync, a stall), and several good probes in a row to come back. Each change is one log line.
  */
-import type { RunAfter } from '../../async/timers.ts'
+import { type RunAfter, runAfterTurn } from '../../async/timers.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { DiskTimeouts } from './disk-timeouts.ts'
@@ -196,18 +196,10 @@ export class DiskHealth {
   }
 
   #deadline<T>(ms: number, value: T): { readonly promise: Promise<T>; readonly cancel: () => void } {
-    let cancelTimer!: () => void
-    let turn: NodeJS.Immediate | undefined
+    let cancel!: () => void
     const promise = new Promise<T>(resolve => {
-      cancelTimer = this.#options.after(ms, () => {
-        // One turn more: after a long one of the event loop, what has come in time is seen only now.
-        turn = setImmediate(() => resolve(value))
-      })
+      cancel = runAfterTurn(ms, () => resolve(value), this.#options.after)
     })
-    const cancel = () => {
-      cancelTimer()
-      clearImmediate(turn)
-    }
     return { promise, cancel }
   }
 

@@ -13,13 +13,12 @@ import { type RbdOptions, RbdOrigin } from '../../../src/origin/ceph/rbd.ts'
 import type { CephTestCluster } from '../../fixtures/ceph/cluster.ts'
 import { freePort } from '../../fixtures/free-port.ts'
 import { type SampleImage, sampleBytes, writeSample } from '../../fixtures/images.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const sample: SampleImage = { seed: 31, sizeBytes: 4 * 1024 * 1024, dataShare: 1 }
 /** Longest time of one call here, and the time that a busy machine adds to it. */
 const callMsMax = 2_000
 const marginMs = 8_000
-const patienceMs = 60_000
 const pieceBytes = 64 * 1024
 
 export function cephFaults(cluster: () => CephTestCluster): void {
@@ -168,15 +167,23 @@ async function stoppedMonitor(t: Test, { cluster, origin, image }: Parts): Promi
   t.ok((await again(() => late.list({ signal: new AbortController().signal }))).length > 0)
 }
 
-async function killedOsd(t: Test, { cluster, origin, image }: Parts): Promise<void> {
+/** Kill the OSD under a client that has read. @returns a read of that client, which has failed in time once */
+async function killOsd(t: Test, { cluster, origin, image }: Parts, piece: number) {
   const opened = origin(t)
   const read = await image(opened, 'faults@s')
   t.ok(await again(() => isRight(opened, read)))
   await cluster.kill('osd')
-  t.equal(await codeInTime(t, () => isRight(opened, read, 3)), 'origin-timeout')
+  const readOnce = () => isRight(opened, read, piece)
+  t.equal(await codeInTime(t, readOnce), 'origin-timeout')
+  return { image: read, readOnce }
+}
+
+async function killedOsd(t: Test, parts: Parts): Promise<void> {
+  const { cluster } = parts
+  const { readOnce } = await killOsd(t, parts, 3)
   cluster.begin('osd')
   try {
-    t.ok(await again(() => isRight(opened, read, 3)))
+    t.ok(await again(readOnce))
   } catch (error) {
     t.comment(await cluster.troubles())
     throw error
@@ -184,22 +191,19 @@ async function killedOsd(t: Test, { cluster, origin, image }: Parts): Promise<vo
 }
 
 /** The library hears of one change after the other. Then it has to ask by itself where the OSD is. */
-async function movedOsd(t: Test, { cluster, origin, image }: Parts): Promise<void> {
-  const opened = origin(t)
-  const read = await image(opened, 'faults@s')
-  t.ok(await again(() => isRight(opened, read)))
-  await cluster.kill('osd')
-  t.equal(await codeInTime(t, () => isRight(opened, read, 5)), 'origin-timeout')
+async function movedOsd(t: Test, parts: Parts): Promise<void> {
+  const { cluster, origin } = parts
+  const { image, readOnce } = await killOsd(t, parts, 5)
   await cluster.tool('ceph', 'osd', 'set', 'noscrub')
-  t.equal(await codeInTime(t, () => isRight(opened, read, 5)), 'origin-timeout')
+  t.equal(await codeInTime(t, readOnce), 'origin-timeout')
   // Other ports than those of before.
   cluster.begin('osd', '--ms_bind_port_min', '7100')
   const other = origin(t)
-  t.ok(await again(() => isRight(other, read, 5)), 'one that connects now')
+  t.ok(await again(() => isRight(other, image, 5)), 'one that connects now')
   let tries = 0
   const isFound = () => {
     tries++
-    return isRight(opened, read, 5)
+    return readOnce()
   }
   t.ok(await again(isFound))
   t.ok(tries <= 8, `${tries} calls: by itself it is found after twenty`)

@@ -8,9 +8,8 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import { run } from '../../fixtures/run.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
-const patienceMs = 60_000
 const top = mkdtempSync(join(tmpdir(), 'parentfs-log-'))
 t.teardown(() => rmSync(top, { recursive: true, force: true }))
 

@@ -8,9 +8,7 @@ import { ownWorkerMain, workerMainIn } from '../../../src/daemon/supervisor/work
 import { WorkerProgramCopy } from '../../../src/daemon/supervisor/worker-program-copy.ts'
 import { workerProgramFilesOf } from '../../../src/daemon/supervisor/worker-program-files.ts'
 import { workerProgramPlaces } from '../../../src/daemon/supervisor/worker-program-places.ts'
-import { until } from '../../fixtures/until.ts'
-
-const patienceMs = 60_000
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 /** An installation of a program that imports packages, one of which has another within. */
 function installIn(top: string): string {

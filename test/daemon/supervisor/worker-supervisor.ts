@@ -5,9 +5,7 @@ import { CacheError } from '../../../src/base/errors.ts'
 import { protocolVersion } from '../../../src/daemon/ipc/messages.ts'
 import { restartPauseMsMax, workerHangMsMax } from '../../../src/daemon/supervisor/limits.ts'
 import { FakeWorker, negotiated, setUpSupervisor as setUp, setUpWorkerSupervisor } from '../../fixtures/fake-worker.ts'
-import { until } from '../../fixtures/until.ts'
-
-const patienceMs = 60_000
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 t.test('a worker that dies is followed by another on the same descriptor, told what was agreed', async t => {
   const { worker, workers, mounter, closed, supervisor } = setUp()

@@ -7,11 +7,9 @@ import { configure } from '../../../src/daemon/config/configuration.ts'
 import { warmUpCpuMsMax, warmUpRandomReads } from '../../../src/daemon/worker/limits.ts'
 import { type WarmUpContext, warmUp } from '../../../src/daemon/worker/warm-up.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
-const patienceMs = 60_000
-
 interface Line {
   readonly fields: { readonly cpuMs?: number; readonly err?: Error }
   readonly message: string

@@ -18,10 +18,9 @@ import { Worker } from '../../../src/daemon/worker/worker.ts'
 import type { WorkerRooms } from '../../../src/daemon/worker/worker-rooms.ts'
 import { noPoisonVerdict } from '../../../src/fuse/kernel/inflight-journal.ts'
 import { deferred } from '../../fixtures/deferred.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 import { liveStatus } from '../../fixtures/web-page.ts'
 
-const patienceMs = 60_000
 const negotiated = { minor: 45, flags: 1, flags2: 2, maxReadaheadBytes: 131072 }
 const configuration = {
   mountpoint: '/mnt',

@@ -11,15 +11,13 @@ import { originQueueMax } from '../../../src/origin/wrappers/limits.ts'
 import { originContract } from '../../contract/origin.ts'
 import { noHoles } from '../../fixtures/extents.ts'
 import { ScriptedOrigin } from '../../fixtures/scripted-origin.ts'
-import { until } from '../../fixtures/until.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 originContract('a limited directory', async directory => {
   return new ConcurrencyLimitOrigin(new FileOrigin(pathToFileURL(directory).href, noHoles), 2)
 })
 
 const signal = new AbortController().signal
-const patienceMs = 60_000
-
 /** An origin with calls that wait to be let go, in order of arrival. */
 function held(activeMax: number, queueMax?: number) {
   const waiting: (() => void)[] = []
