@@ -3,7 +3,7 @@
  */
 import { CacheError } from '../base/errors.ts'
 import type { LongOptions } from '../cache/operations/operations.ts'
-import type { FleetStatus, UnitExplanation } from '../fleet/asking/fleet-group.ts'
+import type { FleetStatus, UnitExplanation } from '../fleet/asking/fleet-status.ts'
 import type { PromotedMember } from '../fleet/asking/group-promotion.ts'
 import type { Progress } from './progress-stream.ts'
 

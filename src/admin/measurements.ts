@@ -7,7 +7,7 @@ import type { LatencyCounts } from '../base/latency-histogram.ts'
 import type { PromotionCounters } from '../cache/fetch/promoter.ts'
 import type { CacheMode } from '../cache/modes/cache-mode.ts'
 import type { KnownImageCounters } from '../cache/names/forget-unused.ts'
-import type { FleetStatus } from '../fleet/asking/fleet-group.ts'
+import type { FleetStatus } from '../fleet/asking/fleet-status.ts'
 import type { LibrbdReport } from './librbd-report.ts'
 import type { DaemonState, Status } from './status.ts'
 

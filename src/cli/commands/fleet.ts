@@ -2,7 +2,7 @@
  * `parentfs fleet` and `parentfs fleet leave`: shows the group of a mount, and takes its host out of it.
  */
 import { requestFleet, requestFleetLeave } from '../../admin/admin-client.ts'
-import type { FleetStatus, MemberStatus, UnitExplanation } from '../../fleet/asking/fleet-group.ts'
+import type { FleetStatus, MemberStatus, UnitExplanation } from '../../fleet/asking/fleet-status.ts'
 import { newTable, share, size, trimmed } from '../output/tables.ts'
 import { say } from '../output/terminal-output.ts'
 import { findMount, noDaemon } from './target.ts'

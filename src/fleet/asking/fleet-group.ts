@@ -9,18 +9,19 @@ import type { Origin } from '../../origin/contract/origin.ts'
 import { GroupView, type KnownMember } from '../group/group-view.ts'
 import { joiningMs } from '../group/limits.ts'
 import type { Member } from '../group/member.ts'
-import type { MemberRegistry, RegistryState } from '../registry/registry.ts'
-import { FleetCounters, type UnitAnswer } from './fleet-counters.ts'
+import type { MemberRegistry } from '../registry/registry.ts'
+import { FleetCounters } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
+import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginReads } from './origin-reads.ts'
-import { type MemberCounters, PeerHealth, type PeerHealthName } from './peer-health.ts'
-import { type OwnProfiles, ProfileExchange, type ProfileExchangeCounters } from './profile-exchange.ts'
+import { PeerHealth } from './peer-health.ts'
+import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
-import { type OriginReason, type Peer, UnitReader } from './unit-reader.ts'
+import { type Peer, UnitReader } from './unit-reader.ts'
 import type { ViewFile } from './view-file.ts'
 
 /** Settings that may change while the group is open. */
@@ -59,54 +60,9 @@ export interface FleetGroupContext {
   dropUnits(units: readonly SecondHandUnit[]): void
 }
 
-/** A member, for operators. */
-export interface MemberStatus extends MemberCounters {
-  readonly id: string
-  readonly url: string
-  readonly rack: string
-  readonly weight: number
-  readonly state: Member['state'] | 'vanished'
-  readonly isOwn: boolean
-  readonly health: PeerHealthName
-  readonly reason: string
-  /** The median of its answers to short requests; null: too few are known. */
-  readonly latencyMs: number | null
-  /** Bytes that this host has sent to it. */
-  readonly sentBytes: number
-}
-
-export interface FleetStatus {
-  readonly group: string
-  readonly registry: RegistryState
-  /** Null: this host does not serve. */
-  readonly ownId: string | null
-  readonly state: Member['state'] | null
-  /** Seconds since the registry was heard of; null: never. */
-  readonly viewAgeSeconds: number | null
-  readonly members: readonly MemberStatus[]
-  /** Members that the view leaves out: over the bound, or with another block size. */
-  readonly refusedMembers: number
-  readonly memberBytes: number
-  readonly originBytes: Readonly<Record<OriginReason, number>>
-  readonly originReads: Readonly<Record<OriginReason, number>>
-  readonly offload: number | null
-  readonly hedges: { readonly paid: number; readonly unpaid: number }
-  readonly audits: SecondHandCounters
-  readonly profiles: ProfileExchangeCounters
-}
-
 interface OpenPeer extends Peer {
   readonly url: string
   readonly since: number
-}
-
-/** The members that are responsible for a unit, for explanations. */
-export interface UnitExplanation {
-  readonly unit: number
-  /** Ids, the owner first. */
-  readonly ranks: readonly string[]
-  readonly ownRank: number | null
-  readonly answeredBy: UnitAnswer | null
 }
 
 export class FleetGroup {
@@ -374,23 +330,9 @@ export class FleetGroup {
   }
 
   #statusOf(member: KnownMember): MemberStatus {
-    const { id, url, rack, weight, state, isListed } = member
-    const isOwn = id === this.view.own?.id
-    const health = isOwn ? null : (this.#peers.get(id)?.health ?? null)
-    const counters = health?.counters ?? { requests: 0, bytes: 0, refusals: 0, failures: 0 }
-    return {
-      id,
-      url,
-      rack,
-      weight,
-      state: isListed ? state : 'vanished',
-      isOwn,
-      health: health?.state ?? 'well',
-      reason: health?.reason ?? '',
-      latencyMs: health?.quantile(0, 0.5) ?? null,
-      sentBytes: this.#parts.sentTo(id),
-      ...counters,
-    }
+    const isOwn = member.id === this.view.own?.id
+    const health = isOwn ? null : (this.#peers.get(member.id)?.health ?? null)
+    return memberStatusOf(member, health, { isOwn, sentBytes: this.#parts.sentTo(member.id) })
   }
 }
 
