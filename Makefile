@@ -128,6 +128,8 @@ bench: setup-bench
 	@node build/bench/compare.js $(if $(QUICK),--quick) $(if $(RESUME),--resume)
 ifndef QUICK
 	@node build/bench/growth.js
+	@node build/bench/fleet.js
+	@node build/bench/serving.js
 endif
 
 bench-check: setup-test

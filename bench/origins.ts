@@ -18,6 +18,7 @@ import { S3Client } from '../test/fixtures/s3-client.ts'
 import { SwiftObjects, swiftAccess } from '../test/fixtures/swift-objects.ts'
 import { noSwift, startSwift } from '../test/fixtures/swift-server.ts'
 import { randomReads, read } from './compare/reading.ts'
+import { Teardown } from './compare/teardown.ts'
 import { startParentfs } from './contenders/parentfs.ts'
 import { percentile } from './replay/player.ts'
 import { describeMachine } from './report/machine.ts'
@@ -55,19 +56,6 @@ const kinds: Readonly<Record<string, { readonly missing: string | false; readonl
   s3: { missing: noSwift, start: startS3Bucket },
   glance: { missing: noGlance, start: startImageService },
   oci: { missing: noRegistry, start: startRegistry },
-}
-
-/** What tests have of `t`. */
-class Teardown {
-  readonly #ends: (() => unknown)[] = []
-
-  teardown(end: () => unknown): void {
-    this.#ends.unshift(end)
-  }
-
-  async end(): Promise<void> {
-    for (const end of this.#ends) await end()
-  }
 }
 
 const { processors, processor, kernel, load } = await describeMachine('')

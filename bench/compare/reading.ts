@@ -23,7 +23,7 @@ export const readingMsMax = 45_000
 export class Hung extends Error {}
 
 /** @throws Hung when it is late; Error when the reader failed */
-export async function read(reading: Reading): Promise<Played> {
+export async function read(reading: Reading, msMax = readingMsMax): Promise<Played> {
   const main = fileURLToPath(new URL('reader-main.js', import.meta.url))
   const child = spawn(process.execPath, [main], { stdio: ['pipe', 'pipe', 'pipe'] })
   child.stdin.end(JSON.stringify(reading))
@@ -37,7 +37,7 @@ export async function read(reading: Reading): Promise<Played> {
   let late: NodeJS.Timeout | undefined
   try {
     const code = await new Promise<number | null>((resolve, reject) => {
-      late = setTimeout(() => reject(new Hung(`no end after ${readingMsMax / 1000} s`)), readingMsMax)
+      late = setTimeout(() => reject(new Hung(`no end after ${msMax / 1000} s`)), msMax)
       child.once('error', reject).once('close', resolve)
     })
     if (code !== 0) throw new Error(wrote.trim() || `the reader ended with ${code}`)
