@@ -12,7 +12,7 @@ import { readTrace, type TracedRead } from '../fixtures/traces.ts'
 
 const blockBytes = 64 * 1024
 const MiB = 1024 ** 2
-const limits = { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 256 }
+const limits = { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 256, waitRunMin: 4 }
 /** Blocks of one request of a stream, of which the first is a witness. */
 const pieceBlocks = 8
 
@@ -34,6 +34,7 @@ function replay(reads: readonly TracedRead[], imageBytes: number, policy: Policy
   const choice = readAroundChoices[policy?.choice ?? 'balanced']
   const budget = new ReadAroundBudget(new PrefetchAccuracy(), () => choice, new ReadAroundTally())
   const path = { bytesPerWait: policy?.bytesPerWait ?? 0, inFlightBytes: 0 }
+  const ofStreams = { ...limits, waitBlocks: path.bytesPerWait / blockBytes, waitRunsMax: choice.runsMax }
   /** Neighbours of misses that were not read yet. */
   const unread = new Set<number>()
   const [held, seenNoMore, pages] = [new Set<number>(), new Set<number>(), new Set<number>()]
@@ -53,7 +54,7 @@ function replay(reads: readonly TracedRead[], imageBytes: number, policy: Policy
     if (missed) stalled++
     if (!isSeen || !policy) continue
     if (missed) budget.missed((to - from) * blockBytes)
-    const wish = foresight.observe({ from, to, stalled: missed, missed }, limits, () => budget.bytesMax(path))
+    const wish = foresight.observe({ from, to, stalled: missed, missed }, ofStreams, () => budget.bytesMax(path))
     for (const span of wish?.spans ?? []) {
       for (let block = Math.max(0, span.from); block < span.to; block++) {
         const isWitness = !wish?.stream || block % pieceBlocks === 0 || block === span.from

@@ -12,6 +12,11 @@ export const prefetchRunBytesMin = 512 * KiB
  */
 export const prefetchSteepRunBytesMin = 2 * MiB
 /**
+ * The gapless run from which on as much is fetched ahead of a reader that waits as the path carries in the time of a
+ * wait, and the operator's multiple of the run at most. Of the recorded boots fewer reads wait then, for as many bytes.
+ */
+export const prefetchWaitRunBytesMin = 256 * KiB
+/**
  * The window of a stream, from its start to one that has gone on for long: 32 MiB are 27 ms of 10 Gbit/s, 8 requests of
  * 4 MiB.
  */
@@ -71,12 +76,14 @@ export const unpromotedMsMax = 10_000
  */
 export const prefetchRecentBytes = 64 * MiB
 export const prefetchUnreadShareMax = 0.5
-/** The bounds on bytes that are fetched around misses of one image, and never read. */
+/** The bounds on bytes that are fetched ahead of misses of one image, and never read. */
 export interface ReadAroundLimits {
   /** Their share of all that is fetched around misses. */
   readonly unreadShareMax: number
   /** Bytes that may be fetched before any of them was read. */
   readonly startBytes: number
+  /** Bytes that are fetched ahead of a short run, as a multiple of it. */
+  readonly runsMax: number
 }
 
 /**
@@ -84,9 +91,9 @@ export interface ReadAroundLimits {
  * its bytes by them; docs/PERFORMANCE.md has the figures.
  */
 export const readAroundChoices = {
-  frugal: { unreadShareMax: 0.4, startBytes: 8 * MiB },
-  balanced: { unreadShareMax: 0.7, startBytes: 32 * MiB },
-  fast: { unreadShareMax: 0.85, startBytes: 64 * MiB },
+  frugal: { unreadShareMax: 0.4, startBytes: 8 * MiB, runsMax: 0.5 },
+  balanced: { unreadShareMax: 0.7, startBytes: 32 * MiB, runsMax: 2 },
+  fast: { unreadShareMax: 0.85, startBytes: 64 * MiB, runsMax: 4 },
 } as const satisfies Readonly<Record<string, ReadAroundLimits>>
 export type ReadAroundChoice = keyof typeof readAroundChoices
 export const readAroundDefault: ReadAroundChoice = 'balanced'

@@ -15,6 +15,7 @@ import {
   prefetchRequestMsMax,
   prefetchRunBytesMin,
   prefetchSteepRunBytesMin,
+  prefetchWaitRunBytesMin,
   prefetchWindowBytesMin,
   prefetchWindowRequestsMax,
   profileBatchBytes,
@@ -31,7 +32,7 @@ import {
   type PrefetchRequest,
 } from './prefetch-queue.ts'
 import { isBusy, ReadAroundBudget, type ReadAroundCounters, ReadAroundTally } from './read-around-budget.ts'
-import type { Span, Stream } from './stream-detector.ts'
+import type { Span, Stream, StreamLimits } from './stream-detector.ts'
 
 /** A read, in bytes of the image. */
 export interface SeenByteRead {
@@ -105,7 +106,7 @@ export class Prefetcher {
     const { predictor, around } = this.#observed(stored)
     if (missed) around.missed((to - from) * blockBytes)
     const aroundBytesMax = () => Math.min(this.#parts.windowBytesMax(), around.bytesMax(this.#parts.pathOf(stored)))
-    const wish = predictor.observe({ from, to, stalled, missed }, this.#limits(blockBytes), aroundBytesMax)
+    const wish = predictor.observe({ from, to, stalled, missed }, this.#limits(stored), aroundBytesMax)
     if (!wish) return
     const { stream, spans } = wish
     const { stream: ofStreams } = this.#accuracy
@@ -160,12 +161,17 @@ export class Prefetcher {
     return observed
   }
 
-  #limits(blockBytes: number) {
+  #limits(stored: StoredImage): StreamLimits {
+    const { blockBytes } = stored.geometry
+    const path = this.#parts.pathOf(stored)
     const bytesMax = this.#parts.windowBytesMax()
     const windowMin = Math.max(2, prefetchWindowBytesMin / blockBytes)
     return {
       runMin: Math.max(2, prefetchRunBytesMin / blockBytes),
       steepMin: prefetchSteepRunBytesMin / blockBytes,
+      waitBlocks: isBusy(path) ? 0 : path.bytesPerWait / blockBytes,
+      waitRunMin: prefetchWaitRunBytesMin / blockBytes,
+      waitRunsMax: this.#parts.readAroundOf(stored).runsMax,
       windowMin,
       windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#accuracy.stream.scale) / blockBytes)),
     }
@@ -204,10 +210,10 @@ export class Prefetcher {
    */
   #pieceBlocks(stored: StoredImage, readBlocks: number, stream: Stream | null): number {
     const { blockBytes } = stored.geometry
-    const { bdpBytes: fullBytes, bytesPerSecond } = this.#parts.pathOf(stored)
+    const { bdpBytes: fullBytes, bytesPerSecond, bytesPerWait } = this.#parts.pathOf(stored)
     const filling = Math.max(fullBytes / 2, (bytesPerSecond * prefetchRequestMs) / 1000)
     const shareBytes = ((stream?.window ?? 0) * blockBytes) / prefetchWindowRequestsMax
-    const share = Math.min(shareBytes, (bytesPerSecond * prefetchRequestMsMax) / 1000)
+    const share = Math.min(shareBytes, Math.max((bytesPerSecond * prefetchRequestMsMax) / 1000, bytesPerWait))
     const wanted = Math.max(prefetchRequestBytesMin, readBlocks * blockBytes, filling, share)
     const blocks = Math.min(prefetchRequestBytesMax, wanted) / blockBytes
     return Math.min(blocksPerObject, 2 ** Math.round(Math.log2(Math.max(1, blocks))))

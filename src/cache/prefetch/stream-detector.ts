@@ -30,6 +30,11 @@ export interface StreamLimits {
   /** Blocks that are fetched ahead of a new stream, and of one that has gone on for long. */
   readonly windowMin: number
   readonly windowMax: number
+  /** Blocks that the path carries in the time of one wait: fetched ahead, they cost no more time than they may save. */
+  readonly waitBlocks: number
+  /** Blocks of a run from which on as many are fetched ahead of a reader that waits: a multiple of the run at most. */
+  readonly waitRunMin: number
+  readonly waitRunsMax: number
 }
 
 /** Streams that are remembered by image, those seen once included. */
@@ -125,16 +130,29 @@ export class Stream {
   /**
    * Twice the window when the reader waits for us, or has come so far again; at most half of all it has come. A long
    * run whose reader waits leaves a part of the path empty. Its window is at most all that it has come: it doubles at
-   * each trip, as TCP does.
+   * each trip, as TCP does. On a path that carries more in the time of a wait, it is that at once.
    */
-  grow({ runMin, steepMin, windowMin, windowMax }: StreamLimits, stalled: boolean): void {
+  grow(limits: StreamLimits, stalled: boolean): void {
+    const { runMin, steepMin, windowMin, windowMax } = limits
     const come = Math.abs(this.position - this.#start)
+    const worth = stalled ? this.#worth(limits) : 0
+    if (worth > this.window) {
+      this.window = worth
+      this.#grownAt = this.position
+      return
+    }
     const advanced = Math.abs(this.position - this.#grownAt)
     const comeMin = this.window === 0 ? runMin : (stalled && come >= steepMin ? 2 : 4) * this.window
     if (this.stride === 0 && come < comeMin) return
     if (this.window > 0 && !(stalled && advanced > 0) && advanced < this.window) return
     this.window = Math.min(windowMax, Math.max(windowMin, 2 * this.window))
     this.#grownAt = this.position
+  }
+
+  /** Blocks that cost no more time than the wait that they may save. */
+  #worth({ waitBlocks, waitRunMin, waitRunsMax, windowMax }: StreamLimits): number {
+    if (this.advance < waitRunMin) return 0
+    return Math.floor(Math.min(waitBlocks, waitRunsMax * this.advance, windowMax))
   }
 }
 

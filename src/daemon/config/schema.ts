@@ -140,7 +140,7 @@ const cache = z
     }),
     readAround: choiceField('readAround', readAroundWords, readAroundDefault, {
       live: true,
-      what: 'bytes fetched around clustered misses, as many as the link carries in the time of a wait; at most 40 % (frugal), 70 % (balanced) or 85 % (fast) of them go unread',
+      what: 'bytes fetched ahead of a wait, as many as the link carries in its time; of those around clustered misses at most 40 % (frugal), 70 % (balanced) or 85 % (fast) go unread, and ahead of a short run there are at most 0.5, 2 or 4 times its bytes',
     }),
     readTimeout: durationField({ min: 2 * storeReadLookMs, max: 30_000 }, storeReadMsMax, {
       live: false,

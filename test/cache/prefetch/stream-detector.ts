@@ -2,7 +2,7 @@ import t from 'tap'
 import { type SeenRead, StreamDetector, type StreamPrediction } from '../../../src/cache/prefetch/stream-detector.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
 
-const limits = { runMin: 2, steepMin: 32, windowMin: 2, windowMax: 256 }
+const limits = { runMin: 2, steepMin: 32, windowMin: 2, windowMax: 256, waitBlocks: 0, waitRunMin: 4, waitRunsMax: 2 }
 
 /** A read that waited for blocks that were never fetched. */
 function miss(from: number, count = 1): SeenRead {
@@ -133,7 +133,7 @@ t.test(`random reads are no streams (SEED=${seed})`, async t => {
 })
 
 /** A reader as fast as its bytes come, each fetch of which takes one trip. @returns blocks come and under way by trip */
-function ramp(readBlocks: number): { come: number; underWay: number }[] {
+function ramp(readBlocks: number, waitBlocks: number): { come: number; underWay: number }[] {
   const streams = new StreamDetector()
   const arrivals = new Map<number, number>()
   const trips: { come: number; underWay: number }[] = []
@@ -144,7 +144,7 @@ function ramp(readBlocks: number): { come: number; underWay: number }[] {
     for (const block of blocks) if (!arrivals.has(block)) arrivals.set(block, now + 1)
     const stalled = blocks.some(block => arrivals.get(block)! > now)
     const read = { from: at, to: at + readBlocks, stalled, missed }
-    const { spans = [] } = streams.observe(read, { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 512 }) ?? {}
+    const { spans = [] } = streams.observe(read, { ...limits, runMin: 8, windowMax: 512, waitBlocks }) ?? {}
     for (const { from, to } of spans) for (let k = from; k < to; k++) if (!arrivals.has(k)) arrivals.set(k, now + 1)
     if (!stalled) continue
     trips.push({ come: at, underWay: [...arrivals.values()].filter(arrival => arrival > now).length })
@@ -154,7 +154,7 @@ function ramp(readBlocks: number): { come: number; underWay: number }[] {
 
 t.test('the bytes under way double at each trip once a run is long, and are no more than the run', async t => {
   for (const readBlocks of [1, 2, 16]) {
-    const trips = ramp(readBlocks)
+    const trips = ramp(readBlocks, 0)
     const first = trips.findIndex(({ underWay }) => underWay > readBlocks)
     // 64 KiB each: 4 MiB are 2 Gbit/s over 16 ms, and 16 MiB have come.
     const full = trips.findIndex(({ underWay }) => underWay >= 64)
@@ -164,4 +164,25 @@ t.test('the bytes under way double at each trip once a run is long, and are no m
       t.ok(trips[k + 1]!.underWay >= 1.5 * trips[k]!.underWay, 'it grows')
     for (const { come, underWay } of trips) t.ok(underWay <= come + 2 * readBlocks, `${underWay} ahead of ${come}`)
   }
+})
+
+t.test('as much is under way at once as the path carries in a wait, and no more than twice the run', async t => {
+  for (const readBlocks of [1, 2, 16]) {
+    const trips = ramp(readBlocks, 512)
+    const first = trips.findIndex(({ underWay }) => underWay > readBlocks)
+    t.ok(trips[first]!.come <= Math.max(4, readBlocks), `it begins when ${trips[first]!.come} blocks have come`)
+    // 16 MiB have come three trips later, and 8 MiB are under way.
+    const full = trips.findIndex(({ underWay }) => underWay >= 128)
+    t.ok(full - first <= 3 && trips[full]!.come < 256, `${trips[full]!.come} blocks, ${full - first} trips`)
+    for (const { come, underWay } of trips)
+      t.ok(underWay <= 2 * (come + readBlocks) + readBlocks, `${underWay}, ${come}`)
+  }
+  for (const { come, underWay } of ramp(1, 8))
+    if (come < 16) t.ok(underWay <= 9, `${underWay} are more than it carries`)
+})
+
+t.test('a reader that does not wait has no more fetched for what the path carries', async t => {
+  const streams = new StreamDetector()
+  const quick = { ...limits, runMin: 8, waitBlocks: 512 }
+  for (let k = 0; k < 7; k++) t.equal(streams.observe({ ...miss(k), stalled: false }, quick), null)
 })
