@@ -26,7 +26,7 @@ export interface PassthroughImagesContext extends BlockRepairContext {
   readonly digester: Pick<DigestVerifier, 'state'>
   readonly pins: Pick<Pins, 'bytes'>
   readonly modes: Pick<ModeTable, 'of' | 'draining'>
-  /** Ids of images that the kernel reads from files of another cache directory. */
+  /** Ids of images that the kernel may read from files of another cache directory. */
   readonly passedElsewhere?: readonly string[]
   /** The image is open, or not any more. */
   readonly opens: { begin(imageId: string): void; end(imageId: string): void }
@@ -85,14 +85,17 @@ export class PassthroughImages {
     const stored = store.find(image.id)
     if (!stored || store.health.state !== 'healthy' || !servesHits(this.#parts.modes.of(image))) return false
     if (this.#parts.modes.draining.has(image.origin) || this.#suspensions > 0) return false
-    // On one node, two backing files are EIO.
-    if (this.#parts.passedElsewhere?.includes(image.id)) return false
     // Once it is given away nothing can be taken back: what the publisher says of it must be known.
     const digest = digester.state(image)
     if (digest !== 'verified' && digest !== 'none') return false
     if (stored.kernelRefs.count > 0) return stored.isSound
     // Held, and not by us: by opens that an earlier process answered.
     return stored.isSound && !stored.kernelRefs.exist && this.#fits(stored)
+  }
+
+  /** May the kernel read it from a file of another cache directory, for opens of before a move? */
+  isPassedElsewhere({ id }: Image): boolean {
+    return this.#parts.passedElsewhere?.includes(id) ?? false
   }
 
   /**

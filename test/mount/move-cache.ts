@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Status } from '../../src/admin/status.ts'
+import { nameSecondsValid } from '../../src/base/limits.ts'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import {
   cannotMount,
@@ -105,24 +106,48 @@ t.test('workers killed at every step of a move leave the old directory in force,
   t.same({ failed, wrong, errors }, { failed: 0, wrong: [], errors: [] }, `${reads} reads`)
 })
 
-t.test('a reader of the kernel goes on at the old file, and its image is opened beside it', passing, async t => {
-  const { where, readers, move } = await mounted(t)
-  await readers.stop()
-  await makeComplete(where, 'a.raw')
-  const handle = await openPassed(t, where, 'a.raw')
-  const other = join(where.top, 'other')
-  t.match(await move(other), { code: 0 })
-  t.same(readdirSync(where.cacheDirectory), [])
-  await makeComplete(where, 'a.raw')
-  const images = new Map([['a.raw', [bytes]]])
-  const again = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 8 })
-  await again.haveRead(300, loadMsMax)
-  const { failed, wrong } = await again.stop()
-  t.same({ failed, wrong }, { failed: 0, wrong: [] })
-  const buffer = Buffer.alloc(sample.sizeBytes)
-  await handle.read(buffer, 0, buffer.length, 0)
-  t.ok(buffer.equals(bytes))
-})
+t.test(
+  'a reader of the kernel goes on at the old file; once it has closed, the kernel reads the new one',
+  passing,
+  async t => {
+    const { where, readers, move } = await mounted(t)
+    await readers.stop()
+    await makeComplete(where, 'a.raw')
+    const handle = await openPassed(t, where, 'a.raw')
+    const other = join(where.top, 'other')
+    t.match(await move(other), { code: 0 })
+    t.same(readdirSync(where.cacheDirectory), [])
+    await until(async () => (await statusOf(where)).passthrough.off === '', patienceMs, 'passthrough after a takeover')
+    await makeComplete(where, 'a.raw')
+    const images = new Map([['a.raw', [bytes]]])
+    const again = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 8 })
+    // The kernel asks for a name anew when the answer of before has expired, and gets the node that is opened.
+    const lookups = 3
+    const endMs = Date.now() + lookups * nameSecondsValid * 1000
+    await until(() => Date.now() >= endMs, patienceMs, 'some lookups')
+    await again.haveRead(again.report().reads + 300, loadMsMax)
+    const { failed, wrong, errors } = await again.stop()
+    t.same({ failed, wrong, errors }, { failed: 0, wrong: [], errors: [] })
+    t.match((await statusOf(where)).passthrough, { off: '', opens: 0 }, 'two files on one node would be EIO')
+    const isRight = async (from: typeof handle) => {
+      const buffer = Buffer.alloc(sample.sizeBytes)
+      await from.read(buffer, 0, buffer.length, 0)
+      return buffer.equals(bytes)
+    }
+    t.ok(await isRight(handle))
+    await handle.close()
+    const passed = await openPassed(t, where, 'a.raw')
+    t.ok(await isRight(passed), 'of the new file')
+    // The next worker finds that one in use, and later free.
+    process.kill((await statusOf(where)).pid, 'SIGKILL')
+    await until(async () => (await statusOf(where)).passthrough.off === '', patienceMs, 'passthrough after a death')
+    t.ok(await isRight(passed))
+    t.match((await statusOf(where)).passthrough, { openNow: 0, images: 1 })
+    await passed.close()
+    await makeComplete(where, 'a.raw')
+    t.ok(await isRight(await openPassed(t, where, 'a.raw')))
+  },
+)
 
 t.test('a directory that cannot take the cache is refused, and nothing has changed', options, async t => {
   const { where, readers, move } = await mounted(t)

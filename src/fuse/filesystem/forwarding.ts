@@ -1,18 +1,16 @@
 /**
  * Forwarded opens: the kernel reads the origin's own file by itself, and asks neither us nor the cache.
  *
- * The kernel's rules are those of passthrough.ts: an image has a third node for these opens. After a takeover the
- * kernel may still read the file of an open that an earlier process has answered, and a second backing file on that
- * node would be EIO. So an image is forwarded again once the kernel has forgotten the node.
+ * The kernel's rules are those of passthrough.ts: an image has a third node for these opens. After a takeover an image
+ * is forwarded again once the kernel has forgotten the node: see forgotten-nodes.ts.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
-import { LruMap } from '../../base/lru-map.ts'
 import type { KnownImage } from './backend.ts'
+import { ForgottenNodes } from './forgotten-nodes.ts'
 import { FsError } from './fs-error.ts'
-import { forgottenNodesMax } from './limits.ts'
 import { type BackingFiles, type OpenedByPassthrough, PassedOpens } from './passed-opens.ts'
 import { forwardedNodeId } from './passthrough.ts'
 
@@ -48,8 +46,7 @@ export class Forwarding {
   readonly #kernel: ForwardingKernel
   readonly #logger: Logger
   readonly #opens: PassedOpens<number>
-  /** Nodes that the kernel knows from us, if at all: false while it is being asked. */
-  readonly #forgotten = new LruMap<bigint, boolean>(forgottenNodesMax)
+  readonly #forgotten: ForgottenNodes
   #isClosed = false
 
   /** @param now milliseconds, never going back */
@@ -58,6 +55,7 @@ export class Forwarding {
     this.#kernel = kernel
     this.#logger = logger
     this.#opens = new PassedOpens(kernel, image => backend.end(image), now)
+    this.#forgotten = new ForgottenNodes(nodeId => kernel.hasForgotten(nodeId))
   }
 
   /** The node that the kernel is to be told of; null: not one of these. */
@@ -116,17 +114,8 @@ export class Forwarding {
     }
   }
 
-  /** Is every open of this node ours? What is not known yet is asked, for the next lookup. */
+  /** Is every open of this node ours? */
   #isOurs(nodeId: bigint): boolean {
-    if (!this.#kernel.isTakenOver || this.#opens.isOpen(nodeId)) return true
-    const known = this.#forgotten.use(nodeId)
-    if (known === undefined) {
-      this.#forgotten.set(nodeId, false)
-      void this.#kernel.hasForgotten(nodeId).then(hasForgotten => {
-        if (hasForgotten) this.#forgotten.set(nodeId, true)
-        else this.#forgotten.delete(nodeId)
-      })
-    }
-    return known === true
+    return !this.#kernel.isTakenOver || this.#opens.isOpen(nodeId) || this.#forgotten.has(nodeId)
   }
 }

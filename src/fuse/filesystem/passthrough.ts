@@ -16,6 +16,7 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { StoreFile } from '../../native/addon.ts'
 import type { KnownImage } from './backend.ts'
+import { ForgottenNodes } from './forgotten-nodes.ts'
 import { type BackingFiles, type OpenedByPassthrough, PassedOpens } from './passed-opens.ts'
 
 /** The uppermost bits of the three nodes of an image, whose own ids have 62 bits; nested directories have 2. */
@@ -52,12 +53,16 @@ export interface PassthroughBackend {
   /** Hold the data file for one open; null when it may not be given. */
   begin(image: Image): StoreFile | null
   end(image: Image): void
+  /** May the kernel read it from a file of the cache directory of before, for opens of an earlier process? */
+  isPassedElsewhere(image: Image): boolean
 }
 
 /** Questions to the kernel. */
 export interface PassthroughKernel extends BackingFiles<StoreFile> {
   /** Why it reads nothing by itself; null when it does. */
   readonly off: () => string | null
+  /** Has it forgotten a node? Never rejects. */
+  hasForgotten(nodeId: bigint): Promise<boolean>
 }
 
 export class Passthrough {
@@ -65,6 +70,7 @@ export class Passthrough {
   readonly #kernel: PassthroughKernel
   readonly #logger: Logger
   readonly #opens: PassedOpens<StoreFile>
+  readonly #forgotten: ForgottenNodes
   #failure: string | null = null
 
   /** @param now milliseconds, never going back */
@@ -73,6 +79,7 @@ export class Passthrough {
     this.#kernel = kernel
     this.#logger = logger
     this.#opens = new PassedOpens(kernel, image => backend.end(image), now)
+    this.#forgotten = new ForgottenNodes(nodeId => kernel.hasForgotten(nodeId))
   }
 
   /** Why nothing is opened so; null when what may be is. */
@@ -83,7 +90,8 @@ export class Passthrough {
   /** The node that the kernel is to be told of for this image. */
   choose(known: KnownImage): KnownImage {
     if (this.off !== null || this.#opens.isRefused(known.image) || !this.#backend.offers(known.image)) return known
-    return { image: known.image, nodeId: passthroughNodeId(known.nodeId) }
+    const passed = { image: known.image, nodeId: passthroughNodeId(known.nodeId) }
+    return this.#isOurs(passed) ? passed : known
   }
 
   /**
@@ -92,7 +100,7 @@ export class Passthrough {
    */
   open(known: KnownImage, isDirect: boolean): OpenedByPassthrough {
     const { image } = known
-    const file = this.off === null ? this.#backend.begin(image) : null
+    const file = this.off === null && this.#isOurs(known) ? this.#backend.begin(image) : null
     if (!file) throw this.#opens.refuse(image)
     try {
       return this.#opens.open(known, isDirect, file)
@@ -122,5 +130,10 @@ export class Passthrough {
   /** See {@link PassedOpens.close}. */
   close(): void {
     this.#opens.close()
+  }
+
+  /** Is no file of another cache directory behind an open of this node? On one node, two backing files are EIO. */
+  #isOurs({ image, nodeId }: KnownImage): boolean {
+    return !this.#backend.isPassedElsewhere(image) || this.#opens.isOpen(nodeId) || this.#forgotten.has(nodeId)
   }
 }

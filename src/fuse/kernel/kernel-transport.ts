@@ -103,6 +103,7 @@ export class KernelTransport implements Transport {
       readsDirect: options.passesDirect ?? false,
       openBacking: (file: StoreFile) => this.#session.openBacking(file),
       closeBacking: (id: number) => this.#session.closeBacking(id),
+      hasForgotten: async (nodeId: bigint) => !this.#stopping && !(await this.#tell(invalidateAttributes(nodeId))),
     }
     const now = () => performance.now()
     this.#passthrough = new Passthrough(options.backend.passthrough, kernel, options.logger, now)
@@ -110,7 +111,6 @@ export class KernelTransport implements Transport {
       ...kernel,
       openBacking: (fd: number) => this.#session.openBackingOf(fd),
       isTakenOver: options.negotiated !== null,
-      hasForgotten: async (nodeId: bigint) => !this.#stopping && !(await this.#tell(invalidateAttributes(nodeId))),
     }
     const forwarding = new Forwarding(options.backend.forwarding, forwardingKernel, options.logger, now)
     this.#fileSystem = new FileSystem({

@@ -17,12 +17,16 @@ function setUp({ readsDirect = false } = {}) {
   backend.file = {} as StoreFile
   const known = backend.add({ name: 'a', sizeBytes: 5 })
   const session = new FakeSession({ onRequests: () => {}, onReports: () => {}, onEnd: () => {} })
-  const state = { off: null as string | null, nowMs: 0 }
+  const state = { off: null as string | null, nowMs: 0, forgotten: new Set<bigint>(), asked: 0 }
   const kernel = {
     off: () => state.off,
     readsDirect,
     openBacking: (file: StoreFile) => session.openBacking(file),
     closeBacking: (id: number) => session.closeBacking(id),
+    hasForgotten: async (nodeId: bigint) => {
+      state.asked++
+      return state.forgotten.has(nodeId)
+    },
   }
   const passthrough = new Passthrough(backend.passthrough, kernel, keepingLogger(), () => state.nowMs)
   const held = () => backend.held.get(known.image.id) ?? 0
@@ -146,4 +150,43 @@ t.test('at the end nothing is held, but backing ids stay for readers that have n
   passthrough.close()
   t.same([session.backings.size, held(), open()], [1, 0, 0])
   t.equal(passthrough.release(handle), false)
+})
+
+t.test('after a move of the cache an image is passed once the kernel has forgotten the node of before', async t => {
+  const { backend, known, session, state, passthrough, held, offer } = setUp()
+  offer(true)
+  backend.passedElsewhere.add(known.image.id)
+  const nodeId = passthroughNodeId(known.nodeId)
+  const asked = async () => {
+    const chosen = passthrough.choose(known)
+    await new Promise(resolve => setImmediate(resolve))
+    return chosen
+  }
+  t.equal(await asked(), known)
+  t.equal(await asked(), known, 'a reader of before may have it open')
+  t.throws(() => passthrough.open({ image: known.image, nodeId }, false), { code: 'stale-node' })
+  t.same([session.backings.size, held()], [0, 0])
+  await asked()
+  state.nowMs += 10_000
+  state.forgotten.add(nodeId)
+  t.equal(await asked(), known)
+  const told = await asked()
+  t.equal(told.nodeId, nodeId)
+  const opened = passthrough.open(told, false)
+  t.same([session.backings.size, held()], [1, 1])
+  const { asked: times } = state
+  state.forgotten.delete(nodeId)
+  t.equal((await asked()).nodeId, nodeId, 'the kernel knows it from us')
+  passthrough.open(told, false)
+  t.equal(state.asked, times, 'it is asked no more')
+  passthrough.release(opened.handle)
+  passthrough.release(opened.handle)
+  t.same([session.backings.size, held()], [0, 0])
+})
+
+t.test('without a move the kernel is not asked', async t => {
+  const { known, state, passthrough, offer } = setUp()
+  offer(true)
+  passthrough.open(passthrough.choose(known), false)
+  t.equal(state.asked, 0)
 })
