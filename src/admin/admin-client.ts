@@ -13,7 +13,7 @@ import type { ModeEntry, ModeScope } from '../cache/operations/mode-operations.t
 import type { LearnedProfile } from '../cache/operations/operations.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import type { FleetStatus, UnitExplanation } from '../fleet/asking/fleet-status.ts'
-import type { ImageLocation } from '../origin/locations/located-origin.ts'
+import type { ImageLocation } from '../origin/locations/image-location.ts'
 import type { LibrbdObject } from './librbd-report.ts'
 import { adminAnswerBytesMax, adminMsMax, prepareMsMax, successorLookMs, walkMsMax } from './limits.ts'
 import type { AdminError, ReloadOutcome } from './routes.ts'

@@ -6,6 +6,7 @@ import t, { type Test } from 'tap'
 import { requestFleet } from '../../src/admin/admin-client.ts'
 import { socketPath, trustedRuntimeDirectory } from '../../src/admin/socket-path.ts'
 import type { MemberStatus } from '../../src/fleet/asking/fleet-status.ts'
+import type { ImageLocation } from '../../src/origin/locations/image-location.ts'
 import { type Certificate, makeCertificate, makeSignedCertificate, noCertificates } from '../fixtures/certificate.ts'
 import { ColdSweep } from '../fixtures/cold-sweep.ts'
 import { cannotMount, isGone, type Place, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
@@ -140,6 +141,22 @@ async function promotesOnce(t: Test, group: Surroundings, hosts: readonly Host[]
   t.match(await parentfs('promote', '--group', '--range', '0-1MiB', path), { code: 1, stderr: /whole images/ })
 }
 
+/** All hosts hold all of it by then. */
+async function showsMembers(t: Test, hosts: readonly Host[]): Promise<void> {
+  const [a, ...others] = hosts
+  const path = join(a!.where.mountpoint, 'c.raw')
+  const { code, stdout } = await parentfs('locations', path, '--json')
+  t.equal(code, 0)
+  const [origin, ...members] = JSON.parse(stdout.toString()) as ImageLocation[]
+  t.match(origin, { kind: 'origin', url: a!.where.origin, latencyMs: Number, heldBytes: null })
+  const isHost = ({ url }: ImageLocation) => others.some(({ id }) => url.startsWith(`https://${id}/v1/image/`))
+  t.equal(members.filter(isHost).length, others.length)
+  for (const each of members.filter(isHost))
+    t.match(each, { kind: 'member', state: /good|away/, heldBytes: sample.sizeBytes, latencyMs: Number })
+  const verified = await parentfs('verify', '--locations', path)
+  for (const { id } of others) t.match(verified.stdout.toString(), new RegExp(`${id}/v1/image/\\w+: the same, 24 MiB`))
+}
+
 const digest = await (async () => {
   const { createHash } = await import('node:crypto')
   return createHash('sha256').update(whole).digest('hex')
@@ -186,6 +203,8 @@ t.test('a group of three, and a fourth', { skip, timeout: 400_000 }, async t => 
   })
 
   await t.test('a promotion by the group takes each byte from the origin once', t => promotesOnce(t, group, hosts))
+
+  await t.test('each member that holds the image is a location of it', t => showsMembers(t, hosts))
 
   await t.test('a worker is killed in the middle of reads: the next one is a member as before', async t => {
     const { pid } = await statusOf(c.where)

@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import type { ImageLocation } from '../../src/origin/locations/located-origin.ts'
+import type { ImageLocation } from '../../src/origin/locations/image-location.ts'
 import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'

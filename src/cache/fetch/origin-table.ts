@@ -3,11 +3,13 @@
  * freshness. Origins can come and go while the cache is open. One that is leaving is not shown any more, and serves the
  * files of it that are open.
  */
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
-import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
+import type { ComparedLocation, ComparisonOptions } from '../../origin/locations/compare-places.ts'
+import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import type { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import type { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import type { CacheMode } from '../modes/cache-mode.ts'
@@ -56,10 +58,18 @@ export interface MountedOrigin {
   readonly passes?: Pick<SequentialOrigin, 'landWith' | 'isSequential' | 'positionOf'>
   /** Proofs of its images by their hash trees. None when absent. */
   readonly seals?: OriginSeals
-  /** Further locations of its images; null: it has none. */
-  readonly located?: Pick<LocatedOrigin, 'locationsOf' | 'compareAll'> | null
+  /** Shows and compares the places of its images; none when absent. */
+  readonly places?: PlacesOfImages
   /** The readers that session threads may use, and what counts their reads. None when absent. */
   readonly direct?: NativeOriginReads
+}
+
+/** The places of the images of one origin, for operators. */
+export interface PlacesOfImages {
+  /** The origin itself first. Never rejects for a place that does not answer. */
+  locationsOf(image: Image, signal: CancelSignal): Promise<ImageLocation[]>
+  /** @throws CacheError aborted, and origin-* of the origin itself */
+  compareAll(image: Image, options: ComparisonOptions): Promise<ComparedLocation[]>
 }
 
 /** Turns for reading ahead where nothing is said. */

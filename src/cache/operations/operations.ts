@@ -6,8 +6,8 @@ import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { IndexDatabase } from '../../index/index-database.ts'
-import type { ImageLocation } from '../../origin/locations/located-origin.ts'
-import type { ComparedLocation } from '../../origin/locations/same-bytes.ts'
+import type { ComparedLocation } from '../../origin/locations/compare-places.ts'
+import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { Store } from '../../store/store.ts'
 import type { EvictedImage, EvictionProgress, Evictor } from '../evict/evictor.ts'
@@ -49,7 +49,7 @@ export interface LongOptions<P> {
 }
 
 export interface CacheOperationsContext {
-  readonly origins: readonly (NamedOrigin & Pick<MountedOrigin, 'located' | 'seals'>)[]
+  readonly origins: readonly (NamedOrigin & Pick<MountedOrigin, 'places' | 'seals'>)[]
   readonly logger: Logger
   /** Milliseconds, never going back. */
   readonly now: () => number

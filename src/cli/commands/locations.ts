@@ -4,8 +4,8 @@
  */
 import { requestLocations } from '../../admin/admin-client.ts'
 import { requestLong } from '../../admin/progress-client.ts'
-import type { ImageLocation } from '../../origin/locations/located-origin.ts'
-import type { ComparedLocation } from '../../origin/locations/same-bytes.ts'
+import type { ComparedLocation } from '../../origin/locations/compare-places.ts'
+import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import { createProgressView } from '../output/progress.ts'
 import { newTable, size, trimmed } from '../output/tables.ts'
 import { say } from '../output/terminal-output.ts'
@@ -35,6 +35,7 @@ export async function verifyLocations(image: string, path: string | null): Promi
     const compared = await requestLong(socket, 'verify-locations', { image: name }, { onProgress: view.update })
     if (!compared) throw noDaemon(mountpoint)
     view.stop()
+    if (compared.length === 0) say(`${name}: no other location has it`)
     for (const location of compared) say(summaryOfLocation(location))
     return compared.some(isDifferent) ? 1 : 0
   } finally {
@@ -43,13 +44,35 @@ export async function verifyLocations(image: string, path: string | null): Promi
 }
 
 export function tableOfLocations(locations: readonly ImageLocation[]): string {
-  const table = newTable(['READ', 'STATE', 'LATENCY', 'RATE', 'REQUESTS', 'BYTES', 'ERRORS', 'LOCATION', ''])
-  for (const { url, state, isRead, latencyMs, bytesPerSecond, requests, bytes, errors, reason } of locations) {
+  const table = newTable([
+    ...['KIND', 'STATE', 'HOLDS', 'LATENCY', 'RATE', 'REQUESTS', 'BYTES', 'ERRORS'],
+    ...['LOCATION', ''],
+  ])
+  for (const {
+    url,
+    kind,
+    latencyMs,
+    bytesPerSecond,
+    requests,
+    bytes,
+    errors,
+    heldBytes,
+    reason,
+    ...state
+  } of locations) {
     const latency = latencyMs === null ? '-' : `${latencyMs.toFixed(1)} ms`
     const rate = bytesPerSecond === null ? '-' : `${size(Math.round(bytesPerSecond))}/s`
-    table.push([isRead ? '*' : '', state, latency, rate, requests, size(bytes), errors, url, reason])
+    const holds = heldBytes === null ? '-' : size(heldBytes)
+    const own = [kind, stateOf(state), holds, latency, rate, requests, size(bytes), errors]
+    table.push([...own, url, reason])
   }
   return trimmed(table.toString())
+}
+
+/** Used, spare, or the reason that it is neither. */
+function stateOf({ state, isRead }: Pick<ImageLocation, 'state' | 'isRead'>): string {
+  if (isRead) return 'used'
+  return state === 'origin' || state === 'good' ? 'spare' : state
 }
 
 export function summaryOfLocation({

@@ -97,7 +97,7 @@ export function defineExplain(program: Command, ended: Ended): void {
 }
 
 export function defineLocations(program: Command, ended: Ended): void {
-  const what = 'List the locations of IMAGE with their figures; a star marks the one that is read.'
+  const what = 'List the places where IMAGE can be had, with their figures: its locations, and members of the group.'
   const locations = ofImage(program, 'locations', what)
     .option('--json', 'for machines: an array')
     .action(async (image: string, { mountpoint, json = false }: OnMount & { json?: boolean }) => {

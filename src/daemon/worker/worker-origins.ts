@@ -8,12 +8,14 @@ import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
 import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { CacheMode } from '../../cache/modes/cache-mode.ts'
+import type { MemberLocations } from '../../fleet/asking/member-locations.ts'
 import type { Deadlines } from '../../fuse/filesystem/transport.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
@@ -41,7 +43,9 @@ import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
+import { ImagePlaces, type PlacedOrigin } from './image-places.ts'
 import { answerMarginMs } from './limits.ts'
+import { together } from './origins-together.ts'
 
 /** Proofs that are asked of the disk end with its time-outs. */
 const neverAborted = new LightAbortSignal()
@@ -74,6 +78,8 @@ interface OpenOrigin extends Counted {
   readonly place: OriginPlace
   /** Shows and compares the locations of its images; null where it has none but its own. */
   readonly located: LocatedOrigin | null
+  /** As members of a group hold its images, and without them. */
+  readonly unshared: Origin
   readonly replaceable: ReplaceableOrigin
   /** Of a pool of a Ceph cluster; null for all others. */
   readonly finder: ParentFinder | null
@@ -85,6 +91,7 @@ interface OpenOrigin extends Counted {
 
 /** Wraps the origins that hosts share. */
 export interface OriginSharing {
+  readonly locations: MemberLocations
   wrap(inner: Origin): Origin
   /** Calls `then` now and at each change: do other hosts take part in reads? */
   followSharing(then: (isShared: boolean) => void): void
@@ -165,27 +172,34 @@ export class WorkerOrigins {
 
   /** As the cache wants them. */
   get mounted(): readonly MountedOrigin[] {
-    return this.#open.map(
-      ({ place: { directory, settings, readAround }, origin, availability, sources, seals, located }) => ({
-        directory,
-        located,
-        origin,
-        mode: settings.mode ?? null,
-        revalidateSeconds: settings.revalidate / 1000,
-        patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
-        prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
-        readAround: readAroundChoices[readAround],
-        ...hitSetOptionsOf(settings),
-        hasProfiles: 'profiles' in settings && settings.profiles !== false,
-        passes: origin,
-        seals,
-        direct: {
-          follow: (imageId, use) => sources.follow(imageId, use),
-          unfollow: imageId => sources.unfollow(imageId),
-          count: (image, bytes, ms) => sources.answered(image, bytes, ms),
-        },
-      }),
-    )
+    return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources, seals }) => ({
+      directory,
+      origin,
+      places: new ImagePlaces(() => this.#placed(origin)),
+      mode: settings.mode ?? null,
+      revalidateSeconds: settings.revalidate / 1000,
+      patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },
+      prefetchRequestsMax: Math.floor(settings.requests * prefetchSlotsShare),
+      readAround: readAroundChoices[readAround],
+      ...hitSetOptionsOf(settings),
+      hasProfiles: 'profiles' in settings && settings.profiles !== false,
+      passes: origin,
+      seals,
+      direct: {
+        follow: (imageId, use) => sources.follow(imageId, use),
+        unfollow: imageId => sources.unfollow(imageId),
+        count: (image, bytes, ms) => sources.answered(image, bytes, ms),
+      },
+    }))
+  }
+
+  /** @throws CacheError closed */
+  #placed(wanted: Origin): PlacedOrigin {
+    const found = this.#open.find(({ origin }) => origin === wanted)
+    if (!found) throw new CacheError('closed', `${wanted.url}: the origin has been closed`)
+    const { unshared, meter, located, place } = found
+    const members = isShared(place.settings.url) ? (this.#sharing?.locations ?? null) : null
+    return { origin: unshared, counters: meter.counters(), located, members }
   }
 
   /** See {@link OriginSeals.localProof}. */
@@ -280,7 +294,11 @@ export class WorkerOrigins {
     const readers = new ReaderTable(originDescriptorsMax, grant)
     const sharing = isShared(settings.url) ? this.#sharing : null
     const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
-    const share = (origin: Origin) => sharing!.wrap(origin)
+    let unshared: Origin | null = null
+    const share = (origin: Origin) => {
+      unshared = origin
+      return sharing!.wrap(origin)
+    }
     const parts = { ...native, meter, hedges, availability, logger, seals, readers, ...(sharing ? { share } : {}) }
     const createFileReaders = () => addon.createFileReaders()
     const locations = locationSettingsOf(settings).map(location => this.#openLocation(location))
@@ -296,10 +314,11 @@ export class WorkerOrigins {
     const onRegistrar = (found: LocationRegistrar) => {
       registrar = found
     }
-    const own = { ...parts, createFileReaders, options, locations, onLocated, onParentFinder, onRegistrar }
-    const origin = openOrigin(settings.url, own)
+    const heard = { onLocated, onParentFinder, onRegistrar }
+    const origin = openOrigin(settings.url, { ...parts, createFileReaders, options, locations, ...heard })
     const found = { located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
-    return { origin, readers, ...found, registrar: registrar as LocationRegistrar | null }
+    const own = { unshared: (unshared as Origin | null) ?? origin, registrar: registrar as LocationRegistrar | null }
+    return { origin, readers, ...found, ...own }
   }
 
   /** A further location: judged and counted by itself, and read by TypeScript alone. */
@@ -339,31 +358,3 @@ function around(origin: Origin): Pick<OpenOrigin, 'replaceable' | 'origin'> {
   const replaceable = new ReplaceableOrigin(origin)
   return { replaceable, origin: new SequentialOrigin(replaceable) }
 }
-
-/** Counters added up, and the state of the one that is worst off. */
-function together(url: string, origins: readonly Status['origin'][]): Status['origin'] {
-  const worst = [...origins].sort((a, b) => rank[b.state] - rank[a.state])[0]!
-  const sum = (of: (origin: Status['origin']) => number) => origins.reduce((total, origin) => total + of(origin), 0)
-  return {
-    url,
-    requests: sum(({ requests }) => requests),
-    bytes: sum(({ bytes }) => bytes),
-    errors: sum(({ errors }) => errors),
-    cancelled: sum(({ cancelled }) => cancelled),
-    unsupported: origins.find(({ unsupported }) => unsupported !== '')?.unsupported ?? '',
-    state: worst.state,
-    reason: worst.reason,
-    sinceSeconds: worst.sinceSeconds,
-    waiting: sum(({ waiting }) => waiting),
-    outages: sum(({ outages }) => outages),
-    delayed: sum(({ delayed: held }) => held),
-    refused: sum(({ refused }) => refused),
-    hedges: {
-      sent: sum(({ hedges }) => hedges.sent),
-      won: sum(({ hedges }) => hedges.won),
-      overBudget: sum(({ hedges }) => hedges.overBudget),
-    },
-  }
-}
-
-const rank = { available: 0, suspect: 1, away: 2 } as const

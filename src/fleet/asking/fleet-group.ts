@@ -15,6 +15,7 @@ import { FleetOrigin } from './fleet-origin.ts'
 import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
+import { MemberLocations } from './member-locations.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginReads } from './origin-reads.ts'
 import { PeerHealth } from './peer-health.ts'
@@ -71,6 +72,7 @@ export class FleetGroup {
   /** The reads of origins by this host that go on. */
   readonly originReads = new OriginReads()
   readonly profiles: ProfileExchange
+  readonly locations: MemberLocations
   readonly #peers = new Map<string, OpenPeer>()
   readonly #budget: HedgeBudget
   readonly #originBudget: HedgeBudget
@@ -101,6 +103,14 @@ export class FleetGroup {
       logger: parts.logger,
       messagesOf: member => this.#peerOf(member).channel,
       isUsable: member => this.#isUsable(member),
+    })
+    this.locations = new MemberLocations({
+      view: this.view,
+      blockBytes,
+      peerOf: member => this.#peerOf(member),
+      statusOf: member => this.#statusOf(member),
+      onLie: (member, reason) => this.#lied(member, reason),
+      now,
     })
   }
 
@@ -319,6 +329,15 @@ export class FleetGroup {
     this.#audits.set(inner.url, audits)
     audits.start()
     return audits
+  }
+
+  /** All that it sent is dropped. */
+  #lied(member: KnownMember, reason: string): void {
+    const units = [...this.#audits.values()].flatMap(audits => audits.takeUnitsOf(member.id))
+    const facts = { member: member.id, reason, units: units.length }
+    this.#parts.logger.error(facts, 'fleet member differs from the origin: it is asked no more, its blocks are dropped')
+    this.#peerOf(member).health.lied(reason)
+    this.#parts.dropUnits(units)
   }
 
   #auditCounters(): SecondHandCounters {

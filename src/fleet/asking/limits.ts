@@ -96,3 +96,11 @@ export const promotedAtOnceMax = 64
 export const promotionAskMs = 500
 
 export const promotionLostMsMax = 15_000
+
+/** Members that are asked at once how much they hold, and the time for all of them. */
+export const membersAskedMax = 64
+
+export const holdingMsMax = 3_000
+
+/** Tries to get blocks of a member for a comparison: it is busy, or slow. Their pauses are 5 s together. */
+export const compareTriesMax = 5

@@ -3,6 +3,7 @@
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
+import type { Headers } from '../../origin/http/protocol/response-headers.ts'
 
 /** A run of whole blocks of one unit. */
 export interface AskedRange {
@@ -44,7 +45,7 @@ export interface AskOptions {
 
 /** A request that is not for bytes of an image. */
 export interface MemberMessage {
-  readonly method: 'GET' | 'PUT' | 'POST'
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST'
   readonly path: string
   readonly body: string | null
   /** The image that it is about; a member that does not know it looks it up. None when absent. */
@@ -56,6 +57,8 @@ export interface MemberMessage {
 export interface SmallAnswer {
   readonly status: number
   readonly text: string
+  /** None when absent. */
+  readonly headers?: Headers
 }
 
 export interface MemberMessages {

@@ -77,7 +77,7 @@ export class MemberClient implements MemberChannel {
       text += (chunk as Buffer).toString('utf8')
       if (text.length > bytesMax) throw new Error(`${this.#options.url}: sent over ${bytesMax} bytes`)
     }
-    return { status: answer.statusCode, text }
+    return { status: answer.statusCode, text, headers: answer.headers }
   }
 
   async close(): Promise<void> {
@@ -109,7 +109,7 @@ export class MemberClient implements MemberChannel {
   }
 
   async #send(
-    method: 'GET' | 'PUT' | 'POST',
+    method: MemberMessage['method'],
     path: string,
     headers: Readonly<Record<string, string>>,
     body: string | null,

@@ -20,6 +20,9 @@ export interface MemberCounters {
 /** Reads up to this length are short ones, which have their own times. */
 const shortBytes = 256 * 1024
 
+/** The share of a new answer in the rate. */
+const rateWeight = 0.2
+
 export class PeerHealth {
   readonly #now: () => number
   readonly #short = new LatencyWindow(samplesMax)
@@ -36,6 +39,7 @@ export class PeerHealth {
   #failures = 0
   /** Requests in a row that ended without an answer. */
   #late = 0
+  #bytesPerSecond: number | null = null
 
   constructor(now: () => number) {
     this.#now = now
@@ -56,6 +60,11 @@ export class PeerHealth {
 
   get inFlight(): number {
     return this.#inFlight
+  }
+
+  /** Of its long answers; null: none is known. */
+  get bytesPerSecond(): number | null {
+    return this.#bytesPerSecond
   }
 
   /** May it be asked now? Of one that is passed by that is so when its time is over, for one request. */
@@ -81,6 +90,10 @@ export class PeerHealth {
     this.#bytes += bytes
     this.#late = 0
     this.#windowOf(bytes).add(ms)
+    if (bytes > shortBytes && ms > 0) {
+      const now = (bytes / ms) * 1000
+      this.#bytesPerSecond = (this.#bytesPerSecond ?? now) + rateWeight * (now - (this.#bytesPerSecond ?? now))
+    }
     this.#well()
   }
 

@@ -90,6 +90,15 @@ export class SecondHand {
     this.#stop.abort()
   }
 
+  /** The units that came from a member, which are forgotten. */
+  takeUnitsOf(memberId: string): SecondHandUnit[] {
+    const units = [...this.#units.values()].filter(unit => unit.memberId === memberId)
+    for (const { imageId, unit } of units) this.#units.delete(`${memberId} ${imageId}/${unit}`)
+    const kept = this.#audits.filter(other => other.memberId !== memberId)
+    this.#audits.splice(0, this.#audits.length, ...kept)
+    return units
+  }
+
   async #auditOne(): Promise<void> {
     const audit = this.#parts.isIdle() ? this.#audits.shift() : undefined
     if (!audit) return
@@ -108,10 +117,7 @@ export class SecondHand {
     this.#counters.compared++
     if (this.#parts.sumOf(target) === sum) return
     this.#counters.different++
-    const units = [...this.#units.values()].filter(unit => unit.memberId === memberId)
-    for (const { imageId, unit } of units) this.#units.delete(`${memberId} ${imageId}/${unit}`)
-    const kept = this.#audits.filter(other => other.memberId !== memberId)
-    this.#audits.splice(0, this.#audits.length, ...kept)
+    const units = this.takeUnitsOf(memberId)
     const reason = `its block at ${offset} of ${image.key} is not the origin's`
     const facts = { member: memberId, image: image.key, offset, units: units.length }
     this.#parts.logger.error(facts, 'fleet member lied: it is asked no more, and its blocks are dropped')

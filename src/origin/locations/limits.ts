@@ -24,6 +24,9 @@ export const measurementReads = 3
 /** The interval at which a location that is not read is measured again. */
 export const remeasureMs = 15_000
 
+/** The interval at which the image service is asked for the locations of an image that is read. */
+export const toldRefreshMs = 60_000
+
 /** The pause after a failure of a location; it doubles with each further one. */
 export const backoffMsMin = 1_000
 
@@ -45,8 +48,10 @@ export const figureWeight = 0.2
 /** A location has to be so much sooner than the one that is read, so that two alike do not alternate. */
 export const locationSoonerFactor = 0.8
 
-/** Bytes that two locations are compared by at once, and places of differences that are named. */
+/** Bytes that places are compared by at once, places compared with one reading, and differences that are named. */
 export const comparedBytes = 1 * MiB
+
+export const comparedAtOnceMax = 8
 
 export const differencesMax = 16
 

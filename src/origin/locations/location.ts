@@ -2,7 +2,7 @@
  * One location of an origin's images: the Origin that reads it, and its figures: latency, rate, errors, and the pause
  * after failures.
  */
-import type { Origin } from '../contract/origin.ts'
+import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { backoffMsMax, backoffMsMin, figureWeight, tryFactor, tryMsMax, tryMsMin } from './limits.ts'
 
 /** Figures of a location, for operators. */
@@ -15,6 +15,9 @@ export interface LocationFigures {
   readonly latencyMs: number | null
   readonly bytesPerSecond: number | null
 }
+
+/** Of a location that was never asked. */
+export const noFigures = { requests: 0, bytes: 0, errors: 0, latencyMs: null, bytesPerSecond: null } as const
 
 /** Reads up to this length show the latency, longer ones the rate. */
 const smallBytes = 128 * 1024
@@ -68,6 +71,20 @@ export class Location {
   /** The time after which another location is tried. */
   tryMs(bytes: number): number {
     return Math.min(tryMsMax, Math.max(tryMsMin, tryFactor * (this.expectedMs(bytes) ?? tryMsMax)))
+  }
+
+  /** @returns the time that a read took, in milliseconds, which counts; a failure does unless its signal has fired */
+  async timed(bytes: number, read: () => Promise<void>, { signal }: Pick<ReadOptions, 'signal'>): Promise<number> {
+    const startMs = this.#now()
+    try {
+      await read()
+      const tookMs = this.#now() - startMs
+      this.answered(bytes, tookMs)
+      return tookMs
+    } catch (error) {
+      if (!signal.aborted) this.failed()
+      throw error
+    }
   }
 
   answered(bytes: number, ms: number): void {

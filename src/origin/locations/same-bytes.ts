@@ -1,42 +1,32 @@
 /**
- * Comparison of an image at two places: by size and digest, else by samples, or block by block.
+ * Comparison of an image at two places: by size and digest, else by samples.
  */
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import { comparedBytes, differencesMax, locationSamplesMin, sampleBytes } from './limits.ts'
+import type { ComparablePlace } from './compare-places.ts'
+import { locationSamplesMin, sampleBytes } from './limits.ts'
 
 /** The same image as a location knows it, with the validator there. */
 export type LocatedImage =
   | { readonly image: Image; readonly difference: null }
   | { readonly image: null; readonly difference: string }
 
-/** The outcome of comparing all bytes. */
-export interface ComparedLocation {
-  readonly url: string
-  /** By the digests that both publish, or by their bytes. */
-  readonly by: 'digest' | 'bytes'
-  /** First bytes of blocks that differ, at most 16, and the number of all of them. */
-  readonly differences: readonly number[]
-  readonly differingBlocks: number
-  readonly comparedBytes: number
-  /** Why it could not be compared, or differs as a whole; null: neither. */
-  readonly problem: string | null
-}
-
 /**
- * Look an image up at a location, and compare size, digest and samples; of an image whose bytes are proven the size
- * alone.
+ * Look an image up at a location, by its key there, and compare size, digest and samples; of an image whose bytes are
+ * proven the size alone.
  * @throws CacheError origin-*, aborted: nothing is known then
  */
 export async function locateImage(
   image: Image,
   primary: Origin,
-  location: Origin,
+  { location, key }: { readonly location: Origin; readonly key: string },
   random: () => number,
   options: ReadOptions,
 ): Promise<LocatedImage> {
-  const found = identify(await location.lookup(image.key, options))
+  const { isSequential, ...facts } = await location.lookup(key, options)
+  if (isSequential) throw new CacheError('origin-unsupported', `${location.url}: sends no ranges of it`)
+  const found = identify(facts)
   if (found.sizeBytes !== image.sizeBytes) {
     return { image: null, difference: `it has ${found.sizeBytes} bytes, and not ${image.sizeBytes}` }
   }
@@ -71,69 +61,31 @@ export async function isSame(
 }
 
 /**
- * Compare a location with the origin: by their digests where both publish one of a kind, else every block.
- * @throws CacheError aborted, and origin-* of the origin itself
+ * A location as a place to be compared: by its digest where both publish one of a kind, else by its bytes.
  */
-export async function compareLocation(
+export function comparableLocation(
   image: Image,
   primary: Origin,
-  location: Origin,
-  {
-    signal,
-    blockBytes,
-    onBytes,
-  }: ReadOptions & { readonly blockBytes: number; readonly onBytes: (doneBytes: number) => void },
-): Promise<ComparedLocation> {
-  const nothing = { url: location.url, by: 'bytes', differences: [], differingBlocks: 0, comparedBytes: 0 } as const
-  let found: Image
-  try {
-    found = identify(await location.lookup(image.key, { signal }))
-  } catch (error) {
-    throwIfAborted(signal)
-    if (error instanceof CacheError) return { ...nothing, problem: error.message }
-    throw error
+  { location, key, onDifferent }: { location: Origin; key: string; onDifferent: (reason: string) => void },
+): ComparablePlace {
+  let found: Image | null = null
+  return {
+    url: location.url,
+    examine: async ({ signal }) => {
+      found = identify(await location.lookup(key, { signal }))
+      if (found.sizeBytes !== image.sizeBytes) {
+        const problem = `it has ${found.sizeBytes} bytes, and not ${image.sizeBytes}`
+        onDifferent(problem)
+        return { problem }
+      }
+      return (await digestsAgree(image, found, primary, location, { signal })) === true ? 'digest' : 'bytes'
+    },
+    readHeld: async (offset, target, { signal }) => {
+      await location.read(found!, offset, target, { signal })
+      return [{ begin: 0, end: target.length }]
+    },
+    onDifferent,
   }
-  if (found.sizeBytes !== image.sizeBytes) {
-    return { ...nothing, problem: `it has ${found.sizeBytes} bytes, and not ${image.sizeBytes}` }
-  }
-  const agree = await digestsAgree(image, found, primary, location, { signal })
-  if (agree === true) return { ...nothing, by: 'digest', problem: null }
-  return await compareBytes(image, found, { primary, location, blockBytes }, { signal, onBytes, nothing })
-}
-
-async function compareBytes(
-  image: Image,
-  found: Image,
-  { primary, location, blockBytes }: { primary: Origin; location: Origin; blockBytes: number },
-  {
-    signal,
-    onBytes,
-    nothing,
-  }: ReadOptions & { onBytes: (doneBytes: number) => void; nothing: Omit<ComparedLocation, 'problem'> },
-): Promise<ComparedLocation> {
-  const differences: number[] = []
-  let differingBlocks = 0
-  const pieceBytes = Math.max(comparedBytes, blockBytes)
-  const [ours, theirs] = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)]
-  for (let at = 0; at < image.sizeBytes; at += pieceBytes) {
-    throwIfAborted(signal)
-    const length = Math.min(pieceBytes, image.sizeBytes - at)
-    const reading = location.read(found, at, theirs.subarray(0, length), { signal }).then(
-      () => null,
-      (error: Error) => error.message,
-    )
-    await primary.read(image, at, ours.subarray(0, length), { signal })
-    const problem = await reading
-    if (problem !== null) return { ...nothing, differences, differingBlocks, comparedBytes: at, problem }
-    for (let block = 0; block < length; block += blockBytes) {
-      const end = Math.min(block + blockBytes, length)
-      if (ours.compare(theirs, block, end, block, end) === 0) continue
-      if (differences.length < differencesMax) differences.push(at + block)
-      differingBlocks++
-    }
-    onBytes(at + length)
-  }
-  return { ...nothing, differences, differingBlocks, comparedBytes: image.sizeBytes, problem: null }
 }
 
 /** @returns null where they do not publish digests of one kind */
