@@ -40,8 +40,33 @@ Napi::Value listen_at(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd.value().release());
 }
 
+OwnedFd fd_of(const Napi::Value& value, const char* name) {
+  return OwnedFd(static_cast<int>(small_number(value, name, int_max)));
+}
+
+librbd::HeldConnections held_of(const Napi::Value& value) {
+  if (value.IsNull()) return {};
+  const Napi::Object given = object(value, "manager");
+  return {text(given.Get("socket"), "socket"), small_number(given.Get("connectionsMax"), "connectionsMax", int_max)};
+}
+
+std::optional<librbd::KeptConnections> kept_of(const Napi::Value& value) {
+  if (value.IsNull()) return std::nullopt;
+  const Napi::Object given = object(value, "kept");
+  librbd::KeptConnections kept{.journal = fd_of(given.Get("journal"), "journal"), .connections = {}};
+  const Napi::Object list = object(given.Get("connections"), "connections");
+  const std::uint32_t count = small_number(list.Get("length"), "length", int_max);
+  for (std::uint32_t k = 0; k < count; k++) {
+    const Napi::Object each = object(list.Get(k), "connection");
+    kept.connections.push_back({.fd = fd_of(each.Get("fd"), "fd"),
+                                .number = whole_number(each.Get("number"), "number"),
+                                .slot = small_number(each.Get("slot"), "slot", int_max)});
+  }
+  return kept;
+}
+
 Napi::Value create_keeper(const Napi::CallbackInfo& info) {
-  NewLibrbdKeeper made{.listener = OwnedFd(static_cast<int>(small_number(info[0], "listener", int_max)))};
+  NewLibrbdKeeper made{.listener = fd_of(info[0], "listener"), .held = held_of(info[1]), .kept = kept_of(info[2])};
   return info.Env().GetInstanceData<Classes>()->librbd_keeper.New({Napi::External<NewLibrbdKeeper>::New(info.Env(), &made)});
 }
 
@@ -65,13 +90,15 @@ Napi::Function LibrbdKeeper::define(Napi::Env env) {
   return DefineClass(env, "LibrbdKeeper",
                      {InstanceMethod("attach", &LibrbdKeeper::attach),
                       InstanceMethod("stopListening", &LibrbdKeeper::stop_listening),
+                      InstanceMethod("journal", &LibrbdKeeper::journal),
                       InstanceMethod("connections", &LibrbdKeeper::connections),
                       InstanceMethod("refused", &LibrbdKeeper::refused), InstanceMethod("close", &LibrbdKeeper::close)});
 }
 
 LibrbdKeeper::LibrbdKeeper(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   try {
-    keeper_ = std::make_unique<librbd::Keeper>(std::move(made_by_us<NewLibrbdKeeper>(info).listener));
+    auto& made = made_by_us<NewLibrbdKeeper>(info);
+    keeper_ = std::make_unique<librbd::Keeper>(std::move(made.listener), std::move(made.held), std::move(made.kept));
   } catch (const std::system_error& error) {
     throw_on_error(info.Env(), error.code().value(), "pthread_create");
   }
@@ -85,6 +112,10 @@ Napi::Value LibrbdKeeper::attach(const Napi::CallbackInfo& info) {
 
 void LibrbdKeeper::stop_listening(const Napi::CallbackInfo& /*info*/) {
   if (keeper_) keeper_->stop_listening();
+}
+
+Napi::Value LibrbdKeeper::journal(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), keeper_ ? keeper_->journal() : -1);
 }
 
 Napi::Value LibrbdKeeper::connections(const Napi::CallbackInfo& info) {

@@ -6,6 +6,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "librbd/keeper.h"
@@ -17,6 +18,8 @@ namespace parentfs::bridge {
 /** Parameters of a LibrbdKeeper. */
 struct NewLibrbdKeeper {
   OwnedFd listener;
+  librbd::HeldConnections held;
+  std::optional<librbd::KeptConnections> kept;
 };
 
 class LibrbdKeeper : public Napi::ObjectWrap<LibrbdKeeper> {
@@ -27,6 +30,7 @@ class LibrbdKeeper : public Napi::ObjectWrap<LibrbdKeeper> {
  private:
   Napi::Value attach(const Napi::CallbackInfo& info);
   void stop_listening(const Napi::CallbackInfo& info);
+  Napi::Value journal(const Napi::CallbackInfo& info);
   Napi::Value connections(const Napi::CallbackInfo& info);
   Napi::Value refused(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);

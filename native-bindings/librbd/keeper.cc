@@ -9,10 +9,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <system_error>
 #include <utility>
 
@@ -25,7 +27,7 @@ namespace {
 
 /** Connections that the kernel holds until they are accepted. */
 constexpr int backlog = 1024;
-/** Without descriptors nothing can be accepted: a pause before it is tried again. */
+/** Without descriptors nothing can be accepted, and a service manager may be busy: a pause before either is tried again. */
 constexpr int pause_ms = 100;
 
 OwnedFd made_journal() {
@@ -54,12 +56,14 @@ Result<OwnedFd> listen_at(const std::string& path, unsigned mode, int group) {
   return fd;
 }
 
-Keeper::Keeper(OwnedFd listener)
+Keeper::Keeper(OwnedFd listener, HeldConnections held, std::optional<KeptConnections> kept)
     : listener_(std::move(listener)),
-      journal_(made_journal()),
+      journal_(kept ? std::move(kept->journal) : made_journal()),
       poll_(checked(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
-      wake_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")) {
+      wake_(checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
+      held_(std::move(held)) {
   for (std::uint32_t slot = AnswerJournal::connections_max; slot > 0; slot--) free_slots_.push_back(slot - 1);
+  if (kept) adopt(std::move(kept->connections));
   for (const OwnedFd* fd : {&listener_, &wake_}) {
     epoll_event event{.events = EPOLLIN, .data = {.fd = fd->get()}};
     ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd->get(), &event);
@@ -71,6 +75,25 @@ Keeper::~Keeper() {
   stopping_.store(true, std::memory_order_release);
   wake();
   thread_.join();
+  for (const auto& [fd, connection] : connections_) {
+    // A manager that takes nothing is not waited for again: it drops them when the worker has shut them.
+    if (connection.is_held && !held_.drop(connection.number, connection.slot)) return;
+  }
+}
+
+void Keeper::adopt(std::vector<Connection> kept) {
+  auto mapped = AnswerJournal::map(journal_.get());
+  if (!mapped.ok()) throw std::system_error(mapped.error(), std::system_category(), "mmap");
+  // No number is taken twice: the journal would be believed about another connection.
+  for (std::uint32_t slot = 0; slot < AnswerJournal::connections_max; slot++) {
+    last_number_ = std::max(last_number_, mapped.value()->slot(slot).connection);
+  }
+  // Of two in a slot the later one lives: the manager has not seen yet that the other hung up.
+  std::ranges::sort(kept, std::ranges::greater(), &Connection::number);
+  for (Connection& connection : kept) {
+    last_number_ = std::max(last_number_, connection.number);
+    if (std::erase(free_slots_, connection.slot) > 0 && watch(std::move(connection))) held_.kept();
+  }
 }
 
 Result<OwnedFd> Keeper::attach() {
@@ -102,16 +125,19 @@ void Keeper::run() {
   ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
   std::array<epoll_event, events_max> events{};
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int count = ::epoll_wait(poll_.get(), events.data(), events_max, is_paused_ ? pause_ms : -1);
+    const bool is_waiting = is_paused_ || (!unheld_.empty() && held_.has_room());
+    const int count = ::epoll_wait(poll_.get(), events.data(), events_max, is_waiting ? pause_ms : -1);
     for (int k = 0; k < count; k++) {
       const epoll_event& event = events.at(static_cast<std::size_t>(k));
       const int fd = event.data.fd;
       if (fd == wake_.get()) look_for_commands();
       else if (fd == channel_.get()) hand_over_waiting();
-      else if (connections_.contains(fd)) forget(fd);
+      else if (connections_.contains(fd)) forget(fd, event.events);
     }
     // Last: a descriptor that is closed above may be that of a new connection here.
     if (!deaf_.load(std::memory_order_acquire)) accept_all();
+    hold_waiting();
+    hand_over_waiting();
     connected_.store(static_cast<std::uint32_t>(connections_.size()), std::memory_order_relaxed);
   }
 }
@@ -155,21 +181,40 @@ void Keeper::keep(OwnedFd fd) {
     return;
   }
   const int own = fd.get();
-  epoll_event event{.events = EPOLLRDHUP, .data = {.fd = own}};
-  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, own, &event) != 0) return;
-  connections_.insert_or_assign(own, Connection{.fd = std::move(fd), .number = ++last_number_, .slot = free_slots_.back()});
+  const std::uint32_t slot = free_slots_.back();
+  if (!watch({.fd = std::move(fd), .number = ++last_number_, .slot = slot, .is_held = false})) return;
   free_slots_.pop_back();
+  unheld_.push_back(own);
   waiting_.push_back(own);
-  hand_over_waiting();
 }
 
-void Keeper::forget(int fd) {
+bool Keeper::watch(Connection connection) {
+  const int own = connection.fd.get();
+  epoll_event event{.events = EPOLLRDHUP, .data = {.fd = own}};
+  if (::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, own, &event) != 0) return false;
+  connections_.insert_or_assign(own, std::move(connection));
+  return true;
+}
+
+void Keeper::forget(int fd, std::uint32_t events) {
   const auto found = connections_.find(fd);
   // The worker has it open too, so closing it here does not end its events.
   ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, fd, nullptr);
   free_slots_.insert(free_slots_.begin(), found->second.slot);
   std::erase(waiting_, fd);
+  std::erase(unheld_, fd);
+  if (found->second.is_held && (events & EPOLLHUP) != 0) held_.forget();
+  else if (found->second.is_held) held_.drop(found->second.number, found->second.slot);
   connections_.erase(found);
+}
+
+void Keeper::hold_waiting() {
+  while (!unheld_.empty() && held_.has_room()) {
+    Connection& connection = connections_.at(unheld_.front());
+    if (!held_.hold(connection.number, connection.slot, connection.fd.get())) return;
+    connection.is_held = true;
+    unheld_.pop_front();
+  }
 }
 
 void Keeper::hand_over_waiting() {

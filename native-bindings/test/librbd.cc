@@ -269,6 +269,99 @@ void connections_over_the_bound(Checks& t) {
   ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
+/** A service manager's socket: the descriptors that it is sent, with their names. */
+std::vector<std::pair<std::string, OwnedFd>> held_by(int manager) {
+  std::vector<std::pair<std::string, OwnedFd>> held;
+  while (true) {
+    std::array<char, 256> text{};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    iovec bytes{.iov_base = text.data(), .iov_len = text.size()};
+    msghdr header{};
+    header.msg_iov = &bytes;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t got = ::recvmsg(manager, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got <= 0) return held;
+    const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    if (rights == nullptr) continue;
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    held.emplace_back(std::string(text.data(), static_cast<std::size_t>(got)), fd);
+  }
+}
+
+/** Connections go on with another keeper where they were, to the byte; one that the manager has no room for ends. */
+void kept_connections(Checks& t) {
+  Directory directory;
+  const std::string path = directory.file("sock");
+  const std::string notify = directory.file("notify");
+  const OwnedFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, notify.c_str(), sizeof address.sun_path - 1);
+  CHECK(::bind(manager.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const auto table = std::make_shared<librbd::ParentTable>([] {});
+  const auto responder_of = [&](librbd::Keeper& keeper) {
+    return std::make_unique<librbd::Responder>(std::move(keeper.attach().value()), "/view", table);
+  };
+  const auto hears = [&](const OwnedFd& client, const std::string& expected) {
+    std::string all;
+    std::array<char, 4096> bytes{};
+    return until([&] {
+      const ssize_t got = ::recv(client.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+      if (got > 0) all.append(bytes.data(), static_cast<std::size_t>(got));
+      return all.size() >= expected.size();
+    }) && all == expected;
+  };
+  OwnedFd listener = std::move(librbd::listen_at(path, 0600, -1).value());
+  OwnedFd same_listener(::dup(listener.get()));
+  auto keeper = std::make_unique<librbd::Keeper>(std::move(listener), librbd::HeldConnections(notify, 2));
+  OwnedFd same_journal(::dup(keeper->journal()));
+  const auto journal = librbd::AnswerJournal::map(same_journal.get()).value();
+  auto responder = responder_of(*keeper);
+  std::vector<OwnedFd> clients;
+  const std::string begun = frame_of(FrameType::register_client, 0, std::string("\2\0\0\0" "18", 6)) + ask_frame(1);
+  const std::string next = ask_frame(2);
+  for (int k = 0; k < 3; k++) {
+    clients.push_back(connection_to(path));
+    const std::string sent = begun + next.substr(0, 11 + static_cast<std::size_t>(k));
+    CHECK(::send(clients.back().get(), sent.data(), sent.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(sent.size()));
+    CHECK(hears(clients.back(), frame_of(FrameType::registered, 0, "") + frame_of(FrameType::read_rados, 1, "")));
+  }
+  auto held = held_by(manager.get());
+  CHECK(held.size() == 2 && held.at(0).first == "FDSTORE=1\nFDNAME=librbd-0-1\n");
+  CHECK(held.size() == 2 && held.at(1).first == "FDSTORE=1\nFDNAME=librbd-1-2\n");
+  responder.reset();
+  keeper.reset();
+  std::byte byte{};
+  CHECK(::recv(clients.at(2).get(), &byte, 1, 0) <= 0);
+  // The slot of an earlier one that the manager has not dropped yet.
+  librbd::KeptConnections kept{.journal = std::move(same_journal), .connections = {}};
+  kept.connections.push_back({.fd = OwnedFd(::dup(0)), .number = 0, .slot = 1});
+  kept.connections.push_back({.fd = std::move(held.at(0).second), .number = 1, .slot = 0});
+  kept.connections.push_back({.fd = std::move(held.at(1).second), .number = 2, .slot = 1});
+  keeper = std::make_unique<librbd::Keeper>(std::move(same_listener), librbd::HeldConnections(notify, 3), std::move(kept));
+  responder = responder_of(*keeper);
+  for (int k = 0; k < 2; k++) {
+    const std::string rest = next.substr(11 + static_cast<std::size_t>(k));
+    CHECK(::send(clients.at(static_cast<std::size_t>(k)).get(), rest.data(), rest.size(), MSG_NOSIGNAL) > 0);
+    CHECK(hears(clients.at(static_cast<std::size_t>(k)), frame_of(FrameType::read_rados, 2, "")));
+    CHECK(journal->slot(static_cast<std::uint32_t>(k)).registered == 2);
+  }
+  // Number 3 is in the journal: no other connection may take it.
+  clients.push_back(connection_to(path));
+  CHECK(until([&] { return keeper->connections() == 3; }));
+  CHECK(until([&] {
+    for (auto& each : held_by(manager.get())) held.push_back(std::move(each));
+    return held.size() == 3;
+  }));
+  CHECK(held.back().first == "FDSTORE=1\nFDNAME=librbd-2-4\n");
+  clients.erase(clients.begin());
+  held.erase(held.begin());
+  CHECK(until([&] { return keeper->connections() == 2; }));
+}
+
 }  // namespace
 
 Tests librbd_tests() {
@@ -277,6 +370,7 @@ Tests librbd_tests() {
           {"librbd: of more than the cache holds a share is fetched", pressure},
           {"librbd: LOOKUPs of objects are answered natively, others are not", object_entries},
           {"librbd: one connection more than there may be is closed", connections_over_the_bound},
+          {"librbd: connections outlive their keeper", kept_connections},
           {"librbd: mutated frames end nothing but their own connection", mutated}};
 }
 

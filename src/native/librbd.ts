@@ -10,11 +10,34 @@ export interface LibrbdKeeper {
   attach(): number
   /** Accept no more; connections stay. */
   stopListening(): void
+  /** The descriptor of the journal of answers, which stays the keeper's. */
+  journal(): number
   connections(): number
   /** Connections that were closed at once, because there were too many. */
   refused(): number
-  /** Closes everything. Idempotent. */
+  /** Closes everything; the service manager holds no connection any more. Idempotent. */
   close(): void
+}
+
+/** The service manager that holds connections for the next keeper, each as `librbd-SLOT-NUMBER`. */
+export interface ConnectionHolder {
+  /** Its socket: a path, or `@` and an abstract name. */
+  readonly socket: string
+  /** Connections that it has room for. */
+  readonly connectionsMax: number
+}
+
+/** One that was held; the descriptor is the next keeper's. */
+export interface KeptConnection {
+  readonly fd: number
+  readonly slot: number
+  readonly number: number
+}
+
+/** The journal and the connections of a keeper that has died; all descriptors are the next keeper's. */
+export interface KeptConnections {
+  readonly journal: number
+  readonly connections: readonly KeptConnection[]
 }
 
 /** A snapshot as librbd names it when it asks for objects. */
@@ -94,8 +117,12 @@ export interface Librbd {
    * @param group its group; null: the process's own
    */
   listenAt(path: string, mode: number, group: number | null): number
-  /** @param listener the keeper's from now on */
-  createLibrbdKeeper(listener: number): LibrbdKeeper
+  /**
+   * @param listener the keeper's from now on
+   * @param manager null: connections end with this process
+   * @param kept null: there were none
+   */
+  createLibrbdKeeper(listener: number, manager: ConnectionHolder | null, kept: KeptConnections | null): LibrbdKeeper
   /**
    * @param channel the responder's from now on
    * @param directory of the object view

@@ -24,7 +24,7 @@ const name = { poolId: 1n, snapshotId: 4n, namespace: '', prefix: 'rbd_data.1033
 function openIn(t: Test) {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-librbd-'))
   const path = join(directory, 'sock')
-  const keeper = addon.createLibrbdKeeper(addon.listenAt(path, 0o600, null))
+  const keeper = addon.createLibrbdKeeper(addon.listenAt(path, 0o600, null), null, null)
   const unknown: string[] = []
   const serve = () => {
     const responder = addon.createLibrbdResponder(keeper.attach(), '/view', () => {

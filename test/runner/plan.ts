@@ -71,6 +71,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/leaks': 50,
   'mount/librbd': 90,
   'mount/librbd-answers': 40,
+  'mount/librbd-kills': 45,
   'mount/lifecycle': 70,
   'mount/metrics': 8,
   'mount/mistyped-origin': 30,

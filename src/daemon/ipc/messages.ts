@@ -32,8 +32,11 @@ export type ToWorker =
     }
   /** Instead of `boot`, which may follow: say whether you could, and touch nothing. `isAwaited`: as in `boot`. */
   | { readonly type: 'prepare'; readonly settings: Settings; readonly isAwaited: boolean }
-  /** The fate of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies. */
-  | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean }
+  /**
+   * The fate of the workers before, once requests are answered; `kept`: the mount stays when the supervisor dies.
+   * `librbdKept`: so do librbd's connections; older supervisors do not say.
+   */
+  | { readonly type: 'history'; readonly takeovers: Takeovers; readonly kept: boolean; readonly librbdKept?: boolean }
   /** The answer to `upgrade-request`: refused, or another worker is ready and `stop` follows. */
   | { readonly type: 'upgrade-answer'; readonly id: number; readonly outcome: UpgradeOutcome }
   /**
@@ -47,9 +50,9 @@ export type ToWorker =
       readonly kept: boolean
       /**
        * Two more descriptors are in the socket: /dev/fuse of the object view, and the channel of librbd's connections.
-       * `negotiated`: as above, of the view. Null: librbd has no socket.
+       * `negotiated`: as above, of the view. `kept`: as `librbdKept`. Null: librbd has no socket.
        */
-      readonly librbd?: { readonly negotiated: Negotiated | null } | null
+      readonly librbd?: { readonly negotiated: Negotiated | null; readonly kept?: boolean } | null
     }
   /** Librbd's socket is closed: retreat, fall silent, hang up, and say `librbd-ended`. */
   | { readonly type: 'librbd-end' }

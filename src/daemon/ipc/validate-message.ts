@@ -71,7 +71,7 @@ const toWorker: Shapes<ToWorker> = {
     isAwaited: orAbsent(truth),
   },
   prepare: { settings, isAwaited: orAbsent(truth) },
-  history: { takeovers, kept: truth },
+  history: { takeovers, kept: truth, librbdKept: orAbsent(truth) },
   'upgrade-answer': {
     id: count,
     outcome: value =>
@@ -82,7 +82,7 @@ const toWorker: Shapes<ToWorker> = {
     negotiated: orNull(numbers),
     judgement: fields({ suspects: texts, poisoned: texts }),
     kept: orAbsent(truth), // Nor what is kept.
-    librbd: orAbsent(orNull(fields({ negotiated: orNull(numbers) }))),
+    librbd: orAbsent(orNull(fields({ negotiated: orNull(numbers), kept: orAbsent(truth) }))),
   },
   'librbd-end': {},
   mount: {},

@@ -13,6 +13,7 @@ import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
 import type { Addon } from '../../native/addon.ts'
 import type { Settings } from '../config/settings.ts'
 import type { TakeoverHistory } from '../ipc/messages.ts'
+import { isOfLibrbd, type KeptLibrbd, keptLibrbdIn, type LibrbdState } from './held-librbd.ts'
 import { keptBytesMax } from './limits.ts'
 import type { ServiceManager } from './service-manager.ts'
 
@@ -23,6 +24,8 @@ export interface KeptState extends TakeoverHistory {
   readonly negotiated: Negotiated
   /** Of the mount. See MountEntry. */
   readonly device: string
+  /** Null where librbd is not served, or not held; earlier supervisors do not say. */
+  readonly librbd?: LibrbdState | null
 }
 
 /** A mount that has lost its supervisor. */
@@ -47,8 +50,12 @@ export const listenFdsStart = 3
 export interface Handed {
   /** Null where there is no mount to go on with. */
   readonly mount: KeptMount | null
-  /** The names that the manager still holds of ours. */
+  /** The names that the manager still holds of the mount's. */
   readonly names: readonly string[]
+  /** Null where there is no mount to go on with, or librbd was not served there. */
+  readonly librbd: KeptLibrbd | null
+  /** The names that it holds of librbd's without need; their descriptors are closed. */
+  readonly unused: readonly string[]
 }
 
 const fuseName = 'fuse'
@@ -66,7 +73,7 @@ export function takeHanded(
 ): Handed {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = environment
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete environment[name]
-  if (Number(LISTEN_PID) !== pid) return { mount: null, names: [] }
+  if (Number(LISTEN_PID) !== pid) return { mount: null, names: [], librbd: null, unused: [] }
   const handed = LISTEN_FDNAMES.split(':')
     .slice(0, Number(LISTEN_FDS))
     .map((name, at) => ({ name, fd: firstFd + at }))
@@ -75,10 +82,14 @@ export function takeHanded(
   const state = states[0] ? stateIn(states[0].fd) : null
   for (const { fd } of states) addon.closeFd(fd)
   const names = [...(fuse ? [fuseName] : []), ...states.map(({ name }) => name)]
-  if (!fuse) return { mount: null, names }
-  if (state !== null && addon.isFuseConnected(fuse.fd)) return { mount: { fd: fuse.fd, state }, names }
-  addon.closeFd(fuse.fd)
-  return { mount: null, names }
+  const isThere = fuse !== undefined && state !== null && addon.isFuseConnected(fuse.fd)
+  if (fuse && !isThere) addon.closeFd(fuse.fd)
+  const mount = isThere ? { fd: fuse.fd, state } : null
+  const ofLibrbd = handed.filter(isOfLibrbd)
+  const librbd = keptLibrbdIn(ofLibrbd, mount?.state.librbd ?? null, fd => addon.isFuseConnected(fd))
+  if (librbd !== null) return { mount, names, librbd, unused: [] }
+  for (const { fd } of ofLibrbd) addon.closeFd(fd)
+  return { mount, names, librbd, unused: ofLibrbd.map(({ name }) => name) }
 }
 
 export interface DescriptorStoreContext {
@@ -95,16 +106,27 @@ export class DescriptorStore {
   readonly #parts: DescriptorStoreContext
   /** The names that the manager holds. */
   #names: readonly string[]
+  /** The state that it holds has librbd's part. */
+  #hasLibrbd: boolean
 
-  /** @param names what the manager holds of an earlier supervisor */
-  constructor(parts: DescriptorStoreContext, names: readonly string[]) {
+  /**
+   * @param names what the manager holds of an earlier supervisor
+   * @param hasLibrbd librbd's descriptors are among the rest
+   */
+  constructor(parts: DescriptorStoreContext, names: readonly string[], hasLibrbd = false) {
     this.#parts = parts
     this.#names = names
+    this.#hasLibrbd = hasLibrbd
   }
 
   /** A supervisor could go on with the mount, should this one die now: by what was held last. */
   get isHeld(): boolean {
     return this.#names.length > 1 && this.#names.includes(fuseName)
+  }
+
+  /** It could go on with librbd's connections, too. */
+  get isLibrbdHeld(): boolean {
+    return this.isHeld && this.#hasLibrbd
   }
 
   /**
@@ -148,6 +170,7 @@ export class DescriptorStore {
       // In this order: a descriptor of which nothing is known is of no use.
       if (!manager.hold(name, file)) return
       this.#names = [...this.#names, name]
+      this.#hasLibrbd = (state.librbd ?? null) !== null
     } finally {
       closeFd(file)
     }

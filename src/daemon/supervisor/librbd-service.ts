@@ -12,6 +12,7 @@ import type { Addon } from '../../native/addon.ts'
 import type { LibrbdKeeper } from '../../native/librbd.ts'
 import type { LibrbdPlace } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
+import type { HeldLibrbd, KeptLibrbd, LibrbdState } from './held-librbd.ts'
 import { listenForLibrbd, whyPlaceUntrusted } from './librbd-socket.ts'
 import { librbdEndMsMax } from './limits.ts'
 import { forceUnmount } from './unmounting.ts'
@@ -19,6 +20,10 @@ import { forceUnmount } from './unmounting.ts'
 export interface LibrbdServiceContext {
   readonly addon: Pick<Addon, 'listenAt' | 'createLibrbdKeeper' | 'closeFd'>
   createMounter(directory: string): Mounter
+  /** Of the service manager. */
+  readonly held: Pick<HeldLibrbd, 'holder' | 'isWhole' | 'adopt' | 'hold' | 'drop'>
+  /** Of a supervisor that has died, to go on with; null where there was none. */
+  readonly kept: KeptLibrbd | null
   readonly logger: Logger
 }
 
@@ -44,11 +49,22 @@ const viewSource = 'parentfs-objects'
 export class LibrbdService {
   readonly #parts: LibrbdServiceContext
   #open: Open | null = null
+  #kept: KeptLibrbd | null
   #negotiated: Negotiated | null = null
   #ended: () => void = () => {}
 
   constructor(parts: LibrbdServiceContext) {
     this.#parts = parts
+    this.#kept = parts.kept
+  }
+
+  /** The part of the mount's state by which the next supervisor goes on; null where it cannot. */
+  get state(): LibrbdState | null {
+    const [open, negotiated] = [this.#open, this.#negotiated]
+    if (open === null || negotiated === null || !repeatsRequests(negotiated) || !this.#parts.held.isWhole) return null
+    const { socket, directory } = open.place
+    const { device } = open.mounter
+    return device === null ? null : { socket, directory, device, negotiated }
   }
 
   /** The kernel and a worker have agreed on the view. */
@@ -68,10 +84,10 @@ export class LibrbdService {
    */
   async handOver(place: LibrbdPlace | null): Promise<LibrbdHandover | null> {
     if (place === null) {
-      if (this.#open) await this.close(() => {})
+      await this.close(() => {})
       return null
     }
-    const open = (this.#open ??= await this.#begin(place))
+    const open = (this.#open ??= (await this.#goOn(place)) ?? (await this.#begin(place)))
     if (this.#negotiated === null || !repeatsRequests(this.#negotiated)) await this.#mountAnew(open)
     return { view: open.view, channel: open.keeper.attach(), negotiated: this.#negotiated }
   }
@@ -83,10 +99,12 @@ export class LibrbdService {
    */
   async close(tellWorker: () => void, isThere = false): Promise<void> {
     const open = this.#open
+    this.#letGo()
     if (!open) return
     this.#open = null
     const { keeper, mounter, place } = open
-    const { addon, logger } = this.#parts
+    const { addon, logger, held } = this.#parts
+    held.drop()
     keeper.stopListening()
     try {
       unlinkSync(place.socket)
@@ -108,7 +126,7 @@ export class LibrbdService {
   }
 
   async #begin(place: LibrbdPlace): Promise<Open> {
-    const { addon, createMounter, logger } = this.#parts
+    const { addon, createMounter, held, logger } = this.#parts
     const listener = await listenForLibrbd(addon, place)
     try {
       const why = whyPlaceUntrusted(dirname(place.directory))
@@ -118,8 +136,13 @@ export class LibrbdService {
       await mounter.prepare()
       const view = await mounter.mount(viewSource, true)
       logger.info({ socket: place.socket, directory: place.directory }, 'librbd is served')
-      return { place, keeper: addon.createLibrbdKeeper(listener), mounter, view }
+      held.hold('listener', listener)
+      const keeper = addon.createLibrbdKeeper(listener, held.holder, null)
+      held.hold('journal', keeper.journal())
+      held.hold('view', view)
+      return { place, keeper, mounter, view }
     } catch (error) {
+      held.drop()
       addon.closeFd(listener)
       unlinkSync(place.socket)
       throw error
@@ -134,6 +157,47 @@ export class LibrbdService {
     addon.closeFd(open.view)
     this.#negotiated = null
     open.view = await open.mounter.mount(viewSource, true)
+    this.#parts.held.hold('view', open.view)
+  }
+
+  /** Takes what an earlier supervisor has left. @returns null where it left nothing, or that of another place */
+  async #goOn(place: LibrbdPlace): Promise<Open | null> {
+    const { addon, createMounter, held, logger } = this.#parts
+    const kept = this.#kept
+    const isHere = kept?.state.socket === place.socket && kept.state.directory === place.directory
+    if (kept === null || !isHere) {
+      this.#letGo()
+      return null
+    }
+    this.#kept = null
+    const { state, listener, view } = kept
+    held.adopt()
+    let keeper: LibrbdKeeper
+    try {
+      keeper = addon.createLibrbdKeeper(listener, held.holder, kept)
+    } catch (error) {
+      logger.error({ err: error }, "librbd's connections are of another version and end")
+      held.drop(kept)
+      addon.closeFd(view)
+      return null
+    }
+    const mounter = createMounter(place.directory)
+    await mounter.adopt(view, state.device)
+    this.#negotiated = state.negotiated
+    logger.info({ socket: place.socket, directory: place.directory }, 'librbd is served as before')
+    return { place, keeper, mounter, view }
+  }
+
+  /** Closes all that nobody goes on with. Idempotent. */
+  #letGo(): void {
+    const { addon, held } = this.#parts
+    const kept = this.#kept
+    this.#kept = null
+    if (kept === null) return
+    held.adopt()
+    held.drop(kept)
+    for (const fd of [kept.listener, kept.journal, kept.view]) addon.closeFd(fd)
+    for (const { fd } of kept.connections) addon.closeFd(fd)
   }
 }
 

@@ -63,3 +63,9 @@ export const librbdProbeMsMax = 1_000
 
 /** The time in which a worker lets librbd's clients go: twice 250 ms, and a busy machine. */
 export const librbdEndMsMax = 5_000
+
+/** Descriptors of a mount that a service manager holds: /dev/fuse, and a state, twice during a change. One is spare. */
+export const mountDescriptorsMax = 4
+
+/** Connections of librbd that it holds: as many as there may be, native-bindings/librbd/answer-journal.h. */
+export const librbdConnectionsHeldMax = 4_096

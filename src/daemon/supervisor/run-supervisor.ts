@@ -12,11 +12,18 @@ import { type Addon, loadAddon } from '../../native/addon.ts'
 import type { ConfigurationDocument, Settings } from '../config/settings.ts'
 import { createMounter, type Mounter } from '../mount/mounter.ts'
 import { lockMountpoint, mountpointLockPath } from '../mount/mountpoint-lock.ts'
-import { DescriptorStore, type Handed, listenFdsStart, takeHanded } from './descriptor-store.ts'
+import {
+  DescriptorStore,
+  type DescriptorStoreContext,
+  type Handed,
+  listenFdsStart,
+  takeHanded,
+} from './descriptor-store.ts'
+import { HeldLibrbd } from './held-librbd.ts'
 import { makeAnonymousFile, takeJournal } from './inflight-journal-file.ts'
 import { LibrbdService } from './librbd-service.ts'
 import { programCopyMs } from './limits.ts'
-import { createServiceManager } from './service-manager.ts'
+import { createServiceManager, type ServiceManager } from './service-manager.ts'
 import { removeStaleSockets } from './stale-sockets.ts'
 import { Supervisor } from './supervisor.ts'
 import { ownWorkerMain, workerMainIn } from './worker-binary.ts'
@@ -99,7 +106,6 @@ async function keepPrepared(
     await first?.exited
     throw error
   })
-  const librbd = new LibrbdService({ addon, logger, createMounter: directory => createMounter(addon, directory) })
   const uid = process.geteuid?.() ?? 0
   const mainIn = (directory: string | null) => (directory === null ? ownWorkerMain : workerMainIn(directory, uid))
   const places = workerProgramPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
@@ -112,9 +118,7 @@ async function keepPrepared(
   }
   const closeFd = (fd: number) => addon.closeFd(fd)
   const manager = managerOf(addon, logger)
-  const store = new DescriptorStore({ manager, makeFile, closeFd, mark, logger }, handed.names)
-  // Of a mount that has gone.
-  if (handed.mount === null) store.drop()
+  const { store, librbd } = holdersOf(handed, { manager, makeFile, closeFd, mark, logger }, addon)
   const supervisor = new Supervisor(settings, {
     mounter,
     startWorker: startNext,
@@ -145,6 +149,18 @@ async function keepPrepared(
     endListening()
     await program.close()
   }
+}
+
+/** Go on with what the manager held of an earlier supervisor; it drops the rest. */
+function holdersOf(handed: Handed, parts: DescriptorStoreContext & { readonly manager: ServiceManager }, addon: Addon) {
+  const { manager, logger } = parts
+  const store = new DescriptorStore(parts, handed.names, handed.librbd !== null)
+  // Of a mount that has gone.
+  if (handed.mount === null) store.drop()
+  for (const name of handed.unused) manager.drop(name)
+  const held = { held: new HeldLibrbd(manager), kept: handed.librbd }
+  const mounterOf = (directory: string) => createMounter(addon, directory)
+  return { store, librbd: new LibrbdService({ addon, logger, ...held, createMounter: mounterOf }) }
 }
 
 /** @returns the end of it */

@@ -11,6 +11,13 @@ import type { Logger } from '../../base/logger.ts'
 export interface ServiceManager {
   /** The interval at which `alive` has to be said, in milliseconds; null when no watchdog waits for it. */
   readonly watchdogMs: number | null
+  /** Its socket: a path, or `@` and an abstract name. Null without a manager. */
+  readonly socket: string | null
+  /**
+   * Descriptors that it holds at most. Infinite where it does not say: then the unit is the installed one. Source:
+   * systemd.exec(5), FDSTORE, since version 254.
+   */
+  readonly descriptorsMax: number
   /** It is mounted and answers. */
   ready(status: string): void
   /** One line for people. */
@@ -59,6 +66,8 @@ export function createServiceManager(
   const tell = (...lines: readonly string[]) => void sendLines(lines, null)
   return {
     watchdogMs: name ? watchdogMsOf(environment, pid) : null,
+    socket: name || null,
+    descriptorsMax: environment.FDSTORE ? Number(environment.FDSTORE) : Infinity,
     ready: status => tell('READY=1', statusLine(status)),
     status: text => tell(statusLine(text)),
     stopping: status => tell('STOPPING=1', statusLine(status)),

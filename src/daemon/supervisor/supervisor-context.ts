@@ -19,9 +19,9 @@ export interface SupervisorContext {
   sayTrouble(why: string | null): void
   readonly logger: LeveledLogger
   readonly manager: Pick<ServiceManager, 'status' | 'stopping' | 'alive' | 'watchdogMs'>
-  readonly store: Pick<DescriptorStore, 'isHeld' | 'hold' | 'drop'>
+  readonly store: Pick<DescriptorStore, 'isHeld' | 'isLibrbdHeld' | 'hold' | 'drop'>
   /** Serves librbd, where a worker says so. */
-  readonly librbd: Pick<LibrbdService, 'negotiated' | 'ended' | 'handOver' | 'close'>
+  readonly librbd: Pick<LibrbdService, 'negotiated' | 'state' | 'ended' | 'handOver' | 'close'>
   /** The mount of an earlier supervisor, to go on with; then nothing is mounted. */
   readonly kept: KeptMount | null
   closeFd(fd: number): void

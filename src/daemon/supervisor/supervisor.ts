@@ -118,13 +118,14 @@ export class Supervisor {
    * not unmount.
    */
   #hold(): void {
-    const { mounter, store } = this.#parts
+    const { mounter, store, librbd } = this.#parts
     const { past } = this.#workers
     const [fd, negotiated, { device }] = [this.#fd, this.#negotiated, mounter]
     const settings = this.#settings.current
     const isWhole = fd !== null && negotiated !== null && repeatsRequests(negotiated) && device !== null
-    if (isWhole) store.hold(fd, { settings, negotiated, device, ...past })
-    this.#workers.send({ type: 'history', takeovers: past.takeovers, kept: store.isHeld })
+    if (isWhole) store.hold(fd, { settings, negotiated, device, librbd: librbd.state, ...past })
+    const [kept, librbdKept] = [store.isHeld, store.isLibrbdHeld]
+    this.#workers.send({ type: 'history', takeovers: past.takeovers, kept, librbdKept })
   }
 
   /** Resolves when requests are answered. */
@@ -137,9 +138,10 @@ export class Supervisor {
     }
     this.#fd ??= await this.#parts.mounter.mount(this.#settings.current.source ?? booted.source, booted.allowOther)
     this.#mounting = true
+    const { store } = this.#parts
     const librbd = await this.#parts.librbd.handOver(booted.librbd ?? null)
     try {
-      await link.serve(this.#fd, this.#negotiated, this.#workers.judgement, this.#parts.store.isHeld, librbd)
+      await link.serve(this.#fd, this.#negotiated, this.#workers.judgement, store, librbd)
     } finally {
       if (librbd) this.#parts.closeFd(librbd.channel)
     }
@@ -168,8 +170,10 @@ export class Supervisor {
   #receive(message: ToSupervisor): void {
     // Slow handlers answer their own errors.
     if (message.type === 'negotiated') this.#negotiated = message.negotiated
-    else if (message.type === 'view-negotiated') this.#parts.librbd.negotiated(message.negotiated)
-    else if (message.type === 'librbd-ended') this.#parts.librbd.ended()
+    else if (message.type === 'view-negotiated') {
+      this.#parts.librbd.negotiated(message.negotiated)
+      if (this.#state === 'ready') this.#hold()
+    } else if (message.type === 'librbd-ended') this.#parts.librbd.ended()
     else if (message.type === 'unmount') void this.#answerUnmount(message)
     else if (message.type === 'reload-request') void this.#reload(message.id)
     else if (message.type === 'upgrade-request') void this.#upgrade(message)

@@ -14,6 +14,7 @@ import type { Negotiated } from '../../fuse/kernel/negotiation.ts'
 import type { Settings } from '../config/settings.ts'
 import { protocolVersion, type ToSupervisor, type ToWorker } from '../ipc/messages.ts'
 import { mountAnswerMsMax } from '../mount/limits.ts'
+import type { DescriptorStore } from './descriptor-store.ts'
 import type { LibrbdHandover } from './librbd-service.ts'
 import { bootMsMax, stopMsMax } from './limits.ts'
 import type { Fate } from './restart-policy.ts'
@@ -137,7 +138,7 @@ export class WorkerHandshake {
    * Resolves when requests that come through `fd` are answered; it stays the caller's.
    * @param negotiated what an earlier worker settled on the same descriptor, or null
    * @param judgement requests that may kill it
-   * @param kept the mount stays when we die
+   * @param held the mount stays when we die, and librbd's connections
    * @param librbd the same of the object view, and the channel of librbd's connections; null: librbd is not served
    * @throws CacheError
    */
@@ -145,12 +146,12 @@ export class WorkerHandshake {
     fd: number,
     negotiated: Negotiated | null,
     judgement: PoisonVerdict,
-    kept: boolean,
+    { isHeld: kept, isLibrbdHeld }: Pick<DescriptorStore, 'isHeld' | 'isLibrbdHeld'>,
     librbd: LibrbdHandover | null = null,
   ): Promise<void> {
     const ready = this.#expect('ready', mountAnswerMsMax)
     for (const each of librbd ? [fd, librbd.view, librbd.channel] : [fd]) this.process.sendFd(each)
-    const view = librbd && { negotiated: librbd.negotiated }
+    const view = librbd && { negotiated: librbd.negotiated, kept: isLibrbdHeld }
     this.send({ type: 'mounted', negotiated, judgement, kept, librbd: view })
     await ready
   }

@@ -1,6 +1,6 @@
 /**
  * The worker's hold on what the supervisor hands over for librbd: the descriptor of the object view, and its mount for
- * the case that the supervisor dies.
+ * the case that the supervisor dies and none follows.
  */
 import { type LibrbdHandlers, type LibrbdObject, noLibrbd } from '../../admin/librbd-report.ts'
 import { CacheError } from '../../base/errors.ts'
@@ -46,6 +46,8 @@ export interface WorkerLibrbdContext {
 }
 
 export class WorkerLibrbd {
+  /** Another supervisor goes on with connections and view, should this one die. */
+  isKept = false
   readonly #parts: () => WorkerLibrbdContext
   #rooms: LibrbdRooms | null = null
   #fd: number | null = null
@@ -56,7 +58,12 @@ export class WorkerLibrbd {
   }
 
   /** Before the mount itself: a mount that answers has all that was asked for. */
-  async serve(rooms: LibrbdRooms, configuration: Configuration, negotiated: Negotiated | null): Promise<void> {
+  async serve(
+    rooms: LibrbdRooms,
+    configuration: Configuration,
+    { negotiated, kept = false }: { readonly negotiated: Negotiated | null; readonly kept?: boolean },
+  ): Promise<void> {
+    this.isKept = kept
     const { channel, receiveFd, mounter } = this.#parts()
     const [fd, connections] = [receiveFd(), receiveFd()]
     this.#fd = fd
@@ -80,8 +87,9 @@ export class WorkerLibrbd {
     await this.#parts().channel.send({ type: 'librbd-ended' })
   }
 
-  /** The supervisor has died: let clients go, and unmount the view. Never rejects. */
+  /** The supervisor has died: let clients go, and unmount the view, unless another goes on. Never rejects. */
   async abandon(logger: Logger | null): Promise<void> {
+    if (this.isKept) return
     await this.#rooms?.librbd.end()
     await unmountOrLog(this.#mounter, logger)
   }

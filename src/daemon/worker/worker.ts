@@ -138,8 +138,10 @@ export class Worker {
     else if (message.type === 'reload-failed') this.#reloads.answered(message.id, message)
     else if (message.type === 'reload') this.#receiveReload(message)
     else if (message.type === 'prepare') void this.#orFail(() => this.#prepare(message))
-    else if (message.type === 'history') this.#history = message
-    else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
+    else if (message.type === 'history') {
+      this.#history = message
+      this.#librbd.isKept = message.librbdKept === true
+    } else if (message.type === 'upgrade-answer') this.#upgrades.answered(message.id, message.outcome)
     else if (message.type === 'librbd-end') void this.#librbd.end()
     else if (message.type === 'stop') void this.#stop(0)
   }
@@ -234,7 +236,7 @@ export class Worker {
       const { negotiated, judgement, kept } = message
       this.#history = { ...this.#history, kept: kept === true } // An older supervisor does not say.
       this.#canBeFollowed = negotiated !== null
-      if (message.librbd) await this.#librbd.serve(rooms, configuration, message.librbd.negotiated)
+      if (message.librbd) await this.#librbd.serve(rooms, configuration, message.librbd)
       await rooms.serve({ fd: this.#fd, negotiated, work: { judgement, write: this.#parts.writeNotes }, onNegotiated })
     } else {
       await rooms.mount()

@@ -181,10 +181,59 @@ t.test('a mount that has gone, or of which too little is known, is let go', asyn
   }
 })
 
+const librbd = { socket: '/run/s', directory: '/run/s.objects', device: '0:101', negotiated }
+const ofLibrbd = ['librbd-view', 'librbd-listener', 'librbd-3-17', 'librbd-journal', 'librbd-4095-123456'].map(
+  name => [name, ''] as const,
+)
+
+t.test('librbd is gone on with where all of it is there', async t => {
+  const all = [['fuse', ''], ...ofLibrbd, ['state-1', stateText({ librbd })]] as const
+  const { handed, closed } = hand(t, all)
+  const [first] = [handed.mount!.fd]
+  t.match(handed.librbd, { state: librbd, view: first + 1, listener: first + 2, journal: first + 4 })
+  t.same(handed.librbd?.connections, [
+    { fd: first + 3, slot: 3, number: 17 },
+    { fd: first + 5, slot: 4095, number: 123456 },
+  ])
+  t.same([handed.unused, closed], [[], ['state-1']])
+})
+
+t.test('librbd without a part of it, without a state or without a mount is let go', async t => {
+  const names = ofLibrbd.map(([name]) => name)
+  for (const part of ['librbd-view', 'librbd-listener', 'librbd-journal', 'state', 'mount']) {
+    const rest = ofLibrbd.filter(([name]) => name !== part)
+    const mount = part === 'mount' ? [] : [['fuse', ''] as const]
+    const said = ['state-1', stateText(part === 'state' ? {} : { librbd })] as const
+    const { handed, closed } = hand(t, [...mount, ...rest, said])
+    t.equal(handed.librbd, null, part)
+    t.equal(handed.mount === null, part === 'mount', part)
+    t.same(
+      handed.unused,
+      names.filter(name => name !== part),
+      part,
+    )
+    t.same(closed, ['state-1', ...handed.unused], part)
+  }
+})
+
+t.test('librbd counts as held when the state says so', async t => {
+  const { store, fail } = setUp(t, [])
+  store.hold(fuse, state)
+  t.notOk(store.isLibrbdHeld)
+  store.hold(fuse, { ...state, librbd })
+  t.ok(store.isLibrbdHeld)
+  fail()
+  store.hold(fuse, { ...state, librbd: null })
+  t.ok(store.isLibrbdHeld, 'the earlier state is held still')
+  const next = setUp(t, ['fuse', 'state-7']).store
+  t.notOk(next.isLibrbdHeld)
+})
+
 t.test('what is meant for another process is left alone', async t => {
   const environment: NodeJS.ProcessEnv = { LISTEN_PID: '8', LISTEN_FDS: '1', LISTEN_FDNAMES: 'fuse' }
   const unexpected = () => t.fail('touched')
   const addon = { isFuseConnected: () => true, closeFd: unexpected }
-  t.same(takeHanded({ environment, pid: 7, firstFd: 3 }, addon), { mount: null, names: [] })
-  t.same(takeHanded({ environment: {}, pid: 7, firstFd: 3 }, addon), { mount: null, names: [] })
+  const nothing = { mount: null, names: [], librbd: null, unused: [] }
+  t.same(takeHanded({ environment, pid: 7, firstFd: 3 }, addon), nothing)
+  t.same(takeHanded({ environment: {}, pid: 7, firstFd: 3 }, addon), nothing)
 })
