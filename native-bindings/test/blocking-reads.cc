@@ -7,6 +7,7 @@
 
 namespace parentfs::test {
 
+namespace deferred_reads_suite {
 namespace {
 
 constexpr std::uint32_t block_bytes = 4096;
@@ -104,8 +105,10 @@ void hung_at_the_end(Checks& t) {
 }
 
 }  // namespace
+}  // namespace deferred_reads_suite
 
 Tests deferred_reads_tests() {
+  using namespace deferred_reads_suite;
   return {
       {"a READ that is overdue is handed over once, and its late answer is dropped", overdue},
       {"a READ that is answered in time is not handed over", answered_in_time},

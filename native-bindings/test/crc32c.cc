@@ -8,6 +8,7 @@
 
 namespace parentfs::test {
 
+namespace crc32c_suite {
 namespace {
 
 using Bytes = std::vector<std::byte>;
@@ -55,8 +56,10 @@ void agreement(Checks& t) {
 }
 
 }  // namespace
+}  // namespace crc32c_suite
 
 Tests crc32c_tests() {
+  using namespace crc32c_suite;
   return {
       {"crc32c gives the sums of RFC 3720", vectors},
       {"the processor's crc32c and the portable one agree at every length and alignment", agreement},

@@ -21,6 +21,7 @@
 
 namespace parentfs::test {
 
+namespace data_file_suite {
 namespace {
 
 using image::DataFile;
@@ -230,8 +231,10 @@ void shrunk_file(Checks& t) {
 }
 
 }  // namespace
+}  // namespace data_file_suite
 
 Tests data_file_tests() {
+  using namespace data_file_suite;
   return {
       {"a data file is opened at exactly its size, and refused when it is longer", open_sizes},
       {"what was landed is read back, to the last odd byte", round_trip},

@@ -8,6 +8,7 @@
 
 namespace parentfs::test {
 
+namespace detached_pool_suite {
 namespace {
 
 using threads::DetachedPool;
@@ -57,8 +58,10 @@ void full_queue(Checks& t) {
 }
 
 }  // namespace
+}  // namespace detached_pool_suite
 
 Tests detached_pool_tests() {
+  using namespace detached_pool_suite;
   return {
       {"the threads of a detached pool do what was handed over, and end with it", threads_end},
       {"a detached pool takes no more than may wait, except for ends", full_queue},

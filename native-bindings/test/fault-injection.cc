@@ -9,6 +9,7 @@
 
 namespace parentfs::test {
 
+namespace faults_suite {
 namespace {
 
 constexpr std::uint32_t block_bytes = 4096;
@@ -64,8 +65,10 @@ void stalls_end(Checks& t) {
 }
 
 }  // namespace
+}  // namespace faults_suite
 
 Tests faults_tests() {
+  using namespace faults_suite;
   return {
       {"a rule fails what it names, as often as it says, and nothing else", fails_what_it_names},
       {"verification tells blocks that cannot be read from blocks that are wrong", unread_is_not_wrong},

@@ -15,6 +15,7 @@
 
 namespace parentfs::test {
 
+namespace file_reader_suite {
 namespace {
 
 using image::FileReader;
@@ -216,8 +217,10 @@ void close_under_way(Checks& t) {
 }
 
 }  // namespace
+}  // namespace file_reader_suite
 
 Tests file_reader_tests() {
+  using namespace file_reader_suite;
   return {
       {"a file reader fills all of a target, or says that it did not", right_bytes},
       {"a file that was written, cut, made longer, replaced or removed is not read", other_versions},

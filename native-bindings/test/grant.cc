@@ -14,6 +14,7 @@
 
 namespace parentfs::test {
 
+namespace grant_suite {
 namespace {
 
 using image::Grant;
@@ -109,8 +110,10 @@ void many_threads(Checks& t) {
 }
 
 }  // namespace
+}  // namespace grant_suite
 
 Tests grant_tests() {
+  using namespace grant_suite;
   return {{"so many reads are under way at once", slots},
           {"rations are used up, and refilled to their mark", rations},
           {"a granted reader gives back what it does not use", readers},

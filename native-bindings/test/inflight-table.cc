@@ -13,6 +13,7 @@
 
 namespace parentfs::test {
 
+namespace inflight_table_suite {
 namespace {
 
 using image::FetchWaiter;
@@ -190,8 +191,10 @@ void crowd(Checks& t) { crowd_with(t, false); }
 void impatient_crowd(Checks& t) { crowd_with(t, true); }
 
 }  // namespace
+}  // namespace inflight_table_suite
 
 Tests inflight_table_tests() {
+  using namespace inflight_table_suite;
   return {
       {"memory of fetches is taken in whole pages, first fit, and merged when it comes back", memory},
       {"TypeScript joins a native fetch: it hears how that ended, and has its claim when it failed", joined_by_typescript},

@@ -112,6 +112,7 @@ LIBRARY int fuse_loop_mt(fuse* handle);
 
 namespace parentfs::test {
 
+namespace fuse2_suite {
 namespace {
 
 /** As src/base/limits.ts and libfuse2/loop.cc say. */
@@ -243,8 +244,10 @@ void ends_at_work(Checks& t) {
 void not_there(Checks& t) { CHECK(!libfuse2::load("/nowhere/libfuse.so.2").empty()); }
 
 }  // namespace
+}  // namespace fuse2_suite
 
 Tests fuse2_tests() {
+  using namespace fuse2_suite;
   return {
       {"the loop of libfuse 2 hands over each request once, and four threads at most wait for one", each_once},
       {"64 requests are under way at most; the others wait, and come", bounded},

@@ -20,6 +20,7 @@
 
 namespace parentfs::test {
 
+namespace librbd_suite {
 namespace {
 
 using namespace std::chrono_literals;
@@ -363,8 +364,10 @@ void kept_connections(Checks& t) {
 }
 
 }  // namespace
+}  // namespace librbd_suite
 
 Tests librbd_tests() {
+  using namespace librbd_suite;
   return {{"librbd: a frame is whole, partial or broken, whatever its lengths say", frames},
           {"librbd: an object is cold until it is asked for often or again", cold_objects},
           {"librbd: of more than the cache holds a share is fetched", pressure},

@@ -21,6 +21,7 @@
 
 namespace parentfs::test {
 
+namespace log_suite {
 namespace {
 
 using std::chrono::milliseconds;
@@ -247,8 +248,10 @@ void stopped(Checks& t) {
 }
 
 }  // namespace
+}  // namespace log_suite
 
 Tests log_tests() {
+  using namespace log_suite;
   return {
       {"lines of a log are written in order, and all of them before a flush ends", in_order},
       {"a log that nobody reads holds up nobody, is bounded, and says where how many lines are missing", nobody_reads},

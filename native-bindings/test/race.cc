@@ -12,6 +12,7 @@
 
 namespace parentfs::test {
 
+namespace race_suite {
 namespace {
 
 constexpr std::uint32_t block_bytes = 4096;
@@ -147,8 +148,10 @@ void session_readers(Checks& t) {
 }
 
 }  // namespace
+}  // namespace race_suite
 
 Tests race_tests() {
+  using namespace race_suite;
   return {
       {"reads that race with eviction and promotion are right or misses", direct_readers},
       {"READs on a session that race with eviction and promotion are right or handed over", session_readers},

@@ -21,6 +21,7 @@
 
 namespace parentfs::test {
 
+namespace range_reader_suite {
 namespace {
 
 using http::ConnectionPool;
@@ -333,8 +334,10 @@ void many_threads(Checks& t) {
 }
 
 }  // namespace
+}  // namespace range_reader_suite
 
 Tests range_reader_tests() {
+  using namespace range_reader_suite;
   return {{"a head is right only where it cannot be understood in two ways", verdicts},
           {"ranges are asked on one connection, one after the other", ranges},
           {"any other answer ends the reader and its connection", other_answers},

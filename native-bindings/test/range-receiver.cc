@@ -17,6 +17,7 @@
 
 namespace parentfs::test {
 
+namespace receiver_suite {
 namespace {
 
 using http::Answer;
@@ -238,8 +239,10 @@ void ends(Checks& t) {
 void no_openssl(Checks& t) { CHECK(http::TlsContext::create("", "") == nullptr); }
 
 }  // namespace
+}  // namespace receiver_suite
 
 Tests receiver_tests() {
+  using namespace receiver_suite;
   return {{"a head says where its body may go", heads},
           {"ranges follow each other on one connection", ranges_follow_each_other},
           {"a body that takes long is told of", slow_bodies},

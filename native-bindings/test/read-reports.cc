@@ -8,6 +8,7 @@
 
 namespace parentfs::test {
 
+namespace read_reports_suite {
 namespace {
 
 using session::ReadRange;
@@ -55,8 +56,10 @@ void limits(Checks& t) {
 }
 
 }  // namespace
+}  // namespace read_reports_suite
 
 Tests read_reports_tests() {
+  using namespace read_reports_suite;
   return {
       {"a report is a record of 32 bytes", layout},
       {"the consumer of reports is called once until it takes them, and once more when one is urgent", calls_once},

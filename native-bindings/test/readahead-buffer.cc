@@ -13,6 +13,7 @@
 
 namespace parentfs::test {
 
+namespace shelf_suite {
 namespace {
 
 constexpr std::uint64_t KiB = 1024;
@@ -219,8 +220,10 @@ void lands_past_the_page_cache(Checks& t) {
 }
 
 }  // namespace
+}  // namespace shelf_suite
 
 Tests shelf_tests() {
+  using namespace shelf_suite;
   return {{"a read is answered from the shelf when all of it is there", finds_what_is_whole},
           {"ranges on the shelf do not touch each other", refuses_what_touches},
           {"a read of more ranges than four is not answered from the shelf", many_parts},

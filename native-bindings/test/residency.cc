@@ -8,6 +8,7 @@
 
 namespace parentfs::test {
 
+namespace residency_suite {
 namespace {
 
 using residency::SeqlockRead;
@@ -118,8 +119,10 @@ void large_tables(Checks& t) {
 }
 
 }  // namespace
+}  // namespace residency_suite
 
 Tests residency_tests() {
+  using namespace residency_suite;
   return {
       {"ranges become the right blocks of the right objects", geometry_masks},
       {"a table ends where JavaScript sees no further: 64 TiB in blocks of 4 KiB", table_limit},

@@ -19,6 +19,7 @@
 
 namespace parentfs::test {
 
+namespace serving_suite {
 namespace {
 
 using serving::Front;
@@ -306,8 +307,10 @@ void frames(Checks& t) {
 }
 
 }  // namespace
+}  // namespace serving_suite
 
 Tests serving_tests() {
+  using namespace serving_suite;
   return {{"resident parts are spliced to their places in a stream", sends_spliced},
           {"resident parts are copied where a folio may reach into another object", sends_copied},
           {"a part that is not resident any more is reported, and the rest comes by the link", reports_evictions},

@@ -10,6 +10,7 @@
 
 namespace parentfs::test {
 
+namespace session_end_suite {
 namespace {
 
 void stop_blocked(Checks& t) {
@@ -117,8 +118,10 @@ void bindings_are_dropped(Checks& t) {
 }
 
 }  // namespace
+}  // namespace session_end_suite
 
 Tests session_end_tests() {
+  using namespace session_end_suite;
   return {
       {"stop wakes threads that wait in read(2), and says 0 once", stop_blocked},
       {"a session whose device has gone ends with ENODEV, once", hang_up},

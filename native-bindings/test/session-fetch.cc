@@ -11,6 +11,7 @@
 
 namespace parentfs::test {
 
+namespace session_fetch_suite {
 namespace {
 
 constexpr std::uint32_t block_bytes = 4096;
@@ -204,8 +205,10 @@ void hanging_origin(Checks& t) {
 }
 
 }  // namespace
+}  // namespace session_fetch_suite
 
 Tests session_fetch_tests() {
+  using namespace session_fetch_suite;
   return {
       {"a miss fetches the whole blocks that cover it, is answered, and told of", whole_blocks},
       {"a miss that is fetched is sampled at once, and one that is handed over is not", sampled},

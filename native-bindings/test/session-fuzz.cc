@@ -8,6 +8,7 @@
 
 namespace parentfs::test {
 
+namespace session_fuzz_suite {
 namespace {
 
 /** A request that is sometimes a good READ and mostly is not. */
@@ -64,8 +65,10 @@ void fuzz(Checks& t) {
 }
 
 }  // namespace
+}  // namespace session_fuzz_suite
 
 Tests session_fuzz_tests() {
+  using namespace session_fuzz_suite;
   return {{"requests of garbage: each is answered, handed over, or no request at all", fuzz}};
 }
 

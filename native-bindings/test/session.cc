@@ -12,6 +12,7 @@
 
 namespace parentfs::test {
 
+namespace session_suite {
 namespace {
 
 constexpr std::uint32_t block_bytes = 4096;
@@ -221,8 +222,10 @@ void lost_bytes(Checks& t) {
 }
 
 }  // namespace
+}  // namespace session_suite
 
 Tests session_tests() {
+  using namespace session_suite;
   return {
       {"a READ of resident bytes is answered whole, clamped to the image", hit},
       {"an answer is counted in the bucket of its time", latencies},

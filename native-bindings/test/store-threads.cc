@@ -7,6 +7,7 @@
 
 namespace parentfs::test {
 
+namespace store_threads_suite {
 namespace {
 
 using disk::Lane;
@@ -76,8 +77,10 @@ void scratch(Checks& t) {
 }
 
 }  // namespace
+}  // namespace store_threads_suite
 
 Tests store_threads_tests() {
+  using namespace store_threads_suite;
   return {
       {"writes never take all store threads, and reads go before them", writes_leave_room},
       {"reads that come without end leave threads to writes that wait", reads_leave_room},

@@ -24,6 +24,7 @@
 
 namespace parentfs::test {
 
+namespace syscalls_suite {
 namespace {
 
 void extents(Checks& t) {
@@ -191,8 +192,10 @@ void errno_names(Checks& t) {
 }
 
 }  // namespace
+}  // namespace syscalls_suite
 
 Tests syscalls_tests() {
+  using namespace syscalls_suite;
   return {
       {"extents of a sparse file have the ends that the file system knows", extents},
       {"what is no plain file, or has another name, is neither waited for nor followed nor changed", not_files},

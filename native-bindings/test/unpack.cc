@@ -11,6 +11,7 @@
 
 namespace parentfs::test {
 
+namespace unpack_suite {
 namespace {
 
 using unpack::Packing;
@@ -112,8 +113,10 @@ void zstd_frames(Checks& t) {
 }
 
 }  // namespace
+}  // namespace unpack_suite
 
 Tests unpack_tests() {
+  using namespace unpack_suite;
   return {
       {"deflate is unpacked whole or not at all, and never past its target", deflate},
       {"deflate with zlib's header likewise", zlib},

@@ -7,6 +7,7 @@
 
 namespace parentfs::test {
 
+namespace use_samples_suite {
 namespace {
 
 using session::sample_hash;
@@ -88,8 +89,10 @@ void races(Checks& t) {
 }
 
 }  // namespace
+}  // namespace use_samples_suite
 
 Tests use_samples_tests() {
+  using namespace use_samples_suite;
   return {{"samples of hits: an entry an object, until it is taken", entries},
           {"samples of hits: a share of the objects, by their hash", hashes},
           {"samples of hits: a full ring drops, and counts", limits},

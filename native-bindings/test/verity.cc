@@ -18,6 +18,7 @@
 
 namespace parentfs::test {
 
+namespace verity_suite {
 namespace {
 
 using image::Proof;
@@ -166,8 +167,10 @@ void signatures(Checks& t) {
 }
 
 }  // namespace
+}  // namespace verity_suite
 
 Tests verity_tests() {
+  using namespace verity_suite;
   return {{"the least recently used leaves leave memory first", leaves},
           {"digests in lanes are those of OpenSSL", lanes},
           {"the first wrong block of a range is located", wrong_blocks},
