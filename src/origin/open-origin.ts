@@ -24,6 +24,7 @@ import type { ReaderTable } from './contract/native-read-sources.ts'
 import type { Origin } from './contract/origin.ts'
 import type { ParentFinder } from './contract/parent-finder.ts'
 import { withoutCredentials } from './contract/url-credentials.ts'
+import { countNativeReads } from './count-native-reads.ts'
 import { type ExtentFinder, FileOrigin } from './file/file-origin.ts'
 import { identityOfDirectory } from './file/file-url.ts'
 import { type GlanceOptions, GlanceOrigin, glanceOptionsDefault } from './glance/glance-origin.ts'
@@ -35,6 +36,7 @@ import { originConcurrencyDefault } from './http/limits.ts'
 import { baseOf } from './http/protocol/http-url.ts'
 import { imageShareMax, originNamesMax } from './limits.ts'
 import { LocatedOrigin } from './locations/located-origin.ts'
+import { type LocationTeller, ToldLocations, type ToldLocationsContext } from './locations/told-locations.ts'
 import { type NbdOptions, NbdOrigin } from './nbd/nbd-origin.ts'
 import { isNbdUrl, nbdUrlOf, partsOfNbdUrl } from './nbd/nbd-url.ts'
 import { type OciOptions, ociOptionsDefault } from './oci/oci-options.ts'
@@ -85,6 +87,8 @@ export interface OriginDependencies {
   readonly unpacker?: Unpacker & StreamDecoders
   /** Further locations of its images; it closes them. None when absent. */
   readonly locations?: readonly Origin[]
+  /** Opens locations that the service of the origin tells of, where it is one; those are not read when absent. */
+  readonly told?: Pick<ToldLocationsContext, 'lookup' | 'open' | 'refusal'>
   /** Takes what shows and compares them. */
   readonly onLocated?: (located: LocatedOrigin) => void
   /** Hears of names that hide a view; nothing does when absent. */
@@ -207,6 +211,7 @@ interface SchemeParts {
   readonly createFileReaders: (() => FileReaders) | null
   readonly onParentFinder: (finder: ParentFinder) => void
   readonly onRegistrar: (registrar: LocationRegistrar) => void
+  readonly onTeller: (teller: LocationTeller) => void
   readonly receiver: RangeReceiver | null
   readonly options: OriginOptions
 }
@@ -223,7 +228,11 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const { readers = null } = dependencies
   const grant = readers?.grant ?? null
   const { createFileReaders = null, onParentFinder = () => {}, onRegistrar = () => {} } = dependencies
-  const own = { createFileReaders, onParentFinder, onRegistrar, receiver, options }
+  let teller: LocationTeller | null = null
+  const onTeller = (found: LocationTeller) => {
+    teller = found
+  }
+  const own = { createFileReaders, onParentFinder, onRegistrar, onTeller, receiver, options }
   const inner = open(url, { addon, loadCeph, meter, hedges, readers, ...own })
   const availability = dependencies.availability ?? new CircuitState(inner.url)
   const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
@@ -233,7 +242,7 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const names = new ConcurrencyLimitOrigin(bounded, namesMaxOf(options))
   const limited = new ConcurrencyLimitOrigin(throttle ?? bounded, concurrencyMax, undefined, grant)
   const fair = new FairShareOrigin(limited, readsMax, names)
-  const viewed = viewOf(locatedOf(fair, dependencies), options, dependencies)
+  const viewed = viewOf(locatedOf(fair, teller, dependencies), options, dependencies)
   const { seals, share } = dependencies
   const shared = share ? share(viewed) : viewed
   return shownOf(seals ? seals.around(shared, options.verify, readers) : shared, options)
@@ -251,10 +260,12 @@ function schemeOf(url: string): (url: string, parts: SchemeParts) => Origin {
 /** With its further locations, where it has any. */
 function locatedOf(
   origin: Origin,
-  { locations = [], onLocated, readers, logger = silentLogger }: OriginDependencies,
+  teller: LocationTeller | null,
+  { locations = [], told, onLocated, readers, logger = silentLogger }: OriginDependencies,
 ): Origin {
-  if (locations.length === 0) return origin
-  const located = new LocatedOrigin(origin, locations, { logger, readers: readers ?? null })
+  const tells = teller && told ? new ToldLocations({ ...told, teller, now: () => performance.now() }) : null
+  if (locations.length === 0 && !tells) return origin
+  const located = new LocatedOrigin(origin, locations, { logger, readers: readers ?? null, told: tells })
   onLocated?.(located)
   return located
 }
@@ -274,31 +285,6 @@ function viewOf(
   if (!unpacker) throw new Error('a view needs an unpacker')
   const raw = views.includes('raw') ? new RawViewOrigin(origin, { unpacker, logger }) : origin
   return new SizeLimitOrigin(views.includes('unpacked') ? new UnpackedViewOrigin(raw, unpacker) : raw)
-}
-
-interface Counting {
-  readonly meter: Meter
-  readonly availability: CircuitState
-  readonly throttle: ThrottleOrigin | null
-  readonly inner: Origin
-}
-
-/** Have reads of session threads counted where those of TypeScript are. */
-function countNativeReads(readers: ReaderTable, { meter, availability, throttle, inner }: Counting): void {
-  const count = (key: string | null, bytes: number, ms: number, error: 'aborted' | null) => {
-    meter.begin()
-    meter.end({ operation: 'read', key, bytes, ms, error, reason: '' })
-  }
-  readers.onAnswered = ({ key }, bytes, ms) => {
-    count(key, bytes, ms, null)
-    availability.enterAtOnce()?.answered()
-    if (inner instanceof HedgeOrigin) inner.answered(bytes, ms)
-    throttle?.ration()
-  }
-  // TypeScript asks again, and judges: of these it is known only that they were sent.
-  readers.onFailed = failed => {
-    for (let k = 0; k < failed; k++) count(null, 0, 0, 'aborted')
-  }
 }
 
 function openFile(url: string, { addon, meter, readers, createFileReaders }: SchemeParts): Origin {
@@ -325,6 +311,7 @@ function openGlance(url: string, parts: SchemeParts): Origin {
   }))
   const origin = new GlanceOrigin(url, { ...parts.options.glance, stores }, httpOptionsOf(parts))
   parts.onRegistrar(origin.registrar)
+  parts.onTeller(origin)
   return hedged(origin, parts)
 }
 

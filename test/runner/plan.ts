@@ -63,6 +63,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/fleet': 20,
   'mount/fleet-owner': 45,
   'mount/fleet-storm': 40,
+  'mount/told-locations': 30,
   'mount/fstab': 30,
   'mount/guest': 45,
   'mount/guide-libvirt': 35,

@@ -52,6 +52,7 @@ import { MountTraces } from './mount-traces.ts'
 import { nativeUsesOf } from './native-uses.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { servingSettingsOf } from './open-fleet.ts'
+import { placeOf } from './open-group.ts'
 import { openIndex } from './open-index.ts'
 import { OverdueReads } from './overdue-reads.ts'
 import { probeOrigins } from './probe-origins.ts'
@@ -117,7 +118,7 @@ export class Rooms {
     this.#closers.push('bypass', () => bypass?.close())
     // After the engine, whose threads open files there.
     this.#closers.push('cache directory', () => this.#directory?.unlock())
-    this.#origins = new WorkerOrigins(configuration.places, { addon, logger })
+    this.#origins = new WorkerOrigins(configuration.places, { addon, logger, refusalOf: url => this.#refusalOf(url) })
     this.#closers.push('event loop lag', () => this.#lag.close())
     this.#closers.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads: configuration.worker.storeThreads })
@@ -226,6 +227,11 @@ export class Rooms {
     if (!opened) return
     this.#closers.push('fleet', () => opened.group.close())
     this.#origins.share(opened.group)
+  }
+
+  /** Of a told location: this host would ask itself. */
+  #refusalOf({ origin }: URL): string | null {
+    return origin === placeOf(this.#configuration) ? 'this host itself' : null
   }
 
   /** The source in the mount table. */

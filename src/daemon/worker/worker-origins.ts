@@ -4,6 +4,8 @@
  * One origin shows its images in the root, several have a directory each. They share the cache; an image belongs to its
  * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
  */
+import { lookup } from 'node:dns'
+import type { LookupFunction } from 'node:net'
 import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
@@ -30,7 +32,7 @@ import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
-import { identityOf, openOrigin } from '../../origin/open-origin.ts'
+import { identityOf, type OriginDependencies, type OriginOptions, openOrigin } from '../../origin/open-origin.ts'
 import { type HeldVersions, nothingHeld } from '../../origin/sealed/delta.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
@@ -43,6 +45,7 @@ import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
+import { heldAlone } from './held-alone.ts'
 import { ImagePlaces, type PlacedOrigin } from './image-places.ts'
 import { answerMarginMs } from './limits.ts'
 import { together } from './origins-together.ts'
@@ -63,6 +66,8 @@ export interface WorkerOriginsContext {
     TreeProofs &
     Unpacker
   readonly logger: Logger
+  /** Why a told location at a URL is not for this host; null: it may be. */
+  refusalOf(url: URL): string | null
 }
 
 /** The part of an origin that outlives a change of its settings. */
@@ -92,6 +97,8 @@ interface OpenOrigin extends Counted {
 /** Wraps the origins that hosts share. */
 export interface OriginSharing {
   readonly locations: MemberLocations
+  /** Why a told location at a URL is not read as one, as it is a member's; null: it may be. */
+  refusalOf(url: URL): string | null
   wrap(inner: Origin): Origin
   /** Calls `then` now and at each change: do other hosts take part in reads? */
   followSharing(then: (isShared: boolean) => void): void
@@ -314,11 +321,22 @@ export class WorkerOrigins {
     const onRegistrar = (found: LocationRegistrar) => {
       registrar = found
     }
-    const heard = { onLocated, onParentFinder, onRegistrar }
+    const heard = { onLocated, onParentFinder, onRegistrar, told: this.#toldOf(options) }
     const origin = openOrigin(settings.url, { ...parts, createFileReaders, options, locations, ...heard })
     const found = { located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
     const own = { unshared: (unshared as Origin | null) ?? origin, registrar: registrar as LocationRegistrar | null }
     return { origin, readers, ...found, ...own }
+  }
+
+  /** Opens told locations with the trust and the time-outs of their origin, and without its secrets. */
+  #toldOf({ http, ...options }: OriginOptions): NonNullable<OriginDependencies['told']> {
+    const { addon, logger } = this.#parts
+    const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, logger }
+    const open = (base: string, lookup: LookupFunction) => {
+      const own = { ...options, views: [], verify: null, imageStores: [], names: { include: null, exclude: [] } }
+      return openOrigin(base, { ...parts, options: { ...own, http: { ...http, lookup, authorizer: heldAlone } } })
+    }
+    return { lookup, open, refusal: url => this.#parts.refusalOf(url) ?? this.#sharing?.refusalOf(url) ?? null }
   }
 
   /** A further location: judged and counted by itself, and read by TypeScript alone. */

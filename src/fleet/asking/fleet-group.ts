@@ -142,6 +142,12 @@ export class FleetGroup {
     then(this.hasOthers)
   }
 
+  /** Why a location elsewhere that has this URL is not read as one; null: it is no member's. */
+  refusalOf({ origin }: URL): string | null {
+    const isMember = this.view.members.some(({ url }) => new URL(url).origin === origin)
+    return isMember ? 'a member of the group: it is asked as one' : null
+  }
+
   /** An origin whose reads ask members first. */
   wrap(inner: Origin): Origin {
     const { now, after, random, blockBytes } = this.#parts

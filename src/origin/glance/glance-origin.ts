@@ -20,6 +20,7 @@ import { HttpClient, type HttpOptions, httpOptionsDefault } from '../http/http-c
 import { HttpObjects, missing } from '../http/http-objects.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
+import type { LocationTeller } from '../locations/told-locations.ts'
 import { OpenStackAccount } from '../openstack/openstack-account.ts'
 import {
   accountLoginOf,
@@ -31,7 +32,7 @@ import {
 import { glanceApiOf, glancePlaceOf, glanceUrlOf } from './glance-url.ts'
 import { ImageLocations, type LocationRegistrar } from './image-locations.ts'
 import { type ImageRecord, idOfValidator, isImageId, pageOf, recordOf } from './image-record.ts'
-import { type ImageStore, ImageStores, type StoredCopy } from './image-stores.ts'
+import { type ImageStore, ImageStores, type StoredCopy, withoutKeys } from './image-stores.ts'
 import { imagePageBytesMax, imagePagesMax, pageImagesMax, propertyCharsMax, rangeAnswersMax } from './limits.ts'
 
 export interface GlanceOptions {
@@ -60,7 +61,7 @@ interface Service {
   readonly objects: HttpObjects
 }
 
-export class GlanceOrigin implements Origin {
+export class GlanceOrigin implements Origin, LocationTeller {
   readonly url: string
   readonly isHierarchical = true
   /** Further locations of its images at the service. */
@@ -164,6 +165,17 @@ export class GlanceOrigin implements Origin {
     const record = await this.#recordOf(service, idOfValidator(image.validator), signal)
     if (record?.validator === image.validator) return record.digest
     throw changed(this.url, image)
+  }
+
+  async tell(image: Image, signal: CancelSignal) {
+    const service = await this.#serviceNow(signal)
+    const record = await this.#recordOf(service, idOfValidator(image.validator), signal)
+    const told = record?.validator === image.validator ? record.locations : []
+    const urls = told.map(location => {
+      const isWeb = /^https?:/i.test(location)
+      return { url: isWeb ? location : withoutKeys(location), isOrigins: this.#stores.has(location) }
+    })
+    return { service: service.base, urls }
   }
 
   close(): Promise<void> {

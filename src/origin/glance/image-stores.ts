@@ -51,6 +51,12 @@ export class ImageStores {
     return this.#stores.length === 0
   }
 
+  /** Is it a location in one of them? */
+  has(location: string): boolean {
+    const plain = withoutKeys(location)
+    return this.#stores.some(store => plain.startsWith(store.location))
+  }
+
   /** The copy that was found before; null: none. */
   known(id: string): StoredCopy | null {
     return this.#copies.use(id) ?? null

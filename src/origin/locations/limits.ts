@@ -27,6 +27,12 @@ export const remeasureMs = 15_000
 /** The interval at which the image service is asked for the locations of an image that is read. */
 export const toldRefreshMs = 60_000
 
+/** Directories of web servers that told locations are read at, some connections each. */
+export const toldHostsMax = 64
+
+/** Locations of one image that are looked at; Glance has 10 by default (image_location_quota). */
+export const toldPlacesMax = 32
+
 /** The pause after a failure of a location; it doubles with each further one. */
 export const backoffMsMin = 1_000
 

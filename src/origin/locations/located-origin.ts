@@ -106,8 +106,9 @@ export class LocatedOrigin extends ForwardingOrigin {
       const state = isQuarantined ? 'quarantined' : known
       return { ...location.figures, url, kind, state, isRead: place === best, heldBytes, reason }
     })
-    const unusable = this.#places.unusableOf(image).map(({ url, reason }): ImageLocation => {
-      return { ...noFigures, url, kind: 'told', state: 'unusable', isRead: false, heldBytes, reason }
+    const unusable = this.#places.unusableOf(image).map(({ url, isOrigins, reason }): ImageLocation => {
+      const state = isOrigins ? 'origin' : 'unusable'
+      return { ...noFigures, url, kind: 'told', state, isRead: isOrigins && best === null, heldBytes, reason }
     })
     return [{ ...primary, heldBytes, reason }, ...others, ...unusable]
   }

@@ -3,6 +3,7 @@
  * compared and measured in the background: new places at once, those that are not read once in a while.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
@@ -37,17 +38,19 @@ export interface Place {
   reads: number
 }
 
-/** A place that the image service tells: at a location by a key, or the reason why it is not used. */
+/** A place that the image service tells: at a location by a key, or not used as one. */
 export interface ToldPlace {
   readonly url: string
   readonly at: { readonly location: Location; readonly key: string } | null
+  /** The origin itself reads it there. */
+  readonly isOrigins: boolean
   readonly reason: string
 }
 
 /** Finds the places that the service of an origin tells. */
 export interface ToldPlaces {
   /** @throws CacheError origin-*, aborted */
-  placesOf(image: Image, signal: LightAbortSignal): Promise<readonly ToldPlace[]>
+  placesOf(image: Image, signal: CancelSignal): Promise<readonly ToldPlace[]>
   /** Idempotent. */
   close(): Promise<void>
 }
@@ -67,7 +70,7 @@ export interface PlaceTableContext {
 
 interface Entry {
   places: readonly Place[]
-  /** Told, and not used. */
+  /** Told, and not read as places of their own. */
   unusable: readonly ToldPlace[]
   toldMs: number
   /** The question for told places; never rejects. */
@@ -99,10 +102,12 @@ export class PlaceTable {
     return this.#entryOf(id).unusable
   }
 
-  /** Told places are asked for, where that is due. Never rejects. */
+  /** Told places are asked for now, and what is due is begun. Never rejects. */
   async refreshed(image: Image): Promise<void> {
+    const entry = this.#entryOf(image.id)
+    entry.toldMs = Number.NEGATIVE_INFINITY
     this.lookAround(image)
-    await this.#entryOf(image.id).telling
+    await entry.telling
     this.lookAround(image)
   }
 

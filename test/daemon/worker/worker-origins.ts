@@ -12,7 +12,7 @@ async function warningsOf(urls: readonly string[], knowsOpenssl: boolean): Promi
   const logger = keepingLogger()
   const receiver = addon.createReceiver()
   if (!knowsOpenssl) Object.defineProperty(receiver, 'trust', { value: () => null })
-  const parts = { addon: { ...addon, createReceiver: () => receiver }, logger }
+  const parts = { addon: { ...addon, createReceiver: () => receiver }, logger, refusalOf: () => null }
   const places = urls.map((url, k) => {
     return { directory: `origin-${k}`, settings: originSchema.parse({ url }), readAround: 'fast' as const }
   })
