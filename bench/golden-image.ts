@@ -11,7 +11,7 @@
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
@@ -33,6 +33,8 @@ const leafBytes = 4096
 const blockBytes = 64 * 1024
 const salt = '6b1f3300d2c94e5d8f3c7a5d6a0e9b41'
 const patienceMs = 120_000
+/** Longer than a background pass waits for readers. */
+const restMs = 15_000
 const execute = promisify(execFile)
 const home = await mkdtemp(join(tmpdir(), 'parentfs-golden-'))
 
@@ -68,18 +70,28 @@ async function main(): Promise<void> {
 
 async function fullRead(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
   await upgraded(server, files, 'full read', async view => {
-    await execute('dd', [`if=${view}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none'])
+    await readAll(view)
     return changedBytes
   })
+}
+
+async function readAll(view: string): Promise<void> {
+  await execute('dd', [`if=${view}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none'])
 }
 
 async function bootRead(server: HttpOriginServer, files: string, changes: Changes): Promise<void> {
   const blocks = await bootBlocks()
   console.log(`a boot reads ${mib(blocks.length * blockBytes)} MiB`)
-  await upgraded(server, files, 'boot', async view => {
+  const boot = async (view: string) => {
     const [program, ...args] = bootOf(view)
     await execute(program!, args)
     return changedBelow(changes, blocks)
+  }
+  await upgraded(server, files, 'boot', boot, async (view, fetched) => {
+    await readAll(view)
+    const [bytes, changedBytes] = [await fetched(), changes.changed.size * leafBytes]
+    const ratio = (bytes / changedBytes).toFixed(3)
+    console.log(`    and all of it then: ${mib(bytes)} MiB altogether, ratio ${ratio}`)
   })
 }
 
@@ -89,6 +101,7 @@ async function upgraded(
   files: string,
   what: string,
   work: (view: string) => Promise<number>,
+  later?: (view: string, fetched: () => Promise<number>) => Promise<void>,
 ): Promise<void> {
   const directory = await mkdtemp(join(home, 'host-'))
   const [config, mountpoint] = [join(directory, 'parentfs.yaml'), join(directory, 'mnt')]
@@ -104,15 +117,22 @@ async function upgraded(
     const isComplete = async () => (await images(mountpoint)).some(({ complete }) => complete)
     await until(isComplete, patienceMs, 'the older version')
     const before = await pidStatus(mountpoint)
+    const { mtimeMs: modifiedMs } = await stat(view)
     await publish(files, 'after.raw')
-    const cost = JSON.parse(await parentfs('images', '--delta', 'golden.raw', '--json', '-m', mountpoint))
-    await server.reset()
     const asked = before.origin.bytes
+    const isKnown = async () => (await stat(view)).mtimeMs !== modifiedMs
+    await until(isKnown, patienceMs, 'the new version')
+    await server.reset()
     const changedBytes = await work(view)
-    const fetched = (await pidStatus(mountpoint)).origin.bytes - asked
-    const ratio = (fetched / changedBytes).toFixed(3)
-    console.log(`\n${what}: fetched ${mib(fetched)} MiB of ${mib(changedBytes)} MiB that changed, ratio ${ratio}`)
+    const fetched = async () => (await pidStatus(mountpoint)).origin.bytes - asked
+    const bytes = await fetched()
+    const ratio = (bytes / changedBytes).toFixed(3)
+    console.log(`\n${what}: fetched ${mib(bytes)} MiB of ${mib(changedBytes)} MiB that changed, ratio ${ratio}`)
+    await restsFor(restMs, fetched)
+    console.log(`    and ${mib((await fetched()) - bytes)} MiB in the background behind it`)
+    const cost = JSON.parse(await parentfs('images', '--delta', 'golden.raw', '--json', '-m', mountpoint))
     console.log(`    images --delta: ${JSON.stringify(cost)}`)
+    if (later) await later(view, fetched)
   } finally {
     await parentfs('unmount', mountpoint)
     await rm(directory, { recursive: true })
@@ -224,6 +244,15 @@ async function eachLeaf(name: string, take: (leaf: number, digest: string) => vo
     }
   } finally {
     await file.close()
+  }
+}
+
+/** Until a figure has not changed for so long. */
+async function restsFor(ms: number, look: () => Promise<number>): Promise<void> {
+  for (let [figure, sinceMs] = [-1, 0]; performance.now() - sinceMs < ms; ) {
+    const next = await look()
+    if (next !== figure) [figure, sinceMs] = [next, performance.now()]
+    await new Promise(resolve => setTimeout(resolve, 500))
   }
 }
 

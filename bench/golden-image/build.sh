@@ -9,8 +9,8 @@ packages=apt,ca-certificates,systemd-sysv,openssh-server,python3-minimal,curl,vi
 cd "$directory"
 
 if [ ! -e base.tar ]; then
-  mmdebstrap --quiet --variant=minbase --include=$packages --aptopt='APT::Install-Recommends "false"' \
-    bookworm base.tar.new "deb $mirror/debian bookworm main"
+  mmdebstrap --quiet --format=tar --variant=minbase --include=$packages \
+    --aptopt='APT::Install-Recommends "false"' bookworm base.tar.new "deb $mirror/debian bookworm main"
   mv base.tar.new base.tar
 fi
 

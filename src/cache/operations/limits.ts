@@ -43,5 +43,11 @@ export const deltaLookMs = 2_000
 /** The time for which an older version stays at most for the blocks that a new one may take from it. */
 export const deltaMsMax = 3_600_000
 
+/**
+ * The time without a miss of a new version after which differing blocks of its hash tree are fetched for the comparison:
+ * a boot has no such pause.
+ */
+export const deltaQuietMs = 10_000
+
 /** Older versions of which it is remembered that nothing more is to be taken. */
 export const copiedVersionsMax = 1_024

@@ -100,6 +100,22 @@ export class Delta {
     return true
   }
 
+  /** Is the comparison of a range here? The origin is asked for blocks above the leaves alone. */
+  async isKnown(offset: number, length: number, options: ReadOptions): Promise<boolean> {
+    await this.#tree.loadAbove(offset, length, options)
+    const { leafSpanBytes, layout } = this.#tree
+    const end = Math.min(offset + length, layout.dataBytes)
+    for (let leaf = Math.floor(offset / leafSpanBytes); leaf * leafSpanBytes < end; leaf++) {
+      if (!(await this.#tree.localLeaf(leaf, options))) return false
+    }
+    return true
+  }
+
+  /** Have the comparison of a range here. @throws CacheError as HashTree.load */
+  async load(offset: number, length: number, options: ReadOptions): Promise<void> {
+    await this.#tree.load(offset, length, options)
+  }
+
   /** Compare all leaves; the origin is asked for what differs in the trees. @throws CacheError as HashTree.load */
   async cost(options: ReadOptions): Promise<DeltaCost> {
     await this.#building

@@ -1,58 +1,37 @@
 /**
  * Hash tree of one image: its blocks are fetched as they are needed, proven up to the root hash, and kept.
  *
- * Blocks are looked for in memory, on the cache's disk, in trees of other versions, and at the origin, in this order.
- * Each is compared with the digest that the level above has of it, wherever it comes from: no place is trusted. Leaves
- * lie in the native proof, where session threads find them; blocks above them in a map that all trees share.
+ * Blocks are looked for in memory, then by runs of neighbours (tree-runs.ts). Each is compared with the digest that the
+ * level above has of it, wherever it comes from: no place is trusted. Leaves lie in the native proof, where session threads find them; blocks above them in a map that all trees share.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { SingleFlight } from '../../async/single-flight.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
-import { LruMap } from '../../base/lru-map.ts'
-import type { BlockHashing, TreeProof, TreeProofs } from '../../native/tree-proof.ts'
+import type { LruMap } from '../../base/lru-map.ts'
+import type { TreeProof } from '../../native/tree-proof.ts'
 import type { ReadOptions } from '../contract/origin.ts'
-import { damagedBlocksMax, treeRunBytes, wrongAnswersMax } from './limits.ts'
+import { LeafWindows } from './leaf-windows.ts'
+import { treeRunBytes } from './limits.ts'
 import type { TreeParameters } from './superblock.ts'
 import { type TreeLayout, treeLayoutOf } from './tree-layout.ts'
+import {
+  hashingOf,
+  type KeptLevels,
+  keptAlignBytes,
+  keptLevelsOf,
+  type RunBlocks,
+  TreeRuns,
+  type TreeRunsContext,
+} from './tree-runs.ts'
 
-/** Blocks of a tree that are not trusted: a file on the disk of the cache. */
-export interface KeptTree {
-  /** False when there is nothing, or the disk does not give it. Never rejects. */
-  read(offset: number, target: Uint8Array): Promise<boolean>
-  /** Never rejects: what is not kept is fetched again. */
-  write(offset: number, bytes: Uint8Array): Promise<void>
-}
-
-export interface HashTreeContext {
+export interface HashTreeContext extends TreeRunsContext {
   /** Names the tree in messages. */
   readonly name: string
   /** Tells the blocks of trees apart in {@link upper}. */
   readonly id: string
-  readonly proofs: TreeProofs
   readonly upper: LruMap<string, Buffer>
-  readonly kept: KeptTree
-  /** Trees of other versions, which have most of the same blocks at the same places. */
-  readonly alike: readonly KeptLevels[]
-  /** Fetch bytes of the tree, counted from its superblock. @throws CacheError as Origin.read */
-  fetch(offset: number, target: Uint8Array, options: ReadOptions): Promise<void>
-  /** An answer for the tree differed from what is proven. */
-  onWrong(level: number, block: number): void
-  /** A block on the cache's disk is not the one that was written there. */
-  onKeptWrong(level: number, block: number): void
-  /** Wait before blocks are asked for again of which `tries` answers were wrong. */
-  pause(tries: number, signal: CancelSignal): Promise<void>
 }
-
-/** A kept tree, with the place of each level in it, and its end. */
-export interface KeptLevels {
-  readonly kept: KeptTree
-  readonly offsets: readonly number[]
-  readonly hashBlockBytes: number
-}
-
-/** Whole pages, where a block is less: the disk is written by them. */
-const keptAlignBytes = 4096
 
 export class HashTree {
   readonly parameters: TreeParameters
@@ -60,12 +39,12 @@ export class HashTree {
   readonly proof: TreeProof
   readonly rootHash: Buffer
   readonly #parts: HashTreeContext
-  readonly #hashing: BlockHashing
   readonly #runBlocks: number
-  readonly #runs = new SingleFlight<(Buffer | null)[]>()
+  readonly #runs: TreeRuns
+  readonly #loads = new SingleFlight<RunBlocks>()
+  /** Null where no other version has blocks: they are fetched in whole runs. */
+  readonly #windows: LeafWindows | null
   readonly #stop = new LightAbortSignal()
-  /** Blocks on the cache's disk that were found damaged, and not replaced since: each counts once. */
-  readonly #damaged = new LruMap<string, true>(damagedBlocksMax)
   /** The run of leaves that was loaded last: the next one is loaded ahead. */
   #latestRun = -1
   #latestLeaf: { readonly leaf: number; readonly bytes: Uint8Array } | null = null
@@ -76,10 +55,14 @@ export class HashTree {
     this.layout = treeLayoutOf(parameters, offset)
     this.rootHash = rootHash
     this.#parts = parts
-    this.#hashing = hashingOf(parameters)
-    this.#runBlocks = Math.max(1, treeRunBytes / parameters.hashBlockBytes)
+    const { hashBlockBytes } = parameters
+    this.#runBlocks = Math.max(1, treeRunBytes / hashBlockBytes)
+    this.#runs = new TreeRuns(parameters, this.layout, parts)
     const { digestsPerBlock, levels } = this.layout
-    this.proof = parts.proofs.createTreeProof(this.#hashing, {
+    const align = Math.max(1, keptAlignBytes / hashBlockBytes)
+    const leaves = levels[0]?.blocks ?? 0
+    this.#windows = parts.alike.length === 0 ? null : new LeafWindows(leaves, this.#runBlocks, align)
+    this.proof = parts.proofs.createTreeProof(hashingOf(parameters), {
       dataBlocks: parameters.dataBlocks,
       dataBlockBytes: parameters.dataBlockBytes,
       digestsPerLeaf: levels.length === 0 ? 1 : digestsPerBlock,
@@ -88,8 +71,7 @@ export class HashTree {
 
   /** The tree as it is kept. */
   get keptPart(): KeptLevels {
-    const { parameters } = this
-    return { kept: this.#parts.kept, offsets: keptOffsets(parameters), hashBlockBytes: parameters.hashBlockBytes }
+    return keptLevelsOf(this.parameters, this.#parts.kept)
   }
 
   /** Fires when it is closed. */
@@ -128,14 +110,30 @@ export class HashTree {
     if (layout.levels.length === 0) return proof.put(0, this.rootHash)
     const first = Math.floor(offset / this.leafSpanBytes)
     const last = Math.floor((Math.min(offset + length, layout.dataBytes) - 1) / this.leafSpanBytes)
-    for (let run = this.#runOf(first); run <= this.#runOf(last); run++) {
-      const begin = run * this.#runBlocks
-      const blocks = await this.#run(0, run, options, isLocal)
-      for (const [k, block] of blocks.entries()) {
-        if (block) proof.put(begin + k, block)
-        else if (begin + k >= first && begin + k <= last) throw this.#corrupt(0, begin + k)
+    if (this.#windows && !isLocal) {
+      const work = this.#windows.of(first, last).map(({ begin, end }) => this.#putLeaves(begin, end - begin, options))
+      for (const missing of await Promise.all(work)) {
+        const wanted = missing.find(leaf => leaf >= first && leaf <= last)
+        if (wanted !== undefined) throw this.#corrupt(0, wanted)
       }
+      return
+    }
+    for (let run = this.#runOf(first); run <= this.#runOf(last); run++) {
+      const missing = await this.#putLeaves(run * this.#runBlocks, this.#runBlocks, options, isLocal)
+      const wanted = missing.find(leaf => leaf >= first && leaf <= last)
+      if (wanted !== undefined) throw this.#corrupt(0, wanted)
       if (!isLocal) this.#loadAhead(run)
+    }
+  }
+
+  /** Have the blocks above the leaves of a range here. @throws CacheError as {@link load} */
+  async loadAbove(offset: number, length: number, options: ReadOptions): Promise<void> {
+    const { digestsPerBlock, levels, dataBytes } = this.layout
+    const end = Math.min(offset + length, dataBytes)
+    if (levels.length < 2 || offset >= end) return
+    const bytes = this.leafSpanBytes * digestsPerBlock
+    for (let above = Math.floor(offset / bytes); above * bytes < end; above++) {
+      await this.#upper(1, above, options, false)
     }
   }
 
@@ -149,7 +147,7 @@ export class HashTree {
       const first = Math.max(0, Math.floor((offset - begin) / hashBlockBytes))
       const end = Math.min(blocks, Math.ceil((offset + target.length - begin) / hashBlockBytes))
       for (let block = first; block < end; block++) {
-        const run = await this.#run(level, this.#runOf(block), options, false)
+        const run = await this.#run(level, block - (block % this.#runBlocks), this.#runBlocks, options, false)
         const bytes = run[block % this.#runBlocks]
         if (!bytes) throw this.#corrupt(level, block)
         const at = begin + block * hashBlockBytes - offset
@@ -183,22 +181,29 @@ export class HashTree {
     const { leafSpanBytes } = this
     const offset = next * this.#runBlocks * leafSpanBytes
     if (this.proof.knows(offset, 1)) return
-    const load = async () => {
-      const blocks = await this.#run(0, next, { signal: this.#stop }, false)
-      for (const [k, block] of blocks.entries()) if (block) this.proof.put(next * this.#runBlocks + k, block)
+    const work = this.#putLeaves(next * this.#runBlocks, this.#runBlocks, { signal: this.#stop })
+    void work.catch(() => {}) // Its reader asks again, and hears of it.
+  }
+
+  /** @returns the leaves that no place has right */
+  async #putLeaves(first: number, count: number, options: ReadOptions, isLocal = false): Promise<number[]> {
+    const missing: number[] = []
+    for (const [k, block] of (await this.#run(0, first, count, options, isLocal)).entries()) {
+      if (block) this.proof.put(first + k, block)
+      else missing.push(first + k)
     }
-    void load().catch(() => {}) // Its reader asks again, and hears of it.
+    return missing
   }
 
   async #upper(level: number, block: number, options: ReadOptions, isLocal: boolean): Promise<Buffer> {
     const known = this.#parts.upper.use(this.#keyOf(level, block))
     if (known) return known
-    const run = this.#runOf(block)
-    const blocks = await this.#run(level, run, options, isLocal)
+    const first = block - (block % this.#runBlocks)
+    const blocks = await this.#run(level, first, this.#runBlocks, options, isLocal)
     for (const [k, bytes] of blocks.entries()) {
-      if (bytes) this.#parts.upper.set(this.#keyOf(level, run * this.#runBlocks + k), bytes)
+      if (bytes) this.#parts.upper.set(this.#keyOf(level, first + k), bytes)
     }
-    const found = blocks[block - run * this.#runBlocks]
+    const found = blocks[block - first]
     if (!found) throw this.#corrupt(level, block)
     return found
   }
@@ -207,99 +212,14 @@ export class HashTree {
     return `${this.#parts.id} ${level} ${block}`
   }
 
-  #run(level: number, run: number, options: ReadOptions, isLocal: boolean): Promise<(Buffer | null)[]> {
-    return this.#runs.run(`${level} ${run} ${isLocal}`, options.signal, signal =>
-      this.#loadRun(level, run, { ...options, signal }, isLocal),
-    )
-  }
-
-  /** The blocks of a run; null for one that no place has right. */
-  async #loadRun(level: number, run: number, options: ReadOptions, isLocal: boolean): Promise<(Buffer | null)[]> {
-    const { hashBlockBytes } = this.parameters
-    const first = run * this.#runBlocks
-    const count = Math.min(this.#runBlocks, this.layout.levels[level]!.blocks - first)
-    const wanted = await this.#digestsOf(level, first, count, options, isLocal)
-    const bytes = Buffer.alloc(Math.ceil((count * hashBlockBytes) / keptAlignBytes) * keptAlignBytes)
-    const blocks: (Buffer | null)[] = Array.from({ length: count }, () => null)
-    const { kept, alike } = this.#parts
-    const keptOffset = this.#keptOffset(level) + first * hashBlockBytes
-    let isKept = true
-    for (const place of [this.keptPart, ...alike]) {
-      if (!blocks.includes(null)) break
-      const given = keptBytesAt(place, level, first * hashBlockBytes, bytes.length, hashBlockBytes)
-      if (given && (await place.kept.read(given.offset, given.target))) {
-        const whole = Math.min(count, Math.floor(given.target.length / hashBlockBytes))
-        await this.#takeRight(given.target, 0, whole, wanted, bytes, blocks)
-      }
-      if (place.kept !== kept) continue
-      isKept = !blocks.includes(null)
-      if (given) this.#findDamage(level, first, given.target, blocks)
-    }
-    if (!isLocal) await this.#fetchMissing(level, first, wanted, bytes, blocks, options)
-    if (isKept || blocks.includes(null)) return blocks
-    await kept.write(keptOffset, bytes)
-    for (const k of blocks.keys()) this.#damaged.delete(this.#keyOf(level, first + k))
-    return blocks
-  }
-
-  /** Blocks that were written, and are others now: what was never written is zeros, which fit no digest. */
-  #findDamage(level: number, first: number, given: Buffer, blocks: readonly (Buffer | null)[]): void {
-    const { hashBlockBytes } = this.parameters
-    for (const [k, block] of blocks.entries()) {
-      if (block) continue
-      const kept = given.subarray(k * hashBlockBytes, (k + 1) * hashBlockBytes)
-      const key = this.#keyOf(level, first + k)
-      if (kept.length < hashBlockBytes || this.#damaged.has(key) || isZero(kept)) continue
-      this.#damaged.set(key, true)
-      this.#parts.onKeptWrong(level, first + k)
-    }
-  }
-
-  /** Fetches runs of missing blocks, those that differ a few times. */
-  async #fetchMissing(
-    level: number,
-    first: number,
-    wanted: Buffer,
-    bytes: Buffer,
-    blocks: (Buffer | null)[],
-    options: ReadOptions,
-  ): Promise<void> {
-    const { hashBlockBytes } = this.parameters
-    for (let tries = 1; blocks.includes(null) && tries <= wrongAnswersMax; tries++) {
-      if (tries > 1) await this.#parts.pause(tries - 1, options.signal)
-      for (let begin = 0, end = 0; begin < blocks.length; begin = end) {
-        const isMissing = blocks[begin] === null
-        for (end = begin + 1; end < blocks.length && (blocks[end] === null) === isMissing; ) end++
-        if (!isMissing) continue
-        const target = Buffer.allocUnsafe((end - begin) * hashBlockBytes)
-        const offset = this.layout.levels[level]!.offset + (first + begin) * hashBlockBytes
-        await this.#parts.fetch(offset, target, { ...options, isProven: true, isDisputed: tries > 1 })
-        await this.#takeRight(target, begin, end - begin, wanted, bytes, blocks)
-        for (let k = begin; k < end; k++) if (blocks[k] === null) this.#parts.onWrong(level, first + k)
-      }
-    }
-  }
-
-  /** Of `count` given blocks, take those that fit as blocks of the run from `at` on. */
-  async #takeRight(
-    given: Buffer,
-    at: number,
-    count: number,
-    wanted: Buffer,
-    bytes: Buffer,
-    blocks: (Buffer | null)[],
-  ): Promise<void> {
-    const { hashBlockBytes } = this.parameters
-    const { digestBytes } = this.layout
-    const whole = given.subarray(0, count * hashBlockBytes)
-    const digests = await this.#parts.proofs.hashBlocks(this.#hashing, whole, hashBlockBytes, 1)
-    for (let k = 0; k < count; k++) {
-      if (blocks[at + k]) continue
-      const place = (at + k) * digestBytes
-      if (digests.compare(wanted, place, place + digestBytes, k * digestBytes, (k + 1) * digestBytes) !== 0) continue
-      whole.copy(bytes, (at + k) * hashBlockBytes, k * hashBlockBytes, (k + 1) * hashBlockBytes)
-      blocks[at + k] = bytes.subarray((at + k) * hashBlockBytes, (at + k + 1) * hashBlockBytes)
-    }
+  /** @param blocksMax fewer at the end of the level */
+  #run(level: number, first: number, blocksMax: number, options: ReadOptions, isLocal: boolean): Promise<RunBlocks> {
+    const count = Math.min(blocksMax, this.layout.levels[level]!.blocks - first)
+    return this.#loads.run(`${level} ${first} ${count} ${isLocal}`, options.signal, async signal => {
+      const own = { ...options, signal }
+      const wanted = await this.#digestsOf(level, first, count, own, isLocal)
+      return await this.#runs.load({ level, first, count, wanted }, own, isLocal)
+    })
   }
 
   /** The digests that blocks must have, by the level above. */
@@ -325,56 +245,8 @@ export class HashTree {
     return Buffer.concat(parts)
   }
 
-  /** Levels begin at whole pages there, the last one first. */
-  #keptOffset(level: number): number {
-    return keptOffsets(this.parameters)[level]!
-  }
-
   #corrupt(level: number, block: number): CacheError {
     const what = `${this.#parts.name}: block ${block} of level ${level} of its hash tree does not fit the root hash`
     return new CacheError('image-corrupt', `${what} ${this.rootHash.toString('hex')}: publish the tree of this image`)
   }
-}
-
-/** A look at each byte in JavaScript takes longer than the hash. */
-function isZero(bytes: Buffer): boolean {
-  return bytes[0] === 0 && bytes.compare(bytes, 1, bytes.length, 0, bytes.length - 1) === 0
-}
-
-/** The part of a kept tree that has the same place in its level; null where it has none. */
-function keptBytesAt(
-  { offsets, hashBlockBytes }: KeptLevels,
-  level: number,
-  at: number,
-  length: number,
-  blockBytes: number,
-): { readonly offset: number; readonly target: Buffer } | null {
-  const [begin, isLast] = [offsets[level], level >= offsets.length - 1]
-  if (begin === undefined || isLast || hashBlockBytes !== blockBytes) return null
-  // Levels lie the other way round: the one below comes next.
-  const end = level === 0 ? offsets.at(-1)! : offsets[level - 1]!
-  const bytes = Math.min(length, end - begin - at)
-  return bytes > 0 ? { offset: begin + at, target: Buffer.alloc(bytes) } : null
-}
-
-export function hashingOf({ algorithm, salt, hashType }: TreeParameters): BlockHashing {
-  return { algorithm, salt: Buffer.from(salt, 'hex'), isSaltBehind: hashType === 0 }
-}
-
-/** The bytes of the file in which a tree is kept. */
-export function keptBytesOf(parameters: TreeParameters): number {
-  return keptOffsets(parameters).at(-1)!
-}
-
-/** The offset of each level in that file, and its end. */
-function keptOffsets(parameters: TreeParameters): number[] {
-  const { levels } = treeLayoutOf(parameters)
-  const offsets: number[] = []
-  let end = 0
-  for (let level = levels.length - 1; level >= 0; level--) {
-    offsets[level] = end
-    end += Math.ceil((levels[level]!.blocks * parameters.hashBlockBytes) / keptAlignBytes) * keptAlignBytes
-  }
-  offsets[levels.length] = end
-  return offsets
 }

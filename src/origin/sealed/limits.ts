@@ -23,6 +23,12 @@ export const treeLevelsMax = 15
  */
 export const treeRunBytes = 128 * KiB
 
+/** Streams of one image that are told apart where its leaves are fetched singly: a boot reads some files at once. */
+export const leafStreamsMax = 16
+
+/** Requests for the blocks of one run that other versions lack, at once. */
+export const treeRequestsMax = 8
+
 /** Blocks above the leaves in memory, those of all images: 1 GiB of leaves, 128 GiB of data. Leaves have 24 MiB. */
 export const upperBlocksBytesMax = 8 * MiB
 

@@ -7,9 +7,9 @@
 import type { FileHandle } from 'node:fs/promises'
 import { MiB } from '../../base/limits.ts'
 import type { TreeProofs } from '../../native/tree-proof.ts'
-import { hashingOf } from './hash-tree.ts'
 import { formatSuperblock, type TreeParameters } from './superblock.ts'
 import { type TreeLayout, treeLayoutOf } from './tree-layout.ts'
+import { hashingOf } from './tree-runs.ts'
 
 /** Bytes that one thread hashes of a piece: some milliseconds. */
 const threadPieceBytes = 4 * MiB

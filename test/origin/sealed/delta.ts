@@ -9,9 +9,9 @@ import { type Image, identify } from '../../../src/base/image.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
 import type { HeldVersions } from '../../../src/origin/sealed/delta.ts'
-import type { KeptTree } from '../../../src/origin/sealed/hash-tree.ts'
 import { OriginSeals } from '../../../src/origin/sealed/origin-seals.ts'
 import type { SealKeeper, SealRecord } from '../../../src/origin/sealed/seal.ts'
+import type { KeptTree } from '../../../src/origin/sealed/tree-runs.ts'
 import { noHoles } from '../../fixtures/extents.ts'
 import { sampleBytes } from '../../fixtures/images.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
@@ -41,8 +41,17 @@ function keeperInMemory(): SealKeeper {
   }
 }
 
-/** Reads all of the image, then replaces it by `after`, and reads that. */
-async function upgraded(t: Test, after: Buffer, salts: readonly [string, string], held: Partial<HeldVersions> = {}) {
+/**
+ * Reads all of the image, then replaces it by `after`, and reads that.
+ * @param reads offsets of the new version at which 64 KiB are read; by default it is read whole
+ */
+async function upgraded(
+  t: Test,
+  after: Buffer,
+  salts: readonly [string, string],
+  held: Partial<HeldVersions> = {},
+  reads: readonly number[] | null = null,
+) {
   const directory = t.testdir()
   const url = pathToFileURL(directory).href
   const inner = new FileOrigin(url, noHoles)
@@ -91,9 +100,19 @@ async function upgraded(t: Test, after: Buffer, salts: readonly [string, string]
   older.push(first.image)
   publish(after, salts[1], 1_600_000_100)
   fetched = treeBytes = 0
-  const second = await readAll()
-  t.ok(after.equals(second.bytes), 'every byte is that of the new version')
-  return { seals, image: second.image, fetched, treeBytes, wrong: seals.counters.blocks }
+  const counts = () => ({ fetched, treeBytes, wrong: seals.counters.blocks })
+  if (reads === null) {
+    const { image, bytes } = await readAll()
+    t.ok(after.equals(bytes), 'every byte is that of the new version')
+    return { seals, image, ...counts() }
+  }
+  const image = identify(await origin.lookup('a.raw', { signal }))
+  const target = Buffer.alloc(64 * 1024)
+  for (const offset of reads) {
+    await origin.read(image, offset, target, { signal })
+    t.ok(target.equals(after.subarray(offset, offset + target.length)), `at ${offset}`)
+  }
+  return { seals, image, ...counts() }
 }
 
 /** An upgrade: single blocks and stretches changed, some of it moved by a block, some appended. */
@@ -121,6 +140,22 @@ t.test('a full read of the new version costs what changed', { skip: noVeritysetu
   t.ok(share < 1.1, `${share} of the changed bytes, with ${treeBytes} bytes of the tree`)
   const cost = (await seals.compare(image, { signal }))?.cost
   t.match(cost, { changedBytes, movedBytes: 4 * MiB + 4096 })
+})
+
+t.test('a read that jumps fetches the leaves that it needs', { skip: noVeritysetup }, async t => {
+  const after = Buffer.from(before)
+  // Every leaf of the tree is another: 96 of them, in three runs.
+  for (let at = 0; at < after.length; at += 128 * 4096) after[at]! ^= 1
+  const jumps = [40 * MiB, 3 * MiB, 20 * MiB, 20 * MiB + 65_536, 30 * MiB]
+  const { seals, image, fetched, treeBytes } = await upgraded(t, after, ['abcd', 'abcd'], {}, jumps)
+  t.equal(fetched, 4 * 4096, 'of each read of a changed block that block')
+  // A superblock, the block above the leaves, four leaves.
+  t.ok(treeBytes <= 512 + 2 * 4096 + 4 * 4096, `${treeBytes} bytes of the tree`)
+  const delta = (await seals.prepare(image, { signal }))?.delta
+  t.equal(await delta?.isKnown(3 * MiB, 65_536, { signal }), true)
+  t.equal(await delta?.isKnown(10 * MiB, 65_536, { signal }), false, 'nobody has asked for it')
+  await delta?.load(10 * MiB, 65_536, { signal })
+  t.equal(await delta?.isKnown(10 * MiB, 65_536, { signal }), true)
 })
 
 t.test('with another salt it is an ordinary version', { skip: noVeritysetup }, async t => {
