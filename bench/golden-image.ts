@@ -1,12 +1,12 @@
 /**
  * Upgrade of a golden image: bytes that a host fetches of the new version, as a ratio of the blocks that changed.
  *
- *   bench/golden-image/build.sh DIRECTORY; node build/bench/golden-image.js --pair DIRECTORY [--parts full,boot,zsync]
+ *   bench/golden-image/build.sh DIRECTORY; node build/bench/golden-image.js --pair DIRECTORY [--parts full,boot,zsync,casync]
  *
  * DIRECTORY has before.raw and after.raw: a Debian root, and the same after `apt-get upgrade`. Both are sealed with one
  * salt. A mount holds the first one whole when the second one takes its name. Read are all of it, and what a boot reads:
- * the files of a Debian start, through the file system in the image. Beside it zsync for the same pair. Needs
- * root, nginx, and zsync where that is to be compared.
+ * the files of a Debian start, through the file system in the image. Beside it zsync and casync for the same pair; the
+ * chunks of casync are packed. Needs root, nginx, and zsync and casync where they are to be compared.
  */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -23,7 +23,7 @@ import { parentfs } from './demo/command.ts'
 import { describeMachine } from './report/machine.ts'
 
 const { values } = parseArgs({
-  options: { pair: { type: 'string' }, parts: { type: 'string', default: 'full,boot,zsync' } },
+  options: { pair: { type: 'string' }, parts: { type: 'string', default: 'full,boot,zsync,casync' } },
 })
 const parts = values.parts.split(',')
 if (values.pair === undefined) throw new Error('--pair DIRECTORY: see bench/golden-image/build.sh')
@@ -66,6 +66,7 @@ async function main(): Promise<void> {
     await server.close()
   }
   if (parts.includes('zsync') && existsSync('/usr/bin/zsync')) await zsync(files, changedBytes)
+  if (parts.includes('casync') && existsSync('/usr/bin/casync')) await casync(files, changedBytes)
 }
 
 async function fullRead(server: HttpOriginServer, files: string, changedBytes: number): Promise<void> {
@@ -187,6 +188,17 @@ async function zsync(files: string, changedBytes: number): Promise<void> {
   const out = join(home, 'zsync.raw')
   await compared('zsync -b 4096', files, out, changedBytes, async url => {
     await execute('zsync', ['-q', '-i', join(pair, 'before.raw'), '-o', out, `${url}golden.zsync`], { cwd: home })
+  })
+}
+
+async function casync(files: string, changedBytes: number): Promise<void> {
+  await publish(files, 'after.raw')
+  const [index, store] = ['golden.caibx', 'golden.castr']
+  await execute('casync', ['make', `--store=${join(files, store)}`, join(files, index), join(files, 'golden.raw')])
+  const out = join(home, 'casync.raw')
+  await compared('casync, chunks packed with zstd', files, out, changedBytes, async url => {
+    const seed = `--seed=${join(pair, 'before.raw')}`
+    await execute('casync', ['extract', seed, `--store=${url}${store}`, `${url}${index}`, out], { cwd: home })
   })
 }
 

@@ -14,7 +14,7 @@ if [ "${1:-run}" != run ]; then
   packages="$packages libvirt-daemon-system libvirt-clients syslinux mtools"
   packages="$packages mmdebstrap lintian podman crun prometheus binutils dpkg-dev"
 fi
-if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl"; fi
+if [ "${1:-run}" = bench ]; then packages="$packages rclone s3fs qemu-block-extra qemu-system-common curl zsync casync"; fi
 
 say() { echo "setup: $*" >&2; }
 

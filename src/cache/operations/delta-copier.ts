@@ -2,9 +2,9 @@
  * Delta copier: after an upgrade of a name, brings the blocks of its new version that the older one has into the
  * store, in the order of the last boot's profile and then from the front. No block of the image is fetched.
  *
- * First come blocks below equal blocks of both hash trees. Blocks of the new tree that differ are fetched once no reader
- * has missed for a while. The older version stays until all is here that it has, even of blocks that changed in part:
- * those are left to readers. Readers come first: one piece at a time, and none while any waits for an origin.
+ * First come blocks below equal blocks of both hash trees. Blocks of the new tree that differ are fetched once no
+ * reader has missed for a while. The older version stays until all is here that it has, even of blocks that changed in
+ * part: those are left to readers. Readers come first: one piece at a time, none while any waits for an origin.
  */
 import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'

@@ -44,8 +44,8 @@ export const deltaLookMs = 2_000
 export const deltaMsMax = 3_600_000
 
 /**
- * The time without a miss of a new version after which differing blocks of its hash tree are fetched for the comparison:
- * a boot has no such pause.
+ * The time without a miss of a new version after which differing blocks of its hash tree are fetched to be compared: a
+ * boot has no such pause.
  */
 export const deltaQuietMs = 10_000
 

@@ -2,7 +2,8 @@
  * Hash tree of one image: its blocks are fetched as they are needed, proven up to the root hash, and kept.
  *
  * Blocks are looked for in memory, then by runs of neighbours (tree-runs.ts). Each is compared with the digest that the
- * level above has of it, wherever it comes from: no place is trusted. Leaves lie in the native proof, where session threads find them; blocks above them in a map that all trees share.
+ * level above has of it, wherever it comes from: no place is trusted. Leaves lie in the native proof, where session
+ * threads find them; blocks above them in a map that all trees share.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { SingleFlight } from '../../async/single-flight.ts'

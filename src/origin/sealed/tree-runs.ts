@@ -1,6 +1,6 @@
 /**
- * Runs of a hash tree: neighbouring blocks of one level, looked for on the cache's disk, in trees of other versions, and
- * at the origin, in this order. Each is compared with the digest that the level above has of it.
+ * Runs of a hash tree: neighbouring blocks of one level, looked for on the cache's disk, in trees of other versions,
+ * and at the origin, in this order. Each is compared with the digest that the level above has of it.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { LruMap } from '../../base/lru-map.ts'

@@ -26,6 +26,23 @@ interface Options {
   readonly fits?: boolean
 }
 
+/** @param loaded hears of the first blocks whose comparison was fetched */
+function deltaOf({ changed = [], parts = [], unknown = [] }: Options, loaded: number[]) {
+  return {
+    runsOf: async (offset: number, length: number) => {
+      const block = offset / blockBytes
+      if (!parts.includes(block)) return [{ offset, length, source: changed.includes(block) ? null : offset }]
+      return [
+        { offset, length: length / 2, source: offset },
+        { offset: offset + length / 2, length: length / 2, source: null },
+      ]
+    },
+    isKnown: async (offset: number, length: number) =>
+      !unknown.some(block => block * blockBytes >= offset && block * blockBytes < offset + length),
+    load: async (offset: number) => void loaded.push(offset / blockBytes),
+  }
+}
+
 function copying({
   changed = [],
   parts: mixed = [],
@@ -48,19 +65,7 @@ function copying({
       return image !== newer || reads.isComplete
     },
   })
-  const delta = {
-    runsOf: async (offset: number, length: number) => {
-      const block = offset / blockBytes
-      if (!mixed.includes(block)) return [{ offset, length, source: changed.includes(block) ? null : offset }]
-      return [
-        { offset, length: length / 2, source: offset },
-        { offset: offset + length / 2, length: length / 2, source: null },
-      ]
-    },
-    isKnown: async (offset: number, length: number) =>
-      !unknown.some(block => block * blockBytes >= offset && block * blockBytes < offset + length),
-    load: async (offset: number) => void loaded.push(offset / blockBytes),
-  }
+  const delta = deltaOf({ changed, parts: mixed, unknown }, loaded)
   const seals = {
     isWanted: () => true,
     prepare: async () => {
