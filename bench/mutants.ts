@@ -5,7 +5,7 @@
  * Each mutant is built in a copy of the tree, never in the tree itself. Test files run from the nearest on, unit tests
  * before mounts, until one fails that passes with the code as it is. NATIVE=n of the mutants are C++ (a third);
  * ONLY=2,5 runs these of the draw, LIST=1 prints it, FILES=n bounds the unit test files of each, MOUNTS=a,b names those
- * of test/mount/.
+ * of test/mount/. ROOMS=a,b are the rooms of src/ that are changed, NATIVE_ROOMS=a,b those of native-bindings/.
  */
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -39,11 +39,12 @@ const sourceOf = (mutationsOf: (path: string, text: string) => Source['mutations
   const text = readFileSync(path, 'utf8')
   return { path, text, mutations: mutationsOf(path, text) }
 }
-const rooms = ['cache', 'store', 'origin', 'daemon']
+const rooms = (env.ROOMS || 'cache,store,origin,daemon').split(',')
+const nativeRooms = (env.NATIVE_ROOMS || '.').split(',')
 const typescript = rooms.flatMap(room => filesIn(`src/${room}`, /\.ts$/)).map(sourceOf(mutationsOfTypeScript))
-const native = filesIn('native-bindings', /^(?!build|test).*\.(cc|h)$/).map(
-  sourceOf((_, text) => mutationsOfNative(text)),
-)
+const native = nativeRooms
+  .flatMap(room => filesIn(join('native-bindings', room), /^(?!build|test).*\.(cc|h)$/))
+  .map(sourceOf((_, text) => mutationsOfNative(text)))
 const compiled = ['build/src', 'build/test'].flatMap(directory => filesIn(directory, /\.js$/))
 
 const copy = mkdtempSync(join(tmpdir(), 'parentfs-mutants-'))

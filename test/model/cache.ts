@@ -4,7 +4,8 @@
  * or not, also by versions that were there before. The cache is restarted in between, in the middle of reads.
  *
  * Half of the reads are READs of guests, which session threads answer from the store or from the origin, or hand over.
- * The origin's file is damaged under them, they lose their grant, and their fetches are taken for overdue.
+ * The origin's file is damaged under them, they lose their grant, and their fetches are taken for overdue. Between
+ * lives the cache moves to another directory, or fails to.
  *
  * OPERATIONS=n sets their number; SEED=n another sequence.
  */
@@ -19,8 +20,9 @@ import type { Engine } from '../../src/native/addon.ts'
 import { CheckedFetches } from '../fixtures/checked-fetches.ts'
 import { nextIteration } from '../fixtures/deferred.ts'
 import { KernelLanes } from '../fixtures/kernel-lanes.ts'
+import { MovingRooms } from '../fixtures/moving-rooms.ts'
 import { NativeMemoryOrigin } from '../fixtures/native-memory-origin.ts'
-import { forever, openRooms, type Rooms } from '../fixtures/rooms.ts'
+import { forever, type Rooms } from '../fixtures/rooms.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { patienceMs, until } from '../fixtures/until.ts'
 
@@ -77,8 +79,8 @@ class World {
   /** By name and validator. */
   readonly #truth = new Map<string, Buffer>()
   readonly #test: Test
-  readonly #directory: string
-  readonly #kind: keyof typeof kinds
+  readonly moving: MovingRooms
+  readonly #capacityBytes: number
   #rooms!: Rooms
   #images: readonly ImageEntry[] = []
   /** Held open, with a name or without. */
@@ -100,9 +102,11 @@ class World {
 
   constructor(t: Test, kind: keyof typeof kinds) {
     this.#test = t
-    this.#kind = kind
-    this.#directory = t.testdir({ cache: {} })
-    this.#origin = new NativeMemoryOrigin(this.#directory, this.random)
+    const directory = t.testdir({ one: {}, other: {} })
+    const { blockBytes, capacityBytes } = kinds[kind]
+    this.#capacityBytes = capacityBytes
+    this.moving = new MovingRooms(directory, blockBytes, why => t.fail(why))
+    this.#origin = new NativeMemoryOrigin(directory, this.random)
     t.teardown(() => this.#origin.close())
     for (const name of names) this.#replace(name)
     this.#origin.gate = async () => {
@@ -112,17 +116,16 @@ class World {
   }
 
   async start(): Promise<void> {
-    const sizes = kinds[this.#kind]
     // Of each life another: nothing that a reader gets depends on it.
     const minReadRecency = recencies[this.#lives % recencies.length]!
     const hitSet = { type: this.random() < 0.5 ? 'bloom' : 'explicit', ...hitSets } as const
     const place = { directory: null, origin: this.#origin, direct: this.#origin.direct }
     const origin = [{ ...place, minReadRecency, hitSet }]
     this.#recency = minReadRecency
-    const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB }
+    const capacityBytes = this.#capacityBytes
+    const options = { revalidateSeconds: 0, retire: { graceMs: 0 }, readAheadBytesMax: 1024 * KiB, capacityBytes }
     const fetchesOf = (engine: Engine) => (this.#fetches = new CheckedFetches(engine))
-    const directory = join(this.#directory, 'cache')
-    this.#rooms = await openRooms({ directory, origin, fetchesOf, ...options, ...sizes, onModes: () => this.#rebind() })
+    this.#rooms = await this.moving.open({ origin, fetchesOf, ...options, onModes: () => this.#rebind() })
     const { engine, cache } = this.#rooms
     if (cache.modeOfOrigin(this.#origin.url) !== this.#mode) this.#test.fail('a restart keeps the mode')
     if (this.#mode !== 'promote') this.#keptBytes = 0
@@ -176,7 +179,7 @@ class World {
       return cache.capacity().images === known.size
     }
     await until(isRetired, patienceMs, 'the end of versions without a name')
-    const files = readdirSync(join(this.#directory, 'cache', 'images'))
+    const files = readdirSync(join(this.moving.directory, 'images'))
     if (!files.every(name => known.has(name))) this.#test.fail(`files of versions without a name: ${files}`)
     const { reads, eviction, retirement, prefetch, promotion } = cache.counters
     this.counts.unfrequented += promotion.droppedBy.recency
@@ -191,6 +194,7 @@ class World {
     this.counts.fetched += this.#origin.answered
     this.#origin.answered = 0
     await cache.close()
+    this.moving.ending(this.#rooms)
     this.counts.published += this.#fetches.published
     this.#fetches.end()
     if (this.#fetches.offences.length > 0)
@@ -348,7 +352,7 @@ class World {
 }
 
 /** @returns what happened */
-async function run(t: Test, kind: keyof typeof kinds, count: number): Promise<World['counts']> {
+async function run(t: Test, kind: keyof typeof kinds, count: number) {
   const world = new World(t, kind)
   for (let done = 0; done < count; ) {
     await world.start()
@@ -357,19 +361,21 @@ async function run(t: Test, kind: keyof typeof kinds, count: number): Promise<Wo
     done += batch
     await world.end()
   }
-  t.comment(world.counts)
+  const counts = { ...world.counts, ...world.moving.counts }
+  t.comment(counts)
   t.equal(world.counts.wrong, 0)
   t.equal(world.counts.kept, 0, 'nothing is kept in a mode that keeps nothing')
   t.equal(world.counts.asked, 0, 'session threads answer nothing in the mode none')
   t.ok(world.counts.switches > 0)
   t.equal(world.counts.refusedInVain, 0, 'recency 0 promotes always')
-  return world.counts
+  return counts
 }
 
 t.test(`${operations} operations give the right bytes (SEED=${seed})`, async t => {
   const counts = await run(t, 'far', operations)
   t.ok(counts.hits > operations / 100 && counts.misses > operations / 100 && counts.evicted > 50, 'everything happened')
   t.ok(counts.unfrequented > 0 || operations < 5000, 'recency had its say')
+  t.ok((counts.moves > 0 && counts.failedMoves > 0) || operations < 8000, 'the cache moved')
   t.ok(counts.failed > 0 && counts.left > 0 && counts.changed > 0 && counts.retired > operations / 1000)
   t.ok(counts.native > operations / 100 && counts.forwarded > operations / 100, 'guests read')
   t.ok(counts.fetched > operations / 100, 'session threads asked the origin')

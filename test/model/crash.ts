@@ -1,8 +1,8 @@
 /**
- * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile and shutdown: the code of
- * the store and of the index over a disk that loses, tears and reorders unsynced writes. After each: right bytes only,
- * no record without its bytes, nothing lost that a flush had made durable, every orphan reclaimed, and every node known
- * that the kernel was told. Session threads miss beside all that, by a script.
+ * Power cuts at every named step of promote, commit, evict, drop, replace, retire, reconcile, shutdown and moves to
+ * another directory: the code of the store and of the index over a disk that loses, tears and reorders unsynced writes.
+ * After each: right bytes only, no record without its bytes, nothing lost that a flush had made durable, every orphan
+ * reclaimed, and every node known that the kernel was told. Session threads miss beside all that, by a script.
  *
  * A life is lived to its end. At some of its steps the remains of a power cut there are kept, cut in several ways, and
  * started again. RUNS=n cuts per step; SEED=n another sequence.
@@ -17,6 +17,8 @@ const momentsPerStep = 2
 const waysPerMoment = 2
 /** Lives without a cut that is still wanted, before the test gives up on a step. */
 const fruitlessLivesMax = 50
+/** Share of lives in which the cache moves to another directory. */
+const moveShare = 0.2
 
 /** Every step there is; a life that meets another one fails the test. */
 const steps = [
@@ -52,6 +54,11 @@ const steps = [
   'fetch:failed',
   'fetch:released',
   'fetch:freed',
+  'move-copy:before',
+  'move-copy:after',
+  'move-empty:before',
+  'move-empty:half',
+  'move-empty:after',
 ]
 
 /** Moments of one life: of each wanted step a few, each as likely as any other. */
@@ -105,6 +112,10 @@ async function live(random: () => number, isWanted: (step: string) => boolean): 
   await world.boot()
   for (const cut of [...moments.kept.values()].flat()) cut.durable ??= world.durable
   await world.work(12)
+  if (random() < moveShare) {
+    await world.move()
+    await world.work(4)
+  }
   if (random() < 0.5) world.onStep = () => {}
   await world.close()
   return moments.kept
@@ -132,7 +143,7 @@ t.test(`${cutsWanted} power cuts at each step leave nothing wrong (SEED=${seed})
         for (let way = 0; way < waysPerMoment; way++) {
           outcome.cuts++
           found++
-          await new CrashWorld(seeded(between(random, 0, 2 ** 31)), cut).inspect(cut).catch(error => {
+          await CrashWorld.inspect(seeded(between(random, 0, 2 ** 31)), cut).catch(error => {
             outcome.wrong.push(`life ${lives}: ${error.message}`)
           })
         }

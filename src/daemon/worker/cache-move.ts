@@ -24,6 +24,9 @@ import type { UpgradeOutcome } from '../ipc/messages.ts'
 /** Databases about cached blocks, which stay behind. */
 const aboutBlocks: readonly string[] = ['residency', 'sums', 'recency', 'digests', 'seals']
 
+/** Databases that come along: what is known of images, whatever is cached of them. */
+export const movedDatabases = databaseNames.filter(name => !aboutBlocks.includes(name))
+
 /** A move that was asked for, as the supervisor hears of it. */
 export interface MoveRequest {
   readonly from: string
@@ -130,8 +133,7 @@ async function beginMoved(to: CacheDirectory, from: string, logger: Logger): Pro
   } catch (error) {
     logger.error({ index: from, reason: messageOf(error) }, 'the images of the index cannot be read')
   }
-  const names = databaseNames.filter(name => !aboutBlocks.includes(name))
-  if (index) await copyDatabases(index, to.index, names, logger)
+  if (index) await copyDatabases(index, to.index, movedDatabases, logger)
   index?.close()
 }
 
