@@ -22,6 +22,7 @@
 #include "bridge/store-file.h"
 #include "bridge/stream-decoder.h"
 #include "bridge/tree-proof.h"
+#include "bridge/unit-permits.h"
 #include "bridge/unpack.h"
 #include "libfuse2/loop.h"
 #include "disk/crc32c.h"
@@ -70,6 +71,17 @@ Napi::Value create_grant(const Napi::CallbackInfo& info) {
   auto grant = std::make_shared<image::Grant>(flag(info[0], "hasReadsRation"), flag(info[1], "hasBytesRation"));
   return info.Env().GetInstanceData<Classes>()->grant.New(
       {Napi::External<std::shared_ptr<image::Grant>>::New(info.Env(), &grant)});
+}
+
+Napi::Value create_unit_permits(const Napi::CallbackInfo& info) {
+  const std::uint64_t unit_bytes = whole_number(info[0], "unitBytes");
+  const std::uint64_t units = whole_number(info[1], "units");
+  if (unit_bytes == 0 || units > UnitPermits::units_max) {
+    throw Napi::RangeError::New(info.Env(), "unitBytes must be at least 1, and units within their bound");
+  }
+  auto permits = std::make_shared<image::UnitPermits>(unit_bytes, units);
+  return info.Env().GetInstanceData<Classes>()->unit_permits.New(
+      {Napi::External<std::shared_ptr<image::UnitPermits>>::New(info.Env(), &permits)});
 }
 
 Napi::Value create_file_readers(const Napi::CallbackInfo& info) {
@@ -184,6 +196,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   classes->receiver = Napi::Persistent(RangeReceiver::define(env));
   classes->serving_front = Napi::Persistent(ServingFront::define(env));
   classes->grant = Napi::Persistent(OriginGrant::define(env));
+  classes->unit_permits = Napi::Persistent(UnitPermits::define(env));
   classes->connection_pool = Napi::Persistent(ConnectionPool::define(env));
   classes->log_writer = Napi::Persistent(LogWriter::define(env));
   classes->file_readers = Napi::Persistent(FileReaders::define(env));
@@ -195,6 +208,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("createEngine", Napi::Function::New(env, create_engine, "createEngine"));
   exports.Set("createReceiver", Napi::Function::New(env, create_receiver, "createReceiver"));
   exports.Set("createGrant", Napi::Function::New(env, create_grant, "createGrant"));
+  exports.Set("createUnitPermits", Napi::Function::New(env, create_unit_permits, "createUnitPermits"));
   exports.Set("createFileReaders", Napi::Function::New(env, create_file_readers, "createFileReaders"));
   exports.Set("openFuse", Napi::Function::New(env, open_fuse, "openFuse"));
   exports.Set("mountFuse", Napi::Function::New(env, mount_fuse, "mountFuse"));

@@ -16,6 +16,7 @@ struct Classes {
   Napi::FunctionReference connection_pool;
   Napi::FunctionReference serving_front;
   Napi::FunctionReference grant;
+  Napi::FunctionReference unit_permits;
   Napi::FunctionReference log_writer;
   Napi::FunctionReference file_readers;
   Napi::FunctionReference tree_proof;

@@ -33,7 +33,7 @@ Napi::Function StoreFile::define(Napi::Env env) {
                       InstanceMethod("usage", &StoreFile::usage), InstanceMethod("hits", &StoreFile::hits),
                       InstanceMethod("insertBuffered", &StoreFile::insert_buffered), InstanceMethod("releaseBuffered", &StoreFile::release_bytes),
                       InstanceMethod("removeBuffered", &StoreFile::remove_buffered), InstanceMethod("setFetchOrigin", &StoreFile::set_fetch_origin),
-                      InstanceMethod("joinFetches", &StoreFile::join_fetches),
+                      InstanceMethod("joinFetches", &StoreFile::join_fetches), InstanceMethod("comingBlocks", &StoreFile::coming_blocks),
                       InstanceMethod("isOpenElsewhere", &StoreFile::is_open_elsewhere),
                       InstanceMethod("close", &StoreFile::close)});
 }
@@ -273,6 +273,11 @@ Napi::Value StoreFile::join_fetches(const Napi::CallbackInfo& info) {
     joined.Set(joined.Length(), made);
   }
   return joined;
+}
+
+Napi::Value StoreFile::coming_blocks(const Napi::CallbackInfo& info) {
+  const std::uint64_t object = whole_number(info[0], "object");
+  return Napi::BigInt::New(info.Env(), file_ ? file_->inflight()->coming(object) : std::uint64_t{0});
 }
 
 void StoreFile::close(const Napi::CallbackInfo& /*info*/) {

@@ -43,6 +43,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   void remove_buffered(const Napi::CallbackInfo& info);
   void set_fetch_origin(const Napi::CallbackInfo& info);
   Napi::Value join_fetches(const Napi::CallbackInfo& info);
+  Napi::Value coming_blocks(const Napi::CallbackInfo& info);
   Napi::Value hits(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 

@@ -98,6 +98,9 @@ class GrantedReader final : public OriginReader {
   GrantedReader(std::shared_ptr<OriginReader> reader, std::shared_ptr<Grant> grant)
       : reader_(std::move(reader)), grant_(std::move(grant)) {}
 
+  [[nodiscard]] bool may_read(std::uint64_t offset, std::size_t length) const override {
+    return reader_->may_read(offset, length);
+  }
   bool read(std::uint64_t offset, std::span<std::byte> target, Done done) override {
     if (!grant_->begin(target.size())) return false;
     const bool is_asked = reader_->read(offset, target, [grant = grant_, done = std::move(done)](bool right) {

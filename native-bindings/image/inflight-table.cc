@@ -43,7 +43,7 @@ InflightTable::Outcome InflightTable::fetch(std::uint64_t offset, std::size_t le
   Fetches made;
   {
     const Lock lock(mutex_);
-    if (!origin_) return Outcome::elsewhere;
+    if (!origin_ || !origin_->may_read(offset, length)) return Outcome::elsewhere;
     const auto resident = [&] { return residency_->resident(object).load(std::memory_order_acquire); };
     const std::uint64_t missing = geometry_.touched(object, offset, offset + length - 1) & ~resident();
     if (missing == 0 || (unverified(object) & missing) != 0) return Outcome::elsewhere;
@@ -130,6 +130,15 @@ InflightTable::Fetches InflightTable::join(std::uint64_t object, std::uint64_t b
     joined.push_back(fetch);
   }
   return joined;
+}
+
+std::uint64_t InflightTable::coming(std::uint64_t object) {
+  const Lock lock(mutex_);
+  std::uint64_t blocks = 0;
+  if (const auto known = by_object_.find(object); known != by_object_.end()) {
+    for (const auto& fetch : known->second) blocks |= fetch->blocks;
+  }
+  return blocks;
 }
 
 void InflightTable::release(const std::shared_ptr<InflightFetch>& fetch) {

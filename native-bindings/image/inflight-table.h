@@ -77,6 +77,8 @@ class InflightTable : public std::enable_shared_from_this<InflightTable> {
   /** For TypeScript: the fetches that touch `blocks`, each of which is reported from now on however it ends. */
   [[nodiscard]] std::vector<std::shared_ptr<InflightFetch>> join(std::uint64_t object, std::uint64_t blocks)
       EXCLUDES(mutex_);
+  /** The blocks of an object that native fetches are bringing, or have brought and TypeScript has not released. */
+  [[nodiscard]] std::uint64_t coming(std::uint64_t object) EXCLUDES(mutex_);
   /** For TypeScript: the blocks of a fetch that is here are in the store, or were dropped. Idempotent. */
   void release(const std::shared_ptr<InflightFetch>& fetch) EXCLUDES(mutex_);
   /** A fetch has ended; also one that is given up, whose answer may come later. Once. */

@@ -21,6 +21,9 @@ class OriginReader {
   OriginReader(const OriginReader&) = delete;
   OriginReader& operator=(const OriginReader&) = delete;
 
+  /** Is a range worth a claim? Threads look before each miss: it must be quick. A read of the range may fail still. */
+  [[nodiscard]] virtual bool may_read(std::uint64_t /*offset*/, std::size_t /*length*/) const { return true; }
+
   /**
    * Begin to read; must not block. `done` holds what keeps `target` alive.
    * @returns false when it cannot; `done` is not called then

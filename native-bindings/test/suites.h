@@ -20,6 +20,7 @@ Tests receiver_tests();
 Tests range_reader_tests();
 Tests serving_tests();
 Tests grant_tests();
+Tests unit_permits_tests();
 Tests session_tests();
 Tests session_end_tests();
 Tests session_fetch_tests();

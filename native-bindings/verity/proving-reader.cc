@@ -9,6 +9,8 @@ ProvingReader::ProvingReader(std::shared_ptr<image::OriginReader> reader, std::s
                              std::shared_ptr<ProofThreads> threads)
     : reader_(std::move(reader)), proof_(std::move(proof)), threads_(std::move(threads)) {}
 
+bool ProvingReader::may_read(std::uint64_t offset, std::size_t length) const { return reader_->may_read(offset, length); }
+
 bool ProvingReader::read(std::uint64_t offset, std::span<std::byte> target, Done done) {
   if (!proof_->knows(offset, target.size())) return false;
   return reader_->read(

@@ -32,6 +32,7 @@ class ProvingReader final : public image::OriginReader {
   ProvingReader(std::shared_ptr<image::OriginReader> reader, std::shared_ptr<TreeProof> proof,
                 std::shared_ptr<ProofThreads> threads);
 
+  [[nodiscard]] bool may_read(std::uint64_t offset, std::size_t length) const override;
   bool read(std::uint64_t offset, std::span<std::byte> target, Done done) override;
 
  private:

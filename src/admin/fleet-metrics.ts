@@ -57,6 +57,16 @@ export const fleetMetrics: readonly Metric[] = [
     labels: ['reason'],
     read: ({ fleet }) => originReasons.map(reason => ({ labels: { reason }, value: fleet?.originBytes[reason] ?? 0 })),
   },
+  counter(
+    'parentfs_fleet_native_bytes_total',
+    'Of the bytes with the reason own, those that session threads read by themselves.',
+    m => m.fleet?.native.bytes ?? 0,
+  ),
+  counter(
+    'parentfs_fleet_permits_refused_total',
+    'Images opened in a group that session threads do not read by themselves, for lack of room.',
+    m => m.fleet?.native.refusedImages ?? 0,
+  ),
   {
     name: 'parentfs_fleet_profiles_total',
     kind: 'counter',

@@ -149,7 +149,8 @@ export class ServedImages {
     if (!stored) return false
     return stored.geometry.parts(offset, length).every(({ object, blocks }) => {
       const arrived = fetches.overlapping(stored, object, blocks).filter(({ hasArrived }) => hasArrived)
-      const missing = arrived.reduce((mask, fetch) => mask & ~fetch.blocks, blocks & ~stored.held(object))
+      const lacking = blocks & ~stored.held(object) & ~stored.file.comingBlocks(object)
+      const missing = arrived.reduce((mask, fetch) => mask & ~fetch.blocks, lacking)
       return runsOf(missing).every(run => {
         const { offset: from, length: bytes } = stored.geometry.bytesOf(object, run)
         return this.originReads?.covers(image.id, from, bytes) === true

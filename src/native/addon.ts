@@ -23,6 +23,7 @@ import type { RangeReceiver } from './range-receiver.ts'
 import type { ServingFront, ServingFrontLimits, ServingFrontListener } from './serving-front.ts'
 import type { StreamDecoders } from './stream-decoder.ts'
 import type { TreeProof, TreeProofs } from './tree-proof.ts'
+import type { UnitPermitTables } from './unit-permits.ts'
 import type { Unpacker } from './unpacker.ts'
 
 /** The error of a failed system call: the fields of Node's own errors. */
@@ -142,6 +143,8 @@ export interface StoreFile {
   setFetchOrigin(source: OriginReader | null): void
   /** The native fetches that touch `blocks`. From now on each is reported however it ends; what fails stays claimed. */
   joinFetches(object: number, blocks: bigint): readonly JoinedFetch[]
+  /** The blocks of an object that native fetches are bringing, or have brought and nobody has released. */
+  comingBlocks(object: number): bigint
   /** READs that were answered natively from this file, and the bytes in them; none after `close()`. */
   hits(): FileHits
   /** Idempotent. Pending operations settle. */
@@ -301,7 +304,7 @@ export interface Engine {
   close(): Promise<void>
 }
 
-export interface Addon extends Libfuse2, Librbd, LogWriters, StreamDecoders, TreeProofs, Unpacker {
+export interface Addon extends Libfuse2, Librbd, LogWriters, StreamDecoders, TreeProofs, UnitPermitTables, Unpacker {
   /** crc32c (Castagnoli) of `bytes`, as in RFC 3720: the checksum of a block. */
   crc32c(bytes: Uint8Array): number
   createEngine(options: { readonly storeThreads: number }): Engine

@@ -39,6 +39,8 @@ async function stormOf(t: Test, hosts: number, units: number, ailing: number, ai
   t.equal(world.wrongReads, 0, 'no wrong read')
   t.equal(world.failedReads, 0, 'no failed read')
   t.equal(world.circles, 0, 'no circle')
+  const native = world.hosts.reduce((sum, host) => sum + host.nativeReads, 0)
+  t.comment(`${native} of ${originReads} reads of the origin by session threads`)
   t.ok(world.maxHop <= hopsMax, `${world.maxHop} members at most for a question`)
   return { world, ms, originReads }
 }
@@ -47,6 +49,12 @@ t.test('all are well: one read of the origin for a unit', { timeout }, async t =
   const { world } = await stormOf(t, hostsMax, units, 0, 'dead')
   for (let unit = 0; unit < units; unit++)
     t.equal(world.originReads.get(unit), world.ranksOf(unit).length, `unit ${unit}, once for each group`)
+})
+
+t.test('few hosts read their own units at the origin by themselves, and no unit twice', { timeout }, async t => {
+  const { world, originReads } = await stormOf(t, 4, 64, 0, 'dead')
+  t.equal(originReads, 64)
+  t.ok(world.hosts.some(({ nativeReads }) => nativeReads > 0))
 })
 
 t.test('one in a hundred owners is dead, slow or lies: the others boot, and soon', { timeout }, async t => {

@@ -5,6 +5,7 @@
 import type { BlockRun, Image } from '../../base/image.ts'
 import type { MissTraces, TraceSpan } from '../../base/trace.ts'
 import type { Engine } from '../../native/addon.ts'
+import type { NativeRange } from '../../origin/contract/native-read-sources.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import { InflightFetch } from './inflight-fetch.ts'
 import type { InflightTable } from './inflight-table.ts'
@@ -21,7 +22,7 @@ export interface NativeFetchesContext {
   /** Is it still in the store? */
   isStored(stored: StoredImage): boolean
   /** One has come. */
-  count(image: Image, bytes: number, ms: number): void
+  count(image: Image, range: NativeRange, ms: number): void
 }
 
 /** A native fetch that TypeScript waits for. */
@@ -102,7 +103,10 @@ export class NativeFetches {
       ) as unknown as [number, number, number, number, number, number, number, number, number]
       const bytes = right === 1 ? this.#memory.subarray(offset, offset + length) : null
       const stored = this.#images.get(file)
-      if (bytes && stored) this.#parts.count(stored.image, length, microseconds / 1000)
+      if (bytes && stored) {
+        const range = stored.geometry.bytesOf(object, { first, count })
+        this.#parts.count(stored.image, range, microseconds / 1000)
+      }
       const joined = this.#joined.get(id)
       if (joined) {
         this.#joined.delete(id)

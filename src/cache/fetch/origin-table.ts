@@ -7,6 +7,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { OriginReader } from '../../native/origin-reader.ts'
+import type { NativeRange } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ComparedLocation, ComparisonOptions } from '../../origin/locations/compare-places.ts'
 import type { ImageLocation } from '../../origin/locations/image-location.ts'
@@ -23,11 +24,11 @@ export interface NativeOriginReads {
   /**
    * Has `use` called with the reader of an open image, now if there is one, and at each change; null: none any more.
    */
-  follow(imageId: string, use: (reader: OriginReader | null) => void): void
+  follow(image: Image, use: (reader: OriginReader | null) => void): void
   /** Ends that, if it was begun: a reader that was given is taken back. */
   unfollow(imageId: string): void
   /** One was answered. */
-  count(image: Image, bytes: number, ms: number): void
+  count(image: Image, range: NativeRange, ms: number): void
 }
 
 /** One origin, and the directory that shows its images; null is the root. */

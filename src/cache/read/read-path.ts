@@ -105,9 +105,9 @@ export class ReadPath {
       ...{ traces, now },
       fetches: this.fetches,
       isStored: stored => store.find(stored.imageId) === stored,
-      count: (image, bytes, ms) => {
-        origins.nativeReadsOf(image)?.count(image, bytes, ms)
-        origins.pathOf(image).arrivedNatively(bytes, ms)
+      count: (image, range, ms) => {
+        origins.nativeReadsOf(image)?.count(image, range, ms)
+        origins.pathOf(image).arrivedNatively(range.length, ms)
       },
     })
     const fetcher = (this.#fetcher = new Fetcher({
@@ -235,7 +235,7 @@ export class ReadPath {
     const use = (reader: OriginReader | null) =>
       // Of a damaged image nothing may be served.
       stored.file.setFetchOrigin(reader && this.#isSound(stored) ? reader : null)
-    this.#parts.origins.nativeReadsOf(image)?.follow(stored.imageId, use)
+    this.#parts.origins.nativeReadsOf(image)?.follow(stored.image, use)
     return stored
   }
 

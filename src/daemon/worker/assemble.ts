@@ -221,6 +221,7 @@ export class Rooms {
     const opened = await this.#fleet.openGroup(this.#configuration, this.#cache, {
       logger,
       viewPath: top.at('fleet-members.json'),
+      permitTables: addon,
       sumOf: bytes => addon.crc32c(bytes),
       dropUnits: units => void dropUnits(this.#store, units, logger), // Never rejects.
     })

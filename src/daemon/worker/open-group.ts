@@ -31,6 +31,7 @@ import type { PromotionProgress } from '../../fleet/server/promotion-requests.ts
 import type { PromotionPart } from '../../fleet/wire/promotion.ts'
 import { unitBlocks } from '../../fleet/wire/wire.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import { cephPlaceOf, isCephUrl } from '../../origin/ceph/ceph-url.ts'
 import { OmapObject } from '../../origin/ceph/omap-object.ts'
 import { Secret } from '../../origin/http/secret.ts'
@@ -42,6 +43,7 @@ export interface GroupContext {
   readonly logger: Logger
   /** Path of the file that keeps the view. */
   readonly viewPath: string
+  readonly permitTables: UnitPermitTables
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
   dropUnits(units: readonly SecondHandUnit[]): void
@@ -87,7 +89,7 @@ export class OpenGroup implements FleetHandlers {
   static async open(configuration: Configuration, parts: GroupContext): Promise<OpenGroup | null> {
     const { fleet, cache } = configuration
     if (fleet.group === null) return null
-    const { logger, viewPath, sumOf, dropUnits, ownProfiles, sentTo } = parts
+    const { logger, viewPath, permitTables, sumOf, dropUnits, ownProfiles, sentTo } = parts
     const trust = new TrustFiles(logger)
     await trust.read(fleet)
     const time = new OwnTime()
@@ -106,6 +108,7 @@ export class OpenGroup implements FleetHandlers {
       wallMs: () => Date.now(),
       after: runAfter,
       random: Math.random,
+      permitTables,
       sumOf,
       openChannel: ({ url }) =>
         new MemberClient({ url, trust: trust.current, ownId, blockBytes: cache.blockSize, time, sumOf }),

@@ -25,7 +25,7 @@ import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { StreamDecoders } from '../../native/stream-decoder.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
-import { NativeReadSources, ReaderTable } from '../../origin/contract/native-read-sources.ts'
+import { NativeReadSources, type ReaderPermits, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ParentFinder } from '../../origin/contract/parent-finder.ts'
 import type { ExtentFinder } from '../../origin/file/file-origin.ts'
@@ -102,6 +102,8 @@ export interface OriginSharing {
   wrap(inner: Origin): Origin
   /** Calls `then` now and at each change: do other hosts take part in reads? */
   followSharing(then: (isShared: boolean) => void): void
+  /** The parts of images that session threads may read by themselves while they do. */
+  readonly permits: ReaderPermits
 }
 
 export class WorkerOrigins {
@@ -173,7 +175,7 @@ export class WorkerOrigins {
     this.change(this.#open.map(({ place }) => place))
     sharing.followSharing(hasOthers => {
       this.#hasOthers = hasOthers
-      for (const { place, sources } of this.#open) sources.setShared(hasOthers && isShared(place.settings.url))
+      for (const { place, sources } of this.#open) sources.share(this.#permitsOf(place.settings))
     })
   }
 
@@ -193,9 +195,9 @@ export class WorkerOrigins {
       passes: origin,
       seals,
       direct: {
-        follow: (imageId, use) => sources.follow(imageId, use),
+        follow: (image, use) => sources.follow(image, use),
         unfollow: imageId => sources.unfollow(imageId),
-        count: (image, bytes, ms) => sources.answered(image, bytes, ms),
+        count: (image, range, ms) => sources.answered(image, range, ms),
       },
     }))
   }
@@ -273,11 +275,16 @@ export class WorkerOrigins {
     }))
   }
 
+  /** Null: nobody takes part in reads of that origin. */
+  #permitsOf({ url }: OriginSettings): ReaderPermits | null {
+    return this.#hasOthers && isShared(url) ? (this.#sharing?.permits ?? null) : null
+  }
+
   readonly #endReceiving = () => this.#receiver.close()
 
   #countersOf({ settings }: OriginPlace): Counted {
     const sources = new NativeReadSources()
-    sources.setShared(this.#hasOthers && isShared(settings.url))
+    sources.share(this.#permitsOf(settings))
     const onChange = (state: CircuitStateName) => sources.setAway(state !== 'available')
     const availability = new CircuitState(identityOf(settings.url), { logger: this.#parts.logger, onChange })
     const meter = new Meter()

@@ -3,8 +3,10 @@
  * wraps origins so that their reads ask members first.
  */
 
+import { PeriodicTask } from '../../async/periodic-task.ts'
 import type { RunAfter, RunEvery } from '../../async/timers.ts'
 import type { Logger } from '../../base/logger.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import { GroupView, type KnownMember } from '../group/group-view.ts'
 import { joiningMs } from '../group/limits.ts'
@@ -14,15 +16,17 @@ import { FleetCounters } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
 import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
 import { HedgeBudget } from './hedge-budget.ts'
+import { permitsEveryMs } from './limits.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { MemberLocations } from './member-locations.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginReads } from './origin-reads.ts'
-import { PeerHealth } from './peer-health.ts'
+import { PeerTable } from './peer-table.ts'
+import { PermittedUnits } from './permitted-units.ts'
 import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
-import { type Peer, UnitReader } from './unit-reader.ts'
+import { UnitReader } from './unit-reader.ts'
 import type { ViewFile } from './view-file.ts'
 
 /** Settings that may change while the group is open. */
@@ -53,17 +57,13 @@ export interface FleetGroupContext {
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
   openChannel(member: Member): MemberChannel
+  readonly permitTables: UnitPermitTables
   /** Boot profiles that this host keeps for others. */
   readonly ownProfiles: OwnProfiles
   /** Bytes of images that a member was sent by this host. */
   sentTo(memberId: string): number
   /** Blocks that a liar sent are to leave the cache. */
   dropUnits(units: readonly SecondHandUnit[]): void
-}
-
-interface OpenPeer extends Peer {
-  readonly url: string
-  readonly since: number
 }
 
 export class FleetGroup {
@@ -73,17 +73,19 @@ export class FleetGroup {
   readonly originReads = new OriginReads()
   readonly profiles: ProfileExchange
   readonly locations: MemberLocations
-  readonly #peers = new Map<string, OpenPeer>()
+  readonly #peers: PeerTable
+  /** See {@link PermittedUnits}. */
+  readonly permits: PermittedUnits
+  readonly #permitsTask: PeriodicTask
   readonly #budget: HedgeBudget
   readonly #originBudget: HedgeBudget
   readonly #counters = new FleetCounters()
   readonly #replicas: ReplicaCounts
-  readonly #closing = new Set<Promise<void>>()
   readonly #audits = new Map<string, SecondHand>()
   #settings: AskSettings
   #reads = 0
-  /** Milliseconds since 1970, for later starts; null: it never was one. */
   #onSharing: (isShared: boolean) => void = () => {}
+  /** Milliseconds since 1970, for later starts; null: it never was one. */
   #memberSince: number | null = null
   /** By the clock that never goes back. */
   #joiningUntilMs = Number.NEGATIVE_INFINITY
@@ -97,17 +99,24 @@ export class FleetGroup {
     this.#replicas = new ReplicaCounts(parts.now)
     const { own, blockBytes, rack, now } = parts
     this.view = new GroupView({ own, blockBytes, rack, now })
+    this.#peers = new PeerTable({ view: this.view, now, openChannel: member => parts.openChannel(member) })
+    this.permits = new PermittedUnits({
+      ...{ tables: parts.permitTables, view: this.view, blockBytes },
+      isJoining: () => this.#isJoining,
+      onNative: (image, unit, { length }) => this.#counters.fromOrigin('own', image.id, unit, length),
+    })
+    this.#permitsTask = new PeriodicTask(permitsEveryMs, () => this.permits.revise(), parts.every)
     this.profiles = new ProfileExchange({
       view: this.view,
       own: parts.ownProfiles,
       logger: parts.logger,
-      messagesOf: member => this.#peerOf(member).channel,
-      isUsable: member => this.#isUsable(member),
+      messagesOf: member => this.#peers.of(member).channel,
+      isUsable: member => this.#peers.isUsable(member),
     })
     this.locations = new MemberLocations({
       view: this.view,
       blockBytes,
-      peerOf: member => this.#peerOf(member),
+      peerOf: member => this.#peers.of(member),
       statusOf: member => this.#statusOf(member),
       onLie: (member, reason) => this.#lied(member, reason),
       now,
@@ -120,6 +129,8 @@ export class FleetGroup {
     const remembered = await parts.viewFile.read()
     group.#startJoining(remembered.memberSince)
     if (remembered.members.length > 0) group.view.update(remembered.members, true)
+    group.permits.revise()
+    group.#permitsTask.start()
     parts.registry.register(parts.own)
     parts.registry.watch({
       onMembers: members => group.#listed(members),
@@ -155,8 +166,8 @@ export class FleetGroup {
     const secondHand = this.#auditsOf(inner)
     const reader = new UnitReader({
       view: this.view,
-      peerOf: member => this.#peerOf(member),
-      isUsable: member => this.#isUsable(member),
+      peerOf: member => this.#peers.of(member),
+      isUsable: member => this.#peers.isUsable(member),
       replicas: this.#replicas,
       budget: this.#budget,
       originBudget: this.#originBudget,
@@ -185,7 +196,7 @@ export class FleetGroup {
         const senders = units.map(unit => this.#counters.takeMemberOf(imageId, unit)).filter(id => id !== null)
         for (const id of new Set(senders)) {
           const member = this.view.find(id)
-          if (member) this.#peerOf(member).health.failed('its bytes do not fit the hash tree of their image')
+          if (member) this.#peers.of(member).health.failed('its bytes do not fit the hash tree of their image')
         }
         return senders.length > 0
       },
@@ -201,6 +212,7 @@ export class FleetGroup {
     if (own === null || own.state === 'leaving') return
     const leaving: Member = { ...own, state: 'leaving' }
     this.view.setOwn(leaving)
+    this.permits.revise()
     this.#parts.registry.register(leaving)
   }
 
@@ -208,15 +220,12 @@ export class FleetGroup {
   reconfigure(settings: AskSettings): void {
     this.#settings = settings
     for (const budget of [this.#budget, this.#originBudget]) budget.setShare(settings.hedgeShare)
-    for (const [id, peer] of this.#peers) {
-      this.#closeChannel(peer)
-      this.#peers.set(id, { ...peer, url: '' }) // Its health stays.
-    }
+    this.#peers.reopen()
   }
 
   /** Members by their channels, for work that is not a read. */
   messagesOf(member: KnownMember): MemberMessages {
-    return this.#peerOf(member).channel
+    return this.#peers.of(member).channel
   }
 
   /** The responsibility for a unit, and its last source. */
@@ -243,6 +252,7 @@ export class FleetGroup {
       originBytes: this.#counters.originBytes,
       originReads: this.#counters.originReads,
       offload: this.#counters.offload,
+      native: this.permits.counters,
       hedges: sumOfBudgets(this.#budget.counters, this.#originBudget.counters),
       audits: this.#auditCounters(),
       profiles: this.profiles.counters,
@@ -256,8 +266,9 @@ export class FleetGroup {
     for (const audits of this.#audits.values()) audits.close()
     await this.profiles.close()
     await this.#parts.registry.close()
-    for (const id of [...this.#peers.keys()]) this.#drop(id)
-    await Promise.all([...this.#closing])
+    this.#permitsTask.stop()
+    this.permits.close()
+    await this.#peers.close()
     await this.#parts.viewFile.settled()
   }
 
@@ -279,41 +290,10 @@ export class FleetGroup {
 
   #listed(members: readonly Member[]): void {
     this.view.update(members)
-    for (const id of this.#peers.keys()) if (!this.view.find(id)) this.#drop(id)
+    this.permits.revise()
+    this.#peers.forgetUnknown()
     this.#tellSharing()
     this.#parts.viewFile.keep({ members: this.view.records, memberSince: this.#memberSince })
-  }
-
-  /** May it be asked now? One that never was may be. */
-  #isUsable({ id, since }: Pick<KnownMember, 'id' | 'since'>): boolean {
-    const peer = this.#peers.get(id)
-    return peer?.since !== since || peer.health.isUsable
-  }
-
-  #peerOf(member: KnownMember): Peer {
-    const known = this.#peers.get(member.id)
-    const isSame = known && known.since === member.since && known.url === member.url
-    if (isSame) return known
-    if (known) this.#drop(member.id)
-    const { now, openChannel } = this.#parts
-    const { url, since } = member
-    // Another address does not make an honest member of a liar.
-    const health = known?.since === since ? known.health : new PeerHealth(now)
-    const peer = { channel: openChannel(member), health, url, since }
-    this.#peers.set(member.id, peer)
-    return peer
-  }
-
-  #drop(id: string): void {
-    const peer = this.#peers.get(id)
-    this.#peers.delete(id)
-    if (peer) this.#closeChannel(peer)
-  }
-
-  #closeChannel({ channel }: OpenPeer): void {
-    const closing = channel.close().catch(() => {}) // Its requests say so themselves.
-    this.#closing.add(closing)
-    void closing.then(() => this.#closing.delete(closing))
   }
 
   #auditsOf(inner: Origin): SecondHand {
@@ -328,7 +308,7 @@ export class FleetGroup {
       readOrigin: (image, offset, target, signal) => inner.read(image, offset, target, { signal, isOptional: true }),
       onLie: (id, reason, units) => {
         const member = this.view.find(id)
-        if (member) this.#peerOf(member).health.lied(reason)
+        if (member) this.#peers.of(member).health.lied(reason)
         dropUnits(units)
       },
     })
@@ -342,7 +322,7 @@ export class FleetGroup {
     const units = [...this.#audits.values()].flatMap(audits => audits.takeUnitsOf(member.id))
     const facts = { member: member.id, reason, units: units.length }
     this.#parts.logger.error(facts, 'fleet member differs from the origin: it is asked no more, its blocks are dropped')
-    this.#peerOf(member).health.lied(reason)
+    this.#peers.of(member).health.lied(reason)
     this.#parts.dropUnits(units)
   }
 
@@ -356,7 +336,7 @@ export class FleetGroup {
 
   #statusOf(member: KnownMember): MemberStatus {
     const isOwn = member.id === this.view.own?.id
-    const health = isOwn ? null : (this.#peers.get(member.id)?.health ?? null)
+    const health = isOwn ? null : this.#peers.healthOf(member.id)
     return memberStatusOf(member, health, { isOwn, sentBytes: this.#parts.sentTo(member.id) })
   }
 }

@@ -7,6 +7,7 @@ import type { RegistryState } from '../registry/registry.ts'
 import type { UnitAnswer } from './fleet-counters.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
 import type { MemberCounters, PeerHealth, PeerHealthName } from './peer-health.ts'
+import type { PermitCounters } from './permitted-units.ts'
 import type { ProfileExchangeCounters } from './profile-exchange.ts'
 import type { SecondHandCounters } from './second-hand.ts'
 import type { OriginReason } from './unit-reader.ts'
@@ -42,6 +43,8 @@ export interface FleetStatus {
   readonly originBytes: Readonly<Record<OriginReason, number>>
   readonly originReads: Readonly<Record<OriginReason, number>>
   readonly offload: number | null
+  /** Reads of its own units that session threads made by themselves; `own` above has them, too. */
+  readonly native: PermitCounters
   readonly hedges: HedgeBudget['counters']
   readonly audits: SecondHandCounters
   readonly profiles: ProfileExchangeCounters

@@ -104,3 +104,9 @@ export const holdingMsMax = 3_000
 
 /** Tries to get blocks of a member for a comparison: it is busy, or slow. Their pauses are 5 s together. */
 export const compareTriesMax = 5
+
+/** Bytes of permits of all open images, a bit a unit: 64 TiB in units of 1 MiB. */
+export const permitBytesMax = 8 * 1024 ** 2
+
+/** The time between two looks whether permits are those of the view: vanished members and joining end by the clock. */
+export const permitsEveryMs = 1_000

@@ -7,7 +7,7 @@
 import { LruMap } from '../../base/lru-map.ts'
 import { membersListedMax, membersMax, rankedUnitsMax, vanishedMsMax } from './limits.ts'
 import type { Member } from './member.ts'
-import { type HashedMembers, hashMembers, ranksOf } from './rendezvous.ts'
+import { type HashedMembers, hashMembers, isFirst, ranksOf } from './rendezvous.ts'
 
 /** A member and our knowledge of it. */
 export interface KnownMember extends Member {
@@ -35,6 +35,10 @@ interface Tables {
   readonly before: HashedMembers<KnownMember> | null
   /** They are made anew then: a vanished member's time is over. */
   readonly goodUntilMs: number
+  /** The place of this host in {@link before}, or in {@link ranked} where that is null; -1: it has no ranks. */
+  readonly ownAt: number
+  /** See {@link GroupView.ownership}. */
+  readonly ownership: string
 }
 
 /** The order of a unit's members. */
@@ -159,6 +163,19 @@ export class GroupView {
     return ranksOf(this.#current().ranked, imageId, unit)[0] ?? null
   }
 
+  /**
+   * Is this host the first rank of a unit in the whole group, and was nobody who is leaving? Nothing is remembered.
+   */
+  ownsAlone(imageId: string, unit: number): boolean {
+    const { ranked, before, ownAt } = this.#current()
+    return ownAt >= 0 && isFirst(before ?? ranked, ownAt, imageId, unit)
+  }
+
+  /** Text that says which members have ranks, and their weights: with the same text every unit has the same owner. */
+  get ownership(): string {
+    return this.#current().ownership
+  }
+
   #current(): Tables {
     const nowMs = this.#parts.now()
     if (this.#tables && nowMs < this.#tables.goodUntilMs) return this.#tables
@@ -177,8 +194,19 @@ export class GroupView {
     this.#ranks = new LruMap(rankedUnitsMax)
     this.#revision++
     const leaving = all.filter(({ state }) => state !== 'up')
+    // The ranked ones come first: a host that is leaving has no place.
     const before = leaving.length > 0 ? hashMembers([...ranked, ...leaving]) : null
-    this.#tables = { all, ranked: hashMembers(ranked), near: hasRacks ? hashMembers(near) : null, before, goodUntilMs }
+    const ownAt = ranked.findIndex(({ id }) => id === this.#own?.id)
+    const rows = [...ranked, ...leaving].map(({ id, weight, state }) => [id, weight, state])
+    this.#tables = {
+      all,
+      ranked: hashMembers(ranked),
+      near: hasRacks ? hashMembers(near) : null,
+      before,
+      ownAt,
+      goodUntilMs,
+      ownership: JSON.stringify(rows),
+    }
     return this.#tables
   }
 

@@ -35,8 +35,7 @@ export function hashMembers<M extends Ranked>(members: readonly M[]): HashedMemb
  * @param imageId 32 hex digits
  */
 export function ranksOf<M extends Ranked>({ members, seeds }: HashedMembers<M>, imageId: string, unit: number): M[] {
-  const a = Number.parseInt(imageId.slice(0, 8), 16) ^ unit
-  const b = Number.parseInt(imageId.slice(8, 16), 16) ^ Math.floor(unit / 2 ** 32)
+  const [a, b] = unitSeeds(imageId, unit)
   const best: number[] = []
   const scores: number[] = []
   for (let at = 0; at < members.length; at++) {
@@ -51,6 +50,28 @@ export function ranksOf<M extends Ranked>({ members, seeds }: HashedMembers<M>, 
     best[place] = at
   }
   return best.map(at => members[at]!)
+}
+
+/** Is the member at that place the owner of a unit? Soon over for most units of others. */
+export function isFirst<M extends Ranked>(
+  { members, seeds }: HashedMembers<M>,
+  own: number,
+  imageId: string,
+  unit: number,
+): boolean {
+  const [a, b] = unitSeeds(imageId, unit)
+  const scoreAt = (at: number) => scoreOf(seeds[2 * at]! ^ a, seeds[2 * at + 1]! ^ b, members[at]!.weight)
+  const ownScore = scoreAt(own)
+  for (let at = 0; at < members.length; at++) {
+    if (at !== own && isBefore(scoreAt(at), members[at]!, ownScore, members[own]!)) return false
+  }
+  return true
+}
+
+function unitSeeds(imageId: string, unit: number): readonly [number, number] {
+  const a = Number.parseInt(imageId.slice(0, 8), 16) ^ unit
+  const b = Number.parseInt(imageId.slice(8, 16), 16) ^ Math.floor(unit / 2 ** 32)
+  return [a, b]
 }
 
 /** Two of one score are ordered by their ids, everywhere alike. */

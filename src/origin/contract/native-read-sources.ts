@@ -9,6 +9,25 @@ import type { Image } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { OriginGrant, OriginReader } from '../../native/origin-reader.ts'
 
+/** The image of a follower. */
+export type FollowedImage = Pick<Image, 'id' | 'sizeBytes'>
+
+/** Bytes [offset, offset + length) of an image. */
+export interface NativeRange {
+  readonly offset: number
+  readonly length: number
+}
+
+/** Says for members of a group which parts of images session threads may read at the origin by themselves. */
+export interface ReaderPermits {
+  /** The same reader, for what is permitted now and later; null: nothing is. */
+  guard(image: FollowedImage, reader: OriginReader): OriginReader | null
+  /** Nobody follows the image any more. */
+  release(imageId: string): void
+  /** Bytes were read within a permit. */
+  answered(image: Image, range: NativeRange, ms: number): void
+}
+
 /** Takes the reader of an image; null: there is none now. */
 export type UseReader = (reader: OriginReader | null) => void
 
@@ -21,9 +40,12 @@ interface Published {
 }
 
 interface Follower {
+  readonly image: FollowedImage
   readonly use: UseReader
-  /** The one that it has. */
+  /** The one of its origin that it has, whole or as far as is permitted. */
   reader: OriginReader | null
+  /** Was it given one? */
+  hasReader: boolean
 }
 
 /** Readers that one opening of an origin publishes. They are in use while it is the table of the sources. */
@@ -89,7 +111,8 @@ export class NativeReadSources {
   #table: ReaderTable | null = null
   readonly #followers = new Map<string, Follower>()
   #isAway = false
-  #isShared = false
+  /** Null: no members of a group take part in reads. */
+  #permits: ReaderPermits | null = null
 
   /** The origin has been opened: readers of an earlier time are not used any more. */
   replace(table: ReaderTable): void {
@@ -105,31 +128,38 @@ export class NativeReadSources {
     this.#tellAll()
   }
 
-  /** While members of a group take part in reads nothing is read natively: session threads know no members. */
-  setShared(isShared: boolean): void {
-    if (isShared === this.#isShared) return
-    this.#isShared = isShared
-    this.#tellAll()
+  /** While members of a group take part in reads session threads have the permitted parts alone; null: everything. */
+  share(permits: ReaderPermits | null): void {
+    if (permits === this.#permits) return
+    const before = this.#permits
+    this.#permits = permits
+    for (const [imageId, follower] of this.#followers) {
+      follower.reader = null
+      this.#tell(imageId)
+      before?.release(imageId)
+    }
   }
 
   /**
    * Have `use` called with the reader of an image, now if there is one, and at each change, in place of an earlier one.
    */
-  follow(imageId: string, use: UseReader): void {
-    this.#followers.set(imageId, { use, reader: null })
-    this.#tell(imageId)
+  follow(image: FollowedImage, use: UseReader): void {
+    this.#followers.set(image.id, { image, use, reader: null, hasReader: false })
+    this.#tell(image.id)
   }
 
   /** End that: a follower that has a reader loses it. */
   unfollow(imageId: string): void {
     const follower = this.#followers.get(imageId)
     this.#followers.delete(imageId)
-    if (follower?.reader) follower.use(null)
+    if (follower?.hasReader) follower.use(null)
+    if (follower) this.#permits?.release(imageId)
   }
 
   /** A read was answered. */
-  answered(image: Image, bytes: number, ms: number): void {
-    this.#table?.onAnswered(image, bytes, ms)
+  answered(image: Image, range: NativeRange, ms: number): void {
+    this.#table?.onAnswered(image, range.length, ms)
+    this.#permits?.answered(image, range, ms)
   }
 
   #tellAll(): void {
@@ -138,9 +168,13 @@ export class NativeReadSources {
 
   #tell(imageId: string): void {
     const follower = this.#followers.get(imageId)
-    const reader = this.#isAway || this.#isShared ? null : (this.#table?.get(imageId) ?? null)
-    if (!follower || follower.reader === reader) return
+    if (!follower) return
+    const reader = this.#isAway ? null : (this.#table?.get(imageId) ?? null)
+    if (follower.reader === reader) return
     follower.reader = reader
-    follower.use(reader)
+    const used = reader && this.#permits ? this.#permits.guard(follower.image, reader) : reader
+    if (used === null && !follower.hasReader) return
+    follower.hasReader = used !== null
+    follower.use(used)
   }
 }

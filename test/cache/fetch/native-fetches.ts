@@ -1,5 +1,6 @@
 /** Native fetches: what becomes of the bytes that session threads brought. */
 import t from 'tap'
+import { Geometry } from '../../../src/base/image.ts'
 import { noTraces } from '../../../src/base/trace.ts'
 import type { InflightFetch } from '../../../src/cache/fetch/inflight-fetch.ts'
 import { type ClaimedImage, InflightTable } from '../../../src/cache/fetch/inflight-table.ts'
@@ -32,7 +33,7 @@ function fetching() {
   const native = new NativeFetches(engine, {
     ...{ fetches, traces: noTraces, now: () => 0 },
     isStored: () => state.isStored,
-    count: (image, bytes, ms) => void calls.push(`count ${image.key} ${bytes} ${ms}`),
+    count: (image, { offset, length }, ms) => void calls.push(`count ${image.key} ${offset} ${length} ${ms}`),
   })
   const given: { inflight: InflightFetch; bytes: number[] }[] = []
   native.onUnjoined = (_stored, inflight, bytes) => void given.push({ inflight, bytes: [...bytes] })
@@ -41,7 +42,8 @@ function fetching() {
     claims: new ClaimTable(new ArrayBuffer(64)),
     file: { joinFetches: () => [] },
   }
-  const stored = { ...claimed, image: { key: 'a' }, file: { number: 5 } } as unknown as StoredImage
+  const geometry = new Geometry(256, 2)
+  const stored = { ...claimed, geometry, image: { key: 'a' }, file: { number: 5 } } as unknown as StoredImage
   /** Id, and the bytes from 10 on of the blocks 2 and 3 of object 1. */
   const over = async (id: number, right = 1, file = 5) => {
     batch = Float64Array.of(id, file, 1, 2, 2, 10, 4, 2500, right)
@@ -62,7 +64,7 @@ t.test('bytes that nobody here waits for are a fetch like any other, until they 
   const { inflight } = given[0]!
   t.same([inflight.object, inflight.run], [1, { first: 2, count: 2 }])
   t.same(fetches.overlapping(stored, 1, 0b100n), [inflight])
-  t.same(calls, ['count a 4 2.5'])
+  t.same(calls, ['count a 132 4 2.5'])
   const leave = inflight.acquire()
   fetches.remove(stored, inflight)
   t.same(calls.slice(1), ['release 7'], 'a reader still has the bytes')
@@ -80,7 +82,7 @@ t.test('a fetch that is waited for goes to its waiter, and says when it failed',
   t.equal(await wrong.arrival, null)
   t.same([right.isHere, wrong.isHere], [true, false])
   t.same([given.length, fetches.size], [0, 0])
-  t.same(calls, ['count a 4 2.5'])
+  t.same(calls, ['count a 132 4 2.5'])
 })
 
 t.test('bytes of an image that is unknown, or not in the store any more, are dropped at once', async t => {

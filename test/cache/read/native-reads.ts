@@ -37,7 +37,7 @@ async function openCache(t: Test, direct?: NativeOriginReads) {
 /** As the worker gives them to the cache. */
 function directOf(sources: NativeReadSources): NativeOriginReads {
   return {
-    follow: (imageId, use) => sources.follow(imageId, use),
+    follow: (image, use) => sources.follow(image, use),
     unfollow: imageId => sources.unfollow(imageId),
     count: () => {},
   }

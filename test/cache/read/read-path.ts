@@ -99,7 +99,7 @@ t.test('session threads get no origin to read a damaged image from', async t => 
   let isSound = true
   const given: ((reader: OriginReader | null) => void)[] = []
   const direct = {
-    follow: (_: string, use: (typeof given)[0]) => void given.push(use),
+    follow: (_: unknown, use: (typeof given)[0]) => void given.push(use),
     unfollow: () => {},
     count: () => {},
   }

@@ -15,6 +15,7 @@ import type { RegistryListener } from '../../../src/fleet/registry/registry.ts'
 import { StaticRegistry } from '../../../src/fleet/registry/static-registry.ts'
 import type { Origin, ReadOptions } from '../../../src/origin/contract/origin.ts'
 import { fakeClock } from '../../fixtures/fake-clock.ts'
+import { FakePermitTables } from '../../fixtures/fake-permits.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -56,6 +57,7 @@ async function groupOf(
       request: async () => ({ status: 404, text: '' }),
       close: async () => {},
     }),
+    permitTables: new FakePermitTables(),
     ownProfiles: { get: () => null, merge: () => true },
     sentTo: () => 0,
     dropUnits: () => {},

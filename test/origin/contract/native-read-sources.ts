@@ -2,11 +2,13 @@
 import t from 'tap'
 import { identify } from '../../../src/base/image.ts'
 import type { OriginReader } from '../../../src/native/origin-reader.ts'
-import { NativeReadSources, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
+import { NativeReadSources, type ReaderPermits, ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
 import { freeGrant } from '../../fixtures/free-grant.ts'
 
 const reader = () => ({}) as OriginReader
 const [one, other] = [reader(), reader()]
+
+const image = identify({ origin: 'http://a/', key: 'a', sizeBytes: 1, validator: '"v"', modifiedMs: 0 })
 
 /** Sources with an origin that has been opened. */
 function opened(max: number) {
@@ -17,9 +19,11 @@ function opened(max: number) {
 
 function following(sources: NativeReadSources, imageId: string) {
   const heard: (OriginReader | null)[] = []
-  sources.follow(imageId, next => heard.push(next))
+  sources.follow({ id: imageId, sizeBytes: 1 }, next => heard.push(next))
   return heard
 }
+
+const range = (length: number) => ({ offset: 0, length })
 
 /** The same objects in the same order: readers are opaque, and all alike. */
 function isHeard(heard: readonly (OriginReader | null)[], ...expected: readonly (OriginReader | null)[]): boolean {
@@ -67,17 +71,41 @@ t.test('there is no reader while the origin is away', async t => {
   t.ok(isHeard(heard, one, null, one, null))
 })
 
-t.test('there is no reader while other hosts take part in reads', async t => {
+t.test('while other hosts take part in reads there is the permitted part of a reader, or none', async t => {
   const { sources, table } = opened(2)
-  const heard = following(sources, 'a')
-  sources.setShared(true)
+  const [heard, refused] = [following(sources, 'a'), following(sources, 'b')]
+  const part = reader()
+  const said: unknown[] = []
+  const permits: ReaderPermits = {
+    guard: ({ id }, of) => {
+      said.push(['guard', id, of === one || of === other])
+      return id === 'a' ? part : null
+    },
+    release: imageId => void said.push(['release', imageId]),
+    answered: (_, range, ms) => void said.push(['answered', range.length, ms]),
+  }
+  sources.share(permits)
   table.set('a', one)
-  t.ok(isHeard(heard))
-  for (const isShared of [false, false, true, false]) sources.setShared(isShared)
-  t.ok(isHeard(heard, one, null, one))
-  sources.setAway(true)
-  sources.setShared(false)
-  t.ok(isHeard(heard, one, null, one, null))
+  table.set('b', other)
+  t.ok(isHeard(heard, part))
+  t.ok(isHeard(refused), 'nothing is permitted of it')
+  sources.share(permits)
+  for (const isAway of [true, true, false]) sources.setAway(isAway)
+  t.ok(isHeard(heard, part, null, part))
+  sources.answered(image, range(7), 3)
+  sources.unfollow('b')
+  sources.share(null)
+  t.ok(isHeard(heard, part, null, part, one), 'alone again')
+  sources.unfollow('a')
+  t.same(said, [
+    ['guard', 'a', true],
+    ['guard', 'b', true],
+    ['guard', 'a', true],
+    ['guard', 'b', true],
+    ['answered', 7, 3],
+    ['release', 'b'],
+    ['release', 'a'],
+  ])
 })
 
 t.test('beyond the images that stay open the one that was opened first has no reader', async t => {
@@ -110,16 +138,15 @@ t.test('an image that is refused has no reader, and an origin that is opened ane
 t.test('answered reads are told to the opening of now', async t => {
   const { sources, table } = opened(2)
   const told: unknown[] = []
-  const image = identify({ origin: 'http://a/', key: 'a', sizeBytes: 1, validator: '"v"', modifiedMs: 0 })
   table.onAnswered = (...facts) => told.push(['before', ...facts])
-  sources.answered(image, 10, 2)
+  sources.answered(image, range(10), 2)
   const next = new ReaderTable(2, freeGrant)
   next.onAnswered = (...facts) => told.push(['now', ...facts])
   sources.replace(next)
-  sources.answered(image, 20, 3)
+  sources.answered(image, range(20), 3)
   t.same(told, [
     ['before', image, 10, 2],
     ['now', image, 20, 3],
   ])
-  new NativeReadSources().answered(image, 1, 1)
+  new NativeReadSources().answered(image, range(1), 1)
 })

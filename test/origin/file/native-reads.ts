@@ -56,7 +56,7 @@ t.test('the first right read of a file publishes its reader, and later ones noth
   const { sources, lookup, read, opened } = openDirectory(t, { 'a.img': 'x'.repeat(1000) })
   const heard: (OriginReader | null)[] = []
   const image = await lookup('a.img')
-  sources.follow(image.id, reader => heard.push(reader))
+  sources.follow(image, reader => heard.push(reader))
   t.equal(heard.length, 0, 'nothing before it is read')
   await Promise.all([read('a.img'), read('a.img')])
   await read('a.img')
@@ -92,7 +92,7 @@ t.test('a read is right though there is no descriptor for a reader', async t => 
   const { read, sources, opened } = openDirectory(t, { 'a.img': 'x' }, false)
   const heard: unknown[] = []
   const image = await read('a.img')
-  sources.follow(image.id, reader => heard.push(reader))
+  sources.follow(image, reader => heard.push(reader))
   t.same([opened, heard], [[], []])
 })
 
