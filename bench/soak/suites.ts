@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
 export interface Suite {
-  /** Under build/test/, without its ending. */
+  /** Under build/test/, without its ending; or `native-bindings/` and a target of the Makefile there. */
   readonly file: string
   /** Variable of the count, and the count that a minute allows on two slow cores. */
   readonly variable: string
@@ -37,6 +37,15 @@ export const suites: readonly Suite[] = [
   },
   { file: 'mount/fleet-storm', variable: 'HOSTS', perMinute: 16, least: 4, most: 8, share: 0.05 },
   { file: 'mount/kill', variable: 'KILLS', perMinute: 12, least: 2, most: 100, share: 0.2 },
+  {
+    file: 'native-bindings/mutated-frames',
+    variable: 'FRAMES',
+    perMinute: 500_000,
+    least: 20_000,
+    most: 1_000_000,
+    share: 0.1,
+  },
+  { file: 'mount/librbd-kills', variable: 'KILLS', perMinute: 8, least: 4, most: 40, share: 0.15 },
   { file: 'mount/guest', variable: 'KILLS', perMinute: 4, least: 1, most: 100, share: 0.1 },
   { file: 'mount/leaks', variable: 'OPERATIONS', perMinute: 30_000, least: 5000, most: 1_000_000, share: 0.15 },
   { file: 'store/ceiling', variable: 'CHURN', perMinute: 3, least: 10, most: 10, share: 0.1 },
@@ -72,22 +81,30 @@ export async function runSuite(suite: Suite, minutes: number, signal: AbortSigna
   }
   const more = moreOf(file, count)
   const startedMs = performance.now()
-  const path = fileURLToPath(new URL(`../../test/${file}.js`, import.meta.url))
   const env = { ...process.env, ...more, [variable]: String(count), TAP_TIMEOUT: '86400' }
-  const child = spawn(process.execPath, [path], { env, stdio: ['ignore', 'pipe', 'inherit'], signal })
+  const [command, ...words] = commandOf(file)
+  const child = spawn(command, words, { env, stdio: ['ignore', 'pipe', 'inherit'], signal })
   const totals = { passed: 0, failed: 0 }
   const comments: string[] = []
   const complaints: string[] = []
   createInterface({ input: child.stdout }).on('line', line => {
-    const total = /^# \{ total: \d+, pass: (\d+)(?:, fail: (\d+))?/.exec(line)
-    if (total) Object.assign(totals, { passed: Number(total[1]), failed: Number(total[2] ?? 0) })
-    else if (/^ +# (?!Subtest|time)/.test(line)) comments.push(line.trim().slice(2))
+    const total = /^# \{ total: \d+, pass: (\d+)(?:, fail: (\d+))?|^(\d+) passed, (\d+) failed/.exec(line)
+    if (total) {
+      totals.passed += Number(total[1] ?? total[3])
+      totals.failed += Number(total[2] ?? total[4] ?? 0)
+    } else if (/^ +# (?!Subtest|time)/.test(line)) comments.push(line.trim().slice(2))
     if (/^ *not ok/.test(line)) complaints.push(line.trim())
   })
   const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve))
   if (code !== 0 && totals.failed === 0) totals.failed = 1
   const seconds = Math.round((performance.now() - startedMs) / 1000)
   return { file, asked, ...totals, seconds, comments: [...complaints, ...comments] }
+}
+
+function commandOf(file: string): readonly [string, ...string[]] {
+  const [folder, target = ''] = file.split('/')
+  if (folder === 'native-bindings') return ['make', '-s', '-C', folder, target]
+  return [process.execPath, fileURLToPath(new URL(`../../test/${file}.js`, import.meta.url))]
 }
 
 /** Further variables of a suite. */

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <random>
 #include <string>
 
@@ -75,10 +76,18 @@ void frames(Checks& t) {
     const auto found = librbd::read_ask(frame);
     CHECK(!found || found->object_bytes == 0);
   }
-  std::string endless = whole;
-  const auto length = static_cast<std::uint32_t>(librbd::frame_bytes_max + 1 - librbd::head_bytes);
-  std::memcpy(&endless[2], &length, sizeof length);
-  CHECK(librbd::first_frame(bytes_of(endless), frame) == librbd::Found::broken);
+  // Longer than any, or too short for what every frame has.
+  const auto with_length = [&](std::size_t bytes) {
+    std::string said = whole;
+    const auto length = static_cast<std::uint32_t>(bytes);
+    std::memcpy(&said[2], &length, sizeof length);
+    return librbd::first_frame(bytes_of(said), frame);
+  };
+  CHECK(with_length(librbd::frame_bytes_max - librbd::head_bytes) == librbd::Found::partial);
+  CHECK(with_length(librbd::frame_bytes_max + 1 - librbd::head_bytes) == librbd::Found::broken);
+  CHECK(with_length(std::numeric_limits<std::uint32_t>::max()) == librbd::Found::broken);
+  CHECK(with_length(librbd::preamble_bytes) == librbd::Found::whole);
+  for (std::size_t less = 0; less < librbd::preamble_bytes; less++) CHECK(with_length(less) == librbd::Found::broken);
 }
 
 librbd::ParentName name() { return {.pool_id = 1, .snapshot_id = 4, .name_space = "", .prefix = "rbd_data.1"}; }

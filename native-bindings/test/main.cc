@@ -1,5 +1,6 @@
 /**
- * Runs every test; the last line says how many passed. With `--plant FAULT` it does something wrong on purpose instead.
+ * Runs every test; the last line says how many passed. With `--only TEXT` it runs those whose names begin so. With
+ * `--plant FAULT` it does something wrong on purpose instead.
  */
 #include <cstdio>
 #include <string_view>
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
     parentfs::test::plant(argv[2]);
     return 0;
   }
+  const std::string_view only = argc == 3 && std::string_view(argv[1]) == "--only" ? argv[2] : "";
   int passed = 0;
   int failed = 0;
   int skipped = 0;
@@ -27,6 +29,7 @@ int main(int argc, char** argv) {
         parentfs::test::syscalls_tests(), parentfs::test::log_tests(), parentfs::test::unpack_tests(), parentfs::test::verity_tests(),
         parentfs::test::librbd_tests()}) {
     for (const Test& test : suite) {
+      if (!std::string_view(test.name).starts_with(only)) continue;
       Checks checks;
       test.run(checks);
       (checks.failed() ? failed : checks.skipped() ? skipped : passed)++;

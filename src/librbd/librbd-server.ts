@@ -163,6 +163,11 @@ export class LibrbdServer {
     return this.#transport.counters()
   }
 
+  /** See {@link Session.takeSamples}. */
+  takeSamples(): Float64Array {
+    return this.#transport.session.takeSamples()
+  }
+
   latencies(): SessionLatencies {
     return this.#transport.session.latencies()
   }

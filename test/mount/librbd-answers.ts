@@ -23,6 +23,7 @@ if (skip !== false) {
     'status and explain tell the parents, their objects and the answers',
     async t => await seen(t, cluster, golden),
   )
+  t.test('reads of objects count in plans', async t => await uses(t, cluster, golden))
   t.test('a mode leaves misses or everything to the cluster', async t => await modes(t, cluster, golden))
   t.test('a parent that is a clone itself', async t => await grandparent(t, cluster, golden))
   t.test('a parent in a namespace', async t => await namespace(t, cluster, golden))
@@ -70,6 +71,20 @@ async function seen(t: Test, cluster: CephTestCluster, parent: Parent): Promise<
   ] as const) {
     t.match(await parentfs('explain', object, '0', '-m', at.where.mountpoint), { code: 1, stderr: message })
   }
+  t.equal(await stop(at.daemon), 0)
+}
+
+async function uses(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
+  const at = await mounted(t, cluster, parent)
+  const { mountpoint } = at.where
+  t.match(await parentfs('promote', 'golden@v1', '-m', mountpoint), { code: 0 })
+  await untilKnown(at)
+  t.equal((await clientReads(at.client, { reads: 400, depth: 4 })).path, 400)
+  const { hits, misses } = (await statusOf(at.where)).reads
+  t.ok(hits > 20, `${hits} hits`)
+  const plan = JSON.parse((await parentfs('plan', mountpoint, '--json')).stdout.toString())
+  t.equal(plan.reads, hits + misses, 'hits of objects are reads of the plan')
+  t.ok(plan.capacities.at(-1).lru.originRequests > 20, 'and uses of their blocks')
   t.equal(await stop(at.daemon), 0)
 }
 

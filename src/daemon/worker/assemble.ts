@@ -188,7 +188,7 @@ export class Rooms {
       allocateShared: bytes => allocateShared(this.#addon, bytes),
       ...{ engine: this.#engine, traces: this.#traces.tracer },
       profileGroup: this.#fleet.profileGroup,
-      nativeUses: nativeUsesOf(this.#engine, () => this.#transport),
+      nativeUses: nativeUsesOf(this.#engine, () => [this.#transport, this.librbd.uses]),
       now: () => performance.now(),
     })
     this.#closers.push('cache', () => this.#cache.close())

@@ -19,6 +19,7 @@ import type { Configuration } from '../config/configuration.ts'
 import { librbdPlaceOf, presentationOf } from '../config/librbd-settings.ts'
 import type { LibrbdPlace } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
+import type { SessionUses } from './native-uses.ts'
 import type { SupervisorChannel } from './supervisor-channel.ts'
 
 /** The way in which librbd is served. */
@@ -145,6 +146,11 @@ export class LibrbdRoom implements LibrbdHandlers {
   hits(): { readonly counters: SessionCounters; readonly latencies: SessionLatencies } | null {
     const server = this.#server
     return server && { counters: server.counters(), latencies: server.latencies() }
+  }
+
+  /** Reads of objects for the sampler; null where there is no view. */
+  get uses(): SessionUses | null {
+    return this.#server
   }
 
   /** See {@link LibrbdHandlers.explain}. @throws CacheError not-found, invalid-argument */
