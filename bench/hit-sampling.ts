@@ -60,7 +60,7 @@ async function main(): Promise<void> {
         state.wanted = below
         engine.setSampling(state.isOn ? below : 0)
       }
-      return nativeUsesOf({ setSampling }, () => transport)
+      return nativeUsesOf({ setSampling }, () => [transport])
     },
   })
   endings.push(() => rooms.close())
