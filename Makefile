@@ -28,6 +28,9 @@ TSC := node node_modules/typescript/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
+# Unless the make above shares its jobs.
+jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs=$(shell nproc))
+
 .PHONY: setup setup-test setup-bench build addon man deb image test test-nodes run demo bench bench-check soak librbd-real mutants walk test-guides clean
 
 # What running needs; `setup-test` adds what only the tests need.
@@ -43,10 +46,11 @@ setup-bench:
 
 # Set up first, in a make of its own: a new clone has no packages to compile against.
 build: setup
-	@$(MAKE) --no-print-directory addon dist/.built
+	@$(MAKE) --no-print-directory $(jobs) addon dist/.built
 
+# A room at once, for a build of everything: who changes one file makes in native-bindings/ itself. It has jobs of its own.
 addon:
-	@$(MAKE) --no-print-directory -j$$(nproc) -C native-bindings all
+	@MAKEFLAGS='$(filter-out -j% --jobserver%,$(MAKEFLAGS))' $(MAKE) --no-print-directory -j$$(nproc) -C native-bindings UNITS=rooms all
 
 # Removed first: a file whose source has gone must not stay behind.
 dist/.built: $(SOURCES) tsconfig.json tsconfig.build.json
@@ -61,7 +65,8 @@ man: dist/.built
 	@mkdir -p dist/man
 	@for page in docs/man/*.scd; do \
 	  node -e "import('./dist/daemon/config/settings-manual.js').then(({ withSettings }) => \
-	    process.stdout.write(withSettings(fs.readFileSync('$$page', 'utf8'))))" | scdoc > "dist/man/$$(basename "$$page" .scd)"; \
+	    process.stdout.write(withSettings(fs.readFileSync('$$page', 'utf8'))))" | scdoc > "dist/man/.$$(basename "$$page" .scd)" && \
+	  mv "dist/man/.$$(basename "$$page" .scd)" "dist/man/$$(basename "$$page" .scd)" || exit 1; \
 	done
 	@echo "dist/man has$$(printf ' %s' $$(ls dist/man)): copy them to /usr/local/share/man/manN"
 
@@ -81,8 +86,8 @@ build/.built: $(ALL_SOURCES) tsconfig.json
 
 # Set up first, then the rest in a make of its own: what it depends on may not be there before.
 test: setup-test
-	@$(MAKE) --no-print-directory build build/.built
-	@node build/test/run.js $(FILES)
+	@$(MAKE) --no-print-directory $(jobs) build build/.built
+	@UNITS=rooms node build/test/run.js $(FILES)
 
 test-nodes: setup-test
 	@$(MAKE) --no-print-directory build build/.built

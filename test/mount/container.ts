@@ -52,7 +52,7 @@ t.test('the example is of this version, and its configuration is usable', async 
 })
 
 t.test('it mounts into the host, by the flags of the DaemonSet', { skip: cannotMount }, async t => {
-  const made = await makeDebianPackage(where)
+  const made = await makeDebianPackage()
   if ('why' in made) return t.pass('an image', { skip: made.why })
   const root = await debianTar('trixie')
   if (root.tar === null) return t.pass('an image', { skip: root.why })

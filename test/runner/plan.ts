@@ -27,8 +27,6 @@ const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools'
 /** Files that are run alone. */
 export const alone: ReadonlySet<string> = new Set([
   'mount/boot',
-  'mount/container',
-  'mount/debian',
   'mount/interrupts',
   'mount/long-operations',
   'mount/read-ahead',
@@ -56,8 +54,8 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/ceiling': 45,
   'mount/ceiling-open': 45,
   'mount/ceiling-start': 60,
-  'mount/container': 90,
-  'mount/debian': 120,
+  'mount/container': 30,
+  'mount/debian': 45,
   'mount/descriptor-store': 40,
   'mount/first-minutes': 45,
   'mount/fleet': 20,
