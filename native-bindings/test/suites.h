@@ -35,6 +35,7 @@ Tests syscalls_tests();
 Tests log_tests();
 Tests unpack_tests();
 Tests verity_tests();
+Tests verity_fuzz_tests();
 Tests librbd_tests();
 
 /** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */
