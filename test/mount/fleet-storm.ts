@@ -1,18 +1,21 @@
 /**
  * A group of real mounts in a network of its own: hosts that are cold at once, one that joins and leaves under checking
- * readers, a split of the group, and a host whose clock is an hour ahead.
+ * readers and fio, a split of the group, an origin that some cannot reach, and a host whose clock is an hour ahead.
  */
 import { loadavg } from 'node:os'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CheckingReaders } from '../fixtures/checking-readers.ts'
 import type { SweepReport } from '../fixtures/cold-sweep.ts'
-import { patienceMs } from '../fixtures/daemon.ts'
-import { type FleetHost, FleetHosts, noFleetHosts } from '../fixtures/fleet-hosts.ts'
+import { patienceMs, statusOf } from '../fixtures/daemon.ts'
+import { readWithFio } from '../fixtures/fio.ts'
+import { type FleetHost, FleetHosts, noFleetHosts, verifiedBytes, verifiedName } from '../fixtures/fleet-hosts.ts'
+import { attempt, run } from '../fixtures/run.ts'
 import { seed } from '../fixtures/seeded.ts'
 import { missingProgram } from '../fixtures/server-processes.ts'
 import { until } from '../fixtures/until.ts'
 
-const skip = noFleetHosts || missingProgram(['faketime'], 'faketime')
+const skip = noFleetHosts || missingProgram(['faketime', 'fio'], 'faketime and fio')
 
 /** Hosts of the group; more by HOSTS=8. */
 const hostsMax = Number(process.env.HOSTS ?? 4)
@@ -41,8 +44,12 @@ async function originReadsOf(host: FleetHost): Promise<number> {
   return Object.values(originReads).reduce((sum, reads) => sum + reads, 0)
 }
 
-t.test('hosts that are cold at once, join, leave and are parted', { skip, timeout: 70_000 * hostsMax }, async t => {
-  const group = await FleetHosts.open(t, { sizeBytes, images: ['alone', 'cold', 'split', 'mended'] })
+t.test('hosts that are cold at once, join, leave and are parted', { skip, timeout: 120_000 * hostsMax }, async t => {
+  const group = await FleetHosts.open(t, {
+    sizeBytes,
+    images: ['alone', 'cold', 'split', 'mended', 'relayed'],
+    hasVerified: true,
+  })
   const hosts: FleetHost[] = []
   for (let k = 1; k <= hostsMax; k++)
     hosts.push(await group.host(t, `h${k}`, { fleet, before: k === hostsMax ? hourAhead : [] }))
@@ -60,6 +67,7 @@ t.test('hosts that are cold at once, join, leave and are parted', { skip, timeou
     joinsAndLeaves(t, group, hosts),
   )
   await t.test('the group is split: both sides read on, and are one group again', t => splits(t, group, hosts))
+  await t.test('hosts that cannot reach the origin read through members that can', t => isRelayed(t, group, hosts))
   for (const host of hosts) await host.unmount()
 })
 
@@ -83,21 +91,77 @@ async function joinsAndLeaves(t: Test, group: FleetHosts, hosts: readonly FleetH
   const images = new Map(['alone', 'cold'].map(name => [name, [group.bytes]]))
   const readers = new CheckingReaders({ mountpoint, images, count: 2, seed })
   t.teardown(() => readers.stop())
+  // All but one hold it: that one is cold at each run, and former owners of the ninth's units have them.
+  for (const { where } of hosts.slice(1)) {
+    const path = join(where.mountpoint, verifiedName)
+    await run('dd', `if=${path}`, 'of=/dev/null', 'bs=1M', 'iflag=direct', 'status=none')
+  }
+  const verified = FioRuns.begin(t, hosts[0]!)
   const ninth = await group.host(t, 'ninth', { fleet })
   await Promise.all([...hosts, ninth].map(host => host.knows(hostsMax + 1)))
+  await verified.more()
   const beganMs = performance.now()
   judge(t, [await ninth.sweeps(t, 'cold')])
   t.comment(`second host: ${Math.round(performance.now() - beganMs)} ms, ${load()}`)
   t.equal(await originReadsOf(ninth), 0, 'nothing from the origin')
   t.match(await ninth.says('fleet', 'leave'), { code: 0 })
   for (const host of hosts) await host.sees(ninth, 'leaving')
+  await verified.more()
   judge(t, [await ninth.sweeps(t, 'alone')])
   await ninth.unmount()
   await Promise.all(hosts.map(host => host.knows(hostsMax)))
+  await verified.more()
+  t.same(await verified.end(), [], 'fio has verified every block')
   const { reads, failed, wrongReads, errors, wrong, longestMs } = await readers.stop()
   t.comment(`${reads} reads, longest ${Math.round(longestMs)} ms, ${load()}`)
   t.same([failed, wrongReads, errors, wrong], [0, 0, [], []])
   t.ok(reads > 0)
+}
+
+/** fio over an image that carries its own proof, cold each time, one run after the other. */
+class FioRuns {
+  readonly #path: string
+  readonly #host: FleetHost
+  readonly #complaints: string[] = []
+  #runs = 0
+  #isOver = false
+  #going: Promise<void> = Promise.resolve()
+
+  private constructor(host: FleetHost) {
+    this.#host = host
+    this.#path = join(host.where.mountpoint, verifiedName)
+  }
+
+  static begin(t: Test, host: FleetHost): FioRuns {
+    const runs = new FioRuns(host)
+    t.teardown(() => runs.end())
+    runs.#going = runs.#go()
+    return runs
+  }
+
+  /** Resolves when a run that began after this call is over. */
+  async more(): Promise<void> {
+    const wanted = this.#runs + 2
+    await until(() => this.#runs >= wanted, 2 * patienceMs, 'a run of fio')
+  }
+
+  /** The complaints. Idempotent. */
+  async end(): Promise<readonly string[]> {
+    this.#isOver = true
+    await this.#going
+    return this.#complaints
+  }
+
+  async #go(): Promise<void> {
+    const way = { engine: 'libaio', direct: true, depth: 4, jobs: 1 } as const
+    while (!this.#isOver) {
+      const { code, error, stderr } = await readWithFio(this.#path, verifiedBytes, way)
+      if (code !== 0 || error !== 0) this.#complaints.push(`${code} ${error} ${stderr}`)
+      const evicted = await this.#host.says('evict', verifiedName, '-m')
+      if (evicted.code !== 0) this.#complaints.push(String(evicted.stderr))
+      this.#runs++
+    }
+  }
 }
 
 async function splits(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
@@ -123,6 +187,27 @@ async function splits(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): 
     await until(async () => (await host.fleet()).registry.state === 'connected', patienceMs, 'the registry')
   }
   judge(t, await sweepsOf(t, hosts, 'mended'))
+}
+
+async function isRelayed(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
+  const parted = hosts.slice(0, Math.floor(hostsMax / 2))
+  // Its version is known: that is asked of the origin alone.
+  for (const { where } of parted) await run('stat', join(where.mountpoint, 'relayed'))
+  for (const { at } of parted) group.network.part(at, group.originHost)
+  const reports = await sweepsOf(t, parted, 'relayed')
+  judge(t, reports)
+  const longestMs = Math.max(...reports.map(({ longestMs }) => longestMs))
+  t.comment(`longest read ${Math.round(longestMs)} ms, ${load()}`)
+  for (const { at } of parted) group.network.mend(at)
+  let asked = 0
+  for (const { where } of parted) {
+    const isBack = async () => {
+      // A name that nobody knows is looked up there.
+      await attempt('stat', join(where.mountpoint, `no-${asked++}`))
+      return (await statusOf(where)).origin.state === 'available'
+    }
+    await until(isBack, patienceMs, 'the origin is back')
+  }
 }
 
 /** All hosts read an image at once, each in an order of its own. */

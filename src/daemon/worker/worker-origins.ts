@@ -18,6 +18,7 @@ import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { CacheMode } from '../../cache/modes/cache-mode.ts'
 import type { MemberLocations } from '../../fleet/asking/member-locations.ts'
+import type { OriginReach } from '../../fleet/asking/reached-origin.ts'
 import type { Deadlines } from '../../fuse/filesystem/transport.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
@@ -99,7 +100,7 @@ export interface OriginSharing {
   readonly locations: MemberLocations
   /** Why a told location at a URL is not read as one, as it is a member's; null: it may be. */
   refusalOf(url: URL): string | null
-  wrap(inner: Origin): Origin
+  wrap(inner: Origin, reach: OriginReach): Origin
   /** Calls `then` now and at each change: do other hosts take part in reads? */
   followSharing(then: (isShared: boolean) => void): void
   /** The parts of images that session threads may read by themselves while they do. */
@@ -311,7 +312,8 @@ export class WorkerOrigins {
     let unshared: Origin | null = null
     const share = (origin: Origin) => {
       unshared = origin
-      return sharing!.wrap(origin)
+      const failed = (error: CacheError) => void availability.enterAtOnce()?.failed(error)
+      return sharing!.wrap(origin, { isAway: () => availability.state === 'away', failed })
     }
     const parts = { ...native, meter, hedges, availability, logger, seals, readers, ...(sharing ? { share } : {}) }
     const createFileReaders = () => addon.createFileReaders()

@@ -21,12 +21,14 @@ import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { MemberLocations } from './member-locations.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginReads } from './origin-reads.ts'
+import { OriginRelay } from './origin-relay.ts'
 import { PeerTable } from './peer-table.ts'
 import { PermittedUnits } from './permitted-units.ts'
 import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
+import { type OriginReach, ReachedOrigin } from './reached-origin.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
-import { UnitReader } from './unit-reader.ts'
+import { type UnitRange, UnitReader } from './unit-reader.ts'
 import type { ViewFile } from './view-file.ts'
 
 /** Settings that may change while the group is open. */
@@ -160,33 +162,35 @@ export class FleetGroup {
   }
 
   /** An origin whose reads ask members first. */
-  wrap(inner: Origin): Origin {
+  wrap(inner: Origin, reach: OriginReach): Origin {
     const { now, after, random, blockBytes } = this.#parts
     const originPace = new OriginPace()
     const secondHand = this.#auditsOf(inner)
+    const asks = {
+      ...{ view: this.view, now, after, settings: () => this.#settings },
+      peerOf: (member: KnownMember) => this.#peers.of(member),
+      isUsable: (member: KnownMember) => this.#peers.isUsable(member),
+      onBytes: ({ id }: KnownMember, { image, unit, offset, target, isProven }: UnitRange) => {
+        this.#counters.fromMember(id, image.id, unit, target.length)
+        if (!isProven) secondHand.received(id, image, unit, offset, target, blockBytes)
+      },
+    }
+    const relay = new OriginRelay({ ...asks, blockBytes })
     const reader = new UnitReader({
-      view: this.view,
-      peerOf: member => this.#peers.of(member),
-      isUsable: member => this.#peers.isUsable(member),
+      ...asks,
       replicas: this.#replicas,
       budget: this.#budget,
       originBudget: this.#originBudget,
       originPace,
       isJoining: () => this.#isJoining,
-      settings: () => this.#settings,
-      now,
-      after,
       random,
-      onBytes: ({ id }, { image, unit, offset, target, isProven }) => {
-        this.#counters.fromMember(id, image.id, unit, target.length)
-        if (!isProven) secondHand.received(id, image, unit, offset, target, blockBytes)
-      },
     })
     return new FleetOrigin(inner, {
       blockBytes,
       reader,
       originPace,
       originReads: this.originReads,
+      reached: new ReachedOrigin({ inner, reach, relay, now, after }),
       now,
       sharesImage: () => this.hasOthers,
       onOrigin: (reason, { image, unit, target }) => {

@@ -14,6 +14,7 @@ import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
 import type { OriginPace } from './origin-pace.ts'
 import type { OriginReads } from './origin-reads.ts'
+import type { ReachedOrigin } from './reached-origin.ts'
 import type { OriginReason, UnitRange, UnitReader } from './unit-reader.ts'
 
 export interface FleetOriginContext {
@@ -21,6 +22,7 @@ export interface FleetOriginContext {
   readonly reader: Pick<UnitReader, 'read' | 'orderOf'>
   readonly originPace: OriginPace
   readonly originReads: Pick<OriginReads, 'begin'>
+  readonly reached: Pick<ReachedOrigin, 'read' | 'close'>
   readonly now: () => number
   /** Do members take part in reads of this image? */
   sharesImage(image: Image): boolean
@@ -68,6 +70,11 @@ export class FleetOrigin extends ForwardingOrigin {
     }
   }
 
+  override close(): Promise<void> {
+    this.#parts.reached.close()
+    return super.close()
+  }
+
   /** All parts at once. After a failure nothing is written to the target any more. */
   async #readAll(parts: readonly PlannedPart[], options: ReadOptions): Promise<void> {
     const stop = new LightAbortSignal(options.signal)
@@ -91,7 +98,7 @@ export class FleetOrigin extends ForwardingOrigin {
     this.#parts.onOrigin(reason, { ...range, offset, target })
     const startMs = this.#parts.now()
     const end = this.#parts.originReads.begin(range.image.id, offset, target.length)
-    await this.inner.read(range.image, offset, target, options).finally(end)
+    await this.#parts.reached.read({ ...range, offset, target }, options).finally(end)
     this.#parts.originPace.answered(target.length, this.#parts.now() - startMs)
   }
 

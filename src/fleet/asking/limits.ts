@@ -110,3 +110,16 @@ export const permitBytesMax = 8 * 1024 ** 2
 
 /** The time between two looks whether permits are those of the view: vanished members and joining end by the clock. */
 export const permitsEveryMs = 1_000
+
+/** Members that are asked for bytes of an origin which does not answer here, and the time for each. */
+export const relayedMembersMax = 8
+
+export const relayMsMax = 3_000
+
+/** An origin that has said nothing for so long is asked through members, too; the time between two looks at that. */
+export const originSilentMs = 3_000
+
+export const originLookMs = 250
+
+/** The interval at which an origin that is read through members is asked itself, and the time for that. */
+export const originProbeMs = 5_000

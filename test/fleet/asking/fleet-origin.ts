@@ -71,7 +71,7 @@ async function groupOf(
     if (isDisputed !== undefined) disputes.push(isDisputed)
     target.fill(1)
   }
-  const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin)
+  const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin, { isAway: () => false, failed: () => {} })
   const bytesAt = async (offset: number, length: number, options: Partial<ReadOptions> = {}) => {
     const target = Buffer.alloc(length)
     await origin.read(image, offset, target, { signal, ...options })
