@@ -1,17 +1,20 @@
 /**
- * `node build/bench/fleet.js [--hosts 3] [--rounds 1] [--only none,ring,fleet,relief]`: hosts that boot from one parent at
- * once, each a real mount in a network namespace, and an origin 10 ms away whose link has 100 MiB/s for all of them.
+ * `node build/bench/fleet.js [--hosts 3] [--rounds 1] [--only none,ring,fleet,relief]
+ * [--learned]`: hosts that boot from one parent at once, each a real mount in a network namespace, and an origin 10 ms away whose link has 100 MiB/s for all of them.
  *
  * Side by side: no sharing, a ring of nginx caches, a group, and a group that spares the origin in any case. For each:
  * all hosts at once from empty caches, then one more host alone. The recorded boot is played by a process a host, and
- * each byte compared. Everything shares the processors of this machine. Needs root and nginx.
+ * each byte compared. With `--learned` the others leave their boot profile with the group before that one. Everything shares the processors of this machine. Needs root and nginx.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { requestFleet, requestProfile } from '../src/admin/admin-client.ts'
+import { socketPath, trustedRuntimeDirectory } from '../src/admin/socket-path.ts'
 import { HostNetwork, type NetworkHost } from '../test/fixtures/host-network.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
+import { until } from '../test/fixtures/until.ts'
 import { read } from './compare/reading.ts'
 import { Teardown } from './compare/teardown.ts'
 import { cpuSecondsOf, type MountedHost, mountHost, servingPort } from './fleet/hosts.ts'
@@ -24,6 +27,7 @@ const { values } = parseArgs({
   options: {
     hosts: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '1' },
+    learned: { type: 'boolean', default: false },
     only: { type: 'string', default: 'none,ring,fleet,relief' },
     trace: { type: 'string', default: 'bench/traces/debian-12-ext4.txt.gz' },
   },
@@ -31,6 +35,7 @@ const { values } = parseArgs({
 const MiB = 2 ** 20
 /** A ring was slower than no sharing by two times; more means that it hangs. */
 const bootMsMax = 150_000
+const pushMsMax = 60_000
 
 interface Boot {
   /** Of the slowest host. */
@@ -124,15 +129,24 @@ async function bootGroup(images: string, share: Sharing): Promise<[string, Boot]
     const group = Array.from({ length: Number(values.hosts) }, (_, k) => network.host(`h${k + 1}`))
     const hosts = await prepared(t, world, share, group, group)
     const together = await boot(world, hosts, hosts)
+    if (values.learned) for (const { mountpoint } of hosts) await learned(mountpoint)
     const [late] = await prepared(t, world, share, [network.host('late')], group)
     const alone = await boot(world, [late!], [...hosts, late!])
     return [
       [`${hosts.length} at once`, together],
-      ['one more', alone],
+      [values.learned ? 'one more, learned' : 'one more', alone],
     ]
   } finally {
     await t.end()
   }
+}
+
+/** Its recording ends now, and is left with the group. */
+async function learned(mountpoint: string): Promise<void> {
+  const socket = socketPath(mountpoint, trustedRuntimeDirectory())
+  await requestProfile(socket, 'boot.raw', true)
+  const isPushed = async () => ((await requestFleet(socket))?.fleet?.profiles.pushed ?? 1) > 0
+  await until(isPushed, pushMsMax, 'the profile is left with the group')
 }
 
 type PreparedHost = MountedHost & { readonly allPids: readonly number[] }
