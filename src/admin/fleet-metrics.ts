@@ -22,6 +22,19 @@ export const servingMetrics: readonly Metric[] = [
   },
   gauge('parentfs_served_connections', 'Connections to the serving port.', ({ serving }) => serving.connections),
   gauge('parentfs_served_waiting_requests', 'Requests of other hosts that wait for an origin.', m => m.serving.waiting),
+  gauge(
+    'parentfs_registered_copies',
+    'Copies of this host among the locations of an image service.',
+    m => m.registrations.registered,
+  ),
+  {
+    kind: 'counter',
+    name: 'parentfs_registrations_total',
+    help: 'Locations added at and removed from an image service, and changes that it refused.',
+    labels: ['outcome'],
+    read: ({ registrations: { added, removed, refused } }) =>
+      Object.entries({ added, removed, refused }).map(([outcome, value]) => ({ labels: { outcome }, value })),
+  },
   gauge('parentfs_foreign_bytes', 'Bytes held that only other hosts read.', ({ serving }) => serving.foreignBytes),
 ]
 
@@ -79,6 +92,17 @@ export const fleetMetrics: readonly Metric[] = [
         value,
       }))
     },
+  },
+  {
+    name: 'parentfs_fleet_promoted_members_total',
+    kind: 'counter',
+    help: 'Members that promotions by the group, begun here, left with all of an image (complete) or without (incomplete).',
+    labels: ['outcome'],
+    read: ({ fleet }) =>
+      Object.entries(fleet?.promotions ?? { complete: 0, incomplete: 0 }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
   },
   counter('parentfs_fleet_refusals_total', 'Questions that members refused.', ({ fleet }) =>
     (fleet?.members ?? []).reduce((sum, { refusals }) => sum + refusals, 0),

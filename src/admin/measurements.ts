@@ -27,6 +27,14 @@ export interface OriginMeasurements
   readonly readLatencies: LatencyCounts
 }
 
+/** Copies of this host at image services: registered now, and changes since the start. */
+export interface RegistrationMeasurements {
+  readonly registered: number
+  readonly added: number
+  readonly removed: number
+  readonly refused: number
+}
+
 /** The serving port. */
 export interface ServingMeasurements {
   readonly requests: number
@@ -84,6 +92,7 @@ export interface RoomsMeasurements
   readonly truncatedListings: number
   readonly gauges: Status['gauges']
   readonly serving: ServingMeasurements
+  readonly registrations: RegistrationMeasurements
   /** Spans of traced misses: taken by the collector, and lost on the way. */
   readonly traces: { readonly exported: number; readonly dropped: number }
   readonly librbd: Omit<LibrbdReport, 'parents'>

@@ -39,6 +39,7 @@ function origin(name: string): Measurements['origins'][number] {
 
 const measured: Measurements = {
   traces: { exported: 68, dropped: 69 },
+  registrations: { registered: 70, added: 71, removed: 72, refused: 73 },
   version: '1.2.3',
   fleet: null,
   state: 'ready',

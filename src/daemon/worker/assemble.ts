@@ -376,8 +376,9 @@ export class Rooms {
 
   get #collected(): CollectedRooms {
     const [cache, store, origins, memoryLock] = [this.#cache, this.#store, this.#origins, this.#memoryLock]
-    const [transport, lag, fleet, librbd] = [this.#transport, this.#lag, this.#fleet.service, this.librbd]
-    return { cache, store, origins, memoryLock, transport, lag, fleet, traces: this.#traces.counters, librbd }
+    const [transport, lag, librbd] = [this.#transport, this.#lag, this.librbd]
+    const fleet = { fleet: this.#fleet.service, registrations: this.#fleet.registrations }
+    return { cache, store, origins, memoryLock, transport, lag, ...fleet, traces: this.#traces.counters, librbd }
   }
 
   /** The transport is the top. Nothing may be mounted any more. Idempotent. */

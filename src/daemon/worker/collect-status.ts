@@ -1,7 +1,7 @@
 /**
  * Reads the rooms for status and for metrics: plain numbers, at one moment.
  */
-import type { RoomsMeasurements } from '../../admin/measurements.ts'
+import type { RegistrationMeasurements, RoomsMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { addLatencies, noLatencies } from '../../base/latency-histogram.ts'
 import type { Cache } from '../../cache/cache.ts'
@@ -42,6 +42,7 @@ export interface CollectedRooms {
   readonly transport: Transport | null
   readonly lag: EventLoopLag
   readonly fleet: FleetService
+  readonly registrations: RegistrationMeasurements
   readonly traces: RoomsMeasurements['traces']
   readonly librbd: Pick<LibrbdRoom, 'measurements' | 'hits'>
 }
@@ -54,6 +55,7 @@ export function collectStatus({
   transport,
   lag,
   fleet,
+  registrations,
   traces,
   librbd,
 }: CollectedRooms): RoomsMeasurements {
@@ -95,6 +97,7 @@ export function collectStatus({
     eventLoopLag: lag.latencies,
     traces: { exported: traces.exported, dropped: traces.dropped },
     serving: { ...fleet.counters, foreignBytes: cache.served.foreignBytes },
+    registrations,
     librbd: librbd.measurements(),
   }
 }

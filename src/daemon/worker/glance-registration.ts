@@ -5,6 +5,7 @@
  * It goes on behind the reads, a few images at a time. What was registered is kept in the cache directory, so that the
  * next worker removes it. A service that does not allow it is said once, and asked again much later.
  */
+import type { RegistrationMeasurements } from '../../admin/measurements.ts'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import type { RunEvery } from '../../async/timers.ts'
@@ -43,13 +44,6 @@ export interface GlanceRegistrationContext {
   registrarOf(image: Image): LocationRegistrar | null
 }
 
-export interface RegistrationCounters {
-  readonly registered: number
-  readonly added: number
-  readonly removed: number
-  readonly refused: number
-}
-
 export class GlanceRegistration {
   readonly #parts: GlanceRegistrationContext
   readonly #task: PeriodicTask
@@ -66,7 +60,7 @@ export class GlanceRegistration {
     this.#task = new PeriodicTask(registrationTurnMs, () => this.turn(), parts.every)
   }
 
-  get counters(): RegistrationCounters {
+  get counters(): RegistrationMeasurements {
     return { registered: this.#registered.size, ...this.#counters }
   }
 

@@ -120,7 +120,7 @@ export class OpenGroup implements FleetHandlers {
   }
 
   status(): FleetStatus {
-    return this.group.status()
+    return this.group.status(this.#promotion.counters)
   }
 
   leave(): void {

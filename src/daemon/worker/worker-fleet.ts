@@ -2,6 +2,7 @@
  * Fleet of a worker: its serving port, and its part in a group. The port is opened first; each uses the other.
  */
 import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
+import type { RegistrationMeasurements } from '../../admin/measurements.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { ProfileGroup } from '../../cache/prefetch/group-profiles.ts'
@@ -49,6 +50,10 @@ export class WorkerFleet {
       registrarOf: ({ origin }) => registrarOf(origin),
     })
     this.#registration.start()
+  }
+
+  get registrations(): RegistrationMeasurements {
+    return this.#registration?.counters ?? { registered: 0, added: 0, removed: 0, refused: 0 }
   }
 
   get group(): OpenGroup | null {

@@ -15,6 +15,7 @@ import type { MemberRegistry } from '../registry/registry.ts'
 import { FleetCounters } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
 import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
+import type { GroupPromotionCounters } from './group-promotion.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import { permitsEveryMs } from './limits.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
@@ -241,7 +242,8 @@ export class FleetGroup {
     return { unit, ranks: ranks.slice(0, 4), ownRank: ownRank < 0 ? null : ownRank, answeredBy }
   }
 
-  status(): FleetStatus {
+  /** @param promotions that operators began here */
+  status(promotions: GroupPromotionCounters = { complete: 0, incomplete: 0 }): FleetStatus {
     const { name, registry } = this.#parts
     const { ageMs, own, refused } = this.view
     return {
@@ -260,6 +262,7 @@ export class FleetGroup {
       hedges: sumOfBudgets(this.#budget.counters, this.#originBudget.counters),
       audits: this.#auditCounters(),
       profiles: this.profiles.counters,
+      promotions,
     }
   }
 

@@ -5,6 +5,7 @@ import type { KnownMember } from '../group/group-view.ts'
 import type { Member } from '../group/member.ts'
 import type { RegistryState } from '../registry/registry.ts'
 import type { UnitAnswer } from './fleet-counters.ts'
+import type { GroupPromotionCounters } from './group-promotion.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
 import type { MemberCounters, PeerHealth, PeerHealthName } from './peer-health.ts'
 import type { PermitCounters } from './permitted-units.ts'
@@ -48,6 +49,7 @@ export interface FleetStatus {
   readonly hedges: HedgeBudget['counters']
   readonly audits: SecondHandCounters
   readonly profiles: ProfileExchangeCounters
+  readonly promotions: GroupPromotionCounters
 }
 
 /** The members that are responsible for a unit, for explanations. */

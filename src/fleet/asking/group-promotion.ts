@@ -59,11 +59,22 @@ interface Share {
   failure: string | null
 }
 
+/** Members that promotions have left with all of an image, and without. */
+export interface GroupPromotionCounters {
+  readonly complete: number
+  readonly incomplete: number
+}
+
 export class GroupPromotion {
   readonly #parts: GroupPromotionContext
+  readonly #counters = { complete: 0, incomplete: 0 }
 
   constructor(parts: GroupPromotionContext) {
     this.#parts = parts
+  }
+
+  get counters(): GroupPromotionCounters {
+    return { ...this.#counters }
   }
 
   /**
@@ -97,6 +108,7 @@ export class GroupPromotion {
       await Promise.all(Array.from({ length: Math.min(promotedAtOnceMax, waiting.length) }, work))
       throwIfAborted(signal)
     }
+    for (const { complete } of shares) this.#counters[complete ? 'complete' : 'incomplete']++
     return shares.map(({ id, promotedBytes, complete, failure }) => ({ id, promotedBytes, complete, failure }))
   }
 

@@ -113,3 +113,9 @@ t.test('an operator who leaves ends it', async t => {
   })
   await t.rejects(promotion.run(image, { ...quiet, signal: left.signal }), { code: 'aborted' })
 })
+
+t.test('members with all of an image and those without are counted', async t => {
+  const { promotion } = promotionOf(id => text(id === 'm2' ? { ...done, complete: false } : done))
+  await promotion.run(image, quiet)
+  t.same(promotion.counters, { complete: 2, incomplete: 1 })
+})
