@@ -25,6 +25,7 @@ import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
 import type { StreamDecoders } from '../../native/stream-decoder.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { Unpacker } from '../../native/unpacker.ts'
 import { NativeReadSources, type ReaderPermits, ReaderTable } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
@@ -65,6 +66,7 @@ export interface WorkerOriginsContext {
     Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> &
     StreamDecoders &
     TreeProofs &
+    UnitPermitTables &
     Unpacker
   readonly logger: Logger
   /** Why a told location at a URL is not for this host; null: it may be. */

@@ -6,7 +6,10 @@ import { pause } from '../../async/pause.ts'
 import { TimeSlice } from '../../async/time-slice.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'
+import type { OriginReader } from '../../native/origin-reader.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { ReadOptions } from '../contract/origin.ts'
+import { FreshStretches } from './fresh-stretches.ts'
 import type { HashTree } from './hash-tree.ts'
 import { movedWaitMs } from './limits.ts'
 import { MovedLeaves } from './moved-leaves.ts'
@@ -50,18 +53,35 @@ export class Delta {
   readonly #held: HeldVersions
   readonly #moved: MovedLeaves
   readonly taken: TakenBlocks
+  readonly #fresh: FreshStretches
   readonly #building: Promise<void>
+  #isBuilt = false
   #takenBytes = 0
 
   /** @param signal ends the reading of the older tree */
-  constructor(tree: HashTree, older: Image, olderTree: HashTree, held: HeldVersions, signal: CancelSignal) {
+  constructor(
+    tree: HashTree,
+    older: Image,
+    olderTree: HashTree,
+    { held, tables, signal }: { readonly held: HeldVersions; readonly tables: UnitPermitTables; signal: CancelSignal },
+  ) {
     this.#tree = tree
     this.older = older
     this.#olderTree = olderTree
     this.#held = held
     this.taken = new TakenBlocks(older.id, olderTree.parameters.dataBlockBytes)
     this.#moved = new MovedLeaves(olderTree.parameters.dataBlocks)
-    this.#building = this.#moved.addAll(olderTree, { signal }).catch(() => {})
+    this.#fresh = new FreshStretches(tree.layout.dataBytes, tables)
+    const build = async () => {
+      await this.#moved.addAll(olderTree, { signal })
+      this.#isBuilt = true
+    }
+    this.#building = build().catch(() => {})
+  }
+
+  /** The same reader, for stretches that the older version has nothing of; null: none are told. */
+  guard(reader: OriginReader): OriginReader | null {
+    return this.#fresh.guard(reader)
   }
 
   /** Bytes that came from the older version. */
@@ -73,9 +93,25 @@ export class Delta {
    * The runs of a range, whose leaves are in memory: at block borders, or at the end of the data.
    */
   async runsOf(offset: number, length: number, options: ReadOptions): Promise<DeltaRun[]> {
-    const { dataBlockBytes } = this.#tree.parameters
     // A long table is not waited for: what it would have found is fetched.
     await Promise.race([this.#building, pause(movedWaitMs, options.signal)])
+    const runs = await this.#compare(offset, length, options)
+    if (this.#isBuilt) void this.#lookAround(offset, length) // Never rejects.
+    return runs
+  }
+
+  /** Leaves cover more than a read: what is fresh around it is told. Nothing is fetched for that. */
+  async #lookAround(offset: number, length: number): Promise<void> {
+    const options = { signal: this.#tree.stop }
+    for (const range of this.#fresh.unseen(offset, length)) {
+      if (await this.#isHere(range.offset, range.length, options)) {
+        this.#fresh.compared(await this.#compare(range.offset, range.length, options))
+      } else this.#fresh.unsee(range.offset)
+    }
+  }
+
+  async #compare(offset: number, length: number, options: ReadOptions): Promise<DeltaRun[]> {
+    const { dataBlockBytes } = this.#tree.parameters
     const runs: DeltaRun[] = []
     const end = Math.min(offset + length, this.#tree.layout.dataBytes)
     for (let at = offset; at < end; at += dataBlockBytes) {
@@ -103,6 +139,10 @@ export class Delta {
   /** Is the comparison of a range here? The origin is asked for blocks above the leaves alone. */
   async isKnown(offset: number, length: number, options: ReadOptions): Promise<boolean> {
     await this.#tree.loadAbove(offset, length, options)
+    return await this.#isHere(offset, length, options)
+  }
+
+  async #isHere(offset: number, length: number, options: ReadOptions): Promise<boolean> {
     const { leafSpanBytes, layout } = this.#tree
     const end = Math.min(offset + length, layout.dataBytes)
     for (let leaf = Math.floor(offset / leafSpanBytes); leaf * leafSpanBytes < end; leaf++) {

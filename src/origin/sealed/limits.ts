@@ -68,3 +68,9 @@ export const takenBlocksMax = 2 ** 14
 
 /** Requests of one read for the blocks that an older version lacks, at once. */
 export const deltaRequestsMax = 8
+
+/** Stretches of a new version that may be fresh: a block of 64 KiB. */
+export const stretchBytes = 64 * KiB
+
+/** Stretches of one image: 128 GiB, 256 KiB of bits. A larger one goes by TypeScript until its upgrade is over. */
+export const stretchesMax = 2 ** 21

@@ -5,6 +5,7 @@
 import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { type ComparedVersions, type HeldVersions, nothingHeld } from './delta.ts'
@@ -16,7 +17,7 @@ import { type WrongBlockCounters, WrongBlocks } from './wrong-blocks.ts'
 
 export interface OriginSealsContext {
   readonly url: string
-  readonly proofs: TreeProofs
+  readonly proofs: TreeProofs & UnitPermitTables
   readonly logger: Logger
   /** An answer was wrong. */
   readonly onWrong: (image: Image, reason: string) => void

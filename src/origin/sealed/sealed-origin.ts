@@ -11,6 +11,7 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
+import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, ReadOptions, TakeBytes } from '../contract/origin.ts'
 import { ForwardingOrigin } from '../wrappers/forwarding-origin.ts'
@@ -27,7 +28,7 @@ import { isProofFile, type OriginVerifyOptions, type VerifyOptions } from './ver
 import type { WrongBlocks } from './wrong-blocks.ts'
 
 export interface SealedOriginContext {
-  readonly proofs: TreeProofs
+  readonly proofs: TreeProofs & UnitPermitTables
   readonly options: OriginVerifyOptions
   readonly keeper: SealKeeper
   readonly held: HeldVersions
@@ -279,7 +280,8 @@ export class SealedOrigin extends ForwardingOrigin {
 
   #deltaOf(image: Image, record: SealRecord, tree: HashTree): Pick<Seal, 'delta' | 'deltaComplaint'> {
     const { older, complaint } = this.#olderOf(image, record)
-    const delta = older ? new Delta(tree, older.image, older.tree, this.#parts.held, tree.stop) : null
+    const parts = { held: this.#parts.held, tables: this.#parts.proofs, signal: tree.stop }
+    const delta = older ? new Delta(tree, older.image, older.tree, parts) : null
     return { delta, deltaComplaint: complaint }
   }
 
@@ -320,8 +322,8 @@ export class SealedOrigin extends ForwardingOrigin {
   /** A reader that session threads may use; null while it is unknown whether the image has a seal. */
   #guarded(imageId: string, reader: Parameters<ReaderTable['guard']>[1]): ReturnType<ReaderTable['guard']> {
     const seal = this.#seals.get(imageId)
-    // TypeScript knows which blocks an older version has.
-    if (seal) return seal.delta ? null : seal.tree.proof.guard(reader)
+    // What an older version has is TypeScript's.
+    if (seal) return seal.delta ? seal.delta.guard(seal.tree.proof.guard(reader)) : seal.tree.proof.guard(reader)
     return this.#free.has(imageId) ? reader : null
   }
 }

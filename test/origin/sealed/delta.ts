@@ -1,21 +1,28 @@
 /**
  * A new version takes from the older one what it has: at the same place, at another, and nothing that is wrong.
  */
-import { utimesSync, writeFileSync } from 'node:fs'
+import { closeSync, openSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
+import type { OriginReader } from '../../../src/native/origin-reader.ts'
+import { ReaderTable } from '../../../src/origin/contract/native-read-sources.ts'
 import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
 import type { HeldVersions } from '../../../src/origin/sealed/delta.ts'
+import { FreshStretches } from '../../../src/origin/sealed/fresh-stretches.ts'
+import { stretchBytes, stretchesMax } from '../../../src/origin/sealed/limits.ts'
 import { OriginSeals } from '../../../src/origin/sealed/origin-seals.ts'
 import type { SealKeeper, SealRecord } from '../../../src/origin/sealed/seal.ts'
 import type { KeptTree } from '../../../src/origin/sealed/tree-runs.ts'
 import { noHoles } from '../../fixtures/extents.ts'
+import { FakePermitTables } from '../../fixtures/fake-permits.ts'
+import { freeGrant } from '../../fixtures/free-grant.ts'
 import { sampleBytes } from '../../fixtures/images.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { noVeritysetup, seal } from '../../fixtures/sealed-images.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
 const signal = new AbortController().signal
@@ -39,6 +46,14 @@ function keeperInMemory(): SealKeeper {
       }
     },
   }
+}
+
+function publish(directory: string, bytes: Buffer, salt: string, second: number): void {
+  const [image, tree] = [join(directory, 'a.raw'), join(directory, 'a.raw.verity')]
+  writeFileSync(image, bytes)
+  writeFileSync(tree, '')
+  seal(image, tree, { salt })
+  for (const path of [image, tree]) utimesSync(path, second, second)
 }
 
 /**
@@ -68,7 +83,13 @@ async function upgraded(
     close: () => inner.close(),
   })
   const logger = keepingLogger()
-  const seals = new OriginSeals({ url, proofs: addon, logger, onWrong: () => {} })
+  const tables = new FakePermitTables()
+  const proofs = {
+    ...addon,
+    createUnitPermits: (bytes: number, units: number) => tables.createUnitPermits(bytes, units),
+  }
+  const seals = new OriginSeals({ url, proofs, logger, onWrong: () => {} })
+  const readers = new ReaderTable(8, freeGrant)
   const older: Image[] = []
   seals.keepIn(keeperInMemory(), {
     olderThan: image => older.filter(({ id }) => id !== image.id),
@@ -77,15 +98,8 @@ async function upgraded(
     ...held,
   })
   const options = { verity: 'require', rootHash: null, certificates: [], images: new Map() } as const
-  const origin = seals.around(counting, options, null)
+  const origin = seals.around(counting, options, readers)
   t.teardown(() => origin.close())
-  const publish = (bytes: Buffer, salt: string, second: number) => {
-    const [image, tree] = [join(directory, 'a.raw'), join(directory, 'a.raw.verity')]
-    writeFileSync(image, bytes)
-    writeFileSync(tree, '')
-    seal(image, tree, { salt })
-    for (const path of [image, tree]) utimesSync(path, second, second)
-  }
   const readAll = async () => {
     const image = identify(await origin.lookup('a.raw', { signal }))
     const bytes = Buffer.alloc(image.sizeBytes)
@@ -94,17 +108,17 @@ async function upgraded(
     }
     return { image, bytes }
   }
-  publish(before, salts[0], 1_600_000_000)
+  publish(directory, before, salts[0], 1_600_000_000)
   const first = await readAll()
   t.ok(before.equals(first.bytes))
   older.push(first.image)
-  publish(after, salts[1], 1_600_000_100)
+  publish(directory, after, salts[1], 1_600_000_100)
   fetched = treeBytes = 0
   const counts = () => ({ fetched, treeBytes, wrong: seals.counters.blocks })
   if (reads === null) {
     const { image, bytes } = await readAll()
     t.ok(after.equals(bytes), 'every byte is that of the new version')
-    return { seals, image, ...counts() }
+    return { seals, image, readers, tables, ...counts() }
   }
   const image = identify(await origin.lookup('a.raw', { signal }))
   const target = Buffer.alloc(64 * 1024)
@@ -112,7 +126,7 @@ async function upgraded(
     await origin.read(image, offset, target, { signal })
     t.ok(target.equals(after.subarray(offset, offset + target.length)), `at ${offset}`)
   }
-  return { seals, image, ...counts() }
+  return { seals, image, readers, tables, ...counts() }
 }
 
 /** An upgrade: single blocks and stretches changed, some of it moved by a block, some appended. */
@@ -156,6 +170,47 @@ t.test('a read that jumps fetches the leaves that it needs', { skip: noVerityset
   t.equal(await delta?.isKnown(10 * MiB, 65_536, { signal }), false, 'nobody has asked for it')
   await delta?.load(10 * MiB, 65_536, { signal })
   t.equal(await delta?.isKnown(10 * MiB, 65_536, { signal }), true)
+})
+
+t.test('session threads may read what the older version has nothing of', { skip: noVeritysetup }, async t => {
+  const { after } = changed()
+  // The older version has lost its third MiB.
+  const holds = (_: string, offset: number) => offset < 2 * MiB || offset >= 3 * MiB
+  const jumps = [0, 2 * MiB, 19.5 * MiB, 20 * MiB, 48 * MiB]
+  const { seals, image, readers, tables } = await upgraded(t, after, ['abcd', 'abcd'], { holds }, jumps)
+  const stretches = () => tables.made[0]!.permitted
+  const isIn = (stretch: number, fromMiB: number, toMiB: number) => stretch >= fromMiB * 16 && stretch < toMiB * 16
+  await until(() => stretches().some(stretch => isIn(stretch, 48, 49)), patienceMs, 'a look at the last read')
+  t.same(
+    stretches().filter(stretch => !isIn(stretch, 2, 3) && !isIn(stretch, 20, 22) && !isIn(stretch, 48, 49)),
+    [],
+    'nothing that is held',
+  )
+  for (const [fromMiB, toMiB] of [
+    [2, 2.5],
+    [20, 20.5],
+    [48, 48.5],
+  ] as const) {
+    const seen = stretches().filter(stretch => isIn(stretch, fromMiB, toMiB))
+    t.equal(seen.length, 8, `all of the range around the read at ${fromMiB} MiB`)
+  }
+  const fd = openSync('/dev/zero', 'r')
+  t.teardown(() => closeSync(fd))
+  readers.set(image.id, addon.createFileReaders().open(fd, 'v')!)
+  t.ok(readers.get(image.id), 'there is a reader while the upgrade goes on')
+  seals.endDelta(image)
+  t.ok(readers.get(image.id))
+})
+
+t.test('an image with too many stretches has no permits, and goes by TypeScript', async t => {
+  const tables = new FakePermitTables()
+  const reader = {} as OriginReader
+  t.ok(new FreshStretches(stretchesMax * stretchBytes, tables).guard(reader))
+  const large = new FreshStretches(stretchesMax * stretchBytes + 1, tables)
+  t.equal(large.guard(reader), null)
+  t.same([...large.unseen(0, 1)], [])
+  large.compared([{ offset: 0, length: stretchBytes, source: null }])
+  t.equal(tables.made.length, 1)
 })
 
 t.test('with another salt it is an ordinary version', { skip: noVeritysetup }, async t => {
