@@ -135,6 +135,7 @@ export class HttpClient {
   /** Of ranges alone: their version is compared. Names are always asked at the origin's own URL. */
   readonly #remembered = new RememberedRedirects()
   readonly #queried = new QueriedUrls()
+  #isPrepared = false
   #closing: Promise<void> | null = null
 
   /**
@@ -193,6 +194,13 @@ export class HttpClient {
     } finally {
       watch.end()
     }
+  }
+
+  /** A range of `url` is likely to be asked for: the first of all has a connection by then. Later ones dial some. */
+  prepare(url: URL): void {
+    if (this.#isPrepared || this.#closing !== null) return
+    this.#isPrepared = true
+    this.#ranges?.prepare(url)
   }
 
   /** More of a body has to come within its time. */

@@ -91,6 +91,7 @@ export class HttpObjects {
   async lookup(key: string, url: URL, signal: CancelSignal): Promise<FoundImage> {
     const { facts, headers, ranges } = await this.#young.settle(isAgain => this.#ask(key, url, isAgain, signal), signal)
     const found = this.#rules.pin(facts, headers)
+    if (facts.sizeBytes > 0 && ranges !== 'no') this.#client.prepare(url)
     if (facts.sizeBytes === 0 || ranges === 'yes') return found
     const sequential = { ...found, isSequential: true } as const
     if (this.#sequential.get(key) === facts.validator) return sequential
@@ -234,6 +235,7 @@ export class HttpObjects {
 
   /** The server does not say whether it sends ranges: ask for one. @returns why it does not; null: it does */
   async whyNoRanges(facts: ObjectVersion, url: URL, signal: CancelSignal): Promise<string | null> {
+    this.#client.prepare(url)
     try {
       await this.readRange(facts, url, facts.sizeBytes - 1, new Uint8Array(1), signal)
       return null

@@ -60,7 +60,6 @@ export class NativeRangeConnection {
   #greeting: { onReady(): void; fail(error: unknown): void } | null = null
   #exchange: Exchange | null = null
   #error: unknown = null
-  #exchanges = 0
   #keepsAlive = false
   /** Did anything of the answer arrive? */
   hasAnswered = false
@@ -91,11 +90,6 @@ export class NativeRangeConnection {
           throw this.#error
         },
       )
-  }
-
-  /** Has it answered before? Then its server may have closed it meanwhile, which is no failure. */
-  get isUsed(): boolean {
-    return this.#exchanges > 0
   }
 
   get isOpen(): boolean {
@@ -142,7 +136,6 @@ export class NativeRangeConnection {
   end(): boolean {
     const exchange = this.#exchange
     this.#exchange = null
-    this.#exchanges++
     if (exchange && isWhole(exchange) && this.#keepsAlive && this.isOpen) return true
     this.destroy(null)
     return false

@@ -113,7 +113,7 @@ export class RangeConnectionPool {
     const request = `${text}range: ${headers.range}\r\n\r\n`
     for (;;) {
       const connection = this.#take(host, url, trust)
-      const { isUsed } = connection
+      const { isReady: wasIdle } = connection
       try {
         if (!connection.isReady) await connection.ready
         if (watch.error !== null) throw watch.error
@@ -135,13 +135,29 @@ export class RangeConnectionPool {
         this.#open.delete(connection)
         connection.destroy(null)
         // Its server had closed it while it was idle: that is no failure.
-        if (isUsed && !hasAnswered && watch.error === null && !this.#closed) continue
+        if (wasIdle && !hasAnswered && watch.error === null && !this.#closed) continue
         leave(host)
         if (!(error instanceof HandshakeRefused)) throw error
         host.notBeforeMs = performance.now() + leaveMs
         return null
       }
     }
+  }
+
+  /** Dial a connection for the first range, which need not wait for it then. It says what is wrong with one. */
+  prepare(url: URL): void {
+    const { origin } = factsOf(url)
+    const host = this.#hostOf(origin)
+    const trust = url.protocol === 'https:' ? this.#trustOf() : null
+    const isForeign = url.protocol === 'https:' && trust === null
+    if (this.#isLeft(host) || isForeign || this.#options.dialer.proxyFor(origin)?.url.protocol === 'https:') return
+    if (host.busy > 0 || host.idle.length > 0) return
+    try {
+      const connection = this.#dial(url, trust)
+      connection.ready.catch(() => this.#open.delete(connection))
+      this.#open.add(connection)
+      this.#keep(host, connection)
+    } catch {}
   }
 
   /** A host that refused a head is sent another one: its answers are received in place again. */

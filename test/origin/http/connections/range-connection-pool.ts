@@ -159,6 +159,28 @@ for (const way of waysToReceive(t)) {
     await t.rejects(fresh(0, 100), { code: 'origin-failed' }, 'a new one that breaks is')
   })
 
+  t.test(`${by}: a lookup dials the connection of the first range, and no further one does`, async t => {
+    const known: Answer = (_, socket) =>
+      void socket.write(
+        `HTTP/1.1 200 OK\r\nETag: "v"\r\nAccept-Ranges: bytes\r\nContent-Length: ${image.length}\r\n\r\n`,
+      )
+    const { origin, read, seen } = await serving(t, [known, right, known])
+    await origin.lookup('a', { signal })
+    // By undici, and for the range.
+    await until(() => seen.connections === 2, 60_000, 'a connection that nothing is asked on')
+    t.ok(await read(0, 100))
+    t.same([seen.connections, seen.requests.length], [2, 2])
+    await origin.lookup('a', { signal })
+    t.ok(await read(100, 100))
+    t.equal(seen.connections, 3, "undici's second one")
+
+    const { origin: other, read: readOther, sockets } = await serving(t, [known])
+    await other.lookup('a', { signal })
+    await until(() => sockets.size === 2, 60_000, 'the same')
+    for (const socket of sockets) socket.destroy()
+    t.ok(await readOther(0, 100), 'one that its server has closed is no failure')
+  })
+
   t.test(`${by}: what is no plain range is undici's, and its host is left to it for a while`, async t => {
     const chunked: Answer = (range, socket) => {
       const part = partOf(range)
