@@ -11,6 +11,8 @@ import type { AddressInfo } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { socketPath, trustedRuntimeDirectory } from '../../src/admin/socket-path.ts'
+import { noCeph } from '../fixtures/ceph/cluster.ts'
+import { type SilentMonitor, startSilentMonitor } from '../fixtures/ceph/silent-monitor.ts'
 import { cannotMount, type Place, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { freePort } from '../fixtures/free-port.ts'
 import { noGlance, startGlance } from '../fixtures/glance-server.ts'
@@ -28,7 +30,7 @@ import { SwiftObjects, swiftAccess } from '../fixtures/swift-objects.ts'
 import { noSwift, startSwift } from '../fixtures/swift-server.ts'
 import { until } from '../fixtures/until.ts'
 
-const skip = cannotMount || noSwift || noGlance || noRegistry || noNbdkit
+const skip = cannotMount || noCeph || noSwift || noGlance || noRegistry || noNbdkit
 const image = { seed: 47, sizeBytes: 1024 * 1024, dataShare: 1 }
 const bytes = sampleBytes(image, 0, image.sizeBytes)
 
@@ -47,8 +49,14 @@ const made = {
   otlp: 'otlp-secret-b713',
   web: 'web-secret-of-16-characters-c3',
   s3: 's3-secret-d2e4',
+  // Type, time and length, and 16 bytes. Source: ceph 16, src/auth/Crypto.cc, CryptoKey::encode.
+  ceph: 'AQAAAAAAAAAAABAA8OXsGns9TF6ai3xtXk86Kw==',
+  damaged: 'damaged-secret-of-ceph-e8f0',
 }
 type Name = keyof typeof made | 'swift' | 'oci'
+
+/** The bytes of that key, as libraries that say them would. */
+const cephKeyInHex = Buffer.from(made.ceph, 'base64').subarray(-16).toString('hex')
 
 /** Origins, each in a directory of its own, as the configuration has them; with the secrets of all. */
 interface World {
@@ -58,6 +66,7 @@ interface World {
   readonly names: Readonly<Record<string, string>>
   /** More that servers gave: tokens. */
   given(): readonly string[]
+  readonly monitor: SilentMonitor
 }
 
 t.test('no secret of any kind of origin is anywhere', { skip }, async t => {
@@ -95,6 +104,8 @@ tracing: { otlp: "${collector.url}", ratio: 100%, headers: { X-Otlp-Key: { file:
     t.ok((await readFile(path)).equals(bytes), origin)
     await cloned(t, where, path, origin)
   }
+  await until(() => world.monitor.connections() > 0, patienceMs, 'a client of Ceph, which has read its key')
+  await t.rejects(readdir(join(where.mountpoint, 'damaged')))
   await fetch(`http://127.0.0.1:${fleetPort}/`, { headers: { authorization: `Bearer ${made.fleet}` } })
   await until(() => collector.headers.some(each => each['x-otlp-key'] === made.otlp), patienceMs, 'a trace')
   await leaksNothing(t, world, { where, config, log, secrets: Object.values(world.secrets) })
@@ -123,7 +134,10 @@ tracing: { otlp: "${collector.url}", ratio: 100%, headers: { X-Otlp-Key: { file:
 function writeSecrets(keys: string, secrets: Readonly<Record<string, string>>): void {
   const { username } = registryUser
   const auth = Buffer.from(`${username}:${secrets.oci}`).toString('base64')
-  const files = { ...secrets, 'docker.json': JSON.stringify({ auths: JSON.parse(readHost(keys, auth)) }) }
+  const logins = { auths: JSON.parse(readHost(keys, auth)) }
+  const keyringWith = (key: string | undefined) => `[client.parents]\n\tkey = ${key}`
+  const keyrings = { ceph: keyringWith(secrets.ceph), damaged: keyringWith(secrets.damaged) }
+  const files = { ...secrets, ...keyrings, 'docker.json': JSON.stringify(logins) }
   for (const [name, text] of Object.entries(files)) {
     writeFileSync(join(keys, `${name}.new`), `${text}\n`, { mode: 0o600 })
     renameSync(join(keys, `${name}.new`), join(keys, name))
@@ -217,6 +231,7 @@ async function startWorld(t: Test, directory: string, keys: string): Promise<Wor
       parents: made.credential,
     },
   )
+  const monitor = await startSilentMonitor(t, keys)
   const proxy = await startHttpProxy({ credentials: `carol:${made.proxy}` })
   t.teardown(() => proxy.close())
   const basic = `Basic ${Buffer.from(`bob:${made.basic}`).toString('base64')}`
@@ -238,7 +253,8 @@ async function startWorld(t: Test, directory: string, keys: string): Promise<Wor
   const query = `query: ${file('query')}, headers: { X-Key: { command: [${join(keys, 'program')}] } }`
   return {
     secrets: { ...made, swift: swift.key, oci: registryUser.password },
-    given: () => [access.token, ...keystone.given],
+    given: () => [access.token, ...keystone.given, cephKeyInHex],
+    monitor,
     names: {
       ...{ basic: 'a.raw', bearer: 'a.raw', s3: 'a.raw', session: 'a.raw', swift: 'a.raw' },
       ...{ glance: 'a.raw', credential: 'a.raw', oci: 'a', nbd: 'default' },
@@ -252,8 +268,18 @@ async function startWorld(t: Test, directory: string, keys: string): Promise<Wor
       glance: `url: "glance://", ${user}`,
       credential: `url: "${glance.url}", authUrl: "${keystone.authUrl}", ${credential}`,
       oci: `url: "oci://${registry.host}/images", dockerConfig: ${join(keys, 'docker.json')}`,
+      ...cephOrigins(monitor, keys),
       nbd: `url: "${nbd.url.replace('nbd:', 'nbds:')}", allowMutable: true, tlsUsername: parents, tlsPskKey: ${file('psk')}`,
     },
+  }
+}
+
+/** One that reads its key and hears nothing, and one whose keyring cannot be decoded. */
+function cephOrigins({ configuration }: SilentMonitor, keys: string) {
+  const inCluster = `cephConf: ${configuration}, cephId: parents`
+  return {
+    ceph: `url: "rbd://images/", ${inCluster}, cephKeyring: ${join(keys, 'ceph')}`,
+    damaged: `url: "rbd://others/", ${inCluster}, cephKeyring: ${join(keys, 'damaged')}`,
   }
 }
 

@@ -51,6 +51,9 @@ export function connectError(subject: string, configuration: string, cause: unkn
     if (errno === 'ENOENT' || errno === 'EINVAL' || errno === 'EOPNOTSUPP') {
       return failed('access-denied', `no keyring, or no key of this client in it: give its place with cephKeyring`)
     }
+    // Source: Ceph src/auth/KeyRing.cc, KeyRing::load, of a file that cannot be decoded.
+    if (errno === 'EIO')
+      return failed('access-denied', 'the keyring is damaged: write it anew, or give another cephKeyring')
     if (errno === 'EACCES' || errno === 'EPERM') {
       return failed('access-denied', 'the cluster refuses the key of this client: give another cephId or cephKeyring')
     }
