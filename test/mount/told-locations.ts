@@ -30,7 +30,7 @@ async function mount(t: Test, where: Place, url: string, fleet = ''): Promise<()
   return async () => {
     const { pid, supervisorPid } = await statusOf(where)
     t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
-    t.ok(await isGone(where, pid, supervisorPid))
+    await until(() => isGone(where, pid, supervisorPid), patienceMs, 'the end of the mount')
   }
 }
 
