@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -51,7 +52,9 @@ Napi::Value create_serving_front(const Napi::CallbackInfo& info, std::shared_ptr
                                   .handshake_max = limit_ms(limits, "handshakeMsMax"),
                                   .head_max = limit_ms(limits, "headMsMax"),
                                   .idle_max = limit_ms(limits, "idleMsMax"),
-                                  .take_max = limit_ms(limits, "takeMsMax")},
+                                  .take_max = limit_ms(limits, "takeMsMax"),
+                                  .objects_max = small_number(limits.Get("objectsMax"), "objectsMax", int_max),
+                                  .members_max = small_number(limits.Get("membersMax"), "membersMax", int_max)},
                        .on_event = function(info[1], "onEvent")};
   if (made.limits.threads == 0) throw Napi::RangeError::New(info.Env(), "threads must be at least 1");
   return info.Env().GetInstanceData<Classes>()->serving_front.New(
@@ -64,7 +67,11 @@ Napi::Function ServingFront::define(Napi::Env env) {
       {InstanceMethod("identity", &ServingFront::identity), InstanceMethod("adopt", &ServingFront::adopt),
        InstanceMethod("send", &ServingFront::send), InstanceMethod("resume", &ServingFront::resume),
        InstanceMethod("drop", &ServingFront::drop), InstanceMethod("dropIdle", &ServingFront::drop_idle),
-       InstanceMethod("sentBytes", &ServingFront::sent_bytes), InstanceMethod("close", &ServingFront::close)});
+       InstanceMethod("sentBytes", &ServingFront::sent_bytes), InstanceMethod("permit", &ServingFront::permit),
+       InstanceMethod("offer", &ServingFront::offer), InstanceMethod("revoke", &ServingFront::revoke),
+       InstanceMethod("setRate", &ServingFront::set_rate), InstanceMethod("book", &ServingFront::book),
+       InstanceMethod("behindMs", &ServingFront::behind_ms), InstanceMethod("permitted", &ServingFront::permitted),
+       InstanceMethod("permittedTo", &ServingFront::permitted_to), InstanceMethod("close", &ServingFront::close)});
 }
 
 ServingFront::ServingFront(const Napi::CallbackInfo& info) : ObjectWrap(info), env_(info.Env()) {
@@ -83,6 +90,8 @@ ServingFront::ServingFront(const Napi::CallbackInfo& info) : ObjectWrap(info), e
     wake_.Release();
     throw_on_error(env_, error.code().value(), "pthread_create");
   }
+  permits_ = front_->permits();
+  permits_->rate.set(1);
   ended_ = false;
   // After the thread-safe function was made, so that this hook runs before that function's own.
   ::napi_add_env_cleanup_hook(env_, &ServingFront::tear_down, this);
@@ -155,6 +164,64 @@ void ServingFront::drop_idle(const Napi::CallbackInfo& /*info*/) {
 
 Napi::Value ServingFront::sent_bytes(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), ended_ ? 0 : static_cast<double>(front_->sent_bytes()));
+}
+
+void ServingFront::permit(const Napi::CallbackInfo& info) {
+  const Napi::Object said = object(info[1], "permit");
+  const Napi::Value member = said.Get("member");
+  const auto life = std::chrono::milliseconds(small_number(said.Get("ms"), "ms", int_max));
+  serving::Permit made{.revocations = whole_number(said.Get("revocations"), "revocations"),
+                       .until = std::chrono::steady_clock::now() + life,
+                       .file = StoreFile::file_of(said.Get("file")),
+                       .head = text(said.Get("head"), "head"),
+                       .is_summed = flag(said.Get("isSummed"), "isSummed"),
+                       .range_bytes_max = whole_number(said.Get("rangeBytesMax"), "rangeBytesMax"),
+                       .sent = member.IsNull() ? nullptr : permits_->members.count_of(text(member, "member"))};
+  const std::uint32_t connection = connection_of(info);
+  if (!ended_) front_->permit(connection, std::move(made));
+}
+
+void ServingFront::offer(const Napi::CallbackInfo& info) {
+  const auto file = StoreFile::file_of(info[0]);
+  const std::uint64_t number = whole_number(info[1], "object");
+  const auto sums = bytes(info[3], "sums");
+  const auto life = std::chrono::milliseconds(small_number(info[4], "ms", int_max));
+  serving::Offer made{.known = word(info[2], "known"), .until = std::chrono::steady_clock::now() + life};
+  if (sums.size() != sizeof made.sums) throw Napi::RangeError::New(info.Env(), "sums must be those of an object");
+  if (number >= file->geometry().objects()) throw Napi::RangeError::New(info.Env(), "object must lie within the file");
+  std::memcpy(made.sums.data(), sums.data(), sums.size());
+  // TypeScript, which moves it, is on this thread: it is the generation of what was said.
+  made.generation = file->table()->generation(number).load();
+  permits_->offers.offer(file, number, made);
+}
+
+Napi::Value ServingFront::revoke(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(permits_->revocations.fetch_add(1) + 1));
+}
+
+void ServingFront::set_rate(const Napi::CallbackInfo& info) {
+  permits_->rate.set(static_cast<double>(std::max<std::uint64_t>(1, whole_number(info[0], "bytesPerSecond"))));
+}
+
+Napi::Value ServingFront::book(const Napi::CallbackInfo& info) {
+  const auto wait = permits_->rate.book(whole_number(info[0], "bytes"), std::chrono::steady_clock::now());
+  return Napi::Number::New(info.Env(), std::chrono::duration<double, std::milli>(wait).count());
+}
+
+Napi::Value ServingFront::behind_ms(const Napi::CallbackInfo& info) {
+  const auto behind = permits_->rate.behind(std::chrono::steady_clock::now());
+  return Napi::Number::New(info.Env(), std::chrono::duration<double, std::milli>(behind).count());
+}
+
+Napi::Value ServingFront::permitted(const Napi::CallbackInfo& info) {
+  Napi::Object made = Napi::Object::New(info.Env());
+  made.Set("answers", static_cast<double>(permits_->answers.load(std::memory_order_relaxed)));
+  made.Set("bytes", static_cast<double>(permits_->bytes.load(std::memory_order_relaxed)));
+  return made;
+}
+
+Napi::Value ServingFront::permitted_to(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(permits_->members.of(text(info[0], "member"))));
 }
 
 void ServingFront::close(const Napi::CallbackInfo& /*info*/) { end(); }

@@ -13,6 +13,7 @@
 #include "bridge/engine-state.h"
 #include "http/tls-server.h"
 #include "serving/front.h"
+#include "serving/permit.h"
 
 namespace parentfs::bridge {
 
@@ -40,6 +41,14 @@ class ServingFront : public Napi::ObjectWrap<ServingFront> {
   void drop(const Napi::CallbackInfo& info);
   void drop_idle(const Napi::CallbackInfo& info);
   Napi::Value sent_bytes(const Napi::CallbackInfo& info);
+  void permit(const Napi::CallbackInfo& info);
+  void offer(const Napi::CallbackInfo& info);
+  Napi::Value revoke(const Napi::CallbackInfo& info);
+  void set_rate(const Napi::CallbackInfo& info);
+  Napi::Value book(const Napi::CallbackInfo& info);
+  Napi::Value behind_ms(const Napi::CallbackInfo& info);
+  Napi::Value permitted(const Napi::CallbackInfo& info);
+  Napi::Value permitted_to(const Napi::CallbackInfo& info);
   void close(const Napi::CallbackInfo& info);
 
   void deliver(Napi::Env env);
@@ -54,6 +63,8 @@ class ServingFront : public Napi::ObjectWrap<ServingFront> {
   std::shared_ptr<EngineState> engine_;
   /** The latest identity; earlier ones live as long as their connections. */
   std::shared_ptr<http::TlsServer> identity_;
+  /** What its connections share; it outlives them. */
+  std::shared_ptr<serving::Permits> permits_;
   std::unique_ptr<serving::Front> front_;
 };
 

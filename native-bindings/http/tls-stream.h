@@ -52,7 +52,8 @@ class TlsStream : public Transport {
     if (got.then == IoResult::Then::wait_to_receive && has_buffered()) got.then = IoResult::Then::again;
     return got;
   }
-  IoResult send(std::string_view bytes) override {
+  using Transport::send;
+  IoResult send(std::string_view bytes, MoreFollows /*more*/) override {
     return tried([&] { return ssl_.SSL_write(own_, bytes.data(), as_int(bytes.size())); }, true);
   }
   [[nodiscard]] bool holds_more() const override { return ssl_.SSL_has_pending(own_) == 1 || has_buffered(); }

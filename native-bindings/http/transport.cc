@@ -24,8 +24,9 @@ IoResult PlainTransport::receive(std::span<std::byte> place) {
   return {.bytes = bytes, .then = bytes < place.size() ? IoResult::Then::wait_to_receive : IoResult::Then::again};
 }
 
-IoResult PlainTransport::send(std::string_view bytes) {
-  const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+IoResult PlainTransport::send(std::string_view bytes, MoreFollows more) {
+  const int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (more == MoreFollows::yes ? MSG_MORE : 0);
+  const ssize_t sent = ::send(socket_, bytes.data(), bytes.size(), flags);
   if (sent < 0) return failed(IoResult::Then::wait_to_send);
   return {.bytes = static_cast<std::size_t>(sent)};
 }

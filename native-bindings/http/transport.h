@@ -26,6 +26,9 @@ struct IoResult {
   int error = 0;
 };
 
+/** Do more bytes follow at once? Then these may wait for them. */
+enum class MoreFollows : std::uint8_t { no, yes };
+
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -35,7 +38,8 @@ class Transport {
   /** The handshake before the first request. `again`: it is done. */
   virtual IoResult greet() = 0;
   virtual IoResult receive(std::span<std::byte> place) = 0;
-  virtual IoResult send(std::string_view bytes) = 0;
+  virtual IoResult send(std::string_view bytes, MoreFollows more) = 0;
+  IoResult send(std::string_view bytes) { return send(bytes, MoreFollows::no); }
   /** Does it hold bytes that the kernel has given it, and that were not received yet? */
   [[nodiscard]] virtual bool holds_more() const = 0;
 
@@ -49,7 +53,8 @@ class PlainTransport : public Transport {
   explicit PlainTransport(int socket) : socket_(socket) {}
   IoResult greet() override { return {}; }
   IoResult receive(std::span<std::byte> place) override;
-  IoResult send(std::string_view bytes) override;
+  IoResult send(std::string_view bytes, MoreFollows more) override;
+  using Transport::send;
   [[nodiscard]] bool holds_more() const override { return false; }
 
  private:

@@ -26,6 +26,8 @@ constexpr std::size_t link_piece_bytes = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds ending_max{1000};
 /** A request at TypeScript has its own deadlines there. */
 constexpr std::chrono::hours without_deadline{24 * 365};
+/** Answers by permit until other connections of the thread have their turn. */
+constexpr unsigned permitted_in_turn_max = 16;
 
 }  // namespace
 
@@ -51,11 +53,12 @@ bool Connection::advance(bool is_link, std::uint32_t events) {
 }
 
 bool Connection::advance() {
+  in_turn_ = 0;
   if (phase_ == Phase::greeting && !greet()) return false;
   while (phase_ == Phase::serving) {
     bool has_moved = false;
-    for (const auto step : {&Connection::answer_from_link, &Connection::answer_from_file, &Connection::end_answer,
-                            &Connection::take_from_link, &Connection::give_to_link, &Connection::take_request}) {
+    for (const auto step : {&Connection::send_own_head, &Connection::answer_from_link, &Connection::answer_from_file,
+                            &Connection::end_answer, &Connection::take_from_link, &Connection::give_to_link, &Connection::take_request}) {
       const Step done = (this->*step)();
       if (done == Step::over) return false;
       has_moved |= done == Step::progress;
@@ -105,6 +108,7 @@ Connection::Step Connection::answer_from_link() {
 
 Connection::Step Connection::answer_from_file() {
   if (!order_ || order_->after != link_bytes_ || !from_link_.empty() || !can_send_ || is_bringing_) return Step::none;
+  if (!own_head_.empty()) return Step::none;
   const std::uint64_t offset = order_->offset + order_sent_;
   const std::uint64_t left = order_->length - order_sent_;
   const bool is_spliced = !is_tls_ && !brought_ && host_.pieces->can_splice() && order_->file->can_splice();
@@ -112,6 +116,7 @@ Connection::Step Connection::answer_from_file() {
                                 : host_.pieces->copy(*stream_, *order_->file, offset, left, brought_.get());
   order_sent_ += done.bytes;
   host_.count(done.bytes);
+  if (is_permitted_) count_permitted(done.bytes);
   if (done.bytes > 0) wait_for(host_.limits->take_max);
   has_pending_record_ = is_tls_ && (done.then == PieceResult::Then::wait_to_send ||
                                     (has_pending_record_ && done.then == PieceResult::Then::wait_for_disk));
@@ -134,16 +139,23 @@ Connection::Step Connection::answer_from_file() {
       return Step::over;
   }
   if (order_sent_ < order_->length && done.then != PieceResult::Then::missing) return Step::progress;
+  if (is_permitted_ && order_sent_ == order_->length) return end_permitted();
+  give_up_order();
+  return Step::progress;
+}
+
+void Connection::give_up_order() {
+  if (is_permitted_) return hand_over();
   host_.tell({.connection = number_, .kind = FrontEvent::Kind::sent, .bytes = order_sent_, .link = {}, .certificate = {}});
   order_.reset();
   brought_.reset();
   wait_for_answer();
-  return Step::progress;
 }
 
 Connection::Step Connection::end_answer() {
   if (!resume_at_ || *resume_at_ != link_bytes_ || order_ || body_left_ > 0) return Step::none;
   resume_at_.reset();
+  if (is_leaving_) return Step::over;
   is_busy_ = is_endless_;
   wait_for(incoming_.empty() ? host_.limits->idle_max : host_.limits->head_max);
   return Step::progress;
@@ -159,7 +171,7 @@ Connection::Step Connection::take_from_link() {
   from_link_.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
   if (got > 0) {
     wait_for(host_.limits->take_max);
-    return Step::progress;
+    return is_rest_ && !leave_head_out() ? Step::over : Step::progress;
   }
   link_has_more_ = false;
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return Step::none;
@@ -186,7 +198,7 @@ Connection::Step Connection::give_to_link() {
 
 Connection::Step Connection::take_request() {
   const bool is_passing = is_endless_ || body_left_ > 0;
-  if (is_busy_ && !is_passing) return Step::none;
+  if ((is_busy_ && !is_passing) || is_permitted_) return Step::none;
   if (is_passing && !incoming_.empty()) return pass_on(std::exchange(incoming_, {}));
   if (!is_busy_ && !incoming_.empty() && frame_of(incoming_).head_bytes > 0) return forward();
   if (!can_receive_ || has_ended_ || to_link_.size() >= link_piece_bytes) return Step::none;
@@ -221,6 +233,18 @@ Connection::Step Connection::forward() {
   const RequestFrame frame = frame_of(incoming_);
   const bool is_too_long = frame.head_bytes == 0 && incoming_.size() > host_.limits->head_bytes_max;
   if (frame.head_bytes == 0 && !is_too_long) return Step::progress;
+  const bool is_whole = !is_too_long && !frame.is_endless && frame.body_bytes == 0;
+  if (is_whole && permit_) {
+    if (in_turn_ >= permitted_in_turn_max) {
+      host_.again(number_);
+      return Step::none;
+    }
+    if (answer_by_permit(std::string_view(incoming_).substr(0, frame.head_bytes))) {
+      incoming_.erase(0, frame.head_bytes);
+      return Step::progress;
+    }
+  }
+  request_ = is_whole ? incoming_.substr(0, frame.head_bytes) : std::string{};
   if (link_.get() < 0 && !open_link()) return Step::over;
   is_endless_ = is_too_long || frame.is_endless;
   body_left_ = is_endless_ ? 0 : frame.body_bytes;
@@ -269,9 +293,7 @@ void Connection::brought(std::shared_ptr<BroughtPiece> piece) {
     ::shutdown(socket_.get(), SHUT_RDWR);
     return;
   }
-  host_.tell({.connection = number_, .kind = FrontEvent::Kind::sent, .bytes = order_sent_, .link = {}, .certificate = {}});
-  order_.reset();
-  wait_for_answer();
+  give_up_order();
 }
 
 bool Connection::discard_rest() {

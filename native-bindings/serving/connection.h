@@ -18,6 +18,7 @@
 #include "http/transport.h"
 #include "owned-fd.h"
 #include "serving/front.h"
+#include "serving/permit.h"
 #include "serving/pieces.h"
 
 namespace parentfs::serving {
@@ -34,6 +35,9 @@ struct ConnectionHost {
                      std::size_t bytes)>
       bring;
   std::function<void(std::size_t bytes)> count;
+  Permits* permits;
+  /** Let a connection go on once others had their turn. */
+  std::function<void(std::uint32_t connection)> again;
 };
 
 class Connection {
@@ -47,15 +51,22 @@ class Connection {
   bool advance();
   void send(SendOrder order);
   void resume(std::uint64_t after) { resume_at_ = after; }
+  /** For requests like the one that is at TypeScript now. */
+  void permit(Permit permit);
+  /** @returns false: it ends now; true: once the answer that it gives by permit is over */
+  [[nodiscard]] bool leave();
   void brought(std::shared_ptr<BroughtPiece> piece);
   [[nodiscard]] bool is_late(Clock::time_point now) const { return now > deadline_; }
-  [[nodiscard]] bool is_idle() const { return phase_ == Phase::serving && !is_busy_ && incoming_.empty(); }
+  [[nodiscard]] bool is_idle() const {
+    return phase_ == Phase::serving && !is_busy_ && !is_permitted_ && incoming_.empty();
+  }
 
  private:
   enum class Phase : std::uint8_t { greeting, serving, ending };
   enum class Step : std::uint8_t { progress, none, over };
 
   bool greet();
+  Step send_own_head();
   Step answer_from_link();
   Step answer_from_file();
   Step take_from_link();
@@ -67,6 +78,16 @@ class Connection {
   bool open_link();
   Step end_answer();
   bool discard_rest();
+  /** Begin to answer the request that has come, where the permit covers it. */
+  bool answer_by_permit(std::string_view head);
+  void count_permitted(std::size_t bytes);
+  Step end_permitted();
+  /** Have TypeScript send the rest of an answer whose head has gone: its own head is left out. */
+  void hand_over();
+  /** Takes the head of the rest out of what has come from the link. @returns false where it is no rest */
+  bool leave_head_out();
+  /** The bytes of the order that are left are not resident. */
+  void give_up_order();
   /** The deadline of a request that is at TypeScript: it has its own there, but for one whose end only its parser sees. */
   void wait_for_answer();
   void wait_for(std::chrono::milliseconds most) { deadline_ = Clock::now() + most; }
@@ -104,6 +125,20 @@ class Connection {
   std::uint64_t order_sent_ = 0;
   bool is_bringing_ = false;
   std::shared_ptr<BroughtPiece> brought_;
+  /** The request at TypeScript, or the one that is answered by permit: its head. */
+  std::string request_;
+  std::string permitted_shape_;
+  std::optional<Permit> permit_;
+  /** An answer by permit is under way: `order_` has its range. */
+  bool is_permitted_ = false;
+  bool is_leaving_ = false;
+  /** Answers by permit since others had their turn. */
+  unsigned in_turn_ = 0;
+  std::string own_head_;
+  std::size_t own_head_sent_ = 0;
+  /** The head of the rest comes from the link, and is left out. */
+  bool is_rest_ = false;
+  std::string rest_head_;
   Clock::time_point deadline_;
 };
 

@@ -36,11 +36,12 @@ struct Front::Outbox {
 };
 
 Front::Front(const FrontLimits& limits, std::function<void()> on_events, Submit submit)
-    : outbox_(std::make_shared<Outbox>()) {
+    : outbox_(std::make_shared<Outbox>()),
+      permits_(std::make_shared<Permits>(limits.objects_max, limits.members_max)) {
   outbox_->on_events = std::move(on_events);
   for (unsigned k = 0; k < limits.threads; k++) {
     loops_.push_back(std::make_shared<Loop>(
-        limits, [outbox = outbox_](FrontEvent event) { outbox->tell(std::move(event)); }, submit));
+        limits, [outbox = outbox_](FrontEvent event) { outbox->tell(std::move(event)); }, submit, permits_));
   }
   for (const auto& loop : loops_) loop->start();
 }
@@ -78,7 +79,13 @@ void Front::resume(std::uint32_t connection, std::uint64_t after) {
 }
 
 void Front::drop(std::uint32_t connection) {
-  loop_of(connection).post([connection](Loop& loop) { loop.drop(connection); });
+  loop_of(connection).post([connection](Loop& loop) { loop.let_go(connection); });
+}
+
+void Front::permit(std::uint32_t connection, Permit permit) {
+  loop_of(connection).post([connection, permit = std::move(permit)](Loop& loop) {
+    loop.with(connection, [&](Connection& own) { own.permit(permit); });
+  });
 }
 
 void Front::drop_idle() {

@@ -3,8 +3,11 @@
  * TypeScript, and send the bytes of data files themselves.
  *
  * Each connection has a link, a Unix socket whose other end is TypeScript's HTTP server. A request goes there as it came,
- * one at a time; what comes back goes to the client. TypeScript decides on every request. `send` puts resident bytes of
- * an image at a place in that stream: pages go from the page cache to the socket without a copy, or through TLS.
+ * one at a time; what comes back goes to the client. `send` puts resident bytes of an image at a place in that stream:
+ * pages go from the page cache to the socket without a copy, or through TLS.
+ *
+ * TypeScript decides on every request, or permits further ones like it for a while (permit.h): then the thread answers
+ * those of resident bytes by itself.
  *
  * Memory of a connection is bounded: a head, 64 KiB of its link, and one piece that had to wait for the disk. A client
  * that takes nothing is read from no more, and left after a while.
@@ -28,6 +31,8 @@
 namespace parentfs::serving {
 
 class Loop;
+struct Permit;
+struct Permits;
 
 struct FrontLimits {
   unsigned threads;
@@ -38,6 +43,10 @@ struct FrontLimits {
   std::chrono::milliseconds idle_max;
   /** Without a byte taken by the client. */
   std::chrono::milliseconds take_max;
+  /** Offered objects, see offered-objects.h. */
+  std::size_t objects_max;
+  /** Members whose bytes are counted one by one. */
+  std::size_t members_max;
 };
 
 struct FrontEvent {
@@ -84,7 +93,12 @@ class Front {
   void send(std::uint32_t connection, SendOrder order);
   /** The request is answered once `after` bytes of the link went to the client: the next one may come. */
   void resume(std::uint32_t connection, std::uint64_t after);
+  /** Ends it; an answer by permit goes to its end first. */
   void drop(std::uint32_t connection);
+  /** For requests like the one that it has at TypeScript now. */
+  void permit(std::uint32_t connection, Permit permit);
+  /** What all connections share; revoked are all permits that began before. */
+  [[nodiscard]] const std::shared_ptr<Permits>& permits() const { return permits_; }
   /** Ends connections that have no request. */
   void drop_idle();
   [[nodiscard]] std::vector<FrontEvent> take_events();
@@ -97,6 +111,7 @@ class Front {
   Loop& loop_of(std::uint32_t connection) { return *loops_[connection % loops_.size()]; }
 
   std::shared_ptr<Outbox> outbox_;
+  std::shared_ptr<Permits> permits_;
   std::vector<std::shared_ptr<Loop>> loops_;
   std::uint32_t last_ = 0;
 };

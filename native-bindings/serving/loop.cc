@@ -34,9 +34,11 @@ void block_all_signals() {
 
 }  // namespace
 
-Loop::Loop(const FrontLimits& limits, std::function<void(FrontEvent)> tell, Front::Submit submit)
+Loop::Loop(const FrontLimits& limits, std::function<void(FrontEvent)> tell, Front::Submit submit,
+           std::shared_ptr<Permits> permits)
     : limits_(limits),
       submit_(std::move(submit)),
+      permits_(std::move(permits)),
       poll_(made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1")),
       wake_(made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd")),
       host_{.limits = &limits_,
@@ -45,7 +47,9 @@ Loop::Loop(const FrontLimits& limits, std::function<void(FrontEvent)> tell, Fron
             .watch = [this](int fd, std::uint32_t number, bool is_link) { return watch(fd, number, is_link); },
             .bring = [this](std::uint32_t number, std::shared_ptr<image::DataFile> file, std::uint64_t offset,
                             std::size_t bytes) { bring(number, std::move(file), offset, bytes); },
-            .count = [this](std::size_t bytes) { sent_bytes_.fetch_add(bytes, std::memory_order_relaxed); }} {
+            .count = [this](std::size_t bytes) { sent_bytes_.fetch_add(bytes, std::memory_order_relaxed); },
+            .permits = permits_.get(),
+            .again = [this](std::uint32_t number) { waiting_.push_back(number); }} {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = wake_mark}};
   ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
 }
@@ -84,7 +88,8 @@ void Loop::run() {
   block_all_signals();
   std::array<epoll_event, events_max> events{};
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int timeout = connections_.empty() ? -1 : static_cast<int>(look.count());
+    const int idle = connections_.empty() ? -1 : static_cast<int>(look.count());
+    const int timeout = waiting_.empty() ? idle : 0;
     const int count = ::epoll_wait(poll_.get(), events.data(), events_max, timeout);
     for (int k = 0; k < count; k++) {
       const epoll_event& event = events.at(static_cast<std::size_t>(k));
@@ -97,9 +102,17 @@ void Loop::run() {
       const bool is_link = (event.data.u64 & link_mark) != 0;
       if (found != connections_.end() && !found->second.advance(is_link, event.events)) drop(number);
     }
+    give_turns();
     drop_late();
   }
   connections_.clear();
+}
+
+void Loop::give_turns() {
+  // Those that want another one come behind the events of others.
+  for (const std::uint32_t number : std::exchange(waiting_, {})) {
+    with(number, [](Connection& /*own*/) {});
+  }
 }
 
 void Loop::do_tasks() {
@@ -141,6 +154,11 @@ void Loop::with(std::uint32_t number, const std::function<void(Connection&)>& ch
 void Loop::drop(std::uint32_t number) {
   if (connections_.erase(number) == 0) return;
   host_.tell({.connection = number, .kind = FrontEvent::Kind::closed, .link = {}, .certificate = {}});
+}
+
+void Loop::let_go(std::uint32_t number) {
+  const auto found = connections_.find(number);
+  if (found != connections_.end() && !found->second.leave()) drop(number);
 }
 
 void Loop::drop_idle() {

@@ -22,7 +22,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   using Task = std::function<void(Loop& loop)>;
 
   /** @throws std::system_error when there can be no descriptors */
-  Loop(const FrontLimits& limits, std::function<void(FrontEvent)> tell, Front::Submit submit);
+  Loop(const FrontLimits& limits, std::function<void(FrontEvent)> tell, Front::Submit submit,
+       std::shared_ptr<Permits> permits);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
@@ -38,6 +39,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   /** Change a connection and let it go on. */
   void with(std::uint32_t number, const std::function<void(Connection&)>& change);
   void drop(std::uint32_t number);
+  /** The same once the answer that it gives by permit is over. */
+  void let_go(std::uint32_t number);
   void drop_idle();
 
   [[nodiscard]] std::uint64_t sent_bytes() const { return sent_bytes_.load(std::memory_order_relaxed); }
@@ -47,11 +50,13 @@ class Loop : public std::enable_shared_from_this<Loop> {
   bool watch(int fd, std::uint32_t number, bool is_link);
   void bring(std::uint32_t number, std::shared_ptr<image::DataFile> file, std::uint64_t offset, std::size_t bytes);
   void do_tasks() EXCLUDES(mutex_);
+  void give_turns();
   void drop_late();
   void wake() const;
 
   const FrontLimits limits_;
   const Front::Submit submit_;
+  const std::shared_ptr<Permits> permits_;
   OwnedFd poll_;
   OwnedFd wake_;
   std::atomic<bool> stopping_{false};
@@ -63,6 +68,8 @@ class Loop : public std::enable_shared_from_this<Loop> {
   PieceSender pieces_;
   ConnectionHost host_;
   std::unordered_map<std::uint32_t, Connection> connections_;
+  /** Connections that had their turn and have more to do. */
+  std::vector<std::uint32_t> waiting_;
   Connection::Clock::time_point looked_ = Connection::Clock::now();
   std::thread thread_;
 };

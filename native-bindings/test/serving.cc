@@ -15,6 +15,7 @@
 #include "serving/front.h"
 #include "serving/request-frame.h"
 #include "test/images.h"
+#include "test/serving-world.h"
 #include "test/suites.h"
 
 namespace parentfs::test {
@@ -22,90 +23,13 @@ namespace parentfs::test {
 namespace serving_suite {
 namespace {
 
-using serving::Front;
-using serving::FrontEvent;
-using std::chrono::milliseconds;
-
-/** Folios do not reach into another object at this size of blocks: its pages are spliced. */
-constexpr std::uint32_t spliced_block = 65536;
-constexpr std::uint32_t copied_block = 4096;
-
-serving::FrontLimits limits(milliseconds most = milliseconds(60'000)) {
-  return {.threads = 2, .head_bytes_max = 8192, .handshake_max = most, .head_max = most, .idle_max = most, .take_max = most};
-}
-
-/** Both ends of a connection over loopback. */
-std::pair<OwnedFd, OwnedFd> connected() {
-  const OwnedFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(listener.get(), any, length) != 0 || ::listen(listener.get(), 1) != 0) std::abort();
-  ::getsockname(listener.get(), any, &length);
-  OwnedFd client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (::connect(client.get(), any, length) != 0) std::abort();
-  return {std::move(client), OwnedFd(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC))};
-}
-
-/** Reads so many bytes, or what comes before the end. */
-std::string read_from(const OwnedFd& fd, std::size_t bytes) {
-  std::string text(bytes, '\0');
-  std::size_t done = 0;
-  while (done < bytes) {
-    pollfd waited{.fd = fd.get(), .events = POLLIN, .revents = 0};
-    if (::poll(&waited, 1, 60'000) <= 0) break;
-    const ssize_t got = ::recv(fd.get(), text.data() + done, bytes - done, MSG_DONTWAIT);
-    if (got <= 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  text.resize(done);
-  return text;
-}
-
-void write_to(const OwnedFd& fd, std::string_view text) { (void)!::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL); }
-
-/** A front, and the part that TypeScript plays. */
-struct World {
-  explicit World(serving::FrontLimits most = limits())
-      : front(std::make_unique<Front>(most, [] {}, [this](disk::StoreThreads::Job job) {
-          jobs++;
-          return threads.submit(disk::Lane::read, std::move(job));
-        })) {}
-
-  /** The next event of a kind; others are dropped. */
-  FrontEvent next(FrontEvent::Kind kind) {
-    FrontEvent found{.connection = 0, .kind = FrontEvent::Kind::closed, .link = {}, .certificate = {}};
-    until([&] {
-      for (FrontEvent& event : front->take_events()) waiting.push_back(std::move(event));
-      while (!waiting.empty()) {
-        FrontEvent event = std::move(waiting.front());
-        waiting.erase(waiting.begin());
-        if (event.kind != kind) continue;
-        found = std::move(event);
-        return true;
-      }
-      return false;
-    });
-    return found;
-  }
-
-  std::atomic<int> jobs{0};
-  disk::StoreThreads threads{2};
-  std::vector<FrontEvent> waiting;
-  std::unique_ptr<Front> front;
-};
-
-std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
 constexpr std::string_view request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
 
 void sends_parts(Checks& t, std::uint32_t block_bytes) {
   const std::uint64_t size = 3 * residency::blocks_per_object * std::uint64_t{block_bytes} + 777;
   const Image image(size, block_bytes);
   image.promote_all();
-  World world;
+  FrontWorld world;
   auto [client, server] = connected();
   const auto id = world.front->adopt(std::move(server), nullptr);
   CHECK(id.ok());
@@ -140,7 +64,7 @@ void reports_evictions(Checks& t) {
   const std::uint64_t object_bytes = residency::blocks_per_object * std::uint64_t{spliced_block};
   const Image image(2 * object_bytes, spliced_block);
   image.promote(0, 0, residency::blocks_per_object);
-  World world;
+  FrontWorld world;
   auto [client, server] = connected();
   const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
   write_to(client, request);
@@ -160,7 +84,7 @@ void races_evictions(Checks& t) {
   const std::uint64_t object_bytes = residency::blocks_per_object * std::uint64_t{spliced_block};
   const Image image(object_bytes, spliced_block);
   image.promote_all();
-  World world;
+  FrontWorld world;
   std::atomic<bool> stopping{false};
   std::thread evictor([&] {
     while (!stopping.load()) {
@@ -228,7 +152,7 @@ void reads_from_disk(Checks& t) {
   const Image image(spliced_block * 8, spliced_block);
   image.promote_all();
   if (image.file->sync() != 0) std::abort();
-  World world;
+  FrontWorld world;
   auto [client, server] = connected();
   const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
   write_to(client, request);
@@ -240,7 +164,7 @@ void reads_from_disk(Checks& t) {
 }
 
 void passes_bodies(Checks& t) {
-  World world;
+  FrontWorld world;
   auto [client, server] = connected();
   const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
   const std::string put = "PUT /p HTTP/1.1\r\nContent-Length: 5\r\n\r\n12345";
@@ -256,15 +180,15 @@ void passes_bodies(Checks& t) {
 void leaves_idle_and_deaf(Checks& t) {
   const Image image(residency::blocks_per_object * std::uint64_t{spliced_block}, spliced_block);
   image.promote_all();
-  const World hasty(limits(milliseconds(300)));
+  const FrontWorld hasty(front_limits(milliseconds(300)));
   auto [half, half_server] = connected();
   CHECK(hasty.front->adopt(std::move(half_server), nullptr).ok());
   write_to(half, "GET / HTTP/1.1\r\nX: ");
   CHECK(read_from(half, 1).empty());
   // Only its deafness ends the other one, however late this thread is.
-  serving::FrontLimits of_deaf = limits();
+  serving::FrontLimits of_deaf = front_limits();
   of_deaf.take_max = milliseconds(300);
-  World world(of_deaf);
+  FrontWorld world(of_deaf);
   auto [deaf, deaf_server] = connected();
   const int small = 4096;
   ::setsockopt(deaf.get(), SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -277,7 +201,7 @@ void leaves_idle_and_deaf(Checks& t) {
 }
 
 void survives_garbage(Checks& t) {
-  World world;
+  FrontWorld world;
   std::mt19937 random(20261123);
   for (int round = 0; round < 60; round++) {
     auto [client, server] = connected();

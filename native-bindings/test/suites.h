@@ -19,6 +19,7 @@ Tests detached_pool_tests();
 Tests receiver_tests();
 Tests range_reader_tests();
 Tests serving_tests();
+Tests serving_permit_tests();
 Tests grant_tests();
 Tests unit_permits_tests();
 Tests session_tests();

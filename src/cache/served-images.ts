@@ -170,6 +170,11 @@ export class ServedImages {
     return stored.file
   }
 
+  /** Is the object one that only other hosts read? */
+  isForeign(image: Image, object: number): boolean {
+    return this.#parts.foreign.has(image.id, object)
+  }
+
   /** @throws CacheError aborted, image-changed, image-corrupt, origin-*, closed */
   async read(image: Image, offset: number, length: number, options: ServedReadOptions): Promise<Uint8Array> {
     const stored = await this.#parts.store.use(image)

@@ -13,6 +13,26 @@ export interface ServingFrontLimits {
   readonly idleMsMax: number
   /** The time for which a client may take nothing. */
   readonly takeMsMax: number
+  /** Offered objects. */
+  readonly objectsMax: number
+  /** Members whose bytes are counted one by one. */
+  readonly membersMax: number
+}
+
+/** The answer to a request, for further ones that differ from it in range, rank and hops alone. */
+export interface ServingPermit {
+  /** {@link ServingFront.revoke} had been called so often when the decision began. */
+  readonly revocations: number
+  /** The time for which it holds. */
+  readonly ms: number
+  readonly file: StoreFile
+  /** Lines of the head, each with its end, but for length, range and checksums. */
+  readonly head: string
+  /** Ranges are whole blocks of one object, and their checksums are told. */
+  readonly isSummed: boolean
+  readonly rangeBytesMax: number
+  /** Whose bytes they are; null: nobody's. */
+  readonly member: string | null
 }
 
 /**
@@ -44,12 +64,30 @@ export interface ServingFront {
   send(connection: number, after: number, file: StoreFile, offset: number, length: number): void
   /** Its request is answered once so many bytes of its link went to the client: the next one may come. */
   resume(connection: number, after: number): void
-  /** End it. Idempotent. */
+  /** End it; an answer by permit goes to its end first. Idempotent. */
   drop(connection: number): void
   /** End connections without a request. */
   dropIdle(): void
   /** Bytes of images since the start. */
   sentBytes(): number
+  /** For requests like the one that the connection has here now. */
+  permit(connection: number, permit: ServingPermit): void
+  /**
+   * Permits cover this object, until its generation moves, and so long at most.
+   * @param known blocks with a checksum. @param sums 64 of four bytes, of the blocks in `known`
+   */
+  offer(file: StoreFile, object: number, known: bigint, sums: Uint8Array, ms: number): void
+  /** All permits whose decision began before end. @returns how often it was called */
+  revoke(): number
+  setRate(bytesPerSecond: number): void
+  /** Bytes that are sent from here have their turn, as those by permit. @returns milliseconds to wait */
+  book(bytes: number): number
+  /** Milliseconds until the turns of all booked bytes are over; below 0: they are. */
+  behindMs(): number
+  /** Answers by permit, whole ones, and their bytes. */
+  permitted(): { readonly answers: number; readonly bytes: number }
+  /** Of these bytes, those of a member. */
+  permittedTo(member: string): number
   /** End all. Idempotent. */
   close(): void
 }

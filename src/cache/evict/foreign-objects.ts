@@ -64,6 +64,11 @@ export class ForeignObjects {
     this.#set(stored.imageId, object, before)
   }
 
+  /** Is it one, as far as was looked? */
+  has(imageId: string, object: number): boolean {
+    return this.#lastUses.get(imageId)?.has(object) === true
+  }
+
   /** Do `work` while none of `objects` is chosen. */
   async reading<T>(stored: Pick<StoredImage, 'imageId'>, objects: readonly number[], work: () => Promise<T>) {
     const keys = objects.map(object => `${stored.imageId} ${object}`)

@@ -26,6 +26,7 @@ import {
   requestHeadBytesMax,
   requestMsMax,
 } from './limits.ts'
+import type { SendingRate } from './sending-rate.ts'
 import { type CreateFront, type NativeClient, ServingConnections } from './serving-connections.ts'
 
 export interface FleetServerContext {
@@ -104,6 +105,26 @@ export class FleetServer {
     return this.#native?.sentBytes ?? 0
   }
 
+  /** The rate that native threads keep; null: there are none. */
+  get rate(): SendingRate | null {
+    return this.#native?.rate ?? null
+  }
+
+  /** Answers that native threads gave by themselves, and their bytes. */
+  get permitted(): { readonly answers: number; readonly bytes: number } {
+    return this.#native?.permitted ?? { answers: 0, bytes: 0 }
+  }
+
+  /** Of these bytes, those of a member. */
+  permittedTo(memberId: string): number {
+    return this.#native?.permittedTo(memberId) ?? 0
+  }
+
+  /** Each request is decided anew: what decisions come from has changed. */
+  revoke(): void {
+    this.#native?.revoke()
+  }
+
   /** Begin to listen; resolves when it does, or when the first try has failed: others follow. */
   listen(): Promise<void> {
     return new Promise(resolve => {
@@ -122,6 +143,7 @@ export class FleetServer {
   change(tls: SecureContextOptions | null, gatekeeper: Gatekeeper): void {
     this.#gatekeeper = gatekeeper
     if (this.#native) {
+      this.#native.revoke()
       this.#native.dropIdle()
       if (tls && !this.#native.identify(tls)) this.#keepIdentity()
       return
@@ -236,6 +258,7 @@ export class FleetServer {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     response.on('error', () => {}) // The client has gone.
     const client = this.#clients.get(request.socket) ?? null
+    client?.begin()
     const end = this.#parts.guard.begin(client ?? rawSocketOf(request.socket))
     if (!end) return refuse(response, 503, { connection: 'close' })
     response.once('close', end)

@@ -57,6 +57,8 @@ export interface ServingCounters {
   readonly sentBytes: number
   /** Of them, by native threads. */
   readonly nativeBytes: number
+  /** Answered by native threads alone. */
+  readonly permitted: number
   /** Answered 401. */
   readonly denied: number
   /** Answered 503. */
@@ -79,7 +81,7 @@ export class FleetService {
   #requests = 0
   #denied = 0
   /** Of servers that were closed. */
-  #nativeBytes = 0
+  #ended = { nativeBytes: 0, answers: 0, bytes: 0 }
   #state: MemberHealth['state'] = 'up'
 
   constructor(settings: ServingSettings, parts: FleetServiceContext) {
@@ -94,17 +96,19 @@ export class FleetService {
   }
 
   get counters(): ServingCounters {
-    const { sentBytes, fills: waiting } = this.#turns
+    const { fills: waiting } = this.#turns
+    const { nativeBytes, answers, bytes } = this.#native()
     const { connections, refused: tooMany } = this.#guard
     const busy = this.#images.refused
-    const nativeBytes = this.#nativeBytes + (this.#server?.nativeBytes ?? 0)
-    const counted = { requests: this.#requests, sentBytes, nativeBytes, denied: this.#denied }
+    const sentBytes = this.#turns.sentBytes + bytes
+    const requests = this.#requests + answers
+    const counted = { requests, sentBytes, nativeBytes, permitted: answers, denied: this.#denied }
     return { ...counted, busy, tooMany, connections, waiting }
   }
 
   /** Bytes of images that a member was sent. */
   sentTo(memberId: string): number {
-    return this.#images.sent.of(memberId)
+    return this.#images.sent.of(memberId) + (this.#server?.permittedTo(memberId) ?? 0)
   }
 
   /** The port that is served; 0: none. */
@@ -115,13 +119,18 @@ export class FleetService {
   /** This host is leaving its group: members hear it from their next question on. */
   leave(): void {
     this.#state = 'leaving'
+    this.revoke()
+  }
+
+  /** What answers depend on has changed: requests that native threads were permitted to answer come here again. */
+  revoke(): void {
+    this.#server?.revoke()
   }
 
   /** @throws CacheError invalid-argument when a certificate is not usable */
   async open(): Promise<void> {
     const prepared = await this.#prepared(this.#settings)
-    this.#server = prepared && new FleetServer(prepared)
-    await this.#server?.listen()
+    await this.#listen(prepared)
   }
 
   /**
@@ -142,9 +151,9 @@ export class FleetService {
       if (isSame && server && next) return server.change(next.tls, next.gatekeeper)
       // The same address with or without TLS has to be free first.
       await server?.close()
-      this.#nativeBytes += server?.nativeBytes ?? 0
-      this.#server = next && new FleetServer(next)
-      await this.#server?.listen()
+      this.#ended = this.#native()
+      for (const member of this.#images.sent.members()) this.#images.sent.add(member, server?.permittedTo(member) ?? 0)
+      await this.#listen(next)
     }
   }
 
@@ -152,6 +161,23 @@ export class FleetService {
   async close(): Promise<void> {
     await this.#promotions.close()
     await this.#server?.close()
+  }
+
+  async #listen(prepared: FleetServerContext | null): Promise<void> {
+    this.#server = prepared && new FleetServer(prepared)
+    this.#turns.keptBy(this.#server?.rate ?? null)
+    await this.#server?.listen()
+  }
+
+  /** Bytes by native threads, and those of answers that they gave by themselves. */
+  #native(): { nativeBytes: number; answers: number; bytes: number } {
+    const { answers, bytes } = this.#server?.permitted ?? { answers: 0, bytes: 0 }
+    const before = this.#ended
+    return {
+      nativeBytes: before.nativeBytes + (this.#server?.nativeBytes ?? 0),
+      answers: before.answers + answers,
+      bytes: before.bytes + bytes,
+    }
   }
 
   async #prepared(settings: ServingSettings): Promise<FleetServerContext | null> {

@@ -31,6 +31,7 @@ import { pieceBytes, processingMs } from './limits.ts'
 import { recordedSums, sendResidentBody } from './resident-body.ts'
 import { SentBytes } from './sent-bytes.ts'
 import type { NativeClient } from './serving-connections.ts'
+import { permitLike } from './serving-permits.ts'
 import type { ServingTurns } from './serving-turns.ts'
 
 export interface ImageAnswersContext {
@@ -55,6 +56,8 @@ interface Exchange {
   readonly owner: number
   /** Null: its connection is Node's. */
   readonly client: NativeClient | null
+  /** The image was asked for by its id, and the connection goes on. */
+  readonly isRepeatable: boolean
 }
 
 /** Ranks that a refusal advises at most. */
@@ -111,7 +114,8 @@ export class ImageAnswers {
       const hops = headers[fillHeader] === 'no' ? hopsMax : hopsOf(headers)
       const options = { signal, opener: openerOfHops(hops) }
       const owner = this.#ownerOf(request.socket, client)
-      await this.#send({ image, response, headers, options, owner, client }, verdict, facts)
+      const isRepeatable = !isNamed && request.httpVersion === '1.1' && response.shouldKeepAlive
+      await this.#send({ image, response, headers, options, owner, client, isRepeatable }, verdict, facts)
     } finally {
       response.off('close', leave)
       signal.end()
@@ -168,6 +172,11 @@ export class ImageAnswers {
       const known = native && isSummed ? recordedSums(source, image, offset, length) : []
       if (native && known) {
         response.writeHead(status, { ...head, ...(isSummed ? { [sumsHeader]: formatSums(known) } : {}) })
+        if (status === 206 && exchange.isRepeatable && isSummed === isMember)
+          permitLike(this.#parts, {
+            ...{ image, offset, length, client: native, isSummed, facts },
+            member: headers[memberHeader],
+          })
         await this.#sendResident(exchange, native, { offset, length })
         return void response.end()
       }

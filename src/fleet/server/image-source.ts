@@ -35,6 +35,8 @@ export interface ImageSource {
    * it is not held.
    */
   fileOf(image: Image, offset: number, length: number): StoreFile | null
+  /** Is the object one that only other hosts read? */
+  isForeign(image: Image, object: number): boolean
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
   isComing(image: Image, offset: number, length: number): boolean

@@ -81,3 +81,14 @@ export const promotionsMax = 16
 
 /** A promotion that nobody has asked about for so long ends: whoever wanted it is gone. */
 export const promotionLeaseMs = 20_000
+
+/** The time for which a decision about a request holds for others like it: a token that has changed is seen then. */
+export const permitMsMax = 1_000
+
+/** Objects that native threads may send by themselves: 4 GiB at the usual block size, some 5 MB of checksums at most. */
+export const offeredObjectsMax = 16_384
+
+/** The time for which an object is offered. One that only other hosts read: its last use is noted at each offer. */
+export const offerMsMax = 60_000
+
+export const foreignOfferMsMax = 1_000

@@ -33,7 +33,7 @@ export interface ResidentBody {
 export async function sendResidentBody({ source, turns }: ResidentBodyContext, body: ResidentBody): Promise<void> {
   const { image, offset, length, response, client, signal, onSent, bring } = body
   response.flushHeaders()
-  const most = Math.min(sentPartBytesMax, Math.max(sentPartBytesMin, Math.floor(turns.bytesPerSecond / 20)))
+  const most = partBytesOf(turns)
   let at = 0
   while (at < length) {
     const part = Math.min(most, length - at)
@@ -51,6 +51,11 @@ export async function sendResidentBody({ source, turns }: ResidentBodyContext, b
     await bring(offset + at, piece)
     at += piece
   }
+}
+
+/** The longest part that is sent at once. */
+export function partBytesOf({ bytesPerSecond }: Pick<ServingTurns, 'bytesPerSecond'>): number {
+  return Math.min(sentPartBytesMax, Math.max(sentPartBytesMin, Math.floor(bytesPerSecond / 20)))
 }
 
 /** Checksums of the first write of whole blocks of one object; null where some are not recorded yet. */

@@ -15,6 +15,11 @@ export class SentBytes {
     this.#bytes.set(said, this.of(said) + bytes)
   }
 
+  /** Those that are counted. */
+  members(): string[] {
+    return [...this.#bytes.keys()]
+  }
+
   of(memberId: string): number {
     return this.#bytes.get(memberId) ?? 0
   }

@@ -13,8 +13,20 @@ import type {
   ServingFrontEvent,
   ServingFrontLimits,
   ServingFrontListener,
+  ServingPermit,
 } from '../../native/serving-front.ts'
-import { handshakeMsMax, headMsMax, idleMsMax, requestHeadBytesMax, servingThreads, takeMsMax } from './limits.ts'
+import {
+  handshakeMsMax,
+  headMsMax,
+  idleMsMax,
+  offeredObjectsMax,
+  permitMsMax,
+  requestHeadBytesMax,
+  sentMembersMax,
+  servingThreads,
+  takeMsMax,
+} from './limits.ts'
+import type { SendingRate } from './sending-rate.ts'
 
 /** Makes the front of an engine. */
 export type CreateFront = (limits: ServingFrontLimits, onEvent: ServingFrontListener) => ServingFront
@@ -28,6 +40,8 @@ export interface ServingConnectionsContext {
 const limits: ServingFrontLimits = {
   threads: servingThreads,
   headBytesMax: requestHeadBytesMax,
+  objectsMax: offeredObjectsMax,
+  membersMax: sentMembersMax,
   ...{ handshakeMsMax, headMsMax, idleMsMax, takeMsMax },
 }
 
@@ -42,6 +56,7 @@ export class ServingConnections {
   readonly #clients = new Map<number, NativeClient>()
   #isTls = false
   #onDrained = () => {}
+  #revocations = 0
   #sentBytes: number | null = null
 
   constructor({ createFront, onLink }: ServingConnectionsContext) {
@@ -52,6 +67,26 @@ export class ServingConnections {
   /** Bytes of images that were sent; after the end, too. */
   get sentBytes(): number {
     return this.#sentBytes ?? this.#front.sentBytes()
+  }
+
+  /** The rate of all that is sent, by permit or not. */
+  get rate(): SendingRate {
+    return this.#front
+  }
+
+  /** Answers by permit, and their bytes; after the end, too. */
+  get permitted(): ReturnType<ServingFront['permitted']> {
+    return this.#front.permitted()
+  }
+
+  /** Of these bytes, those of a member. */
+  permittedTo(memberId: string): number {
+    return this.#front.permittedTo(memberId)
+  }
+
+  /** Each request is decided anew. */
+  revoke(): void {
+    this.#revocations = this.#front.revoke()
   }
 
   /** TLS with these from now on. @returns false where only Node's TLS can; nothing has changed then */
@@ -68,7 +103,7 @@ export class ServingConnections {
     try {
       if (fd < 0 || remoteAddress === undefined) return null
       const id = this.#front.adopt(fd, this.#isTls)
-      const client = new NativeClient(this.#front, id, remoteAddress)
+      const client = new NativeClient(this.#front, id, remoteAddress, () => this.#revocations)
       this.#clients.set(id, client)
       return client
     } catch {
@@ -125,14 +160,36 @@ export class NativeClient extends EventEmitter {
   certificateEndMs: number | null = null
   readonly #front: ServingFront
   readonly #id: number
+  readonly #revocationsNow: () => number
+  /** When its request began. */
+  #revocations = 0
   #onSent: ((bytes: number) => void) | null = null
   #hasEnded = false
 
-  constructor(front: ServingFront, id: number, remoteAddress: string) {
+  constructor(front: ServingFront, id: number, remoteAddress: string, revocations: () => number) {
     super()
+    this.#revocationsNow = revocations
     this.#front = front
     this.#id = id
     this.remoteAddress = remoteAddress
+  }
+
+  /** A request begins: what is decided about it was not revoked yet. */
+  begin(): void {
+    this.#revocations = this.#revocationsNow()
+  }
+
+  /** Have requests like the present one answered natively, while its certificate is good. */
+  permit(permit: Omit<ServingPermit, 'revocations' | 'ms'>): void {
+    const certifiedMs = this.certificateEndMs === null ? permitMsMax : this.certificateEndMs - Date.now()
+    const ms = Math.floor(Math.min(permitMsMax, certifiedMs))
+    if (this.#hasEnded || ms <= 0) return
+    this.#front.permit(this.#id, { ...permit, ms, revocations: this.#revocations })
+  }
+
+  /** Objects that permits cover: see {@link ServingFront.offer}. */
+  offer(...offer: Parameters<ServingFront['offer']>): void {
+    if (!this.#hasEnded) this.#front.offer(...offer)
   }
 
   /** Ends the connection. Idempotent. */

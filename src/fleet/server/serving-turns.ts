@@ -6,6 +6,7 @@ import { ByteSemaphore } from '../../async/byte-semaphore.ts'
 import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { busyMsMax, fillsMax, sendingBytesMax } from './limits.ts'
+import { OwnSendingRate, type SendingRate } from './sending-rate.ts'
 
 export interface ServingTurnsOptions {
   /** Milliseconds, never going back. */
@@ -16,18 +17,18 @@ export interface ServingTurnsOptions {
 
 export class ServingTurns {
   readonly #memory = new ByteSemaphore(sendingBytesMax)
-  readonly #now: () => number
   readonly #wait: ServingTurnsOptions['wait']
   readonly #fillsMax: number
   #bytesPerSecond: number
-  /** The time at which all that was granted will have been sent. */
-  #nextMs = 0
+  readonly #own: OwnSendingRate
+  #rate: SendingRate
   #fills = 0
   #sentBytes = 0
 
   constructor(bytesPerSecond: number, { now, wait, fillsMax: most }: Partial<ServingTurnsOptions> = {}) {
     this.#bytesPerSecond = bytesPerSecond
-    this.#now = now ?? (() => performance.now())
+    this.#own = new OwnSendingRate(bytesPerSecond, now ?? (() => performance.now()))
+    this.#rate = this.#own
     this.#wait = wait ?? pause
     this.#fillsMax = most ?? fillsMax
   }
@@ -48,20 +49,25 @@ export class ServingTurns {
   /** Another rate from now on. */
   setRate(bytesPerSecond: number): void {
     this.#bytesPerSecond = bytesPerSecond
+    this.#rate.setRate(bytesPerSecond)
+  }
+
+  /** Native threads keep the rate from now on, for what they send and for the rest; null: they do not. */
+  keptBy(rate: SendingRate | null): void {
+    this.#rate = rate ?? this.#own
+    this.#rate.setRate(this.#bytesPerSecond)
   }
 
   /** Would a request wait for its turn longer than another member takes to be asked? */
   get isBusy(): boolean {
-    return this.#nextMs - this.#now() > busyMsMax
+    return this.#rate.behindMs() > busyMsMax
   }
 
   /** Wait for the turn of bytes that hold no memory here, at the rate. @throws CacheError aborted */
   async rated(bytes: number, signal: CancelSignal): Promise<void> {
-    const nowMs = this.#now()
-    // A tenth of a second is made up for, so that timers do not cost rate.
-    this.#nextMs = Math.max(this.#nextMs, nowMs - 100) + (bytes / this.#bytesPerSecond) * 1000
+    const waitMs = this.#rate.book(bytes)
     this.#sentBytes += bytes
-    if (this.#nextMs > nowMs + 1) await this.#wait(this.#nextMs - nowMs, signal)
+    if (waitMs > 1) await this.#wait(waitMs, signal)
   }
 
   /** Bytes that had their turn and were not sent. */
