@@ -14,6 +14,7 @@
 
 namespace parentfs::test {
 
+namespace serving_permits_suite {
 namespace {
 
 using serving::Permit;
@@ -364,8 +365,10 @@ void misses_moved_generations(Checks& t) {
 }
 
 }  // namespace
+}  // namespace serving_permits_suite
 
 Tests serving_permit_tests() {
+  using namespace serving_permits_suite;
   return {{"heads of one shape differ in range, rank and hops alone", shapes},
           {"requests of a permitted shape are answered without TypeScript, in their order", answers_by_permit},
           {"checksums of an object are told with its whole blocks", tells_sums},
