@@ -31,7 +31,7 @@ export interface ServingPermit {
   /** Ranges are whole blocks of one object, and their checksums are told. */
   readonly isSummed: boolean
   readonly rangeBytesMax: number
-  /** Whose bytes they are; null: nobody's. */
+  /** The member that is sent the bytes; null: nobody who is counted. */
   readonly member: string | null
 }
 

@@ -122,7 +122,7 @@ export class FleetService {
     this.revoke()
   }
 
-  /** What answers depend on has changed: requests that native threads were permitted to answer come here again. */
+  /** Permits of native threads end: requests that they answered come here again. */
   revoke(): void {
     this.#server?.revoke()
   }

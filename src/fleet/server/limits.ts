@@ -85,7 +85,7 @@ export const promotionLeaseMs = 20_000
 /** The time for which a decision about a request holds for others like it: a token that has changed is seen then. */
 export const permitMsMax = 1_000
 
-/** Objects that native threads may send by themselves: 4 GiB at the usual block size, some 5 MB of checksums at most. */
+/** Objects that native threads may send by themselves: 64 GiB at the usual block size, 5 MB of checksums. */
 export const offeredObjectsMax = 16_384
 
 /** The time for which an object is offered. One that only other hosts read: its last use is noted at each offer. */

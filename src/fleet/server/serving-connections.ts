@@ -161,7 +161,7 @@ export class NativeClient extends EventEmitter {
   readonly #front: ServingFront
   readonly #id: number
   readonly #revocationsNow: () => number
-  /** When its request began. */
+  /** Revocations before its request began. */
   #revocations = 0
   #onSent: ((bytes: number) => void) | null = null
   #hasEnded = false
