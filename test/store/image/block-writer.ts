@@ -28,8 +28,11 @@ const image = identify({ origin: 'memory://', key: 'a', sizeBytes: 200 * blockBy
 function watchWrites(file: StoreFile, failures: ReadonlyMap<number, () => void>) {
   const written: string[] = []
   const clones: (readonly number[] | null)[] = []
+  /** Do they leave nothing in the page cache? */
+  const direct: boolean[] = []
   const { writeBlocks } = file
-  file.writeBlocks = async (offsets, extents, _, given) => {
+  file.writeBlocks = async (offsets, extents, isDirect, given) => {
+    direct.push(isDirect === true)
     clones.push(given?.offsets ?? null)
     const failing = offsets.findIndex(offset => failures.has(offset))
     const count = failing < 0 ? offsets.length : failing
@@ -42,14 +45,14 @@ function watchWrites(file: StoreFile, failures: ReadonlyMap<number, () => void>)
       return { ...landed, error: error as Error }
     }
   }
-  return { written, clones }
+  return { written, clones, direct }
 }
 
 /** A writer on a disk in memory; `failures` are the writes that fail, by their offset, and how. */
 async function writing(failures = new Map<number, () => void>(), source: TakenSource | null = null) {
   const disk = new FakeDisk(() => 0.5)
   const file = await disk.open(image.id, image.sizeBytes, blockBytes)
-  const { written, clones } = watchWrites(file, failures)
+  const { written, clones, direct } = watchWrites(file, failures)
   const after = () => () => {}
   const health = new DiskHealth({
     ...{ probe: async () => {}, logger: silentLogger, now: () => 0, after, onChange: () => {}, readingMs: () => 0 },
@@ -109,6 +112,7 @@ async function writing(failures = new Map<number, () => void>(), source: TakenSo
     counted,
     taken,
     clones,
+    direct,
   }
 }
 
@@ -290,5 +294,20 @@ t.test('of extents that are offered together those before a failed one have land
   t.same([residency.resident(0), residency.resident(1), residency.resident(2)], [1n, 0n, 0n])
   t.same(punched, ['1: 0+1', '2: 0+1'])
   t.equal(capacity.usedBytes, blockBytes + overheadBytesPerEntry)
+  await committer.flush()
+})
+
+t.test('a repair goes through the page cache, where the kernel reads; other writes go where they are told', async t => {
+  const { writer, direct, masks, committer } = await writing()
+  for (const [first, toDisk] of [
+    [0, false],
+    [1, true],
+  ] as const) {
+    await write(writer, 0, first, filled(1), toDisk)
+  }
+  t.same(direct, [false, true])
+  masks.damaged.add(0, 1n)
+  await write(writer, 0, 0, filled(1), true)
+  t.same(direct, [false, true, false])
   await committer.flush()
 })
