@@ -1,6 +1,7 @@
 /** librbd/: frames, the table of parents, and answers over real sockets. FRAMES=n sets how many mutated ones, SEED=n another sequence. */
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include <array>
@@ -185,6 +186,9 @@ OwnedFd connection_to(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  // A frame that comes in many small parts stays in the socket until it is whole, and may fill it: its sender gives up.
+  const timeval patience{.tv_sec = 2, .tv_usec = 0};
+  if (::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) return {};
   if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
   return fd;
 }
