@@ -63,7 +63,7 @@ class ServingFront : public Napi::ObjectWrap<ServingFront> {
   std::shared_ptr<EngineState> engine_;
   /** The latest identity; earlier ones live as long as their connections. */
   std::shared_ptr<http::TlsServer> identity_;
-  /** What its connections share; it outlives them. */
+  /** Shared by its connections, which it outlives. */
   std::shared_ptr<serving::Permits> permits_;
   std::unique_ptr<serving::Front> front_;
 };

@@ -97,7 +97,7 @@ class Front {
   void drop(std::uint32_t connection);
   /** For requests like the one that it has at TypeScript now. */
   void permit(std::uint32_t connection, Permit permit);
-  /** What all connections share; revoked are all permits that began before. */
+  /** Shared by all connections; revoked are all permits that began before. */
   [[nodiscard]] const std::shared_ptr<Permits>& permits() const { return permits_; }
   /** Ends connections that have no request. */
   void drop_idle();

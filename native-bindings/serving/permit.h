@@ -43,7 +43,7 @@ struct PermittedAnswer {
   std::uint64_t length;
 };
 
-/** What the connections of a front share. */
+/** The shared state of a front's connections. */
 struct Permits {
   Permits(std::size_t objects_max, std::size_t members_max) : offers(objects_max), members(members_max) {}
 

@@ -10,11 +10,7 @@ namespace parentfs::serving {
 
 namespace {
 
-bool is_name(std::string_view line, std::string_view name) {
-  return line.size() > name.size() && std::ranges::equal(line.substr(0, name.size()), name, [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         });
-}
+bool is_name(std::string_view line, std::string_view name) { return line.size() > name.size() && begins_with(line, name); }
 
 /** Headers that leave the end of a request to its parser. */
 bool is_endless(std::string_view line) {
@@ -31,6 +27,12 @@ bool take_length(std::string_view line, RequestFrame& frame, bool& is_known) {
 }
 
 }  // namespace
+
+bool begins_with(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && std::ranges::equal(text.substr(0, lower.size()), lower, [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         });
+}
 
 RequestFrame frame_of(std::string_view received) {
   // Lines end as Node's parser ends them: a line feed alone is no end to it, so such a head is never found whole here.

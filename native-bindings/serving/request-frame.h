@@ -21,4 +21,7 @@ struct RequestFrame {
 
 RequestFrame frame_of(std::string_view received);
 
+/** Is the beginning of a text this one, which is in lower case, whatever its own case? */
+bool begins_with(std::string_view text, std::string_view lower);
+
 }  // namespace parentfs::serving

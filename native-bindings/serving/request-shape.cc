@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
+
+#include "serving/request-frame.h"
 
 namespace parentfs::serving {
 
@@ -16,12 +17,6 @@ constexpr std::array<std::string_view, 2> unit_names{"parentfs-rank:", "parentfs
 constexpr std::string_view unit = "bytes=";
 /** Digits of a size that JavaScript has exactly. */
 constexpr std::size_t digits_max = 15;
-
-bool begins_with(std::string_view line, std::string_view name) {
-  return line.size() >= name.size() && std::ranges::equal(line.substr(0, name.size()), name, [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         });
-}
 
 bool is_number(std::string_view text) {
   return !text.empty() && text.size() <= digits_max && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });

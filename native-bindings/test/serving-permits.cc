@@ -220,14 +220,20 @@ void ends_in_time(Checks& t) {
   CHECK(!at(2, &none));
 }
 
-/** A piece goes, then the object is evicted: TypeScript sends the rest, and its head is left out. */
-void hands_over(Checks& t) {
-  PermittedWorld world(long_objects);
+/** An answer of everything has begun when the last object is evicted. @returns its last byte */
+std::uint64_t lose_the_end(Checks& t, const PermittedWorld& world) {
   const std::uint64_t last = long_objects * object_bytes - 1;
   write_to(world.client, asked(0, last));
   const std::string head = head_of(0, last, world.image.file->geometry().size_bytes());
   CHECK(read_from(world.client, head.size()) == head);
   evict(*world.image.file, long_objects - 1);
+  return last;
+}
+
+/** A piece goes, then the object is evicted: TypeScript sends the rest, and its head is left out. */
+void hands_over(Checks& t) {
+  PermittedWorld world(long_objects);
+  const std::uint64_t last = lose_the_end(t, world);
   std::string got;
   std::string rest;
   std::atomic<bool> is_asked{false};
@@ -259,11 +265,7 @@ void hands_over(Checks& t) {
 /** An answer of another kind for the rest ends the connection: nothing else could be told. */
 void ends_without_rest(Checks& t) {
   PermittedWorld world(long_objects);
-  const std::uint64_t last = long_objects * object_bytes - 1;
-  write_to(world.client, asked(0, last));
-  const std::string head = head_of(0, last, world.image.file->geometry().size_bytes());
-  CHECK(read_from(world.client, head.size()) == head);
-  evict(*world.image.file, long_objects - 1);
+  const std::uint64_t last = lose_the_end(t, world);
   std::thread script([&] {
     for (std::string rest; !rest.ends_with("\r\n\r\n");) rest += read_from(world.link, 1);
     write_to(world.link, "HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nno\n");
