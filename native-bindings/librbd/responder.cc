@@ -22,7 +22,7 @@ namespace {
 /** Looks at one connection before others have their turn. */
 constexpr int looks_max = 16;
 /** Every change is told once: half a frame that stays in the socket must not keep the thread awake. */
-constexpr std::uint32_t watched = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr std::uint32_t watched = EPOLLIN | EPOLLRDHUP | EPOLLET;
 
 void add(const OwnedFd& poll, int fd, std::uint32_t events) {
   epoll_event event{.events = events, .data = {.fd = fd}};
@@ -129,6 +129,7 @@ void Responder::take_connections() {
 }
 
 bool Responder::serve(Connection& connection) {
+  if (std::exchange(connection.waits_for_room, false)) watch(connection, watched);
   for (int looks = 0; looks < looks_max; looks++) {
     if (silent_.load(std::memory_order_acquire)) return true;
     const ssize_t got = ::recv(connection.fd.get(), stream_.data(), stream_.size(), MSG_PEEK | MSG_DONTWAIT);
@@ -144,10 +145,13 @@ bool Responder::serve(Connection& connection) {
     const Step step = answer(connection, stream);
     if (step != Step::go_on) return step == Step::wait;
   }
-  // Others first; asked for again, the kernel tells what is there.
-  epoll_event event{.events = watched, .data = {.fd = connection.fd.get()}};
-  ::epoll_ctl(poll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
+  watch(connection, watched);  // Others first; asked for again, the kernel tells what is there.
   return true;
+}
+
+void Responder::watch(const Connection& connection, std::uint32_t events) const {
+  epoll_event event{.events = events, .data = {.fd = connection.fd.get()}};
+  ::epoll_ctl(poll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event);
 }
 
 bool Responder::settle(Connection& connection, std::span<const std::byte> stream, bool& settled) {
@@ -248,7 +252,11 @@ Responder::Step Responder::send(Connection& connection, std::uint32_t count) {
   const bool is_taken = bytes == 0 || take(connection, bytes);
   std::atomic_ref(slot.count).store(0, std::memory_order_release);
   if (is_over || !is_taken) return Step::over;
-  return sent == count ? Step::go_on : Step::wait;
+  if (sent == count) return Step::go_on;
+  // Only now: watched all the time, each answer that a client takes would wake this thread.
+  connection.waits_for_room = true;
+  watch(connection, watched | EPOLLOUT);
+  return Step::wait;
 }
 
 bool Responder::take(const Connection& connection, std::size_t bytes) {

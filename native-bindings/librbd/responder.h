@@ -63,11 +63,15 @@ class Responder {
     std::uint32_t slot;
     /** Frames of an earlier worker may be at the front of the stream. */
     bool is_taken_over;
+    /** Its client has not taken the answers that are there. */
+    bool waits_for_room = false;
   };
   using Connections = std::unordered_map<int, Connection>;
 
   void run();
   void take_connections();
+  /** A change is told once from now on, one that is there already too. */
+  void watch(const Connection& connection, std::uint32_t events) const;
   /** @returns false when it is over */
   bool serve(Connection& connection);
   /** Take frames out of the stream that an earlier worker has answered. @returns false when it is over */

@@ -27,7 +27,7 @@ int main(int argc, char** argv) {
         parentfs::test::session_tests(), parentfs::test::session_end_tests(), parentfs::test::session_fetch_tests(), parentfs::test::inflight_table_tests(), parentfs::test::read_reports_tests(), parentfs::test::use_samples_tests(), parentfs::test::deferred_reads_tests(),
         parentfs::test::session_fuzz_tests(), parentfs::test::race_tests(), parentfs::test::fuse2_tests(),
         parentfs::test::syscalls_tests(), parentfs::test::log_tests(), parentfs::test::unpack_tests(), parentfs::test::verity_tests(), parentfs::test::verity_fuzz_tests(),
-        parentfs::test::librbd_tests()}) {
+        parentfs::test::librbd_tests(), parentfs::test::librbd_connection_tests()}) {
     for (const Test& test : suite) {
       if (!std::string_view(test.name).starts_with(only)) continue;
       Checks checks;

@@ -38,6 +38,7 @@ Tests unpack_tests();
 Tests verity_tests();
 Tests verity_fuzz_tests();
 Tests librbd_tests();
+Tests librbd_connection_tests();
 
 /** Do what the sanitizer that this was built with must report: `address`, `undefined` or `thread`. */
 void plant(const std::string& fault);
