@@ -128,7 +128,9 @@ export class LibrbdService {
   async #begin(place: LibrbdPlace): Promise<Open> {
     const { addon, createMounter, held, logger } = this.#parts
     const listener = await listenForLibrbd(addon, place)
+    let keeper: LibrbdKeeper | null = null
     try {
+      keeper = keeperOf(() => addon.createLibrbdKeeper(listener, held.holder, null))
       const why = whyPlaceUntrusted(dirname(place.directory))
       if (why !== null) throw new CacheError('invalid-argument', `the directory for librbd: ${why}`)
       makeDirectory(place.directory)
@@ -137,13 +139,11 @@ export class LibrbdService {
       const view = await mounter.mount(viewSource, true)
       logger.info({ socket: place.socket, directory: place.directory }, 'librbd is served')
       held.hold('listener', listener)
-      const keeper = addon.createLibrbdKeeper(listener, held.holder, null)
       held.hold('journal', keeper.journal())
       held.hold('view', view)
       return { place, keeper, mounter, view }
     } catch (error) {
-      held.drop()
-      addon.closeFd(listener)
+      keeper?.close()
       unlinkSync(place.socket)
       throw error
     }
@@ -198,6 +198,15 @@ export class LibrbdService {
     held.drop(kept)
     for (const fd of [kept.listener, kept.journal, kept.view]) addon.closeFd(fd)
     for (const { fd } of kept.connections) addon.closeFd(fd)
+  }
+}
+
+/** The descriptors are the keeper's, also when there can be none. @throws CacheError mount-failed */
+function keeperOf(create: () => LibrbdKeeper): LibrbdKeeper {
+  try {
+    return create()
+  } catch (cause) {
+    throw new CacheError('mount-failed', `the connections of librbd cannot be kept: ${messageOf(cause)}`, { cause })
   }
 }
 
