@@ -21,3 +21,5 @@ export const retreatMs = 250
 export const silenceMs = 250
 /** Time for which the kernel takes the path that stands for absent objects as absent. */
 export const absentPathMs = 3_600_000
+/** The time for which the kernel keeps an object's name: a day, because the name is the node id. */
+export const objectNameSecondsValid = 86_400

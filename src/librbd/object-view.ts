@@ -20,7 +20,7 @@ import { answerOf, emptyAnswer, type RequestHandler, type RequestHandlers } from
 import { opcodes } from '../fuse/kernel/opcodes.ts'
 import { absentReply, attributesReply, entryReply, statfsReply, statxReply } from '../fuse/kernel/replies.ts'
 import * as request from '../fuse/kernel/requests.ts'
-import { absentPathMs } from './limits.ts'
+import { absentPathMs, objectNameSecondsValid } from './limits.ts'
 import type { ObjectImages } from './object-images.ts'
 import { type ObjectNode, objectNamed, objectNodeId, objectNodeOf, orderMin, placeOfObject } from './object-node.ts'
 
@@ -63,7 +63,8 @@ export class ObjectView {
 
   /** The answer to a LOOKUP of the first object of an image; those of the others differ in node id and size alone. */
   entryOf(part: number, known: KnownImage): Uint8Array {
-    return entryReply(this.#attributesIn(known, { image: part, order: orderMin, number: 0 })!)
+    const first = { image: part, order: orderMin, number: 0 }
+    return entryReply(this.#attributesIn(known, first)!, objectNameSecondsValid)
   }
 
   #lookup(parent: bigint, name: string | null): Uint8Array {
@@ -72,7 +73,7 @@ export class ObjectView {
     if (object === null) return absentReply(absentPathMs)
     const attributes = this.#attributesOf(object)
     if (attributes === null) throw new FsError('no-such-name')
-    return entryReply(attributes)
+    return entryReply(attributes, objectNameSecondsValid)
   }
 
   /** @throws FsError stale-node */

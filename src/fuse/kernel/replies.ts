@@ -37,10 +37,13 @@ const statxBasic = 0x7ff
 /** The unit in which statfs counts, in bytes. */
 const statfsBlockBytes = 4096
 
-/** struct fuse_entry_out: the node of a name. Node ids are never reused, so the generation is always 0. */
-export function entryReply(attributes: Attributes): Uint8Array {
+/**
+ * struct fuse_entry_out: the node of a name. Node ids are never reused, so the generation is always 0.
+ * @param nameSeconds time for which the kernel need not ask again
+ */
+export function entryReply(attributes: Attributes, nameSeconds = nameSecondsValid): Uint8Array {
   const writer = replyOf(entryBytes)
-  writeEntry(writer, attributes)
+  writeEntry(writer, attributes, nameSeconds)
   return writer.bytes
 }
 
@@ -58,9 +61,9 @@ export function absentReply(ms: number): Uint8Array {
     .u32(0).bytes
 }
 
-export function writeEntry(writer: ReplyWriter, attributes: Attributes): void {
+export function writeEntry(writer: ReplyWriter, attributes: Attributes, nameSeconds = nameSecondsValid): void {
   writer.u64(attributes.nodeId).u64(0n)
-  writer.u64(BigInt(nameSecondsValid)).u64(BigInt(attributeSecondsValid)).skip(8)
+  writer.u64(BigInt(nameSeconds)).u64(BigInt(attributeSecondsValid)).skip(8)
   writeAttributes(writer, attributes)
 }
 
