@@ -94,6 +94,17 @@ export const fleetMetrics: readonly Metric[] = [
     },
   },
   {
+    name: 'parentfs_fleet_versions_total',
+    kind: 'counter',
+    help: 'Versions of images asked of members because the origin did not answer: told, or known to none (untold).',
+    labels: ['outcome'],
+    read: ({ fleet }) =>
+      Object.entries(fleet?.versions ?? { told: 0, untold: 0 }).map(([outcome, value]) => ({
+        labels: { outcome },
+        value,
+      })),
+  },
+  {
     name: 'parentfs_fleet_promoted_members_total',
     kind: 'counter',
     help: 'Members that promotions by the group, begun here, left with all of an image (complete) or without (incomplete).',

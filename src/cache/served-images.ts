@@ -88,6 +88,16 @@ export class ServedImages {
   }
 
   /**
+   * The version that a key of an origin means now, by the word of the origin itself; null where that origin is not
+   * mounted, or only a member has told it.
+   * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
+   */
+  async versionOf(origin: string, key: string, options: ServedReadOptions) {
+    const image = await this.byKey(origin, key, options)
+    return image && this.#parts.catalog.heardOf(image)
+  }
+
+  /**
    * The image of a name as the mount shows it.
    * @throws CacheError not-found, access-denied, image-too-large, origin-*, too-many-images, aborted
    */

@@ -191,8 +191,6 @@ async function splits(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): 
 
 async function isRelayed(t: Test, group: FleetHosts, hosts: readonly FleetHost[]): Promise<void> {
   const parted = hosts.slice(0, Math.floor(hostsMax / 2))
-  // Its version is known: that is asked of the origin alone.
-  for (const { where } of parted) await run('stat', join(where.mountpoint, 'relayed'))
   for (const { at } of parted) group.network.part(at, group.originHost)
   const reports = await sweepsOf(t, parted, 'relayed')
   judge(t, reports)

@@ -59,6 +59,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/descriptor-store': 40,
   'mount/first-minutes': 45,
   'mount/fleet': 20,
+  'mount/fleet-cut-off': 50,
   'mount/fleet-native': 20,
   'mount/fleet-owner': 45,
   'mount/fleet-storm': 40,

@@ -6,6 +6,9 @@
  * answer is not fresh any more. Starting up counts as having asked, so that a warm restart asks the origin nothing. An
  * origin that is away leaves names and attributes as the index knows them.
  *
+ * In a group, a member may tell a version where the origin does not answer and the name is new here. The origin is
+ * asked once it answers.
+ *
  * A superseded version is one that the origin has replaced by another, or whose name the origin denies: an origin that
  * is away denies nothing, and a name that is missing in a listing is asked for before it goes.
  */
@@ -16,8 +19,10 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
+import { hopsMax, isForeignOpener, openerOfHops } from '../../fleet/wire/wire.ts'
 import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
+import { DoubtfulNames } from './doubtful-names.ts'
 import { ImageRefcounts } from './image-refcounts.ts'
 import { IndexWriteQueue, type RecordingStore } from './index-write-queue.ts'
 import { KnownImages, type TrackedImage } from './known-images.ts'
@@ -26,7 +31,6 @@ import { ListingCache } from './listing-cache.ts'
 import { NameTable } from './name-table.ts'
 import { NegativeNames } from './negative-names.ts'
 import { logUnanswered, noAnswer } from './unanswered-lookups.ts'
-import { VanishedNames } from './vanished-names.ts'
 
 export interface CatalogOptions {
   readonly index: IndexDatabase
@@ -34,7 +38,7 @@ export interface CatalogOptions {
   readonly store: RecordingStore
   readonly logger: Logger
   /** The time for which an origin's answer about names counts as fresh. */
-  freshMs(origin: Origin): number
+  freshMs(origin: Pick<Origin, 'url'>): number
   /** Node ids up to this one belong to directories. */
   readonly reservedNodeIds: bigint
   /** Other than the default. */
@@ -60,7 +64,7 @@ export class Catalog {
   readonly #recorder: IndexWriteQueue
   /** Ids of the versions that have no name. */
   readonly #superseded: Set<string>
-  readonly #vanished: VanishedNames
+  readonly #doubtful: DoubtfulNames
 
   constructor(options: CatalogOptions) {
     this.#options = options
@@ -74,11 +78,11 @@ export class Catalog {
       recorder: this.#recorder,
       isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
       known: origin => this.#names.of(origin),
-      onVanished: (origin, name) => this.#vanished.add(origin, name),
+      onVanished: (origin, name) => this.#doubtful.add(origin, name),
     })
-    this.#vanished = new VanishedNames({
+    this.#doubtful = new DoubtfulNames({
       ...options,
-      ask: (origin, name, signal) => this.#askOnce(origin, name, { signal }),
+      ask: (origin, name, signal) => this.#askOnce(origin, name, { signal, opener: openerOfHops(hopsMax) }),
     })
     const entries = options.index.images()
     for (const entry of entries) this.#images.remember(entry)
@@ -87,7 +91,7 @@ export class Catalog {
       for (const { name, imageId } of options.index.names(url)) {
         const entry = this.#images.find(imageId)
         if (!entry) continue
-        this.#names.set({ url }, name, { entry, checkedMs: this.#startedMs })
+        this.#names.set({ url }, name, { entry, checkedMs: this.#startedMs, heardMs: null, toldBy: null })
         this.#superseded.delete(imageId)
       }
     }
@@ -158,7 +162,7 @@ export class Catalog {
     this.forget(entry)
     const named = this.#names.get({ url }, name)
     this.#names.delete({ url }, name)
-    this.#vanished.drop({ url }, name)
+    this.#doubtful.drop({ url }, name)
     this.#recorder.drop(key)
     const undo = () => {
       if (this.#images.find(entry.image.id)) return // It has come back meanwhile.
@@ -179,7 +183,7 @@ export class Catalog {
   /** Try again what could not be written, and ask for the names that went from a listing. */
   async catchUp(signal: CancelSignal): Promise<void> {
     await this.#recorder.retry()
-    await this.#vanished.ask(signal)
+    await this.#doubtful.ask(signal)
   }
 
   imageOfNode(nodeId: bigint): ImageEntry | null {
@@ -254,21 +258,42 @@ export class Catalog {
     this.#names.doubt({ image })
   }
 
+  /** The word of the origin itself about the version that the name of an image means; null where there is none. */
+  heardOf(image: Image): { readonly image: Image; readonly ageMs: number | null; readonly isFresh: boolean } | null {
+    const origin = { url: image.origin }
+    const named = this.#names.get(origin, image.key)
+    if (!named || named.toldBy !== null) return null
+    const ageMs = named.heardMs === null ? null : this.#options.now() - named.heardMs
+    const isFresh = ageMs !== null && ageMs < this.#options.freshMs(origin)
+    return { image: named.entry.image, ageMs, isFresh }
+  }
+
+  /** The member by whose word a version is; null: the origin has named it. */
+  toldBy({ origin, key, id }: Image): string | null {
+    const named = this.#names.get({ url: origin }, key)
+    return named?.entry.image.id === id ? named.toldBy : null
+  }
+
   /** @param opener the reader whose turn it takes: the first one's, of those that ask for it at the same time */
   #askOnce(origin: Origin, name: string, { signal, opener }: ReadOptions): Promise<ImageEntry> {
     const ask = (shared: CancelSignal) => this.#ask(origin, name, { signal: shared, opener })
-    return this.#lookups.run(`${origin.url} ${name}`, signal, ask)
+    // Members are asked by readers of this host alone.
+    const who = isForeignOpener(opener) ? 'others' : 'own'
+    return this.#lookups.run(`${who} ${origin.url} ${name}`, signal, ask)
   }
 
   async #ask(origin: Origin, name: string, options: ReadOptions): Promise<ImageEntry> {
     const { index } = this.#options
     const key = `${origin.url} ${name}`
     try {
-      const image = identify(await origin.lookup(name, options))
+      const { toldBy = null, ...facts } = await origin.lookup(name, options)
+      // The index answers in place of an origin that is away, and before members.
+      if (toldBy !== null && this.#names.get(origin, name)) throw noAnswer(name)
+      const image = identify(facts)
       while (this.#images.find(image.id) === null && this.excess >= 0) await this.#options.makeRoom(options.signal)
       this.#lookedUp.begin(image.id)
       try {
-        return await this.#found(origin, name, image)
+        return await this.#found(origin, name, image, toldBy)
       } finally {
         this.#lookedUp.end(image.id)
       }
@@ -285,7 +310,7 @@ export class Catalog {
     }
   }
 
-  async #found(origin: Origin, name: string, image: Image): Promise<ImageEntry> {
+  async #found(origin: Origin, name: string, image: Image, toldBy: string | null): Promise<ImageEntry> {
     const before = this.#names.get(origin, name)?.entry.image.id
     this.#superseded.delete(image.id) // In the iteration in which it is found: it must not be retired any more.
     const known = this.#images.find(image.id)
@@ -297,8 +322,18 @@ export class Catalog {
       known || this.#recorder.record(imageKey(image.id), bytes, true, put),
       before === image.id || this.#recordName(origin.url, name, image.id),
     ])
+    const named = this.#names.get(origin, name)
+    if (toldBy !== null && named) {
+      // The origin has answered meanwhile.
+      if (named.entry !== entry) this.#superseded.add(image.id)
+      await this.#recordName(origin.url, name, named.entry.image.id)
+      return named.entry
+    }
     if (before !== undefined && before !== image.id) this.#superseded.add(before)
-    this.#names.set(origin, name, { entry, checkedMs: this.#options.now() })
+    const checkedMs = this.#options.now()
+    this.#names.set(origin, name, { entry, checkedMs, heardMs: toldBy === null ? checkedMs : null, toldBy })
+    if (toldBy === null) this.#doubtful.drop(origin, name)
+    else this.#doubtful.add(origin, name)
     this.#absent.delete(`${origin.url} ${name}`)
     this.use(image)
     return entry

@@ -49,5 +49,8 @@ export const retireMsMin = 5_000
  */
 export const supersededVersionsMax = 64
 
-/** The interval at which they are looked at. */
+/** Names in doubt are asked for again so soon after an origin that did not answer: its return is noticed soon. */
+export const doubtfulMsMax = 10_000
+
+/** The interval at which superseded versions and names in doubt are looked at. */
 export const retireLookMs = 2_000

@@ -13,6 +13,10 @@ export interface NameEntry {
   readonly entry: ImageEntry
   /** The time of the origin's answer; it is asked again when that is long ago. */
   checkedMs: number
+  /** The time at which the origin named this version; null: in an earlier run, or it has not yet. */
+  heardMs: number | null
+  /** The member of the group by whose word it is; null: the origin named it. */
+  toldBy: string | null
 }
 
 export class NameTable {

@@ -46,6 +46,8 @@ export interface Explanation {
   /** The inode number. */
   readonly nodeId: string
   readonly validator: string
+  /** The member by whose word this is the version of the name; null: the origin has named it. */
+  readonly toldBy: string | null
   readonly sizeBytes: number
   readonly offset: number
   readonly length: number

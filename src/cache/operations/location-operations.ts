@@ -6,11 +6,13 @@ import type { Image } from '../../base/image.ts'
 import type { ComparedLocation } from '../../origin/locations/compare-places.ts'
 import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import type { MountedOrigin } from '../fetch/origin-table.ts'
+import type { Catalog } from '../names/catalog.ts'
 import type { NamedImages } from './named-images.ts'
 
 export interface LocationOperationsContext {
   readonly origins: readonly Pick<MountedOrigin, 'origin' | 'places'>[]
   readonly names: NamedImages
+  readonly catalog: Pick<Catalog, 'toldBy'>
   readonly store: { readonly blockBytes: number }
 }
 
@@ -35,7 +37,10 @@ export class LocationOperations {
    */
   async list(name: string, signal: AbortSignal): Promise<ImageLocation[]> {
     const { image, places } = await this.#find(name, signal)
-    return await places.locationsOf(image, signal)
+    const [origin, ...others] = await places.locationsOf(image, signal)
+    const toldBy = this.#parts.catalog.toldBy(image)
+    if (!origin || toldBy === null) return origin ? [origin, ...others] : []
+    return [{ ...origin, reason: `has not named this version yet: ${toldBy} has told it` }, ...others]
   }
 
   /**

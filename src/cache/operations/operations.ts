@@ -256,6 +256,7 @@ export class CacheOperations {
       imageId: image.id,
       nodeId: nodeId.toString(),
       validator: image.validator,
+      toldBy: this.#parts.catalog.toldBy(image),
       sizeBytes: image.sizeBytes,
       offset,
       length: Math.max(0, Math.min(length, image.sizeBytes - offset)),

@@ -72,6 +72,7 @@ export function tableOfExplanation(
     ['answered by', `${answer.verdict}: ${answer.why}`],
     ['promoted', `${promotion.verdict}: ${promotion.why}`],
     ['image', [`inode ${nodeId}`, `validator ${validator}`, ...traitsOf(explanation)].join(', ')],
+    ...toldOf(explanation),
     ['boot profile', explanation.profile],
     ['cache disk', health.state === 'healthy' ? 'healthy' : `${health.state}: ${health.reason}`],
     ['origin', `${originOf(origin)}, ${origin.url}`],
@@ -108,6 +109,11 @@ function tableOf(lines: readonly (readonly [string, string])[]): string {
 /** `away for 5 s: no connection` */
 function originOf({ state, reason, sinceSeconds, waiting }: Status['origin']): string {
   return state === 'available' ? state : `${state} for ${sinceSeconds} s, ${waiting} reads wait for it: ${reason}`
+}
+
+/** The origin has not been reached since. */
+function toldOf({ toldBy }: Explanation): (readonly [string, string])[] {
+  return toldBy === null ? [] : [['version', `told by ${toldBy}; the origin has not named it yet`]]
 }
 
 function traitsOf({ digest, pinned, open, mode }: Explanation): string[] {

@@ -29,7 +29,7 @@ export async function leaveFleet(path: string | null): Promise<number> {
 
 /** The group, and a line for each member. */
 export function tableOfFleet(fleet: FleetStatus): string {
-  const { group, registry, viewAgeSeconds, memberBytes, originBytes, native, hedges, audits } = fleet
+  const { group, registry, viewAgeSeconds, memberBytes, originBytes, native, hedges, audits, versions } = fleet
   const fromOrigin = Object.values(originBytes).reduce((sum, bytes) => sum + bytes, 0)
   const facts = newTable()
   const age = viewAgeSeconds === null ? 'not heard of yet' : `heard of ${viewAgeSeconds} s ago`
@@ -41,6 +41,7 @@ export function tableOfFleet(fleet: FleetStatus): string {
     ['from the origin', reasons.map(([reason, bytes]) => `${size(bytes)} ${reason}`).join(', ') || '0 B'],
     ['natively', `${size(native.bytes)} in ${native.reads} reads`],
     ['second requests', `${hedges.paid} sent, ${hedges.unpaid} not paid`],
+    ['told versions', `${versions.told} of names that the origin did not answer, ${versions.untold} unknown`],
     ['audits', `${audits.compared} compared, ${audits.different} different`],
   )
   const members = newTable([

@@ -26,9 +26,11 @@ import { OriginRelay } from './origin-relay.ts'
 import { PeerTable } from './peer-table.ts'
 import { PermittedUnits } from './permitted-units.ts'
 import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
+import { ReachedNames } from './reached-names.ts'
 import { type OriginReach, ReachedOrigin } from './reached-origin.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
+import { ToldVersions } from './told-versions.ts'
 import { type UnitRange, UnitReader } from './unit-reader.ts'
 import type { ViewFile } from './view-file.ts'
 
@@ -76,6 +78,7 @@ export class FleetGroup {
   readonly originReads = new OriginReads()
   readonly profiles: ProfileExchange
   readonly locations: MemberLocations
+  readonly #versions: ToldVersions
   readonly #peers: PeerTable
   /** See {@link PermittedUnits}. */
   readonly permits: PermittedUnits
@@ -109,13 +112,13 @@ export class FleetGroup {
       onNative: (image, unit, { length }) => this.#counters.fromOrigin('own', image.id, unit, length),
     })
     this.#permitsTask = new PeriodicTask(permitsEveryMs, () => this.permits.revise(), parts.every)
-    this.profiles = new ProfileExchange({
-      view: this.view,
-      own: parts.ownProfiles,
-      logger: parts.logger,
-      messagesOf: member => this.#peers.of(member).channel,
-      isUsable: member => this.#peers.isUsable(member),
-    })
+    const members = {
+      ...{ view: this.view, logger: parts.logger },
+      messagesOf: (member: KnownMember) => this.messagesOf(member),
+      isUsable: (member: KnownMember) => this.#peers.isUsable(member),
+    }
+    this.profiles = new ProfileExchange({ ...members, own: parts.ownProfiles })
+    this.#versions = new ToldVersions({ ...members, after: parts.after })
     this.locations = new MemberLocations({
       view: this.view,
       blockBytes,
@@ -192,6 +195,7 @@ export class FleetGroup {
       originPace,
       originReads: this.originReads,
       reached: new ReachedOrigin({ inner, reach, relay, now, after }),
+      names: new ReachedNames({ inner, reach, versions: this.#versions, after }),
       now,
       sharesImage: () => this.hasOthers,
       onOrigin: (reason, { image, unit, target }) => {
@@ -262,6 +266,7 @@ export class FleetGroup {
       hedges: sumOfBudgets(this.#budget.counters, this.#originBudget.counters),
       audits: this.#auditCounters(),
       profiles: this.profiles.counters,
+      versions: this.#versions.counters,
       promotions,
     }
   }

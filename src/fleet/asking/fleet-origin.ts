@@ -1,6 +1,6 @@
 /**
  * Fleet origin: an Origin around the whole chain of one origin, whose reads ask the members of the group first. Names,
- * facts, digests and holes are the origin's own.
+ * facts, digests and holes are the origin's own; members tell the facts of an image where the origin does not answer.
  *
  * It belongs below read-ahead, so that what is fetched ahead comes from members, too. A read is split by units; the
  * units that are ours to fetch go to the origin together.
@@ -9,11 +9,12 @@ import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import { endingWith } from '../../base/trace.ts'
-import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
+import type { FoundImage, Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
 import type { OriginPace } from './origin-pace.ts'
 import type { OriginReads } from './origin-reads.ts'
+import type { ReachedNames } from './reached-names.ts'
 import type { ReachedOrigin } from './reached-origin.ts'
 import type { OriginReason, UnitRange, UnitReader } from './unit-reader.ts'
 
@@ -23,6 +24,7 @@ export interface FleetOriginContext {
   readonly originPace: OriginPace
   readonly originReads: Pick<OriginReads, 'begin'>
   readonly reached: Pick<ReachedOrigin, 'read' | 'close'>
+  readonly names: Pick<ReachedNames, 'lookup'>
   readonly now: () => number
   /** Do members take part in reads of this image? */
   sharesImage(image: Image): boolean
@@ -68,6 +70,10 @@ export class FleetOrigin extends ForwardingOrigin {
     } finally {
       onReads(-1)
     }
+  }
+
+  override lookup(key: string, options: ReadOptions): Promise<FoundImage> {
+    return this.#parts.names.lookup(key, options)
   }
 
   override close(): Promise<void> {

@@ -11,6 +11,7 @@ import type { MemberCounters, PeerHealth, PeerHealthName } from './peer-health.t
 import type { PermitCounters } from './permitted-units.ts'
 import type { ProfileExchangeCounters } from './profile-exchange.ts'
 import type { SecondHandCounters } from './second-hand.ts'
+import type { ToldVersionCounters } from './told-versions.ts'
 import type { OriginReason } from './unit-reader.ts'
 
 /** A member, for operators. */
@@ -49,6 +50,7 @@ export interface FleetStatus {
   readonly hedges: HedgeBudget['counters']
   readonly audits: SecondHandCounters
   readonly profiles: ProfileExchangeCounters
+  readonly versions: ToldVersionCounters
   readonly promotions: GroupPromotionCounters
 }
 

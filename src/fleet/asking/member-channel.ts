@@ -49,7 +49,7 @@ export interface MemberMessage {
   readonly path: string
   readonly body: string | null
   /** The image that it is about; a member that does not know it looks it up. None when absent. */
-  readonly image?: Image
+  readonly image?: Pick<Image, 'origin' | 'key'>
   /** Longest answer that is read. */
   readonly bytesMax: number
 }

@@ -5,12 +5,11 @@
  * Members are asked at once, and the first profile counts. A profile is pushed behind the reads, one after the other.
  * Nothing here rejects: a host without a profile of others learns its own.
  */
-import { createHash } from 'node:crypto'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { GroupView, KnownMember } from '../group/group-view.ts'
-import { profileBodyBytesMax, profilePathPrefix } from '../wire/wire.ts'
+import { hashOfName, profileBodyBytesMax, profilePathPrefix } from '../wire/wire.ts'
 import { profileMsMax, profileRanks, pushesMax, pushMsMax } from './limits.ts'
 import type { MemberMessages } from './member-channel.ts'
 
@@ -149,11 +148,4 @@ export class ProfileExchange {
     const { near, far } = view.ranks(hash.slice(0, 32), 0)
     return (far ?? near).filter(member => member.id === view.own?.id || isUsable(member)).slice(0, profileRanks)
   }
-}
-
-/** See {@link profilePathPrefix}. */
-function hashOfName(origin: string, key: string): string {
-  return createHash('sha256')
-    .update(JSON.stringify([origin, key]))
-    .digest('hex')
 }

@@ -8,10 +8,13 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { profileSuffix } from '../../origin/contract/image-name.ts'
 import type { PromotionPart } from '../wire/promotion.ts'
+import type { ToldVersion } from '../wire/version.ts'
 import {
   entityTag,
+  hopsMax,
   keyHeader,
   type MemberHealth,
+  openerOfHops,
   parseImageKey,
   profileBodyBytesMax,
   wireVersion,
@@ -231,6 +234,7 @@ export class FleetService {
       const text = await this.#profileBeside(target.name.slice(0, -profileSuffix.length), signal)
       return text === null ? refuse(response, 404) : sendText(response, text)
     }
+    if (target.kind === 'version') return await this.#answerVersion(request, response, signal)
     const image = await this.#imageOf(target, request, signal)
     if (!image) return refuse(response, 404)
     if (target.kind === 'sums') return this.#images.sums(image, target.object, response)
@@ -244,9 +248,19 @@ export class FleetService {
     if (target.kind === 'name') return source.byName(target.name, { signal })
     if (target.kind !== 'image' && target.kind !== 'sums' && target.kind !== 'promotion') return null
     const known = source.byId(target.id)
-    const said = headers[keyHeader]
-    const key = known || typeof said !== 'string' ? null : parseImageKey(said)
-    return key ? source.byKey(key.origin, key.key, { signal }) : known
+    const key = known ? null : keyOf(headers)
+    return key ? source.byKey(key.origin, key.key, { signal, opener: lastHop }) : known
+  }
+
+  /** A member that does not reach the origin asks: this host answers for the origin, or not at all. */
+  async #answerVersion({ headers }: IncomingMessage, response: ServerResponse, signal: LightAbortSignal) {
+    const key = keyOf(headers)
+    const known = key && (await this.#parts.source.versionOf(key.origin, key.key, { signal, opener: lastHop }))
+    if (!known) return refuse(response, key ? 404 : 400)
+    const { image, ageMs, isFresh } = known
+    const { sizeBytes, validator, modifiedMs } = image
+    const version: ToldVersion = { sizeBytes, validator, modifiedMs, ageMs, isFresh }
+    sendText(response, JSON.stringify(version))
   }
 
   /** The profile that was learned here, as another parentfs looks for it beside the image. */
@@ -286,6 +300,14 @@ export class FleetService {
       state: this.#state,
     }
   }
+}
+
+/** A lookup for another host leads to no further member. */
+const lastHop = openerOfHops(hopsMax)
+
+function keyOf(headers: IncomingMessage['headers']) {
+  const said = headers[keyHeader]
+  return typeof said === 'string' ? parseImageKey(said) : null
 }
 
 function gatekeeperOf({ tls, token, isOpen }: ServingSettings): Gatekeeper {

@@ -19,6 +19,14 @@ export interface SourceEntry {
   readonly image: Image | null
 }
 
+/** The version of a name, as the origin has said. */
+export interface KnownVersion {
+  readonly image: Image
+  /** Milliseconds since then; null: it was in an earlier run. */
+  readonly ageMs: number | null
+  readonly isFresh: boolean
+}
+
 /** See src/cache/served-images.ts for the errors of each. */
 export interface ImageSource {
   readonly blockBytes: number
@@ -26,6 +34,7 @@ export interface ImageSource {
   readonly mayBring: boolean
   byId(imageId: string): Image | null
   byKey(origin: string, key: string, options: SourceOptions): Promise<Image | null>
+  versionOf(origin: string, key: string, options: SourceOptions): Promise<KnownVersion | null>
   byName(name: string, options: SourceOptions): Promise<Image>
   list(path: string, options: SourceOptions): Promise<Iterable<SourceEntry> | null>
   /** The URL to which another host is sent, if it `reaches` that; null: the image is served here. */

@@ -3,6 +3,7 @@
  */
 import { isImageKey } from '../../origin/contract/image-name.ts'
 import { type PromotionPart, promotionParts } from '../wire/promotion.ts'
+import { versionPath } from '../wire/version.ts'
 import { healthPath, imagePathPrefix, namePathPrefix, profilePathPrefix } from '../wire/wire.ts'
 
 export type RequestTarget =
@@ -13,12 +14,14 @@ export type RequestTarget =
   /** The path is empty, or ends in a slash. */
   | { readonly kind: 'listing'; readonly path: string }
   | { readonly kind: 'profile'; readonly hash: string }
+  | { readonly kind: 'version' }
   | { readonly kind: 'health' }
 
 /** @returns null where there is no such place */
 export function targetOf(url: string): RequestTarget | null {
   const [path, query = ''] = splitAt(url, '?')
   if (path === healthPath) return { kind: 'health' }
+  if (path === versionPath) return { kind: 'version' }
   if (path.startsWith(imagePathPrefix)) return imageTarget(path.slice(imagePathPrefix.length), query)
   if (path.startsWith(profilePathPrefix)) {
     const hash = path.slice(profilePathPrefix.length)

@@ -3,6 +3,7 @@
  *
  * HTTP/1.1 over TLS 1.3. Every path of an image is also a plain location for any HTTP client.
  */
+import { createHash } from 'node:crypto'
 import { KiB, MiB } from '../../base/limits.ts'
 
 /** Version of the format, in the answer of {@link healthPath}. */
@@ -14,7 +15,7 @@ export const imagePathPrefix = '/v1/image/'
 /** Images by name: `/v1/images/<name>`, each segment percent-encoded; the prefix alone is the listing in JSON. */
 export const namePathPrefix = '/v1/images/'
 
-/** Boot profiles: `/v1/profile/<64 hex digits>`, the SHA-256 of `JSON.stringify([origin, key])`. */
+/** Boot profiles: `/v1/profile/<64 hex digits>`, see {@link hashOfName}. */
 export const profilePathPrefix = '/v1/profile/'
 
 export const healthPath = '/v1/health'
@@ -83,6 +84,13 @@ export function imagePath(imageId: string): string {
 /** The path of an image by its name as it is shown: slashes separate, all else is encoded. */
 export function namePath(name: string): string {
   return namePathPrefix + name.split('/').map(encodeURIComponent).join('/')
+}
+
+/** The SHA-256 of the name of an image at its origin, for ranks of names and paths of profiles. */
+export function hashOfName(origin: string, key: string): string {
+  return createHash('sha256')
+    .update(JSON.stringify([origin, key]))
+    .digest('hex')
 }
 
 /** The strong entity tag of an image. */

@@ -25,9 +25,13 @@ export interface ReadOptions {
 
 /**
  * Facts of an image that was looked up. A sequential image is one that its origin sends from the front alone: it has
- * no ranges of it.
+ * no ranges of it. Facts may be those that another host of the group has heard, where the origin does not answer here.
  */
-export type FoundImage = ImageFacts & { readonly isSequential?: true }
+export type FoundImage = ImageFacts & {
+  readonly isSequential?: true
+  /** Id of the member by whose word they are; absent: the origin said so. */
+  readonly toldBy?: string
+}
 
 /** Takes the next bytes of an image, which are its own until it resolves; then more come. */
 export type TakeBytes = (bytes: Uint8Array) => Promise<void> | void

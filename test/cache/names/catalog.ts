@@ -5,7 +5,8 @@
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { Catalog, type CatalogOptions } from '../../../src/cache/names/catalog.ts'
-import { absentMsMax } from '../../../src/cache/names/limits.ts'
+import { absentMsMax, doubtfulMsMax } from '../../../src/cache/names/limits.ts'
+import { openerOfHops } from '../../../src/fleet/wire/wire.ts'
 import { IndexDatabase } from '../../../src/index/index-database.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { MemoryEnvironment } from '../../fixtures/memory-environment.ts'
@@ -234,4 +235,71 @@ t.test('a name that is missing in a listing is asked for before it is believed t
   await catalog.catchUp(signal)
   t.equal(catalog.imageOfName(origin, 'a'), null)
   t.equal(origin.requests.at(-1), 'lookup a')
+})
+
+t.test('a member tells a version where the origin is away; the origin is asked as soon as it answers', async t => {
+  const { origin, clock, index, catalog, open, lookup } = world()
+  origin.toldBy = 'm2'
+  const told = await lookup()
+  t.same([catalog.toldBy(told.image), catalog.heardOf(told.image)], ['m2', null], 'a rumour is not passed on')
+  t.equal(index.name(origin.url, 'a'), told.image.id)
+  t.notMatch(told.image, { toldBy: 'm2' })
+  origin.failure = new CacheError('origin-away', 'not yet')
+  await catalog.catchUp(signal)
+  t.equal(catalog.toldBy(told.image), 'm2')
+  origin.failure = null
+  origin.toldBy = null
+  clock.nowMs = doubtfulMsMax
+  await catalog.catchUp(signal)
+  t.same([catalog.toldBy(told.image), catalog.imageOfName(origin, 'a')], [null, told])
+  t.match(catalog.heardOf(told.image), { image: told.image, ageMs: 0, isFresh: true })
+  clock.nowMs += freshMs
+  t.match(catalog.heardOf(told.image), { ageMs: freshMs, isFresh: false })
+  const { length } = origin.requests
+  await catalog.catchUp(signal)
+  t.equal(origin.requests.length, length, 'it is asked once')
+  t.match(open().heardOf(told.image), { ageMs: null, isFresh: false }, 'by an earlier run')
+})
+
+t.test('another version of the origin takes the place of the one that was told', async t => {
+  const { origin, catalog, lookup } = world()
+  origin.toldBy = 'm2'
+  const told = await lookup()
+  origin.toldBy = null
+  origin.put('a', 4096, 2)
+  await catalog.catchUp(signal)
+  const now = catalog.imageOfName(origin, 'a')!
+  t.not(now.image.id, told.image.id)
+  t.same([catalog.superseded(), catalog.toldBy(now.image), catalog.toldBy(told.image)], [[told], null, null])
+  origin.remove('a')
+  origin.put('b', 4096, 3)
+  origin.toldBy = 'm2'
+  await lookup('b')
+  origin.toldBy = null
+  origin.remove('b')
+  await catalog.catchUp(signal)
+  t.equal(catalog.imageOfName(origin, 'b'), null, 'it denies the name')
+})
+
+t.test('the index comes before members: a known name keeps its version while the origin is away', async t => {
+  const { origin, clock, catalog, lookup } = world()
+  const known = await lookup()
+  origin.put('a', 4096, 2)
+  origin.toldBy = 'm2'
+  clock.nowMs = freshMs
+  t.equal(await lookup(), known)
+  t.same([catalog.toldBy(known.image), catalog.superseded()], [null, []])
+})
+
+t.test('a version that is told while the origin names another one is that one', async t => {
+  const { origin, catalog, index } = world()
+  origin.toldBy = 'm2'
+  const telling = catalog.lookup(origin, 'a', { signal })
+  origin.toldBy = null
+  origin.put('a', 4096, 2)
+  const [own, told] = await Promise.all([catalog.lookup(origin, 'a', { signal, opener: openerOfHops(0) }), telling])
+  t.equal(own.image.validator, 'seed 2')
+  t.equal(catalog.imageOfName(origin, 'a')?.image.id, own.image.id)
+  t.equal(index.name(origin.url, 'a'), own.image.id)
+  t.ok([own.image.validator, 'seed 1'].includes(told.image.validator))
 })

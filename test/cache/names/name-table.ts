@@ -7,7 +7,7 @@ const [one, two] = [{ url: 'memory://one' }, { url: 'memory://two' }]
 
 function named(origin: string, key: string, validator = '1') {
   const image = identify({ origin, key, sizeBytes: 1, validator, modifiedMs: 0 })
-  return { entry: { image, nodeId: 1n }, checkedMs: 7 }
+  return { entry: { image, nodeId: 1n }, checkedMs: 7, heardMs: null, toldBy: null }
 }
 
 t.test('a name of one origin is not that of another', async t => {

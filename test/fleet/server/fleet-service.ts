@@ -3,6 +3,7 @@ import t from 'tap'
 import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
 import type { PromotePart } from '../../../src/fleet/server/promotion-requests.ts'
 import { parsePromotionState, promotePath } from '../../../src/fleet/wire/promotion.ts'
+import { parseVersion, versionPath } from '../../../src/fleet/wire/version.ts'
 import { formatImageKey, imagePath, parseSums } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { forever } from '../../fixtures/rooms.ts'
@@ -251,4 +252,23 @@ t.test('a member promotes its part of an image as long as it is asked; a host in
   const alone = await openServing(t)
   const own = await alone.served.byName('a', { signal: forever })
   t.equal((await ask(alone.service.port, promotePath(own.id, 'all'), { method: 'POST' })).status, 404)
+})
+
+t.test('a member hears of the version of a name, and of none that only another member told', async t => {
+  const { service, origin, served } = await openServing(t)
+  const said = async (key: string | null, of = origin.url) => {
+    const headers = key === null ? {} : { 'parentfs-key': formatImageKey(of, key) }
+    return await ask(service.port, versionPath, { headers })
+  }
+  const { status, bytes } = await said('a')
+  t.equal(status, 200)
+  const version = parseVersion(bytes.toString())
+  t.match(version, { sizeBytes, validator: 'seed 1', isFresh: true })
+  t.match(await served.byName('a', { signal: forever }), { sizeBytes, validator: 'seed 1' })
+  t.same([(await said('none')).status, (await said('a', 'https://other/')).status], [404, 404])
+  t.equal((await said(null)).status, 400)
+  t.equal((await ask(service.port, versionPath, { token: null })).status, 401)
+  origin.put('told', 5)
+  origin.toldBy = 'm2'
+  t.equal((await said('told')).status, 404)
 })

@@ -1,12 +1,14 @@
 /**
- * Vanished names: names that went from a listing, each to be asked for before it is believed to be gone. An origin that
- * is away is left in peace for a while, and denies nothing.
+ * Doubtful names: names that the origin is to be asked for. They went from a listing, and are not believed to be gone
+ * yet; or a member of the group has told their version while the origin was away. An origin that does not answer is
+ * left in peace for a while, and denies nothing.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
+import { doubtfulMsMax } from './limits.ts'
 
-export interface VanishedNamesContext {
+export interface DoubtfulNamesContext {
   /** @throws CacheError as Catalog.lookup */
   ask(origin: Origin, name: string, signal: CancelSignal): Promise<unknown>
   freshMs(origin: Origin): number
@@ -14,12 +16,12 @@ export interface VanishedNamesContext {
   readonly now: () => number
 }
 
-export class VanishedNames {
-  readonly #parts: VanishedNamesContext
+export class DoubtfulNames {
+  readonly #parts: DoubtfulNamesContext
   readonly #names = new Map<string, { readonly origin: Origin; readonly name: string }>()
   #askAgainMs = 0
 
-  constructor(parts: VanishedNamesContext) {
+  constructor(parts: DoubtfulNamesContext) {
     this.#parts = parts
   }
 
@@ -43,7 +45,7 @@ export class VanishedNames {
       } catch (error) {
         // Whatever else it says is an answer, and another one comes with the next lookup.
         if (isCacheError(error, 'aborted', 'origin-away', 'origin-unreachable', 'origin-timeout', 'origin-failed')) {
-          this.#askAgainMs = now() + freshMs(origin)
+          this.#askAgainMs = now() + Math.min(doubtfulMsMax, freshMs(origin))
           return
         }
       }
