@@ -15,6 +15,7 @@
 #   make build                          dist/ and the native addon
 #   make man                            the manual pages, in dist/man (needs scdoc)
 #   make deb                            packages/parentfs_VERSION_ARCH.deb, with a Node.js of its own (docs/INSTALL.md)
+#   make deb ARCH=arm64                 the same for arm64, compiled here (needs g++-aarch64-linux-gnu)
 #   make image                          packages/parentfs_VERSION_ARCH.oci.tar, an OCI image of the package (needs root, podman)
 #   make test-guides                    the guides that run on hosts of a test, containers included: it makes an image first
 #   make walk                           runs the commands of docs/WALK.md on a bare Debian, and writes their output into it
@@ -73,7 +74,12 @@ man: dist/.built
 # A Debian package, with a Node.js of its own.
 deb: setup
 	@$(MAKE) --no-print-directory build man
-	@sh packaging/deb/build.sh
+ifneq ($(ARCH),)
+ifneq ($(ARCH),$(shell dpkg --print-architecture))
+	@$(MAKE) --no-print-directory -C native-bindings $(ARCH)
+endif
+endif
+	@ARCH=$(ARCH) sh packaging/deb/build.sh
 
 # An OCI image that mounts into the host: docs/INSTALL.md.
 image: deb

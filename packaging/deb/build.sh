@@ -1,17 +1,21 @@
 #!/bin/sh
-# Makes packages/parentfs_VERSION_ARCH.deb of the tree as it is built. VERSION= gives it another version, TO= another
-# place, COMPRESSION= other arguments of dpkg-deb than its own ("-Znone": quick and large).
+# Makes packages/parentfs_VERSION_ARCH.deb of the tree as it is built. ARCH= is the processor (this machine's): "make deb
+# ARCH=arm64" makes it elsewhere. VERSION= gives it another version, TO= another place, ADDONS= addons of another directory,
+# COMPRESSION= other arguments of dpkg-deb than its own ("-Znone": quick and large).
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
-arch=$(dpkg --print-architecture)
-case $arch in
-amd64) node=x64 ;;
-arm64) node=arm64 ;;
-*) echo "make deb: there is no Node.js for $arch here: amd64 and arm64 are known" >&2; exit 1 ;;
+here=$(dpkg --print-architecture)
+arch=${ARCH:-$here}
+case $here-$arch in
+amd64-amd64) node=x64 binutils=binutils ADDONS=${ADDONS:-native-bindings/build} ;;
+arm64-arm64) node=arm64 binutils=binutils ADDONS=${ADDONS:-native-bindings/build} ;;
+amd64-arm64) node=arm64 binutils=g++-aarch64-linux-gnu ADDONS=${ADDONS:-native-bindings/build/arm64} ;;
+*) echo "make deb: $arch cannot be made on $here: amd64 and arm64 make their own, and amd64 makes arm64" >&2; exit 1 ;;
 esac
-for tool in scdoc strip dpkg-shlibdeps; do
-  command -v "$tool" >/dev/null || { echo "make deb: $tool is missing: apt-get install scdoc binutils dpkg-dev" >&2; exit 1; }
+export ADDONS
+for tool in scdoc readelf $([ "$here" = "$arch" ] || echo aarch64-linux-gnu-strip); do
+  command -v "$tool" >/dev/null || { echo "make deb: $tool is missing: apt-get install scdoc binutils $binutils" >&2; exit 1; }
 done
 version=${VERSION:-$(sed -n 's/^  "version": "\(.*\)",$/\1/p' package.json)}
 work=$(mktemp -d)
@@ -61,10 +65,7 @@ sh packaging/deb/notices.sh "$(sh packaging/node-runtime.sh "$node")" "$lib" | g
 mkdir -p "$root/usr/share/lintian/overrides"
 cp packaging/deb/lintian-overrides "$root/usr/share/lintian/overrides/parentfs"
 
-mkdir -p "$work/debian"
-printf 'Source: parentfs\n\nPackage: parentfs\nArchitecture: %s\n' "$arch" >"$work/debian/control"
-needs=$(cd "$work" && dpkg-shlibdeps -O --ignore-missing-info -eroot/usr/lib/parentfs/bin/node \
-  $(cd "$work" && find root/usr/lib/parentfs -name 'parentfs*.node' -printf ' -e%p') 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+needs=$(sh packaging/deb/needs.sh "$lib/bin/node" "$lib"/native-bindings/build/*.node)
 size=$(du -sk --exclude=DEBIAN "$root" | cut -f1)
 sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@SIZE@/$size/" -e "s/@NEEDS@/$needs/" packaging/deb/control >"$root/DEBIAN/control"
 printf '/etc/parentfs/example.yaml\n' >"$root/DEBIAN/conffiles"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 for tool in podman chroot; do
   command -v "$tool" >/dev/null || { echo "make image: $tool is missing: apt-get install podman" >&2; exit 1; }
 done
-package=${PACKAGE:-$(ls -t packages/parentfs_*.deb | head -1)}
+package=${PACKAGE:-$(ls -t packages/parentfs_*_"$(dpkg --print-architecture)".deb | head -1)}
 to=${TO:-${package%.deb}.oci.tar}
 version=$(dpkg-deb -f "$package" Version)
 work=$(mktemp -d)

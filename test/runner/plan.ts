@@ -45,6 +45,7 @@ export const mounting: ReadonlySet<string> = new Set(['bench/demo', 'origin/ceph
 
 /** About how many seconds a file takes on two quiet cores, where that is far from what its kind takes. */
 export const weights: Readonly<Record<string, number>> = {
+  'debian-arm64': 10,
   'logs-and-traces': 10,
   'fleet/asking/hostile-members': 8,
   'fleet/asking/expired-trust': 12,
