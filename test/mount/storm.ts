@@ -78,6 +78,6 @@ t.test(
     }
     t.comment(`RssAnon ${(rssAnonBytes / MiB).toFixed(0)} MiB, aim 200`)
     t.ok(Math.min(...lags) < 8, 'half of the turns of the event loop are short, without the waits for a processor')
-    t.ok(rssAnonBytes < 300 * MiB, 'memory')
+    t.ok(rssAnonBytes < 230 * MiB, 'memory')
   },
 )

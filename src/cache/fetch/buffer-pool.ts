@@ -1,8 +1,9 @@
 /**
  * Buffer pool for bytes on their way from an origin. Buffers are lent, and reused once they are free: new ones for each
  * fetch would have V8 collect all of its heap every 32 MiB, which costs more than receiving and storing them
- * (docs/PERFORMANCE.md).
+ * (docs/PERFORMANCE.md). Lent and free ones together are as many bytes as were lent at once of late.
  */
+import { PeriodicTask } from '../../async/periodic-task.ts'
 
 /** A buffer that is lent to one holder or several. */
 export class PooledBuffer {
@@ -44,7 +45,7 @@ const sharedBytesMin = 2 ** 20
 export interface BufferPoolLimits {
   /** Bytes that are lent or kept for later: more than that is lent, and not kept. */
   readonly keptBytesMax: number
-  /** The time for which they are kept when nothing is given back. */
+  /** The time for which bytes are kept of which fewer are lent: this long, and twice as long at most. */
   readonly idleMs: number
 }
 
@@ -57,12 +58,16 @@ export class BufferPool {
   readonly #limits: BufferPoolLimits
   #lentBytes = 0
   #freeBytes = 0
-  #idle: NodeJS.Timeout | undefined
+  /** Most bytes that were lent at once since the last look, and between the two before it. */
+  #highestBytes = 0
+  #highestBytesBefore = 0
+  readonly #looks: PeriodicTask
 
   /** @param allocateShared makes memory that all threads see */
   constructor(limits: Partial<BufferPoolLimits> = {}, allocateShared = plainShared) {
     this.#allocateShared = allocateShared
     this.#limits = { ...limitsDefault, ...limits }
+    this.#looks = new PeriodicTask(this.#limits.idleMs, () => this.#look())
   }
 
   /** Is more lent than would be kept? */
@@ -79,10 +84,11 @@ export class BufferPool {
   lend(bytes: number): PooledBuffer {
     if (bytes < keptBytesMin) return new PooledBuffer(Buffer.allocUnsafeSlow(bytes), () => {})
     const size = 2 ** Math.ceil(Math.log2(bytes))
-    const whole = this.#take(size) ?? this.#allocate(size)
-    this.#lentBytes += size
+    const whole = this.#take(size) ?? this.#take(2 * size) ?? this.#allocate(size)
+    this.#lentBytes += whole.length
+    this.#highestBytes = Math.max(this.#highestBytes, this.#lentBytes)
     return new PooledBuffer(whole.subarray(0, bytes), mayBeUsedAgain => {
-      this.#lentBytes -= size
+      this.#lentBytes -= whole.length
       if (mayBeUsedAgain) this.#keep(whole)
     })
   }
@@ -98,24 +104,35 @@ export class BufferPool {
   }
 
   #keep(buffer: Uint8Array): void {
-    const excess = () => this.#lentBytes + this.#freeBytes + buffer.length - this.#limits.keptBytesMax
     // Those of other lengths have been free for longer: a stream that has found its pace never takes them again.
-    for (const [size, alike] of this.#free) {
-      if (size !== buffer.length) while (excess() > 0 && alike.pop()) this.#freeBytes -= size
-    }
-    if (excess() > 0) return
+    this.#drop(this.#excessBytes + buffer.length, buffer.length)
+    if (this.#excessBytes + buffer.length > 0) return
     const alike = this.#free.get(buffer.length) ?? []
     alike.push(buffer)
     this.#free.set(buffer.length, alike)
     this.#freeBytes += buffer.length
-    if (this.#idle) this.#idle.refresh()
-    else this.#idle = setTimeout(() => this.#dropAll(), this.#limits.idleMs).unref()
+    this.#looks.start()
   }
 
-  #dropAll(): void {
-    this.#idle = undefined
-    this.#free.clear()
-    this.#freeBytes = 0
+  /** Bytes over those that are worth keeping; negative when there is room. */
+  get #excessBytes(): number {
+    const wantedBytes = Math.max(this.#highestBytes, this.#highestBytesBefore)
+    return this.#lentBytes + this.#freeBytes - Math.min(wantedBytes, this.#limits.keptBytesMax)
+  }
+
+  /** Drop so many free bytes as far as there are any, and none of the length `spared`. */
+  #drop(bytes: number, spared = 0): void {
+    let left = bytes
+    for (const [size, alike] of this.#free) {
+      for (; size !== spared && left > 0 && alike.pop(); left -= size) this.#freeBytes -= size
+    }
+  }
+
+  #look(): void {
+    this.#highestBytesBefore = this.#highestBytes
+    this.#highestBytes = this.#lentBytes
+    this.#drop(this.#excessBytes)
+    if (this.#freeBytes === 0) this.#looks.stop()
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Limits of daemon/supervisor/: each with its unit last and the reason or the sum that led to it.
  */
+import { KiB, MiB } from '../../base/limits.ts'
 import { messageBytesMax } from '../ipc/limits.ts'
 
 /** The time a worker may take from its start until everything but the mount is up: index and origin included. */
@@ -21,6 +22,19 @@ export const threadpoolThreads = 8
  * larger machines. Source: V8 src/heap/heap-controller.cc, MemoryController::MaxGrowingFactor.
  */
 export const workerHeapMiBMax = 1024
+
+/**
+ * Half of V8's default: of the objects of a miss next to none outlive two collections, and the worker has three such
+ * spaces at most.
+ */
+export const workerSemiSpaceMiBMax = 8
+
+/**
+ * Free bytes that the allocator of a worker keeps at the end of an arena, and the longest piece that it cuts from one.
+ * V8 takes up to 36 MiB to optimize a large function, in small pieces, and gives all of them back at once.
+ */
+export const allocatorFreeBytesMax = 1 * MiB
+export const allocatorPieceBytesMax = 256 * KiB
 
 /**
  * Longest state that a service manager holds for the next supervisor, in bytes: the settings of a worker, and a few

@@ -12,7 +12,13 @@ import { LineChannel } from '../ipc/line-channel.ts'
 import type { ToSupervisor, ToWorker } from '../ipc/messages.ts'
 import { type OnIgnored, readerOfWorker } from '../ipc/validate-message.ts'
 import { workerChannelFd } from '../ipc/worker-descriptors.ts'
-import { threadpoolThreads, workerHeapMiBMax } from './limits.ts'
+import {
+  allocatorFreeBytesMax,
+  allocatorPieceBytesMax,
+  threadpoolThreads,
+  workerHeapMiBMax,
+  workerSemiSpaceMiBMax,
+} from './limits.ts'
 
 export interface WorkerProcess {
   readonly pid: number
@@ -34,6 +40,17 @@ export interface WorkerExit {
   readonly how: string
 }
 
+const heapArguments = [`--max-old-space-size=${workerHeapMiBMax}`, `--max-semi-space-size=${workerSemiSpaceMiBMax}`]
+
+/**
+ * Of glibc, which otherwise raises both with each large piece that it frees. Source: mallopt(3), "Environment
+ * variables".
+ */
+const allocatorSettings = {
+  MALLOC_TRIM_THRESHOLD_: String(allocatorFreeBytesMax),
+  MALLOC_MMAP_THRESHOLD_: String(allocatorPieceBytesMax),
+}
+
 /**
  * Start a worker; its standard error is ours.
  * @param main the program: see worker-binary.ts
@@ -43,10 +60,10 @@ export interface WorkerExit {
 export function startWorker(addon: Addon, main: string, workFd: number, start = spawn): WorkerProcess {
   const [ours, theirs] = socketPair(addon)
   const child = childOf(addon, ours, theirs, () =>
-    start(process.execPath, [...noInspectorArguments, `--max-old-space-size=${workerHeapMiBMax}`, main], {
+    start(process.execPath, [...noInspectorArguments, ...heapArguments, main], {
       cwd: '/',
-      // UV_THREADPOOL_SIZE only counts when it is there from the beginning.
-      env: { ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
+      // These only count when they are there from the beginning.
+      env: { ...allocatorSettings, ...process.env, UV_THREADPOOL_SIZE: String(threadpoolThreads) },
       stdio: ['ignore', 'ignore', 'inherit', theirs, 'pipe', workFd],
     }),
   )

@@ -57,6 +57,25 @@ t.test('free ones of another length make room for what comes back', async t => {
   const first = memory.lend(128 * KiB)
   memory.lend(64 * KiB)
   first.release()
-  t.equal(memory.freeBytes, 192 * KiB, 'two of the small ones have left')
+  t.equal(memory.freeBytes, 128 * KiB, 'the small ones have left: no more than 192 KiB were lent at once')
   t.equal(memory.lend(128 * KiB).bytes.buffer, first.bytes.buffer)
+})
+
+t.test('as many bytes are kept as were lent at once of late, whatever their lengths were', async t => {
+  const memory = new BufferPool({ idleMs: 60_000 })
+  for (const length of [64 * KiB, 128 * KiB, 256 * KiB]) {
+    const leases = Array.from({ length: (512 * KiB) / length }, () => memory.lend(length))
+    for (const lease of leases) lease.release()
+    t.equal(memory.freeBytes, 512 * KiB)
+  }
+})
+
+t.test('bytes that are free while others are lent go in time, too', async t => {
+  const memory = new BufferPool({ idleMs: 20 })
+  const [held, ...others] = Array.from({ length: 4 }, () => memory.lend(64 * KiB))
+  for (const lease of others) lease.release()
+  t.equal(memory.freeBytes, 192 * KiB)
+  await until(() => memory.freeBytes === 0, patienceMs, 'an end of the free ones')
+  held!.release()
+  t.equal(memory.freeBytes, 64 * KiB)
 })

@@ -45,6 +45,21 @@ t.test('what a worker says that is no message is not heard', async t => {
   t.same(ignored, [' unknown', 'toString unknown', 'negotiated malformed', 'capacity malformed'])
 })
 
+t.test('a worker keeps little free memory, unless its surroundings say otherwise', async t => {
+  const settings = `process.env.MALLOC_TRIM_THRESHOLD_, process.env.MALLOC_MMAP_THRESHOLD_,
+    process.execArgv.find(each => each.includes('semi'))`
+  const said = `channel.end(JSON.stringify({ type: [${settings}].join() }) + '\\n')`
+  for (const [told, expected] of [
+    [{}, '1048576,262144,--max-semi-space-size=8 unknown'],
+    [{ MALLOC_TRIM_THRESHOLD_: '9' }, '9,262144,--max-semi-space-size=8 unknown'],
+  ] as const) {
+    t.intercept(process, 'env', { value: { ...process.env, ...told } })
+    const { worker, ignored } = begin(t, said)
+    await worker.exited
+    t.same(ignored, [expected])
+  }
+})
+
 t.test('a worker that dies leaves nothing open here, and is told nothing', async t => {
   const before = descriptorsOf(process.pid).length
   const { worker } = begin(t, 'setInterval(() => {}, 1000)')
