@@ -12,7 +12,7 @@ import { readTrace, type TracedRead } from '../fixtures/traces.ts'
 
 const blockBytes = 64 * 1024
 const MiB = 1024 ** 2
-const limits = { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 256, waitRunMin: 4 }
+const limits = { runMin: 8, requestMin: 4, windowMin: 2, windowMax: 256, waitRunMin: 4 }
 /** Blocks of one request of a stream, of which the first is a witness. */
 const pieceBlocks = 8
 

@@ -7,11 +7,6 @@ import { KiB, MiB } from '../../base/limits.ts'
  */
 export const prefetchRunBytesMin = 512 * KiB
 /**
- * The gapless run from which on the window of a reader that waits doubles at each trip: of less there is much in a
- * boot, where that had a tenth more of the bytes fetched in vain.
- */
-export const prefetchSteepRunBytesMin = 2 * MiB
-/**
  * The gapless run from which on as much is fetched ahead of a reader that waits as the path carries in the time of a
  * wait, and the operator's multiple of the run at most. Of the recorded boots fewer reads wait then, for as many bytes.
  */

@@ -14,7 +14,6 @@ import {
   prefetchRequestMs,
   prefetchRequestMsMax,
   prefetchRunBytesMin,
-  prefetchSteepRunBytesMin,
   prefetchWaitRunBytesMin,
   prefetchWindowBytesMin,
   prefetchWindowRequestsMax,
@@ -42,6 +41,8 @@ export interface SeenByteRead {
   readonly stalled: boolean
   /** Did it need blocks that were neither held nor on their way? */
   readonly missed: boolean
+  /** Does a session thread fetch what it needs? */
+  readonly isNative?: boolean | undefined
 }
 
 export interface PrefetcherContext extends PrefetchQueueContext {
@@ -98,7 +99,7 @@ export class Prefetcher {
   }
 
   /** A reader has asked for something; what it needs is on its way by now. */
-  onRead(stored: StoredImage, { offset, length, stalled, missed }: SeenByteRead): void {
+  onRead(stored: StoredImage, { offset, length, stalled, missed, isNative }: SeenByteRead): void {
     const { blockBytes } = stored.geometry
     const from = Math.floor(offset / blockBytes)
     const to = Math.ceil((offset + length) / blockBytes)
@@ -106,7 +107,7 @@ export class Prefetcher {
     const { predictor, around } = this.#observed(stored)
     if (missed) around.missed((to - from) * blockBytes)
     const aroundBytesMax = () => Math.min(this.#parts.windowBytesMax(), around.bytesMax(this.#parts.pathOf(stored)))
-    const wish = predictor.observe({ from, to, stalled, missed }, this.#limits(stored), aroundBytesMax)
+    const wish = predictor.observe({ from, to, stalled, missed, isNative }, this.#limits(stored), aroundBytesMax)
     if (!wish) return
     const { stream, spans } = wish
     const { stream: ofStreams } = this.#accuracy
@@ -168,10 +169,10 @@ export class Prefetcher {
     const windowMin = Math.max(2, prefetchWindowBytesMin / blockBytes)
     return {
       runMin: Math.max(2, prefetchRunBytesMin / blockBytes),
-      steepMin: prefetchSteepRunBytesMin / blockBytes,
       waitBlocks: isBusy(path) ? 0 : path.bytesPerWait / blockBytes,
       waitRunMin: prefetchWaitRunBytesMin / blockBytes,
       waitRunsMax: this.#parts.readAroundOf(stored).runsMax,
+      requestMin: prefetchRequestBytesMin / blockBytes,
       windowMin,
       windowMax: Math.max(windowMin, Math.floor((bytesMax * this.#accuracy.stream.scale) / blockBytes)),
     }

@@ -20,13 +20,15 @@ export interface SeenRead extends Span {
   readonly stalled: boolean
   /** Did it need blocks that had not been fetched, or that have gone since? */
   readonly missed: boolean
+  /** A session thread fetched what it needed, maybe before that was wished for: nothing is lost. */
+  readonly isNative?: boolean | undefined
 }
 
 export interface StreamLimits {
   /** Blocks that a reader has come without a gap before anything is fetched ahead of it: less is a small file. */
   readonly runMin: number
-  /** Blocks of such a run from which on a reader that waits has twice as many fetched ahead at each trip. */
-  readonly steepMin: number
+  /** Blocks of the least request: a smaller one would cost as much. */
+  readonly requestMin: number
   /** Blocks that are fetched ahead of a new stream, and of one that has gone on for long. */
   readonly windowMin: number
   readonly windowMax: number
@@ -128,12 +130,12 @@ export class Stream {
   }
 
   /**
-   * Twice the window when the reader waits for us, or has come so far again; at most half of all it has come. A long
-   * run whose reader waits leaves a part of the path empty. Its window is at most all that it has come: it doubles at
-   * each trip, as TCP does. On a path that carries more in the time of a wait, it is that at once.
+   * Twice the window when the reader has come so far again; at most half of all it has come. A reader that waits leaves
+   * a part of the path empty: its window doubles at each trip, as TCP's does, and is at most all that it has come. On a
+   * path that carries more in the time of a wait, it is that at once.
    */
   grow(limits: StreamLimits, stalled: boolean): void {
-    const { runMin, steepMin, windowMin, windowMax } = limits
+    const { runMin, windowMin, windowMax } = limits
     const come = Math.abs(this.position - this.#start)
     const worth = stalled ? this.#worth(limits) : 0
     if (worth > this.window) {
@@ -142,7 +144,7 @@ export class Stream {
       return
     }
     const advanced = Math.abs(this.position - this.#grownAt)
-    const comeMin = this.window === 0 ? runMin : (stalled && come >= steepMin ? 2 : 4) * this.window
+    const comeMin = this.window === 0 ? runMin : (stalled ? 2 : 4) * this.window
     if (this.stride === 0 && come < comeMin) return
     if (this.window > 0 && !(stalled && advanced > 0) && advanced < this.window) return
     this.window = Math.min(windowMax, Math.max(windowMin, 2 * this.window))
@@ -196,7 +198,8 @@ export class StreamDetector {
   #continue(stream: Stream, read: SeenRead, limits: StreamLimits): StreamPrediction | null {
     this.#touch(stream)
     // Prefetched blocks that are missing have been evicted, or never found room.
-    const isLost = read.missed && stream.window > 0 && read.from >= stream.position && read.to <= stream.frontier
+    const isAhead = read.from >= stream.position && read.to <= stream.frontier
+    const isLost = read.missed && !read.isNative && stream.window > 0 && isAhead
     if (isLost) {
       stream.shrink()
       stream.frontier = read.to
@@ -209,7 +212,7 @@ export class StreamDetector {
     const from = Math.max(stream.frontier, stream.position)
     const to = stream.position + stream.window
     // Not for a little: pieces are to be large.
-    if (to - from < stream.window / 4) return null
+    if (to - from < Math.max(stream.window / 4, Math.min(stream.window / 2, limits.requestMin))) return null
     stream.frontier = to
     return { stream, spans: [{ from, to }] }
   }

@@ -210,7 +210,7 @@ export class MissReader {
 
   /** A session thread fetches what a read wants. */
   originReadBegun(image: Image, offset: number, length: number): void {
-    this.#readNatively(image, { offset, length, stalled: true, missed: true })
+    this.#readNatively(image, { offset, length, stalled: true, missed: true, isNative: true })
   }
 
   /** A session thread has answered a read with bytes of the origin, `ms` milliseconds after it came. */

@@ -3,7 +3,7 @@ import t from 'tap'
 import { AccessPredictor } from '../../../src/cache/prefetch/access-predictor.ts'
 
 const blockBytes = 64 * 1024
-const limits = { runMin: 8, steepMin: 32, windowMin: 2, windowMax: 64, waitBlocks: 0, waitRunMin: 4, waitRunsMax: 2 }
+const limits = { runMin: 8, requestMin: 4, windowMin: 2, windowMax: 64, waitBlocks: 0, waitRunMin: 4, waitRunsMax: 2 }
 const missed = (from: number) => ({ from, to: from + 1, stalled: true, missed: true })
 
 t.test('a sequence of reads is a stream, which is fetched ahead', async t => {

@@ -75,7 +75,7 @@ t.test('whoever wants what is being fetched ahead joins it', async t => {
   const eighth = read(7 * block, 4 * KiB)
   await until(() => rooms.cache.counters.prefetch.bytes > 0, patienceMs, 'read-prefetch')
   const before = origin.reads
-  const ninth = read(8 * block, 4 * KiB)
+  const ninth = read(8 * block, 4 * block)
   await until(() => origin.reads > before, patienceMs, 'more of it: the reader who joined shows that it is of use')
   const log = origin.requests.slice(1).map(line => Number(line.split(' ')[2]))
   t.equal(new Set(log).size, log.length, 'each place once')

@@ -2,7 +2,7 @@ import t from 'tap'
 import { type SeenRead, StreamDetector, type StreamPrediction } from '../../../src/cache/prefetch/stream-detector.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
 
-const limits = { runMin: 2, steepMin: 32, windowMin: 2, windowMax: 256, waitBlocks: 0, waitRunMin: 4, waitRunsMax: 2 }
+const limits = { runMin: 2, requestMin: 4, windowMin: 2, windowMax: 256, waitBlocks: 0, waitRunMin: 4, waitRunsMax: 2 }
 
 /** A read that waited for blocks that were never fetched. */
 function miss(from: number, count = 1): SeenRead {
@@ -185,4 +185,30 @@ t.test('a reader that does not wait has no more fetched for what the path carrie
   const streams = new StreamDetector()
   const quick = { ...limits, runMin: 8, waitBlocks: 512 }
   for (let k = 0; k < 7; k++) t.equal(streams.observe({ ...miss(k), stalled: false }, quick), null)
+})
+
+t.test('what session threads fetched before it was wished for is not lost, and the window goes on growing', async t => {
+  const streams = new StreamDetector()
+  const windows: number[] = []
+  for (let at = 0; at < 128; at += 2) {
+    const wish = streams.observe({ ...miss(at, 2), isNative: true }, { ...limits, runMin: 8 })
+    if (wish) windows.push(wish.stream.window)
+  }
+  t.same([...new Set(windows)], [4, 8, 16, 32, 64, 128])
+  t.same(
+    windows,
+    [...windows].sort((a, b) => a - b),
+    'it never shrinks',
+  )
+})
+
+t.test('a window is refilled by whole requests', async t => {
+  const streams = new StreamDetector()
+  const lengths: number[] = []
+  for (let at = 0; at < 24; at += 1) {
+    const { spans = [] } =
+      streams.observe({ ...miss(at), missed: at < 8 }, { ...limits, runMin: 8, windowMax: 8 }) ?? {}
+    for (const { from, to } of spans) lengths.push(to - from)
+  }
+  t.ok(lengths.length > 3 && lengths.slice(2).every(length => length >= limits.requestMin), `${lengths}`)
 })

@@ -209,7 +209,7 @@ t.test('what a session thread had of the origin counts as a miss, and is told of
   t.equal(origin.reads, 0)
   t.match(reader.counters.counts, { hits: 0, misses: 1, missBytes: 4096 })
   t.ok(reader.counters.of(image).missMs >= 5)
-  t.same(seen, [{ offset: 4096, length: 4096, stalled: true, missed: true }])
+  t.same(seen, [{ offset: 4096, length: 4096, stalled: true, missed: true, isNative: true }])
   reader.bufferTouched(image, 0, 10)
   t.same(seen[1], { offset: 0, length: 10, stalled: false, missed: false })
   t.match(reader.counters.counts, { hits: 0, misses: 1 }, 'the session counts what it answered')
