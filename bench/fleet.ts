@@ -43,6 +43,8 @@ interface Boot {
   readonly originBytes: number
   readonly longestMs: number
   readonly cpuSeconds: number
+  /** Bytes of the origin that a group asked for, by reason. */
+  readonly reasons: Readonly<Record<string, number>>
 }
 
 /** Prepares what a host reads in place of the origin, and the settings of its group. */
@@ -96,7 +98,7 @@ try {
   await mkdir(images)
   await writeTouched(join(images, 'boot.raw'), await readReplay(values.trace))
   console.log(
-    '| sharing | hosts | slowest, s | origin, MB | longest read, ms | processor seconds |\n|---|---|---|---|---|---|',
+    '| sharing | hosts | slowest, s | origin, MB | longest read, ms | processor seconds | MB by reason |\n|---|---|---|---|---|---|---|',
   )
   for (const name of values.only.split(',')) await measure(images, sharings[name]!)
 } finally {
@@ -109,8 +111,10 @@ async function measure(images: string, { what, share }: (typeof sharings)[string
     for (const [row, boot] of await bootGroup(images, share)) rows.set(row, [...(rows.get(row) ?? []), boot])
   }
   for (const [row, boots] of rows) {
-    const of = (part: keyof Boot, scale = 1) => spread(boots.map(boot => boot[part] * scale))
-    const figures = [of('seconds'), of('originBytes', 1e-6), of('longestMs'), of('cpuSeconds')]
+    const of = (part: Exclude<keyof Boot, 'reasons'>, scale = 1) => spread(boots.map(boot => boot[part] * scale))
+    const reasons = boots.map(boot => Object.entries(boot.reasons).filter(([, bytes]) => bytes > 0))
+    const said = reasons.map(each => each.map(([reason, bytes]) => `${reason} ${(bytes * 1e-6).toFixed(0)}`).join(', '))
+    const figures = [of('seconds'), of('originBytes', 1e-6), of('longestMs'), of('cpuSeconds'), said.join('; ')]
     console.log(`| ${what} | ${row} | ${figures.join(' | ')} |`)
   }
 }
@@ -175,6 +179,7 @@ async function boot(
   readers: readonly PreparedHost[],
   all: readonly PreparedHost[],
 ): Promise<Boot> {
+  const reasonsBefore = await reasonsOf(all)
   const pids = all.flatMap(({ allPids }) => allPids)
   await origin.reset()
   const before = cpuSecondsOf(pids)
@@ -185,10 +190,25 @@ async function boot(
     }),
   )
   if (played.some(({ wrong }) => wrong > 0)) throw new Error('reads were wrong')
+  const reasonsAfter = await reasonsOf(all)
+  const reasons = Object.entries(reasonsAfter).map(([reason, bytes]) => [reason, bytes - (reasonsBefore[reason] ?? 0)])
   return {
     seconds: Math.max(...played.map(({ seconds }) => seconds)),
     originBytes: (await origin.counters()).bytes,
     longestMs: Math.max(...played.flatMap(({ latenciesMs }) => latenciesMs)),
     cpuSeconds: cpuSecondsOf(pids) - before,
+    reasons: Object.fromEntries(reasons),
   }
+}
+
+/** Of all hosts together; empty where they are no group. */
+async function reasonsOf(hosts: readonly PreparedHost[]): Promise<Record<string, number>> {
+  const sum: Record<string, number> = {}
+  for (const { mountpoint } of hosts) {
+    const answer = await requestFleet(socketPath(mountpoint, trustedRuntimeDirectory()))
+    const { originBytes = {}, native = null } = answer?.fleet ?? {}
+    const all = native === null ? originBytes : { ...originBytes, natively: native.bytes }
+    for (const [reason, bytes] of Object.entries<number>(all)) sum[reason] = (sum[reason] ?? 0) + bytes
+  }
+  return sum
 }

@@ -9,6 +9,7 @@ import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import { countOf, type Image, runsOf } from '../base/image.ts'
 import type { OriginReads } from '../fleet/asking/origin-reads.ts'
+import { toldUnitsBytesMax, unitBlocks } from '../fleet/wire/wire.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
 import type { Store } from '../store/store.ts'
@@ -50,10 +51,18 @@ export interface ServedEntry {
   readonly image: Image | null
 }
 
+/** The group of this host. */
+export interface ServedGroup {
+  /** Reads of origins under way. */
+  readonly originReads: Pick<OriginReads, 'covers' | 'rangesOf'>
+  /** Does this host know that a member has ranks? */
+  hasRanks(memberId: string): boolean
+}
+
 export class ServedImages {
   readonly #parts: ServedImagesContext
-  /** Reads of origins under way; null: this host is in no group. */
-  originReads: Pick<OriginReads, 'covers'> | null = null
+  /** Null: this host is in no group. */
+  group: ServedGroup | null = null
 
   constructor(parts: ServedImagesContext) {
     this.#parts = parts
@@ -163,9 +172,37 @@ export class ServedImages {
       const missing = arrived.reduce((mask, fetch) => mask & ~fetch.blocks, lacking)
       return runsOf(missing).every(run => {
         const { offset: from, length: bytes } = stored.geometry.bytesOf(object, run)
-        return this.originReads?.covers(image.id, from, bytes) === true
+        return this.group?.originReads.covers(image.id, from, bytes) === true
       })
     })
+  }
+
+  /**
+   * The units of an image that are here or on their way from the origin, a bit each, for a member that owns some since
+   * lately.
+   * @returns null where this host does not know of that member yet, or the image is too large
+   */
+  unitsFor(memberId: string, image: Image): Uint8Array | null {
+    const { group } = this
+    const unitBytes = unitBlocks * this.blockBytes
+    const bytes = Math.ceil(image.sizeBytes / unitBytes / 8)
+    if (!group?.hasRanks(memberId) || bytes > toldUnitsBytesMax) return null
+    const units = Buffer.alloc(bytes)
+    const set = (from: number, to: number) => {
+      for (let unit = Math.floor(from / unitBytes); unit * unitBytes < to; unit++) units[unit >> 3]! |= 1 << (unit & 7)
+    }
+    for (const { from, to } of group.originReads.rangesOf(image.id)) set(from, to)
+    const stored = this.#parts.store.find(image.id)
+    for (let object = 0; stored && object < stored.geometry.objects; object++) {
+      const all = stored.geometry.blocksOf(object)
+      const coming = this.#parts.fetches.overlapping(stored, object, all).filter(({ hasArrived }) => hasArrived)
+      const here = stored.held(object) | stored.file.comingBlocks(object)
+      for (const run of runsOf(coming.reduce((mask, { blocks }) => mask | blocks, here))) {
+        const { offset, length } = stored.geometry.bytesOf(object, run)
+        set(offset, offset + length)
+      }
+    }
+    return units
   }
 
   /**

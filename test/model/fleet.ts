@@ -21,8 +21,15 @@ interface Storm {
 }
 
 /** A world in which `ailing` hosts, each the owner of a unit, have an ailment. */
-async function stormOf(t: Test, hosts: number, units: number, ailing: number, ailment: Ailment): Promise<Storm> {
-  const world = new FleetWorld({ hosts, units, random: seeded(seed) })
+async function stormOf(
+  t: Test,
+  hosts: number,
+  units: number,
+  ailing: number,
+  ailment: Ailment,
+  isNew = false,
+): Promise<Storm> {
+  const world = new FleetWorld({ hosts, units, random: seeded(seed), isNew })
   await world.open()
   t.teardown(() => world.close())
   const owners = new Set(Array.from({ length: units }, (_, unit) => world.ranksOf(unit)[0]![0]!))
@@ -56,6 +63,22 @@ t.test('few hosts read their own units at the origin by themselves, and no unit 
   t.equal(originReads, 64)
   t.ok(world.hosts.some(({ nativeReads }) => nativeReads > 0))
 })
+
+t.test(
+  'a group that is new: owners ask former ones no longer than needed, and no unit is read twice',
+  { timeout },
+  async t => {
+    const few = await stormOf(t, 4, 64, 0, 'dead', true)
+    t.equal(few.originReads, 64)
+    t.ok(few.world.hosts.some(({ nativeReads }) => nativeReads > 0))
+    const asked = few.world.hosts.reduce((sum, { formerQuestions }) => sum + formerQuestions, 0)
+    t.comment(`${asked} questions to former owners`)
+    t.ok(asked < 64, 'fewer than units')
+    const { world } = await stormOf(t, hostsAiling, units, 0, 'dead', true)
+    for (let unit = 0; unit < units; unit++)
+      t.equal(world.originReads.get(unit), world.ranksOf(unit).length, `unit ${unit}, once for each group`)
+  },
+)
 
 t.test('one in a hundred owners is dead, slow or lies: the others boot, and soon', { timeout }, async t => {
   const ailing = hostsAiling / 100

@@ -2,7 +2,7 @@
  * Native misses of hosts in a group: session threads read the units that their host owns at the origin by themselves.
  * All others come from members, and each byte leaves the origin about once.
  */
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { joiningMs } from '../../src/fleet/group/limits.ts'
 import { type FleetHost, FleetHosts, noFleetHosts as skip } from '../fixtures/fleet-hosts.ts'
 import { seed } from '../fixtures/seeded.ts'
@@ -16,35 +16,39 @@ async function nativeOf(hosts: readonly FleetHost[]) {
   return all.map(({ reads, bytes }) => ({ reads, bytes }))
 }
 
+async function areCold(t: Test, group: FleetHosts, hosts: readonly FleetHost[], image: string): Promise<void> {
+  const before = await group.originBytes()
+  const nativeBefore = await nativeOf(hosts)
+  const reports = await Promise.all(hosts.map((host, k) => host.sweeps(t, image, seed + k)))
+  t.same(
+    reports.flatMap(({ wrong }) => wrong),
+    [],
+    'no error, no wrong byte',
+  )
+  const share = ((await group.originBytes()) - before) / sizeBytes
+  const native = await nativeOf(hosts)
+  t.comment(`${share.toFixed(3)} of the unique bytes; ${native.map(({ reads }) => reads)} native reads`)
+  t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
+  t.ok(
+    native.some(({ reads }, k) => reads > nativeBefore[k]!.reads),
+    'hosts have missed natively',
+  )
+  for (const [k, host] of hosts.entries()) {
+    const { originBytes } = await host.fleet()
+    t.ok(originBytes.own >= native[k]!.bytes, 'native bytes are among those of its own units')
+  }
+}
+
 t.test('hosts in a group read their own units natively', { skip, timeout: 240_000 }, async t => {
-  const group = await FleetHosts.open(t, { sizeBytes, images: ['cold', 'later'] })
+  const group = await FleetHosts.open(t, { sizeBytes, images: ['new', 'cold', 'later'] })
   const hosts: FleetHost[] = []
   for (const name of ['h1', 'h2', 'h3']) hosts.push(await group.host(t, name, { fleet }))
   await Promise.all(hosts.map(host => host.knows(3)))
+  await t.test('a group that is new', t => areCold(t, group, hosts, 'new'))
   for (const host of hosts) await host.hasBeenMemberFor(2 * joiningMs)
   await Promise.all(hosts.map(host => host.knows(3)))
 
-  await t.test('three are cold at once', async t => {
-    const before = await group.originBytes()
-    const reports = await Promise.all(hosts.map((host, k) => host.sweeps(t, 'cold', seed + k)))
-    t.same(
-      reports.flatMap(({ wrong }) => wrong),
-      [],
-      'no error, no wrong byte',
-    )
-    const share = ((await group.originBytes()) - before) / sizeBytes
-    const native = await nativeOf(hosts)
-    t.comment(`${share.toFixed(3)} of the unique bytes; ${native.map(({ reads }) => reads)} native reads`)
-    t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
-    t.ok(
-      native.some(({ reads }) => reads > 0),
-      'hosts have missed natively',
-    )
-    for (const [k, host] of hosts.entries()) {
-      const { originBytes } = await host.fleet()
-      t.ok(originBytes.own >= native[k]!.bytes, 'native bytes are among those of its own units')
-    }
-  })
+  await t.test('three are cold at once', t => areCold(t, group, hosts, 'cold'))
 
   await t.test('one that has left reads nothing natively', async t => {
     const [leaver, ...others] = hosts as [FleetHost, FleetHost, FleetHost]

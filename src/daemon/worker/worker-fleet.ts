@@ -102,7 +102,7 @@ export class WorkerFleet {
       sentTo: id => service.sentTo(id),
       operations: cache.operations,
     })
-    cache.served.originReads = this.#group?.group.originReads ?? null
+    cache.served.group = this.#group?.group ?? null
     return this.#group
   }
 

@@ -21,6 +21,8 @@ export interface AskOrderContext {
   readonly hop: number
   /** Did we join so lately that others hold our units? */
   readonly isJoining: boolean
+  /** May a former owner have the unit, as far as it has told? All may when absent. */
+  readonly mayHold?: (member: KnownMember) => boolean
   /** Drawn for this host and unit, in [0, 1). */
   readonly draw: number
   /** Ids of members that this read has asked; the order adds to it. */
@@ -34,7 +36,7 @@ export interface AskStep {
 }
 
 /** Next ranks that a host which has just joined takes for former owners: others may have joined beside it. */
-const formerOwnersMax = 3
+export const formerOwnersMax = 3
 
 /** Children of a rank in the tree of replicas. */
 const treeWidth = 4
@@ -61,7 +63,9 @@ export class AskOrder {
     this.#lower = this.rank === null ? members : members.slice(0, this.rank)
     const leaving = this.rank === 0 ? usable(ranks.leaving ?? []).map(member => ({ member, rank: 0, fill: false })) : []
     const next = this.rank === 0 && isJoining ? members.slice(1, 1 + formerOwnersMax) : []
-    this.#former = [...leaving, ...next.map((member, k) => ({ member, rank: k + 1, fill: false }))]
+    const former = [...leaving, ...next.map((member, k) => ({ member, rank: k + 1, fill: false }))]
+    const { mayHold } = parts
+    this.#former = mayHold ? former.filter(({ member }) => mayHold(member)) : former
   }
 
   /** Is the origin our part, and no member's? */

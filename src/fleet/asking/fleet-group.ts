@@ -15,6 +15,7 @@ import type { MemberRegistry } from '../registry/registry.ts'
 import { FleetCounters } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
 import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
+import { FormerUnits } from './former-units.ts'
 import type { GroupPromotionCounters } from './group-promotion.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import { permitsEveryMs } from './limits.ts'
@@ -83,6 +84,7 @@ export class FleetGroup {
   /** See {@link PermittedUnits}. */
   readonly permits: PermittedUnits
   readonly #permitsTask: PeriodicTask
+  readonly #former: FormerUnits
   readonly #budget: HedgeBudget
   readonly #originBudget: HedgeBudget
   readonly #counters = new FleetCounters()
@@ -106,7 +108,9 @@ export class FleetGroup {
     const { own, blockBytes, rack, now } = parts
     this.view = new GroupView({ own, blockBytes, rack, now })
     this.#peers = new PeerTable({ view: this.view, now, openChannel: member => parts.openChannel(member) })
+    this.#former = new FormerUnits(this.view)
     this.permits = new PermittedUnits({
+      former: this.#former,
       ...{ tables: parts.permitTables, view: this.view, blockBytes },
       isJoining: () => this.#isJoining,
       onNative: (image, unit, { length }) => this.#counters.fromOrigin('own', image.id, unit, length),
@@ -153,6 +157,12 @@ export class FleetGroup {
     return this.view.members.length > (this.view.own ? 1 : 0)
   }
 
+  /** Does this host know that a member has ranks? */
+  hasRanks(memberId: string): boolean {
+    const member = this.view.find(memberId)
+    return member?.state === 'up' && member.isListed
+  }
+
   /** Calls `then` now and at each change of {@link hasOthers}, as far as the registry tells of it. */
   followSharing(then: (isShared: boolean) => void): void {
     this.#onSharing = then
@@ -187,6 +197,8 @@ export class FleetGroup {
       originBudget: this.#originBudget,
       originPace,
       isJoining: () => this.#isJoining,
+      former: this.#former,
+      onFormerUnits: imageId => this.permits.told(imageId),
       random,
     })
     return new FleetOrigin(inner, {

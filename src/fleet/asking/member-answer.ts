@@ -10,7 +10,15 @@ import type { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { OwnTime } from '../../async/own-time.ts'
 import { messageOf } from '../../base/errors.ts'
 import { contentRangeOf, type Headers, headerOf } from '../../origin/http/protocol/response-headers.ts'
-import { entityTag, parseSums, replicasHeader, sumsHeader } from '../wire/wire.ts'
+import {
+  entityTag,
+  parseSums,
+  replicasHeader,
+  sumsHeader,
+  toldUnitsBytesMax,
+  unitBlocks,
+  unitsHeader,
+} from '../wire/wire.ts'
 import { memberStallBytesMin, memberStallMsMax } from './limits.ts'
 import type { AskedRange, AskOutcome } from './member-channel.ts'
 
@@ -41,6 +49,8 @@ export class MemberAnswer {
   /** Whole blocks whose checksums are right. */
   #goodBytes = 0
   #hasHead = false
+  /** Did it say that it works on it? */
+  #wasBrought = false
   #cancelTimer = () => {}
   #sinceBytes = 0
 
@@ -57,7 +67,9 @@ export class MemberAnswer {
 
   /** An interim head has come: the asker waits for as long as it wants to. */
   isAlive(): void {
-    if (!this.#hasHead) this.#cancelTimer()
+    if (this.#hasHead) return
+    this.#wasBrought = true
+    this.#cancelTimer()
   }
 
   /** @returns the outcome of an answer that is not the range; null: its body is to be received */
@@ -70,7 +82,10 @@ export class MemberAnswer {
       return { kind: 'busy', replicas: Number.isSafeInteger(replicas) ? replicas : 0 }
     }
     // 307: it sends all who ask to the origin, which this host knows.
-    if (status === 307 || status === 404 || status === 412) return { kind: 'absent' }
+    if (status === 307 || status === 404 || status === 412) {
+      const units = status === 404 ? this.#unitsIn(headers) : null
+      return units ? { kind: 'absent', units } : { kind: 'absent' }
+    }
     const wrong = (why: string): AskOutcome => ({ kind: 'wrong', why: `${this.#options.url}: ${why}` })
     if (status !== 206) return wrong(`answered with status ${status}`)
     if (headerOf(headers, 'etag') !== entityTag(image.id)) return wrong('sent another version')
@@ -108,7 +123,7 @@ export class MemberAnswer {
       }
       body.on('data', onData)
       body.once('error', broken)
-      body.once('end', () => (this.#isWhole ? end({ kind: 'bytes' }) : broken()))
+      body.once('end', () => (this.#isWhole ? end(this.#whole) : broken()))
       body.once('close', () => broken())
       exchange.addEventListener('abort', () => body.destroy())
     })
@@ -117,6 +132,19 @@ export class MemberAnswer {
   /** The connection ended, or could not be made. */
   brokenBy(why: string): AskOutcome {
     return { kind: 'lost', goodBytes: this.#goodBytes, why: `${this.#options.url}: ${why}` }
+  }
+
+  /** Only such a list as was asked for. */
+  #unitsIn(headers: Headers): Uint8Array | null {
+    const { image, asksUnits = false } = this.#range
+    const text = asksUnits ? headerOf(headers, unitsHeader) : null
+    const bytes = Math.ceil(image.sizeBytes / (unitBlocks * this.#options.blockBytes) / 8)
+    const units = text === null ? null : Buffer.from(text, 'base64')
+    return units?.length === bytes && bytes <= toldUnitsBytesMax ? units : null
+  }
+
+  get #whole(): AskOutcome {
+    return this.#wasBrought ? { kind: 'bytes', wasBrought: true } : { kind: 'bytes' }
   }
 
   get #isWhole(): boolean {

@@ -17,21 +17,23 @@ export interface AskedRange {
   readonly hop: number
   /** Is the member to bring what it lacks? */
   readonly fill: boolean
+  /** Is it to tell the units that it has, where it lacks these? Not when absent. */
+  readonly asksUnits?: boolean
 }
 
 /**
- * - `bytes`: the target has them, and each block its checksum
+ * - `bytes`: the target has them, and each block its checksum; were they brought from further on first?
  * - `busy`: ask another member; it knows of so many replicas
- * - `absent`: it has not got them, and was not to bring them, or has another version
+ * - `absent`: it has not got them, and was not to bring them, or has another version; the units that it has, where told
  * - `silent`: no head in time
  * - `lost`: it broke off, or was too slow; the first `goodBytes` of the target are whole blocks with right checksums
  * - `wrong`: bytes, checksums, version or length were not those that were asked for
  * - `aborted`: the asker has left
  */
 export type AskOutcome =
-  | { readonly kind: 'bytes' }
+  | { readonly kind: 'bytes'; readonly wasBrought?: true }
   | { readonly kind: 'busy'; readonly replicas: number }
-  | { readonly kind: 'absent' }
+  | { readonly kind: 'absent'; readonly units?: Uint8Array }
   | { readonly kind: 'silent' }
   | { readonly kind: 'lost'; readonly goodBytes: number; readonly why: string }
   | { readonly kind: 'wrong'; readonly why: string }

@@ -18,6 +18,7 @@ import {
   keyHeader,
   memberHeader,
   rankHeader,
+  unitsHeader,
 } from '../wire/wire.ts'
 import { memberAnswerBytesMax, memberConnectMsMax, memberRequestsMax, memberStallMsMax } from './limits.ts'
 import { ExchangeEnded, MemberAnswer, type MemberAnswerOptions } from './member-answer.ts'
@@ -86,7 +87,7 @@ export class MemberClient implements MemberChannel {
   }
 
   async #exchange(range: AskedRange, reception: MemberAnswer, exchange: LightAbortSignal): Promise<AskOutcome> {
-    const { image, offset, target, rank, hop, fill } = range
+    const { image, offset, target, rank, hop, fill, asksUnits = false } = range
     const headers = {
       range: `bytes=${offset}-${offset + target.length - 1}`,
       'if-match': entityTag(image.id),
@@ -95,6 +96,7 @@ export class MemberClient implements MemberChannel {
       [rankHeader]: String(rank),
       [hopHeader]: String(hop),
       [fillHeader]: fill ? 'yes' : 'no',
+      ...(asksUnits ? { [unitsHeader]: 'yes' } : {}),
     }
     const interim = new InterimResponses()
     const answer = await this.#send('GET', imagePath(image.id), headers, null, exchange, interim, () =>

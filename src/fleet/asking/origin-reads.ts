@@ -2,7 +2,8 @@
  * Origin reads under way: the ranges that this host is reading from origins now, by image. A former owner says by them
  * that a unit is coming, so that the new owner waits for it and does not read it from the origin once more.
  */
-interface OriginRead {
+/** Bytes [from, to) of an image. */
+export interface OriginRead {
   readonly from: number
   readonly to: number
 }
@@ -20,6 +21,11 @@ export class OriginReads {
       reads.delete(read)
       if (reads.size === 0 && this.#byImage.get(imageId) === reads) this.#byImage.delete(imageId)
     }
+  }
+
+  /** The ranges of an image that are being read. */
+  rangesOf(imageId: string): Iterable<OriginRead> {
+    return this.#byImage.get(imageId) ?? []
   }
 
   /** Is all of the range being read now? */

@@ -27,6 +27,9 @@ export class PeerHealth {
   readonly #now: () => number
   readonly #short = new LatencyWindow(samplesMax)
   readonly #long = new LatencyWindow(samplesMax)
+  /** Of answers with bytes that the member had. */
+  readonly #heldShort = new LatencyWindow(samplesMax)
+  readonly #heldLong = new LatencyWindow(samplesMax)
   #passedByMs = 0
   #untilMs = 0
   #isProbing = false
@@ -86,10 +89,12 @@ export class PeerHealth {
     this.#isProbing = false
   }
 
-  answered(bytes: number, ms: number): void {
+  /** @param wasBrought the member had to bring the bytes: that time is its origin's */
+  answered(bytes: number, ms: number, wasBrought = false): void {
     this.#bytes += bytes
     this.#late = 0
     this.#windowOf(bytes).add(ms)
+    if (!wasBrought) this.#heldWindowOf(bytes).add(ms)
     if (bytes > shortBytes && ms > 0) {
       const now = (bytes / ms) * 1000
       this.#bytesPerSecond = (this.#bytesPerSecond ?? now) + rateWeight * (now - (this.#bytesPerSecond ?? now))
@@ -128,9 +133,19 @@ export class PeerHealth {
     return window.size < samplesMin ? null : window.quantile(share)
   }
 
+  /** The median of the times of answers with bytes that it had; null: too few are known. */
+  heldMs(bytes: number): number | null {
+    const window = this.#heldWindowOf(bytes)
+    return window.size < samplesMin ? null : window.quantile(0.5)
+  }
+
   #well(): void {
     this.#passedByMs = 0
     this.#reason = ''
+  }
+
+  #heldWindowOf(bytes: number): LatencyWindow {
+    return bytes <= shortBytes ? this.#heldShort : this.#heldLong
   }
 
   #windowOf(bytes: number): LatencyWindow {

@@ -2,8 +2,8 @@
  * Permitted units: the units of each open image that session threads may read at the origin by themselves while this
  * host is in a group. They are the units whose reads would go to the origin without a question, whoever is well.
  *
- * Every change of the view revokes them at once; they are found anew afterwards. Units of members that are leaving, and
- * all units of a host that has just joined, are asked of former owners first.
+ * Every change of the view revokes them at once; they are found anew afterwards. Units of members that are leaving are
+ * asked of those first. A host that has just joined has the units that no former owner has, as those have told.
  */
 import { TimeSlice } from '../../async/time-slice.ts'
 import type { Image } from '../../base/image.ts'
@@ -12,14 +12,17 @@ import type { UnitPermits, UnitPermitTables } from '../../native/unit-permits.ts
 import type { FollowedImage, NativeRange, ReaderPermits } from '../../origin/contract/native-read-sources.ts'
 import type { GroupView } from '../group/group-view.ts'
 import { unitBlocks } from '../wire/wire.ts'
+import { formerOwnersMax } from './ask-order.ts'
+import type { FormerUnits } from './former-units.ts'
 import { permitBytesMax } from './limits.ts'
 
 export interface PermittedUnitsContext {
   readonly tables: UnitPermitTables
-  readonly view: Pick<GroupView, 'own' | 'ownership' | 'ownsAlone'>
+  readonly view: Pick<GroupView, 'own' | 'ownership' | 'ownsAlone' | 'ranks'>
   readonly blockBytes: number
   /** Did this host join so lately that others hold its units? */
   isJoining(): boolean
+  readonly former: Pick<FormerUnits, 'mayHold'>
   /** Bytes of a unit came within a permit. */
   onNative(image: Image, unit: number, range: NativeRange, ms: number): void
 }
@@ -94,6 +97,14 @@ export class PermittedUnits implements ReaderPermits {
     this.#find()
   }
 
+  /** A former owner has told its units of an image: there may be more to permit. */
+  told(imageId: string): void {
+    const image = this.#images.get(imageId)
+    if (!image || !this.#parts.isJoining()) return
+    image.of = null
+    this.#find()
+  }
+
   /** Resolves when every image has its permits. Never rejects. */
   async settled(): Promise<void> {
     await this.#finding
@@ -135,21 +146,27 @@ export class PermittedUnits implements ReaderPermits {
   }
 
   async #findOf(image: PermittedImage, turns: TimeSlice): Promise<void> {
-    const { view, isJoining } = this.#parts
     const of = this.#view
+    image.of = of
     const bits = Buffer.alloc(bytesOf(image.units))
-    for (let unit = 0; unit < image.units && !isJoining(); unit++) {
+    for (let unit = 0; unit < image.units; unit++) {
       if (turns.isOver) {
         await turns.yield()
         this.revise()
-        if (this.#view !== of || this.#images.get(image.id) !== image) return
+        if (image.of !== of || this.#images.get(image.id) !== image) return
       }
-      if (view.ownsAlone(image.id, unit)) bits[unit >> 3]! |= 1 << (unit & 7)
+      if (this.#isOrigins(image.id, unit)) bits[unit >> 3]! |= 1 << (unit & 7)
     }
     this.revise()
-    if (this.#view !== of) return
-    image.permits.replace(bits)
-    image.of = of
+    if (image.of === of) image.permits.replace(bits)
+  }
+
+  #isOrigins(imageId: string, unit: number): boolean {
+    const { view, isJoining, former } = this.#parts
+    if (!view.ownsAlone(imageId, unit)) return false
+    if (!isJoining()) return true
+    const { near, far } = view.ranks(imageId, unit)
+    return !(far ?? near).slice(1, 1 + formerOwnersMax).some(({ id }) => former.mayHold(id, imageId, unit))
   }
 
   #viewNow(): string {

@@ -12,6 +12,7 @@ import { abortedBy, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { GroupView, KnownMember } from '../group/group-view.ts'
 import { AskOrder, type AskStep } from './ask-order.ts'
+import type { FormerUnits } from './former-units.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
 import {
   failedMembersMax,
@@ -66,6 +67,9 @@ export interface UnitReaderContext {
   readonly originPace: OriginPace
   /** Did this host join so lately that others hold its units? */
   isJoining(): boolean
+  readonly former: FormerUnits
+  /** A former owner has told its units of an image. */
+  onFormerUnits(imageId: string): void
   /** The time that members may add to a read, and may the origin be asked because it is sooner? */
   settings(): { readonly patienceMs: number; readonly prefersSooner: boolean }
   readonly now: () => number
@@ -91,7 +95,7 @@ export class UnitReader {
 
   /** The order of members for a unit, as it would be asked now. */
   orderOf(imageId: string, unit: number, hop: number, asked = new Set<string>()): AskOrder {
-    const { view, isUsable, replicas, isJoining } = this.#parts
+    const { view, isUsable, replicas, isJoining, former } = this.#parts
     return new AskOrder({
       ranks: view.ranks(imageId, unit),
       ownId: view.own?.id ?? null,
@@ -99,6 +103,7 @@ export class UnitReader {
       replicas: () => replicas.of(imageId),
       hop,
       isJoining: isJoining(),
+      mayHold: ({ id }) => former.mayHold(id, imageId, unit),
       draw: drawOf(view.own?.id ?? '', imageId, unit),
       asked,
     })
@@ -214,19 +219,25 @@ export class UnitReader {
   }
 
   async #askOnce(step: AskStep, { image, offset, target, hop }: UnitRange, signal: CancelSignal): Promise<Contest> {
-    const { peerOf, now, budget, originBudget, settings, view } = this.#parts
+    const { peerOf, now, budget, originBudget, settings, view, former } = this.#parts
     const { channel, health } = peerOf(step.member)
     const { rank, fill } = step
     const startMs = now()
     health.begin()
     const options = { signal, headMsMax: settings().patienceMs / silentMembersMax }
-    const outcome = await channel.ask({ image, offset, target, rank, hop: hop + 1, fill }, options)
+    const { ownership } = view
+    const asksUnits = !fill && former.begin(step.member.id, image.id)
+    const outcome = await channel.ask({ image, offset, target, rank, hop: hop + 1, fill, asksUnits }, options)
     health.end()
+    if (asksUnits) {
+      const units = outcome.kind === 'absent' ? (outcome.units ?? null) : null
+      if (former.end(step.member.id, image.id, units, ownership)) this.#parts.onFormerUnits(image.id)
+    }
     if (outcome.kind === 'bytes') {
       this.#movedMs = now()
       budget.earn()
       originBudget.earn(view.members.length)
-      health.answered(target.length, now() - startMs)
+      health.answered(target.length, now() - startMs, outcome.wasBrought)
     } else if (outcome.kind === 'busy' || outcome.kind === 'absent') health.refused()
     else if (outcome.kind === 'silent') health.failed('no answer in time')
     else if (outcome.kind !== 'aborted') health.failed(outcome.why)
@@ -239,10 +250,11 @@ export class UnitReader {
     return nowMs - startMs < waitMsMax && nowMs - Math.max(startMs, this.#movedMs) < groupMovesMs
   }
 
+  /** Bytes that a member has to bring are late by the origin's own time: that says nothing of the member. */
   #isOriginSooner({ member }: AskStep, bytes: number): boolean {
     const { originPace, peerOf, settings } = this.#parts
     if (!settings().prefersSooner) return false
-    const [origin, other] = [originPace.knownMs(bytes), peerOf(member).health.quantile(bytes, 0.5)]
+    const [origin, other] = [originPace.knownMs(bytes), peerOf(member).health.heldMs(bytes)]
     return origin !== null && other !== null && origin * soonerFactor < other
   }
 

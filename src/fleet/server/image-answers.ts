@@ -23,6 +23,7 @@ import {
   replicasHeader,
   residentHeader,
   sumsHeader,
+  unitsHeader,
 } from '../wire/wire.ts'
 import { refuse, sendText, writePiece } from './answer.ts'
 import { judgeRange } from './byte-range.ts'
@@ -160,7 +161,8 @@ export class ImageAnswers {
     const isHeld = source.isHeld(image, offset, length)
     // A new owner waits for what its former owner is reading.
     const mayBring = headers[fillHeader] !== 'no' && source.mayBring
-    if (!isHeld && !mayBring && !source.isComing(image, offset, length)) return refuse(response, 404)
+    if (!isHeld && !mayBring && !source.isComing(image, offset, length))
+      return refuse(response, 404, this.#unitsFor(image, headers))
     const endFill = isHeld ? () => {} : turns.beginFill()
     if (!endFill) return this.#refuseBusy(response, headers)
     const processing = isMember && !isHeld ? setTimeout(() => sayProcessing(response), processingMs) : undefined
@@ -193,6 +195,13 @@ export class ImageAnswers {
       clearTimeout(processing)
       endFill()
     }
+  }
+
+  /** A new owner that asks for them hears which units are here. */
+  #unitsFor(image: Image, headers: IncomingHttpHeaders): OutgoingHttpHeaders {
+    const { [memberHeader]: member, [unitsHeader]: asks } = headers
+    const units = typeof member === 'string' && asks === 'yes' ? this.#parts.source.unitsFor(member, image) : null
+    return units ? { [unitsHeader]: Buffer.from(units).toString('base64') } : {}
   }
 
   #sendResident(exchange: Exchange, client: NativeClient, { offset, length }: Range): Promise<void> {

@@ -48,6 +48,7 @@ export interface ImageSource {
   isForeign(image: Image, object: number): boolean
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
+  unitsFor(memberId: string, image: Image): Uint8Array | null
   isComing(image: Image, offset: number, length: number): boolean
   read(image: Image, offset: number, length: number, options: SourceOptions): Promise<Uint8Array>
   sums(image: Image, object: number): readonly (number | null)[]

@@ -38,6 +38,15 @@ export const keyHeader = 'parentfs-key'
 /** Request: `yes` has missing blocks brought (the default), `no` answers 404. */
 export const fillHeader = 'parentfs-fill'
 
+/**
+ * Question with {@link fillHeader} `no`: `yes` asks for the units of the image that are here or on their way from the
+ * origin. Answer 404: a bit for each in base64, bit k % 8 of byte k / 8 for unit k.
+ */
+export const unitsHeader = 'parentfs-units'
+
+/** Longest answer with units, in bytes: images of 32 GiB at the usual block size. A head has 16 KiB. */
+export const toldUnitsBytesMax = 4 * KiB
+
 /** Answer: crc32c of each block of the range, eight hex digits each, separated by commas; see {@link formatSums}. */
 export const sumsHeader = 'parentfs-sums'
 

@@ -1,6 +1,7 @@
 /** Units that session threads may read at the origin: those of which nobody is to be asked, whoever is well. */
 import t from 'tap'
 import { AskOrder } from '../../../src/fleet/asking/ask-order.ts'
+import { FormerUnits } from '../../../src/fleet/asking/former-units.ts'
 import { permitBytesMax } from '../../../src/fleet/asking/limits.ts'
 import { PermittedUnits } from '../../../src/fleet/asking/permitted-units.ts'
 import { GroupView } from '../../../src/fleet/group/group-view.ts'
@@ -26,9 +27,10 @@ function permitsOf(own: Member | null, rack = '') {
   let isJoining = false
   const view = new GroupView({ own, blockBytes, rack, now: () => nowMs })
   const tables = new FakePermitTables()
+  const former = new FormerUnits(view)
   const native: unknown[] = []
   const permits = new PermittedUnits({
-    ...{ tables, view, blockBytes },
+    ...{ tables, view, blockBytes, former },
     isJoining: () => isJoining,
     onNative: (_, unit, { length }) => void native.push([unit, length]),
   })
@@ -44,7 +46,14 @@ function permitsOf(own: Member | null, rack = '') {
     nowMs += ms
     permits.revise()
   }
-  return { view, permits, made: tables.made, native, join, list, pass }
+  /** A member has told the units that it has. */
+  const tell = (id: string, held: readonly number[]) => {
+    const bits = Buffer.alloc(Math.ceil(units / 8))
+    for (const unit of held) bits[unit >> 3]! |= 1 << (unit & 7)
+    former.begin(id, image.id)
+    if (former.end(id, image.id, bits, view.ownership)) permits.told(image.id)
+  }
+  return { view, permits, made: tables.made, native, join, list, pass, tell }
 }
 
 const all = Array.from({ length: units }, (_, unit) => unit)
@@ -128,6 +137,33 @@ t.test('a change of the view revokes all at once, and the units of now are permi
   join(false)
   await permits.settled()
   t.same(made[0]!.permitted, three)
+})
+
+t.test('a host that has just joined has the units of which no former owner has told that it has them', async t => {
+  const { view, permits, made, list, join, tell } = permitsOf(memberOf(1))
+  list([1, 2, 3].map(k => memberOf(k)))
+  join(true)
+  permits.guard(image, reader)
+  await permits.settled()
+  t.same(made[0]!.permitted, [], 'nobody has told')
+  tell('m2', [])
+  await permits.settled()
+  t.same(made[0]!.permitted, [], 'the other one may have them')
+  const own = all.filter(unit => view.ownsAlone(image.id, unit))
+  const [held, ...others] = own
+  tell('m3', [held!])
+  await permits.settled()
+  t.same(made[0]!.permitted, others)
+  list([1, 2, 3, 4].map(k => memberOf(k)))
+  await permits.settled()
+  t.same(made[0]!.permitted, [], 'what was told was of other ranks')
+  tell('m2', [])
+  join(false)
+  await permits.settled()
+  t.same(
+    made[0]!.permitted,
+    all.filter(unit => view.ownsAlone(image.id, unit)),
+  )
 })
 
 t.test('a view that changes while units are found leaves no permit of before', async t => {

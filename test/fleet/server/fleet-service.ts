@@ -86,9 +86,9 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const { service, origin, served, rooms } = await openServing(t)
   const { id } = await served.byName('a', { signal: forever })
   const ranges: [number, number][] = []
-  served.originReads = {
-    covers: (_, offset, length) => ranges.some(([from, to]) => from <= offset && offset + length <= to),
-  }
+  const covers = (_: string, offset: number, length: number) =>
+    ranges.some(([from, to]) => from <= offset && offset + length <= to)
+  served.group = { originReads: { covers, rangesOf: () => [] }, hasRanks: () => true }
   let open = () => {}
   const opened = new Promise<void>(resolve => {
     open = resolve
@@ -271,4 +271,27 @@ t.test('a member hears of the version of a name, and of none that only another m
   origin.put('told', 5)
   origin.toldBy = 'm2'
   t.equal((await said('told')).status, 404)
+})
+
+t.test('a member that owns a unit since lately hears which units are here, or coming', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const unitBytes = 16 * 4_096
+  const unitOf = (k: number) => `bytes=${k * unitBytes}-${(k + 1) * unitBytes - 1}`
+  const bring = await ask(service.port, imagePath(id), { headers: { range: unitOf(3) } })
+  t.equal(bring.status, 206)
+  const asks = { 'parentfs-rank': '1', 'parentfs-hop': '1', 'parentfs-fill': 'no', 'parentfs-units': 'yes' }
+  const told = async (member: string, more: Record<string, string> = {}) => {
+    const headers = { range: unitOf(9), 'parentfs-member': member, ...asks, ...more }
+    const { status, headers: said } = await ask(service.port, imagePath(id), { headers })
+    t.equal(status, 404)
+    const text = said['parentfs-units']
+    return typeof text === 'string' ? [...Buffer.from(text, 'base64')] : null
+  }
+  t.equal(await told('m2'), null, 'in no group')
+  const rangesOf = () => [{ from: 8 * unitBytes + 5, to: 8 * unitBytes + 6 }]
+  served.group = { originReads: { covers: () => false, rangesOf }, hasRanks: member => member === 'm2' }
+  t.same(await told('m2'), [0b0000_1000, 1, 0, 0, 0])
+  t.equal(await told('m3'), null, 'its ranks are not known here yet')
+  t.equal(await told('m2', { 'parentfs-units': 'no' }), null)
 })
