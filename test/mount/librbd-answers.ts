@@ -5,10 +5,13 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { requestTemperatures } from '../../src/admin/admin-client.ts'
+import { socketPath, trustedRuntimeDirectory } from '../../src/admin/socket-path.ts'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
 import { cannotMount, parentfs, patienceMs, place, statusOf, stop } from '../fixtures/daemon.ts'
 import { clientProgram, clientReads, startClient } from '../fixtures/librbd/clients.ts'
-import { type Mounted, mounted, type Parent, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
+import { type Mounted, mounted, mountedByFile, type Parent, parentIn, untilKnown } from '../fixtures/librbd/mounts.ts'
+import { run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
 const skip = noCeph !== false ? noCeph : cannotMount
@@ -23,7 +26,7 @@ if (skip !== false) {
     'status and explain tell the parents, their objects and the answers',
     async t => await seen(t, cluster, golden),
   )
-  t.test('reads of objects count in plans', async t => await uses(t, cluster, golden))
+  t.test('reads of objects count in plans and hit sets', async t => await uses(t, cluster, golden))
   t.test('a mode leaves misses or everything to the cluster', async t => await modes(t, cluster, golden))
   t.test('a parent that is a clone itself', async t => await grandparent(t, cluster, golden))
   t.test('a parent in a namespace', async t => await namespace(t, cluster, golden))
@@ -75,8 +78,9 @@ async function seen(t: Test, cluster: CephTestCluster, parent: Parent): Promise<
 }
 
 async function uses(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {
-  const at = await mounted(t, cluster, parent)
-  const { mountpoint } = at.where
+  const at = await mountedByFile(t, cluster, parent, 'hitSet: { count: 2, period: 2s }')
+  const { where } = at
+  const { mountpoint } = where
   t.match(await parentfs('promote', 'golden@v1', '-m', mountpoint), { code: 0 })
   await untilKnown(at)
   t.equal((await clientReads(at.client, { reads: 400, depth: 4 })).path, 400)
@@ -85,7 +89,28 @@ async function uses(t: Test, cluster: CephTestCluster, parent: Parent): Promise<
   const plan = JSON.parse((await parentfs('plan', mountpoint, '--json')).stdout.toString())
   t.equal(plan.reads, hits + misses, 'hits of objects are reads of the plan')
   t.ok(plan.capacities.at(-1).lru.originRequests > 20, 'and uses of their blocks')
+  // Its bytes lie in memory then: session threads answer, and hardly ever a store thread.
+  await run('cmp', parent.raw, join(mountpoint, 'golden@v1'))
+  const byStoreThreads = async () =>
+    (await statusOf(where)).latencies.disk.counts.reduce((sum, count) => sum + count, 0)
+  let seed = 100
+  const isWarm = async () => {
+    await until(async () => (await warmObjects(at)) === 0, patienceMs, 'the sets of all that are over')
+    const before = await byStoreThreads()
+    // Other pages each time: the kernel asks for each of them once.
+    await clientReads(at.client, { reads: 200, depth: 4, seed: seed++ })
+    return (await warmObjects(at)) - ((await byStoreThreads()) - before) >= 4
+  }
+  await until(isWarm, patienceMs, 'objects that session threads answer are in the hit set')
+  t.equal((await statusOf(where)).reads.misses, misses, 'all of it were hits')
   t.equal(await stop(at.daemon), 0)
+}
+
+/** Objects that are in a hit set. */
+async function warmObjects({ where }: Mounted): Promise<number> {
+  const { images } = (await requestTemperatures(socketPath(where.mountpoint, trustedRuntimeDirectory())))!
+  const bytes = images.flatMap(({ bytesByPeriods }) => bytesByPeriods.slice(1)).reduce((sum, each) => sum + each, 0)
+  return Math.ceil(bytes / 2 ** 22)
 }
 
 async function modes(t: Test, cluster: CephTestCluster, parent: Parent): Promise<void> {

@@ -4,14 +4,14 @@
  *
  * KILLS=n sets their number; SEED=n another sequence.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { mountsAt } from '../../src/daemon/mount/mount-table.ts'
 import { CephTestCluster, noCeph } from '../fixtures/ceph/cluster.ts'
 import { cannotMount, command, isRunning, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { clientProgram, clientReads, startEndlessClient } from '../fixtures/librbd/clients.ts'
-import { type Parent, parentIn } from '../fixtures/librbd/mounts.ts'
+import { configurationAt, type Parent, parentIn } from '../fixtures/librbd/mounts.ts'
 import { between, seed, seeded } from '../fixtures/seeded.ts'
 import { type Service, startService } from '../fixtures/service-unit.ts'
 import { until } from '../fixtures/until.ts'
@@ -49,16 +49,7 @@ interface At {
 async function setUp(t: Test, cluster: CephTestCluster, parent: Parent, descriptorsMax: number): Promise<At> {
   const where = { ...place(t), origin: 'rbd://rbd/' }
   const socket = join(where.top, 'librbd.sock')
-  const keyring = join(cluster.directory, 'client.admin.keyring')
-  const file = join(where.top, 'p.yaml')
-  const lines = [
-    `mountpoint: ${where.mountpoint}`,
-    `origin: { url: "${where.origin}", cephConf: ${cluster.configuration}, cephKeyring: ${keyring} }`,
-    `cache: { directory: ${where.cacheDirectory}, capacity: 1GiB }`,
-    `librbd: { socket: ${socket} }`,
-    'worker: { stableAfter: 1ms }',
-  ]
-  writeFileSync(file, `${lines.join('\n')}\n`)
+  const file = configurationAt(where, cluster, { socket, more: ['worker: { stableAfter: 1ms }'] })
   const words = [...command, 'mount', '--config', file]
   const service = await startService(t, where, { storeMax: descriptorsMax, restartMs: 100, command: words })
   const client = { ...parent, socket }
