@@ -105,7 +105,10 @@ export class KnownParents {
   async check(): Promise<void> {
     const { responder, now } = this.#parts
     const checks = [...this.#entries.values()].map(async entry => {
-      if (responder.takeAsked(entry.name)) entry.askedMs = now()
+      if (responder.takeAsked(entry.name)) {
+        entry.askedMs = now()
+        this.#entries.use(keyOfName(entry.name))
+      }
       const isIdle = now() - entry.askedMs > parentIdleMs
       if (entry.refusal !== null || isIdle || !(await this.#isThere(entry))) this.#remove(entry)
     })
