@@ -58,10 +58,12 @@ void mutated(Checks& t) {
   const std::vector<std::string> good{frame_of(FrameType::register_client, 0, ""), ask_frame(1)};
   OwnedFd client = connection_to(path);
   std::array<char, 65536> heard{};
-  std::uint64_t answers = 0;
   for (std::uint64_t sent = 0; sent < count; sent++) {
     std::string frame = good.at(random() % 2);
-    if (random() % 2 == 0) frame[random() % frame.size()] = static_cast<char>(random());
+    // The length seldom: where it is wrong, what follows on this connection is not looked at.
+    const std::size_t place = random() % frame.size();
+    const bool is_length = place >= 2 && place < librbd::head_bytes;
+    if (random() % 2 == 0 && (!is_length || random() % 64 == 0)) frame[place] = static_cast<char>(random());
     if (random() % 5000 == 0) frame.resize(random() % frame.size());
     for (std::size_t at = 0; at < frame.size();) {
       const std::size_t part = random() % 3 == 0 ? 1 + random() % (frame.size() - at) : frame.size() - at;
@@ -72,9 +74,7 @@ void mutated(Checks& t) {
       }
       at += part;
     }
-    for (ssize_t got = 1; got > 0;) {
-      got = ::recv(client.get(), heard.data(), heard.size(), MSG_DONTWAIT);
-      if (got > 0) answers++;
+    while (::recv(client.get(), heard.data(), heard.size(), MSG_DONTWAIT) > 0) {
     }
     if (sent % (count / 8 + 1) == count / 8) {
       responder.reset();
@@ -92,8 +92,11 @@ void mutated(Checks& t) {
     return all.size() == 32;
   }));
   CHECK(all == frame_of(FrameType::registered, 0, "") + frame_of(FrameType::read_rados, 77, ""));
-  std::printf("  %llu mutated frames, %llu answers heard\n", static_cast<unsigned long long>(count),
-              static_cast<unsigned long long>(answers));
+  std::uint64_t answered = 0;
+  for (std::size_t kind = 0; kind < librbd::answer_kinds; kind++) answered += table->counted(kind);
+  CHECK(answered > count / 10);
+  std::printf("  %llu mutated frames, %llu asks answered\n", static_cast<unsigned long long>(count),
+              static_cast<unsigned long long>(answered));
 }
 
 /** A client that takes no answers is not read from; once it takes them it gets all of them, in order. */
