@@ -8,12 +8,13 @@
  * each cold run the OSD drops its memory, and the mount gets a snapshot of which it holds nothing; the parent is known.
  * Bytes from the cluster are the OSD's own count. `--json` prints every sample as well.
  */
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { noCeph } from '../test/fixtures/ceph/cluster.ts'
 import { type ClientOptions, clientProgram, type Seen } from '../test/fixtures/librbd/clients.ts'
 import { parentfs } from './demo/command.ts'
-import { type LibrbdMount, LibrbdWorld, parentBytes } from './librbd/world.ts'
+import { type LibrbdMount, LibrbdWorld, parentBytes, type WorldImage } from './librbd/world.ts'
+import { readReplay, type TracedRead, writeTouched } from './replay/trace.ts'
 import { describeMachine } from './report/machine.ts'
 import { median } from './report/ratios.ts'
 
@@ -22,6 +23,7 @@ const figures = {
   p99: { unit: 'us', what: 'p99', of: ({ p99 }: Sample) => p99 },
   rate: { unit: 'reads/s', what: 'reads a second', of: ({ reads, seconds }: Sample) => reads / seconds },
   speed: { unit: 'MiB/s', what: 'MiB a second', of: ({ bytes, seconds }: Sample) => bytes / seconds / 2 ** 20 },
+  time: { unit: 's', what: 'time', of: ({ seconds }: Sample) => seconds },
   fetched: { unit: 'x', what: 'bytes from the cluster', of: ({ fetched, bytes }: Sample) => fetched / bytes },
 } as const
 
@@ -31,11 +33,18 @@ interface Sample extends Seen {
 
 interface Question {
   readonly name: string
-  readonly state: 'cold' | 'warm' | 'half'
+  readonly state: keyof typeof stateNames
   readonly options: (round: number) => ClientOptions
   readonly figures: readonly (keyof typeof figures)[]
 }
 
+const stateNames = {
+  cold: 'cold',
+  warm: 'warm',
+  half: 'a parent of twice the capacity',
+  boot: 'cold',
+  again: 'warm',
+} as const
 const sides = ['librbd', 'parentfs'] as const
 type Round = Readonly<Record<(typeof sides)[number], Sample>>
 
@@ -78,8 +87,9 @@ const questions: readonly Question[] = [
     ...{ name: '4 KiB at random, 8 at once', state: 'half', figures: ['rate', 'p99', 'fetched'] },
     options: round => ({ ...random(8)(round), seconds: 3 * seconds }),
   },
+  { name: 'a replayed boot', state: 'boot', options: () => ({ compare: 0 }), figures: ['time', 'p50', 'fetched'] },
+  { name: 'the same boot again', state: 'again', options: () => ({ compare: 0 }), figures: ['time', 'p50', 'fetched'] },
 ]
-const stateNames = { cold: 'cold', warm: 'warm', half: 'a parent of twice the capacity' } as const
 
 if (noCeph !== false) throw new Error(noCeph)
 const endings: (() => unknown)[] = []
@@ -100,6 +110,7 @@ async function main(): Promise<void> {
   for (const mount of [large, small]) await world.learn(mount, 'warm')
   await world.read(large, 'warm', { reads: 2048, depth: 4, seed: 1001 }) // The worker's code is compiled.
   await world.fill(large, 'warm')
+  const boot = await bootIn(world)
   const answers: { question: string; rounds: Round[] }[] = []
   console.log('| what | librbd | with the socket | ratio, median (least to most) |\n|---|---|---|---|')
   for (const question of questions.filter(({ state, name }) => `${state}: ${name}`.includes(values.only))) {
@@ -107,7 +118,7 @@ async function main(): Promise<void> {
     const rounds: Round[] = []
     // The share that is kept settles.
     if (question.state === 'half') await world.read(mount, 'warm', { ...random(8)(99), seconds: 10 })
-    for (let k = 0; k < Number(values.rounds); k++) rounds.push(await ask(world, mount, question, k))
+    for (let k = 0; k < Number(values.rounds); k++) rounds.push(await ask(world, mount, question, k, boot))
     answers.push({ question: `${question.state}: ${question.name}`, rounds })
     for (const figure of question.figures) console.log(row(question, figure, rounds))
   }
@@ -116,20 +127,58 @@ async function main(): Promise<void> {
   if (values.json) console.log(JSON.stringify({ machine, answers }))
 }
 
+/** A parent on which a recorded boot can be read, and the file with its reads. */
+interface Boot {
+  readonly image: WorldImage
+  readonly trace: string
+}
+
+async function bootIn(world: LibrbdWorld): Promise<Boot> {
+  const reads = await readReplay('bench/traces/debian-12-ext4.txt.gz')
+  const image = await world.image('boot', path => writeTouched(path, reads))
+  const trace = `${image.raw}.trace`
+  await writeFile(trace, partsByObject(reads).join('\n'))
+  return { image, trace }
+}
+
+/** As librbd asks: each object of a read by itself. */
+function partsByObject(reads: readonly TracedRead[]): string[] {
+  const objectBytes = 4 * 2 ** 20
+  return reads.flatMap(({ offset, length }) => {
+    const parts: string[] = []
+    for (let at = offset; at < offset + length; ) {
+      const end = Math.min(offset + length, (Math.floor(at / objectBytes) + 1) * objectBytes)
+      parts.push(`${at} ${end - at}`)
+      at = end
+    }
+    return parts
+  })
+}
+
 /** Both sides, in another order each round. */
-async function ask(world: LibrbdWorld, mount: LibrbdMount, question: Question, round: number): Promise<Round> {
-  const isCold = question.state === 'cold'
-  const snapshot = isCold ? `cold-${questions.indexOf(question)}-${round}` : 'warm'
+async function ask(
+  world: LibrbdWorld,
+  mount: LibrbdMount,
+  question: Question,
+  round: number,
+  boot: Boot,
+): Promise<Round> {
+  const { state } = question
+  const isBoot = state === 'boot' || state === 'again'
+  const isCold = state === 'cold' || state === 'boot'
+  const image = isBoot ? boot.image : world.golden
+  const snapshot = isBoot ? `boot-${round}` : isCold ? `cold-${questions.indexOf(question)}-${round}` : 'warm'
   if (isCold) {
-    await world.snapshot(snapshot)
-    await world.learn(mount, snapshot)
+    await world.snapshot(snapshot, image)
+    await world.learn(mount, snapshot, image)
   }
+  const options = { ...question.options(round), ...(isBoot && { trace: boot.trace }) }
   const samples = new Map<string, Sample>()
   for (const side of round % 2 === 0 ? sides : sides.toReversed()) {
     if (isCold) await world.dropOsdCache()
     await world.settle(mount)
     const before = await world.sentBytes()
-    const seen = await world.read(side === 'librbd' ? null : mount, snapshot, question.options(round))
+    const seen = await world.read(side === 'librbd' ? null : mount, snapshot, options, image)
     await world.settle(mount)
     samples.set(side, { ...seen, fetched: (await world.sentBytes()) - before })
   }

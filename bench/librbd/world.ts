@@ -19,6 +19,12 @@ export const parentBytes = 256 * 2 ** 20
 const quietMs = 500
 const quietMsMax = 60_000
 
+/** An image of the cluster, and a file with its bytes. */
+export interface WorldImage {
+  readonly name: string
+  readonly raw: string
+}
+
 /** A mount that serves librbd. */
 export interface LibrbdMount {
   readonly name: string
@@ -29,13 +35,14 @@ export interface LibrbdMount {
 export class LibrbdWorld {
   readonly #cluster: CephTestCluster
   readonly #home: string
-  readonly #raw: string
+  /** Full of data. */
+  readonly golden: WorldImage
   readonly #mounts = new Map<string, LibrbdMount>()
 
   private constructor(cluster: CephTestCluster, home: string) {
     this.#cluster = cluster
     this.#home = home
-    this.#raw = join(home, 'golden.raw')
+    this.golden = { name: 'golden', raw: join(home, 'golden.raw') }
   }
 
   /** @param endings what ends it is added, to be called from the last to the first */
@@ -45,9 +52,17 @@ export class LibrbdWorld {
     const cluster = await CephTestCluster.start({ teardown: end => void endings.push(end) })
     const world = new LibrbdWorld(cluster, home)
     endings.push(() => world.#unmountAll())
-    writeSample(world.#raw, { seed: 8, sizeBytes: parentBytes, dataShare: 1 })
-    await cluster.tool('rbd', 'import', '--no-progress', world.#raw, 'rbd/golden')
+    writeSample(world.golden.raw, { seed: 8, sizeBytes: parentBytes, dataShare: 1 })
+    await world.#import(world.golden)
     return world
+  }
+
+  /** Another image, whose bytes `write` makes. */
+  async image(name: string, write: (path: string) => Promise<void>): Promise<WorldImage> {
+    const image = { name, raw: join(this.#home, `${name}.raw`) }
+    await write(image.raw)
+    await this.#import(image)
+    return image
   }
 
   /** @param name of its cache, which another mount of that name finds again */
@@ -71,25 +86,30 @@ export class LibrbdWorld {
   }
 
   /** A parent of which nothing is held. */
-  async snapshot(name: string): Promise<void> {
-    await this.#cluster.tool('rbd', 'snap', 'create', '--no-progress', `rbd/golden@${name}`)
+  async snapshot(name: string, image = this.golden): Promise<void> {
+    await this.#cluster.tool('rbd', 'snap', 'create', '--no-progress', `rbd/${image.name}@${name}`)
   }
 
   /** @param mount null: librbd alone */
-  read(mount: LibrbdMount | null, snapshot: string, options: ClientOptions): Promise<Seen> {
+  read(
+    mount: LibrbdMount | null,
+    snapshot: string,
+    options: ClientOptions,
+    { name, raw } = this.golden,
+  ): Promise<Seen> {
     const place: ClientPlace = {
-      ...{ configuration: this.#cluster.configuration, pool: 'rbd', image: 'golden', snapshot, raw: this.#raw },
+      ...{ configuration: this.#cluster.configuration, pool: 'rbd', image: name, snapshot, raw },
       socket: mount?.socket ?? '-',
     }
     return clientReads(place, mount ? options : { ...options, asks: 'cluster' })
   }
 
   /** Asks that are answered "read it yourself" until the parent is known; little is read. */
-  async learn(mount: LibrbdMount, snapshot: string): Promise<void> {
+  async learn(mount: LibrbdMount, snapshot: string, image = this.golden): Promise<void> {
     const ids = () =>
-      statusOf(mount).then(({ librbd }) => librbd?.parents.some(each => each.image?.endsWith(`@${snapshot}`)))
+      statusOf(mount).then(({ librbd }) => librbd?.parents.some(each => each.image === `${image.name}@${snapshot}`))
     const isKnown = async () => {
-      await this.read(mount, snapshot, { reads: 1, object: 0, fallback: 0 })
+      await this.read(mount, snapshot, { reads: 1, object: 0, fallback: 0 }, image)
       return (await ids()) === true
     }
     await until(isKnown, quietMsMax, 'the parent is known')
@@ -123,6 +143,10 @@ export class LibrbdWorld {
       await pause(quietMs)
     }
     throw new Error('the mount does not come to rest')
+  }
+
+  async #import({ name, raw }: WorldImage): Promise<void> {
+    await this.#cluster.tool('rbd', 'import', '--no-progress', raw, `rbd/${name}`)
   }
 
   async #unmountAll(): Promise<void> {
