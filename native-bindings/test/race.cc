@@ -126,9 +126,9 @@ void session_readers(Checks& t) {
     const Churn churning(image);
     std::mt19937 random(99);
     std::vector<std::uint64_t> offsets;
-    for (std::uint64_t k = 0; k < 2000; k++) {
-      if (k % 500 == 0) rig.session.bind(1, image.file);
-      if (k % 500 == 450) rig.session.unbind(1);
+    for (std::uint64_t k = 0; k < 800 || (k < 20'000 && (hits < 100 || handed_over < 100)); k++) {
+      if (k % 200 == 0) rig.session.bind(1, image.file);
+      if (k % 200 == 176) rig.session.unbind(1);
       const Range range(random);
       offsets.push_back(range.offset);
       rig.kernel.ask(read_request(k, 1, range.offset, static_cast<std::uint32_t>(range.length)));

@@ -64,8 +64,9 @@ struct Served {
   std::deque<Event> events;
 };
 
+/** Each byte equals the next: memcmp tells it in one step also under a sanitizer. */
 bool all_are(std::span<const std::byte> bytes, char c) {
-  return std::ranges::all_of(bytes, [c](std::byte b) { return b == static_cast<std::byte>(c); });
+  return bytes.front() == static_cast<std::byte>(c) && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
 void heads(Checks& t) {
@@ -208,11 +209,12 @@ void long_requests(Checks& t) {
 
 /** Memory may be used at once after a connection was dropped in the middle of a body. */
 void dropped_memory(Checks& t) {
+  std::vector<std::byte> target(std::size_t{2} << 20);
+  const std::string answer = head_of(target.size()) + std::string(target.size(), 'x');
   for (unsigned round = 0; round < 200; round++) {
     Served served;
-    std::vector<std::byte> target(std::size_t{2} << 20);
     CHECK(served.receiver.ask(served.id, request, target) == 0);
-    std::thread sender([&] { served.send(head_of(target.size()) + std::string(target.size(), 'x')); });
+    std::thread sender([&] { served.send(answer); });
     std::this_thread::sleep_for(std::chrono::microseconds(round * 10));
     served.receiver.drop(served.id);
     std::ranges::fill(target, std::byte{'.'});

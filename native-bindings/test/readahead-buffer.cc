@@ -138,15 +138,18 @@ void memory_is_used_again(Checks& t) {
       while (!over) {
         const std::uint64_t offset = (static_cast<std::uint64_t>(k) * 1021) % (length - 4 * KiB);
         const auto found = shelf.look(offset, 4 * KiB);
-        if (!found.whole()) continue;
-        CHECK(is_image(joined(found), offset));
-        seen++;
+        if (found.whole()) {
+          CHECK(is_image(joined(found), offset));
+          seen++;
+        } else {
+          std::this_thread::yield();
+        }
       }
     });
   }
+  const auto right = image_bytes(0, length);
   std::vector<std::byte> memory(length);
   for (int round = 0; round < 300 || seen < 100; round++) {
-    const auto right = image_bytes(0, length);
     std::copy(right.begin(), right.end(), memory.begin());
     CHECK(shelf.put(0, memory, length, 0));
     std::this_thread::yield();
