@@ -211,11 +211,11 @@ void long_requests(Checks& t) {
 void dropped_memory(Checks& t) {
   std::vector<std::byte> target(std::size_t{2} << 20);
   const std::string answer = head_of(target.size()) + std::string(target.size(), 'x');
-  for (unsigned round = 0; round < 200; round++) {
+  for (unsigned round = 0; round < 64; round++) {
     Served served;
     CHECK(served.receiver.ask(served.id, request, target) == 0);
     std::thread sender([&] { served.send(answer); });
-    std::this_thread::sleep_for(std::chrono::microseconds(round * 10));
+    std::this_thread::sleep_for(std::chrono::microseconds(round * 30));
     served.receiver.drop(served.id);
     std::ranges::fill(target, std::byte{'.'});
     served.receiver.drop(served.id);
