@@ -47,6 +47,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     .exitOverride()
     .configureOutput({ writeErr: writeError, outputError: (text, write) => write(withAdvice(text)) })
     .showSuggestionAfterError()
+    .hook('preAction', (_program, command) => refuseEmpty(command))
     .addHelpText(
       'after',
       `\nExit codes:\n${exitCodes.map(([code, means]) => `  ${`${code}`.padEnd(4)} ${means}`).join('\n')}`,
@@ -86,6 +87,14 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     define(program, ended)
   }
   return program
+}
+
+/** An empty word, as a variable that is not set leaves behind, would mean the working directory, or any name. */
+function refuseEmpty(command: Command): void {
+  const args = command.registeredArguments.filter((_, at) => command.args[at] === '').map(each => each.name())
+  const options = command.options.filter(each => command.getOptionValue(each.attributeName()) === '')
+  const [first] = [...args, ...options.map(({ flags }) => `option '${flags}'`)]
+  if (first !== undefined) command.error(`error: ${first}: it is empty: is a variable not set?`)
 }
 
 /** Adds advice to the parser's complaints about unknown words, which have none. */

@@ -11,6 +11,7 @@ import { printable, printableLines } from '../base/printable.ts'
 import { ConfigurationError } from '../daemon/config/configuration-error.ts'
 import { createProgram } from './command-program.ts'
 import { failedExitCode, usageExitCode } from './output/exit-codes.ts'
+import { withoutErrno } from './output/plain-errors.ts'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader has seen enough, as in `parentfs images | head`.
@@ -40,7 +41,7 @@ async function run(argv: readonly string[]): Promise<number> {
 /** @returns the exit code */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : usageExitCode
-  process.stderr.write(asOneLine(`error: ${messageOf(error)}`))
+  process.stderr.write(asOneLine(`error: ${withoutErrno(messageOf(error))}`))
   if (process.env.PARENTFS_LOG === 'debug' && error instanceof Error)
     process.stderr.write(`${printableLines(`${error.stack}`)}\n`)
   return error instanceof ConfigurationError ? usageExitCode : failedExitCode

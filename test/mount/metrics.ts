@@ -76,7 +76,7 @@ t.test('a port that is taken keeps nobody from mounting, and another address is 
 })
 
 t.test('of a mount that is not there, there are none', options, async t => {
-  t.match(await parentfs('metrics', place(t).mountpoint), { code: 1, stderr: /no parentfs daemon serves/ })
+  t.match(await parentfs('metrics', place(t).mountpoint), { code: 1, stderr: /is not a parentfs mount/ })
 })
 
 function count(families: Map<string, Family>, source: string): number {

@@ -184,9 +184,9 @@ t.test('what is wrong is said in one line, with what to do next', options, async
     [['promote', path, '--range', '2-1'], 2, /empty range/],
     [['promote', path, '--range', '1GiB-'], 1, /no range .*: give FROM-TO .* within the image of \d+ bytes/],
     [['promote', join(top, 'a.raw')], 1, /is not in a parentfs mount: "parentfs status" lists the mounts/],
-    [['evict', 'a.raw', '-m', top], 1, /no parentfs daemon serves .*: "parentfs status" lists the mounts/],
-    [['pin', 'a.raw', '-m', top], 1, /no parentfs daemon serves/],
-    [['images', top], 1, /no parentfs daemon serves/],
+    [['evict', 'a.raw', '-m', top], 1, /is not a parentfs mount: "parentfs status" lists the mounts/],
+    [['pin', 'a.raw', '-m', top], 1, /is not a parentfs mount/],
+    [['images', top], 1, /is not a parentfs mount/],
     [['explain', 'a.raw', '0', '-m', join(top, 'nowhere')], 1, /does not exist/],
     [['promote', path, '-m', top], 1, /is in the mount .*, not in/],
     [['promote'], 2, /missing required argument 'image'/],
@@ -267,7 +267,7 @@ t.test('a daemon that has gone is said to have gone', options, async t => {
   for (const args of [['evict'], ['pin'], ['promote']]) {
     t.match(await parentfs(...args, 'a.raw', '-m', where.mountpoint), {
       code: 1,
-      stderr: /^parentfs: no parentfs daemon serves/,
+      stderr: /^parentfs: .* is not a parentfs mount/,
     })
   }
 })

@@ -91,7 +91,7 @@ t.test('a mount without a file has nothing to read again', options, async t => {
   t.match(await parentfs(...args), { code: 0 })
   t.match(await parentfs('reload', mountpoint), { code: 1, stderr: /without a configuration file/ })
   t.match(await parentfs('unmount', mountpoint), { code: 0 })
-  t.match(await parentfs('reload', mountpoint), { code: 1, stderr: /no parentfs daemon serves/ })
+  t.match(await parentfs('reload', mountpoint), { code: 1, stderr: /is not a parentfs mount/ })
 })
 
 t.test('a token expires and is replaced under a mount, and no secret is seen anywhere', options, async t => {

@@ -153,5 +153,5 @@ t.test('web.listen serves it over TLS 1.3, and a reload moves it', { skip: canno
 })
 
 t.test('of a mount that is not there, there is no page', { skip: cannotMount }, async t => {
-  t.match(await parentfs('web', place(t).mountpoint), { code: 1, stderr: /no parentfs daemon serves/ })
+  t.match(await parentfs('web', place(t).mountpoint), { code: 1, stderr: /is not a parentfs mount/ })
 })

@@ -68,6 +68,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/ceiling-open': 12,
   'mount/ceiling-start': 36,
   'mount/changed': 40,
+  'mount/command-errors': 30,
   'mount/container': 30,
   'mount/debian': 60,
   'mount/descriptor-store': 40,

@@ -3,10 +3,12 @@
  * hash trees say so; the origin is asked for the version and for what differs in its tree.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { isCacheError } from '../../base/errors.ts'
 import { identify } from '../../base/image.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { DeltaCost } from '../../origin/sealed/delta.ts'
 import type { OriginSeals } from '../../origin/sealed/origin-seals.ts'
+import { noImage } from './named-images.ts'
 
 export interface DeltaReport extends DeltaCost {
   readonly name: string
@@ -31,7 +33,10 @@ export async function deltaOf(
   { name, origin, own, seals }: DeltaSubject,
   options: { readonly signal: CancelSignal },
 ): Promise<DeltaReport> {
-  const { isSequential: _, ...facts } = await origin.lookup(own, options)
+  const found = origin.lookup(own, options).catch(error => {
+    throw isCacheError(error, 'not-found') ? noImage(name) : error
+  })
+  const { isSequential: _, ...facts } = await found
   const image = identify(facts)
   const { sizeBytes, validator } = image
   const common = { name, validator, sizeBytes }

@@ -39,7 +39,7 @@ const jobs: readonly Job[] = [
 export async function bench(image: string, path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket, name } = await findImage(image, path)
   const status = await fetchStatus(socket)
-  if (!status) throw noDaemon(mountpoint)
+  if (!status) throw await noDaemon(mountpoint)
   const file = join(mountpoint, name)
   if (!existsSync(file)) throw new CacheError('not-found', `${file} does not exist: "parentfs images" lists the names`)
   const bytes = Math.min(statSync(file).size, benchBytesMax)

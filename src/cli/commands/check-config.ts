@@ -12,6 +12,7 @@ import { ConfigurationError } from '../../daemon/config/configuration-error.ts'
 import { readConfigurationFile } from '../../daemon/config/configuration-file.ts'
 import { effectiveConfigText } from '../../daemon/config/effective-config.ts'
 import { usageExitCode } from '../output/exit-codes.ts'
+import { withoutErrno } from '../output/plain-errors.ts'
 import { remark } from '../output/terminal-output.ts'
 
 /** @returns the exit code: 0, or 2 when the file is not usable */
@@ -22,13 +23,13 @@ export async function checkConfig(path: string): Promise<number> {
     const configuration = configure({ document, mountpoint: settings.mountpoint ?? '' }, ownSurroundings())
     const { wrong, odd } = await checkSecrets(configuration, silentLogger)
     const overlaps = settings.mountpoint === null ? [] : await findOverlaps(configuration)
-    for (const line of [...wrong, ...overlaps, ...odd]) remark(`parentfs: ${line}`)
+    for (const line of [...wrong, ...overlaps, ...odd]) remark(`parentfs: ${withoutErrno(line)}`)
     if (wrong.length + overlaps.length > 0) return usageExitCode
     process.stdout.write(effectiveConfigText(document, configuration))
     return 0
   } catch (error) {
     if (!(error instanceof ConfigurationError)) throw error
-    for (const line of error.lines) remark(`parentfs: ${line}`)
+    for (const line of error.lines) remark(`parentfs: ${withoutErrno(line)}`)
     return usageExitCode
   }
 }

@@ -3,7 +3,7 @@
  * the reads and writes, in a process that can be killed when the disk hangs.
  */
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { mkdtemp, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
@@ -29,6 +29,7 @@ export async function checkDisk(directory: string): Promise<Finding[]> {
   let facts: { readonly type: number; readonly bavail: number; readonly bsize: number }
   try {
     facts = await withTimeout(diskProbeMsMax, statfs(place), late)
+    if (!(await withTimeout(diskProbeMsMax, stat(place), late)).isDirectory()) throw new Error('it is not a directory')
   } catch (error) {
     return [bad('cache disk', `${place}: ${messageOf(error)}`, 'choose another directory with --cache-dir')]
   }

@@ -27,7 +27,7 @@ export async function emptyCommand({ what, origin, path }: EmptyArguments): Prom
   const view = await createProgressView()
   try {
     const emptied = await requestLong(socket, what, { origin }, { onProgress: view.update })
-    if (!emptied) throw noDaemon(mountpoint)
+    if (!emptied) throw await noDaemon(mountpoint)
     view.stop()
     say(`${origin ?? mountpoint}: ${summaryOf(emptied)}`)
     return emptied.held.length > 0 ? 1 : 0
@@ -46,7 +46,7 @@ export async function removeCommand(origin: string, path: string | null): Promis
   const view = await createProgressView()
   try {
     const emptied = await requestLong(socket, 'remove', { origin }, { onProgress: view.update })
-    if (!emptied) throw noDaemon(mountpoint)
+    if (!emptied) throw await noDaemon(mountpoint)
     view.stop()
     say(`${origin}: removed from ${mountpoint}, ${size(emptied.bytes)} evicted`)
     return 0

@@ -20,7 +20,7 @@ export async function evict(image: string, path: string | null): Promise<number>
   try {
     const onProgress = view.update
     const evicted = await requestLong(socket, 'evict', { image: name }, { onProgress })
-    if (!evicted) throw noDaemon(mountpoint)
+    if (!evicted) throw await noDaemon(mountpoint)
     view.stop()
     const { objects, bytes, leftBytes } = evicted
     const left = leftBytes > 0 ? `; ${size(leftBytes)} came back, because it is being read or promoted` : ''

@@ -26,7 +26,7 @@ export async function explainCommand(asked: ExplainArguments): Promise<number> {
   if (!objectName.test(image)) return await explainImage(asked, null)
   const { mountpoint, socket } = await findMount(path, 'say which one with -m DIR')
   const object = await requestObject(socket, image)
-  if (!object) throw noDaemon(mountpoint)
+  if (!object) throw await noDaemon(mountpoint)
   const { place } = object
   if (place === null) {
     console.log(json ? JSON.stringify({ librbd: object }, null, 2) : trimmed(tableOf(linesOfObject(object))))
@@ -48,7 +48,7 @@ async function explainImage(
   const { mountpoint, socket, name } = await findImage(image, path)
   const explanation = await requestExplanation(socket, { image: name, offset, length })
   const status = explanation && (await fetchStatus(socket))
-  if (!explanation || !status) throw noDaemon(mountpoint)
+  if (!explanation || !status) throw await noDaemon(mountpoint)
   const origin = status.origins.find(({ url }) => url === explanation.origin) ?? status.origin
   const librbd = object ? { librbd: object } : {}
   if (json) console.log(JSON.stringify({ ...explanation, originStatus: origin, ...librbd }, null, 2))

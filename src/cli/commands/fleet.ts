@@ -11,7 +11,7 @@ import { findMount, noDaemon } from './target.ts'
 export async function fleetCommand(path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const answer = await requestFleet(socket)
-  if (!answer) throw noDaemon(mountpoint)
+  if (!answer) throw await noDaemon(mountpoint)
   const { fleet } = answer
   if (json) console.log(JSON.stringify(fleet, null, 2))
   else if (fleet === null) say(`${mountpoint}: in no group`)
@@ -22,7 +22,7 @@ export async function fleetCommand(path: string | null, json: boolean): Promise<
 /** @returns the exit code. @throws CacheError not-found, invalid-argument (in no group), access-denied, closed */
 export async function leaveFleet(path: string | null): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
-  if (!(await requestFleetLeave(socket))) throw noDaemon(mountpoint)
+  if (!(await requestFleetLeave(socket))) throw await noDaemon(mountpoint)
   say(`${mountpoint}: leaves the group; it serves on until it is unmounted`)
   return 0
 }

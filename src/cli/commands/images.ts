@@ -13,7 +13,7 @@ import { findMount, noDaemon } from './target.ts'
 export async function images(path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const status = await fetchStatus(socket)
-  if (!status) throw noDaemon(mountpoint)
+  if (!status) throw await noDaemon(mountpoint)
   console.log(json ? JSON.stringify(status.images, null, 2) : tableOfImages(status.images))
   return 0
 }
@@ -22,7 +22,7 @@ export async function images(path: string | null, json: boolean): Promise<number
 export async function temperatures(path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const found = await requestTemperatures(socket)
-  if (!found) throw noDaemon(mountpoint)
+  if (!found) throw await noDaemon(mountpoint)
   console.log(json ? JSON.stringify(found, null, 2) : tableOfTemperatures(found))
   return 0
 }
@@ -36,7 +36,7 @@ export async function temperatures(path: string | null, json: boolean): Promise<
 export async function delta(name: string, path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const report = await requestDelta(socket, name)
-  if (!report) throw noDaemon(mountpoint)
+  if (!report) throw await noDaemon(mountpoint)
   console.log(json ? JSON.stringify(report, null, 2) : textOfDelta(report))
   return 0
 }

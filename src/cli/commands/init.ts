@@ -77,7 +77,10 @@ async function asked(questions: readonly Question[]): Promise<Answers> {
         if (tries === initAnswersMax) throw new CacheError('invalid-argument', `no usable answer about: ${text}`)
         process.stderr.write(`${text}${fallback === null ? '' : ` [${fallback}]`}: `)
         const { value, done } = await lines.next()
-        if (done) throw new CacheError('invalid-argument', `the input ended before: ${text}`)
+        if (done) {
+          process.stderr.write('\n')
+          throw new CacheError('invalid-argument', `the input ended before: ${text}`)
+        }
         const answer = String(value).trim() || fallback
         const complaint = answer === null ? 'an answer is needed' : await complaintAbout({ ...answers, [key]: answer })
         if (complaint === null) answers[key] = answer!

@@ -19,7 +19,7 @@ import { findImage, noDaemon } from './target.ts'
 export async function locationsCommand(image: string, path: string | null, json: boolean): Promise<number> {
   const { mountpoint, socket, name } = await findImage(image, path)
   const locations = await requestLocations(socket, name)
-  if (!locations) throw noDaemon(mountpoint)
+  if (!locations) throw await noDaemon(mountpoint)
   console.log(json ? JSON.stringify(locations, null, 2) : tableOfLocations(locations))
   return 0
 }
@@ -33,7 +33,7 @@ export async function verifyLocations(image: string, path: string | null): Promi
   const view = await createProgressView()
   try {
     const compared = await requestLong(socket, 'verify-locations', { image: name }, { onProgress: view.update })
-    if (!compared) throw noDaemon(mountpoint)
+    if (!compared) throw await noDaemon(mountpoint)
     view.stop()
     if (compared.length === 0) say(`${name}: no other location has it`)
     for (const location of compared) say(summaryOfLocation(location))

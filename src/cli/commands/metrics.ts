@@ -12,7 +12,7 @@ import { findMount, noDaemon } from './target.ts'
 export async function metrics(path: string | null): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const text = await fetchMetrics(socket)
-  if (text === null) throw noDaemon(mountpoint)
+  if (text === null) throw await noDaemon(mountpoint)
   process.stdout.write(text)
   return 0
 }

@@ -27,7 +27,7 @@ export async function modeCommand({ mode, image, origin, path, json }: ModeArgum
   const found = image === null ? { ...(await findMount(path, saying)), name: null } : await findImage(image, path)
   const request = mode === undefined ? null : { mode, origin, image: found.name }
   const modes = await requestModes(found.socket, request)
-  if (!modes) throw noDaemon(found.mountpoint)
+  if (!modes) throw await noDaemon(found.mountpoint)
   console.log(json ? JSON.stringify(modes, null, 2) : tableOfModes(modes))
   return 0
 }

@@ -23,7 +23,7 @@ export async function moveCache(to: string, path: string | null): Promise<number
   const { mountpoint, socket } = await findMount(path, 'say which one with -m DIR')
   const before = await fetchStatus(socket)
   const accepted = before && (await requestMove(socket, resolve(to)))
-  if (!before || !accepted) throw noDaemon(mountpoint)
+  if (!before || !accepted) throw await noDaemon(mountpoint)
   const after = await lookUntil(socket, now => now.takeovers.count > before.takeovers.count)
   if (!after) throw new CacheError('closed', `${mountpoint}: no other worker took over in time: see the log`)
   if (after.cache.directory === before.cache.directory) {

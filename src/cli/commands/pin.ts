@@ -14,7 +14,7 @@ import { findImage, noDaemon } from './target.ts'
  */
 export async function pin(image: string, path: string | null, pinned: boolean): Promise<number> {
   const { mountpoint, socket, name } = await findImage(image, path)
-  if (!(await requestPin(socket, name, pinned))) throw noDaemon(mountpoint)
+  if (!(await requestPin(socket, name, pinned))) throw await noDaemon(mountpoint)
   const said = pinned ? 'pinned; "parentfs promote" brings in what is missing' : 'not pinned any more'
   say(`${name}: ${said}`)
   return 0

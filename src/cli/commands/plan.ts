@@ -26,7 +26,7 @@ const powers = [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]
 export async function plan({ path, asked, json, plot }: PlanOptions): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const basis = await requestPlanBasis(socket)
-  if (!basis) throw noDaemon(mountpoint)
+  if (!basis) throw await noDaemon(mountpoint)
   const around = powers.map(times => ({ times }))
   const wanted = asked.length > 0 ? [{ times: 1 }, ...asked] : around
   const rows = await planFor(basis, capacitiesOf(wanted, basis.capacityBytes))

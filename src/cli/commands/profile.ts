@@ -20,7 +20,7 @@ import { findImage, noDaemon } from './target.ts'
 export async function printProfile(image: string, path: string | null, isWhole: boolean): Promise<number> {
   const { mountpoint, socket, name } = await findImage(image, path)
   const answer = await requestProfile(socket, name, false)
-  if (!answer) throw noDaemon(mountpoint)
+  if (!answer) throw await noDaemon(mountpoint)
   const { profile } = answer
   if (!profile) {
     remark(`${name}: no boot profile; one is learned in the two minutes after a cold open`)
@@ -39,7 +39,7 @@ export async function printProfile(image: string, path: string | null, isWhole: 
 export async function takeProfile(image: string, file: string, path: string | null): Promise<number> {
   const profile = readProfile(file)
   const { mountpoint, socket, name } = await findImage(image, path)
-  if (!(await importProfile(socket, name, formatProfileFile(profile)))) throw noDaemon(mountpoint)
+  if (!(await importProfile(socket, name, formatProfileFile(profile)))) throw await noDaemon(mountpoint)
   say(`${name}: the profile is fetched ahead at the next cold open`)
   return 0
 }

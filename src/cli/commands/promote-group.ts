@@ -29,7 +29,7 @@ export async function promoteGroup(image: string, ranges: readonly unknown[], pa
   try {
     const options = { onProgress: (progress: Progress) => view.update(progress), signal: left.signal }
     const members = await requestLong(socket, 'fleet/promote', { image: name }, options)
-    if (!members) throw noDaemon(mountpoint)
+    if (!members) throw await noDaemon(mountpoint)
     view.stop()
     say(tableOfMembers(members))
     return members.every(({ complete }) => complete) ? 0 : failedExitCode

@@ -39,7 +39,7 @@ export async function promote(
   try {
     const asked = { image: name, ranges: ranges.length > 0 ? ranges : null }
     const promoted = await requestLong(socket, 'promote', asked, { onProgress, signal: left.signal })
-    if (!promoted) throw noDaemon(mountpoint)
+    if (!promoted) throw await noDaemon(mountpoint)
     view.stop()
     const { promotedBytes, presentBytes, complete } = promoted
     const whole = complete ? 'the image is complete' : 'the image is not complete'

@@ -15,7 +15,7 @@ import { findMount, noDaemon } from './target.ts'
 export async function reload(path: string | null): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const outcome = await requestReload(socket)
-  if (outcome === null) throw noDaemon(mountpoint)
+  if (outcome === null) throw await noDaemon(mountpoint)
   const { changed, waiting } = outcome
   const lines = [
     ...changed.map(({ key, from, to }) => `${key} is ${to} now, after ${from}`),

@@ -64,7 +64,7 @@ export async function sealImage(args: SealArguments): Promise<number> {
     say(rootHash)
     return 0
   } catch (error) {
-    await rm(unfinished, { force: true })
+    if (tree) await rm(unfinished, { force: true })
     if (error instanceof CacheError) throw error
     const what = `${args.image} cannot be sealed: ${messageOf(error)}`
     throw new CacheError('invalid-argument', what, { cause: error })

@@ -15,7 +15,7 @@ import { findMount, noDaemon } from './target.ts'
 export async function setCapacity(path: string | null, capacityBytes: number): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
   const usedBytes = await requestCapacity(socket, capacityBytes)
-  if (usedBytes === null) throw noDaemon(mountpoint)
+  if (usedBytes === null) throw await noDaemon(mountpoint)
   const [used, capacity] = [usedBytes, capacityBytes].map(bytes => prettyBytes(bytes, { binary: true }))
   say(`${mountpoint}: ${used} used, ${capacity} allowed`)
   return usedBytes <= capacityBytes ? 0 : 1

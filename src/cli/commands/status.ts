@@ -5,11 +5,10 @@
 import { fetchStatus } from '../../admin/admin-client.ts'
 import { socketPath, socketPaths, trustedRuntimeDirectory } from '../../admin/socket-path.ts'
 import type { Status } from '../../admin/status.ts'
-import { troubleOf } from '../../admin/supervisor-presence.ts'
-import { CacheError } from '../../base/errors.ts'
-import { fileSystemType, mountAt, readMountTable } from '../../daemon/mount/mount-table.ts'
+import { fileSystemType, readMountTable } from '../../daemon/mount/mount-table.ts'
 import { resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 import type { UnansweredMount } from '../output/status-table.ts'
+import { noDaemon } from './target.ts'
 
 /**
  * @param mountpoint null for all
@@ -32,17 +31,7 @@ async function statusOf(path: string): Promise<Status> {
   const socket = socketPath(mountpoint, trustedRuntimeDirectory())
   const answer = await fetchStatus(socket)
   if (answer) return answer
-  const trouble = troubleOf(socket)
-  if (trouble !== null) {
-    const advice = 'readers wait while another is tried again and again; its log says more'
-    throw new CacheError('closed', `${mountpoint} has no worker (${trouble}): ${advice}`)
-  }
-  const entry = await mountAt(mountpoint)
-  if (entry?.type !== fileSystemType) {
-    throw new CacheError('not-found', `${mountpoint} is not a parentfs mount: "parentfs status" lists the mounts`)
-  }
-  const advice = `it died, or another user mounted it: "parentfs unmount ${mountpoint}" removes what a dead one left`
-  throw new CacheError('closed', `${mountpoint} is a parentfs mount whose daemon does not answer: ${advice}`)
+  throw await noDaemon(mountpoint)
 }
 
 async function statusOfAll(): Promise<(Status | UnansweredMount)[]> {

@@ -10,9 +10,10 @@ import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fetchStatus } from '../../admin/admin-client.ts'
 import { socketPath, socketPaths, trustedRuntimeDirectory } from '../../admin/socket-path.ts'
 import type { Status } from '../../admin/status.ts'
+import { troubleOf } from '../../admin/supervisor-presence.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError } from '../../base/errors.ts'
-import { fileSystemType, readMountTable } from '../../daemon/mount/mount-table.ts'
+import { fileSystemType, mountAt, readMountTable } from '../../daemon/mount/mount-table.ts'
 import { resolveMountpoint } from '../../daemon/mount/mountpoint.ts'
 
 export interface Mount {
@@ -92,9 +93,18 @@ export async function answeringStatuses(directory: string, msMax: number | null)
     .sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1))
 }
 
-/** @returns the error of a mount without a daemon */
-export function noDaemon(mountpoint: string): CacheError {
-  return new CacheError('not-found', `no parentfs daemon serves ${mountpoint}: "parentfs status" lists the mounts`)
+/** @returns the error of a mountpoint that nobody answers for: no mount, one between two workers, or a dead one */
+export async function noDaemon(mountpoint: string): Promise<CacheError> {
+  const trouble = troubleOf(mountOf(mountpoint).socket)
+  if (trouble !== null) {
+    const advice = 'readers wait while another is tried again and again; its log says more'
+    return new CacheError('closed', `${mountpoint} has no worker (${trouble}): ${advice}`)
+  }
+  if ((await mountAt(mountpoint))?.type !== fileSystemType) {
+    return new CacheError('not-found', `${mountpoint} is not a parentfs mount: "parentfs status" lists the mounts`)
+  }
+  const advice = `it died, or another user mounted it: "parentfs unmount ${mountpoint}" removes what a dead one left`
+  return new CacheError('closed', `${mountpoint} is a parentfs mount whose daemon does not answer: ${advice}`)
 }
 
 function mountOf(mountpoint: string): Mount {

@@ -71,7 +71,7 @@ async function watch(
 
 async function look({ mountpoint, socket }: Mount): Promise<Status> {
   const status = await fetchStatus(socket)
-  if (!status) throw noDaemon(mountpoint)
+  if (!status) throw await noDaemon(mountpoint)
   return status
 }
 

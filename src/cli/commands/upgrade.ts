@@ -23,7 +23,7 @@ export async function upgrade(path: string | null, to: string | null): Promise<n
   const { mountpoint, socket } = await findMount(path)
   const before = await fetchStatus(socket)
   const outcome = before && (await requestUpgrade(socket, to === null ? null : resolve(to)))
-  if (!before || !outcome) throw noDaemon(mountpoint)
+  if (!before || !outcome) throw await noDaemon(mountpoint)
   const after = await successor(socket, before)
   const { lastPauseMs, refusedUpgrade } = after.takeovers
   if (refusedUpgrade !== null) {

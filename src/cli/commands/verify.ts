@@ -23,7 +23,7 @@ export async function verify(image: string | null, path: string | null): Promise
   try {
     const onProgress = (progress: Progress) => view.update({ ...progress, phase: `verifying ${progress.phase}` })
     const images = await requestLong(socket, 'verify', { image: name }, { onProgress })
-    if (images === null) throw noDaemon(mountpoint)
+    if (images === null) throw await noDaemon(mountpoint)
     view.stop()
     for (const found of images) say(summaryOf(found))
     if (images.length === 0) say('nothing is held yet')

@@ -29,7 +29,7 @@ export interface WebArguments {
  */
 export async function web({ path, port, allowActions }: WebArguments): Promise<number> {
   const { mountpoint, socket } = await findMount(path)
-  if (!(await fetchStatus(socket))) throw noDaemon(mountpoint)
+  if (!(await fetchStatus(socket))) throw await noDaemon(mountpoint)
   const [links, sessions, relay] = [new OneTimeLinks(), new Sessions(randomBytes(32)), new WebRelay(socket, mountpoint)]
   const gate = new WebGate({
     handler: (...request) => relay.handle(...request),

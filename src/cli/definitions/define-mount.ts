@@ -8,7 +8,7 @@ import { blockBytesDefault, capacityBytesDefault, revalidateSecondsDefault } fro
 import { logLevels } from '../../daemon/config/settings.ts'
 import type { MountArguments } from '../commands/mount.ts'
 import { mountOptionsKnown, parseMountOptions } from '../commands/mount-options.ts'
-import { type Ended, parsePath, parsePort, value } from '../output/argument-parsers.ts'
+import { type Ended, parsePort, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { chosenMount, type OnMount, onMount } from './mount-choice.ts'
 
@@ -19,11 +19,10 @@ export function defineMount(program: Command, ended: Ended): void {
       '--librbd-socket [path]',
       "serve objects of parents to librbd on this socket (default: librbd's own path); see docs/LIBRBD.md",
     )
-    .option('--config <file>', 'take everything from a file, see "parentfs check-config"', value(parsePath))
+    .option('--config <file>', 'take everything from a file, see "parentfs check-config"')
     .option(
       '--cache-dir <dir>',
       'directory of the cache (default: /var/cache/parentfs/<hash>, for users ~/.cache/parentfs/<hash>)',
-      value(parsePath),
     )
     .option(
       '--capacity <size>',
@@ -66,7 +65,7 @@ export function defineMount(program: Command, ended: Ended): void {
         .choices(logLevels)
         .env('PARENTFS_LOG'),
     )
-    .option('--log-file <file>', 'append the log here instead of writing it to standard error', value(parsePath))
+    .option('--log-file <file>', 'append the log here instead of writing it to standard error')
     .action(async (origin: string | undefined, mountpoint: string | undefined, options: MountFlags) => {
       const places = placesOf(mount, origin, mountpoint, options)
       const module = await import('../commands/mount.ts')
@@ -87,8 +86,8 @@ function describeMount(mount: Command): Command {
       'Mount the images of ORIGIN (file:///dir, http://host/dir/, https://host/dir/, rbd://pool/, rados://pool/prefix, swift://container/prefix/, glance://host/, s3://bucket/prefix/, nbd://host/, nbd+unix:///?socket=/path, oci://registry/repository:tag) on MOUNTPOINT, and stay.',
     )
     .usage('[options] <origin> <mountpoint>\n       parentfs mount [--background] --config <file> [mountpoint]')
-    .argument('[origin]', 'URL of the directory that has the images; not with --config', value(parsePath))
-    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent', value(parsePath))
+    .argument('[origin]', 'URL of the directory that has the images; not with --config')
+    .argument('[mountpoint]', 'an existing directory; with --config the one of the file when absent')
 }
 
 type MountFlags = Omit<MountArguments, 'places'>

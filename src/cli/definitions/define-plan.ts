@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { parseSize } from '../../base/sizes.ts'
 import type { AskedCapacity } from '../../cache/plan/plan.ts'
-import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
+import { type Ended, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { chosenMount, type OnMount, onMount } from './mount-choice.ts'
 
@@ -22,7 +22,7 @@ export function definePlan(program: Command, ended: Ended): void {
     .description('Say how many misses, and how much from the origin, caches of other capacities would have had.')
     .option('--capacity <list>', 'like 2x,4x,500GiB: multiples of the present one, and sizes', value(parseCapacities))
     .option('--json', 'for machines: one object')
-    .option('--plot <file>', 'write the curves into FILE, as an SVG', value(parsePath))
+    .option('--plot <file>', 'write the curves into FILE, as an SVG')
     .action(async (mountpoint: string | undefined, options: OnPlan) => {
       const { capacity: asked = [], json = false, plot = null } = options
       const module = await import('../commands/plan.ts')

@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import { formatDuration, parseDuration } from '../../base/sizes.ts'
 import { recordMs } from '../commands/limits.ts'
-import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
+import { type Ended, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { type OnMount, ofImage } from './mount-choice.ts'
 
@@ -42,8 +42,8 @@ function defineCheck(profile: Command, ended: Ended): void {
     .command('check')
     .copyInheritedSettings(profile)
     .description('Say what is in FILE, and whether it can be published beside IMAGE.')
-    .argument('<file>', 'a profile', value(parsePath))
-    .argument('[image]', 'the file of its image', value(parsePath))
+    .argument('<file>', 'a profile')
+    .argument('[image]', 'the file of its image')
     .action(async (file: string, image: string | undefined) => {
       const module = await import('../commands/profile.ts')
       ended(module.checkProfile(file, image ?? null))
@@ -63,9 +63,9 @@ function defineRecord(profile: Command, ended: Ended): void {
     .copyInheritedSettings(profile)
     .description('Run COMMAND on IMAGE behind an empty cache, and write down what it reads, to be published.')
     .usage('[options] <image> -- <command> [argument...]\n       parentfs profile record --boot [options] <image>')
-    .argument('<image>', 'its path, or its URL', value(parsePath))
+    .argument('<image>', 'its path, or its URL')
     .argument('[command...]', '{} in it is the path of the image, and so is $PARENTFS_IMAGE')
-    .option('--output <file>', 'where to write it (default: IMAGE.parentfs-profile here)', value(parsePath))
+    .option('--output <file>', 'where to write it (default: IMAGE.parentfs-profile here)')
     .option('--boot', 'boot the image in qemu, in place of a command')
     .option('--time <duration>', `end it after that long (default: ${formatDuration(recordMs)})`, value(parseDuration))
     .action(

@@ -4,7 +4,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { parseSize } from '../../base/sizes.ts'
 import { type TreeAlgorithm, treeAlgorithms } from '../../origin/sealed/superblock.ts'
-import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
+import type { Ended } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 
 interface SealOptions {
@@ -21,8 +21,8 @@ export function defineSeal(program: Command, ended: Ended): void {
     .command('seal')
     .copyInheritedSettings(program)
     .description('Make the hash tree of IMAGE, as veritysetup does, and print its root hash (docs/PUBLISHING.md).')
-    .argument('<image>', 'a file', value(parsePath))
-    .option('--out <file>', 'where to write the tree (default: IMAGE.verity)', value(parsePath))
+    .argument('<image>', 'a file')
+    .option('--out <file>', 'where to write the tree (default: IMAGE.verity)')
     .option(
       '--salt <hex>',
       'up to 256 bytes, or - for none; versions of one image share it (default: random)',

@@ -2,7 +2,7 @@
  * Definitions of the commands for the first ten minutes, and for support.
  */
 import type { Command } from 'commander'
-import { type Ended, parsePath, value } from '../output/argument-parsers.ts'
+import type { Ended } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
 import { chosenMount, type OnMount, onMount, withMountOption } from './mount-choice.ts'
 
@@ -12,9 +12,9 @@ export function defineDoctor(program: Command, ended: Ended): void {
     .description(
       'Look at this host, the cache disk and ORIGIN, and say what to do about each. Exits 1 for what is bad.',
     )
-    .argument('[origin]', 'URL of the images; without it only the host and the disk', value(parsePath))
-    .option('--config <file>', 'the origins and the cache directory of this file', value(parsePath))
-    .option('--cache-dir <dir>', 'directory that has, or will have, the cache', value(parsePath))
+    .argument('[origin]', 'URL of the images; without it only the host and the disk')
+    .option('--config <file>', 'the origins and the cache directory of this file')
+    .option('--cache-dir <dir>', 'directory that has, or will have, the cache')
     .option('--json', 'for machines: an array of findings')
     .action(async (origin: string | undefined, options: { config?: string; cacheDir?: string; json?: boolean }) => {
       if (origin !== undefined && options.config !== undefined)
@@ -35,7 +35,7 @@ export function defineInit(program: Command, ended: Ended): void {
   const init = program.command('init').copyInheritedSettings(program)
   init
     .description('Ask five questions and write a configuration FILE (default: /etc/parentfs/parents.yaml).')
-    .argument('[file]', 'for users ~/.config/parentfs/parents.yaml', value(parsePath))
+    .argument('[file]', 'for users ~/.config/parentfs/parents.yaml')
     .option('--force', 'replace a file that is there')
     .action(async (file: string | undefined, { force = false }: { force?: boolean }) => {
       const module = await import('../commands/init.ts')
@@ -67,7 +67,7 @@ export function defineSupportBundle(program: Command, ended: Ended): void {
     .description(
       'Write one archive for a report: status, metrics, end of the log, configuration without secrets, host.',
     )
-    .option('--output <file>', 'the archive (default: parentfs-support-TIME.tar.gz here)', value(parsePath))
+    .option('--output <file>', 'the archive (default: parentfs-support-TIME.tar.gz here)')
     .action(async (mountpoint: string | undefined, options: OnMount & { output?: string }) => {
       const module = await import('../commands/support-bundle.ts')
       ended(await module.supportBundle(chosenMount(bundle, mountpoint, options), options.output ?? null))

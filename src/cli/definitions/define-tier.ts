@@ -2,7 +2,6 @@
  * Definitions of the commands that steer the cache as a tier: modes, and emptying it.
  */
 import { Argument, type Command } from 'commander'
-import { CacheError } from '../../base/errors.ts'
 import { type CacheMode, cacheModes } from '../../cache/modes/cache-mode.ts'
 import type { Ended } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
@@ -50,7 +49,7 @@ export function defineEvict(program: Command, ended: Ended): void {
     async (named: string | undefined, options: OnOrigin & { readonly all?: boolean }) => {
       const { all = false, origin = null, mountpoint = null } = options
       if (all === (named !== undefined) || (origin !== null && !all)) {
-        throw new CacheError('invalid-argument', 'evict: give an IMAGE, or --all, perhaps with --origin NAME')
+        evict.error('error: evict needs an IMAGE, or --all, perhaps with --origin NAME')
       }
       if (named === undefined) {
         const module = await import('../commands/drain.ts')

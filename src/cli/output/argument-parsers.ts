@@ -18,15 +18,6 @@ export function value<T>(parse: (text: string) => T): (text: string) => T {
   }
 }
 
-/**
- * A path. An empty one, as an unset variable leaves behind, would mean the working directory. @throws Error when it is
- * empty
- */
-export function parsePath(text: string): string {
-  if (text === '') throw new Error('it is empty: is a variable not set?')
-  return text
-}
-
 /** @throws Error when it is not a port of 127.0.0.1 */
 export function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0

@@ -205,6 +205,7 @@ export function secretField(described: Described & { readonly unset: string }) {
 
 /** A value as a message shows it. */
 export function shown(input: unknown): string {
+  if (typeof input === 'object' && input !== null) return Array.isArray(input) ? 'a list' : 'a mapping'
   const text = JSON.stringify(input) ?? 'nothing'
   return text.length > 80 ? `${text.slice(0, 80)}...` : text
 }

@@ -292,7 +292,7 @@ export class WorkerSupervisor {
   /** The worker that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
   async #exchange(next: WorkerHandshake, directory: string | null, onBooted?: () => void): Promise<void> {
     const { logger, now } = this.#parts
-    const beganMs = now()
+    const [version, beganMs] = [this.#version, now()]
     const leaving = (this.#leaving = this.#link)
     this.#serves = false
     this.#link = next
@@ -301,7 +301,6 @@ export class WorkerSupervisor {
     this.#leaving = null
     if (this.#isStopping) return
     if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the worker that was replaced did not stop cleanly')
-    const version = this.#version
     try {
       this.#policy.forgive()
       this.#version = null
@@ -317,7 +316,8 @@ export class WorkerSupervisor {
       this.#isBetween = true
       this.#version = version
       await next.end()
-      await this.#replace({ fate: next.fate, how, servedMs: 0 }, beganMs, how)
+      const failed = await this.#awaited(this.#next(beganMs, how))
+      if (failed) await this.#replace(failed, beganMs, how)
     }
   }
 

@@ -341,3 +341,20 @@ t.test('an upgrade that is wanted while a worker comes up waits for it', async t
   t.equal(supervisor.past.takeovers.count, 2)
   await supervisor.stop()
 })
+
+t.test('upgrades that fail say nothing of the cache: the worker of before goes on with it, at once', async t => {
+  const { supervisor, workers, state } = setUpWorkerSupervisor()
+  await supervisor.start()
+  for (let k = 0; k < 4; k++) {
+    const failing = new FakeWorker()
+    const { answer } = failing
+    failing.answer = message => (message.type === 'boot' ? failing.exit(1) : answer(message))
+    workers.push(failing)
+    const { takeOver } = await supervisor.prepare(null)
+    await takeOver()
+    t.equal(workers.length, 2 * k + 3)
+  }
+  t.same(new Set(workers.map(({ bypass }) => bypass)), new Set([null]))
+  t.equal(state.givenUp, null)
+  await supervisor.stop()
+})
