@@ -128,6 +128,12 @@ export const promotionEntriesMax = 4096
 /** Bytes that are written together at most, unless one extent has more: 8 ms of a disk that writes 250 MB/s. */
 export const promotionBatchBytesMax = 2 * MiB
 
+/**
+ * The time for which less than that is gathered: each batch has its price on the main thread. Readers find the bytes in
+ * memory meanwhile.
+ */
+export const promotionDelayMs = 5
+
 /** Batches of promotions that run at once: enough to keep an SSD busy. */
 export const promotionConcurrency = 8
 

@@ -8,7 +8,7 @@ import type { Extent } from '../../store/image/block-writer.ts'
 import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { InflightFetch } from './inflight-fetch.ts'
 import type { InflightTable } from './inflight-table.ts'
-import { promotionBatchBytesMax } from './limits.ts'
+import { promotionBatchBytesMax, promotionDelayMs } from './limits.ts'
 import type { UnpromotedBuffer } from './unpromoted-buffer.ts'
 
 /**
@@ -50,8 +50,11 @@ interface Batch {
 export class PromotionHandoff {
   readonly #parts: PromotionHandoffContext
   readonly #slicer = new SlicedQueue()
-  /** Handed over in this turn. */
+  /** Handed over of late, and the bytes of all of them. */
   #batches: Batch[] = []
+  #bytes = 0
+  /** Begins them. */
+  #gathering: NodeJS.Timeout | null = null
   /** Settled ones that stay because the shelf has their bytes. */
   readonly #buffered = new Set<InflightFetch>()
 
@@ -66,10 +69,9 @@ export class PromotionHandoff {
 
   /**
    * After the turn in which the readers got the bytes: a promotion that starts earlier delays the guest. What is handed
-   * over in one turn goes together.
+   * over within some milliseconds goes together, and at once where that makes a batch.
    */
   handOver(stored: StoredImage, inflight: InflightFetch, bytes: Uint8Array): void {
-    if (this.#batches.length === 0) setImmediate(this.#begin)
     const isPassing = this.#parts.isPassing(stored, inflight)
     let batch = this.#batches.findLast(known => known.stored === stored && known.isPassing === isPassing)
     if (!batch || batch.bytes + bytes.length > promotionBatchBytesMax) {
@@ -79,11 +81,18 @@ export class PromotionHandoff {
     const span = inflight.trace?.begin('promotion', { 'parentfs.bytes': bytes.length })
     batch.extents.push({ inflight, span, object: inflight.object, first: inflight.run.first, bytes })
     batch.bytes += bytes.length
+    const wasGathering = this.#bytes < promotionBatchBytesMax
+    this.#bytes += bytes.length
+    if (this.#bytes < promotionBatchBytesMax) this.#gathering ??= setTimeout(this.#begin, promotionDelayMs)
+    else if (wasGathering) setImmediate(this.#begin)
   }
 
   readonly #begin = () => {
+    if (this.#gathering) clearTimeout(this.#gathering)
+    this.#gathering = null
     const batches = this.#batches
     this.#batches = []
+    this.#bytes = 0
     for (const batch of batches) this.#slicer.run(() => void this.#promote(batch)) // Never rejects.
   }
 

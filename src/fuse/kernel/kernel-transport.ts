@@ -23,11 +23,11 @@ import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import type { RequestHandler } from './handler.ts'
 import { handlersOf } from './handlers.ts'
 import { InflightJournal, type InflightJournalOptions } from './inflight-journal.ts'
-import { reportDelayMs } from './limits.ts'
+import { reportDelayMs, reportsTogetherMax } from './limits.ts'
 import { hasResend, initReply, type Negotiated, negotiate, passthroughFlag } from './negotiation.ts'
 import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
-import { reportsOf } from './read-reports.ts'
+import { type ReadReport, reportsOf } from './read-reports.ts'
 import { readInit } from './requests.ts'
 import { wasKilled } from './sigkill-pending.ts'
 
@@ -217,14 +217,24 @@ export class KernelTransport implements Transport {
       setTimeout(() => this.#acceptReports(this.#session.takeReports()), reportDelayMs).unref()
       return
     }
+    const tell = (reports: readonly ReadReport[]) =>
+      this.#dispatcher.afterRequests(() => {
+        for (const report of reports) report(this.#fileSystem)
+      })
+    let together: ReadReport[] = []
     try {
-      for (const report of reportsOf(batch)) this.#dispatcher.afterRequests(() => report(this.#fileSystem))
+      for (const report of reportsOf(batch)) {
+        if (together.push(report) < reportsTogetherMax) continue
+        tell(together)
+        together = []
+      }
     } catch (error) {
       this.#options.logger.error(
         { err: error, bytes: batch.length },
         'a batch of read reports is malformed: the rest of it is dropped',
       )
     }
+    if (together.length > 0) tell(together)
   }
 
   async #stop(): Promise<void> {

@@ -36,3 +36,6 @@ export const workNotesMax = 4096
 
 /** The time for which reports of READs that may wait are gathered: each call of the main thread costs a wake. */
 export const reportDelayMs = 2
+
+/** Reports that are heard in one turn: a fifth of a millisecond, so that requests need not wait for a batch. */
+export const reportsTogetherMax = 8

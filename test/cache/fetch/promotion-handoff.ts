@@ -167,3 +167,41 @@ t.test('what comes in one turn is offered together: by image, long streams apart
   await until(() => fetches.size === 0, patienceMs, 'the promotions')
   t.same(offers, ['a: 0/1,0/4', 'b: 0/2,7/6', 'a passing: 9/3', 'a: 0/5'])
 })
+
+t.test(
+  'what comes in several turns waits some milliseconds, and is offered together; a whole batch waits for none',
+  async t => {
+    const fetches = new InflightTable()
+    const unpromoted = new UnpromotedBuffer(1 << 20, () => 0)
+    t.teardown(() => unpromoted.close())
+    const timers: (() => void)[] = []
+    t.intercept(globalThis, 'setTimeout', { value: (work: () => void) => timers.push(work) })
+    t.intercept(globalThis, 'clearTimeout', { value: () => {} })
+    const offers: number[] = []
+    const handoff = new PromotionHandoff({
+      ...{ fetches, unpromoted, mayPromote: () => true, isPassing: () => false },
+      promote: async (_, extents) => {
+        offers.push(extents.length)
+        return extents.map(() => true)
+      },
+    })
+    const stored = { lockKey: () => 'a 0', usageGate: { isClosed: false } } as unknown as StoredImage
+    const hand = async (first: number, bytes: number) => {
+      const plan = { fetch: async () => new Uint8Array(0), free: () => {} }
+      const inflight = new InflightFetch(0, { first, count: 1 }, plan)
+      fetches.add(stored, inflight, () => {})
+      handoff.handOver(stored, inflight, new Uint8Array(bytes))
+      await nextIteration()
+      await nextIteration()
+    }
+    await hand(1, 4096)
+    await hand(2, 4096)
+    t.same([offers, timers.length], [[], 1])
+    timers[0]!()
+    await nextIteration()
+    t.same(offers, [2])
+    await hand(3, 4096)
+    await hand(4, promotionBatchBytesMax - 4096)
+    t.same([offers, fetches.size], [[2, 2], 0])
+  },
+)

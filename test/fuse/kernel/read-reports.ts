@@ -2,6 +2,7 @@
 import { closeSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { reportsTogetherMax } from '../../../src/fuse/kernel/limits.ts'
 import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { type ReadReportListener, reportsOf } from '../../../src/fuse/kernel/read-reports.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
@@ -103,6 +104,18 @@ t.test('reports are passed on for images that there are, and never answered', as
   const after = backend.told.length
   await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
   t.equal(backend.told.length, after, 'nothing is passed on once it is stopped')
+})
+
+t.test('many reports of one batch are all passed on, in their order', async t => {
+  const { backend, session } = fakeTransport()
+  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
+  const offsets = Array.from({ length: 2 * reportsTogetherMax + 3 }, (_, k) => k)
+  session.report(bytesFrom(...offsets.map(offset => touched(nodeId, offset, 10))))
+  await until(() => backend.told.length === offsets.length, patienceMs, 'the reports')
+  t.same(
+    backend.told.map(({ offset }) => offset),
+    offsets,
+  )
 })
 
 t.test('requests that came together with a report go before it', async t => {
