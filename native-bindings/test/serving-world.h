@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -71,6 +72,7 @@ struct FrontWorld {
   explicit FrontWorld(serving::FrontLimits most = front_limits())
       : front(std::make_unique<Front>(most, [] {}, [this](disk::StoreThreads::Job job) {
           jobs++;
+          if (before_job) before_job();
           return threads.submit(disk::Lane::read, std::move(job));
         })) {}
 
@@ -92,6 +94,8 @@ struct FrontWorld {
   }
 
   std::atomic<int> jobs{0};
+  /** Runs between a read without waiting and the job that waits for the disk. */
+  std::function<void()> before_job;
   disk::StoreThreads threads{2};
   std::vector<FrontEvent> waiting;
   std::unique_ptr<Front> front;

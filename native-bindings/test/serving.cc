@@ -16,6 +16,7 @@
 #include "serving/request-frame.h"
 #include "test/images.h"
 #include "test/serving-world.h"
+#include "test/sick-disk.h"
 #include "test/suites.h"
 
 namespace parentfs::test {
@@ -163,6 +164,57 @@ void reads_from_disk(Checks& t) {
   CHECK(got.size() == spliced_block * 8 - 1 && is_image(bytes_of(got), 1));
 }
 
+/** They were resident when the connection looked, and are evicted before the store thread looks. */
+void loses_bytes_while_waiting(Checks& t) {
+  constexpr std::uint64_t size = spliced_block * 8;
+  const Image image(size, spliced_block);
+  if (skip_without_nowait(t, *image.file)) return;
+  FrontWorld world;
+  world.before_job = [&] {
+    image.file->table()->resident(0).store(0);
+    image.file->table()->generation(0).fetch_add(1);
+    if (image.file->punch(0, size) != 0) std::abort();
+  };
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  write_to(client, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  // Another process may have the pages read again: then all is sent, and it is tried anew.
+  for (int round = 0; round < 100 && world.jobs == 0; round++) {
+    image.promote_all();
+    if (image.file->sync() != 0) std::abort();
+    (void)syscalls::drop_pages(image.file->fd(), 0, size);
+    world.front->send(id, {.after = 0, .file = image.file, .offset = 0, .length = size});
+    const FrontEvent event = world.next(FrontEvent::Kind::sent);
+    CHECK(event.connection == id);
+    if (event.connection != id) return;
+    const std::string got = read_from(client, event.bytes);
+    CHECK(got.size() == event.bytes && is_image(bytes_of(got), 0));
+    CHECK((event.bytes < size) == (world.jobs > 0));
+  }
+  CHECK(world.jobs > 0);
+  write_to(link.link, "rest");
+  CHECK(read_from(client, 4) == "rest");
+}
+
+/** A disk that reads nothing is asked once: TypeScript goes on, which would hear nothing of an endless wait. */
+void fails_while_waiting(Checks& t) {
+  const SickDisk disk(16 * copied_block, copied_block);
+  for (std::uint64_t k = 0; k < 16; k++) CHECK(disk.promote(k) == 0);
+  disk.say("read EIO");
+  FrontWorld world;
+  auto [client, server] = connected();
+  const std::uint32_t id = world.front->adopt(std::move(server), nullptr).value();
+  write_to(client, request);
+  const FrontEvent link = world.next(FrontEvent::Kind::link);
+  world.front->send(id, {.after = 0, .file = disk.file, .offset = 0, .length = 16 * copied_block});
+  const FrontEvent event = world.next(FrontEvent::Kind::sent);
+  CHECK(event.connection == id && event.bytes == 0);
+  CHECK(world.jobs == 1);
+  write_to(link.link, "rest");
+  CHECK(read_from(client, 4) == "rest");
+}
+
 void passes_bodies(Checks& t) {
   FrontWorld world;
   auto [client, server] = connected();
@@ -241,6 +293,8 @@ Tests serving_tests() {
           {"parts that are evicted and come again are never sent wrong", races_evictions},
           {"pages that were spliced stay as they are while their block is evicted", keeps_spliced_pages},
           {"bytes that only the disk has are brought by a store thread", reads_from_disk},
+          {"bytes that are evicted during the wait for the disk are reported, and the rest comes by the link", loses_bytes_while_waiting},
+          {"a disk that fails during the wait is reported, and asked once", fails_while_waiting},
           {"a body is told from the request behind it", passes_bodies},
           {"half a head, and a client that takes nothing, are left", leaves_idle_and_deaf},
           {"garbage ends its connection alone", survives_garbage},

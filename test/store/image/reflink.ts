@@ -10,6 +10,8 @@ import { loadAddon } from '../../../src/native/addon.ts'
 import { cannotMount } from '../../fixtures/daemon.ts'
 import { damage } from '../../fixtures/damage.ts'
 import { makeLoopDisk } from '../../fixtures/loop-disk.ts'
+import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
+import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
 import { seeded } from '../../fixtures/seeded.ts'
 
 const blockBytes = 65_536
@@ -67,6 +69,39 @@ t.test('XFS shares what is the same, and not what has rotted', { skip: cannotMou
   })
   t.match(odd, { error: null, clonedBytes: blockBytes }, 'at no block of the file system')
   t.ok(await isRight(newer, odd.sums))
+})
+
+t.test('a store counts what XFS shares, and what it writes once more', { skip: cannotMount }, async t => {
+  const disk = await makeLoopDisk(t, 'xfs', 400 * 2 ** 20)
+  const origin = new MemoryOrigin()
+  for (const name of ['older', 'newer']) origin.put(name, 64 * blockBytes, 7)
+  const rooms = await openRooms({ directory: join(disk.mountpoint, 'cache'), origin, blockBytes })
+  t.teardown(() => rooms.close())
+  const [older, newer] = await Promise.all(
+    ['older', 'newer'].map(async name => {
+      const { image } = await rooms.cache.lookup(null, name, { signal })
+      return { image, stored: (await rooms.store.use(image))! }
+    }),
+  )
+  const blocks = (first: number, count: number) => origin.bytes('older', first * blockBytes, count * blockBytes)
+  t.equal(await older!.stored.writeBlocks(0, 0, blocks(0, 4)), 'landed')
+  await rooms.store.flush()
+  rooms.store.takenOf = ({ id }) =>
+    id === newer!.image.id ? { imageId: older!.image.id, sourceOf: offset => offset } : null
+  t.same(rooms.store.taken, { reflinkedBytes: 0, copiedBytes: 0 })
+  t.equal(await newer!.stored.writeBlocks(0, 0, blocks(0, 2)), 'landed')
+  t.same(rooms.store.taken, { reflinkedBytes: 2 * blockBytes, copiedBytes: 0 })
+  for (const first of [3, 5]) t.equal(await newer!.stored.writeBlocks(0, first, blocks(first, 1)), 'landed')
+  t.same(rooms.store.taken, { reflinkedBytes: 3 * blockBytes, copiedBytes: blockBytes }, 'the older one lacks block 5')
+  for (const [first, count] of [
+    [0, 2],
+    [3, 1],
+    [5, 1],
+  ] as const) {
+    const target = Buffer.alloc(count * blockBytes)
+    t.ok(await newer!.stored.read(first * blockBytes, target))
+    t.ok(target.equals(blocks(first, count)))
+  }
 })
 
 t.test('a file system that cannot gets all of it written', async t => {
