@@ -28,7 +28,6 @@ const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools'
 export const alone: ReadonlySet<string> = new Set([
   'mount/boot',
   'mount/interrupts',
-  'mount/long-operations',
   'mount/read-ahead',
   'mount/sharing',
   'mount/sick-device',

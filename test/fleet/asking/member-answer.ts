@@ -1,14 +1,16 @@
-/** Answers of hostile members by the hundred thousand: none brings a wrong byte, and each ends. */
+/** Answers of hostile members by the hundred thousand: none brings a wrong byte, and each ends. Bodies that stall. */
 import { randomFillSync } from 'node:crypto'
-import { Readable } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import t from 'tap'
 import { LightAbortSignal } from '../../../src/async/light-abort-signal.ts'
 import { OwnTime } from '../../../src/async/own-time.ts'
 import { identify } from '../../../src/base/image.ts'
+import { memberStallBytesMin } from '../../../src/fleet/asking/limits.ts'
 import { MemberAnswer } from '../../../src/fleet/asking/member-answer.ts'
 import { entityTag, formatSums, sumsHeader } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { between, seed, seeded } from '../../fixtures/seeded.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const addon = loadAddon()
 const blockBytes = 4_096
@@ -74,4 +76,43 @@ t.test(`${rounds} answers of noise bring no wrong byte (SEED=${seed})`, { timeou
   for (const kind of ['bytes', 'wrong', 'lost', 'absent', 'busy']) t.ok(kinds[kind]! > 0, `${kinds[kind]} ${kind}`)
   t.equal(options.time.armed, 0, 'no timer is left')
   t.ok(process.memoryUsage().heapUsed - heapBytes < 256 * 1024 ** 2, 'no answer is kept')
+})
+
+t.test('a body that goes on has its time to stall anew, and one that does not is lost', async t => {
+  const long = randomFillSync(Buffer.alloc(2 * memberStallBytesMin))
+  const longImage = identify({ origin: 'o', key: 'l', sizeBytes: long.length, validator: 'v', modifiedMs: 0 })
+  const timers: { readonly work: () => void; isArmed: boolean }[] = []
+  const after = (_ms: number, work: () => void) => {
+    const timer = { work, isArmed: true }
+    timers.push(timer)
+    return () => {
+      timer.isArmed = false
+    }
+  }
+  const sumOf = (block: Uint8Array) => addon.crc32c(block)
+  const options = { url: 'http://x', blockBytes, time: { after }, sumOf }
+  const target = Buffer.alloc(long.length)
+  const answer = new MemberAnswer({ image: longImage, offset: 0, target, rank: 0, hop: 1, fill: true }, options)
+  const blocks = Array.from({ length: long.length / blockBytes }, (_, k) => k * blockBytes)
+  const longSums = blocks.map(at => sumOf(long.subarray(at, at + blockBytes)))
+  const headers = {
+    etag: entityTag(longImage.id),
+    'content-range': `bytes 0-${long.length - 1}/${long.length}`,
+    [sumsHeader]: formatSums(longSums),
+  }
+  t.equal(answer.head(206, headers), null)
+  const [body, exchange] = [new PassThrough(), new LightAbortSignal()]
+  const outcome = answer.body(body, exchange)
+  t.equal(timers.length, 1)
+  body.write(long.subarray(0, memberStallBytesMin - blockBytes))
+  await until(() => body.readableLength === 0 && target[0] === long[0], patienceMs, 'the first bytes')
+  t.equal(timers.length, 1, 'too few to count')
+  body.write(long.subarray(memberStallBytesMin - blockBytes, memberStallBytesMin))
+  await until(() => timers.length === 2, patienceMs, 'another time')
+  t.same(
+    timers.map(({ isArmed }) => isArmed),
+    [false, true],
+  )
+  timers[1]!.work()
+  t.match(await outcome, { kind: 'lost', goodBytes: memberStallBytesMin })
 })

@@ -131,6 +131,7 @@ t.test('manifests that cannot be read', async t => {
     [[{ data: 'YWJj' }], 'origin-unsupported'],
     [[segment, segment], 'origin-failed'],
     [[{ ...segment, name: '/c/p/a', sub_slo: true }], 'origin-unsupported'],
+    [[{ ...segment, name: '/c/p/a', sub_slo: true, range: '0-2' }], 'origin-unsupported'],
   ]
   for (const [manifest, code] of manifests) {
     const body = typeof manifest === 'string' ? manifest : JSON.stringify(manifest)
