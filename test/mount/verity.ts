@@ -118,6 +118,47 @@ t.test(
     await mount.unmount()
   },
 )
+t.test(
+  'readers under way when a new version appears see one version or the other, whole',
+  { skip: cannotMount || noVeritysetup },
+  async t => {
+    const mount = await mounted(t)
+    const { where, source, view } = mount
+    await makeComplete(where, 'a.raw')
+    const before = Buffer.from(sampleBytes(image, 0, image.sizeBytes))
+    let [isOver, reads] = [false, 0]
+    const seen = { before: 0, after: 0 }
+    const after = Buffer.from(before)
+    after.set(sampleBytes({ seed: 78, sizeBytes: 3 * MiB, dataShare: 1 }, 0, 3 * MiB), 20 * MiB)
+    after[MiB]! ^= 1
+    const read = async () => {
+      while (!isOver) {
+        // Past the page cache: session threads answer, and miss natively.
+        const bytes = await run('dd', `if=${view}`, 'bs=256k', 'iflag=direct', 'status=none')
+        if (bytes.equals(before)) seen.before++
+        else if (bytes.equals(after)) seen.after++
+        else t.fail(`read ${reads} is neither version`)
+        reads++
+      }
+    }
+    const readers = Promise.all([read(), read(), read()])
+    try {
+      const next = join(where.top, 'next.raw')
+      writeFileSync(next, after)
+      seal(next, `${next}.verity`)
+      await until(() => seen.before >= 3, patienceMs, 'readers of the version of before')
+      publish(next, source, 1_600_000_100)
+      await until(() => seen.after >= 3, patienceMs, 'readers of the new version')
+    } finally {
+      isOver = true
+      await readers
+    }
+    const { reads: counted, origin } = await statusOf(where)
+    t.ok(counted.misses > 0)
+    t.equal(origin.errors, 0)
+    await mount.unmount()
+  },
+)
 
 /** Some blocks at the origin are wrong for a while. */
 async function refusesWrongBlocks(t: Test, { where, source, view, said }: Mounted): Promise<void> {

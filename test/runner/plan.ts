@@ -113,7 +113,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/told-locations': 30,
   'mount/traces': 9,
   'mount/upgrade': 45,
-  'mount/verity': 32,
+  'mount/verity': 40,
   'mount/verity-flips': 26,
   'origin/ceph': 95,
   'origin/glance/glance-servers': 28,
