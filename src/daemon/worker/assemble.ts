@@ -112,7 +112,7 @@ export class Rooms {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
-    this.mover = new CacheMover(move ?? null, configuration, addon)
+    this.mover = new CacheMover(move ?? null, configuration, addon, bypass?.reason)
     this.#traces = new MountTraces(configuration.mountpoint, logger)
     this.#closers.push('traces', () => this.#traces.close())
     this.#closers.push('bypass', () => bypass?.close())

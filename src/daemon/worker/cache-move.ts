@@ -5,7 +5,7 @@
  * from the index, so that handles and node ids of the kernel mean what they meant. Cached blocks are fetched again. The
  * supervisor decides which directory is in force; the old one is emptied once a worker serves from the new one.
  */
-import { readdir, realpath, rm } from 'node:fs/promises'
+import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { HeldDirectory } from '../../base/held-directory.ts'
@@ -42,12 +42,17 @@ export class CacheMover {
   #passthrough: Pick<PassthroughImages, 'suspend'> | null = null
   #logger: Logger = silentLogger
   #left: string | null
+  readonly #bypass: string | null
 
-  /** @param move the last one; null: there was none */
-  constructor(move: CacheMove | null, configuration: Configuration, addon: Addon) {
+  /**
+   * @param move the last one; null: there was none
+   * @param bypass the reason for which the cache is bypassed; null: it is in use
+   */
+  constructor(move: CacheMove | null, configuration: Configuration, addon: Addon, bypass: string | null = null) {
     this.#move = move
     this.#configuration = configuration
     this.#addon = addon
+    this.#bypass = bypass
     this.#left = move && !move.isClean ? move.from : null
   }
 
@@ -74,9 +79,10 @@ export class CacheMover {
 
   /**
    * Move to another directory: no further image is given to the kernel, and `ask` has another worker take over there.
-   * @throws CacheError invalid-argument, cache-foreign: nothing has changed then
+   * @throws CacheError invalid-argument, cache-foreign, mount-failed in a bypass: nothing has changed then
    */
   async move(directory: string, ask: (move: MoveRequest) => Promise<UpgradeOutcome>): Promise<UpgradeOutcome> {
+    if (this.#bypass !== null) throw new CacheError('mount-failed', `the cache does not move: ${this.#bypass}`)
     await checkMove(this.#configuration, directory)
     const { passed = [], resume } = this.#passthrough?.suspend() ?? {}
     const outcome = await ask({ from: this.#configuration.cache.directory, directory, passed })
@@ -114,6 +120,13 @@ async function checkMove(configuration: Configuration, to: string): Promise<void
     throw new CacheError('invalid-argument', `${to} and the cache directory ${from} lie in each other: ${advice}`)
   }
   await checkFileSystem(moved.cache)
+  const found = await stat(there).catch(() => null)
+  if (found && !found.isDirectory()) {
+    throw new CacheError(
+      'invalid-argument',
+      `${to} is not a directory: name one that is empty, or that is not there yet`,
+    )
+  }
   await mustHoldNothing(there)
 }
 

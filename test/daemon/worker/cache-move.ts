@@ -22,7 +22,9 @@ function setUp(t: Test, last: Partial<CacheMove> | null = null) {
   const document = { origin: { url: 'http://host/' }, cache: { directory: from } }
   const configuration = configure({ document, mountpoint: join(top, 'mnt') }, { uid: 0, gid: 0, home: '/root' })
   const move = last && { from, to, passed: [], isNew: true, isClean: false, ...last }
-  return { top, from, to, mover: new CacheMover(move, configuration, addon) }
+  const mover = new CacheMover(move, configuration, addon)
+  const bypassed = () => new CacheMover(move, configuration, addon, 'the cache is bypassed: crashes')
+  return { top, from, to, mover, bypassed }
 }
 
 const nobody = async () => void t.fail('nobody is to hear')
@@ -142,7 +144,7 @@ t.test('a refused move gives images to the kernel again, one under way gives non
   t.notOk(existsSync(to), 'nothing is made before')
 })
 
-t.test('a directory within the other, or with files, is refused before anything changes', async t => {
+t.test('a file, a directory within the other, or with files, is refused before anything changes', async t => {
   const { top, from, mover } = setUp(t)
   mkdirSync(join(top, 'full'))
   writeFileSync(join(top, 'full', 'letter'), 'dear')
@@ -152,7 +154,16 @@ t.test('a directory within the other, or with files, is refused before anything 
     [join(from, 'below'), 'invalid-argument'],
     [top, 'invalid-argument'],
     [join(top, 'full'), 'cache-foreign'],
+    [join(top, 'full', 'letter'), 'invalid-argument'],
+    [join(top, 'full', 'letter', 'below'), 'invalid-argument'],
   ] as const) {
     await t.rejects(mover.move(to, ask), { code }, to)
   }
+})
+
+t.test('a cache that is bypassed does not move', async t => {
+  const { to, bypassed } = setUp(t)
+  const ask = async () => t.fail('nobody is asked') as never
+  const message = 'the cache does not move: the cache is bypassed: crashes'
+  await t.rejects(bypassed().move(to, ask), { code: 'mount-failed', message })
 })
