@@ -89,10 +89,14 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
   return program
 }
 
-/** An empty word, as a variable that is not set leaves behind, would mean the working directory, or any name. */
+/**
+ * An empty word, as a variable that is not set leaves behind, would mean the working directory, or any name. Options
+ * with a parser of their own refuse it there: what they make of a word may be empty.
+ */
 function refuseEmpty(command: Command): void {
   const args = command.registeredArguments.filter((_, at) => command.args[at] === '').map(each => each.name())
-  const options = command.options.filter(each => command.getOptionValue(each.attributeName()) === '')
+  const plain = command.options.filter(({ parseArg }) => parseArg === undefined)
+  const options = plain.filter(each => command.getOptionValue(each.attributeName()) === '')
   const [first] = [...args, ...options.map(({ flags }) => `option '${flags}'`)]
   if (first !== undefined) command.error(`error: ${first}: it is empty: is a variable not set?`)
 }

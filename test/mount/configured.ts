@@ -62,7 +62,7 @@ t.test('a file that is wrong is exit code 2, which a service manager does not tr
   const where = place(t)
   const file = join(where.top, 'p.yaml')
   const cases: [string | null, RegExp][] = [
-    [null, /p\.yaml cannot be used: ENOENT/],
+    [null, /p\.yaml cannot be used: no such file/],
     [`mountpoint: ${where.mountpoint}\n`, /p\.yaml:1:1: /],
     [
       `mountpoint: ${where.mountpoint}\norigin: { ur: "${where.origin}" }\n`,

@@ -64,7 +64,7 @@ t.test('evict --all empties one origin or all, but for what is pinned, which it 
   })
   t.equal(await heldBytes('far/'), image.sizeBytes)
   t.match(await evict('--origin', 'nowhere'), { code: 1, stderr: /there is no origin "nowhere": there is near, far/ })
-  t.match(await parentfs('evict', '-m', where.mountpoint), { code: 1, stderr: /give an IMAGE, or --all/ })
+  t.match(await parentfs('evict', '-m', where.mountpoint), { code: 2, stderr: /needs an IMAGE, or --all/ })
   await readAll()
 })
 

@@ -61,7 +61,7 @@ t.test('a complaint has line, column, key, value and what would be right', async
     [`${origin}---\n${origin}`, /^f:3:1: a second document begins here: keep one/],
     [`${origin}\tlog: x\n`, /^f:3:1: /],
     [`${origin}log: !shout loud\n`, /^f:3:6: /],
-    ['- a\n', /^f:1:1: \["a"\] is not a mapping of settings/],
+    ['- a\n', /^f:1:1: a list is not a mapping of settings/],
     ['', /^f:1:1: there is no origin: write "origin:"/],
   ]
   for (const [text, complaint] of cases) {
