@@ -1,6 +1,8 @@
 /** receive/: what a head says, what is received and told, and whose memory is left alone. */
 #include "http/range-receiver.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -237,6 +239,16 @@ void ends(Checks& t) {
   CHECK(::recv(served.server.get(), &byte, 1, MSG_PEEK) >= 0);
 }
 
+/** Like a file, which is always ready. */
+void not_watchable(Checks& t) {
+  Served served;
+  OwnedFd file(::memfd_create("file", MFD_CLOEXEC));
+  const int number = file.get();
+  CHECK(::fcntl(number, F_GETFD) == FD_CLOEXEC);
+  CHECK(served.receiver.adopt(std::move(file)).error() == EPERM);
+  CHECK(::fcntl(number, F_GETFD) == -1 && errno == EBADF);
+}
+
 /** This process has none. */
 void no_openssl(Checks& t) { CHECK(http::TlsContext::create("", "") == nullptr); }
 
@@ -254,6 +266,7 @@ Tests receiver_tests() {
           {"a request that is not taken at once is sent to its end", long_requests},
           {"nothing is written to the memory of a connection that was dropped", dropped_memory},
           {"a receiver that is closed has no connections", ends},
+          {"a descriptor that cannot be waited for is refused, and closed", not_watchable},
           {"without an OpenSSL in the process there is no TLS", no_openssl}};
 }
 
