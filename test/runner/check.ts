@@ -23,7 +23,7 @@ export interface Result {
 }
 
 /**
- * Neighbours that a check tolerates. `unit`: any. `mount`: two other mounts, and units. `alone`: none, because it
+ * Neighbours that a check tolerates. `unit`: any. `mount`: one other mount, and units. `alone`: none, because it
  * measures time, or the bytes of a disk or a link.
  */
 export type Company = 'unit' | 'mount' | 'alone'

@@ -13,8 +13,8 @@ import { tapFile } from './tap-file.ts'
 /** Longest that a test file may take, in milliseconds: three times the longest there is, on a quiet machine. */
 export const fileMsMax = 300_000
 
-/** For two cores: mounts wait for half of their time, and what does not mount fills the gaps. */
-export const slots: Slots = { checks: 4, mounts: 3 }
+/** For two cores: with a third mount both are as busy, and every check takes longer. */
+export const slots: Slots = { checks: 3, mounts: 2 }
 
 /** Directories of test/ that hold no test files of their own. */
 const helperDirectories: ReadonlySet<string> = new Set(['fixtures', 'contract', 'runner'])
