@@ -1,7 +1,7 @@
 /**
  * `parentfs unmount`: asks the daemon, and waits until it has gone; where none answers, removes the mount itself.
  */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fetchStatus, requestUnmount } from '../../admin/admin-client.ts'
 import { socketPath, trustedRuntimeDirectory } from '../../admin/socket-path.ts'
 import { pause } from '../../async/pause.ts'
@@ -64,11 +64,15 @@ async function waitForEnd(pids: readonly number[]): Promise<void> {
   }
 }
 
-/** A zombie has let go of everything, and may wait long for a parent to notice. Source: proc(5), /proc/pid/stat. */
+/**
+ * A zombie without further threads has let go of everything, and may wait long for a parent to notice. With threads that
+ * still end, it holds its files. Source: proc(5), /proc/pid/stat, /proc/pid/task.
+ */
 function isAlive(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return !/[ZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2))
+    const isZombie = /[ZX]/.test(stat.charAt(stat.lastIndexOf(')') + 2))
+    return !isZombie || readdirSync(`/proc/${pid}/task`).length > 1
   } catch {
     return false
   }
