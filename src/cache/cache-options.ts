@@ -27,6 +27,8 @@ export interface CacheOptions extends EvictionOptions, PromotionGateOptions {
   readonly promotionBytesMax?: number
   readonly fetchBytesMax?: number
   readonly readAheadBytesMax?: number
+  /** See {@link PromotionHandoffContext}. */
+  readonly promotionDelayMs?: number
   /** The mode of the images of origins that have none of their own; `promote` when absent. */
   readonly mode?: CacheMode
   /** See {@link PassthroughImages}. */

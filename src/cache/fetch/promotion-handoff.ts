@@ -30,6 +30,8 @@ export interface PromotionHandoffContext {
   isPassing(stored: StoredImage, inflight: InflightFetch): boolean
   /** Would so many bytes be taken now? */
   mayPromote(stored: StoredImage, bytes: number): boolean
+  /** Other than the default; 0: what is handed over in one turn goes together. */
+  readonly promotionDelayMs?: number | undefined
 }
 
 /** An extent on its way into the store, and its fetch. */
@@ -81,10 +83,12 @@ export class PromotionHandoff {
     const span = inflight.trace?.begin('promotion', { 'parentfs.bytes': bytes.length })
     batch.extents.push({ inflight, span, object: inflight.object, first: inflight.run.first, bytes })
     batch.bytes += bytes.length
-    const wasGathering = this.#bytes < promotionBatchBytesMax
+    const { promotionDelayMs: delayMs = promotionDelayMs } = this.#parts
+    const bytesMax = delayMs > 0 ? promotionBatchBytesMax : 0
+    const isBegun = this.#bytes > 0 && this.#bytes >= bytesMax
     this.#bytes += bytes.length
-    if (this.#bytes < promotionBatchBytesMax) this.#gathering ??= setTimeout(this.#begin, promotionDelayMs)
-    else if (wasGathering) setImmediate(this.#begin)
+    if (this.#bytes < bytesMax) this.#gathering ??= setTimeout(this.#begin, delayMs)
+    else if (!isBegun) setImmediate(this.#begin)
   }
 
   readonly #begin = () => {

@@ -55,6 +55,8 @@ export interface ReadPathContext extends ReadPathLimits {
   readonly profileGroup?: ProfileGroup | undefined
   /** Begins the traces of misses. None are traced when absent. */
   readonly traces?: MissTraces | undefined
+  /** See {@link PromotionHandoffContext}. */
+  readonly promotionDelayMs?: number | undefined
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly catalog: Pick<Catalog, 'isRecorded' | 'imageChanged'>
@@ -113,6 +115,7 @@ export class ReadPath {
     const fetcher = (this.#fetcher = new Fetcher({
       ...{ fetches: this.fetches, native: this.#native, fetchBudgets: this.#fetchBudgets },
       ...{ unpromoted: this.#unpromoted, readahead: this.#readahead, memory },
+      promotionDelayMs: parts.promotionDelayMs,
       origins,
       now,
       onFetchAhead: (stored, object) => parts.hitSets.fetchedAhead(stored, object),
