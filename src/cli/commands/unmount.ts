@@ -65,8 +65,8 @@ async function waitForEnd(pids: readonly number[]): Promise<void> {
 }
 
 /**
- * A zombie without further threads has let go of everything, and may wait long for a parent to notice. With threads that
- * still end, it holds its files. Source: proc(5), /proc/pid/stat, /proc/pid/task.
+ * A zombie without further threads has let go of everything, and may wait long for a parent to notice. One with threads
+ * that still end holds its files. Source: proc(5), /proc/pid/stat, /proc/pid/task.
  */
 function isAlive(pid: number): boolean {
   try {
