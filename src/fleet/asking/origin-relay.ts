@@ -49,11 +49,6 @@ export class OriginRelay {
     return true
   }
 
-  /** Is there a member to be asked for the begin of a range? */
-  hasMembers(range: UnitRange): boolean {
-    return this.#membersFor(range).length > 0
-  }
-
   async #readUnit(range: UnitRange, caller: CancelSignal): Promise<boolean> {
     const signal = new LightAbortSignal(caller)
     const isRead = await this.#race(this.#membersFor(range), range, signal)

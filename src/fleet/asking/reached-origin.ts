@@ -7,7 +7,7 @@
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { RunAfter } from '../../async/timers.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
-import { CacheError, isCacheError, mayPass, messageOf } from '../../base/errors.ts'
+import { CacheError, isCacheError, mayPass } from '../../base/errors.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import { hopsMax } from '../wire/wire.ts'
 import { originLookMs, originProbeMs, originSilentMs } from './limits.ts'
@@ -25,7 +25,7 @@ export interface OriginReach {
 export interface ReachedOriginContext {
   readonly inner: Pick<Origin, 'read'>
   readonly reach: OriginReach
-  readonly relay: Pick<OriginRelay, 'read' | 'hasMembers'>
+  readonly relay: Pick<OriginRelay, 'read'>
   /** Milliseconds, never going back. */
   readonly now: () => number
   readonly after: RunAfter
@@ -67,7 +67,7 @@ export class ReachedOrigin {
       if (isLast) throw isAway ? error : refusal()
       const bytes = await relayed.bytes()
       if (bytes) target.set(bytes)
-      else if (!(await relay.read(range, options.signal))) throw relay.hasMembers(range) ? nobodyYet(error) : error
+      else if (!(await relay.read(range, options.signal))) throw error
     } finally {
       relayed.end()
       own.end()
@@ -130,9 +130,4 @@ export class ReachedOrigin {
     }
     void inner.read(image, offset, Buffer.allocUnsafeSlow(Math.min(4096, target.length)), options).then(end, end)
   }
-}
-
-/** Members that were busy or late may answer the next time: the reader goes on as long as its time lasts. */
-function nobodyYet(cause: unknown): CacheError {
-  return new CacheError('origin-timeout', `neither the origin nor a member answers: ${messageOf(cause)}`, { cause })
 }
