@@ -119,9 +119,6 @@ export const relayedMembersMax = 8
 
 export const relayMsMax = 3_000
 
-/** The next of these members is asked, too, where the one before has said nothing for so long. */
-export const relayNextMs = 1_000
-
 /** An origin that has said nothing for so long is asked through members, too; the time between two looks at that. */
 export const originSilentMs = 3_000
 

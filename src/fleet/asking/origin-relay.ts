@@ -10,7 +10,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { GroupView, KnownMember } from '../group/group-view.ts'
 import { hopsMax, unitBlocks } from '../wire/wire.ts'
-import { relayedMembersMax, relayMsMax, relayNextMs } from './limits.ts'
+import { relayedMembersMax, relayMsMax } from './limits.ts'
 import type { Peer, UnitRange } from './unit-reader.ts'
 
 export interface OriginRelayContext {
@@ -50,68 +50,30 @@ export class OriginRelay {
   }
 
   async #readUnit(range: UnitRange, caller: CancelSignal): Promise<boolean> {
-    const signal = new LightAbortSignal(caller)
-    const isRead = await this.#race(this.#membersFor(range), range, signal)
-    signal.abort()
-    signal.end()
-    throwIfAborted(caller)
-    return isRead
+    const { view, isUsable, after } = this.#parts
+    const { near, far } = view.ranks(range.image.id, range.unit)
+    const members = [...new Map([...near, ...(far ?? [])].map(member => [member.id, member])).values()]
+    const others = members.filter(member => member.id !== view.own?.id && isUsable(member))
+    for (const [rank, member] of others.slice(0, relayedMembersMax).entries()) {
+      const signal = new LightAbortSignal(caller)
+      const cancel = after(relayMsMax, () => signal.abort())
+      const isRead = await this.#ask(member, rank, range, signal)
+      cancel()
+      signal.end()
+      throwIfAborted(caller)
+      if (isRead) return true
+    }
+    return false
   }
 
-  /** Members that may be asked, those that failed lately last: without them there is nobody. */
-  #membersFor({ image, unit }: UnitRange): readonly KnownMember[] {
-    const { view, isUsable, peerOf } = this.#parts
-    const { near, far } = view.ranks(image.id, unit)
-    const ranked = new Map([...near, ...(far ?? [])].map(member => [member.id, member]))
-    const others = [...ranked.values()].filter(({ id }) => id !== view.own?.id)
-    const usable = others.filter(isUsable)
-    const failed = others.filter(member => !isUsable(member) && peerOf(member).health.state === 'passed-by')
-    return [...usable, ...failed].slice(0, relayedMembersMax)
-  }
-
-  /** Ask one after the other, the next one also beside one that says nothing. The first bytes are taken. */
-  #race(members: readonly KnownMember[], range: UnitRange, signal: CancelSignal): Promise<boolean> {
-    const { after } = this.#parts
-    const waiting = members.entries()
-    return new Promise(resolve => {
-      let asked = 0
-      let cancelNext = () => {}
-      const end = (isRead: boolean) => {
-        cancelNext()
-        resolve(isRead)
-      }
-      const askNext = () => {
-        cancelNext()
-        const next = signal.aborted ? undefined : waiting.next().value
-        if (!next) return asked === 0 ? end(false) : undefined
-        const [rank, member] = next
-        // One that is too late may still write to it.
-        const target = Buffer.allocUnsafeSlow(range.target.length)
-        asked++
-        cancelNext = after(relayNextMs, askNext)
-        void this.#ask(member, rank, { ...range, target }, signal).then(isRead => {
-          asked--
-          if (!isRead) return askNext()
-          if (!signal.aborted) range.target.set(target)
-          end(true)
-        })
-      }
-      askNext()
-    })
-  }
-
-  async #ask(member: KnownMember, rank: number, range: UnitRange, caller: CancelSignal): Promise<boolean> {
-    const { peerOf, now, after, settings, onBytes } = this.#parts
+  async #ask(member: KnownMember, rank: number, range: UnitRange, signal: CancelSignal): Promise<boolean> {
+    const { peerOf, now, settings, onBytes } = this.#parts
     const { channel, health } = peerOf(member)
     const { image, offset, target } = range
-    const signal = new LightAbortSignal(caller)
-    const cancel = after(relayMsMax, () => signal.abort())
     const startMs = now()
     health.begin()
     const asked = { image, offset, target, rank, hop: hopsMax, fill: true }
     const outcome = await channel.ask(asked, { signal, headMsMax: settings().patienceMs })
-    cancel()
-    signal.end()
     health.end()
     if (outcome.kind === 'bytes') {
       health.answered(target.length, now() - startMs)
