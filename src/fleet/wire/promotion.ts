@@ -2,6 +2,7 @@
  * Wire format of promotions by a group: a member is asked for its part of an image again and again, and answers with
  * its progress. A member that is not asked any more stops.
  */
+import { jsonFieldsOf } from './json-fields.ts'
 import { imagePath } from './wire.ts'
 
 /** `own`: the units that the member owns; `all`: the whole image. */
@@ -29,14 +30,9 @@ export function promotePath(imageId: string, part: PromotionPart): string {
 
 /** @returns null for a text that is no state */
 export function parsePromotionState(text: string): PromotionState | null {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return null
-  }
-  if (typeof value !== 'object' || value === null) return null
-  const { state, doneBytes, totalBytes, promotedBytes, complete, reason } = value as Readonly<Record<string, unknown>>
+  const fields = jsonFieldsOf(text)
+  if (fields === null) return null
+  const { state, doneBytes, totalBytes, promotedBytes, complete, reason } = fields
   const isState = state === 'running' || state === 'done' || state === 'failed'
   const areCounts = [doneBytes, totalBytes, promotedBytes].every(
     each => Number.isSafeInteger(each) && Number(each) >= 0,

@@ -2,6 +2,7 @@
  * Wire format of versions: a host that does not reach the origin asks members for the version that a key means. Each
  * answer is taken for hostile.
  */
+import { jsonFieldsOf } from './json-fields.ts'
 
 /** GET, with {@link keyHeader}: the version as the member heard of it from the origin. */
 export const versionPath = '/v1/version'
@@ -25,14 +26,9 @@ export interface ToldVersion {
 
 /** @returns null for a text that is no version */
 export function parseVersion(text: string): ToldVersion | null {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return null
-  }
-  if (typeof value !== 'object' || value === null) return null
-  const { sizeBytes, validator, modifiedMs, ageMs, isFresh } = value as Readonly<Record<string, unknown>>
+  const fields = jsonFieldsOf(text)
+  if (fields === null) return null
+  const { sizeBytes, validator, modifiedMs, ageMs, isFresh } = fields
   const isVersion =
     Number.isSafeInteger(sizeBytes) &&
     Number(sizeBytes) >= 0 &&
