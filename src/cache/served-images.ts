@@ -8,7 +8,7 @@
 import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import { countOf, type Image, runsOf } from '../base/image.ts'
-import type { OriginReads } from '../fleet/asking/origin-reads.ts'
+import type { ReadsUnderWay } from '../fleet/asking/reads-under-way.ts'
 import { toldUnitsBytesMax, unitBlocks } from '../fleet/wire/wire.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
@@ -53,8 +53,9 @@ export interface ServedEntry {
 
 /** The group of this host. */
 export interface ServedGroup {
-  /** Reads of origins under way. */
-  readonly originReads: Pick<OriginReads, 'covers' | 'rangesOf'>
+  /** Reads of origins under way, and those that wait for a member. */
+  readonly originReads: Pick<ReadsUnderWay, 'covers' | 'rangesOf'>
+  readonly memberReads: Pick<ReadsUnderWay, 'touches'>
   /** Does this host know that a member has ranks? */
   hasRanks(memberId: string): boolean
 }
@@ -175,6 +176,11 @@ export class ServedImages {
         return this.group?.originReads.covers(image.id, from, bytes) === true
       })
     })
+  }
+
+  /** Does a read that goes on here wait for a member to bring any of this range? */
+  waitsForMember(image: Image, offset: number, length: number): boolean {
+    return this.group?.memberReads.touches(image.id, offset, length) === true
   }
 
   /**

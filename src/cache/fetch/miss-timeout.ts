@@ -1,9 +1,10 @@
 /**
  * Miss time-out: the time that a reader waits for bytes of the origin.
  *
- * Each reader has its own time, whichever reader began the fetch: a fetch that ran out of the time of an earlier reader
- * is begun again. When the time is over the read fails, or goes on for as long as the origin is away, for guests that
- * would rather hang than fail. An origin that is back is given the same time again.
+ * Each reader has its own time, whichever reader began the fetch: a fetch that ran out of the time of an earlier
+ * reader, or was refused to another host, is begun again. When the time is over the read fails, or goes on for as long
+ * as the origin is away, for guests that would rather hang than fail. An origin that is back is given the same time
+ * again.
  */
 
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
@@ -30,10 +31,11 @@ export class MissTimeout {
   }
 
   /**
-   * Do `work`, again where a fetch ran out of time before its reader did.
+   * Do `work`, again where it fails before the time is over in a way that only concerns the reader that began it.
+   * @param isForOthers another host asks: it hears at once that this one is overloaded, or cut off as it is
    * @throws CacheError origin-away, origin-timeout, and what `work` throws
    */
-  async run<T>(signal: CancelSignal, work: (signal: CancelSignal) => Promise<T>): Promise<T> {
+  async run<T>(signal: CancelSignal, work: (signal: CancelSignal) => Promise<T>, isForOthers = false): Promise<T> {
     const { missMs } = this.#options
     const own = new LightAbortSignal(signal)
     const endMs = performance.now() + missMs
@@ -53,8 +55,9 @@ export class MissTimeout {
         try {
           return await work(own)
         } catch (error) {
-          const ranOut = isCacheError(error, 'origin-away', 'origin-timeout')
-          if (!ranOut || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
+          const isAnothers = isCacheError(error, 'origin-away', 'origin-timeout')
+          const isRefused = !isForOthers && isCacheError(error, 'overloaded')
+          if (!(isAnothers || isRefused) || (performance.now() >= endMs && this.#msLeft() <= 0)) throw error
         }
         await pause(retryMsMin, own)
         throwIfAborted(own)

@@ -88,9 +88,9 @@ export class MissReader {
     const startedMs = performance.now()
     const range = { offset, length }
     const { opener, lend, isForOthers } = options // A request has them as getters, which a spread would leave out.
-    const { bytes, missed } = await this.#withinPatience(image, options.signal, signal =>
-      this.#read(image, range, { signal, opener, lend, isForOthers, startedMs, trace: undefined }),
-    )
+    const work = (signal: CancelSignal) =>
+      this.#read(image, range, { signal, opener, lend, isForOthers, startedMs, trace: undefined })
+    const { bytes, missed } = await this.#withinPatience(image, options.signal, work, isForOthers)
     if (!isForOthers) this.counters.add(image, length, missed, performance.now() - startedMs)
     return bytes
   }
@@ -232,10 +232,15 @@ export class MissReader {
   }
 
   /** Do `work` within the miss time-out of the image, and pass on that it has changed. */
-  async #withinPatience<T>(image: Image, signal: CancelSignal, work: (own: CancelSignal) => Promise<T>): Promise<T> {
+  async #withinPatience<T>(
+    image: Image,
+    signal: CancelSignal,
+    work: (own: CancelSignal) => Promise<T>,
+    isForOthers?: boolean,
+  ): Promise<T> {
     const timeout = this.#parts.missTimeoutFor(image)
     try {
-      return timeout ? await timeout.run(signal, work) : await work(signal)
+      return timeout ? await timeout.run(signal, work, isForOthers) : await work(signal)
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       throw error

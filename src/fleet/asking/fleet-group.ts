@@ -22,13 +22,13 @@ import { permitsEveryMs } from './limits.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { MemberLocations } from './member-locations.ts'
 import { OriginPace } from './origin-pace.ts'
-import { OriginReads } from './origin-reads.ts'
 import { OriginRelay } from './origin-relay.ts'
 import { PeerTable } from './peer-table.ts'
 import { PermittedUnits } from './permitted-units.ts'
 import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
 import { ReachedNames } from './reached-names.ts'
 import { type OriginReach, ReachedOrigin } from './reached-origin.ts'
+import { ReadsUnderWay } from './reads-under-way.ts'
 import { ReplicaCounts } from './replica-counts.ts'
 import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
 import { ToldVersions } from './told-versions.ts'
@@ -75,8 +75,9 @@ export interface FleetGroupContext {
 export class FleetGroup {
   readonly #parts: FleetGroupContext
   readonly view: GroupView
-  /** The reads of origins by this host that go on. */
-  readonly originReads = new OriginReads()
+  /** Reads of this host that go on: of origins, and of members that bring the bytes. */
+  readonly originReads = new ReadsUnderWay()
+  readonly memberReads = new ReadsUnderWay()
   readonly profiles: ProfileExchange
   readonly locations: MemberLocations
   readonly #versions: ToldVersions
@@ -188,6 +189,7 @@ export class FleetGroup {
         this.#counters.fromMember(id, image.id, unit, target.length)
         if (!isProven) secondHand.received(id, image, unit, offset, target, blockBytes)
       },
+      onAsk: ({ image, offset, target }: UnitRange) => this.memberReads.begin(image.id, offset, target.length),
     }
     const relay = new OriginRelay({ ...asks, blockBytes })
     const reader = new UnitReader({

@@ -13,16 +13,16 @@ import type { FoundImage, Origin, ReadOptions } from '../../origin/contract/orig
 import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
 import type { OriginPace } from './origin-pace.ts'
-import type { OriginReads } from './origin-reads.ts'
 import type { ReachedNames } from './reached-names.ts'
 import type { ReachedOrigin } from './reached-origin.ts'
+import type { ReadsUnderWay } from './reads-under-way.ts'
 import type { OriginReason, UnitRange, UnitReader } from './unit-reader.ts'
 
 export interface FleetOriginContext {
   readonly blockBytes: number
   readonly reader: Pick<UnitReader, 'read' | 'orderOf'>
   readonly originPace: OriginPace
-  readonly originReads: Pick<OriginReads, 'begin'>
+  readonly originReads: Pick<ReadsUnderWay, 'begin'>
   readonly reached: Pick<ReachedOrigin, 'read' | 'close'>
   readonly names: Pick<ReachedNames, 'lookup'>
   readonly now: () => number

@@ -23,6 +23,8 @@ export interface OriginRelayContext {
   readonly after: RunAfter
   /** A member has brought bytes of a unit. */
   onBytes(member: KnownMember, range: UnitRange): void
+  /** A member is asked to bring bytes. @returns the end of that */
+  onAsk(range: UnitRange): () => void
 }
 
 export class OriginRelay {
@@ -67,13 +69,15 @@ export class OriginRelay {
   }
 
   async #ask(member: KnownMember, rank: number, range: UnitRange, signal: CancelSignal): Promise<boolean> {
-    const { peerOf, now, settings, onBytes } = this.#parts
+    const { peerOf, now, settings, onBytes, onAsk } = this.#parts
     const { channel, health } = peerOf(member)
     const { image, offset, target } = range
     const startMs = now()
     health.begin()
+    const end = onAsk(range)
     const asked = { image, offset, target, rank, hop: hopsMax, fill: true }
     const outcome = await channel.ask(asked, { signal, headMsMax: settings().patienceMs })
+    end()
     health.end()
     if (outcome.kind === 'bytes') {
       health.answered(target.length, now() - startMs)

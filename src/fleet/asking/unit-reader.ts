@@ -77,6 +77,8 @@ export interface UnitReaderContext {
   readonly random: () => number
   /** A member has brought bytes of a unit. */
   onBytes(member: KnownMember, range: UnitRange): void
+  /** A member is asked to bring bytes. @returns the end of that */
+  onAsk(range: UnitRange): () => void
 }
 
 /** A request that has ended. */
@@ -218,16 +220,19 @@ export class UnitReader {
     return isLate && contest.outcome.kind === 'aborted' ? null : contest
   }
 
-  async #askOnce(step: AskStep, { image, offset, target, hop }: UnitRange, signal: CancelSignal): Promise<Contest> {
+  async #askOnce(step: AskStep, range: UnitRange, signal: CancelSignal): Promise<Contest> {
+    const { image, offset, target, hop } = range
     const { peerOf, now, budget, originBudget, settings, view, former } = this.#parts
     const { channel, health } = peerOf(step.member)
     const { rank, fill } = step
     const startMs = now()
     health.begin()
+    const endAsk = fill ? this.#parts.onAsk(range) : () => {}
     const options = { signal, headMsMax: settings().patienceMs / silentMembersMax }
     const { ownership } = view
     const asksUnits = !fill && former.begin(step.member.id, image.id)
     const outcome = await channel.ask({ image, offset, target, rank, hop: hop + 1, fill, asksUnits }, options)
+    endAsk()
     health.end()
     if (asksUnits) {
       const units = outcome.kind === 'absent' ? (outcome.units ?? null) : null

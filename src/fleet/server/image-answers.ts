@@ -16,6 +16,7 @@ import {
   formatSums,
   hopHeader,
   hopsMax,
+  hopsOfOpener,
   imageIdHeader,
   memberHeader,
   openerOfHops,
@@ -161,8 +162,12 @@ export class ImageAnswers {
     const isHeld = source.isHeld(image, offset, length)
     // A new owner waits for what its former owner is reading.
     const mayBring = headers[fillHeader] !== 'no' && source.mayBring
-    if (!isHeld && !mayBring && !source.isComing(image, offset, length))
+    // The member that is waited for may be the one that asks, or wait for it.
+    const isLastHop = hopsOfOpener(exchange.options.opener) >= hopsMax
+    const mayCircle = !isHeld && isLastHop && source.waitsForMember(image, offset, length)
+    if (!isHeld && !mayBring && (mayCircle || !source.isComing(image, offset, length)))
       return refuse(response, 404, this.#unitsFor(image, headers))
+    if (mayCircle) return refuse(response, 503)
     const endFill = isHeld ? () => {} : turns.beginFill()
     if (!endFill) return this.#refuseBusy(response, headers)
     const processing = isMember && !isHeld ? setTimeout(() => sayProcessing(response), processingMs) : undefined

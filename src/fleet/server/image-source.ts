@@ -50,6 +50,7 @@ export interface ImageSource {
   isHeld(image: Image, offset: number, length: number): boolean
   unitsFor(memberId: string, image: Image): Uint8Array | null
   isComing(image: Image, offset: number, length: number): boolean
+  waitsForMember(image: Image, offset: number, length: number): boolean
   read(image: Image, offset: number, length: number, options: SourceOptions): Promise<Uint8Array>
   sums(image: Image, object: number): readonly (number | null)[]
   heldRuns(image: Image, object: number): readonly BlockRun[]

@@ -61,7 +61,7 @@ t.test('a read ends when its time is over, and says whether the origin is away',
 
 t.test('a fetch that ran out of the time of another reader is begun again', async t => {
   const { patience } = setUp(60_000)
-  for (const code of ['origin-away', 'origin-timeout'] as const) {
+  for (const code of ['origin-away', 'origin-timeout', 'overloaded'] as const) {
     let fetches = 0
     const work = async () => {
       if (++fetches < 3) throw new CacheError(code, 'the time of the first reader')
@@ -70,6 +70,10 @@ t.test('a fetch that ran out of the time of another reader is begun again', asyn
     t.equal(await patience.run(signal, work), 7)
     t.equal(fetches, 3)
   }
+  const refused = async () => {
+    throw new CacheError('overloaded', 'the origin does not answer here, too')
+  }
+  await t.rejects(patience.run(signal, refused, true), { code: 'overloaded' }, 'another host hears it at once')
 })
 
 t.test('one who waits goes on while the origin is away, has his time again when it is back, and can leave', async t => {

@@ -1,6 +1,7 @@
 /** The serving port as clients see it: images by id and by name, ranges, checksums, listings, profiles. */
 import t from 'tap'
 import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
+import { ReadsUnderWay } from '../../../src/fleet/asking/reads-under-way.ts'
 import type { PromotePart } from '../../../src/fleet/server/promotion-requests.ts'
 import { parsePromotionState, promotePath } from '../../../src/fleet/wire/promotion.ts'
 import { parseVersion, versionPath } from '../../../src/fleet/wire/version.ts'
@@ -88,7 +89,8 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const ranges: [number, number][] = []
   const covers = (_: string, offset: number, length: number) =>
     ranges.some(([from, to]) => from <= offset && offset + length <= to)
-  served.group = { originReads: { covers, rangesOf: () => [] }, hasRanks: () => true }
+  const memberReads = new ReadsUnderWay()
+  served.group = { originReads: { covers, rangesOf: () => [] }, memberReads, hasRanks: () => true }
   let open = () => {}
   const opened = new Promise<void>(resolve => {
     open = resolve
@@ -100,6 +102,11 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const question = { headers: { ...headers, 'parentfs-fill': 'no' } }
   t.equal((await ask(service.port, imagePath(id), question)).status, 404, 'it may come from another member')
   ranges.push([0, 8_192])
+  const end = memberReads.begin(id, 4_096, 4_096)
+  t.equal((await ask(service.port, imagePath(id), question)).status, 404, 'that member may wait for the new owner')
+  const last = { headers: { ...headers, 'parentfs-hop': '3' } }
+  t.equal((await ask(service.port, imagePath(id), last)).status, 503, 'so may it for one that has asked all others')
+  end()
   const waiting = ask(service.port, imagePath(id), question)
   await until(() => service.counters.waiting === 2, 20_000, 'the question')
   open()
@@ -290,7 +297,8 @@ t.test('a member that owns a unit since lately hears which units are here, or co
   }
   t.equal(await told('m2'), null, 'in no group')
   const rangesOf = () => [{ from: 8 * unitBytes + 5, to: 8 * unitBytes + 6 }]
-  served.group = { originReads: { covers: () => false, rangesOf }, hasRanks: member => member === 'm2' }
+  const originReads = { covers: () => false, rangesOf }
+  served.group = { originReads, memberReads: new ReadsUnderWay(), hasRanks: member => member === 'm2' }
   t.same(await told('m2'), [0b0000_1000, 1, 0, 0, 0])
   t.equal(await told('m3'), null, 'its ranks are not known here yet')
   t.equal(await told('m2', { 'parentfs-units': 'no' }), null)

@@ -1,14 +1,17 @@
 /** Reads of origins under way: ranges, their unions, their ends. */
 import t from 'tap'
-import { OriginReads } from '../../../src/fleet/asking/origin-reads.ts'
+import { ReadsUnderWay } from '../../../src/fleet/asking/reads-under-way.ts'
 
 t.test('a range is covered by one read or by neighbours, as long as all go on', async t => {
-  const reads = new OriginReads()
+  const reads = new ReadsUnderWay()
   const ends = [reads.begin('a', 100, 100), reads.begin('a', 0, 100), reads.begin('a', 150, 10)]
   t.ok(reads.covers('a', 0, 200))
   t.ok(reads.covers('a', 120, 10))
   t.notOk(reads.covers('a', 0, 201))
   t.notOk(reads.covers('b', 0, 1))
+  t.ok(reads.touches('a', 199, 10))
+  t.notOk(reads.touches('a', 200, 10))
+  t.notOk(reads.touches('b', 0, 200))
   ends[1]!()
   t.notOk(reads.covers('a', 99, 2))
   t.ok(reads.covers('a', 100, 100))
@@ -17,7 +20,7 @@ t.test('a range is covered by one read or by neighbours, as long as all go on', 
 })
 
 t.test('the end of an old read does not end the reads that came since', async t => {
-  const reads = new OriginReads()
+  const reads = new ReadsUnderWay()
   const end = reads.begin('a', 0, 10)
   end()
   reads.begin('a', 0, 10)
