@@ -52,11 +52,8 @@ export class OriginRelay {
   }
 
   async #readUnit(range: UnitRange, caller: CancelSignal): Promise<boolean> {
-    const { view, isUsable, after } = this.#parts
-    const { near, far } = view.ranks(range.image.id, range.unit)
-    const members = [...new Map([...near, ...(far ?? [])].map(member => [member.id, member])).values()]
-    const others = members.filter(member => member.id !== view.own?.id && isUsable(member))
-    for (const [rank, member] of others.slice(0, relayedMembersMax).entries()) {
+    const { after } = this.#parts
+    for (const [rank, member] of this.#membersFor(range).entries()) {
       const signal = new LightAbortSignal(caller)
       const cancel = after(relayMsMax, () => signal.abort())
       const isRead = await this.#ask(member, rank, range, signal)
@@ -66,6 +63,17 @@ export class OriginRelay {
       if (isRead) return true
     }
     return false
+  }
+
+  /** Members that may be asked, those that failed lately last: without them there may be nobody. */
+  #membersFor({ image, unit }: UnitRange): readonly KnownMember[] {
+    const { view, isUsable, peerOf } = this.#parts
+    const { near, far } = view.ranks(image.id, unit)
+    const ranked = new Map([...near, ...(far ?? [])].map(member => [member.id, member]))
+    const others = [...ranked.values()].filter(({ id }) => id !== view.own?.id)
+    const usable = others.filter(isUsable)
+    const failed = others.filter(member => !isUsable(member) && peerOf(member).health.state === 'passed-by')
+    return [...usable, ...failed].slice(0, relayedMembersMax)
   }
 
   async #ask(member: KnownMember, rank: number, range: UnitRange, signal: CancelSignal): Promise<boolean> {
