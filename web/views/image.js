@@ -10,7 +10,7 @@ import { allowsActions } from '../session.js'
 const refreshMs = 10_000
 const locationsMs = 30_000
 const ageNames = ['in the last minute', 'in ten minutes', 'in an hour', 'in a day', 'longer ago']
-const ageClasses = ['hot', 'hit', 'second', 'third', 'cold']
+const ageClasses = ['hot', 'fetching', 'second', 'third', 'cold']
 
 export function image(name) {
   const [facts, problem, locations] = [
