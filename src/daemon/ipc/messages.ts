@@ -124,8 +124,13 @@ export type ToSupervisor =
   | { readonly type: 'reload-request'; readonly id: number }
   /** The answer to `ping`. */
   | { readonly type: 'pong' }
-  /** The log level from now on. */
-  | { readonly type: 'log-level'; readonly level: string }
+  /** The log level from now on, after a reload of `document`. Earlier workers do not say which. */
+  | { readonly type: 'log-level'; readonly level: string; readonly document?: ConfigurationDocument }
+
+/** Does it tell of settings that hold for the workers that follow? One that is being replaced may still say so. */
+export function changesSettings({ type }: ToSupervisor): boolean {
+  return ['capacity', 'log-level', 'origin-leaving', 'origin-removed', 'move-cleaned'].includes(type)
+}
 
 /** The version of these messages: a supervisor leads no worker that has another one. */
 export const protocolVersion = 2

@@ -61,7 +61,7 @@ const toSupervisor: Shapes<ToSupervisor> = {
   unmount: { id: count, force: truth },
   'reload-request': { id: count },
   pong: {},
-  'log-level': { level: value => logLevels.some(level => level === value) },
+  'log-level': { level: value => logLevels.some(level => level === value), document: orAbsent(isObject) },
 }
 
 const toWorker: Shapes<ToWorker> = {

@@ -191,7 +191,7 @@ export class Supervisor {
       this.#settings.setCapacity(message.capacityBytes)
       this.#hold()
     } else if (message.type === 'log-level') {
-      this.#settings.taken()
+      this.#settings.taken(message.document)
       this.#hold()
       this.#parts.logger.level = message.level
     } else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.
@@ -229,7 +229,7 @@ export class Supervisor {
       this.#settings.moved({ ...move, isClean: false })
       this.#hold()
     }
-    const change = { settings: this.#settings.movingTo(move), onBooted }
+    const change = { settings: () => this.#settings.movingTo(move), onBooted }
     return this.#exchange(id, () => this.#workers.prepare(this.#workers.past.directory, change))
   }
 

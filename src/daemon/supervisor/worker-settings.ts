@@ -8,7 +8,7 @@ import type { CacheMove, ConfigurationDocument, Settings } from '../config/setti
 export class WorkerSettings {
   readonly #read: (file: string) => Promise<ConfigurationDocument>
   #current: Settings
-  /** Sent to a worker, which has not said yet that it has taken it. */
+  /** Sent to a worker last. */
   #sent: ConfigurationDocument | null = null
 
   /** @param read what a configuration file says; throws CacheError invalid-argument */
@@ -31,16 +31,16 @@ export class WorkerSettings {
     return (this.#sent = await this.#read(configFile))
   }
 
-  /** The worker has taken what was read last. */
-  taken(): void {
+  /** The worker has taken what was read, which it names: another one may be on its way. Earlier workers do not say. */
+  taken(read: ConfigurationDocument | null = this.#sent): void {
     const { move, leaving = [], document } = this.#current
-    if (!this.#sent) return
-    const [before, said] = [originsOf(document), originsOf(this.#sent)]
+    if (!read) return
+    const [before, said] = [originsOf(document), originsOf(read)]
     // One that is named again stays; the others are not named any more, and still there.
     const left = leaving.filter(directory => !(directory in said) && directory in before)
     const kept = Object.fromEntries(left.map(directory => [directory, before[directory]]))
     const origins = left.length === 0 ? {} : { origins: { ...said, ...kept } }
-    this.#current = { ...this.#current, document: { ...this.#sent, ...origins }, leaving: left }
+    this.#current = { ...this.#current, document: { ...read, ...origins }, leaving: left }
     if (move) this.moved(move)
   }
 

@@ -14,6 +14,7 @@ import type { PoisonVerdict } from '../../fuse/kernel/inflight-journal.ts'
 import { workerCrashLimitDefault, workerStableMsDefault } from '../config/limits.ts'
 import type { Settings } from '../config/settings.ts'
 import {
+  changesSettings,
   noTakeovers,
   oneMore,
   type TakeoverHistory,
@@ -73,7 +74,8 @@ export interface WorkerSupervisorContext {
 
 /** Other settings for the worker that takes over, which hold from its boot on: `onBooted` hears of it. */
 export interface SettingsChange {
-  readonly settings: Settings
+  /** Asked when a worker is about to have them: what is set meanwhile holds for it, too. */
+  settings(): Settings
   readonly onBooted: () => void
 }
 
@@ -240,14 +242,12 @@ export class WorkerSupervisor {
     return link
   }
 
-  #linkTo(process: WorkerProcess, own?: Settings): WorkerHandshake {
+  #linkTo(process: WorkerProcess, settings: () => Settings = this.#parts.settings): WorkerHandshake {
     const { logger, onMessage } = this.#parts
-    const settings = () => own ?? this.#parts.settings()
     const link: WorkerHandshake = new WorkerHandshake(process, {
-      settings,
-      logger,
+      ...{ settings, logger },
       onMessage: message => {
-        if (link !== this.#link) return
+        if (link !== this.#link && !(link === this.#leaving && changesSettings(message))) return
         if (message.type === 'pong') this.#hangDetector.answered()
         else onMessage(message)
       },

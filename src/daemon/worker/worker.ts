@@ -339,7 +339,7 @@ export class Worker {
       logger.info({ changed, waiting }, 'the configuration was read again')
       logger.level = next.log.level
       await this.#page?.apply(next.web)
-      await channel.send({ type: 'log-level', level: next.log.level })
+      await channel.send({ type: 'log-level', level: next.log.level, document })
       return { changed, waiting }
     } catch (error) {
       logger.error({ err: error }, 'the configuration was not applied; everything stays as it is')

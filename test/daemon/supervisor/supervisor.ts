@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import type { Settings } from '../../../src/daemon/config/settings.ts'
-import { noTakeovers } from '../../../src/daemon/ipc/messages.ts'
+import { noTakeovers, preparedProtocol } from '../../../src/daemon/ipc/messages.ts'
 import { FakeWorker, negotiated, setUpSupervisor as setUp } from '../../fixtures/fake-worker.ts'
 
 t.test('the mount comes last, and the descriptor before the word that it is there', async t => {
@@ -289,6 +289,33 @@ t.test('SIGHUP while no worker serves reaches the next one, once', async t => {
   t.same(read, [], 'not for one that has died')
   t.match((await reloaded)[0], { type: 'reload', id: null, document: { log: { level: 'debug' } } })
   t.same(read, ['good'])
+})
+
+t.test('settings that change while the cache moves hold for the worker that takes over', async t => {
+  const { worker, workers, supervisor } = setUp()
+  await supervisor.start()
+  const next = (workers[1] = new FakeWorker())
+  const { answer } = next
+  next.answer = message => message.type !== 'prepare' && answer(message)
+  const asked = once(next.events, 'prepare')
+  const booted = once(next.events, 'boot')
+  worker.say({ type: 'move-request', id: 1, from: '/a', directory: '/b', passed: [] })
+  await asked
+  worker.say({ type: 'capacity', capacityBytes: 5 })
+  worker.answer = message => {
+    if (message.type !== 'stop') return
+    worker.say({ type: 'origin-leaving', directory: 'x' })
+    worker.say({ type: 'ended', reason: null })
+    worker.exit(0)
+  }
+  next.say({ type: 'prepared', version: '2', protocol: preparedProtocol })
+  const [{ settings }] = (await booted) as [{ readonly settings: Settings }]
+  t.same(settings.document, { cache: { capacity: 5, directory: '/b' } })
+  t.same(settings.leaving, ['x'], 'said by the one that leaves')
+  t.match(settings.move, { from: '/a', to: '/b', isNew: true })
+  t.ok(next.heard.includes('mounted') || (await once(next.events, 'mounted')), 'its end of the session says nothing')
+  await supervisor.handleSignal('SIGTERM')
+  t.equal(await supervisor.finished, 0)
 })
 
 t.test('a file that is not usable reaches nobody but who asked', async t => {

@@ -35,3 +35,15 @@ t.test('an origin that leaves is named until it is removed, also where the file 
   held.taken()
   t.same([held.current.leaving, held.current.document], [[], said])
 })
+
+t.test('what a worker has taken is what it names, whatever was read since', async t => {
+  const [first, second] = [{ log: { level: 'debug' } }, { log: { level: 'info' }, nonsense: true }]
+  const files: Record<string, unknown>[] = [first, second]
+  const held = new WorkerSettings(settings, async () => files.shift()!)
+  const read = await held.readAgain()
+  await held.readAgain()
+  held.taken(read)
+  t.same(held.current.document, first, 'the worker may refuse the second')
+  held.taken()
+  t.same(held.current.document, second, 'of an earlier worker, the last one')
+})

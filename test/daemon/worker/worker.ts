@@ -233,7 +233,7 @@ t.test('a reload is asked of the supervisor, applied, and told', async t => {
     waiting: [{ key: 'mountpoint', from: '/mnt', to: '/elsewhere' }, change('transport')],
   })
   t.same(happened.slice(-3), ['reload-request', 'reconfigure debug', 'log-level'])
-  t.match(said.at(-1), { type: 'log-level', level: 'debug' })
+  t.match(said.at(-1), { type: 'log-level', level: 'debug', document: { level: 'debug', mountpoint: '/elsewhere' } })
   t.equal(logger.level, 'debug')
   // A signal gets no answer.
   hear({ type: 'reload', id: null, document: { level: 'warn' } })
