@@ -1,6 +1,7 @@
 /**
  * Promotions that a host of the group has asked for: one for each image and part, however many ask. It goes on as long
- * as somebody asks for its progress, and its outcome is kept as long.
+ * as somebody asks for its progress. Its outcome is kept for a while; a failure is told once, and who asks then tries
+ * again.
  */
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import type { RunEvery } from '../../async/timers.ts'
@@ -69,7 +70,8 @@ export class PromotionRequests {
     const key = `${image.id} ${part}`
     const known = this.#jobs.get(key)
     if (known) {
-      known.askedMs = this.#parts.now()
+      if (known.state.state === 'running') known.askedMs = this.#parts.now()
+      if (known.state.state === 'failed') this.#jobs.delete(key)
       return known.state
     }
     if (this.#isClosed || this.#jobs.size >= promotionsMax) {

@@ -3,7 +3,6 @@ import t, { type Test } from 'tap'
 import { identify } from '../../../src/base/image.ts'
 import { promotionLeaseMs, promotionsMax } from '../../../src/fleet/server/limits.ts'
 import { PromotionRequests } from '../../../src/fleet/server/promotion-requests.ts'
-import { until } from '../../fixtures/until.ts'
 
 const imageOf = (key: string) => identify({ origin: 'https://o/', key, sizeBytes: 9, validator: 'v', modifiedMs: 0 })
 const image = imageOf('a')
@@ -61,7 +60,29 @@ t.test('one more than the bound is refused, and counted; what failed says why', 
   t.equal(requests.refused, 1)
   await requests.close()
   t.equal(requests.ask(image, 'own'), null, 'closed')
-  const state = () => requests.ask(imageOf('k0'), 'own')
-  await until(() => state()?.state === 'failed', 20_000, 'its end')
-  t.match(state(), { reason: 'stopped' })
+  t.match(requests.ask(imageOf('k0'), 'own'), { state: 'failed', reason: 'stopped' })
+})
+
+t.test('a failure is told once, and then another try begins; what is done is not done for ever', async t => {
+  const done = { promotedBytes: 9, complete: true }
+  const outcomes = [Promise.reject(new Error('no room')), Promise.resolve(done), new Promise<never>(() => {})]
+  let [begun, nowMs, look] = [0, 0, () => {}]
+  const every = (_: number, work: () => void) => {
+    look = work
+    return () => {}
+  }
+  const requests = new PromotionRequests({ promote: () => outcomes[begun++]!, now: () => nowMs, every })
+  const ask = async () => {
+    requests.ask(image, 'all')
+    await outcomes[begun - 1]!.catch(() => {})
+    return requests.ask(image, 'all')
+  }
+  t.match(await ask(), { state: 'failed', reason: 'no room' })
+  t.match(await ask(), { state: 'done', ...done })
+  nowMs += promotionLeaseMs - 1
+  t.match(requests.ask(image, 'all'), { state: 'done' })
+  nowMs += 1
+  look()
+  t.match(requests.ask(image, 'all'), { state: 'running' })
+  t.equal(begun, 3)
 })
