@@ -90,7 +90,9 @@ export class FleetGroup {
   readonly #originBudget: HedgeBudget
   readonly #counters = new FleetCounters()
   readonly #replicas: ReplicaCounts
+  /** By URL, as what a member sent stays known when its origin is opened anew. */
   readonly #audits = new Map<string, SecondHand>()
+  readonly #audited = new Map<string, Origin>()
   #settings: AskSettings
   #reads = 0
   #onSharing: (isShared: boolean) => void = () => {}
@@ -323,7 +325,10 @@ export class FleetGroup {
   }
 
   #auditsOf(inner: Origin): SecondHand {
-    this.#audits.get(inner.url)?.close()
+    const { url } = inner
+    this.#audited.set(url, inner)
+    const known = this.#audits.get(url)
+    if (known) return known
     const { logger, random, sumOf, dropUnits, every } = this.#parts
     const audits = new SecondHand({
       logger,
@@ -331,14 +336,15 @@ export class FleetGroup {
       ...(every ? { every } : {}),
       sumOf,
       isIdle: () => this.#reads === 0,
-      readOrigin: (image, offset, target, signal) => inner.read(image, offset, target, { signal, isOptional: true }),
+      readOrigin: (image, offset, target, signal) =>
+        this.#audited.get(url)!.read(image, offset, target, { signal, isOptional: true }),
       onLie: (id, reason, units) => {
         const member = this.view.find(id)
         if (member) this.#peers.of(member).health.lied(reason)
         dropUnits(units)
       },
     })
-    this.#audits.set(inner.url, audits)
+    this.#audits.set(url, audits)
     audits.start()
     return audits
   }

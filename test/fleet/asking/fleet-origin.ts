@@ -71,13 +71,18 @@ async function groupOf(
     if (isDisputed !== undefined) disputes.push(isDisputed)
     target.fill(1)
   }
-  const origin = group.wrap({ url: 'https://o/', read } as unknown as Origin, { isAway: () => false, failed: () => {} })
+  const wrap = () =>
+    group.wrap({ url: 'https://o/', read } as unknown as Origin, { isAway: () => false, failed: () => {} })
+  let origin = wrap()
+  const reopen = () => {
+    origin = wrap()
+  }
   const bytesAt = async (offset: number, length: number, options: Partial<ReadOptions> = {}) => {
     const target = Buffer.alloc(length)
     await origin.read(image, offset, target, { signal, ...options })
     return target
   }
-  return { group, bytesAt, originReads, asked, wasKnown, disputes }
+  return { group, bytesAt, originReads, asked, wasKnown, disputes, reopen }
 }
 
 function honest({ target }: AskedRange): AskOutcome {
@@ -179,6 +184,35 @@ t.test('one block that differs from the origin: the member is asked no more, and
   for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes)
   t.ok(asked.length - before >= 1, 'the other member is asked')
   t.ok(group.status().audits.different >= 1)
+})
+
+t.test('a lie after a reload drops what the member had sent before it, too', async t => {
+  const dropped: { readonly unit: number }[] = []
+  const turns: (() => void)[] = []
+  const every = (_: number, work: () => void) => {
+    turns.push(work)
+    return () => {}
+  }
+  const random = [1, 0]
+  const more = { every, dropUnits: (units: readonly { readonly unit: number }[]) => void dropped.push(...units) }
+  const { bytesAt, group, reopen, asked } = await groupOf(t, honest, { ...more, random: () => random[0]! })
+  const units = [0, 1, 2, 3, 4, 5, 6, 7]
+  for (const unit of units) await bytesAt(unit * unitBytes, unitBytes)
+  reopen()
+  random.shift()
+  await bytesAt(0, blockBytes)
+  await until(
+    () => {
+      for (const turn of turns) turn()
+      return group.status().audits.different === 1
+    },
+    60_000,
+    'a sample is compared',
+  )
+  t.ok(dropped.length >= 1 && asked.length === 9)
+  const liar = group.status().members.find(({ health }) => health === 'quarantined')!
+  const sent = units.filter(unit => group.explain(image.id, unit).ranks[0] === liar.id)
+  t.same(dropped.map(({ unit }) => unit).sort(), sent)
 })
 
 t.test('a range is known as one that the origin is read for, as long as that goes on', async t => {
