@@ -193,6 +193,7 @@ export class Fetcher {
       fetch: async signal => {
         if (await abortable(arrival, signal)) return lending.lease.bytes
         if (inflight.hasReaders) return await this.#bring(image, extent, lending, { signal })
+        inflight.cancel() // No reader joins it in the microtasks until it is removed.
         throw new CacheError('aborted', 'the pass has ended, and no reader waits')
       },
     })

@@ -60,6 +60,21 @@ t.test('a fetch that failed is not joined: the next reader asks again', async t 
   await close()
 })
 
+t.test('a reader that comes as a pass ends has its bytes fetched, whichever the moment', async t => {
+  const { fetcher, stored, settled, close } = await fetching(t)
+  for (let moment = 0; moment < 8; moment++) {
+    const arrival = deferred<boolean>()
+    fetcher.land(stored, { object: 0, run: { first: moment, count: 1 } }, arrival.promise)
+    arrival.resolve(false)
+    for (let k = 0; k < moment; k++) await Promise.resolve()
+    const { fetches } = fetcher.fetchesFor(stored, 0, 1n << BigInt(moment))
+    for (const inflight of fetches) inflight.acquire()
+    await t.resolves(Promise.all(fetches.map(inflight => inflight.arrival)), `after ${moment}`)
+  }
+  await settled()
+  await close()
+})
+
 t.test('what readers wait for stays within the budget of its origin; what is fetched ahead has another', async t => {
   const fetchBudgets = new FetchBudgets(2 * blockBytes, ['memory://origin'])
   const { fetcher, stored, origin, settled, close } = await fetching(t, { fetchBudgets })
