@@ -2,6 +2,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { allBlocks } from '../../src/base/image.ts'
+import type { StoredImage } from '../../src/store/image/stored-image.ts'
+import { UsageGate } from '../../src/store/image/usage-gate.ts'
+import { ImageRemoval, type ImageRemovalContext } from '../../src/store/image-removal.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../fixtures/rooms.ts'
 
@@ -50,4 +53,44 @@ t.test('an image is retired when it holds nothing and nobody works on it; who co
   t.equal((await store.use(image))?.heldBytes, 0, 'and it can come again')
   t.ok(existsSync(path))
   await close()
+})
+
+/** A removal whose steps are noted, and of which one may fail. */
+function removing(failing: string | null) {
+  const steps: string[] = []
+  const step = (name: string) => {
+    steps.push(name)
+    if (name === failing) throw new Error(name)
+  }
+  const usageGate = new UsageGate()
+  const stored = { heldBytes: 0, usageGate, file: { close: () => step('close') } } as unknown as StoredImage
+  const images = new Map([['a', stored]])
+  const health = { failures: 0, writeFailed: () => void health.failures++ }
+  const parts = {
+    images,
+    directory: { remove: async () => step('unlink'), sync: async () => step('sync') },
+    index: { removeImage: async () => step('forget') },
+    committer: { hasPending: () => false },
+    health,
+  } as unknown as ImageRemovalContext
+  return { steps, images, usageGate, health, removal: new ImageRemoval(parts) }
+}
+
+t.test('an image is forgotten first, and its name is gone from the disk when that is done', async t => {
+  const { steps, images, removal } = removing(null)
+  t.equal(await removal.remove('a'), true)
+  t.same(steps, ['forget', 'unlink', 'close', 'sync'])
+  t.equal(images.size, 0)
+})
+
+t.test('a removal that the disk refuses can be tried again; until then the image is used as before', async t => {
+  for (const failing of ['forget', 'unlink']) {
+    const { images, usageGate, health, removal } = removing(failing)
+    await t.rejects(removal.remove('a'))
+    t.same([images.size, usageGate.isClosed, health.failures], [1, false, 1], failing)
+    await t.rejects(removal.remove('a'), 'it is not under way any more')
+  }
+  const { images, usageGate, health, removal } = removing('sync')
+  await t.rejects(removal.remove('a'))
+  t.same([images.size, usageGate.isClosed, health.failures], [0, true, 1], 'it has gone')
 })

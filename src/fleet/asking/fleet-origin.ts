@@ -29,7 +29,7 @@ export interface FleetOriginContext {
   /** Do members take part in reads of this image? */
   sharesImage(image: Image): boolean
   /** The origin is asked for bytes of a unit. */
-  onOrigin(reason: OriginReason, range: UnitRange): void
+  onOrigin(reason: OriginReason, range: Pick<UnitRange, 'image' | 'unit' | 'target'>): void
   /** Bytes of these units were proven wrong. @returns true where a member had sent any of them */
   onDisputed(imageId: string, units: readonly number[]): boolean
   /** A read of an image that is shared has begun, and ended. */
@@ -49,8 +49,7 @@ export class FleetOrigin extends ForwardingOrigin {
     if (options.isDisputed) {
       const units = this.#unitsOf(offset, target.length)
       const isMembers = this.#parts.onDisputed(image.id, units)
-      const range = { image, unit: units[0]!, offset, target, hop: 0, isProven: true }
-      this.#parts.onOrigin('failed', range)
+      this.#parts.onOrigin('failed', { image, unit: units[0]!, target })
       // The origin's own places have not answered yet.
       return await this.inner.read(image, offset, target, isMembers ? { ...options, isDisputed: false } : options)
     }
@@ -101,7 +100,7 @@ export class FleetOrigin extends ForwardingOrigin {
     if (fallBack === null) return
     const { reason, goodBytes } = fallBack
     const [offset, target] = [range.offset + goodBytes, range.target.subarray(goodBytes)]
-    this.#parts.onOrigin(reason, { ...range, offset, target })
+    this.#parts.onOrigin(reason, { ...range, target })
     const startMs = this.#parts.now()
     const end = this.#parts.originReads.begin(range.image.id, offset, target.length)
     await this.#parts.reached.read({ ...range, offset, target }, options).finally(end)

@@ -96,6 +96,9 @@ t.test('S3-FIFO: places that were made before count for what is new', async t =>
   queues.add(100)
   t.equal(queues.consider(0), 0, 'one new of 21 is less than a tenth')
   t.equal(queues.consider(2), 100, 'three of 22 are not')
+  const more = proven(92)
+  for (const id of upTo(8, 100)) more.add(id)
+  t.equal(more.consider(2), 0, 'ten of 102 are less than a tenth')
 })
 
 t.test('S3-FIFO: what has gone can be neither used nor removed', async t => {

@@ -44,6 +44,8 @@ t.test('what comes natively and what comes here are one log; all reads are known
   t.same(told, [sampleAll], 'it is told once')
   sampler.close()
   t.same(timers, [])
+  put(1, 2, 3, 4, 5, 8, 9, 1, 0, 1)
+  t.same([...sampler.sample().files], [1, 6], 'native samples are taken no more')
 })
 
 t.test('a taking of many samples is followed by a longer pause, and nothing else', async t => {

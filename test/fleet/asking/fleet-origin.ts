@@ -101,6 +101,13 @@ t.test('a read is split by units, and each unit asks its own member', async t =>
   t.equal(group.status().offload, 1)
 })
 
+t.test('a member that was never asked has no requests', async t => {
+  const { group } = await groupOf(t, honest)
+  for (const { requests, bytes, refusals, failures } of group.status().members) {
+    t.same([requests, bytes, refusals, failures], [0, 0, 0, 0])
+  }
+})
+
 t.test('bytes that were proven wrong are the origin’s the next time, and their member is passed by', async t => {
   const { bytesAt, originReads, group } = await groupOf(t, honest)
   await bytesAt(0, unitBytes)
@@ -122,7 +129,7 @@ t.test('blocks that their reader proves need no audit', async t => {
   }
   for (let unit = 0; unit < 8; unit++) await bytesAt(unit * unitBytes, unitBytes, { isProven: true })
   for (let k = 0; k < 20; k++) await audit()
-  t.match(group.status().audits, { compared: 0, leftOut: 0 })
+  t.same(group.status().audits, { compared: 0, different: 0, leftOut: 0, forgottenUnits: 0 })
   t.same(originReads, [])
   await bytesAt(0, unitBytes)
   await audit()

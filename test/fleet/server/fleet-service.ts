@@ -16,8 +16,10 @@ const sizeBytes = 8 * 64 * 4096 + 777
 t.test('an image is served by name and by id, whole and by ranges', async t => {
   const { service, origin, served } = await openServing(t)
   const { port } = service
+  t.match(service.counters, { requests: 0, permitted: 0, denied: 0, busy: 0, tooMany: 0, sentBytes: 0 })
   const whole = await ask(port, '/v1/images/a')
   t.equal(whole.status, 200)
+  t.match(service.counters, { requests: 1, sentBytes: sizeBytes })
   t.ok(whole.bytes.equals(origin.bytes('a', 0, sizeBytes)))
   const { id } = await served.byName('a', { signal: forever })
   t.match(whole.headers, { etag: `"${id}"`, 'parentfs-image': id, 'accept-ranges': 'bytes' })

@@ -6,14 +6,17 @@ import type { IndexDatabase } from '../../../src/index/index-database.ts'
 import { DiskHealth } from '../../../src/store/disk/disk-health.ts'
 import { diskTimeoutsDefault } from '../../../src/store/disk/disk-timeouts.ts'
 import { type CommitTarget, Committer, type WrittenBlocks } from '../../../src/store/image/committer.ts'
+import { batchEntriesMax } from '../../../src/store/image/limits.ts'
 import { fakeClock } from '../../fixtures/fake-clock.ts'
 
 function committing(timing: { readonly batchMsMax: number; readonly batchBytesMax: number }) {
   const clock = fakeClock()
   const recorded: number[] = []
   const blocks: bigint[] = []
-  const record = async (entries: readonly { blocks(): bigint }[]) => {
+  const zeros: bigint[] = []
+  const record = async (entries: readonly { readonly zero: bigint; blocks(): bigint }[]) => {
     recorded.push(entries.length)
+    zeros.push(...entries.map(({ zero }) => zero))
     blocks.push(...entries.map(entry => entry.blocks()))
   }
   const health = new DiskHealth({
@@ -28,7 +31,7 @@ function committing(timing: { readonly batchMsMax: number; readonly batchBytesMa
   const committed: number[] = []
   const onCommitted = (writes: number) => void committed.push(writes)
   const options = { index, health, logger: silentLogger, timing, onCommitted }
-  return { recorded, blocks, committed, clock, committer: new Committer(options, clock.after) }
+  return { recorded, blocks, zeros, committed, clock, committer: new Committer(options, clock.after) }
 }
 
 const target: CommitTarget = { imageId: 'a', lockKey: String, sync: async () => {}, abandon: async () => {} }
@@ -49,6 +52,16 @@ t.test('a batch ends with the bytes that fill it, not before', async t => {
   committer.add(landed(2, 1))
   await setImmediate()
   t.same(recorded, [2])
+})
+
+t.test('and with as many objects as one transaction takes, not before', async t => {
+  const { recorded, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
+  for (let object = 1; object < batchEntriesMax; object++) committer.add(landed(object, 1))
+  await setImmediate()
+  t.same(recorded, [])
+  committer.add(landed(batchEntriesMax, 1))
+  await setImmediate()
+  t.same(recorded, [batchEntriesMax])
 })
 
 t.test('and after its time, however little there is', async t => {
@@ -103,6 +116,15 @@ t.test('a revoked block is not recorded, unless it was written again', async t =
   t.same(blocks, [0n, 1n])
 })
 
+t.test('of a block that is written twice the record has what was written last', async t => {
+  const { zeros, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
+  committer.add({ ...landed(1, 1), zero: 1n })
+  committer.add({ ...landed(1, 1), run: { first: 1, count: 1 }, zero: 0b10n })
+  committer.add(landed(1, 1))
+  await committer.flush()
+  t.same(zeros, [0b10n])
+})
+
 t.test('a sync that fails loses what was written since it began too', async t => {
   const { recorded, committed, committer } = committing({ batchMsMax: 3_600_000, batchBytesMax: 1e9 })
   const abandoned: string[] = []
@@ -124,6 +146,8 @@ t.test('a sync that fails loses what was written since it began too', async t =>
   t.same(abandoned, ['1: 3', '3: 1'])
   t.notOk(committer.hasPending(failing))
   t.same([recorded, committed], [[], [3]])
+  t.equal(committer.failures, 1)
   await committer.flush()
   t.same([recorded, committed], [[1], [3, 1]], 'those of another file stay')
+  t.equal(committer.failures, 1)
 })

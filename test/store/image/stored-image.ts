@@ -47,8 +47,12 @@ t.test('it is complete with its last block, and sound once all is verified, publ
   t.ok(stored.isSound)
   const next = await reopen()
   t.same([next.stored.complete, next.stored.isSound], [true, false], 'nothing is verified after a start')
+  // See claim-table.ts.
+  const unverified = () => [...new BigUint64Array(next.stored.file.claims)].filter((_, k) => k % 2 === 1)
+  t.same(unverified(), [allBlocks, allBlocks, 0b111n], 'session threads leave them to us')
   await Promise.all([0, 1, 2].map(object => next.stored.verify(object, allBlocks)))
   t.ok(next.stored.isSound)
+  t.same(unverified(), [0n, 0n, 0n])
   await next.rooms.close()
 })
 
@@ -123,6 +127,30 @@ t.test('an eviction takes an object from readers first, and from the disk when i
   t.equal(await stored.finishEviction(0), objectBytes)
   t.same([stored.held(0), stored.heldBytes], [0n, 0])
   t.equal((before - statSync(path).blocks) * 512, objectBytes)
+  await rooms.close()
+})
+
+t.test('an object that is evicted takes its damaged blocks along', async t => {
+  const { rooms, stored, write, path } = await opened(t)
+  await write(0, 0, 4 * blockBytes)
+  await rooms.store.flush()
+  t.ok(stored.kernelRefs.begin())
+  damage(path, blockBytes)
+  await stored.scrub(0, 0b1111n, true)
+  stored.kernelRefs.end()
+  t.equal(stored.damaged(0), 0b10n)
+  stored.beginEviction(0)
+  await stored.finishEviction(0)
+  t.equal(stored.damaged(0), 0n, 'nothing is left to be written over')
+  await rooms.close()
+})
+
+t.test('what is revoked before its batch ends gets no record', async t => {
+  const { rooms, image, stored, write } = await opened(t)
+  await write(0, 0, 4 * blockBytes)
+  await stored.abandon(0, 0b0110n)
+  await rooms.store.flush()
+  t.equal(rooms.index.sums(image.id, 0)?.blocks, 0b1001n)
   await rooms.close()
 })
 

@@ -33,6 +33,7 @@ function memoryDirectory(lying: readonly string[]) {
           return true
         },
         writeBlocks: async (offsets, parts) => {
+          if (parts.some(({ length }) => length > 64 * treePageBytes)) throw new Error('more than an object')
           for (const [k, part] of parts.entries()) if (!state.writeFails) bytes.set(part, offsets[k])
           return { error: state.writeFails } as never
         },
@@ -131,6 +132,18 @@ t.test('what was written is read, by one open file whose blocks may all be read'
   t.equal(state.closed, 1)
   t.equal(seals.allocatedBytes, 0)
   t.notOk(await tree.read(treePageBytes, read))
+  await seals.close()
+})
+
+t.test('more pages than an object has blocks are written by several objects', async t => {
+  const { seals, health } = await setUp({ capacityBytes: 64 * 32 * treeBytes })
+  const bytes = Buffer.concat(Array.from({ length: 65 }, (_, k) => page(k)))
+  const tree = seals.tree('c', bytes.length)
+  await tree.write(0, bytes)
+  t.same(health.failures, [])
+  const read = Buffer.alloc(bytes.length)
+  t.ok(await tree.read(0, read))
+  t.ok(read.equals(bytes))
   await seals.close()
 })
 
