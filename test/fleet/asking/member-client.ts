@@ -1,6 +1,7 @@
 /** One request to one member, and every way in which a hostile one can answer it. */
 import { createHash } from 'node:crypto'
-import { once, setMaxListeners } from 'node:events'
+import { getEventListeners, once, setMaxListeners } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { OwnTime } from '../../../src/async/own-time.ts'
@@ -8,8 +9,10 @@ import { identify } from '../../../src/base/image.ts'
 import { memberConnectMsMax, memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
 import { MemberClient } from '../../../src/fleet/asking/member-client.ts'
+import { imagePath } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { awakeClock } from '../../fixtures/awake-clock.ts'
+import { makeCertificate, noCertificates } from '../../fixtures/certificate.ts'
 import { type HostileAnswer, hostileAnswers } from '../../fixtures/hostile-answers.ts'
 import { MemberServer } from '../../fixtures/member-server.ts'
 import { until } from '../../fixtures/until.ts'
@@ -28,9 +31,16 @@ const image = identify({
 const trust = { ca: null, certificate: null, key: null, token: null }
 const never = new AbortController().signal
 
-function clientOf(t: Test, url: string) {
+function clientOf(t: Test, url: string, ca: string | null = null) {
   const sumOf = (block: Uint8Array) => addon.crc32c(block)
-  const client = new MemberClient({ url, trust, ownId: 'host:1', blockBytes, time: new OwnTime(), sumOf })
+  const client = new MemberClient({
+    url,
+    trust: { ...trust, ca },
+    ownId: 'host:1',
+    blockBytes,
+    time: new OwnTime(),
+    sumOf,
+  })
   t.teardown(() => client.close())
   return client
 }
@@ -184,4 +194,57 @@ t.test('more requests than the bound are refused here, as the member would refus
   t.same(await client.ask(rangeOf(0, blockBytes), options), { kind: 'busy', replicas: 0 })
   leaving.abort()
   t.ok((await Promise.all(held)).every(({ kind }) => kind === 'aborted'))
+})
+
+t.test('a request that is over leaves nothing with the signal of its asker', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  const { signal } = new AbortController()
+  t.same(await client.ask(rangeOf(0, blockBytes), { signal, headMsMax: 20_000 }), { kind: 'bytes' })
+  t.same(getEventListeners(signal, 'abort'), [])
+})
+
+t.test('a small answer is taken up to its bound', async t => {
+  const client = clientOf(t, (await serverOf(t)).url)
+  const asked = { method: 'GET', path: `${imagePath(image.id)}/sums?object=0`, body: null } as const
+  const { text } = await client.request({ ...asked, bytesMax: 10_000 }, never)
+  t.ok(text.length > 64)
+  t.match(await client.request({ ...asked, bytesMax: text.length }, never), { status: 200, text })
+  await t.rejects(client.request({ ...asked, bytesMax: text.length - 1 }, never), /sent over \d+ bytes/)
+})
+
+t.test('heads without end that say that it works on it are the end of a request', async t => {
+  const server = await serverOf(t)
+  server.behaviour = (_answer, _request, response) => {
+    const again = () => {
+      if (!response.destroyed) response.writeEarlyHints({ link: `</${'a'.repeat(1_000)}>; rel=preload` }, again)
+    }
+    response.on('error', () => {})
+    again()
+    return null
+  }
+  t.match(await clientOf(t, server.url).ask(rangeOf(0, blockBytes), patient), { kind: 'lost' })
+})
+
+t.test('a member that speaks no TLS 1.3 is told nothing', { skip: noCertificates }, async t => {
+  const { certificate, key } = makeCertificate(t.testdir(), 'IP:127.0.0.1')
+  const pair = { cert: readFileSync(certificate), key: readFileSync(key) }
+  for (const [maxVersion, kind] of [
+    ['TLSv1.2', 'lost'],
+    ['TLSv1.3', 'bytes'],
+  ] as const) {
+    const place = { address: '127.0.0.1', port: 0, tls: { ...pair, maxVersion } }
+    const server = await MemberServer.open(t, [{ id: image.id, bytes }], blockBytes, place)
+    const client = clientOf(t, server.url, pair.cert.toString())
+    t.match(await client.ask(rangeOf(0, blockBytes), patient), { kind }, maxVersion)
+    t.equal(server.requests.length, kind === 'bytes' ? 1 : 0)
+  }
+})
+
+t.test('a client that is closed asks nobody', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url)
+  await client.close()
+  t.match(await client.ask(rangeOf(0, blockBytes), patient), { kind: 'lost' })
+  t.same(server.requests, [])
 })

@@ -66,11 +66,12 @@ t.test('what is over the limit stays unlocked, is counted, and said once', async
   const lock = new MemoryLock('directory', keep, logger)
   await lock.renew()
   t.equal(lock.unlockedBytes, 0)
+  t.same(logger.lines, [])
   sizeBytes++
   await Promise.all([lock.renew(), lock.renew()])
   await lock.renew()
   t.equal(lock.unlockedBytes, 1)
-  t.equal(logger.lines.length, 1)
+  t.match(logger.lines, [{ level: 'warn', facts: { unlockedBytes: 1, why: `over ${indexLockedBytesMax} bytes` } }])
   t.same([...new Set(asked)], [indexLockedBytesMax])
 })
 
