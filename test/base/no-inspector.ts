@@ -46,12 +46,14 @@ t.test('the control: any other process listens after the signal', async t => {
 })
 
 t.test('a process that has loaded it hears the signal, and nothing comes of it', async t => {
-  const more = `await import(${module}); process.on('SIGUSR1', () => console.log('heard'));`
+  const more = `await import(${module}); console.log('listeners:', process.listenerCount('SIGUSR1'));
+    process.on('SIGUSR1', () => console.log('heard'));`
   const { child, said, isUp } = start(t, ['--inspect-port=0'], more)
   await isUp()
   child.kill('SIGUSR1')
   await until(() => said.out.includes('heard'), patienceMs, 'the signal')
   t.equal(await ask(child), 'closed')
+  t.match(said.out, 'listeners: 1\n', 'its own')
   t.equal(said.err, '')
 })
 

@@ -209,6 +209,8 @@ t.test('answers: those that pass, those that do not, silence, and a token that w
     collector.answer = { status, headers: { 'retry-after': '3', location: 'http://127.0.0.1:1/' } }
     t.match(await client.send(body), { mayPass, retryMs: 3000, reason: `it answered ${status}` })
   }
+  collector.answer = { status: 200, body: '{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}' }
+  t.same(await client.send(body), { rejectedSpans: 2, errorMessage: 'too old' })
   collector.answer = { status: 200, body: 'x'.repeat(200_000) }
   t.same(await client.send(body), taken, 'a long answer is not read to its end')
   collector.answer = 'silence'
