@@ -1,6 +1,6 @@
 /** A mount that reads its configuration file again. Its secrets are nowhere but where they belong. */
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -82,6 +82,26 @@ t.test('a reload takes what it can, names what it cannot, and adds an origin', o
   t.equal(said(), 3)
   t.match(await statusOf(where), { pid, state: 'ready', cache: { capacityBytes: 250 * 1024 ** 2 } })
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
+})
+
+t.test('a worker that takes over has what was in effect: the rest waits for the next mount', options, async t => {
+  const { where, log, configure, mount, reload } = configuredPlace(t)
+  const settings = (cache: string) =>
+    `cache: { ${cache} }\norigin: { url: "${where.origin}" }\nlog: { file: ${log}, level: info }\n`
+  configure(settings(`directory: ${where.cacheDirectory}, capacity: 200MiB`))
+  const { pid } = await mount()
+  const image = await open(join(where.mountpoint, 'a.raw'))
+  t.teardown(() => image.close())
+  configure(settings(`directory: ${where.top}/other, capacity: 300MiB, blockSize: 128KiB`))
+  t.equal((await reload()).code, 1)
+  process.kill(pid, 'SIGKILL')
+  const read = Buffer.alloc(bytes.length)
+  await image.read(read, 0, bytes.length, 0)
+  t.ok(read.equals(bytes), 'the open image goes on')
+  const { cache, health } = await statusOf(where)
+  t.match(cache, { directory: where.cacheDirectory, blockBytes: 65536, capacityBytes: 300 * 1024 ** 2 })
+  t.match(health, { state: 'healthy' })
+  t.match(await reload(), { code: 1, stdout: /cache.blockSize stays 64KiB until the next mount/ }, 'and is said again')
 })
 
 t.test('a mount without a file has nothing to read again', options, async t => {

@@ -16,6 +16,8 @@ export interface ReloadPlan {
   readonly next: Configuration
   readonly changed: readonly SettingChange[]
   readonly waiting: readonly SettingChange[]
+  /** Their paths in the file. */
+  readonly kept: readonly (readonly string[])[]
   /** Directories of origins that are to leave. */
   readonly leaving: readonly string[]
 }
@@ -24,10 +26,11 @@ export interface ReloadPlan {
 export function planReload(now: Configuration, said: Configuration): ReloadPlan {
   const [changed, waiting]: [SettingChange[], SettingChange[]] = [[], []]
   const leaving: string[] = []
+  const kept: (readonly string[])[] = []
   const { places: _now, ...before } = now
   const { places: _said, ...after } = said
   const next = merged(before, after, []) as Omit<Configuration, 'places'>
-  return { next: { ...next, places: placesOf(next) }, changed, waiting, leaving }
+  return { next: { ...next, places: placesOf(next) }, changed, waiting, kept, leaving }
 
   function merged(from: unknown, to: unknown, path: readonly string[]): unknown {
     if (JSON.stringify(from) === JSON.stringify(to)) return from
@@ -51,6 +54,7 @@ export function planReload(now: Configuration, said: Configuration): ReloadPlan 
     function take(live: boolean): unknown {
       const change = { key: path.join('.'), from: written(from, path), to: written(to, path) }
       ;(live ? changed : waiting).push(change)
+      if (!live) kept.push(path)
       return live ? to : from
     }
   }

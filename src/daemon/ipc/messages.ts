@@ -124,7 +124,7 @@ export type ToSupervisor =
   | { readonly type: 'reload-request'; readonly id: number }
   /** The answer to `ping`. */
   | { readonly type: 'pong' }
-  /** The log level from now on, after a reload of `document`. Earlier workers do not say which. */
+  /** The log level from now on, after a reload: `document` is in effect. Earlier workers do not say it. */
   | { readonly type: 'log-level'; readonly level: string; readonly document?: ConfigurationDocument }
 
 /** Does it tell of settings that hold for the workers that follow? One that is being replaced may still say so. */

@@ -31,7 +31,10 @@ export class WorkerSettings {
     return (this.#sent = await this.#read(configFile))
   }
 
-  /** The worker has taken what was read, which it names: another one may be on its way. Earlier workers do not say. */
+  /**
+   * The worker has taken what was read.
+   * @param read as it is in effect, without what waits for the next mount; earlier workers do not say it
+   */
   taken(read: ConfigurationDocument | null = this.#sent): void {
     const { move, leaving = [], document } = this.#current
     if (!read) return

@@ -18,6 +18,7 @@ import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
 import type { Configuration } from '../config/configuration.ts'
+import { documentInEffect } from '../config/document-in-effect.ts'
 import { movedTo } from '../config/plan-reload.ts'
 import type { CacheMove, ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
 import {
@@ -333,17 +334,29 @@ export class Worker {
     if (!configuration || !rooms || !logger || this.#state !== 'ready') throw new CacheError('closed', 'not mounted')
     try {
       const { mountpoint } = configuration
-      const { next, changed, waiting: below } = await rooms.reconfigure(configure({ document, mountpoint }))
+      const { next, changed, waiting: below, kept } = await rooms.reconfigure(configure({ document, mountpoint }))
       const moved = document.mountpoint === this.#document.mountpoint ? [] : [movedTo(mountpoint, document)]
       const waiting = [...moved, ...below]
       logger.info({ changed, waiting }, 'the configuration was read again')
       logger.level = next.log.level
       await this.#page?.apply(next.web)
-      await channel.send({ type: 'log-level', level: next.log.level, document })
+      this.#keepDocument(documentInEffect(document, this.#document, [['mountpoint'], ...kept]), mountpoint)
+      await channel.send({ type: 'log-level', level: next.log.level, document: this.#document })
       return { changed, waiting }
     } catch (error) {
       logger.error({ err: error }, 'the configuration was not applied; everything stays as it is')
       throw error
+    }
+  }
+
+  /** A next worker has to be able to boot with it: settings that wait and others that do not may be wrong together. */
+  #keepDocument(document: ConfigurationDocument, mountpoint: string): void {
+    try {
+      this.#parts.configure({ document, mountpoint })
+      this.#document = document
+    } catch (error) {
+      const message = 'the next worker has the configuration of before: that of now is not usable until the next mount'
+      this.#logger?.error({ reason: messageOf(error) }, message)
     }
   }
 

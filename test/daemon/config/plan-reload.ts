@@ -16,7 +16,7 @@ t.test('what is live changes, what is not waits, and both are said in words of t
     cache: { directory: '/d', capacity: '2GiB', blockSize: '128KiB', highWatermark: '93%' },
     log: { level: 'debug', file: '/log' },
   })
-  const { next, changed, waiting } = planReload(now, said)
+  const { next, changed, waiting, kept } = planReload(now, said)
   t.same(changed, [
     { key: 'origin.missTimeout', from: '30s', to: '1m' },
     { key: 'origin.bearer', from: 'nothing', to: '{"file":"/token"}' },
@@ -29,11 +29,15 @@ t.test('what is live changes, what is not waits, and both are said in words of t
     { key: 'cache.blockSize', from: '64KiB', to: '128KiB' },
     { key: 'log.file', from: 'nothing', to: '/log' },
   ])
+  t.same(
+    kept.map(path => path.join('.')),
+    waiting.map(({ key }) => key),
+  )
   t.match(next.cache, { directory: '/c', capacity: 2 * 1024 ** 3, blockSize: 65536, highWatermark: 0.93 })
   t.match(next.log, { level: 'debug', file: null })
   t.match(next.places, [{ directory: null, settings: { missTimeout: 60_000, bearer: { file: '/token' } } }])
   t.match(planReload(next, said), { next, changed: [], waiting }, 'what waits is said again')
-  t.same(planReload(now, now), { next: now, changed: [], waiting: [], leaving: [] })
+  t.same(planReload(now, now), { next: now, changed: [], waiting: [], kept: [], leaving: [] })
 })
 
 t.test('origins come and go live; one that is another waits, whole', async t => {
