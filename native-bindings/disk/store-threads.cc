@@ -52,14 +52,13 @@ void StoreThreads::work() {
       mutex_.lock();
       if (lane == Lane::read) reading_--;
       if (lane == Lane::write && writing_-- == writing_max_ && !writes_.empty()) changed_.notify_one();
-    } else if (closing_ && reads_.empty() && writes_.empty()) {
-      break;
+    } else if (closing_) {
+      break;  // What is left are writes, and threads that write take them.
     } else {
       changed_.wait(mutex_);
     }
   }
   mutex_.unlock();
-  changed_.notify_all();  // Others may have waited for the write that was the last job.
 }
 
 bool StoreThreads::next(Lane& lane, Job& job) {

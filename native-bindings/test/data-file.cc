@@ -68,6 +68,8 @@ void zero_blocks(Checks& t) {
   clear(3 * block_bytes, 5 * block_bytes);
   clear(9 * block_bytes, size);
   clear(6 * block_bytes, 7 * block_bytes - 1);  // But for its last byte.
+  std::fill_n(bytes.begin() + 7 * block_bytes, block_bytes, std::byte{0xff});
+  for (std::uint64_t k = 0; k < block_bytes; k++) bytes[8 * block_bytes + k] = std::byte(k % 16);
   const auto landed = image.file->write_blocks(0, bytes);
   CHECK(landed.ok());
   CHECK(landed.value().zero == 0b10'0001'1001);
@@ -113,15 +115,36 @@ void verify(Checks& t) {
   CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b111'1011);
   CHECK(::ftruncate(image.file->fd(), static_cast<off_t>(size - 1)) == 0);
   CHECK(image.file->verify(1, ~std::uint64_t{0}, sums, image::Medium::page_cache, scratch).good == 0b011'1011);
+  // What is left in the scratch of the last block is not taken for what the file has lost.
+  CHECK(image.file->verify(1, 0b10'0000, sums, image::Medium::page_cache, scratch).good == 0b10'0000);
+  CHECK(::ftruncate(image.file->fd(), 69 * block_bytes) == 0);
+  CHECK(image.file->verify(1, 0b10'0000, sums, image::Medium::page_cache, scratch).good == 0);
+  CHECK(image.file->verify(1, 0b1, sums, image::Medium::page_cache, std::span(scratch).first(block_bytes - 1)).good == 0);
 }
 
-/** Pages of [0, size) in the page cache. Not asked by a read that does not wait: it starts a read-ahead. */
-std::size_t pages_of(const Image& image, std::uint64_t size) {
-  std::vector<unsigned char> pages((size + 4095) / 4096);
-  void* map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, image.file->fd(), 0);
-  if (map == MAP_FAILED || ::mincore(map, size, pages.data()) != 0) std::abort();
-  ::munmap(map, size);
-  return static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
+void longest_claim(Checks& t) {
+  const Image image(3 * residency::claim_bytes_max, block_bytes);
+  image.promote_all();
+  std::vector<std::byte> target(residency::claim_bytes_max + 1);
+  const auto longest = std::span(target).first(residency::claim_bytes_max);
+  CHECK(image.file->read(1, longest, Blocking::yes, 1) == ReadOutcome::hit && is_image(longest, 1));
+  CHECK(image.file->read_for_other(1, longest, Blocking::yes) == ReadOutcome::hit && is_image(longest, 1));
+  CHECK(image.file->read(1, target, Blocking::yes, 1) == ReadOutcome::miss);
+  CHECK(image.file->read_for_other(1, target, Blocking::yes) == ReadOutcome::miss);
+  CHECK(image.file->splice(1, target.size(), -1) == ReadOutcome::miss);
+}
+
+/** A source that the file system cannot share with, or that has other bytes by now, is no failure. */
+void clone_source(Checks& t) {
+  const Image source(4 * block_bytes, block_bytes);
+  source.promote_all();
+  const Image image(4 * block_bytes, block_bytes);
+  const auto bytes = image_bytes(0, 4 * block_bytes);
+  const std::vector<std::int64_t> offsets{0, block_bytes, -1, 0};
+  CHECK(image.file->write_blocks(0, bytes, image::Medium::page_cache, {.file = source.file.get(), .offsets = offsets}).ok());
+  std::vector<std::byte> target(4 * block_bytes);
+  image.file->table()->resident(0) = 0b1111;
+  CHECK(image.file->read_all(0, target, 1) && is_image(target, 0));
 }
 
 void pages_left(Checks& t) {
@@ -130,15 +153,15 @@ void pages_left(Checks& t) {
   image.promote_all();
   const int fd = image.file->fd();
   if (!syscalls::can_read_with(fd, syscalls::read_leaving_no_pages)) return t.skip("this kernel or file system has no RWF_DONTCACHE");
-  CHECK(syscalls::sync_data(fd) == 0 && syscalls::drop_pages(fd, 0, size) == 0 && pages_of(image, size) == 0);
+  CHECK(syscalls::sync_data(fd) == 0 && syscalls::drop_pages(fd, 0, size) == 0 && pages_of(*image.file, size) == 0);
   std::vector<std::byte> target(size);
   const auto read = [&](Blocking patience, disk::Pages pages) {
     return image.file->read(0, target, patience, 1, pages);
   };
   CHECK(read(Blocking::yes, disk::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
-  CHECK(pages_of(image, size) == 0);
-  CHECK(read(Blocking::yes, disk::Pages::leave) == ReadOutcome::hit && pages_of(image, size) == 64);
-  CHECK(read(Blocking::yes, disk::Pages::drop) == ReadOutcome::hit && pages_of(image, size) == 64);
+  CHECK(pages_of(*image.file, size) == 0);
+  CHECK(read(Blocking::yes, disk::Pages::leave) == ReadOutcome::hit && pages_of(*image.file, size) == 64);
+  CHECK(read(Blocking::yes, disk::Pages::drop) == ReadOutcome::hit && pages_of(*image.file, size) == 64);
   CHECK(read(Blocking::no, disk::Pages::drop) == ReadOutcome::hit && is_image(target, 0));
 }
 
@@ -155,14 +178,30 @@ void bypassed(Checks& t) {
   image.promote_all();
   const int fd = image.file->fd();
   CHECK(syscalls::sync_data(fd) == 0 && image.file->drop_pages(0, size) == 0);
-  if (pages_of(image, size) != 0) return t.skip("this file system drops no pages");
+  if (pages_of(*image.file, size) != 0) return t.skip("this file system drops no pages");
   image.file->bring_back(unit + 1);
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (pages_of(image, size) != unit / 4096 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
-  CHECK(pages_of(image, size) == unit / 4096);
+  while (pages_of(*image.file, size) != unit / 4096 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  CHECK(pages_of(*image.file, size) == unit / 4096);
   CHECK(syscalls::drop_pages(fd, 0, size) == 0);
   image.file->bring_back(unit);
-  CHECK(pages_of(image, size) == 0);  // Once for each time that it was bypassed.
+  CHECK(pages_of(*image.file, size) == 0);  // Once for each time that it was bypassed.
+}
+
+/** Objects within which no folio of the page cache can end are written through it, and copied to other hosts. */
+void written_past_the_page_cache(Checks& t) {
+  if (::sysconf(_SC_PAGESIZE) != 4096) return t.skip("pages are not of 4 KiB");
+  constexpr std::uint32_t large_bytes = image::stretch_bytes / residency::blocks_per_object;
+  const Image small(large_bytes, large_bytes / 2);
+  const Image large(large_bytes, large_bytes);
+  CHECK(!small.file->can_splice() && large.file->can_splice());
+  const disk::AlignedBuffer bytes(large_bytes);
+  write_image(bytes.bytes().data(), large_bytes, 0);
+  CHECK(large.file->write_blocks(0, bytes.bytes(), image::Medium::disk).ok());
+  CHECK(syscalls::sync_data(large.file->fd()) == 0 && syscalls::drop_pages(large.file->fd(), 0, large_bytes) == 0);
+  if (pages_of(*large.file, large_bytes) != 0) return t.skip("this file system drops no pages");
+  large.file->bring_back(0);
+  CHECK(until([&] { return pages_of(*large.file, large_bytes) == large_bytes / 4096; }));
 }
 
 void streams(Checks& t) {
@@ -196,7 +235,7 @@ void verify_disk(Checks& t) {
   const auto verify_from = [&](image::Medium medium) {
     return image.file->verify(0, ~std::uint64_t{0}, sums, medium, scratch.bytes()).good;
   };
-  const auto is_cached = [&] { return pages_of(image, size) > 0; };
+  const auto is_cached = [&] { return pages_of(*image.file, size) > 0; };
   CHECK(verify_from(image::Medium::disk) == 0b1111);  // What is not on the disk yet is written first.
   CHECK(syscalls::sync_data(image.file->fd()) == 0);
   CHECK(syscalls::drop_pages(image.file->fd(), 0, size) == 0);
@@ -241,6 +280,9 @@ Tests data_file_tests() {
       {"zero blocks are punched, take no space, and read as zeros", zero_blocks},
       {"landing refuses what is not whole blocks of the image", land_refuses},
       {"verification names exactly the blocks that are whole and right", verify},
+      {"the longest read is one claim, and a longer one is a miss", longest_claim},
+      {"blocks are written where no other file can share its own", clone_source},
+      {"what was written past the page cache is brought back when it is read", written_past_the_page_cache},
       {"a reader with pages of its own leaves none behind that were not there, and another one does", pages_left},
       {"what a stream bypassed is brought back once, a unit at a time", bypassed},
       {"a stream has left a stretch behind when it has read the next one", streams},

@@ -87,7 +87,8 @@ class FakeKernel {
 
 /** A session on a fake kernel, and what it told its listener. */
 struct Rig {
-  explicit Rig(unsigned session_threads = 2, unsigned store_thread_count = 2)
+  explicit Rig(unsigned session_threads = 2, unsigned store_thread_count = 2,
+               session::Addressing addressing = session::Addressing::by_handle)
       : store_threads(store_thread_count),
         session(kernel.device(), session_threads, store_threads, clock,
                 {.on_waiting = [this] { calls++; },
@@ -95,7 +96,8 @@ struct Rig {
                      [this](int error) {
                        end_error = error;
                        ends++;
-                     }}) {
+                     }},
+                addressing) {
     clock.tick = 5;
   }
 

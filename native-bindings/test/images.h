@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -51,6 +53,15 @@ inline bool skip_without_nowait(Checks& t, const image::DataFile& file) {
   if (syscalls::can_read_with(file.fd(), syscalls::read_without_waiting)) return false;
   t.skip("no RWF_NOWAIT");
   return true;
+}
+
+/** Pages of [offset, offset + length) in the page cache. Not asked by a read that does not wait: it starts a read-ahead. */
+inline std::size_t pages_of(const image::DataFile& file, std::uint64_t length, std::uint64_t offset = 0) {
+  std::vector<unsigned char> pages((length + 4095) / 4096);
+  void* map = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, file.fd(), static_cast<off_t>(offset));
+  if (map == MAP_FAILED || ::mincore(map, length, pages.data()) != 0) std::abort();
+  ::munmap(map, length);
+  return static_cast<std::size_t>(std::ranges::count_if(pages, [](unsigned char page) { return (page & 1) != 0; }));
 }
 
 /** A data file in a directory of its own. */

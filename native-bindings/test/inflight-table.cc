@@ -51,7 +51,10 @@ void joined_by_typescript(Checks& t) {
   };
   begin(3);
   CHECK(table.join(0, 0b0111).empty() && table.join(1, ~0UL).empty());
-  CHECK(table.join(0, 0b1000).size() == 1);
+  const auto coming = table.join(0, 0b1000);
+  CHECK(coming.size() == 1);
+  for (const auto& fetch : coming) table.release(fetch);  // Not before its end.
+  CHECK(table.memory()->resident(0) == 0b1000);
   origin->answer(t, false);
   // It is TypeScript's now.
   const auto failed = image.misses->take_reports();
@@ -65,6 +68,11 @@ void joined_by_typescript(Checks& t) {
   table.release(here.front().fetch);
   table.release(here.front().fetch);
   CHECK(table.memory()->resident(0) == 0b1000 && table.join(0, 0b100000).empty());
+  // Reports that nobody takes any more would hold their tables, which hold them.
+  begin(7);
+  image.misses->close();
+  origin->answer(t);
+  CHECK(!image.misses->has_reports());
 }
 
 /** Everybody at once: readers, an origin that fails now and then, and TypeScript, which promotes, evicts and fetches. */

@@ -35,6 +35,14 @@ void hang_up(Checks& t) {
   CHECK(rig.ends == 1 && rig.end_error == ENODEV);
 }
 
+/** An empty message ends the thread that reads it: the others would go on for ever. */
+void one_cannot_read(Checks& t) {
+  Rig rig(4);
+  rig.kernel.ask({});
+  CHECK(until([&] { return rig.ends == 1; }));
+  CHECK(rig.end_error == ENODEV);
+}
+
 void bad_descriptor(Checks& t) {
   session::Clock clock;
   disk::StoreThreads store_threads(1);
@@ -125,6 +133,7 @@ Tests session_end_tests() {
   return {
       {"stop wakes threads that wait in read(2), and says 0 once", stop_blocked},
       {"a session whose device has gone ends with ENODEV, once", hang_up},
+      {"a session ends when one of its threads cannot read", one_cannot_read},
       {"a session that cannot read ends with the reason", bad_descriptor},
       {"stop under load answers what was taken", stop_under_load},
       {"a session does not end before its last answer on a store thread", deferred_reply_first},

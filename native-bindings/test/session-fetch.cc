@@ -1,6 +1,7 @@
 /** session/: misses that are answered with bytes of the origin. */
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <iterator>
 #include <limits>
 
@@ -186,6 +187,51 @@ void without_room(Checks& t) {
   expect_answer(t, world, 0, 100);
 }
 
+/** Reports that nobody takes are bounded: one READ more than they have room for is TypeScript's. */
+void unread_reports(Checks& t) {
+  World world;
+  const auto request = read_request(unique, fh, 0, 1);
+  world.rig.kernel.ask(request);
+  world.origin->answer(t);
+  expect_answer(t, world, 0, 1);
+  CHECK(until([&] { return world.rig.session.has_reports(); }));
+  constexpr std::size_t most = session::ReadReports::waiting_bytes_max / sizeof(session::ReadReports::Record);
+  for (std::size_t k = 0; k < most + 2 && world.rig.session.counters().forwarded == 0; k++) {
+    world.rig.kernel.ask(request);
+    CHECK(until([&] { return world.rig.kernel.answer(0) || world.rig.session.counters().forwarded > 0; }));
+  }
+  CHECK(world.rig.next_forwarded() == request);
+  CHECK(world.rig.session.take_reports().size() == session::ReadReports::waiting_bytes_max + sizeof(session::ReadReports::Record));
+  world.rig.kernel.ask(request);
+  expect_answer(t, world, 0, 1);
+}
+
+/** An origin that does something while it is asked whether it may be read, and then says no. */
+struct RefusingOrigin final : image::OriginReader {
+  std::function<void()> meanwhile;
+  [[nodiscard]] bool may_read(std::uint64_t /*offset*/, std::size_t /*length*/) const override {
+    meanwhile();
+    return false;
+  }
+  bool read(std::uint64_t /*offset*/, std::span<std::byte> /*target*/, Done /*done*/) override { return false; }
+};
+
+void taken_meanwhile(Checks& t) {
+  World world;
+  const auto refusing = std::make_shared<RefusingOrigin>();
+  std::size_t taken = 0;
+  refusing->meanwhile = [&] { taken += world.rig.session.forward_unanswered(std::chrono::milliseconds(-1)); };
+  world.image.file->inflight()->set_origin(refusing);
+  const auto request = read_request(unique, fh, 0, 1);
+  world.rig.kernel.ask(request);
+  CHECK(world.rig.next_forwarded() == request);
+  // The next one comes behind a second copy.
+  auto other = read_request(unique, fh + 1, 0, 1);
+  for (int k = 0; k < 2; k++) world.rig.kernel.ask(other);
+  CHECK(until([&] { return world.rig.session.counters().forwarded >= 3; }));
+  CHECK(taken == 1 && world.rig.forwarded().size() == 2 && world.rig.session.counters().forwarded == 3);
+}
+
 /** The session ends while an origin hangs; its answer, when it comes, touches nothing. */
 void hanging_origin(Checks& t) {
   const auto origin = std::make_shared<FakeOrigin>();
@@ -218,6 +264,8 @@ Tests session_fetch_tests() {
       {"a READ whose fetch fails is handed over", failing},
       {"a READ that its origin does not answer is handed over, once, and a late answer is dropped", late_answer},
       {"without room for its bytes a READ is handed over", without_room},
+      {"a miss is handed over while too many reports of others wait", unread_reports},
+      {"a miss that was handed over as overdue is not handed over again when its origin refuses", taken_meanwhile},
       {"a session ends while an origin hangs", hanging_origin},
   };
 }

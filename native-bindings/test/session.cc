@@ -4,8 +4,12 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <numeric>
 
+#include "image/bypassed-pages.h"
+#include "image/drop-behind.h"
 #include "test/fake-kernel.h"
 #include "test/images.h"
 #include "test/suites.h"
@@ -192,6 +196,42 @@ void dropped_pages(Checks& t) {
   CHECK(image.file->table()->last_use(0) == 5);
 }
 
+/** A READ as of a file that was opened with these flags. */
+std::vector<std::byte> read_request_with(std::uint32_t flags, std::uint64_t offset, std::uint32_t size) {
+  auto request = read_request(unique, fh, offset, size);
+  std::memcpy(&request[sizeof(wire::InHeader) + offsetof(wire::ReadIn, flags)], &flags, sizeof flags);
+  return request;
+}
+
+/** The reader of a stream has its pages with the mounted file; one that asked for none has them in the data file. */
+void pages_of_readers(Checks& t) {
+  constexpr std::uint64_t size = 4 * image::stretch_bytes;
+  constexpr std::uint64_t unit = image::BypassedPages::unit_bytes;
+  constexpr std::uint32_t step = image::stream_read_bytes_min;
+  Rig rig;
+  const Image image(size, 65536);
+  image.promote_all();
+  image::DataFile& file = *image.file;
+  CHECK(syscalls::sync_data(file.fd()) == 0 && file.drop_pages(0, size) == 0);
+  if (pages_of(file, size) != 0) return t.skip("this file system drops no pages");
+  rig.session.bind(fh, image.file);
+  const auto ask = [&](std::uint32_t flags, std::uint64_t offset, std::uint32_t length) {
+    rig.kernel.ask(read_request_with(flags, offset, length));
+    const auto answer = rig.kernel.answer();
+    CHECK(answer && answer->bytes.size() == length && is_image(answer->bytes, offset));
+  };
+  ask(O_DIRECT, 50 * unit + 8192, 4096);
+  CHECK(until([&] { return pages_of(file, unit, 50 * unit) == unit / 4096; }));
+  const auto stream = [&] {
+    for (std::uint64_t at = 0; at < size; at += step) ask(0, at, step);
+    return until([&] { return pages_of(file, image::stretch_bytes) == 0; });
+  };
+  CHECK(stream());  // From the disk.
+  std::vector<std::byte> all(size);
+  CHECK(file.read_all(0, all, 0) && pages_of(file, image::stretch_bytes) > 0);
+  CHECK(stream());  // From memory.
+}
+
 void non_blocking_device(Checks& t) {
   const Image image(3'000'000, block_bytes);
   image.promote_all();
@@ -235,6 +275,7 @@ Tests session_tests() {
       {"replies and notifications have the right headers", replies},
       {"the listener is called once until it takes the requests", one_call_a_batch},
       {"a hit that is not in memory is answered by a store thread", dropped_pages},
+      {"a stream leaves no pages behind it, and a reader without pages of its own brings them back", pages_of_readers},
       {"a descriptor that does not block is waited for all the same", non_blocking_device},
       {"a store thread that finds too few bytes hands the READ over", lost_bytes},
   };

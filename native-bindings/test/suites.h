@@ -10,6 +10,7 @@ namespace parentfs::test {
 Tests wire_tests();
 Tests residency_tests();
 Tests crc32c_tests();
+Tests disk_file_tests();
 Tests data_file_tests();
 Tests shelf_tests();
 Tests file_reader_tests();
@@ -25,6 +26,7 @@ Tests unit_permits_tests();
 Tests session_tests();
 Tests session_end_tests();
 Tests session_fetch_tests();
+Tests session_objects_tests();
 Tests inflight_table_tests();
 Tests read_reports_tests();
 Tests use_samples_tests();
